@@ -1,0 +1,1 @@
+"""Shapes and prices of GPU machines as data that ships with gpuctl; read lazily, never from the network."""

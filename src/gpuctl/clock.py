@@ -1,0 +1,27 @@
+"""The only place that asks the machine what time it is, or waits."""
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Where instants come from and where waiting happens; passed in, so that a test moves time instead of spending it."""
+
+    def now(self) -> datetime:
+        """The present instant, aware, in UTC."""
+        ...
+
+    def sleep(self, span: timedelta) -> None:
+        """Wait that long. Zero or less returns at once."""
+        ...
+
+
+class SystemClock:
+    """The machine's own clock."""
+
+    def now(self) -> datetime:
+        return datetime.fromtimestamp(time.time(), UTC)
+
+    def sleep(self, span: timedelta) -> None:
+        time.sleep(max(0.0, span.total_seconds()))

@@ -1,0 +1,231 @@
+"""The record of one machine, and what a cloud reports about one."""
+
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+
+class ProviderName(StrEnum):
+    """The clouds gpuctl knows by name."""
+
+    AWS = "aws"
+    AZURE = "azure"
+    GCP = "gcp"
+
+
+class Status(StrEnum):
+    """Where a machine stands in its life; see `lifecycle` for what may follow what."""
+
+    PROVISIONING = "PROVISIONING"
+    CONFIGURING = "CONFIGURING"
+    READY = "READY"
+    RUNNING = "RUNNING"
+    STOPPING = "STOPPING"
+    TERMINATED = "TERMINATED"
+    FAILED = "FAILED"
+
+    @property
+    def is_ended(self) -> bool:
+        """Proven gone, or proven never to have existed: it bills nothing any more."""
+        return self in (Status.TERMINATED, Status.FAILED)
+
+
+class Market(StrEnum):
+    """How the machine is bought."""
+
+    ON_DEMAND = "on-demand"
+    SPOT = "spot"
+
+
+class Reason(StrEnum):
+    """Why a machine ended, or is to end."""
+
+    USER = "user"
+    EXPIRED = "expired"
+    BUDGET = "budget"
+    IDLE = "idle"
+    TIMEOUT = "timeout"
+    CANCELLED = "cancelled"
+    REFUSED = "refused"
+    ABANDONED = "abandoned"
+    VANISHED = "vanished"
+    INTERRUPTED = "interrupted"
+    ORPHAN = "orphan"
+
+
+class Outcome(StrEnum):
+    """What is known of one attempt to create a machine."""
+
+    OPEN = "open"  # written down; sent or about to be
+    UNKNOWN = "unknown"  # sent, and no reply told what happened
+    REFUSED = "refused"  # every send was refused by the cloud: nothing of it exists
+    CREATED = "created"  # the cloud gave an id
+    ENDED = "ended"  # nothing of it is left
+
+
+class Value(BaseModel):
+    """A frozen value that refuses keys it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Attempt(Value):
+    """One numbered try to create the machine, with the token that makes its repeats harmless."""
+
+    number: int
+    token: str
+    at: AwareDatetime
+    provider: ProviderName
+    region: str
+    zone: str | None = None
+    instance_type: str
+    market: Market
+    outcome: Outcome = Outcome.OPEN
+    cloud_id: str | None = None
+    detail: str | None = None
+
+
+class HistoryEntry(Value):
+    """One line of a record's own event log."""
+
+    at: AwareDatetime
+    event: str
+    status: Status
+    reason: Reason | None = None
+    detail: str | None = None
+
+
+class Price(Value):
+    """Dollars an hour, with where the figure came from and when it was true."""
+
+    usd_per_hour: Decimal
+    source: str
+    as_of: date
+
+
+class Instance(Value):
+    """Our record of one machine: what was asked, what it costs, when it must end.
+
+    Written before the first cloud call that could create anything, and changed only through `lifecycle`.
+    `price` is frozen at launch; None means unknown, never free. `deleted_by_us_at` is the moment the cloud first
+    accepted our request to end it. `absent_since` is when a complete listing first lacked it, None while it is seen.
+    """
+
+    id: str
+    name: str | None = None
+    user: str
+    task: str | None = None
+    purpose: str
+    provider: ProviderName
+    account: str
+    profile: str | None = None
+    region: str
+    zone: str | None = None
+    instance_type: str
+    market: Market = Market.ON_DEMAND
+    image: str
+    subnet: str | None = None
+    disk_gb: int
+    ttl: timedelta
+    max_ttl: timedelta
+    expires_at: AwareDatetime
+    tags: dict[str, str] = Field(default_factory=dict)
+    price: Price | None = None
+    status: Status = Status.PROVISIONING
+    status_reason: str | None = None
+    reason: Reason | None = None
+    last_error: str | None = None
+    cloud_id: str | None = None
+    public_ip: str | None = None
+    private_ip: str | None = None
+    metadata: dict[str, str] = Field(default_factory=dict)
+    attempts: tuple[Attempt, ...]
+    created_at: AwareDatetime
+    launched_at: AwareDatetime | None = None
+    ready_at: AwareDatetime | None = None
+    terminated_at: AwareDatetime | None = None
+    end_is_estimate: bool = False
+    deleted_by_us_at: AwareDatetime | None = None
+    absent_since: AwareDatetime | None = None
+    updated_at: AwareDatetime
+    history: tuple[HistoryEntry, ...] = ()
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it may exist and bill: everything that is not proven ended."""
+        return not self.status.is_ended
+
+    def is_due(self, now: datetime) -> bool:
+        """Whether its deadline has come."""
+        return now >= self.expires_at
+
+    @property
+    def last_attempt_at(self) -> datetime:
+        """When the newest attempt was written down."""
+        return self.attempts[-1].at
+
+    @property
+    def label(self) -> str:
+        """How a person would call it: its name where it has one, else its id."""
+        return self.name or self.id
+
+    def having(self, **facts: Any) -> "Instance":
+        """A copy with other facts. For `lifecycle` and tests; everything else goes through `lifecycle`."""
+        return self.model_copy(update=facts)
+
+
+class CloudState(StrEnum):
+    """What a cloud says of a machine, in words common to all of them."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    STOPPED = "stopped"  # powered off or on the way there; it can be started again and its disk bills
+    ENDING = "ending"
+    ENDED = "ended"
+    FAILED = "failed"  # it exists, and will never run
+
+
+class Observed(Value):
+    """What a cloud reports about one machine now.
+
+    `ready` is the cloud's own word for usable; None where it was not asked. `ended_at` and `end_reason` are set only
+    where the cloud tells them. `tags` is everything it carries, ours and others'.
+    """
+
+    provider: ProviderName
+    account: str
+    region: str
+    zone: str | None = None
+    cloud_id: str
+    state: CloudState
+    ready: bool | None = None
+    instance_type: str
+    market: Market = Market.ON_DEMAND
+    launched_at: AwareDatetime | None = None
+    ended_at: AwareDatetime | None = None
+    end_reason: Reason | None = None
+    public_ip: str | None = None
+    private_ip: str | None = None
+    metadata: dict[str, str] = Field(default_factory=dict)
+    tags: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def exists(self) -> bool:
+        """Whether it is there in any form that can bill or come back."""
+        return self.state is not CloudState.ENDED
+
+
+class Scope(Value):
+    """A place that is listed as one: an account of a cloud, in one region."""
+
+    provider: ProviderName
+    account: str
+    region: str
+
+    @property
+    def label(self) -> str:
+        """`aws 123456789012 us-east-1`, for messages and as a key."""
+        return f"{self.provider} {self.account} {self.region}"

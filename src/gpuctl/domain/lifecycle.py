@@ -1,0 +1,152 @@
+"""The one door through which a record changes: the transition table, and the history that every change appends to.
+
+    PROVISIONING -> CONFIGURING -> READY <-> RUNNING -> STOPPING -> TERMINATED
+          |               |          |          |           ^
+          |               +----------+----------+-----------+   (any live status may go to STOPPING)
+          +-> FAILED
+"""
+
+from datetime import datetime
+from typing import Any
+
+from gpuctl.domain.instance import Attempt, HistoryEntry, Instance, Observed, Outcome, Reason, Status
+from gpuctl.domain.instance import CloudState as Cloud
+
+_NEXT: dict[Status, frozenset[Status]] = {
+    Status.PROVISIONING: frozenset({Status.CONFIGURING, Status.STOPPING, Status.TERMINATED, Status.FAILED}),
+    Status.CONFIGURING: frozenset({Status.READY, Status.STOPPING, Status.TERMINATED}),
+    Status.READY: frozenset({Status.RUNNING, Status.STOPPING, Status.TERMINATED}),
+    Status.RUNNING: frozenset({Status.READY, Status.STOPPING, Status.TERMINATED}),
+    Status.STOPPING: frozenset({Status.TERMINATED}),
+    Status.TERMINATED: frozenset(),
+    Status.FAILED: frozenset(),
+}
+
+_EVENT = {
+    Status.PROVISIONING: "provisioning",
+    Status.CONFIGURING: "provisioned",
+    Status.READY: "ready",
+    Status.RUNNING: "running",
+    Status.STOPPING: "stopping",
+    Status.TERMINATED: "terminated",
+    Status.FAILED: "error",
+}
+
+STOPPED_IN_CLOUD = "stopped in the cloud"
+
+
+class IllegalTransition(ValueError):
+    """A status was asked for that cannot follow the present one: a bug in the caller."""
+
+
+def advance(
+    instance: Instance,
+    status: Status,
+    at: datetime,
+    reason: Reason | None = None,
+    *,
+    detail: str | None = None,
+    **facts: Any,
+) -> Instance:
+    """The record in its next status, with that written into its history.
+
+    The status it has already is no change: the record comes back as it is, so asking twice is harmless. Anything
+    else that the table does not allow is an IllegalTransition. `facts` are further fields that change with it.
+    """
+    if status is instance.status:
+        return instance
+    if status not in _NEXT[instance.status]:
+        raise IllegalTransition(f"{instance.id}: {instance.status} cannot become {status}")
+    if status is Status.READY and instance.ready_at is None:
+        facts.setdefault("ready_at", at)
+    if status.is_ended:
+        facts.setdefault("terminated_at", at)
+        facts.setdefault("last_error", None)
+        facts.setdefault("absent_since", None)
+        facts.setdefault("attempts", tuple(_closed(attempt) for attempt in instance.attempts))
+    if reason is not None:
+        # Why it is to end is said once: a machine asked to end because it expired did not end because of the proof.
+        facts.setdefault("reason", instance.reason or reason)
+    return _entered(instance, _EVENT[status], status, at, reason, detail, facts)
+
+
+def note(
+    instance: Instance, event: str, at: datetime, reason: Reason | None = None, *, detail: str | None = None, **facts: Any
+) -> Instance:
+    """The record with an event that changes no status: a deadline moved, an attempt, an adoption."""
+    return _entered(instance, event, instance.status, at, reason, detail, facts)
+
+
+def with_facts(instance: Instance, at: datetime, **facts: Any) -> Instance:
+    """The record with fields that are no event (an address, the last error); itself if none of them is new."""
+    changed = {key: value for key, value in facts.items() if getattr(instance, key) != value}
+    return instance.having(**changed, updated_at=at) if changed else instance
+
+
+def refreshed(instance: Instance, seen: Observed, at: datetime) -> Instance:
+    """The record brought up to what a cloud reports of its machine: id, addresses, launch, and how far it has come.
+
+    Never leaves STOPPING, never ends anything, and never turns a deadline: those are decisions, not observations.
+    """
+    if instance.status.is_ended:
+        return instance
+    stopped = seen.state is Cloud.STOPPED
+    if instance.status is Status.PROVISIONING:
+        instance = advance(
+            instance,
+            Status.CONFIGURING,
+            at,
+            detail=seen.cloud_id,
+            cloud_id=seen.cloud_id,
+        )
+    instance = with_facts(
+        instance,
+        at,
+        cloud_id=instance.cloud_id or seen.cloud_id,
+        attempts=tuple(_created(attempt, seen) for attempt in instance.attempts),
+        zone=seen.zone or instance.zone,
+        public_ip=seen.public_ip if seen.exists else instance.public_ip,
+        private_ip=seen.private_ip if seen.exists else instance.private_ip,
+        metadata={**instance.metadata, **seen.metadata},
+        launched_at=instance.launched_at or seen.launched_at,
+        absent_since=None if seen.exists else instance.absent_since,
+        status_reason=STOPPED_IN_CLOUD if stopped else _unstopped(instance.status_reason),
+    )
+    if instance.status is Status.CONFIGURING and seen.ready:
+        instance = advance(instance, Status.READY, at)
+    return instance
+
+
+def provisioning(instance: Instance) -> Instance:
+    """A new record with the first lines of its history: the record itself and its first attempt."""
+    born = _entered(instance, "provisioning", Status.PROVISIONING, instance.created_at, None, None, {})
+    return note(born, "attempt", instance.created_at, detail=f"{instance.attempts[-1].token} in {instance.region}")
+
+
+def _entered(
+    instance: Instance,
+    event: str,
+    status: Status,
+    at: datetime,
+    reason: Reason | None,
+    detail: str | None,
+    facts: dict[str, Any],
+) -> Instance:
+    entry = HistoryEntry(at=at, event=event, status=status, reason=reason, detail=detail)
+    return instance.having(**{"status": status, "updated_at": at, "history": (*instance.history, entry), **facts})
+
+
+def _created(attempt: Attempt, seen: Observed) -> Attempt:
+    if attempt.outcome not in (Outcome.OPEN, Outcome.UNKNOWN):
+        return attempt
+    return attempt.model_copy(update={"outcome": Outcome.CREATED, "cloud_id": seen.cloud_id, "detail": None})
+
+
+def _closed(attempt: Attempt) -> Attempt:
+    if attempt.outcome is Outcome.REFUSED:
+        return attempt
+    return attempt.model_copy(update={"outcome": Outcome.ENDED})
+
+
+def _unstopped(status_reason: str | None) -> str | None:
+    return None if status_reason == STOPPED_IN_CLOUD else status_reason

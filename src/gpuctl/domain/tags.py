@@ -1,0 +1,51 @@
+"""The tags that make a machine ours: how a record id and a deadline are spelled, and read back without trust."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+ID = "gpuctl-id"
+STATE = "gpuctl-state"
+OWNER = "gpuctl-owner"
+EXPIRES_AT = "gpuctl-expires-at"
+PREFIX = "gpuctl-"
+
+RECORD_ID = re.compile(r"inst-[0-9a-z]{12}")
+STATE_ID = re.compile(r"[a-z0-9-]{8,40}")
+_DEADLINE = re.compile(r"\d{8}t\d{6}z", re.ASCII)
+_DEADLINE_FORM = "%Y%m%dt%H%M%Sz"
+
+
+@dataclass(frozen=True, slots=True)
+class Ownership:
+    """What a machine's tags say of it; a part that is missing or cannot be read is None."""
+
+    record_id: str | None
+    state_id: str | None
+    expires_at: datetime | None
+
+
+def deadline_tag(expires_at: datetime) -> str:
+    """The deadline as `20261123t131500z`: UTC, legal as a tag on every cloud, and ordered as a string."""
+    return expires_at.astimezone(UTC).strftime(_DEADLINE_FORM)
+
+
+def parse_deadline(text: str) -> datetime | None:
+    """The instant a deadline tag names, or None if it is not exactly of that form."""
+    if not _DEADLINE.fullmatch(text):
+        return None
+    try:
+        return datetime.strptime(text, _DEADLINE_FORM).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def ownership(tags: Mapping[str, str]) -> Ownership:
+    """What these tags claim. A value that is malformed counts as missing; nothing is guessed."""
+    record_id, state_id = tags.get(ID, ""), tags.get(STATE, "")
+    return Ownership(
+        record_id=record_id if RECORD_ID.fullmatch(record_id) else None,
+        state_id=state_id if STATE_ID.fullmatch(state_id) else None,
+        expires_at=parse_deadline(tags.get(EXPIRES_AT, "")),
+    )

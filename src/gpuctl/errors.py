@@ -1,0 +1,186 @@
+"""Every failure gpuctl expects, each knowing its code, its exit code and what to type next.
+
+    GpuctlError
+    ├── UsageError           usage          2   what was asked cannot be meant
+    ├── NotFoundError        not_found      3   no such record
+    ├── CredentialsError     credentials    4   no login, the wrong account, or not permitted
+    ├── CloudError           cloud          1   the cloud said no, for a reason of its own
+    │   ├── CapacityError    capacity       5   none left there now
+    │   ├── ThrottledError   throttled      5   asked too fast
+    │   ├── UnreachableError unreachable    5   no answer, and nothing was created
+    │   └── QuotaError       quota          6   the account may not have more
+    ├── NotReadyError        not_ready      5   it did not become ready in time and was ended
+    ├── BudgetError          budget         7   it would cost more than was allowed
+    ├── UnresolvedError      unresolved     8   something may live; look before you retry
+    │   └── OutcomeUnknown   unresolved     8   a create whose reply does not tell what happened
+    ├── PartialError         partial        8   some of several failed
+    ├── StateLockedError     state_locked   5   another gpuctl holds the state
+    ├── StateUnusableError   state_unusable 9   missing, damaged, newer, of another kind, or unwritable
+    └── Interrupted          interrupted    129, 130, 143
+
+A bug is none of these: it keeps its traceback and ends with code `internal`, exit 1.
+"""
+
+from enum import StrEnum
+from typing import ClassVar
+
+
+class Code(StrEnum):
+    """The closed list of error codes a script may switch on."""
+
+    USAGE = "usage"
+    NOT_FOUND = "not_found"
+    CREDENTIALS = "credentials"
+    CAPACITY = "capacity"
+    THROTTLED = "throttled"
+    UNREACHABLE = "unreachable"
+    NOT_READY = "not_ready"
+    QUOTA = "quota"
+    BUDGET = "budget"
+    UNRESOLVED = "unresolved"
+    PARTIAL = "partial"
+    STATE_LOCKED = "state_locked"
+    STATE_UNUSABLE = "state_unusable"
+    INTERRUPTED = "interrupted"
+    CLOUD = "cloud"
+    INTERNAL = "internal"
+
+
+class GpuctlError(Exception):
+    """A failure gpuctl expects: one line of text, and a hint with something to type."""
+
+    code: ClassVar[Code] = Code.INTERNAL
+    exit_code: int = 1
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    @property
+    def retryable(self) -> bool:
+        """Whether running the very same command again is safe and may help."""
+        return self.exit_code == 5
+
+
+class UsageError(GpuctlError):
+    """What was asked cannot be meant: nothing was written and no cloud was called."""
+
+    code = Code.USAGE
+    exit_code = 2
+
+
+class NotFoundError(GpuctlError):
+    """No record goes by that name."""
+
+    code = Code.NOT_FOUND
+    exit_code = 3
+
+
+class CredentialsError(GpuctlError):
+    """No login, a login for another account, or one without the permission."""
+
+    code = Code.CREDENTIALS
+    exit_code = 4
+
+
+class CloudError(GpuctlError):
+    """The cloud refused for a reason of its own; `cloud_code` is its word for it, empty if it gave none."""
+
+    code = Code.CLOUD
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str | None = None, cloud_code: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.cloud_code = cloud_code
+
+
+class CapacityError(CloudError):
+    """The cloud has none of that machine left there now."""
+
+    code = Code.CAPACITY
+    exit_code = 5
+
+
+class ThrottledError(CloudError):
+    """The cloud wants to be asked more slowly."""
+
+    code = Code.THROTTLED
+    exit_code = 5
+
+
+class UnreachableError(CloudError):
+    """The cloud gave no answer that could be read; nothing was created by that call."""
+
+    code = Code.UNREACHABLE
+    exit_code = 5
+
+
+class QuotaError(CloudError):
+    """The account may not have more of that machine."""
+
+    code = Code.QUOTA
+    exit_code = 6
+
+
+class NotReadyError(GpuctlError):
+    """The machine was not ready in time, and its end was accepted."""
+
+    code = Code.NOT_READY
+    exit_code = 5
+
+
+class BudgetError(GpuctlError):
+    """It would cost more than was allowed."""
+
+    code = Code.BUDGET
+    exit_code = 7
+
+
+class UnresolvedError(GpuctlError):
+    """Something may live that could not be asked, ended or proven gone."""
+
+    code = Code.UNRESOLVED
+    exit_code = 8
+
+
+class OutcomeUnknown(UnresolvedError):
+    """A create was sent and its reply does not tell whether a machine exists.
+
+    `may_repeat` is false when the cloud says the token was used already: then only a look by tag can tell.
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None, may_repeat: bool = True) -> None:
+        super().__init__(message, hint=hint)
+        self.may_repeat = may_repeat
+
+
+class PartialError(GpuctlError):
+    """Several were asked for and not all of them went alike."""
+
+    code = Code.PARTIAL
+    exit_code = 8
+
+
+class StateLockedError(GpuctlError):
+    """Another gpuctl holds the state's lock."""
+
+    code = Code.STATE_LOCKED
+    exit_code = 5
+
+
+class StateUnusableError(GpuctlError):
+    """The state is missing, damaged, of a newer format, of another kind, or cannot be written; it was left as it is."""
+
+    code = Code.STATE_UNUSABLE
+    exit_code = 9
+
+
+class Interrupted(GpuctlError):
+    """A signal ended the command; the exit code is 128 and the signal's number."""
+
+    code = Code.INTERRUPTED
+
+    def __init__(self, message: str, *, signal_number: int, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.exit_code = 128 + signal_number

@@ -1,0 +1,133 @@
+"""What every cloud must do for gpuctl, and the values that cross that line."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from gpuctl.domain.instance import Market, Observed, ProviderName
+from gpuctl.errors import GpuctlError
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """How a cloud is reached: by a named profile or the ambient login, or, in the sandbox, at a loopback address.
+
+    With `sandbox_url` set nothing else decides: no profile, environment, proxy or metadata service is read.
+    """
+
+    profile: str | None = None
+    sandbox_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a cloud can do that others cannot.
+
+    `timer_in_create`: the timer outside the laptop is armed by the create call itself.
+    """
+
+    timer_in_create: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Whose login this is, and the time by the cloud's own clock when it said so (None where it did not tell)."""
+
+    account: str
+    cloud_time: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A bootable image: its id, the device its root disk hangs on, and the smallest disk it fits on in GB."""
+
+    id: str
+    root_device: str
+    min_disk_gb: int
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Everything that one attempt's create call is made of: the same order always makes the very same request."""
+
+    token: str
+    record_id: str
+    state_id: str
+    owner: str
+    name: str | None
+    expires_at: datetime
+    max_ttl: timedelta
+    region: str
+    zone: str | None
+    subnet: str | None
+    instance_type: str
+    market: Market
+    image: Image
+    disk_gb: int
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+class Provider(Protocol):
+    """A cloud, as one login sees it.
+
+    Opening one makes no call. Every method ends within a bounded time and raises only GpuctlError for what a cloud can
+    do: CredentialsError, ThrottledError, QuotaError, CapacityError, UnreachableError, CloudError. Every retry inside
+    is bounded and on calls that only read, or that are the same when done twice.
+    """
+
+    name: ProviderName
+    capabilities: Capabilities
+
+    def default_region(self) -> tuple[str, str] | None:
+        """The region the cloud's own settings name, and where it is set (`AWS_REGION`); None if nothing names one."""
+        ...
+
+    def identity(self) -> Identity:
+        """Whose login this is, asked of the cloud each time."""
+        ...
+
+    def find_image(self, region: str, arch: str, image: str | None) -> Image:
+        """The image of that id, or the newest GPU image the cloud recommends for that architecture.
+
+        UsageError when there is none, with what to type instead.
+        """
+        ...
+
+    def check_tags(self, tags: Mapping[str, str]) -> None:
+        """Raise UsageError if the cloud would refuse these user tags beside ours. Calls nothing."""
+        ...
+
+    def create(self, order: Order) -> Observed:
+        """Send the order's create call once, without any retry, and return the machine.
+
+        Repeating it with the same order makes no second machine. OutcomeUnknown when the reply does not tell whether
+        a machine exists; any other GpuctlError is the cloud's definite refusal of this send.
+        """
+        ...
+
+    def get(self, region: str, cloud_id: str) -> Observed | None:
+        """One machine by its cloud id, readiness included; None only if the cloud says it knows no such id."""
+        ...
+
+    def find(self, region: str, record_id: str) -> Sequence[Observed]:
+        """Every machine that carries this record's id tag, ended ones included, from a complete listing."""
+        ...
+
+    def list_instances(self, region: str, ask_ready: Collection[str] = ()) -> Sequence[Observed]:
+        """Every machine in the region that carries a `gpuctl-state` tag, whatever its value, ended ones included.
+
+        Complete, or it raises. Readiness is asked for the cloud ids in `ask_ready` only.
+        """
+        ...
+
+    def terminate(self, region: str, cloud_ids: Sequence[str]) -> Mapping[str, GpuctlError]:
+        """Ask for the end of these machines and return at once, with what failed for which id.
+
+        Ids not in the answer were accepted; one that is gone already counts as accepted. One bad id never keeps the
+        others alive. Raises only when nothing could be asked at all.
+        """
+        ...
+
+    def set_deadline(self, region: str, cloud_id: str, expires_at: datetime) -> None:
+        """Move the deadline that the machine itself carries, and whatever timer follows it. Twice is the same."""
+        ...

@@ -1,0 +1,126 @@
+"""What every store of records must do; services see only this."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from pydantic import AwareDatetime, Field
+
+from gpuctl.domain.instance import Instance, Scope, Value
+from gpuctl.errors import GpuctlError
+
+Change = Callable[[Instance], Instance]
+Guard = Callable[[Sequence[Instance]], None]
+
+
+class Kind(StrEnum):
+    """Whether a state's records stand for real machines or for those of the sandbox; the two never mix."""
+
+    REAL = "real"
+    SANDBOX = "sandbox"
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The state as it was at one moment. `state_id` is None, and `records` empty, where no state exists yet."""
+
+    state_id: str | None
+    serial: int
+    records: tuple[Instance, ...]
+
+
+class Store(Protocol):
+    """Records that survive crashes and other writers.
+
+    Every method raises StateUnusableError where the state is missing though it existed, damaged, of a newer format or
+    of the other kind, or cannot be written, and StateLockedError when another process holds it for 30 s. Whatever is
+    raised, nothing of the call was written.
+    """
+
+    @property
+    def location(self) -> str:
+        """Where it is, for messages and hints."""
+        ...
+
+    def snapshot(self) -> Snapshot:
+        """Every record that is live or ended lately. Takes no lock: a write in progress is not seen."""
+        ...
+
+    def add(self, records: Sequence[Instance], guard: Guard) -> Snapshot:
+        """Write new records in one transaction and return the state with them; the state is born if there is none.
+
+        `guard` is called with the records already there, under the lock, and refuses by raising. On return the
+        records are durable. An id that is already there is a ValueError.
+        """
+        ...
+
+    def update(self, record_id: str, change: Change) -> Instance:
+        """Replace one record by `change` of it as it is now, and return the new one.
+
+        `change` is pure and may be called again after a lost race; what it raises is passed on and nothing is
+        written. NotFoundError if there is no such record (archived ones are out of reach). A change that returns
+        its argument writes nothing.
+        """
+        ...
+
+    def update_each(self, record_ids: Sequence[str], change: Change) -> Mapping[str, Instance | GpuctlError]:
+        """`update` for many in one transaction; a GpuctlError that `change` raises stands in the answer for its id.
+
+        Any other exception is passed on and nothing at all is written.
+        """
+        ...
+
+    def archive(self, ended_before: datetime) -> int:
+        """Move the records that ended before then to the archive and return how many; twice is harmless."""
+        ...
+
+    def archived(self) -> Iterable[Instance]:
+        """Every record in the archive, each once, except those that stand in the state. Unreadable lines are skipped."""
+        ...
+
+    def unreadable_archive_lines(self) -> Sequence[str]:
+        """`FILE:LINE` of every archive line that cannot be read; empty when all is well."""
+        ...
+
+
+class Sweep(Value):
+    """When a scope was last listed completely, by which profile, and how many machines of ours were there."""
+
+    scope: Scope
+    profile: str | None = None
+    at: AwareDatetime
+    ours: int = 0
+
+
+class ReapTimes(Value):
+    """What the reaper remembers between runs. Losing it only means that the next run sweeps at once.
+
+    `reported` maps an unresolved matter's text to when it was last printed.
+    """
+
+    last_reap_at: AwareDatetime | None = None
+    last_reap_exit: int | None = None
+    sweeps: tuple[Sweep, ...] = ()
+    reported: dict[str, AwareDatetime] = Field(default_factory=dict)
+
+
+class ReapLog(Protocol):
+    """Where the reaper's memory is kept, beside the state."""
+
+    def read(self) -> ReapTimes:
+        """The times, or empty ones where they are missing or cannot be read. Never raises."""
+        ...
+
+    def write(self, times: ReapTimes) -> None:
+        """Keep these times, replacing what was there. Raises StateUnusableError when it cannot."""
+        ...
+
+    def turn(self, now: datetime) -> AbstractContextManager[datetime | None]:
+        """Hold the reaper's own lock for one pass.
+
+        Gives None when the lock was free; else the instant at which its holder began (the caller then decides).
+        """
+        ...
