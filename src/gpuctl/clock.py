@@ -6,10 +6,14 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Where instants come from and where waiting happens; passed in, so that a test moves time instead of spending it."""
+    """Where instants come from and where waiting happens; an argument, so that tests move time and spend none."""
 
     def now(self) -> datetime:
         """The present instant, aware, in UTC."""
+        ...
+
+    def elapsed(self) -> timedelta:
+        """How long since some fixed moment, by a clock that nobody can set; only differences mean anything."""
         ...
 
     def sleep(self, span: timedelta) -> None:
@@ -22,6 +26,9 @@ class SystemClock:
 
     def now(self) -> datetime:
         return datetime.fromtimestamp(time.time(), UTC)
+
+    def elapsed(self) -> timedelta:
+        return timedelta(seconds=time.monotonic())
 
     def sleep(self, span: timedelta) -> None:
         time.sleep(max(0.0, span.total_seconds()))

@@ -112,6 +112,7 @@ class Instance(Value):
     Written before the first cloud call that could create anything, and changed only through `lifecycle`.
     `price` is frozen at launch; None means unknown, never free. `deleted_by_us_at` is the moment the cloud first
     accepted our request to end it. `absent_since` is when a complete listing first lacked it, None while it is seen.
+    `id_is_from_create` tells an id that our own create returned from one that was found by its tags.
     """
 
     id: str
@@ -139,6 +140,7 @@ class Instance(Value):
     reason: Reason | None = None
     last_error: str | None = None
     cloud_id: str | None = None
+    id_is_from_create: bool = False
     public_ip: str | None = None
     private_ip: str | None = None
     metadata: dict[str, str] = Field(default_factory=dict)

@@ -1,9 +1,9 @@
 """The one door through which a record changes: the transition table, and the history that every change appends to.
 
-    PROVISIONING -> CONFIGURING -> READY <-> RUNNING -> STOPPING -> TERMINATED
-          |               |          |          |           ^
-          |               +----------+----------+-----------+   (any live status may go to STOPPING)
-          +-> FAILED
+PROVISIONING -> CONFIGURING -> READY <-> RUNNING -> STOPPING -> TERMINATED
+      |               |          |          |           ^
+      |               +----------+----------+-----------+   (any live status may go to STOPPING)
+      +-> FAILED
 """
 
 from datetime import datetime
@@ -71,7 +71,13 @@ def advance(
 
 
 def note(
-    instance: Instance, event: str, at: datetime, reason: Reason | None = None, *, detail: str | None = None, **facts: Any
+    instance: Instance,
+    event: str,
+    at: datetime,
+    reason: Reason | None = None,
+    *,
+    detail: str | None = None,
+    **facts: Any,
 ) -> Instance:
     """The record with an event that changes no status: a deadline moved, an attempt, an adoption."""
     return _entered(instance, event, instance.status, at, reason, detail, facts)
@@ -83,10 +89,11 @@ def with_facts(instance: Instance, at: datetime, **facts: Any) -> Instance:
     return instance.having(**changed, updated_at=at) if changed else instance
 
 
-def refreshed(instance: Instance, seen: Observed, at: datetime) -> Instance:
+def refreshed(instance: Instance, seen: Observed, at: datetime, *, from_create: bool = False) -> Instance:
     """The record brought up to what a cloud reports of its machine: id, addresses, launch, and how far it has come.
 
     Never leaves STOPPING, never ends anything, and never turns a deadline: those are decisions, not observations.
+    `from_create` says that the create call itself returned this machine.
     """
     if instance.status.is_ended:
         return instance
@@ -97,12 +104,12 @@ def refreshed(instance: Instance, seen: Observed, at: datetime) -> Instance:
             Status.CONFIGURING,
             at,
             detail=seen.cloud_id,
-            cloud_id=seen.cloud_id,
         )
     instance = with_facts(
         instance,
         at,
         cloud_id=instance.cloud_id or seen.cloud_id,
+        id_is_from_create=instance.id_is_from_create or from_create,
         attempts=tuple(_created(attempt, seen) for attempt in instance.attempts),
         zone=seen.zone or instance.zone,
         public_ip=seen.public_ip if seen.exists else instance.public_ip,

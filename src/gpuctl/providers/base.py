@@ -8,6 +8,7 @@ from typing import Protocol
 from gpuctl.domain.instance import Market, Observed, ProviderName
 from gpuctl.errors import GpuctlError
 
+
 @dataclass(frozen=True, slots=True)
 class Connection:
     """How a cloud is reached: by a named profile or the ambient login, or, in the sandbox, at a loopback address.

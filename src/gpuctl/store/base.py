@@ -78,7 +78,7 @@ class Store(Protocol):
         ...
 
     def archived(self) -> Iterable[Instance]:
-        """Every record in the archive, each once, except those that stand in the state. Unreadable lines are skipped."""
+        """Every record in the archive that is not in the state, each once. Unreadable lines are skipped."""
         ...
 
     def unreadable_archive_lines(self) -> Sequence[str]:

@@ -1,0 +1,83 @@
+"""What counts as proof that a machine is gone, and that a machine is the one a record means.
+
+Absence is not evidence until it is proof: a cloud may not show yet what it has just made, or show nothing at all.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from gpuctl.domain.instance import Instance, Observed, Reason, Status
+from gpuctl.domain.tags import ID, STATE
+
+LAUNCH_GRACE = timedelta(minutes=5)
+ATTEMPT_GRACE = timedelta(minutes=15)
+SIGHTINGS_APART = timedelta(seconds=60)
+GUARD_GRACE = timedelta(minutes=2)
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """That a machine is gone: when it ended, whether that is an estimate, why, and the status that follows."""
+
+    ended_at: datetime
+    is_estimate: bool
+    reason: Reason
+    status: Status = Status.TERMINATED
+
+
+def is_the_same_machine(record: Instance, seen: Observed, state_id: str) -> bool:
+    """Whether this machine is the one the record means.
+
+    Found by our own tag it must carry this state's. A machine whose id our create returned stays ours when its tags are
+    gone, if its launch time is ours too; another record's or state's tag on it means that it is not.
+    """
+    claimed_id, claimed_state = seen.tags.get(ID), seen.tags.get(STATE)
+    if record.cloud_id is None:
+        return claimed_id == record.id and claimed_state == state_id
+    if claimed_id not in (None, record.id) or claimed_state not in (None, state_id):
+        return False
+    tagged = claimed_id is not None and claimed_state is not None
+    untouched = record.launched_at is not None and record.launched_at == seen.launched_at
+    return tagged or (record.id_is_from_create and untouched)
+
+
+def end_of(record: Instance, seen: Observed, now: datetime | None) -> Proof:
+    """The proof that lies in a cloud showing that very machine as ended."""
+    if seen.ended_at is not None:
+        return Proof(seen.ended_at, False, _why(record, seen, seen.ended_at))
+    return _estimated(record, record.absent_since or now or record.updated_at, seen)
+
+
+def absence_proves(record: Instance, *, listed_at: datetime, now: datetime | None) -> Proof | None:
+    """The proof that lies in a machine missing from this complete listing and unknown when asked for by itself.
+
+    None unless it was missing already from a complete listing at least 60 s before, and is 5 min past its launch, or
+    15 min past its last attempt where no launch is known.
+    """
+    if now is None or record.absent_since is None or listed_at - record.absent_since < SIGHTINGS_APART:
+        return None
+    if record.launched_at is not None:
+        if now - record.launched_at < LAUNCH_GRACE:
+            return None
+        return _estimated(record, record.absent_since, None)
+    if now - record.last_attempt_at < ATTEMPT_GRACE:
+        return None
+    if record.cloud_id is None and record.status is Status.PROVISIONING:
+        return Proof(listed_at, False, Reason.ABANDONED, Status.FAILED)
+    return Proof(listed_at, False, record.reason or Reason.VANISHED)
+
+
+def _estimated(record: Instance, first_missed: datetime, seen: Observed | None) -> Proof:
+    # The timer on the machine acts 2 min past the deadline, so it did not bill later than that.
+    ended_at = min(first_missed, record.expires_at + GUARD_GRACE)
+    if record.launched_at is not None:
+        ended_at = max(ended_at, record.launched_at)
+    return Proof(ended_at, True, _why(record, seen, ended_at))
+
+
+def _why(record: Instance, seen: Observed | None, ended_at: datetime) -> Reason:
+    if record.reason is not None:
+        return record.reason
+    if seen is not None and seen.end_reason is not None:
+        return seen.end_reason
+    return Reason.EXPIRED if ended_at >= record.expires_at else Reason.VANISHED
