@@ -129,7 +129,7 @@ class Instance(Value):
     market: Market = Market.ON_DEMAND
     image: str
     subnet: str | None = None
-    disk_gb: int
+    disk_gb: int | None
     ttl: timedelta
     max_ttl: timedelta
     expires_at: AwareDatetime

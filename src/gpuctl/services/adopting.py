@@ -1,0 +1,56 @@
+"""Makes a record of a machine that carries our tags and stands in no record."""
+
+from datetime import datetime, timedelta
+
+from gpuctl.domain.instance import Attempt, Instance, Observed, Outcome, Status
+from gpuctl.domain.lifecycle import note, refreshed
+from gpuctl.domain.request import DEFAULT_PURPOSE
+from gpuctl.domain.tags import OWNER, PREFIX, ownership
+from gpuctl.services.parts import Parts
+
+
+def adopted(seen: Observed, profile: str | None, now: datetime, parts: Parts) -> Instance:
+    """The record of that machine, from its tags alone; its deadline is the tag's, at most `max_ttl` from now.
+
+    ValueError if its tags do not name an id and a deadline: such a machine is reported, never adopted.
+    """
+    claims = ownership(seen.tags)
+    if claims.record_id is None or claims.expires_at is None or seen.launched_at is None:
+        raise ValueError(f"{seen.cloud_id} names no id, deadline or launch")
+    expires_at = min(claims.expires_at, now + parts.max_ttl)
+    record = Instance(
+        id=claims.record_id,
+        user=seen.tags.get(OWNER) or "unknown",
+        purpose=DEFAULT_PURPOSE,
+        provider=seen.provider,
+        account=seen.account,
+        profile=profile,
+        region=seen.region,
+        zone=seen.zone,
+        instance_type=seen.instance_type,
+        market=seen.market,
+        image=seen.metadata.get("imageId", "unknown"),
+        disk_gb=None,
+        ttl=max(expires_at - seen.launched_at, timedelta(0)),
+        max_ttl=parts.max_ttl,
+        expires_at=expires_at,
+        tags={key: value for key, value in seen.tags.items() if not key.startswith(PREFIX)},
+        price=parts.price_of(seen.provider, seen.instance_type, seen.region, seen.market),
+        status=Status.PROVISIONING,
+        attempts=(
+            Attempt(
+                number=1,
+                token=claims.record_id,
+                at=seen.launched_at,
+                provider=seen.provider,
+                region=seen.region,
+                zone=seen.zone,
+                instance_type=seen.instance_type,
+                market=seen.market,
+                outcome=Outcome.UNKNOWN,
+            ),
+        ),
+        created_at=seen.launched_at,
+        updated_at=now,
+    )
+    return refreshed(note(record, "adopted", now, detail=seen.cloud_id), seen, now)

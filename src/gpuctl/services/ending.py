@@ -1,0 +1,100 @@
+"""Ends machines: the intention first, durably, then the asking, then the wait for proof."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from gpuctl.domain.instance import Instance, Reason, Status
+from gpuctl.domain.lifecycle import advance
+from gpuctl.domain.reconcile import Action, Kind
+from gpuctl.errors import GpuctlError, UnresolvedError
+from gpuctl.services.parts import Parts
+from gpuctl.services.reconciler import Settled, settle
+
+POLL_EVERY = timedelta(seconds=3)
+
+
+@dataclass(slots=True)
+class Ended:
+    """The records as they stand now, and for which ids the end is open, with why."""
+
+    records: list[Instance]
+    errors: dict[str, GpuctlError] = field(default_factory=dict)
+
+
+def end(parts: Parts, record_ids: Sequence[str], reason: Reason) -> Ended:
+    """Write STOPPING into these records, then ask their clouds to end them; returns without waiting for proof.
+
+    What has ended is left alone and is no error. Once STOPPING is written the reaper goes on with whatever failed here.
+    An error stands for each machine whose end was not accepted.
+    """
+    now = parts.clock.now()
+
+    def stopping(fresh: Instance) -> Instance:
+        return fresh if fresh.status.is_ended else advance(fresh, Status.STOPPING, now, reason)
+
+    refused = {
+        key: one for key, one in parts.store.update_each(record_ids, stopping).items() if isinstance(one, GpuctlError)
+    }
+    settled = settle(parts, [one for one in record_ids if one not in refused])
+    records = _read(parts, record_ids)
+    return Ended(records, {**refused, **_open_ends(records, settled)})
+
+
+def wait_until_gone(parts: Parts, record_ids: Sequence[str], timeout: timedelta) -> Ended:
+    """Wait until every one of these is proven gone, or the time is out: then it is STOPPING, and the reaper goes on."""
+    started = parts.clock.elapsed()
+    settled = Settled()
+    while True:
+        records = _read(parts, record_ids)
+        pending = [one for one in records if one.is_live]
+        if not pending:
+            return Ended(records)
+        if parts.clock.elapsed() - started >= timeout:
+            return Ended(records, _unproven(pending, settled))
+        parts.talk.step(f"waiting until {_named(pending)} {'is' if len(pending) == 1 else 'are'} proven gone")
+        parts.clock.sleep(min(POLL_EVERY, timeout))
+        settled = settle(parts, [one.id for one in pending], wanted=_is_news)
+
+
+def _is_news(action: Action) -> bool:
+    # An end the cloud accepted need not be asked for at every poll.
+    asked = action.record is not None and action.record.deleted_by_us_at is not None
+    return not (action.kind is Kind.TERMINATE and asked)
+
+
+def _open_ends(records: Sequence[Instance], settled: Settled) -> dict[str, GpuctlError]:
+    failed = {one.record.id: one.error for one in settled.done if one.record and one.error}
+    errors: dict[str, GpuctlError] = {}
+    for one in records:
+        if not one.is_live or one.deleted_by_us_at is not None:
+            continue
+        unchecked = settled.unchecked.get(one.id)
+        why = unchecked.message if unchecked else failed.get(one.id) or "its machine was not seen yet"
+        errors[one.id] = UnresolvedError(
+            f"the end of {one.label} was not accepted: {why}", hint="gpuctl reap goes on trying"
+        )
+    return errors
+
+
+def _unproven(pending: Sequence[Instance], settled: Settled) -> dict[str, GpuctlError]:
+    errors = _open_ends(pending, settled)
+    for one in pending:
+        errors.setdefault(
+            one.id,
+            UnresolvedError(
+                f"{one.label} was asked to end and is not proven gone yet", hint="gpuctl reap goes on until it is"
+            ),
+        )
+    return errors
+
+
+def _read(parts: Parts, record_ids: Collection[str]) -> list[Instance]:
+    present = {one.id: one for one in parts.store.snapshot().records}
+    return [present[one] for one in record_ids if one in present]
+
+
+def _named(records: Sequence[Instance]) -> str:
+    if len(records) <= 3:
+        return ", ".join(one.label for one in records)
+    return f"{len(records)} machines"

@@ -1,0 +1,66 @@
+"""Moves a deadline: on the machine first, then in the record, so that no reader believes a life nobody granted."""
+
+from datetime import datetime, timedelta
+
+from gpuctl.domain.duration import spelled
+from gpuctl.domain.instance import Instance, Status
+from gpuctl.domain.lifecycle import note
+from gpuctl.errors import GpuctlError, NotReadyError, UnresolvedError, UsageError
+from gpuctl.services.parts import Parts
+
+
+def extend(parts: Parts, record: Instance, *, by: timedelta | None, ttl: timedelta | None) -> Instance:
+    """Let the machine live longer: `by` adds to its deadline, `ttl` counts from now. The record with the new deadline.
+
+    UsageError when it is over, ending or past its deadline, when the result is earlier than the present deadline or
+    more than `max_ttl` from now; UnresolvedError when the machine could not be told: then the old deadline holds.
+    """
+    session = parts.sessions.of(record)
+    moved = _moved(record, session.now, parts.max_ttl, by=by, ttl=ttl)
+    if record.cloud_id is None:
+        raise NotReadyError(f"{record.label} has no machine yet", hint=f"gpuctl get {record.id} --refresh")
+    try:
+        session.provider.set_deadline(record.region, record.cloud_id, moved)
+    except GpuctlError as error:
+        raise UnresolvedError(
+            f"the deadline on the machine could not be moved ({error.message}); {_stands(record)}", hint=error.hint
+        ) from error
+
+    def granted(fresh: Instance) -> Instance:
+        if fresh.expires_at != record.expires_at or fresh.cloud_id != record.cloud_id:
+            raise UnresolvedError(f"{record.label} was changed meanwhile", hint=f"gpuctl get {record.id}")
+        _refuse_over(fresh, session.now)
+        detail = f"{record.expires_at:%Y-%m-%dT%H:%M:%SZ} to {moved:%Y-%m-%dT%H:%M:%SZ}"
+        return note(fresh, "extended", session.now, detail=detail, expires_at=moved)
+
+    return parts.store.update(record.id, granted)
+
+
+def _moved(
+    record: Instance, now: datetime, max_ttl: timedelta, *, by: timedelta | None, ttl: timedelta | None
+) -> datetime:
+    if (by is None) == (ttl is None):
+        raise UsageError("give either `--by` or `--ttl`", hint=f"gpuctl extend {record.label} --by 30m")
+    _refuse_over(record, now)
+    moved = (record.expires_at + by if by is not None else now + (ttl or timedelta(0))).replace(microsecond=0)
+    if moved < record.expires_at.replace(microsecond=0):
+        raise UsageError(
+            f"that would end {record.label} sooner; {_stands(record)}", hint=f"gpuctl terminate {record.label}"
+        )
+    if moved > now + max_ttl:
+        raise UsageError(
+            f"{record.label} may live at most {spelled(max_ttl)} from now; {_stands(record)}",
+            hint=f"gpuctl extend {record.label} --ttl {spelled(max_ttl)}",
+        )
+    return moved
+
+
+def _refuse_over(record: Instance, now: datetime) -> None:
+    if record.status.is_ended or record.status is Status.STOPPING:
+        raise UsageError(f"{record.label} is {record.status}: it can no longer be extended")
+    if record.is_due(now):
+        raise UsageError(f"{record.label} is past its deadline: it can no longer be extended")
+
+
+def _stands(record: Instance) -> str:
+    return f"it ends at {record.expires_at:%Y-%m-%dT%H:%M:%SZ} as before"

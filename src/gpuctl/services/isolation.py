@@ -1,0 +1,29 @@
+"""The one place where any exception is caught: a bug in the step for one machine must not keep the others alive."""
+
+import traceback
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from gpuctl.errors import GpuctlError
+
+Item = TypeVar("Item")
+
+
+def each_alone(
+    items: Sequence[Item], step: Callable[[Sequence[Item]], None], on_bug: Callable[[Item, str], None]
+) -> None:
+    """Do the step for all items at once; if a bug stops it, again for each alone, and tell whose bug it was.
+
+    The step must be harmless when done twice. A GpuctlError is no bug: it is passed on. `on_bug` gets the item and the
+    traceback's text.
+    """
+    try:
+        step(items)
+    except GpuctlError:
+        raise
+    except Exception:  # noqa: BLE001 - one machine's bug must never keep other machines alive and billing
+        if len(items) == 1:
+            on_bug(items[0], traceback.format_exc())
+            return
+        for item in items:
+            each_alone([item], step, on_bug)

@@ -1,0 +1,52 @@
+"""Sends one attempt's create call until the answer is sure, or sure not to become so."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from gpuctl.clock import Clock
+from gpuctl.domain.instance import Observed, Outcome
+from gpuctl.errors import GpuctlError, OutcomeUnknown, ThrottledError, UnreachableError
+from gpuctl.providers.base import Order, Provider
+
+PAUSES = (timedelta(seconds=1), timedelta(seconds=3), timedelta(seconds=6))
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How an attempt came out: `seen` is the machine if it was created, `error` why not or why that is not known."""
+
+    outcome: Outcome
+    seen: Observed | None = None
+    error: GpuctlError | None = None
+
+
+def send_create(provider: Provider, order: Order, clock: Clock, on_repeat: Callable[[GpuctlError], None]) -> Answer:
+    """Send the order's create call, at most four times, always the very same request with the same token.
+
+    REFUSED only if every send was answered with a refusal; once a reply was lost, a refusal of a later send proves
+    nothing about the earlier one, and the answer is UNKNOWN.
+    """
+    lost: GpuctlError | None = None
+    error: GpuctlError
+    for pause in (*PAUSES, None):
+        try:
+            return Answer(Outcome.CREATED, seen=provider.create(order))
+        except OutcomeUnknown as unknown:
+            error = lost = unknown
+            again = unknown.may_repeat
+        except (ThrottledError, UnreachableError) as refusal:
+            error, again = refusal, True
+        except GpuctlError as refusal:
+            error, again = refusal, False
+        if pause is None or not again:
+            break
+        on_repeat(error)
+        clock.sleep(pause)
+    if lost is None:
+        return Answer(Outcome.REFUSED, error=error)
+    return Answer(Outcome.UNKNOWN, error=lost if error is lost else _both(lost, error))
+
+
+def _both(lost: GpuctlError, refusal: GpuctlError) -> GpuctlError:
+    return OutcomeUnknown(f"{lost.message}; a repeat was refused ({refusal.message})", hint=lost.hint)

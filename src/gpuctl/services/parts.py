@@ -1,0 +1,28 @@
+"""What every service is built of, handed in from above."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from gpuctl.clock import Clock
+from gpuctl.domain.instance import Market, Price, ProviderName
+from gpuctl.services.sessions import Sessions
+from gpuctl.services.talk import Talk
+from gpuctl.store.base import Store
+
+PriceOf = Callable[[ProviderName, str, str, Market], Price | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A store, logins, a clock and somebody to talk to.
+
+    `price_of` gives the catalog's price of a type in a region, `max_ttl` the longest life a machine may be given.
+    """
+
+    store: Store
+    sessions: Sessions
+    clock: Clock
+    talk: Talk
+    price_of: PriceOf
+    max_ttl: timedelta

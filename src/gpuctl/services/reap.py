@@ -1,0 +1,209 @@
+"""The reaper: ends what is due, closes what is proven gone, and sweeps the clouds for what no record knows."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+
+from gpuctl.domain.instance import Instance, ProviderName, Scope, Status
+from gpuctl.domain.reconcile import Kind, Rules, scope_of
+from gpuctl.domain.tags import STATE
+from gpuctl.errors import GpuctlError
+from gpuctl.services.acting import Acting, Done
+from gpuctl.services.isolation import each_alone
+from gpuctl.services.looking import Look
+from gpuctl.services.parts import Parts
+from gpuctl.services.reconciler import plan_all
+from gpuctl.services.sessions import Session
+from gpuctl.store.base import ReapTimes, Sweep
+
+SWEEP_EVERY = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Reaper:
+    """What one run of the reaper is asked to do.
+
+    `places` are further regions to sweep by the ambient login: (provider, profile, region) from the config.
+    """
+
+    sweep: bool = False
+    dry_run: bool = False
+    max_orphans: int = 3
+    reap_state_ids: frozenset[str] = frozenset()
+    keep_ended: timedelta = timedelta(days=7)
+    places: tuple[tuple[ProviderName, str | None, str], ...] = ()
+
+
+@dataclass(slots=True)
+class Reaped:
+    """What a run did. `problems` are the places and accounts that could not be asked, one line each."""
+
+    done: list[Done] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    sweeps: list[Sweep] = field(default_factory=list)
+    looked_at: set[Scope] = field(default_factory=set)
+
+    @property
+    def orphans(self) -> int:
+        """How many machines without a record were ended."""
+        return sum(one.action.kind is Kind.TERMINATE and one.action.record is None for one in self.done)
+
+    @property
+    def unresolved(self) -> list[str]:
+        """Every matter that a person should look at, one line each."""
+        matters = [f"{one.action.subject}: {one.error or one.action.detail}" for one in self.done if one.unresolved]
+        return [*self.problems, *matters]
+
+
+@dataclass(frozen=True, slots=True)
+class _Login:
+    """The login some places need. `account` is None where it is whatever the ambient login turns out to be."""
+
+    provider: ProviderName
+    profile: str | None
+    account: str | None
+
+
+_Place = tuple[_Login, Sequence[str]]
+
+
+def reap(parts: Parts, times: ReapTimes, reaper: Reaper) -> Reaped:
+    """One pass over everything this state knows, and over the clouds where a look is due. Safe beside another pass.
+
+    Loads no cloud and opens no socket when nothing is due and the last sweep is fresh. Raises StateUnusableError when
+    the state cannot be read; everything a cloud does wrong is in the answer instead.
+    """
+    now = parts.clock.now()
+    state = parts.store.snapshot()
+    reaped = Reaped()
+    for login, regions in _to_look_at(state.records, times, reaper, now).items():
+        # Alone, so that neither a failure nor a bug in one account keeps another's machines alive.
+        each_alone(
+            [(login, regions)],
+            partial(_reap_logins, parts, reaper, reaped),
+            partial(_on_bug, parts, reaped),
+        )
+    old = now - reaper.keep_ended
+    if not reaper.dry_run and any(one.status.is_ended and one.updated_at < old for one in state.records):
+        parts.store.archive(old)
+    return reaped
+
+
+def remembered(times: ReapTimes, reaped: Reaped, reaper: Reaper, records: Sequence[Instance]) -> ReapTimes:
+    """The reaper's memory after this run: each place's newest sweep, as long as there is a reason to look there."""
+    swept = {(one.scope, one.profile): one for one in (*times.sweeps, *reaped.sweeps)}
+    needed = {scope_of(one) for one in records}
+    configured = {(provider, region) for provider, _, region in reaper.places}
+    kept = [
+        one
+        for one in swept.values()
+        if one.ours or one.scope in needed or (one.scope.provider, one.scope.region) in configured
+    ]
+    return times.model_copy(update={"sweeps": tuple(kept)})
+
+
+def _to_look_at(
+    records: Sequence[Instance], times: ReapTimes, reaper: Reaper, now: datetime
+) -> dict[_Login, list[str]]:
+    """The regions to list, by login: where something is due, and where the last sweep is old or was asked for anew."""
+    swept: dict[tuple[ProviderName, str, str], datetime] = {}
+    places: dict[_Login, dict[str, bool]] = {}
+    for sweep in times.sweeps:
+        scope = sweep.scope
+        swept[scope.provider, scope.account, scope.region] = sweep.at
+        places.setdefault(_Login(scope.provider, sweep.profile, scope.account), {})[scope.region] = False
+    for one in records:
+        regions = places.setdefault(_Login(one.provider, one.profile, one.account), {})
+        regions[one.region] = regions.get(one.region, False) or _needs_a_look(one, now)
+    for provider, profile, region in reaper.places:
+        places.setdefault(_Login(provider, profile, None), {}).setdefault(region, False)
+    return {
+        login: chosen
+        for login, regions in places.items()
+        if (
+            chosen := [
+                region
+                for region, urgent in regions.items()
+                if urgent or reaper.sweep or _is_stale(_last_sweep(swept, login, region), now)
+            ]
+        )
+    }
+
+
+def _needs_a_look(record: Instance, now: datetime) -> bool:
+    return record.is_live and (
+        record.is_due(now) or record.status is Status.STOPPING or record.absent_since is not None
+    )
+
+
+def _last_sweep(swept: dict[tuple[ProviderName, str, str], datetime], login: _Login, region: str) -> datetime | None:
+    if login.account is not None:
+        return swept.get((login.provider, login.account, region))
+    ambient = [at for (provider, _, where), at in swept.items() if (provider, where) == (login.provider, region)]
+    return max(ambient, default=None)
+
+
+def _is_stale(at: datetime | None, now: datetime) -> bool:
+    # A sweep in the future means that some clock was wrong: look now.
+    return at is None or not timedelta(0) <= now - at < SWEEP_EVERY
+
+
+def _session(parts: Parts, login: _Login) -> Session:
+    if login.account is None:
+        return parts.sessions.open(login.provider, login.profile)
+    return parts.sessions.of_account(login.provider, login.account, login.profile)
+
+
+def _reap_logins(parts: Parts, reaper: Reaper, reaped: Reaped, places: Sequence[_Place]) -> None:
+    for login, regions in places:
+        _reap_login(parts, login, regions, reaper, reaped)
+
+
+def _reap_login(parts: Parts, login: _Login, regions: Sequence[str], reaper: Reaper, reaped: Reaped) -> None:
+    try:
+        session = _session(parts, login)
+    except GpuctlError as error:
+        reaped.problems.append(f"{_named((login, regions))}: {error.message}")
+        return
+    name = session.provider.name
+    scopes = [Scope(provider=name, account=session.account, region=region) for region in regions]
+    # Two profiles, or a profile and the config, may lead to the same account.
+    scopes = [scope for scope in scopes if scope not in reaped.looked_at]
+    reaped.looked_at |= set(scopes)
+    look = Look(session)
+    look.list_scopes(scopes, [one for one in parts.store.snapshot().records if scope_of(one) in scopes])
+    # The state is read after the clouds were listed: whatever machine is in a listing had its record by then.
+    state = parts.store.snapshot()
+    rules = Rules(state.state_id or "", reaper.reap_state_ids, reaper.max_orphans - reaped.orphans)
+    records = [one for one in state.records if one.provider is name and one.account == session.account]
+    look.ask_by_id([one for one in records if scope_of(one) in scopes], rules)
+    actions = plan_all(records, look, rules, parts.talk)
+    if reaper.dry_run:
+        reaped.done += [Done(one, one.record) for one in actions]
+        return
+    reaped.done += Acting(parts, look).apply(actions)
+    reaped.sweeps += [_swept(look, scope, session.profile, rules, parts) for scope in look.listed]
+
+
+def _swept(look: Look, scope: Scope, profile: str | None, rules: Rules, parts: Parts) -> Sweep:
+    mine = {rules.state_id, *rules.reap_state_ids}
+    ours = sum(one.exists and one.region == scope.region and one.tags.get(STATE) in mine for one in look.observed)
+    # The time is this machine's own, since it is compared with this machine's own on the next run.
+    return Sweep(scope=scope, profile=profile, at=parts.clock.now(), ours=ours)
+
+
+def _on_bug(parts: Parts, reaped: Reaped, place: _Place, trace: str) -> None:
+    parts.talk.trace(trace)
+    reaped.problems.append(f"{_named(place)}: a bug in gpuctl stopped the pass")
+
+
+def _named(place: _Place) -> str:
+    login, regions = place
+    account = f" {login.account}" if login.account else ""
+    return f"{login.provider}{account} ({', '.join(regions)})"
+
+
+def news(done: Iterable[Done]) -> list[Done]:
+    """What is worth telling: everything but records that were merely brought up to date."""
+    return [one for one in done if one.action.kind is not Kind.REFRESH]

@@ -1,0 +1,80 @@
+"""One pass over some records: look at their clouds, decide, act; waiting commands and the reaper share it."""
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from gpuctl.domain.instance import Instance, ProviderName
+from gpuctl.domain.reconcile import Action, Finder, Kind, Rules, for_record, for_strangers, scope_of
+from gpuctl.errors import GpuctlError
+from gpuctl.services.acting import Acting, Done
+from gpuctl.services.isolation import each_alone
+from gpuctl.services.looking import Look
+from gpuctl.services.parts import Parts
+from gpuctl.services.talk import Talk
+
+
+@dataclass(slots=True)
+class Settled:
+    """What one pass over some records did, and the records whose account could not be asked, with why."""
+
+    done: list[Done] = field(default_factory=list)
+    unchecked: dict[str, GpuctlError] = field(default_factory=dict)
+
+
+Wanted = Callable[[Action], bool]
+
+
+def settle(parts: Parts, record_ids: Collection[str], wanted: Wanted = lambda action: True) -> Settled:
+    """Bring these records up to what their clouds say, closing what is proven gone and ending what is due.
+
+    Touches no other record and no machine without one. `wanted` leaves out actions the caller does not want done.
+    """
+    settled = Settled()
+    chosen = [one for one in parts.store.snapshot().records if one.id in record_ids and one.is_live]
+    for (name, account, profile), group in by_login(chosen).items():
+        try:
+            session = parts.sessions.of_account(name, account, profile)
+        except GpuctlError as error:
+            settled.unchecked |= {one.id: error for one in group}
+            continue
+        look = Look(session)
+        look.list_scopes(dict.fromkeys(scope_of(one) for one in group), group)
+        state = parts.store.snapshot()
+        rules = Rules(state_id=state.state_id or "")
+        ids = {one.id for one in group}
+        fresh = [one for one in state.records if one.id in ids]
+        look.ask_by_id(fresh, rules)
+        actions = plan_alone(fresh, look, rules, parts.talk)
+        settled.done += Acting(parts, look).apply([one for one in actions if wanted(one)])
+    return settled
+
+
+def plan_alone(records: Sequence[Instance], look: Look, rules: Rules, talk: Talk) -> list[Action]:
+    """The plan for these records, where a bug in deciding about one of them is reported and spares the others."""
+    view, actions = look.view, list[Action]()
+    found = Finder(view, rules.state_id)
+
+    def decide(some: Sequence[Instance]) -> None:
+        decided = [action for record in some for action in for_record(record, found, view, rules)]
+        actions.extend(decided)
+
+    def on_bug(record: Instance, trace: str) -> None:
+        talk.trace(trace)
+        detail = f"a bug in gpuctl stopped the decision about {record.id}"
+        actions.append(Action(Kind.REPORT, scope_of(record), record, detail=detail, unresolved=True))
+
+    each_alone(records, decide, on_bug)
+    return actions
+
+
+def plan_all(records: Sequence[Instance], look: Look, rules: Rules, talk: Talk) -> list[Action]:
+    """The plan for an account: its records, each decided by itself, and the machines that are in none of them."""
+    return [*plan_alone(records, look, rules, talk), *for_strangers(records, look.view, rules)]
+
+
+def by_login(records: Iterable[Instance]) -> dict[tuple[ProviderName, str, str | None], list[Instance]]:
+    """The records grouped by the login they need: provider, account and profile."""
+    groups: dict[tuple[ProviderName, str, str | None], list[Instance]] = {}
+    for one in records:
+        groups.setdefault((one.provider, one.account, one.profile), []).append(one)
+    return groups

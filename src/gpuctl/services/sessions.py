@@ -1,0 +1,109 @@
+"""One checked login per account: whose it is, and what time it is there."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from gpuctl.clock import Clock
+from gpuctl.domain.duration import spelled
+from gpuctl.domain.instance import Instance, ProviderName
+from gpuctl.errors import CredentialsError, GpuctlError
+from gpuctl.providers.base import Provider
+from gpuctl.services.talk import Talk
+
+MAX_SKEW = timedelta(seconds=120)
+
+OpenProvider = Callable[[ProviderName, str | None], Provider]
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A login that was asked whose it is.
+
+    `_anchor` is the time as it was believed at that moment, None where the cloud's reply carried no date to compare
+    with; since then time is counted by a clock that nobody can set, so that a jump of the laptop's ends nothing.
+    """
+
+    provider: Provider
+    account: str
+    profile: str | None
+    clock: Clock
+    _anchor: datetime | None
+    _asked_at: timedelta
+
+    @property
+    def checked_now(self) -> datetime | None:
+        """The present instant, if the cloud's own clock confirmed ours or replaced it; None where it could not."""
+        return None if self._anchor is None else self._anchor + (self.clock.elapsed() - self._asked_at)
+
+    @property
+    def now(self) -> datetime:
+        """The present instant as well as it is known."""
+        return self.checked_now or self.clock.now()
+
+
+class Sessions:
+    """Opens logins when they are first needed and asks each once whose it is."""
+
+    def __init__(self, open_provider: OpenProvider, clock: Clock, talk: Talk) -> None:
+        self._open_provider = open_provider
+        self._clock = clock
+        self._talk = talk
+        self._providers: dict[tuple[ProviderName, str | None], Provider] = {}
+        self._open: dict[tuple[ProviderName, str | None], Session] = {}
+        self._skew_told = False
+
+    def provider(self, name: ProviderName, profile: str | None) -> Provider:
+        """The cloud by that profile, without asking it anything. Raises UsageError where it is not supported."""
+        key = (name, profile)
+        if key not in self._providers:
+            self._providers[key] = self._open_provider(name, profile)
+        return self._providers[key]
+
+    def open(self, name: ProviderName, profile: str | None) -> Session:
+        """The login by that profile, or the ambient one. Raises what opening it or asking whose it is raises."""
+        key = (name, profile)
+        if key not in self._open:
+            self._open[key] = self._checked(self.provider(name, profile), profile)
+        return self._open[key]
+
+    def of_account(self, name: ProviderName, account: str, profile: str | None) -> Session:
+        """A login for that very account: by the profile it was made with, else the ambient one.
+
+        CredentialsError where neither is it; what kept them from being asked, where that is the reason.
+        """
+        failure: GpuctlError | None = None
+        seen = []
+        for candidate in dict.fromkeys((profile, None)):
+            try:
+                session = self.open(name, candidate)
+            except GpuctlError as error:
+                failure = failure or error
+                continue
+            if session.account == account:
+                return session
+            seen.append(session.account)
+        if not seen and failure:
+            raise failure
+        raise CredentialsError(
+            f"this login is for {name} account `{seen[0]}`, not `{account}`",
+            hint=f"log in to `{account}`" + (f", or mend the profile `{profile}`" if profile else ""),
+        )
+
+    def of(self, record: Instance) -> Session:
+        """A login for the account the record names; raises as `of_account` does."""
+        return self.of_account(record.provider, record.account, record.profile)
+
+    def _checked(self, provider: Provider, profile: str | None) -> Session:
+        identity = provider.identity()
+        here, elapsed = self._clock.now(), self._clock.elapsed()
+        anchor = identity.cloud_time
+        if anchor is not None and abs(anchor - here) <= MAX_SKEW:
+            anchor = here
+        elif anchor is not None and not self._skew_told:
+            self._skew_told = True
+            way = "ahead of" if here > anchor else "behind"
+            self._talk.warn(
+                f"this machine's clock is {spelled(abs(anchor - here))} {way} the cloud's; using the cloud's"
+            )
+        return Session(provider, identity.account, profile, self._clock, anchor, elapsed)

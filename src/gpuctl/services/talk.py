@@ -1,0 +1,23 @@
+"""Whom a service tells what it is doing."""
+
+from typing import Protocol
+
+
+class Talk(Protocol):
+    """Where progress and warnings go; results are returned, never told."""
+
+    def say(self, text: str) -> None:
+        """One line of news that stays."""
+        ...
+
+    def warn(self, text: str) -> None:
+        """One line that somebody should act on."""
+        ...
+
+    def step(self, text: str) -> None:
+        """What is being waited for now; it takes the place of the step before."""
+        ...
+
+    def trace(self, text: str) -> None:
+        """The traceback of a bug that did not stop the work, as it is."""
+        ...
