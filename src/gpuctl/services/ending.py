@@ -69,8 +69,8 @@ def _open_ends(records: Sequence[Instance], settled: Settled) -> dict[str, Gpuct
     for one in records:
         if not one.is_live or one.deleted_by_us_at is not None:
             continue
-        unchecked = settled.unchecked.get(one.id)
-        why = unchecked.message if unchecked else failed.get(one.id) or "its machine was not seen yet"
+        unasked = settled.unasked.get(one.id)
+        why = unasked.message if unasked else failed.get(one.id) or "its machine was not seen yet"
         errors[one.id] = UnresolvedError(
             f"the end of {one.label} was not accepted: {why}", hint="gpuctl reap goes on trying"
         )

@@ -41,7 +41,7 @@ def launch(prepared: Prepared, parts: Parts, on_written: OnWritten) -> Provision
     records = _records(prepared)
     state = parts.store.add(records, lambda present: _refuse_standing(prepared, present))
     on_written(records)
-    result = Provisioned(records)
+    result, made = Provisioned(records), list[str]()
     for record in records:
         parts.talk.step(f"{record.label}: asking {record.provider} for {record.instance_type} in {record.region}")
         order = _order(record, prepared, state.state_id or "")
@@ -53,7 +53,12 @@ def launch(prepared: Prepared, parts: Parts, on_written: OnWritten) -> Provision
         )
         if answer.error is not None:
             result.errors[record.id] = answer.error
-        _write_answer(record, answer, prepared, parts)
+        if answer.seen is not None:
+            made.append(answer.seen.cloud_id)
+        try:
+            _write_answer(record, answer, prepared, parts)
+        except StateUnusableError as error:
+            raise _ended_unwritten(error, made, prepared) from error
     return _reread(result, parts)
 
 
@@ -76,7 +81,7 @@ def wait_until_ready(
             pending = [one for one in pending if one not in late]
         if not pending:
             return _judged(_reread(result, parts), parts)
-        for problem in settle(parts, [one.id for one in pending]).unchecked.values():
+        for problem in settle(parts, [one.id for one in pending]).unasked.values():
             parts.talk.step(problem.message)
         result = _reread(result, parts)
         if any(_is_starting(one) for one in result.records):
@@ -84,10 +89,14 @@ def wait_until_ready(
             parts.clock.sleep(POLL_EVERY)
 
 
-def cancel(result: Provisioned, parts: Parts) -> Provisioned:
-    """Ask for the end of every machine of this call, because the caller is going away; returns without proof."""
-    end(parts, [one.id for one in result.records], Reason.CANCELLED)
-    return _reread(result, parts)
+def look_once(result: Provisioned, parts: Parts) -> Provisioned:
+    """Look for the machines whose create was answered by nobody, once; what is found is an error no more."""
+    unknown = [one.id for one in result.records if one.is_live and one.id in result.errors]
+    if unknown:
+        settle(parts, unknown)
+    result = _reread(result, parts)
+    found = {one.id for one in result.records if one.is_live and one.cloud_id}
+    return Provisioned(result.records, {key: error for key, error in result.errors.items() if key not in found})
 
 
 def _records(prepared: Prepared) -> list[Instance]:
@@ -163,19 +172,23 @@ def _refuse_standing(prepared: Prepared, present: Sequence[Instance]) -> None:
 
 
 def _write_answer(record: Instance, answer: Answer, prepared: Prepared, parts: Parts) -> None:
-    try:
-        fresh = parts.store.update(record.id, lambda one: _answered(one, answer, prepared.session.now))
-    except StateUnusableError as error:
-        if answer.seen is None:
-            raise
-        # A machine whose id cannot be written down would be known to nobody: it ends here.
-        failed = prepared.session.provider.terminate(record.region, [answer.seen.cloud_id])
-        fate = f"could not be ended: {failed[answer.seen.cloud_id].message}" if failed else "was ended again"
-        raise StateUnusableError(
-            f"{error.message}; the machine {answer.seen.cloud_id} of {record.id} {fate}", hint=error.hint
-        ) from error
+    fresh = parts.store.update(record.id, lambda one: _answered(one, answer, prepared.session.now))
     if answer.seen is not None and (fresh.status is Status.STOPPING or fresh.status.is_ended):
         end(parts, [record.id], fresh.reason or Reason.CANCELLED)
+
+
+def _ended_unwritten(error: StateUnusableError, made: Sequence[str], prepared: Prepared) -> StateUnusableError:
+    """End what this call has made: a machine whose id cannot be written down would be known to nobody."""
+    if not made:
+        return error
+    try:
+        failed = dict(prepared.session.provider.terminate(prepared.offer.region, made))
+    except GpuctlError as refusal:
+        failed = dict.fromkeys(made, refusal)
+    fates = [
+        f"{one} could not be ended ({failed[one].message})" if one in failed else f"{one} was ended" for one in made
+    ]
+    return StateUnusableError(f"{error.message}; {', '.join(fates)}", hint=error.hint)
 
 
 def _answered(fresh: Instance, answer: Answer, now: datetime) -> Instance:

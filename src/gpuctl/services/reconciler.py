@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from gpuctl.domain.instance import Instance, ProviderName
 from gpuctl.domain.reconcile import Action, Finder, Kind, Rules, for_record, for_strangers, scope_of
-from gpuctl.errors import GpuctlError
+from gpuctl.errors import GpuctlError, UnreachableError
 from gpuctl.services.acting import Acting, Done
 from gpuctl.services.isolation import each_alone
 from gpuctl.services.looking import Look
@@ -15,10 +15,10 @@ from gpuctl.services.talk import Talk
 
 @dataclass(slots=True)
 class Settled:
-    """What one pass over some records did, and the records whose account could not be asked, with why."""
+    """What one pass over some records did, and the records whose cloud could not be asked, with why."""
 
     done: list[Done] = field(default_factory=list)
-    unchecked: dict[str, GpuctlError] = field(default_factory=dict)
+    unasked: dict[str, GpuctlError] = field(default_factory=dict)
 
 
 Wanted = Callable[[Action], bool]
@@ -35,10 +35,15 @@ def settle(parts: Parts, record_ids: Collection[str], wanted: Wanted = lambda ac
         try:
             session = parts.sessions.of_account(name, account, profile)
         except GpuctlError as error:
-            settled.unchecked |= {one.id: error for one in group}
+            settled.unasked |= {one.id: error for one in group}
             continue
         look = Look(session)
         look.list_scopes(dict.fromkeys(scope_of(one) for one in group), group)
+        settled.unasked |= {
+            one.id: UnreachableError(look.unreachable[scope_of(one)])
+            for one in group
+            if scope_of(one) in look.unreachable
+        }
         state = parts.store.snapshot()
         rules = Rules(state_id=state.state_id or "")
         ids = {one.id for one in group}
