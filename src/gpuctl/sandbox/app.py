@@ -1,0 +1,85 @@
+"""All clouds of the sandbox as one WSGI application on one loopback port, with what a test may ask behind their backs.
+
+`/gpuctl-sandbox` says who answers, `/gpuctl-sandbox/machines` what truly exists, `/gpuctl-sandbox/calls` what was
+asked of the clouds; a POST to `/gpuctl-sandbox/reset` empties them and one to `/gpuctl-sandbox/interrupt?id=` takes a
+spot machine back. Every other path belongs to a cloud: AWS, the only one, has them all; the next gets a prefix.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from typing import Any
+
+from moto.moto_server.werkzeug_app import MotoRequestHandler
+from werkzeug.serving import BaseWSGIServer, make_server
+from werkzeug.wrappers import Request, Response
+
+from gpuctl.sandbox.aws import AwsCloud
+
+_OWN = "/gpuctl-sandbox"
+
+
+def system_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Sandbox:
+    """The application: give it to `serve`, or call it as any WSGI application."""
+
+    def __init__(self, nonce: str, now: Callable[[], datetime]) -> None:
+        self.nonce = nonce
+        self.now = now
+        self.started_at = now()
+        self.last_asked = self.started_at
+        self.aws = AwsCloud(now)
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        self.last_asked = self.now()
+        path = environ.get("PATH_INFO", "")
+        is_own = path == _OWN or path.startswith(f"{_OWN}/")
+        return (self._own(Request(environ)) if is_own else self.aws)(environ, start_response)
+
+    def _own(self, request: Request) -> Response:
+        match request.method, request.path.removeprefix(_OWN):
+            case "GET", "" | "/":
+                started = self.started_at.isoformat().replace("+00:00", "Z")
+                return _json({"nonce": self.nonce, "pid": os.getpid(), "startedAt": started})
+            case "GET", "/machines":
+                return _json(self.aws.machines())
+            case "GET", "/calls":
+                return _json(self.aws.calls())
+            case "POST", "/reset":
+                self.aws.reset()
+                return _json({"reset": True})
+            case "POST", "/interrupt":
+                ended = self.aws.interrupt(request.args.get("id", ""))
+                return _json({"interrupted": ended}, 200 if ended else 404)
+            case _:
+                return _json({"error": "no such path or method"}, 404)
+
+
+def build_app(nonce: str, now: Callable[[], datetime] = system_now) -> Sandbox:
+    """The sandbox under a name only its starter knows, whose clocks all follow `now` (aware, UTC)."""
+    return Sandbox(nonce, now)
+
+
+def serve(app: Sandbox, port: int = 0) -> BaseWSGIServer:
+    """A server for `app`, bound to 127.0.0.1 (port 0: a free one, then found as `.port`) and not yet serving."""
+    return make_server("127.0.0.1", port, app, threaded=True, request_handler=_Handler)
+
+
+class _Handler(MotoRequestHandler):
+    """Writes the sandbox's time into the `Date` of every reply, failed ones too, and keeps no access log."""
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        app: Any = self.server.app
+        return format_datetime(app.now(), usegmt=True)
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        pass
+
+
+def _json(value: object, status: int = 200) -> Response:
+    return Response(json.dumps(value), status, content_type="application/json")

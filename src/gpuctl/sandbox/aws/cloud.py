@@ -1,0 +1,117 @@
+"""The AWS cloud as one WSGI application: moto's own server app, one call at a time, with AWS's manners added."""
+
+import re
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from threading import RLock
+from typing import Any
+
+from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.ec2.models import ec2_backends
+from moto.moto_api._internal.models import moto_api_backend
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from werkzeug.wrappers import Response
+
+from gpuctl.sandbox.aws.images import stock
+from gpuctl.sandbox.aws.launches import Launches
+from gpuctl.sandbox.aws.lives import SPOT, Lives
+from gpuctl.sandbox.aws.wire import Call, read_call, refusal, with_form
+
+_CALLS_KEPT = 10_000
+_INSTANCE_ID = re.compile(r"i-([0-9a-f]{8}|[0-9a-f]{17})")
+
+
+class AwsCloud:
+    """AWS with one account, every region and a default network in each; empty at birth, held in memory only.
+
+    moto keeps its state per process, so two of these in one process are one cloud with two memories of tokens.
+    """
+
+    def __init__(self, now: Callable[[], datetime]) -> None:
+        self._now = now
+        self._moto = DomainDispatcherApplication(create_backend_app)
+        # moto is not made for threads, and two sends of one token must not both find it unused.
+        self._lock = RLock()
+        self._forget()
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        call = read_call(environ)
+        with self._lock:
+            reply = self._answer(call, environ)
+        return reply(environ, start_response)
+
+    def machines(self) -> list[dict[str, Any]]:
+        """Every machine since the last reset, ended ones too, oldest first; read from the backends, not described."""
+        with self._lock:
+            backends = list(ec2_backends[DEFAULT_ACCOUNT_ID].values())
+            for backend in backends:
+                self._lives.settle(backend, self._now())
+            return self._lives.machines(backends)
+
+    def calls(self) -> list[dict[str, str]]:
+        """The AWS calls served since the last reset, oldest first; of very many, the last ten thousand."""
+        with self._lock:
+            return list(self._calls)
+
+    def interrupt(self, instance_id: str) -> bool:
+        """End one machine the way AWS takes a spot machine back. False if no live machine has that id."""
+        with self._lock:
+            for backend in list(ec2_backends[DEFAULT_ACCOUNT_ID].values()):
+                for instance in backend.all_instances():
+                    if instance.id == instance_id and instance.state != "terminated":
+                        instance.terminate()
+                        self._lives.settle(backend, self._now(), SPOT)
+                        return True
+        return False
+
+    def reset(self) -> None:
+        """Empty every region and forget every token and call."""
+        with self._lock:
+            moto_api_backend.reset()
+            self._forget()
+
+    def _forget(self) -> None:
+        self._launches = Launches()
+        self._lives = Lives()
+        self._stocked: set[str] = set()
+        self._calls: deque[dict[str, str]] = deque(maxlen=_CALLS_KEPT)
+
+    def _answer(self, call: Call, environ: Mapping[str, Any]) -> Response:
+        self._calls.append({"service": call.service, "action": call.action, "region": call.region})
+        if call.service not in ("ec2", "ssm"):
+            return self._send(environ)
+        if call.region not in ec2_backends[DEFAULT_ACCOUNT_ID]:
+            return refusal("AuthFailure", "AWS was not able to validate the provided access credentials")
+        if call.region not in self._stocked:
+            stock(call.region, self._now())
+            self._stocked.add(call.region)
+        return self._answer_ec2(call, environ) if call.service == "ec2" else self._send(environ)
+
+    def _answer_ec2(self, call: Call, environ: Mapping[str, Any]) -> Response:
+        backend, now = ec2_backends[DEFAULT_ACCOUNT_ID][call.region], self._now()
+        self._lives.settle(backend, now)
+        try:
+            refused = _refused(call, backend)
+            if refused is None and call.action == "RunInstances":
+                return self._launches.run(call, backend, now, lambda form: self._send(with_form(environ, form)))
+            return refused or self._send(environ)
+        finally:
+            self._lives.settle(backend, now)
+
+    def _send(self, environ: Mapping[str, Any]) -> Response:
+        return Response.from_app(self._moto, dict(environ), buffered=True)
+
+
+def _refused(call: Call, backend: Any) -> Response | None:
+    """The refusal that AWS has for an id where moto says something else or nothing at all."""
+    named = call.values("InstanceId")
+    malformed = [name for name in named if not _INSTANCE_ID.fullmatch(name)]
+    if malformed:
+        return refusal("InvalidInstanceID.Malformed", f'Invalid id: "{malformed[0]}"')
+    tagged = call.values("ResourceId") if call.action in ("CreateTags", "DeleteTags") else []
+    present = {instance.id for instance in backend.all_instances()}
+    absent = [name for name in tagged if name.startswith("i-") and name not in present]
+    if absent:
+        return refusal("InvalidInstanceID.NotFound", f"The instance ID '{absent[0]}' does not exist")
+    return None

@@ -1,0 +1,110 @@
+"""The times of the machines: moto asks the system for them, here they follow the cloud's own clock."""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from moto.ec2.models.instances import StateReason
+
+# AWS shows what has ended for about an hour more, then knows neither the machine nor its id.
+VANISHES_AFTER = timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Who stopped or ended a machine, as AWS tells it in StateTransitionReason and StateReason."""
+
+    initiator: str
+    code: str
+    text: str
+
+
+USER = Cause("User initiated", "Client.UserInitiatedShutdown", "User initiated shutdown")
+SPOT = Cause("Service initiated", "Server.SpotInstanceTermination", "Spot instance termination")
+
+
+@dataclass(frozen=True)
+class _Life:
+    state: str
+    since: datetime
+    cause: Cause = USER
+
+
+class Lives:
+    """When each machine was launched, changed its state and ended; and those that no longer show in any listing."""
+
+    def __init__(self) -> None:
+        self._lives: dict[str, _Life] = {}
+        self._vanished: list[dict[str, Any]] = []
+
+    def settle(self, backend: Any, now: datetime, cause: Cause = USER) -> None:
+        """Give what happened in one region since the last call its time, and let go of what ended an hour ago.
+
+        To be called after everything that may change a machine, and before everything that shows one.
+        """
+        for reservation in list(backend.reservations.values()):
+            for instance in list(reservation.instances):
+                before = self._lives.get(instance.id)
+                life = _lived(before, instance.state, now, cause)
+                self._lives[instance.id] = life
+                if life != before or life.state != "running":
+                    _write_times(instance, before, life, backend)
+                if life.state == "terminated" and now - life.since >= VANISHES_AFTER:
+                    self._vanished.append(self._entry(instance, backend))
+                    reservation.instances.remove(instance)
+                    backend.tags.pop(instance.id, None)
+            if not reservation.instances:
+                del backend.reservations[reservation.id]
+
+    def machines(self, backends: list[Any]) -> list[dict[str, Any]]:
+        """Every machine there ever was in these regions, oldest first, as plain values."""
+        shown = [self._entry(instance, backend) for backend in backends for instance in backend.all_instances()]
+        return sorted(self._vanished + shown, key=lambda entry: (entry["launched_at"], entry["id"]))
+
+    def _entry(self, instance: Any, backend: Any) -> dict[str, Any]:
+        life = self._lives[instance.id]
+        return {
+            "cloud": "aws",
+            "region": backend.region_name,
+            "id": instance.id,
+            "state": instance.state,
+            "instance_type": instance.instance_type,
+            "tags": dict(backend.tags.get(instance.id, {})),
+            "launched_at": f"{instance.launch_time:%Y-%m-%dT%H:%M:%SZ}",
+            "ended_at": f"{life.since:%Y-%m-%dT%H:%M:%SZ}" if life.state == "terminated" else None,
+            "client_token": instance.client_token,
+        }
+
+
+def _lived(before: _Life | None, state: str, now: datetime, cause: Cause) -> _Life:
+    if before is None:
+        return _Life(state, now)
+    # The first end counts: moto moves it when a machine is terminated again.
+    return before if state == before.state else replace(before, state=state, since=now, cause=cause)
+
+
+def _write_times(instance: Any, before: _Life | None, life: _Life, backend: Any) -> None:
+    moment = life.since.astimezone(UTC).replace(tzinfo=None, microsecond=0)
+    if before is None:
+        for interface in instance.network_interfaces:
+            interface.attach_time = moment
+        for _, device in instance.get_block_device_mapping:
+            device.attach_time = moment
+            backend.volumes[device.volume_id].create_time = moment
+            backend.volumes[device.volume_id].attachment.attach_time = moment
+    if life.state == "running" and life != before:
+        instance.launch_time = moment
+    if life.state in ("stopped", "terminated"):
+        instance._reason = f"{life.cause.initiator} ({moment:%Y-%m-%d %H:%M:%S} GMT)"
+        instance.state_reason = StateReason(f"{life.cause.code}: {life.cause.text}", life.cause.code)
+    if life.state == "terminated" and life != before:
+        _leave_nothing_behind(instance, backend)
+
+
+def _leave_nothing_behind(instance: Any, backend: Any) -> None:
+    for interface in instance.network_interfaces:
+        # It is gone, and moto would refuse a second termination of the machine for want of it.
+        interface.delete_on_termination = False
+    for resource in [name for name in backend.tags if name.startswith(("eni-", "vol-"))]:
+        if resource not in backend.enis and resource not in backend.volumes:
+            del backend.tags[resource]
