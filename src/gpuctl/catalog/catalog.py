@@ -1,0 +1,142 @@
+"""The catalog: which types there are, where, and at what price."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from decimal import Decimal
+from difflib import get_close_matches
+from importlib.resources import files
+from typing import Any
+
+from gpuctl.domain.duration import shown
+from gpuctl.domain.instance import Market, Price, ProviderName
+from gpuctl.domain.offers import Availability, InstanceType, Offer
+from gpuctl.errors import UsageError
+
+_WITH_DATA = (ProviderName.AWS, ProviderName.AZURE)
+
+
+class Catalog:
+    """Shapes and list prices as they ship with gpuctl. A provider's file is read when it is first asked about.
+
+    Where the figures came from and when they were true stands in every price. What the catalog does not know is None.
+    """
+
+    def __init__(self) -> None:
+        self._books: dict[ProviderName, _Book] = {}
+
+    def types(self, provider: ProviderName) -> Sequence[InstanceType]:
+        """Every type of that cloud, retired ones too, by name; none for a cloud without a catalog file."""
+        return list(self._book(provider).types.values())
+
+    def find(self, name: str, provider: ProviderName | None = None) -> InstanceType:
+        """The type of that name, whatever its case.
+
+        UsageError where no cloud has it, naming the nearest, or where it belongs to another cloud than the one given.
+        """
+        for candidate in _WITH_DATA:
+            found = self._book(candidate).by_folded_name.get(name.casefold())
+            if found is None:
+                continue
+            if provider not in (None, candidate):
+                raise UsageError(
+                    f"`{found.name}` is a type of `{candidate}`, not of `{provider}`",
+                    hint=f"leave out `--provider`, or: gpuctl types --provider {provider}",
+                )
+            return found
+        raise UsageError(f"unknown instance type {shown(name)}", hint=self._nearest_types(name, provider))
+
+    def regions(self, provider: ProviderName) -> frozenset[str]:
+        """Every region of that cloud in which some type is offered."""
+        return self._book(provider).regions
+
+    def check_region(self, provider: ProviderName, region: str) -> None:
+        """Raise UsageError, naming the nearest, if that cloud has no such region."""
+        known = self.regions(provider)
+        if region in known:
+            return
+        near = get_close_matches(region, sorted(known), n=3, cutoff=0.6)
+        hint = f"did you mean {_quoted(near)}?" if near else f"one of {_quoted(sorted(known)[:4])}, …"
+        raise UsageError(f"unknown region {shown(region)} of `{provider}`", hint=hint)
+
+    def is_listed(self, kind: InstanceType, region: str) -> bool:
+        """Whether the catalog knows the type in that region at all."""
+        return region in self._book(kind.provider).regions_of[kind.name]
+
+    def offer(self, kind: InstanceType, region: str, market: Market = Market.ON_DEMAND) -> Offer:
+        """The type in that region and market; its price is None where the catalog does not know it."""
+        return Offer(kind, region, market, self._book(kind.provider).price(kind.name, region, market))
+
+    def offers(self, provider: ProviderName, market: Market = Market.ON_DEMAND) -> Iterable[Offer]:
+        """Every type in every region where that cloud lists it."""
+        book = self._book(provider)
+        for kind in book.types.values():
+            for region in book.regions_of[kind.name]:
+                yield Offer(kind, region, market, book.price(kind.name, region, market))
+
+    def _book(self, provider: ProviderName) -> "_Book":
+        if provider not in self._books:
+            self._books[provider] = _Book(provider)
+        return self._books[provider]
+
+    def _nearest_types(self, name: str, provider: ProviderName | None) -> str:
+        every = {
+            folded: kind.name
+            for candidate in ([provider] if provider else _WITH_DATA)
+            for folded, kind in self._book(candidate).by_folded_name.items()
+            if kind.availability is not Availability.RETIRED
+        }
+        near = get_close_matches(name.casefold(), every, n=3, cutoff=0.6)
+        return f"did you mean {_quoted(every[one] for one in near)}?" if near else "gpuctl types"
+
+
+class _Book:
+    """One cloud's file."""
+
+    def __init__(self, provider: ProviderName) -> None:
+        self._rows: Mapping[str, Any] = {}
+        self._dates: Sequence[date] = ()
+        self._sources: Sequence[str] = ()
+        if provider in _WITH_DATA:
+            self._read(files(__package__).joinpath(f"data/{provider}.json").read_text("utf-8"))
+        self.types = {name: _shape(provider, name, row) for name, row in self._rows.items()}
+        self.by_folded_name = {name.casefold(): kind for name, kind in self.types.items()}
+        self.regions_of = {name: {entry[0]: entry for entry in row["regions"]} for name, row in self._rows.items()}
+        self.regions = frozenset(region for regions in self.regions_of.values() for region in regions)
+
+    def price(self, name: str, region: str, market: Market) -> Price | None:
+        entry = self.regions_of[name].get(region)
+        usd = entry[1 if market is Market.ON_DEMAND else 2] if entry else None
+        if entry is None or usd is None:
+            return None
+        return Price(usd_per_hour=Decimal(usd), as_of=self._dates[entry[3]], source=self._sources[entry[4]])
+
+    def _read(self, text: str) -> None:
+        said = json.loads(text)
+        self._rows = said["types"]
+        self._dates = [date.fromisoformat(one) for one in said["dates"]]
+        self._sources = said["sources"]
+
+
+def _shape(provider: ProviderName, name: str, row: Mapping[str, Any]) -> InstanceType:
+    return InstanceType(
+        provider=provider,
+        name=name,
+        gpu_model=row["gpu"],
+        gpu_count=Decimal(row["gpus"]),
+        gpu_memory_gib=_decimal(row["gpu_gib"]),
+        vcpus=row["vcpus"],
+        memory_gib=_decimal(row["gib"]),
+        arch=row["arch"],
+        availability=Availability(row["status"]),
+        retired_on=date.fromisoformat(row["retired_on"]) if row["retired_on"] else None,
+        successor=row["successor"],
+    )
+
+
+def _decimal(text: str | None) -> Decimal | None:
+    return Decimal(text) if text else None
+
+
+def _quoted(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
