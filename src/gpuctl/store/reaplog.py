@@ -1,0 +1,67 @@
+"""The reaper's memory and its turn, in two small files beside the state."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from gpuctl.errors import StateUnusableError
+from gpuctl.store.base import ReapTimes
+from gpuctl.store.disk import private_folder
+
+
+class LocalReapLog:
+    """A `ReapLog` beside a local state. Making one touches nothing."""
+
+    def __init__(self, state: Path) -> None:
+        state = Path(os.path.realpath(state))
+        self._times = state.with_name(f"{state.name}.reap.json")
+        self._lock = state.with_name(f"{state.name}.reap.lock")
+
+    def read(self) -> ReapTimes:
+        try:
+            return ReapTimes.model_validate_json(self._times.read_bytes())
+        except (OSError, ValidationError):
+            return ReapTimes()
+
+    def write(self, times: ReapTimes) -> None:
+        temporary = self._times.with_name(f".{self._times.name}.{os.getpid()}.tmp")
+        try:
+            private_folder(self._times.parent)
+            # Not synced: losing it to a crash only means that the next run sweeps.
+            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+            with open(os.open(temporary, flags, 0o600), "wb") as file:
+                os.fchmod(file.fileno(), 0o600)
+                file.write(times.model_dump_json().encode())
+            os.replace(temporary, self._times)
+        except OSError as error:
+            raise StateUnusableError(
+                f"`{self._times}` could not be written: {error.strerror}", hint=f"ls -ld {self._times.parent}"
+            ) from error
+
+    @contextmanager
+    def turn(self, now: datetime) -> Iterator[datetime | None]:
+        private_folder(self._lock.parent)
+        descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield _begun(descriptor, now)
+                return
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, now.astimezone(UTC).isoformat().encode(), 0)
+            yield None
+        finally:
+            os.close(descriptor)
+
+
+def _begun(descriptor: int, now: datetime) -> datetime:
+    try:
+        return datetime.fromisoformat(os.pread(descriptor, 64, 0).decode("ascii"))
+    except ValueError:
+        return now

@@ -1,0 +1,105 @@
+"""The state file's form: a TinyDB document with a header, and a checksum over every byte of it."""
+
+import hashlib
+import json
+import re
+import string
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gpuctl.domain.tags import STATE_ID
+from gpuctl.store.base import Kind
+
+FORMAT = 1
+HEADER_TABLE = "_gpuctl"
+TABLE = "instances"
+
+_CHECKSUM = re.compile(rb'"checksum":"([0-9a-f]{64})"')
+_BLANK = b"0" * 64
+
+Tables = dict[str, dict[str, Any]]
+
+
+class Unreadable(Exception):
+    """The bytes are no state of ours that this gpuctl can read; the text completes `the state PATH ...`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What the state says of itself."""
+
+    state_id: str
+    kind: Kind
+    serial: int
+
+
+def encode(header: Header, tables: Mapping[str, Any]) -> bytes:
+    """The file's bytes for these tables."""
+    head = {
+        "format": FORMAT,
+        "kind": header.kind,
+        "stateId": header.state_id,
+        "serial": header.serial,
+        "checksum": _BLANK.decode(),
+    }
+    document = {HEADER_TABLE: {"1": head}, **{name: table for name, table in tables.items() if name != HEADER_TABLE}}
+    text = json.dumps(document, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    return text.replace(_BLANK, _digest(text), 1)
+
+
+def decode(raw: bytes) -> tuple[Header, Tables]:
+    """The header and the tables in these bytes. Unreadable, saying why, for anything that is not exactly a state."""
+    if not raw.strip():
+        raise Unreadable("is empty")
+    try:
+        document = json.loads(raw)
+    except ValueError:
+        raise Unreadable("is damaged: it is not whole JSON") from None
+    except RecursionError:
+        raise Unreadable("is damaged: it is nested without end") from None
+    head = _head(document)
+    if isinstance(head.get("format"), int) and head["format"] > FORMAT:
+        raise Unreadable(f"has format {head['format']}; this gpuctl reads format {FORMAT}: it needs a newer gpuctl")
+    match = _CHECKSUM.search(raw)
+    if match is None or _digest(raw[: match.start(1)] + _BLANK + raw[match.end(1) :]) != match.group(1):
+        raise Unreadable("is damaged or was altered: its checksum does not fit")
+    return _checked(head), {name: table for name, table in document.items() if name != HEADER_TABLE}
+
+
+def is_state_id(text: str) -> bool:
+    """Whether it can name a state: 8 to 40 of `a-z0-9-`."""
+    return STATE_ID.fullmatch(text) is not None
+
+
+def new_state_id(random_bytes: bytes) -> str:
+    """A state id made of those bytes: twelve characters of `a-z0-9`."""
+    alphabet = string.ascii_lowercase + string.digits
+    number, letters = int.from_bytes(random_bytes), []
+    for _ in range(12):
+        number, index = divmod(number, len(alphabet))
+        letters.append(alphabet[index])
+    return "".join(letters)
+
+
+def _head(document: Any) -> Mapping[str, Any]:
+    table = document.get(HEADER_TABLE) if isinstance(document, dict) else None
+    head = table.get("1") if isinstance(table, dict) else None
+    if not isinstance(head, dict):
+        raise Unreadable("was not written by gpuctl")
+    return head
+
+
+def _checked(head: Mapping[str, Any]) -> Header:
+    # Only a gpuctl with a bug could have written a wrong header under a right checksum.
+    try:
+        header = Header(str(head["stateId"]), Kind(head["kind"]), int(head["serial"]))
+    except (KeyError, ValueError, TypeError):
+        raise Unreadable("has a header that cannot be read") from None
+    if not is_state_id(header.state_id):
+        raise Unreadable("has a header that cannot be read")
+    return header
+
+
+def _digest(blanked: bytes) -> bytes:
+    return hashlib.sha256(blanked).hexdigest().encode()

@@ -1,0 +1,63 @@
+"""TinyDB's door to the state file: one verified read, and one atomic write of whatever the transaction left."""
+
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from tinydb import TinyDB
+from tinydb.storages import Storage
+from tinydb.table import Table
+
+from gpuctl.store import backups
+from gpuctl.store.disk import Disk, write_whole
+from gpuctl.store.statefile import TABLE, Header, Tables, encode
+
+STALE_AFTER = timedelta(hours=1)
+
+
+class Records(Table):
+    """The records by their own ids. No query cache: it would hide what other processes write."""
+
+    document_id_class = str  # type: ignore[assignment]  # TinyDB documents this use and annotates only numbers
+    default_query_cache_capacity = 0
+
+
+class StateStorage(Storage):
+    """What one transaction sees and changes. Nothing reaches the disk before `commit`."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+        self._is_changed = False
+
+    def read(self) -> Tables:
+        return self._tables
+
+    def write(self, data: dict[str, dict[str, Any]]) -> None:
+        self._tables, self._is_changed = data, True
+
+    def commit(self, path: Path, header: Header, disk: Disk, now: datetime) -> bool:
+        """Replace the file by what the transaction left, keeping a backup of the old one; whether that was needed."""
+        if not self._is_changed:
+            return False
+        content = encode(Header(header.state_id, header.kind, header.serial + 1), self._tables)
+        if header.serial:
+            backups.back_up(path, now)
+        _remove_stale(path, now)
+        write_whole(disk, path, content)
+        return True
+
+
+def records_of(storage: StateStorage) -> Records:
+    """TinyDB's table of records over this storage."""
+    database = TinyDB(storage=lambda: storage)
+    return Records(database.storage, TABLE)
+
+
+def _remove_stale(path: Path, now: datetime) -> None:
+    # Left by a process that was killed in the middle of a write; a young one may be somebody's who is still writing.
+    for temporary in path.parent.glob(f".{path.name}.*.tmp"):
+        try:
+            if now.timestamp() - temporary.stat().st_mtime > STALE_AFTER.total_seconds():
+                temporary.unlink()
+        except OSError:
+            continue
