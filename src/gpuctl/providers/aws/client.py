@@ -1,0 +1,79 @@
+"""SDK clients with every setting that matters set here, by service and region."""
+
+import os
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+import boto3
+import botocore.session
+from botocore.config import Config
+
+from gpuctl.errors import UsageError
+from gpuctl.providers.base import Connection
+
+CONNECT_TIMEOUT = timedelta(seconds=5)
+READ_TIMEOUT = timedelta(seconds=30)
+ATTEMPTS = 4
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+class Clients:
+    """Makes each client when it is first needed.
+
+    In the sandbox nothing of the user's is read: no profile, file, environment, proxy or metadata service.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        url = connection.sandbox_url
+        if url is not None and (urlsplit(url).scheme != "http" or urlsplit(url).hostname not in _LOOPBACK):
+            raise UsageError(f"a sandbox is on loopback only, not at `{url}`", hint="gpuctl sandbox start")
+        self._session: Any = None
+        self._clients: dict[tuple[str, str, bool], Any] = {}
+
+    @property
+    def session(self) -> Any:
+        """The SDK's session. Raises the SDK's ProfileNotFound where the profile is not known."""
+        if self._session is None:
+            self._session = (
+                boto3.Session(profile_name=self.connection.profile)
+                if self.connection.sandbox_url is None
+                else _sealed_session()
+            )
+        return self._session
+
+    def client(self, service: str, region: str, *, once: bool = False) -> Any:
+        """The client of a service in a region; `once` for calls the SDK must never send again by itself."""
+        key = (service, region, once)
+        if key not in self._clients:
+            self._clients[key] = self.session.client(
+                service,
+                region_name=region,
+                endpoint_url=self.connection.sandbox_url,
+                config=_config(is_sealed=self.connection.sandbox_url is not None, once=once),
+            )
+        return self._clients[key]
+
+
+def _config(*, is_sealed: bool, once: bool) -> Config:
+    settings: dict[str, Any] = {
+        "retries": {"mode": "standard", "total_max_attempts": 1 if once else ATTEMPTS},
+        "connect_timeout": CONNECT_TIMEOUT.total_seconds(),
+        "read_timeout": READ_TIMEOUT.total_seconds() * (2 if once else 1),
+    }
+    if is_sealed:
+        settings |= {"proxies": {}, "use_fips_endpoint": False, "use_dualstack_endpoint": False}
+    return Config(**settings)
+
+
+def _sealed_session() -> Any:
+    core = botocore.session.Session()
+    # Every setting the SDK would take from the environment or a file, cut off from both.
+    for name, (_, _, default, convert) in list(core.session_var_map.items()):
+        core.session_var_map[name] = (None, None, default, convert)
+    for name in ("config_file", "credentials_file"):
+        core.session_var_map[name] = (None, None, os.devnull, None)
+    return boto3.Session(
+        aws_access_key_id="sandbox", aws_secret_access_key="sandbox", region_name="us-east-1", botocore_session=core
+    )

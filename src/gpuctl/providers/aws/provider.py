@@ -1,0 +1,150 @@
+"""AWS behind the provider protocol."""
+
+import os
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+from pydantic import ValidationError
+
+from gpuctl.domain.instance import CloudState, Observed, ProviderName
+from gpuctl.domain.tags import EXPIRES_AT, ID, STATE, deadline_tag
+from gpuctl.errors import GpuctlError, OutcomeUnknown, UnreachableError
+from gpuctl.providers.aws import create as creation
+from gpuctl.providers.aws.client import Clients
+from gpuctl.providers.aws.ending import end_instances
+from gpuctl.providers.aws.errors import NOT_FOUND, code_of, translate, translate_create
+from gpuctl.providers.aws.images import find_image
+from gpuctl.providers.aws.observe import observed, reply_date
+from gpuctl.providers.base import Capabilities, Identity, Image, Order
+
+_SDK_ERRORS = (ClientError, BotoCoreError)
+_ODD_SHAPE = (KeyError, IndexError, TypeError, ValueError, ValidationError)
+_MOST_STATUSES = 100
+
+
+class AwsProvider:
+    """EC2 as one login sees it; see `Provider` for what each method promises."""
+
+    name = ProviderName.AWS
+    capabilities = Capabilities(timer_in_create=True)
+
+    def __init__(self, clients: Clients, page_size: int = 1000) -> None:
+        self._clients = clients
+        self._page_size = page_size
+        self._account: str | None = None
+
+    def default_region(self) -> tuple[str, str] | None:
+        if self._clients.connection.sandbox_url is not None:
+            return None
+        # AWS_REGION is read by every AWS SDK but this one.
+        for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+            if os.environ.get(name):
+                return os.environ[name], name
+        with _translated("could not read the AWS profile"):
+            region = self._clients.session.region_name
+        return (region, f"profile {self._clients.session.profile_name}") if region else None
+
+    def identity(self) -> Identity:
+        region = self.default_region()
+        with _translated("could not ask AWS whose login this is"):
+            answer = self._clients.client("sts", region[0] if region else "us-east-1").get_caller_identity()
+            self._account = str(answer["Account"])
+        return Identity(self._account, reply_date(answer))
+
+    def find_image(self, region: str, arch: str, image: str | None) -> Image:
+        with _translated("could not find an image"):
+            return find_image(self._clients, region, arch, image)
+
+    def check_tags(self, tags: Mapping[str, str]) -> None:
+        creation.check_tags(tags)
+
+    def create(self, order: Order) -> Observed:
+        doing = f"could not create `{order.instance_type}` in `{order.region}`"
+        account = self._known_account()
+        try:
+            answer = self._clients.client("ec2", order.region, once=True).run_instances(**creation.run_instances(order))
+        except _SDK_ERRORS as error:
+            raise translate_create(error, doing) from error
+        try:
+            return observed(answer["Instances"][0], account, order.region)
+        except _ODD_SHAPE as error:
+            raise OutcomeUnknown(f"{doing}: AWS's answer could not be read") from error
+
+    def get(self, region: str, cloud_id: str) -> Observed | None:
+        doing = f"could not look at {cloud_id} in `{region}`"
+        with _translated(doing):
+            ec2, account = self._clients.client("ec2", region), self._known_account()
+            try:
+                answer = ec2.describe_instances(InstanceIds=[cloud_id])
+            except ClientError as error:
+                if code_of(error) in NOT_FOUND:
+                    return None
+                raise
+            said = [one for reservation in answer["Reservations"] for one in reservation["Instances"]]
+            if len(said) != 1:
+                # Only "no such id" means that there is none; an answer about nothing is no answer.
+                raise UnreachableError(f"{doing}: AWS answered about {len(said)} machines")
+            running = said[0]["State"]["Name"] == "running"
+            return observed(said[0], account, region, is_ready=bool(self._ready(ec2, [cloud_id])) if running else False)
+
+    def find(self, region: str, record_id: str) -> Sequence[Observed]:
+        return self._listed(region, {"Name": f"tag:{ID}", "Values": [record_id]}, ())
+
+    def list_instances(self, region: str, ask_ready: Collection[str] = ()) -> Sequence[Observed]:
+        return self._listed(region, {"Name": "tag-key", "Values": [STATE]}, ask_ready)
+
+    def terminate(self, region: str, cloud_ids: Sequence[str]) -> Mapping[str, GpuctlError]:
+        with _translated(f"could not end machines in `{region}`"):
+            return end_instances(self._clients.client("ec2", region), region, cloud_ids)
+
+    def set_deadline(self, region: str, cloud_id: str, expires_at: datetime) -> None:
+        with _translated(f"could not move the deadline of {cloud_id}"):
+            self._clients.client("ec2", region).create_tags(
+                Resources=[cloud_id], Tags=[{"Key": EXPIRES_AT, "Value": deadline_tag(expires_at)}]
+            )
+
+    def _known_account(self) -> str:
+        return self._account or self.identity().account
+
+    def _listed(self, region: str, wanted: Mapping[str, Any], ask_ready: Collection[str]) -> list[Observed]:
+        with _translated(f"could not list machines in `{region}`"):
+            ec2, account = self._clients.client("ec2", region), self._known_account()
+            pages = ec2.get_paginator("describe_instances").paginate(
+                Filters=[wanted], PaginationConfig={"PageSize": self._page_size}
+            )
+            said = [one for page in pages for reservation in page["Reservations"] for one in reservation["Instances"]]
+            running = [one["InstanceId"] for one in said if one["State"]["Name"] == "running"]
+            asked = [cloud_id for cloud_id in running if cloud_id in ask_ready]
+            ready = self._ready(ec2, asked)
+            found = [observed(one, account, region) for one in said]
+        return [
+            one.model_copy(update={"ready": one.state is CloudState.RUNNING and one.cloud_id in ready})
+            if one.cloud_id in ask_ready
+            else one
+            for one in found
+        ]
+
+    def _ready(self, ec2: Any, cloud_ids: Sequence[str]) -> set[str]:
+        ready = set()
+        for start in range(0, len(cloud_ids), _MOST_STATUSES):
+            answer = ec2.describe_instance_status(InstanceIds=list(cloud_ids[start : start + _MOST_STATUSES]))
+            ready |= {one["InstanceId"] for one in answer["InstanceStatuses"] if _is_ok(one)}
+        return ready
+
+
+def _is_ok(said: Mapping[str, Any]) -> bool:
+    return all(said[which]["Status"] == "ok" for which in ("InstanceStatus", "SystemStatus"))
+
+
+@contextmanager
+def _translated(doing: str) -> Iterator[None]:
+    """SDK errors stop here; an answer of an odd shape is no answer."""
+    try:
+        yield
+    except _SDK_ERRORS as error:
+        raise translate(error, doing) from error
+    except _ODD_SHAPE as error:
+        raise UnreachableError(f"{doing}: AWS's answer could not be read ({type(error).__name__})") from error

@@ -1,0 +1,34 @@
+"""The table of clouds: one row each, imported when it is first opened."""
+
+from collections.abc import Callable
+from importlib import import_module
+
+from gpuctl.domain.instance import ProviderName
+from gpuctl.errors import UsageError
+from gpuctl.providers.base import Connection, Provider
+
+_MODULES = {ProviderName.AWS: "gpuctl.providers.aws"}
+
+
+def is_supported(name: ProviderName) -> bool:
+    """Whether machines can be started in that cloud yet."""
+    return name in _MODULES
+
+
+def open_provider(name: ProviderName, connection: Connection) -> Provider:
+    """The cloud of that name. Makes no call; loads its SDK.
+
+    UsageError where it is not supported yet, or where its extra is not installed.
+    """
+    if not is_supported(name):
+        known = ", ".join(f"`{one}`" for one in _MODULES)
+        raise UsageError(f"provider `{name}` is not supported yet", hint=f"supported: {known}")
+    try:
+        opened: Callable[[Connection], Provider] = import_module(_MODULES[name]).open_provider
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("gpuctl"):
+            raise
+        raise UsageError(
+            f"provider `{name}` needs `{error.name}`, which is not installed", hint=f"pip install 'gpuctl[{name}]'"
+        ) from error
+    return opened(connection)
