@@ -3,10 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from gpuctl.errors import CloudError, GpuctlError
-from gpuctl.providers.aws.errors import NOT_FOUND, code_of, translate
+from gpuctl.providers.aws.errors import NOT_FOUND, SDK_ERRORS, code_of, translate
 
 _MOST_IDS = 1000
 _MOST_FILTER_VALUES = 200
@@ -40,7 +38,7 @@ class _Ending:
         try:
             self._calls_left -= 1
             self._ec2.terminate_instances(InstanceIds=list(batch))
-        except (ClientError, BotoCoreError) as error:
+        except SDK_ERRORS as error:
             return self._after(error, batch)
         return {}
 

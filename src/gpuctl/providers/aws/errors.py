@@ -3,6 +3,7 @@
 from typing import Any
 
 from botocore import exceptions as sdk
+from botocore.parsers import ResponseParserError
 
 from gpuctl.errors import (
     CapacityError,
@@ -14,6 +15,9 @@ from gpuctl.errors import (
     ThrottledError,
     UnreachableError,
 )
+
+# Everything the SDK raises for what a cloud or a network did; the last is no BotoCoreError.
+SDK_ERRORS = (sdk.ClientError, sdk.BotoCoreError, ResponseParserError)
 
 CAPACITY = frozenset(
     {

@@ -2,12 +2,10 @@
 
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from gpuctl.domain.duration import shown
 from gpuctl.errors import UsageError
 from gpuctl.providers.aws.client import Clients
-from gpuctl.providers.aws.errors import code_of, translate
+from gpuctl.providers.aws.errors import SDK_ERRORS, code_of, translate
 from gpuctl.providers.base import Image
 
 # https://docs.aws.amazon.com/dlami/: the base image with NVIDIA drivers, Ubuntu, which has systemd and cloud-init.
@@ -20,7 +18,7 @@ def find_image(clients: Clients, region: str, arch: str, image: str | None) -> I
     image_id = image or _recommended(clients, region, arch)
     try:
         answer = clients.client("ec2", region).describe_images(ImageIds=[image_id])
-    except (ClientError, BotoCoreError) as error:
+    except SDK_ERRORS as error:
         if code_of(error) in _NO_SUCH_IMAGE:
             raise _no_image(image_id, region) from error
         raise translate(error, f"could not read the image `{image_id}`") from error
@@ -33,7 +31,7 @@ def find_image(clients: Clients, region: str, arch: str, image: str | None) -> I
 def _recommended(clients: Clients, region: str, arch: str) -> str:
     try:
         answer = clients.client("ssm", region).get_parameter(Name=_RECOMMENDED.format(arch=arch))
-    except (ClientError, BotoCoreError) as error:
+    except SDK_ERRORS as error:
         if code_of(error) == "ParameterNotFound":
             raise UsageError(
                 f"AWS recommends no GPU image for {arch} in `{region}`",

@@ -37,7 +37,7 @@ def observed(said: Mapping[str, Any], account: str, region: str, *, is_ready: bo
         ready=is_ready,
         instance_type=said["InstanceType"],
         market=Market.SPOT if said.get("InstanceLifecycle") == "spot" else Market.ON_DEMAND,
-        launched_at=said.get("LaunchTime"),
+        launched_at=said["LaunchTime"].astimezone(UTC) if said.get("LaunchTime") else None,
         ended_at=_ended_at(said) if state is CloudState.ENDED else None,
         end_reason=_end_reason(said) if state is CloudState.ENDED else None,
         public_ip=said.get("PublicIpAddress") or None,

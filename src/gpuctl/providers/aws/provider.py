@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 from pydantic import ValidationError
 
 from gpuctl.domain.instance import CloudState, Observed, ProviderName
@@ -15,12 +15,11 @@ from gpuctl.errors import GpuctlError, OutcomeUnknown, UnreachableError
 from gpuctl.providers.aws import create as creation
 from gpuctl.providers.aws.client import Clients
 from gpuctl.providers.aws.ending import end_instances
-from gpuctl.providers.aws.errors import NOT_FOUND, code_of, translate, translate_create
+from gpuctl.providers.aws.errors import NOT_FOUND, SDK_ERRORS, code_of, translate, translate_create
 from gpuctl.providers.aws.images import find_image
 from gpuctl.providers.aws.observe import observed, reply_date
 from gpuctl.providers.base import Capabilities, Identity, Image, Order
 
-_SDK_ERRORS = (ClientError, BotoCoreError)
 _ODD_SHAPE = (KeyError, IndexError, TypeError, ValueError, ValidationError)
 _MOST_STATUSES = 100
 
@@ -66,7 +65,7 @@ class AwsProvider:
         account = self._known_account()
         try:
             answer = self._clients.client("ec2", order.region, once=True).run_instances(**creation.run_instances(order))
-        except _SDK_ERRORS as error:
+        except SDK_ERRORS as error:
             raise translate_create(error, doing) from error
         try:
             return observed(answer["Instances"][0], account, order.region)
@@ -144,7 +143,7 @@ def _translated(doing: str) -> Iterator[None]:
     """SDK errors stop here; an answer of an odd shape is no answer."""
     try:
         yield
-    except _SDK_ERRORS as error:
+    except SDK_ERRORS as error:
         raise translate(error, doing) from error
     except _ODD_SHAPE as error:
         raise UnreachableError(f"{doing}: AWS's answer could not be read ({type(error).__name__})") from error
