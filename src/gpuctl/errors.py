@@ -15,8 +15,9 @@
     │   └── OutcomeUnknown   unresolved     8   a create whose reply does not tell what happened
     ├── PartialError         partial        8   some of several failed
     ├── StateLockedError     state_locked   5   another gpuctl holds the state
-    ├── StateUnusableError   state_unusable 9   missing, damaged, newer, of another kind, or unwritable
-    └── Interrupted          interrupted    129, 130, 143
+    └── StateUnusableError   state_unusable 9   missing, damaged, newer, of another kind, or unwritable
+
+    Interrupted              interrupted    129, 130, 143: a signal; no Exception, so that nothing carries on after it
 
 A bug is none of these: it keeps its traceback and ends with code `internal`, exit 1.
 """
@@ -176,11 +177,21 @@ class StateUnusableError(GpuctlError):
     exit_code = 9
 
 
-class Interrupted(GpuctlError):
-    """A signal ended the command; the exit code is 128 and the signal's number."""
+class Interrupted(BaseException):
+    """A signal ended the command; the exit code is 128 and the signal's number.
 
-    code = Code.INTERRUPTED
+    Not a GpuctlError, nor even an Exception: nothing that carries on after a failure may carry on after this.
+    """
+
+    code: ClassVar[Code] = Code.INTERRUPTED
+    retryable: ClassVar[bool] = False
 
     def __init__(self, message: str, *, signal_number: int, hint: str | None = None) -> None:
-        super().__init__(message, hint=hint)
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.signal_number = signal_number
         self.exit_code = 128 + signal_number
+
+
+Failure = GpuctlError | Interrupted

@@ -1,0 +1,5 @@
+"""`python -m gpuctl` is the same as `gpuctl`."""
+
+from gpuctl.cli.main import entry
+
+entry()

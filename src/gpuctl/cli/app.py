@@ -1,0 +1,156 @@
+"""The root command: commands that load when they are needed, options that may stand anywhere, help for people."""
+
+from difflib import get_close_matches
+from importlib import import_module
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from gpuctl.cli.context import Context, Globals
+from gpuctl.cli.table import COMMANDS, EXAMPLES, OTHER_NAMES, Entry
+from gpuctl.errors import UsageError
+
+_ROOT_ONLY = ("version",)
+
+
+class Command(TyperCommand):
+    """A command that also takes the options that may stand anywhere, and refuses empty texts."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Its own options, then those of the root."""
+        own, root = super().get_params(ctx), ctx.find_root().command
+        return own if root is self else [*own[:-1], *_anywhere(root), own[-1]]
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run it, with the root's options taken out of its own."""
+        root = ctx.find_root()
+        given = {one.name: ctx.params.pop(one.name, None) for one in _anywhere(root.command)}
+        context: Context = root.obj
+        context.globals = context.globals.with_(given)
+        for one in self.params:
+            _refuse_empty(one, ctx.params.get(one.name))
+        return super().invoke(ctx)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Usage, what it does, its options by heading, the root's, and examples."""
+        self.format_usage(ctx, formatter)
+        self.format_help_text(ctx, formatter)
+        arguments = [one.get_help_record(ctx) for one in self.params if one.param_type_name == "argument"]
+        _write_rows(formatter, "Arguments", arguments)
+        options: list[Any] = [one for one in self.params if one.param_type_name == "option"]
+        for heading in dict.fromkeys(one.rich_help_panel or "Options" for one in options):
+            rows = [one.get_help_record(ctx) for one in options if (one.rich_help_panel or "Options") == heading]
+            _write_rows(formatter, heading, rows)
+        anywhere = [
+            one.get_help_record(ctx) for one in (*_anywhere(ctx.find_root().command), self.get_help_option(ctx))
+        ]
+        _write_rows(formatter, "Anywhere", anywhere)
+        _write_examples(formatter, self.epilog)
+
+
+class Root(TyperGroup):
+    """`gpuctl` itself."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Every command's name, in the order help shows them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command of that name, loaded now; None where there is none."""
+        entry = COMMANDS.get(cmd_name)
+        return None if entry is None else _loaded(cmd_name, entry)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that the arguments name; UsageError, naming ours, for one that is not."""
+        if not ctx.resilient_parsing and args[0] not in COMMANDS and not args[0].startswith("-"):
+            near = get_close_matches(args[0], COMMANDS, n=1, cutoff=0.6)
+            ours = OTHER_NAMES.get(args[0]) or (near[0] if near else None)
+            hint = f"did you mean `gpuctl {ours}`?" if ours else "gpuctl --help"
+            raise UsageError(f"unknown command `{args[0][:40]}`", hint=hint)
+        return super().resolve_command(ctx, args)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """What gpuctl is, its commands by heading, the options that may stand anywhere, and examples."""
+        self.format_usage(ctx, formatter)
+        self.format_help_text(ctx, formatter)
+        for heading in dict.fromkeys(entry.heading for entry in COMMANDS.values()):
+            rows = [(name, entry.summary) for name, entry in COMMANDS.items() if entry.heading == heading]
+            _write_rows(formatter, heading, rows)
+        _write_rows(formatter, "Anywhere", [one.get_help_record(ctx) for one in self.get_params(ctx)])
+        _write_examples(formatter, EXAMPLES)
+
+
+def build() -> Any:
+    """The root command, ready to be run."""
+    app = typer.Typer(
+        cls=Root,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        add_completion=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback(invoke_without_command=True)(_root)
+    # Typer makes a group only of an app with commands; the real ones come from the table.
+    app.command("list", hidden=True)(lambda: None)
+    return typer.main.get_command(app)
+
+
+def _root(
+    ctx: typer.Context,
+    output: Annotated[
+        str | None, typer.Option("--output", "-o", metavar="FORMAT", help="table, json, csv or tsv")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print ids only, and no progress")] = False,
+    state: Annotated[str | None, typer.Option(metavar="FILE", help="The state file [env: GPUCTL_STATE]")] = None,
+    config: Annotated[str | None, typer.Option(metavar="FILE", help="The config file [env: GPUCTL_CONFIG]")] = None,
+    sandbox: Annotated[
+        bool, typer.Option("--sandbox", help="Use clouds on this machine: no account, no cost [env: GPUCTL_SANDBOX]")
+    ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more on stderr")] = False,
+    no_input: Annotated[bool, typer.Option("--no-input", help="Never ask anything")] = False,
+    color: Annotated[str | None, typer.Option(metavar="WHEN", help="auto, always or never")] = None,
+    version: Annotated[bool, typer.Option("--version", "-V", help="Print the version")] = False,
+) -> None:
+    """Start a GPU machine for one task, know what it costs, and be sure that it ends."""
+    context: Context = ctx.obj
+    given = {one.name: ctx.params.get(one.name) for one in _anywhere(ctx.command)}
+    context.globals = Globals().with_(given)
+    if version:
+        from gpuctl import __version__
+
+        context.streams.out.write(f"gpuctl {__version__}\n")
+        raise typer.Exit
+    if ctx.invoked_subcommand is None:
+        context.streams.out.write(ctx.get_help() + "\n")
+
+
+def _loaded(name: str, entry: Entry) -> Any:
+    module = import_module(f"gpuctl.cli.commands.{entry.module}")
+    app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
+    app.command(name, cls=Command, epilog=getattr(module, "EXAMPLES", None))(module.command)
+    return typer.main.get_command(app)
+
+
+def _anywhere(root: Any) -> list[Any]:
+    return [one for one in root.params if one.name not in _ROOT_ONLY]
+
+
+def _refuse_empty(option: Any, value: Any) -> None:
+    values = value if isinstance(value, list | tuple) else [value]
+    if any(isinstance(one, str) and not one.strip() for one in values):
+        name = option.opts[0] if option.param_type_name == "option" else option.name.upper()
+        raise UsageError(f"{name} is empty", hint="give it a value, or leave it out")
+
+
+def _write_rows(formatter: Any, heading: str, records: Any) -> None:
+    rows = [row for row in records if row]
+    if rows:
+        with formatter.section(heading):
+            formatter.write_dl(rows, col_max=34)
+
+
+def _write_examples(formatter: Any, examples: str | None) -> None:
+    if examples:
+        formatter.write("\nExamples:\n")
+        formatter.write("".join(f"  {line}\n" for line in examples.splitlines()))

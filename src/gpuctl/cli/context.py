@@ -1,0 +1,297 @@
+"""What one invocation is made of; each part is built when it is first needed."""
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from gpuctl.cli.config import Config, read_config
+from gpuctl.cli.talk import Talk, TickingClock
+from gpuctl.clock import Clock
+from gpuctl.domain.instance import Market, Price, ProviderName
+from gpuctl.errors import GpuctlError, StateUnusableError, UnreachableError, UsageError
+from gpuctl.store.base import Kind
+
+if TYPE_CHECKING:
+    from gpuctl.catalog import Catalog
+    from gpuctl.providers.base import Provider
+    from gpuctl.services.parts import Parts
+    from gpuctl.store.local import LocalStore
+    from gpuctl.store.reaplog import LocalReapLog
+
+FORMATS = ("table", "json", "csv", "tsv")
+_YES = ("1", "true", "yes", "on")
+
+
+@dataclass(frozen=True, slots=True)
+class Streams:
+    """Where input comes from and output goes."""
+
+    input: TextIO
+    out: TextIO
+    err: TextIO
+
+    @classmethod
+    def of_process(cls) -> "Streams":
+        """The process's own; one that is closed takes everything and keeps nothing."""
+        nothing = open(os.devnull, "r+", encoding="utf-8")  # noqa: SIM115 - it lives as long as the process
+        return cls(sys.stdin or nothing, sys.stdout or nothing, sys.stderr or nothing)
+
+
+@dataclass(frozen=True, slots=True)
+class Globals:
+    """The options that may stand anywhere, as they were given; None where they were not."""
+
+    output: str | None = None
+    quiet: bool = False
+    state: str | None = None
+    config: str | None = None
+    sandbox: bool = False
+    verbose: bool = False
+    no_input: bool = False
+    color: str | None = None
+
+    def with_(self, given: Mapping[str, Any]) -> "Globals":
+        """These, with what was given later. UsageError for a value that cannot be meant."""
+        later = {name: value for name, value in given.items() if value not in (None, False)}
+        for name in ("output", "state", "config", "color"):
+            if name in later and not later[name].strip():
+                raise UsageError(f"--{name} is empty", hint="give it a value, or leave it out")
+        if later.get("output", "table") not in FORMATS:
+            raise UsageError(f"--output must be table, json, csv or tsv, not `{later['output'][:40]}`")
+        if later.get("color", "auto") not in ("auto", "always", "never"):
+            raise UsageError(f"--color must be auto, always or never, not `{later['color'][:40]}`")
+        return replace(self, **later)
+
+
+class Context:
+    """The options, the environment, the streams, and everything that follows from them."""
+
+    def __init__(self, streams: Streams, clock: Clock, environ: Mapping[str, str]) -> None:
+        self.streams = streams
+        self.environ = environ
+        self.globals = Globals()
+        self._clock = clock
+
+    @property
+    def output(self) -> str:
+        """The output's format: asked for, else a table on a terminal and tsv in a pipe."""
+        asked = self.globals.output or self.environ.get("GPUCTL_OUTPUT")
+        if asked is not None and asked not in FORMATS:
+            raise UsageError(f"GPUCTL_OUTPUT must be table, json, csv or tsv, not `{asked[:40]}`")
+        return asked or ("table" if _is_terminal(self.streams.out) else "tsv")
+
+    @property
+    def is_output_chosen(self) -> bool:
+        """Whether somebody asked for a format."""
+        return bool(self.globals.output or self.environ.get("GPUCTL_OUTPUT"))
+
+    @property
+    def sandbox(self) -> bool:
+        """Whether everything happens on this machine."""
+        return self.globals.sandbox or self.environ.get("GPUCTL_SANDBOX", "").lower() in _YES
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether a person is at both ends: stdin and stderr are terminals."""
+        return _is_terminal(self.streams.input) and _is_terminal(self.streams.err)
+
+    @property
+    def may_ask(self) -> bool:
+        """Whether a question would be read and answered."""
+        return self.is_terminal and not self.globals.no_input and not self.environ.get("CI")
+
+    @property
+    def width(self) -> int:
+        """How wide the terminal is, in columns."""
+        return shutil.get_terminal_size((100, 24)).columns
+
+    @property
+    def has_color(self) -> bool:
+        """Whether output may be coloured."""
+        if self.globals.color in ("always", "never"):
+            return self.globals.color == "always"
+        return (
+            _is_terminal(self.streams.out) and not self.environ.get("NO_COLOR") and self.environ.get("TERM") != "dumb"
+        )
+
+    @cached_property
+    def talk(self) -> Talk:
+        """Whom to tell how it goes."""
+        return Talk(
+            self.streams.err,
+            self._clock,
+            is_terminal=_is_terminal(self.streams.err) and self.environ.get("TERM") != "dumb",
+            is_quiet=self.globals.quiet,
+            width=self.width,
+        )
+
+    @cached_property
+    def clock(self) -> Clock:
+        """The clock; its sleep keeps the progress line alive."""
+        return TickingClock(self._clock, self.talk)
+
+    @cached_property
+    def config(self) -> Config:
+        """The settings in force."""
+        named = self.globals.config or self.environ.get("GPUCTL_CONFIG")
+        path = Path(named).expanduser() if named else _folder("config", self.environ) / "config.toml"
+        return read_config(path, is_explicit=bool(named), environ=self.environ)
+
+    @property
+    def state_is_explicit(self) -> bool:
+        """Whether somebody said which state is meant."""
+        return bool(self.globals.state or self.environ.get("GPUCTL_STATE"))
+
+    @cached_property
+    def sandbox_folder(self) -> Path:
+        """Where the sandbox's server says where it is."""
+        return _folder("state", self.environ) / "sandbox"
+
+    @cached_property
+    def state_path(self) -> Path:
+        """The state file. A sandbox server has one of its own, so a new server begins with an empty state."""
+        named = self.globals.state or self.environ.get("GPUCTL_STATE")
+        if named:
+            return Path(named).expanduser()
+        if not self.sandbox:
+            return _folder("state", self.environ) / "state.json"
+        from gpuctl.sandbox.control import SandboxError, read_address
+
+        try:
+            address = read_address(self.sandbox_folder)
+        except SandboxError as error:
+            raise UsageError(error.message, hint=error.hint) from error
+        return self.sandbox_folder / (address.nonce if address else "none") / "state.json"
+
+    @cached_property
+    def store(self) -> "LocalStore":
+        """The records."""
+        from gpuctl.store.local import LocalStore
+
+        return LocalStore(
+            self.state_path,
+            kind=Kind.SANDBOX if self.sandbox else Kind.REAL,
+            clock=self._clock,
+            new_state_id=self.environ.get("GPUCTL_STATE_ID"),
+        )
+
+    @cached_property
+    def reap_log(self) -> "LocalReapLog":
+        """What the reaper remembers."""
+        from gpuctl.store.reaplog import LocalReapLog
+
+        return LocalReapLog(self.state_path)
+
+    @cached_property
+    def catalog(self) -> "Catalog":
+        """Shapes and prices."""
+        from gpuctl.catalog import Catalog
+
+        return Catalog()
+
+    @cached_property
+    def parts(self) -> "Parts":
+        """What services are built of. Nothing of it opens a socket before it is used."""
+        from gpuctl.services.parts import Parts
+        from gpuctl.services.sessions import Sessions
+
+        return Parts(
+            store=self.store,
+            sessions=Sessions(self._open_provider, self.clock, self.talk),
+            clock=self.clock,
+            talk=self.talk,
+            price_of=self._price_of,
+            max_ttl=self.config.max_ttl,
+        )
+
+    def start_sandbox(self) -> None:
+        """In the sandbox, start its server if it does not run, before anything asks where the state is."""
+        if self.sandbox:
+            self._sandbox_url()
+
+    def require_state(self) -> None:
+        """Raise StateUnusableError if a state was named that does not exist."""
+        if self.state_is_explicit and self.store.snapshot().state_id is None:
+            raise StateUnusableError(
+                f"there is no state `{self.store.location}`", hint="mend `--state`; `gpuctl provision` makes a new one"
+            )
+
+    def confirm(self, question: str) -> bool:
+        """Ask on the terminal, where only a yes is a yes."""
+        self.talk.clear()
+        self.streams.err.write(f"{question} [y/N] ")
+        self.streams.err.flush()
+        return self.streams.input.readline().strip().lower() in ("y", "yes")
+
+    @property
+    def user(self) -> str:
+        """Who asks, where no flag says so: GPUCTL_USER, the config, the login name."""
+        return self.config.user or _login_name(self.environ)
+
+    def _open_provider(self, name: ProviderName, profile: str | None) -> "Provider":
+        from gpuctl.providers.base import Connection
+        from gpuctl.providers.registry import open_provider
+
+        if not self.sandbox:
+            return open_provider(name, Connection(profile=profile))
+        return open_provider(name, Connection(sandbox_url=self._sandbox_url()))
+
+    def _sandbox_url(self) -> str:
+        from gpuctl.sandbox.control import SandboxError, ensure, status
+
+        try:
+            if status(self.sandbox_folder) is None:
+                self.talk.step("starting the sandbox")
+            url = ensure(self.sandbox_folder).url
+        except SandboxError as error:
+            problem: type[GpuctlError] = UsageError if "pip install" in error.hint else UnreachableError
+            raise problem(error.message, hint=error.hint) from error
+        self.talk.clear()
+        return url
+
+    def _price_of(self, provider: ProviderName, name: str, region: str, market: Market) -> Price | None:
+        try:
+            return self.catalog.offer(self.catalog.find(name, provider), region, market).price
+        except UsageError:
+            return None
+
+
+def _is_terminal(stream: TextIO) -> bool:
+    try:
+        return stream.isatty()
+    except ValueError:
+        return False
+
+
+def _folder(what: str, environ: Mapping[str, str]) -> Path:
+    """The platform's folder for our state or config; where nobody has a home, one below the temporary files."""
+    variable = "XDG_STATE_HOME" if what == "state" else "XDG_CONFIG_HOME"
+    if environ.get(variable, "").startswith("/"):
+        return Path(environ[variable]) / "gpuctl"
+    import platformdirs
+
+    try:
+        return Path(
+            platformdirs.user_state_dir("gpuctl") if what == "state" else platformdirs.user_config_dir("gpuctl")
+        )
+    except (RuntimeError, KeyError):
+        raise UsageError(
+            "there is no home folder to keep the state in", hint="add `--state FILE`, or set HOME"
+        ) from None
+
+
+def _login_name(environ: Mapping[str, str]) -> str:
+    for name in ("LOGNAME", "USER", "USERNAME"):
+        if environ.get(name, "").strip():
+            return environ[name].strip()
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return f"uid-{os.getuid()}"

@@ -1,0 +1,140 @@
+"""Runs one command line: the one error boundary, the signals, and what is left when stdout is gone."""
+
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from itertools import pairwise
+from threading import current_thread, main_thread
+from types import FrameType
+
+import typer
+from typer.exceptions import TyperException
+
+from gpuctl.cli.app import build
+from gpuctl.cli.context import Context, Streams
+from gpuctl.cli.render.renderer import render, render_failure
+from gpuctl.cli.render.result import Result
+from gpuctl.clock import Clock, SystemClock
+from gpuctl.errors import Failure, GpuctlError, Interrupted, UsageError
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_READING = ("get", "list", "stats", "types", "completion")
+
+
+def entry() -> None:
+    """The console script."""
+    code = main(sys.argv[1:])
+    with suppress(OSError, ValueError):
+        sys.stdout.flush()
+        sys.exit(code)
+    # What stdout did not take Python would try once more on its way out, and complain.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    sys.exit(code)
+
+
+def main(
+    argv: Sequence[str],
+    *,
+    clock: Clock | None = None,
+    environ: Mapping[str, str] | None = None,
+    streams: Streams | None = None,
+) -> int:
+    """Run this command line and return its exit code. Whatever happens is said on stderr, or in JSON on stdout."""
+    environ = os.environ if environ is None else environ
+    context = Context(streams or Streams.of_process(), clock or SystemClock(), environ)
+    try:
+        with _signals():
+            return _run(context, list(argv))
+    except Interrupted as interrupted:
+        return _failed(context, interrupted, argv)
+    except GpuctlError as error:
+        return _failed(context, error, argv)
+    except TyperException as error:
+        return _failed(context, _usage(error), argv)
+    except BrokenPipeError:
+        return 0
+    except Exception:  # noqa: BLE001 - the one boundary: a bug is shown once, and answered in the form that was asked for
+        context.talk.clear()
+        context.streams.err.write(traceback.format_exc())
+        bug = GpuctlError("a bug in gpuctl; the traceback is above", hint="please report it with the traceback")
+        return _failed(context, bug, argv)
+
+
+def _run(context: Context, argv: list[str]) -> int:
+    answer = build().main(argv, prog_name="gpuctl", standalone_mode=False, obj=context)
+    if not isinstance(answer, Result):
+        return answer if isinstance(answer, int) else 0
+    try:
+        render(context, answer)
+    except (OSError, ValueError) as error:
+        # What was done is done and written down; only a command that had nothing but its output failed.
+        if isinstance(error, BrokenPipeError) or not _only_reads(argv):
+            return answer.exit_code
+        return _failed(context, GpuctlError(f"the output could not be written: {error}"), argv)
+    return answer.exit_code
+
+
+def _failed(context: Context, failure: Failure, argv: Sequence[str]) -> int:
+    with suppress(OSError, ValueError):
+        render_failure(context, failure, as_json=_wants_json(context, argv))
+    return failure.exit_code
+
+
+def _usage(error: TyperException) -> Failure:
+    """What the parser refused, in one line of ours."""
+    text = " ".join(error.format_message().split()).rstrip(".")
+    if isinstance(error, typer.BadParameter) or error.exit_code == 2:
+        text = text.replace("'", "`")
+        return UsageError(f"{text[:1].lower()}{text[1:]}", hint=_help_of(error))
+    return GpuctlError(text)
+
+
+def _help_of(error: TyperException) -> str:
+    path = getattr(getattr(error, "ctx", None), "command_path", "gpuctl")
+    return f"{path} --help"
+
+
+def _wants_json(context: Context, argv: Sequence[str]) -> bool:
+    """Whether the output is JSON, also when the command line could not be parsed."""
+    if context.globals.output is not None:
+        return context.globals.output == "json"
+    chosen = context.environ.get("GPUCTL_OUTPUT")
+    words = [*argv, ""]
+    for word, following in pairwise(words):
+        if word == "--":
+            break
+        if word in ("-o", "--output"):
+            chosen = following
+        elif word.startswith("--output="):
+            chosen = word.removeprefix("--output=")
+        elif word.startswith("-o") and len(word) > 2:
+            chosen = word[2:].removeprefix("=")
+    return chosen == "json"
+
+
+def _only_reads(argv: Sequence[str]) -> bool:
+    return any(word in _READING for word in argv)
+
+
+@contextmanager
+def _signals() -> Iterator[None]:
+    """Signals become an Interrupted in the main thread; one that the caller ignores (nohup) stays ignored."""
+    if current_thread() is not main_thread():
+        yield
+        return
+    before = {one: signal.getsignal(one) for one in _SIGNALS}
+    for one, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(one, _interrupt)
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise Interrupted(f"ended by {signal.Signals(number).name}", signal_number=number)

@@ -1,0 +1,95 @@
+"""Options that several commands have, and the reading of values that Typer would take too kindly."""
+
+import re
+from collections.abc import Sequence
+from decimal import Decimal, InvalidOperation
+from difflib import get_close_matches
+from typing import Annotated
+
+import typer
+
+from gpuctl.domain.duration import shown
+from gpuctl.domain.instance import ProviderName, Status
+from gpuctl.domain.request import check_tag
+from gpuctl.errors import UsageError
+from gpuctl.providers.registry import is_supported
+
+User = Annotated[str | None, typer.Option(metavar="USER", help="Only machines of that user")]
+Task = Annotated[str | None, typer.Option(metavar="TASK", help="Only machines of that task")]
+Tags = Annotated[list[str] | None, typer.Option("--tag", metavar="K=V", help="Only machines with that tag; repeatable")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask")]
+
+_WHOLE = re.compile(r"-?\d{1,9}", re.ASCII)
+
+
+def whole(text: str, *, option: str) -> int:
+    """A whole number of plain digits. UsageError, naming the option, for anything else."""
+    if not _WHOLE.fullmatch(text.strip()):
+        raise UsageError(f"{option} must be a whole number, not {shown(text)}")
+    return int(text)
+
+
+def usd(text: str | None, *, option: str) -> Decimal | None:
+    """Dollars, above zero. UsageError, naming the option, for anything else."""
+    return None if text is None else _number(text, option, "dollars, such as `1.20`")
+
+
+def gib(text: str | None, *, option: str) -> Decimal | None:
+    """GiB, above zero. UsageError, naming the option, for anything else."""
+    return None if text is None else _number(text, option, "GiB, such as `24`")
+
+
+def tags(pairs: Sequence[str] | None) -> dict[str, str]:
+    """`K=V` pairs. UsageError for one without `=`, one said twice, or one that no cloud could carry."""
+    found: dict[str, str] = {}
+    for pair in pairs or ():
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise UsageError(f"--tag must be K=V, not {shown(pair)}", hint="add `--tag project=x`")
+        check_tag(key, value)
+        if key in found:
+            raise UsageError(f"--tag says {shown(key)} twice")
+        found[key] = value
+    return found
+
+
+def provider(text: str | None) -> ProviderName | None:
+    """The cloud of that name, whatever its case. UsageError, naming those there are, for another."""
+    if text is None:
+        return None
+    try:
+        return ProviderName(text.lower())
+    except ValueError:
+        known = ", ".join(f"`{one}`" for one in ProviderName if is_supported(one))
+        raise UsageError(f"unknown provider {shown(text)}", hint=f"one of {known}") from None
+
+
+def supported_provider(text: str | None) -> ProviderName | None:
+    """The same, where machines can be started already."""
+    name = provider(text)
+    if name is not None and not is_supported(name):
+        known = ", ".join(f"`{one}`" for one in ProviderName if is_supported(one))
+        raise UsageError(f"provider `{name}` is not supported yet", hint=f"one of {known}")
+    return name
+
+
+def statuses(texts: Sequence[str] | None) -> frozenset[Status]:
+    """The statuses of those names, whatever their case. UsageError, naming them all, for another."""
+    found = set()
+    for text in texts or ():
+        if text.upper() not in Status.__members__:
+            near = get_close_matches(text.upper(), Status.__members__, n=1)
+            names = near or list(Status.__members__)
+            raise UsageError(f"unknown status {shown(text)}", hint=f"one of {', '.join(f'`{one}`' for one in names)}")
+        found.add(Status(text.upper()))
+    return frozenset(found)
+
+
+def _number(text: str, option: str, wanted: str) -> Decimal:
+    try:
+        number = Decimal(text.strip()) if text.isascii() else Decimal("NaN")
+    except InvalidOperation:
+        number = Decimal("NaN")
+    if not number.is_finite() or not 0 < number < 10**9:
+        raise UsageError(f"{option} must be {wanted}, not {shown(text)}")
+    return number

@@ -1,0 +1,20 @@
+"""What `--refresh` adds to a reading command: the clouds are asked first, and what could not be asked is stale."""
+
+from collections.abc import Mapping, Sequence
+
+from gpuctl.cli.context import Context
+from gpuctl.domain.instance import Instance
+from gpuctl.errors import GpuctlError, UnresolvedError
+
+
+def refreshed(context: Context, records: Sequence[Instance]) -> Mapping[str, GpuctlError]:
+    """Ask the clouds about these machines. For each that could not be asked, that what is shown of it is stale."""
+    from gpuctl.services.refresh import refresh
+
+    context.talk.step(f"asking the clouds about {len(records)} machine{'s' if len(records) != 1 else ''}")
+    unasked = refresh(context.parts, [one.id for one in records if one.is_live])
+    labels = {one.id: one.label for one in records}
+    return {
+        key: UnresolvedError(f"{labels[key]} is stale: {error.message}", hint=error.hint)
+        for key, error in unasked.items()
+    }

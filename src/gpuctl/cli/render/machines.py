@@ -1,0 +1,167 @@
+"""Machines as rows, as a table and one by one."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from gpuctl.cli.render.figures import ends_in, local, money, per_hour, plain, rate, type_label, utc
+from gpuctl.cli.render.text import clean
+from gpuctl.domain.cost import accrued, projected
+from gpuctl.domain.duration import rough, spelled
+from gpuctl.domain.instance import Instance, Status
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+COLUMNS = (
+    "id",
+    "name",
+    "status",
+    "provider",
+    "region",
+    "instanceType",
+    "market",
+    "createdAt",
+    "expiresAt",
+    "publicIp",
+    "costPerHour",
+    "totalCost",
+    "user",
+    "task",
+)
+
+_STYLES = {
+    Status.READY: "green",
+    Status.RUNNING: "green",
+    Status.STOPPING: "yellow",
+    Status.FAILED: "red",
+    Status.TERMINATED: "dim",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """A column of the table; those with the highest `spare` go first where the terminal is narrow."""
+
+    heading: str
+    value: Callable[[Instance, datetime], str]
+    spare: int = 0
+    is_number: bool = False
+
+
+_TABLE = (
+    _Column("ID", lambda one, now: one.id),
+    _Column("NAME", lambda one, now: one.name or "", 3),
+    _Column("TYPE", lambda one, now: type_label(one), 1),
+    _Column("REGION", lambda one, now: one.region, 5),
+    _Column("STATUS", lambda one, now: one.status.value),
+    _Column("AGE", lambda one, now: rough(now - one.created_at), 6, is_number=True),
+    _Column("ENDS IN", lambda one, now: ends_in(one, now), 0, is_number=True),
+    _Column("$/H", lambda one, now: rate(per_hour(one)), 4, is_number=True),
+    _Column("SPENT", lambda one, now: money(accrued(one, now)), 2, is_number=True),
+)
+
+
+def row(one: Instance, now: datetime) -> list[str]:
+    """The machine for scripts, in the order of COLUMNS; empty for unknown."""
+    return [
+        one.id,
+        one.name or "",
+        one.status.value,
+        one.provider.upper(),
+        one.region,
+        one.instance_type,
+        one.market.value,
+        utc(one.created_at),
+        utc(one.expires_at),
+        one.public_ip or "",
+        plain(per_hour(one)),
+        plain(accrued(one, now)),
+        one.user,
+        one.task or "",
+    ]
+
+
+def table(records: Sequence[Instance], now: datetime, width: int) -> "Table":
+    """The machines as a table that fits the width; columns that can be spared are left out before any is cut."""
+    from rich.table import Table
+    from rich.text import Text
+
+    cells = {column.heading: [clean(column.value(one, now)) for one in records] for column in _TABLE}
+    chosen = _fitting(cells, width)
+    drawn = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for column in chosen:
+        drawn.add_column(column.heading, justify="right" if column.is_number else "left", no_wrap=True)
+    for number, one in enumerate(records):
+        styles = {
+            "STATUS": _STYLES.get(one.status, ""),
+            "ENDS IN": "bold red" if one.is_live and now > one.expires_at else "",
+        }
+        drawn.add_row(*(Text(cells[column.heading][number], styles.get(column.heading, "")) for column in chosen))
+    return drawn
+
+
+def details(one: Instance, now: datetime) -> "Table":
+    """Everything a person may want to know of one machine."""
+    from rich.table import Table
+    from rich.text import Text
+
+    drawn = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
+    drawn.add_column(style="bold", no_wrap=True)
+    drawn.add_column(overflow="fold")
+    for label, value in _lines(one, now):
+        if value:
+            drawn.add_row(label, Text(clean(value), _STYLES.get(one.status, "") if label == "status" else ""))
+    drawn.add_row("", "")
+    for entry in one.history:
+        about = " · ".join(part for part in (entry.event, entry.reason and entry.reason.value, entry.detail) if part)
+        drawn.add_row(Text(local(entry.at), "dim"), clean(about))
+    return drawn
+
+
+def _lines(one: Instance, now: datetime) -> list[tuple[str, str]]:
+    price = one.price
+    left = ends_in(one, now)
+    return [
+        ("id", one.id),
+        ("name", one.name or ""),
+        (
+            "status",
+            f"{one.status.value}{f' ({one.status_reason or one.reason})' if one.status_reason or one.reason else ''}",
+        ),
+        ("last error", one.last_error or ""),
+        ("ends", f"{local(one.expires_at)}{f' ({left})' if left else ''}"),
+        (
+            "ended",
+            f"{local(one.terminated_at)}{' (estimate)' if one.end_is_estimate else ''}" if one.terminated_at else "",
+        ),
+        (
+            "spent",
+            f"{money(accrued(one, now))}{f' of {money(projected(one, now))} by its deadline' if one.is_live else ''}",
+        ),
+        ("price", f"${price.usd_per_hour:f}/h ({price.source}, {price.as_of})" if price else "unknown"),
+        ("type", f"{type_label(one)}, {f'{one.disk_gb} GB disk' if one.disk_gb else 'disk unknown'}, {one.image}"),
+        ("place", f"{one.provider} {one.zone or one.region}, account {one.account}"),
+        ("cloud id", one.cloud_id or ""),
+        ("address", " / ".join(part for part in (one.public_ip, one.private_ip) if part)),
+        ("user", one.user),
+        ("task", one.task or ""),
+        ("purpose", one.purpose),
+        ("tags", ", ".join(f"{key}={value}" for key, value in one.tags.items())),
+        ("may live", f"{spelled(one.ttl)}, {spelled(one.max_ttl)} without a readable deadline"),
+    ]
+
+
+def _fitting(cells: dict[str, list[str]], width: int) -> list[_Column]:
+    chosen = [column for column in _TABLE if column.heading != "NAME" or any(cells["NAME"])]
+    while sum(_wide(column, cells) + 2 for column in chosen) - 2 > width:
+        spare = max(chosen, key=lambda column: column.spare)
+        if not spare.spare:
+            break
+        chosen.remove(spare)
+    return chosen
+
+
+def _wide(column: _Column, cells: dict[str, list[str]]) -> int:
+    return max(len(text) for text in (column.heading, *cells[column.heading]))

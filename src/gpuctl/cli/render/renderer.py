@@ -1,0 +1,113 @@
+"""Prints a result or a failure: data on stdout, talk on stderr, JSON never through anything that could wrap it."""
+
+import csv
+import io
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from gpuctl.cli.context import Context
+from gpuctl.cli.render.result import Result
+from gpuctl.cli.render.shapes import SCHEMA_VERSION, error_shape
+from gpuctl.cli.render.text import cell, clean
+from gpuctl.errors import Failure
+
+
+def render(context: Context, result: Result) -> None:
+    """Print the result in the form that was asked for. Raises OSError when stdout takes nothing."""
+    context.talk.clear()
+    output = context.output
+    if output == "json":
+        _write(context, document(context, result))
+        return
+    if context.globals.quiet:
+        _write(context, "".join(f"{one}\n" for one in result.ids))
+    elif output == "table" and result.draw is not None:
+        _draw(context, result)
+    elif result.columns:
+        _write(context, _rows(result, output))
+    _tell(context, result)
+
+
+def render_failure(context: Context, failure: Failure, *, as_json: bool) -> None:
+    """Print a failure that left no result: one line and a hint on stderr, or a JSON document on stdout."""
+    context.talk.clear()
+    if as_json:
+        _write(context, document(context, Result({}, error=failure)))
+        return
+    for line in failure_lines(failure):
+        context.streams.err.write(f"{line}\n")
+
+
+def document(context: Context, result: Result) -> str:
+    """The result as one line of JSON."""
+    said: dict[str, Any] = {"success": result.error is None, "schemaVersion": SCHEMA_VERSION}
+    if context.sandbox:
+        said["sandbox"] = True
+    if result.error is not None:
+        said["error"] = error_shape(result.error)
+    if len(result.errors) > 1 or (result.errors and result.document.get("count", 1) != 1):
+        said["errors"] = [{"id": key, **error_shape(error)} for key, error in result.errors.items()]
+    return json.dumps(_plain({**said, **result.document}), ensure_ascii=False) + "\n"
+
+
+def failure_lines(failure: Failure) -> list[str]:
+    """`error: ...`, and `hint: ...` where there is one."""
+    lines = [f"error: {clean(failure.message)}"]
+    return [*lines, f"hint: {clean(failure.hint)}"] if failure.hint else lines
+
+
+def _tell(context: Context, result: Result) -> None:
+    if not context.globals.quiet:
+        for line in result.footer:
+            context.streams.err.write(f"{clean(line)}\n")
+    if result.is_silent or result.error is None:
+        return
+    told = dict.fromkeys(line for error in result.errors.values() for line in failure_lines(error))
+    for line in told or failure_lines(result.error):
+        context.streams.err.write(f"{line}\n")
+
+
+def _rows(result: Result, output: str) -> str:
+    if output == "csv":
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(result.columns)
+        writer.writerows([cell(value) for value in row] for row in result.rows)
+        return text.getvalue()
+    return "".join("\t".join(clean(value) for value in row) + "\n" for row in result.rows)
+
+
+def _draw(context: Context, result: Result) -> None:
+    if result.draw is None or (result.columns and not result.rows):
+        return
+    from rich.console import Console
+
+    console = Console(
+        file=context.streams.out,
+        width=context.width,
+        force_terminal=context.has_color,
+        no_color=not context.has_color,
+        color_system="auto" if context.has_color else None,
+        markup=False,
+        highlight=False,
+        emoji=False,
+        soft_wrap=False,
+    )
+    console.print(result.draw(context.width))
+
+
+def _write(context: Context, text: str) -> None:
+    context.streams.out.write(text)
+    context.streams.out.flush()
+
+
+def _plain(value: Any) -> Any:
+    """JSON text must be whole: a lone surrogate, which UTF-8 cannot carry, is shown as its escape."""
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, Mapping):
+        return {_plain(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return value

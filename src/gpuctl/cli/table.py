@@ -1,0 +1,43 @@
+"""Every command: where it lives, what it is for, and under which heading help shows it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One command's row; its module is imported only when the command runs or its help is shown."""
+
+    module: str
+    summary: str
+    heading: str
+
+
+_MACHINES, _MORE, _SETUP = "Machines", "More about machines", "Set up and try"
+
+COMMANDS = {
+    "provision": Entry("provision", "Start a GPU machine and wait until it is ready", _MACHINES),
+    "get": Entry("get", "Show one machine", _MACHINES),
+    "list": Entry("list_", "List machines, what they cost and when they end", _MACHINES),
+    "terminate": Entry("terminate", "End machines and wait for proof", _MACHINES),
+    "stats": Entry("stats", "Sum up machines, hours, cost and savings", _MACHINES),
+    "reap": Entry("reap", "End what is due and find what was lost; for cron", _MACHINES),
+    "extend": Entry("extend", "Move a machine's deadline", _MORE),
+    "types": Entry("types", "Compare GPU machines by price", _MORE),
+    "sandbox": Entry("sandbox", "Start, empty or stop the cloud on this machine", _SETUP),
+    "completion": Entry("completion", "Print the completion script of a shell", _SETUP),
+}
+
+# What people type who come from other tools.
+OTHER_NAMES = {
+    **dict.fromkeys(("create", "launch", "up", "start", "run-instances"), "provision"),
+    **dict.fromkeys(("ls", "ps", "status"), "list"),
+    **dict.fromkeys(("show", "describe", "inspect"), "get"),
+    **dict.fromkeys(("rm", "delete", "kill", "down", "stop", "destroy", "end"), "terminate"),
+}
+
+EXAMPLES = """\
+gpuctl types --gpu T4                               which machines have one, cheapest first
+gpuctl provision g4dn.xlarge --region us-east-1     start one for an hour
+gpuctl list                                         what lives, until when, at what cost
+gpuctl terminate train-7                            end it now
+gpuctl --sandbox provision g4dn.xlarge --region us-east-1    try it without an account"""

@@ -1,0 +1,96 @@
+"""Finds records: all of them, some by a selection, one by what a person calls it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from gpuctl.domain.duration import shown
+from gpuctl.domain.instance import Instance, ProviderName, Status
+from gpuctl.errors import NotFoundError, UsageError
+from gpuctl.store.base import Store
+
+_PREFIX = "inst-"
+_SHORTEST = 4
+_WHOLE = len(_PREFIX) + 12
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which machines are meant; None and empty ask nothing of that side."""
+
+    user: str | None = None
+    task: str | None = None
+    name: str | None = None
+    statuses: frozenset[Status] = frozenset()
+    provider: ProviderName | None = None
+    instance_type: str | None = None
+    region: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    older_than: timedelta | None = None
+
+    def matches(self, one: Instance, now: datetime) -> bool:
+        """Whether that machine is meant."""
+        return (
+            self.user in (None, one.user)
+            and self.task in (None, one.task)
+            and self.name in (None, one.name)
+            and (not self.statuses or one.status in self.statuses)
+            and self.provider in (None, one.provider)
+            and (self.instance_type is None or self.instance_type.casefold() == one.instance_type.casefold())
+            and self.region in (None, one.region)
+            and all(one.tags.get(key) == value for key, value in self.tags.items())
+            and (self.older_than is None or now - one.created_at > self.older_than)
+        )
+
+
+def everything(store: Store, *, with_archived: bool) -> list[Instance]:
+    """Every record, newest first; those of the archive too if asked."""
+    records = list(store.snapshot().records)
+    if with_archived:
+        records += store.archived()
+    return sorted(records, key=lambda one: (one.created_at, one.id), reverse=True)
+
+
+def resolve(store: Store, text: str, *, whole_only: bool = False) -> Instance:
+    """The record that goes by this text: a whole id, a whole name, or a prefix of at least 4 of the id's random part.
+
+    Live records come before ended ones, those before archived ones. UsageError where several could be meant or the
+    text is empty, NotFoundError where none is.
+    """
+    text = text.strip()
+    if not text:
+        raise UsageError("ID is empty", hint="gpuctl list")
+    present = everything(store, with_archived=False)
+    live = [one for one in present if one.is_live]
+    ended = [one for one in present if not one.is_live]
+    for group in (live, ended):
+        found = _found(group, text, whole_only=whole_only)
+        if found is not None:
+            return found
+    found = _found(list(store.archived()), text, whole_only=whole_only)
+    if found is not None:
+        return found
+    if whole_only and _among(present, _prefix(text)):
+        raise NotFoundError("Instance not found", hint="without a terminal only a whole id or name is taken")
+    raise NotFoundError("Instance not found", hint="gpuctl list --all")
+
+
+def _found(records: Sequence[Instance], text: str, *, whole_only: bool) -> Instance | None:
+    named = [one for one in records if text in (one.id, one.name)]
+    if named:
+        return max(named, key=lambda one: one.created_at)
+    candidates = [] if whole_only else _among(records, _prefix(text))
+    if len(candidates) > 1:
+        several = ", ".join(f"`{one.id}`" for one in candidates[:5])
+        raise UsageError(f"{shown(text)} could be any of {len(candidates)} machines", hint=f"one of {several}")
+    return candidates[0] if candidates else None
+
+
+def _prefix(text: str) -> str:
+    return text if text.startswith(_PREFIX) else f"{_PREFIX}{text}"
+
+
+def _among(records: Sequence[Instance], prefix: str) -> list[Instance]:
+    if not len(_PREFIX) + _SHORTEST <= len(prefix) < _WHOLE:
+        return []
+    return [one for one in records if one.id.startswith(prefix)]
