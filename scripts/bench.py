@@ -5,7 +5,6 @@ Prints one line a figure, with its goal. Nothing here is a test: shared machines
 
 import json
 import os
-import resource
 import shutil
 import statistics
 import subprocess
@@ -13,7 +12,7 @@ import sys
 import tempfile
 import time
 import venv
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -21,7 +20,7 @@ from pathlib import Path
 
 from gpuctl.clock import SystemClock
 from gpuctl.domain.instance import Attempt, Instance, Market, Outcome, Price, ProviderName, Reason, Status
-from gpuctl.domain.lifecycle import advance, provisioning, refreshed
+from gpuctl.domain.lifecycle import advance, provisioning
 from gpuctl.store.base import Kind
 from gpuctl.store.local import LocalStore
 
@@ -113,9 +112,15 @@ def idle_reap(home: Path, environment: Mapping[str, str]) -> None:
     Path(f"{state}.reap.json").write_text(json.dumps(swept))
     command = [*GPUCTL, "reap", "--state", str(state)]
     traced = subprocess.run(
-        [command[0], "-X", "importtime", *command[1:]], env=dict(environment), capture_output=True, text=True, check=True
+        [command[0], "-X", "importtime", *command[1:]],
+        env=dict(environment),
+        capture_output=True,
+        text=True,
+        check=True,
     )
-    loaded = [name for name in ("boto3", "botocore", "azure", "moto") if f"| {name}\n" in traced.stderr.replace(" ", " ")]
+    loaded = [
+        name for name in ("boto3", "botocore", "azure", "moto") if f"| {name}\n" in traced.stderr.replace(" ", " ")
+    ]
     costs = measured({"reap": command, "hello": [sys.executable, str(home / "hello.py"), "hello"]}, environment)
     print("an idle reap over 100 live records")
     print(f"  {costs['reap'].cpu_ms / costs['hello'].cpu_ms:5.2f}x CPU   of the hello-world")
@@ -156,7 +161,9 @@ def five_hundred(home: Path, environment: Mapping[str, str]) -> None:
                 TagSpecifications=[{"ResourceType": "instance", "Tags": _tags(record, state_id or "")}],
             )
             cloud_id = reply["Instances"][0]["InstanceId"]
-            store.update(record.id, lambda one, cloud_id=cloud_id: one.having(cloud_id=cloud_id, id_is_from_create=True))
+            store.update(
+                record.id, lambda one, cloud_id=cloud_id: one.having(cloud_id=cloud_id, id_is_from_create=True)
+            )
         before = len(_asked(address.url, "/gpuctl-sandbox/calls"))
         command = [*GPUCTL, "--sandbox", "--state", str(state), "reap", "-o", "json"]
         shutil.copytree(folder, home / "gpuctl" / "sandbox", dirs_exist_ok=True)
@@ -166,7 +173,9 @@ def five_hundred(home: Path, environment: Mapping[str, str]) -> None:
         calls = len(_asked(address.url, "/gpuctl-sandbox/calls")) - before
         alive = sum(one["state"] in ("pending", "running") for one in _asked(address.url, "/gpuctl-sandbox/machines"))
         print("ending 500 expired machines in 2 regions of the sandbox")
-        print(f"  {calls:5d} API calls, {took:.1f} s, {alive} left alive, exit {done.returncode}   goal: at most 12 calls")
+        print(
+            f"  {calls:5d} API calls, {took:.1f} s, {alive} left alive, exit {done.returncode}   goal: at most 12 calls"
+        )
     finally:
         stop(folder)
 

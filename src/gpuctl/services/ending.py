@@ -11,7 +11,7 @@ from gpuctl.errors import GpuctlError, UnresolvedError
 from gpuctl.services.parts import Parts
 from gpuctl.services.reconciler import Settled, settle
 
-POLL_EVERY = timedelta(seconds=3)
+FIRST_POLL, POLL_EVERY = timedelta(milliseconds=500), timedelta(seconds=4)
 
 
 @dataclass(slots=True)
@@ -43,7 +43,7 @@ def end(parts: Parts, record_ids: Sequence[str], reason: Reason) -> Ended:
 
 def wait_until_gone(parts: Parts, record_ids: Sequence[str], timeout: timedelta) -> Ended:
     """Wait until every one of these is proven gone, or the time is out: then it is STOPPING, and the reaper goes on."""
-    started = parts.clock.elapsed()
+    started, pause = parts.clock.elapsed(), FIRST_POLL
     settled = Settled()
     while True:
         records = _read(parts, record_ids)
@@ -53,7 +53,8 @@ def wait_until_gone(parts: Parts, record_ids: Sequence[str], timeout: timedelta)
         if parts.clock.elapsed() - started >= timeout:
             return Ended(records, _unproven(pending, settled))
         parts.talk.step(f"waiting until {_named(pending)} {'is' if len(pending) == 1 else 'are'} proven gone")
-        parts.clock.sleep(min(POLL_EVERY, timeout))
+        parts.clock.sleep(min(pause, timeout))
+        pause = min(pause * 2, POLL_EVERY)
         settled = settle(parts, [one.id for one in pending], wanted=_is_news)
 
 

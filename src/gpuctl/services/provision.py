@@ -17,7 +17,7 @@ from gpuctl.services.parts import Parts
 from gpuctl.services.preparing import Prepared, standing
 from gpuctl.services.reconciler import settle
 
-POLL_EVERY = timedelta(seconds=5)
+FIRST_POLL, POLL_EVERY = timedelta(seconds=1), timedelta(seconds=5)
 LOOK_FOR_UNKNOWN = timedelta(minutes=2)
 
 
@@ -70,7 +70,7 @@ def wait_until_ready(
     An attempt whose reply was lost is looked for by its tag for 2 min at most. A machine whose end was accepted has a
     NotReadyError, one that may live an UnresolvedError.
     """
-    started = parts.clock.elapsed()
+    started, pause = parts.clock.elapsed(), FIRST_POLL
     while True:
         result = _reread(result, parts)
         waited = parts.clock.elapsed() - started
@@ -86,7 +86,8 @@ def wait_until_ready(
         result = _reread(result, parts)
         if any(_is_starting(one) for one in result.records):
             parts.talk.step(_progress(result.records, rate))
-            parts.clock.sleep(POLL_EVERY)
+            parts.clock.sleep(min(pause, timeout))
+            pause = min(pause * 2, POLL_EVERY)
 
 
 def look_once(result: Provisioned, parts: Parts) -> Provisioned:

@@ -69,5 +69,6 @@ def burn(records: Sequence[Instance], now: datetime) -> str:
     so_far = sum((accrued(one, now) or _ZERO for one in records), _ZERO)
     in_all = sum((projected(one, now) or _ZERO for one in records), _ZERO)
     unknown = sum(one.price is None for one in records)
-    line = f"{len(live)} live · {money(hourly)}/h now · {money(so_far)} so far · {money(in_all)} if all run to their deadlines"
+    line = f"{len(live)} live · {money(hourly)}/h now · {money(so_far)} so far"
+    line += f" · {money(in_all)} if all run to their deadlines"
     return f"{line} · {unknown} of unknown price not counted" if unknown else line

@@ -1,0 +1,46 @@
+"""`gpuctl extend`: let a machine live longer."""
+
+from typing import Annotated
+
+import typer
+
+from gpuctl.cli.context import Context
+from gpuctl.cli.render.figures import ends_in, local
+from gpuctl.cli.render.machines import COLUMNS, row, table
+from gpuctl.cli.render.result import Result
+from gpuctl.cli.render.shapes import instance_shape
+from gpuctl.domain.duration import parse_duration, parse_minutes
+from gpuctl.errors import UsageError
+from gpuctl.services.extend import extend
+from gpuctl.services.inventory import resolve
+
+EXAMPLES = """\
+gpuctl extend train-7 --by 30m
+gpuctl extend 4k2m --ttl 90"""
+
+
+def command(
+    ctx: typer.Context,
+    instance: Annotated[str, typer.Argument(metavar="ID", help="An id, a name, or the first 4 of an id's characters")],
+    by: Annotated[str | None, typer.Option(metavar="TIME", help="Add that much to its deadline, such as 30m")] = None,
+    ttl: Annotated[str | None, typer.Option(metavar="TIME", help="Let it end that long from now")] = None,
+) -> Result:
+    """Move a machine's deadline to later, on the machine itself first."""
+    context: Context = ctx.find_root().obj
+    if (by is None) == (ttl is None):
+        raise UsageError("give either --by or --ttl", hint=f"gpuctl extend {instance} --by 30m")
+    more = parse_duration(by, option="--by") if by else None
+    life = parse_minutes(ttl, option="--ttl") if ttl else None
+    record = resolve(context.store, instance, whole_only=not context.is_terminal)
+    context.talk.step(f"moving the deadline of {record.label}")
+    moved = extend(context.parts, record, by=more, ttl=life)
+    now = context.clock.now()
+    shape = instance_shape(moved, now)
+    return Result(
+        document={"instances": [shape], "count": 1, "instance": shape},
+        columns=COLUMNS,
+        rows=[row(moved, now)],
+        ids=[moved.id],
+        draw=lambda width: table([moved], now, width),
+        footer=[f"{moved.label} ends in {ends_in(moved, now)}, at {local(moved.expires_at)}"],
+    )

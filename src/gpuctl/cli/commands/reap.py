@@ -1,0 +1,206 @@
+"""`gpuctl reap`: end what is due, prove what is gone, find what was lost. For cron, and safe to run at any time."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gpuctl.cli import options
+from gpuctl.cli.context import Context
+from gpuctl.cli.render.renderer import render
+from gpuctl.cli.render.result import Result
+from gpuctl.cli.render.text import clean
+from gpuctl.domain.duration import parse_duration, rough
+from gpuctl.domain.instance import ProviderName
+from gpuctl.domain.reconcile import Kind
+from gpuctl.errors import UnresolvedError, UsageError
+from gpuctl.services.acting import Done
+from gpuctl.services.ending import wait_until_gone
+from gpuctl.services.reap import Reaped, Reaper, news, reap, remembered
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+EXAMPLES = """\
+gpuctl reap --dry-run
+gpuctl reap --sweep
+crontab line, every minute (cron knows neither your PATH nor your state):
+* * * * * /usr/local/bin/gpuctl reap --state /home/ana/.local/state/gpuctl/state.json"""
+
+COLUMNS = ("id", "action", "reason", "status", "error")
+_BUSY_FOR = timedelta(minutes=5)
+_TELL_AGAIN = timedelta(hours=1)
+_WAIT = timedelta(minutes=5)
+
+
+def command(
+    ctx: typer.Context,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be done")] = False,
+    sweep: Annotated[bool, typer.Option("--sweep", help="List the clouds now, not only when a look is due")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until what was ended is proven gone")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Go on for ever, a pass every --interval")] = False,
+    interval: Annotated[str, typer.Option(metavar="TIME", help="Between two passes of --watch")] = "60s",
+    max_orphans: Annotated[
+        str, typer.Option(metavar="N", help="End at most that many machines without a record in one pass")
+    ] = "3",
+) -> Result | None:
+    """End machines past their deadline, close what is proven gone, adopt or end what no record knows.
+
+    Without a terminal it prints nothing when there was nothing to do; what it could not resolve is on stderr and in
+    the exit code (8).
+    """
+    context: Context = ctx.find_root().obj
+    pause = parse_duration(interval, option="--interval")
+    most = options.whole(max_orphans, option="--max-orphans")
+    if most < 0:
+        raise UsageError(f"--max-orphans must be 0 or more, not `{most}`")
+    if pause < timedelta(seconds=1):
+        raise UsageError("--interval must be at least 1s")
+    if watch and dry_run:
+        raise UsageError("--watch and --dry-run do not go together")
+    context.require_state()
+    reaper = _reaper(context, sweep=sweep, dry_run=dry_run, max_orphans=most)
+    if not watch:
+        return _pass(context, reaper, wait=wait)
+    while True:
+        result = _pass(context, reaper, wait=wait)
+        if result is not None:
+            render(context, result)
+        context.clock.sleep(pause)
+
+
+def _reaper(context: Context, *, sweep: bool, dry_run: bool, max_orphans: int) -> Reaper:
+    return Reaper(
+        sweep=sweep,
+        dry_run=dry_run,
+        max_orphans=max_orphans,
+        reap_state_ids=frozenset(context.config.reap_state_ids),
+        keep_ended=context.config.keep_ended,
+        places=tuple(_places(context)),
+    )
+
+
+def _places(context: Context) -> Iterable[tuple[ProviderName, str | None, str]]:
+    for name, cloud in context.config.clouds.items():
+        if context.sandbox and name is not ProviderName.AWS:
+            continue
+        profile = None if context.sandbox else cloud.profile
+        for region in dict.fromkeys((*([cloud.region] if cloud.region else []), *cloud.regions)):
+            yield name, profile, region
+
+
+def _pass(context: Context, reaper: Reaper, *, wait: bool) -> Result | None:
+    now = context.clock.now()
+    if reaper.dry_run:
+        return _result(context, reap(context.parts, context.reap_log.read(), reaper), reaper, [])
+    with context.reap_log.turn(now) as begun:
+        if begun is not None:
+            if timedelta(0) <= now - begun < _BUSY_FOR:
+                return None if not context.is_output_chosen else _result(context, Reaped(), reaper, [])
+            context.talk.warn(f"another reap has been at work for {rough(now - begun)}; working beside it")
+        return _worked(context, reaper, wait=wait)
+
+
+def _worked(context: Context, reaper: Reaper, *, wait: bool) -> Result:
+    parts, log = context.parts, context.reap_log
+    times = log.read()
+    reaped = reap(parts, times, reaper)
+    if wait:
+        ids = [one.record.id for one in reaped.done if one.record and one.record.is_live and _ends(one)]
+        for key, error in wait_until_gone(parts, ids, _WAIT).errors.items():
+            reaped.problems.append(f"{key}: {error.message}")
+    now = context.clock.now()
+    matters = reaped.unresolved
+    to_tell = matters if context.is_terminal else _not_told(matters, times.reported, now)
+    told = {matter: now if matter in to_tell else times.reported[matter] for matter in matters}
+    result = _result(context, reaped, reaper, to_tell)
+    memory = remembered(times, reaped, reaper, context.store.snapshot().records)
+    log.write(memory.model_copy(update={"last_reap_at": now, "last_reap_exit": result.exit_code, "reported": told}))
+    return result
+
+
+def _not_told(matters: Sequence[str], reported: dict[str, datetime], now: datetime) -> list[str]:
+    """Those that are new, or were told over an hour ago."""
+    return [one for one in matters if one not in reported or not timedelta(0) <= now - reported[one] < _TELL_AGAIN]
+
+
+def _result(context: Context, reaped: Reaped, reaper: Reaper, to_tell: Sequence[str]) -> Result:
+    matters = reaped.unresolved
+    done = news(reaped.done)
+    shown = done if reaper.dry_run or context.is_output_chosen else [one for one in done if _is_done(one)]
+    error = None
+    if matters and not reaper.dry_run:
+        error = UnresolvedError(
+            f"{len(matters)} unresolved: {matters[0]}{' …' if len(matters) > 1 else ''}", hint="gpuctl list --refresh"
+        )
+    footer = [f"unresolved: {one}" for one in (matters if reaper.dry_run else to_tell)]
+    if not shown and not footer and context.is_terminal:
+        footer = ["nothing to do"]
+    return Result(
+        document={"dryRun": reaper.dry_run, "actions": [_shape(one) for one in done], "count": len(done)},
+        columns=COLUMNS,
+        rows=[_row(one) for one in shown],
+        ids=[one.action.subject for one in shown if _ends(one)],
+        draw=lambda width: _table(shown),
+        footer=footer,
+        error=error,
+        is_silent=True,
+    )
+
+
+def _is_done(one: Done) -> bool:
+    return one.action.kind in (Kind.TERMINATE, Kind.CLOSE, Kind.ADOPT) and one.error is None
+
+
+def _ends(one: Done) -> bool:
+    return one.action.kind in (Kind.TERMINATE, Kind.CLOSE)
+
+
+def _shape(one: Done) -> dict[str, Any]:
+    return {
+        "id": one.action.subject,
+        "action": one.action.kind.value,
+        "reason": _reason(one) or None,
+        "status": one.record.status.value if one.record else None,
+        "error": one.error,
+    }
+
+
+def _reason(one: Done) -> str:
+    reason = one.action.proof.reason if one.action.proof else one.action.reason
+    return (reason.value if reason else "") or one.action.detail
+
+
+def _row(one: Done) -> list[str]:
+    return [
+        one.action.subject,
+        one.action.kind.value,
+        _reason(one),
+        one.record.status.value if one.record else "",
+        one.error or "",
+    ]
+
+
+def _table(done: Sequence[Done]) -> "Table":
+    from rich.table import Table
+
+    drawn = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for heading in ("ID", "NAME", "ACTION", "WHY", "STATUS"):
+        drawn.add_column(heading, no_wrap=heading != "WHY")
+    for one in done:
+        why = one.error or " · ".join(dict.fromkeys(part for part in (_reason(one), one.action.detail) if part))
+        status = one.record.status.value if one.record else ""
+        drawn.add_row(
+            *(
+                clean(text)
+                for text in (
+                    one.action.subject,
+                    one.record.name or "" if one.record else "",
+                    one.action.kind.value,
+                    why,
+                    status,
+                )
+            )
+        )
+    return drawn

@@ -1,0 +1,166 @@
+"""`gpuctl terminate`: end machines, and wait until the cloud has proven them gone."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+
+from gpuctl.cli import options
+from gpuctl.cli.context import Context
+from gpuctl.cli.render.figures import money
+from gpuctl.cli.render.machines import COLUMNS, row, table
+from gpuctl.cli.render.result import Result
+from gpuctl.cli.render.shapes import instance_shape
+from gpuctl.domain.cost import accrued
+from gpuctl.domain.duration import parse_duration, shown
+from gpuctl.domain.instance import Instance, Reason
+from gpuctl.errors import Failure, GpuctlError, PartialError, UsageError
+from gpuctl.services.ending import Ended, end, wait_until_gone
+from gpuctl.services.inventory import Selection, everything, resolve
+
+EXAMPLES = """\
+gpuctl terminate train-7
+gpuctl terminate --task nightly --yes
+gpuctl list -q --older-than 2h | gpuctl terminate -"""
+
+
+def command(
+    ctx: typer.Context,
+    instances: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[ID]...", help="Ids or names; `-` reads them from standard input", show_default=False),
+    ] = None,
+    task: Annotated[str | None, typer.Option(metavar="TASK", help="Every machine of that task")] = None,
+    tag: Annotated[
+        list[str] | None, typer.Option(metavar="K=V", help="Every machine with that tag; repeatable")
+    ] = None,
+    user: Annotated[str | None, typer.Option(metavar="USER", help="Every machine of that user")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every machine of this state")] = False,
+    yes: options.Yes = False,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until they are proven gone")] = True,
+    timeout: Annotated[str, typer.Option(metavar="TIME", help="How long to wait for the proof")] = "5m",
+) -> Result:
+    """End machines. What has ended already is fine.
+
+    That they are to end is written down first, so the reaper goes on with whatever fails here.
+    """
+    context: Context = ctx.find_root().obj
+    patience = parse_duration(timeout, option="--timeout")
+    by_selection = every or task is not None or user is not None or bool(tag)
+    if bool(instances) == by_selection:
+        raise UsageError(
+            "say which machines: ids, or one of --task, --tag, --user, --all",
+            hint="gpuctl terminate ID, or gpuctl list",
+        )
+    if by_selection:
+        selection = Selection(task=task, user=user, tags=options.tags(tag))
+        now = context.clock.now()
+        chosen = [
+            one for one in everything(context.store, with_archived=False) if one.is_live and selection.matches(one, now)
+        ]
+        missing: dict[str, GpuctlError] = {}
+    else:
+        chosen, missing = _named(context, instances or [])
+    _confirm(context, chosen, yes=yes, by_selection=by_selection)
+    return _ended(context, chosen, missing, patience=patience if wait else None)
+
+
+def _named(context: Context, texts: Sequence[str]) -> tuple[list[Instance], dict[str, GpuctlError]]:
+    """The machines of these names, each once, and what is wrong with those that name none."""
+    if "-" in texts:
+        from_input = [line.split("\t")[0].strip() for line in context.streams.input.read().splitlines()]
+        texts = [*(one for one in texts if one != "-"), *(one for one in from_input if one)]
+    found: dict[str, Instance] = {}
+    missing: dict[str, GpuctlError] = {}
+    for text in texts:
+        try:
+            record = resolve(context.store, text, whole_only=not context.is_terminal)
+        except GpuctlError as error:
+            missing[text] = error
+        else:
+            found[record.id] = record
+    if missing and len(texts) > 1:
+        missing = {text: _about(error, text) for text, error in missing.items()}
+    return list(found.values()), missing
+
+
+def _about(error: GpuctlError, text: str) -> GpuctlError:
+    # Several were named: say which one it was, in the same kind of failure.
+    return type(error)(f"{error.message}: {shown(text)}", hint=error.hint)
+
+
+def _confirm(context: Context, chosen: Sequence[Instance], *, yes: bool, by_selection: bool) -> None:
+    live = [one for one in chosen if one.is_live]
+    if yes or not live:
+        return
+    if not context.may_ask:
+        if by_selection:
+            raise UsageError(
+                f"ending {len(live)} machines by a selection needs a yes", hint="add `--yes`, or name the ids"
+            )
+        return
+    now = context.clock.now()
+    for one in live:
+        context.talk.say(
+            f"{one.id}  {one.name or ''}  {one.instance_type}  {one.region}  {one.user}  {money(accrued(one, now))}"
+        )
+    question = f"End {'it' if len(live) == 1 else f'these {len(live)}'}?"
+    if not context.confirm(question):
+        raise UsageError("nothing was ended", hint="add `--yes` to end without being asked")
+
+
+def _ended(
+    context: Context,
+    chosen: Sequence[Instance],
+    missing: dict[str, GpuctlError],
+    *,
+    patience: timedelta | None,
+) -> Result:
+    """End what lives of these; `patience` is how long to wait for proof, None for not at all."""
+    live = [one.id for one in chosen if one.is_live]
+    outcome = Ended([])
+    if live:
+        context.talk.step(f"ending {len(live)} machine{'s' if len(live) != 1 else ''}")
+        outcome = end(context.parts, live, Reason.USER)
+        if patience is not None:
+            unaccepted = outcome.errors
+            outcome = wait_until_gone(context.parts, live, patience)
+            outcome.errors = {key: unaccepted.get(key, error) for key, error in outcome.errors.items()}
+    now = context.clock.now()
+    present = {one.id: one for one in outcome.records}
+    records = [present.get(one.id, one) for one in chosen]
+    shapes = [instance_shape(one, now) for one in records]
+    error = _overall({**outcome.errors, **missing}, len(records) + len(missing))
+    document: dict[str, object] = {"instances": shapes, "count": len(shapes)}
+    if len(shapes) == 1 and not missing:
+        document["instance"] = shapes[0]
+    if error is None:
+        document["message"] = _message(records)
+    return Result(
+        document=document,
+        columns=COLUMNS,
+        rows=[row(one, now) for one in records],
+        ids=[one.id for one in records],
+        draw=lambda width: table(records, now, width),
+        footer=[_message(records)] if error is None else [],
+        error=error,
+        errors={**outcome.errors, **missing},
+    )
+
+
+def _message(records: Sequence[Instance]) -> str:
+    if not records:
+        return "No instances to terminate"
+    if any(one.is_live for one in records):
+        return "Instance termination requested" if len(records) == 1 else "Instances termination requested"
+    return "Instance terminated successfully" if len(records) == 1 else "Instances terminated successfully"
+
+
+def _overall(errors: dict[str, GpuctlError], asked: int) -> Failure | None:
+    if not errors:
+        return None
+    failures = list(errors.values())
+    if len(failures) == asked and len({one.exit_code for one in failures}) == 1:
+        return failures[0]
+    return PartialError(f"{len(failures)} of {asked} are not ended", hint="gpuctl list")
