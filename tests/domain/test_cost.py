@@ -103,7 +103,12 @@ def test_two_hours_a_day_for_a_month_save_what_the_document_says() -> None:
     price = Price(usd_per_hour=Decimal("0.90"), source="a test", as_of=date(2026, 1, 1))
     days = [
         ended(
-            f"inst-{day:012d}", timedelta(days=day), 2 * HOUR, price=price, provider=ProviderName.AZURE, instance_type="Standard_NC6"
+            f"inst-{day:012d}",
+            timedelta(days=day),
+            2 * HOUR,
+            price=price,
+            provider=ProviderName.AZURE,
+            instance_type="Standard_NC6",
         )
         for day in range(30)
     ]

@@ -24,7 +24,24 @@ def test_a_duration_needs_its_units(text: str, span: timedelta) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", " ", "90", "-5m", "1.5h", "nan", "inf", "1e3m", "m", "5 m", "5m5m", "٥m", "5m\n6", "9" * 30 + "d", "99999999d"]
+    "text",
+    [
+        "",
+        " ",
+        "90",
+        "-5m",
+        "1.5h",
+        "nan",
+        "inf",
+        "1e3m",
+        "m",
+        "5 m",
+        "5m5m",
+        "٥m",
+        "5m\n6",
+        "9" * 30 + "d",
+        "99999999d",
+    ],
 )
 def test_anything_else_is_refused_in_one_line_that_names_the_option(text: str) -> None:
     with pytest.raises(UsageError) as caught:

@@ -26,7 +26,9 @@ def test_a_legal_step_is_written_into_the_history(now: Status, then: Status) -> 
     after = advance(before, then, LATER, Reason.USER, detail="why")
     assert after.status is then
     assert after.updated_at == LATER
-    assert [(one.at, one.status, one.reason, one.detail) for one in after.history] == [(LATER, then, Reason.USER, "why")]
+    assert [(one.at, one.status, one.reason, one.detail) for one in after.history] == [
+        (LATER, then, Reason.USER, "why")
+    ]
 
 
 @pytest.mark.parametrize(("now", "then"), [pair for pair in PAIRS if pair not in LEGAL])

@@ -67,9 +67,7 @@ def test_free_text_is_neither_empty_nor_huge_nor_full_of_control_characters(fiel
     assert refusal(**{field: text}).startswith(f"--{field}")
 
 
-@pytest.mark.parametrize(
-    "tags", [{"": "x"}, {"gpuctl-id": "x"}, {"GPUCTL-x": "y"}, {"a\nb": "x"}, {"a": "x\x1b"}]
-)
+@pytest.mark.parametrize("tags", [{"": "x"}, {"gpuctl-id": "x"}, {"GPUCTL-x": "y"}, {"a\nb": "x"}, {"a": "x\x1b"}])
 def test_a_tag_that_is_ours_or_that_no_cloud_could_carry_is_refused(tags: dict[str, str]) -> None:
     assert "tag" in refusal(tags=tags)
 

@@ -8,7 +8,6 @@ import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
-
 from support.clouds import LoopbackAws
 
 ORDER: dict[str, Any] = {

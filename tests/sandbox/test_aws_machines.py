@@ -5,7 +5,6 @@ from email.utils import parsedate_to_datetime
 
 import pytest
 from botocore.exceptions import ClientError
-
 from support.clouds import LoopbackAws
 
 TEN = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.clouds import LoopbackAws
 
 from gpuctl.sandbox import control
 from gpuctl.sandbox.control import Address, SandboxError, ensure, read_address, reset, status, stop, verify
-from support.clouds import LoopbackAws
 
 SOURCE = Path(control.__file__).parents[2]
 # The discard service's port: nothing answers there.

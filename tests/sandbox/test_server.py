@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from support.clouds import LoopbackAws
 
 from gpuctl.sandbox.server import is_wanted
-from support.clouds import LoopbackAws
 
 TEN = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
 

@@ -56,8 +56,7 @@ def lifetime(instance: Instance, now: datetime) -> timedelta:
     """How long the machine has billed: from the cloud's launch time to its proven end, or until now."""
     if instance.launched_at is None:
         return timedelta(0)
-    end = instance.terminated_at if instance.status.is_ended and instance.terminated_at else now
-    return max(end - instance.launched_at, timedelta(0))
+    return max((instance.terminated_at or now) - instance.launched_at, timedelta(0))
 
 
 def accrued(instance: Instance, now: datetime) -> Decimal | None:
@@ -74,7 +73,7 @@ def projected(instance: Instance, now: datetime) -> Decimal | None:
     if instance.status.is_ended:
         return accrued(instance, now)
     start = instance.launched_at or instance.created_at
-    return _for(instance.price.usd_per_hour, max(instance.expires_at, now) - start)
+    return _for(instance.price.usd_per_hour, max(instance.expires_at, now, start) - start)
 
 
 def breakdown(instance: Instance, now: datetime) -> Breakdown:
@@ -112,7 +111,7 @@ def to_cents(usd: Decimal) -> Decimal:
 
 
 def _for(usd_per_hour: Decimal, span: timedelta) -> Decimal:
-    return usd_per_hour * _seconds(max(span, timedelta(0))) / _HOUR
+    return usd_per_hour * _seconds(span) / _HOUR
 
 
 def _seconds(span: timedelta) -> Decimal:

@@ -6,6 +6,8 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from gpuctl.store.disk import private_folder
+
 EVERY = timedelta(minutes=10)
 KEEP_LAST = 12
 KEEP_DAYS = 14
@@ -32,7 +34,7 @@ def back_up(state: Path, now: datetime) -> None:
         return
     with suppress(OSError):
         folder = folder_of(state)
-        folder.mkdir(mode=0o700, exist_ok=True)
+        private_folder(folder)
         backup = folder / f"{now.astimezone(UTC).strftime(_FORM)}.json"
         try:
             os.link(state, backup)

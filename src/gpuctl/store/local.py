@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,8 @@ class LocalStore:
         with self._transaction(may_create=True) as transaction:
             guard(transaction.records())
             transaction.table.insert_multiple(_document(one) for one in records)
-        return self._snapshot(transaction.header, transaction.storage.read())
+        written = replace(transaction.header, serial=transaction.header.serial + 1)
+        return self._snapshot(written, transaction.storage.read())
 
     def update(self, record_id: str, change: Change) -> Instance:
         answer = self.update_each([record_id], change)[record_id]

@@ -1,0 +1,362 @@
+"""Every row of what the reaper may and may not do, as a sentence."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from support.instances import ACCOUNT, NOON, a_ready_instance, an_instance
+from support.observations import STATE, ours, seen_of
+
+from gpuctl.domain.instance import CloudState, Instance, Observed, ProviderName, Reason, Scope, Status
+from gpuctl.domain.reconcile import Action, Kind, Rules, View, plan, to_ask_by_id
+
+MINUTE, SECOND = timedelta(minutes=1), timedelta(seconds=1)
+SCOPE = Scope(provider=ProviderName.AWS, account=ACCOUNT, region="us-east-1")
+IN_TIME, LATE = NOON + 30 * MINUTE, NOON + 60 * MINUTE
+RULES = Rules(STATE)
+
+
+def view(*seen: Observed, now: datetime | None = IN_TIME, **facts: Any) -> View:
+    """A complete listing of the region, just now."""
+    return View(**({"now": now, "listed": {SCOPE: now or NOON}, "observed": seen} | facts))
+
+
+def unlisted(now: datetime | None = LATE, **facts: Any) -> View:
+    """The listing failed."""
+    return View(now=now, listed={}, observed=(), unreachable={SCOPE: "no answer"}, **facts)
+
+
+def decided(record: Instance, seen: View, rules: Rules = RULES) -> list[tuple[Kind, Reason | None]]:
+    return [(one.kind, one.reason) for one in plan([record], seen, rules) if one.record is not None]
+
+
+def about_strangers(*actions: Action) -> list[Kind]:
+    return [one.kind for one in actions if one.record is None]
+
+
+def gone(record: Instance, now: datetime, **facts: Any) -> View:
+    """Missing from this complete listing, and unknown when asked for by itself."""
+    return view(now=now, by_id={record.id: None}, **facts)
+
+
+# live, in time
+
+
+def test_a_live_machine_in_time_is_brought_up_to_date_and_nothing_else() -> None:
+    record = a_ready_instance()
+    assert decided(record, view(seen_of(record))) == [(Kind.REFRESH, None)]
+
+
+def test_a_machine_stopped_in_the_cloud_is_still_due_at_its_deadline() -> None:
+    record = a_ready_instance()
+    assert (Kind.TERMINATE, Reason.EXPIRED) in decided(
+        record, view(seen_of(record, state=CloudState.STOPPED), now=LATE)
+    )
+
+
+# live, past its deadline, or STOPPING
+
+
+def test_a_machine_is_ended_at_its_deadline_and_not_a_second_before() -> None:
+    record = a_ready_instance()
+    assert (Kind.TERMINATE, Reason.EXPIRED) not in decided(record, view(seen_of(record), now=LATE - SECOND))
+    assert (Kind.TERMINATE, Reason.EXPIRED) in decided(record, view(seen_of(record), now=LATE))
+
+
+def test_what_is_stopping_is_asked_to_end_again_for_ever() -> None:
+    record = a_ready_instance(status=Status.STOPPING, reason=Reason.USER, deleted_by_us_at=NOON)
+    assert (Kind.TERMINATE, Reason.USER) in decided(record, view(seen_of(record), now=NOON + MINUTE))
+    actions = plan([record], view(seen_of(record), now=NOON + 11 * MINUTE), RULES)
+    assert [one.unresolved for one in actions if one.kind is Kind.TERMINATE] == [True]
+
+
+def test_a_machine_its_cloud_could_not_bring_up_is_ended() -> None:
+    record = a_ready_instance(status=Status.CONFIGURING)
+    assert (Kind.TERMINATE, Reason.REFUSED) in decided(record, view(seen_of(record, state=CloudState.FAILED)))
+
+
+def test_without_the_clouds_clock_nothing_is_ended_by_its_deadline_and_that_is_said() -> None:
+    record = a_ready_instance()
+    actions = plan([record], view(seen_of(record), now=None), RULES)
+    assert Kind.TERMINATE not in [one.kind for one in actions]
+    assert any(one.unresolved for one in actions)
+
+
+def test_without_the_clouds_clock_what_was_told_to_end_still_ends() -> None:
+    record = a_ready_instance(status=Status.STOPPING, reason=Reason.USER)
+    assert (Kind.TERMINATE, Reason.USER) in decided(record, view(seen_of(record), now=None))
+
+
+# live, proven gone
+
+
+def test_a_machine_shown_as_ended_is_closed_at_the_clouds_own_time() -> None:
+    record = a_ready_instance()
+    seen = seen_of(record, state=CloudState.ENDED, ended_at=NOON + 20 * MINUTE)
+    (action,) = plan([record], view(seen), RULES)
+    assert (action.kind, action.proof and action.proof.ended_at) == (Kind.CLOSE, NOON + 20 * MINUTE)
+    assert action.proof and action.proof.reason is Reason.VANISHED
+    assert not action.proof.is_estimate
+
+
+def test_a_machine_that_ended_past_its_deadline_expired() -> None:
+    record = a_ready_instance()
+    seen = seen_of(record, state=CloudState.ENDED, ended_at=LATE + 2 * MINUTE)
+    (action,) = plan([record], view(seen, now=LATE + 9 * MINUTE), RULES)
+    assert action.proof and action.proof.reason is Reason.EXPIRED
+
+
+def test_an_interrupted_machine_says_so() -> None:
+    record = a_ready_instance()
+    seen = seen_of(record, state=CloudState.ENDED, ended_at=NOON, end_reason=Reason.INTERRUPTED)
+    (action,) = plan([record], view(seen), RULES)
+    assert action.proof and action.proof.reason is Reason.INTERRUPTED
+
+
+def test_twice_absent_and_unknown_by_id_is_proof() -> None:
+    record = a_ready_instance(absent_since=IN_TIME - 60 * SECOND)
+    (action,) = plan([record], gone(record, IN_TIME), RULES)
+    assert action.kind is Kind.CLOSE
+    assert action.proof and (action.proof.ended_at, action.proof.is_estimate) == (IN_TIME - 60 * SECOND, True)
+
+
+def test_twice_absent_within_a_minute_is_not() -> None:
+    record = a_ready_instance(absent_since=IN_TIME - 59 * SECOND)
+    assert decided(record, gone(record, IN_TIME)) == [(Kind.WAIT, None)]
+
+
+def test_absent_for_the_first_time_is_not() -> None:
+    record = a_ready_instance()
+    assert decided(record, gone(record, IN_TIME)) == [(Kind.WAIT, None)]
+
+
+def test_absent_within_five_minutes_of_launch_is_not() -> None:
+    record = a_ready_instance(absent_since=NOON)
+    assert decided(record, gone(record, NOON + 5 * MINUTE - SECOND)) == [(Kind.WAIT, None)]
+    assert decided(record, gone(record, NOON + 5 * MINUTE)) == [(Kind.CLOSE, Reason.VANISHED)]
+
+
+def test_absent_from_the_listings_but_not_asked_by_id_is_not_and_that_is_said() -> None:
+    record = a_ready_instance(absent_since=NOON)
+    (action,) = plan([record], view(now=IN_TIME), RULES)
+    assert (action.kind, action.unresolved) == (Kind.WAIT, True)
+
+
+def test_absent_from_the_listings_but_known_by_id_is_there() -> None:
+    record = a_ready_instance(absent_since=NOON)
+    asked = view(now=IN_TIME, by_id={record.id: seen_of(record)})
+    assert decided(record, asked) == [(Kind.REFRESH, None)]
+
+
+def test_only_what_a_complete_listing_lacked_is_asked_for_by_id() -> None:
+    there, lost, closed = (
+        a_ready_instance("inst-000000000001"),
+        a_ready_instance("inst-000000000002"),
+        a_ready_instance("inst-000000000003", status=Status.TERMINATED),
+    )
+    assert to_ask_by_id([there, lost, closed], view(seen_of(there)), RULES) == [lost]
+    assert to_ask_by_id([there, lost], unlisted(), RULES) == []
+
+
+def test_an_end_that_nobody_saw_is_no_later_than_the_guard_would_have_made_it() -> None:
+    record = a_ready_instance(absent_since=LATE + 60 * MINUTE)
+    (action,) = plan([record], gone(record, LATE + 70 * MINUTE), RULES)
+    assert action.proof and (action.proof.ended_at, action.proof.reason) == (LATE + 2 * MINUTE, Reason.EXPIRED)
+
+
+def test_a_due_machine_missing_from_the_listing_is_asked_to_end_by_the_id_our_create_returned() -> None:
+    record = a_ready_instance()
+    assert (Kind.TERMINATE, Reason.EXPIRED) in decided(record, gone(record, LATE))
+    adopted = a_ready_instance(id_is_from_create=False)
+    assert Kind.TERMINATE not in [kind for kind, _ in decided(adopted, gone(adopted, LATE))]
+
+
+# listing failed
+
+
+def test_a_listing_that_failed_closes_nothing() -> None:
+    record = a_ready_instance(absent_since=NOON)
+    actions = plan([record], unlisted(now=IN_TIME), RULES)
+    assert [(one.kind, one.unresolved) for one in actions] == [(Kind.REPORT, True)]
+
+
+def test_a_due_machine_in_an_unlisted_region_is_ended_by_id_if_that_id_is_from_our_create() -> None:
+    assert decided(a_ready_instance(), unlisted()) == [(Kind.TERMINATE, Reason.EXPIRED)]
+    assert decided(a_ready_instance(id_is_from_create=False), unlisted()) == []
+
+
+def test_what_is_stopping_in_an_unlisted_region_is_asked_by_id_only_if_that_id_is_from_our_create() -> None:
+    stopping = {"status": Status.STOPPING, "reason": Reason.USER}
+    assert decided(a_ready_instance(**stopping), unlisted(now=IN_TIME)) == [(Kind.TERMINATE, Reason.USER)]
+    assert decided(a_ready_instance(**stopping, id_is_from_create=False), unlisted(now=IN_TIME)) == []
+
+
+def test_a_place_that_was_not_looked_at_is_left_alone() -> None:
+    record = a_ready_instance(region="eu-west-1")
+    assert plan([record], view(now=LATE), RULES) == []
+
+
+# PROVISIONING and STOPPING without an id
+
+
+def test_a_young_attempt_that_is_not_seen_is_waited_for() -> None:
+    record = an_instance(absent_since=NOON)
+    assert decided(record, gone(record, NOON + 15 * MINUTE - SECOND)) == [(Kind.WAIT, None)]
+
+
+def test_an_attempt_found_under_our_tag_gives_its_id() -> None:
+    record = an_instance()
+    assert decided(record, view(seen_of(record))) == [(Kind.ADOPT, None)]
+
+
+def test_an_old_attempt_proven_absent_was_abandoned() -> None:
+    record = an_instance(absent_since=NOON + 10 * MINUTE)
+    (action,) = plan([record], gone(record, NOON + 15 * MINUTE), RULES)
+    assert action.proof and (action.proof.status, action.proof.reason) == (Status.FAILED, Reason.ABANDONED)
+
+
+def test_an_old_attempt_absent_only_once_is_not_given_up() -> None:
+    record = an_instance()
+    assert decided(record, gone(record, NOON + 16 * MINUTE)) == [(Kind.WAIT, None)]
+
+
+def test_stopping_without_an_id_is_ended_when_found_and_closed_when_proven_absent() -> None:
+    record = an_instance(status=Status.STOPPING, reason=Reason.USER, absent_since=NOON)
+    assert decided(record, view(seen_of(record))) == [(Kind.REFRESH, None), (Kind.TERMINATE, Reason.USER)]
+    (action,) = plan([record], gone(record, NOON + 15 * MINUTE), RULES)
+    assert action.proof and (action.proof.status, action.proof.reason) == (Status.TERMINATED, Reason.USER)
+
+
+def test_a_machine_with_our_record_tag_but_another_states_is_not_the_records() -> None:
+    record = an_instance()
+    forged = seen_of(record, tags=ours(record, "another-state"))
+    assert decided(record, view(forged, by_id={record.id: None})) == [(Kind.WAIT, None)]
+
+
+def test_a_machine_of_another_state_that_was_asked_for_by_tag_is_not_the_records_either() -> None:
+    record = an_instance()
+    forged = seen_of(record, tags=ours(record, "another-state"))
+    assert decided(record, view(by_id={record.id: forged})) == [(Kind.REPORT, None)]
+
+
+# has id X, and Y carries its tag
+
+
+def test_a_second_machine_under_the_same_tag_is_an_orphan_and_never_taken_over_the_first() -> None:
+    record = a_ready_instance()
+    double = seen_of(record, cloud_id="i-double")
+    in_time = plan([record], view(seen_of(record), double), RULES)
+    assert [(one.kind, one.unresolved) for one in in_time if one.record is None] == [(Kind.REPORT, True)]
+    late = plan([record], view(seen_of(record), double, now=LATE), RULES)
+    assert [(one.kind, one.reason) for one in late if one.record is None] == [(Kind.TERMINATE, Reason.ORPHAN)]
+
+
+# whose is it
+
+
+@pytest.mark.parametrize(
+    "tags", [{"gpuctl-id": "inst-zzzzzzzzzzzz"}, {"gpuctl-state": "another-state"}], ids=["id", "state"]
+)
+def test_a_machine_that_carries_somebody_elses_tag_is_reported_and_never_touched(tags: dict[str, str]) -> None:
+    record = a_ready_instance()
+    seen = seen_of(record, tags=ours(record) | tags)
+    actions = plan([record], view(seen, now=LATE), RULES)
+    assert {one.kind for one in actions} == {Kind.REPORT}
+    assert actions[0].unresolved
+
+
+def test_a_machine_whose_tags_are_gone_stays_ours_if_its_launch_time_is() -> None:
+    record = a_ready_instance()
+    assert (Kind.TERMINATE, Reason.EXPIRED) in decided(
+        record, view(now=LATE, by_id={record.id: seen_of(record, tags={})})
+    )
+    other = view(now=LATE, by_id={record.id: seen_of(record, tags={}, launched_at=NOON + SECOND)})
+    assert decided(record, other) == [(Kind.REPORT, None)]
+
+
+def test_an_adopted_machine_whose_tags_are_gone_is_ours_no_more() -> None:
+    record = a_ready_instance(id_is_from_create=False)
+    assert decided(record, view(now=LATE, by_id={record.id: seen_of(record, tags={})})) == [(Kind.REPORT, None)]
+
+
+# closed
+
+
+def test_a_machine_that_lives_though_its_record_is_closed_is_ended() -> None:
+    record = a_ready_instance(status=Status.TERMINATED)
+    assert decided(record, view(seen_of(record))) == [(Kind.TERMINATE, Reason.ORPHAN)]
+    failed = an_instance(status=Status.FAILED)
+    assert decided(failed, view(seen_of(failed))) == [(Kind.TERMINATE, Reason.ORPHAN)]
+
+
+def test_a_closed_record_and_an_ended_machine_are_done() -> None:
+    record = a_ready_instance(status=Status.TERMINATED)
+    assert plan([record], view(seen_of(record, state=CloudState.ENDED)), RULES) == []
+
+
+# in no record
+
+
+def stranger(**facts: Any) -> Observed:
+    record = a_ready_instance("inst-stranger0001", cloud_id="i-stranger")
+    return seen_of(record, **facts)
+
+
+def test_an_orphan_of_ours_past_its_deadline_is_ended() -> None:
+    (action,) = plan([], view(stranger(), now=LATE), RULES)
+    assert (action.kind, action.reason) == (Kind.TERMINATE, Reason.ORPHAN)
+
+
+def test_an_orphan_younger_than_a_quarter_of_an_hour_is_waited_for() -> None:
+    young = stranger(launched_at=LATE - 15 * MINUTE)
+    assert about_strangers(*plan([], view(young, now=LATE), RULES)) == [Kind.WAIT]
+
+
+def test_a_machine_of_ours_in_time_is_adopted() -> None:
+    assert about_strangers(*plan([], view(stranger()), RULES)) == [Kind.ADOPT]
+
+
+def test_a_listed_states_orphan_is_ended_a_quarter_of_an_hour_past_its_deadline_and_never_adopted() -> None:
+    record = a_ready_instance("inst-stranger0001", cloud_id="i-stranger")
+    theirs = seen_of(record, tags=ours(record, "ci-state"))
+    rules = Rules(STATE, frozenset({"ci-state"}))
+    assert about_strangers(*plan([], view(theirs), rules)) == [Kind.WAIT]
+    assert about_strangers(*plan([], view(theirs, now=LATE + 15 * MINUTE - SECOND), rules)) == [Kind.WAIT]
+    assert about_strangers(*plan([], view(theirs, now=LATE + 15 * MINUTE), rules)) == [Kind.TERMINATE]
+
+
+def test_another_states_machine_is_reported_and_is_nobodys_problem_here() -> None:
+    record = a_ready_instance("inst-stranger0001", cloud_id="i-stranger")
+    (action,) = plan([], view(seen_of(record, tags=ours(record, "another-state")), now=LATE), RULES)
+    assert (action.kind, action.unresolved) == (Kind.REPORT, False)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"gpuctl-expires-at": "soon"},
+        {"gpuctl-expires-at": ""},
+        {"gpuctl-id": "inst-SHOUTING0001"},
+        {"gpuctl-id": "i-1"},
+    ],
+)
+def test_a_machine_of_ours_with_unreadable_tags_is_reported_and_never_ended(odd: dict[str, str]) -> None:
+    seen = stranger()
+    (action,) = plan([], view(seen.model_copy(update={"tags": seen.tags | odd}), now=LATE), RULES)
+    assert (action.kind, action.unresolved) == (Kind.REPORT, True)
+
+
+def test_no_more_orphans_are_ended_in_one_run_than_allowed() -> None:
+    many = [seen_of(a_ready_instance(f"inst-stranger000{number}", cloud_id=f"i-{number}")) for number in range(5)]
+    actions = plan([], view(*many, now=LATE), Rules(STATE, max_orphans=3))
+    assert [one.kind for one in actions] == [Kind.TERMINATE] * 3 + [Kind.REPORT] * 2
+    assert [one.unresolved for one in actions] == [False] * 3 + [True] * 2
+
+
+def test_without_the_clouds_clock_no_orphan_is_ended() -> None:
+    (action,) = plan([], view(stranger(), now=None), RULES)
+    assert (action.kind, action.unresolved) == (Kind.REPORT, True)
+
+
+def test_an_ended_stranger_is_nothing() -> None:
+    assert plan([], view(stranger(state=CloudState.ENDED), now=LATE), RULES) == []

@@ -1,0 +1,135 @@
+"""What every store must do; each implementation runs all of it."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from support.instances import NOON, a_ready_instance, an_instance
+
+from gpuctl.domain.instance import Instance, Status
+from gpuctl.domain.lifecycle import advance
+from gpuctl.errors import NotFoundError, UsageError
+from gpuctl.store.base import Kind, Store
+
+ONE, TWO, THREE = (f"inst-00000000000{number}" for number in (1, 2, 3))
+
+
+def anyone(present: Sequence[Instance]) -> None:
+    return None
+
+
+def refuse(present: Sequence[Instance]) -> None:
+    raise UsageError(f"there are {len(present)} already")
+
+
+class StoreContract(ABC):
+    """Subclass it, say how to open a store at a place, and every test below runs against that."""
+
+    @abstractmethod
+    def open(self, place: Path, kind: Kind = Kind.REAL) -> Store: ...
+
+    @pytest.fixture
+    def store(self, tmp_path: Path) -> Store:
+        return self.open(tmp_path)
+
+    def test_a_store_that_was_never_written_is_empty_and_stays_so(self, store: Store, tmp_path: Path) -> None:
+        assert store.snapshot().records == ()
+        assert store.snapshot().state_id is None
+        assert list(tmp_path.iterdir()) == []
+
+    def test_what_was_added_is_there_for_everyone(self, store: Store, tmp_path: Path) -> None:
+        added = store.add([an_instance(ONE), an_instance(TWO)], anyone)
+        assert self.open(tmp_path).snapshot() == added
+        assert [one.id for one in added.records] == [ONE, TWO]
+
+    def test_every_fact_of_a_record_comes_back_as_it_was(self, store: Store) -> None:
+        record = a_ready_instance(ONE, name="n", tags={"a": "b"}, zone="us-east-1a", absent_since=NOON)
+        record = advance(record, Status.STOPPING, NOON + timedelta(microseconds=1))
+        store.add([record], anyone)
+        assert store.snapshot().records == (record,)
+
+    def test_a_guard_that_refuses_leaves_nothing_behind(self, store: Store) -> None:
+        store.add([an_instance(ONE)], anyone)
+        with pytest.raises(UsageError, match="there are 1 already"):
+            store.add([an_instance(TWO)], refuse)
+        assert [one.id for one in store.snapshot().records] == [ONE]
+
+    def test_an_id_that_is_there_is_never_replaced_by_adding(self, store: Store) -> None:
+        store.add([an_instance(ONE)], anyone)
+        with pytest.raises(ValueError, match="exists"):
+            store.add([an_instance(ONE, user="bob")], anyone)
+        assert store.snapshot().records[0].user == "ana"
+
+    def test_a_change_replaces_one_record_and_spares_the_rest(self, store: Store) -> None:
+        store.add([an_instance(ONE), an_instance(TWO)], anyone)
+        changed = store.update(ONE, lambda one: one.having(user="bob", name=None))
+        assert changed.user == "bob"
+        assert [one.user for one in store.snapshot().records] == ["bob", "ana"]
+
+    def test_a_change_sees_the_record_as_it_is_now(self, store: Store, tmp_path: Path) -> None:
+        store.add([an_instance(ONE)], anyone)
+        self.open(tmp_path).update(ONE, lambda one: one.having(user="bob"))
+        seen = []
+        store.update(ONE, lambda one: seen.append(one.user) or one)
+        assert seen == ["bob"]
+
+    def test_a_change_that_raises_writes_nothing(self, store: Store) -> None:
+        before = store.add([an_instance(ONE)], anyone)
+        with pytest.raises(UsageError):
+            store.update(ONE, lambda one: refuse([one]))  # type: ignore[func-returns-value]
+        assert store.snapshot() == before
+
+    def test_a_change_that_changes_nothing_writes_nothing(self, store: Store) -> None:
+        before = store.add([an_instance(ONE)], anyone)
+        store.update(ONE, lambda one: one)
+        assert store.snapshot().serial == before.serial
+
+    def test_a_record_that_is_not_there_is_not_found(self, store: Store) -> None:
+        with pytest.raises(NotFoundError, match="^Instance not found$"):
+            store.update(ONE, lambda one: one)
+        store.add([an_instance(ONE)], anyone)
+        with pytest.raises(NotFoundError, match="^Instance not found$"):
+            store.update(TWO, lambda one: one)
+
+    def test_many_are_changed_in_one_write_and_a_refusal_of_one_spares_the_rest(self, store: Store) -> None:
+        before = store.add([an_instance(ONE), an_instance(TWO)], anyone)
+
+        def change(one: Instance) -> Instance:
+            if one.id == ONE:
+                raise UsageError("not this one")
+            return one.having(user="bob")
+
+        answers = store.update_each([ONE, TWO, THREE], change)
+        assert isinstance(answers[ONE], UsageError)
+        assert isinstance(answers[THREE], NotFoundError)
+        assert [one.user for one in store.snapshot().records] == ["ana", "bob"]
+        assert store.snapshot().serial == before.serial + 1
+
+    def test_a_bug_in_one_change_of_many_writes_nothing_at_all(self, store: Store) -> None:
+        before = store.add([an_instance(ONE), an_instance(TWO)], anyone)
+
+        def change(one: Instance) -> Instance:
+            if one.id == TWO:
+                raise ZeroDivisionError
+            return one.having(user="bob")
+
+        with pytest.raises(ZeroDivisionError):
+            store.update_each([ONE, TWO], change)
+        assert store.snapshot() == before
+
+    def test_what_ended_long_ago_moves_to_the_archive_and_stays_readable(self, store: Store) -> None:
+        old = a_ready_instance(ONE, status=Status.TERMINATED, terminated_at=NOON)
+        fresh = a_ready_instance(TWO, status=Status.TERMINATED, terminated_at=NOON + timedelta(days=1))
+        store.add([old, fresh, an_instance(THREE)], anyone)
+        assert store.archive(NOON + timedelta(hours=1)) == 1
+        assert [one.id for one in store.snapshot().records] == [TWO, THREE]
+        assert list(store.archived()) == [old]
+        assert store.archive(NOON + timedelta(hours=1)) == 0
+        assert list(store.archived()) == [old]
+
+    def test_what_lives_is_never_archived(self, store: Store) -> None:
+        store.add([an_instance(ONE)], anyone)
+        assert store.archive(NOON + timedelta(days=999)) == 0
+        assert len(store.snapshot().records) == 1
