@@ -140,9 +140,10 @@ def test_a_backup_is_kept_before_a_write_but_not_before_every_write(tmp_path: Pa
     store = opened(tmp_path, clock=clock)
     store.add([an_instance(ONE)], anyone)
     store.update(ONE, lambda one: one.having(user="bob"))
+    clock.move(timedelta(minutes=9))
     store.update(ONE, lambda one: one.having(user="eve"))
     assert len(kept(tmp_path / "state.json")) == 1
-    clock.move(timedelta(minutes=10))
+    clock.move(timedelta(minutes=1))
     store.update(ONE, lambda one: one.having(user="zoe"))
     newest = kept(tmp_path / "state.json")[0]
     assert '"user":"eve"' in newest.read_text()

@@ -1,0 +1,149 @@
+"""What every provider must do over real HTTP; each cloud runs all of it."""
+
+from abc import ABC, abstractmethod
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from support.instances import NOON
+
+from gpuctl.domain.instance import CloudState, Market, Observed
+from gpuctl.domain.tags import deadline_tag
+from gpuctl.providers.base import Image, Order, Provider
+
+LIFE = timedelta(hours=1)
+
+
+class ProviderContract(ABC):
+    """Subclass it with fixtures `provider` (on an empty cloud whose clock stands at noon) and `region`."""
+
+    instance_type: str
+    unknown_cloud_id: str
+
+    @abstractmethod
+    def machines(self) -> list[dict[str, Any]]:
+        """Every machine by an oracle that does not go through the provider: `id`, `state`, `tags`."""
+
+    @abstractmethod
+    def foreign_machine(self, tags: dict[str, str]) -> str:
+        """Start somebody else's machine, with these tags, and return its cloud id."""
+
+    @pytest.fixture
+    def image(self, provider: Provider, region: str) -> Image:
+        return provider.find_image(region, "x86_64", None)
+
+    @pytest.fixture
+    def order(self, image: Image, region: str) -> Order:
+        return Order(
+            token="inst-000000000001",
+            record_id="inst-000000000001",
+            state_id="a-state-id",
+            owner="ana",
+            name="train-7",
+            expires_at=NOON + LIFE,
+            max_ttl=2 * LIFE,
+            region=region,
+            zone=None,
+            subnet=None,
+            instance_type=self.instance_type,
+            market=Market.ON_DEMAND,
+            image=image,
+            disk_gb=50,
+            tags={"project": "x"},
+        )
+
+    def test_a_login_says_whose_it_is_and_what_time_it_is_there(self, provider: Provider) -> None:
+        identity = provider.identity()
+        assert identity.account
+        assert identity.cloud_time == NOON
+
+    def test_a_machine_carries_all_our_tags_and_the_users_from_the_create_call_on(
+        self, provider: Provider, order: Order
+    ) -> None:
+        made = provider.create(order)
+        (machine,) = self.machines()
+        wanted = {
+            "gpuctl-id": order.record_id,
+            "gpuctl-state": order.state_id,
+            "gpuctl-owner": "ana",
+            "gpuctl-expires-at": deadline_tag(order.expires_at),
+            "project": "x",
+        }
+        assert machine["id"] == made.cloud_id
+        assert wanted.items() <= machine["tags"].items()
+        assert wanted.items() <= made.tags.items()
+
+    def test_the_same_order_again_is_the_same_machine(self, provider: Provider, order: Order) -> None:
+        first, second = provider.create(order), provider.create(order)
+        assert first.cloud_id == second.cloud_id
+        assert len(self.machines()) == 1
+
+    def test_another_token_is_another_machine(self, provider: Provider, order: Order) -> None:
+        provider.create(order)
+        provider.create(replace(order, token="inst-000000000002", record_id="inst-000000000002"))
+        assert len(self.machines()) == 2
+
+    def test_a_machine_is_found_by_its_id_its_tag_and_in_the_listing(
+        self, provider: Provider, order: Order, region: str
+    ) -> None:
+        made = provider.create(order)
+        by_id = provider.get(region, made.cloud_id)
+        assert by_id is not None
+        assert (by_id.state, by_id.ready, by_id.launched_at) == (CloudState.RUNNING, True, NOON)
+        assert [one.cloud_id for one in provider.find(region, order.record_id)] == [made.cloud_id]
+        (listed,) = provider.list_instances(region, [made.cloud_id])
+        assert (listed.cloud_id, listed.ready, listed.tags) == (made.cloud_id, True, by_id.tags)
+
+    def test_readiness_is_asked_only_for_those_it_matters_for(
+        self, provider: Provider, order: Order, region: str
+    ) -> None:
+        provider.create(order)
+        (listed,) = provider.list_instances(region)
+        assert listed.ready is None
+
+    def test_what_the_cloud_does_not_know_is_none(self, provider: Provider, region: str) -> None:
+        assert provider.get(region, self.unknown_cloud_id) is None
+        assert list(provider.find(region, "inst-zzzzzzzzzzzz")) == []
+        assert list(provider.list_instances(region)) == []
+
+    def test_machines_without_our_tag_are_not_even_listed(self, provider: Provider, region: str) -> None:
+        self.foreign_machine({})
+        self.foreign_machine({"gpuctl": "x", "gpuctl-id": "inst-000000000001"})
+        other = self.foreign_machine({"gpuctl-state": "another-state"})
+        assert [one.cloud_id for one in provider.list_instances(region)] == [other]
+
+    def test_a_machine_that_was_ended_is_shown_as_ended_with_its_time(
+        self, provider: Provider, order: Order, region: str
+    ) -> None:
+        made = provider.create(order)
+        assert provider.terminate(region, [made.cloud_id]) == {}
+        ended = self.one(provider, region)
+        assert (ended.state, ended.exists, ended.ended_at) == (CloudState.ENDED, False, NOON)
+
+    def test_ending_twice_is_fine(self, provider: Provider, order: Order, region: str) -> None:
+        made = provider.create(order)
+        provider.terminate(region, [made.cloud_id])
+        assert provider.terminate(region, [made.cloud_id]) == {}
+
+    def test_an_unknown_id_does_not_keep_the_good_ones_alive(
+        self, provider: Provider, order: Order, region: str
+    ) -> None:
+        good = [
+            provider.create(replace(order, token=f"inst-00000000000{n}", record_id=f"inst-00000000000{n}")).cloud_id
+            for n in range(3)
+        ]
+        failed = provider.terminate(region, [good[0], self.unknown_cloud_id, *good[1:]])
+        assert list(failed) == [self.unknown_cloud_id]
+        assert {one["state"] for one in self.machines()} == {"terminated"}
+
+    def test_a_moved_deadline_stands_on_the_machine(self, provider: Provider, order: Order, region: str) -> None:
+        made = provider.create(order)
+        later = NOON + 2 * LIFE
+        provider.set_deadline(region, made.cloud_id, later)
+        provider.set_deadline(region, made.cloud_id, later)
+        assert self.machines()[0]["tags"]["gpuctl-expires-at"] == deadline_tag(later)
+
+    def one(self, provider: Provider, region: str) -> Observed:
+        (only,) = provider.list_instances(region)
+        return only

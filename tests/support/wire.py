@@ -1,0 +1,115 @@
+"""The line between gpuctl and a cloud on loopback: it carries every call, and breaks those it was told to break."""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Event, Thread
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+Answer = tuple[int, dict[str, str], bytes]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What goes wrong with one call: whether the cloud still performs it, and what comes back (None: nothing)."""
+
+    is_performed: bool
+    answer: Callable[[Answer | None], Answer | None]
+    is_hanging: bool = False
+
+
+def refuse(code: str, status: int = 400, message: str = "no") -> Fault:
+    """The cloud does nothing and says so with this code."""
+    body = f"<Response><Errors><Error><Code>{code}</Code><Message>{message}</Message></Error></Errors></Response>"
+    return Fault(False, lambda _: (status, {"Content-Type": "text/xml"}, body.encode()))
+
+
+LOST = Fault(True, lambda _: None)  # performed, and the reply never arrives
+NEVER_ARRIVED = Fault(False, lambda _: None)  # the request was sent, and nobody performed it
+FAILED_AFTER = Fault(True, lambda _: (503, {}, b""))  # performed, then a gateway says 503
+GARBLED = Fault(True, lambda _: (200, {"Content-Type": "text/xml"}, b"<html>not what you asked for"))
+TRUNCATED = Fault(True, lambda real: (real[0], real[1], real[2][: len(real[2]) // 2]) if real else None)
+HANGING = Fault(True, lambda _: None, is_hanging=True)
+
+
+@dataclass
+class Sent:
+    """One call as it came over the line."""
+
+    action: str
+    form: dict[str, str] = field(repr=False)
+
+
+class Wire:
+    """Carries calls to `upstream`. `arm` breaks the next ones of an action; `sent` is every call that came."""
+
+    def __init__(self, upstream: str) -> None:
+        self._upstream = urlsplit(upstream).netloc
+        self._faults: dict[str, deque[Fault | None]] = {}
+        self._over = Event()
+        self.sent: list[Sent] = []
+        wire = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                wire._carry(self)
+
+            def log_message(self, format: str, *args: object) -> None:
+                return
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        self._thread.start()
+
+    def arm(self, action: str, *faults: Fault | None) -> None:
+        """Break the next calls of that action, one fault each; None lets one pass."""
+        self._faults.setdefault(action, deque()).extend(faults)
+
+    def calls(self, action: str) -> list[Sent]:
+        """The calls of that action that came over the line."""
+        return [one for one in self.sent if one.action == action]
+
+    def stop(self) -> None:
+        self._over.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def _carry(self, handler: Any) -> None:
+        body = handler.rfile.read(int(handler.headers.get("Content-Length", 0)))
+        form = {key: values[0] for key, values in parse_qs(body.decode(), keep_blank_values=True).items()}
+        action = form.get("Action") or handler.headers.get("X-Amz-Target", "").rpartition(".")[2]
+        self.sent.append(Sent(action, form))
+        waiting = self._faults.get(action)
+        fault = waiting.popleft() if waiting else None
+        real = self._forward(handler, body) if fault is None or fault.is_performed else None
+        answer = real if fault is None else fault.answer(real)
+        if fault is not None and fault.is_hanging:
+            self._over.wait(30)
+        if answer is None:
+            handler.close_connection = True
+            handler.connection.close()
+            return
+        status, headers, content = answer
+        handler.send_response_only(status)
+        for name, value in headers.items():
+            handler.send_header(name, value)
+        handler.send_header("Content-Length", str(len(content)))
+        handler.end_headers()
+        handler.wfile.write(content)
+
+    def _forward(self, handler: Any, body: bytes) -> Answer:
+        upstream = HTTPConnection(self._upstream, timeout=30)
+        upstream.request("POST", handler.path, body, dict(handler.headers))
+        reply = upstream.getresponse()
+        kept = {name: value for name, value in reply.getheaders() if name.lower() in ("date", "content-type")}
+        answer = (reply.status, kept, reply.read())
+        upstream.close()
+        return answer
