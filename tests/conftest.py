@@ -1,9 +1,27 @@
 """Fixtures that every floor's tests share: one cloud on loopback for the whole run, emptied between tests."""
 
 from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
 
 import pytest
+from support.cli import Operator
 from support.clouds import LoopbackAws
+from support.wire import Wire
+
+
+@pytest.fixture(autouse=True)
+def _nobodys_login(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No test can reach a real cloud, whoever runs it."""
+    import os
+
+    for name in list(os.environ):
+        if name.startswith(("AWS_", "AZURE_", "GPUCTL_")) or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    nowhere = str(tmp_path_factory.getbasetemp() / "nowhere")
+    monkeypatch.setenv("AWS_CONFIG_FILE", nowhere)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", nowhere)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
 
 
 @pytest.fixture(scope="session")
@@ -14,6 +32,18 @@ def served_cloud() -> Iterator[LoopbackAws]:
 
 
 @pytest.fixture
-def cloud(served_cloud: LoopbackAws) -> LoopbackAws:
+def cloud(served_cloud: LoopbackAws) -> Iterator[LoopbackAws]:
     served_cloud.reset()
-    return served_cloud
+    yield served_cloud
+    served_cloud.now = timedelta(0)
+
+
+@pytest.fixture
+def operator(tmp_path: Path, cloud: LoopbackAws, monkeypatch: pytest.MonkeyPatch) -> Iterator[Operator]:
+    """An operator whose AWS SDK is pointed at loopback the way a user would: by its own variables."""
+    wire = Wire(cloud.url)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", wire.url)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "a-secret-canary")
+    yield Operator(tmp_path, cloud, wire)
+    wire.stop()

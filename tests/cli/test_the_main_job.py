@@ -1,0 +1,411 @@
+"""The examples of the service that gpuctl re-implements, and the promise, from the command line to the cloud's books."""
+
+from datetime import timedelta
+
+import pytest
+from support.cli import Operator
+from support.instances import NOON
+from support.wire import LOST, NEVER_ARRIVED, refuse
+
+from gpuctl.domain.instance import Status
+
+
+def test_the_documents_machine_is_ready_and_costs_what_the_document_says(operator: Operator) -> None:
+    started = operator.provision("--disk-size", "50", "--ttl", "30")
+    assert started.code == 0
+    machine = started.instance
+    assert (machine["status"], machine["costPerHour"], machine["diskSizeGB"]) == ("READY", 0.526, 50)
+    assert (machine["provider"], machine["autoTerminateMinutes"], machine["expiresAt"]) == (
+        "AWS",
+        30,
+        "2026-11-24T12:30:00Z",
+    )
+    assert machine["metadata"]["availabilityZone"] == "us-east-1a"
+    operator.later(minutes=30)
+    assert operator.json("get", machine["id"]).instance["totalCost"] == 0.263
+
+
+def test_it_ends_by_itself_at_its_deadline_and_not_before(operator: Operator) -> None:
+    machine = operator.provision("--ttl", "30").instance
+    operator.later(minutes=29, seconds=59)
+    assert operator.run("reap", "--sweep").code == 0
+    assert operator.alive == [machine["cloudInstanceId"]]
+    operator.later(seconds=1)
+    reaped = operator.json("reap").json["actions"]
+    assert [(one["id"], one["action"], one["reason"]) for one in reaped] == [(machine["id"], "terminate", "expired")]
+    assert operator.alive == []
+    operator.later(minutes=1)
+    operator.run("reap")
+    ended = operator.json("get", machine["id"]).instance
+    assert (ended["status"], ended["statusReason"], ended["terminatedAt"]) == (
+        "TERMINATED",
+        "expired",
+        "2026-11-24T12:30:00Z",
+    )
+    assert ended["totalCost"] == 0.263
+
+
+def test_ending_it_twice_is_fine(operator: Operator) -> None:
+    machine = operator.provision().instance
+    first = operator.json("terminate", machine["id"])
+    assert (first.code, first.json["message"]) == (0, "Instance terminated successfully")
+    assert first.instance["status"] == "TERMINATED"
+    assert operator.alive == []
+    assert operator.json("terminate", machine["id"]).code == 0
+
+
+def test_an_unknown_id_is_not_found(operator: Operator) -> None:
+    for command in ("get", "terminate"):
+        ran = operator.json(command, "inst-zzzzzzzzzzzz")
+        assert ran.code == 3
+        assert ran.json["error"]["message"] == "Instance not found"
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (["g4dn.xlarge", "--region", "us-east-1", "--disk-size", "10"], "Disk size must be at least 30GB"),
+        (["g4dn.xlarge", "--region", "us-east-1", "--ttl", "2"], "Auto-terminate must be at least 5 minutes"),
+        (
+            ["g4dn.xlarge", "--region", "us-east-1", "--auto-terminate", "121"],
+            "Auto-terminate must be at most 120 minutes",
+        ),
+        ([], "Provider is required"),
+        (["--provider", "aws"], "Instance type is required"),
+        (["g4dn.xlarge"], "Region is required"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_before_anything_is_written_or_called(
+    operator: Operator, asked: list[str], said: str
+) -> None:
+    ran = operator.json("provision", *asked)
+    assert (ran.code, ran.json["error"]["code"], ran.json["error"]["message"]) == (2, "usage", said)
+    assert operator.wire.sent == []
+    assert not operator.state.exists()
+
+
+def test_a_retired_type_is_refused_with_its_successor(operator: Operator) -> None:
+    ran = operator.json("provision", "p3.2xlarge", "--region", "us-east-1")
+    assert ran.code == 2
+    assert "2026-05-01" in ran.json["error"]["message"]
+    assert "g6.xlarge" in ran.json["error"]["hint"]
+    allowed = operator.json("provision", "p3.2xlarge", "--region", "us-east-1", "--allow-retired")
+    assert (allowed.instance["status"], allowed.instance["costPerHour"]) == ("READY", 3.06)
+
+
+def test_statistics_after_two_were_started_and_one_ended(operator: Operator) -> None:
+    first = operator.provision().instance
+    operator.provision()
+    operator.later(minutes=30)
+    operator.run("terminate", first["id"])
+    figures = operator.json("stats").json["statistics"]
+    assert (figures["totalProvisioned"], figures["currentlyRunning"], figures["currentlyBilling"]) == (2, 1, 1)
+    assert figures["averageCost"] == 0.263
+    assert figures["averageDuration"] == 0.5
+    assert figures["totalCost"] == pytest.approx(0.526, abs=0.001)
+    assert figures["providerBreakdown"] == {"AWS": 2}
+    assert figures["instanceTypeBreakdown"] == {"g4dn.xlarge": 2}
+
+
+def test_statistics_of_an_unknown_user_are_all_zero(operator: Operator) -> None:
+    operator.provision()
+    figures = operator.json("stats", "--user", "nobody").json["statistics"]
+    assert set(map(str, figures.values())) <= {"0", "0.0", "{}"}
+
+
+def test_the_record_is_on_disk_before_the_first_call_that_could_create_anything(operator: Operator) -> None:
+    operator.state.parent.joinpath("state.json.lock").mkdir()
+    ran = operator.provision()
+    assert (ran.code, ran.json["error"]["code"]) == (9, "state_unusable")
+    assert operator.wire.calls("RunInstances") == []
+
+
+def test_a_lost_reply_and_a_refused_repeat_is_not_called_refused_and_is_found_by_its_tag(operator: Operator) -> None:
+    operator.wire.arm("RunInstances", LOST, refuse("VcpuLimitExceeded"))
+    ran = operator.provision()
+    assert ran.code == 0
+    assert ran.instance["status"] == "READY"
+    assert [one["outcome"] for one in ran.instance["attempts"]] == ["created"]
+    assert len({one.form["ClientToken"] for one in operator.wire.calls("RunInstances")}) == 1
+    assert len(operator.alive) == 1
+
+
+def test_a_lost_reply_without_waiting_is_still_found_by_its_tag(operator: Operator) -> None:
+    operator.wire.arm("RunInstances", LOST, refuse("VcpuLimitExceeded"))
+    ran = operator.provision("--no-wait")
+    assert (ran.code, ran.instance["status"]) == (0, "CONFIGURING")
+    assert ran.instance["cloudInstanceId"] == operator.alive[0]
+
+
+def test_a_lost_reply_is_repeated_with_the_very_same_request_and_makes_one_machine(operator: Operator) -> None:
+    operator.wire.arm("RunInstances", LOST)
+    assert operator.provision().code == 0
+    first, second = operator.wire.calls("RunInstances")
+    assert first.form == second.form
+    assert len(operator.alive) == 1
+
+
+def test_a_create_that_nobody_answered_stays_open_and_is_never_called_refused(operator: Operator) -> None:
+    operator.wire.arm("RunInstances", NEVER_ARRIVED, refuse("VcpuLimitExceeded"))
+    ran = operator.provision()
+    assert (ran.code, ran.json["error"]["code"]) == (8, "unresolved")
+    assert ran.instance["status"] == "STOPPING"
+    assert ran.instance["attempts"][0]["outcome"] == "unknown"
+    operator.later(minutes=16)
+    operator.run("reap")
+    operator.later(minutes=1)
+    operator.run("reap")
+    ended = operator.json("get", ran.instance["id"]).instance
+    assert (ended["status"], ended["totalCost"]) == ("TERMINATED", 0)
+
+
+@pytest.mark.parametrize(
+    ("code", "exit_code", "said"),
+    [
+        ("InsufficientInstanceCapacity", 5, "capacity"),
+        ("VcpuLimitExceeded", 6, "quota"),
+        ("UnauthorizedOperation", 4, "credentials"),
+        ("InvalidParameterValue", 1, "cloud"),
+    ],
+)
+def test_a_refusal_starts_nothing_and_leaves_a_record_that_says_why(
+    operator: Operator, code: str, exit_code: int, said: str
+) -> None:
+    operator.wire.arm("RunInstances", refuse(code, 500))
+    ran = operator.provision()
+    assert (ran.code, ran.json["error"]["code"]) == (exit_code, said)
+    assert (ran.instance["status"], ran.instance["totalCost"]) == ("FAILED", 0)
+    assert code in ran.instance["lastError"]
+    assert operator.alive == []
+
+
+def test_throttling_is_waited_out(operator: Operator) -> None:
+    operator.wire.arm("RunInstances", *[refuse("RequestLimitExceeded", 503)] * 3)
+    assert operator.provision().code == 0
+    operator.wire.arm("RunInstances", *[refuse("RequestLimitExceeded", 503)] * 4)
+    assert operator.provision().code == 5
+    assert len(operator.alive) == 1
+
+
+def test_a_machine_that_is_not_ready_in_time_is_ended(operator: Operator) -> None:
+    operator.wire.arm("DescribeInstanceStatus", *[refuse("InternalError", 500)] * 99)
+    ran = operator.provision("--timeout", "60s")
+    assert (ran.code, ran.json["error"]["code"], ran.json["error"]["retryable"]) == (5, "not_ready", True)
+    assert operator.alive == []
+
+
+def test_a_machine_that_is_not_ready_in_time_may_be_kept(operator: Operator) -> None:
+    operator.wire.arm("DescribeInstanceStatus", *[refuse("InternalError", 500)] * 99)
+    ran = operator.provision("--timeout", "60s", "--keep")
+    assert (ran.code, ran.instance["status"]) == (8, "CONFIGURING")
+    assert len(operator.alive) == 1
+
+
+def test_the_same_name_asked_for_alike_is_the_same_machine(operator: Operator) -> None:
+    first, second = operator.provision("--name", "n"), operator.provision("--name", "n")
+    assert (first.json["created"], second.json["created"], second.code) == (True, False, 0)
+    assert first.instance["id"] == second.instance["id"]
+    assert len(operator.alive) == 1
+
+
+def test_the_same_name_asked_for_otherwise_is_refused_with_the_differences(operator: Operator) -> None:
+    operator.provision("--name", "n")
+    ran = operator.provision("--name", "n", "--disk-size", "200")
+    assert ran.code == 2
+    assert "disk" in ran.json["error"]["message"]
+    assert len(operator.alive) == 1
+
+
+def test_a_name_is_free_again_when_its_machine_has_ended(operator: Operator) -> None:
+    operator.provision("--name", "n")
+    operator.run("terminate", "n")
+    assert operator.provision("--name", "n").json["created"] is True
+
+
+def test_a_name_whose_machine_is_still_ending_is_not_now(operator: Operator) -> None:
+    operator.provision("--name", "n")
+    operator.wire.arm("TerminateInstances", *[refuse("InternalError", 500)] * 99)
+    operator.run("terminate", "n", "--no-wait")
+    assert operator.provision("--name", "n").code == 5
+
+
+def test_several_machines_are_numbered_and_each_has_a_record_and_a_token(operator: Operator) -> None:
+    ran = operator.provision("--count", "3", "--name", "n")
+    assert (ran.code, ran.json["count"]) == (0, 3)
+    assert [one["name"] for one in ran.json["instances"]] == ["n-1", "n-2", "n-3"]
+    assert "instance" not in ran.json
+    assert len({one.form["ClientToken"] for one in operator.wire.calls("RunInstances")}) == 3
+    assert len(operator.alive) == 3
+
+
+def test_fewer_than_asked_for_is_partial_and_those_up_stay(operator: Operator) -> None:
+    operator.wire.arm("RunInstances", None, refuse("InsufficientInstanceCapacity", 500), None)
+    ran = operator.provision("--count", "3")
+    assert (ran.code, ran.json["error"]["code"]) == (8, "partial")
+    assert sorted(one["status"] for one in ran.json["instances"]) == ["FAILED", "READY", "READY"]
+    assert len(operator.alive) == 2
+
+
+def test_a_dry_run_shows_the_offer_and_makes_and_writes_nothing(operator: Operator) -> None:
+    ran = operator.provision("--dry-run")
+    assert (ran.code, ran.json["dryRun"], ran.json["offers"][0]["costPerHour"]) == (0, True, 0.526)
+    assert operator.wire.calls("RunInstances") == []
+    assert not operator.state.exists()
+
+
+def test_quiet_prints_the_id_and_nothing_else(operator: Operator) -> None:
+    ran = operator.run("provision", "g4dn.xlarge", "--region", "us-east-1", "-q")
+    assert ran.out == f"{operator.records[0].id}\n"
+    assert ran.err == ""
+
+
+def test_a_deadline_is_moved_on_the_machine_and_then_in_the_record(operator: Operator) -> None:
+    machine = operator.provision("--ttl", "30").instance
+    moved = operator.json("extend", machine["id"], "--by", "30m")
+    assert (moved.code, moved.instance["expiresAt"]) == (0, "2026-11-24T13:00:00Z")
+    assert operator.cloud.machines()[0]["tags"]["gpuctl-expires-at"] == "20261124t130000z"
+    operator.later(minutes=45)
+    operator.run("reap", "--sweep")
+    assert len(operator.alive) == 1
+    operator.later(minutes=15)
+    operator.run("reap")
+    assert operator.alive == []
+
+
+def test_a_deadline_whose_tag_could_not_be_moved_stays_where_it_was(operator: Operator) -> None:
+    machine = operator.provision("--ttl", "30").instance
+    operator.wire.arm("CreateTags", refuse("UnauthorizedOperation", 403))
+    ran = operator.json("extend", machine["id"], "--by", "30m")
+    assert (ran.code, ran.json["error"]["code"]) == (8, "unresolved")
+    assert operator.records[0].expires_at == NOON + timedelta(minutes=30)
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        (["--by", "61m"], "may live at most 2h"),
+        (["--ttl", "5m"], "would end"),
+        (["--ttl", "121"], "may live at most 2h"),
+        ([], "either --by or --ttl"),
+        (["--by", "5m", "--ttl", "5m"], "either --by or --ttl"),
+        (["--by", "x"], "--by must be a duration"),
+    ],
+)
+def test_a_deadline_is_not_moved_to_where_it_may_not_be(operator: Operator, how: list[str], said: str) -> None:
+    machine = operator.provision().instance
+    ran = operator.json("extend", machine["id"], *how)
+    assert ran.code == 2
+    assert said in ran.json["error"]["message"]
+    assert operator.wire.calls("CreateTags") == []
+
+
+def test_what_is_due_or_ending_can_no_longer_be_extended(operator: Operator) -> None:
+    machine = operator.provision("--ttl", "30").instance
+    operator.later(minutes=30)
+    assert operator.json("extend", machine["id"], "--by", "30m").code == 2
+    operator.run("terminate", machine["id"], "--no-wait")
+    assert operator.json("extend", machine["id"], "--by", "30m").code == 2
+
+
+def test_an_end_the_cloud_does_not_accept_is_unresolved_and_the_reaper_goes_on(operator: Operator) -> None:
+    machine = operator.provision().instance
+    operator.wire.arm("TerminateInstances", *[refuse("InternalError", 500)] * 200)
+    ran = operator.json("terminate", machine["id"], "--timeout", "20s")
+    assert (ran.code, ran.json["error"]["code"], ran.instance["status"]) == (8, "unresolved", "STOPPING")
+    assert operator.run("reap").code == 8
+    operator.wire._faults.clear()
+    operator.later(minutes=1)
+    assert operator.run("reap").code == 0
+    assert operator.alive == []
+
+
+def test_a_selection_ends_what_it_names_and_spares_the_rest(operator: Operator) -> None:
+    operator.provision("--task", "nightly", "--tag", "project=x")
+    operator.provision("--task", "nightly")
+    spared = operator.provision("--task", "daily").instance
+    assert operator.json("terminate", "--task", "nightly").code == 2
+    assert len(operator.alive) == 3
+    assert operator.json("terminate", "--task", "nightly", "--tag", "project=x", "--yes").json["count"] == 1
+    assert operator.json("terminate", "--task", "nightly", "--yes").json["count"] == 1
+    assert operator.alive == [spared["cloudInstanceId"]]
+
+
+def test_a_selection_or_an_input_with_nothing_in_it_is_success(operator: Operator) -> None:
+    for argv in (["terminate", "--all", "--yes"], ["terminate", "-"]):
+        ran = operator.json(*argv)
+        assert (ran.code, ran.json["count"]) == (0, 0)
+
+
+def test_ids_may_come_from_a_pipe(operator: Operator) -> None:
+    operator.provision()
+    operator.provision()
+    listed = operator.run("list", "-q").out
+    assert operator.run("terminate", "-", typed=listed).code == 0
+    assert operator.alive == []
+
+
+def test_one_bad_id_among_several_ends_the_others_and_is_partial(operator: Operator) -> None:
+    machine = operator.provision().instance
+    ran = operator.json("terminate", machine["id"], "inst-zzzzzzzzzzzz")
+    assert (ran.code, ran.json["error"]["code"]) == (8, "partial")
+    assert operator.alive == []
+
+
+def test_without_a_terminal_only_whole_ids_and_names_are_ended(operator: Operator) -> None:
+    machine = operator.provision().instance
+    assert operator.json("terminate", machine["id"][5:9]).code == 3
+    assert operator.json("get", machine["id"][5:9]).code == 0
+    assert len(operator.alive) == 1
+
+
+def test_what_lives_is_still_known_when_the_machine_was_stopped_in_the_console(operator: Operator) -> None:
+    machine = operator.provision("--ttl", "30").instance
+    operator.cloud.client("ec2", "us-east-1").stop_instances(InstanceIds=[machine["cloudInstanceId"]])
+    shown = operator.json("get", machine["id"], "--refresh").instance
+    assert (shown["status"], shown["statusReason"]) == ("READY", "stopped in the cloud")
+    operator.later(minutes=30)
+    operator.run("reap")
+    assert operator.alive == []
+
+
+def test_a_machine_ended_in_the_console_is_closed_with_the_clouds_own_time(operator: Operator) -> None:
+    machine = operator.provision().instance
+    operator.later(minutes=10)
+    operator.cloud.client("ec2", "us-east-1").terminate_instances(InstanceIds=[machine["cloudInstanceId"]])
+    operator.later(minutes=10)
+    operator.run("reap")
+    ended = operator.records[0]
+    assert (ended.status, ended.reason, ended.terminated_at) == (
+        Status.TERMINATED,
+        "vanished",
+        NOON + timedelta(minutes=10),
+    )
+
+
+def test_what_could_not_be_asked_is_stale_and_says_so(operator: Operator) -> None:
+    operator.provision()
+    operator.wire.arm("DescribeInstances", *[refuse("InternalError", 500)] * 9)
+    ran = operator.json("list", "--refresh")
+    assert (ran.code, ran.json["count"]) == (8, 1)
+    assert "stale" in ran.json["error"]["message"]
+
+
+def test_a_state_that_cannot_be_written_after_the_create_ends_the_machine(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The record was written; then the disk fills while the create is under way."""
+    from gpuctl.store.disk import Disk
+
+    real, writes = Disk.create, []
+
+    def create(self: Disk, path: object) -> int:
+        writes.append(path)
+        if len(writes) > 1:
+            raise OSError(28, "No space left on device")
+        return real(self, path)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Disk, "create", create)
+    ran = operator.provision()
+    assert (ran.code, ran.json["error"]["code"]) == (9, "state_unusable")
+    assert len(operator.cloud.machines()) == 1
+    assert operator.alive == []

@@ -1,0 +1,108 @@
+"""gpuctl as a user runs it, in this process: the same `main`, with a clock, an environment and streams of a test's own."""
+
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from support.clock import FakeClock
+from support.clouds import LoopbackAws
+from support.wire import Wire
+
+from gpuctl.cli.context import Streams
+from gpuctl.cli.main import main
+from gpuctl.domain.instance import Instance
+from gpuctl.store.base import Kind
+from gpuctl.store.local import LocalStore
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command left: its exit code and what it said."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> dict[str, Any]:
+        """The one JSON document on stdout."""
+        document: dict[str, Any] = json.loads(self.out)
+        assert self.out.count("\n") == 1
+        return document
+
+    @property
+    def instance(self) -> dict[str, Any]:
+        """The machine it is about."""
+        shape: dict[str, Any] = self.json["instance"]
+        return shape
+
+
+class Operator:
+    """Somebody with a state, an AWS account on loopback, and all the time in the world."""
+
+    def __init__(self, folder: Path, cloud: LoopbackAws, wire: Wire) -> None:
+        self.folder = folder
+        self.state = folder / "state.json"
+        self.cloud = cloud
+        self.wire = wire
+        self.clock = FakeClock()
+        self.skew = timedelta(0)
+        cloud.now = lambda: self.clock.now() - self.skew
+        self.environ: dict[str, str] = {
+            "XDG_CONFIG_HOME": str(folder),
+            "XDG_STATE_HOME": str(folder),
+            "GPUCTL_STATE": str(self.state),
+            "LOGNAME": "ana",
+        }
+
+    def run(self, *argv: str, terminal: bool = False, typed: str = "", environ: Mapping[str, str] | None = None) -> Ran:
+        """Run a command line. At a `terminal` all three streams are one, and `typed` is what the person types."""
+        stream = Terminal if terminal else io.StringIO
+        streams = Streams(stream(typed), stream(), stream())
+        code = main(argv, clock=self.clock, environ=self.environ | dict(environ or {}), streams=streams)
+        ran = Ran(code, streams.out.getvalue(), streams.err.getvalue())  # type: ignore[attr-defined]
+        assert "Traceback" not in ran.err, ran.err
+        return ran
+
+    def json(self, *argv: str) -> Ran:
+        """Run a command line for its JSON."""
+        return self.run(*argv, "-o", "json")
+
+    def provision(self, *argv: str) -> Ran:
+        """Start the document's machine."""
+        return self.json("provision", "g4dn.xlarge", "--region", "us-east-1", *argv)
+
+    def later(self, **span: float) -> None:
+        """Let time pass, here and in the cloud."""
+        self.clock.move(timedelta(**span))
+
+    @property
+    def store(self) -> LocalStore:
+        """The records."""
+        return LocalStore(self.state, kind=Kind.REAL, clock=self.clock)
+
+    @property
+    def records(self) -> tuple[Instance, ...]:
+        """What stands in the state."""
+        return self.store.snapshot().records
+
+    @property
+    def alive(self) -> list[str]:
+        """The machines that bill, by the cloud's own books."""
+        return [one["id"] for one in self.cloud.machines() if one["state"] not in ("terminated", "shutting-down")]
+
+    @property
+    def state_id(self) -> str:
+        """The state's id."""
+        return self.store.snapshot().state_id or ""
