@@ -1,4 +1,4 @@
-"""The examples of the service that gpuctl re-implements, and the promise, from the command line to the cloud's books."""
+"""The examples of the service that gpuctl re-implements, and its promise: from command line to the cloud's books."""
 
 from datetime import timedelta
 

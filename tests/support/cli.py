@@ -1,4 +1,4 @@
-"""gpuctl as a user runs it, in this process: the same `main`, with a clock, an environment and streams of a test's own."""
+"""gpuctl as a user runs it, in this process: the same `main`, with a test's own clock, environment and streams."""
 
 import io
 import json

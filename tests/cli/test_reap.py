@@ -1,0 +1,420 @@
+"""The reaper, from the command line to the cloud's books: what it ends, what it spares, and what it says."""
+
+from datetime import timedelta
+
+import pytest
+from support.cli import Operator
+from support.instances import NOON, a_ready_instance
+from support.wire import LOST, Fault, refuse
+
+from gpuctl.domain.instance import Instance, Outcome, Status
+from gpuctl.domain.tags import deadline_tag
+from gpuctl.errors import UsageError
+from gpuctl.services import acting
+
+MINUTE = timedelta(minutes=1)
+EMPTY = b'<DescribeInstancesResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/"><reservationSet/></DescribeInstancesResponse>'
+NOTHING_THERE = Fault(False, lambda _: (200, {"Content-Type": "text/xml"}, EMPTY))
+
+
+def tags(record_id: str, state_id: str, expires_at: object = NOON + timedelta(minutes=30)) -> dict[str, str]:
+    spelled = expires_at if isinstance(expires_at, str) else deadline_tag(expires_at)  # type: ignore[arg-type]
+    return {"gpuctl-id": record_id, "gpuctl-state": state_id, "gpuctl-owner": "ana", "gpuctl-expires-at": spelled}
+
+
+def actions(operator: Operator, *argv: str) -> list[tuple[str, str]]:
+    return [(one["id"], one["action"]) for one in operator.json("reap", *argv).json["actions"]]
+
+
+def test_reap_ends_what_expired_and_spares_the_rest(operator: Operator) -> None:
+    operator.provision("--ttl", "30")
+    spared = operator.provision("--ttl", "60").instance
+    operator.later(minutes=30)
+    operator.run("reap")
+    assert operator.alive == [spared["cloudInstanceId"]]
+
+
+def test_machines_that_are_not_ours_survive_every_command(operator: Operator) -> None:
+    ours = operator.provision("--ttl", "5").instance
+    strangers = [
+        operator.cloud.launch("us-east-1", {}),
+        operator.cloud.launch("us-east-1", {"Name": ours["id"], "gpuctl": "x"}),
+        operator.cloud.launch("us-east-1", {"gpuctl-id": ours["id"]}),
+        operator.cloud.launch("us-east-1", tags(ours["id"], "another-state", NOON)),
+        operator.cloud.launch("us-east-1", tags("inst-zzzzzzzzzzzz", "another-state", NOON)),
+        operator.cloud.launch("us-east-1", tags("inst-zzzzzzzzzzz1", operator.state_id, "soon")),
+        operator.cloud.launch("us-east-1", {"gpuctl-state": operator.state_id}),
+    ]
+    operator.later(minutes=60)
+    operator.run("reap", "--sweep")
+    operator.run("terminate", ours["id"])
+    operator.run("terminate", "--all", "--yes")
+    operator.run("list", "--refresh")
+    operator.later(minutes=60)
+    operator.run("reap", "--sweep")
+    assert sorted(operator.alive) == sorted(strangers)
+
+
+def test_a_machine_of_ours_with_unreadable_tags_is_reported_and_is_exit_8(operator: Operator) -> None:
+    operator.provision()
+    operator.cloud.launch("us-east-1", tags("inst-zzzzzzzzzzz1", operator.state_id, "soon"))
+    ran = operator.run("reap", "--sweep")
+    assert ran.code == 8
+    assert "no readable id or deadline" in ran.err
+
+
+def test_another_states_machine_is_reported_and_is_no_failure(operator: Operator) -> None:
+    operator.provision()
+    operator.cloud.launch("us-east-1", tags("inst-zzzzzzzzzzzz", "another-state"))
+    assert ("inst-zzzzzzzzzzzz", "report") in actions(operator, "--sweep")
+    assert operator.run("reap", "--sweep").code == 0
+
+
+def test_an_orphan_past_its_deadline_is_ended_and_one_in_time_is_adopted(operator: Operator) -> None:
+    operator.provision("--ttl", "120")
+    late = operator.cloud.launch("us-east-1", tags("inst-orphan000001", operator.state_id, NOON + 10 * MINUTE))
+    young = operator.cloud.launch("us-east-1", tags("inst-orphan000002", operator.state_id, NOON + 90 * MINUTE))
+    operator.later(minutes=16)
+    done = actions(operator, "--sweep")
+    assert ("inst-orphan000001", "terminate") in done
+    assert ("inst-orphan000002", "adopt") in done
+    assert late not in operator.alive
+    adopted = operator.json("get", "inst-orphan000002").instance
+    assert (adopted["cloudInstanceId"], adopted["expiresAt"], adopted["userId"]) == (
+        young,
+        "2026-11-24T13:30:00Z",
+        "ana",
+    )
+    operator.later(minutes=75)
+    operator.run("reap")
+    assert young not in operator.alive
+
+
+def test_no_more_orphans_are_ended_than_the_limit_allows(operator: Operator) -> None:
+    operator.provision("--ttl", "120")
+    for number in range(5):
+        operator.cloud.launch("us-east-1", tags(f"inst-orphan00000{number}", operator.state_id, NOON))
+    operator.later(minutes=20)
+    assert operator.run("reap", "--sweep", "--max-orphans", "2").code == 8
+    assert len(operator.alive) == 4
+    assert operator.run("reap", "--sweep", "--max-orphans", "9").code == 0
+    assert len(operator.alive) == 1
+
+
+def test_the_machines_of_a_listed_state_that_died_are_ended(operator: Operator) -> None:
+    operator.provision("--ttl", "120")
+    operator.cloud.launch("us-east-1", tags("inst-runner000001", "ci-shared", NOON + 30 * MINUTE))
+    operator.environ["GPUCTL_REAP_STATE_IDS"] = "ci-shared"
+    operator.later(minutes=44)
+    operator.run("reap", "--sweep")
+    assert len(operator.alive) == 2
+    operator.later(minutes=1)
+    operator.run("reap", "--sweep")
+    assert len(operator.alive) == 1
+
+
+def test_an_orphan_in_a_region_of_the_config_is_found_though_no_record_names_it(operator: Operator) -> None:
+    operator.provision("--ttl", "120")
+    operator.folder.joinpath("gpuctl").mkdir()
+    operator.folder.joinpath("gpuctl", "config.toml").write_text('[aws]\nregions = ["eu-west-1"]\n')
+    operator.cloud.launch("eu-west-1", tags("inst-orphan000001", operator.state_id, NOON))
+    operator.later(minutes=20)
+    operator.run("reap")
+    assert len(operator.alive) == 1
+
+
+def test_a_bug_in_the_step_for_one_of_five_leaves_the_other_four_ended(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    machines = [operator.provision("--ttl", "5").instance for _ in range(5)]
+    poisoned = machines[2]
+    real = acting.advance
+
+    def buggy(record: Instance, *rest: object, **facts: object) -> Instance:
+        if record.id == poisoned["id"]:
+            raise ZeroDivisionError("a bug")
+        return real(record, *rest, **facts)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(acting, "advance", buggy)
+    operator.later(minutes=5)
+    ran = reaped_with_a_bug(operator)
+    assert ran[0] == 8
+    assert "ZeroDivisionError: a bug" in ran[1]
+    assert operator.alive == [poisoned["cloudInstanceId"]]
+
+
+def reaped_with_a_bug(operator: Operator) -> tuple[int, str]:
+    """The one place where a traceback is wanted."""
+    import io
+
+    from gpuctl.cli.context import Streams
+    from gpuctl.cli.main import main
+
+    streams = Streams(io.StringIO(), io.StringIO(), io.StringIO())
+    code = main(["reap"], clock=operator.clock, environ=operator.environ, streams=streams)
+    return code, streams.err.getvalue()  # type: ignore[attr-defined]
+
+
+def test_a_region_that_fails_never_stops_the_others(operator: Operator) -> None:
+    operator.provision("--ttl", "5")
+    operator.json("provision", "g4dn.xlarge", "--region", "us-west-2", "--ttl", "5")
+    operator.later(minutes=5)
+    operator.wire.arm("DescribeInstances", *[refuse("UnauthorizedOperation", 403)])
+    ran = operator.run("reap")
+    assert ran.code == 8
+    assert "could not list machines" in ran.err
+    # The unlisted one is ended by the id that its own create returned.
+    assert operator.alive == []
+
+
+def test_two_passes_a_minute_apart_prove_a_vanished_machine_gone_and_one_pass_does_not(operator: Operator) -> None:
+    machine = operator.provision().instance
+    operator.later(minutes=10)
+    operator.cloud.client("ec2", "us-east-1").terminate_instances(InstanceIds=[machine["cloudInstanceId"]])
+    operator.later(hours=2)
+    operator.run("reap")
+    assert operator.records[0].status is not Status.TERMINATED
+    operator.later(seconds=59)
+    operator.run("reap")
+    assert operator.records[0].status is not Status.TERMINATED
+    operator.later(seconds=1)
+    operator.run("reap")
+    ended = operator.records[0]
+    assert (ended.status, ended.end_is_estimate) == (Status.TERMINATED, True)
+    assert ended.terminated_at == ended.expires_at + 2 * MINUTE
+
+
+def test_empty_answers_for_everything_never_close_anything(operator: Operator) -> None:
+    for _ in range(3):
+        operator.provision("--ttl", "120")
+    for _ in range(4):
+        operator.later(minutes=6)
+        operator.wire.arm("DescribeInstances", *[NOTHING_THERE] * 4)
+        assert operator.run("reap", "--sweep").code == 8
+        operator.wire._faults.clear()
+    assert {one.status for one in operator.records} == {Status.READY}
+    assert len(operator.alive) == 3
+
+
+def test_the_wrong_account_never_ends_or_closes_anything(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = operator.provision("--ttl", "5").instance
+    operator.store.update(machine["id"], lambda one: one.having(account="999999999999"))
+    operator.later(minutes=60)
+    ran = operator.run("reap")
+    assert ran.code == 8
+    assert "not `999999999999`" in ran.err
+    assert operator.json("terminate", machine["id"], "--timeout", "5s").code == 8
+    assert len(operator.alive) == 1
+    assert operator.wire.calls("TerminateInstances") == []
+
+
+@pytest.mark.parametrize("years", [10, -10])
+@pytest.mark.parametrize("due", [False, True])
+def test_a_laptop_years_off_ends_what_is_due_by_the_clouds_clock_and_nothing_else(
+    operator: Operator, years: int, due: bool
+) -> None:
+    operator.provision("--ttl", "30")
+    operator.later(minutes=30 if due else 29)
+    off = timedelta(days=365 * years)
+    operator.skew += off
+    operator.clock.jump(off)
+    ran = operator.run("reap")
+    assert "clock" in ran.err
+    assert len(operator.alive) == (0 if due else 1)
+
+
+def test_without_the_clouds_clock_nothing_is_ended_by_its_deadline(operator: Operator) -> None:
+    operator.provision("--ttl", "5")
+    operator.later(minutes=10)
+    undated = Fault(True, lambda real: (real[0], {"Content-Type": real[1]["Content-Type"]}, real[2]) if real else None)
+    operator.wire.arm("GetCallerIdentity", undated)
+    ran = operator.run("reap")
+    assert ran.code == 8
+    assert len(operator.alive) == 1
+    assert operator.run("reap").code == 0
+    assert operator.alive == []
+
+
+def test_provision_takes_its_deadline_from_the_clouds_clock(operator: Operator) -> None:
+    off = timedelta(hours=3)
+    operator.skew += off
+    operator.clock.jump(off)
+    ran = operator.provision("--ttl", "30")
+    assert "clock" in ran.err
+    assert ran.instance["expiresAt"] == "2026-11-24T12:30:00Z"
+
+
+def test_an_idle_run_says_nothing_asks_nothing_and_changes_nothing(operator: Operator) -> None:
+    operator.provision()
+    operator.run("reap", "--sweep")
+    operator.wire.sent.clear()
+    before = operator.state.read_bytes()
+    operator.later(minutes=4)
+    ran = operator.run("reap")
+    assert (ran.code, ran.out, ran.err) == (0, "", "")
+    assert operator.wire.sent == []
+    assert operator.state.read_bytes() == before
+
+
+def test_the_clouds_are_swept_every_five_minutes_and_when_the_last_sweep_lies_in_the_future(operator: Operator) -> None:
+    operator.provision()
+    operator.run("reap")
+    operator.wire.sent.clear()
+    operator.later(minutes=5)
+    operator.run("reap")
+    assert len(operator.wire.calls("DescribeInstances")) == 1
+    operator.clock.jump(timedelta(minutes=-30))
+    operator.skew -= timedelta(minutes=30)
+    operator.run("reap")
+    assert len(operator.wire.calls("DescribeInstances")) == 2
+
+
+def test_what_is_unresolved_is_told_at_once_then_once_an_hour_and_in_every_exit_code(operator: Operator) -> None:
+    machine = operator.provision("--ttl", "5").instance
+    operator.store.update(machine["id"], lambda one: one.having(account="999999999999"))
+    operator.later(minutes=5)
+    first, second = operator.run("reap"), operator.run("reap")
+    assert "999999999999" in first.err
+    assert second.err == ""
+    assert (first.code, second.code) == (8, 8)
+    operator.later(hours=1)
+    assert "999999999999" in operator.run("reap").err
+
+
+def test_a_dry_run_shows_the_plan_and_changes_nothing(operator: Operator) -> None:
+    machine = operator.provision("--ttl", "5").instance
+    operator.later(minutes=5)
+    before = operator.state.read_bytes()
+    ran = operator.json("reap", "--dry-run")
+    assert (ran.code, ran.json["dryRun"]) == (0, True)
+    assert [(one["id"], one["action"]) for one in ran.json["actions"]] == [(machine["id"], "terminate")]
+    assert len(operator.alive) == 1
+    assert operator.state.read_bytes() == before
+
+
+def test_a_state_that_was_named_and_does_not_exist_is_an_error(operator: Operator) -> None:
+    ran = operator.json("reap")
+    assert (ran.code, ran.json["error"]["code"]) == (9, "state_unusable")
+
+
+def test_a_reap_leaves_to_one_that_is_at_work_and_works_beside_one_that_hangs(operator: Operator) -> None:
+    from gpuctl.store.reaplog import LocalReapLog
+
+    operator.provision("--ttl", "5")
+    operator.later(minutes=5)
+    with LocalReapLog(operator.state).turn(operator.clock.now()):
+        ran = operator.run("reap")
+        assert (ran.code, ran.out, ran.err, len(operator.alive)) == (0, "", "", 1)
+        operator.later(minutes=5)
+        ran = operator.run("reap")
+        assert "working beside it" in ran.err
+    assert operator.alive == []
+
+
+def test_an_extend_between_the_plan_and_the_deed_wins(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reaper has listed and planned; before it acts the deadline moves."""
+    machine = operator.provision("--ttl", "5").instance
+    operator.later(minutes=5)
+    real = acting.Acting.apply
+
+    def apply(self: acting.Acting, plan: object) -> object:
+        operator.store.update(machine["id"], lambda one: one.having(expires_at=NOON + 60 * MINUTE))
+        return real(self, plan)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(acting.Acting, "apply", apply)
+    assert ("wait") in [action for _, action in actions(operator)]
+    assert len(operator.alive) == 1
+    assert operator.records[0].status is Status.READY
+
+
+def test_a_kill_between_the_tag_and_the_record_loses_the_extension_and_says_so(operator: Operator) -> None:
+    machine = operator.provision("--ttl", "5").instance
+    real_store = operator.store
+
+    def reap_first(answer: object) -> object:
+        real_store.update(machine["id"], lambda one: acting.advance(one, Status.STOPPING, operator.clock.now(), None))
+        return answer
+
+    operator.wire.arm("CreateTags", Fault(True, reap_first))  # type: ignore[arg-type]
+    ran = operator.json("extend", machine["id"], "--by", "30m")
+    assert ran.code == 2
+    assert "STOPPING" in ran.json["error"]["message"]
+    assert operator.records[0].expires_at == NOON + 5 * MINUTE
+
+
+def test_a_machine_that_lives_though_its_record_is_closed_is_ended(operator: Operator) -> None:
+    machine = operator.provision().instance
+    operator.store.update(machine["id"], lambda one: acting.advance(one, Status.TERMINATED, operator.clock.now()))
+    operator.run("reap", "--sweep")
+    assert operator.alive == []
+
+
+def test_the_reaper_takes_over_a_create_whose_process_died(operator: Operator) -> None:
+    """Killed after the create was performed and before its reply was written down."""
+    machine = operator.provision("--ttl", "30").instance
+    before = a_record_without_its_machine(operator, machine["id"])
+    operator.later(minutes=6)
+    assert (before.id, "adopt") in actions(operator)
+    assert operator.records[0].cloud_id == machine["cloudInstanceId"]
+    operator.later(minutes=24)
+    operator.run("reap")
+    assert operator.alive == []
+
+
+def a_record_without_its_machine(operator: Operator, record_id: str) -> Instance:
+    blank = a_ready_instance(record_id)
+    forgotten = {
+        "cloud_id": None,
+        "id_is_from_create": False,
+        "launched_at": None,
+        "ready_at": None,
+        "status": Status.PROVISIONING,
+        "attempts": tuple(one.model_copy(update={"outcome": Outcome.OPEN, "cloud_id": None}) for one in blank.attempts),
+    }
+    return operator.store.update(record_id, lambda one: one.having(**forgotten))
+
+
+def test_a_create_that_never_happened_is_given_up_after_a_quarter_of_an_hour(operator: Operator) -> None:
+    machine = operator.provision().instance
+    a_record_without_its_machine(operator, machine["id"])
+    operator.cloud.reset()
+    for minutes in (6, 6):
+        operator.later(minutes=minutes)
+        operator.run("reap")
+    assert operator.records[0].status is Status.PROVISIONING
+    operator.later(minutes=4)
+    operator.run("reap")
+    assert (operator.records[0].status, operator.records[0].reason) == (Status.FAILED, "abandoned")
+
+
+def test_a_lost_reply_to_an_end_is_asked_again(operator: Operator) -> None:
+    operator.provision("--ttl", "5")
+    operator.later(minutes=5)
+    operator.wire.arm("TerminateInstances", *[LOST] * 4)
+    assert operator.run("reap").code == 8
+    operator.later(minutes=1)
+    assert operator.run("reap").code == 0
+    assert operator.alive == []
+    assert operator.records[0].status is Status.TERMINATED
+
+
+def test_what_ended_a_week_ago_moves_to_the_archive_and_is_still_found(operator: Operator) -> None:
+    machine = operator.provision("--name", "n").instance
+    operator.run("terminate", "n")
+    operator.later(days=8)
+    operator.run("reap", "--sweep")
+    assert operator.records == ()
+    assert operator.json("get", machine["id"]).instance["status"] == "TERMINATED"
+    assert operator.json("stats").json["statistics"]["totalProvisioned"] == 1
+    assert operator.json("terminate", machine["id"]).code == 0
+
+
+def test_a_guard_that_refuses_is_no_bug() -> None:
+    """`each_alone` isolates bugs only: an expected failure is passed on as it is."""
+    from gpuctl.services.isolation import each_alone
+
+    def refuses(items: object) -> None:
+        raise UsageError("no")
+
+    with pytest.raises(UsageError):
+        each_alone([1, 2], refuses, lambda item, trace: None)
