@@ -377,7 +377,7 @@ def a_record_without_its_machine(operator: Operator, record_id: str) -> Instance
 def test_a_create_that_never_happened_is_given_up_after_a_quarter_of_an_hour(operator: Operator) -> None:
     machine = operator.provision().instance
     a_record_without_its_machine(operator, machine["id"])
-    operator.cloud.reset()
+    operator.cloud.ask("POST", "/gpuctl-sandbox/reset")
     for minutes in (6, 6):
         operator.later(minutes=minutes)
         operator.run("reap")

@@ -5,7 +5,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stdout, suppress
 from itertools import pairwise
 from threading import current_thread, main_thread
 from types import FrameType
@@ -27,6 +27,8 @@ _READING = ("get", "list", "stats", "types", "completion")
 def entry() -> None:
     """The console script."""
     code = main(sys.argv[1:])
+    if sys.stdout is None:
+        sys.exit(code)
     with suppress(OSError, ValueError):
         sys.stdout.flush()
         sys.exit(code)
@@ -64,7 +66,9 @@ def main(
 
 
 def _run(context: Context, argv: list[str]) -> int:
-    answer = build().main(argv, prog_name="gpuctl", standalone_mode=False, obj=context)
+    # The parser prints help by itself, to wherever stdout is.
+    with redirect_stdout(context.streams.out):
+        answer = build().main(argv, prog_name="gpuctl", standalone_mode=False, obj=context)
     if not isinstance(answer, Result):
         return answer if isinstance(answer, int) else 0
     try:

@@ -21,7 +21,7 @@ MAX_COUNT = 50
 DEFAULT_PURPOSE = "AI Analysis"
 
 _NAME = re.compile(r"[a-z0-9-]{1,40}")
-_LONGEST_TEXT = {"user": 200, "task": 200, "purpose": 1_000}
+_LONGEST_TEXT = {"user": 200, "task": 200, "purpose": 1_000, "image": 200, "subnet": 200}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """Records that ended long ago, a JSON line each in a file per month: the state stays as small as what lives."""
 
+import json
 import os
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
@@ -24,7 +25,7 @@ class Archive:
             months.setdefault(f"{one.terminated_at or one.updated_at:%Y-%m}", []).append(one)
         private_folder(self.folder)
         for month, some in months.items():
-            self._append(self.folder / f"{month}.jsonl", "".join(f"{one.model_dump_json()}\n" for one in some))
+            self._append(self.folder / f"{month}.jsonl", "".join(f"{json.dumps(one.model_dump(mode='json'))}\n" for one in some))
         self._disk.sync_folder(self.folder)
 
     def records(self, leaving_out: Collection[str]) -> Iterator[Instance]:
@@ -67,6 +68,6 @@ def _record(line: bytes) -> Instance | None:
     if not line.strip():
         return None
     try:
-        return Instance.model_validate_json(line)
-    except ValidationError:
+        return Instance.model_validate(json.loads(line))
+    except (ValidationError, ValueError):
         return None

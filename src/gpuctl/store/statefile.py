@@ -44,7 +44,7 @@ def encode(header: Header, tables: Mapping[str, Any]) -> bytes:
         "checksum": _BLANK.decode(),
     }
     document = {HEADER_TABLE: {"1": head}, **{name: table for name, table in tables.items() if name != HEADER_TABLE}}
-    text = json.dumps(document, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    text = json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
     return text.replace(_BLANK, _digest(text), 1)
 
 

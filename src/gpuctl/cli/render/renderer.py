@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-from collections.abc import Mapping
 from typing import Any
 
 from gpuctl.cli.context import Context
@@ -48,7 +47,8 @@ def document(context: Context, result: Result) -> str:
         said["error"] = error_shape(result.error)
     if len(result.errors) > 1 or (result.errors and result.document.get("count", 1) != 1):
         said["errors"] = [{"id": key, **error_shape(error)} for key, error in result.errors.items()]
-    return json.dumps(_plain({**said, **result.document}), ensure_ascii=False) + "\n"
+    # In ASCII, so that nothing a cloud or a user wrote reaches a terminal as anything but text.
+    return json.dumps({**said, **result.document}, ensure_ascii=True) + "\n"
 
 
 def failure_lines(failure: Failure) -> list[str]:
@@ -100,14 +100,3 @@ def _draw(context: Context, result: Result) -> None:
 def _write(context: Context, text: str) -> None:
     context.streams.out.write(text)
     context.streams.out.flush()
-
-
-def _plain(value: Any) -> Any:
-    """JSON text must be whole: a lone surrogate, which UTF-8 cannot carry, is shown as its escape."""
-    if isinstance(value, str):
-        return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode()
-    if isinstance(value, Mapping):
-        return {_plain(key): _plain(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
-    return value
