@@ -10,7 +10,7 @@ _gpuctl() {
     case "$before" in
         --region) return ;;
         --provider) COMPREPLY=($(compgen -W "aws azure" -- "$word")); return ;;
-        --ttl|--auto-terminate) return ;;
+        --auto-terminate|--ttl) return ;;
         --disk-size) return ;;
         --image) return ;;
         --subnet) return ;;
@@ -39,17 +39,17 @@ _gpuctl() {
         --min-memory) return ;;
     esac
     case "$command" in
-        provision) COMPREPLY=($(compgen -W " --region --provider --ttl --auto-terminate --disk-size --image --subnet --count --allow-retired --name --user --task --purpose --tag --wait --no-wait --timeout --keep --dry-run --yes -y --output -o --quiet -q --state --config --sandbox --verbose -v --no-input --color -h --help" -- "$word")) ;;
-        get) COMPREPLY=($(compgen -W " --field --refresh --output -o --quiet -q --state --config --sandbox --verbose -v --no-input --color -h --help" -- "$word")) ;;
-        list) COMPREPLY=($(compgen -W " --user --task --name --status --provider --type --region --tag --older-than --all -a --refresh --output -o --quiet -q --state --config --sandbox --verbose -v --no-input --color -h --help" -- "$word")) ;;
-        terminate) COMPREPLY=($(compgen -W " --task --tag --user --all --yes -y --wait --no-wait --timeout --output -o --quiet -q --state --config --sandbox --verbose -v --no-input --color -h --help" -- "$word")) ;;
-        stats) COMPREPLY=($(compgen -W " --user --since --output -o --quiet -q --state --config --sandbox --verbose -v --no-input --color -h --help" -- "$word")) ;;
-        reap) COMPREPLY=($(compgen -W " --dry-run --sweep --wait --watch --interval --max-orphans --output -o --quiet -q --state --config --sandbox --verbose -v --no-input --color -h --help" -- "$word")) ;;
-        extend) COMPREPLY=($(compgen -W " --by --ttl --output -o --quiet -q --state --config --sandbox --verbose -v --no-input --color -h --help" -- "$word")) ;;
-        types) COMPREPLY=($(compgen -W " --gpu --provider --max-price --min-memory --region --all -a --output -o --quiet -q --state --config --sandbox --verbose -v --no-input --color -h --help" -- "$word")) ;;
-        sandbox) COMPREPLY=($(compgen -W "start status stop reset --output -o --quiet -q --state --config --sandbox --verbose -v --no-input --color -h --help" -- "$word")) ;;
-        completion) COMPREPLY=($(compgen -W "bash zsh fish --output -o --quiet -q --state --config --sandbox --verbose -v --no-input --color -h --help" -- "$word")) ;;
-        *) COMPREPLY=($(compgen -W "provision get list terminate stats reap extend types sandbox completion --output -o --quiet -q --state --config --sandbox --verbose -v --no-input --color -h --help --version" -- "$word")) ;;
+        provision) COMPREPLY=($(compgen -W " --region --provider --auto-terminate --ttl --disk-size --image --subnet --count --allow-retired --name --user --task --purpose --tag --no-wait --wait --timeout --keep --dry-run --yes -y --output -o --quiet -q --state --config --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
+        get) COMPREPLY=($(compgen -W " --field --refresh --output -o --quiet -q --state --config --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
+        list) COMPREPLY=($(compgen -W " --user --task --name --status --provider --type --region --tag --older-than --all -a --refresh --output -o --quiet -q --state --config --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
+        terminate) COMPREPLY=($(compgen -W " --task --tag --user --all --yes -y --no-wait --wait --timeout --output -o --quiet -q --state --config --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
+        stats) COMPREPLY=($(compgen -W " --user --since --output -o --quiet -q --state --config --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
+        reap) COMPREPLY=($(compgen -W " --dry-run --sweep --wait --watch --interval --max-orphans --output -o --quiet -q --state --config --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
+        extend) COMPREPLY=($(compgen -W " --by --ttl --output -o --quiet -q --state --config --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
+        types) COMPREPLY=($(compgen -W " --gpu --provider --max-price --min-memory --region --all -a --output -o --quiet -q --state --config --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
+        sandbox) COMPREPLY=($(compgen -W "start status stop reset --output -o --quiet -q --state --config --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
+        completion) COMPREPLY=($(compgen -W "bash zsh fish --output -o --quiet -q --state --config --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
+        *) COMPREPLY=($(compgen -W "provision get list terminate stats reap extend types sandbox completion --output -o --quiet -q --state --config --sandbox --verbose -v --no-input --color --help -h --version" -- "$word")) ;;
     esac
 }
 complete -F _gpuctl gpuctl

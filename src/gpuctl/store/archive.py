@@ -25,7 +25,8 @@ class Archive:
             months.setdefault(f"{one.terminated_at or one.updated_at:%Y-%m}", []).append(one)
         private_folder(self.folder)
         for month, some in months.items():
-            self._append(self.folder / f"{month}.jsonl", "".join(f"{json.dumps(one.model_dump(mode='json'))}\n" for one in some))
+            lines = [json.dumps(one.model_dump(mode="json")) for one in some]
+            self._append(self.folder / f"{month}.jsonl", "".join(f"{line}\n" for line in lines))
         self._disk.sync_folder(self.folder)
 
     def records(self, leaving_out: Collection[str]) -> Iterator[Instance]:

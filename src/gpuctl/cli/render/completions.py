@@ -53,11 +53,16 @@ def _command(root: Any, name: str) -> _Command:
     command = root.command.get_command(root, name)
     context = command.make_context(name, [], parent=root, resilient_parsing=True)
     options = tuple(
-        _Option((*one.opts, *one.secondary_opts), " ".join((one.help or "").split()), not (one.is_flag or one.count))
+        _Option(_names(one), " ".join((one.help or "").split()), not (one.is_flag or one.count))
         for one in command.get_params(context)
         if one.param_type_name == "option"
     )
     return _Command(name, COMMANDS[name].summary, options)
+
+
+def _names(option: Any) -> tuple[str, ...]:
+    # In an order of our own: the parser keeps those of help in a set.
+    return tuple(sorted((*option.opts, *option.secondary_opts), key=lambda name: (not name.startswith("--"), name)))
 
 
 def _bash(commands: Sequence[_Command]) -> str:

@@ -1,0 +1,82 @@
+"""The house stays as it was drawn: floors, sizes, words, and generated files that are current."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SOURCES = sorted((ROOT / "src").rglob("*.py"))
+
+
+def test_imports_point_down() -> None:
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "from importlinter.cli import lint_imports_command; lint_imports_command()",
+            "--no-cache",
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT / "src")))
+def test_no_file_has_outgrown_its_room(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 300
+
+
+@pytest.mark.parametrize("path", [one for one in SOURCES if one.stat().st_size], ids=lambda path: path.stem)
+def test_every_module_opens_with_what_it_is_for(path: Path) -> None:
+    assert path.read_text().startswith('"""')
+
+
+def test_only_the_clock_asks_what_time_it_is() -> None:
+    asking = re.compile(r"^\s*(import time|from time import)|datetime\.now\(|utcnow\(", re.MULTILINE)
+    floors = [path for path in SOURCES if "sandbox" not in path.parts and path.name != "clock.py"]
+    assert [path.name for path in floors if asking.search(path.read_text())] == []
+
+
+def test_any_exception_is_caught_in_one_place_and_at_the_boundary() -> None:
+    broad = {path.name for path in SOURCES if re.search(r"except Exception\b", path.read_text())}
+    assert broad == {"isolation.py", "main.py"}
+
+
+@pytest.mark.parametrize(("shell", "name"), [("bash", "gpuctl.bash"), ("zsh", "_gpuctl"), ("fish", "gpuctl.fish")])
+def test_the_completions_are_current(shell: str, name: str) -> None:
+    """If this fails: make completions."""
+    done = subprocess.run(
+        [sys.executable, "-m", "gpuctl", "completion", shell],
+        cwd=ROOT / "src",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert (ROOT / "completions" / name).read_text() == done.stdout
+
+
+def test_bash_completes_commands_options_and_their_values() -> None:
+    script = f"""
+        source {ROOT}/completions/gpuctl.bash
+        complete_it() {{ COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _gpuctl; echo "${{COMPREPLY[@]}}"; }}
+        complete_it gpuctl prov
+        complete_it gpuctl list --st
+        complete_it gpuctl -o json list --status RE
+        complete_it gpuctl sandbox st
+    """
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+    found = [set(line.split()) for line in done.stdout.splitlines()]
+    assert found == [{"provision"}, {"--state", "--status"}, {"READY"}, {"start", "status", "stop"}]
+
+
+def test_the_readme_shows_every_command_a_beginner_needs() -> None:
+    from gpuctl.cli.table import COMMANDS
+
+    readme = (ROOT / "README.md").read_text()
+    assert [name for name in COMMANDS if f"gpuctl {name}" not in readme and name not in ("stats", "sandbox")] == []
