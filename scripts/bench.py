@@ -118,9 +118,8 @@ def idle_reap(home: Path, environment: Mapping[str, str]) -> None:
         text=True,
         check=True,
     )
-    loaded = [
-        name for name in ("boto3", "botocore", "azure", "moto") if f"| {name}\n" in traced.stderr.replace(" ", " ")
-    ]
+    names = {line.rpartition("|")[2].strip() for line in traced.stderr.splitlines()}
+    loaded = sorted(names & {"boto3", "botocore", "azure", "moto"})
     costs = measured({"reap": command, "hello": [sys.executable, str(home / "hello.py"), "hello"]}, environment)
     print("an idle reap over 100 live records")
     print(f"  {costs['reap'].cpu_ms / costs['hello'].cpu_ms:5.2f}x CPU   of the hello-world")

@@ -1,1 +1,9 @@
 """The command line: the only floor that knows Typer and Rich."""
+
+import gc
+import os
+
+# Looking for pydantic's plugins reads the metadata of every installed distribution, at every start; we have none.
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+# Loading makes many objects and no garbage; `main` collects again from where the command begins.
+gc.disable()

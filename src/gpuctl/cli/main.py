@@ -1,9 +1,9 @@
 """Runs one command line: the one error boundary, the signals, and what is left when stdout is gone."""
 
+import gc
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
 from itertools import pairwise
@@ -45,6 +45,8 @@ def main(
     streams: Streams | None = None,
 ) -> int:
     """Run this command line and return its exit code. Whatever happens is said on stderr, or in JSON on stdout."""
+    gc.freeze()
+    gc.enable()
     environ = os.environ if environ is None else environ
     context = Context(streams or Streams.of_process(), clock or SystemClock(), environ)
     try:
@@ -59,6 +61,8 @@ def main(
     except BrokenPipeError:
         return 0
     except Exception:  # noqa: BLE001 - the one boundary: a bug is shown once, and answered in the form that was asked for
+        import traceback
+
         context.talk.clear()
         context.streams.err.write(traceback.format_exc())
         bug = GpuctlError("a bug in gpuctl; the traceback is above", hint="please report it with the traceback")

@@ -69,7 +69,8 @@ class Outcome(StrEnum):
 class Value(BaseModel):
     """A frozen value that refuses keys it does not know."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # Built when it is first used: a command that reads three kinds of value does not pay for nine.
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class Attempt(Value):

@@ -1,7 +1,5 @@
 """Prints a result or a failure: data on stdout, talk on stderr, JSON never through anything that could wrap it."""
 
-import csv
-import io
 import json
 from typing import Any
 
@@ -70,6 +68,9 @@ def _tell(context: Context, result: Result) -> None:
 
 def _rows(result: Result, output: str) -> str:
     if output == "csv":
+        import csv
+        import io
+
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(result.columns)

@@ -2,12 +2,14 @@
 
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gpuctl.domain.cost import Statistics, accrued, breakdown
 from gpuctl.domain.instance import Attempt, HistoryEntry, Instance
-from gpuctl.domain.offers import Offer
 from gpuctl.errors import Failure
+
+if TYPE_CHECKING:
+    from gpuctl.domain.offers import Offer
 
 SCHEMA_VERSION = 1
 
@@ -70,7 +72,7 @@ def statistics_shape(figures: Statistics) -> dict[str, Any]:
     }
 
 
-def offer_shape(offer: Offer) -> dict[str, Any]:
+def offer_shape(offer: "Offer") -> dict[str, Any]:
     """A type in a region and a market, with its price."""
     kind, price = offer.type, offer.price
     return {
