@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from support.cli import Operator
 from support.instances import NOON, a_ready_instance, an_instance
+from support.wire import refuse
 
 from gpuctl.cli.table import COMMANDS, OTHER_NAMES
 from gpuctl.clock import SystemClock
@@ -179,6 +180,16 @@ def test_options_may_stand_before_and_after_the_command(operator: Operator) -> N
     after, before = operator.run("list", "-o", "json"), operator.run("-o", "json", "list")
     assert after.json == before.json
     assert operator.run("--output=csv", "list", "-ojson").json == after.json
+
+
+def test_what_lies_beneath_a_failure_is_told_if_asked_and_holds_no_secret(operator: Operator) -> None:
+    asked = ["provision", "g4dn.xlarge", "--region", "us-east-1"]
+    operator.wire.arm("GetCallerIdentity", *[refuse("ExpiredToken", 403)] * 2)
+    plain, deep = operator.run(*asked), operator.run(*asked, "-v")
+    assert (plain.code, deep.code) == (4, 4)
+    assert "caused by" not in plain.err
+    assert "caused by: ClientError: " in deep.err
+    assert "a-secret-canary" not in deep.err
 
 
 def test_an_error_is_one_line_and_a_hint_on_stderr(operator: Operator) -> None:

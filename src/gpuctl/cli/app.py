@@ -107,7 +107,7 @@ def _root(
     sandbox: Annotated[
         bool, typer.Option("--sandbox", help="Use clouds on this machine: no account, no cost [env: GPUCTL_SANDBOX]")
     ] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more on stderr")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say what lies beneath a failure")] = False,
     no_input: Annotated[bool, typer.Option("--no-input", help="Never ask anything")] = False,
     color: Annotated[str | None, typer.Option(metavar="WHEN", help="auto, always or never")] = None,
     version: Annotated[bool, typer.Option("--version", "-V", help="Print the version")] = False,

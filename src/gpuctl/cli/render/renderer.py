@@ -32,7 +32,7 @@ def render_failure(context: Context, failure: Failure, *, as_json: bool) -> None
     if as_json:
         _write(context, document(context, Result({}, error=failure)))
         return
-    for line in failure_lines(failure):
+    for line in failure_lines(failure, with_causes=context.globals.verbose):
         context.streams.err.write(f"{line}\n")
 
 
@@ -49,9 +49,13 @@ def document(context: Context, result: Result) -> str:
     return json.dumps({**said, **result.document}, ensure_ascii=True) + "\n"
 
 
-def failure_lines(failure: Failure) -> list[str]:
-    """`error: ...`, and `hint: ...` where there is one."""
+def failure_lines(failure: Failure, *, with_causes: bool = False) -> list[str]:
+    """`error: ...`, `hint: ...` where there is one, and what lies beneath if asked, a line each."""
     lines = [f"error: {clean(failure.message)}"]
+    cause = failure.__cause__
+    while with_causes and cause is not None:
+        lines.append(f"caused by: {type(cause).__name__}: {clean(str(cause))}")
+        cause = cause.__cause__
     return [*lines, f"hint: {clean(failure.hint)}"] if failure.hint else lines
 
 
@@ -61,8 +65,9 @@ def _tell(context: Context, result: Result) -> None:
             context.streams.err.write(f"{clean(line)}\n")
     if result.is_silent or result.error is None:
         return
-    told = dict.fromkeys(line for error in result.errors.values() for line in failure_lines(error))
-    for line in told or failure_lines(result.error):
+    causes = context.globals.verbose
+    told = dict.fromkeys(line for one in result.errors.values() for line in failure_lines(one, with_causes=causes))
+    for line in told or failure_lines(result.error, with_causes=causes):
         context.streams.err.write(f"{line}\n")
 
 

@@ -122,6 +122,13 @@ TOKEN_USED = frozenset(
 )
 NOT_FOUND = frozenset({"InvalidInstanceID.NotFound"})
 
+_HINTS = {
+    "VPCIdNotSpecified": "this account has no default network there: add `--subnet subnet-...`",
+    "InvalidSubnetID.NotFound": "add another `--subnet`, or leave it out",
+    "InvalidParameterCombination": "the type may not go with the image or the subnet: gpuctl types",
+    "OptInRequired": "enable that region in the AWS account, or take another `--region`",
+}
+
 _LOGIN = (
     sdk.NoCredentialsError,
     sdk.PartialCredentialsError,
@@ -155,7 +162,7 @@ def translate(error: Exception, doing: str) -> GpuctlError:
         return UnreachableError(f"{doing}: AWS gave no answer that could be read ({type(error).__name__})")
     text = f"{doing}: `{code}`{_message(error)}"
     if code in CREDENTIALS:
-        return CredentialsError(text, hint="aws sts get-caller-identity")
+        return CredentialsError(text, hint=_HINTS.get(code, "aws sts get-caller-identity"))
     if code in THROTTLE:
         return ThrottledError(text, hint="run it again in a minute", cloud_code=code)
     if code in CAPACITY:
@@ -163,7 +170,7 @@ def translate(error: Exception, doing: str) -> GpuctlError:
     if code in QUOTA:
         return QuotaError(text, hint="ask AWS for more under Service Quotas", cloud_code=code)
     if code in BAD_REQUEST or code in NOT_FOUND:
-        return CloudError(text, cloud_code=code)
+        return CloudError(text, hint=_HINTS.get(code), cloud_code=code)
     if _status(error) >= 500:
         return UnreachableError(text, cloud_code=code)
     return CloudError(text, cloud_code=code)
