@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from support.cli import Operator
 from support.instances import NOON
-from support.wire import LOST, NEVER_ARRIVED, refuse
+from support.wire import LOST, NEVER_ARRIVED, Answer, Fault, refuse
 
 from gpuctl.domain.instance import Status
 
@@ -118,6 +118,21 @@ def test_the_record_is_on_disk_before_the_first_call_that_could_create_anything(
     ran = operator.provision()
     assert (ran.code, ran.json["error"]["code"]) == (9, "state_unusable")
     assert operator.wire.calls("RunInstances") == []
+
+
+def test_when_the_create_arrives_its_record_stands_with_account_region_and_deadline(operator: Operator) -> None:
+    seen = []
+
+    def look(answer: Answer | None) -> Answer | None:
+        seen.extend(operator.records)
+        return answer
+
+    operator.wire.arm("RunInstances", Fault(True, look))
+    operator.provision("--ttl", "30")
+    (record,) = seen
+    assert record.id == operator.wire.calls("RunInstances")[0].form["ClientToken"]
+    assert (record.status, record.account, record.region) == (Status.PROVISIONING, "123456789012", "us-east-1")
+    assert record.expires_at == NOON + timedelta(minutes=30)
 
 
 def test_a_lost_reply_and_a_refused_repeat_is_not_called_refused_and_is_found_by_its_tag(operator: Operator) -> None:

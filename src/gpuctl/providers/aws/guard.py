@@ -11,54 +11,74 @@ MOST_BYTES = 16_384
 _INSTALL = """\
 #!/bin/bash
 # Written by gpuctl. User data runs at the first boot only, so it installs a timer that every boot starts.
-ROOT="${GPUCTL_GUARD_ROOT:-}"
-mkdir -p "$ROOT/usr/local/sbin" "$ROOT/etc/systemd/system"
-cat >"$ROOT/usr/local/sbin/gpuctl-guard" <<'GPUCTL_GUARD_END'
+umask 022
+root=${GPUCTL_GUARD_ROOT:-}
+guard=$root/usr/local/sbin/gpuctl-guard
+state=$root/var/lib/gpuctl
+mkdir -p "${guard%/*}" "$state" "$root/etc/systemd/system"
+cat >"$guard" <<'GPUCTL_GUARD_END'
 @GUARD@GPUCTL_GUARD_END
-chmod 755 "$ROOT/usr/local/sbin/gpuctl-guard"
-cat >"$ROOT/etc/systemd/system/gpuctl-guard.service" <<'GPUCTL_GUARD_END'
+chmod 0755 "$guard"
+cat >"$root/etc/systemd/system/gpuctl-guard.service" <<'GPUCTL_GUARD_END'
 [Unit]
-Description=gpuctl guard: power off 2 minutes past the deadline in the gpuctl-expires-at tag
+Description=gpuctl guard: power off 2 min past the deadline in the tag gpuctl-expires-at
+StartLimitIntervalSec=0
 
 [Service]
 Type=oneshot
-ExecStart=/usr/local/sbin/gpuctl-guard
-TimeoutStartSec=60
+# Without /usr/local: what a user installs there must not come before the system's own date or shutdown.
+Environment=PATH=/usr/sbin:/usr/bin:/sbin:/bin
+ExecStart=/usr/local/sbin/gpuctl-guard @MAX_TTL_S@
+TimeoutStartSec=90
+# A machine that has run out of memory must still end.
+OOMScoreAdjust=-1000
 GPUCTL_GUARD_END
-cat >"$ROOT/etc/systemd/system/gpuctl-guard.timer" <<'GPUCTL_GUARD_END'
+cat >"$root/etc/systemd/system/gpuctl-guard.timer" <<'GPUCTL_GUARD_END'
 [Unit]
 Description=gpuctl guard, every 30 seconds
 
 [Timer]
-OnBootSec=30s
-OnUnitInactiveSec=30s
+OnBootSec=1min
+OnUnitActiveSec=30s
 AccuracySec=5s
 
 [Install]
 WantedBy=timers.target
 GPUCTL_GUARD_END
+# An image may have brought the notes of the machine it was taken of.
+instance=$(cat "$root/var/lib/cloud/data/instance-id" 2>/dev/null)
+if [[ $(cat "$state/instance-id" 2>/dev/null) != "$instance" ]]; then
+    rm -f "$state/first-boot" "$state/deadline"
+    printf '%s\\n' "$instance" >"$state/instance-id"
+fi
+sync
 systemctl daemon-reload
-systemctl enable --now gpuctl-guard.timer
-systemctl start --no-block gpuctl-guard.service
+if systemctl enable --now gpuctl-guard.timer; then
+    # Through systemd, so that it never runs beside a run of the timer.
+    timeout 120 systemctl start gpuctl-guard.service || "$guard" @MAX_TTL_S@
+else
+    # shellcheck disable=SC2016  # expanded by the shell that loops
+    nohup bash -c 'while :; do "$0" "$1"; sleep 30; done' "$guard" @MAX_TTL_S@ >/dev/null 2>&1 &
+fi
 """
 
 
 def user_data(max_ttl: timedelta) -> str:
-    """The user data of a machine that may live `max_ttl` when its deadline cannot be read.
+    """The user data of a machine that may live `max_ttl` while its deadline cannot be read.
 
-    The same span gives the same text byte for byte, because EC2 compares it on a repeated create. ValueError unless
-    the span is whole seconds, above zero and at most 7 days.
+    The same span gives the same text byte for byte, because EC2 compares it on a repeated create. It is one shell
+    script, which cloud-init also takes as one part of several. ValueError unless the span is whole seconds, above zero
+    and at most 7 days.
     """
     seconds = max_ttl // timedelta(seconds=1)
     if max_ttl != timedelta(seconds=seconds) or not timedelta(0) < max_ttl <= LONGEST:
         raise ValueError(f"a guard cannot hold {max_ttl}")
-    text = _INSTALL.replace("@GUARD@", guard_script(max_ttl))
+    text = _INSTALL.replace("@MAX_TTL_S@", str(seconds)).replace("@GUARD@", guard_script())
     if len(text.encode()) > MOST_BYTES:
         raise ValueError("the user data is longer than EC2 takes")
     return text
 
 
-def guard_script(max_ttl: timedelta) -> str:
-    """The script that the timer runs."""
-    script = files(__package__).joinpath("guard.sh").read_text("utf-8")
-    return script.replace("@MAX_TTL_S@", str(max_ttl // timedelta(seconds=1)))
+def guard_script() -> str:
+    """The script that the timer runs; its one argument is the span in seconds."""
+    return files(__package__).joinpath("guard.sh").read_text("utf-8")

@@ -1,0 +1,112 @@
+"""A machine with the guard on it: a disk, clocks, a console, and stand-ins for what would end the test's own host."""
+
+import shutil
+import subprocess
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from support.metadata import Metadata
+
+from gpuctl.domain.tags import EXPIRES_AT, deadline_tag
+from gpuctl.providers.aws.guard import guard_script
+
+NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+MAX_TTL = timedelta(hours=2)
+SECOND = timedelta(seconds=1)
+MINUTE = timedelta(minutes=1)
+
+_WAYS_OUT = ("shutdown", "systemctl", "poweroff", "nohup")
+_RECORDS = '#!/bin/sh\necho "${0##*/} $*" >>"@FOLDER@/calls"\n[ ! -e "@FOLDER@/${0##*/}-fails" ]\n'
+# GNU date, but for what "now" is.
+_DATE = '#!/bin/sh\ncase " $*" in *" -d"*) ;; *) set -- -d "@$(cat "@FOLDER@/now")" "$@" ;; esac\nexec @DATE@ "$@"\n'
+
+
+class Machine:
+    """Booted at noon. `time_passes` moves all its clocks; `clock_error` sets its own one apart from the cloud's."""
+
+    def __init__(self, folder: Path, metadata: Metadata) -> None:
+        self.folder, self.metadata = folder, metadata
+        self.now, self.booted = NOON, NOON
+        self.clock_error = timedelta(0)
+        self.disk, self.memory, self.console_file = folder / "var", folder / "run", folder / "console"
+        self.bin, self.tools = folder / "bin", "/usr/sbin:/usr/bin:/sbin:/bin"
+        self.environment: dict[str, str] = {}
+        self.argument = str(int(MAX_TTL.total_seconds()))
+        self.bin.mkdir()
+        for name in _WAYS_OUT:
+            self.stand_in(name, _RECORDS)
+        self.stand_in("date", _DATE)
+        (folder / "guard").write_text(guard_script())
+
+    def stand_in(self, name: str, script: str) -> None:
+        path = self.bin / name
+        path.write_text(script.replace("@FOLDER@", str(self.folder)).replace("@DATE@", str(shutil.which("date"))))
+        path.chmod(0o755)
+
+    def fails(self, *names: str) -> None:
+        for name in names:
+            (self.folder / f"{name}-fails").touch()
+
+    def tagged(self, expires_at: datetime | bytes | None) -> None:
+        if expires_at is None:
+            self.metadata.tags.clear()
+            return
+        value = expires_at if isinstance(expires_at, bytes) else deadline_tag(expires_at).encode()
+        self.metadata.tags[EXPIRES_AT] = value
+
+    def unreachable(self) -> None:
+        self.environment["GPUCTL_GUARD_METADATA"] = "http://127.0.0.1:1"
+
+    def time_passes(self, span: timedelta) -> None:
+        self.now += span
+        if self.metadata.date is not None:
+            self.metadata.date += span
+
+    def reboot(self) -> None:
+        shutil.rmtree(self.memory, ignore_errors=True)
+        self.booted = self.now
+
+    def at(self, instant: datetime) -> "Machine":
+        """The same machine, after a run of the timer at that instant."""
+        self.time_passes(instant - self.now)
+        return self.tick()
+
+    def tick(self) -> "Machine":
+        """The same machine, after one run of the timer."""
+        done = subprocess.run(
+            ["/bin/bash", str(self.folder / "guard"), self.argument],
+            cwd=self.folder, env=self.surroundings(), capture_output=True, timeout=30, check=False,
+        )  # fmt: skip
+        assert b": line " not in done.stderr, "bash found fault with the script"
+        return self
+
+    def surroundings(self) -> dict[str, str]:
+        (self.folder / "now").write_text(str(int((self.now + self.clock_error).timestamp())))
+        (self.folder / "uptime").write_text(f"{(self.now - self.booted).total_seconds():.2f} 9.00\n")
+        return {
+            "PATH": f"{self.bin}:{self.tools}",
+            "HOME": str(self.folder),
+            "GPUCTL_GUARD_METADATA": self.metadata.url,
+            "GPUCTL_GUARD_STATE": str(self.disk),
+            "GPUCTL_GUARD_RUN": str(self.memory),
+            "GPUCTL_GUARD_CONSOLE": str(self.console_file),
+            "GPUCTL_GUARD_UPTIME": str(self.folder / "uptime"),
+            "GPUCTL_GUARD_CLOUD_ID": str(self.folder / "cloud-id"),
+            **self.environment,
+        }
+
+    @property
+    def calls(self) -> list[str]:
+        return _lines(self.folder / "calls")
+
+    @property
+    def is_off(self) -> bool:
+        return "shutdown -P now" in self.calls
+
+    @property
+    def console(self) -> list[str]:
+        return [line.removeprefix("gpuctl-guard: ") for line in _lines(self.console_file)]
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text().splitlines() if path.exists() else []
