@@ -52,10 +52,12 @@ def test_eight_processes_that_insert_forty_records_each_leave_three_hundred_and_
 
 def test_tinydbs_own_storage_loses_what_another_writes_in_between(tmp_path: Path) -> None:
     """Why there is a storage of our own: the same overlap, made to happen every time, on the stock one."""
-    first, second = TinyDB(tmp_path / "stock.json"), TinyDB(tmp_path / "stock.json")
-    first.insert({"user": "0"})
-    first.update(lambda document: second.insert({"user": "lost"}) and None)
-    assert [one["user"] for one in TinyDB(tmp_path / "stock.json").all()] == ["0"]
+    place = tmp_path / "stock.json"
+    with TinyDB(place) as first, TinyDB(place) as second:
+        first.insert({"user": "0"})
+        first.update(lambda document: second.insert({"user": "lost"}) and None)
+    with TinyDB(place) as after:
+        assert [one["user"] for one in after.all()] == ["0"]
 
 
 def test_one_of_many_births_at_once_is_the_state(tmp_path: Path) -> None:
