@@ -258,6 +258,7 @@ def test_fewer_than_asked_for_is_partial_and_those_up_stay(operator: Operator) -
     ran = operator.provision("--count", "3")
     assert (ran.code, ran.json["error"]["code"]) == (8, "partial")
     assert sorted(one["status"] for one in ran.json["instances"]) == ["FAILED", "READY", "READY"]
+    assert [one["code"] for one in ran.json["errors"]] == ["capacity"]
     assert len(operator.alive) == 2
 
 
@@ -363,6 +364,7 @@ def test_one_bad_id_among_several_ends_the_others_and_is_partial(operator: Opera
     machine = operator.provision().instance
     ran = operator.json("terminate", machine["id"], "inst-zzzzzzzzzzzz")
     assert (ran.code, ran.json["error"]["code"]) == (8, "partial")
+    assert [(one["id"], one["code"]) for one in ran.json["errors"]] == [("inst-zzzzzzzzzzzz", "not_found")]
     assert operator.alive == []
 
 

@@ -72,6 +72,7 @@ def command(
         footer=_footer(context, chosen, now) if context.output == "table" else (),
         error=next(iter(stale.values()), None),
         errors=stale,
+        asked=len(chosen),
     )
 
 

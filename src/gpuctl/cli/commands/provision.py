@@ -248,6 +248,7 @@ def _result(
         footer=footer.splitlines(),
         error=failure or _overall(outcome),
         errors=outcome.errors,
+        asked=asked,
     )
 
 

@@ -135,7 +135,7 @@ def _result(context: Context, reaped: Reaped, reaper: Reaper, to_tell: Sequence[
             f"{len(matters)} unresolved: {matters[0]}{' …' if len(matters) > 1 else ''}", hint="gpuctl list --refresh"
         )
     footer = [f"unresolved: {one}" for one in (matters if reaper.dry_run else to_tell)]
-    if not shown and not footer and context.is_terminal:
+    if not shown and not footer and (context.is_terminal or reaper.dry_run):
         footer = ["nothing to do"]
     return Result(
         document={"dryRun": reaper.dry_run, "actions": [_shape(one) for one in done], "count": len(done)},

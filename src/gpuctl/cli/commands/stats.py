@@ -1,5 +1,6 @@
 """`gpuctl stats`: machines, hours, cost and savings, summed up."""
 
+from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,6 +18,7 @@ from gpuctl.services.inventory import everything
 if TYPE_CHECKING:
     from rich.table import Table
 
+_TELLING = Decimal("0.01")
 EXAMPLES = """\
 gpuctl stats --user ana
 gpuctl stats --since 30d -o json"""
@@ -61,7 +63,7 @@ def _drawn(figures: Statistics) -> "Table":
     drawn.add_column(justify="right")
     drawn.add_column(style="dim")
     running = f"{figures.currently_running} running, {figures.currently_billing} billing"
-    saved = f"{figures.savings_percent:.1f} %"
+    saved = f"{figures.savings_percent:.1f} %" if figures.always_on_cost >= _TELLING else "too little to tell"
     for cells in (
         ("machines", str(figures.total_provisioned), running),
         ("cost", money(figures.total_cost), f"{money(figures.average_cost)} on average of those that ended"),

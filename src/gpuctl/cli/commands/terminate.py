@@ -146,6 +146,7 @@ def _ended(
         footer=[_message(records)] if error is None else [],
         error=error,
         errors={**outcome.errors, **missing},
+        asked=len(records) + len(missing),
     )
 
 

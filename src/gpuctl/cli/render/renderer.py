@@ -43,7 +43,7 @@ def document(context: Context, result: Result) -> str:
         said["sandbox"] = True
     if result.error is not None:
         said["error"] = error_shape(result.error)
-    if len(result.errors) > 1 or (result.errors and result.document.get("count", 1) != 1):
+    if result.errors and result.asked > 1:
         said["errors"] = [{"id": key, **error_shape(error)} for key, error in result.errors.items()]
     # In ASCII, so that nothing a cloud or a user wrote reaches a terminal as anything but text.
     return json.dumps({**said, **result.document}, ensure_ascii=True) + "\n"

@@ -18,7 +18,7 @@ class Result:
 
     `document` is its JSON without `success` and `schemaVersion`; `columns` and `rows` are for csv and tsv; `ids` for
     `--quiet`; `draw` makes what a person sees, given the width. `footer` goes to stderr below it. `error` is set when
-    part of what was asked failed: it decides the exit code, and `errors` tell it by id.
+    part of what was asked failed: it decides the exit code, and `errors` tell it by id where several were `asked` for.
     """
 
     document: Mapping[str, Any]
@@ -29,6 +29,7 @@ class Result:
     footer: Sequence[str] = ()
     error: Failure | None = None
     errors: Mapping[str, GpuctlError] = field(default_factory=dict)
+    asked: int = 1
     is_silent: bool = False
 
     @property
