@@ -7,7 +7,8 @@ from support.cli import Operator
 from support.instances import NOON
 from support.wire import LOST, NEVER_ARRIVED, Answer, Fault, refuse
 
-from gpuctl.domain.instance import Status
+from gpuctl.domain.instance import Reason, Status
+from gpuctl.domain.lifecycle import advance
 
 
 def test_the_documents_machine_is_ready_and_costs_what_the_document_says(operator: Operator) -> None:
@@ -158,6 +159,32 @@ def test_a_lost_reply_is_repeated_with_the_very_same_request_and_makes_one_machi
     first, second = operator.wire.calls("RunInstances")
     assert first.form == second.form
     assert len(operator.alive) == 1
+
+
+def test_a_reply_that_arrives_for_a_record_that_is_to_end_ends_the_machine(operator: Operator) -> None:
+    def terminated_meanwhile(answer: Answer | None) -> Answer | None:
+        (record,) = operator.records
+        operator.store.update(record.id, lambda one: advance(one, Status.STOPPING, operator.clock.now(), Reason.USER))
+        return answer
+
+    operator.wire.arm("RunInstances", Fault(True, terminated_meanwhile))
+    ran = operator.provision()
+    assert (ran.code, ran.json["error"]["code"]) == (5, "not_ready")
+    assert ran.instance["cloudInstanceId"]
+    assert operator.alive == []
+
+
+def test_a_reply_that_arrives_for_a_record_that_was_given_up_ends_the_machine(operator: Operator) -> None:
+    def given_up_meanwhile(answer: Answer | None) -> Answer | None:
+        (record,) = operator.records
+        operator.store.update(
+            record.id, lambda one: advance(one, Status.FAILED, operator.clock.now(), Reason.ABANDONED)
+        )
+        return answer
+
+    operator.wire.arm("RunInstances", Fault(True, given_up_meanwhile))
+    assert operator.provision().code != 0
+    assert operator.alive == []
 
 
 def test_a_create_that_nobody_answered_stays_open_and_is_never_called_refused(operator: Operator) -> None:

@@ -174,8 +174,14 @@ def _refuse_standing(prepared: Prepared, present: Sequence[Instance]) -> None:
 
 def _write_answer(record: Instance, answer: Answer, prepared: Prepared, parts: Parts) -> None:
     fresh = parts.store.update(record.id, lambda one: _answered(one, answer, prepared.session.now))
-    if answer.seen is not None and (fresh.status is Status.STOPPING or fresh.status.is_ended):
+    if answer.seen is None:
+        return
+    # Somebody gave the record up while the create was under way: its machine must not outlive that.
+    if fresh.status is Status.STOPPING:
         end(parts, [record.id], fresh.reason or Reason.CANCELLED)
+    elif fresh.status.is_ended:
+        for error in prepared.session.provider.terminate(record.region, [answer.seen.cloud_id]).values():
+            parts.talk.warn(f"{answer.seen.cloud_id} of {record.label} is not ended yet: {error.message}")
 
 
 def _ended_unwritten(error: StateUnusableError, made: Sequence[str], prepared: Prepared) -> StateUnusableError:
