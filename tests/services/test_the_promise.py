@@ -1,0 +1,173 @@
+"""Whatever is done in whatever order, over a cloud with lag and lost replies, with deaths anywhere and wrong clocks:
+in the end nothing of ours lives, nothing of others' was touched, and nothing was ended before its time."""
+
+from contextlib import suppress
+from datetime import timedelta
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from support.clock import FakeClock
+from support.fake_cloud import Crash, FakeCloud, Trouble
+from support.instances import PRICE
+from support.stores import MemoryStore
+
+from gpuctl.catalog import Catalog
+from gpuctl.domain.instance import Instance, Reason, Status
+from gpuctl.domain.request import Request
+from gpuctl.errors import GpuctlError
+from gpuctl.services.ending import end
+from gpuctl.services.extend import extend
+from gpuctl.services.parts import Parts
+from gpuctl.services.preparing import checked, prepare
+from gpuctl.services.provision import launch, wait_until_ready
+from gpuctl.services.reap import Reaper, reap, remembered
+from gpuctl.services.sessions import Sessions
+from gpuctl.store.base import ReapTimes
+
+CATALOG = Catalog()
+MINUTE = timedelta(minutes=1)
+TROUBLES = st.lists(st.sampled_from([None, None, *Trouble]), max_size=6)
+
+
+class Silent:
+    """Nobody listens; a traceback is still a failure of the test."""
+
+    def say(self, text: str) -> None: ...
+
+    def warn(self, text: str) -> None: ...
+
+    def step(self, text: str) -> None: ...
+
+    def trace(self, text: str) -> None:
+        raise AssertionError(text)
+
+
+class World(RuleBasedStateMachine):
+    """Commands, deaths and clocks in any order."""
+
+    @initialize(lag=st.sampled_from([0, 1, 60, 299]))
+    def begin(self, lag: int) -> None:
+        self.clock = FakeClock()
+        self.cloud = FakeCloud(self.clock, lag=timedelta(seconds=lag))
+        self.store = MemoryStore()
+        self.times = ReapTimes()
+        self.ended_too_early: list[str] = []
+        self.foreign = [
+            self.cloud.launch("us-east-1", {}),
+            self.cloud.launch(
+                "us-east-1",
+                {
+                    "gpuctl-id": "inst-zzzzzzzzzzzz",
+                    "gpuctl-state": "another-state",
+                    "gpuctl-expires-at": "20261124t120500z",
+                },
+            ),
+        ]
+
+    @property
+    def parts(self) -> Parts:
+        """A new process: nothing is remembered but what was written down."""
+        sessions = Sessions(lambda name, profile: self.cloud, self.clock, Silent())
+        return Parts(self.store, sessions, self.clock, Silent(), lambda *_: PRICE, timedelta(hours=2))
+
+    def live(self) -> list[Instance]:
+        return [one for one in self.store.snapshot().records if one.is_live]
+
+    def troubled(self, troubles: list[Trouble | None]) -> None:
+        self.cloud.troubles = list(troubles)  # type: ignore[arg-type]
+
+    @rule(ttl=st.integers(5, 120), waits=st.booleans(), troubles=TROUBLES)
+    def provision(self, ttl: int, waits: bool, troubles: list[Trouble | None]) -> None:
+        self.troubled(troubles)
+        asked = Request(user="ana", instance_type="g4dn.xlarge", region="us-east-1", ttl=timedelta(minutes=ttl))
+        with suppress(Crash, GpuctlError):
+            parts = self.parts
+            request, offer, source = checked(asked, "--region", parts, CATALOG)
+            result = launch(prepare(request, offer, source, parts), parts, lambda records: None)
+            if waits:
+                wait_until_ready(result, parts, timedelta(minutes=15), keep=False)
+
+    @rule(number=st.integers(0, 9), troubles=TROUBLES)
+    def terminate(self, number: int, troubles: list[Trouble | None]) -> None:
+        self.troubled(troubles)
+        with suppress(Crash, GpuctlError, IndexError):
+            end(self.parts, [self.live()[number].id], Reason.USER)
+
+    @rule(number=st.integers(0, 9), by=st.integers(1, 60), troubles=TROUBLES)
+    def extend(self, number: int, by: int, troubles: list[Trouble | None]) -> None:
+        self.troubled(troubles)
+        with suppress(Crash, GpuctlError, IndexError):
+            extend(self.parts, self.live()[number], by=timedelta(minutes=by), ttl=None)
+
+    @rule(sweep=st.booleans(), troubles=TROUBLES)
+    def reap(self, sweep: bool, troubles: list[Trouble | None]) -> None:
+        self.troubled(troubles)
+        before = set(self.cloud.ends_asked)
+        known = {one.cloud_id: one for one in self.store.snapshot().records if one.cloud_id}
+        with suppress(Crash):
+            self.run_reaper(sweep=sweep)
+        for cloud_id in set(self.cloud.ends_asked) - before:
+            record = known.get(cloud_id)
+            # Where nobody wished that it ends, only its deadline by the cloud's own time may have ended it.
+            unwished = record and record.status not in (Status.STOPPING, Status.TERMINATED, Status.FAILED)
+            if record and unwished and self.cloud.true_time < record.expires_at - timedelta(seconds=1):
+                self.ended_too_early.append(cloud_id)
+
+    def run_reaper(self, *, sweep: bool) -> None:
+        reaper = Reaper(sweep=sweep, max_orphans=99)
+        reaped = reap(self.parts, self.times, reaper)
+        self.times = remembered(self.times, reaped, reaper, self.store.snapshot().records)
+
+    @rule(seconds=st.sampled_from([1, 59, 60, 61, 120, 240, 299, 300, 301, 600, 900, 1800, 3600]))
+    def wait(self, seconds: int) -> None:
+        self.clock.move(timedelta(seconds=seconds))
+
+    @rule(hours=st.sampled_from([-87_600, -3, -1, 1, 3, 87_600]))
+    def set_the_laptops_clock_wrong(self, hours: int) -> None:
+        if abs(self.cloud.skew) < timedelta(days=1):
+            off = timedelta(hours=hours)
+            self.clock.jump(off)
+            self.cloud.skew += off
+
+    @rule()
+    def set_the_laptops_clock_right(self) -> None:
+        self.clock.jump(-self.cloud.skew)
+        self.cloud.skew = timedelta(0)
+
+    @invariant()
+    def nothing_of_others_was_touched(self) -> None:
+        assert all(self.cloud.machines[one].ended_at is None for one in self.foreign)
+
+    @invariant()
+    def one_record_is_one_machine(self) -> None:
+        ids = [one.tags.get("gpuctl-id") for one in self.cloud.machines.values() if one.cloud_id not in self.foreign]
+        assert len(ids) == len(set(ids))
+
+    @invariant()
+    def what_is_closed_is_gone(self) -> None:
+        closed = {one.id for one in self.store.snapshot().records if not one.is_live}
+        assert not [one for one in self.cloud.alive if one.tags.get("gpuctl-id") in closed]
+
+    @invariant()
+    def nothing_was_ended_before_its_time(self) -> None:
+        assert self.ended_too_early == []
+
+    def teardown(self) -> None:
+        """The laptop may never come back; a reaper somewhere with a right clock does the rest."""
+        if not hasattr(self, "cloud"):
+            return
+        self.troubled([])
+        self.set_the_laptops_clock_right()
+        self.clock.move(timedelta(hours=4))
+        for _ in range(4):
+            self.run_reaper(sweep=True)
+            self.clock.move(2 * MINUTE)
+        assert {one.cloud_id for one in self.cloud.alive} == set(self.foreign)
+        assert self.live() == []
+
+
+TestThePromise = World.TestCase
+TestThePromise.settings = settings(
+    max_examples=300, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+)

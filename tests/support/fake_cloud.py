@@ -1,0 +1,186 @@
+"""A cloud in memory with the worst manners a real one may have: lag, lost replies, refusals, and deaths in between."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import Enum, auto
+
+from support.clock import FakeClock
+from support.instances import ACCOUNT
+
+from gpuctl.domain.instance import CloudState, Market, Observed, ProviderName
+from gpuctl.domain.tags import deadline_tag
+from gpuctl.errors import CapacityError, CloudError, GpuctlError, OutcomeUnknown, UnreachableError
+from gpuctl.providers.base import Capabilities, Identity, Image, Order
+
+
+class Crash(BaseException):
+    """The process was killed here."""
+
+
+class Trouble(Enum):
+    """What happens to one call."""
+
+    REFUSED = auto()  # not performed, and the cloud says so
+    LOST = auto()  # performed, and nobody hears of it
+    NEVER_ARRIVED = auto()  # not performed, and nobody hears of it
+    KILLED_BEFORE = auto()  # the caller dies before it is sent
+    KILLED_AFTER = auto()  # the caller dies after it was performed
+
+
+@dataclass(frozen=True)
+class Machine:
+    """One machine in the cloud's books."""
+
+    cloud_id: str
+    region: str
+    tags: Mapping[str, str]
+    launched_at: datetime
+    visible_from: datetime
+    ended_at: datetime | None = None
+
+
+@dataclass
+class FakeCloud:
+    """A `Provider`. `true_time` is the cloud's; the caller's clock may be anything."""
+
+    clock: FakeClock
+    skew: timedelta = timedelta(0)
+    lag: timedelta = timedelta(0)
+    machines: dict[str, Machine] = field(default_factory=dict)
+    tokens: dict[str, str] = field(default_factory=dict)
+    troubles: list[Trouble] = field(default_factory=list)
+    ends_asked: list[str] = field(default_factory=list)
+
+    name = ProviderName.AWS
+    capabilities = Capabilities(timer_in_create=True)
+
+    @property
+    def true_time(self) -> datetime:
+        return self.clock.now() - self.skew
+
+    @property
+    def alive(self) -> list[Machine]:
+        return [one for one in self.machines.values() if one.ended_at is None]
+
+    def launch(self, region: str, tags: Mapping[str, str]) -> str:
+        cloud_id = f"i-{len(self.machines):017x}"
+        now = self.true_time
+        self.machines[cloud_id] = Machine(cloud_id, region, tags, now, now + self.lag)
+        return cloud_id
+
+    def default_region(self) -> tuple[str, str] | None:
+        return None
+
+    def identity(self) -> Identity:
+        self._trouble()
+        return Identity(ACCOUNT, self.true_time.replace(microsecond=0))
+
+    def find_image(self, region: str, arch: str, image: str | None) -> Image:
+        return Image("ami-1", "/dev/sda1", 8)
+
+    def check_tags(self, tags: Mapping[str, str]) -> None:
+        return None
+
+    def create(self, order: Order) -> Observed:
+        trouble = self._next_trouble()
+        if trouble is Trouble.KILLED_BEFORE:
+            raise Crash
+        if trouble is Trouble.REFUSED:
+            raise CapacityError("none left")
+        if trouble is Trouble.NEVER_ARRIVED:
+            raise OutcomeUnknown("no answer")
+        if order.token not in self.tokens:
+            self.tokens[order.token] = self.launch(
+                order.region,
+                {
+                    "gpuctl-id": order.record_id,
+                    "gpuctl-state": order.state_id,
+                    "gpuctl-owner": order.owner,
+                    "gpuctl-expires-at": deadline_tag(order.expires_at),
+                },
+            )
+        if trouble is Trouble.KILLED_AFTER:
+            raise Crash
+        if trouble is Trouble.LOST:
+            raise OutcomeUnknown("no answer")
+        return self._seen(self.machines[self.tokens[order.token]])
+
+    def get(self, region: str, cloud_id: str) -> Observed | None:
+        self._trouble()
+        machine = self.machines.get(cloud_id)
+        return self._seen(machine) if machine and self._is_visible(machine) else None
+
+    def find(self, region: str, record_id: str) -> Sequence[Observed]:
+        return [one for one in self.list_instances(region) if one.tags["gpuctl-id"] == record_id]
+
+    def list_instances(self, region: str, ask_ready: Collection[str] = ()) -> Sequence[Observed]:
+        self._trouble()
+        return [
+            self._seen(one)
+            for one in self.machines.values()
+            if one.region == region and "gpuctl-state" in one.tags and self._is_visible(one)
+        ]
+
+    def terminate(self, region: str, cloud_ids: Sequence[str]) -> Mapping[str, GpuctlError]:
+        trouble = self._next_trouble()
+        if trouble is Trouble.KILLED_BEFORE:
+            raise Crash
+        if trouble in (Trouble.REFUSED, Trouble.NEVER_ARRIVED):
+            return dict.fromkeys(cloud_ids, CloudError("no"))
+        unknown = [one for one in cloud_ids if one not in self.machines or not self._is_visible(self.machines[one])]
+        for cloud_id in set(cloud_ids) - set(unknown):
+            self.ends_asked.append(cloud_id)
+            machine = self.machines[cloud_id]
+            self.machines[cloud_id] = replace(machine, ended_at=machine.ended_at or self.true_time)
+        if trouble is Trouble.KILLED_AFTER:
+            raise Crash
+        if trouble is Trouble.LOST:
+            return dict.fromkeys(cloud_ids, UnreachableError("no answer"))
+        return dict.fromkeys(unknown, CloudError("not known yet"))
+
+    def set_deadline(self, region: str, cloud_id: str, expires_at: datetime) -> None:
+        trouble = self._next_trouble()
+        if trouble is Trouble.KILLED_BEFORE:
+            raise Crash
+        if trouble in (Trouble.REFUSED, Trouble.NEVER_ARRIVED):
+            raise CloudError("no")
+        machine = self.machines[cloud_id]
+        tags = {**machine.tags, "gpuctl-expires-at": deadline_tag(expires_at)}
+        self.machines[cloud_id] = replace(machine, tags=tags)
+        if trouble is Trouble.KILLED_AFTER:
+            raise Crash
+        if trouble is Trouble.LOST:
+            raise UnreachableError("no answer")
+
+    def _is_visible(self, machine: Machine) -> bool:
+        # An ended machine is shown for an hour.
+        return machine.visible_from <= self.true_time and (
+            machine.ended_at is None or self.true_time - machine.ended_at < timedelta(hours=1)
+        )
+
+    def _seen(self, machine: Machine) -> Observed:
+        return Observed(
+            provider=ProviderName.AWS,
+            account=ACCOUNT,
+            region=machine.region,
+            cloud_id=machine.cloud_id,
+            state=CloudState.RUNNING if machine.ended_at is None else CloudState.ENDED,
+            ready=machine.ended_at is None,
+            instance_type="g4dn.xlarge",
+            market=Market.ON_DEMAND,
+            launched_at=machine.launched_at,
+            ended_at=machine.ended_at,
+            tags=dict(machine.tags),
+        )
+
+    def _next_trouble(self) -> Trouble | None:
+        return self.troubles.pop(0) if self.troubles else None
+
+    def _trouble(self) -> None:
+        """Trouble of a call that only reads."""
+        trouble = self._next_trouble()
+        if trouble in (Trouble.KILLED_BEFORE, Trouble.KILLED_AFTER):
+            raise Crash
+        if trouble is not None:
+            raise UnreachableError("no answer")

@@ -1,0 +1,72 @@
+"""A store in memory, for tests that make thousands of transactions; it passes the same contract as the real one."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+
+from gpuctl.domain.instance import Instance
+from gpuctl.errors import GpuctlError, NotFoundError
+from gpuctl.store.base import Change, Guard, Snapshot
+
+
+class MemoryStore:
+    """A `Store` that lasts as long as the object."""
+
+    def __init__(self, state_id: str = "memory-state") -> None:
+        self._wanted_id = state_id
+        self._state_id: str | None = None
+        self._serial = 0
+        self._records: dict[str, Instance] = {}
+        self._archived: dict[str, Instance] = {}
+
+    @property
+    def location(self) -> str:
+        return "memory"
+
+    def snapshot(self) -> Snapshot:
+        return Snapshot(self._state_id, self._serial, tuple(self._records.values()))
+
+    def add(self, records: Sequence[Instance], guard: Guard) -> Snapshot:
+        guard(list(self._records.values()))
+        for one in records:
+            if one.id in self._records:
+                raise ValueError(f"{one.id} exists")
+        self._records |= {one.id: one for one in records}
+        self._state_id = self._wanted_id
+        self._serial += 1
+        return self.snapshot()
+
+    def update(self, record_id: str, change: Change) -> Instance:
+        answer = self.update_each([record_id], change)[record_id]
+        if isinstance(answer, GpuctlError):
+            raise answer
+        return answer
+
+    def update_each(self, record_ids: Sequence[str], change: Change) -> Mapping[str, Instance | GpuctlError]:
+        answers: dict[str, Instance | GpuctlError] = {}
+        for record_id in record_ids:
+            try:
+                answers[record_id] = change(self._records[record_id])
+            except KeyError:
+                answers[record_id] = NotFoundError("Instance not found")
+            except GpuctlError as error:
+                answers[record_id] = error
+        changed = {key: one for key, one in answers.items() if isinstance(one, Instance) and one != self._records[key]}
+        self._records |= changed
+        self._serial += bool(changed)
+        return answers
+
+    def archive(self, ended_before: datetime) -> int:
+        old = {
+            key: one
+            for key, one in self._records.items()
+            if one.status.is_ended and (one.terminated_at or one.updated_at) < ended_before
+        }
+        self._archived |= old
+        self._records = {key: one for key, one in self._records.items() if key not in old}
+        return len(old)
+
+    def archived(self) -> Iterable[Instance]:
+        return [one for key, one in self._archived.items() if key not in self._records]
+
+    def unreadable_archive_lines(self) -> Sequence[str]:
+        return []
