@@ -1,5 +1,6 @@
 """Fixtures that every floor's tests share: one cloud on loopback for the whole run, emptied between tests."""
 
+import gc
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -8,6 +9,9 @@ import pytest
 from support.cli import Operator
 from support.clouds import LoopbackAws
 from support.wire import Wire
+
+# The command line's package switches collection off until its console script is run; here nobody runs that.
+gc.enable()
 
 
 @pytest.fixture(autouse=True)

@@ -26,6 +26,9 @@ _READING = ("get", "list", "stats", "types", "completion")
 
 def entry() -> None:
     """The console script."""
+    # What was loaded stays until the end: from here on only the command's own garbage is worth looking for.
+    gc.freeze()
+    gc.enable()
     code = main(sys.argv[1:])
     if sys.stdout is None:
         sys.exit(code)
@@ -45,8 +48,6 @@ def main(
     streams: Streams | None = None,
 ) -> int:
     """Run this command line and return its exit code. Whatever happens is said on stderr, or in JSON on stdout."""
-    gc.freeze()
-    gc.enable()
     environ = os.environ if environ is None else environ
     context = Context(streams or Streams.of_process(), clock or SystemClock(), environ)
     try:
