@@ -3,7 +3,7 @@
 import io
 from pathlib import Path
 
-from gpuctl.cli.context import Streams
+from gpuctl.cli.given import Streams
 from gpuctl.cli.main import main
 
 FILES = {"bash": "gpuctl.bash", "zsh": "_gpuctl", "fish": "gpuctl.fish"}

@@ -22,6 +22,7 @@
 A bug is none of these: it keeps its traceback and ends with code `internal`, exit 1.
 """
 
+from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar
 
@@ -79,10 +80,18 @@ class NotFoundError(GpuctlError):
 
 
 class CredentialsError(GpuctlError):
-    """No login, a login for another account, or one without the permission."""
+    """No login, a login for another account, or one without the permission.
+
+    `cloud_time` is when the cloud refused, by its own clock, where it said so: what is signed by a wrong clock is
+    refused as if the login were bad.
+    """
 
     code = Code.CREDENTIALS
     exit_code = 4
+
+    def __init__(self, message: str, *, hint: str | None = None, cloud_time: datetime | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.cloud_time = cloud_time
 
 
 class CloudError(GpuctlError):
@@ -170,11 +179,25 @@ class StateLockedError(GpuctlError):
     exit_code = 5
 
 
+class StateFault(StrEnum):
+    """What is wrong with a state. The last two are of states that are good, and not this gpuctl's to use."""
+
+    MISSING = "missing"
+    DAMAGED = "damaged"
+    UNWRITABLE = "unwritable"
+    NEWER = "newer"
+    OTHER = "other"
+
+
 class StateUnusableError(GpuctlError):
     """The state is missing, damaged, of a newer format, of another kind, or cannot be written; it was left as it is."""
 
     code = Code.STATE_UNUSABLE
     exit_code = 9
+
+    def __init__(self, message: str, *, hint: str | None = None, fault: StateFault = StateFault.UNWRITABLE) -> None:
+        super().__init__(message, hint=hint)
+        self.fault = fault
 
 
 class Interrupted(BaseException):

@@ -147,7 +147,7 @@ def reaped_with_a_bug(operator: Operator) -> tuple[int, str]:
     """The one place where a traceback is wanted."""
     import io
 
-    from gpuctl.cli.context import Streams
+    from gpuctl.cli.given import Streams
     from gpuctl.cli.main import main
 
     streams = Streams(io.StringIO(), io.StringIO(), io.StringIO())

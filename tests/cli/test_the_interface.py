@@ -419,7 +419,7 @@ def test_a_config_that_is_wrong_is_one_line(operator: Operator, text: str, said:
 
 def test_a_bug_is_shown_once_and_answered_in_json(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
     from gpuctl.cli.commands import stats
-    from gpuctl.cli.context import Streams
+    from gpuctl.cli.given import Streams
     from gpuctl.cli.main import main
 
     def buggy(*_: object) -> None:

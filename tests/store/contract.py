@@ -133,3 +133,18 @@ class StoreContract(ABC):
         store.add([an_instance(ONE)], anyone)
         assert store.archive(NOON + timedelta(days=999)) == 0
         assert len(store.snapshot().records) == 1
+
+    def test_a_new_store_is_not_restored_and_accepting_it_changes_nothing(self, store: Store) -> None:
+        store.add([an_instance(ONE)], anyone)
+        store.accept_restored()
+        assert not store.snapshot().is_restored
+        assert [one.id for one in store.snapshot().records] == [ONE]
+
+    def test_what_is_rescued_waits_beside_the_state_until_it_is_forgotten(self, store: Store) -> None:
+        store.rescue(a_ready_instance(ONE))
+        store.rescue(a_ready_instance(ONE, user="ben"))
+        assert [(one.id, one.user) for one in store.rescued()] == [(ONE, "ben")]
+        assert store.snapshot().records == ()
+        store.forget_rescued(ONE)
+        store.forget_rescued(ONE)
+        assert store.rescued() == []

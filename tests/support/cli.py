@@ -12,7 +12,7 @@ from support.clock import FakeClock
 from support.clouds import LoopbackAws
 from support.wire import Wire
 
-from gpuctl.cli.context import Streams
+from gpuctl.cli.given import Streams
 from gpuctl.cli.main import main
 from gpuctl.domain.instance import Instance
 from gpuctl.store.base import Kind

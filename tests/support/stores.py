@@ -17,13 +17,15 @@ class MemoryStore:
         self._serial = 0
         self._records: dict[str, Instance] = {}
         self._archived: dict[str, Instance] = {}
+        self._rescued: dict[str, Instance] = {}
+        self.is_restored = False
 
     @property
     def location(self) -> str:
         return "memory"
 
     def snapshot(self) -> Snapshot:
-        return Snapshot(self._state_id, self._serial, tuple(self._records.values()))
+        return Snapshot(self._state_id, self._serial, tuple(self._records.values()), self.is_restored)
 
     def add(self, records: Sequence[Instance], guard: Guard) -> Snapshot:
         guard(list(self._records.values()))
@@ -65,8 +67,21 @@ class MemoryStore:
         self._records = {key: one for key, one in self._records.items() if key not in old}
         return len(old)
 
-    def archived(self) -> Iterable[Instance]:
-        return [one for key, one in self._archived.items() if key not in self._records]
+    def archived(self, *, with_present: bool = False) -> Iterable[Instance]:
+        return [one for key, one in self._archived.items() if with_present or key not in self._records]
 
     def unreadable_archive_lines(self) -> Sequence[str]:
         return []
+
+    def accept_restored(self) -> None:
+        self.is_restored = False
+
+    def rescue(self, record: Instance) -> str:
+        self._rescued[record.id] = record
+        return "memory"
+
+    def rescued(self) -> Sequence[Instance]:
+        return list(self._rescued.values())
+
+    def forget_rescued(self, record_id: str) -> None:
+        self._rescued.pop(record_id, None)

@@ -3,6 +3,8 @@
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
+from email.utils import format_datetime
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Thread
@@ -21,10 +23,11 @@ class Fault:
     is_hanging: bool = False
 
 
-def refuse(code: str, status: int = 400, message: str = "no") -> Fault:
-    """The cloud does nothing and says so with this code."""
+def refuse(code: str, status: int = 400, message: str = "no", date: datetime | None = None) -> Fault:
+    """The cloud does nothing and says so with this code, at that time by its clock."""
     body = f"<Response><Errors><Error><Code>{code}</Code><Message>{message}</Message></Error></Errors></Response>"
-    return Fault(False, lambda _: (status, {"Content-Type": "text/xml"}, body.encode()))
+    headers = {"Content-Type": "text/xml"} | ({"Date": format_datetime(date, usegmt=True)} if date else {})
+    return Fault(False, lambda _: (status, headers, body.encode()))
 
 
 LOST = Fault(True, lambda _: None)  # performed, and the reply never arrives

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from gpuctl.cli.context import Context, Globals
+from gpuctl.cli.context import Context
+from gpuctl.cli.given import Globals
 from gpuctl.cli.table import COMMANDS, EXAMPLES, OTHER_NAMES, Entry
 from gpuctl.errors import UsageError
 

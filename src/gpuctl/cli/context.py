@@ -2,14 +2,13 @@
 
 import os
 import shutil
-import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from gpuctl.cli.config import Config, read_config
+from gpuctl.cli.given import FORMATS, Globals, Streams
 from gpuctl.cli.talk import Talk, TickingClock
 from gpuctl.clock import Clock
 from gpuctl.domain.instance import Market, Price, ProviderName
@@ -23,49 +22,7 @@ if TYPE_CHECKING:
     from gpuctl.store.local import LocalStore
     from gpuctl.store.reaplog import LocalReapLog
 
-FORMATS = ("table", "json", "csv", "tsv")
 _YES = ("1", "true", "yes", "on")
-
-
-@dataclass(frozen=True, slots=True)
-class Streams:
-    """Where input comes from and output goes."""
-
-    input: TextIO
-    out: TextIO
-    err: TextIO
-
-    @classmethod
-    def of_process(cls) -> "Streams":
-        """The process's own; one that is closed takes everything and keeps nothing."""
-        nothing = open(os.devnull, "r+", encoding="utf-8")  # noqa: SIM115 - it lives as long as the process
-        return cls(sys.stdin or nothing, sys.stdout or nothing, sys.stderr or nothing)
-
-
-@dataclass(frozen=True, slots=True)
-class Globals:
-    """The options that may stand anywhere, as they were given; None where they were not."""
-
-    output: str | None = None
-    quiet: bool = False
-    state: str | None = None
-    config: str | None = None
-    sandbox: bool = False
-    verbose: bool = False
-    no_input: bool = False
-    color: str | None = None
-
-    def with_(self, given: Mapping[str, Any]) -> "Globals":
-        """These, with what was given later. UsageError for a value that cannot be meant."""
-        later = {name: value for name, value in given.items() if value not in (None, False)}
-        for name in ("output", "state", "config", "color"):
-            if name in later and not later[name].strip():
-                raise UsageError(f"--{name} is empty", hint="give it a value, or leave it out")
-        if later.get("output", "table") not in FORMATS:
-            raise UsageError(f"--output must be table, json, csv or tsv, not `{later['output'][:40]}`")
-        if later.get("color", "auto") not in ("auto", "always", "never"):
-            raise UsageError(f"--color must be auto, always or never, not `{later['color'][:40]}`")
-        return replace(self, **later)
 
 
 class Context:
@@ -207,7 +164,12 @@ class Context:
             talk=self.talk,
             price_of=self._price_of,
             max_ttl=self.config.max_ttl,
+            every_region=self._every_region,
         )
+
+    def forget_logins(self) -> None:
+        """Ask anew whose logins these are and what time it is there, as a process that goes on for ever must."""
+        self.__dict__.pop("parts", None)
 
     def start_sandbox(self) -> None:
         """In the sandbox, start its server if it does not run, before anything asks where the state is."""
@@ -253,6 +215,11 @@ class Context:
             raise problem(error.message, hint=error.hint) from error
         self.talk.clear()
         return url
+
+    def _every_region(self) -> "Mapping[ProviderName, Collection[str]]":
+        from gpuctl.providers.registry import is_supported
+
+        return {name: self.catalog.regions(name) for name in ProviderName if is_supported(name)}
 
     def _price_of(self, provider: ProviderName, name: str, region: str, market: Market) -> Price | None:
         try:

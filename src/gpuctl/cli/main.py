@@ -14,7 +14,8 @@ import typer
 from typer.exceptions import TyperException
 
 from gpuctl.cli.app import build
-from gpuctl.cli.context import Context, Streams
+from gpuctl.cli.context import Context
+from gpuctl.cli.given import Streams
 from gpuctl.cli.render.renderer import render, render_failure
 from gpuctl.cli.render.result import Result
 from gpuctl.clock import Clock, SystemClock

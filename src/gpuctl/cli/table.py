@@ -23,6 +23,7 @@ COMMANDS = {
     "reap": Entry("reap", "End what is due and find what was lost; for cron", _MACHINES),
     "extend": Entry("extend", "Move a machine's deadline", _MORE),
     "types": Entry("types", "Compare GPU machines by price", _MORE),
+    "recover": Entry("recover", "Rebuild a lost or damaged state from the clouds", _SETUP),
     "sandbox": Entry("sandbox", "Start, empty or stop the cloud on this machine", _SETUP),
     "completion": Entry("completion", "Print the completion script of a shell", _SETUP),
 }

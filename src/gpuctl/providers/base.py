@@ -87,6 +87,10 @@ class Provider(Protocol):
         """Whose login this is, asked of the cloud each time."""
         ...
 
+    def regions(self) -> Collection[str]:
+        """Every region this account can use. A region it never opened can hold no machine of its own."""
+        ...
+
     def find_image(self, region: str, arch: str, image: str | None) -> Image:
         """The image of that id, or the newest GPU image the cloud recommends for that architecture.
 

@@ -1,6 +1,6 @@
 """What every service is built of, handed in from above."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -18,6 +18,7 @@ class Parts:
     """A store, logins, a clock and somebody to talk to.
 
     `price_of` gives the catalog's price of a type in a region, `max_ttl` the longest life a machine may be given.
+    `every_region` gives, for each cloud there is, every region in which the catalog knows a type.
     """
 
     store: Store
@@ -26,3 +27,4 @@ class Parts:
     talk: Talk
     price_of: PriceOf
     max_ttl: timedelta
+    every_region: Callable[[], Mapping[ProviderName, Collection[str]]] = dict

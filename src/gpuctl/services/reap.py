@@ -7,6 +7,7 @@ from functools import partial
 
 from gpuctl.domain.instance import Instance, ProviderName, Scope, Status
 from gpuctl.domain.reconcile import Kind, Rules, scope_of
+from gpuctl.domain.recovery import without_deadlines
 from gpuctl.domain.tags import STATE
 from gpuctl.errors import GpuctlError
 from gpuctl.services.acting import Acting, Done
@@ -14,8 +15,9 @@ from gpuctl.services.isolation import each_alone
 from gpuctl.services.looking import Look
 from gpuctl.services.parts import Parts
 from gpuctl.services.reconciler import plan_all
-from gpuctl.services.sessions import Session
-from gpuctl.store.base import ReapTimes, Sweep
+from gpuctl.services.restoring import logins_of, look_everywhere, merge, take_in_rescued
+from gpuctl.services.sessions import Login
+from gpuctl.store.base import ReapTimes, Snapshot, Sweep
 
 SWEEP_EVERY = timedelta(minutes=5)
 
@@ -56,16 +58,7 @@ class Reaped:
         return [*self.problems, *matters]
 
 
-@dataclass(frozen=True, slots=True)
-class _Login:
-    """The login some places need. `account` is None where it is whatever the ambient login turns out to be."""
-
-    provider: ProviderName
-    profile: str | None
-    account: str | None
-
-
-_Place = tuple[_Login, Sequence[str]]
+_Place = tuple[Login, Sequence[str]]
 
 
 def reap(parts: Parts, times: ReapTimes, reaper: Reaper) -> Reaped:
@@ -75,8 +68,13 @@ def reap(parts: Parts, times: ReapTimes, reaper: Reaper) -> Reaped:
     the state cannot be read; everything a cloud does wrong is in the answer instead.
     """
     now = parts.clock.now()
-    state = parts.store.snapshot()
     reaped = Reaped()
+    if not reaper.dry_run:
+        take_in_rescued(parts)
+    state = parts.store.snapshot()
+    if state.is_restored and not reaper.dry_run:
+        reaped.problems += _merged(parts, state, times, reaper)
+        state = parts.store.snapshot()
     for login, regions in _to_look_at(state.records, times, reaper, now).items():
         # Alone, so that neither a failure nor a bug in one account keeps another's machines alive.
         each_alone(
@@ -88,6 +86,14 @@ def reap(parts: Parts, times: ReapTimes, reaper: Reaper) -> Reaped:
     if not reaper.dry_run and any(one.status.is_ended and one.updated_at < old for one in state.records):
         parts.store.archive(old)
     return reaped
+
+
+def _merged(parts: Parts, state: Snapshot, times: ReapTimes, reaper: Reaper) -> list[str]:
+    """Make a restored state whole if every place can be asked; what kept it from that, a line each."""
+    known = [*state.records, *parts.store.archived()]
+    everywhere = look_everywhere(parts, logins_of(known, times, reaper.places))
+    merge(parts, everywhere, state.state_id or "")
+    return everywhere.problems
 
 
 def remembered(times: ReapTimes, reaped: Reaped, reaper: Reaper, records: Sequence[Instance]) -> ReapTimes:
@@ -103,21 +109,19 @@ def remembered(times: ReapTimes, reaped: Reaped, reaper: Reaper, records: Sequen
     return times.model_copy(update={"sweeps": tuple(kept)})
 
 
-def _to_look_at(
-    records: Sequence[Instance], times: ReapTimes, reaper: Reaper, now: datetime
-) -> dict[_Login, list[str]]:
+def _to_look_at(records: Sequence[Instance], times: ReapTimes, reaper: Reaper, now: datetime) -> dict[Login, list[str]]:
     """The regions to list, by login: where something is due, and where the last sweep is old or was asked for anew."""
     swept: dict[tuple[ProviderName, str, str], datetime] = {}
-    places: dict[_Login, dict[str, bool]] = {}
+    places: dict[Login, dict[str, bool]] = {}
     for sweep in times.sweeps:
         scope = sweep.scope
         swept[scope.provider, scope.account, scope.region] = sweep.at
-        places.setdefault(_Login(scope.provider, sweep.profile, scope.account), {})[scope.region] = False
+        places.setdefault(Login(scope.provider, sweep.profile, scope.account), {})[scope.region] = False
     for one in records:
-        regions = places.setdefault(_Login(one.provider, one.profile, one.account), {})
+        regions = places.setdefault(Login(one.provider, one.profile, one.account), {})
         regions[one.region] = regions.get(one.region, False) or _needs_a_look(one, now)
     for provider, profile, region in reaper.places:
-        places.setdefault(_Login(provider, profile, None), {}).setdefault(region, False)
+        places.setdefault(Login(provider, profile, None), {}).setdefault(region, False)
     return {
         login: chosen
         for login, regions in places.items()
@@ -137,7 +141,7 @@ def _needs_a_look(record: Instance, now: datetime) -> bool:
     )
 
 
-def _last_sweep(swept: dict[tuple[ProviderName, str, str], datetime], login: _Login, region: str) -> datetime | None:
+def _last_sweep(swept: dict[tuple[ProviderName, str, str], datetime], login: Login, region: str) -> datetime | None:
     if login.account is not None:
         return swept.get((login.provider, login.account, region))
     ambient = [at for (provider, _, where), at in swept.items() if (provider, where) == (login.provider, region)]
@@ -149,20 +153,14 @@ def _is_stale(at: datetime | None, now: datetime) -> bool:
     return at is None or not timedelta(0) <= now - at < SWEEP_EVERY
 
 
-def _session(parts: Parts, login: _Login) -> Session:
-    if login.account is None:
-        return parts.sessions.open(login.provider, login.profile)
-    return parts.sessions.of_account(login.provider, login.account, login.profile)
-
-
 def _reap_logins(parts: Parts, reaper: Reaper, reaped: Reaped, places: Sequence[_Place]) -> None:
     for login, regions in places:
         _reap_login(parts, login, regions, reaper, reaped)
 
 
-def _reap_login(parts: Parts, login: _Login, regions: Sequence[str], reaper: Reaper, reaped: Reaped) -> None:
+def _reap_login(parts: Parts, login: Login, regions: Sequence[str], reaper: Reaper, reaped: Reaped) -> None:
     try:
-        session = _session(parts, login)
+        session = parts.sessions.by(login)
     except GpuctlError as error:
         reaped.problems.append(f"{_named((login, regions))}: {error.message}")
         return
@@ -179,6 +177,8 @@ def _reap_login(parts: Parts, login: _Login, regions: Sequence[str], reaper: Rea
     records = [one for one in state.records if one.provider is name and one.account == session.account]
     look.ask_by_id([one for one in records if scope_of(one) in scopes], rules)
     actions = plan_all(records, look, rules, parts.talk)
+    if state.is_restored:
+        actions = without_deadlines(actions)
     if reaper.dry_run:
         reaped.done += [Done(one, one.record) for one in actions]
         return
@@ -200,8 +200,7 @@ def _on_bug(parts: Parts, reaped: Reaped, place: _Place, trace: str) -> None:
 
 def _named(place: _Place) -> str:
     login, regions = place
-    account = f" {login.account}" if login.account else ""
-    return f"{login.provider}{account} ({', '.join(regions)})"
+    return f"{login.label} ({', '.join(regions)})"
 
 
 def news(done: Iterable[Done]) -> list[Done]:

@@ -12,8 +12,23 @@ from gpuctl.providers.base import Provider
 from gpuctl.services.talk import Talk
 
 MAX_SKEW = timedelta(seconds=120)
+SIGNED_WITHIN = timedelta(minutes=5)
 
 OpenProvider = Callable[[ProviderName, str | None], Provider]
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """The login some places need. `account` is None where it is whatever the ambient login turns out to be."""
+
+    provider: ProviderName
+    profile: str | None
+    account: str | None
+
+    @property
+    def label(self) -> str:
+        """`aws 123456789012`, for messages."""
+        return f"{self.provider} {self.account}" if self.account else str(self.provider)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +109,20 @@ class Sessions:
         """A login for the account the record names; raises as `of_account` does."""
         return self.of_account(record.provider, record.account, record.profile)
 
+    def by(self, login: Login) -> Session:
+        """The session for that login; raises as `open` and `of_account` do."""
+        if login.account is None:
+            return self.open(login.provider, login.profile)
+        return self.of_account(login.provider, login.account, login.profile)
+
     def _checked(self, provider: Provider, profile: str | None) -> Session:
-        identity = provider.identity()
+        try:
+            identity = provider.identity()
+        except CredentialsError as error:
+            wrong_clock = self._wrong_clock(error)
+            if wrong_clock is None:
+                raise
+            raise wrong_clock from error
         here, elapsed = self._clock.now(), self._clock.elapsed()
         anchor = identity.cloud_time
         if anchor is not None and abs(anchor - here) <= MAX_SKEW:
@@ -107,3 +134,15 @@ class Sessions:
                 f"this machine's clock is {spelled(abs(anchor - here))} {way} the cloud's; using the cloud's"
             )
         return Session(provider, identity.account, profile, self._clock, anchor, elapsed)
+
+    def _wrong_clock(self, error: CredentialsError) -> CredentialsError | None:
+        """What is behind the refusal where our clock is minutes off: clouds refuse what was signed by such a one."""
+        here, there = self._clock.now(), error.cloud_time
+        if there is None or abs(there - here) <= SIGNED_WITHIN:
+            return None
+        way = "ahead of" if here > there else "behind"
+        return CredentialsError(
+            f"this machine's clock is {spelled(abs(there - here))} {way} the cloud's, which refuses what it signs",
+            hint="set the clock: sudo timedatectl set-ntp true",
+            cloud_time=there,
+        )

@@ -25,11 +25,16 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The state as it was at one moment. `state_id` is None, and `records` empty, where no state exists yet."""
+    """The state as it was at one moment. `state_id` is None, and `records` empty, where no state exists yet.
+
+    `is_restored`: it is older than what was written last, or was rebuilt, and no complete look at the clouds has been
+    merged since: its deadlines may have been moved, and machines may live that it does not know.
+    """
 
     state_id: str | None
     serial: int
     records: tuple[Instance, ...]
+    is_restored: bool = False
 
 
 class Store(Protocol):
@@ -77,12 +82,51 @@ class Store(Protocol):
         """Move the records that ended before then to the archive and return how many; twice is harmless."""
         ...
 
-    def archived(self) -> Iterable[Instance]:
-        """Every record in the archive that is not in the state, each once. Unreadable lines are skipped."""
+    def archived(self, *, with_present: bool = False) -> Iterable[Instance]:
+        """Every record in the archive that is not in the state (or all of them), each once.
+
+        Unreadable lines are skipped.
+        """
         ...
 
     def unreadable_archive_lines(self) -> Sequence[str]:
         """`FILE:LINE` of every archive line that cannot be read; empty when all is well."""
+        ...
+
+    def accept_restored(self) -> None:
+        """Say that a complete look at the clouds has been merged, so that deadlines count again; twice is harmless."""
+        ...
+
+    def rescue(self, record: Instance) -> str:
+        """Write a record down beside the state, durably and without touching it; returns where."""
+        ...
+
+    def rescued(self) -> Sequence[Instance]:
+        """The records that were written down beside the state and not forgotten since."""
+        ...
+
+    def forget_rescued(self, record_id: str) -> None:
+        """Remove one of them; twice is harmless."""
+        ...
+
+
+class Rebuildable(Store, Protocol):
+    """A store that can be lost, and put together again from a backup and from what the clouds show."""
+
+    @property
+    def remembered_id(self) -> str | None:
+        """The state's id as it is remembered outside of the state, which may be lost; None where it never was born."""
+        ...
+
+    def backup(self, name: str) -> Snapshot:
+        """What a backup holds. StateUnusableError where it cannot be read or is of another kind."""
+        ...
+
+    def rebuild(self, state_id: str, records: Sequence[Instance]) -> str | None:
+        """Put these records in the place of a state that is lost, as restored. Returns where what stood there is kept.
+
+        UsageError if the state can be used: nothing is replaced that could still be read.
+        """
         ...
 
 

@@ -1,26 +1,24 @@
 """The state on this machine: a TinyDB file that is replaced whole, under a lock, and never in doubt."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
-
-from pydantic import ValidationError
-from tinydb.table import Document
 
 from gpuctl.clock import Clock
 from gpuctl.domain.instance import Instance
-from gpuctl.errors import GpuctlError, NotFoundError, StateUnusableError, UsageError
+from gpuctl.errors import GpuctlError, StateFault, StateUnusableError, UsageError
 from gpuctl.store import backups
 from gpuctl.store.archive import Archive
 from gpuctl.store.base import Change, Guard, Kind, Snapshot
-from gpuctl.store.disk import Disk, private_folder
+from gpuctl.store.disk import Disk, private_folder, write_whole
 from gpuctl.store.lock import Lock, Remembered
-from gpuctl.store.statefile import TABLE, Header, Tables, Unreadable, decode, is_state_id, new_state_id
-from gpuctl.store.storage import StateStorage, records_of
+from gpuctl.store.rescue import Rescue
+from gpuctl.store.statefile import TABLE, Header, Tables, Unreadable, decode, encode, is_state_id, new_state_id
+from gpuctl.store.storage import StateStorage
+from gpuctl.store.transaction import Transaction, document, instance
 
 
 class LocalStore:
@@ -51,6 +49,7 @@ class LocalStore:
         self._disk = disk or Disk()
         self._lock = Lock(self._path.with_name(f"{self._path.name}.lock"), clock)
         self._archive = Archive(self._path, self._disk)
+        self._rescue = Rescue(self._path, self._disk)
 
     @property
     def location(self) -> str:
@@ -64,7 +63,7 @@ class LocalStore:
     def add(self, records: Sequence[Instance], guard: Guard) -> Snapshot:
         with self._transaction(may_create=True) as transaction:
             guard(transaction.records())
-            transaction.table.insert_multiple(_document(one) for one in records)
+            transaction.table.insert_multiple(document(one) for one in records)
         written = replace(transaction.header, serial=transaction.header.serial + 1)
         return self._snapshot(written, transaction.storage.read())
 
@@ -89,31 +88,81 @@ class LocalStore:
                 transaction.table.remove(doc_ids=[one.id for one in old])
             return len(old)
 
-    def archived(self) -> Iterable[Instance]:
+    def archived(self, *, with_present: bool = False) -> Iterable[Instance]:
         with self._translated("read"):
             found = self._read()
-            present = found[1].get(TABLE, {}) if found else {}
+            present = found[1].get(TABLE, {}) if found and not with_present else {}
             yield from self._archive.records(leaving_out=set(present))
 
     def unreadable_archive_lines(self) -> Sequence[str]:
         with self._translated("read"):
             return self._archive.unreadable()
 
+    def accept_restored(self) -> None:
+        with self._transaction(may_create=False) as transaction:
+            if transaction.header.is_restored:
+                transaction.accept()
+
+    def rescue(self, record: Instance) -> str:
+        with self._translated("written beside"):
+            return str(self._rescue.keep(record))
+
+    def rescued(self) -> Sequence[Instance]:
+        return self._rescue.kept()
+
+    def forget_rescued(self, record_id: str) -> None:
+        with self._translated("written beside"):
+            self._rescue.forget(record_id)
+
+    @property
+    def remembered_id(self) -> str | None:
+        with self._translated("read"):
+            remembered = self._lock.remembered()
+        return remembered.state_id if remembered and remembered.is_born else None
+
+    def backup(self, name: str) -> Snapshot:
+        try:
+            header, tables = decode(Path(name).read_bytes())
+            found = self._snapshot(header, tables)
+        except (OSError, Unreadable) as error:
+            why = error.strerror if isinstance(error, OSError) else error
+            newest = backups.kept(self._path)[:3]
+            raise StateUnusableError(
+                f"the backup `{name}` cannot be used: {why}",
+                hint=f"the newest backups: {', '.join(map(str, newest))}" if newest else None,
+                fault=StateFault.DAMAGED,
+            ) from None
+        self._refuse_other_kind(header, name)
+        return found
+
+    def rebuild(self, state_id: str, records: Sequence[Instance]) -> str | None:
+        with self._translated("written"):
+            private_folder(self._path.parent)
+            with self._lock.held() as lock:
+                self._refuse_usable()
+                aside = self._set_aside()
+                remembered = self._lock.remembered()
+                header = Header(state_id, self._kind, remembered.serial + 1 if remembered else 1, is_restored=True)
+                table = {one.id: one.model_dump(mode="json") for one in records}
+                self._lock.remember(lock, Remembered(state_id, True, header.serial))
+                write_whole(self._disk, self._path, encode(header, {TABLE: table}))
+                return aside
+
     @contextmanager
-    def _transaction(self, *, may_create: bool) -> Iterator["_Transaction"]:
+    def _transaction(self, *, may_create: bool) -> Iterator["Transaction"]:
         with self._translated("written"):
             if may_create:
                 private_folder(self._path.parent)
             elif self._read() is None:
                 # Nothing to change, and nothing is made for it.
-                yield _Transaction(Header(self._wanted_id or "", self._kind, 0), StateStorage({}))
+                yield Transaction(Header(self._wanted_id or "", self._kind, 0), StateStorage({}))
                 return
             with self._lock.held() as lock:
                 header, tables = self._read() or (self._birth(lock), {})
-                transaction = _Transaction(header, StateStorage(tables))
+                transaction = Transaction(header, StateStorage(tables))
                 yield transaction
-                if transaction.storage.commit(self._path, header, self._disk, self._clock.now()):
-                    self._remember(lock, header)
+                if transaction.storage.commit(self._path, transaction.header, self._disk, self._clock.now()):
+                    self._remember(lock, transaction.header)
 
     def _birth(self, lock: int) -> Header:
         remembered = self._lock.remembered()
@@ -123,9 +172,11 @@ class LocalStore:
         return Header(state_id, self._kind, 0)
 
     def _remember(self, lock: int, header: Header) -> None:
-        born = Remembered(header.state_id, is_born=True)
-        if self._lock.remembered() != born:
-            self._lock.remember(lock, born)
+        remembered = self._lock.remembered()
+        if remembered is None or (remembered.state_id, remembered.is_born) != (header.state_id, True):
+            self._lock.remember(lock, Remembered(header.state_id, True, header.serial + 1))
+        else:
+            self._lock.remember_serial(lock, header.serial + 1)
 
     def _read(self) -> tuple[Header, Tables] | None:
         """The state as it stands on the disk, verified; None where there never was one."""
@@ -134,12 +185,10 @@ class LocalStore:
             raw = self._path.read_bytes()
         except FileNotFoundError:
             if remembered is not None and remembered.is_born:
-                raise self._unusable("is missing") from None
+                raise self._unusable("is missing", StateFault.MISSING) from None
             return None
         header, tables = decode(raw)
-        if header.kind is not self._kind:
-            with_or_without = "add `--sandbox`" if header.kind is Kind.SANDBOX else "leave out `--sandbox`"
-            raise StateUnusableError(f"the state `{self._path}` is of kind {header.kind}", hint=with_or_without)
+        self._refuse_other_kind(header, str(self._path))
         for other, where in (
             (self._wanted_id, "GPUCTL_STATE_ID"),
             (remembered and remembered.state_id, "its lock file"),
@@ -148,19 +197,56 @@ class LocalStore:
                 raise StateUnusableError(
                     f"the state `{self._path}` has the id `{header.state_id}`, and {where} says `{other}`",
                     hint="use another `--state`, or mend the id",
+                    fault=StateFault.OTHER,
                 )
         if self._path.stat().st_mode & 0o077:
             self._path.chmod(0o600)
+        if remembered is not None and remembered.serial > header.serial:
+            # An older file was put back by hand.
+            header = replace(header, serial=remembered.serial, is_restored=True)
         return header, tables
 
-    def _snapshot(self, header: Header, tables: Tables) -> Snapshot:
-        return Snapshot(header.state_id, header.serial, tuple(_instance(one) for one in tables.get(TABLE, {}).values()))
+    def _refuse_other_kind(self, header: Header, name: str) -> None:
+        if header.kind is not self._kind:
+            with_or_without = "add `--sandbox`" if header.kind is Kind.SANDBOX else "leave out `--sandbox`"
+            raise StateUnusableError(
+                f"the state `{name}` is of kind {header.kind}", hint=with_or_without, fault=StateFault.OTHER
+            )
 
-    def _unusable(self, why: str) -> StateUnusableError:
+    def _refuse_usable(self) -> None:
+        try:
+            found = self._read()
+        except Unreadable as error:
+            if error.fault is StateFault.NEWER:
+                raise
+        except StateUnusableError as error:
+            if error.fault is StateFault.OTHER:
+                raise
+        else:
+            if found is not None:
+                raise UsageError(f"the state `{self._path}` can be used: nothing was replaced", hint="gpuctl list")
+
+    def _set_aside(self) -> str | None:
+        """Keep what stands in the state's place under another name too, so that replacing it loses nothing."""
+        aside = self._path.with_name(f"{self._path.name}.unusable-{self._clock.now():%Y%m%dT%H%M%SZ}")
+        try:
+            os.link(self._path, aside)
+        except FileNotFoundError:
+            return None
+        except FileExistsError:
+            pass
+        return str(aside)
+
+    def _snapshot(self, header: Header, tables: Tables) -> Snapshot:
+        records = tuple(instance(one) for one in tables.get(TABLE, {}).values())
+        return Snapshot(header.state_id, header.serial, records, header.is_restored)
+
+    def _unusable(self, why: str, fault: StateFault) -> StateUnusableError:
         newest = backups.kept(self._path)[:3]
+        named = f"; the newest backups: {', '.join(map(str, newest))}" if newest else "; there is no backup of it"
+        mend = "install a newer gpuctl" if fault is StateFault.NEWER else "gpuctl recover"
         return StateUnusableError(
-            f"the state `{self._path}` {why}; it was left as it is",
-            hint=f"the newest backups: {', '.join(map(str, newest))}" if newest else "there is no backup of it",
+            f"the state `{self._path}` {why}; it was left as it is", hint=f"{mend}{named}", fault=fault
         )
 
     @contextmanager
@@ -168,59 +254,13 @@ class LocalStore:
         try:
             yield
         except Unreadable as error:
-            raise self._unusable(str(error)) from None
+            raise self._unusable(str(error), error.fault) from None
         except OSError as error:
             reason = error.strerror or str(error)
             raise StateUnusableError(
                 f"the state `{self._path}` could not be {done}: {reason}",
                 hint=f"ls -ld {self._path.parent} {self._path}",
             ) from error
-
-
-class _Transaction:
-    """The state under the lock."""
-
-    def __init__(self, header: Header, storage: StateStorage) -> None:
-        self.header = header
-        self.storage = storage
-        # TinyDB's own annotations know only numbers as document ids; ours are text.
-        self.table: Any = records_of(storage)
-
-    def records(self) -> list[Instance]:
-        return [_instance(one) for one in self.storage.read().get(TABLE, {}).values()]
-
-    def change(self, record_id: str, change: Change) -> Instance | GpuctlError:
-        document = self.table.get(doc_id=record_id)
-        if document is None:
-            return NotFoundError("Instance not found", hint="gpuctl list --all")
-        before = _instance(document)
-        try:
-            after = change(before)
-        except GpuctlError as error:
-            return error
-        if after != before:
-            self.table.update(_replaced(_document(after)), doc_ids=[record_id])
-        return after
-
-
-def _document(record: Instance) -> Document:
-    doc_id: Any = record.id
-    return Document(record.model_dump(mode="json"), doc_id=doc_id)
-
-
-def _replaced(document: Document) -> Callable[[Any], None]:
-    def put(stored: Any) -> None:
-        stored.clear()
-        stored.update(document)
-
-    return put
-
-
-def _instance(stored: Mapping[str, Any]) -> Instance:
-    try:
-        return Instance.model_validate(dict(stored))
-    except ValidationError as error:
-        raise Unreadable(f"holds a record that cannot be read: {error.errors()[0]['msg']}") from None
 
 
 def _ended_at(record: Instance) -> datetime:

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -14,19 +15,27 @@ from gpuctl.store.statefile import is_state_id
 
 PATIENCE = timedelta(seconds=30)
 _PAUSE = timedelta(milliseconds=50)
-_WIDTH = 48  # the first line's, fixed, so that it is always written in place and in one piece
+# Both lines have a fixed width, so that each is always written in place and in one piece.
+_ID_WIDTH = 48
+_SERIAL_WIDTH = 24
+_HEAD = _ID_WIDTH + _SERIAL_WIDTH
+_SERIAL = re.compile(r"serial (\d{16})\n", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """What the lock file says of the state: its id, and whether the state file was ever there."""
+    """What the lock file says of the state: its id, whether the state file was ever there, its newest serial."""
 
     state_id: str
     is_born: bool
+    serial: int = 0
 
 
 class Lock:
-    """A lock that the kernel frees when its holder dies. The id line is fixed in place; the holder's pid follows it."""
+    """A lock that the kernel frees when its holder dies.
+
+    The file's lines: the state's id, the newest serial written under the lock, the holder's pid.
+    """
 
     def __init__(self, path: Path, clock: Clock) -> None:
         self.path = path
@@ -40,8 +49,8 @@ class Lock:
             os.fchmod(descriptor, 0o600)
             self._wait_for(descriptor)
             with suppress(OSError):
-                os.ftruncate(descriptor, min(os.fstat(descriptor).st_size, _WIDTH))
-                os.pwrite(descriptor, f"{os.getpid()}\n".encode(), _WIDTH)
+                os.ftruncate(descriptor, min(os.fstat(descriptor).st_size, _HEAD))
+                os.pwrite(descriptor, f"{os.getpid()}\n".encode(), _HEAD)
             yield descriptor
         finally:
             os.close(descriptor)
@@ -49,18 +58,33 @@ class Lock:
     def remembered(self) -> Remembered | None:
         """The state that this lock belongs to; None where none was ever born. Takes no lock."""
         try:
-            line = self.path.read_bytes()[:_WIDTH].decode("ascii", "replace")
+            lines = self.path.read_bytes()[:_HEAD].decode("ascii", "replace")
         except FileNotFoundError:
             return None
-        state_id, _, phase = line.strip("\x00\n ").partition(" ")
-        return Remembered(state_id, phase.strip() == "born") if is_state_id(state_id) else None
+        state_id, _, phase = lines[:_ID_WIDTH].strip("\x00\n ").partition(" ")
+        serial = _SERIAL.fullmatch(lines[_ID_WIDTH:])
+        return (
+            Remembered(state_id, phase.strip() == "born", int(serial[1]) if serial else 0)
+            if is_state_id(state_id)
+            else None
+        )
 
     @staticmethod
     def remember(descriptor: int, state: Remembered) -> None:
         """Write the state's id down, durably. The lock must be held."""
-        line = f"{state.state_id} {'born' if state.is_born else 'new'}".ljust(_WIDTH - 1) + "\n"
+        phase = "born" if state.is_born else "new"
+        line = f"{state.state_id} {phase}".ljust(_ID_WIDTH - 1) + f"\nserial {state.serial:016}\n"
         os.pwrite(descriptor, line.encode(), 0)
         os.fsync(descriptor)
+
+    @staticmethod
+    def remember_serial(descriptor: int, serial: int) -> None:
+        """Write down the newest serial. The lock must be held.
+
+        Not synced, and a failure is passed over: one that is too low only means that an older state may go unnoticed.
+        """
+        with suppress(OSError):
+            os.pwrite(descriptor, f"serial {serial:016}\n".encode(), _ID_WIDTH)
 
     def _wait_for(self, descriptor: int) -> None:
         started = self._clock.elapsed()
@@ -77,5 +101,5 @@ class Lock:
 
 
 def _holder(descriptor: int) -> str:
-    pid = os.pread(descriptor, 20, _WIDTH).decode("ascii", "replace").strip()
+    pid = os.pread(descriptor, 20, _HEAD).decode("ascii", "replace").strip()
     return f" (process {pid})" if pid.isdigit() else ""

@@ -3,7 +3,7 @@
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -45,8 +45,13 @@ class LocalReapLog:
 
     @contextmanager
     def turn(self, now: datetime) -> Iterator[datetime | None]:
-        private_folder(self._lock.parent)
-        descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            private_folder(self._lock.parent)
+            descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        except OSError:
+            # The turn only saves work; a disk that gives none must not keep machines alive.
+            yield None
+            return
         try:
             os.fchmod(descriptor, 0o600)
             try:
@@ -54,8 +59,9 @@ class LocalReapLog:
             except BlockingIOError:
                 yield _begun(descriptor, now)
                 return
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, now.astimezone(UTC).isoformat().encode(), 0)
+            with suppress(OSError):
+                os.ftruncate(descriptor, 0)
+                os.pwrite(descriptor, now.astimezone(UTC).isoformat().encode(), 0)
             yield None
         finally:
             os.close(descriptor)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gpuctl.domain.tags import STATE_ID
+from gpuctl.errors import StateFault
 from gpuctl.store.base import Kind
 
 FORMAT = 1
@@ -24,14 +25,19 @@ Tables = dict[str, dict[str, Any]]
 class Unreadable(Exception):
     """The bytes are no state of ours that this gpuctl can read; the text completes `the state PATH ...`."""
 
+    def __init__(self, why: str, fault: StateFault = StateFault.DAMAGED) -> None:
+        super().__init__(why)
+        self.fault = fault
+
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What the state says of itself."""
+    """What the state says of itself. `is_restored`: it is an older one that was put back, and the clouds know more."""
 
     state_id: str
     kind: Kind
     serial: int
+    is_restored: bool = False
 
 
 def encode(header: Header, tables: Mapping[str, Any]) -> bytes:
@@ -41,6 +47,7 @@ def encode(header: Header, tables: Mapping[str, Any]) -> bytes:
         "kind": header.kind,
         "stateId": header.state_id,
         "serial": header.serial,
+        "restored": header.is_restored,
         "checksum": _BLANK.decode(),
     }
     document = {HEADER_TABLE: {"1": head}, **{name: table for name, table in tables.items() if name != HEADER_TABLE}}
@@ -60,7 +67,9 @@ def decode(raw: bytes) -> tuple[Header, Tables]:
         raise Unreadable("is damaged: it is nested without end") from None
     head = _head(document)
     if isinstance(head.get("format"), int) and head["format"] > FORMAT:
-        raise Unreadable(f"has format {head['format']}; this gpuctl reads format {FORMAT}: it needs a newer gpuctl")
+        raise Unreadable(
+            f"has format {head['format']}; this gpuctl reads format {FORMAT}: it needs a newer gpuctl", StateFault.NEWER
+        )
     match = _CHECKSUM.search(raw)
     if match is None or _digest(raw[: match.start(1)] + _BLANK + raw[match.end(1) :]) != match.group(1):
         raise Unreadable("is damaged or was altered: its checksum does not fit")
@@ -93,7 +102,7 @@ def _head(document: Any) -> Mapping[str, Any]:
 def _checked(head: Mapping[str, Any]) -> Header:
     # Only a gpuctl with a bug could have written a wrong header under a right checksum.
     try:
-        header = Header(str(head["stateId"]), Kind(head["kind"]), int(head["serial"]))
+        header = Header(str(head["stateId"]), Kind(head["kind"]), int(head["serial"]), head.get("restored") is True)
     except (KeyError, ValueError, TypeError):
         raise Unreadable("has a header that cannot be read") from None
     if not is_state_id(header.state_id):

@@ -1,5 +1,6 @@
 """TinyDB's door to the state file: one verified read, and one atomic write of whatever the transaction left."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ class StateStorage(Storage):
         """Replace the file by what the transaction left, keeping a backup of the old one; whether that was needed."""
         if not self._is_changed:
             return False
-        content = encode(Header(header.state_id, header.kind, header.serial + 1), self._tables)
+        content = encode(replace(header, serial=header.serial + 1), self._tables)
         if header.serial:
             backups.back_up(path, now)
         _remove_stale(path, now)

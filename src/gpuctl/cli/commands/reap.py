@@ -1,6 +1,7 @@
 """`gpuctl reap`: end what is due, prove what is gone, find what was lost. For cron, and safe to run at any time."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext, suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,10 +15,12 @@ from gpuctl.cli.render.text import clean
 from gpuctl.domain.duration import parse_duration, rough
 from gpuctl.domain.instance import ProviderName
 from gpuctl.domain.reconcile import Kind
-from gpuctl.errors import UnresolvedError, UsageError
+from gpuctl.errors import GpuctlError, StateFault, StateUnusableError, UnresolvedError, UsageError
 from gpuctl.services.acting import Done
 from gpuctl.services.ending import wait_until_gone
 from gpuctl.services.reap import Reaped, Reaper, news, reap, remembered
+from gpuctl.services.stateless import reap_by_tags
+from gpuctl.store.base import ReapTimes
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -59,8 +62,7 @@ def command(
         raise UsageError("--interval must be at least 1s")
     if watch and dry_run:
         raise UsageError("--watch and --dry-run do not go together")
-    context.require_state()
-    reaper = _reaper(context, sweep=sweep, dry_run=dry_run, max_orphans=most)
+    reaper = reaper_of(context, sweep=sweep, dry_run=dry_run, max_orphans=most)
     if not watch:
         return _pass(context, reaper, wait=wait)
     while True:
@@ -68,9 +70,11 @@ def command(
         if result is not None:
             render(context, result)
         context.clock.sleep(pause)
+        context.forget_logins()
 
 
-def _reaper(context: Context, *, sweep: bool, dry_run: bool, max_orphans: int) -> Reaper:
+def reaper_of(context: Context, *, sweep: bool, dry_run: bool, max_orphans: int) -> Reaper:
+    """What the settings and these options ask of the reaper."""
     return Reaper(
         sweep=sweep,
         dry_run=dry_run,
@@ -93,7 +97,8 @@ def _places(context: Context) -> Iterable[tuple[ProviderName, str | None, str]]:
 def _pass(context: Context, reaper: Reaper, *, wait: bool) -> Result | None:
     now = context.clock.now()
     if reaper.dry_run:
-        return _result(context, reap(context.parts, context.reap_log.read(), reaper), reaper, [])
+        reaped, unusable = _reaped(context, context.reap_log.read(), reaper)
+        return _result(context, reaped, reaper, [], unusable)
     with context.reap_log.turn(now) as begun:
         if begun is not None:
             if timedelta(0) <= now - begun < _BUSY_FOR:
@@ -105,8 +110,8 @@ def _pass(context: Context, reaper: Reaper, *, wait: bool) -> Result | None:
 def _worked(context: Context, reaper: Reaper, *, wait: bool) -> Result:
     parts, log = context.parts, context.reap_log
     times = log.read()
-    reaped = reap(parts, times, reaper)
-    if wait:
+    reaped, unusable = _reaped(context, times, reaper)
+    if wait and unusable is None:
         ids = [one.record.id for one in reaped.done if one.record and one.record.is_live and _ends(one)]
         for key, error in wait_until_gone(parts, ids, _WAIT).errors.items():
             reaped.problems.append(f"{key}: {error.message}")
@@ -114,10 +119,26 @@ def _worked(context: Context, reaper: Reaper, *, wait: bool) -> Result:
     matters = reaped.unresolved
     to_tell = matters if context.is_terminal else _not_told(matters, times.reported, now)
     told = {matter: now if matter in to_tell else times.reported[matter] for matter in matters}
-    result = _result(context, reaped, reaper, to_tell)
-    memory = remembered(times, reaped, reaper, context.store.snapshot().records)
-    log.write(memory.model_copy(update={"last_reap_at": now, "last_reap_exit": result.exit_code, "reported": told}))
+    result = _result(context, reaped, reaper, to_tell, unusable)
+    memory = times if unusable else remembered(times, reaped, reaper, context.store.snapshot().records)
+    memory = memory.model_copy(update={"last_reap_at": now, "last_reap_exit": result.exit_code, "reported": told})
+    with suppress(StateUnusableError) if unusable else nullcontext():
+        log.write(memory)
     return result
+
+
+def _reaped(context: Context, times: ReapTimes, reaper: Reaper) -> tuple[Reaped, StateUnusableError | None]:
+    """One pass. Where the state cannot be used, its machines' own tags decide, and why it cannot stands beside."""
+    try:
+        context.require_state()
+        return reap(context.parts, times, reaper), None
+    except StateUnusableError as error:
+        state_id = None if error.fault is StateFault.OTHER else context.store.remembered_id
+        if state_id is None:
+            raise
+        reaped = reap_by_tags(context.parts, state_id, times, reaper)
+        reaped.problems.insert(0, f"{error.message}; its machines were judged by their tags alone")
+        return reaped, error
 
 
 def _not_told(matters: Sequence[str], reported: dict[str, datetime], now: datetime) -> list[str]:
@@ -125,12 +146,18 @@ def _not_told(matters: Sequence[str], reported: dict[str, datetime], now: dateti
     return [one for one in matters if one not in reported or not timedelta(0) <= now - reported[one] < _TELL_AGAIN]
 
 
-def _result(context: Context, reaped: Reaped, reaper: Reaper, to_tell: Sequence[str]) -> Result:
+def _result(
+    context: Context,
+    reaped: Reaped,
+    reaper: Reaper,
+    to_tell: Sequence[str],
+    unusable: StateUnusableError | None = None,
+) -> Result:
     matters = reaped.unresolved
     done = news(reaped.done)
     shown = done if reaper.dry_run or context.is_output_chosen else [one for one in done if _is_done(one)]
-    error = None
-    if matters and not reaper.dry_run:
+    error: GpuctlError | None = unusable
+    if matters and unusable is None and not reaper.dry_run:
         error = UnresolvedError(
             f"{len(matters)} unresolved: {matters[0]}{' …' if len(matters) > 1 else ''}", hint="gpuctl list --refresh"
         )

@@ -15,6 +15,7 @@ from gpuctl.errors import (
     ThrottledError,
     UnreachableError,
 )
+from gpuctl.providers.aws.observe import reply_date
 
 # Everything the SDK raises for what a cloud or a network did; the last is no BotoCoreError.
 SDK_ERRORS = (sdk.ClientError, sdk.BotoCoreError, ResponseParserError)
@@ -162,7 +163,9 @@ def translate(error: Exception, doing: str) -> GpuctlError:
         return UnreachableError(f"{doing}: AWS gave no answer that could be read ({type(error).__name__})")
     text = f"{doing}: `{code}`{_message(error)}"
     if code in CREDENTIALS:
-        return CredentialsError(text, hint=_HINTS.get(code, "aws sts get-caller-identity"))
+        response: Any = getattr(error, "response", {})
+        hint = _HINTS.get(code, "aws sts get-caller-identity")
+        return CredentialsError(text, hint=hint, cloud_time=reply_date(response))
     if code in THROTTLE:
         return ThrottledError(text, hint="run it again in a minute", cloud_code=code)
     if code in CAPACITY:

@@ -47,11 +47,15 @@ class AwsProvider:
         return (region, f"profile {self._clients.session.profile_name}") if region else None
 
     def identity(self) -> Identity:
-        region = self.default_region()
         with _translated("could not ask AWS whose login this is"):
-            answer = self._clients.client("sts", region[0] if region else "us-east-1").get_caller_identity()
+            answer = self._clients.client("sts", self._home).get_caller_identity()
             self._account = str(answer["Account"])
         return Identity(self._account, reply_date(answer))
+
+    def regions(self) -> Collection[str]:
+        with _translated("could not ask AWS which regions this account can use"):
+            answer = self._clients.client("ec2", self._home).describe_regions()
+            return frozenset(str(one["RegionName"]) for one in answer["Regions"])
 
     def find_image(self, region: str, arch: str, image: str | None) -> Image:
         with _translated("could not find an image"):
@@ -104,6 +108,12 @@ class AwsProvider:
             self._clients.client("ec2", region).create_tags(
                 Resources=[cloud_id], Tags=[{"Key": EXPIRES_AT, "Value": deadline_tag(expires_at)}]
             )
+
+    @property
+    def _home(self) -> str:
+        """The region to ask what is the same in all of them."""
+        region = self.default_region()
+        return region[0] if region else "us-east-1"
 
     def _known_account(self) -> str:
         return self._account or self.identity().account

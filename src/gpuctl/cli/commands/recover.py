@@ -1,0 +1,94 @@
+"""`gpuctl recover`: rebuild a lost or damaged state from a backup and from the clouds."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from gpuctl.cli import options
+from gpuctl.cli.commands.reap import reaper_of
+from gpuctl.cli.context import Context
+from gpuctl.cli.render.figures import local
+from gpuctl.cli.render.machines import COLUMNS, row, table
+from gpuctl.cli.render.result import Result
+from gpuctl.cli.render.shapes import instance_shape
+from gpuctl.domain.instance import Instance
+from gpuctl.errors import UnresolvedError, UsageError
+from gpuctl.services.recover import Found, find, rebuild
+
+EXAMPLES = """\
+gpuctl recover --dry-run
+gpuctl recover
+gpuctl recover --backup ~/.local/state/gpuctl/state.json.backups/20261124T120000Z.json"""
+
+
+_MOST_SHOWN = 50
+
+
+def command(
+    ctx: typer.Context,
+    backup: Annotated[str | None, typer.Option(metavar="FILE", help="Begin with what this backup holds")] = None,
+    state_id: Annotated[
+        str | None, typer.Option(metavar="ID", help="Which state it was, where nothing on this machine tells")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what was found")] = False,
+    yes: options.Yes = False,
+) -> Result:
+    """Rebuild a state that was lost or damaged, from the tags on its machines.
+
+    Every region of every cloud is asked. What stood in the state's place is kept beside it. Ends nothing.
+    """
+    context: Context = ctx.find_root().obj
+    context.start_sandbox()
+    reaper = reaper_of(context, sweep=True, dry_run=dry_run, max_orphans=0)
+    wanted = state_id or context.environ.get("GPUCTL_STATE_ID")
+    found = find(context.parts, context.store, context.reap_log.read(), reaper, backup=backup, state_id=wanted)
+    _announce(context, found)
+    if dry_run:
+        return _result(context, [*found.backup, *found.unknown], found, None)
+    if not yes and not context.may_ask:
+        raise UsageError("rebuilding the state needs a yes", hint="add `--yes`, or `--dry-run` to look first")
+    if not yes and not context.confirm("Rebuild the state from this?"):
+        raise UsageError("nothing was written", hint="add `--yes` to rebuild without being asked")
+    aside = rebuild(context.parts, context.store, found)
+    return _result(context, context.store.snapshot().records, found, aside)
+
+
+def _announce(context: Context, found: Found) -> None:
+    count = sum(len(look.listed) for look in found.everywhere.looks)
+    known = f"{len(found.backup)} records in the {'state' if found.is_merging else 'backup'}, " if found.backup else ""
+    context.talk.say(
+        f"state `{found.state_id}`: {known}{len(found.unknown)} machines found by their tags in {count} regions"
+    )
+    for one in (*found.backup, *found.unknown)[:_MOST_SHOWN]:
+        about = (one.id, one.name or "", one.status.value, one.instance_type, one.region, one.user)
+        context.talk.say("  ".join(part for part in (*about, f"ends {local(one.expires_at)}") if part))
+    for remark in found.everywhere.remarks:
+        context.talk.say(remark)
+
+
+def _result(context: Context, records: Sequence[Instance], found: Found, aside: str | None) -> Result:
+    now = context.clock.now()
+    problems = found.everywhere.problems
+    error = None
+    if problems:
+        error = UnresolvedError(
+            f"{len(problems)} places could not be asked: {problems[0]}; until they were, no deadline is acted on",
+            hint="mend that, then: gpuctl reap",
+        )
+
+    return Result(
+        document={
+            "instances": [instance_shape(one, now) for one in records],
+            "count": len(records),
+            "stateId": found.state_id,
+            "setAside": aside,
+        },
+        columns=COLUMNS,
+        rows=[row(one, now) for one in records],
+        ids=[one.id for one in records],
+        draw=lambda width: table(records, now, width),
+        footer=[f"what stood in its place is kept as {aside}"] if aside else [],
+        error=error,
+        errors={str(number): UnresolvedError(problem) for number, problem in enumerate(problems)},
+    )

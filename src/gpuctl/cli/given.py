@@ -1,0 +1,52 @@
+"""What an invocation is given: its streams, and the options that may stand anywhere."""
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TextIO
+
+from gpuctl.errors import UsageError
+
+FORMATS = ("table", "json", "csv", "tsv")
+
+
+@dataclass(frozen=True, slots=True)
+class Streams:
+    """Where input comes from and output goes."""
+
+    input: TextIO
+    out: TextIO
+    err: TextIO
+
+    @classmethod
+    def of_process(cls) -> "Streams":
+        """The process's own; one that is closed takes everything and keeps nothing."""
+        nothing = open(os.devnull, "r+", encoding="utf-8")  # noqa: SIM115 - it lives as long as the process
+        return cls(sys.stdin or nothing, sys.stdout or nothing, sys.stderr or nothing)
+
+
+@dataclass(frozen=True, slots=True)
+class Globals:
+    """The options that may stand anywhere, as they were given; None where they were not."""
+
+    output: str | None = None
+    quiet: bool = False
+    state: str | None = None
+    config: str | None = None
+    sandbox: bool = False
+    verbose: bool = False
+    no_input: bool = False
+    color: str | None = None
+
+    def with_(self, given: Mapping[str, Any]) -> "Globals":
+        """These, with what was given later. UsageError for a value that cannot be meant."""
+        later = {name: value for name, value in given.items() if value not in (None, False)}
+        for name in ("output", "state", "config", "color"):
+            if name in later and not later[name].strip():
+                raise UsageError(f"--{name} is empty", hint="give it a value, or leave it out")
+        if later.get("output", "table") not in FORMATS:
+            raise UsageError(f"--output must be table, json, csv or tsv, not `{later['output'][:40]}`")
+        if later.get("color", "auto") not in ("auto", "always", "never"):
+            raise UsageError(f"--color must be auto, always or never, not `{later['color'][:40]}`")
+        return replace(self, **later)

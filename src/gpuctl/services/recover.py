@@ -1,0 +1,103 @@
+"""Rebuilds a state that was lost or damaged: from a backup if there is one, and from what the clouds show."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gpuctl.domain.instance import Instance
+from gpuctl.domain.tags import STATE_ID
+from gpuctl.errors import StateFault, StateUnusableError, UsageError
+from gpuctl.services.adopting import adopted
+from gpuctl.services.parts import Parts
+from gpuctl.services.reap import Reaper
+from gpuctl.services.restoring import Everywhere, logins_of, look_everywhere, merge
+from gpuctl.store.base import ReapTimes, Rebuildable, Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a state could be rebuilt of. `is_merging`: it was put back already and only the clouds are to be asked."""
+
+    state_id: str
+    backup: Sequence[Instance]
+    unknown: Sequence[Instance]
+    everywhere: Everywhere
+    is_merging: bool = False
+
+
+def find(
+    parts: Parts, store: Rebuildable, times: ReapTimes, reaper: Reaper, *, backup: str | None, state_id: str | None
+) -> Found:
+    """Look at the backup and at every region of every cloud. Writes nothing.
+
+    UsageError when the state can be used, or when nothing tells which state is meant; StateUnusableError when it is
+    another's or the backup cannot be used.
+    """
+    present = _present(store)
+    base = store.backup(backup) if backup else present
+    wanted = _one_id(state_id, store.remembered_id, base.state_id if base else None)
+    records = base.records if base else ()
+    everywhere = look_everywhere(parts, logins_of([*records, *_archived(store)], times, reaper.places))
+    if wanted is None:
+        raise _which(everywhere)
+    ids = {one.id for one in records}
+    machines = everywhere.machines_of(wanted)
+    unknown = [adopted(seen, look.session.profile, look.session.now, parts) for look, seen in machines]
+    return Found(wanted, records, [one for one in unknown if one.id not in ids], everywhere, present is not None)
+
+
+def rebuild(parts: Parts, store: Rebuildable, found: Found) -> str | None:
+    """Write the state anew from what was found, and return where what stood in its place is kept.
+
+    Where some place did not answer, nothing is ended by its deadline until a reap has asked them all.
+    """
+    aside = None if found.is_merging else store.rebuild(found.state_id, found.backup)
+    merge(parts, found.everywhere, found.state_id)
+    return aside
+
+
+def _present(store: Rebuildable) -> Snapshot | None:
+    """The state if it was put back by hand; None if it is lost."""
+    try:
+        state = store.snapshot()
+    except StateUnusableError as error:
+        if error.fault in (StateFault.NEWER, StateFault.OTHER):
+            raise
+        return None
+    if state.state_id is None:
+        return None
+    if not state.is_restored:
+        raise UsageError(
+            f"the state `{store.location}` can be used: there is nothing to recover",
+            hint="gpuctl reap --sweep adopts machines that it does not know",
+        )
+    return state
+
+
+def _one_id(*said: str | None) -> str | None:
+    ids = list(dict.fromkeys(one for one in said if one))
+    for one in ids:
+        if not STATE_ID.fullmatch(one):
+            raise UsageError("a state id has 8 to 40 characters of `a-z0-9-`", hint="mend `--state-id`")
+    if len(ids) > 1:
+        raise UsageError(f"state `{ids[0]}` is asked for; this one is `{ids[1]}`", hint="mend `--state-id`")
+    return ids[0] if ids else None
+
+
+def _archived(store: Rebuildable) -> list[Instance]:
+    try:
+        return list(store.archived())
+    except StateUnusableError:
+        return []
+
+
+def _which(everywhere: Everywhere) -> UsageError:
+    counts = everywhere.state_ids()
+    if not counts:
+        return UsageError(
+            "no machine of any state was found, and nothing tells which state was lost",
+            hint="gpuctl provision makes a new state",
+        )
+    told = ", ".join(f"`{one}` ({count})" for one, count in counts.items())
+    return UsageError(
+        f"which state is it? machines belong to {told}", hint=f"gpuctl recover --state-id {next(iter(counts))}"
+    )

@@ -1,0 +1,66 @@
+"""The state under its lock: the records as they are read afresh, and what one change makes of them."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from pydantic import ValidationError
+from tinydb.table import Document
+
+from gpuctl.domain.instance import Instance
+from gpuctl.errors import GpuctlError, NotFoundError
+from gpuctl.store.base import Change
+from gpuctl.store.statefile import TABLE, Header, Unreadable
+from gpuctl.store.storage import StateStorage, records_of
+
+
+class Transaction:
+    """The state under the lock."""
+
+    def __init__(self, header: Header, storage: StateStorage) -> None:
+        self.header = header
+        self.storage = storage
+        # TinyDB's own annotations know only numbers as document ids; ours are text.
+        self.table: Any = records_of(storage)
+
+    def accept(self) -> None:
+        self.header = replace(self.header, is_restored=False)
+        self.storage.write(self.storage.read())
+
+    def records(self) -> list[Instance]:
+        return [instance(one) for one in self.storage.read().get(TABLE, {}).values()]
+
+    def change(self, record_id: str, change: Change) -> Instance | GpuctlError:
+        stored = self.table.get(doc_id=record_id)
+        if stored is None:
+            return NotFoundError("Instance not found", hint="gpuctl list --all")
+        before = instance(stored)
+        try:
+            after = change(before)
+        except GpuctlError as error:
+            return error
+        if after != before:
+            self.table.update(_replaced(document(after)), doc_ids=[record_id])
+        return after
+
+
+def document(record: Instance) -> Document:
+    """The record as TinyDB keeps it, under its own id."""
+    doc_id: Any = record.id
+    return Document(record.model_dump(mode="json"), doc_id=doc_id)
+
+
+def _replaced(document: Document) -> Callable[[Any], None]:
+    def put(stored: Any) -> None:
+        stored.clear()
+        stored.update(document)
+
+    return put
+
+
+def instance(stored: Mapping[str, Any]) -> Instance:
+    """The record that is stored so. Unreadable if it is none."""
+    try:
+        return Instance.model_validate(dict(stored))
+    except ValidationError as error:
+        raise Unreadable(f"holds a record that cannot be read: {error.errors()[0]['msg']}") from None

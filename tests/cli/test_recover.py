@@ -1,0 +1,239 @@
+"""When the state is lost, damaged, put back from a backup or cannot be written: nothing leaks and nothing is killed."""
+
+import shutil
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from support.cli import Operator
+from support.wire import LOST, refuse
+
+from gpuctl.domain.instance import Reason, Status
+from gpuctl.domain.tags import deadline_tag
+
+PAGE = "DescribeInstances"
+
+
+def damage(operator: Operator) -> bytes:
+    content = operator.state.read_bytes()[:-7]
+    operator.state.write_bytes(content)
+    return content
+
+
+def put_back(operator: Operator) -> None:
+    shutil.copy(operator.folder / "older", operator.state)
+
+
+@pytest.fixture
+def few_regions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small world: an SDK client for each of thirty regions takes seconds to make."""
+    regions = frozenset({"us-east-1", "eu-west-1", "us-west-2"})
+    monkeypatch.setattr("gpuctl.catalog.Catalog.regions", lambda catalog, provider: regions)
+
+
+@pytest.fixture
+def two(operator: Operator, few_regions: None) -> Operator:
+    """Two machines, of an hour and of two, in two regions; and a copy of the state as it is now."""
+    assert operator.provision("--name", "one").code == 0
+    assert operator.json("provision", "g5.xlarge", "--region", "eu-west-1", "--ttl", "120", "--name", "two").code == 0
+    shutil.copy(operator.state, operator.folder / "older")
+    return operator
+
+
+def test_with_a_damaged_state_the_reaper_ends_what_is_due_by_its_tags_and_exits_9(two: Operator) -> None:
+    content = damage(two)
+    two.later(minutes=61)
+    ran = two.json("reap")
+    assert (ran.code, ran.json["error"]["code"]) == (9, "state_unusable")
+    assert ("terminate", Reason.ORPHAN) in [(one["action"], one["reason"]) for one in ran.json["actions"]]
+    assert len(two.alive) == 1
+    two.later(minutes=61)
+    assert two.run("reap").code == 9
+    assert two.alive == []
+    assert two.state.read_bytes() == content
+
+
+def test_with_a_missing_state_it_asks_every_region_if_nothing_else_is_known(two: Operator) -> None:
+    two.state.unlink()
+    two.state.with_name("state.json.reap.json").unlink(missing_ok=True)
+    two.later(minutes=121)
+    ran = two.run("reap")
+    assert ran.code == 9
+    assert "is missing" in ran.err
+    assert two.alive == []
+
+
+def test_without_a_state_no_machine_in_time_and_none_of_others_is_ended(two: Operator) -> None:
+    expired = deadline_tag(two.clock.now())
+    two.cloud.launch(
+        tags={"gpuctl-id": "inst-zzzzzzzzzzzz", "gpuctl-state": "another-state", "gpuctl-expires-at": expired}
+    )
+    two.cloud.launch(tags={"gpuctl-state": two.state_id, "gpuctl-expires-at": expired})
+    two.cloud.launch()
+    damage(two)
+    two.later(minutes=30)
+    assert two.run("reap").code == 9
+    assert len(two.alive) == 5
+
+
+def test_a_dry_run_without_a_state_ends_nothing(two: Operator) -> None:
+    damage(two)
+    two.later(minutes=121)
+    ran = two.json("reap", "--dry-run")
+    assert (ran.code, ran.json["count"]) == (9, 2)
+    assert len(two.alive) == 2
+
+
+def test_a_state_that_cannot_be_written_keeps_no_machine_alive(two: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    two.later(minutes=121)
+    monkeypatch.setattr("gpuctl.store.disk.Disk.write", full)
+    ran = two.run("reap")
+    assert ran.code == 9
+    assert "No space left" in ran.err
+    assert two.alive == []
+
+
+def test_a_lost_state_is_rebuilt_from_the_tags(two: Operator) -> None:
+    state_id = two.state_id
+    two.state.unlink()
+    ran = two.json("recover", "--yes")
+    assert ran.code == 0
+    assert (ran.json["count"], ran.json["stateId"], ran.json["setAside"]) == (2, state_id, None)
+    assert not two.store.snapshot().is_restored
+    assert two.json("get", ran.json["instances"][0]["id"]).instance["status"] in ("CONFIGURING", "READY")
+    two.later(minutes=121)
+    assert two.run("reap").code == 0
+    assert two.alive == []
+
+
+def test_a_damaged_state_is_kept_beside_the_rebuilt_one(two: Operator) -> None:
+    content = damage(two)
+    ran = two.json("recover", "--yes")
+    assert ran.code == 0
+    assert Path(ran.json["setAside"]).read_bytes() == content
+
+
+def test_it_shows_first_what_it_found_and_writes_nothing_without_a_yes(two: Operator) -> None:
+    content = damage(two)
+    shown = two.run("recover", terminal=True, typed="n\n")
+    assert shown.code == 2
+    assert "2 machines found by their tags" in shown.err
+    assert "g5.xlarge" in shown.err
+    assert two.json("recover", "--dry-run").json["count"] == 2
+    assert two.run("recover").code == 2
+    assert two.state.read_bytes() == content
+
+
+def test_nothing_is_recovered_where_nothing_is_lost(two: Operator) -> None:
+    ran = two.json("recover", "--yes")
+    assert (ran.code, ran.json["error"]["hint"]) == (2, "gpuctl reap --sweep adopts machines that it does not know")
+
+
+def test_where_nothing_tells_the_states_id_those_in_the_cloud_are_named(two: Operator) -> None:
+    state_id = two.state_id
+    shutil.rmtree(two.folder)
+    two.folder.mkdir()
+    ran = two.json("recover", "--yes")
+    assert (ran.code, state_id in ran.json["error"]["message"]) == (2, True)
+    assert two.json("recover", "--yes", "--state-id", "NO").code == 2
+    assert two.json("recover", "--yes", "--state-id", state_id).json["count"] == 2
+
+
+def test_a_state_of_a_newer_gpuctl_is_left_alone(two: Operator) -> None:
+    newer = two.state.read_bytes().replace(b'"format":1', b'"format":7')
+    two.state.write_bytes(newer)
+    ran = two.json("recover", "--yes")
+    assert (ran.code, ran.json["error"]["code"]) == (9, "state_unusable")
+    assert two.state.read_bytes() == newer
+
+
+def test_a_backup_that_forgot_an_extension_kills_nothing_early(two: Operator) -> None:
+    assert two.json("extend", "one", "--by", "45m").code == 0
+    assert two.provision("--name", "three", "--ttl", "120").code == 0
+    damage(two)
+    ran = two.json("recover", "--backup", str(two.folder / "older"), "--yes")
+    assert (ran.code, ran.json["count"]) == (0, 3)
+    two.later(minutes=70)
+    assert two.run("reap").code == 0
+    assert len(two.alive) == 3
+    two.later(minutes=40)
+    two.run("reap")
+    assert len(two.alive) == 2
+    two.later(minutes=20)
+    two.run("reap")
+    assert two.alive == []
+
+
+def test_a_restored_state_ends_nothing_by_deadline_until_every_region_was_asked(two: Operator) -> None:
+    assert two.json("extend", "one", "--by", "45m").code == 0
+    put_back(two)
+    two.later(minutes=70)
+    two.wire.arm(PAGE, refuse("UnauthorizedOperation", 403))
+    assert two.json("reap").code == 8
+    assert len(two.alive) == 2
+    assert two.store.snapshot().is_restored
+    assert two.run("reap").code == 0
+    assert len(two.alive) == 2
+    assert not two.store.snapshot().is_restored
+    two.later(minutes=40)
+    two.run("reap")
+    assert len(two.alive) == 1
+
+
+def test_an_orphan_is_no_deadline_to_judge_by_either_while_the_state_is_restored(two: Operator) -> None:
+    two.later(minutes=1)
+    two.cloud.launch(
+        tags={
+            "gpuctl-id": "inst-00000000000a",
+            "gpuctl-state": two.state_id,
+            "gpuctl-expires-at": deadline_tag(two.clock.now() + timedelta(minutes=5)),
+        }
+    )
+    two.run("extend", "two", "--ttl", "120")
+    put_back(two)
+    two.later(minutes=30)
+    two.wire.arm(PAGE, refuse("UnauthorizedOperation", 403))
+    assert two.json("reap", "--sweep").code == 8
+    assert len(two.alive) == 3
+
+
+def test_what_ended_after_the_backup_stays_ended(two: Operator) -> None:
+    assert two.json("terminate", "one").code == 0
+    two.later(days=8)
+    two.run("reap")
+    put_back(two)
+    two.run("reap")
+    assert two.json("get", "one").instance["status"] == Status.TERMINATED
+
+
+def test_a_recover_that_could_not_ask_everywhere_says_so_and_the_reaper_goes_on(two: Operator) -> None:
+    damage(two)
+    two.wire.arm(PAGE, refuse("UnauthorizedOperation", 403))
+    ran = two.json("recover", "--yes")
+    assert (ran.code, ran.json["error"]["code"], ran.json["count"]) == (8, "unresolved", 1)
+    assert two.store.snapshot().is_restored
+    assert two.run("reap").code == 0
+    assert not two.store.snapshot().is_restored
+    assert len(two.records) == 2
+
+
+def test_a_region_that_never_answers_leaves_a_restored_state_restored(two: Operator) -> None:
+    two.run("extend", "one", "--by", "5m")
+    put_back(two)
+    two.wire.arm(PAGE, *[LOST] * 4)
+    assert two.run("reap").code == 8
+    assert two.store.snapshot().is_restored
+
+
+def test_a_refusal_signed_by_a_wrong_clock_is_called_that_and_no_other_is(operator: Operator) -> None:
+    refusals = [
+        refuse("SignatureDoesNotMatch", 403, date=operator.clock.now() - timedelta(hours=off)) for off in (3, 0)
+    ]
+    operator.wire.arm("GetCallerIdentity", *refusals)
+    told = operator.provision().json["error"]
+    assert (told["exitCode"], told["hint"]) == (4, "set the clock: sudo timedatectl set-ntp true")
+    assert "clock is 3h ahead" in told["message"]
+    assert "clock" not in operator.provision().json["error"]["message"]
