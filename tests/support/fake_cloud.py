@@ -8,7 +8,7 @@ from enum import Enum, auto
 from support.clock import FakeClock
 from support.instances import ACCOUNT
 
-from gpuctl.domain.instance import CloudState, Market, Observed, ProviderName
+from gpuctl.domain.instance import CloudState, Market, Observed, Protector, ProviderName
 from gpuctl.domain.tags import deadline_tag
 from gpuctl.errors import CapacityError, CloudError, GpuctlError, OutcomeUnknown, UnreachableError
 from gpuctl.providers.base import Capabilities, Identity, Image, Order
@@ -76,6 +76,10 @@ class FakeCloud:
         self._trouble()
         return Identity(ACCOUNT, self.true_time.replace(microsecond=0))
 
+    def regions(self) -> Collection[str]:
+        self._trouble()
+        return {"us-east-1"}
+
     def find_image(self, region: str, arch: str, image: str | None) -> Image:
         return Image("ami-1", "/dev/sda1", 8)
 
@@ -138,6 +142,10 @@ class FakeCloud:
         if trouble is Trouble.LOST:
             return dict.fromkeys(cloud_ids, UnreachableError("no answer"))
         return dict.fromkeys(unknown, CloudError("not known yet"))
+
+    def protection(self, region: str, cloud_id: str, at: datetime) -> Sequence[Protector]:
+        self._trouble()
+        return []
 
     def set_deadline(self, region: str, cloud_id: str, expires_at: datetime) -> None:
         trouble = self._next_trouble()

@@ -107,6 +107,32 @@ class Price(Value):
     as_of: date
 
 
+class Killer(StrEnum):
+    """What ends a machine though nobody comes back."""
+
+    REAPER = "reaper"
+    SWEEP = "sweep"
+    TIMER = "timer"
+
+
+class Standing(StrEnum):
+    """How sure it is that one of them will act."""
+
+    CONFIGURED = "configured"
+    RUNNING = "seen running"
+    MISSING = "missing"
+
+
+class Protector(Value):
+    """One of the killers as it was read back from where it stands, and when it would act."""
+
+    killer: Killer
+    standing: Standing
+    acts_at: AwareDatetime | None = None
+    read_at: AwareDatetime
+    detail: str = ""
+
+
 class Instance(Value):
     """Our record of one machine: what was asked, what it costs, when it must end.
 
@@ -153,6 +179,7 @@ class Instance(Value):
     end_is_estimate: bool = False
     deleted_by_us_at: AwareDatetime | None = None
     absent_since: AwareDatetime | None = None
+    protection: tuple[Protector, ...] = ()
     updated_at: AwareDatetime
     history: tuple[HistoryEntry, ...] = ()
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from gpuctl.domain.instance import Market, Observed, ProviderName
+from gpuctl.domain.instance import Market, Observed, Protector, ProviderName
 from gpuctl.errors import GpuctlError
 
 
@@ -131,6 +131,10 @@ class Provider(Protocol):
         Ids not in the answer were accepted; one that is gone already counts as accepted. One bad id never keeps the
         others alive. Raises only when nothing could be asked at all.
         """
+        ...
+
+    def protection(self, region: str, cloud_id: str, at: datetime) -> Sequence[Protector]:
+        """What will end the machine without us, read back from the cloud at that time, and when each would act."""
         ...
 
     def set_deadline(self, region: str, cloud_id: str, expires_at: datetime) -> None:

@@ -13,6 +13,7 @@ from gpuctl.domain.duration import parse_duration, parse_minutes
 from gpuctl.errors import UsageError
 from gpuctl.services.extend import extend
 from gpuctl.services.inventory import resolve
+from gpuctl.services.protecting import read_back
 
 EXAMPLES = """\
 gpuctl extend train-7 --by 30m
@@ -34,6 +35,9 @@ def command(
     record = resolve(context.store, instance, whole_only=not context.is_terminal)
     context.talk.step(f"moving the deadline of {record.label}")
     moved = extend(context.parts, record, by=more, ttl=life)
+    for error in read_back(context.parts, [moved]).values():
+        context.talk.warn(f"it was extended; what protects it could not be read back: {error.message}")
+    moved = resolve(context.store, moved.id)
     now = context.clock.now()
     shape = instance_shape(moved, now)
     return Result(

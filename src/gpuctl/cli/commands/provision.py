@@ -1,6 +1,6 @@
 """`gpuctl provision`: start GPU machines, and wait until they can be used."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Annotated
 
@@ -8,17 +8,16 @@ import typer
 
 from gpuctl.cli import options
 from gpuctl.cli.context import Context
-from gpuctl.cli.render.figures import ends_in, local, money, per_hour, rate, type_label
-from gpuctl.cli.render.machines import COLUMNS, row, table
+from gpuctl.cli.render.figures import ends_in, local, money, per_hour, rate
+from gpuctl.cli.render.provisioned import dry, news, provisioned
 from gpuctl.cli.render.result import Result
-from gpuctl.cli.render.shapes import instance_shape, offer_shape
 from gpuctl.domain.duration import parse_duration, parse_minutes, spelled
 from gpuctl.domain.instance import Instance, Reason
-from gpuctl.domain.offers import Offer
 from gpuctl.domain.request import DEFAULT_PURPOSE, Request
-from gpuctl.errors import Failure, GpuctlError, Interrupted, PartialError, UsageError
+from gpuctl.errors import GpuctlError, Interrupted, UsageError
 from gpuctl.services.ending import end
 from gpuctl.services.preparing import Prepared, checked, prepare, standing
+from gpuctl.services.protecting import gaps, read_back
 from gpuctl.services.provision import Provisioned, launch, look_once, wait_until_ready
 
 EXAMPLES = """\
@@ -113,13 +112,13 @@ def command(
     request, offer, source = checked(request, source, context.parts, context.catalog)
     there = standing(request, context.store.snapshot().records)
     if there:
-        return _result(
+        return provisioned(
             context, Provisioned(there), request.count, {"created": False}, f"{there[0].label} lives already"
         )
     prepared = prepare(request, offer, source, context.parts)
     _announce(context, prepared)
     if dry_run:
-        return _dry(offer)
+        return dry(offer)
     _confirm(context, prepared, yes=yes)
     return _carried_out(context, prepared, patience, wait=wait, keep=keep)
 
@@ -190,6 +189,7 @@ def _carried_out(context: Context, prepared: Prepared, patience: timedelta, *, w
             result = wait_until_ready(result, parts, patience, keep=keep, rate=each)
         else:
             result = look_once(result, parts)
+        result = _protected(context, result)
     except Interrupted as interrupted:
         if not written:
             raise
@@ -197,8 +197,20 @@ def _carried_out(context: Context, prepared: Prepared, patience: timedelta, *, w
     except GpuctlError as error:
         if not written:
             raise
-        return _result(context, Provisioned(_now(context, written)), len(written), {"created": True}, "", error)
-    return _result(context, result, len(written), {"created": True}, _news(result.records, context))
+        return provisioned(context, Provisioned(_now(context, written)), len(written), {"created": True}, "", error)
+    return provisioned(context, result, len(written), {"created": True}, news(result.records, context))
+
+
+def _protected(context: Context, result: Provisioned) -> Provisioned:
+    """The machines with what protects them, read back; a gap is told, and is no failure of the command."""
+    context.talk.step("reading back what protects it")
+    failures = read_back(context.parts, result.records)
+    records = _now(context, result.records)
+    for told in dict.fromkeys(f"what protects it could not be read back: {one.message}" for one in failures.values()):
+        context.talk.warn(told)
+    for told in (gap for one in records for gap in gaps(one)):
+        context.talk.warn(told)
+    return Provisioned(records, result.errors)
 
 
 def _interrupted(context: Context, written: Sequence[Instance], interrupted: Interrupted) -> Result:
@@ -207,7 +219,7 @@ def _interrupted(context: Context, written: Sequence[Instance], interrupted: Int
         end(context.parts, [one.id for one in written], Reason.CANCELLED)
         records = _now(context, written)
         told = "; ".join(f"{one.id} is {one.status}" for one in records)
-        return _result(context, Provisioned(records), len(records), {"created": True}, told, interrupted)
+        return provisioned(context, Provisioned(records), len(records), {"created": True}, told, interrupted)
     records = _now(context, written)
     lives = [one for one in records if one.is_live]
     now = context.clock.now()
@@ -220,73 +232,9 @@ def _interrupted(context: Context, written: Sequence[Instance], interrupted: Int
         signal_number=interrupted.signal_number,
         hint=f"gpuctl terminate {' '.join(one.label for one in lives)}" if lives else None,
     )
-    return _result(context, Provisioned(records), len(records), {"created": True}, told, stopped)
-
-
-def _result(
-    context: Context,
-    outcome: Provisioned,
-    asked: int,
-    told: Mapping[str, object],
-    footer: str,
-    failure: Failure | None = None,
-) -> Result:
-    now = context.clock.now()
-    records = outcome.records
-    shapes = [instance_shape(one, now) for one in records]
-    document: dict[str, object] = {**told, "instances": shapes, "count": len(shapes)}
-    if asked == 1 and shapes:
-        document["instance"] = shapes[0]
-    is_new = bool(told.get("created"))
-    return Result(
-        document=document,
-        columns=COLUMNS,
-        rows=[row(one, now) for one in records],
-        # Those of new machines were printed when their records were written.
-        ids=[] if is_new else [one.id for one in records],
-        draw=lambda width: table(records, now, width),
-        footer=footer.splitlines(),
-        error=failure or _overall(outcome),
-        errors=outcome.errors,
-        asked=asked,
-    )
-
-
-def _overall(outcome: Provisioned) -> Failure | None:
-    """The one failure that stands for all: theirs if they all failed alike, else that only part of it succeeded."""
-    errors = list(outcome.errors.values())
-    if not errors:
-        return None
-    if len(errors) == len(outcome.records) and len({one.exit_code for one in errors}) == 1:
-        return errors[0]
-    ready = len(outcome.records) - len(errors)
-    return PartialError(
-        f"{ready} of {len(outcome.records)} machines are ready; those stay", hint="gpuctl list, then gpuctl terminate"
-    )
-
-
-def _news(records: Sequence[Instance], context: Context) -> str:
-    now = context.clock.now()
-    return "\n".join(
-        f"{one.label} ({type_label(one)}) is {one.status}{f' at {one.public_ip}' if one.public_ip else ''}; "
-        f"it ends in {ends_in(one, now)}, at {local(one.expires_at)}"
-        for one in records
-        if one.is_live
-    )
+    return provisioned(context, Provisioned(records), len(records), {"created": True}, told, stopped)
 
 
 def _now(context: Context, written: Sequence[Instance]) -> list[Instance]:
     present = {one.id: one for one in context.store.snapshot().records}
     return [present.get(one.id, one) for one in written]
-
-
-def _dry(offer: Offer) -> Result:
-    shape = offer_shape(offer)
-    price = offer.price
-    values = [offer.type.provider.upper(), offer.type.name, offer.region, f"{price.usd_per_hour:f}" if price else ""]
-    return Result(
-        document={"dryRun": True, "offers": [shape], "count": 1},
-        columns=("provider", "instanceType", "region", "costPerHour"),
-        rows=[values],
-        footer=["nothing was started"],
-    )

@@ -9,7 +9,7 @@ from gpuctl.cli.render.figures import ends_in, local, money, per_hour, plain, ra
 from gpuctl.cli.render.text import clean
 from gpuctl.domain.cost import accrued, projected
 from gpuctl.domain.duration import rough, spelled
-from gpuctl.domain.instance import Instance, Status
+from gpuctl.domain.instance import Instance, Protector, Standing, Status
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -102,8 +102,8 @@ def table(records: Sequence[Instance], now: datetime, width: int) -> "Table":
     return drawn
 
 
-def details(one: Instance, now: datetime) -> "Table":
-    """Everything a person may want to know of one machine."""
+def details(one: Instance, now: datetime, protection: Sequence[Protector]) -> "Table":
+    """Everything a person may want to know of one machine, and what ends it if nobody comes back."""
     from rich.table import Table
     from rich.text import Text
 
@@ -113,6 +113,11 @@ def details(one: Instance, now: datetime) -> "Table":
     for label, value in _lines(one, now):
         if value:
             drawn.add_row(label, Text(clean(value), _STYLES.get(one.status, "") if label == "status" else ""))
+    drawn.add_row("", "")
+    for each in protection:
+        acts = f" at {local(each.acts_at)}" if each.acts_at else ""
+        style = "red" if each.standing is Standing.MISSING else "green"
+        drawn.add_row(f"ended by {each.killer}", Text(clean(f"{each.standing}{acts} · {each.detail}"), style))
     drawn.add_row("", "")
     for entry in one.history:
         about = " · ".join(part for part in (entry.event, entry.reason and entry.reason.value, entry.detail) if part)

@@ -1,11 +1,12 @@
 """The JSON shapes: an interface. Keys are camelCase, instants RFC 3339 in UTC, dollars numbers, unknown is null."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from gpuctl.domain.cost import Statistics, accrued, breakdown
-from gpuctl.domain.instance import Attempt, HistoryEntry, Instance
+from gpuctl.domain.instance import Attempt, HistoryEntry, Instance, Protector
 from gpuctl.errors import Failure
 
 if TYPE_CHECKING:
@@ -14,8 +15,9 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 1
 
 
-def instance_shape(one: Instance, now: datetime) -> dict[str, Any]:
-    """One machine, all keys always there."""
+def instance_shape(one: Instance, now: datetime, protection: Sequence[Protector] | None = None) -> dict[str, Any]:
+    """One machine, all keys always there; `protection` is what to tell of it where more is known than its record."""
+    protectors = one.protection if protection is None else protection
     return {
         "id": one.id,
         "name": one.name,
@@ -44,7 +46,7 @@ def instance_shape(one: Instance, now: datetime) -> dict[str, Any]:
         "priceAsOf": one.price.as_of.isoformat() if one.price else None,
         "tags": dict(one.tags),
         "metadata": dict(one.metadata),
-        "protection": None,
+        "protection": [_protector_shape(each) for each in protectors] or None,
         "attempts": [_attempt_shape(attempt) for attempt in one.attempts],
         "createdAt": instant(one.created_at),
         "launchedAt": instant(one.launched_at),
@@ -130,6 +132,16 @@ def _breakdown_shape(one: Instance, now: datetime) -> dict[str, Any]:
         "total": dollars(parts.total),
         "totalPerHour": None,
         "endIsEstimate": parts.end_is_estimate,
+    }
+
+
+def _protector_shape(protector: Protector) -> dict[str, Any]:
+    return {
+        "killer": protector.killer.value,
+        "standing": protector.standing.value,
+        "actsAt": instant(protector.acts_at),
+        "readAt": instant(protector.read_at),
+        "detail": protector.detail,
     }
 
 

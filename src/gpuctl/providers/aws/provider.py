@@ -9,7 +9,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 from pydantic import ValidationError
 
-from gpuctl.domain.instance import CloudState, Observed, ProviderName
+from gpuctl.domain.instance import CloudState, Observed, Protector, ProviderName
 from gpuctl.domain.tags import EXPIRES_AT, ID, STATE, deadline_tag
 from gpuctl.errors import GpuctlError, OutcomeUnknown, UnreachableError
 from gpuctl.providers.aws import create as creation
@@ -18,6 +18,7 @@ from gpuctl.providers.aws.ending import end_instances
 from gpuctl.providers.aws.errors import NOT_FOUND, SDK_ERRORS, code_of, translate, translate_create
 from gpuctl.providers.aws.images import find_image
 from gpuctl.providers.aws.observe import observed, reply_date
+from gpuctl.providers.aws.protection import read_back
 from gpuctl.providers.base import Capabilities, Identity, Image, Order
 
 _ODD_SHAPE = (KeyError, IndexError, TypeError, ValueError, ValidationError)
@@ -102,6 +103,10 @@ class AwsProvider:
     def terminate(self, region: str, cloud_ids: Sequence[str]) -> Mapping[str, GpuctlError]:
         with _translated(f"could not end machines in `{region}`"):
             return end_instances(self._clients.client("ec2", region), region, cloud_ids)
+
+    def protection(self, region: str, cloud_id: str, at: datetime) -> Sequence[Protector]:
+        with _translated(f"could not read back what protects {cloud_id}"):
+            return read_back(self._clients.client("ec2", region), cloud_id, at)
 
     def set_deadline(self, region: str, cloud_id: str, expires_at: datetime) -> None:
         with _translated(f"could not move the deadline of {cloud_id}"):

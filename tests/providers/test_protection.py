@@ -1,0 +1,123 @@
+"""What is told of a machine's protection is what AWS tells, not what was meant."""
+
+import base64
+
+import pytest
+from support.cli import Operator
+from support.wire import Fault, refuse
+
+from gpuctl.domain.instance import Killer, Standing
+
+CONSOLE = """\
+[   12.1] cloud-init: done
+gpuctl-guard: armed, ends at 20261124t130000z (tag)
+gpuctl-guard: armed, ends at 20261124t140000z (tag)
+"""
+
+
+def on_the_console(text: str) -> Fault:
+    output = base64.b64encode(text.encode()).decode()
+    return answered("GetConsoleOutput", f"<instanceId>i-1</instanceId><output>{output}</output>")
+
+
+def attribute(told: str) -> Fault:
+    return answered("DescribeInstanceAttribute", told)
+
+
+def answered(action: str, told: str) -> Fault:
+    body = f'<{action}Response xmlns="http://ec2.amazonaws.com/doc/2016-11-15/">{told}</{action}Response>'
+    return Fault(False, lambda _: (200, {"Content-Type": "text/xml"}, body.encode()))
+
+
+def protection(operator: Operator) -> dict[str, dict[str, str]]:
+    (record,) = operator.records
+    ran = operator.json("get", record.id, "--refresh")
+    return {one["killer"]: one for one in ran.instance["protection"]}
+
+
+def test_a_new_machine_has_a_sweep_and_a_timer_by_the_clouds_own_word(operator: Operator) -> None:
+    started = operator.provision().instance
+    told = {one["killer"]: (one["standing"], one["actsAt"]) for one in started["protection"]}
+    assert told == {
+        Killer.SWEEP: (Standing.CONFIGURED, "2026-11-24T13:00:00Z"),
+        Killer.TIMER: (Standing.CONFIGURED, "2026-11-24T13:02:00Z"),
+    }
+
+
+def test_an_extension_moves_what_both_act_by(operator: Operator) -> None:
+    operator.provision("--name", "n")
+    moved = operator.json("extend", "n", "--by", "30m").instance
+    assert [one["actsAt"] for one in moved["protection"]] == ["2026-11-24T13:30:00Z", "2026-11-24T13:32:00Z"]
+
+
+def test_the_guards_line_on_the_console_is_seen_running_and_says_when(operator: Operator) -> None:
+    operator.provision()
+    operator.wire.arm("GetConsoleOutput", on_the_console(CONSOLE))
+    timer = protection(operator)[Killer.TIMER]
+    assert (timer["standing"], timer["actsAt"]) == (Standing.RUNNING, "2026-11-24T14:02:00Z")
+
+
+@pytest.mark.parametrize("said", ["", "gpuctl-guard\n", "\x1b]0;gpuctl-guard: \x07\n"])
+def test_a_console_that_says_nothing_of_it_is_no_sight_of_it(operator: Operator, said: str) -> None:
+    operator.provision()
+    operator.wire.arm("GetConsoleOutput", on_the_console(said))
+    assert protection(operator)[Killer.TIMER]["standing"] == Standing.CONFIGURED
+
+
+def test_an_instance_that_refuses_its_newest_output_is_asked_for_the_older_one(operator: Operator) -> None:
+    operator.provision()
+    operator.wire.arm("GetConsoleOutput", refuse("UnsupportedOperation"), on_the_console(CONSOLE))
+    assert protection(operator)[Killer.TIMER]["standing"] == Standing.RUNNING
+
+
+def test_a_machine_that_only_stops_when_it_powers_off_has_no_timer(operator: Operator) -> None:
+    operator.provision()
+    stops = attribute("<instanceInitiatedShutdownBehavior><value>stop</value></instanceInitiatedShutdownBehavior>")
+    operator.wire.arm("DescribeInstanceAttribute", None, stops)
+    timer = protection(operator)[Killer.TIMER]
+    assert (timer["standing"], timer["actsAt"]) == (Standing.MISSING, None)
+    assert "powering off means `stop`" in timer["detail"]
+
+
+def test_a_machine_whose_user_data_lost_the_guard_has_no_timer_and_a_provision_says_so(operator: Operator) -> None:
+    operator.wire.arm("DescribeInstanceAttribute", attribute("<userData/>"))
+    ran = operator.provision("--name", "n")
+    assert ran.code == 0
+    assert "n has no timer: no guard in its user data" in ran.err
+
+
+def test_tags_that_were_removed_are_no_protection(operator: Operator) -> None:
+    operator.provision()
+    (cloud_id,) = operator.alive
+    operator.cloud.client("ec2").delete_tags(Resources=[cloud_id], Tags=[{"Key": "gpuctl-expires-at"}])
+    told = protection(operator)
+    assert told[Killer.SWEEP]["standing"] == Standing.MISSING
+    # The guard then counts from the first boot.
+    assert told[Killer.TIMER]["actsAt"] == "2026-11-24T14:00:00Z"
+
+
+def test_a_reaper_is_seen_running_only_while_it_runs(operator: Operator) -> None:
+    operator.provision()
+    assert protection(operator)[Killer.REAPER]["standing"] == Standing.MISSING
+    operator.run("reap")
+    assert protection(operator)[Killer.REAPER]["standing"] == Standing.RUNNING
+    operator.later(minutes=6)
+    assert protection(operator)[Killer.REAPER]["standing"] == Standing.MISSING
+
+
+def test_what_could_not_be_read_back_keeps_what_was_and_is_exit_8(operator: Operator) -> None:
+    record = operator.provision().instance["id"]
+    operator.later(minutes=1)
+    operator.wire.arm("DescribeInstanceAttribute", refuse("UnauthorizedOperation", 403))
+    ran = operator.json("get", record, "--refresh")
+    assert (ran.code, ran.json["error"]["code"]) == (8, "unresolved")
+    assert [one["standing"] for one in ran.instance["protection"]][1:] == [Standing.CONFIGURED, Standing.CONFIGURED]
+
+
+def test_reading_it_opens_no_socket_and_a_person_sees_it(operator: Operator) -> None:
+    record = operator.provision().instance["id"]
+    asked = len(operator.wire.sent)
+    shown = operator.run("get", record, "-o", "table").out
+    assert len(operator.wire.sent) == asked
+    assert "ended by timer" in shown
+    assert "ended by sweep" in shown
