@@ -432,24 +432,3 @@ def test_what_could_not_be_asked_is_stale_and_says_so(operator: Operator) -> Non
     ran = operator.json("list", "--refresh")
     assert (ran.code, ran.json["count"]) == (8, 1)
     assert "stale" in ran.json["error"]["message"]
-
-
-def test_a_state_that_cannot_be_written_after_the_create_ends_the_machine(
-    operator: Operator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The record was written; then the disk fills while the create is under way."""
-    from gpuctl.store.disk import Disk
-
-    real, writes = Disk.create, []
-
-    def create(self: Disk, path: object) -> int:
-        writes.append(path)
-        if len(writes) > 1:
-            raise OSError(28, "No space left on device")
-        return real(self, path)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(Disk, "create", create)
-    ran = operator.provision()
-    assert (ran.code, ran.json["error"]["code"]) == (9, "state_unusable")
-    assert len(operator.cloud.machines()) == 1
-    assert operator.alive == []

@@ -20,7 +20,7 @@ from gpuctl.services.ending import end
 from gpuctl.services.extend import extend
 from gpuctl.services.parts import Parts
 from gpuctl.services.preparing import checked, prepare
-from gpuctl.services.provision import launch, wait_until_ready
+from gpuctl.services.provision import start
 from gpuctl.services.reap import Reaper, reap, remembered
 from gpuctl.services.sessions import Sessions
 from gpuctl.store.base import ReapTimes
@@ -84,9 +84,8 @@ class World(RuleBasedStateMachine):
         with suppress(Crash, GpuctlError):
             parts = self.parts
             request, offer, source = checked(asked, "--region", parts, CATALOG)
-            result = launch(prepare(request, offer, source, parts), parts, lambda records: None)
-            if waits:
-                wait_until_ready(result, parts, timedelta(minutes=15), keep=False)
+            patience = timedelta(minutes=15) if waits else None
+            start(prepare(request, offer, source, parts), parts, lambda records: None, patience)
 
     @rule(number=st.integers(0, 9), troubles=TROUBLES)
     def terminate(self, number: int, troubles: list[Trouble | None]) -> None:

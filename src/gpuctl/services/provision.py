@@ -9,9 +9,17 @@ from datetime import datetime, timedelta
 from gpuctl.domain.duration import spelled
 from gpuctl.domain.instance import Attempt, Instance, Outcome, Reason, Status
 from gpuctl.domain.lifecycle import advance, note, provisioning, refreshed, with_facts
-from gpuctl.errors import CloudError, GpuctlError, NotReadyError, StateUnusableError, UnresolvedError
+from gpuctl.errors import (
+    CloudError,
+    GpuctlError,
+    NotReadyError,
+    StateLockedError,
+    StateUnusableError,
+    UnresolvedError,
+)
 from gpuctl.providers.base import Order
 from gpuctl.services.ending import end
+from gpuctl.services.lastresort import unwritten
 from gpuctl.services.launching import Answer, send_create
 from gpuctl.services.parts import Parts
 from gpuctl.services.preparing import Prepared, standing
@@ -32,16 +40,42 @@ class Provisioned:
 OnWritten = Callable[[Sequence[Instance]], None]
 
 
-def launch(prepared: Prepared, parts: Parts, on_written: OnWritten) -> Provisioned:
+def start(
+    prepared: Prepared,
+    parts: Parts,
+    on_written: OnWritten,
+    patience: timedelta | None,
+    *,
+    keep: bool = False,
+    rate: str = "",
+) -> Provisioned:
+    """Start the machines, and wait that long until they are ready; None only looks for those that nobody answered for.
+
+    StateUnusableError or StateLockedError where the state could not take them down: then nothing of this call is left.
+    """
+    made: list[Instance] = []
+    try:
+        result = launch(prepared, parts, on_written, made)
+        if patience is None:
+            return look_once(result, parts)
+        return wait_until_ready(result, parts, patience, keep=keep, rate=rate)
+    except (StateUnusableError, StateLockedError) as error:
+        if not made:
+            raise
+        raise unwritten(error, made, prepared.session.provider, parts) from error
+
+
+def launch(prepared: Prepared, parts: Parts, on_written: OnWritten, made: list[Instance]) -> Provisioned:
     """Write the records, tell `on_written`, then send each one's create.
 
-    Creates go one after the other: EC2 refills its budget of RunInstances calls at two a second, so more at once only
-    means being throttled. Raises if the records cannot be written; then nothing was created.
+    What was made, or may have been, is added to `made` before anything else is done. Creates go one after the other:
+    EC2 refills its budget of RunInstances calls at two a second, so more at once only means being throttled. Raises if
+    the records cannot be written; then nothing was created.
     """
     records = _records(prepared)
     state = parts.store.add(records, lambda present: _refuse_standing(prepared, present))
     on_written(records)
-    result, made = Provisioned(records), list[str]()
+    result = Provisioned(records)
     for record in records:
         parts.talk.step(f"{record.label}: asking {record.provider} for {record.instance_type} in {record.region}")
         order = _order(record, prepared, state.state_id or "")
@@ -53,12 +87,9 @@ def launch(prepared: Prepared, parts: Parts, on_written: OnWritten) -> Provision
         )
         if answer.error is not None:
             result.errors[record.id] = answer.error
-        if answer.seen is not None:
-            made.append(answer.seen.cloud_id)
-        try:
-            _write_answer(record, answer, prepared, parts)
-        except StateUnusableError as error:
-            raise _ended_unwritten(error, made, prepared) from error
+        if answer.outcome is not Outcome.REFUSED:
+            made.append(_answered(record, answer, prepared.session.now))
+        _write_answer(record, answer, prepared, parts)
     return _reread(result, parts)
 
 
@@ -182,20 +213,6 @@ def _write_answer(record: Instance, answer: Answer, prepared: Prepared, parts: P
     elif fresh.status.is_ended:
         for error in prepared.session.provider.terminate(record.region, [answer.seen.cloud_id]).values():
             parts.talk.warn(f"{answer.seen.cloud_id} of {record.label} is not ended yet: {error.message}")
-
-
-def _ended_unwritten(error: StateUnusableError, made: Sequence[str], prepared: Prepared) -> StateUnusableError:
-    """End what this call has made: a machine whose id cannot be written down would be known to nobody."""
-    if not made:
-        return error
-    try:
-        failed = dict(prepared.session.provider.terminate(prepared.offer.region, made))
-    except GpuctlError as refusal:
-        failed = dict.fromkeys(made, refusal)
-    fates = [
-        f"{one} could not be ended ({failed[one].message})" if one in failed else f"{one} was ended" for one in made
-    ]
-    return StateUnusableError(f"{error.message}; {', '.join(fates)}", hint=error.hint)
 
 
 def _answered(fresh: Instance, answer: Answer, now: datetime) -> Instance:

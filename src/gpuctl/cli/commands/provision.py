@@ -14,11 +14,11 @@ from gpuctl.cli.render.result import Result
 from gpuctl.domain.duration import parse_duration, parse_minutes, spelled
 from gpuctl.domain.instance import Instance, Reason
 from gpuctl.domain.request import DEFAULT_PURPOSE, Request
-from gpuctl.errors import GpuctlError, Interrupted, UsageError
+from gpuctl.errors import GpuctlError, Interrupted, StateLockedError, StateUnusableError, UsageError
 from gpuctl.services.ending import end
 from gpuctl.services.preparing import Prepared, checked, prepare, standing
 from gpuctl.services.protecting import gaps, read_back
-from gpuctl.services.provision import Provisioned, launch, look_once, wait_until_ready
+from gpuctl.services.provision import Provisioned, start
 
 EXAMPLES = """\
 gpuctl provision g4dn.xlarge --region us-east-1 --ttl 30
@@ -184,11 +184,7 @@ def _carried_out(context: Context, prepared: Prepared, patience: timedelta, *, w
     price = prepared.offer.price
     each = f" at ${price.usd_per_hour:f}/h" if price else ""
     try:
-        result = launch(prepared, parts, on_written)
-        if wait:
-            result = wait_until_ready(result, parts, patience, keep=keep, rate=each)
-        else:
-            result = look_once(result, parts)
+        result = start(prepared, parts, on_written, patience if wait else None, keep=keep, rate=each)
         result = _protected(context, result)
     except Interrupted as interrupted:
         if not written:
@@ -204,10 +200,13 @@ def _carried_out(context: Context, prepared: Prepared, patience: timedelta, *, w
 def _protected(context: Context, result: Provisioned) -> Provisioned:
     """The machines with what protects them, read back; a gap is told, and is no failure of the command."""
     context.talk.step("reading back what protects it")
-    failures = read_back(context.parts, result.records)
+    try:
+        failures = list(read_back(context.parts, result.records).values())
+    except (StateUnusableError, StateLockedError) as error:
+        failures = [error]
+    for told in dict.fromkeys(one.message for one in failures):
+        context.talk.warn(f"what protects it could not be read back: {told}")
     records = _now(context, result.records)
-    for told in dict.fromkeys(f"what protects it could not be read back: {one.message}" for one in failures.values()):
-        context.talk.warn(told)
     for told in (gap for one in records for gap in gaps(one)):
         context.talk.warn(told)
     return Provisioned(records, result.errors)
@@ -236,5 +235,9 @@ def _interrupted(context: Context, written: Sequence[Instance], interrupted: Int
 
 
 def _now(context: Context, written: Sequence[Instance]) -> list[Instance]:
-    present = {one.id: one for one in context.store.snapshot().records}
+    try:
+        present = {one.id: one for one in context.store.snapshot().records}
+    except StateUnusableError:
+        # What was written is all that is known now; why the state cannot be read is told by the failure that led here.
+        present = {}
     return [present.get(one.id, one) for one in written]
