@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 from support.cli import Operator
 from support.clouds import LoopbackAws
+from support.sdk import read_models_once
 from support.wire import Wire
 
 # The command line's package switches collection off until its console script is run; here nobody runs that.
 gc.enable()
+read_models_once()
 
 
 @pytest.fixture(autouse=True)

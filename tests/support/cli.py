@@ -51,12 +51,12 @@ class Ran:
 class Operator:
     """Somebody with a state, an AWS account on loopback, and all the time in the world."""
 
-    def __init__(self, folder: Path, cloud: LoopbackAws, wire: Wire) -> None:
+    def __init__(self, folder: Path, cloud: LoopbackAws, wire: Wire, clock: FakeClock | None = None) -> None:
         self.folder = folder
         self.state = folder / "state.json"
         self.cloud = cloud
         self.wire = wire
-        self.clock = FakeClock()
+        self.clock = clock or FakeClock()
         self.skew = timedelta(0)
         cloud.now = lambda: self.clock.now() - self.skew
         self.environ: dict[str, str] = {

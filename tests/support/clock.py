@@ -1,6 +1,9 @@
-"""A clock that a test moves."""
+"""Clocks that a test moves."""
 
+import fcntl
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from support.instances import NOON
 
@@ -29,3 +32,39 @@ class FakeClock:
     def jump(self, span: timedelta) -> None:
         """Set the clock, as a person or NTP does: no time passes."""
         self._now += span
+
+
+class FileClock(FakeClock):
+    """The same, shared by every process that names the same file: seconds since noon, and seconds elapsed."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        if not path.exists():
+            path.write_text("0 0")
+
+    def now(self) -> datetime:
+        return NOON + timedelta(seconds=self._read()[0])
+
+    def elapsed(self) -> timedelta:
+        return timedelta(seconds=self._read()[1])
+
+    def move(self, span: timedelta) -> None:
+        seconds = max(0.0, span.total_seconds())
+        self._change(lambda now, elapsed: (now + seconds, elapsed + seconds))
+
+    def jump(self, span: timedelta) -> None:
+        self._change(lambda now, elapsed: (now + span.total_seconds(), elapsed))
+
+    def _read(self) -> tuple[float, float]:
+        with self._path.open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH)
+            now, elapsed = file.read().split()
+        return float(now), float(elapsed)
+
+    def _change(self, change: Callable[[float, float], tuple[float, float]]) -> None:
+        with self._path.open("r+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            now, elapsed = change(*map(float, file.read().split()))
+            # Padded, so that a process killed in the middle leaves no shorter file.
+            file.seek(0)
+            file.write(f"{now:<24.6f} {elapsed:<24.6f}")

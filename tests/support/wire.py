@@ -1,10 +1,12 @@
 """The line between gpuctl and a cloud on loopback: it carries every call, and breaks those it was told to break."""
 
+import sys
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from email.utils import format_datetime
+from enum import Enum, auto
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Thread
@@ -12,6 +14,14 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 Answer = tuple[int, dict[str, str], bytes]
+
+
+class Phase(Enum):
+    """How far a call has come."""
+
+    SENT = auto()  # it arrived, and nothing was done yet
+    DONE = auto()  # the cloud did it, and nobody was told yet
+    ANSWERED = auto()  # the answer was sent
 
 
 @dataclass(frozen=True)
@@ -47,13 +57,20 @@ class Sent:
 
 
 class Wire:
-    """Carries calls to `upstream`. `arm` breaks the next ones of an action; `sent` is every call that came."""
+    """Carries calls to `upstream`. `arm` breaks the next ones of an action; `sent` is every call that came.
+
+    `bugs` is what went wrong in here. `instead` may answer for the cloud. `watch` is told of every phase of every call,
+    and hangs up by returning False.
+    """
 
     def __init__(self, upstream: str) -> None:
         self._upstream = urlsplit(upstream).netloc
         self._faults: dict[str, deque[Fault | None]] = {}
         self._over = Event()
         self.sent: list[Sent] = []
+        self.bugs: list[str] = []
+        self.instead: Callable[[Sent], Answer | None] = lambda sent: None
+        self.watch: Callable[[Phase, Sent], bool] = lambda phase, sent: True
         wire = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -65,8 +82,16 @@ class Wire:
             def log_message(self, format: str, *args: object) -> None:
                 return
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        class Server(ThreadingHTTPServer):
+            daemon_threads = True
+
+            def handle_error(self, request: object, client_address: object) -> None:
+                """A caller that was killed has nobody left to tell; any other trouble is a bug of a test's."""
+                error = sys.exc_info()[1]
+                if not isinstance(error, ConnectionError):
+                    wire.bugs.append(repr(error))
+
+        self._server = Server(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         self._thread.start()
@@ -79,6 +104,14 @@ class Wire:
         """The calls of that action that came over the line."""
         return [one for one in self.sent if one.action == action]
 
+    def reset(self) -> None:
+        """A whole line that has carried nothing."""
+        self._faults.clear()
+        self.sent.clear()
+        self.bugs.clear()
+        self.instead = lambda sent: None
+        self.watch = lambda phase, sent: True
+
     def stop(self) -> None:
         self._over.set()
         self._server.shutdown()
@@ -89,16 +122,21 @@ class Wire:
         body = handler.rfile.read(int(handler.headers.get("Content-Length", 0)))
         form = {key: values[0] for key, values in parse_qs(body.decode(), keep_blank_values=True).items()}
         action = form.get("Action") or handler.headers.get("X-Amz-Target", "").rpartition(".")[2]
-        self.sent.append(Sent(action, form))
+        sent = Sent(action, form)
+        self.sent.append(sent)
+        if not self.watch(Phase.SENT, sent):
+            self._hang_up(handler)
+            return
         waiting = self._faults.get(action)
         fault = waiting.popleft() if waiting else None
-        real = self._forward(handler, body) if fault is None or fault.is_performed else None
+        real = self.instead(sent)
+        if real is None and (fault is None or fault.is_performed):
+            real = self._forward(handler, body)
         answer = real if fault is None else fault.answer(real)
         if fault is not None and fault.is_hanging:
             self._over.wait(30)
-        if answer is None:
-            handler.close_connection = True
-            handler.connection.close()
+        if not self.watch(Phase.DONE, sent) or answer is None:
+            self._hang_up(handler)
             return
         status, headers, content = answer
         handler.send_response_only(status)
@@ -107,6 +145,12 @@ class Wire:
         handler.send_header("Content-Length", str(len(content)))
         handler.end_headers()
         handler.wfile.write(content)
+        handler.wfile.flush()
+        self.watch(Phase.ANSWERED, sent)
+
+    def _hang_up(self, handler: Any) -> None:
+        handler.close_connection = True
+        handler.connection.close()
 
     def _forward(self, handler: Any, body: bytes) -> Answer:
         upstream = HTTPConnection(self._upstream, timeout=30)

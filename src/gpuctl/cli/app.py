@@ -29,6 +29,8 @@ class Command(TyperCommand):
         given = {one.name: ctx.params.pop(one.name, None) for one in _anywhere(root.command)}
         context: Context = root.obj
         context.globals = context.globals.with_(given)
+        # A form that cannot be meant is refused before anything is done, not when there is something to print.
+        context.refuse_unknown_output()
         for one in self.params:
             _refuse_empty(one, ctx.params.get(one.name))
         return super().invoke(ctx)

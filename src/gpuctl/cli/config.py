@@ -1,9 +1,10 @@
 """The settings: flag, then `GPUCTL_*`, then the config file, then the default."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,7 @@ class Config:
         return self.clouds.get(name, CloudConfig())
 
 
+_DOLLARS = re.compile(r"\d{1,9}(\.\d{1,6})?", re.ASCII)
 _TEXT = "a text"
 _TEXTS = "a list of texts"
 _PLAIN = {"user": _TEXT, "max_ttl": _TEXT, "confirm_above": "a number", "keep_ended": _TEXT, "reap_state_ids": _TEXTS}
@@ -140,13 +142,9 @@ def _config(plain: Mapping[str, Any], clouds: Mapping[ProviderName, CloudConfig]
 
 
 def _dollars(text: str) -> Decimal:
-    try:
-        dollars = Decimal(text)
-    except InvalidOperation:
-        raise UsageError(f"confirm_above must be dollars, not {shown(text)}") from None
-    if not dollars.is_finite() or dollars < 0:
-        raise UsageError(f"confirm_above must be dollars, not {shown(text)}")
-    return dollars
+    if not _DOLLARS.fullmatch(text):
+        raise UsageError(f"confirm_above must be dollars, such as `10` or `2.50`, not {shown(text)}")
+    return Decimal(text)
 
 
 def _wrong(path: Path, key: str, kind: str) -> UsageError:

@@ -11,6 +11,7 @@ from gpuctl.cli.config import Config, read_config
 from gpuctl.cli.given import FORMATS, Globals, Streams
 from gpuctl.cli.talk import Talk, TickingClock
 from gpuctl.clock import Clock
+from gpuctl.domain.duration import shown
 from gpuctl.domain.instance import Market, Price, ProviderName
 from gpuctl.errors import GpuctlError, StateUnusableError, UnreachableError, UsageError
 from gpuctl.store.base import Kind
@@ -38,9 +39,13 @@ class Context:
     def output(self) -> str:
         """The output's format: asked for, else a table on a terminal and tsv in a pipe."""
         asked = self.globals.output or self.environ.get("GPUCTL_OUTPUT")
-        if asked is not None and asked not in FORMATS:
-            raise UsageError(f"GPUCTL_OUTPUT must be table, json, csv or tsv, not `{asked[:40]}`")
         return asked or ("table" if _is_terminal(self.streams.out) else "tsv")
+
+    def refuse_unknown_output(self) -> None:
+        """Raise UsageError if the environment asks for a format there is not."""
+        asked = self.environ.get("GPUCTL_OUTPUT")
+        if self.globals.output is None and asked is not None and asked not in FORMATS:
+            raise UsageError(f"GPUCTL_OUTPUT must be table, json, csv or tsv, not {shown(asked)}")
 
     @property
     def is_output_chosen(self) -> bool:

@@ -1,0 +1,164 @@
+"""Gates A1, A2 and A5: gpuctl is killed everywhere it can be."""
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+
+from faults.world import PROVISION, Scenario, Score, World
+from support.wire import LOST, Phase, Sent
+
+MUTATING = ("RunInstances", "TerminateInstances", "CreateTags")
+CONDITIONS = ("no lag", "60 s lag", "lost reply")
+
+
+def _one_machine(scenario: Scenario) -> None:
+    ran = scenario.run(*PROVISION, "-o", "json")
+    assert ran.code == 0, ran.out
+    scenario.wire.sent.clear()
+
+
+def _one_due(scenario: Scenario) -> None:
+    _one_machine(scenario)
+    scenario.later(minutes=61)
+
+
+COMMANDS: dict[str, tuple[Callable[[Scenario], None], tuple[str, ...]]] = {
+    "provision": (lambda scenario: None, PROVISION),
+    "terminate": (_one_machine, ("terminate", "n")),
+    "extend": (_one_machine, ("extend", "n", "--by", "30m")),
+    "reap": (_one_due, ("reap",)),
+}
+
+
+def crash_points(
+    world: World, mutants: Sequence[str] = (), share: int = 1, commands: Sequence[str] = tuple(COMMANDS)
+) -> Score:
+    """A1: every command, killed at every cloud call in every phase, and at every step of every file write.
+
+    `share` takes every so-manieth point, from another start in each condition.
+    """
+    score = Score()
+    for command in commands:
+        for number, condition in enumerate(CONDITIONS):
+            points = list(_points(world, command, condition))
+            for point in points[number % share :: share]:
+                with world.scenario(mutants) as scenario:
+                    score.add(f"{command}, {condition}, {point}", _killed(scenario, command, condition, point))
+    return score
+
+
+def armed_timers(world: World, mutants: Sequence[str] = (), share: int = 1) -> Score:
+    """A5: at every crash point of a provision, each machine that exists carries its timer, as the cloud's books say."""
+    score = Score()
+    points = [one for one in _points(world, "provision", "no lag") if one[1] is not Phase.SENT or one[0] > 3]
+    for point in points[::share]:
+        with world.scenario(mutants) as scenario:
+            _die(scenario, "provision", "no lag", point)
+            for machine in scenario.ours:
+                score.add(f"provision, {point}", _unarmed(scenario, machine["id"]))
+    return score
+
+
+def random_kills(world: World, count: int, mutants: Sequence[str] = (), seed: int = 1) -> Score:
+    """A2: provision, terminate and reap, each killed at a random instant of its life."""
+    score, chance = Score(), random.Random(seed)
+    for number in range(count):
+        with world.scenario(mutants) as scenario:
+            acknowledged = []
+            for argv in ((*PROVISION, "-q"), ("terminate", "n"), ("reap",)):
+                process = scenario.start(*argv)
+                _pause(chance.uniform(0, 0.25))
+                process.kill()
+                process.wait()
+                acknowledged += [one for one in process.out.split() if argv[0] == "provision" and len(one) == 17]
+                scenario.later(minutes=1)
+            score.add(f"kill {number}", scenario.finish(acknowledged))
+    return score
+
+
+Point = tuple[int, Phase | None]
+
+
+def _points(world: World, command: str, condition: str) -> Iterator[Point]:
+    """Where that command can be killed: (number of the call, phase), and (number of the step, None)."""
+    with world.scenario() as scenario:
+        steps = scenario.folder / "steps"
+        setup, argv = COMMANDS[command]
+        setup(scenario)
+        _under(scenario, condition)
+        scenario.start(*argv, steps=steps).wait()
+        # A poll that is repeated is no other point than its first and its second time.
+        actions = [one.action for one in scenario.wire.sent]
+        for call, action in enumerate(actions):
+            if actions[:call].count(action) < 2:
+                for phase in Phase:
+                    yield call, phase
+        for step in range(len(steps.read_text().split())):
+            yield step + 1, None
+
+
+def _killed(scenario: Scenario, command: str, condition: str, point: Point) -> list[str]:
+    _die(scenario, command, condition, point)
+    acknowledged = [] if command == "provision" else [one["tags"]["gpuctl-id"] for one in scenario.ours]
+    return scenario.finish(acknowledged)
+
+
+def _die(scenario: Scenario, command: str, condition: str, point: Point) -> None:
+    setup, argv = COMMANDS[command]
+    setup(scenario)
+    _under(scenario, condition)
+    number, phase = point
+    if phase is None:
+        scenario.start(*argv, die_at_step=number).wait()
+        return
+    calls = 0
+    process = None
+
+    def watch(now: Phase, sent: Sent) -> bool:
+        nonlocal calls
+        calls += now is Phase.SENT
+        if process is None or now is not phase or calls != number + 1:
+            return True
+        process.kill()
+        return False
+
+    # The process must be known before its first call is carried.
+    scenario.wire.watch = lambda now, sent: _started(lambda: process) and watch(now, sent)
+    process = scenario.start(*argv)
+    process.wait()
+
+
+def _under(scenario: Scenario, condition: str) -> None:
+    if condition == "60 s lag":
+        scenario.lag(60)
+    elif condition == "lost reply":
+        for action in MUTATING:
+            scenario.wire.arm(action, LOST)
+
+
+def _unarmed(scenario: Scenario, cloud_id: str) -> list[str]:
+    """What of the timer that machine lacks, asked of the cloud directly."""
+    ec2 = scenario.cloud.client("ec2")
+    import base64
+
+    told = ec2.describe_instance_attribute(InstanceId=cloud_id, Attribute="userData")["UserData"]
+    data = base64.b64decode(told.get("Value", "")).decode()
+    behaviour = ec2.describe_instance_attribute(InstanceId=cloud_id, Attribute="instanceInitiatedShutdownBehavior")
+    (machine,) = [one for one in scenario.ours if one["id"] == cloud_id]
+    wrong = [] if "gpuctl-guard.timer" in data else ["no guard in its user data"]
+    wrong += (
+        [] if behaviour["InstanceInitiatedShutdownBehavior"]["Value"] == "terminate" else ["power-off only stops it"]
+    )
+    return wrong + [f"no {name}" for name in ("gpuctl-expires-at", "gpuctl-id") if name not in machine["tags"]]
+
+
+def _started(process: Callable[[], object]) -> bool:
+    while process() is None:
+        _pause(0.001)
+    return True
+
+
+def _pause(seconds: float) -> None:
+    """Real time: where a random instant of a real process is what is wanted."""
+    from threading import Event
+
+    Event().wait(seconds)

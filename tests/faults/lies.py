@@ -1,0 +1,256 @@
+"""Gates B2, C1, C2, E1 and E2: clouds that lie, fail and lag, clocks that are wrong, machines that look like ours."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from faults.processes import Process
+from faults.world import PROVISION, Scenario, Score, World, empty
+from support.wire import FAILED_AFTER, GARBLED, LOST, NEVER_ARRIVED, TRUNCATED, Answer, Fault, Sent, refuse
+
+from gpuctl.domain.instance import Status
+from gpuctl.domain.tags import deadline_tag
+
+FAULTS: dict[str, Fault] = {
+    "refused": refuse("UnauthorizedOperation", 403),
+    "throttled": refuse("RequestLimitExceeded", 503),
+    "failed with a code": refuse("InternalError", 500),
+    "reply lost": LOST,
+    "never arrived": NEVER_ARRIVED,
+    "503 after effect": FAILED_AFTER,
+    "no XML": GARBLED,
+    "truncated": TRUNCATED,
+    "empty body": Fault(True, lambda _: (200, {"Content-Type": "text/xml"}, b"")),
+    "capacity": refuse("InsufficientInstanceCapacity", 500),
+}
+ACTIONS = (
+    "GetCallerIdentity", "GetParameter", "DescribeImages", "RunInstances", "DescribeInstances",
+    "DescribeInstanceStatus", "DescribeInstanceAttribute", "GetConsoleOutput", "CreateTags", "TerminateInstances",
+)  # fmt: skip
+# Lost, then refused: what a tool that believes the last answer calls a refusal.
+LOST_THEN_REFUSED = (LOST, refuse("VcpuLimitExceeded"))
+
+
+def cloud_faults(world: World, mutants: Sequence[str] = (), share: int = 1) -> Score:
+    """E1: every kind of trouble with every call, once and for as long as the SDK tries, through a whole life."""
+    score = Score()
+    cases = [(action, name, times) for action in ACTIONS for name in FAULTS for times in (1, 4)]
+    for action, name, times in cases[::share]:
+        with world.scenario(mutants) as scenario:
+            scenario.wire.arm(action, *[FAULTS[name]] * times)
+            score.add(f"{action} {name} x{times}", _life(scenario))
+    with world.scenario(mutants) as scenario:
+        scenario.wire.arm("RunInstances", *LOST_THEN_REFUSED)
+        score.add("RunInstances lost, then refused", _life(scenario))
+    with world.scenario(mutants) as scenario:
+        scenario.lag(299)
+        scenario.wire.arm("RunInstances", *[LOST] * 4)
+        score.add("RunInstances lost four times, 299 s lag", _life(scenario))
+    return score
+
+
+def look_alikes(world: World, count: int, mutants: Sequence[str] = ()) -> Score:
+    """C1: machines of others, look-alikes and forged ones stand among ours; none of them may be changed."""
+    score = Score()
+    with world.scenario(mutants) as scenario:
+        scenario.run(*PROVISION)
+        others = [scenario.cloud.launch(tags=_forged(scenario, number)) for number in range(count)]
+        scenario.foreign += others
+        scenario.later(minutes=20)
+        scenario.run("terminate", "--all", "--yes")
+        wrong = [one for one in scenario.finish() if "never closed" not in one]
+        score.cases, score.violations = len(others), wrong
+    return score
+
+
+def missing_answers(world: World, mutants: Sequence[str] = ()) -> Score:
+    """C2: another account, another region, empty and partial lists: no record is closed that has a living machine."""
+    score = Score()
+    for case, prepare in {
+        "another account": _another_account,
+        "empty listings": _empty_listings,
+        "nothing is known by its id either": _nothing_known,
+        "one page of many fails": _one_page_fails,
+    }.items():
+        with world.scenario(mutants) as scenario:
+            for number in range(3):
+                scenario.run(*PROVISION[:-1], f"n{number}")
+            prepare(scenario)
+            for minutes in (0, 1, 3):
+                scenario.later(minutes=minutes)
+                scenario.run("reap", "--sweep")
+                scenario.look_for_lies()
+            score.add(case, scenario.faults)
+    return score
+
+
+def extend_against_reap(world: World, count: int, mutants: Sequence[str] = ()) -> Score:
+    """B2: a real extend and a real reap at the deadline; whoever was told that it is extended must keep the machine."""
+    score = Score()
+    for number in range(count):
+        with world.scenario(mutants) as scenario:
+            scenario.run(*PROVISION)
+            scenario.later(minutes=59, seconds=59)
+            extending, reaping = (_paused if number % 2 else _at_once)(scenario)
+            code = extending.wait()
+            reaping.wait()
+            (record,) = [one for one in scenario.records if one.name]
+            is_alive = any(one["state"] == "running" for one in scenario.ours)
+            wrong = []
+            if code == 0 and (not is_alive or record.status is Status.STOPPING):
+                wrong = ["ended though it was extended"]
+            if "Traceback" in extending.err + reaping.err:
+                wrong.append("traceback")
+            score.add(f"race {number}, extend {code}", wrong)
+    return score
+
+
+SKEWS = {
+    "10 y ahead": 3650,
+    "10 y behind": -3650,
+    "a day ahead": 1,
+    "a day behind": -1,
+    "3 h ahead": 0.125,
+    "3 h behind": -0.125,
+}
+ZONES = ("UTC", "Pacific/Kiritimati", "America/St_Johns", "Europe/Berlin")
+
+
+def wrong_clocks(world: World, mutants: Sequence[str] = (), zones: Sequence[str] = ZONES) -> Score:
+    """E2: the laptop's clock is off, jumps, or cannot be compared, in several time zones; nothing ends too early."""
+    score = Score()
+    for zone in zones:
+        for name, days in SKEWS.items():
+            for is_jump in (False, True):
+                with world.scenario(mutants) as scenario:
+                    score.add(
+                        f"{name}, {'jump' if is_jump else 'from the start'}, {zone}",
+                        _skewed(scenario, days, zone, is_jump),
+                    )
+    return score
+
+
+def _skewed(scenario: Scenario, days: float, zone: str, is_jump: bool) -> list[str]:
+    scenario.environ["TZ"] = zone
+    skew = timedelta(days=days)
+
+    def jump() -> None:
+        scenario.clock.jump(skew)
+        scenario.skew = skew
+
+    if not is_jump:
+        jump()
+    scenario.start(*PROVISION).wait()
+    if is_jump:
+        jump()
+    scenario.later(minutes=30)
+    scenario.start("reap", "--sweep").wait()
+    wrong = [] if len([one for one in scenario.ours if one["state"] == "running"]) == 1 else ["ended too early"]
+    scenario.later(minutes=31)
+    scenario.start("reap", "--sweep").wait()
+    wrong += ["not ended when due"] if any(one["state"] == "running" for one in scenario.ours) else []
+    return [*wrong, *scenario.finish()]
+
+
+def _life(scenario: Scenario) -> list[str]:
+    """Start, extend, ask, end; in real processes, whatever each of them says."""
+    told: list[str] = []
+    for argv in ((*PROVISION, "-q"), ("extend", "n", "--by", "5m"), ("get", "n", "--refresh"), ("terminate", "n")):
+        process = scenario.start(*argv)
+        code = process.wait()
+        told += [one for one in process.out.split() if argv[0] == "provision" and one.startswith("inst-")]
+        if code not in (0, 1, 2, 3, 4, 5, 6, 8):
+            scenario.faults.append(f"{argv[0]} exited with {code}")
+        bills = [one for one in scenario.ours if one["state"] in ("pending", "running")]
+        if argv[0] == "provision" and code not in (0, 8) and bills:
+            scenario.faults.append(f"provision exited with {code}, and a machine bills on")
+    return scenario.finish(told)
+
+
+def _forged(scenario: Scenario, number: int) -> dict[str, str]:
+    """Tags that are nobody's, another's, or ours in part."""
+    past = deadline_tag(scenario.clock.now() - timedelta(hours=1))
+    mine, other = scenario.state_id, "another-state"
+    kinds: list[dict[str, str]] = [
+        {},
+        {"Name": "gpuctl", "project": "x"},
+        {"gpuctl-id": f"inst-{number:012d}", "gpuctl-state": other, "gpuctl-expires-at": past},
+        {"gpuctl-id": scenario.records[0].id, "gpuctl-state": other, "gpuctl-expires-at": past},
+        {"gpuctl-state": mine, "gpuctl-expires-at": past},
+        {"gpuctl-id": "INST-000000000000", "gpuctl-state": mine, "gpuctl-expires-at": past},
+        {"gpuctl-id": f"inst-{number:012d}", "gpuctl-state": mine, "gpuctl-expires-at": "yesterday"},
+        {"gpuctl-id": f"inst-{number:012d}", "gpuctl-state": mine},
+        {"gpuctl-id": f"inst-{number:012d}", "gpuctl-state": mine.upper(), "gpuctl-expires-at": past},
+        {"GPUCTL-ID": f"inst-{number:012d}", "gpuctl-state": f"{mine}x", "gpuctl-expires-at": past},
+    ]
+    return kinds[number % len(kinds)]
+
+
+def _another_account(scenario: Scenario) -> None:
+    body = (
+        '<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult>'
+        "<Arn>arn:aws:iam::999999999999:user/x</Arn><UserId>X</UserId><Account>999999999999</Account>"
+        "</GetCallerIdentityResult></GetCallerIdentityResponse>"
+    )
+
+    def instead(sent: Sent) -> Answer | None:
+        if sent.action == "GetCallerIdentity":
+            return 200, {"Content-Type": "text/xml"}, body.encode()
+        return _empty_list() if sent.action == "DescribeInstances" else None
+
+    scenario.wire.instead = instead
+
+
+def _empty_listings(scenario: Scenario) -> None:
+    scenario.wire.instead = lambda sent: (
+        _empty_list() if sent.action == "DescribeInstances" and "Filter.1.Name" in sent.form else None
+    )
+
+
+def _nothing_known(scenario: Scenario) -> None:
+    """Minutes after the launch nothing of it is shown, not even when it is asked for by its id."""
+
+    def instead(sent: Sent) -> Answer | None:
+        if sent.action != "DescribeInstances":
+            return None
+        if "Filter.1.Name" in sent.form:
+            return _empty_list()
+        return refuse("InvalidInstanceID.NotFound").answer(None)
+
+    scenario.wire.instead = instead
+
+
+def _one_page_fails(scenario: Scenario) -> None:
+    scenario.wire.arm("DescribeInstances", *[refuse("InternalError", 500)] * 12)
+
+
+def _empty_list() -> Answer:
+    return empty("DescribeInstances", "reservationSet")
+
+
+def _at_once(scenario: Scenario) -> tuple[Process, Process]:
+    """Both are at work while the deadline passes."""
+    extending = scenario.start("extend", "n", "--by", "30m")
+    reaping = scenario.start("reap", "--sweep")
+    scenario.later(seconds=1.2)
+    return extending, reaping
+
+
+def _paused(scenario: Scenario) -> tuple[Process, Process]:
+    """The reaper has read its records, and is held in a question while the extend is made and the deadline passes."""
+    extending: list[Process] = []
+
+    def instead(sent: Sent) -> Answer | None:
+        if sent.action != "DescribeInstances" or extending:
+            return None
+        if "Filter.1.Name" in sent.form:
+            # Missing from the listing, it is asked for by its id: after the records were read, before it is decided.
+            return _empty_list()
+        extending.append(scenario.start("extend", "n", "--by", "30m"))
+        extending[0].wait()
+        scenario.later(seconds=2)
+        return None
+
+    scenario.wire.instead = instead
+    reaping = scenario.start("reap", "--sweep")
+    reaping.wait()
+    return extending[0], reaping

@@ -1,0 +1,143 @@
+"""Rules of gpuctl's, broken by hand: each is an edit of one function's source, made in memory.
+
+An edit whose text is no longer in the source is an error: a mutant that breaks nothing would prove nothing.
+"""
+
+import inspect
+import textwrap
+from collections.abc import Callable
+from datetime import timedelta
+from importlib import import_module
+from typing import Any
+
+import pytest
+
+Break = Callable[[pytest.MonkeyPatch], None]
+
+
+def edited(target: str, *edits: tuple[str, str]) -> Break:
+    """A rule broken by replacing text in the source of `module:function` or `module:Class.method`."""
+
+    def apply(patch: pytest.MonkeyPatch) -> None:
+        module_name, _, name = target.partition(":")
+        module: Any = import_module(module_name)
+        *owner_names, last = name.split(".")
+        owner = module
+        for one in owner_names:
+            owner = getattr(owner, one)
+        original = inspect.getattr_static(owner, last)
+        source = textwrap.dedent(inspect.getsource(getattr(owner, last)))
+        for old, new in edits:
+            if old not in source:
+                raise LookupError(f"{target} no longer holds {old!r}")
+            source = source.replace(old, new)
+        made: dict[str, Any] = {}
+        exec(source, module.__dict__, made)
+        patch.setattr(owner, last, made[last])
+        if not owner_names:
+            _everywhere(patch, last, original, made[last])
+
+    return apply
+
+
+def constants(**values: Any) -> Break:
+    """A rule broken by other values of constants in `gpuctl.domain.evidence`."""
+
+    def apply(patch: pytest.MonkeyPatch) -> None:
+        for name, value in values.items():
+            patch.setattr(f"gpuctl.domain.evidence.{name}", value)
+
+    return apply
+
+
+def every(*breaks: Break) -> Break:
+    """Several of them at once."""
+
+    def apply(patch: pytest.MonkeyPatch) -> None:
+        for one in breaks:
+            one(patch)
+
+    return apply
+
+
+def _everywhere(patch: pytest.MonkeyPatch, name: str, original: Any, broken: Any) -> None:
+    """Give the broken function to every module that imported the whole one."""
+    import sys
+
+    for module_name, module in list(sys.modules.items()):
+        if module_name.startswith("gpuctl.") and module.__dict__.get(name) is original:
+            patch.setattr(module, name, broken)
+
+
+ZERO = timedelta(0)
+_STOCK = """__import__("tinydb").storages.JSONStorage(
+                str(path), separators=(",", ":"), allow_nan=False
+            ).write(__import__("json").loads(content))"""
+_TWICE = "if now is None or record.absent_since is None or listed_at - record.absent_since < SIGHTINGS_APART:"
+_WHOLE = "if claims.record_id is None or claims.expires_at is None or seen.launched_at is None:"
+_SEALED = "if match is None or _digest(raw[: match.start(1)] + _BLANK + raw[match.end(1) :]) != match.group(1):"
+_NONE = "if claims.expires_at is None"
+
+MUTANTS: dict[str, Break] = {
+    "stock TinyDB storage": every(
+        edited("gpuctl.store.storage:StateStorage.commit", ("write_whole(disk, path, content)", _STOCK)),
+        edited("gpuctl.store.lock:Lock._wait_for", ("while True:", "while False:")),
+    ),
+    "record after create": edited(
+        "gpuctl.services.provision:launch",
+        ("parts.store.add(records, lambda present: _refuse_standing(prepared, present))", "parts.store.snapshot()"),
+        ("if answer.error is not None:", "parts.store.add([record], lambda present: None)\n        if answer.error:"),
+    ),
+    "no client token": edited(
+        "gpuctl.providers.aws.create:run_instances",
+        ('"ClientToken": order.token', '"ClientToken": __import__("secrets").token_hex(8)'),
+    ),
+    "no grace": constants(LAUNCH_GRACE=ZERO, ATTEMPT_GRACE=ZERO, SIGHTINGS_APART=ZERO),
+    "NotFound means gone": edited(
+        "gpuctl.domain.evidence:absence_proves",
+        (_TWICE, "if False:"),
+        ("if now - record.launched_at < LAUNCH_GRACE:", "if False:"),
+        ("if now - record.last_attempt_at < ATTEMPT_GRACE:", "if False:"),
+        ("_estimated(record, record.absent_since, None)", "_estimated(record, listed_at, None)"),
+    ),
+    "no tag check": every(
+        edited(
+            "gpuctl.domain.evidence:is_the_same_machine",
+            ("if record.cloud_id is None:", "return True\n    if True:"),
+        ),
+        edited(
+            "gpuctl.domain.reconcile:_stranger",
+            ("if not ours and claims.state_id not in rules.reap_state_ids:", "if False:"),
+            (_WHOLE, "if False:"),
+        ),
+        edited("gpuctl.domain.reconcile:_is_ripe", (_NONE, f"return True\n    {_NONE}")),
+    ),
+    "refused after a lost reply": edited(
+        "gpuctl.services.launching:send_create", ("if lost is None:", "if error is not lost:")
+    ),
+    "deadline not read again": edited("gpuctl.services.acting:Acting._end", ("and not fresh.is_due(now)", "and False")),
+    "guard left out": edited(
+        "gpuctl.providers.aws.create:run_instances", ('"UserData": user_data(order.max_ttl)', '"UserData": "#!/bin/sh"')
+    ),
+    "the laptop's clock believed": edited(
+        "gpuctl.services.sessions:Sessions._checked",
+        ("if anchor is not None and abs(anchor - here) <= MAX_SKEW:", "if anchor is not None:"),
+    ),
+    "numbers taken as they come": edited(
+        "gpuctl.cli.options:whole", ("if not _WHOLE.fullmatch(text.strip()):", "if False:")
+    ),
+    "no checksum": edited("gpuctl.store.statefile:decode", (_SEALED, "if False:")),
+    "short writes ignored": edited(
+        "gpuctl.store.disk:write_all", ("left = left[written:]", "left = left[len(left) :]")
+    ),
+    "text printed raw": edited(
+        "gpuctl.cli.render.text:clean", ("if text.isascii() and text.isprintable():", "if True:")
+    ),
+    "environment printed with failures": edited(
+        "gpuctl.cli.render.renderer:failure_lines",
+        ('lines = [f"error: {clean(failure.message)}"]', 'lines = [str(dict(__import__("os").environ))]'),
+    ),
+    "modes left open": edited(
+        "gpuctl.store.disk:Disk.create", ("os.fchmod(descriptor, 0o600)", "os.fchmod(descriptor, 0o666)")
+    ),
+}

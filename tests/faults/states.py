@@ -1,0 +1,218 @@
+"""Gates A3, B1, D2 and D3: writers that die, race, and write onto failing disks; files that were altered."""
+
+import errno
+import os
+import random
+import shutil
+import signal
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from faults.world import Score, broken
+from support.instances import an_instance
+
+from gpuctl.clock import SystemClock
+from gpuctl.errors import GpuctlError, StateUnusableError
+from gpuctl.store.base import Kind
+from gpuctl.store.disk import Disk
+from gpuctl.store.local import LocalStore
+
+ONE = "inst-000000000001"
+
+
+def state_kills(count: int, mutants: Sequence[str] = (), seed: int = 1) -> Score:
+    """A3: a process that does nothing but write is killed at a random instant; all it acknowledged must stand."""
+    score, chance = Score(), random.Random(seed)
+    with _folder() as folder, broken(mutants):
+        told = folder / "acknowledged"
+        told.touch()
+        # Large enough that a write takes a while.
+        _opened(folder).add([an_instance(ONE, user="0"), *_ballast()], _anyone)
+
+        def write_for_ever() -> None:
+            store = _opened(folder)
+            with told.open("a") as file:
+                while True:
+                    record = store.update(ONE, lambda one: one.having(user=str(int(one.user) + 1)))
+                    file.write(f"{record.user}\n")
+                    file.flush()
+
+        for number in range(count):
+            pid = _forked(write_for_ever)
+            signal.sigtimedwait([], chance.uniform(0.001, 0.03))
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            score.add(f"kill {number}", _judged(folder, told))
+            if score.violations:
+                # What is unreadable once is unreadable ever after.
+                break
+    return score
+
+
+def racing_writers(processes: int, each: int, mutants: Sequence[str] = ()) -> Score:
+    """B1: processes that insert at once; a case is an insert, and every one that is not there afterwards is lost."""
+    score = Score()
+    with _folder() as folder, broken(mutants):
+        _opened(folder).add([an_instance(ONE)], _anyone)
+
+        def writer(number: int) -> Callable[[], None]:
+            def insert() -> None:
+                for count in range(each):
+                    _opened(folder).add([an_instance(f"inst-w{number:03d}{count:08d}", user="w")], _anyone)
+
+            return insert
+
+        for pid in [_forked(writer(number)) for number in range(processes)]:
+            os.waitpid(pid, 0)
+        try:
+            present = sum(one.user == "w" for one in _opened(folder).snapshot().records)
+        except GpuctlError:
+            present = 0
+        score.cases = processes * each
+        score.violations = [f"{score.cases - present} inserts lost"] * (score.cases - present)
+    return score
+
+
+def altered_files(count: int, mutants: Sequence[str] = (), seed: int = 1) -> Score:
+    """D2: a state whose bytes were changed is refused, and what is refused is left as it is."""
+    score, chance = Score(), random.Random(seed)
+    with _folder() as folder, broken(mutants):
+        _opened(folder).add([an_instance(ONE), an_instance("inst-000000000002")], _anyone)
+        path = folder / "state.json"
+        good = path.read_bytes()
+        for number in range(count):
+            altered = _altered(good, chance)
+            path.write_bytes(altered)
+            score.add(f"alteration {number}", _refused(folder, altered, good))
+        path.write_bytes(good)
+    return score
+
+
+def full_disks(mutants: Sequence[str] = ()) -> Score:
+    """D3: the disk fails at every operation of a write, with every error, and after every part of the file."""
+    score = Score()
+    places = [
+        (number, step, False) for number in (errno.ENOSPC, errno.EIO, errno.EROFS, errno.EDQUOT) for step in range(4)
+    ]
+    places += [(errno.ENOSPC, step, True) for step in range(1, 37)]
+    for number, step, is_short in places:
+        with _folder() as folder, broken(mutants):
+            _opened(folder).add([an_instance(ONE)], _anyone)
+            before = (folder / "state.json").read_bytes()
+            wrong = []
+            try:
+                _opened(folder, FailingDisk(step, number, is_short=is_short)).add(
+                    [an_instance("inst-000000000002")], _anyone
+                )
+            except StateUnusableError:
+                wrong = [] if (folder / "state.json").read_bytes() == before else ["the old state changed"]
+            else:
+                wrong = _counted(folder, 2)
+            score.add(f"{errno.errorcode[number]} at {step}", wrong)
+    return score
+
+
+class FailingDisk(Disk):
+    """A disk whose n-th operation fails, and every one after it."""
+
+    def __init__(self, good_for: int, number: int, *, is_short: bool) -> None:
+        self._left = good_for
+        self._number = number
+        self._is_short = is_short
+
+    def create(self, path: Path) -> int:
+        self._use()
+        return super().create(path)
+
+    def write(self, descriptor: int, content: memoryview) -> int:
+        self._use()
+        # A disk that fills takes a part of what it is given, and says so.
+        return super().write(descriptor, content[: max(1, len(content) // 3)] if self._is_short else content)
+
+    def sync(self, descriptor: int) -> None:
+        self._use()
+        super().sync(descriptor)
+
+    def replace(self, source: Path, target: Path) -> None:
+        self._use()
+        super().replace(source, target)
+
+    def _use(self) -> None:
+        if self._left <= 0:
+            raise OSError(self._number, os.strerror(self._number))
+        self._left -= 1
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="gpuctl-state-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _opened(folder: Path, disk: Disk | None = None) -> LocalStore:
+    return LocalStore(folder / "state.json", kind=Kind.REAL, clock=SystemClock(), disk=disk)
+
+
+def _anyone(present: object) -> None:
+    return None
+
+
+def _ballast() -> list:  # type: ignore[type-arg]
+    return [an_instance(f"inst-00000000b{number:03d}") for number in range(400)]
+
+
+def _forked(work: Callable[[], None]) -> int:
+    pid = os.fork()
+    if pid:
+        return pid
+    try:
+        work()
+    except BaseException:
+        os._exit(1)
+    os._exit(0)
+
+
+def _judged(folder: Path, told: Path) -> list[str]:
+    lines = told.read_text().split()
+    try:
+        (record,) = [one for one in _opened(folder).snapshot().records if one.id == ONE]
+    except (GpuctlError, ValueError) as error:
+        return [f"unreadable: {error}"]
+    return [] if int(record.user) >= int(lines[-1] if lines else 0) else ["an acknowledged write is lost"]
+
+
+def _altered(good: bytes, chance: random.Random) -> bytes:
+    start = chance.randrange(len(good))
+    kind = chance.randrange(4)
+    if kind == 0:
+        return good[:start] + bytes([good[start] ^ (1 << chance.randrange(8))]) + good[start + 1 :]
+    if kind == 1:
+        return good[:start]
+    if kind == 2:
+        return good[:start] + chance.randbytes(chance.randrange(1, 40)) + good[start:]
+    return good[:start] + good[min(len(good), start + chance.randrange(1, 40)) :]
+
+
+def _refused(folder: Path, altered: bytes, good: bytes) -> list[str]:
+    wrong = []
+    try:
+        _opened(folder).snapshot()
+        wrong = ["taken for a state"] if altered != good else []
+    except StateUnusableError:
+        pass
+    except Exception as error:  # what is not expected is what is counted here
+        wrong = [f"traceback: {error!r}"]
+    return wrong if (folder / "state.json").read_bytes() == altered else [*wrong, "overwritten"]
+
+
+def _counted(folder: Path, expected: int) -> list[str]:
+    try:
+        found = len(_opened(folder).snapshot().records)
+    except GpuctlError as error:
+        return [f"unreadable: {error.message}"]
+    return [] if found == expected else [f"{found} records, not {expected}"]

@@ -1,0 +1,228 @@
+"""One scenario: an operator with real processes, a cloud with machines of others in it, and the count at its end."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from faults.mutants import MUTANTS
+from faults.processes import Process, Processes
+from support.cli import Operator
+from support.clock import FileClock
+from support.clouds import LoopbackAws
+from support.instances import an_instance
+from support.wire import Answer, Sent, Wire, refuse
+
+from gpuctl.domain.instance import Status
+from gpuctl.errors import GpuctlError
+
+PROVISION = ("provision", "g4dn.xlarge", "--region", "us-east-1", "--name", "n")
+LOGIN = {
+    "AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE",
+    "AWS_SECRET_ACCESS_KEY": "a-secret-canary",
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+}
+_NOWHERE = refuse("InvalidInstanceID.NotFound")
+
+
+@dataclass
+class World:
+    """What every scenario runs in: a cloud, the line to it, and the parent of real processes."""
+
+    cloud: LoopbackAws
+    wire: Wire
+    processes: Processes
+
+    @contextmanager
+    def scenario(self, mutants: Sequence[str] = ()) -> Iterator["Scenario"]:
+        """An empty cloud but for the machines of others, and an operator with an empty folder."""
+        self.cloud.reset()
+        self.wire.reset()
+        folder = Path(tempfile.mkdtemp(prefix="gpuctl-fault-"))
+        try:
+            with broken(mutants):
+                yield Scenario(folder, self, tuple(mutants))
+        finally:
+            self.wire.reset()
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def world() -> Iterator[World]:
+    """Start all of it, and stop all of it. Nothing of the user's login is seen by anything in it."""
+    patch = pytest.MonkeyPatch()
+    for name in list(os.environ):
+        if name.startswith(("AWS_", "AZURE_", "GPUCTL_")) or name.lower().endswith("_proxy"):
+            patch.delenv(name)
+    cloud = LoopbackAws()
+    wire = Wire(cloud.url)
+    for name, value in {**LOGIN, "AWS_ENDPOINT_URL": wire.url}.items():
+        patch.setenv(name, value)
+    processes = Processes()
+    try:
+        yield World(cloud, wire, processes)
+    finally:
+        processes.stop()
+        wire.stop()
+        cloud.stop()
+        patch.undo()
+
+
+@contextmanager
+def broken(mutants: Sequence[str]) -> Iterator[None]:
+    """These rules of gpuctl's are broken in this process for the length of a block."""
+    patch = pytest.MonkeyPatch()
+    try:
+        for name in mutants:
+            MUTANTS[name](patch)
+        yield
+    finally:
+        patch.undo()
+
+
+class Scenario(Operator):
+    """An operator whose commands are real processes where it says `start`, and run in this process where it says `run`.
+
+    Where a rule is broken the state exists already, so that the rule is broken and not the scenario.
+    """
+
+    def __init__(self, folder: Path, place: World, mutants: tuple[str, ...]) -> None:
+        super().__init__(folder, place.cloud, place.wire, FileClock(folder / "clock"))
+        self.environ |= {**LOGIN, "AWS_ENDPOINT_URL": place.wire.url, "HOME": str(folder), "PATH": "/usr/bin:/bin"}
+        self._processes = place.processes
+        self._mutants = mutants
+        self._started: list[Process] = []
+        self.faults: list[str] = []
+        if mutants:
+            closed = an_instance("inst-0000000000zz", status=Status.FAILED, updated_at=self.clock.now())
+            self.store.add([closed], lambda present: None)
+        self.foreign = [
+            self.cloud.launch(),
+            self.cloud.launch(
+                tags={
+                    "gpuctl-id": "inst-zzzzzzzzzzzz",
+                    "gpuctl-state": "another-state",
+                    "gpuctl-expires-at": "20261124t120500z",
+                }
+            ),
+        ]
+
+    def start(self, *argv: str, die_at_step: int | None = None, steps: Path | None = None) -> Process:
+        """Start a real process."""
+        process = self._processes.start(
+            argv,
+            environ=self.environ,
+            clock=self.folder / "clock",
+            folder=self.folder,
+            mutants=self._mutants,
+            die_at_step=die_at_step,
+            steps=steps,
+        )
+        self._started.append(process)
+        return process
+
+    def lag(self, seconds: int) -> None:
+        """From now on a new machine is shown to nobody for so long."""
+        launched: list[datetime] = []
+
+        def instead(sent: Sent) -> Answer | None:
+            if sent.action == "RunInstances":
+                launched.append(self.clock.now())
+                return None
+            hidden = launched and (self.clock.now() - launched[-1]).total_seconds() < seconds
+            if not hidden or not sent.action.startswith(("Describe", "Terminate", "CreateTags", "GetConsole")):
+                return None
+            if sent.action == "DescribeInstances" and "Filter.1.Name" in sent.form:
+                return empty("DescribeInstances", "reservationSet")
+            if sent.action == "DescribeInstanceStatus":
+                return empty("DescribeInstanceStatus", "instanceStatusSet")
+            return None if sent.action == "DescribeImages" else _NOWHERE.answer(None)
+
+        self.wire.instead = instead
+
+    def reap(self) -> None:
+        """One pass in this process; whatever it closed must be gone by the cloud's own books."""
+        self.run("reap", "--sweep", "--max-orphans", "99")
+        self.look_for_lies()
+
+    def look_for_lies(self) -> None:
+        """A record that is closed while its machine lives is a lie."""
+        try:
+            closed = {one.id for one in self.records if not one.is_live}
+        except GpuctlError as error:
+            self.faults.append(f"state unreadable: {error.message}")
+            return
+        for machine in self.ours:
+            if machine["state"] not in ("terminated", "shutting-down") and machine["tags"].get("gpuctl-id") in closed:
+                self.faults.append("gone while alive")
+
+    def look_for_the_unwritten(self) -> None:
+        """A machine that stands in no record is known to nobody on this side of the cloud."""
+        try:
+            known = {one.id for one in self.records}
+        except GpuctlError:
+            known = set()
+        for machine in self.ours:
+            if machine["tags"].get("gpuctl-id") not in known:
+                self.faults.append("a machine that was never written down")
+
+    @property
+    def ours(self) -> list[dict]:  # type: ignore[type-arg]
+        """Every machine but those of others, by the cloud's books."""
+        return [one for one in self.cloud.machines() if one["id"] not in self.foreign]
+
+    def finish(self, acknowledged: Sequence[str] = ()) -> list[str]:
+        """Let every deadline pass with a reaper at work, then count what is wrong."""
+        self.wire.watch = lambda phase, sent: True
+        self.look_for_the_unwritten()
+        self.reap()
+        self.later(minutes=16)
+        self.reap()
+        self.later(minutes=165)
+        self.reap()
+        self.later(minutes=2)
+        self.reap()
+        return [*self.faults, *self._count(acknowledged), *(f"the rig itself: {one}" for one in self.wire.bugs)]
+
+    def _count(self, acknowledged: Sequence[str]) -> list[str]:
+        wrong = []
+        ours = self.ours
+        ids = [one["tags"].get("gpuctl-id") for one in ours]
+        wrong += [f"leak: {one['id']}" for one in ours if one["state"] not in ("terminated", "shutting-down")]
+        wrong += [f"duplicate: {one}" for one in sorted({one for one in ids if ids.count(one) > 1})]
+        states = {one["id"]: one["state"] for one in self.cloud.machines()}
+        wrong += [f"foreign machine changed: {one}" for one in self.foreign if states[one] != "running"]
+        try:
+            records = {one.id: one for one in (*self.records, *self.store.archived())}
+        except GpuctlError as error:
+            return [*wrong, f"state unreadable: {error.message}"]
+        wrong += [f"record lost: {one}" for one in acknowledged if one not in records]
+        wrong += [f"never closed: {one.id}" for one in records.values() if one.is_live]
+        wrong += [f"traceback: {one.err[-300:]}" for one in self._started if "Traceback" in one.err]
+        return wrong
+
+
+def empty(action: str, name: str) -> Answer:
+    """The cloud's answer that there is nothing of the kind."""
+    body = f'<{action}Response xmlns="http://ec2.amazonaws.com/doc/2016-11-15/"><{name}/></{action}Response>'
+    return 200, {"Content-Type": "text/xml"}, body.encode()
+
+
+@dataclass
+class Score:
+    """What a gate counted: cases, and everything that went wrong in them."""
+
+    cases: int = 0
+    violations: list[str] = field(default_factory=list)
+
+    def add(self, case: str, wrong: Sequence[str]) -> None:
+        """One more case."""
+        self.cases += 1
+        self.violations += [f"{case}: {one}" for one in wrong]
