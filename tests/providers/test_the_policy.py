@@ -1,0 +1,174 @@
+"""The published IAM policy grants exactly what gpuctl does: every call it makes, and nothing beside."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from support.cli import Operator
+from support.iam import Ask, Policy, actions, allows, asks, instance
+from support.wire import FAILED_AFTER, LOST, NEVER_ARRIVED, Sent, refuse
+
+from gpuctl.domain.tags import EXPIRES_AT, ID, OWNER, STATE
+
+FILE = Path(__file__).parents[2] / "docs" / "aws-policy.json"
+# Granted ahead of the code: the read-back of the guard (its user data, and what it says on the console) is on its way.
+# To be emptied when the code makes these calls; the first test fails as soon as it does.
+NOT_CALLED_YET = {"ec2:DescribeInstanceAttribute", "ec2:GetConsoleOutput"}
+OURS = {ID: "inst-000000000001", STATE: "a-state-id", OWNER: "ana", EXPIRES_AT: "20261124t130000z"}
+
+
+@pytest.fixture
+def policy() -> Policy:
+    document: Policy = json.loads(FILE.read_text())
+    return document
+
+
+def a_whole_life(operator: Operator) -> list[Sent]:
+    """Every command, with the cloud refusing and losing so that repeats and searches happen; the calls it took."""
+    operator.wire.arm("RunInstances", refuse("InsufficientInstanceCapacity"))
+    operator.provision()
+    operator.wire.arm("RunInstances", LOST, FAILED_AFTER)
+    lost = operator.provision("--tag", "project=x", "--name", "train-7").instance
+    operator.wire.arm("RunInstances", NEVER_ARRIVED, refuse("UnauthorizedOperation"))
+    operator.provision("--timeout", "10s")
+    operator.wire.arm("RunInstances", LOST, LOST, LOST, LOST)
+    found = operator.provision("--subnet", a_subnet(operator)).instance
+    assert (lost["status"], found["status"]) == ("READY", "READY")
+    operator.json("get", lost["id"], "--refresh")
+    operator.json("list", "--refresh")
+    assert operator.json("extend", lost["id"], "--by", "30m").code == 0
+    operator.provision("--count", "3", "--image", found_image(operator))
+    gone, *_ = operator.alive
+    operator.wire.arm("TerminateInstances", refuse("InvalidInstanceID.NotFound"))
+    operator.later(minutes=61)
+    operator.json("reap", "--sweep")
+    operator.json("reap", "--sweep", "--wait")
+    operator.json("terminate", "--all", "--yes")
+    operator.later(minutes=61)
+    operator.json("reap", "--sweep")
+    assert gone not in operator.alive and operator.alive == []
+    return operator.wire.sent
+
+
+def a_subnet(operator: Operator) -> str:
+    return str(operator.cloud.client("ec2").describe_subnets()["Subnets"][0]["SubnetId"])
+
+
+def found_image(operator: Operator) -> str:
+    return operator.wire.calls("RunInstances")[0].form["ImageId"]
+
+
+def tags_in_the_books(operator: Operator) -> dict[str, Mapping[str, str]]:
+    return {one["id"]: one["tags"] for one in operator.cloud.machines()}
+
+
+def to_tag(changed: Mapping[str, str], standing: Mapping[str, str]) -> Ask:
+    form = {"Action": "CreateTags", "ResourceId.1": "i-1"}
+    for number, (key, value) in enumerate(changed.items(), 1):
+        form |= {f"Tag.{number}.Key": key, f"Tag.{number}.Value": value}
+    (ask,) = asks(Sent("CreateTags", form), lambda _: standing)
+    return ask
+
+
+def to_end(standing: Mapping[str, str]) -> Ask:
+    (ask,) = asks(Sent("TerminateInstances", {"InstanceId.1": "i-1"}), lambda _: standing)
+    return ask
+
+
+def test_a_whole_life_is_allowed_and_needs_every_statement_and_every_action(operator: Operator, policy: Policy) -> None:
+    sent = a_whole_life(operator)
+    books = tags_in_the_books(operator)
+    asked = [ask for one in sent for ask in asks(one, books.__getitem__)]
+    assert [ask for ask in asked if not allows(policy, ask)] == []
+    assert actions(policy) - {ask.action for ask in asked} == NOT_CALLED_YET
+    assert not [one for one in actions(policy) if "*" in one]
+    for needed in policy["Statement"]:
+        less = {**policy, "Statement": [one for one in policy["Statement"] if one is not needed]}
+        assert any(not allows(less, ask) for ask in asked), needed["Sid"]
+
+
+@pytest.mark.parametrize("missing", [ID, STATE, EXPIRES_AT])
+@pytest.mark.parametrize("where", [1, 2, 3])
+def test_nothing_can_be_created_without_our_tags_on_every_part_of_it(
+    operator: Operator, policy: Policy, missing: str, where: int
+) -> None:
+    operator.provision()
+    (sent,) = operator.wire.calls("RunInstances")
+    spared = {
+        key: "somebody-elses" if value == missing and key.startswith(f"TagSpecification.{where}.") else value
+        for key, value in sent.form.items()
+    }
+    assert all(allows(policy, ask) for ask in asks(sent, {}.__getitem__))
+    assert spared != sent.form
+    assert not all(allows(policy, ask) for ask in asks(Sent("RunInstances", spared), {}.__getitem__))
+
+
+@pytest.mark.parametrize("standing", [{}, {"Name": "theirs"}, {ID: OURS[ID]}, {STATE: ""}])
+def test_a_machine_that_is_not_ours_can_be_neither_ended_nor_tagged_nor_looked_into(
+    policy: Policy, standing: dict[str, str]
+) -> None:
+    assert not allows(policy, to_end(standing))
+    assert not allows(policy, to_tag({EXPIRES_AT: OURS[EXPIRES_AT]}, standing))
+    context = {f"aws:ResourceTag/{key}": (value,) for key, value in standing.items()}
+    assert not any(allows(policy, Ask(action, instance("i-1"), context)) for action in NOT_CALLED_YET)
+
+
+def test_a_machine_of_ours_can_be_ended_and_its_deadline_moved(policy: Policy) -> None:
+    assert allows(policy, to_end(OURS))
+    assert allows(policy, to_tag({EXPIRES_AT: "20261124t140000z"}, OURS))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {STATE: "another-state"},
+        {ID: "inst-zzzzzzzzzzzz"},
+        {"Name": "renamed"},
+        {EXPIRES_AT: "20261124t140000z", STATE: "another-state"},
+        {},
+    ],
+)
+def test_nothing_but_the_deadline_of_a_machine_can_be_changed(policy: Policy, changed: dict[str, str]) -> None:
+    assert not allows(policy, to_tag(changed, OURS))
+
+
+def test_our_tags_cannot_be_put_onto_what_is_there_already(policy: Policy) -> None:
+    assert not allows(policy, to_tag(OURS, {}))
+    assert not allows(policy, to_tag({STATE: OURS[STATE]}, {"Name": "theirs"}))
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        Ask("ssm:GetParameter", "arn:aws:ssm:us-east-1:123456789012:parameter/aws/service/deeplearning/x"),
+        Ask("ssm:GetParameter", "arn:aws:ssm:us-east-1:123456789012:parameter/a-password"),
+        Ask("ssm:GetParameter", "arn:aws:ssm:us-east-1::parameter/aws/service/other"),
+        Ask("ec2:StopInstances", instance("i-1")),
+        Ask("ec2:DeleteTags", instance("i-1")),
+        Ask("ec2:ModifyInstanceAttribute", instance("i-1")),
+        Ask("iam:PassRole", "arn:aws:iam::123456789012:role/admin"),
+    ],
+    ids=lambda ask: f"{ask.action} {ask.resource}",
+)
+def test_nothing_else_is_granted(policy: Policy, ask: Ask) -> None:
+    ours = {f"aws:ResourceTag/{key}": (value,) for key, value in OURS.items()}
+    assert not allows(policy, Ask(ask.action, ask.resource, ours))
+
+
+def pinned(policy: Policy, state_id: str) -> Policy:
+    """The policy as docs/security.md says to pin it: the state's id instead of any."""
+    text = json.dumps(policy)
+    anything = '"aws:ResourceTag/gpuctl-state": "?*"'
+    assert text.count(anything) == 2
+    document: Policy = json.loads(text.replace(anything, f'"aws:ResourceTag/gpuctl-state": "{state_id}"'))
+    return document
+
+
+def test_pinned_to_one_state_it_spares_the_machines_of_the_others(operator: Operator, policy: Policy) -> None:
+    operator.provision()
+    mine = pinned(policy, operator.state_id)
+    (tags,) = tags_in_the_books(operator).values()
+    assert allows(mine, to_end(tags))
+    assert not allows(mine, to_end({**tags, STATE: "another-state"}))
+    assert not allows(mine, to_tag({EXPIRES_AT: OURS[EXPIRES_AT]}, {**tags, STATE: "another-state"}))
