@@ -1,0 +1,94 @@
+"""Who may read what gpuctl keeps on the disk: its owner and nobody else, whatever the umask."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from support.cli import Operator
+from support.modes import open_files
+from support.wire import LOST
+
+
+@pytest.fixture(params=[0o000, 0o777], ids=["umask 000", "umask 777"])
+def careless(request: pytest.FixtureRequest, operator: Operator) -> Iterator[Operator]:
+    """An operator whose umask hides nothing, or everything, and whose state's folders do not exist yet."""
+    before = os.umask(0)
+    operator.folder = operator.folder / "a"
+    operator.folder.mkdir(mode=0o700)
+    operator.state = operator.folder / "b" / "c" / "state.json"
+    operator.environ["GPUCTL_STATE"] = str(operator.state)
+    os.umask(request.param)
+    yield operator
+    os.umask(before)
+
+
+def a_whole_life(operator: Operator) -> None:
+    """Everything that makes a file: the state, its lock, backups, the archive, the reaper's memory and its lock."""
+    operator.wire.arm("RunInstances", LOST)
+    machine = operator.provision().instance
+    operator.later(minutes=11)
+    operator.json("extend", machine["id"], "--by", "5m")
+    operator.json("reap", "--sweep")
+    operator.json("terminate", machine["id"])
+    operator.later(days=8)
+    operator.provision()
+    operator.later(minutes=61)
+    operator.json("reap", "--sweep")
+    names = {path.relative_to(operator.state.parent).parts[0] for path in operator.state.parent.rglob("*")}
+    assert names == {f"state.json{end}" for end in ("", ".lock", ".backups", ".archive", ".reap.json", ".reap.lock")}
+
+
+def test_nobody_else_may_read_anything_whatever_the_umask(careless: Operator) -> None:
+    a_whole_life(careless)
+    assert open_files(careless.folder) == []
+
+
+def test_files_that_others_could_read_are_closed_to_them(operator: Operator) -> None:
+    operator.environ["GPUCTL_STATE"] = str(operator.folder / "own" / "state.json")
+    operator.state = operator.folder / "own" / "state.json"
+    a_whole_life(operator)
+    kept = [path for path in operator.state.parent.iterdir() if path.is_file()]
+    for path in kept:
+        path.chmod(0o644)
+    operator.provision()
+    operator.later(minutes=61)
+    operator.json("reap")
+    assert len(kept) == 4
+    assert open_files(operator.state.parent) == []
+
+
+def fchmod_does_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "fchmod", lambda *_: None)
+
+
+def chmod_does_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "chmod", lambda *_: None)
+
+
+def modes_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    really = os.open
+    monkeypatch.setattr(os, "open", lambda path, flags, mode=0o777, **more: really(path, flags, 0o666, **more))
+    fchmod_does_nothing(monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("careless", "broken", "seen"),
+    [
+        (0o000, modes_are_forgotten, "state.json.lock 0666"),
+        (0o777, fchmod_does_nothing, "state.json 0000"),
+        (0o777, chmod_does_nothing, "b 0000"),
+    ],
+    indirect=["careless"],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_the_search_finds_what_others_could_read(
+    careless: Operator,
+    monkeypatch: pytest.MonkeyPatch,
+    broken: Callable[[pytest.MonkeyPatch], None],
+    seen: str,
+) -> None:
+    broken(monkeypatch)
+    careless.run("provision", "g4dn.xlarge", "--region", "us-east-1")
+    monkeypatch.undo()
+    assert any(one.endswith(seen) for one in open_files(careless.folder))
