@@ -9,6 +9,7 @@ from contextlib import contextmanager, redirect_stdout, suppress
 from itertools import pairwise
 from threading import current_thread, main_thread
 from types import FrameType
+from typing import TextIO
 
 import typer
 from typer.exceptions import TyperException
@@ -31,14 +32,18 @@ def entry() -> None:
     gc.freeze()
     gc.enable()
     code = main(sys.argv[1:])
-    if sys.stdout is None:
-        sys.exit(code)
-    with suppress(OSError, ValueError):
-        sys.stdout.flush()
-        sys.exit(code)
-    # What stdout did not take Python would try once more on its way out, and complain.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    _let_go_of(sys.stdout, 1)
+    _let_go_of(sys.stderr, 2)
     sys.exit(code)
+
+
+def _let_go_of(stream: TextIO | None, number: int) -> None:
+    """What a stream does not take Python would try once more on its way out, and then exit with 120."""
+    try:
+        if stream is not None:
+            stream.flush()
+    except (OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), number)
 
 
 def main(
@@ -66,7 +71,8 @@ def main(
         import traceback
 
         context.talk.clear()
-        context.streams.err.write(traceback.format_exc())
+        with suppress(OSError, ValueError):
+            context.streams.err.write(traceback.format_exc())
         bug = GpuctlError("a bug in gpuctl; the traceback is above", hint="please report it with the traceback")
         return _failed(context, bug, argv)
 

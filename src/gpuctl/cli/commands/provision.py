@@ -1,6 +1,7 @@
 """`gpuctl provision`: start GPU machines, and wait until they can be used."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import Annotated
 
@@ -177,8 +178,10 @@ def _carried_out(context: Context, prepared: Prepared, patience: timedelta, *, w
     def on_written(records: Sequence[Instance]) -> None:
         written.extend(records)
         if context.globals.quiet and context.output != "json":
-            context.streams.out.write("".join(f"{one.id}\n" for one in records))
-            context.streams.out.flush()
+            # Written down they are; that nobody reads their ids is no reason to leave off halfway.
+            with suppress(OSError, ValueError):
+                context.streams.out.write("".join(f"{one.id}\n" for one in records))
+                context.streams.out.flush()
 
     parts = context.parts
     price = prepared.offer.price

@@ -1,6 +1,7 @@
 """Prints a result or a failure: data on stdout, talk on stderr, JSON never through anything that could wrap it."""
 
 import json
+from contextlib import suppress
 from typing import Any
 
 from gpuctl.cli.context import Context
@@ -23,7 +24,9 @@ def render(context: Context, result: Result) -> None:
         _draw(context, result)
     elif result.columns:
         _write(context, _rows(result, output))
-    _tell(context, result)
+    # The data is out; whether anybody hears the rest decides nothing.
+    with suppress(OSError, ValueError):
+        _tell(context, result)
 
 
 def render_failure(context: Context, failure: Failure, *, as_json: bool) -> None:
@@ -100,7 +103,10 @@ def _draw(context: Context, result: Result) -> None:
         emoji=False,
         soft_wrap=False,
     )
-    console.print(result.draw(context.width))
+    # Through a string, because on a broken pipe Rich ends the process with an exit code of its own.
+    with console.capture() as drawn:
+        console.print(result.draw(context.width))
+    _write(context, drawn.get())
 
 
 def _write(context: Context, text: str) -> None:
