@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
+from io import TextIOWrapper
 from itertools import pairwise
 from threading import current_thread, main_thread
 from types import FrameType
@@ -31,6 +32,10 @@ def entry() -> None:
     # What was loaded stays until the end: from here on only the command's own garbage is worth looking for.
     gc.freeze()
     gc.enable()
+    for stream in (sys.stdin, sys.stdout):
+        # What the terminal's encoding lacks is shown as an escape; stderr does that by itself.
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     code = main(sys.argv[1:])
     _let_go_of(sys.stdout, 1)
     _let_go_of(sys.stderr, 2)
