@@ -53,6 +53,18 @@ _OF_CLOUD = {
 }
 
 
+def path_of(text: str) -> Path:
+    """The file that a person named, from the root on. UsageError where that cannot be told."""
+    try:
+        return Path(text).expanduser().absolute()
+    except RuntimeError:
+        raise UsageError(f"there is no home folder for {shown(text)}", hint="name the file from `/` on") from None
+    except FileNotFoundError:
+        raise UsageError(
+            f"{shown(text)} is in the working folder, and that was deleted", hint="name the file from `/` on"
+        ) from None
+
+
 def read_config(path: Path, *, is_explicit: bool, environ: Mapping[str, str]) -> Config:
     """The settings in force. UsageError for a file that is named and missing, and for anything in it that is wrong."""
     told = _parsed(path, is_explicit=is_explicit)

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from gpuctl.cli.config import Config, read_config
+from gpuctl.cli.config import Config, path_of, read_config
 from gpuctl.cli.given import FORMATS, Globals, Streams
 from gpuctl.cli.talk import Talk, TickingClock
 from gpuctl.clock import Clock
@@ -101,7 +101,7 @@ class Context:
     def config(self) -> Config:
         """The settings in force."""
         named = self.globals.config or self.environ.get("GPUCTL_CONFIG")
-        path = Path(named).expanduser() if named else _folder("config", self.environ) / "config.toml"
+        path = path_of(named) if named else _folder("config", self.environ) / "config.toml"
         return read_config(path, is_explicit=bool(named), environ=self.environ)
 
     @property
@@ -119,7 +119,7 @@ class Context:
         """The state file. A sandbox server has one of its own, so a new server begins with an empty state."""
         named = self.globals.state or self.environ.get("GPUCTL_STATE")
         if named:
-            return Path(named).expanduser()
+            return path_of(named)
         if not self.sandbox:
             return _folder("state", self.environ) / "state.json"
         from gpuctl.sandbox.control import SandboxError, read_address
