@@ -112,3 +112,97 @@ def test_being_seen_again_takes_back_that_it_was_missing() -> None:
 def test_an_ended_record_is_left_as_it_is() -> None:
     record = a_ready_instance(status=Status.TERMINATED)
     assert refreshed(record, seen_of(record), LATER) is record
+
+
+# what a step changes beside the status
+
+
+def test_ready_is_dated_the_first_time_only() -> None:
+    ready = advance(an_instance(status=Status.CONFIGURING), Status.READY, LATER)
+    assert ready.ready_at == LATER
+    running = advance(ready, Status.RUNNING, LATER + timedelta(minutes=1))
+    again = advance(running, Status.READY, LATER + timedelta(minutes=2))
+    assert (running.ready_at, again.ready_at) == (LATER, LATER)
+
+
+@pytest.mark.parametrize("status", [Status.CONFIGURING, Status.STOPPING, Status.FAILED])
+def test_a_machine_that_never_was_ready_says_so(status: Status) -> None:
+    assert advance(an_instance(), status, LATER).ready_at is None
+
+
+def test_an_end_is_dated_when_it_is_known_unless_its_time_is_told() -> None:
+    ended = advance(a_ready_instance(absent_since=NOON), Status.TERMINATED, LATER)
+    assert (ended.terminated_at, ended.absent_since) == (LATER, None)
+
+
+def test_a_step_that_is_no_end_leaves_the_end_open() -> None:
+    stopping = advance(a_ready_instance(absent_since=NOON, last_error="x"), Status.STOPPING, LATER)
+    assert (stopping.terminated_at, stopping.absent_since, stopping.last_error) == (None, NOON, "x")
+    assert [one.outcome for one in stopping.attempts] == [Outcome.CREATED]
+
+
+def test_an_attempt_that_was_refused_stays_refused_at_the_end() -> None:
+    (first,) = an_instance().attempts
+    refused = first.model_copy(update={"outcome": Outcome.REFUSED})
+    ended = advance(an_instance(attempts=(refused, first)), Status.FAILED, LATER)
+    assert ended.attempts == (refused, first.model_copy(update={"outcome": Outcome.ENDED}))
+
+
+# what looking changes
+
+
+def test_facts_that_are_new_date_the_record_and_are_no_event() -> None:
+    record = a_ready_instance()
+    told = with_facts(record, LATER, last_error="x", zone=None)
+    assert told == record.having(last_error="x", updated_at=LATER)
+
+
+def test_everything_the_cloud_tells_of_a_machine_is_taken_over() -> None:
+    record = an_instance(absent_since=NOON, metadata={"a": "1", "b": "1"})
+    seen = seen_of(record, launched_at=LATER, ready=None, metadata={"b": "2"}, public_ip="192.0.2.7", private_ip="10.7")
+    taken = refreshed(record, seen, LATER, from_create=True)
+    assert (taken.cloud_id, taken.id_is_from_create, taken.launched_at) == ("i-1", True, LATER)
+    assert (taken.zone, taken.public_ip, taken.private_ip) == ("us-east-1a", "192.0.2.7", "10.7")
+    assert (taken.metadata, taken.absent_since) == ({"a": "1", "b": "2"}, None)
+    assert [(one.status, one.detail) for one in taken.history] == [(Status.CONFIGURING, "i-1")]
+
+
+def test_looking_replaces_no_id_and_no_launch_time_and_does_not_forget_where_the_id_is_from() -> None:
+    record = a_ready_instance()
+    looked = refreshed(record, seen_of(record, cloud_id="i-other", launched_at=LATER), LATER)
+    assert (looked.cloud_id, looked.id_is_from_create, looked.launched_at) == (record.cloud_id, True, NOON)
+
+
+def test_a_zone_that_is_told_replaces_the_old_one_and_silence_does_not() -> None:
+    record = a_ready_instance(zone="us-east-1b")
+    assert refreshed(record, seen_of(record), LATER).zone == "us-east-1a"
+    assert refreshed(record, seen_of(record, zone=None), LATER).zone == "us-east-1b"
+
+
+def test_an_ended_machine_takes_no_addresses_away_and_stays_missing() -> None:
+    record = a_ready_instance(public_ip="192.0.2.7", private_ip="10.7", absent_since=NOON)
+    gone = seen_of(record, state=CloudState.ENDED, public_ip=None, private_ip=None)
+    looked = refreshed(record, gone, LATER)
+    assert (looked.public_ip, looked.private_ip, looked.absent_since) == ("192.0.2.7", "10.7", NOON)
+    there = refreshed(record, seen_of(record, public_ip=None, private_ip=None), LATER)
+    assert (there.public_ip, there.private_ip) == (None, None)
+
+
+@pytest.mark.parametrize("outcome", Outcome)
+def test_only_an_attempt_that_is_open_or_unknown_made_the_machine_that_was_found(outcome: Outcome) -> None:
+    (first,) = an_instance().attempts
+    before = first.model_copy(update={"outcome": outcome, "detail": "no reply"})
+    record = an_instance(attempts=(before,))
+    (after,) = refreshed(record, seen_of(record), LATER).attempts
+    created = before.model_copy(update={"outcome": Outcome.CREATED, "cloud_id": "i-1", "detail": None})
+    assert after == (created if outcome in (Outcome.OPEN, Outcome.UNKNOWN) else before)
+
+
+def test_a_status_reason_of_others_outlives_a_look() -> None:
+    record = a_ready_instance(status_reason="slow to come up")
+    assert refreshed(record, seen_of(record), LATER).status_reason == "slow to come up"
+
+
+def test_a_new_records_first_attempt_says_what_was_sent_where() -> None:
+    record = an_instance()
+    assert [one.detail for one in provisioning(record).history] == [None, f"{record.id} in us-east-1"]

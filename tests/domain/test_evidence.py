@@ -1,0 +1,132 @@
+"""What proves that a machine is gone and when it ended, and which machine is the one a record means."""
+
+from datetime import datetime, timedelta
+
+import pytest
+from support.instances import NOON, a_ready_instance, an_instance
+from support.observations import STATE, ours, seen_of
+
+from gpuctl.domain.evidence import Proof, absence_proves, end_of, is_the_same_machine
+from gpuctl.domain.instance import CloudState, Instance, Observed, Reason, Status
+
+MINUTE, SECOND = timedelta(minutes=1), timedelta(seconds=1)
+DEADLINE = NOON + 60 * MINUTE
+GUARDED = DEADLINE + 2 * MINUTE
+
+
+def tagged(record: Instance, *left: str) -> Observed:
+    """The record's machine with these of its tags left, launched another time than the record says."""
+    tags = {key: value for key, value in ours(record).items() if key in left}
+    return seen_of(record, tags=tags, launched_at=NOON + SECOND)
+
+
+def ended(record: Instance, at: datetime | None = None, reason: Reason | None = None) -> Observed:
+    return seen_of(record, state=CloudState.ENDED, ended_at=at, end_reason=reason)
+
+
+# the same machine
+
+
+def test_a_machine_found_by_tag_must_carry_the_records_id_and_the_state() -> None:
+    record = an_instance()
+    assert is_the_same_machine(record, tagged(record, "gpuctl-id", "gpuctl-state"), STATE)
+    assert not is_the_same_machine(record, tagged(record, "gpuctl-state"), STATE)
+    assert not is_the_same_machine(record, tagged(record, "gpuctl-id"), STATE)
+    assert not is_the_same_machine(record, seen_of(record, tags=ours(an_instance("inst-000000000002"))), STATE)
+
+
+def test_half_of_our_tags_is_no_proof_where_the_launch_time_is_another() -> None:
+    record = a_ready_instance()
+    assert is_the_same_machine(record, tagged(record, "gpuctl-id", "gpuctl-state"), STATE)
+    assert not is_the_same_machine(record, tagged(record, "gpuctl-id"), STATE)
+    assert not is_the_same_machine(record, tagged(record, "gpuctl-state"), STATE)
+
+
+def test_two_launch_times_that_nobody_knows_are_not_the_same() -> None:
+    record = a_ready_instance(launched_at=None)
+    seen = seen_of(record, tags={}).model_copy(update={"launched_at": None})
+    assert not is_the_same_machine(record, seen, STATE)
+
+
+# shown as ended
+
+
+def test_an_end_that_the_cloud_dates_is_no_estimate() -> None:
+    record = a_ready_instance(absent_since=NOON + MINUTE)
+    proof = end_of(record, ended(record, NOON + 9 * MINUTE), NOON + 20 * MINUTE)
+    assert proof == Proof(NOON + 9 * MINUTE, False, Reason.VANISHED, Status.TERMINATED)
+
+
+@pytest.mark.parametrize(
+    ("absent_since", "now", "estimated"),
+    [
+        (NOON + MINUTE, NOON + 20 * MINUTE, NOON + MINUTE),
+        (None, NOON + 20 * MINUTE, NOON + 20 * MINUTE),
+        (None, None, NOON + 7 * MINUTE),
+    ],
+    ids=["first missed", "now", "last change of the record"],
+)
+def test_an_undated_end_is_estimated_by_the_earliest_that_is_known(
+    absent_since: datetime | None, now: datetime | None, estimated: datetime
+) -> None:
+    record = a_ready_instance(absent_since=absent_since, updated_at=NOON + 7 * MINUTE)
+    assert end_of(record, ended(record), now) == Proof(estimated, True, Reason.VANISHED)
+
+
+def test_no_machine_is_estimated_to_have_ended_before_its_launch() -> None:
+    record = a_ready_instance(launched_at=NOON + 3 * MINUTE, absent_since=NOON + MINUTE)
+    assert end_of(record, ended(record), None).ended_at == NOON + 3 * MINUTE
+    unknown = an_instance(absent_since=NOON + MINUTE)
+    assert end_of(unknown, ended(unknown), None).ended_at == NOON + MINUTE
+
+
+def test_no_machine_is_estimated_to_have_ended_after_its_guard_would_have_ended_it() -> None:
+    record = a_ready_instance()
+    assert end_of(record, ended(record), GUARDED + SECOND).ended_at == GUARDED
+    assert end_of(record, ended(record), GUARDED - SECOND).ended_at == GUARDED - SECOND
+
+
+# why
+
+
+def test_what_we_asked_for_is_why_it_ended_whatever_the_cloud_says() -> None:
+    record = a_ready_instance(reason=Reason.USER)
+    assert end_of(record, ended(record, DEADLINE, Reason.INTERRUPTED), None).reason is Reason.USER
+
+
+def test_else_the_clouds_own_reason_else_the_deadline() -> None:
+    record = a_ready_instance()
+    assert end_of(record, ended(record, DEADLINE, Reason.INTERRUPTED), None).reason is Reason.INTERRUPTED
+    assert end_of(record, ended(record, DEADLINE), None).reason is Reason.EXPIRED
+    assert end_of(record, ended(record, DEADLINE - SECOND), None).reason is Reason.VANISHED
+
+
+# missing
+
+
+def missing(record: Instance, now: datetime | None) -> Proof | None:
+    return absence_proves(record, listed_at=NOON + 20 * MINUTE, now=now)
+
+
+def test_without_the_clouds_clock_absence_proves_nothing() -> None:
+    record = a_ready_instance(absent_since=NOON)
+    assert missing(record, None) is None
+    assert missing(record, NOON + 20 * MINUTE) == Proof(NOON, True, Reason.VANISHED)
+
+
+def test_an_attempt_that_made_nothing_has_failed_and_was_never_a_machine() -> None:
+    record = an_instance(absent_since=NOON)
+    assert missing(record, NOON + 15 * MINUTE - SECOND) is None
+    proof = missing(record, NOON + 15 * MINUTE)
+    assert proof == Proof(NOON + 20 * MINUTE, False, Reason.ABANDONED, Status.FAILED)
+
+
+def test_a_machine_whose_id_is_known_was_there_even_if_its_launch_is_unknown() -> None:
+    record = an_instance(absent_since=NOON, cloud_id="i-1")
+    assert missing(record, NOON + 20 * MINUTE) == Proof(NOON + 20 * MINUTE, False, Reason.VANISHED, Status.TERMINATED)
+
+
+def test_an_end_that_was_asked_for_before_any_machine_was_seen_keeps_its_reason() -> None:
+    record = an_instance(absent_since=NOON, status=Status.STOPPING, reason=Reason.CANCELLED)
+    proof = missing(record, NOON + 20 * MINUTE)
+    assert proof == Proof(NOON + 20 * MINUTE, False, Reason.CANCELLED, Status.TERMINATED)

@@ -1,0 +1,155 @@
+"""The fine print of the plan: which of several machines is the record's, where each patience ends, what is said."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from support.instances import ACCOUNT, NOON, a_ready_instance, an_instance
+from support.observations import STATE, ours, seen_of
+
+from gpuctl.domain.instance import CloudState, Observed, ProviderName, Reason, Scope, Status
+from gpuctl.domain.reconcile import Action, Kind, Rules, View, plan
+
+MINUTE, SECOND = timedelta(minutes=1), timedelta(seconds=1)
+SCOPE = Scope(provider=ProviderName.AWS, account=ACCOUNT, region="us-east-1")
+IN_TIME, LATE = NOON + 30 * MINUTE, NOON + 60 * MINUTE
+RULES = Rules(STATE)
+
+
+def view(*seen: Observed, now: datetime | None = IN_TIME, **facts: Any) -> View:
+    return View(**({"now": now, "listed": {SCOPE: now or NOON}, "observed": seen} | facts))
+
+
+def strangers(count: int, **facts: Any) -> list[Observed]:
+    return [seen_of(a_ready_instance(f"inst-stranger000{n}", cloud_id=f"i-{n}"), **facts) for n in range(count)]
+
+
+def without_launch(seen: Observed) -> Observed:
+    return seen.model_copy(update={"launched_at": None})
+
+
+# which machine is the record's
+
+
+def test_a_machine_found_under_a_records_tag_is_no_stranger_too() -> None:
+    record = an_instance()
+    assert [one.kind for one in plan([record], view(seen_of(record)), RULES)] == [Kind.ADOPT]
+
+
+def test_a_machine_under_a_records_tag_in_another_region_is_not_the_records() -> None:
+    record = an_instance()
+    elsewhere = seen_of(record, region="eu-west-1")
+    actions = plan([record], view(elsewhere, by_id={record.id: None}), RULES)
+    assert [(one.kind, one.record) for one in actions] == [(Kind.WAIT, record), (Kind.REPORT, None)]
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_two_machines_under_one_tag_the_first_launched_is_the_records(order: int) -> None:
+    record = an_instance()
+    first, second = (seen_of(record, cloud_id=f"i-{n}", launched_at=NOON + n * MINUTE) for n in (1, 2))
+    adopted, reported = plan([record], view(*[first, second][::order]), RULES)
+    assert (adopted.kind, adopted.seen) == (Kind.ADOPT, first)
+    assert (reported.kind, reported.seen, reported.unresolved) == (Kind.REPORT, second, True)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_two_machines_under_one_tag_the_living_one_is_the_records(order: int) -> None:
+    record = an_instance()
+    dead = seen_of(record, cloud_id="i-1", launched_at=NOON, state=CloudState.ENDED)
+    alive = seen_of(record, cloud_id="i-2", launched_at=NOON + MINUTE)
+    (action,) = plan([record], view(*[dead, alive][::order]), RULES)
+    assert (action.kind, action.seen) == (Kind.ADOPT, alive)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_two_machines_under_one_tag_one_whose_launch_is_unknown_comes_last(order: int) -> None:
+    record = an_instance()
+    known, unknown = seen_of(record, cloud_id="i-1"), without_launch(seen_of(record, cloud_id="i-2"))
+    adopted, *_ = plan([record], view(*[known, unknown][::order]), RULES)
+    assert adopted.seen == known
+
+
+def test_a_machine_that_carries_somebody_elses_tag_and_ended_is_nothing() -> None:
+    record = a_ready_instance()
+    seen = seen_of(record, tags=ours(record, "another-state"), state=CloudState.ENDED)
+    assert plan([record], view(seen), RULES) == []
+
+
+# where each patience ends
+
+
+@pytest.mark.parametrize(
+    ("accepted", "now", "stubborn"),
+    [
+        (NOON, NOON + 10 * MINUTE, False),
+        (NOON, NOON + 10 * MINUTE + SECOND, True),
+        (None, NOON + 11 * MINUTE, False),
+        (NOON, None, False),
+    ],
+)
+def test_an_end_is_stubborn_more_than_ten_minutes_after_the_cloud_accepted_it(
+    accepted: datetime | None, now: datetime | None, stubborn: bool
+) -> None:
+    record = a_ready_instance(status=Status.STOPPING, reason=Reason.USER, deleted_by_us_at=accepted)
+    refresh, end = plan([record], view(seen_of(record), now=now), RULES)
+    assert (refresh.kind, refresh.unresolved) == (Kind.REFRESH, False)
+    assert (end.kind, end.unresolved) == (Kind.TERMINATE, stubborn)
+    assert end.detail == ("still there long after its end was accepted" if stubborn else "")
+
+
+def test_three_orphans_in_one_run_unless_told_otherwise() -> None:
+    actions = plan([], view(*strangers(4), now=LATE), RULES)
+    assert [(one.kind, one.reason) for one in actions] == [(Kind.TERMINATE, Reason.ORPHAN)] * 3 + [
+        (Kind.REPORT, Reason.ORPHAN)
+    ]
+    assert "--max-orphans 3" in actions[3].detail
+
+
+def test_the_limit_counts_ends_only() -> None:
+    assert [one.kind for one in plan([], view(*strangers(5)), RULES)] == [Kind.ADOPT] * 5
+
+
+def test_a_stranger_whose_launch_is_unknown_is_reported_and_never_ended() -> None:
+    (action,) = plan([], view(without_launch(strangers(1)[0]), now=LATE), RULES)
+    assert (action.kind, action.unresolved) == (Kind.REPORT, True)
+
+
+def test_what_cannot_be_judged_without_the_clouds_clock_is_reported() -> None:
+    record = a_ready_instance()
+    assert [(one.kind, one.unresolved) for one in plan([record], view(seen_of(record), now=None), RULES)] == [
+        (Kind.REFRESH, False),
+        (Kind.REPORT, True),
+    ]
+
+
+# what is said
+
+
+def said(record: Any, seen: View) -> list[str]:
+    return [one.detail for one in plan([record], seen, RULES) if one.detail]
+
+
+def test_every_decision_about_a_record_says_why() -> None:
+    young, ready, closed = an_instance(), a_ready_instance(), a_ready_instance(status=Status.TERMINATED)
+    stopping = a_ready_instance(status=Status.STOPPING, reason=Reason.USER)
+    forged, unknown = ours(ready, "another-state"), {ready.id: None}
+    broken = seen_of(ready, state=CloudState.FAILED)
+    unlisted = View(now=IN_TIME, listed={}, observed=(), unreachable={SCOPE: "no answer"})
+    assert said(young, view(seen_of(young))) == ["its machine is i-1"]
+    assert said(ready, view(seen_of(ready, tags=forged))) == [f"{ready.cloud_id} carries somebody else's tags now"]
+    assert said(ready, view(broken)) == ["the cloud could not bring it up"]
+    assert said(ready, view()) == ["not in the listing, and could not be asked by id"]
+    assert said(ready, view(by_id=unknown)) == ["not seen in the cloud; not yet proven gone"]
+    assert said(ready, view(seen_of(ready), now=None)) == [
+        "the cloud's clock could not be read: not ended by its deadline"
+    ]
+    assert said(stopping, unlisted) == ["asked by its id, not seen in a listing", "no answer"]
+    assert said(closed, view(seen_of(closed))) == ["alive though its record is closed"]
+
+
+def test_an_action_is_about_its_record_else_the_record_its_machine_claims_else_the_machine_else_the_place() -> None:
+    record, machine = a_ready_instance(), strangers(1)[0]
+    assert Action(Kind.REPORT, SCOPE, record, machine).subject == record.id
+    assert Action(Kind.REPORT, SCOPE, None, machine).subject == "inst-stranger0000"
+    assert Action(Kind.REPORT, SCOPE, None, machine.model_copy(update={"tags": {}})).subject == "i-0"
+    assert Action(Kind.REPORT, SCOPE).subject == f"aws {ACCOUNT} us-east-1"
