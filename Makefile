@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test lint format bench completions clean
+.PHONY: help demo test lint format bench mutants completions clean
 
 help:  ## Show what there is to make
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -35,6 +35,9 @@ format: $(READY)  ## Put the code into shape
 
 bench: $(READY)  ## Measure speed against a hello-world and the AWS CLI, as ratios in one run
 	@$(BIN)/python scripts/bench.py
+
+mutants: $(READY)  ## Break the safety core in a thousand places and count what its tests notice (minutes)
+	@$(BIN)/python scripts/mutants.py
 
 completions: $(READY)  ## Write completions/ anew
 	@$(BIN)/python scripts/write_completions.py
