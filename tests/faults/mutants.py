@@ -83,6 +83,11 @@ MUTANTS: dict[str, Break] = {
         edited("gpuctl.store.storage:StateStorage.commit", ("write_whole(disk, path, content)", _STOCK)),
         edited("gpuctl.store.lock:Lock._wait_for", ("while True:", "while False:")),
     ),
+    "written in place": edited(
+        "gpuctl.store.disk:write_whole",
+        ("disk.create(temporary)", "os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)"),
+        ("disk.replace(temporary, path)", "pass"),
+    ),
     "record after create": edited(
         "gpuctl.services.provision:launch",
         ("parts.store.add(records, lambda present: _refuse_standing(prepared, present))", "parts.store.snapshot()"),

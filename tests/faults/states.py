@@ -30,9 +30,10 @@ def state_kills(count: int, mutants: Sequence[str] = (), seed: int = 1) -> Score
         told.touch()
         # Large enough that a write takes a while.
         _opened(folder).add([an_instance(ONE, user="0"), *_ballast()], _anyone)
+        spent = _span_of_a_write(folder)
 
         def write_for_ever() -> None:
-            store = _opened(folder)
+            store = _opened(folder, SlowDisk())
             with told.open("a") as file:
                 while True:
                     record = store.update(ONE, lambda one: one.having(user=str(int(one.user) + 1)))
@@ -41,7 +42,7 @@ def state_kills(count: int, mutants: Sequence[str] = (), seed: int = 1) -> Score
 
         for number in range(count):
             pid = _forked(write_for_ever)
-            signal.sigtimedwait([], chance.uniform(0.001, 0.03))
+            signal.sigtimedwait([], chance.uniform(0, 3 * spent))
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
             score.add(f"kill {number}", _judged(folder, told))
@@ -114,6 +115,13 @@ def full_disks(mutants: Sequence[str] = ()) -> Score:
     return score
 
 
+class SlowDisk(Disk):
+    """A disk that takes a little at a time, so that a kill falls between two pieces."""
+
+    def write(self, descriptor: int, content: memoryview) -> int:
+        return super().write(descriptor, content[:512])
+
+
 class FailingDisk(Disk):
     """A disk whose n-th operation fails, and every one after it."""
 
@@ -163,7 +171,16 @@ def _anyone(present: object) -> None:
 
 
 def _ballast() -> list:  # type: ignore[type-arg]
-    return [an_instance(f"inst-00000000b{number:03d}") for number in range(400)]
+    return [an_instance(f"inst-00000000b{number:03d}") for number in range(150)]
+
+
+def _span_of_a_write(folder: Path) -> float:
+    """Seconds that one write takes here, so that the kills fall into some."""
+    clock = SystemClock()
+    started = clock.elapsed()
+    for _ in range(5):
+        _opened(folder, SlowDisk()).update(ONE, lambda one: one.having(purpose=one.purpose + "."))
+    return (clock.elapsed() - started).total_seconds() / 5
 
 
 def _forked(work: Callable[[], None]) -> int:

@@ -114,7 +114,9 @@ class Scenario(Operator):
             ),
         ]
 
-    def start(self, *argv: str, die_at_step: int | None = None, steps: Path | None = None) -> Process:
+    def start(
+        self, *argv: str, die_at_step: int | None = None, steps: Path | None = None, umask: int = 0o077
+    ) -> Process:
         """Start a real process."""
         process = self._processes.start(
             argv,
@@ -124,6 +126,7 @@ class Scenario(Operator):
             mutants=self._mutants,
             die_at_step=die_at_step,
             steps=steps,
+            umask=umask,
         )
         self._started.append(process)
         return process

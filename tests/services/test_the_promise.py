@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from support.clock import FakeClock
 from support.fake_cloud import Crash, FakeCloud, Trouble
 from support.instances import PRICE
@@ -113,6 +113,31 @@ class World(RuleBasedStateMachine):
             if record and unwished and self.cloud.true_time < record.expires_at - timedelta(seconds=1):
                 self.ended_too_early.append(cloud_id)
 
+    @rule(other=st.sampled_from(["reap", "terminate", "extend", "wait"]), number=st.integers(0, 9))
+    def reap_while_another_process_is_at_work(self, other: str, number: int) -> None:
+        self.troubled([])
+
+        def interlude() -> None:
+            with suppress(GpuctlError, IndexError):
+                if other == "reap":
+                    self.run_reaper(sweep=True)
+                elif other == "terminate":
+                    end(self.parts, [self.live()[number].id], Reason.USER)
+                elif other == "extend":
+                    extended = extend(self.parts, self.live()[number], by=20 * MINUTE, ttl=None)
+                    kept.append(extended)
+                else:
+                    self.clock.move(20 * MINUTE)
+
+        kept: list[Instance] = []
+        before = {one.cloud_id for one in self.cloud.alive}
+        self.cloud.interlude = interlude
+        self.run_reaper(sweep=True)
+        self.cloud.interlude = None
+        gone = before - {one.cloud_id for one in self.cloud.alive}
+        # Whoever was told that a machine is extended must find it alive.
+        assert not [one for one in kept if one.cloud_id in gone and self.cloud.true_time < one.expires_at]
+
     def run_reaper(self, *, sweep: bool) -> None:
         reaper = Reaper(sweep=sweep, max_orphans=99)
         reaped = reap(self.parts, self.times, reaper)
@@ -166,7 +191,13 @@ class World(RuleBasedStateMachine):
         assert self.live() == []
 
 
-TestThePromise = World.TestCase
-TestThePromise.settings = settings(
-    max_examples=300, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
-)
+def test_whatever_is_done_in_whatever_order_the_promise_holds() -> None:
+    run_the_model(300, 40)
+
+
+def run_the_model(examples: int, steps: int) -> None:
+    """So many lives of so many steps; fails as a test does."""
+    chosen = settings(
+        max_examples=examples, stateful_step_count=steps, deadline=None, suppress_health_check=list(HealthCheck)
+    )
+    run_state_machine_as_test(World, settings=chosen)  # type: ignore[no-untyped-call]

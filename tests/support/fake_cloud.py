@@ -1,6 +1,6 @@
 """A cloud in memory with the worst manners a real one may have: lag, lost replies, refusals, and deaths in between."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum, auto
@@ -42,7 +42,10 @@ class Machine:
 
 @dataclass
 class FakeCloud:
-    """A `Provider`. `true_time` is the cloud's; the caller's clock may be anything."""
+    """A `Provider`. `true_time` is the cloud's; the caller's clock may be anything.
+
+    `interlude` is what another process does while the next call is under way.
+    """
 
     clock: FakeClock
     skew: timedelta = timedelta(0)
@@ -51,6 +54,7 @@ class FakeCloud:
     tokens: dict[str, str] = field(default_factory=dict)
     troubles: list[Trouble] = field(default_factory=list)
     ends_asked: list[str] = field(default_factory=list)
+    interlude: Callable[[], None] | None = None
 
     name = ProviderName.AWS
     capabilities = Capabilities(timer_in_create=True)
@@ -183,6 +187,10 @@ class FakeCloud:
         )
 
     def _next_trouble(self) -> Trouble | None:
+        if self.interlude is not None:
+            # Once, and nothing else comes in between while it happens.
+            happens, self.interlude = self.interlude, None
+            happens()
         return self.troubles.pop(0) if self.troubles else None
 
     def _trouble(self) -> None:

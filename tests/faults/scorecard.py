@@ -1,0 +1,273 @@
+"""The scorecard: every gate with what it counted, beside the mutants that make it fail. `make torture` runs all of it.
+
+`python -m faults.scorecard [--quick] [--only A1,E1] [--write FILE]`
+"""
+
+import argparse
+import gc
+import platform
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from faults import crashes, lies, manners, secrets, states
+from faults.world import Score, World, broken, world
+
+Run = Callable[[World], Score]
+
+
+@dataclass(frozen=True)
+class Gate:
+    """One row. `quick` is its size in the tests, `full` in `make torture`; each mutant has the size that shows it."""
+
+    id: str
+    measure: str
+    gate: str
+    quick: Run
+    full: Run
+    mutants: dict[str, Run] = field(default_factory=dict)
+
+
+def _model(examples: int, steps: int, mutants: Sequence[str] = ()) -> Score:
+    """A4: commands, deaths, lag, lost replies, clocks and a second process in any order; a failing example is one."""
+    from services.test_the_promise import run_the_model
+
+    score = Score(cases=examples)
+    with broken(mutants):
+        try:
+            run_the_model(examples, steps)
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt):
+                raise
+            score.violations.append(repr(error)[:200])
+    return score
+
+
+def _alone(run: Callable[[], Score]) -> Run:
+    return lambda world: run()
+
+
+def _under(run: Callable[..., Score], name: str, *size: object, **more: object) -> dict[str, Run]:
+    """The gate with that rule broken."""
+    return {name: lambda world: run(world, *size, mutants=[name], **more)}
+
+
+def _alone_under(run: Callable[..., Score], name: str, *size: object) -> dict[str, Run]:
+    return {name: lambda world: run(*size, mutants=[name])}
+
+
+_PROVISION = {"share": 12, "commands": ["provision"]}
+
+GATES = (
+    Gate(
+        "A1",
+        "killed at each cloud call (before, after its effect, after its answer) and each step of a write; "
+        "no lag, 60 s lag, lost reply",
+        "leaks, duplicates, lost records, lies = 0",
+        lambda world: crashes.crash_points(world, share=4),
+        crashes.crash_points,
+        _under(crashes.crash_points, "record after create", **_PROVISION)
+        | _under(crashes.crash_points, "no client token", **_PROVISION)
+        | _under(crashes.crash_points, "no grace", **_PROVISION),
+    ),
+    Gate(
+        "A2",
+        "provision, terminate and reap killed at random instants",
+        "leaks, duplicates = 0",
+        lambda world: crashes.random_kills(world, 100),
+        lambda world: crashes.random_kills(world, 1000),
+        _under(crashes.random_kills, "record after create", 40),
+    ),
+    Gate(
+        "A3",
+        "a writer to a slow disk killed at random instants",
+        "unreadable, lost = 0",
+        _alone(lambda: states.state_kills(300)),
+        _alone(lambda: states.state_kills(2000)),
+        _alone_under(states.state_kills, "written in place", 300),
+    ),
+    Gate(
+        "A4",
+        "a model of everything: commands, deaths, lag, lost replies, wrong clocks, a second process",
+        "violations = 0",
+        _alone(lambda: _model(100, 40)),
+        _alone(lambda: _model(5000, 50)),
+        _alone_under(_model, "no grace", 300, 40) | _alone_under(_model, "no tag check", 300, 40),
+    ),
+    Gate(
+        "A5",
+        "machines that carry their timer (guard, power-off that terminates, tags) at each crash point of a provision",
+        "100 % configured",
+        partial(crashes.armed_timers, share=2),
+        crashes.armed_timers,
+        _under(crashes.armed_timers, "guard left out", share=12),
+    ),
+    Gate(
+        "B1",
+        "inserts by processes at once",
+        "lost = 0",
+        _alone(lambda: states.racing_writers(8, 40)),
+        _alone(lambda: states.racing_writers(16, 200)),
+        _alone_under(states.racing_writers, "stock TinyDB storage", 8, 40),
+    ),
+    Gate(
+        "B2",
+        "extend against reap at the deadline, half of them with the reaper held between reading and deciding",
+        "ended though extended = 0",
+        lambda world: lies.extend_against_reap(world, 20),
+        lambda world: lies.extend_against_reap(world, 1000),
+        _under(lies.extend_against_reap, "deadline not read again", 4),
+    ),
+    Gate(
+        "C1",
+        "machines of others, look-alikes and forged ones among ours",
+        "changed = 0",
+        lambda world: lies.look_alikes(world, 200),
+        lambda world: lies.look_alikes(world, 2000),
+        _under(lies.look_alikes, "no tag check", 40),
+    ),
+    Gate(
+        "C2",
+        "another account, empty listings, nothing known by id, failing pages",
+        "closed while alive = 0",
+        lies.missing_answers,
+        lies.missing_answers,
+        _under(lies.missing_answers, "NotFound means gone") | _under(lies.missing_answers, "no grace"),
+    ),
+    Gate(
+        "D1",
+        "flags, variables and config files that cannot be meant",
+        "tracebacks, calls, other exits than 2 = 0",
+        lambda world: manners.malformed(world, 1000),
+        lambda world: manners.malformed(world, 10000),
+        _under(manners.malformed, "numbers taken as they come", 300),
+    ),
+    Gate(
+        "D2",
+        "state files with altered bytes",
+        "taken for a state, overwritten, tracebacks = 0",
+        _alone(lambda: states.altered_files(500)),
+        _alone(lambda: states.altered_files(5000)),
+        _alone_under(states.altered_files, "no checksum", 500),
+    ),
+    Gate(
+        "D3",
+        "a disk that fails at each operation and after each part of the file",
+        "old state intact",
+        _alone(states.full_disks),
+        _alone(states.full_disks),
+        _alone_under(states.full_disks, "short writes ignored"),
+    ),
+    Gate(
+        "D4",
+        "hostile strings from clouds and users in every format",
+        "raw control characters = 0",
+        manners.hostile_text,
+        manners.hostile_text,
+        _under(manners.hostile_text, "text printed raw"),
+    ),
+    Gate(
+        "E1",
+        "ten kinds of trouble with each API call, once and four times, through a whole life",
+        "leaks, duplicates, lies, tracebacks = 0",
+        lambda world: lies.cloud_faults(world, share=6),
+        lies.cloud_faults,
+        _under(lies.cloud_faults, "no client token", share=30)
+        | _under(lies.cloud_faults, "refused after a lost reply", share=200),
+    ),
+    Gate(
+        "E2",
+        "clocks 3 h, a day and 10 years off, from the start and by a jump, in four time zones",
+        "ended too early, not ended = 0",
+        lambda world: lies.wrong_clocks(world, zones=["Pacific/Kiritimati"]),
+        lies.wrong_clocks,
+        _under(lies.wrong_clocks, "the laptop's clock believed", zones=["UTC"]),
+    ),
+    Gate(
+        "F1",
+        "secrets in the environment, every command and format with -v, and refusals",
+        "found anywhere = 0",
+        secrets.canaries,
+        secrets.canaries,
+        _under(secrets.canaries, "environment printed with failures"),
+    ),
+    Gate(
+        "F2",
+        "what a life under umask 000 leaves on the disk",
+        "readable by others = 0",
+        secrets.modes,
+        secrets.modes,
+        _under(secrets.modes, "modes left open"),
+    ),
+)
+
+
+def measured(gates: Sequence[Gate], place: World, *, is_quick: bool, say: Callable[[str], None]) -> list[list[str]]:
+    """The rows of the table, each gate with what it and its mutants counted; said as they come."""
+    rows = []
+    for gate in gates:
+        score = (gate.quick if is_quick else gate.full)(place)
+        say(f"{gate.id}: {len(score.violations)} in {score.cases} · {gate.measure}")
+        for wrong in score.violations[:5]:
+            say(f"    {wrong}")
+        told = []
+        for name, run in gate.mutants.items():
+            broken_score = run(place)
+            told.append(f"{name}: {len(broken_score.violations)} in {broken_score.cases}")
+            say(f"    mutant {told[-1]}")
+        rows.append([gate.id, gate.measure, gate.gate, str(score.cases), str(len(score.violations)), "; ".join(told)])
+    return rows
+
+
+def as_table(rows: Sequence[Sequence[str]]) -> str:
+    """The rows in Markdown."""
+    head = ("id", "what is done", "gate", "cases", "violations", "violations with a rule broken by hand")
+    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}", *(f"| {' | '.join(row)} |" for row in rows)]
+    return "\n".join(lines)
+
+
+def write(path: Path, table: str, spent: str) -> None:
+    """Put the table into the document, between its two marks, with the date and the versions it was measured with."""
+    import botocore
+    import moto
+
+    versions = f"Python {platform.python_version()}, botocore {botocore.__version__}, moto {moto.__version__}"
+    told = f"Measured {datetime.now(UTC):%Y-%m-%d} by `make torture` in {spent} with {versions}.\n\n{table}"
+    text = path.read_text()
+    begin, end = "<!-- scorecard -->\n", "\n<!-- end of scorecard -->"
+    start, stop = text.index(begin) + len(begin), text.index(end)
+    path.write_text(f"{text[:start]}{told}{text[stop:]}")
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run it, print it, and say by the exit code whether every gate held and every mutant failed."""
+    parser = argparse.ArgumentParser(description="Run the scorecard of reliability.")
+    parser.add_argument("--quick", action="store_true", help="in the sizes of the tests")
+    parser.add_argument("--only", help="some gates, such as A1,E1")
+    parser.add_argument("--write", type=Path, help="put the table into this document")
+    options = parser.parse_args(argv)
+    wanted = options.only.split(",") if options.only else [gate.id for gate in GATES]
+    started = datetime.now(UTC)
+    with world() as place:
+        gates = [gate for gate in GATES if gate.id in wanted]
+        rows = measured(gates, place, is_quick=options.quick, say=partial(print, flush=True))
+    table = as_table(rows)
+    print(f"\n{table}")  # noqa: T201 - its output is what it is for
+    if options.write:
+        write(options.write, table, f"{(datetime.now(UTC) - started).total_seconds() / 60:.0f} minutes")
+    holds = all(row[4] == "0" for row in rows)
+    fails = all(": 0 in" not in row[5] for row in rows)
+    return 0 if holds and fails else 1
+
+
+if __name__ == "__main__":
+    from support.sdk import read_models_once
+
+    import gpuctl.cli  # noqa: F401 - it switches collection off, which only the console script wants
+
+    gc.enable()
+    read_models_once()
+    sys.exit(main(sys.argv[1:]))
