@@ -1,13 +1,15 @@
 """Who may read what gpuctl keeps on the disk: its owner and nobody else, whatever the umask."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from support.cli import Operator
+from support.lives import a_life_that_makes_every_file
 from support.modes import open_files
-from support.wire import LOST
 
 
 @pytest.fixture(params=[0o000, 0o777], ids=["umask 000", "umask 777"])
@@ -23,31 +25,26 @@ def careless(request: pytest.FixtureRequest, operator: Operator) -> Iterator[Ope
     os.umask(before)
 
 
-def a_whole_life(operator: Operator) -> None:
-    """Everything that makes a file: the state, its lock, backups, the archive, the reaper's memory and its lock."""
-    operator.wire.arm("RunInstances", LOST)
-    machine = operator.provision().instance
-    operator.later(minutes=11)
-    operator.json("extend", machine["id"], "--by", "5m")
-    operator.json("reap", "--sweep")
-    operator.json("terminate", machine["id"])
-    operator.later(days=8)
-    operator.provision()
-    operator.later(minutes=61)
-    operator.json("reap", "--sweep")
-    names = {path.relative_to(operator.state.parent).parts[0] for path in operator.state.parent.rglob("*")}
-    assert names == {f"state.json{end}" for end in ("", ".lock", ".backups", ".archive", ".reap.json", ".reap.lock")}
-
-
 def test_nobody_else_may_read_anything_whatever_the_umask(careless: Operator) -> None:
-    a_whole_life(careless)
+    a_life_that_makes_every_file(careless)
     assert open_files(careless.folder) == []
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022])
+def test_nobody_else_may_read_the_sandbox_or_the_folders_above_it(tmp_path: Path, umask: int) -> None:
+    environ = {"PYTHONPATH": os.pathsep.join(sys.path), "XDG_STATE_HOME": str(tmp_path / "a" / "b")}
+    for argv in (["--sandbox", "provision", "g4dn.xlarge", "--region", "us-east-1"], ["sandbox", "stop"]):
+        command = [sys.executable, "-m", "gpuctl", *argv]
+        done = subprocess.run(command, env=environ, umask=umask, capture_output=True, check=False, timeout=60)
+        assert done.returncode == 0, done.stderr
+    assert len(list(tmp_path.rglob("state.json"))) == 1
+    assert open_files(tmp_path) == []
 
 
 def test_files_that_others_could_read_are_closed_to_them(operator: Operator) -> None:
     operator.environ["GPUCTL_STATE"] = str(operator.folder / "own" / "state.json")
     operator.state = operator.folder / "own" / "state.json"
-    a_whole_life(operator)
+    a_life_that_makes_every_file(operator)
     kept = [path for path in operator.state.parent.iterdir() if path.is_file()]
     for path in kept:
         path.chmod(0o644)

@@ -128,12 +128,22 @@ def _check_installed() -> None:
 
 def _own(folder: Path) -> None:
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make_private(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
         if folder.stat().st_uid != os.getuid():
             raise SandboxError(f"`{folder}` belongs to another user", hint=f"ls -ld {folder}")
         folder.chmod(0o700)
     except OSError as error:
         raise SandboxError(f"cannot use `{folder}`: {_reason(error)}", hint=f"ls -ld {folder}") from error
+
+
+def _make_private(folder: Path) -> None:
+    # `parents=True` would leave them to the umask, and the real state is to lie in one of them.
+    if not folder.exists():
+        _make_private(folder.parent)
+        with suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+            folder.chmod(0o700)
 
 
 @contextmanager
