@@ -45,13 +45,16 @@ def made(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
 
     monkeypatch.setattr(os, "replace", noted)
     a_life_that_makes_every_file(operator)
-    for argv in (["--sandbox", "provision", "g4dn.xlarge", "--region", "us-east-1"], ["sandbox", "status"]):
-        environ = {"PYTHONPATH": os.pathsep.join(sys.path), "XDG_STATE_HOME": str(home)}
-        subprocess.run([sys.executable, "-m", "gpuctl", *argv], env=environ, capture_output=True, check=True)
-    for path in folder.rglob("*"):
-        name = f"{path.relative_to(folder)}{'/' if path.is_dir() else ''}"
-        modes[name] = stat.S_IMODE(path.stat().st_mode)
-    subprocess.run([sys.executable, "-m", "gpuctl", "sandbox", "stop"], env=environ, capture_output=True, check=True)
+    environ = {"PYTHONPATH": os.pathsep.join(sys.path), "XDG_STATE_HOME": str(home)}
+    gpuctl = [sys.executable, "-m", "gpuctl"]
+    start = ["--sandbox", "provision", "g4dn.xlarge", "--region", "us-east-1"]
+    try:
+        subprocess.run([*gpuctl, *start], env=environ, capture_output=True, check=True)
+        for path in folder.rglob("*"):
+            name = f"{path.relative_to(folder)}{'/' if path.is_dir() else ''}"
+            modes[name] = stat.S_IMODE(path.stat().st_mode)
+    finally:
+        subprocess.run([*gpuctl, "sandbox", "stop"], env=environ, capture_output=True, check=True)
     return modes
 
 
