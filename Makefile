@@ -23,6 +23,9 @@ demo: $(READY)  ## Show the main job in the sandbox: provision, list, cost, end,
 test: $(READY)  ## Run the tests
 	@$(BIN)/python -m pytest -q
 
+torture: $(READY)  ## Break everything around gpuctl, print the scorecard and write docs/reliability.md (about 30 minutes)
+	@PYTHONPATH=src:tests $(BIN)/python -m faults.scorecard --write docs/reliability.md
+
 lint: $(READY)  ## Check style, types and the floors
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .

@@ -13,7 +13,7 @@ Policy = Mapping[str, Any]
 Values = tuple[str, ...]
 
 _CREATED = ("instance", "volume", "network-interface")
-_ASKED_OF_ANYTHING = ("DescribeImages", "DescribeInstances", "DescribeInstanceStatus")
+_ASKED_OF_ANYTHING = ("DescribeImages", "DescribeInstances", "DescribeInstanceStatus", "DescribeRegions")
 _ASKED_OF_INSTANCES = ("TerminateInstances", "DescribeInstanceAttribute", "GetConsoleOutput")
 
 

@@ -1,0 +1,41 @@
+"""Every gate of the scorecard in the size of the tests: it holds, and it fails when a rule is broken by hand."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from faults.scorecard import GATES, Gate, Run
+from faults.world import World, world
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "reliability.md"
+MUTANTS = [(gate, name, run) for gate in GATES for name, run in gate.mutants.items()]
+
+
+@pytest.fixture(scope="module")
+def place() -> Iterator[World]:
+    with world() as started:
+        yield started
+
+
+@pytest.mark.parametrize("gate", GATES, ids=lambda gate: gate.id)
+def test_a_gate_holds(gate: Gate, place: World) -> None:
+    score = gate.quick(place)
+    assert score.violations == []
+    assert score.cases > 0
+
+
+@pytest.mark.parametrize(("gate", "name", "run"), MUTANTS, ids=[f"{gate.id} {name}" for gate, name, _ in MUTANTS])
+def test_a_gate_fails_when_its_rule_is_broken(gate: Gate, name: str, run: Run, place: World) -> None:
+    assert run(place).violations != []
+
+
+def test_the_document_holds_a_row_of_figures_for_every_gate() -> None:
+    rows = re.findall(
+        r"^\| ([A-F]\d) \| (.*?) \| .*? \| (\d+) \| (\d+) \| (.*) \|$", DOCUMENT.read_text(), re.MULTILINE
+    )
+    assert [(row[0], row[1]) for row in rows] == [(gate.id, gate.measure) for gate in GATES]
+    assert all(int(cases) > 0 and violations == "0" for _, _, cases, violations, _ in rows)
+    for gate, row in zip(GATES, rows, strict=True):
+        assert all(f"{name}: " in row[4] for name in gate.mutants)
+        assert ": 0 in" not in row[4]
