@@ -115,7 +115,7 @@ class TestAws(ProviderContract):
         assert sent.form["InstanceMarketOptions.SpotOptions.InstanceInterruptionBehavior"] == "terminate"
         assert (made.market, made.zone) == (Market.SPOT, "us-east-1b")
 
-    @pytest.mark.parametrize("fault", [LOST, NEVER_ARRIVED, FAILED_AFTER, GARBLED, TRUNCATED], ids=str)
+    @pytest.mark.parametrize("fault", [LOST, NEVER_ARRIVED, FAILED_AFTER, GARBLED, TRUNCATED], ids=range(5))
     def test_an_answer_that_does_not_tell_leaves_the_outcome_unknown_and_is_sent_once(
         self, provider: AwsProvider, order: Order, wire: Wire, fault: Fault
     ) -> None:
@@ -184,7 +184,7 @@ class TestAws(ProviderContract):
         with pytest.raises(UnreachableError):
             small.list_instances(REGION)
 
-    @pytest.mark.parametrize("fault", [LOST, GARBLED, TRUNCATED], ids=str)
+    @pytest.mark.parametrize("fault", [LOST, GARBLED, TRUNCATED], ids=range(3))
     def test_a_listing_that_cannot_be_read_says_nothing(self, provider: AwsProvider, wire: Wire, fault: Fault) -> None:
         provider.identity()
         wire.arm("DescribeInstances", *[fault] * 8)

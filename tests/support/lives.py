@@ -5,7 +5,7 @@ from support.wire import LOST
 
 
 def a_life_that_makes_every_file(operator: Operator) -> None:
-    """The state, its lock, backups, the archive, the reaper's memory and its lock."""
+    """The state, its lock, backups, the archive, the reaper's memory and its lock, and what a damaged state leaves."""
     operator.wire.arm("RunInstances", LOST)
     machine = operator.provision().instance
     operator.later(minutes=11)
@@ -16,5 +16,9 @@ def a_life_that_makes_every_file(operator: Operator) -> None:
     operator.provision()
     operator.later(minutes=61)
     operator.json("reap", "--sweep")
+    operator.store.rescue(operator.records[-1])
+    operator.state.write_bytes(operator.state.read_bytes()[:-1])
+    assert operator.json("recover", "--yes").code == 0
     names = {path.relative_to(operator.state.parent).parts[0] for path in operator.state.parent.rglob("*")}
-    assert names >= {f"state.json{end}" for end in ("", ".lock", ".backups", ".archive", ".reap.json", ".reap.lock")}
+    ends = ("", ".lock", ".backups", ".archive", ".reap.json", ".reap.lock", ".rescue")
+    assert names >= {f"state.json{end}" for end in ends}
