@@ -98,7 +98,7 @@ GATES = (
         "a model of everything: commands, deaths, lag, lost replies, wrong clocks, a second process",
         "violations = 0",
         _alone(lambda: _model(100, 40)),
-        _alone(lambda: _model(2000, 50)),
+        _alone(lambda: _model(5000, 50)),
         _alone_under(_model, "no grace", 300, 40) | _alone_under(_model, "no tag check", 300, 40),
     ),
     Gate(
