@@ -166,7 +166,11 @@ def test_every_refusal_says_what_to_do(tmp_path: Path) -> None:
     assert "GPUCTL_STATE_ID" in hint_of(UsageError, lambda: opened(real, new_state_id="X"))
     assert hint_of(NotFoundError, lambda: opened(real).update(TWO, lambda one: one)) == "gpuctl list --all"
     (sandbox / "state.json").unlink()
-    assert hint_of(StateUnusableError, opened(sandbox, kind=Kind.SANDBOX).snapshot) == "there is no backup of it"
+    missing = hint_of(StateUnusableError, opened(sandbox, kind=Kind.SANDBOX).snapshot)
+    assert missing == "gpuctl recover; there is no backup of it"
+    newer = (real / "state.json").read_bytes().replace(b'"format":1', b'"format":2')
+    (real / "state.json").write_bytes(newer)
+    assert "install a newer gpuctl" in hint_of(StateUnusableError, opened(real).snapshot)
 
 
 def test_the_hint_of_a_damaged_state_names_its_three_newest_backups(tmp_path: Path) -> None:
@@ -177,7 +181,8 @@ def test_the_hint_of_a_damaged_state_names_its_three_newest_backups(tmp_path: Pa
         clock.move(timedelta(hours=1))
     (tmp_path / "state.json").write_bytes(b"")
     newest = kept(tmp_path / "state.json")[:3]
-    assert hint_of(StateUnusableError, store.snapshot) == f"the newest backups: {', '.join(map(str, newest))}"
+    named = f"gpuctl recover; the newest backups: {', '.join(map(str, newest))}"
+    assert hint_of(StateUnusableError, store.snapshot) == named
 
 
 def test_what_the_system_refused_is_told_in_its_own_words(tmp_path: Path) -> None:

@@ -21,17 +21,30 @@ def lock(tmp_path: Path) -> Lock:
     return Lock(tmp_path / "state.json.lock", FakeClock())
 
 
-def line(text: str) -> bytes:
-    """The first line of a lock file: 48 bytes, so that a longer state can never be written over a shorter pid."""
-    return text.ljust(47).encode() + b"\n"
+def lines(text: str, serial: int = 0) -> bytes:
+    """The first lines of a lock file: 48 and 24 bytes, so that nothing longer is ever written over what follows."""
+    return text.ljust(47).encode() + b"\n" + f"serial {serial:016}\n".encode()
 
 
 @pytest.mark.parametrize(("is_born", "phase"), [(False, "new"), (True, "born")])
-def test_the_first_line_is_the_states_and_the_holders_pid_follows(lock: Lock, is_born: bool, phase: str) -> None:
+def test_the_first_lines_are_the_states_and_the_holders_pid_follows(lock: Lock, is_born: bool, phase: str) -> None:
     with lock.held() as descriptor:
         lock.remember(descriptor, Remembered(ID, is_born))
-        assert lock.path.read_bytes() == line(f"{ID} {phase}") + f"{os.getpid()}\n".encode()
+        assert lock.path.read_bytes() == lines(f"{ID} {phase}") + f"{os.getpid()}\n".encode()
         assert lock.remembered() == Remembered(ID, is_born)
+
+
+def test_the_newest_serial_is_remembered_in_its_own_place(lock: Lock) -> None:
+    with lock.held() as descriptor:
+        lock.remember(descriptor, Remembered(ID, is_born=True, serial=7))
+        lock.remember_serial(descriptor, 12345)
+        assert lock.remembered() == Remembered(ID, is_born=True, serial=12345)
+        assert lock.path.read_bytes() == lines(f"{ID} born", 12345) + f"{os.getpid()}\n".encode()
+
+
+def test_a_lock_file_from_before_serials_were_kept_remembers_none(lock: Lock) -> None:
+    lock.path.write_bytes(f"{ID} born".ljust(47).encode() + b"\n31337\n")
+    assert lock.remembered() == Remembered(ID, is_born=True, serial=0)
 
 
 def test_a_state_id_of_forty_characters_fits(lock: Lock) -> None:
@@ -41,9 +54,9 @@ def test_a_state_id_of_forty_characters_fits(lock: Lock) -> None:
 
 
 def test_a_longer_pid_of_an_earlier_holder_leaves_nothing_behind(lock: Lock) -> None:
-    lock.path.write_bytes(line(f"{ID} born") + b"9" * 19 + b"\n")
+    lock.path.write_bytes(lines(f"{ID} born") + b"9" * 19 + b"\n")
     with lock.held():
-        assert lock.path.read_bytes() == line(f"{ID} born") + f"{os.getpid()}\n".encode()
+        assert lock.path.read_bytes() == lines(f"{ID} born") + f"{os.getpid()}\n".encode()
 
 
 def test_what_is_remembered_is_on_the_disk_on_return(lock: Lock, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,7 +76,7 @@ def test_a_lock_is_waited_for_half_a_minute_and_its_holder_is_named(lock: Lock) 
     assert caught.value.hint == "wait, or end that process"
 
 
-@pytest.mark.parametrize("content", [b"", line(f"{ID} born"), line(f"{ID} born") + b"somebody\n"])
+@pytest.mark.parametrize("content", [b"", lines(f"{ID} born"), lines(f"{ID} born") + b"somebody\n"])
 def test_a_holder_that_cannot_be_named_is_not(lock: Lock, content: bytes) -> None:
     lock.path.write_bytes(content)
     with lock.path.open("rb") as file:
