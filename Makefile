@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test lint format bench mutants completions clean
+.PHONY: help demo test torture lint format bench mutants completions clean
 
 help:  ## Show what there is to make
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -21,7 +21,7 @@ demo: $(READY)  ## Show the main job in the sandbox: provision, list, cost, end,
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh scripts/demo.sh
 
 test: $(READY)  ## Run the tests
-	@$(BIN)/python -m pytest -q
+	@$(BIN)/python -m pytest -q -n auto --dist worksteal
 
 torture: $(READY)  ## Break everything around gpuctl, print the scorecard and write docs/reliability.md (about 30 minutes)
 	@PYTHONPATH=src:tests $(BIN)/python -m faults.scorecard --write docs/reliability.md

@@ -142,7 +142,9 @@ MUTANTS: dict[str, Break] = {
         "gpuctl.cli.render.renderer:failure_lines",
         ('lines = [f"error: {clean(failure.message)}"]', 'lines = [str(dict(__import__("os").environ))]'),
     ),
-    "modes left open": edited(
-        "gpuctl.store.disk:Disk.create", ("os.fchmod(descriptor, 0o600)", "os.fchmod(descriptor, 0o666)")
+    "modes left to the umask": edited(
+        "gpuctl.store.disk:private_folder",
+        ("folder.mkdir(mode=0o700)", "folder.mkdir()"),
+        ("folder.chmod(0o700)", "pass"),
     ),
 }

@@ -47,7 +47,7 @@ class World:
         self.wire.reset()
         folder = Path(tempfile.mkdtemp(prefix="gpuctl-fault-"))
         try:
-            with broken(mutants):
+            with _nobodys_login(self.wire.url), broken(mutants):
                 yield Scenario(folder, self, tuple(mutants))
         finally:
             self.wire.reset()
@@ -56,15 +56,9 @@ class World:
 
 @contextmanager
 def world() -> Iterator[World]:
-    """Start all of it, and stop all of it. Nothing of the user's login is seen by anything in it."""
-    patch = pytest.MonkeyPatch()
-    for name in list(os.environ):
-        if name.startswith(("AWS_", "AZURE_", "GPUCTL_")) or name.lower().endswith("_proxy"):
-            patch.delenv(name)
+    """Start all of it, and stop all of it."""
     cloud = LoopbackAws()
     wire = Wire(cloud.url)
-    for name, value in {**LOGIN, "AWS_ENDPOINT_URL": wire.url}.items():
-        patch.setenv(name, value)
     processes = Processes()
     try:
         yield World(cloud, wire, processes)
@@ -72,7 +66,18 @@ def world() -> Iterator[World]:
         processes.stop()
         wire.stop()
         cloud.stop()
-        patch.undo()
+
+
+@contextmanager
+def _nobodys_login(url: str) -> Iterator[None]:
+    """Commands in this process see a login of nobody's, and no cloud but the one at this address."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.startswith(("AWS_", "AZURE_", "GPUCTL_")) or name.lower().endswith("_proxy"):
+                patch.delenv(name)
+        for name, value in {**LOGIN, "AWS_ENDPOINT_URL": url}.items():
+            patch.setenv(name, value)
+        yield
 
 
 @contextmanager
