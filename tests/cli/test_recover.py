@@ -103,10 +103,19 @@ def test_a_lost_state_is_rebuilt_from_the_tags(two: Operator) -> None:
     assert ran.code == 0
     assert (ran.json["count"], ran.json["stateId"], ran.json["setAside"]) == (2, state_id, None)
     assert not two.store.snapshot().is_restored
-    assert two.json("get", ran.json["instances"][0]["id"]).instance["status"] in ("CONFIGURING", "READY")
+    assert sorted(one.name or "" for one in two.records) == ["one", "two"]
+    assert {one.tags.get("Name") for one in two.records} == {None}
     two.later(minutes=121)
     assert two.run("reap").code == 0
     assert two.alive == []
+
+
+def test_a_name_that_another_machine_lives_under_is_not_given_twice(two: Operator) -> None:
+    (twin,) = [one["id"] for one in two.cloud.machines() if one["tags"]["Name"] == "two"]
+    two.cloud.client("ec2", "eu-west-1").create_tags(Resources=[twin], Tags=[{"Key": "Name", "Value": "one"}])
+    two.state.unlink()
+    assert two.json("recover", "--yes").code == 0
+    assert sorted(one.name or "" for one in two.records) == ["", "one"]
 
 
 def test_a_damaged_state_is_kept_beside_the_rebuilt_one(two: Operator) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from gpuctl.cli.context import Context
+from gpuctl.cli.render.figures import counted
 from gpuctl.domain.instance import Instance
 from gpuctl.errors import GpuctlError, UnresolvedError
 
@@ -11,7 +12,7 @@ def refreshed(context: Context, records: Sequence[Instance]) -> Mapping[str, Gpu
     """Ask the clouds about these machines. For each that could not be asked, that what is shown of it is stale."""
     from gpuctl.services.refresh import refresh
 
-    context.talk.step(f"asking the clouds about {len(records)} machine{'s' if len(records) != 1 else ''}")
+    context.talk.step(f"asking the clouds about {counted(len(records), 'machine')}")
     unasked = refresh(context.parts, [one.id for one in records if one.is_live])
     labels = {one.id: one.label for one in records}
     return {

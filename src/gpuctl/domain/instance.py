@@ -222,7 +222,7 @@ class Observed(Value):
     """What a cloud reports about one machine now.
 
     `ready` is the cloud's own word for usable; None where it was not asked. `ended_at` and `end_reason` are set only
-    where the cloud tells them. `tags` is everything it carries, ours and others'.
+    where the cloud tells them. `tags` is everything it carries, ours and others'; `name` is what it is called there.
     """
 
     provider: ProviderName
@@ -230,6 +230,7 @@ class Observed(Value):
     region: str
     zone: str | None = None
     cloud_id: str
+    name: str | None = None
     state: CloudState
     ready: bool | None = None
     instance_type: str

@@ -20,7 +20,7 @@ HIGHEST_MAX_TTL = timedelta(days=7)
 MAX_COUNT = 50
 DEFAULT_PURPOSE = "AI Analysis"
 
-_NAME = re.compile(r"[a-z0-9-]{1,40}")
+NAME = re.compile(r"[a-z0-9-]{1,40}")
 _LONGEST_TEXT = {"user": 200, "task": 200, "purpose": 1_000, "image": 200, "subnet": 200}
 
 
@@ -86,7 +86,7 @@ def check(request: Request, max_ttl: timedelta) -> None:
 
 def check_name(name: str) -> None:
     """Raise UsageError unless it can stand for an id: 1-40 of `a-z0-9-`, not beginning like an id."""
-    if not _NAME.fullmatch(name):
+    if not NAME.fullmatch(name):
         raise UsageError(f"a name has 1 to 40 of `a-z0-9-`, not {shown(name)}", hint="add `--name train-7`")
     if name.startswith("inst-"):
         raise UsageError(f"a name may not begin with `inst-`: {shown(name)}", hint="add `--name train-7`")

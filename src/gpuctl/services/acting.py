@@ -8,7 +8,7 @@ from gpuctl.domain.instance import Instance, Reason, Status
 from gpuctl.domain.lifecycle import advance, refreshed, with_facts
 from gpuctl.domain.reconcile import Action, Kind
 from gpuctl.errors import GpuctlError, UnresolvedError
-from gpuctl.services.adopting import adopted
+from gpuctl.services.adopting import adopted, without_taken_name
 from gpuctl.services.isolation import each_alone
 from gpuctl.services.looking import Look
 from gpuctl.services.parts import Parts
@@ -144,6 +144,7 @@ class Acting:
             if action.seen is None:
                 continue
             record = adopted(action.seen, self._look.session.profile, now, self._parts)
+            record = without_taken_name(record, self._parts.store.snapshot().records)
             try:
                 self._parts.store.add([record], partial(_refuse_known, record))
             except UnresolvedError as error:

@@ -1,18 +1,20 @@
 """Makes a record of a machine that carries our tags and stands in no record."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from gpuctl.domain.instance import Attempt, Instance, Observed, Outcome, Status
 from gpuctl.domain.lifecycle import note, refreshed
-from gpuctl.domain.request import DEFAULT_PURPOSE
-from gpuctl.domain.tags import OWNER, PREFIX, ownership
+from gpuctl.domain.request import DEFAULT_PURPOSE, NAME
+from gpuctl.domain.tags import OWNER, PREFIX, RECORD_ID, ownership
 from gpuctl.services.parts import Parts
 
 
 def adopted(seen: Observed, profile: str | None, now: datetime, parts: Parts) -> Instance:
     """The record of that machine, from its tags alone; its deadline is the tag's, at most `max_ttl` from now.
 
-    ValueError if its tags do not name an id and a deadline: such a machine is reported, never adopted.
+    It goes by the name it has in the cloud, if that is one of ours. ValueError if its tags do not name an id and a
+    deadline: such a machine is reported, never adopted.
     """
     claims = ownership(seen.tags)
     if claims.record_id is None or claims.expires_at is None or seen.launched_at is None:
@@ -20,6 +22,7 @@ def adopted(seen: Observed, profile: str | None, now: datetime, parts: Parts) ->
     expires_at = min(claims.expires_at, now + parts.max_ttl)
     record = Instance(
         id=claims.record_id,
+        name=_name(seen),
         user=seen.tags.get(OWNER) or "unknown",
         purpose=DEFAULT_PURPOSE,
         provider=seen.provider,
@@ -34,7 +37,11 @@ def adopted(seen: Observed, profile: str | None, now: datetime, parts: Parts) ->
         ttl=max(expires_at - seen.launched_at, timedelta(0)),
         max_ttl=parts.max_ttl,
         expires_at=expires_at,
-        tags={key: value for key, value in seen.tags.items() if not key.startswith(PREFIX)},
+        tags={
+            key: value
+            for key, value in seen.tags.items()
+            if not key.startswith(PREFIX) and not _is_the_name(key, value, seen)
+        },
         price=parts.price_of(seen.provider, seen.instance_type, seen.region, seen.market),
         status=Status.PROVISIONING,
         attempts=(
@@ -54,3 +61,18 @@ def adopted(seen: Observed, profile: str | None, now: datetime, parts: Parts) ->
         updated_at=now,
     )
     return refreshed(note(record, "adopted", now, detail=seen.cloud_id), seen, now)
+
+
+def without_taken_name(record: Instance, present: Iterable[Instance]) -> Instance:
+    """The record, without its name if another machine lives under that: a name stands for one machine."""
+    taken = any(one.is_live and one.name == record.name for one in present)
+    return record.having(name=None) if taken else record
+
+
+def _name(seen: Observed) -> str | None:
+    name = seen.name or ""
+    return name if NAME.fullmatch(name) and not RECORD_ID.fullmatch(name) else None
+
+
+def _is_the_name(key: str, value: str, seen: Observed) -> bool:
+    return key.casefold() == "name" and value == seen.name

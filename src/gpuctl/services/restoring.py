@@ -10,7 +10,7 @@ from gpuctl.domain.reconcile import Finder, scope_of
 from gpuctl.domain.recovery import combined, with_deadline_of
 from gpuctl.domain.tags import ownership
 from gpuctl.errors import GpuctlError, UnresolvedError
-from gpuctl.services.adopting import adopted
+from gpuctl.services.adopting import adopted, without_taken_name
 from gpuctl.services.looking import Look
 from gpuctl.services.parts import Parts
 from gpuctl.services.sessions import Login
@@ -95,8 +95,8 @@ def merge(parts: Parts, everywhere: Everywhere, state_id: str) -> list[Instance]
     unknown: dict[str, Instance] = {}
     for look, seen in everywhere.machines_of(state_id):
         record = adopted(seen, look.session.profile, look.session.now, parts)
-        if record.id not in records and record.id not in archived:
-            unknown.setdefault(record.id, record)
+        if record.id not in {**records, **archived, **unknown}:
+            unknown[record.id] = without_taken_name(record, [*records.values(), *unknown.values()])
     if unknown:
         parts.store.add(list(unknown.values()), _refuse_known(unknown))
     if not everywhere.problems:
@@ -125,7 +125,6 @@ def _look(
     session = parts.sessions.by(login)
     name = session.provider.name
     usable = set(session.provider.regions())
-    parts.talk.step(f"asking every region of {name} {session.account}")
     look = next((one for one in found.looks if one.session.account == session.account), None) or Look(session)
     scopes = [
         Scope(provider=name, account=session.account, region=region)

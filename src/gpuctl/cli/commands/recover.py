@@ -8,7 +8,7 @@ import typer
 from gpuctl.cli import options
 from gpuctl.cli.commands.reap import reaper_of
 from gpuctl.cli.context import Context
-from gpuctl.cli.render.figures import local
+from gpuctl.cli.render.figures import counted, local
 from gpuctl.cli.render.machines import COLUMNS, row, table
 from gpuctl.cli.render.result import Result
 from gpuctl.cli.render.shapes import instance_shape
@@ -41,6 +41,7 @@ def command(
     context: Context = ctx.find_root().obj
     context.start_sandbox()
     reaper = reaper_of(context, sweep=True, dry_run=dry_run, max_orphans=0)
+    context.talk.step("asking every region of every cloud")
     wanted = state_id or context.environ.get("GPUCTL_STATE_ID")
     found = find(context.parts, context.store, context.reap_log.read(), reaper, backup=backup, state_id=wanted)
     _announce(context, found)
@@ -56,10 +57,10 @@ def command(
 
 def _announce(context: Context, found: Found) -> None:
     count = sum(len(look.listed) for look in found.everywhere.looks)
-    known = f"{len(found.backup)} records in the {'state' if found.is_merging else 'backup'}, " if found.backup else ""
-    context.talk.say(
-        f"state `{found.state_id}`: {known}{len(found.unknown)} machines found by their tags in {count} regions"
-    )
+    parts = [f"{counted(len(found.unknown), 'machine')} found by their tags in {counted(count, 'region')}"]
+    if found.backup:
+        parts.insert(0, f"{counted(len(found.backup), 'record')} in the {'state' if found.is_merging else 'backup'}")
+    context.talk.say(f"state `{found.state_id}`: {', '.join(parts)}")
     for one in (*found.backup, *found.unknown)[:_MOST_SHOWN]:
         about = (one.id, one.name or "", one.status.value, one.instance_type, one.region, one.user)
         context.talk.say("  ".join(part for part in (*about, f"ends {local(one.expires_at)}") if part))

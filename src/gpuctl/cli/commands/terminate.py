@@ -8,7 +8,7 @@ import typer
 
 from gpuctl.cli import options
 from gpuctl.cli.context import Context
-from gpuctl.cli.render.figures import money
+from gpuctl.cli.render.figures import counted, money
 from gpuctl.cli.render.machines import COLUMNS, row, table
 from gpuctl.cli.render.result import Result
 from gpuctl.cli.render.shapes import instance_shape
@@ -121,7 +121,7 @@ def _ended(
     live = [one.id for one in chosen if one.is_live]
     outcome = Ended([])
     if live:
-        context.talk.step(f"ending {len(live)} machine{'s' if len(live) != 1 else ''}")
+        context.talk.step(f"ending {counted(len(live), 'machine')}")
         outcome = end(context.parts, live, Reason.USER)
         if patience is not None:
             unaccepted = outcome.errors

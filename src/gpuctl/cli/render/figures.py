@@ -21,6 +21,11 @@ def rate(amount: Decimal | None) -> str:
     return "?" if amount is None else f"{amount:.3f}"
 
 
+def counted(number: int, what: str) -> str:
+    """`1 machine`, `2 machines`."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
 def plain(amount: Decimal | None) -> str:
     """A decimal as scripts want it; empty where it is unknown."""
     if amount is None:

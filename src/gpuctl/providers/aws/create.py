@@ -7,6 +7,7 @@ from gpuctl.domain.instance import Market
 from gpuctl.domain.tags import EXPIRES_AT, ID, OWNER, PREFIX, STATE, deadline_tag
 from gpuctl.errors import UsageError
 from gpuctl.providers.aws.guard import user_data
+from gpuctl.providers.aws.observe import NAME
 from gpuctl.providers.base import Order
 
 # With instance metadata tags on, EC2 takes only these in a key.
@@ -74,7 +75,7 @@ def check_tags(tags: Mapping[str, str]) -> None:
 
 def _tags(order: Order) -> dict[str, str]:
     return {
-        "Name": order.name or order.record_id,
+        NAME: order.name or order.record_id,
         **order.tags,
         ID: order.record_id,
         STATE: order.state_id,

@@ -8,6 +8,7 @@ from typing import Any
 
 from gpuctl.domain.instance import CloudState, Market, Observed, ProviderName, Reason
 
+NAME = "Name"  # the tag that AWS's own console shows as the instance's name
 _STATES = {
     "pending": CloudState.PENDING,
     "running": CloudState.RUNNING,
@@ -27,12 +28,14 @@ def observed(said: Mapping[str, Any], account: str, region: str, *, is_ready: bo
     """
     state = _STATES[said["State"]["Name"]]
     zone = said.get("Placement", {}).get("AvailabilityZone")
+    tags = {tag["Key"]: tag["Value"] for tag in said.get("Tags", ())}
     return Observed(
         provider=ProviderName.AWS,
         account=account,
         region=region,
         zone=zone,
         cloud_id=said["InstanceId"],
+        name=tags.get(NAME),
         state=state,
         ready=is_ready,
         instance_type=said["InstanceType"],
@@ -43,7 +46,7 @@ def observed(said: Mapping[str, Any], account: str, region: str, *, is_ready: bo
         public_ip=said.get("PublicIpAddress") or None,
         private_ip=said.get("PrivateIpAddress") or None,
         metadata=_metadata(said, zone),
-        tags={tag["Key"]: tag["Value"] for tag in said.get("Tags", ())},
+        tags=tags,
     )
 
 
