@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from datetime import timedelta
 
+from faults.crashes import MUTATING
 from faults.processes import Process
 from faults.world import PROVISION, Scenario, Score, World, empty
-from support.wire import FAILED_AFTER, GARBLED, LOST, NEVER_ARRIVED, TRUNCATED, Answer, Fault, Sent, refuse
+from support.wire import FAILED_AFTER, GARBLED, HANGING, LOST, NEVER_ARRIVED, TRUNCATED, Answer, Fault, Sent, refuse
 
 from gpuctl.domain.instance import Status
 from gpuctl.domain.tags import deadline_tag
@@ -38,6 +39,10 @@ def cloud_faults(world: World, mutants: Sequence[str] = (), share: int = 1) -> S
         with world.scenario(mutants) as scenario:
             scenario.wire.arm(action, *[FAULTS[name]] * times)
             score.add(f"{action} {name} x{times}", _life(scenario))
+    for action in MUTATING[:: 1 if share == 1 else 3]:
+        with world.scenario(mutants) as scenario:
+            scenario.wire.arm(action, HANGING)
+            score.add(f"{action} performed, and the reply hangs", _life(scenario))
     with world.scenario(mutants) as scenario:
         scenario.wire.arm("RunInstances", *LOST_THEN_REFUSED)
         score.add("RunInstances lost, then refused", _life(scenario))
