@@ -2,16 +2,14 @@
 
 A mutant is one file with one change. It lives in memory only: a process that has imported everything heavy forks for
 each, and the fork imports the changed module in place of the real one and runs the floor's fast tests. Killed means
-that a test failed or that nothing ended in time. Not changed: texts, annotations, decorators, docstrings, imports.
+that a test failed or that they hung. Not changed: texts, annotations, decorators, docstrings, imports.
 
-Every mutant is tried, so two runs over the same files give the same table: file, mutants, killed, score, and then the
-survivors with what was changed in which line. `python scripts/mutants.py domain/evidence.py` judges one file.
+Every mutant is tried, every time. `python scripts/mutants.py domain/evidence.py` judges that file alone.
 """
 
 import argparse
 import ast
 import contextlib
-import importlib
 import importlib.abc
 import importlib.util
 import os
@@ -24,6 +22,7 @@ from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from enum import EnumType
+from functools import partial
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
@@ -33,6 +32,7 @@ from hypothesis import Phase, settings
 
 ROOT = Path(__file__).resolve().parents[1]
 GOAL = 0.9
+HUNG = -signal.SIGALRM
 DECLARATIONS = ("annotation", "returns", "decorator_list")
 PAIRS = (
     *((ast.Lt, ast.LtE), (ast.Gt, ast.GtE), (ast.Eq, ast.NotEq), (ast.Is, ast.IsNot), (ast.In, ast.NotIn)),
@@ -215,8 +215,8 @@ class FewExamples:
                 item.cls.settings = settings(item.cls.settings, max_examples=25, phases=[Phase.generate])
 
 
-def passes(tests: Sequence[str], mutant: tuple[str, CodeType] | None, scratch: Path, patience: float) -> bool:
-    """Whether these tests pass, and within the time, in a fork that has this mutant."""
+def outcome(tests: Sequence[str], mutant: tuple[str, CodeType] | None, scratch: Path, patience: float) -> int:
+    """How these tests ended in a fork that has this mutant: 0 if they passed, HUNG if they took too long."""
     where = Path(tempfile.mkdtemp(dir=scratch))
     pid = os.fork()
     if pid == 0:
@@ -225,7 +225,7 @@ def passes(tests: Sequence[str], mutant: tuple[str, CodeType] | None, scratch: P
     with contextlib.suppress(ProcessLookupError):
         os.killpg(pid, signal.SIGKILL)
     shutil.rmtree(where, ignore_errors=True)
-    return code == 0
+    return code
 
 
 def _run(tests: Sequence[str], mutant: tuple[str, CodeType] | None, where: Path, patience: float) -> None:
@@ -233,9 +233,8 @@ def _run(tests: Sequence[str], mutant: tuple[str, CodeType] | None, where: Path,
     try:
         os.setpgid(0, 0)
         signal.setitimer(signal.ITIMER_REAL, patience)
-        nowhere = os.open(os.devnull, os.O_RDWR)
         for stream in range(3):
-            os.dup2(nowhere, stream)
+            os.dup2(os.open(os.devnull, os.O_RDWR), stream)
         os.chdir(where)
         if mutant:
             sys.meta_path.insert(0, Instead(*mutant))
@@ -247,8 +246,8 @@ def _run(tests: Sequence[str], mutant: tuple[str, CodeType] | None, where: Path,
         os._exit(code)
 
 
-def judge(floor: Floor, file: str, scratch: Path) -> tuple[int, list[Mutant]]:
-    """How many mutants of this file were tried, and those that no test noticed."""
+def judge(floor: Floor, file: str, scratch: Path) -> tuple[int, int, list[Mutant]]:
+    """How many mutants of this file were tried, how many of them hung, and those that no test noticed."""
     package, _, short = file.removesuffix(".py").rpartition("/")
     name = f"gpuctl.{package}.{short}"
     for loaded in [one for one in sys.modules if one.partition(".")[0] == "gpuctl"]:
@@ -259,16 +258,18 @@ def judge(floor: Floor, file: str, scratch: Path) -> tuple[int, list[Mutant]]:
     delattr(sys.modules[f"gpuctl.{package}"], short)
     started = time.monotonic()
     for tests in (floor.quick, floor.slower):
-        if not passes(tests, None, scratch, 120):
+        if outcome(tests, None, scratch, 120):
             raise SystemExit(f"without any mutant this fails: pytest {' '.join(tests)}")
-    patience = 3 * (time.monotonic() - started) + 2
-    survivors = []
+    patience = 3 * (time.monotonic() - started) + 5
+    hung, survivors = 0, []
     for number, mutant in enumerate(mutants, 1):
         if sys.stderr.isatty():
             print(f"\r{file} {number}/{len(mutants)} ", end="", file=sys.stderr, flush=True)
-        if all(passes(tests, (name, mutant.code), scratch, patience) for tests in (floor.quick, floor.slower)):
-            survivors.append(mutant)
-    return len(mutants), survivors
+        run = partial(outcome, mutant=(name, mutant.code), scratch=scratch, patience=patience)
+        ended = run(floor.quick) or run(floor.slower)
+        hung += ended == HUNG
+        survivors += [] if ended else [mutant]
+    return len(mutants), hung, survivors
 
 
 def main() -> None:
@@ -278,22 +279,21 @@ def main() -> None:
     if unknown := set(asked) - {one for floor in FLOORS for one in floor.files}:
         parser.error(f"not in the safety core: {', '.join(sorted(unknown))}")
     sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
-    for name in WARM:
-        importlib.import_module(name)
+    list(map(importlib.import_module, WARM))
     scratch = Path(tempfile.mkdtemp(prefix="gpuctl-mutants-"))
+    survived, is_good = [], True
+    print(f"{'file':24} mutants  killed  of these hung   score", flush=True)
     try:
-        asked_for = [(floor, one) for floor in FLOORS for one in floor.files if one in (asked or floor.files)]
-        judged = [(file, *judge(floor, file, scratch)) for floor, file in asked_for]
+        for file, floor in {one: each for each in FLOORS for one in each.files if one in (asked or each.files)}.items():
+            tried, hung, alive = judge(floor, file, scratch)
+            score = 1 - len(alive) / tried
+            print(f"\r{file:24} {tried:7} {tried - len(alive):7} {hung:14} {score:7.1%}", flush=True)
+            survived += [f"  {file}:{one.line}  {one.change}" for one in alive]
+            is_good &= score >= GOAL
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    print(f"\r{'file':24} mutants  killed   score")
-    for file, tried, alive in judged:
-        print(f"{file:24} {tried:7} {tried - len(alive):7} {1 - len(alive) / tried:7.1%}")
-    print("\nsurvivors")
-    for file, _, alive in judged:
-        for one in alive:
-            print(f"  {file}:{one.line}  {one.change}")
-    sys.exit(any(1 - len(alive) / tried < GOAL for _, tried, alive in judged))
+    print("", "survivors", *survived, sep="\n")
+    sys.exit(not is_good)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The file operations by themselves: what is closed to others, what is on the disk on return, what is left behind."""
 
 import os
+import re
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -130,6 +131,20 @@ def test_a_file_and_a_folder_are_closed_to_others_from_their_first_moment(
     os.close(Disk().create(tmp_path / "file"))
     private_folder(tmp_path / "folder")
     assert (mode_of(tmp_path / "file"), mode_of(tmp_path / "folder")) == (0o600, 0o700)
+
+
+def test_what_a_killed_write_leaves_is_hidden_says_whose_it_is_and_is_found_by_the_sweep(tmp_path: Path) -> None:
+    made: list[str] = []
+
+    class WatchedDisk(Disk):
+        def create(self, path: Path) -> int:
+            made.append(path.name)
+            return super().create(path)
+
+    for _ in range(2):
+        write_whole(WatchedDisk(), tmp_path / "file", b"new")
+    assert all(re.fullmatch(rf"\.file\.{os.getpid()}\.[0-9a-f]{{8}}\.tmp", name) for name in made)
+    assert len(set(made)) == 2
 
 
 def test_a_folder_that_is_there_is_left_as_it_is(tmp_path: Path) -> None:
