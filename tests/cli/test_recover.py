@@ -1,5 +1,6 @@
 """When the state is lost, damaged, put back from a backup or cannot be written: nothing leaks and nothing is killed."""
 
+import io
 import shutil
 from datetime import timedelta
 from pathlib import Path
@@ -8,6 +9,8 @@ import pytest
 from support.cli import Operator
 from support.wire import LOST, refuse
 
+from gpuctl.cli.given import Streams
+from gpuctl.cli.main import main
 from gpuctl.domain.instance import Reason, Status
 from gpuctl.domain.tags import deadline_tag
 
@@ -246,3 +249,22 @@ def test_a_refusal_signed_by_a_wrong_clock_is_called_that_and_no_other_is(operat
     assert (told["exitCode"], told["hint"]) == (4, "set the clock: sudo timedatectl set-ntp true")
     assert "clock is 3h ahead" in told["message"]
     assert "clock" not in operator.provision().json["error"]["message"]
+
+
+def test_a_bug_while_a_restored_state_is_made_whole_ends_nothing_and_stops_nothing_else(
+    two: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def bug(*_: object) -> None:
+        raise ZeroDivisionError("a bug of a test")
+
+    two.run("extend", "one", "--by", "45m")
+    put_back(two)
+    two.later(minutes=70)
+    two.json("terminate", "two", "--no-wait")
+    monkeypatch.setattr("gpuctl.services.reap.merge", bug)
+    streams = Streams(io.StringIO(), io.StringIO(), io.StringIO())
+    code = main(["reap"], clock=two.clock, environ=two.environ, streams=streams)
+    assert code == 8
+    assert "a bug of a test" in streams.err.getvalue()  # type: ignore[attr-defined]
+    assert len(two.alive) == 1
+    assert [one.status for one in two.records if one.name == "two"] == [Status.TERMINATED]

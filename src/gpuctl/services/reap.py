@@ -9,7 +9,7 @@ from gpuctl.domain.instance import Instance, ProviderName, Scope, Status
 from gpuctl.domain.reconcile import Kind, Rules, scope_of
 from gpuctl.domain.recovery import without_deadlines
 from gpuctl.domain.tags import STATE
-from gpuctl.errors import GpuctlError
+from gpuctl.errors import GpuctlError, UnresolvedError
 from gpuctl.services.acting import Acting, Done
 from gpuctl.services.isolation import each_alone
 from gpuctl.services.looking import Look
@@ -73,7 +73,7 @@ def reap(parts: Parts, times: ReapTimes, reaper: Reaper) -> Reaped:
         take_in_rescued(parts)
     state = parts.store.snapshot()
     if state.is_restored and not reaper.dry_run:
-        reaped.problems += _merged(parts, state, times, reaper)
+        each_alone([state], partial(_merge, parts, times, reaper, reaped), partial(_on_merge_bug, parts, reaped))
         state = parts.store.snapshot()
     for login, regions in _to_look_at(state.records, times, reaper, now).items():
         # Alone, so that neither a failure nor a bug in one account keeps another's machines alive.
@@ -88,12 +88,21 @@ def reap(parts: Parts, times: ReapTimes, reaper: Reaper) -> Reaped:
     return reaped
 
 
-def _merged(parts: Parts, state: Snapshot, times: ReapTimes, reaper: Reaper) -> list[str]:
-    """Make a restored state whole if every place can be asked; what kept it from that, a line each."""
-    known = [*state.records, *parts.store.archived()]
-    everywhere = look_everywhere(parts, logins_of(known, times, reaper.places))
-    merge(parts, everywhere, state.state_id or "")
-    return everywhere.problems
+def _merge(parts: Parts, times: ReapTimes, reaper: Reaper, reaped: Reaped, states: Sequence[Snapshot]) -> None:
+    """Make a restored state whole if every place can be asked; what kept it from that is among the problems."""
+    for state in states:
+        known = [*state.records, *parts.store.archived()]
+        everywhere = look_everywhere(parts, logins_of(known, times, reaper.places))
+        reaped.problems += everywhere.problems
+        try:
+            merge(parts, everywhere, state.state_id or "")
+        except UnresolvedError as error:
+            reaped.problems.append(error.message)
+
+
+def _on_merge_bug(parts: Parts, reaped: Reaped, state: Snapshot, trace: str) -> None:
+    parts.talk.trace(trace)
+    reaped.problems.append("a bug in gpuctl stopped the restored state from being made whole")
 
 
 def remembered(times: ReapTimes, reaped: Reaped, reaper: Reaper, records: Sequence[Instance]) -> ReapTimes:

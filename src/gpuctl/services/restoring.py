@@ -1,6 +1,7 @@
 """Makes a restored state whole: every region of every cloud it ever used is asked, and what they know is merged."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -107,10 +108,11 @@ def merge(parts: Parts, everywhere: Everywhere, state_id: str) -> list[Instance]
 def take_in_rescued(parts: Parts) -> None:
     """Put the records that were written down beside the state into it. Twice is harmless."""
     for rescued in parts.store.rescued():
-        if any(one.id == rescued.id for one in parts.store.snapshot().records):
-            parts.store.update(rescued.id, partial(combined, rescued))
-        else:
-            parts.store.add([rescued], _refuse_known([rescued.id]))
+        if not any(one.id == rescued.id for one in parts.store.snapshot().records):
+            # Written down by another process in between, it is there all the same.
+            with suppress(UnresolvedError):
+                parts.store.add([rescued], _refuse_known([rescued.id]))
+        parts.store.update(rescued.id, partial(combined, rescued))
         parts.store.forget_rescued(rescued.id)
 
 

@@ -1,9 +1,12 @@
 """The reaper without a state: machines are ended by what their own tags say, and nothing else is done."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from gpuctl.domain.reconcile import Action, Kind, Rules, for_strangers
 from gpuctl.services.acting import Acting, Done
+from gpuctl.services.isolation import each_alone
+from gpuctl.services.looking import Look
 from gpuctl.services.parts import Parts
 from gpuctl.services.reap import Reaped, Reaper
 from gpuctl.services.restoring import logins_of, look_everywhere
@@ -16,12 +19,22 @@ def reap_by_tags(parts: Parts, state_id: str, times: ReapTimes, reaper: Reaper) 
     """
     everywhere = look_everywhere(parts, logins_of((), times, reaper.places))
     reaped = Reaped(problems=[*everywhere.problems])
+
+    def work(looks: Sequence[Look]) -> None:
+        for look in looks:
+            rules = Rules(state_id, reaper.reap_state_ids, reaper.max_orphans - reaped.orphans)
+            # A place that did not answer stands among the problems already.
+            view = replace(look.view, unreachable={})
+            actions = [_not_adopted(one) for one in for_strangers((), view, rules)]
+            done = [Done(one, None) for one in actions] if reaper.dry_run else Acting(parts, look).apply(actions)
+            reaped.done += done
+
+    def on_bug(look: Look, trace: str) -> None:
+        parts.talk.trace(trace)
+        reaped.problems.append(f"{look.session.provider.name} {look.session.account}: a bug in gpuctl stopped the pass")
+
     for look in everywhere.looks:
-        rules = Rules(state_id, reaper.reap_state_ids, reaper.max_orphans - reaped.orphans)
-        # A place that did not answer stands among the problems already.
-        view = replace(look.view, unreachable={})
-        actions = [_not_adopted(one) for one in for_strangers((), view, rules)]
-        reaped.done += [Done(one, None) for one in actions] if reaper.dry_run else Acting(parts, look).apply(actions)
+        each_alone([look], work, on_bug)
     return reaped
 
 
