@@ -4,7 +4,7 @@ _gpuctl() {
     COMPREPLY=()
     for ((index = 1; index < COMP_CWORD; index++)); do
         case "${COMP_WORDS[index]}" in
-            provision|get|list|terminate|stats|reap|extend|types|recover|sandbox|completion) command=${COMP_WORDS[index]}; break ;;
+            provision|get|list|terminate|stats|reap|extend|wait|types|recover|sandbox|completion) command=${COMP_WORDS[index]}; break ;;
         esac
     done
     case "$before" in
@@ -34,6 +34,7 @@ _gpuctl() {
         --max-orphans) return ;;
         --by) return ;;
         --ttl) return ;;
+        --for) return ;;
         --gpu) return ;;
         --max-price) return ;;
         --min-memory) return ;;
@@ -48,11 +49,12 @@ _gpuctl() {
         stats) COMPREPLY=($(compgen -W " --user --since --output -o --quiet -q --state --config --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         reap) COMPREPLY=($(compgen -W " --dry-run --sweep --wait --watch --interval --max-orphans --output -o --quiet -q --state --config --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         extend) COMPREPLY=($(compgen -W " --by --ttl --output -o --quiet -q --state --config --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
+        wait) COMPREPLY=($(compgen -W " --for --timeout --output -o --quiet -q --state --config --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         types) COMPREPLY=($(compgen -W " --gpu --provider --max-price --min-memory --region --all -a --output -o --quiet -q --state --config --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         recover) COMPREPLY=($(compgen -W " --backup --state-id --dry-run --yes -y --output -o --quiet -q --state --config --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         sandbox) COMPREPLY=($(compgen -W "start status stop reset --output -o --quiet -q --state --config --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         completion) COMPREPLY=($(compgen -W "bash zsh fish --output -o --quiet -q --state --config --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
-        *) COMPREPLY=($(compgen -W "provision get list terminate stats reap extend types recover sandbox completion --output -o --quiet -q --state --config --sandbox --verbose -v --no-input --color --help -h --version" -- "$word")) ;;
+        *) COMPREPLY=($(compgen -W "provision get list terminate stats reap extend wait types recover sandbox completion --output -o --quiet -q --state --config --sandbox --verbose -v --no-input --color --help -h --version" -- "$word")) ;;
     esac
 }
 complete -F _gpuctl gpuctl

@@ -22,6 +22,7 @@ COMMANDS = {
     "stats": Entry("stats", "Sum up machines, hours, cost and savings", _MACHINES),
     "reap": Entry("reap", "End what is due and find what was lost; for cron", _MACHINES),
     "extend": Entry("extend", "Move a machine's deadline", _MORE),
+    "wait": Entry("wait", "Wait until machines are ready, or proven gone", _MORE),
     "types": Entry("types", "Compare GPU machines by price", _MORE),
     "recover": Entry("recover", "Rebuild a lost or damaged state from the clouds", _SETUP),
     "sandbox": Entry("sandbox", "Start, empty or stop the cloud on this machine", _SETUP),

@@ -1,0 +1,63 @@
+"""`gpuctl wait`: come back when machines are ready, or proven gone."""
+
+from typing import Annotated
+
+import typer
+
+from gpuctl.cli.context import Context
+from gpuctl.cli.render.machines import COLUMNS, row, table
+from gpuctl.cli.render.result import Result
+from gpuctl.cli.render.shapes import instance_shape
+from gpuctl.domain.duration import parse_duration, shown
+from gpuctl.errors import GpuctlError, PartialError, UsageError
+from gpuctl.services.inventory import resolve
+from gpuctl.services.waiting import Goal, wait_for
+
+EXAMPLES = """\
+id=$(gpuctl provision g4dn.xlarge --region us-east-1 --no-wait -q)
+gpuctl wait "$id" --for ready && echo up
+gpuctl wait train-7 train-8 --for terminated --timeout 2h"""
+
+
+def command(
+    ctx: typer.Context,
+    instances: Annotated[list[str], typer.Argument(metavar="ID...", help="Ids, names, or the first 4 of an id's")],
+    goal: Annotated[str, typer.Option("--for", metavar="GOAL", help="ready or terminated")] = Goal.READY.value,
+    timeout: Annotated[str, typer.Option(metavar="TIME", help="How long to wait")] = "15m",
+) -> Result:
+    """Wait until machines are ready, or proven gone. Ends nothing.
+
+    One that can no longer become ready is exit 1 at once; when the time is out it is exit 8.
+    """
+    context: Context = ctx.find_root().obj
+    patience = parse_duration(timeout, option="--timeout")
+    try:
+        wanted = Goal(goal.lower())
+    except ValueError:
+        raise UsageError(f"--for must be ready or terminated, not {shown(goal)}") from None
+    asked = list({one.id: one for one in (resolve(context.store, text) for text in instances)}.values())
+    waited = wait_for(context.parts, asked, wanted, patience)
+    now = context.clock.now()
+    shapes = [instance_shape(one, now) for one in waited.records]
+    document: dict[str, object] = {"instances": shapes, "count": len(shapes)}
+    if len(shapes) == 1:
+        document["instance"] = shapes[0]
+    return Result(
+        document=document,
+        columns=COLUMNS,
+        rows=[row(one, now) for one in waited.records],
+        ids=[one.id for one in waited.records],
+        draw=lambda width: table(waited.records, now, width),
+        error=_overall(waited.errors, len(asked), wanted),
+        errors=waited.errors,
+        asked=len(asked),
+    )
+
+
+def _overall(errors: dict[str, GpuctlError], asked: int, goal: Goal) -> GpuctlError | None:
+    if not errors:
+        return None
+    failures = list(errors.values())
+    if len(failures) == asked or failures[0].exit_code == 1:
+        return failures[0]
+    return PartialError(f"{len(failures)} of {asked} are not {goal}", hint="gpuctl list --refresh")

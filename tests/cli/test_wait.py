@@ -1,0 +1,69 @@
+"""`gpuctl wait` comes back when it has happened, when it cannot happen any more, or when the time is out."""
+
+import pytest
+from support.cli import Operator
+from support.wire import refuse
+
+
+def starting(operator: Operator, name: str = "n") -> str:
+    return str(operator.provision("--no-wait", "--name", name).instance["id"])
+
+
+def test_it_comes_back_when_the_machine_is_ready(operator: Operator) -> None:
+    record = starting(operator)
+    ran = operator.json("wait", record)
+    assert (ran.code, ran.instance["status"]) == (0, "READY")
+    assert operator.json("wait", record, "--for", "ready").code == 0
+
+
+def test_it_comes_back_when_the_machine_is_proven_gone_and_ends_nothing_itself(operator: Operator) -> None:
+    starting(operator)
+    ran = operator.json("wait", "n", "--for", "terminated", "--timeout", "30s")
+    assert (ran.code, ran.json["error"]["code"]) == (8, "unresolved")
+    assert len(operator.alive) == 1
+    operator.json("terminate", "n", "--no-wait")
+    assert operator.json("wait", "n", "--for", "terminated").instance["status"] == "TERMINATED"
+
+
+def test_what_has_ended_is_terminated_though_it_is_archived(operator: Operator) -> None:
+    record = starting(operator)
+    operator.json("terminate", "n")
+    operator.later(days=8)
+    operator.run("reap")
+    asked = len(operator.wire.sent)
+    assert operator.json("wait", record, "--for", "terminated").code == 0
+    assert len(operator.wire.sent) == asked
+
+
+def test_what_can_no_longer_become_ready_is_told_at_once(operator: Operator) -> None:
+    starting(operator, "a")
+    starting(operator, "b")
+    operator.json("terminate", "a")
+    before = operator.clock.now()
+    ran = operator.json("wait", "b", "a", "--for", "ready", "--timeout", "1h")
+    assert (ran.code, ran.json["error"]["code"], ran.json["count"]) == (1, "cloud", 2)
+    assert [one["id"] for one in ran.json["errors"]] == [operator.json("get", "a").instance["id"]]
+    assert operator.clock.now() == before
+
+
+def test_a_machine_past_its_deadline_is_waited_for_and_not_ended_by_the_wait(operator: Operator) -> None:
+    starting(operator)
+    operator.later(minutes=61)
+    assert operator.json("wait", "n", "--for", "terminated", "--timeout", "1m").code == 8
+    assert len(operator.alive) == 1
+
+
+def test_a_cloud_that_does_not_answer_is_why_the_time_was_out(operator: Operator) -> None:
+    starting(operator)
+    operator.wire.arm("DescribeInstances", *[refuse("UnauthorizedOperation", 403)] * 50)
+    ran = operator.json("wait", "n", "--timeout", "10s")
+    assert ran.code == 8
+    assert "could not be asked" in ran.json["error"]["message"]
+
+
+@pytest.mark.parametrize("argv", [["nobody"], ["n", "--for", "lunch"], ["n", "--timeout", "x"], [""], []])
+def test_what_cannot_be_meant_asks_nothing(operator: Operator, argv: list[str]) -> None:
+    starting(operator)
+    operator.wire.sent.clear()
+    assert operator.run("wait", *argv).code == (3 if argv == ["nobody"] else 2)
+    assert operator.wire.sent == []
