@@ -60,7 +60,7 @@ FLOORS = (
     Floor(
         ("store/storage.py", "store/statefile.py", "store/disk.py", "store/lock.py", "store/local.py"),
         ("tests/store", "-k", "not test_crashes and not test_damage and not test_memory and not thinned"),
-        ("tests/store/test_damage.py", "tests/store/test_crashes.py", "-k", "not eight_processes and not two_hundred"),
+        ("tests/store/test_damage.py", "tests/store/test_crashes.py"),
     ),
 )
 # Imported once, before any fork: what the tests need and what no mutant can reach.

@@ -70,9 +70,9 @@ def _everywhere(patch: pytest.MonkeyPatch, name: str, original: Any, broken: Any
 
 
 ZERO = timedelta(0)
-_STOCK = """__import__("tinydb").storages.JSONStorage(
-                str(path), separators=(",", ":"), allow_nan=False
-            ).write(__import__("json").loads(content))"""
+_STOCK = """(lambda stock: (stock.write(__import__("json").loads(content)), stock.close()))(
+                __import__("tinydb").storages.JSONStorage(str(path), separators=(",", ":"), allow_nan=False)
+            )"""
 _TWICE = "if now is None or record.absent_since is None or listed_at - record.absent_since < SIGHTINGS_APART:"
 _WHOLE = "if claims.record_id is None or claims.expires_at is None or seen.launched_at is None:"
 _SEALED = "if match is None or _digest(raw[: match.start(1)] + _BLANK + raw[match.end(1) :]) != match.group(1):"

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from faults.world import Score, broken
+from support.disks import FailingDisk
 from support.instances import an_instance
 
 from gpuctl.clock import SystemClock
@@ -120,37 +121,6 @@ class SlowDisk(Disk):
 
     def write(self, descriptor: int, content: memoryview) -> int:
         return super().write(descriptor, content[:512])
-
-
-class FailingDisk(Disk):
-    """A disk whose n-th operation fails, and every one after it."""
-
-    def __init__(self, good_for: int, number: int, *, is_short: bool) -> None:
-        self._left = good_for
-        self._number = number
-        self._is_short = is_short
-
-    def create(self, path: Path) -> int:
-        self._use()
-        return super().create(path)
-
-    def write(self, descriptor: int, content: memoryview) -> int:
-        self._use()
-        # A disk that fills takes a part of what it is given, and says so.
-        return super().write(descriptor, content[: max(1, len(content) // 3)] if self._is_short else content)
-
-    def sync(self, descriptor: int) -> None:
-        self._use()
-        super().sync(descriptor)
-
-    def replace(self, source: Path, target: Path) -> None:
-        self._use()
-        super().replace(source, target)
-
-    def _use(self) -> None:
-        if self._left <= 0:
-            raise OSError(self._number, os.strerror(self._number))
-        self._left -= 1
 
 
 @contextmanager

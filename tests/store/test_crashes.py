@@ -2,7 +2,6 @@
 
 import errno
 import os
-import random
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -10,14 +9,14 @@ from pathlib import Path
 import pytest
 from store.contract import ONE, TWO, anyone
 from store.test_local import opened
+from support.disks import FailingDisk
 from support.instances import an_instance
 from tinydb import TinyDB
 
 from gpuctl.clock import SystemClock
 from gpuctl.errors import StateUnusableError
-from gpuctl.store.disk import Disk
 
-PROCESSES, EACH = 8, 40
+PROCESSES = 8
 
 
 def forked(work: Callable[[], None]) -> int:
@@ -30,24 +29,6 @@ def forked(work: Callable[[], None]) -> int:
     except BaseException:
         os._exit(1)
     os._exit(0)
-
-
-def raced(insert: Callable[[int, int], None]) -> None:
-    """Eight processes insert forty records each, all at once."""
-
-    def worker(number: int) -> Callable[[], None]:
-        return lambda: [insert(number, each) for each in range(EACH)] and None
-
-    for pid in [forked(worker(number)) for number in range(PROCESSES)]:
-        os.waitpid(pid, 0)
-
-
-def test_eight_processes_that_insert_forty_records_each_leave_three_hundred_and_twenty(tmp_path: Path) -> None:
-    def insert(number: int, each: int) -> None:
-        opened(tmp_path, clock=SystemClock()).add([an_instance(f"inst-{number:04d}{each:08d}")], anyone)
-
-    raced(insert)
-    assert len(opened(tmp_path).snapshot().records) == PROCESSES * EACH
 
 
 def test_tinydbs_own_storage_loses_what_another_writes_in_between(tmp_path: Path) -> None:
@@ -67,64 +48,6 @@ def test_one_of_many_births_at_once_is_the_state(tmp_path: Path) -> None:
     for pid in [forked(lambda number=number: insert(number, 0)) for number in range(PROCESSES)]:
         assert os.waitpid(pid, 0)[1] == 0
     assert len(opened(tmp_path / "new").snapshot().records) == PROCESSES
-
-
-def test_two_hundred_kills_at_any_moment_leave_a_readable_state_with_all_that_was_acknowledged(tmp_path: Path) -> None:
-    dice = random.Random(20261124)
-    acknowledged = tmp_path / "acknowledged"
-    acknowledged.touch()
-    opened(tmp_path).add([an_instance(ONE, user="0")], anyone)
-
-    def write_for_ever() -> None:
-        store = opened(tmp_path, clock=SystemClock())
-        with acknowledged.open("a") as file:
-            while True:
-                user = store.update(ONE, lambda one: one.having(user=str(int(one.user) + 1))).user
-                file.write(f"{user}\n")
-                file.flush()
-                os.fsync(file.fileno())
-
-    for _ in range(200):
-        pid = forked(write_for_ever)
-        signal.sigtimedwait([], dice.uniform(0.001, 0.04))
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
-        told = acknowledged.read_text().split()
-        (record,) = opened(tmp_path).snapshot().records
-        assert int(record.user) >= int(told[-1] if told else 0)
-    # Some of them were killed between two writes, or this would have proven nothing.
-    assert len(acknowledged.read_text().split()) > 20
-
-
-class FailingDisk(Disk):
-    """A disk whose n-th operation fails, and every one after it."""
-
-    def __init__(self, good_for: int, number: int = errno.ENOSPC, *, is_short: bool = False) -> None:
-        self.left = good_for
-        self.number = number
-        self.is_short = is_short
-
-    def _use(self) -> None:
-        if self.left <= 0:
-            raise OSError(self.number, os.strerror(self.number))
-        self.left -= 1
-
-    def create(self, path: Path) -> int:
-        self._use()
-        return super().create(path)
-
-    def write(self, descriptor: int, content: memoryview) -> int:
-        self._use()
-        # A disk that fills takes a part of what it is given, and says so.
-        return super().write(descriptor, content[: max(1, len(content) // 3)] if self.is_short else content)
-
-    def sync(self, descriptor: int) -> None:
-        self._use()
-        super().sync(descriptor)
-
-    def replace(self, source: Path, target: Path) -> None:
-        self._use()
-        super().replace(source, target)
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EROFS, errno.EDQUOT])
