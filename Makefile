@@ -40,7 +40,7 @@ bench: $(READY)  ## Measure speed against a hello-world and the AWS CLI, as rati
 	@$(BIN)/python scripts/bench.py
 
 mutants: $(READY)  ## Break the safety core in a thousand places and count what its tests notice (minutes)
-	@$(BIN)/python scripts/mutants.py
+	@$(BIN)/python scripts/mutants.py --write docs/reliability.md
 
 completions: $(READY)  ## Write completions/ anew
 	@$(BIN)/python scripts/write_completions.py

@@ -275,24 +275,33 @@ def judge(floor: Floor, file: str, scratch: Path) -> tuple[int, int, list[Mutant
 def main() -> None:
     parser = argparse.ArgumentParser(description="A mutation score of the safety core.")
     parser.add_argument("files", nargs="*", help="such as domain/evidence.py; all of the safety core if none is given")
-    asked = parser.parse_args().files
-    if unknown := set(asked) - {one for floor in FLOORS for one in floor.files}:
+    parser.add_argument("--write", type=Path, help="put the table into this document")
+    options = parser.parse_args()
+    if unknown := set(options.files) - {one for floor in FLOORS for one in floor.files}:
         parser.error(f"not in the safety core: {', '.join(sorted(unknown))}")
     sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
     list(map(importlib.import_module, WARM))
     scratch = Path(tempfile.mkdtemp(prefix="gpuctl-mutants-"))
     survived, is_good = [], True
-    print(f"{'file':24} mutants  killed  of these hung   score", flush=True)
+    table = [f"{'file':24} mutants  killed  of these hung   score"]
+    print(*table, flush=True)
     try:
-        for file, floor in {one: each for each in FLOORS for one in each.files if one in (asked or each.files)}.items():
+        for file, floor in {
+            one: each for each in FLOORS for one in each.files if one in (options.files or each.files)
+        }.items():
             tried, hung, alive = judge(floor, file, scratch)
             score = 1 - len(alive) / tried
-            print(f"\r{file:24} {tried:7} {tried - len(alive):7} {hung:14} {score:7.1%}", flush=True)
+            table.append(f"{file:24} {tried:7} {tried - len(alive):7} {hung:14} {score:7.1%}")
+            print(f"\r{table[-1]}", flush=True)
             survived += [f"  {file}:{one.line}  {one.change}" for one in alive]
             is_good &= score >= GOAL
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     print("", "survivors", *survived, sep="\n")
+    if options.write:
+        from support.document import put
+
+        put(options.write, "mutants", "\n".join([f"Measured {time.strftime('%Y-%m-%d')}.", "", "```", *table, "```"]))
     sys.exit(not is_good)
 
 

@@ -212,6 +212,15 @@ def test_an_orphan_is_no_deadline_to_judge_by_either_while_the_state_is_restored
     assert len(two.alive) == 3
 
 
+def test_a_state_that_was_put_back_is_made_whole_without_waiting_for_the_reaper(two: Operator) -> None:
+    two.run("extend", "one", "--by", "45m")
+    put_back(two)
+    assert two.json("recover", "--backup", str(two.folder / "older"), "--yes").code == 2
+    ran = two.json("recover", "--yes")
+    assert (ran.code, ran.json["setAside"], ran.json["count"]) == (0, None, 2)
+    assert not two.store.snapshot().is_restored
+
+
 def test_what_ended_after_the_backup_stays_ended(two: Operator) -> None:
     assert two.json("terminate", "one").code == 0
     two.later(days=8)

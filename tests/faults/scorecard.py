@@ -19,6 +19,7 @@ from pathlib import Path
 
 from faults import crashes, lies, manners, secrets, states
 from faults.world import Score, World, broken, world
+from support.document import part, put
 
 Run = Callable[[World], Score]
 
@@ -249,14 +250,11 @@ def write(path: Path, rows: Sequence[Sequence[str]], spent: str) -> None:
     import moto
 
     versions = f"Python {platform.python_version()}, botocore {botocore.__version__}, moto {moto.__version__}"
-    text = path.read_text()
-    begin, end = "<!-- scorecard -->\n", "<!-- end of scorecard -->"
-    start, stop = text.index(begin) + len(begin), text.index(end)
-    standing = [line.strip("| ").split(" | ") for line in text[start:stop].splitlines() if line.startswith("| ")]
+    standing = [line.strip("| ").split(" | ") for line in part(path, "scorecard").splitlines() if line.startswith("| ")]
     known = {row[0]: row for row in (*standing, *rows)}
     table = as_table([known[gate.id] for gate in GATES if gate.id in known])
     told = f"Measured {datetime.now(UTC):%Y-%m-%d} by `make torture`{spent} with {versions}."
-    path.write_text(f"{text[:start]}{told}\n\n{table}\n{text[stop:]}")
+    put(path, "scorecard", f"{told}\n\n{table}")
 
 
 def main(argv: Sequence[str]) -> int:

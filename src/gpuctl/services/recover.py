@@ -33,6 +33,11 @@ def find(
     another's or the backup cannot be used.
     """
     present = _present(store)
+    if present is not None and backup is not None:
+        raise UsageError(
+            f"the state `{store.location}` was put back already",
+            hint="gpuctl recover, without `--backup`, asks the clouds",
+        )
     base = store.backup(backup) if backup else present
     wanted = _one_id(state_id, store.remembered_id, base.state_id if base else None)
     records = base.records if base else ()
