@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from faults.world import PROVISION, Scenario, Score, World
 from support.wire import LOST, Phase, Sent
 
+from gpuctl.clock import SystemClock
+
 MUTATING = ("RunInstances", "TerminateInstances", "CreateTags")
 CONDITIONS = ("no lag", "60 s lag", "lost reply")
 
@@ -21,6 +23,7 @@ def _one_due(scenario: Scenario) -> None:
     scenario.later(minutes=61)
 
 
+LIFE = ((*PROVISION, "-q"), ("terminate", "n"), ("reap",))
 COMMANDS: dict[str, tuple[Callable[[Scenario], None], tuple[str, ...]]] = {
     "provision": (lambda scenario: None, PROVISION),
     "terminate": (_one_machine, ("terminate", "n")),
@@ -61,18 +64,30 @@ def armed_timers(world: World, mutants: Sequence[str] = (), share: int = 1) -> S
 def random_kills(world: World, count: int, mutants: Sequence[str] = (), seed: int = 1) -> Score:
     """A2: provision, terminate and reap, each killed at a random instant of its life."""
     score, chance = Score(), random.Random(seed)
+    lives = _lives(world)
     for number in range(count):
         with world.scenario(mutants) as scenario:
             acknowledged = []
-            for argv in ((*PROVISION, "-q"), ("terminate", "n"), ("reap",)):
+            for argv, span in zip(LIFE, lives, strict=True):
                 process = scenario.start(*argv)
-                _pause(chance.uniform(0, 0.25))
+                _pause(chance.uniform(0, 1.1 * span))
                 process.kill()
                 process.wait()
                 acknowledged += [one for one in process.out.split() if argv[0] == "provision" and len(one) == 17]
                 scenario.later(minutes=1)
             score.add(f"kill {number}", scenario.finish(acknowledged))
     return score
+
+
+def _lives(world: World) -> list[float]:
+    """Seconds that each command of a life takes here and now when nobody kills it."""
+    clock, spans = SystemClock(), []
+    with world.scenario() as scenario:
+        for argv in LIFE:
+            started = clock.elapsed()
+            scenario.start(*argv).wait()
+            spans.append((clock.elapsed() - started).total_seconds())
+    return spans
 
 
 Point = tuple[int, Phase | None]

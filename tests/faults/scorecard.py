@@ -84,7 +84,7 @@ GATES = (
         "leaks, duplicates = 0",
         lambda world: crashes.random_kills(world, 100),
         lambda world: crashes.random_kills(world, 1000),
-        _under(crashes.random_kills, "record after create", 40),
+        _under(crashes.random_kills, "record after create", 60),
     ),
     Gate(
         "A3",
@@ -115,7 +115,7 @@ GATES = (
         "inserts by processes at once",
         "lost = 0",
         _alone(lambda: states.racing_writers(8, 40)),
-        _alone(lambda: states.racing_writers(16, 200)),
+        _alone(lambda: states.racing_writers(16, 100)),
         _alone_under(states.racing_writers, "stock TinyDB storage", 8, 40),
     ),
     Gate(
