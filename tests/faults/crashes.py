@@ -33,7 +33,11 @@ COMMANDS: dict[str, tuple[Callable[[Scenario], None], tuple[str, ...]]] = {
 
 
 def crash_points(
-    world: World, mutants: Sequence[str] = (), share: int = 1, commands: Sequence[str] = tuple(COMMANDS)
+    world: World,
+    mutants: Sequence[str] = (),
+    share: int = 1,
+    commands: Sequence[str] = tuple(COMMANDS),
+    conditions: Sequence[str] = CONDITIONS,
 ) -> Score:
     """A1: every command, killed at every cloud call in every phase, and at every step of every file write.
 
@@ -41,11 +45,13 @@ def crash_points(
     """
     score = Score()
     for command in commands:
-        for number, condition in enumerate(CONDITIONS):
+        for number, condition in enumerate(conditions):
             points = list(_points(world, command, condition))
             for point in points[number % share :: share]:
                 with world.scenario(mutants) as scenario:
                     score.add(f"{command}, {condition}, {point}", _killed(scenario, command, condition, point))
+                if score.has_failed_as(mutants):
+                    return score
     return score
 
 
@@ -76,6 +82,8 @@ def random_kills(world: World, count: int, mutants: Sequence[str] = (), seed: in
                 acknowledged += [one for one in process.out.split() if argv[0] == "provision" and len(one) == 17]
                 scenario.later(minutes=1)
             score.add(f"kill {number}", scenario.finish(acknowledged))
+        if score.has_failed_as(mutants):
+            break
     return score
 
 

@@ -234,3 +234,7 @@ class Score:
         """One more case."""
         self.cases += 1
         self.violations += [f"{case}: {one}" for one in wrong]
+
+    def has_failed_as(self, mutants: Sequence[str]) -> bool:
+        """Whether a broken rule has shown itself, so that no more cases are needed."""
+        return bool(mutants and self.violations)
