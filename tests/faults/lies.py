@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from itertools import product
 
 from faults.crashes import MUTATING
 from faults.processes import Process
