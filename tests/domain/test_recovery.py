@@ -1,0 +1,93 @@
+"""Two copies of a record, a deadline on a machine, and the plan of a state that was put back."""
+
+from datetime import timedelta
+
+import pytest
+from support.instances import NOON, a_ready_instance, an_instance
+from support.observations import seen_of
+
+from gpuctl.domain.instance import Instance, Reason, Scope, Status
+from gpuctl.domain.reconcile import Action, Kind
+from gpuctl.domain.recovery import combined, with_deadline_of, without_deadlines
+from gpuctl.domain.tags import EXPIRES_AT, deadline_tag
+
+MINUTE = timedelta(minutes=1)
+MAX_TTL = timedelta(hours=2)
+SCOPE = Scope(provider=an_instance().provider, account="123456789012", region="us-east-1")
+
+LIVE = a_ready_instance()
+STOPPING = a_ready_instance(status=Status.STOPPING)
+ENDED = a_ready_instance(status=Status.TERMINATED)
+
+
+@pytest.mark.parametrize(("one", "other"), [(ENDED, STOPPING), (ENDED, LIVE), (STOPPING, LIVE)])
+def test_ended_goes_before_stopping_and_that_before_live_whichever_is_newer(one: Instance, other: Instance) -> None:
+    newer = other.having(updated_at=NOON + MINUTE)
+    assert combined(one, newer).status is one.status
+    assert combined(newer, one).status is one.status
+
+
+def test_of_two_that_stand_alike_the_newer_is_the_record() -> None:
+    newer = LIVE.having(user="ben", updated_at=NOON + MINUTE)
+    assert combined(LIVE, newer).user == combined(newer, LIVE).user == "ben"
+
+
+def test_the_later_deadline_stands_while_it_lives_and_an_end_keeps_its_own() -> None:
+    later = LIVE.having(expires_at=LIVE.expires_at + MINUTE)
+    assert combined(LIVE, later).expires_at == later.expires_at
+    assert combined(STOPPING, later).expires_at == later.expires_at
+    assert combined(ENDED, later).expires_at == ENDED.expires_at
+
+
+def test_no_cloud_id_is_lost_and_whose_it_is_stays_known() -> None:
+    nameless = an_instance(status=Status.STOPPING)
+    found = combined(nameless, LIVE)
+    assert (found.status, found.cloud_id, found.id_is_from_create) == (Status.STOPPING, LIVE.cloud_id, True)
+    by_tag = STOPPING.having(id_is_from_create=False)
+    assert combined(by_tag, LIVE).id_is_from_create
+    other = STOPPING.having(cloud_id="i-other", id_is_from_create=False)
+    assert not combined(other, LIVE).id_is_from_create
+
+
+def moved(by: timedelta, record: Instance = LIVE) -> Instance:
+    seen = seen_of(record)
+    tags = {**seen.tags, EXPIRES_AT: deadline_tag(record.expires_at + by)}
+    return with_deadline_of(record, seen.model_copy(update={"tags": tags}), NOON, MAX_TTL)
+
+
+def test_a_later_deadline_on_the_machine_is_the_records_and_an_earlier_one_is_not() -> None:
+    assert moved(20 * MINUTE).expires_at == LIVE.expires_at + 20 * MINUTE
+    assert moved(20 * MINUTE).history[-1].event == "extended"
+    assert moved(-20 * MINUTE) == LIVE
+    assert moved(timedelta(0)) == LIVE
+
+
+def test_no_tag_lets_a_machine_live_longer_than_it_may() -> None:
+    assert moved(timedelta(days=400)).expires_at == NOON + MAX_TTL
+
+
+def test_a_tag_that_cannot_be_read_and_a_record_that_is_closed_move_nothing() -> None:
+    seen = seen_of(LIVE, tags={**seen_of(LIVE).tags, EXPIRES_AT: "tomorrow"})
+    assert with_deadline_of(LIVE, seen, NOON, MAX_TTL) == LIVE
+    assert moved(20 * MINUTE, ENDED) == ENDED
+
+
+def test_a_state_that_was_put_back_ends_nothing_by_a_deadline_and_says_so() -> None:
+    due = Action(Kind.TERMINATE, SCOPE, LIVE, seen_of(LIVE), Reason.EXPIRED)
+    orphan = Action(Kind.TERMINATE, SCOPE, None, seen_of(LIVE), Reason.ORPHAN)
+    for one in without_deadlines([due, orphan]):
+        assert (one.kind, one.reason, one.unresolved) == (Kind.REPORT, None, True)
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        Action(Kind.TERMINATE, SCOPE, STOPPING, seen_of(LIVE), Reason.USER),
+        Action(Kind.TERMINATE, SCOPE, ENDED, seen_of(LIVE), Reason.ORPHAN),
+        Action(Kind.CLOSE, SCOPE, LIVE, seen_of(LIVE)),
+        Action(Kind.ADOPT, SCOPE, None, seen_of(LIVE)),
+    ],
+    ids=["asked for", "closed", "gone", "unknown"],
+)
+def test_everything_else_is_done_as_ever(action: Action) -> None:
+    assert without_deadlines([action]) == [action]
