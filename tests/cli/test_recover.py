@@ -1,5 +1,6 @@
 """When the state is lost, damaged, put back from a backup or cannot be written: nothing leaks and nothing is killed."""
 
+import fcntl
 import io
 import shutil
 from datetime import timedelta
@@ -96,6 +97,16 @@ def test_a_state_that_cannot_be_written_keeps_no_machine_alive(two: Operator, mo
     ran = two.run("reap")
     assert ran.code == 9
     assert "No space left" in ran.err
+    assert two.alive == []
+
+
+def test_a_state_that_another_process_never_lets_go_of_keeps_no_machine_alive(two: Operator) -> None:
+    two.later(minutes=121)
+    lock = (two.folder / "state.json.lock").open("r+")
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        ran = two.json("reap")
+    assert (ran.code, ran.json["error"]["code"]) == (5, "state_locked")
     assert two.alive == []
 
 

@@ -15,9 +15,10 @@ from gpuctl.cli.render.text import clean
 from gpuctl.domain.duration import parse_duration, rough
 from gpuctl.domain.instance import ProviderName
 from gpuctl.domain.reconcile import Kind
-from gpuctl.errors import GpuctlError, StateFault, StateUnusableError, UnresolvedError, UsageError
+from gpuctl.errors import GpuctlError, StateFault, StateLockedError, StateUnusableError, UnresolvedError, UsageError
 from gpuctl.services.acting import Done
 from gpuctl.services.ending import wait_until_gone
+from gpuctl.services.lastresort import Unwritable
 from gpuctl.services.reap import Reaped, Reaper, news, reap, remembered
 from gpuctl.services.stateless import reap_by_tags
 from gpuctl.store.base import ReapTimes
@@ -127,13 +128,17 @@ def _worked(context: Context, reaper: Reaper, *, wait: bool) -> Result:
     return result
 
 
-def _reaped(context: Context, times: ReapTimes, reaper: Reaper) -> tuple[Reaped, StateUnusableError | None]:
-    """One pass. Where the state cannot be used, its machines' own tags decide, and why it cannot stands beside."""
+def _reaped(context: Context, times: ReapTimes, reaper: Reaper) -> tuple[Reaped, Unwritable | None]:
+    """One pass. Where the state cannot be used, or a process that hangs holds it, its machines' own tags decide.
+
+    Why it could not be used stands beside.
+    """
     try:
         context.require_state()
         return reap(context.parts, times, reaper), None
-    except StateUnusableError as error:
-        state_id = None if error.fault is StateFault.OTHER else context.store.remembered_id
+    except (StateUnusableError, StateLockedError) as error:
+        is_anothers = isinstance(error, StateUnusableError) and error.fault is StateFault.OTHER
+        state_id = None if is_anothers else context.store.remembered_id
         if state_id is None:
             raise
         reaped = reap_by_tags(context.parts, state_id, times, reaper)
@@ -151,7 +156,7 @@ def _result(
     reaped: Reaped,
     reaper: Reaper,
     to_tell: Sequence[str],
-    unusable: StateUnusableError | None = None,
+    unusable: Unwritable | None = None,
 ) -> Result:
     matters = reaped.unresolved
     done = news(reaped.done)
