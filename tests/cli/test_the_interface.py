@@ -241,7 +241,23 @@ def test_the_reapers_help_has_a_crontab_line_that_works_from_anywhere(operator: 
     assert line.strip() in Path(__file__).parents[2].joinpath("README.md").read_text()
 
 
-WRONG = ["", " ", "-1", "nan", "inf", "1e309", "9" * 400, "٣", "a\x00b", "a\nb", "\x1b[2J", "../../x", "--", "💥"]
+WRONG = [
+    "",
+    " ",
+    "-1",
+    "nan",
+    "inf",
+    "1e309",
+    "9" * 400,
+    "٣",
+    "a\x00b",
+    "a\nb",
+    "\x1b[2J",
+    "../../x",
+    "--",
+    "💥",
+    "1_0",
+]
 FLAGS = [
     *[
         ["provision", "g4dn.xlarge", "--region", "us-east-1", flag]

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from difflib import get_close_matches
 from typing import Annotated
 
@@ -19,6 +19,7 @@ Task = Annotated[str | None, typer.Option(metavar="TASK", help="Only machines of
 Tags = Annotated[list[str] | None, typer.Option("--tag", metavar="K=V", help="Only machines with that tag; repeatable")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask")]
 
+_PLAIN = re.compile(r"\d{1,9}(\.\d{1,6})?|\.\d{1,6}", re.ASCII)
 _WHOLE = re.compile(r"-?\d{1,9}", re.ASCII)
 
 
@@ -86,10 +87,8 @@ def statuses(texts: Sequence[str] | None) -> frozenset[Status]:
 
 
 def _number(text: str, option: str, wanted: str) -> Decimal:
-    try:
-        number = Decimal(text.strip()) if text.isascii() else Decimal("NaN")
-    except InvalidOperation:
-        number = Decimal("NaN")
-    if not number.is_finite() or not 0 < number < 10**9:
+    # Decimal itself takes digits of every script, and underscores between them.
+    number = Decimal(text.strip()) if _PLAIN.fullmatch(text.strip()) else Decimal(0)
+    if number <= 0:
         raise UsageError(f"{option} must be {wanted}, not {shown(text)}")
     return number
