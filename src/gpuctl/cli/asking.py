@@ -1,0 +1,157 @@
+"""What a command line says of a machine it wants and how to go about getting it: declared once, for every command."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import MISSING, dataclass, fields, replace
+from datetime import timedelta
+from functools import wraps
+from inspect import Parameter, signature
+from typing import Annotated, Any
+
+import typer
+
+from gpuctl.cli import options
+from gpuctl.cli.context import Context
+from gpuctl.cli.render.result import Result
+from gpuctl.domain.duration import parse_duration, parse_minutes
+from gpuctl.domain.request import DEFAULT_PURPOSE, Request
+from gpuctl.errors import UsageError
+
+_WHAT, _WHO, _HOW = "The machine", "Whose it is", "How to go about it"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What a command line says of the machine it wants; a field is an option, in the order that help shows them."""
+
+    instance_type: Annotated[
+        str | None,
+        typer.Argument(metavar="[TYPE]", help="The cloud's name for it, such as g4dn.xlarge", show_default=False),
+    ] = None
+    region: Annotated[str | None, typer.Option(metavar="REGION", help="Where", rich_help_panel=_WHAT)] = None
+    provider: Annotated[
+        str | None, typer.Option(metavar="CLOUD", help="Which cloud; the type tells", rich_help_panel=_WHAT)
+    ] = None
+    ttl: Annotated[
+        str,
+        typer.Option(
+            "--ttl", "--auto-terminate", metavar="TIME", help="Its life: minutes, or 1h30m", rich_help_panel=_WHAT
+        ),
+    ] = "60"
+    disk_size: Annotated[str, typer.Option(metavar="GB", help="Its disk: 30 to 16384 GB", rich_help_panel=_WHAT)] = (
+        "100"
+    )
+    image: Annotated[
+        str | None,
+        typer.Option(metavar="IMAGE", help="Its image; else the newest GPU image of the cloud", rich_help_panel=_WHAT),
+    ] = None
+    subnet: Annotated[
+        str | None, typer.Option(metavar="SUBNET", help="Its subnet; else the default one", rich_help_panel=_WHAT)
+    ] = None
+    count: Annotated[str, typer.Option(metavar="N", help="How many, 1 to 50", rich_help_panel=_WHAT)] = "1"
+    allow_retired: Annotated[
+        bool, typer.Option("--allow-retired", help="Try a type that was retired", rich_help_panel=_WHAT)
+    ] = False
+    name: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="A name; while it lives, asking again returns it", rich_help_panel=_WHO),
+    ] = None
+    user: Annotated[str | None, typer.Option(metavar="USER", help="Who it is for", rich_help_panel=_WHO)] = None
+    task: Annotated[str | None, typer.Option(metavar="TASK", help="Which task it is for", rich_help_panel=_WHO)] = None
+    purpose: Annotated[str, typer.Option(metavar="TEXT", help="What it is for", rich_help_panel=_WHO)] = DEFAULT_PURPOSE
+    tag: Annotated[
+        list[str] | None,
+        typer.Option(metavar="K=V", help="A tag on everything of it; repeatable", rich_help_panel=_WHO),
+    ] = None
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it is ready", rich_help_panel=_HOW)] = True
+    timeout: Annotated[
+        str, typer.Option(metavar="TIME", help="How long to wait before ending it", rich_help_panel=_HOW)
+    ] = "15m"
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Leave it when it was not ready in time", rich_help_panel=_HOW)
+    ] = False
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only show what it would be and cost", rich_help_panel=_HOW)
+    ] = False
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask", rich_help_panel=_HOW)] = False
+
+    @property
+    def patience(self) -> timedelta:
+        """How long to wait until it is ready. UsageError for a time that cannot be read."""
+        return parse_duration(self.timeout, option="--timeout")
+
+    def request(self, context: Context) -> tuple[Request, str]:
+        """The request, with what the settings say where no option does, and where its region comes from.
+
+        UsageError for the first value that cannot be read; what the values mean together is checked later.
+        """
+        return _with_settings(
+            context,
+            Request(
+                user=self.user or context.user,
+                provider=options.supported_provider(self.provider),
+                instance_type=self.instance_type,
+                region=self.region,
+                disk_gb=options.whole(self.disk_size, option="--disk-size"),
+                ttl=parse_minutes(self.ttl, option="--ttl"),
+                count=options.whole(self.count, option="--count"),
+                name=self.name,
+                task=self.task,
+                purpose=self.purpose,
+                tags=options.tags(self.tag),
+                image=self.image,
+                subnet=self.subnet,
+                allow_retired=self.allow_retired,
+            ),
+        )
+
+
+def asking(*without: str) -> Callable[[Callable[..., Result]], Callable[..., Result]]:
+    """Gives a command the options of `Asked` in the place of its parameter `asked`, and the value that they make.
+
+    `without` names the fields that make no sense for it: they keep their defaults.
+    """
+    chosen = [one for one in _parameters() if one.name not in without]
+
+    def decorate(command: Callable[..., Result]) -> Callable[..., Result]:
+        own = signature(command).parameters
+
+        @wraps(command)
+        def asked_for(**values: Any) -> Result:
+            said = {one.name: values.pop(one.name) for one in chosen}
+            return command(**values, asked=Asked(**said))
+
+        together = [each for name, one in own.items() for each in (chosen if name == "asked" else [one])]
+        # Typer reads a command's options from these two.
+        asked_for.__signature__ = signature(command).replace(parameters=together)  # type: ignore[attr-defined]
+        asked_for.__annotations__ = {one.name: one.annotation for one in together}
+        return asked_for
+
+    return decorate
+
+
+def _parameters() -> Iterator[Parameter]:
+    for one in fields(Asked):
+        default = Parameter.empty if one.default is MISSING else one.default
+        yield Parameter(one.name, Parameter.POSITIONAL_OR_KEYWORD, default=default, annotation=one.type)
+
+
+def _with_settings(context: Context, request: Request) -> tuple[Request, str]:
+    name = request.provider
+    if name is None and request.instance_type is not None:
+        try:
+            name = context.catalog.find(request.instance_type).provider
+        except UsageError:
+            name = None
+    if name is None:
+        return request, "--region"
+    settings = context.config.cloud(name)
+    filled = replace(
+        request,
+        region=request.region or settings.region,
+        image=request.image or settings.image,
+        subnet=request.subnet or settings.subnet,
+        profile=None if context.sandbox else settings.profile,
+    )
+    variable = f"GPUCTL_{name.upper()}_REGION"
+    configured = variable if context.environ.get(variable) else "config"
+    return filled, "--region" if request.region else configured

@@ -1,0 +1,117 @@
+"""Starting machines at a terminal: what is said and asked before, what is told after, and what a signal means."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import timedelta
+
+from gpuctl.cli.context import Context
+from gpuctl.cli.render.figures import ends_in, local, money, per_hour, rate
+from gpuctl.cli.render.provisioned import news, provisioned
+from gpuctl.cli.render.result import Result
+from gpuctl.domain.duration import spelled
+from gpuctl.domain.instance import Instance, Reason
+from gpuctl.errors import GpuctlError, Interrupted, StateLockedError, StateUnusableError, UsageError
+from gpuctl.services.ending import end
+from gpuctl.services.preparing import Prepared
+from gpuctl.services.protecting import gaps, read_back
+from gpuctl.services.provision import Provisioned, start
+
+
+def announce(context: Context, prepared: Prepared) -> None:
+    """Say in one line what is about to be started, where, by whose account, and what it will cost."""
+    request, offer = prepared.request, prepared.offer
+    price = f"${offer.price.usd_per_hour:f}/h (as of {offer.price.as_of})" if offer.price else "at an unknown price"
+    where = f"{offer.region} ({prepared.region_source})" if prepared.region_source != "--region" else offer.region
+    many = f"{request.count} x " if request.count > 1 else ""
+    context.talk.say(
+        f"{many}{offer.type.name} ({offer.type.gpu_label}) in {where}, {offer.type.provider} account "
+        f"{prepared.session.account}, {offer.market.value}, {price}: {money(prepared.cost)} until the deadline in "
+        f"{spelled(request.ttl)}"
+    )
+    if request.image is not None:
+        context.talk.warn(f"the timer on the machine needs systemd and cloud-init in `{request.image}`")
+
+
+def confirm(context: Context, prepared: Prepared, *, yes: bool) -> None:
+    """Ask on a terminal where it is dear, several, or of an unknown price. UsageError for a no."""
+    cost = prepared.cost
+    is_plain = cost is not None and cost <= context.config.confirm_above and prepared.request.count == 1
+    if yes or is_plain or not context.may_ask:
+        return
+    if not context.confirm("Start it?" if prepared.request.count == 1 else f"Start {prepared.request.count}?"):
+        raise UsageError("nothing was started", hint="add `--yes` to start without being asked")
+
+
+def carried_out(context: Context, prepared: Prepared, patience: timedelta, *, wait: bool, keep: bool) -> Result:
+    """Start it and tell what came of it, a signal included. Ids are printed as soon as their records are on disk."""
+    written: list[Instance] = []
+
+    def on_written(records: Sequence[Instance]) -> None:
+        written.extend(records)
+        if context.globals.quiet and context.output != "json":
+            # Written down they are; that nobody reads their ids is no reason to leave off halfway.
+            with suppress(OSError, ValueError):
+                context.streams.out.write("".join(f"{one.id}\n" for one in records))
+                context.streams.out.flush()
+
+    parts = context.parts
+    price = prepared.offer.price
+    each = f" at ${price.usd_per_hour:f}/h" if price else ""
+    try:
+        result = start(prepared, parts, on_written, patience if wait else None, keep=keep, rate=each)
+        result = _protected(context, result)
+    except Interrupted as interrupted:
+        if not written:
+            raise
+        return _interrupted(context, written, interrupted)
+    except GpuctlError as error:
+        if not written:
+            raise
+        return provisioned(context, Provisioned(_now(context, written)), len(written), {"created": True}, "", error)
+    return provisioned(context, result, len(written), {"created": True}, news(result.records, context))
+
+
+def _protected(context: Context, result: Provisioned) -> Provisioned:
+    """The machines with what protects them, read back; a gap is told, and is no failure of the command."""
+    context.talk.step("reading back what protects it")
+    try:
+        failures = list(read_back(context.parts, result.records).values())
+    except (StateUnusableError, StateLockedError) as error:
+        failures = [error]
+    for told in dict.fromkeys(one.message for one in failures):
+        context.talk.warn(f"what protects it could not be read back: {told}")
+    records = _now(context, result.records)
+    for told in (gap for one in records for gap in gaps(one)):
+        context.talk.warn(told)
+    return Provisioned(records, result.errors)
+
+
+def _interrupted(context: Context, written: Sequence[Instance], interrupted: Interrupted) -> Result:
+    """A person who pressed Ctrl-C is told what lives; without one, everything of this call is asked to end."""
+    if not context.is_terminal or interrupted.signal_number != 2:
+        end(context.parts, [one.id for one in written], Reason.CANCELLED)
+        records = _now(context, written)
+        told = "; ".join(f"{one.id} is {one.status}" for one in records)
+        return provisioned(context, Provisioned(records), len(records), {"created": True}, told, interrupted)
+    records = _now(context, written)
+    lives = [one for one in records if one.is_live]
+    now = context.clock.now()
+    told = "\n".join(
+        f"{one.label} lives until {local(one.expires_at)} ({ends_in(one, now)}) at ${rate(per_hour(one))}/h"
+        for one in lives
+    )
+    stopped = Interrupted(
+        "stopped waiting; the machine lives on" if lives else "stopped",
+        signal_number=interrupted.signal_number,
+        hint=f"gpuctl terminate {' '.join(one.label for one in lives)}" if lives else None,
+    )
+    return provisioned(context, Provisioned(records), len(records), {"created": True}, told, stopped)
+
+
+def _now(context: Context, written: Sequence[Instance]) -> list[Instance]:
+    try:
+        present = {one.id: one for one in context.store.snapshot().records}
+    except StateUnusableError:
+        # What was written is all that is known now; why the state cannot be read is told by the failure that led here.
+        present = {}
+    return [present.get(one.id, one) for one in written]
