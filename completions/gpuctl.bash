@@ -45,7 +45,7 @@ _gpuctl() {
         provision) COMPREPLY=($(compgen -W " --region --provider --auto-terminate --ttl --disk-size --image --subnet --count --allow-retired --name --user --task --purpose --tag --no-wait --wait --timeout --keep --dry-run --yes -y --output -o --quiet -q --state --config --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         get) COMPREPLY=($(compgen -W " --field --refresh --output -o --quiet -q --state --config --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         list) COMPREPLY=($(compgen -W " --user --task --name --status --provider --type --region --tag --older-than --all -a --refresh --output -o --quiet -q --state --config --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
-        terminate) COMPREPLY=($(compgen -W " --task --tag --user --all --yes -y --no-wait --wait --timeout --output -o --quiet -q --state --config --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
+        terminate) COMPREPLY=($(compgen -W " --task --tag --user --all --yes -y --force --no-wait --wait --timeout --output -o --quiet -q --state --config --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         stats) COMPREPLY=($(compgen -W " --user --since --output -o --quiet -q --state --config --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         reap) COMPREPLY=($(compgen -W " --dry-run --sweep --wait --watch --interval --max-orphans --output -o --quiet -q --state --config --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         extend) COMPREPLY=($(compgen -W " --by --ttl --output -o --quiet -q --state --config --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;

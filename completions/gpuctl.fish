@@ -75,6 +75,7 @@ complete -c gpuctl -n '__fish_seen_subcommand_from terminate' -l tag -x -a '' -d
 complete -c gpuctl -n '__fish_seen_subcommand_from terminate' -l user -x -a '' -d 'Every machine of that user'
 complete -c gpuctl -n '__fish_seen_subcommand_from terminate' -l all -d 'Every machine of this state'
 complete -c gpuctl -n '__fish_seen_subcommand_from terminate' -l yes -s y -d 'Do not ask'
+complete -c gpuctl -n '__fish_seen_subcommand_from terminate' -l force -d 'End, too, what others put among the machine'\''s own things (Azure)'
 complete -c gpuctl -n '__fish_seen_subcommand_from terminate' -l no-wait -l wait -d 'Wait until they are proven gone'
 complete -c gpuctl -n '__fish_seen_subcommand_from terminate' -l timeout -x -a '' -d 'How long to wait for the proof'
 complete -c gpuctl -n '__fish_seen_subcommand_from terminate' -l output -s o -x -a 'table json csv tsv' -d 'table, json, csv or tsv'

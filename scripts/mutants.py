@@ -53,7 +53,13 @@ class Floor:
 
 FLOORS = (
     Floor(
-        ("domain/reconcile.py", "domain/evidence.py", "domain/lifecycle.py"),
+        (
+            "domain/reconcile.py",
+            "domain/strangers.py",
+            "domain/actions.py",
+            "domain/evidence.py",
+            "domain/lifecycle.py",
+        ),
         ("tests/domain",),
         ("tests/services/test_the_promise.py",),
     ),

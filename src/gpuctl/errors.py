@@ -12,7 +12,8 @@
     ├── NotReadyError        not_ready      5   it did not become ready in time and was ended
     ├── BudgetError          budget         7   it would cost more than was allowed
     ├── UnresolvedError      unresolved     8   something may live; look before you retry
-    │   └── OutcomeUnknown   unresolved     8   a create whose reply does not tell what happened
+    │   ├── OutcomeUnknown   unresolved     8   a create whose reply does not tell what happened
+    │   └── HalfMade         unresolved     8   a create that was refused when parts of it were made already
     ├── PartialError         partial        8   some of several failed
     ├── StateLockedError     state_locked   5   another gpuctl holds the state
     └── StateUnusableError   state_unusable 9   missing, damaged, newer, of another kind, or unwritable
@@ -133,6 +134,12 @@ class QuotaError(CloudError):
     exit_code = 6
 
 
+def refused(code: Code, message: str) -> GpuctlError:
+    """The failure behind that code, where a cloud told it only after a create was accepted."""
+    kinds: tuple[type[GpuctlError], ...] = (CapacityError, QuotaError, ThrottledError, CredentialsError)
+    return next((kind for kind in kinds if kind.code is code), CloudError)(message)
+
+
 class NotReadyError(GpuctlError):
     """The machine was not ready in time, and its end was accepted."""
 
@@ -163,6 +170,18 @@ class OutcomeUnknown(UnresolvedError):
     def __init__(self, message: str, *, hint: str | None = None, may_repeat: bool = True) -> None:
         super().__init__(message, hint=hint)
         self.may_repeat = may_repeat
+
+
+class HalfMade(UnresolvedError):
+    """A create was refused when parts of it were made already: they are ended like a machine.
+
+    `refusal` is what the cloud refused, `cloud_id` names what is there.
+    """
+
+    def __init__(self, refusal: GpuctlError, cloud_id: str) -> None:
+        super().__init__(refusal.message, hint=refusal.hint)
+        self.refusal = refusal
+        self.cloud_id = cloud_id
 
 
 class PartialError(GpuctlError):

@@ -15,7 +15,7 @@ from support.wire import refuse
 
 from gpuctl.cli.table import COMMANDS, OTHER_NAMES
 from gpuctl.clock import SystemClock
-from gpuctl.domain.reconcile import scope_of
+from gpuctl.domain.actions import scope_of
 from gpuctl.errors import Code
 from gpuctl.store.base import ReapTimes, Sweep
 from gpuctl.store.reaplog import LocalReapLog

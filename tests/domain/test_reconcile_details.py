@@ -7,8 +7,9 @@ import pytest
 from support.instances import ACCOUNT, NOON, a_ready_instance, an_instance
 from support.observations import STATE, ours, seen_of
 
+from gpuctl.domain.actions import Action, Kind, Rules, View
 from gpuctl.domain.instance import CloudState, Observed, ProviderName, Reason, Scope, Status
-from gpuctl.domain.reconcile import Action, Kind, Rules, View, plan
+from gpuctl.domain.reconcile import plan
 
 MINUTE, SECOND = timedelta(minutes=1), timedelta(seconds=1)
 SCOPE = Scope(provider=ProviderName.AWS, account=ACCOUNT, region="us-east-1")
@@ -137,7 +138,8 @@ def test_every_decision_about_a_record_says_why() -> None:
     unlisted = View(now=IN_TIME, listed={}, observed=(), unreachable={SCOPE: "no answer"})
     assert said(young, view(seen_of(young))) == ["its machine is i-1"]
     assert said(ready, view(seen_of(ready, tags=forged))) == [f"{ready.cloud_id} carries somebody else's tags now"]
-    assert said(ready, view(broken)) == ["the cloud could not bring it up"]
+    assert said(ready, view(broken)) == ["the cloud says that it failed; left until its deadline"]
+    assert said(young, view(seen_of(young, state=CloudState.FAILED)))[1:] == ["the cloud could not bring it up"]
     assert said(ready, view()) == ["not in the listing, and could not be asked by id"]
     assert said(ready, view(by_id=unknown)) == ["not seen in the cloud; not yet proven gone"]
     assert said(ready, view(seen_of(ready), now=None)) == [

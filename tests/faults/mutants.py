@@ -74,9 +74,9 @@ _STOCK = """(lambda stock: (stock.write(__import__("json").loads(content)), stoc
                 __import__("tinydb").storages.JSONStorage(str(path), separators=(",", ":"), allow_nan=False)
             )"""
 _TWICE = "if now is None or record.absent_since is None or listed_at - record.absent_since < SIGHTINGS_APART:"
-_WHOLE = "if claims.record_id is None or claims.expires_at is None or seen.launched_at is None:"
+_WHOLE = "if claims.record_id is None or claims.expires_at is None or born is None:"
 _SEALED = "if match is None or _digest(raw[: match.start(1)] + _BLANK + raw[match.end(1) :]) != match.group(1):"
-_NONE = "if claims.expires_at is None"
+_PATIENCE = "patience = timedelta(0)"
 
 MUTANTS: dict[str, Break] = {
     "stock TinyDB storage": every(
@@ -111,11 +111,11 @@ MUTANTS: dict[str, Break] = {
             ("if record.cloud_id is None:", "return True\n    if True:"),
         ),
         edited(
-            "gpuctl.domain.reconcile:_stranger",
+            "gpuctl.domain.strangers:_stranger",
             ("if not ours and claims.state_id not in rules.reap_state_ids:", "if False:"),
             (_WHOLE, "if False:"),
         ),
-        edited("gpuctl.domain.reconcile:_is_ripe", (_NONE, f"return True\n    {_NONE}")),
+        edited("gpuctl.domain.strangers:_is_ripe", (_PATIENCE, f"return True\n    {_PATIENCE}")),
     ),
     "refused after a lost reply": edited(
         "gpuctl.services.launching:send_create", ("if lost is None:", "if error is not lost:")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from support.instances import NOON
 
+from gpuctl.catalog import Catalog
 from gpuctl.domain.instance import CloudState, Market, Observed
 from gpuctl.domain.tags import deadline_tag
 from gpuctl.providers.base import Image, Order, Provider
@@ -31,7 +32,7 @@ class ProviderContract(ABC):
 
     @pytest.fixture
     def image(self, provider: Provider, region: str) -> Image:
-        return provider.find_image(region, "x86_64", None)
+        return provider.find_image(region, Catalog().find(self.instance_type), None)
 
     @pytest.fixture
     def order(self, image: Image, region: str) -> Order:
@@ -50,6 +51,7 @@ class ProviderContract(ABC):
             market=Market.ON_DEMAND,
             image=image,
             disk_gb=50,
+            created_at=NOON,
             tags={"project": "x"},
         )
 

@@ -12,7 +12,9 @@ from support.clouds import LoopbackAws
 from support.instances import NOON
 from support.wire import FAILED_AFTER, GARBLED, LOST, NEVER_ARRIVED, TRUNCATED, Fault, Wire, refuse
 
+from gpuctl.catalog import Catalog
 from gpuctl.domain.instance import Market, ProviderName
+from gpuctl.domain.request import Request
 from gpuctl.errors import (
     CapacityError,
     CloudError,
@@ -32,6 +34,7 @@ from gpuctl.providers.base import Connection, Image, Order
 from gpuctl.providers.registry import open_provider as open_by_name
 
 REGION = "us-east-1"
+X86, ARM = Catalog().find("g4dn.xlarge"), Catalog().find("g5g.xlarge")
 
 
 @pytest.fixture
@@ -234,21 +237,25 @@ class TestAws(ProviderContract):
 
     def test_the_image_is_the_recommended_one_or_the_named_one(self, provider: AwsProvider, image: Image) -> None:
         assert image.id.startswith("ami-")
-        assert provider.find_image(REGION, "x86_64", image.id) == image
-        assert provider.find_image(REGION, "arm64", None).id != image.id
+        assert provider.find_image(REGION, X86, image.id) == image
+        assert provider.find_image(REGION, ARM, None).id != image.id
 
     def test_an_image_that_does_not_fit_is_refused(self, provider: AwsProvider, image: Image) -> None:
         with pytest.raises(UsageError, match="there is no image `ami-00000000000000000`"):
-            provider.find_image(REGION, "x86_64", "ami-00000000000000000")
+            provider.find_image(REGION, X86, "ami-00000000000000000")
         with pytest.raises(UsageError, match="is for x86_64, the machine is arm64"):
-            provider.find_image(REGION, "arm64", image.id)
+            provider.find_image(REGION, ARM, image.id)
 
     def test_without_a_recommendation_it_says_what_to_type(self, provider: AwsProvider, wire: Wire) -> None:
         body = b'{"__type": "ParameterNotFound"}'
         wire.arm("GetParameter", Fault(False, lambda _: (400, {"Content-Type": "application/x-amz-json-1.1"}, body)))
         with pytest.raises(UsageError) as caught:
-            provider.find_image(REGION, "x86_64", None)
+            provider.find_image(REGION, X86, None)
         assert "--image" in (caught.value.hint or "")
+
+
+def _tagged(tags: dict[str, str]) -> Request:
+    return Request(user="ana", tags=tags)
 
 
 @pytest.mark.parametrize(
@@ -269,12 +276,12 @@ class TestAws(ProviderContract):
 )
 def test_a_tag_that_ec2_would_refuse_is_refused_before_anything_is_asked(tags: dict[str, str]) -> None:
     with pytest.raises(UsageError):
-        open_provider(Connection(sandbox_url="http://127.0.0.1:1")).check_tags(tags)
+        open_provider(Connection(sandbox_url="http://127.0.0.1:1")).check_request(_tagged(tags))
 
 
 def test_tags_that_ec2_takes_are_taken() -> None:
     provider = open_provider(Connection(sandbox_url="http://127.0.0.1:1"))
-    provider.check_tags({"Project+=.,_:@-1": "v" * 256, **{f"k{n}": "v" for n in range(44)}})
+    provider.check_request(_tagged({"Project+=.,_:@-1": "v" * 256, **{f"k{n}": "v" for n in range(44)}}))
 
 
 def test_nobody_there_means_that_nothing_was_asked_and_nothing_created() -> None:

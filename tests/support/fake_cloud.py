@@ -9,6 +9,8 @@ from support.clock import FakeClock
 from support.instances import ACCOUNT
 
 from gpuctl.domain.instance import CloudState, Market, Observed, Protector, ProviderName
+from gpuctl.domain.offers import InstanceType
+from gpuctl.domain.request import Request
 from gpuctl.domain.tags import deadline_tag
 from gpuctl.errors import CapacityError, CloudError, GpuctlError, OutcomeUnknown, UnreachableError
 from gpuctl.providers.base import Capabilities, Identity, Image, Order
@@ -58,6 +60,7 @@ class FakeCloud:
 
     name = ProviderName.AWS
     capabilities = Capabilities(timer_in_create=True)
+    login = None
 
     @property
     def true_time(self) -> datetime:
@@ -84,10 +87,13 @@ class FakeCloud:
         self._trouble()
         return {"us-east-1"}
 
-    def find_image(self, region: str, arch: str, image: str | None) -> Image:
+    def find_image(self, region: str, kind: InstanceType, image: str | None) -> Image:
         return Image("ami-1", "/dev/sda1", 8)
 
-    def check_tags(self, tags: Mapping[str, str]) -> None:
+    def check_request(self, request: Request) -> None:
+        return None
+
+    def check_life(self, region: str, life: timedelta) -> None:
         return None
 
     def create(self, order: Order) -> Observed:
@@ -130,7 +136,7 @@ class FakeCloud:
             if one.region == region and "gpuctl-state" in one.tags and self._is_visible(one)
         ]
 
-    def terminate(self, region: str, cloud_ids: Sequence[str]) -> Mapping[str, GpuctlError]:
+    def terminate(self, region: str, cloud_ids: Sequence[str], *, force: bool = False) -> Mapping[str, GpuctlError]:
         trouble = self._next_trouble()
         if trouble is Trouble.KILLED_BEFORE:
             raise Crash

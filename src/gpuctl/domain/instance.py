@@ -7,6 +7,8 @@ from typing import Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from gpuctl.errors import Code
+
 
 class ProviderName(StrEnum):
     """The clouds gpuctl knows by name."""
@@ -63,6 +65,7 @@ class Outcome(StrEnum):
     UNKNOWN = "unknown"  # sent, and no reply told what happened
     REFUSED = "refused"  # every send was refused by the cloud: nothing of it exists
     CREATED = "created"  # the cloud gave an id
+    LEFTOVERS = "leftovers"  # refused when parts of it were made already: they are swept and ended like a machine
     ENDED = "ended"  # nothing of it is left
 
 
@@ -198,6 +201,15 @@ class Instance(Value):
         return self.attempts[-1].at
 
     @property
+    def left_behind(self) -> tuple[Attempt, ...]:
+        """The attempts that were refused when parts were made, other than what the record itself stands for now."""
+        return tuple(
+            one
+            for one in self.attempts
+            if one.outcome is Outcome.LEFTOVERS and one.cloud_id is not None and one.cloud_id != self.cloud_id
+        )
+
+    @property
     def label(self) -> str:
         """How a person would call it: its name where it has one, else its id."""
         return self.name or self.id
@@ -216,6 +228,14 @@ class CloudState(StrEnum):
     ENDING = "ending"
     ENDED = "ended"
     FAILED = "failed"  # it exists, and will never run
+    REMNANT = "remnant"  # there is no machine, not yet or not any more; what was made for it is there
+
+
+class Refusal(Value):
+    """Why a machine never came up, where the cloud told so only after it had accepted the create."""
+
+    code: Code
+    text: str
 
 
 class Observed(Value):
@@ -223,6 +243,7 @@ class Observed(Value):
 
     `ready` is the cloud's own word for usable; None where it was not asked. `ended_at` and `end_reason` are set only
     where the cloud tells them. `tags` is everything it carries, ours and others'; `name` is what it is called there.
+    `instance_type` is empty for a remnant. `bills_when_stopped`: it is powered off, and costs as much as before.
     """
 
     provider: ProviderName
@@ -233,6 +254,8 @@ class Observed(Value):
     name: str | None = None
     state: CloudState
     ready: bool | None = None
+    refusal: Refusal | None = None
+    bills_when_stopped: bool = False
     instance_type: str
     market: Market = Market.ON_DEMAND
     launched_at: AwareDatetime | None = None

@@ -33,6 +33,7 @@ _EVENT = {
 }
 
 STOPPED_IN_CLOUD = "stopped in the cloud"
+STOPPED_AND_BILLING = "stopped in the cloud, and billing as before"
 
 
 class IllegalTransition(ValueError):
@@ -63,7 +64,7 @@ def advance(
         facts.setdefault("terminated_at", at)
         facts.setdefault("last_error", None)
         facts.setdefault("absent_since", None)
-        facts.setdefault("attempts", tuple(_closed(attempt) for attempt in instance.attempts))
+        facts.setdefault("attempts", tuple(_closed(attempt, instance) for attempt in instance.attempts))
     if reason is not None:
         # Why it is to end is said once: a machine asked to end because it expired did not end because of the proof.
         facts.setdefault("reason", instance.reason or reason)
@@ -97,7 +98,6 @@ def refreshed(instance: Instance, seen: Observed, at: datetime, *, from_create: 
     """
     if instance.status.is_ended:
         return instance
-    stopped = seen.state is Cloud.STOPPED
     if instance.status is Status.PROVISIONING:
         instance = advance(
             instance,
@@ -117,11 +117,22 @@ def refreshed(instance: Instance, seen: Observed, at: datetime, *, from_create: 
         metadata={**instance.metadata, **seen.metadata},
         launched_at=instance.launched_at or seen.launched_at,
         absent_since=None if seen.exists else instance.absent_since,
-        status_reason=STOPPED_IN_CLOUD if stopped else _unstopped(instance.status_reason),
+        status_reason=_status_reason(instance, seen),
     )
     if instance.status is Status.CONFIGURING and seen.ready:
         instance = advance(instance, Status.READY, at)
     return instance
+
+
+def swept(instance: Instance, cloud_id: str, at: datetime) -> Instance:
+    """The record once nothing is left of the attempt that left this behind; itself if there is no such attempt."""
+    attempts = tuple(
+        one.model_copy(update={"outcome": Outcome.ENDED})
+        if one.outcome is Outcome.LEFTOVERS and one.cloud_id == cloud_id
+        else one
+        for one in instance.attempts
+    )
+    return with_facts(instance, at, attempts=attempts)
 
 
 def provisioning(instance: Instance) -> Instance:
@@ -149,11 +160,18 @@ def _created(attempt: Attempt, seen: Observed) -> Attempt:
     return attempt.model_copy(update={"outcome": Outcome.CREATED, "cloud_id": seen.cloud_id, "detail": None})
 
 
-def _closed(attempt: Attempt) -> Attempt:
-    if attempt.outcome is Outcome.REFUSED:
+def _closed(attempt: Attempt, instance: Instance) -> Attempt:
+    # What an earlier attempt left behind is elsewhere, and is gone only when it was looked for there.
+    left = attempt.outcome is Outcome.LEFTOVERS and attempt.cloud_id != instance.cloud_id
+    if attempt.outcome is Outcome.REFUSED or left:
         return attempt
     return attempt.model_copy(update={"outcome": Outcome.ENDED})
 
 
-def _unstopped(status_reason: str | None) -> str | None:
-    return None if status_reason == STOPPED_IN_CLOUD else status_reason
+def _status_reason(instance: Instance, seen: Observed) -> str | None:
+    if seen.state is Cloud.STOPPED:
+        return STOPPED_AND_BILLING if seen.bills_when_stopped else STOPPED_IN_CLOUD
+    if seen.refusal is not None:
+        return seen.refusal.text
+    stood = instance.status_reason
+    return None if stood in (STOPPED_IN_CLOUD, STOPPED_AND_BILLING) else stood

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from gpuctl.domain.actions import Action, Kind
 from gpuctl.domain.instance import Instance, Observed, Reason, Status
 from gpuctl.domain.lifecycle import note
-from gpuctl.domain.reconcile import Action, Kind
 from gpuctl.domain.tags import ownership
 
 

@@ -9,6 +9,7 @@ ID = "gpuctl-id"
 STATE = "gpuctl-state"
 OWNER = "gpuctl-owner"
 EXPIRES_AT = "gpuctl-expires-at"
+CREATED_AT = "gpuctl-created-at"  # where a cloud does not tell itself when a thing was made
 PREFIX = "gpuctl-"
 
 RECORD_ID = re.compile(r"inst-[0-9a-z]{12}")
@@ -24,6 +25,7 @@ class Ownership:
     record_id: str | None
     state_id: str | None
     expires_at: datetime | None
+    created_at: datetime | None = None
 
 
 def deadline_tag(expires_at: datetime) -> str:
@@ -48,4 +50,5 @@ def ownership(tags: Mapping[str, str]) -> Ownership:
         record_id=record_id if RECORD_ID.fullmatch(record_id) else None,
         state_id=state_id if STATE_ID.fullmatch(state_id) else None,
         expires_at=parse_deadline(tags.get(EXPIRES_AT, "")),
+        created_at=parse_deadline(tags.get(CREATED_AT, "")),
     )

@@ -3,15 +3,20 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Protocol
 
 from gpuctl.domain.instance import Market, Observed, Protector, ProviderName
+from gpuctl.domain.offers import InstanceType
+from gpuctl.domain.request import Request
 from gpuctl.errors import GpuctlError
 
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """How a cloud is reached: by a named profile or the ambient login, or, in the sandbox, at a loopback address.
+    """How a cloud is reached: by a named login or the ambient one, or, in the sandbox, at a loopback address.
+
+    `profile` is the name the cloud's own tools have for a login: AWS's profile, Azure's subscription.
 
     With `sandbox_url` set nothing else decides: no profile, environment, proxy or metadata service is read.
     """
@@ -24,10 +29,14 @@ class Connection:
 class Capabilities:
     """What a cloud can do that others cannot.
 
-    `timer_in_create`: the timer outside the laptop is armed by the create call itself.
+    `timer_in_create`: the timer outside the laptop is armed by the create call itself. `timer_ends_all`: when it acts,
+    nothing bills any more; else only the machine's own hours end, and its disk and address go on until a reaper comes.
+    `needs_ssh_key`: a machine cannot be made without somebody's public key.
     """
 
     timer_in_create: bool
+    timer_ends_all: bool = True
+    needs_ssh_key: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +58,11 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Everything that one attempt's create call is made of: the same order always makes the very same request."""
+    """Everything that one attempt's create is made of: the same order always makes the very same request.
+
+    `created_at` is when the attempt was written down. `ssh_key` is a public key, in one line. `max_price` is the most
+    a spot machine may cost in dollars an hour; None means as much as on demand.
+    """
 
     token: str
     record_id: str
@@ -65,6 +78,9 @@ class Order:
     market: Market
     image: Image
     disk_gb: int
+    created_at: datetime
+    ssh_key: str | None = None
+    max_price: Decimal | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -79,6 +95,11 @@ class Provider(Protocol):
     name: ProviderName
     capabilities: Capabilities
 
+    @property
+    def login(self) -> str | None:
+        """The name by which this very login is opened again; None for what the environment happens to hold."""
+        ...
+
     def default_region(self) -> tuple[str, str] | None:
         """The region the cloud's own settings name, and where it is set (`AWS_REGION`); None if nothing names one."""
         ...
@@ -91,22 +112,31 @@ class Provider(Protocol):
         """Every region this account can use. A region it never opened can hold no machine of its own."""
         ...
 
-    def find_image(self, region: str, arch: str, image: str | None) -> Image:
-        """The image of that id, or the newest GPU image the cloud recommends for that architecture.
+    def find_image(self, region: str, kind: InstanceType, image: str | None) -> Image:
+        """The image of that id, or the newest GPU image the cloud recommends for that type.
 
-        UsageError when there is none, with what to type instead.
+        UsageError when there is none, or none that the type can boot, with what to type instead.
         """
         ...
 
-    def check_tags(self, tags: Mapping[str, str]) -> None:
-        """Raise UsageError if the cloud would refuse these user tags beside ours. Calls nothing."""
+    def check_request(self, request: Request) -> None:
+        """Raise UsageError for what this cloud would refuse of its tags, image or subnet. Calls nothing."""
+        ...
+
+    def check_life(self, region: str, life: timedelta) -> None:
+        """Raise UsageError where the timer outside the laptop cannot hold a deadline that far off.
+
+        Asks the cloud only where the answer depends on it.
+        """
         ...
 
     def create(self, order: Order) -> Observed:
-        """Send the order's create call once, without any retry, and return the machine.
+        """Send the order's create once, without any retry, and return the machine.
 
-        Repeating it with the same order makes no second machine. OutcomeUnknown when the reply does not tell whether
-        a machine exists; any other GpuctlError is the cloud's definite refusal of this send.
+        Repeating it with the same order makes no second machine. OutcomeUnknown when a reply does not tell whether
+        something was made; HalfMade when the cloud refused it after parts of it were made; any other GpuctlError is
+        its definite refusal of this send, of which nothing is left. A refusal that comes only later is in what `get`
+        and `list_instances` report.
         """
         ...
 
@@ -125,11 +155,12 @@ class Provider(Protocol):
         """
         ...
 
-    def terminate(self, region: str, cloud_ids: Sequence[str]) -> Mapping[str, GpuctlError]:
+    def terminate(self, region: str, cloud_ids: Sequence[str], *, force: bool = False) -> Mapping[str, GpuctlError]:
         """Ask for the end of these machines and return at once, with what failed for which id.
 
         Ids not in the answer were accepted; one that is gone already counts as accepted. One bad id never keeps the
-        others alive. Raises only when nothing could be asked at all.
+        others alive. Raises only when nothing could be asked at all. Where others' things stand among a machine's own,
+        they are spared, and that is a failure of its id; with `force` they are ended too.
         """
         ...
 
@@ -138,5 +169,8 @@ class Provider(Protocol):
         ...
 
     def set_deadline(self, region: str, cloud_id: str, expires_at: datetime) -> None:
-        """Move the deadline that the machine itself carries, and whatever timer follows it. Twice is the same."""
+        """Move the deadline that the machine itself carries, and whatever timer follows it. Twice is the same.
+
+        Returns only if both were read back as moved.
+        """
         ...

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from gpuctl.domain.instance import Instance, Reason, Status
-from gpuctl.domain.lifecycle import advance, refreshed, with_facts
-from gpuctl.domain.reconcile import Action, Kind
+from gpuctl.domain.actions import Action, Kind
+from gpuctl.domain.instance import CloudState, Instance, Killer, Observed, Reason, Standing, Status
+from gpuctl.domain.lifecycle import advance, refreshed, swept, with_facts
 from gpuctl.errors import GpuctlError, UnresolvedError
 from gpuctl.services.adopting import adopted, without_taken_name
 from gpuctl.services.isolation import each_alone
@@ -29,25 +29,35 @@ class Done:
         return self.action.unresolved or self.error is not None
 
 
+_NOTED = (Kind.REFRESH, Kind.ADOPT, Kind.WAIT)
+_ARMABLE = (CloudState.PENDING, CloudState.RUNNING)
+
+
 class NotDue(GpuctlError):
     """The deadline was moved after the plan was made: nothing is ended."""
 
 
 class Acting:
-    """Does what a plan says for one account. Doing the same plan twice is harmless."""
+    """Does what a plan says for one account. Doing the same plan twice is harmless.
 
-    def __init__(self, parts: Parts, look: Look) -> None:
+    With `force` others' things that stand among a machine's own are ended with it.
+    """
+
+    def __init__(self, parts: Parts, look: Look, *, force: bool = False) -> None:
         self._parts = parts
         self._look = look
+        self._force = force
         self._done: dict[int, Done] = {}
 
     def apply(self, actions: Sequence[Action]) -> list[Done]:
         """Do all of it, in the plan's order within each kind of step, and tell what became of each action."""
         steps: list[tuple[Callable[[Sequence[Action]], None], list[Action]]] = [
-            (self._note, [one for one in actions if one.record and one.kind in (Kind.REFRESH, Kind.ADOPT, Kind.WAIT)]),
+            (self._sweep, [one for one in actions if one.left]),
+            (self._note, [one for one in actions if one.record and one.kind in _NOTED and not one.left]),
             (self._close, [one for one in actions if one.kind is Kind.CLOSE]),
             (self._end, [one for one in actions if one.kind is Kind.TERMINATE]),
             (self._adopt, [one for one in actions if one.record is None and one.kind is Kind.ADOPT]),
+            (self._arm, [one for one in actions if one.kind in (Kind.ADOPT, Kind.REFRESH) and not one.left]),
         ]
         for step, batch in steps:
             if batch:
@@ -66,6 +76,25 @@ class Acting:
             return with_facts(fresh, fresh.updated_at, absent_since=fresh.absent_since or listed_at)
 
         self._write(batch, facts)
+
+    def _sweep(self, batch: Sequence[Action]) -> None:
+        now = self._look.session.now
+        for action in batch:
+            self._write([action], lambda fresh, one: swept(fresh, one.left or "", now))
+
+    def _arm(self, batch: Sequence[Action]) -> None:
+        """Set the timer outside the laptop where the create could not and did not live to do it afterwards."""
+        provider = self._look.session.provider
+        if provider.capabilities.timer_in_create:
+            return
+        for action in batch:
+            done = self._done[id(action)]
+            if done.record is None or done.error is not None or not _lacks_timer(done.record, action.seen):
+                continue
+            try:
+                provider.set_deadline(done.record.region, done.record.cloud_id or "", done.record.expires_at)
+            except GpuctlError as error:
+                self._done[id(action)] = replace(done, error=f"its timer could not be set: {error.message}")
 
     def _close(self, batch: Sequence[Action]) -> None:
         now = self._look.session.now
@@ -132,7 +161,9 @@ class Acting:
                 regions.setdefault(action.scope.region, {})[cloud_id] = action
         for region, machines in regions.items():
             try:
-                failed: Mapping[str, GpuctlError] = self._look.session.provider.terminate(region, list(machines))
+                failed: Mapping[str, GpuctlError] = self._look.session.provider.terminate(
+                    region, list(machines), force=self._force
+                )
             except GpuctlError as error:
                 failed = dict.fromkeys(machines, error)
             failures |= {id(machines[cloud_id]): error.message for cloud_id, error in failed.items()}
@@ -169,6 +200,13 @@ class Acting:
     def _on_bug(self, action: Action, trace: str) -> None:
         self._parts.talk.trace(trace)
         self._done[id(action)] = Done(action, action.record, f"a bug in gpuctl stopped the step for {action.subject}")
+
+
+def _lacks_timer(record: Instance, seen: Observed | None) -> bool:
+    if not record.is_live or record.status is Status.STOPPING or seen is None:
+        return False
+    timers = [one for one in record.protection if one.killer is Killer.TIMER]
+    return seen.state in _ARMABLE and not any(one.standing is not Standing.MISSING for one in timers)
 
 
 def _by_id(actions: Mapping[str, Action], change: Callable[[Instance, Action], Instance]) -> Change:

@@ -4,9 +4,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from gpuctl.domain.actions import Action, Kind
 from gpuctl.domain.instance import Instance, Reason, Status
 from gpuctl.domain.lifecycle import advance
-from gpuctl.domain.reconcile import Action, Kind
 from gpuctl.errors import GpuctlError, UnresolvedError
 from gpuctl.services.parts import Parts
 from gpuctl.services.reconciler import Settled, settle
@@ -22,11 +22,12 @@ class Ended:
     errors: dict[str, GpuctlError] = field(default_factory=dict)
 
 
-def end(parts: Parts, record_ids: Sequence[str], reason: Reason) -> Ended:
+def end(parts: Parts, record_ids: Sequence[str], reason: Reason, *, force: bool = False) -> Ended:
     """Write STOPPING into these records, then ask their clouds to end them; returns without waiting for proof.
 
     What has ended is left alone and is no error. Once STOPPING is written the reaper goes on with whatever failed here.
-    An error stands for each machine whose end was not accepted.
+    An error stands for each machine whose end was not accepted. `force` ends with a machine what others put among its
+    own things; else they are spared, and that machine's end is open.
     """
     now = parts.clock.now()
 
@@ -36,7 +37,7 @@ def end(parts: Parts, record_ids: Sequence[str], reason: Reason) -> Ended:
     refused = {
         key: one for key, one in parts.store.update_each(record_ids, stopping).items() if isinstance(one, GpuctlError)
     }
-    settled = settle(parts, [one for one in record_ids if one not in refused])
+    settled = settle(parts, [one for one in record_ids if one not in refused], force=force)
     records = _read(parts, record_ids)
     return Ended(records, {**refused, **_open_ends(records, settled)})
 

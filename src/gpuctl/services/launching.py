@@ -6,28 +6,34 @@ from datetime import timedelta
 
 from gpuctl.clock import Clock
 from gpuctl.domain.instance import Observed, Outcome
-from gpuctl.errors import GpuctlError, OutcomeUnknown, ThrottledError, UnreachableError
+from gpuctl.errors import GpuctlError, HalfMade, OutcomeUnknown, ThrottledError, UnreachableError
 from gpuctl.providers.base import Order, Provider
 
+_PASSING = (ThrottledError, UnreachableError)
 PAUSES = (timedelta(seconds=1), timedelta(seconds=3), timedelta(seconds=6))
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """How an attempt came out: `seen` is the machine if it was created, `error` why not or why that is not known."""
+    """How an attempt came out: `seen` is the machine if it was created, `error` why not or why that is not known.
+
+    `leftovers` is the cloud id of what was made before the cloud refused the rest.
+    """
 
     outcome: Outcome
     seen: Observed | None = None
     error: GpuctlError | None = None
+    leftovers: str | None = None
 
 
 def send_create(provider: Provider, order: Order, clock: Clock, on_repeat: Callable[[GpuctlError], None]) -> Answer:
     """Send the order's create call, at most four times, always the very same request with the same token.
 
     REFUSED only if every send was answered with a refusal; once a reply was lost, a refusal of a later send proves
-    nothing about the earlier one, and the answer is UNKNOWN.
+    nothing about the earlier one, and the answer is UNKNOWN. LEFTOVERS if parts were made by any send.
     """
     lost: GpuctlError | None = None
+    leftovers: str | None = None
     error: GpuctlError
     for pause in (*PAUSES, None):
         try:
@@ -35,7 +41,10 @@ def send_create(provider: Provider, order: Order, clock: Clock, on_repeat: Calla
         except OutcomeUnknown as unknown:
             error = lost = unknown
             again = unknown.may_repeat
-        except (ThrottledError, UnreachableError) as refusal:
+        except HalfMade as half:
+            error, leftovers = half.refusal, half.cloud_id
+            again = isinstance(half.refusal, _PASSING)
+        except _PASSING as refusal:
             error, again = refusal, True
         except GpuctlError as refusal:
             error, again = refusal, False
@@ -43,6 +52,8 @@ def send_create(provider: Provider, order: Order, clock: Clock, on_repeat: Calla
             break
         on_repeat(error)
         clock.sleep(pause)
+    if lost is None and leftovers is not None:
+        return Answer(Outcome.LEFTOVERS, error=error, leftovers=leftovers)
     if lost is None:
         return Answer(Outcome.REFUSED, error=error)
     return Answer(Outcome.UNKNOWN, error=lost if error is lost else _both(lost, error))

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from gpuctl.domain.actions import Rules, View, scope_of
 from gpuctl.domain.instance import Instance, Observed, Scope, Status
-from gpuctl.domain.reconcile import Rules, View, scope_of, to_ask_by_id
+from gpuctl.domain.reconcile import to_ask_by_id
 from gpuctl.domain.tags import STATE
 from gpuctl.errors import GpuctlError
 from gpuctl.services.sessions import Session

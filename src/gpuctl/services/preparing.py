@@ -55,7 +55,7 @@ def checked(request: Request, region_source: str, parts: Parts, catalog: Catalog
     _refuse_retired(kind, request)
     catalog.check_region(kind.provider, region)
     request = replace(request, provider=kind.provider, instance_type=kind.name)
-    parts.sessions.provider(kind.provider, request.profile).check_tags(request.tags)
+    parts.sessions.provider(kind.provider, request.profile).check_request(request)
     return request, catalog.offer(kind, region, request.market), region_source
 
 
@@ -89,7 +89,8 @@ def prepare(request: Request, offer: Offer, region_source: str, parts: Parts) ->
     """Find the account and the image. Asks the cloud and makes nothing; raises what the cloud answers."""
     provider, region = offer.type.provider, offer.region
     session = parts.sessions.open(provider, request.profile)
-    image = session.provider.find_image(region, offer.type.arch, request.image)
+    session.provider.check_life(region, request.ttl)
+    image = session.provider.find_image(region, offer.type, request.image)
     if request.disk_gb < image.min_disk_gb:
         raise UsageError(
             f"the image `{image.id}` needs a disk of at least {image.min_disk_gb} GB, not {request.disk_gb}",

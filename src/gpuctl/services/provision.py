@@ -16,6 +16,7 @@ from gpuctl.errors import (
     StateLockedError,
     StateUnusableError,
     UnresolvedError,
+    refused,
 )
 from gpuctl.providers.base import Order
 from gpuctl.services.ending import end
@@ -23,10 +24,11 @@ from gpuctl.services.lastresort import unwritten
 from gpuctl.services.launching import Answer, send_create
 from gpuctl.services.parts import Parts
 from gpuctl.services.preparing import Prepared, standing
-from gpuctl.services.reconciler import settle
+from gpuctl.services.reconciler import Settled, settle
 
 FIRST_POLL, POLL_EVERY = timedelta(seconds=1), timedelta(seconds=5)
 LOOK_FOR_UNKNOWN = timedelta(minutes=2)
+_GO_ON = "gpuctl reap goes on until it is"
 
 
 @dataclass(slots=True)
@@ -112,9 +114,11 @@ def wait_until_ready(
             pending = [one for one in pending if one not in late]
         if not pending:
             return _judged(_reread(result, parts), parts)
-        for problem in settle(parts, [one.id for one in pending]).unasked.values():
+        settled = settle(parts, [one.id for one in pending])
+        for problem in settled.unasked.values():
             parts.talk.step(problem.message)
         result = _reread(result, parts)
+        result.errors |= _late_refusals(settled)
         if any(_is_starting(one) for one in result.records):
             parts.talk.step(_progress(result.records, rate))
             parts.clock.sleep(min(pause, timeout))
@@ -123,12 +127,13 @@ def wait_until_ready(
 
 def look_once(result: Provisioned, parts: Parts) -> Provisioned:
     """Look for the machines whose create was answered by nobody, once; what is found is an error no more."""
-    unknown = [one.id for one in result.records if one.is_live and one.id in result.errors]
+    unknown = [one.id for one in result.records if _is_starting(one) and one.id in result.errors]
     if unknown:
         settle(parts, unknown)
     result = _reread(result, parts)
-    found = {one.id for one in result.records if one.is_live and one.cloud_id}
-    return Provisioned(result.records, {key: error for key, error in result.errors.items() if key not in found})
+    found = {one.id for one in result.records if one.is_live and one.cloud_id and one.reason is not Reason.REFUSED}
+    errors = {key: error for key, error in result.errors.items() if key not in found}
+    return Provisioned(result.records, errors | _still_there(result))
 
 
 def _records(prepared: Prepared) -> list[Instance]:
@@ -157,7 +162,7 @@ def _record(prepared: Prepared, number: int, now: datetime) -> Instance:
             purpose=request.purpose,
             provider=offer.type.provider,
             account=prepared.session.account,
-            profile=request.profile,
+            profile=prepared.session.profile,
             region=offer.region,
             instance_type=offer.type.name,
             market=offer.market,
@@ -193,6 +198,7 @@ def _order(record: Instance, prepared: Prepared, state_id: str) -> Order:
         market=attempt.market,
         image=prepared.image,
         disk_gb=prepared.request.disk_gb,
+        created_at=attempt.at,
         tags=record.tags,
     )
 
@@ -205,6 +211,8 @@ def _refuse_standing(prepared: Prepared, present: Sequence[Instance]) -> None:
 
 def _write_answer(record: Instance, answer: Answer, prepared: Prepared, parts: Parts) -> None:
     fresh = parts.store.update(record.id, lambda one: _answered(one, answer, prepared.session.now))
+    if answer.leftovers is not None:
+        end(parts, [record.id], Reason.REFUSED)
     if answer.seen is None:
         return
     # Somebody gave the record up while the create was under way: its machine must not outlive that.
@@ -221,8 +229,11 @@ def _answered(fresh: Instance, answer: Answer, now: datetime) -> Instance:
             return with_facts(fresh, now, cloud_id=answer.seen.cloud_id, id_is_from_create=True)
         return refreshed(fresh, answer.seen, now, from_create=True)
     detail = answer.error.message if answer.error else None
-    tried = fresh.attempts[-1].model_copy(update={"outcome": answer.outcome, "detail": detail})
-    fresh = fresh.having(attempts=(*fresh.attempts[:-1], tried), last_error=detail)
+    told = {"outcome": answer.outcome, "detail": detail, "cloud_id": answer.leftovers}
+    fresh = fresh.having(attempts=(*fresh.attempts[:-1], fresh.attempts[-1].model_copy(update=told)), last_error=detail)
+    if answer.leftovers is not None and not fresh.status.is_ended:
+        made = {"cloud_id": answer.leftovers, "id_is_from_create": True}
+        return advance(with_facts(fresh, now, **made), Status.STOPPING, now, Reason.REFUSED, detail=detail)
     if answer.outcome is Outcome.UNKNOWN or fresh.status.is_ended:
         return note(fresh, "error", now, detail=detail)
     ended = Status.TERMINATED if fresh.status is Status.STOPPING else Status.FAILED
@@ -251,10 +262,31 @@ def _judged(result: Provisioned, parts: Parts) -> Provisioned:
         elif one.status is Status.FAILED:
             result.errors.setdefault(one.id, CloudError(one.last_error or f"{one.label} was never created"))
         elif one.status is Status.TERMINATED or one.deleted_by_us_at is not None:
-            result.errors[one.id] = _ended_early(one)
+            # A refusal is told as what it is, though parts were made and had to be ended.
+            if one.reason is not Reason.REFUSED or one.id not in result.errors:
+                result.errors[one.id] = _ended_early(one)
         elif one.id not in result.errors:
             result.errors[one.id] = UnresolvedError(f"{one.label} may live", hint=f"gpuctl get {one.id} --refresh")
+    result.errors |= _still_there(result)
     return result
+
+
+def _late_refusals(settled: Settled) -> dict[str, GpuctlError]:
+    """What the clouds refused after they had accepted the create, by record."""
+    seen = {one.record.id: one.action.seen for one in settled.done if one.record}
+    return {key: refused(one.refusal.code, one.refusal.text) for key, one in seen.items() if one and one.refusal}
+
+
+def _still_there(result: Provisioned) -> dict[str, GpuctlError]:
+    """The refused ones of which parts were made that nobody agreed to end yet."""
+    return {
+        one.id: UnresolvedError(f"{result.errors[one.id].message}; what was made of it is not ended yet", hint=_GO_ON)
+        for one in result.records
+        if one.status is Status.STOPPING
+        and one.reason is Reason.REFUSED
+        and one.deleted_by_us_at is None
+        and one.id in result.errors
+    }
 
 
 def _ended_early(one: Instance) -> GpuctlError:

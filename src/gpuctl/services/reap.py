@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 
-from gpuctl.domain.instance import Instance, ProviderName, Scope, Status
-from gpuctl.domain.reconcile import Kind, Rules, scope_of
+from gpuctl.domain.actions import Kind, Rules, scope_of
+from gpuctl.domain.instance import Instance, ProviderName, Reason, Scope, Status
 from gpuctl.domain.recovery import without_deadlines
 from gpuctl.domain.tags import STATE
 from gpuctl.errors import GpuctlError, UnresolvedError
@@ -49,7 +49,8 @@ class Reaped:
     @property
     def orphans(self) -> int:
         """How many machines without a record were ended."""
-        return sum(one.action.kind is Kind.TERMINATE and one.action.record is None for one in self.done)
+        ended = [one.action for one in self.done if one.action.kind is Kind.TERMINATE]
+        return sum(one.record is None and one.reason is Reason.ORPHAN for one in ended)
 
     @property
     def unresolved(self) -> list[str]:
@@ -129,6 +130,7 @@ def _to_look_at(records: Sequence[Instance], times: ReapTimes, reaper: Reaper, n
     for one in records:
         regions = places.setdefault(Login(one.provider, one.profile, one.account), {})
         regions[one.region] = regions.get(one.region, False) or _needs_a_look(one, now)
+        regions.update(dict.fromkeys((left.region for left in one.left_behind), True))
     for provider, profile, region in reaper.places:
         places.setdefault(Login(provider, profile, None), {}).setdefault(region, False)
     return {

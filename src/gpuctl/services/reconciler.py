@@ -3,8 +3,10 @@
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
+from gpuctl.domain.actions import Action, Finder, Kind, Rules, scope_of
 from gpuctl.domain.instance import Instance, ProviderName
-from gpuctl.domain.reconcile import Action, Finder, Kind, Rules, for_record, for_strangers, scope_of
+from gpuctl.domain.reconcile import for_record
+from gpuctl.domain.strangers import for_strangers
 from gpuctl.errors import GpuctlError, UnreachableError
 from gpuctl.services.acting import Acting, Done
 from gpuctl.services.isolation import each_alone
@@ -24,10 +26,13 @@ class Settled:
 Wanted = Callable[[Action], bool]
 
 
-def settle(parts: Parts, record_ids: Collection[str], wanted: Wanted = lambda action: True) -> Settled:
+def settle(
+    parts: Parts, record_ids: Collection[str], wanted: Wanted = lambda action: True, *, force: bool = False
+) -> Settled:
     """Bring these records up to what their clouds say, closing what is proven gone and ending what is due.
 
     Touches no other record and no machine without one. `wanted` leaves out actions the caller does not want done.
+    `force` ends with a machine what others put among its own things.
     """
     settled = Settled()
     chosen = [one for one in parts.store.snapshot().records if one.id in record_ids and one.is_live]
@@ -50,7 +55,7 @@ def settle(parts: Parts, record_ids: Collection[str], wanted: Wanted = lambda ac
         fresh = [one for one in state.records if one.id in ids]
         look.ask_by_id(fresh, rules)
         actions = plan_alone(fresh, look, rules, parts.talk)
-        settled.done += Acting(parts, look).apply([one for one in actions if wanted(one)])
+        settled.done += Acting(parts, look, force=force).apply([one for one in actions if wanted(one)])
     return settled
 
 

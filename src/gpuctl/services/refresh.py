@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 
-from gpuctl.domain.reconcile import Kind
+from gpuctl.domain.actions import Kind
 from gpuctl.errors import GpuctlError
 from gpuctl.services.parts import Parts
 from gpuctl.services.reconciler import settle

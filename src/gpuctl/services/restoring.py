@@ -5,9 +5,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
+from gpuctl.domain.actions import Finder, scope_of
 from gpuctl.domain.evidence import is_the_same_machine
 from gpuctl.domain.instance import Instance, Observed, ProviderName, Scope
-from gpuctl.domain.reconcile import Finder, scope_of
 from gpuctl.domain.recovery import combined, with_deadline_of
 from gpuctl.domain.tags import ownership
 from gpuctl.errors import GpuctlError, UnresolvedError

@@ -79,7 +79,7 @@ class Sessions:
         """The login by that profile, or the ambient one. Raises what opening it or asking whose it is raises."""
         key = (name, profile)
         if key not in self._open:
-            self._open[key] = self._checked(self.provider(name, profile), profile)
+            self._open[key] = self._checked(self.provider(name, profile))
         return self._open[key]
 
     def of_account(self, name: ProviderName, account: str, profile: str | None) -> Session:
@@ -115,7 +115,7 @@ class Sessions:
             return self.open(login.provider, login.profile)
         return self.of_account(login.provider, login.account, login.profile)
 
-    def _checked(self, provider: Provider, profile: str | None) -> Session:
+    def _checked(self, provider: Provider) -> Session:
         try:
             identity = provider.identity()
         except CredentialsError as error:
@@ -133,7 +133,7 @@ class Sessions:
             self._talk.warn(
                 f"this machine's clock is {spelled(abs(anchor - here))} {way} the cloud's; using the cloud's"
             )
-        return Session(provider, identity.account, profile, self._clock, anchor, elapsed)
+        return Session(provider, identity.account, provider.login, self._clock, anchor, elapsed)
 
     def _wrong_clock(self, error: CredentialsError) -> CredentialsError | None:
         """What is behind the refusal where our clock is minutes off: clouds refuse what was signed by such a one."""

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from gpuctl.domain.reconcile import Action, Kind, Rules, for_strangers
+from gpuctl.domain.actions import Action, Kind, Rules
+from gpuctl.domain.strangers import for_strangers
 from gpuctl.services.acting import Acting, Done
 from gpuctl.services.isolation import each_alone
 from gpuctl.services.looking import Look

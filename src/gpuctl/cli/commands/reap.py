@@ -12,9 +12,9 @@ from gpuctl.cli.context import Context
 from gpuctl.cli.render.renderer import render
 from gpuctl.cli.render.result import Result
 from gpuctl.cli.render.text import clean
+from gpuctl.domain.actions import Kind
 from gpuctl.domain.duration import parse_duration, rough
 from gpuctl.domain.instance import ProviderName
-from gpuctl.domain.reconcile import Kind
 from gpuctl.errors import GpuctlError, StateFault, StateLockedError, StateUnusableError, UnresolvedError, UsageError
 from gpuctl.services.acting import Done
 from gpuctl.services.ending import wait_until_gone

@@ -38,6 +38,9 @@ def command(
     user: Annotated[str | None, typer.Option(metavar="USER", help="Every machine of that user")] = None,
     every: Annotated[bool, typer.Option("--all", help="Every machine of this state")] = False,
     yes: options.Yes = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="End, too, what others put among the machine's own things (Azure)")
+    ] = False,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until they are proven gone")] = True,
     timeout: Annotated[str, typer.Option(metavar="TIME", help="How long to wait for the proof")] = "5m",
 ) -> Result:
@@ -63,7 +66,7 @@ def command(
     else:
         chosen, missing = _named(context, instances or [])
     _confirm(context, chosen, yes=yes, by_selection=by_selection)
-    return _ended(context, chosen, missing, patience=patience if wait else None)
+    return _ended(context, chosen, missing, patience=patience if wait else None, force=force)
 
 
 def _named(context: Context, texts: Sequence[str]) -> tuple[list[Instance], dict[str, GpuctlError]]:
@@ -116,13 +119,14 @@ def _ended(
     missing: dict[str, GpuctlError],
     *,
     patience: timedelta | None,
+    force: bool,
 ) -> Result:
     """End what lives of these; `patience` is how long to wait for proof, None for not at all."""
     live = [one.id for one in chosen if one.is_live]
     outcome = Ended([])
     if live:
         context.talk.step(f"ending {counted(len(live), 'machine')}")
-        outcome = end(context.parts, live, Reason.USER)
+        outcome = end(context.parts, live, Reason.USER, force=force)
         if patience is not None:
             unaccepted = outcome.errors
             outcome = wait_until_gone(context.parts, live, patience)

@@ -3,13 +3,15 @@
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from botocore.exceptions import ClientError
 from pydantic import ValidationError
 
 from gpuctl.domain.instance import CloudState, Observed, Protector, ProviderName
+from gpuctl.domain.offers import InstanceType
+from gpuctl.domain.request import Request
 from gpuctl.domain.tags import EXPIRES_AT, ID, STATE, deadline_tag
 from gpuctl.errors import GpuctlError, OutcomeUnknown, UnreachableError
 from gpuctl.providers.aws import create as creation
@@ -36,6 +38,10 @@ class AwsProvider:
         self._page_size = page_size
         self._account: str | None = None
 
+    @property
+    def login(self) -> str | None:
+        return self._clients.connection.profile
+
     def default_region(self) -> tuple[str, str] | None:
         if self._clients.connection.sandbox_url is not None:
             return None
@@ -58,12 +64,15 @@ class AwsProvider:
             answer = self._clients.client("ec2", self._home).describe_regions()
             return frozenset(str(one["RegionName"]) for one in answer["Regions"])
 
-    def find_image(self, region: str, arch: str, image: str | None) -> Image:
+    def find_image(self, region: str, kind: InstanceType, image: str | None) -> Image:
         with _translated("could not find an image"):
-            return find_image(self._clients, region, arch, image)
+            return find_image(self._clients, region, kind.arch, image)
 
-    def check_tags(self, tags: Mapping[str, str]) -> None:
-        creation.check_tags(tags)
+    def check_request(self, request: Request) -> None:
+        creation.check_tags(request.tags)
+
+    def check_life(self, region: str, life: timedelta) -> None:
+        return None
 
     def create(self, order: Order) -> Observed:
         doing = f"could not create `{order.instance_type}` in `{order.region}`"
@@ -100,7 +109,7 @@ class AwsProvider:
     def list_instances(self, region: str, ask_ready: Collection[str] = ()) -> Sequence[Observed]:
         return self._listed(region, {"Name": "tag-key", "Values": [STATE]}, ask_ready)
 
-    def terminate(self, region: str, cloud_ids: Sequence[str]) -> Mapping[str, GpuctlError]:
+    def terminate(self, region: str, cloud_ids: Sequence[str], *, force: bool = False) -> Mapping[str, GpuctlError]:
         with _translated(f"could not end machines in `{region}`"):
             return end_instances(self._clients.client("ec2", region), region, cloud_ids)
 

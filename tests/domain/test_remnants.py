@@ -1,0 +1,176 @@
+"""Machines made of parts: what is done about parts without a machine, and about what an attempt left behind."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from support.instances import ACCOUNT, NOON, a_ready_instance, an_instance
+from support.observations import STATE, ours, seen_of
+
+from gpuctl.domain.actions import Action, Kind, Rules, View
+from gpuctl.domain.instance import (
+    Attempt,
+    CloudState,
+    Instance,
+    Market,
+    Observed,
+    Outcome,
+    ProviderName,
+    Reason,
+    Refusal,
+    Scope,
+    Status,
+)
+from gpuctl.domain.lifecycle import STOPPED_AND_BILLING, advance, refreshed, swept
+from gpuctl.domain.reconcile import plan
+from gpuctl.domain.tags import deadline_tag
+from gpuctl.errors import Code
+
+MINUTE = timedelta(minutes=1)
+SCOPE = Scope(provider=ProviderName.AWS, account=ACCOUNT, region="us-east-1")
+ELSEWHERE = Scope(provider=ProviderName.AWS, account=ACCOUNT, region="eu-west-1")
+RULES = Rules(STATE)
+
+
+def decided(records: list[Instance], *seen: Observed, now: datetime = NOON + 30 * MINUTE, **facts: Any) -> list[Action]:
+    view = View(**({"now": now, "listed": {SCOPE: now, ELSEWHERE: now}, "observed": seen} | facts))
+    return plan(records, view, RULES)
+
+
+def told(actions: list[Action]) -> list[tuple[Kind, Reason | None]]:
+    return [(one.kind, one.reason) for one in actions]
+
+
+def remnant(record: Instance, **facts: Any) -> Observed:
+    """What was made for the record's machine, which is not there."""
+    seen = seen_of(record, state=CloudState.REMNANT, instance_type="", ready=False, **facts)
+    return seen.model_copy(update={"launched_at": None})
+
+
+def with_leftovers(record: Instance) -> Instance:
+    """The record in its second attempt; the first was refused and left something in another region."""
+    first = record.attempts[0].model_copy(
+        update={"outcome": Outcome.LEFTOVERS, "cloud_id": "group-1", "region": "eu-west-1"}
+    )
+    second = Attempt(
+        number=2,
+        token=f"{record.id}-2",
+        at=NOON + MINUTE,
+        provider=record.provider,
+        region=record.region,
+        instance_type=record.instance_type,
+        market=record.market,
+        outcome=Outcome.CREATED,
+        cloud_id=record.cloud_id,
+    )
+    return record.having(attempts=(first, second))
+
+
+def left_by(record: Instance) -> Observed:
+    seen = remnant(record, cloud_id="group-1")
+    return seen.model_copy(update={"region": "eu-west-1"})
+
+
+# parts without a machine
+
+
+def test_parts_whose_machine_may_still_come_are_waited_for() -> None:
+    record = an_instance()
+    assert told(decided([record], remnant(record), now=NOON + 14 * MINUTE)) == [(Kind.ADOPT, None)]
+
+
+def test_parts_whose_machine_never_came_are_ended_when_the_attempt_has_had_its_time() -> None:
+    record = an_instance()
+    assert told(decided([record], remnant(record), now=NOON + 15 * MINUTE)) == [
+        (Kind.ADOPT, None),
+        (Kind.TERMINATE, Reason.ABANDONED),
+    ]
+
+
+def test_parts_are_ended_at_the_deadline_whatever_else() -> None:
+    record = an_instance(ttl=5 * MINUTE)
+    assert told(decided([record], remnant(record), now=NOON + 5 * MINUTE))[-1] == (Kind.TERMINATE, Reason.EXPIRED)
+
+
+def test_parts_whose_machine_is_gone_are_ended_and_it_is_said_why() -> None:
+    ready, spot = a_ready_instance(), a_ready_instance(market=Market.SPOT)
+    assert told(decided([ready], remnant(ready)))[-1] == (Kind.TERMINATE, Reason.VANISHED)
+    assert told(decided([spot], remnant(spot)))[-1] == (Kind.TERMINATE, Reason.INTERRUPTED)
+    assert told(decided([ready], remnant(ready), now=NOON + 4 * MINUTE)) == [(Kind.REFRESH, None)]
+
+
+def test_parts_of_no_record_are_ended_a_quarter_of_an_hour_after_they_were_made_and_never_adopted() -> None:
+    stray = an_instance("inst-stranger0001")
+    made = remnant(stray)
+    tagged = made.model_copy(update={"tags": {**made.tags, "gpuctl-created-at": deadline_tag(NOON)}})
+    assert told(decided([], tagged, now=NOON + 15 * MINUTE)) == [(Kind.WAIT, None)]
+    assert told(decided([], tagged, now=NOON + 16 * MINUTE)) == [(Kind.TERMINATE, Reason.ORPHAN)]
+
+
+def test_parts_that_do_not_tell_when_they_were_made_are_reported_and_never_ended() -> None:
+    (action,) = decided([], remnant(an_instance("inst-stranger0001")), now=NOON + 600 * MINUTE)
+    assert (action.kind, action.unresolved) == (Kind.REPORT, True)
+
+
+# a machine that failed
+
+
+def test_a_machine_the_cloud_could_not_bring_up_is_ended_with_the_clouds_own_words() -> None:
+    record = a_ready_instance(status=Status.CONFIGURING)
+    failed = seen_of(record, state=CloudState.FAILED, refusal=Refusal(code=Code.CAPACITY, text="none left"))
+    *_, end = decided([record], failed)
+    assert (end.kind, end.reason, end.detail) == (Kind.TERMINATE, Reason.REFUSED, "none left")
+
+
+def test_a_machine_that_was_ready_is_not_ended_because_the_cloud_calls_it_failed_later() -> None:
+    record = a_ready_instance()
+    failed = seen_of(record, state=CloudState.FAILED)
+    assert told(decided([record], failed)) == [(Kind.REFRESH, None), (Kind.REPORT, None)]
+    assert told(decided([record], failed, now=NOON + 60 * MINUTE))[-1] == (Kind.TERMINATE, Reason.EXPIRED)
+
+
+def test_a_machine_that_is_off_and_bills_says_so_until_it_is_on_again() -> None:
+    record = a_ready_instance()
+    off = refreshed(record, seen_of(record, state=CloudState.STOPPED, bills_when_stopped=True), NOON)
+    assert off.status_reason == STOPPED_AND_BILLING
+    assert refreshed(off, seen_of(record), NOON).status_reason is None
+
+
+# what an attempt left behind
+
+
+def test_what_a_refused_attempt_left_behind_is_ended_while_the_record_lives_on() -> None:
+    record = with_leftovers(a_ready_instance())
+    actions = decided([record], seen_of(record), left_by(record))
+    assert told(actions) == [(Kind.REFRESH, None), (Kind.TERMINATE, Reason.REFUSED)]
+    assert (actions[1].record, actions[1].seen and actions[1].seen.cloud_id) == (None, "group-1")
+
+
+def test_what_was_left_behind_is_ended_though_its_record_is_closed_and_no_limit_of_orphans_counts_it() -> None:
+    record = advance(with_leftovers(a_ready_instance()), Status.TERMINATED, NOON, Reason.USER)
+    assert [one.outcome for one in record.attempts] == [Outcome.LEFTOVERS, Outcome.ENDED]
+    view = View(
+        now=NOON + 30 * MINUTE, listed={SCOPE: NOON, ELSEWHERE: NOON}, observed=(seen_of(record), left_by(record))
+    )
+    ends = [one for one in plan([record], view, Rules(STATE, max_orphans=0)) if one.kind is Kind.TERMINATE]
+    assert Reason.REFUSED in [one.reason for one in ends]
+
+
+def test_under_anothers_tags_it_is_not_what_we_left_behind() -> None:
+    record = with_leftovers(a_ready_instance())
+    theirs = left_by(record).model_copy(update={"tags": ours(record, "another-state")})
+    assert told(decided([record], seen_of(record), theirs))[1:] == [(Kind.REPORT, None)]
+
+
+def test_an_attempt_is_over_when_a_listing_of_its_place_lacks_what_it_left_a_quarter_of_an_hour_after_it() -> None:
+    record = with_leftovers(a_ready_instance())
+    assert not [one for one in decided([record], seen_of(record), now=NOON + 14 * MINUTE) if one.left]
+    (over,) = [one for one in decided([record], seen_of(record), now=NOON + 15 * MINUTE) if one.left]
+    assert over.left == "group-1"
+    assert swept(record, "group-1", NOON).attempts[0].outcome is Outcome.ENDED
+    assert swept(record, "group-2", NOON) == record
+
+
+def test_a_place_that_was_not_listed_says_nothing_about_what_was_left_there() -> None:
+    record = with_leftovers(a_ready_instance())
+    now = NOON + 30 * MINUTE
+    assert not [one for one in decided([record], seen_of(record), listed={SCOPE: now}) if one.left]
