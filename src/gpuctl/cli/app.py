@@ -31,6 +31,9 @@ class Command(TyperCommand):
         context.globals = context.globals.with_(given)
         # A form that cannot be meant is refused before anything is done, not when there is something to print.
         context.refuse_unknown_output()
+        # A profile that cannot be meant is refused by every command, whether or not it reads a setting.
+        if context.profile is not None:
+            _ = context.settings
         for one in self.params:
             _refuse_empty(one, ctx.params.get(one.name))
         return super().invoke(ctx)
@@ -107,6 +110,9 @@ def _root(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print ids only, and no progress")] = False,
     state: Annotated[str | None, typer.Option(metavar="FILE", help="The state file [env: GPUCTL_STATE]")] = None,
     config: Annotated[str | None, typer.Option(metavar="FILE", help="The config file [env: GPUCTL_CONFIG]")] = None,
+    profile: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Lay [profile.NAME] over the config [env: GPUCTL_PROFILE]")
+    ] = None,
     sandbox: Annotated[
         bool, typer.Option("--sandbox", help="Use clouds on this machine: no account, no cost [env: GPUCTL_SANDBOX]")
     ] = False,

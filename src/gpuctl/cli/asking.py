@@ -152,6 +152,5 @@ def _with_settings(context: Context, request: Request) -> tuple[Request, str]:
         subnet=request.subnet or settings.subnet,
         profile=None if context.sandbox else settings.profile,
     )
-    variable = f"GPUCTL_{name.upper()}_REGION"
-    configured = variable if context.environ.get(variable) else "config"
+    configured = context.settings.source(name.value, "region") or "config"
     return filled, "--region" if request.region else configured

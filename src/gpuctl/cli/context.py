@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from gpuctl.cli.config import Config, path_of, read_config
+from gpuctl.cli.config import Config, Settings, path_of, read_settings
 from gpuctl.cli.given import FORMATS, Globals, Streams
 from gpuctl.cli.talk import Talk, TickingClock
 from gpuctl.clock import Clock
@@ -97,12 +97,32 @@ class Context:
         """The clock; its sleep keeps the progress line alive."""
         return TickingClock(self._clock, self.talk)
 
+    @property
+    def config_path(self) -> Path:
+        """The config file, whether it exists or not."""
+        named = self.globals.config or self.environ.get("GPUCTL_CONFIG")
+        return path_of(named) if named else _folder("config", self.environ) / "config.toml"
+
+    @property
+    def profile(self) -> str | None:
+        """The profile that was chosen."""
+        return self.globals.profile or self.environ.get("GPUCTL_PROFILE") or None
+
+    @cached_property
+    def settings(self) -> Settings:
+        """What is set, and where."""
+        return read_settings(
+            self.config_path,
+            is_explicit=bool(self.globals.config or self.environ.get("GPUCTL_CONFIG")),
+            environ=self.environ,
+            profile=self.profile,
+            sandbox=self.sandbox,
+        )
+
     @cached_property
     def config(self) -> Config:
         """The settings in force."""
-        named = self.globals.config or self.environ.get("GPUCTL_CONFIG")
-        path = path_of(named) if named else _folder("config", self.environ) / "config.toml"
-        return read_config(path, is_explicit=bool(named), environ=self.environ)
+        return self.settings.config
 
     @property
     def state_is_explicit(self) -> bool:

@@ -34,6 +34,7 @@ class Globals:
     quiet: bool = False
     state: str | None = None
     config: str | None = None
+    profile: str | None = None
     sandbox: bool = False
     verbose: bool = False
     no_input: bool = False
@@ -42,7 +43,7 @@ class Globals:
     def with_(self, given: Mapping[str, Any]) -> "Globals":
         """These, with what was given later. UsageError for a value that cannot be meant."""
         later = {name: value for name, value in given.items() if value not in (None, False)}
-        for name in ("output", "state", "config", "color"):
+        for name in ("output", "state", "config", "profile", "color"):
             if name in later and not later[name].strip():
                 raise UsageError(f"--{name} is empty", hint="give it a value, or leave it out")
         if later.get("output", "table") not in FORMATS:

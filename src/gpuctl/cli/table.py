@@ -24,6 +24,7 @@ COMMANDS = {
     "extend": Entry("extend", "Move a machine's deadline", _MORE),
     "wait": Entry("wait", "Wait until machines are ready, or proven gone", _MORE),
     "types": Entry("types", "Compare GPU machines by price", _MORE),
+    "config": Entry("config", "Show the settings in force and where each comes from", _SETUP),
     "recover": Entry("recover", "Rebuild a lost or damaged state from the clouds", _SETUP),
     "sandbox": Entry("sandbox", "Start, empty or stop the cloud on this machine", _SETUP),
     "completion": Entry("completion", "Print the completion script of a shell", _SETUP),

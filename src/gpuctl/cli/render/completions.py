@@ -10,7 +10,7 @@ _CHOICES = {
     "--provider": "aws azure",
     "--status": "PROVISIONING CONFIGURING READY RUNNING STOPPING TERMINATED FAILED",
 }
-_WORDS = {"sandbox": "start status stop reset", "completion": "bash zsh fish"}
+_WORDS = {"sandbox": "start status stop reset", "completion": "bash zsh fish", "config": "show path"}
 _FILES = ("--state", "--config")
 
 

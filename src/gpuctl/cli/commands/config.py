@@ -1,0 +1,127 @@
+"""`gpuctl config`: the settings in force, and the file they may stand in."""
+
+import re
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gpuctl.cli.config import Setting
+from gpuctl.cli.context import Context
+from gpuctl.cli.render.result import Result
+from gpuctl.cli.render.text import clean
+from gpuctl.domain.duration import shown, spelled
+from gpuctl.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+EXAMPLES = """\
+gpuctl config show
+gpuctl config show --profile prod -o json
+${EDITOR:-vi} "$(gpuctl config path)\""""
+
+COLUMNS = ("key", "value", "source")
+_HOST = re.compile(r"(https?://)(?:[^\s/@]*@)?([^\s/?#]+)", re.ASCII | re.IGNORECASE)
+
+
+def command(
+    ctx: typer.Context,
+    do: Annotated[str, typer.Argument(metavar="show|path", help="What to print")] = "show",
+) -> Result:
+    """Show every setting with its value and where that comes from, or print the config file's name.
+
+    A flag goes first, then GPUCTL_*, then the profile, then the file, then the cloud's own setting, then the default.
+    """
+    context: Context = ctx.find_root().obj
+    if do not in _ACTIONS:
+        raise UsageError(f"unknown action {shown(do)}", hint="gpuctl config show|path")
+    return _ACTIONS[do](context)
+
+
+def _path(context: Context) -> Result:
+    path = str(context.config_path)
+    is_there = context.config_path.exists()
+    return Result(
+        {"path": path, "exists": is_there},
+        columns=("path",),
+        rows=[[path]],
+        ids=[path],
+        footer=[] if is_there else ["there is no such file yet"],
+    )
+
+
+def _show(context: Context) -> Result:
+    settings = [_named(one, context) for one in context.settings.every(context.environ)]
+    told = [one for one in settings if one.source]
+    path = context.config_path
+    return Result(
+        document={
+            "settings": [
+                {"key": one.name, "value": _plain(one), "source": one.source or None, "env": one.key.variable}
+                for one in settings
+            ],
+            "count": len(settings),
+            "profile": context.profile,
+            "path": str(path),
+        },
+        columns=COLUMNS,
+        rows=[[one.name, _spelled(one), one.source] for one in settings],
+        ids=[one.name for one in told],
+        draw=lambda width: _table(told),
+        footer=[
+            f"{path}" if path.exists() else f"no config file; it would be {path}",
+            f"{len(settings) - len(told)} more can be set: gpuctl config show -o tsv",
+        ],
+    )
+
+
+def _named(setting: Setting, context: Context) -> Setting:
+    """The user's name, where nothing sets it, is that of the login."""
+    if setting.path != ("user",) or setting.source:
+        return setting
+    return Setting(setting.path, setting.key, context.user, "login name")
+
+
+def _plain(setting: Setting) -> Any:
+    """The value as JSON carries it; what could hold a secret is masked."""
+    value = setting.value
+    if isinstance(value, tuple):
+        return list(value)
+    return float(value) if isinstance(value, Decimal) else (None if value is None else _spelled(setting))
+
+
+def _spelled(setting: Setting) -> str:
+    value = setting.value
+    if value is None:
+        return ""
+    if setting.path[0] == "hooks":
+        return masked(value)
+    if isinstance(value, timedelta):
+        return spelled(value)
+    return ", ".join(value) if isinstance(value, tuple) else str(value)
+
+
+def masked(hook: str) -> str:
+    """A hook without what may be a secret: of an address its host, of a command the program."""
+    address = _HOST.match(hook)
+    if address:
+        return f"{address[1]}{address[2]}/…"
+    program, *arguments = hook.split()
+    return f"{program} …" if arguments else program
+
+
+def _table(settings: Sequence[Setting]) -> "Table":
+    from rich.table import Table
+
+    drawn = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for heading in ("KEY", "VALUE", "FROM"):
+        drawn.add_column(heading, no_wrap=heading != "VALUE", overflow="fold", style="dim" if heading == "FROM" else "")
+    for one in settings:
+        drawn.add_row(clean(one.name), clean(_spelled(one)), clean(one.source))
+    return drawn
+
+
+_ACTIONS: dict[str, Callable[[Context], Result]] = {"show": _show, "path": _path}
