@@ -23,6 +23,7 @@ COMMANDS = {
     "reap": Entry("reap", "End what is due and find what was lost; for cron", _MACHINES),
     "extend": Entry("extend", "Move a machine's deadline", _MORE),
     "wait": Entry("wait", "Wait until machines are ready, or proven gone", _MORE),
+    "events": Entry("events", "Tell what happened to machines, and what happens now", _MORE),
     "types": Entry("types", "Compare GPU machines by price", _MORE),
     "config": Entry("config", "Show the settings in force and where each comes from", _SETUP),
     "recover": Entry("recover", "Rebuild a lost or damaged state from the clouds", _SETUP),

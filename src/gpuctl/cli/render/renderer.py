@@ -1,8 +1,9 @@
 """Prints a result or a failure: data on stdout, talk on stderr, JSON never through anything that could wrap it."""
 
 import json
+from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gpuctl.cli.context import Context
 from gpuctl.cli.render.result import Result
@@ -10,20 +11,24 @@ from gpuctl.cli.render.shapes import SCHEMA_VERSION, error_shape
 from gpuctl.cli.render.text import cell, clean
 from gpuctl.errors import Failure
 
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
 
 def render(context: Context, result: Result) -> None:
     """Print the result in the form that was asked for. Raises OSError when stdout takes nothing."""
     context.talk.clear()
     output = context.output
     if output == "json":
-        _write(context, document(context, result))
+        write(context, document(context, result))
         return
     if context.globals.quiet:
-        _write(context, "".join(f"{one}\n" for one in result.ids))
+        write(context, "".join(f"{one}\n" for one in result.ids))
     elif output == "table" and result.draw is not None:
-        _draw(context, result)
+        if result.rows or not result.columns:
+            draw(context, result.draw(context.width))
     elif result.columns:
-        _write(context, _rows(result, output))
+        write(context, rows_of(result.columns, result.rows, output))
     # The data is out; whether anybody hears the rest decides nothing.
     with suppress(OSError, ValueError):
         _tell(context, result)
@@ -33,7 +38,7 @@ def render_failure(context: Context, failure: Failure, *, as_json: bool) -> None
     """Print a failure that left no result: one line and a hint on stderr, or a JSON document on stdout."""
     context.talk.clear()
     if as_json:
-        _write(context, document(context, Result({}, error=failure)))
+        write(context, document(context, Result({}, error=failure)))
         return
     for line in failure_lines(failure, with_causes=context.globals.verbose):
         context.streams.err.write(f"{line}\n")
@@ -62,34 +67,23 @@ def failure_lines(failure: Failure, *, with_causes: bool = False) -> list[str]:
     return [*lines, f"hint: {clean(failure.hint)}"] if failure.hint else lines
 
 
-def _tell(context: Context, result: Result) -> None:
-    if not context.globals.quiet:
-        for line in result.footer:
-            context.streams.err.write(f"{clean(line)}\n")
-    if result.is_silent or result.error is None:
-        return
-    causes = context.globals.verbose
-    told = dict.fromkeys(line for one in result.errors.values() for line in failure_lines(one, with_causes=causes))
-    for line in told or failure_lines(result.error, with_causes=causes):
-        context.streams.err.write(f"{line}\n")
-
-
-def _rows(result: Result, output: str) -> str:
+def rows_of(columns: Sequence[str], rows: Sequence[Sequence[str]], output: str) -> str:
+    """The rows as csv, with a heading where there are columns, or as tsv, which has none."""
     if output == "csv":
         import csv
         import io
 
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(result.columns)
-        writer.writerows([cell(value) for value in row] for row in result.rows)
+        if columns:
+            writer.writerow(columns)
+        writer.writerows([cell(value) for value in row] for row in rows)
         return text.getvalue()
-    return "".join("\t".join(clean(value) for value in row) + "\n" for row in result.rows)
+    return "".join("\t".join(clean(value) for value in row) + "\n" for row in rows)
 
 
-def _draw(context: Context, result: Result) -> None:
-    if result.draw is None or (result.columns and not result.rows):
-        return
+def drawn(context: Context, picture: "RenderableType") -> str:
+    """What Rich makes of it for this terminal, as text."""
     from rich.console import Console
 
     console = Console(
@@ -104,11 +98,29 @@ def _draw(context: Context, result: Result) -> None:
         soft_wrap=False,
     )
     # Through a string, because on a broken pipe Rich ends the process with an exit code of its own.
-    with console.capture() as drawn:
-        console.print(result.draw(context.width))
-    _write(context, drawn.get())
+    with console.capture() as captured:
+        console.print(picture)
+    return captured.get()
 
 
-def _write(context: Context, text: str) -> None:
+def draw(context: Context, picture: "RenderableType") -> None:
+    """Draw it on stdout. Raises OSError when stdout takes nothing."""
+    write(context, drawn(context, picture))
+
+
+def write(context: Context, text: str) -> None:
+    """Put it on stdout, now. Raises OSError when stdout takes nothing."""
     context.streams.out.write(text)
     context.streams.out.flush()
+
+
+def _tell(context: Context, result: Result) -> None:
+    if not context.globals.quiet:
+        for line in result.footer:
+            context.streams.err.write(f"{clean(line)}\n")
+    if result.is_silent or result.error is None:
+        return
+    causes = context.globals.verbose
+    told = dict.fromkeys(line for one in result.errors.values() for line in failure_lines(one, with_causes=causes))
+    for line in told or failure_lines(result.error, with_causes=causes):
+        context.streams.err.write(f"{line}\n")

@@ -1,0 +1,102 @@
+"""`gpuctl events`: what happened to machines, from their records' own histories; and what happens now."""
+
+import json
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+
+from gpuctl.cli.context import Context
+from gpuctl.cli.render.events import COLUMNS, event_shape, row, table, told_alone
+from gpuctl.cli.render.renderer import draw, rows_of, write
+from gpuctl.cli.render.result import Result
+from gpuctl.cli.watching import until_ctrl_c
+from gpuctl.domain.duration import parse_duration
+from gpuctl.domain.events import Event
+from gpuctl.services.following import Follower
+from gpuctl.services.inventory import resolve
+
+EXAMPLES = """\
+gpuctl events --since 1d
+gpuctl events --id train-7
+gpuctl events --follow
+gpuctl events --follow -o json | jq -r 'select(.event == "instance:ready") | .instance.publicIp'"""
+
+_LOOK_EVERY = timedelta(seconds=1)
+_MACHINE = 17  # as wide as an id
+
+
+def command(
+    ctx: typer.Context,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on, and tell what happens as it happens")] = False,
+    since: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Only what happened in that time, such as 1d")
+    ] = None,
+    instance: Annotated[str | None, typer.Option("--id", metavar="ID", help="Only that machine's")] = None,
+) -> Result | None:
+    """Tell what happened to machines, oldest first, ended and archived ones too. Opens no socket.
+
+    With --follow, what happens from now on (and before that what --since asks for), one line each; Ctrl-C ends it
+    with exit 0.
+    """
+    context: Context = ctx.find_root().obj
+    span = parse_duration(since, option="--since") if since else None
+    now = context.clock.now()
+    only = resolve(context.store, instance).id if instance else None
+    follower = Follower(context.store)
+    past = _of(follower.past(now - span if span is not None else None), only)
+    if follow:
+        with until_ctrl_c():
+            _follow(context, follower, past if span is not None else [], only)
+        return None
+    return Result(
+        document={"events": [event_shape(one, now) for one in past], "count": len(past)},
+        columns=COLUMNS,
+        rows=[row(one, now) for one in past],
+        ids=list(dict.fromkeys(one.record.id for one in past)),
+        draw=lambda width: table(past, now),
+        footer=() if past or context.output != "table" else ["no events"],
+    )
+
+
+def _follow(context: Context, follower: Follower, past: Sequence[Event], only: str | None) -> None:
+    tell = _teller(context)
+    tell(past)
+    while True:
+        context.clock.sleep(_LOOK_EVERY)
+        tell(_of(follower.news(), only))
+
+
+def _teller(context: Context) -> Callable[[Sequence[Event]], None]:
+    """Writes events in the form that was asked for, each call's at once; a heading is written now."""
+
+    def as_json(events: Sequence[Event]) -> None:
+        now = context.clock.now()
+        lines = [json.dumps(told_alone(one, now, sandbox=context.sandbox), ensure_ascii=True) for one in events]
+        write(context, "".join(f"{line}\n" for line in lines))
+
+    def as_ids(events: Sequence[Event]) -> None:
+        write(context, "".join(f"{one.record.id}\n" for one in events))
+
+    def as_rows(events: Sequence[Event]) -> None:
+        now = context.clock.now()
+        write(context, rows_of((), [row(one, now) for one in events], context.output))
+
+    def as_table(events: Sequence[Event]) -> None:
+        if events:
+            draw(context, table(events, context.clock.now(), machine=_MACHINE, heading=False))
+
+    if context.output == "json":
+        return as_json
+    if context.globals.quiet:
+        return as_ids
+    if context.output == "table":
+        draw(context, table((), context.clock.now(), machine=_MACHINE))
+        return as_table
+    write(context, rows_of(COLUMNS, [], context.output))
+    return as_rows
+
+
+def _of(events: Sequence[Event], only: str | None) -> list[Event]:
+    return [one for one in events if only in (None, one.record.id)]

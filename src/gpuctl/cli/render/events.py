@@ -1,0 +1,100 @@
+"""Events as JSON, as rows and as lines of a table."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from gpuctl.cli.render.figures import money, plain, utc
+from gpuctl.cli.render.shapes import SCHEMA_VERSION, dollars, instance_shape, instant
+from gpuctl.cli.render.text import clean
+from gpuctl.domain.cost import accrued
+from gpuctl.domain.events import PREFIX, Event, EventName
+from gpuctl.domain.instance import Status
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+COLUMNS = ("at", "event", "instanceId", "name", "status", "reason", "detail", "totalCost")
+
+_STYLES = {
+    EventName.READY: "green",
+    EventName.RUNNING: "green",
+    EventName.EXPIRING: "bold yellow",
+    EventName.STOPPING: "yellow",
+    EventName.TERMINATED: "dim",
+    EventName.ERROR: "red",
+}
+_TIME, _EVENT = 12, max(map(len, EventName))
+
+
+def event_shape(event: Event, now: datetime) -> dict[str, Any]:
+    """One event. `number` counts the events of its machine from 1; `totalCost` is told of a machine that has ended."""
+    record, entry = event.record, event.entry
+    return {
+        "event": event.name,
+        "at": instant(entry.at),
+        "instanceId": record.id,
+        "name": record.name,
+        "number": event.number,
+        "status": entry.status.value,
+        "reason": entry.reason.value if entry.reason else None,
+        "detail": entry.detail,
+        "totalCost": dollars(accrued(record, now)) if entry.status is Status.TERMINATED else None,
+    }
+
+
+def told_alone(event: Event, now: datetime, *, sandbox: bool) -> dict[str, Any]:
+    """An event as a document of its own, for streams and hooks: with its machine as it is now."""
+    kind = {"sandbox": True} if sandbox else {}
+    machine = {"instance": instance_shape(event.record, now)}
+    return {"schemaVersion": SCHEMA_VERSION, **kind, **event_shape(event, now), **machine}
+
+
+def row(event: Event, now: datetime) -> list[str]:
+    """The event for scripts, in the order of COLUMNS; empty for unknown."""
+    record, entry = event.record, event.entry
+    return [
+        utc(entry.at),
+        event.name,
+        record.id,
+        record.name or "",
+        entry.status.value,
+        entry.reason.value if entry.reason else "",
+        entry.detail or "",
+        plain(accrued(record, now)) if entry.status is Status.TERMINATED else "",
+    ]
+
+
+def table(events: Sequence[Event], now: datetime, *, machine: int | None = None, heading: bool = True) -> "Table":
+    """The events for a person. Column widths do not depend on what is in them, but for the machine's (`machine`), so
+    that a stream of tables of one line each looks like one."""
+    from rich.table import Table
+    from rich.text import Text
+
+    widest = machine or max((len(clean(event.record.label)) for event in events), default=0)
+    drawn = Table(box=None, pad_edge=False, show_header=heading, header_style="bold", padding=(0, 2, 0, 0))
+    drawn.add_column("TIME", width=_TIME, no_wrap=True)
+    drawn.add_column("EVENT", width=_EVENT, no_wrap=True)
+    drawn.add_column("MACHINE", width=max(widest, 7), no_wrap=True)
+    drawn.add_column("WHAT", overflow="fold")
+    for event in events:
+        name = event.name.removeprefix(PREFIX)
+        drawn.add_row(
+            Text(_local(event.entry.at, now), "dim"),
+            Text(clean(name), _STYLES.get(EventName(name), "") if name in set(EventName) else ""),
+            Text(clean(event.record.label)),
+            Text(clean(_what(event, now))),
+        )
+    return drawn
+
+
+def _what(event: Event, now: datetime) -> str:
+    entry = event.entry
+    cost = money(accrued(event.record, now)) if entry.status is Status.TERMINATED else None
+    return " · ".join(part for part in (entry.reason and entry.reason.value, entry.detail, cost) if part)
+
+
+def _local(at: datetime, now: datetime) -> str:
+    """In the reader's own time zone: `13:15:00` for today, `Nov 24 13:15` for another day."""
+    here = at.astimezone()
+    return here.strftime("%H:%M:%S" if here.date() == now.astimezone().date() else "%b %d %H:%M")

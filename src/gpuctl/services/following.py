@@ -1,0 +1,58 @@
+"""Follows the event log as it grows, by reading the state again: misses nothing and tells nothing twice."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from gpuctl.domain.events import Event, in_order, sorted_events, unseen
+from gpuctl.domain.instance import HistoryEntry, Instance
+from gpuctl.store.base import Snapshot, Store
+
+# A record that came and went between two looks was added, ended and archived: a write each.
+_WRITES_OF_A_LIFE = 3
+
+
+class Follower:
+    """A reader of the event log that knows what it has told. One may look as seldom as it likes."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._seen: dict[str, tuple[HistoryEntry, ...]] = {}
+        self._present: set[str] = set()
+        self._serial = 0
+
+    def past(self, since: datetime | None = None) -> list[Event]:
+        """What happened until now (from `since` on), oldest first, the archive's included; now it is all told."""
+        state = self._store.snapshot()
+        records = _longest((*state.records, *self._store.archived()))
+        self._remember(state, records)
+        return in_order(records, since)
+
+    def news(self) -> list[Event]:
+        """What was written since the last look, oldest first."""
+        state = self._store.snapshot()
+        records = list(state.records)
+        if self._may_lack(state):
+            # After the snapshot, so that a record on its way from there to here is in one of them at least.
+            records = _longest((*records, *self._store.archived()))
+        found = [event for one in records for event in unseen(one, self._seen.get(one.id, ()))]
+        self._remember(state, records)
+        return sorted_events(found)
+
+    def _may_lack(self, state: Snapshot) -> bool:
+        """Whether the archive may hold something new: a record left the state, or one had the time to pass through."""
+        gone = self._present - {one.id for one in state.records}
+        return bool(gone) or not 0 <= state.serial - self._serial < _WRITES_OF_A_LIFE
+
+    def _remember(self, state: Snapshot, records: Iterable[Instance]) -> None:
+        self._seen |= {one.id: one.history for one in records}
+        self._present = {one.id for one in state.records}
+        self._serial = state.serial
+
+
+def _longest(records: Iterable[Instance]) -> list[Instance]:
+    """Each record once: one that was archived between two reads came twice, and the later read knows more."""
+    found: dict[str, Instance] = {}
+    for one in records:
+        if one.id not in found or len(one.history) > len(found[one.id].history):
+            found[one.id] = one
+    return list(found.values())
