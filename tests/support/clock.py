@@ -1,11 +1,14 @@
 """Clocks that a test moves."""
 
 import fcntl
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from support.instances import NOON
+
+from gpuctl.errors import Interrupted
 
 
 class FakeClock:
@@ -32,6 +35,30 @@ class FakeClock:
     def jump(self, span: timedelta) -> None:
         """Set the clock, as a person or NTP does: no time passes."""
         self._now += span
+
+
+class StepClock(FakeClock):
+    """Each sleep is a step: what is to happen then happens, nothing where it is None; after the last comes Ctrl-C.
+
+    What happens may sleep, too: that is no step.
+    """
+
+    def __init__(self, now: datetime, steps: Sequence[Callable[[], object] | None]) -> None:
+        super().__init__(now)
+        self._steps = list(steps)
+        self._is_busy = False
+
+    def sleep(self, span: timedelta) -> None:
+        self.move(span)
+        if self._is_busy:
+            return
+        if not self._steps:
+            raise Interrupted("ended by SIGINT", signal_number=signal.SIGINT)
+        self._is_busy = True
+        step = self._steps.pop(0)
+        if step is not None:
+            step()
+        self._is_busy = False
 
 
 class FileClock(FakeClock):

@@ -68,9 +68,20 @@ class Context:
         return self.is_terminal and not self.globals.no_input and not self.environ.get("CI")
 
     @property
+    def size(self) -> tuple[int, int]:
+        """How large the terminal is now, in columns and lines."""
+        columns, lines = shutil.get_terminal_size((100, 24))
+        return columns, lines
+
+    @property
     def width(self) -> int:
         """How wide the terminal is, in columns."""
-        return shutil.get_terminal_size((100, 24)).columns
+        return self.size[0]
+
+    @property
+    def can_redraw(self) -> bool:
+        """Whether stdout is a terminal on which something can be drawn over what was there."""
+        return _is_terminal(self.streams.out) and self.environ.get("TERM") != "dumb"
 
     @property
     def has_color(self) -> bool:

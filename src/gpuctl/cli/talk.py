@@ -1,5 +1,7 @@
 """What a command says on stderr: news, warnings, and the step it is waiting in."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import TextIO
 
@@ -21,6 +23,7 @@ class Talk:
         self._width = width
         self._step = ""
         self._since = clock.elapsed()
+        self._held: list[str] | None = None
 
     def say(self, text: str) -> None:
         if not self._is_quiet:
@@ -33,13 +36,25 @@ class Talk:
         self._write(text.rstrip("\n"))
 
     def step(self, text: str) -> None:
-        if self._is_quiet or (text == self._step and not self._is_terminal):
+        if self._held is not None or self._is_quiet or (text == self._step and not self._is_terminal):
             return
         self._step = text
         if self._is_terminal:
             self.redraw()
         else:
             self._put(f"{clean(text)}\n")
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Leave the screen to a picture: steps are not shown, and what else is said is said at the end."""
+        self.clear()
+        self._held = []
+        try:
+            yield
+        finally:
+            held, self._held = self._held, None
+            for line in dict.fromkeys(held):
+                self._write(line)
 
     def redraw(self) -> None:
         """Draw the present step again, with the time that has passed."""
@@ -55,6 +70,9 @@ class Talk:
         self._step = ""
 
     def _write(self, line: str) -> None:
+        if self._held is not None:
+            self._held.append(line)
+            return
         step = self._step
         self.clear()
         self._put(f"{line}\n")

@@ -1,24 +1,22 @@
 """`gpuctl list`: what lives, until when, and what it costs."""
 
-from datetime import datetime
+from datetime import timedelta
 from typing import Annotated
 
 import typer
 
-from gpuctl.cli import options
+from gpuctl.cli import live, options
 from gpuctl.cli.context import Context
-from gpuctl.cli.refreshing import refreshed
-from gpuctl.cli.render.figures import ago, burn
-from gpuctl.cli.render.machines import COLUMNS, row, table
+from gpuctl.cli.listing import Listing
 from gpuctl.cli.render.result import Result
-from gpuctl.cli.render.shapes import instance_shape
 from gpuctl.domain.duration import parse_duration
-from gpuctl.domain.instance import Instance, Status
-from gpuctl.services.inventory import Selection, everything
+from gpuctl.errors import UsageError
+from gpuctl.services.inventory import Selection
 
 EXAMPLES = """\
 gpuctl list --user ana --older-than 60m
 gpuctl list --status READY -o json
+gpuctl list --watch --refresh
 gpuctl list --all -o csv > machines.csv
 gpuctl list -q --task nightly | gpuctl terminate -"""
 
@@ -40,9 +38,15 @@ def command(
     ] = None,
     with_ended: Annotated[bool, typer.Option("--all", "-a", help="Ended and archived machines too")] = False,
     refresh: Annotated[bool, typer.Option("--refresh", help="Ask the clouds first")] = False,
-) -> Result:
-    """List machines, newest first. Opens no socket without --refresh."""
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Keep it current until Ctrl-C (exit 0)")] = False,
+    interval: Annotated[str | None, typer.Option(metavar="TIME", help="Between two looks of --watch [2s]")] = None,
+) -> Result | None:
+    """List machines, newest first. Opens no socket without --refresh.
+
+    With --watch the list stays current; with -o json it is then a line whenever something changes.
+    """
     context: Context = ctx.find_root().obj
+    pause = _pause(interval, watch=watch)
     wanted = options.statuses(status)
     selection = Selection(
         user=user,
@@ -56,36 +60,16 @@ def command(
         older_than=parse_duration(older_than, option="--older-than") if older_than else None,
     )
     # Asking for an ended status is asking for ended machines.
-    with_ended = with_ended or any(one.is_ended for one in wanted)
-    now = context.clock.now()
-    chosen = _chosen(context, selection, now, with_ended=with_ended)
-    stale = refreshed(context, chosen) if refresh else {}
-    if refresh:
-        now = context.clock.now()
-        chosen = _chosen(context, selection, now, with_ended=with_ended)
-    return Result(
-        document={"instances": [instance_shape(one, now) for one in chosen], "count": len(chosen)},
-        columns=COLUMNS,
-        rows=[row(one, now) for one in chosen],
-        ids=[one.id for one in chosen],
-        draw=lambda width: table(chosen, now, width),
-        footer=_footer(context, chosen, now) if context.output == "table" else (),
-        error=next(iter(stale.values()), None),
-        errors=stale,
-        asked=len(chosen),
-    )
+    listing = Listing(context, selection, with_ended or any(one.is_ended for one in wanted))
+    if watch:
+        return live.watch(listing, pause, refresh=refresh)
+    return listing.result(listing.refreshed() if refresh else {})
 
 
-def _chosen(context: Context, selection: Selection, now: datetime, *, with_ended: bool) -> list[Instance]:
-    records = everything(context.store, with_archived=with_ended)
-    return [one for one in records if (with_ended or one.is_live) and selection.matches(one, now)]
-
-
-def _footer(context: Context, chosen: list[Instance], now: datetime) -> list[str]:
-    if not chosen:
-        return ["no machines", "hint: gpuctl provision g4dn.xlarge --region us-east-1"]
-    times = context.reap_log.read()
-    asked = max((sweep.at for sweep in times.sweeps), default=None)
-    lines = [burn(chosen, now), f"clouds last asked {ago(asked, now)} · last reap {ago(times.last_reap_at, now)}"]
-    lines += [f"{one.label}: {one.last_error}" for one in chosen if one.last_error and one.status is Status.STOPPING]
-    return lines
+def _pause(text: str | None, *, watch: bool) -> timedelta:
+    if text is not None and not watch:
+        raise UsageError("--interval goes with --watch", hint="gpuctl list --watch --interval 5s")
+    pause = parse_duration(text, option="--interval") if text is not None else timedelta(seconds=2)
+    if pause < timedelta(seconds=1):
+        raise UsageError("--interval must be at least 1s")
+    return pause

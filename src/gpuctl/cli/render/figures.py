@@ -52,6 +52,17 @@ def ends_in(one: Instance, now: datetime) -> str:
     return f"{rough(left)} late" if left < timedelta(0) else rough(left)
 
 
+def countdown(one: Instance, now: datetime) -> str:
+    """The same to the second, for who watches it: `36:41`, `1:02:07`, `3:10 late`."""
+    if not one.is_live:
+        return ""
+    seconds = int((one.expires_at - now).total_seconds())
+    minutes, second = divmod(abs(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    spelled = f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
+    return f"{spelled} late" if seconds < 0 else spelled
+
+
 def local(at: datetime | None) -> str:
     """An instant in the reader's own time zone: `2026-11-24 13:15:00 +0100`."""
     return "" if at is None else at.astimezone().strftime("%Y-%m-%d %H:%M:%S %z")

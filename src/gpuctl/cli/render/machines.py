@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from gpuctl.cli.render.figures import ends_in, local, money, per_hour, plain, rate, type_label, utc
+from gpuctl.cli.render.figures import countdown, ends_in, local, money, per_hour, plain, rate, type_label, utc
 from gpuctl.cli.render.text import clean
 from gpuctl.domain.cost import accrued, projected
 from gpuctl.domain.duration import rough, spelled
@@ -83,12 +83,17 @@ def row(one: Instance, now: datetime) -> list[str]:
     ]
 
 
-def table(records: Sequence[Instance], now: datetime, width: int) -> "Table":
-    """The machines as a table that fits the width; columns that can be spared are left out before any is cut."""
+def table(records: Sequence[Instance], now: datetime, width: int, *, closely: bool = False) -> "Table":
+    """The machines as a table that fits the width; columns that can be spared are left out before any is cut.
+
+    `closely` counts the time that is left in seconds.
+    """
     from rich.table import Table
     from rich.text import Text
 
     cells = {column.heading: [clean(column.value(one, now)) for one in records] for column in _TABLE}
+    if closely:
+        cells["ENDS IN"] = [countdown(one, now) for one in records]
     chosen = _fitting(cells, width)
     drawn = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for column in chosen:

@@ -1,0 +1,181 @@
+"""`gpuctl events` tells every entry of every record's history, once and in order, whoever writes meanwhile."""
+
+import ast
+import json
+from datetime import timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from support.cli import Operator, Ran
+from support.clock import StepClock
+from support.instances import NOON, a_ready_instance
+from support.stores import MemoryStore
+
+import gpuctl
+from gpuctl.domain.events import EventName, in_order, unseen
+from gpuctl.domain.instance import Reason, Status
+from gpuctl.domain.lifecycle import advance, note, provisioning
+from gpuctl.services.following import Follower
+
+KEYS = ["event", "at", "instanceId", "name", "number", "status", "reason", "detail", "totalCost"]
+WHOLE_LIFE = ["provisioning", "attempt", "provisioned", "ready", "stopping", "terminated"]
+
+
+def names(ran: Ran) -> list[str]:
+    return [one["event"] for one in ran.json["events"]]
+
+
+def lines(ran: Ran) -> list[dict[str, object]]:
+    return [json.loads(line) for line in ran.out.splitlines()]
+
+
+def test_a_whole_life_is_told_oldest_first_with_what_it_cost(operator: Operator) -> None:
+    record = operator.provision("--name", "n").instance["id"]
+    operator.later(minutes=30)
+    operator.json("terminate", "n")
+    ran = operator.json("events")
+    assert names(ran) == [f"instance:{one}" for one in WHOLE_LIFE]
+    assert [list(one) for one in ran.json["events"]] == [KEYS] * 6
+    assert [one["number"] for one in ran.json["events"]] == [1, 2, 3, 4, 5, 6]
+    assert {one["instanceId"] for one in ran.json["events"]} == {record}
+    assert [one["totalCost"] for one in ran.json["events"][:-1]] == [None] * 5
+    assert ran.json["events"][-1]["totalCost"] == operator.json("get", record).instance["totalCost"] > 0
+    assert (ran.json["count"], ran.json["events"][-1]["reason"]) == (6, "user")
+
+
+def test_a_deadline_that_is_moved_and_a_machine_that_is_refused_are_events(operator: Operator) -> None:
+    operator.provision("--name", "n")
+    operator.json("extend", "n", "--by", "30m")
+    operator.run("provision", "g4dn.xlarge", "--region", "us-east-1", "--image", "ami-none")
+    assert names(operator.json("events"))[-1] == "instance:extended"
+
+
+def test_since_and_id_choose(operator: Operator) -> None:
+    operator.provision("--name", "a")
+    operator.later(minutes=10)
+    operator.provision("--name", "b")
+    assert {one["name"] for one in operator.json("events", "--since", "5m").json["events"]} == {"b"}
+    assert {one["name"] for one in operator.json("events", "--id", "a").json["events"]} == {"a"}
+    assert operator.json("events", "--id", "a", "--since", "5m").json["events"] == []
+    assert operator.json("events", "--id", "nobody").code == 3
+    assert operator.run("events", "--since", "yesterday").code == 2
+
+
+def test_the_archive_is_part_of_it_and_no_socket_is_opened(operator: Operator) -> None:
+    operator.provision()
+    operator.run("terminate", "--all", "--yes")
+    operator.later(days=8)
+    operator.run("reap")
+    assert operator.records == ()
+    operator.wire.sent.clear()
+    assert len(names(operator.json("events"))) == 6
+    assert operator.wire.sent == []
+
+
+def test_a_person_sees_a_table_and_a_script_rows(operator: Operator) -> None:
+    operator.provision("--name", "n")
+    operator.run("terminate", "n")
+    table = operator.run("events", "-o", "table").out.splitlines()
+    assert table[0].split() == ["TIME", "EVENT", "MACHINE", "WHAT"]
+    assert table[-1].split()[1:] == ["terminated", "n", "user", "·", "$0.00"]
+    assert max(map(len, table)) <= 80
+    (row,) = operator.run("events", "--since", "1m").out.splitlines()[-1:]
+    assert row.split("\t")[1] == "instance:terminated"
+    assert operator.run("events", "-o", "csv").out.startswith("at,event,instanceId,name,status,")
+    assert operator.run("events", "-q").out.count("\n") == 1
+
+
+def test_follow_tells_what_others_write_each_once_and_ends_with_ctrl_c(operator: Operator) -> None:
+    operator.provision("--name", "before")
+    steps = [
+        lambda: operator.provision("--name", "n"),
+        None,
+        lambda: operator.json("terminate", "n", "--no-wait"),
+        lambda: operator.run("reap"),
+    ]
+    operator.clock = StepClock(operator.clock.now(), steps)
+    ran = operator.json("events", "--follow")
+    assert ran.code == 0
+    assert [one["event"] for one in lines(ran)] == [f"instance:{one}" for one in WHOLE_LIFE]
+    assert {one["instance"]["name"] for one in lines(ran)} == {"n"}  # type: ignore[index]
+    assert list(lines(ran)[0]) == ["schemaVersion", *KEYS, "instance"]
+
+
+def test_follow_begins_with_what_since_asks_for(operator: Operator) -> None:
+    operator.provision("--name", "old")
+    operator.later(minutes=10)
+    operator.provision("--name", "new")
+    operator.clock = StepClock(operator.clock.now(), [lambda: operator.json("extend", "new", "--by", "5m"), None])
+    told = [(one["name"], one["event"]) for one in lines(operator.json("events", "-f", "--since", "5m"))]
+    assert told == [("new", f"instance:{one}") for one in (*WHOLE_LIFE[:4], "extended")]
+
+
+@pytest.mark.parametrize(("form", "heading"), [("table", "TIME"), ("csv", "at,event"), ("tsv", "")])
+def test_follow_writes_one_line_an_event_in_every_form(operator: Operator, form: str, heading: str) -> None:
+    operator.clock = StepClock(operator.clock.now(), [lambda: operator.provision("--name", "n")])
+    ran = operator.run("events", "--follow", "-o", form)
+    written = ran.out.splitlines()
+    assert written[0].startswith(heading)
+    assert len(written) == (4 if form == "tsv" else 5)
+    assert "\x1b" not in ran.out
+
+
+def test_a_follower_that_slept_for_weeks_has_missed_nothing() -> None:
+    store = MemoryStore()
+    follower = Follower(store)
+    assert follower.past() == []
+    store.add([provisioning(a_ready_instance("inst-000000000001"))], lambda present: None)
+    for number in (2, 3):
+        store.add([provisioning(a_ready_instance(f"inst-00000000000{number}"))], lambda present: None)
+        store.update(f"inst-00000000000{number}", lambda one: advance(one, Status.STOPPING, NOON, Reason.USER))
+        store.update(f"inst-00000000000{number}", lambda one: advance(one, Status.TERMINATED, NOON))
+        store.archive(NOON + timedelta(days=1))
+    told = follower.news()
+    assert [one.entry.event for one in told if one.record.id.endswith("3")] == [
+        "provisioning",
+        "attempt",
+        "stopping",
+        "terminated",
+    ]
+    assert len(told) == 10
+    assert follower.news() == []
+    assert Follower(store).past(NOON) == told
+
+
+def test_a_record_that_was_rebuilt_is_told_from_where_it_differs() -> None:
+    known = provisioning(a_ready_instance())
+    rebuilt = note(a_ready_instance(), "adopted", NOON)
+    assert [one.entry.event for one in unseen(rebuilt, known.history)] == ["adopted"]
+    assert unseen(known, known.history) == []
+
+
+def test_a_clock_that_was_set_back_does_not_turn_a_record_s_own_order_around() -> None:
+    one = provisioning(a_ready_instance())
+    one = note(one, "extended", NOON - timedelta(hours=3))
+    assert [event.number for event in in_order([one])] == [1, 2, 3]
+
+
+def test_every_event_that_is_written_has_its_name_in_the_closed_list() -> None:
+    written = set()
+    for path in Path(gpuctl.__file__).parent.rglob("*.py"):
+        for call in ast.walk(ast.parse(path.read_text())):
+            if isinstance(call, ast.Call) and getattr(call.func, "id", "") in ("note", "_entered"):
+                written |= {arg.value for arg in call.args[1:2] if isinstance(arg, ast.Constant)}
+    assert written - set(EventName) == set()
+    assert written >= {"provisioning", "attempt", "extended", "adopted", "error"}
+
+
+def test_what_every_status_writes_is_in_the_list_too(operator: Operator) -> None:
+    from gpuctl.domain import lifecycle
+
+    assert set(lifecycle._EVENT.values()) <= set(EventName)
+
+
+def test_events_of_several_machines_are_told_in_the_order_of_time(operator: Operator) -> None:
+    for name in ("a", "b"):
+        operator.provision("--name", name)
+        operator.later(minutes=1)
+    operator.run("terminate", "a", "b")
+    times = [one["at"] for one in operator.json("events").json["events"]]
+    assert all(before <= after for before, after in pairwise(times))
