@@ -1,14 +1,31 @@
 from datetime import date, timedelta
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 import pytest
 from support.instances import NOON, a_ready_instance, an_instance
+from support.observations import seen_of
 
-from gpuctl.domain.cost import accrued, breakdown, lifetime, projected, statistics, to_cents
-from gpuctl.domain.instance import Instance, Market, Price, ProviderName, Status
+from gpuctl.domain.cost import (
+    Cost,
+    accrued,
+    burning,
+    by_deadline,
+    hourly,
+    lifetime,
+    remaining,
+    spent,
+    spent_between,
+    to_cents,
+)
+from gpuctl.domain.instance import CloudState, Instance, Market, Price, ProviderName, Status
+from gpuctl.domain.lifecycle import refreshed
+from gpuctl.domain.statistics import statistics
 
-HOUR = timedelta(hours=1)
+HOUR, MINUTE, SECOND = timedelta(hours=1), timedelta(minutes=1), timedelta(seconds=1)
+DISK = Price(usd_per_hour=Decimal("0.011"), source="a test", as_of=date(2026, 8, 20))
+ADDRESS = Price(usd_per_hour=Decimal("0.005"), source="a test", as_of=date(2026, 8, 20))
 
 
 def ended(record_id: str, start: timedelta, span: timedelta, **facts: Any) -> Instance:
@@ -23,14 +40,26 @@ def ended(record_id: str, start: timedelta, span: timedelta, **facts: Any) -> In
     )
 
 
+def whole(record: Instance) -> Instance:
+    return record.having(disk_price=DISK, address_price=ADDRESS)
+
+
 def test_half_an_hour_of_the_documents_machine_costs_what_the_document_says() -> None:
     assert accrued(ended("inst-000000000001", timedelta(0), HOUR / 2), NOON + 9 * HOUR) == Decimal("0.263")
 
 
 def test_a_live_machine_costs_by_the_second() -> None:
     record = a_ready_instance()
-    assert accrued(record, NOON + timedelta(seconds=1)) == Decimal("0.526") / 3600
+    assert accrued(record, NOON + 61 * SECOND) == Decimal("0.526") * 61 / 3600
     assert accrued(record, NOON + HOUR) == Decimal("0.526")
+
+
+@pytest.mark.parametrize(("provider", "least_s"), [(ProviderName.AWS, 60), (ProviderName.AZURE, 7)])
+def test_aws_bills_a_minute_at_least_and_azure_what_was_used(provider: ProviderName, least_s: int) -> None:
+    cost = spent(whole(ended("inst-000000000001", timedelta(0), 7 * SECOND, provider=provider)), NOON + HOUR)
+    assert (cost.machine, cost.disk, cost.address) == tuple(
+        price * least_s / 3600 for price in (Decimal("0.526"), Decimal("0.011"), Decimal("0.005"))
+    )
 
 
 def test_the_cost_counts_from_the_clouds_launch_time_and_is_never_negative() -> None:
@@ -39,27 +68,99 @@ def test_the_cost_counts_from_the_clouds_launch_time_and_is_never_negative() -> 
     assert lifetime(record, NOON + timedelta(minutes=31)) == timedelta(minutes=30)
 
 
+def test_disk_and_address_count_beside_the_machine_and_end_with_it() -> None:
+    cost = spent(whole(ended("inst-000000000001", timedelta(0), HOUR)), NOON + 99 * HOUR)
+    assert cost == Cost(Decimal("0.526"), Decimal("0.011"), Decimal("0.005"))
+    assert cost.total == cost.counted == Decimal("0.542")
+
+
 def test_an_unknown_price_is_unknown_and_never_nothing() -> None:
-    record = a_ready_instance(price=None)
+    record = a_ready_instance(price=None, disk_price=DISK, address_price=ADDRESS)
     assert accrued(record, NOON + HOUR) is None
-    assert projected(record, NOON) is None
-    assert breakdown(record, NOON).total is None
+    for cost in (spent(record, NOON + HOUR), by_deadline(record, NOON), hourly(record), burning(record)):
+        assert (cost.machine, cost.total, cost.counted, cost.is_whole) == (None, None, None, False)
 
 
-def test_a_record_without_a_machine_costs_nothing() -> None:
-    assert accrued(an_instance(), NOON + HOUR) == 0
+def test_a_record_from_before_disks_were_counted_is_the_machine_alone_and_says_so() -> None:
+    cost = spent(a_ready_instance(), NOON + HOUR)
+    assert (cost.disk, cost.address, cost.total) == (None, None, None)
+    assert (cost.counted, cost.is_whole) == (Decimal("0.526"), False)
+
+
+def test_what_never_was_a_machine_cost_nothing_whatever_its_price() -> None:
+    failed = an_instance(price=None, status=Status.FAILED, terminated_at=NOON)
+    assert spent(failed, NOON + HOUR).total == by_deadline(failed, NOON + HOUR).total == 0
+
+
+def test_a_record_whose_machine_nobody_has_seen_costs_nothing_yet_and_may_cost_its_whole_life() -> None:
+    record = whole(an_instance())
+    assert spent(record, NOON + HOUR / 2).total == 0
+    assert remaining(record, NOON + HOUR / 2).total == Decimal("0.542")
 
 
 def test_a_machine_is_projected_to_its_deadline_and_beyond_it_to_now() -> None:
-    record = a_ready_instance()
-    assert projected(record, NOON) == Decimal("0.526")
-    assert projected(record, NOON + 2 * HOUR) == Decimal("1.052")
-    assert projected(ended("inst-000000000002", timedelta(0), HOUR / 2), NOON + HOUR) == Decimal("0.263")
+    record = whole(a_ready_instance())
+    for minutes in (0, 0.1, 1, 30, 60):
+        assert by_deadline(record, NOON + minutes * MINUTE).total == Decimal("0.542")
+    assert by_deadline(record, NOON + 2 * HOUR).total == Decimal("1.084")
+    ended_early = whole(ended("inst-000000000002", timedelta(0), HOUR / 2))
+    assert by_deadline(ended_early, NOON + HOUR).total == Decimal("0.271")
 
 
-def test_the_parts_whose_prices_are_not_known_are_unknown() -> None:
-    parts = breakdown(a_ready_instance(), NOON + HOUR)
-    assert (parts.machine, parts.disk, parts.address, parts.total) == (Decimal("0.526"), None, None, None)
+def test_stopping_bills_until_it_is_proven_gone() -> None:
+    record = whole(a_ready_instance(status=Status.STOPPING, deleted_by_us_at=NOON + MINUTE))
+    assert spent(record, NOON + 3 * HOUR).total == Decimal("0.542") * 3
+    assert burning(record).total == Decimal("0.542")
+
+
+def test_a_window_holds_the_part_of_the_cost_that_fell_into_it() -> None:
+    record = whole(ended("inst-000000000001", timedelta(0), 2 * HOUR))
+    assert spent_between(record, NOON + HOUR, NOON + 9 * HOUR).total == Decimal("0.542")
+    assert spent_between(record, NOON + 3 * HOUR, NOON + 9 * HOUR).total == 0
+    assert spent_between(record, NOON - HOUR, NOON).total == 0
+
+
+def test_a_machine_of_unknown_price_cost_nothing_in_a_time_when_it_was_not_there() -> None:
+    record = ended("inst-000000000001", timedelta(0), HOUR, price=None)
+    assert spent_between(record, NOON + 2 * HOUR, NOON + 3 * HOUR).total == 0
+    assert spent_between(record, NOON, NOON + HOUR).total is None
+
+
+def test_windows_that_meet_add_up_to_the_whole() -> None:
+    record = whole(ended("inst-000000000001", timedelta(0), 17 * SECOND))
+    cuts = [NOON - HOUR, NOON, NOON + 5 * SECOND, NOON + 17 * SECOND, NOON + 30 * SECOND, NOON + HOUR]
+    parts = [spent_between(record, start, end) for start, end in pairwise(cuts)]
+    assert sum(one.total or 0 for one in parts) == spent(record, NOON + HOUR).total == Decimal("0.542") / 60
+
+
+def seen_in(record: Instance, state: CloudState, minutes: int, *, bills_when_stopped: bool = False) -> Instance:
+    seen = seen_of(record, state=state, bills_when_stopped=bills_when_stopped)
+    return refreshed(record, seen, NOON + minutes * MINUTE)
+
+
+def test_a_machine_at_rest_costs_its_disk_and_address_alone() -> None:
+    record = seen_in(whole(a_ready_instance()), CloudState.STOPPED, 30)
+    later = seen_in(record, CloudState.STOPPED, 40)
+    cost = spent(later, NOON + HOUR)
+    assert (cost.machine, cost.disk, cost.address) == (Decimal("0.263"), Decimal("0.011"), Decimal("0.005"))
+    assert burning(later).total == Decimal("0.016")
+    assert remaining(later, NOON + HOUR / 2).total == Decimal("0.271")
+
+
+def test_azure_bills_a_machine_that_is_stopped_and_not_deallocated() -> None:
+    record = seen_in(whole(a_ready_instance()), CloudState.STOPPED, 30, bills_when_stopped=True)
+    assert spent(record, NOON + HOUR).total == burning(record).total == Decimal("0.542")
+
+
+def test_a_rest_that_nobody_saw_the_end_of_counts_in_full_once_the_machine_runs_again() -> None:
+    record = seen_in(seen_in(whole(a_ready_instance()), CloudState.STOPPED, 10), CloudState.RUNNING, 50)
+    assert spent(record, NOON + HOUR).total == Decimal("0.542")
+
+
+def test_a_machine_that_ended_at_rest_was_at_rest_until_its_end() -> None:
+    record = seen_in(seen_in(whole(a_ready_instance()), CloudState.STOPPED, 30), CloudState.ENDING, 50)
+    gone = record.having(status=Status.TERMINATED, terminated_at=NOON + HOUR)
+    assert spent(gone, NOON + 9 * HOUR) == Cost(Decimal("0.263"), Decimal("0.011"), Decimal("0.005"))
 
 
 def test_statistics_of_nothing_are_all_zero() -> None:
@@ -126,6 +227,16 @@ def test_always_on_means_as_many_machines_as_ever_ran_at_once() -> None:
 def test_spot_and_on_demand_are_kept_apart_when_always_on_is_counted() -> None:
     both = [ended("inst-000000000001", timedelta(0), HOUR), ended("inst-000000000002", HOUR, HOUR, market=Market.SPOT)]
     assert statistics(both, NOON + 2 * HOUR).always_on_cost == Decimal("0.526") * 3
+
+
+def test_a_window_counts_only_the_part_of_a_machine_that_straddles_it() -> None:
+    since = NOON + HOUR
+    straddles = ended("inst-000000000001", timedelta(0), 2 * HOUR)
+    before = ended("inst-000000000002", timedelta(0), HOUR / 2)
+    figures = statistics([straddles, before], NOON + 4 * HOUR, since)
+    assert (figures.total_provisioned, figures.total_cost) == (1, Decimal("0.526"))
+    assert (figures.average_cost, figures.average_duration_h) == (Decimal("1.052"), Decimal(2))
+    assert figures.always_on_cost == Decimal("0.526") * 3
 
 
 @pytest.mark.parametrize(("exact", "cents"), [("0.005", "0.01"), ("0.0049", "0.00"), ("1234.565", "1234.57")])

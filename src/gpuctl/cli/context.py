@@ -18,6 +18,7 @@ from gpuctl.store.base import Kind
 
 if TYPE_CHECKING:
     from gpuctl.catalog import Catalog
+    from gpuctl.domain.cost import Extras
     from gpuctl.providers.base import Provider
     from gpuctl.services.parts import Parts
     from gpuctl.store.local import LocalStore
@@ -201,6 +202,7 @@ class Context:
             price_of=self._price_of,
             max_ttl=self.config.max_ttl,
             every_region=self._every_region,
+            extras_of=self._extras_of,
         )
 
     def forget_logins(self) -> None:
@@ -256,6 +258,11 @@ class Context:
         from gpuctl.providers.registry import is_supported
 
         return {name: self.catalog.regions(name) for name in ProviderName if is_supported(name)}
+
+    def _extras_of(self, provider: ProviderName, region: str, disk_gb: int | None) -> "Extras":
+        from gpuctl.catalog.extras import ExtraPrices
+
+        return ExtraPrices().of(provider, region, disk_gb)
 
     def _price_of(self, provider: ProviderName, name: str, region: str, market: Market) -> Price | None:
         try:

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from gpuctl.cli.context import Context
 from gpuctl.cli.refreshing import refreshed
-from gpuctl.cli.render.figures import ago, burn
+from gpuctl.cli.render.figures import BARE, ago, burn, is_bare
 from gpuctl.cli.render.machines import COLUMNS, row, table
 from gpuctl.cli.render.result import Result
 from gpuctl.cli.render.shapes import instance_shape
@@ -55,6 +55,7 @@ class Listing:
             return ["no machines", "hint: gpuctl provision g4dn.xlarge --region us-east-1"]
         times = self.context.reap_log.read()
         asked = max((sweep.at for sweep in times.sweeps), default=None)
-        lines = [burn(chosen, now), f"clouds last asked {ago(asked, now)} · last reap {ago(times.last_reap_at, now)}"]
+        lines = [BARE] if any(is_bare(one) for one in chosen) else []
+        lines += [burn(chosen, now), f"clouds last asked {ago(asked, now)} · last reap {ago(times.last_reap_at, now)}"]
         failing = [one for one in chosen if one.last_error and one.status is Status.STOPPING]
         return [*lines, *(f"{one.label}: {one.last_error}" for one in failing)]

@@ -5,9 +5,10 @@ from contextlib import suppress
 from datetime import timedelta
 
 from gpuctl.cli.context import Context
-from gpuctl.cli.render.figures import ends_in, local, money, per_hour, rate
+from gpuctl.cli.render.figures import all_in, all_in_rate, ends_in, local, plain
 from gpuctl.cli.render.provisioned import news, provisioned
 from gpuctl.cli.render.result import Result
+from gpuctl.domain.cost import hourly
 from gpuctl.domain.duration import spelled
 from gpuctl.domain.instance import Instance, Reason
 from gpuctl.errors import GpuctlError, Interrupted, StateLockedError, StateUnusableError, UsageError
@@ -20,21 +21,29 @@ from gpuctl.services.provision import Provisioned, start
 def announce(context: Context, prepared: Prepared) -> None:
     """Say in one line what is about to be started, where, by whose account, and what it will cost."""
     request, offer = prepared.request, prepared.offer
-    price = f"${offer.price.usd_per_hour:f}/h (as of {offer.price.as_of})" if offer.price else "at an unknown price"
     where = f"{offer.region} ({prepared.region_source})" if prepared.region_source != "--region" else offer.region
     many = f"{request.count} x " if request.count > 1 else ""
     context.talk.say(
         f"{many}{offer.type.name} ({offer.type.gpu_label}) in {where}, {offer.type.provider} account "
-        f"{prepared.session.account}, {offer.market.value}, {price}: {money(prepared.cost)} until the deadline in "
-        f"{spelled(request.ttl)}"
+        f"{prepared.session.account}, {offer.market.value}, {_price(prepared)}: "
+        f"{all_in(prepared.cost)} until the deadline in {spelled(request.ttl)}"
     )
     if request.image is not None:
         context.talk.warn(f"the timer on the machine needs systemd and cloud-init in `{request.image}`")
 
 
+def _price(prepared: Prepared) -> str:
+    price, each = prepared.offer.price, prepared.hourly
+    if price is None:
+        return "at an unknown price"
+    if not each.is_whole:
+        return f"${plain(each.machine)}/h (as of {price.as_of}; its disk and address come on top, at an unknown price)"
+    return f"${all_in_rate(each)}/h all in (${plain(each.machine)} the machine, as of {price.as_of})"
+
+
 def confirm(context: Context, prepared: Prepared, *, yes: bool) -> None:
     """Ask on a terminal where it is dear, several, or of an unknown price. UsageError for a no."""
-    cost = prepared.cost
+    cost = prepared.cost.counted
     is_plain = cost is not None and cost <= context.config.confirm_above and prepared.request.count == 1
     if yes or is_plain or not context.may_ask:
         return
@@ -55,8 +64,7 @@ def carried_out(context: Context, prepared: Prepared, patience: timedelta, *, wa
                 context.streams.out.flush()
 
     parts = context.parts
-    price = prepared.offer.price
-    each = f" at ${price.usd_per_hour:f}/h" if price else ""
+    each = f" at ${all_in_rate(prepared.hourly)}/h" if prepared.offer.price else ""
     try:
         result = start(prepared, parts, on_written, patience if wait else None, keep=keep, rate=each)
         result = _protected(context, result)
@@ -97,7 +105,7 @@ def _interrupted(context: Context, written: Sequence[Instance], interrupted: Int
     lives = [one for one in records if one.is_live]
     now = context.clock.now()
     told = "\n".join(
-        f"{one.label} lives until {local(one.expires_at)} ({ends_in(one, now)}) at ${rate(per_hour(one))}/h"
+        f"{one.label} lives until {local(one.expires_at)} ({ends_in(one, now)}) at ${all_in_rate(hourly(one))}/h"
         for one in lives
     )
     stopped = Interrupted(

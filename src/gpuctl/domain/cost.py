@@ -1,108 +1,136 @@
-"""What machines cost: so far, until their deadlines, and summed up. Dollars as Decimal, per second, never guessed."""
+"""What one machine costs, in parts: so far, within a window, and if it runs to its deadline. Never guessed, never 0.
 
-from collections.abc import Iterable, Mapping, Sequence
+Everything bills by the second from the cloud's launch time to the proven end, a machine that is being ended too. AWS
+bills at least 60 seconds of machine, disk and address; Azure publishes no least time.
+"""
+
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 
-from gpuctl.domain.instance import Instance, Status
+from gpuctl.domain.instance import Instance, Price, ProviderName
+from gpuctl.domain.lifecycle import resting_since
 
 _HOUR = Decimal(3600)
 _ZERO = Decimal(0)
+_NOTHING = timedelta(0)
+_LEAST = {ProviderName.AWS: timedelta(seconds=60)}
 
 
 @dataclass(frozen=True, slots=True)
-class Breakdown:
-    """One machine's cost in parts, in dollars; a part whose price is unknown is None, and so is a sum that needs it."""
+class Cost:
+    """Dollars in parts. A part whose price is unknown is None."""
 
-    machine: Decimal | None
-    disk: Decimal | None
-    address: Decimal | None
-    end_is_estimate: bool
+    machine: Decimal | None = _ZERO
+    disk: Decimal | None = _ZERO
+    address: Decimal | None = _ZERO
 
     @property
     def total(self) -> Decimal | None:
-        """All parts together."""
+        """All parts together; None if one of them is unknown."""
         if self.machine is None or self.disk is None or self.address is None:
             return None
         return self.machine + self.disk + self.address
 
+    @property
+    def counted(self) -> Decimal | None:
+        """The machine and whatever else is known; None where the machine's own price is unknown."""
+        if self.machine is None:
+            return None
+        return self.machine + (self.disk or _ZERO) + (self.address or _ZERO)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every part is known."""
+        return self.total is not None
+
+    def over(self, span: timedelta) -> "Cost":
+        """What these dollars an hour come to in that time."""
+        return Cost(*(None if one is None else _times(one, span) for one in (self.machine, self.disk, self.address)))
+
+    def __add__(self, other: "Cost") -> "Cost":
+        return Cost(_sum(self.machine, other.machine), _sum(self.disk, other.disk), _sum(self.address, other.address))
+
 
 @dataclass(frozen=True, slots=True)
-class Statistics:
-    """Figures over many records. Money is in dollars, `average_duration_h` in hours.
+class Extras:
+    """The prices of what a machine needs beside itself; None is unknown."""
 
-    Averages are over ended machines only. Launches that never became a machine cost nothing and count in neither
-    average. Machines whose price is unknown are left out of every sum of money and counted in `unpriced`.
-    `always_on_cost` is what keeping the same machines from the first launch until now would have cost: per type, region
-    and market, as many as ever ran at once.
-    """
-
-    total_provisioned: int
-    currently_running: int
-    currently_billing: int
-    total_cost: Decimal
-    average_duration_h: Decimal
-    average_cost: Decimal
-    provider_breakdown: Mapping[str, int]
-    instance_type_breakdown: Mapping[str, int]
-    always_on_cost: Decimal
-    savings: Decimal
-    savings_percent: Decimal
-    unpriced: int
+    disk: Price | None = None
+    address: Price | None = None
 
 
 def lifetime(instance: Instance, now: datetime) -> timedelta:
-    """How long the machine has billed: from the cloud's launch time to its proven end, or until now."""
+    """How long the machine has been there: from the cloud's launch time to its proven end, or until now."""
     if instance.launched_at is None:
-        return timedelta(0)
-    return max((instance.terminated_at or now) - instance.launched_at, timedelta(0))
+        return _NOTHING
+    return max((instance.terminated_at or now) - instance.launched_at, _NOTHING)
 
 
 def accrued(instance: Instance, now: datetime) -> Decimal | None:
-    """Dollars the machine has cost by now; frozen once it has ended; None where its price is unknown."""
+    """Dollars the machine alone has cost by now; frozen once it has ended; None where its price is unknown."""
     if instance.price is None:
         return None
-    return _for(instance.price.usd_per_hour, lifetime(instance, now))
+    return spent(instance, now).machine
 
 
-def projected(instance: Instance, now: datetime) -> Decimal | None:
-    """Dollars it will have cost if it runs to its deadline; what it cost if it ended; None where unknown."""
-    if instance.price is None:
-        return None
-    if instance.status.is_ended:
-        return accrued(instance, now)
-    start = instance.launched_at or instance.created_at
-    return _for(instance.price.usd_per_hour, max(instance.expires_at, now, start) - start)
+def spent(instance: Instance, now: datetime) -> Cost:
+    """What it has cost by now, all in; frozen once it has ended."""
+    return spent_between(instance, None, instance.terminated_at or now)
 
 
-def breakdown(instance: Instance, now: datetime) -> Breakdown:
-    """The parts of what it has cost by now. Prices of disks and addresses are not in the catalog: unknown."""
-    return Breakdown(machine=accrued(instance, now), disk=None, address=None, end_is_estimate=instance.end_is_estimate)
+def spent_between(instance: Instance, since: datetime | None, until: datetime) -> Cost:
+    """The part of its cost that fell between the two instants: parts that meet end to end add up to the whole.
 
-
-def statistics(records: Iterable[Instance], now: datetime) -> Statistics:
-    """The figures over these records; all zero for none."""
-    every = list(records)
-    launched = [one for one in every if one.launched_at is not None]
-    ended = [one for one in launched if one.status is Status.TERMINATED]
-    priced = [one for one in launched if one.price is not None]
-    total = sum((accrued(one, now) or _ZERO for one in priced), _ZERO)
-    always_on = _always_on(priced, now)
-    return Statistics(
-        total_provisioned=len(every),
-        currently_running=sum(one.status in (Status.READY, Status.RUNNING) for one in every),
-        currently_billing=sum(one.is_live and one.launched_at is not None for one in every),
-        total_cost=total,
-        average_duration_h=_mean([_hours(lifetime(one, now)) for one in ended]),
-        average_cost=_mean([accrued(one, now) or _ZERO for one in ended if one.price is not None]),
-        provider_breakdown=_counted(one.provider.upper() for one in every),
-        instance_type_breakdown=_counted(one.instance_type for one in every),
-        always_on_cost=always_on,
-        savings=always_on - total,
-        savings_percent=(always_on - total) * 100 / always_on if always_on else _ZERO,
-        unpriced=len(launched) - len(priced),
+    None for `since` is from the beginning. A least time falls due at the launch.
+    """
+    end, rest = instance.terminated_at, resting_since(instance)
+    there = _billed(instance, end, since, until)
+    on = _billed(instance, min(rest, end or rest) if rest else end, since, until)
+    return Cost(
+        _for(instance.price, on, instance),
+        _for(instance.disk_price, there, instance),
+        _for(instance.address_price, there, instance),
     )
+
+
+def remaining(instance: Instance, now: datetime) -> Cost:
+    """What it will still cost if it runs from now to its deadline; nothing once it has ended.
+
+    A record whose machine nobody has seen yet counts from the beginning. One that rests counts as if it ran: it can be
+    started at any moment.
+    """
+    if not instance.is_live:
+        return Cost()
+    left = max(instance.expires_at - _paid_until(instance, now), _NOTHING)
+    return Cost(
+        _for(instance.price, left, instance),
+        _for(instance.disk_price, left, instance),
+        _for(instance.address_price, left, instance),
+    )
+
+
+def by_deadline(instance: Instance, now: datetime) -> Cost:
+    """What it will have cost if it runs to its deadline; what it cost if it ended."""
+    return spent(instance, now) + remaining(instance, now)
+
+
+def hourly(instance: Instance) -> Cost:
+    """Dollars an hour in parts, as they were frozen at its launch."""
+    return rates(instance.price, instance.disk_price, instance.address_price)
+
+
+def rates(machine: Price | None, disk: Price | None, address: Price | None) -> Cost:
+    """Dollars an hour in parts at these prices."""
+    return Cost(*(None if one is None else one.usd_per_hour for one in (machine, disk, address)))
+
+
+def burning(instance: Instance) -> Cost:
+    """Dollars an hour right now: nothing once it has ended, disk and address alone while the machine rests."""
+    if not instance.is_live:
+        return Cost()
+    running = hourly(instance)
+    return Cost(_ZERO, running.disk, running.address) if resting_since(instance) else running
 
 
 def to_cents(usd: Decimal) -> Decimal:
@@ -110,51 +138,41 @@ def to_cents(usd: Decimal) -> Decimal:
     return usd.quantize(Decimal("0.01"), ROUND_HALF_UP)
 
 
-def _for(usd_per_hour: Decimal, span: timedelta) -> Decimal:
-    return usd_per_hour * _seconds(span) / _HOUR
+def _paid_until(instance: Instance, now: datetime) -> datetime:
+    start = instance.launched_at
+    if start is None or now <= start:
+        return start or instance.created_at
+    return max(now, start + _LEAST.get(instance.provider, _NOTHING))
 
 
-def _seconds(span: timedelta) -> Decimal:
+def seconds(span: timedelta) -> Decimal:
+    """The span in seconds, exactly."""
     return Decimal(span // timedelta(microseconds=1)) / 1_000_000
 
 
-def _hours(span: timedelta) -> Decimal:
-    return _seconds(span) / _HOUR
+def _billed(instance: Instance, end: datetime | None, since: datetime | None, until: datetime) -> timedelta:
+    before = _NOTHING if since is None else _billed_by(instance, end, since)
+    return max(_billed_by(instance, end, until) - before, _NOTHING)
 
 
-def _mean(values: Sequence[Decimal]) -> Decimal:
-    return sum(values, _ZERO) / len(values) if values else _ZERO
+def _billed_by(instance: Instance, end: datetime | None, at: datetime) -> timedelta:
+    start = instance.launched_at
+    if start is None or at <= start:
+        return _NOTHING
+    stop = at if end is None else min(at, end)
+    return max(stop - start, _LEAST.get(instance.provider, _NOTHING))
 
 
-def _counted(words: Iterable[str]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for word in words:
-        counts[word] = counts.get(word, 0) + 1
-    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+def _for(price: Price | None, span: timedelta, instance: Instance) -> Decimal | None:
+    if price is None:
+        # What never was, or was not in that time, cost nothing whatever its price; what lives may cost anything.
+        return None if span or instance.is_live else _ZERO
+    return _times(price.usd_per_hour, span)
 
 
-def _always_on(priced: Iterable[Instance], now: datetime) -> Decimal:
-    alike: dict[tuple[str, ...], list[Instance]] = {}
-    for one in priced:
-        alike.setdefault((one.provider, one.instance_type, one.region, one.market), []).append(one)
-    return sum((_kept_on(group, now) for group in alike.values()), _ZERO)
+def _times(usd_per_hour: Decimal, span: timedelta) -> Decimal:
+    return usd_per_hour * seconds(span) / _HOUR
 
 
-def _kept_on(group: Sequence[Instance], now: datetime) -> Decimal:
-    starts = [one.launched_at for one in group if one.launched_at is not None]
-    newest = max(group, key=lambda one: one.created_at)
-    rate = newest.price.usd_per_hour if newest.price else _ZERO
-    return _for(rate, now - min(starts)) * _most_at_once(group, now)
-
-
-def _most_at_once(group: Iterable[Instance], now: datetime) -> int:
-    # An end at the very instant of a launch comes first: those two were never on together.
-    changes = []
-    for one in group:
-        if one.launched_at is not None:
-            changes += [(one.launched_at, 1), (one.launched_at + lifetime(one, now), -1)]
-    running = most = 0
-    for _, change in sorted(changes):
-        running += change
-        most = max(most, running)
-    return max(most, 1)
+def _sum(one: Decimal | None, other: Decimal | None) -> Decimal | None:
+    return None if one is None or other is None else one + other

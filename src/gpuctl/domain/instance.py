@@ -140,7 +140,8 @@ class Instance(Value):
     """Our record of one machine: what was asked, what it costs, when it must end.
 
     Written before the first cloud call that could create anything, and changed only through `lifecycle`.
-    `price` is frozen at launch; None means unknown, never free. `deleted_by_us_at` is the moment the cloud first
+    The prices (the machine's own, its disk's, its address's) are frozen at launch; None means unknown, never free.
+    `deleted_by_us_at` is the moment the cloud first
     accepted our request to end it. `absent_since` is when a complete listing first lacked it, None while it is seen.
     `id_is_from_create` tells an id that our own create returned from one that was found by its tags.
     """
@@ -165,6 +166,8 @@ class Instance(Value):
     expires_at: AwareDatetime
     tags: dict[str, str] = Field(default_factory=dict)
     price: Price | None = None
+    disk_price: Price | None = None
+    address_price: Price | None = None
     status: Status = Status.PROVISIONING
     status_reason: str | None = None
     reason: Reason | None = None

@@ -34,6 +34,7 @@ _EVENT = {
 
 STOPPED_IN_CLOUD = "stopped in the cloud"
 STOPPED_AND_BILLING = "stopped in the cloud, and billing as before"
+_RESTING, _RUNS_AGAIN = "stopped", "started"
 
 
 class IllegalTransition(ValueError):
@@ -119,9 +120,19 @@ def refreshed(instance: Instance, seen: Observed, at: datetime, *, from_create: 
         absent_since=None if seen.exists else instance.absent_since,
         status_reason=_status_reason(instance, seen),
     )
+    instance = _rested(instance, seen, at)
     if instance.status is Status.CONFIGURING and seen.ready:
         instance = advance(instance, Status.READY, at)
     return instance
+
+
+def resting_since(instance: Instance) -> datetime | None:
+    """When the machine was first seen powered off so that it costs nothing itself; None if it runs, or ran since.
+
+    A machine that ended at rest was at rest until its end.
+    """
+    told = [entry for entry in instance.history if entry.event in (_RESTING, _RUNS_AGAIN)]
+    return told[-1].at if told and told[-1].event == _RESTING else None
 
 
 def swept(instance: Instance, cloud_id: str, at: datetime) -> Instance:
@@ -152,6 +163,16 @@ def _entered(
 ) -> Instance:
     entry = HistoryEntry(at=at, event=event, status=status, reason=reason, detail=detail)
     return instance.having(**{"status": status, "updated_at": at, "history": (*instance.history, entry), **facts})
+
+
+def _rested(instance: Instance, seen: Observed, at: datetime) -> Instance:
+    rests = seen.state is Cloud.STOPPED and not seen.bills_when_stopped
+    runs = seen.state in (Cloud.PENDING, Cloud.RUNNING) or (seen.state is Cloud.STOPPED and seen.bills_when_stopped)
+    if rests and resting_since(instance) is None:
+        return note(instance, _RESTING, at, detail="powered off in the cloud: only its disk and address cost")
+    if runs and resting_since(instance) is not None:
+        return note(instance, _RUNS_AGAIN, at, detail="its whole life counts, as nobody saw when it was started")
+    return instance
 
 
 def _created(attempt: Attempt, seen: Observed) -> Attempt:

@@ -19,6 +19,7 @@ def adopted(seen: Observed, profile: str | None, now: datetime, parts: Parts) ->
     claims = ownership(seen.tags)
     if claims.record_id is None or claims.expires_at is None or seen.launched_at is None:
         raise ValueError(f"{seen.cloud_id} names no id, deadline or launch")
+    extras = parts.extras_of(seen.provider, seen.region, None)
     expires_at = min(claims.expires_at, now + parts.max_ttl)
     record = Instance(
         id=claims.record_id,
@@ -43,6 +44,8 @@ def adopted(seen: Observed, profile: str | None, now: datetime, parts: Parts) ->
             if not key.startswith(PREFIX) and not _is_the_name(key, value, seen)
         },
         price=parts.price_of(seen.provider, seen.instance_type, seen.region, seen.market),
+        disk_price=extras.disk,
+        address_price=extras.address,
         status=Status.PROVISIONING,
         attempts=(
             Attempt(

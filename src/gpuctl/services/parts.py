@@ -5,19 +5,22 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from gpuctl.clock import Clock
+from gpuctl.domain.cost import Extras
 from gpuctl.domain.instance import Market, Price, ProviderName
 from gpuctl.services.sessions import Sessions
 from gpuctl.services.talk import Talk
 from gpuctl.store.base import Store
 
 PriceOf = Callable[[ProviderName, str, str, Market], Price | None]
+ExtrasOf = Callable[[ProviderName, str, int | None], Extras]
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
     """A store, logins, a clock and somebody to talk to.
 
-    `price_of` gives the catalog's price of a type in a region, `max_ttl` the longest life a machine may be given.
+    `price_of` gives the catalog's price of a type in a region, `extras_of` those of a disk of that size and an address
+    there, `max_ttl` the longest life a machine may be given.
     `every_region` gives, for each cloud there is, every region in which the catalog knows a type.
     """
 
@@ -28,3 +31,4 @@ class Parts:
     price_of: PriceOf
     max_ttl: timedelta
     every_region: Callable[[], Mapping[ProviderName, Collection[str]]] = dict
+    extras_of: ExtrasOf = lambda provider, region, disk_gb: Extras()

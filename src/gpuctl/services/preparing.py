@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from decimal import Decimal
 
 from gpuctl.catalog import Catalog
+from gpuctl.domain.cost import Cost, Extras, rates
 from gpuctl.domain.instance import Instance, ProviderName, Status
 from gpuctl.domain.offers import Availability, InstanceType, Offer
 from gpuctl.domain.request import Request, check, differences
@@ -25,12 +25,17 @@ class Prepared:
     session: Session
     image: Image
     max_ttl: timedelta
+    extras: Extras
 
     @property
-    def cost(self) -> Decimal | None:
-        """Dollars for all of its machines until their deadlines; None where the price is unknown."""
-        each = self.offer.cost(self.request.ttl)
-        return None if each is None else each * self.request.count
+    def hourly(self) -> Cost:
+        """Dollars an hour for one of its machines, in parts."""
+        return rates(self.offer.price, self.extras.disk, self.extras.address)
+
+    @property
+    def cost(self) -> Cost:
+        """Dollars for all of its machines until their deadlines, in parts."""
+        return self.hourly.over(self.request.ttl * self.request.count)
 
 
 def checked(request: Request, region_source: str, parts: Parts, catalog: Catalog) -> tuple[Request, Offer, str]:
@@ -96,7 +101,8 @@ def prepare(request: Request, offer: Offer, region_source: str, parts: Parts) ->
             f"the image `{image.id}` needs a disk of at least {image.min_disk_gb} GB, not {request.disk_gb}",
             hint=f"add `--disk-size {image.min_disk_gb}`",
         )
-    return Prepared(request, offer, region_source, session, image, parts.max_ttl)
+    extras = parts.extras_of(provider, region, request.disk_gb)
+    return Prepared(request, offer, region_source, session, image, parts.max_ttl, extras)
 
 
 def _type_of(request: Request, catalog: Catalog) -> tuple[InstanceType | None, UsageError | None]:

@@ -174,6 +174,8 @@ def _record(prepared: Prepared, number: int, now: datetime) -> Instance:
             expires_at=(now + request.ttl).replace(microsecond=0),
             tags=dict(request.tags),
             price=offer.price,
+            disk_price=prepared.extras.disk,
+            address_price=prepared.extras.address,
             attempts=(attempt,),
             created_at=now,
             updated_at=now,

@@ -11,8 +11,8 @@ from gpuctl.cli.render.figures import money
 from gpuctl.cli.render.result import Result
 from gpuctl.cli.render.shapes import statistics_shape
 from gpuctl.cli.render.text import clean
-from gpuctl.domain.cost import Statistics, statistics
 from gpuctl.domain.duration import parse_duration
+from gpuctl.domain.statistics import Statistics, statistics
 from gpuctl.services.inventory import everything
 
 if TYPE_CHECKING:

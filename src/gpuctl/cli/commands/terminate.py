@@ -8,11 +8,11 @@ import typer
 
 from gpuctl.cli import options
 from gpuctl.cli.context import Context
-from gpuctl.cli.render.figures import counted, money
+from gpuctl.cli.render.figures import all_in, counted
 from gpuctl.cli.render.machines import COLUMNS, row, table
 from gpuctl.cli.render.result import Result
 from gpuctl.cli.render.shapes import instance_shape
-from gpuctl.domain.cost import accrued
+from gpuctl.domain.cost import spent
 from gpuctl.domain.duration import parse_duration, shown
 from gpuctl.domain.instance import Instance, Reason
 from gpuctl.errors import Failure, GpuctlError, PartialError, UsageError
@@ -106,7 +106,7 @@ def _confirm(context: Context, chosen: Sequence[Instance], *, yes: bool, by_sele
     now = context.clock.now()
     for one in live:
         context.talk.say(
-            f"{one.id}  {one.name or ''}  {one.instance_type}  {one.region}  {one.user}  {money(accrued(one, now))}"
+            f"{one.id}  {one.name or ''}  {one.instance_type}  {one.region}  {one.user}  {all_in(spent(one, now))}"
         )
     question = f"End {'it' if len(live) == 1 else f'these {len(live)}'}?"
     if not context.confirm(question):

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from gpuctl.domain.cost import accrued, projected, to_cents
+from gpuctl.domain.cost import Cost, hourly, to_cents
 from gpuctl.domain.duration import rough
 from gpuctl.domain.instance import Instance, Market
+from gpuctl.domain.spending import Sum, outlook
 
-_ZERO = Decimal(0)
+BARE = "* the machine alone: the price of its disk or address is not known"
 
 
 def money(amount: Decimal | None) -> str:
@@ -19,6 +20,16 @@ def money(amount: Decimal | None) -> str:
 def rate(amount: Decimal | None) -> str:
     """Dollars an hour to a tenth of a cent: `0.526`; `?` where it is unknown."""
     return "?" if amount is None else f"{amount:.3f}"
+
+
+def all_in(cost: Cost) -> str:
+    """`$0.42` with disk and address; `$0.42*` where one of those is unknown, `?` where the machine's price is."""
+    return money(cost.counted) + _mark(cost)
+
+
+def all_in_rate(cost: Cost) -> str:
+    """Dollars an hour in the same way: `0.542`, `0.526*`, `?`."""
+    return rate(cost.counted) + _mark(cost)
 
 
 def counted(number: int, what: str) -> str:
@@ -78,13 +89,26 @@ def ago(at: datetime | None, now: datetime) -> str:
     return "never" if at is None else f"{rough(now - at)} ago"
 
 
+def is_bare(one: Instance) -> bool:
+    """Whether its figures are of the machine alone, and marked so."""
+    rates = hourly(one)
+    return rates.counted is not None and not rates.is_whole
+
+
 def burn(records: Sequence[Instance], now: datetime) -> str:
     """The line below a list: how many live, what they cost an hour, so far, and if all run to their deadlines."""
-    live = [one for one in records if one.is_live]
-    hourly = sum((per_hour(one) or _ZERO for one in live), _ZERO)
-    so_far = sum((accrued(one, now) or _ZERO for one in records), _ZERO)
-    in_all = sum((projected(one, now) or _ZERO for one in records), _ZERO)
-    unknown = sum(one.price is None for one in records)
-    line = f"{len(live)} live · {money(hourly)}/h now · {money(so_far)} so far"
-    line += f" · {money(in_all)} if all run to their deadlines"
-    return f"{line} · {unknown} of unknown price not counted" if unknown else line
+    ahead = outlook(records, now)
+    return (
+        f"{ahead.live} live · {money(ahead.hourly.total)}/h now · {money(ahead.spent.total)} so far · "
+        f"{money(ahead.by_deadline.total)} if all run to their deadlines{left_out(ahead.by_deadline)}"
+    )
+
+
+def left_out(summed: Sum) -> str:
+    """What a sum does not hold, to be said behind it; empty where it holds everything."""
+    told = f" · {summed.unpriced} of unknown price not counted" if summed.unpriced else ""
+    return f"{told} · {summed.bare} without disk or address" if summed.bare else told
+
+
+def _mark(cost: Cost) -> str:
+    return "" if cost.is_whole or cost.counted is None else "*"

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from gpuctl.cli.render.figures import countdown, ends_in, local, money, per_hour, plain, rate, type_label, utc
+from gpuctl.cli.render.figures import all_in, all_in_rate, countdown, ends_in, local, per_hour, plain, type_label, utc
 from gpuctl.cli.render.text import clean
-from gpuctl.domain.cost import accrued, projected
+from gpuctl.domain.cost import accrued, by_deadline, hourly, spent
 from gpuctl.domain.duration import rough, spelled
-from gpuctl.domain.instance import Instance, Protector, Standing, Status
+from gpuctl.domain.instance import Instance, Price, Protector, Standing, Status
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -58,8 +58,8 @@ _TABLE = (
     _Column("STATUS", lambda one, now: one.status.value),
     _Column("AGE", lambda one, now: rough(now - one.created_at), 6, is_number=True),
     _Column("ENDS IN", lambda one, now: ends_in(one, now), 0, is_number=True),
-    _Column("$/H", lambda one, now: rate(per_hour(one)), 4, is_number=True),
-    _Column("SPENT", lambda one, now: money(accrued(one, now)), 2, is_number=True),
+    _Column("$/H", lambda one, now: all_in_rate(hourly(one)), 4, is_number=True),
+    _Column("SPENT", lambda one, now: all_in(spent(one, now)), 2, is_number=True),
 )
 
 
@@ -131,7 +131,6 @@ def details(one: Instance, now: datetime, protection: Sequence[Protector]) -> "T
 
 
 def _lines(one: Instance, now: datetime) -> list[tuple[str, str]]:
-    price = one.price
     left = ends_in(one, now)
     return [
         ("id", one.id),
@@ -148,9 +147,11 @@ def _lines(one: Instance, now: datetime) -> list[tuple[str, str]]:
         ),
         (
             "spent",
-            f"{money(accrued(one, now))}{f' of {money(projected(one, now))} by its deadline' if one.is_live else ''}",
+            f"{all_in(spent(one, now))}{f' of {all_in(by_deadline(one, now))} by its deadline' if one.is_live else ''}",
         ),
-        ("price", f"${price.usd_per_hour:f}/h ({price.source}, {price.as_of})" if price else "unknown"),
+        ("price", _priced(one.price)),
+        ("its disk", _priced(one.disk_price)),
+        ("its address", _priced(one.address_price)),
         ("type", f"{type_label(one)}, {f'{one.disk_gb} GB disk' if one.disk_gb else 'disk unknown'}, {one.image}"),
         ("place", f"{one.provider} {one.zone or one.region}, account {one.account}"),
         ("cloud id", one.cloud_id or ""),
@@ -161,6 +162,10 @@ def _lines(one: Instance, now: datetime) -> list[tuple[str, str]]:
         ("tags", ", ".join(f"{key}={value}" for key, value in one.tags.items())),
         ("may live", f"{spelled(one.ttl)}, {spelled(one.max_ttl)} without a readable deadline"),
     ]
+
+
+def _priced(price: Price | None) -> str:
+    return f"${plain(price.usd_per_hour)}/h ({price.source}, {price.as_of})" if price else "unknown"
 
 
 def _fitting(cells: dict[str, list[str]], width: int) -> list[_Column]:

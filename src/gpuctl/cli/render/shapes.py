@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from gpuctl.domain.cost import Statistics, accrued, breakdown
+from gpuctl.domain.cost import accrued, hourly, spent
 from gpuctl.domain.instance import Attempt, HistoryEntry, Instance, Protector
+from gpuctl.domain.statistics import Statistics
 from gpuctl.errors import Failure
 
 if TYPE_CHECKING:
@@ -124,14 +125,14 @@ def minutes(seconds: float) -> int | float:
 
 
 def _breakdown_shape(one: Instance, now: datetime) -> dict[str, Any]:
-    parts = breakdown(one, now)
+    cost = spent(one, now)
     return {
-        "machine": dollars(parts.machine),
-        "disk": dollars(parts.disk),
-        "address": dollars(parts.address),
-        "total": dollars(parts.total),
-        "totalPerHour": None,
-        "endIsEstimate": parts.end_is_estimate,
+        "machine": dollars(cost.machine),
+        "disk": dollars(cost.disk),
+        "address": dollars(cost.address),
+        "total": dollars(cost.total),
+        "totalPerHour": dollars(hourly(one).total),
+        "endIsEstimate": one.end_is_estimate,
     }
 
 

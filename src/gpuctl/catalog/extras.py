@@ -1,0 +1,69 @@
+"""List prices of what a machine needs beside itself: its disk and its public address."""
+
+import json
+from bisect import bisect_left
+from datetime import date
+from decimal import ROUND_UP, Decimal
+from importlib.resources import files
+from typing import Any
+
+from gpuctl.domain.cost import Extras
+from gpuctl.domain.instance import Price, ProviderName
+
+_WITH_DATA = (ProviderName.AWS, ProviderName.AZURE)
+_PLACES = Decimal("0.000000001")
+
+
+class ExtraPrices:
+    """Prices of disks and addresses as they ship with gpuctl, from the clouds' public price pages.
+
+    A cloud's file is read when it is first asked about. Where a region's own disk price is not known the dearest known
+    region's stands in for it, and the price's source says so: rather too much than too little.
+    """
+
+    def __init__(self) -> None:
+        self._books: dict[ProviderName, Any] = {}
+
+    def of(self, provider: ProviderName, region: str, disk_gb: int | None) -> Extras:
+        """Dollars an hour for a disk of that size and for an address; unknown where the size or the cloud is."""
+        if provider not in _WITH_DATA:
+            return Extras()
+        book = self._book(provider)
+        return Extras(None if disk_gb is None else _disk(book, region, disk_gb), _address(book["address"]))
+
+    def _book(self, provider: ProviderName) -> Any:
+        if provider not in self._books:
+            self._books[provider] = json.loads(
+                files(__package__).joinpath(f"data/{provider}-extras.json").read_text("utf-8")
+            )
+        return self._books[provider]
+
+
+def _disk(book: Any, region: str, disk_gb: int) -> Price:
+    disk = book["disk"]
+    own = disk["usd_per_gb_month"].get(region)
+    known = region if own else disk["stand_in"]
+    rate = Decimal(disk["usd_per_gb_month"][known])
+    billed = _billed_gb(disk["sizes_gb"], disk_gb)
+    missing = "" if own else f", in place of `{region}` whose rate is not known"
+    return Price(
+        usd_per_hour=(rate * billed / Decimal(book["hours_a_month"])).quantize(_PLACES, ROUND_UP),
+        source=f"{disk['source']}: {billed} GB {disk['kind']} at ${rate} a GB-month of {book['hours_a_month']} h "
+        f"in {known}{missing}",
+        as_of=date.fromisoformat(disk["as_of"]),
+    )
+
+
+def _billed_gb(sizes: list[int] | None, disk_gb: int) -> int:
+    """The size that is billed: Azure's disks come in sizes, and the next larger one is paid for."""
+    if not sizes:
+        return disk_gb
+    return sizes[min(bisect_left(sizes, disk_gb), len(sizes) - 1)]
+
+
+def _address(address: Any) -> Price:
+    return Price(
+        usd_per_hour=Decimal(address["usd_per_hour"]),
+        source=address["source"],
+        as_of=date.fromisoformat(address["as_of"]),
+    )

@@ -1,0 +1,152 @@
+"""What many machines cost together, against a recomputation that shares nothing with it."""
+
+import random
+from collections import defaultdict
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from fractions import Fraction
+
+import pytest
+from support.instances import NOON, a_ready_instance, an_instance
+
+from gpuctl.domain.cost import Cost, to_cents
+from gpuctl.domain.instance import Instance, Market, Price, ProviderName, Status
+from gpuctl.domain.spending import groups, outlook, together
+
+HOUR = timedelta(hours=1)
+MONTH = datetime(2026, 11, 1, tzinfo=UTC)
+END = datetime(2026, 12, 1, tzinfo=UTC)
+
+
+def priced(usd: str) -> Price:
+    return Price(usd_per_hour=Decimal(usd), source="a test", as_of=date(2026, 8, 20))
+
+
+def a_machine(number: int, start: datetime, life: timedelta | None, **facts: object) -> Instance:
+    told = {"price": priced("0.526"), "disk_price": priced("0.011"), "address_price": priced("0.005")} | facts
+    if life is not None:
+        told |= {"status": Status.TERMINATED, "terminated_at": start + life}
+    return a_ready_instance(f"inst-{number:012d}", created_at=start, launched_at=start, **told)
+
+
+def a_busy_month() -> list[Instance]:
+    """Four hundred machines of two clouds and three users, some of seconds, some over midnight, some alive still."""
+    dice = random.Random(20261125)
+    machines = []
+    for number in range(400):
+        start = MONTH + timedelta(microseconds=dice.randrange(30 * 86_400 * 10**6))
+        life = timedelta(microseconds=dice.choice([40, 400, 40_000]) * dice.randrange(1, 10**6))
+        over = start + life < END
+        machines.append(
+            a_machine(
+                number,
+                start,
+                life if over else None,
+                provider=dice.choice([ProviderName.AWS, ProviderName.AZURE]),
+                user=dice.choice(["ana", "ben", "cat"]),
+                market=dice.choice(list(Market)),
+                price=priced(dice.choice(["0.526", "3.06", "0.90", "32.7726"])),
+                disk_price=priced(dice.choice(["0.010958905", "0.013150685"])),
+            )
+        )
+    return [*machines, a_machine(400, END - 2 * HOUR, None)]
+
+
+def bill(machines: list[Instance]) -> dict[date, Fraction]:
+    """The month's bill by day in whole microseconds of whole micro-dollars, without anything of `gpuctl.domain`."""
+    days: dict[date, Fraction] = defaultdict(Fraction)
+    for one in machines:
+        assert one.launched_at and one.price and one.disk_price and one.address_price
+        nano_usd_per_hour = sum(
+            int(price.usd_per_hour.scaleb(9)) for price in (one.price, one.disk_price, one.address_price)
+        )
+        begin = int((one.launched_at - MONTH) / timedelta(microseconds=1))
+        end = int(((one.terminated_at or END) - MONTH) / timedelta(microseconds=1))
+        tick = begin
+        while tick < end:
+            day = tick // 86_400_000_000
+            stop = min((day + 1) * 86_400_000_000, end)
+            days[MONTH.date() + timedelta(days=day)] += Fraction((stop - tick) * nano_usd_per_hour)
+            tick = stop
+        short = 60_000_000 - (end - begin)
+        if one.provider == "aws" and short > 0:
+            # Whatever is missing to a minute; the fixture has none that is cut short by midnight.
+            days[one.launched_at.date()] += Fraction(short * nano_usd_per_hour)
+    return {day: ticks / 3_600_000_000 / 10**9 for day, ticks in days.items()}
+
+
+def cents(amount: Fraction) -> Decimal:
+    return to_cents(Decimal(amount.numerator) / Decimal(amount.denominator))
+
+
+def test_a_months_costs_are_to_the_cent_what_an_independent_count_makes_them() -> None:
+    machines = a_busy_month()
+    assert any(one.is_live for one in machines)
+    independent = sum(bill(machines).values(), Fraction(0))
+    assert to_cents(outlook(machines, END).spent.total) == cents(independent)
+    for side in ("user", "type", "provider", "market", "region", "day", "tag:project"):
+        assert to_cents(sum((one.cost.total for one in groups(machines, side, END)), Decimal(0))) == cents(independent)
+
+
+def test_every_day_of_that_month_is_to_the_cent_what_an_independent_count_makes_it() -> None:
+    machines = a_busy_month()
+    days = {date.fromisoformat(one.key or ""): to_cents(one.cost.total) for one in groups(machines, "day", END)}
+    assert days == {day: cents(amount) for day, amount in bill(machines).items()}
+
+
+def test_a_machine_over_midnight_counts_in_both_days_with_its_part() -> None:
+    eve = datetime(2026, 11, 24, 23, 30, tzinfo=UTC)
+    first, second = groups([a_machine(1, eve, HOUR)], "day", NOON + 2 * 24 * HOUR)[:2]
+    assert (first.key, first.machines, first.hours, first.cost.total) == (
+        "2026-11-24",
+        1,
+        Decimal("0.5"),
+        Decimal("0.271"),
+    )
+    assert (second.key, second.cost.total) == ("2026-11-25", Decimal("0.271"))
+
+
+def test_days_without_a_machine_are_there_with_nothing() -> None:
+    days = groups([a_machine(1, NOON, HOUR)], "day", NOON + timedelta(days=2))
+    assert [(one.key, one.machines, one.cost.total) for one in days][1:] == [
+        ("2026-11-25", 0, 0),
+        ("2026-11-26", 0, 0),
+    ]
+
+
+def test_groups_are_the_dearest_first_and_those_without_the_tag_are_a_group() -> None:
+    machines = [
+        a_machine(1, NOON, HOUR, tags={"project": "x"}),
+        a_machine(2, NOON, 3 * HOUR, tags={"project": "y"}),
+        a_machine(3, NOON, HOUR / 2),
+    ]
+    found = groups(machines, "tag:project", NOON + 9 * HOUR)
+    assert [(one.key, one.hours) for one in found] == [("y", 3), ("x", 1), (None, Decimal("0.5"))]
+
+
+def test_a_window_leaves_out_what_was_over_before_and_counts_a_part_of_what_straddles() -> None:
+    machines = [a_machine(1, NOON, HOUR), a_machine(2, NOON, 3 * HOUR)]
+    (only,) = groups(machines, "user", NOON + 9 * HOUR, since=NOON + 2 * HOUR)
+    assert (only.machines, only.hours, only.cost.total) == (1, Decimal(1), Decimal("0.542"))
+
+
+def test_the_outlook_tells_what_burns_what_is_spent_and_what_is_still_to_come() -> None:
+    machines = [a_machine(1, NOON, HOUR), a_machine(2, NOON, None), an_instance(status=Status.FAILED, price=None)]
+    ahead = outlook(machines, NOON + HOUR / 4)
+    assert (ahead.live, ahead.hourly.total) == (1, Decimal("0.542"))
+    assert ahead.remaining.total == Decimal("0.4065")
+    assert ahead.by_deadline.total == ahead.spent.total + ahead.remaining.total
+
+
+@pytest.mark.parametrize(
+    ("cost", "unpriced", "bare", "total"),
+    [
+        (Cost(None, Decimal(1), Decimal(1)), 1, 0, 0),
+        (Cost(Decimal(1), None, Decimal(1)), 0, 1, 2),
+        (Cost(Decimal(1), Decimal(1), None), 0, 1, 2),
+        (Cost(Decimal(1), Decimal(1), Decimal(1)), 0, 0, 3),
+    ],
+)
+def test_a_sum_says_how_many_it_leaves_out(cost: Cost, unpriced: int, bare: int, total: int) -> None:
+    summed = together([cost])
+    assert (summed.unpriced, summed.bare, summed.total) == (unpriced, bare, total)
