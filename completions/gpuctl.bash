@@ -4,7 +4,7 @@ _gpuctl() {
     COMPREPLY=()
     for ((index = 1; index < COMP_CWORD; index++)); do
         case "${COMP_WORDS[index]}" in
-            provision|get|list|terminate|stats|reap|extend|wait|events|types|config|recover|sandbox|completion) command=${COMP_WORDS[index]}; break ;;
+            provision|get|list|terminate|stats|reap|extend|wait|events|types|schedule|config|recover|sandbox|completion) command=${COMP_WORDS[index]}; break ;;
         esac
     done
     case "$before" in
@@ -33,6 +33,7 @@ _gpuctl() {
         --interval) return ;;
         --since) return ;;
         --max-orphans) return ;;
+        --log) return ;;
         --by) return ;;
         --ttl) return ;;
         --for) return ;;
@@ -40,6 +41,7 @@ _gpuctl() {
         --gpu) return ;;
         --max-price) return ;;
         --min-memory) return ;;
+        --every) return ;;
         --backup) return ;;
         --state-id) return ;;
     esac
@@ -49,16 +51,17 @@ _gpuctl() {
         list) COMPREPLY=($(compgen -W " --user --task --name --status --provider --type --region --tag --older-than --all -a --refresh --watch -w --interval --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         terminate) COMPREPLY=($(compgen -W " --task --tag --user --all --yes -y --force --no-wait --wait --timeout --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         stats) COMPREPLY=($(compgen -W " --user --since --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
-        reap) COMPREPLY=($(compgen -W " --dry-run --sweep --wait --watch --interval --max-orphans --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
+        reap) COMPREPLY=($(compgen -W " --dry-run --sweep --wait --watch --interval --max-orphans --log --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         extend) COMPREPLY=($(compgen -W " --by --ttl --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         wait) COMPREPLY=($(compgen -W " --for --timeout --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         events) COMPREPLY=($(compgen -W " --follow -f --since --id --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         types) COMPREPLY=($(compgen -W " --gpu --provider --max-price --min-memory --region --all -a --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
+        schedule) COMPREPLY=($(compgen -W "install status uninstall --every --cron --systemd --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         config) COMPREPLY=($(compgen -W "show path --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         recover) COMPREPLY=($(compgen -W " --backup --state-id --dry-run --yes -y --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         sandbox) COMPREPLY=($(compgen -W "start status stop reset --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         completion) COMPREPLY=($(compgen -W "bash zsh fish --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
-        *) COMPREPLY=($(compgen -W "provision get list terminate stats reap extend wait events types config recover sandbox completion --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h --version" -- "$word")) ;;
+        *) COMPREPLY=($(compgen -W "provision get list terminate stats reap extend wait events types schedule config recover sandbox completion --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h --version" -- "$word")) ;;
     esac
 }
 complete -F _gpuctl gpuctl

@@ -9,6 +9,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from gpuctl.cli.context import Context
 from gpuctl.cli.given import Globals
+from gpuctl.cli.overdue import warn_if_overdue
 from gpuctl.cli.table import COMMANDS, EXAMPLES, OTHER_NAMES, Entry
 from gpuctl.errors import UsageError
 
@@ -36,6 +37,7 @@ class Command(TyperCommand):
             _ = context.settings
         for one in self.params:
             _refuse_empty(one, ctx.params.get(one.name))
+        warn_if_overdue(context, self.name)
         return super().invoke(ctx)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:

@@ -1,14 +1,14 @@
 """What one invocation is made of; each part is built when it is first needed."""
 
-import os
 import shutil
 from collections.abc import Collection, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from gpuctl.cli.config import Config, Settings, path_of, read_settings
 from gpuctl.cli.given import FORMATS, Globals, Streams
+from gpuctl.cli.surroundings import folder, is_terminal, login_name
 from gpuctl.cli.talk import Talk, TickingClock
 from gpuctl.clock import Clock
 from gpuctl.domain.duration import shown
@@ -40,7 +40,7 @@ class Context:
     def output(self) -> str:
         """The output's format: asked for, else a table on a terminal and tsv in a pipe."""
         asked = self.globals.output or self.environ.get("GPUCTL_OUTPUT")
-        return asked or ("table" if _is_terminal(self.streams.out) else "tsv")
+        return asked or ("table" if is_terminal(self.streams.out) else "tsv")
 
     def refuse_unknown_output(self) -> None:
         """Raise UsageError if the environment asks for a format there is not."""
@@ -61,7 +61,7 @@ class Context:
     @property
     def is_terminal(self) -> bool:
         """Whether a person is at both ends: stdin and stderr are terminals."""
-        return _is_terminal(self.streams.input) and _is_terminal(self.streams.err)
+        return is_terminal(self.streams.input) and is_terminal(self.streams.err)
 
     @property
     def may_ask(self) -> bool:
@@ -82,16 +82,14 @@ class Context:
     @property
     def can_redraw(self) -> bool:
         """Whether stdout is a terminal on which something can be drawn over what was there."""
-        return _is_terminal(self.streams.out) and self.environ.get("TERM") != "dumb"
+        return is_terminal(self.streams.out) and self.environ.get("TERM") != "dumb"
 
     @property
     def has_color(self) -> bool:
         """Whether output may be coloured."""
         if self.globals.color in ("always", "never"):
             return self.globals.color == "always"
-        return (
-            _is_terminal(self.streams.out) and not self.environ.get("NO_COLOR") and self.environ.get("TERM") != "dumb"
-        )
+        return is_terminal(self.streams.out) and not self.environ.get("NO_COLOR") and self.environ.get("TERM") != "dumb"
 
     @cached_property
     def talk(self) -> Talk:
@@ -99,10 +97,17 @@ class Context:
         return Talk(
             self.streams.err,
             self._clock,
-            is_terminal=_is_terminal(self.streams.err) and self.environ.get("TERM") != "dumb",
+            is_terminal=is_terminal(self.streams.err) and self.environ.get("TERM") != "dumb",
             is_quiet=self.globals.quiet,
             width=self.width,
         )
+
+    def log_to(self, path: Path) -> None:
+        """From now on write down in that file, too, what is said."""
+        from gpuctl.cli.logfile import logged
+
+        self.streams = logged(self.streams, path, self._clock)
+        self.__dict__.pop("talk", None)
 
     @cached_property
     def clock(self) -> Clock:
@@ -113,7 +118,7 @@ class Context:
     def config_path(self) -> Path:
         """The config file, whether it exists or not."""
         named = self.globals.config or self.environ.get("GPUCTL_CONFIG")
-        return path_of(named) if named else _folder("config", self.environ) / "config.toml"
+        return path_of(named) if named else folder("config", self.environ) / "config.toml"
 
     @property
     def profile(self) -> str | None:
@@ -144,7 +149,7 @@ class Context:
     @cached_property
     def sandbox_folder(self) -> Path:
         """Where the sandbox's server says where it is."""
-        return _folder("state", self.environ) / "sandbox"
+        return folder("state", self.environ) / "sandbox"
 
     @cached_property
     def state_path(self) -> Path:
@@ -153,7 +158,7 @@ class Context:
         if named:
             return path_of(named)
         if not self.sandbox:
-            return _folder("state", self.environ) / "state.json"
+            return folder("state", self.environ) / "state.json"
         from gpuctl.sandbox.control import SandboxError, read_address
 
         try:
@@ -231,7 +236,7 @@ class Context:
     @property
     def user(self) -> str:
         """Who asks, where no flag says so: GPUCTL_USER, the config, the login name."""
-        return self.config.user or _login_name(self.environ)
+        return self.config.user or login_name(self.environ)
 
     def _open_provider(self, name: ProviderName, profile: str | None) -> "Provider":
         from gpuctl.providers.base import Connection
@@ -269,39 +274,3 @@ class Context:
             return self.catalog.offer(self.catalog.find(name, provider), region, market).price
         except UsageError:
             return None
-
-
-def _is_terminal(stream: TextIO) -> bool:
-    try:
-        return stream.isatty()
-    except ValueError:
-        return False
-
-
-def _folder(what: str, environ: Mapping[str, str]) -> Path:
-    """The platform's folder for our state or config; where nobody has a home, one below the temporary files."""
-    variable = "XDG_STATE_HOME" if what == "state" else "XDG_CONFIG_HOME"
-    if environ.get(variable, "").startswith("/"):
-        return Path(environ[variable]) / "gpuctl"
-    import platformdirs
-
-    try:
-        return Path(
-            platformdirs.user_state_dir("gpuctl") if what == "state" else platformdirs.user_config_dir("gpuctl")
-        )
-    except (RuntimeError, KeyError):
-        raise UsageError(
-            "there is no home folder to keep the state in", hint="add `--state FILE`, or set HOME"
-        ) from None
-
-
-def _login_name(environ: Mapping[str, str]) -> str:
-    for name in ("LOGNAME", "USER", "USERNAME"):
-        if environ.get(name, "").strip():
-            return environ[name].strip()
-    import pwd
-
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        return f"uid-{os.getuid()}"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gpuctl.cli import options
+from gpuctl.cli.config import path_of
 from gpuctl.cli.context import Context
 from gpuctl.cli.render.renderer import render
 from gpuctl.cli.render.result import Result
@@ -29,8 +30,7 @@ if TYPE_CHECKING:
 EXAMPLES = """\
 gpuctl reap --dry-run
 gpuctl reap --sweep
-crontab line, every minute (cron knows neither your PATH nor your state):
-* * * * * /usr/local/bin/gpuctl reap --state /home/ana/.local/state/gpuctl/state.json"""
+gpuctl schedule install               let cron or systemd run it every minute"""
 
 COLUMNS = ("id", "action", "reason", "status", "error")
 _BUSY_FOR = timedelta(minutes=5)
@@ -48,6 +48,9 @@ def command(
     max_orphans: Annotated[
         str, typer.Option(metavar="N", help="End at most that many machines without a record in one pass")
     ] = "3",
+    log: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Also append what is said to FILE, which is kept small")
+    ] = None,
 ) -> Result | None:
     """End machines past their deadline, close what is proven gone, adopt or end what no record knows.
 
@@ -55,6 +58,8 @@ def command(
     the exit code (8).
     """
     context: Context = ctx.find_root().obj
+    if log is not None:
+        context.log_to(path_of(log))
     pause = parse_duration(interval, option="--interval")
     most = options.whole(max_orphans, option="--max-orphans")
     if most < 0:

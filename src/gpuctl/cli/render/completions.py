@@ -10,7 +10,12 @@ _CHOICES = {
     "--provider": "aws azure",
     "--status": "PROVISIONING CONFIGURING READY RUNNING STOPPING TERMINATED FAILED",
 }
-_WORDS = {"sandbox": "start status stop reset", "completion": "bash zsh fish", "config": "show path"}
+_WORDS = {
+    "sandbox": "start status stop reset",
+    "completion": "bash zsh fish",
+    "config": "show path",
+    "schedule": "install status uninstall",
+}
 _FILES = ("--state", "--config")
 
 

@@ -1,0 +1,39 @@
+"""The warning of every command when the reaper was put on a schedule and does not run."""
+
+import os
+from collections.abc import Iterator
+
+from gpuctl.cli.context import Context
+from gpuctl.errors import GpuctlError
+
+# They deal with the schedule themselves, or with no state at all.
+_SILENT = ("reap", "schedule", "doctor", "config", "sandbox", "completion")
+
+
+def warn_if_overdue(context: Context, command: str | None) -> None:
+    """Say on stderr that the reaper of this state does not run, where one was put on a schedule. Never raises."""
+    if command in _SILENT or context.sandbox:
+        return
+    try:
+        # The note is looked for by its name alone: who has no schedule pays one question to the file system.
+        if os.path.exists(f"{os.path.realpath(context.state_path)}.schedule.json"):
+            for line in _overdue(context):
+                context.talk.warn(line)
+    except (GpuctlError, OSError):
+        # What is wrong with the state is the command's own to say.
+        return
+
+
+def _overdue(context: Context) -> Iterator[str]:
+    from gpuctl.domain.duration import rough, spelled
+    from gpuctl.services.scheduling.overdue import late_by
+    from gpuctl.store.schedule import ScheduleNote
+
+    note = ScheduleNote(context.state_path).read()
+    if note is None:
+        return
+    last = context.reap_log.read().last_reap_at
+    late = late_by(context.clock.now(), note.every, note.installed_at, last)
+    if late is not None:
+        how = f"last ran {rough(late)} ago" if last else f"has not run since it was installed {rough(late)} ago"
+        yield f"the reaper {how}, though {note.kind} should run it every {spelled(note.every)}: gpuctl schedule status"

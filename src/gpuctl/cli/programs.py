@@ -1,0 +1,45 @@
+"""Other programs of this machine, run to their end."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from gpuctl.services.scheduling.ran import Ran, Run
+
+_PATIENCE_S = 30
+
+
+def runner(environ: Mapping[str, str]) -> Run:
+    """Runs programs found by that environment's PATH, with that environment."""
+
+    def run(argv: Sequence[str], typed: str) -> Ran:
+        program = shutil.which(argv[0], path=environ.get("PATH", os.defpath))
+        if program is None:
+            return Ran(None, "", f"there is no `{argv[0]}` on this machine")
+        try:
+            done = subprocess.run(
+                [program, *argv[1:]],
+                input=typed,
+                capture_output=True,
+                encoding="utf-8",
+                errors="surrogateescape",
+                timeout=_PATIENCE_S,
+                env=dict(environ),
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            return Ran(-1, "", str(error))
+        return Ran(done.returncode, done.stdout, done.stderr)
+
+    return run
+
+
+def own_program() -> tuple[str, ...]:
+    """This very gpuctl from the root on, as a program that knows no PATH must name it."""
+    script = Path(sys.executable).with_name("gpuctl")
+    if os.access(script, os.X_OK):
+        return (str(script),)
+    return (sys.executable, "-P", "-m", "gpuctl")

@@ -1,0 +1,74 @@
+"""The reaper of this invocation's state as cron or systemd must run it: the command, the variables, the log."""
+
+from pathlib import Path
+
+from gpuctl.cli.config import path_of
+from gpuctl.cli.config.schema import key_of as setting_of
+from gpuctl.cli.context import Context
+from gpuctl.cli.programs import own_program
+
+# What a login needs besides the files that it finds by itself. Never a secret: crontabs and units are no safe.
+_CARRIED = (
+    "AWS_PROFILE",
+    "AWS_REGION",
+    "AWS_DEFAULT_REGION",
+    "AWS_ROLE_ARN",
+    "AWS_ENDPOINT_URL",
+    "AZURE_SUBSCRIPTION_ID",
+    "AZURE_TENANT_ID",
+    "AZURE_CLIENT_ID",
+    "GPUCTL_AZURE_ENDPOINT",
+    "HTTPS_PROXY",
+    "https_proxy",
+    "NO_PROXY",
+    "no_proxy",
+)
+_CARRIED_FILES = (
+    "AWS_CONFIG_FILE",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "AWS_CA_BUNDLE",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AZURE_CONFIG_DIR",
+    "AZURE_CLIENT_CERTIFICATE_PATH",
+    "REQUESTS_CA_BUNDLE",
+    "SSL_CERT_FILE",
+    "XDG_CONFIG_HOME",
+    "XDG_CACHE_HOME",
+)
+_SECRET = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AZURE_CLIENT_SECRET")
+
+
+def log_of(context: Context) -> Path:
+    """The log of the reaper on a schedule, beside the state."""
+    state = Path(context.store.location)
+    return state.with_name(f"{state.name}.reap.log")
+
+
+def command_of(context: Context) -> tuple[str, ...]:
+    """The command that reaps this state with these settings, from a bare environment."""
+    named = ["--state", context.store.location]
+    if context.config_path.exists():
+        named += ["--config", str(context.config_path)]
+    if context.profile is not None:
+        named += ["--profile", context.profile]
+    return (*own_program(), "reap", *named, "--log", str(log_of(context)))
+
+
+def variables_of(context: Context) -> dict[str, str]:
+    """What of this environment decides where the clouds are and what the settings are, and is no secret."""
+    environ = context.environ
+    carried = {name: environ[name] for name in _CARRIED if environ.get(name) and "@" not in environ[name]}
+    carried |= {name: str(path_of(environ[name])) for name in _CARRIED_FILES if environ.get(name)}
+    for path in context.settings.by_variable:
+        key = setting_of(path)
+        if key is not None and key.variable is not None and path[0] != "hooks":
+            carried[key.variable] = environ[key.variable]
+    return carried
+
+
+def left_behind(context: Context) -> list[str]:
+    """The names of the variables that the reaper will miss, because they hold secrets."""
+    secrets = [name for name in _SECRET if context.environ.get(name)]
+    hooks = [key.variable for path in context.settings.by_variable if path[0] == "hooks" and (key := setting_of(path))]
+    proxies = [name for name in _CARRIED if "@" in context.environ.get(name, "")]
+    return [*secrets, *(one for one in hooks if one), *proxies]

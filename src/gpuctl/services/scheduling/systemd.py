@@ -1,0 +1,76 @@
+"""A timer among the user's own units of systemd."""
+
+from contextlib import suppress
+from pathlib import Path
+
+from gpuctl.services.scheduling.job import Job, from_units, service_unit, timer_unit
+from gpuctl.services.scheduling.ran import Run, ScheduleError
+
+KIND = "systemd"
+
+
+class Timers:
+    """The units in `folder`, which is where systemd looks for this user's."""
+
+    def __init__(self, run: Run, folder: Path) -> None:
+        self._run = run
+        self._folder = folder
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether a systemd of this user's answers."""
+        return self._run(["systemctl", "--user", "show", "--property=Version"], "").ok
+
+    @property
+    def outlives_logout(self) -> bool:
+        """Whether this user's timers run while the user is not logged in."""
+        return self._run(["loginctl", "show-user", "--property=Linger", "--value"], "").out.strip() != "no"
+
+    def find(self, key: str) -> Job | None:
+        """The job under that key; None if there is none, or one that cannot be read."""
+        service, timer = self._paths(key)
+        try:
+            return from_units(key, service.read_text("utf-8"), timer.read_text("utf-8"))
+        except FileNotFoundError:
+            return None
+        except (OSError, UnicodeDecodeError) as error:
+            raise ScheduleError(f"the unit `{timer}` cannot be read: {error}") from error
+
+    def install(self, job: Job) -> str:
+        """Put the job in, in the place of one under its key, start its timer and read it back. Returns the timer."""
+        service, timer = self._paths(job.key)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            service.write_text(service_unit(job), "utf-8")
+            timer.write_text(timer_unit(job), "utf-8")
+        except OSError as error:
+            raise ScheduleError(f"`{timer}` could not be written: {error.strerror}") from error
+        self._must("daemon-reload")
+        self._must("enable", timer.name)
+        # A timer that runs already must be told of its new interval.
+        self._must("restart", timer.name)
+        if self.find(job.key) != job:
+            raise ScheduleError(f"`{timer}` does not hold what was written into it", hint=f"cat {timer}")
+        return str(timer)
+
+    def uninstall(self, key: str) -> bool:
+        """Stop the timer and take the units out; whether there were any."""
+        service, timer = self._paths(key)
+        if not timer.exists() and not service.exists():
+            return False
+        self._run(["systemctl", "--user", "disable", "--now", timer.name], "")
+        for path in (timer, service):
+            with suppress(FileNotFoundError):
+                path.unlink()
+        self._run(["systemctl", "--user", "daemon-reload"], "")
+        return True
+
+    def _must(self, *words: str) -> None:
+        ran = self._run(["systemctl", "--user", *words], "")
+        if not ran.ok:
+            raise ScheduleError(
+                f"`systemctl --user {' '.join(words)}` failed: {ran.said}", hint="gpuctl schedule install --cron"
+            )
+
+    def _paths(self, key: str) -> tuple[Path, Path]:
+        return self._folder / f"gpuctl-reap-{key}.service", self._folder / f"gpuctl-reap-{key}.timer"

@@ -1,0 +1,206 @@
+"""`gpuctl schedule`: cron and systemd run the reaper from nothing, and its silence is noticed."""
+
+import json
+import subprocess
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from support.cli import Operator
+
+from gpuctl.domain.instance import Status
+from gpuctl.services.scheduling.job import from_cron
+from gpuctl.store.schedule import ScheduleNote
+
+CRONTAB = """#!/bin/sh
+tab="{folder}/tab"
+case $1 in
+    -l) [ -e "$tab" ] || {{ echo "no crontab for ana" >&2; exit 1; }}; cat "$tab" ;;
+    -) cat >"$tab" ;;
+esac
+"""
+SYSTEMCTL = """#!/bin/sh
+echo "$*" >>"{folder}/asked"
+"""
+LOGINCTL = "#!/bin/sh\necho no\n"
+
+
+def having(operator: Operator, **programs: str) -> Operator:
+    """The operator on a machine that has these programs and no others of that kind."""
+    folder = operator.folder / "bin"
+    folder.mkdir()
+    for name, text in programs.items():
+        (folder / name).write_text(text.format(folder=operator.folder))
+        (folder / name).chmod(0o755)
+    operator.environ["PATH"] = str(folder)
+    return operator
+
+
+@pytest.fixture
+def with_cron(operator: Operator) -> Operator:
+    return having(operator, crontab=CRONTAB.replace("cat", "/bin/cat"))
+
+
+@pytest.fixture
+def with_systemd(operator: Operator) -> Operator:
+    return having(operator, systemctl=SYSTEMCTL, loginctl=LOGINCTL)
+
+
+def tab(operator: Operator) -> str:
+    return (operator.folder / "tab").read_text()
+
+
+def as_cron_does(line: str) -> subprocess.CompletedProcess[str]:
+    """Run a crontab's line: no variable but cron's own, its percent signs unescaped, by /bin/sh in the home folder."""
+    command = line.split(" ", 5)[5].replace("\\%", "%")
+    return subprocess.run(
+        ["/usr/bin/env", "-i", "SHELL=/bin/sh", "PATH=/usr/bin:/bin", "/bin/sh", "-c", command],
+        cwd="/",
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_install_makes_the_state_and_one_line_however_often(with_cron: Operator) -> None:
+    first = with_cron.json("schedule", "install").json["schedule"]
+    assert with_cron.json("schedule", "install", "--every", "5m").code == 0
+    assert with_cron.state_id
+    (line,) = tab(with_cron).splitlines()
+    job = from_cron(line)
+    assert job is not None
+    assert (job.every, job.argv[1:4]) == (timedelta(minutes=5), ("reap", "--state", str(with_cron.state)))
+    assert all(one.startswith(("/", "--")) for one in job.argv if one != "reap")
+    assert (first["installed"], first["kind"], first["every"]) == (True, "cron", "1m")
+
+
+def test_the_line_names_the_config_and_the_profile_and_no_secret(
+    with_cron: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = with_cron.folder / "my config.toml"
+    config.write_text("[profile.prod]\nkeep_ended = '1d'\n")
+    login = {"AWS_PROFILE": "work", "AWS_SECRET_ACCESS_KEY": "canary-1", "HTTPS_PROXY": "http://u:canary-2@p:1"}
+    hook = {"GPUCTL_HOOKS_READY": "https://example.com/canary-3", "GPUCTL_REAP_STATE_IDS": "ci-repo-1"}
+    ran = with_cron.run("schedule", "install", "--config", str(config), "--profile", "prod", environ=login | hook)
+    job = from_cron(tab(with_cron).strip())
+    assert job is not None
+    assert job.argv[4:8] == ("--config", str(config), "--profile", "prod")
+    assert job.environ["AWS_PROFILE"] == "work"
+    assert job.environ["GPUCTL_REAP_STATE_IDS"] == "ci-repo-1"
+    assert "canary" not in tab(with_cron)
+    assert "AWS_SECRET_ACCESS_KEY, GPUCTL_HOOKS_READY, HTTPS_PROXY will not be there" in ran.err
+
+
+def test_cron_reaps_from_a_bare_environment_by_the_very_line(with_cron: Operator) -> None:
+    with_cron.cloud.now = timedelta(0)
+    credentials = with_cron.folder / "credentials"
+    credentials.write_text("[default]\naws_access_key_id = AKIAIOSFODNN7EXAMPLE\naws_secret_access_key = x\n")
+    carried = {"AWS_SHARED_CREDENTIALS_FILE": str(credentials), "AWS_ENDPOINT_URL": with_cron.wire.url}
+    with_cron.clock.jump(datetime.now(UTC) - timedelta(hours=2) - with_cron.clock.now())
+    with_cron.cloud.now = with_cron.clock.now
+    assert with_cron.provision("--ttl", "60").code == 0
+    with_cron.cloud.now = timedelta(0)
+    assert with_cron.run("schedule", "install", environ=carried).code == 0
+    (line,) = tab(with_cron).splitlines()
+
+    ran = as_cron_does(line)
+
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert with_cron.alive == []
+    assert with_cron.records[0].status in (Status.STOPPING, Status.TERMINATED)
+    log = with_cron.state.with_name("state.json.reap.log")
+    assert with_cron.records[0].id in log.read_text()
+    assert log.stat().st_mode & 0o777 == 0o600
+    assert with_cron.json("schedule", "status").json["schedule"]["lastReapExit"] == 0
+    assert "close\texpired" in as_cron_does(line).stdout
+    again = as_cron_does(line)
+    assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
+
+
+def test_every_command_says_so_when_the_reaper_is_silent(with_cron: Operator) -> None:
+    with_cron.run("schedule", "install")
+    assert with_cron.run("list").err == ""
+    with_cron.later(minutes=4)
+    ran = with_cron.json("list")
+    assert "warning: the reaper has not run since it was installed 4m ago" in ran.err
+    assert ran.json["success"] is True
+    with_cron.run("reap")
+    assert with_cron.run("list").err == ""
+    with_cron.later(minutes=10)
+    assert "the reaper last ran 10m ago, though cron should run it every 1m" in with_cron.run("stats").err
+    assert "overdue" in with_cron.run("schedule", "status", terminal=True).out
+
+
+def test_a_line_that_somebody_took_out_is_told(with_cron: Operator) -> None:
+    with_cron.run("schedule", "install")
+    (with_cron.folder / "tab").write_text("")
+    status = with_cron.json("schedule", "status").json["schedule"]
+    assert (status["installed"], status["overdue"]) == (False, True)
+
+
+def test_uninstall_leaves_nothing_and_no_warning(with_cron: Operator) -> None:
+    with_cron.run("schedule", "install")
+    assert with_cron.json("schedule", "uninstall").json["schedule"]["installed"] is False
+    assert tab(with_cron) == ""
+    assert ScheduleNote(with_cron.state).read() is None
+    with_cron.later(hours=4)
+    assert with_cron.run("list").err == ""
+    assert with_cron.run("schedule", "uninstall").code == 0
+
+
+def test_systemd_gets_two_units_and_is_told_of_them(with_systemd: Operator) -> None:
+    ran = with_systemd.run("schedule", "install", "--every", "5m", "-o", "json")
+    schedule = json.loads(ran.out)["schedule"]
+    assert (schedule["kind"], schedule["every"]) == ("systemd", "5m")
+    assert "loginctl enable-linger" in ran.err
+    units = sorted(one.name for one in (with_systemd.folder / "systemd" / "user").iterdir())
+    timer = next(one for one in units if one.endswith(".timer"))
+    asked = (with_systemd.folder / "asked").read_text().splitlines()
+    assert len(units) == 2
+    assert [f"--user enable {timer}", f"--user restart {timer}"] == asked[-2:] or f"--user restart {timer}" in asked
+    assert with_systemd.json("schedule", "uninstall").json["schedule"]["installed"] is False
+    assert list((with_systemd.folder / "systemd" / "user").iterdir()) == []
+
+
+def test_where_nothing_can_run_it_nothing_is_made(operator: Operator) -> None:
+    having(operator)
+    ran = operator.run("schedule", "install")
+    assert (ran.code, "neither systemd nor cron" in ran.err) == (1, True)
+    assert "gpuctl reap --watch" in ran.err
+    assert not operator.state.exists()
+
+
+@pytest.mark.parametrize(
+    "argv", [["--every", "7m"], ["--every", "2h"], ["--cron", "--systemd"], ["--sandbox"], ["--every", ""]]
+)
+def test_what_cannot_be_meant_is_refused_before_anything_is_written(with_cron: Operator, argv: list[str]) -> None:
+    assert with_cron.run("schedule", "install", *argv).code == 2
+    assert not (with_cron.folder / "tab").exists()
+    assert not with_cron.state.exists()
+
+
+def test_the_log_is_turned_over_and_never_stops_the_reaper(with_cron: Operator) -> None:
+    log = with_cron.folder / "reap.log"
+    log.write_text("x" * 1_000_000)
+    with_cron.provision()
+    with_cron.later(minutes=61)
+    assert with_cron.run("reap", "--log", str(log)).code == 0
+    assert "terminate\texpired" in log.read_text()
+    assert (with_cron.folder / "reap.log.1").stat().st_size == 1_000_000
+    with_cron.provision()
+    with_cron.later(minutes=61)
+    ran = with_cron.run("reap", "--log", str(with_cron.folder / "no" / "such" / "folder"))
+    assert "takes no log" in ran.err
+    assert with_cron.alive == []
+
+
+def test_the_state_that_a_line_names_is_never_another(with_cron: Operator, tmp_path: Path) -> None:
+    with_cron.run("schedule", "install")
+    other = tmp_path / "other.json"
+    with_cron.run("schedule", "install", "--state", str(other))
+    jobs = [from_cron(line) for line in tab(with_cron).splitlines()]
+    assert [one.argv[3] for one in jobs if one] == [str(with_cron.state), str(other)]
+    with_cron.run("schedule", "uninstall", "--state", str(other))
+    assert len(tab(with_cron).splitlines()) == 1

@@ -1,0 +1,146 @@
+"""The reaper's job as cron and systemd spell it: what is written is what is read back, whatever the names."""
+
+import shutil
+import subprocess
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as some
+from support.instances import NOON
+
+from gpuctl.errors import UsageError
+from gpuctl.services.scheduling.cron import Crontab
+from gpuctl.services.scheduling.job import Job, cron_line, from_cron, from_units, parse_every, service_unit, timer_unit
+from gpuctl.services.scheduling.overdue import late_by
+from gpuctl.services.scheduling.ran import Ran, ScheduleError
+
+MINUTE = timedelta(minutes=1)
+JOB = Job("0123abcd", MINUTE, ("/opt/g/gpuctl", "reap", "--state", '/home/a b/50% $HOME/it\'s "x".json'), {"A": "x y"})
+WORDS = some.text(some.characters(codec="utf-8", categories=["L", "N", "P", "S", "Zs"]), min_size=1, max_size=20)
+JOBS = some.builds(
+    Job,
+    some.just("0123abcd"),
+    some.sampled_from([1, 5, 30, 60]).map(lambda one: one * MINUTE),
+    some.lists(WORDS.filter(str.isprintable), max_size=4).map(lambda words: ("/opt/gpuctl", "reap", *words)),
+    some.dictionaries(some.sampled_from(["AWS_PROFILE", "A1"]), WORDS.filter(str.isprintable)),
+)
+
+
+@settings(max_examples=60)
+@given(JOBS)
+def test_a_job_is_read_back_from_cron_as_it_was_written(job: Job) -> None:
+    assert from_cron(cron_line(job)) == job
+
+
+@settings(max_examples=60)
+@given(JOBS)
+def test_a_job_is_read_back_from_systemd_as_it_was_written(job: Job) -> None:
+    assert from_units(job.key, service_unit(job), timer_unit(job)) == job
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "# * * * * * /opt/gpuctl reap # gpuctl:0123abcd",
+        "0 3 * * * echo it's # gpuctl:nothing",
+        "MAILTO=ana",
+        "* * * * * /opt/gpuctl reap",
+    ],
+)
+def test_a_line_of_somebody_elses_is_no_job(line: str) -> None:
+    assert from_cron(line) is None
+
+
+def test_a_line_that_cron_would_cut_is_refused() -> None:
+    with pytest.raises(UsageError) as raised:
+        cron_line(Job("0123abcd", MINUTE, ("/opt/gpuctl", "x" * 1_000)))
+    assert raised.value.hint == "gpuctl schedule install --systemd"
+
+
+def test_a_name_with_a_line_break_is_in_no_schedule() -> None:
+    with pytest.raises(UsageError):
+        Job("0123abcd", MINUTE, ("/opt/gpuctl", "a\nb"))
+
+
+@pytest.mark.parametrize("text", ["0s", "7m", "90s", "2h", "61m", "m", ""])
+def test_only_whole_parts_of_an_hour_can_be_scheduled(text: str) -> None:
+    with pytest.raises(UsageError):
+        parse_every(text)
+    assert parse_every("60m") == timedelta(hours=1)
+
+
+class Tab:
+    """A crontab program with a memory, as terse as the real one."""
+
+    def __init__(self, content: str | None = None) -> None:
+        self.content = content
+
+    def __call__(self, argv: object, typed: str) -> Ran:
+        if argv == ["crontab", "-"]:
+            self.content = typed
+            return Ran(0, "", "")
+        return Ran(1, "", "no crontab for ana\n") if self.content is None else Ran(0, self.content, "")
+
+
+def test_the_rest_of_a_crontab_is_left_as_it_is() -> None:
+    theirs = "MAILTO=ana\n\n# mine\n0 3 * * * date +\\%s\n* * * * * /opt/gpuctl reap # gpuctl:ffffffff\n"
+    tab = Tab(theirs)
+    crontab = Crontab(tab)
+    crontab.install(JOB)
+    crontab.install(JOB)
+    assert tab.content == f"{theirs}{cron_line(JOB)}\n"
+    assert crontab.find(JOB.key) == JOB
+    assert crontab.uninstall(JOB.key)
+    assert tab.content == theirs
+    assert not crontab.uninstall(JOB.key)
+
+
+def test_a_crontab_that_cannot_be_read_is_never_written() -> None:
+    written = []
+
+    def run(argv: object, typed: str) -> Ran:
+        written.append(typed)
+        return Ran(1, "", "you (ana) are not allowed to use this program")
+
+    crontab = Crontab(run)
+    assert not crontab.is_usable
+    with pytest.raises(ScheduleError, match="not allowed"):
+        crontab.install(JOB)
+    assert "".join(written) == ""
+
+
+def test_late_means_two_runs_missed() -> None:
+    def late(last: timedelta | None) -> timedelta | None:
+        return late_by(NOON, MINUTE, NOON - timedelta(days=1), None if last is None else NOON - last)
+
+    assert late(3 * MINUTE) is None
+    assert late(3 * MINUTE + timedelta(seconds=1)) == 3 * MINUTE + timedelta(seconds=1)
+    assert late(-5 * MINUTE) is None
+    assert late(None) == timedelta(days=1)
+
+
+@pytest.mark.skipif(shutil.which("crontab") is None, reason="needs Debian's cron")
+def test_debians_cron_takes_the_line(tmp_path: Path) -> None:
+    tab = tmp_path / "tab"
+    tab.write_text(f"{cron_line(JOB)}\n")
+    done = subprocess.run(["crontab", "-n", str(tab)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd")
+def test_systemd_takes_the_units(tmp_path: Path) -> None:
+    job = Job(JOB.key, 5 * MINUTE, ("/bin/echo", *JOB.argv[1:]), JOB.environ)
+    service, timer = tmp_path / "gpuctl-reap-0123abcd.service", tmp_path / "gpuctl-reap-0123abcd.timer"
+    service.write_text(service_unit(job))
+    timer.write_text(timer_unit(job))
+    done = subprocess.run(
+        ["systemd-analyze", "--user", "verify", str(timer), str(service)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"XDG_RUNTIME_DIR": str(tmp_path), "HOME": str(tmp_path), "PATH": "/usr/bin:/bin"},
+    )
+    assert (done.returncode, done.stderr) == (0, "")
