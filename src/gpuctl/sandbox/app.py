@@ -2,7 +2,12 @@
 
 `/gpuctl-sandbox` says who answers, `/gpuctl-sandbox/machines` what truly exists, `/gpuctl-sandbox/calls` what was
 asked of the clouds; a POST to `/gpuctl-sandbox/reset` empties them and one to `/gpuctl-sandbox/interrupt?id=` takes a
-spot machine back. Every other path belongs to a cloud: AWS, the only one, has them all; the next gets a prefix.
+spot machine back. Every other path belongs to a cloud: Azure's begin `/subscriptions`, `/tenants` or `/providers`, the
+rest are AWS's.
+
+Azure alone has `/gpuctl-sandbox/azure/resources` (everything that exists and whether it bills), and a POST of JSON to
+`.../azure/settings` and `.../azure/faults` changes how it is and what goes wrong (see `azure/conditions.py`), one to
+`.../azure/finish` ends what is under way, and one to `.../azure/shutdown?id=` powers a machine off from inside.
 """
 
 import json
@@ -17,6 +22,8 @@ from werkzeug.serving import BaseWSGIServer, make_server
 from werkzeug.wrappers import Request, Response
 
 from gpuctl.sandbox.aws import AwsCloud
+from gpuctl.sandbox.azure import ArmCloud
+from gpuctl.sandbox.azure.wire import Refusal, read_call
 
 _OWN = "/gpuctl-sandbox"
 
@@ -34,12 +41,14 @@ class Sandbox:
         self.started_at = now()
         self.last_asked = self.started_at
         self.aws = AwsCloud(now)
+        self.azure = ArmCloud(now)
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         self.last_asked = self.now()
         path = environ.get("PATH_INFO", "")
-        is_own = path == _OWN or path.startswith(f"{_OWN}/")
-        return (self._own(Request(environ)) if is_own else self.aws)(environ, start_response)
+        if path == _OWN or path.startswith(f"{_OWN}/"):
+            return self._own(Request(environ))(environ, start_response)
+        return (self.azure if self.azure.owns(path) else self.aws)(environ, start_response)
 
     def _own(self, request: Request) -> Response:
         match request.method, request.path.removeprefix(_OWN):
@@ -47,17 +56,33 @@ class Sandbox:
                 started = self.started_at.isoformat().replace("+00:00", "Z")
                 return _json({"nonce": self.nonce, "pid": os.getpid(), "startedAt": started})
             case "GET", "/machines":
-                return _json(self.aws.machines())
+                return _json(self.aws.machines() + self.azure.machines())
             case "GET", "/calls":
-                return _json(self.aws.calls())
+                return _json(self.aws.calls() + self.azure.calls())
             case "POST", "/reset":
                 self.aws.reset()
+                self.azure.reset()
                 return _json({"reset": True})
             case "POST", "/interrupt":
-                ended = self.aws.interrupt(request.args.get("id", ""))
+                machine_id = request.args.get("id", "")
+                ended = self.aws.interrupt(machine_id) or self.azure.interrupt(machine_id)
                 return _json({"interrupted": ended}, 200 if ended else 404)
+            case "GET", "/azure/resources":
+                return _json(self.azure.resources())
+            case "POST", "/azure/shutdown":
+                is_off = self.azure.shut_down(request.args.get("id", ""))
+                return _json({"shutdown": is_off}, 200 if is_off else 404)
+            case "POST", path if path.startswith("/azure/"):
+                return self._set_up_azure(path.removeprefix("/azure/"), request)
             case _:
                 return _json({"error": "no such path or method"}, 404)
+
+    def _set_up_azure(self, what: str, request: Request) -> Response:
+        try:
+            done = self.azure.set_up(what, read_call(request.environ).body or {})
+        except Refusal as refusal:
+            return _json({"error": refusal.message}, 400)
+        return _json(done, 200) if done is not None else _json({"error": "no such path or method"}, 404)
 
 
 def build_app(nonce: str, now: Callable[[], datetime] = system_now) -> Sandbox:

@@ -1,0 +1,130 @@
+"""Subscriptions, their regions, and the resource providers that they are registered for."""
+
+from werkzeug.wrappers import Response
+
+from gpuctl.sandbox.azure.places import REGIONS, SUBSCRIPTION, TENANT, TYPES
+from gpuctl.sandbox.azure.wire import Call, Json, Refusal, reply
+from gpuctl.sandbox.azure.world import World
+
+_NAMESPACES = {name.lower(): name for name in TYPES}
+
+
+class Account:
+    """The calls about what may be called."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def check(self, subscription: str) -> None:
+        """Refuse a subscription that there is none of."""
+        if subscription not in self._subscriptions:
+            raise Refusal(404, "SubscriptionNotFound", f"The subscription '{subscription}' could not be found.")
+
+    def check_registered(self, subscription: str, namespace: str) -> None:
+        """Refuse to write to a provider that the subscription is not registered for."""
+        if namespace.lower() in self._unregistered:
+            raise Refusal(
+                409,
+                "MissingSubscriptionRegistration",
+                f"The subscription is not registered to use namespace '{namespace}'. See "
+                f"https://aka.ms/rps-not-found for how to register subscriptions.",
+                details=[
+                    {
+                        "code": "MissingSubscriptionRegistration",
+                        "target": namespace,
+                        "message": f"The subscription is not registered to use namespace '{namespace}'.",
+                    }
+                ],
+            )
+
+    def subscriptions(self, call: Call) -> Response:
+        return self._world.page(call, [_subscription(*one) for one in sorted(self._subscriptions.items())])
+
+    def subscription(self, call: Call) -> Response:
+        return reply(_subscription(call.subscription, self._subscriptions[call.subscription]))
+
+    def tenants(self, call: Call) -> Response:
+        tenants = sorted(set(self._subscriptions.values()))
+        return reply({"value": [{"id": f"/tenants/{one}", "tenantId": one} for one in tenants]})
+
+    def locations(self, call: Call) -> Response:
+        return reply({"value": [_location(call.subscription, name, shown) for name, shown in REGIONS.items()]})
+
+    def providers(self, call: Call) -> Response:
+        return self._world.page(call, [self._provider(call, name) for name in TYPES])
+
+    def provider(self, call: Call) -> Response:
+        return reply(self._provider(call, self._named(call)))
+
+    def register(self, call: Call) -> Response:
+        """Register the subscription; that takes effect at once."""
+        name = self._named(call)
+        kept = [one for one in self._world.conditions.unregistered if one.lower() != name.lower()]
+        was_missing = len(kept) < len(self._world.conditions.unregistered)
+        self._world.conditions.unregistered = kept
+        shown = self._provider(call, name)
+        return reply(shown | {"registrationState": "Registering"} if was_missing else shown)
+
+    def feature(self, call: Call) -> Response:
+        state = "Registered" if call.names["feature"] in self._world.conditions.features else "NotRegistered"
+        name = f"{call.names['namespace']}/{call.names['feature']}"
+        return reply(
+            {"id": call.path, "name": name, "type": "Microsoft.Features/providers/features"}
+            | {"properties": {"state": state}}
+        )
+
+    @property
+    def _subscriptions(self) -> dict[str, str]:
+        return {SUBSCRIPTION: TENANT, **{k.lower(): v for k, v in self._world.conditions.subscriptions.items()}}
+
+    @property
+    def _unregistered(self) -> set[str]:
+        return {one.lower() for one in self._world.conditions.unregistered}
+
+    def _named(self, call: Call) -> str:
+        name = _NAMESPACES.get(call.names["namespace"].lower())
+        if name is None:
+            raise Refusal(
+                404, "InvalidResourceNamespace", f"The resource namespace '{call.names['namespace']}' is invalid."
+            )
+        return name
+
+    def _provider(self, call: Call, name: str) -> Json:
+        return {
+            "id": f"/subscriptions/{call.subscription}/providers/{name}",
+            "namespace": name,
+            "registrationPolicy": "RegistrationRequired",
+            "registrationState": "NotRegistered" if name.lower() in self._unregistered else "Registered",
+            "resourceTypes": [
+                {"resourceType": kind, "locations": list(REGIONS.values()), "apiVersions": ["2025-04-01", "2024-07-01"]}
+                for kind in TYPES[name]
+            ],
+        }
+
+
+def _subscription(name: str, tenant: str) -> Json:
+    return {
+        "id": f"/subscriptions/{name}",
+        "subscriptionId": name,
+        "tenantId": tenant,
+        "displayName": "gpuctl sandbox" if name == SUBSCRIPTION else f"sandbox {name[:8]}",
+        "state": "Enabled",
+        "subscriptionPolicies": {
+            "locationPlacementId": "Public_2014-09-01",
+            "quotaId": "PayAsYouGo_2014-09-01",
+            "spendingLimit": "Off",
+        },
+        "authorizationSource": "RoleBased",
+        "managedByTenants": [],
+    }
+
+
+def _location(subscription: str, name: str, shown: str) -> Json:
+    return {
+        "id": f"/subscriptions/{subscription}/locations/{name}",
+        "name": name,
+        "type": "Region",
+        "displayName": shown,
+        "regionalDisplayName": shown,
+        "metadata": {"regionType": "Physical", "regionCategory": "Recommended"},
+    }

@@ -1,0 +1,158 @@
+"""What a test or a user can set up: how fast the cloud is, what it has, and what goes wrong with which call."""
+
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from gpuctl.sandbox.azure.wire import Call, Json, Refusal
+
+# These let the call through, and the operation that it begins fails, is lost, or never ends.
+OF_THE_MACHINE = {
+    "AllocationFailed": "Allocation failed. We do not have sufficient capacity for the requested VM size in this "
+    "region. Read more about improving likelihood of allocation success at http://aka.ms/allocation-guidance",
+    "ZonalAllocationFailed": "Allocation failed. We do not have sufficient capacity for the requested VM size in this "
+    "zone. Read more about improving likelihood of allocation success at http://aka.ms/allocation-guidance",
+    "OverconstrainedAllocationRequest": "Allocation failed. VM(s) with the following constraints cannot be allocated, "
+    "because the condition is too restrictive. Please remove some constraints and try again.",
+    "OSProvisioningTimedOut": "OS Provisioning for VM did not finish in the allotted time. The VM may still finish "
+    "provisioning successfully. Please check provisioning state later.",
+}
+OF_THE_OPERATION = {"LostOperation", "StuckOperation"}
+OF_THE_GROUP = {"ResourceGroupDeletionBlocked"}
+_REFUSALS: dict[str, tuple[int, str, str]] = {
+    "TooManyRequests": (
+        429,
+        "TooManyRequests",
+        "The request is being throttled as the limit has been reached for operation type.",
+    ),
+    "OperationNotAllowed": (
+        429,
+        "OperationNotAllowed",
+        "The server rejected the request because too many requests have been received for this subscription.",
+    ),
+    "SubscriptionRequestsThrottled": (
+        429,
+        "SubscriptionRequestsThrottled",
+        "Number of requests for the subscription exceeded the limit. Please try again later.",
+    ),
+    "AuthorizationFailed": (
+        403,
+        "AuthorizationFailed",
+        "The client 'sandbox' with object id 'sandbox' does not have authorization to perform action '{action}' over "
+        "scope '{scope}' or the scope is invalid. If access was recently granted, please refresh your credentials.",
+    ),
+    "AuthenticationFailed": (401, "AuthenticationFailed", "Authentication failed."),
+    "ExpiredAuthenticationToken": (401, "ExpiredAuthenticationToken", "The access token expiry has passed."),
+    "ScopeLocked": (
+        409,
+        "ScopeLocked",
+        "The scope '{scope}' cannot perform delete operation because following scope(s) are locked: '{scope}'. "
+        "Please remove the lock and try again.",
+    ),
+    "InternalServerError": (500, "InternalServerError", "An internal error occurred."),
+    "ServerTimeout": (503, "ServerTimeout", "The request timed out."),
+}
+
+
+@dataclass
+class Fault:
+    """One thing that goes wrong `times` times (below 0: always) after `skip` calls that it spares.
+
+    `method` and `type` say with which calls, `path` which words their address holds; None means with all.
+    """
+
+    code: str
+    method: str | None = None
+    type: str | None = None
+    path: str | None = None
+    times: int = 1
+    skip: int = 0
+    status: int | None = None
+    message: str | None = None
+    retry_after: int | None = None
+
+    def fits(self, call: Call, kind: str) -> bool:
+        """Whether this call is meant."""
+        return (
+            self.method in (None, call.method)
+            and (self.type is None or self.type.lower() == kind.lower())
+            and (self.path is None or self.path.lower() in call.path.lower())
+        )
+
+    def refusal(self, action: str, scope: str) -> Refusal:
+        """What ARM says."""
+        status, code, message = _REFUSALS.get(self.code, (400, self.code, "The request was refused."))
+        status = self.status or status
+        wait = self.retry_after if self.retry_after is not None else (1 if status == 429 else None)
+        text = self.message or message.format(action=action, scope=scope)
+        return Refusal(status, code, text, headers={} if wait is None else {"Retry-After": str(wait)})
+
+
+@dataclass
+class Conditions:
+    """How things are. `polls`: how many looks an operation stays under way (None: until told to end)."""
+
+    polls: int | None = 0
+    retry_after: int = 0
+    page_size: int = 100
+    quotas: dict[str, dict[str, int]] = field(default_factory=dict)
+    restrictions: dict[str, dict[str, str]] = field(default_factory=dict)
+    sold_out: dict[str, list[str]] = field(default_factory=dict)
+    unregistered: list[str] = field(default_factory=list)
+    features: list[str] = field(default_factory=list)
+    spot_prices: dict[str, float] = field(default_factory=dict)
+    no_one_shot_timer: list[str] = field(default_factory=list)
+    subscriptions: dict[str, str] = field(default_factory=dict)
+    faults: list[Fault] = field(default_factory=list)
+
+    def change(self, said: Json) -> None:
+        """Set what is named. Raises Refusal for a name or a value that means nothing here, and changes nothing then."""
+        known = {one.name for one in fields(self)} - {"faults"}
+        wrong = sorted(set(said) - known)
+        if wrong:
+            raise Refusal(400, "UnknownSetting", f"unknown: {', '.join(wrong)}; known: {', '.join(sorted(known))}")
+        for name, value in said.items():
+            present = getattr(self, name)
+            if name != "polls" and not isinstance(value, type(present)):
+                raise Refusal(400, "UnknownSetting", f"{name} is a {type(present).__name__}")
+        for name, value in said.items():
+            setattr(self, name, value)
+
+    def add_fault(self, said: Json) -> None:
+        """Add one fault. Raises Refusal if it names something unknown."""
+        try:
+            self.faults.append(Fault(**said))
+        except TypeError as error:
+            raise Refusal(400, "UnknownSetting", str(error)) from error
+
+    def refuse(self, call: Call, kind: str, action: str) -> None:
+        """Raise what goes wrong with this call before anything is done."""
+        later = set(OF_THE_MACHINE) | OF_THE_OPERATION | OF_THE_GROUP
+        fault = self._take(call, kind, lambda code: code not in later)
+        if fault is not None:
+            raise fault.refusal(action, call.path)
+
+    def take(self, call: Call, kind: str, codes: Any) -> Fault | None:
+        """The fault with one of these codes that is to befall what this call begins, used up once."""
+        return self._take(call, kind, lambda code: code in codes)
+
+    def _take(self, call: Call, kind: str, is_wanted: Any) -> Fault | None:
+        for fault in self.faults:
+            if is_wanted(fault.code) and fault.fits(call, kind) and fault.times != 0:
+                if fault.skip > 0:
+                    fault.skip -= 1
+                    continue
+                fault.times -= 1
+                return fault
+        return None
+
+    @staticmethod
+    def in_region(places: dict[str, Any], region: str, absent: Any) -> Any:
+        """What is set for a region, or for all of them under `*`."""
+        return (
+            {**places.get("*", {}), **places.get(region, {})}
+            if isinstance(absent, dict)
+            else [
+                *places.get("*", absent),
+                *places.get(region, absent),
+            ]
+        )

@@ -1,0 +1,242 @@
+"""The Azure side of the loopback sandbox, through Microsoft's own clients and behind their backs."""
+
+import json
+from datetime import datetime, timedelta
+from http.client import HTTPConnection
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from azure.core.credentials import AccessToken
+from azure.core.pipeline.policies import SansIOHTTPPolicy
+from support.clouds import LoopbackAws
+
+from gpuctl.sandbox.azure.places import SUBSCRIPTION
+
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGJ1aWx0IGZvciB0ZXN0cywgb3BlbnMgbm90aGluZyE= loopback"
+GEN1 = "Canonical:0001-com-ubuntu-server-jammy:22_04-lts:latest"
+GEN2 = "microsoft-dsvm:ubuntu-hpc:2204:latest"
+
+
+class _Token(SansIOHTTPPolicy[Any, Any]):
+    """Puts a token on the wire where the SDK's own policy would refuse to, over plain http."""
+
+    def on_request(self, request: Any) -> None:
+        request.http_request.headers["Authorization"] = "Bearer sandbox"
+
+
+class _Credential:
+    def get_token(self, *scopes: str, **options: Any) -> AccessToken:
+        return AccessToken("sandbox", 4_000_000_000)
+
+
+class LoopbackAzure:
+    """ARM as `cloud` serves it, on the same port and clock as its AWS; empty after each `reset` of that."""
+
+    subscription = SUBSCRIPTION
+
+    def __init__(self, cloud: LoopbackAws) -> None:
+        self._cloud = cloud
+        self._clients: dict[str, Any] = {}
+
+    @property
+    def url(self) -> str:
+        return self._cloud.url
+
+    @property
+    def now(self) -> datetime:
+        """What the cloud's clock says; set it as `LoopbackAws.now`."""
+        return self._cloud.now
+
+    @now.setter
+    def now(self, clock: Any) -> None:
+        self._cloud.now = clock
+
+    def later(self, **span: float) -> None:
+        """Let time pass in the cloud."""
+        self._cloud.now = self._cloud.now + timedelta(**span)
+
+    @property
+    def compute(self) -> Any:
+        from azure.mgmt.compute import ComputeManagementClient
+
+        return self._client("compute", ComputeManagementClient)
+
+    @property
+    def network(self) -> Any:
+        from azure.mgmt.network import NetworkManagementClient
+
+        return self._client("network", NetworkManagementClient)
+
+    @property
+    def groups(self) -> Any:
+        return self.resource_client.resource_groups
+
+    @property
+    def resource_client(self) -> Any:
+        from azure.mgmt.resource.resources import ResourceManagementClient
+
+        return self._client("resources", ResourceManagementClient)
+
+    def machines(self) -> list[dict[str, Any]]:
+        """Every Azure machine since the last reset, oldest first, ended ones too, as the sandbox lists them."""
+        return [one for one in self._cloud.machines() if one["cloud"] == "azure"]
+
+    def resources(self, kind: str = "") -> list[dict[str, Any]]:
+        """Everything that exists, groups included, whose type ends so: id, type, location, tags, state, bills."""
+        found = self._cloud.ask("GET", "/gpuctl-sandbox/azure/resources")
+        return [one for one in found if one["type"].lower().endswith(kind.lower())]
+
+    def calls(self) -> list[dict[str, str]]:
+        """The ARM calls served since the last reset, oldest first: method, type, action, region, path."""
+        return [one for one in self._cloud.calls() if one["service"] == "azure"]
+
+    def set(self, **settings: Any) -> None:
+        """Change how the cloud is: polls, page_size, quotas, ... (see the sandbox's `azure/conditions.py`)."""
+        self._set_up("settings", settings)
+
+    def break_next(self, code: str, **fault: Any) -> None:
+        """Let the next call that fits (method, type, path, skip, times, status, message, retry_after) go wrong so."""
+        self._set_up("faults", {"code": code, **fault})
+
+    def finish(self) -> None:
+        """End every operation that is under way, those too that would never end."""
+        self._set_up("finish", {})
+
+    def shut_down(self, machine_id: str) -> None:
+        """Power a machine off from inside: it bills on."""
+        self._cloud.ask("POST", f"/gpuctl-sandbox/azure/shutdown?id={quote(machine_id)}")
+
+    def interrupt(self, machine_id: str) -> None:
+        """Take one spot machine back as its eviction policy says."""
+        self._cloud.ask("POST", f"/gpuctl-sandbox/interrupt?id={quote(machine_id)}")
+
+    def group(self, name: str = "theirs", region: str = "eastus", tags: dict[str, str] | None = None) -> str:
+        """Make a resource group past gpuctl, and return its id."""
+        made = self.groups.create_or_update(name, {"location": region, "tags": tags or {}})
+        return str(made.id)
+
+    def disk(self, name: str, group: str = "theirs", tags: dict[str, str] | None = None) -> str:
+        """Make an empty disk past gpuctl in a group that exists, and return its id."""
+        region = self.groups.get(group).location
+        said = {"disk_size_gb": 32, "creation_data": {"create_option": "Empty"}}
+        asked = {"location": region, "tags": tags or {}, "properties": said}
+        return str(self.compute.disks.begin_create_or_update(group, name, asked).result().id)
+
+    def launch(
+        self,
+        name: str = "vm",
+        group: str = "theirs",
+        region: str = "eastus",
+        tags: dict[str, str] | None = None,
+        **changes: Any,
+    ) -> str:
+        """Start a machine past gpuctl, group, network and all, as another tool would, and return its id."""
+        self.group(group, region, tags)
+        self.vnet(group, region)
+        asked = machine(region, subnet=self.subnet_id(group), tags=tags, name=name, **changes)
+        return str(self.compute.virtual_machines.begin_create_or_update(group, name, asked).result()["id"])
+
+    def vnet(self, group: str, region: str = "eastus") -> None:
+        """A network with one subnet, in a group that exists."""
+        said = {
+            "addressSpace": {"addressPrefixes": ["10.0.0.0/16"]},
+            "subnets": [{"name": "default", "properties": {"addressPrefix": "10.0.0.0/24"}}],
+        }
+        body = {"location": region, "properties": said}
+        self.network.virtual_networks.begin_create_or_update(group, "net", body).result()
+
+    def subnet_id(self, group: str) -> str:
+        return (
+            f"/subscriptions/{self.subscription}/resourceGroups/{group}/providers/Microsoft.Network"
+            f"/virtualNetworks/net/subnets/default"
+        )
+
+    def raw(self, method: str, path: str, body: Any = None) -> tuple[int, dict[str, str], Any]:
+        """One plain call: status, headers (names in lower case) and JSON (None if there is none)."""
+        connection = HTTPConnection(str(urlsplit(self.url).netloc), timeout=30)
+        try:
+            sent = None if body is None else json.dumps(body)
+            connection.request(method, path, sent, {"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            text = answer.read()
+            headers = {name.lower(): value for name, value in answer.getheaders()}
+        finally:
+            connection.close()
+        return answer.status, headers, json.loads(text) if text else None
+
+    def close(self) -> None:
+        for client in self._clients.values():
+            client.close()
+
+    def _set_up(self, what: str, said: dict[str, Any]) -> None:
+        status, _, told = self.raw("POST", f"/gpuctl-sandbox/azure/{what}", said)
+        assert status == 200, told
+
+    def _client(self, name: str, kind: Any) -> Any:
+        if name not in self._clients:
+            self._clients[name] = kind(
+                _Credential(),
+                self.subscription,
+                base_url=self.url,
+                authentication_policy=_Token(),
+                credential_scopes=["https://management.azure.com/.default"],
+                polling_interval=0.01,
+                retry_total=0,
+            )
+        return self._clients[name]
+
+
+def machine(
+    region: str,
+    *,
+    subnet: str,
+    name: str = "vm",
+    size: str = "Standard_NC4as_T4_v3",
+    image: str = GEN2,
+    tags: dict[str, str] | None = None,
+    disk_gb: int | None = 100,
+    storage: str = "StandardSSD_LRS",
+    delete: str | None = "Delete",
+    **properties: Any,
+) -> dict[str, Any]:
+    """The body of a machine's PUT, whose parts go with it (or as `delete` says); `properties` come on top."""
+    publisher, offer, sku, version = image.split(":")
+    goes = {} if delete is None else {"deleteOption": delete}
+    size_gb = {} if disk_gb is None else {"diskSizeGB": disk_gb}
+    address = {
+        "name": f"{name}-ip",
+        "sku": {"name": "Standard"},
+        "properties": {"publicIPAllocationMethod": "Static", **goes},
+    }
+    interface = {
+        "name": f"{name}-nic",
+        "properties": {
+            "primary": True,
+            **goes,
+            "ipConfigurations": [
+                {"name": "ip", "properties": {"subnet": {"id": subnet}, "publicIPAddressConfiguration": address}}
+            ],
+        },
+    }
+    said = {
+        "hardwareProfile": {"vmSize": size},
+        "storageProfile": {
+            "imageReference": {"publisher": publisher, "offer": offer, "sku": sku, "version": version},
+            "osDisk": {
+                "createOption": "FromImage",
+                "managedDisk": {"storageAccountType": storage},
+                **size_gb,
+                **goes,
+            },
+        },
+        "osProfile": {
+            "computerName": name,
+            "adminUsername": "gpu",
+            "linuxConfiguration": {
+                "disablePasswordAuthentication": True,
+                "ssh": {"publicKeys": [{"path": "/home/gpu/.ssh/authorized_keys", "keyData": KEY}]},
+            },
+        },
+        "networkProfile": {"networkApiVersion": "2022-11-01", "networkInterfaceConfigurations": [interface]},
+    }
+    return {"location": region, "tags": tags or {}, "properties": {**said, **properties}}
