@@ -14,6 +14,7 @@ _gpuctl() {
         --disk-size) return ;;
         --image) return ;;
         --subnet) return ;;
+        --ssh-from) return ;;
         --count) return ;;
         --name) return ;;
         --user) return ;;
@@ -46,7 +47,7 @@ _gpuctl() {
         --state-id) return ;;
     esac
     case "$command" in
-        provision) COMPREPLY=($(compgen -W " --region --provider --auto-terminate --ttl --disk-size --image --subnet --count --allow-retired --name --user --task --purpose --tag --no-wait --wait --timeout --keep --dry-run --yes -y --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
+        provision) COMPREPLY=($(compgen -W " --region --provider --auto-terminate --ttl --disk-size --image --subnet --ssh-from --count --allow-retired --name --user --task --purpose --tag --no-wait --wait --timeout --keep --dry-run --yes -y --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         get) COMPREPLY=($(compgen -W " --field --refresh --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         list) COMPREPLY=($(compgen -W " --user --task --name --status --provider --type --region --tag --older-than --all -a --refresh --watch -w --interval --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         terminate) COMPREPLY=($(compgen -W " --task --tag --user --all --yes -y --force --no-wait --wait --timeout --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;

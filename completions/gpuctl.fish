@@ -21,6 +21,7 @@ complete -c gpuctl -n '__fish_seen_subcommand_from provision' -l auto-terminate 
 complete -c gpuctl -n '__fish_seen_subcommand_from provision' -l disk-size -x -a '' -d 'Its disk: 30 to 16384 GB'
 complete -c gpuctl -n '__fish_seen_subcommand_from provision' -l image -x -a '' -d 'Its image; else the newest GPU image of the cloud'
 complete -c gpuctl -n '__fish_seen_subcommand_from provision' -l subnet -x -a '' -d 'Its subnet; else the default one'
+complete -c gpuctl -n '__fish_seen_subcommand_from provision' -l ssh-from -x -a '' -d 'Who may reach its port 22: a range, auto, none'
 complete -c gpuctl -n '__fish_seen_subcommand_from provision' -l count -x -a '' -d 'How many, 1 to 50'
 complete -c gpuctl -n '__fish_seen_subcommand_from provision' -l allow-retired -d 'Try a type that was retired'
 complete -c gpuctl -n '__fish_seen_subcommand_from provision' -l name -x -a '' -d 'A name; while it lives, asking again returns it'

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from support.cli import Operator
 from support.iam import Ask, Policy, actions, allows, asks, instance
-from support.wire import FAILED_AFTER, LOST, NEVER_ARRIVED, Sent, refuse
+from support.wire import FAILED_AFTER, LOST, NEVER_ARRIVED, Phase, Sent, refuse
 
 from gpuctl.domain.tags import EXPIRES_AT, ID, OWNER, STATE
 
@@ -46,6 +46,13 @@ def a_whole_life(operator: Operator) -> list[Sent]:
     operator.later(minutes=61)
     operator.json("reap", "--sweep")
     assert gone not in operator.alive and operator.alive == []
+    fill_the_group(operator)
+    operator.json("terminate", operator.provision("--ssh-from", "203.0.113.7/32").instance["id"])
+    operator.later(days=1)
+    operator.json("terminate", operator.provision().instance["id"])
+    operator.later(days=8)
+    operator.json("reap", "--sweep")
+    assert groups_of(operator) == {}
     operator.state.unlink()
     assert operator.json("recover", "--yes").code == 0
     return operator.wire.sent
@@ -57,6 +64,30 @@ def a_subnet(operator: Operator) -> str:
 
 def found_image(operator: Operator) -> str:
     return operator.wire.calls("RunInstances")[0].form["ImageId"]
+
+
+def groups_of(operator: Operator) -> dict[str, Mapping[str, str]]:
+    """The security groups that carry a state's tag, with their tags."""
+    asked = {"Filters": [{"Name": "tag-key", "Values": [STATE]}]}
+    found = operator.cloud.client("ec2").describe_security_groups(**asked)["SecurityGroups"]
+    return {one["GroupId"]: {tag["Key"]: tag["Value"] for tag in one["Tags"]} for one in found}
+
+
+def fill_the_group(operator: Operator) -> None:
+    """As many ranges as a group of ours is let have."""
+    (group_id,) = groups_of(operator)
+    operator.cloud.client("ec2").authorize_security_group_ingress(
+        GroupId=group_id,
+        IpPermissions=[
+            {
+                "IpProtocol": "tcp",
+                "FromPort": 22,
+                "ToPort": 22,
+                "IpRanges": [{"CidrIp": f"198.51.100.{number}/32", "Description": "gpuctl 2026-01-01"}],
+            }
+            for number in range(50)
+        ],
+    )
 
 
 def tags_in_the_books(operator: Operator) -> dict[str, Mapping[str, str]]:
@@ -77,8 +108,16 @@ def to_end(standing: Mapping[str, str]) -> Ask:
 
 
 def test_a_whole_life_is_allowed_and_needs_every_statement_and_every_action(operator: Operator, policy: Policy) -> None:
+    groups: dict[str, Mapping[str, str]] = {}
+
+    def note_groups(phase: Phase, sent: Sent) -> bool:
+        if phase is Phase.SENT and "SecurityGroup" in sent.action:
+            groups.update(groups_of(operator))
+        return True
+
+    operator.wire.watch = note_groups
     sent = a_whole_life(operator)
-    books = tags_in_the_books(operator)
+    books = tags_in_the_books(operator) | groups
     asked = [ask for one in sent for ask in asks(one, books.__getitem__)]
     assert [ask for ask in asked if not allows(policy, ask)] == []
     assert actions(policy) - {ask.action for ask in asked} == set()
@@ -133,6 +172,16 @@ def test_nothing_but_the_deadline_of_a_machine_can_be_changed(policy: Policy, ch
     assert not allows(policy, to_tag(changed, OURS))
 
 
+@pytest.mark.parametrize("standing", [{}, {"Name": "theirs"}, {STATE: ""}])
+@pytest.mark.parametrize("action", ["AuthorizeSecurityGroupIngress", "DeleteSecurityGroup"])
+def test_a_group_that_is_not_ours_can_be_neither_opened_nor_removed(
+    policy: Policy, standing: dict[str, str], action: str
+) -> None:
+    (theirs,) = asks(Sent(action, {"GroupId": "sg-1"}), lambda _: standing)
+    (ours,) = asks(Sent(action, {"GroupId": "sg-1"}), lambda _: OURS)
+    assert (allows(policy, theirs), allows(policy, ours)) == (False, True)
+
+
 def test_our_tags_cannot_be_put_onto_what_is_there_already(policy: Policy) -> None:
     assert not allows(policy, to_tag(OURS, {}))
     assert not allows(policy, to_tag({STATE: OURS[STATE]}, {"Name": "theirs"}))
@@ -160,7 +209,7 @@ def pinned(policy: Policy, state_id: str) -> Policy:
     """The policy as docs/security.md says to pin it: the state's id instead of any."""
     text = json.dumps(policy)
     anything = '"aws:ResourceTag/gpuctl-state": "?*"'
-    assert text.count(anything) == 2
+    assert text.count(anything) == 3
     document: Policy = json.loads(text.replace(anything, f'"aws:ResourceTag/gpuctl-state": "{state_id}"'))
     return document
 

@@ -61,6 +61,7 @@ class FakeCloud:
     name = ProviderName.AWS
     capabilities = Capabilities(timer_in_create=True)
     login = None
+    is_local = True
 
     @property
     def true_time(self) -> datetime:
@@ -119,6 +120,9 @@ class FakeCloud:
         if trouble is Trouble.LOST:
             raise OutcomeUnknown("no answer")
         return self._seen(self.machines[self.tokens[order.token]])
+
+    def close_ingress(self, region: str, state_id: str) -> bool:
+        return True
 
     def get(self, region: str, cloud_id: str) -> Observed | None:
         self._trouble()

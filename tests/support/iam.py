@@ -13,7 +13,21 @@ Policy = Mapping[str, Any]
 Values = tuple[str, ...]
 
 _CREATED = ("instance", "volume", "network-interface")
-_ASKED_OF_ANYTHING = ("DescribeImages", "DescribeInstances", "DescribeInstanceStatus", "DescribeRegions")
+_ASKED_OF_ANYTHING = (
+    "DescribeImages",
+    "DescribeInstances",
+    "DescribeInstanceStatus",
+    "DescribeRegions",
+    "DescribeSecurityGroups",
+    "DescribeSubnets",
+    "DescribeVpcs",
+)
+_ASKED_OF_GROUPS = (
+    "AuthorizeSecurityGroupIngress",
+    "DeleteSecurityGroup",
+    "RevokeSecurityGroupIngress",
+    "UpdateSecurityGroupRuleDescriptionsIngress",
+)
 _ASKED_OF_INSTANCES = ("TerminateInstances", "DescribeInstanceAttribute", "GetConsoleOutput")
 
 
@@ -33,7 +47,7 @@ def allows(policy: Policy, ask: Ask) -> bool:
 
 
 def asks(sent: Sent, tags_of: Callable[[str], Mapping[str, str]]) -> list[Ask]:
-    """Every question that EC2, SSM or STS puts to IAM for this call; `tags_of` tells an instance's tags.
+    """Every question that EC2, SSM or STS puts to IAM for this call; `tags_of` tells an instance's or a group's tags.
 
     A RunInstances is asked for each thing it makes or makes it from, and once more as a CreateTags for each thing that
     it tags: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/supported-iam-actions-tagging.html
@@ -52,6 +66,11 @@ def asks(sent: Sent, tags_of: Callable[[str], Mapping[str, str]]) -> list[Ask]:
             Ask(action, instance(cloud_id), _request_tags(_tags(sent.form, "Tag")) | _resource_tags(tags_of(cloud_id)))
             for cloud_id in _values(sent.form, "ResourceId")
         ]
+    if sent.action == "CreateSecurityGroup":
+        return _to_make_a_group(sent.form)
+    if sent.action in _ASKED_OF_GROUPS:
+        group_id = sent.form["GroupId"]
+        return [Ask(action, group(group_id), _resource_tags(tags_of(group_id)))]
     if sent.action in _ASKED_OF_INSTANCES:
         return [Ask(action, instance(one), _resource_tags(tags_of(one))) for one in _values(sent.form, "InstanceId")]
     assert sent.action in _ASKED_OF_ANYTHING, f"nobody has said what {sent.action} asks of IAM"
@@ -68,6 +87,20 @@ def instance(cloud_id: str = "*") -> str:
     return f"arn:aws:ec2:us-east-1:{ACCOUNT}:instance/{cloud_id}"
 
 
+def group(group_id: str = "*") -> str:
+    """The name that IAM has for a security group."""
+    return f"arn:aws:ec2:us-east-1:{ACCOUNT}:security-group/{group_id}"
+
+
+def _to_make_a_group(form: Mapping[str, str]) -> list[Ask]:
+    tags = _request_tags(_specified_tags(form).get("security-group", {}))
+    return [
+        Ask("ec2:CreateSecurityGroup", group(), tags),
+        Ask("ec2:CreateSecurityGroup", f"arn:aws:ec2:us-east-1:{ACCOUNT}:vpc/{form['VpcId']}"),
+        Ask("ec2:CreateTags", group(), tags | {"ec2:CreateAction": ("CreateSecurityGroup",)}),
+    ]
+
+
 def _to_run(form: Mapping[str, str]) -> list[Ask]:
     here = f"arn:aws:ec2:us-east-1:{ACCOUNT}"
     tagged = _specified_tags(form)
@@ -77,7 +110,10 @@ def _to_run(form: Mapping[str, str]) -> list[Ask]:
         for kind, some in tagged.items()
     ]
     used = [f"arn:aws:ec2:us-east-1::image/{form['ImageId']}", "arn:aws:ec2:us-east-1::snapshot/snap-1"]
-    used += [f"{here}:subnet/{form.get('SubnetId', 'subnet-default')}", f"{here}:security-group/sg-default"]
+    used += [
+        f"{here}:subnet/{form.get('SubnetId', 'subnet-default')}",
+        f"{here}:security-group/{form.get('SecurityGroupId.1', 'sg-default')}",
+    ]
     used += [f"{here}:key-pair/{form['KeyName']}"] if "KeyName" in form else []
     return [*made, *tags, *(Ask("ec2:RunInstances", one) for one in used)]
 

@@ -13,6 +13,7 @@ from gpuctl.cli import options
 from gpuctl.cli.context import Context
 from gpuctl.cli.render.result import Result
 from gpuctl.domain.duration import parse_duration, parse_minutes
+from gpuctl.domain.ingress import AUTO, Source, source
 from gpuctl.domain.request import DEFAULT_PURPOSE, Request
 from gpuctl.errors import UsageError
 
@@ -46,6 +47,10 @@ class Asked:
     ] = None
     subnet: Annotated[
         str | None, typer.Option(metavar="SUBNET", help="Its subnet; else the default one", rich_help_panel=_WHAT)
+    ] = None
+    ssh_from: Annotated[
+        str | None,
+        typer.Option(metavar="CIDR", help="Who may reach its port 22: a range, auto, none", rich_help_panel=_WHAT),
     ] = None
     count: Annotated[str, typer.Option(metavar="N", help="How many, 1 to 50", rich_help_panel=_WHAT)] = "1"
     allow_retired: Annotated[
@@ -101,8 +106,15 @@ class Asked:
                 image=self.image,
                 subnet=self.subnet,
                 allow_retired=self.allow_retired,
+                ssh_from=self._source(context),
             ),
         )
+
+    def _source(self, context: Context) -> Source:
+        if self.ssh_from is not None:
+            return Source(source(self.ssh_from, option="--ssh-from"), is_demanded=True)
+        configured = source(context.config.ssh.ssh_from, option="ssh.from")
+        return Source(configured, is_demanded=configured != AUTO)
 
 
 def asking(*without: str) -> Callable[[Callable[..., Result]], Callable[..., Result]]:

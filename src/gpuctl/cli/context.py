@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from gpuctl.catalog import Catalog
     from gpuctl.domain.cost import Extras
     from gpuctl.providers.base import Provider
+    from gpuctl.remote.access import Access
     from gpuctl.services.parts import Parts
     from gpuctl.store.local import LocalStore
     from gpuctl.store.reaplog import LocalReapLog
@@ -208,6 +209,21 @@ class Context:
             max_ttl=self.config.max_ttl,
             every_region=self._every_region,
             extras_of=self._extras_of,
+            access=self.access,
+        )
+
+    @cached_property
+    def access(self) -> "Access":
+        """How the machines of this state are got onto."""
+        from gpuctl.remote.access import Access
+
+        settings = self.config.ssh
+        return Access(
+            folder=self.state_path.with_name(f"{self.state_path.name}.ssh"),
+            key_file=path_of(settings.key) if settings.key else None,
+            user=settings.user,
+            options=settings.options,
+            echo=self.environ.get("GPUCTL_IP_ECHO") or None,
         )
 
     def forget_logins(self) -> None:

@@ -143,7 +143,8 @@ class Instance(Value):
     The prices (the machine's own, its disk's, its address's) are frozen at launch; None means unknown, never free.
     `deleted_by_us_at` is the moment the cloud first
     accepted our request to end it. `absent_since` is when a complete listing first lacked it, None while it is seen.
-    `id_is_from_create` tells an id that our own create returned from one that was found by its tags.
+    `id_is_from_create` tells an id that our own create returned from one that was found by its tags. `ssh_key` is the
+    public key it was given, `ssh_from` the range of addresses its port 22 was opened to; None for none.
     """
 
     id: str
@@ -160,6 +161,8 @@ class Instance(Value):
     market: Market = Market.ON_DEMAND
     image: str
     subnet: str | None = None
+    ssh_key: str | None = None
+    ssh_from: str | None = None
     disk_gb: int | None
     ttl: timedelta
     max_ttl: timedelta

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from gpuctl.domain.duration import shown
+from gpuctl.domain.ingress import Source
 from gpuctl.domain.instance import Instance, Market, ProviderName
 from gpuctl.domain.tags import PREFIX
 from gpuctl.errors import UsageError
@@ -44,6 +45,7 @@ class Request:
     profile: str | None = None
     allow_retired: bool = False
     market: Market = Market.ON_DEMAND
+    ssh_from: Source = field(default_factory=Source)
 
     def named(self, number: int) -> "Request":
         """The request for the number-th of several machines: `N` becomes `N-1`, `N-2`, …"""

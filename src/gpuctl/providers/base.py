@@ -31,12 +31,14 @@ class Capabilities:
 
     `timer_in_create`: the timer outside the laptop is armed by the create call itself. `timer_ends_all`: when it acts,
     nothing bills any more; else only the machine's own hours end, and its disk and address go on until a reaper comes.
-    `needs_ssh_key`: a machine cannot be made without somebody's public key.
+    `needs_ssh_key`: a machine cannot be made without somebody's public key. `user` is whom that key lets in, on the
+    images that the cloud recommends.
     """
 
     timer_in_create: bool
     timer_ends_all: bool = True
     needs_ssh_key: bool = False
+    user: str = "ubuntu"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +62,9 @@ class Image:
 class Order:
     """Everything that one attempt's create is made of: the same order always makes the very same request.
 
-    `created_at` is when the attempt was written down. `ssh_key` is a public key, in one line. `max_price` is the most
-    a spot machine may cost in dollars an hour; None means as much as on demand.
+    `created_at` is when the attempt was written down. `ssh_key` is a public key, in one line; `ssh_from` the range of
+    addresses that port 22 is opened to, None for nobody. `max_price` is the most a spot machine may cost in dollars an
+    hour; None means as much as on demand.
     """
 
     token: str
@@ -80,6 +83,7 @@ class Order:
     disk_gb: int
     created_at: datetime
     ssh_key: str | None = None
+    ssh_from: str | None = None
     max_price: Decimal | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
 
@@ -98,6 +102,11 @@ class Provider(Protocol):
     @property
     def login(self) -> str | None:
         """The name by which this very login is opened again; None for what the environment happens to hold."""
+        ...
+
+    @property
+    def is_local(self) -> bool:
+        """Whether this cloud is on this very computer, so that whoever calls it comes from the loopback address."""
         ...
 
     def default_region(self) -> tuple[str, str] | None:
@@ -137,6 +146,13 @@ class Provider(Protocol):
         something was made; HalfMade when the cloud refused it after parts of it were made; any other GpuctlError is
         its definite refusal of this send, of which nothing is left. A refusal that comes only later is in what `get`
         and `list_instances` report.
+        """
+        ...
+
+    def close_ingress(self, region: str, state_id: str) -> bool:
+        """Remove what opens port 22 to the machines of that state there; whether nothing of it is left.
+
+        False while a machine still uses it. Twice is the same; nothing is done where it goes with each machine.
         """
         ...
 

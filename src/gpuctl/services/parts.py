@@ -7,6 +7,7 @@ from datetime import timedelta
 from gpuctl.clock import Clock
 from gpuctl.domain.cost import Extras
 from gpuctl.domain.instance import Market, Price, ProviderName
+from gpuctl.remote.access import Access
 from gpuctl.services.sessions import Sessions
 from gpuctl.services.talk import Talk
 from gpuctl.store.base import Store
@@ -21,7 +22,8 @@ class Parts:
 
     `price_of` gives the catalog's price of a type in a region, `extras_of` those of a disk of that size and an address
     there, `max_ttl` the longest life a machine may be given.
-    `every_region` gives, for each cloud there is, every region in which the catalog knows a type.
+    `every_region` gives, for each cloud there is, every region in which the catalog knows a type. `access` is how this
+    state's machines are got onto; None where that is nobody's business.
     """
 
     store: Store
@@ -32,3 +34,4 @@ class Parts:
     max_ttl: timedelta
     every_region: Callable[[], Mapping[ProviderName, Collection[str]]] = dict
     extras_of: ExtrasOf = lambda provider, region, disk_gb: Extras()
+    access: Access | None = None

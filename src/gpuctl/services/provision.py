@@ -20,6 +20,7 @@ from gpuctl.errors import (
 )
 from gpuctl.providers.base import Order
 from gpuctl.services.ending import end
+from gpuctl.services.entry import Entry, entry
 from gpuctl.services.lastresort import unwritten
 from gpuctl.services.launching import Answer, send_create
 from gpuctl.services.parts import Parts
@@ -74,7 +75,7 @@ def launch(prepared: Prepared, parts: Parts, on_written: OnWritten, made: list[I
     EC2 refills its budget of RunInstances calls at two a second, so more at once only means being throttled. Raises if
     the records cannot be written; then nothing was created.
     """
-    records = _records(prepared)
+    records = _records(prepared, entry(parts, prepared.session.provider, prepared.request.ssh_from))
     state = parts.store.add(records, lambda present: _refuse_standing(prepared, present))
     on_written(records)
     result = Provisioned(records)
@@ -136,12 +137,12 @@ def look_once(result: Provisioned, parts: Parts) -> Provisioned:
     return Provisioned(result.records, errors | _still_there(result))
 
 
-def _records(prepared: Prepared) -> list[Instance]:
+def _records(prepared: Prepared, way_in: Entry) -> list[Instance]:
     now = prepared.session.now
-    return [_record(prepared, number + 1, now) for number in range(prepared.request.count)]
+    return [_record(prepared, way_in, number + 1, now) for number in range(prepared.request.count)]
 
 
-def _record(prepared: Prepared, number: int, now: datetime) -> Instance:
+def _record(prepared: Prepared, way_in: Entry, number: int, now: datetime) -> Instance:
     request, offer = prepared.request.named(number), prepared.offer
     record_id = "inst-" + "".join(secrets.choice(string.digits + string.ascii_lowercase) for _ in range(12))
     attempt = Attempt(
@@ -168,6 +169,8 @@ def _record(prepared: Prepared, number: int, now: datetime) -> Instance:
             market=offer.market,
             image=prepared.image.id,
             subnet=request.subnet,
+            ssh_key=way_in.key,
+            ssh_from=way_in.cidr,
             disk_gb=request.disk_gb,
             ttl=request.ttl,
             max_ttl=prepared.max_ttl,
@@ -201,6 +204,8 @@ def _order(record: Instance, prepared: Prepared, state_id: str) -> Order:
         image=prepared.image,
         disk_gb=prepared.request.disk_gb,
         created_at=attempt.at,
+        ssh_key=record.ssh_key,
+        ssh_from=record.ssh_from,
         tags=record.tags,
     )
 

@@ -11,13 +11,14 @@ from gpuctl.domain.recovery import without_deadlines
 from gpuctl.domain.tags import STATE
 from gpuctl.errors import GpuctlError, UnresolvedError
 from gpuctl.services.acting import Acting, Done
+from gpuctl.services.doors import close_unneeded, doors_of
 from gpuctl.services.isolation import each_alone
 from gpuctl.services.looking import Look
 from gpuctl.services.parts import Parts
 from gpuctl.services.reconciler import plan_all
 from gpuctl.services.restoring import logins_of, look_everywhere, merge, take_in_rescued
 from gpuctl.services.sessions import Login
-from gpuctl.store.base import ReapTimes, Snapshot, Sweep
+from gpuctl.store.base import Door, ReapTimes, Snapshot, Sweep
 
 SWEEP_EVERY = timedelta(minutes=5)
 
@@ -45,6 +46,7 @@ class Reaped:
     problems: list[str] = field(default_factory=list)
     sweeps: list[Sweep] = field(default_factory=list)
     looked_at: set[Scope] = field(default_factory=set)
+    doors: tuple[Door, ...] = ()
 
     @property
     def orphans(self) -> int:
@@ -83,6 +85,9 @@ def reap(parts: Parts, times: ReapTimes, reaper: Reaper) -> Reaped:
             partial(_reap_logins, parts, reaper, reaped),
             partial(_on_bug, parts, reaped),
         )
+    reaped.doors = times.doors
+    if not reaper.dry_run and not state.is_restored:
+        each_alone([state], partial(_close_doors, parts, times, reaped), partial(_on_door_bug, parts, reaped))
     old = now - reaper.keep_ended
     if not reaper.dry_run and any(one.status.is_ended and one.updated_at < old for one in state.records):
         parts.store.archive(old)
@@ -106,6 +111,17 @@ def _on_merge_bug(parts: Parts, reaped: Reaped, state: Snapshot, trace: str) -> 
     reaped.problems.append("a bug in gpuctl stopped the restored state from being made whole")
 
 
+def _close_doors(parts: Parts, times: ReapTimes, reaped: Reaped, states: Sequence[Snapshot]) -> None:
+    for state in states:
+        doors = doors_of(times.doors, state.records, parts.clock.now())
+        reaped.doors = tuple(close_unneeded(parts, doors, state.state_id or ""))
+
+
+def _on_door_bug(parts: Parts, reaped: Reaped, state: Snapshot, trace: str) -> None:
+    parts.talk.trace(trace)
+    reaped.problems.append("a bug in gpuctl kept security groups from being removed")
+
+
 def remembered(times: ReapTimes, reaped: Reaped, reaper: Reaper, records: Sequence[Instance]) -> ReapTimes:
     """The reaper's memory after this run: each place's newest sweep, as long as there is a reason to look there."""
     swept = {(one.scope, one.profile): one for one in (*times.sweeps, *reaped.sweeps)}
@@ -116,7 +132,7 @@ def remembered(times: ReapTimes, reaped: Reaped, reaper: Reaper, records: Sequen
         for one in swept.values()
         if one.ours or one.scope in needed or (one.scope.provider, one.scope.region) in configured
     ]
-    return times.model_copy(update={"sweeps": tuple(kept)})
+    return times.model_copy(update={"sweeps": tuple(kept), "doors": reaped.doors})
 
 
 def _to_look_at(records: Sequence[Instance], times: ReapTimes, reaper: Reaper, now: datetime) -> dict[Login, list[str]]:

@@ -139,15 +139,27 @@ class Sweep(Value):
     ours: int = 0
 
 
+class Door(Value):
+    """A place where port 22 was opened for this state's machines: when one of them last needed it, and when it was last
+    asked to be closed."""
+
+    scope: Scope
+    profile: str | None = None
+    needed_at: AwareDatetime
+    asked_at: AwareDatetime | None = None
+
+
 class ReapTimes(Value):
     """What the reaper remembers between runs. Losing it only means that the next run sweeps at once.
 
-    `reported` maps an unresolved matter's text to when it was last printed.
+    `doors` is where port 22 was opened and not closed since. `reported` maps an unresolved matter's text to when it was
+    last printed.
     """
 
     last_reap_at: AwareDatetime | None = None
     last_reap_exit: int | None = None
     sweeps: tuple[Sweep, ...] = ()
+    doors: tuple[Door, ...] = ()
     reported: dict[str, AwareDatetime] = Field(default_factory=dict)
 
 

@@ -45,6 +45,10 @@ class Clients:
             )
         return self._session
 
+    def is_local(self, region: str) -> bool:
+        """Whether EC2 is at an address of this very computer."""
+        return urlsplit(self.client("ec2", region).meta.endpoint_url).hostname in _LOOPBACK
+
     def client(self, service: str, region: str, *, once: bool = False) -> Any:
         """The client of a service in a region; `once` for calls the SDK must never send again by itself."""
         key = (service, region, once)

@@ -6,8 +6,8 @@ from typing import Any
 from gpuctl.domain.instance import Market
 from gpuctl.domain.tags import EXPIRES_AT, ID, OWNER, PREFIX, STATE, deadline_tag
 from gpuctl.errors import UsageError
-from gpuctl.providers.aws.guard import user_data
 from gpuctl.providers.aws.observe import NAME
+from gpuctl.providers.aws.userdata import user_data
 from gpuctl.providers.base import Order
 
 # With instance metadata tags on, EC2 takes only these in a key.
@@ -18,8 +18,11 @@ _OURS = 5  # four of ours and Name
 _LONGEST_VALUE = 256
 
 
-def run_instances(order: Order) -> dict[str, Any]:
-    """The call's parameters. The same order gives the same parameters, which is what makes a repeat harmless."""
+def run_instances(order: Order, group_id: str | None) -> dict[str, Any]:
+    """The call's parameters. The same order gives the same parameters, which is what makes a repeat harmless.
+
+    `group_id` is the security group that opens port 22; without one the network's default group holds.
+    """
     tags = [{"Key": key, "Value": value} for key, value in sorted(_tags(order).items())]
     root = {
         "DeviceName": order.image.root_device,
@@ -42,8 +45,10 @@ def run_instances(order: Order) -> dict[str, Any]:
         "TagSpecifications": [
             {"ResourceType": kind, "Tags": tags} for kind in ("instance", "volume", "network-interface")
         ],
-        "UserData": user_data(order.max_ttl),
+        "UserData": user_data(order),
     }
+    if group_id is not None:
+        call["SecurityGroupIds"] = [group_id]
     if order.zone is not None:
         call["Placement"] = {"AvailabilityZone": order.zone}
     if order.subnet is not None:

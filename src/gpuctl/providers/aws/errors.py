@@ -43,6 +43,8 @@ QUOTA = frozenset(
         "AddressLimitExceeded",
         "NetworkInterfaceLimitExceeded",
         "PrivateIpAddressLimitExceeded",
+        "SecurityGroupLimitExceeded",
+        "RulesPerSecurityGroupLimitExceeded",
     }
 )
 CREDENTIALS = frozenset(
@@ -88,6 +90,7 @@ BAD_REQUEST = frozenset(
         "InvalidAction",
         "InvalidAvailabilityZone",
         "InvalidBlockDeviceMapping",
+        "InvalidGroup.Duplicate",
         "InvalidGroup.NotFound",
         "InvalidInput",
         "InvalidInstanceType",
@@ -97,6 +100,7 @@ BAD_REQUEST = frozenset(
         "InvalidParameterCombination",
         "InvalidParameterValue",
         "InvalidRequest",
+        "InvalidSecurityGroupID.NotFound",
         "InvalidSnapshot.NotFound",
         "InvalidSubnet",
         "InvalidSubnetID.Malformed",
@@ -122,6 +126,7 @@ TOKEN_USED = frozenset(
     {"IdempotentParameterMismatch", "IdempotentInstanceTerminated", "InvalidClientToken", "ConcurrentRequest"}
 )
 NOT_FOUND = frozenset({"InvalidInstanceID.NotFound"})
+NO_SUCH_GROUP = frozenset({"InvalidGroup.NotFound", "InvalidSecurityGroupID.NotFound"})
 
 _HINTS = {
     "VPCIdNotSpecified": "this account has no default network there: add `--subnet subnet-...`",

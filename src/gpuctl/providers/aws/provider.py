@@ -13,12 +13,13 @@ from gpuctl.domain.instance import CloudState, Observed, Protector, ProviderName
 from gpuctl.domain.offers import InstanceType
 from gpuctl.domain.request import Request
 from gpuctl.domain.tags import EXPIRES_AT, ID, STATE, deadline_tag
-from gpuctl.errors import GpuctlError, OutcomeUnknown, UnreachableError
+from gpuctl.errors import CloudError, CredentialsError, GpuctlError, OutcomeUnknown, UnreachableError
 from gpuctl.providers.aws import create as creation
 from gpuctl.providers.aws.client import Clients
 from gpuctl.providers.aws.ending import end_instances
-from gpuctl.providers.aws.errors import NOT_FOUND, SDK_ERRORS, code_of, translate, translate_create
+from gpuctl.providers.aws.errors import NO_SUCH_GROUP, NOT_FOUND, SDK_ERRORS, code_of, translate, translate_create
 from gpuctl.providers.aws.images import find_image
+from gpuctl.providers.aws.ingress import Ingress
 from gpuctl.providers.aws.observe import observed, reply_date
 from gpuctl.providers.aws.protection import read_back
 from gpuctl.providers.base import Capabilities, Identity, Image, Order
@@ -37,10 +38,16 @@ class AwsProvider:
         self._clients = clients
         self._page_size = page_size
         self._account: str | None = None
+        self._ingress = Ingress(clients)
 
     @property
     def login(self) -> str | None:
         return self._clients.connection.profile
+
+    @property
+    def is_local(self) -> bool:
+        with _translated("could not read where AWS is"):
+            return self._clients.is_local(self._home)
 
     def default_region(self) -> tuple[str, str] | None:
         if self._clients.connection.sandbox_url is not None:
@@ -78,13 +85,17 @@ class AwsProvider:
         doing = f"could not create `{order.instance_type}` in `{order.region}`"
         account = self._known_account()
         try:
-            answer = self._clients.client("ec2", order.region, once=True).run_instances(**creation.run_instances(order))
+            answer = self._run_instances(order)
         except SDK_ERRORS as error:
             raise translate_create(error, doing) from error
         try:
             return observed(answer["Instances"][0], account, order.region)
         except _ODD_SHAPE as error:
             raise OutcomeUnknown(f"{doing}: AWS's answer could not be read") from error
+
+    def close_ingress(self, region: str, state_id: str) -> bool:
+        with _translated(f"could not remove the security group of this state in `{region}`"):
+            return self._ingress.close(region, state_id)
 
     def get(self, region: str, cloud_id: str) -> Observed | None:
         doing = f"could not look at {cloud_id} in `{region}`"
@@ -122,6 +133,33 @@ class AwsProvider:
             self._clients.client("ec2", region).create_tags(
                 Resources=[cloud_id], Tags=[{"Key": EXPIRES_AT, "Value": deadline_tag(expires_at)}]
             )
+
+    def _run_instances(self, order: Order) -> Any:
+        ec2 = self._clients.client("ec2", order.region, once=True)
+        group_id = self._group_of(order)
+        try:
+            return ec2.run_instances(**creation.run_instances(order, group_id))
+        except ClientError as error:
+            if group_id is None or code_of(error) not in NO_SUCH_GROUP:
+                raise
+        # Removed by somebody since it was looked up. Should an earlier send have made the machine after all, AWS finds
+        # this one at odds with it, and it is looked for by its tag.
+        self._ingress.forget(order)
+        return ec2.run_instances(**creation.run_instances(order, self._group_of(order)))
+
+    def _group_of(self, order: Order) -> str | None:
+        # Nothing of the machine is made here, so whatever fails here is a refusal of this send.
+        doing = f"could not open port 22 to {order.ssh_from} in `{order.region}`"
+        try:
+            with _translated(doing):
+                return self._ingress.group_of(order)
+        except CloudError as error:
+            if error.cloud_code in NO_SUCH_GROUP:
+                raise UnreachableError(f"{doing}: AWS does not show yet what it has made") from error
+            raise
+        except CredentialsError as error:
+            hint = "add `--ssh-from none`, or allow it: docs/aws-policy.json"
+            raise CredentialsError(error.message, hint=hint, cloud_time=error.cloud_time) from error
 
     @property
     def _home(self) -> str:

@@ -1,0 +1,44 @@
+"""The caller's public address, as a service on the internet sees it."""
+
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from urllib.parse import urlsplit
+
+from gpuctl.domain.ingress import HINT, own_range
+from gpuctl.errors import UnreachableError, UsageError
+
+AWS_ECHO = "https://checkip.amazonaws.com/"
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_MOST_BYTES = 64
+_TIMEOUT_S = 4.0
+
+
+def own_address(url: str = AWS_ECHO) -> str:
+    """The range of one that this computer's public address makes, such as `203.0.113.7/32`.
+
+    UnreachableError for every failure and every odd answer; there is no fallback. UsageError for a service that is
+    neither https nor on loopback. No proxy is used: the address of a proxy is not from where ssh would come.
+    """
+    parts = urlsplit(url)
+    host = parts.hostname
+    if not host or not (parts.scheme == "https" or (parts.scheme == "http" and host in _LOOPBACK)):
+        raise UsageError("GPUCTL_IP_ECHO must be an https URL", hint=f"unset GPUCTL_IP_ECHO to ask {AWS_ECHO}")
+    try:
+        port = parts.port
+    except ValueError:
+        raise UsageError("GPUCTL_IP_ECHO has an odd port", hint=f"unset GPUCTL_IP_ECHO to ask {AWS_ECHO}") from None
+    kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
+    connection = kind(host, port, timeout=_TIMEOUT_S)
+    try:
+        connection.request("GET", parts.path or "/", headers={"Accept": "text/plain", "Connection": "close"})
+        reply = connection.getresponse()
+        told = reply.read(_MOST_BYTES + 1)
+    except (OSError, HTTPException) as error:
+        raise UnreachableError(
+            f"{host} did not say what your public address is ({type(error).__name__})", hint=HINT
+        ) from error
+    finally:
+        connection.close()
+    found = own_range(told.decode("ascii", "replace")) if reply.status == 200 and len(told) <= _MOST_BYTES else None
+    if found is None:
+        raise UnreachableError(f"{host} did not say what your public address is: its answer is odd", hint=HINT)
+    return found

@@ -1,0 +1,111 @@
+"""The key that gets its owner onto machines: gpuctl's own pair, made when it is first needed, or a person's."""
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from gpuctl.domain.duration import shown
+from gpuctl.errors import StateUnusableError, UsageError
+from gpuctl.store.disk import Disk, private_folder, write_whole
+
+NAME = "id_ed25519"
+INSTALL = "apt-get install openssh-client"
+# One line of printable ASCII; what stands in it goes into the user data of every machine.
+_PUBLIC = re.compile(
+    r"(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)|sk-[a-z0-9@.-]+) [A-Za-z0-9+/]{40,}={0,3}( [!-~ ]*)?"
+)
+_LONGEST = 4_096
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A public key, in one line and without its comment, and the file that `ssh -i` is to be given for it."""
+
+    public: str
+    identity: Path
+
+
+def own_key(folder: Path) -> Key:
+    """gpuctl's own pair in that folder, made now if there is none; two processes at once get the same.
+
+    UsageError where `ssh-keygen` is missing, StateUnusableError where the folder takes no file.
+    """
+    private = folder / NAME
+    try:
+        if not private.exists():
+            _make(folder)
+        if private.stat().st_mode & 0o077:
+            private.chmod(0o600)
+        return Key(_public_of(private), private)
+    except OSError as error:
+        raise StateUnusableError(
+            f"the ssh key `{private}` cannot be used: {error.strerror}", hint=f"ls -ld {folder}"
+        ) from error
+
+
+def named_key(path: Path) -> Key:
+    """The key of that file, the public one or the private one beside it. UsageError where it cannot be used."""
+    public = path if path.suffix == ".pub" else path.with_name(f"{path.name}.pub")
+    try:
+        text = public.read_text("ascii")
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"the ssh key `{public}` cannot be read", hint=f"ssh-keygen -y -f {path} > {public}, or mend `ssh.key`"
+        ) from error
+    line = _checked(text)
+    if line is None:
+        raise UsageError(f"`{public}` is no public ssh key: {shown(text.strip()[:20])}", hint="mend `ssh.key`")
+    private = public.with_suffix("")
+    # Without the private file an agent may hold it; ssh then finds it there by the public one.
+    return Key(line, private if private.exists() else public)
+
+
+def _make(folder: Path) -> None:
+    program = shutil.which("ssh-keygen")
+    if program is None:
+        raise UsageError("`ssh-keygen` is not installed, so there is no key to get in by", hint=INSTALL)
+    private_folder(folder)
+    with tempfile.TemporaryDirectory(prefix=".key-", dir=folder) as making:
+        pair = Path(making) / NAME
+        done = subprocess.run(
+            [program, "-q", "-t", "ed25519", "-N", "", "-C", "gpuctl", "-f", str(pair)],
+            stdin=subprocess.DEVNULL, capture_output=True, check=False,
+        )  # fmt: skip
+        if done.returncode != 0:
+            raise UsageError("`ssh-keygen` made no key", hint=f"ssh-keygen -t ed25519 -f {folder / NAME}")
+        # A link is made once, whoever comes first: nobody's key is ever replaced by another.
+        try:
+            os.link(pair, folder / NAME)
+        except FileExistsError:
+            return
+
+
+def _public_of(private: Path) -> str:
+    public = private.with_name(f"{NAME}.pub")
+    line = _checked(public.read_text("ascii", "replace")) if public.exists() else None
+    if line is not None:
+        return line
+    # The private key is the truth; the line beside it is only its copy.
+    program = shutil.which("ssh-keygen")
+    if program is None:
+        raise UsageError("`ssh-keygen` is not installed, so there is no key to get in by", hint=INSTALL)
+    done = subprocess.run(
+        [program, "-y", "-P", "", "-f", str(private)], stdin=subprocess.DEVNULL, capture_output=True, check=False
+    )
+    line = _checked(done.stdout.decode("ascii", "replace")) if done.returncode == 0 else None
+    if line is None:
+        raise UsageError(f"`{private}` is no ssh key", hint=f"mv {private} {private}.bad, then run it again")
+    write_whole(Disk(), public, f"{line} gpuctl\n".encode())
+    return line
+
+
+def _checked(text: str) -> str | None:
+    """The key's type and its bytes; None unless it is exactly one public key."""
+    line = text.strip()
+    if len(line) > _LONGEST or not _PUBLIC.fullmatch(line):
+        return None
+    return " ".join(line.split()[:2])
