@@ -1,6 +1,13 @@
 """Machines on the loopback ARM, through Microsoft's own clients: what a create makes and an end leaves."""
 
-from support.azure import LoopbackAzure
+from datetime import UTC, datetime
+
+import pytest
+from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceNotFoundError
+from support.azure import LoopbackAzure, machine
+
+TEN = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
+UBUNTU_GEN2 = "Canonical:0001-com-ubuntu-server-jammy:22_04-lts-gen2:latest"
 
 
 def kinds(azure: LoopbackAzure) -> list[str]:
@@ -39,3 +46,178 @@ def test_a_machine_comes_with_its_disk_interface_and_address_and_the_group_takes
     assert azure.resources() == []
     [ended] = azure.machines()
     assert (ended["state"], ended["bills"], ended["ended_at"] is not None) == ("terminated", False, True)
+
+
+@pytest.mark.parametrize("delete", ["Delete", "Detach", None])
+def test_a_deletion_takes_along_what_its_delete_option_says_and_nothing_else(
+    azure: LoopbackAzure, delete: str | None
+) -> None:
+    azure.launch(delete=delete)
+
+    azure.compute.virtual_machines.begin_delete("theirs", "vm").result()
+
+    left = ["resourceGroups", "virtualNetworks"]
+    assert kinds(azure) == (left if delete == "Delete" else ["disks", "networkInterfaces", "publicIPAddresses", *left])
+    assert azure.machines()[0]["state"] == "terminated"
+
+
+def test_what_a_machine_holds_cannot_be_deleted_before_it(azure: LoopbackAzure) -> None:
+    azure.launch(delete=None)
+    disk, nic, address = (
+        azure.resources(kind)[0]["id"].rpartition("/")[2]
+        for kind in ("disks", "networkInterfaces", "publicIPAddresses")
+    )
+
+    with pytest.raises(ResourceExistsError, match="OperationNotAllowed"):
+        azure.compute.disks.begin_delete("theirs", disk)
+    with pytest.raises(HttpResponseError, match="NicInUse"):
+        azure.network.network_interfaces.begin_delete("theirs", nic)
+    with pytest.raises(HttpResponseError, match="PublicIPAddressCannotBeDeleted"):
+        azure.network.public_ip_addresses.begin_delete("theirs", address)
+    with pytest.raises(HttpResponseError, match="InUseSubnetCannotBeDeleted"):
+        azure.network.virtual_networks.begin_delete("theirs", "net")
+
+    azure.compute.virtual_machines.begin_delete("theirs", "vm").result()
+    azure.compute.disks.begin_delete("theirs", disk).result()
+    azure.network.network_interfaces.begin_delete("theirs", nic).result()
+    azure.network.public_ip_addresses.begin_delete("theirs", address).result()
+    azure.network.virtual_networks.begin_delete("theirs", "net").result()
+    assert kinds(azure) == ["resourceGroups"]
+
+
+def test_an_interface_can_stay_reserved_for_a_while_after_its_machine(azure: LoopbackAzure) -> None:
+    azure.now = TEN
+    azure.set(interface_hold_s=180)
+    azure.launch(delete=None)
+    nic = azure.resources("networkInterfaces")[0]["id"].rpartition("/")[2]
+    azure.compute.virtual_machines.begin_delete("theirs", "vm").result()
+
+    with pytest.raises(HttpResponseError, match="NicReservedForAnotherVm"):
+        azure.network.network_interfaces.begin_delete("theirs", nic)
+
+    azure.later(seconds=180)
+    azure.network.network_interfaces.begin_delete("theirs", nic).result()
+
+
+def test_deleting_what_is_gone_is_no_content(azure: LoopbackAzure) -> None:
+    azure.group()
+    place = f"/subscriptions/{azure.subscription}/resourceGroups/theirs/providers"
+
+    for kind in ("Microsoft.Compute/virtualMachines", "Microsoft.Compute/disks", "Microsoft.Network/virtualNetworks"):
+        assert azure.raw("DELETE", f"{place}/{kind}/none?api-version=2025-04-01")[0] == 204
+    with pytest.raises(ResourceNotFoundError, match="ResourceNotFound"):
+        azure.compute.virtual_machines.get("theirs", "none")
+    with pytest.raises(ResourceNotFoundError, match="ResourceGroupNotFound"):
+        azure.compute.virtual_machines.get("nobodys", "none")
+
+
+def test_a_create_is_under_way_until_its_operation_says_otherwise(azure: LoopbackAzure) -> None:
+    azure.set(polls=2)
+    azure.group()
+    azure.vnet("theirs")
+    body = machine("eastus", subnet=azure.subnet_id("theirs"))
+    place = f"/subscriptions/{azure.subscription}/resourceGroups/theirs/providers/Microsoft.Compute/virtualMachines/vm"
+
+    status, headers, made = azure.raw("PUT", f"{place}?api-version=2024-07-01", body)
+    polled = headers["azure-asyncoperation"].removeprefix(azure.url)
+    seen = [azure.raw("GET", polled)[2]["status"] for _ in range(3)]
+
+    assert (status, made["properties"]["provisioningState"]) == (201, "Creating")
+    assert seen == ["InProgress", "InProgress", "Succeeded"]
+    assert azure.compute.virtual_machines.get("theirs", "vm").properties.provisioning_state == "Succeeded"
+
+
+def test_the_same_put_again_is_the_same_machine_and_another_is_refused(azure: LoopbackAzure) -> None:
+    azure.launch(tags={"a": "1"})
+    before = azure.compute.virtual_machines.get("theirs", "vm")
+    subnet = azure.subnet_id("theirs")
+
+    azure.compute.virtual_machines.begin_create_or_update(
+        "theirs", "vm", machine("eastus", subnet=subnet, tags={"b": "2"})
+    ).result()
+
+    again = azure.compute.virtual_machines.get("theirs", "vm")
+    assert (again.vm_id, again.tags) == (before.vm_id, {"b": "2"})
+    assert len(azure.machines()) == 1 and len(azure.resources("networkInterfaces")) == 1
+    other_name = machine("eastus", subnet=subnet)
+    other_name["properties"]["osProfile"]["computerName"] = "other"
+    for body in (
+        machine("eastus", subnet=subnet, image=UBUNTU_GEN2),
+        machine("eastus", subnet=subnet, priority="Spot"),
+        other_name,
+    ):
+        with pytest.raises(ResourceExistsError) as refused:
+            azure.compute.virtual_machines.begin_create_or_update("theirs", "vm", body)
+        assert refused.value.error is not None
+        assert (refused.value.status_code, refused.value.error.code) == (409, "PropertyChangeNotAllowed")
+    with pytest.raises(ResourceExistsError, match="InvalidResourceLocation"):
+        azure.compute.virtual_machines.begin_create_or_update("theirs", "vm", machine("westus2", subnet=subnet))
+
+
+def test_machines_are_listed_in_a_group_and_in_the_subscription_over_pages(azure: LoopbackAzure) -> None:
+    for name in ("a", "b", "c"):
+        azure.launch(name, group=f"group-{name}", region="eastus" if name == "a" else "westus2")
+    azure.set(page_size=2)
+
+    everywhere = list(azure.compute.virtual_machines.list_all())
+    how = list(azure.compute.virtual_machines.list_all(status_only="true"))
+
+    assert [one.name for one in everywhere] == ["a", "b", "c"]
+    assert [one.instance_view for one in everywhere] == [None, None, None]
+    assert [one.instance_view.statuses[1].code for one in how] == ["PowerState/running"] * 3
+    assert [one.name for one in azure.compute.virtual_machines.list("group-b")] == ["b"]
+    assert [one.name for one in azure.compute.virtual_machines.list_by_location("westus2")] == ["b", "c"]
+
+
+def test_tags_are_changed_as_a_whole(azure: LoopbackAzure) -> None:
+    azure.launch(tags={"a": "1"})
+
+    azure.compute.virtual_machines.begin_update("theirs", "vm", {"tags": {"b": "2"}}).result()
+
+    assert azure.compute.virtual_machines.get("theirs", "vm").tags == {"b": "2"}
+    assert azure.resources("disks")[0]["tags"] == {"a": "1"}
+
+
+def test_only_deallocation_ends_the_bill(azure: LoopbackAzure) -> None:
+    azure.now = TEN
+    machine_id, machines = azure.launch(), azure.compute.virtual_machines
+
+    def state() -> tuple[str, bool, float]:
+        [one] = azure.machines()
+        return one["state"], one["bills"], one["billed_s"]
+
+    azure.later(minutes=1)
+    azure.shut_down(machine_id)
+    azure.later(minutes=1)
+    assert state() == ("stopped", True, 120)
+    machines.begin_start("theirs", "vm").result()
+    machines.begin_power_off("theirs", "vm").result()
+    azure.later(minutes=1)
+    assert state() == ("stopped", True, 180)
+    view = machines.instance_view("theirs", "vm")
+    assert [one.code for one in view.statuses] == ["ProvisioningState/succeeded", "PowerState/stopped"]
+    machines.begin_deallocate("theirs", "vm").result()
+    azure.later(minutes=1)
+    assert state() == ("deallocated", False, 180)
+    assert [one["type"].rpartition("/")[2] for one in azure.resources() if one["bills"]] == [
+        "disks",
+        "publicIPAddresses",
+    ]
+
+
+def test_a_spot_machine_is_taken_back_as_its_policy_says(azure: LoopbackAzure) -> None:
+    spot = {"priority": "Spot", "billingProfile": {"maxPrice": -1}}
+    kept = azure.launch("kept", **spot, evictionPolicy="Deallocate")
+    lost = azure.launch("lost", delete=None, **spot, evictionPolicy="Delete")
+    regular = azure.launch("regular")
+
+    azure.interrupt(kept)
+    azure.interrupt(lost)
+    with pytest.raises(AssertionError, match="404"):
+        azure.interrupt(regular)
+
+    states = {one["id"].rpartition("/")[2]: one["state"] for one in azure.machines()}
+    assert states == {"kept": "deallocated", "lost": "terminated", "regular": "running"}
+    assert len(azure.resources("disks")) == 3
+    with pytest.raises(ResourceNotFoundError):
+        azure.compute.virtual_machines.get("theirs", "lost")

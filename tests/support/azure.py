@@ -118,9 +118,9 @@ class LoopbackAzure:
     def disk(self, name: str, group: str = "theirs", tags: dict[str, str] | None = None) -> str:
         """Make an empty disk past gpuctl in a group that exists, and return its id."""
         region = self.groups.get(group).location
-        said = {"disk_size_gb": 32, "creation_data": {"create_option": "Empty"}}
+        said = {"diskSizeGB": 32, "creationData": {"createOption": "Empty"}}
         asked = {"location": region, "tags": tags or {}, "properties": said}
-        return str(self.compute.disks.begin_create_or_update(group, name, asked).result().id)
+        return str(self.compute.disks.begin_create_or_update(group, name, asked).result()["id"])
 
     def launch(
         self,

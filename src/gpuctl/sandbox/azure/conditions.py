@@ -94,6 +94,7 @@ class Conditions:
     polls: int | None = 0
     retry_after: int = 0
     page_size: int = 100
+    interface_hold_s: int = 0
     quotas: dict[str, dict[str, int]] = field(default_factory=dict)
     restrictions: dict[str, dict[str, str]] = field(default_factory=dict)
     sold_out: dict[str, list[str]] = field(default_factory=dict)

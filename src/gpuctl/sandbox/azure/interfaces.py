@@ -43,16 +43,19 @@ class Interfaces:
         for configuration in draft.properties["ipConfigurations"]:
             self._attach(configuration)
 
-    def make_inline(self, group: Group, region: str, machine_id: str, asked: Json, tags: Json) -> Resource:
-        """The interface and its address that a machine's call describes; their names get a suffix of our choice."""
+    def make_inline(self, group: Group, region: str, machine_id: str, asked: Json) -> Resource:
+        """The interface and its address that a machine's call describes; their names get a suffix of our choice.
+
+        The machine's own tags stay with it and its disk: these carry only what their part of the call says.
+        """
         said, name = asked["properties"], f"{asked['name']}-{uuid4().hex[:8]}"
-        nic = Resource(group, NIC, name, region, self._world.now(), dict(asked.get("tags", tags)))
+        nic = Resource(group, NIC, name, region, self._world.now(), dict(asked.get("tags", {})))
         configurations = []
         for one in said["ipConfigurations"]:
             own = dict(one["properties"])
             wanted = own.pop("publicIPAddressConfiguration", None)
             if wanted is not None:
-                address = self._inline_address(group, region, wanted, tags)
+                address = self._inline_address(group, region, wanted)
                 own["publicIPAddress"] = {"id": address.id}
             configurations.append({"name": one["name"], "properties": own})
         nic.properties = self._interface(nic, said, configurations) | {"virtualMachine": {"id": machine_id}}
@@ -75,10 +78,9 @@ class Interfaces:
         if rules is not None and self._world.books.find(rules["id"]) is None:
             raise _no_such(rules["id"])
 
-    def _inline_address(self, group: Group, region: str, wanted: Json, tags: Json) -> Resource:
-        own = wanted.get("tags", tags)
+    def _inline_address(self, group: Group, region: str, wanted: Json) -> Resource:
         name = f"{wanted['name']}-{uuid4().hex[:8]}"
-        address = Resource(group, ADDRESS, name, region, self._world.now(), dict(own))
+        address = Resource(group, ADDRESS, name, region, self._world.now(), dict(wanted.get("tags", {})))
         self.make_address(address, wanted, None)
         address.properties |= {"provisioningState": "Succeeded", "resourceGuid": str(uuid4())}
         address.top["etag"] = etag()

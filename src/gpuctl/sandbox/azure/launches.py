@@ -61,7 +61,7 @@ class Launches:
         lives.born(machine, self._world.now())
         self._world.books.add(machine)
         self._world.books.add(disk)
-        made = [self._interfaces.make_inline(group, region, machine.id, one, tags) for one in inline]
+        made = [self._interfaces.make_inline(group, region, machine.id, one) for one in inline]
         machine.properties["networkProfile"] = {
             "networkInterfaces": named + [_reference(nic, one) for nic, one in zip(made, inline, strict=True)]
         }

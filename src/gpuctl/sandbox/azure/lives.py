@@ -85,7 +85,7 @@ def instance_view(machine: Resource) -> Json:
     return view | {"disks": [disk]}
 
 
-def detach(books: Books, machine: Resource) -> None:
+def detach(books: Books, machine: Resource, held_until: datetime) -> None:
     """Let go of what the machine held: disks and interfaces that stay behind are free."""
     for disk in books.resources(DISK):
         if str(disk.top.get("managedBy", "")).lower() == machine.id.lower():
@@ -95,10 +95,11 @@ def detach(books: Books, machine: Resource) -> None:
         nic = books.find(reference["id"])
         if nic is not None:
             nic.properties.pop("virtualMachine", None)
+            nic.hidden["held_until"] = held_until
 
 
-def cascade(books: Books, machine: Resource) -> None:
-    """Delete with the machine what `deleteOption: Delete` says, and nothing else."""
+def cascade(books: Books, machine: Resource, held_until: datetime) -> None:
+    """Delete with the machine what `deleteOption: Delete` says, and nothing else; what stays is free from then on."""
     disks = [os_disk(machine), *machine.properties["storageProfile"].get("dataDisks", [])]
     doomed = [one["managedDisk"]["id"] for one in disks if one.get("deleteOption") == "Delete"]
     for reference in interfaces(machine):
@@ -113,7 +114,7 @@ def cascade(books: Books, machine: Resource) -> None:
                 doomed.append(address.id)
             elif reference["id"] in doomed:
                 address.properties.pop("ipConfiguration", None)
-    detach(books, machine)
+    detach(books, machine, held_until)
     for name in doomed:
         resource = books.find(name)
         if resource is not None:

@@ -1,7 +1,7 @@
 """Microsoft.Compute/virtualMachines: made, looked at, tagged, powered and deleted."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from werkzeug.wrappers import Response
@@ -45,7 +45,7 @@ class Machines:
             machine, status = present, 200
             machine.tags = tags
             machine.changed_at = self._world.now()
-        if present is not None and present.state in ("Creating", "Succeeded") and present.hidden["power"] is not None:
+        if present is not None and present.state != "Failed":
             operation = self._under_way(machine) or self._world.begin(call, MACHINE, lambda: None)
             return self._accepted(call, operation, machine, status, self._shown(machine))
         fault = self._world.conditions.take(call, MACHINE, OF_THE_MACHINE)
@@ -150,7 +150,8 @@ class Machines:
 
     def _gone(self, machine: Resource) -> None:
         if self._world.books.find(machine.id) is machine:
-            lives.cascade(self._world.books, machine)
+            held_until = self._world.now() + timedelta(seconds=self._world.conditions.interface_hold_s)
+            lives.cascade(self._world.books, machine, held_until)
             lives.end(self._world.books, machine, self._world.now(), self._world.ended)
 
     def _started(self, machine: Resource, fault: Any) -> None:

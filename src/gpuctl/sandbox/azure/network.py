@@ -154,6 +154,13 @@ class Network:
         if resource.type == VNET:
             self._check_kept(resource, [])
         users = holders(self._world.books, resource)
+        held_until = resource.hidden.get("held_until")
+        if held_until is not None and held_until > self._world.now():
+            raise Refusal(
+                400,
+                "NicReservedForAnotherVm",
+                f"Nic(s) in request is reserved for another Virtual Machine for 180 seconds: {resource.id}.",
+            )
         if not users:
             return
         user, this = users[0], resource.id

@@ -1,0 +1,164 @@
+"""Resource groups on the loopback ARM: what a PUT keeps and wipes, listings by tag, and what a deletion takes along."""
+
+import pytest
+from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceNotFoundError
+from support.azure import LoopbackAzure
+
+FORCED = "Microsoft.Compute/virtualMachines"
+
+
+def refusal(error: HttpResponseError) -> tuple[int, str]:
+    assert error.error is not None
+    return error.status_code, error.error.code
+
+
+def test_a_group_is_made_found_and_tagged(azure: LoopbackAzure) -> None:
+    made = azure.groups.create_or_update("mine", {"location": "East US", "tags": {"a": "1"}})
+    patched = azure.groups.update("mine", {"tags": {"b": "2"}})
+
+    assert (made.location, made.properties.provisioning_state, made.tags) == ("eastus", "Succeeded", {"a": "1"})
+    assert patched.tags == azure.groups.get("MINE").tags == {"b": "2"}
+    assert azure.groups.check_existence("mine")
+    assert not azure.groups.check_existence("yours")
+
+
+def test_a_put_on_a_group_that_is_there_wipes_the_tags_it_does_not_name(azure: LoopbackAzure) -> None:
+    azure.group("theirs", tags={"owner": "somebody"})
+
+    azure.groups.create_or_update("theirs", {"location": "eastus"})
+
+    assert azure.groups.get("theirs").tags is None
+
+
+def test_a_group_does_not_move(azure: LoopbackAzure) -> None:
+    azure.group("mine", "eastus")
+
+    with pytest.raises(ResourceExistsError) as refused:
+        azure.group("mine", "westus2")
+
+    assert refusal(refused.value) == (409, "InvalidResourceGroupLocation")
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "code"),
+    [
+        ("mine.", {"location": "eastus"}, "InvalidResourceGroup"),
+        ("mine", {"location": "atlantis"}, "LocationNotAvailableForResourceGroup"),
+        ("mine", {"location": "eastus", "tag": {"a": "1"}}, "InvalidRequestContent"),
+        ("mine", {"location": "eastus", "tags": {"a": 1}}, "InvalidRequestContent"),
+        ("mine", {"location": "eastus", "tags": {"a/b": "1"}}, "InvalidTagNameCharacters"),
+        ("mine", {"location": "eastus", "tags": {"a": "x" * 257}}, "InvalidTagNameOrValue"),
+        ("mine", {"location": "eastus", "tags": {str(n): "" for n in range(51)}}, "InvalidTagCount"),
+        ("mine", {"tags": {}}, "InvalidParameter"),
+    ],
+)
+def test_a_group_that_arm_would_not_take_is_refused(
+    azure: LoopbackAzure, name: str, body: dict[str, object], code: str
+) -> None:
+    status, _, said = azure.raw(
+        "PUT", f"/subscriptions/{azure.subscription}/resourcegroups/{name}?api-version=2025-04-01", body
+    )
+
+    assert (status, said["error"]["code"]) == (400, code)
+    assert azure.resources() == []
+
+
+def test_groups_are_listed_by_tag_over_pages(azure: LoopbackAzure) -> None:
+    azure.set(page_size=2)
+    for number in range(5):
+        azure.group(f"mine-{number}", tags={"gpuctl-state": "a" if number else "b"})
+    azure.group("theirs")
+
+    by_name = list(azure.groups.list(filter="tagName eq 'GPUCTL-STATE'"))
+    by_value = list(azure.groups.list(filter="tagName eq 'gpuctl-state' and tagValue eq 'a'"))
+
+    assert [one.name for one in by_name] == [f"mine-{number}" for number in range(5)]
+    assert len(by_value) == 4
+    assert len(list(azure.groups.list())) == 6
+    with pytest.raises(HttpResponseError, match="InvalidFilterInQueryString"):
+        list(azure.groups.list(filter="startswith(name, 'mine')"))
+
+
+def test_what_lies_in_a_group_is_listed_with_its_times_and_tags(azure: LoopbackAzure) -> None:
+    azure.launch(tags={"gpuctl-id": "inst-1"})
+
+    shown = list(azure.resource_client.resources.list_by_resource_group("theirs", expand="createdTime,changedTime"))
+    machines = list(
+        azure.resource_client.resources.list_by_resource_group("theirs", filter=f"resourceType eq '{FORCED}'")
+    )
+
+    assert sorted(one.type.rpartition("/")[2] for one in shown) == [
+        "disks",
+        "networkInterfaces",
+        "publicIPAddresses",
+        "virtualMachines",
+        "virtualNetworks",
+    ]
+    assert all(one.created_time is not None for one in shown)
+    # The disk takes over the machine's tags; interface and address do not.
+    assert {one.type.rpartition("/")[2] for one in shown if one.tags} == {"disks", "virtualMachines"}
+    assert [(one.name, one.tags) for one in machines] == [("vm", {"gpuctl-id": "inst-1"})]
+
+
+def test_a_group_is_deleted_through_its_location_header_and_takes_no_writes_meanwhile(azure: LoopbackAzure) -> None:
+    azure.launch()
+    azure.set(polls=3)
+    place = f"/subscriptions/{azure.subscription}/resourcegroups/theirs"
+
+    status, headers, _ = azure.raw("DELETE", f"{place}?api-version=2025-04-01&forceDeletionTypes={FORCED}")
+
+    assert status == 202
+    assert "azure-asyncoperation" not in headers
+    assert azure.groups.get("theirs").properties.provisioning_state == "Deleting"
+    with pytest.raises(ResourceExistsError) as refused:
+        azure.group("theirs")
+    assert refusal(refused.value) == (409, "ResourceGroupBeingDeleted")
+    polled = headers["location"].removeprefix(azure.url)
+    assert [azure.raw("GET", polled)[0] for _ in range(3)] == [202, 200, 200]
+    assert azure.resources() == []
+    with pytest.raises(ResourceNotFoundError, match="ResourceGroupNotFound"):
+        azure.groups.begin_delete("theirs")
+
+
+def test_a_group_that_others_hang_on_is_not_emptied_of_what_they_use(azure: LoopbackAzure) -> None:
+    azure.group("shared")
+    azure.vnet("shared")
+    azure.disk("loose", "shared")
+    azure.launch("vm", "theirs")
+    body = {
+        "location": "eastus",
+        "properties": {
+            "ipConfigurations": [{"name": "ip", "properties": {"subnet": {"id": azure.subnet_id("shared")}}}]
+        },
+    }
+    azure.network.network_interfaces.begin_create_or_update("theirs", "second", body).result()
+
+    with pytest.raises(HttpResponseError) as refused:
+        azure.groups.begin_delete("shared").result()
+
+    assert refused.value.error is not None
+    assert refused.value.error.code == "ResourceGroupDeletionBlocked"
+    assert [one["type"].rpartition("/")[2] for one in azure.resources() if "/shared/" in one["id"]] == [
+        "virtualNetworks"
+    ]
+    assert azure.groups.get("shared").properties.provisioning_state == "Succeeded"
+
+
+def test_a_deletion_can_be_set_up_to_fail_half_way(azure: LoopbackAzure) -> None:
+    azure.launch()
+    azure.break_next("ResourceGroupDeletionBlocked")
+
+    with pytest.raises(HttpResponseError, match="ResourceGroupDeletionBlocked"):
+        azure.groups.begin_delete("theirs", force_deletion_types=FORCED).result()
+
+    assert azure.machines()[0]["state"] == "terminated"
+    assert azure.resources("publicIPAddresses") != []
+    azure.groups.begin_delete("theirs", force_deletion_types=FORCED).result()
+    assert azure.resources() == []
+
+
+def test_only_machines_can_be_deleted_by_force(azure: LoopbackAzure) -> None:
+    azure.group()
+
+    with pytest.raises(HttpResponseError, match="InvalidForceDeletionTypes"):
+        azure.groups.begin_delete("theirs", force_deletion_types="Microsoft.Network/virtualNetworks")
