@@ -53,7 +53,7 @@ _gpuctl() {
         terminate) COMPREPLY=($(compgen -W " --task --tag --user --all --yes -y --force --no-wait --wait --timeout --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         stats) COMPREPLY=($(compgen -W " --user --since --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         reap) COMPREPLY=($(compgen -W " --dry-run --sweep --wait --watch --interval --max-orphans --log --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
-        extend) COMPREPLY=($(compgen -W " --by --ttl --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
+        extend) COMPREPLY=($(compgen -W " --by --ttl --allow-unknown-price --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         wait) COMPREPLY=($(compgen -W " --for --timeout --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         events) COMPREPLY=($(compgen -W " --follow -f --since --id --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         types) COMPREPLY=($(compgen -W " --gpu --provider --max-price --min-memory --region --all -a --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;

@@ -128,6 +128,7 @@ complete -c gpuctl -n '__fish_seen_subcommand_from reap' -l color -x -a 'auto al
 complete -c gpuctl -n '__fish_seen_subcommand_from reap' -l help -s h -d 'Show this message and exit.'
 complete -c gpuctl -n '__fish_seen_subcommand_from extend' -l by -x -a '' -d 'Add that much to its deadline, such as 30m'
 complete -c gpuctl -n '__fish_seen_subcommand_from extend' -l ttl -x -a '' -d 'Let it end that long from now'
+complete -c gpuctl -n '__fish_seen_subcommand_from extend' -l allow-unknown-price -d 'Leave prices nobody knows out of the budgets'
 complete -c gpuctl -n '__fish_seen_subcommand_from extend' -l output -s o -x -a 'table json csv tsv' -d 'table, json, csv or tsv'
 complete -c gpuctl -n '__fish_seen_subcommand_from extend' -l quiet -s q -d 'Print ids only, and no progress'
 complete -c gpuctl -n '__fish_seen_subcommand_from extend' -l state -r -F -d 'The state file [env: GPUCTL_STATE]'

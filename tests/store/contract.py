@@ -56,6 +56,21 @@ class StoreContract(ABC):
             store.add([an_instance(TWO)], refuse)
         assert [one.id for one in store.snapshot().records] == [ONE]
 
+    def test_a_guard_sees_a_change_among_all_the_records_and_can_refuse_it(self, store: Store) -> None:
+        store.add([an_instance(ONE), an_instance(TWO)], anyone)
+        seen: list[list[str | None]] = []
+
+        def guard(after: Sequence[Instance]) -> None:
+            seen.append([one.task for one in after])
+            if len(seen) > 1:
+                raise UsageError("no more")
+
+        store.update(TWO, lambda one: one.having(task="a"), guard)
+        with pytest.raises(UsageError, match="no more"):
+            store.update(ONE, lambda one: one.having(task="b"), guard)
+        assert seen == [[None, "a"], ["b", "a"]]
+        assert [one.task for one in store.snapshot().records] == [None, "a"]
+
     def test_an_id_that_is_there_is_never_replaced_by_adding(self, store: Store) -> None:
         store.add([an_instance(ONE)], anyone)
         with pytest.raises(ValueError, match="exists"):

@@ -37,10 +37,17 @@ class MemoryStore:
         self._serial += 1
         return self.snapshot()
 
-    def update(self, record_id: str, change: Change) -> Instance:
+    def update(self, record_id: str, change: Change, guard: Guard | None = None) -> Instance:
+        before = dict(self._records)
         answer = self.update_each([record_id], change)[record_id]
         if isinstance(answer, GpuctlError):
             raise answer
+        try:
+            if guard is not None:
+                guard(list(self._records.values()))
+        except GpuctlError:
+            self._records = before
+            raise
         return answer
 
     def update_each(self, record_ids: Sequence[str], change: Change) -> Mapping[str, Instance | GpuctlError]:
@@ -67,7 +74,7 @@ class MemoryStore:
         self._records = {key: one for key, one in self._records.items() if key not in old}
         return len(old)
 
-    def archived(self, *, with_present: bool = False) -> Iterable[Instance]:
+    def archived(self, *, with_present: bool = False, since: datetime | None = None) -> Iterable[Instance]:
         return [one for key, one in self._archived.items() if with_present or key not in self._records]
 
     def unreadable_archive_lines(self) -> Sequence[str]:

@@ -208,6 +208,7 @@ class Context:
             price_of=self._price_of,
             max_ttl=self.config.max_ttl,
             every_region=self._every_region,
+            budgets=self.config.budget,
             extras_of=self._extras_of,
             access=self.access,
         )

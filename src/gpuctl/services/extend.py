@@ -1,24 +1,32 @@
 """Moves a deadline: on the machine first, then in the record, so that no reader believes a life nobody granted."""
 
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from gpuctl.domain.duration import spelled
 from gpuctl.domain.instance import Instance, Status
 from gpuctl.domain.lifecycle import note
-from gpuctl.errors import GpuctlError, NotReadyError, UnresolvedError, UsageError
+from gpuctl.errors import BudgetError, GpuctlError, NotReadyError, UnresolvedError, UsageError
+from gpuctl.services.allowance import Allowance
 from gpuctl.services.parts import Parts
 
 
-def extend(parts: Parts, record: Instance, *, by: timedelta | None, ttl: timedelta | None) -> Instance:
+def extend(
+    parts: Parts, record: Instance, *, by: timedelta | None, ttl: timedelta | None, allow_unknown_price: bool = False
+) -> Instance:
     """Let the machine live longer: `by` adds to its deadline, `ttl` counts from now. The record with the new deadline.
 
     UsageError when it is over, ending or past its deadline, when the result is earlier than the present deadline or
-    more than `max_ttl` from now; UnresolvedError when the machine could not be told: then the old deadline holds.
+    more than `max_ttl` from now; BudgetError when it would cost more than is allowed; UnresolvedError when the machine
+    could not be told. Then the old deadline holds.
     """
     session = parts.sessions.of(record)
     moved = _moved(record, session.now, parts.max_ttl, by=by, ttl=ttl)
     if record.cloud_id is None:
         raise NotReadyError(f"{record.label} has no machine yet", hint=f"gpuctl get {record.id} --refresh")
+    allowance = Allowance(parts, session.now, allow_unknown_price=allow_unknown_price)
+    for told in allowance.check([record.having(expires_at=moved)]):
+        parts.talk.warn(told)
     try:
         session.provider.set_deadline(record.region, record.cloud_id, moved)
     except GpuctlError as error:
@@ -33,7 +41,13 @@ def extend(parts: Parts, record: Instance, *, by: timedelta | None, ttl: timedel
         detail = f"{record.expires_at:%Y-%m-%dT%H:%M:%SZ} to {moved:%Y-%m-%dT%H:%M:%SZ}"
         return note(fresh, "extended", session.now, detail=detail, expires_at=moved)
 
-    return parts.store.update(record.id, granted)
+    try:
+        return parts.store.update(record.id, granted, allowance.changing(record.id))
+    except BudgetError:
+        # Another command took what was left meanwhile: the machine is told its old deadline again, as well as may be.
+        with suppress(GpuctlError):
+            session.provider.set_deadline(record.region, record.cloud_id, record.expires_at)
+        raise
 
 
 def _moved(

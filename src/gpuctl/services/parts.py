@@ -1,10 +1,11 @@
 """What every service is built of, handed in from above."""
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from gpuctl.clock import Clock
+from gpuctl.domain.budgets import Budgets
 from gpuctl.domain.cost import Extras
 from gpuctl.domain.instance import Market, Price, ProviderName
 from gpuctl.remote.access import Access
@@ -33,5 +34,6 @@ class Parts:
     price_of: PriceOf
     max_ttl: timedelta
     every_region: Callable[[], Mapping[ProviderName, Collection[str]]] = dict
+    budgets: Budgets = field(default_factory=Budgets)
     extras_of: ExtrasOf = lambda provider, region, disk_gb: Extras()
     access: Access | None = None

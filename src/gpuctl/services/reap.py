@@ -1,16 +1,18 @@
 """The reaper: ends what is due, closes what is proven gone, and sweeps the clouds for what no record knows."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 
 from gpuctl.domain.actions import Kind, Rules, scope_of
+from gpuctl.domain.allowance import ends_for
 from gpuctl.domain.instance import Instance, ProviderName, Reason, Scope, Status
 from gpuctl.domain.recovery import without_deadlines
 from gpuctl.domain.tags import STATE
 from gpuctl.errors import GpuctlError, UnresolvedError
 from gpuctl.services.acting import Acting, Done
+from gpuctl.services.allowance import Allowance
 from gpuctl.services.doors import close_unneeded, doors_of
 from gpuctl.services.isolation import each_alone
 from gpuctl.services.looking import Look
@@ -78,7 +80,8 @@ def reap(parts: Parts, times: ReapTimes, reaper: Reaper) -> Reaped:
     if state.is_restored and not reaper.dry_run:
         each_alone([state], partial(_merge, parts, times, reaper, reaped), partial(_on_merge_bug, parts, reaped))
         state = parts.store.snapshot()
-    for login, regions in _to_look_at(state.records, times, reaper, now).items():
+    over = {} if state.is_restored else Allowance.ending(parts, now)
+    for login, regions in _to_look_at(state.records, times, reaper, now, over).items():
         # Alone, so that neither a failure nor a bug in one account keeps another's machines alive.
         each_alone(
             [(login, regions)],
@@ -135,8 +138,11 @@ def remembered(times: ReapTimes, reaped: Reaped, reaper: Reaper, records: Sequen
     return times.model_copy(update={"sweeps": tuple(kept), "doors": reaped.doors})
 
 
-def _to_look_at(records: Sequence[Instance], times: ReapTimes, reaper: Reaper, now: datetime) -> dict[Login, list[str]]:
-    """The regions to list, by login: where something is due, and where the last sweep is old or was asked for anew."""
+def _to_look_at(
+    records: Sequence[Instance], times: ReapTimes, reaper: Reaper, now: datetime, over: Collection[str]
+) -> dict[Login, list[str]]:
+    """The regions to list, by login: where something is due or over budget, and where the last sweep is old or was
+    asked for anew."""
     swept: dict[tuple[ProviderName, str, str], datetime] = {}
     places: dict[Login, dict[str, bool]] = {}
     for sweep in times.sweeps:
@@ -145,7 +151,7 @@ def _to_look_at(records: Sequence[Instance], times: ReapTimes, reaper: Reaper, n
         places.setdefault(Login(scope.provider, sweep.profile, scope.account), {})[scope.region] = False
     for one in records:
         regions = places.setdefault(Login(one.provider, one.profile, one.account), {})
-        regions[one.region] = regions.get(one.region, False) or _needs_a_look(one, now)
+        regions[one.region] = regions.get(one.region, False) or one.id in over or _needs_a_look(one, now)
         regions.update(dict.fromkeys((left.region for left in one.left_behind), True))
     for provider, profile, region in reaper.places:
         places.setdefault(Login(provider, profile, None), {}).setdefault(region, False)
@@ -206,6 +212,8 @@ def _reap_login(parts: Parts, login: Login, regions: Sequence[str], reaper: Reap
     actions = plan_all(records, look, rules, parts.talk)
     if state.is_restored:
         actions = without_deadlines(actions)
+    elif session.checked_now is not None:
+        actions += ends_for(actions, Allowance.ending(parts, session.checked_now))
     if reaper.dry_run:
         reaped.done += [Done(one, one.record) for one in actions]
         return

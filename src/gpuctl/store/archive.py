@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Collection, Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -29,10 +30,16 @@ class Archive:
             self._append(self.folder / f"{month}.jsonl", "".join(f"{line}\n" for line in lines))
         self._disk.sync_folder(self.folder)
 
-    def records(self, leaving_out: Collection[str]) -> Iterator[Instance]:
-        """Every record, newest month first and each once, as its last line has it; unreadable lines are skipped."""
+    def records(self, leaving_out: Collection[str], since: datetime | None = None) -> Iterator[Instance]:
+        """Every record, newest month first and each once, as its last line has it; unreadable lines are skipped.
+
+        With `since` only the months from that one on.
+        """
         told = set(leaving_out)
+        first = f"{since.astimezone(UTC):%Y-%m}" if since else ""
         for path in self._files():
+            if path.stem < first:
+                return
             lines = path.read_bytes().splitlines()
             for line in reversed(lines):
                 record = _record(line)

@@ -62,8 +62,10 @@ class Store(Protocol):
         """
         ...
 
-    def update(self, record_id: str, change: Change) -> Instance:
+    def update(self, record_id: str, change: Change, guard: Guard | None = None) -> Instance:
         """Replace one record by `change` of it as it is now, and return the new one.
+
+        `guard` is called with every record as it would then stand, under the lock, and refuses by raising.
 
         `change` is pure and may be called again after a lost race; what it raises is passed on and nothing is
         written. NotFoundError if there is no such record (archived ones are out of reach). A change that returns
@@ -82,10 +84,10 @@ class Store(Protocol):
         """Move the records that ended before then to the archive and return how many; twice is harmless."""
         ...
 
-    def archived(self, *, with_present: bool = False) -> Iterable[Instance]:
+    def archived(self, *, with_present: bool = False, since: datetime | None = None) -> Iterable[Instance]:
         """Every record in the archive that is not in the state (or all of them), each once.
 
-        Unreadable lines are skipped.
+        Unreadable lines are skipped; with `since` so may be records that ended before that.
         """
         ...
 

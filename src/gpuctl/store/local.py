@@ -67,11 +67,14 @@ class LocalStore:
         written = replace(transaction.header, serial=transaction.header.serial + 1)
         return self._snapshot(written, transaction.storage.read())
 
-    def update(self, record_id: str, change: Change) -> Instance:
-        answer = self.update_each([record_id], change)[record_id]
-        if isinstance(answer, GpuctlError):
-            raise answer
-        return answer
+    def update(self, record_id: str, change: Change, guard: Guard | None = None) -> Instance:
+        with self._transaction(may_create=False) as transaction:
+            answer = transaction.change(record_id, change)
+            if isinstance(answer, GpuctlError):
+                raise answer
+            if guard is not None:
+                guard(transaction.records())
+            return answer
 
     def update_each(self, record_ids: Sequence[str], change: Change) -> Mapping[str, Instance | GpuctlError]:
         if not record_ids:
@@ -88,11 +91,11 @@ class LocalStore:
                 transaction.table.remove(doc_ids=[one.id for one in old])
             return len(old)
 
-    def archived(self, *, with_present: bool = False) -> Iterable[Instance]:
+    def archived(self, *, with_present: bool = False, since: datetime | None = None) -> Iterable[Instance]:
         with self._translated("read"):
             found = self._read()
             present = found[1].get(TABLE, {}) if found and not with_present else {}
-            yield from self._archive.records(leaving_out=set(present))
+            yield from self._archive.records(leaving_out=set(present), since=since)
 
     def unreadable_archive_lines(self) -> Sequence[str]:
         with self._translated("read"):

@@ -25,6 +25,9 @@ def command(
     instance: Annotated[str, typer.Argument(metavar="ID", help="An id, a name, or the first 4 of an id's characters")],
     by: Annotated[str | None, typer.Option(metavar="TIME", help="Add that much to its deadline, such as 30m")] = None,
     ttl: Annotated[str | None, typer.Option(metavar="TIME", help="Let it end that long from now")] = None,
+    allow_unknown_price: Annotated[
+        bool, typer.Option("--allow-unknown-price", help="Leave prices nobody knows out of the budgets")
+    ] = False,
 ) -> Result:
     """Move a machine's deadline to later, on the machine itself first."""
     context: Context = ctx.find_root().obj
@@ -34,7 +37,7 @@ def command(
     life = parse_minutes(ttl, option="--ttl") if ttl else None
     record = resolve(context.store, instance, whole_only=not context.is_terminal)
     context.talk.step(f"moving the deadline of {record.label}")
-    moved = extend(context.parts, record, by=more, ttl=life)
+    moved = extend(context.parts, record, by=more, ttl=life, allow_unknown_price=allow_unknown_price)
     for error in read_back(context.parts, [moved]).values():
         context.talk.warn(f"it was extended; what protects it could not be read back: {error.message}")
     moved = resolve(context.store, moved.id)
