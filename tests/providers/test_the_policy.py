@@ -36,6 +36,7 @@ def a_whole_life(operator: Operator) -> list[Sent]:
     operator.json("get", lost["id"], "--refresh")
     operator.json("list", "--refresh")
     assert operator.json("extend", lost["id"], "--by", "30m").code == 0
+    operator.json("doctor", "--region", "us-east-1")
     operator.provision("--count", "3", "--image", found_image(operator))
     gone, *_ = operator.alive
     operator.wire.arm("TerminateInstances", refuse("InvalidInstanceID.NotFound"))
@@ -55,7 +56,8 @@ def a_whole_life(operator: Operator) -> list[Sent]:
     assert groups_of(operator) == {}
     operator.state.unlink()
     assert operator.json("recover", "--yes").code == 0
-    return operator.wire.sent
+    # Doctor asks about a machine that cannot exist; whatever the answer is, it is of no use to a policy by tags.
+    return [one for one in operator.wire.sent if one.form.get("InstanceId.1") != "i-00000000000000000"]
 
 
 def a_subnet(operator: Operator) -> str:

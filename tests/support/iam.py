@@ -14,6 +14,7 @@ Values = tuple[str, ...]
 
 _CREATED = ("instance", "volume", "network-interface")
 _ASKED_OF_ANYTHING = (
+    "DescribeInstanceTypeOfferings",
     "DescribeImages",
     "DescribeInstances",
     "DescribeInstanceStatus",
@@ -58,6 +59,8 @@ def asks(sent: Sent, tags_of: Callable[[str], Mapping[str, str]]) -> list[Ask]:
         # The wire reads every body as a form; JSON is then a single key without a value.
         name = json.loads(next(iter(sent.form)))["Name"]
         return [Ask("ssm:GetParameter", f"arn:aws:ssm:us-east-1::parameter{name}")]
+    if sent.action == "GetServiceQuota":
+        return [Ask("servicequotas:GetServiceQuota", "*")]
     action = f"ec2:{sent.action}"
     if sent.action == "RunInstances":
         return _to_run(sent.form)

@@ -5,7 +5,13 @@ from pathlib import Path
 from gpuctl.cli.config import path_of
 from gpuctl.cli.config.schema import key_of as setting_of
 from gpuctl.cli.context import Context
-from gpuctl.cli.programs import own_program
+from gpuctl.cli.programs import own_program, runner
+from gpuctl.services.scheduling.cron import Crontab
+from gpuctl.services.scheduling.job import key_of
+from gpuctl.services.scheduling.ran import ScheduleError
+from gpuctl.services.scheduling.seen import Seen
+from gpuctl.services.scheduling.systemd import Timers
+from gpuctl.store.schedule import ScheduleNote
 
 # What a login needs besides the files that it finds by itself. Never a secret: crontabs and units are no safe.
 _CARRIED = (
@@ -72,3 +78,40 @@ def left_behind(context: Context) -> list[str]:
     hooks = [key.variable for path in context.settings.by_variable if path[0] == "hooks" and (key := setting_of(path))]
     proxies = [name for name in _CARRIED if "@" in context.environ.get(name, "")]
     return [*secrets, *(one for one in hooks if one), *proxies]
+
+
+class Place:
+    """The two places a schedule can be in, for this invocation's state."""
+
+    def __init__(self, context: Context) -> None:
+        run = runner(context.environ)
+        self.context = context
+        self.key = key_of(context.store.location)
+        self.note = ScheduleNote(context.state_path)
+        self.cron = Crontab(run)
+        self.systemd = Timers(run, _units_folder(context))
+
+    def pick(self, wanted: str | None) -> Crontab | Timers:
+        """Where to install: where it was asked for, else systemd, else cron. ScheduleError where there is neither."""
+        if wanted != "cron" and self.systemd.is_usable:
+            return self.systemd
+        if wanted == "systemd":
+            raise ScheduleError("no systemd answers this user", hint="gpuctl schedule install --cron")
+        if wanted == "cron" or self.cron.is_usable:
+            return self.cron
+        raise ScheduleError(
+            "neither systemd nor cron can be used on this machine", hint="let a supervisor run: gpuctl reap --watch"
+        )
+
+    def seen(self) -> Seen:
+        """How it stands with the schedule now."""
+        kind, job = "systemd", self.systemd.find(self.key)
+        if job is None and self.cron.is_usable:
+            kind, job = "cron", self.cron.find(self.key)
+        now = self.context.clock.now()
+        return Seen(kind if job else None, job, self.note.read(), self.context.reap_log.read(), now)
+
+
+def _units_folder(context: Context) -> Path:
+    home = context.environ.get("XDG_CONFIG_HOME", "")
+    return (Path(home) if home.startswith("/") else Path("~/.config").expanduser()) / "systemd" / "user"

@@ -26,6 +26,7 @@ COMMANDS = {
     "events": Entry("events", "Tell what happened to machines, and what happens now", _MORE),
     "types": Entry("types", "Compare GPU machines by price", _MORE),
     "schedule": Entry("schedule", "Let cron or systemd run the reaper, every minute", _SETUP),
+    "doctor": Entry("doctor", "Check logins, permissions, quota, state and schedule", _SETUP),
     "config": Entry("config", "Show the settings in force and where each comes from", _SETUP),
     "recover": Entry("recover", "Rebuild a lost or damaged state from the clouds", _SETUP),
     "sandbox": Entry("sandbox", "Start, empty or stop the cloud on this machine", _SETUP),

@@ -1,11 +1,12 @@
 """What every cloud must do for gpuctl, and the values that cross that line."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Protocol
 
+from gpuctl.domain.diagnosis import Finding
 from gpuctl.domain.instance import Market, Observed, Protector, ProviderName
 from gpuctl.domain.offers import InstanceType
 from gpuctl.domain.request import Request
@@ -86,6 +87,22 @@ class Order:
     ssh_from: str | None = None
     max_price: Decimal | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What a diagnosis asks about: one machine of that kind in that region, of which nothing is ever made.
+
+    `order` is what would be sent, None where no image was found for it. `until` is the last deadline that this login
+    has to serve. `machine` is the cloud id of a machine of ours there, where one lives.
+    """
+
+    region: str
+    kind: InstanceType
+    order: Order | None
+    now: datetime
+    until: datetime
+    machine: str | None = None
 
 
 class Provider(Protocol):
@@ -182,6 +199,15 @@ class Provider(Protocol):
 
     def protection(self, region: str, cloud_id: str, at: datetime) -> Sequence[Protector]:
         """What will end the machine without us, read back from the cloud at that time, and when each would act."""
+        ...
+
+    def diagnose(self, trial: Trial) -> Iterable[Finding]:
+        """Whether this login may create such a machine and end it, how much of it the account may have, whether the
+        cloud sells it there, and how long the login lasts. Makes and changes nothing.
+
+        Named `create`, `end`, `quota`, `offered` and `lasts`, in that order. What could not be asked is a finding
+        too, UNKNOWN.
+        """
         ...
 
     def set_deadline(self, region: str, cloud_id: str, expires_at: datetime) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
@@ -163,6 +163,14 @@ class ReapTimes(Value):
     sweeps: tuple[Sweep, ...] = ()
     doors: tuple[Door, ...] = ()
     reported: dict[str, AwareDatetime] = Field(default_factory=dict)
+
+
+class Installed(Value):
+    """A schedule that was installed for a state: which kind it is, how often it runs, and since when."""
+
+    kind: str
+    every: timedelta
+    installed_at: AwareDatetime
 
 
 class ReapLog(Protocol):

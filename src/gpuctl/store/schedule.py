@@ -2,22 +2,13 @@
 
 import os
 from contextlib import suppress
-from datetime import timedelta
 from pathlib import Path
 
-from pydantic import AwareDatetime, ValidationError
+from pydantic import ValidationError
 
-from gpuctl.domain.instance import Value
 from gpuctl.errors import StateUnusableError
+from gpuctl.store.base import Installed
 from gpuctl.store.disk import Disk, private_folder, write_whole
-
-
-class Installed(Value):
-    """A schedule: which kind it is, how often it runs, and since when."""
-
-    kind: str
-    every: timedelta
-    installed_at: AwareDatetime
 
 
 class ScheduleNote:

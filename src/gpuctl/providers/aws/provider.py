@@ -1,7 +1,7 @@
 """AWS behind the provider protocol."""
 
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 from pydantic import ValidationError
 
+from gpuctl.domain.diagnosis import Finding
 from gpuctl.domain.instance import CloudState, Observed, Protector, ProviderName
 from gpuctl.domain.offers import InstanceType
 from gpuctl.domain.request import Request
@@ -16,13 +17,14 @@ from gpuctl.domain.tags import EXPIRES_AT, ID, STATE, deadline_tag
 from gpuctl.errors import CloudError, CredentialsError, GpuctlError, OutcomeUnknown, UnreachableError
 from gpuctl.providers.aws import create as creation
 from gpuctl.providers.aws.client import Clients
+from gpuctl.providers.aws.diagnose import diagnose
 from gpuctl.providers.aws.ending import end_instances
 from gpuctl.providers.aws.errors import NO_SUCH_GROUP, NOT_FOUND, SDK_ERRORS, code_of, translate, translate_create
 from gpuctl.providers.aws.images import find_image
 from gpuctl.providers.aws.ingress import Ingress
 from gpuctl.providers.aws.observe import observed, reply_date
 from gpuctl.providers.aws.protection import read_back
-from gpuctl.providers.base import Capabilities, Identity, Image, Order
+from gpuctl.providers.base import Capabilities, Identity, Image, Order, Trial
 
 _ODD_SHAPE = (KeyError, IndexError, TypeError, ValueError, ValidationError)
 _MOST_STATUSES = 100
@@ -127,6 +129,10 @@ class AwsProvider:
     def protection(self, region: str, cloud_id: str, at: datetime) -> Sequence[Protector]:
         with _translated(f"could not read back what protects {cloud_id}"):
             return read_back(self._clients.client("ec2", region), cloud_id, at)
+
+    def diagnose(self, trial: Trial) -> Iterable[Finding]:
+        with _translated("could not ask AWS about permissions"):
+            return list(diagnose(self._clients, trial))
 
     def set_deadline(self, region: str, cloud_id: str, expires_at: datetime) -> None:
         with _translated(f"could not move the deadline of {cloud_id}"):

@@ -1,0 +1,144 @@
+"""`gpuctl doctor`: is everything right for machines to start, and to end?"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gpuctl.cli import options
+from gpuctl.cli.context import Context
+from gpuctl.cli.render.figures import counted
+from gpuctl.cli.render.result import Result
+from gpuctl.cli.render.text import clean
+from gpuctl.domain.diagnosis import Finding, Verdict
+from gpuctl.domain.instance import ProviderName
+from gpuctl.errors import CloudError, GpuctlError
+from gpuctl.providers.registry import is_supported
+from gpuctl.services.doctor import examine_cloud, examine_here
+from gpuctl.services.doctor.examined import Cloud, Patient
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+EXAMPLES = """\
+gpuctl doctor
+gpuctl doctor --type g5.xlarge --region eu-west-1
+gpuctl doctor --provider aws -o json | jq '.checks[] | select(.status == "fail")'"""
+
+COLUMNS = ("check", "status", "provider", "message", "hint")
+_COLORS = {Verdict.OK: "green", Verdict.WARN: "yellow", Verdict.FAIL: "bold red", Verdict.UNKNOWN: "dim"}
+_MARKS = {Verdict.OK: "ok", Verdict.WARN: "warn", Verdict.FAIL: "FAIL", Verdict.UNKNOWN: "?"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A finding, and of which cloud; None for what is of this machine."""
+
+    cloud: ProviderName | None
+    found: Finding
+
+
+def command(
+    ctx: typer.Context,
+    provider: Annotated[str | None, typer.Option(metavar="CLOUD", help="Only that cloud")] = None,
+    region: Annotated[str | None, typer.Option(metavar="REGION", help="Where a machine would be")] = None,
+    type_: Annotated[str | None, typer.Option("--type", metavar="TYPE", help="Which machine it would be")] = None,
+) -> Result:
+    """Check logins, permission to create and to end, quota, type, image, state, schedule and clock.
+
+    Makes nothing: permissions are asked for by dry runs. A line each, with what to type to mend it; exit 1 if one
+    fails.
+    """
+    context: Context = ctx.find_root().obj
+    context.start_sandbox()
+    wanted = options.supported_provider(provider)
+    if type_ is not None:
+        wanted = context.catalog.find(type_, wanted).provider
+    patient = _patient(context)
+    lines = [_Line(None, one) for one in examine_here(patient)]
+    for cloud in _clouds(context, patient, wanted, region, type_):
+        context.talk.step(f"asking {cloud.name}")
+        lines += [_Line(cloud.name, one) for one in examine_cloud(patient, cloud)]
+    return _result(context, lines)
+
+
+def _patient(context: Context) -> Patient:
+    from gpuctl.cli.scheduled import Place
+
+    return Patient(
+        parts=context.parts,
+        catalog=context.catalog,
+        user=context.user,
+        schedule=lambda: Place(context).seen(),
+        in_sandbox=context.sandbox,
+    )
+
+
+def _clouds(
+    context: Context, patient: Patient, wanted: ProviderName | None, region: str | None, type_: str | None
+) -> list[Cloud]:
+    """The cloud that was asked for; else those of the config and the records; else all there are."""
+    if wanted is not None:
+        names = [wanted]
+    else:
+        try:
+            used = {one.provider for one in patient.records}
+        except GpuctlError:
+            # That the state cannot be read is told by its own check.
+            used = set()
+        used |= set(context.config.clouds)
+        every = [name for name in ProviderName if is_supported(name)]
+        names = [name for name in every if name in used] or every
+    clouds = []
+    for name in names:
+        settings = context.config.cloud(name)
+        profile = None if context.sandbox else settings.profile
+        place = region or settings.region or ("us-east-1" if context.sandbox and name is ProviderName.AWS else None)
+        clouds.append(Cloud(name, profile, place, type_, settings.image, settings.subnet))
+    return clouds
+
+
+def _result(context: Context, lines: Sequence[_Line]) -> Result:
+    failed = [one for one in lines if one.found.verdict is Verdict.FAIL]
+    warned = sum(one.found.verdict is Verdict.WARN for one in lines)
+    error = None
+    if failed:
+        names = ", ".join(dict.fromkeys(one.found.check for one in failed))
+        error = CloudError(f"{counted(len(failed), 'check')} failed: {names}", hint=failed[0].found.hint)
+    said = f"{counted(len(lines), 'check')}: nothing fails" + (f", {counted(warned, 'warning')}" if warned else "")
+    return Result(
+        document={"checks": [_shape(one) for one in lines], "count": len(lines), "failed": len(failed)},
+        columns=COLUMNS,
+        rows=[[one or "" for one in _row(line)] for line in lines],
+        ids=list(dict.fromkeys(one.found.check for one in failed)),
+        draw=lambda width: _drawn(lines),
+        footer=[] if failed else [said],
+        error=error,
+    )
+
+
+def _row(line: _Line) -> list[str | None]:
+    found = line.found
+    return [found.check, found.verdict.value, line.cloud.value if line.cloud else None, found.text, found.hint]
+
+
+def _shape(line: _Line) -> dict[str, str | None]:
+    shape = dict(zip(COLUMNS, _row(line), strict=True))
+    return shape | {"provider": line.cloud.value.upper() if line.cloud else None}
+
+
+def _drawn(lines: Sequence[_Line]) -> "RenderableType":
+    from rich.table import Table
+    from rich.text import Text
+
+    drawn = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
+    for _ in range(2):
+        drawn.add_column(no_wrap=True)
+    drawn.add_column(overflow="fold")
+    for one in lines:
+        found = one.found
+        drawn.add_row(Text(_MARKS[found.verdict], style=_COLORS[found.verdict]), found.check, Text(clean(found.text)))
+        if found.hint and found.verdict is not Verdict.OK:
+            drawn.add_row("", "", Text(f"hint: {clean(found.hint)}", style="dim"))
+    return drawn

@@ -1,0 +1,44 @@
+"""Looks at everything that must be right for machines to start and to end, and says what is not.
+
+A check is a function from what is examined to findings. Those of this machine are in `LOCAL`, those of one cloud in
+`CLOUD`; to add one, add it to its list. A check that raises what gpuctl expects has failed, and says why.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+
+from gpuctl.domain.diagnosis import Finding, Verdict
+from gpuctl.errors import GpuctlError
+from gpuctl.services.doctor import clouds, here
+from gpuctl.services.doctor.examined import Cloud, Patient
+
+LOCAL: Sequence[Callable[[Patient], Iterable[Finding]]] = (here.version, here.state, here.schedule)
+CLOUD: Sequence[Callable[[Patient, Cloud], Iterable[Finding]]] = (
+    clouds.clock,
+    clouds.type_,
+    clouds.image,
+    clouds.permissions,
+)
+
+
+def examine_here(patient: Patient) -> Iterator[Finding]:
+    """What this machine shows, in order."""
+    for check in LOCAL:
+        yield from _told(check.__name__.strip("_"), partial(check, patient))
+
+
+def examine_cloud(patient: Patient, cloud: Cloud) -> Iterator[Finding]:
+    """What one cloud shows; nothing more than the login where that fails."""
+    first = list(_told("login", partial(clouds.login, patient, cloud)))
+    yield from first
+    if any(one.verdict is Verdict.FAIL for one in first):
+        return
+    for check in CLOUD:
+        yield from _told(check.__name__.strip("_"), partial(check, patient, cloud))
+
+
+def _told(name: str, check: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
+    try:
+        yield from check()
+    except GpuctlError as error:
+        yield Finding(name, Verdict.FAIL, error.message, error.hint)

@@ -1,0 +1,139 @@
+"""What one cloud says: whose login it is, what time it is there, and whether a machine could start and end."""
+
+import secrets
+import string
+from collections.abc import Iterator
+from datetime import datetime
+
+from gpuctl.domain.diagnosis import Finding, Verdict
+from gpuctl.domain.duration import spelled
+from gpuctl.domain.instance import Market
+from gpuctl.domain.offers import Availability, InstanceType, Need, ranked
+from gpuctl.domain.request import DEFAULT_TTL, MIN_DISK_GB
+from gpuctl.errors import GpuctlError
+from gpuctl.providers.base import Image, Order, Trial
+from gpuctl.services.doctor.examined import Cloud, Patient
+from gpuctl.services.sessions import MAX_SKEW
+
+_DISK_GB = 100
+
+
+def login(patient: Patient, cloud: Cloud) -> Iterator[Finding]:
+    """Whether there is a login, and whose it is."""
+    session = cloud.session(patient)
+    by = f", by `{cloud.profile}`" if cloud.profile else ""
+    yield Finding("login", Verdict.OK, f"{cloud.name} account {session.account}{by}")
+
+
+def clock(patient: Patient, cloud: Cloud) -> Iterator[Finding]:
+    """How far this machine's clock is from the cloud's: what is signed by a wrong one is refused."""
+    there = cloud.session(patient).provider.identity().cloud_time
+    if there is None:
+        yield Finding("clock", Verdict.UNKNOWN, f"{cloud.name} did not say what time it is there")
+        return
+    here = patient.parts.clock.now()
+    skew = abs(there - here)
+    if skew > MAX_SKEW:
+        way = "ahead of" if here > there else "behind"
+        text = f"this machine's clock is {spelled(skew)} {way} the cloud's"
+        yield Finding("clock", Verdict.FAIL, text, "sudo timedatectl set-ntp true")
+    else:
+        yield Finding("clock", Verdict.OK, f"within {max(1, round(skew.total_seconds()))} s of the cloud's")
+
+
+def type_(patient: Patient, cloud: Cloud) -> Iterator[Finding]:
+    """Whether the type is one that the cloud still starts, there."""
+    region = _region(patient, cloud)
+    if region is None:
+        text = f"no region is set for {cloud.name}, so nothing there was asked"
+        yield Finding("region", Verdict.WARN, text, f"gpuctl doctor --provider {cloud.name} --region REGION")
+        return
+    patient.catalog.check_region(cloud.name, region)
+    kind = _kind(patient, cloud, region)
+    if kind.availability is Availability.RETIRED:
+        since = f" on {kind.retired_on}" if kind.retired_on else ""
+        instead = f"gpuctl doctor --type {kind.successor}" if kind.successor else "gpuctl types"
+        yield Finding("type", Verdict.FAIL, f"`{kind.name}` was retired{since}", instead)
+    elif not patient.catalog.is_listed(kind, region):
+        text = f"the catalog does not know `{kind.name}` in `{region}`"
+        yield Finding("type", Verdict.WARN, text, f"gpuctl types --region {region}")
+    else:
+        price = patient.catalog.offer(kind, region).price
+        cost = f"${price.usd_per_hour:f}/h, as of {price.as_of}" if price else "at an unknown price"
+        yield Finding("type", Verdict.OK, f"`{kind.name}` ({kind.gpu_label}) is sold in {region}, {cost}")
+
+
+def image(patient: Patient, cloud: Cloud) -> Iterator[Finding]:
+    """Whether there is an image to boot."""
+    region = _region(patient, cloud)
+    if region is not None:
+        found = _image(patient, cloud, region)
+        yield Finding("image", Verdict.OK, f"{found.id} in {region}, for a disk of {found.min_disk_gb} GB or more")
+
+
+def permissions(patient: Patient, cloud: Cloud) -> Iterator[Finding]:
+    """What only the cloud itself can say: may this login create and end it, how much of it, and for how long."""
+    region = _region(patient, cloud)
+    if region is None:
+        return
+    session, kind = cloud.session(patient), _kind(patient, cloud, region)
+    mine = [
+        one for one in patient.records if one.is_live and one.account == session.account and one.provider is cloud.name
+    ]
+    there = [one for one in mine if one.region == region and one.cloud_id is not None]
+    yield from session.provider.diagnose(
+        Trial(
+            region=region,
+            kind=kind,
+            order=_order(patient, cloud, kind, region, session.now),
+            until=max([session.now + DEFAULT_TTL, *(one.expires_at for one in mine)]),
+            now=session.now,
+            machine=there[0].cloud_id if there else None,
+        )
+    )
+
+
+def _region(patient: Patient, cloud: Cloud) -> str | None:
+    if cloud.region is not None:
+        return cloud.region
+    found = cloud.session(patient).provider.default_region()
+    return found[0] if found else None
+
+
+def _kind(patient: Patient, cloud: Cloud, region: str) -> InstanceType:
+    """The type that was named, else the cheapest one with a whole GPU there."""
+    if cloud.instance_type is not None:
+        return patient.catalog.find(cloud.instance_type, cloud.name)
+    offers = ranked(patient.catalog.offers(cloud.name), Need(region=region))
+    return next(one.type for one in offers if one.type.gpu_count >= 1)
+
+
+def _image(patient: Patient, cloud: Cloud, region: str) -> Image:
+    provider = cloud.session(patient).provider
+    return provider.find_image(region, _kind(patient, cloud, region), cloud.image)
+
+
+def _order(patient: Patient, cloud: Cloud, kind: InstanceType, region: str, now: datetime) -> Order | None:
+    """What would be asked for, of which nothing is ever made; None without an image."""
+    try:
+        found = _image(patient, cloud, region)
+    except GpuctlError:
+        return None
+    record_id = "inst-" + "".join(secrets.choice(string.ascii_lowercase) for _ in range(12))
+    return Order(
+        token=record_id,
+        record_id=record_id,
+        state_id=patient.parts.store.snapshot().state_id or "not-yet-born",
+        owner=patient.user,
+        name=None,
+        expires_at=now + DEFAULT_TTL,
+        max_ttl=patient.parts.max_ttl,
+        region=region,
+        zone=None,
+        subnet=cloud.subnet,
+        instance_type=kind.name,
+        market=Market.ON_DEMAND,
+        image=found,
+        disk_gb=max(_DISK_GB, MIN_DISK_GB, found.min_disk_gb),
+        created_at=now,
+    )

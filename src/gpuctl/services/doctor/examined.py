@@ -1,0 +1,42 @@
+"""What is examined: this machine's part of it, and one cloud's."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gpuctl.catalog import Catalog
+from gpuctl.domain.instance import Instance, ProviderName
+from gpuctl.services.parts import Parts
+from gpuctl.services.scheduling.seen import Seen
+from gpuctl.services.sessions import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Patient:
+    """A setup: its records and logins, its prices, its reaper. `schedule` looks for the latter when it is called."""
+
+    parts: Parts
+    catalog: Catalog
+    user: str
+    schedule: Callable[[], Seen]
+    in_sandbox: bool = False
+
+    @property
+    def records(self) -> tuple[Instance, ...]:
+        """Every record in the state."""
+        return self.parts.store.snapshot().records
+
+
+@dataclass(frozen=True, slots=True)
+class Cloud:
+    """One cloud: the login to use there, and what a machine would be. None where nothing says so."""
+
+    name: ProviderName
+    profile: str | None = None
+    region: str | None = None
+    instance_type: str | None = None
+    image: str | None = None
+    subnet: str | None = None
+
+    def session(self, patient: Patient) -> Session:
+        """The checked login; the same one each time. Raises what opening it raises."""
+        return patient.parts.sessions.open(self.name, self.profile)

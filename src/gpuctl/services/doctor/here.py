@@ -1,0 +1,76 @@
+"""What can be told without any cloud: the program, the state, the reaper's schedule."""
+
+import platform
+from collections.abc import Iterator
+from datetime import timedelta
+
+from gpuctl import __version__
+from gpuctl.domain.diagnosis import Finding, Verdict
+from gpuctl.domain.duration import rough, spelled
+from gpuctl.services.doctor.examined import Patient
+from gpuctl.store.base import Snapshot
+
+_GRACE = timedelta(minutes=5)
+_LATELY = timedelta(minutes=10)
+
+
+def version(patient: Patient) -> Iterator[Finding]:
+    """Which gpuctl this is, and on what it runs."""
+    yield Finding("version", Verdict.OK, f"gpuctl {__version__} on Python {platform.python_version()}")
+
+
+def state(patient: Patient) -> Iterator[Finding]:
+    """Whether the records can be used, and whether any of them is where it should not be."""
+    store = patient.parts.store
+    snapshot = store.snapshot()
+    if snapshot.state_id is None:
+        yield Finding("state", Verdict.OK, f"none yet; the first machine makes {store.location}")
+        return
+    matters = list(_matters(patient, snapshot))
+    yield from matters
+    if not matters:
+        live = sum(one.is_live for one in snapshot.records)
+        yield Finding("state", Verdict.OK, f"{live} live of {len(snapshot.records)} records in {store.location}")
+
+
+def _matters(patient: Patient, snapshot: Snapshot) -> Iterator[Finding]:
+    store, now = patient.parts.store, patient.parts.clock.now()
+    live = [one for one in snapshot.records if one.is_live]
+    overdue = [one for one in live if now - one.expires_at > _GRACE]
+    if overdue:
+        names = ", ".join(f"{one.label} by {rough(now - one.expires_at)}" for one in overdue[:3])
+        more = f" and {len(overdue) - 3} more" if len(overdue) > 3 else ""
+        yield Finding("state", Verdict.FAIL, f"past the deadline: {names}{more}", "gpuctl reap")
+    if snapshot.is_restored:
+        text = "it was put back or rebuilt; nothing ends by its deadline until every region was asked"
+        yield Finding("state", Verdict.WARN, text, "gpuctl reap --sweep")
+    unreadable = store.unreadable_archive_lines()
+    if unreadable:
+        text = f"the archive has {len(unreadable)} lines that cannot be read, the first {unreadable[0]}"
+        yield Finding("state", Verdict.WARN, text, "gpuctl stats")
+    if store.rescued():
+        yield Finding("state", Verdict.WARN, "records wait beside it to be taken in", "gpuctl reap")
+
+
+def schedule(patient: Patient) -> Iterator[Finding]:
+    """Whether a reaper runs, and did what it found."""
+    if patient.in_sandbox:
+        yield Finding("schedule", Verdict.OK, "the sandbox needs none")
+        return
+    seen = patient.schedule()
+    last = seen.times.last_reap_at
+    when = f"last ran {rough(seen.now - last)} ago" if last else "has not run yet"
+    if seen.is_overdue:
+        yield Finding("schedule", Verdict.FAIL, f"{seen.word}; the reaper {when}", "gpuctl schedule status")
+    elif seen.job is not None:
+        text = f"{seen.kind} runs the reaper every {spelled(seen.job.every)}; it {when}"
+        if seen.times.last_reap_exit:
+            ended = f"{text}, with exit code {seen.times.last_reap_exit}"
+            yield Finding("schedule", Verdict.WARN, ended, "gpuctl reap")
+        else:
+            yield Finding("schedule", Verdict.OK, text)
+    elif last is not None and timedelta(0) <= seen.now - last < _LATELY:
+        yield Finding("schedule", Verdict.OK, f"something runs the reaper, which {when}")
+    else:
+        text = f"nothing runs the reaper, which {when}: only what is armed on the machines ends them"
+        yield Finding("schedule", Verdict.WARN, text, "gpuctl schedule install")

@@ -1,0 +1,172 @@
+"""`gpuctl doctor` over a cloud on loopback: what is right, what is not, and what to type to mend it."""
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from support.cli import Operator, Ran
+from support.wire import Fault, refuse
+
+from gpuctl.store.base import Installed
+from gpuctl.store.schedule import ScheduleNote
+
+ARGV = ("doctor", "--region", "us-east-1", "--type", "g4dn.xlarge")
+
+
+def of(ran: Ran) -> dict[str, dict[str, Any]]:
+    return {one["check"]: one for one in ran.json["checks"]}
+
+
+def a_quota(vcpus: int) -> Fault:
+    body = json.dumps({"Quota": {"ServiceCode": "ec2", "QuotaCode": "L-DB2E81BA", "Value": float(vcpus)}}).encode()
+    return Fault(False, lambda _: (200, {"Content-Type": "application/x-amz-json-1.1"}, body))
+
+
+@pytest.fixture
+def healthy(operator: Operator) -> Operator:
+    """An operator whose every check can be answered."""
+    operator.wire.arm("GetServiceQuota", a_quota(8))
+    return operator
+
+
+def test_a_healthy_setup_makes_nothing_and_says_so_of_every_part(healthy: Operator) -> None:
+    ran = healthy.json(*ARGV)
+    statuses = {check: one["status"] for check, one in of(ran).items()}
+    assert ran.code == 0
+    assert statuses == {
+        "version": "ok",
+        "state": "ok",
+        "schedule": "warn",
+        "login": "ok",
+        "clock": "ok",
+        "type": "ok",
+        "image": "ok",
+        "create": "ok",
+        "end": "ok",
+        "quota": "ok",
+        "offered": "ok",
+        "lasts": "ok",
+    }
+    assert all(one.form["DryRun"] == "true" for one in healthy.wire.calls("RunInstances"))
+    assert all(one.form["DryRun"] == "true" for one in healthy.wire.calls("TerminateInstances"))
+    assert (healthy.cloud.machines(), healthy.state.exists()) == ([], False)
+
+
+def test_a_person_sees_a_line_each_with_a_mark(healthy: Operator) -> None:
+    ran = healthy.run(*ARGV, "--color", "never", terminal=True)
+    assert "ok    login" in ran.out
+    assert "warn  schedule" in ran.out
+    assert "hint: gpuctl schedule install" in ran.out
+    assert "12 checks: nothing fails, 1 warning" in ran.err
+
+
+@pytest.mark.parametrize(("action", "check"), [("RunInstances", "create"), ("TerminateInstances", "end")])
+def test_what_is_not_permitted_fails_and_names_the_policy(healthy: Operator, action: str, check: str) -> None:
+    healthy.provision()
+    healthy.wire.arm(action, *[refuse("UnauthorizedOperation", 403)] * 2)
+    ran = healthy.json(*ARGV)
+    found = of(ran)[check]
+    assert (ran.code, found["status"], found["hint"]) == (1, "fail", "docs/aws-policy.json")
+    assert ran.json["failed"] == 1
+    assert len(healthy.alive) == 1
+
+
+def test_a_refusal_to_end_what_cannot_exist_is_no_proof(healthy: Operator) -> None:
+    healthy.wire.arm("TerminateInstances", refuse("UnauthorizedOperation", 403))
+    ran = healthy.json(*ARGV)
+    assert (ran.code, of(ran)["end"]["status"]) == (0, "unknown")
+
+
+def test_an_end_that_the_policy_permits_by_tags_is_found_on_a_machine_of_ours(healthy: Operator) -> None:
+    healthy.provision()
+    healthy.wire.arm("TerminateInstances", refuse("UnauthorizedOperation", 403))
+    assert of(healthy.json(*ARGV))["end"]["status"] == "ok"
+
+
+def test_a_quota_is_compared_with_the_need_and_what_is_in_use(operator: Operator) -> None:
+    operator.wire.arm("GetServiceQuota", a_quota(2))
+    ran = operator.json(*ARGV)
+    found = of(ran)["quota"]
+    assert (ran.code, found["status"]) == (1, "fail")
+    assert "0 of 2 vCPUs" in found["message"]
+    assert "--quota-code L-DB2E81BA --desired-value 4" in found["hint"]
+
+
+def test_a_quota_that_may_not_be_asked_is_unknown(operator: Operator) -> None:
+    operator.wire.arm("GetServiceQuota", refuse("AccessDeniedException"))
+    ran = operator.json(*ARGV)
+    assert (ran.code, of(ran)["quota"]["status"]) == (0, "unknown")
+
+
+def test_a_retired_type_fails_with_its_successor(healthy: Operator) -> None:
+    ran = healthy.json("doctor", "--region", "us-east-1", "--type", "p3.2xlarge")
+    found = of(ran)
+    assert (ran.code, found["type"]["status"], found["offered"]["status"]) == (1, "fail", "fail")
+    assert found["type"]["hint"].startswith("gpuctl doctor --type g")
+
+
+def test_no_login_is_told_once_and_nothing_more_is_asked(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    ran = operator.json(*ARGV)
+    assert (ran.code, list(of(ran))) == (1, ["version", "state", "schedule", "login"])
+    assert of(ran)["login"]["hint"].startswith("aws configure")
+
+
+def test_a_login_that_ends_before_the_deadline_is_told(healthy: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
+    from datetime import UTC, datetime
+
+    # botocore compares with the real time, and renews nothing that is good for more than 15 minutes.
+    healthy.clock.jump(datetime.now(UTC) - healthy.clock.now())
+    ends = healthy.clock.now() + timedelta(minutes=30)
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "a-token-canary")
+    monkeypatch.setenv("AWS_CREDENTIAL_EXPIRATION", ends.isoformat())
+    found = of(healthy.json(*ARGV))["lasts"]
+    assert (found["status"], "before the last deadline" in found["message"]) == ("warn", True)
+    monkeypatch.delenv("AWS_CREDENTIAL_EXPIRATION")
+    healthy.wire.arm("GetServiceQuota", a_quota(8))
+    assert "does not say when it ends" in of(healthy.json(*ARGV))["lasts"]["message"]
+
+
+def test_a_clock_that_is_off_fails(healthy: Operator) -> None:
+    healthy.skew = timedelta(minutes=4)
+    ran = healthy.json(*ARGV)
+    assert (ran.code, of(ran)["clock"]["status"]) == (1, "fail")
+    assert "4m ahead of the cloud's" in of(ran)["clock"]["message"]
+
+
+def test_a_machine_past_its_deadline_fails(healthy: Operator) -> None:
+    healthy.provision("--name", "train-7")
+    healthy.later(minutes=70)
+    ran = healthy.json(*ARGV)
+    found = of(ran)["state"]
+    assert (ran.code, found["status"], found["hint"]) == (1, "fail", "gpuctl reap")
+    assert found["message"] == "past the deadline: train-7 by 10m"
+
+
+def test_a_damaged_state_fails_and_the_clouds_are_looked_at_all_the_same(healthy: Operator) -> None:
+    healthy.provision()
+    healthy.state.write_text("{")
+    ran = healthy.json(*ARGV)
+    found = of(ran)
+    assert (ran.code, found["state"]["status"], found["login"]["status"]) == (1, "fail", "ok")
+
+
+def test_a_silent_reaper_fails(healthy: Operator) -> None:
+    note = Installed(kind="cron", every=timedelta(minutes=1), installed_at=healthy.clock.now())
+    ScheduleNote(healthy.state).write(note)
+    ran = healthy.json(*ARGV)
+    assert (ran.code, of(ran)["schedule"]["status"]) == (1, "fail")
+    assert of(ran)["schedule"]["hint"] == "gpuctl schedule status"
+
+
+def test_without_a_region_what_is_there_is_not_asked(operator: Operator) -> None:
+    ran = operator.json("doctor", "--provider", "aws")
+    assert (ran.code, list(of(ran))[-1]) == (0, "region")
+
+
+@pytest.mark.parametrize("argv", [["--type", "nope"], ["--provider", "oracle"], ["--region", ""]])
+def test_what_cannot_be_meant_is_refused(operator: Operator, argv: list[str]) -> None:
+    assert operator.json("doctor", *argv).code == 2
+    assert operator.wire.sent == []
