@@ -33,9 +33,10 @@ _gpuctl() {
         --older-than) return ;;
         --interval) return ;;
         --since) return ;;
+        --by) return ;;
+        --chart) return ;;
         --max-orphans) return ;;
         --log) return ;;
-        --by) return ;;
         --ttl) return ;;
         --for) return ;;
         --id) return ;;
@@ -51,7 +52,7 @@ _gpuctl() {
         get) COMPREPLY=($(compgen -W " --field --refresh --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         list) COMPREPLY=($(compgen -W " --user --task --name --status --provider --type --region --tag --older-than --all -a --refresh --watch -w --interval --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         terminate) COMPREPLY=($(compgen -W " --task --tag --user --all --yes -y --force --no-wait --wait --timeout --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
-        stats) COMPREPLY=($(compgen -W " --user --since --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
+        stats) COMPREPLY=($(compgen -W " --user --since --by --chart --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         reap) COMPREPLY=($(compgen -W " --dry-run --sweep --wait --watch --interval --max-orphans --log --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         extend) COMPREPLY=($(compgen -W " --by --ttl --allow-unknown-price --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         wait) COMPREPLY=($(compgen -W " --for --timeout --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;

@@ -197,7 +197,7 @@ def test_no_secret_is_in_the_traceback_of_a_bug(listener: Listener, monkeypatch:
     def buggy(*_: object) -> None:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr(stats, "statistics", buggy)
+    monkeypatch.setattr(stats, "report", buggy)
     monkeypatch.setattr(create, "run_instances", buggy)
     for form in FORMS:
         assert listener.run("stats", "-v", "-o", form) == 1

@@ -441,7 +441,7 @@ def test_a_bug_is_shown_once_and_answered_in_json(operator: Operator, monkeypatc
     def buggy(*_: object) -> None:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr(stats, "statistics", buggy)
+    monkeypatch.setattr(stats, "report", buggy)
     streams = Streams(io.StringIO(), io.StringIO(), io.StringIO())
     code = main(["stats", "-o", "json"], clock=operator.clock, environ=operator.environ, streams=streams)
     assert code == 1

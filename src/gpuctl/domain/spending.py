@@ -6,8 +6,8 @@ from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 
 from gpuctl.domain.cost import Cost, burning, by_deadline, remaining, seconds, spent, spent_between
-from gpuctl.domain.instance import Instance
-from gpuctl.domain.statistics import within
+from gpuctl.domain.instance import Instance, Market
+from gpuctl.domain.statistics import Statistics, ended_within, statistics, within
 
 _ZERO = Decimal(0)
 _HOUR = Decimal(3600)
@@ -42,6 +42,15 @@ class Sum:
         """Everything that is known, together."""
         return self.machine + self.disk + self.address
 
+    def __add__(self, other: "Sum") -> "Sum":
+        return Sum(
+            self.machine + other.machine,
+            self.disk + other.disk,
+            self.address + other.address,
+            self.unpriced + other.unpriced,
+            self.bare + other.bare,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
@@ -56,12 +65,55 @@ class Outlook:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """The machines that are alike on one side: how many, their hours, their cost. `key` is None for those without."""
+    """The machines that are alike on one side: how many, their hours, their cost, and what of that was spot.
+
+    `key` is None for those that have nothing on that side.
+    """
 
     key: str | None
     machines: int
     hours: Decimal
     cost: Sum
+    spot: Sum
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What machines cost together since an instant (None: from the beginning) until now, and by a side if one is named.
+
+    `each` is what one that ended cost on average, over its whole life; None where none ended at a known price.
+    """
+
+    since: datetime | None
+    now: datetime
+    figures: Statistics
+    outlook: Outlook
+    spot: Sum
+    each: Decimal | None
+    side: str | None
+    groups: Sequence[Group]
+
+    @property
+    def spent(self) -> Sum:
+        """What they cost in that time."""
+        return self.outlook.spent
+
+
+def report(
+    records: Iterable[Instance], now: datetime, since: datetime | None = None, side: str | None = None
+) -> Report:
+    """Everything there is to say of what these cost; a side is what `groups` takes."""
+    every = within(records, since, now)
+    return Report(
+        since,
+        now,
+        figures=statistics(every, now, since),
+        outlook=outlook(every, now, since),
+        spot=_cost_of(every, now, since, Market.SPOT),
+        each=_average(every, now, since),
+        side=side,
+        groups=groups(every, side, now, since) if side else (),
+    )
 
 
 def together(costs: Iterable[Cost]) -> Sum:
@@ -84,7 +136,7 @@ def outlook(records: Sequence[Instance], now: datetime, since: datetime | None =
     return Outlook(
         live=sum(one.is_live for one in records),
         hourly=together(burning(one) for one in records),
-        spent=together(_spent(one, since, now) for one in records),
+        spent=_cost_of(records, now, since),
         remaining=together(remaining(one, now) for one in records),
         by_deadline=together(by_deadline(one, now) for one in records),
     )
@@ -117,9 +169,23 @@ def _spent(one: Instance, since: datetime | None, now: datetime) -> Cost:
     return spent(one, now) if since is None else spent_between(one, since, now)
 
 
+def _cost_of(records: Iterable[Instance], now: datetime, since: datetime | None, market: Market | None = None) -> Sum:
+    return together(_spent(one, since, now) for one in records if market in (None, one.market))
+
+
+def _average(records: Iterable[Instance], now: datetime, since: datetime | None) -> Decimal | None:
+    costs = [cost for one in ended_within(records, since, now) if (cost := spent(one, now).counted) is not None]
+    return sum(costs, _ZERO) / len(costs) if costs else None
+
+
 def _group(key: str | None, some: Sequence[Instance], since: datetime | None, now: datetime) -> Group:
-    hours = sum((_hours(one, since, now) for one in some), _ZERO)
-    return Group(key, len(some), hours, together(_spent(one, since, now) for one in some))
+    return Group(
+        key,
+        machines=len(some),
+        hours=sum((_hours(one, since, now) for one in some), _ZERO),
+        cost=_cost_of(some, now, since),
+        spot=_cost_of(some, now, since, Market.SPOT),
+    )
 
 
 def _days(every: Sequence[Instance], now: datetime, since: datetime | None) -> list[Group]:

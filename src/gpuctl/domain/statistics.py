@@ -41,6 +41,12 @@ def within(records: Iterable[Instance], since: datetime | None, now: datetime) -
     return [one for one in records if since is None or one.created_at >= since or _last(one, now) > since]
 
 
+def ended_within(records: Iterable[Instance], since: datetime | None, now: datetime) -> list[Instance]:
+    """The machines that ran and ended, after that instant where one is given."""
+    ended = [one for one in records if one.launched_at is not None and one.status is Status.TERMINATED]
+    return [one for one in ended if since is None or _last(one, now) > since]
+
+
 def statistics(records: Iterable[Instance], now: datetime, since: datetime | None = None) -> Statistics:
     """The figures over these records; all zero for none.
 
@@ -49,7 +55,7 @@ def statistics(records: Iterable[Instance], now: datetime, since: datetime | Non
     """
     every = within(records, since, now)
     launched = [one for one in every if one.launched_at is not None]
-    ended = [one for one in launched if one.status is Status.TERMINATED and (since is None or _last(one, now) > since)]
+    ended = ended_within(every, since, now)
     priced = [one for one in launched if one.price is not None]
     total = sum((spent_between(one, since, now).machine or _ZERO for one in priced), _ZERO)
     always_on = _always_on(priced, since, now)

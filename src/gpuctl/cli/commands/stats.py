@@ -1,77 +1,96 @@
 """`gpuctl stats`: machines, hours, cost and savings, summed up."""
 
-from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated
+from difflib import get_close_matches
+from typing import Annotated
 
 import typer
 
 from gpuctl.cli import options
+from gpuctl.cli.config import path_of
 from gpuctl.cli.context import Context
-from gpuctl.cli.render.figures import money
+from gpuctl.cli.render.figures import left_out, plain
 from gpuctl.cli.render.result import Result
 from gpuctl.cli.render.shapes import statistics_shape
-from gpuctl.cli.render.text import clean
-from gpuctl.domain.duration import parse_duration
-from gpuctl.domain.statistics import Statistics, statistics
+from gpuctl.cli.render.spending import drawn, group_shape, spending_shape
+from gpuctl.domain.duration import parse_duration, shown
+from gpuctl.domain.spending import DAY, SIDES, TAG, Group, Report, report
+from gpuctl.errors import UsageError
 from gpuctl.services.inventory import everything
 
-if TYPE_CHECKING:
-    from rich.table import Table
-
-_TELLING = Decimal("0.01")
 EXAMPLES = """\
-gpuctl stats --user ana
-gpuctl stats --since 30d -o json"""
+gpuctl stats --since 30d --by user
+gpuctl stats --by tag:project -o csv
+gpuctl stats --since 30d --by day --chart spending.svg"""
+
+GROUP_COLUMNS = ("key", "machines", "hours", "totalCost", "allIn")
 
 
 def command(
     ctx: typer.Context,
     user: options.User = None,
     since: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Only machines asked for in that time, such as 30d")
+        str | None, typer.Option(metavar="TIME", help="Only what was spent in that time until now, such as 30d")
     ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(metavar="SIDE", help="Group by user, type, provider, region, market, day or tag:KEY"),
+    ] = None,
+    chart: Annotated[str | None, typer.Option(metavar="FILE", help="Draw the groups into an SVG file too")] = None,
 ) -> Result:
-    """Sum up all machines, archived ones too. Opens no socket."""
+    """Sum up all machines, archived ones too. Opens no socket.
+
+    Money is all in: machine, disk and address. A machine that straddles the beginning of --since counts with the part
+    of its cost after that. Days are UTC.
+    """
     context: Context = ctx.find_root().obj
     now = context.clock.now()
-    span = parse_duration(since, option="--since") if since else None
-    records = [
-        one
-        for one in everything(context.store, with_archived=True)
-        if user in (None, one.user) and (span is None or now - one.created_at <= span)
-    ]
-    figures = statistics(records, now)
-    shape = statistics_shape(figures)
+    side = _side(by or (DAY if chart else None))
+    start = now - parse_duration(since, option="--since") if since else None
+    records = [one for one in everything(context.store, with_archived=True) if user in (None, one.user)]
+    told = report(records, now, start, side)
+    if chart is not None:
+        _draw(chart, told)
+    shape = statistics_shape(told.figures)
     flat = {key: value for key, value in shape.items() if not isinstance(value, dict)}
-    unreadable = context.store.unreadable_archive_lines()
-    footer = [f"{figures.unpriced} machines of unknown price are in no sum of money"] if figures.unpriced else []
-    footer += [f"unreadable, and not counted: {line}" for line in unreadable]
+    document: dict[str, object] = {"statistics": shape, "spending": spending_shape(told)}
+    if side is not None:
+        document |= {"by": side, "groups": [group_shape(one) for one in told.groups]}
     return Result(
-        document={"statistics": shape},
-        columns=list(flat),
-        rows=[[str(value) for value in flat.values()]],
-        draw=lambda width: _drawn(figures),
-        footer=footer,
+        document=document,
+        columns=GROUP_COLUMNS if side else list(flat),
+        rows=[_row(one) for one in told.groups] if side else [[str(value) for value in flat.values()]],
+        draw=lambda width: drawn(told, width),
+        footer=[*_missing(context, told), *([f"drawn into {chart}"] if chart else [])],
     )
 
 
-def _drawn(figures: Statistics) -> "Table":
-    from rich.table import Table
+def _missing(context: Context, told: Report) -> list[str]:
+    missing = left_out(told.spent).removeprefix(" · ")
+    lines = [missing] if missing else []
+    lines += [f"unreadable, and not counted: {line}" for line in context.store.unreadable_archive_lines()]
+    return [*lines, "no machines"] if told.side and not told.groups else lines
 
-    drawn = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
-    drawn.add_column(style="bold")
-    drawn.add_column(justify="right")
-    drawn.add_column(style="dim")
-    running = f"{figures.currently_running} running, {figures.currently_billing} billing"
-    saved = f"{figures.savings_percent:.1f} %" if figures.always_on_cost >= _TELLING else "too little to tell"
-    for cells in (
-        ("machines", str(figures.total_provisioned), running),
-        ("cost", money(figures.total_cost), f"{money(figures.average_cost)} on average of those that ended"),
-        ("hours", f"{figures.average_duration_h:.2f}", "on average of those that ended"),
-        ("saved", money(figures.savings), f"{saved} against {money(figures.always_on_cost)} always on"),
-    ):
-        drawn.add_row(*cells)
-    for heading, counts in (("clouds", figures.provider_breakdown), ("types", figures.instance_type_breakdown)):
-        for number, (name, count) in enumerate(counts.items()):
-            drawn.add_row("" if number else heading, str(count), clean(name))
-    return drawn
+
+def _side(by: str | None) -> str | None:
+    if by is None or by in (*SIDES, DAY) or (by.startswith(TAG) and by != TAG):
+        return by
+    known = [*SIDES, DAY, f"{TAG}KEY"]
+    near = get_close_matches(by, known, n=1)
+    hint = f"did you mean `--by {near[0]}`?" if near else f"one of {', '.join(f'`{one}`' for one in known)}"
+    raise UsageError(f"--by cannot be {shown(by)}", hint=hint)
+
+
+def _draw(name: str, told: Report) -> None:
+    from gpuctl.cli.render.chart import chart
+
+    path = path_of(name)
+    if path.suffix.lower() != ".svg":
+        raise UsageError(f"--chart draws SVG, not {shown(path.suffix or name)}", hint="add `--chart spending.svg`")
+    try:
+        path.write_text(chart(told), "utf-8")
+    except OSError as error:
+        raise UsageError(f"{shown(name)} cannot be written: {error.strerror}", hint="mend `--chart`") from error
+
+
+def _row(one: Group) -> list[str]:
+    return [one.key or "", str(one.machines), plain(one.hours), plain(one.cost.machine), plain(one.cost.total)]
