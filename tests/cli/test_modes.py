@@ -52,7 +52,7 @@ def test_files_that_others_could_read_are_closed_to_them(operator: Operator) -> 
     operator.provision()
     operator.later(minutes=61)
     operator.json("reap")
-    assert len(kept) == 4
+    assert len(kept) == 5
     assert open_files(operator.state.parent) == []
 
 

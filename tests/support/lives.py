@@ -5,7 +5,8 @@ from support.wire import LOST
 
 
 def a_life_that_makes_every_file(operator: Operator) -> None:
-    """The state, its lock, backups, the archive, the reaper's memory and its lock, and what a damaged state leaves."""
+    """The state, its lock, backups, the archive, the reaper's memory, two locks, and what damage leaves."""
+    operator.environ["GPUCTL_HOOKS_READY"] = "exit 0"
     operator.wire.arm("RunInstances", LOST)
     machine = operator.provision().instance
     operator.later(minutes=11)
@@ -20,5 +21,5 @@ def a_life_that_makes_every_file(operator: Operator) -> None:
     operator.state.write_bytes(operator.state.read_bytes()[:-1])
     assert operator.json("recover", "--yes").code == 0
     names = {path.relative_to(operator.state.parent).parts[0] for path in operator.state.parent.rglob("*")}
-    ends = ("", ".lock", ".backups", ".archive", ".reap.json", ".reap.lock", ".rescue")
+    ends = ("", ".lock", ".backups", ".archive", ".reap.json", ".reap.lock", ".hooks.lock", ".rescue")
     assert names >= {f"state.json{end}" for end in ends}

@@ -29,12 +29,16 @@ _YES = ("1", "true", "yes", "on")
 
 
 class Context:
-    """The options, the environment, the streams, and everything that follows from them."""
+    """The options, the environment, the streams, and everything that follows from them.
+
+    `owes_events` is set by a command that delivers what others left undelivered.
+    """
 
     def __init__(self, streams: Streams, clock: Clock, environ: Mapping[str, str]) -> None:
         self.streams = streams
         self.environ = environ
         self.globals = Globals()
+        self.owes_events = False
         self._clock = clock
 
     @property
@@ -226,6 +230,11 @@ class Context:
             options=settings.options,
             echo=self.environ.get("GPUCTL_IP_ECHO") or None,
         )
+
+    @property
+    def has_written(self) -> bool:
+        """Whether this command changed any record."""
+        return "store" in self.__dict__ and self.store.has_written
 
     def forget_logins(self) -> None:
         """Ask anew whose logins these are and what time it is there, as a process that goes on for ever must."""

@@ -63,11 +63,11 @@ def main(
     context = Context(streams or Streams.of_process(), clock or SystemClock(), environ)
     try:
         with _signals():
-            return _run(context, list(argv))
+            code = _run(context, list(argv))
     except Interrupted as interrupted:
         return _failed(context, interrupted, argv)
     except GpuctlError as error:
-        return _failed(context, error, argv)
+        code = _failed(context, error, argv)
     except TyperException as error:
         return _failed(context, _usage(error), argv)
     except BrokenPipeError:
@@ -80,6 +80,8 @@ def main(
             context.streams.err.write(traceback.format_exc())
         bug = GpuctlError("a bug in gpuctl; the traceback is above", hint="please report it with the traceback")
         return _failed(context, bug, argv)
+    _tell_hooks(context)
+    return code
 
 
 def _run(context: Context, argv: list[str]) -> int:
@@ -96,6 +98,15 @@ def _run(context: Context, argv: list[str]) -> int:
             return answer.exit_code
         return _failed(context, GpuctlError(f"the output could not be written: {error}"), argv)
     return answer.exit_code
+
+
+def _tell_hooks(context: Context) -> None:
+    """What happened is told when everything is done and printed; a signal now ends the telling and nothing else."""
+    if context.owes_events or context.has_written:
+        from gpuctl.cli.hooking import tell_hooks
+
+        with suppress(Interrupted), _signals():
+            tell_hooks(context)
 
 
 def _failed(context: Context, failure: Failure, argv: Sequence[str]) -> int:

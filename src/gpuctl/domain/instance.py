@@ -143,6 +143,7 @@ class Instance(Value):
     The prices (the machine's own, its disk's, its address's) are frozen at launch; None means unknown, never free.
     `deleted_by_us_at` is the moment the cloud first
     accepted our request to end it. `absent_since` is when a complete listing first lacked it, None while it is seen.
+    `delivered` counts the history's entries that hooks were told of, from the first.
     `id_is_from_create` tells an id that our own create returned from one that was found by its tags. `ssh_key` is the
     public key it was given, `ssh_from` the range of addresses its port 22 was opened to; None for none.
     """
@@ -191,6 +192,7 @@ class Instance(Value):
     protection: tuple[Protector, ...] = ()
     updated_at: AwareDatetime
     history: tuple[HistoryEntry, ...] = ()
+    delivered: int = 0
 
     @property
     def is_live(self) -> bool:

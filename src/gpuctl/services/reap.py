@@ -13,6 +13,7 @@ from gpuctl.domain.tags import STATE
 from gpuctl.errors import GpuctlError, UnresolvedError
 from gpuctl.services.acting import Acting, Done
 from gpuctl.services.allowance import Allowance
+from gpuctl.services.announcing import announce
 from gpuctl.services.doors import close_unneeded, doors_of
 from gpuctl.services.isolation import each_alone
 from gpuctl.services.looking import Look
@@ -88,6 +89,8 @@ def reap(parts: Parts, times: ReapTimes, reaper: Reaper) -> Reaped:
             partial(_reap_logins, parts, reaper, reaped),
             partial(_on_bug, parts, reaped),
         )
+    if not reaper.dry_run:
+        announce(parts, state)
     reaped.doors = times.doors
     if not reaper.dry_run and not state.is_restored:
         each_alone([state], partial(_close_doors, parts, times, reaped), partial(_on_door_bug, parts, reaped))

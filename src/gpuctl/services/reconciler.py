@@ -9,6 +9,7 @@ from gpuctl.domain.reconcile import for_record
 from gpuctl.domain.strangers import for_strangers
 from gpuctl.errors import GpuctlError, UnreachableError
 from gpuctl.services.acting import Acting, Done
+from gpuctl.services.announcing import announce
 from gpuctl.services.isolation import each_alone
 from gpuctl.services.looking import Look
 from gpuctl.services.parts import Parts
@@ -31,11 +32,13 @@ def settle(
 ) -> Settled:
     """Bring these records up to what their clouds say, closing what is proven gone and ending what is due.
 
-    Touches no other record and no machine without one. `wanted` leaves out actions the caller does not want done.
-    `force` ends with a machine what others put among its own things.
+    Says of those whose deadline is near that it is. Touches no other record and no machine without one. `wanted` leaves
+    out actions the caller does not want done. `force` ends with a machine what others put among its own things.
     """
     settled = Settled()
-    chosen = [one for one in parts.store.snapshot().records if one.id in record_ids and one.is_live]
+    before = parts.store.snapshot()
+    announce(parts, before, record_ids)
+    chosen = [one for one in before.records if one.id in record_ids and one.is_live]
     for (name, account, profile), group in by_login(chosen).items():
         try:
             session = parts.sessions.of_account(name, account, profile)

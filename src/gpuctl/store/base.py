@@ -155,7 +155,7 @@ class ReapTimes(Value):
     """What the reaper remembers between runs. Losing it only means that the next run sweeps at once.
 
     `doors` is where port 22 was opened and not closed since. `reported` maps an unresolved matter's text to when it was
-    last printed.
+    last printed, `hooks_reported` a failing hook's name.
     """
 
     last_reap_at: AwareDatetime | None = None
@@ -163,6 +163,7 @@ class ReapTimes(Value):
     sweeps: tuple[Sweep, ...] = ()
     doors: tuple[Door, ...] = ()
     reported: dict[str, AwareDatetime] = Field(default_factory=dict)
+    hooks_reported: dict[str, AwareDatetime] = Field(default_factory=dict)
 
 
 class Installed(Value):
@@ -189,4 +190,8 @@ class ReapLog(Protocol):
 
         Gives None when the lock was free; else the instant at which its holder began (the caller then decides).
         """
+        ...
+
+    def delivering(self) -> AbstractContextManager[bool]:
+        """Hold the right to tell hooks, so that two runs do not tell them the same; False if somebody else has it."""
         ...

@@ -25,7 +25,7 @@ class LocalStore:
     """A `Store` in one file beside its lock, backups and archive. Making one touches nothing.
 
     A symlink is followed once, so that the file it points at is the one that is replaced. `new_state_id` names a state
-    that is born here; one that exists under another id is refused.
+    that is born here; one that exists under another id is refused. `has_written` tells whether it changed any record.
     """
 
     def __init__(
@@ -47,6 +47,7 @@ class LocalStore:
         self._clock = clock
         self._wanted_id = new_state_id
         self._disk = disk or Disk()
+        self.has_written = False
         self._lock = Lock(self._path.with_name(f"{self._path.name}.lock"), clock)
         self._archive = Archive(self._path, self._disk)
         self._rescue = Rescue(self._path, self._disk)
@@ -166,6 +167,7 @@ class LocalStore:
                 yield transaction
                 if transaction.storage.commit(self._path, transaction.header, self._disk, self._clock.now()):
                     self._remember(lock, transaction.header)
+                    self.has_written = True
 
     def _birth(self, lock: int) -> Header:
         remembered = self._lock.remembered()

@@ -1,4 +1,4 @@
-"""The reaper's memory and its turn, in two small files beside the state."""
+"""The reaper's memory, its turn, and whose turn it is to tell hooks, in small files beside the state."""
 
 import fcntl
 import os
@@ -21,6 +21,7 @@ class LocalReapLog:
         state = Path(os.path.realpath(state))
         self._times = state.with_name(f"{state.name}.reap.json")
         self._lock = state.with_name(f"{state.name}.reap.lock")
+        self._delivering = state.with_name(f"{state.name}.hooks.lock")
 
     def read(self) -> ReapTimes:
         try:
@@ -45,26 +46,44 @@ class LocalReapLog:
 
     @contextmanager
     def turn(self, now: datetime) -> Iterator[datetime | None]:
-        try:
-            private_folder(self._lock.parent)
-            descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        except OSError:
-            # The turn only saves work; a disk that gives none must not keep machines alive.
-            yield None
-            return
-        try:
-            os.fchmod(descriptor, 0o600)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+        with _held(self._lock) as (descriptor, is_ours):
+            if descriptor is not None and not is_ours:
                 yield _begun(descriptor, now)
                 return
-            with suppress(OSError):
-                os.ftruncate(descriptor, 0)
-                os.pwrite(descriptor, now.astimezone(UTC).isoformat().encode(), 0)
+            if descriptor is not None:
+                with suppress(OSError):
+                    os.ftruncate(descriptor, 0)
+                    os.pwrite(descriptor, now.astimezone(UTC).isoformat().encode(), 0)
             yield None
-        finally:
-            os.close(descriptor)
+
+    @contextmanager
+    def delivering(self) -> Iterator[bool]:
+        with _held(self._delivering) as (descriptor, is_ours):
+            yield descriptor is None or is_ours
+
+
+@contextmanager
+def _held(path: Path) -> Iterator[tuple[int | None, bool]]:
+    """The file, open, and whether its lock is ours now. None where the disk gives no lock.
+
+    Such a lock only saves work: a disk that gives none must not keep machines alive.
+    """
+    try:
+        private_folder(path.parent)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError:
+        yield None, False
+        return
+    try:
+        os.fchmod(descriptor, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield descriptor, False
+            return
+        yield descriptor, True
+    finally:
+        os.close(descriptor)
 
 
 def _begun(descriptor: int, now: datetime) -> datetime:

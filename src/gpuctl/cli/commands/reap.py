@@ -10,6 +10,7 @@ import typer
 from gpuctl.cli import options
 from gpuctl.cli.config import path_of
 from gpuctl.cli.context import Context
+from gpuctl.cli.hooking import tell_hooks
 from gpuctl.cli.render.renderer import render
 from gpuctl.cli.render.result import Result
 from gpuctl.cli.render.text import clean
@@ -18,6 +19,7 @@ from gpuctl.domain.duration import parse_duration, rough
 from gpuctl.domain.instance import ProviderName
 from gpuctl.errors import GpuctlError, StateFault, StateLockedError, StateUnusableError, UnresolvedError, UsageError
 from gpuctl.services.acting import Done
+from gpuctl.services.delivering import IN_ALL
 from gpuctl.services.ending import wait_until_gone
 from gpuctl.services.lastresort import Unwritable
 from gpuctl.services.reap import Reaped, Reaper, news, reap, remembered
@@ -69,13 +71,18 @@ def command(
     if watch and dry_run:
         raise UsageError("--watch and --dry-run do not go together")
     reaper = reaper_of(context, sweep=sweep, dry_run=dry_run, max_orphans=most)
+    # They are told outside of the reaper's turn: one that begins meanwhile ends what is due.
+    context.owes_events = not dry_run
     if not watch:
         return _pass(context, reaper, wait=wait)
     while True:
         result = _pass(context, reaper, wait=wait)
         if result is not None:
             render(context, result)
-        context.clock.sleep(pause)
+        # Out of the pause, and never longer: telling somebody delays no pass.
+        begun = context.clock.elapsed()
+        tell_hooks(context, min(pause, IN_ALL))
+        context.clock.sleep(pause - (context.clock.elapsed() - begun))
         context.forget_logins()
 
 

@@ -1,0 +1,84 @@
+"""Tells the hooks of the config what happened, after everything else a command has to do."""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from gpuctl.cli.context import Context
+from gpuctl.cli.render.events import told_alone
+from gpuctl.cli.render.figures import counted
+from gpuctl.domain.duration import spelled
+from gpuctl.domain.events import Event
+from gpuctl.errors import GpuctlError
+from gpuctl.hooks.base import IN_HOOK, Hook, Message
+from gpuctl.services.delivering import GIVEN_UP_AFTER, IN_ALL, Delivered, Delivery, Tell
+
+_TELL_AGAIN = timedelta(hours=1)
+
+
+def tell_hooks(context: Context, in_all: timedelta = IN_ALL) -> None:
+    """Deliver what hooks are owed, in that time at most, and say which failed. Fails at nothing itself.
+
+    Does nothing in a command that a hook runs, and leaves it to another gpuctl that is at it already.
+    """
+    if not context.config.hooks or context.environ.get(IN_HOOK):
+        return
+    try:
+        with context.reap_log.delivering() as is_ours:
+            if is_ours:
+                _told(context, in_all)
+    except GpuctlError as error:
+        context.talk.warn(f"hooks were not told: {error.message}")
+    finally:
+        context.talk.clear()
+
+
+def _told(context: Context, in_all: timedelta) -> None:
+    from gpuctl.hooks.opening import open_hook
+
+    environ = _environ(context)
+    hooks = {name: _teller(context, open_hook(text, environ)) for name, text in context.config.hooks.items()}
+    delivery = Delivery(context.store, context.clock, context.talk, hooks)
+    _report(context, delivery.run(in_all))
+
+
+def _teller(context: Context, hook: Hook) -> Tell:
+    def tell(event: Event, patience: timedelta) -> str | None:
+        if context.is_terminal:
+            context.talk.step(f"telling the hook `{event.entry.event}` of {event.record.label}")
+        document = json.dumps(told_alone(event, context.clock.now(), sandbox=context.sandbox), ensure_ascii=True)
+        return hook.tell(Message(event.name, event.record.id, event.number, document), patience)
+
+    return tell
+
+
+def _environ(context: Context) -> Mapping[str, str]:
+    """What a command runs with: this one's environment, and which state, config and clouds it was about."""
+    named = {
+        "GPUCTL_STATE": str(context.state_path),
+        "GPUCTL_CONFIG": str(context.config_path) if context.config_path.exists() else "",
+        "GPUCTL_PROFILE": context.profile or "",
+        "GPUCTL_SANDBOX": "1" if context.sandbox else "",
+    }
+    return {**context.environ, **{name: value for name, value in named.items() if value}}
+
+
+def _report(context: Context, delivered: Delivered) -> None:
+    log, now = context.reap_log, context.clock.now()
+    reported = log.read().hooks_reported
+    failing = {name: reported[name] for name in delivered.failures if name in reported}
+    for name, why in delivered.failures.items():
+        if not context.owes_events or context.is_terminal or _is_over(failing.get(name), now):
+            context.talk.warn(f"hook `{name}` {why}; the next reap tells it again")
+            failing[name] = now
+    if delivered.left and not delivered.failures:
+        context.talk.warn(f"{counted(delivered.left, 'event')} left to the next reap: hooks took too long")
+    if delivered.given_up:
+        context.talk.warn(f"{counted(delivered.given_up, 'event')} older than {spelled(GIVEN_UP_AFTER)}: not told")
+    if failing != reported:
+        log.write(log.read().model_copy(update={"hooks_reported": failing}))
+
+
+def _is_over(told_at: datetime | None, now: datetime) -> bool:
+    """Whether it is new, or was told over an hour ago: cron mails every line."""
+    return told_at is None or not timedelta(0) <= now - told_at < _TELL_AGAIN

@@ -1,0 +1,81 @@
+"""A hook that is a command: it runs in a shell of its own, with the event on its standard input."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import timedelta
+from tempfile import TemporaryFile
+from typing import IO
+
+from gpuctl.domain.duration import spelled
+from gpuctl.hooks.base import IN_HOOK, Message
+
+_SHELL = "/bin/sh"
+_MOST_SAID = 4096
+
+
+class CommandHook:
+    """Runs the command by `sh -c`, exactly as it is written: nothing of an event is ever put into it.
+
+    `environ` is what it runs with. Exit code 0 in time means that the event was taken. What it leaves in the background
+    goes on; if the time is out everything it started is killed.
+    """
+
+    def __init__(self, command: str, environ: Mapping[str, str]) -> None:
+        self._command = command
+        self._environ = environ
+
+    def tell(self, message: Message, patience: timedelta) -> str | None:
+        try:
+            # Files and no pipes: one that reads nothing, or whose child lives on, must not keep us waiting.
+            with TemporaryFile() as given, TemporaryFile() as said:
+                given.write(f"{message.document}\n".encode())
+                given.seek(0)
+                return self._run(message, patience, given, said)
+        except OSError as error:
+            return f"could not be run: {error.strerror}"
+
+    def _run(self, message: Message, patience: timedelta, given: IO[bytes], said: IO[bytes]) -> str | None:
+        told = {
+            "GPUCTL_EVENT": message.name,
+            "GPUCTL_INSTANCE_ID": message.instance_id,
+            "GPUCTL_EVENT_NUMBER": str(message.number),
+            # A gpuctl that it runs delivers nothing itself, or one event would be told without end.
+            IN_HOOK: "1",
+        }
+        process = subprocess.Popen(
+            [_SHELL, "-c", self._command],
+            stdin=given,
+            stdout=subprocess.DEVNULL,
+            stderr=said,
+            env={**self._environ, **told},
+            start_new_session=True,
+        )
+        try:
+            code = process.wait(patience.total_seconds())
+        except subprocess.TimeoutExpired:
+            _kill(process)
+            return f"did not end within {spelled(patience)}"
+        except BaseException:
+            _kill(process)
+            raise
+        return None if code == 0 else f"{_fate(code)}{_last_words(said)}"
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _fate(code: int) -> str:
+    return f"exited with {code}" if code > 0 else f"was ended by signal {-code}"
+
+
+def _last_words(said: IO[bytes]) -> str:
+    said.seek(max(said.seek(0, os.SEEK_END) - _MOST_SAID, 0))
+    lines = said.read().decode(errors="replace").split("\n")
+    words = next((line.strip() for line in reversed(lines) if line.strip()), "")
+    return f": {words[:200]}" if words else ""

@@ -1,0 +1,174 @@
+"""Hooks are told at least once and in order, in bounded time, and one that fails spares nobody but itself."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from support.clock import FakeClock
+from support.instances import NOON, a_ready_instance
+from support.stores import MemoryStore
+
+from gpuctl.domain.events import Event
+from gpuctl.domain.instance import Instance, Status
+from gpuctl.domain.lifecycle import advance, note, provisioning
+from gpuctl.services.delivering import GIVEN_UP_AFTER, IN_ALL, PATIENCE, Delivered, Delivery, Tell
+
+ONE, TWO = "inst-000000000001", "inst-000000000002"
+
+
+class Killed(BaseException):
+    """What a kill -9 is to this process."""
+
+
+class Silent:
+    def __getattr__(self, name: str) -> Any:
+        return lambda *said: None
+
+
+class Scene:
+    """A store with machines, a clock, and hooks that note what they are told."""
+
+    def __init__(self) -> None:
+        self.store, self.clock = MemoryStore(), FakeClock(NOON + timedelta(minutes=1))
+        self.told: list[tuple[str, int]] = []
+        self.hooks: dict[str, Tell] = dict.fromkeys(("provisioning", "ready", "stopping", "terminated"), self.note)
+
+    def has(self, *records: Instance) -> None:
+        self.store.add(records, lambda present: None)
+
+    def note(self, event: Event, patience: timedelta) -> str | None:
+        self.told.append((event.record.id, event.number))
+        return None
+
+    def run(self, **how: Any) -> Delivered:
+        return Delivery(self.store, self.clock, Silent(), self.hooks).run(**how)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        return {one.id: one.delivered for one in self.store.snapshot().records}
+
+
+@pytest.fixture
+def scene() -> Scene:
+    return Scene()
+
+
+def a_life(record_id: str) -> Instance:
+    """provisioning 1, attempt 2, stopping 3, terminated 4."""
+    record = provisioning(a_ready_instance(record_id))
+    record = advance(record, Status.STOPPING, NOON)
+    return advance(record, Status.TERMINATED, NOON)
+
+
+def test_each_event_is_told_once_and_in_order_and_what_nobody_asked_for_is_passed_over(scene: Scene) -> None:
+    scene.has(a_life(ONE))
+    assert scene.run().count == 3
+    assert scene.told == [(ONE, 1), (ONE, 3), (ONE, 4)]
+    assert scene.run().count == 0
+    assert scene.counts == {ONE: 4}
+
+
+def test_telling_changes_nothing_that_anybody_sees(scene: Scene) -> None:
+    record = a_life(ONE)
+    scene.has(record)
+    scene.run()
+    assert scene.store.snapshot().records == (record.having(delivered=4),)
+
+
+def test_a_kill_between_the_telling_and_the_count_tells_it_again_and_nothing_before_it(scene: Scene) -> None:
+    scene.has(a_life(ONE))
+
+    def killed(event: Event, patience: timedelta) -> str | None:
+        scene.note(event, patience)
+        raise Killed
+
+    told_stopping, scene.hooks["stopping"] = scene.hooks["stopping"], killed
+    with pytest.raises(Killed):
+        scene.run()
+    scene.hooks["stopping"] = told_stopping
+    scene.run()
+    assert scene.told == [(ONE, 1), (ONE, 3), (ONE, 3), (ONE, 4)]
+
+
+def test_a_hook_that_fails_holds_back_its_machine_s_later_events_and_no_other_machine_s(scene: Scene) -> None:
+    scene.has(a_life(ONE), provisioning(a_ready_instance(TWO)))
+    scene.hooks["stopping"] = lambda event, patience: "exited with 1"
+    done = scene.run()
+    assert scene.told == [(ONE, 1), (TWO, 1)]
+    assert (done.failures, done.left) == ({"stopping": "exited with 1"}, 2)
+    scene.hooks["stopping"] = scene.note
+    scene.run()
+    assert scene.told[2:] == [(ONE, 3), (ONE, 4)]
+
+
+def test_a_hook_that_failed_is_not_asked_again_in_the_same_run(scene: Scene) -> None:
+    scene.has(*(a_life(f"inst-{number:012}") for number in range(20)))
+    asked = []
+
+    def slow(event: Event, patience: timedelta) -> str | None:
+        asked.append(patience)
+        scene.clock.move(patience)
+        return "did not end within 10s"
+
+    scene.hooks["provisioning"] = slow
+    scene.run()
+    assert asked == [PATIENCE]
+
+
+def test_a_run_ends_in_time_though_every_hook_takes_all_of_its_own(scene: Scene) -> None:
+    scene.has(*(a_life(f"inst-{number:012}") for number in range(20)))
+
+    def slow(event: Event, patience: timedelta) -> str | None:
+        scene.clock.move(min(patience, timedelta(seconds=9)))
+        return scene.note(event, patience)
+
+    scene.hooks = dict.fromkeys(scene.hooks, slow)
+    before = scene.clock.elapsed()
+    done = scene.run()
+    assert scene.clock.elapsed() - before <= IN_ALL
+    assert (done.count, done.left > 0) == (4, True)
+    scene.run(in_all=timedelta(0))
+    assert len(scene.told) == 4
+
+
+def test_what_is_written_while_hooks_are_told_is_told_too(scene: Scene) -> None:
+    scene.has(provisioning(a_ready_instance(ONE)))
+
+    def ends_it(event: Event, patience: timedelta) -> str | None:
+        scene.store.update(ONE, lambda one: advance(one, Status.STOPPING, NOON))
+        return scene.note(event, patience)
+
+    scene.hooks["provisioning"] = ends_it
+    scene.run()
+    assert scene.told == [(ONE, 1), (ONE, 3)]
+
+
+def test_what_is_a_day_old_is_given_up_and_counted_once(scene: Scene) -> None:
+    scene.has(a_life(ONE))
+    scene.clock.move(GIVEN_UP_AFTER - timedelta(minutes=1))
+    scene.store.update(ONE, lambda one: note(one, "ready", scene.clock.now()))
+    assert scene.run(in_all=timedelta(0)).given_up == 0
+    scene.clock.move(timedelta(seconds=1))
+    assert scene.run().given_up == 3
+    assert scene.told == [(ONE, 5)]
+    assert scene.run() == Delivered()
+
+
+def test_the_oldest_waiting_event_goes_first(scene: Scene) -> None:
+    young = provisioning(a_ready_instance(TWO, created_at=NOON + timedelta(seconds=30)))
+    scene.has(young, provisioning(a_ready_instance(ONE)))
+    scene.run()
+    assert scene.told == [(ONE, 1), (TWO, 1)]
+
+
+def test_a_bug_in_telling_of_one_machine_spares_the_others(scene: Scene) -> None:
+    scene.has(provisioning(a_ready_instance(ONE)), provisioning(a_ready_instance(TWO)))
+
+    def buggy(event: Event, patience: timedelta) -> str | None:
+        if event.record.id == ONE:
+            raise ZeroDivisionError
+        return scene.note(event, patience)
+
+    scene.hooks["provisioning"] = buggy
+    scene.run()
+    assert scene.told == [(TWO, 1)]
