@@ -21,14 +21,16 @@ def tell_hooks(context: Context, in_all: timedelta = IN_ALL) -> None:
 
     Does nothing in a command that a hook runs, and leaves it to another gpuctl that is at it already.
     """
-    if not context.config.hooks or context.environ.get(IN_HOOK):
+    if not context.config.hooks or context.environ.get(IN_HOOK) or not context.state_path.exists():
         return
     try:
         with context.reap_log.delivering() as is_ours:
             if is_ours:
                 _told(context, in_all)
     except GpuctlError as error:
-        context.talk.warn(f"hooks were not told: {error.message}")
+        # The reaper has said already what is wrong with the state, and says it once an hour.
+        if not context.owes_events:
+            context.talk.warn(f"hooks were not told: {error.message}")
     finally:
         context.talk.clear()
 
