@@ -94,7 +94,7 @@ class Context:
         """Whether output may be coloured."""
         if self.globals.color in ("always", "never"):
             return self.globals.color == "always"
-        return is_terminal(self.streams.out) and not self.environ.get("NO_COLOR") and self.environ.get("TERM") != "dumb"
+        return self.can_redraw and not self.environ.get("NO_COLOR")
 
     @cached_property
     def talk(self) -> Talk:
