@@ -29,16 +29,13 @@ _YES = ("1", "true", "yes", "on")
 
 
 class Context:
-    """The options, the environment, the streams, and everything that follows from them.
-
-    `owes_events` is set by a command that delivers what others left undelivered.
-    """
+    """The options, the environment, the streams, and everything that follows from them."""
 
     def __init__(self, streams: Streams, clock: Clock, environ: Mapping[str, str]) -> None:
         self.streams = streams
         self.environ = environ
         self.globals = Globals()
-        self.owes_events = False
+        self.owes_events = False  # set by a command that tells hooks what others left
         self._clock = clock
 
     @property
