@@ -149,7 +149,8 @@ class _Live:
         below += [Text(clean(error.message), "red") for error in dict.fromkeys(stale.values())]
         status = f"{now.astimezone():%H:%M:%S} · every {spelled(self._interval)} · {doing}"
         below.append(Text(status, "dim"))
-        room = max(context.size[1] - len(below) - 2, 1)
+        taken = sum(len(line.wrap(console, context.width)) for line in below)
+        room = max(context.size[1] - taken - 2, 1)
         kept = records if len(records) <= room else records[: room - 1]
         above: Sequence[RenderableType] = [table(kept, now, context.width, closely=True)] if records else []
         more = [Text(f"… and {len(records) - len(kept)} more", "dim")] if len(kept) < len(records) else []
