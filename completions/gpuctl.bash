@@ -4,7 +4,7 @@ _gpuctl() {
     COMPREPLY=()
     for ((index = 1; index < COMP_CWORD; index++)); do
         case "${COMP_WORDS[index]}" in
-            provision|get|list|terminate|stats|reap|extend|wait|events|types|schedule|doctor|config|recover|sandbox|completion) command=${COMP_WORDS[index]}; break ;;
+            provision|get|list|terminate|stats|reap|extend|wait|events|types|prices|schedule|doctor|config|recover|sandbox|completion) command=${COMP_WORDS[index]}; break ;;
         esac
     done
     case "$before" in
@@ -16,19 +16,12 @@ _gpuctl() {
         --subnet) return ;;
         --ssh-from) return ;;
         --count) return ;;
-        --gpu) return ;;
-        --gpu-count) return ;;
-        --min-memory) return ;;
-        --max-price) return ;;
-        --fallback) return ;;
         --name) return ;;
         --user) return ;;
         --task) return ;;
         --purpose) return ;;
         --tag) return ;;
         --timeout) return ;;
-        --retries) return ;;
-        --backoff) return ;;
         --output|-o) COMPREPLY=($(compgen -W "table json csv tsv" -- "$word")); return ;;
         --state) COMPREPLY=($(compgen -f -- "$word")); return ;;
         --config) COMPREPLY=($(compgen -f -- "$word")); return ;;
@@ -47,12 +40,16 @@ _gpuctl() {
         --ttl) return ;;
         --for) return ;;
         --id) return ;;
+        --gpu) return ;;
+        --max-price) return ;;
+        --min-memory) return ;;
+        --believe) return ;;
         --every) return ;;
         --backup) return ;;
         --state-id) return ;;
     esac
     case "$command" in
-        provision) COMPREPLY=($(compgen -W " --region --provider --auto-terminate --ttl --disk-size --image --subnet --ssh-from --count --allow-retired --gpu --gpu-count --min-memory --max-price --spot --fallback --name --user --task --purpose --tag --no-wait --wait --timeout --keep --retries --backoff --dry-run --yes -y --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
+        provision) COMPREPLY=($(compgen -W " --region --provider --auto-terminate --ttl --disk-size --image --subnet --ssh-from --count --allow-retired --name --user --task --purpose --tag --no-wait --wait --timeout --keep --dry-run --yes -y --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         get) COMPREPLY=($(compgen -W " --field --refresh --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         list) COMPREPLY=($(compgen -W " --user --task --name --status --provider --type --region --tag --older-than --all -a --refresh --watch -w --interval --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         terminate) COMPREPLY=($(compgen -W " --task --tag --user --all --yes -y --force --no-wait --wait --timeout --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
@@ -61,14 +58,15 @@ _gpuctl() {
         extend) COMPREPLY=($(compgen -W " --by --ttl --allow-unknown-price --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         wait) COMPREPLY=($(compgen -W " --for --timeout --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         events) COMPREPLY=($(compgen -W " --follow -f --since --id --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
-        types) COMPREPLY=($(compgen -W " --gpu --provider --max-price --min-memory --region --all -a --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
+        types) COMPREPLY=($(compgen -W " --gpu --provider --max-price --min-memory --region --spot --all -a --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
+        prices) COMPREPLY=($(compgen -W "show refresh --provider --region --believe --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         schedule) COMPREPLY=($(compgen -W "install status uninstall --every --cron --systemd --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         doctor) COMPREPLY=($(compgen -W " --provider --region --type --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         config) COMPREPLY=($(compgen -W "show path --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         recover) COMPREPLY=($(compgen -W " --backup --state-id --dry-run --yes -y --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         sandbox) COMPREPLY=($(compgen -W "start status stop reset --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         completion) COMPREPLY=($(compgen -W "bash zsh fish --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
-        *) COMPREPLY=($(compgen -W "provision get list terminate stats reap extend wait events types schedule doctor config recover sandbox completion --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h --version" -- "$word")) ;;
+        *) COMPREPLY=($(compgen -W "provision get list terminate stats reap extend wait events types prices schedule doctor config recover sandbox completion --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h --version" -- "$word")) ;;
     esac
 }
 complete -F _gpuctl gpuctl

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from support.cli import Operator
 from support.iam import Ask, Policy, actions, allows, asks, instance
+from support.pricelists import product
 from support.wire import FAILED_AFTER, LOST, NEVER_ARRIVED, Phase, Sent, refuse
 
 from gpuctl.domain.tags import EXPIRES_AT, ID, OWNER, STATE
@@ -56,8 +57,18 @@ def a_whole_life(operator: Operator) -> list[Sent]:
     assert groups_of(operator) == {}
     operator.state.unlink()
     assert operator.json("recover", "--yes").code == 0
+    read_the_prices(operator)
     # Doctor asks about a machine that cannot exist; whatever the answer is, it is of no use to a policy by tags.
     return [one for one in operator.wire.sent if one.form.get("InstanceId.1") != "i-00000000000000000"]
+
+
+def read_the_prices(operator: Operator) -> None:
+    """The price list is the one AWS service here that the cloud on loopback does not have."""
+    listed = json.dumps({"PriceList": [json.dumps(product("g4dn.xlarge", "0.526"))]}).encode()
+    answer = (200, {"Content-Type": "application/x-amz-json-1.1"}, listed)
+    operator.wire.instead = lambda sent: answer if sent.action == "GetProducts" else None
+    read = operator.json("prices", "refresh", "--provider", "aws", "--region", "us-east-1")
+    assert (read.code, read.json["refreshed"][0]["prices"] > 0) == (0, True)
 
 
 def a_subnet(operator: Operator) -> str:

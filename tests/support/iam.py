@@ -19,6 +19,7 @@ _ASKED_OF_ANYTHING = (
     "DescribeInstances",
     "DescribeInstanceStatus",
     "DescribeRegions",
+    "DescribeSpotPriceHistory",
     "DescribeSecurityGroups",
     "DescribeSubnets",
     "DescribeVpcs",
@@ -48,7 +49,7 @@ def allows(policy: Policy, ask: Ask) -> bool:
 
 
 def asks(sent: Sent, tags_of: Callable[[str], Mapping[str, str]]) -> list[Ask]:
-    """Every question that EC2, SSM or STS puts to IAM for this call; `tags_of` tells an instance's or a group's tags.
+    """Every question that a service of AWS's puts to IAM for it; `tags_of` tells an instance's or a group's tags.
 
     A RunInstances is asked for each thing it makes or makes it from, and once more as a CreateTags for each thing that
     it tags: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/supported-iam-actions-tagging.html
@@ -61,6 +62,8 @@ def asks(sent: Sent, tags_of: Callable[[str], Mapping[str, str]]) -> list[Ask]:
         return [Ask("ssm:GetParameter", f"arn:aws:ssm:us-east-1::parameter{name}")]
     if sent.action == "GetServiceQuota":
         return [Ask("servicequotas:GetServiceQuota", "*")]
+    if sent.action == "GetProducts":
+        return [Ask("pricing:GetProducts", "*")]
     action = f"ec2:{sent.action}"
     if sent.action == "RunInstances":
         return _to_run(sent.form)

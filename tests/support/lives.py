@@ -3,6 +3,10 @@
 from support.cli import Operator
 from support.wire import LOST
 
+from gpuctl.domain.instance import ProviderName
+from gpuctl.domain.prices import PriceBook
+from gpuctl.store.prices import LocalPrices
+
 
 def a_life_that_makes_every_file(operator: Operator) -> None:
     """The state, its lock, backups, the archive, the reaper's memory, two locks, and what damage leaves."""
@@ -17,6 +21,7 @@ def a_life_that_makes_every_file(operator: Operator) -> None:
     operator.provision()
     operator.later(minutes=61)
     operator.json("reap", "--sweep")
+    LocalPrices(operator.state.parent / "prices").write(PriceBook(ProviderName.AWS, operator.clock.now(), {}))
     operator.store.rescue(operator.records[-1])
     operator.state.write_bytes(operator.state.read_bytes()[:-1])
     assert operator.json("recover", "--yes").code == 0

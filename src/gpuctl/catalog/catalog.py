@@ -1,7 +1,7 @@
 """The catalog: which types there are, where, and at what price."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from difflib import get_close_matches
@@ -11,18 +11,21 @@ from typing import Any
 from gpuctl.domain.duration import shown
 from gpuctl.domain.instance import Market, Price, ProviderName
 from gpuctl.domain.offers import Availability, InstanceType, Offer
+from gpuctl.domain.prices import PriceBook, PriceKey, newest
 from gpuctl.errors import UsageError
 
 _WITH_DATA = (ProviderName.AWS, ProviderName.AZURE)
 
 
 class Catalog:
-    """Shapes and list prices as they ship with gpuctl. A provider's file is read when it is first asked about.
+    """Shapes and list prices as they ship with gpuctl, and the prices that were read since; the newer date wins.
 
-    Where the figures came from and when they were true stands in every price. What the catalog does not know is None.
+    A provider's file is read when it is first asked about; `read_since` then gives what was read of that cloud, None
+    if nothing was. Where a figure came from and when it was true stands in every price. What is not known is None.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, read_since: Callable[[ProviderName], PriceBook | None] = lambda _: None) -> None:
+        self._read_since = read_since
         self._books: dict[ProviderName, _Book] = {}
 
     def types(self, provider: ProviderName) -> Sequence[InstanceType]:
@@ -76,7 +79,7 @@ class Catalog:
 
     def _book(self, provider: ProviderName) -> "_Book":
         if provider not in self._books:
-            self._books[provider] = _Book(provider)
+            self._books[provider] = _Book(provider, self._read_since(provider) if provider in _WITH_DATA else None)
         return self._books[provider]
 
     def _nearest_types(self, name: str, provider: ProviderName | None) -> str:
@@ -91,9 +94,9 @@ class Catalog:
 
 
 class _Book:
-    """One cloud's file."""
+    """One cloud's file, and the prices read since it was made."""
 
-    def __init__(self, provider: ProviderName) -> None:
+    def __init__(self, provider: ProviderName, since: PriceBook | None) -> None:
         self._rows: Mapping[str, Any] = {}
         self._dates: Sequence[date] = ()
         self._sources: Sequence[str] = ()
@@ -101,10 +104,21 @@ class _Book:
             self._read(files(__package__).joinpath(f"data/{provider}.json").read_text("utf-8"))
         self.types = {name: _shape(provider, name, row) for name, row in self._rows.items()}
         self.by_folded_name = {name.casefold(): kind for name, kind in self.types.items()}
-        self.regions_of = {name: {entry[0]: entry for entry in row["regions"]} for name, row in self._rows.items()}
+        self.regions_of: dict[str, dict[str, Any]] = {
+            name: {entry[0]: entry for entry in row["regions"]} for name, row in self._rows.items()
+        }
+        self._since = since.prices if since else {}
+        for key in self._since:
+            # A region that is newer than this gpuctl counts as soon as a price was read there.
+            if key.instance_type in self.regions_of:
+                self.regions_of[key.instance_type].setdefault(key.region, None)
         self.regions = frozenset(region for regions in self.regions_of.values() for region in regions)
 
     def price(self, name: str, region: str, market: Market) -> Price | None:
+        since = self._since.get(PriceKey(name, region, market))
+        return newest(since, self._shipped(name, region, market))
+
+    def _shipped(self, name: str, region: str, market: Market) -> Price | None:
         entry = self.regions_of[name].get(region)
         usd = entry[1 if market is Market.ON_DEMAND else 2] if entry else None
         if entry is None or usd is None:

@@ -77,6 +77,11 @@ class Context:
         return columns, lines
 
     @property
+    def is_live(self) -> bool:
+        """Whether what is said on stderr may redraw itself."""
+        return is_terminal(self.streams.err) and self.environ.get("TERM") != "dumb"
+
+    @property
     def width(self) -> int:
         """How wide the terminal is, in columns."""
         return self.size[0]
@@ -99,7 +104,7 @@ class Context:
         return Talk(
             self.streams.err,
             self._clock,
-            is_terminal=is_terminal(self.streams.err) and self.environ.get("TERM") != "dumb",
+            is_terminal=self.is_live,
             is_quiet=self.globals.quiet,
             width=self.width,
         )
@@ -190,17 +195,16 @@ class Context:
 
     @cached_property
     def catalog(self) -> "Catalog":
-        """Shapes and prices."""
-        from gpuctl.catalog import Catalog
+        """Shapes and prices: those that ship, and those read since."""
+        from gpuctl.cli.pricebooks import catalog
 
-        return Catalog()
+        return catalog(self)
 
     @cached_property
     def parts(self) -> "Parts":
         """What services are built of. Nothing of it opens a socket before it is used."""
         from gpuctl.services.parts import Parts
         from gpuctl.services.sessions import Sessions
-        from gpuctl.store.refusals import LocalRefusals
 
         return Parts(
             store=self.store,
@@ -213,7 +217,6 @@ class Context:
             budgets=self.config.budget,
             extras_of=self._extras_of,
             access=self.access,
-            refusals=LocalRefusals(self.state_path),
         )
 
     @cached_property

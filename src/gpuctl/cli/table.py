@@ -12,7 +12,7 @@ class Entry:
     heading: str
 
 
-_MACHINES, _MORE, _SETUP = "Machines", "More about machines", "Set up and try"
+_MACHINES, _MORE, _MONEY, _SETUP = "Machines", "More about machines", "What it costs", "Set up and try"
 
 COMMANDS = {
     "provision": Entry("provision", "Start a GPU machine and wait until it is ready", _MACHINES),
@@ -24,7 +24,8 @@ COMMANDS = {
     "extend": Entry("extend", "Move a machine's deadline", _MORE),
     "wait": Entry("wait", "Wait until machines are ready, or proven gone", _MORE),
     "events": Entry("events", "Tell what happened to machines, and what happens now", _MORE),
-    "types": Entry("types", "Compare GPU machines by price", _MORE),
+    "types": Entry("types", "Compare GPU machines by price", _MONEY),
+    "prices": Entry("prices", "Show how old the prices are, or read them anew", _MONEY),
     "schedule": Entry("schedule", "Let cron or systemd run the reaper, every minute", _SETUP),
     "doctor": Entry("doctor", "Check logins, permissions, quota, state and schedule", _SETUP),
     "config": Entry("config", "Show the settings in force and where each comes from", _SETUP),

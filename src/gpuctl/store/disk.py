@@ -2,7 +2,10 @@
 
 import os
 from contextlib import suppress
+from datetime import datetime, timedelta
 from pathlib import Path
+
+STALE_AFTER = timedelta(hours=1)
 
 
 class Disk:
@@ -54,6 +57,17 @@ def write_whole(disk: Disk, path: Path, content: bytes) -> None:
             temporary.unlink()
         raise
     disk.sync_folder(path.parent)
+
+
+def remove_stale(path: Path, now: datetime) -> None:
+    """Remove what a process left that was killed in the middle of writing this file."""
+    # A young one may be somebody's who is still writing.
+    for temporary in path.parent.glob(f".{path.name}.*.tmp"):
+        try:
+            if now.timestamp() - temporary.stat().st_mtime > STALE_AFTER.total_seconds():
+                temporary.unlink()
+        except OSError:
+            continue
 
 
 def write_all(disk: Disk, descriptor: int, content: bytes) -> None:

@@ -1,7 +1,7 @@
 """TinyDB's door to the state file: one verified read, and one atomic write of whatever the transaction left."""
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,8 @@ from tinydb.storages import Storage
 from tinydb.table import Table
 
 from gpuctl.store import backups
-from gpuctl.store.disk import Disk, write_whole
+from gpuctl.store.disk import Disk, remove_stale, write_whole
 from gpuctl.store.statefile import TABLE, Header, Tables, encode
-
-STALE_AFTER = timedelta(hours=1)
 
 
 class Records(Table):
@@ -43,7 +41,7 @@ class StateStorage(Storage):
         content = encode(replace(header, serial=header.serial + 1), self._tables)
         if header.serial:
             backups.back_up(path, now)
-        _remove_stale(path, now)
+        remove_stale(path, now)
         write_whole(disk, path, content)
         return True
 
@@ -52,13 +50,3 @@ def records_of(storage: StateStorage) -> Records:
     """TinyDB's table of records over this storage."""
     database = TinyDB(storage=lambda: storage)
     return Records(database.storage, TABLE)
-
-
-def _remove_stale(path: Path, now: datetime) -> None:
-    # Left by a process that was killed in the middle of a write; a young one may be somebody's who is still writing.
-    for temporary in path.parent.glob(f".{path.name}.*.tmp"):
-        try:
-            if now.timestamp() - temporary.stat().st_mtime > STALE_AFTER.total_seconds():
-                temporary.unlink()
-        except OSError:
-            continue

@@ -1,7 +1,7 @@
 """`gpuctl types`: GPU machines and their prices, cheapest first."""
 
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,11 +9,12 @@ import typer
 
 from gpuctl.cli import options
 from gpuctl.cli.context import Context
-from gpuctl.cli.render.figures import plain, rate
+from gpuctl.cli.render.figures import counted, plain, rate
 from gpuctl.cli.render.result import Result
 from gpuctl.cli.render.shapes import offer_shape
-from gpuctl.domain.instance import ProviderName
+from gpuctl.domain.instance import Market, ProviderName
 from gpuctl.domain.offers import Availability, Need, Offer, ranked
+from gpuctl.domain.prices import age_in_days, age_note, is_shipped
 from gpuctl.errors import UsageError
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 EXAMPLES = """\
 gpuctl types --gpu T4 --region us-east-1
 gpuctl types --min-memory 24 --max-price 2
+gpuctl types --spot --gpu A100
 gpuctl types --provider azure --all"""
 
 COLUMNS = (
@@ -36,8 +38,9 @@ COLUMNS = (
     "costPerHour",
     "priceAsOf",
     "availability",
+    "market",
+    "priceSource",
 )
-_OLD = timedelta(days=30)
 _CATALOGED = (ProviderName.AWS, ProviderName.AZURE)
 
 
@@ -50,9 +53,13 @@ def command(
     region: Annotated[
         str | None, typer.Option(metavar="REGION", help="Prices there; else each type's cheapest region")
     ] = None,
+    spot: Annotated[bool, typer.Option("--spot", help="Spot prices, where they are known")] = False,
     with_retired: Annotated[bool, typer.Option("--all", "-a", help="Retired types too")] = False,
 ) -> Result:
-    """Compare GPU machines by price. Prices ship with gpuctl; nothing is asked of the network."""
+    """Compare GPU machines by price: the prices that ship with gpuctl, or newer ones that `gpuctl prices refresh` read.
+
+    Nothing is asked of the network.
+    """
     context: Context = ctx.find_root().obj
     chosen = options.provider(provider)
     if chosen is not None and chosen not in _CATALOGED:
@@ -67,21 +74,24 @@ def command(
     providers = [chosen] if chosen else _with_region(context, region)
     if chosen and region:
         context.catalog.check_region(chosen, region)
-    offers = [offer for one in providers for offer in context.catalog.offers(one)]
+    market = Market.SPOT if spot else Market.ON_DEMAND
+    offers = [offer for one in providers for offer in context.catalog.offers(one, market)]
     if gpu and not any(
         need_of_gpu.is_met_by(offer) for need_of_gpu in (Need(gpu=gpu, with_retired=True),) for offer in offers
     ):
         models = sorted({offer.type.gpu_model for offer in offers})
         raise UsageError(f"no type has a `{gpu[:40]}`", hint=f"one of {', '.join(models)}")
-    found = _cheapest_of_each(ranked(offers, need))
+    fitting = _cheapest_of_each(ranked(offers, need))
+    # Most types have no spot price that is known: rows of question marks would hide those that do.
+    found = [one for one in fitting if one.price] if spot else fitting
     today = context.clock.now().date()
     return Result(
         document={"types": [offer_shape(one) for one in found], "count": len(found)},
         columns=COLUMNS,
         rows=[_row(one) for one in found],
         ids=[one.type.name for one in found],
-        draw=lambda width: _table(found, width),
-        footer=_footer(found, today),
+        draw=lambda width: _table(found, width, today),
+        footer=_footer(found, market, len(fitting) - len(found), today),
     )
 
 
@@ -115,16 +125,18 @@ def _row(offer: Offer) -> list[str]:
         plain(price.usd_per_hour if price else None),
         price.as_of.isoformat() if price else "",
         kind.availability.value,
+        offer.market.value,
+        price.source if price else "",
     ]
 
 
-def _table(found: Sequence[Offer], width: int) -> "Table":
+def _table(found: Sequence[Offer], width: int, today: date) -> "Table":
     from rich.table import Table
 
     drawn = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    headings = ["TYPE", "GPU", "GPU MEM", "VCPU", "RAM", "REGION", "$/H", "PRICE OF", ""]
-    numbers = {"GPU MEM", "VCPU", "RAM", "$/H"}
-    spared = {"RAM", "VCPU", "PRICE OF"} if width < 96 else set()
+    headings = ["TYPE", "GPU", "GPU MEM", "VCPU", "RAM", "REGION", "$/H", "AGE", "SOURCE", ""]
+    numbers = {"GPU MEM", "VCPU", "RAM", "$/H", "AGE"}
+    spared = {"RAM", "VCPU", "AGE", "SOURCE"} if width < 96 else {"SOURCE"} if width < 118 else set()
     for heading in headings:
         if heading not in spared:
             drawn.add_column(heading, justify="right" if heading in numbers else "left", no_wrap=True)
@@ -138,19 +150,28 @@ def _table(found: Sequence[Offer], width: int) -> "Table":
             "RAM": f"{_plain(kind.memory_gib)} GiB" if kind.memory_gib else "",
             "REGION": one.region,
             "$/H": rate(price.usd_per_hour if price else None),
-            "PRICE OF": price.as_of.isoformat() if price else "",
+            "AGE": f"{age_in_days(price, today)}d" if price else "",
+            "SOURCE": "" if price is None else "ships with gpuctl" if is_shipped(price) else price.source,
             "": "" if kind.availability is Availability.CURRENT else kind.availability.value,
         }
         drawn.add_row(*(cells[heading] for heading in headings if heading not in spared))
     return drawn
 
 
-def _footer(found: Sequence[Offer], today: date) -> list[str]:
+def _footer(found: Sequence[Offer], market: Market, unknown: int, today: date) -> list[str]:
+    if not found and unknown:
+        return ["no spot price of these types is known", "hint: gpuctl prices refresh"]
     if not found:
         return ["no type fits", "hint: gpuctl types --all"]
-    old = sum(1 for one in found if one.price and today - one.price.as_of > _OLD)
-    lines = [f"{len(found)} types; list prices, on demand, without disk and traffic"]
-    return [*lines, f"{old} of these prices are older than 30 days"] if old else lines
+    shipped = sum(is_shipped(one.price) for one in found if one.price)
+    source = "prices that ship with gpuctl" if shipped else "prices read from the clouds"
+    if 0 < shipped < len([one for one in found if one.price]):
+        source = f"prices, {shipped} of them as they ship with gpuctl"
+    lines = [f"{counted(len(found), 'type')}; {market.value} {source}, without disk and traffic"]
+    if unknown:
+        lines.append(f"{counted(unknown, 'type')} of unknown spot price left out")
+    old = age_note((one.price for one in found), today)
+    return [*lines, old] if old else lines
 
 
 def _plain(value: Decimal | None) -> str:

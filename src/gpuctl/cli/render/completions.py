@@ -14,6 +14,7 @@ _WORDS = {
     "sandbox": "start status stop reset",
     "completion": "bash zsh fish",
     "config": "show path",
+    "prices": "show refresh",
     "schedule": "install status uninstall",
 }
 _FILES = ("--state", "--config")

@@ -4,7 +4,6 @@ from datetime import datetime
 from typing import Any
 
 from gpuctl.sandbox.azure.books import Books, Resource, rfc3339
-from gpuctl.sandbox.azure.interfaces import detach as detach_interface
 from gpuctl.sandbox.azure.links import DISK, MACHINE, interfaces, os_disk
 from gpuctl.sandbox.azure.wire import Json
 
@@ -95,7 +94,7 @@ def detach(books: Books, machine: Resource, held_until: datetime) -> None:
     for reference in interfaces(machine):
         nic = books.find(reference["id"])
         if nic is not None:
-            detach_interface(nic)
+            nic.properties.pop("virtualMachine", None)
             nic.hidden["held_until"] = held_until
 
 

@@ -89,7 +89,6 @@ VIRTUAL_NETWORK = Object(
                 "subnets": [SUBNET],
                 "dhcpOptions": Object("DhcpOptions", {"dnsServers": [str]}),
                 "enableDdosProtection": bool,
-                "enableVmProtection": bool,
                 "virtualNetworkPeerings": READ_ONLY,
             },
             required=("addressSpace",),

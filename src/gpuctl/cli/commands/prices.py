@@ -1,0 +1,159 @@
+"""`gpuctl prices`: where prices come from and how old they are, and reading them anew."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+
+from gpuctl.cli import options
+from gpuctl.cli.context import Context
+from gpuctl.cli.pricebooks import books
+from gpuctl.cli.render.pricing import CLOUDS, as_they_stand, refreshed
+from gpuctl.cli.render.result import Result
+from gpuctl.domain.instance import ProviderName
+from gpuctl.errors import GpuctlError, Interrupted, PartialError, UsageError
+from gpuctl.services.pricing import OnRegion, Refreshed, refresh
+
+EXAMPLES = """\
+gpuctl prices
+gpuctl prices refresh --region us-east-1
+gpuctl prices refresh --provider azure
+gpuctl prices refresh --believe g4dn.xlarge"""
+
+_ACTIONS = ("show", "refresh")
+
+
+def command(
+    ctx: typer.Context,
+    do: Annotated[str, typer.Argument(metavar="[show|refresh]", help="What to do", show_default=False)] = "show",
+    provider: Annotated[str | None, typer.Option(metavar="CLOUD", help="Only that cloud")] = None,
+    region: Annotated[str | None, typer.Option(metavar="REGION", help="Only that region")] = None,
+    believe: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TYPE", help="Take this type's new price, however far from the last; repeatable"),
+    ] = None,
+) -> Result:
+    """Show where prices come from and how old they are, or read them anew from the clouds.
+
+    `refresh` asks AWS with your login, and Azure's public price list without one. What it reads is kept beside the
+    state, and used by every command. A reading that is not complete changes nothing; a price that cannot be true is
+    refused, and the last one kept.
+    """
+    context: Context = ctx.find_root().obj
+    if do not in _ACTIONS:
+        raise UsageError(f"unknown action `{do[:40]}`", hint="gpuctl prices show|refresh")
+    chosen = options.provider(provider)
+    if chosen is not None and chosen not in CLOUDS:
+        raise UsageError(f"provider `{chosen}` is not supported yet", hint="one of `aws`, `azure`")
+    clouds = [chosen] if chosen else _with_region(context, region)
+    if do == "show":
+        if believe:
+            raise UsageError("--believe goes with `refresh`", hint="gpuctl prices refresh --believe TYPE")
+        if region is not None:
+            for one in clouds:
+                context.catalog.check_region(one, region)
+        return as_they_stand(context, clouds, region)
+    believed = [context.catalog.find(one, chosen).name for one in believe or ()]
+    if context.sandbox:
+        return as_they_stand(context, clouds, region, "nothing to read: the sandbox has the prices that ship")
+    return _refreshed(context, clouds, region, believed)
+
+
+def _with_region(context: Context, region: str | None) -> Sequence[ProviderName]:
+    if region is None:
+        return CLOUDS
+    found = [one for one in CLOUDS if region in context.catalog.regions(one)]
+    if not found:
+        context.catalog.check_region(ProviderName.AWS, region)
+    return found
+
+
+def _refreshed(context: Context, clouds: Sequence[ProviderName], region: str | None, believed: Sequence[str]) -> Result:
+    done: list[Refreshed] = []
+    failed: dict[str, GpuctlError] = {}
+    for one in clouds:
+        try:
+            done.append(_read(context, one, region, believed))
+        except GpuctlError as error:
+            failed[one] = error
+        except Interrupted as interrupted:
+            raise Interrupted(
+                f"stopped; the prices of `{one}` are as they were", signal_number=interrupted.signal_number
+            ) from interrupted
+    return refreshed(context, done, failed, _overall(failed, len(clouds)))
+
+
+def _read(context: Context, name: ProviderName, region: str | None, believed: Sequence[str]) -> Refreshed:
+    from gpuctl.providers.base import Connection
+    from gpuctl.providers.pricelists import open_price_list
+    from gpuctl.providers.pricelists.patience import Patience
+
+    connection = Connection(profile=context.config.cloud(name).profile)
+    price_list = open_price_list(name, connection, Patience(context.clock), context.environ)
+    with _progress(context, name) as on_region:
+        return refresh(
+            price_list, region, context.catalog, books(context), context.clock, believed=believed, on_region=on_region
+        )
+
+
+def _overall(failed: dict[str, GpuctlError], asked: int) -> GpuctlError | None:
+    errors = list(failed.values())
+    if not errors:
+        return None
+    if len(errors) == asked and len({one.exit_code for one in errors}) == 1:
+        return errors[0]
+    return PartialError(
+        f"the prices of {asked - len(errors)} of {asked} clouds were read; the others are as they were",
+        hint=f"gpuctl prices refresh --provider {next(iter(failed))}",
+    )
+
+
+@contextmanager
+def _progress(context: Context, name: ProviderName) -> Iterator[OnRegion]:
+    """A bar on a terminal, a line in a pipe, nothing when quiet."""
+    if context.globals.quiet:
+        yield lambda region, number, total: None
+    elif not context.is_live:
+        yield _told_once(context, name)
+    else:
+        with _bar(context, name) as on_region:
+            yield on_region
+
+
+def _told_once(context: Context, name: ProviderName) -> OnRegion:
+    def on_region(region: str, number: int, total: int) -> None:
+        if number == 0:
+            where = f"`{region}`" if total == 1 else f"{total} regions"
+            context.talk.say(f"reading the prices of `{name}` in {where}")
+
+    return on_region
+
+
+@contextmanager
+def _bar(context: Context, name: ProviderName) -> Iterator[OnRegion]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    console = Console(
+        file=context.streams.err,
+        width=context.width,
+        force_terminal=True,
+        no_color=not context.has_color,
+        markup=False,
+        highlight=False,
+    )
+    columns = (
+        TextColumn("prices of {task.fields[cloud]}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[region]}"),
+    )
+    # Redrawn by hand, once a region: no thread of its own, and nothing is left of it at the end.
+    with Progress(*columns, console=console, auto_refresh=False, transient=True) as progress:
+        task = progress.add_task("", total=None, cloud=name.value, region="")
+
+        def on_region(region: str, number: int, total: int) -> None:
+            progress.update(task, completed=number, total=total, region=region, refresh=True)
+
+        yield on_region

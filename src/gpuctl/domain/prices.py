@@ -1,0 +1,149 @@
+"""Prices as they were read from a cloud: the book kept of them, and the gate that every new one must pass."""
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import NamedTuple
+
+from gpuctl.domain.instance import Market, Price, ProviderName
+
+OLD = timedelta(days=30)
+# From here on up or down against the last one, a price is more likely a mistake than news.
+ABSURD = 5
+
+
+class PriceSource(StrEnum):
+    """Where a price was read that did not ship with gpuctl."""
+
+    AWS_LIST = "AWS Price List API"
+    AWS_SPOT = "EC2 spot price history"
+    AZURE = "Azure Retail Prices API"
+
+
+class PriceKey(NamedTuple):
+    """What has a price: a type in a region, bought one way."""
+
+    instance_type: str
+    region: str
+    market: Market
+
+    @property
+    def label(self) -> str:
+        """`g4dn.xlarge in us-east-1, spot`."""
+        return f"{self.instance_type} in {self.region}, {self.market.value}"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A price that was read and not believed: what was read, and why it cannot be true."""
+
+    key: PriceKey
+    usd: Decimal
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class PriceBook:
+    """Every price read from one cloud, each with its own date, and what the newest reading refused.
+
+    `read_at` is when the newest complete reading ended.
+    """
+
+    provider: ProviderName
+    read_at: datetime
+    prices: Mapping[PriceKey, Price]
+    refused: tuple[Refusal, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What passed the gate, and what did not."""
+
+    taken: Mapping[PriceKey, Decimal]
+    refused: tuple[Refusal, ...] = field(default=())
+
+
+Last = Callable[[PriceKey], Price | None]
+_READ = frozenset(one.value for one in PriceSource)
+
+
+def judged(read: Mapping[PriceKey, Decimal], last: Last, believed: Collection[str] = ()) -> Judgement:
+    """Which of the prices read may be believed, given the last known ones.
+
+    Refused are those that are not above zero, those five times up or down (unless the type is in `believed`), an
+    on-demand price below its spot price, and a spot price above the on-demand price that stands.
+    """
+    refused: dict[PriceKey, str] = {}
+    for key, usd in read.items():
+        why = _alone(usd, last(key), is_believed=key.instance_type in believed)
+        if why is not None:
+            refused[key] = why
+
+    def standing(key: PriceKey) -> Decimal | None:
+        if key in read and key not in refused:
+            return read[key]
+        known = last(key)
+        return known.usd_per_hour if known else None
+
+    for key, usd in read.items():
+        spot = standing(key._replace(market=Market.SPOT)) if key.market is Market.ON_DEMAND else None
+        if key not in refused and spot is not None and usd < spot:
+            refused[key] = f"below the spot price of ${spot:f}"
+    for key, usd in read.items():
+        on_demand = standing(key._replace(market=Market.ON_DEMAND)) if key.market is Market.SPOT else None
+        if key not in refused and on_demand is not None and usd > on_demand:
+            refused[key] = f"above the on-demand price of ${on_demand:f}"
+    return Judgement(
+        taken={key: usd for key, usd in read.items() if key not in refused},
+        refused=tuple(Refusal(key, read[key], refused[key]) for key in sorted(refused)),
+    )
+
+
+def newest(*prices: Price | None) -> Price | None:
+    """The price with the latest date; of several, the one named first; None where there is none."""
+    return max((one for one in prices if one is not None), key=lambda one: one.as_of, default=None)
+
+
+def is_old(price: Price, today: date) -> bool:
+    """Whether the price is older than 30 days."""
+    return today - price.as_of > OLD
+
+
+def age_in_days(price: Price, today: date) -> int:
+    """How many days ago the price was true; 0 for one from the future."""
+    return max((today - price.as_of).days, 0)
+
+
+def is_shipped(price: Price) -> bool:
+    """Whether the price came with gpuctl, instead of being read from the cloud by it."""
+    return price.source not in _READ
+
+
+def origin(price: Price) -> str:
+    """Where the price is from, for people: the API it was read from, or `shipped list` if it came with gpuctl."""
+    return "shipped list" if is_shipped(price) else price.source
+
+
+def age_note(prices: Iterable[Price | None], today: date) -> str | None:
+    """One line about the prices that are older than 30 days; None where there is none."""
+    known = [one for one in prices if one is not None]
+    old = sum(is_old(one, today) for one in known)
+    if not old:
+        return None
+    if len(known) == 1:
+        return f"this price is {age_in_days(known[0], today)} days old; gpuctl prices refresh reads today's"
+    oldest = max(age_in_days(one, today) for one in known)
+    which = "these prices are" if old == len(known) else f"{old} of these prices {'is' if old == 1 else 'are'}"
+    return f"{which} older than 30 days (up to {oldest}); gpuctl prices refresh reads today's"
+
+
+def _alone(usd: Decimal, last: Price | None, *, is_believed: bool) -> str | None:
+    if not usd.is_finite() or usd <= 0:
+        return "not above zero"
+    if last is None or is_believed:
+        return None
+    if usd >= last.usd_per_hour * ABSURD or usd * ABSURD <= last.usd_per_hour:
+        return f"{ABSURD} times away from the last one, ${last.usd_per_hour:f} of {last.as_of}"
+    return None

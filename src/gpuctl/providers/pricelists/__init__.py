@@ -1,0 +1,40 @@
+"""The price lists that clouds publish: one reader per cloud, imported when it is first opened."""
+
+from collections.abc import Mapping
+from importlib import import_module
+
+from gpuctl.domain.instance import ProviderName
+from gpuctl.errors import UsageError
+from gpuctl.providers.base import Connection
+from gpuctl.providers.pricelists.base import PriceList
+from gpuctl.providers.pricelists.patience import Patience
+
+_MODULES = {
+    ProviderName.AWS: "gpuctl.providers.pricelists.aws",
+    ProviderName.AZURE: "gpuctl.providers.pricelists.azure",
+}
+
+READABLE = tuple(_MODULES)
+
+
+def open_price_list(
+    name: ProviderName, connection: Connection, patience: Patience, environ: Mapping[str, str]
+) -> PriceList:
+    """The price list of that cloud. Makes no call.
+
+    UsageError where there is none to read, where its extra is not installed, or where its address is no safe one.
+    """
+    if name not in _MODULES:
+        known = ", ".join(f"`{one}`" for one in _MODULES)
+        raise UsageError(f"the prices of `{name}` cannot be read yet", hint=f"one of {known}")
+    try:
+        module = import_module(_MODULES[name])
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("gpuctl"):
+            raise
+        raise UsageError(
+            f"reading the prices of `{name}` needs `{error.name}`, which is not installed",
+            hint=f"pip install 'gpuctl[{name}]'",
+        ) from error
+    opened: PriceList = module.open_price_list(connection, patience, environ)
+    return opened

@@ -1,0 +1,209 @@
+"""AWS's published prices: the Price List API for on-demand, EC2 itself for spot and for what a region offers."""
+
+import json
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from functools import partial
+from typing import Any
+
+from gpuctl.domain.instance import Market, ProviderName
+from gpuctl.domain.prices import PriceKey, PriceSource
+from gpuctl.errors import GpuctlError, ThrottledError, UnreachableError
+from gpuctl.providers.aws.client import Clients
+from gpuctl.providers.aws.errors import SDK_ERRORS, code_of, translate
+from gpuctl.providers.base import Connection
+from gpuctl.providers.pricelists.base import PriceList, RegionPrices, checked_address
+from gpuctl.providers.pricelists.patience import Busy, Patience
+
+# One of the few regions the Price List API answers from; it knows the prices of all.
+_HOME = "us-east-1"
+_PARTITIONS = ("aws", "aws-us-gov")
+_MOST_PAGES = 1000
+# What EC2 says in a region that the account has not opened.
+_CLOSED = frozenset({"AuthFailure", "OptInRequired"})
+# A Linux machine on shared hardware, bought by the hour without a reservation, with nothing preinstalled.
+_WANTED = {
+    "operatingSystem": "Linux",
+    "tenancy": "Shared",
+    "preInstalledSw": "NA",
+    "capacitystatus": "Used",
+    "licenseModel": "No License required",
+}
+
+Page = Mapping[str, Any]
+
+
+def open_price_list(connection: Connection, patience: Patience, environ: Mapping[str, str]) -> PriceList:
+    """AWS's prices, by the login that the connection names. Makes no call."""
+    return AwsPriceList(Clients(connection), patience)
+
+
+class AwsPriceList:
+    """Reads a region: what it offers, what that costs on spot now, and what on demand."""
+
+    name = ProviderName.AWS
+    sources: Mapping[Market, str] = {
+        Market.ON_DEMAND: PriceSource.AWS_LIST.value,
+        Market.SPOT: PriceSource.AWS_SPOT.value,
+    }
+
+    def __init__(self, clients: Clients, patience: Patience) -> None:
+        self._clients = clients
+        self._patience = patience
+
+    def regions(self, known: Collection[str]) -> Sequence[str]:
+        return sorted({*known, *self._named_by_sdk()})
+
+    def read(self, region: str, types: Collection[str]) -> RegionPrices:
+        if region not in self._named_by_sdk():
+            # Its address would be made up.
+            return RegionPrices({})
+        try:
+            offered = sorted(self._offered(region) & set(types))
+            if not offered:
+                return RegionPrices({})
+            return RegionPrices({**self._spot(region, offered), **self._on_demand(region, offered)})
+        except _Closed:
+            return RegionPrices({}, is_open=False)
+
+    def _named_by_sdk(self) -> Collection[str]:
+        try:
+            session = self._clients.session
+            named = [one for part in _PARTITIONS for one in session.get_available_regions("ec2", part)]
+        except SDK_ERRORS as error:
+            raise translate(error, "could not tell which regions there are") from error
+        return named
+
+    def _offered(self, region: str) -> set[str]:
+        asked = {"LocationType": "region"}
+        entries = self._entries("ec2", region, "describe_instance_type_offerings", asked, "InstanceTypeOfferings")
+        return {str(one.get("InstanceType")) for one in entries}
+
+    def _spot(self, region: str, offered: Sequence[str]) -> dict[PriceKey, Decimal]:
+        """The price in the dearest zone of each type: nobody knows yet in which zone a machine will be."""
+        now = self._patience.now()
+        newest: dict[tuple[str, str], tuple[datetime, Decimal]] = {}
+        entries = self._entries(
+            "ec2",
+            region,
+            "describe_spot_price_history",
+            {"StartTime": now, "InstanceTypes": list(offered), "ProductDescriptions": ["Linux/UNIX"]},
+            "SpotPriceHistory",
+        )
+        for one in entries:
+            name, zone, at = one.get("InstanceType"), one.get("AvailabilityZone"), one.get("Timestamp")
+            # A local zone is named after the region, too, and costs something else.
+            if name not in offered or not _is_zone_of(zone, region) or not isinstance(at, datetime):
+                continue
+            known = newest.get((name, zone))
+            if known is None or at > known[0]:
+                newest[name, zone] = (at, _usd(one.get("SpotPrice"), f"the spot prices of `{region}`"))
+        dearest: dict[PriceKey, Decimal] = {}
+        for (name, _), (_, usd) in newest.items():
+            key = PriceKey(name, region, Market.SPOT)
+            dearest[key] = max(usd, dearest.get(key, usd))
+        return dearest
+
+    def _on_demand(self, region: str, offered: Collection[str]) -> dict[PriceKey, Decimal]:
+        wanted = {"regionCode": region, **_WANTED}
+        filters = [{"Type": "TERM_MATCH", "Field": field, "Value": value} for field, value in wanted.items()]
+        asked = {"ServiceCode": "AmazonEC2", "FormatVersion": "aws_v1", "MaxResults": 100, "Filters": filters}
+        found: dict[PriceKey, Decimal] = {}
+        for text in self._entries("pricing", _HOME, "get_products", asked, "PriceList", about=region):
+            name, usd = _product(text, wanted, f"the price list of `{region}`")
+            if usd is not None and name in offered:
+                key = PriceKey(name, region, Market.ON_DEMAND)
+                # Of several the dearest, so that no budget is ever told too little.
+                found[key] = max(usd, found.get(key, usd))
+        return found
+
+    def _entries(
+        self, service: str, home: str, operation: str, asked: Mapping[str, Any], member: str, about: str | None = None
+    ) -> Iterator[Any]:
+        """Every entry of every page. Raises if one page of them cannot be had."""
+        client = self._clients.client(service, home, once=True)
+        checked_address(client.meta.endpoint_url, told_by=f"AWS_ENDPOINT_URL_{service.upper()}")
+        doing = f"could not read AWS's prices of `{about or home}`"
+        more: dict[str, str] = {}
+        seen: set[str] = set()
+        while True:
+            call = partial(getattr(client, operation), **asked, **more)
+            page = self._patience.ask(partial(_page, call, member, doing))
+            yield from page[member]
+            token = page.get("NextToken")
+            if not token:
+                return
+            if token in seen or len(seen) >= _MOST_PAGES:
+                raise UnreachableError(f"{doing}: its pages never end")
+            seen.add(token)
+            more = {"NextToken": token}
+
+
+class _Closed(Exception):
+    """EC2 does not know this account in that region."""
+
+
+def _page(call: Callable[[], Page], member: str, doing: str) -> Page:
+    """One page of the documented shape. Busy for what may pass, _Closed for a region that is not open."""
+    try:
+        page = call()
+    except SDK_ERRORS as error:
+        if code_of(error) in _CLOSED:
+            raise _Closed from error
+        raise _failure(error, doing) from error
+    if not isinstance(page.get(member), list):
+        raise Busy(UnreachableError(f"{doing}: a page of `{member}` has another shape than documented"))
+    return page
+
+
+def _failure(error: Exception, doing: str) -> GpuctlError | Busy:
+    failure = translate(error, doing)
+    response: Any = getattr(error, "response", None) or {}
+    said = response.get("ResponseMetadata", {})
+    if said.get("HTTPStatusCode") == 429 and not isinstance(failure, ThrottledError):
+        failure = ThrottledError(f"{doing}: AWS wants to be asked more slowly (429)", hint="run it again in a minute")
+    if not isinstance(failure, ThrottledError | UnreachableError):
+        return failure
+    after = str(said.get("HTTPHeaders", {}).get("retry-after", ""))
+    is_told = after.isascii() and after.isdigit()
+    return Busy(failure, timedelta(seconds=int(after[:9])) if is_told else None)
+
+
+def _product(text: object, wanted: Mapping[str, str], where: str) -> tuple[str, Decimal | None]:
+    """A product's type and its price an hour; no price for one that is not what was asked for."""
+    try:
+        product = json.loads(str(text))
+        attributes = product["product"]["attributes"]
+        name = str(attributes.get("instanceType", ""))
+        is_wanted = (
+            attributes.get("marketoption") == "OnDemand"
+            and attributes.get("operation", "RunInstances") == "RunInstances"
+            and all(attributes.get(field, value) == value for field, value in wanted.items())
+        )
+        if not is_wanted:
+            return name, None
+        dimensions = [
+            dimension
+            for term in product["terms"].get("OnDemand", {}).values()
+            for dimension in term["priceDimensions"].values()
+            if dimension.get("unit", "Hrs") == "Hrs"
+        ]
+        prices = [_usd(one["pricePerUnit"]["USD"], where) for one in dimensions]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UnreachableError(f"could not read {where}: an entry has another shape than documented") from error
+    return name, max(prices, default=None)
+
+
+def _usd(text: object, where: str) -> Decimal:
+    try:
+        usd = Decimal(str(text))
+    except InvalidOperation as error:
+        raise UnreachableError(f"could not read {where}: a price in it is no number") from error
+    if not usd.is_finite():
+        raise UnreachableError(f"could not read {where}: a price in it is no number")
+    return usd
+
+
+def _is_zone_of(zone: object, region: str) -> bool:
+    return isinstance(zone, str) and zone.startswith(region) and zone.removeprefix(region).isalpha()

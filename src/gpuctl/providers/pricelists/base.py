@@ -1,0 +1,58 @@
+"""What reading a cloud's published prices takes."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from gpuctl.domain.instance import Market, ProviderName
+from gpuctl.domain.prices import PriceKey
+from gpuctl.errors import UsageError
+
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+@dataclass(frozen=True, slots=True)
+class RegionPrices:
+    """Every price read for one region; `is_open` is false where this login may not use the region at all."""
+
+    prices: Mapping[PriceKey, Decimal]
+    is_open: bool = True
+
+
+class PriceList(Protocol):
+    """The prices that one cloud publishes.
+
+    Every method ends within a bounded time. It returns everything that was asked for, or raises what kept it from
+    doing so: CredentialsError, ThrottledError, UnreachableError, CloudError. A price is returned as it was published,
+    whether it can be true or not.
+    """
+
+    name: ProviderName
+    sources: Mapping[Market, str]
+
+    def regions(self, known: Collection[str]) -> Sequence[str]:
+        """The regions worth asking about: those known already, and newer ones that the cloud's SDK knows of."""
+        ...
+
+    def read(self, region: str, types: Collection[str]) -> RegionPrices:
+        """The Linux prices of these types in that region, as far as it offers them."""
+        ...
+
+
+def checked_address(url: str, *, told_by: str) -> str:
+    """The address of a price API. UsageError if it is none, or if it is plain http to another machine."""
+    parts = urlsplit(url)
+    if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+        raise UsageError(
+            f"{told_by} is `{url[:80]}`: plain http is for loopback only", hint=f"use https, or unset {told_by}"
+        )
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise UsageError(f"{told_by} is no address: `{url[:80]}`", hint=f"unset {told_by}")
+    return url
+
+
+def is_loopback(url: str) -> bool:
+    """Whether the address is on this machine."""
+    return urlsplit(url).hostname in _LOOPBACK

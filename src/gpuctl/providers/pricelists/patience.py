@@ -1,0 +1,62 @@
+"""How often, and for how long, a price API is asked again."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from gpuctl.clock import Clock
+from gpuctl.domain.duration import rough
+from gpuctl.errors import GpuctlError, ThrottledError, UnreachableError
+
+Answer = TypeVar("Answer")
+
+ATTEMPTS = 5
+LIMIT = timedelta(minutes=30)
+_LONGEST_WAIT = timedelta(minutes=2)
+
+
+class Busy(Exception):
+    """One try failed in a way that may pass: `after` is how long the cloud wants to be left alone, if it said so."""
+
+    def __init__(self, failure: GpuctlError, after: timedelta | None = None) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+        self.after = after
+
+
+class Patience:
+    """Asks again, a bounded number of times and within one span for everything that is asked through it."""
+
+    def __init__(self, clock: Clock, limit: timedelta = LIMIT) -> None:
+        self._clock = clock
+        self._limit = limit
+        self._until = clock.elapsed() + limit
+
+    def ask(self, once: Callable[[], Answer]) -> Answer:
+        """The answer of the first try that gives one. Raises what the last one failed with, and anything but Busy."""
+        for attempt in range(1, ATTEMPTS + 1):
+            self.check()
+            try:
+                return once()
+            except Busy as busy:
+                wait = timedelta(seconds=2 ** (attempt - 1)) if busy.after is None else busy.after
+                if wait > _LONGEST_WAIT:
+                    raise ThrottledError(
+                        f"{busy.failure.message}; it wants to be left alone for {rough(wait)}",
+                        hint=f"run it again in {rough(wait)}",
+                    ) from busy
+                if attempt == ATTEMPTS or self._clock.elapsed() + wait >= self._until:
+                    raise busy.failure from busy
+                self._clock.sleep(wait)
+        raise AssertionError("the last attempt returns or raises")
+
+    def now(self) -> datetime:
+        """The present instant."""
+        return self._clock.now()
+
+    def check(self) -> None:
+        """Raise UnreachableError if the time for everything is over."""
+        if self._clock.elapsed() >= self._until:
+            raise UnreachableError(
+                f"it was not all read within {rough(self._limit)}", hint="one region at a time: add `--region R`"
+            )

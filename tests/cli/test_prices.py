@@ -1,0 +1,452 @@
+"""Reading the clouds' prices: all that was asked for, through the gate, or nothing; what every command makes of it."""
+
+import json
+import signal
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from support.cli import Operator
+from support.pricelists import (
+    BROKEN,
+    EMPTY,
+    HUNG_UP,
+    OFFERINGS,
+    PRODUCTS,
+    RETAIL,
+    SPOT,
+    PriceApis,
+    Reply,
+    busy,
+    meter,
+    missing,
+    not_listed,
+    product,
+    refused,
+    spot,
+)
+
+T4, A10G = "g4dn.xlarge", "g5.xlarge"
+AZURE_T4 = "Standard_NC4as_T4_v3"
+
+
+@pytest.fixture(scope="module")
+def served_apis() -> Iterator[PriceApis]:
+    served = PriceApis()
+    yield served
+    served.stop()
+
+
+@pytest.fixture
+def apis(served_apis: PriceApis) -> PriceApis:
+    served_apis.reset()
+    served_apis.offerings = {"us-east-1": [T4, A10G, "g6.xlarge", "m5.large"]}
+    served_apis.products = [product(T4, "0.5300000000"), product(A10G, "1.006"), product("m5.large", "0.096")]
+    served_apis.spots = [spot(T4, "0.21")]
+    served_apis.meters = [meter(AZURE_T4, 0.527), meter(AZURE_T4, 0.12, meterName="NC4as T4 v3 Spot")]
+    return served_apis
+
+
+@pytest.fixture
+def buyer(tmp_path: Path, apis: PriceApis, monkeypatch: pytest.MonkeyPatch) -> Operator:
+    """Somebody whose price APIs are on loopback, and who needs no machine."""
+    nothing = cast(Any, SimpleNamespace())
+    monkeypatch.setenv("AWS_ENDPOINT_URL_PRICING", apis.url)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_EC2", apis.url)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "a-secret-canary")
+    buyer = Operator(tmp_path, nothing, nothing)
+    buyer.environ["GPUCTL_AZURE_PRICES_ENDPOINT"] = apis.url
+    return buyer
+
+
+def aws(buyer: Operator, *argv: str) -> dict[str, Any]:
+    """Read us-east-1 and return what it brought."""
+    ran = buyer.json("prices", "refresh", "--provider", "aws", "--region", "us-east-1", *argv)
+    assert ran.code == 0, ran
+    brought: dict[str, Any] = ran.json["refreshed"][0]
+    return brought
+
+
+def azure(buyer: Operator, *argv: str) -> dict[str, Any]:
+    ran = buyer.json("prices", "refresh", "--provider", "azure", "--region", "eastus", *argv)
+    assert ran.code == 0, ran
+    brought: dict[str, Any] = ran.json["refreshed"][0]
+    return brought
+
+
+def price(buyer: Operator, name: str, region: str, *argv: str) -> dict[str, Any] | None:
+    """What `types` says of that type there."""
+    shapes = buyer.json("types", "--region", region, *argv).json["types"]
+    return next((one for one in shapes if one["instanceType"] == name), None)
+
+
+def book(buyer: Operator, provider: str = "aws") -> Path:
+    return buyer.folder / "prices" / f"{provider}.json"
+
+
+# what is read
+
+
+def test_prices_are_read_page_by_page_and_every_command_uses_them(buyer: Operator, apis: PriceApis) -> None:
+    assert (aws(buyer)["prices"], aws(buyer)["refused"]) == (3, [])
+    assert [len(apis.calls(action)) for action in (OFFERINGS, SPOT, PRODUCTS)] == [4, 2, 4]
+    found = price(buyer, T4, "us-east-1")
+    assert found is not None
+    assert (found["costPerHour"], found["priceSource"], found["priceAsOf"]) == (
+        0.53,
+        "AWS Price List API",
+        "2026-11-24",
+    )
+    cheap = price(buyer, T4, "us-east-1", "--spot")
+    assert cheap is not None
+    assert (cheap["market"], cheap["costPerHour"], cheap["priceSource"]) == ("spot", 0.21, "EC2 spot price history")
+
+
+def test_azures_pages_are_followed_to_the_end_without_a_login(buyer: Operator, apis: PriceApis) -> None:
+    apis.meters += [meter(f"Standard_NC{size}as_T4_v3", 1.2 + size) for size in (8, 16, 64)]
+    apis.meters += [meter("Standard_D2s_v5", 0.096), meter(AZURE_T4, 9.0, region="westus")]
+    assert azure(buyer)["prices"] == 5 - len(azure(buyer)["refused"])
+    assert len(apis.calls(RETAIL)) == 2 * 3
+    found = price(buyer, AZURE_T4, "eastus")
+    assert found is not None
+    assert (found["costPerHour"], found["priceSource"]) == (0.527, "Azure Retail Prices API")
+
+
+def test_a_price_says_its_source_and_age_to_a_person(buyer: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
+    aws(buyer)
+    buyer.later(days=3)
+    monkeypatch.setenv("COLUMNS", "130")
+    shown = buyer.run("types", "--gpu", "T4", "--region", "us-east-1", terminal=True)
+    (line,) = [line for line in shown.out.splitlines() if f"{T4} " in line]
+    assert "3d" in line and "AWS Price List API" in line
+    assert shown.err.count("older than 30 days") == 1
+
+
+OTHER_PRODUCTS: list[dict[str, str]] = [
+    {"operatingSystem": "Windows"},
+    {"operatingSystem": "RHEL"},
+    {"tenancy": "Dedicated"},
+    {"tenancy": "Host"},
+    {"preInstalledSw": "SQL Std"},
+    {"capacitystatus": "UnusedCapacityReservation"},
+    {"capacitystatus": "AllocatedCapacityReservation"},
+    {"licenseModel": "Bring your own license"},
+    {"marketoption": "CapacityBlock"},
+    {"operation": "RunInstances:0800"},
+]
+OTHER_METERS: list[dict[str, Any]] = [
+    {"productName": "Virtual Machines NCasT4 v3 Series Windows"},
+    {"productName": "Virtual Machines NCCadsv5 Srs Win"},
+    {"productName": "NCasT4 v3 Series Dedicated Host"},
+    {"productName": "NC Series Cloud Services"},
+    {"meterName": "NC4as T4 v3 Low Priority"},
+    {"type": "DevTestConsumption"},
+    {"type": "Reservation", "reservationTerm": "1 Year"},
+    {"unitOfMeasure": "1/Month"},
+    {"currencyCode": "EUR"},
+    {"isPrimaryMeterRegion": False},
+    {"serviceName": "Azure Batch"},
+    {"tierMinimumUnits": 100.0},
+]
+
+
+def test_only_a_plain_linux_machine_on_demand_has_the_on_demand_price(buyer: Operator, apis: PriceApis) -> None:
+    others = [product(T4, f"0.6{number}", **other) for number, other in enumerate(OTHER_PRODUCTS)]
+    apis.products = [*others, product(T4, "0.53"), *others]
+    assert aws(buyer)["prices"] == 2
+    found = price(buyer, T4, "us-east-1")
+    assert found is not None and found["costPerHour"] == 0.53
+
+
+def test_only_a_linux_machine_by_the_hour_has_azures_price(buyer: Operator, apis: PriceApis) -> None:
+    others = [meter(AZURE_T4, 0.6 + number / 100, **other) for number, other in enumerate(OTHER_METERS)]
+    apis.meters = [*others, meter(AZURE_T4, 0.527), *others]
+    assert azure(buyer)["prices"] == 1
+    found = price(buyer, AZURE_T4, "eastus")
+    assert found is not None and found["costPerHour"] == 0.527
+
+
+def test_a_type_that_the_region_does_not_offer_gets_no_new_price(buyer: Operator, apis: PriceApis) -> None:
+    apis.products.append(product("p3.2xlarge", "3.06"))
+    apis.offerings["us-east-1"].remove(A10G)
+    assert aws(buyer)["prices"] == 2
+    old = price(buyer, "p3.2xlarge", "us-east-1", "--all")
+    assert old is not None and old["priceAsOf"] != "2026-11-24"
+
+
+def test_spot_is_the_newest_price_of_the_dearest_zone_and_no_local_zones(buyer: Operator, apis: PriceApis) -> None:
+    apis.spots = [
+        spot(T4, "0.30", "us-east-1a", "2026-11-24T09:00:00.000Z"),
+        spot(T4, "0.20", "us-east-1a", "2026-11-24T10:00:00.000Z"),
+        spot(T4, "0.25", "us-east-1b", "2026-11-24T08:00:00.000Z"),
+        spot(T4, "0.45", "us-east-1-bos-1a"),
+    ]
+    aws(buyer)
+    found = price(buyer, T4, "us-east-1", "--spot")
+    assert found is not None and found["costPerHour"] == 0.25
+
+
+def test_a_region_that_is_newer_than_the_catalog_counts_once_it_was_read(buyer: Operator, apis: PriceApis) -> None:
+    apis.meters.append(meter(AZURE_T4, 0.6, region="atlantis"))
+    assert buyer.run("types", "--provider", "azure", "--region", "atlantis").code == 2
+    assert buyer.run("prices", "refresh", "--provider", "azure", "--region", "atlantis").code == 0
+    found = price(buyer, AZURE_T4, "atlantis", "--provider", "azure")
+    assert found is not None and found["costPerHour"] == 0.6
+
+
+@pytest.mark.parametrize("cloud", ["aws", "azure"])
+def test_a_region_that_nobody_has_is_an_error_with_the_nearest(buyer: Operator, cloud: str) -> None:
+    region = {"aws": "us-esat-1", "azure": "eatsus"}[cloud]
+    ran = buyer.run("prices", "refresh", "--provider", cloud, "--region", region)
+    assert (ran.code, "did you mean" in ran.err, book(buyer, cloud).exists()) == (2, True, False)
+
+
+def test_a_region_that_the_account_has_not_opened_is_left_out(buyer: Operator, apis: PriceApis) -> None:
+    apis.offerings["af-south-1"] = [T4]
+    apis.arm(OFFERINGS, refused("OptInRequired", 401))
+    ran = buyer.json("prices", "refresh", "--provider", "aws")
+    brought = ran.json["refreshed"][0]
+    assert (ran.code, brought["closedRegions"], brought["prices"]) == (0, ["af-south-1"], 3)
+    apis.arm(OFFERINGS, refused("AuthFailure", 401))
+    assert buyer.run("prices", "refresh", "--provider", "aws", "--region", "us-east-1").code == 4
+
+
+# what goes wrong
+
+WRONG: Sequence[tuple[str, str, Sequence[Reply | None], int]] = [
+    ("aws", PRODUCTS, [BROKEN] * 5, 5),
+    ("aws", PRODUCTS, [EMPTY] * 5, 5),
+    ("aws", PRODUCTS, [None, *[HUNG_UP] * 5], 5),
+    ("aws", PRODUCTS, [None, *[busy()] * 5], 5),
+    ("aws", PRODUCTS, [None, not_listed("AccessDeniedException")], 4),
+    ("aws", OFFERINGS, [None, *[BROKEN] * 5], 5),
+    ("aws", OFFERINGS, [refused("UnauthorizedOperation")], 4),
+    ("aws", SPOT, [BROKEN] * 5, 5),
+    ("aws", SPOT, [refused("RequestLimitExceeded", 503)] * 5, 5),
+    ("azure", RETAIL, [BROKEN] * 5, 5),
+    ("azure", RETAIL, [EMPTY] * 5, 5),
+    ("azure", RETAIL, [None, *[BROKEN] * 5], 5),
+    ("azure", RETAIL, [None, *[HUNG_UP] * 5], 5),
+    ("azure", RETAIL, [None, *[busy()] * 5], 5),
+    ("azure", RETAIL, [busy("3600")], 5),
+    ("azure", RETAIL, [None, missing()], 1),
+    ("azure", RETAIL, [Reply(302, headers={"Location": "http://127.0.0.1:9/"})], 1),
+    ("azure", RETAIL, [Reply(body=b'{"Items": [], "Count": 7, "NextPageLink": null}')] * 5, 5),
+    ("azure", RETAIL, [Reply(body=b'{"Items": [{"retailPrice": "free"}], "NextPageLink": null}')] * 5, 5),
+    ("azure", RETAIL, [Reply(body=b'{"Items": [], "NextPageLink": "https://x/?again=1"}')] * 9, 5),
+]
+
+
+@pytest.mark.parametrize(("cloud", "action", "replies", "code"), WRONG)
+def test_what_could_not_be_read_whole_changes_nothing(
+    buyer: Operator, apis: PriceApis, cloud: str, action: str, replies: Sequence[Reply | None], code: int
+) -> None:
+    apis.meters.append(meter("Standard_NC16as_T4_v3", 1.2))
+    aws(buyer)
+    azure(buyer)
+    before = book(buyer, cloud).read_bytes()
+    buyer.later(days=9)
+    apis.products[0] = product(T4, "0.6")
+    apis.meters[0] = meter(AZURE_T4, 0.6)
+    apis.arm(action, *replies)
+    region = {"aws": "us-east-1", "azure": "eastus"}[cloud]
+    ran = buyer.json("prices", "refresh", "--provider", cloud, "--region", region)
+    assert (ran.code, ran.json["success"]) == (code, False)
+    assert book(buyer, cloud).read_bytes() == before
+    shown = buyer.json("prices", "--provider", cloud).json["prices"][0]
+    assert shown["readAt"] == "2026-11-24T12:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("cloud", "action", "first"),
+    [
+        ("aws", PRODUCTS, busy("7")),
+        ("aws", SPOT, refused("RequestLimitExceeded", 503, **{"Retry-After": "7"})),
+        ("azure", RETAIL, busy("7")),
+    ],
+)
+def test_what_passes_by_itself_is_asked_again(
+    buyer: Operator, apis: PriceApis, cloud: str, action: str, first: Reply
+) -> None:
+    apis.arm(action, first, BROKEN, HUNG_UP, Reply(503))
+    started = buyer.clock.now()
+    assert (aws if cloud == "aws" else azure)(buyer)["prices"]
+    assert (buyer.clock.now() - started).total_seconds() == 7 + 2 + 4 + 8
+
+
+def test_a_cloud_that_keeps_us_waiting_is_left_before_long(buyer: Operator, apis: PriceApis) -> None:
+    apis.arm(RETAIL, busy("3600"))
+    started = buyer.clock.now()
+    ran = buyer.run("prices", "refresh", "--provider", "azure")
+    assert (ran.code, buyer.clock.now()) == (5, started)
+    assert "hint: run it again in 60m" in ran.err
+
+
+def test_one_cloud_that_fails_does_not_keep_the_other(buyer: Operator, apis: PriceApis) -> None:
+    apis.arm(OFFERINGS, refused("UnauthorizedOperation"))
+    ran = buyer.json("prices", "refresh")
+    assert (ran.code, ran.json["error"]["code"]) == (8, "partial")
+    assert [one["id"] for one in ran.json["errors"]] == ["aws"]
+    assert [one["provider"] for one in ran.json["refreshed"]] == ["AZURE"]
+    assert (book(buyer).exists(), book(buyer, "azure").exists()) == (False, True)
+
+
+def test_ctrl_c_keeps_what_was(buyer: Operator, apis: PriceApis, monkeypatch: pytest.MonkeyPatch) -> None:
+    azure(buyer)
+    before = book(buyer, "azure").read_bytes()
+    apis.arm(RETAIL, busy("5"))
+
+    def stop(_: object) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(buyer.clock, "sleep", stop)
+    ran = buyer.run("prices", "refresh", "--provider", "azure")
+    assert (ran.code, ran.err.splitlines()[-1]) == (130, "error: stopped; the prices of `azure` are as they were")
+    assert book(buyer, "azure").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "variable", ["AWS_ENDPOINT_URL_PRICING", "AWS_ENDPOINT_URL_EC2", "GPUCTL_AZURE_PRICES_ENDPOINT"]
+)
+@pytest.mark.parametrize("address", ["http://prices.example.com", "http://10.0.0.1:80"])
+def test_plain_http_is_for_loopback_only(
+    buyer: Operator, apis: PriceApis, monkeypatch: pytest.MonkeyPatch, variable: str, address: str
+) -> None:
+    monkeypatch.setenv(variable, address)
+    buyer.environ[variable] = address
+    cloud, region = ("azure", "eastus") if "AZURE" in variable else ("aws", "us-east-1")
+    ran = buyer.run("prices", "refresh", "--provider", cloud, "--region", region)
+    assert (ran.code, variable in ran.err) == (2, True)
+    assert not apis.calls(PRODUCTS) and not apis.calls(RETAIL)
+
+
+# what is not believed
+
+NOT_BELIEVED = [
+    ("0.0000000000", "not above zero"),
+    ("-0.5260000000", "not above zero"),
+    ("2.6500000000", "5 times away"),
+    ("0.1060000000", "5 times away"),
+]
+
+
+@pytest.mark.parametrize(("usd", "why"), NOT_BELIEVED)
+def test_a_price_that_cannot_be_true_is_refused_and_the_last_one_stands(
+    buyer: Operator, apis: PriceApis, usd: str, why: str
+) -> None:
+    apis.spots = []
+    aws(buyer)
+    buyer.later(days=2)
+    apis.products[:2] = [product(T4, usd), product(A10G, "1.1")]
+    brought = aws(buyer)
+    assert [(one["instanceType"], why in one["reason"]) for one in brought["refused"]] == [(T4, True)]
+    kept, moved = price(buyer, T4, "us-east-1"), price(buyer, A10G, "us-east-1")
+    assert kept is not None and (kept["costPerHour"], kept["priceAsOf"]) == (0.53, "2026-11-24")
+    assert moved is not None and (moved["costPerHour"], moved["priceAsOf"]) == (1.1, "2026-11-26")
+    assert f"refused at the last reading: {T4} in us-east-1, on-demand" in buyer.run("prices").err
+
+
+def test_an_on_demand_price_below_spot_is_refused(buyer: Operator, apis: PriceApis) -> None:
+    aws(buyer)
+    apis.products[0], apis.spots = product(T4, "0.2"), [spot(T4, "0.25")]
+    (one,) = aws(buyer)["refused"]
+    assert (one["market"], one["reason"]) == ("on-demand", "below the spot price of $0.25")
+    found = price(buyer, T4, "us-east-1", "--spot")
+    assert found is not None and found["costPerHour"] == 0.25
+
+
+def test_a_price_that_moved_far_is_taken_when_somebody_says_so(buyer: Operator, apis: PriceApis) -> None:
+    aws(buyer)
+    apis.spots = []
+    apis.products[0] = product(T4, "2.7")
+    assert aws(buyer)["refused"] != []
+    assert (aws(buyer, "--believe", T4)["refused"], aws(buyer)["refused"]) == ([], [])
+    apis.products[0] = product(T4, "0")
+    assert aws(buyer, "--believe", T4)["refused"] != []
+
+
+def test_what_the_cloud_no_longer_tells_keeps_its_date(buyer: Operator, apis: PriceApis) -> None:
+    aws(buyer)
+    buyer.later(days=40)
+    del apis.products[1]
+    assert aws(buyer)["notTold"] == 1
+    found = price(buyer, A10G, "us-east-1")
+    assert found is not None and found["priceAsOf"] == "2026-11-24"
+
+
+def test_one_region_leaves_the_others_with_their_dates(buyer: Operator, apis: PriceApis) -> None:
+    apis.meters.append(meter(AZURE_T4, 0.6, region="westus2"))
+    azure(buyer)
+    buyer.later(days=5)
+    assert buyer.run("prices", "refresh", "--provider", "azure", "--region", "westus2").code == 0
+    dates = [(price(buyer, AZURE_T4, one) or {})["priceAsOf"] for one in ("eastus", "westus2")]
+    assert dates == ["2026-11-24", "2026-11-29"]
+
+
+# how it is told
+
+
+def test_a_book_that_is_damaged_is_told_once_and_read_anew(buyer: Operator) -> None:
+    aws(buyer)
+    for damage in (b"", b"{}", b'{"format": 2}', book(buyer).read_bytes()[:-40], b"\xff"):
+        book(buyer).write_bytes(damage)
+        ran = buyer.run("types", "--region", "us-east-1")
+        assert (ran.code, ran.err.count("warning: ")) == (0, 1)
+    assert aws(buyer)["prices"] == 3
+    assert "warning" not in buyer.run("types", "--region", "us-east-1").err
+
+
+def test_nothing_is_asked_of_the_network_unless_somebody_asks(buyer: Operator, apis: PriceApis) -> None:
+    for argv in (["prices"], ["prices", "show", "--region", "us-east-1"], ["types"], ["types", "--spot"]):
+        assert buyer.run(*argv).code == 0
+    assert apis.sent == []
+
+
+def test_the_sandbox_says_that_it_has_the_prices_that_ship(buyer: Operator, apis: PriceApis) -> None:
+    aws(buyer)
+    ran = buyer.run("--sandbox", "prices", "refresh", "--provider", "aws")
+    assert (ran.code, "the sandbox has the prices that ship" in ran.err) == (0, True)
+    shown = buyer.json("--sandbox", "prices", "--provider", "aws").json["prices"][0]
+    assert (shown["readPrices"], shown["file"]) == (0, None)
+    assert len(apis.calls(PRODUCTS)) == 2
+
+
+def test_a_terminal_sees_a_bar_and_a_pipe_one_line(buyer: Operator) -> None:
+    piped = buyer.run("prices", "refresh", "--provider", "azure")
+    assert piped.err.splitlines() == ["reading the prices of `azure` in 52 regions"]
+    assert piped.out.split("\t")[:4] == ["AZURE", "52", "2", "1"]
+    shown = buyer.run("prices", "refresh", "--provider", "azure", terminal=True)
+    assert "52/52" in shown.err or "51/52" in shown.err
+    quiet = buyer.run("prices", "refresh", "--provider", "azure", "-q")
+    assert (quiet.out, quiet.err) == ("azure\n", "")
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["prices", "wat"],
+        ["prices", "--believe", T4],
+        ["prices", "refresh", "--believe", "g4dn.xlrge"],
+        ["prices", "refresh", "--provider", "gcp"],
+        ["prices", "refresh", "--provider", "x"],
+        ["prices", "--region", "x"],
+        ["prices", "refresh", "--region", "x"],
+        ["prices", "refresh", "--provider", "azure", "--region", "x' or 1 eq 1"],
+    ],
+)
+def test_what_cannot_be_meant_asks_nothing(buyer: Operator, apis: PriceApis, argv: list[str]) -> None:
+    ran = buyer.json(*argv)
+    assert (ran.code, ran.json["error"]["code"]) == (2, "usage")
+    assert apis.sent == []
+
+
+def test_no_secret_of_the_login_is_kept_or_told(buyer: Operator, apis: PriceApis) -> None:
+    apis.arm(PRODUCTS, not_listed("AccessDeniedException"))
+    told = buyer.run("prices", "refresh", "--provider", "aws", "--region", "us-east-1", "-v")
+    aws(buyer)
+    assert "a-secret-canary" not in told.out + told.err + book(buyer).read_text()
+    assert book(buyer).stat().st_mode & 0o077 == 0
+    json.loads(book(buyer).read_text())

@@ -1,0 +1,255 @@
+"""AWS's and Azure's price APIs on loopback, in the shapes they document: filters, pages, and bad days."""
+
+import json
+import re
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+from urllib.parse import parse_qs, quote, urlsplit
+from xml.sax.saxutils import escape
+
+PRODUCTS, OFFERINGS, SPOT, RETAIL = (
+    "GetProducts",
+    "DescribeInstanceTypeOfferings",
+    "DescribeSpotPriceHistory",
+    "retail",
+)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What is sent instead of the real answer."""
+
+    status: int = 200
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+BROKEN = Reply(body=b"<html>not what you asked for")
+EMPTY = Reply(body=b"{}")
+HUNG_UP = Reply(status=0)
+
+
+def busy(after: str | None = None) -> Reply:
+    """A 429, with a Retry-After if one is named."""
+    return Reply(429, b"slow down", {"Retry-After": after} if after is not None else {})
+
+
+def missing() -> Reply:
+    """A page that is not there."""
+    return Reply(404, b"no such page")
+
+
+def refused(code: str, status: int = 403, **headers: str) -> Reply:
+    """EC2's no."""
+    body = f"<Response><Errors><Error><Code>{code}</Code><Message>no</Message></Error></Errors></Response>"
+    return Reply(status, body.encode(), {"Content-Type": "text/xml", **headers})
+
+
+def not_listed(code: str) -> Reply:
+    """The price list's no."""
+    body = json.dumps({"__type": code, "message": "no"})
+    return Reply(400, body.encode(), {"Content-Type": "application/x-amz-json-1.1"})
+
+
+@dataclass
+class Call:
+    """One call as it came."""
+
+    action: str
+    region: str
+    asked: Mapping[str, Any] = field(repr=False)
+
+
+def product(name: str, usd: str, region: str = "us-east-1", **attributes: str) -> dict[str, Any]:
+    """A product of the price list: a Linux machine on demand, unless the attributes say otherwise."""
+    told = {
+        "instanceType": name,
+        "regionCode": region,
+        "operatingSystem": "Linux",
+        "tenancy": "Shared",
+        "preInstalledSw": "NA",
+        "capacitystatus": "Used",
+        "licenseModel": "No License required",
+        "marketoption": "OnDemand",
+        "operation": "RunInstances",
+    } | attributes
+    dimension = {"unit": "Hrs", "beginRange": "0", "endRange": "Inf", "pricePerUnit": {"USD": usd}}
+    return {
+        "product": {"productFamily": "Compute Instance", "sku": "SKU", "attributes": told},
+        "serviceCode": "AmazonEC2",
+        "terms": {"OnDemand": {"SKU.TERM": {"priceDimensions": {"SKU.TERM.RATE": dimension}}}},
+    }
+
+
+def spot(name: str, usd: str, zone: str = "us-east-1a", at: str = "2026-11-24T11:00:00.000Z") -> dict[str, str]:
+    """An entry of the spot price history."""
+    return {
+        "instanceType": name,
+        "availabilityZone": zone,
+        "spotPrice": usd,
+        "timestamp": at,
+        "productDescription": "Linux/UNIX",
+    }
+
+
+def meter(name: str, usd: float, region: str = "eastus", **told: Any) -> dict[str, Any]:
+    """A meter of the retail price list: a Linux machine by the hour, unless `told` otherwise."""
+    short = name.removeprefix("Standard_").replace("_", " ")
+    return {
+        "currencyCode": "USD",
+        "tierMinimumUnits": 0.0,
+        "retailPrice": usd,
+        "unitPrice": usd,
+        "armRegionName": region,
+        "meterName": short,
+        "productName": "Virtual Machines N Series",
+        "skuName": short,
+        "serviceName": "Virtual Machines",
+        "unitOfMeasure": "1 Hour",
+        "type": "Consumption",
+        "isPrimaryMeterRegion": True,
+        "armSkuName": name,
+    } | told
+
+
+class PriceApis:
+    """Both clouds' price APIs at one address.
+
+    `arm` says what the next calls of an action get instead of the answer; None lets one through. `sent` is every call
+    that came; a page holds `page_size` entries.
+    """
+
+    def __init__(self) -> None:
+        self.reset()
+        apis = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                apis._retail(self)
+
+            def do_POST(self) -> None:
+                apis._aws(self)
+
+            def log_message(self, format: str, *args: object) -> None:
+                return
+
+        class Server(ThreadingHTTPServer):
+            daemon_threads = True
+
+        self._server = Server(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        self._thread.start()
+
+    def reset(self) -> None:
+        """Nothing is priced, and nothing was asked."""
+        self.products: list[dict[str, Any]] = []
+        self.offerings: dict[str, list[str]] = {}
+        self.spots: list[dict[str, str]] = []
+        self.meters: list[dict[str, Any]] = []
+        self.page_size = 2
+        self.sent: list[Call] = []
+        self._armed: dict[str, deque[Reply | None]] = {}
+
+    def arm(self, action: str, *replies: Reply | None) -> None:
+        self._armed.setdefault(action, deque()).extend(replies)
+
+    def calls(self, action: str) -> list[Call]:
+        return [one for one in self.sent if one.action == action]
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def _retail(self, handler: Any) -> None:
+        query = {key: values[0] for key, values in parse_qs(urlsplit(handler.path).query).items()}
+        wanted = query.get("$filter", "")
+        (region,) = re.findall(r"armRegionName eq '([^']*)'", wanted) or [""]
+        if self._answered(handler, Call(RETAIL, region, query)):
+            return
+        prefix = (re.findall(r"startswith\(armSkuName, '([^']*)'\)", wanted) or [""])[0]
+        found = [one for one in self.meters if one["armRegionName"] == region and one["armSkuName"].startswith(prefix)]
+        skip = int(query.get("$skip", 0))
+        page, rest = found[skip : skip + self.page_size], found[skip + self.page_size :]
+        link = f"https://prices.azure.com:443/api/retail/prices?$filter={quote(wanted)}&$skip={skip + self.page_size}"
+        body = {"BillingCurrency": "USD", "Items": page, "NextPageLink": link if rest else None, "Count": len(page)}
+        _send(handler, Reply(body=json.dumps(body).encode(), headers={"Content-Type": "application/json"}))
+
+    def _aws(self, handler: Any) -> None:
+        body = handler.rfile.read(int(handler.headers.get("Content-Length", 0))).decode()
+        (region,) = re.findall(r"Credential=[^/]+/\d+/([^/]+)/", handler.headers["Authorization"])
+        if handler.headers.get("X-Amz-Target", "").endswith(f".{PRODUCTS}"):
+            asked = json.loads(body)
+            if not self._answered(handler, Call(PRODUCTS, region, asked)):
+                _send(handler, self._list(asked))
+            return
+        form = {key: values[0] for key, values in parse_qs(body).items()}
+        if not self._answered(handler, Call(form["Action"], region, form)):
+            _send(handler, self._offered(form, region) if form["Action"] == OFFERINGS else self._history(form, region))
+
+    def _answered(self, handler: Any, call: Call) -> bool:
+        self.sent.append(call)
+        armed = self._armed.get(call.action)
+        reply = armed.popleft() if armed else None
+        if reply is None:
+            return False
+        _send(handler, reply)
+        return True
+
+    def _list(self, asked: Mapping[str, Any]) -> Reply:
+        assert asked["ServiceCode"] == "AmazonEC2" and {one["Type"] for one in asked["Filters"]} == {"TERM_MATCH"}
+        wanted = {one["Field"]: one["Value"] for one in asked["Filters"]}
+        # A product without the attribute is not told apart, so that what is asked for has to be checked by the reader.
+        found = [one for one in self.products if one["product"]["attributes"]["regionCode"] == wanted["regionCode"]]
+        page, token = self._page(found, asked.get("NextToken"))
+        body = {"FormatVersion": "aws_v1", "PriceList": [json.dumps(one) for one in page]} | (
+            {"NextToken": token} if token else {}
+        )
+        return Reply(body=json.dumps(body).encode(), headers={"Content-Type": "application/x-amz-json-1.1"})
+
+    def _offered(self, form: Mapping[str, str], region: str) -> Reply:
+        page, token = self._page(self.offerings.get(region, []), form.get("NextToken"))
+        items = [{"instanceType": one, "locationType": "region", "location": region} for one in page]
+        return _xml("DescribeInstanceTypeOfferingsResponse", "instanceTypeOfferingSet", items, token)
+
+    def _history(self, form: Mapping[str, str], region: str) -> Reply:
+        assert form["ProductDescription.1"] == "Linux/UNIX" and form["StartTime"]
+        wanted = {value for key, value in form.items() if key.startswith("InstanceType.")}
+        found = [
+            one for one in self.spots if one["instanceType"] in wanted and one["availabilityZone"].startswith(region)
+        ]
+        page, token = self._page(found, form.get("NextToken"))
+        return _xml("DescribeSpotPriceHistoryResponse", "spotPriceHistorySet", page, token)
+
+    def _page(self, found: list[Any], token: str | None) -> tuple[list[Any], str]:
+        begin = int(token.removeprefix("page-")) if token else 0
+        end = begin + self.page_size
+        return found[begin:end], f"page-{end}" if found[end:] else ""
+
+
+def _xml(root: str, member: str, items: list[Mapping[str, str]], token: str) -> Reply:
+    rows = "".join(
+        f"<item>{''.join(f'<{key}>{escape(value)}</{key}>' for key, value in one.items())}</item>" for one in items
+    )
+    text = f"<{root}><requestId>r</requestId><{member}>{rows}</{member}><nextToken>{token}</nextToken></{root}>"
+    return Reply(body=text.encode(), headers={"Content-Type": "text/xml"})
+
+
+def _send(handler: Any, reply: Reply) -> None:
+    if not reply.status:
+        handler.close_connection = True
+        handler.connection.close()
+        return
+    handler.send_response(reply.status)
+    for name, value in reply.headers.items():
+        handler.send_header(name, value)
+    handler.send_header("Content-Length", str(len(reply.body)))
+    handler.end_headers()
+    handler.wfile.write(reply.body)
