@@ -1,5 +1,6 @@
 """The line between gpuctl and a cloud on loopback: it carries every call, and breaks those it was told to break."""
 
+import json
 import sys
 from collections import deque
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 Answer = tuple[int, dict[str, str], bytes]
+_CARRIED = ("date", "content-type", "location", "azure-asyncoperation", "retry-after")
 
 
 class Phase(Enum):
@@ -40,6 +42,12 @@ def refuse(code: str, status: int = 400, message: str = "no", date: datetime | N
     return Fault(False, lambda _: (status, headers, body.encode()))
 
 
+def refuse_arm(code: str, status: int = 409, message: str = "no", **headers: str) -> Fault:
+    """The same in ARM's words."""
+    body = json.dumps({"error": {"code": code, "message": message}}).encode()
+    return Fault(False, lambda _: (status, {"Content-Type": "application/json", **headers}, body))
+
+
 LOST = Fault(True, lambda _: None)  # performed, and the reply never arrives
 NEVER_ARRIVED = Fault(False, lambda _: None)  # the request was sent, and nobody performed it
 FAILED_AFTER = Fault(True, lambda _: (503, {}, b""))  # performed, then a gateway says 503
@@ -50,10 +58,13 @@ HANGING = Fault(True, lambda _: None, is_hanging=True)
 
 @dataclass
 class Sent:
-    """One call as it came over the line."""
+    """One call as it came over the line. ARM's calls are named `PUT virtualMachines`, by method and kind of thing."""
 
     action: str
     form: dict[str, str] = field(repr=False)
+    path: str = ""
+    headers: dict[str, str] = field(default_factory=dict, repr=False)
+    body: bytes = field(default=b"", repr=False)
 
 
 class Wire:
@@ -78,6 +89,8 @@ class Wire:
 
             def do_POST(self) -> None:
                 wire._carry(self)
+
+            do_GET = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_POST  # noqa: N815 - http.server's own names
 
             def log_message(self, format: str, *args: object) -> None:
                 return
@@ -120,9 +133,13 @@ class Wire:
 
     def _carry(self, handler: Any) -> None:
         body = handler.rfile.read(int(handler.headers.get("Content-Length", 0)))
-        form = {key: values[0] for key, values in parse_qs(body.decode(), keep_blank_values=True).items()}
+        is_arm = urlsplit(handler.path).path.startswith(("/subscriptions", "/providers"))
+        told = "" if is_arm else body.decode()
+        form = {key: values[0] for key, values in parse_qs(told, keep_blank_values=True).items()}
         action = form.get("Action") or handler.headers.get("X-Amz-Target", "").rpartition(".")[2]
-        sent = Sent(action, form)
+        if is_arm:
+            action = f"{handler.command} {_kind(urlsplit(handler.path).path)}"
+        sent = Sent(action, form, handler.path, dict(handler.headers), body)
         self.sent.append(sent)
         if not self.watch(Phase.SENT, sent):
             self._hang_up(handler)
@@ -154,9 +171,18 @@ class Wire:
 
     def _forward(self, handler: Any, body: bytes) -> Answer:
         upstream = HTTPConnection(self._upstream, timeout=30)
-        upstream.request("POST", handler.path, body, dict(handler.headers))
+        upstream.request(handler.command, handler.path, body, dict(handler.headers))
         reply = upstream.getresponse()
-        kept = {name: value for name, value in reply.getheaders() if name.lower() in ("date", "content-type")}
+        kept = {name: value for name, value in reply.getheaders() if name.lower() in _CARRIED}
         answer = (reply.status, kept, reply.read())
         upstream.close()
         return answer
+
+
+def _kind(path: str) -> str:
+    """The kind of thing an ARM path is about: its last word that is a kind, and not a name."""
+    parts = path.strip("/").split("/")
+    # subscriptions/S, resourceGroups/G and TYPE/NAME come in pairs, after providers/NAMESPACE.
+    kinds = parts[-2::-2] if len(parts) % 2 == 0 else parts[-1::-2]
+    # The SDK's clients spell this one in two ways.
+    return "resourceGroups" if kinds[0] == "resourcegroups" else kinds[0]
