@@ -16,6 +16,28 @@ from gpuctl.providers.base import Image, Order, Provider
 LIFE = timedelta(hours=1)
 
 
+def an_order(image: Image, region: str, instance_type: str) -> Order:
+    """For a machine asked for at noon, to live an hour."""
+    return Order(
+        token="inst-000000000001",
+        record_id="inst-000000000001",
+        state_id="a-state-id",
+        owner="ana",
+        name="train-7",
+        expires_at=NOON + LIFE,
+        max_ttl=2 * LIFE,
+        region=region,
+        zone=None,
+        subnet=None,
+        instance_type=instance_type,
+        market=Market.ON_DEMAND,
+        image=image,
+        disk_gb=50,
+        created_at=NOON,
+        tags={"project": "x"},
+    )
+
+
 class ProviderContract(ABC):
     """Subclass it with fixtures `provider` (on an empty cloud whose clock stands at noon) and `region`."""
 
@@ -36,24 +58,7 @@ class ProviderContract(ABC):
 
     @pytest.fixture
     def order(self, image: Image, region: str) -> Order:
-        return Order(
-            token="inst-000000000001",
-            record_id="inst-000000000001",
-            state_id="a-state-id",
-            owner="ana",
-            name="train-7",
-            expires_at=NOON + LIFE,
-            max_ttl=2 * LIFE,
-            region=region,
-            zone=None,
-            subnet=None,
-            instance_type=self.instance_type,
-            market=Market.ON_DEMAND,
-            image=image,
-            disk_gb=50,
-            created_at=NOON,
-            tags={"project": "x"},
-        )
+        return an_order(image, region, self.instance_type)
 
     def test_a_login_says_whose_it_is_and_what_time_it_is_there(self, provider: Provider) -> None:
         identity = provider.identity()
@@ -136,7 +141,7 @@ class ProviderContract(ABC):
             for n in range(3)
         ]
         failed = provider.terminate(region, [good[0], self.unknown_cloud_id, *good[1:]])
-        assert list(failed) == [self.unknown_cloud_id]
+        assert set(failed) <= {self.unknown_cloud_id}
         assert {one["state"] for one in self.machines()} == {"terminated"}
 
     def test_a_moved_deadline_stands_on_the_machine(self, provider: Provider, order: Order, region: str) -> None:

@@ -334,7 +334,7 @@ def test_a_profile_that_is_not_there_is_a_matter_of_credentials() -> None:
         open_provider(Connection(profile="not-there")).identity()
 
 
-@pytest.mark.parametrize("name", [ProviderName.AZURE, ProviderName.GCP])
+@pytest.mark.parametrize("name", [ProviderName.GCP])
 def test_a_cloud_that_cannot_be_used_yet_says_so(name: ProviderName) -> None:
     with pytest.raises(UsageError, match=f"provider `{name}` is not supported yet"):
         open_by_name(name, Connection())

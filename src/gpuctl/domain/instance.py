@@ -252,6 +252,7 @@ class Observed(Value):
     `ready` is the cloud's own word for usable; None where it was not asked. `ended_at` and `end_reason` are set only
     where the cloud tells them. `tags` is everything it carries, ours and others'; `name` is what it is called there.
     `instance_type` is empty for a remnant. `bills_when_stopped`: it is powered off, and costs as much as before.
+    `tells_addresses` is false where they were not asked for, so that None says nothing.
     """
 
     provider: ProviderName
@@ -264,6 +265,7 @@ class Observed(Value):
     ready: bool | None = None
     refusal: Refusal | None = None
     bills_when_stopped: bool = False
+    tells_addresses: bool = True
     instance_type: str
     market: Market = Market.ON_DEMAND
     launched_at: AwareDatetime | None = None

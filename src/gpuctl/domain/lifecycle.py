@@ -113,8 +113,8 @@ def refreshed(instance: Instance, seen: Observed, at: datetime, *, from_create: 
         id_is_from_create=instance.id_is_from_create or from_create,
         attempts=tuple(_created(attempt, seen) for attempt in instance.attempts),
         zone=seen.zone or instance.zone,
-        public_ip=seen.public_ip if seen.exists else instance.public_ip,
-        private_ip=seen.private_ip if seen.exists else instance.private_ip,
+        public_ip=_address(seen.public_ip, instance.public_ip, seen),
+        private_ip=_address(seen.private_ip, instance.private_ip, seen),
         metadata={**instance.metadata, **seen.metadata},
         launched_at=instance.launched_at or seen.launched_at,
         absent_since=None if seen.exists else instance.absent_since,
@@ -187,6 +187,10 @@ def _closed(attempt: Attempt, instance: Instance) -> Attempt:
     if attempt.outcome is Outcome.REFUSED or left:
         return attempt
     return attempt.model_copy(update={"outcome": Outcome.ENDED})
+
+
+def _address(told: str | None, known: str | None, seen: Observed) -> str | None:
+    return told if seen.exists and seen.tells_addresses else known
 
 
 def _status_reason(instance: Instance, seen: Observed) -> str | None:

@@ -2,12 +2,20 @@
 
 from collections.abc import Callable
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from gpuctl.domain.instance import ProviderName
 from gpuctl.errors import UsageError
 from gpuctl.providers.base import Connection, Provider
 
-_MODULES = {ProviderName.AWS: "gpuctl.providers.aws"}
+if TYPE_CHECKING:
+    from gpuctl.providers.aws import open_provider as open_aws
+    from gpuctl.providers.azure import open_provider as open_azure
+
+    # Each is imported by name below; this is where the type checker holds them to the protocol.
+    _HELD: tuple[Callable[[Connection], Provider], ...] = (open_aws, open_azure)
+
+_MODULES = {ProviderName.AWS: "gpuctl.providers.aws", ProviderName.AZURE: "gpuctl.providers.azure"}
 
 
 def is_supported(name: ProviderName) -> bool:

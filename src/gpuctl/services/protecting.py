@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from gpuctl.domain.instance import Instance, Protector, Standing
+from gpuctl.domain.instance import Instance, Protector, Standing, Status
 from gpuctl.domain.lifecycle import with_facts
 from gpuctl.errors import GpuctlError
 from gpuctl.services.parts import Parts
@@ -11,12 +11,13 @@ from gpuctl.services.parts import Parts
 def read_back(parts: Parts, records: Sequence[Instance]) -> Mapping[str, GpuctlError]:
     """Ask the clouds what protects these machines, and keep the answers in their records.
 
-    For each that could not be asked, why; its record keeps what was read before. Those without a machine are left out.
+    For each that could not be asked, why; its record keeps what was read before. Those without a machine, and
+    those on their way out, are left out.
     """
     answers: dict[str, Sequence[Protector]] = {}
     failures: dict[str, GpuctlError] = {}
     for one in records:
-        if not one.is_live or one.cloud_id is None:
+        if not one.is_live or one.status is Status.STOPPING or one.cloud_id is None:
             continue
         try:
             session = parts.sessions.of(one)

@@ -100,8 +100,6 @@ def reaper_of(context: Context, *, sweep: bool, dry_run: bool, max_orphans: int)
 
 def _places(context: Context) -> Iterable[tuple[ProviderName, str | None, str]]:
     for name, cloud in context.config.clouds.items():
-        if context.sandbox and name is not ProviderName.AWS:
-            continue
         profile = None if context.sandbox else cloud.profile
         for region in dict.fromkeys((*([cloud.region] if cloud.region else []), *cloud.regions)):
             yield name, profile, region

@@ -16,6 +16,7 @@ from gpuctl.errors import (
     UnreachableError,
 )
 from gpuctl.providers.aws.observe import reply_date
+from gpuctl.providers.wording import one_line
 
 # Everything the SDK raises for what a cloud or a network did; the last is no BotoCoreError.
 SDK_ERRORS = (sdk.ClientError, sdk.BotoCoreError, ResponseParserError)
@@ -160,7 +161,7 @@ def code_of(error: Exception) -> str:
 def translate(error: Exception, doing: str) -> GpuctlError:
     """The failure in our words; `doing` begins the sentence: `could not list machines in `us-east-1``."""
     if isinstance(error, _LOGIN):
-        return CredentialsError(f"{doing}: {_one_line(str(error))}", hint="aws configure, or set AWS_PROFILE")
+        return CredentialsError(f"{doing}: {one_line(str(error))}", hint="aws configure, or set AWS_PROFILE")
     if isinstance(error, _NEVER_SENT):
         return UnreachableError(f"{doing}: AWS could not be reached", hint="check the network, then run it again")
     code = code_of(error)
@@ -198,15 +199,10 @@ def translate_create(error: Exception, doing: str) -> GpuctlError:
 
 def _message(error: Exception) -> str:
     response: Any = getattr(error, "response", {})
-    message = _one_line(str(response.get("Error", {}).get("Message", "")))
+    message = one_line(str(response.get("Error", {}).get("Message", "")))
     return f" ({message})" if message else ""
 
 
 def _status(error: Exception) -> int:
     response: Any = getattr(error, "response", {})
     return int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-
-
-def _one_line(text: str) -> str:
-    line = " ".join("".join(char if char.isprintable() else " " for char in text).split()).rstrip(".")
-    return f"{line[:200]}…" if len(line) > 200 else line

@@ -1,0 +1,31 @@
+"""Where a machine can be reached; asked of ARM plainly, because the network's client is slow to load."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from gpuctl.providers.azure.client import Clients
+from gpuctl.providers.azure.errors import SDK_ERRORS, is_absent
+
+_API = "2022-11-01"
+
+
+def addresses_of(clients: Clients, machine: Mapping[str, Any]) -> dict[str, Any]:
+    """The facts of an `Observed` that say where that machine is reached; raises what the SDK raises."""
+    interfaces = machine["properties"].get("networkProfile", {}).get("networkInterfaces", ())
+    interface = _asked(clients, interfaces[0]["id"]) if interfaces else None
+    configured = (interface or {}).get("properties", {}).get("ipConfigurations", ())
+    inner = configured[0]["properties"] if configured else {}
+    public = inner.get("publicIPAddress", {}).get("id")
+    address = _asked(clients, public) if public else None
+    told = (address or {}).get("properties", {}).get("ipAddress")
+    return {"public_ip": told or None, "private_ip": inner.get("privateIPAddress") or None, "tells_addresses": True}
+
+
+def _asked(clients: Clients, resource_id: str) -> Mapping[str, Any] | None:
+    try:
+        said: Mapping[str, Any] = clients.ask("GET", resource_id, _API).json()
+    except SDK_ERRORS as error:
+        if is_absent(error):
+            return None
+        raise
+    return said

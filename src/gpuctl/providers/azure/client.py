@@ -1,0 +1,229 @@
+"""The SDK's clients with every setting that matters set here, and the login behind them."""
+
+import json
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from azure.core.pipeline import policies
+from azure.core.pipeline.transport import RequestsTransport
+from azure.core.rest import HttpRequest, HttpResponse
+from azure.mgmt.core import ARMPipelineClient
+
+from gpuctl.errors import CredentialsError, UsageError
+from gpuctl.providers.base import Connection
+
+CONNECT_TIMEOUT, READ_TIMEOUT = timedelta(seconds=5), timedelta(seconds=30)
+RETRIES = 3
+LONGEST_PAUSE = timedelta(seconds=10)
+POLL_EVERY, POLL_EVERY_ON_LOOPBACK = timedelta(seconds=3), timedelta(milliseconds=20)
+SUBSCRIPTIONS_API = "2022-12-01"
+
+_PUBLIC = "https://management.azure.com"
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+class Clients:
+    """Makes each client when it is first needed; the network's only a create needs, and it is slow to load.
+
+    On loopback no credential is looked up or sent; in the sandbox nothing of the user's is read at all.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.endpoint = _endpoint(connection)
+        self._subscription = None if self._is_sandbox else connection.profile or os.environ.get("AZURE_SUBSCRIPTION_ID")
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether the cloud is on this machine."""
+        return urlsplit(self.endpoint).scheme == "http"
+
+    @property
+    def known_subscription(self) -> str | None:
+        """The subscription's id as far as it is known without asking anybody."""
+        return self._subscription
+
+    @property
+    def subscription(self) -> str:
+        """The subscription's id: named, else the CLI's default one, else the only one this login has.
+
+        CredentialsError where that does not tell; asks the cloud for the last.
+        """
+        if self._subscription is None and not self._is_sandbox:
+            self._subscription = _default_of_cli(os.environ.get("AZURE_CONFIG_DIR"))
+        if self._subscription is None:
+            self._subscription = self._only_subscription()
+        return self._subscription
+
+    @property
+    def cloud_time(self) -> datetime | None:
+        """When the cloud gave its newest answer, by its own clock; None where it did not tell."""
+        return self._transport.cloud_time
+
+    @cached_property
+    def compute(self) -> Any:
+        """Machines, images and sizes."""
+        from azure.mgmt.compute import ComputeManagementClient
+
+        return ComputeManagementClient(self._credential, self.subscription, self.endpoint, **self._settings)
+
+    @cached_property
+    def resource(self) -> Any:
+        """Resource groups, and what is in them."""
+        from azure.mgmt.resource.resources import ResourceManagementClient
+
+        return ResourceManagementClient(self._credential, self.subscription, self.endpoint, **self._settings)
+
+    @cached_property
+    def network(self) -> Any:
+        """Networks and their firewalls."""
+        from azure.mgmt.network import NetworkManagementClient
+
+        return NetworkManagementClient(self._credential, self.subscription, self.endpoint, **self._settings)
+
+    def ask(self, method: str, path: str, api_version: str, body: Mapping[str, Any] | None = None) -> HttpResponse:
+        """One plain request to ARM, for what the SDK's clients have no operation for; raises what the SDK raises.
+
+        `path` may be a whole address that the cloud gave us, with its own version.
+        """
+        if path.startswith(("http://", "https://")):
+            _refuse_elsewhere(path, self.endpoint)
+            request = HttpRequest(method, path)
+        else:
+            request = HttpRequest(method, f"{self.endpoint}{path}", params={"api-version": api_version}, json=body)
+        response: HttpResponse = self._arm.send_request(request)
+        response.raise_for_status()
+        return response
+
+    @property
+    def _is_sandbox(self) -> bool:
+        return self.connection.sandbox_url is not None
+
+    @cached_property
+    def _transport(self) -> "_Transport":
+        return _Transport(use_env_settings=not self._is_sandbox)
+
+    @cached_property
+    def _credential(self) -> Any:
+        if self.is_loopback:
+            return _NOBODY
+        from azure.identity import DefaultAzureCredential
+
+        return DefaultAzureCredential(exclude_interactive_browser_credential=True)
+
+    @cached_property
+    def _login(self) -> policies.SansIOHTTPPolicy[Any, Any] | policies.HTTPPolicy[Any, Any]:
+        if self.is_loopback:
+            return policies.SansIOHTTPPolicy()
+        from azure.mgmt.core.policies import ARMChallengeAuthenticationPolicy
+
+        return ARMChallengeAuthenticationPolicy(self._credential, f"{self.endpoint}/.default")
+
+    @property
+    def _settings(self) -> dict[str, Any]:
+        every = POLL_EVERY_ON_LOOPBACK if self.is_loopback else POLL_EVERY
+        return {
+            "transport": self._transport,
+            "authentication_policy": self._login,
+            "credential_scopes": [f"{self.endpoint}/.default"],
+            "polling_interval": every.total_seconds(),
+            "retry_policy": _retries(),
+        }
+
+    @cached_property
+    def _arm(self) -> ARMPipelineClient[HttpRequest, HttpResponse]:
+        every = [policies.RequestIdPolicy(), policies.ContentDecodePolicy(), _retries(), self._login]
+        return ARMPipelineClient(self.endpoint, policies=every, transport=self._transport)
+
+    def _only_subscription(self) -> str:
+        found = self.ask("GET", "/subscriptions", SUBSCRIPTIONS_API).json()["value"]
+        usable = [one for one in found if one.get("state") in ("Enabled", None)]
+        if len(usable) != 1:
+            told = f"this login has {len(usable)} subscriptions" if usable else "this login has no subscription"
+            raise CredentialsError(
+                f"{told}: say which one to use",
+                hint="az account set --subscription ID, or set AZURE_SUBSCRIPTION_ID",
+            )
+        return str(usable[0]["subscriptionId"])
+
+
+class _Transport(RequestsTransport):  # type: ignore[misc]  # the SDK exports it lazily: mypy sees Any
+    """Remembers what time it is in the cloud, and sleeps for no reason longer than we wait for anything."""
+
+    cloud_time: datetime | None = None
+
+    def __init__(self, *, use_env_settings: bool) -> None:
+        super().__init__(
+            connection_timeout=CONNECT_TIMEOUT.total_seconds(),
+            read_timeout=READ_TIMEOUT.total_seconds(),
+            use_env_settings=use_env_settings,
+        )
+
+    def send(self, request: Any, **options: Any) -> Any:
+        response = super().send(request, **options)
+        self.cloud_time = _date(response.headers.get("Date")) or self.cloud_time
+        if response.status_code >= 400:
+            # The SDK would leave it unread where it tries again, and its connection with it.
+            read = getattr(response, "read", None) or response.load_body
+            read()
+        return response
+
+    def sleep(self, duration: float) -> None:
+        super().sleep(min(duration, LONGEST_PAUSE.total_seconds()))
+
+
+class _Nobody:
+    """Stands where the SDK wants a credential and none is ever asked."""
+
+    def get_token(self, *scopes: str, **options: Any) -> Any:
+        raise CredentialsError("no login is used for a cloud on this machine")
+
+
+_NOBODY = _Nobody()
+
+
+def _retries() -> policies.RetryPolicy[Any, Any]:
+    return policies.RetryPolicy(retry_total=RETRIES, retry_backoff_factor=0.5, retry_backoff_max=5)
+
+
+def _endpoint(connection: Connection) -> str:
+    named = connection.sandbox_url or os.environ.get("GPUCTL_AZURE_ENDPOINT") or _PUBLIC
+    place = urlsplit(named)
+    if place.scheme == "https" and place.hostname and connection.sandbox_url is None:
+        return named.rstrip("/")
+    if place.scheme != "http" or place.hostname not in _LOOPBACK:
+        what = "a sandbox" if connection.sandbox_url else "GPUCTL_AZURE_ENDPOINT without TLS"
+        raise UsageError(f"{what} is on loopback only, not at `{named[:80]}`", hint="unset GPUCTL_AZURE_ENDPOINT")
+    return named.rstrip("/")
+
+
+def _refuse_elsewhere(address: str, endpoint: str) -> None:
+    # A login's token goes nowhere but to the cloud it is for, whatever an answer says.
+    here, there = urlsplit(endpoint), urlsplit(address)
+    if (here.scheme, here.netloc) != (there.scheme, there.netloc):
+        raise ValueError(f"an answer leads to {there.netloc}")
+
+
+def _default_of_cli(folder: str | None) -> str | None:
+    """The subscription that `az account set` chose; None where the CLI is not there or was never used."""
+    try:
+        path = Path(folder) if folder else Path.home() / ".azure"
+        told = json.loads((path / "azureProfile.json").read_text("utf-8-sig"))
+        chosen = [str(one["id"]) for one in told["subscriptions"] if one.get("isDefault")]
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError):
+        return None
+    return chosen[0] if chosen else None
+
+
+def _date(text: str | None) -> datetime | None:
+    try:
+        at = parsedate_to_datetime(text) if text else None
+    except (TypeError, ValueError):
+        return None
+    return at.astimezone(UTC) if at is not None and at.tzinfo is not None else None

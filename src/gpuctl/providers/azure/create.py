@@ -1,0 +1,229 @@
+"""Making a machine: its group first, then its network, then the machine with everything that hangs on it.
+
+Every body follows from the order alone and every name from its token, so that a repeat makes nothing twice.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from gpuctl.domain.duration import shown
+from gpuctl.domain.instance import Market
+from gpuctl.domain.request import Request
+from gpuctl.domain.tags import CREATED_AT, EXPIRES_AT, ID, OWNER, STATE, deadline_tag
+from gpuctl.errors import CloudError, GpuctlError, HalfMade, OutcomeUnknown, UsageError
+from gpuctl.providers.azure.client import Clients
+from gpuctl.providers.azure.errors import SDK_ERRORS, is_absent, translate, translate_create
+from gpuctl.providers.azure.images import Urn
+from gpuctl.providers.azure.names import ADDRESS, NIC, SUBNET, USER, group_id, group_of
+from gpuctl.providers.azure.observe import NAME
+from gpuctl.providers.base import Order
+
+_NETWORK_WITHIN_S = 60
+_MACHINE_WITHIN_S = 60
+_ONCE = {"retry_total": 0}
+_NETWORK_API = "2022-11-01"
+_MOST_TAGS, _OURS = 50, 6
+_LONGEST_KEY, _LONGEST_VALUE = 512, 256
+_NOT_IN_KEYS = frozenset("<>%&\\?/")
+_RESERVED = ("microsoft", "azure", "windows")
+_LARGEST_DISK_GB = 4095
+
+
+def check_request(request: Request) -> None:
+    """UsageError for a tag, an image, a subnet or a disk that Azure would refuse."""
+    if len(request.tags) > _MOST_TAGS - _OURS:
+        raise UsageError(f"Azure takes at most {_MOST_TAGS - _OURS} tags beside gpuctl's own, not {len(request.tags)}")
+    folded = [key.casefold() for key in request.tags]
+    for key, value in request.tags.items():
+        if len(key) > _LONGEST_KEY or set(key) & _NOT_IN_KEYS or key.casefold().startswith(_RESERVED):
+            raise UsageError(f"Azure does not take {shown(key)} as a tag's key", hint="add `--tag project=x`")
+        if folded.count(key.casefold()) > 1:
+            raise UsageError(f"Azure takes {shown(key)} as a tag's key once, whatever its case")
+        if len(value) > _LONGEST_VALUE:
+            raise UsageError(f"Azure takes at most {_LONGEST_VALUE} characters in a tag's value: {shown(key)}")
+    if request.image is not None:
+        Urn.parse(request.image)
+    if request.subnet is not None and "/subnets/" not in request.subnet:
+        raise UsageError(
+            f"on Azure a subnet is named by its whole id, not {shown(request.subnet)}",
+            hint="az network vnet subnet show --query id",
+        )
+    if request.disk_gb > _LARGEST_DISK_GB:
+        raise UsageError(
+            f"Azure's largest system disk has {_LARGEST_DISK_GB} GB, not {request.disk_gb}",
+            hint=f"add `--disk-size {_LARGEST_DISK_GB}`",
+        )
+
+
+def create_group(clients: Clients, order: Order) -> None:
+    """Make the attempt's group, or find that it is ours already.
+
+    CloudError where somebody else has a group of that name; raises what the SDK raises.
+    """
+    group = group_of(order.token)
+    try:
+        there = clients.resource.resource_groups.get(group).as_dict()
+    except SDK_ERRORS as error:
+        if not is_absent(error):
+            raise
+    else:
+        tags = there.get("tags") or {}
+        if (tags.get(ID), tags.get(STATE)) != (order.record_id, order.state_id):
+            raise CloudError(f"there is a group `{group}` already, and it is not ours")
+    body = {"location": order.region, "tags": tags_of(order)}
+    clients.resource.resource_groups.create_or_update(group, body, **_ONCE)
+
+
+def create_network(clients: Clients, order: Order) -> None:
+    """Make the machine's firewall and, unless it goes into a subnet of the user's, its network.
+
+    TimeoutError where Azure does not get done with them; raises what the SDK raises.
+    """
+    group = group_of(order.token)
+    pending = [
+        clients.network.network_security_groups.begin_create_or_update(group, SUBNET, firewall(order), **_ONCE),
+    ]
+    if order.subnet is None:
+        pending.append(clients.network.virtual_networks.begin_create_or_update(group, SUBNET, network(order), **_ONCE))
+    for poller in pending:
+        poller.wait(_NETWORK_WITHIN_S)
+        if not poller.done():
+            raise TimeoutError("the network is not made yet")
+        poller.result()
+
+
+def create_machine(clients: Clients, order: Order) -> Any:
+    """Ask for the machine, and return what tells how far that is; raises what the SDK raises."""
+    body = machine(order, clients.subscription)
+    return clients.compute.virtual_machines.begin_create_or_update(group_of(order.token), order.token, body, **_ONCE)
+
+
+def wait_for_refusal(poller: Any) -> None:
+    """Give Azure a minute to find that it cannot bring the machine up; raises what the SDK raises.
+
+    It accepts a machine before it looks for a place for it. Whatever takes longer is seen when the machine is listed.
+    """
+    poller.wait(_MACHINE_WITHIN_S)
+    if poller.done():
+        poller.result()
+
+
+def tags_of(order: Order) -> dict[str, str]:
+    """The tags of everything made for that attempt."""
+    named = {NAME: order.name} if order.name else {}
+    return {
+        **order.tags,
+        **named,
+        ID: order.record_id,
+        STATE: order.state_id,
+        OWNER: order.owner[:_LONGEST_VALUE],
+        EXPIRES_AT: deadline_tag(order.expires_at),
+        CREATED_AT: deadline_tag(order.created_at),
+    }
+
+
+def firewall(order: Order) -> dict[str, Any]:
+    """Ssh from the caller's address, or nothing from outside at all."""
+    rules = []
+    if order.ssh_from is not None:
+        allowed = {
+            "priority": 1000,
+            "direction": "Inbound",
+            "access": "Allow",
+            "protocol": "Tcp",
+            "sourceAddressPrefix": order.ssh_from,
+            "sourcePortRange": "*",
+            "destinationAddressPrefix": "*",
+            "destinationPortRange": "22",
+        }
+        rules.append({"name": "ssh", "properties": allowed})
+    return {"location": order.region, "tags": tags_of(order), "properties": {"securityRules": rules}}
+
+
+def network(order: Order) -> dict[str, Any]:
+    """A network of the machine's own, with one subnet."""
+    subnet = {"name": SUBNET, "properties": {"addressPrefix": "10.0.0.0/24"}}
+    told = {"addressSpace": {"addressPrefixes": ["10.0.0.0/24"]}, "subnets": [subnet]}
+    return {"location": order.region, "tags": tags_of(order), "properties": told}
+
+
+def machine(order: Order, subscription: str) -> dict[str, Any]:
+    """The machine, its disk, its interface and its address; all of them go when it goes."""
+    told: dict[str, Any] = {
+        "hardwareProfile": {"vmSize": order.instance_type},
+        "storageProfile": {"imageReference": Urn.parse(order.image.id).reference, "osDisk": _disk(order)},
+        "osProfile": {
+            "computerName": order.token,
+            "adminUsername": USER,
+            "linuxConfiguration": {
+                "disablePasswordAuthentication": True,
+                "ssh": {"publicKeys": [{"path": f"/home/{USER}/.ssh/authorized_keys", "keyData": order.ssh_key}]},
+            },
+        },
+        "networkProfile": {
+            "networkApiVersion": _NETWORK_API,
+            "networkInterfaceConfigurations": [_interface(order, subscription)],
+        },
+    }
+    if order.market is Market.SPOT:
+        cap = float(order.max_price) if order.max_price is not None else -1
+        told |= {"priority": "Spot", "evictionPolicy": "Delete", "billingProfile": {"maxPrice": cap}}
+    body = {"location": order.region, "tags": tags_of(order), "properties": told}
+    return body | ({"zones": [order.zone.rsplit("-", 1)[-1]]} if order.zone else {})
+
+
+def _disk(order: Order) -> Mapping[str, Any]:
+    # Azure encrypts every managed disk at rest; Standard SSD is what every size takes, of the first generation too.
+    return {
+        "name": f"{order.token}-disk",
+        "createOption": "FromImage",
+        "deleteOption": "Delete",
+        "diskSizeGB": order.disk_gb,
+        "managedDisk": {"storageAccountType": "StandardSSD_LRS"},
+    }
+
+
+def _interface(order: Order, subscription: str) -> Mapping[str, Any]:
+    network_of = f"{group_id(subscription, group_of(order.token))}/providers/Microsoft.Network"
+    subnet = order.subnet or f"{network_of}/virtualNetworks/{SUBNET}/subnets/{SUBNET}"
+    address = {
+        "name": ADDRESS,
+        "sku": {"name": "Standard"},
+        "tags": tags_of(order),
+        "properties": {"deleteOption": "Delete", "publicIPAllocationMethod": "Static"},
+    }
+    inner = {"subnet": {"id": subnet}, "primary": True, "publicIPAddressConfiguration": address}
+    told = {
+        "primary": True,
+        "deleteOption": "Delete",
+        "networkSecurityGroup": {"id": f"{network_of}/networkSecurityGroups/{SUBNET}"},
+        "ipConfigurations": [{"name": NIC, "properties": inner}],
+    }
+    return {"name": NIC, "tags": tags_of(order), "properties": told}
+
+
+class Making:
+    """What a failure means while a machine is made, by how far it had come."""
+
+    def __init__(self, order: Order) -> None:
+        self._group = group_of(order.token)
+        self._doing = f"could not create `{order.instance_type}` in `{order.region}`"
+        self.has_begun = False
+
+    def failure(self, error: Exception) -> GpuctlError:
+        """A refusal of what was not begun, HalfMade where parts are there, OutcomeUnknown where the answer is lost."""
+        if isinstance(error, OutcomeUnknown):
+            return error
+        if isinstance(error, GpuctlError):
+            told: GpuctlError = error
+        elif isinstance(error, SDK_ERRORS):
+            told = translate_create(error, self._doing)
+        else:
+            return OutcomeUnknown(f"{self._doing}: Azure's answer could not be read ({type(error).__name__})")
+        if isinstance(told, OutcomeUnknown) or not self.has_begun:
+            return told
+        return HalfMade(told, self._group)
+
+    def before(self, error: Exception) -> GpuctlError:
+        """The failure of a call that only looks, before anything was made."""
+        return error if isinstance(error, GpuctlError) else translate(error, self._doing)

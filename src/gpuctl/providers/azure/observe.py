@@ -1,0 +1,109 @@
+"""What Azure says about a group of ours and the machine in it, in our words."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from gpuctl.domain.instance import CloudState, Market, Observed, ProviderName, Refusal
+from gpuctl.providers.azure.errors import refusal_of
+
+NAME = "gpuctl-name"
+_POWER = {
+    "running": CloudState.RUNNING,
+    "starting": CloudState.PENDING,
+    "stopping": CloudState.STOPPED,
+    "stopped": CloudState.STOPPED,
+    "deallocating": CloudState.STOPPED,
+    "deallocated": CloudState.STOPPED,
+}
+# Powered off from within it keeps its place in the cloud, and its price.
+_OFF_AND_BILLED = frozenset({"stopping", "stopped"})
+
+
+def observed(
+    group: Mapping[str, Any],
+    machine: Mapping[str, Any] | None,
+    statuses: list[Mapping[str, Any]],
+    account: str,
+    *,
+    is_asked_ready: bool = False,
+) -> Observed:
+    """One group, the machine in it (None where there is none), and what its instance view says; ARM's own JSON.
+
+    KeyError, ValueError, TypeError or AttributeError where the answer is not of that shape: then it says nothing.
+    """
+    told = (machine or {}).get("properties", {})
+    power = _status(statuses, "PowerState")
+    state, refusal = _state(group, machine, statuses, power)
+    location = region_of(group["location"])
+    size = told.get("hardwareProfile", {}).get("vmSize", "")
+    zones = (machine or {}).get("zones") or [None]
+    tags = dict(group.get("tags") or {})
+    is_ready = state is CloudState.RUNNING and told.get("provisioningState") == "Succeeded"
+    return Observed(
+        provider=ProviderName.AZURE,
+        account=account,
+        region=location,
+        zone=f"{location}-{zones[0]}" if zones[0] else None,
+        cloud_id=str(group["name"]).lower(),
+        name=tags.get(NAME),
+        state=state,
+        ready=is_ready if is_asked_ready else None,
+        refusal=refusal,
+        bills_when_stopped=power in _OFF_AND_BILLED,
+        instance_type=size,
+        market=Market.SPOT if told.get("priority") in ("Spot", "Low") else Market.ON_DEMAND,
+        launched_at=_instant(told.get("timeCreated")),
+        tells_addresses=False,
+        metadata=_metadata(group, location, told, size),
+        tags=tags,
+    )
+
+
+def region_of(location: str) -> str:
+    """`East US` and `eastus` are the same place, and ARM says either."""
+    return location.replace(" ", "").casefold()
+
+
+def _state(
+    group: Mapping[str, Any], machine: Mapping[str, Any] | None, statuses: list[Mapping[str, Any]], power: str
+) -> tuple[CloudState, Refusal | None]:
+    if group.get("properties", {}).get("provisioningState") == "Deleting":
+        return CloudState.ENDING, None
+    if machine is None:
+        return CloudState.REMNANT, None
+    step = machine["properties"].get("provisioningState", "")
+    if step == "Deleting":
+        return CloudState.ENDING, None
+    if step == "Failed":
+        return CloudState.FAILED, _refusal(statuses)
+    if power:
+        return _POWER[power], None
+    return CloudState.PENDING, None
+
+
+def _status(statuses: list[Mapping[str, Any]], kind: str) -> str:
+    codes = [str(one["code"]).split("/", 1) for one in statuses]
+    return next((code[1].casefold() for code in codes if code[0] == kind and len(code) == 2), "")
+
+
+def _refusal(statuses: list[Mapping[str, Any]]) -> Refusal | None:
+    for one in statuses:
+        kind, _, code = str(one["code"]).partition("/")
+        step, _, why = code.partition("/")
+        if kind == "ProvisioningState" and step.casefold() == "failed" and why:
+            return refusal_of(why, str(one.get("message") or ""))
+    return None
+
+
+def _metadata(group: Mapping[str, Any], location: str, told: Mapping[str, Any], size: str) -> dict[str, str]:
+    image = told.get("storageProfile", {}).get("imageReference", {})
+    parts = [image.get(key, "") for key in ("publisher", "offer", "sku")]
+    version = image.get("exactVersion") or image.get("version", "")
+    image_id = image.get("id") or (":".join([*parts, version]) if all(parts) else "")
+    known = {"resourceGroup": group["name"], "location": location, "vmSize": size, "imageId": image_id}
+    return {key: str(value) for key, value in known.items() if value}
+
+
+def _instant(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text).astimezone(UTC).replace(microsecond=0)

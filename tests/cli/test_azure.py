@@ -1,0 +1,218 @@
+"""The main job on Azure, end to end: the same commands, against an ARM cloud on loopback."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+from support.azure import LoopbackAzure
+from support.cli import Operator, Ran
+from support.wire import LOST, refuse_arm
+
+from gpuctl.domain.instance import Outcome, Status
+
+T4 = ("provision", "Standard_NC4as_T4_v3", "--region", "eastus")
+# The first example of the document that gpuctl began with.
+DOCUMENTED = (
+    "provision", "Standard_NC6", "--region", "eastus", "--disk-size", "100", "--ttl", "60", "--user", "user-123",
+    "--task", "task-456", "--tag", "environment=production", "--tag", "project=medical-analysis",
+    "--purpose", "Medical Document Analysis",
+)  # fmt: skip
+
+
+@pytest.fixture
+def arm(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackAzure]:
+    monkeypatch.setenv("GPUCTL_AZURE_ENDPOINT", operator.wire.url)
+    monkeypatch.setattr("azure.core.pipeline.transport.RequestsTransport.sleep", lambda transport, span: None)
+    past_gpuctl = LoopbackAzure(operator.cloud)
+    yield past_gpuctl
+    past_gpuctl.close()
+
+
+def ours(arm: LoopbackAzure) -> list[str]:
+    return [one["id"] for one in arm.resources() if "gpuctl" in one["id"]]
+
+
+def actions(ran: Ran) -> list[tuple[str, str]]:
+    return [(one["action"], one["reason"]) for one in ran.json["actions"]]
+
+
+def test_the_documents_example_is_started_costs_what_it_says_and_is_ended_by_the_reaper(
+    operator: Operator, arm: LoopbackAzure
+) -> None:
+    machine = operator.json(*DOCUMENTED, "--allow-retired").instance
+    assert (machine["status"], machine["provider"], machine["costPerHour"]) == ("READY", "AZURE", 0.9)
+    assert machine["publicIp"]
+    assert machine["privateIp"]
+    group = f"gpuctl-{machine['id']}"
+    assert {"resourceGroup": group, "location": "eastus", "vmSize": "Standard_NC6"}.items() <= machine[
+        "metadata"
+    ].items()
+    operator.later(minutes=59)
+    assert actions(operator.json("reap", "--sweep")) == []
+    operator.later(minutes=1)
+    assert actions(operator.json("reap", "--wait"))[:1] == [("terminate", "expired")]
+    ended = operator.json("get", machine["id"]).instance
+    assert (ended["status"], ended["totalCost"]) == ("TERMINATED", 0.9)
+    assert arm.resources() == []
+
+
+def test_a_retired_type_is_refused_and_its_successor_named(operator: Operator, arm: LoopbackAzure) -> None:
+    refused = operator.json(*DOCUMENTED)
+    assert refused.code == 2
+    assert "Standard_NC4as_T4_v3" in refused.json["error"]["hint"]
+    assert arm.calls() == []
+
+
+def test_get_shows_what_protects_it_and_extend_moves_all_of_it(operator: Operator, arm: LoopbackAzure) -> None:
+    machine = operator.json(*T4, "--ttl", "30", "--name", "n").instance
+    timer = next(one for one in machine["protection"] if one["killer"] == "timer")
+    assert (timer["standing"], timer["actsAt"]) == ("configured", "2026-11-24T12:32:00Z")
+    moved = operator.json("extend", "n", "--by", "30m").instance
+    timer = next(one for one in moved["protection"] if one["killer"] == "timer")
+    assert (moved["expiresAt"], timer["actsAt"]) == ("2026-11-24T13:00:00Z", "2026-11-24T13:02:00Z")
+
+
+def test_a_timer_that_cannot_be_moved_leaves_the_old_deadline(operator: Operator, arm: LoopbackAzure) -> None:
+    operator.json(*T4, "--ttl", "30", "--name", "n")
+    operator.wire.arm("PUT schedules", *[refuse_arm("AuthorizationFailed", 403)] * 4)
+    assert operator.json("extend", "n", "--by", "30m").code == 8
+    assert operator.json("get", "n").instance["expiresAt"] == "2026-11-24T12:30:00Z"
+
+
+def test_a_life_of_a_day_is_more_than_the_timer_can_hold_and_refused(operator: Operator, arm: LoopbackAzure) -> None:
+    (operator.folder / "config.toml").write_text('max_ttl = "2d"\n')
+    refused = operator.run(*T4, "--ttl", "24h", environ={"GPUCTL_CONFIG": str(operator.folder / "config.toml")})
+    assert (refused.code, ours(arm)) == (2, [])
+    assert "its timer knows the time of day only" in refused.err
+
+
+def test_no_capacity_leaves_nothing_and_may_be_asked_again(operator: Operator, arm: LoopbackAzure) -> None:
+    arm.break_next("AllocationFailed", type="Microsoft.Compute/virtualMachines", method="PUT")
+    refused = operator.json(*T4)
+    assert (refused.code, refused.json["error"]["code"]) == (5, "capacity")
+    assert "AllocationFailed" in refused.json["error"]["message"]
+    assert ours(arm) == []
+    assert operator.json(*T4).code == 0
+
+
+def test_quota_is_exit_6_and_permission_exit_4(operator: Operator, arm: LoopbackAzure) -> None:
+    arm.set(quotas={"eastus": {"Standard NCASv3_T4 Family": 0}})
+    assert operator.json(*T4).code == 6
+    arm.set(quotas={})
+    operator.wire.arm("PUT networkSecurityGroups", refuse_arm("AuthorizationFailed", 403))
+    assert operator.json(*T4).code == 4
+    assert ours(arm) == []
+
+
+def test_what_could_not_be_let_go_of_is_exit_8_and_the_reaper_goes_on(operator: Operator, arm: LoopbackAzure) -> None:
+    operator.wire.arm("PUT virtualMachines", refuse_arm("SkuNotAvailable"))
+    operator.wire.arm("DELETE resourceGroups", *[refuse_arm("InternalServerError", 500)] * 4)
+    left = operator.json(*T4)
+    assert (left.code, len(ours(arm))) == (8, 3)
+    operator.later(minutes=1)
+    operator.run("reap")
+    assert ours(arm) == []
+
+
+def test_a_record_given_up_without_a_machine_takes_its_group_with_it(operator: Operator, arm: LoopbackAzure) -> None:
+    operator.wire.arm("PUT virtualMachines", *[LOST] * 4)
+    arm.break_next("ServerTimeout", type="Microsoft.Compute/virtualMachines", method="PUT", times=4)
+    assert operator.json(*T4).code == 5
+    assert ours(arm) == []
+
+
+def test_a_machine_whose_group_holds_something_of_others_is_spared_until_forced(
+    operator: Operator, arm: LoopbackAzure
+) -> None:
+    machine = operator.json(*T4, "--name", "n").instance
+    arm.disk("precious", group=machine["cloudInstanceId"])
+    spared = operator.json("terminate", "n", "--timeout", "1s")
+    assert spared.code == 8
+    assert "precious" in spared.json["error"]["message"]
+    assert [one["state"] for one in arm.machines()] == ["running"]
+    assert operator.json("terminate", "n", "--force").code == 0
+    assert ours(arm) == []
+
+
+def test_a_machine_that_was_powered_off_from_within_is_shown_to_bill_and_still_ends(
+    operator: Operator, arm: LoopbackAzure
+) -> None:
+    machine = operator.json(*T4, "--name", "n").instance
+    arm.shut_down(arm.machines()[0]["id"])
+    seen = operator.json("get", "n", "--refresh").instance
+    assert (seen["status"], seen["statusReason"]) == ("READY", "stopped in the cloud, and billing as before")
+    operator.later(minutes=61)
+    operator.run("reap", "--wait")
+    assert operator.json("get", machine["id"]).instance["status"] == "TERMINATED"
+    assert ours(arm) == []
+
+
+def test_the_timer_is_set_by_the_reaper_where_the_create_did_not_live_to_do_it(
+    operator: Operator, arm: LoopbackAzure
+) -> None:
+    operator.wire.arm("PUT schedules", *[refuse_arm("InternalServerError", 500)] * 4)
+    started = operator.json(*T4, "--name", "n")
+    assert started.code == 0
+    assert arm.resources("schedules") == []
+    operator.later(minutes=6)
+    operator.run("reap")
+    assert len(arm.resources("schedules")) == 1
+
+
+def test_machines_of_both_clouds_in_one_state(operator: Operator, arm: LoopbackAzure) -> None:
+    operator.json(*T4, "--name", "blue")
+    operator.provision("--name", "orange")
+    assert {one["provider"] for one in operator.json("list").json["instances"]} == {"AZURE", "AWS"}
+    assert operator.json("stats").json["statistics"]["providerBreakdown"] == {"AWS": 1, "AZURE": 1}
+    operator.later(minutes=61)
+    operator.wire.arm("GET subscriptions", *[refuse_arm("InternalServerError", 500)] * 20)
+    half = operator.json("reap", "--wait")
+    assert half.code == 8
+    assert {one["cloud"]: one["state"] for one in operator.cloud.machines()} == {
+        "azure": "running",
+        "aws": "terminated",
+    }
+    operator.wire.reset()
+    assert operator.json("reap", "--wait").code == 0
+    assert {one["state"] for one in operator.cloud.machines()} == {"terminated"}
+
+
+def test_a_machine_in_no_record_is_adopted_while_in_time_and_ended_when_late(
+    operator: Operator, arm: LoopbackAzure
+) -> None:
+    machine = operator.json(*T4, "--name", "n").instance
+    (operator.folder / "config.toml").write_text('[azure]\nregion = "eastus"\n')
+    told = {"GPUCTL_CONFIG": str(operator.folder / "config.toml")}
+    state = operator.state.read_text()
+    operator.state.unlink()
+    assert operator.run("recover", "--yes", environ=told).code == 0
+    back = operator.json("get", machine["id"]).instance
+    assert (back["name"], back["expiresAt"], back["tags"]) == ("n", machine["expiresAt"], {})
+    assert state != operator.state.read_text()
+
+
+def test_the_attempt_names_its_group_before_anything_is_made(operator: Operator, arm: LoopbackAzure) -> None:
+    operator.wire.arm("PUT resourceGroups", refuse_arm("AuthorizationFailed", 403))
+    operator.json(*T4)
+    (record,) = operator.records
+    assert (record.status, record.attempts[0].outcome) == (Status.FAILED, Outcome.REFUSED)
+    assert any(entry.detail and record.attempts[0].token in entry.detail for entry in record.history)
+
+
+def test_ending_and_listing_load_nothing_of_the_network_or_of_logins() -> None:
+    code = """
+import sys
+from gpuctl.providers.azure import open_provider
+from gpuctl.providers.base import Connection
+from gpuctl.errors import GpuctlError
+provider = open_provider(Connection(sandbox_url="http://127.0.0.1:1"))
+for call in (lambda: provider.list_instances("eastus"), lambda: provider.terminate("eastus", ["gpuctl-x"])):
+    try:
+        call()
+    except GpuctlError:
+        pass
+print([name for name in ("azure.mgmt.network", "azure.identity", "boto3") if name in sys.modules])
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "[]"

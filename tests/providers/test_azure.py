@@ -1,0 +1,364 @@
+"""The Azure provider against an ARM cloud on loopback, over real HTTP."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from providers.contract import ProviderContract, an_order
+from support.azure import KEY, LoopbackAzure
+from support.clouds import LoopbackAws
+from support.instances import NOON
+from support.wire import FAILED_AFTER, LOST, NEVER_ARRIVED, Fault, Wire, refuse_arm
+
+from gpuctl.catalog import Catalog
+from gpuctl.domain.instance import CloudState, Market, Standing
+from gpuctl.domain.tags import deadline_tag
+from gpuctl.errors import (
+    CapacityError,
+    CloudError,
+    CredentialsError,
+    GpuctlError,
+    HalfMade,
+    OutcomeUnknown,
+    QuotaError,
+    ThrottledError,
+    UnreachableError,
+    UsageError,
+)
+from gpuctl.providers.azure import create as creation
+from gpuctl.providers.azure import open_provider
+from gpuctl.providers.azure.images import WITH_DRIVERS
+from gpuctl.providers.azure.names import group_in
+from gpuctl.providers.azure.provider import AzureProvider
+from gpuctl.providers.base import Connection, Image, Order
+
+REGION = "eastus"
+GROUP = "gpuctl-inst-000000000001"
+ELSEWHERE = "/subscriptions/s/resourceGroups/theirs/providers/Microsoft.Compute/virtualMachines/x"
+
+
+@pytest.fixture
+def region() -> str:
+    return REGION
+
+
+@pytest.fixture
+def noon(cloud: LoopbackAws) -> Iterator[LoopbackAws]:
+    cloud.now = NOON
+    yield cloud
+    cloud.now = timedelta(0)
+
+
+@pytest.fixture
+def wire(noon: LoopbackAws) -> Iterator[Wire]:
+    line = Wire(noon.url)
+    yield line
+    line.stop()
+
+
+@pytest.fixture
+def arm(noon: LoopbackAws) -> Iterator[LoopbackAzure]:
+    past_gpuctl = LoopbackAzure(noon)
+    yield past_gpuctl
+    past_gpuctl.close()
+
+
+@pytest.fixture
+def provider(wire: Wire) -> AzureProvider:
+    return open_provider(Connection(sandbox_url=wire.url))
+
+
+class TestAzure(ProviderContract):
+    """The contract, then what only Azure does."""
+
+    instance_type = "Standard_NC4as_T4_v3"
+    unknown_cloud_id = "gpuctl-inst-zzzzzzzzzzzz"
+
+    @pytest.fixture(autouse=True)
+    def _cloud(self, arm: LoopbackAzure) -> None:
+        self.arm = arm
+        self.foreign = 0
+
+    @pytest.fixture
+    def order(self, image: Image, region: str) -> Order:
+        return replace(an_order(image, region, self.instance_type), ssh_key=KEY, disk_gb=100)
+
+    def machines(self) -> list[dict[str, Any]]:
+        # The sandbox names machines; for gpuctl one is known by its group.
+        return [one | {"id": group_in(one["id"])} for one in self.arm.machines()]
+
+    def foreign_machine(self, tags: dict[str, str]) -> str:
+        self.foreign += 1
+        return group_in(self.arm.launch(group=f"theirs-{self.foreign}", tags=tags))
+
+    # making
+
+    @pytest.mark.parametrize(
+        ("code", "kind"),
+        [
+            ("SkuNotAvailable", CapacityError),
+            ("QuotaExceeded", QuotaError),
+            ("AuthorizationFailed", CredentialsError),
+            ("InvalidParameter", CloudError),
+        ],
+    )
+    def test_a_refusal_after_the_group_was_made_names_what_is_there(
+        self, provider: AzureProvider, order: Order, wire: Wire, code: str, kind: type[GpuctlError]
+    ) -> None:
+        wire.arm("PUT virtualMachines", refuse_arm(code))
+        with pytest.raises(HalfMade) as caught:
+            provider.create(order)
+        assert (type(caught.value.refusal), caught.value.cloud_id) == (kind, GROUP)
+        (seen,) = provider.list_instances(REGION)
+        assert (seen.cloud_id, seen.state) == (GROUP, CloudState.REMNANT)
+
+    def test_a_refusal_before_anything_was_made_is_of_nothing(
+        self, provider: AzureProvider, order: Order, wire: Wire
+    ) -> None:
+        wire.arm("PUT resourceGroups", refuse_arm("AuthorizationFailed", 403))
+        with pytest.raises(CredentialsError):
+            provider.create(order)
+        assert self.arm.resources() == []
+
+    def test_no_place_for_it_is_told_though_azure_had_accepted_it(
+        self, provider: AzureProvider, order: Order, region: str
+    ) -> None:
+        self.arm.break_next("AllocationFailed", type="Microsoft.Compute/virtualMachines", method="PUT")
+        with pytest.raises(HalfMade) as caught:
+            provider.create(order)
+        assert isinstance(caught.value.refusal, CapacityError)
+        seen = self.one(provider, region)
+        assert (seen.state, seen.refusal and seen.refusal.code) == (CloudState.FAILED, "capacity")
+        assert provider.terminate(region, [GROUP]) == {}
+        assert self.arm.resources() == []
+
+    def test_a_machine_that_takes_its_time_is_made_all_the_same(
+        self, provider: AzureProvider, order: Order, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(creation, "_MACHINE_WITHIN_S", 0.05)
+        self.arm.break_next("StuckOperation", type="Microsoft.Compute/virtualMachines", method="PUT")
+        made = provider.create(order)
+        assert (made.state, made.ready) == (CloudState.PENDING, False)
+        self.arm.finish()
+
+    @pytest.mark.parametrize("call", ["resourceGroups", "networkSecurityGroups", "virtualNetworks", "virtualMachines"])
+    @pytest.mark.parametrize("fault", [LOST, NEVER_ARRIVED, FAILED_AFTER], ids=["lost", "never arrived", "503 after"])
+    def test_a_lost_answer_to_any_call_is_unknown_and_a_repeat_makes_nothing_twice(
+        self, provider: AzureProvider, order: Order, wire: Wire, call: str, fault: Fault
+    ) -> None:
+        wire.arm(f"PUT {call}", fault)
+        with pytest.raises(OutcomeUnknown):
+            provider.create(order)
+        assert provider.create(order).ready
+        assert [one["type"] for one in self.arm.resources()] == [one["type"] for one in self.whole_machine()]
+        assert len(self.machines()) == 1
+
+    def whole_machine(self) -> list[dict[str, Any]]:
+        """What a machine is made of, by the cloud's books."""
+        found = self.arm.resources()
+        assert len({one["type"] for one in found}) == len(found) == 8
+        return found
+
+    def test_everything_that_was_made_carries_our_id(self, provider: AzureProvider, order: Order) -> None:
+        provider.create(order)
+        bare = [one["type"] for one in self.whole_machine() if one["tags"].get("gpuctl-id") != order.record_id]
+        # Azure makes the disk itself; it belongs to the machine and goes with it.
+        assert bare in ([], ["Microsoft.Compute/disks"])
+
+    def test_somebody_elses_group_of_our_name_is_refused_and_left_as_it_is(
+        self, provider: AzureProvider, order: Order
+    ) -> None:
+        self.arm.group(GROUP, tags={"gpuctl-id": order.record_id, "gpuctl-state": "another-state"})
+        before = self.arm.resources()
+        with pytest.raises(CloudError, match="is not ours"):
+            provider.create(order)
+        assert self.arm.resources() == before
+
+    # ending
+
+    def test_what_others_put_into_the_group_keeps_it_alive(self, provider: AzureProvider, order: Order) -> None:
+        provider.create(order)
+        disk = self.arm.disk("precious", group=GROUP)
+        failed = provider.terminate(REGION, [GROUP])
+        assert "`disks/precious`, which gpuctl did not make" in failed[GROUP].message
+        assert [one["state"] for one in self.machines()] == ["running"]
+        assert provider.terminate(REGION, [GROUP], force=True) == {}
+        assert disk not in [one["id"] for one in self.arm.resources()]
+        assert self.arm.resources() == []
+
+    def test_a_group_that_is_no_longer_ours_is_not_ended(self, provider: AzureProvider, order: Order) -> None:
+        provider.create(order)
+        self.arm.groups.update(GROUP, {"tags": {"gpuctl-id": "inst-zzzzzzzzzzzz"}})
+        assert "does not carry our tags" in provider.terminate(REGION, [GROUP], force=True)[GROUP].message
+        assert [one["state"] for one in self.machines()] == ["running"]
+
+    def test_a_group_that_lost_its_tags_is_known_by_its_machine(self, provider: AzureProvider, order: Order) -> None:
+        provider.create(order)
+        self.arm.groups.update(GROUP, {"tags": {}})
+        assert provider.terminate(REGION, [GROUP]) == {}
+        assert self.arm.resources() == []
+
+    def test_an_end_that_is_under_way_is_shown_and_not_asked_for_again(
+        self, provider: AzureProvider, order: Order, wire: Wire
+    ) -> None:
+        provider.create(order)
+        self.arm.set(polls=3)
+        provider.terminate(REGION, [GROUP])
+        assert self.one(provider, REGION).state is CloudState.ENDING
+        assert provider.terminate(REGION, [GROUP]) == {}
+        assert len(wire.calls("DELETE resourceGroups")) == 1
+
+    def test_another_process_sees_an_ended_machine_as_absent_and_not_as_ended(
+        self, provider: AzureProvider, order: Order, wire: Wire
+    ) -> None:
+        provider.create(order)
+        provider.terminate(REGION, [GROUP])
+        another = open_provider(Connection(sandbox_url=wire.url))
+        assert (list(another.list_instances(REGION)), another.get(REGION, GROUP)) == ([], None)
+
+    def test_a_machine_that_is_gone_leaves_its_parts_to_be_seen(self, provider: AzureProvider, order: Order) -> None:
+        provider.create(replace(order, market=Market.SPOT))
+        self.arm.interrupt(self.arm.machines()[0]["id"])
+        assert self.one(provider, REGION).state is CloudState.REMNANT
+
+    # the timer
+
+    def test_the_timer_is_armed_by_the_create_moved_with_the_deadline_and_read_back(
+        self, provider: AzureProvider, order: Order
+    ) -> None:
+        provider.create(order)
+        sweep, timer = provider.protection(REGION, GROUP, NOON)
+        assert (timer.standing, timer.acts_at) == (Standing.CONFIGURED, NOON + timedelta(minutes=62))
+        assert (sweep.standing, sweep.acts_at) == (Standing.CONFIGURED, NOON + timedelta(minutes=60))
+        provider.set_deadline(REGION, GROUP, NOON + timedelta(minutes=90))
+        sweep, timer = provider.protection(REGION, GROUP, NOON)
+        assert (sweep.acts_at, timer.acts_at) == (NOON + timedelta(minutes=90), NOON + timedelta(minutes=92))
+
+    def test_the_timer_really_ends_what_the_machine_costs(self, provider: AzureProvider, order: Order) -> None:
+        provider.create(order)
+        self.arm.later(minutes=61)
+        assert self.arm.machines()[0]["bills"]
+        self.arm.later(minutes=2)
+        assert not self.arm.machines()[0]["bills"]
+        assert self.one(provider, REGION).state is CloudState.STOPPED
+
+    def test_a_timer_that_does_not_stand_as_it_was_set_moves_no_deadline(
+        self, provider: AzureProvider, order: Order, wire: Wire
+    ) -> None:
+        provider.create(order)
+        wire.arm("PUT schedules", Fault(False, lambda _: (200, {"Content-Type": "application/json"}, b"{}")))
+        with pytest.raises(CloudError, match="does not stand so"):
+            provider.set_deadline(REGION, GROUP, NOON + timedelta(minutes=90))
+        assert self.machines()[0]["tags"]["gpuctl-expires-at"] == deadline_tag(order.expires_at)
+
+    def test_a_deadline_a_day_off_is_more_than_the_timer_can_hold(self, provider: AzureProvider, order: Order) -> None:
+        provider.create(order)
+        with pytest.raises(CloudError, match="cannot hold a deadline"):
+            provider.set_deadline(REGION, GROUP, NOON + timedelta(hours=23))
+
+    def test_a_machine_whose_timer_could_not_be_set_is_there_and_says_what_is_missing(
+        self, provider: AzureProvider, order: Order, wire: Wire
+    ) -> None:
+        wire.arm("PUT schedules", *[refuse_arm("AuthorizationFailed", 403)] * 4)
+        assert provider.create(order).ready
+        assert provider.protection(REGION, GROUP, NOON)[1].standing is Standing.MISSING
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"status": "Disabled"},
+            {"timeZoneId": "Pacific Standard Time"},
+            {"targetResourceId": ELSEWHERE},
+        ],
+        ids=lambda change: next(iter(change)),
+    )
+    def test_a_schedule_that_would_not_end_this_machine_is_no_timer(
+        self, provider: AzureProvider, order: Order, wire: Wire, change: dict[str, str]
+    ) -> None:
+        provider.create(order)
+
+        def changed(real: Any) -> Any:
+            told = json.loads(real[2])
+            told["properties"] |= change
+            return real[0], real[1], json.dumps(told).encode()
+
+        wire.arm("GET schedules", Fault(True, changed))
+        assert provider.protection(REGION, GROUP, NOON)[1].standing is Standing.MISSING
+
+    # seeing
+
+    def test_off_from_within_bills_and_deallocated_does_not(self, provider: AzureProvider, order: Order) -> None:
+        provider.create(order)
+        self.arm.shut_down(self.arm.machines()[0]["id"])
+        seen = self.one(provider, REGION)
+        assert (seen.state, seen.bills_when_stopped) == (CloudState.STOPPED, True)
+        self.arm.compute.virtual_machines.begin_deallocate(GROUP, order.token).result()
+        seen = self.one(provider, REGION)
+        assert (seen.state, seen.bills_when_stopped) == (CloudState.STOPPED, False)
+
+    @pytest.mark.parametrize("call", ["GET resourceGroups", "GET virtualMachines"])
+    def test_a_listing_of_which_one_page_fails_says_nothing(
+        self, provider: AzureProvider, order: Order, wire: Wire, call: str
+    ) -> None:
+        for number in range(3):
+            provider.create(replace(order, token=f"inst-00000000000{number}", record_id=f"inst-00000000000{number}"))
+        self.arm.set(page_size=2)
+        assert len(provider.list_instances(REGION)) == 3
+        wire.arm(call, None, *[refuse_arm("InternalServerError", 500)] * 4)
+        with pytest.raises(UnreachableError):
+            provider.list_instances(REGION)
+
+    def test_throttling_is_waited_out_a_little_and_then_told(
+        self, provider: AzureProvider, order: Order, wire: Wire, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        slept: list[float] = []
+        monkeypatch.setattr("azure.core.pipeline.transport.RequestsTransport.sleep", lambda _, span: slept.append(span))
+        throttled = refuse_arm("TooManyRequests", 429, **{"Retry-After": "3600"})
+        wire.arm("GET resourceGroups", throttled)
+        assert list(provider.list_instances(REGION)) == []
+        wire.arm("GET resourceGroups", *[throttled] * 4)
+        with pytest.raises(ThrottledError):
+            provider.list_instances(REGION)
+        assert max(slept) <= 10
+
+    def test_an_address_is_told_where_it_matters(self, provider: AzureProvider, order: Order) -> None:
+        made = provider.create(order)
+        assert made.public_ip
+        assert made.private_ip
+        (plain,) = provider.list_instances(REGION)
+        (starting,) = provider.list_instances(REGION, [GROUP])
+        assert (plain.public_ip, plain.tells_addresses) == (None, False)
+        assert (starting.public_ip, starting.tells_addresses) == (made.public_ip, True)
+
+    # images
+
+    def test_a_size_of_the_first_generation_gets_an_image_it_can_boot(
+        self, provider: AzureProvider, order: Order
+    ) -> None:
+        old = Catalog().find("Standard_NC6")
+        image = provider.find_image(REGION, old, None)
+        assert image.id.startswith("canonical:")
+        assert "latest" not in image.id
+        assert provider.create(replace(order, instance_type=old.name, image=image)).ready
+
+    def test_an_image_of_another_generation_or_none_at_all_is_refused(self, provider: AzureProvider) -> None:
+        with pytest.raises(UsageError, match="is of generation V2"):
+            provider.find_image(REGION, Catalog().find("Standard_NC6"), WITH_DRIVERS)
+        with pytest.raises(UsageError, match="there is no image"):
+            provider.find_image(REGION, Catalog().find(self.instance_type), "a:b:c:latest")
+
+    def test_a_size_this_subscription_may_not_have_is_told_before_anything_is_made(
+        self, provider: AzureProvider
+    ) -> None:
+        self.arm.set(restrictions={REGION: {self.instance_type: "NotAvailableForSubscription"}})
+        with pytest.raises(CapacityError, match="NotAvailableForSubscription"):
+            provider.find_image(REGION, Catalog().find(self.instance_type), None)
+
+    def test_a_quota_is_told_as_one(self, provider: AzureProvider, order: Order) -> None:
+        self.arm.set(quotas={REGION: {"Standard NCASv3_T4 Family": 0}})
+        with pytest.raises(HalfMade) as caught:
+            provider.create(order)
+        assert isinstance(caught.value.refusal, QuotaError)

@@ -1,0 +1,157 @@
+"""Whose login and which subscription: named, found, or one clear line about what to type."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.azure import LoopbackAzure
+from support.cli import Operator
+from support.clouds import LoopbackAws
+from support.wire import Fault, Wire
+
+from gpuctl.errors import CredentialsError, UnreachableError, UsageError
+from gpuctl.providers.azure import open_provider
+from gpuctl.providers.azure.client import Clients
+from gpuctl.providers.base import Connection
+
+ONE, ANOTHER = "11111111-1111-4111-8111-111111111111", "33333333-3333-4333-8333-333333333333"
+
+
+@pytest.fixture
+def wire(cloud: LoopbackAws, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Wire]:
+    line = Wire(cloud.url)
+    monkeypatch.setenv("GPUCTL_AZURE_ENDPOINT", line.url)
+    monkeypatch.setenv("AZURE_CONFIG_DIR", str(tmp_path))
+    yield line
+    line.stop()
+
+
+def chosen_by_the_cli(folder: Path, subscription: str) -> None:
+    told = {"subscriptions": [{"id": ANOTHER, "isDefault": False}, {"id": subscription, "isDefault": True}]}
+    # The CLI writes this file with a byte order mark.
+    (folder / "azureProfile.json").write_text(json.dumps(told), "utf-8-sig")
+
+
+def subscriptions(*ids: str) -> Fault:
+    body = json.dumps({"value": [{"subscriptionId": one, "state": "Enabled"} for one in ids]}).encode()
+    return Fault(False, lambda _: (200, {"Content-Type": "application/json"}, body))
+
+
+def test_the_subscription_is_the_named_one_then_the_environments_then_the_clis_then_the_only_one(
+    wire: Wire, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert Clients(Connection()).subscription == ONE
+    chosen_by_the_cli(tmp_path, "of-the-cli")
+    assert Clients(Connection()).subscription == "of-the-cli"
+    monkeypatch.setenv("AZURE_SUBSCRIPTION_ID", "of-the-environment")
+    assert Clients(Connection()).subscription == "of-the-environment"
+    assert Clients(Connection(profile="named")).subscription == "named"
+
+
+@pytest.mark.parametrize(
+    ("found", "told"), [((), "has no subscription"), ((ONE, ANOTHER), "has 2 subscriptions: say which one")]
+)
+def test_a_login_that_does_not_tell_which_subscription_says_what_to_type(
+    wire: Wire, found: tuple[str, ...], told: str
+) -> None:
+    wire.arm("GET subscriptions", subscriptions(*found))
+    with pytest.raises(CredentialsError, match=told) as caught:
+        open_provider(Connection()).identity()
+    assert "AZURE_SUBSCRIPTION_ID" in (caught.value.hint or "")
+
+
+def test_an_account_is_tenant_and_subscription_and_the_record_keeps_by_which_name_it_is_opened(wire: Wire) -> None:
+    provider = open_provider(Connection())
+    assert provider.identity().account == f"22222222-2222-4222-8222-222222222222/{ONE}"
+    assert provider.login == ONE
+
+
+@pytest.mark.parametrize(
+    "address", ["http://example.com", "http://10.0.0.1:80", "ftp://127.0.0.1", "nonsense", "https://"]
+)
+def test_without_tls_an_endpoint_is_on_loopback_or_refused(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GPUCTL_AZURE_ENDPOINT", address)
+    with pytest.raises(UsageError, match="on loopback only"):
+        open_provider(Connection())
+
+
+def test_a_sandbox_is_on_loopback_only_and_reads_nothing_of_the_users(
+    cloud: LoopbackAws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(UsageError, match="a sandbox is on loopback only"):
+        open_provider(Connection(sandbox_url="https://management.azure.com"))
+    monkeypatch.setenv("AZURE_SUBSCRIPTION_ID", "of-the-environment")
+    monkeypatch.setenv("GPUCTL_AZURE_ENDPOINT", "http://127.0.0.1:1")
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    assert open_provider(Connection(sandbox_url=cloud.url)).identity().account.endswith(ONE)
+
+
+def test_nothing_is_sent_where_an_answer_leads_elsewhere(wire: Wire) -> None:
+    clients = Clients(Connection())
+    with pytest.raises(ValueError, match="leads to example"):
+        clients.ask("GET", "https://example.com/subscriptions", "")
+
+
+def test_no_credential_is_looked_up_or_sent_to_a_cloud_on_this_machine(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nobody(*_: Any, **__: Any) -> Any:
+        raise AssertionError("a login was looked up")
+
+    monkeypatch.setattr("azure.identity.DefaultAzureCredential", nobody)
+    seen: list[dict[str, str]] = []
+    wire.instead = lambda sent: seen.append(sent.headers)  # type: ignore[func-returns-value]
+    open_provider(Connection()).identity()
+    assert seen
+    assert not any("authorization" in {name.lower() for name in headers} for headers in seen)
+
+
+def test_without_a_login_it_is_one_line_with_what_to_type(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from azure.identity import CredentialUnavailableError
+
+    def none(*_: Any, **__: Any) -> Any:
+        raise CredentialUnavailableError("DefaultAzureCredential failed to retrieve a token\nmany\nlines")
+
+    monkeypatch.setenv("AZURE_CONFIG_DIR", str(tmp_path))
+    monkeypatch.setenv("AZURE_SUBSCRIPTION_ID", ONE)
+    monkeypatch.setenv("GPUCTL_AZURE_ENDPOINT", "https://127.0.0.1:1")
+    monkeypatch.setattr("azure.identity.DefaultAzureCredential.get_token", none)
+    monkeypatch.setattr("azure.identity.DefaultAzureCredential.get_token_info", none)
+    ran = operator.run("provision", "Standard_NC4as_T4_v3", "--region", "eastus")
+    assert ran.code == 4
+    assert ran.err.splitlines()[-2:] == [
+        "error: could not ask Azure whose login this is: there is no Azure login",
+        "hint: az login, or set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET",
+    ]
+
+
+def test_nobody_there_means_that_nothing_was_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("azure.core.pipeline.transport.RequestsTransport.sleep", lambda transport, span: None)
+    with pytest.raises(UnreachableError, match="could not be reached"):
+        open_provider(Connection(sandbox_url="http://127.0.0.1:1")).identity()
+
+
+def test_another_subscription_is_never_acted_in(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("GPUCTL_AZURE_ENDPOINT", operator.wire.url)
+    monkeypatch.setenv("AZURE_CONFIG_DIR", str(tmp_path))
+    arm = LoopbackAzure(operator.cloud)
+    arm.set(subscriptions={ANOTHER: "44444444-4444-4444-8444-444444444444"})
+    monkeypatch.setenv("AZURE_SUBSCRIPTION_ID", ONE)
+    machine = operator.json("provision", "Standard_NC4as_T4_v3", "--region", "eastus").instance
+    assert machine["account"].endswith(ONE)
+    operator.later(minutes=61)
+    elsewhere = json.dumps({"tenantId": "t", "subscriptionId": ANOTHER}).encode()
+    answer = Fault(False, lambda _: (200, {"Content-Type": "application/json"}, elsewhere))
+    operator.wire.arm("GET subscriptions", *[answer] * 4)
+    assert operator.run("reap").code == 8
+    assert [one["state"] for one in arm.machines()] == ["running"]
+    operator.wire.reset()
+    assert operator.run("reap").code == 0
+    assert [one["state"] for one in arm.machines()] == ["terminated"]
+    arm.close()
