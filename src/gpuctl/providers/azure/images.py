@@ -1,13 +1,13 @@
 """Which image to boot: the one that was named, else one with GPU drivers that the size can boot."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from gpuctl.domain.duration import shown
 from gpuctl.domain.offers import InstanceType
-from gpuctl.errors import CapacityError, UsageError
+from gpuctl.errors import UsageError
 from gpuctl.providers.azure.client import Clients
 from gpuctl.providers.azure.errors import SDK_ERRORS, is_absent
+from gpuctl.providers.azure.sizes import size_of
 from gpuctl.providers.base import Image
 
 # https://learn.microsoft.com/azure/virtual-machines/azure-hpc-vm-images: Ubuntu with NVIDIA drivers, Gen2 only.
@@ -52,7 +52,7 @@ def find_image(clients: Clients, region: str, kind: InstanceType, image: str | N
     Raises what the SDK raises, UsageError for an image that is not there or that the size cannot boot, and
     CapacityError where this subscription may not have the size in that region at all.
     """
-    generations = _generations(clients, region, kind.name)
+    generations = size_of(clients, region, kind.name).generations
     urn = Urn.parse(image or (WITH_DRIVERS if "V2" in generations else FIRST_GENERATION))
     if urn.version == _LATEST:
         urn = Urn(urn.publisher, urn.offer, urn.sku, _newest(clients, region, urn))
@@ -70,21 +70,6 @@ def find_image(clients: Clients, region: str, kind: InstanceType, image: str | N
             hint="add another `--image`, or leave it out",
         )
     return Image(str(urn), "", int(told["osDiskImage"].get("sizeInGb") or 30))
-
-
-def _generations(clients: Clients, region: str, size: str) -> list[str]:
-    said = [one.as_dict() for one in clients.compute.resource_skus.list(filter=f"location eq '{region}'")]
-    found = [one for one in said if one.get("resourceType") == "virtualMachines" and one["name"] == size]
-    barred = [why for one in found for why in one.get("restrictions", ()) if why.get("type") == "Location"]
-    if not found or barred:
-        why = f" ({barred[0].get('reasonCode')})" if barred else ""
-        raise CapacityError(
-            f"this subscription cannot have `{size}` in `{region}`{why}",
-            hint=f"gpuctl types --provider azure --region {region}, or another `--region`",
-            cloud_code="SkuNotAvailable",
-        )
-    told: dict[str, Any] = {one["name"]: one["value"] for one in found[0].get("capabilities", ())}
-    return str(told.get("HyperVGenerations", "V1,V2")).split(",")
 
 
 def _newest(clients: Clients, region: str, urn: Urn) -> str:

@@ -1,7 +1,7 @@
 """Azure behind the provider protocol."""
 
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from gpuctl.domain.diagnosis import Finding
 from gpuctl.domain.instance import CloudState, Killer, Observed, Protector, ProviderName, Standing
 from gpuctl.domain.offers import InstanceType
 from gpuctl.domain.request import Request
@@ -19,12 +20,13 @@ from gpuctl.providers.azure import create as creation
 from gpuctl.providers.azure import timer
 from gpuctl.providers.azure.addresses import addresses_of
 from gpuctl.providers.azure.client import SUBSCRIPTIONS_API, Clients
+from gpuctl.providers.azure.diagnose import diagnose
 from gpuctl.providers.azure.ending import end_group, is_deleted
 from gpuctl.providers.azure.errors import SDK_ERRORS, is_absent, translate
 from gpuctl.providers.azure.images import find_image
 from gpuctl.providers.azure.names import USER, group_in, group_of, token_of
 from gpuctl.providers.azure.observe import observed, region_of
-from gpuctl.providers.base import Capabilities, Identity, Image, Order
+from gpuctl.providers.base import Capabilities, Identity, Image, Order, Trial
 
 _ODD_SHAPE = (KeyError, IndexError, TypeError, ValueError, AttributeError, ValidationError)
 
@@ -88,6 +90,10 @@ class AzureProvider:
     def check_life(self, region: str, life: timedelta) -> None:
         timer.check_life(life)
 
+    def zones(self, region: str, kind: InstanceType) -> Sequence[str]:
+        # A machine that names no zone is put wherever the region has a place: trying its zones one by one adds nothing.
+        return ()
+
     def create(self, order: Order) -> Observed:
         making, group = creation.Making(order), group_of(order.token)
         with _translated(f"could not create `{order.instance_type}` in `{order.region}`"):
@@ -140,6 +146,10 @@ class AzureProvider:
         with _translated(f"could not read back what protects {cloud_id}"):
             group = self._clients.resource.resource_groups.get(cloud_id).as_dict()
             return [_sweep(group.get("tags") or {}, at), timer.read_back(self._clients, cloud_id, at)]
+
+    def diagnose(self, trial: Trial) -> Iterable[Finding]:
+        with _translated("could not look at what this subscription may have"):
+            return list(diagnose(self._clients, trial))
 
     def set_deadline(self, region: str, cloud_id: str, expires_at: datetime) -> None:
         with _translated(f"could not move the deadline of {cloud_id}"):

@@ -56,6 +56,10 @@ class Account:
     def provider(self, call: Call) -> Response:
         return reply(self._provider(call, self._named(call)))
 
+    def permissions(self, call: Call) -> Response:
+        """What the caller may do: everything, as an owner."""
+        return reply({"value": [{"actions": ["*"], "notActions": [], "dataActions": [], "notDataActions": []}]})
+
     def register(self, call: Call) -> Response:
         """Register the subscription; that takes effect at once."""
         name = self._named(call)

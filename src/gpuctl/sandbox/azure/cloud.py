@@ -195,6 +195,12 @@ class ArmCloud:
             Route("GET", root, account.subscription, "Microsoft.Resources/subscriptions"),
             Route("GET", root + "/locations", account.locations, "Microsoft.Resources/subscriptions/locations"),
             Route("GET", root + "/providers", account.providers, "Microsoft.Resources/providers"),
+            Route(
+                "GET",
+                root + "/providers/Microsoft.Authorization/permissions",
+                account.permissions,
+                "Microsoft.Authorization/permissions",
+            ),
             Route("GET", root + "/providers/{namespace}", account.provider, "Microsoft.Resources/providers"),
             Route("POST", root + "/providers/{namespace}/register", account.register, "Microsoft.Resources/providers"),
             Route(

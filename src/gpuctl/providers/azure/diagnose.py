@@ -1,0 +1,107 @@
+"""What Azure says of a machine that is not made: rights, quota, where it is sold, and how long the login lasts."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+from gpuctl.domain.diagnosis import Finding, Verdict
+from gpuctl.errors import CapacityError
+from gpuctl.providers.azure.client import Clients
+from gpuctl.providers.azure.errors import SDK_ERRORS, translate
+from gpuctl.providers.azure.sizes import size_of
+from gpuctl.providers.base import Trial
+
+_PERMISSIONS_API = "2022-04-01"
+_GROUPS = "Microsoft.Resources/subscriptions/resourceGroups"
+# What a create and an end cannot do without; docs/azure-role.json has all of it.
+TO_CREATE = (
+    f"{_GROUPS}/write",
+    "Microsoft.Network/networkSecurityGroups/write",
+    "Microsoft.Network/virtualNetworks/write",
+    "Microsoft.Network/networkInterfaces/write",
+    "Microsoft.Network/publicIPAddresses/write",
+    "Microsoft.Compute/virtualMachines/write",
+    "Microsoft.DevTestLab/schedules/write",
+)
+TO_END = (
+    f"{_GROUPS}/read",
+    f"{_GROUPS}/delete",
+    f"{_GROUPS}/resources/read",
+    "Microsoft.Compute/virtualMachines/delete",
+)
+
+
+def diagnose(clients: Clients, trial: Trial) -> Iterator[Finding]:
+    """See `Provider.diagnose`. Azure has no dry run: what this login is granted on the subscription is read instead."""
+    granted = _asked("create", lambda: _granted(clients))
+    for check, needed in (("create", TO_CREATE), ("end", TO_END)):
+        if isinstance(granted, Finding):
+            yield Finding(check, granted.verdict, granted.text, granted.hint)
+        else:
+            yield _permitted(check, needed, granted, trial)
+    for check, look in (("quota", _quota), ("offered", _offered)):
+        yield _found(check, look, clients, trial)
+    yield Finding("lasts", Verdict.OK, "the login is renewed by itself")
+
+
+def _asked(check: str, ask: Callable[[], Any]) -> Any:
+    """The answer, or that it could not be had, which is no failure of what was to be checked."""
+    try:
+        return ask()
+    except SDK_ERRORS as error:
+        problem = translate(error, "could not be asked")
+        return Finding(check, Verdict.UNKNOWN, problem.message, problem.hint)
+
+
+def _found(check: str, look: Callable[[Clients, Trial], Finding], clients: Clients, trial: Trial) -> Finding:
+    found: Finding = _asked(check, lambda: look(clients, trial))
+    return found
+
+
+def _granted(clients: Clients) -> Sequence[Mapping[str, Any]]:
+    path = f"/subscriptions/{clients.subscription}/providers/Microsoft.Authorization/permissions"
+    said: Sequence[Mapping[str, Any]] = clients.ask("GET", path, _PERMISSIONS_API).json()["value"]
+    return said
+
+
+def _permitted(check: str, needed: Sequence[str], granted: Sequence[Mapping[str, Any]], trial: Trial) -> Finding:
+    missing = [right for right in needed if not any(_grants(one, right) for one in granted)]
+    doing = {"create": "creating", "end": "ending"}[check]
+    if missing:
+        more = " …" if len(missing) > 1 else ""
+        text = f"{doing} `{trial.kind.name}` is not permitted on the whole subscription: lacks `{missing[0]}`{more}"
+        return Finding(check, Verdict.FAIL, text, "docs/azure-role.json")
+    return Finding(check, Verdict.OK, f"{doing} machines is permitted")
+
+
+def _grants(role: Mapping[str, Any], right: str) -> bool:
+    def among(patterns: Sequence[str]) -> bool:
+        return any(fnmatchcase(right.casefold(), pattern.casefold()) for pattern in patterns)
+
+    return among(role.get("actions") or ()) and not among(role.get("notActions") or ())
+
+
+def _quota(clients: Clients, trial: Trial) -> Finding:
+    need, name = trial.kind.vcpus, trial.kind.name
+    try:
+        family = size_of(clients, trial.region, name).family
+    except CapacityError:
+        family = ""
+    usages = [one.as_dict() for one in clients.compute.usage.list(trial.region)] if family else []
+    found = [one for one in usages if str(one["name"]["value"]).casefold() == family.casefold()]
+    if not found or need is None:
+        return Finding("quota", Verdict.UNKNOWN, f"no quota is known for `{name}`")
+    used, allowed = int(found[0]["currentValue"]), int(found[0]["limit"])
+    text = f"{used} of {allowed} vCPUs in use in {trial.region} ({family}); `{name}` needs {need}"
+    if used + need <= allowed:
+        return Finding("quota", Verdict.OK, text)
+    return Finding("quota", Verdict.FAIL, text, f"az vm list-usage --location {trial.region}, then its Quotas page")
+
+
+def _offered(clients: Clients, trial: Trial) -> Finding:
+    try:
+        size = size_of(clients, trial.region, trial.kind.name)
+    except CapacityError as error:
+        return Finding("offered", Verdict.FAIL, error.message, error.hint)
+    zones = f", zones {', '.join(size.zones)}" if size.zones else ""
+    return Finding("offered", Verdict.OK, f"`{size.name}` is offered in {trial.region}{zones}")

@@ -1,0 +1,128 @@
+"""What a diagnosis says of Azure, where nothing is ever made."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from providers.contract import an_order
+from support.azure import KEY, LoopbackAzure
+from support.clouds import LoopbackAws
+from support.instances import NOON
+from support.wire import Fault, Wire, refuse_arm
+
+from gpuctl.catalog import Catalog
+from gpuctl.domain.diagnosis import Finding, Verdict
+from gpuctl.providers.azure import open_provider
+from gpuctl.providers.azure.diagnose import TO_CREATE, TO_END
+from gpuctl.providers.base import Connection, Trial
+
+IMAGES = "Microsoft.Compute/locations/publishers"
+T4 = Catalog().find("Standard_NC4as_T4_v3")
+ROLE = json.loads((Path(__file__).parents[2] / "docs" / "azure-role.json").read_text())["Actions"]
+
+
+@pytest.fixture
+def wire(cloud: LoopbackAws) -> Iterator[Wire]:
+    line = Wire(cloud.url)
+    yield line
+    line.stop()
+
+
+@pytest.fixture
+def arm(cloud: LoopbackAws) -> Iterator[LoopbackAzure]:
+    past_gpuctl = LoopbackAzure(cloud)
+    yield past_gpuctl
+    past_gpuctl.close()
+
+
+def diagnosed(wire: Wire) -> dict[str, Finding]:
+    provider = open_provider(Connection(sandbox_url=wire.url))
+    trial = Trial(region="eastus", kind=T4, order=None, now=NOON, until=NOON + timedelta(hours=1))
+    return {one.check: one for one in provider.diagnose(trial)}
+
+
+def granting(*actions: str, but: tuple[str, ...] = ()) -> Fault:
+    body = json.dumps({"value": [{"actions": list(actions), "notActions": list(but)}]}).encode()
+    return Fault(False, lambda _: (200, {"Content-Type": "application/json"}, body))
+
+
+def test_an_owner_with_quota_lacks_nothing_and_nothing_was_made(wire: Wire, arm: LoopbackAzure) -> None:
+    found = diagnosed(wire)
+    assert list(found) == ["create", "end", "quota", "offered", "lasts"]
+    assert {one.verdict for one in found.values()} == {Verdict.OK}
+    assert arm.resources() == []
+
+
+def test_the_published_role_is_enough(wire: Wire, arm: LoopbackAzure) -> None:
+    wire.arm("GET permissions", granting(*ROLE))
+    found = diagnosed(wire)
+    assert (found["create"].verdict, found["end"].verdict) == (Verdict.OK, Verdict.OK)
+    assert {*TO_CREATE, *TO_END} <= set(ROLE)
+
+
+def test_a_login_that_may_create_and_not_end_is_told(wire: Wire, arm: LoopbackAzure) -> None:
+    wire.arm("GET permissions", granting("*", but=("Microsoft.Resources/subscriptions/resourceGroups/delete",)))
+    found = diagnosed(wire)
+    assert (found["create"].verdict, found["end"].verdict) == (Verdict.OK, Verdict.FAIL)
+    assert "resourceGroups/delete" in found["end"].text
+
+
+def test_a_reader_may_do_neither(wire: Wire, arm: LoopbackAzure) -> None:
+    wire.arm("GET permissions", granting("*/read"))
+    found = diagnosed(wire)
+    assert (found["create"].verdict, found["end"].verdict) == (Verdict.FAIL, Verdict.FAIL)
+
+
+def test_too_little_quota_is_told_with_the_figures(wire: Wire, arm: LoopbackAzure) -> None:
+    arm.set(quotas={"eastus": {"Standard NCASv3_T4 Family": 2}})
+    quota = diagnosed(wire)["quota"]
+    assert quota.verdict is Verdict.FAIL
+    assert "0 of 2 vCPUs in use" in quota.text
+
+
+def test_a_size_this_subscription_cannot_have_is_told(wire: Wire, arm: LoopbackAzure) -> None:
+    arm.set(restrictions={"eastus": {T4.name: "NotAvailableForSubscription"}})
+    assert diagnosed(wire)["offered"].verdict is Verdict.FAIL
+
+
+def test_what_cannot_be_asked_is_unknown_and_no_failure(wire: Wire, arm: LoopbackAzure) -> None:
+    wire.arm("GET permissions", *[refuse_arm("AuthorizationFailed", 403)] * 4)
+    found = diagnosed(wire)
+    assert (found["create"].verdict, found["end"].verdict) == (Verdict.UNKNOWN, Verdict.UNKNOWN)
+    assert found["quota"].verdict is Verdict.OK
+
+
+def right_of(call: dict[str, str]) -> str:
+    """The right that a call takes: the kind of thing, and what is done to it."""
+    verb = {"GET": "read", "PUT": "write", "PATCH": "write", "DELETE": "delete"}[call["method"]]
+    group = "Microsoft.Resources/subscriptions/resourceGroups"
+    names = {
+        "Microsoft.Resources/resourceGroups": group,
+        "Microsoft.Resources/resources": f"{group}/resources",
+        "Microsoft.Compute/locations/publishers": f"{IMAGES}/artifacttypes/offers/skus/versions",
+        "Microsoft.Compute/operations": "Microsoft.Compute/locations/operations",
+        "Microsoft.Network/operations": "Microsoft.Network/locations/operations",
+        "Microsoft.Resources/operations": "Microsoft.Resources/subscriptions/operationresults",
+    }
+    return f"{names.get(call['type'], call['type'])}/{verb}"
+
+
+def test_the_role_grants_every_call_of_a_whole_life(wire: Wire, arm: LoopbackAzure) -> None:
+    provider = open_provider(Connection(sandbox_url=wire.url))
+    arm.now = NOON
+    provider.identity()
+    image = provider.find_image("eastus", T4, None)
+    made = provider.create(replace(an_order(image, "eastus", T4.name), ssh_key=KEY, disk_gb=100))
+    provider.list_instances("eastus", [made.cloud_id])
+    provider.set_deadline("eastus", made.cloud_id, NOON + timedelta(minutes=90))
+    provider.protection("eastus", made.cloud_id, NOON)
+    provider.regions()
+    provider.terminate("eastus", [made.cloud_id])
+    provider.list_instances("eastus")
+    taken = {right_of(one).casefold() for one in arm.calls()}
+    assert len(taken) > 10
+    missing = sorted(taken - {one.casefold() for one in ROLE})
+    assert not missing, missing
