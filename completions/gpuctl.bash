@@ -4,7 +4,7 @@ _gpuctl() {
     COMPREPLY=()
     for ((index = 1; index < COMP_CWORD; index++)); do
         case "${COMP_WORDS[index]}" in
-            provision|get|list|terminate|stats|reap|extend|wait|events|types|prices|schedule|doctor|config|recover|sandbox|completion) command=${COMP_WORDS[index]}; break ;;
+            provision|get|list|terminate|stats|reap|extend|wait|events|types|prices|schedule|doctor|config|archive|recover|sandbox|completion) command=${COMP_WORDS[index]}; break ;;
         esac
     done
     case "$before" in
@@ -36,7 +36,7 @@ _gpuctl() {
         --by) return ;;
         --chart) return ;;
         --max-orphans) return ;;
-        --log) return ;;
+        --log) COMPREPLY=($(compgen -f -- "$word")); return ;;
         --ttl) return ;;
         --for) return ;;
         --id) return ;;
@@ -45,6 +45,7 @@ _gpuctl() {
         --min-memory) return ;;
         --believe) return ;;
         --every) return ;;
+        --to) COMPREPLY=($(compgen -f -- "$word")); return ;;
         --backup) return ;;
         --state-id) return ;;
     esac
@@ -63,10 +64,11 @@ _gpuctl() {
         schedule) COMPREPLY=($(compgen -W "install status uninstall --every --cron --systemd --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         doctor) COMPREPLY=($(compgen -W " --provider --region --type --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         config) COMPREPLY=($(compgen -W "show path --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
+        archive) COMPREPLY=($(compgen -W " --older-than --to --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         recover) COMPREPLY=($(compgen -W " --backup --state-id --dry-run --yes -y --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         sandbox) COMPREPLY=($(compgen -W "start status stop reset --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         completion) COMPREPLY=($(compgen -W "bash zsh fish --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
-        *) COMPREPLY=($(compgen -W "provision get list terminate stats reap extend wait events types prices schedule doctor config recover sandbox completion --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h --version" -- "$word")) ;;
+        *) COMPREPLY=($(compgen -W "provision get list terminate stats reap extend wait events types prices schedule doctor config archive recover sandbox completion --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h --version" -- "$word")) ;;
     esac
 }
 complete -F _gpuctl gpuctl

@@ -7,38 +7,16 @@ from pathlib import Path
 
 import pytest
 from support.cli import Operator
+from support.programs import CRONTAB, LOGINCTL, SYSTEMCTL, having
 
 from gpuctl.domain.instance import Status
 from gpuctl.services.scheduling.job import from_cron
 from gpuctl.store.schedule import ScheduleNote
 
-CRONTAB = """#!/bin/sh
-tab="{folder}/tab"
-case $1 in
-    -l) [ -e "$tab" ] || {{ echo "no crontab for ana" >&2; exit 1; }}; cat "$tab" ;;
-    -) cat >"$tab" ;;
-esac
-"""
-SYSTEMCTL = """#!/bin/sh
-echo "$*" >>"{folder}/asked"
-"""
-LOGINCTL = "#!/bin/sh\necho no\n"
-
-
-def having(operator: Operator, **programs: str) -> Operator:
-    """The operator on a machine that has these programs and no others of that kind."""
-    folder = operator.folder / "bin"
-    folder.mkdir()
-    for name, text in programs.items():
-        (folder / name).write_text(text.format(folder=operator.folder))
-        (folder / name).chmod(0o755)
-    operator.environ["PATH"] = str(folder)
-    return operator
-
 
 @pytest.fixture
 def with_cron(operator: Operator) -> Operator:
-    return having(operator, crontab=CRONTAB.replace("cat", "/bin/cat"))
+    return having(operator, crontab=CRONTAB)
 
 
 @pytest.fixture

@@ -40,7 +40,8 @@ def made(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     really = os.replace
 
     def noted(source: Any, target: Any) -> None:
-        modes[str(Path(source).relative_to(folder))] = stat.S_IMODE(Path(source).stat().st_mode)
+        if Path(source).is_relative_to(folder):
+            modes[str(Path(source).relative_to(folder))] = stat.S_IMODE(Path(source).stat().st_mode)
         really(source, target)
 
     monkeypatch.setattr(os, "replace", noted)

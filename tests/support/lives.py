@@ -1,6 +1,7 @@
 """A life that leaves a file of every kind."""
 
 from support.cli import Operator
+from support.programs import CRONTAB, having
 from support.wire import LOST
 
 from gpuctl.domain.instance import ProviderName
@@ -20,8 +21,11 @@ def a_life_that_makes_every_file(operator: Operator) -> None:
     operator.later(days=8)
     operator.provision()
     operator.later(minutes=61)
-    operator.json("reap", "--sweep")
     LocalPrices(operator.state.parent / "prices").write(PriceBook(ProviderName.AWS, operator.clock.now(), {}))
+    having(operator, crontab=CRONTAB)
+    operator.json("schedule", "install")
+    operator.json("reap", "--sweep", "--log", f"{operator.state}.reap.log")
+    operator.json("archive", "--older-than", "1d", "--to", str(operator.folder / "old.jsonl.gz"))
     operator.store.rescue(operator.records[-1])
     operator.state.write_bytes(operator.state.read_bytes()[:-1])
     assert operator.json("recover", "--yes").code == 0

@@ -1,6 +1,6 @@
 """A store in memory, for tests that make thousands of transactions; it passes the same contract as the real one."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from gpuctl.domain.instance import Instance
@@ -19,6 +19,7 @@ class MemoryStore:
         self._archived: dict[str, Instance] = {}
         self._rescued: dict[str, Instance] = {}
         self.is_restored = False
+        self._counts_from: datetime | None = None
 
     @property
     def location(self) -> str:
@@ -76,6 +77,17 @@ class MemoryStore:
 
     def archived(self, *, with_present: bool = False, since: datetime | None = None) -> Iterable[Instance]:
         return [one for key, one in self._archived.items() if with_present or key not in self._records]
+
+    def hand_over(self, ended_before: datetime, keep: Callable[[Sequence[Instance]], None]) -> int:
+        old = [one for one in self._archived.values() if (one.terminated_at or one.updated_at) < ended_before]
+        if old:
+            keep(old)
+            self._counts_from = ended_before
+        self._archived = {key: one for key, one in self._archived.items() if one not in old}
+        return len(old)
+
+    def counts_from(self) -> datetime | None:
+        return self._counts_from
 
     def unreadable_archive_lines(self) -> Sequence[str]:
         return []

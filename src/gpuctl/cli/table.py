@@ -29,6 +29,7 @@ COMMANDS = {
     "schedule": Entry("schedule", "Let cron or systemd run the reaper, every minute", _SETUP),
     "doctor": Entry("doctor", "Check logins, permissions, quota, state and schedule", _SETUP),
     "config": Entry("config", "Show the settings in force and where each comes from", _SETUP),
+    "archive": Entry("archive", "Move records of long ago out of the state into a file", _SETUP),
     "recover": Entry("recover", "Rebuild a lost or damaged state from the clouds", _SETUP),
     "sandbox": Entry("sandbox", "Start, empty or stop the cloud on this machine", _SETUP),
     "completion": Entry("completion", "Print the completion script of a shell", _SETUP),

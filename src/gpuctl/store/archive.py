@@ -2,14 +2,14 @@
 
 import json
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from gpuctl.domain.instance import Instance
-from gpuctl.store.disk import Disk, private_folder, write_all
+from gpuctl.store.disk import Disk, private_folder, write_all, write_whole
 
 
 class Archive:
@@ -55,6 +55,36 @@ class Archive:
             for number, line in enumerate(path.read_bytes().splitlines(), 1)
             if line.strip() and _record(line) is None
         ]
+
+    def hand_over(
+        self, ended_before: datetime, leaving_out: Collection[str], keep: Callable[[Sequence[Instance]], None]
+    ) -> int:
+        """See `Store.hand_over`; the caller holds the state's lock."""
+        old = [one for one in self.records(leaving_out) if (one.terminated_at or one.updated_at) < ended_before]
+        if not old:
+            return 0
+        keep(old)
+        # First there, then the date from which is counted, then gone from here.
+        since = max(ended_before, self.counts_from() or ended_before)
+        write_whole(self._disk, self._since, json.dumps({"countsFrom": since.isoformat()}).encode())
+        gone = {one.id for one in old}
+        for path in self._files():
+            lines = path.read_bytes().splitlines(keepends=True)
+            kept = [line for line in lines if (record := _record(line)) is None or record.id not in gone]
+            if len(kept) < len(lines):
+                write_whole(self._disk, path, b"".join(kept))
+        return len(old)
+
+    def counts_from(self) -> datetime | None:
+        """See `Store.counts_from`."""
+        try:
+            return datetime.fromisoformat(json.loads(self._since.read_bytes())["countsFrom"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    @property
+    def _since(self) -> Path:
+        return self.folder / "counts-from.json"
 
     def _files(self) -> list[Path]:
         return sorted(self.folder.glob("????-??.jsonl"), reverse=True)

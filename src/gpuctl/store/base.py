@@ -91,6 +91,17 @@ class Store(Protocol):
         """
         ...
 
+    def hand_over(self, ended_before: datetime, keep: Callable[[Sequence[Instance]], None]) -> int:
+        """Take the records that ended before then out of the archive, once `keep` has them durably; returns how many.
+
+        If `keep` raises, nothing was taken out. After a crash in between they may be in both places, never in neither.
+        """
+        ...
+
+    def counts_from(self) -> datetime | None:
+        """The instant before which ended records were taken out of the archive; None if none ever were."""
+        ...
+
     def unreadable_archive_lines(self) -> Sequence[str]:
         """`FILE:LINE` of every archive line that cannot be read; empty when all is well."""
         ...

@@ -1,7 +1,7 @@
 """The state on this machine: a TinyDB file that is replaced whole, under a lock, and never in doubt."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -97,6 +97,18 @@ class LocalStore:
             found = self._read()
             present = found[1].get(TABLE, {}) if found and not with_present else {}
             yield from self._archive.records(leaving_out=set(present), since=since)
+
+    def hand_over(self, ended_before: datetime, keep: Callable[[Sequence[Instance]], None]) -> int:
+        with self._translated("written"):
+            found = self._read()
+            if found is None:
+                return 0
+            with self._lock.held():
+                # What a crash left in both places is the state's.
+                return self._archive.hand_over(ended_before, set(found[1].get(TABLE, {})), keep)
+
+    def counts_from(self) -> datetime | None:
+        return self._archive.counts_from()
 
     def unreadable_archive_lines(self) -> Sequence[str]:
         with self._translated("read"):

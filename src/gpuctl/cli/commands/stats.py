@@ -10,7 +10,7 @@ from gpuctl.cli.config import path_of
 from gpuctl.cli.context import Context
 from gpuctl.cli.render.figures import left_out, plain
 from gpuctl.cli.render.result import Result
-from gpuctl.cli.render.shapes import statistics_shape
+from gpuctl.cli.render.shapes import instant, statistics_shape
 from gpuctl.cli.render.spending import drawn, group_shape, spending_shape
 from gpuctl.domain.duration import parse_duration, shown
 from gpuctl.domain.spending import DAY, SIDES, TAG, Group, Report, report
@@ -52,7 +52,11 @@ def command(
         _draw(chart, told)
     shape = statistics_shape(told.figures)
     flat = {key: value for key, value in shape.items() if not isinstance(value, dict)}
-    document: dict[str, object] = {"statistics": shape, "spending": spending_shape(told)}
+    document: dict[str, object] = {
+        "statistics": shape,
+        "spending": spending_shape(told),
+        "countsFrom": instant(context.store.counts_from()),
+    }
     if side is not None:
         document |= {"by": side, "groups": [group_shape(one) for one in told.groups]}
     return Result(
@@ -68,6 +72,9 @@ def _missing(context: Context, told: Report) -> list[str]:
     missing = left_out(told.spent).removeprefix(" · ")
     lines = [missing] if missing else []
     lines += [f"unreadable, and not counted: {line}" for line in context.store.unreadable_archive_lines()]
+    counts_from = context.store.counts_from()
+    if counts_from is not None:
+        lines.append(f"counted from {counts_from:%Y-%m-%d} on: what ended before was taken out by `gpuctl archive`")
     return [*lines, "no machines"] if told.side and not told.groups else lines
 
 

@@ -17,7 +17,7 @@ _WORDS = {
     "prices": "show refresh",
     "schedule": "install status uninstall",
 }
-_FILES = ("--state", "--config")
+_FILES = ("--state", "--config", "--to", "--log")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,54 @@
+"""`gpuctl archive`: take old records out of the state's own archive, into a file to keep elsewhere."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from gpuctl.cli.config import path_of
+from gpuctl.cli.context import Context
+from gpuctl.cli.render.figures import counted
+from gpuctl.cli.render.result import Result
+from gpuctl.cli.render.shapes import instant
+from gpuctl.domain.duration import parse_duration
+from gpuctl.errors import UsageError
+from gpuctl.store.bundle import Bundle
+
+EXAMPLES = """\
+gpuctl archive --older-than 90d --to gpuctl-2026.jsonl.gz
+zcat gpuctl-2026.jsonl.gz | jq -r '[.id, .user, .terminated_at] | @tsv'"""
+
+
+def command(
+    ctx: typer.Context,
+    older_than: Annotated[
+        str, typer.Option("--older-than", metavar="TIME", help="Records that ended longer ago, such as 90d")
+    ],
+    to: Annotated[str, typer.Option(metavar="FILE", help="The gzip file to put them in, or to add them to")],
+) -> Result:
+    """Take the records of machines that ended long ago out of the archive, and put them into a file.
+
+    They are in the file before they leave the archive. What ended in this month stays: budgets count it. `stats` then
+    says from which date it counts.
+    """
+    context: Context = ctx.find_root().obj
+    now = context.clock.now()
+    before = now - parse_duration(older_than, option="--older-than")
+    month = datetime(now.year, now.month, 1, tzinfo=UTC)
+    if not to.endswith(".gz"):
+        raise UsageError("--to must name a file that ends in `.gz`", hint="add `--to gpuctl.jsonl.gz`")
+    bundle = Bundle(path_of(to))
+    bundle.check()
+    context.require_state()
+    if before > month:
+        before = month
+        context.talk.say(f"what ended since {month:%Y-%m-%d} stays: budgets count it")
+    context.store.archive(before)
+    moved = context.store.hand_over(before, bundle.add)
+    said = f"{counted(moved, 'record')} moved to {bundle.path}" if moved else "no record is that old; nothing was moved"
+    return Result(
+        document={"count": moved, "file": str(bundle.path), "countsFrom": instant(context.store.counts_from())},
+        columns=("count", "file"),
+        rows=[[str(moved), str(bundle.path)]] if moved else [],
+        footer=[said],
+    )
