@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test torture lint format bench mutants completions clean
+.PHONY: help demo test recordings torture lint format bench mutants completions clean
 
 help:  ## Show what there is to make
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -22,6 +22,9 @@ demo: $(READY)  ## Show the main job in the sandbox: provision, list, cost, end,
 
 test: $(READY)  ## Run the tests
 	@$(BIN)/python -m pytest -q -n auto --dist worksteal
+
+recordings: $(READY)  ## Fetch Microsoft's recordings of Azure's replies, for the tests that read them
+	@$(BIN)/python scripts/fetch_recordings.py
 
 torture: $(READY)  ## Break everything around gpuctl, print the scorecard and write docs/reliability.md (about 30 minutes)
 	@PYTHONPATH=src:tests $(BIN)/python -m faults.scorecard --write docs/reliability.md

@@ -16,12 +16,19 @@ _gpuctl() {
         --subnet) return ;;
         --ssh-from) return ;;
         --count) return ;;
+        --gpu) return ;;
+        --gpu-count) return ;;
+        --min-memory) return ;;
+        --max-price) return ;;
+        --fallback) return ;;
         --name) return ;;
         --user) return ;;
         --task) return ;;
         --purpose) return ;;
         --tag) return ;;
         --timeout) return ;;
+        --retries) return ;;
+        --backoff) return ;;
         --output|-o) COMPREPLY=($(compgen -W "table json csv tsv" -- "$word")); return ;;
         --state) COMPREPLY=($(compgen -f -- "$word")); return ;;
         --config) COMPREPLY=($(compgen -f -- "$word")); return ;;
@@ -40,9 +47,6 @@ _gpuctl() {
         --ttl) return ;;
         --for) return ;;
         --id) return ;;
-        --gpu) return ;;
-        --max-price) return ;;
-        --min-memory) return ;;
         --believe) return ;;
         --every) return ;;
         --to) COMPREPLY=($(compgen -f -- "$word")); return ;;
@@ -50,7 +54,7 @@ _gpuctl() {
         --state-id) return ;;
     esac
     case "$command" in
-        provision) COMPREPLY=($(compgen -W " --region --provider --auto-terminate --ttl --disk-size --image --subnet --ssh-from --count --allow-retired --name --user --task --purpose --tag --no-wait --wait --timeout --keep --dry-run --yes -y --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
+        provision) COMPREPLY=($(compgen -W " --region --provider --auto-terminate --ttl --disk-size --image --subnet --ssh-from --count --allow-retired --gpu --gpu-count --min-memory --max-price --spot --fallback --name --user --task --purpose --tag --no-wait --wait --timeout --keep --retries --backoff --dry-run --yes -y --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         get) COMPREPLY=($(compgen -W " --field --refresh --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         list) COMPREPLY=($(compgen -W " --user --task --name --status --provider --type --region --tag --older-than --all -a --refresh --watch -w --interval --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         terminate) COMPREPLY=($(compgen -W " --task --tag --user --all --yes -y --force --no-wait --wait --timeout --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from support.instances import an_instance
 
-from gpuctl.domain.instance import ProviderName
+from gpuctl.domain.instance import Market, ProviderName
 from gpuctl.domain.request import MAX_COUNT, Request, check, differences
 from gpuctl.errors import UsageError
 
@@ -79,5 +79,9 @@ def test_several_machines_of_one_name_are_numbered() -> None:
 
 def test_a_machine_that_lives_under_the_name_is_compared_with_what_is_asked_now() -> None:
     standing = an_instance(name="n")
-    assert differences(GOOD, standing) == []
-    assert differences(replace(GOOD, disk_gb=200, region="us-west-2"), standing) == ["region", "disk"]
+    assert differences(GOOD, standing, {"g4dn.xlarge"}) == []
+    assert differences(GOOD, standing, {"g5.xlarge"}) == ["type"]
+    other = replace(GOOD, disk_gb=200, region="us-west-2", market=Market.SPOT)
+    assert differences(other, standing, {"g4dn.xlarge"}) == ["region", "market", "disk"]
+    for alike in (replace(other, region="us-west-2,us-east-1"), replace(other, region="any")):
+        assert differences(replace(alike, falls_back=True), standing, {"g4dn.xlarge"}) == ["disk"]

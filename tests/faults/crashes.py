@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 
 from faults.world import PROVISION, Scenario, Score, World
-from support.wire import LOST, Phase, Sent
+from support.wire import LOST, Phase, Sent, refuse
 
 from gpuctl.clock import SystemClock
 
@@ -23,9 +23,14 @@ def _one_due(scenario: Scenario) -> None:
     scenario.later(minutes=61)
 
 
+def _two_full_regions(scenario: Scenario) -> None:
+    scenario.wire.arm("RunInstances", *[refuse("InsufficientInstanceCapacity", 500)] * 2)
+
+
 LIFE = ((*PROVISION, "-q"), ("terminate", "n"), ("reap",))
 COMMANDS: dict[str, tuple[Callable[[Scenario], None], tuple[str, ...]]] = {
     "provision": (lambda scenario: None, PROVISION),
+    "failover": (_two_full_regions, ("provision", "g4dn.xlarge", "--region", "us-east-1,us-west-2", "--name", "n")),
     "terminate": (_one_machine, ("terminate", "n")),
     "extend": (_one_machine, ("extend", "n", "--by", "30m")),
     "reap": (_one_due, ("reap",)),
@@ -121,7 +126,7 @@ def _points(world: World, command: str, condition: str) -> Iterator[Point]:
 
 def _killed(scenario: Scenario, command: str, condition: str, point: Point) -> list[str]:
     _die(scenario, command, condition, point)
-    acknowledged = [] if command == "provision" else [one["tags"]["gpuctl-id"] for one in scenario.ours]
+    acknowledged = [] if command in ("provision", "failover") else [one["tags"]["gpuctl-id"] for one in scenario.ours]
     return scenario.finish(acknowledged)
 
 

@@ -28,6 +28,7 @@ ACTIONS = (
     "GetCallerIdentity", "GetParameter", "DescribeImages", "RunInstances", "DescribeInstances",
     "DescribeInstanceStatus", "DescribeInstanceAttribute", "GetConsoleOutput", "CreateTags", "TerminateInstances",
 )  # fmt: skip
+SEVERAL = ("provision", "g4dn.xlarge", "--region", "us-east-1,us-west-2,eu-west-1", "--name", "n")
 # Lost, then refused: what a tool that believes the last answer calls a refusal.
 LOST_THEN_REFUSED = (LOST, refuse("VcpuLimitExceeded"))
 
@@ -47,6 +48,9 @@ def cloud_faults(world: World, mutants: Sequence[str] = (), share: int = 1) -> S
     with world.scenario(mutants) as scenario:
         scenario.wire.arm("RunInstances", *LOST_THEN_REFUSED)
         score.add("RunInstances lost, then refused", _life(scenario))
+    with world.scenario(mutants) as scenario:
+        scenario.wire.arm("RunInstances", FAULTS["capacity"], *LOST_THEN_REFUSED)
+        score.add("RunInstances full, then lost, then refused, in several regions", _life(scenario, SEVERAL))
     with world.scenario(mutants) as scenario:
         scenario.lag(299)
         scenario.wire.arm("RunInstances", *[LOST] * 4)
@@ -155,10 +159,10 @@ def _skewed(scenario: Scenario, days: float, zone: str, *, is_jump: bool) -> lis
     return [*wrong, *scenario.finish()]
 
 
-def _life(scenario: Scenario) -> list[str]:
+def _life(scenario: Scenario, provision: Sequence[str] = PROVISION) -> list[str]:
     """Start, extend, ask, end; in real processes, whatever each of them says."""
     told: list[str] = []
-    for argv in ((*PROVISION, "-q"), ("extend", "n", "--by", "5m"), ("get", "n", "--refresh"), ("terminate", "n")):
+    for argv in ((*provision, "-q"), ("extend", "n", "--by", "5m"), ("get", "n", "--refresh"), ("terminate", "n")):
         process = scenario.start(*argv)
         code = process.wait()
         told += [one for one in process.out.split() if argv[0] == "provision" and one.startswith("inst-")]

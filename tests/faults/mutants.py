@@ -77,6 +77,10 @@ _TWICE = "if now is None or record.absent_since is None or listed_at - record.ab
 _WHOLE = "if claims.record_id is None or claims.expires_at is None or born is None:"
 _SEALED = "if match is None or _digest(raw[: match.start(1)] + _BLANK + raw[match.end(1) :]) != match.group(1):"
 _PATIENCE = "patience = timedelta(0)"
+_SENT = "if answer.error is not None and answer.outcome is not Outcome.UNKNOWN:"
+_ADDED = "self.parts.store.add([record], lambda present: None)"
+_DEFINITE = "goes_on = isinstance(error, (CapacityError, QuotaError))"
+_UNWRITTEN = "_with_attempt(record, there), there"
 
 MUTANTS: dict[str, Break] = {
     "stock TinyDB storage": every(
@@ -88,10 +92,24 @@ MUTANTS: dict[str, Break] = {
         ("disk.create(temporary)", "os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)"),
         ("disk.replace(temporary, path)", "pass"),
     ),
-    "record after create": edited(
-        "gpuctl.services.provision:launch",
-        ("parts.store.add(records, lambda present: _refuse_standing(prepared, present))", "parts.store.snapshot()"),
-        ("if answer.error is not None:", "parts.store.add([record], lambda present: None)\n        if answer.error:"),
+    "record after create": every(
+        edited(
+            "gpuctl.services.recording:write_records",
+            ("parts.store.add(records, lambda present: _refuse_standing(prepared, present))", "parts.store.snapshot()"),
+        ),
+        edited("gpuctl.services.attempts:Attempts._send", (_SENT, f"{_ADDED}\n    {_SENT}")),
+    ),
+    "another attempt after a lost reply": every(
+        edited(
+            "gpuctl.services.attempts:Attempts.pursue",
+            ("answer.outcome not in (Outcome.REFUSED, Outcome.LEFTOVERS)", "answer.outcome is Outcome.CREATED"),
+        ),
+        edited("gpuctl.services.attempts:Attempts._following", (_DEFINITE, "goes_on = True")),
+        edited("gpuctl.domain.lifecycle:attempted", ("if not instance.was_refused:", "if False:")),
+    ),
+    "an attempt that is written down after its create": edited(
+        "gpuctl.services.attempts:Attempts._written",
+        ("self.parts.store.update(record.id, lambda fresh: _with_attempt(fresh, there)), there", _UNWRITTEN),
     ),
     "no client token": edited(
         "gpuctl.providers.aws.create:run_instances",

@@ -70,7 +70,7 @@ GATES = (
         "killed at each cloud call (before, after its effect, after its answer) and each step of a write; "
         "no lag, 60 s lag, lost reply",
         "leaks, duplicates, lost records, lies = 0",
-        lambda world: crashes.crash_points(world, share=4),
+        lambda world: crashes.crash_points(world, share=5),
         crashes.crash_points,
         _under(crashes.crash_points, "record after create", commands=["provision"], conditions=["no lag"])
         | _under(crashes.crash_points, "no client token", commands=["provision"], conditions=["lost reply"])
@@ -179,7 +179,8 @@ GATES = (
         lambda world: lies.cloud_faults(world, share=6),
         lies.cloud_faults,
         _under(lies.cloud_faults, "no client token", share=1000)
-        | _under(lies.cloud_faults, "refused after a lost reply", share=1000),
+        | _under(lies.cloud_faults, "refused after a lost reply", share=1000)
+        | _under(lies.cloud_faults, "another attempt after a lost reply", share=1000),
     ),
     Gate(
         "E2",

@@ -16,10 +16,11 @@ from gpuctl.catalog import Catalog
 from gpuctl.domain.instance import Instance, Reason, Status
 from gpuctl.domain.request import Request
 from gpuctl.errors import GpuctlError
+from gpuctl.services.choosing import Defaults, choose
 from gpuctl.services.ending import end
 from gpuctl.services.extend import extend
 from gpuctl.services.parts import Parts
-from gpuctl.services.preparing import checked, prepare
+from gpuctl.services.preparing import prepare
 from gpuctl.services.provision import start
 from gpuctl.services.reap import Reaper, reap, remembered
 from gpuctl.services.sessions import Sessions
@@ -83,9 +84,9 @@ class World(RuleBasedStateMachine):
         asked = Request(user="ana", instance_type="g4dn.xlarge", region="us-east-1", ttl=timedelta(minutes=ttl))
         with suppress(Crash, GpuctlError):
             parts = self.parts
-            request, offer, source = checked(asked, "--region", parts, CATALOG)
+            choice = choose(asked, lambda name: Defaults(), parts, CATALOG)
             patience = timedelta(minutes=15) if waits else None
-            start(prepare(request, offer, source, parts), parts, lambda records: None, patience)
+            start(prepare(choice, parts), parts, lambda records: None, patience)
 
     @rule(number=st.integers(0, 9), troubles=TROUBLES)
     def terminate(self, number: int, troubles: list[Trouble | None]) -> None:

@@ -110,6 +110,13 @@ class LoopbackAzure:
         """Take one spot machine back as its eviction policy says."""
         self._cloud.ask("POST", f"/gpuctl-sandbox/interrupt?id={quote(machine_id)}")
 
+    def client_of(self, url: str) -> Any:
+        """A compute client of another server on loopback, for the subscription of Microsoft's recordings."""
+        from azure.mgmt.compute import ComputeManagementClient
+
+        nobody = "00000000-0000-0000-0000-000000000000"
+        return ComputeManagementClient(_Credential(), nobody, **_settings(url))
+
     def group(self, name: str = "theirs", region: str = "eastus", tags: dict[str, str] | None = None) -> str:
         """Make a resource group past gpuctl, and return its id."""
         made = self.groups.create_or_update(name, {"location": region, "tags": tags or {}})
@@ -174,16 +181,18 @@ class LoopbackAzure:
 
     def _client(self, name: str, kind: Any) -> Any:
         if name not in self._clients:
-            self._clients[name] = kind(
-                _Credential(),
-                self.subscription,
-                base_url=self.url,
-                authentication_policy=_Token(),
-                credential_scopes=["https://management.azure.com/.default"],
-                polling_interval=0.01,
-                retry_total=0,
-            )
+            self._clients[name] = kind(_Credential(), self.subscription, **_settings(self.url))
         return self._clients[name]
+
+
+def _settings(url: str) -> dict[str, Any]:
+    return {
+        "base_url": url,
+        "authentication_policy": _Token(),
+        "credential_scopes": ["https://management.azure.com/.default"],
+        "polling_interval": 0.01,
+        "retry_total": 0,
+    }
 
 
 def machine(

@@ -97,6 +97,10 @@ class FakeCloud:
     def check_life(self, region: str, life: timedelta) -> None:
         return None
 
+    def zones(self, region: str, kind: InstanceType) -> Sequence[str]:
+        self._trouble()
+        return [f"{region}a", f"{region}b"]
+
     def create(self, order: Order) -> Observed:
         trouble = self._next_trouble()
         if trouble is Trouble.KILLED_BEFORE:

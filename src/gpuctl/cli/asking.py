@@ -1,7 +1,7 @@
 """What a command line says of a machine it wants and how to go about getting it: declared once, for every command."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import MISSING, dataclass, fields, replace
+from dataclasses import MISSING, dataclass, fields
 from datetime import timedelta
 from functools import wraps
 from inspect import Parameter, signature
@@ -12,12 +12,16 @@ import typer
 from gpuctl.cli import options
 from gpuctl.cli.context import Context
 from gpuctl.cli.render.result import Result
-from gpuctl.domain.duration import parse_duration, parse_minutes
+from gpuctl.domain.duration import parse_duration, parse_minutes, shown
 from gpuctl.domain.ingress import AUTO, Source, source
+from gpuctl.domain.instance import Market, ProviderName
 from gpuctl.domain.request import DEFAULT_PURPOSE, Request
 from gpuctl.errors import UsageError
+from gpuctl.services.choosing import Defaults, DefaultsOf
+from gpuctl.services.retrying import MAX_RETRIES, Retrying
 
-_WHAT, _WHO, _HOW = "The machine", "Whose it is", "How to go about it"
+_WHAT, _NEED, _PRICE = "The machine", "Instead of its type", "Its price"
+_WHO, _HOW = "Whose it is", "How to go about it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +32,10 @@ class Asked:
         str | None,
         typer.Argument(metavar="[TYPE]", help="The cloud's name for it, such as g4dn.xlarge", show_default=False),
     ] = None
-    region: Annotated[str | None, typer.Option(metavar="REGION", help="Where", rich_help_panel=_WHAT)] = None
+    region: Annotated[
+        str | None,
+        typer.Option(metavar="REGION", help="Where: one, several to try as a,b,c, or any", rich_help_panel=_WHAT),
+    ] = None
     provider: Annotated[
         str | None, typer.Option(metavar="CLOUD", help="Which cloud; the type tells", rich_help_panel=_WHAT)
     ] = None
@@ -56,6 +63,26 @@ class Asked:
     allow_retired: Annotated[
         bool, typer.Option("--allow-retired", help="Try a type that was retired", rich_help_panel=_WHAT)
     ] = False
+    gpu: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help="Its GPU, such as T4 or 'A100 80GB'", rich_help_panel=_NEED),
+    ] = None
+    gpu_count: Annotated[
+        str | None, typer.Option(metavar="N", help="At least that many GPUs", rich_help_panel=_NEED)
+    ] = None
+    min_memory: Annotated[
+        str | None, typer.Option(metavar="GIB", help="At least that much memory in a GPU", rich_help_panel=_NEED)
+    ] = None
+    max_price: Annotated[
+        str | None, typer.Option(metavar="USD", help="At most that many dollars an hour", rich_help_panel=_PRICE)
+    ] = None
+    spot: Annotated[
+        bool, typer.Option("--spot", help="A spot machine: cheaper, and may be taken back", rich_help_panel=_PRICE)
+    ] = False
+    fallback: Annotated[
+        str | None,
+        typer.Option(metavar="on-demand", help="What will do where there is no spot machine", rich_help_panel=_PRICE),
+    ] = None
     name: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="A name; while it lives, asking again returns it", rich_help_panel=_WHO),
@@ -74,6 +101,12 @@ class Asked:
     keep: Annotated[
         bool, typer.Option("--keep", help="Leave it when it was not ready in time", rich_help_panel=_HOW)
     ] = False
+    retries: Annotated[
+        str, typer.Option(metavar="N", help="Try again that often when it may pass, 0 to 20", rich_help_panel=_HOW)
+    ] = "0"
+    backoff: Annotated[
+        str, typer.Option(metavar="TIME", help="Wait that long, then twice, three times", rich_help_panel=_HOW)
+    ] = "5s"
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only show what it would be and cost", rich_help_panel=_HOW)
     ] = False
@@ -84,30 +117,40 @@ class Asked:
         """How long to wait until it is ready. UsageError for a time that cannot be read."""
         return parse_duration(self.timeout, option="--timeout")
 
-    def request(self, context: Context) -> tuple[Request, str]:
-        """The request, with what the settings say where no option does, and where its region comes from.
+    @property
+    def retrying(self) -> Retrying:
+        """How often to try again, and after which pause. UsageError for what cannot be read."""
+        most = options.whole(self.retries, option="--retries")
+        if not 0 <= most <= MAX_RETRIES:
+            raise UsageError(f"--retries must be 0 to {MAX_RETRIES}, not `{most}`")
+        return Retrying(most, parse_duration(self.backoff, option="--backoff"))
 
-        UsageError for the first value that cannot be read; what the values mean together is checked later.
-        """
-        return _with_settings(
-            context,
-            Request(
-                user=self.user or context.user,
-                provider=options.supported_provider(self.provider),
-                instance_type=self.instance_type,
-                region=self.region,
-                disk_gb=options.whole(self.disk_size, option="--disk-size"),
-                ttl=parse_minutes(self.ttl, option="--ttl"),
-                count=options.whole(self.count, option="--count"),
-                name=self.name,
-                task=self.task,
-                purpose=self.purpose,
-                tags=options.tags(self.tag),
-                image=self.image,
-                subnet=self.subnet,
-                allow_retired=self.allow_retired,
-                ssh_from=self._source(context),
-            ),
+    def request(self, context: Context) -> Request:
+        """The request. UsageError for the first value that cannot be read; what they mean together is checked later."""
+        if self.fallback not in (None, Market.ON_DEMAND):
+            raise UsageError(f"--fallback can only be `on-demand`, not {shown(self.fallback or '')}")
+        return Request(
+            user=self.user or context.user,
+            provider=options.supported_provider(self.provider),
+            instance_type=self.instance_type,
+            region=self.region,
+            disk_gb=options.whole(self.disk_size, option="--disk-size"),
+            ttl=parse_minutes(self.ttl, option="--ttl"),
+            count=options.whole(self.count, option="--count"),
+            name=self.name,
+            task=self.task,
+            purpose=self.purpose,
+            tags=options.tags(self.tag),
+            image=self.image,
+            subnet=self.subnet,
+            allow_retired=self.allow_retired,
+            gpu=self.gpu,
+            min_gpus=options.number(self.gpu_count, option="--gpu-count"),
+            min_memory_gib=options.gib(self.min_memory, option="--min-memory"),
+            max_price=options.usd(self.max_price, option="--max-price"),
+            market=Market.SPOT if self.spot else Market.ON_DEMAND,
+            falls_back=self.fallback is not None,
+            ssh_from=self._source(context),
         )
 
     def _source(self, context: Context) -> Source:
@@ -147,22 +190,17 @@ def _parameters() -> Iterator[Parameter]:
         yield Parameter(one.name, Parameter.POSITIONAL_OR_KEYWORD, default=default, annotation=one.type)
 
 
-def _with_settings(context: Context, request: Request) -> tuple[Request, str]:
-    name = request.provider
-    if name is None and request.instance_type is not None:
-        try:
-            name = context.catalog.find(request.instance_type).provider
-        except UsageError:
-            name = None
-    if name is None:
-        return request, "--region"
-    settings = context.config.cloud(name)
-    filled = replace(
-        request,
-        region=request.region or settings.region,
-        image=request.image or settings.image,
-        subnet=request.subnet or settings.subnet,
-        profile=None if context.sandbox else settings.profile,
-    )
-    configured = context.settings.source(name.value, "region") or "config"
-    return filled, "--region" if request.region else configured
+def defaults_of(context: Context) -> DefaultsOf:
+    """What the settings say of each cloud where no option does."""
+
+    def of(name: ProviderName) -> Defaults:
+        settings = context.config.cloud(name)
+        return Defaults(
+            region=settings.region,
+            region_source=context.settings.source(name.value, "region") or "config",
+            image=settings.image,
+            subnet=settings.subnet,
+            profile=None if context.sandbox else settings.profile,
+        )
+
+    return of

@@ -205,6 +205,7 @@ class Context:
         """What services are built of. Nothing of it opens a socket before it is used."""
         from gpuctl.services.parts import Parts
         from gpuctl.services.sessions import Sessions
+        from gpuctl.store.refusals import LocalRefusals
 
         return Parts(
             store=self.store,
@@ -217,6 +218,7 @@ class Context:
             budgets=self.config.budget,
             extras_of=self._extras_of,
             access=self.access,
+            refusals=LocalRefusals(self.state_path),
         )
 
     @cached_property

@@ -40,6 +40,11 @@ def gib(text: str | None, *, option: str) -> Decimal | None:
     return None if text is None else _number(text, option, "GiB, such as `24`")
 
 
+def number(text: str | None, *, option: str) -> Decimal | None:
+    """A number above zero, parts of one too. UsageError, naming the option, for anything else."""
+    return None if text is None else _number(text, option, "a number, such as `1`")
+
+
 def tags(pairs: Sequence[str] | None) -> dict[str, str]:
     """`K=V` pairs. UsageError for one without `=`, one said twice, or one that no cloud could carry."""
     found: dict[str, str] = {}

@@ -13,8 +13,9 @@ from gpuctl.domain.duration import spelled
 from gpuctl.domain.instance import Instance, Price, Reason
 from gpuctl.domain.prices import age_note, origin
 from gpuctl.errors import GpuctlError, Interrupted, StateLockedError, StateUnusableError, UsageError
+from gpuctl.services.attempts import Agree
 from gpuctl.services.ending import end
-from gpuctl.services.preparing import Prepared
+from gpuctl.services.preparing import Launchable, Prepared
 from gpuctl.services.protecting import gaps, read_back
 from gpuctl.services.provision import Provisioned, start
 
@@ -22,7 +23,8 @@ from gpuctl.services.provision import Provisioned, start
 def announce(context: Context, prepared: Prepared) -> None:
     """Say in one line what is about to be started, where, by whose account, and what it will cost."""
     request, offer = prepared.request, prepared.offer
-    where = f"{offer.region} ({prepared.region_source})" if prepared.region_source != "--region" else offer.region
+    named = prepared.region_source != "--region"
+    where = f"{prepared.first.place.where} ({prepared.region_source})" if named else prepared.first.place.where
     many = f"{request.count} x " if request.count > 1 else ""
     context.talk.say(
         f"{many}{offer.type.name} ({offer.type.gpu_label}) in {where}, {offer.type.provider} account "
@@ -37,9 +39,9 @@ def announce(context: Context, prepared: Prepared) -> None:
 
 
 def _price(prepared: Prepared) -> str:
-    price, each = prepared.offer.price, prepared.hourly
+    price, each, most = prepared.offer.price, prepared.first.hourly, prepared.request.max_price
     if price is None:
-        return "at an unknown price"
+        return f"at an unknown price of at most ${plain(most)}/h" if most is not None else "at an unknown price"
     if not each.is_whole:
         return f"${plain(each.machine)}/h ({_of(price)}; its disk and address come on top, at an unknown price)"
     return f"${all_in_rate(each)}/h all in (${plain(each.machine)} the machine, {_of(price)})"
@@ -59,7 +61,25 @@ def confirm(context: Context, prepared: Prepared, *, yes: bool) -> None:
         raise UsageError("nothing was started", hint="add `--yes` to start without being asked")
 
 
-def carried_out(context: Context, prepared: Prepared, patience: timedelta, *, wait: bool, keep: bool) -> Result:
+def _agreement(context: Context, prepared: Prepared, *, yes: bool) -> Agree:
+    """Asks anew where a further offer costs more than what was agreed to, and is dear or of an unknown price."""
+    agreed = prepared.cost.counted
+
+    def agree(there: Launchable) -> bool:
+        nonlocal agreed
+        cost = there.cost.counted
+        is_known = cost is not None and (agreed is None or cost <= max(agreed, context.config.confirm_above))
+        if yes or not context.may_ask or is_known or (cost is None and agreed is None):
+            return True
+        agreed = cost
+        return context.confirm("Try that?")
+
+    return agree
+
+
+def carried_out(
+    context: Context, prepared: Prepared, patience: timedelta, *, wait: bool, keep: bool, yes: bool
+) -> Result:
     """Start it and tell what came of it, a signal included. Ids are printed as soon as their records are on disk."""
     written: list[Instance] = []
 
@@ -72,9 +92,9 @@ def carried_out(context: Context, prepared: Prepared, patience: timedelta, *, wa
                 context.streams.out.flush()
 
     parts = context.parts
-    each = f" at ${all_in_rate(prepared.hourly)}/h" if prepared.offer.price else ""
+    agree = _agreement(context, prepared, yes=yes)
     try:
-        result = start(prepared, parts, on_written, patience if wait else None, keep=keep, rate=each)
+        result = start(prepared, parts, on_written, patience if wait else None, keep=keep, agree=agree)
         result = _protected(context, result)
     except Interrupted as interrupted:
         if not written:
@@ -109,6 +129,8 @@ def _interrupted(context: Context, written: Sequence[Instance], interrupted: Int
         records = _now(context, written)
         told = "; ".join(f"{one.id} is {one.status}" for one in records)
         return provisioned(context, Provisioned(records), len(records), {"created": True}, told, interrupted)
+    # What was refused is closed: nothing of it lives, and nobody goes on trying.
+    end(context.parts, [one.id for one in _now(context, written) if one.was_refused], Reason.CANCELLED)
     records = _now(context, written)
     lives = [one for one in records if one.is_live]
     now = context.clock.now()

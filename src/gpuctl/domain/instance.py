@@ -209,6 +209,12 @@ class Instance(Value):
         return self.attempts[-1].at
 
     @property
+    def was_refused(self) -> bool:
+        """Whether there is no machine, and can be none unless another attempt is made."""
+        sure = all(one.outcome in (Outcome.REFUSED, Outcome.LEFTOVERS) for one in self.attempts)
+        return self.status is Status.PROVISIONING and sure
+
+    @property
     def left_behind(self) -> tuple[Attempt, ...]:
         """The attempts that were refused when parts were made, other than what the record itself stands for now."""
         return tuple(

@@ -152,6 +152,27 @@ def provisioning(instance: Instance) -> Instance:
     return note(born, "attempt", instance.created_at, detail=f"{instance.attempts[-1].token} in {instance.region}")
 
 
+def attempted(instance: Instance, attempt: Attempt, at: datetime, **facts: Any) -> Instance:
+    """The record with one more attempt, which it follows from here on: where, what, and in which market.
+
+    IllegalTransition unless nobody gave the record up and every attempt before was refused for sure: one that may have
+    made a machine has no successor.
+    """
+    if not instance.was_refused:
+        raise IllegalTransition(f"{instance.id}: {instance.status}, and no further attempt may be made")
+    follows = {
+        "provider": attempt.provider,
+        "region": attempt.region,
+        "zone": attempt.zone,
+        "instance_type": attempt.instance_type,
+        "market": attempt.market,
+        "attempts": (*instance.attempts, attempt),
+        "absent_since": None,
+    }
+    where = attempt.zone or attempt.region
+    return note(instance, "attempt", at, detail=f"{attempt.token} in {where}", **{**follows, **facts})
+
+
 def _entered(
     instance: Instance,
     event: str,

@@ -46,12 +46,16 @@ class InstanceType:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A type in a region and a market, with its price; a price of None is unknown, never free."""
+    """A type in a region and a market, with its price; a price of None is unknown, never free.
+
+    `on_demand` is what the same costs on demand, where that is known.
+    """
 
     type: InstanceType
     region: str
     market: Market
     price: Price | None
+    on_demand: Price | None = None
 
     def cost(self, span: timedelta) -> Decimal | None:
         """Dollars for that long, per second; None where the price is unknown."""
@@ -60,45 +64,82 @@ class Offer:
         return self.price.usd_per_hour * Decimal(span.total_seconds()) / 3600
 
 
+class Lack(StrEnum):
+    """Why an offer is not taken, in words that a count may stand before."""
+
+    GPU = "with another GPU"
+    GPU_COUNT = "with fewer GPUs"
+    MEMORY = "with less memory in a GPU"
+    REGION = "in other regions"
+    RETIRED = "retired"
+    DEARER = "dearer than `--max-price`"
+    UNKNOWN_PRICE = "of an unknown price"
+    NOT_ENABLED = "in regions this account has not enabled"
+    NO_LOGIN = "of a cloud that cannot be used now"
+    REFUSED_LATELY = "refused in the last minutes"
+
+
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What a machine must have; None asks nothing of that side. `min_memory_gib` is of one GPU (or of the slice)."""
+    """What a machine must have; None asks nothing of that side. `min_memory_gib` is of one GPU (or of the slice).
+
+    `capped`: a spot machine is bid for with the highest price, so that its price need not be known.
+    """
 
     gpu: str | None = None
     max_usd_per_hour: Decimal | None = None
     min_memory_gib: Decimal | None = None
     region: str | None = None
     with_retired: bool = False
+    min_gpus: Decimal | None = None
+    capped: bool = False
 
     def is_met_by(self, offer: Offer) -> bool:
         """Whether the offer has all of it. An unknown price does not meet a highest price."""
+        return self.lack_of(offer) is None
+
+    def lack_of(self, offer: Offer) -> Lack | None:
+        """The first thing that the offer lacks; None where it has all of it."""
         kind = offer.type
-        return (
-            (self.gpu is None or _same_model(self.gpu, kind.gpu_model))
-            and (self.with_retired or kind.availability is not Availability.RETIRED)
-            and (self.region is None or offer.region == self.region)
-            and (
-                self.max_usd_per_hour is None
-                or (offer.price is not None and offer.price.usd_per_hour <= self.max_usd_per_hour)
-            )
-            and (
-                self.min_memory_gib is None
-                or (kind.gpu_memory_gib is not None and kind.gpu_memory_gib >= self.min_memory_gib)
-            )
-        )
+        if self.gpu is not None and not _same_model(self.gpu, kind.gpu_model):
+            return Lack.GPU
+        if self.min_gpus is not None and kind.gpu_count < self.min_gpus:
+            return Lack.GPU_COUNT
+        if self.min_memory_gib is not None and (
+            kind.gpu_memory_gib is None or kind.gpu_memory_gib < self.min_memory_gib
+        ):
+            return Lack.MEMORY
+        if self.region is not None and offer.region != self.region:
+            return Lack.REGION
+        if not self.with_retired and kind.availability is Availability.RETIRED:
+            return Lack.RETIRED
+        return self._too_dear(offer)
+
+    def _too_dear(self, offer: Offer) -> Lack | None:
+        if self.max_usd_per_hour is None:
+            return None
+        if offer.price is None:
+            return None if self.capped and offer.market is Market.SPOT else Lack.UNKNOWN_PRICE
+        return Lack.DEARER if offer.price.usd_per_hour > self.max_usd_per_hour else None
 
 
 def ranked(offers: Iterable[Offer], need: Need) -> Sequence[Offer]:
-    """The offers that meet the need, cheapest first; unknown prices last; ties by type and region."""
+    """The offers that meet the need, cheapest first; unknown prices last; ties by type and region.
+
+    Among unknown prices those come first that cost less on demand: a spot machine costs no more than that.
+    """
     fitting = [offer for offer in offers if need.is_met_by(offer)]
-    return sorted(
-        fitting,
-        key=lambda offer: (
-            offer.price is None,
-            offer.price.usd_per_hour if offer.price else Decimal(0),
-            offer.type.name,
-            offer.region,
-        ),
+    return sorted(fitting, key=_rank)
+
+
+def _rank(offer: Offer) -> tuple[bool, bool, Decimal, str, str]:
+    known = offer.price or offer.on_demand
+    return (
+        offer.price is None,
+        known is None,
+        known.usd_per_hour if known else Decimal(0),
+        offer.type.name,
+        offer.region,
     )
 
 

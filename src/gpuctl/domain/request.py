@@ -1,7 +1,7 @@
 """What a user asks for when asking for a machine, and the limits of it."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
@@ -10,6 +10,7 @@ from typing import Any
 from gpuctl.domain.duration import shown
 from gpuctl.domain.ingress import Source
 from gpuctl.domain.instance import Instance, Market, ProviderName
+from gpuctl.domain.offers import Need
 from gpuctl.domain.tags import PREFIX
 from gpuctl.errors import UsageError
 
@@ -20,6 +21,7 @@ DEFAULT_MAX_TTL = timedelta(minutes=120)
 HIGHEST_MAX_TTL = timedelta(days=7)
 MAX_COUNT = 50
 DEFAULT_PURPOSE = "AI Analysis"
+ANYWHERE = "any"
 
 NAME = re.compile(r"[a-z0-9-]{1,40}")
 _LONGEST_TEXT = {"user": 200, "task": 200, "purpose": 1_000, "image": 200, "subnet": 200}
@@ -27,7 +29,11 @@ _LONGEST_TEXT = {"user": 200, "task": 200, "purpose": 1_000, "image": 200, "subn
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One call for machines, as asked; None where nothing was said."""
+    """One call for machines, as asked; None where nothing was said.
+
+    `region` is one, several in order with commas between them, or `any`. Without an `instance_type` the machine is
+    chosen by what it must have. `falls_back`: where no spot machine is to be had, one on demand will do.
+    """
 
     user: str
     provider: ProviderName | None = None
@@ -46,6 +52,46 @@ class Request:
     allow_retired: bool = False
     market: Market = Market.ON_DEMAND
     ssh_from: Source = field(default_factory=Source)
+    falls_back: bool = False
+    gpu: str | None = None
+    min_gpus: Decimal | None = None
+    min_memory_gib: Decimal | None = None
+    max_price: Decimal | None = None
+
+    @property
+    def regions(self) -> tuple[str, ...]:
+        """The regions that are named, each once; none where any will do or nothing was said."""
+        if self.region is None or self.is_anywhere:
+            return ()
+        return tuple(dict.fromkeys(one.strip() for one in self.region.split(",")))
+
+    @property
+    def is_anywhere(self) -> bool:
+        """Whether any region will do."""
+        return self.region is not None and self.region.strip() == ANYWHERE
+
+    @property
+    def markets(self) -> tuple[Market, ...]:
+        """The markets to buy in, in that order."""
+        return (self.market, Market.ON_DEMAND) if self.falls_back else (self.market,)
+
+    @property
+    def describes(self) -> bool:
+        """Whether it says what the machine must have."""
+        return any(one is not None for one in (self.gpu, self.min_gpus, self.min_memory_gib))
+
+    @property
+    def need(self) -> Need:
+        """What an offer must have. Described rather than named, a machine has at least one whole GPU."""
+        by_need = self.instance_type is None
+        return Need(
+            gpu=self.gpu,
+            min_gpus=self.min_gpus or (Decimal(1) if by_need else None),
+            min_memory_gib=self.min_memory_gib,
+            max_usd_per_hour=self.max_price,
+            with_retired=self.allow_retired and not by_need,
+            capped=True,
+        )
 
     def named(self, number: int) -> "Request":
         """The request for the number-th of several machines: `N` becomes `N-1`, `N-2`, …"""
@@ -59,12 +105,13 @@ def check(request: Request, max_ttl: timedelta) -> None:
 
     The texts are an interface: callers match on them, capital letter included, and on their order.
     """
-    if request.instance_type is None and request.provider is None:
+    if request.instance_type is None and request.provider is None and not request.describes:
         raise UsageError("Provider is required", hint="gpuctl provision g4dn.xlarge --region us-east-1")
-    if request.instance_type is None:
+    if request.instance_type is None and not request.describes:
         raise UsageError("Instance type is required", hint=f"gpuctl types --provider {request.provider}")
     if request.region is None:
-        raise UsageError("Region is required", hint=f"gpuctl provision {request.instance_type} --region us-east-1")
+        what = request.instance_type or f"--gpu {request.gpu or 'T4'}"
+        raise UsageError("Region is required", hint=f"gpuctl provision {what} --region us-east-1")
     if request.disk_gb < MIN_DISK_GB:
         raise UsageError(f"Disk size must be at least {MIN_DISK_GB}GB", hint=f"add `--disk-size {MIN_DISK_GB}`")
     if request.ttl < MIN_TTL:
@@ -78,6 +125,12 @@ def check(request: Request, max_ttl: timedelta) -> None:
         raise UsageError(f"Disk size must be at most {MAX_DISK_GB}GB", hint=f"add `--disk-size {MAX_DISK_GB}`")
     if not 1 <= request.count <= MAX_COUNT:
         raise UsageError(f"--count must be 1 to {MAX_COUNT}, not `{request.count}`")
+    if not all(request.regions) or (ANYWHERE in request.regions):
+        raise UsageError(f"--region must be one, several as `a,b,c`, or `any`, not {shown(request.region or '')}")
+    if request.falls_back and request.market is not Market.SPOT:
+        raise UsageError("--fallback says what to do where there is no spot machine", hint="add `--spot`")
+    if request.subnet is not None and (request.is_anywhere or len(request.regions) > 1):
+        raise UsageError("a subnet is in one region only", hint="name that one with `--region`")
     if request.name is not None:
         check_name(request.name)
     for what in _LONGEST_TEXT:
@@ -116,21 +169,27 @@ def check_tag(key: str, value: str) -> None:
         raise UsageError(f"tag {shown(key)} holds control characters")
 
 
-def differences(request: Request, standing: Instance) -> list[str]:
-    """How a machine that lives under the request's name differs from what is asked now; empty if it is the same."""
+def differences(request: Request, standing: Instance, types: Collection[str]) -> list[str]:
+    """How a machine that lives under the request's name differs from what is asked now; empty if it is the same.
+
+    `types` are those that meet the request.
+    """
     asked: dict[str, tuple[Any, Any]] = {
-        "type": (request.instance_type, standing.instance_type),
-        "region": (request.region, standing.region),
         "disk": (request.disk_gb, standing.disk_gb),
         "ttl": (request.ttl, standing.ttl),
-        "market": (request.market, standing.market),
         "task": (request.task, standing.task),
         "user": (request.user, standing.user),
         "tags": (dict(request.tags), standing.tags),
         "image": (request.image or standing.image, standing.image),
         "subnet": (request.subnet or standing.subnet, standing.subnet),
     }
-    return [what for what, (now, then) in asked.items() if now != then]
+    among: dict[str, tuple[Any, Collection[Any]]] = {
+        "type": (standing.instance_type, types),
+        "region": (standing.region, request.regions or (standing.region,)),
+        "market": (standing.market, request.markets),
+    }
+    other = [what for what, (has, fit) in among.items() if has not in fit]
+    return other + [what for what, (now, then) in asked.items() if now != then]
 
 
 def _minutes(span: timedelta) -> str:

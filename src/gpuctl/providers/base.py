@@ -156,6 +156,10 @@ class Provider(Protocol):
         """
         ...
 
+    def zones(self, region: str, kind: InstanceType) -> Sequence[str]:
+        """The zones of that region in which the type is offered, as orders name them; none where there are no zones."""
+        ...
+
     def create(self, order: Order) -> Observed:
         """Send the order's create once, without any retry, and return the machine.
 

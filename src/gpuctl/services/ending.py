@@ -32,6 +32,9 @@ def end(parts: Parts, record_ids: Sequence[str], reason: Reason, *, force: bool 
     now = parts.clock.now()
 
     def stopping(fresh: Instance) -> Instance:
+        if fresh.was_refused:
+            # Every attempt was refused, and whoever would make another finds it closed: there is nothing to end.
+            return advance(fresh, Status.FAILED, now, reason)
         return fresh if fresh.status.is_ended else advance(fresh, Status.STOPPING, now, reason)
 
     refused = {

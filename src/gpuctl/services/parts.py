@@ -11,7 +11,7 @@ from gpuctl.domain.instance import Market, Price, ProviderName
 from gpuctl.remote.access import Access
 from gpuctl.services.sessions import Sessions
 from gpuctl.services.talk import Talk
-from gpuctl.store.base import Store
+from gpuctl.store.base import Forgetful, Refusals, Store
 
 PriceOf = Callable[[ProviderName, str, str, Market], Price | None]
 ExtrasOf = Callable[[ProviderName, str, int | None], Extras]
@@ -24,7 +24,7 @@ class Parts:
     `price_of` gives the catalog's price of a type in a region, `extras_of` those of a disk of that size and an address
     there, `max_ttl` the longest life a machine may be given.
     `every_region` gives, for each cloud there is, every region in which the catalog knows a type. `access` is how this
-    state's machines are got onto; None where that is nobody's business.
+    state's machines are got onto; None where that is nobody's business. `refusals` is where there was no room lately.
     """
 
     store: Store
@@ -37,3 +37,4 @@ class Parts:
     budgets: Budgets = field(default_factory=Budgets)
     extras_of: ExtrasOf = lambda provider, region, disk_gb: Extras()
     access: Access | None = None
+    refusals: Refusals = field(default_factory=Forgetful)

@@ -1,74 +1,106 @@
-"""Turns a request into everything that is needed to launch it, before anything is written or made."""
+"""Finds where a machine can be tried first, and everything its launch needs, before anything is written or made."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
-from gpuctl.catalog import Catalog
 from gpuctl.domain.cost import Cost, Extras, rates
 from gpuctl.domain.instance import Instance, ProviderName, Status
-from gpuctl.domain.offers import Availability, InstanceType, Offer
-from gpuctl.domain.request import Request, check, differences
-from gpuctl.errors import NotReadyError, UsageError
+from gpuctl.domain.offers import Lack, Offer
+from gpuctl.domain.places import Place, in_order
+from gpuctl.domain.request import Request, differences
+from gpuctl.errors import CapacityError, GpuctlError, NotReadyError, UsageError
 from gpuctl.providers.base import Image
+from gpuctl.services.choosing import Choice, Passed
 from gpuctl.services.parts import Parts
+from gpuctl.services.refusals import Refused
+from gpuctl.services.retrying import Retrying
 from gpuctl.services.sessions import Session
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
-    """A request that can be launched: checked, priced, in an account, with an image."""
+class Launchable:
+    """A place with what a create there needs: the request as that cloud is asked, a login, an image."""
 
+    place: Place
     request: Request
-    offer: Offer
-    region_source: str
     session: Session
     image: Image
-    max_ttl: timedelta
     extras: Extras
 
     @property
+    def offer(self) -> Offer:
+        """What is bought."""
+        return self.place.offer
+
+    @property
     def hourly(self) -> Cost:
-        """Dollars an hour for one of its machines, in parts."""
+        """Dollars an hour for one machine, in parts."""
         return rates(self.offer.price, self.extras.disk, self.extras.address)
 
     @property
     def cost(self) -> Cost:
-        """Dollars for all of its machines until their deadlines, in parts."""
+        """Dollars for all of the request's machines until their deadlines, in parts."""
         return self.hourly.over(self.request.ttl * self.request.count)
 
 
-def checked(request: Request, region_source: str, parts: Parts, catalog: Catalog) -> tuple[Request, Offer, str]:
-    """The request with provider, type and region filled in, the offer it means, and where the region came from.
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A request that can be launched: checked, priced, in an account, with an image.
 
-    Calls no cloud and writes nothing. UsageError for the first thing that is wrong; the fixed messages come first.
+    `offers` are those that may be tried, in order, and `passed` counts the others by why; `first` is where to begin.
     """
-    kind, unknown_type = _type_of(request, catalog)
-    provider = request.provider or (kind.provider if kind else None)
-    region = request.region
-    if region is None and provider is not None and kind is not None:
-        found = parts.sessions.provider(provider, request.profile).default_region()
-        region, region_source = found or (None, region_source)
-    if unknown_type is not None and region is None:
-        raise unknown_type
-    request = replace(request, region=region)
-    check(request, parts.max_ttl)
-    if unknown_type is not None:
-        raise unknown_type
-    if kind is None or region is None:
-        raise UsageError("Instance type is required")
-    _refuse_retired(kind, request)
-    catalog.check_region(kind.provider, region)
-    request = replace(request, provider=kind.provider, instance_type=kind.name)
-    parts.sessions.provider(kind.provider, request.profile).check_request(request)
-    return request, catalog.offer(kind, region, request.market), region_source
+
+    choice: Choice
+    offers: tuple[Offer, ...]
+    passed: Passed
+    first: Launchable
+    max_ttl: timedelta
+    logins: "Logins"
+    doors: Refused
+    retrying: Retrying = field(default_factory=Retrying)
+
+    @property
+    def request(self) -> Request:
+        """The request as the first cloud is asked."""
+        return self.first.request
+
+    @property
+    def offer(self) -> Offer:
+        """What is tried first."""
+        return self.first.offer
+
+    @property
+    def session(self) -> Session:
+        """The login it is tried with."""
+        return self.first.session
+
+    @property
+    def region_source(self) -> str:
+        """Where the region came from."""
+        return self.choice.bids[self.offer.type.provider].region_source
+
+    @property
+    def cost(self) -> Cost:
+        """What it costs where it is tried first; see `Launchable.cost`."""
+        return self.first.cost
+
+    def cost_of(self, offer: Offer) -> Cost:
+        """Dollars for all of the machines by that offer until their deadlines, in parts."""
+        return self.logins.hourly(offer).over(self.request.ttl * self.request.count)
+
+    def places(self) -> Iterator[Place]:
+        """Every place there is to try, in order; the zones of a region are asked for when it is their turn."""
+        return _places(self.offers, self.logins, self.doors)
 
 
-def standing(request: Request, records: Sequence[Instance]) -> list[Instance]:
+def standing(choice: Choice, records: Sequence[Instance]) -> list[Instance]:
     """The machines that live under the request's names already, if they are what is asked for; none if none lives.
 
     UsageError if they differ, or if only some of several names live; NotReadyError if one is still ending.
     """
+    request = choice.request
     if request.name is None:
         return []
     names = [request.named(number + 1).name for number in range(request.count)]
@@ -76,7 +108,8 @@ def standing(request: Request, records: Sequence[Instance]) -> list[Instance]:
     for one in found:
         if one.status is Status.STOPPING:
             raise NotReadyError(f"`{one.name}` is still ending", hint=f"gpuctl get {one.name} --refresh")
-        differing = differences(request, one)
+        bid = choice.bids.get(one.provider)
+        differing = differences(bid.request, one, choice.types) if bid else ["provider"]
         if differing:
             raise UsageError(
                 f"`{one.name}` lives already, with another {', '.join(differing)}",
@@ -90,37 +123,119 @@ def standing(request: Request, records: Sequence[Instance]) -> list[Instance]:
     return found
 
 
-def prepare(request: Request, offer: Offer, region_source: str, parts: Parts) -> Prepared:
-    """Find the account and the image. Asks the cloud and makes nothing; raises what the cloud answers."""
-    provider, region = offer.type.provider, offer.region
-    session = parts.sessions.open(provider, request.profile)
-    session.provider.check_life(region, request.ttl)
-    image = session.provider.find_image(region, offer.type, request.image)
-    if request.disk_gb < image.min_disk_gb:
-        raise UsageError(
-            f"the image `{image.id}` needs a disk of at least {image.min_disk_gb} GB, not {request.disk_gb}",
-            hint=f"add `--disk-size {image.min_disk_gb}`",
-        )
-    extras = parts.extras_of(provider, region, request.disk_gb)
-    return Prepared(request, offer, region_source, session, image, parts.max_ttl, extras)
+def prepare(choice: Choice, parts: Parts, retrying: Retrying | None = None) -> Prepared:
+    """Find accounts, what they may use, and the image for the place that is tried first. Asks clouds, makes nothing.
+
+    A cloud that cannot be used is left out if another one fits too; else what it answered is raised. CapacityError
+    where every place was refused within the last minutes: then nothing is asked again.
+    """
+    retrying = retrying or Retrying()
+    while True:
+        try:
+            return _prepared(choice, parts, retrying)
+        except GpuctlError as error:
+            if not retrying.waits_out(error, parts):
+                raise
 
 
-def _type_of(request: Request, catalog: Catalog) -> tuple[InstanceType | None, UsageError | None]:
-    if request.instance_type is None:
-        return None, None
-    try:
-        return catalog.find(request.instance_type, request.provider), None
-    except UsageError as error:
-        return None, error
+def _prepared(choice: Choice, parts: Parts, retrying: Retrying) -> Prepared:
+    logins, doors = Logins(choice, parts), Refused(parts, choice)
+    offers, passed = list(choice.offers), Counter(choice.passed)
+    for name in dict.fromkeys(one.type.provider for one in choice.offers):
+        try:
+            usable = logins.usable(name, [one for one in offers if one.type.provider is name])
+        except GpuctlError as error:
+            if all(one.type.provider is name for one in offers):
+                raise
+            parts.talk.say(f"{name} is left out: {error.message}")
+            usable, lack = [], Lack.NO_LOGIN
+        else:
+            lack = Lack.NOT_ENABLED
+        kept = [one for one in offers if one.type.provider is not name or one in usable]
+        passed[lack] += len(offers) - len(kept)
+        offers = kept
+    passed[Lack.REFUSED_LATELY] += sum(doors.against(Place(one)) is not None for one in offers)
+    first = _first(offers, logins, doors, parts)
+    return Prepared(choice, tuple(offers), +passed, first, parts.max_ttl, logins, doors, retrying)
 
 
-def _refuse_retired(kind: InstanceType, request: Request) -> None:
-    if kind.availability is not Availability.RETIRED or request.allow_retired:
-        return
-    since = f" on {kind.retired_on}" if kind.retired_on else ""
-    instead = f"use `{kind.successor}`, or add `--allow-retired`" if kind.successor else "add `--allow-retired`"
-    raise UsageError(f"`{kind.name}` was retired by {_cloud(kind.provider)}{since}", hint=instead)
+def _first(offers: Sequence[Offer], logins: "Logins", doors: Refused, parts: Parts) -> Launchable:
+    """The first place that can be tried. Raises why there is none."""
+    shut: GpuctlError | None = None
+    unfit: GpuctlError | None = None
+    for place in _places(offers, logins, doors):
+        known = doors.against(place)
+        if known is not None:
+            shut = shut or known
+            continue
+        try:
+            return logins.launchable(place)
+        except UsageError as error:
+            if len(offers) > 1:
+                parts.talk.say(f"{place.where} is left out: {error.message}")
+            unfit = unfit or error
+    raise shut or unfit or CapacityError("there is no place to try", hint="add `--region any`")
 
 
-def _cloud(provider: ProviderName) -> str:
-    return {ProviderName.AWS: "AWS", ProviderName.AZURE: "Azure", ProviderName.GCP: "Google Cloud"}[provider]
+def _places(offers: Sequence[Offer], logins: "Logins", doors: Refused) -> Iterator[Place]:
+    return in_order(offers, lambda one: logins.zones_of(one) if doors.is_full(one) else ())
+
+
+class Logins:
+    """The clouds a choice is tried in, each asked once for each thing."""
+
+    def __init__(self, choice: Choice, parts: Parts) -> None:
+        self._choice = choice
+        self._parts = parts
+        self._images: dict[tuple[ProviderName, str, str], Image] = {}
+        self._zones: dict[tuple[ProviderName, str, str], Sequence[str]] = {}
+
+    def usable(self, name: ProviderName, offers: Sequence[Offer]) -> Sequence[Offer]:
+        """Those of the offers whose region the account can use; asked only where any region will do."""
+        session = self._session(name)
+        if not self._choice.bids[name].request.is_anywhere:
+            return offers
+        enabled = session.provider.regions()
+        return [one for one in offers if one.region in enabled]
+
+    def launchable(self, place: Place) -> Launchable:
+        """The place with what a create there needs. UsageError if the image does not fit; raises what a cloud does."""
+        kind, region = place.offer.type, place.offer.region
+        session, request = self._session(kind.provider), self._choice.bids[kind.provider].request
+        key = (kind.provider, region, kind.name)
+        if key not in self._images:
+            session.provider.check_life(region, request.ttl)
+            self._images[key] = session.provider.find_image(region, kind, request.image)
+        image = self._images[key]
+        if request.disk_gb < image.min_disk_gb:
+            raise UsageError(
+                f"the image `{image.id}` needs a disk of at least {image.min_disk_gb} GB, not {request.disk_gb}",
+                hint=f"add `--disk-size {image.min_disk_gb}`",
+            )
+        there = replace(request, provider=kind.provider, instance_type=kind.name, region=region)
+        return Launchable(place, there, session, image, self._extras(place.offer))
+
+    def hourly(self, offer: Offer) -> Cost:
+        """Dollars an hour by that offer, in parts."""
+        extras = self._extras(offer)
+        return rates(offer.price, extras.disk, extras.address)
+
+    def _extras(self, offer: Offer) -> Extras:
+        return self._parts.extras_of(offer.type.provider, offer.region, self._choice.request.disk_gb)
+
+    def zones_of(self, offer: Offer) -> Sequence[str]:
+        """The zones to name in the offer's region; none where a subnet decides, or where they cannot be learnt."""
+        kind, region = offer.type, offer.region
+        key = (kind.provider, region, kind.name)
+        if self._choice.bids[kind.provider].request.subnet is not None:
+            return ()
+        if key not in self._zones:
+            try:
+                self._zones[key] = self._session(kind.provider).provider.zones(region, kind)
+            except GpuctlError as error:
+                self._parts.talk.say(f"the zones of {region} could not be learnt: {error.message}")
+                self._zones[key] = ()
+        return self._zones[key]
+
+    def _session(self, name: ProviderName) -> Session:
+        return self._parts.sessions.open(name, self._choice.bids[name].request.profile)

@@ -1,14 +1,12 @@
-"""Starts machines: the record first, then one create each, then the wait until they can be used."""
+"""Starts machines: the record first, then their creates, then the wait until they can be used."""
 
-import secrets
-import string
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 
+from gpuctl.domain.cost import hourly
 from gpuctl.domain.duration import spelled
-from gpuctl.domain.instance import Attempt, Instance, Outcome, Reason, Status
-from gpuctl.domain.lifecycle import advance, note, provisioning, refreshed, with_facts
+from gpuctl.domain.instance import Instance, Reason, Status
 from gpuctl.errors import (
     CloudError,
     GpuctlError,
@@ -18,14 +16,13 @@ from gpuctl.errors import (
     UnresolvedError,
     refused,
 )
-from gpuctl.providers.base import Order
+from gpuctl.services.attempts import Agree, Attempts
 from gpuctl.services.ending import end
-from gpuctl.services.entry import Entry, entry
 from gpuctl.services.lastresort import unwritten
-from gpuctl.services.launching import Answer, send_create
 from gpuctl.services.parts import Parts
-from gpuctl.services.preparing import Prepared, standing
+from gpuctl.services.preparing import Prepared
 from gpuctl.services.reconciler import Settled, settle
+from gpuctl.services.recording import write_records
 
 FIRST_POLL, POLL_EVERY = timedelta(seconds=1), timedelta(seconds=5)
 LOOK_FOR_UNKNOWN = timedelta(minutes=2)
@@ -50,55 +47,46 @@ def start(
     patience: timedelta | None,
     *,
     keep: bool = False,
-    rate: str = "",
+    agree: Agree = lambda there: True,
 ) -> Provisioned:
     """Start the machines, and wait that long until they are ready; None only looks for those that nobody answered for.
+
+    `agree` is asked before another offer than the first is tried, and may refuse it.
 
     StateUnusableError or StateLockedError where the state could not take them down: then nothing of this call is left.
     """
     made: list[Instance] = []
     try:
-        result = launch(prepared, parts, on_written, made)
+        result = launch(prepared, parts, on_written, made, agree)
         if patience is None:
             return look_once(result, parts)
-        return wait_until_ready(result, parts, patience, keep=keep, rate=rate)
+        return wait_until_ready(result, parts, patience, keep=keep)
     except (StateUnusableError, StateLockedError) as error:
         if not made:
             raise
-        raise unwritten(error, made, prepared.session.provider, parts) from error
+        raise unwritten(error, made, parts) from error
 
 
-def launch(prepared: Prepared, parts: Parts, on_written: OnWritten, made: list[Instance]) -> Provisioned:
-    """Write the records, tell `on_written`, then send each one's create.
+def launch(
+    prepared: Prepared, parts: Parts, on_written: OnWritten, made: list[Instance], agree: Agree = lambda there: True
+) -> Provisioned:
+    """Write the records, tell `on_written`, then send each one's create, and the next one where it was refused.
 
     What was made, or may have been, is added to `made` before anything else is done. Creates go one after the other:
     EC2 refills its budget of RunInstances calls at two a second, so more at once only means being throttled. Raises if
     the records cannot be written; then nothing was created.
     """
-    records = _records(prepared, entry(parts, prepared.session.provider, prepared.request.ssh_from))
-    state = parts.store.add(records, lambda present: _refuse_standing(prepared, present))
+    records, state_id = write_records(prepared, parts)
     on_written(records)
-    result = Provisioned(records)
+    result = Provisioned(list(records))
     for record in records:
-        parts.talk.step(f"{record.label}: asking {record.provider} for {record.instance_type} in {record.region}")
-        order = _order(record, prepared, state.state_id or "")
-        answer = send_create(
-            prepared.session.provider,
-            order,
-            parts.clock,
-            lambda error: parts.talk.say(f"{error.message}; trying again"),
-        )
-        if answer.error is not None:
-            result.errors[record.id] = answer.error
-        if answer.outcome is not Outcome.REFUSED:
-            made.append(_answered(record, answer, prepared.session.now))
-        _write_answer(record, answer, prepared, parts)
+        error = Attempts(prepared, parts, state_id, made, agree).pursue(record)
+        if error is not None:
+            result.errors[record.id] = error
     return _reread(result, parts)
 
 
-def wait_until_ready(
-    result: Provisioned, parts: Parts, timeout: timedelta, *, keep: bool, rate: str = ""
-) -> Provisioned:
+def wait_until_ready(result: Provisioned, parts: Parts, timeout: timedelta, *, keep: bool) -> Provisioned:
     """Wait until each machine that was not refused is READY, or end it when the time is out (unless `keep`).
 
     An attempt whose reply was lost is looked for by its tag for 2 min at most. A machine whose end was accepted has a
@@ -121,7 +109,7 @@ def wait_until_ready(
         result = _reread(result, parts)
         result.errors |= _late_refusals(settled)
         if any(_is_starting(one) for one in result.records):
-            parts.talk.step(_progress(result.records, rate))
+            parts.talk.step(_progress(result.records))
             parts.clock.sleep(min(pause, timeout))
             pause = min(pause * 2, POLL_EVERY)
 
@@ -135,116 +123,6 @@ def look_once(result: Provisioned, parts: Parts) -> Provisioned:
     found = {one.id for one in result.records if one.is_live and one.cloud_id and one.reason is not Reason.REFUSED}
     errors = {key: error for key, error in result.errors.items() if key not in found}
     return Provisioned(result.records, errors | _still_there(result))
-
-
-def _records(prepared: Prepared, way_in: Entry) -> list[Instance]:
-    now = prepared.session.now
-    return [_record(prepared, way_in, number + 1, now) for number in range(prepared.request.count)]
-
-
-def _record(prepared: Prepared, way_in: Entry, number: int, now: datetime) -> Instance:
-    request, offer = prepared.request.named(number), prepared.offer
-    record_id = "inst-" + "".join(secrets.choice(string.digits + string.ascii_lowercase) for _ in range(12))
-    attempt = Attempt(
-        number=1,
-        token=record_id,
-        at=now,
-        provider=offer.type.provider,
-        region=offer.region,
-        instance_type=offer.type.name,
-        market=offer.market,
-    )
-    return provisioning(
-        Instance(
-            id=record_id,
-            name=request.name,
-            user=request.user,
-            task=request.task,
-            purpose=request.purpose,
-            provider=offer.type.provider,
-            account=prepared.session.account,
-            profile=prepared.session.profile,
-            region=offer.region,
-            instance_type=offer.type.name,
-            market=offer.market,
-            image=prepared.image.id,
-            subnet=request.subnet,
-            ssh_key=way_in.key,
-            ssh_from=way_in.cidr,
-            disk_gb=request.disk_gb,
-            ttl=request.ttl,
-            max_ttl=prepared.max_ttl,
-            expires_at=(now + request.ttl).replace(microsecond=0),
-            tags=dict(request.tags),
-            price=offer.price,
-            disk_price=prepared.extras.disk,
-            address_price=prepared.extras.address,
-            attempts=(attempt,),
-            created_at=now,
-            updated_at=now,
-        )
-    )
-
-
-def _order(record: Instance, prepared: Prepared, state_id: str) -> Order:
-    attempt = record.attempts[-1]
-    return Order(
-        token=attempt.token,
-        record_id=record.id,
-        state_id=state_id,
-        owner=record.user,
-        name=record.name,
-        expires_at=record.expires_at,
-        max_ttl=record.max_ttl,
-        region=attempt.region,
-        zone=attempt.zone,
-        subnet=record.subnet,
-        instance_type=attempt.instance_type,
-        market=attempt.market,
-        image=prepared.image,
-        disk_gb=prepared.request.disk_gb,
-        created_at=attempt.at,
-        ssh_key=record.ssh_key,
-        ssh_from=record.ssh_from,
-        tags=record.tags,
-    )
-
-
-def _refuse_standing(prepared: Prepared, present: Sequence[Instance]) -> None:
-    taken = standing(prepared.request, present)
-    if taken:
-        raise NotReadyError(f"`{taken[0].name}` was started by another gpuctl just now", hint="run the command again")
-
-
-def _write_answer(record: Instance, answer: Answer, prepared: Prepared, parts: Parts) -> None:
-    fresh = parts.store.update(record.id, lambda one: _answered(one, answer, prepared.session.now))
-    if answer.leftovers is not None:
-        end(parts, [record.id], Reason.REFUSED)
-    if answer.seen is None:
-        return
-    # Somebody gave the record up while the create was under way: its machine must not outlive that.
-    if fresh.status is Status.STOPPING:
-        end(parts, [record.id], fresh.reason or Reason.CANCELLED)
-    elif fresh.status.is_ended:
-        for error in prepared.session.provider.terminate(record.region, [answer.seen.cloud_id]).values():
-            parts.talk.warn(f"{answer.seen.cloud_id} of {record.label} is not ended yet: {error.message}")
-
-
-def _answered(fresh: Instance, answer: Answer, now: datetime) -> Instance:
-    if answer.seen is not None:
-        if fresh.status.is_ended:
-            return with_facts(fresh, now, cloud_id=answer.seen.cloud_id, id_is_from_create=True)
-        return refreshed(fresh, answer.seen, now, from_create=True)
-    detail = answer.error.message if answer.error else None
-    told = {"outcome": answer.outcome, "detail": detail, "cloud_id": answer.leftovers}
-    fresh = fresh.having(attempts=(*fresh.attempts[:-1], fresh.attempts[-1].model_copy(update=told)), last_error=detail)
-    if answer.leftovers is not None and not fresh.status.is_ended:
-        made = {"cloud_id": answer.leftovers, "id_is_from_create": True}
-        return advance(with_facts(fresh, now, **made), Status.STOPPING, now, Reason.REFUSED, detail=detail)
-    if answer.outcome is Outcome.UNKNOWN or fresh.status.is_ended:
-        return note(fresh, "error", now, detail=detail)
-    ended = Status.TERMINATED if fresh.status is Status.STOPPING else Status.FAILED
-    return advance(fresh, ended, now, Reason.REFUSED, detail=detail, last_error=detail)
 
 
 def _patience(record: Instance, timeout: timedelta) -> timedelta:
@@ -306,11 +184,12 @@ def _is_starting(one: Instance) -> bool:
     return one.status in (Status.PROVISIONING, Status.CONFIGURING)
 
 
-def _progress(records: Sequence[Instance], rate: str) -> str:
+def _progress(records: Sequence[Instance]) -> str:
     ready = sum(not _is_starting(one) for one in records)
     where = records[0].label if len(records) == 1 else f"{ready} of {len(records)} ready"
     status = f" {records[0].status.lower()}" if len(records) == 1 else ""
-    return f"{where}{status}{rate}"
+    each = hourly(records[0]).counted
+    return f"{where}{status}{f' at ${each:.3f}/h' if each is not None else ''}"
 
 
 def _reread(result: Provisioned, parts: Parts) -> Provisioned:

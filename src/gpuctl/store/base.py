@@ -14,6 +14,7 @@ from gpuctl.errors import GpuctlError
 
 Change = Callable[[Instance], Instance]
 Guard = Callable[[Sequence[Instance]], None]
+REFUSED_FOR = timedelta(minutes=3)
 
 
 class Kind(StrEnum):
@@ -206,3 +207,25 @@ class ReapLog(Protocol):
     def delivering(self) -> AbstractContextManager[bool]:
         """Hold the right to tell hooks, so that two runs do not tell them the same; False if somebody else has it."""
         ...
+
+
+class Refusals(Protocol):
+    """The doors behind which a cloud had no room in the last three minutes. Losing one costs one more question."""
+
+    def since(self, now: datetime) -> dict[str, datetime]:
+        """Each door and when it was refused. Never raises."""
+        ...
+
+    def remember(self, door: str, at: datetime) -> None:
+        """Keep one for the others, if that can be done. Never raises."""
+        ...
+
+
+class Forgetful:
+    """`Refusals` that remember nothing."""
+
+    def since(self, now: datetime) -> dict[str, datetime]:
+        return {}
+
+    def remember(self, door: str, at: datetime) -> None:
+        return None

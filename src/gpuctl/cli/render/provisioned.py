@@ -6,9 +6,8 @@ from gpuctl.cli.context import Context
 from gpuctl.cli.render.figures import ends_in, local, type_label
 from gpuctl.cli.render.machines import COLUMNS, row, table
 from gpuctl.cli.render.result import Result
-from gpuctl.cli.render.shapes import instance_shape, offer_shape
+from gpuctl.cli.render.shapes import instance_shape
 from gpuctl.domain.instance import Instance
-from gpuctl.domain.offers import Offer
 from gpuctl.errors import Failure, PartialError
 from gpuctl.services.provision import Provisioned
 
@@ -64,17 +63,4 @@ def news(records: Sequence[Instance], context: Context) -> str:
         f"it ends in {ends_in(one, now)}, at {local(one.expires_at)}"
         for one in records
         if one.is_live
-    )
-
-
-def dry(offer: Offer) -> Result:
-    """What would have been started."""
-    shape = offer_shape(offer)
-    price = offer.price
-    values = [offer.type.provider.upper(), offer.type.name, offer.region, f"{price.usd_per_hour:f}" if price else ""]
-    return Result(
-        document={"dryRun": True, "offers": [shape], "count": 1},
-        columns=("provider", "instanceType", "region", "costPerHour"),
-        rows=[values],
-        footer=["nothing was started"],
     )

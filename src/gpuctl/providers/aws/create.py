@@ -56,6 +56,8 @@ def run_instances(order: Order, group_id: str | None) -> dict[str, Any]:
     if order.market is Market.SPOT:
         # One-time only: a persistent request would start the machine again after its end.
         spot = {"SpotInstanceType": "one-time", "InstanceInterruptionBehavior": "terminate"}
+        if order.max_price is not None:
+            spot["MaxPrice"] = f"{order.max_price:f}"
         call["InstanceMarketOptions"] = {"MarketType": "spot", "SpotOptions": spot}
     return call
 

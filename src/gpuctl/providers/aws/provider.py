@@ -83,6 +83,13 @@ class AwsProvider:
     def check_life(self, region: str, life: timedelta) -> None:
         return None
 
+    def zones(self, region: str, kind: InstanceType) -> Sequence[str]:
+        with _translated(f"could not ask in which zones of `{region}` there is `{kind.name}`"):
+            answer = self._clients.client("ec2", region).describe_instance_type_offerings(
+                LocationType="availability-zone", Filters=[{"Name": "instance-type", "Values": [kind.name]}]
+            )
+            return sorted(str(one["Location"]) for one in answer["InstanceTypeOfferings"])
+
     def create(self, order: Order) -> Observed:
         doing = f"could not create `{order.instance_type}` in `{order.region}`"
         account = self._known_account()

@@ -263,6 +263,7 @@ class ArmCloud:
             *self._one_shot.routes(root),
             Route("GET", subnet, network.subnets, VNET),
             Route("GET", subnet + "/{subnet}", network.subnet, VNET),
+            Route("PUT", subnet + "/{subnet}", network.put_subnet, VNET),
             Route("DELETE", subnet + "/{subnet}", network.delete_subnet, VNET),
             Route("GET", root + any_network, network.every, "Microsoft.Network/{kind}"),
             Route("GET", group + any_network, network.every, "Microsoft.Network/{kind}"),

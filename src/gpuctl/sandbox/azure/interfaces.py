@@ -38,8 +38,8 @@ class Interfaces:
         """Fill in an interface of its own, as other tools make them."""
         said = body["properties"]
         draft.properties = self._interface(draft, said, said["ipConfigurations"])
-        if present is not None and "virtualMachine" in present.properties:
-            draft.properties["virtualMachine"] = present.properties["virtualMachine"]
+        kept = present.properties if present is not None else {}
+        draft.properties |= {name: kept[name] for name in ("virtualMachine", "primary", "macAddress") if name in kept}
         for configuration in draft.properties["ipConfigurations"]:
             self._attach(configuration)
 
@@ -58,7 +58,8 @@ class Interfaces:
                 address = self._inline_address(group, region, wanted)
                 own["publicIPAddress"] = {"id": address.id}
             configurations.append({"name": one["name"], "properties": own})
-        nic.properties = self._interface(nic, said, configurations) | {"virtualMachine": {"id": machine_id}}
+        nic.properties = self._interface(nic, said, configurations)
+        attach(nic, machine_id, is_primary=said.get("primary", True))
         nic.properties["provisioningState"] = "Succeeded"
         nic.top = {"etag": etag()}
         self._world.books.add(nic)
@@ -107,10 +108,8 @@ class Interfaces:
         shown: Json = {
             "ipConfigurations": made,
             "resourceGuid": str(uuid4()),
-            "macAddress": f"00-0D-3A-{uuid4().hex[:2].upper()}-{uuid4().hex[:2].upper()}-{uuid4().hex[:2].upper()}",
             "enableAcceleratedNetworking": said.get("enableAcceleratedNetworking", False),
             "enableIPForwarding": said.get("enableIPForwarding", False),
-            "primary": said.get("primary", True),
             "nicType": "Standard",
         }
         if "networkSecurityGroup" in said:
@@ -160,6 +159,22 @@ class Interfaces:
         # 203.0.113.0/24 and its neighbours are for documentation: nobody can be reached there.
         self._handed_out += 1
         return f"203.0.{113 + self._handed_out // 250}.{1 + self._handed_out % 250}"
+
+
+def attach(nic: Resource, machine_id: str, *, is_primary: bool) -> None:
+    """Hang an interface on a machine: only then has it a hardware address."""
+    hardware = "-".join(uuid4().hex[:6].upper()[n : n + 2] for n in (0, 2, 4))
+    nic.properties |= {
+        "virtualMachine": {"id": machine_id},
+        "primary": is_primary,
+        "macAddress": f"00-0D-3A-{hardware}",
+    }
+
+
+def detach(nic: Resource) -> None:
+    """Take it off again."""
+    for name in ("virtualMachine", "primary", "macAddress"):
+        nic.properties.pop(name, None)
 
 
 def check_address_sku(sku: Json, said: Json) -> None:

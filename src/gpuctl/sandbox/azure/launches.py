@@ -6,7 +6,7 @@ from uuid import uuid4
 from gpuctl.sandbox.azure import lives
 from gpuctl.sandbox.azure.books import Group, Resource, rfc3339, same
 from gpuctl.sandbox.azure.images import Image
-from gpuctl.sandbox.azure.interfaces import Interfaces
+from gpuctl.sandbox.azure.interfaces import Interfaces, attach
 from gpuctl.sandbox.azure.links import DISK, MACHINE, NIC
 from gpuctl.sandbox.azure.machine_rules import check_machine, check_price, size_named
 from gpuctl.sandbox.azure.stock import Stock
@@ -189,7 +189,7 @@ class Launches:
                 f"Network Interface {nic.id} is used by existing resource {holder['id']}. In order to delete the "
                 f"network interface, it must be dissociated from the resource. To learn more, see aka.ms/deletenic.",
             )
-        nic.properties["virtualMachine"] = {"id": machine.id}
+        attach(nic, machine.id, is_primary=reference.get("properties", {}).get("primary", True))
         return {
             "id": nic.id,
             "properties": {"deleteOption": "Detach", "primary": True} | reference.get("properties", {}),

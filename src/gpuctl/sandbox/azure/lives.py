@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from gpuctl.sandbox.azure.books import Books, Resource, rfc3339
+from gpuctl.sandbox.azure.interfaces import detach as detach_interface
 from gpuctl.sandbox.azure.links import DISK, MACHINE, interfaces, os_disk
 from gpuctl.sandbox.azure.wire import Json
 
@@ -94,7 +95,7 @@ def detach(books: Books, machine: Resource, held_until: datetime) -> None:
     for reference in interfaces(machine):
         nic = books.find(reference["id"])
         if nic is not None:
-            nic.properties.pop("virtualMachine", None)
+            detach_interface(nic)
             nic.hidden["held_until"] = held_until
 
 

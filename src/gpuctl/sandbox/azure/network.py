@@ -59,7 +59,8 @@ class Network:
         resource.changed_at = self._world.now()
         resource.properties = draft.properties | {
             "resourceGuid": resource.properties.get("resourceGuid", str(uuid4())),
-            "provisioningState": "Updating",
+            # An interface is there at once, as recorded; the rest is written for a moment.
+            "provisioningState": "Succeeded" if kind == NIC else "Updating",
         }
         return self._begun(call, resource, 200 if present else 201, lambda: _settle(resource))
 
@@ -92,6 +93,21 @@ class Network:
             if same(subnet["name"], name):
                 return reply(subnet)
         raise Refusal(404, "NotFound", f"Resource {vnet.id}/subnets/{name} not found.")
+
+    def put_subnet(self, call: Call) -> Response:
+        """Put one subnet into its network, or write it anew."""
+        self._world.writable_group(call)
+        vnet, name = self._vnet(call), call.names["subnet"]
+        body = checked(call.body, shapes.SUBNET, "InvalidRequestFormat") | {"name": name}
+        self._check_reference(vnet, body.get("properties", {}).get("networkSecurityGroup"))
+        others = [one for one in vnet.properties["subnets"] if not same(one["name"], name)]
+        check_subnets(vnet.name, vnet.properties["addressSpace"]["addressPrefixes"], [*others, body])
+        subnet = _part(vnet, "subnets", body)
+        status = 201 if len(others) == len(vnet.properties["subnets"]) else 200
+        vnet.properties["subnets"] = [*others, subnet]
+        operation = self._world.begin(call, VNET, lambda: None)
+        place = f"/subscriptions/{call.subscription}/providers/{NETWORK}/locations/{vnet.location}"
+        return accepted(call, operation, place, self._world.conditions.retry_after, subnet, status, location=False)
 
     def delete_subnet(self, call: Call) -> Response:
         """Take one subnet out of its network, unless interfaces use it."""

@@ -89,6 +89,7 @@ VIRTUAL_NETWORK = Object(
                 "subnets": [SUBNET],
                 "dhcpOptions": Object("DhcpOptions", {"dnsServers": [str]}),
                 "enableDdosProtection": bool,
+                "enableVmProtection": bool,
                 "virtualNetworkPeerings": READ_ONLY,
             },
             required=("addressSpace",),

@@ -1,0 +1,77 @@
+"""Writes the records of one call down, in one transaction, before anything that they stand for is asked for."""
+
+import secrets
+import string
+from collections.abc import Sequence
+from datetime import datetime
+
+from gpuctl.domain.instance import Attempt, Instance
+from gpuctl.domain.lifecycle import provisioning
+from gpuctl.errors import NotReadyError
+from gpuctl.services.entry import Entry, entry
+from gpuctl.services.parts import Parts
+from gpuctl.services.preparing import Prepared, standing
+
+
+def write_records(prepared: Prepared, parts: Parts) -> tuple[Sequence[Instance], str]:
+    """The new records, durable on return, each with its first attempt; and the id of the state that has them now.
+
+    Raises if they cannot be written, or if another gpuctl took one of the names meanwhile; then nothing was created.
+    """
+    now = prepared.session.now
+    way_in = entry(parts, prepared.session.provider, prepared.request.ssh_from)
+    records = [_record(prepared, way_in, number + 1, now) for number in range(prepared.request.count)]
+    state = parts.store.add(records, lambda present: _refuse_standing(prepared, present))
+    return records, state.state_id or ""
+
+
+def _record(prepared: Prepared, way_in: Entry, number: int, now: datetime) -> Instance:
+    request, offer = prepared.request.named(number), prepared.offer
+    record_id = "inst-" + "".join(secrets.choice(string.digits + string.ascii_lowercase) for _ in range(12))
+    attempt = Attempt(
+        number=1,
+        token=record_id,
+        at=now,
+        provider=offer.type.provider,
+        region=offer.region,
+        zone=prepared.first.place.zone,
+        instance_type=offer.type.name,
+        market=offer.market,
+    )
+    return provisioning(
+        Instance(
+            id=record_id,
+            name=request.name,
+            user=request.user,
+            task=request.task,
+            purpose=request.purpose,
+            provider=offer.type.provider,
+            account=prepared.session.account,
+            profile=prepared.session.profile,
+            region=offer.region,
+            zone=prepared.first.place.zone,
+            instance_type=offer.type.name,
+            market=offer.market,
+            image=prepared.first.image.id,
+            subnet=request.subnet,
+            ssh_key=way_in.key,
+            ssh_from=way_in.cidr,
+            disk_gb=request.disk_gb,
+            ttl=request.ttl,
+            max_ttl=prepared.max_ttl,
+            expires_at=(now + request.ttl).replace(microsecond=0),
+            tags=dict(request.tags),
+            price=offer.price,
+            disk_price=prepared.first.extras.disk,
+            address_price=prepared.first.extras.address,
+            attempts=(attempt,),
+            created_at=now,
+            updated_at=now,
+        )
+    )
+
+
+def _refuse_standing(prepared: Prepared, present: Sequence[Instance]) -> None:
+    taken = standing(prepared.choice, present)
+    if taken:
+        raise NotReadyError(f"`{taken[0].name}` was started by another gpuctl just now", hint="run the command again")

@@ -1,0 +1,163 @@
+"""The sandbox's ARM beside what the real one was recorded to say: the same statuses, and nothing shown beyond that.
+
+Azure has changed since the recordings were taken (2020 and 2021): what the sandbox shows that is newer is in `NEWER`.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from support.azure import LoopbackAzure
+from support.recordings import Recorded, Replay, needs_recordings, read
+
+pytestmark = needs_recordings
+
+NEWER = {
+    "properties.allowPort25Out",
+    "properties.auxiliaryMode",
+    "properties.nicType",
+    "properties.osProfile.requireGuestProvisionSignal",
+    "properties.publicNetworkAccess",
+    "properties.securityProfile",
+    "properties.storageProfile.osDisk.deleteOption",
+    "properties.networkProfile.networkInterfaces.properties.deleteOption",
+    "properties.timeCreated",
+    "sku.tier",
+    "properties.hyperVGeneration",
+    "properties.ipAddress",  # a dynamic address had none before it was used
+    "hyperVGeneration",
+}
+
+
+def names(said: Any, place: str = "") -> Iterator[str]:
+    """Every property in a reply, as a dotted path; the elements of a list count as one."""
+    if isinstance(said, list):
+        for one in said:
+            yield from names(one, place)
+    elif isinstance(said, dict):
+        for key, value in said.items():
+            here = f"{place}.{key}" if place else key
+            if place != "tags" and not here.startswith("tags."):
+                yield here
+                yield from names(value, here)
+
+
+def one_of(recordings: list[Recorded], method: str, *words: str) -> Recorded:
+    """The last recorded call of that method whose address ends with those words, the version left out."""
+    (*_, last) = [one for one in recordings if one.method == method and all(word in one.url for word in words)]
+    return last
+
+
+def invented(shown: Any, recorded: Any) -> set[str]:
+    """What the sandbox shows and Azure did not."""
+    return set(names(shown)) - set(names(recorded)) - NEWER
+
+
+def test_a_group_looks_as_recorded(azure: LoopbackAzure) -> None:
+    recorded = read("azure-mgmt-resource/test_mgmt_resource.test_resource_groups")
+    place = f"/subscriptions/{azure.subscription}/resourcegroups/mine"
+    version = "?api-version=2021-04-01"
+
+    made = azure.raw("PUT", place + version, {"location": "westus", "tags": {"a": "1"}})
+    shown = azure.raw("GET", place + version)
+    patched = azure.raw("PATCH", place + version, {"tags": {"b": "2"}})
+    there, absent = azure.raw("HEAD", place + version), azure.raw("HEAD", place + "x" + version)
+    listed = azure.raw("GET", f"{place}/resources{version}")
+    deleted = azure.raw("DELETE", place + version)
+
+    def status(method: str, *words: str) -> int:
+        return one_of(recorded, method, *words).status
+
+    group = "test_resource_groups457f1050?"
+    assert (made[0], patched[0]) == (status("PUT"), status("PATCH"))
+    assert (there[0], absent[0]) == (status("HEAD", group), status("HEAD", "unknowngroup"))
+    assert (listed[0], listed[2]) == (status("GET", "/resources?"), one_of(recorded, "GET", "/resources?").said)
+    assert deleted[0] == status("DELETE")
+    assert ("location" in deleted[1], "azure-asyncoperation" in deleted[1]) == (
+        "location" in one_of(recorded, "DELETE").headers,
+        "azure-asyncoperation" in one_of(recorded, "DELETE").headers,
+    )
+    assert invented(shown[2], one_of(recorded, "GET", group).said) == set()
+
+
+@pytest.mark.parametrize(
+    ("recording", "kind"),
+    [
+        ("test_network_security_groups", "networkSecurityGroups"),
+        ("test_virtual_networks", "virtualNetworks"),
+        ("test_public_ip_addresses", "publicIPAddresses"),
+        ("test_network_interface_card", "networkInterfaces"),
+    ],
+)
+def test_what_lies_in_a_network_looks_as_recorded(azure: LoopbackAzure, recording: str, kind: str) -> None:
+    recorded = read(f"azure-mgmt-network/test_mgmt_network.{recording}")
+    put = next(one for one in recorded if one.method == "PUT" and one.url.split("/")[-2] == kind)
+    got = next(one for one in recorded if one.method == "GET" and one.url == put.url)
+    deleted = next(one for one in recorded if one.method == "DELETE" and one.url == put.url)
+    azure.group(region="westus")
+    azure.vnet("theirs", "westus")
+    place = f"/subscriptions/{azure.subscription}/resourceGroups/theirs/providers/Microsoft.Network/{kind}/one"
+    version = "?api-version=2022-11-01"
+
+    made = azure.raw("PUT", place + version, asked(azure, kind, put))
+    shown = azure.raw("GET", place + version)
+    went = azure.raw("DELETE", place + version)
+
+    assert (made[0], shown[0], went[0]) == (put.status, got.status, deleted.status)
+    assert made[2]["properties"]["provisioningState"] == put.said["properties"]["provisioningState"]
+    assert "azure-asyncoperation" in put.headers and "azure-asyncoperation" in made[1]
+    assert {"azure-asyncoperation", "location"} <= set(deleted.headers) & set(went[1])
+    assert invented(shown[2], got.said) == set()
+
+
+def asked(azure: LoopbackAzure, kind: str, put: Recorded) -> Any:
+    """What was asked for then, as far as Azure still takes it."""
+    if kind == "publicIPAddresses":
+        return put.sent | {"sku": {"name": "Standard"}, "properties": {"publicIPAllocationMethod": "Static"}}
+    if kind == "networkInterfaces":
+        subnet = {"name": "ip", "properties": {"subnet": {"id": azure.subnet_id("theirs")}}}
+        return {"location": "westus", "properties": {"ipConfigurations": [subnet]}}
+    return put.sent
+
+
+def test_a_machine_and_its_operations_look_as_recorded(azure: LoopbackAzure) -> None:
+    recorded = read("azure-mgmt-compute/test_mgmt_compute_vm.test_compute_vm")
+    machine_id = azure.launch()
+    version = "?api-version=2024-07-01"
+
+    shown = azure.raw("GET", machine_id + version)[2]
+    viewed = azure.raw("GET", f"{machine_id}/instanceView{version}")[2]
+    stopped = azure.raw("POST", f"{machine_id}/deallocate{version}")
+    status = azure.raw("GET", stopped[1]["azure-asyncoperation"].removeprefix(azure.url))
+    result = azure.raw("GET", stopped[1]["location"].removeprefix(azure.url))
+
+    put = one_of(recorded, "PUT", "/virtualMachines/virtualmachinex15cf0eff?")
+    got = one_of(recorded, "GET", "/virtualMachines/virtualmachinex15cf0eff?api-version")
+    assert put.said["properties"]["provisioningState"] == "Creating"
+    linux = {name for name in names(shown) if name.startswith("properties.osProfile.linuxConfiguration")}
+    assert invented(shown, got.said) - linux <= {"properties.storageProfile.osDisk.diskSizeGB"}
+    assert invented(viewed, one_of(recorded, "GET", "/instanceView?").said) == set()
+    asked = one_of(recorded, "POST", "/deallocate?")
+    assert (stopped[0], stopped[2]) == (asked.status, asked.said)
+    assert {"azure-asyncoperation", "location"} <= set(asked.headers)
+    finished = one_of(recorded, "GET", "/operations/", "2020-12-01")
+    assert set(names(status[2])) == set(names(finished.said))
+    assert (result[0], result[2]) == (200, None)
+
+
+def test_the_replies_are_served_again_for_todays_clients(azure: LoopbackAzure) -> None:
+    replay = Replay(read("azure-mgmt-compute/test_mgmt_compute_base_async.test_compute_vm"))
+    try:
+        machines = azure.client_of(replay.url).virtual_machines
+
+        everywhere = list(machines.list_all())
+        one = machines.get("rgname", "virtualmachinexxx9a731234", expand="instanceView")
+    finally:
+        replay.stop()
+
+    assert len(everywhere) > 1
+    assert [status.code for status in one.instance_view.statuses] == [
+        "ProvisioningState/succeeded",
+        "PowerState/running",
+    ]
+    assert replay.unknown == []
