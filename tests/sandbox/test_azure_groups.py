@@ -1,9 +1,12 @@
 """Resource groups on the loopback ARM: what a PUT keeps and wipes, listings by tag, and what a deletion takes along."""
 
+from datetime import UTC, datetime
+
 import pytest
 from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceNotFoundError
 from support.azure import LoopbackAzure
 
+TEN = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
 FORCED = "Microsoft.Compute/virtualMachines"
 
 
@@ -77,6 +80,19 @@ def test_groups_are_listed_by_tag_over_pages(azure: LoopbackAzure) -> None:
     assert len(list(azure.groups.list())) == 6
     with pytest.raises(HttpResponseError, match="InvalidFilterInQueryString"):
         list(azure.groups.list(filter="startswith(name, 'mine')"))
+
+
+def test_a_listing_can_be_set_up_to_lag_behind(azure: LoopbackAzure) -> None:
+    azure.now = TEN
+    azure.set(listing_lag_s=60)
+    azure.group("mine", tags={"a": "1"})
+
+    azure.later(seconds=59)
+    early = list(azure.groups.list(filter="tagName eq 'a'"))
+    azure.later(seconds=1)
+
+    assert early == [] and azure.groups.get("mine").tags == {"a": "1"}
+    assert [one.name for one in azure.groups.list(filter="tagName eq 'a'")] == ["mine"]
 
 
 def test_what_lies_in_a_group_is_listed_with_its_times_and_tags(azure: LoopbackAzure) -> None:

@@ -209,6 +209,20 @@ def test_a_path_or_version_that_means_nothing_is_refused(
     assert (answer[0], answer[2]["error"]["code"]) == (status, said)
 
 
+def test_what_a_login_may_do_is_told_and_held(azure: LoopbackAzure) -> None:
+    azure.set(permissions=[{"actions": ["*/read", "Microsoft.Resources/*"], "notActions": ["*/delete"]}])
+    place = f"/subscriptions/{azure.subscription}/providers/Microsoft.Authorization/permissions?api-version=2022-04-01"
+
+    azure.group()
+    with pytest.raises(HttpResponseError, match="perform action 'Microsoft.Resources/resourceGroups/delete'"):
+        azure.groups.begin_delete("theirs")
+    with pytest.raises(HttpResponseError, match="perform action 'Microsoft.Network/virtualNetworks/write'"):
+        azure.vnet("theirs")
+
+    [granted] = azure.raw("GET", place)[2]["value"]
+    assert granted["notActions"] == ["*/delete"]
+
+
 def test_a_setting_or_fault_of_no_meaning_is_told(azure: LoopbackAzure) -> None:
     with pytest.raises(AssertionError, match="unknown: speed"):
         azure.set(speed=1)

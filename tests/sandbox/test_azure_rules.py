@@ -150,6 +150,15 @@ def test_what_fits_is_taken(ground: LoopbackAzure) -> None:
     assert gen2["storageProfile"]["imageReference"]["exactVersion"] == "22.04.2026092301"
 
 
+def test_a_machine_goes_into_one_zone_that_its_size_is_sold_in(ground: LoopbackAzure) -> None:
+    placed = put(ground, build(ground, name="placed") | {"zones": ["2"]}, "placed")
+    nowhere = put(ground, build(ground) | {"zones": ["4"]})
+    old = put(ground, build(ground, size=NC6, image=GEN1) | {"zones": ["1"]})
+
+    assert (placed[0], placed[1]["zones"]) == (201, ["2"])
+    assert [said["error"]["code"] for _, said in (nowhere, old)] == ["AvailabilityZoneNotSupported"] * 2
+
+
 def test_a_disk_name_that_is_taken_is_a_conflict(ground: LoopbackAzure) -> None:
     ground.disk("root")
     body = build(ground)

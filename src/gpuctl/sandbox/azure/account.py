@@ -56,10 +56,6 @@ class Account:
     def provider(self, call: Call) -> Response:
         return reply(self._provider(call, self._named(call)))
 
-    def permissions(self, call: Call) -> Response:
-        """What the caller may do: everything, as an owner."""
-        return reply({"value": [{"actions": ["*"], "notActions": [], "dataActions": [], "notDataActions": []}]})
-
     def register(self, call: Call) -> Response:
         """Register the subscription; that takes effect at once."""
         name = self._named(call)
@@ -68,6 +64,11 @@ class Account:
         self._world.conditions.unregistered = kept
         shown = self._provider(call, name)
         return reply(shown | {"registrationState": "Registering"} if was_missing else shown)
+
+    def permissions(self, call: Call) -> Response:
+        """What this login may do on the subscription."""
+        granted = [{"dataActions": [], "notDataActions": [], **one} for one in self._world.conditions.permissions]
+        return reply({"value": granted})
 
     def feature(self, call: Call) -> Response:
         state = "Registered" if call.names["feature"] in self._world.conditions.features else "NotRegistered"

@@ -48,11 +48,12 @@ class ArmCloud:
         return any(path.lower() == one or path.lower().startswith(f"{one}/") for one in _PREFIXES)
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        with self._lock:
-            try:
-                answer = self._answer(read_call(environ))
-            except Refusal as refusal:
-                answer = refusal.reply()
+        try:
+            call = read_call(environ)
+            with self._lock:
+                answer = self._answer(call)
+        except Refusal as refusal:
+            answer = refusal.reply()
         return answer(environ, start_response)
 
     def machines(self) -> list[Json]:

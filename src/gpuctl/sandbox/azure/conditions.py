@@ -1,6 +1,7 @@
 """What a test or a user can set up: how fast the cloud is, what it has, and what goes wrong with which call."""
 
 from dataclasses import dataclass, field, fields
+from fnmatch import fnmatchcase
 from typing import Any
 
 from gpuctl.sandbox.azure.wire import Call, Json, Refusal
@@ -53,6 +54,13 @@ _REFUSALS: dict[str, tuple[int, str, str]] = {
 }
 
 
+def _grants(role: Json, action: str) -> bool:
+    def among(patterns: list[str]) -> bool:
+        return any(fnmatchcase(action.lower(), pattern.lower()) for pattern in patterns)
+
+    return among(role.get("actions", [])) and not among(role.get("notActions", []))
+
+
 @dataclass
 class Fault:
     """One thing that goes wrong `times` times (below 0: always) after `skip` calls that it spares.
@@ -89,12 +97,19 @@ class Fault:
 
 @dataclass
 class Conditions:
-    """How things are. `polls`: how many looks an operation stays under way (None: until told to end)."""
+    """How things are.
+
+    `polls`: how many later calls find an operation under way (None: all, until told to end). `listing_lag_s`: how long
+    a new group or resource is missing from the listings of groups and of resources, which ARM keeps in a cache.
+    `interface_hold_s`: how long an interface stays reserved for a machine that is gone. Quotas, restrictions and what
+    is sold out go by region, `*` being all of them.
+    """
 
     polls: int | None = 0
     retry_after: int = 0
     page_size: int = 100
     interface_hold_s: int = 0
+    listing_lag_s: int = 0
     quotas: dict[str, dict[str, int]] = field(default_factory=dict)
     restrictions: dict[str, dict[str, str]] = field(default_factory=dict)
     sold_out: dict[str, list[str]] = field(default_factory=dict)
@@ -103,6 +118,7 @@ class Conditions:
     spot_prices: dict[str, float] = field(default_factory=dict)
     no_one_shot_timer: list[str] = field(default_factory=list)
     subscriptions: dict[str, str] = field(default_factory=dict)
+    permissions: list[Json] = field(default_factory=lambda: [{"actions": ["*"], "notActions": []}])
     faults: list[Fault] = field(default_factory=list)
 
     def change(self, said: Json) -> None:
@@ -126,7 +142,9 @@ class Conditions:
             raise Refusal(400, "UnknownSetting", str(error)) from error
 
     def refuse(self, call: Call, kind: str, action: str) -> None:
-        """Raise what goes wrong with this call before anything is done."""
+        """Raise what goes wrong with this call before anything is done: a right that is lacking, or a fault."""
+        if not any(_grants(one, action) for one in self.permissions):
+            raise Fault("AuthorizationFailed").refusal(action, call.path)
         later = set(OF_THE_MACHINE) | OF_THE_OPERATION | OF_THE_GROUP
         fault = self._take(call, kind, lambda code: code not in later)
         if fault is not None:

@@ -80,13 +80,14 @@ class Groups:
         return reply(group.shown())
 
     def every(self, call: Call) -> Response:
-        groups = self._world.books.groups(call.subscription)
+        groups = [one for one in self._world.books.groups(call.subscription) if self._is_listed(one)]
         return self._world.page(call, [one.shown() for one in matching(call.query.get("$filter"), groups)])
 
     def resources(self, call: Call) -> Response:
         """What lies in one group, or in all of the subscription."""
         group = self._world.books.group(call.subscription, call.group) if "group" in call.names else None
-        found = self._world.books.resources(group=group, subscription=call.subscription)
+        every = self._world.books.resources(group=group, subscription=call.subscription)
+        found = [one for one in every if self._is_listed(one)]
         expanded = set(call.query.get("$expand", "").split(",")) - {""}
         shown = [_as_listed(one, expanded) for one in matching(call.query.get("$filter"), found)]
         return self._world.page(call, shown)
@@ -111,6 +112,9 @@ class Groups:
     def operation_result(self, call: Call) -> Response:
         operation = self._world.operations.find(call.names["operation"])
         return result(call, operation, self._world.conditions.retry_after)
+
+    def _is_listed(self, one: Group | Resource) -> bool:
+        return (self._world.now() - one.created_at).total_seconds() >= self._world.conditions.listing_lag_s
 
     def _empty(self, group: Group, *, is_blocked: bool) -> None:
         if self._world.books.find_group(group.subscription, group.name) is not group:

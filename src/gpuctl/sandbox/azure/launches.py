@@ -8,7 +8,7 @@ from gpuctl.sandbox.azure.books import Group, Resource, rfc3339, same
 from gpuctl.sandbox.azure.images import Image
 from gpuctl.sandbox.azure.interfaces import Interfaces, attach
 from gpuctl.sandbox.azure.links import DISK, MACHINE, NIC
-from gpuctl.sandbox.azure.machine_rules import check_machine, check_price, size_named
+from gpuctl.sandbox.azure.machine_rules import check_machine, check_price, check_zones, size_named
 from gpuctl.sandbox.azure.stock import Stock
 from gpuctl.sandbox.azure.wire import Call, Json, Refusal
 from gpuctl.sandbox.azure.world import World
@@ -45,6 +45,7 @@ class Launches:
         said, name = body["properties"], call.names["name"]
         size = size_named(said["hardwareProfile"]["vmSize"], region)
         self._stock.check(call.subscription, region, size, is_spot=said.get("priority") in ("Spot", "Low"))
+        check_zones(body.get("zones", []), size, region)
         image, version = check_machine(name, said, size, self._world.conditions.features)
         check_price(said, size, float(self._world.conditions.spot_prices.get(size.name, 0)))
         inline = said["networkProfile"].get("networkInterfaceConfigurations", [])

@@ -66,6 +66,17 @@ def check_machine(name: str, said: Json, size: Size, features: list[str]) -> tup
     return image, version
 
 
+def check_zones(zones: list[str], size: Size, region: str) -> None:
+    """Refuse zones that the size is not sold in, and more than one."""
+    if len(zones) > 1 or set(zones) - set(size.zones):
+        raise Refusal(
+            400,
+            "AvailabilityZoneNotSupported",
+            f"The zone(s) '{','.join(zones)}' for resource '{size.name}' is not supported. The supported zones for "
+            f"location '{region}' are '{','.join(size.zones)}'.",
+        )
+
+
 def check_price(said: Json, size: Size, price: float) -> None:
     """Refuse a spot machine whose cap lies under the present price."""
     cap = said.get("billingProfile", {}).get("maxPrice", -1)

@@ -25,6 +25,11 @@ class Size:
     def arch(self) -> str:
         return "Arm64" if "R" in self.can else "x64"
 
+    @property
+    def zones(self) -> tuple[str, ...]:
+        """Those of every region alike; the oldest sizes know none."""
+        return ("1", "2", "3") if "E" in self.can else ()
+
     def shown(self, region: str, restrictions: Sequence[Json]) -> Json:
         """The size as the listing of SKUs has it for one region."""
         capabilities = {
@@ -51,7 +56,7 @@ class Size:
             "size": self.name.removeprefix("Standard_"),
             "family": self.family,
             "locations": [region],
-            "locationInfo": [{"location": region, "zones": [], "zoneDetails": []}],
+            "locationInfo": [{"location": region, "zones": list(self.zones), "zoneDetails": []}],
             "capabilities": [{"name": name, "value": value} for name, value in capabilities.items()],
             "restrictions": list(restrictions),
         }
