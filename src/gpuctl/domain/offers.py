@@ -64,6 +64,10 @@ class Offer:
         return self.price.usd_per_hour * Decimal(span.total_seconds()) / 3600
 
 
+# A GPU sold with 24 GB has 22.35 GiB, and clouds tell now the one, now the other.
+_AS_SOLD = Decimal("0.931")
+
+
 class Lack(StrEnum):
     """Why an offer is not taken, in words that a count may stand before."""
 
@@ -106,7 +110,7 @@ class Need:
         if self.min_gpus is not None and kind.gpu_count < self.min_gpus:
             return Lack.GPU_COUNT
         if self.min_memory_gib is not None and (
-            kind.gpu_memory_gib is None or kind.gpu_memory_gib < self.min_memory_gib
+            kind.gpu_memory_gib is None or kind.gpu_memory_gib < self.min_memory_gib * _AS_SOLD
         ):
             return Lack.MEMORY
         if self.region is not None and offer.region != self.region:

@@ -183,7 +183,7 @@ def _nothing_fits(
 ) -> GpuctlError:
     if unusable and not passed:
         return next(iter(unusable.values()))
-    if request.gpu is not None and set(passed) == {Lack.GPU}:
+    if request.gpu is not None and request.instance_type is None and set(passed) == {Lack.GPU}:
         models = sorted({kind.gpu_model for name in bids for kind in catalog.types(name)})
         return UsageError(f"no type has a {shown(request.gpu)} there", hint=f"one of {', '.join(models)}")
     why = f": {summed(passed)}" if passed else ""
