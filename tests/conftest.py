@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from support.cli import Operator
 from support.clouds import LoopbackAws
+from support.reachable import Reachable
 from support.sdk import read_models_once
+from support.sshd import MISSING, SSHD, Cable, Sshd
 from support.wire import Wire
 
 # The command line's package switches collection off until its console script is run; here nobody runs that.
@@ -53,3 +55,27 @@ def operator(tmp_path: Path, cloud: LoopbackAws, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "a-secret-canary")
     yield Operator(tmp_path, cloud, wire)
     wire.stop()
+
+
+@pytest.fixture
+def sshd(tmp_path: Path) -> Iterator[Sshd]:
+    """A real OpenSSH server on loopback."""
+    if SSHD is None:
+        pytest.skip(MISSING)
+    server = Sshd(tmp_path / "sshd")
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def cable(sshd: Sshd) -> Iterator[Cable]:
+    """The way to it, which can be cut."""
+    laid = Cable(sshd.port)
+    yield laid
+    laid.stop()
+
+
+@pytest.fixture
+def reachable(operator: Operator, sshd: Sshd, cable: Cable) -> Reachable:
+    """An operator who can get onto machines."""
+    return Reachable(operator, sshd, cable)

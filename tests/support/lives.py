@@ -14,6 +14,7 @@ def a_life_that_makes_every_file(operator: Operator) -> None:
     operator.environ["GPUCTL_HOOKS_READY"] = "exit 0"
     operator.wire.arm("RunInstances", LOST)
     machine = operator.provision().instance
+    operator.run("ssh-config", "--install", environ={"HOME": str(operator.folder / "somebodys-home")})
     operator.later(minutes=11)
     operator.json("extend", machine["id"], "--by", "5m")
     operator.json("reap", "--sweep")
@@ -29,6 +30,7 @@ def a_life_that_makes_every_file(operator: Operator) -> None:
     operator.store.rescue(operator.records[-1])
     operator.state.write_bytes(operator.state.read_bytes()[:-1])
     assert operator.json("recover", "--yes").code == 0
+    operator.provision()
     names = {path.relative_to(operator.state.parent).parts[0] for path in operator.state.parent.rglob("*")}
     ends = ("", ".lock", ".backups", ".archive", ".reap.json", ".reap.lock", ".hooks.lock", ".rescue")
     assert names >= {f"state.json{end}" for end in ends}

@@ -20,6 +20,7 @@ from gpuctl.cli.context import Context
 from gpuctl.cli.given import Streams
 from gpuctl.cli.render.renderer import render, render_failure
 from gpuctl.cli.render.result import Result
+from gpuctl.cli.sshfile import keep_current
 from gpuctl.clock import Clock, SystemClock
 from gpuctl.errors import Failure, GpuctlError, Interrupted, UsageError
 
@@ -88,6 +89,7 @@ def _run(context: Context, argv: list[str]) -> int:
     # The parser prints help by itself, to wherever stdout is.
     with redirect_stdout(context.streams.out):
         answer = build().main(argv, prog_name="gpuctl", standalone_mode=False, obj=context)
+    keep_current(context)
     if not isinstance(answer, Result):
         return answer if isinstance(answer, int) else 0
     try:

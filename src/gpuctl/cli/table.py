@@ -24,6 +24,8 @@ COMMANDS = {
     "extend": Entry("extend", "Move a machine's deadline", _MORE),
     "wait": Entry("wait", "Wait until machines are ready, or proven gone", _MORE),
     "events": Entry("events", "Tell what happened to machines, and what happens now", _MORE),
+    "ssh": Entry("ssh", "Get onto a machine, or run a command there", _MORE),
+    "ssh-config": Entry("ssh_config", "Let ssh, scp, rsync and editors know the machines", _MORE),
     "types": Entry("types", "Compare GPU machines by price", _MONEY),
     "prices": Entry("prices", "Show how old the prices are, or read them anew", _MONEY),
     "schedule": Entry("schedule", "Let cron or systemd run the reaper, every minute", _SETUP),

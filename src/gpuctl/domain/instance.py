@@ -145,7 +145,7 @@ class Instance(Value):
     accepted our request to end it. `absent_since` is when a complete listing first lacked it, None while it is seen.
     `delivered` counts the history's entries that hooks were told of, from the first.
     `id_is_from_create` tells an id that our own create returned from one that was found by its tags. `ssh_key` is the
-    public key it was given, `ssh_from` the range of addresses its port 22 was opened to; None for none.
+    public key it was given, `ssh_user` whom that lets in, `ssh_from` the range of addresses its port 22 was opened to.
     """
 
     id: str
@@ -163,6 +163,7 @@ class Instance(Value):
     image: str
     subnet: str | None = None
     ssh_key: str | None = None
+    ssh_user: str | None = None
     ssh_from: str | None = None
     disk_gb: int | None
     ttl: timedelta

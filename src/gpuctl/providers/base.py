@@ -52,11 +52,15 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """A bootable image: its id, the device its root disk hangs on, and the smallest disk it fits on in GB."""
+    """A bootable image: its id, the device its root disk hangs on, and the smallest disk it fits on in GB.
+
+    `user` is whom a key lets in on it, where that can be told; else the cloud's usual one.
+    """
 
     id: str
     root_device: str
     min_disk_gb: int
+    user: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,16 @@
 """How one state's machines are got onto: by which key, as whom, by which way, and what is remembered of them."""
 
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from gpuctl.domain.instance import Instance
+from gpuctl.errors import StateUnusableError
 from gpuctl.remote.echo import AWS_ECHO, own_address
 from gpuctl.remote.keys import NAME, Key, named_key, own_key
+from gpuctl.remote.target import Target, target
+from gpuctl.store.disk import private_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,24 @@ class Access:
         UsageError where it cannot be read or made, StateUnusableError where its folder takes no file.
         """
         return named_key(self.key_file) if self.key_file else own_key(self.folder)
+
+    def target(self, record: Instance, login: str | None = None) -> Target:
+        """How ssh is to reach the machine of that record, as `login` or whoever its image and the settings say.
+
+        What is remembered of its host key is in a file of its own. Raises as `key` and `remote.target.target` do.
+        """
+        known = self.folder / "known_hosts"
+        try:
+            private_folder(known)
+            # ssh would make it for everybody to read.
+            descriptor = os.open(known / record.id, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            os.fchmod(descriptor, 0o600)
+            os.close(descriptor)
+        except OSError as error:
+            raise StateUnusableError(
+                f"`{known}` cannot be made: {error.strerror}", hint=f"ls -ld {self.folder.parent}"
+            ) from error
+        return target(record, self.key().identity, known / record.id, login or self.user, self.options)
 
     def own_range(self) -> str:
         """The range of one that the caller's public address makes; raises as `own_address` does."""

@@ -55,6 +55,7 @@ def _record(prepared: Prepared, way_in: Entry, number: int, now: datetime) -> In
             image=prepared.first.image.id,
             subnet=request.subnet,
             ssh_key=way_in.key,
+            ssh_user=prepared.first.image.user or prepared.session.provider.capabilities.user,
             ssh_from=way_in.cidr,
             disk_gb=request.disk_gb,
             ttl=request.ttl,

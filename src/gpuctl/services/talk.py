@@ -18,6 +18,10 @@ class Talk(Protocol):
         """What is being waited for now; it takes the place of the step before."""
         ...
 
+    def clear(self) -> None:
+        """The step is over, and nothing comes in its place."""
+        ...
+
     def trace(self, text: str) -> None:
         """The traceback of a bug that did not stop the work, as it is."""
         ...

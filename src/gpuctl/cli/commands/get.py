@@ -21,7 +21,7 @@ from gpuctl.services.inventory import resolve
 EXAMPLES = """\
 gpuctl get train-7
 gpuctl get 4k2m -o json
-ssh ubuntu@"$(gpuctl get train-7 --field publicIp)\""""
+gpuctl get train-7 --field publicIp"""
 
 _REAPED_LATELY = timedelta(minutes=5)
 

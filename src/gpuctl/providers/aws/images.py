@@ -10,6 +10,18 @@ from gpuctl.providers.base import Image
 
 # https://docs.aws.amazon.com/dlami/: the base image with NVIDIA drivers, Ubuntu, which has systemd and cloud-init.
 _RECOMMENDED = "/aws/service/deeplearning/ami/{arch}/base-oss-nvidia-driver-gpu-ubuntu-22.04/latest/ami-id"
+# https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/managing-users.html
+_USERS = {
+    "ubuntu": "ubuntu",
+    "amazon linux": "ec2-user",
+    "al2023": "ec2-user",
+    "amzn2": "ec2-user",
+    "debian": "admin",
+    "rhel": "ec2-user",
+    "suse": "ec2-user",
+    "rocky": "rocky",
+    "fedora": "fedora",
+}
 _NO_SUCH_IMAGE = frozenset({"InvalidAMIID.NotFound", "InvalidAMIID.Malformed", "InvalidAMIID.Unavailable"})
 
 
@@ -54,7 +66,13 @@ def _checked(said: Any, image_id: str, arch: str) -> Image:
     ]
     if not device or not sizes:
         raise UsageError(f"the image `{image_id}` has no root volume", hint="add another `--image`")
-    return Image(image_id, device, max(sizes))
+    return Image(image_id, device, max(sizes), _user(str(said.get("Name", ""))))
+
+
+def _user(name: str) -> str | None:
+    """Whom cloud-init gives the key to on images of that name, if their makers are known for one."""
+    told = name.casefold()
+    return next((user for mark, user in _USERS.items() if mark in told), None)
 
 
 def _no_image(image_id: str, region: str) -> UsageError:

@@ -1,0 +1,61 @@
+"""`gpuctl ssh`: get onto a machine."""
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from gpuctl.cli.context import Context
+from gpuctl.cli.render.result import Result
+from gpuctl.domain.instance import Instance, Status
+from gpuctl.errors import NotReadyError, UsageError
+from gpuctl.services.inventory import resolve
+
+EXAMPLES = """\
+gpuctl ssh train-7
+gpuctl ssh 4k2m -- nvidia-smi
+gpuctl ssh train-7 -- 'tail -f log | grep loss'
+gpuctl ssh train-7 -- -L 8888:localhost:8888"""
+
+
+def command(
+    ctx: typer.Context,
+    instance: Annotated[str, typer.Argument(metavar="ID", help="An id, a name, or the first 4 of an id's characters")],
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[-- ARGS]...", help="A command to run there, or options of ssh", show_default=False),
+    ] = None,
+    login: Annotated[
+        str | None, typer.Option("--login", "-l", metavar="USER", help="Log in as that user; the image tells")
+    ] = None,
+) -> Result:
+    """Get onto a machine by ssh, or run a command there. Exits with ssh's own code.
+
+    Several words are a program and its arguments, passed on as they are; a single one is a line for the shell there.
+    """
+    from gpuctl.remote.keys import INSTALL
+    from gpuctl.remote.target import words_of
+
+    context: Context = ctx.find_root().obj
+    record = resolve(context.store, instance)
+    _refuse_ended(record)
+    target = context.access.target(record, login)
+    if record.ssh_key is not None and record.ssh_key != context.access.key().public:
+        context.talk.warn(f"{record.label} was given another key than the one here")
+    words = arguments or []
+    # As with ssh itself, what begins with a dash is an option of it, whatever follows.
+    passed = words if words and words[0].startswith("-") else [words_of(words)] if words else []
+    context.talk.clear()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    argv = target.argv(*passed)
+    try:
+        os.execvp(argv[0], argv)
+    except FileNotFoundError:
+        raise UsageError("`ssh` is not installed", hint=INSTALL) from None
+
+
+def _refuse_ended(record: Instance) -> None:
+    if record.status.is_ended or record.status is Status.STOPPING:
+        raise NotReadyError(f"{record.label} is {record.status}", hint="gpuctl list")

@@ -1,0 +1,72 @@
+"""`gpuctl ssh-config`: let ssh itself, scp, rsync and editors know the machines."""
+
+import os
+import pwd
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gpuctl.cli.context import Context
+from gpuctl.cli.render.result import Result
+from gpuctl.errors import StateUnusableError, UsageError
+
+EXAMPLES = """\
+gpuctl ssh-config --install
+ssh gpu-train-7
+rsync -a data/ gpu-train-7:data/
+gpuctl ssh-config --remove"""
+
+
+def command(
+    ctx: typer.Context,
+    install: Annotated[
+        bool, typer.Option("--install", help="Write the file, and let ~/.ssh/config include it")
+    ] = False,
+    remove: Annotated[bool, typer.Option("--remove", help="Take that out again")] = False,
+) -> Result:
+    """Print the ssh settings of every live machine, as `gpu-ID` and `gpu-NAME`.
+
+    Once installed, gpuctl writes the file again whenever its machines change.
+    """
+    from gpuctl.remote.sshconfig import exclude, include, text_of, write
+    from gpuctl.services.reaching import targets
+
+    context: Context = ctx.find_root().obj
+    if install and remove:
+        raise UsageError("give either --install or --remove", hint="gpuctl ssh-config --install")
+    access = context.access
+    own, theirs = access.folder / "config", _home(context) / ".ssh" / "config"
+    try:
+        if remove:
+            changed = exclude(theirs, own)
+            own.unlink(missing_ok=True)
+            return _told(own, theirs, 0, f"{theirs} leads to {own} no more" if changed else "it was not installed")
+        known = targets(access, context.store.snapshot().records)
+        if install:
+            write(access.folder, known)
+            changed = include(theirs, own)
+            names = ", ".join(one.names[-1] for one in known) or "none yet"
+            said = f"{theirs} leads to {own}" if changed else f"{theirs} led to {own} already"
+            return _told(own, theirs, len(known), f"{said}; machines: {names}")
+    except OSError as error:
+        raise StateUnusableError(
+            f"`{error.filename or theirs}` could not be written: {error.strerror}", hint=f"ls -ld {theirs.parent}"
+        ) from error
+    text = text_of(known)
+    if context.output != "json":
+        context.streams.out.write(text)
+    return Result({"config": text, "count": len(known)})
+
+
+def _told(own: Path, theirs: Path, count: int, said: str) -> Result:
+    document = {"config": str(own), "includedBy": str(theirs), "count": count}
+    return Result(document, footer=[said])
+
+
+def _home(context: Context) -> Path:
+    """The home folder that ssh itself would look in, unless HOME says another."""
+    try:
+        return Path(context.environ.get("HOME") or pwd.getpwuid(os.getuid()).pw_dir)
+    except KeyError:
+        raise UsageError("there is no home folder", hint="set HOME") from None

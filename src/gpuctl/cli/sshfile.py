@@ -1,0 +1,19 @@
+"""Keeps the file for ssh current, where it was installed: after every command that worked with the state."""
+
+from contextlib import suppress
+
+from gpuctl.cli.context import Context
+from gpuctl.errors import GpuctlError
+
+
+def keep_current(context: Context) -> None:
+    """Write the file again if machines came or went. That it cannot be written fails no command."""
+    if "store" not in context.__dict__ or not (context.access.folder / "config").exists():
+        return
+    from gpuctl.remote.sshconfig import forget_ended, write
+    from gpuctl.services.reaching import targets
+
+    with suppress(OSError, GpuctlError):
+        known = targets(context.access, context.store.snapshot().records)
+        write(context.access.folder, known)
+        forget_ended(context.access.folder, [one.record_id for one in known])

@@ -1,0 +1,146 @@
+"""A command on a machine that does not hang on the connection: started once, followed, and found again."""
+
+import os
+import re
+import select
+import shlex
+import subprocess
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from importlib.resources import files
+
+from gpuctl.errors import CloudError, UnreachableError
+from gpuctl.remote.line import Line, failure, stop
+
+_ANSWERS = timedelta(seconds=60)
+_LOOK_UP_EVERY_S = 1.0
+_FRAME = re.compile(rb"([OE]) ([1-9][0-9]{0,6})|(T)|(L)|C ([0-9]{1,3})")
+_LONGEST_LINE = 64
+_NO_ROOM = 73
+
+
+class Lost(CloudError):
+    """The command is gone, and left no exit code: the machine was restarted, or it was killed from outside."""
+
+
+@dataclass
+class Job:
+    """One command on one machine. `told` counts the bytes of each stream that were passed on: none twice, none missed.
+
+    `token` names it there; `variables` are of its environment.
+    """
+
+    token: str
+    command: Sequence[str]
+    variables: Mapping[str, str] = field(default_factory=dict, repr=False)
+    told: dict[str, int] = field(default_factory=lambda: {"O": 0, "E": 0})
+
+    def start(self, line: Line) -> None:
+        """Start it, unless it was started before. It goes on when the connection ends.
+
+        Command and variables go over the connection's stdin: they stand in no command line here, and in no file
+        there. UnreachableError if that could not be asked, or is not known; asking again is harmless. CloudError if the
+        machine has no room for it, Lost if it was begun and is gone.
+        """
+        reply = line.ask(self.script(), within=_ANSWERS)
+        if reply.code == _NO_ROOM:
+            raise CloudError(f"`{line.target.user}` has no home folder on the machine that could be written to")
+        if reply.code != 0:
+            raise Lost("the command did not start on the machine, though that was asked for")
+
+    def script(self) -> bytes:
+        """What starts it, for `bash -s`."""
+        exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in self.variables.items())
+        call = shlex.join(["gpuctl_start", self.token, *_arguments(self.command)])
+        text = f"{_shell('start.sh')}\n{{\n{exports}{call}\nexit\n}}\n"
+        return text.encode(errors="surrogateescape")
+
+    def follow(self, line: Line, tell: Callable[[str, bytes], None], keep_on: Callable[[], None]) -> int:
+        """Pass on what it says, from where it was left, until it has ended; its exit code.
+
+        `tell` is given `O` or `E` and bytes. `keep_on` is called at least once a second, and ends the following by
+        raising. UnreachableError when the connection broke: follow again, and nothing is lost or repeated. Lost if the
+        command is gone.
+        """
+        call = shlex.join(["gpuctl_follow", self.token, str(self.told["O"]), str(self.told["E"])])
+        process = line.open()
+        try:
+            _send(process, f"{_shell('follow.sh')}\n{{\n{call}\nexit\n}}\n".encode())
+            code = self._read(process, tell, keep_on)
+            if code is None:
+                raise failure(line.target, _last_words(process))
+            return code
+        finally:
+            stop(process)
+
+    def kill(self, line: Line) -> None:
+        """End it and everything it started there. Gone already is success."""
+        script = f'pid=$(cat "$HOME/.gpuctl/{self.token}/pid") && kill -TERM -- "-$pid"\nexit 0\n'
+        line.ask(script.encode(), within=_ANSWERS)
+
+    def _read(
+        self, process: "subprocess.Popen[bytes]", tell: Callable[[str, bytes], None], keep_on: Callable[[], None]
+    ) -> int | None:
+        assert process.stdout is not None
+        stream, left, buffer = "", 0, b""
+        for chunk in _chunks(process.stdout.fileno(), keep_on):
+            buffer += chunk
+            while buffer:
+                if left:
+                    some, buffer = buffer[:left], buffer[left:]
+                    left -= len(some)
+                    tell(stream, some)
+                    self.told[stream] += len(some)
+                    continue
+                head, newline, rest = buffer.partition(b"\n")
+                if not newline and len(head) <= _LONGEST_LINE:
+                    break
+                frame = _FRAME.fullmatch(head)
+                if frame is None:
+                    raise UnreachableError("the machine answered by ssh with something else than was asked for")
+                buffer = rest
+                if frame[1]:
+                    stream, left = frame[1].decode(), int(frame[2])
+                elif frame[4]:
+                    raise Lost("the command is gone and left no exit code: it was killed, or its machine was restarted")
+                elif frame[5]:
+                    return int(frame[5])
+        return None
+
+
+def _arguments(command: Sequence[str]) -> list[str]:
+    """One word is a line for the shell; several are a program and its arguments."""
+    return ["bash", "-c", command[0]] if len(command) == 1 else list(command)
+
+
+def _chunks(descriptor: int, keep_on: Callable[[], None]) -> Iterator[bytes]:
+    """What comes, as it comes, until the other end closes."""
+    while True:
+        keep_on()
+        ready, _, _ = select.select([descriptor], [], [], _LOOK_UP_EVERY_S)
+        if not ready:
+            continue
+        chunk = os.read(descriptor, 65_536)
+        if not chunk:
+            return
+        yield chunk
+
+
+def _send(process: "subprocess.Popen[bytes]", script: bytes) -> None:
+    assert process.stdin is not None
+    try:
+        process.stdin.write(script)
+        process.stdin.close()
+    except BrokenPipeError:
+        # Why it broke is told by what ssh says.
+        return
+
+
+def _last_words(process: "subprocess.Popen[bytes]") -> bytes:
+    assert process.stderr is not None
+    return process.stderr.read()
+
+
+def _shell(name: str) -> str:
+    return files(__package__).joinpath(name).read_text("utf-8")

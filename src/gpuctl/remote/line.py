@@ -1,0 +1,106 @@
+"""Runs ssh for gpuctl itself: no terminal, no questions, and a failure told in words of ours."""
+
+import os
+import signal
+import subprocess
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import IO
+
+from gpuctl.errors import CloudError, CredentialsError, GpuctlError, UnreachableError, UsageError
+from gpuctl.remote.keys import INSTALL
+from gpuctl.remote.target import Target
+
+CONNECTION_FAILED = 255
+# Nobody is there to be asked, and a line that is dead must be known to be dead within a minute.
+_BATCH = (
+    "-T",
+    "-oBatchMode=yes",
+    "-oConnectTimeout=10",
+    "-oServerAliveInterval=15",
+    "-oServerAliveCountMax=3",
+    "-oClearAllForwardings=yes",
+    "-oRemoteCommand=none",
+    "-oControlPath=none",
+)
+_SHELL = "exec bash -s"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a script on the machine answered."""
+
+    code: int
+    out: bytes
+
+
+class Line:
+    """The way to one machine. Each call is a connection of its own."""
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+
+    def ask(self, script: bytes, *, within: timedelta) -> Reply:
+        """Run a script there and return what it said, whatever its exit code.
+
+        The script goes over stdin, so that nothing of it stands in a command line or a log. UnreachableError where it
+        could not be asked, CredentialsError where nobody is let in, CloudError where it is not the machine it was.
+        """
+        with self.open() as process:
+            try:
+                out, err = process.communicate(script, timeout=within.total_seconds())
+            except subprocess.TimeoutExpired:
+                stop(process)
+                raise UnreachableError(f"{self.target.host} did not answer by ssh in time") from None
+            except BaseException:
+                stop(process)
+                raise
+        if process.returncode == CONNECTION_FAILED:
+            raise failure(self.target, err)
+        return Reply(process.returncode, out)
+
+    def open(self, command: str = _SHELL, *, stdin: int | IO[bytes] = subprocess.PIPE) -> subprocess.Popen[bytes]:
+        """A connection that runs this, with all three streams as pipes; the caller ends it.
+
+        It has a process group of its own: Ctrl-C at the terminal is for gpuctl, which decides what becomes of the line.
+        """
+        try:
+            return subprocess.Popen(
+                self.target.argv(command, first=_BATCH),
+                stdin=stdin,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+            )
+        except FileNotFoundError:
+            raise UsageError("`ssh` is not installed", hint=INSTALL) from None
+
+
+def failure(target: Target, said: bytes) -> GpuctlError:
+    """Why ssh could not get there, from what it said."""
+    lines = [line.strip() for line in said.decode(errors="replace").splitlines() if line.strip()]
+    text = "\n".join(lines)
+    if "IDENTIFICATION HAS CHANGED" in text or "Host key verification failed" in text:
+        return CloudError(
+            f"the host key at {target.host} is not the one that {target.record_id} had: it may be another machine",
+            hint=f"gpuctl get {target.record_id} --refresh",
+        )
+    last = "".join(char if char.isprintable() else " " for char in lines[-1])[:200] if lines else "no reason was given"
+    if "Permission denied" in text:
+        return CredentialsError(
+            f"ssh is refused as `{target.user}`: {last}", hint="add `--login ec2-user`, or another user of the image"
+        )
+    return UnreachableError(f"no way to {target.host} by ssh: {last}", hint="is port 22 open to you? `--ssh-from`")
+
+
+def stop(process: "subprocess.Popen[bytes]") -> None:
+    """End a connection, with what it started to get through, and wait until it has ended."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    for stream in (process.stdin, process.stdout, process.stderr):
+        if stream is not None:
+            # What was not sent yet goes nowhere any more.
+            with suppress(OSError):
+                stream.close()
+    process.wait()

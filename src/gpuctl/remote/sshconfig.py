@@ -1,0 +1,90 @@
+"""The file that makes `ssh gpu-NAME` work for ssh, scp, rsync and editors, and the line that leads ssh to it."""
+
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from gpuctl.domain.duration import shown
+from gpuctl.errors import UsageError
+from gpuctl.remote.target import Target
+from gpuctl.store.disk import Disk, private_folder, write_whole
+
+NAME = "config"
+_MARK = "# gpuctl: the machines of one state; `gpuctl ssh-config --remove` takes these two lines out"
+_HEAD = "# Written by gpuctl, again whenever its machines change. Of no use without this state's keys.\n"
+
+
+def text_of(targets: Sequence[Target]) -> str:
+    """The settings of these machines, a block each."""
+    return _HEAD + "".join(f"\n{one.block()}" for one in targets)
+
+
+def write(folder: Path, targets: Sequence[Target]) -> Path:
+    """Put the settings of these machines, and of no other, into the state's own file; returns it. Raises OSError."""
+    private_folder(folder)
+    path, text = folder / NAME, text_of(targets).encode()
+    if not path.exists() or path.read_bytes() != text:
+        write_whole(Disk(), path, text)
+    return path
+
+
+def include(ssh_config: Path, path: Path) -> bool:
+    """Lead ssh from a person's own settings to that file; whether anything was changed. Once is enough.
+
+    It comes first, because ssh takes the first value it finds and a line after a `Host` would belong to that host.
+    What stands in the file, and its mode, stay; one that is a link is written where it leads. Raises OSError.
+    """
+    line = _line(path)
+    before = _read(ssh_config)
+    if line in before.splitlines():
+        return False
+    if not ssh_config.parent.exists():
+        private_folder(ssh_config.parent)
+    _replace(ssh_config, f"{_MARK}\n{line}\n{before}")
+    return True
+
+
+def exclude(ssh_config: Path, path: Path) -> bool:
+    """Take out what `include` put in; whether anything was there. Raises OSError."""
+    before, line = _read(ssh_config), _line(path)
+    lines = before.splitlines(keepends=True)
+    kept = [
+        one
+        for number, one in enumerate(lines)
+        if one.rstrip("\n") != line
+        and not (one.rstrip("\n") == _MARK and number + 1 < len(lines) and lines[number + 1].rstrip("\n") == line)
+    ]
+    if len(kept) == len(lines):
+        return False
+    _replace(ssh_config, "".join(kept))
+    return True
+
+
+def forget_ended(folder: Path, live: Sequence[str]) -> None:
+    """Remove what is remembered of host keys of machines that are gone."""
+    with suppress(OSError):
+        for one in (folder / "known_hosts").iterdir():
+            if one.name not in live:
+                one.unlink()
+
+
+def _line(path: Path) -> str:
+    text = str(path)
+    if '"' in text or "${" in text or not text.isprintable() or any(char in text for char in "*?["):
+        raise UsageError(f"ssh cannot include the path {shown(text)}", hint="add `--state FILE` with a plain path")
+    return f'Include "{text}"'
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text("utf-8", errors="surrogateescape")
+    except FileNotFoundError:
+        return ""
+
+
+def _replace(path: Path, text: str) -> None:
+    real = Path(os.path.realpath(path))
+    mode = real.stat().st_mode & 0o777 if real.exists() else 0o600
+    write_whole(Disk(), real, text.encode(errors="surrogateescape"))
+    real.chmod(mode)

@@ -1,0 +1,116 @@
+"""One machine as OpenSSH is to reach it: the options that every way in shares, on a command line or in a file."""
+
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+
+from gpuctl.domain.duration import shown
+from gpuctl.domain.instance import Instance
+from gpuctl.errors import NotReadyError, UsageError
+
+DEFAULT_USER = "ubuntu"
+_OPTION = re.compile(r"([A-Za-z]+)=(.+)")
+_USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
+# What decides whether a machine is the one it was: gpuctl sets these, and nobody else.
+_OURS = ("hostkeyalias", "userknownhostsfile", "globalknownhostsfile", "stricthostkeychecking", "checkhostip")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A machine that can be named to ssh. Every value is checked when it is made: none can pass for an option."""
+
+    record_id: str
+    names: tuple[str, ...]
+    host: str
+    user: str
+    identity: Path
+    known_hosts: Path
+    options: tuple[str, ...] = ()
+
+    def settings(self) -> Iterator[tuple[str, str]]:
+        """Every option with its value; the first of a name counts, so what must hold comes before what a person adds.
+
+        The host key is taken when it is first seen and must be the same ever after; it is kept under the record's id,
+        because the next machine may have the same address.
+        """
+        yield "HostKeyAlias", self.record_id
+        yield "UserKnownHostsFile", _quoted(self.known_hosts)
+        yield "GlobalKnownHostsFile", "/dev/null"
+        yield "StrictHostKeyChecking", "yes" if _has_content(self.known_hosts) else "accept-new"
+        yield "HashKnownHosts", "no"
+        yield "CheckHostIP", "no"
+        for option in self.options:
+            key, _, value = option.partition("=")
+            yield key, value
+        yield "HostName", self.host
+        yield "User", self.user
+        yield "IdentityFile", _quoted(self.identity)
+        yield "IdentitiesOnly", "yes"
+        yield "LogLevel", "ERROR"
+
+    def argv(self, *words: str, first: Sequence[str] = ()) -> list[str]:
+        """The command line of ssh to it. `first` are further options, `words` what follows the destination.
+
+        Words that begin with an option are ssh's to read, as they are after a host that a person types.
+        """
+        options = [f"-o{key}={value}" for key, value in self.settings()]
+        closed = [] if words and words[0].startswith("-") else ["--"]
+        return ["ssh", *options, *first, *closed, self.names[0], *words]
+
+    def block(self) -> str:
+        """Its lines in a file of ssh's settings."""
+        lines = "".join(f"    {key} {value}\n" for key, value in self.settings())
+        return f"Host {' '.join(self.names)}\n{lines}"
+
+
+def target(record: Instance, identity: Path, known_hosts: Path, user: str | None, options: Sequence[str]) -> Target:
+    """The machine of that record. UsageError for a user or an option that cannot be meant.
+
+    NotReadyError where it has no address, or has one that is none: an address comes from a cloud, and is no option.
+    """
+    told = record.public_ip or record.private_ip
+    try:
+        host = str(ip_address(told or ""))
+    except ValueError:
+        hint = f"gpuctl get {record.id} --refresh"
+        raise NotReadyError(f"{record.label} has no address that ssh could go to", hint=hint) from None
+    who = user or record.ssh_user or DEFAULT_USER
+    if not _USER.fullmatch(who):
+        raise UsageError(f"a user to log in as has `a-z0-9_-`, not {shown(who)}", hint="add `--login ubuntu`")
+    names = tuple(f"gpu-{one}" for one in (record.id, record.name) if one)
+    return Target(record.id, names, host, who, identity, known_hosts, tuple(_option(one) for one in options))
+
+
+def words_of(command: Sequence[str]) -> str:
+    """What the remote shell is to be given, so that it runs exactly this.
+
+    One word is a line for the shell, as it stands; several are a program and its arguments, which no shell changes.
+    """
+    return command[0] if len(command) == 1 else shlex.join(command)
+
+
+def _option(text: str) -> str:
+    found = _OPTION.fullmatch(text.strip())
+    if found is None or not text.isprintable():
+        raise UsageError(f"`ssh.options` holds {shown(text)}", hint='such as options = ["ProxyJump=bastion"]')
+    if found[1].casefold() in _OURS:
+        raise UsageError(f"`ssh.options` may not set {found[1]}", hint="gpuctl keeps each machine's host key by itself")
+    return f"{found[1]}={found[2].strip()}"
+
+
+def _quoted(path: Path) -> str:
+    text = str(path)
+    if '"' in text or "${" in text or not text.isprintable():
+        raise UsageError(f"ssh cannot be given the path {shown(text)}", hint="add `--state FILE` with a plain path")
+    doubled = text.replace("%", "%%")
+    return f'"{doubled}"'
+
+
+def _has_content(path: Path) -> bool:
+    try:
+        return path.stat().st_size > 0
+    except OSError:
+        return False

@@ -1,0 +1,127 @@
+"""Carries files and folders to a machine and back, as tar streams over ssh, with nothing left to a shell to read."""
+
+import os
+import posixpath
+import shlex
+import subprocess
+import tarfile
+import tempfile
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from gpuctl.domain.duration import shown
+from gpuctl.errors import CloudError, UsageError
+from gpuctl.remote.line import CONNECTION_FAILED, Line, failure, stop
+
+_ANSWERS = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """One file or folder. Where `target` is a folder, or ends with a slash, it goes into it under its own name."""
+
+    source: str
+    target: str
+
+
+def transfer(text: str, *, option: str) -> Transfer:
+    """What `SRC:DST` says. UsageError for anything else."""
+    source, colon, target = text.partition(":")
+    if not colon or not source or not target or not text.isprintable():
+        raise UsageError(f"{option} must be SRC:DST, not {shown(text)}", hint=f"such as `{option} data:data`")
+    return Transfer(source, target)
+
+
+def check_upload(one: Transfer) -> None:
+    """UsageError where there is nothing of that name here."""
+    if not Path(one.source).expanduser().exists():
+        raise UsageError(f"there is no {shown(one.source)} to upload", hint="ls, then mend `--upload`")
+
+
+def upload(line: Line, one: Transfer) -> None:
+    """Put it onto the machine, over what is there. UnreachableError if the connection broke; again is harmless.
+
+    CloudError if the machine refused it.
+    """
+    here = Path(one.source).expanduser()
+    there = _remote(one.target)
+    into = there.endswith("/") or _is_folder(line, there)
+    folder, name = (there, here.resolve().name) if into else posixpath.split(there)
+    place = shlex.quote(folder or ".")
+    process = line.open(f"mkdir -p -- {place} && exec tar -xf - -C {place}")
+    assert process.stdin is not None
+    assert process.stderr is not None
+    try:
+        try:
+            with tarfile.open(fileobj=process.stdin, mode="w|", dereference=False) as tar:
+                tar.add(here.resolve(), arcname=name, filter=_nobodys)
+            process.stdin.close()
+        except BrokenPipeError:
+            # Why is told by what ssh, or tar on the machine, says.
+            pass
+        said = process.stderr.read()
+        _judge(line, process.wait(), said, f"{one.source} was not uploaded")
+    finally:
+        stop(process)
+
+
+def download(line: Line, one: Transfer) -> None:
+    """Fetch it from the machine. Raises as `upload` does.
+
+    The machine may be anybody's by then: the local tar takes no path that leads out of the folder.
+    """
+    there, here = _remote(one.source).rstrip("/") or "/", Path(one.target).expanduser()
+    folder, name = posixpath.split(there)
+    into = one.target.endswith("/") or here.is_dir()
+    place = here if into else here.parent
+    place.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".gpuctl-", dir=place) as passing:
+        process = line.open(
+            f"exec tar -cf - -C {shlex.quote(folder or '.')} -- {shlex.quote(name)}", stdin=subprocess.DEVNULL
+        )
+        assert process.stdout is not None
+        assert process.stderr is not None
+        try:
+            unpacked = subprocess.run(
+                ["tar", "-x", "-f", "-", "--no-same-owner", "-C", str(place if into else passing)],
+                stdin=process.stdout, stderr=subprocess.PIPE, check=False,
+            )  # fmt: skip
+            said = process.stderr.read()
+            _judge(line, process.wait(), said, f"{one.source} was not downloaded")
+        finally:
+            stop(process)
+        if unpacked.returncode != 0:
+            raise CloudError(f"{one.source} was not downloaded: {_line(unpacked.stderr)}")
+        if not into:
+            os.replace(Path(passing) / name, here)
+
+
+def _remote(path: str) -> str:
+    """The path as it is named from the home folder, where ssh begins."""
+    if path in ("~", "~/"):
+        return "./"
+    return path.removeprefix("~/")
+
+
+def _is_folder(line: Line, path: str) -> bool:
+    return line.ask(f"test -d {shlex.quote(path)}\n".encode(), within=_ANSWERS).code == 0
+
+
+def _nobodys(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    # Who owns it here is nobody's business there.
+    member.uid = member.gid = 0
+    member.uname = member.gname = ""
+    return member
+
+
+def _judge(line: Line, code: int, said: bytes, what: str) -> None:
+    if code == CONNECTION_FAILED:
+        raise failure(line.target, said)
+    if code != 0:
+        raise CloudError(f"{what}: {_line(said)}")
+
+
+def _line(said: bytes) -> str:
+    lines = [line for line in said.decode(errors="replace").splitlines() if line.strip()]
+    return "".join(char if char.isprintable() else " " for char in lines[-1])[:200] if lines else "no reason was given"

@@ -1,0 +1,42 @@
+"""Which machines ssh can get onto now, and whether it does."""
+
+import shlex
+from collections.abc import Sequence
+from datetime import timedelta
+
+from gpuctl.domain.instance import Instance, Status
+from gpuctl.errors import CloudError, GpuctlError, NotReadyError
+from gpuctl.remote.access import Access
+from gpuctl.remote.line import Line
+from gpuctl.remote.target import Target
+
+SSH = "ssh"
+_ANSWERS = timedelta(seconds=60)
+
+
+def targets(access: Access, records: Sequence[Instance]) -> list[Target]:
+    """Every live machine that has an address, oldest first."""
+    found = []
+    for one in sorted(records, key=lambda record: (record.created_at, record.id)):
+        if one.is_live and one.status is not Status.STOPPING:
+            try:
+                found.append(access.target(one))
+            except NotReadyError:
+                continue
+    return found
+
+
+def failing(access: Access, record: Instance, check: str) -> GpuctlError | None:
+    """Why the machine does not pass: ssh does not get there, or the command, given as a line for its shell, fails.
+
+    `ssh` only asks for ssh. None if it passes.
+    """
+    try:
+        line = Line(access.target(record))
+        script = "exit 0\n" if check == SSH else f"exec bash -lc {shlex.quote(check)} </dev/null\n"
+        reply = line.ask(script.encode(), within=_ANSWERS)
+    except GpuctlError as error:
+        return error
+    if reply.code != 0:
+        return CloudError(f"`{check}` fails on {record.label} with code {reply.code}")
+    return None

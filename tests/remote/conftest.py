@@ -1,0 +1,24 @@
+"""A machine on loopback that ssh can really get onto."""
+
+from pathlib import Path
+
+import pytest
+from support.instances import a_ready_instance
+from support.sshd import Cable, Sshd
+
+from gpuctl.remote.access import Access
+from gpuctl.remote.line import Line
+
+
+@pytest.fixture
+def access(sshd: Sshd, cable: Cable, tmp_path: Path) -> Access:
+    """A key that gets in, and the way to the server."""
+    way = ("HostName=127.0.0.1", f"Port={cable.port}")
+    found = Access(tmp_path / "state.json.ssh", user=sshd.user, options=way)
+    sshd.let_in(found.key().public)
+    return found
+
+
+@pytest.fixture
+def line(access: Access) -> Line:
+    return Line(access.target(a_ready_instance(public_ip="203.0.113.7")))

@@ -1,0 +1,167 @@
+"""What ssh is told of a machine: nothing from a cloud, a name or a setting can pass for an option or a command."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from support.instances import a_ready_instance
+
+from gpuctl.errors import NotReadyError, UsageError
+from gpuctl.remote.sshconfig import exclude, include, text_of, write
+from gpuctl.remote.target import Target, target, words_of
+
+KEY, KNOWN = Path("/state/key"), Path("/state/known")
+
+
+def of(**facts: object) -> Target:
+    told = {"public_ip": "203.0.113.7", "name": "train-7", **facts}
+    return target(a_ready_instance(**told), KEY, KNOWN, None, ())
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "-oProxyCommand=touch /tmp/evil",
+        "203.0.113.7 -oProxyCommand=evil",
+        "$(evil)",
+        "evil.example.com",
+        "203.0.113.7\nProxyCommand evil",
+        "",
+        None,
+    ],
+)
+def test_an_address_is_an_address_or_nothing(address: str | None) -> None:
+    with pytest.raises(NotReadyError, match="no address"):
+        of(public_ip=address)
+
+
+@pytest.mark.parametrize("user", ["-oProxyCommand=evil", "a b", "root@other", "$(evil)", "A", "x" * 40, "a\nb"])
+def test_a_user_is_a_user(user: str) -> None:
+    with pytest.raises(UsageError, match="user to log in as"):
+        target(a_ready_instance(public_ip="203.0.113.7"), KEY, KNOWN, user, ())
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "ProxyCommand",
+        "-oProxyCommand=evil",
+        "Port=22\nProxyCommand=evil",
+        "=x",
+        "StrictHostKeyChecking=no",
+        "stricthostkeychecking=off",
+        "UserKnownHostsFile=/dev/null",
+        "HostKeyAlias=other",
+        "GlobalKnownHostsFile=/x",
+    ],
+)
+def test_an_option_is_one_option_and_never_one_that_decides_whom_to_trust(option: str) -> None:
+    with pytest.raises(UsageError, match="ssh.options"):
+        target(a_ready_instance(public_ip="203.0.113.7"), KEY, KNOWN, None, (option,))
+
+
+@pytest.mark.parametrize("path", ['/state/"key', "/state/${HOME}/key", "/state/a\nb"])
+def test_a_path_that_ssh_would_read_as_something_else_is_refused(path: str) -> None:
+    with pytest.raises(UsageError, match="cannot be given the path"):
+        target(a_ready_instance(public_ip="203.0.113.7"), Path(path), KNOWN, None, ()).argv()
+
+
+def test_ssh_itself_takes_it_as_it_is_meant(tmp_path: Path) -> None:
+    folder = tmp_path / "100% of it"
+    folder.mkdir()
+    machine = target(
+        a_ready_instance(public_ip="203.0.113.7"), folder / "key", folder / "known", "ana", ("ProxyJump=bastion",)
+    )
+    ssh, *options = machine.argv()
+    told = subprocess.run([ssh, "-G", *options], capture_output=True, text=True, check=True).stdout.splitlines()
+    expected = {
+        "hostname 203.0.113.7",
+        "user ana",
+        "stricthostkeychecking accept-new",
+        "hostkeyalias inst-000000000001",
+        "identitiesonly yes",
+        "proxyjump bastion",
+        f"userknownhostsfile {folder / 'known'}",
+    }
+    assert expected - set(told) == set()
+
+
+def test_what_a_person_adds_comes_before_our_defaults_and_after_what_must_hold() -> None:
+    machine = target(
+        a_ready_instance(public_ip="203.0.113.7"), KEY, KNOWN, None, ("HostName=127.0.0.1", "User=root", "Port=2222")
+    )
+    keys = [key for key, _ in machine.settings()]
+    assert keys.index("StrictHostKeyChecking") < keys.index("Port") < keys.index("IdentityFile")
+    assert next(value for key, value in machine.settings() if key == "HostName") == "127.0.0.1"
+
+
+def test_a_host_key_that_is_known_must_be_the_one(tmp_path: Path) -> None:
+    known = tmp_path / "known"
+    machine = target(a_ready_instance(public_ip="203.0.113.7"), KEY, known, None, ())
+    assert dict(machine.settings())["StrictHostKeyChecking"] == "accept-new"
+    known.write_text("inst-000000000001 ssh-ed25519 AAAA\n")
+    assert dict(machine.settings())["StrictHostKeyChecking"] == "yes"
+
+
+def test_several_words_reach_the_shell_there_as_exactly_these() -> None:
+    words = ["printf", "%s|", "a b", "$HOME", "`id`", ";reboot", "'", "-n"]
+    done = subprocess.run(["sh", "-c", words_of(words)], capture_output=True, text=True, check=True)
+    assert done.stdout == "".join(f"{one}|" for one in words[2:])
+    assert words_of(["a | b"]) == "a | b"
+
+
+def test_the_file_names_each_machine_by_id_and_name_and_ssh_reads_it(tmp_path: Path) -> None:
+    second = target(a_ready_instance("inst-000000000002", public_ip="2001:db8::7"), KEY, KNOWN, "ana", ("Port=2222",))
+    path = write(tmp_path / "ssh", [of(), second])
+    assert path.stat().st_mode & 0o777 == 0o600
+    for name, expected in {
+        "gpu-train-7": {"hostname 203.0.113.7", "user ubuntu", "port 22"},
+        "gpu-inst-000000000001": {"hostname 203.0.113.7"},
+        "gpu-inst-000000000002": {"hostname 2001:db8::7", "user ana", "port 2222"},
+    }.items():
+        told = subprocess.run(["ssh", "-G", "-F", str(path), name], capture_output=True, text=True, check=True)
+        assert expected - set(told.stdout.splitlines()) == set()
+
+
+THEIRS = "Host work\n    User ana\n\nMatch all\n    ForwardAgent no\n"
+
+
+@pytest.mark.parametrize("before", [None, "", THEIRS, "# no newline at the end"])
+def test_leading_to_the_file_is_done_once_and_undone_without_a_trace(tmp_path: Path, before: str | None) -> None:
+    theirs, own = tmp_path / ".ssh" / "config", tmp_path / "with space" / "config"
+    if before is not None:
+        theirs.parent.mkdir()
+        theirs.write_text(before)
+        theirs.chmod(0o640)
+    assert [include(theirs, own) for _ in range(3)] == [True, False, False]
+    assert theirs.read_text().splitlines()[1] == f'Include "{own}"'
+    assert theirs.stat().st_mode & 0o777 == (0o600 if before is None else 0o640)
+    assert [exclude(theirs, own) for _ in range(2)] == [True, False]
+    assert theirs.read_text() == (before or "")
+
+
+def test_another_state_s_line_is_left_alone(tmp_path: Path) -> None:
+    theirs = tmp_path / "config"
+    include(theirs, tmp_path / "one")
+    include(theirs, tmp_path / "two")
+    exclude(theirs, tmp_path / "one")
+    assert [line for line in theirs.read_text().splitlines() if line.startswith("Include")] == [
+        f'Include "{tmp_path / "two"}"'
+    ]
+
+
+def test_a_link_is_written_where_it_leads(tmp_path: Path) -> None:
+    real, theirs = tmp_path / "dotfiles", tmp_path / "config"
+    real.write_text(THEIRS)
+    theirs.symlink_to(real)
+    include(theirs, tmp_path / "own")
+    assert theirs.is_symlink() and real.read_text().endswith(THEIRS)
+
+
+def test_a_path_that_would_include_more_than_one_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot include"):
+        include(tmp_path / "config", tmp_path / "*" / "config")
+
+
+def test_no_machine_is_an_empty_file() -> None:
+    assert "Host" not in text_of([])
