@@ -91,8 +91,9 @@ def test_no_capacity_leaves_nothing_and_may_be_asked_again(operator: Operator, a
     arm.break_next("AllocationFailed", type="Microsoft.Compute/virtualMachines", method="PUT")
     refused = operator.json(*T4)
     assert (refused.code, refused.json["error"]["code"]) == (5, "capacity")
-    assert "AllocationFailed" in refused.json["error"]["message"]
+    assert "AllocationFailed" in refused.instance["attempts"][0]["detail"]
     assert ours(arm) == []
+    operator.later(minutes=4)
     assert operator.json(*T4).code == 0
 
 
@@ -107,7 +108,7 @@ def test_quota_is_exit_6_and_permission_exit_4(operator: Operator, arm: Loopback
 
 def test_what_could_not_be_let_go_of_is_exit_8_and_the_reaper_goes_on(operator: Operator, arm: LoopbackAzure) -> None:
     operator.wire.arm("PUT virtualMachines", refuse_arm("SkuNotAvailable"))
-    operator.wire.arm("DELETE resourceGroups", *[refuse_arm("InternalServerError", 500)] * 4)
+    operator.wire.arm("DELETE resourceGroups", *[refuse_arm("InternalServerError", 500)] * 8)
     left = operator.json(*T4)
     assert (left.code, len(ours(arm))) == (8, 3)
     operator.later(minutes=1)
@@ -216,3 +217,43 @@ print([name for name in ("azure.mgmt.network", "azure.identity", "boto3") if nam
 """
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "[]"
+
+
+def test_a_spot_machine_taken_back_leaves_no_parts(operator: Operator, arm: LoopbackAzure) -> None:
+    started = operator.json(*T4, "--spot", "--name", "n")
+    assert started.code == 0, started.out
+    operator.later(minutes=6)
+    arm.interrupt(arm.machines()[0]["id"])
+    operator.run("reap", "--sweep", "--wait")
+    assert operator.json("get", "n").instance["statusReason"] == "interrupted"
+    assert ours(arm) == []
+
+
+def test_no_place_in_one_region_is_tried_in_the_next_and_what_was_made_there_is_ended(
+    operator: Operator, arm: LoopbackAzure
+) -> None:
+    arm.break_next("AllocationFailed", type="Microsoft.Compute/virtualMachines", method="PUT")
+    started = operator.json("provision", "Standard_NC4as_T4_v3", "--region", "eastus,westus2", "--name", "n")
+    assert started.code == 0, started.out
+    machine = started.instance
+    assert (machine["region"], machine["status"]) == ("westus2", "READY")
+    assert [one["outcome"] for one in machine["attempts"]] == ["leftovers", "created"]
+    assert machine["cloudInstanceId"] == f"gpuctl-{machine['id']}-2"
+    assert {one["location"] for one in arm.resources() if "gpuctl" in one["id"]} == {"westus2"}
+    operator.later(minutes=20)
+    operator.run("reap", "--sweep")
+    assert [one["outcome"] for one in operator.json("get", "n").instance["attempts"]] == ["ended", "created"]
+
+
+def test_what_a_first_attempt_left_behind_is_ended_by_the_reaper_while_the_second_runs(
+    operator: Operator, arm: LoopbackAzure
+) -> None:
+    operator.wire.arm("PUT virtualMachines", refuse_arm("SkuNotAvailable"))
+    operator.wire.arm("DELETE resourceGroups", *[refuse_arm("InternalServerError", 500)] * 4)
+    started = operator.json("provision", "Standard_NC4as_T4_v3", "--region", "eastus,westus2", "--name", "n")
+    assert started.code == 0, started.out
+    assert {one["location"] for one in arm.resources() if "gpuctl" in one["id"]} == {"eastus", "westus2"}
+    operator.later(minutes=1)
+    operator.run("reap")
+    assert {one["location"] for one in arm.resources() if "gpuctl" in one["id"]} == {"westus2"}
+    assert [one["state"] for one in arm.machines()] == ["running"]

@@ -4,16 +4,15 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 
 from faults.world import PROVISION, Scenario, Score, World
-from support.wire import LOST, Phase, Sent, refuse
+from support.wire import LOST, Phase, Sent
 
 from gpuctl.clock import SystemClock
 
-MUTATING = ("RunInstances", "TerminateInstances", "CreateTags")
 CONDITIONS = ("no lag", "60 s lag", "lost reply")
 
 
 def _one_machine(scenario: Scenario) -> None:
-    ran = scenario.run(*PROVISION, "-o", "json")
+    ran = scenario.run(*scenario.asking, "-o", "json")
     assert ran.code == 0, ran.out
     scenario.wire.sent.clear()
 
@@ -23,14 +22,11 @@ def _one_due(scenario: Scenario) -> None:
     scenario.later(minutes=61)
 
 
-def _two_full_regions(scenario: Scenario) -> None:
-    scenario.wire.arm("RunInstances", *[refuse("InsufficientInstanceCapacity", 500)] * 2)
-
-
 LIFE = ((*PROVISION, "-q"), ("terminate", "n"), ("reap",))
+# What stands before, and what is run; what is asked for, each cloud has of its own.
 COMMANDS: dict[str, tuple[Callable[[Scenario], None], tuple[str, ...]]] = {
-    "provision": (lambda scenario: None, PROVISION),
-    "failover": (_two_full_regions, ("provision", "g4dn.xlarge", "--region", "us-east-1,us-west-2", "--name", "n")),
+    "provision": (lambda scenario: None, ()),
+    "failover": (lambda scenario: scenario.fill_up(), ()),
     "terminate": (_one_machine, ("terminate", "n")),
     "extend": (_one_machine, ("extend", "n", "--by", "30m")),
     "reap": (_one_due, ("reap",)),
@@ -43,6 +39,7 @@ def crash_points(
     share: int = 1,
     commands: Sequence[str] = tuple(COMMANDS),
     conditions: Sequence[str] = CONDITIONS,
+    kind: type[Scenario] = Scenario,
 ) -> Score:
     """A1: every command, killed at every cloud call in every phase, and at every step of every file write.
 
@@ -51,9 +48,9 @@ def crash_points(
     score = Score()
     for command in commands:
         for number, condition in enumerate(conditions):
-            points = list(_points(world, command, condition))
-            for point in points[number % share :: share]:
-                with world.scenario(mutants) as scenario:
+            found = list(points(world, command, condition, kind))
+            for point in found[number % share :: share]:
+                with world.scenario(mutants, kind) as scenario:
                     score.add(f"{command}, {condition}, {point}", _killed(scenario, command, condition, point))
                 if score.has_failed_as(mutants):
                     return score
@@ -63,10 +60,10 @@ def crash_points(
 def armed_timers(world: World, mutants: Sequence[str] = (), share: int = 1) -> Score:
     """A5: at every crash point of a provision, each machine that exists carries its timer, as the cloud's books say."""
     score = Score()
-    points = [one for one in _points(world, "provision", "no lag") if one[1] is not Phase.SENT or one[0] > 3]
-    for point in points[::share]:
+    found = [one for one in points(world, "provision", "no lag", Scenario) if one[1] is not Phase.SENT or one[0] > 3]
+    for point in found[::share]:
         with world.scenario(mutants) as scenario:
-            _die(scenario, "provision", "no lag", point)
+            die(scenario, "provision", "no lag", point)
             for machine in scenario.ours:
                 score.add(f"provision, {point}", _unarmed(scenario, machine["id"]))
     return score
@@ -106,14 +103,14 @@ def _lives(world: World) -> list[float]:
 Point = tuple[int, Phase | None]
 
 
-def _points(world: World, command: str, condition: str) -> Iterator[Point]:
+def points(world: World, command: str, condition: str, kind: type[Scenario]) -> Iterator[Point]:
     """Where that command can be killed: (number of the call, phase), and (number of the step, None)."""
-    with world.scenario() as scenario:
+    with world.scenario((), kind) as scenario:
         steps = scenario.folder / "steps"
         setup, argv = COMMANDS[command]
         setup(scenario)
         _under(scenario, condition)
-        scenario.start(*argv, steps=steps).wait()
+        scenario.start(*(argv or scenario.asked(command)), steps=steps).wait()
         # A poll that is repeated is no other point than its first and its second time.
         actions = [one.action for one in scenario.wire.sent]
         for call, action in enumerate(actions):
@@ -125,13 +122,15 @@ def _points(world: World, command: str, condition: str) -> Iterator[Point]:
 
 
 def _killed(scenario: Scenario, command: str, condition: str, point: Point) -> list[str]:
-    _die(scenario, command, condition, point)
+    die(scenario, command, condition, point)
     acknowledged = [] if command in ("provision", "failover") else [one["tags"]["gpuctl-id"] for one in scenario.ours]
     return scenario.finish(acknowledged)
 
 
-def _die(scenario: Scenario, command: str, condition: str, point: Point) -> None:
+def die(scenario: Scenario, command: str, condition: str, point: Point) -> None:
+    """Run the command and kill it at that point."""
     setup, argv = COMMANDS[command]
+    argv = argv or scenario.asked(command)
     setup(scenario)
     _under(scenario, condition)
     number, phase = point
@@ -159,7 +158,7 @@ def _under(scenario: Scenario, condition: str) -> None:
     if condition == "60 s lag":
         scenario.lag(60)
     elif condition == "lost reply":
-        for action in MUTATING:
+        for action in scenario.mutating:
             scenario.wire.arm(action, LOST)
 
 

@@ -71,6 +71,10 @@ def _warm_up() -> None:
     import boto3
 
     read_models_once()
+    # What an Azure command loads, too.
+
+    import gpuctl.providers.azure.provider  # noqa: F401
+
     session = boto3.Session(aws_access_key_id="x", aws_secret_access_key="x", region_name="us-east-1")
     for service in ("ec2", "sts", "ssm"):
         session.client(service, endpoint_url="http://127.0.0.1:1").close()
@@ -82,8 +86,10 @@ def _warm_up() -> None:
 def _sleep_by(clock: FileClock, patch: pytest.MonkeyPatch) -> None:
     """The SDK's waits between its retries move the clock too; a reply that never comes is not waited for long."""
     import botocore.endpoint
+    from azure.core.pipeline.transport import RequestsTransport
 
     from gpuctl.providers.aws import client
+    from gpuctl.providers.azure import client as azure_client
 
     def sleep(seconds: float) -> None:
         from datetime import timedelta
@@ -91,6 +97,8 @@ def _sleep_by(clock: FileClock, patch: pytest.MonkeyPatch) -> None:
         clock.sleep(timedelta(seconds=seconds))
 
     patch.setattr(botocore.endpoint, "time", SimpleNamespace(sleep=sleep))
+    patch.setattr(RequestsTransport, "sleep", lambda transport, seconds: sleep(seconds))
+    patch.setattr(azure_client, "READ_TIMEOUT", azure_client.READ_TIMEOUT / 20)
     patch.setattr(client, "READ_TIMEOUT", client.READ_TIMEOUT / 20)
 
 

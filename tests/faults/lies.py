@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from datetime import timedelta
 from itertools import product
 
-from faults.crashes import MUTATING
 from faults.processes import Process
 from faults.world import PROVISION, Scenario, Score, World, empty
 from support.wire import FAILED_AFTER, GARBLED, HANGING, LOST, NEVER_ARRIVED, TRUNCATED, Answer, Fault, Sent, refuse
@@ -41,7 +40,7 @@ def cloud_faults(world: World, mutants: Sequence[str] = (), share: int = 1) -> S
         with world.scenario(mutants) as scenario:
             scenario.wire.arm(action, *[FAULTS[name]] * times)
             score.add(f"{action} {name} x{times}", _life(scenario))
-    for action in MUTATING[:: 1 if share == 1 else 3]:
+    for action in Scenario.mutating[:: 1 if share == 1 else 3]:
         with world.scenario(mutants) as scenario:
             scenario.wire.arm(action, HANGING)
             score.add(f"{action} performed, and the reply hangs", _life(scenario))

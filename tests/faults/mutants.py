@@ -135,6 +135,17 @@ MUTANTS: dict[str, Break] = {
         ),
         edited("gpuctl.domain.strangers:_is_ripe", (_PATIENCE, f"return True\n    {_PATIENCE}")),
     ),
+    "remnants passed over": edited(
+        "gpuctl.providers.azure.provider:AzureProvider._listed",
+        (
+            "for name, group in groups.items():",
+            "for name, group in ((n, g) for n, g in groups.items() if n in machines):",
+        ),
+    ),
+    "timers not set by the reaper": edited(
+        "gpuctl.services.acting:Acting._arm", ("if provider.capabilities.timer_in_create:", "if True:")
+    ),
+    "contents not looked at": edited("gpuctl.providers.azure.ending:end_group", ("force=force)", "force=True)")),
     "refused after a lost reply": edited(
         "gpuctl.services.launching:send_create", ("if lost is None:", "if error is not lost:")
     ),

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from faults import crashes, lies, manners, secrets, states
+from faults import azure, crashes, lies, manners, secrets, states
 from faults.world import Score, World, broken, world
 from support.document import part, put
 
@@ -109,6 +109,23 @@ GATES = (
         _under(crashes.armed_timers, "guard left out", share=12),
     ),
     Gate(
+        "A6",
+        "on Azure: killed at each cloud call (before, after its effect, after its answer) and each step of a write; "
+        "no trouble, lost reply",
+        "leaks, parts left behind, duplicates, lost records, lies = 0",
+        lambda world: azure.azure_crash_points(world, share=24),
+        azure.azure_crash_points,
+        _under(azure.azure_crash_points, "remnants passed over", commands=["provision"], conditions=["no lag"]),
+    ),
+    Gate(
+        "A7",
+        "machines on Azure that carry their timer after the next reap, wherever their provision was killed",
+        "without one = 0",
+        lambda world: azure.azure_timers(world, share=8),
+        azure.azure_timers,
+        _under(azure.azure_timers, "timers not set by the reaper"),
+    ),
+    Gate(
         "B1",
         "inserts by processes at once",
         "lost = 0",
@@ -139,6 +156,14 @@ GATES = (
         lies.missing_answers,
         lies.missing_answers,
         _under(lies.missing_answers, "NotFound means gone") | _under(lies.missing_answers, "no grace"),
+    ),
+    Gate(
+        "C3",
+        "groups of others, look-alikes and forged ones on Azure, and things of others in our own group",
+        "changed = 0",
+        lambda world: azure.azure_look_alikes(world, 24),
+        lambda world: azure.azure_look_alikes(world, 500),
+        _under(azure.azure_look_alikes, "contents not looked at", 6),
     ),
     Gate(
         "D1",
@@ -189,6 +214,14 @@ GATES = (
         lambda world: lies.wrong_clocks(world, zones=["Pacific/Kiritimati"]),
         lies.wrong_clocks,
         _under(lies.wrong_clocks, "the laptop's clock believed", zones=["UTC"]),
+    ),
+    Gate(
+        "E3",
+        "ten kinds of trouble with each ARM call, once and four times, through a whole life on Azure",
+        "leaks, parts left behind, duplicates, lies, tracebacks = 0",
+        lambda world: azure.azure_faults(world, share=24),
+        azure.azure_faults,
+        _under(azure.azure_faults, "remnants passed over"),
     ),
     Gate(
         "F1",

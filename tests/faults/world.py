@@ -3,11 +3,12 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from faults.mutants import MUTANTS
@@ -41,14 +42,16 @@ class World:
     processes: Processes
 
     @contextmanager
-    def scenario(self, mutants: Sequence[str] = ()) -> Iterator["Scenario"]:
-        """An empty cloud but for the machines of others, and an operator with an empty folder."""
+    def scenario(self, mutants: Sequence[str] = (), kind: "type[Scenario] | None" = None) -> Iterator["Scenario"]:
+        """An empty cloud but for the machines of others, and an operator with an empty folder; on AWS, unless `kind`
+        says otherwise."""
         self.cloud.reset()
         self.wire.reset()
         folder = Path(tempfile.mkdtemp(prefix="gpuctl-fault-"))
         try:
-            with _nobodys_login(self.wire.url), broken(mutants):
-                yield Scenario(folder, self, tuple(mutants))
+            chosen = kind or Scenario
+            with _nobodys_login(chosen.login(self.wire.url)), broken(mutants):
+                yield chosen(folder, self, tuple(mutants))
         finally:
             self.wire.reset()
             shutil.rmtree(folder, ignore_errors=True)
@@ -69,13 +72,13 @@ def world() -> Iterator[World]:
 
 
 @contextmanager
-def _nobodys_login(url: str) -> Iterator[None]:
-    """Commands in this process see a login of nobody's, and no cloud but the one at this address."""
+def _nobodys_login(login: Mapping[str, str]) -> Iterator[None]:
+    """Commands in this process see this login of nobody's, and no cloud but the one it leads to."""
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
             if name.startswith(("AWS_", "AZURE_", "GPUCTL_")) or name.lower().endswith("_proxy"):
                 patch.delenv(name)
-        for name, value in {**LOGIN, "AWS_ENDPOINT_URL": url}.items():
+        for name, value in login.items():
             patch.setenv(name, value)
         yield
 
@@ -98,9 +101,28 @@ class Scenario(Operator):
     Where a rule is broken the state exists already, so that the rule is broken and not the scenario.
     """
 
+    asking: ClassVar[tuple[str, ...]] = PROVISION
+    asking_wider: ClassVar[tuple[str, ...]] = (*PROVISION[:3], "us-east-1,us-west-2", *PROVISION[4:])
+    mutating: ClassVar[tuple[str, ...]] = ("RunInstances", "TerminateInstances", "CreateTags")
+    # When the reaper comes at the end, in minutes from one time to the next: an ended machine must be proven gone.
+    passes: ClassVar[tuple[int, ...]] = (0, 16, 165, 2)
+
+    def asked(self, command: str) -> tuple[str, ...]:
+        """What is asked for: a machine, or one that may be in either of two regions."""
+        return self.asking if command == "provision" else self.asking_wider
+
+    def fill_up(self) -> None:
+        """Let the first region have no machine left."""
+        self.wire.arm("RunInstances", *[refuse("InsufficientInstanceCapacity", 500)] * 2)
+
+    @classmethod
+    def login(cls, url: str) -> dict[str, str]:
+        """The variables that lead to the cloud at this address."""
+        return {**LOGIN, "AWS_ENDPOINT_URL": url}
+
     def __init__(self, folder: Path, place: World, mutants: tuple[str, ...]) -> None:
         super().__init__(folder, place.cloud, place.wire, FileClock(folder / "clock"))
-        self.environ |= {**LOGIN, "AWS_ENDPOINT_URL": place.wire.url, "HOME": str(folder), "PATH": "/usr/bin:/bin"}
+        self.environ |= {**self.login(place.wire.url), "HOME": str(folder), "PATH": "/usr/bin:/bin"}
         self._processes = place.processes
         self._mutants = mutants
         self._started: list[Process] = []
@@ -190,13 +212,9 @@ class Scenario(Operator):
         """Let every deadline pass with a reaper at work, then count what is wrong."""
         self.wire.watch = lambda phase, sent: True
         self.look_for_the_unwritten()
-        self.reap()
-        self.later(minutes=16)
-        self.reap()
-        self.later(minutes=165)
-        self.reap()
-        self.later(minutes=2)
-        self.reap()
+        for minutes in self.passes:
+            self.later(minutes=minutes)
+            self.reap()
         return [*self.faults, *self._count(acknowledged), *(f"the rig itself: {one}" for one in self.wire.bugs)]
 
     def _count(self, acknowledged: Sequence[str]) -> list[str]:

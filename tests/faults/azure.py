@@ -1,0 +1,179 @@
+"""Gates A6, A7, C3 and E3: the same attacks on Azure, where a machine is made of parts in several calls."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from faults.crashes import crash_points, die, points
+from faults.world import Scenario, Score, World
+from support.azure import LoopbackAzure
+from support.wire import FAILED_AFTER, LOST, NEVER_ARRIVED, TRUNCATED, Fault, Phase, refuse_arm
+
+from gpuctl.domain.tags import deadline_tag
+
+FAULTS: dict[str, Fault] = {
+    "refused": refuse_arm("AuthorizationFailed", 403),
+    "throttled": refuse_arm("TooManyRequests", 429),
+    "failed with a code": refuse_arm("InternalServerError", 500),
+    "reply lost": LOST,
+    "never arrived": NEVER_ARRIVED,
+    "503 after effect": FAILED_AFTER,
+    "truncated": TRUNCATED,
+    "no JSON": Fault(True, lambda _: (200, {"Content-Type": "application/json"}, b"<html>not what you asked for")),
+    "capacity": refuse_arm("SkuNotAvailable"),
+    "quota": refuse_arm("QuotaExceeded"),
+}
+ACTIONS = (
+    "GET subscriptions", "GET skus", "GET versions", "GET resourceGroups", "PUT resourceGroups",
+    "PUT networkSecurityGroups", "PUT virtualNetworks", "PUT virtualMachines", "PUT schedules", "GET schedules",
+    "GET virtualMachines", "GET networkInterfaces", "GET resources", "PATCH resourceGroups", "DELETE resourceGroups",
+)  # fmt: skip
+CONDITIONS = ("no lag", "lost reply")
+
+
+class AzureScenario(Scenario):
+    """The same on Azure: every part that a machine leaves behind is a leak."""
+
+    asking: ClassVar[tuple[str, ...]] = ("provision", "Standard_NC4as_T4_v3", "--region", "eastus", "--name", "n")
+    asking_wider: ClassVar[tuple[str, ...]] = (*asking[:3], "eastus,westus2", *asking[4:])
+    mutating: ClassVar[tuple[str, ...]] = ("PUT resourceGroups", "PUT virtualMachines", "DELETE resourceGroups")
+    # Another process than the one that asked for an end knows it by absence: two looks, a minute apart.
+    passes: ClassVar[tuple[int, ...]] = (0, 16, 165, 2, 2)
+
+    @classmethod
+    def login(cls, url: str) -> dict[str, str]:
+        return {**super().login(url), "GPUCTL_AZURE_ENDPOINT": url}
+
+    def __init__(self, folder: Path, place: World, mutants: tuple[str, ...]) -> None:
+        super().__init__(folder, place, mutants)
+        self.arm = LoopbackAzure(place.cloud)
+        theirs = {"gpuctl-id": "inst-zzzzzzzzzzzz", "gpuctl-state": "another-state"}
+        self.foreign += [
+            self.arm.launch("vm", "theirs"),
+            self.arm.launch("vm", "others", tags={**theirs, "gpuctl-expires-at": "20261124t120500z"}),
+        ]
+        self.before = self.parts_of_others()
+
+    def fill_up(self) -> None:
+        # Azure accepts the machine and finds no place for it: what was made by then has to be ended.
+        self.arm.break_next("AllocationFailed", type="Microsoft.Compute/virtualMachines", method="PUT")
+
+    @property
+    def ours(self) -> list[dict[str, Any]]:
+        return [one for one in super().ours if one["cloud"] == "azure"]
+
+    def parts_of_others(self) -> set[str]:
+        """Everything that is not in a group of ours, by the cloud's books."""
+        return {one["id"] for one in self.arm.resources() if "/gpuctl-inst-" not in one["id"]}
+
+    def finish(self, acknowledged: Sequence[str] = ()) -> list[str]:
+        wrong = super().finish(acknowledged)
+        left = [one["id"] for one in self.arm.resources() if one["id"] not in self.before]
+        wrong += [f"left behind: {one}" for one in left]
+        wrong += [f"foreign thing gone: {one}" for one in sorted(self.before - self.parts_of_others())]
+        self.arm.close()
+        return wrong
+
+
+def azure_crash_points(world: World, mutants: Sequence[str] = (), share: int = 1, **size: Any) -> Score:
+    """A6: every command on Azure, killed at every cloud call in every phase, and at every step of every file write."""
+    return crash_points(world, mutants, share, **({"conditions": CONDITIONS} | size), kind=AzureScenario)
+
+
+def azure_timers(world: World, mutants: Sequence[str] = (), share: int = 1) -> Score:
+    """A7: whatever a kill left without its timer has one after the next reap, long before its deadline."""
+    score = Score()
+    found = [one for one in points(world, "provision", "no lag", AzureScenario) if one[1] is not Phase.SENT]
+    for point in found[::share]:
+        with world.scenario(mutants, AzureScenario) as scenario:
+            assert isinstance(scenario, AzureScenario)
+            die(scenario, "provision", "no lag", point)
+            scenario.later(minutes=1)
+            scenario.run("reap", "--sweep")
+            for machine in scenario.ours:
+                score.add(f"provision, {point}", _unarmed(scenario, machine))
+            scenario.arm.close()
+        if score.has_failed_as(mutants):
+            break
+    return score
+
+
+def azure_look_alikes(world: World, count: int, mutants: Sequence[str] = ()) -> Score:
+    """C3: groups of others and forged ones, and things of others in our own groups; none of them may be changed."""
+    score = Score()
+    with world.scenario(mutants, AzureScenario) as scenario:
+        assert isinstance(scenario, AzureScenario)
+        scenario.run(*scenario.asking)
+        mine, past = scenario.state_id, deadline_tag(scenario.clock.now())
+        for number in range(count):
+            scenario.arm.group(f"forged-{number}", tags=_forged(mine, past, number))
+        (machine,) = scenario.ours
+        scenario.arm.disk("precious", group=machine["id"].split("/")[4])
+        scenario.before = scenario.parts_of_others()
+        scenario.later(minutes=20)
+        scenario.run("terminate", "--all", "--yes", "--timeout", "1s")
+        for minutes in scenario.passes:
+            scenario.later(minutes=minutes)
+            scenario.run("reap", "--sweep", "--max-orphans", "99")
+        kept = [one for one in scenario.arm.resources() if one["id"].endswith("/precious")]
+        wrong = [f"changed: {one}" for one in sorted(scenario.before - scenario.parts_of_others())]
+        score.cases, score.violations = count + 1, wrong + ([] if kept else ["a disk of others in our group is gone"])
+        scenario.arm.close()
+    return score
+
+
+def azure_faults(world: World, mutants: Sequence[str] = (), share: int = 1) -> Score:
+    """E3: every kind of trouble with every ARM call, once and for as long as it is tried, through a whole life."""
+    score = Score()
+    cases = [(action, name, times) for action in ACTIONS for name in FAULTS for times in (1, 4)]
+    for action, name, times in cases[::share]:
+        with world.scenario(mutants, AzureScenario) as scenario:
+            scenario.wire.arm(action, *[FAULTS[name]] * times)
+            score.add(f"{action} {name} x{times}", _life(scenario))
+        if score.has_failed_as(mutants):
+            break
+    return score
+
+
+def _life(scenario: Scenario) -> list[str]:
+    told: list[str] = []
+    for argv in (
+        (*scenario.asking, "-q"),
+        ("extend", "n", "--by", "5m"),
+        ("get", "n", "--refresh"),
+        ("terminate", "n"),
+    ):
+        process = scenario.start(*argv)
+        code = process.wait()
+        told += [one for one in process.out.split() if argv[0] == "provision" and one.startswith("inst-")]
+        if code not in (0, 1, 2, 3, 4, 5, 6, 8):
+            scenario.faults.append(f"{argv[0]} exited with {code}")
+        bills = [one for one in scenario.ours if one["bills"]]
+        if argv[0] == "provision" and code not in (0, 8) and bills:
+            scenario.faults.append(f"provision exited with {code}, and a machine bills on")
+    return scenario.finish(told)
+
+
+def _unarmed(scenario: AzureScenario, machine: dict[str, Any]) -> list[str]:
+    group = machine["id"].split("/")[4].lower()
+    armed = [one["id"] for one in scenario.arm.resources("schedules") if f"/{group}/" in one["id"].lower()]
+    return [] if armed else ["no shutdown schedule"]
+
+
+def _forged(mine: str, past: str, number: int) -> dict[str, str]:
+    """Tags that are nobody's, another's, or ours in part."""
+    kinds: list[dict[str, str]] = [
+        {},
+        {"gpuctl-id": f"inst-{number:012d}", "gpuctl-state": "another-state", "gpuctl-expires-at": past},
+        {"gpuctl-state": mine, "gpuctl-expires-at": past},
+        {"gpuctl-id": "INST-000000000000", "gpuctl-state": mine, "gpuctl-expires-at": past},
+        {"gpuctl-id": f"inst-{number:012d}", "gpuctl-state": mine, "gpuctl-expires-at": "yesterday"},
+        # Whole, and in a group whose name is not of ours: only its name tells that no create of ours made it.
+        {
+            "gpuctl-id": f"inst-{number:012d}",
+            "gpuctl-state": mine,
+            "gpuctl-expires-at": past,
+            "gpuctl-created-at": past,
+        },
+    ]
+    return kinds[number % len(kinds)]
