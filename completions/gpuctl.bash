@@ -4,7 +4,7 @@ _gpuctl() {
     COMPREPLY=()
     for ((index = 1; index < COMP_CWORD; index++)); do
         case "${COMP_WORDS[index]}" in
-            provision|get|list|terminate|stats|reap|extend|wait|events|ssh|ssh-config|types|prices|schedule|doctor|config|archive|recover|sandbox|completion) command=${COMP_WORDS[index]}; break ;;
+            provision|get|list|terminate|stats|reap|extend|wait|events|ssh|ssh-config|types|estimate|recommend|prices|schedule|doctor|config|archive|recover|sandbox|completion) command=${COMP_WORDS[index]}; break ;;
         esac
     done
     case "$before" in
@@ -48,6 +48,11 @@ _gpuctl() {
         --for) return ;;
         --id) return ;;
         --login|-l) return ;;
+        --hours-per-day) return ;;
+        --days) return ;;
+        --users) return ;;
+        --docs) return ;;
+        --minutes) return ;;
         --believe) return ;;
         --every) return ;;
         --to) COMPREPLY=($(compgen -f -- "$word")); return ;;
@@ -67,6 +72,8 @@ _gpuctl() {
         ssh) COMPREPLY=($(compgen -W " --login -l --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         ssh-config) COMPREPLY=($(compgen -W " --install --remove --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         types) COMPREPLY=($(compgen -W " --gpu --provider --max-price --min-memory --region --spot --all -a --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
+        estimate) COMPREPLY=($(compgen -W " --hours-per-day --days --users --region --disk-size --spot --allow-retired --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
+        recommend) COMPREPLY=($(compgen -W " --docs --minutes --region --provider --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         prices) COMPREPLY=($(compgen -W "show refresh --provider --region --believe --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         schedule) COMPREPLY=($(compgen -W "install status uninstall --every --cron --systemd --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         doctor) COMPREPLY=($(compgen -W " --provider --region --type --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
@@ -75,7 +82,7 @@ _gpuctl() {
         recover) COMPREPLY=($(compgen -W " --backup --state-id --dry-run --yes -y --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         sandbox) COMPREPLY=($(compgen -W "start status stop reset --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         completion) COMPREPLY=($(compgen -W "bash zsh fish --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
-        *) COMPREPLY=($(compgen -W "provision get list terminate stats reap extend wait events ssh ssh-config types prices schedule doctor config archive recover sandbox completion --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h --version" -- "$word")) ;;
+        *) COMPREPLY=($(compgen -W "provision get list terminate stats reap extend wait events ssh ssh-config types estimate recommend prices schedule doctor config archive recover sandbox completion --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h --version" -- "$word")) ;;
     esac
 }
 complete -F _gpuctl gpuctl

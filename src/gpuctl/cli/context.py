@@ -73,13 +73,7 @@ class Context:
     @property
     def size(self) -> tuple[int, int]:
         """How large the terminal is now, in columns and lines."""
-        columns, lines = shutil.get_terminal_size((100, 24))
-        return columns, lines
-
-    @property
-    def is_live(self) -> bool:
-        """Whether what is said on stderr may redraw itself."""
-        return is_terminal(self.streams.err) and self.environ.get("TERM") != "dumb"
+        return shutil.get_terminal_size((100, 24))
 
     @property
     def width(self) -> int:
@@ -104,7 +98,7 @@ class Context:
         return Talk(
             self.streams.err,
             self._clock,
-            is_terminal=self.is_live,
+            is_terminal=is_terminal(self.streams.err) and self.environ.get("TERM") != "dumb",
             is_quiet=self.globals.quiet,
             width=self.width,
         )

@@ -91,6 +91,11 @@ def statuses(texts: Sequence[str] | None) -> frozenset[Status]:
     return frozenset(found)
 
 
+def hours(text: str, *, option: str) -> Decimal:
+    """Hours, above zero. UsageError, naming the option, for anything else."""
+    return _number(text, option, "hours, such as `2` or `7.5`")
+
+
 def _number(text: str, option: str, wanted: str) -> Decimal:
     # Decimal itself takes digits of every script, and underscores between them.
     number = Decimal(text.strip()) if _PLAIN.fullmatch(text.strip()) else Decimal(0)

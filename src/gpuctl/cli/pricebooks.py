@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING
 
 from gpuctl.catalog import Catalog
-from gpuctl.domain.instance import ProviderName
+from gpuctl.domain.instance import Market, ProviderName
+from gpuctl.domain.offers import InstanceType, Need, Offer, ranked
 from gpuctl.domain.prices import PriceBook
 from gpuctl.errors import StateUnusableError, UsageError
 
@@ -17,6 +18,27 @@ def books(context: "Context") -> "LocalPrices":
     from gpuctl.store.prices import LocalPrices
 
     return LocalPrices(context.state_path.parent / "prices")
+
+
+def offer_for(context: "Context", kind: InstanceType, region: str | None, market: Market) -> tuple[Offer, str]:
+    """The type's offer there, and where the place is from: as asked, as configured, or where it is cheapest.
+
+    UsageError for a region that the cloud has not. The price of the offer is None where it is not known.
+    """
+    known = context.catalog
+    if region is not None:
+        known.check_region(kind.provider, region)
+        return known.offer(kind, region, market), ""
+    configured = context.config.cloud(kind.provider).region
+    if configured is not None and known.is_listed(kind, configured):
+        offer = known.offer(kind, configured, market)
+        if offer.price is not None:
+            return offer, "configured"
+    offers = [one for one in known.offers(kind.provider, market) if one.type.name == kind.name]
+    best = next(iter(ranked(offers, Need(with_retired=True))), None)
+    if best is None:
+        raise UsageError(f"no region has `{kind.name}`", hint="gpuctl types")
+    return best, "where it is cheapest"
 
 
 def catalog(context: "Context") -> Catalog:

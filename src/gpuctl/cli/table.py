@@ -27,6 +27,8 @@ COMMANDS = {
     "ssh": Entry("ssh", "Get onto a machine, or run a command there", _MORE),
     "ssh-config": Entry("ssh_config", "Let ssh, scp, rsync and editors know the machines", _MORE),
     "types": Entry("types", "Compare GPU machines by price", _MONEY),
+    "estimate": Entry("estimate", "Estimate what machines save that end when unused", _MONEY),
+    "recommend": Entry("recommend", "Say which machine fits a task, and for how long", _MONEY),
     "prices": Entry("prices", "Show how old the prices are, or read them anew", _MONEY),
     "schedule": Entry("schedule", "Let cron or systemd run the reaper, every minute", _SETUP),
     "doctor": Entry("doctor", "Check logins, permissions, quota, state and schedule", _SETUP),

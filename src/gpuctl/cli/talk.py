@@ -25,6 +25,11 @@ class Talk:
         self._since = clock.elapsed()
         self._held: list[str] | None = None
 
+    @property
+    def is_live(self) -> bool:
+        """Whether what is said may redraw itself."""
+        return self._is_terminal
+
     def say(self, text: str) -> None:
         if not self._is_quiet:
             self._write(clean(text))

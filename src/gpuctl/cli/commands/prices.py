@@ -114,7 +114,7 @@ def _progress(context: Context, name: ProviderName) -> Iterator[OnRegion]:
     """A bar on a terminal, a line in a pipe, nothing when quiet."""
     if context.globals.quiet:
         yield lambda region, number, total: None
-    elif not context.is_live:
+    elif not context.talk.is_live:
         yield _told_once(context, name)
     else:
         with _bar(context, name) as on_region:

@@ -1,0 +1,230 @@
+"""`gpuctl estimate`: what a machine costs that runs only while it is used, against one that is always on."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gpuctl.catalog.extras import ExtraPrices
+from gpuctl.cli import options
+from gpuctl.cli.context import Context
+from gpuctl.cli.pricebooks import offer_for
+from gpuctl.cli.render.figures import counted, money, plain
+from gpuctl.cli.render.result import Result
+from gpuctl.cli.render.shapes import dollars, offer_shape
+from gpuctl.domain.cost import rates
+from gpuctl.domain.instance import Market
+from gpuctl.domain.offers import Availability, InstanceType, Offer
+from gpuctl.domain.prices import age_note, origin
+from gpuctl.domain.request import MAX_DISK_GB, MIN_DISK_GB
+from gpuctl.domain.savings import DAYS_A_MONTH, HOURS_A_DAY, Savings, Usage, savings
+from gpuctl.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+EXAMPLES = """\
+gpuctl estimate Standard_NC6 --hours-per-day 2 --days 30
+gpuctl estimate g5.xlarge --hours-per-day 6 --days 22 --users 100
+gpuctl estimate g4dn.xlarge --region eu-west-1 --spot -o json"""
+
+COLUMNS = ("users", "period", "alwaysOn", "onDemand", "saved", "savingsPercent")
+LEFT_OUT = (
+    "traffic",
+    "disk operations",
+    "taxes",
+    "the minutes a machine takes to start",
+    "discounts of your own contract",
+)
+_MOST_USERS = 1_000_000
+_MOST_DAYS = 31
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One line of the answer: what so many users come to in a month or a year."""
+
+    users: int
+    period: str
+    always_on: Decimal
+    on_demand: Decimal
+    saved: Decimal
+    percent: Decimal
+
+
+def command(
+    ctx: typer.Context,
+    instance_type: Annotated[str, typer.Argument(metavar="TYPE", help="The cloud's name for it", show_default=False)],
+    hours_per_day: Annotated[str, typer.Option(metavar="HOURS", help="Hours of use on a day of use")] = "2",
+    days: Annotated[str, typer.Option(metavar="DAYS", help="Days of use in a month")] = str(DAYS_A_MONTH),
+    users: Annotated[str, typer.Option(metavar="N", help="Users, each with a machine of their own")] = "1",
+    region: Annotated[
+        str | None, typer.Option(metavar="REGION", help="Where; else as configured, else where it is cheapest")
+    ] = None,
+    disk_size: Annotated[str, typer.Option(metavar="GB", help="Its disk, for the line that counts it")] = "100",
+    spot: Annotated[bool, typer.Option("--spot", help="At the spot price, where it is known")] = False,
+    allow_retired: Annotated[
+        bool, typer.Option("--allow-retired", help="Do not remark that the type was retired")
+    ] = False,
+) -> Result:
+    """Estimate what machines cost that run only while they are used, against the same ones always on.
+
+    Always on is 24 hours on each of 30 days a month; a year has twelve such months. The table is of the machine alone;
+    below it stands what its disk and public address add. Nothing is asked of the network.
+    """
+    context: Context = ctx.find_root().obj
+    usage = Usage(
+        hours_per_day=_hours(hours_per_day),
+        days=_within(days, "--days", 1, _MOST_DAYS),
+        users=_within(users, "--users", 1, _MOST_USERS),
+    )
+    disk_gb = _within(disk_size, "--disk-size", MIN_DISK_GB, MAX_DISK_GB)
+    kind = context.catalog.find(instance_type)
+    offer, why_there = offer_for(context, kind, region, Market.SPOT if spot else Market.ON_DEMAND)
+    if offer.price is None:
+        raise UsageError(
+            f"the {offer.market.value} price of `{kind.name}` in `{offer.region}` is not known",
+            hint="gpuctl prices refresh, or another `--region`",
+        )
+    usd = offer.price.usd_per_hour
+    each = savings(usd, Usage(usage.hours_per_day, usage.days))
+    together = savings(usd, usage)
+    rows = [*_rows(1, each), *(_rows(usage.users, together) if usage.users > 1 else [])]
+    extras = ExtraPrices().of(kind.provider, offer.region, disk_gb)
+    all_in = rates(offer.price, extras.disk, extras.address).total
+    with_all = None if all_in is None else savings(all_in, usage)
+    return Result(
+        document={"estimate": _shape(offer, usage, each, together, disk_gb, with_all)},
+        columns=COLUMNS,
+        rows=[_plain(one) for one in rows],
+        ids=[kind.name],
+        draw=lambda width: _table(rows),
+        footer=_footer(context, offer, why_there, usage, disk_gb, with_all, is_remarked=not allow_retired),
+    )
+
+
+def _hours(text: str) -> Decimal:
+    hours = options.hours(text, option="--hours-per-day")
+    if hours > HOURS_A_DAY:
+        raise UsageError(f"--hours-per-day must be at most {HOURS_A_DAY}, not `{plain(hours)}`")
+    return hours
+
+
+def _within(text: str, option: str, least: int, most: int) -> int:
+    number = options.whole(text, option=option)
+    if not least <= number <= most:
+        raise UsageError(f"{option} must be {least} to {most:,}, not `{number}`")
+    return number
+
+
+def _rows(users: int, figures: Savings) -> list[_Row]:
+    return [
+        _Row(users, "month", figures.always_on, figures.on_demand, figures.saved, figures.percent),
+        _Row(
+            users,
+            "year",
+            figures.always_on_a_year,
+            figures.on_demand_a_year,
+            figures.saved_a_year,
+            figures.percent,
+        ),
+    ]
+
+
+def _plain(one: _Row) -> list[str]:
+    return [
+        str(one.users),
+        one.period,
+        plain(one.always_on),
+        plain(one.on_demand),
+        plain(one.saved),
+        f"{one.percent:.1f}",
+    ]
+
+
+def _table(rows: Sequence[_Row]) -> "Table":
+    from rich.table import Table
+
+    drawn = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for heading in ("", "", "ALWAYS ON", "WHILE USED", "SAVED", ""):
+        drawn.add_column(heading, justify="right" if heading else "left", no_wrap=True)
+    for one in rows:
+        drawn.add_row(
+            counted(one.users, "user"),
+            f"a {one.period}",
+            money(one.always_on),
+            money(one.on_demand),
+            money(one.saved),
+            f"{one.percent:.1f} %",
+        )
+    return drawn
+
+
+def _footer(
+    context: Context,
+    offer: Offer,
+    why_there: str,
+    usage: Usage,
+    disk_gb: int,
+    with_all: Savings | None,
+    *,
+    is_remarked: bool,
+) -> list[str]:
+    kind, price = offer.type, offer.price
+    if price is None:
+        return []
+    where = f"{offer.region} ({why_there})" if why_there else offer.region
+    hours, always = plain(usage.hours_per_day), max(usage.days, DAYS_A_MONTH)
+    lines = [
+        f"{kind.name} ({kind.gpu_label}) in {where}, {offer.market.value}, ${plain(price.usd_per_hour)}/h as of "
+        f"{price.as_of}, {origin(price)}",
+        f"always on: {HOURS_A_DAY} h on {always} days a month; while used: {hours} h on {usage.days} days",
+    ]
+    if with_all is not None:
+        lines.append(
+            f"with a {disk_gb} GB disk and a public address each, while the machine is there: "
+            f"{money(with_all.on_demand)} a month instead of {money(with_all.always_on)}"
+        )
+    else:
+        lines.append("disk and public address are not counted: their prices are not known")
+    lines.append(f"not counted: {', '.join(LEFT_OUT)}")
+    old = age_note([price], context.clock.now().date())
+    remark = _retired(kind) if is_remarked else None
+    return [*lines, *([remark] if remark else []), *([old] if old else [])]
+
+
+def _retired(kind: InstanceType) -> str | None:
+    if kind.availability is not Availability.RETIRED:
+        return None
+    since = f" on {kind.retired_on}" if kind.retired_on else ""
+    instead = f": `{kind.successor}` is its successor" if kind.successor else ""
+    return f"`{kind.name}` was retired{since} and can no longer be started{instead}"
+
+
+def _shape(
+    offer: Offer, usage: Usage, each: Savings, together: Savings, disk_gb: int, with_all: Savings | None
+) -> Mapping[str, Any]:
+    told = {
+        "hoursPerDay": float(usage.hours_per_day),
+        "daysPerMonth": usage.days,
+        "users": usage.users,
+        **_figures(together),
+        "perUser": _figures(each),
+        "withDiskAndAddress": None if with_all is None else {"diskSizeGB": disk_gb, **_figures(with_all)},
+        "notCounted": list(LEFT_OUT),
+    }
+    return {**offer_shape(offer), **told}
+
+
+def _figures(one: Savings) -> dict[str, Any]:
+    return {
+        "alwaysOnMonthly": dollars(one.always_on),
+        "onDemandMonthly": dollars(one.on_demand),
+        "savedMonthly": dollars(one.saved),
+        "alwaysOnYearly": dollars(one.always_on_a_year),
+        "onDemandYearly": dollars(one.on_demand_a_year),
+        "savedYearly": dollars(one.saved_a_year),
+        "savingsPercent": round(float(one.percent), 2),
+    }

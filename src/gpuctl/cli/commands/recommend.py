@@ -1,0 +1,195 @@
+"""`gpuctl recommend`: which machine fits a task, for how long, at what price, and the line to type."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gpuctl.catalog.extras import ExtraPrices
+from gpuctl.cli import options
+from gpuctl.cli.context import Context
+from gpuctl.cli.render.figures import counted, money, plain, rate
+from gpuctl.cli.render.result import Result
+from gpuctl.cli.render.shapes import dollars, offer_shape
+from gpuctl.domain.cost import rates
+from gpuctl.domain.duration import parse_minutes, spelled
+from gpuctl.domain.instance import ProviderName
+from gpuctl.domain.offers import Offer
+from gpuctl.domain.prices import age_note
+from gpuctl.domain.sizing import CLASSES, Advice, advice, cheapest
+from gpuctl.errors import UsageError
+from gpuctl.providers.registry import is_supported
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+EXAMPLES = """\
+gpuctl recommend --docs 30
+gpuctl recommend --minutes 40 --region us-east-1
+gpuctl recommend --docs 200 --minutes 75 --provider aws"""
+
+COLUMNS = ("size", "provider", "instanceType", "region", "minutes", "costPerHour", "costUntilDeadline", "command")
+_MOST_DOCS = 1_000_000
+_DISK_GB = 100
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """One cloud's answer: its offer, what it costs until the deadline, and the line that starts it."""
+
+    offer: Offer
+    machine: Decimal | None
+    all_in: Decimal | None
+    line: str
+
+
+def command(
+    ctx: typer.Context,
+    docs: Annotated[str | None, typer.Option(metavar="N", help="How many documents the task has")] = None,
+    minutes: Annotated[str | None, typer.Option(metavar="TIME", help="How long it takes: minutes, or 1h30m")] = None,
+    region: Annotated[
+        str | None, typer.Option(metavar="REGION", help="Where; else as configured, else where it is cheapest")
+    ] = None,
+    provider: Annotated[str | None, typer.Option(metavar="CLOUD", help="Only that cloud")] = None,
+) -> Result:
+    """Say which machine fits a task and how long it should live, with the line to type. Asks nothing of the network.
+
+    Fewer than 10 documents are light, up to 50 medium, more heavy. A task under 15 minutes gets 30 minutes to live, one
+    up to 45 an hour, one up to 90 two hours. Each cloud's cheapest machine of that size is shown, the cheapest first.
+    """
+    context: Context = ctx.find_root().obj
+    if docs is None and minutes is None:
+        raise UsageError("nothing is known of the task", hint="gpuctl recommend --docs 30, or --minutes 40, or both")
+    count = None if docs is None else _documents(docs)
+    task = None if minutes is None else parse_minutes(minutes, option="--minutes")
+    if task is not None and task <= timedelta(0):
+        raise UsageError("--minutes must be above zero")
+    clouds = _clouds(context, options.supported_provider(provider), region)
+    found = advice(count, task, context.config.max_ttl)
+    chosen = [one for cloud in clouds if (one := _chosen(context, cloud, region, found)) is not None]
+    if not chosen:
+        where = f" in `{region}`" if region else ""
+        raise UsageError(
+            f"no {found.size} machine of known price{where}", hint="another `--region`, or gpuctl prices refresh"
+        )
+    chosen.sort(key=lambda one: one.machine or Decimal(0))
+    return Result(
+        document={
+            "reason": _why(found, count, task),
+            "recommendation": _shape(found, chosen[0]),
+            "alternatives": [_shape(found, one) for one in chosen[1:]],
+        },
+        columns=COLUMNS,
+        rows=[_row(found, one) for one in chosen],
+        ids=[one.offer.type.name for one in chosen],
+        draw=lambda width: _table(found, chosen),
+        footer=_footer(context, found, count, task, chosen),
+    )
+
+
+def _documents(text: str) -> int:
+    number = options.whole(text, option="--docs")
+    if not 1 <= number <= _MOST_DOCS:
+        raise UsageError(f"--docs must be 1 to {_MOST_DOCS:,}, not `{number}`")
+    return number
+
+
+def _clouds(context: Context, chosen: ProviderName | None, region: str | None) -> Sequence[ProviderName]:
+    clouds = [chosen] if chosen else [one for one in ProviderName if is_supported(one)]
+    if region is None:
+        return clouds
+    there = [one for one in clouds if region in context.catalog.regions(one)]
+    if not there:
+        context.catalog.check_region(clouds[0], region)
+    return there
+
+
+def _chosen(context: Context, cloud: ProviderName, region: str | None, found: Advice) -> _Choice | None:
+    offers = context.catalog.offers(cloud)
+    wanted = region or context.config.cloud(cloud).region
+    best = cheapest(_in(offers, wanted), found.size)
+    if best is None and region is None:
+        best = cheapest(context.catalog.offers(cloud), found.size)
+    if best is None:
+        return None
+    extras = ExtraPrices().of(cloud, best.region, _DISK_GB)
+    cost = rates(best.price, extras.disk, extras.address).over(found.life)
+    life = int(found.life.total_seconds() // 60)
+    line = f"gpuctl provision {best.type.name} --region {best.region} --ttl {life}"
+    return _Choice(best, cost.machine, cost.total, line)
+
+
+def _in(offers: Iterable[Offer], region: str | None) -> list[Offer]:
+    return [one for one in offers if region in (None, one.region)]
+
+
+def _row(found: Advice, one: _Choice) -> list[str]:
+    price = one.offer.price
+    return [
+        found.size.value,
+        one.offer.type.provider.upper(),
+        one.offer.type.name,
+        one.offer.region,
+        str(int(found.life.total_seconds() // 60)),
+        plain(price.usd_per_hour if price else None),
+        plain(one.machine),
+        one.line,
+    ]
+
+
+def _table(found: Advice, chosen: Sequence[_Choice]) -> "Table":
+    from rich.table import Table
+
+    drawn = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for heading in ("TYPE", "GPU", "REGION", "$/H", "LIFE", "ALL IN"):
+        drawn.add_column(heading, justify="right" if heading in ("$/H", "LIFE", "ALL IN") else "left", no_wrap=True)
+    for one in chosen:
+        kind, price = one.offer.type, one.offer.price
+        drawn.add_row(
+            kind.name,
+            kind.gpu_label,
+            one.offer.region,
+            rate(price.usd_per_hour if price else None),
+            spelled(found.life),
+            money(one.all_in),
+        )
+    return drawn
+
+
+def _footer(
+    context: Context, found: Advice, docs: int | None, task: timedelta | None, chosen: Sequence[_Choice]
+) -> list[str]:
+    lines = [_why(found, docs, task)]
+    if found.life < found.needed:
+        over = task is not None and task >= found.life
+        trouble = "the task does not fit into it" if over else "that leaves little room"
+        lines.append(
+            f"{spelled(found.needed)} would be right, and {spelled(found.life)} is the most allowed: {trouble}; "
+            "split the task, or raise max_ttl in the config"
+        )
+    old = age_note([one.offer.price for one in chosen], context.clock.now().date())
+    return [*lines, *([old] if old else []), *(one.line for one in chosen[:1])]
+
+
+def _why(found: Advice, docs: int | None, task: timedelta | None) -> str:
+    told = []
+    if docs is not None:
+        told.append(counted(docs, "document"))
+    if task is not None:
+        told.append(f"a task of {spelled(task)}")
+    return f"{found.size}, for {' and '.join(told)}: the cheapest with {CLASSES[found.size].why}"
+
+
+def _shape(found: Advice, one: _Choice) -> dict[str, Any]:
+    return {
+        "size": found.size.value,
+        **offer_shape(one.offer),
+        "autoTerminateMinutes": int(found.life.total_seconds() // 60),
+        "neededMinutes": int(found.needed.total_seconds() // 60),
+        "costUntilDeadline": dollars(one.machine),
+        "allInUntilDeadline": dollars(one.all_in),
+        "command": one.line,
+    }

@@ -1,0 +1,123 @@
+"""`estimate` and `recommend`: the figures before anything is started."""
+
+import csv
+import io
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from support.cli import Operator
+
+NC6 = ("estimate", "Standard_NC6", "--hours-per-day", "2", "--days", "30")
+
+
+@pytest.fixture
+def buyer(tmp_path: Path) -> Operator:
+    """Somebody who asks no cloud anything."""
+    nothing = cast(Any, SimpleNamespace())
+    return Operator(tmp_path, nothing, nothing)
+
+
+def test_the_savings_of_one_machine(buyer: Operator) -> None:
+    figures = buyer.json(*NC6).json["estimate"]
+    assert (figures["alwaysOnMonthly"], figures["onDemandMonthly"], figures["savedMonthly"]) == (648, 54, 594)
+    assert (figures["alwaysOnYearly"], figures["onDemandYearly"], figures["savedYearly"]) == (7776, 648, 7128)
+    assert (figures["savingsPercent"], figures["costPerHour"], figures["region"]) == (91.67, 0.9, "eastus")
+
+
+def test_the_savings_of_a_hundred_users_in_every_form(buyer: Operator) -> None:
+    asked = (*NC6, "--users", "100")
+    figures = buyer.json(*asked).json["estimate"]
+    assert (figures["alwaysOnMonthly"], figures["onDemandMonthly"]) == (64_800, 5_400)
+    assert (figures["savedMonthly"], figures["savedYearly"]) == (59_400, 712_800)
+    assert figures["perUser"]["savedYearly"] == 7128
+    rows = list(csv.DictReader(io.StringIO(buyer.run(*asked, "-o", "csv").out)))
+    assert [(row["users"], row["period"], row["saved"]) for row in rows] == [
+        ("1", "month", "594"),
+        ("1", "year", "7128"),
+        ("100", "month", "59400"),
+        ("100", "year", "712800"),
+    ]
+    shown = buyer.run(*asked, terminal=True, environ={"NO_COLOR": "1"})
+    for figure in ("$648.00", "$54.00", "91.7 %", "$7,128.00", "$64,800.00", "$59,400.00", "$712,800.00"):
+        assert figure in shown.out
+
+
+def test_it_says_what_it_counts_what_it_leaves_out_and_that_a_type_was_retired(buyer: Operator) -> None:
+    told = buyer.run(*NC6).err
+    for words in ("where it is cheapest", "as of 2023-10-27", "100 GB disk", "not counted: traffic", "days old"):
+        assert words in told
+    assert "`Standard_NC6` was retired on 2023-09-06" in told and "`Standard_NC4as_T4_v3` is its successor" in told
+    assert "was retired" not in buyer.run(*NC6, "--allow-retired").err
+    with_all = buyer.json(*NC6).json["estimate"]["withDiskAndAddress"]
+    assert with_all["onDemandMonthly"] > 54
+
+
+def test_the_region_is_the_one_named_else_the_one_configured(buyer: Operator) -> None:
+    configured = {"GPUCTL_AZURE_REGION": "westeurope"}
+    assert "westeurope (configured)" in buyer.run(*NC6, environ=configured).err
+    named = buyer.run(*NC6, "--region", "uksouth", "-o", "json", environ=configured)
+    assert named.json["estimate"]["region"] == "uksouth"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["estimate"],
+        ["estimate", "Standard_NC66"],
+        [*NC6, "--hours-per-day", "0"],
+        [*NC6, "--hours-per-day", "24.5"],
+        [*NC6, "--hours-per-day", "nan"],
+        [*NC6, "--days", "0"],
+        [*NC6, "--days", "32"],
+        [*NC6, "--users", "0"],
+        [*NC6, "--users", "1_000"],
+        [*NC6, "--region", "eatsus"],
+        [*NC6, "--disk-size", "10"],
+        ["estimate", "g5.xlarge", "--spot"],
+        ["recommend"],
+        ["recommend", "--docs", "0"],
+        ["recommend", "--docs", "many"],
+        ["recommend", "--minutes", "0"],
+        ["recommend", "--minutes", "soon"],
+        ["recommend", "--docs", "5", "--region", "us-esat-1"],
+        ["recommend", "--docs", "5", "--provider", "gcp"],
+    ],
+    ids=" ".join,
+)
+def test_what_cannot_be_meant_is_one_line_and_exit_2(buyer: Operator, wrong: list[str]) -> None:
+    ran = buyer.run(*wrong)
+    assert (ran.code, ran.out, len(ran.err.splitlines()) <= 2) == (2, "", True)
+
+
+def test_the_sizes_of_today_and_the_line_to_type(buyer: Operator) -> None:
+    lines = [
+        buyer.json("recommend", "--provider", "aws", *argv).json["recommendation"]["command"]
+        for argv in (["--docs", "5"], ["--docs", "30"], ["--docs", "90"], ["--docs", "5", "--minutes", "60"])
+    ]
+    assert lines == [
+        "gpuctl provision g4dn.xlarge --region us-east-1 --ttl 30",
+        "gpuctl provision g4dn.2xlarge --region us-east-1 --ttl 60",
+        "gpuctl provision g6.xlarge --region us-east-1 --ttl 120",
+        "gpuctl provision g4dn.xlarge --region us-east-1 --ttl 120",
+    ]
+
+
+def test_it_tells_the_cost_the_reason_and_what_the_other_cloud_has(buyer: Operator) -> None:
+    ran = buyer.json("recommend", "--docs", "30", "--minutes", "40")
+    best, (other,) = ran.json["recommendation"], ran.json["alternatives"]
+    assert (best["instanceType"], best["size"], best["autoTerminateMinutes"]) == ("Standard_NC4as_T4_v3", "medium", 60)
+    assert (best["costUntilDeadline"], other["provider"]) == (0.526, "AWS")
+    assert best["allInUntilDeadline"] > best["costUntilDeadline"]
+    reason = "medium, for 30 documents and a task of 40m: the cheapest with 16 GB on the GPU and 28 GB beside it"
+    assert ran.json["reason"] == reason
+    told = buyer.run("recommend", "--docs", "30", "--minutes", "40").err.splitlines()
+    assert (told[0], told[-1]) == (reason, best["command"])
+
+
+def test_a_task_that_is_too_long_is_told_and_max_ttl_is_heeded(buyer: Operator) -> None:
+    assert "the task does not fit into it" in buyer.run("recommend", "--minutes", "150").err
+    longer = buyer.run("recommend", "--minutes", "150", environ={"GPUCTL_MAX_TTL": "6h"})
+    assert "--ttl 210" in longer.out and "most allowed" not in longer.err
+    assert "--ttl 20" in buyer.run("recommend", "--docs", "5", environ={"GPUCTL_MAX_TTL": "20m"}).out
