@@ -163,6 +163,7 @@ def test_machines_are_listed_in_a_group_and_in_the_subscription_over_pages(azure
     how = list(azure.compute.virtual_machines.list_all(status_only="true"))
 
     assert [one.name for one in everywhere] == ["a", "b", "c"]
+    assert "/resourceGroups/GROUP-A/" in everywhere[0].id
     assert [one.instance_view for one in everywhere] == [None, None, None]
     assert [one.instance_view.statuses[1].code for one in how] == ["PowerState/running"] * 3
     assert [one.name for one in azure.compute.virtual_machines.list("group-b")] == ["b"]

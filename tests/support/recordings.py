@@ -3,8 +3,8 @@
 import json
 import re
 from collections import deque
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -52,6 +52,22 @@ def read(name: str) -> list[Recorded]:
     package, _, test = name.partition("/")
     text = (FOLDER / package / f"{test}.yaml").read_text(encoding="utf-8")
     return [_recorded(one) for one in yaml.load(text, _LOADER)["interactions"]]
+
+
+def renamed(recordings: Iterable[Recorded], names: Mapping[str, str]) -> list[Recorded]:
+    """The same calls with other names in addresses and replies."""
+
+    def put(text: str) -> str:
+        for before, after in names.items():
+            text = text.replace(before, after)
+        return text
+
+    return [
+        replace(
+            one, url=put(one.url), body=put(one.body), headers={key: put(text) for key, text in one.headers.items()}
+        )
+        for one in recordings
+    ]
 
 
 class Replay:

@@ -71,7 +71,12 @@ class Machines:
             found = [one for one in found if one.location == region_of(call.names["location"], MACHINE)]
         is_status = call.query.get("statusOnly", "false").lower() == "true"
         with_view = is_status or call.query.get("$expand", "").lower() == "instanceview"
-        return self._world.page(call, [self._shown(one, with_view=with_view) for one in found])
+        shown = [self._shown(one, with_view=with_view) for one in found]
+        if "group" not in call.names:
+            # As recorded: a listing that goes over groups writes their names in capitals.
+            for machine, said in zip(found, shown, strict=True):
+                said["id"] = machine.id.replace(f"/{machine.group.name}/", f"/{machine.group.name.upper()}/", 1)
+        return self._world.page(call, shown)
 
     def patch(self, call: Call) -> Response:
         """Change what the call names: tags as a whole, and what may change of the rest."""
