@@ -41,6 +41,7 @@ def test_a_healthy_setup_makes_nothing_and_says_so_of_every_part(healthy: Operat
         "login": "ok",
         "clock": "ok",
         "type": "ok",
+        "prices": "warn",
         "image": "ok",
         "create": "ok",
         "end": "ok",
@@ -53,12 +54,20 @@ def test_a_healthy_setup_makes_nothing_and_says_so_of_every_part(healthy: Operat
     assert (healthy.cloud.machines(), healthy.state.exists()) == ([], False)
 
 
+def test_prices_are_told_by_their_age(healthy: Operator) -> None:
+    stale = of(healthy.json(*ARGV))["prices"]
+    assert "are older than 30 days, the oldest 127 days" in stale["message"]
+    assert stale["hint"] == "gpuctl prices refresh --provider aws --region us-east-1"
+    healthy.clock.jump(-timedelta(days=120))
+    assert (of(healthy.json(*ARGV))["prices"]["status"]) == "ok"
+
+
 def test_a_person_sees_a_line_each_with_a_mark(healthy: Operator) -> None:
     ran = healthy.run(*ARGV, "--color", "never", terminal=True)
     assert "ok    login" in ran.out
     assert "warn  schedule" in ran.out
     assert "hint: gpuctl schedule install" in ran.out
-    assert "12 checks: nothing fails, 1 warning" in ran.err
+    assert "13 checks: nothing fails, 2 warnings" in ran.err
 
 
 @pytest.mark.parametrize(("action", "check"), [("RunInstances", "create"), ("TerminateInstances", "end")])

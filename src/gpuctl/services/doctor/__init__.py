@@ -9,12 +9,13 @@ from functools import partial
 
 from gpuctl.domain.diagnosis import Finding, Verdict
 from gpuctl.errors import GpuctlError
-from gpuctl.services.doctor import clouds, here
+from gpuctl.services.doctor import clouds, here, money
 from gpuctl.services.doctor.examined import Cloud, Patient
 
 LOCAL: Sequence[Callable[[Patient], Iterable[Finding]]] = (here.version, here.state, here.schedule)
 CLOUD: Sequence[Callable[[Patient, Cloud], Iterable[Finding]]] = (
     clouds.clock,
+    money.prices,
     clouds.type_,
     clouds.image,
     clouds.permissions,

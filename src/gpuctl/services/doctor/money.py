@@ -1,0 +1,29 @@
+"""Whether what gpuctl believes of money is of today."""
+
+from collections.abc import Iterator
+
+from gpuctl.domain.diagnosis import Finding, Verdict
+from gpuctl.domain.prices import age_in_days, is_old
+from gpuctl.services.doctor.examined import Cloud, Patient
+
+
+def prices(patient: Patient, cloud: Cloud) -> Iterator[Finding]:
+    """How old the on-demand prices of the cloud are, or those of the region where a machine would be."""
+    today = patient.parts.clock.now().date()
+    offers = patient.catalog.offers(cloud.name)
+    known = [one.price for one in offers if one.price is not None and cloud.region in (None, one.region)]
+    where = f"in {cloud.region}" if cloud.region else f"of {cloud.name}"
+    flag = f" --region {cloud.region}" if cloud.region else ""
+    hint = f"gpuctl prices refresh --provider {cloud.name}{flag}"
+    if not known:
+        yield Finding("prices", Verdict.WARN, f"no price {where} is known", hint)
+        return
+    oldest = max(age_in_days(one, today) for one in known)
+    old = sum(is_old(one, today) for one in known)
+    if patient.in_sandbox:
+        yield Finding("prices", Verdict.OK, f"{len(known)} prices {where}, as they ship with gpuctl")
+    elif old:
+        text = f"{old} of {len(known)} prices {where} are older than 30 days, the oldest {oldest} days"
+        yield Finding("prices", Verdict.WARN, text, hint)
+    else:
+        yield Finding("prices", Verdict.OK, f"{len(known)} prices {where}, the oldest {oldest} days old")
