@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test recordings torture lint format bench mutants completions clean
+.PHONY: help demo test recordings torture lint format bench mutants completions docs picture clean
 
 help:  ## Show what there is to make
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -47,6 +47,12 @@ mutants: $(READY)  ## Break the safety core in a thousand places and count what 
 
 completions: $(READY)  ## Write completions/ anew
 	@$(BIN)/python scripts/write_completions.py
+
+docs: $(READY)  ## Write docs/reference.md and the man page anew
+	@$(BIN)/python scripts/write_docs.py
+
+picture: $(READY)  ## Draw docs/session.svg: a real session in the sandbox, as a terminal shows it
+	@$(BIN)/python scripts/draw_session.py
 
 clean:  ## Remove the venv and caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -4,7 +4,7 @@ _gpuctl() {
     COMPREPLY=()
     for ((index = 1; index < COMP_CWORD; index++)); do
         case "${COMP_WORDS[index]}" in
-            provision|get|list|terminate|stats|reap|extend|wait|events|ssh|ssh-config|types|estimate|recommend|prices|schedule|doctor|config|archive|recover|sandbox|completion) command=${COMP_WORDS[index]}; break ;;
+            provision|get|list|terminate|stats|reap|extend|wait|events|ssh|ssh-config|types|estimate|recommend|prices|schedule|doctor|config|archive|recover|sandbox|help|completion) command=${COMP_WORDS[index]}; break ;;
         esac
     done
     case "$before" in
@@ -81,8 +81,9 @@ _gpuctl() {
         archive) COMPREPLY=($(compgen -W " --older-than --to --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         recover) COMPREPLY=($(compgen -W " --backup --state-id --dry-run --yes -y --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         sandbox) COMPREPLY=($(compgen -W "start status stop reset --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
+        help) COMPREPLY=($(compgen -W "exit-codes environment output --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         completion) COMPREPLY=($(compgen -W "bash zsh fish --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
-        *) COMPREPLY=($(compgen -W "provision get list terminate stats reap extend wait events ssh ssh-config types estimate recommend prices schedule doctor config archive recover sandbox completion --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h --version" -- "$word")) ;;
+        *) COMPREPLY=($(compgen -W "provision get list terminate stats reap extend wait events ssh ssh-config types estimate recommend prices schedule doctor config archive recover sandbox help completion --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h --version" -- "$word")) ;;
     esac
 }
 complete -F _gpuctl gpuctl

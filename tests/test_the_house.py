@@ -1,5 +1,6 @@
 """The house stays as it was drawn: floors, sizes, words, and generated files that are current."""
 
+import os
 import re
 import subprocess
 import sys
@@ -59,6 +60,30 @@ def test_the_completions_are_current(shell: str, name: str) -> None:
         check=True,
     )
     assert (ROOT / "completions" / name).read_text() == done.stdout
+
+
+def test_the_reference_and_the_man_page_are_current() -> None:
+    """If this fails: make docs."""
+    done = subprocess.run(
+        [sys.executable, "-c", "import write_docs as w; print(repr((w.reference(), w.man())))"],
+        cwd=ROOT / "scripts",
+        env={**os.environ, "COLUMNS": "80"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    made = ((ROOT / "docs" / "reference.md").read_text(), (ROOT / "docs" / "man" / "gpuctl.1").read_text())
+    assert repr(made) + "\n" == done.stdout
+
+
+def test_every_link_in_the_documents_leads_somewhere() -> None:
+    broken = [
+        f"{path.name}: {target}"
+        for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"))
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text())
+        if not (path.parent / target).exists()
+    ]
+    assert broken == []
 
 
 def test_bash_completes_commands_options_and_their_values() -> None:

@@ -25,7 +25,7 @@ from gpuctl.clock import Clock, SystemClock
 from gpuctl.errors import Failure, GpuctlError, Interrupted, UsageError
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_READING = ("get", "list", "stats", "events", "types", "completion", "config")
+_READING = ("get", "list", "stats", "events", "types", "completion", "config", "help")
 
 
 def entry() -> None:

@@ -36,6 +36,7 @@ COMMANDS = {
     "archive": Entry("archive", "Move records of long ago out of the state into a file", _SETUP),
     "recover": Entry("recover", "Rebuild a lost or damaged state from the clouds", _SETUP),
     "sandbox": Entry("sandbox", "Start, empty or stop the cloud on this machine", _SETUP),
+    "help": Entry("help_", "Explain a command, exit codes, the environment, output", _SETUP),
     "completion": Entry("completion", "Print the completion script of a shell", _SETUP),
 }
 

@@ -15,6 +15,7 @@ _WORDS = {
     "completion": "bash zsh fish",
     "config": "show path",
     "prices": "show refresh",
+    "help": "exit-codes environment output",
     "schedule": "install status uninstall",
 }
 _FILES = ("--state", "--config", "--to", "--log")

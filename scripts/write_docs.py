@@ -1,0 +1,151 @@
+"""Writes docs/reference.md and the man page anew from the commands themselves; a test fails while they differ."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from gpuctl.cli.app import build
+from gpuctl.cli.context import Context
+from gpuctl.cli.given import Streams
+from gpuctl.cli.table import COMMANDS, EXAMPLES
+from gpuctl.cli.topics import TOPICS
+from gpuctl.clock import SystemClock
+
+ROOT = Path(__file__).parents[1]
+REFERENCE = ROOT / "docs" / "reference.md"
+MAN = ROOT / "docs" / "man" / "gpuctl.1"
+PROMISE = "Start a GPU machine for one task, know what it costs, and be sure that it ends."
+
+
+class Command:
+    """One command as its help tells it; without a name, gpuctl itself."""
+
+    def __init__(self, root: Any, name: str | None) -> None:
+        command = root.command if name is None else root.command.get_command(root, name)
+        parsed = root if name is None else command.make_context(name, [], parent=root, resilient_parsing=True)
+        own = [one for one in command.params if getattr(one, "hidden", False) is False]
+        self.usage = _plain(" ".join([parsed.command_path, *command.collect_usage_pieces(parsed)]))
+        self.about = [" ".join(part.split()) for part in (command.help or "").split("\n\n")]
+        rows = [one.get_help_record(parsed) for one in own if one.param_type_name == "argument"]
+        self.arguments = [(_plain(row[0]), row[1]) for row in rows if row]
+        options = [one for one in own if one.param_type_name == "option" and one.name != "help"]
+        self.options: dict[str, list[tuple[str, str]]] = {}
+        for one in options:
+            row = one.get_help_record(parsed)
+            if row is not None:
+                self.options.setdefault(one.rich_help_panel or "Options", []).append((row[0], row[1].strip()))
+        self.examples = (EXAMPLES if name is None else command.epilog) or ""
+
+
+def _plain(text: str) -> str:
+    """Without the parser's doubled brackets and its name for a text."""
+    return re.sub(r"\[\[(.*?)\]\]", r"[\1]", text).replace(" <str>", "")
+
+
+def a_root() -> Any:
+    """The root command's context."""
+    nothing: Any = None
+    command = build()
+    context = Context(Streams(nothing, nothing, nothing), SystemClock(), {})
+    return command.make_context("gpuctl", [], resilient_parsing=True, obj=context)
+
+
+def reference() -> str:
+    """docs/reference.md."""
+    return "\n".join(_reference()) + "\n"
+
+
+def _reference() -> Iterator[str]:
+    root = a_root()
+    yield "# Command reference\n"
+    yield "Made from the commands themselves by `make docs`; a test holds it current. The same is in"
+    yield "`gpuctl COMMAND --help` and in the man page, `man gpuctl`.\n"
+    for heading in dict.fromkeys(entry.heading for entry in COMMANDS.values()):
+        names = [name for name, entry in COMMANDS.items() if entry.heading == heading]
+        yield f"**{heading}:** " + ", ".join(f"[{name}](#gpuctl-{name})" for name in names) + "  "
+    yield "**Topics:** " + ", ".join(f"[{name}](#{name})" for name in TOPICS) + "\n"
+    for name in COMMANDS:
+        yield from _section(f"gpuctl {name}", Command(root, name))
+    yield "## Anywhere\n\nThese may stand before or after the command.\n"
+    yield from _rows(Command(root, None).options["Options"], ("option", ""))
+    for name, topic in TOPICS.items():
+        yield f"## {name}\n\n{topic.title}.\n"
+        for part in topic.parts():
+            yield f"{part.words}\n"
+            if part.rows:
+                yield from _rows(part.rows, ("", ""))
+
+
+def _section(title: str, command: Command) -> Iterator[str]:
+    yield f"## {title}\n\n```\n{command.usage}\n```\n"
+    for words in command.about:
+        yield f"{words}\n"
+    if command.arguments:
+        yield from _rows(command.arguments, ("argument", ""))
+    for heading, rows in command.options.items():
+        yield from _rows(rows, (heading.lower() if heading != "Options" else "option", ""))
+    if command.examples:
+        yield f"```\n{command.examples}\n```\n"
+
+
+def _rows(rows: Any, heads: tuple[str, str]) -> Iterator[str]:
+    yield f"| {heads[0]} | {heads[1]} |\n|---|---|"
+    for term, meaning in rows:
+        yield f"| `{_cell(term)}` | {_cell(meaning)} |"
+    yield ""
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def man() -> str:
+    """The man page, in roff."""
+    return "\n".join(_man()) + "\n"
+
+
+def _man() -> Iterator[str]:
+    root = a_root()
+    whole = Command(root, None)
+    yield '.TH GPUCTL 1 "" "gpuctl" "User Commands"'
+    yield f".SH NAME\ngpuctl \\- {_roff(PROMISE[0].lower() + PROMISE[1:].rstrip('.'))}"
+    yield ".SH SYNOPSIS\n.B gpuctl\n.I COMMAND\n.RI [ OPTIONS ]"
+    yield f".SH DESCRIPTION\n{_roff(PROMISE)}"
+    yield "A machine started with gpuctl ends on time, even if the laptop that started it never comes back:"
+    yield "from the state on this machine, by a sweep of the cloud, and by a timer on the machine itself."
+    for heading in dict.fromkeys(entry.heading for entry in COMMANDS.values()):
+        yield f".SH {heading.upper()}"
+        for name in (name for name, entry in COMMANDS.items() if entry.heading == heading):
+            command = Command(root, name)
+            yield f".SS {_roff(command.usage)}"
+            yield "\n.PP\n".join(_roff(words) for words in command.about)
+            for rows in (command.arguments, *command.options.values()):
+                yield from _terms(rows)
+            if command.examples:
+                yield f".PP\n.nf\n{_roff(command.examples)}\n.fi"
+    yield ".SH ANYWHERE\nThese may stand before or after the command."
+    yield from _terms(whole.options["Options"])
+    for name, topic in TOPICS.items():
+        yield f".SH {name.replace('-', ' ').upper()}"
+        for part in topic.parts():
+            yield f".PP\n{_roff(part.words)}"
+            yield from _terms(part.rows)
+    yield ".SH SEE ALSO\n.BR crontab (5),\n.BR systemd.timer (5)"
+
+
+def _terms(rows: Any) -> Iterator[str]:
+    for term, meaning in rows:
+        yield f".TP\n.B {_roff(term)}\n{_roff(meaning)}"
+
+
+def _roff(text: str) -> str:
+    escaped = text.replace("\\", "\\e").replace("-", "\\-").replace("`", "")
+    # A line that begins like a request would be one.
+    return re.sub(r"^([.'])", r"\\&\1", escaped, flags=re.MULTILINE)
+
+
+if __name__ == "__main__":
+    MAN.parent.mkdir(exist_ok=True)
+    REFERENCE.write_text(reference(), "utf-8")
+    MAN.write_text(man(), "utf-8")

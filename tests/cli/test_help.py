@@ -1,0 +1,42 @@
+"""`gpuctl help`: topics and commands, from the tables that the program itself uses."""
+
+import re
+
+import pytest
+from support.cli import Operator
+
+from gpuctl import errors
+from gpuctl.cli.topics import TOPICS
+from gpuctl.errors import Code, GpuctlError
+
+
+@pytest.mark.parametrize("topic", list(TOPICS))
+def test_a_topic_fits_80_columns(operator: Operator, monkeypatch: pytest.MonkeyPatch, topic: str) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    ran = operator.run("help", topic)
+    assert (ran.code, ran.err) == (0, "")
+    assert max(len(line) for line in ran.out.splitlines()) <= 80
+
+
+def test_exit_codes_tells_every_code_there_is(operator: Operator) -> None:
+    said = operator.run("help", "exit-codes").out
+    every = [one for one in vars(errors).values() if isinstance(one, type) and issubclass(one, GpuctlError)]
+    assert [one.exit_code for one in every if not re.search(rf"^  {one.exit_code} ", said, re.MULTILINE)] == []
+    assert [code for code in Code if code.value not in said] == []
+
+
+def test_environment_tells_every_setting(operator: Operator) -> None:
+    from gpuctl.cli.config.schema import KEYS
+
+    said = operator.run("help", "environment").out
+    assert [key.variable for key in KEYS.values() if key.variable and key.variable not in said] == []
+
+
+def test_a_command_s_help_is_its_own(operator: Operator) -> None:
+    assert operator.run("help", "reap").out == operator.run("reap", "--help").out
+    assert operator.run("help").out == operator.run().out
+
+
+def test_an_unknown_topic_names_the_nearest(operator: Operator) -> None:
+    ran = operator.run("help", "exit-code")
+    assert (ran.code, "gpuctl help exit-codes" in ran.err) == (2, True)
