@@ -86,6 +86,11 @@ def test_every_link_in_the_documents_leads_somewhere() -> None:
     assert broken == []
 
 
+def test_the_ci_page_shows_the_very_file_that_is_to_be_copied() -> None:
+    text = (ROOT / "docs" / "examples" / "github-actions.yml").read_text()
+    assert text.split("\n", 1)[1].strip() in (ROOT / "docs" / "ci.md").read_text()
+
+
 def test_bash_completes_commands_options_and_their_values() -> None:
     script = f"""
         source {ROOT}/completions/gpuctl.bash

@@ -1,15 +1,13 @@
 """`gpuctl schedule`: cron and systemd run the reaper from nothing, and its silence is noticed."""
 
 import json
-import subprocess
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from support.cli import Operator
 from support.programs import CRONTAB, LOGINCTL, SYSTEMCTL, having
 
-from gpuctl.domain.instance import Status
 from gpuctl.services.scheduling.job import from_cron
 from gpuctl.store.schedule import ScheduleNote
 
@@ -26,20 +24,6 @@ def with_systemd(operator: Operator) -> Operator:
 
 def tab(operator: Operator) -> str:
     return (operator.folder / "tab").read_text()
-
-
-def as_cron_does(line: str) -> subprocess.CompletedProcess[str]:
-    """Run a crontab's line: no variable but cron's own, its percent signs unescaped, by /bin/sh in the home folder."""
-    command = line.split(" ", 5)[5].replace("\\%", "%")
-    return subprocess.run(
-        ["/usr/bin/env", "-i", "SHELL=/bin/sh", "PATH=/usr/bin:/bin", "/bin/sh", "-c", command],
-        cwd="/",
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
 
 
 def test_install_makes_the_state_and_one_line_however_often(with_cron: Operator) -> None:
@@ -69,32 +53,6 @@ def test_the_line_names_the_config_and_the_profile_and_no_secret(
     assert job.environ["GPUCTL_REAP_STATE_IDS"] == "ci-repo-1"
     assert "canary" not in tab(with_cron)
     assert "AWS_SECRET_ACCESS_KEY, GPUCTL_HOOKS_READY, HTTPS_PROXY will not be there" in ran.err
-
-
-def test_cron_reaps_from_a_bare_environment_by_the_very_line(with_cron: Operator) -> None:
-    with_cron.cloud.now = timedelta(0)
-    credentials = with_cron.folder / "credentials"
-    credentials.write_text("[default]\naws_access_key_id = AKIAIOSFODNN7EXAMPLE\naws_secret_access_key = x\n")
-    carried = {"AWS_SHARED_CREDENTIALS_FILE": str(credentials), "AWS_ENDPOINT_URL": with_cron.wire.url}
-    with_cron.clock.jump(datetime.now(UTC) - timedelta(hours=2) - with_cron.clock.now())
-    with_cron.cloud.now = with_cron.clock.now
-    assert with_cron.provision("--ttl", "60").code == 0
-    with_cron.cloud.now = timedelta(0)
-    assert with_cron.run("schedule", "install", environ=carried).code == 0
-    (line,) = tab(with_cron).splitlines()
-
-    ran = as_cron_does(line)
-
-    assert (ran.returncode, ran.stderr) == (0, "")
-    assert with_cron.alive == []
-    assert with_cron.records[0].status in (Status.STOPPING, Status.TERMINATED)
-    log = with_cron.state.with_name("state.json.reap.log")
-    assert with_cron.records[0].id in log.read_text()
-    assert log.stat().st_mode & 0o777 == 0o600
-    assert with_cron.json("schedule", "status").json["schedule"]["lastReapExit"] == 0
-    assert "close\texpired" in as_cron_does(line).stdout
-    again = as_cron_does(line)
-    assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
 
 
 def test_every_command_says_so_when_the_reaper_is_silent(with_cron: Operator) -> None:
