@@ -36,7 +36,9 @@ class Machine:
         for name in _WAYS_OUT:
             self.stand_in(name, _RECORDS)
         self.stand_in("date", _DATE)
-        (folder / "guard").write_text(guard_script())
+        (folder / "guard").write_text(guard_script(watches_idle=True))
+        self.proc, self.homes = folder / "proc", folder / "home"
+        self.is_used_by_nothing()
 
     def stand_in(self, name: str, script: str) -> None:
         path = self.bin / name
@@ -73,11 +75,40 @@ class Machine:
 
     def tick(self) -> "Machine":
         """The same machine, after one run of the timer."""
+        return self.run()
+
+    def run(self, *also: str) -> "Machine":
+        """The same machine, after one run of the script with these arguments too."""
         done = subprocess.run(
-            ["/bin/bash", str(self.folder / "guard"), self.argument],
+            ["/bin/bash", str(self.folder / "guard"), self.argument, *also],
             cwd=self.folder, env=self.surroundings(), capture_output=True, timeout=30, check=False,
         )  # fmt: skip
         assert b": line " not in done.stderr, "bash found fault with the script"
+        return self
+
+    def is_used_by_nothing(self) -> None:
+        """What the machine shows of its use: two idle GPUs, nobody logged in, no connection but its own, no load."""
+        self.homes.mkdir(exist_ok=True)
+        self.stand_in("nvidia-smi", "#!/bin/sh\necho 0\necho 5\n")
+        self.stand_in("who", "#!/bin/sh\n")
+        self.shows("loadavg", "0.49 3.00 9.00 1/123 4567\n")
+        self.shows("net/tcp", f"{_HEAD}{_connection('0016', '0A')}{_connection('D431', '01', '0016')}")
+        self.shows("net/tcp6", _HEAD)
+
+    def is_reached_by_ssh(self) -> None:
+        self.shows("net/tcp", f"{_HEAD}{_connection('0016', '01')}")
+
+    def shows(self, name: str, text: str) -> None:
+        path = self.proc / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+    def watched(self, span: timedelta, idle: str = "900", every: timedelta = timedelta(seconds=30)) -> "Machine":
+        """The same machine, after that time with its idle timer running."""
+        until = self.now + span
+        while self.now < until:
+            self.time_passes(min(every, until - self.now))
+            self.run("idle", idle)
         return self
 
     def surroundings(self) -> dict[str, str]:
@@ -92,6 +123,8 @@ class Machine:
             "GPUCTL_GUARD_CONSOLE": str(self.console_file),
             "GPUCTL_GUARD_UPTIME": str(self.folder / "uptime"),
             "GPUCTL_GUARD_CLOUD_ID": str(self.folder / "cloud-id"),
+            "GPUCTL_GUARD_PROC": str(self.proc),
+            "GPUCTL_GUARD_HOMES": str(self.homes),
             **self.environment,
         }
 
@@ -106,6 +139,13 @@ class Machine:
     @property
     def console(self) -> list[str]:
         return [line.removeprefix("gpuctl-guard: ") for line in _lines(self.console_file)]
+
+
+_HEAD = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid\n"
+
+
+def _connection(port: str, state: str, remote_port: str = "9C40") -> str:
+    return f"   0: 0100A8C0:{port} 0200A8C0:{remote_port} {state} 00000000:00000000 00:00000000 00000000     0\n"
 
 
 def _lines(path: Path) -> list[str]:

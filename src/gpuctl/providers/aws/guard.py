@@ -62,23 +62,62 @@ else
 fi
 """
 
+# After all of the above, and with units of its own: should anything of it fail or hang, the deadline holds.
+_IDLE = """cat >"$root/etc/systemd/system/gpuctl-idle.service" <<'GPUCTL_GUARD_END'
+[Unit]
+Description=gpuctl: power off when idle for @IDLE_S@ s
+StartLimitIntervalSec=0
 
-def user_data(max_ttl: timedelta) -> str:
+[Service]
+Type=oneshot
+Environment=PATH=/usr/sbin:/usr/bin:/sbin:/bin
+ExecStart=/usr/local/sbin/gpuctl-guard @MAX_TTL_S@ idle @IDLE_S@
+TimeoutStartSec=90
+GPUCTL_GUARD_END
+cat >"$root/etc/systemd/system/gpuctl-idle.timer" <<'GPUCTL_GUARD_END'
+[Timer]
+OnBootSec=2min
+OnUnitActiveSec=30s
+AccuracySec=5s
+
+[Install]
+WantedBy=timers.target
+GPUCTL_GUARD_END
+systemctl daemon-reload
+systemctl enable --now gpuctl-idle.timer
+exit 0
+"""
+
+
+def user_data(max_ttl: timedelta, idle: timedelta | None = None) -> str:
     """The user data of a machine that may live `max_ttl` while its deadline cannot be read.
 
-    The same span gives the same text byte for byte, because EC2 compares it on a repeated create. It is one shell
-    script, which cloud-init also takes as one part of several. ValueError unless the span is whole seconds, above zero
-    and at most 7 days.
+    With `idle` it also ends when nothing has used it for that long. The same spans give the same text byte for byte,
+    because EC2 compares it on a repeated create. It is one shell script, which cloud-init also takes as one part of
+    several. ValueError unless each span is whole seconds, above zero (`idle`: 10 s at least) and at most 7 days.
     """
-    seconds = max_ttl // timedelta(seconds=1)
-    if max_ttl != timedelta(seconds=seconds) or not timedelta(0) < max_ttl <= LONGEST:
-        raise ValueError(f"a guard cannot hold {max_ttl}")
-    text = _INSTALL.replace("@MAX_TTL_S@", str(seconds)).replace("@GUARD@", guard_script())
+    text = _INSTALL if idle is None else _INSTALL + _IDLE.replace("@IDLE_S@", _seconds(idle, timedelta(seconds=10)))
+    text = text.replace("@MAX_TTL_S@", _seconds(max_ttl)).replace(
+        "@GUARD@", guard_script(watches_idle=idle is not None)
+    )
     if len(text.encode()) > MOST_BYTES:
         raise ValueError("the user data is longer than EC2 takes")
     return text
 
 
-def guard_script() -> str:
-    """The script that the timer runs; its one argument is the span in seconds."""
-    return files(__package__).joinpath("guard.sh").read_text("utf-8")
+def guard_script(*, watches_idle: bool = False) -> str:
+    """The script that the timer runs; its first argument is the span in seconds.
+
+    One that watches idle, too, does that alone when `idle SECONDS` follows.
+    """
+    script = files(__package__).joinpath("guard.sh").read_text("utf-8")
+    if not watches_idle:
+        return script
+    return script.removesuffix("main\n") + files(__package__).joinpath("idle.sh").read_text("utf-8")
+
+
+def _seconds(span: timedelta, shortest: timedelta = timedelta(seconds=1)) -> str:
+    seconds = span // timedelta(seconds=1)
+    if span != timedelta(seconds=seconds) or not shortest <= span <= LONGEST:
+        raise ValueError(f"a guard cannot hold {span}")
+    return str(seconds)

@@ -200,10 +200,11 @@ keep() {
 
 # One line to the journal and the console, only when it differs from the one before. The console may block.
 say() {
-    [[ $(recall "$run/said") == "$1" ]] && return
-    keep "$run/said" "$1"
-    printf 'gpuctl-guard: %s\n' "$1"
-    printf 'gpuctl-guard: %s\n' "$1" | timeout "$wait_s" tee -a "$console" >/dev/null 2>&1
+    local name=gpuctl-${2:-guard}
+    [[ $(recall "$run/$name") == "$1" ]] && return
+    keep "$run/$name" "$1"
+    printf '%s: %s\n' "$name" "$1"
+    printf '%s: %s\n' "$name" "$1" | timeout "$wait_s" tee -a "$console" >/dev/null 2>&1
 }
 
 main
