@@ -11,6 +11,7 @@ _gpuctl() {
         --region) return ;;
         --provider) COMPREPLY=($(compgen -W "aws azure" -- "$word")); return ;;
         --auto-terminate|--ttl) return ;;
+        --idle) return ;;
         --disk-size) return ;;
         --image) return ;;
         --subnet) return ;;
@@ -60,7 +61,7 @@ _gpuctl() {
         --state-id) return ;;
     esac
     case "$command" in
-        provision) COMPREPLY=($(compgen -W " --region --provider --auto-terminate --ttl --disk-size --image --subnet --ssh-from --count --allow-retired --gpu --gpu-count --min-memory --max-price --spot --fallback --name --user --task --purpose --tag --no-wait --wait --timeout --keep --retries --backoff --dry-run --yes -y --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
+        provision) COMPREPLY=($(compgen -W " --region --provider --auto-terminate --ttl --idle --disk-size --image --subnet --ssh-from --count --allow-retired --gpu --gpu-count --min-memory --max-price --spot --fallback --name --user --task --purpose --tag --no-wait --wait --timeout --keep --retries --backoff --dry-run --yes -y --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         get) COMPREPLY=($(compgen -W " --field --refresh --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         list) COMPREPLY=($(compgen -W " --user --task --name --status --provider --type --region --tag --older-than --all -a --refresh --watch -w --interval --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         terminate) COMPREPLY=($(compgen -W " --task --tag --user --all --yes -y --force --no-wait --wait --timeout --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;

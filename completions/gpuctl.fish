@@ -26,6 +26,7 @@ complete -c gpuctl -n 'not __fish_seen_subcommand_from provision get list termin
 complete -c gpuctl -n '__fish_seen_subcommand_from provision' -l region -x -a '' -d 'Where: one, several to try as a,b,c, or any'
 complete -c gpuctl -n '__fish_seen_subcommand_from provision' -l provider -x -a 'aws azure' -d 'Which cloud; the type tells'
 complete -c gpuctl -n '__fish_seen_subcommand_from provision' -l auto-terminate -l ttl -x -a '' -d 'Its life: minutes, or 1h30m'
+complete -c gpuctl -n '__fish_seen_subcommand_from provision' -l idle -x -a '' -d 'End it sooner when nothing uses it for that long'
 complete -c gpuctl -n '__fish_seen_subcommand_from provision' -l disk-size -x -a '' -d 'Its disk: 30 to 16384 GB'
 complete -c gpuctl -n '__fish_seen_subcommand_from provision' -l image -x -a '' -d 'Its image; else the newest GPU image of the cloud'
 complete -c gpuctl -n '__fish_seen_subcommand_from provision' -l subnet -x -a '' -d 'Its subnet; else the default one'

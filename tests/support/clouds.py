@@ -97,6 +97,10 @@ class LoopbackAws:
         """Take one spot machine back, as AWS does."""
         self.ask("POST", f"/gpuctl-sandbox/interrupt?id={instance_id}")
 
+    def power_off(self, instance_id: str) -> None:
+        """Let one machine power itself off."""
+        self.ask("POST", f"/gpuctl-sandbox/power-off?id={instance_id}")
+
     def reset(self) -> None:
         """An empty cloud on the system's clock."""
         self._clock = _system

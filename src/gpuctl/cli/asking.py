@@ -45,6 +45,10 @@ class Asked:
             "--ttl", "--auto-terminate", metavar="TIME", help="Its life: minutes, or 1h30m", rich_help_panel=_WHAT
         ),
     ] = "60"
+    idle: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="End it sooner when nothing uses it for that long", rich_help_panel=_WHAT),
+    ] = None
     disk_size: Annotated[str, typer.Option(metavar="GB", help="Its disk: 30 to 16384 GB", rich_help_panel=_WHAT)] = (
         "100"
     )
@@ -150,6 +154,7 @@ class Asked:
             max_price=options.usd(self.max_price, option="--max-price"),
             market=Market.SPOT if self.spot else Market.ON_DEMAND,
             falls_back=self.fallback is not None,
+            idle=parse_duration(self.idle, option="--idle") if self.idle else None,
             ssh_from=self._source(context),
         )
 

@@ -143,7 +143,7 @@ class Instance(Value):
     The prices (the machine's own, its disk's, its address's) are frozen at launch; None means unknown, never free.
     `deleted_by_us_at` is the moment the cloud first
     accepted our request to end it. `absent_since` is when a complete listing first lacked it, None while it is seen.
-    `delivered` counts the history's entries that hooks were told of, from the first.
+    `delivered` counts the history's entries that hooks were told of; unused for `idle`, it also ends by itself.
     `id_is_from_create` tells an id that our own create returned from one that was found by its tags. `ssh_key` is the
     public key it was given, `ssh_user` whom that lets in, `ssh_from` the range of addresses its port 22 was opened to.
     """
@@ -169,6 +169,7 @@ class Instance(Value):
     ttl: timedelta
     max_ttl: timedelta
     expires_at: AwareDatetime
+    idle: timedelta | None = None
     tags: dict[str, str] = Field(default_factory=dict)
     price: Price | None = None
     disk_price: Price | None = None

@@ -7,7 +7,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-from gpuctl.domain.duration import shown
+from gpuctl.domain.duration import shown, spelled
 from gpuctl.domain.ingress import Source
 from gpuctl.domain.instance import Instance, Market, ProviderName
 from gpuctl.domain.offers import Need
@@ -16,6 +16,7 @@ from gpuctl.errors import UsageError
 
 MIN_DISK_GB, MAX_DISK_GB = 30, 16_384
 MIN_TTL = timedelta(minutes=5)
+MIN_IDLE = timedelta(minutes=5)
 DEFAULT_TTL = timedelta(minutes=60)
 DEFAULT_MAX_TTL = timedelta(minutes=120)
 HIGHEST_MAX_TTL = timedelta(days=7)
@@ -51,6 +52,7 @@ class Request:
     profile: str | None = None
     allow_retired: bool = False
     market: Market = Market.ON_DEMAND
+    idle: timedelta | None = None
     ssh_from: Source = field(default_factory=Source)
     falls_back: bool = False
     gpu: str | None = None
@@ -131,6 +133,8 @@ def check(request: Request, max_ttl: timedelta) -> None:
         raise UsageError("--fallback says what to do where there is no spot machine", hint="add `--spot`")
     if request.subnet is not None and (request.is_anywhere or len(request.regions) > 1):
         raise UsageError("a subnet is in one region only", hint="name that one with `--region`")
+    if request.idle is not None and not MIN_IDLE <= request.idle <= max_ttl:
+        raise UsageError(f"--idle must be {spelled(MIN_IDLE)} to {spelled(max_ttl)}", hint="add `--idle 15m`")
     if request.name is not None:
         check_name(request.name)
     for what in _LONGEST_TEXT:
@@ -177,6 +181,7 @@ def differences(request: Request, standing: Instance, types: Collection[str]) ->
     asked: dict[str, tuple[Any, Any]] = {
         "disk": (request.disk_gb, standing.disk_gb),
         "ttl": (request.ttl, standing.ttl),
+        "idle": (request.idle, standing.idle),
         "task": (request.task, standing.task),
         "user": (request.user, standing.user),
         "tags": (dict(request.tags), standing.tags),

@@ -32,12 +32,13 @@ class Capabilities:
 
     `timer_in_create`: the timer outside the laptop is armed by the create call itself. `timer_ends_all`: when it acts,
     nothing bills any more; else only the machine's own hours end, and its disk and address go on until a reaper comes.
-    `needs_ssh_key`: a machine cannot be made without somebody's public key. `user` is whom that key lets in, on the
-    images that the cloud recommends.
+    `idle_ends`: a machine that powers itself off because nothing uses it is gone. `needs_ssh_key`: a machine cannot be
+    made without somebody's public key. `user` is whom that key lets in, on the images that the cloud recommends.
     """
 
     timer_in_create: bool
     timer_ends_all: bool = True
+    idle_ends: bool = True
     needs_ssh_key: bool = False
     user: str = "ubuntu"
 
@@ -69,7 +70,7 @@ class Order:
 
     `created_at` is when the attempt was written down. `ssh_key` is a public key, in one line; `ssh_from` the range of
     addresses that port 22 is opened to, None for nobody. `max_price` is the most a spot machine may cost in dollars an
-    hour; None means as much as on demand.
+    hour; None means as much as on demand. Unused for `idle`, the machine powers itself off.
     """
 
     token: str
@@ -90,6 +91,7 @@ class Order:
     ssh_key: str | None = None
     ssh_from: str | None = None
     max_price: Decimal | None = None
+    idle: timedelta | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
 
 

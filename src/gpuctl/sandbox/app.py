@@ -67,6 +67,9 @@ class Sandbox:
                 machine_id = request.args.get("id", "")
                 ended = self.aws.interrupt(machine_id) or self.azure.interrupt(machine_id)
                 return _json({"interrupted": ended}, 200 if ended else 404)
+            case "POST", "/power-off":
+                ended = self.aws.power_off(request.args.get("id", ""))
+                return _json({"off": ended}, 200 if ended else 404)
             case "GET", "/azure/resources":
                 return _json(self.azure.resources())
             case "POST", "/azure/shutdown":

@@ -251,5 +251,6 @@ def _order(record: Instance, here: Launchable, state_id: str) -> Order:
         ssh_key=record.ssh_key,
         ssh_from=record.ssh_from,
         max_price=here.request.max_price,
+        idle=record.idle,
         tags=record.tags,
     )

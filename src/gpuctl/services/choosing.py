@@ -72,7 +72,13 @@ def choose(request: Request, defaults_of: DefaultsOf, parts: Parts, catalog: Cat
     bids = {name: bid for name, bid in bids.items() if bid.request.region is not None}
     _check_regions(bids, catalog)
     for name, bid in bids.items():
-        parts.sessions.provider(name, bid.request.profile).check_request(bid.request)
+        provider = parts.sessions.provider(name, bid.request.profile)
+        if bid.request.idle is not None and not provider.capabilities.idle_ends:
+            raise UsageError(
+                f"--idle: a machine of {name} that powers itself off goes on billing",
+                hint="leave out `--idle`; its deadline ends it",
+            )
+        provider.check_request(bid.request)
     return _chosen(request, bids, kind, catalog, unusable)
 
 

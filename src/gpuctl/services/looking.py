@@ -1,6 +1,7 @@
 """Asks the clouds what is there, account by account, so that a plan can be made of the answers."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -46,12 +47,30 @@ class Look:
                 self.observed += found
 
     def ask_by_id(self, records: Iterable[Instance], rules: Rules) -> None:
-        """Ask for each record's machine by itself where a complete listing lacked it; a failed question stays open."""
+        """Ask for each record's machine by itself where a complete listing lacked it; a failed question stays open.
+
+        Where one that may power itself off when idle has ended, ask why.
+        """
+        records = list(records)
+        self._ask_why(records)
         for record in to_ask_by_id(records, self.view, rules):
             try:
                 self.by_id[record.id] = self._ask(record, rules)
             except GpuctlError:
                 continue
+
+    def _ask_why(self, records: Iterable[Instance]) -> None:
+        """Ask once more about each machine that may have ended because nothing used it: a listing does not say so."""
+        places = {(one.region, one.cloud_id): place for place, one in enumerate(self.observed)}
+        for record in records:
+            place = places.get((record.region, record.cloud_id or ""))
+            if place is None or record.idle is None or not record.is_live or record.reason is not None:
+                continue
+            seen = self.observed[place]
+            if seen.exists or seen.end_reason is not None:
+                continue
+            with suppress(GpuctlError):
+                self.observed[place] = self.session.provider.get(seen.region, seen.cloud_id) or seen
 
     def _ask(self, record: Instance, rules: Rules) -> Observed | None:
         provider = self.session.provider

@@ -61,6 +61,7 @@ def _record(prepared: Prepared, way_in: Entry, number: int, now: datetime) -> In
             ttl=request.ttl,
             max_ttl=prepared.max_ttl,
             expires_at=(now + request.ttl).replace(microsecond=0),
+            idle=request.idle,
             tags=dict(request.tags),
             price=offer.price,
             disk_price=prepared.first.extras.disk,

@@ -161,6 +161,7 @@ def _lines(one: Instance, now: datetime) -> list[tuple[str, str]]:
         ("purpose", one.purpose),
         ("tags", ", ".join(f"{key}={value}" for key, value in one.tags.items())),
         ("may live", f"{spelled(one.ttl)}, {spelled(one.max_ttl)} without a readable deadline"),
+        ("idle", f"ends sooner when nothing uses it for {spelled(one.idle)}" if one.idle else ""),
     ]
 
 

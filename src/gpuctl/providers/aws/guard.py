@@ -5,6 +5,7 @@ from importlib.resources import files
 
 GRACE = timedelta(minutes=2)
 CONSOLE_PREFIX = "gpuctl-guard:"
+IDLE_WORDS = "powering off: idle for "
 LONGEST = timedelta(days=7)
 MOST_BYTES = 16_384
 

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from gpuctl.domain.instance import Killer, Protector, Standing
 from gpuctl.domain.strangers import ORPHAN_AGE
 from gpuctl.domain.tags import Ownership, ownership, parse_deadline
-from gpuctl.providers.aws.guard import CONSOLE_PREFIX, GRACE
+from gpuctl.providers.aws.guard import CONSOLE_PREFIX, GRACE, IDLE_WORDS
 
 _INSTALLED = re.compile(r"^ExecStart=/usr/local/sbin/gpuctl-guard (\d{1,6})$", re.MULTILINE)
 _ENABLED = "systemctl enable --now gpuctl-guard.timer"
@@ -29,6 +29,16 @@ def read_back(ec2: Any, cloud_id: str, at: datetime) -> list[Protector]:
     claims = ownership({tag["Key"]: tag["Value"] for tag in said.get("Tags", ())})
     launched_at = said["LaunchTime"].astimezone(UTC)
     return [_sweep(claims, launched_at, at), _timer(ec2, cloud_id, said, claims, launched_at, at)]
+
+
+def was_idle(ec2: Any, said: Mapping[str, Any]) -> bool:
+    """Whether that ended instance powered itself off, and its guard's last words say that nothing used it.
+
+    Powering off alone says nothing: whoever was on the machine can do that, too. Raises what the SDK raises.
+    """
+    if said.get("StateReason", {}).get("Code") != "Client.InstanceInitiatedShutdown":
+        return False
+    return (_last_said(ec2, said["InstanceId"]) or "").startswith(IDLE_WORDS)
 
 
 def _sweep(claims: Ownership, launched_at: datetime, at: datetime) -> Protector:

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 from pydantic import ValidationError
 
 from gpuctl.domain.diagnosis import Finding
-from gpuctl.domain.instance import CloudState, Observed, Protector, ProviderName
+from gpuctl.domain.instance import CloudState, Observed, Protector, ProviderName, Reason
 from gpuctl.domain.offers import InstanceType
 from gpuctl.domain.request import Request
 from gpuctl.domain.tags import EXPIRES_AT, ID, STATE, deadline_tag
@@ -23,7 +23,7 @@ from gpuctl.providers.aws.errors import NO_SUCH_GROUP, NOT_FOUND, SDK_ERRORS, co
 from gpuctl.providers.aws.images import find_image
 from gpuctl.providers.aws.ingress import Ingress
 from gpuctl.providers.aws.observe import observed, reply_date
-from gpuctl.providers.aws.protection import read_back
+from gpuctl.providers.aws.protection import read_back, was_idle
 from gpuctl.providers.base import Capabilities, Identity, Image, Order, Trial
 
 _ODD_SHAPE = (KeyError, IndexError, TypeError, ValueError, ValidationError)
@@ -121,7 +121,12 @@ class AwsProvider:
                 # Only "no such id" means that there is none; an answer about nothing is no answer.
                 raise UnreachableError(f"{doing}: AWS answered about {len(said)} machines")
             running = said[0]["State"]["Name"] == "running"
-            return observed(said[0], account, region, is_ready=bool(self._ready(ec2, [cloud_id])) if running else False)
+            found = observed(
+                said[0], account, region, is_ready=bool(self._ready(ec2, [cloud_id])) if running else False
+            )
+            if found.exists or found.end_reason is not None or not was_idle(ec2, said[0]):
+                return found
+            return found.model_copy(update={"end_reason": Reason.IDLE})
 
     def find(self, region: str, record_id: str) -> Sequence[Observed]:
         return self._listed(region, {"Name": f"tag:{ID}", "Values": [record_id]}, ())

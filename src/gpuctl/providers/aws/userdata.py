@@ -33,7 +33,7 @@ def user_data(order: Order) -> str:
     of the form `TYPE BASE64`, which needs no quoting in YAML. ValueError for anything else, and for what is longer than
     EC2 takes.
     """
-    script = guard.user_data(order.max_ttl)
+    script = guard.user_data(order.max_ttl, order.idle)
     if order.ssh_key is None:
         return script
     kind, _, blob = order.ssh_key.partition(" ")

@@ -46,7 +46,9 @@ class AzureProvider:
     """
 
     name = ProviderName.AZURE
-    capabilities = Capabilities(timer_in_create=False, timer_ends_all=False, needs_ssh_key=True, user=USER)
+    capabilities = Capabilities(
+        timer_in_create=False, timer_ends_all=False, idle_ends=False, needs_ssh_key=True, user=USER
+    )
 
     def __init__(self, clients: Clients) -> None:
         self._clients = clients

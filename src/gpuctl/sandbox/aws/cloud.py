@@ -15,7 +15,7 @@ from werkzeug.wrappers import Response
 
 from gpuctl.sandbox.aws.images import stock
 from gpuctl.sandbox.aws.launches import Launches
-from gpuctl.sandbox.aws.lives import SPOT, Lives
+from gpuctl.sandbox.aws.lives import ITSELF, SPOT, Cause, Lives
 from gpuctl.sandbox.aws.wire import Call, read_call, refusal, with_form
 
 _CALLS_KEPT = 10_000
@@ -56,12 +56,19 @@ class AwsCloud:
 
     def interrupt(self, instance_id: str) -> bool:
         """End one machine the way AWS takes a spot machine back. False if no live machine has that id."""
+        return self._end(instance_id, SPOT)
+
+    def power_off(self, instance_id: str) -> bool:
+        """End one machine as its own power-off does. False if no live machine has that id."""
+        return self._end(instance_id, ITSELF)
+
+    def _end(self, instance_id: str, cause: Cause) -> bool:
         with self._lock:
             for backend in list(ec2_backends[DEFAULT_ACCOUNT_ID].values()):
                 for instance in backend.all_instances():
                     if instance.id == instance_id and instance.state != "terminated":
                         instance.terminate()
-                        self._lives.settle(backend, self._now(), SPOT)
+                        self._lives.settle(backend, self._now(), cause)
                         return True
         return False
 

@@ -21,6 +21,7 @@ class Cause:
 
 USER = Cause("User initiated", "Client.UserInitiatedShutdown", "User initiated shutdown")
 SPOT = Cause("Service initiated", "Server.SpotInstanceTermination", "Spot instance termination")
+ITSELF = Cause("", "Client.InstanceInitiatedShutdown", "Instance initiated shutdown")
 
 
 @dataclass(frozen=True)

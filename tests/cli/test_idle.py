@@ -1,0 +1,86 @@
+"""`--idle` reaches the machine, and a machine is said to have ended idle only where its own console says so."""
+
+import base64
+
+import pytest
+from support.cli import Operator
+from support.wire import Fault
+
+from gpuctl.providers.azure.provider import AzureProvider
+
+LAST_WORDS = "gpuctl-guard: powering off: idle for 900s: no GPU at work, nobody logged in, load below 0.5"
+
+
+def on_the_console(text: str) -> Fault:
+    said = base64.b64encode(text.encode()).decode()
+    body = (
+        '<GetConsoleOutputResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/">'
+        f"<output>{said}</output></GetConsoleOutputResponse>"
+    )
+    return Fault(False, lambda _: (200, {"Content-Type": "text/xml"}, body.encode()))
+
+
+def powered_off(operator: Operator, console: str, *argv: str) -> dict[str, object]:
+    """A machine that powered itself off after twenty minutes, as the reaper then closes it."""
+    machine = operator.provision("--name", "n", *argv).instance
+    operator.later(minutes=20)
+    operator.cloud.power_off(machine["cloudInstanceId"])
+    operator.wire.arm("GetConsoleOutput", *[on_the_console(console)] * 10)
+    assert operator.run("reap", "--sweep").code == 0
+    ended: dict[str, object] = operator.json("get", "n").instance
+    assert ended["status"] == "TERMINATED"
+    return ended
+
+
+def test_a_machine_whose_console_says_so_ended_idle(operator: Operator) -> None:
+    ended = powered_off(operator, f"boot\n{LAST_WORDS}\n", "--idle", "15m")
+    assert ended["statusReason"] == "idle"
+    last = operator.json("events").json["events"][-1]
+    assert (last["event"], last["reason"]) == ("instance:terminated", "idle")
+
+
+@pytest.mark.parametrize(
+    "console", ["", "gpuctl-guard: armed, ends at 20261124t130000z (tag)\n", f"x{LAST_WORDS}"[:20]]
+)
+def test_without_that_it_only_vanished(operator: Operator, console: str) -> None:
+    assert powered_off(operator, console, "--idle", "15m")["statusReason"] == "vanished"
+
+
+def test_a_machine_without_it_is_asked_nothing(operator: Operator) -> None:
+    assert powered_off(operator, LAST_WORDS)["statusReason"] == "vanished"
+    asked = len(operator.wire.calls("GetConsoleOutput"))
+    operator.run("reap", "--sweep")
+    assert len(operator.wire.calls("GetConsoleOutput")) == asked
+
+
+def test_one_that_was_ended_by_a_person_is_not_said_to_have_been_idle(operator: Operator) -> None:
+    operator.provision("--name", "n", "--idle", "15m")
+    operator.wire.arm("GetConsoleOutput", *[on_the_console(LAST_WORDS)] * 10)
+    operator.json("terminate", "n")
+    assert operator.json("get", "n").instance["statusReason"] == "user"
+
+
+def test_it_is_in_the_user_data_and_a_person_sees_it(operator: Operator) -> None:
+    operator.provision("--name", "n", "--idle", "15m")
+    (sent,) = operator.wire.calls("RunInstances")
+    assert "gpuctl-guard 7200 idle 900\n" in base64.b64decode(sent.form["UserData"]).decode()
+    assert "ends sooner when nothing uses it for 15m" in operator.run("get", "n", terminal=True).out
+    assert operator.provision("--name", "n", "--idle", "15m").json["created"] is False
+    assert "another idle" in operator.provision("--name", "n").json["error"]["message"]
+    protection = {
+        one["killer"]: one["standing"] for one in operator.json("get", "n", "--refresh").instance["protection"]
+    }
+    assert protection["timer"] != "missing"
+
+
+@pytest.mark.parametrize("span", ["4m", "3h", "15", "soon", ""])
+def test_a_span_that_makes_no_sense_is_refused_before_anything_is_asked(operator: Operator, span: str) -> None:
+    assert operator.provision("--idle", span).code == 2
+    assert operator.wire.sent == []
+
+
+def test_on_a_cloud_where_powering_off_ends_nothing_it_is_refused(operator: Operator) -> None:
+    ran = operator.json("provision", "Standard_NC4as_T4_v3", "--region", "eastus", "--idle", "15m")
+    assert (ran.code, operator.records) == (2, ())
+    assert "goes on billing" in ran.json["error"]["message"]
+    assert not AzureProvider.capabilities.idle_ends
