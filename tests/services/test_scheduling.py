@@ -122,7 +122,7 @@ def test_late_means_two_runs_missed() -> None:
     assert late(None) == timedelta(days=1)
 
 
-@pytest.mark.skipif(shutil.which("crontab") is None, reason="needs Debian's cron")
+@pytest.mark.skipif(shutil.which("crontab") is None, reason="crontab is not installed")
 def test_debians_cron_takes_the_line(tmp_path: Path) -> None:
     tab = tmp_path / "tab"
     tab.write_text(f"{cron_line(JOB)}\n")

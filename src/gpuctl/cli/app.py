@@ -10,7 +10,7 @@ from typer.core import TyperCommand, TyperGroup
 from gpuctl.cli.context import Context
 from gpuctl.cli.given import Globals
 from gpuctl.cli.overdue import warn_if_overdue
-from gpuctl.cli.table import COMMANDS, EXAMPLES, OTHER_NAMES, Entry
+from gpuctl.cli.table import COMMANDS, EXAMPLES, HIDDEN, OTHER_NAMES, Entry
 from gpuctl.errors import UsageError
 
 _ROOT_ONLY = ("version",)
@@ -66,12 +66,12 @@ class Root(TyperGroup):
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """The command of that name, loaded now; None where there is none."""
-        entry = COMMANDS.get(cmd_name)
+        entry = COMMANDS.get(cmd_name) or HIDDEN.get(cmd_name)
         return None if entry is None else _loaded(cmd_name, entry)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command that the arguments name; UsageError, naming ours, for one that is not."""
-        if not ctx.resilient_parsing and args[0] not in COMMANDS and not args[0].startswith("-"):
+        if not ctx.resilient_parsing and args[0] not in {*COMMANDS, *HIDDEN} and not args[0].startswith("-"):
             near = get_close_matches(args[0], COMMANDS, n=1, cutoff=0.6)
             ours = OTHER_NAMES.get(args[0]) or (near[0] if near else None)
             hint = f"did you mean `gpuctl {ours}`?" if ours else "gpuctl --help"
@@ -139,7 +139,8 @@ def _root(
 def _loaded(name: str, entry: Entry) -> Any:
     module = import_module(f"gpuctl.cli.commands.{entry.module}")
     app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
-    app.command(name, cls=Command, epilog=getattr(module, "EXAMPLES", None))(module.command)
+    settings = getattr(module, "SETTINGS", None)
+    app.command(name, cls=Command, epilog=getattr(module, "EXAMPLES", None), context_settings=settings)(module.command)
     return typer.main.get_command(app)
 
 

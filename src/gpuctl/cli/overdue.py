@@ -7,7 +7,7 @@ from gpuctl.cli.context import Context
 from gpuctl.errors import GpuctlError
 
 # They deal with the schedule themselves, or with no state at all.
-_SILENT = ("reap", "schedule", "doctor", "config", "sandbox", "completion", "help")
+_SILENT = ("reap", "schedule", "doctor", "config", "sandbox", "completion", "complete", "help")
 
 
 def warn_if_overdue(context: Context, command: str | None) -> None:

@@ -77,10 +77,21 @@ def _agreement(context: Context, prepared: Prepared, *, yes: bool) -> Agree:
     return agree
 
 
+def _warn_of_a_state_that_dies(context: Context) -> None:
+    """A CI job's state dies with its runner: only by an id known beforehand can a reaper elsewhere end its machines."""
+    environ = context.environ
+    is_ci = bool(environ.get("CI")) and not environ.get("GPUCTL_STATE_ID") and not context.sandbox
+    if is_ci and context.store.snapshot().state_id is None:
+        context.talk.warn(
+            "CI is set, and this new state gets a random id that no reaper elsewhere can know: set GPUCTL_STATE_ID"
+        )
+
+
 def carried_out(
     context: Context, prepared: Prepared, patience: timedelta, *, wait: bool, keep: bool, yes: bool
 ) -> Result:
     """Start it and tell what came of it, a signal included. Ids are printed as soon as their records are on disk."""
+    _warn_of_a_state_that_dies(context)
     written: list[Instance] = []
 
     def on_written(records: Sequence[Instance]) -> None:

@@ -40,6 +40,9 @@ COMMANDS = {
     "completion": Entry("completion", "Print the completion script of a shell", _SETUP),
 }
 
+# What no person types; help does not tell of it.
+HIDDEN = {"complete": Entry("complete", "What a shell offers on TAB", _SETUP)}
+
 # What people type who come from other tools.
 OTHER_NAMES = {
     **dict.fromkeys(("create", "launch", "up", "start", "run-instances"), "provision"),
