@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from support.azure import LoopbackAzure
 from support.cli import Operator, Ran
-from support.wire import LOST, refuse_arm
+from support.wire import LOST, refuse, refuse_arm
 
 from gpuctl.domain.instance import Outcome, Status
 
@@ -93,8 +93,57 @@ def test_no_capacity_leaves_nothing_and_may_be_asked_again(operator: Operator, a
     assert (refused.code, refused.json["error"]["code"]) == (5, "capacity")
     assert "AllocationFailed" in refused.instance["attempts"][0]["detail"]
     assert ours(arm) == []
-    operator.later(minutes=4)
+    operator.later(minutes=3)
     assert operator.json(*T4).code == 0
+
+
+def test_no_capacity_in_one_region_leads_to_the_next_and_what_was_made_is_ended(
+    operator: Operator, arm: LoopbackAzure
+) -> None:
+    arm.break_next("AllocationFailed", type="Microsoft.Compute/virtualMachines", method="PUT")
+    ran = operator.json("provision", "Standard_NC4as_T4_v3", "--region", "eastus,westus2")
+    assert (ran.code, ran.instance["region"]) == (0, "westus2")
+    first, second = ran.instance["attempts"]
+    assert (first["outcome"], second["outcome"]) == ("leftovers", "created")
+    assert second["token"] == f"{first['token']}-2"
+    assert not [one for one in ours(arm) if f"gpuctl-{first['token']}/" in one]
+    operator.later(minutes=16)
+    operator.run("reap", "--sweep")
+    again = operator.json("get", ran.instance["id"]).instance
+    assert [one["outcome"] for one in again["attempts"]] == ["ended", "created"]
+    assert again["status"] == "READY"
+
+
+def test_no_quota_in_one_region_leads_to_the_next(operator: Operator, arm: LoopbackAzure) -> None:
+    arm.set(quotas={"eastus": {"Standard NCASv3_T4 Family": 0}})
+    ran = operator.json("provision", "Standard_NC4as_T4_v3", "--region", "eastus,westus2")
+    assert (ran.code, ran.instance["region"]) == (0, "westus2")
+
+
+def test_where_one_cloud_has_no_quota_the_other_stands_in_for_it(operator: Operator, arm: LoopbackAzure) -> None:
+    operator.wire.arm("RunInstances", refuse("VcpuLimitExceeded"))
+    ran = operator.json("provision", "--gpu", "T4", "--region", "us-east-1,westeurope", "--name", "n")
+    assert (ran.code, ran.instance["provider"], ran.instance["region"]) == (0, "AZURE", "westeurope")
+    assert [one["outcome"] for one in ran.instance["attempts"]] == ["refused", "created"]
+    assert ran.instance["account"] != "123456789012"
+    assert len(operator.wire.calls("RunInstances")) == 1
+    operator.run("terminate", "n", "--yes")
+    assert (operator.alive, ours(arm)) == ([], [])
+
+
+def test_what_one_cloud_still_holds_keeps_the_record_there(operator: Operator, arm: LoopbackAzure) -> None:
+    arm.set(quotas={"eastus": {"Standard NCASv3_T4 Family": 0}})
+    ran = operator.run("provision", "--gpu", "T4", "--region", "us-east-1,eastus", "--max-price", "0.53")
+    assert ran.code == 6
+    assert "us-east-1 is left out: what was made in azure is ended first" in ran.err
+    assert (operator.alive, ours(arm)) == ([], [])
+
+
+def test_a_cloud_that_nobody_is_logged_in_to_is_left_out(operator: Operator, arm: LoopbackAzure) -> None:
+    operator.wire.arm("GetCallerIdentity", *[refuse("InvalidClientTokenId", 403)] * 4)
+    ran = operator.run("provision", "--gpu", "T4", "--region", "us-east-1,eastus", "-o", "json")
+    assert (ran.code, ran.instance["provider"]) == (0, "AZURE")
+    assert "aws is left out: " in ran.err
 
 
 def test_quota_is_exit_6_and_permission_exit_4(operator: Operator, arm: LoopbackAzure) -> None:

@@ -105,7 +105,7 @@ MUTANTS: dict[str, Break] = {
             ("answer.outcome not in (Outcome.REFUSED, Outcome.LEFTOVERS)", "answer.outcome is Outcome.CREATED"),
         ),
         edited("gpuctl.services.attempts:Attempts._following", (_DEFINITE, "goes_on = True")),
-        edited("gpuctl.domain.lifecycle:attempted", ("if not instance.was_refused:", "if False:")),
+        edited("gpuctl.domain.lifecycle:attempted", ("if not was_refused(instance):", "if False:")),
     ),
     "an attempt that is written down after its create": edited(
         "gpuctl.services.attempts:Attempts._written",

@@ -11,6 +11,7 @@ from gpuctl.cli.render.result import Result
 from gpuctl.domain.cost import hourly
 from gpuctl.domain.duration import spelled
 from gpuctl.domain.instance import Instance, Price, Reason
+from gpuctl.domain.lifecycle import was_refused
 from gpuctl.domain.prices import age_note, origin
 from gpuctl.errors import GpuctlError, Interrupted, StateLockedError, StateUnusableError, UsageError
 from gpuctl.services.attempts import Agree
@@ -141,7 +142,7 @@ def _interrupted(context: Context, written: Sequence[Instance], interrupted: Int
         told = "; ".join(f"{one.id} is {one.status}" for one in records)
         return provisioned(context, Provisioned(records), len(records), {"created": True}, told, interrupted)
     # What was refused is closed: nothing of it lives, and nobody goes on trying.
-    end(context.parts, [one.id for one in _now(context, written) if one.was_refused], Reason.CANCELLED)
+    end(context.parts, [one.id for one in _now(context, written) if was_refused(one)], Reason.CANCELLED)
     records = _now(context, written)
     lives = [one for one in records if one.is_live]
     now = context.clock.now()

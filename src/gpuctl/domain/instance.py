@@ -139,12 +139,11 @@ class Protector(Value):
 class Instance(Value):
     """Our record of one machine: what was asked, what it costs, when it must end.
 
-    Written before the first cloud call that could create anything, and changed only through `lifecycle`.
-    The prices (the machine's own, its disk's, its address's) are frozen at launch; None means unknown, never free.
-    `deleted_by_us_at` is the moment the cloud first
-    accepted our request to end it. `absent_since` is when a complete listing first lacked it, None while it is seen.
-    `delivered` counts the history's entries that hooks were told of; unused for `idle`, it also ends by itself.
-    `id_is_from_create` tells an id that our own create returned from one that was found by its tags. `ssh_key` is the
+    Written before the first cloud call that could create anything, changed only through `lifecycle`. The prices (the
+    machine's own, its disk's, its address's) are frozen at launch; None means unknown, never free. `deleted_by_us_at`
+    is the moment the cloud first accepted our request to end it. `absent_since` is when a complete listing first lacked
+    it, None while it is seen. `delivered` counts the history's entries that hooks were told of; unused for `idle`, it
+    also ends by itself. `id_is_from_create`: our own create returned the id, it was not found by tags. `ssh_key` is the
     public key it was given, `ssh_user` whom that lets in, `ssh_from` the range of addresses its port 22 was opened to.
     """
 
@@ -209,12 +208,6 @@ class Instance(Value):
     def last_attempt_at(self) -> datetime:
         """When the newest attempt was written down."""
         return self.attempts[-1].at
-
-    @property
-    def was_refused(self) -> bool:
-        """Whether there is no machine, and can be none unless another attempt is made."""
-        sure = all(one.outcome in (Outcome.REFUSED, Outcome.LEFTOVERS) for one in self.attempts)
-        return self.status is Status.PROVISIONING and sure
 
     @property
     def left_behind(self) -> tuple[Attempt, ...]:

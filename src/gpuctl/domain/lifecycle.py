@@ -152,13 +152,19 @@ def provisioning(instance: Instance) -> Instance:
     return note(born, "attempt", instance.created_at, detail=f"{instance.attempts[-1].token} in {instance.region}")
 
 
+def was_refused(instance: Instance) -> bool:
+    """Whether there is no machine, and can be none unless another attempt is made."""
+    sure = all(one.outcome in (Outcome.REFUSED, Outcome.LEFTOVERS) for one in instance.attempts)
+    return instance.status is Status.PROVISIONING and sure
+
+
 def attempted(instance: Instance, attempt: Attempt, at: datetime, **facts: Any) -> Instance:
     """The record with one more attempt, which it follows from here on: where, what, and in which market.
 
     IllegalTransition unless nobody gave the record up and every attempt before was refused for sure: one that may have
     made a machine has no successor.
     """
-    if not instance.was_refused:
+    if not was_refused(instance):
         raise IllegalTransition(f"{instance.id}: {instance.status}, and no further attempt may be made")
     follows = {
         "provider": attempt.provider,

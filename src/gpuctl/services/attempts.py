@@ -58,6 +58,8 @@ class Attempts:
                 refusal = all_refused(self.tried, self.prepared.choice)
                 self._close(record, answer, here)
                 return refusal
+            # Only now: where nothing follows they are ended with the record.
+            self._end_leftovers(answer, here)
             record, here = following
 
     def _after_first(self) -> Iterator[Place]:
@@ -96,7 +98,6 @@ class Attempts:
             return None
         # The refusal is written down first: whoever comes between finds nothing that may have made a machine.
         record = self.parts.store.update(record.id, lambda one: _noted(one, answer, here))
-        self._end_leftovers(answer, here)
         if (why := _hindrance(record, here.session.now)) is not None:
             self.parts.talk.say(why)
             return None
@@ -115,7 +116,10 @@ class Attempts:
         for place in ahead:
             # What an attempt left behind is looked for in the cloud that the record names.
             moves = place.offer.type.provider is not record.provider
-            if self.prepared.doors.against(place) is not None or (moves and has_leftovers):
+            if self.prepared.doors.against(place) is not None:
+                continue
+            if moves and has_leftovers:
+                self.parts.talk.say(f"{place.where} is left out: what was made in {record.provider} is ended first")
                 continue
             try:
                 return self.prepared.logins.launchable(place)

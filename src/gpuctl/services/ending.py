@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from gpuctl.domain.actions import Action, Kind
 from gpuctl.domain.instance import Instance, Reason, Status
-from gpuctl.domain.lifecycle import advance
+from gpuctl.domain.lifecycle import advance, was_refused
 from gpuctl.errors import GpuctlError, UnresolvedError
 from gpuctl.services.parts import Parts
 from gpuctl.services.reconciler import Settled, settle
@@ -32,7 +32,7 @@ def end(parts: Parts, record_ids: Sequence[str], reason: Reason, *, force: bool 
     now = parts.clock.now()
 
     def stopping(fresh: Instance) -> Instance:
-        if fresh.was_refused:
+        if was_refused(fresh):
             # Every attempt was refused, and whoever would make another finds it closed: there is nothing to end.
             return advance(fresh, Status.FAILED, now, reason)
         return fresh if fresh.status.is_ended else advance(fresh, Status.STOPPING, now, reason)

@@ -1,0 +1,150 @@
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal
+
+import pytest
+from support.instances import NOON, an_instance
+
+from gpuctl.domain.instance import Attempt, Market, Outcome, Price, ProviderName, Status
+from gpuctl.domain.lifecycle import IllegalTransition, attempted
+from gpuctl.domain.offers import Availability, InstanceType, Lack, Need, Offer, ranked
+from gpuctl.domain.places import Place, exceeds_with, family, in_order
+
+
+def a_type(name: str, vcpus: int = 4, provider: ProviderName = ProviderName.AWS) -> InstanceType:
+    return InstanceType(
+        provider, name, "T4", Decimal(1), Decimal(16), vcpus, Decimal(16), "x86_64", Availability.CURRENT
+    )
+
+
+def an_offer(name: str, region: str, usd: str | None = "1", market: Market = Market.ON_DEMAND, vcpus: int = 4) -> Offer:
+    price = Price(usd_per_hour=Decimal(usd), source="a test", as_of=date(2026, 8, 20)) if usd else None
+    return Offer(a_type(name, vcpus), region, market, price)
+
+
+def an_attempt_after(outcome: Outcome, status: Status = Status.PROVISIONING) -> Attempt:
+    first = an_instance()
+    tried = first.attempts[0].model_copy(update={"outcome": outcome})
+    record = first.having(attempts=(tried,), status=status)
+    following = tried.model_copy(
+        update={"number": 2, "token": f"{first.id}-2", "region": "us-west-2", "outcome": Outcome.OPEN}
+    )
+    return attempted(record, following, NOON).attempts[-1]
+
+
+def test_all_regions_of_a_type_come_before_its_zones_and_those_before_the_next_type() -> None:
+    offers = [an_offer("g4dn.xlarge", "r1"), an_offer("g4dn.xlarge", "r2"), an_offer("g5.xlarge", "r1")]
+    places = in_order(offers, lambda one: [f"{one.region}a", f"{one.region}b"])
+    assert [(one.offer.type.name, one.where) for one in places] == [
+        ("g4dn.xlarge", "r1"),
+        ("g4dn.xlarge", "r2"),
+        ("g4dn.xlarge", "r1a"),
+        ("g4dn.xlarge", "r1b"),
+        ("g4dn.xlarge", "r2a"),
+        ("g4dn.xlarge", "r2b"),
+        ("g5.xlarge", "r1"),
+        ("g5.xlarge", "r1a"),
+        ("g5.xlarge", "r1b"),
+    ]
+
+
+def test_zones_are_not_asked_for_before_their_turn() -> None:
+    asked: list[str] = []
+
+    def zones_of(one: Offer) -> Sequence[str]:
+        asked.append(one.region)
+        return ()
+
+    places = in_order([an_offer("g4dn.xlarge", "r1"), an_offer("g4dn.xlarge", "r2")], zones_of)
+    assert [next(places).where, next(places).where, asked] == ["r1", "r2", []]
+
+
+def test_spot_and_on_demand_are_different_doors_and_so_is_a_subnet() -> None:
+    offer = an_offer("g4dn.xlarge", "r1")
+    doors = {
+        Place(offer).door(None),
+        Place(replace(offer, market=Market.SPOT)).door(None),
+        Place(offer, "r1a").door(None),
+    }
+    assert len(doors | {Place(offer).door("subnet-1")}) == 4
+
+
+@pytest.mark.parametrize(
+    ("other", "exceeds"),
+    [
+        (an_offer("g4dn.2xlarge", "r1", vcpus=8), True),
+        (an_offer("g5.xlarge", "r1"), True),
+        (an_offer("g4dn.large", "r1", vcpus=2), False),
+        (an_offer("p4d.24xlarge", "r1", vcpus=96), False),
+        (an_offer("g4dn.xlarge", "r2"), False),
+        (an_offer("g4dn.xlarge", "r1", market=Market.SPOT), False),
+    ],
+)
+def test_a_quota_is_for_a_family_in_a_region_and_a_market(other: Offer, exceeds: bool) -> None:
+    assert exceeds_with(an_offer("g4dn.xlarge", "r1"), other) is exceeds
+
+
+@pytest.mark.parametrize(
+    ("provider", "name", "said"),
+    [
+        (ProviderName.AWS, "g4dn.xlarge", "g"),
+        (ProviderName.AWS, "p4de.24xlarge", "p"),
+        (ProviderName.AZURE, "Standard_NC4as_T4_v3", "Standard_NCas_T4_v3"),
+        (ProviderName.AZURE, "Standard_NC64as_T4_v3", "Standard_NCas_T4_v3"),
+        (ProviderName.AZURE, "Standard_NV6ads_A10_v5", "Standard_NVads_A10_v5"),
+    ],
+)
+def test_the_family_is_what_a_cloud_counts_quotas_by(provider: ProviderName, name: str, said: str) -> None:
+    assert family(a_type(name, provider=provider)) == said
+
+
+def test_an_unknown_spot_price_ranks_by_what_it_costs_on_demand_and_after_all_known_ones() -> None:
+    cheap, dear = an_offer("cheap", "r1", None, Market.SPOT), an_offer("adear", "r1", None, Market.SPOT)
+    offers = [
+        replace(dear, on_demand=an_offer("adear", "r1", "9").price),
+        replace(cheap, on_demand=an_offer("cheap", "r1", "2").price),
+        an_offer("known", "r1", "20", Market.SPOT),
+    ]
+    assert [one.type.name for one in ranked(offers, Need())] == ["known", "cheap", "adear"]
+
+
+@pytest.mark.parametrize(
+    ("usd", "market", "lack"),
+    [
+        ("1", Market.ON_DEMAND, None),
+        ("1.01", Market.ON_DEMAND, Lack.DEARER),
+        (None, Market.ON_DEMAND, Lack.UNKNOWN_PRICE),
+        (None, Market.SPOT, None),
+        ("1.01", Market.SPOT, Lack.DEARER),
+    ],
+)
+def test_the_cap_stands_in_for_a_spot_price_and_for_no_other(
+    usd: str | None, market: Market, lack: Lack | None
+) -> None:
+    need = Need(max_usd_per_hour=Decimal(1), capped=True)
+    assert need.lack_of(an_offer("g4dn.xlarge", "r1", usd, market)) is lack
+
+
+@pytest.mark.parametrize(("asked", "fits"), [("24", True), ("22", True), ("26", False)])
+def test_memory_is_asked_for_as_it_is_sold(asked: str, fits: bool) -> None:
+    offer = an_offer("g5.xlarge", "r1")
+    sold = replace(offer, type=replace(offer.type, gpu_memory_gib=Decimal("22.35")))
+    assert Need(min_memory_gib=Decimal(asked)).is_met_by(sold) is fits
+
+
+def test_a_further_attempt_follows_a_refusal() -> None:
+    assert an_attempt_after(Outcome.REFUSED).token.endswith("-2")
+    assert an_attempt_after(Outcome.LEFTOVERS).token.endswith("-2")
+
+
+@pytest.mark.parametrize("outcome", [Outcome.OPEN, Outcome.UNKNOWN, Outcome.CREATED, Outcome.ENDED])
+def test_what_may_have_made_a_machine_has_no_successor(outcome: Outcome) -> None:
+    with pytest.raises(IllegalTransition):
+        an_attempt_after(outcome)
+
+
+@pytest.mark.parametrize("status", [one for one in Status if one is not Status.PROVISIONING])
+def test_what_nobody_wants_any_more_is_not_tried_again(status: Status) -> None:
+    with pytest.raises(IllegalTransition):
+        an_attempt_after(Outcome.REFUSED, status)
