@@ -48,10 +48,8 @@ class AzureScenario(Scenario):
         super().__init__(folder, place, mutants)
         self.arm = LoopbackAzure(place.cloud)
         theirs = {"gpuctl-id": "inst-zzzzzzzzzzzz", "gpuctl-state": "another-state"}
-        self.foreign += [
-            self.arm.launch("vm", "theirs"),
-            self.arm.launch("vm", "others", tags={**theirs, "gpuctl-expires-at": "20261124t120500z"}),
-        ]
+        self.arm.group("theirs")
+        self.foreign.append(self.arm.launch("vm", "others", tags={**theirs, "gpuctl-expires-at": "20261124t120500z"}))
         self.before = self.parts_of_others()
 
     def fill_up(self) -> None:
@@ -60,7 +58,10 @@ class AzureScenario(Scenario):
 
     @property
     def ours(self) -> list[dict[str, Any]]:
-        return [one for one in super().ours if one["cloud"] == "azure"]
+        # One that found no place was never a machine, and billed nothing.
+        return [
+            one for one in super().ours if one["cloud"] == "azure" and (one["billed_s"] or one["state"] != "terminated")
+        ]
 
     def parts_of_others(self) -> set[str]:
         """Everything that is not in a group of ours, by the cloud's books."""
