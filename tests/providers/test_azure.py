@@ -14,7 +14,8 @@ from support.instances import NOON
 from support.wire import FAILED_AFTER, LOST, NEVER_ARRIVED, Fault, Wire, refuse_arm
 
 from gpuctl.catalog import Catalog
-from gpuctl.domain.instance import CloudState, Market, Standing
+from gpuctl.domain.instance import CloudState, Market
+from gpuctl.domain.protection import Standing
 from gpuctl.domain.tags import deadline_tag
 from gpuctl.errors import (
     CapacityError,

@@ -6,7 +6,7 @@ import pytest
 from support.cli import Operator
 from support.wire import Fault, refuse
 
-from gpuctl.domain.instance import Killer, Standing
+from gpuctl.domain.protection import Killer, Standing
 
 CONSOLE = """\
 [   12.1] cloud-init: done

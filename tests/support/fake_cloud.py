@@ -8,8 +8,9 @@ from enum import Enum, auto
 from support.clock import FakeClock
 from support.instances import ACCOUNT
 
-from gpuctl.domain.instance import CloudState, Market, Observed, Protector, ProviderName
+from gpuctl.domain.instance import CloudState, Market, Observed, ProviderName
 from gpuctl.domain.offers import InstanceType
+from gpuctl.domain.protection import Protector
 from gpuctl.domain.request import Request
 from gpuctl.domain.tags import deadline_tag
 from gpuctl.errors import CapacityError, CloudError, GpuctlError, OutcomeUnknown, UnreachableError

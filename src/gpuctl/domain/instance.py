@@ -5,8 +5,10 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, Field
 
+from gpuctl.domain.protection import Protector
+from gpuctl.domain.value import Value
 from gpuctl.errors import Code
 
 
@@ -69,13 +71,6 @@ class Outcome(StrEnum):
     ENDED = "ended"  # nothing of it is left
 
 
-class Value(BaseModel):
-    """A frozen value that refuses keys it does not know."""
-
-    # Built when it is first used: a command that reads three kinds of value does not pay for nine.
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
-
-
 class Attempt(Value):
     """One numbered try to create the machine, with the token that makes its repeats harmless."""
 
@@ -108,32 +103,6 @@ class Price(Value):
     usd_per_hour: Decimal
     source: str
     as_of: date
-
-
-class Killer(StrEnum):
-    """What ends a machine though nobody comes back."""
-
-    REAPER = "reaper"
-    SWEEP = "sweep"
-    TIMER = "timer"
-
-
-class Standing(StrEnum):
-    """How sure it is that one of them will act."""
-
-    CONFIGURED = "configured"
-    RUNNING = "seen running"
-    MISSING = "missing"
-
-
-class Protector(Value):
-    """One of the killers as it was read back from where it stands, and when it would act."""
-
-    killer: Killer
-    standing: Standing
-    acts_at: AwareDatetime | None = None
-    read_at: AwareDatetime
-    detail: str = ""
 
 
 class Instance(Value):

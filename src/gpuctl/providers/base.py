@@ -7,8 +7,9 @@ from decimal import Decimal
 from typing import Protocol
 
 from gpuctl.domain.diagnosis import Finding
-from gpuctl.domain.instance import Market, Observed, Protector, ProviderName
+from gpuctl.domain.instance import Market, Observed, ProviderName
 from gpuctl.domain.offers import InstanceType
+from gpuctl.domain.protection import Protector
 from gpuctl.domain.request import Request
 from gpuctl.errors import GpuctlError
 

@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from gpuctl.domain.actions import Action, Kind
-from gpuctl.domain.instance import CloudState, Instance, Killer, Observed, Reason, Standing, Status
+from gpuctl.domain.instance import CloudState, Instance, Observed, Reason, Status
 from gpuctl.domain.lifecycle import advance, refreshed, swept, with_facts
+from gpuctl.domain.protection import Killer, Standing
 from gpuctl.errors import GpuctlError, UnresolvedError
 from gpuctl.services.adopting import adopted, without_taken_name
 from gpuctl.services.isolation import each_alone

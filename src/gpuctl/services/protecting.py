@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
-from gpuctl.domain.instance import Instance, Protector, Standing, Status
+from gpuctl.domain.instance import Instance, Status
 from gpuctl.domain.lifecycle import with_facts
+from gpuctl.domain.protection import Protector, Standing
 from gpuctl.errors import GpuctlError
 from gpuctl.services.parts import Parts
 

@@ -9,7 +9,8 @@ from typing import Protocol
 
 from pydantic import AwareDatetime, Field
 
-from gpuctl.domain.instance import Instance, Scope, Value
+from gpuctl.domain.instance import Instance, Scope
+from gpuctl.domain.value import Value
 from gpuctl.errors import GpuctlError
 
 Change = Callable[[Instance], Instance]

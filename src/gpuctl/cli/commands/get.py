@@ -14,7 +14,8 @@ from gpuctl.cli.render.machines import COLUMNS, details, row
 from gpuctl.cli.render.result import Result
 from gpuctl.cli.render.shapes import instance_shape
 from gpuctl.domain.duration import shown
-from gpuctl.domain.instance import Instance, Killer, Protector, Standing
+from gpuctl.domain.instance import Instance
+from gpuctl.domain.protection import Killer, Protector, Standing
 from gpuctl.errors import GpuctlError, UnresolvedError, UsageError
 from gpuctl.services.inventory import resolve
 

@@ -9,7 +9,8 @@ from gpuctl.cli.render.figures import all_in, all_in_rate, countdown, ends_in, l
 from gpuctl.cli.render.text import clean
 from gpuctl.domain.cost import accrued, by_deadline, hourly, spent
 from gpuctl.domain.duration import rough, spelled
-from gpuctl.domain.instance import Instance, Price, Protector, Standing, Status
+from gpuctl.domain.instance import Instance, Price, Status
+from gpuctl.domain.protection import Protector, Standing
 
 if TYPE_CHECKING:
     from rich.table import Table

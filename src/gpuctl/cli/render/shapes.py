@@ -6,7 +6,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from gpuctl.domain.cost import accrued, hourly, spent
-from gpuctl.domain.instance import Attempt, HistoryEntry, Instance, Protector
+from gpuctl.domain.instance import Attempt, HistoryEntry, Instance
+from gpuctl.domain.protection import Protector
 from gpuctl.domain.statistics import Statistics
 from gpuctl.errors import Failure
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from gpuctl.domain.instance import Killer, Protector, Standing
+from gpuctl.domain.protection import Killer, Protector, Standing
 from gpuctl.domain.strangers import ORPHAN_AGE
 from gpuctl.domain.tags import Ownership, ownership, parse_deadline
 from gpuctl.providers.aws.guard import CONSOLE_PREFIX, GRACE, IDLE_WORDS

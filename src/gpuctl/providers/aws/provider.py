@@ -10,8 +10,9 @@ from botocore.exceptions import ClientError
 from pydantic import ValidationError
 
 from gpuctl.domain.diagnosis import Finding
-from gpuctl.domain.instance import CloudState, Observed, Protector, ProviderName, Reason
+from gpuctl.domain.instance import CloudState, Observed, ProviderName, Reason
 from gpuctl.domain.offers import InstanceType
+from gpuctl.domain.protection import Protector
 from gpuctl.domain.request import Request
 from gpuctl.domain.tags import EXPIRES_AT, ID, STATE, deadline_tag
 from gpuctl.errors import CloudError, CredentialsError, GpuctlError, OutcomeUnknown, UnreachableError

@@ -10,8 +10,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from gpuctl.domain.diagnosis import Finding
-from gpuctl.domain.instance import CloudState, Killer, Observed, Protector, ProviderName, Standing
+from gpuctl.domain.instance import CloudState, Observed, ProviderName
 from gpuctl.domain.offers import InstanceType
+from gpuctl.domain.protection import Killer, Protector, Standing
 from gpuctl.domain.request import Request
 from gpuctl.domain.strangers import ORPHAN_AGE
 from gpuctl.domain.tags import EXPIRES_AT, ID, STATE, deadline_tag, ownership

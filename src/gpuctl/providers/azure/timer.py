@@ -11,7 +11,7 @@ from typing import Any
 
 from gpuctl.domain.duration import spelled
 from gpuctl.domain.evidence import GUARD_GRACE
-from gpuctl.domain.instance import Killer, Protector, Standing
+from gpuctl.domain.protection import Killer, Protector, Standing
 from gpuctl.errors import CloudError, UsageError
 from gpuctl.providers.azure.client import Clients
 from gpuctl.providers.azure.errors import SDK_ERRORS, is_absent
