@@ -45,7 +45,9 @@ def arm(clients: Clients, group: str, region: str, tags: Mapping[str, str], expi
 
     CloudError where it cannot hold the deadline or does not stand as it was set; raises what the SDK raises.
     """
-    now = clients.cloud_time or datetime.now(UTC)
+    now = clients.cloud_time
+    if now is None:
+        raise CloudError(f"the timer of `{group}` was not set: Azure does not say what time it is there")
     at = fires_at(expires_at, now)
     if at - now >= FARTHEST:
         raise CloudError(f"the timer of `{group}` cannot hold a deadline {spelled(at - now)} off")
