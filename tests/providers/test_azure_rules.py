@@ -124,6 +124,11 @@ def test_running_is_not_ready_before_azure_has_set_it_up() -> None:
     assert (seen.state, seen.ready) == (CloudState.RUNNING, False)
 
 
+def test_a_power_state_nobody_knows_hides_no_machine() -> None:
+    seen = observed(GROUP, vm(), power("hibernating"), "t/s", is_asked_ready=True)
+    assert (seen.state, seen.ready) == (CloudState.RUNNING, True)
+
+
 def test_readiness_that_was_not_asked_for_is_not_told() -> None:
     assert observed(GROUP, vm(), power("running"), "t/s").ready is None
 
@@ -140,6 +145,7 @@ def test_a_machine_that_found_no_place_says_so_in_our_words() -> None:
     assert seen.state is CloudState.FAILED
     assert seen.refusal is not None
     assert (seen.refusal.code, "AllocationFailed" in seen.refusal.text) == ("capacity", True)
+    assert seen.launched_at is None
 
 
 def test_a_spot_machine_and_its_zone_are_told() -> None:
@@ -238,6 +244,7 @@ def test_a_life_of_nearly_a_day_is_as_long_as_the_timer_can_hold() -> None:
         ("QuotaExceeded", 409, "", QuotaError),
         ("SkuNotAvailable", 409, "", CapacityError),
         ("AllocationFailed", 200, "", CapacityError),
+        ("SpotPriceGreaterThanProvidedMaxPrice", 409, "", CapacityError),
         ("AuthorizationFailed", 403, "", CredentialsError),
         ("SubscriptionNotFound", 404, "", CredentialsError),
         ("TooManyRequests", 429, "", ThrottledError),

@@ -126,7 +126,7 @@ def look_once(result: Provisioned, parts: Parts) -> Provisioned:
 
 
 def _patience(record: Instance, timeout: timedelta) -> timedelta:
-    return timeout if record.cloud_id else min(timeout, LOOK_FOR_UNKNOWN)
+    return timeout if record.launched_at else min(timeout, LOOK_FOR_UNKNOWN)
 
 
 def _give_up(late: Sequence[Instance], result: Provisioned, parts: Parts, waited: timedelta, *, keep: bool) -> None:

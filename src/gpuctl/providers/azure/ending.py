@@ -57,8 +57,8 @@ def _refuse_foreign(
     if foreign and not force:
         names = ", ".join(f"`{_short(one)}`" for one in foreign[:_SHOWN])
         raise CloudError(
-            f"the group `{group}` also holds {names}{' …' if len(foreign) > _SHOWN else ''}, which gpuctl did not make",
-            hint=f"move it elsewhere, or: gpuctl terminate {record} --force",
+            f"the group `{group}` also holds {names}{' …' if len(foreign) > _SHOWN else ''}, which gpuctl did not "
+            f"make: `gpuctl terminate {record} --force` ends that too",
         )
 
 

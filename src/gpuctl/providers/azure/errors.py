@@ -27,6 +27,7 @@ CAPACITY = frozenset(
         "OverconstrainedAllocationRequest",
         "OverconstrainedZonalAllocationRequest",
         "SpotAllocationFailed",
+        "SpotPriceGreaterThanProvidedMaxPrice",
     }
 )
 QUOTA = frozenset(
@@ -34,6 +35,8 @@ QUOTA = frozenset(
         "QuotaExceeded",
         "PublicIPCountLimitReached",
         "StandardPublicIPCountLimitReached",
+        "IPv4BasicSkuPublicIpCountLimitReached",
+        "IPv4StandardSkuPublicIpCountLimitReached",
         "VirtualNetworkCountLimitReached",
         "NetworkSecurityGroupCountLimitReached",
         "ResourceGroupQuotaExceeded",
@@ -57,7 +60,9 @@ CREDENTIALS = frozenset(
 THROTTLE = frozenset({"TooManyRequests", "SubscriptionRequestsThrottled", "RequestsThrottled", "RetryableThrottling"})
 BAD_REQUEST = frozenset(
     {
+        "AvailabilityZoneNotSupported",
         "BadRequest",
+        "ConflictingUserInput",
         "DiskSizeTooSmall",
         "ImageNotFound",
         "InvalidParameter",
@@ -71,6 +76,7 @@ BAD_REQUEST = frozenset(
         "LocationNotAvailableForResourceType",
         "LocationNotAvailableForResourceGroup",
         "MissingSubscriptionRegistration",
+        "NicInUse",
         "NoRegisteredProviderFound",
         "OperationNotAllowed",
         "PlatformImageNotFound",

@@ -53,7 +53,8 @@ def observed(
         bills_when_stopped=power in _OFF_AND_BILLED,
         instance_type=size,
         market=Market.SPOT if told.get("priority") in ("Spot", "Low") else Market.ON_DEMAND,
-        launched_at=_instant(told.get("timeCreated")),
+        # One that found no place has no hardware, and costs nothing.
+        launched_at=None if state is CloudState.FAILED and not power else _instant(told.get("timeCreated")),
         tells_addresses=False,
         metadata=_metadata(group, location, told, size),
         tags=tags,
@@ -78,7 +79,8 @@ def _state(
     if step == "Failed":
         return CloudState.FAILED, _refusal(statuses)
     if power:
-        return _POWER[power], None
+        # A word we do not know is no reason to think it off, nor to fail to see every other machine.
+        return _POWER.get(power, CloudState.RUNNING), None
     return CloudState.PENDING, None
 
 
