@@ -5,11 +5,12 @@ _gpuctl() {
     COMPREPLY=()
     for ((index = 1; index < COMP_CWORD; index++)); do
         case "${COMP_WORDS[index]}" in
-            provision|get|list|terminate|stats|reap|extend|wait|events|ssh|ssh-config|types|estimate|recommend|prices|schedule|doctor|config|archive|recover|sandbox|help|completion) command=${COMP_WORDS[index]}; break ;;
+            provision|get|run|list|terminate|stats|reap|extend|wait|events|ssh|ssh-config|types|estimate|recommend|prices|schedule|doctor|config|archive|recover|sandbox|help|completion) command=${COMP_WORDS[index]}; break ;;
         esac
     done
     case "$before" in
         --region) ask regions; COMPREPLY=($(compgen -W "$offered" -- "$word")); return ;;
+        --on) ask ids; COMPREPLY=($(compgen -W "$offered" -- "$word")); return ;;
         --type) ask types; COMPREPLY=($(compgen -W "$offered" -- "$word")); return ;;
         --id) ask ids; COMPREPLY=($(compgen -W "$offered" -- "$word")); return ;;
         --provider) COMPREPLY=($(compgen -W "aws azure" -- "$word")); return ;;
@@ -31,6 +32,7 @@ _gpuctl() {
         --purpose) return ;;
         --tag) return ;;
         --timeout) return ;;
+        --check) return ;;
         --retries) return ;;
         --backoff) return ;;
         --output|-o) COMPREPLY=($(compgen -W "table json csv tsv" -- "$word")); return ;;
@@ -39,6 +41,10 @@ _gpuctl() {
         --profile) return ;;
         --color) COMPREPLY=($(compgen -W "auto always never" -- "$word")); return ;;
         --field) return ;;
+        --upload) return ;;
+        --download) return ;;
+        --env) return ;;
+        --result) return ;;
         --status) COMPREPLY=($(compgen -W "PROVISIONING CONFIGURING READY RUNNING STOPPING TERMINATED FAILED" -- "$word")); return ;;
         --older-than) return ;;
         --interval) return ;;
@@ -62,8 +68,9 @@ _gpuctl() {
         --state-id) return ;;
     esac
     case "$command" in
-        provision) [[ $word == -* ]] || ask types; COMPREPLY=($(compgen -W "$offered --region --provider --auto-terminate --ttl --idle --disk-size --image --subnet --ssh-from --count --allow-retired --gpu --gpu-count --min-memory --max-price --spot --fallback --name --user --task --purpose --tag --no-wait --wait --timeout --keep --retries --backoff --dry-run --yes -y --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
+        provision) [[ $word == -* ]] || ask types; COMPREPLY=($(compgen -W "$offered --region --provider --auto-terminate --ttl --idle --disk-size --image --subnet --ssh-from --count --allow-retired --gpu --gpu-count --min-memory --max-price --spot --fallback --name --user --task --purpose --tag --no-wait --wait --timeout --keep --check --retries --backoff --dry-run --yes -y --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         get) [[ $word == -* ]] || ask ids; COMPREPLY=($(compgen -W "$offered --field --refresh --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
+        run) [[ $word == -* ]] || ask types; COMPREPLY=($(compgen -W "$offered --region --provider --auto-terminate --ttl --idle --disk-size --image --subnet --ssh-from --allow-retired --gpu --gpu-count --min-memory --max-price --spot --fallback --name --user --task --purpose --tag --timeout --check --retries --backoff --yes -y --on --upload --download --env --result --keep --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         list) COMPREPLY=($(compgen -W " --user --task --name --status --provider --type --region --tag --older-than --all -a --refresh --watch -w --interval --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         terminate) [[ $word == -* ]] || ask ids; COMPREPLY=($(compgen -W "$offered --task --tag --user --all --yes -y --force --no-wait --wait --timeout --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         stats) COMPREPLY=($(compgen -W " --user --since --by --chart --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
@@ -85,7 +92,7 @@ _gpuctl() {
         sandbox) COMPREPLY=($(compgen -W "start status stop reset --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         help) COMPREPLY=($(compgen -W "exit-codes environment output --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         completion) COMPREPLY=($(compgen -W "bash zsh fish --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
-        *) COMPREPLY=($(compgen -W "provision get list terminate stats reap extend wait events ssh ssh-config types estimate recommend prices schedule doctor config archive recover sandbox help completion --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h --version" -- "$word")) ;;
+        *) COMPREPLY=($(compgen -W "provision get run list terminate stats reap extend wait events ssh ssh-config types estimate recommend prices schedule doctor config archive recover sandbox help completion --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h --version" -- "$word")) ;;
     esac
 }
 complete -F _gpuctl gpuctl

@@ -1,5 +1,6 @@
 """The root command: commands that load when they are needed, options that may stand anywhere, help for people."""
 
+from dataclasses import replace
 from difflib import get_close_matches
 from importlib import import_module
 from typing import Annotated, Any
@@ -8,7 +9,6 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from gpuctl.cli.context import Context
-from gpuctl.cli.given import Globals
 from gpuctl.cli.overdue import warn_if_overdue
 from gpuctl.cli.table import COMMANDS, EXAMPLES, HIDDEN, OTHER_NAMES, Entry
 from gpuctl.errors import UsageError
@@ -19,10 +19,24 @@ _ROOT_ONLY = ("version",)
 class Command(TyperCommand):
     """A command that also takes the options that may stand anywhere, and refuses empty texts."""
 
+    takes_rest = False
+
     def get_params(self, ctx: Any) -> list[Any]:
         """Its own options, then those of the root."""
         own, root = super().get_params(ctx), ctx.find_root().command
         return own if root is self else [*own[:-1], *_anywhere(root), own[-1]]
+
+    def parse_args(self, ctx: Any, args: list[str]) -> Any:
+        """Read its arguments; what follows `--` is set aside where it is a command line of another machine's."""
+        if self.takes_rest and "--" in args:
+            context: Context = ctx.find_root().obj
+            cut = args.index("--")
+            args, context.globals = args[:cut], replace(context.globals, rest=tuple(args[cut + 1 :]))
+        return super().parse_args(ctx, args)
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """What stands in the line that shows its use."""
+        return [*super().collect_usage_pieces(ctx), *(["-- COMMAND..."] if self.takes_rest else [])]
 
     def invoke(self, ctx: Any) -> Any:
         """Run it, with the root's options taken out of its own."""
@@ -76,6 +90,8 @@ class Root(TyperGroup):
             ours = OTHER_NAMES.get(args[0]) or (near[0] if near else None)
             hint = f"did you mean `gpuctl {ours}`?" if ours else "gpuctl --help"
             raise UsageError(f"unknown command `{args[0][:40]}`", hint=hint)
+        if ctx.obj is not None:
+            ctx.obj.globals = replace(ctx.obj.globals, command=args[0])
         return super().resolve_command(ctx, args)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
@@ -126,7 +142,7 @@ def _root(
     """Start a GPU machine for one task, know what it costs, and be sure that it ends."""
     context: Context = ctx.obj
     given = {one.name: ctx.params.get(one.name) for one in _anywhere(ctx.command)}
-    context.globals = Globals().with_(given)
+    context.globals = context.globals.with_(given)
     if version:
         from gpuctl import __version__
 
@@ -141,7 +157,10 @@ def _loaded(name: str, entry: Entry) -> Any:
     app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
     settings = getattr(module, "SETTINGS", None)
     app.command(name, cls=Command, epilog=getattr(module, "EXAMPLES", None), context_settings=settings)(module.command)
-    return typer.main.get_command(app)
+    command = typer.main.get_command(app)
+    if isinstance(command, Command):
+        command.takes_rest = getattr(module, "TAKES_REST", False)
+    return command
 
 
 def _anywhere(root: Any) -> list[Any]:

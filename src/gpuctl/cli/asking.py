@@ -5,13 +5,12 @@ from dataclasses import MISSING, dataclass, fields
 from datetime import timedelta
 from functools import wraps
 from inspect import Parameter, signature
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
 from gpuctl.cli import options
 from gpuctl.cli.context import Context
-from gpuctl.cli.render.result import Result
 from gpuctl.domain.duration import parse_duration, parse_minutes, shown
 from gpuctl.domain.ingress import AUTO, Source, source
 from gpuctl.domain.instance import Market, ProviderName
@@ -22,6 +21,8 @@ from gpuctl.services.retrying import MAX_RETRIES, Retrying
 
 _WHAT, _NEED, _PRICE = "The machine", "Instead of its type", "Its price"
 _WHO, _HOW = "Whose it is", "How to go about it"
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +106,12 @@ class Asked:
     keep: Annotated[
         bool, typer.Option("--keep", help="Leave it when it was not ready in time", rich_help_panel=_HOW)
     ] = False
+    check: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ssh|COMMAND", help="Ready only once ssh, or that command there, works", rich_help_panel=_HOW
+        ),
+    ] = None
     retries: Annotated[
         str, typer.Option(metavar="N", help="Try again that often when it may pass, 0 to 20", rich_help_panel=_HOW)
     ] = "0"
@@ -156,27 +163,28 @@ class Asked:
             falls_back=self.fallback is not None,
             idle=parse_duration(self.idle, option="--idle") if self.idle else None,
             ssh_from=self._source(context),
+            check=self.check,
         )
 
     def _source(self, context: Context) -> Source:
         if self.ssh_from is not None:
             return Source(source(self.ssh_from, option="--ssh-from"), is_demanded=True)
         configured = source(context.config.ssh.ssh_from, option="ssh.from")
-        return Source(configured, is_demanded=configured != AUTO)
+        return Source(configured, is_demanded=configured != AUTO or self.check is not None)
 
 
-def asking(*without: str) -> Callable[[Callable[..., Result]], Callable[..., Result]]:
+def asking(*without: str) -> Callable[[Callable[..., T]], Callable[..., T]]:
     """Gives a command the options of `Asked` in the place of its parameter `asked`, and the value that they make.
 
     `without` names the fields that make no sense for it: they keep their defaults.
     """
     chosen = [one for one in _parameters() if one.name not in without]
 
-    def decorate(command: Callable[..., Result]) -> Callable[..., Result]:
+    def decorate(command: Callable[..., T]) -> Callable[..., T]:
         own = signature(command).parameters
 
         @wraps(command)
-        def asked_for(**values: Any) -> Result:
+        def asked_for(**values: Any) -> T:
             said = {one.name: values.pop(one.name) for one in chosen}
             return command(**values, asked=Asked(**said))
 

@@ -28,7 +28,10 @@ class Streams:
 
 @dataclass(frozen=True, slots=True)
 class Globals:
-    """The options that may stand anywhere, as they were given; None where they were not."""
+    """The options that may stand anywhere, as they were given; None where they were not.
+
+    `command` is the command that was named, `rest` what follows `--` where that is a command line of another machine's.
+    """
 
     output: str | None = None
     quiet: bool = False
@@ -39,6 +42,8 @@ class Globals:
     verbose: bool = False
     no_input: bool = False
     color: str | None = None
+    command: str = ""
+    rest: tuple[str, ...] = ()
 
     def with_(self, given: Mapping[str, Any]) -> "Globals":
         """These, with what was given later. UsageError for a value that cannot be meant."""

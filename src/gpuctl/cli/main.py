@@ -26,6 +26,7 @@ from gpuctl.errors import Failure, GpuctlError, Interrupted, UsageError
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _READING = ("get", "list", "stats", "events", "types", "completion", "config", "help")
+_OURS_OF_RUN = 200
 
 
 def entry() -> None:
@@ -112,9 +113,11 @@ def _tell_hooks(context: Context) -> None:
 
 
 def _failed(context: Context, failure: Failure, argv: Sequence[str]) -> int:
+    # What `run` prints on stdout is its command's, and so is every exit code below 200.
+    is_run = context.globals.command == "run"
     with suppress(OSError, ValueError):
-        render_failure(context, failure, as_json=_wants_json(context, argv))
-    return failure.exit_code
+        render_failure(context, failure, as_json=not is_run and _wants_json(context, argv))
+    return failure.exit_code + (_OURS_OF_RUN if is_run and not isinstance(failure, Interrupted) else 0)
 
 
 def _usage(error: TyperException) -> Failure:

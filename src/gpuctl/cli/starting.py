@@ -62,7 +62,7 @@ def confirm(context: Context, prepared: Prepared, *, yes: bool) -> None:
         raise UsageError("nothing was started", hint="add `--yes` to start without being asked")
 
 
-def _agreement(context: Context, prepared: Prepared, *, yes: bool) -> Agree:
+def agreement(context: Context, prepared: Prepared, *, yes: bool) -> Agree:
     """Asks anew where a further offer costs more than what was agreed to, and is dear or of an unknown price."""
     agreed = prepared.cost.counted
 
@@ -104,10 +104,10 @@ def carried_out(
                 context.streams.out.flush()
 
     parts = context.parts
-    agree = _agreement(context, prepared, yes=yes)
+    agree = agreement(context, prepared, yes=yes)
     try:
         result = start(prepared, parts, on_written, patience if wait else None, keep=keep, agree=agree)
-        result = _protected(context, result)
+        result = protected(context, result)
     except Interrupted as interrupted:
         if not written:
             raise
@@ -119,7 +119,7 @@ def carried_out(
     return provisioned(context, result, len(written), {"created": True}, news(result.records, context))
 
 
-def _protected(context: Context, result: Provisioned) -> Provisioned:
+def protected(context: Context, result: Provisioned) -> Provisioned:
     """The machines with what protects them, read back; a gap is told, and is no failure of the command."""
     context.talk.step("reading back what protects it")
     try:

@@ -17,6 +17,7 @@ _MACHINES, _MORE, _MONEY, _SETUP = "Machines", "More about machines", "What it c
 COMMANDS = {
     "provision": Entry("provision", "Start a GPU machine and wait until it is ready", _MACHINES),
     "get": Entry("get", "Show one machine", _MACHINES),
+    "run": Entry("run", "Run a command on a machine of its own, and end it", _MACHINES),
     "list": Entry("list_", "List machines, what they cost and when they end", _MACHINES),
     "terminate": Entry("terminate", "End machines and wait for proof", _MACHINES),
     "stats": Entry("stats", "Sum up machines, hours, cost and savings", _MACHINES),

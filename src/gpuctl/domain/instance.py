@@ -111,9 +111,9 @@ class Instance(Value):
     Written before the first cloud call that could create anything, changed only through `lifecycle`. The prices (the
     machine's own, its disk's, its address's) are frozen at launch; None means unknown, never free. `deleted_by_us_at`
     is the moment the cloud first accepted our request to end it. `absent_since` is when a complete listing first lacked
-    it, None while it is seen. `delivered` counts the history's entries that hooks were told of; unused for `idle`, it
-    also ends by itself. `id_is_from_create`: our own create returned the id, it was not found by tags. `ssh_key` is the
-    public key it was given, `ssh_user` whom that lets in, `ssh_from` the range of addresses its port 22 was opened to.
+    it. `delivered` counts the history's entries that hooks were told of; unused for `idle`, it also ends by itself.
+    `id_is_from_create`: our own create returned the id. `ssh_key` lets in `ssh_user`, at a port 22 open to `ssh_from`.
+    `check` must work there before it is READY; its cloud called it ready at `booted_at`.
     """
 
     id: str
@@ -133,6 +133,7 @@ class Instance(Value):
     ssh_key: str | None = None
     ssh_user: str | None = None
     ssh_from: str | None = None
+    check: str | None = None
     disk_gb: int | None
     ttl: timedelta
     max_ttl: timedelta
@@ -154,6 +155,7 @@ class Instance(Value):
     attempts: tuple[Attempt, ...]
     created_at: AwareDatetime
     launched_at: AwareDatetime | None = None
+    booted_at: AwareDatetime | None = None
     ready_at: AwareDatetime | None = None
     terminated_at: AwareDatetime | None = None
     end_is_estimate: bool = False
@@ -181,11 +183,8 @@ class Instance(Value):
     @property
     def left_behind(self) -> tuple[Attempt, ...]:
         """The attempts that were refused when parts were made, other than what the record itself stands for now."""
-        return tuple(
-            one
-            for one in self.attempts
-            if one.outcome is Outcome.LEFTOVERS and one.cloud_id is not None and one.cloud_id != self.cloud_id
-        )
+        left = (one for one in self.attempts if one.outcome is Outcome.LEFTOVERS)
+        return tuple(one for one in left if one.cloud_id not in (None, self.cloud_id))
 
     @property
     def label(self) -> str:

@@ -11,6 +11,7 @@ from gpuctl.domain.duration import shown, spelled
 from gpuctl.domain.ingress import Source
 from gpuctl.domain.instance import Instance, Market, ProviderName
 from gpuctl.domain.offers import Need
+from gpuctl.domain.secrets import secret_in
 from gpuctl.domain.tags import PREFIX
 from gpuctl.errors import UsageError
 
@@ -25,7 +26,7 @@ DEFAULT_PURPOSE = "AI Analysis"
 ANYWHERE = "any"
 
 NAME = re.compile(r"[a-z0-9-]{1,40}")
-_LONGEST_TEXT = {"user": 200, "task": 200, "purpose": 1_000, "image": 200, "subnet": 200}
+_LONGEST_TEXT = {"user": 200, "task": 200, "purpose": 1_000, "check": 1_000, "image": 200, "subnet": 200}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,7 @@ class Request:
     market: Market = Market.ON_DEMAND
     idle: timedelta | None = None
     ssh_from: Source = field(default_factory=Source)
+    check: str | None = None
     falls_back: bool = False
     gpu: str | None = None
     min_gpus: Decimal | None = None
@@ -161,6 +163,7 @@ def check_text(what: str, text: str | None) -> None:
         raise UsageError(f"--{what} is longer than {_LONGEST_TEXT[what]} characters")
     if not text.isprintable():
         raise UsageError(f"--{what} holds control characters: {shown(text)}")
+    _refuse_secret(f"--{what}", text)
 
 
 def check_tag(key: str, value: str) -> None:
@@ -171,6 +174,8 @@ def check_tag(key: str, value: str) -> None:
         raise UsageError(f"tags beginning `{PREFIX}` are gpuctl's own: {shown(key)}")
     if not key.isprintable() or not value.isprintable():
         raise UsageError(f"tag {shown(key)} holds control characters")
+    # The whole of it, because a key may have been put on either side.
+    _refuse_secret("a tag", f"{key}={value}")
 
 
 def differences(request: Request, standing: Instance, types: Collection[str]) -> list[str]:
@@ -195,6 +200,15 @@ def differences(request: Request, standing: Instance, types: Collection[str]) ->
     }
     other = [what for what, (has, fit) in among.items() if has not in fit]
     return other + [what for what, (now, then) in asked.items() if now != then]
+
+
+def _refuse_secret(where: str, text: str) -> None:
+    """What stands there is kept and shown to others. The message never repeats it."""
+    kind = secret_in(text)
+    if kind is not None:
+        raise UsageError(
+            f"{where} seems to hold {kind}, and is no place for one", hint="gpuctl run --env NAME sends it"
+        )
 
 
 def _minutes(span: timedelta) -> str:

@@ -1,6 +1,6 @@
 """Starts machines: the record first, then their creates, then the wait until they can be used."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -17,6 +17,7 @@ from gpuctl.errors import (
     refused,
 )
 from gpuctl.services.attempts import Agree, Attempts
+from gpuctl.services.checking import check_booted
 from gpuctl.services.ending import end
 from gpuctl.services.lastresort import unwritten
 from gpuctl.services.parts import Parts
@@ -93,12 +94,15 @@ def wait_until_ready(result: Provisioned, parts: Parts, timeout: timedelta, *, k
     NotReadyError, one that may live an UnresolvedError.
     """
     started, pause = parts.clock.elapsed(), FIRST_POLL
+    unchecked: Mapping[str, GpuctlError] = {}
     while True:
         result = _reread(result, parts)
         waited = parts.clock.elapsed() - started
         pending = [one for one in result.records if _is_starting(one)]
         late = [one for one in pending if waited >= _patience(one, timeout)]
         if late:
+            for told in dict.fromkeys(unchecked[one.id].message for one in late if one.id in unchecked):
+                parts.talk.warn(told)
             _give_up(late, result, parts, waited, keep=keep)
             pending = [one for one in pending if one not in late]
         if not pending:
@@ -106,10 +110,12 @@ def wait_until_ready(result: Provisioned, parts: Parts, timeout: timedelta, *, k
         settled = settle(parts, [one.id for one in pending])
         for problem in settled.unasked.values():
             parts.talk.step(problem.message)
+        unchecked = check_booted(parts, _reread(result, parts).records)
         result = _reread(result, parts)
         result.errors |= _late_refusals(settled)
         if any(_is_starting(one) for one in result.records):
-            parts.talk.step(_progress(result.records))
+            if not unchecked:
+                parts.talk.step(_progress(result.records))
             parts.clock.sleep(min(pause, timeout))
             pause = min(pause * 2, POLL_EVERY)
 

@@ -57,6 +57,7 @@ def _record(prepared: Prepared, way_in: Entry, number: int, now: datetime) -> In
             ssh_key=way_in.key,
             ssh_user=prepared.first.image.user or prepared.session.provider.capabilities.user,
             ssh_from=way_in.cidr,
+            check=request.check,
             disk_gb=request.disk_gb,
             ttl=request.ttl,
             max_ttl=prepared.max_ttl,

@@ -8,6 +8,7 @@ from enum import StrEnum
 from gpuctl.domain.duration import spelled
 from gpuctl.domain.instance import Instance, Status
 from gpuctl.errors import CloudError, GpuctlError, UnresolvedError
+from gpuctl.services.checking import check_booted
 from gpuctl.services.parts import Parts
 from gpuctl.services.refresh import refresh
 
@@ -44,12 +45,13 @@ def wait_for(parts: Parts, asked: Sequence[Instance], goal: Goal, timeout: timed
             return Waited(records, errors)
         parts.talk.step(f"waiting until {_named(pending)} {'is' if len(pending) == 1 else 'are'} {goal}")
         unasked = refresh(parts, [one.id for one in pending])
+        why = {key: f"its cloud could not be asked: {error.message}" for key, error in unasked.items()}
+        if goal is Goal.READY:
+            why |= {key: error.message for key, error in check_booted(parts, _now(parts, pending)).items()}
         pending = [one for one in _now(parts, pending) if not _has_come(one, goal) and not _is_over(one)]
         waited = parts.clock.elapsed() - started
         if pending and waited >= timeout:
-            return Waited(
-                _now(parts, asked), {one.id: _late(one, goal, waited, unasked.get(one.id)) for one in pending}
-            )
+            return Waited(_now(parts, asked), {one.id: _late(one, goal, waited, why.get(one.id)) for one in pending})
         if pending:
             parts.clock.sleep(min(pause, timeout - waited))
             pause = min(pause * 2, POLL_EVERY)
@@ -73,8 +75,8 @@ def _hopeless(one: Instance) -> GpuctlError:
     return CloudError(f"{one.label} is {one.status}{why}: it can no longer become ready", hint=f"gpuctl get {one.id}")
 
 
-def _late(one: Instance, goal: Goal, waited: timedelta, unasked: GpuctlError | None) -> GpuctlError:
-    why = f"; its cloud could not be asked: {unasked.message}" if unasked else ""
+def _late(one: Instance, goal: Goal, waited: timedelta, told: str | None) -> GpuctlError:
+    why = f"; {told}" if told else ""
     return UnresolvedError(
         f"{one.label} is {one.status} and not {goal} after {spelled(waited)}{why}",
         hint=f"gpuctl get {one.id} --refresh",
