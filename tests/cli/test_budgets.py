@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from support.cli import Operator
+from support.wire import refuse
 
 from gpuctl.domain.cost import by_deadline
 
@@ -68,15 +69,16 @@ def test_a_reaper_whose_budgets_only_block_ends_nothing_for_them(operator: Opera
 
 
 def test_the_reaper_goes_by_the_clouds_clock_when_this_ones_is_wrong(operator: Operator) -> None:
-    operator.provision("--name", "a", "--ttl", "120")
-    whole_life = by_deadline(operator.records[0], operator.clock.now()).total
-    assert whole_life is not None
-    budget(operator, f'daily_usd = {whole_life + 1:.6f}\naction = "terminate"')
-    operator.skew = timedelta(days=2)
-    operator.later(days=2)
+    operator.provision("--name", "short", "--ttl", "5")
+    operator.provision("--name", "long", "--ttl", "120")
+    whole_lives = sum(by_deadline(one, operator.clock.now()).total or 0 for one in operator.records)
+    budget(operator, f'daily_usd = {whole_lives:.2f}\naction = "terminate"')
+    # By this machine's clock the short one has cost an hour, and there is no room left for the long one.
+    operator.skew = timedelta(hours=1)
+    operator.later(hours=1)
     ran = operator.run("reap")
     assert "using the cloud's" in ran.err
-    assert statuses(operator) == {"a": "READY"}
+    assert statuses(operator) == {"short": "READY", "long": "READY"}
 
 
 def test_another_states_machine_is_never_ended_for_a_budget(operator: Operator) -> None:
@@ -92,3 +94,90 @@ def test_another_states_machine_is_never_ended_for_a_budget(operator: Operator) 
     operator.run("reap", "--sweep", "--wait")
     assert statuses(operator) == {"a": "TERMINATED"}
     assert operator.alive == [other]
+
+
+def test_doctor_tells_how_every_limit_stands(operator: Operator) -> None:
+    operator.provision("--name", "a", "--ttl", "60")
+    budget(operator, "daily_usd = 0.50\nmonthly_usd = 50\n[budget.user.ana]\ndaily_usd = 0.60")
+    told = [one for one in operator.json("doctor").json["checks"] if one["check"] == "budget"]
+    assert [(one["status"], one["message"].split(":")[0]) for one in told] == [
+        ("fail", "over $0.50 a day"),
+        ("ok", "$50.00 a month"),
+        ("warn", "$0.60 a day for user `ana`"),
+    ]
+
+
+FULL = refuse("InsufficientInstanceCapacity", 500)
+
+
+def test_a_machine_that_a_budget_has_no_room_for_is_refused_before_anything_is_written(operator: Operator) -> None:
+    budget(operator, "daily_usd = 0.50")
+    ran = operator.provision()
+    assert (ran.code, ran.json["error"]["code"], ran.json["error"]["retryable"]) == (7, "budget", False)
+    assert ran.json["error"]["message"] == (
+        "over the budget of $0.50 a day: $0.00 spent + $0.00 still to come + $0.54 for this = $0.55"
+    )
+    assert (operator.cloud.machines(), operator.state.exists()) == ([], False)
+    assert operator.run("provision", "g4dn.xlarge", "--region", "us-east-1", "--dry-run").code == 7
+
+
+def test_several_machines_are_refused_together(operator: Operator) -> None:
+    budget(operator, "daily_usd = 1.50")
+    assert operator.provision("--count", "3").code == 7
+    assert operator.provision("--count", "2").code == 0
+    assert operator.provision().code == 7
+    assert len(operator.alive) == 2
+
+
+def test_what_ended_counts_with_what_it_cost_though_it_is_archived(operator: Operator) -> None:
+    budget(operator, "monthly_usd = 0.95")
+    operator.provision("--name", "a", "--ttl", "60")
+    operator.later(minutes=50)
+    operator.run("terminate", "a")
+    assert operator.store.archive(operator.clock.now() + timedelta(days=1)) == 1
+    assert operator.records == ()
+    assert operator.provision("--ttl", "60").code == 7
+    assert operator.provision("--ttl", "50").code == 0
+
+
+def test_eighty_percent_is_warned_of(operator: Operator) -> None:
+    budget(operator, "daily_usd = 0.60")
+    ran = operator.run("provision", "g4dn.xlarge", "--region", "us-east-1")
+    assert ran.code == 0
+    assert "warning: 90 % of the budget of $0.60 a day: $0.00 spent + $0.00 still to come + $0.54 for this" in ran.err
+
+
+def test_a_user_and_a_tag_have_budgets_of_their_own(operator: Operator) -> None:
+    budget(operator, '[budget.user.ben]\ndaily_usd = 0.10\n[budget.tag."project=x"]\ndaily_usd = 0.10')
+    assert operator.provision("--user", "ben").code == 7
+    assert operator.provision("--tag", "project=x").code == 7
+    assert operator.provision("--tag", "project=y").code == 0
+
+
+def test_a_price_nobody_knows_is_refused_unless_it_is_allowed(operator: Operator) -> None:
+    spot = ("--spot", "--ttl", "30")
+    budget(operator, "daily_usd = 50")
+    refused = operator.provision(*spot)
+    assert (refused.code, operator.cloud.machines()) == (7, [])
+    assert "cannot be checked: 1 of unknown price" in refused.json["error"]["message"]
+    assert refused.json["error"]["hint"] == "add `--allow-unknown-price` to leave that uncounted"
+    allowed = operator.run("provision", "g4dn.xlarge", "--region", "us-east-1", *spot, "--allow-unknown-price")
+    assert allowed.code == 0
+    assert "warning: 1 of unknown price not counted in the budget of $50.00 a day" in allowed.err
+    assert operator.json("list").json["instances"][0]["totalCost"] is None
+
+
+def test_without_a_budget_an_unknown_price_is_no_matter(operator: Operator) -> None:
+    assert operator.provision("--spot").code == 0
+
+
+def test_a_dearer_place_is_not_tried_where_the_budget_has_room_for_the_first_only(operator: Operator) -> None:
+    budget(operator, "daily_usd = 0.56")
+    operator.wire.arm("RunInstances", FULL)
+    ran = operator.run("provision", "g4dn.xlarge", "--region", "us-east-1,sa-east-1")
+    assert ran.code == 5
+    assert "over the budget of $0.56 a day: " in ran.err
+    assert (operator.cloud.machines(), [len(one.attempts) for one in operator.records]) == ([], [1])
+    budget(operator, "daily_usd = 5")
+    operator.wire.arm("RunInstances", FULL)
+    assert operator.run("provision", "g4dn.xlarge", "--region", "us-east-1,sa-east-1").code == 0

@@ -38,6 +38,7 @@ def test_a_healthy_setup_makes_nothing_and_says_so_of_every_part(healthy: Operat
         "version": "ok",
         "state": "ok",
         "schedule": "warn",
+        "budget": "ok",
         "login": "ok",
         "clock": "ok",
         "type": "ok",
@@ -67,7 +68,7 @@ def test_a_person_sees_a_line_each_with_a_mark(healthy: Operator) -> None:
     assert "ok    login" in ran.out
     assert "warn  schedule" in ran.out
     assert "hint: gpuctl schedule install" in ran.out
-    assert "13 checks: nothing fails, 2 warnings" in ran.err
+    assert "14 checks: nothing fails, 2 warnings" in ran.err
 
 
 @pytest.mark.parametrize(("action", "check"), [("RunInstances", "create"), ("TerminateInstances", "end")])
@@ -119,7 +120,7 @@ def test_no_login_is_told_once_and_nothing_more_is_asked(operator: Operator, mon
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     ran = operator.json(*ARGV)
-    assert (ran.code, list(of(ran))) == (1, ["version", "state", "schedule", "login"])
+    assert (ran.code, list(of(ran))) == (1, ["version", "state", "schedule", "budget", "login"])
     assert of(ran)["login"]["hint"].startswith("aws configure")
 
 

@@ -88,6 +88,10 @@ class Asked:
         str | None,
         typer.Option(metavar="on-demand", help="What will do where there is no spot machine", rich_help_panel=_PRICE),
     ] = None
+    allow_unknown_price: Annotated[
+        bool,
+        typer.Option("--allow-unknown-price", help="Leave prices nobody knows out of budgets", rich_help_panel=_WHAT),
+    ] = False
     name: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="A name; while it lives, asking again returns it", rich_help_panel=_WHO),
@@ -155,6 +159,7 @@ class Asked:
             image=self.image,
             subnet=self.subnet,
             allow_retired=self.allow_retired,
+            allow_unknown_price=self.allow_unknown_price,
             gpu=self.gpu,
             min_gpus=options.number(self.gpu_count, option="--gpu-count"),
             min_memory_gib=options.gib(self.min_memory, option="--min-memory"),

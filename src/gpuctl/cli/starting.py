@@ -19,10 +19,14 @@ from gpuctl.services.ending import end
 from gpuctl.services.preparing import Launchable, Prepared
 from gpuctl.services.protecting import gaps, read_back
 from gpuctl.services.provision import Provisioned, start
+from gpuctl.services.recording import affordable
 
 
 def announce(context: Context, prepared: Prepared) -> None:
-    """Say in one line what is about to be started, where, by whose account, and what it will cost."""
+    """Say in one line what is about to be started, where, by whose account, and what it will cost.
+
+    Warns where a budget is nearly used up; BudgetError where one has no room for it.
+    """
     request, offer = prepared.request, prepared.offer
     named = prepared.region_source != "--region"
     where = f"{prepared.first.place.where} ({prepared.region_source})" if named else prepared.first.place.where
@@ -37,6 +41,8 @@ def announce(context: Context, prepared: Prepared) -> None:
         context.talk.say(old)
     if request.image is not None:
         context.talk.warn(f"the timer on the machine needs systemd and cloud-init in `{request.image}`")
+    for told in affordable(prepared, context.parts):
+        context.talk.warn(told)
 
 
 def _price(prepared: Prepared) -> str:

@@ -52,6 +52,7 @@ class Request:
     subnet: str | None = None
     profile: str | None = None
     allow_retired: bool = False
+    allow_unknown_price: bool = False
     market: Market = Market.ON_DEMAND
     idle: timedelta | None = None
     ssh_from: Source = field(default_factory=Source)

@@ -6,6 +6,7 @@ from datetime import datetime
 from gpuctl.domain.allowance import Limit, Period, Standing, limits, refuse_over, standings, to_end, warnings
 from gpuctl.domain.budgets import BudgetAction
 from gpuctl.domain.instance import Instance
+from gpuctl.domain.request import Request
 from gpuctl.services.parts import Parts
 from gpuctl.store.base import Guard
 
@@ -60,3 +61,8 @@ class Allowance:
 
     def _refuse(self, records: Sequence[Instance], asked: Collection[str]) -> None:
         refuse_over(self._budgets, records, self._now, asked, allow_unknown_price=self._allow_unknown_price)
+
+
+def allowance_of(request: Request, parts: Parts, now: datetime) -> Allowance:
+    """What is allowed to who asks for that."""
+    return Allowance(parts, now, allow_unknown_price=request.allow_unknown_price)

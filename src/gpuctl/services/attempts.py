@@ -12,8 +12,9 @@ from gpuctl.domain.duration import spelled
 from gpuctl.domain.instance import Attempt, Instance, Outcome, Reason, Status
 from gpuctl.domain.lifecycle import advance, attempted, note, refreshed, with_facts
 from gpuctl.domain.places import Place
-from gpuctl.errors import CapacityError, CredentialsError, GpuctlError, QuotaError
+from gpuctl.errors import BudgetError, CapacityError, CredentialsError, GpuctlError, QuotaError
 from gpuctl.providers.base import Order
+from gpuctl.services.allowance import allowance_of
 from gpuctl.services.ending import end
 from gpuctl.services.launching import Answer, send_create
 from gpuctl.services.parts import Parts
@@ -131,10 +132,14 @@ class Attempts:
         return None
 
     def _written(self, record: Instance, there: Launchable) -> tuple[Instance, Launchable] | None:
-        """Write the attempt down, if the record is still wanted and its deadline is not too near."""
+        """Write the attempt down, if it is still wanted, its deadline is not too near, and budgets have room for it."""
+        allowance = allowance_of(there.request, self.parts, there.session.now)
         try:
-            return self.parts.store.update(record.id, lambda fresh: _with_attempt(fresh, there)), there
-        except _NoMore as why:
+            fresh = self.parts.store.update(
+                record.id, lambda fresh: _with_attempt(fresh, there), allowance.changing(record.id)
+            )
+            return fresh, there
+        except (_NoMore, BudgetError) as why:
             self.parts.talk.say(why.message)
             return None
 

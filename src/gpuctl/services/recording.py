@@ -8,6 +8,7 @@ from datetime import datetime
 from gpuctl.domain.instance import Attempt, Instance
 from gpuctl.domain.lifecycle import provisioning
 from gpuctl.errors import NotReadyError
+from gpuctl.services.allowance import allowance_of
 from gpuctl.services.entry import Entry, entry
 from gpuctl.services.parts import Parts
 from gpuctl.services.preparing import Prepared, standing
@@ -16,13 +17,26 @@ from gpuctl.services.preparing import Prepared, standing
 def write_records(prepared: Prepared, parts: Parts) -> tuple[Sequence[Instance], str]:
     """The new records, durable on return, each with its first attempt; and the id of the state that has them now.
 
-    Raises if they cannot be written, or if another gpuctl took one of the names meanwhile; then nothing was created.
+    Raises if they cannot be written, if a budget has no room for them, or if another gpuctl took one of the names
+    meanwhile; then nothing was created.
     """
     now = prepared.session.now
     way_in = entry(parts, prepared.session.provider, prepared.request.ssh_from)
     records = [_record(prepared, way_in, number + 1, now) for number in range(prepared.request.count)]
-    state = parts.store.add(records, lambda present: _refuse_standing(prepared, present))
-    return records, state.state_id or ""
+    is_affordable = allowance_of(prepared.request, parts, now).adding(records)
+
+    def guard(present: Sequence[Instance]) -> None:
+        _refuse_standing(prepared, present)
+        is_affordable(present)
+
+    return records, parts.store.add(records, guard).state_id or ""
+
+
+def affordable(prepared: Prepared, parts: Parts) -> list[str]:
+    """What the budgets have to say of the machines, before anything is written. BudgetError where one has no room."""
+    now = prepared.session.now
+    drafts = [_record(prepared, Entry(), number + 1, now) for number in range(prepared.request.count)]
+    return allowance_of(prepared.request, parts, now).check(drafts)
 
 
 def _record(prepared: Prepared, way_in: Entry, number: int, now: datetime) -> Instance:

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from gpuctl.cli.render.figures import money, plain, utc
+from gpuctl.cli.render.figures import all_in, plain, utc
 from gpuctl.cli.render.shapes import SCHEMA_VERSION, dollars, instance_shape, instant
 from gpuctl.cli.render.text import clean
-from gpuctl.domain.cost import accrued
+from gpuctl.domain.cost import accrued, spent
 from gpuctl.domain.events import PREFIX, Event, EventName
 from gpuctl.domain.instance import Status
 
@@ -90,7 +90,7 @@ def table(events: Sequence[Event], now: datetime, *, machine: int | None = None,
 
 def _what(event: Event, now: datetime) -> str:
     entry = event.entry
-    cost = money(accrued(event.record, now)) if entry.status is Status.TERMINATED else None
+    cost = all_in(spent(event.record, now)) if entry.status is Status.TERMINATED else None
     return " · ".join(part for part in (entry.reason and entry.reason.value, entry.detail, cost) if part)
 
 

@@ -1,9 +1,12 @@
-"""Whether what gpuctl believes of money is of today."""
+"""Whether what gpuctl believes of money is of today, and how the budgets stand."""
 
 from collections.abc import Iterator
 
+from gpuctl.domain.allowance import Standing
+from gpuctl.domain.budgets import BudgetAction
 from gpuctl.domain.diagnosis import Finding, Verdict
 from gpuctl.domain.prices import age_in_days, is_old
+from gpuctl.services.allowance import Allowance
 from gpuctl.services.doctor.examined import Cloud, Patient
 
 
@@ -27,3 +30,22 @@ def prices(patient: Patient, cloud: Cloud) -> Iterator[Finding]:
         yield Finding("prices", Verdict.WARN, text, hint)
     else:
         yield Finding("prices", Verdict.OK, f"{len(known)} prices {where}, the oldest {oldest} days old")
+
+
+def budget(patient: Patient) -> Iterator[Finding]:
+    """How every limit stands; one that lets no machine start any more fails."""
+    standings = Allowance(patient.parts, patient.parts.clock.now()).standings()
+    if not standings:
+        yield Finding("budget", Verdict.OK, "none is set", "budget.daily_usd in the config sets one")
+    for one in standings:
+        yield _finding(one, patient.parts.budgets.action)
+
+
+def _finding(one: Standing, action: BudgetAction) -> Finding:
+    text = f"{one.limit.label}: {one.told}"
+    if one.is_over:
+        verdict = Verdict.WARN if action is BudgetAction.WARN else Verdict.FAIL
+        return Finding("budget", verdict, f"over {text}", "gpuctl stats --by day, then gpuctl list")
+    if one.unpriced:
+        return Finding("budget", Verdict.WARN, f"{text}, and {one.unpriced} of unknown price", "gpuctl list --all")
+    return Finding("budget", Verdict.WARN if one.is_near else Verdict.OK, text, "gpuctl list" if one.is_near else None)

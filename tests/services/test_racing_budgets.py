@@ -1,0 +1,110 @@
+"""Budgets hold however many ask at once: fifty commands on one state with room for ten, over the real store's lock."""
+
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from threading import Barrier
+
+from support.clock import FakeClock
+from support.fake_cloud import FakeCloud
+from support.instances import PRICE
+
+from gpuctl.catalog import Catalog
+from gpuctl.clock import SystemClock
+from gpuctl.domain.allowance import standings
+from gpuctl.domain.budgets import Budgets
+from gpuctl.domain.cost import Extras
+from gpuctl.domain.request import Request
+from gpuctl.errors import BudgetError
+from gpuctl.services.choosing import Defaults, choose
+from gpuctl.services.extend import extend
+from gpuctl.services.parts import Parts
+from gpuctl.services.preparing import prepare
+from gpuctl.services.provision import start
+from gpuctl.services.sessions import Sessions
+from gpuctl.store.base import Kind
+from gpuctl.store.local import LocalStore
+
+CATALOG = Catalog()
+ASKED = Request(user="ana", instance_type="g4dn.xlarge", region="us-east-1", ttl=timedelta(minutes=60))
+EACH = Decimal("0.526") + PRICE.usd_per_hour * 2
+
+
+class Silent:
+    """Nobody listens."""
+
+    def say(self, text: str) -> None: ...
+
+    def warn(self, text: str) -> None: ...
+
+    def step(self, text: str) -> None: ...
+
+    def trace(self, text: str) -> None: ...
+
+
+def parts_of(folder: Path, budgets: Budgets) -> Parts:
+    """What one command is made of: nothing is shared with another but the state on the disk."""
+    clock = FakeClock()
+    cloud = FakeCloud(clock, lag=timedelta(0))
+    return Parts(
+        LocalStore(folder / "state.json", kind=Kind.REAL, clock=SystemClock()),
+        Sessions(lambda name, profile: cloud, clock, Silent()),
+        clock,
+        Silent(),
+        lambda *_: PRICE,
+        timedelta(hours=2),
+        budgets=budgets,
+        extras_of=lambda *_: Extras(PRICE, PRICE),
+    )
+
+
+def test_of_fifty_that_start_at_once_under_a_budget_for_ten_exactly_ten_get_a_machine(tmp_path: Path) -> None:
+    budgets = Budgets(daily_usd=EACH * 10)
+    ready = Barrier(50)
+
+    def provision(number: int) -> str:
+        parts = parts_of(tmp_path, budgets)
+        prepared = prepare(choose(ASKED, lambda name: Defaults(), parts, CATALOG), parts)
+        ready.wait()
+        try:
+            (record,) = start(prepared, parts, lambda records: None, None).records
+        except BudgetError:
+            return "refused"
+        return record.status.value
+
+    with ThreadPoolExecutor(50) as pool:
+        assert Counter(pool.map(provision, range(50))) == {"READY": 10, "refused": 40}
+    records = parts_of(tmp_path, budgets).store.snapshot().records
+    assert len(records) == 10
+    (limit,) = standings(budgets, records, max(one.updated_at for one in records))
+    assert EACH * 9 < limit.total <= limit.limit.usd
+
+
+def test_of_ten_extensions_at_once_with_room_for_three_three_are_granted(tmp_path: Path) -> None:
+    free = parts_of(tmp_path, Budgets())
+    prepared = prepare(choose(ASKED, lambda name: Defaults(), free, CATALOG), free)
+    records = [start(prepared, free, lambda records: None, None).records[0] for _ in range(10)]
+    budgets = Budgets(daily_usd=EACH * 10 + EACH * 3 / 2)
+    ready = Barrier(10)
+
+    def longer(number: int) -> bool:
+        parts = Parts(
+            LocalStore(tmp_path / "state.json", kind=Kind.REAL, clock=SystemClock()),
+            free.sessions,
+            free.clock,
+            Silent(),
+            lambda *_: PRICE,
+            timedelta(hours=2),
+            budgets=budgets,
+        )
+        ready.wait()
+        try:
+            extend(parts, records[number], by=timedelta(minutes=30), ttl=None)
+        except BudgetError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(10) as pool:
+        assert Counter(pool.map(longer, range(10))) == {True: 3, False: 7}
