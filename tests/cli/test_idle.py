@@ -60,6 +60,15 @@ def test_one_that_was_ended_by_a_person_is_not_said_to_have_been_idle(operator: 
     assert operator.json("get", "n").instance["statusReason"] == "user"
 
 
+def test_one_that_was_ended_past_gpuctl_is_not_said_to_have_been_idle(operator: Operator) -> None:
+    machine = operator.provision("--name", "n", "--idle", "15m").instance
+    operator.later(minutes=20)
+    operator.cloud.client("ec2").terminate_instances(InstanceIds=[machine["cloudInstanceId"]])
+    operator.wire.arm("GetConsoleOutput", *[on_the_console(LAST_WORDS)] * 10)
+    operator.run("reap", "--sweep")
+    assert operator.json("get", "n").instance["statusReason"] == "vanished"
+
+
 def test_it_is_in_the_user_data_and_a_person_sees_it(operator: Operator) -> None:
     operator.provision("--name", "n", "--idle", "15m")
     (sent,) = operator.wire.calls("RunInstances")
