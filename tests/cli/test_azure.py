@@ -157,7 +157,7 @@ def test_quota_is_exit_6_and_permission_exit_4(operator: Operator, arm: Loopback
 
 def test_what_could_not_be_let_go_of_is_exit_8_and_the_reaper_goes_on(operator: Operator, arm: LoopbackAzure) -> None:
     operator.wire.arm("PUT virtualMachines", refuse_arm("SkuNotAvailable"))
-    operator.wire.arm("DELETE resourceGroups", *[refuse_arm("InternalServerError", 500)] * 8)
+    operator.wire.arm("DELETE resourceGroups", *[refuse_arm("InternalServerError", 500)] * 4)
     left = operator.json(*T4)
     assert (left.code, len(ours(arm))) == (8, 3)
     operator.later(minutes=1)
