@@ -3,12 +3,17 @@
 import os
 import pty
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from support.cli import Operator
+from support.instances import a_ready_instance
 from support.reachable import Reachable
 from support.sshd import Sshd
+
+from gpuctl.errors import UsageError
+from gpuctl.remote.access import Access
 
 
 def test_a_command_runs_there_with_its_own_output_and_code(reachable: Reachable) -> None:
@@ -107,3 +112,23 @@ def test_it_prints_what_it_would_install(operator: Operator) -> None:
     assert ran.out.count("Host gpu-") == 1
     assert (document["config"], document["count"]) == (ran.out, 1)
     assert operator.run("ssh-config", "--install", "--remove").code == 2
+
+
+def test_in_the_sandbox_ssh_never_goes_to_an_address_that_was_made_up(tmp_path: Path) -> None:
+    access = Access(tmp_path / "keys", is_sandbox=True)
+    machine = a_ready_instance(public_ip="8.8.8.8")
+    with pytest.raises(UsageError, match="nowhere to go"):
+        access.target(machine)
+    assert not (tmp_path / "keys").exists()
+    led = replace(access, options=("HostName=127.0.0.1",))
+    assert "-oHostName=127.0.0.1" in led.target(machine).argv()
+
+
+@pytest.mark.parametrize("argv", [("run", "g4dn.xlarge", "--", "true"), ("provision", "g4dn.xlarge", "--check", "ssh")])
+def test_in_the_sandbox_what_needs_ssh_is_refused_before_anything_is_started(
+    operator: Operator, argv: tuple[str, ...]
+) -> None:
+    ran = operator.run("--sandbox", *argv)
+    assert ran.code in (2, 202)
+    assert "nowhere to go" in ran.err
+    assert operator.wire.sent == []

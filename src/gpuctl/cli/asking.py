@@ -142,6 +142,8 @@ class Asked:
 
     def request(self, context: Context) -> Request:
         """The request. UsageError for the first value that cannot be read; what they mean together is checked later."""
+        if self.check is not None:
+            context.access.refuse_strangers()
         if self.fallback not in (None, Market.ON_DEMAND):
             raise UsageError(f"--fallback can only be `on-demand`, not {shown(self.fallback or '')}")
         return Request(

@@ -227,6 +227,7 @@ class Context:
             user=settings.user,
             options=settings.options,
             echo=self.environ.get("GPUCTL_IP_ECHO") or None,
+            is_sandbox=self.sandbox,
         )
 
     @property

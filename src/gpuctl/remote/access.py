@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gpuctl.domain.instance import Instance
-from gpuctl.errors import StateUnusableError
+from gpuctl.errors import StateUnusableError, UsageError
 from gpuctl.remote.echo import AWS_ECHO, own_address
 from gpuctl.remote.keys import NAME, Key, named_key, own_key
 from gpuctl.remote.target import Target, target
@@ -19,7 +19,8 @@ class Access:
 
     `folder` is where this state keeps its own key and what it knows of its machines; `key_file` a person's key, to be
     used instead; `user` whom to log in as, where the cloud's own word does not hold; `options` are further ones of
-    ssh, each `Key=Value`; `echo` the service to ask for a caller's public address instead of AWS's.
+    ssh, each `Key=Value`; `echo` the service to ask for a caller's public address instead of AWS's. In the sandbox no
+    machine boots, and the addresses it makes up are somebody else's: there only `options` can lead anywhere.
     """
 
     folder: Path
@@ -27,6 +28,7 @@ class Access:
     user: str | None = None
     options: tuple[str, ...] = ()
     echo: str | None = None
+    is_sandbox: bool = False
 
     @property
     def may_have_key(self) -> bool:
@@ -40,11 +42,21 @@ class Access:
         """
         return named_key(self.key_file) if self.key_file else own_key(self.folder)
 
+    def refuse_strangers(self) -> None:
+        """Raise UsageError where ssh would go to a computer that is none of ours."""
+        leads = any(one.casefold().startswith(("hostname=", "proxycommand=")) for one in self.options)
+        if self.is_sandbox and not leads:
+            raise UsageError(
+                "no machine boots in the sandbox, so ssh has nowhere to go",
+                hint="GPUCTL_SSH_OPTIONS=HostName=127.0.0.1,Port=2222 leads to a server of yours",
+            )
+
     def target(self, record: Instance, login: str | None = None) -> Target:
         """How ssh is to reach the machine of that record, as `login` or whoever its image and the settings say.
 
         What is remembered of its host key is in a file of its own. Raises as `key` and `remote.target.target` do.
         """
+        self.refuse_strangers()
         known = self.folder / "known_hosts"
         try:
             private_folder(known)
