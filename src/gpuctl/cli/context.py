@@ -6,18 +6,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gpuctl.cli.config import Config, Settings, path_of, read_settings
 from gpuctl.cli.given import FORMATS, Globals, Streams
-from gpuctl.cli.surroundings import folder, is_terminal, login_name
+from gpuctl.cli.surroundings import folder, is_terminal, login_name, path_of
 from gpuctl.cli.talk import Talk, TickingClock
 from gpuctl.clock import Clock
 from gpuctl.domain.duration import shown
 from gpuctl.domain.instance import Market, Price, ProviderName
-from gpuctl.errors import GpuctlError, StateUnusableError, UnreachableError, UsageError
+from gpuctl.errors import StateUnusableError, UsageError
 from gpuctl.store.base import Kind
 
 if TYPE_CHECKING:
     from gpuctl.catalog import Catalog
+    from gpuctl.cli.config import Config, Settings
     from gpuctl.domain.cost import Extras
     from gpuctl.providers.base import Provider
     from gpuctl.remote.access import Access
@@ -127,8 +127,10 @@ class Context:
         return self.globals.profile or self.environ.get("GPUCTL_PROFILE") or None
 
     @cached_property
-    def settings(self) -> Settings:
+    def settings(self) -> "Settings":
         """What is set, and where."""
+        from gpuctl.cli.config import read_settings
+
         return read_settings(
             self.config_path,
             is_explicit=bool(self.globals.config or self.environ.get("GPUCTL_CONFIG")),
@@ -138,7 +140,7 @@ class Context:
         )
 
     @cached_property
-    def config(self) -> Config:
+    def config(self) -> "Config":
         """The settings in force."""
         return self.settings.config
 
@@ -215,6 +217,11 @@ class Context:
             refusals=LocalRefusals(self.state_path),
         )
 
+    @property
+    def ssh_folder(self) -> Path:
+        """Where this state keeps what it needs to get onto its machines."""
+        return self.state_path.with_name(f"{self.state_path.name}.ssh")
+
     @cached_property
     def access(self) -> "Access":
         """How the machines of this state are got onto."""
@@ -222,7 +229,7 @@ class Context:
 
         settings = self.config.ssh
         return Access(
-            folder=self.state_path.with_name(f"{self.state_path.name}.ssh"),
+            folder=self.ssh_folder,
             key_file=path_of(settings.key) if settings.key else None,
             user=settings.user,
             options=settings.options,
@@ -272,17 +279,9 @@ class Context:
         return open_provider(name, Connection(sandbox_url=self._sandbox_url()))
 
     def _sandbox_url(self) -> str:
-        from gpuctl.sandbox.control import SandboxError, ensure, status
+        from gpuctl.cli.sandboxed import address
 
-        try:
-            if status(self.sandbox_folder) is None:
-                self.talk.step("starting the sandbox")
-            url = ensure(self.sandbox_folder).url
-        except SandboxError as error:
-            problem: type[GpuctlError] = UsageError if "pip install" in error.hint else UnreachableError
-            raise problem(error.message, hint=error.hint) from error
-        self.talk.clear()
-        return url
+        return address(self.sandbox_folder, self.talk)
 
     def _every_region(self) -> "Mapping[ProviderName, Collection[str]]":
         from gpuctl.providers.registry import is_supported

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from gpuctl.cli.config import path_of
 from gpuctl.cli.config.schema import key_of as setting_of
 from gpuctl.cli.context import Context
 from gpuctl.cli.programs import own_program, runner
+from gpuctl.cli.surroundings import path_of
 from gpuctl.services.scheduling.cron import Crontab
 from gpuctl.services.scheduling.job import key_of
 from gpuctl.services.scheduling.ran import ScheduleError

@@ -8,7 +8,8 @@ from gpuctl.errors import GpuctlError
 
 def keep_current(context: Context) -> None:
     """Write the file again if machines came or went. That it cannot be written fails no command."""
-    if "store" not in context.__dict__ or not (context.access.folder / "config").exists():
+    # Most have none, and then a list pays for no settings.
+    if "store" not in context.__dict__ or not (context.ssh_folder / "config").exists():
         return
     from gpuctl.remote.sshconfig import forget_ended, write
     from gpuctl.services.reaching import targets

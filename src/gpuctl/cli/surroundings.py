@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TextIO
 
+from gpuctl.domain.duration import shown
 from gpuctl.errors import UsageError
 
 
@@ -44,3 +45,15 @@ def login_name(environ: Mapping[str, str]) -> str:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
         return f"uid-{os.getuid()}"
+
+
+def path_of(text: str) -> Path:
+    """The file that a person named, from the root on. UsageError where that cannot be told."""
+    try:
+        return Path(text).expanduser().absolute()
+    except RuntimeError:
+        raise UsageError(f"there is no home folder for {shown(text)}", hint="name the file from `/` on") from None
+    except FileNotFoundError:
+        raise UsageError(
+            f"{shown(text)} is in the working folder, and that was deleted", hint="name the file from `/` on"
+        ) from None

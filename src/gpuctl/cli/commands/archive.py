@@ -5,11 +5,11 @@ from typing import Annotated
 
 import typer
 
-from gpuctl.cli.config import path_of
 from gpuctl.cli.context import Context
 from gpuctl.cli.render.figures import counted
 from gpuctl.cli.render.result import Result
 from gpuctl.cli.render.shapes import instant
+from gpuctl.cli.surroundings import path_of
 from gpuctl.domain.duration import parse_duration
 from gpuctl.errors import UsageError
 from gpuctl.store.bundle import Bundle

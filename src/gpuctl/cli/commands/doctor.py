@@ -26,6 +26,8 @@ gpuctl doctor
 gpuctl doctor --type g5.xlarge --region eu-west-1
 gpuctl doctor --provider aws -o json | jq '.checks[] | select(.status == "fail")'"""
 
+# The sandbox has no settings of a cloud's own that could name one.
+_SANDBOX_REGION = {ProviderName.AWS: "us-east-1", ProviderName.AZURE: "eastus"}
 COLUMNS = ("check", "status", "provider", "message", "hint")
 _COLORS = {Verdict.OK: "green", Verdict.WARN: "yellow", Verdict.FAIL: "bold red", Verdict.UNKNOWN: "dim"}
 _MARKS = {Verdict.OK: "ok", Verdict.WARN: "warn", Verdict.FAIL: "FAIL", Verdict.UNKNOWN: "?"}
@@ -94,7 +96,7 @@ def _clouds(
     for name in names:
         settings = context.config.cloud(name)
         profile = None if context.sandbox else settings.profile
-        place = region or settings.region or ("us-east-1" if context.sandbox and name is ProviderName.AWS else None)
+        place = region or settings.region or (_SANDBOX_REGION.get(name) if context.sandbox else None)
         clouds.append(Cloud(name, profile, place, type_, settings.image, settings.subnet))
     return clouds
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gpuctl.cli import options
-from gpuctl.cli.config import path_of
 from gpuctl.cli.context import Context
 from gpuctl.cli.hooking import tell_hooks
 from gpuctl.cli.render.renderer import render
 from gpuctl.cli.render.result import Result
 from gpuctl.cli.render.text import clean
+from gpuctl.cli.surroundings import path_of
 from gpuctl.domain.actions import Kind
 from gpuctl.domain.duration import parse_duration, rough
 from gpuctl.domain.instance import ProviderName

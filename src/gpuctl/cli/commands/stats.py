@@ -6,12 +6,12 @@ from typing import Annotated
 import typer
 
 from gpuctl.cli import options
-from gpuctl.cli.config import path_of
 from gpuctl.cli.context import Context
 from gpuctl.cli.render.figures import left_out, plain
 from gpuctl.cli.render.result import Result
 from gpuctl.cli.render.shapes import instant, statistics_shape
 from gpuctl.cli.render.spending import drawn, group_shape, spending_shape
+from gpuctl.cli.surroundings import path_of
 from gpuctl.domain.duration import parse_duration, shown
 from gpuctl.domain.spending import DAY, SIDES, TAG, Group, Report, report
 from gpuctl.errors import UsageError

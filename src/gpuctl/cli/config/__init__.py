@@ -4,8 +4,7 @@
 comes from, and `values.py` is what the commands are given.
 """
 
-from gpuctl.cli.config.file import path_of
 from gpuctl.cli.config.settings import Setting, Settings, read_settings
 from gpuctl.cli.config.values import CloudConfig, Config, SshConfig
 
-__all__ = ["CloudConfig", "Config", "Setting", "Settings", "SshConfig", "path_of", "read_settings"]
+__all__ = ["CloudConfig", "Config", "Setting", "Settings", "SshConfig", "read_settings"]

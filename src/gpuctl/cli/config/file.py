@@ -12,18 +12,6 @@ from gpuctl.errors import UsageError
 Told = dict[tuple[str, ...], Any]
 
 
-def path_of(text: str) -> Path:
-    """The file that a person named, from the root on. UsageError where that cannot be told."""
-    try:
-        return Path(text).expanduser().absolute()
-    except RuntimeError:
-        raise UsageError(f"there is no home folder for {shown(text)}", hint="name the file from `/` on") from None
-    except FileNotFoundError:
-        raise UsageError(
-            f"{shown(text)} is in the working folder, and that was deleted", hint="name the file from `/` on"
-        ) from None
-
-
 def read_file(path: Path, *, is_explicit: bool) -> tuple[Told, dict[str, Told]]:
     """What the file says by setting, and what each of its profiles says over it.
 

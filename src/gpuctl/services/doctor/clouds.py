@@ -101,11 +101,11 @@ def _region(patient: Patient, cloud: Cloud) -> str | None:
 
 
 def _kind(patient: Patient, cloud: Cloud, region: str) -> InstanceType:
-    """The type that was named, else the cheapest one with a whole GPU there."""
+    """The type that was named, else the cheapest common one with a whole GPU there."""
     if cloud.instance_type is not None:
         return patient.catalog.find(cloud.instance_type, cloud.name)
     offers = ranked(patient.catalog.offers(cloud.name), Need(region=region))
-    return next(one.type for one in offers if one.type.gpu_count >= 1)
+    return next(one.type for one in offers if one.type.gpu_count >= 1 and one.type.arch == "x86_64")
 
 
 def _image(patient: Patient, cloud: Cloud, region: str) -> Image:
