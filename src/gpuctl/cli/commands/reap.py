@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 EXAMPLES = """\
 gpuctl reap --dry-run
 gpuctl reap --sweep
-gpuctl schedule install               let cron or systemd run it every minute"""
+gpuctl schedule install               let cron or systemd run it every minute; by hand, for cron:
+* * * * * /usr/local/bin/gpuctl reap --state /home/ana/.local/state/gpuctl/state.json"""
 
 COLUMNS = ("id", "action", "reason", "status", "error")
 _BUSY_FOR = timedelta(minutes=5)
