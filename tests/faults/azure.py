@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from faults.crashes import crash_points, die, points
+from faults.lies import extend_against_reap
 from faults.world import Scenario, Score, World
 from support.azure import LoopbackAzure
-from support.wire import FAILED_AFTER, LOST, NEVER_ARRIVED, TRUNCATED, Fault, Phase, refuse_arm
+from support.wire import FAILED_AFTER, LOST, NEVER_ARRIVED, TRUNCATED, Answer, Fault, Phase, Sent, refuse_arm
 
 from gpuctl.domain.tags import deadline_tag
 
@@ -56,6 +57,15 @@ class AzureScenario(Scenario):
         # Azure accepts the machine and finds no place for it: what was made by then has to be ended.
         self.arm.break_next("AllocationFailed", type="Microsoft.Compute/virtualMachines", method="PUT")
 
+    def looks_for(self, sent: Sent) -> str | None:
+        if sent.action != "GET resourceGroups":
+            return None
+        return "all" if "filter=" in sent.path else "one"
+
+    @property
+    def nothing_listed(self) -> Answer:
+        return 200, {"Content-Type": "application/json"}, b'{"value": []}'
+
     @property
     def ours(self) -> list[dict[str, Any]]:
         # One that found no place was never a machine, and billed nothing.
@@ -79,6 +89,11 @@ class AzureScenario(Scenario):
 def azure_crash_points(world: World, mutants: Sequence[str] = (), share: int = 1, **size: Any) -> Score:
     """A6: every command on Azure, killed at every cloud call in every phase, and at every step of every file write."""
     return crash_points(world, mutants, share, **({"conditions": CONDITIONS} | size), kind=AzureScenario)
+
+
+def azure_races(world: World, count: int, mutants: Sequence[str] = ()) -> Score:
+    """B3: extend against reap on Azure, half of them with the reaper held between reading and deciding."""
+    return extend_against_reap(world, count, mutants, AzureScenario)
 
 
 def azure_timers(world: World, mutants: Sequence[str] = (), share: int = 1) -> Score:

@@ -92,12 +92,14 @@ def missing_answers(world: World, mutants: Sequence[str] = ()) -> Score:
     return score
 
 
-def extend_against_reap(world: World, count: int, mutants: Sequence[str] = ()) -> Score:
+def extend_against_reap(
+    world: World, count: int, mutants: Sequence[str] = (), kind: type[Scenario] = Scenario
+) -> Score:
     """B2: a real extend and a real reap at the deadline; whoever was told that it is extended must keep the machine."""
     score = Score()
     for number in range(count):
-        with world.scenario(mutants) as scenario:
-            scenario.run(*PROVISION)
+        with world.scenario(mutants, kind) as scenario:
+            scenario.run(*scenario.asking)
             scenario.later(minutes=59, seconds=59)
             extending, reaping = (_paused if number % 2 else _at_once)(scenario)
             code = extending.wait()
@@ -247,11 +249,12 @@ def _paused(scenario: Scenario) -> tuple[Process, Process]:
     extending: list[Process] = []
 
     def instead(sent: Sent) -> Answer | None:
-        if sent.action != "DescribeInstances" or extending:
+        asked = None if extending else scenario.looks_for(sent)
+        if asked is None:
             return None
-        if "Filter.1.Name" in sent.form:
+        if asked == "all":
             # Missing from the listing, it is asked for by its id: after the records were read, before it is decided.
-            return _empty_list()
+            return scenario.nothing_listed
         extending.append(scenario.start("extend", "n", "--by", "30m"))
         extending[0].wait()
         scenario.later(seconds=2)

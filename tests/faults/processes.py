@@ -10,6 +10,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 
 
 @dataclass
@@ -20,12 +21,14 @@ class Process:
     folder: Path
     _status: int
     _told: bytes | None = field(default=None)
+    _waited: Lock = field(default_factory=Lock, repr=False)
 
     def wait(self) -> int | None:
-        """Wait until it has ended; its exit code, None if it was killed."""
-        if self._told is None:
-            self._told = b"".join(iter(lambda: os.read(self._status, 16), b""))
-            os.close(self._status)
+        """Wait until it has ended; its exit code, None if it was killed. Any thread may."""
+        with self._waited:
+            if self._told is None:
+                self._told = b"".join(iter(lambda: os.read(self._status, 16), b""))
+                os.close(self._status)
         return int(self._told) if self._told else None
 
     def kill(self) -> None:

@@ -142,6 +142,14 @@ GATES = (
         _under(lies.extend_against_reap, "deadline not read again", 4),
     ),
     Gate(
+        "B3",
+        "the same on Azure",
+        "ended though extended = 0",
+        lambda world: azure.azure_races(world, 4),
+        lambda world: azure.azure_races(world, 60),
+        _under(azure.azure_races, "deadline not read again", 4),
+    ),
+    Gate(
         "C1",
         "machines of others, look-alikes and forged ones among ours",
         "changed = 0",

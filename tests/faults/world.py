@@ -115,6 +115,17 @@ class Scenario(Operator):
         """Let the first region have no machine left."""
         self.wire.arm("RunInstances", *[refuse("InsufficientInstanceCapacity", 500)] * 2)
 
+    def looks_for(self, sent: Sent) -> str | None:
+        """Whether that call lists `all` machines, or asks for `one`; None for any other."""
+        if sent.action != "DescribeInstances":
+            return None
+        return "all" if "Filter.1.Name" in sent.form else "one"
+
+    @property
+    def nothing_listed(self) -> Answer:
+        """The cloud's answer that there are no machines."""
+        return empty("DescribeInstances", "reservationSet")
+
     @classmethod
     def login(cls, url: str) -> dict[str, str]:
         """The variables that lead to the cloud at this address."""

@@ -1,0 +1,50 @@
+"""One cloud's users never notice another: what is not installed, or has no login, is neither loaded nor spoken of."""
+
+import sys
+
+import pytest
+from support.cli import Operator
+
+
+@pytest.fixture
+def _without_azure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a machine where the extra was not installed."""
+    for name in [one for one in sys.modules if one == "azure" or one.startswith(("azure.", "gpuctl.providers.azure"))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "azure", None)
+
+
+@pytest.mark.usefixtures("_without_azure")
+def test_a_life_on_aws_goes_by_without_azure(operator: Operator) -> None:
+    said = ""
+    for argv in (
+        ("provision", "g4dn.xlarge", "--region", "us-east-1", "--name", "n"),
+        ("list", "--refresh"),
+        ("extend", "n", "--by", "5m"),
+        ("get", "n", "--refresh"),
+        ("reap", "--sweep"),
+        ("terminate", "n"),
+        ("stats",),
+    ):
+        ran = operator.run(*argv)
+        assert ran.code == 0, (argv, ran.err)
+        said += ran.out + ran.err
+    assert "zure" not in said
+    assert not [one for one in sys.modules if one.startswith("azure.")]
+
+
+@pytest.mark.usefixtures("_without_azure")
+def test_asking_for_what_is_not_installed_says_how_to_install_it(operator: Operator) -> None:
+    refused = operator.run("provision", "Standard_NC4as_T4_v3", "--region", "eastus")
+    assert refused.code == 2
+    assert refused.err.splitlines()[-1] == "hint: pip install 'gpuctl[azure]'"
+    assert operator.alive == []
+
+
+@pytest.mark.usefixtures("_without_azure")
+def test_a_lost_state_is_rebuilt_from_the_clouds_that_can_be_asked(operator: Operator) -> None:
+    machine = operator.provision("--name", "n").instance
+    operator.state.unlink()
+    assert operator.run("recover", "--yes").code == 0
+    assert operator.json("get", machine["id"]).instance["status"] == "CONFIGURING"
+    assert operator.json("get", machine["id"], "--refresh").instance["status"] == "READY"
