@@ -30,6 +30,9 @@ def _nobodys_login(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.Tem
     monkeypatch.setenv("AWS_CONFIG_FILE", nowhere)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", nowhere)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    # No managed identity is looked for, and no command line's login: this chain has one link, and that is empty.
+    monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "EnvironmentCredential")
+    monkeypatch.setenv("AZURE_CONFIG_DIR", nowhere)
 
 
 @pytest.fixture(scope="session")

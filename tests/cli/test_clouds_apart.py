@@ -45,6 +45,7 @@ def test_asking_for_what_is_not_installed_says_how_to_install_it(operator: Opera
 def test_a_lost_state_is_rebuilt_from_the_clouds_that_can_be_asked(operator: Operator) -> None:
     machine = operator.provision("--name", "n").instance
     operator.state.unlink()
-    assert operator.run("recover", "--yes").code == 0
+    rebuilt = operator.run("recover", "--yes")
+    assert (rebuilt.code, "zure" in rebuilt.err) == (0, False)
     assert operator.json("get", machine["id"]).instance["status"] == "CONFIGURING"
     assert operator.json("get", machine["id"], "--refresh").instance["status"] == "READY"

@@ -29,6 +29,8 @@ LOGIN = {
     "AWS_EC2_METADATA_DISABLED": "true",
     "AWS_CONFIG_FILE": os.devnull,
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    "AZURE_TOKEN_CREDENTIALS": "EnvironmentCredential",
+    "AZURE_CONFIG_DIR": os.devnull,
 }
 _NOWHERE = refuse("InvalidInstanceID.NotFound")
 

@@ -35,6 +35,7 @@ class LogFile:
             self._turn_over()
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
             with open(os.open(self._path, flags, 0o600), "ab") as file:
+                os.fchmod(file.fileno(), 0o600)
                 file.write("".join(f"{now} {line}\n" for line in lines).encode(errors="backslashreplace"))
         except OSError as error:
             self._is_broken = True

@@ -10,7 +10,7 @@ from gpuctl.domain.evidence import is_the_same_machine
 from gpuctl.domain.instance import Instance, Observed, ProviderName, Scope
 from gpuctl.domain.recovery import combined, with_deadline_of
 from gpuctl.domain.tags import ownership
-from gpuctl.errors import GpuctlError, UnresolvedError
+from gpuctl.errors import GpuctlError, UnresolvedError, UsageError
 from gpuctl.services.adopting import adopted, without_taken_name
 from gpuctl.services.looking import Look
 from gpuctl.services.parts import Parts
@@ -70,6 +70,9 @@ def look_everywhere(parts: Parts, used: dict[Login, set[str]]) -> Everywhere:
     for provider in set(all_regions) - {login.provider for login in used}:
         try:
             _look(parts, Login(provider, None, None), set(), all_regions, asked, found)
+        except UsageError:
+            # Its extra was never installed: nothing of this state can be there.
+            continue
         except GpuctlError as error:
             found.remarks.append(f"{provider} was not asked: {error.message}")
     if not asked and not found.problems:

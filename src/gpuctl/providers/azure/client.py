@@ -1,6 +1,7 @@
 """The SDK's clients with every setting that matters set here, and the login behind them."""
 
 import json
+import logging
 import os
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -23,6 +24,9 @@ RETRIES = 3
 LONGEST_PAUSE = timedelta(seconds=10)
 POLL_EVERY, POLL_EVERY_ON_LOOPBACK = timedelta(seconds=3), timedelta(milliseconds=20)
 SUBSCRIPTIONS_API = "2022-12-01"
+
+# The chain of logins tells of each that it did not find; we tell of it once, in our own words.
+logging.getLogger("azure").addHandler(logging.NullHandler())
 
 _PUBLIC = "https://management.azure.com"
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
