@@ -228,7 +228,7 @@ GATES = (
         "ten kinds of trouble with each ARM call, once and four times, through a whole life on Azure",
         "leaks, parts left behind, duplicates, lies, tracebacks = 0",
         lambda world: azure.azure_faults(world, share=50),
-        lambda world: azure.azure_faults(world, share=3),
+        lambda world: azure.azure_faults(world, share=6),
         _under(azure.azure_faults, "remnants passed over"),
     ),
     Gate(
