@@ -80,7 +80,6 @@ _PATIENCE = "patience = timedelta(0)"
 _SENT = "if answer.error is not None and answer.outcome is not Outcome.UNKNOWN:"
 _ADDED = "self.parts.store.add([record], lambda present: None)"
 _DEFINITE = "goes_on = isinstance(error, (CapacityError, QuotaError))"
-_UNWRITTEN = "_with_attempt(record, there), there"
 
 MUTANTS: dict[str, Break] = {
     "stock TinyDB storage": every(
@@ -95,7 +94,7 @@ MUTANTS: dict[str, Break] = {
     "record after create": every(
         edited(
             "gpuctl.services.recording:write_records",
-            ("parts.store.add(records, lambda present: _refuse_standing(prepared, present))", "parts.store.snapshot()"),
+            ("parts.store.add(records, guard)", "parts.store.snapshot()"),
         ),
         edited("gpuctl.services.attempts:Attempts._send", (_SENT, f"{_ADDED}\n    {_SENT}")),
     ),
@@ -106,10 +105,6 @@ MUTANTS: dict[str, Break] = {
         ),
         edited("gpuctl.services.attempts:Attempts._following", (_DEFINITE, "goes_on = True")),
         edited("gpuctl.domain.lifecycle:attempted", ("if not was_refused(instance):", "if False:")),
-    ),
-    "an attempt that is written down after its create": edited(
-        "gpuctl.services.attempts:Attempts._written",
-        ("self.parts.store.update(record.id, lambda fresh: _with_attempt(fresh, there)), there", _UNWRITTEN),
     ),
     "no client token": edited(
         "gpuctl.providers.aws.create:run_instances",
@@ -151,7 +146,7 @@ MUTANTS: dict[str, Break] = {
     ),
     "deadline not read again": edited("gpuctl.services.acting:Acting._end", ("and not fresh.is_due(now)", "and False")),
     "guard left out": edited(
-        "gpuctl.providers.aws.create:run_instances", ('"UserData": user_data(order.max_ttl)', '"UserData": "#!/bin/sh"')
+        "gpuctl.providers.aws.create:run_instances", ('"UserData": user_data(order)', '"UserData": "#!/bin/sh"')
     ),
     "the laptop's clock believed": edited(
         "gpuctl.services.sessions:Sessions._checked",
