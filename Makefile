@@ -48,7 +48,7 @@ mutants: $(READY)  ## Break the safety core in a thousand places and count what 
 completions: $(READY)  ## Write completions/ anew
 	@$(BIN)/python scripts/write_completions.py
 
-docs: $(READY)  ## Write docs/reference.md and the man page anew
+docs: $(READY)  ## Write docs/reference.md, docs/fidelity.md and the man page anew
 	@$(BIN)/python scripts/write_docs.py
 
 picture: $(READY)  ## Draw docs/session.svg: a real session in the sandbox, as a terminal shows it

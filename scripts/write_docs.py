@@ -1,4 +1,4 @@
-"""Writes docs/reference.md and the man page anew from the commands themselves; a test fails while they differ."""
+"""Writes docs/reference.md, docs/fidelity.md and the man page; a test fails while they are not current."""
 
 import re
 from collections.abc import Iterator
@@ -11,9 +11,13 @@ from gpuctl.cli.given import Streams
 from gpuctl.cli.table import COMMANDS, EXAMPLES
 from gpuctl.cli.topics import TOPICS
 from gpuctl.clock import SystemClock
+from gpuctl.sandbox.aws.fidelity import RULES as AWS_RULES
+from gpuctl.sandbox.azure.fidelity import RULES as AZURE_RULES
+from gpuctl.sandbox.fidelity import STATUSES
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "docs" / "reference.md"
+FIDELITY = ROOT / "docs" / "fidelity.md"
 MAN = ROOT / "docs" / "man" / "gpuctl.1"
 PROMISE = "Start a GPU machine for one task, know what it costs, and be sure that it ends."
 
@@ -100,6 +104,24 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
+def fidelity() -> str:
+    """docs/fidelity.md."""
+    return "\n".join(_fidelity()) + "\n"
+
+
+def _fidelity() -> Iterator[str]:
+    yield "# What the emulated clouds hold to\n"
+    yield "The sandbox and the tests run against emulated clouds on loopback. This page lists the rules that these"
+    yield "clouds apply and the source of each rule. `make docs` writes it from `src/gpuctl/sandbox/*/fidelity.py`;"
+    yield "a test fails while it is not current.\n"
+    yield from _rows(STATUSES.items(), ("status", "meaning"))
+    for cloud, rules in (("AWS", AWS_RULES), ("Azure", AZURE_RULES)):
+        yield f"## {cloud}\n\n| rule | statement | source | status |\n|---|---|---|---|"
+        for rule in sorted(rules, key=lambda rule: rule.name):
+            yield f"| {_cell(rule.name)} | {_cell(rule.statement)} | {_cell(rule.source)} | {rule.status} |"
+        yield ""
+
+
 def man() -> str:
     """The man page, in roff."""
     return "\n".join(_man()) + "\n"
@@ -149,3 +171,4 @@ if __name__ == "__main__":
     MAN.parent.mkdir(exist_ok=True)
     REFERENCE.write_text(reference(), "utf-8")
     MAN.write_text(man(), "utf-8")
+    FIDELITY.write_text(fidelity(), "utf-8")

@@ -76,6 +76,31 @@ def test_the_reference_and_the_man_page_are_current() -> None:
     assert repr(made) + "\n" == done.stdout
 
 
+def test_the_fidelity_page_is_current() -> None:
+    """If this fails: make docs."""
+    done = subprocess.run(
+        [sys.executable, "-c", "import write_docs; print(write_docs.fidelity(), end='')"],
+        cwd=ROOT / "scripts",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert (ROOT / "docs" / "fidelity.md").read_text() == done.stdout
+
+
+def test_every_rule_of_an_emulated_cloud_has_a_name_of_its_own_and_a_source() -> None:
+    from gpuctl.sandbox.aws.fidelity import RULES as AWS_RULES
+    from gpuctl.sandbox.azure.fidelity import RULES as AZURE_RULES
+    from gpuctl.sandbox.fidelity import STATUSES
+
+    rules = [*AWS_RULES, *AZURE_RULES]
+    names = [(rule.cloud, rule.name) for rule in rules]
+    assert len(set(names)) == len(names)
+    assert {rule.cloud for rule in AWS_RULES} == {"AWS"} and {rule.cloud for rule in AZURE_RULES} == {"Azure"}
+    assert [rule.name for rule in rules if not rule.source.strip() or rule.status not in STATUSES] == []
+    assert [rule.name for rule in rules if "\n" in rule.statement or not rule.statement.endswith(".")] == []
+
+
 def test_every_link_in_the_documents_leads_somewhere() -> None:
     broken = [
         f"{path.name}: {target}"

@@ -85,7 +85,8 @@ class Ingress:
         try:
             made = ec2.create_security_group(
                 GroupName=name,
-                Description=f"ssh to the machines of gpuctl's state {state_id}",
+                # No apostrophe: EC2 accepts a-zA-Z0-9. _-:/()#,@[]+=&;{}!$* only.
+                Description=f"ssh to the instances of gpuctl state {state_id}",
                 VpcId=network,
                 TagSpecifications=[{"ResourceType": "security-group", "Tags": tags}],
             )

@@ -16,6 +16,7 @@ from werkzeug.wrappers import Response
 from gpuctl.sandbox.aws.images import stock
 from gpuctl.sandbox.aws.launches import Launches
 from gpuctl.sandbox.aws.lives import ITSELF, SPOT, Cause, Lives
+from gpuctl.sandbox.aws.texts import refused_text
 from gpuctl.sandbox.aws.wire import Call, read_call, refusal, with_form
 
 _CALLS_KEPT = 10_000
@@ -99,7 +100,7 @@ class AwsCloud:
         backend, now = ec2_backends[DEFAULT_ACCOUNT_ID][call.region], self._now()
         self._lives.settle(backend, now)
         try:
-            refused = _refused(call, backend)
+            refused = refused_text(call) or _refused(call, backend)
             if refused is None and call.action == "RunInstances":
                 return self._launches.run(call, backend, now, lambda form: self._send(with_form(environ, form)))
             return refused or self._send(environ)

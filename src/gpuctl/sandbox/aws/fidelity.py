@@ -1,0 +1,23 @@
+"""The rules of the emulated AWS and their sources, for docs/fidelity.md."""
+
+from gpuctl.sandbox.aws.texts import TEXTS
+from gpuctl.sandbox.fidelity import Rule
+
+RULES: tuple[Rule, ...] = (
+    *(text.rule for text in TEXTS),
+    Rule(
+        "AWS",
+        "client token",
+        "A repeated RunInstances with the same token and parameters returns the same instances; with other parameters "
+        "it is `IdempotentParameterMismatch`, after their termination `IdempotentInstanceTerminated`.",
+        "EC2 developer guide, Ensuring idempotency in Amazon EC2 API requests",
+        "documented",
+    ),
+    Rule(
+        "AWS",
+        "terminated instances stay visible for an hour",
+        "A terminated instance is listed for one hour; afterwards its ID is `InvalidInstanceID.NotFound`.",
+        "EC2 user guide, Terminate Amazon EC2 instances",
+        "documented",
+    ),
+)

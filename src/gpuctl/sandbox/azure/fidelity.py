@@ -1,0 +1,13 @@
+"""The rules of the emulated Azure and their sources, for docs/fidelity.md."""
+
+from gpuctl.sandbox.fidelity import Rule
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "Azure",
+        "deleting a resource group deletes what is in it",
+        "A DELETE of a resource group is accepted with 202 and removes every resource in the group.",
+        "Azure REST API, Resource Groups - Delete",
+        "documented",
+    ),
+)
