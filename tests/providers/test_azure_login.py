@@ -1,6 +1,7 @@
 """Whose login and which subscription: named, found, or one clear line about what to type."""
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -42,11 +43,11 @@ def subscriptions(*ids: str) -> Fault:
 def test_the_subscription_is_the_named_one_then_the_environments_then_the_clis_then_the_only_one(
     wire: Wire, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert Clients(Connection()).subscription == ONE
+    assert Clients(Connection(environ=os.environ)).subscription == ONE
     chosen_by_the_cli(tmp_path, "of-the-cli")
-    assert Clients(Connection()).subscription == "of-the-cli"
+    assert Clients(Connection(environ=os.environ)).subscription == "of-the-cli"
     monkeypatch.setenv("AZURE_SUBSCRIPTION_ID", "of-the-environment")
-    assert Clients(Connection()).subscription == "of-the-environment"
+    assert Clients(Connection(environ=os.environ)).subscription == "of-the-environment"
     assert Clients(Connection(profile="named")).subscription == "named"
 
 
@@ -58,12 +59,12 @@ def test_a_login_that_does_not_tell_which_subscription_says_what_to_type(
 ) -> None:
     wire.arm("GET subscriptions", subscriptions(*found))
     with pytest.raises(CredentialsError, match=told) as caught:
-        open_provider(Connection()).identity()
+        open_provider(Connection(environ=os.environ)).identity()
     assert "AZURE_SUBSCRIPTION_ID" in (caught.value.hint or "")
 
 
 def test_an_account_is_tenant_and_subscription_and_the_record_keeps_by_which_name_it_is_opened(wire: Wire) -> None:
-    provider = open_provider(Connection())
+    provider = open_provider(Connection(environ=os.environ))
     assert provider.identity().account == f"22222222-2222-4222-8222-222222222222/{ONE}"
     assert provider.login == ONE
 
@@ -74,7 +75,7 @@ def test_an_account_is_tenant_and_subscription_and_the_record_keeps_by_which_nam
 def test_without_tls_an_endpoint_is_on_loopback_or_refused(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GPUCTL_AZURE_ENDPOINT", address)
     with pytest.raises(UsageError, match="on loopback only"):
-        open_provider(Connection())
+        open_provider(Connection(environ=os.environ))
 
 
 def test_a_sandbox_is_on_loopback_only_and_reads_nothing_of_the_users(
@@ -89,7 +90,7 @@ def test_a_sandbox_is_on_loopback_only_and_reads_nothing_of_the_users(
 
 
 def test_nothing_is_sent_where_an_answer_leads_elsewhere(wire: Wire) -> None:
-    clients = Clients(Connection())
+    clients = Clients(Connection(environ=os.environ))
     with pytest.raises(ValueError, match="leads to example"):
         clients.ask("GET", "https://example.com/subscriptions", "")
 
@@ -103,7 +104,7 @@ def test_no_credential_is_looked_up_or_sent_to_a_cloud_on_this_machine(
     monkeypatch.setattr("azure.identity.DefaultAzureCredential", nobody)
     seen: list[dict[str, str]] = []
     wire.instead = lambda sent: seen.append(sent.headers)  # type: ignore[func-returns-value]
-    open_provider(Connection()).identity()
+    open_provider(Connection(environ=os.environ)).identity()
     assert seen
     assert not any("authorization" in {name.lower() for name in headers} for headers in seen)
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -48,6 +49,11 @@ class Ran:
         return shape
 
 
+def _of_clouds() -> dict[str, str]:
+    """The clouds' variables of this process, which their SDKs read: the same for gpuctl as for them."""
+    return {name: value for name, value in os.environ.items() if name.startswith(("AWS_", "AZURE_", "GPUCTL_AZURE_"))}
+
+
 class Operator:
     """Somebody with a state, an AWS account on loopback, and all the time in the world."""
 
@@ -70,7 +76,7 @@ class Operator:
         """Run a command line. At a `terminal` all three streams are one, and `typed` is what the person types."""
         stream = Terminal if terminal else io.StringIO
         streams = Streams(stream(typed), stream(), stream())
-        code = main(argv, clock=self.clock, environ=self.environ | dict(environ or {}), streams=streams)
+        code = main(argv, clock=self.clock, environ=_of_clouds() | self.environ | dict(environ or {}), streams=streams)
         ran = Ran(code, streams.out.getvalue(), streams.err.getvalue())  # type: ignore[attr-defined]
         assert "Traceback" not in ran.err, ran.err
         return ran

@@ -275,7 +275,7 @@ class Context:
         from gpuctl.providers.registry import open_provider
 
         if not self.sandbox:
-            return open_provider(name, Connection(profile=profile))
+            return open_provider(name, Connection(profile=profile, environ=self.environ))
         return open_provider(name, Connection(sandbox_url=self._sandbox_url()))
 
     def _sandbox_url(self) -> str:

@@ -18,13 +18,15 @@ from gpuctl.errors import GpuctlError
 class Connection:
     """How a cloud is reached: by a named login or the ambient one, or, in the sandbox, at a loopback address.
 
-    `profile` is the name the cloud's own tools have for a login: AWS's profile, Azure's subscription.
+    `profile` is the name the cloud's own tools have for a login: AWS's profile, Azure's subscription. `environ` is
+    where gpuctl's own code looks variables up; an SDK reads those of the process.
 
     With `sandbox_url` set nothing else decides: no profile, environment, proxy or metadata service is read.
     """
 
     profile: str | None = None
     sandbox_url: str | None = None
+    environ: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

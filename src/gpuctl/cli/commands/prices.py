@@ -89,8 +89,8 @@ def _read(context: Context, name: ProviderName, region: str | None, believed: Se
     from gpuctl.providers.pricelists import open_price_list
     from gpuctl.providers.pricelists.patience import Patience
 
-    connection = Connection(profile=context.config.cloud(name).profile)
-    price_list = open_price_list(name, connection, Patience(context.clock), context.environ)
+    connection = Connection(profile=context.config.cloud(name).profile, environ=context.environ)
+    price_list = open_price_list(name, connection, Patience(context.clock))
     with _progress(context, name) as on_region:
         return refresh(
             price_list, region, context.catalog, books(context), context.clock, believed=believed, on_region=on_region

@@ -1,6 +1,5 @@
 """AWS behind the provider protocol."""
 
-import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -57,8 +56,8 @@ class AwsProvider:
             return None
         # AWS_REGION is read by every AWS SDK but this one.
         for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
-            if os.environ.get(name):
-                return os.environ[name], name
+            if region := self._clients.connection.environ.get(name):
+                return region, name
         with _translated("could not read the AWS profile"):
             region = self._clients.session.region_name
         return (region, f"profile {self._clients.session.profile_name}") if region else None

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -41,7 +40,9 @@ class Clients:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.endpoint = _endpoint(connection)
-        self._subscription = None if self._is_sandbox else connection.profile or os.environ.get("AZURE_SUBSCRIPTION_ID")
+        self.environ: Mapping[str, str] = {} if self._is_sandbox else connection.environ
+        named = None if self._is_sandbox else connection.profile
+        self._subscription = named or self.environ.get("AZURE_SUBSCRIPTION_ID")
 
     @property
     def is_loopback(self) -> bool:
@@ -60,7 +61,7 @@ class Clients:
         CredentialsError where that does not tell; asks the cloud for the last.
         """
         if self._subscription is None and not self._is_sandbox:
-            self._subscription = _default_of_cli(os.environ.get("AZURE_CONFIG_DIR"))
+            self._subscription = _default_of_cli(self.environ.get("AZURE_CONFIG_DIR"))
         if self._subscription is None:
             self._subscription = self._only_subscription()
         return self._subscription
@@ -197,7 +198,7 @@ def _retries() -> policies.RetryPolicy[Any, Any]:
 
 
 def _endpoint(connection: Connection) -> str:
-    named = connection.sandbox_url or os.environ.get("GPUCTL_AZURE_ENDPOINT") or _PUBLIC
+    named = connection.sandbox_url or connection.environ.get("GPUCTL_AZURE_ENDPOINT") or _PUBLIC
     place = urlsplit(named)
     if place.scheme == "https" and place.hostname and connection.sandbox_url is None:
         return named.rstrip("/")

@@ -1,6 +1,5 @@
 """Azure behind the provider protocol."""
 
-import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -65,8 +64,8 @@ class AzureProvider:
         return self._clients.is_loopback
 
     def default_region(self) -> tuple[str, str] | None:
-        region = os.environ.get("AZURE_DEFAULTS_LOCATION")
-        if not region or self._clients.connection.sandbox_url is not None:
+        region = self._clients.environ.get("AZURE_DEFAULTS_LOCATION")
+        if not region:
             return None
         return region_of(region), "AZURE_DEFAULTS_LOCATION"
 

@@ -1,6 +1,5 @@
 """The price lists that clouds publish: one reader per cloud, imported when it is first opened."""
 
-from collections.abc import Mapping
 from importlib import import_module
 
 from gpuctl.domain.instance import ProviderName
@@ -17,9 +16,7 @@ _MODULES = {
 READABLE = tuple(_MODULES)
 
 
-def open_price_list(
-    name: ProviderName, connection: Connection, patience: Patience, environ: Mapping[str, str]
-) -> PriceList:
+def open_price_list(name: ProviderName, connection: Connection, patience: Patience) -> PriceList:
     """The price list of that cloud. Makes no call.
 
     UsageError where there is none to read, where its extra is not installed, or where its address is no safe one.
@@ -36,5 +33,5 @@ def open_price_list(
             f"reading the prices of `{name}` needs `{error.name}`, which is not installed",
             hint=f"pip install 'gpuctl[{name}]'",
         ) from error
-    opened: PriceList = module.open_price_list(connection, patience, environ)
+    opened: PriceList = module.open_price_list(connection, patience)
     return opened

@@ -34,7 +34,7 @@ _WANTED = {
 Page = Mapping[str, Any]
 
 
-def open_price_list(connection: Connection, patience: Patience, environ: Mapping[str, str]) -> PriceList:
+def open_price_list(connection: Connection, patience: Patience) -> PriceList:
     """AWS's prices, by the login that the connection names. Makes no call."""
     return AwsPriceList(Clients(connection), patience)
 

@@ -34,9 +34,9 @@ _OTHER_METERS = ("Low Priority", "Expired")
 _OTHER_PRODUCTS = ("Windows", "Dedicated Host", "CloudServices", "Cloud Services")
 
 
-def open_price_list(connection: Connection, patience: Patience, environ: Mapping[str, str]) -> PriceList:
+def open_price_list(connection: Connection, patience: Patience) -> PriceList:
     """Azure's prices at their public address, or where the environment says. UsageError if that is no safe one."""
-    return AzurePriceList(checked_address(environ.get(VARIABLE) or ADDRESS, told_by=VARIABLE), patience)
+    return AzurePriceList(checked_address(connection.environ.get(VARIABLE) or ADDRESS, told_by=VARIABLE), patience)
 
 
 class AzurePriceList:
