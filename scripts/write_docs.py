@@ -1,4 +1,4 @@
-"""Writes docs/reference.md, docs/fidelity.md and the man page; a test fails while they are not current."""
+"""Generate docs/reference.md, docs/fidelity.md and the man page; a test fails while they are not current."""
 
 import re
 from collections.abc import Iterator
@@ -19,20 +19,19 @@ ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "docs" / "reference.md"
 FIDELITY = ROOT / "docs" / "fidelity.md"
 MAN = ROOT / "docs" / "man" / "gpuctl.1"
-PROMISE = "Start a GPU machine for one task, know what it costs, and be sure that it ends."
+PROMISE = "Start GPU instances for single tasks, track their cost, and make sure they are terminated."
 
 
 class Command:
-    """One command as its help tells it; without a name, gpuctl itself."""
+    """The help of one command as data; without a name, that of gpuctl itself."""
 
     def __init__(self, root: Any, name: str | None) -> None:
         command = root.command if name is None else root.command.get_command(root, name)
         parsed = root if name is None else command.make_context(name, [], parent=root, resilient_parsing=True)
         own = [one for one in command.params if getattr(one, "hidden", False) is False]
-        self.usage = _plain(" ".join([parsed.command_path, *command.collect_usage_pieces(parsed)]))
+        self.usage = " ".join([parsed.command_path, *command.collect_usage_pieces(parsed)])
         self.about = [" ".join(part.split()) for part in (command.help or "").split("\n\n")]
-        rows = [one.get_help_record(parsed) for one in own if one.param_type_name == "argument"]
-        self.arguments = [(_plain(row[0]), row[1]) for row in rows if row]
+        self.arguments = [(one.metavar, one.help) for one in own if one.param_type_name == "argument"]
         options = [one for one in own if one.param_type_name == "option" and one.name != "help"]
         self.options: dict[str, list[tuple[str, str]]] = {}
         for one in options:
@@ -40,11 +39,6 @@ class Command:
             if row is not None:
                 self.options.setdefault(one.rich_help_panel or "Options", []).append((row[0], row[1].strip()))
         self.examples = (EXAMPLES if name is None else command.epilog) or ""
-
-
-def _plain(text: str) -> str:
-    """Without the parser's doubled brackets and its name for a text."""
-    return re.sub(r"\[\[(.*?)\]\]", r"[\1]", text).replace(" <str>", "")
 
 
 def a_root() -> Any:
@@ -63,15 +57,15 @@ def reference() -> str:
 def _reference() -> Iterator[str]:
     root = a_root()
     yield "# Command reference\n"
-    yield "Made from the commands themselves by `make docs`; a test holds it current. The same is in"
-    yield "`gpuctl COMMAND --help` and in the man page, `man gpuctl`.\n"
+    yield "Generated from the commands by `make docs`; a test keeps it current. `gpuctl COMMAND --help` and"
+    yield "`man gpuctl` show the same text.\n"
     for heading in dict.fromkeys(entry.heading for entry in COMMANDS.values()):
         names = [name for name, entry in COMMANDS.items() if entry.heading == heading]
         yield f"**{heading}:** " + ", ".join(f"[{name}](#gpuctl-{name})" for name in names) + "  "
     yield "**Topics:** " + ", ".join(f"[{name}](#{name})" for name in TOPICS) + "\n"
     for name in COMMANDS:
         yield from _section(f"gpuctl {name}", Command(root, name))
-    yield "## Anywhere\n\nThese may stand before or after the command.\n"
+    yield "## Global options\n\nThey are accepted before or after the command.\n"
     yield from _rows(Command(root, None).options["Options"], ("option", ""))
     for name, topic in TOPICS.items():
         yield f"## {name}\n\n{topic.title}.\n"
@@ -134,8 +128,8 @@ def _man() -> Iterator[str]:
     yield f".SH NAME\ngpuctl \\- {_roff(PROMISE[0].lower() + PROMISE[1:].rstrip('.'))}"
     yield ".SH SYNOPSIS\n.B gpuctl\n.I COMMAND\n.RI [ OPTIONS ]"
     yield f".SH DESCRIPTION\n{_roff(PROMISE)}"
-    yield "A machine started with gpuctl ends on time, even if the laptop that started it never comes back:"
-    yield "from the state on this machine, by a sweep of the cloud, and by a timer on the machine itself."
+    yield "A started instance is terminated on time, even if the computer that started it never comes back."
+    yield "Three safeguards work independently: the reaper with its state file, a sweep by tag, and a shutdown timer."
     for heading in dict.fromkeys(entry.heading for entry in COMMANDS.values()):
         yield f".SH {heading.upper()}"
         for name in (name for name, entry in COMMANDS.items() if entry.heading == heading):
@@ -146,7 +140,7 @@ def _man() -> Iterator[str]:
                 yield from _terms(rows)
             if command.examples:
                 yield f".PP\n.nf\n{_roff(command.examples)}\n.fi"
-    yield ".SH ANYWHERE\nThese may stand before or after the command."
+    yield ".SH GLOBAL OPTIONS\nThey are accepted before or after the command."
     yield from _terms(whole.options["Options"])
     for name, topic in TOPICS.items():
         yield f".SH {name.replace('-', ' ').upper()}"

@@ -35,8 +35,13 @@ class Command(TyperCommand):
         return super().parse_args(ctx, args)
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
-        """What stands in the line that shows its use."""
-        return [*super().collect_usage_pieces(ctx), *(["-- COMMAND..."] if self.takes_rest else [])]
+        """The parts of the usage line. Typer would wrap each metavar in braces or in a second pair of brackets."""
+        arguments = [parameter.metavar or "" for parameter in self.params if parameter.param_type_name == "argument"]
+        return [self.options_metavar or "", *arguments, *(["-- COMMAND..."] if self.takes_rest else [])]
+
+    def get_help_option(self, ctx: Any) -> Any:
+        """The option -h, described like every other option."""
+        return _described(super().get_help_option(ctx))
 
     def invoke(self, ctx: Any) -> Any:
         """Run it, with the root's options taken out of its own."""
@@ -58,7 +63,8 @@ class Command(TyperCommand):
         """Usage, what it does, its options by heading, the root's, and examples."""
         self.format_usage(ctx, formatter)
         self.format_help_text(ctx, formatter)
-        arguments = [one.get_help_record(ctx) for one in self.params if one.param_type_name == "argument"]
+        positional: list[Any] = [parameter for parameter in self.params if parameter.param_type_name == "argument"]
+        arguments = [(argument.metavar, argument.help) for argument in positional]
         _write_rows(formatter, "Arguments", arguments)
         options: list[Any] = [one for one in self.params if one.param_type_name == "option"]
         for heading in dict.fromkeys(one.rich_help_panel or "Options" for one in options):
@@ -67,7 +73,7 @@ class Command(TyperCommand):
         anywhere = [
             one.get_help_record(ctx) for one in (*_anywhere(ctx.find_root().command), self.get_help_option(ctx))
         ]
-        _write_rows(formatter, "Anywhere", anywhere)
+        _write_rows(formatter, "Global options", anywhere)
         _write_examples(formatter, self.epilog)
 
 
@@ -82,6 +88,10 @@ class Root(TyperGroup):
         """The command of that name, loaded now; None where there is none."""
         entry = COMMANDS.get(cmd_name) or HIDDEN.get(cmd_name)
         return None if entry is None else _loaded(cmd_name, entry)
+
+    def get_help_option(self, ctx: Any) -> Any:
+        """The option -h, described like every other option."""
+        return _described(super().get_help_option(ctx))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command that the arguments name; UsageError, naming ours, for one that is not."""
@@ -101,7 +111,7 @@ class Root(TyperGroup):
         for heading in dict.fromkeys(entry.heading for entry in COMMANDS.values()):
             rows = [(name, entry.summary) for name, entry in COMMANDS.items() if entry.heading == heading]
             _write_rows(formatter, heading, rows)
-        _write_rows(formatter, "Anywhere", [one.get_help_record(ctx) for one in self.get_params(ctx)])
+        _write_rows(formatter, "Global options", [one.get_help_record(ctx) for one in self.get_params(ctx)])
         _write_examples(formatter, EXAMPLES)
 
 
@@ -123,23 +133,26 @@ def build() -> Any:
 def _root(
     ctx: typer.Context,
     output: Annotated[
-        str | None, typer.Option("--output", "-o", metavar="FORMAT", help="table, json, csv or tsv")
+        str | None, typer.Option("--output", "-o", metavar="FORMAT", help="Output format: table, json, csv or tsv")
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print ids only, and no progress")] = False,
-    state: Annotated[str | None, typer.Option(metavar="FILE", help="The state file [env: GPUCTL_STATE]")] = None,
-    config: Annotated[str | None, typer.Option(metavar="FILE", help="The config file [env: GPUCTL_CONFIG]")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print IDs only, no progress")] = False,
+    state: Annotated[str | None, typer.Option(metavar="FILE", help="State file [env: GPUCTL_STATE]")] = None,
+    config: Annotated[str | None, typer.Option(metavar="FILE", help="Config file [env: GPUCTL_CONFIG]")] = None,
     profile: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Lay [profile.NAME] over the config [env: GPUCTL_PROFILE]")
+        str | None, typer.Option(metavar="NAME", help="Config profile to use, [profile.NAME] [env: GPUCTL_PROFILE]")
     ] = None,
     sandbox: Annotated[
-        bool, typer.Option("--sandbox", help="Use clouds on this machine: no account, no cost [env: GPUCTL_SANDBOX]")
+        bool,
+        typer.Option(
+            "--sandbox", help="Use emulated clouds on your computer: no account, no cost [env: GPUCTL_SANDBOX]"
+        ),
     ] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say what lies beneath a failure")] = False,
-    no_input: Annotated[bool, typer.Option("--no-input", help="Never ask anything")] = False,
-    color: Annotated[str | None, typer.Option(metavar="WHEN", help="auto, always or never")] = None,
-    version: Annotated[bool, typer.Option("--version", "-V", help="Print the version")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the underlying cause of errors")] = False,
+    no_input: Annotated[bool, typer.Option("--no-input", help="Never prompt")] = False,
+    color: Annotated[str | None, typer.Option(metavar="WHEN", help="Colored output: auto, always or never")] = None,
+    version: Annotated[bool, typer.Option("--version", "-V", help="Show the version")] = False,
 ) -> None:
-    """Start a GPU machine for one task, know what it costs, and be sure that it ends."""
+    """Start GPU instances for single tasks, track their cost, and make sure they are terminated."""
     context: Context = ctx.obj
     given = {one.name: ctx.params.get(one.name) for one in _anywhere(ctx.command)}
     context.globals = context.globals.with_(given)
@@ -161,6 +174,11 @@ def _loaded(name: str, entry: Entry) -> Any:
     if isinstance(command, Command):
         command.takes_rest = getattr(module, "TAKES_REST", False)
     return command
+
+
+def _described(help_option: Any) -> Any:
+    help_option.help = "Show help"
+    return help_option
 
 
 def _anywhere(root: Any) -> list[Any]:

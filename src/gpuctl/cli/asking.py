@@ -19,8 +19,8 @@ from gpuctl.errors import UsageError
 from gpuctl.services.choosing import Defaults, DefaultsOf
 from gpuctl.services.retrying import MAX_RETRIES, Retrying
 
-_WHAT, _NEED, _PRICE = "The machine", "Instead of its type", "Its price"
-_WHO, _HOW = "Whose it is", "How to go about it"
+_WHAT, _NEED, _PRICE = "Instance", "GPU requirements (instead of TYPE)", "Price"
+_WHO, _HOW = "Labels", "Launch behavior"
 
 T = TypeVar("T")
 
@@ -31,101 +31,126 @@ class Asked:
 
     instance_type: Annotated[
         str | None,
-        typer.Argument(metavar="[TYPE]", help="The cloud's name for it, such as g4dn.xlarge", show_default=False),
+        typer.Argument(metavar="[TYPE]", help="Instance type, such as g4dn.xlarge", show_default=False),
     ] = None
     region: Annotated[
         str | None,
-        typer.Option(metavar="REGION", help="Where: one, several to try as a,b,c, or any", rich_help_panel=_WHAT),
+        typer.Option(
+            metavar="REGION", help="Region, comma-separated list in order of preference, or any", rich_help_panel=_WHAT
+        ),
     ] = None
     provider: Annotated[
-        str | None, typer.Option(metavar="CLOUD", help="Which cloud; the type tells", rich_help_panel=_WHAT)
+        str | None,
+        typer.Option(
+            metavar="PROVIDER", help="Cloud provider: aws or azure [default: from TYPE]", rich_help_panel=_WHAT
+        ),
     ] = None
     ttl: Annotated[
         str,
         typer.Option(
-            "--ttl", "--auto-terminate", metavar="TIME", help="Its life: minutes, or 1h30m", rich_help_panel=_WHAT
+            "--ttl",
+            "--auto-terminate",
+            metavar="TIME",
+            help="Time until termination: minutes, or a duration such as 1h30m",
+            rich_help_panel=_WHAT,
         ),
     ] = "60"
     idle: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="End it sooner when nothing uses it for that long", rich_help_panel=_WHAT),
+        typer.Option(
+            metavar="TIME", help="Terminate early after TIME without activity (AWS only)", rich_help_panel=_WHAT
+        ),
     ] = None
-    disk_size: Annotated[str, typer.Option(metavar="GB", help="Its disk: 30 to 16384 GB", rich_help_panel=_WHAT)] = (
-        "100"
-    )
+    disk_size: Annotated[
+        str, typer.Option(metavar="GB", help="Size of the boot disk in GB, 30 to 16384", rich_help_panel=_WHAT)
+    ] = "100"
     image: Annotated[
         str | None,
-        typer.Option(metavar="IMAGE", help="Its image; else the newest GPU image of the cloud", rich_help_panel=_WHAT),
+        typer.Option(
+            metavar="IMAGE", help="Boot image [default: latest GPU image of the provider]", rich_help_panel=_WHAT
+        ),
     ] = None
     subnet: Annotated[
-        str | None, typer.Option(metavar="SUBNET", help="Its subnet; else the default one", rich_help_panel=_WHAT)
+        str | None, typer.Option(metavar="SUBNET", help="Subnet ID [default: chosen by gpuctl]", rich_help_panel=_WHAT)
     ] = None
     ssh_from: Annotated[
         str | None,
-        typer.Option(metavar="CIDR", help="Who may reach its port 22: a range, auto, none", rich_help_panel=_WHAT),
+        typer.Option(
+            metavar="CIDR", help="Allowed SSH source: CIDR range, auto (your IP address) or none", rich_help_panel=_WHAT
+        ),
     ] = None
-    count: Annotated[str, typer.Option(metavar="N", help="How many, 1 to 50", rich_help_panel=_WHAT)] = "1"
+    count: Annotated[str, typer.Option(metavar="N", help="Number of instances, 1 to 50", rich_help_panel=_WHAT)] = "1"
     allow_retired: Annotated[
-        bool, typer.Option("--allow-retired", help="Try a type that was retired", rich_help_panel=_WHAT)
+        bool,
+        typer.Option("--allow-retired", help="Allow an instance type retired by the provider", rich_help_panel=_WHAT),
     ] = False
     gpu: Annotated[
         str | None,
-        typer.Option(metavar="MODEL", help="Its GPU, such as T4 or 'A100 80GB'", rich_help_panel=_NEED),
+        typer.Option(metavar="MODEL", help="GPU model, such as T4 or 'A100 80GB'", rich_help_panel=_NEED),
     ] = None
     gpu_count: Annotated[
-        str | None, typer.Option(metavar="N", help="At least that many GPUs", rich_help_panel=_NEED)
+        str | None, typer.Option(metavar="N", help="Minimum number of GPUs", rich_help_panel=_NEED)
     ] = None
     min_memory: Annotated[
-        str | None, typer.Option(metavar="GIB", help="At least that much memory in a GPU", rich_help_panel=_NEED)
+        str | None, typer.Option(metavar="GIB", help="Minimum memory per GPU in GiB", rich_help_panel=_NEED)
     ] = None
     max_price: Annotated[
-        str | None, typer.Option(metavar="USD", help="At most that many dollars an hour", rich_help_panel=_PRICE)
+        str | None, typer.Option(metavar="USD", help="Maximum compute price in USD per hour", rich_help_panel=_PRICE)
     ] = None
     spot: Annotated[
-        bool, typer.Option("--spot", help="A spot machine: cheaper, and may be taken back", rich_help_panel=_PRICE)
+        bool, typer.Option("--spot", help="Use a spot instance (cheaper; can be interrupted)", rich_help_panel=_PRICE)
     ] = False
     fallback: Annotated[
         str | None,
-        typer.Option(metavar="on-demand", help="What will do where there is no spot machine", rich_help_panel=_PRICE),
+        typer.Option(metavar="on-demand", help="Use on-demand if there is no spot capacity", rich_help_panel=_PRICE),
     ] = None
     allow_unknown_price: Annotated[
         bool,
-        typer.Option("--allow-unknown-price", help="Leave prices nobody knows out of budgets", rich_help_panel=_WHAT),
+        typer.Option(
+            "--allow-unknown-price", help="Skip budget checks for instances of unknown price", rich_help_panel=_WHAT
+        ),
     ] = False
     name: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="A name; while it lives, asking again returns it", rich_help_panel=_WHO),
+        typer.Option(
+            metavar="NAME", help="Unique name; an active instance of this name is reused", rich_help_panel=_WHO
+        ),
     ] = None
-    user: Annotated[str | None, typer.Option(metavar="USER", help="Who it is for", rich_help_panel=_WHO)] = None
-    task: Annotated[str | None, typer.Option(metavar="TASK", help="Which task it is for", rich_help_panel=_WHO)] = None
-    purpose: Annotated[str, typer.Option(metavar="TEXT", help="What it is for", rich_help_panel=_WHO)] = DEFAULT_PURPOSE
+    user: Annotated[
+        str | None, typer.Option(metavar="USER", help="Owner [default: login name]", rich_help_panel=_WHO)
+    ] = None
+    task: Annotated[str | None, typer.Option(metavar="TASK", help="Task label", rich_help_panel=_WHO)] = None
+    purpose: Annotated[str, typer.Option(metavar="TEXT", help="Purpose (free text)", rich_help_panel=_WHO)] = (
+        DEFAULT_PURPOSE
+    )
     tag: Annotated[
         list[str] | None,
-        typer.Option(metavar="K=V", help="A tag on everything of it; repeatable", rich_help_panel=_WHO),
+        typer.Option(metavar="K=V", help="Tag for all resources of the instance (repeatable)", rich_help_panel=_WHO),
     ] = None
-    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it is ready", rich_help_panel=_HOW)] = True
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until ready", rich_help_panel=_HOW)] = True
     timeout: Annotated[
-        str, typer.Option(metavar="TIME", help="How long to wait before ending it", rich_help_panel=_HOW)
+        str, typer.Option(metavar="TIME", help="Terminate if not ready after TIME", rich_help_panel=_HOW)
     ] = "15m"
     keep: Annotated[
-        bool, typer.Option("--keep", help="Leave it when it was not ready in time", rich_help_panel=_HOW)
+        bool, typer.Option("--keep", help="Keep the instance if it is not ready in time", rich_help_panel=_HOW)
     ] = False
     check: Annotated[
         str | None,
         typer.Option(
-            metavar="ssh|COMMAND", help="Ready only once ssh, or that command there, works", rich_help_panel=_HOW
+            metavar="ssh|COMMAND", help="Readiness check: ssh, or a command run over SSH", rich_help_panel=_HOW
         ),
     ] = None
     retries: Annotated[
-        str, typer.Option(metavar="N", help="Try again that often when it may pass, 0 to 20", rich_help_panel=_HOW)
+        str, typer.Option(metavar="N", help="Retries for temporary errors, 0 to 20", rich_help_panel=_HOW)
     ] = "0"
     backoff: Annotated[
-        str, typer.Option(metavar="TIME", help="Wait that long, then twice, three times", rich_help_panel=_HOW)
+        str, typer.Option(metavar="TIME", help="Wait before retry N: N times TIME", rich_help_panel=_HOW)
     ] = "5s"
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only show what it would be and cost", rich_help_panel=_HOW)
+        bool,
+        typer.Option("--dry-run", help="Show matching offers and their cost; create nothing", rich_help_panel=_HOW),
     ] = False
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask", rich_help_panel=_HOW)] = False
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Skip confirmation", rich_help_panel=_HOW)] = False
 
     @property
     def patience(self) -> timedelta:

@@ -1,4 +1,4 @@
-"""Options that several commands have, and the reading of values that Typer would take too kindly."""
+"""Options shared by several commands, and strict parsing of option values."""
 
 import re
 from collections.abc import Sequence
@@ -14,10 +14,12 @@ from gpuctl.domain.request import check_tag
 from gpuctl.errors import UsageError
 from gpuctl.providers.registry import is_supported
 
-User = Annotated[str | None, typer.Option(metavar="USER", help="Only machines of that user")]
-Task = Annotated[str | None, typer.Option(metavar="TASK", help="Only machines of that task")]
-Tags = Annotated[list[str] | None, typer.Option("--tag", metavar="K=V", help="Only machines with that tag; repeatable")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask")]
+User = Annotated[str | None, typer.Option(metavar="USER", help="Only instances of this user")]
+Task = Annotated[str | None, typer.Option(metavar="TASK", help="Only instances of this task")]
+Tags = Annotated[
+    list[str] | None, typer.Option("--tag", metavar="K=V", help="Only instances with this tag (repeatable)")
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Skip confirmation")]
 
 _PLAIN = re.compile(r"\d{1,9}(\.\d{1,6})?|\.\d{1,6}", re.ASCII)
 _WHOLE = re.compile(r"-?\d{1,9}", re.ASCII)

@@ -1,4 +1,4 @@
-"""Every command: where it lives, what it is for, and under which heading help shows it."""
+"""The table of commands: module, summary, and the heading of help under which each is listed."""
 
 from dataclasses import dataclass
 
@@ -12,39 +12,39 @@ class Entry:
     heading: str
 
 
-_MACHINES, _MORE, _MONEY, _SETUP = "Machines", "More about machines", "What it costs", "Set up and try"
+_INSTANCES, _ACCESS, _COST, _SETUP = "Instances", "Access and lifecycle", "Prices and cost", "Setup and maintenance"
 
 COMMANDS = {
-    "provision": Entry("provision", "Start a GPU machine and wait until it is ready", _MACHINES),
-    "get": Entry("get", "Show one machine", _MACHINES),
-    "run": Entry("run", "Run a command on a machine of its own, and end it", _MACHINES),
-    "list": Entry("list_", "List machines, what they cost and when they end", _MACHINES),
-    "terminate": Entry("terminate", "End machines and wait for proof", _MACHINES),
-    "stats": Entry("stats", "Sum up machines, hours, cost and savings", _MACHINES),
-    "reap": Entry("reap", "End what is due and find what was lost; for cron", _MACHINES),
-    "extend": Entry("extend", "Move a machine's deadline", _MORE),
-    "wait": Entry("wait", "Wait until machines are ready, or proven gone", _MORE),
-    "events": Entry("events", "Tell what happened to machines, and what happens now", _MORE),
-    "ssh": Entry("ssh", "Get onto a machine, or run a command there", _MORE),
-    "ssh-config": Entry("ssh_config", "Let ssh, scp, rsync and editors know the machines", _MORE),
-    "types": Entry("types", "Compare GPU machines by price", _MONEY),
-    "estimate": Entry("estimate", "Estimate what machines save that end when unused", _MONEY),
-    "recommend": Entry("recommend", "Say which machine fits a task, and for how long", _MONEY),
-    "prices": Entry("prices", "Show how old the prices are, or read them anew", _MONEY),
-    "schedule": Entry("schedule", "Let cron or systemd run the reaper, every minute", _SETUP),
-    "doctor": Entry("doctor", "Check logins, permissions, quota, state and schedule", _SETUP),
-    "config": Entry("config", "Show the settings in force and where each comes from", _SETUP),
-    "archive": Entry("archive", "Move records of long ago out of the state into a file", _SETUP),
-    "recover": Entry("recover", "Rebuild a lost or damaged state from the clouds", _SETUP),
-    "sandbox": Entry("sandbox", "Start, empty or stop the cloud on this machine", _SETUP),
-    "help": Entry("help_", "Explain a command, exit codes, the environment, output", _SETUP),
-    "completion": Entry("completion", "Print the completion script of a shell", _SETUP),
+    "provision": Entry("provision", "Start a GPU instance and wait until it is ready", _INSTANCES),
+    "get": Entry("get", "Show one instance", _INSTANCES),
+    "run": Entry("run", "Run a command on a temporary instance", _INSTANCES),
+    "list": Entry("list_", "List instances with cost and time left", _INSTANCES),
+    "terminate": Entry("terminate", "Terminate instances", _INSTANCES),
+    "stats": Entry("stats", "Show usage, cost and savings", _INSTANCES),
+    "reap": Entry("reap", "Terminate expired and orphaned instances (for cron)", _INSTANCES),
+    "extend": Entry("extend", "Extend the deadline of an instance", _ACCESS),
+    "wait": Entry("wait", "Wait until instances are ready or terminated", _ACCESS),
+    "events": Entry("events", "Show or follow the event log", _ACCESS),
+    "ssh": Entry("ssh", "Open an SSH session or run a remote command", _ACCESS),
+    "ssh-config": Entry("ssh_config", "Add your instances to the SSH config", _ACCESS),
+    "types": Entry("types", "List GPU instance types and prices", _COST),
+    "estimate": Entry("estimate", "Estimate savings over an always-on instance", _COST),
+    "recommend": Entry("recommend", "Recommend an instance type and TTL for a task", _COST),
+    "prices": Entry("prices", "Show or refresh price data", _COST),
+    "schedule": Entry("schedule", "Run the reaper from cron or systemd", _SETUP),
+    "doctor": Entry("doctor", "Check credentials, permissions, quota and setup", _SETUP),
+    "config": Entry("config", "Show settings and where they come from", _SETUP),
+    "archive": Entry("archive", "Move old records to a compressed file", _SETUP),
+    "recover": Entry("recover", "Rebuild a lost or damaged state file", _SETUP),
+    "sandbox": Entry("sandbox", "Manage the sandbox (emulated clouds)", _SETUP),
+    "help": Entry("help_", "Show help for a command or topic", _SETUP),
+    "completion": Entry("completion", "Print a shell completion script", _SETUP),
 }
 
-# What no person types; help does not tell of it.
-HIDDEN = {"complete": Entry("complete", "What a shell offers on TAB", _SETUP)}
+# Called by the completion scripts only, therefore not in help.
+HIDDEN = {"complete": Entry("complete", "Print completion candidates", _SETUP)}
 
-# What people type who come from other tools.
+# Command names of other tools, and the gpuctl command that does the same.
 OTHER_NAMES = {
     **dict.fromkeys(("create", "launch", "up", "start", "run-instances"), "provision"),
     **dict.fromkeys(("ls", "ps", "status"), "list"),
@@ -53,8 +53,8 @@ OTHER_NAMES = {
 }
 
 EXAMPLES = """\
-gpuctl types --gpu T4                               which machines have one, cheapest first
-gpuctl provision g4dn.xlarge --region us-east-1     start one for an hour
-gpuctl list                                         what lives, until when, at what cost
-gpuctl terminate train-7                            end it now
+gpuctl types --gpu T4                               list T4 instance types, cheapest first
+gpuctl provision g4dn.xlarge --region us-east-1     start an instance for one hour
+gpuctl list                                         list active instances with cost and time left
+gpuctl terminate train-7                            terminate an instance
 gpuctl --sandbox provision g4dn.xlarge --region us-east-1    try it without an account"""

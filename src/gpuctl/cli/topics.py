@@ -1,4 +1,4 @@
-"""What `gpuctl help TOPIC` tells: exit codes, environment, output. Plain text, made of the tables the program uses."""
+"""The help topics: exit codes, environment, output. Plain text, generated from the tables the program itself uses."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,17 +23,20 @@ class Topic:
 
 
 _EXIT_CODES: Sequence[Row] = (
-    ("0", "Done."),
-    ("1", "The cloud said no for a reason of its own, or gpuctl failed. The message says which; `-v` says more."),
-    ("2", "Wrong usage. Nothing was written and no cloud was called. The hint says what to type."),
+    ("0", "Success."),
+    ("1", "The provider rejected the request, or gpuctl failed. `-v` shows the cause."),
+    ("2", "Usage error; nothing was changed. The hint shows what to type."),
     ("3", "No such instance."),
-    ("4", "No login, the wrong account, or not permitted. Try: gpuctl doctor"),
-    ("5", "Not now: no capacity, throttled, unreachable, not ready in time. The same command again is safe."),
-    ("6", "The account's quota is used up. Try: gpuctl doctor --type TYPE"),
-    ("7", "A budget refuses it. Try: gpuctl stats --since 30d"),
-    ("8", "Unresolved: something may live. Look before you retry: gpuctl list --refresh"),
-    ("9", "The state is missing, damaged, newer, of the other kind, or cannot be written. Try: gpuctl recover"),
-    ("129, 130, 143", "Ended by SIGHUP, SIGINT or SIGTERM."),
+    ("4", "Missing credentials, wrong account, or permission denied. Run: gpuctl doctor"),
+    ("5", "Temporary failure: no capacity, throttled, unreachable, not ready in time. Safe to retry."),
+    ("6", "The quota of the account is exhausted. Run: gpuctl doctor --type TYPE"),
+    ("7", "Budget exceeded. Run: gpuctl stats --since 30d"),
+    ("8", "Unresolved: an instance may still be running. Check before you retry: gpuctl list --refresh"),
+    (
+        "9",
+        "The state file is missing, damaged, too new, from the sandbox, or not writable. Run: gpuctl recover",
+    ),
+    ("129, 130, 143", "Interrupted by SIGHUP, SIGINT or SIGTERM."),
 )
 _CODES: Sequence[Row] = (
     ("usage", "2"),
@@ -48,35 +51,38 @@ _CODES: Sequence[Row] = (
     ("cloud, internal", "1"),
 )
 _ENVIRONMENT: Sequence[Row] = (
-    ("GPUCTL_STATE", "the state file, like --state"),
-    ("GPUCTL_STATE_ID", "the id of a state that is born now, 8 to 40 of a-z0-9-; CI jobs share one with a reaper"),
-    ("GPUCTL_CONFIG", "the config file, like --config"),
-    ("GPUCTL_PROFILE", "the profile to lay over the config, like --profile"),
-    ("GPUCTL_OUTPUT", "table, json, csv or tsv, like --output"),
-    ("GPUCTL_SANDBOX", "1 for clouds on this machine, like --sandbox"),
-    ("GPUCTL_AZURE_ENDPOINT", "another address of Azure's; plain http only on loopback, and then without a login"),
+    ("GPUCTL_STATE", "state file, like --state"),
+    ("GPUCTL_STATE_ID", "ID for a newly created state, 8 to 40 of a-z0-9-; CI jobs share it with a reaper"),
+    ("GPUCTL_CONFIG", "config file, like --config"),
+    ("GPUCTL_PROFILE", "config profile, like --profile"),
+    ("GPUCTL_OUTPUT", "output format: table, json, csv or tsv, like --output"),
+    ("GPUCTL_SANDBOX", "1 to use the emulated clouds, like --sandbox"),
+    ("GPUCTL_AZURE_ENDPOINT", "another endpoint for Azure; plain http only on loopback, without credentials"),
 )
 _OTHERS: Sequence[Row] = (
-    ("AWS_PROFILE, AWS_REGION, ...", "AWS's own variables and files decide who you are there"),
-    ("AZURE_SUBSCRIPTION_ID, AZURE_CLIENT_ID, ...", "Azure's own decide who you are there"),
-    ("CI", "where it is set nothing is ever asked"),
-    ("NO_COLOR, TERM=dumb", "no colour"),
-    ("XDG_STATE_HOME, XDG_CONFIG_HOME", "where the state and the config are, unless they are named"),
+    ("AWS_PROFILE, AWS_REGION, ...", "select the AWS credentials"),
+    ("AZURE_SUBSCRIPTION_ID, AZURE_CLIENT_ID, ...", "select the Azure credentials"),
+    ("CI", "if set, gpuctl never prompts"),
+    ("NO_COLOR, TERM=dumb", "no color"),
+    ("XDG_STATE_HOME, XDG_CONFIG_HOME", "folders of the state and the config, unless set explicitly"),
 )
 _FORMS: Sequence[Row] = (
-    ("table", "for people: local times, relative first; the form on a terminal"),
-    ("tsv", "no header, whole ids, RFC 3339 times in UTC, plain decimals, empty for unknown; the form in a pipe"),
-    ("csv", "the same with a header"),
-    ("json", "one document and nothing else, errors and signals too; streams print one document a line"),
-    ("-q", "whole ids only, one a line, as soon as each record is on disk"),
+    ("table", "default on a terminal: local times, relative times first"),
+    ("tsv", "default in a pipe: no header, complete IDs, RFC 3339 times in UTC, plain decimals, empty if unknown"),
+    ("csv", "like tsv, with commas and a header"),
+    ("json", "one document and nothing else, for errors and signals too; streams print one document per line"),
+    ("-q", "complete IDs only, one per line, as soon as each record is on disk"),
 )
 
 
 def _exit_codes() -> Sequence[Part]:
     return (
-        Part("Every command ends with one of these:", _EXIT_CODES),
-        Part("With -o json, `error.code` says more exactly what happened:", _CODES),
-        Part("If several machines failed alike, their code; if they failed in different ways, 8."),
+        Part("Exit codes:", _EXIT_CODES),
+        Part("With -o json, `error.code` names the kind of failure:", _CODES),
+        Part(
+            "If several instances were requested and all of them failed with the same code, it is that code. If only "
+            "some of them failed, or the codes differ, it is 8."
+        ),
     )
 
 
@@ -85,31 +91,34 @@ def _environment() -> Sequence[Part]:
 
     settings = [(key.variable, f"{key.about} ({'.'.join(path)})") for path, key in KEYS.items() if key.variable]
     return (
-        Part("A flag goes before a variable, a variable before the config. What gpuctl itself reads:", _ENVIRONMENT),
-        Part("The settings of the config, lists separated by commas:", settings),
-        Part("What it leaves to others:", _OTHERS),
+        Part("Flags override variables, and variables override the config. Variables of gpuctl:", _ENVIRONMENT),
+        Part("Variables for config settings (lists are comma-separated):", settings),
+        Part("Variables read by other libraries:", _OTHERS),
     )
 
 
 def _output() -> Sequence[Part]:
     return (
-        Part("stdout is data, stderr is talk: progress, warnings, hints. -o or GPUCTL_OUTPUT chooses:", _FORMS),
+        Part(
+            "Results go to stdout; progress, warnings and hints go to stderr. -o or GPUCTL_OUTPUT selects a format:",
+            _FORMS,
+        ),
         Part(
             "Every JSON document has `success` (false exactly when the exit code is not 0) and `schemaVersion`. A "
             "failure has `error` with `code`, `message`, `hint`, `retryable` and `exitCode`. Money is in dollars, "
-            "times are RFC 3339 in UTC, and null means unknown: a price that is not known is never 0."
+            "times are RFC 3339 in UTC, and null means unknown: an unknown price is never 0."
         ),
         Part(
-            "`provision`, `terminate` and `extend` have `instances` and `count`, and `instance` where exactly one "
-            "was asked for; they have them in failures too, as soon as a record exists."
+            "`provision`, `terminate` and `extend` have `instances` and `count`, and `instance` if exactly one "
+            "was requested. Failures have them too, as soon as a record exists."
         ),
     )
 
 
 TOPICS: Mapping[str, Topic] = {
-    "exit-codes": Topic("How a command ends", _exit_codes),
-    "environment": Topic("The variables that are read", _environment),
-    "output": Topic("What is printed where, and in which form", _output),
+    "exit-codes": Topic("Exit codes", _exit_codes),
+    "environment": Topic("Environment variables", _environment),
+    "output": Topic("Output formats", _output),
 }
 
 

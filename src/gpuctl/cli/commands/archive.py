@@ -22,14 +22,15 @@ zcat gpuctl-2026.jsonl.gz | jq -r '[.id, .user, .terminated_at] | @tsv'"""
 def command(
     ctx: typer.Context,
     older_than: Annotated[
-        str, typer.Option("--older-than", metavar="TIME", help="Records that ended longer ago, such as 90d")
+        str,
+        typer.Option("--older-than", metavar="TIME", help="Move records that ended more than TIME ago, such as 90d"),
     ],
-    to: Annotated[str, typer.Option(metavar="FILE", help="The gzip file to put them in, or to add them to")],
+    to: Annotated[str, typer.Option(metavar="FILE", help="Gzip file to write or append to")],
 ) -> Result:
-    """Take the records of machines that ended long ago out of the archive, and put them into a file.
+    """Move old records from the archive to a compressed file.
 
-    They are in the file before they leave the archive. What ended in this month stays: budgets count it. `stats` then
-    says from which date it counts.
+    Records are written to FILE before they are removed. Records of the current month are kept, because budgets need
+    them. `stats` shows from which date its totals are complete.
     """
     context: Context = ctx.find_root().obj
     now = context.clock.now()

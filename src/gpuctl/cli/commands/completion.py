@@ -17,7 +17,7 @@ gpuctl completion fish > ~/.config/fish/completions/gpuctl.fish"""
 
 def command(
     ctx: typer.Context,
-    shell: Annotated[str, typer.Argument(metavar="bash|zsh|fish", help="The shell", show_default=False)],
+    shell: Annotated[str, typer.Argument(metavar="bash|zsh|fish", help="Shell: bash, zsh or fish", show_default=False)],
 ) -> None:
     """Print the completion script of a shell."""
     context: Context = ctx.find_root().obj

@@ -29,11 +29,11 @@ _HOST = re.compile(r"(https?://)(?:[^\s/@]*@)?([^\s/?#]+)", re.ASCII | re.IGNORE
 
 def command(
     ctx: typer.Context,
-    do: Annotated[str, typer.Argument(metavar="show|path", help="What to print")] = "show",
+    do: Annotated[str, typer.Argument(metavar="show|path", help="Settings, or the path of the config file")] = "show",
 ) -> Result:
-    """Show every setting with its value and where that comes from, or print the config file's name.
+    """Show every setting with its value and source, or print the path of the config file.
 
-    A flag goes first, then GPUCTL_*, then the profile, then the file, then the cloud's own setting, then the default.
+    Precedence: command-line flag, GPUCTL_* variable, profile, config file, the provider's own settings, default.
     """
     context: Context = ctx.find_root().obj
     if do not in _ACTIONS:

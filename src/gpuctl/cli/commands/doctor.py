@@ -43,13 +43,13 @@ class _Line:
 
 def command(
     ctx: typer.Context,
-    provider: Annotated[str | None, typer.Option(metavar="CLOUD", help="Only that cloud")] = None,
-    region: Annotated[str | None, typer.Option(metavar="REGION", help="Where a machine would be")] = None,
-    type_: Annotated[str | None, typer.Option("--type", metavar="TYPE", help="Which machine it would be")] = None,
+    provider: Annotated[str | None, typer.Option(metavar="PROVIDER", help="Only this provider: aws or azure")] = None,
+    region: Annotated[str | None, typer.Option(metavar="REGION", help="Region to check")] = None,
+    type_: Annotated[str | None, typer.Option("--type", metavar="TYPE", help="Instance type to check")] = None,
 ) -> Result:
-    """Check logins, permission to create and to end, quota, type, image, state, schedule and clock.
+    """Check credentials, permissions, quota, instance type, image, state, schedule and clock.
 
-    Makes nothing: permissions are asked for by dry runs. A line each, with what to type to mend it; exit 1 if one
+    Creates nothing: permissions are checked with dry runs. Prints a fix for each problem, and exits with 1 if a check
     fails.
     """
     context: Context = ctx.find_root().obj

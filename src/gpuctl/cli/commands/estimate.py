@@ -56,23 +56,27 @@ class _Row:
 
 def command(
     ctx: typer.Context,
-    instance_type: Annotated[str, typer.Argument(metavar="TYPE", help="The cloud's name for it", show_default=False)],
-    hours_per_day: Annotated[str, typer.Option(metavar="HOURS", help="Hours of use on a day of use")] = "2",
-    days: Annotated[str, typer.Option(metavar="DAYS", help="Days of use in a month")] = str(DAYS_A_MONTH),
-    users: Annotated[str, typer.Option(metavar="N", help="Users, each with a machine of their own")] = "1",
+    instance_type: Annotated[
+        str, typer.Argument(metavar="TYPE", help="Instance type, such as g4dn.xlarge", show_default=False)
+    ],
+    hours_per_day: Annotated[str, typer.Option(metavar="HOURS", help="Hours of use per day")] = "2",
+    days: Annotated[str, typer.Option(metavar="DAYS", help="Days of use per month")] = str(DAYS_A_MONTH),
+    users: Annotated[str, typer.Option(metavar="N", help="Number of users, each with an own instance")] = "1",
     region: Annotated[
-        str | None, typer.Option(metavar="REGION", help="Where; else as configured, else where it is cheapest")
+        str | None, typer.Option(metavar="REGION", help="Region [default: from config, else cheapest]")
     ] = None,
-    disk_size: Annotated[str, typer.Option(metavar="GB", help="Its disk, for the line that counts it")] = "100",
-    spot: Annotated[bool, typer.Option("--spot", help="At the spot price, where it is known")] = False,
+    disk_size: Annotated[
+        str, typer.Option(metavar="GB", help="Size of the boot disk in GB, for the full cost")
+    ] = "100",
+    spot: Annotated[bool, typer.Option("--spot", help="Use spot prices")] = False,
     allow_retired: Annotated[
-        bool, typer.Option("--allow-retired", help="Do not remark that the type was retired")
+        bool, typer.Option("--allow-retired", help="Do not note that the instance type is retired")
     ] = False,
 ) -> Result:
-    """Estimate what machines cost that run only while they are used, against the same ones always on.
+    """Estimate what an instance costs that runs only while it is used, compared with one that is always on.
 
-    Always on is 24 hours on each of 30 days a month; a year has twelve such months. The table is of the machine alone;
-    below it stands what its disk and public address add. Nothing is asked of the network.
+    Always on means 24 hours on 30 days a month; a year has 12 such months. The table shows compute cost; the line below
+    adds disk and public IP. Sends no network requests.
     """
     context: Context = ctx.find_root().obj
     usage = Usage(

@@ -29,16 +29,13 @@ _MACHINE = 17  # as wide as an id
 
 def command(
     ctx: typer.Context,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on, and tell what happens as it happens")] = False,
-    since: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Only what happened in that time, such as 1d")
-    ] = None,
-    instance: Annotated[str | None, typer.Option("--id", metavar="ID", help="Only that machine's")] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Print new events as they happen")] = False,
+    since: Annotated[str | None, typer.Option(metavar="TIME", help="Only the last TIME, such as 1d")] = None,
+    instance: Annotated[str | None, typer.Option("--id", metavar="ID", help="Only events of this instance")] = None,
 ) -> Result | None:
-    """Tell what happened to machines, oldest first, ended and archived ones too. Opens no socket.
+    """Show events, oldest first, including those of terminated and archived instances. Sends no network requests.
 
-    With --follow, what happens from now on (and before that what --since asks for), one line each; Ctrl-C ends it
-    with exit 0.
+    With --follow, prints new events, one per line, until Ctrl-C (exit code 0).
     """
     context: Context = ctx.find_root().obj
     span = parse_duration(since, option="--since") if since else None

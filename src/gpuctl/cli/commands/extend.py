@@ -22,14 +22,14 @@ gpuctl extend 4k2m --ttl 90"""
 
 def command(
     ctx: typer.Context,
-    instance: Annotated[str, typer.Argument(metavar="ID", help="An id, a name, or the first 4 of an id's characters")],
-    by: Annotated[str | None, typer.Option(metavar="TIME", help="Add that much to its deadline, such as 30m")] = None,
-    ttl: Annotated[str | None, typer.Option(metavar="TIME", help="Let it end that long from now")] = None,
+    instance: Annotated[str, typer.Argument(metavar="ID", help="Instance ID, name, or ID prefix (4+ characters)")],
+    by: Annotated[str | None, typer.Option(metavar="TIME", help="Time to add to the deadline, such as 30m")] = None,
+    ttl: Annotated[str | None, typer.Option(metavar="TIME", help="New time to live, counted from now")] = None,
     allow_unknown_price: Annotated[
-        bool, typer.Option("--allow-unknown-price", help="Leave prices nobody knows out of the budgets")
+        bool, typer.Option("--allow-unknown-price", help="Skip budget checks for instances of unknown price")
     ] = False,
 ) -> Result:
-    """Move a machine's deadline to later, on the machine itself first."""
+    """Extend the deadline of an instance: at the provider first, then in the local record."""
     context: Context = ctx.find_root().obj
     if (by is None) == (ttl is None):
         raise UsageError("give either --by or --ttl", hint=f"gpuctl extend {instance} --by 30m")

@@ -29,13 +29,13 @@ _REAPED_LATELY = timedelta(minutes=5)
 
 def command(
     ctx: typer.Context,
-    instance: Annotated[str, typer.Argument(metavar="ID", help="An id, a name, or the first 4 of an id's characters")],
+    instance: Annotated[str, typer.Argument(metavar="ID", help="Instance ID, name, or ID prefix (4+ characters)")],
     field: Annotated[
-        list[str] | None, typer.Option(metavar="KEY", help="Print only that key of the JSON; repeatable")
+        list[str] | None, typer.Option(metavar="KEY", help="Print only this JSON field (repeatable)")
     ] = None,
-    refresh: Annotated[bool, typer.Option("--refresh", help="Ask the cloud first")] = False,
+    refresh: Annotated[bool, typer.Option("--refresh", help="Query the provider first")] = False,
 ) -> Result:
-    """Show one machine. Opens no socket without --refresh."""
+    """Show one instance. Reads only the local state, unless --refresh is set."""
     context: Context = ctx.find_root().obj
     record = resolve(context.store, instance)
     stale = refreshed(context, [record]) if refresh else {}

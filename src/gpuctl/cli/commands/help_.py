@@ -23,7 +23,7 @@ def command(
         str | None, typer.Argument(metavar="TOPIC|COMMAND", help=f"{', '.join(TOPICS)}, or a command")
     ] = None,
 ) -> None:
-    """Print the help of gpuctl, of a command, or of a topic: exit-codes, environment, output."""
+    """Show help for gpuctl, for a command, or for a topic: exit-codes, environment, output."""
     context: Context = ctx.find_root().obj
     context.streams.out.write(_text(ctx, about, min(context.width, 100)))
     context.streams.out.flush()

@@ -17,7 +17,7 @@ EXAMPLES = """\
 gpuctl list --user ana --older-than 60m
 gpuctl list --status READY -o json
 gpuctl list --watch --refresh
-gpuctl list --all -o csv > machines.csv
+gpuctl list --all -o csv > instances.csv
 gpuctl list -q --task nightly | gpuctl terminate -"""
 
 
@@ -25,25 +25,25 @@ def command(
     ctx: typer.Context,
     user: options.User = None,
     task: options.Task = None,
-    name: Annotated[str | None, typer.Option(metavar="NAME", help="Only the machine of that name")] = None,
-    status: Annotated[
-        list[str] | None, typer.Option(metavar="STATUS", help="Only machines in that status; repeatable")
-    ] = None,
-    provider: Annotated[str | None, typer.Option(metavar="CLOUD", help="Only machines in that cloud")] = None,
-    instance_type: Annotated[str | None, typer.Option("--type", metavar="TYPE", help="Only that type")] = None,
-    region: Annotated[str | None, typer.Option(metavar="REGION", help="Only machines in that region")] = None,
+    name: Annotated[str | None, typer.Option(metavar="NAME", help="Only the instance with this name")] = None,
+    status: Annotated[list[str] | None, typer.Option(metavar="STATUS", help="Only this status (repeatable)")] = None,
+    provider: Annotated[str | None, typer.Option(metavar="PROVIDER", help="Only this provider: aws or azure")] = None,
+    instance_type: Annotated[str | None, typer.Option("--type", metavar="TYPE", help="Only this instance type")] = None,
+    region: Annotated[str | None, typer.Option(metavar="REGION", help="Only this region")] = None,
     tag: options.Tags = None,
     older_than: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Only machines asked for longer ago than that, such as 60m")
+        str | None, typer.Option(metavar="TIME", help="Only instances created more than TIME ago, such as 60m")
     ] = None,
-    with_ended: Annotated[bool, typer.Option("--all", "-a", help="Ended and archived machines too")] = False,
-    refresh: Annotated[bool, typer.Option("--refresh", help="Ask the clouds first")] = False,
-    watch: Annotated[bool, typer.Option("--watch", "-w", help="Keep it current until Ctrl-C (exit 0)")] = False,
-    interval: Annotated[str | None, typer.Option(metavar="TIME", help="Between two looks of --watch [2s]")] = None,
+    with_ended: Annotated[bool, typer.Option("--all", "-a", help="Include terminated and archived instances")] = False,
+    refresh: Annotated[bool, typer.Option("--refresh", help="Query the providers first")] = False,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Refresh the list until Ctrl-C (exit code 0)")] = False,
+    interval: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Time between refreshes with --watch [default: 2s]")
+    ] = None,
 ) -> Result | None:
-    """List machines, newest first. Opens no socket without --refresh.
+    """List instances, newest first. Reads only the local state, unless --refresh is set.
 
-    With --watch the list stays current; with -o json it is then a line whenever something changes.
+    With --watch -o json, prints one document per change.
     """
     context: Context = ctx.find_root().obj
     pause = _pause(interval, watch=watch)

@@ -26,19 +26,20 @@ _ACTIONS = ("show", "refresh")
 
 def command(
     ctx: typer.Context,
-    do: Annotated[str, typer.Argument(metavar="[show|refresh]", help="What to do", show_default=False)] = "show",
-    provider: Annotated[str | None, typer.Option(metavar="CLOUD", help="Only that cloud")] = None,
-    region: Annotated[str | None, typer.Option(metavar="REGION", help="Only that region")] = None,
+    do: Annotated[
+        str, typer.Argument(metavar="[show|refresh]", help="show the price data, or refresh it", show_default=False)
+    ] = "show",
+    provider: Annotated[str | None, typer.Option(metavar="PROVIDER", help="Only this provider: aws or azure")] = None,
+    region: Annotated[str | None, typer.Option(metavar="REGION", help="Only this region")] = None,
     believe: Annotated[
         list[str] | None,
-        typer.Option(metavar="TYPE", help="Take this type's new price, however far from the last; repeatable"),
+        typer.Option(metavar="TYPE", help="Accept the new price of TYPE even if implausible (repeatable)"),
     ] = None,
 ) -> Result:
-    """Show where prices come from and how old they are, or read them anew from the clouds.
+    """Show the source and age of price data, or refresh it from the providers.
 
-    `refresh` asks AWS with your login, and Azure's public price list without one. What it reads is kept beside the
-    state, and used by every command. A reading that is not complete changes nothing; a price that cannot be true is
-    refused, and the last one kept.
+    `refresh` uses your AWS credentials; the price list of Azure is public. Incomplete downloads are discarded.
+    Implausible prices are rejected, and the previous price is kept.
     """
     context: Context = ctx.find_root().obj
     if do not in _ACTIONS:

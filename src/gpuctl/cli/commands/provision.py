@@ -22,11 +22,11 @@ id=$(gpuctl provision g4dn.xlarge --region us-east-1 -q)"""
 
 @asking()
 def command(ctx: typer.Context, asked: Asked) -> Result:
-    """Start a GPU machine, wait until it is ready, and have it end at its deadline.
+    """Start a GPU instance and wait until it is ready.
 
-    Name its type, or say what it must have: the cheapest that fits is taken. Where there is none left the next place is
-    tried: zones, the regions given, the next offer. It ends 60 minutes later unless --ttl says otherwise, even if this
-    machine never comes back.
+    Give an instance type, or describe the GPU: gpuctl picks the cheapest matching offer. If there is no capacity, it
+    tries other zones, the other regions given, then the next offer. The instance is terminated after 60 minutes unless
+    you set --ttl, even if your computer is off.
     """
     context: Context = ctx.find_root().obj
     patience, retrying = asked.patience, asked.retrying

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 EXAMPLES = """\
 gpuctl reap --dry-run
 gpuctl reap --sweep
-gpuctl schedule install               let cron or systemd run it every minute; by hand, for cron:
+gpuctl schedule install               run it every minute from cron or systemd; or write the crontab line yourself:
 * * * * * /usr/local/bin/gpuctl reap --state /home/ana/.local/state/gpuctl/state.json"""
 
 COLUMNS = ("id", "action", "reason", "status", "error")
@@ -43,22 +43,17 @@ _WAIT = timedelta(minutes=5)
 
 def command(
     ctx: typer.Context,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be done")] = False,
-    sweep: Annotated[bool, typer.Option("--sweep", help="List the clouds now, not only when a look is due")] = False,
-    wait: Annotated[bool, typer.Option("--wait", help="Wait until what was ended is proven gone")] = False,
-    watch: Annotated[bool, typer.Option("--watch", help="Go on for ever, a pass every --interval")] = False,
-    interval: Annotated[str, typer.Option(metavar="TIME", help="Between two passes of --watch")] = "60s",
-    max_orphans: Annotated[
-        str, typer.Option(metavar="N", help="End at most that many machines without a record in one pass")
-    ] = "3",
-    log: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Also append what is said to FILE, which is kept small")
-    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show planned actions; change nothing")] = False,
+    sweep: Annotated[bool, typer.Option("--sweep", help="Sweep all regions now")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until termination is confirmed")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Run continuously, once every --interval")] = False,
+    interval: Annotated[str, typer.Option(metavar="TIME", help="Time between runs with --watch")] = "60s",
+    max_orphans: Annotated[str, typer.Option(metavar="N", help="Maximum number of orphans to terminate per run")] = "3",
+    log: Annotated[str | None, typer.Option(metavar="FILE", help="Also append messages to FILE (rotated)")] = None,
 ) -> Result | None:
-    """End machines past their deadline, close what is proven gone, adopt or end what no record knows.
+    """Terminate expired instances, record confirmed terminations, adopt or terminate orphans.
 
-    Without a terminal it prints nothing when there was nothing to do; what it could not resolve is on stderr and in
-    the exit code (8).
+    If there is nothing to do and stdout is not a terminal, it prints nothing. Problems go to stderr and exit code 8.
     """
     context: Context = ctx.find_root().obj
     if log is not None:

@@ -48,17 +48,17 @@ class _Choice:
 
 def command(
     ctx: typer.Context,
-    docs: Annotated[str | None, typer.Option(metavar="N", help="How many documents the task has")] = None,
-    minutes: Annotated[str | None, typer.Option(metavar="TIME", help="How long it takes: minutes, or 1h30m")] = None,
+    docs: Annotated[str | None, typer.Option(metavar="N", help="Number of documents")] = None,
+    minutes: Annotated[str | None, typer.Option(metavar="TIME", help="Duration of the task: minutes, or 1h30m")] = None,
     region: Annotated[
-        str | None, typer.Option(metavar="REGION", help="Where; else as configured, else where it is cheapest")
+        str | None, typer.Option(metavar="REGION", help="Region [default: from config, else cheapest]")
     ] = None,
-    provider: Annotated[str | None, typer.Option(metavar="CLOUD", help="Only that cloud")] = None,
+    provider: Annotated[str | None, typer.Option(metavar="PROVIDER", help="Only this provider: aws or azure")] = None,
 ) -> Result:
-    """Say which machine fits a task and how long it should live, with the line to type. Asks nothing of the network.
+    """Recommend an instance type and a TTL for a task, with the command to run. Sends no network requests.
 
-    Fewer than 10 documents are light, up to 50 medium, more heavy. A task under 15 minutes gets 30 minutes to live, one
-    up to 45 an hour, one up to 90 two hours. Each cloud's cheapest machine of that size is shown, the cheapest first.
+    Fewer than 10 documents are light, 10 to 50 medium, more than 50 heavy. The TTL is 30 minutes for tasks under 15
+    minutes, 1 hour up to 45 minutes, 2 hours up to 90 minutes. Shows the cheapest match of each provider.
     """
     context: Context = ctx.find_root().obj
     if docs is None and minutes is None:

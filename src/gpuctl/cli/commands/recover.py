@@ -27,16 +27,16 @@ _MOST_SHOWN = 50
 
 def command(
     ctx: typer.Context,
-    backup: Annotated[str | None, typer.Option(metavar="FILE", help="Begin with what this backup holds")] = None,
+    backup: Annotated[str | None, typer.Option(metavar="FILE", help="Start from this backup")] = None,
     state_id: Annotated[
-        str | None, typer.Option(metavar="ID", help="Which state it was, where nothing on this machine tells")
+        str | None, typer.Option(metavar="ID", help="ID of the lost state, if it is not known on your computer")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what was found")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be restored; change nothing")] = False,
     yes: options.Yes = False,
 ) -> Result:
-    """Rebuild a state that was lost or damaged, from the tags on its machines.
+    """Rebuild a lost or damaged state file from the tags of its instances.
 
-    Every region of every cloud is asked. What stood in the state's place is kept beside it. Ends nothing.
+    Queries all regions of all providers. Keeps the old state file. Terminates nothing.
     """
     context: Context = ctx.find_root().obj
     context.start_sandbox()

@@ -18,7 +18,7 @@ HF_TOKEN=... gpuctl run g5.xlarge --env HF_TOKEN --ttl 90 -- ./train.sh
 gpuctl run --on train-7 --keep -- python bench.py"""
 TAKES_REST = True
 
-_TASK = "The task"
+_TASK = "Command and files"
 
 
 @asking("count", "wait", "keep", "dry_run")
@@ -26,33 +26,37 @@ def command(
     ctx: typer.Context,
     asked: Asked,
     on: Annotated[
-        str | None, typer.Option(metavar="ID", help="A machine that lives, instead of a new one", rich_help_panel=_TASK)
+        str | None,
+        typer.Option(metavar="ID", help="Use this active instance instead of a new one", rich_help_panel=_TASK),
     ] = None,
     upload: Annotated[
         list[str] | None,
-        typer.Option(metavar="SRC:DST", help="A file or folder to put there first; repeatable", rich_help_panel=_TASK),
+        typer.Option(
+            metavar="SRC:DST", help="Copy SRC to the instance before the command (repeatable)", rich_help_panel=_TASK
+        ),
     ] = None,
     download: Annotated[
         list[str] | None,
-        typer.Option(metavar="SRC:DST", help="A file or folder to fetch afterwards; repeatable", rich_help_panel=_TASK),
+        typer.Option(
+            metavar="SRC:DST", help="Copy SRC from the instance after the command (repeatable)", rich_help_panel=_TASK
+        ),
     ] = None,
     env: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="A variable of yours that it needs; repeatable", rich_help_panel=_TASK),
+        typer.Option(metavar="NAME", help="Pass this local environment variable (repeatable)", rich_help_panel=_TASK),
     ] = None,
     result: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write what came of it there, as JSON", rich_help_panel=_TASK)
+        Path | None, typer.Option(metavar="FILE", help="Write the result as JSON to FILE", rich_help_panel=_TASK)
     ] = None,
     keep: Annotated[
-        bool, typer.Option("--keep", help="Leave the machine, ready, until its deadline", rich_help_panel=_TASK)
+        bool, typer.Option("--keep", help="Keep the instance until its deadline", rich_help_panel=_TASK)
     ] = False,
 ) -> int:
-    """Start a machine, run a command on it over ssh, and end the machine, whatever comes of it.
+    """Start an instance, run COMMAND over SSH, and terminate the instance, even if COMMAND fails.
 
-    stdout, stderr and the exit code are the command's. What fails on gpuctl's side is 200 and its own code (205: the
-    same again is safe); a command that succeeded on a machine whose end is not proven is 208. A connection that breaks
-    is made again until the deadline, while the command goes on. One word after -- is a line for the shell there;
-    several are a program and its arguments.
+    If the connection drops, COMMAND keeps running and gpuctl reconnects until the deadline. Exit code: that of COMMAND;
+    200 + N for gpuctl errors (205: safe to retry; 208: COMMAND succeeded, termination not confirmed). Several words
+    after -- are a program and its arguments; a single word is a line for the remote shell.
     """
     context: Context = ctx.find_root().obj
     kept = Kept(context, result)

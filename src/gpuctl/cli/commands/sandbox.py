@@ -29,11 +29,12 @@ class Do(StrEnum):
 
 def command(
     ctx: typer.Context,
-    do: Annotated[str, typer.Argument(metavar="start|status|stop|reset", help="What to do", show_default=False)],
+    do: Annotated[str, typer.Argument(metavar="start|status|stop|reset", help="Action", show_default=False)],
 ) -> Result:
-    """Start, look at, empty or stop the sandbox: clouds on this machine that cost nothing.
+    """Manage the sandbox: emulated clouds on your computer that cost nothing.
 
-    `--sandbox` starts it by itself. A new one begins with an empty state; `reset` empties a running one and its state.
+    `--sandbox` starts it automatically. A new sandbox has an empty state; `reset` deletes all sandbox instances and
+    records.
     """
     context: Context = ctx.find_root().obj
     if do not in Do.__members__.values():

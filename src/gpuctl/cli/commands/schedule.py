@@ -31,15 +31,17 @@ gpuctl schedule uninstall"""
 
 def command(
     ctx: typer.Context,
-    do: Annotated[str, typer.Argument(metavar="install|status|uninstall", help="What to do", show_default=False)],
-    every: Annotated[str, typer.Option(metavar="TIME", help="How often, a whole part of an hour")] = "1m",
-    cron: Annotated[bool, typer.Option("--cron", help="Use the crontab")] = False,
-    systemd: Annotated[bool, typer.Option("--systemd", help="Use a timer of systemd's for this user")] = False,
+    do: Annotated[str, typer.Argument(metavar="install|status|uninstall", help="Action", show_default=False)],
+    every: Annotated[
+        str, typer.Option(metavar="TIME", help="Interval that divides an hour, such as 1m, 5m or 1h")
+    ] = "1m",
+    cron: Annotated[bool, typer.Option("--cron", help="Use cron")] = False,
+    systemd: Annotated[bool, typer.Option("--systemd", help="Use a systemd user timer")] = False,
 ) -> Result:
-    """Put `gpuctl reap` on a schedule, look at it, or take it off.
+    """Run `gpuctl reap` on a schedule.
 
-    It takes systemd where that answers this user, else cron. The line names everything from the root on: the state,
-    the config, the profile and a log that stays small. Installing again replaces it. Secrets are never written down.
+    Uses a systemd user timer if available, otherwise cron. Writes absolute paths, and no secrets. Installing again
+    replaces the schedule.
     """
     context: Context = ctx.find_root().obj
     if do not in _ACTIONS:

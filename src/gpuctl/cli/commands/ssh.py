@@ -21,18 +21,18 @@ gpuctl ssh train-7 -- -L 8888:localhost:8888"""
 
 def command(
     ctx: typer.Context,
-    instance: Annotated[str, typer.Argument(metavar="ID", help="An id, a name, or the first 4 of an id's characters")],
+    instance: Annotated[str, typer.Argument(metavar="ID", help="Instance ID, name, or ID prefix (4+ characters)")],
     arguments: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[-- ARGS]...", help="A command to run there, or options of ssh", show_default=False),
+        typer.Argument(metavar="[-- ARGS]...", help="Remote command, or ssh options", show_default=False),
     ] = None,
     login: Annotated[
-        str | None, typer.Option("--login", "-l", metavar="USER", help="Log in as that user; the image tells")
+        str | None, typer.Option("--login", "-l", metavar="USER", help="Remote user [default: from the image]")
     ] = None,
 ) -> Result:
-    """Get onto a machine by ssh, or run a command there. Exits with ssh's own code.
+    """Open an SSH session, or run a remote command. Exits with the exit code of ssh.
 
-    Several words are a program and its arguments, passed on as they are; a single one is a line for the shell there.
+    Several words are a program and its arguments; a single word is a line for the remote shell.
     """
     from gpuctl.remote.keys import INSTALL
     from gpuctl.remote.target import words_of

@@ -20,14 +20,12 @@ gpuctl ssh-config --remove"""
 
 def command(
     ctx: typer.Context,
-    install: Annotated[
-        bool, typer.Option("--install", help="Write the file, and let ~/.ssh/config include it")
-    ] = False,
-    remove: Annotated[bool, typer.Option("--remove", help="Take that out again")] = False,
+    install: Annotated[bool, typer.Option("--install", help="Include the entries in ~/.ssh/config")] = False,
+    remove: Annotated[bool, typer.Option("--remove", help="Remove the entries from ~/.ssh/config")] = False,
 ) -> Result:
-    """Print the ssh settings of every live machine, as `gpu-ID` and `gpu-NAME`.
+    """Print a `Host` entry for each active instance: `gpu-ID` and `gpu-NAME`.
 
-    Once installed, gpuctl writes the file again whenever its machines change.
+    After --install, gpuctl keeps the file up to date.
     """
     from gpuctl.remote.sshconfig import exclude, include, text_of, write
     from gpuctl.services.reaching import targets

@@ -28,19 +28,17 @@ GROUP_COLUMNS = ("key", "machines", "hours", "totalCost", "allIn")
 def command(
     ctx: typer.Context,
     user: options.User = None,
-    since: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Only what was spent in that time until now, such as 30d")
-    ] = None,
+    since: Annotated[str | None, typer.Option(metavar="TIME", help="Only the last TIME, such as 30d")] = None,
     by: Annotated[
         str | None,
-        typer.Option(metavar="SIDE", help="Group by user, type, provider, region, market, day or tag:KEY"),
+        typer.Option(metavar="KEY", help="Group by user, type, provider, region, market, day or tag:KEY"),
     ] = None,
-    chart: Annotated[str | None, typer.Option(metavar="FILE", help="Draw the groups into an SVG file too")] = None,
+    chart: Annotated[str | None, typer.Option(metavar="FILE", help="Also write a chart to FILE (SVG)")] = None,
 ) -> Result:
-    """Sum up all machines, archived ones too. Opens no socket.
+    """Show usage, cost and savings, archived records included. Sends no network requests.
 
-    Money is all in: machine, disk and address. A machine that straddles the beginning of --since counts with the part
-    of its cost after that. Days are UTC.
+    Amounts are full cost: compute, disk and public IP. With --since, only the cost within that period counts. Days are
+    UTC.
     """
     context: Context = ctx.find_root().obj
     now = context.clock.now()

@@ -29,24 +29,24 @@ def command(
     ctx: typer.Context,
     instances: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[ID]...", help="Ids or names; `-` reads them from standard input", show_default=False),
+        typer.Argument(metavar="[ID]...", help="Instance IDs or names; `-` reads them from stdin", show_default=False),
     ] = None,
-    task: Annotated[str | None, typer.Option(metavar="TASK", help="Every machine of that task")] = None,
+    task: Annotated[str | None, typer.Option(metavar="TASK", help="All active instances of this task")] = None,
     tag: Annotated[
-        list[str] | None, typer.Option(metavar="K=V", help="Every machine with that tag; repeatable")
+        list[str] | None, typer.Option(metavar="K=V", help="All active instances with this tag (repeatable)")
     ] = None,
-    user: Annotated[str | None, typer.Option(metavar="USER", help="Every machine of that user")] = None,
-    every: Annotated[bool, typer.Option("--all", help="Every machine of this state")] = False,
+    user: Annotated[str | None, typer.Option(metavar="USER", help="All active instances of this user")] = None,
+    every: Annotated[bool, typer.Option("--all", help="All active instances in the state")] = False,
     yes: options.Yes = False,
     force: Annotated[
-        bool, typer.Option("--force", help="End, too, what others put among the machine's own things (Azure)")
+        bool, typer.Option("--force", help="Also delete resources that others added to the resource group (Azure)")
     ] = False,
-    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until they are proven gone")] = True,
-    timeout: Annotated[str, typer.Option(metavar="TIME", help="How long to wait for the proof")] = "5m",
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until termination is confirmed")] = True,
+    timeout: Annotated[str, typer.Option(metavar="TIME", help="Maximum time to wait")] = "5m",
 ) -> Result:
-    """End machines. What has ended already is fine.
+    """Terminate instances. An instance that is already terminated is not an error.
 
-    That they are to end is written down first, so the reaper goes on with whatever fails here.
+    The request is saved first, so the reaper retries it if this command fails.
     """
     context: Context = ctx.find_root().obj
     patience = parse_duration(timeout, option="--timeout")

@@ -46,19 +46,19 @@ _CATALOGED = (ProviderName.AWS, ProviderName.AZURE)
 
 def command(
     ctx: typer.Context,
-    gpu: Annotated[str | None, typer.Option(metavar="MODEL", help="Only that GPU, such as T4 or 'A100 80GB'")] = None,
-    provider: Annotated[str | None, typer.Option(metavar="CLOUD", help="Only that cloud")] = None,
-    max_price: Annotated[str | None, typer.Option(metavar="USD", help="At most that many dollars an hour")] = None,
-    min_memory: Annotated[str | None, typer.Option(metavar="GIB", help="At least that much memory in a GPU")] = None,
+    gpu: Annotated[str | None, typer.Option(metavar="MODEL", help="GPU model, such as T4 or 'A100 80GB'")] = None,
+    provider: Annotated[str | None, typer.Option(metavar="PROVIDER", help="Only this provider: aws or azure")] = None,
+    max_price: Annotated[str | None, typer.Option(metavar="USD", help="Maximum compute price in USD per hour")] = None,
+    min_memory: Annotated[str | None, typer.Option(metavar="GIB", help="Minimum memory per GPU in GiB")] = None,
     region: Annotated[
-        str | None, typer.Option(metavar="REGION", help="Prices there; else each type's cheapest region")
+        str | None, typer.Option(metavar="REGION", help="Region [default: cheapest for each type]")
     ] = None,
-    spot: Annotated[bool, typer.Option("--spot", help="Spot prices, where they are known")] = False,
-    with_retired: Annotated[bool, typer.Option("--all", "-a", help="Retired types too")] = False,
+    spot: Annotated[bool, typer.Option("--spot", help="Use spot prices")] = False,
+    with_retired: Annotated[bool, typer.Option("--all", "-a", help="Include retired types")] = False,
 ) -> Result:
-    """Compare GPU machines by price: the prices that ship with gpuctl, or newer ones that `gpuctl prices refresh` read.
+    """List GPU instance types and compute prices, cheapest first. Sends no network requests.
 
-    Nothing is asked of the network.
+    Uses the bundled prices, or newer ones from `gpuctl prices refresh`.
     """
     context: Context = ctx.find_root().obj
     chosen = options.provider(provider)

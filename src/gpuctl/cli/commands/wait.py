@@ -15,19 +15,23 @@ from gpuctl.services.waiting import Goal, wait_for
 
 EXAMPLES = """\
 id=$(gpuctl provision g4dn.xlarge --region us-east-1 --no-wait -q)
-gpuctl wait "$id" --for ready && echo up
+gpuctl wait "$id" --for ready && echo ready
 gpuctl wait train-7 train-8 --for terminated --timeout 2h"""
 
 
 def command(
     ctx: typer.Context,
-    instances: Annotated[list[str], typer.Argument(metavar="ID...", help="Ids, names, or the first 4 of an id's")],
-    goal: Annotated[str, typer.Option("--for", metavar="GOAL", help="ready or terminated")] = Goal.READY.value,
-    timeout: Annotated[str, typer.Option(metavar="TIME", help="How long to wait")] = "15m",
+    instances: Annotated[
+        list[str], typer.Argument(metavar="ID...", help="Instance IDs, names, or ID prefixes (4+ characters)")
+    ],
+    goal: Annotated[
+        str, typer.Option("--for", metavar="GOAL", help="Status to wait for: ready or terminated")
+    ] = Goal.READY.value,
+    timeout: Annotated[str, typer.Option(metavar="TIME", help="Maximum time to wait")] = "15m",
 ) -> Result:
-    """Wait until machines are ready, or proven gone. Ends nothing.
+    """Wait until instances are ready or confirmed terminated. Terminates nothing.
 
-    One that can no longer become ready is exit 1 at once; when the time is out it is exit 8.
+    Exits with 1 if an instance can no longer become ready, and with 8 on timeout.
     """
     context: Context = ctx.find_root().obj
     patience = parse_duration(timeout, option="--timeout")
