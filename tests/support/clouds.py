@@ -34,7 +34,7 @@ class LoopbackAws:
         # moto reads its switches from the environment only; without its 1300 images a reset takes 3 ms instead of 100.
         os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
         self._clock: Callable[[], datetime] = _system
-        self._clients: dict[tuple[str, str], Any] = {}
+        self._clients: dict[tuple[str, str, str], Any] = {}
         self._session = boto3.Session(botocore_session=botocore.session.Session(session_vars=_NOTHING_OF_THE_USER))
         self._server = serve(build_app("loopback", lambda: self._clock()))
         self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
@@ -62,18 +62,18 @@ class LoopbackAws:
         else:
             self._clock = clock
 
-    def client(self, service: str, region: str = "us-east-1") -> Any:
+    def client(self, service: str, region: str = "us-east-1", access_key: str = "sandbox") -> Any:
         """A boto3 client of this cloud, the same one each time: dummy credentials, no proxy, no retries."""
-        if (service, region) not in self._clients:
-            self._clients[service, region] = self._session.client(
+        if (service, region, access_key) not in self._clients:
+            self._clients[service, region, access_key] = self._session.client(
                 service,
                 region_name=region,
                 endpoint_url=self.url,
-                aws_access_key_id="sandbox",
+                aws_access_key_id=access_key,
                 aws_secret_access_key="sandbox",
                 config=_DIRECT,
             )
-        return self._clients[service, region]
+        return self._clients[service, region, access_key]
 
     def launch(self, region: str = "us-east-1", tags: dict[str, str] | None = None, **parameters: Any) -> str:
         """Start a machine past gpuctl, as another tool would, and return its id; `parameters` go into RunInstances."""
@@ -101,6 +101,10 @@ class LoopbackAws:
         """Let one machine power itself off."""
         self.ask("POST", f"/gpuctl-sandbox/power-off?id={instance_id}")
 
+    def set_up(self, **settings: Any) -> None:
+        """Change AWS's conditions; the names and values are those of `sandbox/aws/conditions.py`."""
+        self.ask("POST", "/gpuctl-sandbox/aws/settings", settings)
+
     def reset(self) -> None:
         """An empty cloud on the system's clock."""
         self._clock = _system
@@ -115,17 +119,17 @@ class LoopbackAws:
         self._server.server_close()
         os.environ.pop("MOTO_EC2_LOAD_DEFAULT_AMIS", None)
 
-    def ask(self, method: str, path: str) -> Any:
-        """The JSON answer to one plain request; raises if the status is not 200."""
+    def ask(self, method: str, path: str, body: Any = None) -> Any:
+        """The JSON answer to one plain request, with a JSON body if given; raises if the status is not 200."""
         connection = HTTPConnection("127.0.0.1", self._server.port, timeout=30)
         try:
-            connection.request(method, path)
+            connection.request(method, path, None if body is None else json.dumps(body))
             reply = connection.getresponse()
-            body = json.loads(reply.read())
+            answer = json.loads(reply.read())
         finally:
             connection.close()
-        assert reply.status == 200, f"{method} {path}: {reply.status} {body}"
-        return body
+        assert reply.status == 200, f"{method} {path}: {reply.status} {answer}"
+        return answer
 
 
 def _system() -> datetime:

@@ -5,9 +5,10 @@ asked of the clouds; a POST to `/gpuctl-sandbox/reset` empties them and one to `
 spot machine back. Every other path belongs to a cloud: Azure's begin `/subscriptions`, `/tenants` or `/providers`, the
 rest are AWS's.
 
-Azure alone has `/gpuctl-sandbox/azure/resources` (everything that exists and whether it bills), and a POST of JSON to
-`.../azure/settings` and `.../azure/faults` changes how it is and what goes wrong (see `azure/conditions.py`), one to
-`.../azure/finish` ends what is under way, and one to `.../azure/shutdown?id=` powers a machine off from inside.
+A POST of JSON to `.../aws/settings` changes how AWS is (see `aws/conditions.py`). Azure alone has
+`/gpuctl-sandbox/azure/resources` (everything that exists and whether it bills). A POST of JSON to `.../azure/settings`
+and `.../azure/faults` changes how Azure is and what goes wrong (see `azure/conditions.py`), one to `.../azure/finish`
+ends what is under way, and one to `.../azure/shutdown?id=` powers a machine off from inside.
 """
 
 import json
@@ -22,6 +23,7 @@ from werkzeug.serving import BaseWSGIServer, make_server
 from werkzeug.wrappers import Request, Response
 
 from gpuctl.sandbox.aws import AwsCloud
+from gpuctl.sandbox.aws.conditions import read_settings
 from gpuctl.sandbox.azure import ArmCloud
 from gpuctl.sandbox.azure.wire import Refusal, read_call
 
@@ -70,6 +72,8 @@ class Sandbox:
             case "POST", "/power-off":
                 ended = self.aws.power_off(request.args.get("id", ""))
                 return _json({"off": ended}, 200 if ended else 404)
+            case "POST", "/aws/settings":
+                return self._set_up_aws(request)
             case "GET", "/azure/resources":
                 return _json(self.azure.resources())
             case "POST", "/azure/shutdown":
@@ -79,6 +83,13 @@ class Sandbox:
                 return self._set_up_azure(path.removeprefix("/azure/"), request)
             case _:
                 return _json({"error": "no such path or method"}, 404)
+
+    def _set_up_aws(self, request: Request) -> Response:
+        try:
+            self.aws.set_up(read_settings(request.get_data()))
+        except ValueError as error:
+            return _json({"error": str(error)}, 400)
+        return _json({"done": "settings"})
 
     def _set_up_azure(self, what: str, request: Request) -> Response:
         try:

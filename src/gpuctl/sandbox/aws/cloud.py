@@ -13,11 +13,13 @@ from moto.moto_api._internal.models import moto_api_backend
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.wrappers import Response
 
+from gpuctl.sandbox.aws.conditions import Conditions, unknown_login
 from gpuctl.sandbox.aws.images import stock
 from gpuctl.sandbox.aws.launches import Launches
 from gpuctl.sandbox.aws.lives import ITSELF, SPOT, Cause, Lives
+from gpuctl.sandbox.aws.places import delete_default_subnet, place
 from gpuctl.sandbox.aws.texts import refused_text
-from gpuctl.sandbox.aws.wire import Call, read_call, refusal, with_form
+from gpuctl.sandbox.aws.wire import Call, read_call, refusal, with_form, without_regions
 
 _CALLS_KEPT = 10_000
 _INSTANCE_ID = re.compile(r"i-([0-9a-f]{8}|[0-9a-f]{17})")
@@ -45,7 +47,7 @@ class AwsCloud:
     def machines(self) -> list[dict[str, Any]]:
         """Every machine since the last reset, ended ones too, oldest first; read from the backends, not described."""
         with self._lock:
-            backends = list(ec2_backends[DEFAULT_ACCOUNT_ID].values())
+            backends = self._backends()
             for backend in backends:
                 self._lives.settle(backend, self._now())
             return self._lives.machines(backends)
@@ -63,9 +65,16 @@ class AwsCloud:
         """End one machine as its own power-off does. False if no live machine has that id."""
         return self._end(instance_id, ITSELF)
 
+    def set_up(self, settings: Mapping[str, Any]) -> None:
+        """Change the conditions. Raises ValueError, and changes nothing, for an unknown name or value."""
+        with self._lock:
+            self._conditions.change(settings)
+            for zone in settings.get("noDefaultSubnet", ()):
+                delete_default_subnet(ec2_backends[DEFAULT_ACCOUNT_ID][zone[:-1]], zone)
+
     def _end(self, instance_id: str, cause: Cause) -> bool:
         with self._lock:
-            for backend in list(ec2_backends[DEFAULT_ACCOUNT_ID].values()):
+            for backend in self._backends():
                 for instance in backend.all_instances():
                     if instance.id == instance_id and instance.state != "terminated":
                         instance.terminate()
@@ -73,39 +82,72 @@ class AwsCloud:
                         return True
         return False
 
+    def _backends(self) -> list[Any]:
+        """EC2 in every region of every account, the default account first."""
+        accounts = dict.fromkeys([DEFAULT_ACCOUNT_ID, *self._conditions.accounts.values()])
+        return [backend for account in accounts for backend in list(ec2_backends[account].values())]
+
     def reset(self) -> None:
-        """Empty every region and forget every token and call."""
+        """Empty every region and forget every token, call and condition."""
         with self._lock:
             moto_api_backend.reset()
             self._forget()
 
     def _forget(self) -> None:
+        self._conditions = Conditions()
         self._launches = Launches()
         self._lives = Lives()
-        self._stocked: set[str] = set()
+        self._stocked: set[tuple[str, str]] = set()
         self._calls: deque[dict[str, str]] = deque(maxlen=_CALLS_KEPT)
 
     def _answer(self, call: Call, environ: Mapping[str, Any]) -> Response:
         self._calls.append({"service": call.service, "action": call.action, "region": call.region})
+        refused = self._conditions.refused_region(call)
+        if refused is not None:
+            return refused
+        account = self._conditions.account_of(call)
+        environ = {**environ, "HTTP_X_MOTO_ACCOUNT_ID": account}
         if call.service not in ("ec2", "ssm"):
             return self._send(environ)
-        if call.region not in ec2_backends[DEFAULT_ACCOUNT_ID]:
-            return refusal("AuthFailure", "AWS was not able to validate the provided access credentials")
-        if call.region not in self._stocked:
-            stock(call.region, self._now())
-            self._stocked.add(call.region)
-        return self._answer_ec2(call, environ) if call.service == "ec2" else self._send(environ)
+        if call.region not in ec2_backends[account]:
+            return unknown_login(call)
+        if (account, call.region) not in self._stocked:
+            stock(account, call.region, self._now())
+            self._stocked.add((account, call.region))
+        return self._answer_ec2(call, account, environ) if call.service == "ec2" else self._send(environ)
 
-    def _answer_ec2(self, call: Call, environ: Mapping[str, Any]) -> Response:
-        backend, now = ec2_backends[DEFAULT_ACCOUNT_ID][call.region], self._now()
+    def _answer_ec2(self, call: Call, account: str, environ: Mapping[str, Any]) -> Response:
+        backend, now = ec2_backends[account][call.region], self._now()
         self._lives.settle(backend, now)
         try:
             refused = refused_text(call) or _refused(call, backend)
-            if refused is None and call.action == "RunInstances":
-                return self._launches.run(call, backend, now, lambda form: self._send(with_form(environ, form)))
-            return refused or self._send(environ)
+            if refused is not None:
+                return refused
+            if call.action == "RunInstances":
+                return self._run(call, backend, now, environ)
+            reply = self._send(environ)
+            return (
+                without_regions(reply, self._conditions.disabled_regions) if call.action == "DescribeRegions" else reply
+            )
         finally:
             self._lives.settle(backend, now)
+
+    def _run(self, call: Call, backend: Any, now: datetime, environ: Mapping[str, Any]) -> Response:
+        def send(form: Mapping[str, str]) -> Response:
+            if form.get("Action") != "RunInstances":
+                return self._send(with_form(environ, form))
+            placed = place(call, backend, self._conditions)
+            return placed if isinstance(placed, Response) else self._send(with_form(environ, {**form, **placed}))
+
+        known = {instance.id for instance in backend.all_instances()}
+        reply = self._launches.run(call, backend, now, send)
+        for instance in backend.all_instances():
+            if instance.id not in known and self._conditions.launch_failures:
+                failure = self._conditions.launch_failures.pop(0)
+                self._lives.settle(backend, now)
+                instance.terminate()
+                self._lives.settle(backend, now, Cause("", failure.code, failure.message))
+        return reply
 
     def _send(self, environ: Mapping[str, Any]) -> Response:
         return Response.from_app(self._moto, dict(environ), buffered=True)

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 
-from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.ec2.models import ec2_backends
 from moto.ec2.models.amis import Ami
 from moto.ssm.models import Parameter, ssm_backends
@@ -39,11 +38,11 @@ IMAGES = tuple(
 )
 
 
-def stock(region: str, at: datetime) -> None:
-    """Make the images of a region known to its EC2 and its SSM. Twice is the same as once."""
-    ec2 = ec2_backends[DEFAULT_ACCOUNT_ID][region]
+def stock(account: str, region: str, at: datetime) -> None:
+    """Make the images of a region known to the EC2 and the SSM of one account. Twice is the same as once."""
+    ec2 = ec2_backends[account][region]
     # SSM refuses names below /aws from outside, as the real one does, so they are put where it keeps them.
-    parameters = ssm_backends[DEFAULT_ACCOUNT_ID][region]._parameters
+    parameters = ssm_backends[account][region]._parameters
     for image in IMAGES:
         image_id = image.image_id(region)
         ec2.amis[image_id] = Ami(
@@ -62,7 +61,7 @@ def stock(region: str, at: datetime) -> None:
         )
         parameters[image.parameter] = [
             Parameter(  # type: ignore[abstract]  # moto makes them the same way; what is abstract serves CloudFormation
-                account_id=DEFAULT_ACCOUNT_ID,
+                account_id=account,
                 name=image.parameter,
                 value=image_id,
                 parameter_type="String",

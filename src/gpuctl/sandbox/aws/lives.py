@@ -16,12 +16,14 @@ class Cause:
 
     initiator: str
     code: str
-    text: str
+    message: str
 
 
-USER = Cause("User initiated", "Client.UserInitiatedShutdown", "User initiated shutdown")
-SPOT = Cause("Service initiated", "Server.SpotInstanceTermination", "Spot instance termination")
-ITSELF = Cause("", "Client.InstanceInitiatedShutdown", "Instance initiated shutdown")
+USER = Cause("User initiated", "Client.UserInitiatedShutdown", "Client.UserInitiatedShutdown: User initiated shutdown")
+SPOT = Cause(
+    "Service initiated", "Server.SpotInstanceTermination", "Server.SpotInstanceTermination: Spot instance termination"
+)
+ITSELF = Cause("", "Client.InstanceInitiatedShutdown", "Client.InstanceInitiatedShutdown: Instance initiated shutdown")
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ def _write_times(instance: Any, before: _Life | None, life: _Life, backend: Any)
         instance.launch_time = moment
     if life.state in ("stopped", "terminated"):
         instance._reason = f"{life.cause.initiator} ({moment:%Y-%m-%d %H:%M:%S} GMT)"
-        instance.state_reason = StateReason(f"{life.cause.code}: {life.cause.text}", life.cause.code)
+        instance.state_reason = StateReason(life.cause.message, life.cause.code)
     if life.state == "terminated" and life != before:
         _leave_nothing_behind(instance, backend)
 

@@ -1,7 +1,8 @@
 """What goes over the wire to AWS: a request read as a call, and the replies that the layer writes itself."""
 
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import BytesIO
@@ -13,18 +14,20 @@ from xml.sax.saxutils import escape
 
 from werkzeug.wrappers import Response
 
-_SCOPE = re.compile(r"Credential=[^/,]+/\d{8}/(?P<region>[^/,]+)/(?P<service>[^/,]+)/")
+_SCOPE = re.compile(r"Credential=(?P<key>[^/,]+)/\d{8}/(?P<region>[^/,]+)/(?P<service>[^/,]+)/")
 _TIMES = re.compile(rb"<(launchTime|attachTime)>[^<]*<")
 
 
 @dataclass(frozen=True)
 class Call:
-    """One AWS call: whom it is for, what it asks, and its parameters (empty unless they came as a form)."""
+    """One AWS call: service, region and action, its parameters (empty unless sent as a form), body and access key."""
 
     service: str
     region: str
     action: str
     form: Mapping[str, str]
+    body: bytes = b""
+    access_key: str = ""
 
     def values(self, name: str) -> list[str]:
         """The values of a parameter, whether it came alone (`InstanceId`) or numbered (`InstanceId.1`)."""
@@ -54,7 +57,8 @@ def read_call(environ: dict[str, Any]) -> Call:
     form = dict(parse_qsl(body.decode(), keep_blank_values=True)) if is_form else {}
     scope = _SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
     action = form.get("Action") or environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2]
-    return Call(scope["service"] if scope else "", scope["region"] if scope else "", action, form)
+    service, region, key = (scope["service"], scope["region"], scope["key"]) if scope else ("", "", "")
+    return Call(service, region, action, form, body, key)
 
 
 def with_form(environ: Mapping[str, Any], form: Mapping[str, str]) -> dict[str, Any]:
@@ -63,13 +67,38 @@ def with_form(environ: Mapping[str, Any], form: Mapping[str, str]) -> dict[str, 
     return {**environ, "wsgi.input": BytesIO(body), "CONTENT_LENGTH": str(len(body))}
 
 
-def refusal(code: str, message: str) -> Response:
-    """An EC2 error as AWS writes it, with status 400."""
+def refusal(code: str, message: str, status: int = 400) -> Response:
+    """An EC2 error as AWS writes it."""
     return _xml(
         f"<Response><Errors><Error><Code>{code}</Code><Message>{escape(message)}</Message></Error></Errors>"
         f"<RequestID>{uuid4()}</RequestID></Response>".encode(),
-        status=400,
+        status=status,
     )
+
+
+def query_refusal(code: str, message: str, status: int = 400) -> Response:
+    """An error of a query service other than EC2, such as STS."""
+    return _xml(
+        f"<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>{escape(message)}</Message></Error>"
+        f"<RequestId>{uuid4()}</RequestId></ErrorResponse>".encode(),
+        status=status,
+    )
+
+
+def json_refusal(code: str, message: str, status: int = 400) -> Response:
+    """An error of a JSON service, such as SSM."""
+    body = json.dumps({"__type": code, "message": message})
+    return Response(body, status, {"x-amzn-requestid": str(uuid4())}, content_type="application/x-amz-json-1.1")
+
+
+def without_regions(described: Response, names: Collection[str]) -> Response:
+    """A DescribeRegions reply without the regions of these names."""
+    answered = ElementTree.fromstring(described.get_data())
+    for listing in answered.findall("{*}regionInfo"):
+        for item in listing.findall("{*}item"):
+            if item.findtext("{*}regionName") in names:
+                listing.remove(item)
+    return _xml(ElementTree.tostring(answered, default_namespace=answered.tag[1:].partition("}")[0]))
 
 
 def launched_again(described: Response) -> Response:
