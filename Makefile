@@ -5,10 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test recordings torture lint format bench mutants completions docs picture clean
+.PHONY: help demo test recordings torture lint format bench mutants completions docs picture install-check release clean
 
 help:  ## Show what there is to make
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
 $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "gpuctl needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
@@ -53,6 +53,12 @@ docs: $(READY)  ## Write docs/reference.md, docs/fidelity.md and the man page an
 
 picture: $(READY)  ## Draw docs/session.svg: a real session in the sandbox, as a terminal shows it
 	@$(BIN)/python scripts/draw_session.py
+
+install-check:  ## Type the README's install lines in fresh environments (about a minute)
+	@$(PYTHON) scripts/check_install.py
+
+release:  ## Build the wheel and the source distribution, check them, and run the main job from the wheel
+	@$(PYTHON) scripts/release.py
 
 clean:  ## Remove the venv and caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

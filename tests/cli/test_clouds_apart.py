@@ -5,6 +5,8 @@ import sys
 import pytest
 from support.cli import Operator
 
+from gpuctl.distribution import install_extra
+
 
 @pytest.fixture
 def _without_azure(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,7 +39,7 @@ def test_a_life_on_aws_goes_by_without_azure(operator: Operator) -> None:
 def test_asking_for_what_is_not_installed_says_how_to_install_it(operator: Operator) -> None:
     refused = operator.run("provision", "Standard_NC4as_T4_v3", "--region", "eastus")
     assert refused.code == 2
-    assert refused.err.splitlines()[-1] == "hint: pip install 'gpuctl[azure]'"
+    assert refused.err.splitlines()[-1] == f"hint: {install_extra('azure')}"
     assert operator.alive == []
 
 

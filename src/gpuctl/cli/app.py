@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from gpuctl.cli.context import Context
+from gpuctl.cli.namesake import warn_if_foreign
 from gpuctl.cli.overdue import warn_if_overdue
 from gpuctl.cli.table import COMMANDS, EXAMPLES, HIDDEN, OTHER_NAMES, Entry
 from gpuctl.errors import UsageError
@@ -57,6 +58,7 @@ class Command(TyperCommand):
         for one in self.params:
             _refuse_empty(one, ctx.params.get(one.name))
         warn_if_overdue(context, self.name)
+        warn_if_foreign(context, self.name)
         return super().invoke(ctx)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from gpuctl.cli.talk import Talk
+from gpuctl.distribution import install_extra
 from gpuctl.errors import GpuctlError, UnreachableError, UsageError
-from gpuctl.sandbox.control import SandboxError, ensure, status
+from gpuctl.sandbox.control import NotInstalledError, SandboxError, ensure, status
 
 
 def address(folder: Path, talk: Talk) -> str:
@@ -17,7 +18,13 @@ def address(folder: Path, talk: Talk) -> str:
             talk.step("starting the sandbox")
         url = ensure(folder).url
     except SandboxError as error:
-        problem: type[GpuctlError] = UsageError if "pip install" in error.hint else UnreachableError
-        raise problem(error.message, hint=error.hint) from error
+        raise translate(error) from error
     talk.clear()
     return url
+
+
+def translate(error: SandboxError) -> GpuctlError:
+    """The failure as commands report it: UsageError with the command to type where the extra is not installed."""
+    if isinstance(error, NotInstalledError):
+        return UsageError(error.message, hint=install_extra("sandbox"))
+    return UnreachableError(error.message, hint=error.hint)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from gpuctl.distribution import install_extra
 from gpuctl.domain.instance import ProviderName
 from gpuctl.errors import UsageError
 from gpuctl.providers.base import Connection, Provider
@@ -37,6 +38,6 @@ def open_provider(name: ProviderName, connection: Connection) -> Provider:
         if (error.name or "").startswith("gpuctl"):
             raise
         raise UsageError(
-            f"provider `{name}` needs `{error.name}`, which is not installed", hint=f"pip install 'gpuctl[{name}]'"
+            f"provider `{name}` needs `{error.name}`, which is not installed", hint=install_extra(name)
         ) from error
     return opened(connection)

@@ -28,6 +28,10 @@ class SandboxError(Exception):
         self.hint = hint
 
 
+class NotInstalledError(SandboxError):
+    """The extra `sandbox` is not installed. The caller knows the command that installs it."""
+
+
 @dataclass(frozen=True)
 class Address:
     """Where a server said it answers, and the name it was started under; whether it still does only `verify` knows."""
@@ -121,8 +125,8 @@ def _check_installed() -> None:
 
     missing = [name for name in ("moto", "flask", "werkzeug", "boto3") if find_spec(name) is None]
     if missing:
-        raise SandboxError(
-            f"the sandbox needs `{missing[0]}`, which is not installed", hint="pip install 'gpuctl[sandbox]'"
+        raise NotInstalledError(
+            f"the sandbox needs `{missing[0]}`, which is not installed", hint="install gpuctl with the extra `sandbox`"
         )
 
 

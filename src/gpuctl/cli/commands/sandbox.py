@@ -8,8 +8,9 @@ import typer
 
 from gpuctl.cli.context import Context
 from gpuctl.cli.render.result import Result
+from gpuctl.cli.sandboxed import translate
 from gpuctl.domain.duration import rough
-from gpuctl.errors import UnreachableError, UsageError
+from gpuctl.errors import UsageError
 from gpuctl.sandbox.control import Address, SandboxError, ensure, status, stop
 
 EXAMPLES = """\
@@ -42,9 +43,7 @@ def command(
     try:
         return _ACTIONS[Do(do)](context)
     except SandboxError as error:
-        if "pip install" in error.hint:
-            raise UsageError(error.message, hint=error.hint) from error
-        raise UnreachableError(error.message, hint=error.hint) from error
+        raise translate(error) from error
 
 
 def _start(context: Context) -> Result:

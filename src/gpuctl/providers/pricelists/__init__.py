@@ -2,6 +2,7 @@
 
 from importlib import import_module
 
+from gpuctl.distribution import install_extra
 from gpuctl.domain.instance import ProviderName
 from gpuctl.errors import UsageError
 from gpuctl.providers.base import Connection
@@ -31,7 +32,7 @@ def open_price_list(name: ProviderName, connection: Connection, patience: Patien
             raise
         raise UsageError(
             f"reading the prices of `{name}` needs `{error.name}`, which is not installed",
-            hint=f"pip install 'gpuctl[{name}]'",
+            hint=install_extra(name),
         ) from error
     opened: PriceList = module.open_price_list(connection, patience)
     return opened

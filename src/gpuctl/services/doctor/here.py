@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from gpuctl import __version__
+from gpuctl.distribution import FOREIGN, NAME, find_foreign, remove_foreign
 from gpuctl.domain.diagnosis import Finding, Verdict
 from gpuctl.domain.duration import rough, spelled
 from gpuctl.services.doctor.examined import Patient
@@ -15,8 +16,15 @@ _LATELY = timedelta(minutes=10)
 
 
 def version(patient: Patient) -> Iterator[Finding]:
-    """Which gpuctl this is, and on what it runs."""
+    """The version of gpuctl and of Python; a foreign distribution named gpuctl in the same environment fails."""
     yield Finding("version", Verdict.OK, f"gpuctl {__version__} on Python {platform.python_version()}")
+    foreign = find_foreign()
+    if foreign is not None:
+        text = (
+            f"the distribution `{FOREIGN}` {foreign} is installed in the same environment; it is not part of {NAME}, "
+            f"overwrites its files and runs beside your credentials"
+        )
+        yield Finding("version", Verdict.FAIL, text, remove_foreign())
 
 
 def state(patient: Patient) -> Iterator[Finding]:

@@ -1,0 +1,134 @@
+"""Builds wheel and source distribution into dist/, checks what is in them, and runs the main job from the wheel.
+
+The wheel is installed into an empty environment outside the clone. The emulated clouds are part of it until they become
+a package of their own. Nothing is published.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import tomllib
+import venv
+from collections.abc import Iterable
+from pathlib import Path
+from zipfile import ZipFile
+
+ROOT = Path(__file__).resolve().parents[1]
+DIST = ROOT / "dist"
+COMPLETIONS = {
+    "share/bash-completion/completions/gpuctl": "completions/gpuctl.bash",
+    "share/zsh/site-functions/_gpuctl": "completions/_gpuctl",
+    "share/fish/vendor_completions.d/gpuctl.fish": "completions/gpuctl.fish",
+}
+BUILT = {"__pycache__", ".venv", ".git", ".hypothesis"}
+
+
+def main() -> None:
+    """Exit 1 with the reason at the first step that fails; dist/ then holds what was built so far."""
+    name = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["name"].replace("-", "_")
+    shutil.rmtree(DIST, ignore_errors=True)
+    with tempfile.TemporaryDirectory() as folder:
+        build(Path(folder))
+        wheel, source = found(f"{name}-*.whl"), found(f"{name}-*.tar.gz")
+        refuse("wheel", missing_of_wheel(names_of_wheel(wheel)), unwanted_of_wheel(names_of_wheel(wheel)))
+        refuse("source distribution", missing_of_source(names_of_source(source)), unwanted(names_of_source(source)))
+        print(f"ok    {wheel.name}, {source.name}: contents as they must be", flush=True)
+        run_main_job(Path(folder), wheel)
+    print("ok    the main job, from the wheel in an empty environment; nothing was published")
+
+
+def build(folder: Path) -> None:
+    """Build the source distribution, and the wheel from it, as an index would get them."""
+    venv.create(folder / "build", with_pip=True)
+    python = str(folder / "build" / "bin" / "python")
+    run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "build")
+    run(python, "-m", "build", "--outdir", str(DIST), str(ROOT))
+
+
+def missing_of_wheel(names: Iterable[str]) -> list[str]:
+    """What the wheel lacks: each file of the package, the man page, the completions, the licence."""
+    there = set(names)
+    package = [f"gpuctl/{path.relative_to(ROOT / 'src' / 'gpuctl')}" for path in tree(ROOT / "src" / "gpuctl")]
+    shared = ["share/man/man1/gpuctl.1", *COMPLETIONS]
+    lacking = [name for name in package if name not in there]
+    lacking += [name for name in shared if not any(one.endswith(f".data/data/{name}") for one in there)]
+    return lacking + ([] if any(one.endswith("/licenses/LICENSE") for one in there) else ["LICENSE"])
+
+
+def unwanted_of_wheel(names: Iterable[str]) -> list[str]:
+    """What does not belong into the wheel: tests, scripts, and what was built on the way."""
+    return [name for name in names if name.split("/")[0] in ("tests", "scripts", "docs")] + unwanted(names)
+
+
+def missing_of_source(names: Iterable[str]) -> list[str]:
+    """What the source distribution lacks of the tracked folders."""
+    there = set(names)
+    folders = [path for part in ("src", "tests", "docs", "completions", "scripts") for path in tree(ROOT / part)]
+    files = [ROOT / one for one in ("README.md", "CHANGELOG.md", "LICENSE", "Makefile", "pyproject.toml")]
+    return [name for path in (*folders, *files) if (name := str(path.relative_to(ROOT))) not in there]
+
+
+def unwanted(names: Iterable[str]) -> list[str]:
+    """What was built on the way and is nobody's to ship."""
+    return [name for name in names if BUILT & set(Path(name).parts) or name.endswith(".pyc")]
+
+
+def run_main_job(folder: Path, wheel: Path) -> None:
+    """The demo with the gpuctl of that wheel: the real commands, in the sandbox, from outside the clone."""
+    venv.create(folder / "empty", with_pip=True)
+    bin_folder = folder / "empty" / "bin"
+    pip = [str(bin_folder / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    run(*pip, f"{wheel}[aws,sandbox]")
+    for name in COMPLETIONS:
+        if not (folder / "empty" / name).exists():
+            sys.exit(f"the installed wheel has no {name}")
+    shutil.copy(ROOT / "scripts" / "demo.sh", folder / "demo.sh")
+    path = f"{bin_folder}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    ignored = ("PYTHONPATH", "VIRTUAL_ENV")
+    environ = {name: value for name, value in os.environ.items() if name not in ignored} | {"PATH": path}
+    run("sh", str(folder / "demo.sh"), folder=folder, environ=environ)
+
+
+def tree(folder: Path) -> list[Path]:
+    """The files below that folder, without what was built there."""
+    return sorted(path for path in folder.rglob("*") if path.is_file() and not unwanted([str(path)]))
+
+
+def names_of_wheel(wheel: Path) -> list[str]:
+    """The names in the wheel."""
+    with ZipFile(wheel) as file:
+        return file.namelist()
+
+
+def names_of_source(source: Path) -> list[str]:
+    """The names in the source distribution, without its own folder."""
+    with tarfile.open(source) as file:
+        return [one.name.partition("/")[2] for one in file.getmembers()]
+
+
+def found(pattern: str) -> Path:
+    """The one file of that name in dist/."""
+    files = list(DIST.glob(pattern))
+    if len(files) != 1:
+        sys.exit(f"dist/ has {len(files)} files {pattern}, not 1")
+    return files[0]
+
+
+def refuse(what: str, lacking: list[str], wrong: list[str]) -> None:
+    """Stop where something is missing in it or does not belong there."""
+    if lacking or wrong:
+        sys.exit(f"the {what} lacks {lacking or 'nothing'}, and has {wrong or 'nothing'} that does not belong there")
+
+
+def run(*argv: str, folder: Path = ROOT, environ: dict[str, str] | None = None) -> None:
+    """Run a program to its end, and stop this script with its output where it fails."""
+    done = subprocess.run(argv, cwd=folder, env=environ, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"{' '.join(argv)}: exit {done.returncode}\n{done.stdout}{done.stderr}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,19 @@
+"""The warning of commands that create instances when the foreign distribution `gpuctl` is in the same environment."""
+
+from gpuctl.cli.context import Context
+
+# Commands that read the state only, such as `list`, do not spend time on it.
+_WARNING = ("provision", "run", "schedule", "selftest")
+
+
+def warn_if_foreign(context: Context, command: str | None) -> None:
+    """Warn on stderr that a foreign distribution shares the environment of this gpuctl. Never raises."""
+    if command not in _WARNING:
+        return
+    from gpuctl.distribution import FOREIGN, NAME, find_foreign
+
+    version = find_foreign()
+    if version is not None:
+        context.talk.warn(
+            f"the distribution `{FOREIGN}` {version} in this environment is not part of {NAME}: gpuctl doctor"
+        )

@@ -1,0 +1,162 @@
+"""The distribution gpuctl was installed from: its name, the command that adds an extra, and a foreign namesake.
+
+`NAME` is the only place in the code that states the name; a test compares it with pyproject.toml. The command and the
+import package are `gpuctl`. A distribution of that name in the public index belongs to somebody else.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from shlex import quote
+
+NAME = "gpuctl-cloud"
+FOREIGN = "gpuctl"
+
+# Modules whose presence shows that an extra is installed.
+_MARKERS = {"aws": "boto3", "azure": "azure.identity", "sandbox": "moto"}
+_OUR_ENTRY = "gpuctl.cli.main:entry"
+
+
+class Installer(StrEnum):
+    """The program that manages the environment gpuctl is installed in."""
+
+    PIPX = "pipx"
+    UV_TOOL = "uv tool"
+    PIP = "pip"
+    UV = "uv"
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """How this gpuctl was installed.
+
+    `source` is the folder or the URL it came from, None for a package index. `extras` are those present already.
+    """
+
+    installer: Installer
+    python: str
+    source: str | None = None
+    is_editable: bool = False
+    extras: tuple[str, ...] = ()
+
+
+def install_extra(extra: str) -> str:
+    """The command that adds an extra to this very installation of gpuctl. Reads the environment; changes nothing."""
+    return add_extra(read_installation(), extra)
+
+
+def add_extra(installation: Installation, extra: str) -> str:
+    """The command that adds an extra to that installation, in one line for a shell."""
+    # pipx and uv tool make the environment anew from what is typed: an extra that is not named again would be lost.
+    isolated = installation.installer in (Installer.PIPX, Installer.UV_TOOL)
+    extras = sorted({*installation.extras, extra}) if isolated else [extra]
+    requirement = _requirement(installation.source, extras)
+    editable = "-e " if installation.is_editable else ""
+    match installation.installer:
+        case Installer.PIPX:
+            return f"pipx install --force {'--editable ' if editable else ''}{requirement}"
+        case Installer.UV_TOOL:
+            return f"uv tool install --force {editable}{requirement}"
+        case Installer.UV:
+            return f"uv pip install --python {quote(installation.python)} {editable}{requirement}"
+        case Installer.PIP:
+            return f"{quote(installation.python)} -m pip install {editable}{requirement}"
+
+
+def read_installation() -> Installation:
+    """How this gpuctl was installed, from the files that installers leave in its environment."""
+    from importlib.metadata import PackageNotFoundError, distribution
+    from importlib.util import find_spec
+
+    try:
+        told = json.loads(distribution(NAME).read_text("direct_url.json") or "{}")
+    except (PackageNotFoundError, ValueError):
+        told = {}
+    prefix = Path(sys.prefix)
+    if (prefix / "pipx_metadata.json").exists():
+        installer = Installer.PIPX
+    elif (prefix / "uv-receipt.toml").exists():
+        installer = Installer.UV_TOOL
+    else:
+        installer = Installer.PIP if find_spec("pip") else Installer.UV
+    source, is_editable = _source(told)
+    return Installation(installer, sys.executable, source, is_editable, tuple(_installed_extras()))
+
+
+def find_foreign(folders: Iterable[str] | None = None) -> str | None:
+    """The version of the foreign distribution `gpuctl` in one of the folders (by default those Python imports from).
+
+    None where there is none. Reads one folder listing, or two, and opens a file only where the name is there.
+    """
+    for folder in sys.path if folders is None else folders:
+        if not folder.endswith("-packages"):
+            continue
+        try:
+            names = os.listdir(folder)
+        except OSError:
+            continue
+        for name in names:
+            is_named = name.startswith(f"{FOREIGN}-") and name.endswith((".dist-info", ".egg-info"))
+            if is_named and not _is_ours(Path(folder, name)):
+                return name.removeprefix(f"{FOREIGN}-").rpartition(".")[0]
+    return None
+
+
+def remove_foreign() -> str:
+    """The command that removes the foreign distribution and restores what it has overwritten of ours."""
+    installation = read_installation()
+    python = quote(installation.python)
+    pip = (
+        f"uv pip uninstall --python {python}"
+        if installation.installer is Installer.UV
+        else f"{python} -m pip uninstall"
+    )
+    return f"{pip} {FOREIGN}, then install {NAME} again"
+
+
+def _is_ours(folder: Path) -> bool:
+    # Clones made before the distribution had a name of its own were installed under the foreign one.
+    try:
+        return _OUR_ENTRY in (folder / "entry_points.txt").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+
+
+def _requirement(source: str | None, extras: Iterable[str]) -> str:
+    listed = f"[{','.join(extras)}]"
+    if source is None:
+        return f"'{NAME}{listed}'"
+    if "://" in source:
+        return f"'{NAME}{listed} @ {source}'"
+    return quote(f"{source}{listed}")
+
+
+def _source(told: dict[str, object]) -> tuple[str | None, bool]:
+    """Folder or URL, and whether it is editable, of what `direct_url.json` states."""
+    from urllib.parse import unquote, urlsplit
+
+    url = told.get("url")
+    if not isinstance(url, str):
+        return None, False
+    folder, vcs = told.get("dir_info"), told.get("vcs_info")
+    if isinstance(folder, dict) and url.startswith("file:"):
+        return unquote(urlsplit(url).path), folder.get("editable") is True
+    if isinstance(vcs, dict):
+        revision = vcs.get("requested_revision")
+        return f"{vcs.get('vcs')}+{url}" + (f"@{revision}" if revision else ""), False
+    return url, False
+
+
+def _installed_extras() -> Iterable[str]:
+    from importlib.util import find_spec
+
+    for extra, module in _MARKERS.items():
+        try:
+            if find_spec(module) is not None:
+                yield extra
+        except (ModuleNotFoundError, ValueError):
+            continue
