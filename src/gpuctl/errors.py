@@ -6,6 +6,7 @@
     ├── CredentialsError     credentials    4   no login, the wrong account, or not permitted
     ├── CloudError           cloud          1   the cloud said no, for a reason of its own
     │   ├── CapacityError    capacity       5   none left there now
+    │   │   └── NotNowError  capacity       5   not possible there now, for another reason than room
     │   ├── ThrottledError   throttled      5   asked too fast
     │   ├── UnreachableError unreachable    5   no answer, and nothing was created
     │   └── QuotaError       quota          6   the account may not have more
@@ -49,11 +50,21 @@ class Code(StrEnum):
     INTERNAL = "internal"
 
 
+class Extent(StrEnum):
+    """How far a refusal reaches: whatever lies beyond may still be possible."""
+
+    ZONE = "zone"
+    REGION = "region"
+    MARKET = "market"
+    EVERYWHERE = "everywhere"
+
+
 class GpuctlError(Exception):
     """A failure gpuctl expects: one line of text, and a hint with something to type."""
 
     code: ClassVar[Code] = Code.INTERNAL
     exit_code: int = 1
+    extent: Extent = Extent.EVERYWHERE
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
@@ -90,9 +101,17 @@ class CredentialsError(GpuctlError):
     code = Code.CREDENTIALS
     exit_code = 4
 
-    def __init__(self, message: str, *, hint: str | None = None, cloud_time: datetime | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        cloud_time: datetime | None = None,
+        extent: Extent = Extent.EVERYWHERE,
+    ) -> None:
         super().__init__(message, hint=hint)
         self.cloud_time = cloud_time
+        self.extent = extent
 
 
 class CloudError(GpuctlError):
@@ -101,9 +120,17 @@ class CloudError(GpuctlError):
     code = Code.CLOUD
     exit_code = 1
 
-    def __init__(self, message: str, *, hint: str | None = None, cloud_code: str = "") -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        cloud_code: str = "",
+        extent: Extent = Extent.EVERYWHERE,
+    ) -> None:
         super().__init__(message, hint=hint)
         self.cloud_code = cloud_code
+        self.extent = extent
 
 
 class CapacityError(CloudError):
@@ -111,6 +138,10 @@ class CapacityError(CloudError):
 
     code = Code.CAPACITY
     exit_code = 5
+
+
+class NotNowError(CapacityError):
+    """Not possible there now, for another reason than room, such as the spot price; it may be possible later."""
 
 
 class ThrottledError(CloudError):

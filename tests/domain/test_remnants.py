@@ -75,15 +75,23 @@ def left_by(record: Instance) -> Observed:
 
 def test_parts_whose_machine_may_still_come_are_waited_for() -> None:
     record = an_instance()
-    assert told(decided([record], remnant(record), now=NOON + 14 * MINUTE)) == [(Kind.ADOPT, None)]
+    assert told(decided([record], remnant(record), now=NOON + 14 * MINUTE)) == [(Kind.REFRESH, None)]
 
 
 def test_parts_whose_machine_never_came_are_ended_when_the_attempt_has_had_its_time() -> None:
     record = an_instance()
     assert told(decided([record], remnant(record), now=NOON + 15 * MINUTE)) == [
-        (Kind.ADOPT, None),
+        (Kind.REFRESH, None),
         (Kind.TERMINATE, Reason.ABANDONED),
     ]
+
+
+def test_parts_without_an_instance_never_leave_provisioning_and_make_no_outcome_known() -> None:
+    record = an_instance()
+    lost = record.having(attempts=(record.attempts[0].model_copy(update={"outcome": Outcome.UNKNOWN}),))
+    after = refreshed(lost, remnant(lost), NOON + MINUTE)
+    assert (after.status, after.cloud_id, after.attempts[0].outcome) == (Status.PROVISIONING, None, Outcome.UNKNOWN)
+    assert refreshed(after, seen_of(after, ready=False), NOON + 2 * MINUTE).status is Status.CONFIGURING
 
 
 def test_parts_are_ended_at_the_deadline_whatever_else() -> None:

@@ -20,6 +20,7 @@ from gpuctl.errors import (
     CloudError,
     CredentialsError,
     GpuctlError,
+    NotNowError,
     OutcomeUnknown,
     QuotaError,
     ThrottledError,
@@ -131,9 +132,14 @@ class TestAws(ProviderContract):
         provider.create(order)
         assert len(self.machines()) == 1
 
-    @pytest.mark.parametrize("code", ["InternalError", "ServiceUnavailable", "Unavailable", "SomethingNew"])
-    @pytest.mark.parametrize("status", [400, 500, 503])
-    def test_a_code_that_is_not_known_as_a_refusal_leaves_the_outcome_unknown(
+    @pytest.mark.parametrize(
+        ("code", "status"),
+        [
+            *((code, status) for code in ("InternalError", "Unavailable") for status in (400, 500, 503)),
+            *(("SomethingNew", status) for status in (500, 503)),
+        ],
+    )
+    def test_a_failure_of_ec2s_own_leaves_the_outcome_unknown(
         self, provider: AwsProvider, order: Order, wire: Wire, code: str, status: int
     ) -> None:
         provider.identity()
@@ -145,8 +151,10 @@ class TestAws(ProviderContract):
         ("code", "status", "kind"),
         [
             ("InsufficientInstanceCapacity", 500, CapacityError),
-            ("SpotMaxPriceTooLow", 400, CapacityError),
-            ("Unsupported", 400, CapacityError),
+            ("SpotMaxPriceTooLow", 400, NotNowError),
+            ("Unsupported", 400, CloudError),
+            ("SomethingNew", 400, CloudError),
+            ("SomethingNew", 409, CloudError),
             ("VcpuLimitExceeded", 400, QuotaError),
             ("MaxSpotInstanceCountExceeded", 400, QuotaError),
             ("RequestLimitExceeded", 503, ThrottledError),

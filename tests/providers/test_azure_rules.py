@@ -15,8 +15,10 @@ from gpuctl.errors import (
     CapacityError,
     CloudError,
     CredentialsError,
+    Extent,
     GpuctlError,
     HalfMade,
+    NotNowError,
     OutcomeUnknown,
     QuotaError,
     ThrottledError,
@@ -244,7 +246,7 @@ def test_a_life_of_nearly_a_day_is_as_long_as_the_timer_can_hold() -> None:
         ("QuotaExceeded", 409, "", QuotaError),
         ("SkuNotAvailable", 409, "", CapacityError),
         ("AllocationFailed", 200, "", CapacityError),
-        ("SpotPriceGreaterThanProvidedMaxPrice", 409, "", CapacityError),
+        ("SpotPriceGreaterThanProvidedMaxPrice", 409, "", NotNowError),
         ("AuthorizationFailed", 403, "", CredentialsError),
         ("SubscriptionNotFound", 404, "", CredentialsError),
         ("TooManyRequests", 429, "", ThrottledError),
@@ -258,9 +260,46 @@ def test_a_refusal_is_told_apart_by_its_code(
     assert type(translate(Answer(code, status, message), "no")) is kind
 
 
-@pytest.mark.parametrize("error", [Answer("SomethingNew"), Answer(None, 502), ServiceResponseError("cut")])
-def test_a_create_is_refused_only_by_a_code_that_is_known_to_be_a_refusal(error: Exception) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [
+        Answer("SomethingNew", 500),
+        Answer("SomethingNew", 408),
+        Answer("ResourceGroupNotFound", 404),
+        Answer(None, 403),
+        Answer(None, 502),
+        ServiceResponseError("cut"),
+    ],
+)
+def test_a_lost_or_unreadable_reply_and_a_5xx_prove_nothing_about_a_create(error: Exception) -> None:
     assert isinstance(translate_create(error, "no"), OutcomeUnknown)
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 412, 422])
+def test_a_4xx_with_a_code_that_nobody_has_seen_before_is_a_refusal_with_azures_own_sentence(status: int) -> None:
+    refusal = translate_create(Answer("SomethingNew", status, "this subscription may not."), "could not create it")
+    assert (type(refusal), refusal.message) == (
+        CloudError,
+        "could not create it: `SomethingNew` (this subscription may not)",
+    )
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "extent"),
+    [
+        ("RequestDisallowedByAzure", CredentialsError, Extent.REGION),
+        ("RequestDisallowedByPolicy", CloudError, Extent.REGION),
+        ("LinkedAccessCheckFailed", CredentialsError, Extent.EVERYWHERE),
+        ("SubscriptionNotRegisteredForFeature", CloudError, Extent.EVERYWHERE),
+        ("LocationNotAvailableForResourceType", CloudError, Extent.REGION),
+        ("AzureSpotFeatureNotEnabledForSubscription", CloudError, Extent.MARKET),
+    ],
+)
+def test_a_refusal_says_whether_another_region_may_still_have_it(
+    code: str, kind: type[GpuctlError], extent: Extent
+) -> None:
+    refusal = translate_create(Answer(code, 403), "no")
+    assert (type(refusal), refusal.extent) == (kind, extent)
 
 
 def test_a_refusal_is_one_of_nothing_until_something_was_made() -> None:

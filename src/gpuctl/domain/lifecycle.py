@@ -95,10 +95,14 @@ def refreshed(instance: Instance, seen: Observed, at: datetime, *, from_create: 
     """The record brought up to what a cloud reports of its machine: id, addresses, launch, and how far it has come.
 
     Never leaves STOPPING, never ends anything, and never turns a deadline: those are decisions, not observations.
+    Leaves PROVISIONING only for an instance, never for parts that were made for one.
     `from_create` says that the create call itself returned this machine.
     """
     if instance.status.is_ended:
         return instance
+    if instance.status is Status.PROVISIONING and seen.state is Cloud.REMNANT:
+        # What was made for an instance proves nothing about the instance: its outcome is as unknown as before.
+        return with_facts(instance, at, absent_since=None)
     if instance.status is Status.PROVISIONING:
         instance = advance(
             instance,
@@ -206,7 +210,7 @@ def _rested(instance: Instance, seen: Observed, at: datetime) -> Instance:
 
 
 def _created(attempt: Attempt, seen: Observed) -> Attempt:
-    if attempt.outcome not in (Outcome.OPEN, Outcome.UNKNOWN):
+    if attempt.outcome not in (Outcome.OPEN, Outcome.UNKNOWN) or seen.state is Cloud.REMNANT:
         return attempt
     return attempt.model_copy(update={"outcome": Outcome.CREATED, "cloud_id": seen.cloud_id, "detail": None})
 

@@ -99,7 +99,7 @@ def _present(record: Instance, seen: Observed, view: View, act: _Acting) -> Iter
     if not seen.exists:
         yield act(Kind.CLOSE, proof=end_of(record, seen, view.now))
         return
-    if record.status is Status.PROVISIONING:
+    if record.status is Status.PROVISIONING and seen.state is not CloudState.REMNANT:
         yield act(Kind.ADOPT, detail=f"its machine is {seen.cloud_id}")
     else:
         yield act(Kind.REFRESH)

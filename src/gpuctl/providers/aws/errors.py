@@ -1,140 +1,21 @@
-"""AWS's error codes in our words: by code, never by message, whatever the HTTP status."""
+"""AWS's errors as gpuctl's: the code decides what they mean, whatever the HTTP status."""
 
 from typing import Any
 
 from botocore import exceptions as sdk
 from botocore.parsers import ResponseParserError
 
-from gpuctl.errors import (
-    CapacityError,
-    CloudError,
-    CredentialsError,
-    GpuctlError,
-    OutcomeUnknown,
-    QuotaError,
-    ThrottledError,
-    UnreachableError,
-)
+from gpuctl.domain.instance import Refusal
+from gpuctl.errors import CredentialsError, Extent, GpuctlError, OutcomeUnknown, UnreachableError
+from gpuctl.providers.aws.codes import TABLE
 from gpuctl.providers.aws.observe import reply_date
+from gpuctl.providers.codes import Meaning, create_error, error_of
 from gpuctl.providers.wording import one_line
 
 # Everything the SDK raises for what a cloud or a network did; the last is no BotoCoreError.
 SDK_ERRORS = (sdk.ClientError, sdk.BotoCoreError, ResponseParserError)
-
-CAPACITY = frozenset(
-    {
-        "InsufficientInstanceCapacity",
-        "InsufficientHostCapacity",
-        "InsufficientReservedInstanceCapacity",
-        "InsufficientCapacity",
-        "InsufficientCapacityOnHost",
-        "InsufficientFreeAddressesInSubnet",
-        "SpotMaxPriceTooLow",
-        "Unsupported",
-    }
-)
-QUOTA = frozenset(
-    {
-        "VcpuLimitExceeded",
-        "InstanceLimitExceeded",
-        "MaxSpotInstanceCountExceeded",
-        "ResourceLimitExceeded",
-        "VolumeLimitExceeded",
-        "MaxIOPSLimitExceeded",
-        "AddressLimitExceeded",
-        "NetworkInterfaceLimitExceeded",
-        "PrivateIpAddressLimitExceeded",
-        "SecurityGroupLimitExceeded",
-        "RulesPerSecurityGroupLimitExceeded",
-    }
-)
-CREDENTIALS = frozenset(
-    {
-        "UnauthorizedOperation",
-        "AuthFailure",
-        "AccessDenied",
-        "AccessDeniedException",
-        "ExpiredToken",
-        "ExpiredTokenException",
-        "RequestExpired",
-        "InvalidClientTokenId",
-        "UnrecognizedClientException",
-        "SignatureDoesNotMatch",
-        "IncompleteSignature",
-        "MissingAuthenticationToken",
-        "OptInRequired",
-        "Blocked",
-        "PendingVerification",
-        "NotSignedUp",
-    }
-)
-THROTTLE = frozenset(
-    {
-        "RequestLimitExceeded",
-        "Throttling",
-        "ThrottlingException",
-        "ThrottledException",
-        "RequestThrottled",
-        "RequestThrottledException",
-        "TooManyRequestsException",
-        "SlowDown",
-        "BandwidthLimitExceeded",
-        "EC2ThrottledException",
-    }
-)
-BAD_REQUEST = frozenset(
-    {
-        "EncryptedVolumesNotSupported",
-        "InvalidAMIID.Malformed",
-        "InvalidAMIID.NotFound",
-        "InvalidAMIID.Unavailable",
-        "InvalidAction",
-        "InvalidAvailabilityZone",
-        "InvalidBlockDeviceMapping",
-        "InvalidGroup.Duplicate",
-        "InvalidGroup.NotFound",
-        "InvalidInput",
-        "InvalidInstanceType",
-        "InvalidInterface.IpAddressLimitExceeded",
-        "InvalidKeyPair.NotFound",
-        "InvalidParameter",
-        "InvalidParameterCombination",
-        "InvalidParameterValue",
-        "InvalidRequest",
-        "InvalidSecurityGroupID.NotFound",
-        "InvalidSnapshot.NotFound",
-        "InvalidSubnet",
-        "InvalidSubnetID.Malformed",
-        "InvalidSubnetID.NotFound",
-        "InvalidTagKey.Malformed",
-        "InvalidUserData.Malformed",
-        "InvalidZone.NotFound",
-        "MalformedQueryString",
-        "MissingInput",
-        "MissingParameter",
-        "OperationNotPermitted",
-        "TagLimitExceeded",
-        "TagPolicyViolation",
-        "UnknownParameter",
-        "UnsupportedOperation",
-        "VPCIdNotSpecified",
-        "ValidationError",
-        "VolumeTypeNotAvailableInZone",
-        "VolumeTypeNotAvailableInRegion",
-    }
-)
-TOKEN_USED = frozenset(
-    {"IdempotentParameterMismatch", "IdempotentInstanceTerminated", "InvalidClientToken", "ConcurrentRequest"}
-)
 NOT_FOUND = frozenset({"InvalidInstanceID.NotFound"})
 NO_SUCH_GROUP = frozenset({"InvalidGroup.NotFound", "InvalidSecurityGroupID.NotFound"})
-
-_HINTS = {
-    "VPCIdNotSpecified": "this account has no default network there: add `--subnet subnet-...`",
-    "InvalidSubnetID.NotFound": "add another `--subnet`, or leave it out",
-    "InvalidParameterCombination": "the type may not go with the image or the subnet: gpuctl types",
-    "OptInRequired": "enable that region in the AWS account, or take another `--region`",
-}
 
 _LOGIN = (
     sdk.NoCredentialsError,
@@ -152,6 +33,20 @@ _LOGIN = (
 # Raised before a byte of the request left: nothing was asked, so nothing was done.
 _NEVER_SENT = (sdk.EndpointConnectionError, sdk.ConnectTimeoutError, sdk.ProxyConnectionError)
 
+_HINTS = {
+    Meaning.CREDENTIALS: "aws sts get-caller-identity",
+    Meaning.THROTTLED: "run it again in a minute",
+    Meaning.CAPACITY: "add another `--region`, or take another type: gpuctl types",
+    Meaning.QUOTA: "ask AWS for more under Service Quotas",
+}
+# EC2 has one code for several matters; how far these reach is only in its sentence. Whether a create was refused never
+# depends on that.
+_SENTENCES = (
+    ("InvalidInput", "availability zone", Extent.ZONE, "add another `--region`, or `--subnet subnet-...`"),
+    ("MissingInput", "no subnets found", Extent.REGION, "add `--subnet subnet-...`, or another `--region`"),
+    ("UnauthorizedOperation", "service control policy", Extent.REGION, "your organization's policy forbids it there"),
+)
+
 
 def code_of(error: Exception) -> str:
     """AWS's own code for this failure; empty where it gave none."""
@@ -164,43 +59,58 @@ def translate(error: Exception, doing: str) -> GpuctlError:
         return CredentialsError(f"{doing}: {one_line(str(error))}", hint="aws configure, or set AWS_PROFILE")
     if isinstance(error, _NEVER_SENT):
         return UnreachableError(f"{doing}: AWS could not be reached", hint="check the network, then run it again")
-    code = code_of(error)
-    if not code:
+    if not code_of(error):
         return UnreachableError(f"{doing}: AWS gave no answer that could be read ({type(error).__name__})")
-    text = f"{doing}: `{code}`{_message(error)}"
-    if code in CREDENTIALS:
-        response: Any = getattr(error, "response", {})
-        hint = _HINTS.get(code, "aws sts get-caller-identity")
-        return CredentialsError(text, hint=hint, cloud_time=reply_date(response))
-    if code in THROTTLE:
-        return ThrottledError(text, hint="run it again in a minute", cloud_code=code)
-    if code in CAPACITY:
-        return CapacityError(text, hint="add another `--region`, or take another type: gpuctl types", cloud_code=code)
-    if code in QUOTA:
-        return QuotaError(text, hint="ask AWS for more under Service Quotas", cloud_code=code)
-    if code in BAD_REQUEST or code in NOT_FOUND:
-        return CloudError(text, hint=_HINTS.get(code), cloud_code=code)
-    if _status(error) >= 500:
-        return UnreachableError(text, cloud_code=code)
-    return CloudError(text, cloud_code=code)
+    return _of_answer(error, doing)
 
 
 def translate_create(error: Exception, doing: str) -> GpuctlError:
-    """The failure of a create: a refusal only where AWS's code is known to be one, else OutcomeUnknown."""
-    code = code_of(error)
-    refusals = CAPACITY | QUOTA | CREDENTIALS | THROTTLE | BAD_REQUEST
-    if code in refusals or isinstance(error, (*_LOGIN, *_NEVER_SENT)):
-        return translate(error, doing)
-    if code in TOKEN_USED:
-        return OutcomeUnknown(f"{doing}: its token was used before (`{code}`)", may_repeat=False)
-    said = f"`{code}`" if code else type(error).__name__
-    return OutcomeUnknown(f"{doing}: AWS's answer does not tell whether it was created ({said})")
+    """The failure of a create: AWS's refusal where it follows that nothing was created, else OutcomeUnknown."""
+    refusal = translate(error, doing)
+    if isinstance(error, (*_LOGIN, *_NEVER_SENT)):
+        return refusal
+    if not isinstance(error, sdk.ClientError):
+        return OutcomeUnknown(f"{doing}: AWS's answer does not tell whether it was created ({type(error).__name__})")
+    return create_error(TABLE.meaning(code_of(error), _status(error)), refusal, doing, "AWS", _said(error))
 
 
-def _message(error: Exception) -> str:
+def refusal_of(code: str, message: str) -> Refusal | None:
+    """Why AWS ended an instance that it was starting, from the StateReason of the instance; None without a reason.
+
+    A StateReason's code begins with `Client.` or `Server.`, then has the words of an error code.
+    """
+    if not code:
+        return None
+    side, _, rest = code.partition(".")
+    words = rest if side in ("Client", "Server") and rest else code
+    known = TABLE.meaning(words, 400)
+    # AWS ended it and said so: whatever failed in there, the outcome is known.
+    meaning = Meaning.REFUSED if known in (Meaning.FAILED, Meaning.TOKEN_USED) else known
+    told = message.removeprefix(f"{code}:").strip() or message
+    text = f"AWS ended it while it was starting: `{code}`{f' ({one_line(told)})' if told else ''}"
+    error = error_of(meaning, text, code=code, hint=None, extent=Extent.EVERYWHERE)
+    return Refusal(code=error.code, text=error.message)
+
+
+def _of_answer(error: Exception, doing: str) -> GpuctlError:
+    code, said = code_of(error), _said(error)
+    meaning = TABLE.meaning(code, _status(error))
+    extent, hint = TABLE.extent(code), TABLE.hint(code) or _HINTS.get(meaning)
+    for which, words, reach, advice in _SENTENCES:
+        if code == which and words in said.casefold():
+            extent, hint = reach, advice
+    told = error_of(meaning, f"{doing}: {said}", code=code, hint=hint, extent=extent)
+    if isinstance(told, CredentialsError):
+        response: Any = getattr(error, "response", {})
+        told.cloud_time = reply_date(response)
+    return told
+
+
+def _said(error: Exception) -> str:
+    """AWS's code and its own sentence."""
     response: Any = getattr(error, "response", {})
     message = one_line(str(response.get("Error", {}).get("Message", "")))
-    return f" ({message})" if message else ""
+    return f"`{code_of(error)}`{f' ({message})' if message else ''}"
 
 
 def _status(error: Exception) -> int:

@@ -1,102 +1,24 @@
-"""Azure's error codes, and what each of them means to us. The code decides, never the class: all 409s look alike."""
+"""Azure's errors as gpuctl's. The code decides, never the class: all 409s look alike."""
 
 from typing import Any
 
 from azure.core import exceptions as sdk
 
 from gpuctl.domain.instance import Refusal
-from gpuctl.errors import (
-    CapacityError,
-    CloudError,
-    CredentialsError,
-    GpuctlError,
-    OutcomeUnknown,
-    QuotaError,
-    ThrottledError,
-    UnreachableError,
-)
+from gpuctl.errors import CredentialsError, GpuctlError, UnreachableError
+from gpuctl.providers.azure.codes import TABLE
+from gpuctl.providers.codes import Meaning, create_error, error_of
 from gpuctl.providers.wording import one_line
 
 SDK_ERRORS = (sdk.AzureError,)
 
-CAPACITY = frozenset(
-    {
-        "SkuNotAvailable",
-        "AllocationFailed",
-        "ZonalAllocationFailed",
-        "OverconstrainedAllocationRequest",
-        "OverconstrainedZonalAllocationRequest",
-        "SpotAllocationFailed",
-        "SpotPriceGreaterThanProvidedMaxPrice",
-    }
-)
-QUOTA = frozenset(
-    {
-        "QuotaExceeded",
-        "PublicIPCountLimitReached",
-        "StandardPublicIPCountLimitReached",
-        "IPv4BasicSkuPublicIpCountLimitReached",
-        "IPv4StandardSkuPublicIpCountLimitReached",
-        "VirtualNetworkCountLimitReached",
-        "NetworkSecurityGroupCountLimitReached",
-        "ResourceGroupQuotaExceeded",
-    }
-)
-CREDENTIALS = frozenset(
-    {
-        "AuthorizationFailed",
-        "AuthenticationFailed",
-        "InvalidAuthenticationToken",
-        "InvalidAuthenticationTokenTenant",
-        "ExpiredAuthenticationToken",
-        "LinkedAuthorizationFailed",
-        "SubscriptionNotFound",
-        "InvalidSubscriptionId",
-        "SubscriptionNotRegistered",
-        "ReadOnlyDisabledSubscription",
-        "DisabledSubscription",
-    }
-)
-THROTTLE = frozenset({"TooManyRequests", "SubscriptionRequestsThrottled", "RequestsThrottled", "RetryableThrottling"})
-BAD_REQUEST = frozenset(
-    {
-        "AvailabilityZoneNotSupported",
-        "BadRequest",
-        "ConflictingUserInput",
-        "DiskSizeTooSmall",
-        "ImageNotFound",
-        "InvalidParameter",
-        "InvalidRequestContent",
-        "InvalidRequestFormat",
-        "InvalidResourceGroupLocation",
-        "InvalidResourceLocation",
-        "InvalidResourceName",
-        "InvalidResourceReference",
-        "InvalidTagNameCharacters",
-        "LocationNotAvailableForResourceType",
-        "LocationNotAvailableForResourceGroup",
-        "MissingSubscriptionRegistration",
-        "NicInUse",
-        "NoRegisteredProviderFound",
-        "OperationNotAllowed",
-        "PlatformImageNotFound",
-        "PropertyChangeNotAllowed",
-        "RequestDisallowedByPolicy",
-        "ResourceGroupBeingDeleted",
-        "TooManyTags",
-        "VMSizeNotSupported",
-        "VMMarketplaceInvalidInput",
-        "MarketplacePurchaseEligibilityFailed",
-        "ScopeLocked",
-    }
-)
 NOT_FOUND = frozenset({"ResourceGroupNotFound", "ResourceNotFound", "NotFound"})
 
 _HINTS = {
-    "SubscriptionNotFound": "az account set --subscription ID, or set AZURE_SUBSCRIPTION_ID",
-    "MissingSubscriptionRegistration": "az provider register --namespace Microsoft.Compute",
-    "ScopeLocked": "az lock list, and delete the lock on that group",
-    "RequestDisallowedByPolicy": "a policy of this subscription forbids it: ask who runs it",
+    Meaning.CREDENTIALS: "az account show",
+    Meaning.THROTTLED: "run it again in a minute",
+    Meaning.CAPACITY: "add another `--region`, or take another type: gpuctl types",
+    Meaning.QUOTA: "ask Azure for more: az vm list-usage, then its Quotas page",
 }
 _LOGIN_HINT = "az login, or set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET"
 # Raised before a byte of the request left: nothing was asked, so nothing was done.
@@ -127,36 +49,38 @@ def translate(error: Exception, doing: str) -> GpuctlError:
 
 
 def translate_create(error: Exception, doing: str) -> GpuctlError:
-    """The failure of a create: a refusal only where Azure's code is known to be one, else OutcomeUnknown."""
+    """The failure of a create: Azure's refusal where it follows that nothing was created, else OutcomeUnknown."""
+    refusal = translate(error, doing)
     if isinstance(error, _NEVER_SENT) or (isinstance(error, sdk.ClientAuthenticationError) and not code_of(error)):
-        return translate(error, doing)
-    code = code_of(error)
-    if code in CAPACITY | QUOTA | CREDENTIALS | THROTTLE | BAD_REQUEST:
-        return translate(error, doing)
-    said = f"`{code}`" if code else type(error).__name__
-    return OutcomeUnknown(f"{doing}: Azure's answer does not tell whether it was created ({said})")
+        return refusal
+    code, message = code_of(error), _message(error)
+    said = _said(code, message) if code else type(error).__name__
+    return create_error(_meaning(code, message, _status(error)), refusal, doing, "Azure", said)
 
 
 def refusal_of(code: str, message: str) -> Refusal:
     """Why a machine never came up, from what its own status says."""
-    error = _of_code(code, message, 0, "the machine could not be brought up")
+    # No HTTP status comes with it, but it is Azure's last word on what was sent.
+    error = _of_code(code, message, 400, "the machine could not be brought up")
     return Refusal(code=error.code, text=error.message)
 
 
 def _of_code(code: str, message: str, status: int, doing: str) -> GpuctlError:
-    text = f"{doing}: `{code}`{f' ({one_line(message)})' if message else ''}"
-    if code in THROTTLE or status == 429:
-        return ThrottledError(text, hint="run it again in a minute", cloud_code=code)
-    if code in CREDENTIALS:
-        return CredentialsError(text, hint=_HINTS.get(code, "az account show"))
-    if code in CAPACITY:
-        return CapacityError(text, hint="add another `--region`, or take another type: gpuctl types", cloud_code=code)
+    meaning = _meaning(code, message, status)
+    hint = TABLE.hint(code) or _HINTS.get(meaning)
+    return error_of(meaning, f"{doing}: {_said(code, message)}", code=code, hint=hint, extent=TABLE.extent(code))
+
+
+def _meaning(code: str, message: str, status: int) -> Meaning:
+    meaning = TABLE.meaning(code, status)
     # Azure says that an operation is not allowed for many reasons; a quota is one only where it says so.
-    if code in QUOTA or (code == "OperationNotAllowed" and "quota" in message.casefold()):
-        return QuotaError(text, hint="ask Azure for more: az vm list-usage, then its Quotas page", cloud_code=code)
-    if status >= 500 and code not in BAD_REQUEST:
-        return UnreachableError(text, cloud_code=code)
-    return CloudError(text, hint=_HINTS.get(code), cloud_code=code)
+    if meaning is Meaning.REFUSED and code == "OperationNotAllowed" and "quota" in message.casefold():
+        return Meaning.QUOTA
+    return meaning
+
+
+def _said(code: str, message: str) -> str:
+    return f"`{code}`{f' ({one_line(message)})' if message else ''}"
 
 
 def _login_problem(error: Exception) -> str:

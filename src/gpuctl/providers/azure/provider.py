@@ -15,7 +15,7 @@ from gpuctl.domain.protection import Killer, Protector, Standing
 from gpuctl.domain.request import Request
 from gpuctl.domain.strangers import ORPHAN_AGE
 from gpuctl.domain.tags import EXPIRES_AT, ID, STATE, deadline_tag, ownership
-from gpuctl.errors import CloudError, CredentialsError, GpuctlError, UnreachableError
+from gpuctl.errors import CloudError, CredentialsError, GpuctlError, OutcomeUnknown, UnreachableError
 from gpuctl.providers.azure import create as creation
 from gpuctl.providers.azure import timer
 from gpuctl.providers.azure.addresses import addresses_of
@@ -109,6 +109,8 @@ class AzureProvider:
             self._try_to_arm(order, group)
             creation.wait_for_refusal(poller)
             seen = self._one(group, account)
+            if seen.state is CloudState.REMNANT:
+                raise OutcomeUnknown(f"Azure accepted `{order.token}` and does not show it yet")
         except (GpuctlError, *SDK_ERRORS, *_ODD_SHAPE, TimeoutError) as error:
             raise making.failure(error) from error
         return seen
