@@ -1,12 +1,13 @@
 """From where a machine can be reached: only from where it was said, never from everywhere by accident."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 from support.cli import Operator
 from support.echo import Echo, echo_service
-from support.wire import FAILED_AFTER, LOST, refuse
+from support.wire import FAILED_AFTER, LOST, Phase, Sent, refuse
 
 from gpuctl.domain.tags import STATE
 
@@ -52,7 +53,18 @@ def ranges(operator: Operator) -> list[str]:
     ]
 
 
-def test_a_machine_has_its_state_s_own_group_and_nothing_but_ssh_is_let_in(operator: Operator, echo: Echo) -> None:
+def reachable_from(operator: Operator, *cloud_ids: str) -> list[list[str]]:
+    """The sources that reach port 22 of these instances, by the cloud's own store."""
+    found = {machine["id"]: machine["ssh_from"] for machine in operator.cloud.machines()}
+    return [found[cloud_id] for cloud_id in cloud_ids]
+
+
+def started(operator: Operator, *argv: str) -> str:
+    """The cloud's id of an instance that was started just now."""
+    return str(operator.provision(*argv).instance["cloudInstanceId"])
+
+
+def test_instances_of_one_range_share_a_group_that_lets_in_ssh_and_nothing_else(operator: Operator, echo: Echo) -> None:
     operator.provision()
     operator.provision()
     (group,) = groups(operator)
@@ -146,12 +158,80 @@ def test_the_settings_say_from_where_and_a_flag_goes_before_them(operator: Opera
     assert sorted(ranges(operator)) == ["198.51.100.0/24", "203.0.113.7/32"]
 
 
-def test_a_group_that_is_missing_when_the_machine_is_made_is_made_anew_once(operator: Operator) -> None:
-    operator.wire.arm("RunInstances", refuse("InvalidGroup.NotFound"))
-    assert operator.provision().code == 0
-    operator.wire.arm("RunInstances", refuse("InvalidGroup.NotFound"), refuse("InvalidGroup.NotFound"))
+def test_an_instance_is_reachable_from_its_own_range_only_whatever_is_started_after_it(operator: Operator) -> None:
+    said = ["203.0.113.7/32", "198.51.100.0/24", "2001:db8::/48", "203.0.113.7/32"]
+    ids = [started(operator, "--ssh-from", cidr) for cidr in said]
+    assert reachable_from(operator, *ids) == [[cidr] for cidr in said]
+    assert len(groups(operator)) == 3
+
+
+@pytest.mark.parametrize("port", [22, 8888])
+def test_a_group_whose_rules_others_changed_is_left_to_its_instances(operator: Operator, port: int) -> None:
+    operator.provision("--ssh-from", "203.0.113.7/32")
+    (group,) = groups(operator)
+    rule = {"IpProtocol": "tcp", "FromPort": port, "ToPort": port, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
+    operator.cloud.client("ec2").authorize_security_group_ingress(GroupId=group["GroupId"], IpPermissions=[rule])
+    later = [started(operator, "--ssh-from", "203.0.113.7/32") for _ in range(2)]
+    assert reachable_from(operator, *later) == [["203.0.113.7/32"]] * 2
+    names = sorted(one["GroupName"] for one in groups(operator))
+    assert names == [group["GroupName"], f"{group['GroupName']}-2"]
+
+
+def test_a_group_without_its_rule_is_given_the_rule(operator: Operator) -> None:
+    operator.json("terminate", operator.provision().instance["id"])
+    (group,) = groups(operator)
+    operator.cloud.client("ec2").revoke_security_group_ingress(
+        GroupId=group["GroupId"], IpPermissions=group["IpPermissions"]
+    )
+    operator.provision()
+    assert (len(groups(operator)), ranges(operator)) == (1, ["127.0.0.1/32"])
+
+
+@pytest.mark.parametrize("times", [1, 2, 3])
+def test_a_group_that_ec2_does_not_find_yet_is_asked_for_again(operator: Operator, times: int) -> None:
+    for _ in range(2):  # the first creates the group, the second finds it
+        operator.wire.arm("RunInstances", *[refuse("InvalidGroup.NotFound")] * times)
+        assert operator.provision().code == 0
+    assert (len(groups(operator)), len(operator.alive)) == (1, 2)
+
+
+def test_a_group_that_ec2_never_finds_is_not_now_and_starts_nothing(operator: Operator) -> None:
+    operator.wire.arm("RunInstances", *[refuse("InvalidGroup.NotFound")] * 4)
     ran = operator.provision()
-    assert (ran.code, ran.json["error"]["code"], len(operator.alive)) == (1, "cloud", 1)
+    assert (ran.code, ran.json["error"]["code"], operator.alive) == (5, "unreachable", [])
+
+
+def test_a_group_that_was_deleted_after_it_was_found_is_created_again(operator: Operator) -> None:
+    operator.json("terminate", operator.provision().instance["id"])
+    (group,) = groups(operator)
+    operator.wire.sent.clear()
+    operator.wire.watch = partial(delete_before_the_first_launch, operator, group["GroupId"])
+    assert reachable_from(operator, started(operator)) == [["127.0.0.1/32"]]
+    assert len(operator.wire.calls("RunInstances")) == 2
+
+
+def test_a_group_that_exists_and_is_not_shown_yet_is_waited_for(operator: Operator) -> None:
+    operator.wire.arm("CreateSecurityGroup", refuse("InvalidGroup.Duplicate"))
+    assert operator.provision().code == 0
+    operator.wire.arm("CreateSecurityGroup", *[refuse("InvalidGroup.Duplicate")] * 4)
+    ran = operator.provision("--ssh-from", "203.0.113.7/32")
+    assert (ran.code, ran.json["error"]["code"], len(operator.alive)) == (5, "unreachable", 1)
+
+
+@pytest.mark.parametrize(
+    ("action", "code"),
+    [
+        ("CreateSecurityGroup", "SecurityGroupLimitExceeded"),
+        ("AuthorizeSecurityGroupIngress", "RulesPerSecurityGroupLimitExceeded"),
+    ],
+)
+def test_no_more_groups_or_rules_is_a_quota_and_starts_nothing(operator: Operator, action: str, code: str) -> None:
+    operator.wire.arm(action, refuse(code))
+    ran = operator.provision("--ssh-from", "203.0.113.7/32")
+    error = ran.json["error"]
+    assert (ran.code, error["code"], operator.alive) == (6, "quota", [])
+    assert code in error["message"] and "--ssh-from none" in error["hint"]
+    assert operator.wire.calls("RunInstances") == []
 
 
 @pytest.mark.parametrize("action", MAKING)
@@ -173,32 +253,74 @@ def test_a_group_that_cannot_be_made_is_a_refusal_and_nothing_is_left(operator: 
 def test_a_group_of_our_name_without_our_tag_is_never_opened(operator: Operator) -> None:
     operator.json("terminate", operator.provision("--ssh-from", "none").instance["id"])
     ec2 = operator.cloud.client("ec2")
-    theirs = ec2.create_security_group(GroupName=f"gpuctl-{operator.state_id}", Description="theirs")["GroupId"]
-    ran = operator.provision()
-    assert (ran.code, operator.alive) == (1, [])
+    name = f"gpuctl-{operator.state_id}-ssh-127.0.0.1/32"
+    theirs = ec2.create_security_group(GroupName=name, Description="theirs")["GroupId"]
+    assert reachable_from(operator, started(operator)) == [["127.0.0.1/32"]]
     assert ec2.describe_security_groups(GroupIds=[theirs])["SecurityGroups"][0]["IpPermissions"] == []
 
 
-def test_the_group_goes_when_no_machine_needed_it_for_a_week(operator: Operator) -> None:
+def test_nothing_is_started_where_others_hold_every_name(operator: Operator) -> None:
+    operator.json("terminate", operator.provision("--ssh-from", "none").instance["id"])
+    name = f"gpuctl-{operator.state_id}-ssh-127.0.0.1/32"
+    for suffix in ("", "-2", "-3", "-4", "-5"):
+        operator.cloud.client("ec2").create_security_group(GroupName=f"{name}{suffix}", Description="theirs")
+    ran = operator.provision()
+    assert (ran.code, ran.json["error"]["code"], operator.alive) == (1, "cloud", [])
+    assert "--ssh-from none" in ran.json["error"]["hint"]
+
+
+def test_a_group_is_deleted_an_hour_after_the_last_instance_that_needed_it(operator: Operator) -> None:
     operator.json("terminate", operator.provision().instance["id"])
-    operator.later(days=6, hours=23)
+    operator.later(minutes=59)
     operator.run("reap")
     assert len(groups(operator)) == 1
-    operator.later(hours=2)
+    operator.later(minutes=2)
     assert operator.run("reap").code == 0
     assert groups(operator) == []
     operator.wire.sent.clear()
-    operator.later(days=2)
-    operator.run("reap")
+    for _ in range(3):
+        operator.later(days=1)
+        operator.run("reap")
     assert operator.wire.calls("DescribeSecurityGroups") == []
+
+
+def test_one_request_for_a_region_finds_every_group_that_is_to_go(operator: Operator) -> None:
+    for number in range(4):
+        operator.json("terminate", operator.provision("--ssh-from", f"203.0.113.{number}/32").instance["id"])
+    operator.provision("--ssh-from", "198.51.100.0/24")
+    operator.later(minutes=61)
+    operator.wire.sent.clear()
+    operator.run("reap")
+    assert len(operator.wire.calls("DescribeSecurityGroups")) == 1
+    assert len(operator.wire.calls("DeleteSecurityGroup")) == 4
+    assert ranges(operator) == ["198.51.100.0/24"]
+
+
+def test_a_range_that_an_active_instance_needs_stays_open_while_others_are_closed(operator: Operator) -> None:
+    operator.json("terminate", operator.provision("--ssh-from", "203.0.113.7/32").instance["id"])
+    operator.provision("--ssh-from", "198.51.100.0/24", "--ttl", "120m")
+    operator.later(minutes=61)
+    operator.wire.sent.clear()
+    operator.run("reap")
+    assert ranges(operator) == ["198.51.100.0/24"]
+    assert len(operator.wire.calls("DeleteSecurityGroup")) == 1
+
+
+def test_a_group_that_a_refused_create_left_is_deleted_too(operator: Operator) -> None:
+    operator.wire.arm("RunInstances", refuse("InsufficientInstanceCapacity"))
+    operator.provision("--region", "us-west-2,us-east-1")
+    operator.json("terminate", "--all", "--yes")
+    operator.later(minutes=61)
+    operator.run("reap")
+    for region in ("us-east-1", "us-west-2"):
+        assert "gpuctl" not in str(operator.cloud.client("ec2", region).describe_security_groups()["SecurityGroups"])
 
 
 def test_a_group_that_is_in_use_stays_and_is_asked_about_once_a_day(operator: Operator) -> None:
     operator.json("terminate", operator.provision().instance["id"])
     (group,) = groups(operator)
     theirs = operator.cloud.launch(SecurityGroupIds=[group["GroupId"]])
-    operator.wire.arm("DeleteSecurityGroup", refuse("DependencyViolation"))
-    operator.later(days=8)
+    operator.later(hours=2)
     for _ in range(3):
         ran = operator.run("reap")
         operator.later(hours=1)
@@ -210,11 +332,18 @@ def test_a_group_that_is_in_use_stays_and_is_asked_about_once_a_day(operator: Op
     assert groups(operator) == []
 
 
-def test_a_machine_that_lives_keeps_the_group_whatever_its_age(operator: Operator) -> None:
+def test_an_active_instance_keeps_its_group_whatever_its_age(operator: Operator) -> None:
     operator.environ["GPUCTL_MAX_TTL"] = "7d"
     operator.provision("--ttl", "7d")
     operator.json("terminate", operator.provision().instance["id"])
     for _ in range(3):
         operator.later(days=2, hours=7)
         operator.run("reap")
+    assert operator.wire.calls("DeleteSecurityGroup") == []
     assert len(groups(operator)) == 1
+
+
+def delete_before_the_first_launch(operator: Operator, group_id: str, phase: Phase, sent: Sent) -> bool:
+    if phase is Phase.SENT and len(operator.wire.calls("RunInstances")) == 1 and sent.action == "RunInstances":
+        operator.cloud.client("ec2").delete_security_group(GroupId=group_id)
+    return True

@@ -49,6 +49,10 @@ class ProviderContract(ABC):
         """Every machine by an oracle that does not go through the provider: `id`, `state`, `tags`."""
 
     @abstractmethod
+    def ssh_from(self, cloud_id: str) -> list[str]:
+        """The ranges outside its network from which port 22 of that instance can be reached, by the same oracle."""
+
+    @abstractmethod
     def foreign_machine(self, tags: dict[str, str]) -> str:
         """Start somebody else's machine, with these tags, and return its cloud id."""
 
@@ -143,6 +147,27 @@ class ProviderContract(ABC):
         failed = provider.terminate(region, [good[0], self.unknown_cloud_id, *good[1:]])
         assert set(failed) <= {self.unknown_cloud_id}
         assert {one["state"] for one in self.machines()} == {"terminated"}
+
+    def test_two_instances_of_a_state_are_not_reachable_from_each_other_s_range(
+        self, provider: Provider, order: Order
+    ) -> None:
+        ranges = ["203.0.113.7/32", "198.51.100.0/24", "203.0.113.7/32", None]
+        made = [
+            provider.create(replace(order, token=token, record_id=token, ssh_from=cidr))
+            for token, cidr in zip([f"inst-00000000000{n}" for n in range(4)], ranges, strict=True)
+        ]
+        assert [self.ssh_from(one.cloud_id) for one in made] == [[cidr] if cidr else [] for cidr in ranges]
+
+    def test_closing_what_is_unneeded_leaves_what_an_instance_uses_open(
+        self, provider: Provider, order: Order, region: str
+    ) -> None:
+        made = provider.create(replace(order, ssh_from="203.0.113.7/32"))
+        for needed in (["203.0.113.7/32"], [], []):
+            provider.close_ingress(region, order.state_id, needed)
+        assert self.ssh_from(made.cloud_id) == ["203.0.113.7/32"]
+        provider.terminate(region, [made.cloud_id])
+        assert provider.close_ingress(region, order.state_id, [])
+        assert provider.close_ingress(region, order.state_id, [])
 
     def test_a_moved_deadline_stands_on_the_machine(self, provider: Provider, order: Order, region: str) -> None:
         made = provider.create(order)

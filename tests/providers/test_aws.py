@@ -73,6 +73,10 @@ class TestAws(ProviderContract):
     def machines(self) -> list[dict[str, Any]]:
         return [one for one in self.cloud.machines() if one["tags"].get("gpuctl-state") == "a-state-id"]
 
+    def ssh_from(self, cloud_id: str) -> list[str]:
+        (found,) = (one["ssh_from"] for one in self.cloud.machines() if one["id"] == cloud_id)
+        return list(found)
+
     def foreign_machine(self, tags: dict[str, str]) -> str:
         return self.cloud.launch(REGION, tags)
 

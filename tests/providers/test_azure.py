@@ -91,6 +91,10 @@ class TestAzure(ProviderContract):
         # The sandbox names machines; for gpuctl one is known by its group.
         return [one | {"id": group_in(one["id"])} for one in self.arm.machines()]
 
+    def ssh_from(self, cloud_id: str) -> list[str]:
+        (found,) = (one["ssh_from"] for one in self.machines() if one["id"] == cloud_id)
+        return [source for source in found if source != "VirtualNetwork"]
+
     def foreign_machine(self, tags: dict[str, str]) -> str:
         self.foreign += 1
         return group_in(self.arm.launch(group=f"theirs-{self.foreign}", tags=tags))

@@ -126,7 +126,7 @@ class FakeCloud:
             raise OutcomeUnknown("no answer")
         return self._seen(self.machines[self.tokens[order.token]])
 
-    def close_ingress(self, region: str, state_id: str) -> bool:
+    def close_ingress(self, region: str, state_id: str, needed: Collection[str]) -> bool:
         return True
 
     def get(self, region: str, cloud_id: str) -> Observed | None:

@@ -27,8 +27,6 @@ _ASKED_OF_ANYTHING = (
 _ASKED_OF_GROUPS = (
     "AuthorizeSecurityGroupIngress",
     "DeleteSecurityGroup",
-    "RevokeSecurityGroupIngress",
-    "UpdateSecurityGroupRuleDescriptionsIngress",
 )
 _ASKED_OF_INSTANCES = ("TerminateInstances", "DescribeInstanceAttribute", "GetConsoleOutput")
 

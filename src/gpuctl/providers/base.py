@@ -179,10 +179,11 @@ class Provider(Protocol):
         """
         ...
 
-    def close_ingress(self, region: str, state_id: str) -> bool:
-        """Remove what opens port 22 to the machines of that state there; whether nothing of it is left.
+    def close_ingress(self, region: str, state_id: str, needed: Collection[str]) -> bool:
+        """Delete the ingress rules of that state in that region, except those for the ranges `needed`.
 
-        False while a machine still uses it. Twice is the same; nothing is done where it goes with each machine.
+        Returns True if none of the others is left, False while an instance still uses one. Repeating it is harmless.
+        Does nothing where the rules are deleted with each instance.
         """
         ...
 

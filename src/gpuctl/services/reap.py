@@ -14,7 +14,7 @@ from gpuctl.errors import GpuctlError, UnresolvedError
 from gpuctl.services.acting import Acting, Done
 from gpuctl.services.allowance import Allowance
 from gpuctl.services.announcing import announce
-from gpuctl.services.doors import close_unneeded, doors_of
+from gpuctl.services.ingress import close_unneeded, doors_of
 from gpuctl.services.isolation import each_alone
 from gpuctl.services.looking import Look
 from gpuctl.services.parts import Parts

@@ -155,19 +155,24 @@ class Sweep(Value):
 
 
 class Door(Value):
-    """A place where port 22 was opened for this state's machines: when one of them last needed it, and when it was last
-    asked to be closed."""
+    """An address range to which port 22 was opened in one place (None: whatever an adopted instance has).
+
+    `needed_at` is when an instance last needed it, `asked_at` when closing it was last requested, and `is_closed`
+    whether that has succeeded since.
+    """
 
     scope: Scope
     profile: str | None = None
+    cidr: str | None = None
     needed_at: AwareDatetime
     asked_at: AwareDatetime | None = None
+    is_closed: bool = False
 
 
 class ReapTimes(Value):
     """What the reaper remembers between runs. Losing it only means that the next run sweeps at once.
 
-    `doors` is where port 22 was opened and not closed since. `reported` maps an unresolved matter's text to when it was
+    `doors` is where port 22 was opened. `reported` maps an unresolved matter's text to when it was
     last printed, `hooks_reported` a failing hook's name.
     """
 

@@ -1,38 +1,45 @@
-"""The one security group of a state in a network: it opens port 22 to the addresses its machines were asked from."""
+"""Security groups that open port 22 to one address range: one for each state, network and range.
 
-from collections.abc import Mapping, Sequence
+An instance has exactly one of them, so that it is reachable from the range it was started with and from no other.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from gpuctl.domain.ingress import is_ipv6
 from gpuctl.domain.tags import STATE
-from gpuctl.errors import CloudError
+from gpuctl.errors import CloudError, UnreachableError
 from gpuctl.providers.aws.client import Clients
 from gpuctl.providers.aws.errors import NO_SUCH_GROUP, code_of
 from gpuctl.providers.base import Order
 
 _SSH = 22
-_RULES_KEPT = 50
+# More than one only where others changed the rules of a group of ours, or took its name.
+_MOST_NAMES = 5
 _Key = tuple[str, str, str | None, str]
+_Rule = tuple[str, int | None, int | None, str]
 
 
 class Ingress:
-    """Finds, makes and removes these groups. What was found is remembered, so that ten machines ask once.
+    """Finds, creates and deletes these groups. Results are kept, so that ten instances need one query.
 
-    A group bills nothing, belongs to no machine, and is the same whoever asks for it: made twice, it is one. Only a
-    group that carries this state's tag is used or touched.
+    A group costs nothing. Only groups that carry this state's tag are used, changed or deleted.
     """
 
     def __init__(self, clients: Clients) -> None:
         self._clients = clients
         self._known: dict[_Key, str] = {}
-        self._just_made: dict[tuple[str, str, str], str] = {}
+        self._created: dict[_Key, str] = {}
+        self._missing: Counter[_Key] = Counter()
 
     def group_of(self, order: Order) -> str | None:
-        """The id of the group that opens port 22 to the order's range, made if need be; None where nobody is let in.
+        """The id of the group that opens port 22 to the order's range and to no other, created where it is missing.
 
-        Raises the SDK's errors.
+        None where the order opens port 22 to nobody. Raises the SDK's errors, and UnreachableError while EC2 does not
+        show a group that exists.
         """
         if order.ssh_from is None:
             return None
@@ -42,75 +49,88 @@ class Ingress:
         return self._known[key]
 
     def forget(self, order: Order) -> None:
-        """Look it up again: it is not there any more."""
-        self._known.pop(_key(order, order.ssh_from or ""), None)
-        self._just_made.clear()
+        """Query the group again next time: EC2 did not find it.
 
-    def close(self, region: str, state_id: str) -> bool:
-        """Remove the state's groups there, in every network; False if a machine still uses one."""
+        EC2 may take a while to find a group that was just created, so the second call gives up a group of our own too.
+        """
+        key = _key(order, order.ssh_from or "")
+        self._known.pop(key, None)
+        self._missing[key] += 1
+        if self._missing[key] > 1:
+            self._created.pop(key, None)
+
+    def close(self, region: str, state_id: str, needed: Collection[str]) -> bool:
+        """Delete the state's groups in that region, except those of the ranges `needed`.
+
+        Returns False if EC2 reports that one of them is still in use. Deleting twice is the same as once.
+        """
         ec2 = self._clients.client("ec2", region)
-        gone = True
-        for group in _groups(ec2, state_id, None):
+        kept = {name for cidr in needed for name in _names(state_id, cidr)}
+        is_all = True
+        for group in _groups_of_state(ec2, state_id):
+            if group["GroupName"] in kept:
+                continue
             try:
                 ec2.delete_security_group(GroupId=group["GroupId"])
             except ClientError as error:
                 if code_of(error) == "DependencyViolation":
-                    gone = False
+                    is_all = False
                 elif code_of(error) not in NO_SUCH_GROUP:
                     raise
-        self._known = {key: one for key, one in self._known.items() if key[:2] != (region, state_id)}
-        return gone
+        self._known = {key: group for key, group in self._known.items() if key[:2] != (region, state_id)}
+        return is_all
 
     def _opened(self, order: Order, cidr: str) -> str:
         ec2 = self._clients.client("ec2", order.region)
         network = _network(ec2, order.subnet)
-        found = _groups(ec2, order.state_id, network)
-        group = found[0] if found else self._made(ec2, order.region, order.state_id, network)
-        group_id, rules, said = str(group["GroupId"]), _rules(group), f"gpuctl {order.created_at:%Y-%m-%d}"
-        if cidr not in rules:
-            _let_in(ec2, group_id, cidr, rules, said)
-        elif rules[cidr] != said:
-            # The day keeps a rule that is in use from being taken for the oldest.
-            permission = _permission(cidr, said)
-            ec2.update_security_group_rule_descriptions_ingress(GroupId=group_id, IpPermissions=[permission])
-        return group_id
+        wanted: _Rule = ("tcp", _SSH, _SSH, cidr)
+        taken = _groups_by_name(ec2, network, _names(order.state_id, cidr))
+        for group in taken.values():
+            # A rule that others added would let more in than was asked for: such a group is not used again.
+            if _carries_state(group, order.state_id) and set(_rules(group)) <= {wanted}:
+                return _with_rule(ec2, str(group["GroupId"]), cidr, is_there=bool(list(_rules(group))))
+        created = self._created.get(_key(order, cidr))
+        if created is not None:
+            return _with_rule(ec2, created, cidr)
+        free = [name for name in _names(order.state_id, cidr) if name not in taken]
+        if not free:
+            raise CloudError(
+                f"{_MOST_NAMES} security groups named `{_names(order.state_id, cidr)[0]}` exist in {network}, and "
+                f"others changed all of them",
+                hint="delete those that nothing uses, or add `--ssh-from none`",
+            )
+        return _with_rule(ec2, self._create(ec2, order, cidr, network, free[0]), cidr)
 
-    def _made(self, ec2: Any, region: str, state_id: str, network: str) -> Mapping[str, Any]:
-        just_made = self._just_made.get((region, state_id, network))
-        if just_made is not None:
-            # EC2 may take a while to show what it has made.
-            return {"GroupId": just_made}
-        name = _name(state_id)
-        tags = [{"Key": "Name", "Value": name}, {"Key": STATE, "Value": state_id}]
+    def _create(self, ec2: Any, order: Order, cidr: str, network: str, name: str) -> str:
+        tags = [{"Key": "Name", "Value": name}, {"Key": STATE, "Value": order.state_id}]
         try:
-            made = ec2.create_security_group(
+            created = ec2.create_security_group(
                 GroupName=name,
                 # No apostrophe: EC2 accepts a-zA-Z0-9. _-:/()#,@[]+=&;{}!$* only.
-                Description=f"ssh to the instances of gpuctl state {state_id}",
+                Description=f"ssh from {cidr} to instances of gpuctl state {order.state_id}",
                 VpcId=network,
                 TagSpecifications=[{"ResourceType": "security-group", "Tags": tags}],
             )
         except ClientError as error:
             if code_of(error) != "InvalidGroup.Duplicate":
                 raise
-            # Made by another process just now, or by our own send before this one, whose reply was lost.
-            found = _groups(ec2, state_id, network)
-            if not found:
-                raise CloudError(
-                    f"the security group `{name}` is there and does not carry this state's tag",
-                    hint="add `--ssh-from none`, or rename that group",
-                ) from error
-            return found[0]
-        self._just_made[region, state_id, network] = str(made["GroupId"])
-        return {"GroupId": made["GroupId"]}
+            # Another process created it just now, or an earlier send of ours did and its reply was lost.
+            group = _groups_by_name(ec2, network, [name]).get(name)
+            if group is None or not _carries_state(group, order.state_id):
+                raise UnreachableError(f"EC2 does not show yet the security group `{name}`, which exists") from error
+            return str(group["GroupId"])
+        self._created[_key(order, cidr)] = str(created["GroupId"])
+        return str(created["GroupId"])
 
 
 def _key(order: Order, cidr: str) -> _Key:
     return (order.region, order.state_id, order.subnet, cidr)
 
 
-def _name(state_id: str) -> str:
-    return f"gpuctl-{state_id}"
+def _names(state_id: str, cidr: str) -> list[str]:
+    # A range holds a dot or a colon and a state id does not, so no two states and ranges share a name.
+    base = f"gpuctl-{state_id}-ssh-{cidr}"
+    return [base, *(f"{base}-{number}" for number in range(2, _MOST_NAMES + 1))]
 
 
 def _network(ec2: Any, subnet: str | None) -> str:
@@ -126,39 +146,53 @@ def _network(ec2: Any, subnet: str | None) -> str:
     return str(found[0]["VpcId"])
 
 
-def _groups(ec2: Any, state_id: str, network: str | None) -> Sequence[Mapping[str, Any]]:
+def _groups_by_name(ec2: Any, network: str, names: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+    """The groups of these names in a network, by name, in the order of the names; whoever owns them."""
+    filters = [{"Name": "vpc-id", "Values": [network]}, {"Name": "group-name", "Values": list(names)}]
+    found = {str(group["GroupName"]): group for group in _described(ec2, filters)}
+    return {name: found[name] for name in names if name in found}
+
+
+def _groups_of_state(ec2: Any, state_id: str) -> Sequence[Mapping[str, Any]]:
+    """The groups that gpuctl created for a state, in every network of the region."""
     filters = [
         {"Name": f"tag:{STATE}", "Values": [state_id]},
-        {"Name": "group-name", "Values": [_name(state_id)]},
-        *([{"Name": "vpc-id", "Values": [network]}] if network else []),
+        {"Name": "group-name", "Values": [f"gpuctl-{state_id}*"]},
     ]
-    found: Sequence[Mapping[str, Any]] = ec2.describe_security_groups(Filters=filters)["SecurityGroups"]
-    return found
+    return _described(ec2, filters)
 
 
-def _rules(group: Mapping[str, Any]) -> dict[str, str]:
-    """The ranges that the group opens port 22 to, each with the day it was let in, as our rule's description says."""
-    found: dict[str, str] = {}
-    for one in group.get("IpPermissions", ()):
-        if (one.get("IpProtocol"), one.get("FromPort"), one.get("ToPort")) == ("tcp", _SSH, _SSH):
-            found |= {said["CidrIp"]: said.get("Description", "") for said in one.get("IpRanges", ())}
-            found |= {said["CidrIpv6"]: said.get("Description", "") for said in one.get("Ipv6Ranges", ())}
-    return found
+def _described(ec2: Any, filters: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    pages = ec2.get_paginator("describe_security_groups").paginate(Filters=list(filters))
+    return [group for page in pages for group in page["SecurityGroups"]]
 
 
-def _let_in(ec2: Any, group_id: str, cidr: str, rules: Mapping[str, str], said: str) -> None:
-    # A group has room for 60 rules, and whoever works from a train, or in CI, has a new address every day.
-    if len(rules) >= _RULES_KEPT:
-        oldest = min(rules, key=lambda one: (rules[one], one))
-        ec2.revoke_security_group_ingress(GroupId=group_id, IpPermissions=[_permission(oldest)])
+def _carries_state(group: Mapping[str, Any], state_id: str) -> bool:
+    return {"Key": STATE, "Value": state_id} in [dict(tag) for tag in group.get("Tags", ())]
+
+
+def _rules(group: Mapping[str, Any]) -> Iterator[_Rule]:
+    """Every rule of a group that lets something in: protocol, first and last port, source."""
+    for permission in group.get("IpPermissions", ()):
+        sources = [
+            *(source["CidrIp"] for source in permission.get("IpRanges", ())),
+            *(source["CidrIpv6"] for source in permission.get("Ipv6Ranges", ())),
+            *(source["PrefixListId"] for source in permission.get("PrefixListIds", ())),
+            *(source.get("GroupId", "") for source in permission.get("UserIdGroupPairs", ())),
+        ]
+        for source in sources:
+            yield permission["IpProtocol"], permission.get("FromPort"), permission.get("ToPort"), str(source)
+
+
+def _with_rule(ec2: Any, group_id: str, cidr: str, *, is_there: bool = False) -> str:
+    """The group's id, once the group opens port 22 to the range."""
+    if is_there:
+        return group_id
+    kind, key = ("Ipv6Ranges", "CidrIpv6") if is_ipv6(cidr) else ("IpRanges", "CidrIp")
+    permission = {"IpProtocol": "tcp", "FromPort": _SSH, "ToPort": _SSH, kind: [{key: cidr, "Description": "gpuctl"}]}
     try:
-        ec2.authorize_security_group_ingress(GroupId=group_id, IpPermissions=[_permission(cidr, said)])
+        ec2.authorize_security_group_ingress(GroupId=group_id, IpPermissions=[permission])
     except ClientError as error:
         if code_of(error) != "InvalidPermission.Duplicate":
             raise
-
-
-def _permission(cidr: str, said: str | None = None) -> dict[str, Any]:
-    kind, key = ("Ipv6Ranges", "CidrIpv6") if is_ipv6(cidr) else ("IpRanges", "CidrIp")
-    described = {"Description": said} if said else {}
-    return {"IpProtocol": "tcp", "FromPort": _SSH, "ToPort": _SSH, kind: [{key: cidr, **described}]}
+    return group_id

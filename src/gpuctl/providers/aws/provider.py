@@ -14,7 +14,7 @@ from gpuctl.domain.offers import InstanceType
 from gpuctl.domain.protection import Protector
 from gpuctl.domain.request import Request
 from gpuctl.domain.tags import EXPIRES_AT, ID, STATE, deadline_tag
-from gpuctl.errors import CloudError, CredentialsError, GpuctlError, OutcomeUnknown, UnreachableError
+from gpuctl.errors import CloudError, CredentialsError, GpuctlError, OutcomeUnknown, QuotaError, UnreachableError
 from gpuctl.providers.aws import create as creation
 from gpuctl.providers.aws.client import Clients
 from gpuctl.providers.aws.diagnose import diagnose
@@ -28,6 +28,7 @@ from gpuctl.providers.base import Capabilities, Identity, Image, Order, Trial
 
 _ODD_SHAPE = (KeyError, IndexError, TypeError, ValueError, ValidationError)
 _MOST_STATUSES = 100
+_MORE_GROUPS = "delete security groups that nothing uses, ask AWS for more of them, or add `--ssh-from none`"
 
 
 class AwsProvider:
@@ -102,9 +103,9 @@ class AwsProvider:
         except _ODD_SHAPE as error:
             raise OutcomeUnknown(f"{doing}: AWS's answer could not be read") from error
 
-    def close_ingress(self, region: str, state_id: str) -> bool:
-        with _translated(f"could not remove the security group of this state in `{region}`"):
-            return self._ingress.close(region, state_id)
+    def close_ingress(self, region: str, state_id: str, needed: Collection[str]) -> bool:
+        with _translated(f"could not delete the unused security groups of this state in `{region}`"):
+            return self._ingress.close(region, state_id, needed)
 
     def get(self, region: str, cloud_id: str) -> Observed | None:
         doing = f"could not look at {cloud_id} in `{region}`"
@@ -160,20 +161,23 @@ class AwsProvider:
         except ClientError as error:
             if group_id is None or code_of(error) not in NO_SUCH_GROUP:
                 raise
-        # Removed by somebody since it was looked up. Should an earlier send have made the machine after all, AWS finds
-        # this one at odds with it, and it is looked for by its tag.
-        self._ingress.forget(order)
-        return ec2.run_instances(**creation.run_instances(order, self._group_of(order)))
+            # Just created and not yet known everywhere, or deleted since it was looked up: this send created nothing,
+            # and the next one queries the group again. Should an earlier send have created the instance after all, AWS
+            # rejects another group under the same token, and the instance is looked for by its tag.
+            self._ingress.forget(order)
+            raise UnreachableError(f"EC2 does not find the security group {group_id} yet") from error
 
     def _group_of(self, order: Order) -> str | None:
-        # Nothing of the machine is made here, so whatever fails here is a refusal of this send.
+        # Nothing of the instance is created here, so whatever fails here is a refusal of this send.
         doing = f"could not open port 22 to {order.ssh_from} in `{order.region}`"
         try:
             with _translated(doing):
                 return self._ingress.group_of(order)
+        except QuotaError as error:
+            raise QuotaError(error.message, hint=_MORE_GROUPS, cloud_code=error.cloud_code) from error
         except CloudError as error:
             if error.cloud_code in NO_SUCH_GROUP:
-                raise UnreachableError(f"{doing}: AWS does not show yet what it has made") from error
+                raise UnreachableError(f"{doing}: AWS does not show yet what it has created") from error
             raise
         except CredentialsError as error:
             hint = "add `--ssh-from none`, or allow it: docs/aws-policy.json"

@@ -115,8 +115,8 @@ class AzureProvider:
             raise making.failure(error) from error
         return seen
 
-    def close_ingress(self, region: str, state_id: str) -> bool:
-        # Each machine's firewall is in its own group, and goes with it.
+    def close_ingress(self, region: str, state_id: str, needed: Collection[str]) -> bool:
+        # Each instance has a network security group of its own, which is deleted with it.
         return True
 
     def get(self, region: str, cloud_id: str) -> Observed | None:

@@ -13,6 +13,7 @@ from moto.moto_api._internal.models import moto_api_backend
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.wrappers import Response
 
+from gpuctl.sandbox.aws import groups
 from gpuctl.sandbox.aws.conditions import Conditions, unknown_login
 from gpuctl.sandbox.aws.images import stock
 from gpuctl.sandbox.aws.launches import Launches
@@ -120,7 +121,7 @@ class AwsCloud:
         backend, now = ec2_backends[account][call.region], self._now()
         self._lives.settle(backend, now)
         try:
-            refused = refused_text(call) or _refused(call, backend)
+            refused = refused_text(call) or _refused(call, backend) or groups.refused(call, backend)
             if refused is not None:
                 return refused
             if call.action == "RunInstances":

@@ -1,12 +1,14 @@
 """The rules of the emulated AWS and their sources, for docs/fidelity.md."""
 
 from gpuctl.sandbox.aws.conditions import RULES as CONDITIONS
+from gpuctl.sandbox.aws.groups import RULES as GROUP_RULES
 from gpuctl.sandbox.aws.texts import TEXTS
 from gpuctl.sandbox.fidelity import Rule
 
 RULES: tuple[Rule, ...] = (
     *(text.rule for text in TEXTS),
     *CONDITIONS,
+    *GROUP_RULES,
     Rule(
         "AWS",
         "client token",

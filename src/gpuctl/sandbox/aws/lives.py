@@ -6,6 +6,8 @@ from typing import Any
 
 from moto.ec2.models.instances import StateReason
 
+from gpuctl.sandbox.aws.groups import ssh_from
+
 # AWS shows what has ended for about an hour more, then knows neither the machine nor its id.
 VANISHES_AFTER = timedelta(hours=1)
 
@@ -76,6 +78,7 @@ class Lives:
             "launched_at": f"{instance.launch_time:%Y-%m-%dT%H:%M:%SZ}",
             "ended_at": f"{life.since:%Y-%m-%dT%H:%M:%SZ}" if life.state == "terminated" else None,
             "client_token": instance.client_token,
+            "ssh_from": ssh_from(instance, backend),
         }
 
 

@@ -13,6 +13,7 @@ from gpuctl.sandbox.azure import lives
 from gpuctl.sandbox.azure.account import Account
 from gpuctl.sandbox.azure.daily import DailyTimers
 from gpuctl.sandbox.azure.disks import Disks
+from gpuctl.sandbox.azure.firewall import ssh_from
 from gpuctl.sandbox.azure.groups import KIND as GROUP
 from gpuctl.sandbox.azure.groups import Groups
 from gpuctl.sandbox.azure.images import Marketplace
@@ -60,7 +61,10 @@ class ArmCloud:
         """Every machine since the last reset, ended ones too, oldest first."""
         with self._lock:
             self._settle(is_look=False)
-            alive = [lives.entry(one, self._now()) for one in self._world.books.resources(MACHINE)]
+            books = self._world.books
+            alive = [
+                lives.entry(one, self._now()) | {"ssh_from": ssh_from(books, one)} for one in books.resources(MACHINE)
+            ]
             return sorted([*self._world.ended, *alive], key=lambda one: (one["launched_at"], one["id"]))
 
     def resources(self) -> list[Json]:

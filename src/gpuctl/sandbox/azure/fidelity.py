@@ -1,8 +1,10 @@
 """The rules of the emulated Azure and their sources, for docs/fidelity.md."""
 
+from gpuctl.sandbox.azure.firewall import RULES as FIREWALL_RULES
 from gpuctl.sandbox.fidelity import Rule
 
 RULES: tuple[Rule, ...] = (
+    *FIREWALL_RULES,
     Rule(
         "Azure",
         "deleting a resource group deletes what is in it",
