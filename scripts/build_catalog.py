@@ -5,20 +5,22 @@ memory_gib, arch, region, on_demand_usd_per_hour, spot_usd_per_hour, price_as_of
 
 The answer is one JSON file a provider, a type a line: shape first, then its regions as
 `[region, on-demand, spot, date, source]` with dates and sources as numbers into two lists. Prices stay text from end to
-end, so that no binary fraction ever touches them.
+end, so that no binary fraction ever touches them. `image` is a number into the list of images, which images.toml has
+with the GPUs that each of them has a driver for; left out where no image is known.
 """
 
 import csv
 import json
 import sys
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
 OUT = Path(__file__).parents[1] / "src" / "gpuctl" / "catalog" / "data"
 RETIREMENTS = Path(__file__).with_name("retirements.toml")
+IMAGES = Path(__file__).with_name("images.toml")
 FORMAT = 1
 
 Row = Mapping[str, str]
@@ -31,11 +33,12 @@ class BadTable(ValueError):
 def main(argv: list[str]) -> None:
     if len(argv) != 2:
         sys.exit("usage: build_catalog.py FOLDER")
-    retired = retirements(RETIREMENTS.read_text())
+    retired, every_image = retirements(RETIREMENTS.read_text()), tomllib.loads(IMAGES.read_text())["image"]
     OUT.mkdir(exist_ok=True)
     for provider in ("aws", "azure"):
         with (Path(argv[1]) / f"{provider}.csv").open(newline="") as table:
-            text = built(list(csv.DictReader(table)), retired)
+            images = [image for image in every_image if image["provider"] == provider]
+            text = built(list(csv.DictReader(table)), retired, images)
         (OUT / f"{provider}.json").write_text(text)
         print(f"{provider}: {len(text) / 1024:.0f} KB")
 
@@ -49,20 +52,26 @@ def retirements(text: str) -> dict[str, tuple[str | None, str]]:
     }
 
 
-def built(rows: Iterable[Row], retired: Mapping[str, tuple[str | None, str]]) -> str:
-    """The catalog file's text. BadTable for a price that is not positive, or spot above on-demand."""
+def built(
+    rows: Iterable[Row], retired: Mapping[str, tuple[str | None, str]], images: Sequence[Mapping[str, Any]] = ()
+) -> str:
+    """The catalog file's text. BadTable for a price that is not positive, spot above on-demand, or two images."""
     dates: list[str] = []
     sources: list[str] = []
     types: dict[str, dict[str, Any]] = {}
     for row in sorted(rows, key=lambda row: (row["instance_type"], row["region"])):
-        kind = types.setdefault(row["instance_type"], _shape(row, retired))
+        kind = types.setdefault(row["instance_type"], _shape(row, retired) | _image(row, images))
         on_demand, spot = _price(row, "on_demand_usd_per_hour"), _price(row, "spot_usd_per_hour")
         if on_demand and spot and Decimal(spot) > Decimal(on_demand):
             raise BadTable(f"{row['instance_type']} in {row['region']}: spot {spot} above on-demand {on_demand}")
         if row["region"]:
             as_of, source = _number(dates, row["price_as_of"]), _number(sources, row["source"])
             kind["regions"].append([row["region"], on_demand, spot, as_of, source])
-    head = json.dumps({"format": FORMAT, "dates": dates, "sources": sources})[:-1]
+    facts = [
+        {name: image[name] for name in ("name", "driver", "arch", "generation", "secure_boot")} for image in images
+    ]
+    known = {"images": facts} if facts else {}
+    head = json.dumps({"format": FORMAT, "dates": dates, "sources": sources} | known)[:-1]
     lines = ",\n".join(f"{json.dumps(name)}: {json.dumps(kind, separators=(',', ':'))}" for name, kind in types.items())
     return f'{head}, "types": {{\n{lines}\n}}}}\n'
 
@@ -83,6 +92,22 @@ def _shape(row: Row, retired: Mapping[str, tuple[str | None, str]]) -> dict[str,
         "successor": successor,
         "regions": [],
     }
+
+
+def _image(row: Row, images: Sequence[Mapping[str, Any]]) -> Mapping[str, int]:
+    name = row["instance_type"]
+    fitting = [
+        number
+        for number, image in enumerate(images)
+        if row["gpu_model"] in image["gpus"]
+        and name not in image.get("except", ())
+        and (row["status"] == "retired" or not image.get("only_retired"))
+    ]
+    if len(fitting) > 1:
+        raise BadTable(f"{name} has {len(fitting)} images")
+    if fitting and images[fitting[0]]["arch"] != row["arch"]:
+        raise BadTable(f"{name} is {row['arch']}, and its image is not")
+    return {"image": fitting[0]} if fitting else {}
 
 
 def _price(row: Row, column: str) -> str | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from providers.contract import ProviderContract, an_order
-from support.azure import KEY, LoopbackAzure
+from support.azure import GEN2, KEY, LoopbackAzure
 from support.clouds import LoopbackAws
 from support.instances import NOON
 from support.wire import FAILED_AFTER, LOST, NEVER_ARRIVED, Fault, Wire, refuse_arm
@@ -31,7 +31,6 @@ from gpuctl.errors import (
 )
 from gpuctl.providers.azure import create as creation
 from gpuctl.providers.azure import open_provider
-from gpuctl.providers.azure.images import WITH_DRIVERS
 from gpuctl.providers.azure.names import group_in
 from gpuctl.providers.azure.provider import AzureProvider
 from gpuctl.providers.base import Connection, Image, Order
@@ -351,7 +350,7 @@ class TestAzure(ProviderContract):
 
     def test_an_image_of_another_generation_or_none_at_all_is_refused(self, provider: AzureProvider) -> None:
         with pytest.raises(UsageError, match="is of generation V2"):
-            provider.find_image(REGION, Catalog().find("Standard_NC6"), WITH_DRIVERS)
+            provider.find_image(REGION, Catalog().find("Standard_NC6"), GEN2)
         with pytest.raises(UsageError, match="there is no image"):
             provider.find_image(REGION, Catalog().find(self.instance_type), "a:b:c:latest")
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from gpuctl.domain.duration import shown
 from gpuctl.domain.instance import Market, Price, ProviderName
-from gpuctl.domain.offers import Availability, InstanceType, Offer
+from gpuctl.domain.offers import Availability, GpuImage, InstanceType, Offer
 from gpuctl.domain.prices import PriceBook, PriceKey, newest
 from gpuctl.errors import UsageError
 
@@ -66,6 +66,10 @@ class Catalog:
         """Whether the catalog knows the type in that region at all."""
         return region in self._book(kind.provider).regions_of[kind.name]
 
+    def lists_images(self, provider: ProviderName) -> bool:
+        """Whether the catalog of that cloud says which image has a driver for which type."""
+        return any(kind.image is not None for kind in self._book(provider).types.values())
+
     def offer(self, kind: InstanceType, region: str, market: Market = Market.ON_DEMAND) -> Offer:
         """The type in that region and market; its price is None where the catalog does not know it."""
         return Offer(kind, region, market, self._book(kind.provider).price(kind.name, region, market))
@@ -100,9 +104,10 @@ class _Book:
         self._rows: Mapping[str, Any] = {}
         self._dates: Sequence[date] = ()
         self._sources: Sequence[str] = ()
+        self._images: Sequence[GpuImage] = ()
         if provider in _WITH_DATA:
             self._read(files(__package__).joinpath(f"data/{provider}.json").read_text("utf-8"))
-        self.types = {name: _shape(provider, name, row) for name, row in self._rows.items()}
+        self.types = {name: _shape(provider, name, row, self._images) for name, row in self._rows.items()}
         self.by_folded_name = {name.casefold(): kind for name, kind in self.types.items()}
         self.regions_of: dict[str, dict[str, Any]] = {
             name: {entry[0]: entry for entry in row["regions"]} for name, row in self._rows.items()
@@ -130,9 +135,14 @@ class _Book:
         self._rows = said["types"]
         self._dates = [date.fromisoformat(one) for one in said["dates"]]
         self._sources = said["sources"]
+        self._images = [_image(image) for image in said.get("images", ())]
 
 
-def _shape(provider: ProviderName, name: str, row: Mapping[str, Any]) -> InstanceType:
+def _image(row: Mapping[str, Any]) -> GpuImage:
+    return GpuImage(row["name"], row["driver"] or None, row["arch"], row["generation"], row["secure_boot"])
+
+
+def _shape(provider: ProviderName, name: str, row: Mapping[str, Any], images: Sequence[GpuImage]) -> InstanceType:
     return InstanceType(
         provider=provider,
         name=name,
@@ -145,6 +155,7 @@ def _shape(provider: ProviderName, name: str, row: Mapping[str, Any]) -> Instanc
         availability=Availability(row["status"]),
         retired_on=date.fromisoformat(row["retired_on"]) if row["retired_on"] else None,
         successor=row["successor"],
+        image=images[row["image"]] if row.get("image") is not None else None,
     )
 
 

@@ -18,10 +18,26 @@ class Availability(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class InstanceType:
-    """The shape of one kind of machine. A figure that is not known is None.
+class GpuImage:
+    """A provider's image for a GPU: its name there, the branch of its driver, and what it was built for.
 
-    `gpu_count` is below 1 where the type holds a slice of a GPU, and `gpu_memory_gib` is then the slice's.
+    `driver` is None where the image has none. `generation` is the hypervisor's, None where the provider has no such
+    thing. `secure_boot` is whether the driver is signed, so that it loads under Secure Boot.
+    """
+
+    name: str
+    driver: str | None
+    arch: str
+    generation: str | None
+    secure_boot: bool
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceType:
+    """The shape of one instance type. A figure that is not known is None.
+
+    `gpu_count` is below 1 where the type holds a slice of a GPU, and `gpu_memory_gib` is then the slice's. `image` is
+    the image with a driver for its GPU, None where the catalog knows none.
     """
 
     provider: ProviderName
@@ -35,6 +51,7 @@ class InstanceType:
     availability: Availability
     retired_on: date | None = None
     successor: str | None = None
+    image: GpuImage | None = None
 
     @property
     def gpu_label(self) -> str:
@@ -76,6 +93,7 @@ class Lack(StrEnum):
     MEMORY = "with less memory in a GPU"
     REGION = "in other regions"
     RETIRED = "retired"
+    IMAGE = "without an image that has a driver for its GPU"
     DEARER = "dearer than `--max-price`"
     UNKNOWN_PRICE = "of an unknown price"
     NOT_ENABLED = "in regions this account has not enabled"

@@ -58,13 +58,15 @@ class Identity:
 class Image:
     """A bootable image: its id, the device its root disk hangs on, and the smallest disk it fits on in GB.
 
-    `user` is whom a key lets in on it, where that can be told; else the cloud's usual one.
+    `user` is whom a key lets in on it, where that can be told; else the cloud's usual one. `settings` are what a
+    create has to say of it on the type it was found for, in the provider's own words.
     """
 
     id: str
     root_device: str
     min_disk_gb: int
     user: str | None = None
+    settings: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

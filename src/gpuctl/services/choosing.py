@@ -145,7 +145,7 @@ def _chosen(
     types = {kind.name} if kind else set[str]()
     for market in request.markets:
         there = [offer for name, bid in bids.items() for offer in _offers(bid, name, kind, market, catalog)]
-        lacks = {id(offer): need.lack_of(offer) for offer in there}
+        lacks = {id(offer): need.lack_of(offer) or _lack_of_image(offer, request, bids, catalog) for offer in there}
         passed.update(lack for lack in lacks.values() if lack is not None)
         fitting = [offer for offer in there if lacks[id(offer)] is None]
         types |= {one.type.name for one in there if replace(need, max_usd_per_hour=None).is_met_by(one)}
@@ -157,6 +157,15 @@ def _chosen(
     return Choice(
         request, bids, tuple(offers), frozenset(types), passed, unusable, _elsewhere(offers, request, catalog)
     )
+
+
+def _lack_of_image(offer: Offer, request: Request, bids: Mapping[ProviderName, Bid], catalog: Catalog) -> Lack | None:
+    """Of the types that a description fits, one is not chosen for which no image with a driver is known."""
+    provider, image = offer.type.provider, offer.type.image
+    if request.instance_type is not None or bids[provider].request.image is not None:
+        return None
+    has_driver = image is not None and image.driver is not None
+    return None if has_driver or not catalog.lists_images(provider) else Lack.IMAGE
 
 
 def _elsewhere(offers: Sequence[Offer], request: Request, catalog: Catalog) -> Offer | None:

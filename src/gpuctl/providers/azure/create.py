@@ -10,10 +10,11 @@ from gpuctl.domain.duration import shown
 from gpuctl.domain.instance import Market
 from gpuctl.domain.request import Request
 from gpuctl.domain.tags import CREATED_AT, EXPIRES_AT, ID, OWNER, STATE, deadline_tag
-from gpuctl.errors import CloudError, GpuctlError, HalfMade, OutcomeUnknown, UsageError
+from gpuctl.errors import CapacityError, CloudError, GpuctlError, HalfMade, OutcomeUnknown, UsageError
 from gpuctl.providers.azure.client import Clients
 from gpuctl.providers.azure.errors import SDK_ERRORS, is_absent, translate, translate_create
-from gpuctl.providers.azure.images import Urn
+from gpuctl.providers.azure.imagenames import image_named
+from gpuctl.providers.azure.images import FAST_NETWORK, NOT_AS_SPOT, NVME, TRUSTED_LAUNCH
 from gpuctl.providers.azure.names import ADDRESS, NIC, SUBNET, USER, group_id, group_of
 from gpuctl.providers.azure.observe import NAME
 from gpuctl.providers.base import Order
@@ -42,7 +43,7 @@ def check_request(request: Request) -> None:
         if len(value) > _LONGEST_VALUE:
             raise UsageError(f"Azure takes at most {_LONGEST_VALUE} characters in a tag's value: {shown(key)}")
     if request.image is not None:
-        Urn.parse(request.image)
+        image_named(request.image)
     if request.subnet is not None and "/subnets/" not in request.subnet:
         raise UsageError(
             f"on Azure a subnet is named by its whole id, not {shown(request.subnet)}",
@@ -58,8 +59,15 @@ def check_request(request: Request) -> None:
 def create_group(clients: Clients, order: Order) -> None:
     """Make the attempt's group, or find that it is ours already.
 
-    CloudError where somebody else has a group of that name; raises what the SDK raises.
+    CloudError where somebody else has a group of that name, CapacityError where the type is not sold as spot; raises
+    what the SDK raises.
     """
+    if order.market is Market.SPOT and NOT_AS_SPOT in order.image.settings:
+        raise CapacityError(
+            f"`{order.instance_type}` is not sold as spot in `{order.region}`",
+            hint="add `--fallback on-demand`, or leave out `--spot`",
+            cloud_code="AzureSpotIsNotSupportedForThisVMSize",
+        )
     group = group_of(order.token)
     try:
         there = clients.resource.resource_groups.get(group).as_dict()
@@ -149,9 +157,15 @@ def network(order: Order) -> dict[str, Any]:
 
 def machine(order: Order, subscription: str) -> dict[str, Any]:
     """The machine, its disk, its interface and its address; all of them go when it goes."""
+    settings = order.image.settings
+    controller = {"diskControllerType": "NVMe"} if NVME in settings else {}
     told: dict[str, Any] = {
         "hardwareProfile": {"vmSize": order.instance_type},
-        "storageProfile": {"imageReference": Urn.parse(order.image.id).reference, "osDisk": _disk(order)},
+        "storageProfile": {
+            "imageReference": image_named(order.image.id).reference,
+            "osDisk": _disk(order),
+            **controller,
+        },
         "osProfile": {
             "computerName": order.token,
             "adminUsername": USER,
@@ -165,6 +179,10 @@ def machine(order: Order, subscription: str) -> dict[str, Any]:
             "networkInterfaceConfigurations": [_interface(order, subscription)],
         },
     }
+    if TRUSTED_LAUNCH in settings:
+        # A driver that is not signed does not load under Secure Boot, which is on where nothing is said.
+        off = {"secureBootEnabled": False, "vTpmEnabled": False}
+        told["securityProfile"] = {"securityType": "TrustedLaunch", "uefiSettings": off}
     if order.market is Market.SPOT:
         cap = float(order.max_price) if order.max_price is not None else -1
         told |= {"priority": "Spot", "evictionPolicy": "Delete", "billingProfile": {"maxPrice": cap}}
@@ -193,9 +211,11 @@ def _interface(order: Order, subscription: str) -> Mapping[str, Any]:
         "properties": {"deleteOption": "Delete", "publicIPAllocationMethod": "Static"},
     }
     inner = {"subnet": {"id": subnet}, "primary": True, "publicIPAddressConfiguration": address}
+    fast = {"enableAcceleratedNetworking": True} if FAST_NETWORK in order.image.settings else {}
     told = {
         "primary": True,
         "deleteOption": "Delete",
+        **fast,
         "networkSecurityGroup": {"id": f"{network_of}/networkSecurityGroups/{SUBNET}"},
         "ipConfigurations": [{"name": NIC, "properties": inner}],
     }

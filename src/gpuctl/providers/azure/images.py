@@ -1,92 +1,151 @@
-"""Which image to boot: the one that was named, else one with GPU drivers that the size can boot."""
+"""Which image to boot: the one that was named, else the catalog's image with a driver for the size's GPU."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from typing import Any
 
 from gpuctl.domain.duration import shown
 from gpuctl.domain.offers import InstanceType
 from gpuctl.errors import UsageError
 from gpuctl.providers.azure.client import Clients
 from gpuctl.providers.azure.errors import SDK_ERRORS, is_absent
-from gpuctl.providers.azure.sizes import size_of
+from gpuctl.providers.azure.imagenames import GalleryImage, Urn, image_named
+from gpuctl.providers.azure.sizes import Size, size_of
 from gpuctl.providers.base import Image
 
-# https://learn.microsoft.com/azure/virtual-machines/azure-hpc-vm-images: Ubuntu with NVIDIA drivers, Gen2 only.
-WITH_DRIVERS = "microsoft-dsvm:ubuntu-hpc:2204:latest"
-# For sizes of the first generation: nothing with drivers for their GPUs is published any more.
-FIRST_GENERATION = "canonical:0001-com-ubuntu-server-jammy:22_04-lts:latest"
 _LATEST = "latest"
+_GALLERY_API = "2024-03-03"
+_LEAVE_OUT = "add another `--image`, or leave it out"
 
-
-@dataclass(frozen=True, slots=True)
-class Urn:
-    """A marketplace image's four parts, as `az vm image list` prints them."""
-
-    publisher: str
-    offer: str
-    sku: str
-    version: str
-
-    @classmethod
-    def parse(cls, text: str) -> "Urn":
-        """UsageError for anything that is not four parts."""
-        parts = text.split(":")
-        if len(parts) != 4 or not all(one and one.isprintable() and "/" not in one for one in parts):
-            raise UsageError(
-                f"an Azure image is `PUBLISHER:OFFER:SKU:VERSION`, not {shown(text)}",
-                hint=f"add `--image {WITH_DRIVERS}`, or leave it out",
-            )
-        return cls(*parts)
-
-    def __str__(self) -> str:
-        return ":".join((self.publisher, self.offer, self.sku, self.version))
-
-    @property
-    def reference(self) -> dict[str, str]:
-        """As a machine's request names it."""
-        return {"publisher": self.publisher, "offer": self.offer, "sku": self.sku, "version": self.version}
+# What a create has to say of an image on a size, in `Image.settings`.
+TRUSTED_LAUNCH, FAST_NETWORK, NVME, NOT_AS_SPOT = "trusted-launch", "fast-network", "nvme", "not-as-spot"
 
 
 def find_image(clients: Clients, region: str, kind: InstanceType, image: str | None) -> Image:
-    """The image of that URN, `latest` made a version, or the default one; see `Provider.find_image`.
+    """The image of that name, `latest` made a version, or the catalog's for the type; see `Provider.find_image`.
 
-    Raises what the SDK raises, UsageError for an image that is not there or that the size cannot boot, and
+    Raises what the SDK raises, UsageError for an image that does not exist or that the size cannot boot, and
     CapacityError where this subscription may not have the size in that region at all.
     """
-    generations = size_of(clients, region, kind.name).generations
-    urn = Urn.parse(image or (WITH_DRIVERS if "V2" in generations else FIRST_GENERATION))
+    if image is None and kind.image is None:
+        raise UsageError(
+            f"no Azure image with a driver for the {kind.gpu_model} of `{kind.name}` is known",
+            hint="add `--image PUBLISHER:OFFER:SKU:VERSION`, or the id of a gallery image with its driver",
+        )
+    size = size_of(clients, region, kind.name)
+    return image_for(clients, region, size, image or (kind.image.name if kind.image else ""))
+
+
+def image_for(clients: Clients, region: str, size: Size, image: str) -> Image:
+    """The image of that name for that size; see `find_image`."""
+    if size.is_confidential:
+        raise UsageError(
+            f"`{size.name}` is a confidential size, whose images and disks gpuctl does not make",
+            hint="gpuctl types --provider azure",
+        )
+    named = image_named(image)
+    if isinstance(named, GalleryImage):
+        facts, found = _in_gallery(clients, named)
+    else:
+        facts, found = _in_marketplace(clients, region, named)
+    features = {str(one["name"]): str(one["value"]) for one in facts.get("features") or ()}
+    _check(facts, features, size, found.id)
+    return Image(found.id, "", found.min_disk_gb, settings=_settings(facts, features, size))
+
+
+def _in_marketplace(clients: Clients, region: str, urn: Urn) -> tuple[Mapping[str, Any], Image]:
     if urn.version == _LATEST:
         urn = Urn(urn.publisher, urn.offer, urn.sku, _newest(clients, region, urn))
     try:
-        said = clients.compute.virtual_machine_images.get(region, urn.publisher, urn.offer, urn.sku, urn.version)
+        answer = clients.compute.virtual_machine_images.get(region, urn.publisher, urn.offer, urn.sku, urn.version)
     except SDK_ERRORS as error:
         if is_absent(error):
-            raise _no_image(urn, region) from error
+            raise _no_image(str(urn), region) from error
         raise
-    told = said.as_dict()["properties"]
-    generation = told.get("hyperVGeneration", "V1")
-    if generation not in generations:
+    facts = answer.as_dict()["properties"]
+    system = facts["osDiskImage"]
+    return facts | {"osType": system.get("operatingSystem")}, Image(str(urn), "", int(system.get("sizeInGb") or 30))
+
+
+def _in_gallery(clients: Clients, image: GalleryImage) -> tuple[Mapping[str, Any], Image]:
+    """What an image definition says, and the version named or the newest."""
+    try:
+        definition = clients.ask("GET", image.definition, _GALLERY_API).json()
+        if image.version is not None:
+            path = f"{image.definition}/versions/{image.version}"
+            versions = [clients.ask("GET", path, _GALLERY_API).json()]
+        else:
+            versions = clients.ask("GET", f"{image.definition}/versions", _GALLERY_API).json()["value"]
+    except SDK_ERRORS as error:
+        if is_absent(error):
+            raise _no_image(str(image), None) from error
+        raise
+    usable = [one for one in versions if one["properties"].get("provisioningState") == "Succeeded"]
+    if not usable:
+        raise _no_image(str(image), None)
+    newest = max(usable, key=lambda one: [int(part) if part.isdigit() else 0 for part in str(one["name"]).split(".")])
+    disk = newest["properties"].get("storageProfile", {}).get("osDiskImage", {})
+    exact = GalleryImage(image.definition, str(newest["name"]))
+    facts = definition["properties"]
+    return facts | {"plan": facts.get("purchasePlan")}, Image(str(exact), "", int(disk.get("sizeInGB") or 30))
+
+
+def _check(facts: Mapping[str, Any], features: Mapping[str, str], size: Size, image: str) -> None:
+    """UsageError for an image that Azure would refuse for that size, or that gpuctl cannot start."""
+    if str(facts.get("osType") or "Linux") != "Linux":
+        raise UsageError(f"the image `{image}` is not of Linux", hint=_LEAVE_OUT)
+    if str(facts.get("osState") or "Generalized") != "Generalized":
+        raise UsageError(f"the image `{image}` is specialized: it takes neither a user nor a key", hint=_LEAVE_OUT)
+    if facts.get("plan"):
         raise UsageError(
-            f"the image `{urn}` is of generation {generation}, and `{kind.name}` boots {' and '.join(generations)}",
-            hint="add another `--image`, or leave it out",
+            f"the image `{image}` is sold under a plan with legal terms and a price of its own, which gpuctl does not "
+            f"accept for you",
+            hint=_LEAVE_OUT,
         )
-    return Image(str(urn), "", int(told["osDiskImage"].get("sizeInGb") or 30))
+    arch = str(facts.get("architecture") or "x64")
+    if arch.casefold() != size.arch.casefold():
+        raise UsageError(
+            f"the image `{image}` is for {arch} processors, and `{size.name}` has {size.arch}", hint=_LEAVE_OUT
+        )
+    generation = str(facts.get("hyperVGeneration") or "V1")
+    if generation not in size.generations:
+        raise UsageError(
+            f"the image `{image}` is of generation {generation}, and `{size.name}` boots "
+            f"{' and '.join(size.generations)}",
+            hint=_LEAVE_OUT,
+        )
+    if "SCSI" not in size.controllers and "NVMe" not in features.get("DiskControllerTypes", "SCSI"):
+        raise UsageError(f"the image `{image}` does not boot from NVMe, and `{size.name}` does", hint=_LEAVE_OUT)
+
+
+def _settings(facts: Mapping[str, Any], features: Mapping[str, str], size: Size) -> frozenset[str]:
+    # Where both can have Trusted Launch a subscription may make it the default, Secure Boot included, and a driver that
+    # is not signed does not load then. Named with Secure Boot off it is accepted everywhere; `Standard` only where the
+    # subscription has the feature UseStandardSecurityType.
+    is_trusted = "TrustedLaunch" in features.get("SecurityType", "") and facts.get("hyperVGeneration") == "V2"
+    is_fast = features.get("IsAcceleratedNetworkSupported", "").casefold() == "true"
+    wanted = {
+        TRUSTED_LAUNCH: is_trusted and size.has_trusted_launch,
+        FAST_NETWORK: is_fast and size.has_fast_network,
+        NVME: "SCSI" not in size.controllers,
+        NOT_AS_SPOT: not size.is_sold_as_spot,
+    }
+    return frozenset(name for name, is_wanted in wanted.items() if is_wanted)
 
 
 def _newest(clients: Clients, region: str, urn: Urn) -> str:
     try:
-        found = clients.compute.virtual_machine_images.list(
+        versions = clients.compute.virtual_machine_images.list(
             region, urn.publisher, urn.offer, urn.sku, top=1, orderby="name desc"
         )
     except SDK_ERRORS as error:
         if is_absent(error):
-            raise _no_image(urn, region) from error
+            raise _no_image(str(urn), region) from error
         raise
-    if not found:
-        raise _no_image(urn, region)
-    return str(found[0].name)
+    if not versions:
+        raise _no_image(str(urn), region)
+    return str(versions[0].name)
 
 
-def _no_image(urn: Urn, region: str) -> UsageError:
-    return UsageError(
-        f"there is no image {shown(str(urn))} in `{region}`", hint=f"add `--image {WITH_DRIVERS}`, or leave it out"
-    )
+def _no_image(image: str, region: str | None) -> UsageError:
+    where = f" in `{region}`" if region else ""
+    return UsageError(f"there is no image {shown(image)}{where}", hint=_LEAVE_OUT)

@@ -9,12 +9,21 @@ from gpuctl.providers.azure.client import Clients
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """One size in one region: the quota family it counts in, the image generations it boots, and its zones."""
+    """One size in one region: the quota family it counts in, what it boots, and its zones.
+
+    `arch` and `generations` are those of the images that it boots, `controllers` those of the disks that it takes.
+    """
 
     name: str
     family: str
     generations: Sequence[str]
     zones: Sequence[str]
+    arch: str = "x64"
+    controllers: Sequence[str] = ("SCSI",)
+    is_confidential: bool = False
+    has_trusted_launch: bool = False
+    has_fast_network: bool = False
+    is_sold_as_spot: bool = True
 
 
 def size_of(clients: Clients, region: str, name: str) -> Size:
@@ -22,21 +31,42 @@ def size_of(clients: Clients, region: str, name: str) -> Size:
 
     CapacityError where this subscription cannot have it in that region; raises what the SDK raises.
     """
-    said = [one.as_dict() for one in clients.compute.resource_skus.list(filter=f"location eq '{region}'")]
-    found = [one for one in said if one.get("resourceType") == "virtualMachines" and one["name"] == name]
-    barred = [why for one in found for why in one.get("restrictions", ()) if why.get("type") == "Location"]
-    if not found or barred:
+    skus = [sku.as_dict() for sku in clients.compute.resource_skus.list(filter=f"location eq '{region}'")]
+    matching = [
+        sku
+        for sku in skus
+        if sku.get("resourceType") == "virtualMachines" and str(sku["name"]).casefold() == name.casefold()
+    ]
+    barred = [why for sku in matching for why in sku.get("restrictions", ()) if why.get("type") == "Location"]
+    if not matching or barred:
         why = f" ({barred[0].get('reasonCode')})" if barred else ""
         raise CapacityError(
             f"this subscription cannot have `{name}` in `{region}`{why}",
             hint=f"gpuctl types --provider azure --region {region}, or another `--region`",
             cloud_code="SkuNotAvailable",
         )
-    told: Mapping[str, str] = {one["name"]: one["value"] for one in found[0].get("capabilities", ())}
-    places = [place for place in found[0].get("locationInfo", ()) if str(place["location"]).casefold() == region]
+    can: Mapping[str, str] = {one["name"]: str(one["value"]) for one in matching[0].get("capabilities", ())}
+    places = [place for place in matching[0].get("locationInfo", ()) if _region(place["location"]) == _region(region)]
+    generations = can.get("HyperVGenerations", "V1,V2").split(",")
     return Size(
         name,
-        str(found[0].get("family", "")),
-        str(told.get("HyperVGenerations", "V1,V2")).split(","),
+        str(matching[0].get("family", "")),
+        generations,
         sorted(zone for place in places for zone in place.get("zones", ())),
+        arch=can.get("CpuArchitectureType", "x64"),
+        controllers=[one.strip() for one in can.get("DiskControllerTypes", "SCSI").split(",")],
+        is_confidential=bool(can.get("ConfidentialComputingType")),
+        # https://learn.microsoft.com/azure/virtual-machines/trusted-launch-faq: named where it is lacking.
+        has_trusted_launch="V2" in generations and not _says(can, "TrustedLaunchDisabled"),
+        has_fast_network=_says(can, "AcceleratedNetworkingEnabled"),
+        is_sold_as_spot=_says(can, "LowPriorityCapable", by_default=True),
     )
+
+
+def _says(capabilities: Mapping[str, str], name: str, *, by_default: bool = False) -> bool:
+    return capabilities.get(name, str(by_default)).casefold() == "true"
+
+
+def _region(location: object) -> str:
+    # ARM writes `East US` as well as `eastus`.
+    return str(location).replace(" ", "").casefold()

@@ -14,6 +14,7 @@ from gpuctl.sandbox.azure.account import Account
 from gpuctl.sandbox.azure.daily import DailyTimers
 from gpuctl.sandbox.azure.disks import Disks
 from gpuctl.sandbox.azure.firewall import ssh_from
+from gpuctl.sandbox.azure.galleries import Galleries
 from gpuctl.sandbox.azure.groups import KIND as GROUP
 from gpuctl.sandbox.azure.groups import Groups
 from gpuctl.sandbox.azure.images import Marketplace
@@ -133,7 +134,7 @@ class ArmCloud:
         self._calls: deque[Json] = deque(maxlen=_CALLS_KEPT)
         world = self._world = World(self._now)
         interfaces, stock = Interfaces(world), Stock(world)
-        self._account = Account(world)
+        self._account, self._galleries = Account(world), Galleries(world)
         self._machines = Machines(world, Launches(world, stock, interfaces))
         self._groups = Groups(world, self._machines)
         self._daily, self._one_shot = DailyTimers(world, self._machines), OneShotTimers(world, self._machines)
@@ -248,6 +249,7 @@ class ArmCloud:
             Route("GET", image + "/{offer}/skus", market.skus, images),
             Route("GET", image + "/{offer}/skus/{sku}/versions", market.versions, images),
             Route("GET", image + "/{offer}/skus/{sku}/versions/{version}", market.version, images),
+            *self._galleries.routes(compute_here),
             Route("GET", compute + "/virtualMachines", machines.every, MACHINE),
             Route("GET", place + "/virtualMachines", machines.every, MACHINE),
             Route("GET", compute_here + "/virtualMachines", machines.every, MACHINE),

@@ -102,7 +102,8 @@ class Conditions:
     `polls`: how many later calls find an operation under way (None: all, until told to end). `listing_lag_s`: how long
     a new group or resource is missing from the listings of groups and of resources, which ARM keeps in a cache.
     `interface_hold_s`: how long an interface stays reserved for a machine that is gone. Quotas, restrictions and what
-    is sold out go by region, `*` being all of them.
+    is sold out go by region, `*` being all of them. `features` are what is registered on the subscription
+    (`TrustedLaunchByDefaultPreview`). `gallery` are images in compute galleries: id, versions, generation, arch, gpus.
     """
 
     polls: int | None = 0
@@ -119,6 +120,7 @@ class Conditions:
     no_one_shot_timer: list[str] = field(default_factory=list)
     subscriptions: dict[str, str] = field(default_factory=dict)
     permissions: list[Json] = field(default_factory=lambda: [{"actions": ["*"], "notActions": []}])
+    gallery: list[Json] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
 
     def change(self, said: Json) -> None:

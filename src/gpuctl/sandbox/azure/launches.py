@@ -9,6 +9,7 @@ from gpuctl.sandbox.azure.images import Image
 from gpuctl.sandbox.azure.interfaces import Interfaces, attach
 from gpuctl.sandbox.azure.links import DISK, MACHINE, NIC
 from gpuctl.sandbox.azure.machine_rules import check_machine, check_price, check_zones, size_named
+from gpuctl.sandbox.azure.security import has_secure_boot, security_of
 from gpuctl.sandbox.azure.stock import Stock
 from gpuctl.sandbox.azure.wire import Call, Json, Refusal
 from gpuctl.sandbox.azure.world import World
@@ -46,7 +47,7 @@ class Launches:
         size = size_named(said["hardwareProfile"]["vmSize"], region)
         self._stock.check(call.subscription, region, size, is_spot=said.get("priority") in ("Spot", "Low"))
         check_zones(body.get("zones", []), size, region)
-        image, version = check_machine(name, said, size, self._world.conditions.features)
+        image, version = check_machine(name, body, size, self._world.conditions)
         check_price(said, size, float(self._world.conditions.spot_prices.get(size.name, 0)))
         inline = said["networkProfile"].get("networkInterfaceConfigurations", [])
         for one in inline:
@@ -59,6 +60,11 @@ class Launches:
         if "zones" in body:
             machine.top["zones"] = body["zones"]
         machine.properties = self._properties(said, image, version, disk)
+        features = self._world.conditions.features
+        profile = security_of(said.get("securityProfile", {}), size, image, features, call.api_version)
+        if profile:
+            machine.properties["securityProfile"] = profile
+        machine.hidden["gpu_works"] = image.shows(size.gpu, secure_boot=has_secure_boot(profile))
         lives.born(machine, self._world.now())
         self._world.books.add(machine)
         self._world.books.add(disk)
@@ -140,13 +146,7 @@ class Launches:
             "vmId": str(uuid4()),
             "hardwareProfile": {"vmSize": size_named(said["hardwareProfile"]["vmSize"], "").name},
             "storageProfile": {
-                "imageReference": {
-                    "publisher": image.publisher,
-                    "offer": image.offer,
-                    "sku": image.sku,
-                    "version": said["storageProfile"]["imageReference"]["version"],
-                    "exactVersion": version,
-                },
+                "imageReference": {**said["storageProfile"]["imageReference"], "exactVersion": version},
                 "osDisk": {
                     "osType": "Linux",
                     "name": disk.name,
@@ -167,7 +167,6 @@ class Launches:
             "priority",
             "evictionPolicy",
             "billingProfile",
-            "securityProfile",
             "diagnosticsProfile",
             "licenseType",
         ):
@@ -210,6 +209,8 @@ def _reference(nic: Resource, asked: Json) -> Json:
 
 
 def _image_id(machine: Resource, image: Image) -> str:
+    if image.id:
+        return f"{image.id}/versions/{image.versions[-1]}"
     return (
         f"/Subscriptions/{machine.group.subscription}/Providers/Microsoft.Compute/Locations/{machine.location}/Publishers/"
         f"{image.publisher}/ArtifactTypes/VMImage/Offers/{image.offer}/Skus/{image.sku}/Versions/{image.versions[-1]}"

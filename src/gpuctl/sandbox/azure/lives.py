@@ -44,6 +44,7 @@ def entry(machine: Resource, now: datetime, ended_at: datetime | None = None) ->
         "launched_at": _second(hidden["launched_at"]),
         "ended_at": None if ended_at is None else _second(ended_at),
         "client_token": None,
+        "gpu_works": hidden.get("gpu_works", False),
         "bills": ended_at is None and hidden["power"] in BILLING,
         "billed_s": round(hidden["billed_s"] + running, 3),
     }

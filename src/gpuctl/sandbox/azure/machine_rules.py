@@ -4,9 +4,12 @@ import base64
 import binascii
 import re
 
+from gpuctl.sandbox.azure.conditions import Conditions
+from gpuctl.sandbox.azure.galleries import in_gallery
 from gpuctl.sandbox.azure.images import Image, find_image
+from gpuctl.sandbox.azure.security import check_plan, check_security
 from gpuctl.sandbox.azure.sizes import SIZES, Size
-from gpuctl.sandbox.azure.wire import Json, Refusal
+from gpuctl.sandbox.azure.wire import Json, Refusal, invalid
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}[A-Za-z0-9_]|[A-Za-z0-9]")
 _FORBIDDEN_USERS = {
@@ -28,7 +31,8 @@ _FORBIDDEN_USERS = {
     "backup",
     "console",
 }
-_KEY = re.compile(r"(ssh-rsa|ssh-ed25519) [A-Za-z0-9+/]+={0,3}( .*)?", re.DOTALL)
+_KEY = re.compile(r"(ssh-rsa|ssh-ed25519) ([A-Za-z0-9+/]+={0,3})( .*)?", re.DOTALL)
+_SHORTEST_RSA_BYTES = 2048 // 8
 _LARGEST_OS_DISK_GB = 4095
 _LARGEST_CUSTOM_DATA = 87_380
 
@@ -46,20 +50,23 @@ def size_named(name: str, region: str) -> Size:
     return size
 
 
-def check_machine(name: str, said: Json, size: Size, features: list[str]) -> tuple[Image, str]:
+def check_machine(name: str, body: Json, size: Size, conditions: Conditions) -> tuple[Image, str]:
     """The image that a new machine boots and its version. Refused if the call does not fit together."""
+    said = body["properties"]
     if not _NAME.fullmatch(name):
         raise invalid("vmName", f"Linux VM name may only contain 1-64 letters, numbers, '.' and '-': '{name}'.")
     storage = said.get("storageProfile", {})
     if "imageReference" not in storage or "osDisk" not in storage:
         raise invalid("storageProfile", "Required parameter 'storageProfile.imageReference' is missing (null).")
-    image, version = find_image(storage["imageReference"])
+    reference = storage["imageReference"]
+    image, version = in_gallery(reference, conditions) if "id" in reference else find_image(reference)
     _check_system(name, said.get("osProfile"))
-    _check_generation(size, image)
+    _check_generation(size, image, storage)
+    check_plan(body.get("plan"), image)
     _check_disk(name, storage["osDisk"], size, image)
-    _check_security(said.get("securityProfile", {}), size, image, features)
+    check_security(said.get("securityProfile", {}), size, image, conditions.features)
     _check_interfaces(said["networkProfile"], size)
-    _check_spot(said)
+    _check_spot(said, size)
     for field in ("userData",):
         if field in said:
             _check_base64(said[field], field)
@@ -90,11 +97,6 @@ def check_price(said: Json, size: Size, price: float) -> None:
         )
 
 
-def invalid(target: str, message: str) -> Refusal:
-    """The refusal of one value."""
-    return Refusal(400, "InvalidParameter", message, target)
-
-
 def _check_system(name: str, said: Json | None) -> None:
     if said is None:
         raise invalid("osProfile", "Required parameter 'osProfile' is missing (null).")
@@ -120,10 +122,20 @@ def _check_system(name: str, said: Json | None) -> None:
                 f"Destination path for SSH public keys is currently limited to its default value "
                 f"/home/{user}/.ssh/authorized_keys due to a known issue in Linux provisioning agent.",
             )
-        if not _KEY.fullmatch(key["keyData"].strip()):
-            raise invalid("linuxConfiguration.ssh.publicKeys.keyData", "The value of parameter keyData is invalid.")
+        if not _is_key(key["keyData"]):
+            target = "linuxConfiguration.ssh.publicKeys.keyData"
+            raise invalid(target, f"The value of parameter {target} is invalid.")
     if "customData" in said:
         _check_base64(said["customData"], "osProfile.customData")
+
+
+def _is_key(text: str) -> bool:
+    """RSA of 2048 bits at least, or Ed25519 (https://learn.microsoft.com/azure/virtual-machines/ssh-keys-azure-cli)."""
+    match = _KEY.fullmatch(text.strip())
+    if match is None or match[1] == "ssh-ed25519":
+        return match is not None
+    # An RSA key is three fields (its kind, the exponent and the modulus), each with its length before it.
+    return len(base64.b64decode(match[2] + "===")) >= _SHORTEST_RSA_BYTES + 20
 
 
 def _check_base64(value: str, target: str) -> None:
@@ -135,13 +147,22 @@ def _check_base64(value: str, target: str) -> None:
         raise invalid(target, f"'{target}' has a maximum length of {_LARGEST_CUSTOM_DATA} characters.")
 
 
-def _check_generation(size: Size, image: Image) -> None:
+def _check_generation(size: Size, image: Image, storage: Json) -> None:
     if image.arch != size.arch:
         raise Refusal(
             400,
             "BadRequest",
             f"The selected VM size '{size.name}' cannot boot with OS image or disk. Please check that disk CPU "
             f"architectures are supported by the VM size.",
+        )
+    asked = storage.get("diskControllerType", "NVMe" if "M" in size.can else "SCSI")
+    if asked not in image.controllers.split(", ") or (asked == "NVMe") != ("M" in size.can):
+        raise invalid(
+            "diskControllerType",
+            f"The VM size '{size.name}' cannot boot with OS image or disk. Please check that disk controller types "
+            f"supported by the OS image or disk is one of the supported disk controller types for the VM size "
+            f"'{size.name}'. Please query sku api at https://aka.ms/azure-compute-skus to determine supported disk "
+            f"controller types for the VM size.",
         )
     number = image.generation.removeprefix("V")
     if number not in size.generations:
@@ -184,26 +205,6 @@ def _check_disk(name: str, disk: Json, size: Size, image: Image) -> None:
         )
 
 
-def _check_security(said: Json, size: Size, image: Image, features: list[str]) -> None:
-    if said.get("encryptionAtHost"):
-        target = "securityProfile.encryptionAtHost"
-        if "EncryptionAtHost" not in features:
-            raise invalid(
-                target,
-                "The property 'securityProfile.encryptionAtHost' is not valid because the "
-                "'Microsoft.Compute/EncryptionAtHost' feature is not enabled for this subscription.",
-            )
-        if "E" not in size.can:
-            raise invalid(target, f"VM size {size.name} does not support Encryption at Host.")
-    kind = said.get("securityType", "Standard")
-    if kind == "ConfidentialVM" or (kind == "TrustedLaunch" and not (image.has_trusted_launch and "E" in size.can)):
-        raise invalid(
-            "securityProfile.securityType", f"The VM size or image does not support the security type '{kind}'."
-        )
-    if "uefiSettings" in said and kind == "Standard":
-        raise invalid("securityProfile.uefiSettings", "UefiSettings needs the security type 'TrustedLaunch'.")
-
-
 def _check_interfaces(said: Json, size: Size) -> None:
     inline, named = said.get("networkInterfaceConfigurations", []), said.get("networkInterfaces", [])
     if bool(inline) == bool(named):
@@ -226,8 +227,14 @@ def _check_interfaces(said: Json, size: Size) -> None:
             )
 
 
-def _check_spot(said: Json) -> None:
+def _check_spot(said: Json, size: Size) -> None:
     is_spot = said.get("priority") in ("Spot", "Low")
+    if is_spot and "L" in size.can:
+        raise Refusal(
+            400,
+            "AzureSpotIsNotSupportedForThisVMSize",
+            f"Azure Spot Virtual Machine is not supported for this VM size {size.name}.",
+        )
     if not is_spot and "evictionPolicy" in said:
         raise Refusal(
             400,

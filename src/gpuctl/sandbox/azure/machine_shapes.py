@@ -218,6 +218,7 @@ _TOP = {
     "location": str,
     "tags": TAGS,
     "zones": [str],
+    "plan": Object("Plan", {"name": str, "publisher": str, "product": str, "promotionCode": str}),
     "identity": Object("VirtualMachineIdentity", {"type": str, "userAssignedIdentities": MapOf(MapOf(str))}),
 }
 MACHINE = Object(

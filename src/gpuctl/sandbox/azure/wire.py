@@ -48,6 +48,11 @@ class Refusal(Exception):
         return reply({"error": self.error}, self.status, {"x-ms-failure-cause": "gateway", **self.headers})
 
 
+def invalid(target: str, message: str) -> Refusal:
+    """The refusal of one value."""
+    return Refusal(400, "InvalidParameter", message, target)
+
+
 @dataclass(frozen=True)
 class Call:
     """One ARM call: what is done to which path, with the query's parameters and the body's JSON (None: no body)."""

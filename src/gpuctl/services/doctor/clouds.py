@@ -101,11 +101,14 @@ def _region(patient: Patient, cloud: Cloud) -> str | None:
 
 
 def _kind(patient: Patient, cloud: Cloud, region: str) -> InstanceType:
-    """The type that was named, else the cheapest common one with a whole GPU there."""
+    """The type that was named, else the cheapest common one with a whole GPU and an image for it there."""
     if cloud.instance_type is not None:
         return patient.catalog.find(cloud.instance_type, cloud.name)
     offers = ranked(patient.catalog.offers(cloud.name), Need(region=region))
-    return next(one.type for one in offers if one.type.gpu_count >= 1 and one.type.arch == "x86_64")
+    whole = [one.type for one in offers if one.type.gpu_count >= 1 and one.type.arch == "x86_64"]
+    if cloud.image is None and patient.catalog.lists_images(cloud.name):
+        whole = [kind for kind in whole if kind.image is not None] or whole
+    return whole[0]
 
 
 def _image(patient: Patient, cloud: Cloud, region: str) -> Image:
