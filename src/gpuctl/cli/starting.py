@@ -41,6 +41,8 @@ def announce(context: Context, prepared: Prepared) -> None:
         context.talk.say(old)
     if request.image is not None:
         context.talk.warn(f"the timer on the machine needs systemd and cloud-init in `{request.image}`")
+    elif offer.type.image is not None and offer.type.image.driver is None:
+        context.talk.warn(f"the image for `{offer.type.name}` has no driver for its {offer.type.gpu_model}")
     for told in affordable(prepared, context.parts):
         context.talk.warn(told)
 

@@ -1,5 +1,6 @@
 """The rules of the emulated Azure and their sources, for docs/fidelity.md."""
 
+from gpuctl.sandbox.azure.fidelity_create import RULES as OF_CREATING
 from gpuctl.sandbox.azure.firewall import RULES as FIREWALL_RULES
 from gpuctl.sandbox.fidelity import Rule
 
@@ -12,4 +13,5 @@ RULES: tuple[Rule, ...] = (
         "Azure REST API, Resource Groups - Delete",
         "documented",
     ),
+    *OF_CREATING,
 )

@@ -1,0 +1,97 @@
+"""The rules of the emulated Azure about creating instances, for docs/fidelity.md."""
+
+from gpuctl.sandbox.fidelity import Rule, Status
+
+
+def _rule(name: str, statement: str, source: str, status: Status) -> Rule:
+    return Rule("Azure", name, statement, source, status)
+
+
+_IMAGES = (
+    _rule(
+        "which image has a driver for which GPU",
+        "ubuntu-hpc 2204 and 2404 show GPUs from Turing on, 2204-v100 older ones, 2204-rocm the MI300X and 2404-gb the "
+        "GB200 and GB300; none of them shows the GPU of NVadsA10_v5, V620, V710 or RTX PRO 6000 sizes.",
+        "README of Azure/azhpc-images; issues 398, 406 and 603 there; n-series-driver-setup (GRID) of azure-compute-docs",
+        "reported",
+    ),
+    _rule(
+        "P100 and P40 work with the V100 image",
+        "The proprietary kernel modules of 2204-v100 are taken to serve every GPU before Turing.",
+        "NVIDIA's open kernel modules begin with Turing; no report of that image on these sizes",
+        "assumed",
+    ),
+    _rule(
+        "Secure Boot by default",
+        "With TrustedLaunchByDefaultPreview registered, an api-version from 2025-11-01 on, and a size and an image that "
+        "support it, an instance without a securityType gets Trusted Launch with Secure Boot and vTPM.",
+        "azure-compute-docs, trusted-launch: Trusted Launch as default",
+        "documented",
+    ),
+    _rule(
+        "a driver that is not signed does not load under Secure Boot",
+        "The drivers of the ubuntu-hpc images are built with DKMS and not signed: under Secure Boot no GPU is seen.",
+        "azure-compute-docs, trusted-launch (CUDA and GRID drivers on Linux) and the ROCm page (Secure Boot disabled)",
+        "documented",
+    ),
+    _rule(
+        "the security type Standard needs a feature",
+        "securityType Standard is rejected with BadRequest until Microsoft.Compute/UseStandardSecurityType is "
+        "registered; newer documentation says that an api-version from 2025-11-01 on does without.",
+        "the message as quoted by users; trusted-launch of azure-compute-docs for newer versions",
+        "reported",
+    ),
+    _rule(
+        "Trusted Launch where Secure Boot is off",
+        "securityType TrustedLaunch is accepted with secureBootEnabled and vTpmEnabled false, where size (no capability "
+        "TrustedLaunchDisabled) and image (feature SecurityType) support it.",
+        "trusted-launch-faq of azure-compute-docs; users who name it as the way around the feature",
+        "reported",
+    ),
+    _rule(
+        "confidential sizes",
+        "A size with the capability ConfidentialComputingType is rejected with BadRequest unless the request names "
+        "ConfidentialVM; the emulated cloud makes no confidential instances at all.",
+        "the message as quoted by users (not supported for creation of VMs with '<NULL>' security type)",
+        "reported",
+    ),
+    _rule(
+        "processor architecture of the image",
+        "An image of another architecture than the size is rejected with BadRequest.",
+        "the message as quoted by users; capability CpuArchitectureType of the SKU list",
+        "reported",
+    ),
+    _rule(
+        "disk controllers",
+        "A size that takes NVMe disks only rejects an image without NVMe among its DiskControllerTypes.",
+        "the message as quoted by users of v6 and v7 sizes",
+        "reported",
+    ),
+    _rule(
+        "RTX PRO 6000 sizes take NVMe disks only",
+        "The sizes NC...RTXPRO6000BSE_v6 have NVMe alone among their DiskControllerTypes.",
+        "v6 sizes of other families do; the page of these sizes does not say",
+        "assumed",
+    ),
+    _rule(
+        "images with a plan",
+        "An instance from an image with a plan is rejected with VMMarketplaceInvalidInput without that plan, and with "
+        "MarketplacePurchaseEligibilityFailed before its legal terms are accepted.",
+        "Azure REST API, Virtual Machines (plan); messages as quoted by users",
+        "reported",
+    ),
+    _rule(
+        "SSH key types",
+        "RSA keys of 2048 bits or more and Ed25519 keys are accepted; every other key is rejected with "
+        "InvalidParameter for linuxConfiguration.ssh.publicKeys.keyData.",
+        "enum SshEncryptionTypes of azure-mgmt-compute; azure-docs, SSH keys for Linux VMs",
+        "documented",
+    ),
+    _rule(
+        "sizes without spot",
+        "Promo sizes, whose LowPriorityCapable is False, reject priority Spot with AzureSpotIsNotSupportedForThisVMSize.",
+        "azure-compute-docs, use-spot and error-codes-spot",
+        "documented",
+    ),
+)
+RULES: tuple[Rule, ...] = _IMAGES
