@@ -12,7 +12,7 @@ _IMAGES = (
         "which image has a driver for which GPU",
         "ubuntu-hpc 2204 and 2404 show GPUs from Turing on, 2204-v100 older ones, 2204-rocm the MI300X and 2404-gb the "
         "GB200 and GB300; none of them shows the GPU of NVadsA10_v5, V620, V710 or RTX PRO 6000 sizes.",
-        "README of Azure/azhpc-images; issues 398, 406 and 603 there; n-series-driver-setup (GRID) of azure-compute-docs",
+        "README of Azure/azhpc-images; issues 398, 406, 603 there; n-series-driver-setup of azure-compute-docs",
         "reported",
     ),
     _rule(
@@ -23,7 +23,7 @@ _IMAGES = (
     ),
     _rule(
         "Secure Boot by default",
-        "With TrustedLaunchByDefaultPreview registered, an api-version from 2025-11-01 on, and a size and an image that "
+        "With TrustedLaunchByDefaultPreview registered, api-version 2025-11-01 or later, and a size and an image that "
         "support it, an instance without a securityType gets Trusted Launch with Secure Boot and vTPM.",
         "azure-compute-docs, trusted-launch: Trusted Launch as default",
         "documented",
@@ -43,7 +43,7 @@ _IMAGES = (
     ),
     _rule(
         "Trusted Launch where Secure Boot is off",
-        "securityType TrustedLaunch is accepted with secureBootEnabled and vTpmEnabled false, where size (no capability "
+        "securityType TrustedLaunch is accepted with secureBootEnabled and vTpmEnabled false where size (no capability "
         "TrustedLaunchDisabled) and image (feature SecurityType) support it.",
         "trusted-launch-faq of azure-compute-docs; users who name it as the way around the feature",
         "reported",
@@ -89,7 +89,7 @@ _IMAGES = (
     ),
     _rule(
         "sizes without spot",
-        "Promo sizes, whose LowPriorityCapable is False, reject priority Spot with AzureSpotIsNotSupportedForThisVMSize.",
+        "Promo sizes (LowPriorityCapable False) reject priority Spot with AzureSpotIsNotSupportedForThisVMSize.",
         "azure-compute-docs, use-spot and error-codes-spot",
         "documented",
     ),
