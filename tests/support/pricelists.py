@@ -11,6 +11,9 @@ from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 from xml.sax.saxutils import escape
 
+from gpuctl.sandbox.aws.gate import refused_request
+from gpuctl.sandbox.aws.wire import Call as AwsCall
+
 PRODUCTS, OFFERINGS, SPOT, RETAIL = (
     "GetProducts",
     "DescribeInstanceTypeOfferings",
@@ -185,12 +188,19 @@ class PriceApis:
     def _aws(self, handler: Any) -> None:
         body = handler.rfile.read(int(handler.headers.get("Content-Length", 0))).decode()
         (region,) = re.findall(r"Credential=[^/]+/\d+/([^/]+)/", handler.headers["Authorization"])
-        if handler.headers.get("X-Amz-Target", "").endswith(f".{PRODUCTS}"):
+        is_list = handler.headers.get("X-Amz-Target", "").endswith(f".{PRODUCTS}")
+        sent = {} if is_list else {key: values[0] for key, values in parse_qs(body).items()}
+        service, action = ("pricing", PRODUCTS) if is_list else ("ec2", sent["Action"])
+        refusal = refused_request(AwsCall(service, region, action, sent, body.encode()))
+        if refusal is not None:
+            _send(handler, Reply(refusal.status_code, refusal.get_data(), {"Content-Type": refusal.content_type}))
+            return
+        if is_list:
             asked = json.loads(body)
             if not self._answered(handler, Call(PRODUCTS, region, asked)):
                 _send(handler, self._list(asked))
             return
-        form = {key: values[0] for key, values in parse_qs(body).items()}
+        form = sent
         if not self._answered(handler, Call(form["Action"], region, form)):
             _send(handler, self._offered(form, region) if form["Action"] == OFFERINGS else self._history(form, region))
 

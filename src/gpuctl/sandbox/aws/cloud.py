@@ -15,10 +15,12 @@ from werkzeug.wrappers import Response
 
 from gpuctl.sandbox.aws import groups
 from gpuctl.sandbox.aws.conditions import Conditions, unknown_login
+from gpuctl.sandbox.aws.gate import refused_request
 from gpuctl.sandbox.aws.images import stock
 from gpuctl.sandbox.aws.launches import Launches
 from gpuctl.sandbox.aws.lives import ITSELF, SPOT, Cause, Lives
 from gpuctl.sandbox.aws.places import delete_default_subnet, place
+from gpuctl.sandbox.aws.prose import refused_prose
 from gpuctl.sandbox.aws.texts import refused_text
 from gpuctl.sandbox.aws.wire import Call, read_call, refusal, with_form, without_regions
 
@@ -104,6 +106,7 @@ class AwsCloud:
     def _answer(self, call: Call, environ: Mapping[str, Any]) -> Response:
         self._calls.append({"service": call.service, "action": call.action, "region": call.region})
         refused = self._conditions.refused_region(call)
+        refused = refused or refused_request(call)
         if refused is not None:
             return refused
         account = self._conditions.account_of(call)
@@ -121,7 +124,8 @@ class AwsCloud:
         backend, now = ec2_backends[account][call.region], self._now()
         self._lives.settle(backend, now)
         try:
-            refused = refused_text(call) or _refused(call, backend) or groups.refused(call, backend)
+            refused = refused_text(call) or refused_prose(call, backend) or _refused(call, backend)
+            refused = refused or groups.refused(call, backend)
             if refused is not None:
                 return refused
             if call.action == "RunInstances":

@@ -1,12 +1,16 @@
 """The rules of the emulated AWS and their sources, for docs/fidelity.md."""
 
 from gpuctl.sandbox.aws.conditions import RULES as CONDITIONS
+from gpuctl.sandbox.aws.gate import RULES as GATE
 from gpuctl.sandbox.aws.groups import RULES as GROUP_RULES
+from gpuctl.sandbox.aws.prose import PROSE
 from gpuctl.sandbox.aws.texts import TEXTS
 from gpuctl.sandbox.fidelity import Rule
 
 RULES: tuple[Rule, ...] = (
     *(text.rule for text in TEXTS),
+    *GATE,
+    *(prose.rule for prose in PROSE),
     *CONDITIONS,
     *GROUP_RULES,
     Rule(
