@@ -9,7 +9,8 @@ from support.instances import NOON, an_instance
 from gpuctl.domain.instance import Attempt, Market, Outcome, Price, ProviderName, Status
 from gpuctl.domain.lifecycle import IllegalTransition, attempted
 from gpuctl.domain.offers import Availability, InstanceType, Lack, Need, Offer, ranked
-from gpuctl.domain.places import Place, exceeds_with, family, in_order
+from gpuctl.domain.places import Place, exceeds_with, family, in_order, rules_out
+from gpuctl.errors import Extent
 
 
 def a_type(name: str, vcpus: int = 4, provider: ProviderName = ProviderName.AWS) -> InstanceType:
@@ -79,6 +80,7 @@ def test_spot_and_on_demand_are_different_doors_and_so_is_a_subnet() -> None:
         (an_offer("p4d.24xlarge", "r1", vcpus=96), False),
         (an_offer("g4dn.xlarge", "r2"), False),
         (an_offer("g4dn.xlarge", "r1", market=Market.SPOT), False),
+        (an_offer("gr6.4xlarge", "r1", vcpus=16), True),
     ],
 )
 def test_a_quota_is_for_a_family_in_a_region_and_a_market(other: Offer, exceeds: bool) -> None:
@@ -86,17 +88,43 @@ def test_a_quota_is_for_a_family_in_a_region_and_a_market(other: Offer, exceeds:
 
 
 @pytest.mark.parametrize(
-    ("provider", "name", "said"),
+    ("provider", "name", "on_demand", "spot"),
     [
-        (ProviderName.AWS, "g4dn.xlarge", "g"),
-        (ProviderName.AWS, "p4de.24xlarge", "p"),
-        (ProviderName.AZURE, "Standard_NC4as_T4_v3", "Standard_NCas_T4_v3"),
-        (ProviderName.AZURE, "Standard_NC64as_T4_v3", "Standard_NCas_T4_v3"),
-        (ProviderName.AZURE, "Standard_NV6ads_A10_v5", "Standard_NVads_A10_v5"),
+        (ProviderName.AWS, "g4dn.xlarge", "g", "g"),
+        (ProviderName.AWS, "gr6.4xlarge", "g", "g"),
+        (ProviderName.AWS, "gr6f.4xlarge", "g", "g"),
+        (ProviderName.AWS, "p3dn.24xlarge", "p", "p4"),
+        (ProviderName.AWS, "p4de.24xlarge", "p", "p4"),
+        (ProviderName.AWS, "p5en.48xlarge", "p", "p5"),
+        (ProviderName.AWS, "p6-b200.48xlarge", "p", "p6"),
+        (ProviderName.AWS, "dl1.24xlarge", "dl", "dl"),
+        (ProviderName.AZURE, "Standard_NC4as_T4_v3", "Standard_NCas_T4_v3", "Standard_NCas_T4_v3"),
+        (ProviderName.AZURE, "Standard_NC64as_T4_v3", "Standard_NCas_T4_v3", "Standard_NCas_T4_v3"),
+        (ProviderName.AZURE, "Standard_NV6ads_A10_v5", "Standard_NVads_A10_v5", "Standard_NVads_A10_v5"),
     ],
 )
-def test_the_family_is_what_a_cloud_counts_quotas_by(provider: ProviderName, name: str, said: str) -> None:
-    assert family(a_type(name, provider=provider)) == said
+def test_the_family_is_what_a_cloud_counts_quotas_by(
+    provider: ProviderName, name: str, on_demand: str, spot: str
+) -> None:
+    kind = a_type(name, provider=provider)
+    assert (family(kind, Market.ON_DEMAND), family(kind, Market.SPOT)) == (on_demand, spot)
+
+
+@pytest.mark.parametrize(
+    ("extent", "place", "stands"),
+    [
+        (Extent.ZONE, Place(an_offer("g5.xlarge", "r1"), "r1a"), True),
+        (Extent.ZONE, Place(an_offer("g5.xlarge", "r1"), "r1b"), False),
+        (Extent.REGION, Place(an_offer("g5.xlarge", "r1")), True),
+        (Extent.REGION, Place(an_offer("g5.xlarge", "r2")), False),
+        (Extent.REGION, Place(an_offer("g5.2xlarge", "r1")), False),
+        (Extent.MARKET, Place(an_offer("g4dn.xlarge", "r2")), True),
+        (Extent.MARKET, Place(an_offer("g5.xlarge", "r1", market=Market.SPOT)), False),
+        (Extent.EVERYWHERE, Place(an_offer("g5.xlarge", "r1"), "r1a"), False),
+    ],
+)
+def test_a_refusal_rules_out_what_it_reaches_and_nothing_else(extent: Extent, place: Place, stands: bool) -> None:
+    assert rules_out(extent, Place(an_offer("g5.xlarge", "r1"), "r1a"), place) is stands
 
 
 def test_an_unknown_spot_price_ranks_by_what_it_costs_on_demand_and_after_all_known_ones() -> None:

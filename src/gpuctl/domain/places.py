@@ -5,10 +5,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from gpuctl.domain.instance import ProviderName
+from gpuctl.domain.instance import Market, ProviderName
 from gpuctl.domain.offers import InstanceType, Offer
+from gpuctl.errors import Extent
 
-_AWS_FAMILY = re.compile(r"[a-z]+")
+_AWS_FAMILY = re.compile(r"([a-z]+)(\d*)")
+# https://docs.aws.amazon.com/ec2/latest/instancetypes/ec2-instance-quotas.html: G and VT share a quota, all P share one
+# on demand; as spot P2, P3 and P4 share one, and P5 has its own.
+_AWS_SHARED = {"gr": "g", "vt": "g"}
+_AWS_SHARED_SPOT = {"p2": "p4", "p3": "p4"}
 _SIZE = re.compile(r"(?<=[A-Z])\d+")
 
 
@@ -54,16 +59,34 @@ def exceeds_with(refused: Offer, other: Offer) -> bool:
     one, two = refused.type, other.type
     if (one.provider, refused.region, refused.market) != (two.provider, other.region, other.market):
         return False
-    if family(one) != family(two):
+    if family(one, refused.market) != family(two, other.market):
         return False
     return one.vcpus is None or two.vcpus is None or two.vcpus >= one.vcpus
 
 
-def family(kind: InstanceType) -> str:
+def rules_out(extent: Extent, refused: Place, other: Place) -> bool:
+    """Whether a refusal of that extent at the one place stands against the other place too.
+
+    Within a region it says nothing about another instance type: policies and services forbid types as well.
+    """
+    one, two = refused.offer, other.offer
+    if extent is Extent.MARKET:
+        return (one.type.provider, one.market) == (two.type.provider, two.market)
+    if extent is Extent.REGION:
+        return (one.type, one.region, one.market) == (two.type, two.region, two.market)
+    return extent is Extent.ZONE and refused == other
+
+
+def family(kind: InstanceType, market: Market) -> str:
     """What a cloud counts quotas by: `g` of g4dn.xlarge, `Standard_NCas_T4_v3` of Standard_NC4as_T4_v3."""
     if kind.provider is ProviderName.AWS:
         match = _AWS_FAMILY.match(kind.name)
-        return match[0] if match else kind.name
+        if match is None:
+            return kind.name
+        letters, generation = match[1], f"{match[1]}{match[2]}"
+        if market is Market.SPOT and letters == "p":
+            return _AWS_SHARED_SPOT.get(generation, generation)
+        return _AWS_SHARED.get(letters, letters)
     return _SIZE.sub("", kind.name, count=1)
 
 

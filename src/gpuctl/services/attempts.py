@@ -12,13 +12,14 @@ from gpuctl.domain.duration import spelled
 from gpuctl.domain.instance import Attempt, Instance, Outcome, Reason, Status
 from gpuctl.domain.lifecycle import advance, attempted, note, refreshed, with_facts
 from gpuctl.domain.places import Place
-from gpuctl.errors import BudgetError, CapacityError, CredentialsError, GpuctlError, QuotaError
+from gpuctl.errors import BudgetError, CredentialsError, GpuctlError
 from gpuctl.providers.base import Order
 from gpuctl.services.allowance import allowance_of
 from gpuctl.services.ending import end
 from gpuctl.services.launching import Answer, send_create
 from gpuctl.services.parts import Parts
 from gpuctl.services.preparing import Launchable, Prepared
+from gpuctl.services.refusals import is_elsewhere
 from gpuctl.services.refusing import Tried, all_refused, told_next
 
 LEAST_LEFT = timedelta(minutes=5)
@@ -94,8 +95,10 @@ class Attempts:
     ) -> tuple[Instance, Launchable] | None:
         """The record with its next attempt written down, and where that is made; None if there is to be none."""
         error = answer.error
-        goes_on = isinstance(error, (CapacityError, QuotaError))
-        if error is None or not (goes_on or self.prepared.retrying.is_left(error)):
+        if error is None:
+            return None
+        goes_on = is_elsewhere(error)
+        if not (goes_on or self.prepared.retrying.is_left(error)):
             return None
         # The refusal is written down first: whoever comes between finds nothing that may have made a machine.
         record = self.parts.store.update(record.id, lambda one: _noted(one, answer, here))
@@ -124,10 +127,10 @@ class Attempts:
                 continue
             try:
                 return self.prepared.logins.launchable(place)
-            except CredentialsError as error:
-                self.tried.append(Tried(place, error))
-                return None
             except GpuctlError as error:
+                if isinstance(error, CredentialsError) and not is_elsewhere(error):
+                    self.tried.append(Tried(place, error))
+                    return None
                 self.parts.talk.say(f"{place.where} is left out: {error.message}")
         return None
 

@@ -14,7 +14,7 @@ from gpuctl.errors import CapacityError, GpuctlError, NotReadyError, UsageError
 from gpuctl.providers.base import Image
 from gpuctl.services.choosing import Choice, Passed
 from gpuctl.services.parts import Parts
-from gpuctl.services.refusals import Refused
+from gpuctl.services.refusals import Refused, is_elsewhere
 from gpuctl.services.retrying import Retrying
 from gpuctl.services.sessions import Session
 
@@ -170,7 +170,9 @@ def _first(offers: Sequence[Offer], logins: "Logins", doors: Refused, parts: Par
             continue
         try:
             return logins.launchable(place)
-        except UsageError as error:
+        except GpuctlError as error:
+            if not isinstance(error, UsageError) and not is_elsewhere(error):
+                raise
             if len(offers) > 1:
                 parts.talk.say(f"{place.where} is left out: {error.message}")
             unfit = unfit or error
@@ -178,7 +180,7 @@ def _first(offers: Sequence[Offer], logins: "Logins", doors: Refused, parts: Par
 
 
 def _places(offers: Sequence[Offer], logins: "Logins", doors: Refused) -> Iterator[Place]:
-    return in_order(offers, lambda one: logins.zones_of(one) if doors.is_full(one) else ())
+    return in_order(offers, lambda one: logins.zones_of(one) if doors.needs_zones(one) else ())
 
 
 class Logins:

@@ -1,12 +1,12 @@
-"""What was refused a moment ago, here or by another process, so that nobody knocks at the same door again at once."""
+"""What was refused a moment ago, here or by another process, so that no cloud is asked for the same thing again."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from gpuctl.domain.duration import rough
 from gpuctl.domain.offers import Offer
-from gpuctl.domain.places import Place, exceeds_with
-from gpuctl.errors import CapacityError, GpuctlError, QuotaError
+from gpuctl.domain.places import Place, exceeds_with, rules_out
+from gpuctl.errors import CapacityError, Extent, GpuctlError, NotNowError, QuotaError
 from gpuctl.services.choosing import Choice
 from gpuctl.services.parts import Parts
 from gpuctl.store.base import REFUSED_FOR
@@ -14,11 +14,15 @@ from gpuctl.store.base import REFUSED_FOR
 
 @dataclass(slots=True)
 class Refused:
-    """Which places are worth asking now. Capacity is remembered for all processes, a quota for this one only."""
+    """Which places are worth asking now. Capacity is remembered for all processes, everything else for this one only.
+
+    A quota or a permission may be raised, a price may be raised by the next request, a network may be repaired.
+    """
 
     parts: Parts
     choice: Choice
     quotas: list[tuple[Offer, QuotaError]] = field(default_factory=list)
+    bound: list[tuple[Place, GpuctlError]] = field(default_factory=list)
     full: dict[str, datetime] = field(default_factory=dict)
 
     def against(self, place: Place) -> GpuctlError | None:
@@ -26,6 +30,9 @@ class Refused:
         for offer, error in self.quotas:
             if exceeds_with(offer, place.offer):
                 return error
+        for refused, refusal in self.bound:
+            if rules_out(refusal.extent, refused, place):
+                return refusal
         now = self.parts.clock.now()
         refused_at = (self.parts.refusals.since(now) | self.full).get(self._door(place))
         if refused_at is None:
@@ -36,17 +43,30 @@ class Refused:
             hint=f"run it again in {left}, or add another `--region`",
         )
 
-    def is_full(self, offer: Offer) -> bool:
-        """Whether the region had none of it left, wherever in it the cloud looked."""
-        return isinstance(self.against(Place(offer)), CapacityError)
+    def needs_zones(self, offer: Offer) -> bool:
+        """Whether the region refused it where the cloud itself chose a zone, so that other zones may still have it."""
+        error = self.against(Place(offer))
+        return error is not None and (is_room(error) or error.extent is Extent.ZONE)
 
     def refused(self, place: Place, error: GpuctlError) -> None:
-        """Remember a refusal, if it says something about later questions."""
+        """Remember a refusal, if it says something about later requests."""
         if isinstance(error, QuotaError):
             self.quotas.append((place.offer, error))
-        elif isinstance(error, CapacityError):
+        elif is_room(error):
             self.full[self._door(place)] = self.parts.clock.now()
             self.parts.refusals.remember(self._door(place), self.parts.clock.now())
+        elif error.extent is not Extent.EVERYWHERE:
+            self.bound.append((place, error))
 
     def _door(self, place: Place) -> str:
         return place.door(self.choice.bids[place.offer.type.provider].request.subnet)
+
+
+def is_room(error: GpuctlError) -> bool:
+    """Whether the cloud has no such instance available there now."""
+    return isinstance(error, CapacityError) and not isinstance(error, NotNowError)
+
+
+def is_elsewhere(error: GpuctlError) -> bool:
+    """Whether another place may still have what was refused at this one."""
+    return isinstance(error, (CapacityError, QuotaError)) or error.extent is not Extent.EVERYWHERE

@@ -8,9 +8,10 @@ from gpuctl.domain.cost import to_cents
 from gpuctl.domain.instance import Market
 from gpuctl.domain.offers import Offer
 from gpuctl.domain.places import Place
-from gpuctl.errors import CapacityError, GpuctlError, PartialError, QuotaError
+from gpuctl.errors import CapacityError, CloudError, Extent, GpuctlError, PartialError, QuotaError
 from gpuctl.services.choosing import Choice
 from gpuctl.services.preparing import Launchable
+from gpuctl.services.refusals import is_room
 
 _NOTHING = "nothing was started"
 _NAMED = 3
@@ -36,19 +37,34 @@ def told_next(error: GpuctlError, before: Launchable, there: Launchable, left: t
 
 
 def all_refused(tried: Sequence[Tried], choice: Choice) -> GpuctlError:
-    """The one failure that stands for all of these: theirs if they failed alike, else that they did not."""
-    errors = [one.error for one in tried]
+    """The one failure that stands for all of these: theirs if they failed alike, else that they did not.
+
+    A place that could never have had it (no subnet there, a type that is not supported, a region that is forbidden)
+    decides the exit code only where every place was like that; what the cloud said of it is shown all the same.
+    """
+    decisive = [one for one in tried if not _never_had_it(one.error)] or list(tried)
+    errors = [one.error for one in decisive]
     ended = f"; {_NOTHING}" if choice.request.count == 1 else ""
-    if all(isinstance(one, CapacityError) for one in errors):
-        return CapacityError(f"no {_types(tried)} left in {_places(tried)}{ended}", hint=_hint(tried, choice))
+    beside = next((f"; {one.error.message}" for one in reversed(tried) if one not in decisive), "")
+    if all(is_room(one) for one in errors):
+        message = f"no {_types(decisive)} left in {_places(decisive)}{beside}{ended}"
+        return CapacityError(message, hint=_hint(decisive, choice))
     if len(tried) == 1:
         return errors[0]
     if all(isinstance(one, QuotaError) for one in errors):
-        return QuotaError(f"no quota left for {_types(tried)} in {_places(tried)}{ended}", hint=errors[0].hint)
+        message = f"no quota left for {_types(decisive)} in {_places(decisive)}{beside}{ended}"
+        return QuotaError(message, hint=errors[0].hint)
     if len({one.exit_code for one in errors}) == 1:
         return errors[-1]
-    why = "; ".join(_several(tried))
-    return PartialError(f"refused everywhere, and not alike: {why}{ended}", hint=errors[-1].hint)
+    if all(_never_had_it(one) for one in errors):
+        every = "; ".join(dict.fromkeys(one.message for one in errors))
+        return CloudError(f"{every}{ended}", hint=errors[-1].hint)
+    why = "; ".join(_several(decisive))
+    return PartialError(f"refused everywhere, and not alike: {why}{beside}{ended}", hint=errors[-1].hint)
+
+
+def _never_had_it(error: GpuctlError) -> bool:
+    return error.extent is not Extent.EVERYWHERE and not isinstance(error, (CapacityError, QuotaError))
 
 
 def _several(tried: Sequence[Tried]) -> Iterable[str]:

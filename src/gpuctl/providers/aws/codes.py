@@ -81,7 +81,7 @@ TOKEN_USED = frozenset(
 # EC2's own failures. They come with a 5xx; should one ever come with another status, it still proves nothing.
 FAILED = frozenset({"InternalError", "InternalFailure", "ServerInternal", "ServiceUnavailable", "Unavailable"})
 # What services answer in a region that the account has not enabled, as they answer to credentials that are wrong.
-CLOSED_REGION = frozenset({"AuthFailure", "UnrecognizedClientException", "InvalidClientTokenId", "OptInRequired"})
+CLOSED_REGION = frozenset({"AuthFailure", "UnrecognizedClientException", "InvalidClientTokenId"})
 
 SPOT_ROLE = "AuthFailure.ServiceLinkedRoleCreationNotPermitted"
 _NO_DEFAULT_NETWORK = "this account has no default network there: add `--subnet subnet-...`"

@@ -7,7 +7,7 @@ from botocore.parsers import ResponseParserError
 
 from gpuctl.domain.instance import Refusal
 from gpuctl.errors import CredentialsError, Extent, GpuctlError, OutcomeUnknown, UnreachableError
-from gpuctl.providers.aws.codes import TABLE
+from gpuctl.providers.aws.codes import CLOSED_REGION, TABLE
 from gpuctl.providers.aws.observe import reply_date
 from gpuctl.providers.codes import Meaning, create_error, error_of
 from gpuctl.providers.wording import one_line
@@ -53,12 +53,21 @@ def code_of(error: Exception) -> str:
     return str(error.response.get("Error", {}).get("Code", "")) if isinstance(error, sdk.ClientError) else ""
 
 
-def translate(error: Exception, doing: str) -> GpuctlError:
-    """The failure in our words; `doing` begins the sentence: `could not list machines in `us-east-1``."""
+def translate(error: Exception, doing: str, *, region: str | None = None) -> GpuctlError:
+    """The failure in our words; `doing` begins the sentence: `could not list machines in `us-east-1``.
+
+    `region` is the region that was asked, given only where the same credentials have just worked in another one.
+    """
     if isinstance(error, _LOGIN):
         return CredentialsError(f"{doing}: {one_line(str(error))}", hint="aws configure, or set AWS_PROFILE")
     if isinstance(error, _NEVER_SENT):
         return UnreachableError(f"{doing}: AWS could not be reached", hint="check the network, then run it again")
+    if region is not None and _is_closed(error):
+        return CredentialsError(
+            f"{doing}: `{region}` is not enabled in this account ({_said(error)})",
+            hint=f"aws account enable-region --region-name {region}, or take another `--region`",
+            extent=Extent.REGION,
+        )
     if not code_of(error):
         return UnreachableError(f"{doing}: AWS gave no answer that could be read ({type(error).__name__})")
     return _of_answer(error, doing)
@@ -90,6 +99,12 @@ def refusal_of(code: str, message: str) -> Refusal | None:
     text = f"AWS ended it while it was starting: `{code}`{f' ({one_line(told)})' if told else ''}"
     error = error_of(meaning, text, code=code, hint=None, extent=Extent.EVERYWHERE)
     return Refusal(code=error.code, text=error.message)
+
+
+def _is_closed(error: Exception) -> bool:
+    # EC2 also answers AuthFailure about an image or an address of somebody else's.
+    code = code_of(error)
+    return code in CLOSED_REGION and (code != "AuthFailure" or "validate" in _said(error))
 
 
 def _of_answer(error: Exception, doing: str) -> GpuctlError:

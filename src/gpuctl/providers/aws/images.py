@@ -33,7 +33,7 @@ def find_image(clients: Clients, region: str, arch: str, image: str | None) -> I
     except SDK_ERRORS as error:
         if code_of(error) in _NO_SUCH_IMAGE:
             raise _no_image(image_id, region) from error
-        raise translate(error, f"could not read the image `{image_id}`") from error
+        raise translate(error, f"could not read the image `{image_id}`", region=region) from error
     found = answer.get("Images", [])
     if not found:
         raise _no_image(image_id, region)
@@ -49,7 +49,7 @@ def _recommended(clients: Clients, region: str, arch: str) -> str:
                 f"AWS recommends no GPU image for {arch} in `{region}`",
                 hint="add `--image ami-...`, one with NVIDIA drivers",
             ) from error
-        raise translate(error, f"could not ask for the newest GPU image in `{region}`") from error
+        raise translate(error, f"could not ask for the newest GPU image in `{region}`", region=region) from error
     return str(answer["Parameter"]["Value"])
 
 

@@ -24,6 +24,7 @@ from gpuctl.providers.aws.images import find_image
 from gpuctl.providers.aws.ingress import Ingress
 from gpuctl.providers.aws.observe import observed, reply_date
 from gpuctl.providers.aws.protection import read_back, was_idle
+from gpuctl.providers.aws.zones import zones_of
 from gpuctl.providers.base import Capabilities, Identity, Image, Order, Trial
 
 _ODD_SHAPE = (KeyError, IndexError, TypeError, ValueError, ValidationError)
@@ -86,10 +87,7 @@ class AwsProvider:
 
     def zones(self, region: str, kind: InstanceType) -> Sequence[str]:
         with _translated(f"could not ask in which zones of `{region}` there is `{kind.name}`"):
-            answer = self._clients.client("ec2", region).describe_instance_type_offerings(
-                LocationType="availability-zone", Filters=[{"Name": "instance-type", "Values": [kind.name]}]
-            )
-            return sorted(str(one["Location"]) for one in answer["InstanceTypeOfferings"])
+            return zones_of(self._clients.client("ec2", region), region, kind.name)
 
     def create(self, order: Order) -> Observed:
         doing = f"could not create `{order.instance_type}` in `{order.region}`"
