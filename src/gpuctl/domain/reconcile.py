@@ -4,7 +4,7 @@ Weak evidence is reported, only strong evidence kills: a record is closed on pro
 a record is ended only if its tags are whole (`strangers`).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 
 from gpuctl.domain.actions import Action, Finder, Kind, Rules, View, scope_of
@@ -28,21 +28,31 @@ def to_ask_by_id(records: Iterable[Instance], view: View, rules: Rules) -> list[
     return [one for one in records if one.is_live and scope_of(one) in view.listed and found.listed(one) is None]
 
 
-def plan(records: Sequence[Instance], view: View, rules: Rules) -> list[Action]:
-    """Everything to do about these records and machines, in the order it should be done.
+Decide = Callable[[Instance], list[Action]]
+Isolate = Callable[[Decide], Decide]
+
+
+def plan(
+    records: Sequence[Instance], view: View, rules: Rules, isolate: Isolate = lambda decide: decide
+) -> list[Action]:
+    """Everything to do about an account, in the order it should be done: its records, and instances without a record.
 
     The records are all of this account's, the closed ones too; whatever scope the view neither listed nor failed to
-    list is left alone.
+    list is left alone. `isolate` wraps the decision about one record, so that a bug in it can be kept from the others.
     """
+    return [*plan_records(records, view, rules, isolate), *for_strangers(records, view, rules)]
+
+
+def plan_records(
+    records: Iterable[Instance], view: View, rules: Rules, isolate: Isolate = lambda decide: decide
+) -> list[Action]:
+    """What `plan` decides about these records alone, whatever else the account holds."""
     found = Finder(view, rules.state_id)
-    return [
-        *(action for record in records for action in for_record(record, found, view, rules)),
-        *for_strangers(records, view, rules),
-    ]
+    decide = isolate(lambda record: _for_record(record, found, view, rules))
+    return [action for record in records for action in decide(record)]
 
 
-def for_record(record: Instance, found: "Finder", view: View, rules: Rules) -> list[Action]:
-    """What to do about one record, whatever becomes of the others."""
+def _for_record(record: Instance, found: Finder, view: View, rules: Rules) -> list[Action]:
     scope = scope_of(record)
     was_asked = scope in view.listed or scope in view.unreachable
     return [*(_about(record, found, view, rules) if was_asked else ()), *_left_behind(record, found, view)]

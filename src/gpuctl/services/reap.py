@@ -8,6 +8,7 @@ from functools import partial
 from gpuctl.domain.actions import Kind, Rules, scope_of
 from gpuctl.domain.allowance import ends_for
 from gpuctl.domain.instance import Instance, ProviderName, Reason, Scope, Status
+from gpuctl.domain.reconcile import plan
 from gpuctl.domain.recovery import without_deadlines
 from gpuctl.domain.tags import STATE
 from gpuctl.errors import GpuctlError, UnresolvedError
@@ -18,7 +19,7 @@ from gpuctl.services.ingress import close_unneeded, doors_of
 from gpuctl.services.isolation import each_alone
 from gpuctl.services.looking import Look
 from gpuctl.services.parts import Parts
-from gpuctl.services.reconciler import plan_all
+from gpuctl.services.reconciler import isolated
 from gpuctl.services.restoring import logins_of, look_everywhere, merge, take_in_rescued
 from gpuctl.services.sessions import Login
 from gpuctl.store.base import Door, ReapTimes, Snapshot, Sweep
@@ -212,7 +213,7 @@ def _reap_login(parts: Parts, login: Login, regions: Sequence[str], reaper: Reap
     rules = Rules(state.state_id or "", reaper.reap_state_ids, reaper.max_orphans - reaped.orphans)
     records = [one for one in state.records if one.provider is name and one.account == session.account]
     look.ask_by_id([one for one in records if scope_of(one) in scopes], rules)
-    actions = plan_all(records, look, rules, parts.talk)
+    actions = plan(records, look.view, rules, isolated(parts.talk))
     if state.is_restored:
         actions = without_deadlines(actions)
     elif session.checked_now is not None:

@@ -1,12 +1,11 @@
 """One pass over some records: look at their clouds, decide, act; waiting commands and the reaper share it."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
-from gpuctl.domain.actions import Action, Finder, Kind, Rules, scope_of
+from gpuctl.domain.actions import Action, Kind, Rules, scope_of
 from gpuctl.domain.instance import Instance, ProviderName
-from gpuctl.domain.reconcile import for_record
-from gpuctl.domain.strangers import for_strangers
+from gpuctl.domain.reconcile import Decide, Isolate, plan_records
 from gpuctl.errors import GpuctlError, UnreachableError
 from gpuctl.services.acting import Acting, Done
 from gpuctl.services.announcing import announce
@@ -57,32 +56,29 @@ def settle(
         ids = {one.id for one in group}
         fresh = [one for one in state.records if one.id in ids]
         look.ask_by_id(fresh, rules)
-        actions = plan_alone(fresh, look, rules, parts.talk)
+        actions = plan_records(fresh, look.view, rules, isolated(parts.talk))
         settled.done += Acting(parts, look, force=force).apply([one for one in actions if wanted(one)])
     return settled
 
 
-def plan_alone(records: Sequence[Instance], look: Look, rules: Rules, talk: Talk) -> list[Action]:
-    """The plan for these records, where a bug in deciding about one of them is reported and spares the others."""
-    view, actions = look.view, list[Action]()
-    found = Finder(view, rules.state_id)
+def isolated(talk: Talk) -> Isolate:
+    """Turns a bug in the decision about one record into a report about that record."""
 
-    def decide(some: Sequence[Instance]) -> None:
-        decided = [action for record in some for action in for_record(record, found, view, rules)]
-        actions.extend(decided)
+    def isolate(decide: Decide) -> Decide:
+        def decided(record: Instance) -> list[Action]:
+            actions: list[Action] = []
 
-    def on_bug(record: Instance, trace: str) -> None:
-        talk.trace(trace)
-        detail = f"a bug in gpuctl stopped the decision about {record.id}"
-        actions.append(Action(Kind.REPORT, scope_of(record), record, detail=detail, unresolved=True))
+            def on_bug(record: Instance, trace: str) -> None:
+                talk.trace(trace)
+                detail = f"a bug in gpuctl stopped the decision about {record.id}"
+                actions.append(Action(Kind.REPORT, scope_of(record), record, detail=detail, unresolved=True))
 
-    each_alone(records, decide, on_bug)
-    return actions
+            each_alone([record], lambda alone: actions.extend(decide(alone[0])), on_bug)
+            return actions
 
+        return decided
 
-def plan_all(records: Sequence[Instance], look: Look, rules: Rules, talk: Talk) -> list[Action]:
-    """The plan for an account: its records, each decided by itself, and the machines that are in none of them."""
-    return [*plan_alone(records, look, rules, talk), *for_strangers(records, look.view, rules)]
+    return isolate
 
 
 def by_login(records: Iterable[Instance]) -> dict[tuple[ProviderName, str, str | None], list[Instance]]:
