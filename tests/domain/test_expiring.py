@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 from support.instances import NOON, a_ready_instance, an_instance
 
+from gpuctl.domain.events import EventName
 from gpuctl.domain.expiring import expiring_at, is_expiring, with_notice
 from gpuctl.domain.instance import Instance, Status
 from gpuctl.domain.lifecycle import advance, note
@@ -13,7 +14,7 @@ MINUTE = timedelta(minutes=1)
 
 
 def extended(record: Instance, at: datetime, expires_at: datetime) -> Instance:
-    return note(record, "extended", at, expires_at=expires_at)
+    return note(record, EventName.EXTENDED, at, expires_at=expires_at)
 
 
 @pytest.mark.parametrize(("ttl", "said_at"), [(5, 2.5), (10, 5), (20, 10), (21, 11), (60, 50), (120, 110)])

@@ -5,6 +5,7 @@ import pytest
 from support.instances import NOON, a_ready_instance, an_instance
 from support.observations import seen_of
 
+from gpuctl.domain.events import EventName
 from gpuctl.domain.instance import CloudState, Outcome, Reason, Status
 from gpuctl.domain.lifecycle import IllegalTransition, advance, note, provisioning, refreshed, with_facts
 
@@ -60,7 +61,7 @@ def test_a_new_record_begins_with_itself_and_its_first_attempt() -> None:
 
 
 def test_a_note_changes_no_status() -> None:
-    noted = note(a_ready_instance(), "extended", LATER, expires_at=LATER)
+    noted = note(a_ready_instance(), EventName.EXTENDED, LATER, expires_at=LATER)
     assert (noted.status, noted.expires_at, noted.history[-1].event) == (Status.READY, LATER, "extended")
 
 

@@ -8,7 +8,7 @@ from support.clock import FakeClock
 from support.instances import NOON, a_ready_instance
 from support.stores import MemoryStore
 
-from gpuctl.domain.events import Event
+from gpuctl.domain.events import Event, EventName
 from gpuctl.domain.instance import Instance, Status
 from gpuctl.domain.lifecycle import advance, note, provisioning
 from gpuctl.services.delivering import GIVEN_UP_AFTER, IN_ALL, PATIENCE, Delivered, Delivery, Tell
@@ -146,7 +146,7 @@ def test_what_is_written_while_hooks_are_told_is_told_too(scene: Scene) -> None:
 def test_what_is_a_day_old_is_given_up_and_counted_once(scene: Scene) -> None:
     scene.has(a_life(ONE))
     scene.clock.move(GIVEN_UP_AFTER - timedelta(minutes=1))
-    scene.store.update(ONE, lambda one: note(one, "ready", scene.clock.now()))
+    scene.store.update(ONE, lambda one: note(one, EventName.READY, scene.clock.now()))
     assert scene.run(in_all=timedelta(0)).given_up == 0
     scene.clock.move(timedelta(seconds=1))
     assert scene.run().given_up == 3

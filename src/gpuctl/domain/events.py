@@ -22,6 +22,8 @@ class EventName(StrEnum):
     EXTENDED = "extended"  # its deadline was moved
     EXPIRING = "expiring"  # its deadline is near: the time to extend it
     ADOPTED = "adopted"  # it was found in the cloud and in no record
+    STOPPED = "stopped"  # it was seen powered off in the cloud
+    STARTED = "started"  # it was seen running again after that
     STOPPING = "stopping"  # its end is asked for, and is not taken back
     TERMINATED = "terminated"  # it is proven gone, and its cost is final
     ERROR = "error"  # an attempt failed, or nobody knows how it came out

@@ -9,6 +9,7 @@ PROVISIONING -> CONFIGURING -> READY <-> RUNNING -> STOPPING -> TERMINATED
 from datetime import datetime
 from typing import Any
 
+from gpuctl.domain.events import EventName
 from gpuctl.domain.instance import Attempt, HistoryEntry, Instance, Observed, Outcome, Reason, Status
 from gpuctl.domain.instance import CloudState as Cloud
 
@@ -23,18 +24,17 @@ _NEXT: dict[Status, frozenset[Status]] = {
 }
 
 _EVENT = {
-    Status.PROVISIONING: "provisioning",
-    Status.CONFIGURING: "provisioned",
-    Status.READY: "ready",
-    Status.RUNNING: "running",
-    Status.STOPPING: "stopping",
-    Status.TERMINATED: "terminated",
-    Status.FAILED: "error",
+    Status.PROVISIONING: EventName.PROVISIONING,
+    Status.CONFIGURING: EventName.PROVISIONED,
+    Status.READY: EventName.READY,
+    Status.RUNNING: EventName.RUNNING,
+    Status.STOPPING: EventName.STOPPING,
+    Status.TERMINATED: EventName.TERMINATED,
+    Status.FAILED: EventName.ERROR,
 }
 
 STOPPED_IN_CLOUD = "stopped in the cloud"
 STOPPED_AND_BILLING = "stopped in the cloud, and billing as before"
-_RESTING, _RUNS_AGAIN = "stopped", "started"
 
 
 class IllegalTransition(ValueError):
@@ -74,7 +74,7 @@ def advance(
 
 def note(
     instance: Instance,
-    event: str,
+    event: EventName,
     at: datetime,
     reason: Reason | None = None,
     *,
@@ -138,8 +138,8 @@ def resting_since(instance: Instance) -> datetime | None:
 
     A machine that ended at rest was at rest until its end.
     """
-    told = [entry for entry in instance.history if entry.event in (_RESTING, _RUNS_AGAIN)]
-    return told[-1].at if told and told[-1].event == _RESTING else None
+    seen = [entry for entry in instance.history if entry.event in (EventName.STOPPED, EventName.STARTED)]
+    return seen[-1].at if seen and seen[-1].event == EventName.STOPPED else None
 
 
 def swept(instance: Instance, cloud_id: str, at: datetime) -> Instance:
@@ -155,8 +155,10 @@ def swept(instance: Instance, cloud_id: str, at: datetime) -> Instance:
 
 def provisioning(instance: Instance) -> Instance:
     """A new record with the first lines of its history: the record itself and its first attempt."""
-    born = _entered(instance, "provisioning", Status.PROVISIONING, instance.created_at, None, None, {})
-    return note(born, "attempt", instance.created_at, detail=f"{instance.attempts[-1].token} in {instance.region}")
+    born = _entered(instance, EventName.PROVISIONING, Status.PROVISIONING, instance.created_at, None, None, {})
+    return note(
+        born, EventName.ATTEMPT, instance.created_at, detail=f"{instance.attempts[-1].token} in {instance.region}"
+    )
 
 
 def was_refused(instance: Instance) -> bool:
@@ -183,19 +185,19 @@ def attempted(instance: Instance, attempt: Attempt, at: datetime, **facts: Any) 
         "absent_since": None,
     }
     where = attempt.zone or attempt.region
-    return note(instance, "attempt", at, detail=f"{attempt.token} in {where}", **{**follows, **facts})
+    return note(instance, EventName.ATTEMPT, at, detail=f"{attempt.token} in {where}", **{**follows, **facts})
 
 
 def _entered(
     instance: Instance,
-    event: str,
+    event: EventName,
     status: Status,
     at: datetime,
     reason: Reason | None,
     detail: str | None,
     facts: dict[str, Any],
 ) -> Instance:
-    entry = HistoryEntry(at=at, event=event, status=status, reason=reason, detail=detail)
+    entry = HistoryEntry(at=at, event=event.value, status=status, reason=reason, detail=detail)
     return instance.having(**{"status": status, "updated_at": at, "history": (*instance.history, entry), **facts})
 
 
@@ -203,9 +205,9 @@ def _rested(instance: Instance, seen: Observed, at: datetime) -> Instance:
     rests = seen.state is Cloud.STOPPED and not seen.bills_when_stopped
     runs = seen.state in (Cloud.PENDING, Cloud.RUNNING) or (seen.state is Cloud.STOPPED and seen.bills_when_stopped)
     if rests and resting_since(instance) is None:
-        return note(instance, _RESTING, at, detail="powered off in the cloud: only its disk and address cost")
+        return note(instance, EventName.STOPPED, at, detail="powered off in the cloud: only its disk and address cost")
     if runs and resting_since(instance) is not None:
-        return note(instance, _RUNS_AGAIN, at, detail="its whole life counts, as nobody saw when it was started")
+        return note(instance, EventName.STARTED, at, detail="its whole life counts, as nobody saw when it was started")
     return instance
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from gpuctl.domain.actions import Action, Kind
+from gpuctl.domain.events import EventName
 from gpuctl.domain.instance import Instance, Observed, Reason, Status
 from gpuctl.domain.lifecycle import note
 from gpuctl.domain.tags import ownership
@@ -32,7 +33,7 @@ def with_deadline_of(record: Instance, seen: Observed, now: datetime, max_ttl: t
         return record
     later = min(told, now + max_ttl)
     detail = f"{record.expires_at:%Y-%m-%dT%H:%M:%SZ} to {later:%Y-%m-%dT%H:%M:%SZ}, as its machine says"
-    return note(record, "extended", now, detail=detail, expires_at=later)
+    return note(record, EventName.EXTENDED, now, detail=detail, expires_at=later)
 
 
 def without_deadlines(actions: Sequence[Action]) -> list[Action]:

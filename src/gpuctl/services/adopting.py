@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
+from gpuctl.domain.events import EventName
 from gpuctl.domain.instance import Attempt, Instance, Observed, Outcome, Status
 from gpuctl.domain.lifecycle import note, refreshed
 from gpuctl.domain.request import DEFAULT_PURPOSE, NAME
@@ -63,7 +64,7 @@ def adopted(seen: Observed, profile: str | None, now: datetime, parts: Parts) ->
         created_at=seen.launched_at,
         updated_at=now,
     )
-    return refreshed(note(record, "adopted", now, detail=seen.cloud_id), seen, now)
+    return refreshed(note(record, EventName.ADOPTED, now, detail=seen.cloud_id), seen, now)
 
 
 def without_taken_name(record: Instance, present: Iterable[Instance]) -> Instance:

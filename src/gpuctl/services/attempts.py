@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from gpuctl.domain.duration import spelled
+from gpuctl.domain.events import EventName
 from gpuctl.domain.instance import Attempt, Instance, Outcome, Reason, Status
 from gpuctl.domain.lifecycle import advance, attempted, note, refreshed, with_facts
 from gpuctl.domain.places import Place
@@ -184,7 +185,7 @@ def answered(fresh: Instance, answer: Answer, here: Launchable) -> Instance:
         made = {"cloud_id": answer.leftovers, "id_is_from_create": True}
         return advance(with_facts(fresh, now, **made), Status.STOPPING, now, Reason.REFUSED, detail=detail)
     if answer.outcome is Outcome.UNKNOWN or fresh.status.is_ended:
-        return note(fresh, "error", now, detail=detail)
+        return note(fresh, EventName.ERROR, now, detail=detail)
     ended = Status.TERMINATED if fresh.status is Status.STOPPING else Status.FAILED
     return advance(fresh, ended, now, Reason.REFUSED, detail=detail, last_error=detail)
 
@@ -192,7 +193,7 @@ def answered(fresh: Instance, answer: Answer, here: Launchable) -> Instance:
 def _noted(fresh: Instance, answer: Answer, here: Launchable) -> Instance:
     """The record with a refusal after which another attempt may follow."""
     fresh = _with_outcome(fresh, answer)
-    return note(fresh, "error", here.session.now, detail=fresh.last_error)
+    return note(fresh, EventName.ERROR, here.session.now, detail=fresh.last_error)
 
 
 def _with_outcome(fresh: Instance, answer: Answer) -> Instance:

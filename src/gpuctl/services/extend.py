@@ -4,6 +4,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 
 from gpuctl.domain.duration import spelled
+from gpuctl.domain.events import EventName
 from gpuctl.domain.instance import Instance, Status
 from gpuctl.domain.lifecycle import note
 from gpuctl.errors import BudgetError, GpuctlError, NotReadyError, UnresolvedError, UsageError
@@ -39,7 +40,7 @@ def extend(
             raise UnresolvedError(f"{record.label} was changed meanwhile", hint=f"gpuctl get {record.id}")
         _refuse_over(fresh, session.now)
         detail = f"{record.expires_at:%Y-%m-%dT%H:%M:%SZ} to {moved:%Y-%m-%dT%H:%M:%SZ}"
-        return note(fresh, "extended", session.now, detail=detail, expires_at=moved)
+        return note(fresh, EventName.EXTENDED, session.now, detail=detail, expires_at=moved)
 
     try:
         return parts.store.update(record.id, granted, allowance.changing(record.id))
