@@ -12,7 +12,7 @@ from gpuctl.domain.ingress import Source
 from gpuctl.domain.instance import Instance, Market, ProviderName
 from gpuctl.domain.offers import Need
 from gpuctl.domain.secrets import secret_in
-from gpuctl.domain.tags import PREFIX
+from gpuctl.domain.tags import PREFIX, RECORD_ID_PREFIX
 from gpuctl.errors import UsageError
 
 MIN_DISK_GB, MAX_DISK_GB = 30, 16_384
@@ -150,8 +150,8 @@ def check_name(name: str) -> None:
     """Raise UsageError unless it can stand for an id: 1-40 of `a-z0-9-`, not beginning like an id."""
     if not NAME.fullmatch(name):
         raise UsageError(f"a name has 1 to 40 of `a-z0-9-`, not {shown(name)}", hint="add `--name train-7`")
-    if name.startswith("inst-"):
-        raise UsageError(f"a name may not begin with `inst-`: {shown(name)}", hint="add `--name train-7`")
+    if name.startswith(RECORD_ID_PREFIX):
+        raise UsageError(f"a name may not begin with `{RECORD_ID_PREFIX}`: {shown(name)}", hint="add `--name train-7`")
 
 
 def check_text(what: str, text: str | None) -> None:

@@ -12,7 +12,8 @@ EXPIRES_AT = "gpuctl-expires-at"
 CREATED_AT = "gpuctl-created-at"  # where a cloud does not tell itself when a thing was made
 PREFIX = "gpuctl-"
 
-RECORD_ID = re.compile(r"inst-[0-9a-z]{12}")
+RECORD_ID_PREFIX, RECORD_ID_LENGTH = "inst-", 12  # the length counts what follows the prefix
+RECORD_ID = re.compile(rf"{RECORD_ID_PREFIX}[0-9a-z]{{{RECORD_ID_LENGTH}}}")
 STATE_ID = re.compile(r"[a-z0-9-]{8,40}")
 _DEADLINE = re.compile(r"\d{8}t\d{6}z", re.ASCII)
 _DEADLINE_FORM = "%Y%m%dt%H%M%Sz"

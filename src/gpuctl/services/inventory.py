@@ -6,12 +6,12 @@ from datetime import datetime, timedelta
 
 from gpuctl.domain.duration import shown
 from gpuctl.domain.instance import Instance, ProviderName, Status
+from gpuctl.domain.tags import RECORD_ID_LENGTH, RECORD_ID_PREFIX
 from gpuctl.errors import NotFoundError, UsageError
 from gpuctl.store.base import Store
 
-_PREFIX = "inst-"
 _SHORTEST = 4
-_WHOLE = len(_PREFIX) + 12
+_WHOLE = len(RECORD_ID_PREFIX) + RECORD_ID_LENGTH
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +87,10 @@ def _found(records: Sequence[Instance], text: str, *, whole_only: bool) -> Insta
 
 
 def _prefix(text: str) -> str:
-    return text if text.startswith(_PREFIX) else f"{_PREFIX}{text}"
+    return text if text.startswith(RECORD_ID_PREFIX) else f"{RECORD_ID_PREFIX}{text}"
 
 
 def _among(records: Sequence[Instance], prefix: str) -> list[Instance]:
-    if not len(_PREFIX) + _SHORTEST <= len(prefix) < _WHOLE:
+    if not len(RECORD_ID_PREFIX) + _SHORTEST <= len(prefix) < _WHOLE:
         return []
     return [one for one in records if one.id.startswith(prefix)]

@@ -1,7 +1,5 @@
 """Writes the records of one call down, in one transaction, before anything that they stand for is asked for."""
 
-import secrets
-import string
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -12,6 +10,7 @@ from gpuctl.services.allowance import allowance_of
 from gpuctl.services.entry import Entry, entry
 from gpuctl.services.parts import Parts
 from gpuctl.services.preparing import Prepared, standing
+from gpuctl.services.record_id import new_record_id
 
 
 def write_records(prepared: Prepared, parts: Parts) -> tuple[Sequence[Instance], str]:
@@ -41,7 +40,7 @@ def affordable(prepared: Prepared, parts: Parts) -> list[str]:
 
 def _record(prepared: Prepared, way_in: Entry, number: int, now: datetime) -> Instance:
     request, offer = prepared.request.named(number), prepared.offer
-    record_id = "inst-" + "".join(secrets.choice(string.digits + string.ascii_lowercase) for _ in range(12))
+    record_id = new_record_id()
     attempt = Attempt(
         number=1,
         token=record_id,

@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from gpuctl.domain.instance import Instance
+from gpuctl.domain.tags import RECORD_ID_PREFIX
 from gpuctl.store.disk import Disk, private_folder, write_whole
 
 
@@ -27,7 +28,7 @@ class Rescue:
     def kept(self) -> list[Instance]:
         """Every record that waits here; what cannot be read is left where it is."""
         found = []
-        for path in sorted(self.folder.glob("inst-*.json")):
+        for path in sorted(self.folder.glob(f"{RECORD_ID_PREFIX}*.json")):
             with suppress(OSError, ValidationError):
                 found.append(Instance.model_validate_json(path.read_bytes()))
         return found

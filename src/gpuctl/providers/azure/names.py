@@ -2,11 +2,13 @@
 
 import re
 
+from gpuctl.domain.tags import RECORD_ID
+
 VIRTUAL_MACHINES = "Microsoft.Compute/virtualMachines"
 USER = "ubuntu"  # the login on the machine; Azure takes no key for root
 SUBNET = "gpuctl"
 NIC, ADDRESS = "nic", "address"
-_GROUP = re.compile(r"gpuctl-(?P<token>(?P<record>inst-[0-9a-z]{12})(-[1-9]\d{0,3})?)", re.IGNORECASE)
+_GROUP = re.compile(rf"gpuctl-(?P<token>(?P<record>{RECORD_ID.pattern})(-[1-9]\d{{0,3}})?)", re.IGNORECASE)
 
 
 def group_of(token: str) -> str:

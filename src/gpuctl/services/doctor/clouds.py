@@ -1,7 +1,5 @@
 """What one cloud says: whose login it is, what time it is there, and whether a machine could start and end."""
 
-import secrets
-import string
 from collections.abc import Iterator
 from datetime import datetime
 
@@ -13,6 +11,7 @@ from gpuctl.domain.request import DEFAULT_TTL, MIN_DISK_GB
 from gpuctl.errors import GpuctlError
 from gpuctl.providers.base import Image, Order, Trial
 from gpuctl.services.doctor.examined import Cloud, Patient
+from gpuctl.services.record_id import new_record_id
 from gpuctl.services.sessions import MAX_SKEW
 
 _DISK_GB = 100
@@ -122,7 +121,7 @@ def _order(patient: Patient, cloud: Cloud, kind: InstanceType, region: str, now:
         found = _image(patient, cloud, region)
     except GpuctlError:
         return None
-    record_id = "inst-" + "".join(secrets.choice(string.ascii_lowercase) for _ in range(12))
+    record_id = new_record_id()
     return Order(
         token=record_id,
         record_id=record_id,
