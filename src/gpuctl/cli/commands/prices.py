@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import date
 from typing import Annotated
 
 import typer
@@ -9,10 +10,10 @@ import typer
 from gpuctl.cli import options
 from gpuctl.cli.context import Context
 from gpuctl.cli.pricebooks import books
-from gpuctl.cli.render.pricing import CLOUDS, as_they_stand, refreshed
+from gpuctl.cli.render.pricing import CLOUDS, PriceStatus, refreshed, status
 from gpuctl.cli.render.result import Result
-from gpuctl.domain.instance import ProviderName
-from gpuctl.errors import GpuctlError, Interrupted, PartialError, UsageError
+from gpuctl.domain.instance import Market, ProviderName
+from gpuctl.errors import GpuctlError, Interrupted, PartialError, StateUnusableError, UsageError
 from gpuctl.services.pricing import OnRegion, Refreshed, refresh
 
 EXAMPLES = """\
@@ -54,11 +55,31 @@ def command(
         if region is not None:
             for one in clouds:
                 context.catalog.check_region(one, region)
-        return as_they_stand(context, clouds, region)
+        return _status(context, clouds, region)
     believed = [context.catalog.find(one, chosen).name for one in believe or ()]
     if context.sandbox:
-        return as_they_stand(context, clouds, region, "nothing to read: the sandbox has the prices that ship")
+        return _status(context, clouds, region, "nothing to read: the sandbox has the prices that ship")
     return _refreshed(context, clouds, region, believed)
+
+
+def _status(context: Context, clouds: Sequence[ProviderName], region: str | None, note: str | None = None) -> Result:
+    now = context.clock.now()
+    return status([_status_of(context, one, region, now.date()) for one in clouds], now, note)
+
+
+def _status_of(context: Context, provider: ProviderName, region: str | None, today: date) -> PriceStatus:
+    offers = [
+        one for market in Market for one in context.catalog.offers(provider, market) if region in (None, one.region)
+    ]
+    if context.sandbox:
+        return PriceStatus(provider, offers, None, None, today)
+    known = books(context)
+    try:
+        book = known.read(provider)
+    except StateUnusableError:
+        # The catalog has warned of it already.
+        book = None
+    return PriceStatus(provider, offers, book, str(known.path(provider)), today)
 
 
 def _with_region(context: Context, region: str | None) -> Sequence[ProviderName]:
@@ -82,7 +103,8 @@ def _refreshed(context: Context, clouds: Sequence[ProviderName], region: str | N
             raise Interrupted(
                 f"stopped; the prices of `{one}` are as they were", signal_number=interrupted.signal_number
             ) from interrupted
-    return refreshed(context, done, failed, _overall(failed, len(clouds)))
+    files = {one.provider: str(books(context).path(one.provider)) for one in done}
+    return refreshed(done, files, failed, _overall(failed, len(clouds)))
 
 
 def _read(context: Context, name: ProviderName, region: str | None, believed: Sequence[str]) -> Refreshed:

@@ -3,18 +3,16 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
-from gpuctl.cli.context import Context
-from gpuctl.cli.pricebooks import books
 from gpuctl.cli.render.figures import ago, counted
 from gpuctl.cli.render.result import Result
 from gpuctl.cli.render.shapes import dollars, instant
 from gpuctl.domain.instance import Market, Price, ProviderName
 from gpuctl.domain.offers import Offer
 from gpuctl.domain.prices import PriceBook, Refusal, age_in_days, age_note, is_old, is_shipped, origin
-from gpuctl.errors import GpuctlError, StateUnusableError
+from gpuctl.errors import GpuctlError
 from gpuctl.services.pricing import Refreshed
 
 if TYPE_CHECKING:
@@ -22,7 +20,7 @@ if TYPE_CHECKING:
 
 CLOUDS = (ProviderName.AWS, ProviderName.AZURE)
 _SHOWN_REFUSALS = 5
-_STANDING = (
+_STATUS = (
     "provider",
     "types",
     "regions",
@@ -39,8 +37,11 @@ _BROUGHT = ("provider", "regions", "prices", "new", "up", "down", "notTold", "re
 
 
 @dataclass(frozen=True, slots=True)
-class _Standing:
-    """One cloud's prices as every command sees them now."""
+class PriceStatus:
+    """One provider's prices as every command sees them now.
+
+    `book` is what was read of the provider's price list last, `file` where that is kept; None where nothing is.
+    """
 
     provider: ProviderName
     offers: Sequence[Offer]
@@ -68,34 +69,36 @@ class _Standing:
         return max(self.prices, key=lambda one: one.as_of, default=None)
 
 
-def as_they_stand(
-    context: Context, clouds: Sequence[ProviderName], region: str | None, note: str | None = None
-) -> Result:
-    """Each cloud's prices: how many are known, where they are from, and how old they are."""
-    today = context.clock.now().date()
-    found = [_standing(context, one, region, today) for one in clouds]
-    shapes = [_standing_shape(one) for one in found]
+def status(found: Sequence[PriceStatus], now: datetime, note: str | None = None) -> Result:
+    """Each provider's prices: how many are known, where they are from, and how old they are at `now`."""
+    shapes = [_status_shape(one) for one in found]
     footer = [note] if note else []
     for one in found:
         sources = ", ".join(f"{count} from the {source}" for source, count in _origins(one.prices).items())
         footer += [f"{one.provider}: {sources}"] if sources else []
         footer += _refusals(one.book.refused if one.book else (), "refused at the last reading")
-    old = age_note((price for one in found for price in one.prices), today)
+    old = age_note((price for one in found for price in one.prices), now.date())
     return Result(
         document={"prices": shapes, "count": len(shapes)},
-        columns=_STANDING,
-        rows=[[_plain(shape[name]) for name in _STANDING] for shape in shapes],
-        ids=[one.value for one in clouds],
-        draw=lambda width: _standing_table(context, found),
+        columns=_STATUS,
+        rows=[[_plain(shape[name]) for name in _STATUS] for shape in shapes],
+        ids=[one.provider.value for one in found],
+        draw=lambda width: _status_table(found, now),
         footer=[*footer, old] if old else footer,
     )
 
 
 def refreshed(
-    context: Context, done: Sequence[Refreshed], failed: Mapping[str, GpuctlError], error: GpuctlError | None
+    done: Sequence[Refreshed],
+    files: Mapping[ProviderName, str],
+    failed: Mapping[str, GpuctlError],
+    error: GpuctlError | None,
 ) -> Result:
-    """What was read of each cloud, what was refused, and which clouds could not be read."""
-    shapes = [_brought_shape(context, one) for one in done]
+    """What was read of each provider, what was refused, and which providers could not be read.
+
+    `files` says where each provider's prices are kept.
+    """
+    shapes = [_brought_shape(one, files[one.provider]) for one in done]
     footer = []
     for one in done:
         if one.closed:
@@ -117,25 +120,11 @@ def refreshed(
     )
 
 
-def _standing(context: Context, provider: ProviderName, region: str | None, today: date) -> _Standing:
-    offers = [
-        one for market in Market for one in context.catalog.offers(provider, market) if region in (None, one.region)
-    ]
-    if context.sandbox:
-        return _Standing(provider, offers, None, None, today)
-    try:
-        book = books(context).read(provider)
-    except StateUnusableError:
-        # The catalog has said so already.
-        book = None
-    return _Standing(provider, offers, book, str(books(context).path(provider)), today)
-
-
 def _origins(prices: Iterable[Price]) -> dict[str, int]:
     return dict(Counter(origin(one) for one in prices).most_common())
 
 
-def _standing_shape(one: _Standing) -> dict[str, Any]:
+def _status_shape(one: PriceStatus) -> dict[str, Any]:
     prices = one.prices
     shipped = sum(is_shipped(price) for price in prices)
     return {
@@ -156,7 +145,7 @@ def _standing_shape(one: _Standing) -> dict[str, Any]:
     }
 
 
-def _brought_shape(context: Context, one: Refreshed) -> dict[str, Any]:
+def _brought_shape(one: Refreshed, file: str) -> dict[str, Any]:
     return {
         "provider": one.provider.upper(),
         "regions": list(one.regions),
@@ -167,7 +156,7 @@ def _brought_shape(context: Context, one: Refreshed) -> dict[str, Any]:
         "down": one.down,
         "notTold": one.unseen,
         "refused": [_refusal_shape(each) for each in one.refused],
-        "file": str(books(context).path(one.provider)),
+        "file": file,
     }
 
 
@@ -188,8 +177,7 @@ def _refusals(refused: Sequence[Refusal], what: str, ending: str = "") -> list[s
     return [*lines, ending] if lines and ending else lines
 
 
-def _standing_table(context: Context, found: Sequence[_Standing]) -> "Table":
-    now = context.clock.now()
+def _status_table(found: Sequence[PriceStatus], now: datetime) -> "Table":
     drawn = _grid(["CLOUD", "TYPES", "REGIONS", "ON-DEMAND", "SPOT", "NEWEST", "OLDEST", "LAST READ"])
     for one in found:
         drawn.add_row(
