@@ -39,6 +39,12 @@ class StoreContract(ABC):
         assert store.snapshot().state_id is None
         assert list(tmp_path.iterdir()) == []
 
+    def test_a_store_reports_that_it_has_changed_a_record(self, store: Store) -> None:
+        store.snapshot()
+        assert not store.has_written
+        store.add([an_instance(ONE)], anyone)
+        assert store.has_written
+
     def test_what_was_added_is_there_for_everyone(self, store: Store, tmp_path: Path) -> None:
         added = store.add([an_instance(ONE), an_instance(TWO)], anyone)
         assert self.open(tmp_path).snapshot() == added

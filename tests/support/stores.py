@@ -22,6 +22,10 @@ class MemoryStore:
         self._counts_from: datetime | None = None
 
     @property
+    def has_written(self) -> bool:
+        return self._serial > 0
+
+    @property
     def location(self) -> str:
         return "memory"
 

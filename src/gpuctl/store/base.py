@@ -52,6 +52,11 @@ class Store(Protocol):
         """Where it is, for messages and hints."""
         ...
 
+    @property
+    def has_written(self) -> bool:
+        """Whether this object has changed any record."""
+        ...
+
     def snapshot(self) -> Snapshot:
         """Every record that is live or ended lately. Takes no lock: a write in progress is not seen."""
         ...

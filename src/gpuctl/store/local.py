@@ -25,7 +25,7 @@ class LocalStore:
     """A `Store` in one file beside its lock, backups and archive. Making one touches nothing.
 
     A symlink is followed once, so that the file it points at is the one that is replaced. `new_state_id` names a state
-    that is born here; one that exists under another id is refused. `has_written` tells whether it changed any record.
+    that is born here; one that exists under another id is refused.
     """
 
     def __init__(
