@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -28,14 +29,39 @@ def test_imports_point_down() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT / "src")))
-def test_no_file_has_outgrown_its_room(path: Path) -> None:
-    assert len(path.read_text().splitlines()) <= 300
+def test_the_list_of_what_services_may_not_import_names_every_implementation() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (services,) = [one for one in contracts if one.get("source_modules") == ["gpuctl.services"]]
+    package = ROOT / "src" / "gpuctl"
+    files = [one for folder in ("store", "providers/pricelists") for one in (package / folder).glob("*.py")]
+    clouds = [one.parent for one in package.glob("providers/*/__init__.py") if one.parent.name != "pricelists"]
+    names = {
+        ".".join(one.relative_to(package.parent).with_suffix("").parts)
+        for one in (*files, *clouds)
+        if one.name not in ("__init__.py", "base.py")
+    }
+    assert names - set(services["forbidden_modules"]) == set()
 
 
-@pytest.mark.parametrize("path", [one for one in SOURCES if one.stat().st_size], ids=lambda path: path.stem)
-def test_every_module_opens_with_what_it_is_for(path: Path) -> None:
-    assert path.read_text().startswith('"""')
+def test_no_file_has_more_than_300_lines() -> None:
+    assert [str(path) for path in SOURCES if len(path.read_text().splitlines()) > 300] == []
+
+
+def test_every_module_opens_with_what_it_is_for() -> None:
+    assert [str(path) for path in SOURCES if path.stat().st_size and not path.read_text().startswith('"""')] == []
+
+
+def test_only_the_console_script_and_the_sandbox_read_the_environment_of_the_process() -> None:
+    reading = [path for path in SOURCES if re.search(r"os\.(environ|getenv)\b", path.read_text())]
+    assert {path.relative_to(ROOT / "src" / "gpuctl").as_posix() for path in reading} <= {
+        "cli/__init__.py",
+        "cli/main.py",
+        "sandbox/control.py",
+    }
+
+
+def test_nothing_reaches_into_another_objects_cache() -> None:
+    assert [str(path) for path in SOURCES if "__dict__" in path.read_text()] == []
 
 
 def test_only_the_clock_asks_what_time_it_is() -> None:

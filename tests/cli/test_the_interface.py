@@ -1,6 +1,7 @@
 """Names, shapes and codes that scripts rely on: changing one of them breaks somebody."""
 
 import csv
+import errno
 import io
 import os
 import subprocess
@@ -10,9 +11,13 @@ from typing import Any
 
 import pytest
 from support.cli import Operator
+from support.clock import FakeClock
 from support.instances import NOON, a_ready_instance, an_instance
 from support.wire import refuse
 
+from gpuctl.cli.context import Context
+from gpuctl.cli.given import Streams
+from gpuctl.cli.main import main
 from gpuctl.cli.table import COMMANDS, OTHER_NAMES
 from gpuctl.clock import SystemClock
 from gpuctl.domain.actions import scope_of
@@ -495,6 +500,37 @@ def test_it_works_without_a_home_a_path_a_language_or_a_terminal(tmp_path: Path)
         done = gpuctl(*argv, "--state", state, environ={"LANG": "C"})
         assert b"Traceback" not in done.stderr
         assert done.returncode in (0, 3)
+
+
+class Unwritable(io.StringIO):
+    """A stream on a full disk."""
+
+    def write(self, text: str) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize(
+    ("argv", "code"),
+    [
+        (["list"], 1),
+        (["estimate", "g4dn.xlarge", "--region", "us-east-1"], 1),
+        (["terminate", "list"], 0),
+        (["extend", "stats", "--by", "5m"], 0),
+    ],
+)
+def test_only_a_command_that_reads_fails_when_its_output_cannot_be_written(
+    operator: Operator, argv: list[str], code: int
+) -> None:
+    operator.provision("--name", "list")
+    operator.provision("--name", "stats")
+    streams = Streams(io.StringIO(), Unwritable(), io.StringIO())
+    assert main(argv, clock=operator.clock, environ=operator.environ, streams=streams) == code
+
+
+def test_disk_and_address_prices_are_looked_up_in_one_object() -> None:
+    context = Context(Streams(io.StringIO(), io.StringIO(), io.StringIO()), FakeClock(), {"GPUCTL_STATE": "/nowhere"})
+    assert context.parts.extras_of == context.extras.of
+    assert context.extras is context.extras
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")

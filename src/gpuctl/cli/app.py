@@ -11,7 +11,7 @@ from typer.core import TyperCommand, TyperGroup
 from gpuctl.cli.context import Context
 from gpuctl.cli.namesake import warn_if_foreign
 from gpuctl.cli.overdue import warn_if_overdue
-from gpuctl.cli.table import COMMANDS, EXAMPLES, HIDDEN, OTHER_NAMES, Entry
+from gpuctl.cli.table import COMMANDS, EXAMPLES, HIDDEN, OTHER_NAMES, Entry, entry_of
 from gpuctl.errors import UsageError
 
 _ROOT_ONLY = ("version",)
@@ -57,7 +57,8 @@ class Command(TyperCommand):
             _ = context.settings
         for one in self.params:
             _refuse_empty(one, ctx.params.get(one.name))
-        warn_if_overdue(context, self.name)
+        if entry_of(self.name or "").warns_if_overdue:
+            warn_if_overdue(context)
         warn_if_foreign(context, self.name)
         return super().invoke(ctx)
 

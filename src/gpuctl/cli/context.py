@@ -1,7 +1,7 @@
 """What one invocation is made of; each part is built when it is first needed."""
 
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,15 +11,13 @@ from gpuctl.cli.surroundings import folder, is_terminal, login_name, path_of
 from gpuctl.cli.talk import Talk, TickingClock
 from gpuctl.clock import Clock
 from gpuctl.domain.duration import shown
-from gpuctl.domain.instance import Market, Price, ProviderName
 from gpuctl.errors import StateUnusableError, UsageError
 from gpuctl.store.base import Kind
 
 if TYPE_CHECKING:
     from gpuctl.catalog import Catalog
+    from gpuctl.catalog.extras import ExtraPrices
     from gpuctl.cli.config import Config, Settings
-    from gpuctl.domain.cost import Extras
-    from gpuctl.providers.base import Provider
     from gpuctl.remote.access import Access
     from gpuctl.services.parts import Parts
     from gpuctl.store.local import LocalStore
@@ -37,6 +35,9 @@ class Context:
         self.globals = Globals()
         self.owes_events = False  # set by a command that tells hooks what others left
         self._clock = clock
+        self._talk: Talk | None = None
+        self._store: LocalStore | None = None
+        self._parts: Parts | None = None
 
     @property
     def output(self) -> str:
@@ -92,23 +93,25 @@ class Context:
             return self.globals.color == "always"
         return self.can_redraw and not self.environ.get("NO_COLOR")
 
-    @cached_property
+    @property
     def talk(self) -> Talk:
-        """Whom to tell how it goes."""
-        return Talk(
-            self.streams.err,
-            self._clock,
-            is_terminal=is_terminal(self.streams.err) and self.environ.get("TERM") != "dumb",
-            is_quiet=self.globals.quiet,
-            width=self.width,
-        )
+        """Where progress and warnings are written."""
+        if self._talk is None:
+            self._talk = Talk(
+                self.streams.err,
+                self._clock,
+                is_terminal=is_terminal(self.streams.err) and self.environ.get("TERM") != "dumb",
+                is_quiet=self.globals.quiet,
+                width=self.width,
+            )
+        return self._talk
 
     def log_to(self, path: Path) -> None:
         """From now on write down in that file, too, what is said."""
         from gpuctl.cli.logfile import logged
 
         self.streams = logged(self.streams, path, self._clock)
-        self.__dict__.pop("talk", None)
+        self._talk = None
 
     @cached_property
     def clock(self) -> Clock:
@@ -170,17 +173,24 @@ class Context:
             raise UsageError(error.message, hint=error.hint) from error
         return self.sandbox_folder / (address.nonce if address else "none") / "state.json"
 
-    @cached_property
+    @property
     def store(self) -> "LocalStore":
         """The records."""
-        from gpuctl.store.local import LocalStore
+        if self._store is None:
+            from gpuctl.store.local import LocalStore
 
-        return LocalStore(
-            self.state_path,
-            kind=Kind.SANDBOX if self.sandbox else Kind.REAL,
-            clock=self._clock,
-            new_state_id=self.environ.get("GPUCTL_STATE_ID"),
-        )
+            self._store = LocalStore(
+                self.state_path,
+                kind=Kind.SANDBOX if self.sandbox else Kind.REAL,
+                clock=self._clock,
+                new_state_id=self.environ.get("GPUCTL_STATE_ID"),
+            )
+        return self._store
+
+    @property
+    def has_used_store(self) -> bool:
+        """Whether this command opened the state."""
+        return self._store is not None
 
     @cached_property
     def reap_log(self) -> "LocalReapLog":
@@ -197,25 +207,20 @@ class Context:
         return catalog(self)
 
     @cached_property
+    def extras(self) -> "ExtraPrices":
+        """Prices of disks and addresses; each provider's file is read once."""
+        from gpuctl.catalog.extras import ExtraPrices
+
+        return ExtraPrices()
+
+    @property
     def parts(self) -> "Parts":
         """What services are built of. Nothing of it opens a socket before it is used."""
-        from gpuctl.services.parts import Parts
-        from gpuctl.services.sessions import Sessions
-        from gpuctl.store.refusals import LocalRefusals
+        if self._parts is None:
+            from gpuctl.cli.wiring import parts_of
 
-        return Parts(
-            store=self.store,
-            sessions=Sessions(self._open_provider, self.clock, self.talk),
-            clock=self.clock,
-            talk=self.talk,
-            price_of=self._price_of,
-            max_ttl=self.config.max_ttl,
-            every_region=self._every_region,
-            budgets=self.config.budget,
-            extras_of=self._extras_of,
-            access=self.access,
-            refusals=LocalRefusals(self.state_path),
-        )
+            self._parts = parts_of(self)
+        return self._parts
 
     @property
     def ssh_folder(self) -> Path:
@@ -240,16 +245,18 @@ class Context:
     @property
     def has_written(self) -> bool:
         """Whether this command changed any record."""
-        return "store" in self.__dict__ and self.store.has_written
+        return self._store is not None and self._store.has_written
 
     def forget_logins(self) -> None:
         """Ask anew whose logins these are and what time it is there, as a process that goes on for ever must."""
-        self.__dict__.pop("parts", None)
+        self._parts = None
 
     def start_sandbox(self) -> None:
         """In the sandbox, start its server if it does not run, before anything asks where the state is."""
         if self.sandbox:
-            self._sandbox_url()
+            from gpuctl.cli.wiring import sandbox_url
+
+            sandbox_url(self)
 
     def require_state(self) -> None:
         """Raise StateUnusableError if a state was named that does not exist."""
@@ -269,32 +276,3 @@ class Context:
     def user(self) -> str:
         """Who asks, where no flag says so: GPUCTL_USER, the config, the login name."""
         return self.config.user or login_name(self.environ)
-
-    def _open_provider(self, name: ProviderName, profile: str | None) -> "Provider":
-        from gpuctl.providers.base import Connection
-        from gpuctl.providers.registry import open_provider
-
-        if not self.sandbox:
-            return open_provider(name, Connection(profile=profile, environ=self.environ))
-        return open_provider(name, Connection(sandbox_url=self._sandbox_url()))
-
-    def _sandbox_url(self) -> str:
-        from gpuctl.cli.sandboxed import address
-
-        return address(self.sandbox_folder, self.talk)
-
-    def _every_region(self) -> "Mapping[ProviderName, Collection[str]]":
-        from gpuctl.providers.registry import is_supported
-
-        return {name: self.catalog.regions(name) for name in ProviderName if is_supported(name)}
-
-    def _extras_of(self, provider: ProviderName, region: str, disk_gb: int | None) -> "Extras":
-        from gpuctl.catalog.extras import ExtraPrices
-
-        return ExtraPrices().of(provider, region, disk_gb)
-
-    def _price_of(self, provider: ProviderName, name: str, region: str, market: Market) -> Price | None:
-        try:
-            return self.catalog.offer(self.catalog.find(name, provider), region, market).price
-        except UsageError:
-            return None

@@ -21,11 +21,11 @@ from gpuctl.cli.given import Streams
 from gpuctl.cli.render.renderer import render, render_failure
 from gpuctl.cli.render.result import Result
 from gpuctl.cli.sshfile import keep_current
+from gpuctl.cli.table import entry_of
 from gpuctl.clock import Clock, SystemClock
 from gpuctl.errors import Failure, GpuctlError, Interrupted, UsageError
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_READING = ("get", "list", "stats", "events", "types", "completion", "config", "help")
 _OURS_OF_RUN = 200
 
 
@@ -97,7 +97,7 @@ def _run(context: Context, argv: list[str]) -> int:
         render(context, answer)
     except (OSError, ValueError) as error:
         # What was done is done and written down; only a command that had nothing but its output failed.
-        if isinstance(error, BrokenPipeError) or not _only_reads(argv):
+        if isinstance(error, BrokenPipeError) or not _only_reads(context):
             return answer.exit_code
         return _failed(context, GpuctlError(f"the output could not be written: {error}"), argv)
     return answer.exit_code
@@ -152,8 +152,9 @@ def _wants_json(context: Context, argv: Sequence[str]) -> bool:
     return chosen == "json"
 
 
-def _only_reads(argv: Sequence[str]) -> bool:
-    return any(word in _READING for word in argv)
+def _only_reads(context: Context) -> bool:
+    command = context.globals.command
+    return command is not None and entry_of(command).only_reads
 
 
 @contextmanager

@@ -6,13 +6,10 @@ from collections.abc import Iterator
 from gpuctl.cli.context import Context
 from gpuctl.errors import GpuctlError
 
-# They deal with the schedule themselves, or with no state at all.
-_SILENT = ("reap", "schedule", "doctor", "config", "sandbox", "completion", "complete", "help")
 
-
-def warn_if_overdue(context: Context, command: str | None) -> None:
+def warn_if_overdue(context: Context) -> None:
     """Say on stderr that the reaper of this state does not run, where one was put on a schedule. Never raises."""
-    if command in _SILENT or context.sandbox:
+    if context.sandbox:
         return
     try:
         # The note is looked for by its name alone: who has no schedule pays one question to the file system.

@@ -9,7 +9,7 @@ from gpuctl.errors import GpuctlError
 def keep_current(context: Context) -> None:
     """Write the file again if machines came or went. That it cannot be written fails no command."""
     # Most have none, and then a list pays for no settings.
-    if "store" not in context.__dict__ or not (context.ssh_folder / "config").exists():
+    if not context.has_used_store or not (context.ssh_folder / "config").exists():
         return
     from gpuctl.remote.sshconfig import forget_ended, write
     from gpuctl.services.reaching import targets

@@ -5,44 +5,56 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One command's row; its module is imported only when the command runs or its help is shown."""
+    """One command's row; its module is imported only when the command runs or its help is shown.
+
+    `only_reads`: the command changes nothing, so without its output it has failed. `warns_if_overdue`: it says when the
+    installed reaper does not run; the others report on the schedule themselves, or use no state.
+    """
 
     module: str
     summary: str
     heading: str
+    only_reads: bool = False
+    warns_if_overdue: bool = True
 
 
 _INSTANCES, _ACCESS, _COST, _SETUP = "Instances", "Access and lifecycle", "Prices and cost", "Setup and maintenance"
 
 COMMANDS = {
     "provision": Entry("provision", "Start a GPU instance and wait until it is ready", _INSTANCES),
-    "get": Entry("get", "Show one instance", _INSTANCES),
+    "get": Entry("get", "Show one instance", _INSTANCES, only_reads=True),
     "run": Entry("run", "Run a command on a temporary instance", _INSTANCES),
-    "list": Entry("list_", "List instances with cost and time left", _INSTANCES),
+    "list": Entry("list_", "List instances with cost and time left", _INSTANCES, only_reads=True),
     "terminate": Entry("terminate", "Terminate instances", _INSTANCES),
-    "stats": Entry("stats", "Show usage, cost and savings", _INSTANCES),
-    "reap": Entry("reap", "Terminate expired and orphaned instances (for cron)", _INSTANCES),
+    "stats": Entry("stats", "Show usage, cost and savings", _INSTANCES, only_reads=True),
+    "reap": Entry("reap", "Terminate expired and orphaned instances (for cron)", _INSTANCES, warns_if_overdue=False),
     "extend": Entry("extend", "Extend the deadline of an instance", _ACCESS),
     "wait": Entry("wait", "Wait until instances are ready or terminated", _ACCESS),
-    "events": Entry("events", "Show or follow the event log", _ACCESS),
+    "events": Entry("events", "Show or follow the event log", _ACCESS, only_reads=True),
     "ssh": Entry("ssh", "Open an SSH session or run a remote command", _ACCESS),
     "ssh-config": Entry("ssh_config", "Add your instances to the SSH config", _ACCESS),
-    "types": Entry("types", "List GPU instance types and prices", _COST),
-    "estimate": Entry("estimate", "Estimate savings over an always-on instance", _COST),
-    "recommend": Entry("recommend", "Recommend an instance type and TTL for a task", _COST),
+    "types": Entry("types", "List GPU instance types and prices", _COST, only_reads=True),
+    "estimate": Entry("estimate", "Estimate savings over an always-on instance", _COST, only_reads=True),
+    "recommend": Entry("recommend", "Recommend an instance type and TTL for a task", _COST, only_reads=True),
     "prices": Entry("prices", "Show or refresh price data", _COST),
-    "schedule": Entry("schedule", "Run the reaper from cron or systemd", _SETUP),
-    "doctor": Entry("doctor", "Check credentials, permissions, quota and setup", _SETUP),
-    "config": Entry("config", "Show settings and where they come from", _SETUP),
+    "schedule": Entry("schedule", "Run the reaper from cron or systemd", _SETUP, warns_if_overdue=False),
+    "doctor": Entry(
+        "doctor", "Check credentials, permissions, quota and setup", _SETUP, only_reads=True, warns_if_overdue=False
+    ),
+    "config": Entry(
+        "config", "Show settings and where they come from", _SETUP, only_reads=True, warns_if_overdue=False
+    ),
     "archive": Entry("archive", "Move old records to a compressed file", _SETUP),
     "recover": Entry("recover", "Rebuild a lost or damaged state file", _SETUP),
-    "sandbox": Entry("sandbox", "Manage the sandbox (emulated clouds)", _SETUP),
-    "help": Entry("help_", "Show help for a command or topic", _SETUP),
-    "completion": Entry("completion", "Print a shell completion script", _SETUP),
+    "sandbox": Entry("sandbox", "Manage the sandbox (emulated clouds)", _SETUP, warns_if_overdue=False),
+    "help": Entry("help_", "Show help for a command or topic", _SETUP, only_reads=True, warns_if_overdue=False),
+    "completion": Entry(
+        "completion", "Print a shell completion script", _SETUP, only_reads=True, warns_if_overdue=False
+    ),
 }
 
 # Called by the completion scripts only, therefore not in help.
-HIDDEN = {"complete": Entry("complete", "Print completion candidates", _SETUP)}
+HIDDEN = {"complete": Entry("complete", "Print completion candidates", _SETUP, only_reads=True, warns_if_overdue=False)}
 
 # Command names of other tools, and the gpuctl command that does the same.
 OTHER_NAMES = {

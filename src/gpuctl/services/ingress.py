@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from gpuctl.domain.actions import scope_of
+from gpuctl.domain.events import EventName
 from gpuctl.domain.instance import Instance, Scope
 from gpuctl.errors import GpuctlError
 from gpuctl.services.parts import Parts
@@ -71,7 +72,7 @@ def _opened(record: Instance) -> Iterator[_Key]:
     }
     if record.ssh_from is not None:
         yield from ((scope, record.profile, record.ssh_from) for scope in scopes)
-    elif any(entry.event == "adopted" for entry in record.history):
+    elif any(entry.event == EventName.ADOPTED for entry in record.history):
         # Another state file with the same state id may have opened it.
         yield scope_of(record), record.profile, None
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gpuctl.catalog.extras import ExtraPrices
 from gpuctl.cli import options
 from gpuctl.cli.context import Context
 from gpuctl.cli.pricebooks import offer_for
@@ -96,7 +95,7 @@ def command(
     each = savings(usd, Usage(usage.hours_per_day, usage.days))
     together = savings(usd, usage)
     rows = [*_rows(1, each), *(_rows(usage.users, together) if usage.users > 1 else [])]
-    extras = ExtraPrices().of(kind.provider, offer.region, disk_gb)
+    extras = context.extras.of(kind.provider, offer.region, disk_gb)
     all_in = rates(offer.price, extras.disk, extras.address).total
     with_all = None if all_in is None else savings(all_in, usage)
     return Result(

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gpuctl.catalog.extras import ExtraPrices
 from gpuctl.cli import options
 from gpuctl.cli.context import Context
 from gpuctl.cli.render.figures import counted, money, plain, rate
@@ -115,7 +114,7 @@ def _chosen(context: Context, cloud: ProviderName, region: str | None, found: Ad
         best = cheapest(context.catalog.offers(cloud), found.size)
     if best is None:
         return None
-    extras = ExtraPrices().of(cloud, best.region, _DISK_GB)
+    extras = context.extras.of(cloud, best.region, _DISK_GB)
     cost = rates(best.price, extras.disk, extras.address).over(found.life)
     life = int(found.life.total_seconds() // 60)
     line = f"gpuctl provision {best.type.name} --region {best.region} --ttl {life}"

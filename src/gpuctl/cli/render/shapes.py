@@ -120,6 +120,11 @@ def dollars(amount: Decimal | None) -> float | None:
     return _number(amount)
 
 
+def hours(span: Decimal) -> float:
+    """Hours to a millionth."""
+    return round(float(span), 6)
+
+
 def minutes(seconds: float) -> int | float:
     """Minutes, a whole number where they are whole."""
     return int(seconds // 60) if seconds % 60 == 0 else seconds / 60

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from gpuctl.cli.render.figures import money
-from gpuctl.cli.render.shapes import dollars
+from gpuctl.cli.render.shapes import dollars, hours
 from gpuctl.cli.render.text import clean
 from gpuctl.domain.spending import DAY, TAG, Group, Report, Sum
 
@@ -34,7 +34,7 @@ def group_shape(one: Group) -> dict[str, Any]:
     return {
         "key": one.key,
         "machines": one.machines,
-        "hours": dollars(one.hours),
+        "hours": hours(one.hours),
         "totalCost": dollars(one.cost.machine),
         "spot": dollars(one.spot.total),
         "costBreakdown": _sum_shape(one.cost),

@@ -1,0 +1,54 @@
+"""Connects what services need with the implementations that this invocation uses."""
+
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING
+
+from gpuctl.domain.instance import Market, Price, ProviderName
+from gpuctl.errors import UsageError
+from gpuctl.providers.base import Connection, Provider
+from gpuctl.providers.registry import is_supported, open_provider
+from gpuctl.services.parts import Parts
+from gpuctl.services.sessions import Sessions
+from gpuctl.store.refusals import LocalRefusals
+
+if TYPE_CHECKING:
+    from gpuctl.cli.context import Context
+
+
+def parts_of(context: "Context") -> Parts:
+    """What services are built of. Opens no socket: a provider is opened by the service that first needs it."""
+
+    def provider(name: ProviderName, profile: str | None) -> Provider:
+        if not context.sandbox:
+            return open_provider(name, Connection(profile=profile, environ=context.environ))
+        return open_provider(name, Connection(sandbox_url=sandbox_url(context)))
+
+    def price_of(name: ProviderName, instance_type: str, region: str, market: Market) -> Price | None:
+        try:
+            return context.catalog.offer(context.catalog.find(instance_type, name), region, market).price
+        except UsageError:
+            return None
+
+    def every_region() -> Mapping[ProviderName, Collection[str]]:
+        return {name: context.catalog.regions(name) for name in ProviderName if is_supported(name)}
+
+    return Parts(
+        store=context.store,
+        sessions=Sessions(provider, context.clock, context.talk),
+        clock=context.clock,
+        talk=context.talk,
+        price_of=price_of,
+        max_ttl=context.config.max_ttl,
+        every_region=every_region,
+        budgets=context.config.budget,
+        extras_of=context.extras.of,
+        access=context.access,
+        refusals=LocalRefusals(context.state_path),
+    )
+
+
+def sandbox_url(context: "Context") -> str:
+    """The address of the sandbox's server, which is started if it does not run."""
+    from gpuctl.cli.sandboxed import address
+
+    return address(context.sandbox_folder, context.talk)
