@@ -56,6 +56,12 @@ COMMANDS = {
 # Called by the completion scripts only, therefore not in help.
 HIDDEN = {"complete": Entry("complete", "Print completion candidates", _SETUP, only_reads=True, warns_if_overdue=False)}
 
+
+def entry_of(name: str) -> Entry:
+    """The row of that command, one that help does not list included. KeyError for a name that is no command's."""
+    return COMMANDS.get(name) or HIDDEN[name]
+
+
 # Command names of other tools, and the gpuctl command that does the same.
 OTHER_NAMES = {
     **dict.fromkeys(("create", "launch", "up", "start", "run-instances"), "provision"),
