@@ -8,6 +8,7 @@ import pytest
 from support.cli import Operator, Ran
 from support.wire import Fault, refuse
 
+from gpuctl.sandbox.azure.places import SUBSCRIPTION
 from gpuctl.store.base import Installed
 from gpuctl.store.schedule import ScheduleNote
 
@@ -180,3 +181,34 @@ def test_without_a_region_what_is_there_is_not_asked(operator: Operator) -> None
 def test_what_cannot_be_meant_is_refused(operator: Operator, argv: list[str]) -> None:
     assert operator.json("doctor", *argv).code == 2
     assert operator.wire.sent == []
+
+
+def test_a_region_is_checked_at_the_providers_that_have_it(healthy: Operator) -> None:
+    ran = healthy.json("doctor", "--region", "us-east-1")
+    assert {one["provider"] for one in ran.json["checks"]} == {None, "AWS"}
+    assert (ran.code, ran.json["failed"]) == (0, 0)
+
+
+def test_a_region_that_the_providers_in_use_lack_is_checked_where_it_is(healthy: Operator) -> None:
+    healthy.provision()
+    checks = healthy.json("doctor", "--region", "eastus").json["checks"]
+    assert {one["provider"] for one in checks} == {None, "AZURE"}
+
+
+@pytest.mark.parametrize("argv", [[], ["--provider", "aws"], ["--type", "g5.xlarge"]])
+def test_a_region_that_nobody_has_is_refused_with_the_nearest(operator: Operator, argv: list[str]) -> None:
+    ran = operator.json("doctor", "--region", "us-eest-1", *argv)
+    assert (ran.code, ran.json["error"]["code"], operator.wire.sent) == (2, "usage", [])
+    assert "us-east-1" in ran.json["error"]["hint"]
+
+
+def test_an_unknown_region_of_the_settings_is_one_failed_check(healthy: Operator) -> None:
+    healthy.environ["GPUCTL_AWS_REGION"] = "us-eest-1"
+    ran = healthy.json("doctor", "--provider", "aws")
+    assert (ran.code, ran.json["failed"], of(ran)["type"]["status"]) == (1, 1, "fail")
+
+
+def test_a_region_without_a_common_type_is_a_failed_check(operator: Operator) -> None:
+    operator.environ |= {"GPUCTL_AZURE_ENDPOINT": operator.cloud.url, "AZURE_SUBSCRIPTION_ID": SUBSCRIPTION}
+    ran = operator.json("doctor", "--provider", "azure", "--region", "chilecentral")
+    assert (ran.code, of(ran)["type"]["hint"]) == (1, "gpuctl types --region chilecentral")

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,8 +13,9 @@ from gpuctl.cli.render.figures import counted
 from gpuctl.cli.render.result import Result
 from gpuctl.cli.render.text import clean
 from gpuctl.domain.diagnosis import Finding, Verdict
+from gpuctl.domain.duration import shown
 from gpuctl.domain.instance import ProviderName
-from gpuctl.errors import CloudError, GpuctlError
+from gpuctl.errors import CloudError, GpuctlError, UsageError
 from gpuctl.providers.registry import is_supported
 from gpuctl.services.doctor import examine_cloud, examine_here
 from gpuctl.services.doctor.examined import Cloud, Patient
@@ -80,18 +82,27 @@ def _patient(context: Context) -> Patient:
 def _clouds(
     context: Context, patient: Patient, wanted: ProviderName | None, region: str | None, type_: str | None
 ) -> list[Cloud]:
-    """The cloud that was asked for; else those of the config and the records; else all there are."""
+    """The provider of the options; else those of the config and the records; else all there are.
+
+    A region belongs to the providers that have it: the others are left out. UsageError where none has it.
+    """
+    every = [name for name in ProviderName if is_supported(name)]
     if wanted is not None:
         names = [wanted]
     else:
         try:
-            used = {one.provider for one in patient.records}
+            used = {record.provider for record in patient.records}
         except GpuctlError:
-            # That the state cannot be read is told by its own check.
+            # The check of the state reports that the state cannot be read.
             used = set()
         used |= set(context.config.clouds)
-        every = [name for name in ProviderName if is_supported(name)]
         names = [name for name in every if name in used] or every
+    if region is not None:
+        candidates = names if wanted is not None else every
+        having = [name for name in candidates if region in context.catalog.regions(name)]
+        names = [name for name in names if name in having] or having
+        if not names:
+            raise _unknown_region(context, region, candidates)
     clouds = []
     for name in names:
         settings = context.config.cloud(name)
@@ -99,6 +110,16 @@ def _clouds(
         place = region or settings.region or (_SANDBOX_REGION.get(name) if context.sandbox else None)
         clouds.append(Cloud(name, profile, place, type_, settings.image, settings.subnet))
     return clouds
+
+
+def _unknown_region(context: Context, region: str, names: Sequence[ProviderName]) -> UsageError:
+    if len(names) == 1:
+        context.catalog.check_region(names[0], region)
+    known = sorted({one for name in names for one in context.catalog.regions(name)})
+    near = get_close_matches(region, known, n=3)
+    told = ", ".join(f"`{one}`" for one in near or known[:4])
+    hint = f"did you mean {told}?" if near else f"one of {told}, …"
+    return UsageError(f"no provider has a region {shown(region)}", hint=hint)
 
 
 def _result(context: Context, lines: Sequence[_Line]) -> Result:

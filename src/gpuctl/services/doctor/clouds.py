@@ -8,7 +8,7 @@ from gpuctl.domain.duration import spelled
 from gpuctl.domain.instance import Market
 from gpuctl.domain.offers import Availability, InstanceType, Need, ranked
 from gpuctl.domain.request import DEFAULT_TTL, MIN_DISK_GB
-from gpuctl.errors import GpuctlError
+from gpuctl.errors import GpuctlError, UsageError
 from gpuctl.providers.base import Image, Order, Trial
 from gpuctl.services.doctor.examined import Cloud, Patient
 from gpuctl.services.record_id import new_record_id
@@ -64,7 +64,7 @@ def type_(patient: Patient, cloud: Cloud) -> Iterator[Finding]:
 
 def image(patient: Patient, cloud: Cloud) -> Iterator[Finding]:
     """Whether there is an image to boot."""
-    region = _region(patient, cloud)
+    region = _known_region(patient, cloud)
     if region is not None:
         found = _image(patient, cloud, region)
         yield Finding("image", Verdict.OK, f"{found.id} in {region}, for a disk of {found.min_disk_gb} GB or more")
@@ -72,7 +72,7 @@ def image(patient: Patient, cloud: Cloud) -> Iterator[Finding]:
 
 def permissions(patient: Patient, cloud: Cloud) -> Iterator[Finding]:
     """What only the cloud itself can say: may this login create and end it, how much of it, and for how long."""
-    region = _region(patient, cloud)
+    region = _known_region(patient, cloud)
     if region is None:
         return
     session, kind = cloud.session(patient), _kind(patient, cloud, region)
@@ -99,14 +99,24 @@ def _region(patient: Patient, cloud: Cloud) -> str | None:
     return found[0] if found else None
 
 
+def _known_region(patient: Patient, cloud: Cloud) -> str | None:
+    """The same, None for one that the provider does not have: the check of the type has reported that."""
+    region = _region(patient, cloud)
+    return region if region in patient.catalog.regions(cloud.name) else None
+
+
 def _kind(patient: Patient, cloud: Cloud, region: str) -> InstanceType:
     """The type that was named, else the cheapest common one with a whole GPU and an image for it there."""
     if cloud.instance_type is not None:
         return patient.catalog.find(cloud.instance_type, cloud.name)
     offers = ranked(patient.catalog.offers(cloud.name), Need(region=region))
-    whole = [one.type for one in offers if one.type.gpu_count >= 1 and one.type.arch == "x86_64"]
+    whole = [offer.type for offer in offers if offer.type.gpu_count >= 1 and offer.type.arch == "x86_64"]
     if cloud.image is None and patient.catalog.lists_images(cloud.name):
         whole = [kind for kind in whole if kind.image is not None] or whole
+    if not whole:
+        raise UsageError(
+            f"no common type with a whole GPU is sold in `{region}`", hint=f"gpuctl types --region {region}"
+        )
     return whole[0]
 
 
