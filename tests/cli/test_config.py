@@ -167,3 +167,10 @@ def test_show_masks_what_could_be_a_secret(operator: Operator) -> None:
 def test_path_names_the_file_that_would_be_read(operator: Operator) -> None:
     assert operator.run("config", "path").out == f"{operator.folder}/gpuctl/config.toml\n"
     assert operator.json("config", "path").json["exists"] is False
+
+
+def test_a_byte_order_mark_before_the_config_is_read_over(operator: Operator) -> None:
+    path = operator.folder / "with-bom.toml"
+    path.write_bytes(b'\xef\xbb\xbfuser = "ana-with-a-mark"\r\n')
+    ran = operator.run("config", "--config", str(path))
+    assert (ran.code, "ana-with-a-mark" in ran.out) == (0, True)

@@ -111,7 +111,7 @@ def test_everybody_is_let_in_only_where_that_is_written_out_and_with_a_warning(o
 
 
 @pytest.mark.parametrize(
-    "said", ["everybody", "203.0.113.7/33", "203.0.113", "::ffff:1.2.3.4", "0", "*", "-1", "١.2.3.4"]
+    "said", ["203.0.113.7\n", "everybody", "203.0.113.7/33", "203.0.113", "::ffff:1.2.3.4", "0", "*", "-1", "١.2.3.4"]
 )
 def test_what_is_no_range_is_refused_before_anything_is_done(operator: Operator, said: str) -> None:
     ran = operator.provision(f"--ssh-from={said}")

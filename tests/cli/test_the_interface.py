@@ -549,3 +549,46 @@ def test_a_full_or_closed_stdout_is_no_traceback(operator: Operator) -> None:
             check=False,
         )
         assert shell.stderr == b""
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--ttl", "60"),
+        ("--ttl", "60m"),
+        ("--disk-size", "100"),
+        ("--max-price", "1.20"),
+        ("--count", "2"),
+        ("--ssh-from", "203.0.113.7/32"),
+    ],
+)
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n"])
+def test_a_number_with_a_line_break_behind_it_is_refused_in_one_line_that_shows_it(
+    operator: Operator, option: str, value: str, end: str
+) -> None:
+    ran = operator.run("provision", "g4dn.xlarge", "--region", "us-east-1", option, f"{value}{end}")
+    first = ran.err.splitlines()[0]
+    assert (ran.code, first.startswith(f"error: {option} ")) == (2, True)
+    assert repr(end)[1:-1].replace("\\n", "\\x0a").replace("\\r", "\\x0d") in first
+    assert operator.wire.sent == []
+
+
+def test_a_budget_with_a_line_break_behind_it_is_refused_in_one_line(operator: Operator) -> None:
+    ran = operator.run("config", environ={"GPUCTL_BUDGET_DAILY_USD": "50\n"})
+    assert (ran.code, ran.err.splitlines()[0]) == (
+        2,
+        r"error: GPUCTL_BUDGET_DAILY_USD must be dollars, such as `10` or `2.50`, not `50\x0a`",
+    )
+
+
+def test_a_denial_is_complete_in_json_and_readable_for_a_person(operator: Operator) -> None:
+    denied = "User: arn:aws:sts::123456789012:assumed-role/x is not authorized to perform: ec2:RunInstances"
+    message = f"{denied} with an explicit deny in a service control policy. Message: {'A1b2' * 250} end"
+    operator.wire.arm("RunInstances", refuse("UnauthorizedOperation", 403, message))
+    failed = operator.provision()
+    assert (failed.code, message in failed.json["error"]["message"]) == (4, True)
+    assert message in failed.instance["lastError"]
+    operator.wire.arm("RunInstances", refuse("UnauthorizedOperation", 403, message))
+    first = operator.run("provision", "g4dn.xlarge", "--region", "us-east-1").err.split("error: ")[-1].splitlines()[0]
+    assert f"{denied} with an explicit deny in a service control policy." in first
+    assert "end" in first[-6:] and len(first) < 500

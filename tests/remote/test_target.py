@@ -86,6 +86,42 @@ def test_ssh_itself_takes_it_as_it_is_meant(tmp_path: Path) -> None:
     assert expected - set(told) == set()
 
 
+EVERY_HOST = """\
+Host *
+    Port 2222
+    User root
+    RequestTTY force
+    RemoteCommand tmux
+    ControlMaster auto
+    ControlPath /tmp/cm-%r@%h:%p
+    PubkeyAuthentication no
+"""
+OURS = {"port 22", "user ubuntu", "requesttty auto"}
+
+
+def told_by_ssh(config: Path, *argv: str) -> set[str]:
+    """What ssh would do, with these settings of the user's."""
+    done = subprocess.run(["ssh", "-G", "-F", str(config), *argv], capture_output=True, text=True, check=True)
+    return set(done.stdout.splitlines())
+
+
+def test_settings_for_every_host_do_not_reach_through(tmp_path: Path) -> None:
+    theirs, machine = tmp_path / "config", of()
+    theirs.write_text(EVERY_HOST)
+    include(theirs, write(tmp_path / "ssh", [machine]))
+    for told in (told_by_ssh(theirs, "gpu-train-7"), told_by_ssh(theirs, *machine.argv()[1:])):
+        assert OURS - told == set()
+        assert told & {"pubkeyauthentication yes", "pubkeyauthentication true"}
+        assert not [line for line in told if line.startswith(("controlpath", "remotecommand"))]
+
+
+def test_the_options_of_the_config_go_before_ours(tmp_path: Path) -> None:
+    options = ("Port=2222", "ControlPath=/tmp/cm-%k", "RequestTTY=force")
+    machine = target(a_ready_instance(public_ip="203.0.113.7", name="train-7"), KEY, KNOWN, None, options)
+    theirs = write(tmp_path / "ssh", [machine])
+    assert {"port 2222", "requesttty force"} - told_by_ssh(theirs, "gpu-train-7") == set()
+
+
 def test_what_a_person_adds_comes_before_our_defaults_and_after_what_must_hold() -> None:
     machine = target(
         a_ready_instance(public_ip="203.0.113.7"), KEY, KNOWN, None, ("HostName=127.0.0.1", "User=root", "Port=2222")
@@ -126,18 +162,31 @@ def test_the_file_names_each_machine_by_id_and_name_and_ssh_reads_it(tmp_path: P
 THEIRS = "Host work\n    User ana\n\nMatch all\n    ForwardAgent no\n"
 
 
-@pytest.mark.parametrize("before", [None, "", THEIRS, "# no newline at the end"])
-def test_leading_to_the_file_is_done_once_and_undone_without_a_trace(tmp_path: Path, before: str | None) -> None:
+@pytest.mark.parametrize(
+    "before",
+    [
+        None,
+        b"",
+        THEIRS.encode(),
+        b"# no newline at the end",
+        THEIRS.replace("\n", "\r\n").encode(),
+        b"Host a\r\n    User b\n\rHost c\x0c\n# caf\xe9 \x85\r\n",
+    ],
+)
+def test_leading_to_the_file_is_done_once_and_undone_without_a_trace(tmp_path: Path, before: bytes | None) -> None:
     theirs, own = tmp_path / ".ssh" / "config", tmp_path / "with space" / "config"
     if before is not None:
         theirs.parent.mkdir()
-        theirs.write_text(before)
+        theirs.write_bytes(before)
         theirs.chmod(0o640)
     assert [include(theirs, own) for _ in range(3)] == [True, False, False]
-    assert theirs.read_text().splitlines()[1] == f'Include "{own}"'
+    first, second = theirs.read_bytes().removesuffix(before or b"").splitlines(keepends=True)
+    end = b"\r\n" if b"\r\n" in (before or b"") else b"\n"
+    assert second == f'Include "{own}"'.encode() + end
+    assert first.endswith(end)
     assert theirs.stat().st_mode & 0o777 == (0o600 if before is None else 0o640)
     assert [exclude(theirs, own) for _ in range(2)] == [True, False]
-    assert theirs.read_text() == (before or "")
+    assert theirs.read_bytes() == (before or b"")
 
 
 def test_another_state_s_line_is_left_alone(tmp_path: Path) -> None:

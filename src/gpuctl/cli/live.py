@@ -10,7 +10,7 @@ from gpuctl.cli.render.machines import table
 from gpuctl.cli.render.renderer import document, write
 from gpuctl.cli.render.result import Result
 from gpuctl.cli.render.shapes import instance_shape
-from gpuctl.cli.render.text import clean
+from gpuctl.cli.render.text import brief, clean
 from gpuctl.cli.watching import until_ctrl_c
 from gpuctl.domain.duration import rough, spelled
 from gpuctl.errors import GpuctlError, StateLockedError, UsageError
@@ -146,7 +146,7 @@ class _Live:
         records = self._listing.records(now, self.shown)
         self.shown |= {one.id for one in records}
         below = [Text(clean(line)) for line in self._listing.footer(records, now)]
-        below += [Text(clean(error.message), "red") for error in dict.fromkeys(stale.values())]
+        below += [Text(brief(error.message), "red") for error in dict.fromkeys(stale.values())]
         status = f"{now.astimezone():%H:%M:%S} · every {spelled(self._interval)} · {doing}"
         below.append(Text(status, "dim"))
         taken = sum(len(line.wrap(console, context.width)) for line in below)

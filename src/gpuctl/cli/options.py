@@ -27,7 +27,7 @@ _WHOLE = re.compile(r"-?\d{1,9}", re.ASCII)
 
 def whole(text: str, *, option: str) -> int:
     """A whole number of plain digits. UsageError, naming the option, for anything else."""
-    if not _WHOLE.fullmatch(text.strip()):
+    if not _WHOLE.fullmatch(text.strip(" ")):
         raise UsageError(f"{option} must be a whole number, not {shown(text)}")
     return int(text)
 
@@ -100,7 +100,7 @@ def hours(text: str, *, option: str) -> Decimal:
 
 def _number(text: str, option: str, wanted: str) -> Decimal:
     # Decimal itself takes digits of every script, and underscores between them.
-    number = Decimal(text.strip()) if _PLAIN.fullmatch(text.strip()) else Decimal(0)
+    number = Decimal(text.strip(" ")) if _PLAIN.fullmatch(text.strip(" ")) else Decimal(0)
     if number <= 0:
         raise UsageError(f"{option} must be {wanted}, not {shown(text)}")
     return number

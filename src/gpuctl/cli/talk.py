@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TextIO
 
-from gpuctl.cli.render.text import clean
+from gpuctl.cli.render.text import brief, clean
 from gpuctl.clock import Clock
 
 _TICK = timedelta(seconds=1)
@@ -32,10 +32,10 @@ class Talk:
 
     def say(self, text: str) -> None:
         if not self._is_quiet:
-            self._write(clean(text))
+            self._write(brief(text))
 
     def warn(self, text: str) -> None:
-        self._write(f"warning: {clean(text)}")
+        self._write(f"warning: {brief(text)}")
 
     def trace(self, text: str) -> None:
         self._write(text.rstrip("\n"))

@@ -12,7 +12,7 @@ _NUMBER = re.compile(r"\d{1,9}", re.ASCII)
 
 def parse_duration(text: str, *, option: str) -> timedelta:
     """The span that `90s`, `15m`, `1h30m` or `7d` names. UsageError, naming the option, for anything else."""
-    match = _FORM.fullmatch(text.strip())
+    match = _FORM.fullmatch(text.strip(" "))
     if match is None or not any(match.groups()):
         raise UsageError(f"{option} must be a duration such as `90s`, `15m` or `1h30m`, not {shown(text)}")
     seconds = sum(int(count) * unit for count, unit in zip(match.groups(), _UNITS.values(), strict=True) if count)
@@ -23,8 +23,8 @@ def parse_duration(text: str, *, option: str) -> timedelta:
 
 def parse_minutes(text: str, *, option: str) -> timedelta:
     """Like `parse_duration`, and a bare number means minutes."""
-    if _NUMBER.fullmatch(text.strip()):
-        return parse_duration(f"{text.strip()}m", option=option)
+    if _NUMBER.fullmatch(text.strip(" ")):
+        return parse_duration(f"{text.strip(' ')}m", option=option)
     return parse_duration(text, option=option)
 
 

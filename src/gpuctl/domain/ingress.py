@@ -27,7 +27,7 @@ def source(text: str, *, option: str) -> str:
 
     An IPv4 address written as IPv6 is refused: it would be a rule that lets nobody in, or everybody.
     """
-    text = text.strip()
+    text = text.strip(" ")
     if text.lower() in (AUTO, NONE):
         return text.lower()
     try:

@@ -10,6 +10,7 @@ from tempfile import TemporaryFile
 from typing import IO
 
 from gpuctl.domain.duration import spelled
+from gpuctl.domain.wording import last_line
 from gpuctl.hooks.base import IN_HOOK, Message
 
 _SHELL = "/bin/sh"
@@ -76,6 +77,5 @@ def _fate(code: int) -> str:
 
 def _last_words(said: IO[bytes]) -> str:
     said.seek(max(said.seek(0, os.SEEK_END) - _MOST_SAID, 0))
-    lines = said.read().decode(errors="replace").split("\n")
-    words = next((line.strip() for line in reversed(lines) if line.strip()), "")
-    return f": {words[:200]}" if words else ""
+    words = last_line(said.read())
+    return f": {words}" if words else ""

@@ -51,7 +51,7 @@ def named_key(path: Path) -> Key:
     """The key of that file, the public one or the private one beside it. UsageError where it cannot be used."""
     public = path if path.suffix == ".pub" else path.with_name(f"{path.name}.pub")
     try:
-        text = public.read_text("ascii")
+        text = public.read_text("utf-8-sig")
     except (OSError, ValueError) as error:
         raise UsageError(
             f"the ssh key `{public}` cannot be read", hint=f"ssh-keygen -y -f {path} > {public}, or mend `ssh.key`"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import IO
 
+from gpuctl.domain.wording import last_line
 from gpuctl.errors import CloudError, CredentialsError, GpuctlError, UnreachableError, UsageError
 from gpuctl.remote.keys import INSTALL
 from gpuctl.remote.target import Target
@@ -79,14 +80,13 @@ class Line:
 
 def failure(target: Target, said: bytes) -> GpuctlError:
     """Why ssh could not get there, from what it said."""
-    lines = [line.strip() for line in said.decode(errors="replace").splitlines() if line.strip()]
-    text = "\n".join(lines)
+    text = said.decode(errors="replace")
     if "IDENTIFICATION HAS CHANGED" in text or "Host key verification failed" in text:
         return CloudError(
             f"the host key at {target.host} is not the one that {target.record_id} had: it may be another machine",
             hint=f"gpuctl get {target.record_id} --refresh",
         )
-    last = "".join(char if char.isprintable() else " " for char in lines[-1])[:200] if lines else "no reason was given"
+    last = last_line(said) or "no reason was given"
     if "Permission denied" in text:
         return CredentialsError(
             f"ssh is refused as `{target.user}`: {last}", hint="add `--login ec2-user`, or another user of the image"

@@ -33,7 +33,8 @@ def include(ssh_config: Path, path: Path) -> bool:
     """Lead ssh from a person's own settings to that file; whether anything was changed. Once is enough.
 
     It comes first, because ssh takes the first value it finds and a line after a `Host` would belong to that host.
-    What stands in the file, and its mode, stay; one that is a link is written where it leads. Raises OSError.
+    What stands in the file stays byte for byte, and so does its mode; one that is a link is written where it leads.
+    Raises OSError.
     """
     line = _line(path)
     before = _read(ssh_config)
@@ -41,7 +42,8 @@ def include(ssh_config: Path, path: Path) -> bool:
         return False
     if not ssh_config.parent.exists():
         private_folder(ssh_config.parent)
-    _replace(ssh_config, f"{_MARK}\n{line}\n{before}")
+    end = "\r\n" if "\r\n" in before else "\n"
+    _replace(ssh_config, f"{_MARK}{end}{line}{end}{before}")
     return True
 
 
@@ -52,8 +54,8 @@ def exclude(ssh_config: Path, path: Path) -> bool:
     kept = [
         one
         for number, one in enumerate(lines)
-        if one.rstrip("\n") != line
-        and not (one.rstrip("\n") == _MARK and number + 1 < len(lines) and lines[number + 1].rstrip("\n") == line)
+        if one.rstrip("\r\n") != line
+        and not (one.rstrip("\r\n") == _MARK and number + 1 < len(lines) and lines[number + 1].rstrip("\r\n") == line)
     ]
     if len(kept) == len(lines):
         return False
@@ -78,7 +80,8 @@ def _line(path: Path) -> str:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text("utf-8", errors="surrogateescape")
+        # Not read_text: it would turn every line ending into "\n", and writing back would change the whole file.
+        return path.read_bytes().decode("utf-8", errors="surrogateescape")
     except FileNotFoundError:
         return ""
 

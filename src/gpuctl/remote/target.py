@@ -46,9 +46,16 @@ class Target:
             key, _, value = option.partition("=")
             yield key, value
         yield "HostName", self.host
+        yield "Port", "22"
         yield "User", self.user
         yield "IdentityFile", _quoted(self.identity)
         yield "IdentitiesOnly", "yes"
+        yield "PubkeyAuthentication", "yes"
+        # A `Host *` of the user's must not reach through: a control socket named by address would lead to another
+        # instance with the same address, and a forced terminal or command breaks scp and rsync.
+        yield "ControlPath", "none"
+        yield "RequestTTY", "auto"
+        yield "RemoteCommand", "none"
         yield "LogLevel", "ERROR"
 
     def argv(self, *words: str, first: Sequence[str] = ()) -> list[str]:

@@ -11,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from gpuctl.domain.duration import shown
+from gpuctl.domain.wording import last_line
 from gpuctl.errors import CloudError, UsageError
 from gpuctl.remote.line import CONNECTION_FAILED, Line, failure, stop
 
@@ -92,7 +93,7 @@ def download(line: Line, one: Transfer) -> None:
         finally:
             stop(process)
         if unpacked.returncode != 0:
-            raise CloudError(f"{one.source} was not downloaded: {_line(unpacked.stderr)}")
+            raise CloudError(f"{one.source} was not downloaded: {last_line(unpacked.stderr)}")
         if not into:
             os.replace(Path(passing) / name, here)
 
@@ -119,9 +120,4 @@ def _judge(line: Line, code: int, said: bytes, what: str) -> None:
     if code == CONNECTION_FAILED:
         raise failure(line.target, said)
     if code != 0:
-        raise CloudError(f"{what}: {_line(said)}")
-
-
-def _line(said: bytes) -> str:
-    lines = [line for line in said.decode(errors="replace").splitlines() if line.strip()]
-    return "".join(char if char.isprintable() else " " for char in lines[-1])[:200] if lines else "no reason was given"
+        raise CloudError(f"{what}: {last_line(said) or 'no reason was given'}")

@@ -11,7 +11,7 @@ from gpuctl.cli import options
 from gpuctl.cli.context import Context
 from gpuctl.cli.render.figures import counted
 from gpuctl.cli.render.result import Result
-from gpuctl.cli.render.text import clean
+from gpuctl.cli.render.text import brief, clean
 from gpuctl.domain.diagnosis import Finding, Verdict
 from gpuctl.domain.duration import shown
 from gpuctl.domain.instance import ProviderName
@@ -161,7 +161,7 @@ def _drawn(lines: Sequence[_Line]) -> "RenderableType":
     drawn.add_column(overflow="fold")
     for one in lines:
         found = one.found
-        drawn.add_row(Text(_MARKS[found.verdict], style=_COLORS[found.verdict]), found.check, Text(clean(found.text)))
+        drawn.add_row(Text(_MARKS[found.verdict], style=_COLORS[found.verdict]), found.check, Text(brief(found.text)))
         if found.hint and found.verdict is not Verdict.OK:
             drawn.add_row("", "", Text(f"hint: {clean(found.hint)}", style="dim"))
     return drawn

@@ -12,7 +12,7 @@ from gpuctl.cli.context import Context
 from gpuctl.cli.hooking import tell_hooks
 from gpuctl.cli.render.renderer import render
 from gpuctl.cli.render.result import Result
-from gpuctl.cli.render.text import clean
+from gpuctl.cli.render.text import brief
 from gpuctl.cli.surroundings import path_of
 from gpuctl.domain.actions import Kind
 from gpuctl.domain.duration import parse_duration, rough
@@ -231,7 +231,7 @@ def _table(done: Sequence[Done]) -> "Table":
         status = one.record.status.value if one.record else ""
         drawn.add_row(
             *(
-                clean(text)
+                brief(text)
                 for text in (
                     one.action.subject,
                     one.record.name or "" if one.record else "",

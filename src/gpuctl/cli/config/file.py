@@ -42,7 +42,8 @@ def _parsed(path: Path, *, is_explicit: bool) -> dict[str, Any]:
     import tomllib
 
     try:
-        return tomllib.loads(text.decode())
+        # With a byte order mark in front, as some editors write one.
+        return tomllib.loads(text.decode("utf-8-sig"))
     except ValueError as error:
         raise UsageError(f"the config file `{path}` is no TOML: {' '.join(str(error).split())}") from error
 

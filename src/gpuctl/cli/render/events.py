@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from gpuctl.cli.render.figures import all_in, plain, utc
 from gpuctl.cli.render.shapes import SCHEMA_VERSION, dollars, instance_shape, instant
-from gpuctl.cli.render.text import clean
+from gpuctl.cli.render.text import brief, clean
 from gpuctl.domain.cost import accrued, spent
 from gpuctl.domain.events import PREFIX, Event, EventName
 from gpuctl.domain.instance import Status
@@ -83,7 +83,7 @@ def table(events: Sequence[Event], now: datetime, *, machine: int | None = None,
             Text(_local(event.entry.at, now), "dim"),
             Text(clean(name), _STYLES.get(EventName(name), "") if name in set(EventName) else ""),
             Text(clean(event.record.label)),
-            Text(clean(_what(event, now))),
+            Text(brief(_what(event, now))),
         )
     return drawn
 

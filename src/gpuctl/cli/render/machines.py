@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from gpuctl.cli.render.figures import all_in, all_in_rate, countdown, ends_in, local, per_hour, plain, type_label, utc
-from gpuctl.cli.render.text import clean
+from gpuctl.cli.render.text import brief, clean
 from gpuctl.domain.cost import accrued, by_deadline, hourly, spent
 from gpuctl.domain.duration import rough, spelled
 from gpuctl.domain.instance import Instance, Price, Status
@@ -118,7 +118,7 @@ def details(one: Instance, now: datetime, protection: Sequence[Protector]) -> "T
     drawn.add_column(overflow="fold")
     for label, value in _lines(one, now):
         if value:
-            drawn.add_row(label, Text(clean(value), _STYLES.get(one.status, "") if label == "status" else ""))
+            drawn.add_row(label, Text(brief(value), _STYLES.get(one.status, "") if label == "status" else ""))
     drawn.add_row("", "")
     for each in protection:
         acts = f" at {local(each.acts_at)}" if each.acts_at else ""
@@ -127,7 +127,7 @@ def details(one: Instance, now: datetime, protection: Sequence[Protector]) -> "T
     drawn.add_row("", "")
     for entry in one.history:
         about = " · ".join(part for part in (entry.event, entry.reason and entry.reason.value, entry.detail) if part)
-        drawn.add_row(Text(local(entry.at), "dim"), clean(about))
+        drawn.add_row(Text(local(entry.at), "dim"), brief(about))
     return drawn
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gpuctl.cli.context import Context
 from gpuctl.cli.render.result import Result
 from gpuctl.cli.render.shapes import SCHEMA_VERSION, error_shape
-from gpuctl.cli.render.text import cell, clean
+from gpuctl.cli.render.text import brief, cell, clean
 from gpuctl.errors import Failure
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def document(context: Context, result: Result) -> str:
 
 def failure_lines(failure: Failure, *, with_causes: bool = False) -> list[str]:
     """`error: ...`, `hint: ...` where there is one, and what lies beneath if asked, a line each."""
-    lines = [f"error: {clean(failure.message)}"]
+    lines = [f"error: {brief(failure.message)}"]
     cause = failure.__cause__
     while with_causes and cause is not None:
         lines.append(f"caused by: {type(cause).__name__}: {clean(str(cause))}")

@@ -16,6 +16,7 @@ from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_ope
 from gpuctl import __version__
 from gpuctl.domain.instance import Market, ProviderName
 from gpuctl.domain.prices import PriceKey, PriceSource
+from gpuctl.domain.wording import one_line
 from gpuctl.errors import CloudError, GpuctlError, ThrottledError, UnreachableError
 from gpuctl.providers.base import Connection
 from gpuctl.providers.pricelists.base import PriceList, RegionPrices, checked_address, is_loopback
@@ -180,7 +181,7 @@ def _refused(error: HTTPError, doing: str) -> GpuctlError | Busy:
 
 def _unreachable(error: Exception, doing: str) -> UnreachableError:
     why = getattr(error, "reason", None) or error
-    told = " ".join(str(why).split())[:120] or type(error).__name__
+    told = one_line(str(why)) or type(error).__name__
     return UnreachableError(f"{doing}: {told}", hint="check the network, then run it again")
 
 
