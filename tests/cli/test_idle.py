@@ -8,7 +8,9 @@ from support.wire import Fault
 
 from gpuctl.providers.azure.provider import AzureProvider
 
-LAST_WORDS = "gpuctl-guard: powering off: idle for 900s: no GPU at work, nobody logged in, load below 0.5"
+LAST_WORDS = (
+    "gpuctl-guard: powering off at 20261124t121500z: idle for 900s: no GPU at work, nobody logged in, load below 0.5"
+)
 
 
 def on_the_console(text: str) -> Fault:

@@ -89,7 +89,7 @@ class TestAws(ProviderContract):
         assert form["ClientToken"] == order.token
         assert (form["MinCount"], form["MaxCount"]) == ("1", "1")
         assert form["InstanceInitiatedShutdownBehavior"] == "terminate"
-        assert base64.b64decode(form["UserData"]).decode() == user_data(order.max_ttl)
+        assert base64.b64decode(form["UserData"]).decode() == f"#cloud-boothook\n{user_data(order.max_ttl)}"
         assert form["MetadataOptions.HttpTokens"] == "required"
         assert form["MetadataOptions.HttpPutResponseHopLimit"] == "1"
         assert form["MetadataOptions.InstanceMetadataTags"] == "enabled"

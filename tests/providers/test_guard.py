@@ -227,4 +227,27 @@ def test_the_console_hears_of_changes_only(machine: Machine) -> None:
 def test_its_last_words_give_the_reason(machine: Machine) -> None:
     machine.tagged(ONE)
     machine.at(ONE + GRACE)
-    assert machine.console == [f"powering off: deadline {deadline_tag(ONE)} passed"]
+    said = f"powering off at {deadline_tag(ONE + GRACE)}: deadline {deadline_tag(ONE)} passed"
+    assert machine.console == [said]
+
+
+def test_its_last_words_have_no_time_where_the_guard_knows_none(machine: Machine) -> None:
+    machine.metadata.date = None
+    machine.clock_error = timedelta(days=-9000)
+    machine.at(NOON + MAX_TTL)
+    assert machine.console[-1] == f"powering off: tag missing, up for {int(MAX_TTL.total_seconds())}s"
+
+
+def test_its_line_is_written_again_every_hour_because_a_console_keeps_64_kb(machine: Machine) -> None:
+    machine.tagged(NOON + timedelta(hours=3))
+    for minutes in (1, 2, 59, 61, 62, 119, 121):
+        machine.at(NOON + minutes * MINUTE)
+    assert machine.console == ["armed, ends at 20261124t150000z (tag)"] * 3
+
+
+def test_in_a_subnet_without_ipv4_the_tag_is_read_at_the_ipv6_address(machine: Machine) -> None:
+    machine.environment["GPUCTL_GUARD_METADATA6"] = machine.metadata.url
+    machine.unreachable()
+    machine.tagged(ONE)
+    assert not machine.at(ONE + GRACE - SECOND).is_off
+    assert machine.at(ONE + GRACE).is_off

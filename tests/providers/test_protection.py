@@ -60,8 +60,42 @@ def test_the_guards_line_on_the_console_is_seen_running_and_says_when(operator: 
 @pytest.mark.parametrize("said", ["", "gpuctl-guard\n", "\x1b]0;gpuctl-guard: \x07\n"])
 def test_a_console_that_says_nothing_of_it_is_no_sight_of_it(operator: Operator, said: str) -> None:
     operator.provision()
-    operator.wire.arm("GetConsoleOutput", on_the_console(said))
+    operator.wire.arm("GetConsoleOutput", *[on_the_console(said)] * 2)
     assert protection(operator)[Killer.TIMER]["standing"] == Standing.CONFIGURED
+
+
+@pytest.mark.parametrize(("minutes", "standing"), [(4, Standing.CONFIGURED), (5, Standing.MISSING)])
+def test_a_guard_that_is_silent_5_min_after_the_instance_was_ready_is_missing(
+    operator: Operator, minutes: int, standing: str
+) -> None:
+    operator.provision()
+    operator.later(minutes=minutes)
+    operator.wire.arm("GetConsoleOutput", *[on_the_console("cloud-init: not found\n")] * 2)
+    timer = protection(operator)[Killer.TIMER]
+    assert timer["standing"] == standing
+    assert ("its console has no line of the guard" in timer["detail"]) is (standing == Standing.MISSING)
+
+
+@pytest.mark.parametrize("newest", ["UnsupportedOperation", "UnauthorizedOperation"])
+def test_a_console_whose_newest_output_cannot_be_read_proves_no_silence(operator: Operator, newest: str) -> None:
+    operator.provision()
+    operator.later(minutes=30)
+    operator.wire.arm("GetConsoleOutput", refuse(newest), on_the_console(""))
+    assert protection(operator)[Killer.TIMER]["standing"] == Standing.CONFIGURED
+
+
+def test_an_instance_with_a_guard_is_seen_running_with_its_gpu_and_driver(operator: Operator) -> None:
+    operator.provision()
+    operator.later(minutes=2)
+    timer = protection(operator)[Killer.TIMER]
+    assert timer["standing"] == Standing.RUNNING
+    assert timer["detail"].endswith("armed, ends at 20261124t130000z (tag); GPU: 1 x NVIDIA T4, driver 595.91.07")
+
+
+def test_an_instance_without_a_driver_shows_why(operator: Operator) -> None:
+    operator.provision()
+    operator.wire.arm("GetConsoleOutput", on_the_console(f"{CONSOLE}gpuctl-gpu: there is no nvidia-smi\n"))
+    assert protection(operator)[Killer.TIMER]["detail"].endswith("; GPU: there is no nvidia-smi")
 
 
 def test_an_instance_that_refuses_its_newest_output_is_asked_for_the_older_one(operator: Operator) -> None:

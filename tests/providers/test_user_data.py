@@ -34,22 +34,24 @@ ORDER = Order(
 
 
 def test_without_a_key_it_is_the_guard_and_nothing_else() -> None:
-    assert user_data(replace(ORDER, ssh_key=None)) == guard.user_data(ORDER.max_ttl)
+    assert user_data(replace(ORDER, ssh_key=None)) == f"#cloud-boothook\n{guard.user_data(ORDER.max_ttl)}"
 
 
 def test_with_a_key_it_is_the_settings_and_the_guard_byte_for_byte() -> None:
     told = message_from_string(user_data(ORDER))
     settings, script = told.get_payload()  # type: ignore[misc]
     assert told.get_content_type() == "multipart/mixed"
-    assert [one.get_content_type() for one in (settings, script)] == ["text/cloud-config", "text/x-shellscript"]
+    assert [one.get_content_type() for one in (settings, script)] == ["text/cloud-config", "text/cloud-boothook"]
     assert settings.get_payload() == f"#cloud-config\nssh_authorized_keys:\n  - {KEY}\n"
     assert script.get_payload() == guard.user_data(ORDER.max_ttl)
 
 
 def test_the_same_order_makes_the_same_text_and_it_fits() -> None:
     assert user_data(ORDER) == user_data(replace(ORDER))
-    longest = replace(ORDER, ssh_key=f"ssh-rsa {'A' * 730}==", max_ttl=timedelta(days=7))
-    assert len(user_data(longest).encode()) <= guard.MOST_BYTES
+    longest = replace(ORDER, max_ttl=timedelta(days=7), idle=timedelta(days=7))
+    for bits, characters in ((4096, 716), (16384, 2764)):
+        text = user_data(replace(longest, ssh_key=f"ssh-rsa {'A' * characters}"))
+        assert len(text.encode()) <= guard.MOST_BYTES, bits
 
 
 @pytest.mark.parametrize(

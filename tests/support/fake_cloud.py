@@ -162,7 +162,9 @@ class FakeCloud:
             return dict.fromkeys(cloud_ids, UnreachableError("no answer"))
         return dict.fromkeys(unknown, CloudError("not known yet"))
 
-    def protection(self, region: str, cloud_id: str, at: datetime) -> Sequence[Protector]:
+    def protection(
+        self, region: str, cloud_id: str, at: datetime, ready_at: datetime | None = None
+    ) -> Sequence[Protector]:
         self._trouble()
         return []
 

@@ -1,8 +1,10 @@
-"""A machine with the guard on it: a disk, clocks, a console, and stand-ins for what would end the test's own host."""
+"""An instance with the guard on it: a disk, clocks, a console, and stand-ins for what would end the test's own host."""
 
 import shutil
 import subprocess
 from datetime import UTC, datetime, timedelta
+from email import message_from_string
+from enum import IntEnum
 from pathlib import Path
 
 from support.metadata import Metadata
@@ -15,7 +17,49 @@ MAX_TTL = timedelta(hours=2)
 SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
 
+
+class Stage(IntEnum):
+    """What a boot has reached. cloud-init runs each kind of user data in the stage of the same place here."""
+
+    NETWORK = 1  # before sysinit.target; boothooks, at every boot
+    CONFIG = 2
+    MULTI_USER = 3  # multi-user.target: every unit that it wants has started
+    FINAL = 4  # shell scripts, at the first boot; on Debian and Ubuntu after multi-user.target
+
+
+_STAGES = {
+    "text/cloud-boothook": Stage.NETWORK,
+    "text/cloud-config": Stage.CONFIG,
+    "text/x-shellscript": Stage.FINAL,
+}
+_STARTS = (
+    ("#cloud-boothook", "text/cloud-boothook"),
+    ("#cloud-config", "text/cloud-config"),
+    ("#!", "text/x-shellscript"),
+)
+
+
+def scripts_run(user_data: str, reached: Stage) -> list[str]:
+    """The scripts in the user data that cloud-init has executed when a first boot has got that far, in order."""
+    message = message_from_string(user_data)
+    parts = message.walk() if message.is_multipart() else [message]
+    kinds = [(one.get_content_type(), str(one.get_payload())) for one in parts if not one.is_multipart()]
+    if not message.is_multipart():
+        kinds = [(kind, user_data) for start, kind in _STARTS if user_data.startswith(start)]
+    ran = [(kind, text) for kind, text in kinds if kind != "text/cloud-config" and _STAGES[kind] <= reached]
+    return [text.removeprefix("#cloud-boothook").lstrip() for _, text in sorted(ran, key=lambda one: _STAGES[one[0]])]
+
+
 _WAYS_OUT = ("shutdown", "systemctl", "poweroff", "nohup")
+# Before sysinit.target a start job waits for that target, and whoever waits for the job never lets it be reached.
+_SYSTEMCTL = """#!/bin/sh
+echo "systemctl $*" >>"@FOLDER@/calls"
+case " $* " in
+    *" --no-block "*) ;;
+    *" start "* | *" --now "*) echo "systemctl waits for ever" >>"@FOLDER@/calls" ;;
+esac
+[ ! -e "@FOLDER@/systemctl-fails" ]
+"""
 _RECORDS = '#!/bin/sh\necho "${0##*/} $*" >>"@FOLDER@/calls"\n[ ! -e "@FOLDER@/${0##*/}-fails" ]\n'
 # GNU date, but for what "now" is.
 _DATE = '#!/bin/sh\ncase " $*" in *" -d"*) ;; *) set -- -d "@$(cat "@FOLDER@/now")" "$@" ;; esac\nexec @DATE@ "$@"\n'
@@ -35,6 +79,7 @@ class Machine:
         self.bin.mkdir()
         for name in _WAYS_OUT:
             self.stand_in(name, _RECORDS)
+        self.stand_in("systemctl", _SYSTEMCTL)
         self.stand_in("date", _DATE)
         (folder / "guard").write_text(guard_script(watches_idle=True))
         self.proc, self.homes = folder / "proc", folder / "home"
@@ -118,6 +163,7 @@ class Machine:
             "PATH": f"{self.bin}:{self.tools}",
             "HOME": str(self.folder),
             "GPUCTL_GUARD_METADATA": self.metadata.url,
+            "GPUCTL_GUARD_METADATA6": "http://127.0.0.1:1",
             "GPUCTL_GUARD_STATE": str(self.disk),
             "GPUCTL_GUARD_RUN": str(self.memory),
             "GPUCTL_GUARD_CONSOLE": str(self.console_file),

@@ -213,8 +213,14 @@ class Provider(Protocol):
         """
         ...
 
-    def protection(self, region: str, cloud_id: str, at: datetime) -> Sequence[Protector]:
-        """What will end the machine without us, read back from the cloud at that time, and when each would act."""
+    def protection(
+        self, region: str, cloud_id: str, at: datetime, ready_at: datetime | None = None
+    ) -> Sequence[Protector]:
+        """The safeguards of the instance other than the reaper, as the cloud shows them at `at`, and when each acts.
+
+        `ready_at` is when the instance became ready: from a few minutes later a timer that reports itself and has not
+        done so is missing.
+        """
         ...
 
     def diagnose(self, trial: Trial) -> Iterable[Finding]:

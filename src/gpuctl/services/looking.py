@@ -49,7 +49,7 @@ class Look:
     def ask_by_id(self, records: Iterable[Instance], rules: Rules) -> None:
         """Ask for each record's machine by itself where a complete listing lacked it; a failed question stays open.
 
-        Where one that may power itself off when idle has ended, ask why.
+        Where one has ended and its listing says neither when nor why, ask for that as well.
         """
         records = list(records)
         self._ask_why(records)
@@ -60,14 +60,15 @@ class Look:
                 continue
 
     def _ask_why(self, records: Iterable[Instance]) -> None:
-        """Ask once more about each machine that may have ended because nothing used it: a listing does not say so."""
+        """Query each instance of which a listing shows only that it has ended: a query by id may find when and why."""
         places = {(one.region, one.cloud_id): place for place, one in enumerate(self.observed)}
         for record in records:
             place = places.get((record.region, record.cloud_id or ""))
-            if place is None or record.idle is None or not record.is_live or record.reason is not None:
+            if place is None or not record.is_live or record.reason is not None:
                 continue
             seen = self.observed[place]
-            if seen.exists or seen.end_reason is not None:
+            is_told = seen.ended_at is not None and record.idle is None
+            if seen.exists or seen.end_reason is not None or is_told:
                 continue
             with suppress(GpuctlError):
                 self.observed[place] = self.session.provider.get(seen.region, seen.cloud_id) or seen

@@ -22,7 +22,7 @@ def read_back(parts: Parts, records: Sequence[Instance]) -> Mapping[str, GpuctlE
             continue
         try:
             session = parts.sessions.of(one)
-            answers[one.id] = session.provider.protection(one.region, one.cloud_id, session.now)
+            answers[one.id] = session.provider.protection(one.region, one.cloud_id, session.now, one.ready_at)
         except GpuctlError as error:
             failures[one.id] = error
 

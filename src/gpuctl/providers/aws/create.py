@@ -18,10 +18,12 @@ _OURS = 5  # four of ours and Name
 _LONGEST_VALUE = 256
 
 
-def run_instances(order: Order, group_id: str | None) -> dict[str, Any]:
-    """The call's parameters. The same order gives the same parameters, which is what makes a repeat harmless.
+def run_instances(order: Order, group_id: str | None, *, is_ipv6_only: bool = False) -> dict[str, Any]:
+    """The call's parameters. The same arguments give the same parameters, which is what makes a repeat harmless.
 
-    `group_id` is the security group that opens port 22; without one the network's default group holds.
+    `group_id` is the security group that opens port 22; without one the network's default group applies. In a subnet
+    without IPv4 (`is_ipv6_only`) the metadata service is switched on at its IPv6 address as well: the guard reads the
+    deadline there. Elsewhere it stays off, because EC2 refuses it for instance types on Xen.
     """
     tags = [{"Key": key, "Value": value} for key, value in sorted(_tags(order).items())]
     root = {
@@ -41,6 +43,7 @@ def run_instances(order: Order, group_id: str | None) -> dict[str, Any]:
             "HttpTokens": "required",
             "HttpPutResponseHopLimit": 1,
             "InstanceMetadataTags": "enabled",
+            **({"HttpProtocolIpv6": "enabled"} if is_ipv6_only else {}),
         },
         "TagSpecifications": [
             {"ResourceType": kind, "Tags": tags} for kind in ("instance", "volume", "network-interface")

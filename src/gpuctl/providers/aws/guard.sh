@@ -21,6 +21,7 @@ max_ttl=${1:-}
 [[ $max_ttl =~ ^[1-9][0-9]{0,5}$ ]] || max_ttl=604800
 
 metadata=${GPUCTL_GUARD_METADATA:-http://169.254.169.254}
+metadata6=${GPUCTL_GUARD_METADATA6:-http://[fd00:ec2::254]} # the only one in a subnet without IPv4
 state=${GPUCTL_GUARD_STATE:-/var/lib/gpuctl} # outlives a reboot
 run=${GPUCTL_GUARD_RUN:-/run/gpuctl}         # in memory: gone with this boot, writable on a full disk
 console=${GPUCTL_GUARD_CONSOLE:-/dev/console}
@@ -28,6 +29,7 @@ uptime_file=${GPUCTL_GUARD_UPTIME:-/proc/uptime}
 cloud_id=${GPUCTL_GUARD_CLOUD_ID:-/var/lib/cloud/data/instance-id}
 wait_s=${GPUCTL_GUARD_WAIT_S:-5}
 power_s=${GPUCTL_GUARD_POWER_S:-15}
+uptime=0 now=''
 
 main() {
     mkdir -p "$state" "$run" 2>/dev/null
@@ -85,7 +87,8 @@ power_off() {
     # whatever it answered (systemd stops the timer as soon as it begins to shut down), so then every way is tried.
     local again=''
     [[ -e $run/asked ]] && again=yes
-    say "powering off: $1"
+    # With the time, because EC2 reports none for an instance that powered itself off.
+    say "powering off${now:+ at $(tag_of "$now")}: $1"
     keep "$run/asked" yes
     timeout "$power_s" shutdown -P now && [[ -z $again ]] && return
     timeout "$power_s" systemctl poweroff -i && [[ -z $again ]] && return
@@ -97,6 +100,10 @@ power_off() {
 read_deadline() {
     deadline='' why='metadata service does not answer' cloud_now=''
     request PUT /latest/api/token 'X-aws-ec2-metadata-token-ttl-seconds: 60'
+    if [[ -z $status ]]; then
+        metadata=$metadata6
+        request PUT /latest/api/token 'X-aws-ec2-metadata-token-ttl-seconds: 60'
+    fi
     [[ $status == 200 && $body =~ ^[A-Za-z0-9_=+/.~-]+$ ]] || return
     request GET "/latest/meta-data/tags/instance/$tag" "X-aws-ec2-metadata-token: $body"
     if [[ $status == 404 ]]; then
@@ -167,7 +174,7 @@ request() {
 # Headers and body on stdout. No proxy, no configuration file, no redirect: the address is this machine's own.
 send() {
     if command -v curl >/dev/null; then
-        curl -q -s -i --noproxy '*' --connect-timeout 2 --max-time "$wait_s" -X "$1" -H "$3" "$metadata$2"
+        curl -q -g -s -i --noproxy '*' --connect-timeout 2 --max-time "$wait_s" -X "$1" -H "$3" "$metadata$2"
     else
         timeout "$wait_s" wget --no-config -q -O - --save-headers --content-on-error --no-proxy --max-redirect=0 \
             --connect-timeout=2 --tries=1 --method="$1" --header="$3" "$metadata$2"
@@ -198,13 +205,12 @@ keep() {
     { printf '%s\n' "$2" >"$1.new" && mv -fT "$1.new" "$1"; } 2>/dev/null
 }
 
-# One line to the journal and the console, only when it differs from the one before. The console may block.
+# One line to the journal and the console, only when it differs from the one before or that is an hour old: EC2 shows
+# no more than the last 64 KB of a console. Writing to the console may block.
 say() {
-    local name=gpuctl-${2:-guard}
-    [[ $(recall "$run/$name") == "$1" ]] && return
-    keep "$run/$name" "$1"
+    local name=gpuctl-${2:-guard} line="$((uptime / 3600)) $1"
+    [[ $(recall "$run/$name") == "$line" ]] && return
+    keep "$run/$name" "$line"
     printf '%s: %s\n' "$name" "$1"
     printf '%s: %s\n' "$name" "$1" | timeout "$wait_s" tee -a "$console" >/dev/null 2>&1
 }
-
-main

@@ -58,5 +58,3 @@ find_use() {
         if [[ $each =~ ^[0-9]{1,3}$ ]] && ((10#$each > 5)); then use='a GPU works'; fi
     done
 }
-
-if [[ ${2:-} == idle ]]; then watch_idle "${3:-}"; else main; fi

@@ -7,38 +7,28 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from gpuctl.domain.protection import Killer, Protector, Standing
 from gpuctl.domain.strangers import ORPHAN_AGE
 from gpuctl.domain.tags import Ownership, ownership, parse_deadline
-from gpuctl.providers.aws.guard import CONSOLE_PREFIX, GRACE, IDLE_WORDS
+from gpuctl.providers.aws.console import Console, read_console
+from gpuctl.providers.aws.guard import GRACE
 
 _INSTALLED = re.compile(r"^ExecStart=/usr/local/sbin/gpuctl-guard (\d{1,6})$", re.MULTILINE)
-_ENABLED = "systemctl enable --now gpuctl-guard.timer"
-_SAID = re.compile(rf"{re.escape(CONSOLE_PREFIX)} ([ -~]{{1,200}})")
+_SILENT_AFTER = timedelta(minutes=5)  # ready for so long, a guard that runs has written to the console
 _ARMED = re.compile(r"ends at (\d{8}t\d{6}z)( \(tag\))?")
 
 
-def read_back(ec2: Any, cloud_id: str, at: datetime) -> list[Protector]:
-    """The sweep and the timer on that instance, as they stand in the cloud now.
+def read_back(ec2: Any, cloud_id: str, at: datetime, ready_at: datetime | None) -> list[Protector]:
+    """The sweep and the timer on that instance, as they stand in the cloud at `at`.
 
-    Raises what the SDK raises, and KeyError, IndexError, TypeError or ValueError for an answer of an odd shape.
+    A guard whose console is silent 5 min after `ready_at` is missing: its image cannot run it. Raises what the SDK
+    raises, and KeyError, IndexError, TypeError or ValueError for an answer of an odd shape.
     """
     said = ec2.describe_instances(InstanceIds=[cloud_id])["Reservations"][0]["Instances"][0]
     claims = ownership({tag["Key"]: tag["Value"] for tag in said.get("Tags", ())})
     launched_at = said["LaunchTime"].astimezone(UTC)
-    return [_sweep(claims, launched_at, at), _timer(ec2, cloud_id, said, claims, launched_at, at)]
-
-
-def was_idle(ec2: Any, said: Mapping[str, Any]) -> bool:
-    """Whether that ended instance powered itself off, and its guard's last words say that nothing used it.
-
-    Powering off alone says nothing: whoever was on the machine can do that, too. Raises what the SDK raises.
-    """
-    if said.get("StateReason", {}).get("Code") != "Client.InstanceInitiatedShutdown":
-        return False
-    return (_last_said(ec2, said["InstanceId"]) or "").startswith(IDLE_WORDS)
+    is_overdue = said["State"]["Name"] == "running" and ready_at is not None and at - ready_at >= _SILENT_AFTER
+    return [_sweep(claims, launched_at, at), _timer(ec2, cloud_id, said, claims, at, is_overdue=is_overdue)]
 
 
 def _sweep(claims: Ownership, launched_at: datetime, at: datetime) -> Protector:
@@ -58,23 +48,34 @@ def _sweep(claims: Ownership, launched_at: datetime, at: datetime) -> Protector:
 
 
 def _timer(
-    ec2: Any, cloud_id: str, said: Mapping[str, Any], claims: Ownership, launched_at: datetime, at: datetime
+    ec2: Any, cloud_id: str, said: Mapping[str, Any], claims: Ownership, at: datetime, *, is_overdue: bool
 ) -> Protector:
     installed = _INSTALLED.search(_user_data(ec2, cloud_id))
     behaviour = _attribute(ec2, cloud_id, "instanceInitiatedShutdownBehavior", "InstanceInitiatedShutdownBehavior")
     if installed is None or behaviour != "terminate":
         why = "no guard in its user data" if installed is None else f"powering off means `{behaviour or 'unknown'}`"
         return Protector(killer=Killer.TIMER, standing=Standing.MISSING, read_at=at, detail=why)
+    console = read_console(ec2, cloud_id)
+    if console.guard is None and console.is_current and is_overdue:
+        why = "its console has no line of the guard, 5 min after it was ready: an image without cloud-init or systemd?"
+        return Protector(killer=Killer.TIMER, standing=Standing.MISSING, read_at=at, detail=_with_gpu(why, console))
     reads_tags = said.get("MetadataOptions", {}).get("InstanceMetadataTags") == "enabled"
     span = timedelta(seconds=int(installed[1]))
     by_tag = claims.expires_at is not None and reads_tags
-    acts_at = claims.expires_at + GRACE if claims.expires_at is not None and by_tag else launched_at + span
+    last_resort = said["LaunchTime"].astimezone(UTC) + span
+    acts_at = claims.expires_at + GRACE if claims.expires_at is not None and by_tag else last_resort
     detail = "guard in its user data, power-off terminates" if by_tag else "its tag cannot be read: by its longest life"
-    standing, last = Standing.CONFIGURED, _last_said(ec2, cloud_id)
-    if last is not None:
-        standing, detail = Standing.RUNNING, f"its console says: {last}"
-        acts_at = _told_end(last) or acts_at
-    return Protector(killer=Killer.TIMER, standing=standing, acts_at=acts_at, read_at=at, detail=detail)
+    standing = Standing.CONFIGURED
+    if console.guard is not None:
+        standing, detail = Standing.RUNNING, f"its console says: {console.guard}"
+        acts_at = _told_end(console.guard) or acts_at
+    return Protector(
+        killer=Killer.TIMER, standing=standing, acts_at=acts_at, read_at=at, detail=_with_gpu(detail, console)
+    )
+
+
+def _with_gpu(detail: str, console: Console) -> str:
+    return detail if console.gpu is None else f"{detail}; GPU: {console.gpu}"
 
 
 def _user_data(ec2: Any, cloud_id: str) -> str:
@@ -88,21 +89,6 @@ def _user_data(ec2: Any, cloud_id: str) -> str:
 def _attribute(ec2: Any, cloud_id: str, name: str, key: str) -> str:
     answer = ec2.describe_instance_attribute(InstanceId=cloud_id, Attribute=name)
     return str(answer.get(key, {}).get("Value", ""))
-
-
-def _last_said(ec2: Any, cloud_id: str) -> str | None:
-    """The guard's newest line on the console; None where there is none, or the console cannot be read.
-
-    Instances that are not of Nitro refuse to show the newest output; what they show was posted soon after their start.
-    """
-    for latest in ({"Latest": True}, {}):
-        try:
-            output = ec2.get_console_output(InstanceId=cloud_id, **latest).get("Output") or ""
-        except ClientError:
-            continue
-        lines: list[str] = _SAID.findall(output)
-        return lines[-1].strip() if lines else None
-    return None
 
 
 def _told_end(line: str) -> datetime | None:

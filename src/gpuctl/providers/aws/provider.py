@@ -17,13 +17,14 @@ from gpuctl.domain.tags import EXPIRES_AT, ID, STATE, deadline_tag
 from gpuctl.errors import CloudError, CredentialsError, GpuctlError, OutcomeUnknown, QuotaError, UnreachableError
 from gpuctl.providers.aws import create as creation
 from gpuctl.providers.aws.client import Clients
+from gpuctl.providers.aws.console import last_words
 from gpuctl.providers.aws.diagnose import diagnose
 from gpuctl.providers.aws.ending import end_instances
 from gpuctl.providers.aws.errors import NO_SUCH_GROUP, NOT_FOUND, SDK_ERRORS, code_of, translate, translate_create
 from gpuctl.providers.aws.images import find_image
 from gpuctl.providers.aws.ingress import Ingress
 from gpuctl.providers.aws.observe import observed, reply_date
-from gpuctl.providers.aws.protection import read_back, was_idle
+from gpuctl.providers.aws.protection import read_back
 from gpuctl.providers.aws.zones import zones_of
 from gpuctl.providers.base import Capabilities, Identity, Image, Order, Trial
 
@@ -43,6 +44,7 @@ class AwsProvider:
         self._page_size = page_size
         self._account: str | None = None
         self._ingress = Ingress(clients)
+        self._ipv6_only: dict[tuple[str, str], bool] = {}
 
     @property
     def login(self) -> str | None:
@@ -123,9 +125,11 @@ class AwsProvider:
             found = observed(
                 said[0], account, region, is_ready=bool(self._ready(ec2, [cloud_id])) if running else False
             )
-            if found.exists or found.end_reason is not None or not was_idle(ec2, said[0]):
+            words = None if found.exists else last_words(ec2, said[0], reply_date(answer))
+            if words is None:
                 return found
-            return found.model_copy(update={"end_reason": Reason.IDLE})
+            reason = found.end_reason or (Reason.IDLE if words.is_idle else None)
+            return found.model_copy(update={"end_reason": reason, "ended_at": found.ended_at or words.at})
 
     def find(self, region: str, record_id: str) -> Sequence[Observed]:
         return self._listed(region, {"Name": f"tag:{ID}", "Values": [record_id]}, ())
@@ -137,9 +141,11 @@ class AwsProvider:
         with _translated(f"could not end machines in `{region}`"):
             return end_instances(self._clients.client("ec2", region), region, cloud_ids)
 
-    def protection(self, region: str, cloud_id: str, at: datetime) -> Sequence[Protector]:
+    def protection(
+        self, region: str, cloud_id: str, at: datetime, ready_at: datetime | None = None
+    ) -> Sequence[Protector]:
         with _translated(f"could not read back what protects {cloud_id}"):
-            return read_back(self._clients.client("ec2", region), cloud_id, at)
+            return read_back(self._clients.client("ec2", region), cloud_id, at, ready_at)
 
     def diagnose(self, trial: Trial) -> Iterable[Finding]:
         with _translated("could not ask AWS about permissions"):
@@ -153,9 +159,9 @@ class AwsProvider:
 
     def _run_instances(self, order: Order) -> Any:
         ec2 = self._clients.client("ec2", order.region, once=True)
-        group_id = self._group_of(order)
+        group_id, is_ipv6_only = self._group_of(order), self._is_ipv6_only(order)
         try:
-            return ec2.run_instances(**creation.run_instances(order, group_id))
+            return ec2.run_instances(**creation.run_instances(order, group_id, is_ipv6_only=is_ipv6_only))
         except ClientError as error:
             if group_id is None or code_of(error) not in NO_SUCH_GROUP:
                 raise
@@ -164,6 +170,17 @@ class AwsProvider:
             # rejects another group under the same token, and the instance is looked for by its tag.
             self._ingress.forget(order)
             raise UnreachableError(f"EC2 does not find the security group {group_id} yet") from error
+
+    def _is_ipv6_only(self, order: Order) -> bool:
+        if order.subnet is None:
+            return False  # every default subnet has IPv4
+        key = (order.region, order.subnet)
+        if key not in self._ipv6_only:
+            # Nothing of the instance exists yet, so a failure here is a refusal of this send.
+            with _translated(f"could not look at {order.subnet} in `{order.region}`"):
+                answer = self._clients.client("ec2", order.region).describe_subnets(SubnetIds=[order.subnet])
+                self._ipv6_only[key] = bool(answer["Subnets"][0].get("Ipv6Native"))
+        return self._ipv6_only[key]
 
     def _group_of(self, order: Order) -> str | None:
         # Nothing of the instance is created here, so whatever fails here is a refusal of this send.

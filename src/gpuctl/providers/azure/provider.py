@@ -146,7 +146,9 @@ class AzureProvider:
                 failures[group] = error
         return failures
 
-    def protection(self, region: str, cloud_id: str, at: datetime) -> Sequence[Protector]:
+    def protection(
+        self, region: str, cloud_id: str, at: datetime, ready_at: datetime | None = None
+    ) -> Sequence[Protector]:
         with _translated(f"could not read back what protects {cloud_id}"):
             group = self._clients.resource.resource_groups.get(cloud_id).as_dict()
             return [_sweep(group.get("tags") or {}, at), timer.read_back(self._clients, cloud_id, at)]

@@ -15,6 +15,7 @@ from werkzeug.wrappers import Response
 
 from gpuctl.sandbox.aws import groups
 from gpuctl.sandbox.aws.conditions import Conditions, unknown_login
+from gpuctl.sandbox.aws.console import console_output, is_xen
 from gpuctl.sandbox.aws.gate import refused_request
 from gpuctl.sandbox.aws.images import stock
 from gpuctl.sandbox.aws.launches import Launches
@@ -130,6 +131,8 @@ class AwsCloud:
                 return refused
             if call.action == "RunInstances":
                 return self._run(call, backend, now, environ)
+            if call.action == "GetConsoleOutput":
+                return self._console(call, backend, now) or self._send(environ)
             reply = self._send(environ)
             return (
                 without_regions(reply, self._conditions.disabled_regions) if call.action == "DescribeRegions" else reply
@@ -154,6 +157,14 @@ class AwsCloud:
                 self._lives.settle(backend, now, Cause("", failure.code, failure.message))
         return reply
 
+    def _console(self, call: Call, backend: Any, now: datetime) -> Response | None:
+        named = call.form.get("InstanceId")
+        instance = next((one for one in backend.all_instances() if one.id == named), None)
+        if instance is None:
+            return None
+        tags, end = backend.tags.get(instance.id, {}), self._lives.powered_off_at(instance.id)
+        return console_output(instance, tags, call.form.get("Latest") == "true", end, now)
+
     def _send(self, environ: Mapping[str, Any]) -> Response:
         return Response.from_app(self._moto, dict(environ), buffered=True)
 
@@ -166,6 +177,12 @@ def _refused(call: Call, backend: Any) -> Response | None:
         return refusal("InvalidInstanceID.Malformed", f'Invalid id: "{malformed[0]}"')
     tagged = call.values("ResourceId") if call.action in ("CreateTags", "DeleteTags") else []
     present = {instance.id for instance in backend.all_instances()}
+    wants_ipv6 = call.form.get("MetadataOptions.HttpProtocolIpv6") == "enabled"
+    if call.action == "RunInstances" and wants_ipv6 and is_xen(call.form.get("InstanceType", "")):
+        return refusal(
+            "UnsupportedOperation",
+            "The HttpProtocolIpv6 metadata option cannot be enabled for Xen-backed instance types.",
+        )
     absent = [name for name in tagged if name.startswith("i-") and name not in present]
     if absent:
         return refusal("InvalidInstanceID.NotFound", f"The instance ID '{absent[0]}' does not exist")

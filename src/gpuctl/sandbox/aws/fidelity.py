@@ -28,4 +28,34 @@ RULES: tuple[Rule, ...] = (
         "EC2 user guide, Terminate Amazon EC2 instances",
         "documented",
     ),
+    Rule(
+        "AWS",
+        "newest console output",
+        "GetConsoleOutput with `Latest` is `UnsupportedOperation` for instance types that are not built on Nitro.",
+        "EC2 API reference, GetConsoleOutput; the message is quoted in the end-to-end tests of aws-k8s-tester",
+        "reported",
+    ),
+    Rule(
+        "AWS",
+        "newest console output of a terminated instance",
+        "GetConsoleOutput with `Latest` is empty for a terminated instance; without it, the last output stays for an "
+        "hour.",
+        "EC2 API reference, GetConsoleOutput, says when output is posted; no source on `Latest` after the end",
+        "assumed",
+    ),
+    Rule(
+        "AWS",
+        "user data is executed by cloud-init only",
+        "An image without cloud-init executes no user data; one with cloud-init runs a `text/cloud-boothook` part at "
+        "every boot, a minute after the launch at the latest.",
+        "cloud-init, User data formats; the minute is assumed",
+        "documented",
+    ),
+    Rule(
+        "AWS",
+        "IPv6 endpoint of the metadata service",
+        "RunInstances with `HttpProtocolIpv6` enabled is `UnsupportedOperation` for instance types on Xen.",
+        "aws/aws-ec2-imdsv2-get#6 quotes the message, of ModifyInstanceMetadataOptions",
+        "reported",
+    ),
 )

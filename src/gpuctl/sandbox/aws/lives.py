@@ -61,6 +61,11 @@ class Lives:
             if not reservation.instances:
                 del backend.reservations[reservation.id]
 
+    def powered_off_at(self, instance_id: str) -> datetime | None:
+        """When that instance ended by powering itself off; None where it did not."""
+        life = self._lives.get(instance_id)
+        return life.since if life is not None and life.cause is ITSELF and life.state == "terminated" else None
+
     def machines(self, backends: list[Any]) -> list[dict[str, Any]]:
         """Every machine there ever was in these regions, oldest first, as plain values."""
         shown = [self._entry(instance, backend) for backend in backends for instance in backend.all_instances()]

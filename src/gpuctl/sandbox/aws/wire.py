@@ -67,6 +67,13 @@ def with_form(environ: Mapping[str, Any], form: Mapping[str, str]) -> dict[str, 
     return {**environ, "wsgi.input": BytesIO(body), "CONTENT_LENGTH": str(len(body))}
 
 
+def answer(action: str, body: str) -> Response:
+    """An EC2 reply to `action` with that XML in it."""
+    namespace = "http://ec2.amazonaws.com/doc/2016-11-15/"
+    request = f"<requestId>{uuid4()}</requestId>"
+    return _xml(f'<{action}Response xmlns="{namespace}">{request}{body}</{action}Response>'.encode())
+
+
 def refusal(code: str, message: str, status: int = 400) -> Response:
     """An EC2 error as AWS writes it."""
     return _xml(
