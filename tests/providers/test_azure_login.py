@@ -109,27 +109,6 @@ def test_no_credential_is_looked_up_or_sent_to_a_cloud_on_this_machine(
     assert not any("authorization" in {name.lower() for name in headers} for headers in seen)
 
 
-def test_without_a_login_it_is_one_line_with_what_to_type(
-    operator: Operator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    from azure.identity import CredentialUnavailableError
-
-    def none(*_: Any, **__: Any) -> Any:
-        raise CredentialUnavailableError("DefaultAzureCredential failed to retrieve a token\nmany\nlines")
-
-    monkeypatch.setenv("AZURE_CONFIG_DIR", str(tmp_path))
-    monkeypatch.setenv("AZURE_SUBSCRIPTION_ID", ONE)
-    monkeypatch.setenv("GPUCTL_AZURE_ENDPOINT", "https://127.0.0.1:1")
-    monkeypatch.setattr("azure.identity.DefaultAzureCredential.get_token", none)
-    monkeypatch.setattr("azure.identity.DefaultAzureCredential.get_token_info", none)
-    ran = operator.run("provision", "Standard_NC4as_T4_v3", "--region", "eastus")
-    assert ran.code == 4
-    assert ran.err.splitlines()[-2:] == [
-        "error: could not ask Azure whose login this is: there is no Azure login",
-        "hint: az login, or set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET",
-    ]
-
-
 def test_nobody_there_means_that_nothing_was_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("azure.core.pipeline.transport.RequestsTransport.sleep", lambda transport, span: None)
     with pytest.raises(UnreachableError, match="could not be reached"):

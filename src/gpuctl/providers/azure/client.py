@@ -16,6 +16,7 @@ from azure.core.rest import HttpRequest, HttpResponse
 from azure.mgmt.core import ARMPipelineClient
 
 from gpuctl.errors import CredentialsError, UsageError
+from gpuctl.providers.azure.login import Login, TenantPolicy
 from gpuctl.providers.base import Connection
 
 CONNECT_TIMEOUT, READ_TIMEOUT = timedelta(seconds=5), timedelta(seconds=30)
@@ -118,17 +119,13 @@ class Clients:
     def _credential(self) -> Any:
         if self.is_loopback:
             return _NOBODY
-        from azure.identity import DefaultAzureCredential
-
-        return DefaultAzureCredential(exclude_interactive_browser_credential=True)
+        return Login()
 
     @cached_property
     def _login(self) -> policies.SansIOHTTPPolicy[Any, Any] | policies.HTTPPolicy[Any, Any]:
         if self.is_loopback:
             return policies.SansIOHTTPPolicy()
-        from azure.mgmt.core.policies import ARMChallengeAuthenticationPolicy
-
-        return ARMChallengeAuthenticationPolicy(self._credential, f"{self.endpoint}/.default")
+        return TenantPolicy(self._credential, f"{self.endpoint}/.default")
 
     @property
     def _settings(self) -> dict[str, Any]:

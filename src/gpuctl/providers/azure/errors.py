@@ -1,16 +1,21 @@
 """Azure's errors as gpuctl's. The code decides, never the class: all 409s look alike."""
 
+import ssl
+from collections.abc import Iterator
 from typing import Any
 
 from azure.core import exceptions as sdk
+from urllib3 import exceptions as urllib3
 
 from gpuctl.domain.instance import Refusal
-from gpuctl.errors import CredentialsError, GpuctlError, UnreachableError
+from gpuctl.errors import CredentialsError, GpuctlError, UnreachableError, UsageError
 from gpuctl.providers.azure.codes import TABLE
+from gpuctl.providers.azure.login import LoginError, setting_problem
 from gpuctl.providers.codes import Meaning, create_error, error_of
 from gpuctl.providers.wording import one_line
 
-SDK_ERRORS = (sdk.AzureError,)
+# An OSError is a file of the user's settings that a request needs and that cannot be read.
+SDK_ERRORS = (sdk.AzureError, OSError)
 
 NOT_FOUND = frozenset({"ResourceGroupNotFound", "ResourceNotFound", "NotFound"})
 
@@ -20,9 +25,15 @@ _HINTS = {
     Meaning.CAPACITY: "add another `--region`, or take another type: gpuctl types",
     Meaning.QUOTA: "ask Azure for more: az vm list-usage, then its Quotas page",
 }
-_LOGIN_HINT = "az login, or set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET"
-# Raised before a byte of the request left: nothing was asked, so nothing was done.
-_NEVER_SENT = (sdk.ServiceRequestError,)
+_NETWORK_HINT = "check the network, then run it again"
+# No connection came about, so that not a byte of the request can have arrived. The SDK's own class for that,
+# ServiceRequestError, holds also connections that broke while the answer was awaited.
+_NO_CONNECTION = (
+    urllib3.NewConnectionError,
+    urllib3.ConnectTimeoutError,
+    urllib3.ProxyError,
+    ssl.SSLCertVerificationError,
+)
 
 
 def code_of(error: Exception) -> str:
@@ -38,10 +49,15 @@ def is_absent(error: Exception) -> bool:
 
 def translate(error: Exception, doing: str) -> GpuctlError:
     """The failure in our words; `doing` begins the sentence: `could not list machines in `eastus``."""
+    if isinstance(error, LoginError):
+        return error.kind(f"{doing}: {error.sentence}", hint=error.hint)
+    problem = setting_problem(str(error)) if not code_of(error) else None
+    if problem is not None:
+        return UsageError(f"{doing}: {problem[0]}", hint=problem[1])
     if isinstance(error, sdk.ClientAuthenticationError) and not code_of(error):
-        return CredentialsError(f"{doing}: {_login_problem(error)}", hint=_LOGIN_HINT)
-    if isinstance(error, _NEVER_SENT):
-        return UnreachableError(f"{doing}: Azure could not be reached", hint="check the network, then run it again")
+        return CredentialsError(f"{doing}: {one_line(str(error))}", hint="az login")
+    if was_never_sent(error) or isinstance(error, sdk.ServiceRequestError):
+        return UnreachableError(f"{doing}: Azure could not be reached{_why(error)}", hint=_NETWORK_HINT)
     code = code_of(error)
     if not code:
         return UnreachableError(f"{doing}: Azure gave no answer that could be read ({type(error).__name__})")
@@ -51,11 +67,44 @@ def translate(error: Exception, doing: str) -> GpuctlError:
 def translate_create(error: Exception, doing: str) -> GpuctlError:
     """The failure of a create: Azure's refusal where it follows that nothing was created, else OutcomeUnknown."""
     refusal = translate(error, doing)
-    if isinstance(error, _NEVER_SENT) or (isinstance(error, sdk.ClientAuthenticationError) and not code_of(error)):
+    if was_never_sent(error):
         return refusal
     code, message = code_of(error), _message(error)
     said = _said(code, message) if code else type(error).__name__
     return create_error(_meaning(code, message, _status(error)), refusal, doing, "Azure", said)
+
+
+def was_never_sent(error: Exception) -> bool:
+    """Whether it is sure that no byte of the request arrived: no token, a bad setting, or no connection."""
+    if isinstance(error, (LoginError, sdk.ServiceRequestTimeoutError)):
+        return True
+    if not code_of(error) and setting_problem(str(error)) is not None:
+        return True
+    return any(isinstance(cause, _NO_CONNECTION) for cause in _causes(error))
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """What lies behind an error of the SDK: its cause, and urllib3's own reasons."""
+    seen: set[int] = set()
+    waiting = [error]
+    while waiting:
+        cause = waiting.pop()
+        if cause is None or id(cause) in seen:
+            continue
+        seen.add(id(cause))
+        yield cause
+        inner = (getattr(cause, name, None) for name in ("inner_exception", "reason", "original_error"))
+        waiting += [one for one in (*inner, *cause.args, cause.__cause__) if isinstance(one, BaseException)]
+
+
+def _why(error: Exception) -> str:
+    """The innermost reason for which there was no connection, in brackets."""
+    for cause in _causes(error):
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f" ({one_line(cause.verify_message)})"
+        if isinstance(cause, urllib3.ProxyError):
+            return " (through the proxy)"
+    return ""
 
 
 def refusal_of(code: str, message: str) -> Refusal:
@@ -81,11 +130,6 @@ def _meaning(code: str, message: str, status: int) -> Meaning:
 
 def _said(code: str, message: str) -> str:
     return f"`{code}`{f' ({one_line(message)})' if message else ''}"
-
-
-def _login_problem(error: Exception) -> str:
-    # The chain of logins tells the failure of each in many lines; which there are is in the hint.
-    return "there is no Azure login" if "Default" in str(error) else one_line(str(error))
 
 
 def _message(error: Exception) -> str:

@@ -94,4 +94,19 @@ _IMAGES = (
         "documented",
     ),
 )
-RULES: tuple[Rule, ...] = _IMAGES
+_CONNECTIONS = (
+    _rule(
+        "a token of another tenant",
+        "A token of another tenant than the subscription's is rejected with 401 InvalidAuthenticationTokenTenant, which "
+        "names the tenant's authority in its message and in WWW-Authenticate.",
+        "the message as quoted by users (The access token is from the wrong issuer); the header is assumed",
+        "reported",
+    ),
+    _rule(
+        "a connection that breaks after the request",
+        "A TLS connection may break after the whole request was received and performed; nothing follows from it.",
+        "azure-core maps that failure to ServiceRequestError, as it does those before the request",
+        "documented",
+    ),
+)
+RULES: tuple[Rule, ...] = (*_IMAGES, *_CONNECTIONS)

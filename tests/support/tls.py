@@ -1,0 +1,150 @@
+"""ARM behind TLS, on loopback: what stands before a cloud's plain HTTP, and what can go wrong with a connection."""
+
+import json
+import os
+import ssl
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
+from pathlib import Path
+from threading import Thread
+from typing import Any
+from urllib.parse import urlsplit
+
+Answer = tuple[int, dict[str, str], bytes]
+# Reads the token of a request; None lets it through.
+Gate = Callable[[str], Answer | None]
+
+
+class TlsFront:
+    """Carries each request to the cloud at that address, on `url`, with a certificate of its own at `ca`.
+
+    `gate` answers in its place by the token. Of the requests whose `METHOD path` holds `broken`, as many as `breaks`
+    are performed and then answered with bytes that are no TLS record.
+    """
+
+    def __init__(self, cloud: str, folder: Path) -> None:
+        self.ca, key = folder / "ca.pem", folder / "key.pem"
+        _write_certificate(self.ca, key)
+        self.gate: Gate = lambda _: None
+        self.broken, self.breaks = "", 0
+        self.tokens: list[str] = []
+        front = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def _carry(self) -> None:
+                front.carry(self, str(urlsplit(cloud).netloc))
+
+            # The base class looks its methods up by these names.
+            do_GET = do_PUT = do_POST = do_PATCH = do_DELETE = do_HEAD = _carry  # noqa: N815
+
+            def log_message(self, *_: Any) -> None:
+                return
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.ca, key)
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+        self.url = f"https://127.0.0.1:{self._server.server_address[1]}"
+        self._thread = Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def carry(self, request: BaseHTTPRequestHandler, cloud: str) -> None:
+        body = request.rfile.read(int(request.headers.get("Content-Length") or 0))
+        token = str(request.headers.get("Authorization") or "").removeprefix("Bearer ")
+        self.tokens.append(token)
+        status, headers, answer = self.gate(token) or _asked(request, cloud, body)
+        if self.breaks > 0 and self.broken in f"{request.command} {request.path}":
+            self.breaks -= 1
+            os.write(request.connection.fileno(), b"these bytes are no TLS record, whatever they are")
+            request.close_connection = True
+            return
+        request.send_response(status)
+        for name, value in headers.items():
+            request.send_header(name, value)
+        request.send_header("Content-Length", str(len(answer)))
+        request.end_headers()
+        request.wfile.write(answer)
+
+
+def of_another_tenant(tenant: str) -> Gate:
+    """ARM's answer to a token of any other tenant: it names the one that the subscription belongs to."""
+    authority = f"https://login.windows.net/{tenant}"
+    message = (
+        f"The access token is from the wrong issuer. It must match the tenant 'https://sts.windows.net/{tenant}/' "
+        f"associated with this subscription. Please use the authority (URL) '{authority}' to get the token."
+    )
+    body = json.dumps({"error": {"code": "InvalidAuthenticationTokenTenant", "message": message}}).encode()
+    headers = {
+        "Content-Type": "application/json",
+        "WWW-Authenticate": f'Bearer authorization_uri="{authority}", error="invalid_token"',
+    }
+    return lambda token: None if token.endswith(tenant) else (401, headers, body)
+
+
+def fake_az(folder: Path, failure: str = "") -> Path:
+    """An `az` whose tokens name the tenant they were asked for, or that fails with this on stderr; its folder."""
+    program = folder / "az"
+    program.parent.mkdir(exist_ok=True)
+    if failure:
+        program.write_text(f"#!/bin/sh\ncat >&2 <<'END'\n{failure}\nEND\nexit 1\n")
+    else:
+        program.write_text(
+            "#!/bin/sh\ntenant=home\nwhile [ $# -gt 0 ]; do [ $1 = --tenant ] && tenant=$2; shift; done\n"
+            'printf \'{"accessToken": "of-%s", "expires_on": 4000000000}\' "$tenant"\n'
+        )
+    program.chmod(0o755)
+    return folder
+
+
+def _asked(request: BaseHTTPRequestHandler, cloud: str, body: bytes) -> Answer:
+    host = str(request.headers["Host"])
+    connection = HTTPConnection(cloud, timeout=30)
+    try:
+        sent = {"Host": host} | ({"Content-Type": "application/json"} if body else {})
+        connection.request(request.command, request.path, body or None, sent)
+        answer = connection.getresponse()
+        text, secure = answer.read().replace(f"http://{host}".encode(), f"https://{host}".encode()), f"https://{host}"
+        headers = {
+            name: value.replace(f"http://{host}", secure)
+            for name, value in answer.getheaders()
+            if name.lower() not in ("content-length", "connection", "server", "transfer-encoding")
+        }
+    finally:
+        connection.close()
+    return answer.status, headers, text
+
+
+def _write_certificate(ca: Path, key: Path) -> None:
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import NameOID
+
+    private = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "loopback")])
+    names = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, private.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(names, critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(private, hashes.SHA256())
+    )
+    ca.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    key.write_bytes(
+        private.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
