@@ -97,7 +97,7 @@ _IMAGES = (
 _CONNECTIONS = (
     _rule(
         "a token of another tenant",
-        "A token of another tenant than the subscription's is rejected with 401 InvalidAuthenticationTokenTenant, which "
+        "A token of another tenant than the subscription's is rejected with 401 InvalidAuthenticationTokenTenant that "
         "names the tenant's authority in its message and in WWW-Authenticate.",
         "the message as quoted by users (The access token is from the wrong issuer); the header is assumed",
         "reported",
