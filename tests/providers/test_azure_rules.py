@@ -6,7 +6,12 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from azure.core.exceptions import HttpResponseError, ServiceRequestError, ServiceResponseError
+from azure.core.exceptions import (
+    HttpResponseError,
+    ServiceRequestError,
+    ServiceRequestTimeoutError,
+    ServiceResponseError,
+)
 from support.instances import NOON
 
 from gpuctl.domain.instance import CloudState, Market
@@ -311,4 +316,6 @@ def test_a_refusal_is_one_of_nothing_until_something_was_made() -> None:
     assert (type(half.refusal), half.cloud_id) == (CapacityError, "gpuctl-inst-000000000001-2")
     assert isinstance(making.failure(Answer(None, 500)), OutcomeUnknown)
     assert isinstance(making.failure(TimeoutError()), OutcomeUnknown)
-    assert isinstance(making.failure(ServiceRequestError("refused")), HalfMade)
+    assert isinstance(making.failure(ServiceRequestTimeoutError("no connection")), HalfMade)
+    # The SDK's name for it says that the request was not sent: a TLS connection that breaks later has the same one.
+    assert isinstance(making.failure(ServiceRequestError("bad record")), OutcomeUnknown)
