@@ -12,17 +12,9 @@ from typing import Any
 
 import pytest
 from support.cli import Operator
-from support.wire import Fault
+from support.processes import GPUCTL, PROVISION, environment, waiting
 
 from gpuctl.domain.instance import Reason, Status
-
-GPUCTL = [sys.executable, "-m", "gpuctl"]
-PROVISION = ["provision", "g4dn.xlarge", "--region", "us-east-1"]
-NOT_YET = (
-    b'<DescribeInstanceStatusResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/"><instanceStatusSet/>'
-    b"</DescribeInstanceStatusResponse>"
-)
-STARTING = Fault(False, lambda _: (200, {"Content-Type": "text/xml"}, NOT_YET))
 
 
 @pytest.fixture
@@ -32,31 +24,6 @@ def real_time(operator: Operator) -> Operator:
 
     operator.cloud.now = timedelta(0)
     return operator
-
-
-def environment(operator: Operator) -> dict[str, str]:
-    own = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
-    return {
-        **own,
-        **operator.environ,
-        "PYTHONPATH": os.pathsep.join(sys.path),
-        "PATH": "/usr/bin:/bin",
-        "TERM": "xterm",
-    }
-
-
-def waiting(operator: Operator, *argv: str, **how: Any) -> subprocess.Popen[bytes]:
-    """A provision that waits for a machine that does not become ready; returns when the machine exists."""
-    operator.wire.arm("DescribeInstanceStatus", *[STARTING] * 500)
-    process = subprocess.Popen(
-        [*GPUCTL, *PROVISION, *argv],
-        env=environment(operator),
-        **({"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | how),
-    )
-    while not operator.wire.calls("DescribeInstanceStatus"):
-        assert process.poll() is None
-        signal.sigtimedwait([], 0.02)
-    return process
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)])

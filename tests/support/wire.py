@@ -33,6 +33,7 @@ class Fault:
     is_performed: bool
     answer: Callable[[Answer | None], Answer | None]
     is_hanging: bool = False
+    is_held: bool = False
 
 
 def refuse(code: str, status: int = 400, message: str = "no", date: datetime | None = None) -> Fault:
@@ -54,6 +55,7 @@ FAILED_AFTER = Fault(True, lambda _: (503, {}, b""))  # performed, then a gatewa
 GARBLED = Fault(True, lambda _: (200, {"Content-Type": "text/xml"}, b"<html>not what you asked for"))
 TRUNCATED = Fault(True, lambda real: (real[0], real[1], real[2][: len(real[2]) // 2]) if real else None)
 HANGING = Fault(True, lambda _: None, is_hanging=True)
+HELD = Fault(False, lambda _: None, is_held=True)  # nobody performs it, and no answer comes while the wire is there
 
 
 @dataclass
@@ -146,6 +148,8 @@ class Wire:
             return
         waiting = self._faults.get(action)
         fault = waiting.popleft() if waiting else None
+        if fault is not None and fault.is_held:
+            self._over.wait()
         real = self.instead(sent)
         if real is None and (fault is None or fault.is_performed):
             real = self._forward(handler, body)

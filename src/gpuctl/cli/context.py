@@ -34,6 +34,7 @@ class Context:
         self.environ = environ
         self.globals = Globals()
         self.owes_events = False  # set by a command that tells hooks what others left
+        self.is_interrupted = False  # set where a signal came, and the process is to leave soon
         self._clock = clock
         self._talk: Talk | None = None
         self._store: LocalStore | None = None

@@ -2,14 +2,11 @@
 
 import gc
 import os
-import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout, suppress
 from io import TextIOWrapper
 from itertools import pairwise
-from threading import current_thread, main_thread
-from types import FrameType
 from typing import TextIO
 
 import typer
@@ -18,6 +15,7 @@ from typer.exceptions import TyperException
 from gpuctl.cli.app import build
 from gpuctl.cli.context import Context
 from gpuctl.cli.given import Streams
+from gpuctl.cli.interrupts import HOOKS_WITHIN, interruptible, time_limit
 from gpuctl.cli.render.renderer import render, render_failure
 from gpuctl.cli.render.result import Result
 from gpuctl.cli.sshfile import keep_current
@@ -25,7 +23,6 @@ from gpuctl.cli.table import entry_of
 from gpuctl.clock import Clock, SystemClock
 from gpuctl.errors import Failure, GpuctlError, Interrupted, UsageError
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _OURS_OF_RUN = 200
 
 
@@ -64,7 +61,7 @@ def main(
     environ = os.environ if environ is None else environ
     context = Context(streams or Streams.of_process(), clock or SystemClock(), environ)
     try:
-        with _signals():
+        with interruptible():
             code = _run(context, list(argv))
     except Interrupted as interrupted:
         return _failed(context, interrupted, argv)
@@ -93,6 +90,7 @@ def _run(context: Context, argv: list[str]) -> int:
     keep_current(context)
     if not isinstance(answer, Result):
         return answer if isinstance(answer, int) else 0
+    context.is_interrupted = isinstance(answer.error, Interrupted)
     try:
         render(context, answer)
     except (OSError, ValueError) as error:
@@ -106,10 +104,17 @@ def _run(context: Context, argv: list[str]) -> int:
 def _tell_hooks(context: Context) -> None:
     """What happened is told when everything is done and printed; a signal now ends the telling and nothing else."""
     if context.owes_events or context.has_written:
-        from gpuctl.cli.hooking import tell_hooks
+        with suppress(Interrupted), interruptible():
+            if not context.config.hooks:
+                return
+            from gpuctl.cli.hooking import tell_hooks
 
-        with suppress(Interrupted), _signals():
-            tell_hooks(context)
+            if context.is_interrupted:
+                # The next reap delivers what is left.
+                with time_limit(HOOKS_WITHIN):
+                    tell_hooks(context, HOOKS_WITHIN)
+            else:
+                tell_hooks(context)
 
 
 def _failed(context: Context, failure: Failure, argv: Sequence[str]) -> int:
@@ -155,24 +160,3 @@ def _wants_json(context: Context, argv: Sequence[str]) -> bool:
 def _only_reads(context: Context) -> bool:
     command = context.globals.command
     return command is not None and entry_of(command).only_reads
-
-
-@contextmanager
-def _signals() -> Iterator[None]:
-    """Signals become an Interrupted in the main thread; one that the caller ignores (nohup) stays ignored."""
-    if current_thread() is not main_thread():
-        yield
-        return
-    before = {one: signal.getsignal(one) for one in _SIGNALS}
-    for one, handler in before.items():
-        if handler is not signal.SIG_IGN:
-            signal.signal(one, _interrupt)
-    try:
-        yield
-    finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise Interrupted(f"ended by {signal.Signals(number).name}", signal_number=number)

@@ -8,6 +8,7 @@ from typing import Any, BinaryIO, TextIO
 
 from gpuctl.cli.asking import Asked, defaults_of
 from gpuctl.cli.context import Context
+from gpuctl.cli.interrupts import TERMINATE_WITHIN, time_limit
 from gpuctl.cli.render.renderer import document, failure_lines
 from gpuctl.cli.render.result import Result
 from gpuctl.cli.render.shapes import instance_shape
@@ -16,7 +17,7 @@ from gpuctl.domain.instance import Instance, Reason, Status
 from gpuctl.errors import Failure, Interrupted, UnresolvedError, UsageError
 from gpuctl.remote.transfer import check_upload, transfer
 from gpuctl.services.choosing import choose
-from gpuctl.services.ending import end
+from gpuctl.services.ending import end_at_once
 from gpuctl.services.inventory import resolve
 from gpuctl.services.joining import wait_for_ssh
 from gpuctl.services.preparing import prepare, standing
@@ -128,7 +129,8 @@ def started(context: Context, asked: Asked, on: str | None, kept: Kept) -> Insta
     try:
         outcome = start(prepared, context.parts, written.extend, patience, agree=agree)
     except Interrupted:
-        end(context.parts, [one.id for one in written], Reason.CANCELLED)
+        with time_limit(TERMINATE_WITHIN):
+            end_at_once(context.parts, [one.id for one in written], Reason.CANCELLED)
         raise
     finally:
         kept.record = written[0] if written else None
@@ -154,6 +156,7 @@ def run_there(context: Context, record: Instance, task: Task, *, keep: bool) -> 
         task,
         lambda stream, some: (out if stream == "O" else err)(some),
         keep=keep,
+        hurry=lambda: time_limit(TERMINATE_WITHIN),
     )
     now = context.clock.now()
     cost = instance_shape(ran.record, now)["totalCost"]

@@ -5,6 +5,7 @@ from contextlib import suppress
 from datetime import timedelta
 
 from gpuctl.cli.context import Context
+from gpuctl.cli.interrupts import TERMINATE_WITHIN, time_limit
 from gpuctl.cli.render.figures import all_in, all_in_rate, ends_in, local, plain
 from gpuctl.cli.render.provisioned import news, provisioned
 from gpuctl.cli.render.result import Result
@@ -15,7 +16,7 @@ from gpuctl.domain.lifecycle import was_refused
 from gpuctl.domain.prices import age_note, origin
 from gpuctl.errors import GpuctlError, Interrupted, StateLockedError, StateUnusableError, UsageError
 from gpuctl.services.attempts import Agree
-from gpuctl.services.ending import end
+from gpuctl.services.ending import end, end_at_once
 from gpuctl.services.preparing import Launchable, Prepared
 from gpuctl.services.protecting import gaps, read_back
 from gpuctl.services.provision import Provisioned, start
@@ -145,12 +146,14 @@ def protected(context: Context, result: Provisioned) -> Provisioned:
 def _interrupted(context: Context, written: Sequence[Instance], interrupted: Interrupted) -> Result:
     """A person who pressed Ctrl-C is told what lives; without one, everything of this call is asked to end."""
     if not context.is_terminal or interrupted.signal_number != 2:
-        end(context.parts, [one.id for one in written], Reason.CANCELLED)
+        with time_limit(TERMINATE_WITHIN):
+            end_at_once(context.parts, [one.id for one in written], Reason.CANCELLED)
         records = _now(context, written)
-        told = "; ".join(f"{one.id} is {one.status}" for one in records)
+        told = "; ".join(_after_signal(one) for one in records)
         return provisioned(context, Provisioned(records), len(records), {"created": True}, told, interrupted)
     # What was refused is closed: nothing of it lives, and nobody goes on trying.
-    end(context.parts, [one.id for one in _now(context, written) if was_refused(one)], Reason.CANCELLED)
+    with time_limit(TERMINATE_WITHIN):
+        end(context.parts, [one.id for one in _now(context, written) if was_refused(one)], Reason.CANCELLED)
     records = _now(context, written)
     lives = [one for one in records if one.is_live]
     now = context.clock.now()
@@ -164,6 +167,12 @@ def _interrupted(context: Context, written: Sequence[Instance], interrupted: Int
         hint=f"gpuctl terminate {' '.join(one.label for one in lives)}" if lives else None,
     )
     return provisioned(context, Provisioned(records), len(records), {"created": True}, told, stopped)
+
+
+def _after_signal(record: Instance) -> str:
+    if record.is_live and record.deleted_by_us_at is None:
+        return f"{record.id} is {record.status}, and no cloud has accepted its end yet; gpuctl reap goes on trying"
+    return f"{record.id} is {record.status}"
 
 
 def _now(context: Context, written: Sequence[Instance]) -> list[Instance]:

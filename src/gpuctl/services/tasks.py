@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TypeVar
@@ -13,7 +14,7 @@ from gpuctl.remote.access import Access
 from gpuctl.remote.job import Job
 from gpuctl.remote.line import Line
 from gpuctl.remote.transfer import Transfer, download, upload
-from gpuctl.services.ending import end, wait_until_gone
+from gpuctl.services.ending import end, end_at_once, wait_until_gone
 from gpuctl.services.parts import Parts
 from gpuctl.services.reconciler import settle
 
@@ -57,12 +58,21 @@ class _Over(Exception):
         self.reason = reason
 
 
-def run_task(parts: Parts, access: Access, record: Instance, task: Task, tell: Tell, *, keep: bool) -> Ran:
+def run_task(
+    parts: Parts,
+    access: Access,
+    record: Instance,
+    task: Task,
+    tell: Tell,
+    *,
+    keep: bool,
+    hurry: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> Ran:
     """Do it on that machine, which is READY, and end the machine; with `keep` it is READY again instead.
 
     `tell` gets the command's output as it comes, `O` or `E` and bytes. A connection that breaks is made again until the
     machine's deadline: the command goes on there meanwhile. The machine is ended on every way out, a signal included
-    (then without waiting for proof). UsageError if something runs on it already.
+    (then without waiting for proof, and within `hurry`). UsageError if something runs on it already.
     """
     _begin(parts, record)
     ran = Ran(record)
@@ -81,13 +91,14 @@ def run_task(parts: Parts, access: Access, record: Instance, task: Task, tell: T
         is_cut_short = False
     finally:
         parts.talk.clear()
-        if keep:
+        if is_cut_short:
+            with hurry():
+                run.leave(ran.code) if keep else end_at_once(parts, [record.id], reason)
+        elif keep:
             run.leave(ran.code)
         else:
-            ended = end(parts, [record.id], reason)
-            if not is_cut_short:
-                ended = wait_until_gone(parts, [record.id], PROOF)
-            ran.end_error = ended.errors.get(record.id)
+            end(parts, [record.id], reason)
+            ran.end_error = wait_until_gone(parts, [record.id], PROOF).errors.get(record.id)
     ran.record = _now(parts, record)
     return ran
 

@@ -1,0 +1,74 @@
+"""Turns signals into an exception, and limits the time of what an interrupted command still has to do."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from threading import current_thread, main_thread
+from types import FrameType
+
+from gpuctl.errors import Interrupted
+
+# Together less than 8 s: what stops a process, such as CI or an init system, sends SIGKILL about 10 s later.
+TERMINATE_WITHIN = timedelta(seconds=5)
+HOOKS_WITHIN = timedelta(seconds=2)
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class _TimeIsUp(BaseException):
+    """No Exception: nothing that carries on after a failure may carry on after this."""
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Raise Interrupted in the main thread on SIGINT, SIGTERM and SIGHUP.
+
+    A signal that the parent process ignores (nohup) stays ignored. In another thread, where Python allows no handlers,
+    this does nothing.
+    """
+    if current_thread() is not main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, _interrupt)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def time_limit(span: timedelta) -> Iterator[None]:
+    """Leave the block after that time, wherever it is: a call that never returns is left as well.
+
+    In another thread than the main one there is no limit.
+    """
+    if current_thread() is not main_thread():
+        yield
+        return
+    is_over = False
+
+    def on_alarm(number: int, frame: FrameType | None) -> None:
+        if not is_over:
+            raise _TimeIsUp
+
+    before = signal.signal(signal.SIGALRM, on_alarm)
+    signal.setitimer(signal.ITIMER_REAL, span.total_seconds())
+    try:
+        try:
+            yield
+        finally:
+            is_over = True
+    except _TimeIsUp:
+        pass
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise Interrupted(f"ended by {signal.Signals(number).name}", signal_number=number)
