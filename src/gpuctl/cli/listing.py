@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from gpuctl.cli.context import Context
-from gpuctl.cli.refreshing import refreshed
 from gpuctl.cli.render.figures import BARE, ago, burn, is_bare
 from gpuctl.cli.render.machines import COLUMNS, row, table
 from gpuctl.cli.render.result import Result
@@ -31,6 +30,8 @@ class Listing:
 
     def refreshed(self) -> Mapping[str, GpuctlError]:
         """Ask the clouds about these machines first; for each that could not be asked, that it is stale."""
+        from gpuctl.cli.refreshing import refreshed
+
         return refreshed(self.context, self.records(self.context.clock.now()))
 
     def result(self, stale: Mapping[str, GpuctlError], keeping: Collection[str] = ()) -> Result:
@@ -40,7 +41,7 @@ class Listing:
         return Result(
             document={"instances": [instance_shape(one, now) for one in chosen], "count": len(chosen)},
             columns=COLUMNS,
-            rows=[row(one, now) for one in chosen],
+            rows=[] if self.context.output == "json" else [row(one, now) for one in chosen],
             ids=[one.id for one in chosen],
             draw=lambda width: table(chosen, now, width),
             footer=self.footer(chosen, now) if self.context.output == "table" else (),

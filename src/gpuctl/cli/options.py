@@ -10,9 +10,7 @@ import typer
 
 from gpuctl.domain.duration import shown
 from gpuctl.domain.instance import ProviderName, Status
-from gpuctl.domain.request import check_tag
 from gpuctl.errors import UsageError
-from gpuctl.providers.registry import is_supported
 
 User = Annotated[str | None, typer.Option(metavar="USER", help="Only instances of this user")]
 Task = Annotated[str | None, typer.Option(metavar="TASK", help="Only instances of this task")]
@@ -50,7 +48,11 @@ def number(text: str | None, *, option: str) -> Decimal | None:
 def tags(pairs: Sequence[str] | None) -> dict[str, str]:
     """`K=V` pairs. UsageError for one without `=`, one said twice, or one that no cloud could carry."""
     found: dict[str, str] = {}
-    for pair in pairs or ():
+    if not pairs:
+        return found
+    from gpuctl.domain.request import check_tag
+
+    for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals:
             raise UsageError(f"--tag must be K=V, not {shown(pair)}", hint="add `--tag project=x`")
@@ -68,12 +70,16 @@ def provider(text: str | None) -> ProviderName | None:
     try:
         return ProviderName(text.lower())
     except ValueError:
+        from gpuctl.providers.registry import is_supported
+
         known = ", ".join(f"`{one}`" for one in ProviderName if is_supported(one))
         raise UsageError(f"unknown provider {shown(text)}", hint=f"one of {known}") from None
 
 
 def supported_provider(text: str | None) -> ProviderName | None:
     """The same, where machines can be started already."""
+    from gpuctl.providers.registry import is_supported
+
     name = provider(text)
     if name is not None and not is_supported(name):
         known = ", ".join(f"`{one}`" for one in ProviderName if is_supported(one))

@@ -5,20 +5,23 @@ from typing import TYPE_CHECKING
 
 from gpuctl.domain.instance import Market, Price, ProviderName
 from gpuctl.errors import UsageError
-from gpuctl.providers.base import Connection, Provider
-from gpuctl.providers.registry import is_supported, open_provider
 from gpuctl.services.parts import Parts
 from gpuctl.services.sessions import Sessions
 from gpuctl.store.refusals import LocalRefusals
 
 if TYPE_CHECKING:
     from gpuctl.cli.context import Context
+    from gpuctl.domain.cost import Extras
+    from gpuctl.providers.base import Provider
 
 
 def parts_of(context: "Context") -> Parts:
     """What services are built of. Opens no socket: a provider is opened by the service that first needs it."""
 
-    def provider(name: ProviderName, profile: str | None) -> Provider:
+    def provider(name: ProviderName, profile: str | None) -> "Provider":
+        from gpuctl.providers.base import Connection
+        from gpuctl.providers.registry import open_provider
+
         if not context.sandbox:
             return open_provider(name, Connection(profile=profile, environ=context.environ))
         return open_provider(name, Connection(sandbox_url=sandbox_url(context)))
@@ -29,7 +32,12 @@ def parts_of(context: "Context") -> Parts:
         except UsageError:
             return None
 
+    def extras_of(name: ProviderName, region: str, disk_gb: int | None) -> "Extras":
+        return context.extras.of(name, region, disk_gb)
+
     def every_region() -> Mapping[ProviderName, Collection[str]]:
+        from gpuctl.providers.registry import is_supported
+
         return {name: context.catalog.regions(name) for name in ProviderName if is_supported(name)}
 
     return Parts(
@@ -41,7 +49,7 @@ def parts_of(context: "Context") -> Parts:
         max_ttl=context.config.max_ttl,
         every_region=every_region,
         budgets=context.config.budget,
-        extras_of=context.extras.of,
+        extras_of=extras_of,
         access=context.access,
         refusals=LocalRefusals(context.state_path),
     )

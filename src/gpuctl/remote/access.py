@@ -7,7 +7,6 @@ from pathlib import Path
 
 from gpuctl.domain.instance import Instance
 from gpuctl.errors import StateUnusableError, UsageError
-from gpuctl.remote.echo import AWS_ECHO, own_address
 from gpuctl.remote.keys import NAME, Key, named_key, own_key
 from gpuctl.remote.target import Target, target
 from gpuctl.store.disk import private_folder
@@ -72,4 +71,7 @@ class Access:
 
     def own_range(self) -> str:
         """The range of one that the caller's public address makes; raises as `own_address` does."""
+        # HTTP and TLS are loaded by those who ask.
+        from gpuctl.remote.echo import AWS_ECHO, own_address
+
         return own_address(self.echo or AWS_ECHO)

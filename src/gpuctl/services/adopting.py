@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from gpuctl.domain.events import EventName
 from gpuctl.domain.instance import Attempt, Instance, Observed, Outcome, Status
 from gpuctl.domain.lifecycle import note, refreshed
-from gpuctl.domain.request import DEFAULT_PURPOSE, NAME
 from gpuctl.domain.tags import OWNER, PREFIX, RECORD_ID, ownership
 from gpuctl.services.parts import Parts
 
@@ -17,6 +16,8 @@ def adopted(seen: Observed, profile: str | None, now: datetime, parts: Parts) ->
     It goes by the name it has in the cloud, if that is one of ours. ValueError if its tags do not name an id and a
     deadline: such a machine is reported, never adopted.
     """
+    from gpuctl.domain.request import DEFAULT_PURPOSE
+
     claims = ownership(seen.tags)
     if claims.record_id is None or claims.expires_at is None or seen.launched_at is None:
         raise ValueError(f"{seen.cloud_id} names no id, deadline or launch")
@@ -74,6 +75,8 @@ def without_taken_name(record: Instance, present: Iterable[Instance]) -> Instanc
 
 
 def _name(seen: Observed) -> str | None:
+    from gpuctl.domain.request import NAME
+
     name = seen.name or ""
     return name if NAME.fullmatch(name) and not RECORD_ID.fullmatch(name) else None
 

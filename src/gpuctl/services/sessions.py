@@ -3,18 +3,21 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from gpuctl.clock import Clock
 from gpuctl.domain.duration import spelled
 from gpuctl.domain.instance import Instance, ProviderName
 from gpuctl.errors import CredentialsError, GpuctlError
-from gpuctl.providers.base import Provider
 from gpuctl.services.talk import Talk
+
+if TYPE_CHECKING:
+    from gpuctl.providers.base import Provider
 
 MAX_SKEW = timedelta(seconds=120)
 SIGNED_WITHIN = timedelta(minutes=5)
 
-OpenProvider = Callable[[ProviderName, str | None], Provider]
+OpenProvider = Callable[[ProviderName, str | None], "Provider"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,7 @@ class Session:
     with; since then time is counted by a clock that nobody can set, so that a jump of the laptop's ends nothing.
     """
 
-    provider: Provider
+    provider: "Provider"
     account: str
     profile: str | None
     clock: Clock
@@ -68,7 +71,7 @@ class Sessions:
         self._open: dict[tuple[ProviderName, str | None], Session] = {}
         self._skew_told = False
 
-    def provider(self, name: ProviderName, profile: str | None) -> Provider:
+    def provider(self, name: ProviderName, profile: str | None) -> "Provider":
         """The cloud by that profile, without asking it anything. Raises UsageError where it is not supported."""
         key = (name, profile)
         if key not in self._providers:
@@ -115,7 +118,7 @@ class Sessions:
             return self.open(login.provider, login.profile)
         return self.of_account(login.provider, login.account, login.profile)
 
-    def _checked(self, provider: Provider) -> Session:
+    def _checked(self, provider: "Provider") -> Session:
         try:
             identity = provider.identity()
         except CredentialsError as error:

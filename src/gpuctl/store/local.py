@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gpuctl.clock import Clock
 from gpuctl.domain.instance import Instance
@@ -15,10 +16,12 @@ from gpuctl.store.archive import Archive
 from gpuctl.store.base import Change, Guard, Kind, Snapshot
 from gpuctl.store.disk import Disk, private_folder, write_whole
 from gpuctl.store.lock import Lock, Remembered
+from gpuctl.store.record import instance
 from gpuctl.store.rescue import Rescue
 from gpuctl.store.statefile import TABLE, Header, Tables, Unreadable, decode, encode, is_state_id, new_state_id
-from gpuctl.store.storage import StateStorage
-from gpuctl.store.transaction import Transaction, document, instance
+
+if TYPE_CHECKING:
+    from gpuctl.store.transaction import Transaction
 
 
 class LocalStore:
@@ -62,6 +65,8 @@ class LocalStore:
             return Snapshot(None, 0, ()) if found is None else self._snapshot(*found)
 
     def add(self, records: Sequence[Instance], guard: Guard) -> Snapshot:
+        from gpuctl.store.transaction import document
+
         with self._transaction(may_create=True) as transaction:
             guard(transaction.records())
             transaction.table.insert_multiple(document(one) for one in records)
@@ -166,6 +171,10 @@ class LocalStore:
 
     @contextmanager
     def _transaction(self, *, may_create: bool) -> Iterator["Transaction"]:
+        # TinyDB is loaded only to write: most commands read.
+        from gpuctl.store.storage import StateStorage
+        from gpuctl.store.transaction import Transaction
+
         with self._translated("written"):
             if may_create:
                 private_folder(self._path.parent)

@@ -1,16 +1,16 @@
 """The state under its lock: the records as they are read afresh, and what one change makes of them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from pydantic import ValidationError
 from tinydb.table import Document
 
 from gpuctl.domain.instance import Instance
 from gpuctl.errors import GpuctlError, NotFoundError
 from gpuctl.store.base import Change
-from gpuctl.store.statefile import TABLE, Header, Unreadable
+from gpuctl.store.record import instance
+from gpuctl.store.statefile import TABLE, Header
 from gpuctl.store.storage import StateStorage, records_of
 
 
@@ -56,11 +56,3 @@ def _replaced(document: Document) -> Callable[[Any], None]:
         stored.update(document)
 
     return put
-
-
-def instance(stored: Mapping[str, Any]) -> Instance:
-    """The record that is stored so. Unreadable if it is none."""
-    try:
-        return Instance.model_validate(dict(stored))
-    except ValidationError as error:
-        raise Unreadable(f"holds a record that cannot be read: {error.errors()[0]['msg']}") from None

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from gpuctl.cli import live, options
+from gpuctl.cli import options
 from gpuctl.cli.context import Context
 from gpuctl.cli.listing import Listing
 from gpuctl.cli.render.result import Result
@@ -62,6 +62,8 @@ def command(
     # Asking for an ended status is asking for ended machines.
     listing = Listing(context, selection, with_ended or any(one.is_ended for one in wanted))
     if watch:
+        from gpuctl.cli import live
+
         return live.watch(listing, pause, refresh=refresh)
     return listing.result(listing.refreshed() if refresh else {})
 

@@ -9,7 +9,6 @@ import typer
 
 from gpuctl.cli import options
 from gpuctl.cli.context import Context
-from gpuctl.cli.hooking import tell_hooks
 from gpuctl.cli.render.renderer import render
 from gpuctl.cli.render.result import Result
 from gpuctl.cli.render.text import brief
@@ -19,7 +18,6 @@ from gpuctl.domain.duration import parse_duration, rough
 from gpuctl.domain.instance import ProviderName
 from gpuctl.errors import GpuctlError, StateFault, StateLockedError, StateUnusableError, UnresolvedError, UsageError
 from gpuctl.services.acting import Done
-from gpuctl.services.delivering import IN_ALL
 from gpuctl.services.ending import wait_until_gone
 from gpuctl.services.lastresort import Unwritable
 from gpuctl.services.reap import Reaped, Reaper, news, reap, remembered
@@ -75,6 +73,9 @@ def command(
         result = _pass(context, reaper, wait=wait)
         if result is not None:
             render(context, result)
+        from gpuctl.cli.hooking import tell_hooks
+        from gpuctl.services.delivering import IN_ALL
+
         # Out of the pause, and never longer: telling somebody delays no pass.
         begun = context.clock.elapsed()
         tell_hooks(context, min(pause, IN_ALL))

@@ -3,11 +3,14 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from gpuctl.domain.cost import Cost, hourly, to_cents
 from gpuctl.domain.duration import rough
 from gpuctl.domain.instance import Instance, Market
-from gpuctl.domain.spending import Sum, outlook
+
+if TYPE_CHECKING:
+    from gpuctl.domain.spending import Sum
 
 BARE = "* the machine alone: the price of its disk or address is not known"
 
@@ -97,6 +100,8 @@ def is_bare(one: Instance) -> bool:
 
 def burn(records: Sequence[Instance], now: datetime) -> str:
     """The line below a list: how many live, what they cost an hour, so far, and if all run to their deadlines."""
+    from gpuctl.domain.spending import outlook
+
     ahead = outlook(records, now)
     return (
         f"{ahead.live} live · {money(ahead.hourly.total)}/h now · {money(ahead.spent.total)} so far · "
@@ -104,7 +109,7 @@ def burn(records: Sequence[Instance], now: datetime) -> str:
     )
 
 
-def left_out(summed: Sum) -> str:
+def left_out(summed: "Sum") -> str:
     """What a sum does not hold, to be said behind it; empty where it holds everything."""
     told = f" · {summed.unpriced} of unknown price not counted" if summed.unpriced else ""
     return f"{told} · {summed.bare} without disk or address" if summed.bare else told

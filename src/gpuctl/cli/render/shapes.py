@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from gpuctl.domain.cost import accrued, hourly, spent
 from gpuctl.domain.instance import Attempt, HistoryEntry, Instance
 from gpuctl.domain.protection import Protector
-from gpuctl.domain.statistics import Statistics
 from gpuctl.errors import Failure
 
 if TYPE_CHECKING:
     from gpuctl.domain.offers import Offer
+    from gpuctl.domain.statistics import Statistics
 
 SCHEMA_VERSION = 1
 
@@ -59,7 +59,7 @@ def instance_shape(one: Instance, now: datetime, protection: Sequence[Protector]
     }
 
 
-def statistics_shape(figures: Statistics) -> dict[str, Any]:
+def statistics_shape(figures: "Statistics") -> dict[str, Any]:
     """The figures over many machines."""
     return {
         "totalProvisioned": figures.total_provisioned,

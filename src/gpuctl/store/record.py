@@ -1,0 +1,17 @@
+"""Reads one record as the state file holds it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from gpuctl.domain.instance import Instance
+from gpuctl.store.statefile import Unreadable
+
+
+def instance(stored: Mapping[str, Any]) -> Instance:
+    """The record that is stored so. Unreadable if it is none."""
+    try:
+        return Instance.model_validate(dict(stored))
+    except ValidationError as error:
+        raise Unreadable(f"holds a record that cannot be read: {error.errors()[0]['msg']}") from None

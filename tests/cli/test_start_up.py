@@ -1,0 +1,89 @@
+"""What the commands that run at every prompt and every minute load: each module below was seen to cost too much."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer.core
+from support.instances import a_ready_instance
+
+from gpuctl.cli.given import Streams
+from gpuctl.cli.main import main
+from gpuctl.clock import SystemClock
+from gpuctl.domain.actions import scope_of
+from gpuctl.store.base import Kind, ReapTimes, Sweep
+from gpuctl.store.local import LocalStore
+from gpuctl.store.reaplog import LocalReapLog
+
+# Neither an SDK nor HTTP and TLS, neither Rich nor the query engine of the store, which only writing needs.
+NEVER = {"azure", "boto3", "botocore", "http.client", "moto", "rich", "ssl", "tinydb", "urllib.request"}
+NEVER |= {"gpuctl.catalog", "gpuctl.hooks", "gpuctl.providers", "gpuctl.sandbox", "gpuctl.cli.hooking"}
+NOT_IN_LIST = {
+    "gpuctl.cli.config",
+    "gpuctl.cli.live",
+    "gpuctl.domain.allowance",
+    "gpuctl.domain.offers",
+    "gpuctl.domain.reconcile",
+    "gpuctl.domain.request",
+    "gpuctl.domain.spending",
+    "gpuctl.remote",
+    "gpuctl.services.reap",
+}
+_PROGRAM = """
+import json, sys
+from gpuctl.cli.main import main
+code = main(sys.argv[1:])
+print(json.dumps([code, sorted(sys.modules)]), file=sys.stderr)
+"""
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    """A state with one live record, whose region was swept a moment ago."""
+    # A real process has the real time.
+    path, clock = tmp_path / "state.json", SystemClock()
+    record = a_ready_instance(created_at=clock.now())
+    LocalStore(path, kind=Kind.REAL, clock=clock).add([record], lambda present: None)
+    swept = Sweep(scope=scope_of(record), profile=record.profile, at=clock.now(), ours=1)
+    LocalReapLog(path).write(ReapTimes(sweeps=(swept,)))
+    return path
+
+
+def loaded(*argv: str, state: Path) -> set[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", _PROGRAM, *argv, "--state", str(state)],
+        env={"PYTHONPATH": os.pathsep.join(sys.path), "PATH": "/usr/bin:/bin", "HOME": str(state.parent)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    code, modules = json.loads(done.stderr.splitlines()[-1])
+    assert code == 0, done.stderr
+    return set(modules)
+
+
+def test_a_list_loads_nothing_that_it_does_not_use(state: Path) -> None:
+    assert loaded("list", "-o", "json", state=state) & (NEVER | NOT_IN_LIST) == set()
+
+
+def test_an_idle_reap_loads_nothing_that_it_does_not_use(state: Path) -> None:
+    assert loaded("reap", state=state) & NEVER == set()
+
+
+def test_no_validator_is_built_for_an_option_that_is_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    built: list[str] = []
+    real = typer.core.build_runtime_param
+
+    def counted(descriptor: object) -> object:
+        built.append(str(descriptor))
+        return real(descriptor)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(typer.core, "build_runtime_param", counted)
+    streams = Streams(io.StringIO(), io.StringIO(), io.StringIO())
+    assert main(["list", "-o", "json", "--state", "/nowhere/state.json"], environ={}, streams=streams) in (0, 9)
+    # Those of --output and --state, and the flag --help of the root and of the command.
+    assert len(built) <= 4, built
