@@ -41,7 +41,14 @@ def waiting(operator: Operator, *argv: str, **how: Any) -> subprocess.Popen[byte
 def started(operator: Operator, *argv: str, **how: Any) -> subprocess.Popen[bytes]:
     """That command line as a process."""
     streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.Popen([*GPUCTL, *argv], env=environment(operator), **(streams | how))
+    # A shell's background job ignores SIGINT, and so would all that the tests start there.
+    return subprocess.Popen(
+        [*GPUCTL, *argv], env=environment(operator), preexec_fn=_as_at_a_terminal, **(streams | how)
+    )
+
+
+def _as_at_a_terminal() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def until_called(operator: Operator, process: subprocess.Popen[bytes], action: str, times: int = 1) -> None:
