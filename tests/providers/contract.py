@@ -158,6 +158,11 @@ class ProviderContract(ABC):
         ]
         assert [self.ssh_from(one.cloud_id) for one in made] == [[cidr] if cidr else [] for cidr in ranges]
 
+    def test_an_instance_with_a_range_in_a_network_of_the_provider_s_choice_has_no_other_source(
+        self, provider: Provider, region: str
+    ) -> None:
+        assert list(provider.other_ssh_sources(region, None, "203.0.113.7/32")) == []
+
     def test_closing_what_is_unneeded_leaves_what_an_instance_uses_open(
         self, provider: Provider, order: Order, region: str
     ) -> None:

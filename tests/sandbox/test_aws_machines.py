@@ -200,6 +200,9 @@ def test_the_oracle_knows_every_machine_and_its_tags(cloud: LoopbackAws) -> None
     cloud.now = TEN
     machine_id = cloud.launch("us-west-2", tags={"gpuctl-id": "inst-1"}, ClientToken="inst-1")
 
+    filters = [{"Name": "group-name", "Values": ["default"]}]
+    (group,) = cloud.client("ec2", "us-west-2").describe_security_groups(Filters=filters)["SecurityGroups"]
+
     assert cloud.machines() == [
         {
             "cloud": "aws",
@@ -211,7 +214,7 @@ def test_the_oracle_knows_every_machine_and_its_tags(cloud: LoopbackAws) -> None
             "launched_at": "2026-11-24T10:00:00Z",
             "ended_at": None,
             "client_token": "inst-1",
-            "ssh_from": [],
+            "ssh_from": [group["GroupId"]],
         }
     ]
 

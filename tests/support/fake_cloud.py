@@ -126,6 +126,9 @@ class FakeCloud:
             raise OutcomeUnknown("no answer")
         return self._seen(self.machines[self.tokens[order.token]])
 
+    def other_ssh_sources(self, region: str, subnet: str | None, ssh_from: str | None) -> Sequence[str]:
+        return ()
+
     def close_ingress(self, region: str, state_id: str, needed: Collection[str]) -> bool:
         return True
 

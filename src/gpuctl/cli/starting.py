@@ -11,12 +11,14 @@ from gpuctl.cli.render.provisioned import news, provisioned
 from gpuctl.cli.render.result import Result
 from gpuctl.domain.cost import hourly
 from gpuctl.domain.duration import spelled
+from gpuctl.domain.ingress import NONE
 from gpuctl.domain.instance import Instance, Price, Reason
 from gpuctl.domain.lifecycle import was_refused
 from gpuctl.domain.prices import age_note, origin
 from gpuctl.errors import GpuctlError, Interrupted, StateLockedError, StateUnusableError, UsageError
 from gpuctl.services.attempts import Agree
 from gpuctl.services.ending import end, end_at_once
+from gpuctl.services.entry import other_sources
 from gpuctl.services.preparing import Launchable, Prepared
 from gpuctl.services.protecting import gaps, read_back
 from gpuctl.services.provision import Provisioned, start
@@ -35,7 +37,7 @@ def announce(context: Context, prepared: Prepared) -> None:
     context.talk.say(
         f"{many}{offer.type.name} ({offer.type.gpu_label}) in {where}, {offer.type.provider} account "
         f"{prepared.session.account}, {offer.market.value}, {_price(prepared)}: "
-        f"{all_in(prepared.cost)} until the deadline in {spelled(request.ttl)}"
+        f"{all_in(prepared.cost)} until the deadline in {spelled(request.ttl)}{_also_from(prepared)}"
     )
     old = age_note([offer.price], context.clock.now().date())
     if old:
@@ -46,6 +48,13 @@ def announce(context: Context, prepared: Prepared) -> None:
         context.talk.warn(f"the image for `{offer.type.name}` has no driver for its {offer.type.gpu_model}")
     for told in affordable(prepared, context.parts):
         context.talk.warn(told)
+
+
+def _also_from(prepared: Prepared) -> str:
+    request = prepared.request
+    cidr = None if request.ssh_from.text == NONE else request.ssh_from.text
+    sources = other_sources(prepared.session.provider, prepared.offer.region, request.subnet, cidr)
+    return f"; the network lets ssh in from {'; '.join(sources)}" if sources else ""
 
 
 def _price(prepared: Prepared) -> str:

@@ -1,9 +1,11 @@
 """From where a machine lets ssh in: an address range, or nobody."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from gpuctl.domain.duration import shown
+from gpuctl.domain.instance import SSH_ALSO_FROM
 from gpuctl.errors import UsageError
 
 AUTO, NONE = "auto", "none"
@@ -37,6 +39,12 @@ def source(text: str, *, option: str) -> str:
     if isinstance(network, IPv6Network) and (network.network_address.ipv4_mapped or "%" in text):
         raise UsageError(f"{option} must be a plain range of addresses, not {shown(text)}", hint=HINT)
     return str(network)
+
+
+def with_sources(metadata: Mapping[str, str], sources: Sequence[str]) -> dict[str, str]:
+    """The metadata of a record with the sources from which the network itself lets ssh in, none included."""
+    rest = {key: value for key, value in metadata.items() if key != SSH_ALSO_FROM}
+    return rest | ({SSH_ALSO_FROM: "; ".join(sources)} if sources else {})
 
 
 def is_wide(cidr: str) -> bool:

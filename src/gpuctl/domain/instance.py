@@ -11,6 +11,9 @@ from gpuctl.domain.protection import Protector
 from gpuctl.domain.value import Value
 from gpuctl.errors import Code
 
+# The key in a record's metadata for the sources from which the network itself lets ssh in.
+SSH_ALSO_FROM = "sshAlsoFrom"
+
 
 class ProviderName(StrEnum):
     """The clouds gpuctl knows by name."""

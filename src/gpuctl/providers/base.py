@@ -181,6 +181,13 @@ class Provider(Protocol):
         """
         ...
 
+    def other_ssh_sources(self, region: str, subnet: str | None, ssh_from: str | None) -> Sequence[str]:
+        """From where the network lets ssh in to an instance created there, besides the range `ssh_from`; in words.
+
+        Empty where the range is the only one. Only reads, and queries the cloud only where the answer depends on it.
+        """
+        ...
+
     def close_ingress(self, region: str, state_id: str, needed: Collection[str]) -> bool:
         """Delete the ingress rules of that state in that region, except those for the ranges `needed`.
 

@@ -4,12 +4,13 @@ Each is written down before it is sent, in a transaction that still finds the re
 off, and only after every attempt before it was refused for sure.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from gpuctl.domain.duration import spelled
 from gpuctl.domain.events import EventName
+from gpuctl.domain.ingress import with_sources
 from gpuctl.domain.instance import Attempt, Instance, Outcome, Reason, Status
 from gpuctl.domain.lifecycle import advance, attempted, note, refreshed, with_facts
 from gpuctl.domain.places import Place
@@ -17,6 +18,7 @@ from gpuctl.errors import BudgetError, CredentialsError, GpuctlError
 from gpuctl.providers.base import Order
 from gpuctl.services.allowance import allowance_of
 from gpuctl.services.ending import end
+from gpuctl.services.entry import other_sources
 from gpuctl.services.launching import Answer, send_create
 from gpuctl.services.parts import Parts
 from gpuctl.services.preparing import Launchable, Prepared
@@ -138,9 +140,10 @@ class Attempts:
     def _written(self, record: Instance, there: Launchable) -> tuple[Instance, Launchable] | None:
         """Write the attempt down, if it is still wanted, its deadline is not too near, and budgets have room for it."""
         allowance = allowance_of(there.request, self.parts, there.session.now)
+        sources = other_sources(there.session.provider, there.offer.region, there.request.subnet, record.ssh_from)
         try:
             fresh = self.parts.store.update(
-                record.id, lambda fresh: _with_attempt(fresh, there), allowance.changing(record.id)
+                record.id, lambda fresh: _with_attempt(fresh, there, sources), allowance.changing(record.id)
             )
             return fresh, there
         except (_NoMore, BudgetError) as why:
@@ -214,7 +217,7 @@ def _hindrance(record: Instance, now: datetime) -> str | None:
     return None
 
 
-def _with_attempt(fresh: Instance, there: Launchable) -> Instance:
+def _with_attempt(fresh: Instance, there: Launchable, sources: Sequence[str]) -> Instance:
     now = there.session.now
     if (why := _hindrance(fresh, now)) is not None:
         raise _NoMore(why)
@@ -240,6 +243,7 @@ def _with_attempt(fresh: Instance, there: Launchable) -> Instance:
         address_price=there.extras.address,
         image=there.image.id,
         subnet=there.request.subnet,
+        metadata=with_sources(fresh.metadata, sources),
     )
 
 

@@ -1,9 +1,10 @@
 """Decides, before anything is written, whose key a new machine carries and from where its port 22 can be reached."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gpuctl.domain.ingress import AUTO, EVERYWHERE, NONE, Source, is_wide
-from gpuctl.errors import UnreachableError
+from gpuctl.errors import GpuctlError, UnreachableError
 from gpuctl.providers.base import Provider
 from gpuctl.services.parts import Parts
 
@@ -16,6 +17,14 @@ class Entry:
 
     key: str | None = None
     cidr: str | None = None
+
+
+def other_sources(provider: Provider, region: str, subnet: str | None, cidr: str | None) -> Sequence[str]:
+    """From where the network itself lets ssh in; where that cannot be read, a text that says so."""
+    try:
+        return provider.other_ssh_sources(region, subnet, cidr)
+    except GpuctlError as error:
+        return (f"unknown sources, {error.message}",)
 
 
 def entry(parts: Parts, provider: Provider, wanted: Source) -> Entry:

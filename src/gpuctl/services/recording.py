@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from gpuctl.domain.ingress import NONE, with_sources
 from gpuctl.domain.instance import Attempt, Instance
 from gpuctl.domain.lifecycle import provisioning
 from gpuctl.errors import NotReadyError
 from gpuctl.services.allowance import allowance_of
-from gpuctl.services.entry import Entry, entry
+from gpuctl.services.entry import Entry, entry, other_sources
 from gpuctl.services.parts import Parts
 from gpuctl.services.preparing import Prepared, standing
 from gpuctl.services.record_id import new_record_id
@@ -21,7 +22,8 @@ def write_records(prepared: Prepared, parts: Parts) -> tuple[Sequence[Instance],
     """
     now = prepared.session.now
     way_in = entry(parts, prepared.session.provider, prepared.request.ssh_from)
-    records = [_record(prepared, way_in, number + 1, now) for number in range(prepared.request.count)]
+    sources = _sources(prepared, way_in, parts)
+    records = [_record(prepared, way_in, number + 1, now, sources) for number in range(prepared.request.count)]
     is_affordable = allowance_of(prepared.request, parts, now).adding(records)
 
     def guard(present: Sequence[Instance]) -> None:
@@ -38,7 +40,16 @@ def affordable(prepared: Prepared, parts: Parts) -> list[str]:
     return allowance_of(prepared.request, parts, now).check(drafts)
 
 
-def _record(prepared: Prepared, way_in: Entry, number: int, now: datetime) -> Instance:
+def _sources(prepared: Prepared, way_in: Entry, parts: Parts) -> Sequence[str]:
+    """From where the network itself lets ssh in. The plan has not said so where the caller's address was not found."""
+    request = prepared.request
+    sources = other_sources(prepared.session.provider, prepared.offer.region, request.subnet, way_in.cidr)
+    if sources and way_in.cidr is None and request.ssh_from.text != NONE:
+        parts.talk.warn(f"the network lets ssh in from {'; '.join(sources)}")
+    return sources
+
+
+def _record(prepared: Prepared, way_in: Entry, number: int, now: datetime, sources: Sequence[str] = ()) -> Instance:
     request, offer = prepared.request.named(number), prepared.offer
     record_id = new_record_id()
     attempt = Attempt(
@@ -77,6 +88,7 @@ def _record(prepared: Prepared, way_in: Entry, number: int, now: datetime) -> In
             expires_at=(now + request.ttl).replace(microsecond=0),
             idle=request.idle,
             tags=dict(request.tags),
+            metadata=with_sources({}, sources),
             price=offer.price,
             disk_price=prepared.first.extras.disk,
             address_price=prepared.first.extras.address,

@@ -14,6 +14,7 @@ from gpuctl.cli.render.result import Result
 from gpuctl.cli.render.text import brief, clean
 from gpuctl.domain.diagnosis import Finding, Verdict
 from gpuctl.domain.duration import shown
+from gpuctl.domain.ingress import NONE
 from gpuctl.domain.instance import ProviderName
 from gpuctl.errors import CloudError, GpuctlError, UsageError
 from gpuctl.providers.registry import is_supported
@@ -108,7 +109,8 @@ def _clouds(
         settings = context.config.cloud(name)
         profile = None if context.sandbox else settings.profile
         place = region or settings.region or (_SANDBOX_REGION.get(name) if context.sandbox else None)
-        clouds.append(Cloud(name, profile, place, type_, settings.image, settings.subnet))
+        ssh_from = None if context.config.ssh.ssh_from == NONE else context.config.ssh.ssh_from
+        clouds.append(Cloud(name, profile, place, type_, settings.image, settings.subnet, ssh_from))
     return clouds
 
 

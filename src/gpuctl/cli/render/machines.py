@@ -9,7 +9,7 @@ from gpuctl.cli.render.figures import all_in, all_in_rate, countdown, ends_in, l
 from gpuctl.cli.render.text import brief, clean
 from gpuctl.domain.cost import accrued, by_deadline, hourly, spent
 from gpuctl.domain.duration import rough, spelled
-from gpuctl.domain.instance import Instance, Price, Status
+from gpuctl.domain.instance import SSH_ALSO_FROM, Instance, Price, Status
 from gpuctl.domain.protection import Protector, Standing
 
 if TYPE_CHECKING:
@@ -157,6 +157,7 @@ def _lines(one: Instance, now: datetime) -> list[tuple[str, str]]:
         ("place", f"{one.provider} {one.zone or one.region}, account {one.account}"),
         ("cloud id", one.cloud_id or ""),
         ("address", " / ".join(part for part in (one.public_ip, one.private_ip) if part)),
+        ("ssh from", "; ".join(part for part in (one.ssh_from, _also_from(one)) if part)),
         ("user", one.user),
         ("task", one.task or ""),
         ("purpose", one.purpose),
@@ -164,6 +165,11 @@ def _lines(one: Instance, now: datetime) -> list[tuple[str, str]]:
         ("may live", f"{spelled(one.ttl)}, {spelled(one.max_ttl)} without a readable deadline"),
         ("idle", f"ends sooner when nothing uses it for {spelled(one.idle)}" if one.idle else ""),
     ]
+
+
+def _also_from(record: Instance) -> str:
+    sources = record.metadata.get(SSH_ALSO_FROM)
+    return f"the network also lets in {sources}" if sources else ""
 
 
 def _priced(price: Price | None) -> str:

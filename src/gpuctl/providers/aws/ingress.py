@@ -48,6 +48,18 @@ class Ingress:
             self._known[key] = self._opened(order, order.ssh_from)
         return self._known[key]
 
+    def default_sources(self, region: str, subnet: str | None) -> list[str]:
+        """What reaches port 22 of an instance without a group of ours: it has the network's default security group."""
+        ec2 = self._clients.client("ec2", region)
+        found = _groups_by_name(ec2, _network(ec2, subnet), ["default"])
+        return [
+            f"instances in the default security group {group['GroupId']}"
+            if source == group["GroupId"]
+            else f"{source} (default security group {group['GroupId']})"
+            for group in found.values()
+            for source in dict.fromkeys(rule[3] for rule in _rules(group) if _covers_ssh(rule))
+        ]
+
     def forget(self, order: Order) -> None:
         """Query the group again next time: EC2 did not find it.
 
@@ -182,6 +194,13 @@ def _rules(group: Mapping[str, Any]) -> Iterator[_Rule]:
         ]
         for source in sources:
             yield permission["IpProtocol"], permission.get("FromPort"), permission.get("ToPort"), str(source)
+
+
+def _covers_ssh(rule: _Rule) -> bool:
+    protocol, first, last, _ = rule
+    if protocol not in ("tcp", "6"):
+        return protocol == "-1"
+    return first is None or last is None or first <= _SSH <= last
 
 
 def _with_rule(ec2: Any, group_id: str, cidr: str, *, is_there: bool = False) -> str:

@@ -103,6 +103,13 @@ class AwsProvider:
         except _ODD_SHAPE as error:
             raise OutcomeUnknown(f"{doing}: AWS's answer could not be read") from error
 
+    def other_ssh_sources(self, region: str, subnet: str | None, ssh_from: str | None) -> Sequence[str]:
+        # An instance with a group of ours has no other.
+        if ssh_from is not None:
+            return ()
+        with _translated(f"could not read the default security group in `{region}`"):
+            return self._ingress.default_sources(region, subnet)
+
     def close_ingress(self, region: str, state_id: str, needed: Collection[str]) -> bool:
         with _translated(f"could not delete the unused security groups of this state in `{region}`"):
             return self._ingress.close(region, state_id, needed)

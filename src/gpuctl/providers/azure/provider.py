@@ -115,6 +115,10 @@ class AzureProvider:
             raise making.failure(error) from error
         return seen
 
+    def other_ssh_sources(self, region: str, subnet: str | None, ssh_from: str | None) -> Sequence[str]:
+        # AllowVnetInBound is in every network security group; nothing else exists in a network of the instance's own.
+        return () if subnet is None else ("the virtual network of the subnet and networks peered with it",)
+
     def close_ingress(self, region: str, state_id: str, needed: Collection[str]) -> bool:
         # Each instance has a network security group of its own, which is deleted with it.
         return True

@@ -118,6 +118,7 @@ class AwsCloud:
             return unknown_login(call)
         if (account, call.region) not in self._stocked:
             stock(account, call.region, self._now())
+            groups.complete(ec2_backends[account][call.region])
             self._stocked.add((account, call.region))
         return self._answer_ec2(call, account, environ) if call.service == "ec2" else self._send(environ)
 

@@ -36,6 +36,13 @@ RULES = (
     ),
     Rule(
         "AWS",
+        "default security group",
+        "An instance without a security group gets the network's default one, which lets in every instance in it.",
+        "EC2 service model, CreateSecurityGroup: default security group",
+        "documented",
+    ),
+    Rule(
+        "AWS",
         "what a security group lets in",
         "Port 22 of an instance is reachable from the sources of all rules of all its groups, and from no other.",
         "EC2 service model, AuthorizeSecurityGroupIngress; Amazon VPC user guide, Security group rules",
@@ -57,10 +64,19 @@ def refused(call: Call, backend: Any, most_groups: int = MOST_GROUPS) -> Respons
     return None
 
 
+def complete(backend: Any) -> None:
+    """Give the default security group of the default network the rule that AWS creates it with, and moto does not."""
+    group = backend.get_security_group_by_name_or_id("default", backend.default_vpc.id)
+    itself = [{"GroupId": group.id}]
+    if not group.ingress_rules:
+        backend.authorize_security_group_ingress(group.id, "-1", None, None, [], source_groups=itself)
+
+
 def ssh_from(instance: Any, backend: Any) -> list[str]:
     """The sources that the instance's security groups let reach its port 22: ranges, or the ids of other groups."""
     found: set[str] = set()
-    for name in _group_ids(instance):
+    default = backend.get_security_group_by_name_or_id("default", instance.vpc_id or backend.default_vpc.id)
+    for name in _group_ids(instance) or {default.id}:
         group = backend.get_security_group_from_id(name)
         for rule in group.ingress_rules if group is not None else ():
             if _covers_ssh(rule):

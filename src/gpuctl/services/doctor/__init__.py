@@ -18,6 +18,7 @@ CLOUD: Sequence[Callable[[Patient, Cloud], Iterable[Finding]]] = (
     money.prices,
     clouds.type_,
     clouds.image,
+    clouds.ingress,
     clouds.permissions,
 )
 

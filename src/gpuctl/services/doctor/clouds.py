@@ -70,6 +70,17 @@ def image(patient: Patient, cloud: Cloud) -> Iterator[Finding]:
         yield Finding("image", Verdict.OK, f"{found.id} in {region}, for a disk of {found.min_disk_gb} GB or more")
 
 
+def ingress(patient: Patient, cloud: Cloud) -> Iterator[Finding]:
+    """Whether the network lets ssh in from more than an instance's own range. No finding where it does not."""
+    region = _known_region(patient, cloud)
+    if region is None:
+        return
+    sources = cloud.session(patient).provider.other_ssh_sources(region, cloud.subnet, cloud.ssh_from)
+    if sources:
+        text = f"the network in {region} lets ssh in from {'; '.join(sources)}"
+        yield Finding("ingress", Verdict.WARN, text, "docs/ssh.md")
+
+
 def permissions(patient: Patient, cloud: Cloud) -> Iterator[Finding]:
     """What only the cloud itself can say: may this login create and end it, how much of it, and for how long."""
     region = _known_region(patient, cloud)

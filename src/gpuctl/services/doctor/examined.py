@@ -36,6 +36,7 @@ class Cloud:
     instance_type: str | None = None
     image: str | None = None
     subnet: str | None = None
+    ssh_from: str | None = None
 
     def session(self, patient: Patient) -> Session:
         """The checked login; the same one each time. Raises what opening it raises."""
