@@ -165,10 +165,10 @@ class QuotaError(CloudError):
     exit_code = 6
 
 
-def refused(code: Code, message: str) -> GpuctlError:
-    """The failure behind that code, where a cloud told it only after a create was accepted."""
+def refused(code: Code, message: str, hint: str | None = None) -> GpuctlError:
+    """The failure behind that code, where a cloud reported it only after a create was accepted."""
     kinds: tuple[type[GpuctlError], ...] = (CapacityError, QuotaError, ThrottledError, CredentialsError)
-    return next((kind for kind in kinds if kind.code is code), CloudError)(message)
+    return next((kind for kind in kinds if kind.code is code), CloudError)(message, hint=hint)
 
 
 class NotReadyError(GpuctlError):

@@ -7,7 +7,8 @@ from support.instances import NOON, a_ready_instance, an_instance
 from support.observations import STATE, ours, seen_of
 
 from gpuctl.domain.evidence import Proof, absence_proves, end_of, is_the_same_machine
-from gpuctl.domain.instance import CloudState, Instance, Observed, Reason, Status
+from gpuctl.domain.instance import CloudState, Instance, Observed, Reason, Refusal, Status
+from gpuctl.errors import Code
 
 MINUTE, SECOND = timedelta(minutes=1), timedelta(seconds=1)
 DEADLINE = NOON + 60 * MINUTE
@@ -130,3 +131,23 @@ def test_an_end_that_was_asked_for_before_any_machine_was_seen_keeps_its_reason(
     record = an_instance(absent_since=NOON, status=Status.STOPPING, reason=Reason.CANCELLED)
     proof = missing(record, NOON + 20 * MINUTE)
     assert proof == Proof(NOON + 20 * MINUTE, False, Reason.CANCELLED, Status.TERMINATED)
+
+
+# why it ended
+
+
+def test_an_instance_that_its_cloud_ended_before_it_was_ready_was_refused_and_later_it_vanished() -> None:
+    refusal = Refusal(code=Code.CAPACITY, text="none left")
+    starting, ready = an_instance(cloud_id="i-1"), a_ready_instance()
+    for record, reason in ((starting, Reason.REFUSED), (ready, Reason.VANISHED)):
+        seen = seen_of(record, state=CloudState.ENDED, refusal=refusal)
+        assert end_of(record, seen, NOON + MINUTE).reason is reason
+
+
+def test_an_ended_instance_without_tags_is_the_records_by_its_id_and_not_with_somebody_elses_tags() -> None:
+    record = a_ready_instance(id_is_from_create=False)
+    gone = seen_of(record, state=CloudState.ENDED, tags={}, launched_at=NOON + SECOND)
+    assert is_the_same_machine(record, gone, STATE)
+    assert not is_the_same_machine(record, gone.model_copy(update={"tags": {"gpuctl-state": "other"}}), STATE)
+    assert not is_the_same_machine(record, gone.model_copy(update={"cloud_id": "i-2"}), STATE)
+    assert not is_the_same_machine(record, gone.model_copy(update={"state": CloudState.RUNNING}), STATE)

@@ -29,13 +29,16 @@ def is_the_same_machine(record: Instance, seen: Observed, state_id: str) -> bool
     """Whether this machine is the one the record means.
 
     Found by our own tag it must carry this state's. A machine whose id our create returned stays ours when its tags are
-    gone, if its launch time is ours too; another record's or state's tag on it means that it is not.
+    gone, if its launch time is ours too, or if it has ended; another record's or state's tag means that it is not.
     """
     claimed_id, claimed_state = seen.tags.get(ID), seen.tags.get(STATE)
     if record.cloud_id is None:
         return claimed_id == record.id and claimed_state == state_id
     if claimed_id not in (None, record.id) or claimed_state not in (None, state_id):
         return False
+    if not seen.exists:
+        # A cloud drops the tags of what has ended, and closing the record changes nothing there.
+        return seen.cloud_id == record.cloud_id
     tagged = claimed_id is not None and claimed_state is not None
     untouched = record.launched_at is not None and record.launched_at == seen.launched_at
     return tagged or (record.id_is_from_create and untouched)
@@ -80,4 +83,6 @@ def _why(record: Instance, seen: Observed | None, ended_at: datetime) -> Reason:
         return record.reason
     if seen is not None and seen.end_reason is not None:
         return seen.end_reason
+    if seen is not None and seen.refusal is not None and record.booted_at is None and record.ready_at is None:
+        return Reason.REFUSED
     return Reason.EXPIRED if ended_at >= record.expires_at else Reason.VANISHED

@@ -212,10 +212,11 @@ class CloudState(StrEnum):
 
 
 class Refusal(Value):
-    """Why a machine never came up, where the cloud told so only after it had accepted the create."""
+    """Why an instance never came up, where the cloud reported it only after it had accepted the create."""
 
     code: Code
     text: str
+    hint: str | None = None
 
 
 class Observed(Value):

@@ -107,7 +107,8 @@ class _Acting:
 
 def _present(record: Instance, seen: Observed, view: View, act: _Acting) -> Iterable[Action]:
     if not seen.exists:
-        yield act(Kind.CLOSE, proof=end_of(record, seen, view.now))
+        detail = seen.refusal.text if seen.refusal else ""
+        yield act(Kind.CLOSE, proof=end_of(record, seen, view.now), detail=detail)
         return
     if record.status is Status.PROVISIONING and seen.state is not CloudState.REMNANT:
         yield act(Kind.ADOPT, detail=f"its machine is {seen.cloud_id}")

@@ -165,7 +165,8 @@ def _judged(result: Provisioned, parts: Parts) -> Provisioned:
 def _late_refusals(settled: Settled) -> dict[str, GpuctlError]:
     """What the clouds refused after they had accepted the create, by record."""
     seen = {one.record.id: one.action.seen for one in settled.done if one.record}
-    return {key: refused(one.refusal.code, one.refusal.text) for key, one in seen.items() if one and one.refusal}
+    refusals = {key: one.refusal for key, one in seen.items() if one and one.refusal}
+    return {key: refused(one.code, one.text, one.hint) for key, one in refusals.items()}
 
 
 def _still_there(result: Provisioned) -> dict[str, GpuctlError]:

@@ -1,5 +1,6 @@
 """AWS's errors as gpuctl's: the code decides what they mean, whatever the HTTP status."""
 
+import re
 from typing import Any
 
 from botocore import exceptions as sdk
@@ -8,7 +9,7 @@ from botocore.parsers import ResponseParserError
 from gpuctl.domain.instance import Refusal
 from gpuctl.errors import CredentialsError, Extent, GpuctlError, OutcomeUnknown, UnreachableError
 from gpuctl.providers.aws.codes import CLOSED_REGION, TABLE
-from gpuctl.providers.aws.observe import reply_date
+from gpuctl.providers.aws.replies import reply_date
 from gpuctl.providers.codes import Meaning, create_error, error_of
 from gpuctl.providers.wording import one_line
 
@@ -39,6 +40,8 @@ _HINTS = {
     Meaning.CAPACITY: "add another `--region`, or take another type: gpuctl types",
     Meaning.QUOTA: "ask AWS for more under Service Quotas",
 }
+_KEY_HINT = "the key that encrypts EBS volumes by default may not be usable: aws ec2 get-ebs-default-kms-key-id"
+_STATE_REASON = re.compile(r"(Client|Server)(\.\w+)+")
 # EC2 has one code for several matters; how far these reach is only in its sentence. Whether a create was refused never
 # depends on that.
 _SENTENCES = (
@@ -86,19 +89,25 @@ def translate_create(error: Exception, doing: str) -> GpuctlError:
 def refusal_of(code: str, message: str) -> Refusal | None:
     """Why AWS ended an instance that it was starting, from the StateReason of the instance; None without a reason.
 
-    A StateReason's code begins with `Client.` or `Server.`, then has the words of an error code.
+    A StateReason's code begins with `Client.` or `Server.`, then has the words of an error code. Under
+    `Server.InternalError` the message may begin with a code that says more.
     """
     if not code:
         return None
-    side, _, rest = code.partition(".")
-    words = rest if side in ("Client", "Server") and rest else code
+    told_code, _, told = message.partition(":")
+    if not told or not _STATE_REASON.fullmatch(told_code):
+        told_code, told = code, message
+    side, words = told_code.split(".", 1) if _STATE_REASON.fullmatch(told_code) else ("", told_code)
     known = TABLE.meaning(words, 400)
     # AWS ended it and said so: whatever failed in there, the outcome is known.
     meaning = Meaning.REFUSED if known in (Meaning.FAILED, Meaning.TOKEN_USED) else known
-    told = message.removeprefix(f"{code}:").strip() or message
-    text = f"AWS ended it while it was starting: `{code}`{f' ({one_line(told)})' if told else ''}"
-    error = error_of(meaning, text, code=code, hint=None, extent=Extent.EVERYWHERE)
-    return Refusal(code=error.code, text=error.message)
+    sentence = one_line(told.strip())
+    text = f"AWS ended it while it was starting: `{told_code}`{f' ({sentence})' if sentence else ''}"
+    # "Client error on launch" is what EC2 says where the caller may not use the key of an encrypted volume.
+    is_key = words.startswith("InvalidKMSKey") or (side, words) == ("Client", "InternalError")
+    hint = _KEY_HINT if is_key else TABLE.hint(words) or _HINTS.get(meaning)
+    error = error_of(meaning, text, code=told_code, hint=hint, extent=Extent.EVERYWHERE)
+    return Refusal(code=error.code, text=error.message, hint=error.hint)
 
 
 def _is_closed(error: Exception) -> bool:

@@ -3,10 +3,10 @@
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
-from gpuctl.domain.instance import CloudState, Market, Observed, ProviderName, Reason
+from gpuctl.domain.instance import CloudState, Market, Observed, ProviderName, Reason, Refusal
+from gpuctl.providers.aws.errors import refusal_of
 
 NAME = "Name"  # the tag that AWS's own console shows as the instance's name
 _STATES = {
@@ -19,6 +19,17 @@ _STATES = {
 }
 _ENDED_AT = re.compile(r"\((\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) (?:GMT|UTC)\)")
 _INTERRUPTIONS = frozenset({"Server.SpotInstanceTermination", "Server.SpotInstanceShutdown"})
+# Somebody, or the instance itself, ended it: no failure of the launch. https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_StateReason.html
+_NO_FAILURE = frozenset(
+    {
+        *_INTERRUPTIONS,
+        "Client.InstanceInitiatedShutdown",
+        "Client.InstanceTerminated",
+        "Client.UserInitiatedHibernate",
+        "Client.UserInitiatedShutdown",
+        "Server.ScheduledStop",
+    }
+)
 
 
 def observed(said: Mapping[str, Any], account: str, region: str, *, is_ready: bool | None = None) -> Observed:
@@ -38,6 +49,7 @@ def observed(said: Mapping[str, Any], account: str, region: str, *, is_ready: bo
         name=tags.get(NAME),
         state=state,
         ready=is_ready,
+        refusal=_failure(said) if state is CloudState.ENDED else None,
         instance_type=said["InstanceType"],
         market=Market.SPOT if said.get("InstanceLifecycle") == "spot" else Market.ON_DEMAND,
         launched_at=said["LaunchTime"].astimezone(UTC) if said.get("LaunchTime") else None,
@@ -48,16 +60,6 @@ def observed(said: Mapping[str, Any], account: str, region: str, *, is_ready: bo
         metadata=_metadata(said, zone),
         tags=tags,
     )
-
-
-def reply_date(answer: Mapping[str, Any]) -> datetime | None:
-    """When the cloud says it gave this answer; None where it does not say, or not so that it can be read."""
-    text = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
-    try:
-        at = parsedate_to_datetime(text) if text else None
-    except (TypeError, ValueError):
-        return None
-    return at.astimezone(UTC) if at is not None and at.tzinfo is not None else None
 
 
 def _metadata(said: Mapping[str, Any], zone: str | None) -> dict[str, str]:
@@ -71,4 +73,19 @@ def _ended_at(said: Mapping[str, Any]) -> datetime | None:
 
 
 def _end_reason(said: Mapping[str, Any]) -> Reason | None:
-    return Reason.INTERRUPTED if said.get("StateReason", {}).get("Code") in _INTERRUPTIONS else None
+    # A spot instance that AWS took back may have no StateReason, only "Service initiated (...)".
+    by_aws = (said.get("StateTransitionReason") or "").startswith("Service initiated")
+    is_spot = said.get("InstanceLifecycle") == "spot"
+    return Reason.INTERRUPTED if _reason_code(said) in _INTERRUPTIONS or (is_spot and by_aws) else None
+
+
+def _failure(said: Mapping[str, Any]) -> Refusal | None:
+    """Why AWS ended the instance; None where AWS gives no cause, or somebody or the instance itself ended it."""
+    code = _reason_code(said)
+    if not code or code in _NO_FAILURE:
+        return None
+    return refusal_of(code, str(said["StateReason"].get("Message") or ""))
+
+
+def _reason_code(said: Mapping[str, Any]) -> str:
+    return str((said.get("StateReason") or {}).get("Code") or "")

@@ -23,8 +23,9 @@ from gpuctl.providers.aws.ending import end_instances
 from gpuctl.providers.aws.errors import NO_SUCH_GROUP, NOT_FOUND, SDK_ERRORS, code_of, translate, translate_create
 from gpuctl.providers.aws.images import find_image
 from gpuctl.providers.aws.ingress import Ingress
-from gpuctl.providers.aws.observe import observed, reply_date
+from gpuctl.providers.aws.observe import observed
 from gpuctl.providers.aws.protection import read_back
+from gpuctl.providers.aws.replies import reply_date
 from gpuctl.providers.aws.zones import zones_of
 from gpuctl.providers.base import Capabilities, Identity, Image, Order, Trial
 

@@ -155,7 +155,7 @@ class AwsCloud:
                 failure = self._conditions.launch_failures.pop(0)
                 self._lives.settle(backend, now)
                 instance.terminate()
-                self._lives.settle(backend, now, Cause("", failure.code, failure.message))
+                self._lives.settle(backend, now, Cause("", failure.code, failure.message, is_dated=False))
         return reply
 
     def _console(self, call: Call, backend: Any, now: datetime) -> Response | None:

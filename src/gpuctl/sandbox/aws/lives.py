@@ -7,9 +7,29 @@ from typing import Any
 from moto.ec2.models.instances import StateReason
 
 from gpuctl.sandbox.aws.groups import ssh_from
+from gpuctl.sandbox.fidelity import Rule
 
-# AWS shows what has ended for about an hour more, then knows neither the machine nor its id.
+# AWS shows what has ended for about an hour more, then knows neither the machine nor its id. Its tags go earlier.
 VANISHES_AFTER = timedelta(hours=1)
+TAGS_VANISH_AFTER = timedelta(minutes=1)
+
+RULES = (
+    Rule(
+        "AWS",
+        "tags of terminated instances",
+        "An instance shows no tags from one minute after its end; listings by tag no longer contain it.",
+        "EC2 user guide, Terminate Amazon EC2 instances: tags are gradually disassociated. The minute is assumed",
+        "documented",
+    ),
+    Rule(
+        "AWS",
+        "reason of a power-off",
+        "An instance that powers itself off has StateReason `Client.InstanceInitiatedShutdown` and a "
+        "StateTransitionReason `User initiated` without a time.",
+        "captured DescribeInstances replies in public issues, cloud-custodian/cloud-custodian#6924 among them",
+        "reported",
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -19,6 +39,7 @@ class Cause:
     initiator: str
     code: str
     message: str
+    is_dated: bool = True
 
 
 USER = Cause("User initiated", "Client.UserInitiatedShutdown", "Client.UserInitiatedShutdown: User initiated shutdown")
@@ -41,6 +62,7 @@ class Lives:
     def __init__(self) -> None:
         self._lives: dict[str, _Life] = {}
         self._vanished: list[dict[str, Any]] = []
+        self._tags: dict[str, dict[str, str]] = {}  # of those whose tags AWS no longer shows
 
     def settle(self, backend: Any, now: datetime, cause: Cause = USER) -> None:
         """Give what happened in one region since the last call its time, and let go of what ended an hour ago.
@@ -54,10 +76,12 @@ class Lives:
                 self._lives[instance.id] = life
                 if life != before or life.state != "running":
                     _write_times(instance, before, life, backend)
+                if life.state == "terminated" and now - life.since >= TAGS_VANISH_AFTER:
+                    self._tags.setdefault(instance.id, dict(backend.tags.get(instance.id, {})))
+                    backend.tags.pop(instance.id, None)
                 if life.state == "terminated" and now - life.since >= VANISHES_AFTER:
                     self._vanished.append(self._entry(instance, backend))
                     reservation.instances.remove(instance)
-                    backend.tags.pop(instance.id, None)
             if not reservation.instances:
                 del backend.reservations[reservation.id]
 
@@ -79,7 +103,7 @@ class Lives:
             "id": instance.id,
             "state": instance.state,
             "instance_type": instance.instance_type,
-            "tags": dict(backend.tags.get(instance.id, {})),
+            "tags": self._tags.get(instance.id) or dict(backend.tags.get(instance.id, {})),
             "launched_at": f"{instance.launch_time:%Y-%m-%dT%H:%M:%SZ}",
             "ended_at": f"{life.since:%Y-%m-%dT%H:%M:%SZ}" if life.state == "terminated" else None,
             "client_token": instance.client_token,
@@ -106,7 +130,8 @@ def _write_times(instance: Any, before: _Life | None, life: _Life, backend: Any)
     if life.state == "running" and life != before:
         instance.launch_time = moment
     if life.state in ("stopped", "terminated"):
-        instance._reason = f"{life.cause.initiator} ({moment:%Y-%m-%d %H:%M:%S} GMT)"
+        when = f" ({moment:%Y-%m-%d %H:%M:%S} GMT)" if life.cause.is_dated else ""
+        instance._reason = f"{life.cause.initiator}{when}"
         instance.state_reason = StateReason(life.cause.message, life.cause.code)
     if life.state == "terminated" and life != before:
         _leave_nothing_behind(instance, backend)
