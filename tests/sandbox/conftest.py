@@ -17,4 +17,5 @@ def served_azure(served_cloud: LoopbackAws) -> Iterator[LoopbackAzure]:
 @pytest.fixture
 def azure(cloud: LoopbackAws, served_azure: LoopbackAzure) -> LoopbackAzure:
     """An empty Azure."""
+    served_azure.register()
     return served_azure

@@ -176,7 +176,7 @@ def test_an_operation_can_get_stuck_until_it_is_finished_by_hand(azure: Loopback
 
 
 def test_an_unregistered_provider_refuses_until_it_is_registered(azure: LoopbackAzure) -> None:
-    azure.set(unregistered=["Microsoft.Compute"])
+    azure.set(unregistered=["Microsoft.Compute"], registering=2)
     place = f"/subscriptions/{azure.subscription}/providers/Microsoft.Compute"
     version = "?api-version=2025-04-01"
 
@@ -186,7 +186,17 @@ def test_an_unregistered_provider_refuses_until_it_is_registered(azure: Loopback
 
     assert (refused[0], refused[2]["error"]["code"]) == (409, "MissingSubscriptionRegistration")
     assert (before, asked) == ("NotRegistered", "Registering")
+    looks = [azure.raw("GET", f"{place}{version}")[2]["registrationState"] for _ in range(3)]
+    assert looks == ["Registering", "Registering", "Registered"]
     assert azure.raw("GET", f"{place}/virtualMachines{version}")[0] == 200
+
+
+def test_a_new_subscription_is_registered_for_resources_alone(azure: LoopbackAzure) -> None:
+    azure.set(registered=[])
+    every = azure.raw("GET", f"/subscriptions/{azure.subscription}/providers?api-version=2021-04-01")[2]["value"]
+
+    assert {one["namespace"] for one in every if one["registrationState"] == "Registered"} == {"Microsoft.Resources"}
+    assert azure.raw("GET", f"/subscriptions/{azure.subscription}/resourcegroups?api-version=2021-04-01")[0] == 200
 
 
 @pytest.mark.parametrize(

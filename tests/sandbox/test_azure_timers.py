@@ -1,10 +1,10 @@
-"""What ends a machine's bill on the loopback ARM without its owner: the daily shutdown and the one-shot."""
+"""What ends a machine's bill on the loopback ARM without its owner: the daily shutdown schedule."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from support.azure import LoopbackAzure
+from support.azure import LoopbackAzure, machine
 
 TEN = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
 
@@ -25,27 +25,6 @@ def daily(
     place = f"/subscriptions/{azure.subscription}/resourceGroups/theirs/providers/Microsoft.DevTestLab/schedules"
     status, _, said = azure.raw(method, f"{place}/shutdown-computevm-{name}?api-version=2018-09-15", body)
     return status, said
-
-
-def scheduled(azure: LoopbackAzure, what: str, body: dict[str, Any]) -> tuple[int, Any]:
-    place = f"/subscriptions/{azure.subscription}/providers/Microsoft.ComputeSchedule/locations/eastus"
-    status, _, said = azure.raw("POST", f"{place}/virtualMachines{what}?api-version=2025-05-01", body)
-    return status, said
-
-
-def submit(azure: LoopbackAzure, machine_id: str, at: datetime, **changes: Any) -> tuple[int, Any]:
-    body = {
-        "schedule": {"deadline": at.isoformat(), "timezone": "UTC", "deadlineType": "InitiateAt"},
-        "executionParameters": {"retryPolicy": {"retryCount": 3, "retryWindowInMinutes": 30}},
-        "resources": {"ids": [machine_id]},
-        "correlationid": "6f1a4f6c-3f0e-4c8a-9d0a-2f4f0f8f0e4d",
-        **changes,
-    }
-    return scheduled(azure, "SubmitDeallocate", body)
-
-
-def about(*operation_ids: str) -> dict[str, Any]:
-    return {"operationIds": list(operation_ids), "correlationid": "6f1a4f6c-3f0e-4c8a-9d0a-2f4f0f8f0e4d"}
 
 
 def state(azure: LoopbackAzure) -> tuple[str, float]:
@@ -138,80 +117,67 @@ def test_a_daily_timer_goes_with_its_group_and_outlives_its_machine(azure: Loopb
     assert azure.resources() == []
 
 
-def test_the_one_shot_timer_deallocates_once(azure: LoopbackAzure) -> None:
+@pytest.mark.parametrize("time", ["1300", "1130"], ids=["moved", "unchanged"])
+def test_a_schedule_that_is_written_in_its_last_half_hour_acts_the_next_day(azure: LoopbackAzure, time: str) -> None:
     azure.now = TEN
     machine_id = azure.launch()
+    daily(azure, machine_id, "1130")
+    azure.later(minutes=61)
+    daily(azure, machine_id, time)
 
-    status, said = submit(azure, machine_id, TEN + timedelta(minutes=62))
-
-    [result] = said["results"]
-    operation = result["operation"]["operationId"]
-    assert (status, result["errorCode"], result["operation"]["state"]) == (200, None, "Scheduled")
-    azure.later(hours=3)
-    assert state(azure) == ("deallocated", 62 * 60)
-    [told] = scheduled(azure, "GetOperationStatus", about(operation))[1]["results"]
-    assert told["operation"]["state"] == "Succeeded"
-    assert told["operation"]["completedAt"].startswith("2026-11-24T11:02:00")
-    azure.compute.virtual_machines.begin_start("theirs", "vm").result()
-    azure.later(days=2)
+    azure.later(hours=20)
     assert state(azure)[0] == "running"
+    azure.later(hours=6)
+    assert state(azure)[0] == "deallocated"
 
 
-def test_a_one_shot_timer_that_was_cancelled_does_nothing(azure: LoopbackAzure) -> None:
+def test_a_schedule_that_is_written_late_may_act_at_its_old_time_all_the_same(azure: LoopbackAzure) -> None:
     azure.now = TEN
-    operation = submit(azure, azure.launch(), TEN + timedelta(hours=1))[1]["results"][0]["operation"]["operationId"]
-
-    [told] = scheduled(azure, "CancelOperations", about(operation))[1]["results"]
-
-    assert told["operation"]["state"] == "Cancelled"
-    azure.later(hours=2)
-    assert state(azure)[0] == "running"
-
-
-def test_a_one_shot_timer_tells_of_a_machine_that_is_not_there(azure: LoopbackAzure) -> None:
-    azure.now = TEN
+    azure.set(late_timer="old time too")
     machine_id = azure.launch()
-    operation = submit(azure, machine_id, TEN + timedelta(hours=1))[1]["results"][0]["operation"]["operationId"]
-    azure.compute.virtual_machines.begin_delete("theirs", "vm").result()
+    daily(azure, machine_id, "1130")
+    azure.later(minutes=61)
+    daily(azure, machine_id, "1300")
 
-    [refused] = submit(azure, machine_id, TEN + timedelta(hours=1))[1]["results"]
-    azure.later(hours=2)
-    [failed] = scheduled(azure, "GetOperationStatus", about(operation))[1]["results"]
-    [unknown] = scheduled(azure, "GetOperationStatus", about("6f1a4f6c-3f0e-4c8a-9d0a-2f4f0f8f0e4d"))[1]["results"]
+    azure.later(hours=1)
 
-    assert (refused["errorCode"], refused["operation"]) == ("ResourceNotFound", None)
-    assert failed["operation"]["state"] == "Failed"
-    assert unknown["errorCode"] == "OperationNotFound"
+    assert state(azure) == ("deallocated", 90 * 60)
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"schedule": {"deadline": "2026-11-24T09:59:00Z", "timezone": "UTC", "deadlineType": "InitiateAt"}},
-        {"schedule": {"deadline": "soon", "timezone": "UTC", "deadlineType": "InitiateAt"}},
-        {"schedule": {"deadline": "2026-11-24T11:00:00Z", "timezone": "UTC", "deadlineType": "About"}},
-        {"resources": {"ids": []}},
-        {"correlationid": None},
-        {"when": "2026-11-24T11:00:00Z"},
-    ],
-)
-def test_a_one_shot_timer_that_cannot_be_is_refused(azure: LoopbackAzure, changes: dict[str, Any]) -> None:
+@pytest.mark.parametrize(("time", "is_today"), [("1031", True), ("1030", False)])
+def test_a_schedule_acts_today_only_with_31_minutes_to_go(azure: LoopbackAzure, time: str, is_today: bool) -> None:
     azure.now = TEN
+    daily(azure, azure.launch(), time)
 
-    status, said = submit(azure, azure.launch(), TEN + timedelta(hours=1), **changes)
+    azure.later(hours=1)
 
-    assert status == 400
-    assert said["error"]["code"] in ("BadRequest", "InvalidRequestContent", "InvalidParameter")
+    assert (state(azure)[0] == "deallocated") is is_today
 
 
-def test_the_one_shot_timer_can_be_missing_from_a_region_or_a_subscription(azure: LoopbackAzure) -> None:
-    azure.now = TEN
-    machine_id = azure.launch()
-    azure.set(no_one_shot_timer=["eastus"], unregistered=["Microsoft.ComputeSchedule"])
+def test_a_region_may_have_no_schedules_and_its_provider_says_so(azure: LoopbackAzure) -> None:
+    azure.set(no_daily_timer=["eastus"])
+    answer = daily(azure, azure.launch(), "1130")
+    provider = f"/subscriptions/{azure.subscription}/providers/Microsoft.DevTestLab?api-version=2021-04-01"
+    [kind] = azure.raw("GET", provider)[2]["resourceTypes"]
 
-    unregistered = submit(azure, machine_id, TEN + timedelta(hours=1))
-    azure.set(unregistered=[])
-    nowhere = submit(azure, machine_id, TEN + timedelta(hours=1))
+    assert (answer[0], answer[1]["error"]["code"]) == (400, "LocationNotAvailableForResourceType")
+    assert (kind["resourceType"], "East US" in kind["locations"], "West US" in kind["locations"]) == (
+        "schedules",
+        False,
+        True,
+    )
 
-    assert (unregistered[0], unregistered[1]["error"]["code"]) == (409, "MissingSubscriptionRegistration")
-    assert (nowhere[0], nowhere[1]["error"]["code"]) == (400, "NoRegisteredProviderFound")
+
+def test_a_machine_that_is_being_created_takes_no_schedule(azure: LoopbackAzure) -> None:
+    azure.break_next("StuckOperation", type="Microsoft.Compute/virtualMachines")
+    azure.group()
+    azure.vnet("theirs")
+    body = machine("eastus", subnet=azure.subnet_id("theirs"))
+    azure.compute.virtual_machines.begin_create_or_update("theirs", "vm", body, polling=False)
+    machine_id = azure.machines()[0]["id"]
+
+    refused = daily(azure, machine_id, "1130")
+    azure.finish()
+
+    assert (refused[0], refused[1]["error"]["code"]) == (409, "Conflict")
+    assert daily(azure, machine_id, "1130")[0] == 201

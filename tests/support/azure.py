@@ -37,6 +37,11 @@ class LoopbackAzure:
     def __init__(self, cloud: LoopbackAws) -> None:
         self._cloud = cloud
         self._clients: dict[str, Any] = {}
+        self.register()
+
+    def register(self) -> None:
+        """Register the subscription for all that gpuctl needs, as most are that anybody works with."""
+        self.set(registered=["Microsoft.Compute", "Microsoft.Network", "Microsoft.DevTestLab"])
 
     @property
     def url(self) -> str:

@@ -2,10 +2,12 @@
 
 from werkzeug.wrappers import Response
 
-from gpuctl.sandbox.azure.places import REGIONS, SUBSCRIPTION, TENANT, TYPES
+from gpuctl.sandbox.azure.places import REGIONS, RESOURCES, SUBSCRIPTION, TENANT, TYPES
 from gpuctl.sandbox.azure.wire import Call, Json, Refusal, reply
 from gpuctl.sandbox.azure.world import World
 
+# Every subscription has these from the start; no other provider of those that are modelled here.
+_ALWAYS = (RESOURCES, "Microsoft.Authorization", "Microsoft.Features")
 _NAMESPACES = {name.lower(): name for name in TYPES}
 
 
@@ -14,6 +16,7 @@ class Account:
 
     def __init__(self, world: World) -> None:
         self._world = world
+        self._under_way: dict[str, int | None] = {}
 
     def check(self, subscription: str) -> None:
         """Refuse a subscription that there is none of."""
@@ -22,7 +25,7 @@ class Account:
 
     def check_registered(self, subscription: str, namespace: str) -> None:
         """Refuse to write to a provider that the subscription is not registered for."""
-        if namespace.lower() in self._unregistered:
+        if self._state(namespace) != "Registered":
             raise Refusal(
                 409,
                 "MissingSubscriptionRegistration",
@@ -54,16 +57,22 @@ class Account:
         return self._world.page(call, [self._provider(call, name) for name in TYPES])
 
     def provider(self, call: Call) -> Response:
-        return reply(self._provider(call, self._named(call)))
+        shown = self._provider(call, name := self._named(call))
+        left = self._under_way.get(name)
+        if left is not None:
+            self._under_way[name] = left - 1
+        if left is not None and left <= 1:
+            del self._under_way[name]
+        return reply(shown)
 
     def register(self, call: Call) -> Response:
-        """Register the subscription; that takes effect at once."""
-        name = self._named(call)
-        kept = [one for one in self._world.conditions.unregistered if one.lower() != name.lower()]
-        was_missing = len(kept) < len(self._world.conditions.unregistered)
-        self._world.conditions.unregistered = kept
-        shown = self._provider(call, name)
-        return reply(shown | {"registrationState": "Registering"} if was_missing else shown)
+        """Begin to register the subscription; that takes effect after some looks at the provider."""
+        name, conditions = self._named(call), self._world.conditions
+        if self._state(name) == "NotRegistered":
+            conditions.unregistered = [one for one in conditions.unregistered if one.lower() != name.lower()]
+            conditions.registered = [*conditions.registered, name]
+            self._under_way[name] = conditions.registering
+        return reply(self._provider(call, name))
 
     def permissions(self, call: Call) -> Response:
         """What this login may do on the subscription."""
@@ -82,9 +91,12 @@ class Account:
     def _subscriptions(self) -> dict[str, str]:
         return {SUBSCRIPTION: TENANT, **{k.lower(): v for k, v in self._world.conditions.subscriptions.items()}}
 
-    @property
-    def _unregistered(self) -> set[str]:
-        return {one.lower() for one in self._world.conditions.unregistered}
+    def _state(self, namespace: str) -> str:
+        conditions, name = self._world.conditions, _NAMESPACES.get(namespace.lower(), namespace)
+        if name in self._under_way:
+            return "Registering"
+        there = {one.lower() for one in conditions.registered} - {one.lower() for one in conditions.unregistered}
+        return "Registered" if name in _ALWAYS or name.lower() in there else "NotRegistered"
 
     def _named(self, call: Call) -> str:
         name = _NAMESPACES.get(call.names["namespace"].lower())
@@ -99,9 +111,13 @@ class Account:
             "id": f"/subscriptions/{call.subscription}/providers/{name}",
             "namespace": name,
             "registrationPolicy": "RegistrationRequired",
-            "registrationState": "NotRegistered" if name.lower() in self._unregistered else "Registered",
+            "registrationState": self._state(name),
             "resourceTypes": [
-                {"resourceType": kind, "locations": list(REGIONS.values()), "apiVersions": ["2025-04-01", "2024-07-01"]}
+                {
+                    "resourceType": kind,
+                    "locations": [REGIONS[one] for one in self._world.conditions.offering(f"{name}/{kind}", REGIONS)],
+                    "apiVersions": ["2025-04-01", "2024-07-01"],
+                }
                 for kind in TYPES[name]
             ],
         }

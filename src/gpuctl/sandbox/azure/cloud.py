@@ -23,9 +23,8 @@ from gpuctl.sandbox.azure.launches import Launches
 from gpuctl.sandbox.azure.links import DISK, MACHINE, VNET
 from gpuctl.sandbox.azure.machines import Machines, find_machine
 from gpuctl.sandbox.azure.network import Network
-from gpuctl.sandbox.azure.oneshot import OneShotTimers
 from gpuctl.sandbox.azure.operations import result, told
-from gpuctl.sandbox.azure.places import OLDEST, RESOURCES
+from gpuctl.sandbox.azure.places import OLDEST
 from gpuctl.sandbox.azure.routes import Route, Routes
 from gpuctl.sandbox.azure.stock import Stock
 from gpuctl.sandbox.azure.wire import Call, Json, Refusal, read_call
@@ -33,6 +32,7 @@ from gpuctl.sandbox.azure.world import World
 
 _CALLS_KEPT = 10_000
 _VERSION = re.compile(r"\d{4}-\d{2}-\d{2}(-preview)?")
+_PROVIDERS = "Microsoft.Resources/subscriptions/providers"
 _PREFIXES = ("/subscriptions", "/tenants", "/providers")
 
 
@@ -137,13 +137,12 @@ class ArmCloud:
         self._account, self._galleries = Account(world), Galleries(world)
         self._machines = Machines(world, Launches(world, stock, interfaces))
         self._groups = Groups(world, self._machines)
-        self._daily, self._one_shot = DailyTimers(world, self._machines), OneShotTimers(world, self._machines)
+        self._daily = DailyTimers(world, self._machines)
         self._routes = Routes(self._all_routes(Network(world, interfaces), Disks(world), stock, Marketplace()))
 
     def _settle(self, *, is_look: bool) -> None:
         self._world.operations.settle(self._now(), is_look=is_look)
         self._daily.fire()
-        self._one_shot.fire()
 
     def _answer(self, call: Call) -> Response:
         self._settle(is_look=True)
@@ -165,7 +164,7 @@ class ArmCloud:
         if "subscription" in call.names:
             self._account.check(call.subscription)
         self._world.conditions.refuse(call, kind, route.action(call))
-        if "subscription" in call.names and kind.partition("/")[0] != RESOURCES:
+        if "subscription" in call.names and "namespace" not in call.names:
             self._account.check_registered(call.subscription, kind.partition("/")[0])
         return route.answer(call)
 
@@ -200,15 +199,15 @@ class ArmCloud:
             Route("GET", "/subscriptions", account.subscriptions, "Microsoft.Resources/subscriptions"),
             Route("GET", root, account.subscription, "Microsoft.Resources/subscriptions"),
             Route("GET", root + "/locations", account.locations, "Microsoft.Resources/subscriptions/locations"),
-            Route("GET", root + "/providers", account.providers, "Microsoft.Resources/providers"),
+            Route("GET", root + "/providers", account.providers, _PROVIDERS),
             Route(
                 "GET",
                 root + "/providers/Microsoft.Authorization/permissions",
                 account.permissions,
                 "Microsoft.Authorization/permissions",
             ),
-            Route("GET", root + "/providers/{namespace}", account.provider, "Microsoft.Resources/providers"),
-            Route("POST", root + "/providers/{namespace}/register", account.register, "Microsoft.Resources/providers"),
+            Route("GET", root + "/providers/{namespace}", account.provider, _PROVIDERS),
+            Route("POST", root + "/providers/{namespace}/register", account.register, "{namespace}"),
             Route(
                 "GET",
                 root + "/providers/Microsoft.Features/providers/{namespace}/features/{feature}",
@@ -267,7 +266,6 @@ class ArmCloud:
             Route("GET", disk, disks.get, DISK),
             Route("DELETE", disk, disks.delete, DISK),
             *self._daily.routes(root, group),
-            *self._one_shot.routes(root),
             Route("GET", subnet, network.subnets, VNET),
             Route("GET", subnet + "/{subnet}", network.subnet, VNET),
             Route("PUT", subnet + "/{subnet}", network.put_subnet, VNET),

@@ -1,5 +1,6 @@
 """What a test or a user can set up: how fast the cloud is, what it has, and what goes wrong with which call."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from fnmatch import fnmatchcase
 from typing import Any
@@ -19,6 +20,9 @@ OF_THE_MACHINE = {
 }
 OF_THE_OPERATION = {"LostOperation", "StuckOperation"}
 OF_THE_GROUP = {"ResourceGroupDeletionBlocked"}
+DAILY = "Microsoft.DevTestLab/schedules"
+# How many looks something takes; None is for ever.
+_COUNTS = ("polls", "registering")
 _REFUSALS: dict[str, tuple[int, str, str]] = {
     "TooManyRequests": (
         429,
@@ -104,6 +108,16 @@ class Conditions:
     `interface_hold_s`: how long an interface stays reserved for a machine that is gone. Quotas, restrictions and what
     is sold out go by region, `*` being all of them. `features` are what is registered on the subscription
     (`TrustedLaunchByDefaultPreview`). `gallery` are images in compute galleries: id, versions, generation, arch, gpus.
+
+    `registered`: the providers that the subscription is registered for, beside Microsoft.Resources; `unregistered`
+    takes some away again. `registering`: how many looks at a provider find its registration under way (None: all).
+    `no_daily_timer`: the regions without daily shutdown schedules. `timer_lead_min`: how many minutes ahead a daily
+    schedule must be to fire on the same day. `late_timer`: what a schedule does that is written in its last 30 minutes:
+    `tomorrow`, or `old time too`. `no_timer_while_creating`: whether a machine that is being created takes no schedule.
+    `update_while_creating`: what an update of such a machine does: it is `refused`, or it `preempts` the creation.
+    `no_inline_tags`: whether interfaces and addresses described inside a machine's call lose their tags.
+    `eviction_leaves_parts`: whether an evicted spot machine leaves its interface and address behind. `policy_makes`:
+    names of security groups that a policy puts into the group of every new machine, without tags.
     """
 
     polls: int | None = 0
@@ -114,14 +128,28 @@ class Conditions:
     quotas: dict[str, dict[str, int]] = field(default_factory=dict)
     restrictions: dict[str, dict[str, str]] = field(default_factory=dict)
     sold_out: dict[str, list[str]] = field(default_factory=dict)
+    registered: list[str] = field(default_factory=list)
     unregistered: list[str] = field(default_factory=list)
+    registering: int | None = 1
+    no_daily_timer: list[str] = field(default_factory=lambda: ["polandcentral"])
+    timer_lead_min: int = 31
+    late_timer: str = "tomorrow"
+    no_timer_while_creating: bool = True
+    update_while_creating: str = "refused"
+    no_inline_tags: bool = False
+    eviction_leaves_parts: bool = True
+    policy_makes: list[str] = field(default_factory=list)
     features: list[str] = field(default_factory=list)
     spot_prices: dict[str, float] = field(default_factory=dict)
-    no_one_shot_timer: list[str] = field(default_factory=list)
     subscriptions: dict[str, str] = field(default_factory=dict)
     permissions: list[Json] = field(default_factory=lambda: [{"actions": ["*"], "notActions": []}])
     gallery: list[Json] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
+
+    def offering(self, kind: str, regions: Iterable[str]) -> list[str]:
+        """The regions that have resources of that type."""
+        lacking = self.no_daily_timer if kind == DAILY else []
+        return [one for one in regions if not {"*", one} & set(lacking)]
 
     def change(self, said: Json) -> None:
         """Set what is named. Raises Refusal for a name or a value that means nothing here, and changes nothing then."""
@@ -131,7 +159,7 @@ class Conditions:
             raise Refusal(400, "UnknownSetting", f"unknown: {', '.join(wrong)}; known: {', '.join(sorted(known))}")
         for name, value in said.items():
             present = getattr(self, name)
-            if name != "polls" and not isinstance(value, type(present)):
+            if name not in _COUNTS and not isinstance(value, type(present)):
                 raise Refusal(400, "UnknownSetting", f"{name} is a {type(present).__name__}")
         for name, value in said.items():
             setattr(self, name, value)

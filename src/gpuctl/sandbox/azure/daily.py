@@ -7,15 +7,19 @@ from uuid import uuid4
 from werkzeug.wrappers import Response
 
 from gpuctl.sandbox.azure.books import Group, Resource, rfc3339, same
+from gpuctl.sandbox.azure.conditions import DAILY
 from gpuctl.sandbox.azure.links import MACHINE
 from gpuctl.sandbox.azure.machines import Machines
+from gpuctl.sandbox.azure.places import REGIONS
 from gpuctl.sandbox.azure.routes import Route
 from gpuctl.sandbox.azure.schema import READ_ONLY, TAGS, Object, checked, checked_tags
 from gpuctl.sandbox.azure.wire import Call, Json, Refusal, reply
 from gpuctl.sandbox.azure.world import World, region_of
 
-DAILY = "Microsoft.DevTestLab/schedules"
 _CODE = "InvalidRequestContent"
+# Moved so shortly before it fires, the new time takes effect the next day.
+_LATE = timedelta(minutes=30)
+_DAY = timedelta(days=1)
 _PROPERTIES = {
     "status": ("Enabled", "Disabled"),
     "taskType": str,
@@ -115,17 +119,30 @@ class DailyTimers:
     def fire(self) -> None:
         """Deallocate what was due since the last look."""
         for timer in self._world.books.resources(DAILY):
+            old = timer.hidden.get("old")
+            if old is not None and old <= self._world.now():
+                timer.hidden["old"] = None
+                self._act(timer, old)
             while timer.hidden["next"] <= self._world.now():
                 due = timer.hidden["next"]
-                timer.hidden["next"] = due + timedelta(days=1)
-                machine = self._world.books.find(timer.properties["targetResourceId"])
-                if machine is not None and timer.properties["status"] == "Enabled":
-                    self._machines.end_bill(machine, due)
+                timer.hidden["next"] = due + _DAY
+                self._act(timer, due)
+
+    def _act(self, timer: Resource, due: datetime) -> None:
+        machine = self._world.books.find(timer.properties["targetResourceId"])
+        if machine is not None and timer.properties["status"] == "Enabled":
+            self._machines.end_bill(machine, due)
 
     def _written(self, timer: Resource) -> None:
-        now = self._world.now()
+        now, stood = self._world.now(), timer.hidden.get("next")
+        conditions = self._world.conditions
         timer.changed_at = now
-        timer.hidden["next"] = _next(timer.properties["dailyRecurrence"]["time"], now)
+        wanted = _next(timer.properties["dailyRecurrence"]["time"], now)
+        is_late = stood is not None and stood - now < _LATE
+        is_short = wanted - now < timedelta(minutes=conditions.timer_lead_min)
+        timer.hidden["next"] = wanted + _DAY if is_late or is_short else wanted
+        if is_late and conditions.late_timer == "old time too":
+            timer.hidden["old"] = stood
         timer.properties |= {
             "createdDate": timer.properties.get("createdDate", rfc3339(now)),
             "provisioningState": "Succeeded",
@@ -134,6 +151,14 @@ class DailyTimers:
 
     def _check(self, name: str, region: str, said: Json) -> None:
         machine = self._world.books.find(said["targetResourceId"])
+        offered = self._world.conditions.offering(DAILY, REGIONS)
+        if region not in offered:
+            raise Refusal(
+                400,
+                "LocationNotAvailableForResourceType",
+                f"The provided location '{region}' is not available for resource type '{DAILY}'. List of available "
+                f"regions for the resource type is '{','.join(offered)}'.",
+            )
         if said["taskType"] != "ComputeVmShutdownTask":
             raise Refusal(400, "InvalidTaskType", f"The task type '{said['taskType']}' is not valid.", "taskType")
         if not re.fullmatch(r"([01]\d|2[0-3])[0-5]\d", said["dailyRecurrence"]["time"]):
@@ -152,6 +177,10 @@ class DailyTimers:
                 400,
                 "InvalidScheduleId",
                 f"The schedule of the machine '{machine.name}' must have the name 'shutdown-computevm-{machine.name}'.",
+            )
+        if machine.state == "Creating" and self._world.conditions.no_timer_while_creating:
+            raise Refusal(
+                409, "Conflict", f"The virtual machine '{machine.name}' is being created and takes no schedule yet."
             )
         if machine.location != region:
             raise Refusal(

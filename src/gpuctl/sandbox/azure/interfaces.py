@@ -49,7 +49,7 @@ class Interfaces:
         The machine's own tags stay with it and its disk: these carry only what their part of the call says.
         """
         said, name = asked["properties"], f"{asked['name']}-{uuid4().hex[:8]}"
-        nic = Resource(group, NIC, name, region, self._world.now(), dict(asked.get("tags", {})))
+        nic = Resource(group, NIC, name, region, self._world.now(), self._tags(asked))
         configurations = []
         for one in said["ipConfigurations"]:
             own = dict(one["properties"])
@@ -81,11 +81,14 @@ class Interfaces:
 
     def _inline_address(self, group: Group, region: str, wanted: Json) -> Resource:
         name = f"{wanted['name']}-{uuid4().hex[:8]}"
-        address = Resource(group, ADDRESS, name, region, self._world.now(), dict(wanted.get("tags", {})))
+        address = Resource(group, ADDRESS, name, region, self._world.now(), self._tags(wanted))
         self.make_address(address, wanted, None)
         address.properties |= {"provisioningState": "Succeeded", "resourceGuid": str(uuid4())}
         address.top["etag"] = etag()
         return self._world.books.add(address)
+
+    def _tags(self, asked: Json) -> dict[str, str]:
+        return {} if self._world.conditions.no_inline_tags else dict(asked.get("tags", {}))
 
     def _interface(self, nic: Resource, said: Json, configurations: list[Json]) -> Json:
         made, taken = [], self._taken()

@@ -123,6 +123,17 @@ def cascade(books: Books, machine: Resource, held_until: datetime) -> None:
             books.remove(resource)
 
 
+def keep_network(books: Books, machine: Resource) -> None:
+    """Let the machine's interfaces and their addresses stay when it goes."""
+    for reference in interfaces(machine):
+        reference["properties"] = {**reference.get("properties", {}), "deleteOption": "Detach"}
+        nic = books.find(reference["id"])
+        for configuration in nic.properties["ipConfigurations"] if nic is not None else ():
+            address = books.find(configuration["properties"].get("publicIPAddress", {}).get("id"))
+            if address is not None:
+                address.properties.pop("deleteOption", None)
+
+
 def bills(resource: Resource) -> bool:
     """Whether a resource costs something as it is now."""
     if resource.type == MACHINE:

@@ -10,7 +10,8 @@ from gpuctl.sandbox.azure import lives
 from gpuctl.sandbox.azure.books import Group, Resource, same
 from gpuctl.sandbox.azure.conditions import OF_THE_MACHINE
 from gpuctl.sandbox.azure.launches import Launches
-from gpuctl.sandbox.azure.links import MACHINE
+from gpuctl.sandbox.azure.limits import take_update
+from gpuctl.sandbox.azure.links import MACHINE, NSG
 from gpuctl.sandbox.azure.machine_shapes import MACHINE as SHAPE
 from gpuctl.sandbox.azure.machine_shapes import MACHINE_UPDATE
 from gpuctl.sandbox.azure.operations import Operation, accepted
@@ -20,6 +21,7 @@ from gpuctl.sandbox.azure.wire import Call, Json, Refusal, reply
 from gpuctl.sandbox.azure.world import World, region_of
 
 _CODE = "BadRequest"
+_PREEMPTED = ("OperationPreempted", "Operation execution has been preempted by a more recent operation.")
 
 
 class Machines:
@@ -50,6 +52,8 @@ class Machines:
             return self._accepted(call, operation, machine, status, self._shown(machine))
         fault = self._world.conditions.take(call, MACHINE, OF_THE_MACHINE)
         self._to(machine, "Creating", "starting")
+        for name in self._world.conditions.policy_makes:
+            self._world.books.add(Resource(group, NSG, name, region, self._world.now()))
         machine.hidden["operation"] = self._world.begin(call, MACHINE, lambda: self._started(machine, fault))
         return self._accepted(call, machine.hidden["operation"], machine, status, self._shown(machine))
 
@@ -83,6 +87,9 @@ class Machines:
         self._world.writable_group(call)
         machine, body = self._find(call), checked(call.body, MACHINE_UPDATE, _CODE)
         self._check_alive(machine, "update")
+        take_update(machine, self._world.now())
+        if machine.state == "Creating":
+            self._updated_too_soon(machine)
         if body.get("properties"):
             self._launches.check_patch(machine, body["properties"])
         if "tags" in body:
@@ -132,6 +139,8 @@ class Machines:
     def evict(self, machine: Resource) -> None:
         """Take a spot machine back as its policy says."""
         if machine.properties.get("evictionPolicy", "Deallocate") == "Delete":
+            if self._world.conditions.eviction_leaves_parts:
+                lives.keep_network(self._world.books, machine)
             self._gone(machine)
         else:
             self.deallocated(machine, self._world.now())
@@ -141,8 +150,7 @@ class Machines:
         if machine.state != "Deleting":
             self._world.operations.cancel(
                 machine.hidden.get("operation"),
-                "OperationPreempted",
-                "The operation has been preempted by a more recent operation.",
+                *_PREEMPTED,
                 self._world.now(),
             )
             machine.state = "Deleting"
@@ -159,9 +167,18 @@ class Machines:
             lives.cascade(self._world.books, machine, held_until)
             lives.end(self._world.books, machine, self._world.now(), self._world.ended)
 
+    def _updated_too_soon(self, machine: Resource) -> None:
+        if self._world.conditions.update_while_creating == "refused":
+            raise Refusal(
+                409, "AnotherOperationInProgress", f"The virtual machine '{machine.name}' is still being created."
+            )
+        self._world.operations.cancel(machine.hidden.get("operation"), *_PREEMPTED, self._world.now())
+        machine.hidden["failure"] = dict(zip(("code", "message"), _PREEMPTED, strict=True))
+        self._to(machine, "Failed", None, failed=True)
+
     def _started(self, machine: Resource, fault: Any) -> None:
         if self._world.books.find(machine.id) is not machine or machine.state == "Deleting":
-            raise Refusal(409, "OperationPreempted", "The operation has been preempted by a more recent operation.")
+            raise Refusal(409, *_PREEMPTED)
         if fault is None:
             self._to(machine, "Succeeded", "running")
             return

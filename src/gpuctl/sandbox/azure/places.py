@@ -64,7 +64,6 @@ westus3 West US 3""".splitlines()
 COMPUTE = "Microsoft.Compute"
 NETWORK = "Microsoft.Network"
 LABS = "Microsoft.DevTestLab"
-SCHEDULE = "Microsoft.ComputeSchedule"
 RESOURCES = "Microsoft.Resources"
 
 # The oldest api-version in which each understands what is modelled here.
@@ -73,13 +72,11 @@ OLDEST = {
     COMPUTE: "2021-03-01",
     NETWORK: "2020-11-01",
     LABS: "2018-09-15",
-    SCHEDULE: "2024-10-01",
 }
 
 TYPES = {
     COMPUTE: ("virtualMachines", "disks", "locations/usages", "skus"),
     NETWORK: ("virtualNetworks", "networkSecurityGroups", "networkInterfaces", "publicIPAddresses"),
     LABS: ("schedules",),
-    SCHEDULE: ("locations/virtualMachinesSubmitDeallocate",),
     RESOURCES: ("resourceGroups", "subscriptions"),
 }

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from werkzeug.wrappers import Response
 
@@ -23,7 +22,6 @@ class World:
     operations: Operations = field(default_factory=Operations)
     conditions: Conditions = field(default_factory=Conditions)
     ended: list[Json] = field(default_factory=list)
-    one_shots: dict[str, Any] = field(default_factory=dict)
 
     def begin(self, call: Call, kind: str, finish: Callable[[], None]) -> Operation:
         """Start the operation that this call asks for."""
