@@ -67,7 +67,7 @@ def test_a_retired_type_is_refused_and_its_successor_named(operator: Operator, a
 def test_get_shows_what_protects_it_and_extend_moves_all_of_it(operator: Operator, arm: LoopbackAzure) -> None:
     machine = operator.json(*T4, "--ttl", "30", "--name", "n").instance
     timer = next(one for one in machine["protection"] if one["killer"] == "timer")
-    assert (timer["standing"], timer["actsAt"]) == ("configured", "2026-11-24T12:32:00Z")
+    assert (timer["standing"], timer["actsAt"]) == ("configured", "2026-11-24T12:35:00Z")
     moved = operator.json("extend", "n", "--by", "30m").instance
     timer = next(one for one in moved["protection"] if one["killer"] == "timer")
     assert (moved["expiresAt"], timer["actsAt"]) == ("2026-11-24T13:00:00Z", "2026-11-24T13:02:00Z")
@@ -172,7 +172,7 @@ def test_a_record_given_up_without_a_machine_takes_its_group_with_it(operator: O
     assert ours(arm) == []
 
 
-def test_a_machine_whose_group_holds_something_of_others_is_spared_until_forced(
+def test_a_group_that_holds_something_of_others_stays_until_forced_and_its_machine_does_not(
     operator: Operator, arm: LoopbackAzure
 ) -> None:
     machine = operator.json(*T4, "--name", "n").instance
@@ -180,7 +180,7 @@ def test_a_machine_whose_group_holds_something_of_others_is_spared_until_forced(
     spared = operator.json("terminate", "n", "--timeout", "1s")
     assert spared.code == 8
     assert "precious" in spared.json["error"]["message"]
-    assert [one["state"] for one in arm.machines()] == ["running"]
+    assert [one["state"] for one in arm.machines()] == ["terminated"]
     assert operator.json("terminate", "n", "--force").code == 0
     assert ours(arm) == []
 
@@ -201,7 +201,7 @@ def test_a_machine_that_was_powered_off_from_within_is_shown_to_bill_and_still_e
 def test_the_timer_is_set_by_the_reaper_where_the_create_did_not_live_to_do_it(
     operator: Operator, arm: LoopbackAzure
 ) -> None:
-    operator.wire.arm("PUT schedules", *[refuse_arm("InternalServerError", 500)] * 4)
+    operator.wire.arm("PUT schedules", *[refuse_arm("InternalServerError", 500)] * 8)
     started = operator.json(*T4, "--name", "n")
     assert started.code == 0
     assert arm.resources("schedules") == []

@@ -99,8 +99,8 @@ def extend_against_reap(
     score = Score()
     for number in range(count):
         with world.scenario(mutants, kind) as scenario:
-            scenario.run(*scenario.asking)
-            scenario.later(minutes=59, seconds=59)
+            scenario.run(*scenario.asking, "--ttl", str(scenario.race_ttl))
+            scenario.later(minutes=scenario.race_ttl - 1, seconds=59)
             extending, reaping = (_paused if number % 2 else _at_once)(scenario)
             code = extending.wait()
             reaping.wait()
@@ -238,7 +238,7 @@ def _empty_list() -> Answer:
 
 def _at_once(scenario: Scenario) -> tuple[Process, Process]:
     """Both are at work while the deadline passes."""
-    extending = scenario.start("extend", "n", "--by", "30m")
+    extending = scenario.start("extend", "n", "--by", f"{scenario.race_by}m")
     reaping = scenario.start("reap", "--sweep")
     scenario.later(seconds=1.2)
     return extending, reaping
@@ -255,7 +255,7 @@ def _paused(scenario: Scenario) -> tuple[Process, Process]:
         if asked == "all":
             # Missing from the listing, it is asked for by its id: after the records were read, before it is decided.
             return scenario.nothing_listed
-        extending.append(scenario.start("extend", "n", "--by", "30m"))
+        extending.append(scenario.start("extend", "n", "--by", f"{scenario.race_by}m"))
         extending[0].wait()
         scenario.later(seconds=2)
         return None

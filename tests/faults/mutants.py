@@ -140,7 +140,9 @@ MUTANTS: dict[str, Break] = {
     "timers not set by the reaper": edited(
         "gpuctl.services.acting:Acting._arm", ("if provider.capabilities.timer_in_create:", "if True:")
     ),
-    "contents not looked at": edited("gpuctl.providers.azure.ending:end_group", ("force=force)", "force=True)")),
+    "contents not looked at": edited(
+        "gpuctl.providers.azure.ending:end_group", ("if not foreign or force:", "if True:")
+    ),
     "refused after a lost reply": edited(
         "gpuctl.services.launching:send_create", ("if lost is None:", "if error is not lost:")
     ),

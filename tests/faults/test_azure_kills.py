@@ -12,7 +12,7 @@ def test_twenty_machines_killed_at_random_steps_leave_no_part_behind() -> None:
     chance = random.Random(7)
     with world() as place, place.scenario((), AzureScenario) as scenario:
         for number in range(20):
-            _killed(place, scenario, f"n{number}", chance.randrange(1, 24), chance.choice(list(Phase)))
+            _killed(place, scenario, f"n{number}", chance.randrange(1, 28), chance.choice(list(Phase)))
             scenario.later(seconds=10)
         assert len(scenario.records) >= 15
         assert scenario.finish() == []

@@ -104,6 +104,8 @@ class Scenario(Operator):
     """
 
     asking: ClassVar[tuple[str, ...]] = PROVISION
+    race_ttl: ClassVar[int] = 60
+    race_by: ClassVar[int] = 30
     asking_wider: ClassVar[tuple[str, ...]] = (*PROVISION[:3], "us-east-1,us-west-2", *PROVISION[4:])
     mutating: ClassVar[tuple[str, ...]] = ("RunInstances", "TerminateInstances", "CreateTags")
     # When the reaper comes at the end, in minutes from one time to the next: an ended machine must be proven gone.

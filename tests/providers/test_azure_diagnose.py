@@ -95,8 +95,28 @@ def test_what_cannot_be_asked_is_unknown_and_no_failure(wire: Wire, arm: Loopbac
     assert found["quota"].verdict is Verdict.OK
 
 
+def test_what_is_not_registered_is_told_and_is_a_failure_only_where_this_login_may_not(
+    wire: Wire, arm: LoopbackAzure
+) -> None:
+    arm.set(registered=["Microsoft.Compute", "Microsoft.Network"])
+    may = diagnosed(wire)["create"]
+    assert (may.verdict, "the first one also registers Microsoft.DevTestLab" in may.text) == (Verdict.OK, True)
+    wire.arm("GET permissions", granting("*", but=("*/register/action",)))
+    barred = diagnosed(wire)["create"]
+    assert (barred.verdict, barred.hint) == (Verdict.FAIL, "az provider register --namespace Microsoft.DevTestLab")
+    assert wire.calls("POST register") == []
+
+
+def test_a_region_without_shutdown_timers_is_told(wire: Wire, arm: LoopbackAzure) -> None:
+    arm.set(no_daily_timer=["eastus"])
+    offered = diagnosed(wire)["offered"]
+    assert (offered.verdict, "no shutdown timer in eastus" in offered.text) == (Verdict.FAIL, True)
+
+
 def right_of(call: dict[str, str]) -> str:
     """The right that a call takes: the kind of thing, and what is done to it."""
+    if call["method"] == "POST":
+        return f"{call['action']}/action"
     verb = {"GET": "read", "PUT": "write", "PATCH": "write", "DELETE": "delete"}[call["method"]]
     group = "Microsoft.Resources/subscriptions/resourceGroups"
     names = {
@@ -114,6 +134,9 @@ def test_the_role_grants_every_call_of_a_whole_life(wire: Wire, arm: LoopbackAzu
     provider = open_provider(Connection(sandbox_url=wire.url))
     arm.now = NOON
     provider.identity()
+    arm.set(registered=[])
+    provider.check_life("eastus", timedelta(hours=1))
+    provider.prepare("eastus", lambda line: None)
     image = provider.find_image("eastus", T4, None)
     made = provider.create(replace(an_order(image, "eastus", T4.name), ssh_key=KEY, disk_gb=100))
     provider.list_instances("eastus", [made.cloud_id])

@@ -34,7 +34,7 @@ from gpuctl.providers.azure.create import Making, check_request, firewall, machi
 from gpuctl.providers.azure.errors import translate, translate_create
 from gpuctl.providers.azure.names import group_in, machine_id, record_of, token_of
 from gpuctl.providers.azure.observe import observed
-from gpuctl.providers.azure.timer import check_life, fires_at
+from gpuctl.providers.azure.timer import check_life, fires_at, is_needed
 from gpuctl.providers.base import Image, Order
 
 MINUTE = timedelta(minutes=1)
@@ -223,14 +223,39 @@ def test_what_azure_would_refuse_is_refused_before_anything_is_asked(request_: R
     [
         (NOON + 60 * MINUTE, NOON + 62 * MINUTE),
         (NOON + 60 * MINUTE + timedelta(seconds=1), NOON + 63 * MINUTE),
-        (NOON + 5 * MINUTE, NOON + 10 * MINUTE),
-        (NOON - 60 * MINUTE, NOON + 10 * MINUTE),
+        (NOON + 5 * MINUTE, NOON + 35 * MINUTE),
+        (NOON - 60 * MINUTE, NOON + 35 * MINUTE),
     ],
 )
 def test_the_timer_fires_two_minutes_past_the_deadline_on_a_full_minute_and_never_sooner_than_it_can(
     deadline: datetime, at: datetime
 ) -> None:
     assert fires_at(deadline, NOON) == at
+
+
+@pytest.mark.parametrize(
+    ("stands", "deadline", "now"),
+    [
+        (62, 60, 0),  # as it was set
+        (62, 60, 55),  # and as it stands shortly before
+        (35, 5, 0),  # as soon as it can be
+        (35, 20, 4),  # late enough for a deadline that was moved, and far from it
+        (35, 33, 34),
+    ],
+)
+def test_a_timer_that_serves_is_never_written_again(stands: int, deadline: int, now: int) -> None:
+    assert not is_needed(NOON + stands * MINUTE, NOON + deadline * MINUTE, NOON + now * MINUTE)
+
+
+@pytest.mark.parametrize(("stands", "deadline", "now"), [(62, 90, 31), (62, 30, 0), (35, 60, 4), (62, 90, 63)])
+def test_a_timer_is_moved_while_azure_takes_that(stands: int, deadline: int, now: int) -> None:
+    assert is_needed(NOON + stands * MINUTE, NOON + deadline * MINUTE, NOON + now * MINUTE)
+
+
+@pytest.mark.parametrize(("stands", "deadline", "now"), [(62, 90, 32), (62, 90, 61), (35, 60, 5)])
+def test_a_timer_is_not_moved_in_its_last_31_minutes(stands: int, deadline: int, now: int) -> None:
+    with pytest.raises(UsageError, match=r"takes no change of it in the last 31m"):
+        is_needed(NOON + stands * MINUTE, NOON + deadline * MINUTE, NOON + now * MINUTE)
 
 
 def test_a_life_of_nearly_a_day_is_as_long_as_the_timer_can_hold() -> None:

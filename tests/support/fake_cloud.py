@@ -98,6 +98,9 @@ class FakeCloud:
     def check_life(self, region: str, life: timedelta) -> None:
         return None
 
+    def prepare(self, region: str, say: Callable[[str], None]) -> None:
+        return
+
     def zones(self, region: str, kind: InstanceType) -> Sequence[str]:
         self._trouble()
         return [f"{region}a", f"{region}b"]

@@ -1,6 +1,6 @@
 """What every cloud must do for gpuctl, and the values that cross that line."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -164,6 +164,13 @@ class Provider(Protocol):
         """Raise UsageError where the timer outside the laptop cannot hold a deadline that far off.
 
         Asks the cloud only where the answer depends on it.
+        """
+        ...
+
+    def prepare(self, region: str, say: Callable[[str], None]) -> None:
+        """Do what the account needs before its first instance there, in bounded time, telling `say` of it beforehand.
+
+        Makes nothing that costs; a second call does nothing. Raises any GpuctlError where it cannot be done.
         """
         ...
 

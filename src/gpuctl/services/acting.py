@@ -2,17 +2,20 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import partial
 
 from gpuctl.domain.actions import Action, Kind
 from gpuctl.domain.instance import CloudState, Instance, Observed, Reason, Status
 from gpuctl.domain.lifecycle import advance, refreshed, swept, with_facts
-from gpuctl.domain.protection import Killer, Standing
+from gpuctl.domain.protection import Killer, Protector, Standing
 from gpuctl.errors import GpuctlError, UnresolvedError
+from gpuctl.providers.base import Provider
 from gpuctl.services.adopting import adopted, without_taken_name
 from gpuctl.services.isolation import each_alone
 from gpuctl.services.looking import Look
 from gpuctl.services.parts import Parts
+from gpuctl.services.protecting import safeguards_of
 from gpuctl.store.base import Change
 
 
@@ -31,7 +34,6 @@ class Done:
 
 
 _NOTED = (Kind.REFRESH, Kind.ADOPT, Kind.WAIT)
-_ARMABLE = (CloudState.PENDING, CloudState.RUNNING)
 
 
 class NotDue(GpuctlError):
@@ -84,7 +86,10 @@ class Acting:
             self._write([action], lambda fresh, one: swept(fresh, one.left or "", now))
 
     def _arm(self, batch: Sequence[Action]) -> None:
-        """Set the timer outside the laptop where the create could not and did not live to do it afterwards."""
+        """Set the timer outside your computer where the create could not and did not live to do it afterwards.
+
+        What stands is read first and kept in the record, so that nothing is written twice.
+        """
         provider = self._look.session.provider
         if provider.capabilities.timer_in_create:
             return
@@ -93,9 +98,12 @@ class Acting:
             if done.record is None or done.error is not None or not _lacks_timer(done.record, action.seen):
                 continue
             try:
-                provider.set_deadline(done.record.region, done.record.cloud_id or "", done.record.expires_at)
+                found = _with_timer(provider, done.record, self._look.session.now)
             except GpuctlError as error:
                 self._done[id(action)] = replace(done, error=f"its timer could not be set: {error.message}")
+                continue
+            change = partial(with_facts, at=self._look.session.now, protection=found)
+            self._parts.store.update_each([done.record.id], change)
 
     def _close(self, batch: Sequence[Action]) -> None:
         now = self._look.session.now
@@ -206,8 +214,22 @@ class Acting:
 def _lacks_timer(record: Instance, seen: Observed | None) -> bool:
     if not record.is_live or record.status is Status.STOPPING or seen is None:
         return False
-    timers = [one for one in record.protection if one.killer is Killer.TIMER]
-    return seen.state in _ARMABLE and not any(one.standing is not Standing.MISSING for one in timers)
+    # While an instance is being created nothing is changed on it: what was accepted could be preempted by that.
+    is_made = seen.state is CloudState.RUNNING and seen.ready is not False
+    return is_made and not _has_timer(record.protection)
+
+
+def _has_timer(protection: Iterable[Protector]) -> bool:
+    return any(one.killer is Killer.TIMER and one.standing is not Standing.MISSING for one in protection)
+
+
+def _with_timer(provider: Provider, record: Instance, now: datetime) -> tuple[Protector, ...]:
+    """What terminates the instance, read back, its timer set before where there was none. Raises what a cloud does."""
+    found = safeguards_of(provider, record, now)
+    if _has_timer(found):
+        return found
+    provider.set_deadline(record.region, record.cloud_id or "", record.expires_at)
+    return safeguards_of(provider, record, now)
 
 
 def _by_id(actions: Mapping[str, Action], change: Callable[[Instance, Action], Instance]) -> Change:

@@ -18,8 +18,8 @@ def extend(
     """Let the machine live longer: `by` adds to its deadline, `ttl` counts from now. The record with the new deadline.
 
     UsageError when it is over, ending or past its deadline, when the result is earlier than the present deadline or
-    more than `max_ttl` from now; BudgetError when it would cost more than is allowed; UnresolvedError when the machine
-    could not be told. Then the old deadline holds.
+    more than `max_ttl` from now, and where its timer cannot be moved any more; BudgetError when it would cost more than
+    is allowed; UnresolvedError when the machine could not be told. Then the old deadline holds.
     """
     session = parts.sessions.of(record)
     moved = _moved(record, session.now, parts.max_ttl, by=by, ttl=ttl)
@@ -30,6 +30,8 @@ def extend(
         parts.talk.warn(told)
     try:
         session.provider.set_deadline(record.region, record.cloud_id, moved)
+    except UsageError as error:
+        raise UsageError(f"{error.message}; {_stands(record)}", hint=error.hint) from error
     except GpuctlError as error:
         raise UnresolvedError(
             f"the deadline on the machine could not be moved ({error.message}); {_stands(record)}", hint=error.hint

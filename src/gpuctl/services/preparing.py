@@ -123,23 +123,24 @@ def standing(choice: Choice, records: Sequence[Instance]) -> list[Instance]:
     return found
 
 
-def prepare(choice: Choice, parts: Parts, retrying: Retrying | None = None) -> Prepared:
-    """Find accounts, what they may use, and the image for the place that is tried first. Asks clouds, makes nothing.
+def prepare(choice: Choice, parts: Parts, retrying: Retrying | None = None, *, is_dry: bool = False) -> Prepared:
+    """Find accounts, what they may use, and the image for the place that is tried first. Makes nothing that costs.
 
-    A cloud that cannot be used is left out if another one fits too; else what it answered is raised. CapacityError
-    where every place was refused within the last minutes: then nothing is asked again.
+    What an account needs before its first instance is done, and said, unless `is_dry`. A cloud that cannot be used is
+    left out if another one fits too; else what it answered is raised. CapacityError where every place was refused
+    within the last minutes: then nothing is asked again.
     """
     retrying = retrying or Retrying()
     while True:
         try:
-            return _prepared(choice, parts, retrying)
+            return _prepared(choice, parts, retrying, is_dry=is_dry)
         except GpuctlError as error:
             if not retrying.waits_out(error, parts):
                 raise
 
 
-def _prepared(choice: Choice, parts: Parts, retrying: Retrying) -> Prepared:
-    logins, doors = Logins(choice, parts), Refused(parts, choice)
+def _prepared(choice: Choice, parts: Parts, retrying: Retrying, *, is_dry: bool) -> Prepared:
+    logins, doors = Logins(choice, parts, is_dry=is_dry), Refused(parts, choice)
     offers, passed = list(choice.offers), Counter(choice.passed)
     for name in dict.fromkeys(one.type.provider for one in choice.offers):
         try:
@@ -186,7 +187,8 @@ def _places(offers: Sequence[Offer], logins: "Logins", doors: Refused) -> Iterat
 class Logins:
     """The clouds a choice is tried in, each asked once for each thing."""
 
-    def __init__(self, choice: Choice, parts: Parts) -> None:
+    def __init__(self, choice: Choice, parts: Parts, *, is_dry: bool) -> None:
+        self._is_dry = is_dry
         self._choice = choice
         self._parts = parts
         self._images: dict[tuple[ProviderName, str, str], Image] = {}
@@ -207,6 +209,8 @@ class Logins:
         key = (kind.provider, region, kind.name)
         if key not in self._images:
             session.provider.check_life(region, request.ttl)
+            if not self._is_dry:
+                session.provider.prepare(region, self._parts.talk.say)
             self._images[key] = session.provider.find_image(region, kind, request.image)
         image = self._images[key]
         if request.disk_gb < image.min_disk_gb:

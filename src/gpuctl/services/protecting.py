@@ -1,12 +1,17 @@
 """Reads back what will end a machine if nobody comes back, and writes that down."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 
+from gpuctl.domain.cost import hourly, to_cents
 from gpuctl.domain.instance import Instance, Status
 from gpuctl.domain.lifecycle import with_facts
-from gpuctl.domain.protection import Protector, Standing
+from gpuctl.domain.protection import Killer, Protector, Standing
 from gpuctl.errors import GpuctlError
+from gpuctl.providers.base import Provider
 from gpuctl.services.parts import Parts
+
+_MONTH = timedelta(hours=730)
 
 
 def read_back(parts: Parts, records: Sequence[Instance]) -> Mapping[str, GpuctlError]:
@@ -22,7 +27,7 @@ def read_back(parts: Parts, records: Sequence[Instance]) -> Mapping[str, GpuctlE
             continue
         try:
             session = parts.sessions.of(one)
-            answers[one.id] = session.provider.protection(one.region, one.cloud_id, session.now, one.ready_at)
+            answers[one.id] = safeguards_of(session.provider, one, session.now)
         except GpuctlError as error:
             failures[one.id] = error
 
@@ -31,6 +36,27 @@ def read_back(parts: Parts, records: Sequence[Instance]) -> Mapping[str, GpuctlE
 
     parts.store.update_each(list(answers), told)
     return failures
+
+
+def safeguards_of(provider: Provider, record: Instance, now: datetime) -> tuple[Protector, ...]:
+    """What terminates the instance without us, read back from its provider now. Raises what the provider does.
+
+    A timer that leaves something to be paid says how much.
+    """
+    found = provider.protection(record.region, record.cloud_id or "", now, record.ready_at)
+    if provider.capabilities.timer_ends_all:
+        return tuple(found)
+    return tuple(_with_rest(one, record) if one.killer is Killer.TIMER else one for one in found)
+
+
+def _with_rest(timer: Protector, record: Instance) -> Protector:
+    if timer.standing is Standing.MISSING:
+        return timer
+    cost = hourly(record).over(_MONTH)
+    known = None if cost.disk is None or cost.address is None else to_cents(cost.disk + cost.address)
+    price = "at an unknown price" if known is None else f"at ${known} a month"
+    detail = f"{timer.detail}; then its disk and address bill on {price} until a reaper ends them"
+    return timer.model_copy(update={"detail": detail})
 
 
 def gaps(record: Instance) -> list[str]:

@@ -38,7 +38,7 @@ def command(ctx: typer.Context, asked: Asked) -> Result:
         return provisioned(
             context, Provisioned(there), request.count, {"created": False}, f"{there[0].label} lives already"
         )
-    prepared = prepare(choice, context.parts, retrying)
+    prepared = prepare(choice, context.parts, retrying, is_dry=asked.dry_run)
     announce(context, prepared)
     if asked.dry_run:
         return dry(prepared)

@@ -1,6 +1,6 @@
 """AWS behind the provider protocol."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
@@ -87,6 +87,10 @@ class AwsProvider:
 
     def check_life(self, region: str, life: timedelta) -> None:
         return None
+
+    def prepare(self, region: str, say: Callable[[str], None]) -> None:
+        # An account can use every service of EC2 from the start.
+        return
 
     def zones(self, region: str, kind: InstanceType) -> Sequence[str]:
         with _translated(f"could not ask in which zones of `{region}` there is `{kind.name}`"):

@@ -12,16 +12,17 @@ _API = "2022-11-01"
 def addresses_of(clients: Clients, machine: Mapping[str, Any]) -> dict[str, Any]:
     """The facts of an `Observed` that say where that machine is reached; raises what the SDK raises."""
     interfaces = machine["properties"].get("networkProfile", {}).get("networkInterfaces", ())
-    interface = _asked(clients, interfaces[0]["id"]) if interfaces else None
+    interface = read_network(clients, interfaces[0]["id"]) if interfaces else None
     configured = (interface or {}).get("properties", {}).get("ipConfigurations", ())
     inner = configured[0]["properties"] if configured else {}
     public = inner.get("publicIPAddress", {}).get("id")
-    address = _asked(clients, public) if public else None
+    address = read_network(clients, public) if public else None
     told = (address or {}).get("properties", {}).get("ipAddress")
     return {"public_ip": told or None, "private_ip": inner.get("privateIPAddress") or None, "tells_addresses": True}
 
 
-def _asked(clients: Clients, resource_id: str) -> Mapping[str, Any] | None:
+def read_network(clients: Clients, resource_id: str) -> Mapping[str, Any] | None:
+    """The network resource of that id; None where it is absent. Raises what the SDK raises."""
     try:
         said: Mapping[str, Any] = clients.ask("GET", resource_id, _API).json()
     except SDK_ERRORS as error:

@@ -107,6 +107,10 @@ class Clients:
         response.raise_for_status()
         return response
 
+    def pause(self, span: timedelta) -> None:
+        """Wait, but on loopback hardly."""
+        self._transport.sleep(min(span, POLL_EVERY_ON_LOOPBACK if self.is_loopback else span).total_seconds())
+
     @property
     def _is_sandbox(self) -> bool:
         return self.connection.sandbox_url is not None
@@ -135,13 +139,26 @@ class Clients:
             "authentication_policy": self._login,
             "credential_scopes": [f"{self.endpoint}/.default"],
             "polling_interval": every.total_seconds(),
-            "retry_policy": _retries(),
+            "policies": self._policies,
         }
+
+    @property
+    def _policies(self) -> list[Any]:
+        """What every request goes through.
+
+        The SDK's own list has a policy that registers resource providers, and waits without any limit until they are.
+        """
+        return [
+            policies.RequestIdPolicy(),
+            policies.ContentDecodePolicy(),
+            _Retries(retry_total=RETRIES, retry_backoff_factor=0.5, retry_backoff_max=5),
+            self._login,
+            policies.CustomHookPolicy(),
+        ]
 
     @cached_property
     def _arm(self) -> ARMPipelineClient[HttpRequest, HttpResponse]:
-        every = [policies.RequestIdPolicy(), policies.ContentDecodePolicy(), _retries(), self._login]
-        return ARMPipelineClient(self.endpoint, policies=every, transport=self._transport)
+        return ARMPipelineClient(self.endpoint, policies=self._policies, transport=self._transport)
 
     def _only_subscription(self) -> str:
         found = self.ask("GET", "/subscriptions", SUBSCRIPTIONS_API).json()["value"]
@@ -190,8 +207,12 @@ class _Nobody:
 _NOBODY = _Nobody()
 
 
-def _retries() -> policies.RetryPolicy[Any, Any]:
-    return policies.RetryPolicy(retry_total=RETRIES, retry_backoff_factor=0.5, retry_backoff_max=5)
+class _Retries(policies.RetryPolicy[Any, Any]):
+    """Leaves a request alone that the cloud wants repeated later than we wait: each repeat would be throttled too."""
+
+    def is_retry(self, settings: dict[str, Any], response: Any) -> bool:
+        wait = self.get_retry_after(response)
+        return (wait is None or wait <= LONGEST_PAUSE.total_seconds()) and super().is_retry(settings, response)
 
 
 def _endpoint(connection: Connection) -> str:

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import Any
 
 from gpuctl.domain.diagnosis import Finding, Verdict
 from gpuctl.errors import CapacityError
 from gpuctl.providers.azure.client import Clients
 from gpuctl.providers.azure.errors import SDK_ERRORS, translate
+from gpuctl.providers.azure.registration import Registration
 from gpuctl.providers.azure.sizes import size_of
 from gpuctl.providers.base import Trial
 
@@ -15,6 +17,7 @@ _PERMISSIONS_API = "2022-04-01"
 _GROUPS = "Microsoft.Resources/subscriptions/resourceGroups"
 # What a create and an end cannot do without; docs/azure-role.json has all of it.
 TO_CREATE = (
+    "Microsoft.Resources/subscriptions/providers/read",
     f"{_GROUPS}/write",
     "Microsoft.Network/networkSecurityGroups/write",
     "Microsoft.Network/virtualNetworks/write",
@@ -33,13 +36,17 @@ TO_END = (
 
 def diagnose(clients: Clients, trial: Trial) -> Iterator[Finding]:
     """See `Provider.diagnose`. Azure has no dry run: what this login is granted on the subscription is read instead."""
+    registration = Registration(clients)
     granted = _asked("create", lambda: _granted(clients))
     for check, needed in (("create", TO_CREATE), ("end", TO_END)):
-        if isinstance(granted, Finding):
+        if check == "create" and not isinstance(granted, Finding):
+            yield _asked("create", partial(_creatable, registration, granted, trial))
+        elif isinstance(granted, Finding):
             yield Finding(check, granted.verdict, granted.text, granted.hint)
         else:
             yield _permitted(check, needed, granted, trial)
-    for check, look in (("quota", _quota), ("offered", _offered)):
+    offered = partial(_offered, registration)
+    for check, look in (("quota", _quota), ("offered", offered)):
         yield _found(check, look, clients, trial)
     yield Finding("lasts", Verdict.OK, "the login is renewed by itself")
 
@@ -55,6 +62,18 @@ def _asked(check: str, ask: Callable[[], Any]) -> Any:
 
 def _found(check: str, look: Callable[[Clients, Trial], Finding], clients: Clients, trial: Trial) -> Finding:
     found: Finding = _asked(check, lambda: look(clients, trial))
+    return found
+
+
+def _creatable(registration: Registration, granted: Sequence[Mapping[str, Any]], trial: Trial) -> Finding:
+    found = _permitted("create", TO_CREATE, granted, trial)
+    missing = registration.missing() if found.verdict is Verdict.OK else []
+    barred = [name for name in missing if not any(_grants(one, f"{name}/register/action") for one in granted)]
+    if barred:
+        text = f"{barred[0]} is not registered in this subscription, and this login may not register it"
+        return Finding("create", Verdict.FAIL, text, f"az provider register --namespace {barred[0]}")
+    if missing:
+        return Finding("create", Verdict.OK, f"{found.text}; the first one also registers {', '.join(missing)}")
     return found
 
 
@@ -98,7 +117,10 @@ def _quota(clients: Clients, trial: Trial) -> Finding:
     return Finding("quota", Verdict.FAIL, text, f"az vm list-usage --location {trial.region}, then its Quotas page")
 
 
-def _offered(clients: Clients, trial: Trial) -> Finding:
+def _offered(registration: Registration, clients: Clients, trial: Trial) -> Finding:
+    if not registration.has_timer(trial.region):
+        text = f"Azure has no shutdown timer in {trial.region}: gpuctl starts nothing there"
+        return Finding("offered", Verdict.FAIL, text, "take another `--region`")
     try:
         size = size_of(clients, trial.region, trial.kind.name)
     except CapacityError as error:

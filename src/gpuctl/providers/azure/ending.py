@@ -1,72 +1,165 @@
-"""Ending a machine: its whole group goes, once it was seen to be ours and to hold nothing of others'."""
+"""Terminating an instance: its whole group is deleted, and where others keep that group, the virtual machine alone."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from gpuctl.domain.tags import ID
-from gpuctl.errors import CloudError
+from gpuctl.errors import CloudError, GpuctlError
+from gpuctl.providers.azure.addresses import read_network
 from gpuctl.providers.azure.client import Clients
-from gpuctl.providers.azure.errors import SDK_ERRORS, is_absent
-from gpuctl.providers.azure.names import VIRTUAL_MACHINES, machine_id, record_of
+from gpuctl.providers.azure.errors import SDK_ERRORS, code_of, is_absent, translate
+from gpuctl.providers.azure.names import VIRTUAL_MACHINES, machine_id, record_of, token_of
 
 FORCED = VIRTUAL_MACHINES
+_DISKS = "microsoft.compute/disks"
 _SHOWN = 3
 
 
-def end_group(clients: Clients, group: str, *, force: bool) -> str | None:
-    """Ask for the end of a group and return the address that tells how far its deletion is; None where it is gone, or
-    was on its way already.
+@dataclass(frozen=True, slots=True)
+class Requested:
+    """A deletion that Azure accepted: the group as it was, and the address that reports the deletion's progress."""
 
-    Its tags and what is in it are read again first: CloudError, and nothing is ended, where it is not ours, or holds
-    what is not ours (unless `force`). Raises what the SDK raises.
+    group: Mapping[str, Any]
+    address: str
+
+
+def end_group(clients: Clients, group: str, *, force: bool) -> Requested | None:
+    """Request the deletion of a group; None where it is absent or is being deleted already.
+
+    CloudError, and nothing is deleted, where the group is not ours. Where it holds what is not ours (unless `force`),
+    or where its contents cannot be listed or the group cannot be deleted, the virtual machine alone is deleted, and
+    that failure is raised. Raises what the SDK raises. A second call requests the same again.
     """
-    try:
-        said = clients.resource.resource_groups.get(group).as_dict()
-    except SDK_ERRORS as error:
-        if is_absent(error):
-            return None
-        raise
-    if said.get("properties", {}).get("provisioningState") == "Deleting":
+    said = _group(clients, group)
+    if said is None or said.get("properties", {}).get("provisioningState") == "Deleting":
         return None
-    inside = [one.as_dict() for one in clients.resource.resources.list_by_resource_group(group)]
-    _refuse_foreign(clients, group, said.get("tags") or {}, inside, force=force)
-    found: list[str] = []
-    clients.resource.resource_groups.begin_delete(
-        group,
-        force_deletion_types=FORCED,
-        polling=False,
-        raw_response_hook=lambda answer: found.append(answer.http_response.headers.get("Location", "")),
+    _refuse_other_groups(clients, group, said.get("tags") or {})
+    try:
+        foreign = _foreign(clients, group)
+        if not foreign or force:
+            return Requested(said, _delete_group(clients, group))
+    except SDK_ERRORS as error:
+        raise _without_group(clients, group, translate(error, f"could not delete the group `{group}`")) from error
+    names = ", ".join(f"`{_short(one)}`" for one in foreign[:_SHOWN])
+    kept = CloudError(
+        f"the group `{group}` also holds {names}{' …' if len(foreign) > _SHOWN else ''}, which gpuctl did not "
+        f"make: `gpuctl terminate {record_of(group)} --force` deletes that too",
     )
-    return next((one for one in found if one), None)
+    raise _without_group(clients, group, kept)
 
 
 def is_deleted(clients: Clients, address: str) -> bool:
     """Whether Azure reports that deletion as completed. Raises what the SDK raises."""
-    return clients.ask("GET", address, "").status_code != 202
+    return clients.ask("GET", address, "").status_code in (200, 204)
 
 
-def _refuse_foreign(
-    clients: Clients, group: str, tags: Mapping[str, str], inside: list[Mapping[str, Any]], *, force: bool
-) -> None:
-    record, machine = record_of(group), machine_id(clients.subscription, group).casefold()
-    by_id = {str(one["id"]).casefold(): one for one in inside}
-    claimed = tags.get(ID) or (by_id.get(machine, {}).get("tags") or {}).get(ID)
+def _group(clients: Clients, group: str) -> Mapping[str, Any] | None:
+    try:
+        said: Mapping[str, Any] = clients.resource.resource_groups.get(group).as_dict()
+    except SDK_ERRORS as error:
+        if is_absent(error):
+            return None
+        raise
+    return said
+
+
+def _refuse_other_groups(clients: Clients, group: str, tags: Mapping[str, str]) -> None:
+    record = record_of(group)
+    claimed = tags.get(ID)
+    if record is not None and claimed is None:
+        claimed = ((_machine(clients, group) or {}).get("tags") or {}).get(ID)
     if record is None or claimed != record:
         raise CloudError(f"the group `{group}` does not carry our tags any more: not ended", hint="az group show")
-    foreign = [str(one["id"]) for one in inside if not _is_ours(one, record, machine)]
-    if foreign and not force:
-        names = ", ".join(f"`{_short(one)}`" for one in foreign[:_SHOWN])
-        raise CloudError(
-            f"the group `{group}` also holds {names}{' …' if len(foreign) > _SHOWN else ''}, which gpuctl did not "
-            f"make: `gpuctl terminate {record} --force` ends that too",
-        )
 
 
-def _is_ours(one: Mapping[str, Any], record: str, machine: str) -> bool:
-    # A policy may hang an extension on the machine, and Azure makes its disk: both belong to it and end with it.
-    belongs = str(one.get("managedBy") or "").casefold() == machine
-    is_part = str(one["id"]).casefold().startswith(f"{machine}/")
-    return belongs or is_part or (one.get("tags") or {}).get(ID) == record
+def _delete_group(clients: Clients, group: str) -> str:
+    addresses: list[str] = []
+    clients.resource.resource_groups.begin_delete(
+        group,
+        force_deletion_types=FORCED,
+        polling=False,
+        raw_response_hook=lambda answer: addresses.append(answer.http_response.headers.get("Location", "")),
+    )
+    return next((one for one in addresses if one), "")
+
+
+def _without_group(clients: Clients, group: str, why: GpuctlError) -> GpuctlError:
+    """Request the deletion of the virtual machine alone, and return why the group stays with what became of both."""
+    machines, token = clients.compute.virtual_machines, token_of(group)
+    outcome = "the instance itself is being deleted"
+    try:
+        machines.begin_delete(group, token, force_deletion=True, polling=False)
+    except SDK_ERRORS as error:
+        outcome = translate(error, "the instance itself could not be deleted").message
+        if code_of(error) == "ScopeLocked":
+            outcome = _deallocated(clients, group)
+    why.message = f"{why.message}; {outcome}"
+    return why
+
+
+def _deallocated(clients: Clients, group: str) -> str:
+    # A lock against deletion still lets the machine be deallocated, which ends its compute cost.
+    try:
+        clients.compute.virtual_machines.begin_deallocate(group, token_of(group), polling=False)
+    except SDK_ERRORS as error:
+        return translate(error, "the instance itself could be neither deleted nor deallocated").message
+    return "the lock keeps the instance itself too: it is being deallocated, its disk and its address cost on"
+
+
+def _foreign(clients: Clients, group: str) -> list[str]:
+    """The ids of what is in the group and is not ours."""
+    record, machine = record_of(group), machine_id(clients.subscription, group).casefold()
+    inside = [one.as_dict() for one in clients.resource.resources.list_by_resource_group(group)]
+    unclear = [str(one["id"]) for one in inside if not _is_ours(one, record, machine)]
+    named = _named_by_machine(clients, group) if unclear else ()
+    return [one for one in unclear if one.casefold() not in named]
+
+
+def _is_ours(resource: Mapping[str, Any], record: str | None, machine: str) -> bool:
+    # A policy may hang an extension on the machine, which belongs to it and ends with it. A disk that is attached to
+    # the machine may be somebody's data: what the machine itself says of its disks decides.
+    resource_id = str(resource["id"]).casefold()
+    belongs = str(resource.get("managedBy") or "").casefold() == machine
+    is_part = f"{resource_id}/".startswith(f"{machine}/")
+    is_disk = str(resource.get("type")).casefold() == _DISKS
+    return (belongs and not is_disk) or is_part or (resource.get("tags") or {}).get(ID) == record
+
+
+def _named_by_machine(clients: Clients, group: str) -> Collection[str]:
+    """The ids of the disks, interfaces and addresses that came with our machine, tagged or not, in lower case."""
+    try:
+        machine = _machine(clients, group) or {}
+    except SDK_ERRORS:
+        return ()
+    told = machine.get("properties", {})
+    storage = told.get("storageProfile", {})
+    attached = [one for one in storage.get("dataDisks") or () if one.get("createOption") != "Attach"]
+    disks = [one.get("managedDisk", {}).get("id") for one in (storage.get("osDisk") or {}, *attached)]
+    made = told.get("networkProfile", {}).get("networkInterfaces") or ()
+    # One that somebody attached later is not deleted with the machine.
+    interfaces = [one["id"] for one in made if one.get("properties", {}).get("deleteOption") == "Delete"]
+    addresses = [address for one in interfaces for address in _addresses(clients, one)]
+    return {str(one).casefold() for one in (*disks, *interfaces, *addresses) if one}
+
+
+def _addresses(clients: Clients, interface: str) -> list[str]:
+    try:
+        told = (read_network(clients, interface) or {}).get("properties", {})
+    except SDK_ERRORS:
+        return []
+    configured = [one.get("properties", {}) for one in told.get("ipConfigurations") or ()]
+    return [str((one.get("publicIPAddress") or {}).get("id") or "") for one in configured]
+
+
+def _machine(clients: Clients, group: str) -> Mapping[str, Any] | None:
+    try:
+        said: Mapping[str, Any] = clients.compute.virtual_machines.get(group, token_of(group)).as_dict()
+    except SDK_ERRORS as error:
+        if is_absent(error):
+            return None
+        raise
+    return said
 
 
 def _short(resource_id: str) -> str:

@@ -1,8 +1,7 @@
 """Azure behind the provider protocol."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,32 +10,25 @@ from pydantic import ValidationError
 from gpuctl.domain.diagnosis import Finding
 from gpuctl.domain.instance import CloudState, Observed, ProviderName
 from gpuctl.domain.offers import InstanceType
-from gpuctl.domain.protection import Killer, Protector, Standing
+from gpuctl.domain.protection import Protector, Standing
 from gpuctl.domain.request import Request
-from gpuctl.domain.strangers import ORPHAN_AGE
-from gpuctl.domain.tags import EXPIRES_AT, ID, STATE, deadline_tag, ownership
-from gpuctl.errors import CloudError, CredentialsError, GpuctlError, OutcomeUnknown, UnreachableError
+from gpuctl.domain.tags import EXPIRES_AT, ID, STATE, deadline_tag
+from gpuctl.errors import CloudError, GpuctlError, OutcomeUnknown, UnreachableError
 from gpuctl.providers.azure import create as creation
 from gpuctl.providers.azure import timer
 from gpuctl.providers.azure.addresses import addresses_of
 from gpuctl.providers.azure.client import SUBSCRIPTIONS_API, Clients
 from gpuctl.providers.azure.diagnose import diagnose
-from gpuctl.providers.azure.ending import end_group, is_deleted
+from gpuctl.providers.azure.ending import Requested, end_group, is_deleted
 from gpuctl.providers.azure.errors import SDK_ERRORS, is_absent, translate
 from gpuctl.providers.azure.images import find_image
 from gpuctl.providers.azure.names import USER, group_in, group_of, token_of
-from gpuctl.providers.azure.observe import observed, region_of
+from gpuctl.providers.azure.observe import observed, region_of, sweep_of
+from gpuctl.providers.azure.registration import Registration
 from gpuctl.providers.base import Capabilities, Identity, Image, Order, Trial
 
+_FEW = 4
 _ODD_SHAPE = (KeyError, IndexError, TypeError, ValueError, AttributeError, ValidationError)
-
-
-@dataclass(frozen=True, slots=True)
-class _Deletion:
-    """An end that this process asked for: what it was asked of, and where Azure tells how far it is."""
-
-    seen: Observed
-    address: str
 
 
 class AzureProvider:
@@ -53,7 +45,9 @@ class AzureProvider:
     def __init__(self, clients: Clients) -> None:
         self._clients = clients
         self._account: str | None = None
-        self._deletions: dict[str, _Deletion] = {}
+        self._deletions: dict[str, Requested] = {}
+        self._registration = Registration(clients)
+        self._unarmed: dict[str, str] = {}
 
     @property
     def login(self) -> str | None:
@@ -91,6 +85,12 @@ class AzureProvider:
 
     def check_life(self, region: str, life: timedelta) -> None:
         timer.check_life(life)
+        with _translated(f"could not ask whether Azure has shutdown timers in `{region}`"):
+            self._registration.check_timer(region)
+
+    def prepare(self, region: str, say: Callable[[str], None]) -> None:
+        with _translated("could not ask what this subscription is registered for"):
+            self._registration.register(say)
 
     def zones(self, region: str, kind: InstanceType) -> Sequence[str]:
         # A machine that names no zone is put wherever the region has a place: trying its zones one by one adds nothing.
@@ -106,8 +106,11 @@ class AzureProvider:
             creation.create_network(self._clients, order)
             poller = creation.create_machine(self._clients, order)
             # Armed at once: from here on it bills, whatever becomes of us.
-            self._try_to_arm(order, group)
+            is_armed = self._try_to_arm(order, group)
             creation.wait_for_refusal(poller)
+            if not is_armed and poller.done():
+                # It may be that Azure takes no schedule for a machine that it is still creating.
+                self._try_to_arm(order, group)
             seen = self._one(group, account)
             if seen.state is CloudState.REMNANT:
                 raise OutcomeUnknown(f"Azure accepted `{order.token}` and does not show it yet")
@@ -144,9 +147,8 @@ class AzureProvider:
             try:
                 with _translated(f"could not end {group}"):
                     self._end(group, force=force)
-            except CredentialsError:
-                raise
             except GpuctlError as error:
+                # A login without the permission for one group may have it for the next.
                 failures[group] = error
         return failures
 
@@ -155,7 +157,7 @@ class AzureProvider:
     ) -> Sequence[Protector]:
         with _translated(f"could not read back what protects {cloud_id}"):
             group = self._clients.resource.resource_groups.get(cloud_id).as_dict()
-            return [_sweep(group.get("tags") or {}, at), timer.read_back(self._clients, cloud_id, at)]
+            return [sweep_of(group.get("tags") or {}, at), self._timer(cloud_id, at)]
 
     def diagnose(self, trial: Trial) -> Iterable[Finding]:
         with _translated("could not look at what this subscription may have"):
@@ -163,43 +165,70 @@ class AzureProvider:
 
     def set_deadline(self, region: str, cloud_id: str, expires_at: datetime) -> None:
         with _translated(f"could not move the deadline of {cloud_id}"):
-            groups, machines = self._clients.resource.resource_groups, self._clients.compute.virtual_machines
-            moved = {EXPIRES_AT: deadline_tag(expires_at)}
-            tags = (groups.get(cloud_id).as_dict().get("tags") or {}) | moved
+            groups, moved = self._clients.resource.resource_groups, deadline_tag(expires_at)
+            stood = groups.get(cloud_id).as_dict().get("tags") or {}
+            tags = stood | {EXPIRES_AT: moved}
             timer.arm(self._clients, cloud_id, region, tags, expires_at)
-            stands = groups.update(cloud_id, {"tags": tags}).as_dict().get("tags") or {}
-            machines.begin_update(cloud_id, token_of(cloud_id), {"tags": tags}, polling=False)
-            if stands.get(EXPIRES_AT) != moved[EXPIRES_AT]:
+            self._unarmed.pop(cloud_id, None)
+            if stood.get(EXPIRES_AT) != moved:
+                stood = groups.update(cloud_id, {"tags": tags}).as_dict().get("tags") or {}
+            self._tag_machine(cloud_id, tags)
+            if stood.get(EXPIRES_AT) != moved:
                 raise CloudError(f"the deadline of {cloud_id} does not stand as it was set")
 
     def _known_account(self) -> str:
         return self._account or self.identity().account
 
-    def _try_to_arm(self, order: Order, group: str) -> None:
-        """Arm the timer; where that fails the machine is there all the same, and what reads it back says what is
-        missing."""
+    def _try_to_arm(self, order: Order, group: str) -> bool:
+        """Arm the timer; where that fails the machine is there all the same, and what reads it back says why."""
         try:
-            timer.arm(self._clients, group, order.region, creation.tags_of(order), order.expires_at)
-        except (GpuctlError, *SDK_ERRORS, *_ODD_SHAPE):
-            return
+            with _translated("it could not be set"):
+                timer.arm(self._clients, group, order.region, creation.tags_of(order), order.expires_at)
+        except GpuctlError as error:
+            self._unarmed[group] = error.message
+            return False
+        self._unarmed.pop(group, None)
+        return True
+
+    def _timer(self, group: str, at: datetime) -> Protector:
+        protector, why = timer.read_back(self._clients, group, at), self._unarmed.get(group)
+        if protector.standing is not Standing.MISSING or why is None:
+            return protector
+        return protector.model_copy(update={"detail": f"{protector.detail}: {why}"})
+
+    def _tag_machine(self, group: str, tags: Mapping[str, str]) -> None:
+        """Give the machine the tags of its group. One that is being created is left alone: an update could preempt
+        that, and what counts is on the group."""
+        machines, token = self._clients.compute.virtual_machines, token_of(group)
+        stands = machines.get(group, token).as_dict()
+        is_changed = (stands.get("tags") or {}).get(EXPIRES_AT) != tags[EXPIRES_AT]
+        if is_changed and stands["properties"].get("provisioningState") == "Succeeded":
+            machines.begin_update(group, token, {"tags": dict(tags)}, polling=False)
 
     def _one(self, group: str, account: str) -> Observed:
         """The machine of that group with its readiness and addresses; raises what the SDK raises."""
         said = self._clients.resource.resource_groups.get(group).as_dict()
-        try:
-            token = token_of(group)
-            machine = self._clients.compute.virtual_machines.get(group, token, expand="instanceView").as_dict()
-        except SDK_ERRORS as error:
-            if not is_absent(error):
-                raise
-            machine = None
+        machine = self._machine(group)
         seen = observed(said, machine, _statuses(machine), account, is_asked_ready=True)
         return seen if machine is None else seen.model_copy(update=addresses_of(self._clients, machine))
+
+    def _machine(self, group: str) -> Mapping[str, Any] | None:
+        """The machine in that group with its instance view; None where there is none, or the group is of others."""
+        operations, token = self._clients.compute.virtual_machines, token_of(group)
+        if token is None:
+            return None
+        try:
+            said: Mapping[str, Any] = operations.get(group, token, expand="instanceView").as_dict()
+        except SDK_ERRORS as error:
+            if is_absent(error):
+                return None
+            raise
+        return said
 
     def _listed(self, region: str, wanted: str, ask_ready: Collection[str]) -> list[Observed]:
         with _translated(f"could not list machines in `{region}`"):
             account = self._known_account()
-            every = [one.as_dict() for one in self._clients.resource.resource_groups.list(filter=wanted)]
+            every = _dicts(self._clients.resource.resource_groups.list(filter=wanted))
             groups = {str(one["name"]).lower(): one for one in every if region_of(one["location"]) == region}
             machines = self._machines(set(groups)) if groups else {}
             found = []
@@ -209,12 +238,17 @@ class AzureProvider:
                 if machine is not None and name in ask_ready:
                     seen = seen.model_copy(update=addresses_of(self._clients, machine))
                 found.append(seen)
-            gone = [self._deleted(one) for one, deletion in self._deletions.items() if deletion.seen.region == region]
+            asked = [one for one, told in self._deletions.items() if region_of(told.group["location"]) == region]
+            gone = [self._deleted(one) for one in asked]
             return [*found, *(one for one in gone if one is not None and one.cloud_id not in groups)]
 
     def _machines(self, groups: set[str]) -> dict[str, tuple[Mapping[str, Any], list[Mapping[str, Any]]]]:
-        """The machine of each group with what its instance view says, from two listings of the subscription."""
+        """The machine of each group with what its instance view says: asked one by one where they are few, as every
+        listing is of the whole subscription."""
         operations = self._clients.compute.virtual_machines
+        if len(groups) <= _FEW:
+            single = {name: self._machine(name) for name in groups}
+            return {name: (one, _statuses(one)) for name, one in single.items() if one is not None}
         views = {str(one["id"]).casefold(): _statuses(one) for one in _dicts(operations.list_all(status_only="true"))}
         found = {}
         for machine in _dicts(operations.list_all()):
@@ -224,12 +258,9 @@ class AzureProvider:
         return found
 
     def _end(self, group: str, *, force: bool) -> None:
-        seen = self.get("", group)
-        if seen is None or not seen.exists:
-            return
-        address = end_group(self._clients, group, force=force)
-        if address is not None:
-            self._deletions[group] = _Deletion(seen, address)
+        requested = end_group(self._clients, group, force=force)
+        if requested is not None and requested.address:
+            self._deletions[group] = requested
 
     def _deleted(self, group: str) -> Observed | None:
         """The machine as ended, where Azure reports the deletion that we asked for as completed."""
@@ -241,20 +272,7 @@ class AzureProvider:
             return None
         # Azure tells of no machine when it ended: this is when it said that nothing is left.
         ended = {"state": CloudState.ENDED, "ready": False, "ended_at": self._clients.cloud_time}
-        return deletion.seen.model_copy(update=ended)
-
-
-def _sweep(tags: Mapping[str, str], at: datetime) -> Protector:
-    claims = ownership(tags)
-    told = {"id": claims.record_id, "state": claims.state_id, "deadline": claims.expires_at, "birth": claims.created_at}
-    missing = [name for name, value in told.items() if value is None]
-    if missing or claims.expires_at is None or claims.created_at is None:
-        why = f"no readable tag for {', '.join(missing)}"
-        return Protector(killer=Killer.SWEEP, standing=Standing.MISSING, read_at=at, detail=why)
-    acts_at = max(claims.expires_at, claims.created_at + ORPHAN_AGE)
-    return Protector(
-        killer=Killer.SWEEP, standing=Standing.CONFIGURED, acts_at=acts_at, read_at=at, detail="by its group's tags"
-    )
+        return observed(deletion.group, None, [], self._known_account()).model_copy(update=ended)
 
 
 def _statuses(machine: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:

@@ -1,8 +1,8 @@
-"""The timer outside the laptop: a daily shutdown schedule on the machine, which deallocates it at a time of day.
+"""The timer outside your computer: a daily shutdown schedule, which deallocates the instance at a time of day.
 
-It is a resource of the machine's own group, with a name that follows from the machine's: setting it twice is setting it
-once, it can be read back, and it goes with the group. It knows hours and minutes only, so a deadline must be less than
-a day off; see docs/decisions for why Azure's one-shot actions are not used.
+It is a resource of the instance's own group, with a name that follows from the instance's: it can be read back by
+anybody, and it is deleted with the group. It holds hours and minutes only, so a deadline must be less than a day off.
+Azure plans each shutdown half an hour ahead, so nothing that is written later than that changes it; see docs/decisions.
 """
 
 from collections.abc import Mapping
@@ -19,15 +19,14 @@ from gpuctl.providers.azure.names import group_id, machine_id, token_of
 from gpuctl.providers.azure.observe import region_of
 
 API = "2018-09-15"
-SOONEST, FARTHEST = timedelta(minutes=10), timedelta(hours=23)
-_MINUTE = timedelta(minutes=1)
+# A schedule that is written later than FIXED before its time acts a day late. SOONEST leaves time for the call itself.
+FIXED, SOONEST, FARTHEST = timedelta(minutes=31), timedelta(minutes=35), timedelta(hours=23)
+_MINUTE, _DAY = timedelta(minutes=1), timedelta(days=1)
 
 
 def fires_at(expires_at: datetime, now: datetime) -> datetime:
-    """The full minute at which the timer is to fire: 2 min past the deadline, and far enough off to be taken."""
-    wanted = max(expires_at + GUARD_GRACE, now + SOONEST)
-    whole = wanted.replace(second=0, microsecond=0)
-    return whole if whole == wanted else whole + _MINUTE
+    """The full minute at which the timer is to act: 2 min past the deadline, and far enough off to act today."""
+    return _whole(max(expires_at + GUARD_GRACE, now + SOONEST))
 
 
 def check_life(life: timedelta) -> None:
@@ -40,17 +39,37 @@ def check_life(life: timedelta) -> None:
         )
 
 
-def arm(clients: Clients, group: str, region: str, tags: Mapping[str, str], expires_at: datetime) -> None:
-    """Set the timer for that deadline and read it back; twice is the same.
+def is_needed(stands: datetime | None, expires_at: datetime, now: datetime) -> bool:
+    """Whether a timer that acts at `stands` (None: there is none) must be set for that deadline.
 
-    CloudError where it cannot hold the deadline or does not stand as it was set; raises what the SDK raises.
+    UsageError where it must, and it is too late for that: Azure would still act at the time that stands, or a day late.
     """
+    if stands is not None and _whole(expires_at + GUARD_GRACE) <= stands <= fires_at(expires_at, now):
+        return False
+    if stands is not None and now < stands < now + FIXED:
+        raise UsageError(
+            f"its shutdown timer acts at {stands:%H:%M} UTC, and Azure takes no change of it in the last "
+            f"{spelled(FIXED)}",
+            hint=f"extend before {stands - FIXED:%H:%M} UTC another time, or begin with a longer `--ttl`",
+        )
+    return True
+
+
+def arm(clients: Clients, group: str, region: str, tags: Mapping[str, str], expires_at: datetime) -> None:
+    """Set the timer for that deadline and read it back. One that serves is left as it is; a second call does nothing.
+
+    UsageError, and nothing is written, where it is too late to move it or the deadline is too far off. CloudError where
+    it does not stand as it was set; raises what the SDK raises.
+    """
+    stood = _read(clients, group)
     now = clients.cloud_time
     if now is None:
         raise CloudError(f"the timer of `{group}` was not set: Azure does not say what time it is there")
+    if not is_needed(_next(stood, clients, group, now), expires_at, now):
+        return
     at = fires_at(expires_at, now)
     if at - now >= FARTHEST:
-        raise CloudError(f"the timer of `{group}` cannot hold a deadline {spelled(at - now)} off")
+        raise UsageError(f"the timer of `{group}` cannot hold a deadline {spelled(at - now)} off")
     body = {
         "location": region,
         "tags": dict(tags),
@@ -70,7 +89,7 @@ def arm(clients: Clients, group: str, region: str, tags: Mapping[str, str], expi
 
 
 def read_back(clients: Clients, group: str, at: datetime) -> Protector:
-    """When the timer will really fire, as it stands in the cloud now."""
+    """When the timer will really act, as it stands in the cloud now."""
     said = _read(clients, group)
     acts_at = _next(said, clients, group, at) if said is not None else None
     if acts_at is None:
@@ -81,8 +100,13 @@ def read_back(clients: Clients, group: str, at: datetime) -> Protector:
         standing=Standing.CONFIGURED,
         acts_at=acts_at,
         read_at=at,
-        detail=f"deallocates it at {acts_at:%H:%M} UTC; disk and address go on until a reaper ends the group",
+        detail=f"deallocates it at {acts_at:%H:%M} UTC, and can be moved until {acts_at - FIXED:%H:%M} UTC",
     )
+
+
+def _whole(at: datetime) -> datetime:
+    whole = at.replace(second=0, microsecond=0)
+    return whole if whole == at else whole + _MINUTE
 
 
 def _path(clients: Clients, group: str) -> str:
@@ -110,4 +134,7 @@ def _next(said: Mapping[str, Any] | None, clients: Clients, group: str, now: dat
         return None
     hhmm = told["dailyRecurrence"]["time"]
     today = now.astimezone(UTC).replace(hour=int(hhmm[:2]), minute=int(hhmm[2:]), second=0, microsecond=0)
-    return today if today > now else today + timedelta(days=1)
+    due = today if today > now else today + _DAY
+    # Made too shortly before that time of day, it does not act before the next day.
+    created = told.get("createdDate")
+    return due + _DAY if created and due - datetime.fromisoformat(created).astimezone(UTC) < FIXED else due

@@ -1,6 +1,7 @@
 """The rules of the emulated Azure and their sources, for docs/fidelity.md."""
 
 from gpuctl.sandbox.azure.fidelity_create import RULES as OF_CREATING
+from gpuctl.sandbox.azure.fidelity_timer import RULES as OF_TIMERS
 from gpuctl.sandbox.azure.firewall import RULES as FIREWALL_RULES
 from gpuctl.sandbox.fidelity import Rule
 
@@ -14,4 +15,5 @@ RULES: tuple[Rule, ...] = (
         "documented",
     ),
     *OF_CREATING,
+    *OF_TIMERS,
 )

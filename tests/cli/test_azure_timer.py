@@ -1,0 +1,134 @@
+"""What a user sees of Azure's shutdown timer: before anything is made, at a late extend, and while a machine starts."""
+
+from collections.abc import Iterator
+
+import pytest
+from support.azure import LoopbackAzure
+from support.cli import Operator
+from support.wire import refuse_arm
+
+T4 = ("provision", "Standard_NC4as_T4_v3", "--region", "eastus", "--name", "n")
+WRITES = ("PUT schedules", "PATCH resourceGroups", "PATCH virtualMachines")
+
+
+@pytest.fixture
+def arm(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackAzure]:
+    monkeypatch.setenv("GPUCTL_AZURE_ENDPOINT", operator.wire.url)
+    monkeypatch.setattr("azure.core.pipeline.transport.RequestsTransport.sleep", lambda transport, span: None)
+    past_gpuctl = LoopbackAzure(operator.cloud)
+    yield past_gpuctl
+    past_gpuctl.close()
+
+
+def timer(operator: Operator) -> dict[str, str]:
+    found = operator.json("get", "n").instance["protection"]
+    return next(one for one in found if one["killer"] == "timer")
+
+
+def written(operator: Operator) -> list[int]:
+    return [len(operator.wire.calls(one)) for one in WRITES]
+
+
+# before anything is made
+
+
+def test_a_new_subscription_is_registered_once_and_the_timer_stands(operator: Operator, arm: LoopbackAzure) -> None:
+    arm.set(registered=[])
+    started = operator.run(*T4)
+    assert started.code == 0
+    assert "registering Microsoft.DevTestLab, Microsoft.Compute, Microsoft.Network in subscription" in started.err
+    assert timer(operator)["standing"] == "configured"
+    assert "registering" not in operator.run(*T4[:-1], "second").err
+
+
+def test_a_dry_run_registers_nothing(operator: Operator, arm: LoopbackAzure) -> None:
+    arm.set(registered=["Microsoft.Compute"])
+    assert operator.json(*T4, "--dry-run").code == 0
+    assert operator.wire.calls("POST register") == []
+
+
+def test_a_login_that_may_not_register_makes_nothing_and_writes_nothing_down(
+    operator: Operator, arm: LoopbackAzure
+) -> None:
+    arm.set(registered=["Microsoft.Compute", "Microsoft.Network"])
+    operator.wire.arm("POST register", refuse_arm("AuthorizationFailed", 403))
+    refused = operator.json(*T4)
+    assert (refused.code, list(operator.records), arm.resources()) == (4, [], [])
+    assert "az provider register --namespace Microsoft.DevTestLab" in refused.json["error"]["hint"]
+
+
+def test_a_region_without_timers_is_refused_or_left_for_the_next(operator: Operator, arm: LoopbackAzure) -> None:
+    arm.set(no_daily_timer=["eastus"])
+    refused = operator.json(*T4)
+    assert (refused.code, list(operator.records), arm.resources()) == (2, [], [])
+    assert "Azure has no shutdown timer in `eastus`" in refused.json["error"]["message"]
+    elsewhere = operator.json("provision", "Standard_NC4as_T4_v3", "--region", "eastus,westus2")
+    assert (elsewhere.code, elsewhere.instance["region"]) == (0, "westus2")
+
+
+# extend
+
+
+def test_an_extend_that_the_timer_cannot_follow_is_refused_and_the_machine_still_ends(
+    operator: Operator, arm: LoopbackAzure
+) -> None:
+    operator.json(*T4)
+    operator.later(minutes=40)
+    refused = operator.json("extend", "n", "--by", "30m")
+    assert (refused.code, refused.json["error"]["code"]) == (2, "usage")
+    assert "its shutdown timer acts at 13:02 UTC" in refused.json["error"]["message"]
+    assert "it ends at 2026-11-24T13:00:00Z as before" in refused.json["error"]["message"]
+    operator.later(minutes=23)
+    assert not arm.machines()[0]["bills"]
+
+
+def test_an_extend_that_the_timer_serves_as_it_stands_needs_no_write_to_it(
+    operator: Operator, arm: LoopbackAzure
+) -> None:
+    operator.json(*T4, "--ttl", "10")
+    operator.later(minutes=9)
+    assert operator.json("extend", "n", "--by", "20m").instance["expiresAt"] == "2026-11-24T12:30:00Z"
+    assert len(operator.wire.calls("PUT schedules")) == 1
+    operator.later(minutes=27)
+    assert not arm.machines()[0]["bills"]
+
+
+# what is written, and when
+
+
+def test_a_machine_that_takes_its_time_is_written_to_once_and_not_while_it_is_made(
+    operator: Operator, arm: LoopbackAzure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gpuctl.providers.azure.create._MACHINE_WITHIN_S", 0.05)
+    arm.break_next("StuckOperation", type="Microsoft.Compute/virtualMachines", method="PUT")
+    assert operator.json(*T4, "--timeout", "40s", "--keep").code == 8
+    assert written(operator) == [1, 0, 0]
+    operator.later(minutes=2)
+    operator.run("reap", "--sweep")
+    assert written(operator) == [1, 0, 0]
+    arm.finish()
+    operator.later(minutes=2)
+    operator.run("reap", "--sweep")
+    operator.run("reap", "--sweep")
+    assert written(operator) == [2, 0, 0]
+    assert timer(operator)["standing"] == "configured"
+
+
+def test_a_timer_that_stands_is_read_once_and_not_written_by_any_look(operator: Operator, arm: LoopbackAzure) -> None:
+    operator.json(*T4, "--no-wait")
+    for _ in range(5):
+        operator.later(minutes=6)
+        operator.run("reap", "--sweep")
+    assert written(operator) == [1, 0, 0]
+    assert timer(operator)["actsAt"] == "2026-11-24T13:02:00Z"
+
+
+# what is said
+
+
+def test_get_tells_what_is_paid_after_the_timer_has_acted(operator: Operator, arm: LoopbackAzure) -> None:
+    operator.json(*T4)
+    assert timer(operator)["detail"] == (
+        "deallocates it at 13:02 UTC, and can be moved until 12:31 UTC; then its disk and address bill on at $13.25 a "
+        "month until a reaper ends them"
+    )
