@@ -139,6 +139,73 @@ def test_a_reaper_is_seen_running_only_while_it_runs(operator: Operator) -> None
     assert protection(operator)[Killer.REAPER]["standing"] == Standing.MISSING
 
 
+def test_a_reaper_that_could_not_query_the_account_is_missing_and_says_why(operator: Operator) -> None:
+    operator.provision("--name", "n")
+    operator.wire.arm("GetCallerIdentity", *[refuse("ExpiredToken", 403)] * 4)
+    assert operator.run("reap", "--sweep").code == 8
+    reaper = operator.json("get", "n").instance["protection"][0]
+    assert (reaper["killer"], reaper["standing"], reaper["actsAt"]) == (Killer.REAPER, Standing.MISSING, None)
+    assert "it could not query aws 123456789012 us-east-1: " in reaper["detail"]
+    assert "which could not query aws 123456789012 us-east-1" in operator.run("list", terminal=True).err
+    operator.wire.reset()
+    operator.run("reap", "--sweep")
+    assert operator.json("get", "n").instance["protection"][0]["standing"] == Standing.RUNNING
+
+
+def test_a_region_that_could_not_be_listed_leaves_the_reaper_missing_there_only(operator: Operator) -> None:
+    operator.provision("--name", "n")
+    operator.json("provision", "g4dn.xlarge", "--region", "us-west-2", "--name", "other")
+    operator.run("reap", "--sweep")
+    operator.wire.arm("DescribeInstances", refuse("UnauthorizedOperation", 403))
+    operator.run("reap", "--sweep")
+    standings = {name: operator.json("get", name).instance["protection"][0]["standing"] for name in ("n", "other")}
+    assert sorted(standings.values()) == [Standing.MISSING, Standing.RUNNING]
+
+
+def test_another_accounts_failure_leaves_the_reaper_of_this_one(operator: Operator) -> None:
+    operator.provision("--name", "n")
+    other = operator.provision("--name", "other").instance
+    operator.store.update(other["id"], lambda one: one.having(account="999999999999"))
+    assert operator.run("reap", "--sweep").code == 8
+    assert operator.json("get", "n").instance["protection"][0]["standing"] == Standing.RUNNING
+    assert operator.json("get", "other").instance["protection"][0]["standing"] == Standing.MISSING
+
+
+def test_a_reaper_that_ran_before_the_instance_was_started_has_proved_nothing_for_it(operator: Operator) -> None:
+    operator.json("provision", "g4dn.xlarge", "--region", "us-west-2")
+    operator.run("reap")
+    operator.provision("--name", "n")
+    reaper = operator.json("get", "n").instance["protection"][0]
+    assert (reaper["standing"], reaper["detail"].partition("; ")[2]) == (
+        Standing.CONFIGURED, "it has not queried aws 123456789012 us-east-1 yet",
+    )  # fmt: skip
+
+
+def test_a_reap_reports_a_silent_guard_once_and_the_record_shows_it(operator: Operator) -> None:
+    operator.provision("--name", "n")
+    operator.later(minutes=6)
+    operator.wire.arm("GetConsoleOutput", *[on_the_console("no cloud-init here\n")] * 2)
+    first = operator.run("reap")
+    assert (first.code, first.out) == (0, "")
+    assert "n has no timer: its console has no line of the guard" in first.err
+    operator.later(minutes=6)
+    assert operator.run("reap").err == ""
+    timer = next(one for one in operator.json("get", "n").instance["protection"] if one["killer"] == "timer")
+    assert (timer["standing"], timer["actsAt"]) == (Standing.MISSING, None)
+
+
+def test_a_reap_confirms_a_guard_once_and_in_silence(operator: Operator) -> None:
+    operator.provision("--name", "n")
+    operator.later(minutes=6)
+    assert operator.run("reap").err == ""
+    timer = next(one for one in operator.json("get", "n").instance["protection"] if one["killer"] == "timer")
+    assert timer["standing"] == Standing.RUNNING
+    queried = len(operator.wire.calls("GetConsoleOutput"))
+    operator.later(minutes=6)
+    operator.run("reap")
+    assert len(operator.wire.calls("GetConsoleOutput")) == queried
+
+
 def test_what_could_not_be_read_back_keeps_what_was_and_is_exit_8(operator: Operator) -> None:
     record = operator.provision().instance["id"]
     operator.later(minutes=1)

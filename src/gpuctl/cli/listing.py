@@ -57,6 +57,9 @@ class Listing:
         times = self.context.reap_log.read()
         asked = max((sweep.at for sweep in times.sweeps), default=None)
         lines = [BARE] if any(is_bare(one) for one in chosen) else []
-        lines += [burn(chosen, now), f"clouds last asked {ago(asked, now)} · last reap {ago(times.last_reap_at, now)}"]
+        reaped = f"last reap {ago(times.last_reap_at, now)}"
+        if times.unreached:
+            reaped += f", which could not query {', '.join(one.label for one in times.unreached)}"
+        lines += [burn(chosen, now), f"clouds last asked {ago(asked, now)} · {reaped}"]
         failing = [one for one in chosen if one.last_error and one.status is Status.STOPPING]
         return [*lines, *(f"{one.label}: {one.last_error}" for one in failing)]

@@ -29,8 +29,13 @@ def _overdue(context: Context) -> Iterator[str]:
     note = ScheduleNote(context.state_path).read()
     if note is None:
         return
-    last = context.reap_log.read().last_reap_at
+    times = context.reap_log.read()
+    last = times.last_reap_at
     late = late_by(context.clock.now(), note.every, note.installed_at, last)
     if late is not None:
         how = f"last ran {rough(late)} ago" if last else f"has not run since it was installed {rough(late)} ago"
         yield f"the reaper {how}, though {note.kind} should run it every {spelled(note.every)}: gpuctl schedule status"
+        return
+    # One place is enough to say that it fails; `get` says it of each instance.
+    for failed in times.unreached[:1]:
+        yield f"the reaper's last run could not query {failed.label}: {failed.message}: gpuctl schedule status"

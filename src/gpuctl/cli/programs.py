@@ -37,6 +37,18 @@ def runner(environ: Mapping[str, str]) -> Run:
     return run
 
 
+def started_bare(argv: Sequence[str], environ: Mapping[str, str], patience_s: float) -> Ran:
+    """The end of that command, started with this environment and nothing of the present one."""
+    try:
+        done = subprocess.run(
+            argv, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", errors="replace",
+            timeout=patience_s, env=dict(environ), cwd="/", check=False,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return Ran(-1, "", str(error))
+    return Ran(done.returncode, done.stdout, done.stderr)
+
+
 def own_program() -> tuple[str, ...]:
     """This very gpuctl from the root on, as a program that knows no PATH must name it."""
     script = Path(sys.executable).with_name("gpuctl")

@@ -1,11 +1,13 @@
 """The reaper of this invocation's state as cron or systemd must run it: the command, the variables, the log."""
 
+import os
 from pathlib import Path
 
 from gpuctl.cli.config.schema import key_of as setting_of
 from gpuctl.cli.context import Context
 from gpuctl.cli.programs import own_program, runner
 from gpuctl.cli.surroundings import path_of
+from gpuctl.domain.instance import ProviderName
 from gpuctl.services.scheduling.cron import Crontab
 from gpuctl.services.scheduling.job import key_of
 from gpuctl.services.scheduling.ran import ScheduleError
@@ -13,17 +15,30 @@ from gpuctl.services.scheduling.seen import Seen
 from gpuctl.services.scheduling.systemd import Timers
 from gpuctl.store.schedule import ScheduleNote
 
-# What a login needs besides the files that it finds by itself. Never a secret: crontabs and units are no safe.
+# What credentials need besides the files that are found without them. Never a secret: anybody who can read the crontab
+# or the units can read these.
 _CARRIED = (
     "AWS_PROFILE",
+    "AWS_DEFAULT_PROFILE",
     "AWS_REGION",
     "AWS_DEFAULT_REGION",
     "AWS_ROLE_ARN",
+    "AWS_ROLE_SESSION_NAME",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_EC2_METADATA_DISABLED",
     "AWS_ENDPOINT_URL",
+    "AWS_USE_DUALSTACK_ENDPOINT",
+    "AWS_USE_FIPS_ENDPOINT",
+    "AZURE_AUTHORITY_HOST",
     "AZURE_SUBSCRIPTION_ID",
     "AZURE_TENANT_ID",
     "AZURE_CLIENT_ID",
+    "AZURE_TOKEN_CREDENTIALS",
     "GPUCTL_AZURE_ENDPOINT",
+    "IDENTITY_ENDPOINT",
+    "IDENTITY_SERVER_THUMBPRINT",
+    "MSI_ENDPOINT",
     "HTTPS_PROXY",
     "https_proxy",
     "NO_PROXY",
@@ -33,15 +48,33 @@ _CARRIED_FILES = (
     "AWS_CONFIG_FILE",
     "AWS_SHARED_CREDENTIALS_FILE",
     "AWS_CA_BUNDLE",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
     "AWS_WEB_IDENTITY_TOKEN_FILE",
     "AZURE_CONFIG_DIR",
     "AZURE_CLIENT_CERTIFICATE_PATH",
+    "AZURE_FEDERATED_TOKEN_FILE",
     "REQUESTS_CA_BUNDLE",
     "SSL_CERT_FILE",
     "XDG_CONFIG_HOME",
     "XDG_CACHE_HOME",
 )
-_SECRET = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AZURE_CLIENT_SECRET")
+_SECRET = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+    "AZURE_CLIENT_SECRET",
+    "AZURE_CLIENT_CERTIFICATE_PASSWORD",
+    "AZURE_USERNAME",
+    "AZURE_PASSWORD",
+    "IDENTITY_HEADER",
+    "MSI_SECRET",
+)
+_NAMES_PROVIDER = {
+    ProviderName.AWS: ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_ROLE_ARN", "AWS_ACCESS_KEY_ID"),
+    ProviderName.AZURE: ("AZURE_SUBSCRIPTION_ID", "AZURE_TENANT_ID", "AZURE_CLIENT_ID"),
+}
+_DEFAULT_PATH = ("/usr/bin", "/bin")
 
 
 def log_of(context: Context) -> Path:
@@ -52,18 +85,32 @@ def log_of(context: Context) -> Path:
 
 def command_of(context: Context) -> tuple[str, ...]:
     """The command that reaps this state with these settings, from a bare environment."""
+    return (*own_program(), "reap", *_named(context), "--log", str(log_of(context)))
+
+
+def proof_command_of(context: Context) -> tuple[str, ...]:
+    """The command that opens the credentials which `command_of` needs, and prints for each what it got, as JSON."""
+    return (*own_program(), "schedule", "prove", *_named(context), "-o", "json")
+
+
+def _named(context: Context) -> list[str]:
     named = ["--state", context.store.location]
     if context.config_path.exists():
         named += ["--config", str(context.config_path)]
     if context.profile is not None:
         named += ["--profile", context.profile]
-    return (*own_program(), "reap", *named, "--log", str(log_of(context)))
+    return named
 
 
 def variables_of(context: Context) -> dict[str, str]:
-    """What of this environment decides where the clouds are and what the settings are, and is no secret."""
+    """What of this environment decides where the clouds are and what the settings are, and is no secret.
+
+    With the path: credentials come from programs as well (`az`, or `credential_process` of an AWS profile), which are
+    often where the path of cron and systemd does not lead.
+    """
     environ = context.environ
-    carried = {name: environ[name] for name in _CARRIED if environ.get(name) and "@" not in environ[name]}
+    carried = {"PATH": search_path(environ.get("PATH", ""))}
+    carried |= {name: environ[name] for name in _CARRIED if environ.get(name) and "@" not in environ[name]}
     carried |= {name: str(path_of(environ[name])) for name in _CARRIED_FILES if environ.get(name)}
     for path in context.settings.by_variable:
         key = setting_of(path)
@@ -72,12 +119,37 @@ def variables_of(context: Context) -> dict[str, str]:
     return carried
 
 
+def search_path(path: str) -> str:
+    """The folders of that path in which a program started from anywhere finds others, and the system's own."""
+    folders = [folder for folder in path.split(os.pathsep) if folder.startswith("/") and folder.isprintable()]
+    present = [folder for folder in folders if os.path.isdir(folder)]
+    return os.pathsep.join(dict.fromkeys((*present, *_DEFAULT_PATH)))
+
+
+def bare_environment() -> dict[str, str]:
+    """What cron gives to every job, and systemd too, which adds to it: nothing of the shell's."""
+    import pwd
+
+    entry = pwd.getpwuid(os.getuid())
+    known = {"HOME": entry.pw_dir, "LOGNAME": entry.pw_name, "USER": entry.pw_name, "SHELL": "/bin/sh"}
+    return {**known, "PATH": os.pathsep.join(_DEFAULT_PATH)}
+
+
 def left_behind(context: Context) -> list[str]:
     """The names of the variables that the reaper will miss, because they hold secrets."""
     secrets = [name for name in _SECRET if context.environ.get(name)]
     hooks = [key.variable for path in context.settings.by_variable if path[0] == "hooks" and (key := setting_of(path))]
     proxies = [name for name in _CARRIED if "@" in context.environ.get(name, "")]
     return [*secrets, *(one for one in hooks if one), *proxies]
+
+
+def providers_in_use(context: Context) -> list[tuple[ProviderName, str | None]]:
+    """The providers that the config or the environment names, each with its profile."""
+    configured = {name: cloud.profile for name, cloud in context.config.clouds.items() if cloud.region or cloud.profile}
+    named = [
+        name for name, variables in _NAMES_PROVIDER.items() if any(context.environ.get(each) for each in variables)
+    ]
+    return list({**dict.fromkeys(named), **configured}.items())
 
 
 class Place:

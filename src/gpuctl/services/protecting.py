@@ -12,6 +12,7 @@ from gpuctl.providers.base import Provider
 from gpuctl.services.parts import Parts
 
 _MONTH = timedelta(hours=730)
+REPORTS_WITHIN = timedelta(minutes=5)
 
 
 def read_back(parts: Parts, records: Sequence[Instance]) -> Mapping[str, GpuctlError]:
@@ -57,6 +58,20 @@ def _with_rest(timer: Protector, record: Instance) -> Protector:
     price = "at an unknown price" if known is None else f"at ${known} a month"
     detail = f"{timer.detail}; then its disk and address bill on {price} until a reaper ends them"
     return timer.model_copy(update={"detail": detail})
+
+
+def unconfirmed(records: Sequence[Instance], now: datetime) -> list[Instance]:
+    """The instances whose timer was read back before they had been ready for 5 min, and not since.
+
+    By then a guard has reported itself. An instance whose timer was never read back is not among them.
+    """
+    return [one for one in records if any(_is_early(one, each, now) for each in one.protection)]
+
+
+def _is_early(record: Instance, protector: Protector, now: datetime) -> bool:
+    if record.ready_at is None or protector.killer is not Killer.TIMER or protector.standing is Standing.MISSING:
+        return False
+    return protector.read_at < record.ready_at + REPORTS_WITHIN <= now
 
 
 def gaps(record: Instance) -> list[str]:

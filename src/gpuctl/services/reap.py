@@ -19,10 +19,11 @@ from gpuctl.services.ingress import close_unneeded, doors_of
 from gpuctl.services.isolation import each_alone
 from gpuctl.services.looking import Look
 from gpuctl.services.parts import Parts
+from gpuctl.services.protecting import gaps, read_back, unconfirmed
 from gpuctl.services.reconciler import isolated
 from gpuctl.services.restoring import logins_of, look_everywhere, merge, take_in_rescued
-from gpuctl.services.sessions import Login
-from gpuctl.store.base import Door, ReapTimes, Snapshot, Sweep
+from gpuctl.services.sessions import Login, Session
+from gpuctl.store.base import Door, ReapTimes, Snapshot, Sweep, Unreached
 
 SWEEP_EVERY = timedelta(minutes=5)
 
@@ -44,11 +45,13 @@ class Reaper:
 
 @dataclass(slots=True)
 class Reaped:
-    """What a run did. `problems` are the places and accounts that could not be asked, one line each."""
+    """What a run did. `problems` are the places and accounts that could not be asked, one line each; `unreached` the
+    regions among them."""
 
     done: list[Done] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     sweeps: list[Sweep] = field(default_factory=list)
+    unreached: list[Unreached] = field(default_factory=list)
     looked_at: set[Scope] = field(default_factory=set)
     doors: tuple[Door, ...] = ()
 
@@ -139,7 +142,7 @@ def remembered(times: ReapTimes, reaped: Reaped, reaper: Reaper, records: Sequen
         for one in swept.values()
         if one.ours or one.scope in needed or (one.scope.provider, one.scope.region) in configured
     ]
-    return times.model_copy(update={"sweeps": tuple(kept), "doors": reaped.doors})
+    return times.model_copy(update={"sweeps": tuple(kept), "unreached": tuple(reaped.unreached), "doors": reaped.doors})
 
 
 def _to_look_at(
@@ -200,6 +203,7 @@ def _reap_login(parts: Parts, login: Login, regions: Sequence[str], reaper: Reap
         session = parts.sessions.by(login)
     except GpuctlError as error:
         reaped.problems.append(f"{_named((login, regions))}: {error.message}")
+        reaped.unreached += _unreached(login, regions, error.message)
         return
     name = session.provider.name
     scopes = [Scope(provider=name, account=session.account, region=region) for region in regions]
@@ -221,8 +225,26 @@ def _reap_login(parts: Parts, login: Login, regions: Sequence[str], reaper: Reap
     if reaper.dry_run:
         reaped.done += [Done(one, one.record) for one in actions]
         return
+    reaped.unreached += [
+        Unreached(provider=scope.provider, account=scope.account, region=scope.region, message=message)
+        for scope, message in look.unreachable.items()
+    ]
     reaped.done += Acting(parts, look).apply(actions)
+    if session.provider.capabilities.timer_in_create:
+        _confirm_guards(parts, session, look.listed)
     reaped.sweeps += [_swept(look, scope, session.profile, rules, parts) for scope in look.listed]
+
+
+def _confirm_guards(parts: Parts, session: Session, scopes: Collection[Scope]) -> None:
+    """Read back, once for each instance, whether its guard has reported; say of each that has not."""
+    records = [one for one in parts.store.snapshot().records if scope_of(one) in scopes and one.is_live]
+    waiting = {one.id for one in unconfirmed(records, session.now)}
+    # A failure is left to the next sweep, and to `get --refresh`, which reports it.
+    failures = read_back(parts, [one for one in records if one.id in waiting])
+    for record in parts.store.snapshot().records:
+        if record.id in waiting and record.id not in failures:
+            for gap in gaps(record):
+                parts.talk.warn(gap)
 
 
 def _swept(look: Look, scope: Scope, profile: str | None, rules: Rules, parts: Parts) -> Sweep:
@@ -235,6 +257,13 @@ def _swept(look: Look, scope: Scope, profile: str | None, rules: Rules, parts: P
 def _on_bug(parts: Parts, reaped: Reaped, place: _Place, trace: str) -> None:
     parts.talk.trace(trace)
     reaped.problems.append(f"{_named(place)}: a bug in gpuctl stopped the pass")
+    reaped.unreached += _unreached(*place, "a bug in gpuctl stopped the pass")
+
+
+def _unreached(login: Login, regions: Sequence[str], message: str) -> list[Unreached]:
+    return [
+        Unreached(provider=login.provider, account=login.account, region=region, message=message) for region in regions
+    ]
 
 
 def _named(place: _Place) -> str:

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from pydantic import AwareDatetime, Field
 
-from gpuctl.domain.instance import Instance, Scope
+from gpuctl.domain.instance import Instance, ProviderName, Scope
 from gpuctl.domain.value import Value
 from gpuctl.errors import GpuctlError
 
@@ -174,19 +174,40 @@ class Door(Value):
     is_closed: bool = False
 
 
+class Unreached(Value):
+    """A region that the reaper's last run could not query, and why. `account` is None where no record names one."""
+
+    provider: ProviderName
+    account: str | None
+    region: str
+    message: str
+
+    @property
+    def label(self) -> str:
+        """`aws 123456789012 us-east-1`, for messages."""
+        return " ".join(part for part in (self.provider, self.account, self.region) if part)
+
+
 class ReapTimes(Value):
     """What the reaper remembers between runs. Losing it only means that the next run sweeps at once.
 
-    `doors` is where port 22 was opened. `reported` maps an unresolved matter's text to when it was
-    last printed, `hooks_reported` a failing hook's name.
+    `unreached` is what the last run could not query. `doors` is where port 22 was opened. `reported` maps an unresolved
+    matter's text to when it was last printed, `hooks_reported` a failing hook's name.
     """
 
     last_reap_at: AwareDatetime | None = None
     last_reap_exit: int | None = None
     sweeps: tuple[Sweep, ...] = ()
+    unreached: tuple[Unreached, ...] = ()
     doors: tuple[Door, ...] = ()
     reported: dict[str, AwareDatetime] = Field(default_factory=dict)
     hooks_reported: dict[str, AwareDatetime] = Field(default_factory=dict)
+
+    def failure(self, scope: Scope) -> Unreached | None:
+        """What kept the last run from querying that region of that account; None where nothing did."""
+        wanted = (scope.provider, scope.region)
+        failed = [one for one in self.unreached if (one.provider, one.region) == wanted]
+        return next((one for one in failed if one.account in (None, scope.account)), None)
 
 
 class Installed(Value):

@@ -1,7 +1,7 @@
 """`gpuctl get`: one machine, all of it or a few fields."""
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from difflib import get_close_matches
 from typing import Annotated, Any
 
@@ -18,13 +18,12 @@ from gpuctl.domain.instance import Instance
 from gpuctl.domain.protection import Killer, Protector, Standing
 from gpuctl.errors import GpuctlError, UnresolvedError, UsageError
 from gpuctl.services.inventory import resolve
+from gpuctl.services.reaper_standing import reaper_standing
 
 EXAMPLES = """\
 gpuctl get train-7
 gpuctl get 4k2m -o json
 gpuctl get train-7 --field publicIp"""
-
-_REAPED_LATELY = timedelta(minutes=5)
 
 
 def command(
@@ -61,22 +60,27 @@ def command(
 
 
 def _read_back(context: Context, record: Instance) -> Mapping[str, GpuctlError]:
-    from gpuctl.services.protecting import read_back
+    from gpuctl.services.protecting import gaps, read_back
 
     context.talk.step(f"reading back what protects {record.label}")
+    failures = read_back(context.parts, [record])
+    # Said once: afterwards it stands in the record.
+    for gap in gaps(resolve(context.store, record.id)):
+        if gap not in gaps(record):
+            context.talk.warn(gap)
     return {
         key: UnresolvedError(f"what protects {record.label} could not be read back: {error.message}", hint=error.hint)
-        for key, error in read_back(context.parts, [record]).items()
+        for key, error in failures.items()
     }
 
 
 def _reaper(context: Context, record: Instance, now: datetime) -> list[Protector]:
-    """The reaper as its own memory tells: that it is set up somewhere is not seen, that it ran is."""
-    last = context.reap_log.read().last_reap_at
-    is_running = last is not None and timedelta(0) <= now - last < _REAPED_LATELY
-    standing = Standing.RUNNING if is_running else Standing.MISSING
-    detail = f"last reap {ago(last, now)}" + ("" if is_running else "; is it in cron? gpuctl reap --help")
-    acts_at = record.expires_at if is_running else None
+    """The reaper as its own records show it: verified only where its last run queried the region of the instance."""
+    times = context.reap_log.read()
+    standing, why = reaper_standing(times, record, now)
+    acts_at = record.expires_at if standing is not Standing.MISSING else None
+    last = times.last_reap_at
+    detail = f"last reap {ago(last, now)}{f'; {why}' if why else ''}"
     return [Protector(killer=Killer.REAPER, standing=standing, acts_at=acts_at, read_at=last or now, detail=detail)]
 
 

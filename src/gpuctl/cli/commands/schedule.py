@@ -2,19 +2,31 @@
 
 import shlex
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gpuctl.cli.context import Context
+from gpuctl.cli.programs import started_bare
 from gpuctl.cli.render.figures import ago
 from gpuctl.cli.render.result import Result
 from gpuctl.cli.render.shapes import instant
 from gpuctl.cli.render.text import clean
-from gpuctl.cli.scheduled import Place, command_of, left_behind, log_of, variables_of
+from gpuctl.cli.scheduled import (
+    Place,
+    bare_environment,
+    command_of,
+    left_behind,
+    log_of,
+    proof_command_of,
+    providers_in_use,
+    variables_of,
+)
 from gpuctl.domain.duration import shown, spelled
 from gpuctl.errors import UsageError
 from gpuctl.services.scheduling.job import Job, parse_every
+from gpuctl.services.scheduling.proof import logins_to_prove, proofs_from, prove
 from gpuctl.services.scheduling.seen import Seen
 from gpuctl.services.scheduling.systemd import Timers
 from gpuctl.store.base import Installed
@@ -27,6 +39,8 @@ gpuctl schedule install
 gpuctl schedule install --cron --every 5m --profile prod
 gpuctl schedule status
 gpuctl schedule uninstall"""
+
+_PROOF_PATIENCE_S = 90
 
 
 def command(
@@ -70,7 +84,42 @@ def _install(place: Place, every: str, wanted: str | None) -> Result:
     place.note.write(Installed(kind=kind, every=job.every, installed_at=context.clock.now()))
     _warn(place, is_systemd=is_systemd)
     said = f"{kind} runs the reaper every {spelled(job.every)}; what it says is in {log_of(context)}"
-    return _result(place, footer=[said, where] if context.globals.verbose else [said])
+    lines = [said, *_proven(context, job)]
+    return _result(place, footer=[*lines, where] if context.globals.verbose else lines)
+
+
+def _proven(context: Context, job: Job) -> list[str]:
+    """Use the credentials once in exactly the environment of the job; what came of it, as lines below the answer."""
+    proof = replace(job, argv=proof_command_of(context))
+    context.talk.step("proving the credentials in the environment of the schedule")
+    ran = started_bare(proof.command, bare_environment(), _PROOF_PATIENCE_S)
+    try:
+        proofs = proofs_from(ran)
+    except ValueError as error:
+        context.talk.warn(f"whether the reaper can use your credentials is not known: {error}")
+        return []
+    for failed in proofs:
+        if failed.error is not None:
+            context.talk.warn(f"the schedule cannot use your credentials for {failed.label}: {failed.error}")
+    tried = {one.provider for one in proofs}
+    for provider, _ in providers_in_use(context):
+        if provider not in tried:
+            context.talk.warn(
+                f"the schedule cannot use your credentials for {provider}: nothing that it is given names them"
+            )
+    proven = [one.label for one in proofs if one.error is None]
+    if not proofs:
+        return ["no credentials were tried: neither an instance nor the config names a provider yet"]
+    return [f"it can use your credentials: {', '.join(proven)}"] if proven else []
+
+
+def _prove(place: Place, every: str, wanted: str | None) -> Result:
+    """What the job's environment makes of the credentials; run by `install`, in that environment."""
+    context = place.context
+    logins = logins_to_prove(context.store.snapshot().records, providers_in_use(context))
+    proofs = prove(context.parts.sessions, logins)
+    rows = [[one.label, one.error or ""] for one in proofs]
+    return Result({"proofs": [one.shape for one in proofs]}, columns=["credentials", "error"], rows=rows)
 
 
 def _warn(place: Place, *, is_systemd: bool) -> None:
@@ -101,6 +150,7 @@ _ACTIONS: dict[str, Callable[[Place, str, str | None], Result]] = {
     "install": _install,
     "status": _status,
     "uninstall": _uninstall,
+    "prove": _prove,
 }
 
 

@@ -1,0 +1,60 @@
+"""Proves that the credentials which the reaper needs can be used in the environment that a schedule gives it."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gpuctl.domain.instance import Instance, ProviderName
+from gpuctl.errors import GpuctlError
+from gpuctl.services.scheduling.ran import Ran
+from gpuctl.services.sessions import Login, Sessions
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What came of opening one set of credentials: their account, or the error."""
+
+    provider: ProviderName
+    account: str | None
+    error: str | None = None
+
+    @property
+    def label(self) -> str:
+        """`aws 123456789012`, for messages."""
+        return f"{self.provider} {self.account}" if self.account else str(self.provider)
+
+    @property
+    def shape(self) -> dict[str, Any]:
+        """The proof as plain values."""
+        return {"provider": str(self.provider), "account": self.account, "error": self.error}
+
+
+def logins_to_prove(records: Iterable[Instance], ambient: Iterable[tuple[ProviderName, str | None]]) -> list[Login]:
+    """The credentials of every active record, and those that `ambient` names by provider and profile."""
+    recorded = [Login(one.provider, one.profile, one.account) for one in records if one.is_live]
+    known = {(login.provider, login.profile) for login in recorded}
+    named = [Login(provider, profile, None) for provider, profile in ambient if (provider, profile) not in known]
+    return list(dict.fromkeys((*recorded, *named)))
+
+
+def prove(sessions: Sessions, logins: Sequence[Login]) -> list[Proof]:
+    """Ask each provider whose these credentials are. One that fails never keeps the others from being asked."""
+    proofs = []
+    for login in logins:
+        try:
+            session = sessions.by(login)
+        except GpuctlError as error:
+            proofs.append(Proof(login.provider, login.account, error.message))
+        else:
+            proofs.append(Proof(login.provider, session.account))
+    return proofs
+
+
+def proofs_from(ran: Ran) -> list[Proof]:
+    """The proofs that `gpuctl schedule prove` printed. ValueError where it printed none."""
+    try:
+        document = json.loads(ran.out)
+        return [Proof(ProviderName(one["provider"]), one["account"], one["error"]) for one in document["proofs"]]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(ran.said) from error
