@@ -181,6 +181,21 @@ class ProviderContract(ABC):
         provider.set_deadline(region, made.cloud_id, later)
         assert self.machines()[0]["tags"]["gpuctl-expires-at"] == deadline_tag(later)
 
+    def test_every_resource_of_an_instance_is_listed_with_our_tags_until_it_is_gone(
+        self, provider: Provider, order: Order, region: str
+    ) -> None:
+        made = provider.create(order)
+        there = provider.resources(region, order.record_id, made.cloud_id)
+        assert {one.id for one in there if "gpuctl-id" in one.tags} >= {made.cloud_id}
+        assert {one.tags.get("gpuctl-id") for one in there if not one.is_part} == {order.record_id}
+        assert len({one.kind for one in there}) >= 3
+        provider.terminate(region, [made.cloud_id])
+        known = [one.id for one in there]
+        assert list(provider.resources(region, order.record_id, made.cloud_id, known)) == []
+
+    def test_a_record_without_anything_in_the_cloud_has_no_resources(self, provider: Provider, region: str) -> None:
+        assert list(provider.resources(region, "inst-zzzzzzzzzzzz", self.unknown_cloud_id)) == []
+
     def one(self, provider: Provider, region: str) -> Observed:
         (only,) = provider.list_instances(region)
         return only

@@ -12,6 +12,7 @@ from gpuctl.domain.instance import CloudState, Market, Observed, ProviderName
 from gpuctl.domain.offers import InstanceType
 from gpuctl.domain.protection import Protector
 from gpuctl.domain.request import Request
+from gpuctl.domain.resource import Resource
 from gpuctl.domain.tags import deadline_tag
 from gpuctl.errors import CapacityError, CloudError, GpuctlError, OutcomeUnknown, UnreachableError
 from gpuctl.providers.base import Capabilities, Identity, Image, Order
@@ -173,6 +174,14 @@ class FakeCloud:
     ) -> Sequence[Protector]:
         self._trouble()
         return []
+
+    def resources(self, region: str, record_id: str, cloud_id: str, known: Collection[str] = ()) -> Sequence[Resource]:
+        self._trouble()
+        return [
+            Resource("instance", one.cloud_id, one.tags)
+            for one in self.alive
+            if one.cloud_id == cloud_id or one.tags.get("gpuctl-id") == record_id
+        ]
 
     def set_deadline(self, region: str, cloud_id: str, expires_at: datetime) -> None:
         trouble = self._next_trouble()

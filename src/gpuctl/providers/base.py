@@ -11,6 +11,7 @@ from gpuctl.domain.instance import Market, Observed, ProviderName
 from gpuctl.domain.offers import InstanceType
 from gpuctl.domain.protection import Protector
 from gpuctl.domain.request import Request
+from gpuctl.domain.resource import Resource
 from gpuctl.errors import GpuctlError
 
 
@@ -234,6 +235,14 @@ class Provider(Protocol):
 
         `ready_at` is when the instance became ready: from a few minutes later a timer that reports itself and has not
         done so is missing.
+        """
+        ...
+
+    def resources(self, region: str, record_id: str, cloud_id: str, known: Collection[str] = ()) -> Sequence[Resource]:
+        """Every resource that exists now for that record: instances, disks, network parts, groups, shared ones too.
+
+        Found by the record's ID tag, by what the instance of that cloud ID refers to, and by the IDs in `known`, which
+        a resource that lost its tags needs. A terminated instance is not among them. Complete, or it raises.
         """
         ...
 

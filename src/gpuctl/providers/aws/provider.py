@@ -13,6 +13,7 @@ from gpuctl.domain.instance import CloudState, Observed, ProviderName, Reason
 from gpuctl.domain.offers import InstanceType
 from gpuctl.domain.protection import Protector
 from gpuctl.domain.request import Request
+from gpuctl.domain.resource import Resource
 from gpuctl.domain.tags import EXPIRES_AT, ID, STATE, deadline_tag
 from gpuctl.errors import CloudError, CredentialsError, GpuctlError, OutcomeUnknown, QuotaError, UnreachableError
 from gpuctl.providers.aws import create as creation
@@ -26,6 +27,7 @@ from gpuctl.providers.aws.ingress import Ingress
 from gpuctl.providers.aws.observe import observed
 from gpuctl.providers.aws.protection import read_back
 from gpuctl.providers.aws.replies import reply_date
+from gpuctl.providers.aws.resources import list_resources
 from gpuctl.providers.aws.zones import zones_of
 from gpuctl.providers.base import Capabilities, Identity, Image, Order, Trial
 
@@ -158,6 +160,10 @@ class AwsProvider:
     ) -> Sequence[Protector]:
         with _translated(f"could not read back what protects {cloud_id}"):
             return read_back(self._clients.client("ec2", region), cloud_id, at, ready_at)
+
+    def resources(self, region: str, record_id: str, cloud_id: str, known: Collection[str] = ()) -> Sequence[Resource]:
+        with _translated(f"could not list the resources of {record_id} in `{region}`"):
+            return list_resources(self._clients.client("ec2", region), record_id, cloud_id, known)
 
     def diagnose(self, trial: Trial) -> Iterable[Finding]:
         with _translated("could not ask AWS about permissions"):

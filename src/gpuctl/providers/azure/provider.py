@@ -12,6 +12,7 @@ from gpuctl.domain.instance import CloudState, Observed, ProviderName
 from gpuctl.domain.offers import InstanceType
 from gpuctl.domain.protection import Protector, Standing
 from gpuctl.domain.request import Request
+from gpuctl.domain.resource import Resource
 from gpuctl.domain.tags import EXPIRES_AT, ID, STATE, deadline_tag
 from gpuctl.errors import CloudError, GpuctlError, OutcomeUnknown, UnreachableError
 from gpuctl.providers.azure import create as creation
@@ -25,6 +26,7 @@ from gpuctl.providers.azure.images import find_image
 from gpuctl.providers.azure.names import USER, group_in, group_of, token_of
 from gpuctl.providers.azure.observe import observed, region_of, sweep_of
 from gpuctl.providers.azure.registration import Registration
+from gpuctl.providers.azure.resources import list_resources
 from gpuctl.providers.base import Capabilities, Identity, Image, Order, Trial
 
 _FEW = 4
@@ -158,6 +160,10 @@ class AzureProvider:
         with _translated(f"could not read back what protects {cloud_id}"):
             group = self._clients.resource.resource_groups.get(cloud_id).as_dict()
             return [sweep_of(group.get("tags") or {}, at), self._timer(cloud_id, at)]
+
+    def resources(self, region: str, record_id: str, cloud_id: str, known: Collection[str] = ()) -> Sequence[Resource]:
+        with _translated(f"could not list the resources of {record_id}"):
+            return list_resources(self._clients, record_id, cloud_id)
 
     def diagnose(self, trial: Trial) -> Iterable[Finding]:
         with _translated("could not look at what this subscription may have"):

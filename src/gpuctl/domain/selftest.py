@@ -1,0 +1,192 @@
+"""The checks of a self-test as values, and what an observation proves. Pure: nothing here calls a cloud."""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+
+from gpuctl.domain.instance import Price
+from gpuctl.domain.offers import InstanceType
+from gpuctl.domain.protection import Killer, Protector, Standing
+from gpuctl.domain.resource import Resource
+from gpuctl.domain.tags import EXPIRES_AT, ID, OWNER, STATE, parse_deadline
+
+Figure = str | int | float | bool | None | list[str]
+
+# A timer acts a few minutes past the deadline; Azure's schedule knows whole minutes and a least lead.
+_TIMER_EARLY, _TIMER_LATE = timedelta(minutes=1), timedelta(minutes=15)
+_SAME_PRICE = Decimal("0.0001")
+_REQUIRED = (ID, STATE, OWNER, EXPIRES_AT)
+_TWELVE_DIGITS = re.compile(r"(?<![\w-])\d{8}(\d{4})(?![\w-])")
+_GUID = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{8}([0-9a-f]{4})\b", re.IGNORECASE)
+_IPV4 = re.compile(r"\b\d{1,3}(\.\d{1,3}){3}\b")
+_ACCESS_KEY = re.compile(r"\b(AKIA|ASIA|AROA|AIDA)[A-Z0-9]{12,}\b")
+
+
+class CheckStatus(StrEnum):
+    """The result of one check. UNKNOWN: the observation failed, so that the promise is neither kept nor broken."""
+
+    OK = "ok"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One promise compared with the cloud: `observed` are the figures it was judged by, `seconds` how long it took."""
+
+    name: str
+    status: CheckStatus
+    detail: str
+    observed: Mapping[str, Figure] = field(default_factory=dict)
+    seconds: float | None = None
+
+
+def judge_listing(seconds: float | None, limit: timedelta) -> Check:
+    """Whether the listing by tag showed the instance in time; `seconds` is None where it did not."""
+    if seconds is None:
+        text = f"the listing by tag did not show the instance within {limit.total_seconds():.0f} s"
+        return Check("listing", CheckStatus.FAILED, text)
+    return Check("listing", CheckStatus.OK, f"listed by tag after {seconds:.1f} s", {"lagSeconds": round(seconds, 1)})
+
+
+def judge_tags(resources: Sequence[Resource], record_id: str, state_id: str) -> Check:
+    """Whether every resource carries the tags by which a sweep recognises it."""
+    lacking = {one.label: gaps for one in resources if (gaps := _missing_tags(one, record_id, state_id))}
+    observed: dict[str, Figure] = {"resources": [one.kind for one in resources], "incomplete": list(lacking)}
+    if not resources:
+        return Check("tags", CheckStatus.FAILED, "the cloud shows no resource of the instance", observed)
+    if lacking:
+        text = "; ".join(f"{label} lacks {', '.join(gaps)}" for label, gaps in lacking.items())
+        return Check("tags", CheckStatus.FAILED, text, observed)
+    return Check("tags", CheckStatus.OK, f"complete on {len(resources)} resources", observed)
+
+
+def judge_timer(protectors: Sequence[Protector], deadline: datetime) -> Check:
+    """Whether the shutdown timer, as read back, acts shortly after the deadline."""
+    timer = _timer(protectors)
+    if timer is None or timer.standing is Standing.MISSING:
+        return Check("timer", CheckStatus.FAILED, f"missing: {timer.detail if timer else 'the cloud shows none'}")
+    observed = _timer_figures(timer, deadline)
+    if not _is_in_time(timer, deadline):
+        acts = f"{timer.acts_at:%Y-%m-%dT%H:%M:%SZ}" if timer.acts_at else "at an unknown time"
+        return Check("timer", CheckStatus.FAILED, f"acts {acts}, not shortly after the deadline", observed)
+    return Check("timer", CheckStatus.OK, f"set: {timer.detail}", observed)
+
+
+def judge_timer_running(protectors: Sequence[Protector], unit: str | None) -> Check:
+    """Whether the timer was seen running: by the console, or by the state of its systemd unit, None if not known."""
+    timer = _timer(protectors)
+    observed: dict[str, Figure] = {"console": bool(timer and timer.standing is Standing.RUNNING), "unit": unit}
+    if timer is not None and timer.standing is Standing.RUNNING:
+        return Check("timer-running", CheckStatus.OK, timer.detail, observed)
+    if unit == "active":
+        return Check("timer-running", CheckStatus.OK, "its systemd timer is active", observed)
+    known = f"its systemd timer is {unit}" if unit else "neither its console nor ssh shows it"
+    return Check("timer-running", CheckStatus.FAILED, f"not seen running: {known}", observed)
+
+
+def judge_gpu(output: str, code: int, kind: InstanceType) -> Check:
+    """Whether nvidia-smi lists the GPUs that the type has; a slice of a GPU counts as one."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    observed: dict[str, Figure] = {"exitCode": code, "gpus": lines[:16]}
+    wanted = max(1, int(kind.gpu_count))
+    if code != 0:
+        return Check("gpu", CheckStatus.FAILED, f"nvidia-smi exits with {code}", observed)
+    if len(lines) != wanted:
+        return Check("gpu", CheckStatus.FAILED, f"nvidia-smi lists {len(lines)} GPUs, not {wanted}", observed)
+    model = kind.gpu_model.split()[0].casefold()
+    if not all(model in line.casefold() for line in lines):
+        return Check("gpu", CheckStatus.FAILED, f"nvidia-smi lists {lines[0]}, not a {kind.gpu_model}", observed)
+    return Check("gpu", CheckStatus.OK, lines[0] if wanted == 1 else f"{wanted} x {lines[0]}", observed)
+
+
+def judge_replay(first: str, second: str, existing: Collection[str]) -> Check:
+    """Whether the identical create request, sent again, was answered with the same instance and created no other."""
+    observed: dict[str, Figure] = {"sameInstance": first == second, "instances": len(existing)}
+    if first != second:
+        return Check("replay", CheckStatus.FAILED, f"the repeated request created another instance, {second}", observed)
+    if set(existing) != {first}:
+        return Check("replay", CheckStatus.FAILED, f"{len(existing)} instances carry the record's ID tag", observed)
+    return Check("replay", CheckStatus.OK, "the repeated request returned the same instance", observed)
+
+
+def judge_extend(before: datetime, after: datetime, tags: Mapping[str, str], protectors: Sequence[Protector]) -> Check:
+    """Whether the deadline's tag and the timer have both moved to the new deadline."""
+    tag, timer = parse_deadline(tags.get(EXPIRES_AT, "")), _timer(protectors)
+    observed: dict[str, Figure] = {
+        "bySeconds": int((after - before).total_seconds()),
+        "tagMoved": tag == after.replace(microsecond=0),
+        "timerMoved": timer is not None and _is_in_time(timer, after),
+    }
+    still = [name for name, key in (("its tag", "tagMoved"), ("its timer", "timerMoved")) if not observed[key]]
+    if still:
+        return Check("extend", CheckStatus.FAILED, f"not moved to the new deadline: {', '.join(still)}", observed)
+    return Check("extend", CheckStatus.OK, "the deadline's tag and the timer have both moved", observed)
+
+
+def judge_price(price: Price | None, listed: Decimal | None, today: date) -> Check:
+    """Whether the price frozen in the record is the one that the provider publishes now."""
+    observed: dict[str, Figure] = {
+        "usdPerHour": float(price.usd_per_hour) if price else None,
+        "priceAsOf": price.as_of.isoformat() if price else None,
+        "ageDays": (today - price.as_of).days if price else None,
+        "listedUsdPerHour": float(listed) if listed is not None else None,
+    }
+    if price is None or listed is None:
+        missing = "the record has no price" if price is None else "the provider publishes no price for it"
+        return Check("price", CheckStatus.FAILED, missing, observed)
+    if abs(price.usd_per_hour - listed) > _SAME_PRICE:
+        text = f"the record says ${price.usd_per_hour:f}/h, the provider's list ${listed:f}/h"
+        return Check("price", CheckStatus.FAILED, text, observed)
+    age = (today - price.as_of).days
+    return Check("price", CheckStatus.OK, f"${price.usd_per_hour:f}/h, known for {age} days and still listed", observed)
+
+
+def judge_left(resources: Sequence[Resource], *, is_shared_needed: bool) -> Check:
+    """Whether anything of the instance is left; what its state shares may stay while another instance needs it."""
+    left = [one for one in resources if not (one.is_shared and is_shared_needed)]
+    observed: dict[str, Figure] = {"left": [one.label for one in left]}
+    if left:
+        return Check(
+            "nothing-left", CheckStatus.FAILED, f"left behind: {', '.join(one.label for one in left)}", observed
+        )
+    return Check("nothing-left", CheckStatus.OK, "no instance, disk, network part or group is left", observed)
+
+
+def short_account(account: str) -> str:
+    """The last four characters of each part of an account: `…9012`, `…ab12/…cd34`."""
+    return "/".join(f"…{part[-4:]}" for part in account.split("/"))
+
+
+def redacted(text: str, secrets: Collection[str] = ()) -> str:
+    """The text without account IDs, subscription IDs, access keys and addresses; `secrets` are further such strings."""
+    for one in sorted(filter(None, secrets), key=len, reverse=True):
+        text = re.sub(re.escape(one), lambda found: f"…{found[0][-4:]}", text, flags=re.IGNORECASE)
+    text = _GUID.sub(r"…\1", _TWELVE_DIGITS.sub(r"…\1", text))
+    return _IPV4.sub("x.x.x.x", _ACCESS_KEY.sub(r"\1…", text))
+
+
+def _missing_tags(one: Resource, record_id: str, state_id: str) -> list[str]:
+    if one.is_part:
+        return []
+    required = (STATE,) if one.is_shared else _REQUIRED
+    exact = {ID: record_id, STATE: state_id}
+    return [key for key in required if not one.tags.get(key) or one.tags[key] != exact.get(key, one.tags[key])]
+
+
+def _timer(protectors: Sequence[Protector]) -> Protector | None:
+    return next((one for one in protectors if one.killer is Killer.TIMER), None)
+
+
+def _is_in_time(timer: Protector, deadline: datetime) -> bool:
+    is_set = timer.standing is not Standing.MISSING and timer.acts_at is not None
+    return is_set and deadline - _TIMER_EARLY <= (timer.acts_at or deadline) <= deadline + _TIMER_LATE
+
+
+def _timer_figures(timer: Protector, deadline: datetime) -> dict[str, Figure]:
+    after = int((timer.acts_at - deadline).total_seconds()) if timer.acts_at else None
+    return {"standing": timer.standing.value, "secondsAfterDeadline": after}

@@ -1,0 +1,87 @@
+"""Everything that exists in EC2 for one record: its instances, their volumes and interfaces, and the state's groups."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+from gpuctl.domain.resource import Resource
+from gpuctl.domain.tags import ID, STATE
+
+_GONE = ("terminated",)
+
+
+def list_resources(ec2: Any, record_id: str, cloud_id: str, known: Collection[str]) -> list[Resource]:
+    """The resources that carry the record's ID tag, those its instance refers to, and those of the IDs in `known`.
+
+    Complete, or it raises what the SDK raises: KeyError, IndexError, TypeError or ValueError for an odd answer.
+    """
+    instances = list(_instances(ec2, record_id, cloud_id))
+    volumes, interfaces, groups = _parts(instances)
+    found = [_resource("instance", one["InstanceId"], one.get("Tags")) for one in instances]
+    volumes |= {one for one in known if one.startswith("vol-")}
+    interfaces |= {one for one in known if one.startswith("eni-")}
+    groups |= {one for one in known if one.startswith("sg-")}
+    found += [
+        _resource("volume", one["VolumeId"], one.get("Tags"))
+        for one in _each(ec2, "describe_volumes", "Volumes", _filters(record_id, "volume-id", volumes))
+        if one.get("State") != "deleted"
+    ]
+    found += [
+        _resource("network-interface", one["NetworkInterfaceId"], one.get("TagSet"))
+        for one in _each(
+            ec2,
+            "describe_network_interfaces",
+            "NetworkInterfaces",
+            _filters(record_id, "network-interface-id", interfaces),
+        )
+    ]
+    if groups:
+        filters = [{"Name": "group-id", "Values": sorted(groups)}]
+        answer = ec2.describe_security_groups(Filters=filters)["SecurityGroups"]
+        # A group without our tag is the network's own, or the user's.
+        found += [
+            _resource("security-group", one["GroupId"], one["Tags"], is_shared=True)
+            for one in answer
+            if any(tag["Key"] == STATE for tag in one.get("Tags", ()))
+        ]
+    return found
+
+
+def _instances(ec2: Any, record_id: str, cloud_id: str) -> Iterator[Mapping[str, Any]]:
+    pages = (
+        page
+        for filters in _filters(record_id, "instance-id", {cloud_id})
+        for page in ec2.get_paginator("describe_instances").paginate(Filters=[filters])
+    )
+    seen: dict[str, Mapping[str, Any]] = {}
+    for page in pages:
+        for reservation in page["Reservations"]:
+            seen |= {one["InstanceId"]: one for one in reservation["Instances"]}
+    yield from (one for one in seen.values() if one["State"]["Name"] not in _GONE)
+
+
+def _parts(instances: Sequence[Mapping[str, Any]]) -> tuple[set[str], set[str], set[str]]:
+    """IDs of the volumes, interfaces and security groups that the instances refer to."""
+    volumes, interfaces, groups = set[str](), set[str](), set[str]()
+    for one in instances:
+        volumes |= {disk["Ebs"]["VolumeId"] for disk in one.get("BlockDeviceMappings", ()) if "Ebs" in disk}
+        interfaces |= {each["NetworkInterfaceId"] for each in one.get("NetworkInterfaces", ())}
+        groups |= {group["GroupId"] for group in one.get("SecurityGroups", ())}
+    return volumes, interfaces, groups
+
+
+def _filters(record_id: str, name: str, ids: Collection[str]) -> list[dict[str, Any]]:
+    """A filter by tag and one by ID, for a call each: all filters of a call must match. An unknown ID is no error."""
+    by_tag = {"Name": f"tag:{ID}", "Values": [record_id]}
+    return [by_tag, {"Name": name, "Values": sorted(ids)}] if ids else [by_tag]
+
+
+def _each(ec2: Any, operation: str, key: str, filters: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    found: dict[str, Mapping[str, Any]] = {}
+    for each in filters:
+        for page in ec2.get_paginator(operation).paginate(Filters=[each]):
+            found |= {str(one.get("VolumeId") or one.get("NetworkInterfaceId")): one for one in page[key]}
+    return list(found.values())
+
+
+def _resource(kind: str, name: str, tags: Any, *, is_shared: bool = False) -> Resource:
+    return Resource(kind, name, {tag["Key"]: tag["Value"] for tag in tags or ()}, is_shared=is_shared)

@@ -1,0 +1,51 @@
+"""Everything that exists in Azure for one record: the resource groups of its attempts and what is in them."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from gpuctl.domain.resource import Resource
+from gpuctl.domain.tags import ID
+from gpuctl.providers.azure.client import Clients
+from gpuctl.providers.azure.errors import SDK_ERRORS, is_absent
+from gpuctl.providers.azure.names import machine_id
+
+
+def list_resources(clients: Clients, record_id: str, group: str) -> list[Resource]:
+    """The groups that carry the record's ID tag, the group of that name, and all resources in them.
+
+    Complete, or it raises what the SDK raises.
+    """
+    groups = {str(one["name"]).lower(): one for one in _groups(clients, record_id, group)}
+    found = []
+    for name, each in groups.items():
+        found.append(Resource("group", name, dict(each.get("tags") or {})))
+        machine = machine_id(clients.subscription, name).casefold()
+        try:
+            inside = [one.as_dict() for one in clients.resource.resources.list_by_resource_group(name)]
+        except SDK_ERRORS as error:
+            # Deleted between the two calls.
+            if not is_absent(error):
+                raise
+            found.pop()
+            continue
+        found += [_resource(one, machine) for one in inside]
+    return found
+
+
+def _groups(clients: Clients, record_id: str, group: str) -> Iterator[Mapping[str, Any]]:
+    operations = clients.resource.resource_groups
+    yield from (one.as_dict() for one in operations.list(filter=f"tagName eq '{ID}' and tagValue eq '{record_id}'"))
+    try:
+        yield operations.get(group).as_dict()
+    except SDK_ERRORS as error:
+        if not is_absent(error):
+            raise
+
+
+def _resource(one: Mapping[str, Any], machine: str) -> Resource:
+    kind = str(one["type"]).rpartition("/")[2]
+    # Azure creates the disk of the instance itself, and a policy may add an extension.
+    is_part = str(one.get("managedBy") or "").casefold() == machine or str(one["id"]).casefold().startswith(
+        f"{machine}/"
+    )
+    return Resource(kind, str(one["name"]), dict(one.get("tags") or {}), is_part=is_part)
