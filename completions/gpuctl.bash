@@ -5,7 +5,7 @@ _gpuctl() {
     COMPREPLY=()
     for ((index = 1; index < COMP_CWORD; index++)); do
         case "${COMP_WORDS[index]}" in
-            provision|get|run|list|terminate|stats|reap|extend|wait|events|ssh|ssh-config|types|estimate|recommend|prices|schedule|doctor|config|archive|recover|sandbox|help|completion) command=${COMP_WORDS[index]}; break ;;
+            provision|get|run|list|terminate|stats|reap|extend|wait|events|ssh|ssh-config|types|estimate|recommend|prices|schedule|doctor|selftest|config|archive|recover|sandbox|help|completion) command=${COMP_WORDS[index]}; break ;;
         esac
     done
     case "$before" in
@@ -63,6 +63,8 @@ _gpuctl() {
         --minutes) return ;;
         --believe) return ;;
         --every) return ;;
+        --max-cost) return ;;
+        --report) return ;;
         --to) COMPREPLY=($(compgen -f -- "$word")); return ;;
         --backup) return ;;
         --state-id) return ;;
@@ -86,13 +88,14 @@ _gpuctl() {
         prices) COMPREPLY=($(compgen -W "show refresh --provider --region --believe --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         schedule) COMPREPLY=($(compgen -W "install status uninstall --every --cron --systemd --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         doctor) COMPREPLY=($(compgen -W " --provider --region --type --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
+        selftest) COMPREPLY=($(compgen -W " --region --provider --disk-size --image --subnet --ssh-from --timeout --yes -y --max-cost --report --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         config) COMPREPLY=($(compgen -W "show path --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         archive) COMPREPLY=($(compgen -W " --older-than --to --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         recover) COMPREPLY=($(compgen -W " --backup --state-id --dry-run --yes -y --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         sandbox) COMPREPLY=($(compgen -W "start status stop reset --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         help) COMPREPLY=($(compgen -W "exit-codes environment output --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         completion) COMPREPLY=($(compgen -W "bash zsh fish --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
-        *) COMPREPLY=($(compgen -W "provision get run list terminate stats reap extend wait events ssh ssh-config types estimate recommend prices schedule doctor config archive recover sandbox help completion --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h --version" -- "$word")) ;;
+        *) COMPREPLY=($(compgen -W "provision get run list terminate stats reap extend wait events ssh ssh-config types estimate recommend prices schedule doctor selftest config archive recover sandbox help completion --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h --version" -- "$word")) ;;
     esac
 }
 complete -F _gpuctl gpuctl

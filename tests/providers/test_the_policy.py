@@ -57,6 +57,8 @@ def a_whole_life(operator: Operator) -> list[Sent]:
     operator.state.unlink()
     assert operator.json("recover", "--yes").code == 0
     read_the_prices(operator)
+    tested = operator.json("selftest", "g4dn.xlarge", "--region", "us-east-1", "--ssh-from", "none")
+    assert [one["status"] for one in tested.json["checks"][-2:]] == ["ok", "ok"]
     # Doctor asks about a machine that cannot exist; whatever the answer is, it is of no use to a policy by tags.
     return [one for one in operator.wire.sent if one.form.get("InstanceId.1") != "i-00000000000000000"]
 

@@ -41,6 +41,7 @@ COMMANDS = {
     "doctor": Entry(
         "doctor", "Check credentials, permissions, quota and setup", _SETUP, only_reads=True, warns_if_overdue=False
     ),
+    "selftest": Entry("selftest", "Run one instance and check every promise on it", _SETUP),
     "config": Entry(
         "config", "Show settings and where they come from", _SETUP, only_reads=True, warns_if_overdue=False
     ),

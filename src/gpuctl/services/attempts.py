@@ -83,7 +83,7 @@ class Attempts:
         self.parts.talk.step(f"{record.label}: asking {record.provider} for {record.instance_type} in {where}")
         answer = send_create(
             here.session.provider,
-            _order(record, here, self.state_id),
+            order_of(record, here, self.state_id),
             self.parts.clock,
             lambda error: self.parts.talk.say(f"{error.message}; trying again"),
         )
@@ -247,7 +247,8 @@ def _with_attempt(fresh: Instance, there: Launchable, sources: Sequence[str]) ->
     )
 
 
-def _order(record: Instance, here: Launchable, state_id: str) -> Order:
+def order_of(record: Instance, here: Launchable, state_id: str) -> Order:
+    """The order of the record's last attempt there: the same record always gives the same order."""
     attempt = record.attempts[-1]
     return Order(
         token=attempt.token,

@@ -49,7 +49,7 @@ def list_resources(ec2: Any, record_id: str, cloud_id: str, known: Collection[st
 def _instances(ec2: Any, record_id: str, cloud_id: str) -> Iterator[Mapping[str, Any]]:
     pages = (
         page
-        for filters in _filters(record_id, "instance-id", {cloud_id})
+        for filters in _filters(record_id, "instance-id", {cloud_id} - {""})
         for page in ec2.get_paginator("describe_instances").paginate(Filters=[filters])
     )
     seen: dict[str, Mapping[str, Any]] = {}

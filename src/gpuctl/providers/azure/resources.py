@@ -35,6 +35,8 @@ def list_resources(clients: Clients, record_id: str, group: str) -> list[Resourc
 def _groups(clients: Clients, record_id: str, group: str) -> Iterator[Mapping[str, Any]]:
     operations = clients.resource.resource_groups
     yield from (one.as_dict() for one in operations.list(filter=f"tagName eq '{ID}' and tagValue eq '{record_id}'"))
+    if not group:
+        return
     try:
         yield operations.get(group).as_dict()
     except SDK_ERRORS as error:

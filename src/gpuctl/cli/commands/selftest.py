@@ -1,0 +1,152 @@
+"""`gpuctl selftest`: run one instance on a real account and compare every promise with the cloud."""
+
+import os
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gpuctl.cli import options
+from gpuctl.cli.asking import Asked, asking, defaults_of
+from gpuctl.cli.context import Context
+from gpuctl.cli.render.figures import money
+from gpuctl.cli.render.renderer import document
+from gpuctl.cli.render.result import Result
+from gpuctl.cli.render.selftest import selftest_result
+from gpuctl.cli.starting import announce
+from gpuctl.domain.instance import Instance
+from gpuctl.domain.prices import PriceKey
+from gpuctl.errors import Failure, Interrupted, UsageError
+from gpuctl.remote.line import Line, Reply
+from gpuctl.services.choosing import choose
+from gpuctl.services.preparing import Prepared, prepare
+from gpuctl.services.selftest.planning import affordable, most_cost, request_of
+from gpuctl.services.selftest.runner import Report, run
+from gpuctl.services.selftest.subject import Means
+
+EXAMPLES = """\
+gpuctl selftest --provider aws --region us-east-1
+gpuctl selftest g4dn.xlarge --region us-east-1 --max-cost 2 --report selftest.json
+gpuctl --sandbox selftest --provider azure --region eastus"""
+
+_ASK_WITHIN = timedelta(seconds=60)
+_NOT_OFFERED = (
+    "ttl", "idle", "count", "allow_retired", "gpu", "gpu_count", "min_memory", "max_price", "spot", "fallback",
+    "allow_unknown_price", "name", "user", "task", "purpose", "tag", "wait", "keep", "check", "retries", "backoff",
+    "dry_run",
+)  # fmt: skip
+
+
+@asking(*_NOT_OFFERED)
+def command(
+    ctx: typer.Context,
+    asked: Asked,
+    max_cost: Annotated[
+        str, typer.Option(metavar="USD", help="Maximum full cost in USD, if the instance runs until its deadline")
+    ] = "1",
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the report as JSON to FILE; it has no account ID")
+    ] = None,
+) -> Result:
+    """Run one instance on your account, check every promise of gpuctl, and terminate the instance.
+
+    Starts the cheapest instance type with a GPU that fits --max-cost, or TYPE. Checks the create request, listing,
+    tags, shutdown timer, SSH, GPU, a repeated create request, extend, price and termination, and that nothing is left.
+    A failed check never prevents the termination. Exit code 0: all checks ok or skipped; 1: a check failed; 8:
+    something may still exist.
+    """
+    context: Context = ctx.find_root().obj
+    limit = options.usd(max_cost, option="--max-cost") or Decimal(1)
+    request = request_of(asked.request(context))
+    if report is not None:
+        _check_writable(report)
+    context.start_sandbox()
+    choice = affordable(choose(request, defaults_of(context), context.parts, context.catalog), context.parts, limit)
+    prepared = prepare(choice, context.parts)
+    announce(context, prepared)
+    context.talk.say(
+        f"the instance is terminated after the checks; it costs at most {money(most_cost(prepared))}, if nothing "
+        f"terminates it before its extended deadline"
+    )
+    _confirm(context, yes=asked.yes)
+    return _carried_out(context, prepared, limit, asked.patience, report)
+
+
+def _carried_out(
+    context: Context, prepared: Prepared, limit: Decimal, ready_within: timedelta, file: Path | None
+) -> Result:
+    started, found, failure = context.clock.now(), Report(), None
+    try:
+        run(prepared, context.parts, _means(context), found, ready_within)
+    except Interrupted as interrupted:
+        failure = interrupted
+    finally:
+        # Written although a bug ended the run: its checks so far are worth reading.
+        error: Failure | None = failure or found.error
+        times = (started, context.clock.now())
+        result = selftest_result(prepared, found.checks, found.record, limit, times, error)
+        if file is not None:
+            _write(context, file, document(context, result))
+    return result
+
+
+def _confirm(context: Context, *, yes: bool) -> None:
+    """Ask on a terminal, as `provision` does where it asks; nothing is asked in the sandbox, where nothing costs."""
+    if yes or context.sandbox or not context.may_ask:
+        return
+    if not context.confirm("Start the self-test?"):
+        raise UsageError("nothing was started", hint="add `--yes` to start without being asked")
+
+
+def _means(context: Context) -> Means:
+    no_ssh = None
+    try:
+        context.access.refuse_strangers()
+    except UsageError:
+        no_ssh = "sandbox instances have no ssh server"
+
+    def ask(record: Instance, script: str) -> Reply:
+        return Line(context.access.target(record)).ask(script.encode(), within=_ASK_WITHIN)
+
+    return Means(
+        ask=ask,
+        no_ssh=no_ssh,
+        listed_price=lambda record: _listed_price(context, record),
+        no_price_list="the sandbox has no price list" if context.sandbox else None,
+        no_boot="sandbox instances do not boot" if context.sandbox else None,
+    )
+
+
+def _listed_price(context: Context, record: Instance) -> Decimal | None:
+    """Dollars an hour of that type in the provider's price list now; None where the list has no price for it."""
+    from gpuctl.providers.base import Connection
+    from gpuctl.providers.pricelists import open_price_list
+    from gpuctl.providers.pricelists.patience import Patience
+
+    connection = Connection(profile=record.profile, environ=context.environ)
+    price_list = open_price_list(record.provider, connection, Patience(context.clock))
+    prices = price_list.read(record.region, [record.instance_type]).prices
+    return prices.get(PriceKey(record.instance_type, record.region, record.market))
+
+
+def _check_writable(file: Path) -> None:
+    try:
+        os.close(os.open(file, os.O_WRONLY | os.O_CREAT, 0o600))
+    except OSError as error:
+        raise UsageError(
+            f"--report cannot be written to `{file}`: {(error.strerror or str(error)).lower()}",
+            hint="name a file in a folder that exists",
+        ) from error
+
+
+def _write(context: Context, file: Path, text: str) -> None:
+    try:
+        with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as report:
+            report.write(text)
+    except OSError as error:
+        # The instance is terminated by now; stdout has the same report.
+        context.talk.warn(f"the report could not be written to `{file}`: {error.strerror}")
+    else:
+        context.talk.say(f"the report is in {file}")

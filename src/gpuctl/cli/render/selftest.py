@@ -1,0 +1,124 @@
+"""The report of a self-test: as a table, and as JSON without any account ID, to be attached to an issue."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from gpuctl import __version__
+from gpuctl.cli.render.figures import counted, money
+from gpuctl.cli.render.result import Result
+from gpuctl.cli.render.shapes import dollars, instant
+from gpuctl.cli.render.text import clean
+from gpuctl.domain.cost import spent
+from gpuctl.domain.instance import Instance
+from gpuctl.domain.selftest import Check, CheckStatus, Figure, redacted, short_account
+from gpuctl.errors import Failure
+from gpuctl.services.preparing import Prepared
+from gpuctl.services.selftest.planning import most_cost
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+COLUMNS = ("check", "status", "seconds", "detail")
+_COLORS = {
+    CheckStatus.OK: "green",
+    CheckStatus.FAILED: "bold red",
+    CheckStatus.SKIPPED: "dim",
+    CheckStatus.UNKNOWN: "yellow",
+}
+_MARKS = {CheckStatus.FAILED: "FAILED"}
+
+
+def selftest_result(
+    prepared: Prepared,
+    checks: Sequence[Check],
+    record: Instance | None,
+    limit: Decimal,
+    times: tuple[datetime, datetime],
+    error: Failure | None,
+) -> Result:
+    """The result of a self-test that started and finished at these times."""
+    account = prepared.session.account
+    secrets = [account, *account.split("/"), prepared.session.profile or ""]
+    checks = [_redacted(one, secrets) for one in checks]
+    cost = spent(record, times[1]).total if record is not None else Decimal(0)
+    document: dict[str, Any] = {
+        "provider": prepared.offer.type.provider.upper(),
+        "account": short_account(account),
+        "region": record.region if record else prepared.offer.region,
+        "instanceType": record.instance_type if record else prepared.offer.type.name,
+        "instanceId": record.id if record else None,
+        "gpuctlVersion": __version__,
+        "startedAt": instant(times[0]),
+        "finishedAt": instant(times[1]),
+        "maxCost": dollars(limit),
+        "estimatedCost": dollars(most_cost(prepared)),
+        "cost": dollars(cost),
+        "checks": [_shape(one) for one in checks],
+        "count": len(checks),
+        "failed": sum(one.status in (CheckStatus.FAILED, CheckStatus.UNKNOWN) for one in checks),
+    }
+    return Result(
+        document=document,
+        columns=COLUMNS,
+        rows=[_row(one) for one in checks],
+        ids=[one.name for one in checks if one.status in (CheckStatus.FAILED, CheckStatus.UNKNOWN)],
+        draw=lambda width: _drawn(checks),
+        footer=[f"{counted(len(checks), 'check')}: {_summary(checks)}; cost {money(cost)}"],
+        error=_without(error, secrets),
+    )
+
+
+def _summary(checks: Sequence[Check]) -> str:
+    numbers = {status: sum(one.status is status for one in checks) for status in CheckStatus}
+    return ", ".join(f"{number} {status}" for status, number in numbers.items() if number)
+
+
+def _shape(one: Check) -> dict[str, Any]:
+    return {
+        "name": one.name,
+        "status": one.status.value,
+        "detail": one.detail,
+        "seconds": one.seconds,
+        "observed": dict(one.observed),
+    }
+
+
+def _row(one: Check) -> list[str]:
+    return [one.name, one.status.value, "" if one.seconds is None else f"{one.seconds:g}", one.detail]
+
+
+def _drawn(checks: Sequence[Check]) -> "RenderableType":
+    from rich.table import Table
+    from rich.text import Text
+
+    drawn = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
+    drawn.add_column(no_wrap=True)
+    drawn.add_column(no_wrap=True)
+    drawn.add_column(no_wrap=True, justify="right")
+    drawn.add_column(overflow="fold")
+    for one in checks:
+        mark = Text(_MARKS.get(one.status, one.status.value), style=_COLORS[one.status])
+        took = "" if one.seconds is None else f"{one.seconds:.1f} s"
+        drawn.add_row(mark, one.name, took, Text(clean(one.detail)))
+    return drawn
+
+
+def _redacted(one: Check, secrets: Sequence[str]) -> Check:
+    observed = {key: _figure(value, secrets) for key, value in one.observed.items()}
+    return Check(one.name, one.status, redacted(one.detail, secrets), observed, one.seconds)
+
+
+def _figure(value: Figure, secrets: Sequence[str]) -> Figure:
+    if isinstance(value, str):
+        return redacted(value, secrets)
+    return [redacted(each, secrets) for each in value] if isinstance(value, list) else value
+
+
+def _without(error: Failure | None, secrets: Sequence[str]) -> Failure | None:
+    # Changed in place: a copy would need the arguments that each kind of failure is made of.
+    if error is not None:
+        error.message = redacted(error.message, secrets)
+        error.hint = None if error.hint is None else redacted(error.hint, secrets)
+    return error

@@ -1,0 +1,167 @@
+"""The checks on a running instance, in the order they run. Each raises GpuctlError where it could not observe."""
+
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+
+from gpuctl.domain.protection import Killer, Protector, Standing
+from gpuctl.domain.selftest import (
+    Check,
+    CheckStatus,
+    judge_extend,
+    judge_gpu,
+    judge_listing,
+    judge_price,
+    judge_replay,
+    judge_tags,
+    judge_timer,
+    judge_timer_running,
+)
+from gpuctl.errors import GpuctlError
+from gpuctl.services.extend import extend
+from gpuctl.services.protecting import read_back
+from gpuctl.services.selftest.planning import EXTEND_BY
+from gpuctl.services.selftest.subject import Subject
+
+LISTED_WITHIN = timedelta(minutes=2)
+REACHED_WITHIN = timedelta(minutes=5)
+SEEN_WITHIN = timedelta(minutes=6)
+MOVED_WITHIN = timedelta(minutes=3)
+POLL_EVERY, ASK_EVERY = timedelta(seconds=1), timedelta(seconds=15)
+_GPUS = "nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader\n"
+_UNIT = "systemctl is-active gpuctl-guard.timer\n"
+
+
+def listing(subject: Subject) -> Check:
+    """How long after the create reply the listing by tag shows the instance."""
+    record, cloud_id = subject.record, subject.cloud_id
+    while True:
+        listed = subject.provider.list_instances(record.region)
+        if any(one.cloud_id == cloud_id for one in listed):
+            return judge_listing(subject.elapsed.total_seconds(), LISTED_WITHIN)
+        if subject.elapsed >= LISTED_WITHIN:
+            return judge_listing(None, LISTED_WITHIN)
+        subject.parts.clock.sleep(POLL_EVERY)
+
+
+def tags(subject: Subject) -> Check:
+    """Whether every resource carries our tags."""
+    state_id = subject.parts.store.snapshot().state_id or ""
+    return judge_tags(subject.resources(), subject.record_id, state_id)
+
+
+def timer(subject: Subject) -> Check:
+    """Whether the shutdown timer is set for the deadline."""
+    return judge_timer(_protectors(subject), subject.record.expires_at)
+
+
+def timer_running(subject: Subject) -> Check:
+    """Whether the timer on the instance runs, by its console or by its systemd unit."""
+    if subject.means.no_boot is not None:
+        return Check("timer-running", CheckStatus.SKIPPED, subject.means.no_boot)
+    if not subject.provider.capabilities.timer_in_create:
+        text = "the timer is a schedule of the provider: nothing of it runs on the instance"
+        return Check("timer-running", CheckStatus.SKIPPED, text)
+    started = subject.parts.clock.elapsed()
+    while True:
+        protectors, unit = _protectors(subject), _unit(subject)
+        runs = any(one.killer is Killer.TIMER and one.standing is Standing.RUNNING for one in protectors)
+        if runs or unit == "active" or subject.parts.clock.elapsed() - started >= SEEN_WITHIN:
+            return judge_timer_running(protectors, unit)
+        subject.parts.clock.sleep(ASK_EVERY)
+
+
+def ssh(subject: Subject) -> Check:
+    """Whether ssh reaches the instance with the key it was given."""
+    if (why := subject.no_ssh) is not None:
+        return Check("ssh", CheckStatus.SKIPPED, why)
+    started = subject.parts.clock.elapsed()
+    while True:
+        waited = subject.parts.clock.elapsed() - started
+        try:
+            reply = subject.means.ask(subject.record, "exit 0\n")
+        except GpuctlError as error:
+            if waited >= REACHED_WITHIN:
+                subject.ssh_failed = True
+                return Check("ssh", CheckStatus.FAILED, error.message)
+            subject.parts.clock.sleep(ASK_EVERY)
+            continue
+        seconds = round(subject.elapsed.total_seconds(), 1)
+        if reply.code == 0:
+            return Check("ssh", CheckStatus.OK, f"reached {seconds} s after the create", {"afterCreate": seconds})
+        return Check("ssh", CheckStatus.FAILED, f"the shell exits with {reply.code}", {"exitCode": reply.code})
+
+
+def gpu(subject: Subject) -> Check:
+    """Whether the instance sees the GPUs of its type."""
+    if (why := subject.no_ssh) is not None:
+        return Check("gpu", CheckStatus.SKIPPED, why)
+    reply = subject.means.ask(subject.record, _GPUS)
+    return judge_gpu(reply.out.decode(errors="replace"), reply.code, subject.kind)
+
+
+def replay(subject: Subject) -> Check:
+    """Send the create request again, as after a lost reply, and look for a second instance.
+
+    A second instance is terminated at once.
+    """
+    record, cloud_id = subject.record, subject.cloud_id
+    again = subject.provider.create(subject.order())
+    existing = [one.cloud_id for one in subject.provider.find(record.region, record.id) if one.exists]
+    surplus = sorted({again.cloud_id, *existing} - {cloud_id})
+    if surplus:
+        subject.provider.terminate(record.region, surplus)
+    return judge_replay(cloud_id, again.cloud_id, existing)
+
+
+def extension(subject: Subject) -> Check:
+    """Move the deadline, then read back its tag and the timer."""
+    before = subject.record
+    moved = extend(subject.parts, before, by=EXTEND_BY, ttl=None, allow_unknown_price=True)
+    had_timer = any(one.killer is Killer.TIMER and one.standing is not Standing.MISSING for one in before.protection)
+    started = subject.parts.clock.elapsed()
+    while True:
+        seen = subject.provider.get(moved.region, subject.cloud_id)
+        tags_seen = seen.tags if seen else {}
+        protectors = _protectors(subject)
+        check = judge_extend(before.expires_at, moved.expires_at, tags_seen, protectors, had_timer=had_timer)
+        # The guard reads the tag once a minute, and its console shows the old deadline until then.
+        if check.status is CheckStatus.OK or subject.parts.clock.elapsed() - started >= MOVED_WITHIN:
+            return check
+        subject.parts.clock.sleep(ASK_EVERY)
+
+
+def price(subject: Subject) -> Check:
+    """Whether the provider still publishes the price that the record was given."""
+    if subject.means.no_price_list is not None:
+        return Check("price", CheckStatus.SKIPPED, subject.means.no_price_list)
+    record = subject.record
+    return judge_price(record.price, subject.means.listed_price(record), subject.parts.clock.now().date())
+
+
+ON_INSTANCE: Sequence[tuple[str, Callable[[Subject], Check]]] = (
+    ("tags", tags),
+    ("timer", timer),
+    ("ssh", ssh),
+    ("gpu", gpu),
+    ("timer-running", timer_running),
+    ("replay", replay),
+    ("extend", extension),
+    ("price", price),
+)
+
+
+def _protectors(subject: Subject) -> Sequence[Protector]:
+    """What protects the instance, read back from the provider now and kept in its record."""
+    for error in read_back(subject.parts, [subject.record]).values():
+        raise error
+    return subject.record.protection
+
+
+def _unit(subject: Subject) -> str | None:
+    if subject.no_ssh is not None:
+        return None
+    try:
+        reply = subject.means.ask(subject.record, _UNIT)
+    except GpuctlError:
+        return None
+    return reply.out.decode(errors="replace").strip() or None

@@ -1,0 +1,65 @@
+"""Chooses what a self-test starts: the cheapest instance whose full cost until the latest deadline fits the limit."""
+
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+
+from gpuctl.domain.cost import rates
+from gpuctl.domain.offers import Offer
+from gpuctl.domain.request import Request
+from gpuctl.domain.selftest import shows_in_nvidia_smi
+from gpuctl.errors import UsageError
+from gpuctl.services.choosing import Choice
+from gpuctl.services.parts import Parts
+from gpuctl.services.preparing import Prepared
+
+# Long enough that Azure's schedule can still be moved: not in its last 30 minutes.
+LIFE = timedelta(minutes=60)
+EXTEND_BY = timedelta(minutes=15)
+PURPOSE = "gpuctl selftest"
+
+
+def request_of(request: Request) -> Request:
+    """The request as a self-test sends it: one instance, on demand, with at least one GPU where no type is named.
+
+    UsageError where it names neither a type nor a provider.
+    """
+    named = request.instance_type is not None
+    if not named and request.provider is None:
+        raise UsageError("Provider is required", hint="gpuctl selftest --provider aws --region us-east-1")
+    return replace(
+        request, ttl=LIFE, count=1, purpose=PURPOSE, min_gpus=None if named else request.min_gpus or Decimal(1)
+    )
+
+
+def affordable(choice: Choice, parts: Parts, limit: Decimal) -> Choice:
+    """The choice without the offers that could cost more than the limit, or a sum that is not known.
+
+    UsageError where none is left, with the limit that would be enough.
+    """
+    is_named = choice.request.instance_type is not None
+    # Chosen by gpuctl, the instance has a GPU that the check of the GPU can see.
+    offers = [one for one in choice.offers if is_named or shows_in_nvidia_smi(one.type)]
+    known = {offer: cost for offer in offers if (cost := _most_cost(offer, choice, parts)) is not None}
+    fitting = tuple(sorted((offer for offer in known if known[offer] <= limit), key=lambda offer: known[offer]))
+    if fitting:
+        return replace(choice, offers=fitting)
+    if not known:
+        raise UsageError(
+            "the price of every matching type is unknown, so the cost cannot be limited", hint="gpuctl prices refresh"
+        )
+    least = min(known, key=lambda offer: known[offer])
+    raise UsageError(
+        f"the cheapest matching type, `{least.type.name}`, may cost ${known[least]:.2f}, more than ${limit:.2f}",
+        hint=f"add `--max-cost {known[least].quantize(Decimal('0.01')) + Decimal('0.01')}`",
+    )
+
+
+def most_cost(prepared: Prepared) -> Decimal | None:
+    """Dollars if the instance runs until its extended deadline; None where a part of the price is unknown."""
+    return prepared.first.hourly.over(LIFE + EXTEND_BY).total
+
+
+def _most_cost(offer: Offer, choice: Choice, parts: Parts) -> Decimal | None:
+    extras = parts.extras_of(offer.type.provider, offer.region, choice.request.disk_gb)
+    return rates(offer.price, extras.disk, extras.address).over(LIFE + EXTEND_BY).total

@@ -1,0 +1,239 @@
+"""Creates the instance under test, runs every check, and terminates the instance whatever happened before."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from functools import partial
+
+from gpuctl.domain.actions import scope_of
+from gpuctl.domain.instance import Instance, Outcome, Reason, Status
+from gpuctl.domain.selftest import Check, CheckStatus, Figure, judge_left
+from gpuctl.errors import CloudError, GpuctlError, StateLockedError, StateUnusableError, UnresolvedError
+from gpuctl.services.ending import end, wait_until_gone
+from gpuctl.services.lastresort import unwritten
+from gpuctl.services.parts import Parts
+from gpuctl.services.preparing import Prepared
+from gpuctl.services.provision import Provisioned, start, wait_until_ready
+from gpuctl.services.selftest import checks
+from gpuctl.services.selftest.subject import Means, Subject
+
+GONE_WITHIN = timedelta(minutes=10)
+LEFT_WITHIN, LEFT_EVERY = timedelta(minutes=3), timedelta(seconds=5)
+_OK, _BAD = CheckStatus.OK, (CheckStatus.FAILED, CheckStatus.UNKNOWN)
+_STARTED = (Status.CONFIGURING, Status.READY, Status.RUNNING)
+_HINT = "attach the report to an issue: --report FILE"
+NAMES = ("create", "listing", "ready", *(name for name, _ in checks.ON_INSTANCE), "end", "nothing-left")
+
+
+@dataclass(slots=True)
+class Report:
+    """The checks in order, filled as they run, and the record once it is written.
+
+    `refusal` is what kept the instance from being created.
+    """
+
+    checks: list[Check] = field(default_factory=list)
+    record: Instance | None = None
+    refusal: GpuctlError | None = None
+
+    @property
+    def error(self) -> GpuctlError | None:
+        """What the checks mean for the exit code: None where all are ok or skipped.
+
+        UnresolvedError where something may still exist, else what refused the create, else CloudError.
+        """
+        found = {one.name: one for one in self.checks}
+        for name in ("end", "nothing-left"):
+            if name in found and found[name].status in _BAD:
+                hint = "gpuctl reap --sweep" if name == "end" else "delete it in the provider's console"
+                return UnresolvedError(f"something may still exist: {found[name].detail}", hint=hint)
+        if self.refusal is not None:
+            return self.refusal
+        bad = [one.name for one in self.checks if one.status in _BAD]
+        if not bad:
+            return None
+        return CloudError(f"{len(bad)} of {len(self.checks)} checks are not ok: {', '.join(bad)}", hint=_HINT)
+
+
+def run(prepared: Prepared, parts: Parts, means: Means, report: Report, ready_within: timedelta) -> None:
+    """Run the self-test and fill the report as it goes. No check that fails keeps the instance from being terminated.
+
+    On a signal or a bug, termination is requested and the exception raised again; the reaper confirms the termination.
+    """
+    runner = _Runner(prepared, parts, means, report)
+    try:
+        runner.run_checks(ready_within)
+        runner.terminate()
+    except BaseException:
+        runner.request_termination()
+        raise
+    finally:
+        runner.fill_in()
+
+
+class _Runner:
+    def __init__(self, prepared: Prepared, parts: Parts, means: Means, report: Report) -> None:
+        self._prepared = prepared
+        self._parts = parts
+        self._means = means
+        self._report = report
+        self._record_id: str | None = None
+        self._known: Subject | None = None
+
+    def run_checks(self, ready_within: timedelta) -> None:
+        """Create the instance, then run the checks on it. Returns early where it was not created."""
+        try:
+            result, subject = self._create()
+        except GpuctlError as error:
+            if self._record_id is None:
+                raise
+            self._refused(error, {}, None)
+            return
+        if subject is None:
+            return
+        self._run("listing", lambda: checks.listing(subject))
+        self._run("ready", lambda: self._wait(result, subject, ready_within))
+        for name, check in checks.ON_INSTANCE:
+            self._run(name, partial(_if_active, subject, name, check))
+
+    def terminate(self) -> None:
+        """Terminate the instance, wait for the confirmation, and look for what is left of it."""
+        if self._record_id is None:
+            return
+        self._run("end", partial(self._end, self._record_id))
+        self._run("nothing-left", partial(self._left, self._subject(self._parts.clock.elapsed())))
+
+    def request_termination(self) -> None:
+        """Request the termination, unless it is confirmed, without waiting for the confirmation."""
+        if self._record_id is None or any(one.name == "end" and one.status is _OK for one in self._report.checks):
+            return
+        ended = end(self._parts, [self._record_id], Reason.CANCELLED)
+        text = next((error.message for error in ended.errors.values()), "requested, and not confirmed yet")
+        self._refresh()
+        self._report.checks = [one for one in self._report.checks if one.name != "end"]
+        self._report.checks.append(Check("end", CheckStatus.UNKNOWN, text))
+
+    def fill_in(self) -> None:
+        """Put the checks in order; those that did not run are skipped."""
+        there = {one.name: one for one in self._report.checks}
+        skipped = (Check(name, CheckStatus.SKIPPED, "not reached") for name in NAMES)
+        self._report.checks = [there.get(one.name, one) for one in skipped]
+
+    def _create(self) -> tuple[Provisioned, Subject | None]:
+        self._parts.talk.step("selftest: create")
+        started = self._parts.clock.elapsed()
+        result = start(self._prepared, self._parts, self._on_written, None)
+        took = self._parts.clock.elapsed() - started
+        record = result.records[0]
+        self._report.record = record
+        observed = _create_figures(record)
+        if record.cloud_id is None or record.status not in _STARTED:
+            error = result.errors.get(record.id) or UnresolvedError(f"{record.id} is {record.status}")
+            self._refused(error, observed, took)
+            return result, None
+        text = f"accepted for {record.instance_type} in {record.region}"
+        self._report.checks.append(Check("create", _OK, text, observed, _seconds(took)))
+        return result, self._subject(self._parts.clock.elapsed())
+
+    def _refused(self, error: GpuctlError, observed: Mapping[str, Figure], took: timedelta | None) -> None:
+        self._report.refusal = error
+        figures = {**observed, "code": error.code.value}
+        seconds = None if took is None else _seconds(took)
+        self._report.checks.append(Check("create", CheckStatus.FAILED, error.message, figures, seconds))
+
+    def _subject(self, created_at: timedelta) -> Subject:
+        if self._known is None:
+            self._known = Subject(self._prepared, self._parts, self._means, self._record_id or "", created_at)
+        return self._known
+
+    def _on_written(self, records: Sequence[Instance]) -> None:
+        self._record_id = records[0].id
+        self._report.record = records[0]
+
+    def _wait(self, result: Provisioned, subject: Subject, ready_within: timedelta) -> Check:
+        done = wait_until_ready(result, self._parts, ready_within, keep=True)
+        error = done.errors.get(subject.record_id)
+        if error is not None:
+            return Check("ready", CheckStatus.FAILED, error.message, {"code": error.code.value})
+        observed: dict[str, Figure] = {"afterCreate": _seconds(subject.elapsed)}
+        return Check("ready", _OK, "the provider reports it as ready", observed)
+
+    def _end(self, record_id: str) -> Check:
+        started = self._parts.clock.elapsed()
+        before = self._report.record
+        try:
+            ended = end(self._parts, [record_id], Reason.USER)
+            if any(one.is_live for one in ended.records):
+                ended = wait_until_gone(self._parts, [record_id], GONE_WITHIN)
+        except (StateUnusableError, StateLockedError) as error:
+            # Without the state, only the provider can still be told.
+            raise unwritten(error, [before] if before else [], self._parts) from error
+        observed: dict[str, Figure] = {"confirmedAfter": _seconds(self._parts.clock.elapsed() - started)}
+        for problem in ended.errors.values():
+            return Check("end", CheckStatus.FAILED, problem.message, observed)
+        closed = ended.records[0]
+        observed |= {"status": closed.status.value, "endIsEstimate": closed.end_is_estimate}
+        return Check("end", _OK, f"confirmed: {closed.status}", observed)
+
+    def _left(self, subject: Subject) -> Check:
+        started = self._parts.clock.elapsed()
+        while True:
+            is_needed = self._close_ingress(subject)
+            check = judge_left(subject.resources(), is_shared_needed=is_needed)
+            if check.status is _OK or self._parts.clock.elapsed() - started >= LEFT_WITHIN:
+                return check
+            self._parts.clock.sleep(LEFT_EVERY)
+
+    def _close_ingress(self, subject: Subject) -> bool:
+        """Delete what opened port 22 for this instance alone; whether another active instance needs the same."""
+        record, snapshot = subject.record, self._parts.store.snapshot()
+        needed = {
+            one.ssh_from
+            for one in snapshot.records
+            if one.is_live and scope_of(one) == scope_of(record) and one.ssh_from is not None
+        }
+        subject.provider.close_ingress(record.region, snapshot.state_id or "", needed)
+        return record.ssh_from in needed
+
+    def _run(self, name: str, check: Callable[[], Check]) -> None:
+        self._parts.talk.step(f"selftest: {name}")
+        started = self._parts.clock.elapsed()
+        try:
+            found = check()
+        except GpuctlError as error:
+            found = Check(name, CheckStatus.UNKNOWN, error.message, {"code": error.code.value})
+        self._report.checks.append(replace(found, seconds=_seconds(self._parts.clock.elapsed() - started)))
+        self._refresh()
+
+    def _refresh(self) -> None:
+        """Keep the record as it is now, where the state can be read."""
+        try:
+            records = self._parts.store.snapshot().records
+        except GpuctlError:
+            return
+        before = self._report.record
+        self._report.record = next((one for one in records if before and one.id == before.id), before)
+
+
+def _if_active(subject: Subject, name: str, check: Callable[[Subject], Check]) -> Check:
+    record = subject.record
+    if record.status in _STARTED:
+        return check(subject)
+    why = f" ({record.reason})" if record.reason else ""
+    return Check(name, CheckStatus.UNKNOWN, f"the instance is {record.status}{why}")
+
+
+def _create_figures(record: Instance) -> dict[str, Figure]:
+    refused = [one.detail or one.outcome.value for one in record.attempts if one.outcome is Outcome.REFUSED]
+    return {
+        "instanceType": record.instance_type,
+        "region": record.region,
+        "zone": record.zone,
+        "market": record.market.value,
+        "attempts": len(record.attempts),
+        "refusals": refused,
+    }
+
+
+def _seconds(span: timedelta) -> float:
+    return round(span.total_seconds(), 1)
