@@ -18,10 +18,12 @@ _ASKED_OF_ANYTHING = (
     "DescribeImages",
     "DescribeInstances",
     "DescribeInstanceStatus",
+    "DescribeNetworkInterfaces",
     "DescribeRegions",
     "DescribeSpotPriceHistory",
     "DescribeSecurityGroups",
     "DescribeSubnets",
+    "DescribeVolumes",
     "DescribeVpcs",
 )
 _ASKED_OF_GROUPS = (
