@@ -160,6 +160,10 @@ def _no_timer(tester: Operator, sshd: Sshd) -> None:
 
 def _guard_dead(tester: Operator, sshd: Sshd) -> None:
     program(sshd, "systemctl", "inactive", code=3)
+    body = b"<GetConsoleOutputResponse><output/></GetConsoleOutputResponse>"
+    prices = tester.wire.instead
+    answer: Answer = (200, {"Content-Type": "text/xml"}, body)
+    tester.wire.instead = lambda sent: answer if sent.action == "GetConsoleOutput" else prices(sent)
 
 
 def _no_ssh(tester: Operator, sshd: Sshd) -> None:
