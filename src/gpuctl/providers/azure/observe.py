@@ -64,6 +64,12 @@ def observed(
     )
 
 
+def statuses_of(machine: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
+    """The statuses in the instance view of a machine; none where it has no instance view, or is None."""
+    view = (machine or {}).get("properties", {}).get("instanceView", {})
+    return list(view.get("statuses", ()))
+
+
 def region_of(location: str) -> str:
     """`East US` and `eastus` are the same place, and ARM says either."""
     return location.replace(" ", "").casefold()

@@ -24,7 +24,7 @@ from gpuctl.providers.azure.ending import Requested, end_group, is_deleted
 from gpuctl.providers.azure.errors import SDK_ERRORS, is_absent, translate
 from gpuctl.providers.azure.images import find_image
 from gpuctl.providers.azure.names import USER, group_in, group_of, token_of
-from gpuctl.providers.azure.observe import observed, region_of, sweep_of
+from gpuctl.providers.azure.observe import observed, region_of, statuses_of, sweep_of
 from gpuctl.providers.azure.registration import Registration
 from gpuctl.providers.azure.resources import list_resources
 from gpuctl.providers.base import Capabilities, Identity, Image, Order, Trial
@@ -215,7 +215,7 @@ class AzureProvider:
         """The machine of that group with its readiness and addresses; raises what the SDK raises."""
         said = self._clients.resource.resource_groups.get(group).as_dict()
         machine = self._machine(group)
-        seen = observed(said, machine, _statuses(machine), account, is_asked_ready=True)
+        seen = observed(said, machine, statuses_of(machine), account, is_asked_ready=True)
         return seen if machine is None else seen.model_copy(update=addresses_of(self._clients, machine))
 
     def _machine(self, group: str) -> Mapping[str, Any] | None:
@@ -254,8 +254,8 @@ class AzureProvider:
         operations = self._clients.compute.virtual_machines
         if len(groups) <= _FEW:
             single = {name: self._machine(name) for name in groups}
-            return {name: (one, _statuses(one)) for name, one in single.items() if one is not None}
-        views = {str(one["id"]).casefold(): _statuses(one) for one in _dicts(operations.list_all(status_only="true"))}
+            return {name: (one, statuses_of(one)) for name, one in single.items() if one is not None}
+        views = {str(one["id"]).casefold(): statuses_of(one) for one in _dicts(operations.list_all(status_only="true"))}
         found = {}
         for machine in _dicts(operations.list_all()):
             group = group_in(machine["id"]).lower()
@@ -279,11 +279,6 @@ class AzureProvider:
         # Azure tells of no machine when it ended: this is when it said that nothing is left.
         ended = {"state": CloudState.ENDED, "ready": False, "ended_at": self._clients.cloud_time}
         return observed(deletion.group, None, [], self._known_account()).model_copy(update=ended)
-
-
-def _statuses(machine: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
-    view = (machine or {}).get("properties", {}).get("instanceView", {})
-    return list(view.get("statuses", ()))
 
 
 def _dicts(pages: Any) -> Iterator[Mapping[str, Any]]:
