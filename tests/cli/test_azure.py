@@ -306,3 +306,12 @@ def test_what_a_first_attempt_left_behind_is_ended_by_the_reaper_while_the_secon
     operator.run("reap")
     assert {one["location"] for one in arm.resources() if "gpuctl" in one["id"]} == {"westus2"}
     assert [one["state"] for one in arm.machines()] == ["running"]
+
+
+def test_a_locked_group_is_reported_with_what_unlocks_it(operator: Operator, arm: LoopbackAzure) -> None:
+    machine = operator.json(*T4).instance
+    operator.wire.arm("DELETE resourceGroups", *[refuse_arm("ScopeLocked")] * 30)
+    ended = operator.json("terminate", machine["id"], "--timeout", "5s")
+    assert (ended.code, ended.json["error"]["hint"]) == (8, "az lock list, and delete the lock on that group")
+    reaped = operator.json("reap", "--sweep")
+    assert (reaped.code, reaped.json["error"]["hint"]) == (8, "az lock list, and delete the lock on that group")

@@ -423,3 +423,10 @@ def test_a_guard_that_refuses_is_no_bug() -> None:
 
     with pytest.raises(UsageError):
         each_alone([1, 2], refuses, lambda item, trace: None)
+
+
+def test_a_region_that_may_not_be_listed_is_reported_with_what_to_do(operator: Operator) -> None:
+    operator.provision()
+    operator.wire.arm("DescribeInstances", *[refuse("UnauthorizedOperation", 403)] * 4)
+    ran = operator.json("reap", "--sweep")
+    assert (ran.code, "docs/aws-policy.json" in ran.json["error"]["hint"]) == (8, True)

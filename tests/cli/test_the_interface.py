@@ -592,3 +592,12 @@ def test_a_denial_is_complete_in_json_and_readable_for_a_person(operator: Operat
     first = operator.run("provision", "g4dn.xlarge", "--region", "us-east-1").err.split("error: ")[-1].splitlines()[0]
     assert f"{denied} with an explicit deny in a service control policy." in first
     assert "end" in first[-6:] and len(first) < 500
+
+
+@pytest.mark.parametrize("action", ["DescribeInstances", "RunInstances"])
+def test_a_denial_names_the_permissions_and_not_the_login(operator: Operator, action: str) -> None:
+    operator.provision("--name", "train-7")
+    operator.wire.arm(action, *[refuse("UnauthorizedOperation", 403)] * 4)
+    ran = operator.json("list", "--refresh") if action == "DescribeInstances" else operator.provision()
+    told = str(ran.json)
+    assert "docs/aws-policy.json" in told and "get-caller-identity" not in told

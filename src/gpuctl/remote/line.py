@@ -91,7 +91,10 @@ def failure(target: Target, said: bytes) -> GpuctlError:
         return CredentialsError(
             f"ssh is refused as `{target.user}`: {last}", hint="add `--login ec2-user`, or another user of the image"
         )
-    return UnreachableError(f"no way to {target.host} by ssh: {last}", hint="is port 22 open to you? `--ssh-from`")
+    return UnreachableError(
+        f"no way to {target.host} by ssh: {last}",
+        hint=f"gpuctl get {target.record_id} shows from where port 22 is open",
+    )
 
 
 def stop(process: "subprocess.Popen[bytes]") -> None:

@@ -21,11 +21,15 @@ from gpuctl.store.base import Change
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What became of one action: the record as it is now (None for a machine without one) and what failed."""
+    """What became of one action: the record as it is now (None for a machine without one) and what failed.
+
+    `hint` is what to do about it, None where nothing is known.
+    """
 
     action: Action
     record: Instance | None
     error: str | None = None
+    hint: str | None = None
 
     @property
     def unresolved(self) -> bool:
@@ -147,22 +151,23 @@ class Acting:
                 return fresh
             error = failures.get(id(action))
             if error is not None:
-                return with_facts(fresh, now, last_error=error)
+                return with_facts(fresh, now, last_error=error.message)
             return with_facts(fresh, now, last_error=None, deleted_by_us_at=fresh.deleted_by_us_at or now)
 
         self._write(going, asked)
         for action in going:
             if id(action) in failures:
                 done = self._done[id(action)]
-                self._done[id(action)] = replace(done, error=failures[id(action)])
+                failure = failures[id(action)]
+                self._done[id(action)] = replace(done, error=failure.message, hint=failure.hint)
 
     def _goes_on(self, action: Action) -> bool:
         done = self._done[id(action)]
         return done.error is None and done.action.kind is Kind.TERMINATE
 
-    def _ask_end(self, going: Iterable[Action]) -> dict[int, str]:
+    def _ask_end(self, going: Iterable[Action]) -> dict[int, GpuctlError]:
         """Ask for the end of these machines, a call a region, and tell what failed for which action."""
-        failures: dict[int, str] = {}
+        failures: dict[int, GpuctlError] = {}
         regions: dict[str, dict[str, Action]] = {}
         for action in going:
             cloud_id = _cloud_id(action)
@@ -175,7 +180,7 @@ class Acting:
                 )
             except GpuctlError as error:
                 failed = dict.fromkeys(machines, error)
-            failures |= {id(machines[cloud_id]): error.message for cloud_id, error in failed.items()}
+            failures |= {id(machines[cloud_id]): error for cloud_id, error in failed.items()}
         return failures
 
     def _adopt(self, batch: Sequence[Action]) -> None:

@@ -96,15 +96,17 @@ def _is_news(action: Action) -> bool:
 
 
 def _open_ends(records: Sequence[Instance], settled: Settled) -> dict[str, GpuctlError]:
-    failed = {one.record.id: one.error for one in settled.done if one.record and one.error}
+    failed = {done.record.id: done for done in settled.done if done.record and done.error}
     errors: dict[str, GpuctlError] = {}
     for one in records:
         if not one.is_live or one.deleted_by_us_at is not None:
             continue
         unasked = settled.unasked.get(one.id)
-        why = unasked.message if unasked else failed.get(one.id) or "its machine was not seen yet"
+        done = failed.get(one.id)
+        why = unasked.message if unasked else (done and done.error) or "its instance was not seen yet"
+        hint = unasked.hint if unasked else done and done.hint
         errors[one.id] = UnresolvedError(
-            f"the end of {one.label} was not accepted: {why}", hint="gpuctl reap goes on trying"
+            f"the end of {one.label} was not accepted: {why}", hint=hint or "gpuctl reap goes on trying"
         )
     return errors
 

@@ -21,6 +21,7 @@ class Look:
     listed: dict[Scope, datetime] = field(default_factory=dict)
     observed: list[Observed] = field(default_factory=list)
     unreachable: dict[Scope, str] = field(default_factory=dict)
+    hints: dict[Scope, str | None] = field(default_factory=dict)
     by_id: dict[str, Observed | None] = field(default_factory=dict)
 
     @property
@@ -42,6 +43,7 @@ class Look:
                 found = self.session.provider.list_instances(scope.region, [one for one in starting if one])
             except GpuctlError as error:
                 self.unreachable[scope] = error.message
+                self.hints[scope] = error.hint
             else:
                 self.listed[scope] = self.session.now
                 self.observed += found

@@ -54,12 +54,19 @@ class Reaped:
     unreached: list[Unreached] = field(default_factory=list)
     looked_at: set[Scope] = field(default_factory=set)
     doors: tuple[Door, ...] = ()
+    hints: list[str] = field(default_factory=list)
 
     @property
     def orphans(self) -> int:
         """How many machines without a record were ended."""
         ended = [one.action for one in self.done if one.action.kind is Kind.TERMINATE]
         return sum(one.record is None and one.reason is Reason.ORPHAN for one in ended)
+
+    @property
+    def hint(self) -> str | None:
+        """What to do about the first matter for which that is known."""
+        hints = [done.hint for done in self.done if done.unresolved and done.hint]
+        return next(iter([*hints, *self.hints]), None)
 
     @property
     def unresolved(self) -> list[str]:
@@ -212,6 +219,7 @@ def _reap_login(parts: Parts, login: Login, regions: Sequence[str], reaper: Reap
     reaped.looked_at |= set(scopes)
     look = Look(session)
     look.list_scopes(scopes, [one for one in parts.store.snapshot().records if scope_of(one) in scopes])
+    reaped.hints += [hint for hint in look.hints.values() if hint is not None]
     # The state is read after the clouds were listed: whatever machine is in a listing had its record by then.
     state = parts.store.snapshot()
     rules = Rules(state.state_id or "", reaper.reap_state_ids, reaper.max_orphans - reaped.orphans)

@@ -47,7 +47,7 @@ def settle(
         look = Look(session)
         look.list_scopes(dict.fromkeys(scope_of(one) for one in group), group)
         settled.unasked |= {
-            one.id: UnreachableError(look.unreachable[scope_of(one)])
+            one.id: UnreachableError(look.unreachable[scope_of(one)], hint=look.hints[scope_of(one)])
             for one in group
             if scope_of(one) in look.unreachable
         }

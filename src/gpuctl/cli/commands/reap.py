@@ -171,7 +171,8 @@ def _result(
     error: GpuctlError | None = unusable
     if matters and unusable is None and not reaper.dry_run:
         error = UnresolvedError(
-            f"{len(matters)} unresolved: {matters[0]}{' …' if len(matters) > 1 else ''}", hint="gpuctl list --refresh"
+            f"{len(matters)} unresolved: {matters[0]}{' …' if len(matters) > 1 else ''}",
+            hint=reaped.hint or "gpuctl list --refresh",
         )
     footer = [f"unresolved: {one}" for one in (matters if reaper.dry_run else to_tell)]
     if not shown and not footer and (context.is_terminal or reaper.dry_run):

@@ -85,6 +85,7 @@ CLOSED_REGION = frozenset({"AuthFailure", "UnrecognizedClientException", "Invali
 
 SPOT_ROLE = "AuthFailure.ServiceLinkedRoleCreationNotPermitted"
 _NO_DEFAULT_NETWORK = "this account has no default network there: add `--subnet subnet-...`"
+_ALLOW = "allow it: docs/aws-policy.json has the permissions that gpuctl needs"
 
 TABLE = CodeTable(
     meanings={
@@ -111,6 +112,8 @@ TABLE = CodeTable(
         SPOT_ROLE: Extent.MARKET,
     },
     hints={
+        # Who the credentials belong to is known by then: only a permission is missing.
+        **dict.fromkeys(("UnauthorizedOperation", "AccessDenied", "AccessDeniedException"), _ALLOW),
         "VPCIdNotSpecified": _NO_DEFAULT_NETWORK,
         "DefaultVpcDoesNotExist": _NO_DEFAULT_NETWORK,
         "InsufficientFreeAddressesInSubnet": "the subnet is full: add another `--subnet`",
