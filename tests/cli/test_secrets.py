@@ -194,7 +194,7 @@ def test_no_secret_is_in_the_traceback_of_a_bug(listener: Listener, monkeypatch:
     from gpuctl.cli.commands import stats
     from gpuctl.providers.aws import create
 
-    def buggy(*_: object) -> None:
+    def buggy(*_: object, **more: object) -> None:
         raise ZeroDivisionError("a bug")
 
     monkeypatch.setattr(stats, "report", buggy)
@@ -207,14 +207,27 @@ def test_no_secret_is_in_the_traceback_of_a_bug(listener: Listener, monkeypatch:
 
 
 def test_the_search_finds_a_secret_that_is_said(listener: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
+    from gpuctl.cli import context
     from gpuctl.cli.render import renderer
 
+    monkeypatch.setattr(context, "cleaned", lambda streams, redactor: streams)
     honest = renderer.failure_lines
     monkeypatch.setattr(renderer, "failure_lines", lambda *some, **more: [*honest(*some, **more), str(os.environ)])
     listener.run("get", "nobody")
     found = listener.hits()
     assert len(found) == 4
     assert all(one.startswith("stderr of get nobody") for one in found)
+
+
+def test_a_secret_that_is_said_all_the_same_is_taken_out_where_it_is_printed(
+    listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from gpuctl.cli.render import renderer
+
+    honest = renderer.failure_lines
+    monkeypatch.setattr(renderer, "failure_lines", lambda *some, **more: [*honest(*some, **more), str(os.environ)])
+    listener.run("get", "nobody")
+    assert [one.rpartition(": ")[2] for one in listener.hits()] == ["an unrelated variable"]
 
 
 def test_the_search_finds_a_secret_that_is_stored_and_sent(listener: Listener) -> None:

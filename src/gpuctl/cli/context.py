@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpuctl.cli.given import FORMATS, Globals, Streams
+from gpuctl.cli.redaction import Redactor, cleaned
 from gpuctl.cli.surroundings import folder, is_terminal, login_name, path_of
 from gpuctl.cli.talk import Talk, TickingClock
 from gpuctl.clock import Clock
@@ -30,8 +31,10 @@ class Context:
     """The options, the environment, the streams, and everything that follows from them."""
 
     def __init__(self, streams: Streams, clock: Clock, environ: Mapping[str, str]) -> None:
-        self.streams = streams
         self.environ = environ
+        self.redactor = Redactor(environ)
+        self._bare = streams
+        self.streams = cleaned(streams, self.redactor)
         self.globals = Globals()
         self.owes_events = False  # set by a command that tells hooks what others left
         self.is_interrupted = False  # set where a signal came, and the process is to leave soon
@@ -111,7 +114,8 @@ class Context:
         """From now on write down in that file, too, what is said."""
         from gpuctl.cli.logfile import logged
 
-        self.streams = logged(self.streams, path, self._clock)
+        # What goes into the file is cleaned as well.
+        self.streams = cleaned(logged(self._bare, path, self._clock), self.redactor)
         self._talk = None
 
     @cached_property

@@ -48,7 +48,8 @@ def _teller(context: Context, hook: Hook) -> Tell:
     def tell(event: Event, patience: timedelta) -> str | None:
         if context.is_terminal:
             context.talk.step(f"telling the hook `{event.entry.event}` of {event.record.label}")
-        document = json.dumps(told_alone(event, context.clock.now(), sandbox=context.sandbox), ensure_ascii=True)
+        told = json.dumps(told_alone(event, context.clock.now(), sandbox=context.sandbox), ensure_ascii=True)
+        document = context.redactor.clean(told)
         return hook.tell(Message(event.name, event.record.id, event.number, document), patience)
 
     return tell

@@ -96,7 +96,7 @@ class Kept:
         told: dict[str, Any] = {"exitCode": code, "commandExitCode": own}
         if self.record is not None:
             told["instance"] = instance_shape(self._now(self.record), self._context.clock.now())
-        text = document(self._context, Result(told, error=failure))
+        text = self._context.redactor.clean(document(self._context, Result(told, error=failure)))
         try:
             self._path.expanduser().write_text(text, "utf-8")
         except OSError as error:

@@ -19,11 +19,12 @@ def parts_of(context: "Context") -> Parts:
     """What services are built of. Opens no socket: a provider is opened by the service that first needs it."""
 
     def provider(name: ProviderName, profile: str | None) -> "Provider":
+        from gpuctl.cli.connecting import connection_of
         from gpuctl.providers.base import Connection
         from gpuctl.providers.registry import open_provider
 
         if not context.sandbox:
-            return open_provider(name, Connection(profile=profile, environ=context.environ))
+            return open_provider(name, connection_of(context, profile))
         return open_provider(name, Connection(sandbox_url=sandbox_url(context)))
 
     def price_of(name: ProviderName, instance_type: str, region: str, market: Market) -> Price | None:

@@ -15,6 +15,10 @@ from gpuctl.domain.resource import Resource
 from gpuctl.errors import GpuctlError
 
 
+def _forget(secret: str | None) -> None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Connection:
     """How a cloud is reached: by a named login or the ambient one, or, in the sandbox, at a loopback address.
@@ -22,12 +26,17 @@ class Connection:
     `profile` is the name the cloud's own tools have for a login: AWS's profile, Azure's subscription. `environ` is
     where gpuctl's own code looks variables up; an SDK reads those of the process.
 
+    `ask` asks a person for a code that is not shown while it is typed; None where nobody can be asked. `hide` is given
+    every secret value as it becomes known, so that it is never printed.
+
     With `sandbox_url` set nothing else decides: no profile, environment, proxy or metadata service is read.
     """
 
     profile: str | None = None
     sandbox_url: str | None = None
     environ: Mapping[str, str] = field(default_factory=dict)
+    ask: Callable[[str], str] | None = None
+    hide: Callable[[str | None], None] = _forget
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,11 +108,11 @@ def _refreshed(context: Context, clouds: Sequence[ProviderName], region: str | N
 
 
 def _read(context: Context, name: ProviderName, region: str | None, believed: Sequence[str]) -> Refreshed:
-    from gpuctl.providers.base import Connection
+    from gpuctl.cli.connecting import connection_of
     from gpuctl.providers.pricelists import open_price_list
     from gpuctl.providers.pricelists.patience import Patience
 
-    connection = Connection(profile=context.config.cloud(name).profile, environ=context.environ)
+    connection = connection_of(context, context.config.cloud(name).profile)
     price_list = open_price_list(name, connection, Patience(context.clock))
     with _progress(context, name) as on_region:
         return refresh(

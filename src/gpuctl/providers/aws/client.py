@@ -11,6 +11,14 @@ import botocore.session
 from botocore.config import Config
 
 from gpuctl.errors import UsageError
+from gpuctl.providers.aws.login import (
+    check_keys,
+    core_session,
+    deciding_profile,
+    hide_what_is_sent,
+    prepare_roles,
+    settings_of,
+)
 from gpuctl.providers.base import Connection
 
 CONNECT_TIMEOUT = timedelta(seconds=5)
@@ -36,14 +44,21 @@ class Clients:
 
     @property
     def session(self) -> Any:
-        """The SDK's session. Raises the SDK's ProfileNotFound where the profile is not known."""
+        """The SDK's session. Raises the SDK's ProfileNotFound where the profile is not known, UsageError or
+        CredentialsError where settings or credentials cannot be read."""
         if self._session is None:
-            self._session = (
-                boto3.Session(profile_name=self.connection.profile)
-                if self.connection.sandbox_url is None
-                else _sealed_session()
-            )
+            self._session = self._own_session() if self.connection.sandbox_url is None else _sealed_session()
         return self._session
+
+    @property
+    def profile(self) -> str | None:
+        """The name by which these very credentials are found again; None for what no profile holds.
+
+        Raises what opening the session raises.
+        """
+        if self.connection.sandbox_url is not None:
+            return self.connection.profile
+        return deciding_profile(self.session._session)
 
     def is_local(self, region: str) -> bool:
         """Whether EC2 is at an address of this very computer."""
@@ -53,15 +68,27 @@ class Clients:
         """The client of a service in a region; `once` for calls the SDK must never send again by itself."""
         key = (service, region, once)
         if key not in self._clients:
-            client = self.session.client(
-                service,
-                region_name=region,
-                endpoint_url=self.connection.sandbox_url,
-                config=_config(is_sealed=self.connection.sandbox_url is not None, once=once),
-            )
+            with settings_of(self.connection.environ):
+                if not self._clients and self.connection.sandbox_url is None:
+                    prepare_roles(self.session._session, self.connection, region)
+                client = self.session.client(
+                    service,
+                    region_name=region,
+                    endpoint_url=self.connection.sandbox_url,
+                    config=_config(is_sealed=self.connection.sandbox_url is not None, once=once),
+                )
+                check_keys(self.session._session, self.connection)
             client.meta.events.register("after-call", _without_token)
             self._clients[key] = client
         return self._clients[key]
+
+    def _own_session(self) -> Any:
+        with settings_of(self.connection.environ):
+            core = core_session(self.connection)
+            # Before the first client: clients take over the handlers that the session has by then, and so do those
+            # that the SDK itself makes to get credentials.
+            core.register("before-send", hide_what_is_sent(self.connection))
+            return boto3.Session(botocore_session=core)
 
 
 def _without_token(parsed: Any, **_: Any) -> None:

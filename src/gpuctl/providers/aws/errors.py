@@ -7,18 +7,22 @@ from botocore import exceptions as sdk
 from botocore.parsers import ResponseParserError
 
 from gpuctl.domain.instance import Refusal
-from gpuctl.errors import CredentialsError, Extent, GpuctlError, OutcomeUnknown, UnreachableError
+from gpuctl.errors import CredentialsError, Extent, GpuctlError, OutcomeUnknown, UnreachableError, UsageError
 from gpuctl.providers.aws.codes import CLOSED_REGION, TABLE
 from gpuctl.providers.aws.replies import reply_date
 from gpuctl.providers.codes import Meaning, create_error, error_of
-from gpuctl.providers.wording import one_line
+from gpuctl.providers.wording import local_problem, one_line
 
 # Everything the SDK raises for what a cloud or a network did; the last is no BotoCoreError.
 SDK_ERRORS = (sdk.ClientError, sdk.BotoCoreError, ResponseParserError)
 NOT_FOUND = frozenset({"InvalidInstanceID.NotFound"})
 NO_SUCH_GROUP = frozenset({"InvalidGroup.NotFound", "InvalidSecurityGroupID.NotFound"})
 
+# An older SDK does not have all of these.
+_NEWER = ("LoginError", "MissingDependencyException", "NoAuthTokenError", "RefreshWithMFAUnsupportedError")
 _LOGIN = (
+    *(getattr(sdk, name) for name in _NEWER if hasattr(sdk, name)),
+    sdk.UnknownCredentialError,
     sdk.NoCredentialsError,
     sdk.PartialCredentialsError,
     sdk.CredentialRetrievalError,
@@ -33,6 +37,16 @@ _LOGIN = (
 )
 # Raised before a byte of the request left: nothing was asked, so nothing was done.
 _NEVER_SENT = (sdk.EndpointConnectionError, sdk.ConnectTimeoutError, sdk.ProxyConnectionError)
+# What the SDK raises after a request was sent, or may have been. Everything else it raises without an answer is about
+# settings: it never came so far.
+_MAYBE_SENT = (
+    sdk.HTTPClientError,
+    sdk.ConnectionError,
+    sdk.PaginationError,
+    sdk.ChecksumError,
+    sdk.IncompleteReadError,
+    ResponseParserError,
+)
 
 _HINTS = {
     Meaning.CREDENTIALS: "aws sts get-caller-identity",
@@ -62,7 +76,14 @@ def translate(error: Exception, doing: str, *, region: str | None = None) -> Gpu
     `region` is the region that was asked, given only where the same credentials have just worked in another one.
     """
     if isinstance(error, _LOGIN):
-        return CredentialsError(f"{doing}: {one_line(str(error))}", hint="aws configure, or set AWS_PROFILE")
+        return CredentialsError(f"{doing}: {one_line(str(error))}", hint=_login_hint(error))
+    if _is_unsendable(error):
+        return CredentialsError(
+            f"{doing}: a key or token of these credentials has a line break in it, so nothing was sent",
+            hint="take the line break out of the AWS keys and tokens",
+        )
+    if isinstance(error, sdk.SSLError):
+        return _tls_problem(error, doing)
     if isinstance(error, _NEVER_SENT):
         return UnreachableError(f"{doing}: AWS could not be reached", hint="check the network, then run it again")
     if region is not None and _is_closed(error):
@@ -72,18 +93,27 @@ def translate(error: Exception, doing: str, *, region: str | None = None) -> Gpu
             extent=Extent.REGION,
         )
     if not code_of(error):
-        return UnreachableError(f"{doing}: AWS gave no answer that could be read ({type(error).__name__})")
+        if isinstance(error, (sdk.ClientError, *_MAYBE_SENT)):
+            return UnreachableError(f"{doing}: AWS gave no answer that could be read ({type(error).__name__})")
+        return UsageError(f"{doing}: {one_line(str(error))}", hint="check the AWS settings: aws configure list")
     return _of_answer(error, doing)
 
 
 def translate_create(error: Exception, doing: str) -> GpuctlError:
     """The failure of a create: AWS's refusal where it follows that nothing was created, else OutcomeUnknown."""
     refusal = translate(error, doing)
-    if isinstance(error, (*_LOGIN, *_NEVER_SENT)):
+    if isinstance(error, (*_LOGIN, *_NEVER_SENT)) or isinstance(refusal, UsageError) or _is_unsendable(error):
         return refusal
     if not isinstance(error, sdk.ClientError):
         return OutcomeUnknown(f"{doing}: AWS's answer does not tell whether it was created ({type(error).__name__})")
     return create_error(TABLE.meaning(code_of(error), _status(error)), refusal, doing, "AWS", _said(error))
+
+
+def unreadable_credentials(error: Exception, doing: str) -> GpuctlError:
+    """The failure of what the SDK reads or runs on this computer to get credentials; nothing was sent."""
+    return CredentialsError(
+        f"{doing}: AWS credentials could not be read: {local_problem(error)}", hint="aws configure list"
+    )
 
 
 def refusal_of(code: str, message: str) -> Refusal | None:
@@ -110,6 +140,32 @@ def refusal_of(code: str, message: str) -> Refusal | None:
     return Refusal(code=error.code, text=error.message, hint=error.hint)
 
 
+def _login_hint(error: Exception) -> str:
+    if isinstance(error, getattr(sdk, "MissingDependencyException", ())):
+        return "pip install 'botocore[crt]', into the environment of gpuctl"
+    if isinstance(error, getattr(sdk, "LoginError", ())):
+        return "aws login"
+    if isinstance(error, (sdk.SSOError, sdk.TokenRetrievalError)):
+        return "aws sso login"
+    return "aws configure, or set AWS_PROFILE"
+
+
+def _is_unsendable(error: Exception) -> bool:
+    # HTTP takes no line break in a header: the SDK's message would quote the whole key.
+    cause = getattr(error, "kwargs", {}).get("error")
+    return isinstance(error, sdk.HTTPClientError) and isinstance(cause, ValueError) and "header value" in str(cause)
+
+
+def _tls_problem(error: Exception, doing: str) -> GpuctlError:
+    said = one_line(str(error))
+    if "No such file" in said or "invalid path" in said:
+        return UsageError(
+            f"{doing}: the file of trusted certificates cannot be read: {said}",
+            hint="mend or unset AWS_CA_BUNDLE, REQUESTS_CA_BUNDLE, or `ca_bundle` in ~/.aws/config",
+        )
+    return UnreachableError(f"{doing}: AWS could not be reached: {said}", hint="check the proxy and its certificate")
+
+
 def _is_closed(error: Exception) -> bool:
     # EC2 also answers AuthFailure about an image or an address of somebody else's.
     code = code_of(error)
@@ -119,6 +175,9 @@ def _is_closed(error: Exception) -> bool:
 def _of_answer(error: Exception, doing: str) -> GpuctlError:
     code, said = code_of(error), _said(error)
     meaning = TABLE.meaning(code, _status(error))
+    if meaning is Meaning.FAILED and 400 <= _status(error) < 500:
+        # Its body could not be read. That matters to a create alone; whatever else was asked was not done.
+        meaning = Meaning.REFUSED
     extent, hint = TABLE.extent(code), TABLE.hint(code) or _HINTS.get(meaning)
     for which, words, reach, advice in _SENTENCES:
         if code == which and words in said.casefold():

@@ -21,7 +21,15 @@ from gpuctl.providers.aws.client import Clients
 from gpuctl.providers.aws.console import last_words
 from gpuctl.providers.aws.diagnose import diagnose
 from gpuctl.providers.aws.ending import end_instances
-from gpuctl.providers.aws.errors import NO_SUCH_GROUP, NOT_FOUND, SDK_ERRORS, code_of, translate, translate_create
+from gpuctl.providers.aws.errors import (
+    NO_SUCH_GROUP,
+    NOT_FOUND,
+    SDK_ERRORS,
+    code_of,
+    translate,
+    translate_create,
+    unreadable_credentials,
+)
 from gpuctl.providers.aws.images import find_image
 from gpuctl.providers.aws.ingress import Ingress
 from gpuctl.providers.aws.observe import observed
@@ -51,7 +59,8 @@ class AwsProvider:
 
     @property
     def login(self) -> str | None:
-        return self._clients.connection.profile
+        with _translated("could not read the AWS profile"):
+            return self._clients.profile
 
     @property
     def is_local(self) -> bool:
@@ -105,6 +114,9 @@ class AwsProvider:
             answer = self._run_instances(order)
         except SDK_ERRORS as error:
             raise translate_create(error, doing) from error
+        except (OSError, EOFError) as error:
+            # The SDK makes errors of its own of what fails on the line: this one came before it, nothing was sent.
+            raise unreadable_credentials(error, doing) from error
         try:
             return observed(answer["Instances"][0], account, order.region)
         except _ODD_SHAPE as error:
@@ -262,5 +274,7 @@ def _translated(doing: str) -> Iterator[None]:
         yield
     except SDK_ERRORS as error:
         raise translate(error, doing) from error
+    except (OSError, EOFError) as error:
+        raise unreadable_credentials(error, doing) from error
     except _ODD_SHAPE as error:
         raise UnreachableError(f"{doing}: AWS's answer could not be read ({type(error).__name__})") from error

@@ -28,6 +28,7 @@ from gpuctl.providers.azure.observe import observed, region_of, statuses_of, swe
 from gpuctl.providers.azure.registration import Registration
 from gpuctl.providers.azure.resources import list_resources
 from gpuctl.providers.base import Capabilities, Identity, Image, Order, Trial
+from gpuctl.providers.wording import local_problem
 
 _FEW = 4
 _ODD_SHAPE = (KeyError, IndexError, TypeError, ValueError, AttributeError, ValidationError)
@@ -116,7 +117,7 @@ class AzureProvider:
             seen = self._one(group, account)
             if seen.state is CloudState.REMNANT:
                 raise OutcomeUnknown(f"Azure accepted `{order.token}` and does not show it yet")
-        except (GpuctlError, *SDK_ERRORS, *_ODD_SHAPE, TimeoutError) as error:
+        except (GpuctlError, *SDK_ERRORS, *_ODD_SHAPE, OSError) as error:
             raise making.failure(error) from error
         return seen
 
@@ -292,5 +293,11 @@ def _translated(doing: str) -> Iterator[None]:
         yield
     except SDK_ERRORS as error:
         raise translate(error, doing) from error
+    except (OSError, EOFError) as error:
+        # The SDK makes errors of its own of what fails on the line: this came before anything was sent.
+        said = local_problem(error)
+        raise CredentialsError(
+            f"{doing}: Azure credentials could not be read: {said}", hint="az account show"
+        ) from error
     except _ODD_SHAPE as error:
         raise UnreachableError(f"{doing}: Azure's answer could not be read ({type(error).__name__})") from error

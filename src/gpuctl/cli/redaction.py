@@ -1,0 +1,113 @@
+"""Takes the values of credentials out of what is printed, logged or passed on, in every form they may have there."""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import TextIO, cast
+from urllib.parse import quote, quote_plus, unquote
+
+from gpuctl.cli.given import Streams
+
+HIDDEN = "…"
+# Variables whose whole value is a secret. An access key ID counts: with it a leaked signature is worth more.
+_VARIABLES = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_SECURITY_TOKEN",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+    "AZURE_CLIENT_SECRET",
+    "AZURE_CLIENT_CERTIFICATE_PASSWORD",
+    "AZURE_PASSWORD",
+    "IDENTITY_HEADER",
+    "MSI_SECRET",
+)
+_PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
+_SHORTEST, _SHORTEST_PASSWORD = 8, 6
+# So much of a long secret is enough to know it by, where a sentence was cut in the middle of it.
+_PART = 16
+_IN_ADDRESS = re.compile(r"(://[^/\s:@]*:)[^/\s@]+@")
+_TEXT = r"[\w/+=%.~-]"
+
+
+class Redactor:
+    """The secret values of this invocation, added as they become known, and the text without them."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._forms: set[str] = set()
+        self._pattern: re.Pattern[str] | None = None
+        for name in _VARIABLES:
+            self.add(environ.get(name))
+        for name in _PROXIES:
+            for address in (environ.get(name), environ.get(name.lower())):
+                password = _password(address or "")
+                self.add(password, shortest=_SHORTEST_PASSWORD)
+                self.add(unquote(password), shortest=_SHORTEST_PASSWORD)
+
+    def add(self, secret: str | None, shortest: int = _SHORTEST) -> None:
+        """Take that value for a secret from now on. One that is too short to be told from a word is not."""
+        forms = {form for line in (secret or "").split() for form in _forms(line) if len(form) >= shortest}
+        if not forms <= self._forms:
+            self._forms |= forms
+            self._pattern = None
+
+    def clean(self, text: str) -> str:
+        """The text without any of the secrets, in any letter case."""
+        if "://" in text:
+            text = _IN_ADDRESS.sub(rf"\g<1>{HIDDEN}@", text)
+        if not self._forms:
+            return text
+        if self._pattern is None:
+            longest_first = sorted(self._forms, key=len, reverse=True)
+            self._pattern = re.compile("|".join(_mark(form) for form in longest_first), re.IGNORECASE)
+        return self._pattern.sub(HIDDEN, text)
+
+
+class _Cleaned:
+    """A stream that takes text without its secrets; everything else is the stream's own."""
+
+    def __init__(self, stream: TextIO, clean: Callable[[str], str]) -> None:
+        self._stream = stream
+        self._clean = clean
+
+    def write(self, text: str) -> int:
+        self._stream.write(self._clean(text))
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._stream, name)
+
+
+def cleaned(streams: Streams, redactor: Redactor) -> Streams:
+    """Streams that say the same without the secrets. Bytes that another program writes are passed on as they are."""
+    out, err = _Cleaned(streams.out, redactor.clean), _Cleaned(streams.err, redactor.clean)
+    return Streams(streams.input, cast(TextIO, out), cast(TextIO, err))
+
+
+def _forms(secret: str) -> set[str]:
+    """The value as it may stand in a text: as it is, in Python's and JSON's quotes, in an address."""
+    return {
+        secret,
+        repr(secret)[1:-1],
+        json.dumps(secret)[1:-1],
+        quote(secret, safe=""),
+        quote(secret),
+        quote_plus(secret),
+    }
+
+
+def _mark(form: str) -> str:
+    if len(form) < 2 * _PART:
+        # A short one may be part of a word that means something else.
+        return rf"(?<![A-Za-z0-9]){re.escape(form)}(?![A-Za-z0-9])" if len(form) < _PART else re.escape(form)
+    return rf"{re.escape(form[:_PART])}{_TEXT}*|{_TEXT}*{re.escape(form[-_PART:])}"
+
+
+def _password(address: str) -> str:
+    """The password in a proxy's address; empty where there is none."""
+    user = address.rpartition("@")[0].rpartition("://")[2]
+    return user.partition(":")[2]
