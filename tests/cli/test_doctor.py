@@ -110,6 +110,58 @@ def test_a_quota_that_may_not_be_asked_is_unknown(operator: Operator) -> None:
     assert (ran.code, of(ran)["quota"]["status"]) == (0, "unknown")
 
 
+def test_a_quota_for_spot_is_told_beside_the_one_on_demand(operator: Operator) -> None:
+    operator.wire.arm("GetServiceQuota", a_quota(8), a_quota(16))
+    found = of(operator.json(*ARGV))["quota"]
+    assert (found["status"], "; as spot 0 of 16 (L-3819A6DF)" in found["message"]) == ("ok", True)
+
+
+@pytest.mark.parametrize(("instance_type", "code"), [("gr6.4xlarge", "L-DB2E81BA"), ("p6-b200.48xlarge", "L-417A185B")])
+def test_every_family_has_its_quota(operator: Operator, instance_type: str, code: str) -> None:
+    operator.wire.arm("GetServiceQuota", a_quota(192))
+    found = of(operator.json("doctor", "--region", "us-east-1", "--type", instance_type))["quota"]
+    assert (found["status"], code in found["message"]) == ("ok", True)
+
+
+def test_a_security_group_that_may_not_be_created_fails_where_ssh_is_to_be_let_in(healthy: Operator) -> None:
+    healthy.wire.arm("CreateSecurityGroup", refuse("UnauthorizedOperation", 403))
+    found = of(healthy.json(*ARGV))["create"]
+    assert (found["status"], "security group" in found["message"]) == ("fail", True)
+    assert found["hint"] == "add `--ssh-from none`, or allow it: docs/aws-policy.json"
+    healthy.environ["GPUCTL_SSH_FROM"] = "none"
+    healthy.wire.arm("CreateSecurityGroup", refuse("UnauthorizedOperation", 403))
+    healthy.wire.arm("GetServiceQuota", a_quota(8))
+    assert of(healthy.json(*ARGV))["create"]["status"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("line", "status", "told"),
+    [
+        ("mfa_serial = arn:aws:iam::123456789012:mfa/ana", "warn", "MFA code"),
+        ("sso_start_url = https://example.awsapps.com/start", "warn", "session that a person opens"),
+        ("", "ok", "renewed by itself"),
+    ],
+)
+def test_a_role_lasts_only_as_long_as_what_it_stands_on(
+    healthy: Operator, monkeypatch: pytest.MonkeyPatch, line: str, status: str, told: str
+) -> None:
+    from gpuctl.cli import connecting
+
+    monkeypatch.setattr(connecting, "getpass", lambda question: "123456")
+    config = healthy.folder / "aws-config"
+    config.write_text(
+        f"[profile r]\nrole_arn = arn:aws:iam::123456789012:role/ci\nsource_profile = base\n{line}\n"
+        "[profile base]\naws_access_key_id = AKIABASEBASEBASEBASE\naws_secret_access_key = base-secret-base-secret\n"
+    )
+    for name, value in {"AWS_CONFIG_FILE": str(config), "AWS_PROFILE": "r", "HOME": str(healthy.folder)}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    ran = healthy.run(*ARGV, "-o", "json", terminal=True)
+    found = of(ran)["lasts"]
+    assert (found["status"], told in found["message"]) == (status, True)
+
+
 def test_a_retired_type_fails_with_its_successor(healthy: Operator) -> None:
     ran = healthy.json("doctor", "--region", "us-east-1", "--type", "p3.2xlarge")
     found = of(ran)

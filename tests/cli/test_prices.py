@@ -204,9 +204,17 @@ def test_a_region_that_nobody_has_is_an_error_with_the_nearest(buyer: Operator, 
     assert (ran.code, "did you mean" in ran.err, book(buyer, cloud).exists()) == (2, True, False)
 
 
-def test_a_region_that_the_account_has_not_opened_is_left_out(buyer: Operator, apis: PriceApis) -> None:
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        refused("OptInRequired", 401),
+        refused("UnrecognizedClientException", 400),
+        refused("UnauthorizedOperation", 403, "no, with an explicit deny in a service control policy"),
+    ],
+)
+def test_a_region_that_the_account_may_not_use_is_left_out(buyer: Operator, apis: PriceApis, trouble: Any) -> None:
     apis.offerings["af-south-1"] = [T4]
-    apis.arm(OFFERINGS, refused("OptInRequired", 401))
+    apis.arm(OFFERINGS, trouble)
     ran = buyer.json("prices", "refresh", "--provider", "aws")
     brought = ran.json["refreshed"][0]
     assert (ran.code, brought["closedRegions"], brought["prices"]) == (0, ["af-south-1"], 3)

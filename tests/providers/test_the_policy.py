@@ -35,6 +35,7 @@ def a_whole_life(operator: Operator) -> list[Sent]:
     found = operator.provision("--subnet", a_subnet(operator)).instance
     assert (lost["status"], found["status"]) == ("READY", "READY")
     operator.json("get", lost["id"], "--refresh")
+    assert operator.provision("--spot", "--yes").code == 0
     operator.json("list", "--refresh")
     assert operator.json("extend", lost["id"], "--by", "30m").code == 0
     operator.json("doctor", "--region", "us-east-1")

@@ -121,7 +121,12 @@ def _to_run(form: Mapping[str, str]) -> list[Ask]:
         f"{here}:security-group/{form.get('SecurityGroupId.1', 'sg-default')}",
     ]
     used += [f"{here}:key-pair/{form['KeyName']}"] if "KeyName" in form else []
-    return [*made, *tags, *(Ask("ec2:RunInstances", one) for one in used)]
+    # EC2 does this by the caller's permissions, where the account has no such role yet.
+    role = f"arn:aws:iam::{ACCOUNT}:role/aws-service-role/spot.amazonaws.com/AWSServiceRoleForEC2Spot"
+    service = {"iam:AWSServiceName": ("spot.amazonaws.com",)}
+    is_spot = form.get("InstanceMarketOptions.MarketType") == "spot"
+    roles = [Ask("iam:CreateServiceLinkedRole", role, service)] if is_spot else []
+    return [*made, *tags, *(Ask("ec2:RunInstances", one) for one in used), *roles]
 
 
 def _specified_tags(form: Mapping[str, str]) -> dict[str, dict[str, str]]:

@@ -46,9 +46,9 @@ def missing() -> Reply:
     return Reply(404, b"no such page")
 
 
-def refused(code: str, status: int = 403, **headers: str) -> Reply:
+def refused(code: str, status: int = 403, message: str = "no", **headers: str) -> Reply:
     """EC2's no."""
-    body = f"<Response><Errors><Error><Code>{code}</Code><Message>no</Message></Error></Errors></Response>"
+    body = f"<Response><Errors><Error><Code>{code}</Code><Message>{message}</Message></Error></Errors></Response>"
     return Reply(status, body.encode(), {"Content-Type": "text/xml", **headers})
 
 

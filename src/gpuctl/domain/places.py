@@ -80,14 +80,19 @@ def rules_out(extent: Extent, refused: Place, other: Place) -> bool:
 def family(kind: InstanceType, market: Market) -> str:
     """What a cloud counts quotas by: `g` of g4dn.xlarge, `Standard_NCas_T4_v3` of Standard_NC4as_T4_v3."""
     if kind.provider is ProviderName.AWS:
-        match = _AWS_FAMILY.match(kind.name)
-        if match is None:
-            return kind.name
-        letters, generation = match[1], f"{match[1]}{match[2]}"
-        if market is Market.SPOT and letters == "p":
-            return _AWS_SHARED_SPOT.get(generation, generation)
-        return _AWS_SHARED.get(letters, letters)
+        return aws_family(kind.name, market)
     return _SIZE.sub("", kind.name, count=1)
+
+
+def aws_family(name: str, market: Market) -> str:
+    """What AWS counts the quota of an instance type by: `g` for g5.xlarge and gr6.4xlarge, `p5` for P5 as spot."""
+    match = _AWS_FAMILY.match(name)
+    if match is None:
+        return name
+    letters, generation = match[1], f"{match[1]}{match[2]}"
+    if market is Market.SPOT and letters == "p":
+        return _AWS_SHARED_SPOT.get(generation, generation)
+    return _AWS_SHARED.get(letters, letters)
 
 
 def is_dearer(offer: Offer, than: Offer) -> bool:

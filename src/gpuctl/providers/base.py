@@ -116,6 +116,7 @@ class Trial:
 
     `order` is what would be sent, None where no image was found for it. `until` is the last deadline that this login
     has to serve. `machine` is the cloud id of a machine of ours there, where one lives.
+    `opens_ssh`: instances are to be reachable on port 22.
     """
 
     region: str
@@ -124,6 +125,7 @@ class Trial:
     now: datetime
     until: datetime
     machine: str | None = None
+    opens_ssh: bool = True
 
 
 class Provider(Protocol):

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -59,6 +60,16 @@ class Clients:
         if self.connection.sandbox_url is not None:
             return self.connection.profile
         return deciding_profile(self.session._session)
+
+    def profile_chain(self) -> Iterator[Mapping[str, str]]:
+        """The settings of the profile in use, then those of its `source_profile`, and so on."""
+        core = self.session._session
+        profiles, name = core.full_config.get("profiles", {}), core.get_config_variable("profile") or "default"
+        seen: set[str] = set()
+        while name in profiles and name not in seen:
+            seen.add(name)
+            yield profiles[name]
+            name = profiles[name].get("source_profile", "")
 
     def is_local(self, region: str) -> bool:
         """Whether EC2 is at an address of this very computer."""

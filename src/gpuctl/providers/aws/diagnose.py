@@ -1,24 +1,38 @@
 """What AWS says of a machine that is not made: dry runs, quotas, zones, and how long the login lasts."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any
 
 from gpuctl.domain.diagnosis import Finding, Verdict
 from gpuctl.domain.duration import rough
+from gpuctl.domain.instance import Market
+from gpuctl.domain.places import aws_family
 from gpuctl.errors import CredentialsError
 from gpuctl.providers.aws.client import Clients
 from gpuctl.providers.aws.create import run_instances
 from gpuctl.providers.aws.errors import NOT_FOUND, SDK_ERRORS, code_of, translate
-from gpuctl.providers.base import Trial
+from gpuctl.providers.aws.ingress import try_group
+from gpuctl.providers.base import Order, Trial
 
-# Quotas are of vCPUs, by the first letters of a type's name; https://docs.aws.amazon.com/ec2/latest/instancetypes/
-_QUOTAS = {"g": ("L-DB2E81BA", ("g", "vt")), "p": ("L-417A185B", ("p",))}
+# Quotas are of vCPUs; https://docs.aws.amazon.com/ec2/latest/instancetypes/ec2-instance-quotas.html
+_QUOTAS = {
+    ("g", Market.ON_DEMAND): "L-DB2E81BA",
+    ("p", Market.ON_DEMAND): "L-417A185B",
+    ("dl", Market.ON_DEMAND): "L-6E869C2A",
+    ("g", Market.SPOT): "L-3819A6DF",
+    ("p4", Market.SPOT): "L-7212CCBC",
+    ("p5", Market.SPOT): "L-C4BD4855",
+    ("dl", Market.SPOT): "L-85EED4F7",
+}
+_FIRST_LETTERS = {"g": ("g", "vt"), "p": ("p",), "p4": ("p",), "p5": ("p",), "dl": ("dl",)}
 _PERMITTED = "DryRunOperation"
 _NOBODYS = "i-00000000000000000"
-# Logins that the SDK renews by itself, for as long as the machine or the file they come from is there.
-_RENEWED = ("iam-role", "container-role", "assume-role-with-web-identity", "assume-role", "custom-process")
+# Credentials that the SDK renews by itself, for as long as the computer or the file they come from is there.
+_RENEWED = ("iam-role", "container-role", "assume-role-with-web-identity")
+_EXAMPLE_RANGE = "192.0.2.1/32"
 
 
 def diagnose(clients: Clients, trial: Trial) -> Iterator[Finding]:
@@ -46,12 +60,29 @@ def _create(clients: Clients, trial: Trial) -> Finding:
     call = run_instances(trial.order, None) | {"DryRun": True}
     code, failure = _tried(lambda: clients.client("ec2", trial.region, once=True).run_instances(**call))
     if code == _PERMITTED:
-        return Finding("create", Verdict.OK, f"creating {what} is permitted")
+        return _group(clients, trial.order, trial.opens_ssh) or Finding(
+            "create", Verdict.OK, f"creating {what} is permitted"
+        )
     if failure is None:
         raise AssertionError("a dry run was carried out")
     problem = translate(failure, f"creating {what} would fail")
     is_denied = isinstance(problem, CredentialsError)
     return Finding("create", Verdict.FAIL, problem.message, "docs/aws-policy.json" if is_denied else problem.hint)
+
+
+def _group(clients: Clients, order: Order, opens_ssh: bool) -> Finding | None:
+    """What stands in the way of the security group that lets ssh in; None if nothing does."""
+    if not opens_ssh:
+        return None
+    code, failure = _tried(lambda: try_group(clients, replace(order, ssh_from=_EXAMPLE_RANGE), _EXAMPLE_RANGE))
+    if code == _PERMITTED:
+        return None
+    if failure is None:
+        raise AssertionError("a dry run was carried out")
+    problem = translate(failure, "creating a security group for ssh would fail")
+    is_denied = isinstance(problem, CredentialsError)
+    hint = "add `--ssh-from none`, or allow it: docs/aws-policy.json" if is_denied else problem.hint
+    return Finding("create", Verdict.FAIL, problem.message, hint)
 
 
 def _end(clients: Clients, trial: Trial) -> Finding:
@@ -74,38 +105,57 @@ def _end(clients: Clients, trial: Trial) -> Finding:
 def _quota(clients: Clients, trial: Trial) -> Finding:
     if clients.connection.sandbox_url is not None:
         return Finding("quota", Verdict.OK, "the sandbox's AWS sets no quota")
-    family = trial.kind.name.split(".")[0].rstrip("abcdefghijklmnopqrstuvwxyz-").rstrip("0123456789")
     need = trial.kind.vcpus
-    if family not in _QUOTAS or need is None:
+    family = aws_family(trial.kind.name, Market.ON_DEMAND)
+    code = _QUOTAS.get((family, Market.ON_DEMAND))
+    if code is None or need is None:
         return Finding("quota", Verdict.UNKNOWN, f"no quota is known for `{trial.kind.name}`")
-    code, families = _QUOTAS[family]
-    said = clients.client("service-quotas", trial.region).get_service_quota(ServiceCode="ec2", QuotaCode=code)
-    allowed = int(said["Quota"]["Value"])
-    used = _used(clients, trial, families)
+    allowed, used = _allowed(clients, trial, code), _used(clients, trial, Market.ON_DEMAND)
     text = f"{used} of {allowed} vCPUs in use in {trial.region} ({code}); `{trial.kind.name}` needs {need}"
+    text += _as_spot(clients, trial)
     if used + need <= allowed:
         return Finding("quota", Verdict.OK, text)
     more = f"--service-code ec2 --quota-code {code} --desired-value {used + need} --region {trial.region}"
     return Finding("quota", Verdict.FAIL, text, f"aws service-quotas request-service-quota-increase {more}")
 
 
-def _used(clients: Clients, trial: Trial, families: tuple[str, ...]) -> int:
-    """The vCPUs of everything that counts against the quota, whoever started it; spot has one of its own."""
+def _as_spot(clients: Clients, trial: Trial) -> str:
+    """How much of the type's quota for spot is in use; empty where that is not known."""
+    code = _QUOTAS.get((aws_family(trial.kind.name, Market.SPOT), Market.SPOT))
+    if code is None:
+        return ""
+    try:
+        allowed, used = _allowed(clients, trial, code), _used(clients, trial, Market.SPOT)
+    except (*SDK_ERRORS, KeyError):
+        return ""
+    return f"; as spot {used} of {allowed} ({code})"
+
+
+def _allowed(clients: Clients, trial: Trial, code: str) -> int:
+    said = clients.client("service-quotas", trial.region).get_service_quota(ServiceCode="ec2", QuotaCode=code)
+    return int(said["Quota"]["Value"])
+
+
+def _used(clients: Clients, trial: Trial, market: Market) -> int:
+    """The vCPUs of every instance that counts against the type's quota in that market, whoever started it."""
+    family = aws_family(trial.kind.name, market)
     pages = (
         clients.client("ec2", trial.region)
         .get_paginator("describe_instances")
         .paginate(
             Filters=[
-                {
-                    "Name": "instance-type",
-                    "Values": [f"{family}{digit}*" for family in families for digit in range(1, 10)],
-                },
+                {"Name": "instance-type", "Values": [f"{letters}*" for letters in _FIRST_LETTERS[family]]},
                 {"Name": "instance-state-name", "Values": ["pending", "running", "stopping"]},
             ]
         )
     )
-    machines = [one for page in pages for reservation in page["Reservations"] for one in reservation["Instances"]]
-    return sum(_vcpus(one) for one in machines if one.get("InstanceLifecycle") != "spot")
+    every = [instance for page in pages for held in page["Reservations"] for instance in held["Instances"]]
+    return sum(
+        _vcpus(instance)
+        for instance in every
+        if aws_family(instance["InstanceType"], market) == family
+        and (instance.get("InstanceLifecycle") == "spot") is (market is Market.SPOT)
+    )
 
 
 def _vcpus(machine: dict[str, Any]) -> int:
@@ -129,7 +179,9 @@ def _lasts(clients: Clients, trial: Trial) -> Finding:
     if login is None:
         return Finding("lasts", Verdict.UNKNOWN, "the login could not be read")
     ends: datetime | None = getattr(login, "_expiry_time", None)
-    if login.method in _RENEWED or (ends is None and login.token is None):
+    if (warning := _of_profile(clients, login.method)) is not None:
+        return warning
+    if login.method in (*_RENEWED, "assume-role") or (ends is None and login.token is None):
         return Finding("lasts", Verdict.OK, "the login does not expire, or is renewed by itself")
     if ends is None:
         text = "the login is for a session and does not say when it ends; the timers on the machines need none"
@@ -139,6 +191,23 @@ def _lasts(clients: Clients, trial: Trial) -> Finding:
         text = f"the login ends in {left}, before the last deadline; from then on only the machines' own timers act"
         return Finding("lasts", Verdict.WARN, text, "aws sso login, or take a profile whose keys last")
     return Finding("lasts", Verdict.OK, f"the login lasts {left}, beyond every deadline")
+
+
+def _of_profile(clients: Clients, method: str) -> Finding | None:
+    """What a person must do again and again for these credentials; None where nobody has to."""
+    if method == "custom-process":
+        text = "a program gets the credentials (`credential_process`): the scheduled reaper needs it on its PATH"
+        return Finding("lasts", Verdict.WARN, text, "gpuctl schedule status")
+    if method != "assume-role":
+        return None
+    chain = list(clients.profile_chain())
+    if any("mfa_serial" in profile for profile in chain):
+        text = "the role needs an MFA code, which serves for an hour; then only the instances' own timers act"
+        return Finding("lasts", Verdict.WARN, text, "take a profile without `mfa_serial` for the scheduled reaper")
+    if any(key in profile for profile in chain for key in ("sso_session", "sso_start_url", "login_session")):
+        text = "the role stands on a session that a person opens, and ends with it; then only the timers act"
+        return Finding("lasts", Verdict.WARN, text, "take a profile whose keys last for the scheduled reaper")
+    return None
 
 
 def _tried(call: Callable[[], Any]) -> tuple[str, Exception | None]:

@@ -114,15 +114,8 @@ class Ingress:
         return _with_rule(ec2, self._create(ec2, order, cidr, network, free[0]), cidr)
 
     def _create(self, ec2: Any, order: Order, cidr: str, network: str, name: str) -> str:
-        tags = [{"Key": "Name", "Value": name}, {"Key": STATE, "Value": order.state_id}]
         try:
-            created = ec2.create_security_group(
-                GroupName=name,
-                # No apostrophe: EC2 accepts a-zA-Z0-9. _-:/()#,@[]+=&;{}!$* only.
-                Description=f"ssh from {cidr} to instances of gpuctl state {order.state_id}",
-                VpcId=network,
-                TagSpecifications=[{"ResourceType": "security-group", "Tags": tags}],
-            )
+            created = ec2.create_security_group(**_group(order, cidr, network, name))
         except ClientError as error:
             if code_of(error) != "InvalidGroup.Duplicate":
                 raise
@@ -133,6 +126,23 @@ class Ingress:
             return str(group["GroupId"])
         self._created[_key(order, cidr)] = str(created["GroupId"])
         return str(created["GroupId"])
+
+
+def try_group(clients: Clients, order: Order, cidr: str) -> None:
+    """Ask EC2 whether these credentials may create such a group. Raises its answer, which is an error in any case."""
+    ec2 = clients.client("ec2", order.region)
+    ec2.create_security_group(**_group(order, cidr, _network(ec2, order.subnet), "gpuctl-dry-run"), DryRun=True)
+
+
+def _group(order: Order, cidr: str, network: str, name: str) -> dict[str, Any]:
+    tags = [{"Key": "Name", "Value": name}, {"Key": STATE, "Value": order.state_id}]
+    return {
+        "GroupName": name,
+        # No apostrophe: EC2 accepts a-zA-Z0-9. _-:/()#,@[]+=&;{}!$* only.
+        "Description": f"ssh from {cidr} to instances of gpuctl state {order.state_id}",
+        "VpcId": network,
+        "TagSpecifications": [{"ResourceType": "security-group", "Tags": tags}],
+    }
 
 
 def _key(order: Order, cidr: str) -> _Key:

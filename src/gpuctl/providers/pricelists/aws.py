@@ -9,9 +9,9 @@ from typing import Any
 
 from gpuctl.domain.instance import Market, ProviderName
 from gpuctl.domain.prices import PriceKey, PriceSource
-from gpuctl.errors import GpuctlError, ThrottledError, UnreachableError
+from gpuctl.errors import Extent, GpuctlError, ThrottledError, UnreachableError
 from gpuctl.providers.aws.client import Clients
-from gpuctl.providers.aws.errors import SDK_ERRORS, code_of, translate
+from gpuctl.providers.aws.errors import SDK_ERRORS, code_of, translate, unreadable_credentials
 from gpuctl.providers.base import Connection
 from gpuctl.providers.pricelists.base import PriceList, RegionPrices, checked_address
 from gpuctl.providers.pricelists.patience import Busy, Patience
@@ -20,8 +20,8 @@ from gpuctl.providers.pricelists.patience import Busy, Patience
 _HOME = "us-east-1"
 _PARTITIONS = ("aws", "aws-us-gov")
 _MOST_PAGES = 1000
-# What EC2 says in a region that the account has not opened.
-_CLOSED = frozenset({"AuthFailure", "OptInRequired"})
+# What EC2 says in a region that the account has not enabled.
+_CLOSED = frozenset({"AuthFailure", "OptInRequired", "UnrecognizedClientException"})
 # A Linux machine on shared hardware, bought by the hour without a reservation, with nothing preinstalled.
 _WANTED = {
     "operatingSystem": "Linux",
@@ -149,9 +149,12 @@ def _page(call: Callable[[], Page], member: str, doing: str) -> Page:
     try:
         page = call()
     except SDK_ERRORS as error:
-        if code_of(error) in _CLOSED:
+        # An organization's policy may forbid single regions: what is allowed in the others is read all the same.
+        if code_of(error) in _CLOSED or translate(error, doing).extent is Extent.REGION:
             raise _Closed from error
         raise _failure(error, doing) from error
+    except (OSError, EOFError) as error:
+        raise unreadable_credentials(error, doing) from error
     if not isinstance(page.get(member), list):
         raise Busy(UnreachableError(f"{doing}: a page of `{member}` has another shape than documented"))
     return page

@@ -99,6 +99,7 @@ def permissions(patient: Patient, cloud: Cloud) -> Iterator[Finding]:
             until=max([session.now + DEFAULT_TTL, *(one.expires_at for one in mine)]),
             now=session.now,
             machine=there[0].cloud_id if there else None,
+            opens_ssh=cloud.ssh_from is not None,
         )
     )
 
