@@ -12,7 +12,7 @@ from gpuctl.errors import CredentialsError, GpuctlError, UnreachableError, Usage
 from gpuctl.providers.azure.codes import TABLE
 from gpuctl.providers.azure.login import LoginError, setting_problem
 from gpuctl.providers.codes import Meaning, create_error, error_of
-from gpuctl.providers.wording import one_line
+from gpuctl.providers.wording import local_problem, one_line
 
 # An OSError is a file of the user's settings that a request needs and that cannot be read.
 SDK_ERRORS = (sdk.AzureError, OSError)
@@ -105,6 +105,15 @@ def _why(error: Exception) -> str:
         if isinstance(cause, urllib3.ProxyError):
             return " (through the proxy)"
     return ""
+
+
+def unreadable_credentials(error: Exception, doing: str) -> GpuctlError:
+    """The failure of what is read or run on this computer to get credentials, before anything is sent.
+
+    What fails on the line the SDK makes errors of its own of.
+    """
+    text = f"{doing}: Azure credentials could not be read: {local_problem(error)}"
+    return CredentialsError(text, hint="az account show")
 
 
 def refusal_of(code: str, message: str) -> Refusal:

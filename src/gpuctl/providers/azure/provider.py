@@ -21,14 +21,13 @@ from gpuctl.providers.azure.addresses import addresses_of
 from gpuctl.providers.azure.client import SUBSCRIPTIONS_API, Clients
 from gpuctl.providers.azure.diagnose import diagnose
 from gpuctl.providers.azure.ending import Requested, end_group, is_deleted
-from gpuctl.providers.azure.errors import SDK_ERRORS, is_absent, translate
+from gpuctl.providers.azure.errors import SDK_ERRORS, is_absent, translate, unreadable_credentials
 from gpuctl.providers.azure.images import find_image
 from gpuctl.providers.azure.names import USER, group_in, group_of, token_of
 from gpuctl.providers.azure.observe import observed, region_of, statuses_of, sweep_of
 from gpuctl.providers.azure.registration import Registration
 from gpuctl.providers.azure.resources import list_resources
 from gpuctl.providers.base import Capabilities, Identity, Image, Order, Trial
-from gpuctl.providers.wording import local_problem
 
 _FEW = 4
 _ODD_SHAPE = (KeyError, IndexError, TypeError, ValueError, AttributeError, ValidationError)
@@ -294,10 +293,6 @@ def _translated(doing: str) -> Iterator[None]:
     except SDK_ERRORS as error:
         raise translate(error, doing) from error
     except (OSError, EOFError) as error:
-        # The SDK makes errors of its own of what fails on the line: this came before anything was sent.
-        said = local_problem(error)
-        raise CredentialsError(
-            f"{doing}: Azure credentials could not be read: {said}", hint="az account show"
-        ) from error
+        raise unreadable_credentials(error, doing) from error
     except _ODD_SHAPE as error:
         raise UnreachableError(f"{doing}: Azure's answer could not be read ({type(error).__name__})") from error
