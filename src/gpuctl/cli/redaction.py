@@ -28,6 +28,7 @@ _SHORTEST, _SHORTEST_PASSWORD = 8, 6
 _PART = 16
 _IN_ADDRESS = re.compile(r"(://[^/\s:@]*:)[^/\s@]+@")
 _TEXT = r"[\w/+=%.~-]"
+_NO_TEXT_BEFORE = r"(?<![\w/+=%.~-])"
 
 
 class Redactor:
@@ -35,6 +36,7 @@ class Redactor:
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._forms: set[str] = set()
+        self._parts: set[str] = set()
         self._pattern: re.Pattern[str] | None = None
         for name in _VARIABLES:
             self.add(environ.get(name))
@@ -49,13 +51,16 @@ class Redactor:
         forms = {form for line in (secret or "").split() for form in _forms(line) if len(form) >= shortest}
         if not forms <= self._forms:
             self._forms |= forms
+            self._parts |= {part.casefold() for form in forms for part in (form[:_PART], form[-_PART:])}
             self._pattern = None
 
     def clean(self, text: str) -> str:
         """The text without any of the secrets, in any letter case."""
         if "://" in text:
             text = _IN_ADDRESS.sub(rf"\g<1>{HIDDEN}@", text)
-        if not self._forms:
+        folded = text.casefold()
+        # Most texts hold none, and a long one is searched for a few words much faster than by a pattern.
+        if not any(part in folded for part in self._parts):
             return text
         if self._pattern is None:
             longest_first = sorted(self._forms, key=len, reverse=True)
@@ -104,7 +109,7 @@ def _mark(form: str) -> str:
     if len(form) < 2 * _PART:
         # A short one may be part of a word that means something else.
         return rf"(?<![A-Za-z0-9]){re.escape(form)}(?![A-Za-z0-9])" if len(form) < _PART else re.escape(form)
-    return rf"{re.escape(form[:_PART])}{_TEXT}*|{_TEXT}*{re.escape(form[-_PART:])}"
+    return rf"{re.escape(form[:_PART])}{_TEXT}*|{_NO_TEXT_BEFORE}{_TEXT}*{re.escape(form[-_PART:])}"
 
 
 def _password(address: str) -> str:

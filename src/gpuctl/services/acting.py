@@ -4,19 +4,22 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
+from typing import TYPE_CHECKING
 
 from gpuctl.domain.actions import Action, Kind
 from gpuctl.domain.instance import CloudState, Instance, Observed, Reason, Status
 from gpuctl.domain.lifecycle import advance, refreshed, swept, with_facts
 from gpuctl.domain.protection import Killer, Protector, Standing
 from gpuctl.errors import GpuctlError, UnresolvedError
-from gpuctl.providers.base import Provider
 from gpuctl.services.adopting import adopted, without_taken_name
 from gpuctl.services.isolation import each_alone
 from gpuctl.services.looking import Look
 from gpuctl.services.parts import Parts
 from gpuctl.services.protecting import safeguards_of
 from gpuctl.store.base import Change
+
+if TYPE_CHECKING:
+    from gpuctl.providers.base import Provider
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +231,7 @@ def _has_timer(protection: Iterable[Protector]) -> bool:
     return any(one.killer is Killer.TIMER and one.standing is not Standing.MISSING for one in protection)
 
 
-def _with_timer(provider: Provider, record: Instance, now: datetime) -> tuple[Protector, ...]:
+def _with_timer(provider: "Provider", record: Instance, now: datetime) -> tuple[Protector, ...]:
     """What terminates the instance, read back, its timer set before where there was none. Raises what a cloud does."""
     found = safeguards_of(provider, record, now)
     if _has_timer(found):

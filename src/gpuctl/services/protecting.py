@@ -2,14 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from gpuctl.domain.cost import hourly, to_cents
 from gpuctl.domain.instance import Instance, Status
 from gpuctl.domain.lifecycle import with_facts
 from gpuctl.domain.protection import Killer, Protector, Standing
 from gpuctl.errors import GpuctlError
-from gpuctl.providers.base import Provider
 from gpuctl.services.parts import Parts
+
+if TYPE_CHECKING:
+    from gpuctl.providers.base import Provider
 
 _MONTH = timedelta(hours=730)
 REPORTS_WITHIN = timedelta(minutes=5)
@@ -39,7 +42,7 @@ def read_back(parts: Parts, records: Sequence[Instance]) -> Mapping[str, GpuctlE
     return failures
 
 
-def safeguards_of(provider: Provider, record: Instance, now: datetime) -> tuple[Protector, ...]:
+def safeguards_of(provider: "Provider", record: Instance, now: datetime) -> tuple[Protector, ...]:
     """What terminates the instance without us, read back from its provider now. Raises what the provider does.
 
     A timer that leaves something to be paid says how much.
