@@ -458,3 +458,20 @@ def test_no_secret_of_the_login_is_kept_or_told(buyer: Operator, apis: PriceApis
     assert "a-secret-canary" not in told.out + told.err + book(buyer).read_text()
     assert book(buyer).stat().st_mode & 0o077 == 0
     json.loads(book(buyer).read_text())
+
+
+def test_a_price_of_azure_counts_from_its_first_day_to_its_last(buyer: Operator, apis: PriceApis) -> None:
+    past, future = "2024-01-01T00:00:00Z", "2031-01-01T00:00:00Z"
+    apis.meters = [
+        meter(AZURE_T4, 0.526, effectiveStartDate=past),
+        meter(AZURE_T4, 0.69, effectiveStartDate=future),
+        meter(AZURE_T4, 0.75, effectiveStartDate="2020-01-01T00:00:00Z", effectiveEndDate=past),
+    ]
+    assert azure(buyer)["prices"] == 1
+    assert price(buyer, AZURE_T4, "eastus", "--provider", "azure")["costPerHour"] == 0.526
+
+
+def test_a_price_of_azure_that_only_begins_later_is_no_price_yet(buyer: Operator, apis: PriceApis) -> None:
+    apis.meters = [meter(AZURE_T4, 0.69, effectiveStartDate="2031-01-01T00:00:00Z")]
+    buyer.run("prices", "refresh", "--provider", "azure", "--region", "eastus")
+    assert price(buyer, AZURE_T4, "eastus", "--provider", "azure")["costPerHour"] != 0.69

@@ -149,3 +149,21 @@ def test_the_role_grants_every_call_of_a_whole_life(wire: Wire, arm: LoopbackAzu
     assert len(taken) > 10
     missing = sorted(taken - {one.casefold() for one in ROLE})
     assert not missing, missing
+
+
+def test_too_little_regional_quota_is_told_though_the_family_has_enough(wire: Wire, arm: LoopbackAzure) -> None:
+    arm.set(quotas={"eastus": {"cores": 3}})
+    quota = diagnosed(wire)["quota"]
+    assert quota.verdict is Verdict.FAIL
+    assert "0 of 3 vCPUs in use in eastus (all families)" in quota.text
+
+
+def test_too_little_spot_quota_is_told_and_no_failure_of_an_instance_on_demand(wire: Wire, arm: LoopbackAzure) -> None:
+    arm.set(quotas={"eastus": {"lowPriorityCores": 3}})
+    quota = diagnosed(wire)["quota"]
+    assert quota.verdict is Verdict.OK
+    assert "as spot it does not fit: 0 of 3 spot vCPUs in use" in quota.text
+
+
+def test_how_long_a_login_lasts_is_not_promised(wire: Wire, arm: LoopbackAzure) -> None:
+    assert "Azure does not report" in diagnosed(wire)["lasts"].text

@@ -12,6 +12,7 @@ from gpuctl.domain.offers import InstanceType
 from gpuctl.domain.protection import Protector
 from gpuctl.domain.request import Request
 from gpuctl.domain.resource import Resource
+from gpuctl.domain.sshkeys import KeyRule
 from gpuctl.errors import GpuctlError
 
 
@@ -45,8 +46,9 @@ class Capabilities:
 
     `timer_in_create`: the timer outside the laptop is armed by the create call itself. `timer_ends_all`: when it acts,
     nothing bills any more; else only the machine's own hours end, and its disk and address go on until a reaper comes.
-    `idle_ends`: a machine that powers itself off because nothing uses it is gone. `needs_ssh_key`: a machine cannot be
-    made without somebody's public key. `user` is whom that key lets in, on the images that the cloud recommends.
+    `idle_ends`: a machine that powers itself off because nothing uses it is gone. `needs_ssh_key`: a machine cannot
+    be made without somebody's public key, and `ssh_keys` which of them are accepted. `user` is whom that key lets
+    in, on the images that the cloud recommends.
     """
 
     timer_in_create: bool
@@ -54,6 +56,7 @@ class Capabilities:
     idle_ends: bool = True
     needs_ssh_key: bool = False
     user: str = "ubuntu"
+    ssh_keys: KeyRule = field(default_factory=KeyRule)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gpuctl.domain.ingress import AUTO, EVERYWHERE, NONE, Source, is_wide
-from gpuctl.errors import GpuctlError, UnreachableError
+from gpuctl.errors import GpuctlError, UnreachableError, UsageError
 from gpuctl.providers.base import Provider
 from gpuctl.services.parts import Parts
 
@@ -41,6 +41,11 @@ def entry(parts: Parts, provider: Provider, wanted: Source) -> Entry:
         parts.talk.warn("no ssh key goes onto it: `ssh-keygen` is not installed")
         return Entry()
     key = access.key().public
+    objection = provider.capabilities.ssh_keys.objection(key)
+    if objection is not None:
+        raise UsageError(
+            f"{provider.name} accepts {objection}", hint="ssh-keygen -t ed25519, or leave `ssh.key` out of the config"
+        )
     if wanted.text == NONE:
         return Entry(key)
     if wanted.text != AUTO:

@@ -80,8 +80,17 @@ REFUSED = frozenset(
         "ScopeLocked",
     }
 )
-# A group that was just made may not be known everywhere yet: the same request succeeds a little later.
-NOT_YET = frozenset({"ResourceGroupNotFound"})
+# Azure stopped what it had begun, or works on the same thing: the same request may succeed a little later.
+BUSY = frozenset(
+    {
+        "AnotherOperationInProgress",
+        "CanceledAndSupersededDueToAnotherOperation",
+        "OperationPreempted",
+        "RetryableError",
+    }
+)
+# What was just created may not be known everywhere yet.
+NOT_FOUND = frozenset({"ResourceGroupNotFound", "ResourceNotFound", "NotFound", "InvalidResourceReference"})
 
 TABLE = CodeTable(
     meanings={
@@ -91,7 +100,7 @@ TABLE = CodeTable(
         **dict.fromkeys(CREDENTIALS, Meaning.CREDENTIALS),
         **dict.fromkeys(THROTTLED, Meaning.THROTTLED),
         **dict.fromkeys(REFUSED, Meaning.REFUSED),
-        **dict.fromkeys(NOT_YET, Meaning.FAILED),
+        **dict.fromkeys(BUSY, Meaning.FAILED),
     },
     extents={
         "SpotPriceGreaterThanProvidedMaxPrice": Extent.REGION,
@@ -102,11 +111,14 @@ TABLE = CodeTable(
         "NoRegisteredProviderFound": Extent.REGION,
         "VMSizeNotSupported": Extent.REGION,
         "AzureSpotFeatureNotEnabledForSubscription": Extent.MARKET,
+        "AzureSpotIsNotSupportedForThisVMSize": Extent.MARKET,
     },
     hints={
         "SubscriptionNotFound": "az account set --subscription ID, or set AZURE_SUBSCRIPTION_ID",
-        "MissingSubscriptionRegistration": "az provider register --namespace Microsoft.Compute",
+        "MissingSubscriptionRegistration": "az provider register --namespace NAMESPACE",
         "ScopeLocked": "az lock list, and delete the lock on that group",
+        "AzureSpotFeatureNotEnabledForSubscription": "add `--fallback on-demand`, or leave out `--spot`",
+        "AzureSpotIsNotSupportedForThisVMSize": "add `--fallback on-demand`, or leave out `--spot`",
         "RequestDisallowedByPolicy": "a policy of this subscription forbids it: ask who runs it",
         "RequestDisallowedByAzure": "Azure does not let this subscription use that region: add another `--region`",
     },

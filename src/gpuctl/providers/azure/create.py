@@ -3,19 +3,20 @@
 Every body follows from the order alone and every name from its token, so that a repeat makes nothing twice.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import Any
 
 from gpuctl.domain.duration import shown
 from gpuctl.domain.instance import Market
 from gpuctl.domain.request import Request
 from gpuctl.domain.tags import CREATED_AT, EXPIRES_AT, ID, OWNER, STATE, deadline_tag
-from gpuctl.errors import CapacityError, CloudError, GpuctlError, HalfMade, OutcomeUnknown, UsageError
+from gpuctl.errors import CapacityError, CloudError, GpuctlError, HalfMade, OutcomeUnknown, UnreachableError, UsageError
 from gpuctl.providers.azure.client import Clients
-from gpuctl.providers.azure.errors import SDK_ERRORS, is_absent, translate, translate_create
+from gpuctl.providers.azure.errors import SDK_ERRORS, code_of, is_absent, is_not_there_yet, translate, translate_create
 from gpuctl.providers.azure.imagenames import image_named
 from gpuctl.providers.azure.images import FAST_NETWORK, NOT_AS_SPOT, NVME, TRUSTED_LAUNCH
-from gpuctl.providers.azure.names import ADDRESS, NIC, SUBNET, USER, group_id, group_of
+from gpuctl.providers.azure.names import ADDRESS, NIC, SSH_KEYS, SUBNET, USER, group_id, group_of
 from gpuctl.providers.azure.observe import NAME
 from gpuctl.providers.base import Order
 
@@ -28,6 +29,10 @@ _LONGEST_KEY, _LONGEST_VALUE = 512, 256
 _NOT_IN_KEYS = frozenset("<>%&\\?/")
 _RESERVED = ("microsoft", "azure", "windows")
 _LARGEST_DISK_GB = 4095
+# What was created that long ago is known everywhere in Azure; before that it may be missing for a moment.
+_KNOWN_AFTER = timedelta(seconds=30)
+_LOOKS, _LOOK_AGAIN = 6, timedelta(seconds=3)
+_NOT_YET = "Azure does not find yet what it created just now"
 
 
 def check_request(request: Request) -> None:
@@ -62,6 +67,10 @@ def create_group(clients: Clients, order: Order) -> None:
     CloudError where somebody else has a group of that name, CapacityError where the type is not sold as spot; raises
     what the SDK raises.
     """
+    # The key was chosen for the provider of the first attempt, which may have been another one.
+    objection = SSH_KEYS.objection(order.ssh_key or "")
+    if objection is not None:
+        raise CloudError(f"Azure accepts {objection}", hint="ssh-keygen -t ed25519")
     if order.market is Market.SPOT and NOT_AS_SPOT in order.image.settings:
         raise CapacityError(
             f"`{order.instance_type}` is not sold as spot in `{order.region}`",
@@ -87,23 +96,48 @@ def create_network(clients: Clients, order: Order) -> None:
 
     TimeoutError where Azure does not get done with them; raises what the SDK raises.
     """
-    group = group_of(order.token)
+    group, network_client = group_of(order.token), clients.network
+    rules, networks = network_client.network_security_groups, network_client.virtual_networks
     pending = [
-        clients.network.network_security_groups.begin_create_or_update(group, SUBNET, firewall(order), **_ONCE),
+        _once_known(clients, group, lambda: rules.begin_create_or_update(group, SUBNET, firewall(order), **_ONCE))
     ]
     if order.subnet is None:
-        pending.append(clients.network.virtual_networks.begin_create_or_update(group, SUBNET, network(order), **_ONCE))
+        body = network(order)
+        pending.append(
+            _once_known(clients, group, lambda: networks.begin_create_or_update(group, SUBNET, body, **_ONCE))
+        )
     for poller in pending:
         poller.wait(_NETWORK_WITHIN_S)
         if not poller.done():
             raise TimeoutError("the network is not made yet")
-        poller.result()
+        try:
+            poller.result()
+        except SDK_ERRORS as error:
+            # The operation has succeeded; only the look at what it made came too soon.
+            if not is_not_there_yet(error, group):
+                raise
 
 
 def create_machine(clients: Clients, order: Order) -> Any:
     """Ask for the machine, and return what tells how far that is; raises what the SDK raises."""
-    body = machine(order, clients.subscription)
-    return clients.compute.virtual_machines.begin_create_or_update(group_of(order.token), order.token, body, **_ONCE)
+    body, group = machine(order, clients.subscription), group_of(order.token)
+    machines = clients.compute.virtual_machines
+    return _once_known(clients, group, lambda: machines.begin_create_or_update(group, order.token, body, **_ONCE))
+
+
+def _once_known(clients: Clients, group: str, send: Callable[[], Any]) -> Any:
+    """The answer to a request that refers to what was created just now, sent again while Azure does not find that.
+
+    Each such answer is a definite refusal, so that nothing is created twice.
+    """
+    for looks_left in reversed(range(_LOOKS)):
+        try:
+            return send()
+        except SDK_ERRORS as error:
+            if not looks_left or not is_not_there_yet(error, group):
+                raise
+            clients.pause(_LOOK_AGAIN)
+    raise AssertionError("the last request returns or raises")
 
 
 def wait_for_refusal(poller: Any) -> None:
@@ -225,7 +259,9 @@ def _interface(order: Order, subscription: str) -> Mapping[str, Any]:
 class Making:
     """What a failure means while a machine is made, by how far it had come."""
 
-    def __init__(self, order: Order) -> None:
+    def __init__(self, order: Order, clients: Clients) -> None:
+        self._order = order
+        self._clients = clients
         self._group = group_of(order.token)
         self._doing = f"could not create `{order.instance_type}` in `{order.region}`"
         self.has_begun = False
@@ -236,6 +272,8 @@ class Making:
             return error
         if isinstance(error, GpuctlError):
             told: GpuctlError = error
+        elif isinstance(error, SDK_ERRORS) and self._is_young and is_not_there_yet(error, self._group):
+            told = UnreachableError(f"{self._doing}: {_NOT_YET}", hint="run it again", cloud_code=code_of(error))
         elif isinstance(error, SDK_ERRORS):
             told = translate_create(error, self._doing)
         else:
@@ -243,6 +281,11 @@ class Making:
         if isinstance(told, OutcomeUnknown) or not self.has_begun:
             return told
         return HalfMade(told, self._group)
+
+    @property
+    def _is_young(self) -> bool:
+        now = self._clients.cloud_time
+        return self.has_begun and (now is None or now - self._order.created_at < _KNOWN_AFTER)
 
     def before(self, error: Exception) -> GpuctlError:
         """The failure of a call that only looks, before anything was made."""

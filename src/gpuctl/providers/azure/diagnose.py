@@ -34,6 +34,14 @@ TO_END = (
 )
 
 
+# No credentials of Azure's say when they end: it is the tenant that decides.
+_LASTS = (
+    "tokens are renewed automatically until the `az login`, the client secret or the certificate behind them expires, "
+    "which Azure does not report; an `az login` usually ends after 90 days without use"
+)
+_REGIONAL, _SPOT = "cores", "lowPriorityCores"
+
+
 def diagnose(clients: Clients, trial: Trial) -> Iterator[Finding]:
     """See `Provider.diagnose`. Azure has no dry run: what this login is granted on the subscription is read instead."""
     registration = Registration(clients)
@@ -48,7 +56,7 @@ def diagnose(clients: Clients, trial: Trial) -> Iterator[Finding]:
     offered = partial(_offered, registration)
     for check, look in (("quota", _quota), ("offered", offered)):
         yield _found(check, look, clients, trial)
-    yield Finding("lasts", Verdict.OK, "the login is renewed by itself")
+    yield Finding("lasts", Verdict.OK, _LASTS)
 
 
 def _asked(check: str, ask: Callable[[], Any]) -> Any:
@@ -101,18 +109,26 @@ def _grants(role: Mapping[str, Any], right: str) -> bool:
 
 
 def _quota(clients: Clients, trial: Trial) -> Finding:
+    """Azure counts vCPUs on demand for the family and for the region, and those of spot in a sum of their own."""
     need, name = trial.kind.vcpus, trial.kind.name
     try:
         family = size_of(clients, trial.region, name).family
     except CapacityError:
         family = ""
     usages = [one.as_dict() for one in clients.compute.usage.list(trial.region)] if family else []
-    found = [one for one in usages if str(one["name"]["value"]).casefold() == family.casefold()]
-    if not found or need is None:
+    counters = {str(one["name"]["value"]).casefold(): (int(one["currentValue"]), int(one["limit"])) for one in usages}
+    of_family = counters.get(family.casefold())
+    if of_family is None or need is None:
         return Finding("quota", Verdict.UNKNOWN, f"no quota is known for `{name}`")
-    used, allowed = int(found[0]["currentValue"]), int(found[0]["limit"])
-    text = f"{used} of {allowed} vCPUs in use in {trial.region} ({family}); `{name}` needs {need}"
-    if used + need <= allowed:
+    named = {family: of_family, "all families": counters.get(_REGIONAL.casefold(), of_family)}
+    text = ", ".join(
+        f"{used} of {limit} vCPUs in use in {trial.region} ({label})" for label, (used, limit) in named.items()
+    )
+    text = f"{text}; `{name}` needs {need}"
+    used, limit = counters.get(_SPOT.casefold(), (0, need))
+    if used + need > limit:
+        text += f"; as spot it does not fit: {used} of {limit} spot vCPUs in use"
+    if all(used + need <= limit for used, limit in named.values()):
         return Finding("quota", Verdict.OK, text)
     return Finding("quota", Verdict.FAIL, text, f"az vm list-usage --location {trial.region}, then its Quotas page")
 

@@ -1,5 +1,6 @@
 """Azure's errors as gpuctl's. The code decides, never the class: all 409s look alike."""
 
+import re
 import ssl
 from collections.abc import Iterator
 from typing import Any
@@ -9,7 +10,7 @@ from urllib3 import exceptions as urllib3
 
 from gpuctl.domain.instance import Refusal
 from gpuctl.errors import CredentialsError, GpuctlError, UnreachableError, UsageError
-from gpuctl.providers.azure.codes import TABLE
+from gpuctl.providers.azure.codes import NOT_FOUND, TABLE
 from gpuctl.providers.azure.login import LoginError, setting_problem
 from gpuctl.providers.codes import Meaning, create_error, error_of
 from gpuctl.providers.wording import local_problem, one_line
@@ -17,7 +18,10 @@ from gpuctl.providers.wording import local_problem, one_line
 # An OSError is a file of the user's settings that a request needs and that cannot be read.
 SDK_ERRORS = (sdk.AzureError, OSError)
 
-NOT_FOUND = frozenset({"ResourceGroupNotFound", "ResourceNotFound", "NotFound"})
+_ABSENT = frozenset({"ResourceGroupNotFound", "ResourceNotFound", "NotFound"})
+# `Resource /subscriptions/.../resourceGroups/NAME/... referenced by ... was not found`, or `Resource group 'NAME'`.
+_GROUP_NOT_FOUND = re.compile(r"resource ?groups?(?:/| ')(?P<name>[^/']+)", re.IGNORECASE)
+_NAMESPACE = re.compile(r"namespace '(?P<name>[\w.]+)'")
 
 _HINTS = {
     Meaning.CREDENTIALS: "az account show",
@@ -36,6 +40,10 @@ _NO_CONNECTION = (
 )
 
 
+# Of an end that fails only the sentence is kept in the record, not the hint.
+_SAID_WITH_HINT = frozenset({"ScopeLocked"})
+
+
 def code_of(error: Exception) -> str:
     """Azure's own code for this failure; empty where it gave none that could be read."""
     told = getattr(error, "error", None)
@@ -44,7 +52,7 @@ def code_of(error: Exception) -> str:
 
 def is_absent(error: Exception) -> bool:
     """Whether Azure says that there is no such thing."""
-    return isinstance(error, sdk.HttpResponseError) and error.status_code == 404 and code_of(error) in NOT_FOUND
+    return isinstance(error, sdk.HttpResponseError) and error.status_code == 404 and code_of(error) in _ABSENT
 
 
 def translate(error: Exception, doing: str) -> GpuctlError:
@@ -62,6 +70,13 @@ def translate(error: Exception, doing: str) -> GpuctlError:
     if not code:
         return UnreachableError(f"{doing}: Azure gave no answer that could be read ({type(error).__name__})")
     return _of_code(code, _message(error), _status(error), doing)
+
+
+def is_not_there_yet(error: Exception, group: str) -> bool:
+    """Whether Azure does not find something in that group: what was created a moment ago is not known everywhere."""
+    named = _GROUP_NOT_FOUND.search(_message(error))
+    is_ours = named is None or named["name"].casefold() == group.casefold()
+    return code_of(error) in NOT_FOUND and is_ours
 
 
 def translate_create(error: Exception, doing: str) -> GpuctlError:
@@ -126,7 +141,13 @@ def refusal_of(code: str, message: str) -> Refusal:
 def _of_code(code: str, message: str, status: int, doing: str) -> GpuctlError:
     meaning = _meaning(code, message, status)
     hint = TABLE.hint(code) or _HINTS.get(meaning)
-    return error_of(meaning, f"{doing}: {_said(code, message)}", code=code, hint=hint, extent=TABLE.extent(code))
+    namespace = _NAMESPACE.search(message)
+    if hint is not None and namespace is not None:
+        hint = hint.replace("NAMESPACE", namespace["name"])
+    text = f"{doing}: {_said(code, message)}"
+    if code in _SAID_WITH_HINT and hint is not None:
+        text = f"{text}; {hint}"
+    return error_of(meaning, text, code=code, hint=hint, extent=TABLE.extent(code))
 
 
 def _meaning(code: str, message: str, status: int) -> Meaning:

@@ -23,7 +23,7 @@ from gpuctl.providers.azure.diagnose import diagnose
 from gpuctl.providers.azure.ending import Requested, end_group, is_deleted
 from gpuctl.providers.azure.errors import SDK_ERRORS, is_absent, translate, unreadable_credentials
 from gpuctl.providers.azure.images import find_image
-from gpuctl.providers.azure.names import USER, group_in, group_of, token_of
+from gpuctl.providers.azure.names import SSH_KEYS, USER, group_in, group_of, token_of
 from gpuctl.providers.azure.observe import observed, region_of, statuses_of, sweep_of
 from gpuctl.providers.azure.registration import Registration
 from gpuctl.providers.azure.resources import list_resources
@@ -41,7 +41,7 @@ class AzureProvider:
 
     name = ProviderName.AZURE
     capabilities = Capabilities(
-        timer_in_create=False, timer_ends_all=False, idle_ends=False, needs_ssh_key=True, user=USER
+        timer_in_create=False, timer_ends_all=False, idle_ends=False, needs_ssh_key=True, user=USER, ssh_keys=SSH_KEYS
     )
 
     def __init__(self, clients: Clients) -> None:
@@ -99,7 +99,7 @@ class AzureProvider:
         return ()
 
     def create(self, order: Order) -> Observed:
-        making, group = creation.Making(order), group_of(order.token)
+        making, group = creation.Making(order, self._clients), group_of(order.token)
         with _translated(f"could not create `{order.instance_type}` in `{order.region}`"):
             account = self._known_account()
         try:

@@ -63,6 +63,9 @@ class AzurePriceList:
         by_folded_name = {name.casefold(): name for name in types}
         best: dict[PriceKey, tuple[tuple[bool, Decimal], Decimal]] = {}
         for item in self._items(region):
+            # An announced price stands beside the present one for days, and an ended one may.
+            if not _is_in_force(item, self._patience.now()):
+                continue
             key, usd = _price(item, region, by_folded_name)
             if key is None:
                 continue
@@ -143,6 +146,20 @@ def _price(item: Mapping[str, Any], region: str, by_folded_name: Mapping[str, st
     )
     market = Market.SPOT if "Spot" in meter else Market.ON_DEMAND
     return (PriceKey(name, region, market) if is_ours and name else None), usd
+
+
+def _is_in_force(item: Mapping[str, Any], now: datetime) -> bool:
+    start, end = _instant(item.get("effectiveStartDate")), _instant(item.get("effectiveEndDate"))
+    return (start is None or start <= now) and (end is None or now < end)
+
+
+def _instant(text: object) -> datetime | None:
+    """The instant that a price begins or ends; None where it says none that can be read."""
+    try:
+        at = datetime.fromisoformat(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+    return at if at is None or at.tzinfo is not None else at.replace(tzinfo=UTC)
 
 
 def _parsed(text: bytes, doing: str) -> dict[str, Any]:

@@ -111,12 +111,7 @@ class Books:
         """That resource. Refused as ARM does if there is none."""
         found = self.find(f"{group.id}/providers/{kind}/{name}")
         if found is None:
-            raise Refusal(
-                404,
-                "ResourceNotFound",
-                f"The Resource '{kind}/{name}' under resource group '{group.name}' was not found. "
-                f"For more details please go to https://aka.ms/ARMResourceNotFoundFix",
-            )
+            raise no_resource(group, kind, name)
         return found
 
     def add(self, resource: Resource) -> Resource:
@@ -138,6 +133,16 @@ class Books:
             is_here = group is None or one.group is group
             if is_kind and is_here and subscription in (None, one.group.subscription):
                 yield one
+
+
+def no_resource(group: Group, kind: str, name: str) -> Refusal:
+    """ARM's answer to the id of a resource that it does not find."""
+    return Refusal(
+        404,
+        "ResourceNotFound",
+        f"The Resource '{kind}/{name}' under resource group '{group.name}' was not found. "
+        f"For more details please go to https://aka.ms/ARMResourceNotFoundFix",
+    )
 
 
 def rfc3339(at: datetime) -> str:

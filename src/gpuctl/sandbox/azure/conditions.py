@@ -105,6 +105,7 @@ class Conditions:
 
     `polls`: how many later calls find an operation under way (None: all, until told to end). `listing_lag_s`: how long
     a new group or resource is missing from the listings of groups and of resources, which ARM keeps in a cache.
+    `reference_lag_s`: how long it is not found by its id either, by a GET or where another call refers to it.
     `interface_hold_s`: how long an interface stays reserved for a machine that is gone. Quotas, restrictions and what
     is sold out go by region, `*` being all of them. `features` are what is registered on the subscription
     (`TrustedLaunchByDefaultPreview`). `gallery` are images in compute galleries: id, versions, generation, arch, gpus.
@@ -125,6 +126,7 @@ class Conditions:
     page_size: int = 100
     interface_hold_s: int = 0
     listing_lag_s: int = 0
+    reference_lag_s: int = 0
     quotas: dict[str, dict[str, int]] = field(default_factory=dict)
     restrictions: dict[str, dict[str, str]] = field(default_factory=dict)
     sold_out: dict[str, list[str]] = field(default_factory=dict)

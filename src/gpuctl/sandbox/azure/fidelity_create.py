@@ -109,4 +109,40 @@ _CONNECTIONS = (
         "documented",
     ),
 )
-RULES: tuple[Rule, ...] = (*_IMAGES, *_CONNECTIONS)
+_ANSWERS = (
+    _rule(
+        "a region that is closed to a subscription",
+        "Any PUT in such a region is rejected with 403 RequestDisallowedByAzure; nothing says so beforehand.",
+        "the message as quoted by many users of new, free and student subscriptions (westeurope, eastus2)",
+        "reported",
+    ),
+    _rule(
+        "a resource is not found for a moment after its creation",
+        "For `reference_lag_s` seconds a new group or resource is answered 404 by its id and "
+        "InvalidResourceReference where another request refers to it.",
+        "two logs of Terraform runs (a network was created, and the next call did not find it)",
+        "reported",
+    ),
+    _rule(
+        "conflict with an operation under way",
+        "AnotherOperationInProgress and RetryableError may answer a PUT of a network resource; the same PUT succeeds "
+        "later.",
+        "Azure documentation, troubleshooting of common deployment errors",
+        "documented",
+    ),
+    _rule(
+        "two quotas for instances on demand, another one for spot",
+        "An instance on demand counts in its family and in the region's total vCPUs, a spot instance in "
+        "lowPriorityCores alone.",
+        "Azure documentation, vCPU quotas and spot quotas",
+        "documented",
+    ),
+    _rule(
+        "prices with dates",
+        "An item of the retail prices counts from its effectiveStartDate to its effectiveEndDate; announced ones are "
+        "listed beside the present ones.",
+        "an item quoted in azure-rest-api-specs issue 24491, which starts ten days after it was read",
+        "reported",
+    ),
+)
+RULES: tuple[Rule, ...] = (*_IMAGES, *_CONNECTIONS, *_ANSWERS)

@@ -51,7 +51,7 @@ class Groups:
             )
             self._world.books.add_group(group)
             return reply(group.shown(), 201)
-        self._world.writable_group(call)
+        self._world.writable_group(call, is_known=True)
         if region != group.location:
             raise Refusal(
                 409,
@@ -63,7 +63,7 @@ class Groups:
         return reply(group.shown())
 
     def get(self, call: Call) -> Response:
-        return reply(self._world.books.group(call.subscription, call.group).shown())
+        return reply(self._world.group(call).shown())
 
     def head(self, call: Call) -> Response:
         is_there = self._world.books.find_group(call.subscription, call.group) is not None

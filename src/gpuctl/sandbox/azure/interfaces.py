@@ -76,7 +76,7 @@ class Interfaces:
             if wanted is not None:
                 check_address_sku(wanted.get("sku", {}), wanted.get("properties", {}))
         rules = asked["properties"].get("networkSecurityGroup")
-        if rules is not None and self._world.books.find(rules["id"]) is None:
+        if rules is not None and self._world.find(rules["id"]) is None:
             raise _no_such(rules["id"])
 
     def _inline_address(self, group: Group, region: str, wanted: Json) -> Resource:
@@ -143,7 +143,7 @@ class Interfaces:
 
     def _subnet(self, subnet_id: str, region: str) -> Json:
         vnet_id, _, name = subnet_id.rpartition("/subnets/")
-        vnet = self._world.books.find(vnet_id)
+        vnet = self._world.find(vnet_id)
         if vnet is not None and vnet.type == VNET and vnet.location == region:
             for subnet in vnet.properties["subnets"]:
                 if same(subnet["name"], name):

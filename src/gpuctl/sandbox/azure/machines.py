@@ -224,7 +224,7 @@ class Machines:
 
     def _find(self, call: Call) -> Resource:
         group: Group = self._world.books.group(call.subscription, call.group)
-        return self._world.books.resource(group, MACHINE, call.names["name"])
+        return self._world.known(self._world.books.resource(group, MACHINE, call.names["name"]))
 
     def _shown(self, machine: Resource, *, with_view: bool = False) -> Json:
         shown = machine.shown()

@@ -212,7 +212,7 @@ class Network:
 
     def _find(self, call: Call) -> Resource:
         group = self._world.books.group(call.subscription, call.group)
-        return self._world.books.resource(group, self._kind(call), call.names["name"])
+        return self._world.known(self._world.books.resource(group, self._kind(call), call.names["name"]))
 
     def _vnet(self, call: Call) -> Resource:
         group = self._world.books.group(call.subscription, call.group)

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from werkzeug.wrappers import Response
 
-from gpuctl.sandbox.azure.books import Books, Group
+from gpuctl.sandbox.azure.books import Books, Group, Resource, no_resource
 from gpuctl.sandbox.azure.conditions import OF_THE_OPERATION, Conditions
 from gpuctl.sandbox.azure.operations import Operation, Operations
 from gpuctl.sandbox.azure.places import REGIONS
@@ -30,9 +30,31 @@ class World:
         is_lost = fault is not None and fault.code == "LostOperation"
         return self.operations.begin(self.now(), polls, finish, is_lost=is_lost)
 
-    def writable_group(self, call: Call) -> Group:
-        """The group of a call that writes. Refused if it is absent or on its way out."""
+    def is_known(self, thing: Group | Resource) -> bool:
+        """Whether it is found by its id: what was just made may not be for a moment."""
+        return (self.now() - thing.created_at).total_seconds() >= self.conditions.reference_lag_s
+
+    def find(self, resource_id: str | None) -> Resource | None:
+        """What a call refers to, where it exists and is known by now."""
+        found = self.books.find(resource_id)
+        return found if found is not None and self.is_known(found) else None
+
+    def known(self, found: Resource) -> Resource:
+        """That resource. Refused as if there were none, where it is not known yet."""
+        if not self.is_known(found):
+            raise no_resource(found.group, found.type, found.name)
+        return found
+
+    def group(self, call: Call) -> Group:
+        """The group of a call. Refused if it is absent or not known yet."""
         group = self.books.group(call.subscription, call.group)
+        if not self.is_known(group):
+            raise Refusal(404, "ResourceGroupNotFound", f"Resource group '{call.group}' could not be found.")
+        return group
+
+    def writable_group(self, call: Call, *, is_known: bool = False) -> Group:
+        """The group of a call that writes. Refused if it is absent, not known yet or on its way out."""
+        group = self.books.group(call.subscription, call.group) if is_known else self.group(call)
         if group.state == "Deleting":
             raise Refusal(
                 409,
