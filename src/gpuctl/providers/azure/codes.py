@@ -86,6 +86,8 @@ BUSY = frozenset(
         "AnotherOperationInProgress",
         "CanceledAndSupersededDueToAnotherOperation",
         "OperationPreempted",
+        # The group was there a moment ago: whoever deletes it, or has not heard of it yet, decides what exists.
+        "ResourceGroupNotFound",
         "RetryableError",
     }
 )
