@@ -95,6 +95,14 @@ def test_a_subscription_of_another_tenant_is_reached_with_a_token_of_that_tenant
     assert list(dict.fromkeys(front.tokens)) == ["of-home", f"of-{TENANT}"]
 
 
+def test_a_subscription_that_another_account_of_the_cli_has_is_reached_by_that_account(
+    front: TlsFront, provider: AzureProvider, tmp_path: Path
+) -> None:
+    fake_az(tmp_path / "bin", other_account=TENANT)
+    front.gate = of_another_tenant(TENANT)
+    assert provider.identity().account == f"{TENANT}/{SUBSCRIPTION}"
+
+
 def test_a_token_that_is_refused_in_the_subscriptions_own_tenant_is_no_endless_loop(
     front: TlsFront, provider: AzureProvider
 ) -> None:

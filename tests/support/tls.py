@@ -91,11 +91,21 @@ def of_another_tenant(tenant: str) -> Gate:
     return lambda token: None if token.endswith(tenant) else (401, headers, body)
 
 
-def fake_az(folder: Path, failure: str = "") -> Path:
-    """An `az` whose tokens name the tenant they were asked for, or that fails with this on stderr; its folder."""
+def fake_az(folder: Path, failure: str = "", *, other_account: str = "") -> Path:
+    """An `az` whose tokens name the tenant they were asked for, or that fails with this on stderr; its folder.
+
+    With `other_account` its default account knows no other tenant, and another one gives that token by subscription.
+    """
     program = folder / "az"
     program.parent.mkdir(exist_ok=True)
-    if failure:
+    if other_account:
+        program.write_text(
+            "#!/bin/sh\ntoken=of-home\nwhile [ $# -gt 0 ]; do\n"
+            "[ $1 = --tenant ] && { echo 'AADSTS50020: User account does not exist in tenant' >&2; exit 1; }\n"
+            f"[ $1 = --subscription ] && token=of-{other_account}; shift; done\n"
+            'printf \'{"accessToken": "%s", "expires_on": 4000000000}\' "$token"\n'
+        )
+    elif failure:
         program.write_text(f"#!/bin/sh\ncat >&2 <<'END'\n{failure}\nEND\nexit 1\n")
     else:
         program.write_text(

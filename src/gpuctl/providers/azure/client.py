@@ -123,7 +123,7 @@ class Clients:
     def _credential(self) -> Any:
         if self.is_loopback:
             return _NOBODY
-        return Login()
+        return Login(self._subscription)
 
     @cached_property
     def _login(self) -> policies.SansIOHTTPPolicy[Any, Any] | policies.HTTPPolicy[Any, Any]:

@@ -51,10 +51,12 @@ class LoginError(sdk.ClientAuthenticationError):
 class Login:
     """Credentials of whatever kind the environment holds, for one tenant where that is known.
 
-    Every failure is a LoginError. Nothing is looked up before the first token is needed.
+    `subscription` is the one they are for, None where that is not known without asking the cloud. Every failure is a
+    LoginError. Nothing is looked up before the first token is needed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, subscription: str | None) -> None:
+        self._subscription = subscription
         self._chain: Any = None
         self._tenant: str | None = None
 
@@ -68,7 +70,24 @@ class Login:
                 self._chain = _found()
             return self._chain.get_token_info(*scopes, options=wanted)
         except (sdk.AzureError, OSError, ValueError) as error:
-            raise login_error(error) from error
+            token = self._of_the_cli(*scopes)
+            if token is None:
+                raise login_error(error) from error
+            return token
+
+    def _of_the_cli(self, *scopes: str) -> Any:
+        """A token of the account that `az` has for the subscription, of which another tenant's default knows nothing.
+
+        None where it is not asked for or cannot be had.
+        """
+        if self._tenant is None or self._subscription is None:
+            return None
+        from azure.identity import AzureCliCredential
+
+        try:
+            return AzureCliCredential(subscription=self._subscription).get_token_info(*scopes)
+        except (sdk.AzureError, ValueError):
+            return None
 
     def turn_to(self, tenant: str) -> bool:
         """Take tokens of that tenant from now on; whether that is news."""
