@@ -64,3 +64,4 @@ def test_a_description_is_met_by_a_type_that_has_an_image(reachable: Reachable, 
     ran = reachable.operator.json("provision", "--provider", "azure", "--gpu", "A10", "--region", "eastus")
     assert ran.code == 2
     assert "without an image that has a driver for its GPU" in ran.json["error"]["message"]
+    assert "add `--image`" in ran.json["error"]["hint"]

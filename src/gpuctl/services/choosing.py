@@ -203,6 +203,9 @@ def _nothing_fits(
         return UsageError(f"no type has a {shown(request.gpu)} there", hint=f"one of {', '.join(models)}")
     why = f": {summed(passed)}" if passed else ""
     wanted = f" --gpu '{request.gpu}'" if request.gpu else ""
+    if Lack.IMAGE in passed:
+        hint = f"add `--image` with an image that has a driver for it, or: gpuctl types{wanted}"
+        return UsageError(f"no offer fits{why}", hint=hint)
     return UsageError(f"no offer fits{why}", hint=f"gpuctl types{wanted}, or add `--region any`")
 
 
