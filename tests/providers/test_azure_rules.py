@@ -333,7 +333,7 @@ def test_a_refusal_says_whether_another_region_may_still_have_it(
 
 
 def test_a_refusal_is_one_of_nothing_until_something_was_made() -> None:
-    making = Making(ORDER)
+    making = Making(ORDER, lambda: NOON)
     assert type(making.failure(Answer("SkuNotAvailable"))) is CapacityError
     making.has_begun = True
     half = making.failure(Answer("SkuNotAvailable"))

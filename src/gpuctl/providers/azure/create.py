@@ -4,7 +4,7 @@ Every body follows from the order alone and every name from its token, so that a
 """
 
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from gpuctl.domain.duration import shown
@@ -259,9 +259,9 @@ def _interface(order: Order, subscription: str) -> Mapping[str, Any]:
 class Making:
     """What a failure means while a machine is made, by how far it had come."""
 
-    def __init__(self, order: Order, clients: Clients) -> None:
+    def __init__(self, order: Order, cloud_time: Callable[[], datetime | None]) -> None:
         self._order = order
-        self._clients = clients
+        self._cloud_time = cloud_time
         self._group = group_of(order.token)
         self._doing = f"could not create `{order.instance_type}` in `{order.region}`"
         self.has_begun = False
@@ -284,7 +284,7 @@ class Making:
 
     @property
     def _is_young(self) -> bool:
-        now = self._clients.cloud_time
+        now = self._cloud_time()
         return self.has_begun and (now is None or now - self._order.created_at < _KNOWN_AFTER)
 
     def before(self, error: Exception) -> GpuctlError:

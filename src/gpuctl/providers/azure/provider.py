@@ -99,7 +99,7 @@ class AzureProvider:
         return ()
 
     def create(self, order: Order) -> Observed:
-        making, group = creation.Making(order, self._clients), group_of(order.token)
+        making, group = creation.Making(order, lambda: self._clients.cloud_time), group_of(order.token)
         with _translated(f"could not create `{order.instance_type}` in `{order.region}`"):
             account = self._known_account()
         try:
