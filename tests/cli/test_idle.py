@@ -48,7 +48,7 @@ def test_without_that_it_only_vanished(operator: Operator, console: str) -> None
     assert powered_off(operator, console, "--idle", "15m")["statusReason"] == "vanished"
 
 
-def test_a_machine_without_it_is_asked_nothing(operator: Operator) -> None:
+def test_the_words_of_an_idle_watch_mean_nothing_on_an_instance_without_one(operator: Operator) -> None:
     assert powered_off(operator, LAST_WORDS)["statusReason"] == "vanished"
     asked = len(operator.wire.calls("GetConsoleOutput"))
     operator.run("reap", "--sweep")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from gpuctl.domain.actions import Rules, View, scope_of
-from gpuctl.domain.instance import Instance, Observed, Scope, Status
+from gpuctl.domain.instance import Instance, Observed, Reason, Scope, Status
 from gpuctl.domain.reconcile import to_ask_by_id
 from gpuctl.domain.tags import STATE
 from gpuctl.errors import GpuctlError
@@ -73,14 +73,21 @@ class Look:
             if seen.exists or seen.end_reason is not None or is_told:
                 continue
             with suppress(GpuctlError):
-                self.observed[place] = self.session.provider.get(seen.region, seen.cloud_id) or seen
+                self.observed[place] = self._by_id(record, seen.cloud_id) or seen
 
     def _ask(self, record: Instance, rules: Rules) -> Observed | None:
         provider = self.session.provider
         if record.cloud_id is not None:
-            return provider.get(record.region, record.cloud_id)
+            return self._by_id(record, record.cloud_id)
         tagged = [one for one in provider.find(record.region, record.id) if one.tags.get(STATE) == rules.state_id]
         return tagged[0] if tagged else None
+
+    def _by_id(self, record: Instance, cloud_id: str) -> Observed | None:
+        seen = self.session.provider.get(record.region, cloud_id)
+        if seen is not None and seen.end_reason is Reason.IDLE and record.idle is None:
+            # Anybody on the instance can write the words of an idle watch, which this instance does not have.
+            return seen.model_copy(update={"end_reason": None})
+        return seen
 
 
 def _is_starting(record: Instance) -> bool:

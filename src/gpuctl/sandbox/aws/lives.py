@@ -46,7 +46,12 @@ USER = Cause("User initiated", "Client.UserInitiatedShutdown", "Client.UserIniti
 SPOT = Cause(
     "Service initiated", "Server.SpotInstanceTermination", "Server.SpotInstanceTermination: Spot instance termination"
 )
-ITSELF = Cause("", "Client.InstanceInitiatedShutdown", "Client.InstanceInitiatedShutdown: Instance initiated shutdown")
+ITSELF = Cause(
+    "User initiated",
+    "Client.InstanceInitiatedShutdown",
+    "Client.InstanceInitiatedShutdown: Instance initiated shutdown",
+    is_dated=False,
+)
 
 
 @dataclass(frozen=True)

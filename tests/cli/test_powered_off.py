@@ -1,0 +1,49 @@
+"""EC2 reports no time for an instance that powered itself off; the last line of its guard does."""
+
+import base64
+
+import pytest
+from support.cli import Operator
+from support.wire import Fault
+
+
+def on_the_console(text: str) -> Fault:
+    output = base64.b64encode(text.encode()).decode()
+    body = (
+        '<GetConsoleOutputResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/">'
+        f"<output>{output}</output></GetConsoleOutputResponse>"
+    )
+    return Fault(False, lambda _: (200, {"Content-Type": "text/xml"}, body.encode()))
+
+
+def seen_late(operator: Operator, *console: Fault) -> dict[str, object]:
+    """An instance that powered itself off after 20 min, as it is closed by a reaper that comes half an hour later."""
+    started = operator.provision("--name", "n").instance
+    operator.later(minutes=20)
+    operator.cloud.power_off(started["cloudInstanceId"])
+    operator.later(minutes=30)
+    operator.wire.arm("GetConsoleOutput", *console)
+    assert operator.run("reap", "--sweep").code == 0
+    ended: dict[str, object] = operator.json("get", "n").instance
+    assert ended["status"] == "TERMINATED"
+    return ended
+
+
+def test_it_ends_when_its_guard_said_and_not_when_it_was_looked_at(operator: Operator) -> None:
+    ended = seen_late(operator)
+    assert ended["terminatedAt"] == "2026-11-24T12:20:00Z"
+    assert ended["totalCost"] == pytest.approx(0.526 / 3, abs=0.001)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "",
+        "gpuctl-guard: powering off at 20200101t000000z: deadline 20200101t000000z passed\n",
+        "gpuctl-guard: powering off at 20990101t000000z: deadline 20990101t000000z passed\n",
+        "gpuctl-guard: powering off: tag missing, up for 7200s\n",
+        "gpuctl-guard: powering off at soon: deadline passed\n",
+    ],
+)
+def test_a_time_that_cannot_be_is_none(operator: Operator, words: str) -> None:
+    assert seen_late(operator, *[on_the_console(words)] * 2)["terminatedAt"] == "2026-11-24T12:50:00Z"
