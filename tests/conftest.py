@@ -9,13 +9,13 @@ import pytest
 from support.cli import Operator
 from support.clouds import LoopbackAws
 from support.reachable import Reachable
-from support.sdk import read_models_once
+from support.sdk import share_models
 from support.sshd import MISSING, SSHD, Cable, Sshd
 from support.wire import Wire
 
 # The command line's package switches collection off until its console script is run; here nobody runs that.
 gc.enable()
-read_models_once()
+share_models()
 
 
 @pytest.fixture(autouse=True)

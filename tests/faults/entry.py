@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 import pytest
 from faults.mutants import MUTANTS
 from support.clock import FileClock
-from support.sdk import read_models_once
+from support.sdk import share_models
 
 STEPS = ("create", "write", "sync", "replace", "sync_folder")
 
@@ -70,7 +70,7 @@ def _warm_up() -> None:
     """Load what a command would, so that a fork is at work at once."""
     import boto3
 
-    read_models_once()
+    share_models()
     # What an Azure command loads, too.
 
     import gpuctl.providers.azure.provider  # noqa: F401

@@ -324,10 +324,10 @@ def main(argv: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    from support.sdk import read_models_once
+    from support.sdk import share_models
 
     import gpuctl.cli  # noqa: F401 - it switches collection off, which only the console script wants
 
     gc.enable()
-    read_models_once()
+    share_models()
     sys.exit(main(sys.argv[1:]))
