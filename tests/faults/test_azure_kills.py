@@ -1,4 +1,4 @@
-"""Twenty machines on Azure, each killed at a random call of its making, in one state: nothing of them stays."""
+"""Eight machines on Azure, each killed at a random call of its making, in one state: nothing of them stays."""
 
 import random
 
@@ -8,13 +8,13 @@ from faults.world import World, world
 from support.wire import Phase, Sent
 
 
-def test_twenty_machines_killed_at_random_steps_leave_no_part_behind() -> None:
+def test_eight_machines_killed_at_random_steps_leave_no_part_behind() -> None:
     chance = random.Random(7)
     with world() as place, place.scenario((), AzureScenario) as scenario:
-        for number in range(20):
+        for number in range(8):
             _killed(place, scenario, f"n{number}", chance.randrange(1, 28), chance.choice(list(Phase)))
             scenario.later(seconds=10)
-        assert len(scenario.records) >= 15
+        assert len(scenario.records) >= 4
         assert scenario.finish() == []
 
 

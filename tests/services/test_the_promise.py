@@ -194,7 +194,7 @@ class World(RuleBasedStateMachine):
 
 
 def test_whatever_is_done_in_whatever_order_the_promise_holds() -> None:
-    run_the_model(300, 40)
+    run_the_model(200, 40)
 
 
 def run_the_model(examples: int, steps: int) -> None:
