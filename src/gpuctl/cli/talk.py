@@ -34,8 +34,8 @@ class Talk:
         if not self._is_quiet:
             self._write(brief(text))
 
-    def warn(self, text: str) -> None:
-        self._write(f"warning: {brief(text)}")
+    def warn(self, text: str, *, is_complete: bool = False) -> None:
+        self._write(f"warning: {clean(text) if is_complete else brief(text)}")
 
     def trace(self, text: str) -> None:
         self._write(text.rstrip("\n"))

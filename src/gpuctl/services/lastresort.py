@@ -47,5 +47,6 @@ def _kept(record: Instance, parts: Parts) -> str:
     try:
         return f"the record is kept as {parts.store.rescue(record)}"
     except GpuctlError:
-        parts.talk.warn(f"the record that could not be kept: {record.model_dump_json()}")
+        # The only copy of the record: no part of it may be left out.
+        parts.talk.warn(f"the record that could not be kept: {record.model_dump_json()}", is_complete=True)
         return "the record stands above"

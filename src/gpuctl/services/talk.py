@@ -10,8 +10,8 @@ class Talk(Protocol):
         """One line of news that stays."""
         ...
 
-    def warn(self, text: str) -> None:
-        """One line that somebody should act on."""
+    def warn(self, text: str, *, is_complete: bool = False) -> None:
+        """One line that somebody should act on; a very long one is shortened unless `is_complete`."""
         ...
 
     def step(self, text: str) -> None:
