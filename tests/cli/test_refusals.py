@@ -143,6 +143,15 @@ def test_a_region_that_is_not_enabled_alone_is_told_with_the_command_that_enable
     assert error["hint"].startswith("aws account enable-region --region-name ap-east-1")
 
 
+def test_a_region_that_was_disabled_later_is_named_by_the_reaper(operator: Operator) -> None:
+    operator.provision("--no-wait")
+    closed = refuse("AuthFailure", 401, "AWS was not able to validate the provided access credentials")
+    operator.wire.arm("DescribeInstances", *[closed] * 8)
+    ran = operator.run("reap", "--sweep")
+    assert ran.code == 8
+    assert "`us-east-1` is not enabled in this account" in ran.err
+
+
 def test_throttling_is_waited_out_at_the_same_place_and_never_elsewhere(operator: Operator) -> None:
     throttled = refuse("RequestLimitExceeded", 503, "Request limit exceeded.")
     operator.wire.arm("RunInstances", *[throttled] * 9)

@@ -104,7 +104,7 @@ class AwsProvider:
         return
 
     def zones(self, region: str, kind: InstanceType) -> Sequence[str]:
-        with _translated(f"could not ask in which zones of `{region}` there is `{kind.name}`"):
+        with _translated(f"could not ask in which zones of `{region}` there is `{kind.name}`", self._proven(region)):
             return zones_of(self._clients.client("ec2", region), region, kind.name)
 
     def create(self, order: Order) -> Observed:
@@ -164,7 +164,7 @@ class AwsProvider:
         return self._listed(region, {"Name": "tag-key", "Values": [STATE]}, ask_ready)
 
     def terminate(self, region: str, cloud_ids: Sequence[str], *, force: bool = False) -> Mapping[str, GpuctlError]:
-        with _translated(f"could not end machines in `{region}`"):
+        with _translated(f"could not end machines in `{region}`", self._proven(region)):
             return end_instances(self._clients.client("ec2", region), region, cloud_ids)
 
     def protection(
@@ -234,11 +234,15 @@ class AwsProvider:
         region = self.default_region()
         return region[0] if region else "us-east-1"
 
+    def _proven(self, region: str) -> str | None:
+        """The region, where these credentials have worked: refused there, they are not wrong, the region is closed."""
+        return region if self._account is not None else None
+
     def _known_account(self) -> str:
         return self._account or self.identity().account
 
     def _listed(self, region: str, wanted: Mapping[str, Any], ask_ready: Collection[str]) -> list[Observed]:
-        with _translated(f"could not list machines in `{region}`"):
+        with _translated(f"could not list machines in `{region}`", self._proven(region)):
             ec2, account = self._clients.client("ec2", region), self._known_account()
             pages = ec2.get_paginator("describe_instances").paginate(
                 Filters=[wanted], PaginationConfig={"PageSize": self._page_size}
@@ -268,12 +272,12 @@ def _is_ok(said: Mapping[str, Any]) -> bool:
 
 
 @contextmanager
-def _translated(doing: str) -> Iterator[None]:
+def _translated(doing: str, region: str | None = None) -> Iterator[None]:
     """SDK errors stop here; an answer of an odd shape is no answer."""
     try:
         yield
     except SDK_ERRORS as error:
-        raise translate(error, doing) from error
+        raise translate(error, doing, region=region) from error
     except (OSError, EOFError) as error:
         raise unreadable_credentials(error, doing) from error
     except _ODD_SHAPE as error:
