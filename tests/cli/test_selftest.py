@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -228,7 +229,7 @@ def test_a_broken_promise_fails_its_own_check_and_no_other(
     tester: Operator, sshd: Sshd, breaks: Any, check: str
 ) -> None:
     breaks(tester, sshd)
-    ran = aws(tester)
+    ran = aws(tester, "--timeout", "1m")
     assert (failed(ran), ran.code) == ([check], 1), ran.json["checks"]
     assert ran.json["error"]["code"] == "cloud"
     assert (statuses(ran)["end"], statuses(ran)["nothing-left"], tester.alive) == ("ok", "ok", [])
@@ -238,10 +239,18 @@ def test_a_refused_create_has_its_own_exit_code_and_leaves_nothing(tester: Opera
     tester.wire.arm("RunInstances", *[refuse("InsufficientInstanceCapacity", 500)] * 40)
     ran = aws(tester)
     assert (failed(ran), ran.code, ran.json["error"]["code"]) == (["create"], 5, "capacity")
+    assert ran.json["checks"][0]["observed"]["code"] == "capacity"
     assert set(statuses(ran).values()) == {"failed", "skipped", "ok"}
     assert (statuses(ran)["nothing-left"], tester.alive) == ("ok", [])
 
 
+@pytest.fixture
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A confirmation that never comes is waited for 20 s instead of 10 minutes."""
+    monkeypatch.setattr("gpuctl.services.selftest.runner.GONE_WITHIN", timedelta(seconds=20))
+
+
+@pytest.mark.usefixtures("_impatient")
 def test_an_instance_that_is_not_confirmed_terminated_is_unresolved(tester: Operator) -> None:
     tester.wire.arm("TerminateInstances", *[refuse("OperationNotPermitted")] * 400)
     ran = aws(tester)
@@ -280,6 +289,7 @@ def test_a_schedule_that_azure_refuses_fails_the_check_of_the_timer(tester: Oper
     assert (ran.code, arm.resources()) == (1, [])
 
 
+@pytest.mark.usefixtures("_impatient")
 def test_a_group_that_azure_does_not_delete_is_unresolved(tester: Operator, arm: LoopbackAzure) -> None:
     arm.break_next("ResourceGroupDeletionBlocked", times=-1)
     ran = azure(tester)
@@ -305,6 +315,13 @@ def test_without_a_type_the_cheapest_with_an_nvidia_gpu_is_started(tester: Opera
     ran = tester.json("selftest", "--provider", "aws", "--region", "us-east-1")
     assert ran.json["instanceType"] == "g5g.xlarge"
     assert failed(ran) == ["price"]
+
+
+def test_a_short_max_ttl_leaves_room_for_the_extension(tester: Operator) -> None:
+    ran = tester.run("selftest", T4, "--region", "us-east-1", "-o", "json", environ={"GPUCTL_MAX_TTL": "40m"})
+    assert (failed(ran), tester.records[0].ttl) == ([], timedelta(minutes=25))
+    refused = tester.run("selftest", T4, "--region", "us-east-1", environ={"GPUCTL_MAX_TTL": "10m"})
+    assert (refused.code, "needs a `max_ttl` of at least 20m" in refused.err) == (2, True)
 
 
 def test_without_type_and_provider_it_says_what_is_missing(tester: Operator) -> None:

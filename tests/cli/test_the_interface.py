@@ -21,6 +21,7 @@ from gpuctl.cli.main import main
 from gpuctl.cli.table import COMMANDS, OTHER_NAMES
 from gpuctl.clock import SystemClock
 from gpuctl.domain.actions import scope_of
+from gpuctl.domain.instance import ProviderName
 from gpuctl.errors import Code
 from gpuctl.store.base import ReapTimes, Sweep
 from gpuctl.store.reaplog import LocalReapLog
@@ -529,7 +530,9 @@ def test_only_a_command_that_reads_fails_when_its_output_cannot_be_written(
 
 def test_disk_and_address_prices_are_looked_up_in_one_object() -> None:
     context = Context(Streams(io.StringIO(), io.StringIO(), io.StringIO()), FakeClock(), {"GPUCTL_STATE": "/nowhere"})
-    assert context.parts.extras_of == context.extras.of
+    assert "extras" not in vars(context)
+    found = context.parts.extras_of(ProviderName.AWS, "us-east-1", 100)
+    assert found == vars(context)["extras"].of(ProviderName.AWS, "us-east-1", 100)
     assert context.extras is context.extras
 
 

@@ -59,7 +59,7 @@ def command(
     """
     context: Context = ctx.find_root().obj
     limit = options.usd(max_cost, option="--max-cost") or Decimal(1)
-    request = request_of(asked.request(context))
+    request = request_of(asked.request(context), context.config.max_ttl)
     if report is not None:
         _check_writable(report)
     context.start_sandbox()

@@ -26,7 +26,7 @@ LISTED_WITHIN = timedelta(minutes=2)
 REACHED_WITHIN = timedelta(minutes=5)
 SEEN_WITHIN = timedelta(minutes=6)
 MOVED_WITHIN = timedelta(minutes=3)
-POLL_EVERY, ASK_EVERY = timedelta(seconds=1), timedelta(seconds=15)
+POLL_EVERY, ASK_EVERY, LOOK_EVERY = timedelta(seconds=1), timedelta(seconds=15), timedelta(seconds=30)
 _GPUS = "nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader\n"
 _UNIT = "systemctl is-active gpuctl-guard.timer\n"
 
@@ -67,7 +67,7 @@ def timer_running(subject: Subject) -> Check:
         runs = any(one.killer is Killer.TIMER and one.standing is Standing.RUNNING for one in protectors)
         if runs or unit == "active" or subject.parts.clock.elapsed() - started >= SEEN_WITHIN:
             return judge_timer_running(protectors, unit)
-        subject.parts.clock.sleep(ASK_EVERY)
+        subject.parts.clock.sleep(LOOK_EVERY)
 
 
 def ssh(subject: Subject) -> Check:
@@ -127,7 +127,7 @@ def extension(subject: Subject) -> Check:
         # The guard reads the tag once a minute, and its console shows the old deadline until then.
         if check.status is CheckStatus.OK or subject.parts.clock.elapsed() - started >= MOVED_WITHIN:
             return check
-        subject.parts.clock.sleep(ASK_EVERY)
+        subject.parts.clock.sleep(LOOK_EVERY)
 
 
 def price(subject: Subject) -> Check:

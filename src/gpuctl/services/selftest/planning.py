@@ -5,8 +5,9 @@ from datetime import timedelta
 from decimal import Decimal
 
 from gpuctl.domain.cost import rates
+from gpuctl.domain.duration import spelled
 from gpuctl.domain.offers import Offer
-from gpuctl.domain.request import Request
+from gpuctl.domain.request import MIN_TTL, Request
 from gpuctl.domain.selftest import shows_in_nvidia_smi
 from gpuctl.errors import UsageError
 from gpuctl.services.choosing import Choice
@@ -14,21 +15,26 @@ from gpuctl.services.parts import Parts
 from gpuctl.services.preparing import Prepared
 
 # Long enough that Azure's schedule can still be moved: not in its last 30 minutes.
-LIFE = timedelta(minutes=60)
+LONGEST = timedelta(minutes=60)
 EXTEND_BY = timedelta(minutes=15)
 PURPOSE = "gpuctl selftest"
 
 
-def request_of(request: Request) -> Request:
+def request_of(request: Request, max_ttl: timedelta) -> Request:
     """The request as a self-test sends it: one instance, on demand, with at least one GPU where no type is named.
 
-    UsageError where it names neither a type nor a provider.
+    Its TTL leaves room for the extension below `max_ttl`. UsageError where it names neither a type nor a provider, and
+    where `max_ttl` is too short.
     """
     named = request.instance_type is not None
     if not named and request.provider is None:
         raise UsageError("Provider is required", hint="gpuctl selftest --provider aws --region us-east-1")
+    ttl = min(LONGEST, max_ttl - EXTEND_BY)
+    if ttl < MIN_TTL:
+        least = spelled(MIN_TTL + EXTEND_BY)
+        raise UsageError(f"the self-test needs a `max_ttl` of at least {least}", hint=f'set max_ttl = "{least}"')
     return replace(
-        request, ttl=LIFE, count=1, purpose=PURPOSE, min_gpus=None if named else request.min_gpus or Decimal(1)
+        request, ttl=ttl, count=1, purpose=PURPOSE, min_gpus=None if named else request.min_gpus or Decimal(1)
     )
 
 
@@ -57,9 +63,9 @@ def affordable(choice: Choice, parts: Parts, limit: Decimal) -> Choice:
 
 def most_cost(prepared: Prepared) -> Decimal | None:
     """Dollars if the instance runs until its extended deadline; None where a part of the price is unknown."""
-    return prepared.first.hourly.over(LIFE + EXTEND_BY).total
+    return prepared.first.hourly.over(prepared.request.ttl + EXTEND_BY).total
 
 
 def _most_cost(offer: Offer, choice: Choice, parts: Parts) -> Decimal | None:
     extras = parts.extras_of(offer.type.provider, offer.region, choice.request.disk_gb)
-    return rates(offer.price, extras.disk, extras.address).over(LIFE + EXTEND_BY).total
+    return rates(offer.price, extras.disk, extras.address).over(choice.request.ttl + EXTEND_BY).total

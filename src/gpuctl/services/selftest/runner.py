@@ -18,7 +18,7 @@ from gpuctl.services.selftest import checks
 from gpuctl.services.selftest.subject import Means, Subject
 
 GONE_WITHIN = timedelta(minutes=10)
-LEFT_WITHIN, LEFT_EVERY = timedelta(minutes=3), timedelta(seconds=5)
+LEFT_WITHIN, LEFT_EVERY = timedelta(minutes=3), timedelta(seconds=20)
 _OK, _BAD = CheckStatus.OK, (CheckStatus.FAILED, CheckStatus.UNKNOWN)
 _STARTED = (Status.CONFIGURING, Status.READY, Status.RUNNING)
 _HINT = "attach the report to an issue: --report FILE"
@@ -137,7 +137,7 @@ class _Runner:
 
     def _refused(self, error: GpuctlError, observed: Mapping[str, Figure], took: timedelta | None) -> None:
         self._report.refusal = error
-        figures = {**observed, "code": error.code.value}
+        figures = {**observed, **_codes(error)}
         seconds = None if took is None else _seconds(took)
         self._report.checks.append(Check("create", CheckStatus.FAILED, error.message, figures, seconds))
 
@@ -154,7 +154,7 @@ class _Runner:
         done = wait_until_ready(result, self._parts, ready_within, keep=True)
         error = done.errors.get(subject.record_id)
         if error is not None:
-            return Check("ready", CheckStatus.FAILED, error.message, {"code": error.code.value})
+            return Check("ready", CheckStatus.FAILED, error.message, _codes(error))
         observed: dict[str, Figure] = {"afterCreate": _seconds(subject.elapsed)}
         return Check("ready", _OK, "the provider reports it as ready", observed)
 
@@ -201,7 +201,7 @@ class _Runner:
         try:
             found = check()
         except GpuctlError as error:
-            found = Check(name, CheckStatus.UNKNOWN, error.message, {"code": error.code.value})
+            found = Check(name, CheckStatus.UNKNOWN, error.message, _codes(error))
         self._report.checks.append(replace(found, seconds=_seconds(self._parts.clock.elapsed() - started)))
         self._refresh()
 
@@ -233,6 +233,11 @@ def _create_figures(record: Instance) -> dict[str, Figure]:
         "attempts": len(record.attempts),
         "refusals": refused,
     }
+
+
+def _codes(error: GpuctlError) -> dict[str, Figure]:
+    """gpuctl's code for the failure, and the provider's own where it gave one."""
+    return {"code": error.code.value, "cloudCode": getattr(error, "cloud_code", "") or None}
 
 
 def _seconds(span: timedelta) -> float:
