@@ -9,7 +9,7 @@ from runpy import run_path
 import pytest
 from support.cli import Operator
 
-from gpuctl.distribution import NAME, Installation, Installer, add_extra, find_foreign, install_extra
+from gpuctl.distribution import NAME, Installation, Installer, add_extra, add_package, find_foreign, install_extra
 
 ROOT = Path(__file__).parents[1]
 METADATA = "[console_scripts]\ngpuctl = gpuctl.gpu_main:run\n"
@@ -80,6 +80,20 @@ def test_no_document_and_no_message_installs_the_foreign_distribution() -> None:
 )
 def test_the_command_for_a_missing_extra_fits_the_installation(installation: Installation, command: str) -> None:
     assert add_extra(installation, "azure") == command
+
+
+@pytest.mark.parametrize(
+    ("installer", "command"),
+    [
+        (Installer.PIPX, f"pipx inject {NAME} 'botocore[crt]'"),
+        (Installer.UV_TOOL, "uv tool install --force --with 'botocore[crt]' '/home/ana/gpuctl[aws]'"),
+        (Installer.PIP, "/v/bin/python -m pip install 'botocore[crt]'"),
+        (Installer.UV, "uv pip install --python /v/bin/python 'botocore[crt]'"),
+    ],
+)
+def test_the_command_for_a_missing_package_of_others_fits_the_installation(installer: Installer, command: str) -> None:
+    installation = Installation(installer, "/v/bin/python", "/home/ana/gpuctl", extras=("aws",))
+    assert add_package(installation, "botocore[crt]") == command
 
 
 def test_in_this_environment_the_command_names_this_python_and_the_source() -> None:

@@ -67,6 +67,26 @@ def add_extra(installation: Installation, extra: str) -> str:
             return f"{quote(installation.python)} -m pip install {editable}{requirement}"
 
 
+def install_package(requirement: str) -> str:
+    """The command that adds a package of others to the environment of this gpuctl. Changes nothing."""
+    return add_package(read_installation(), requirement)
+
+
+def add_package(installation: Installation, requirement: str) -> str:
+    """The command that adds a package of others to that installation, in one line for a shell."""
+    match installation.installer:
+        case Installer.PIPX:
+            return f"pipx inject {NAME} {quote(requirement)}"
+        case Installer.UV_TOOL:
+            ours = _requirement(installation.source, sorted(installation.extras))
+            editable = "-e " if installation.is_editable else ""
+            return f"uv tool install --force --with {quote(requirement)} {editable}{ours}"
+        case Installer.UV:
+            return f"uv pip install --python {quote(installation.python)} {quote(requirement)}"
+        case Installer.PIP:
+            return f"{quote(installation.python)} -m pip install {quote(requirement)}"
+
+
 def read_installation() -> Installation:
     """How this gpuctl was installed, from the files that installers leave in its environment."""
     from importlib.metadata import PackageNotFoundError, distribution
@@ -127,7 +147,8 @@ def _is_ours(folder: Path) -> bool:
 
 
 def _requirement(source: str | None, extras: Iterable[str]) -> str:
-    listed = f"[{','.join(extras)}]"
+    listed = ",".join(extras)
+    listed = f"[{listed}]" if listed else ""
     if source is None:
         return f"'{NAME}{listed}'"
     if "://" in source:

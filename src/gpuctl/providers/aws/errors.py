@@ -6,6 +6,7 @@ from typing import Any
 from botocore import exceptions as sdk
 from botocore.parsers import ResponseParserError
 
+from gpuctl.distribution import install_package
 from gpuctl.domain.instance import Refusal
 from gpuctl.errors import CredentialsError, Extent, GpuctlError, OutcomeUnknown, UnreachableError, UsageError
 from gpuctl.providers.aws.codes import CLOSED_REGION, TABLE
@@ -142,7 +143,7 @@ def refusal_of(code: str, message: str) -> Refusal | None:
 
 def _login_hint(error: Exception) -> str:
     if isinstance(error, getattr(sdk, "MissingDependencyException", ())):
-        return "pip install 'botocore[crt]', into the environment of gpuctl"
+        return install_package("botocore[crt]")
     if isinstance(error, getattr(sdk, "LoginError", ())):
         return "aws login"
     if isinstance(error, (sdk.SSOError, sdk.TokenRetrievalError)):

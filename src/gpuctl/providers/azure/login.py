@@ -8,6 +8,7 @@ from azure.core import exceptions as sdk
 from azure.core.pipeline import PipelineRequest, PipelineResponse
 from azure.mgmt.core.policies import ARMChallengeAuthenticationPolicy
 
+from gpuctl.distribution import install_package
 from gpuctl.errors import CredentialsError, GpuctlError, UnreachableError, UsageError
 from gpuctl.providers.wording import one_line
 
@@ -143,7 +144,10 @@ def setting_problem(text: str) -> tuple[str, str] | None:
             "check REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE"
         )
     if "SOCKS" in text:
-        return "a SOCKS proxy needs `PySocks`, which is not installed", "pip install PySocks, or unset ALL_PROXY"
+        return (
+            "a SOCKS proxy needs `PySocks`, which is not installed",
+            f"{install_package('PySocks')}, or unset ALL_PROXY",
+        )
     if "Proxy URL" in text or "proxy URL" in text:
         return one_line(text), "check HTTPS_PROXY"
     return None
