@@ -79,7 +79,7 @@ _SEALED = "if match is None or _digest(raw[: match.start(1)] + _BLANK + raw[matc
 _PATIENCE = "patience = timedelta(0)"
 _SENT = "if answer.error is not None and answer.outcome is not Outcome.UNKNOWN:"
 _ADDED = "self.parts.store.add([record], lambda present: None)"
-_DEFINITE = "goes_on = isinstance(error, (CapacityError, QuotaError))"
+_DEFINITE = "goes_on = is_elsewhere(error)"
 
 MUTANTS: dict[str, Break] = {
     "stock TinyDB storage": every(
@@ -155,7 +155,7 @@ MUTANTS: dict[str, Break] = {
         ("if anchor is not None and abs(anchor - here) <= MAX_SKEW:", "if anchor is not None:"),
     ),
     "numbers taken as they come": edited(
-        "gpuctl.cli.options:whole", ("if not _WHOLE.fullmatch(text.strip()):", "if False:")
+        "gpuctl.cli.options:whole", ('if not _WHOLE.fullmatch(text.strip(" ")):', "if False:")
     ),
     "no checksum": edited("gpuctl.store.statefile:decode", (_SEALED, "if False:")),
     "short writes ignored": edited(
@@ -166,7 +166,7 @@ MUTANTS: dict[str, Break] = {
     ),
     "environment printed with failures": edited(
         "gpuctl.cli.render.renderer:failure_lines",
-        ('lines = [f"error: {clean(failure.message)}"]', 'lines = [str(dict(__import__("os").environ))]'),
+        ('lines = [f"error: {brief(failure.message)}"]', 'lines = [str(dict(__import__("os").environ))]'),
     ),
     "modes left to the umask": edited(
         "gpuctl.store.disk:private_folder",
