@@ -78,7 +78,12 @@ def ingress(patient: Patient, cloud: Cloud) -> Iterator[Finding]:
     sources = cloud.session(patient).provider.other_ssh_sources(region, cloud.subnet, cloud.ssh_from)
     if sources:
         text = f"the network in {region} lets ssh in from {'; '.join(sources)}"
-        yield Finding("ingress", Verdict.WARN, text, "docs/ssh.md")
+        yield Finding(
+            "ingress",
+            Verdict.WARN,
+            text,
+            "use a range (`--ssh-from 203.0.113.7/32`) and no `--subnet`, or see docs/ssh.md",
+        )
 
 
 def permissions(patient: Patient, cloud: Cloud) -> Iterator[Finding]:
