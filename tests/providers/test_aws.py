@@ -255,7 +255,7 @@ class TestAws(ProviderContract):
     def test_an_image_that_does_not_fit_is_refused(self, provider: AwsProvider, image: Image) -> None:
         with pytest.raises(UsageError, match="there is no image `ami-00000000000000000`"):
             provider.find_image(REGION, X86, "ami-00000000000000000")
-        with pytest.raises(UsageError, match="is for x86_64, the machine is arm64"):
+        with pytest.raises(UsageError, match="is for x86_64, the instance type is arm64"):
             provider.find_image(REGION, ARM, image.id)
 
     def test_without_a_recommendation_it_says_what_to_type(self, provider: AwsProvider, wire: Wire) -> None:
@@ -350,3 +350,13 @@ def test_a_profile_that_is_not_there_is_a_matter_of_credentials() -> None:
 def test_a_cloud_that_cannot_be_used_yet_says_so(name: ProviderName) -> None:
     with pytest.raises(UsageError, match=f"provider `{name}` is not supported yet"):
         open_by_name(name, Connection())
+
+
+def test_an_id_that_ec2_does_not_know_yet_spoils_the_readiness_of_no_other(
+    provider: AwsProvider, wire: Wire, noon: LoopbackAws
+) -> None:
+    made = [noon.launch(REGION, {"gpuctl-state": "a-state-id"}) for _ in range(3)]
+    wire.arm("DescribeInstanceStatus", refuse("InvalidInstanceID.NotFound"), None, refuse("InvalidInstanceID.NotFound"))
+    seen = provider.list_instances(REGION, made)
+    assert len(seen) == 3 and sum(bool(one.ready) for one in seen) >= 1
+    assert len(wire.calls("DescribeInstanceStatus")) <= 5

@@ -11,6 +11,7 @@ from gpuctl.domain.instance import Market
 from gpuctl.providers.aws import guard
 from gpuctl.providers.aws.userdata import user_data
 from gpuctl.providers.base import Image, Order
+from gpuctl.remote.keys import LONGEST_KEY
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ7B5m5m5m5m5m5m5m5m5m5m5m5m5m5m5m5m5m5m5m5m"
 ORDER = Order(
@@ -69,3 +70,9 @@ def test_the_same_order_makes_the_same_text_and_it_fits() -> None:
 def test_nothing_but_a_key_gets_into_the_settings(key: str) -> None:
     with pytest.raises(ValueError, match="public key"):
         user_data(replace(ORDER, ssh_key=key))
+
+
+def test_the_longest_key_that_gpuctl_takes_fits_beside_the_guard() -> None:
+    key = "ssh-rsa ".ljust(LONGEST_KEY, "A")
+    longest = replace(ORDER, max_ttl=timedelta(days=7), idle=timedelta(days=7), ssh_key=key)
+    assert len(user_data(longest)) <= guard.MOST_BYTES

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gpuctl.errors import StateUnusableError, UsageError
-from gpuctl.remote.keys import named_key, own_key
+from gpuctl.remote.keys import LONGEST_KEY, named_key, own_key
 
 needs_keygen = pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="ssh-keygen is not installed")
 BLOB = "AAAAC3NzaC1lZDI1NTE5AAAAIJ7B5m5m5m5m5m5m5m5m5m5m5m5m5m5m5m5m5m5m5m5m"
@@ -104,3 +104,11 @@ def test_a_key_that_is_not_there_says_how_to_make_its_public_part(tmp_path: Path
     with pytest.raises(UsageError) as refused:
         named_key(tmp_path / "id")
     assert "ssh-keygen -y -f" in (refused.value.hint or "")
+
+
+def test_a_key_that_does_not_fit_into_user_data_is_refused_with_its_length(tmp_path: Path) -> None:
+    (tmp_path / "id.pub").write_text(f"ssh-rsa {'A' * (LONGEST_KEY - 7)}")
+    with pytest.raises(UsageError, match="has 3001 characters, and at most 3000 fit into the user data"):
+        named_key(tmp_path / "id.pub")
+    (tmp_path / "id.pub").write_text(f"ssh-rsa {'A' * (LONGEST_KEY - 8)} ana@laptop")
+    assert len(named_key(tmp_path / "id.pub").public) == LONGEST_KEY

@@ -89,6 +89,10 @@ class LoopbackAws:
         ended_at, client_token. Read from the cloud's own store, not through describe calls."""
         return self.ask("GET", "/gpuctl-sandbox/machines")
 
+    def volumes(self) -> list[dict[str, Any]]:
+        """Every volume there is: id, size_gb, tags, instance (None where it is attached to none)."""
+        return self.ask("GET", "/gpuctl-sandbox/volumes")
+
     def calls(self) -> list[dict[str, str]]:
         """The AWS calls served since the last reset, oldest first: service, action, region."""
         return self.ask("GET", "/gpuctl-sandbox/calls")

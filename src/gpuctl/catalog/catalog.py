@@ -139,7 +139,7 @@ class _Book:
 
 
 def _image(row: Mapping[str, Any]) -> GpuImage:
-    return GpuImage(row["name"], row["driver"] or None, row["arch"], row["generation"], row["secure_boot"])
+    return GpuImage(row["name"], row["driver"] or None, row["arch"], row["generation"] or None, row["secure_boot"])
 
 
 def _shape(provider: ProviderName, name: str, row: Mapping[str, Any], images: Sequence[GpuImage]) -> InstanceType:

@@ -129,8 +129,13 @@ class Asked:
     ] = None
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until ready", rich_help_panel=_HOW)] = True
     timeout: Annotated[
-        str, typer.Option(metavar="TIME", help="Terminate if not ready after TIME", rich_help_panel=_HOW)
-    ] = "15m"
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="Terminate if not ready after TIME [default: 15m; 30m with 8 GPUs or on bare metal]",
+            rich_help_panel=_HOW,
+        ),
+    ] = None
     keep: Annotated[
         bool, typer.Option("--keep", help="Keep the instance if it is not ready in time", rich_help_panel=_HOW)
     ] = False
@@ -153,9 +158,12 @@ class Asked:
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Skip confirmation", rich_help_panel=_HOW)] = False
 
     @property
-    def patience(self) -> timedelta:
-        """How long to wait until it is ready. UsageError for a time that cannot be read."""
-        return parse_duration(self.timeout, option="--timeout")
+    def patience(self) -> timedelta | None:
+        """How long to wait until the instance is ready, None for the default of its type.
+
+        UsageError for a time that cannot be read.
+        """
+        return None if self.timeout is None else parse_duration(self.timeout, option="--timeout")
 
     @property
     def retrying(self) -> Retrying:

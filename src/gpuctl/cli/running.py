@@ -14,6 +14,7 @@ from gpuctl.cli.render.result import Result
 from gpuctl.cli.render.shapes import instance_shape
 from gpuctl.cli.starting import agreement, announce, confirm, protected
 from gpuctl.domain.instance import Instance, Reason, Status
+from gpuctl.domain.offers import READY_WITHIN
 from gpuctl.errors import Failure, Interrupted, UnresolvedError, UsageError
 from gpuctl.remote.transfer import check_upload, transfer
 from gpuctl.services.choosing import choose
@@ -111,7 +112,7 @@ def started(context: Context, asked: Asked, on: str | None, kept: Kept) -> Insta
     if on is not None:
         record = resolve(context.store, on, whole_only=not context.is_terminal)
         kept.record = record
-        return wait_for_ssh(context.parts, record, asked.patience)
+        return wait_for_ssh(context.parts, record, asked.patience or READY_WITHIN)
     patience, retrying = asked.patience, asked.retrying
     request = asked.request(context)
     context.start_sandbox()
@@ -120,12 +121,13 @@ def started(context: Context, asked: Asked, on: str | None, kept: Kept) -> Insta
     if there:
         context.talk.say(f"{there[0].label} lives already")
         kept.record = there[0]
-        return wait_for_ssh(context.parts, there[0], patience)
+        return wait_for_ssh(context.parts, there[0], patience or READY_WITHIN)
     prepared = prepare(choice, context.parts, retrying)
     announce(context, prepared)
     confirm(context, prepared, yes=asked.yes)
     written: list[Instance] = []
     agree = agreement(context, prepared, yes=asked.yes)
+    patience = patience or prepared.offer.type.ready_within
     try:
         outcome = start(prepared, context.parts, written.extend, patience, agree=agree)
     except Interrupted:

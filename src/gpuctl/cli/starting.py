@@ -59,6 +59,8 @@ def _also_from(prepared: Prepared) -> str:
 
 def _price(prepared: Prepared) -> str:
     price, each, most = prepared.offer.price, prepared.first.hourly, prepared.request.max_price
+    if price is None and prepared.first.image.license is not None:
+        return f"at an unknown price ({prepared.first.image.license})"
     if price is None:
         return f"at an unknown price of at most ${plain(most)}/h" if most is not None else "at an unknown price"
     if not each.is_whole:

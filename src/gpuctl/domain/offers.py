@@ -17,6 +17,10 @@ class Availability(StrEnum):
     RETIRED = "retired"
 
 
+READY_WITHIN = timedelta(minutes=15)
+_SLOW = timedelta(minutes=30)
+
+
 @dataclass(frozen=True, slots=True)
 class GpuImage:
     """A provider's image for a GPU: its name there, the branch of its driver, and what it was built for.
@@ -52,6 +56,11 @@ class InstanceType:
     retired_on: date | None = None
     successor: str | None = None
     image: GpuImage | None = None
+
+    @property
+    def ready_within(self) -> timedelta:
+        """How long to wait for an instance of this type by default: large ones and bare metal boot slowly."""
+        return _SLOW if self.gpu_count >= 8 or "metal" in self.name else READY_WITHIN
 
     @property
     def gpu_label(self) -> str:

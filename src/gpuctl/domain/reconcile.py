@@ -19,7 +19,8 @@ from gpuctl.domain.evidence import (
 from gpuctl.domain.instance import CloudState, Instance, Market, Observed, Reason, Scope, Status
 from gpuctl.domain.strangers import for_strangers
 
-STUBBORN_AFTER = timedelta(minutes=10)
+# Bare metal and instances with 8 GPUs shut down slowly; AWS bills none of that time.
+STUBBORN_AFTER = timedelta(minutes=30)
 
 
 def to_ask_by_id(records: Iterable[Instance], view: View, rules: Rules) -> list[Instance]:

@@ -68,11 +68,25 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True)
-class Image:
-    """A bootable image: its id, the device its root disk hangs on, and the smallest disk it fits on in GB.
+class ImageDisk:
+    """A further disk that an image brings: the device name and the size in GB.
 
-    `user` is whom a key lets in on it, where that can be told; else the cloud's usual one. `settings` are what a
-    create has to say of it on the type it was found for, in the provider's own words.
+    `has_list_price`: the disk costs as much per GB as a root disk; otherwise its price is unknown.
+    """
+
+    device: str
+    size_gb: int
+    has_list_price: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A bootable image: its id, the device name of the root disk, and the smallest root disk in GB.
+
+    `user` is the login name that a key belongs to on it, None where the provider's usual name applies. `settings` are
+    what a create has to say of it on the type it was found for, in the provider's own words. `disks` are created with
+    every instance of it. `license` says why instances with this image cost more than the list price; None if they do
+    not.
     """
 
     id: str
@@ -80,6 +94,8 @@ class Image:
     min_disk_gb: int
     user: str | None = None
     settings: frozenset[str] = frozenset()
+    disks: tuple[ImageDisk, ...] = ()
+    license: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

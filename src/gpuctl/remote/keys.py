@@ -19,6 +19,7 @@ _PUBLIC = re.compile(
     r"(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)|sk-[a-z0-9@.-]+) [A-Za-z0-9+/]{40,}={0,3}( [!-~ ]*)?"
 )
 _LONGEST = 4_096
+LONGEST_KEY = 3_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,12 @@ def named_key(path: Path) -> Key:
     line = _checked(text)
     if line is None:
         raise UsageError(f"`{public}` is no public ssh key: {shown(text.strip()[:20])}", hint="mend `ssh.key`")
+    if len(line) > LONGEST_KEY:
+        # AWS takes 16 KB of user data, and the guard is in there as well.
+        raise UsageError(
+            f"`{public}` has {len(line)} characters, and at most {LONGEST_KEY} fit into the user data of an instance",
+            hint="ssh-keygen -t ed25519, and name that key in `ssh.key`",
+        )
     private = public.with_suffix("")
     # Without the private file an agent may hold it; ssh then finds it there by the public one.
     return Key(line, private if private.exists() else public)

@@ -59,6 +59,8 @@ class Sandbox:
                 return _json({"nonce": self.nonce, "pid": os.getpid(), "startedAt": started})
             case "GET", "/machines":
                 return _json(self.aws.machines() + self.azure.machines())
+            case "GET", "/volumes":
+                return _json(self.aws.volumes())
             case "GET", "/calls":
                 return _json(self.aws.calls() + self.azure.calls())
             case "POST", "/reset":

@@ -157,6 +157,10 @@ def _prepared(choice: Choice, parts: Parts, retrying: Retrying, *, is_dry: bool)
         offers = kept
     passed[Lack.REFUSED_LATELY] += sum(doors.against(Place(one)) is not None for one in offers)
     first = _first(offers, logins, doors, parts)
+    if first.image.license is not None:
+        # One image was named for that cloud: all of its offers are with that license.
+        cloud = first.offer.type.provider
+        offers = [_unpriced(offer) if offer.type.provider is cloud else offer for offer in offers]
     return Prepared(choice, tuple(offers), +passed, first, parts.max_ttl, logins, doors, retrying)
 
 
@@ -178,6 +182,17 @@ def _first(offers: Sequence[Offer], logins: "Logins", doors: Refused, parts: Par
                 parts.talk.say(f"{place.where} is left out: {error.message}")
             unfit = unfit or error
     raise shut or unfit or CapacityError("there is no place to try", hint="add `--region any`")
+
+
+def _priced(place: Place, image: Image) -> Place:
+    """The place as its offer is with that image: an image with a license of its own makes the price unknown."""
+    if image.license is None:
+        return place
+    return replace(place, offer=_unpriced(place.offer))
+
+
+def _unpriced(offer: Offer) -> Offer:
+    return replace(offer, price=None, on_demand=None)
 
 
 def _places(offers: Sequence[Offer], logins: "Logins", doors: Refused) -> Iterator[Place]:
@@ -212,6 +227,7 @@ class Logins:
             if not self._is_dry:
                 session.provider.prepare(region, self._parts.talk.say)
             self._images[key] = session.provider.find_image(region, kind, request.image)
+            self._tell_of(self._images[key], request)
         image = self._images[key]
         if request.disk_gb < image.min_disk_gb:
             raise UsageError(
@@ -219,7 +235,7 @@ class Logins:
                 hint=f"add `--disk-size {image.min_disk_gb}`",
             )
         there = replace(request, provider=kind.provider, instance_type=kind.name, region=region)
-        return Launchable(place, there, session, image, self._extras(place.offer))
+        return Launchable(_priced(place, image), there, session, image, self._extras(place.offer))
 
     def hourly(self, offer: Offer) -> Cost:
         """Dollars an hour by that offer, in parts."""
@@ -227,7 +243,25 @@ class Logins:
         return rates(offer.price, extras.disk, extras.address)
 
     def _extras(self, offer: Offer) -> Extras:
-        return self._parts.extras_of(offer.type.provider, offer.region, self._choice.request.disk_gb)
+        """The prices of the disks (those of the image as well, where it is known) and of the public IP."""
+        image = self._images.get((offer.type.provider, offer.region, offer.type.name))
+        disks = image.disks if image else ()
+        gb = self._choice.request.disk_gb + sum(disk.size_gb for disk in disks)
+        extras = self._parts.extras_of(offer.type.provider, offer.region, gb)
+        return extras if all(disk.has_list_price for disk in disks) else replace(extras, disk=None)
+
+    def _tell_of(self, image: Image, request: Request) -> None:
+        if image.disks:
+            sizes = ", ".join(f"{disk.device} of {disk.size_gb} GB" for disk in image.disks)
+            self._parts.talk.say(f"the image `{image.id}` brings further disks, deleted with the instance: {sizes}")
+        if image.license is None:
+            return
+        if request.max_price is not None:
+            raise UsageError(
+                f"what `{image.id}` costs is unknown ({image.license}), so `--max-price` cannot be kept",
+                hint="leave out `--max-price`, or add another `--image`",
+            )
+        self._parts.talk.warn(f"the price is unknown: the image `{image.id}` is {image.license}")
 
     def zones_of(self, offer: Offer) -> Sequence[str]:
         """The zones to name in the offer's region; none where a subnet decides, or where they cannot be learnt."""

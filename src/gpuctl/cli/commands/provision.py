@@ -43,4 +43,6 @@ def command(ctx: typer.Context, asked: Asked) -> Result:
     if asked.dry_run:
         return dry(prepared)
     confirm(context, prepared, yes=asked.yes)
-    return carried_out(context, prepared, patience, wait=asked.wait, keep=asked.keep, yes=asked.yes)
+    return carried_out(
+        context, prepared, patience or prepared.offer.type.ready_within, wait=asked.wait, keep=asked.keep, yes=asked.yes
+    )

@@ -36,7 +36,11 @@ def run_instances(order: Order, group_id: str | None, *, is_ipv6_only: bool = Fa
         "MaxCount": 1,
         "ImageId": order.image.id,
         "InstanceType": order.instance_type,
-        "BlockDeviceMappings": [root],
+        # A disk of the image without DeleteOnTermination would stay, and bill, after the instance.
+        "BlockDeviceMappings": [
+            root,
+            *({"DeviceName": disk.device, "Ebs": {"DeleteOnTermination": True}} for disk in order.image.disks),
+        ],
         "InstanceInitiatedShutdownBehavior": "terminate",
         "MetadataOptions": {
             "HttpEndpoint": "enabled",

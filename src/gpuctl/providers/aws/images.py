@@ -1,15 +1,14 @@
-"""Which image to boot: the one that was named, else the newest GPU image that AWS recommends."""
+"""Which image to boot: the one that was named, else the newest of the catalog's GPU image for the type."""
 
 from typing import Any
 
 from gpuctl.domain.duration import shown
+from gpuctl.domain.offers import InstanceType
 from gpuctl.errors import UsageError
 from gpuctl.providers.aws.client import Clients
 from gpuctl.providers.aws.errors import SDK_ERRORS, code_of, translate
-from gpuctl.providers.base import Image
+from gpuctl.providers.base import Image, ImageDisk
 
-# https://docs.aws.amazon.com/dlami/: the base image with NVIDIA drivers, Ubuntu, which has systemd and cloud-init.
-_RECOMMENDED = "/aws/service/deeplearning/ami/{arch}/base-oss-nvidia-driver-gpu-ubuntu-22.04/latest/ami-id"
 # https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/managing-users.html
 _USERS = {
     "ubuntu": "ubuntu",
@@ -22,12 +21,23 @@ _USERS = {
     "rocky": "rocky",
     "fedora": "fedora",
 }
+_ANOTHER = "add another `--image`, or leave it out"
 _NO_SUCH_IMAGE = frozenset({"InvalidAMIID.NotFound", "InvalidAMIID.Malformed", "InvalidAMIID.Unavailable"})
 
 
-def find_image(clients: Clients, region: str, arch: str, image: str | None) -> Image:
-    """The image of that id, or the recommended one; see `Provider.find_image`."""
-    image_id = image or _recommended(clients, region, arch)
+# https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/billing-info-fields.html: Linux without a license.
+_NO_LICENSE = "RunInstances"
+_LIST_PRICED = ("gp3", "sc1", "st1")  # per GB these cost at most as much as a root disk, which is gp3
+
+
+def find_image(clients: Clients, region: str, kind: InstanceType, image: str | None) -> Image:
+    """The image of that id, or the catalog's for the type; see `Provider.find_image`."""
+    if image is None and kind.image is None:
+        raise UsageError(
+            f"no AWS image with a driver for the {kind.gpu_model} of `{kind.name}` is known",
+            hint="add `--image ami-...`, one with a driver for that GPU",
+        )
+    image_id = image or _newest(clients, region, kind)
     try:
         answer = clients.client("ec2", region).describe_images(ImageIds=[image_id])
     except SDK_ERRORS as error:
@@ -37,36 +47,58 @@ def find_image(clients: Clients, region: str, arch: str, image: str | None) -> I
     found = answer.get("Images", [])
     if not found:
         raise _no_image(image_id, region)
-    return _checked(found[0], image_id, arch)
+    return _checked(found[0], image_id, kind.arch)
 
 
-def _recommended(clients: Clients, region: str, arch: str) -> str:
+def _newest(clients: Clients, region: str, kind: InstanceType) -> str:
     try:
-        answer = clients.client("ssm", region).get_parameter(Name=_RECOMMENDED.format(arch=arch))
+        answer = clients.client("ssm", region).get_parameter(Name=kind.image.name if kind.image else "")
     except SDK_ERRORS as error:
         if code_of(error) == "ParameterNotFound":
             raise UsageError(
-                f"AWS recommends no GPU image for {arch} in `{region}`",
+                f"AWS recommends no GPU image for {kind.arch} in `{region}`",
                 hint="add `--image ami-...`, one with NVIDIA drivers",
             ) from error
         raise translate(error, f"could not ask for the newest GPU image in `{region}`", region=region) from error
     return str(answer["Parameter"]["Value"])
 
 
-def _checked(said: Any, image_id: str, arch: str) -> Image:
-    if said.get("State") != "available":
-        raise UsageError(f"the image `{image_id}` is {said.get('State')}", hint="add another `--image`")
-    if said.get("Architecture") != arch:
-        raise UsageError(f"the image `{image_id}` is for {said.get('Architecture')}, the machine is {arch}")
-    device = said.get("RootDeviceName")
-    sizes = [
-        one["Ebs"].get("VolumeSize", 0)
-        for one in said.get("BlockDeviceMappings", ())
-        if "Ebs" in one and one.get("DeviceName") == device
-    ]
-    if not device or not sizes:
-        raise UsageError(f"the image `{image_id}` has no root volume", hint="add another `--image`")
-    return Image(image_id, device, max(sizes), _user(str(said.get("Name", ""))))
+def _checked(described: Any, image_id: str, arch: str) -> Image:
+    if described.get("State") != "available":
+        raise UsageError(f"the image `{image_id}` is {described.get('State')}", hint=_ANOTHER)
+    if str(described.get("Platform", "")).casefold() == "windows":
+        raise UsageError(f"the image `{image_id}` is of Windows, where gpuctl's guard cannot run", hint=_ANOTHER)
+    if described.get("Architecture") != arch:
+        raise UsageError(f"the image `{image_id}` is for {described.get('Architecture')}, the instance type is {arch}")
+    root_device = described.get("RootDeviceName")
+    volumes = {
+        mapping["DeviceName"]: mapping["Ebs"]
+        for mapping in described.get("BlockDeviceMappings", ())
+        if "Ebs" in mapping and "DeviceName" in mapping
+    }
+    root = volumes.pop(root_device, None) if root_device else None
+    if root is None:
+        raise UsageError(f"the image `{image_id}` has no root volume", hint=_ANOTHER)
+    return Image(
+        image_id,
+        str(root_device),
+        int(root.get("VolumeSize", 0)),
+        _user(str(described.get("Name", ""))),
+        disks=tuple(
+            ImageDisk(device, int(ebs.get("VolumeSize", 0)), ebs.get("VolumeType", "gp2") in _LIST_PRICED)
+            for device, ebs in sorted(volumes.items())
+        ),
+        license=_license(described),
+    )
+
+
+def _license(described: Any) -> str | None:
+    """Why instances with this image cost more than Linux without a license; None if they do not."""
+    operation = str(described.get("UsageOperation") or _NO_LICENSE)
+    if operation != _NO_LICENSE:
+        return f"licensed: {described.get('PlatformDetails') or 'not Linux'}, `{operation}`"
+    codes = [code.get("ProductCodeId") for code in described.get("ProductCodes", ())]
+    return f"sold by its maker in the AWS Marketplace: `{codes[0]}`" if codes else None
 
 
 def _user(name: str) -> str | None:

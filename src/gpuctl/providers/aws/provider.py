@@ -91,7 +91,7 @@ class AwsProvider:
 
     def find_image(self, region: str, kind: InstanceType, image: str | None) -> Image:
         with _translated("could not find an image"):
-            return find_image(self._clients, region, kind.arch, image)
+            return find_image(self._clients, region, kind, image)
 
     def check_request(self, request: Request) -> None:
         creation.check_tags(request.tags)
@@ -262,9 +262,20 @@ class AwsProvider:
     def _ready(self, ec2: Any, cloud_ids: Sequence[str]) -> set[str]:
         ready = set()
         for start in range(0, len(cloud_ids), _MOST_STATUSES):
-            answer = ec2.describe_instance_status(InstanceIds=list(cloud_ids[start : start + _MOST_STATUSES]))
-            ready |= {one["InstanceId"] for one in answer["InstanceStatuses"] if _is_ok(one)}
+            ready |= _ready_among(ec2, cloud_ids[start : start + _MOST_STATUSES])
         return ready
+
+
+def _ready_among(ec2: Any, cloud_ids: Sequence[str]) -> set[str]:
+    """Which of these, at most 100, pass both status checks. An id that EC2 does not know there yet spoils no other."""
+    try:
+        answer = ec2.describe_instance_status(InstanceIds=list(cloud_ids))
+    except ClientError as error:
+        if code_of(error) not in NOT_FOUND:
+            raise
+        middle = len(cloud_ids) // 2
+        return _ready_among(ec2, cloud_ids[:middle]) | _ready_among(ec2, cloud_ids[middle:]) if middle else set[str]()
+    return {one["InstanceId"] for one in answer["InstanceStatuses"] if _is_ok(one)}
 
 
 def _is_ok(said: Mapping[str, Any]) -> bool:

@@ -23,6 +23,7 @@ from gpuctl.sandbox.aws.lives import ITSELF, SPOT, Cause, Lives
 from gpuctl.sandbox.aws.places import delete_default_subnet, place
 from gpuctl.sandbox.aws.prose import refused_prose
 from gpuctl.sandbox.aws.texts import refused_text
+from gpuctl.sandbox.aws.volumes import refused_volumes, volumes_of, with_image_disks
 from gpuctl.sandbox.aws.wire import Call, read_call, refusal, with_form, without_regions
 
 _CALLS_KEPT = 10_000
@@ -55,6 +56,11 @@ class AwsCloud:
             for backend in backends:
                 self._lives.settle(backend, self._now())
             return self._lives.machines(backends)
+
+    def volumes(self) -> list[dict[str, Any]]:
+        """Every volume there is, attached or not; a volume without an instance bills until somebody deletes it."""
+        with self._lock:
+            return [volume for backend in self._backends() for volume in volumes_of(backend)]
 
     def calls(self) -> list[dict[str, str]]:
         """The AWS calls served since the last reset, oldest first; of very many, the last ten thousand."""
@@ -127,7 +133,7 @@ class AwsCloud:
         self._lives.settle(backend, now)
         try:
             refused = refused_text(call) or refused_prose(call, backend) or _refused(call, backend)
-            refused = refused or groups.refused(call, backend)
+            refused = refused or groups.refused(call, backend) or refused_volumes(call, backend)
             if refused is not None:
                 return refused
             if call.action == "RunInstances":
@@ -146,7 +152,9 @@ class AwsCloud:
             if form.get("Action") != "RunInstances":
                 return self._send(with_form(environ, form))
             placed = place(call, backend, self._conditions)
-            return placed if isinstance(placed, Response) else self._send(with_form(environ, {**form, **placed}))
+            if isinstance(placed, Response):
+                return placed
+            return self._send(with_form(environ, {**with_image_disks(form, backend), **placed}))
 
         known = {instance.id for instance in backend.all_instances()}
         reply = self._launches.run(call, backend, now, send)

@@ -9,6 +9,7 @@ from typing import Any
 from moto.ec2.models.instance_types import INSTANCE_TYPES
 from werkzeug.wrappers import Response
 
+from gpuctl.sandbox.aws.images import gpu_works
 from gpuctl.sandbox.aws.wire import answer, refusal
 
 BOOTS_IN = timedelta(minutes=1)
@@ -44,7 +45,7 @@ def _text(instance: Any, tags: Mapping[str, str], end: datetime | None, now: dat
     lines = ["[    0.000000] Linux version 6.8.0-1040-aws"]
     if _runs_guard(instance):
         lines += [f"gpuctl-guard: armed, ends at {tags[_DEADLINE]} (tag)"] if _DEADLINE in tags else []
-        lines += _gpus(instance.instance_type)
+        lines += _gpus(instance)
         lines += [f"gpuctl-guard: powering off at {end.astimezone(UTC):%Y%m%dt%H%M%Sz}: deadline passed"] if end else []
     return "".join(f"{line}\r\n" for line in lines)
 
@@ -57,6 +58,8 @@ def _runs_guard(instance: Any) -> bool:
     return bool(_BOOTHOOK.search(text)) and "gpuctl-guard.timer" in text
 
 
-def _gpus(instance_type: str) -> list[str]:
-    gpus = INSTANCE_TYPES.get(instance_type, {}).get("GpuInfo", {}).get("Gpus", ())
+def _gpus(instance: Any) -> list[str]:
+    if not gpu_works(instance.ec2_backend, instance.image_id, instance.instance_type):
+        return ["gpuctl-gpu: nvidia-smi fails: No devices were found"]
+    gpus = INSTANCE_TYPES.get(instance.instance_type, {}).get("GpuInfo", {}).get("Gpus", ())
     return [f"gpuctl-gpu: {gpu['Count']} x {gpu['Manufacturer']} {gpu['Name']}, driver {DRIVER}" for gpu in gpus]

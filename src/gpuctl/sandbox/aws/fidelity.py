@@ -3,6 +3,7 @@
 from gpuctl.sandbox.aws.conditions import RULES as CONDITIONS
 from gpuctl.sandbox.aws.gate import RULES as GATE
 from gpuctl.sandbox.aws.groups import RULES as GROUP_RULES
+from gpuctl.sandbox.aws.images import RULES as IMAGES
 from gpuctl.sandbox.aws.lives import RULES as LIVES
 from gpuctl.sandbox.aws.prose import PROSE
 from gpuctl.sandbox.aws.texts import TEXTS
@@ -11,6 +12,7 @@ from gpuctl.sandbox.fidelity import Rule
 RULES: tuple[Rule, ...] = (
     *(text.rule for text in TEXTS),
     *GATE,
+    *IMAGES,
     *LIVES,
     *(prose.rule for prose in PROSE),
     *CONDITIONS,

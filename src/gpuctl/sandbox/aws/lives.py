@@ -7,6 +7,7 @@ from typing import Any
 from moto.ec2.models.instances import StateReason
 
 from gpuctl.sandbox.aws.groups import ssh_from
+from gpuctl.sandbox.aws.images import gpu_works
 from gpuctl.sandbox.fidelity import Rule
 
 # AWS shows what has ended for about an hour more, then knows neither the machine nor its id. Its tags go earlier.
@@ -112,6 +113,7 @@ class Lives:
             "launched_at": f"{instance.launch_time:%Y-%m-%dT%H:%M:%SZ}",
             "ended_at": f"{life.since:%Y-%m-%dT%H:%M:%SZ}" if life.state == "terminated" else None,
             "client_token": instance.client_token,
+            "gpu_works": gpu_works(backend, instance.image_id, instance.instance_type),
             "ssh_from": ssh_from(instance, backend),
         }
 
