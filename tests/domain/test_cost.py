@@ -138,12 +138,18 @@ def seen_in(record: Instance, state: CloudState, minutes: int, *, bills_when_sto
     return refreshed(record, seen, NOON + minutes * MINUTE)
 
 
-def test_a_machine_at_rest_costs_its_disk_and_address_alone() -> None:
-    record = seen_in(whole(a_ready_instance()), CloudState.STOPPED, 30)
+@pytest.mark.parametrize(
+    ("provider", "address", "burns"),
+    [(ProviderName.AWS, "0.0025", "0.011"), (ProviderName.AZURE, "0.005", "0.016")],
+)
+def test_a_stopped_instance_costs_its_disk_and_where_it_is_kept_its_address(
+    provider: ProviderName, address: str, burns: str
+) -> None:
+    record = seen_in(whole(a_ready_instance(provider=provider)), CloudState.STOPPED, 30)
     later = seen_in(record, CloudState.STOPPED, 40)
     cost = spent(later, NOON + HOUR)
-    assert (cost.machine, cost.disk, cost.address) == (Decimal("0.263"), Decimal("0.011"), Decimal("0.005"))
-    assert burning(later).total == Decimal("0.016")
+    assert (cost.machine, cost.disk, cost.address) == (Decimal("0.263"), Decimal("0.011"), Decimal(address))
+    assert burning(later).total == Decimal(burns)
     assert remaining(later, NOON + HOUR / 2).total == Decimal("0.271")
 
 
@@ -160,7 +166,7 @@ def test_a_rest_that_nobody_saw_the_end_of_counts_in_full_once_the_machine_runs_
 def test_a_machine_that_ended_at_rest_was_at_rest_until_its_end() -> None:
     record = seen_in(seen_in(whole(a_ready_instance()), CloudState.STOPPED, 30), CloudState.ENDING, 50)
     gone = record.having(status=Status.TERMINATED, terminated_at=NOON + HOUR)
-    assert spent(gone, NOON + 9 * HOUR) == Cost(Decimal("0.263"), Decimal("0.011"), Decimal("0.005"))
+    assert spent(gone, NOON + 9 * HOUR) == Cost(Decimal("0.263"), Decimal("0.011"), Decimal("0.0025"))
 
 
 def test_statistics_of_nothing_are_all_zero() -> None:

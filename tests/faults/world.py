@@ -238,6 +238,7 @@ class Scenario(Operator):
         ids = [one["tags"].get("gpuctl-id") for one in ours]
         wrong += [f"leak: {one['id']}" for one in ours if one["state"] not in ("terminated", "shutting-down")]
         wrong += [f"duplicate: {one}" for one in sorted({one for one in ids if ids.count(one) > 1})]
+        wrong += [f"volume left behind: {one['id']}" for one in self.cloud.volumes() if one["instance"] is None]
         states = {one["id"]: one["state"] for one in self.cloud.machines()}
         wrong += [f"foreign machine changed: {one}" for one in self.foreign if states[one] != "running"]
         try:

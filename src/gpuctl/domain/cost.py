@@ -14,6 +14,8 @@ from gpuctl.domain.lifecycle import resting_since
 _HOUR = Decimal(3600)
 _ZERO = Decimal(0)
 _NOTHING = timedelta(0)
+# AWS releases the public IPv4 address of an instance that is stopped; Azure keeps it, and bills it.
+_RELEASES_ADDRESS = frozenset({ProviderName.AWS})
 _LEAST = {ProviderName.AWS: timedelta(seconds=60)}
 
 
@@ -90,7 +92,7 @@ def spent_between(instance: Instance, since: datetime | None, until: datetime) -
     return Cost(
         _for(instance.price, on, instance),
         _for(instance.disk_price, there, instance),
-        _for(instance.address_price, there, instance),
+        _for(instance.address_price, on if instance.provider in _RELEASES_ADDRESS else there, instance),
     )
 
 
@@ -126,11 +128,13 @@ def rates(machine: Price | None, disk: Price | None, address: Price | None) -> C
 
 
 def burning(instance: Instance) -> Cost:
-    """Dollars an hour right now: nothing once it has ended, disk and address alone while the machine rests."""
+    """Dollars an hour right now: nothing once it has ended, disk and (not on AWS) address while it is stopped."""
     if not instance.is_live:
         return Cost()
     running = hourly(instance)
-    return Cost(_ZERO, running.disk, running.address) if resting_since(instance) else running
+    if not resting_since(instance):
+        return running
+    return Cost(_ZERO, running.disk, _ZERO if instance.provider in _RELEASES_ADDRESS else running.address)
 
 
 def to_cents(usd: Decimal) -> Decimal:

@@ -15,6 +15,7 @@ _KEY = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789
 _RESERVED_KEYS = frozenset({".", "..", "_index"})
 _MOST_TAGS = 50
 _OURS = 5  # four of ours and Name
+_LONGEST_KEY = 127  # EC2's service model says 127, its user guide 128
 _LONGEST_VALUE = 256
 
 
@@ -74,9 +75,9 @@ def check_tags(tags: Mapping[str, str]) -> None:
     if len(tags) > _MOST_TAGS - _OURS:
         raise UsageError(f"AWS takes at most {_MOST_TAGS - _OURS} tags beside gpuctl's own, not {len(tags)}")
     for key, value in tags.items():
-        if not 1 <= len(key) <= 128 or not set(key) <= _KEY or key in _RESERVED_KEYS:
+        if not 1 <= len(key) <= _LONGEST_KEY or not set(key) <= _KEY or key in _RESERVED_KEYS:
             raise UsageError(
-                f"AWS takes 1 to 128 of `A-Za-z0-9+=.,_:@-` in a tag's key, not `{key[:60]}`",
+                f"AWS takes 1 to {_LONGEST_KEY} of `A-Za-z0-9+=.,_:@-` in a tag's key, not `{key[:60]}`",
                 hint="add `--tag project=x`",
             )
         if key.casefold().startswith(("aws:", PREFIX)):
