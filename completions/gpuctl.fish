@@ -355,7 +355,7 @@ complete -c gpuctl -n '__fish_seen_subcommand_from selftest' -l disk-size -x -a 
 complete -c gpuctl -n '__fish_seen_subcommand_from selftest' -l image -x -a '' -d 'Boot image [default: latest GPU image of the provider]'
 complete -c gpuctl -n '__fish_seen_subcommand_from selftest' -l subnet -x -a '' -d 'Subnet ID [default: chosen by gpuctl]'
 complete -c gpuctl -n '__fish_seen_subcommand_from selftest' -l ssh-from -x -a '' -d 'Allowed SSH source: CIDR range, auto (your IP address) or none'
-complete -c gpuctl -n '__fish_seen_subcommand_from selftest' -l timeout -x -a '' -d 'Terminate if not ready after TIME'
+complete -c gpuctl -n '__fish_seen_subcommand_from selftest' -l timeout -x -a '' -d 'Terminate if not ready after TIME [default: 15m; 30m with 8 GPUs or on bare metal]'
 complete -c gpuctl -n '__fish_seen_subcommand_from selftest' -l yes -s y -d 'Skip confirmation'
 complete -c gpuctl -n '__fish_seen_subcommand_from selftest' -l max-cost -x -a '' -d 'Maximum full cost in USD, if the instance runs until its deadline'
 complete -c gpuctl -n '__fish_seen_subcommand_from selftest' -l report -x -a '' -d 'Write the report as JSON to FILE; it has no account ID'

@@ -28,7 +28,7 @@ def test_the_cheapest_that_fits_is_started(operator: Operator) -> None:
         (["--gpu", "T4", "--gpu-count", "2"], "g4dn.12xlarge"),
         (["--gpu", "A100", "--gpu-count", "1", "--min-memory", "40"], "p4d.24xlarge"),
         (["--min-memory", "24"], "g6.xlarge"),
-        (["--gpu", "l4", "--gpu-count", "0.1"], "g6f.large"),
+        (["--gpu", "l4", "--gpu-count", "0.1"], "g6.xlarge"),
     ],
 )
 def test_what_it_must_have_is_at_least_that(operator: Operator, need: list[str], chosen: str) -> None:

@@ -54,6 +54,15 @@ def test_an_instance_that_ends_while_launching_shows_the_reason_of_aws(
     assert operator.alive == []
 
 
+def test_the_same_command_goes_to_another_place_after_an_instance_ended_for_want_of_room(operator: Operator) -> None:
+    message = "Server.InsufficientInstanceCapacity: Insufficient capacity to satisfy instance request"
+    launch_fails(operator, "Server.InsufficientInstanceCapacity", message)
+    assert operator.provision().code == 5
+    again = operator.provision()
+    assert (again.code, len(again.instance["attempts"])) == (0, 1)
+    assert again.instance["attempts"][0]["zone"] == "us-east-1a"
+
+
 def test_a_record_is_closed_by_its_own_id_when_aws_has_dropped_the_tags(operator: Operator) -> None:
     machine = operator.provision("--name", "n").instance
     operator.state.unlink()

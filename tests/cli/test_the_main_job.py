@@ -9,6 +9,7 @@ from support.wire import LOST, NEVER_ARRIVED, Answer, Fault, refuse
 
 from gpuctl.domain.instance import Reason, Status
 from gpuctl.domain.lifecycle import advance
+from gpuctl.sandbox.aws.images import IMAGES
 
 
 def test_the_documents_machine_is_ready_and_costs_what_the_document_says(operator: Operator) -> None:
@@ -90,7 +91,8 @@ def test_a_retired_type_is_refused_with_its_successor(operator: Operator) -> Non
     assert ran.code == 2
     assert "2026-05-01" in ran.json["error"]["message"]
     assert "g6.xlarge" in ran.json["error"]["hint"]
-    allowed = operator.json("provision", "p3.2xlarge", "--region", "us-east-1", "--allow-retired")
+    own = IMAGES[0].image_id("us-east-1")
+    allowed = operator.json("provision", "p3.2xlarge", "--region", "us-east-1", "--allow-retired", "--image", own)
     assert (allowed.instance["status"], allowed.instance["costPerHour"]) == ("READY", 3.06)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from gpuctl.catalog import Catalog
 from gpuctl.domain.instance import Market, Price, ProviderName
-from gpuctl.domain.offers import Availability, InstanceType, Offer
+from gpuctl.domain.offers import Availability, GpuImage, InstanceType, Offer
 from gpuctl.domain.sizing import Size, advice, cheapest
 
 TWO_HOURS = timedelta(minutes=120)
@@ -50,9 +50,12 @@ def test_a_longer_task_needs_a_third_more_and_gets_what_is_allowed() -> None:
     assert advice(60, None, minutes(45)).life == minutes(45)
 
 
+IMAGE = GpuImage("image", "NVIDIA 595", "x86_64", None, secure_boot=False)
+
+
 def an_offer(name: str, usd: str | None, **facts: object) -> Offer:
     shape = {"gpu_model": "T4", "gpu_count": Decimal(1), "gpu_memory_gib": Decimal(16), "memory_gib": Decimal(32)}
-    rest = {"vcpus": 8, "arch": "x86_64", "availability": Availability.CURRENT}
+    rest = {"vcpus": 8, "arch": "x86_64", "availability": Availability.CURRENT, "image": IMAGE}
     kind = InstanceType(provider=ProviderName.AWS, name=name, **(shape | rest | facts))  # type: ignore[arg-type]
     price = Price(usd_per_hour=Decimal(usd), source="a test", as_of=date(2026, 1, 1)) if usd else None
     return Offer(kind, "here-1", Market.ON_DEMAND, price)
@@ -66,6 +69,7 @@ def an_offer(name: str, usd: str | None, **facts: object) -> Offer:
         {"gpu_count": Decimal("0.5")},
         {"gpu_model": "Radeon Pro V710"},
         {"gpu_model": "MI300X"},
+        {"image": None},
         {"gpu_memory_gib": Decimal(12)},
         {"gpu_memory_gib": None},
         {"memory_gib": Decimal(16)},
@@ -88,7 +92,7 @@ def test_of_two_at_one_price_the_one_that_once_was_the_answer() -> None:
     ("cloud", "names"),
     [
         (ProviderName.AWS, ["g4dn.xlarge", "g4dn.2xlarge", "g6.xlarge"]),
-        (ProviderName.AZURE, ["Standard_NC4as_T4_v3", "Standard_NC4as_T4_v3", "Standard_NC8ads_A10_v4"]),
+        (ProviderName.AZURE, ["Standard_NC4as_T4_v3", "Standard_NC4as_T4_v3", "Standard_NC24ads_A100_v4"]),
     ],
 )
 def test_what_ships_has_an_answer_for_every_size(cloud: ProviderName, names: list[str]) -> None:

@@ -72,11 +72,13 @@ def advice(docs: int | None, task: timedelta | None, longest: timedelta) -> Advi
 
 
 def fits(kind: InstanceType, size: Size) -> bool:
-    """Whether the type is of that size: still started, x86, CUDA, whole GPUs, and enough memory of both kinds."""
+    """Whether the type is of that size: still started, x86, CUDA with a known image, whole GPUs, and enough memory."""
     least = CLASSES[size]
     return (
         kind.availability is not Availability.RETIRED
         and kind.arch == "x86_64"
+        and kind.image is not None
+        and kind.image.driver is not None
         and kind.gpu_count >= 1
         and not any(word in kind.gpu_model for word in _NO_CUDA)
         and kind.gpu_memory_gib is not None

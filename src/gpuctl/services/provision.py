@@ -7,6 +7,7 @@ from datetime import timedelta
 from gpuctl.domain.cost import hourly
 from gpuctl.domain.duration import spelled
 from gpuctl.domain.instance import Instance, Reason, Status
+from gpuctl.domain.places import Place
 from gpuctl.errors import (
     CloudError,
     GpuctlError,
@@ -61,7 +62,9 @@ def start(
         result = launch(prepared, parts, on_written, made, agree)
         if patience is None:
             return look_once(result, parts)
-        return wait_until_ready(result, parts, patience, keep=keep)
+        result = wait_until_ready(result, parts, patience, keep=keep)
+        _remember_late_refusals(result, prepared)
+        return result
     except (StateUnusableError, StateLockedError) as error:
         if not made:
             raise
@@ -167,6 +170,16 @@ def _late_refusals(settled: Settled) -> dict[str, GpuctlError]:
     seen = {one.record.id: one.action.seen for one in settled.done if one.record}
     refusals = {key: one.refusal for key, one in seen.items() if one and one.refusal}
     return {key: refused(one.code, one.text, one.hint) for key, one in refusals.items()}
+
+
+def _remember_late_refusals(result: Provisioned, prepared: Prepared) -> None:
+    """Let the next command try another place than one whose cloud had no room after it had accepted the create."""
+    offers = {(offer.type.name, offer.region, offer.market): offer for offer in prepared.offers}
+    for record in result.records:
+        error, attempt = result.errors.get(record.id), record.attempts[-1]
+        offer = offers.get((attempt.instance_type, attempt.region, attempt.market))
+        if record.reason is Reason.REFUSED and record.cloud_id and error is not None and offer is not None:
+            prepared.doors.refused(Place(offer, attempt.zone), error)
 
 
 def _still_there(result: Provisioned) -> dict[str, GpuctlError]:

@@ -71,7 +71,7 @@ def command(
         f"terminates it before its extended deadline"
     )
     _confirm(context, yes=asked.yes)
-    return _carried_out(context, prepared, limit, asked.patience, report)
+    return _carried_out(context, prepared, limit, asked.patience or prepared.offer.type.ready_within, report)
 
 
 def _carried_out(
