@@ -215,7 +215,9 @@ def test_a_create_that_nobody_answered_stays_open_and_is_never_called_refused(op
 def test_a_refusal_starts_nothing_and_leaves_a_record_that_says_why(
     operator: Operator, code: str, exit_code: int, said: str
 ) -> None:
-    operator.wire.arm("RunInstances", *[refuse(code, 500)] * 9)
+    # EC2 answers a lack of capacity with a 5xx, everything else here with a 4xx.
+    status = 500 if code.startswith("Insufficient") else 400
+    operator.wire.arm("RunInstances", *[refuse(code, status)] * 9)
     ran = operator.provision()
     assert (ran.code, ran.json["error"]["code"]) == (exit_code, said)
     assert (ran.instance["status"], ran.instance["totalCost"]) == ("FAILED", 0)
