@@ -37,7 +37,7 @@ class AzureScenario(Scenario):
 
     asking: ClassVar[tuple[str, ...]] = ("provision", "Standard_NC4as_T4_v3", "--region", "eastus", "--name", "n")
     # Azure takes no change of a timer in its last half hour: a late extend needs a timer that serves as it stands.
-    race_ttl: ClassVar[int] = 5
+    race_ttl: ClassVar[int] = 10
     race_by: ClassVar[int] = 20
     asking_wider: ClassVar[tuple[str, ...]] = (*asking[:3], "eastus,westus2", *asking[4:])
     mutating: ClassVar[tuple[str, ...]] = ("PUT resourceGroups", "PUT virtualMachines", "DELETE resourceGroups")
