@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test recordings torture lint format bench mutants completions docs picture install-check release clean
+.PHONY: help demo test recordings torture boot lint format bench mutants completions docs picture install-check release clean
 
 help:  ## Show what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -28,6 +28,9 @@ recordings: $(READY)  ## Fetch Microsoft's recordings of Azure's replies, for th
 
 torture: $(READY)  ## Break everything around gpuctl, print the scorecard and write docs/reliability.md (about 30 minutes)
 	@PYTHONPATH=src:tests $(BIN)/python -m faults.scorecard --write docs/reliability.md
+
+boot: $(READY)  ## Boot a Debian with the guard on it and see it power off in four ways (about 12 minutes, as root)
+	@PYTHONPATH=src:tests $(BIN)/python -m boot
 
 lint: $(READY)  ## Check style, types and the floors
 	@$(BIN)/ruff check .

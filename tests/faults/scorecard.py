@@ -17,6 +17,8 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
+from boot.cases import CASES, booted_guards
+from boot.system import missing
 from faults import azure, crashes, lies, manners, secrets, states
 from faults.world import Score, World, broken, world
 from support.document import part, put
@@ -26,14 +28,18 @@ Run = Callable[[World], Score]
 
 @dataclass(frozen=True)
 class Gate:
-    """One row. `quick` is its size in the tests, `full` in `make torture`; each mutant has the size that shows it."""
+    """One row. `quick` is its size in the tests, `full` in `make torture`; each mutant has the size that shows it.
+
+    Without `quick` the tests leave it out. `missing` says why this computer cannot run it, None where it can.
+    """
 
     id: str
     measure: str
     gate: str
-    quick: Run
+    quick: Run | None
     full: Run
     mutants: dict[str, Run] = field(default_factory=dict)
+    missing: Callable[[], str | None] = lambda: None
 
 
 def _model(examples: int, steps: int, mutants: Sequence[str] = ()) -> Score:
@@ -124,6 +130,16 @@ GATES = (
         lambda world: azure.azure_timers(world, share=32),
         azure.azure_timers,
         _under(azure.azure_timers, "timers not set by the reaper"),
+    ),
+    Gate(
+        "A8",
+        "the guard on a Debian that boots, with systemd, cloud-init, a metadata service at its address and a unit that "
+        "keeps multi-user.target from being reached: deadline, extended deadline, longest life without a tag, idleness",
+        "not powered off in time = 0",
+        None,
+        _alone(booted_guards),
+        {"guard as a shell script": _alone(partial(booted_guards, CASES[:1], is_script=True))},
+        missing=missing,
     ),
     Gate(
         "B1",
@@ -252,7 +268,7 @@ GATES = (
 
 def measured(gate: Gate, place: World, *, is_quick: bool) -> tuple[list[str], list[str]]:
     """The gate's row of the table, and what is to be said of it: what it and its mutants counted."""
-    score = (gate.quick if is_quick else gate.full)(place)
+    score = (gate.quick or gate.full if is_quick else gate.full)(place)
     said = [f"{gate.id}: {len(score.violations)} in {score.cases} · {gate.measure}"]
     said += [f"    {wrong}" for wrong in score.violations[:5]]
     told = []
@@ -265,7 +281,11 @@ def measured(gate: Gate, place: World, *, is_quick: bool) -> tuple[list[str], li
 
 
 def measured_apart(gate_id: str, *, is_quick: bool) -> list[str]:
-    """The same in a process of its own; its row."""
+    """The same in a process of its own; its row, empty where this computer cannot run it."""
+    reason = next(gate for gate in GATES if gate.id == gate_id).missing()
+    if reason is not None:
+        print(f"{gate_id}: skipped: {reason}", flush=True)  # noqa: T201 - its output is what it is for
+        return []
     command = [sys.executable, "-m", "faults.scorecard", "--one", gate_id, *(["--quick"] if is_quick else [])]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     *said, row = done.stdout.splitlines() or ["", "[]"]
@@ -310,10 +330,11 @@ def main(argv: Sequence[str]) -> int:
             row, said = measured(next(gate for gate in GATES if gate.id == options.one), place, is_quick=options.quick)
         print("\n".join(said), json.dumps(row), sep="\n")  # noqa: T201 - read by the process above
         return 0
-    wanted = options.only.split(",") if options.only else [gate.id for gate in GATES]
+    every = [gate.id for gate in GATES if gate.quick or not options.quick]
+    wanted = options.only.split(",") if options.only else every
     started = datetime.now(UTC)
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        rows = list(pool.map(partial(measured_apart, is_quick=options.quick), wanted))
+        rows = [row for row in pool.map(partial(measured_apart, is_quick=options.quick), wanted) if row]
     print(f"\n{as_table(rows)}")  # noqa: T201 - its output is what it is for
     if options.write:
         spent = f" in {(datetime.now(UTC) - started).total_seconds() / 60:.0f} minutes"

@@ -10,7 +10,8 @@ from faults.scorecard import GATES, Gate, Run
 from faults.world import World, world
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "reliability.md"
-MUTANTS = [(gate, name, run) for gate in GATES for name, run in gate.mutants.items()]
+QUICK = [(gate, gate.quick) for gate in GATES if gate.quick is not None]
+MUTANTS = [(gate, name, run) for gate, _ in QUICK for name, run in gate.mutants.items()]
 
 
 # A reply that is cut off leaves the SDK's connection open until it is collected. A command's own process would have
@@ -31,9 +32,9 @@ def place() -> Iterator[World]:
         yield started
 
 
-@pytest.mark.parametrize("gate", GATES, ids=lambda gate: gate.id)
-def test_a_gate_holds(gate: Gate, place: World) -> None:
-    score = gate.quick(place)
+@pytest.mark.parametrize(("gate", "run"), QUICK, ids=[gate.id for gate, _ in QUICK])
+def test_a_gate_holds(gate: Gate, run: Run, place: World) -> None:
+    score = run(place)
     assert score.violations == []
     assert score.cases > 0
 
