@@ -54,6 +54,13 @@ def test_a_live_machine_costs_by_the_second() -> None:
     assert accrued(record, NOON + HOUR) == Decimal("0.526")
 
 
+def test_an_instance_that_ends_in_the_second_of_its_launch_costs_the_minimum() -> None:
+    record = ended("inst-4k2m9qz07xwa", timedelta(0), timedelta(0), disk_price=DISK, address_price=ADDRESS)
+    assert spent(record, NOON + HOUR).total == Decimal("0.542") / 60
+    halves = [spent_between(record, None, NOON), spent_between(record, NOON, NOON + HOUR)]
+    assert sum(half.total or 0 for half in halves) == spent(record, NOON + HOUR).total
+
+
 @pytest.mark.parametrize(("provider", "least_s"), [(ProviderName.AWS, 60), (ProviderName.AZURE, 7)])
 def test_aws_bills_a_minute_at_least_and_azure_what_was_used(provider: ProviderName, least_s: int) -> None:
     cost = spent(whole(ended("inst-000000000001", timedelta(0), 7 * SECOND, provider=provider)), NOON + HOUR)

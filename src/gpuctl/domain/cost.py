@@ -161,7 +161,8 @@ def _billed(instance: Instance, end: datetime | None, since: datetime | None, un
 
 def _billed_by(instance: Instance, end: datetime | None, at: datetime) -> timedelta:
     start = instance.launched_at
-    if start is None or at <= start:
+    # EC2 reports whole seconds: an instance can end in the second of its launch, and is still billed the minimum.
+    if start is None or at < start or (at == start and end != start):
         return _NOTHING
     stop = at if end is None else min(at, end)
     return max(stop - start, _LEAST.get(instance.provider, _NOTHING))

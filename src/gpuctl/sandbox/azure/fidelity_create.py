@@ -31,8 +31,9 @@ _IMAGES = (
     _rule(
         "a driver that is not signed does not load under Secure Boot",
         "The drivers of the ubuntu-hpc images are built with DKMS and not signed: under Secure Boot no GPU is seen.",
-        "azure-compute-docs, trusted-launch (CUDA and GRID drivers on Linux) and the ROCm page (Secure Boot disabled)",
-        "documented",
+        "azure-compute-docs, trusted-launch (CUDA and GRID drivers on Linux) and the ROCm page; that it holds for "
+        "these images is inferred",
+        "assumed",
     ),
     _rule(
         "the security type Standard needs a feature",
@@ -127,8 +128,8 @@ _ANSWERS = (
         "conflict with an operation under way",
         "AnotherOperationInProgress and RetryableError may answer a PUT of a network resource; the same PUT succeeds "
         "later.",
-        "Azure documentation, troubleshooting of common deployment errors",
-        "documented",
+        "Azure documentation, troubleshooting of common deployment errors; the page was not read",
+        "assumed",
     ),
     _rule(
         "two quotas for instances on demand, another one for spot",
