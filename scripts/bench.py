@@ -22,7 +22,7 @@ from gpuctl.clock import SystemClock
 from gpuctl.domain.instance import Attempt, Instance, Market, Outcome, Price, ProviderName, Reason, Status
 from gpuctl.domain.lifecycle import advance, provisioning
 from gpuctl.store.base import Kind
-from gpuctl.store.local import LocalStore
+from gpuctl.store.local.store import LocalStore
 
 ROUNDS = 15
 GPUCTL = [sys.executable, "-m", "gpuctl"]

@@ -4,7 +4,7 @@ A mutant is one file with one change. It lives in memory only: a process that ha
 each, and the fork imports the changed module in place of the real one and runs the floor's fast tests. Killed means
 that a test failed or that they hung. Not changed: texts, annotations, decorators, docstrings, imports.
 
-Every mutant is tried, every time. `python scripts/mutants.py domain/evidence.py` judges that file alone.
+Every mutant is tried, every time. `python scripts/mutants.py domain/reconcile/evidence.py` judges that file alone.
 """
 
 import argparse
@@ -54,17 +54,17 @@ class Floor:
 FLOORS = (
     Floor(
         (
-            "domain/reconcile.py",
-            "domain/strangers.py",
-            "domain/actions.py",
-            "domain/evidence.py",
+            "domain/reconcile/plan.py",
+            "domain/reconcile/orphans.py",
+            "domain/reconcile/actions.py",
+            "domain/reconcile/evidence.py",
             "domain/lifecycle.py",
         ),
         ("tests/domain",),
         ("tests/services/test_the_promise.py",),
     ),
     Floor(
-        ("store/storage.py", "store/statefile.py", "store/disk.py", "store/lock.py", "store/local.py"),
+        ("store/local/tinydb.py", "store/local/format.py", "files.py", "store/local/lock.py", "store/local/store.py"),
         ("tests/store", "-k", "not test_crashes and not test_damage and not test_memory and not thinned"),
         ("tests/store/test_damage.py", "tests/store/test_crashes.py"),
     ),
@@ -280,7 +280,9 @@ def judge(floor: Floor, file: str, scratch: Path) -> tuple[int, int, list[Mutant
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="A mutation score of the safety core.")
-    parser.add_argument("files", nargs="*", help="such as domain/evidence.py; all of the safety core if none is given")
+    parser.add_argument(
+        "files", nargs="*", help="such as domain/reconcile/evidence.py; all of the safety core if none is given"
+    )
     parser.add_argument("--write", type=Path, help="put the table into this document")
     options = parser.parse_args()
     if unknown := set(options.files) - {one for floor in FLOORS for one in floor.files}:

@@ -3,8 +3,8 @@
 import io
 from pathlib import Path
 
-from gpuctl.cli.given import Streams
 from gpuctl.cli.main import main
+from gpuctl.cli.terminal.streams import Streams
 
 FILES = {"bash": "gpuctl.bash", "zsh": "_gpuctl", "fish": "gpuctl.fish"}
 

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from gpuctl.cli.app import build
+from gpuctl.cli.command_table import COMMANDS, EXAMPLES
+from gpuctl.cli.commands.help.topics import TOPICS
 from gpuctl.cli.context import Context
-from gpuctl.cli.given import Streams
-from gpuctl.cli.table import COMMANDS, EXAMPLES
-from gpuctl.cli.topics import TOPICS
+from gpuctl.cli.terminal.streams import Streams
 from gpuctl.clock import SystemClock
 from gpuctl.sandbox.aws.fidelity import RULES as AWS_RULES
 from gpuctl.sandbox.azure.fidelity import RULES as AZURE_RULES

@@ -11,7 +11,7 @@ import pytest
 
 from gpuctl.catalog import Catalog
 from gpuctl.domain.instance import Market, ProviderName
-from gpuctl.domain.offers import Availability, InstanceType, Need, Offer, ranked
+from gpuctl.domain.market.offers import Availability, InstanceType, Need, Offer, ranked
 from gpuctl.errors import UsageError
 
 AWS, AZURE = ProviderName.AWS, ProviderName.AZURE

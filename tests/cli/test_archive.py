@@ -13,10 +13,10 @@ from support.instances import NOON, a_ready_instance
 
 from gpuctl.domain.instance import Instance, Status
 from gpuctl.errors import GpuctlError
+from gpuctl.files import Disk
+from gpuctl.home.export import Bundle
 from gpuctl.store.base import Kind
-from gpuctl.store.bundle import Bundle
-from gpuctl.store.disk import Disk
-from gpuctl.store.local import LocalStore
+from gpuctl.store.local.store import LocalStore
 
 OLD, YOUNG, LIVE = "inst-000000000001", "inst-000000000002", "inst-000000000003"
 

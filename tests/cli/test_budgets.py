@@ -5,7 +5,7 @@ from datetime import timedelta
 from support.cli import Operator
 from support.wire import refuse
 
-from gpuctl.domain.cost import by_deadline
+from gpuctl.domain.money.cost import by_deadline
 
 
 def budget(operator: Operator, text: str) -> None:

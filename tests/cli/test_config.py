@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from support.cli import Operator
 
-from gpuctl.cli.config import Settings, SshConfig, read_settings
-from gpuctl.cli.config.schema import KEYS
-from gpuctl.domain.budgets import BudgetAction, Limits
+from gpuctl.config import Settings, SshConfig, read_settings
+from gpuctl.config.schema import KEYS
 from gpuctl.domain.instance import ProviderName
+from gpuctl.domain.money.budgets import BudgetAction, Limits
 from gpuctl.errors import UsageError
 
 EVERYTHING = """

@@ -17,7 +17,7 @@ import gpuctl
 from gpuctl.domain.events import EventName, in_order, unseen
 from gpuctl.domain.instance import CloudState, Reason, Status
 from gpuctl.domain.lifecycle import advance, note, provisioning, refreshed
-from gpuctl.services.following import Follower
+from gpuctl.services.events.follow import Follower
 
 KEYS = ["event", "at", "instanceId", "name", "number", "status", "reason", "detail", "totalCost"]
 WHOLE_LIFE = ["provisioning", "attempt", "provisioned", "ready", "stopping", "terminated"]

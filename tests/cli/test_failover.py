@@ -10,7 +10,7 @@ from support.cli import Operator
 from support.wire import LOST, NEVER_ARRIVED, Phase, Sent, refuse
 
 from gpuctl.errors import Interrupted
-from gpuctl.store.refusals import LocalRefusals
+from gpuctl.store.local.cooldown import LocalRefusals
 
 FULL = refuse("InsufficientInstanceCapacity", 500)
 NO_QUOTA = refuse("VcpuLimitExceeded")
@@ -180,7 +180,7 @@ def test_a_record_that_somebody_ended_between_two_attempts_gets_no_further_one(o
 def test_ctrl_c_between_two_attempts_leaves_nothing(
     operator: Operator, terminal: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from gpuctl.services import attempts
+    from gpuctl.services.launch import attempts
 
     def interrupted(*_: object) -> str:
         raise Interrupted("ended by SIGINT", signal_number=2)

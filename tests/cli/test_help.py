@@ -6,7 +6,7 @@ import pytest
 from support.cli import Operator
 
 from gpuctl import errors
-from gpuctl.cli.topics import TOPICS
+from gpuctl.cli.commands.help.topics import TOPICS
 from gpuctl.errors import Code, GpuctlError
 
 
@@ -26,7 +26,7 @@ def test_exit_codes_tells_every_code_there_is(operator: Operator) -> None:
 
 
 def test_environment_tells_every_setting(operator: Operator) -> None:
-    from gpuctl.cli.config.schema import KEYS
+    from gpuctl.config.schema import KEYS
 
     said = operator.run("help", "environment").out
     assert [key.variable for key in KEYS.values() if key.variable and key.variable not in said] == []

@@ -18,7 +18,7 @@ from gpuctl.domain.events import EventName
 from gpuctl.errors import Interrupted
 from gpuctl.hooks import opening
 from gpuctl.hooks.base import Message
-from gpuctl.services import delivering
+from gpuctl.services.events import deliver as delivering
 
 ALL = tuple(EventName)
 LIFE = ["provisioning", "attempt", "provisioned", "ready", "stopping", "terminated"]
@@ -277,6 +277,6 @@ def test_an_address_is_never_shown(operator: Operator) -> None:
 
 
 def test_the_config_hooks_every_event_there_is_and_no_other() -> None:
-    from gpuctl.cli.config.schema import known_below
+    from gpuctl.config.schema import known_below
 
     assert known_below(("hooks",)) == list(EventName)

@@ -8,8 +8,8 @@ from support.cli import Operator
 from support.wire import LOST, refuse
 
 from gpuctl.domain.instance import Status
-from gpuctl.store.disk import Disk
-from gpuctl.store.rescue import Rescue
+from gpuctl.files import Disk
+from gpuctl.store.local.rescue import Rescue
 
 
 class Room:

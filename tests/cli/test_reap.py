@@ -10,10 +10,13 @@ from support.wire import LOST, Fault, Sent, refuse
 from gpuctl.domain.instance import Instance, Outcome, Status
 from gpuctl.domain.tags import deadline_tag
 from gpuctl.errors import UsageError
-from gpuctl.services import acting
+from gpuctl.services.reconcile import apply as acting
 
 MINUTE = timedelta(minutes=1)
-EMPTY = b'<DescribeInstancesResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/"><reservationSet/></DescribeInstancesResponse>'
+EMPTY = (
+    b"<DescribeInstancesResponse "
+    b'xmlns="http://ec2.amazonaws.com/doc/2016-11-15/"><reservationSet/></DescribeInstancesResponse>'
+)
 NOTHING_THERE = Fault(False, lambda _: (200, {"Content-Type": "text/xml"}, EMPTY))
 
 
@@ -147,8 +150,8 @@ def reaped_with_a_bug(operator: Operator) -> tuple[int, str]:
     """The one place where a traceback is wanted."""
     import io
 
-    from gpuctl.cli.given import Streams
     from gpuctl.cli.main import main
+    from gpuctl.cli.terminal.streams import Streams
 
     streams = Streams(io.StringIO(), io.StringIO(), io.StringIO())
     code = main(["reap"], clock=operator.clock, environ=operator.environ, streams=streams)
@@ -303,7 +306,7 @@ def test_a_state_that_was_named_and_does_not_exist_is_an_error(operator: Operato
 
 
 def test_a_reap_leaves_to_one_that_is_at_work_and_works_beside_one_that_hangs(operator: Operator) -> None:
-    from gpuctl.store.reaplog import LocalReapLog
+    from gpuctl.store.local.reaper import LocalReapLog
 
     operator.provision("--ttl", "5")
     operator.later(minutes=5)

@@ -10,8 +10,8 @@ import pytest
 from support.cli import Operator
 from support.wire import LOST, refuse
 
-from gpuctl.cli.given import Streams
 from gpuctl.cli.main import main
+from gpuctl.cli.terminal.streams import Streams
 from gpuctl.domain.instance import Reason, Status
 from gpuctl.domain.tags import deadline_tag
 
@@ -93,7 +93,7 @@ def test_a_state_that_cannot_be_written_keeps_no_machine_alive(two: Operator, mo
         raise OSError(28, "No space left on device")
 
     two.later(minutes=121)
-    monkeypatch.setattr("gpuctl.store.disk.Disk.write", full)
+    monkeypatch.setattr("gpuctl.files.Disk.write", full)
     ran = two.run("reap")
     assert ran.code == 9
     assert "No space left" in ran.err
@@ -281,7 +281,7 @@ def test_a_bug_while_a_restored_state_is_made_whole_ends_nothing_and_stops_nothi
     put_back(two)
     two.later(minutes=70)
     two.json("terminate", "two", "--no-wait")
-    monkeypatch.setattr("gpuctl.services.reap.merge", bug)
+    monkeypatch.setattr("gpuctl.services.reap.reaper.merge", bug)
     streams = Streams(io.StringIO(), io.StringIO(), io.StringIO())
     code = main(["reap"], clock=two.clock, environ=two.environ, streams=streams)
     assert code == 8

@@ -20,8 +20,8 @@ from support.reachable import GPUCTL, Reachable
 from support.sshd import Cable, Sshd
 from support.wire import LOST, NEVER_ARRIVED, refuse
 
-from gpuctl.cli.given import Streams
 from gpuctl.cli.main import main
+from gpuctl.cli.terminal.streams import Streams
 from gpuctl.domain.instance import Reason, Status
 
 NEW = ("g4dn.xlarge", "--region", "us-east-1", "--name", "n")

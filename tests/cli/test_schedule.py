@@ -8,8 +8,8 @@ import pytest
 from support.cli import Operator
 from support.programs import CRONTAB, LOGINCTL, SYSTEMCTL, having
 
+from gpuctl.home.schedule import ScheduleNote
 from gpuctl.services.scheduling.job import from_cron
-from gpuctl.store.schedule import ScheduleNote
 
 
 @pytest.fixture

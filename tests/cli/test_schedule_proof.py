@@ -8,8 +8,8 @@ import pytest
 from support.cli import Operator
 from support.programs import CRONTAB, having
 
-from gpuctl.cli.programs import started_bare
-from gpuctl.cli.scheduled import bare_environment, search_path
+from gpuctl.cli.commands.schedule.programs import started_bare
+from gpuctl.cli.commands.schedule.reaper_job import bare_environment, search_path
 from gpuctl.services.scheduling.job import from_cron
 
 KEYS = {"Version": 1, "AccessKeyId": "AKIAIOSFODNN7EXAMPLE", "SecretAccessKey": "a-secret-canary"}

@@ -38,7 +38,7 @@ class Listener:
         streams = Streams(*(_Stream(terminal) for _ in range(3)))
         code = main(argv, clock=self.operator.clock, environ=os.environ | self.operator.environ, streams=streams)
         for name, stream in (("stdout", streams.out), ("stderr", streams.err)):
-            self.said[f"{name} of {' '.join(argv)} ({len(self.said)})"] = stream.getvalue()  # type: ignore[attr-defined]
+            self.said[(f"{name} of {' '.join(argv)} ({len(self.said)})")] = stream.getvalue()  # type: ignore[attr-defined]
         self.codes.add(code)
         return code
 
@@ -191,7 +191,7 @@ def test_no_secret_is_said_of_a_credentials_file_that_cannot_be_used(with_profil
 
 
 def test_no_secret_is_in_the_traceback_of_a_bug(listener: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
-    from gpuctl.cli.commands import stats
+    from gpuctl.cli.commands.stats import command as stats
     from gpuctl.providers.aws import create
 
     def buggy(*_: object, **more: object) -> None:

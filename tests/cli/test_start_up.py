@@ -11,27 +11,27 @@ import pytest
 import typer.core
 from support.instances import a_ready_instance
 
-from gpuctl.cli.given import Streams
 from gpuctl.cli.main import main
+from gpuctl.cli.terminal.streams import Streams
 from gpuctl.clock import SystemClock
-from gpuctl.domain.actions import scope_of
+from gpuctl.domain.reconcile.actions import scope_of
 from gpuctl.store.base import Kind, ReapTimes, Sweep
-from gpuctl.store.local import LocalStore
-from gpuctl.store.reaplog import LocalReapLog
+from gpuctl.store.local.reaper import LocalReapLog
+from gpuctl.store.local.store import LocalStore
 
 # Neither an SDK nor HTTP and TLS, neither Rich nor the query engine of the store, which only writing needs.
 NEVER = {"azure", "boto3", "botocore", "http.client", "moto", "rich", "ssl", "tinydb", "urllib.request"}
 NEVER |= {"gpuctl.catalog", "gpuctl.hooks", "gpuctl.providers", "gpuctl.sandbox", "gpuctl.cli.hooking"}
 NOT_IN_LIST = {
-    "gpuctl.cli.config",
-    "gpuctl.cli.live",
-    "gpuctl.domain.allowance",
-    "gpuctl.domain.offers",
-    "gpuctl.domain.reconcile",
-    "gpuctl.domain.request",
-    "gpuctl.domain.spending",
+    "gpuctl.config",
+    "gpuctl.cli.commands.list.watch",
+    "gpuctl.domain.money.budget_check",
+    "gpuctl.domain.market.offers",
+    "gpuctl.domain.reconcile.plan",
+    "gpuctl.domain.market.request",
+    "gpuctl.domain.money.report",
     "gpuctl.remote",
-    "gpuctl.services.reap",
+    "gpuctl.services.reap.reaper",
 }
 _PROGRAM = """
 import json, sys

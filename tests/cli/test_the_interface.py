@@ -15,16 +15,16 @@ from support.clock import FakeClock
 from support.instances import NOON, a_ready_instance, an_instance
 from support.wire import refuse
 
+from gpuctl.cli.command_table import COMMANDS, OTHER_NAMES
 from gpuctl.cli.context import Context
-from gpuctl.cli.given import Streams
 from gpuctl.cli.main import main
-from gpuctl.cli.table import COMMANDS, OTHER_NAMES
+from gpuctl.cli.terminal.streams import Streams
 from gpuctl.clock import SystemClock
-from gpuctl.domain.actions import scope_of
 from gpuctl.domain.instance import ProviderName
+from gpuctl.domain.reconcile.actions import scope_of
 from gpuctl.errors import Code
 from gpuctl.store.base import ReapTimes, Sweep
-from gpuctl.store.reaplog import LocalReapLog
+from gpuctl.store.local.reaper import LocalReapLog
 
 INSTANCE_KEYS = [
     "id",
@@ -440,9 +440,9 @@ def test_a_config_that_is_wrong_is_one_line(operator: Operator, text: str, said:
 
 
 def test_a_bug_is_shown_once_and_answered_in_json(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
-    from gpuctl.cli.commands import stats
-    from gpuctl.cli.given import Streams
+    from gpuctl.cli.commands.stats import command as stats
     from gpuctl.cli.main import main
+    from gpuctl.cli.terminal.streams import Streams
 
     def buggy(*_: object) -> None:
         raise ZeroDivisionError("a bug")

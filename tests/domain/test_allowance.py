@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from support.instances import a_ready_instance, an_instance
 
-from gpuctl.domain.allowance import Limit, Period, limits, refuse_over, standings, to_end, warnings
-from gpuctl.domain.budgets import BudgetAction, Budgets, Limits
 from gpuctl.domain.instance import Instance, Price, Status
+from gpuctl.domain.money.budget_check import Limit, Period, limits, refuse_over, standings, to_end, warnings
+from gpuctl.domain.money.budgets import BudgetAction, Budgets, Limits
 from gpuctl.errors import BudgetError
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)

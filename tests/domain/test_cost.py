@@ -7,7 +7,9 @@ import pytest
 from support.instances import NOON, a_ready_instance, an_instance
 from support.observations import seen_of
 
-from gpuctl.domain.cost import (
+from gpuctl.domain.instance import CloudState, Instance, Market, Price, ProviderName, Status
+from gpuctl.domain.lifecycle import refreshed
+from gpuctl.domain.money.cost import (
     Cost,
     accrued,
     burning,
@@ -19,9 +21,7 @@ from gpuctl.domain.cost import (
     spent_between,
     to_cents,
 )
-from gpuctl.domain.instance import CloudState, Instance, Market, Price, ProviderName, Status
-from gpuctl.domain.lifecycle import refreshed
-from gpuctl.domain.statistics import statistics
+from gpuctl.domain.money.statistics import statistics
 
 HOUR, MINUTE, SECOND = timedelta(hours=1), timedelta(minutes=1), timedelta(seconds=1)
 DISK = Price(usd_per_hour=Decimal("0.011"), source="a test", as_of=date(2026, 8, 20))

@@ -6,8 +6,8 @@ import pytest
 from support.instances import NOON, a_ready_instance, an_instance
 from support.observations import STATE, ours, seen_of
 
-from gpuctl.domain.evidence import Proof, absence_proves, end_of, is_the_same_machine
 from gpuctl.domain.instance import CloudState, Instance, Observed, Reason, Refusal, Status
+from gpuctl.domain.reconcile.evidence import Proof, absence_proves, end_of, is_the_same_machine
 from gpuctl.errors import Code
 
 MINUTE, SECOND = timedelta(minutes=1), timedelta(seconds=1)

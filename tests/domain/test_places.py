@@ -8,8 +8,8 @@ from support.instances import NOON, an_instance
 
 from gpuctl.domain.instance import Attempt, Market, Outcome, Price, ProviderName, Status
 from gpuctl.domain.lifecycle import IllegalTransition, attempted
-from gpuctl.domain.offers import Availability, InstanceType, Lack, Need, Offer, ranked
-from gpuctl.domain.places import Place, exceeds_with, family, in_order, rules_out
+from gpuctl.domain.market.candidates import Place, exceeds_with, family, in_order, rules_out
+from gpuctl.domain.market.offers import Availability, InstanceType, Lack, Need, Offer, ranked
 from gpuctl.errors import Extent
 
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from gpuctl.domain.instance import Market, Price
-from gpuctl.domain.prices import PriceKey, PriceSource, age_note, is_old, is_shipped, judged, newest, origin
+from gpuctl.domain.money.prices import PriceKey, PriceSource, age_note, is_old, is_shipped, judged, newest, origin
 
 TODAY = date(2026, 11, 24)
 ON_DEMAND = PriceKey("g4dn.xlarge", "us-east-1", Market.ON_DEMAND)

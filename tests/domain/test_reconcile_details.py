@@ -7,9 +7,9 @@ import pytest
 from support.instances import ACCOUNT, NOON, a_ready_instance, an_instance
 from support.observations import STATE, ours, seen_of
 
-from gpuctl.domain.actions import Action, Kind, Rules, View
 from gpuctl.domain.instance import CloudState, Observed, ProviderName, Reason, Scope, Status
-from gpuctl.domain.reconcile import plan
+from gpuctl.domain.reconcile.actions import Action, Kind, Rules, View
+from gpuctl.domain.reconcile.plan import plan
 
 MINUTE, SECOND = timedelta(minutes=1), timedelta(seconds=1)
 SCOPE = Scope(provider=ProviderName.AWS, account=ACCOUNT, region="us-east-1")

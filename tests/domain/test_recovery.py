@@ -6,9 +6,9 @@ import pytest
 from support.instances import NOON, a_ready_instance, an_instance
 from support.observations import seen_of
 
-from gpuctl.domain.actions import Action, Kind
 from gpuctl.domain.instance import Instance, Reason, Scope, Status
-from gpuctl.domain.recovery import combined, with_deadline_of, without_deadlines
+from gpuctl.domain.reconcile.actions import Action, Kind
+from gpuctl.domain.reconcile.recovery import combined, with_deadline_of, without_deadlines
 from gpuctl.domain.tags import EXPIRES_AT, deadline_tag
 
 MINUTE = timedelta(minutes=1)

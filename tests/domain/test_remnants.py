@@ -6,7 +6,6 @@ from typing import Any
 from support.instances import ACCOUNT, NOON, a_ready_instance, an_instance
 from support.observations import STATE, ours, seen_of
 
-from gpuctl.domain.actions import Action, Kind, Rules, View
 from gpuctl.domain.instance import (
     Attempt,
     CloudState,
@@ -21,7 +20,8 @@ from gpuctl.domain.instance import (
     Status,
 )
 from gpuctl.domain.lifecycle import STOPPED_AND_BILLING, advance, refreshed, swept
-from gpuctl.domain.reconcile import plan
+from gpuctl.domain.reconcile.actions import Action, Kind, Rules, View
+from gpuctl.domain.reconcile.plan import plan
 from gpuctl.domain.tags import deadline_tag
 from gpuctl.errors import Code
 

@@ -6,7 +6,7 @@ import pytest
 from support.instances import an_instance
 
 from gpuctl.domain.instance import Market, ProviderName
-from gpuctl.domain.request import MAX_COUNT, Request, check, differences
+from gpuctl.domain.market.request import MAX_COUNT, Request, check, differences
 from gpuctl.errors import UsageError
 
 MAX_TTL = timedelta(minutes=120)

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from gpuctl.domain.savings import Usage, savings
+from gpuctl.domain.money.savings import Usage, savings
 
 NC6 = Decimal("0.90")
 

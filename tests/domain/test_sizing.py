@@ -7,8 +7,8 @@ import pytest
 
 from gpuctl.catalog import Catalog
 from gpuctl.domain.instance import Market, Price, ProviderName
-from gpuctl.domain.offers import Availability, GpuImage, InstanceType, Offer
-from gpuctl.domain.sizing import Size, advice, cheapest
+from gpuctl.domain.market.offers import Availability, GpuImage, InstanceType, Offer
+from gpuctl.domain.market.sizing import Size, advice, cheapest
 
 TWO_HOURS = timedelta(minutes=120)
 

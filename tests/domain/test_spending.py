@@ -9,9 +9,9 @@ from fractions import Fraction
 import pytest
 from support.instances import NOON, a_ready_instance, an_instance
 
-from gpuctl.domain.cost import Cost, to_cents
 from gpuctl.domain.instance import Instance, Market, Price, ProviderName, Status
-from gpuctl.domain.spending import groups, outlook, together
+from gpuctl.domain.money.cost import Cost, to_cents
+from gpuctl.domain.money.report import groups, outlook, together
 
 HOUR = timedelta(hours=1)
 MONTH = datetime(2026, 11, 1, tzinfo=UTC)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gpuctl.cli.render.text import brief
+from gpuctl.cli.terminal.text import brief
 from gpuctl.domain.wording import last_line, one_line, without_middle
 
 DENIED = (

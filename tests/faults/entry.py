@@ -104,7 +104,7 @@ def _sleep_by(clock: FileClock, patch: pytest.MonkeyPatch) -> None:
 
 def _die_at(step: int | None, log: str | None, patch: pytest.MonkeyPatch) -> None:
     """Count the steps of file writes into `log`, and be killed as the given one begins (a write: in its middle)."""
-    from gpuctl.store.disk import Disk
+    from gpuctl.files import Disk
 
     done = 0
 

@@ -41,11 +41,11 @@ def edited(target: str, *edits: tuple[str, str]) -> Break:
 
 
 def constants(**values: Any) -> Break:
-    """A rule broken by other values of constants in `gpuctl.domain.evidence`."""
+    """A rule broken by other values of constants in `gpuctl.domain.reconcile.evidence`."""
 
     def apply(patch: pytest.MonkeyPatch) -> None:
         for name, value in values.items():
-            patch.setattr(f"gpuctl.domain.evidence.{name}", value)
+            patch.setattr(f"gpuctl.domain.reconcile.evidence.{name}", value)
 
     return apply
 
@@ -83,27 +83,27 @@ _DEFINITE = "goes_on = is_elsewhere(error)"
 
 MUTANTS: dict[str, Break] = {
     "stock TinyDB storage": every(
-        edited("gpuctl.store.storage:StateStorage.commit", ("write_whole(disk, path, content)", _STOCK)),
-        edited("gpuctl.store.lock:Lock._wait_for", ("while True:", "while False:")),
+        edited("gpuctl.store.local.tinydb:StateStorage.commit", ("write_whole(disk, path, content)", _STOCK)),
+        edited("gpuctl.store.local.lock:Lock._wait_for", ("while True:", "while False:")),
     ),
     "written in place": edited(
-        "gpuctl.store.disk:write_whole",
+        "gpuctl.files:write_whole",
         ("disk.create(temporary)", "os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)"),
         ("disk.replace(temporary, path)", "pass"),
     ),
     "record after create": every(
         edited(
-            "gpuctl.services.recording:write_records",
+            "gpuctl.services.launch.records:write_records",
             ("parts.store.add(records, guard)", "parts.store.snapshot()"),
         ),
-        edited("gpuctl.services.attempts:Attempts._send", (_SENT, f"{_ADDED}\n    {_SENT}")),
+        edited("gpuctl.services.launch.attempts:Attempts._send", (_SENT, f"{_ADDED}\n    {_SENT}")),
     ),
     "another attempt after a lost reply": every(
         edited(
-            "gpuctl.services.attempts:Attempts.pursue",
+            "gpuctl.services.launch.attempts:Attempts.pursue",
             ("answer.outcome not in (Outcome.REFUSED, Outcome.LEFTOVERS)", "answer.outcome is Outcome.CREATED"),
         ),
-        edited("gpuctl.services.attempts:Attempts._following", (_DEFINITE, "goes_on = True")),
+        edited("gpuctl.services.launch.attempts:Attempts._following", (_DEFINITE, "goes_on = True")),
         edited("gpuctl.domain.lifecycle:attempted", ("if not was_refused(instance):", "if False:")),
     ),
     "no client token": edited(
@@ -112,7 +112,7 @@ MUTANTS: dict[str, Break] = {
     ),
     "no grace": constants(LAUNCH_GRACE=ZERO, ATTEMPT_GRACE=ZERO, SIGHTINGS_APART=ZERO),
     "NotFound means gone": edited(
-        "gpuctl.domain.evidence:absence_proves",
+        "gpuctl.domain.reconcile.evidence:absence_proves",
         (_TWICE, "if False:"),
         ("if now - record.launched_at < LAUNCH_GRACE:", "if False:"),
         ("if now - record.last_attempt_at < ATTEMPT_GRACE:", "if False:"),
@@ -120,15 +120,15 @@ MUTANTS: dict[str, Break] = {
     ),
     "no tag check": every(
         edited(
-            "gpuctl.domain.evidence:is_the_same_machine",
+            "gpuctl.domain.reconcile.evidence:is_the_same_machine",
             ("if record.cloud_id is None:", "return True\n    if True:"),
         ),
         edited(
-            "gpuctl.domain.strangers:_stranger",
+            "gpuctl.domain.reconcile.orphans:_stranger",
             ("if not ours and claims.state_id not in rules.reap_state_ids:", "if False:"),
             (_WHOLE, "if False:"),
         ),
-        edited("gpuctl.domain.strangers:_is_ripe", (_PATIENCE, f"return True\n    {_PATIENCE}")),
+        edited("gpuctl.domain.reconcile.orphans:_is_ripe", (_PATIENCE, f"return True\n    {_PATIENCE}")),
     ),
     "remnants passed over": edited(
         "gpuctl.providers.azure.provider:AzureProvider._listed",
@@ -138,15 +138,17 @@ MUTANTS: dict[str, Break] = {
         ),
     ),
     "timers not set by the reaper": edited(
-        "gpuctl.services.acting:Acting._arm", ("if provider.capabilities.timer_in_create:", "if True:")
+        "gpuctl.services.reconcile.apply:Acting._arm", ("if provider.capabilities.timer_in_create:", "if True:")
     ),
     "contents not looked at": edited(
         "gpuctl.providers.azure.ending:end_group", ("if not foreign or force:", "if True:")
     ),
     "refused after a lost reply": edited(
-        "gpuctl.services.launching:send_create", ("if lost is None:", "if error is not lost:")
+        "gpuctl.services.launch.create:send_create", ("if lost is None:", "if error is not lost:")
     ),
-    "deadline not read again": edited("gpuctl.services.acting:Acting._end", ("and not fresh.is_due(now)", "and False")),
+    "deadline not read again": edited(
+        "gpuctl.services.reconcile.apply:Acting._end", ("and not fresh.is_due(now)", "and False")
+    ),
     "guard left out": edited(
         "gpuctl.providers.aws.create:run_instances", ('"UserData": user_data(order)', '"UserData": "#!/bin/sh"')
     ),
@@ -157,19 +159,17 @@ MUTANTS: dict[str, Break] = {
     "numbers taken as they come": edited(
         "gpuctl.cli.options:whole", ('if not _WHOLE.fullmatch(text.strip(" ")):', "if False:")
     ),
-    "no checksum": edited("gpuctl.store.statefile:decode", (_SEALED, "if False:")),
-    "short writes ignored": edited(
-        "gpuctl.store.disk:write_all", ("left = left[written:]", "left = left[len(left) :]")
-    ),
+    "no checksum": edited("gpuctl.store.local.format:decode", (_SEALED, "if False:")),
+    "short writes ignored": edited("gpuctl.files:write_all", ("left = left[written:]", "left = left[len(left) :]")),
     "text printed raw": edited(
-        "gpuctl.cli.render.text:clean", ("if text.isascii() and text.isprintable():", "if True:")
+        "gpuctl.cli.terminal.text:clean", ("if text.isascii() and text.isprintable():", "if True:")
     ),
     "environment printed with failures": edited(
         "gpuctl.cli.render.renderer:failure_lines",
         ('lines = [f"error: {brief(failure.message)}"]', 'lines = [str(dict(__import__("os").environ))]'),
     ),
     "modes left to the umask": edited(
-        "gpuctl.store.disk:private_folder",
+        "gpuctl.files:private_folder",
         ("folder.mkdir(mode=0o700)", "folder.mkdir()"),
         ("folder.chmod(0o700)", "pass"),
     ),

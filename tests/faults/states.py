@@ -17,9 +17,9 @@ from support.instances import an_instance
 from gpuctl.clock import SystemClock
 from gpuctl.domain.instance import Instance
 from gpuctl.errors import GpuctlError, StateLockedError, StateUnusableError
+from gpuctl.files import Disk
 from gpuctl.store.base import Kind
-from gpuctl.store.disk import Disk
-from gpuctl.store.local import LocalStore
+from gpuctl.store.local.store import LocalStore
 
 ONE = "inst-000000000001"
 

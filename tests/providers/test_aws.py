@@ -14,7 +14,7 @@ from support.wire import FAILED_AFTER, GARBLED, LOST, NEVER_ARRIVED, TRUNCATED, 
 
 from gpuctl.catalog import Catalog
 from gpuctl.domain.instance import Market, ProviderName
-from gpuctl.domain.request import Request
+from gpuctl.domain.market.request import Request
 from gpuctl.errors import (
     CapacityError,
     CloudError,
@@ -210,7 +210,10 @@ class TestAws(ProviderContract):
 
     def test_an_empty_answer_about_one_id_is_no_answer(self, provider: AwsProvider, wire: Wire, order: Order) -> None:
         made = provider.create(order)
-        empty = b'<DescribeInstancesResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/"><reservationSet/></DescribeInstancesResponse>'
+        empty = (
+            b"<DescribeInstancesResponse "
+            b'xmlns="http://ec2.amazonaws.com/doc/2016-11-15/"><reservationSet/></DescribeInstancesResponse>'
+        )
         wire.arm("DescribeInstances", Fault(False, lambda _: (200, {"Content-Type": "text/xml"}, empty)))
         with pytest.raises(UnreachableError, match="answered about 0 machines"):
             provider.get(REGION, made.cloud_id)

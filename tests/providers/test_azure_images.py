@@ -13,7 +13,7 @@ from support.instances import NOON
 
 from gpuctl.catalog import Catalog
 from gpuctl.domain.instance import Market, ProviderName
-from gpuctl.domain.offers import Availability
+from gpuctl.domain.market.offers import Availability
 from gpuctl.errors import CapacityError, UsageError
 from gpuctl.providers.azure import open_provider
 from gpuctl.providers.azure.provider import AzureProvider

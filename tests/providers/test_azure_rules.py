@@ -15,7 +15,7 @@ from azure.core.exceptions import (
 from support.instances import NOON
 
 from gpuctl.domain.instance import CloudState, Market
-from gpuctl.domain.request import Request
+from gpuctl.domain.market.request import Request
 from gpuctl.errors import (
     CapacityError,
     CloudError,

@@ -11,7 +11,7 @@ from support.stores import MemoryStore
 from gpuctl.domain.events import Event, EventName
 from gpuctl.domain.instance import Instance, Status
 from gpuctl.domain.lifecycle import advance, note, provisioning
-from gpuctl.services.delivering import GIVEN_UP_AFTER, IN_ALL, PATIENCE, Delivered, Delivery, Tell
+from gpuctl.services.events.deliver import GIVEN_UP_AFTER, IN_ALL, PATIENCE, Delivered, Delivery, Tell
 
 ONE, TWO = "inst-000000000001", "inst-000000000002"
 

@@ -13,19 +13,19 @@ from support.instances import PRICE
 
 from gpuctl.catalog import Catalog
 from gpuctl.clock import SystemClock
-from gpuctl.domain.allowance import standings
-from gpuctl.domain.budgets import Budgets
-from gpuctl.domain.cost import Extras
-from gpuctl.domain.request import Request
+from gpuctl.domain.market.request import Request
+from gpuctl.domain.money.budget_check import standings
+from gpuctl.domain.money.budgets import Budgets
+from gpuctl.domain.money.cost import Extras
 from gpuctl.errors import BudgetError
-from gpuctl.services.choosing import Defaults, choose
 from gpuctl.services.extend import extend
-from gpuctl.services.parts import Parts
-from gpuctl.services.preparing import prepare
-from gpuctl.services.provision import start
+from gpuctl.services.launch.offers import Defaults, choose
+from gpuctl.services.launch.prepare import prepare
+from gpuctl.services.launch.provision import start
+from gpuctl.services.runtime import Parts
 from gpuctl.services.sessions import Sessions
 from gpuctl.store.base import Kind
-from gpuctl.store.local import LocalStore
+from gpuctl.store.local.store import LocalStore
 
 CATALOG = Catalog()
 ASKED = Request(user="ana", instance_type="g4dn.xlarge", region="us-east-1", ttl=timedelta(minutes=60))

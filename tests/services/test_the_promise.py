@@ -14,16 +14,16 @@ from support.stores import MemoryStore
 
 from gpuctl.catalog import Catalog
 from gpuctl.domain.instance import Instance, Reason, Status
-from gpuctl.domain.request import Request
+from gpuctl.domain.market.request import Request
 from gpuctl.errors import GpuctlError
-from gpuctl.services.choosing import Defaults, choose
-from gpuctl.services.ending import end
 from gpuctl.services.extend import extend
-from gpuctl.services.parts import Parts
-from gpuctl.services.preparing import prepare
-from gpuctl.services.provision import start
-from gpuctl.services.reap import Reaper, reap, remembered
+from gpuctl.services.launch.offers import Defaults, choose
+from gpuctl.services.launch.prepare import prepare
+from gpuctl.services.launch.provision import start
+from gpuctl.services.reap.reaper import Reaper, reap, remembered
+from gpuctl.services.runtime import Parts
 from gpuctl.services.sessions import Sessions
+from gpuctl.services.terminate import end
 from gpuctl.store.base import ReapTimes
 
 CATALOG = Catalog()

@@ -13,7 +13,7 @@ from support.instances import an_instance
 
 from gpuctl.errors import StateUnusableError
 from gpuctl.store.base import Kind
-from gpuctl.store.statefile import Header, Unreadable, decode, encode
+from gpuctl.store.local.format import Header, Unreadable, decode, encode
 
 STOCK = b'{"_default": {"1": {"id": "inst-000000000001"}}}'
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gpuctl.store.disk import Disk, private_folder, write_all, write_whole
+from gpuctl.files import Disk, private_folder, write_all, write_whole
 
 
 class TellingDisk(Disk):

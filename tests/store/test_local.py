@@ -9,11 +9,11 @@ from support.instances import NOON, a_ready_instance, an_instance
 
 from gpuctl.domain.instance import Status
 from gpuctl.errors import StateLockedError, StateUnusableError, UsageError
-from gpuctl.store.backups import folder_of, kept
 from gpuctl.store.base import Kind, ReapTimes
-from gpuctl.store.local import LocalStore
-from gpuctl.store.lock import Lock
-from gpuctl.store.reaplog import LocalReapLog
+from gpuctl.store.local.backups import folder_of, kept
+from gpuctl.store.local.lock import Lock
+from gpuctl.store.local.reaper import LocalReapLog
+from gpuctl.store.local.store import LocalStore
 
 
 def opened(place: Path, **facts: object) -> LocalStore:

@@ -15,12 +15,12 @@ from support.instances import NOON, a_ready_instance, an_instance
 
 from gpuctl.domain.instance import Instance, Status
 from gpuctl.errors import GpuctlError, NotFoundError, StateUnusableError, UsageError
-from gpuctl.store.backups import kept
+from gpuctl.files import Disk
 from gpuctl.store.base import Kind, Snapshot
-from gpuctl.store.disk import Disk
-from gpuctl.store.lock import Lock
-from gpuctl.store.statefile import Header
-from gpuctl.store.storage import StateStorage
+from gpuctl.store.local.backups import kept
+from gpuctl.store.local.format import Header
+from gpuctl.store.local.lock import Lock
+from gpuctl.store.local.tinydb import StateStorage
 
 
 def ended(record_id: str, **facts: Any) -> Instance:

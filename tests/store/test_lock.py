@@ -11,7 +11,7 @@ from support.clock import FakeClock
 from support.instances import NOON
 
 from gpuctl.errors import StateLockedError
-from gpuctl.store.lock import Lock, Remembered
+from gpuctl.store.local.lock import Lock, Remembered
 
 ID = "abcdefgh1234"
 

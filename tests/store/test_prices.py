@@ -11,10 +11,10 @@ from store.test_crashes import forked
 from support.disks import FailingDisk
 
 from gpuctl.domain.instance import Market, Price, ProviderName
-from gpuctl.domain.prices import PriceBook, PriceKey, Refusal
+from gpuctl.domain.money.prices import PriceBook, PriceKey, Refusal
 from gpuctl.errors import StateUnusableError
-from gpuctl.store.disk import Disk
-from gpuctl.store.prices import LocalPrices
+from gpuctl.files import Disk
+from gpuctl.home.prices import LocalPrices
 
 AWS = ProviderName.AWS
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)

@@ -9,7 +9,7 @@ from support.instances import an_instance
 
 from gpuctl.errors import StateUnusableError, UsageError
 from gpuctl.store.base import Kind
-from gpuctl.store.local import LocalStore
+from gpuctl.store.local.store import LocalStore
 
 ONE, TWO = "inst-000000000001", "inst-000000000002"
 

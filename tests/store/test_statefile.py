@@ -7,7 +7,7 @@ import pytest
 from store.test_damage import resealed
 
 from gpuctl.store.base import Kind
-from gpuctl.store.statefile import Header, Unreadable, decode, encode
+from gpuctl.store.local.format import Header, Unreadable, decode, encode
 
 HEADER = Header("a-state-id", Kind.REAL, 7)
 

@@ -13,11 +13,11 @@ from support.clock import FakeClock
 from support.clouds import LoopbackAws
 from support.wire import Wire
 
-from gpuctl.cli.given import Streams
 from gpuctl.cli.main import main
+from gpuctl.cli.terminal.streams import Streams
 from gpuctl.domain.instance import Instance
 from gpuctl.store.base import Kind
-from gpuctl.store.local import LocalStore
+from gpuctl.store.local.store import LocalStore
 
 
 class Terminal(io.StringIO):

@@ -4,7 +4,7 @@ import errno
 import os
 from pathlib import Path
 
-from gpuctl.store.disk import Disk
+from gpuctl.files import Disk
 
 
 class FailingDisk(Disk):

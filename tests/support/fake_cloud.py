@@ -9,9 +9,9 @@ from support.clock import FakeClock
 from support.instances import ACCOUNT
 
 from gpuctl.domain.instance import CloudState, Market, Observed, ProviderName
-from gpuctl.domain.offers import InstanceType
+from gpuctl.domain.market.offers import InstanceType
+from gpuctl.domain.market.request import Request
 from gpuctl.domain.protection import Protector
-from gpuctl.domain.request import Request
 from gpuctl.domain.resource import Resource
 from gpuctl.domain.tags import deadline_tag
 from gpuctl.errors import CapacityError, CloudError, GpuctlError, OutcomeUnknown, UnreachableError

@@ -5,8 +5,8 @@ from support.programs import CRONTAB, having
 from support.wire import LOST
 
 from gpuctl.domain.instance import ProviderName
-from gpuctl.domain.prices import PriceBook
-from gpuctl.store.prices import LocalPrices
+from gpuctl.domain.money.prices import PriceBook
+from gpuctl.home.prices import LocalPrices
 
 
 def a_life_that_makes_every_file(operator: Operator) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 
 from gpuctl.domain.duration import shown
 from gpuctl.domain.instance import Market, Price, ProviderName
-from gpuctl.domain.offers import Availability, GpuImage, InstanceType, Offer
-from gpuctl.domain.prices import PriceBook, PriceKey, newest
+from gpuctl.domain.market.offers import Availability, GpuImage, InstanceType, Offer
+from gpuctl.domain.money.prices import PriceBook, PriceKey, newest
 from gpuctl.errors import UsageError
 
 _WITH_DATA = (ProviderName.AWS, ProviderName.AZURE)

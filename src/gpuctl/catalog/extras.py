@@ -7,8 +7,8 @@ from decimal import ROUND_UP, Decimal
 from importlib.resources import files
 from typing import Any
 
-from gpuctl.domain.cost import Extras
 from gpuctl.domain.instance import Price, ProviderName
+from gpuctl.domain.money.cost import Extras
 
 _WITH_DATA = (ProviderName.AWS, ProviderName.AZURE)
 _PLACES = Decimal("0.000000001")

@@ -10,10 +10,10 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from gpuctl.cli.command_table import COMMANDS, EXAMPLES, HIDDEN, OTHER_NAMES, Entry, entry_of
 from gpuctl.cli.context import Context
 from gpuctl.cli.namesake import warn_if_foreign
 from gpuctl.cli.overdue import warn_if_overdue
-from gpuctl.cli.table import COMMANDS, EXAMPLES, HIDDEN, OTHER_NAMES, Entry, entry_of
 from gpuctl.errors import UsageError
 
 _ROOT_ONLY = ("version",)

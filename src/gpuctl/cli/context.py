@@ -6,10 +6,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gpuctl.cli.given import FORMATS, Globals, Streams
 from gpuctl.cli.redaction import Redactor, cleaned
-from gpuctl.cli.surroundings import folder, is_terminal, login_name, path_of
-from gpuctl.cli.talk import Talk, TickingClock
+from gpuctl.cli.terminal.environment import folder, is_terminal, login_name, path_of
+from gpuctl.cli.terminal.progress import Talk, TickingClock
+from gpuctl.cli.terminal.streams import FORMATS, Globals, Streams
 from gpuctl.clock import Clock
 from gpuctl.domain.duration import shown
 from gpuctl.errors import StateUnusableError, UsageError
@@ -18,11 +18,11 @@ from gpuctl.store.base import Kind
 if TYPE_CHECKING:
     from gpuctl.catalog import Catalog
     from gpuctl.catalog.extras import ExtraPrices
-    from gpuctl.cli.config import Config, Settings
+    from gpuctl.config import Config, Settings
     from gpuctl.remote.access import Access
-    from gpuctl.services.parts import Parts
-    from gpuctl.store.local import LocalStore
-    from gpuctl.store.reaplog import LocalReapLog
+    from gpuctl.services.runtime import Parts
+    from gpuctl.store.local.reaper import LocalReapLog
+    from gpuctl.store.local.store import LocalStore
 
 _YES = ("1", "true", "yes", "on")
 
@@ -112,7 +112,7 @@ class Context:
 
     def log_to(self, path: Path) -> None:
         """From now on write down in that file, too, what is said."""
-        from gpuctl.cli.logfile import logged
+        from gpuctl.cli.terminal.log_file import logged
 
         # What goes into the file is cleaned as well.
         self.streams = cleaned(logged(self._bare, path, self._clock), self.redactor)
@@ -137,7 +137,7 @@ class Context:
     @cached_property
     def settings(self) -> "Settings":
         """What is set, and where."""
-        from gpuctl.cli.config import read_settings
+        from gpuctl.config import read_settings
 
         return read_settings(
             self.config_path,
@@ -182,7 +182,7 @@ class Context:
     def store(self) -> "LocalStore":
         """The records."""
         if self._store is None:
-            from gpuctl.store.local import LocalStore
+            from gpuctl.store.local.store import LocalStore
 
             self._store = LocalStore(
                 self.state_path,
@@ -200,7 +200,7 @@ class Context:
     @cached_property
     def reap_log(self) -> "LocalReapLog":
         """What the reaper remembers."""
-        from gpuctl.store.reaplog import LocalReapLog
+        from gpuctl.store.local.reaper import LocalReapLog
 
         return LocalReapLog(self.state_path)
 

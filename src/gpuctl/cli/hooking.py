@@ -11,7 +11,7 @@ from gpuctl.domain.duration import spelled
 from gpuctl.domain.events import Event
 from gpuctl.errors import GpuctlError
 from gpuctl.hooks.base import IN_HOOK, Hook, Message
-from gpuctl.services.delivering import GIVEN_UP_AFTER, IN_ALL, Delivered, Delivery, Tell
+from gpuctl.services.events.deliver import GIVEN_UP_AFTER, IN_ALL, Delivered, Delivery, Tell
 
 _TELL_AGAIN = timedelta(hours=1)
 

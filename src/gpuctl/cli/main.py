@@ -13,13 +13,13 @@ import typer
 from typer.exceptions import TyperException
 
 from gpuctl.cli.app import build
+from gpuctl.cli.command_table import entry_of
 from gpuctl.cli.context import Context
-from gpuctl.cli.given import Streams
 from gpuctl.cli.interrupts import HOOKS_WITHIN, interruptible, time_limit
 from gpuctl.cli.render.renderer import render, render_failure
 from gpuctl.cli.render.result import Result
-from gpuctl.cli.sshfile import keep_current
-from gpuctl.cli.table import entry_of
+from gpuctl.cli.ssh_file import keep_current
+from gpuctl.cli.terminal.streams import Streams
 from gpuctl.clock import Clock, SystemClock
 from gpuctl.errors import Failure, GpuctlError, Interrupted, UsageError
 

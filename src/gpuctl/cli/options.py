@@ -50,7 +50,7 @@ def tags(pairs: Sequence[str] | None) -> dict[str, str]:
     found: dict[str, str] = {}
     if not pairs:
         return found
-    from gpuctl.domain.request import check_tag
+    from gpuctl.domain.market.request import check_tag
 
     for pair in pairs:
         key, equals, value = pair.partition("=")

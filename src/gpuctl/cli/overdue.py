@@ -23,8 +23,8 @@ def warn_if_overdue(context: Context) -> None:
 
 def _overdue(context: Context) -> Iterator[str]:
     from gpuctl.domain.duration import rough, spelled
+    from gpuctl.home.schedule import ScheduleNote
     from gpuctl.services.scheduling.overdue import late_by
-    from gpuctl.store.schedule import ScheduleNote
 
     note = ScheduleNote(context.state_path).read()
     if note is None:

@@ -4,18 +4,18 @@ from typing import TYPE_CHECKING
 
 from gpuctl.catalog import Catalog
 from gpuctl.domain.instance import Market, ProviderName
-from gpuctl.domain.offers import InstanceType, Need, Offer, ranked
-from gpuctl.domain.prices import PriceBook
+from gpuctl.domain.market.offers import InstanceType, Need, Offer, ranked
+from gpuctl.domain.money.prices import PriceBook
 from gpuctl.errors import StateUnusableError, UsageError
 
 if TYPE_CHECKING:
     from gpuctl.cli.context import Context
-    from gpuctl.store.prices import LocalPrices
+    from gpuctl.home.prices import LocalPrices
 
 
 def books(context: "Context") -> "LocalPrices":
     """Where they are: beside the state. UsageError where nobody has a home to keep one in."""
-    from gpuctl.store.prices import LocalPrices
+    from gpuctl.home.prices import LocalPrices
 
     return LocalPrices(context.state_path.parent / "prices")
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TextIO, cast
 from urllib.parse import quote, quote_plus, unquote
 
-from gpuctl.cli.given import Streams
+from gpuctl.cli.terminal.streams import Streams
 
 HIDDEN = "…"
 # Variables whose whole value is a secret. An access key ID counts: with it a leaked signature is worth more.

@@ -10,7 +10,7 @@ from gpuctl.errors import GpuctlError, UnresolvedError
 
 def refreshed(context: Context, records: Sequence[Instance]) -> Mapping[str, GpuctlError]:
     """Ask the clouds about these machines. For each that could not be asked, that what is shown of it is stale."""
-    from gpuctl.services.refresh import refresh
+    from gpuctl.services.reconcile.refresh import refresh
 
     context.talk.step(f"asking the clouds about {counted(len(records), 'machine')}")
     unasked = refresh(context.parts, [one.id for one in records if one.is_live])

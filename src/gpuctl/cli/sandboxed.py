@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from gpuctl.cli.talk import Talk
+from gpuctl.cli.terminal.progress import Talk
 from gpuctl.distribution import install_extra
 from gpuctl.errors import GpuctlError, UnreachableError, UsageError
 from gpuctl.sandbox.control import NotInstalledError, SandboxError, ensure, status

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING
 
 from gpuctl.domain.instance import Market, Price, ProviderName
 from gpuctl.errors import UsageError
-from gpuctl.services.parts import Parts
+from gpuctl.services.runtime import Parts
 from gpuctl.services.sessions import Sessions
-from gpuctl.store.refusals import LocalRefusals
+from gpuctl.store.local.cooldown import LocalRefusals
 
 if TYPE_CHECKING:
     from gpuctl.cli.context import Context
-    from gpuctl.domain.cost import Extras
+    from gpuctl.domain.money.cost import Extras
     from gpuctl.providers.base import Provider
 
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from gpuctl.domain.instance import Price
-from gpuctl.domain.offers import InstanceType
+from gpuctl.domain.market.offers import InstanceType
 from gpuctl.domain.protection import Killer, Protector, Standing
 from gpuctl.domain.resource import Resource
 from gpuctl.domain.tags import EXPIRES_AT, ID, OWNER, STATE, parse_deadline

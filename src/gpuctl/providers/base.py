@@ -8,9 +8,9 @@ from typing import Protocol
 
 from gpuctl.domain.diagnosis import Finding
 from gpuctl.domain.instance import Market, Observed, ProviderName
-from gpuctl.domain.offers import InstanceType
+from gpuctl.domain.market.offers import InstanceType
+from gpuctl.domain.market.request import Request
 from gpuctl.domain.protection import Protector
-from gpuctl.domain.request import Request
 from gpuctl.domain.resource import Resource
 from gpuctl.domain.sshkeys import KeyRule
 from gpuctl.errors import GpuctlError

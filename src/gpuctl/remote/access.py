@@ -7,9 +7,9 @@ from pathlib import Path
 
 from gpuctl.domain.instance import Instance
 from gpuctl.errors import StateUnusableError, UsageError
+from gpuctl.files import private_folder
 from gpuctl.remote.keys import NAME, Key, named_key, own_key
 from gpuctl.remote.target import Target, target
-from gpuctl.store.disk import private_folder
 
 
 @dataclass(frozen=True, slots=True)

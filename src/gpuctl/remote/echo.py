@@ -3,7 +3,7 @@
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from urllib.parse import urlsplit
 
-from gpuctl.domain.ingress import HINT, own_range
+from gpuctl.domain.market.ssh_source import HINT, own_range
 from gpuctl.errors import UnreachableError, UsageError
 
 AWS_ECHO = "https://checkip.amazonaws.com/"

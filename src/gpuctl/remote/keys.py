@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gpuctl.domain.duration import shown
 from gpuctl.errors import StateUnusableError, UsageError
-from gpuctl.store.disk import Disk, private_folder, write_whole
+from gpuctl.files import Disk, private_folder, write_whole
 
 NAME = "id_ed25519"
 INSTALL = "apt-get install openssh-client"

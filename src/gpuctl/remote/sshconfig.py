@@ -7,8 +7,8 @@ from pathlib import Path
 
 from gpuctl.domain.duration import shown
 from gpuctl.errors import UsageError
+from gpuctl.files import Disk, private_folder, write_whole
 from gpuctl.remote.target import Target
-from gpuctl.store.disk import Disk, private_folder, write_whole
 
 NAME = "config"
 _MARK = "# gpuctl: the machines of one state; `gpuctl ssh-config --remove` takes these two lines out"

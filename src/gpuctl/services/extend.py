@@ -8,8 +8,8 @@ from gpuctl.domain.events import EventName
 from gpuctl.domain.instance import Instance, Status
 from gpuctl.domain.lifecycle import note
 from gpuctl.errors import BudgetError, GpuctlError, NotReadyError, UnresolvedError, UsageError
-from gpuctl.services.allowance import Allowance
-from gpuctl.services.parts import Parts
+from gpuctl.services.budgets import Allowance
+from gpuctl.services.runtime import Parts
 
 
 def extend(

@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
-from gpuctl.domain.actions import scope_of
 from gpuctl.domain.events import EventName
 from gpuctl.domain.instance import Instance, Scope
+from gpuctl.domain.reconcile.actions import scope_of
 from gpuctl.errors import GpuctlError
-from gpuctl.services.parts import Parts
+from gpuctl.services.runtime import Parts
 from gpuctl.store.base import Door
 
 # A terminated instance holds its security group for some minutes more, and the next one often has the same range.

@@ -2,9 +2,9 @@
 
 from datetime import datetime, timedelta
 
-from gpuctl.domain.actions import scope_of
 from gpuctl.domain.instance import Instance
 from gpuctl.domain.protection import Standing
+from gpuctl.domain.reconcile.actions import scope_of
 from gpuctl.store.base import ReapTimes
 
 _RAN_LATELY = timedelta(minutes=5)

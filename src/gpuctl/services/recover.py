@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from gpuctl.domain.instance import Instance
 from gpuctl.domain.tags import STATE_ID
 from gpuctl.errors import StateFault, StateUnusableError, UsageError
-from gpuctl.services.adopting import adopted
-from gpuctl.services.parts import Parts
-from gpuctl.services.reap import Reaper
-from gpuctl.services.restoring import Everywhere, logins_of, look_everywhere, merge
+from gpuctl.services.reap.reaper import Reaper
+from gpuctl.services.reap.restore import Everywhere, logins_of, look_everywhere, merge
+from gpuctl.services.reconcile.adopt import adopted
+from gpuctl.services.runtime import Parts
 from gpuctl.store.base import ReapTimes, Rebuildable, Snapshot
 
 

@@ -9,7 +9,7 @@ from gpuctl.clock import Clock
 from gpuctl.domain.duration import spelled
 from gpuctl.domain.instance import Instance, ProviderName
 from gpuctl.errors import CredentialsError, GpuctlError
-from gpuctl.services.talk import Talk
+from gpuctl.services.progress import Talk
 
 if TYPE_CHECKING:
     from gpuctl.providers.base import Provider

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from gpuctl.domain.instance import Instance
-from gpuctl.store.statefile import Unreadable
+from gpuctl.store.local.format import Unreadable
 
 
 def instance(stored: Mapping[str, Any]) -> Instance:

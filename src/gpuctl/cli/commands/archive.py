@@ -8,11 +8,11 @@ import typer
 from gpuctl.cli.context import Context
 from gpuctl.cli.render.figures import counted
 from gpuctl.cli.render.result import Result
-from gpuctl.cli.render.shapes import instant
-from gpuctl.cli.surroundings import path_of
+from gpuctl.cli.terminal.environment import path_of
+from gpuctl.documents import instant
 from gpuctl.domain.duration import parse_duration
 from gpuctl.errors import UsageError
-from gpuctl.store.bundle import Bundle
+from gpuctl.home.export import Bundle
 
 EXAMPLES = """\
 gpuctl archive --older-than 90d --to gpuctl-2026.jsonl.gz

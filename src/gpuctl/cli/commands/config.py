@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gpuctl.cli.config import Setting
 from gpuctl.cli.context import Context
 from gpuctl.cli.render.result import Result
-from gpuctl.cli.render.text import clean
+from gpuctl.cli.terminal.text import clean
+from gpuctl.config import Setting
 from gpuctl.domain.duration import shown, spelled
 from gpuctl.errors import UsageError
 

@@ -11,11 +11,11 @@ from gpuctl.cli import options
 from gpuctl.cli.context import Context
 from gpuctl.cli.render.figures import counted
 from gpuctl.cli.render.result import Result
-from gpuctl.cli.render.text import brief, clean
+from gpuctl.cli.terminal.text import brief, clean
 from gpuctl.domain.diagnosis import Finding, Verdict
 from gpuctl.domain.duration import shown
-from gpuctl.domain.ingress import NONE
 from gpuctl.domain.instance import ProviderName
+from gpuctl.domain.market.ssh_source import NONE
 from gpuctl.errors import CloudError, GpuctlError, UsageError
 from gpuctl.providers.registry import is_supported
 from gpuctl.services.doctor import examine_cloud, examine_here
@@ -69,7 +69,7 @@ def command(
 
 
 def _patient(context: Context) -> Patient:
-    from gpuctl.cli.scheduled import Place
+    from gpuctl.cli.commands.schedule.reaper_job import Place
 
     return Patient(
         parts=context.parts,

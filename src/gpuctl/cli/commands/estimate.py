@@ -12,13 +12,13 @@ from gpuctl.cli.context import Context
 from gpuctl.cli.pricebooks import offer_for
 from gpuctl.cli.render.figures import counted, money, plain
 from gpuctl.cli.render.result import Result
-from gpuctl.cli.render.shapes import dollars, offer_shape
-from gpuctl.domain.cost import rates
+from gpuctl.documents import dollars, offer_shape
 from gpuctl.domain.instance import Market
-from gpuctl.domain.offers import Availability, InstanceType, Offer
-from gpuctl.domain.prices import age_note, origin
-from gpuctl.domain.request import MAX_DISK_GB, MIN_DISK_GB
-from gpuctl.domain.savings import DAYS_A_MONTH, HOURS_A_DAY, Savings, Usage, savings
+from gpuctl.domain.market.offers import Availability, InstanceType, Offer
+from gpuctl.domain.market.request import MAX_DISK_GB, MIN_DISK_GB
+from gpuctl.domain.money.cost import rates
+from gpuctl.domain.money.prices import age_note, origin
+from gpuctl.domain.money.savings import DAYS_A_MONTH, HOURS_A_DAY, Savings, Usage, savings
 from gpuctl.errors import UsageError
 
 if TYPE_CHECKING:

@@ -11,11 +11,11 @@ from gpuctl.cli.context import Context
 from gpuctl.cli.render.events import COLUMNS, event_shape, row, table, told_alone
 from gpuctl.cli.render.renderer import draw, rows_of, write
 from gpuctl.cli.render.result import Result
-from gpuctl.cli.watching import until_ctrl_c
+from gpuctl.cli.terminal.interrupt import until_ctrl_c
 from gpuctl.domain.duration import parse_duration
 from gpuctl.domain.events import Event
-from gpuctl.services.following import Follower
-from gpuctl.services.inventory import resolve
+from gpuctl.services.events.follow import Follower
+from gpuctl.services.query import resolve
 
 EXAMPLES = """\
 gpuctl events --since 1d

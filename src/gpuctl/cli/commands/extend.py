@@ -8,12 +8,12 @@ from gpuctl.cli.context import Context
 from gpuctl.cli.render.figures import ends_in, local
 from gpuctl.cli.render.machines import COLUMNS, row, table
 from gpuctl.cli.render.result import Result
-from gpuctl.cli.render.shapes import instance_shape
+from gpuctl.documents import instance_shape
 from gpuctl.domain.duration import parse_duration, parse_minutes
 from gpuctl.errors import UsageError
 from gpuctl.services.extend import extend
-from gpuctl.services.inventory import resolve
-from gpuctl.services.protecting import read_back
+from gpuctl.services.query import resolve
+from gpuctl.services.safeguards import read_back
 
 EXAMPLES = """\
 gpuctl extend train-7 --by 30m

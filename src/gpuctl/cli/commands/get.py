@@ -12,12 +12,12 @@ from gpuctl.cli.refreshing import refreshed
 from gpuctl.cli.render.figures import ago
 from gpuctl.cli.render.machines import COLUMNS, details, row
 from gpuctl.cli.render.result import Result
-from gpuctl.cli.render.shapes import instance_shape
+from gpuctl.documents import instance_shape
 from gpuctl.domain.duration import shown
 from gpuctl.domain.instance import Instance
 from gpuctl.domain.protection import Killer, Protector, Standing
 from gpuctl.errors import GpuctlError, UnresolvedError, UsageError
-from gpuctl.services.inventory import resolve
+from gpuctl.services.query import resolve
 from gpuctl.services.reaper_standing import reaper_standing
 
 EXAMPLES = """\
@@ -60,7 +60,7 @@ def command(
 
 
 def _read_back(context: Context, record: Instance) -> Mapping[str, GpuctlError]:
-    from gpuctl.services.protecting import gaps, read_back
+    from gpuctl.services.safeguards import gaps, read_back
 
     context.talk.step(f"reading back what protects {record.label}")
     failures = read_back(context.parts, [record])

@@ -11,17 +11,17 @@ from gpuctl.cli import options
 from gpuctl.cli.context import Context
 from gpuctl.cli.render.renderer import render
 from gpuctl.cli.render.result import Result
-from gpuctl.cli.render.text import brief
-from gpuctl.cli.surroundings import path_of
-from gpuctl.domain.actions import Kind
+from gpuctl.cli.terminal.environment import path_of
+from gpuctl.cli.terminal.text import brief
 from gpuctl.domain.duration import parse_duration, rough
 from gpuctl.domain.instance import ProviderName
+from gpuctl.domain.reconcile.actions import Kind
 from gpuctl.errors import GpuctlError, StateFault, StateLockedError, StateUnusableError, UnresolvedError, UsageError
-from gpuctl.services.acting import Done
-from gpuctl.services.ending import wait_until_gone
-from gpuctl.services.lastresort import Unwritable
-from gpuctl.services.reap import Reaped, Reaper, news, reap, remembered
-from gpuctl.services.stateless import reap_by_tags
+from gpuctl.services.launch.emergency import Unwritable
+from gpuctl.services.reap.by_tags import reap_by_tags
+from gpuctl.services.reap.reaper import Reaped, Reaper, news, reap, remembered
+from gpuctl.services.reconcile.apply import Done
+from gpuctl.services.terminate import wait_until_gone
 from gpuctl.store.base import ReapTimes
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def command(
         if result is not None:
             render(context, result)
         from gpuctl.cli.hooking import tell_hooks
-        from gpuctl.services.delivering import IN_ALL
+        from gpuctl.services.events.deliver import IN_ALL
 
         # Out of the pause, and never longer: telling somebody delays no pass.
         begun = context.clock.elapsed()

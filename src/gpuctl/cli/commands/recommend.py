@@ -12,13 +12,13 @@ from gpuctl.cli import options
 from gpuctl.cli.context import Context
 from gpuctl.cli.render.figures import counted, money, plain, rate
 from gpuctl.cli.render.result import Result
-from gpuctl.cli.render.shapes import dollars, offer_shape
-from gpuctl.domain.cost import rates
+from gpuctl.documents import dollars, offer_shape
 from gpuctl.domain.duration import parse_minutes, spelled
 from gpuctl.domain.instance import ProviderName
-from gpuctl.domain.offers import Offer
-from gpuctl.domain.prices import age_note
-from gpuctl.domain.sizing import CLASSES, Advice, advice, cheapest
+from gpuctl.domain.market.offers import Offer
+from gpuctl.domain.market.sizing import CLASSES, Advice, advice, cheapest
+from gpuctl.domain.money.cost import rates
+from gpuctl.domain.money.prices import age_note
 from gpuctl.errors import UsageError
 from gpuctl.providers.registry import is_supported
 

@@ -11,7 +11,7 @@ from gpuctl.cli.context import Context
 from gpuctl.cli.render.figures import counted, local
 from gpuctl.cli.render.machines import COLUMNS, row, table
 from gpuctl.cli.render.result import Result
-from gpuctl.cli.render.shapes import instance_shape
+from gpuctl.documents import instance_shape
 from gpuctl.domain.instance import Instance
 from gpuctl.errors import UnresolvedError, UsageError
 from gpuctl.services.recover import Found, find, rebuild

@@ -9,19 +9,19 @@ from typing import Annotated
 import typer
 
 from gpuctl.cli import options
-from gpuctl.cli.asking import Asked, asking, defaults_of
+from gpuctl.cli.commands.provision.options import Asked, asking, defaults_of
+from gpuctl.cli.commands.provision.start import announce
 from gpuctl.cli.context import Context
 from gpuctl.cli.render.figures import money
 from gpuctl.cli.render.renderer import document
 from gpuctl.cli.render.result import Result
 from gpuctl.cli.render.selftest import selftest_result
-from gpuctl.cli.starting import announce
 from gpuctl.domain.instance import Instance
-from gpuctl.domain.prices import PriceKey
+from gpuctl.domain.money.prices import PriceKey
 from gpuctl.errors import Failure, Interrupted, UsageError
 from gpuctl.remote.line import Line, Reply
-from gpuctl.services.choosing import choose
-from gpuctl.services.preparing import Prepared, prepare
+from gpuctl.services.launch.offers import choose
+from gpuctl.services.launch.prepare import Prepared, prepare
 from gpuctl.services.selftest.planning import affordable, most_cost, request_of
 from gpuctl.services.selftest.runner import Report, run
 from gpuctl.services.selftest.subject import Means

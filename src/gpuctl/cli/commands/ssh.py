@@ -10,7 +10,7 @@ from gpuctl.cli.context import Context
 from gpuctl.cli.render.result import Result
 from gpuctl.domain.instance import Instance, Status
 from gpuctl.errors import NotReadyError, UsageError
-from gpuctl.services.inventory import resolve
+from gpuctl.services.query import resolve
 
 EXAMPLES = """\
 gpuctl ssh train-7

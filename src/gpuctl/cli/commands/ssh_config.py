@@ -28,7 +28,7 @@ def command(
     After --install, gpuctl keeps the file up to date.
     """
     from gpuctl.remote.sshconfig import exclude, include, text_of, write
-    from gpuctl.services.reaching import targets
+    from gpuctl.services.ssh_targets import targets
 
     context: Context = ctx.find_root().obj
     if install and remove:

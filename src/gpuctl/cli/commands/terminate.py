@@ -11,13 +11,13 @@ from gpuctl.cli.context import Context
 from gpuctl.cli.render.figures import all_in, counted
 from gpuctl.cli.render.machines import COLUMNS, row, table
 from gpuctl.cli.render.result import Result
-from gpuctl.cli.render.shapes import instance_shape
-from gpuctl.domain.cost import spent
+from gpuctl.documents import instance_shape
 from gpuctl.domain.duration import parse_duration, shown
 from gpuctl.domain.instance import Instance, Reason
+from gpuctl.domain.money.cost import spent
 from gpuctl.errors import Failure, GpuctlError, PartialError, UsageError
-from gpuctl.services.ending import Ended, end, wait_until_gone
-from gpuctl.services.inventory import Selection, everything, resolve
+from gpuctl.services.query import Selection, everything, resolve
+from gpuctl.services.terminate import Ended, end, wait_until_gone
 
 EXAMPLES = """\
 gpuctl terminate train-7

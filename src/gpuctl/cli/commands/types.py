@@ -11,10 +11,10 @@ from gpuctl.cli import options
 from gpuctl.cli.context import Context
 from gpuctl.cli.render.figures import counted, plain, rate
 from gpuctl.cli.render.result import Result
-from gpuctl.cli.render.shapes import offer_shape
+from gpuctl.documents import offer_shape
 from gpuctl.domain.instance import Market, ProviderName
-from gpuctl.domain.offers import Availability, Need, Offer, ranked
-from gpuctl.domain.prices import age_in_days, age_note, is_shipped
+from gpuctl.domain.market.offers import Availability, Need, Offer, ranked
+from gpuctl.domain.money.prices import age_in_days, age_note, is_shipped
 from gpuctl.errors import UsageError
 
 if TYPE_CHECKING:

@@ -7,11 +7,11 @@ import typer
 from gpuctl.cli.context import Context
 from gpuctl.cli.render.machines import COLUMNS, row, table
 from gpuctl.cli.render.result import Result
-from gpuctl.cli.render.shapes import instance_shape
+from gpuctl.documents import instance_shape
 from gpuctl.domain.duration import parse_duration, shown
 from gpuctl.errors import GpuctlError, PartialError, UsageError
-from gpuctl.services.inventory import resolve
-from gpuctl.services.waiting import Goal, wait_for
+from gpuctl.services.query import resolve
+from gpuctl.services.wait import Goal, wait_for
 
 EXAMPLES = """\
 id=$(gpuctl provision g4dn.xlarge --region us-east-1 --no-wait -q)

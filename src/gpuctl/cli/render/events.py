@@ -5,11 +5,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from gpuctl.cli.render.figures import all_in, plain, utc
-from gpuctl.cli.render.shapes import SCHEMA_VERSION, dollars, instance_shape, instant
-from gpuctl.cli.render.text import brief, clean
-from gpuctl.domain.cost import accrued, spent
+from gpuctl.cli.terminal.text import brief, clean
+from gpuctl.documents import SCHEMA_VERSION, dollars, instance_shape, instant
 from gpuctl.domain.events import PREFIX, Event, EventName
 from gpuctl.domain.instance import Status
+from gpuctl.domain.money.cost import accrued, spent
 
 if TYPE_CHECKING:
     from rich.table import Table

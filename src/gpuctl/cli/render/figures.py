@@ -5,12 +5,12 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from gpuctl.domain.cost import Cost, hourly, to_cents
 from gpuctl.domain.duration import rough
 from gpuctl.domain.instance import Instance, Market
+from gpuctl.domain.money.cost import Cost, hourly, to_cents
 
 if TYPE_CHECKING:
-    from gpuctl.domain.spending import Sum
+    from gpuctl.domain.money.report import Sum
 
 BARE = "* the machine alone: the price of its disk or address is not known"
 
@@ -100,7 +100,7 @@ def is_bare(one: Instance) -> bool:
 
 def burn(records: Sequence[Instance], now: datetime) -> str:
     """The line below a list: how many live, what they cost an hour, so far, and if all run to their deadlines."""
-    from gpuctl.domain.spending import outlook
+    from gpuctl.domain.money.report import outlook
 
     ahead = outlook(records, now)
     return (

@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from gpuctl.cli.render.figures import all_in, all_in_rate, countdown, ends_in, local, per_hour, plain, type_label, utc
-from gpuctl.cli.render.text import brief, clean
-from gpuctl.domain.cost import accrued, by_deadline, hourly, spent
+from gpuctl.cli.terminal.text import brief, clean
 from gpuctl.domain.duration import rough, spelled
 from gpuctl.domain.instance import SSH_ALSO_FROM, Instance, Price, Status
+from gpuctl.domain.money.cost import accrued, by_deadline, hourly, spent
 from gpuctl.domain.protection import Protector, Standing
 
 if TYPE_CHECKING:

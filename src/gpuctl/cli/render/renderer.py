@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from gpuctl.cli.context import Context
 from gpuctl.cli.render.result import Result
-from gpuctl.cli.render.shapes import SCHEMA_VERSION, error_shape
-from gpuctl.cli.render.text import brief, cell, clean
+from gpuctl.cli.terminal.text import brief, cell, clean
+from gpuctl.documents import SCHEMA_VERSION, error_shape
 from gpuctl.errors import Failure
 
 if TYPE_CHECKING:

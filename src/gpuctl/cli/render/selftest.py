@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 from gpuctl import __version__
 from gpuctl.cli.render.figures import counted, money
 from gpuctl.cli.render.result import Result
-from gpuctl.cli.render.shapes import dollars, instant
-from gpuctl.cli.render.text import clean
-from gpuctl.domain.cost import spent
+from gpuctl.cli.terminal.text import clean
+from gpuctl.documents import dollars, instant
 from gpuctl.domain.instance import Instance
+from gpuctl.domain.money.cost import spent
 from gpuctl.domain.selftest import Check, CheckStatus, Figure, redacted, short_account
 from gpuctl.errors import Failure
-from gpuctl.services.preparing import Prepared
+from gpuctl.services.launch.prepare import Prepared
 from gpuctl.services.selftest.planning import most_cost
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import Any
 from gpuctl.domain.diagnosis import Finding, Verdict
 from gpuctl.domain.duration import rough
 from gpuctl.domain.instance import Market
-from gpuctl.domain.places import aws_family
+from gpuctl.domain.market.candidates import aws_family
 from gpuctl.errors import CredentialsError
 from gpuctl.providers.aws.client import Clients
 from gpuctl.providers.aws.create import run_instances

@@ -3,7 +3,7 @@
 from typing import Any
 
 from gpuctl.domain.duration import shown
-from gpuctl.domain.offers import InstanceType
+from gpuctl.domain.market.offers import InstanceType
 from gpuctl.errors import UsageError
 from gpuctl.providers.aws.client import Clients
 from gpuctl.providers.aws.errors import SDK_ERRORS, code_of, translate

@@ -9,7 +9,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from gpuctl.domain.ingress import is_ipv6
+from gpuctl.domain.market.ssh_source import is_ipv6
 from gpuctl.domain.tags import STATE
 from gpuctl.errors import CloudError, UnreachableError
 from gpuctl.providers.aws.client import Clients

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from gpuctl.domain.protection import Killer, Protector, Standing
-from gpuctl.domain.strangers import ORPHAN_AGE
+from gpuctl.domain.reconcile.orphans import ORPHAN_AGE
 from gpuctl.domain.tags import Ownership, ownership, parse_deadline
 from gpuctl.providers.aws.console import Console, read_console
 from gpuctl.providers.aws.guard import GRACE

@@ -10,9 +10,9 @@ from pydantic import ValidationError
 
 from gpuctl.domain.diagnosis import Finding
 from gpuctl.domain.instance import CloudState, Observed, ProviderName, Reason
-from gpuctl.domain.offers import InstanceType
+from gpuctl.domain.market.offers import InstanceType
+from gpuctl.domain.market.request import Request
 from gpuctl.domain.protection import Protector
-from gpuctl.domain.request import Request
 from gpuctl.domain.resource import Resource
 from gpuctl.domain.tags import EXPIRES_AT, ID, STATE, deadline_tag
 from gpuctl.errors import CloudError, CredentialsError, GpuctlError, OutcomeUnknown, QuotaError, UnreachableError

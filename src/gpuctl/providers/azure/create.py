@@ -9,7 +9,7 @@ from typing import Any
 
 from gpuctl.domain.duration import shown
 from gpuctl.domain.instance import Market
-from gpuctl.domain.request import Request
+from gpuctl.domain.market.request import Request
 from gpuctl.domain.tags import CREATED_AT, EXPIRES_AT, ID, OWNER, STATE, deadline_tag
 from gpuctl.errors import CapacityError, CloudError, GpuctlError, HalfMade, OutcomeUnknown, UnreachableError, UsageError
 from gpuctl.providers.azure.client import Clients

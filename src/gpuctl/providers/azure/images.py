@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gpuctl.domain.duration import shown
-from gpuctl.domain.offers import InstanceType
+from gpuctl.domain.market.offers import InstanceType
 from gpuctl.errors import UsageError
 from gpuctl.providers.azure.client import Clients
 from gpuctl.providers.azure.errors import SDK_ERRORS, is_absent

@@ -6,7 +6,7 @@ from typing import Any
 
 from gpuctl.domain.instance import CloudState, Market, Observed, ProviderName, Refusal
 from gpuctl.domain.protection import Killer, Protector, Standing
-from gpuctl.domain.strangers import ORPHAN_AGE
+from gpuctl.domain.reconcile.orphans import ORPHAN_AGE
 from gpuctl.domain.tags import ownership
 from gpuctl.providers.azure.errors import refusal_of
 

@@ -9,9 +9,9 @@ from pydantic import ValidationError
 
 from gpuctl.domain.diagnosis import Finding
 from gpuctl.domain.instance import CloudState, Observed, ProviderName
-from gpuctl.domain.offers import InstanceType
+from gpuctl.domain.market.offers import InstanceType
+from gpuctl.domain.market.request import Request
 from gpuctl.domain.protection import Protector, Standing
-from gpuctl.domain.request import Request
 from gpuctl.domain.resource import Resource
 from gpuctl.domain.tags import EXPIRES_AT, ID, STATE, deadline_tag
 from gpuctl.errors import CloudError, GpuctlError, OutcomeUnknown, UnreachableError

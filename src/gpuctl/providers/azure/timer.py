@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from gpuctl.domain.duration import spelled
-from gpuctl.domain.evidence import GUARD_GRACE
 from gpuctl.domain.protection import Killer, Protector, Standing
+from gpuctl.domain.reconcile.evidence import GUARD_GRACE
 from gpuctl.errors import CloudError, UsageError
 from gpuctl.providers.azure.client import Clients
 from gpuctl.providers.azure.errors import SDK_ERRORS, is_absent

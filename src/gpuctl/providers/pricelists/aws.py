@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from gpuctl.domain.instance import Market, ProviderName
-from gpuctl.domain.prices import PriceKey, PriceSource
+from gpuctl.domain.money.prices import PriceKey, PriceSource
 from gpuctl.errors import Extent, GpuctlError, ThrottledError, UnreachableError
 from gpuctl.providers.aws.client import Clients
 from gpuctl.providers.aws.errors import SDK_ERRORS, code_of, translate, unreadable_credentials

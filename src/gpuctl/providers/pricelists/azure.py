@@ -15,7 +15,7 @@ from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_ope
 
 from gpuctl import __version__
 from gpuctl.domain.instance import Market, ProviderName
-from gpuctl.domain.prices import PriceKey, PriceSource
+from gpuctl.domain.money.prices import PriceKey, PriceSource
 from gpuctl.domain.wording import one_line
 from gpuctl.errors import CloudError, GpuctlError, ThrottledError, UnreachableError
 from gpuctl.providers.base import Connection

@@ -7,7 +7,7 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from gpuctl.domain.instance import Market, ProviderName
-from gpuctl.domain.prices import PriceKey
+from gpuctl.domain.money.prices import PriceKey
 from gpuctl.errors import UsageError
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")

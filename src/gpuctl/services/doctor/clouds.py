@@ -6,8 +6,8 @@ from datetime import datetime
 from gpuctl.domain.diagnosis import Finding, Verdict
 from gpuctl.domain.duration import spelled
 from gpuctl.domain.instance import Market
-from gpuctl.domain.offers import Availability, InstanceType, Need, ranked
-from gpuctl.domain.request import DEFAULT_TTL, MIN_DISK_GB
+from gpuctl.domain.market.offers import Availability, InstanceType, Need, ranked
+from gpuctl.domain.market.request import DEFAULT_TTL, MIN_DISK_GB
 from gpuctl.errors import GpuctlError, UsageError
 from gpuctl.providers.base import Image, Order, Trial
 from gpuctl.services.doctor.examined import Cloud, Patient

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from gpuctl.catalog import Catalog
 from gpuctl.domain.instance import Instance, ProviderName
-from gpuctl.services.parts import Parts
+from gpuctl.services.runtime import Parts
 from gpuctl.services.scheduling.seen import Seen
 from gpuctl.services.sessions import Session
 

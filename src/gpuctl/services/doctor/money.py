@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-from gpuctl.domain.allowance import Standing
-from gpuctl.domain.budgets import BudgetAction
 from gpuctl.domain.diagnosis import Finding, Verdict
-from gpuctl.domain.prices import age_in_days, is_old
-from gpuctl.services.allowance import Allowance
+from gpuctl.domain.money.budget_check import Standing
+from gpuctl.domain.money.budgets import BudgetAction
+from gpuctl.domain.money.prices import age_in_days, is_old
+from gpuctl.services.budgets import Allowance
 from gpuctl.services.doctor.examined import Cloud, Patient
 
 

@@ -18,7 +18,7 @@ from gpuctl.domain.selftest import (
 )
 from gpuctl.errors import GpuctlError
 from gpuctl.services.extend import extend
-from gpuctl.services.protecting import read_back
+from gpuctl.services.safeguards import read_back
 from gpuctl.services.selftest.planning import EXTEND_BY
 from gpuctl.services.selftest.subject import Subject
 

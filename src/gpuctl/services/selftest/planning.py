@@ -4,15 +4,15 @@ from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
-from gpuctl.domain.cost import rates
 from gpuctl.domain.duration import spelled
-from gpuctl.domain.offers import Offer
-from gpuctl.domain.request import MIN_TTL, Request
+from gpuctl.domain.market.offers import Offer
+from gpuctl.domain.market.request import MIN_TTL, Request
+from gpuctl.domain.money.cost import rates
 from gpuctl.domain.selftest import shows_in_nvidia_smi
 from gpuctl.errors import UsageError
-from gpuctl.services.choosing import Choice
-from gpuctl.services.parts import Parts
-from gpuctl.services.preparing import Prepared
+from gpuctl.services.launch.offers import Choice
+from gpuctl.services.launch.prepare import Prepared
+from gpuctl.services.runtime import Parts
 
 # Long enough that Azure's schedule can still be moved: not in its last 30 minutes.
 LONGEST = timedelta(minutes=60)

@@ -5,17 +5,17 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
 
-from gpuctl.domain.actions import scope_of
 from gpuctl.domain.instance import Instance, Outcome, Reason, Status
+from gpuctl.domain.reconcile.actions import scope_of
 from gpuctl.domain.selftest import Check, CheckStatus, Figure, judge_left
 from gpuctl.errors import CloudError, GpuctlError, StateLockedError, StateUnusableError, UnresolvedError
-from gpuctl.services.ending import end, wait_until_gone
-from gpuctl.services.lastresort import unwritten
-from gpuctl.services.parts import Parts
-from gpuctl.services.preparing import Prepared
-from gpuctl.services.provision import Provisioned, start, wait_until_ready
+from gpuctl.services.launch.emergency import unwritten
+from gpuctl.services.launch.prepare import Prepared
+from gpuctl.services.launch.provision import Provisioned, start, wait_until_ready
+from gpuctl.services.runtime import Parts
 from gpuctl.services.selftest import checks
 from gpuctl.services.selftest.subject import Means, Subject
+from gpuctl.services.terminate import end, wait_until_gone
 
 GONE_WITHIN = timedelta(minutes=10)
 LEFT_WITHIN, LEFT_EVERY = timedelta(minutes=3), timedelta(seconds=20)

@@ -6,15 +6,15 @@ from datetime import timedelta
 from decimal import Decimal
 
 from gpuctl.domain.instance import Instance
-from gpuctl.domain.offers import InstanceType
-from gpuctl.domain.places import Place
+from gpuctl.domain.market.candidates import Place
+from gpuctl.domain.market.offers import InstanceType
 from gpuctl.domain.resource import Resource
 from gpuctl.errors import GpuctlError, UnresolvedError
 from gpuctl.providers.base import Order, Provider
 from gpuctl.remote.line import Reply
-from gpuctl.services.attempts import order_of
-from gpuctl.services.parts import Parts
-from gpuctl.services.preparing import Prepared
+from gpuctl.services.launch.attempts import order_of
+from gpuctl.services.launch.prepare import Prepared
+from gpuctl.services.runtime import Parts
 
 Ask = Callable[[Instance, str], Reply]
 ListedPrice = Callable[[Instance], Decimal | None]

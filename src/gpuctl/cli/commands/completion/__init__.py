@@ -1,0 +1,1 @@
+"""`gpuctl completion`: the scripts, and the candidates they request."""

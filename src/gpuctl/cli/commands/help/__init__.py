@@ -1,0 +1,1 @@
+"""`gpuctl help`: commands and topics."""

@@ -1,0 +1,1 @@
+"""`gpuctl list`: the table, and `--watch`."""

@@ -1,0 +1,65 @@
+"""What `gpuctl list` shows, once or again and again."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from gpuctl.cli.context import Context
+from gpuctl.cli.render.figures import BARE, ago, burn, is_bare
+from gpuctl.cli.render.machines import COLUMNS, row, table
+from gpuctl.cli.render.result import Result
+from gpuctl.documents import instance_shape
+from gpuctl.domain.instance import Instance, Status
+from gpuctl.errors import GpuctlError
+from gpuctl.services.query import Selection, everything
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A selection of machines, asked for by one command."""
+
+    context: Context
+    selection: Selection
+    with_ended: bool
+
+    def records(self, now: datetime, keeping: Collection[str] = ()) -> list[Instance]:
+        """The machines meant, newest first; of those that have ended only the ones to be kept, unless all are asked."""
+        every = everything(self.context.store, with_archived=self.with_ended)
+        wanted = [one for one in every if self.with_ended or one.is_live or one.id in keeping]
+        return [one for one in wanted if self.selection.matches(one, now)]
+
+    def refreshed(self) -> Mapping[str, GpuctlError]:
+        """Ask the clouds about these machines first; for each that could not be asked, that it is stale."""
+        from gpuctl.cli.refreshing import refreshed
+
+        return refreshed(self.context, self.records(self.context.clock.now()))
+
+    def result(self, stale: Mapping[str, GpuctlError], keeping: Collection[str] = ()) -> Result:
+        """The machines as they stand now, in every form."""
+        now = self.context.clock.now()
+        chosen = self.records(now, keeping)
+        return Result(
+            document={"instances": [instance_shape(one, now) for one in chosen], "count": len(chosen)},
+            columns=COLUMNS,
+            rows=[] if self.context.output == "json" else [row(one, now) for one in chosen],
+            ids=[one.id for one in chosen],
+            draw=lambda width: table(chosen, now, width),
+            footer=self.footer(chosen, now) if self.context.output == "table" else (),
+            error=next(iter(stale.values()), None),
+            errors=stale,
+            asked=len(chosen),
+        )
+
+    def footer(self, chosen: Sequence[Instance], now: datetime) -> list[str]:
+        """The lines below the table."""
+        if not chosen:
+            return ["no machines", "hint: gpuctl provision g4dn.xlarge --region us-east-1"]
+        times = self.context.reap_log.read()
+        asked = max((sweep.at for sweep in times.sweeps), default=None)
+        lines = [BARE] if any(is_bare(one) for one in chosen) else []
+        reaped = f"last reap {ago(times.last_reap_at, now)}"
+        if times.unreached:
+            reaped += f", which could not query {', '.join(one.label for one in times.unreached)}"
+        lines += [burn(chosen, now), f"clouds last asked {ago(asked, now)} · {reaped}"]
+        failing = [one for one in chosen if one.last_error and one.status is Status.STOPPING]
+        return [*lines, *(f"{one.label}: {one.last_error}" for one in failing)]

@@ -1,0 +1,157 @@
+"""`gpuctl list --watch`: the list kept current, as a table on the terminal's other screen or as a stream of JSON."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from gpuctl.cli.commands.list.listing import Listing
+from gpuctl.cli.render.machines import table
+from gpuctl.cli.render.renderer import document, write
+from gpuctl.cli.render.result import Result
+from gpuctl.cli.terminal.interrupt import until_ctrl_c
+from gpuctl.cli.terminal.text import brief, clean
+from gpuctl.documents import instance_shape
+from gpuctl.domain.duration import rough, spelled
+from gpuctl.errors import GpuctlError, StateLockedError, UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+# A cloud counts the questions of a whole account; a person who looks on must not use them up.
+ASK_EVERY = timedelta(seconds=15)
+
+
+def watch(listing: Listing, interval: timedelta, *, refresh: bool) -> Result | None:
+    """Show the list again every `interval` until Ctrl-C, and ask the clouds at most every 15 s with `refresh`.
+
+    Gives what was shown last where the screen does not keep it. UsageError where nothing can be redrawn.
+    """
+    context = listing.context
+    if context.output == "json":
+        with until_ctrl_c():
+            _stream(listing, interval, refresh=refresh)
+        return None
+    _refuse_unwatchable(listing)
+    live = _Live(listing, interval)
+    with until_ctrl_c(), context.talk.aside(), suppress(OSError):
+        live.run(refresh=refresh)
+    return listing.result({}, live.shown)
+
+
+def _refuse_unwatchable(listing: Listing) -> None:
+    context = listing.context
+    if context.globals.quiet or context.output != "table":
+        raise UsageError("--watch shows a table, or a stream with `-o json`", hint="gpuctl list --watch -o json")
+    if not context.can_redraw:
+        raise UsageError(
+            "--watch needs a terminal that can redraw",
+            hint="gpuctl list --watch -o json prints a line whenever something changes",
+        )
+
+
+class _Asking:
+    """Asks the clouds when it is time again; what fails is told, and asked again the next time."""
+
+    def __init__(self, listing: Listing, interval: timedelta, *, wanted: bool) -> None:
+        self._listing = listing
+        self._every = max(interval, ASK_EVERY)
+        self._wanted = wanted
+        self._next = listing.context.clock.elapsed()
+        self._asked: timedelta | None = None
+        self.stale: Mapping[str, GpuctlError] = {}
+
+    @property
+    def is_due(self) -> bool:
+        return self._wanted and self._listing.context.clock.elapsed() >= self._next
+
+    @property
+    def told(self) -> str:
+        """`clouds asked 5s ago · `, where they are asked at all."""
+        if self._asked is None:
+            return ""
+        return f"clouds asked {rough(self._listing.context.clock.elapsed() - self._asked)} ago · "
+
+    def ask(self) -> None:
+        context = self._listing.context
+        self._next = context.clock.elapsed() + self._every
+        # A process that goes on for long must not rely on who it was and what time it was at its start.
+        context.forget_logins()
+        try:
+            self.stale = self._listing.refreshed()
+        except StateLockedError as error:
+            self.stale = {"": error}
+        self._asked = context.clock.elapsed()
+
+
+def _stream(listing: Listing, interval: timedelta, *, refresh: bool) -> None:
+    context, begun, before = listing.context, listing.context.clock.now(), None
+    asking = _Asking(listing, interval, wanted=refresh)
+    while True:
+        if asking.is_due:
+            asking.ask()
+        # What it has cost grows by itself and is no change: compared as of one instant.
+        shapes = [instance_shape(one, begun) for one in listing.records(context.clock.now())]
+        present = (shapes, [error.message for error in asking.stale.values()])
+        if present != before:
+            write(context, document(context, listing.result(asking.stale)))
+            before = present
+        context.clock.sleep(interval)
+
+
+class _Live:
+    """The table on the terminal's other screen. Machines that end while one looks on stay in it."""
+
+    def __init__(self, listing: Listing, interval: timedelta) -> None:
+        self._listing = listing
+        self._context = listing.context
+        self._interval = interval
+        self.shown: set[str] = set()
+
+    def run(self, *, refresh: bool) -> None:
+        from rich.live import Live
+
+        asking = _Asking(self._listing, self._interval, wanted=refresh)
+        console = self._console()
+        # Drawn by this loop and no other thread: nothing moves but when something was read.
+        with Live(console=console, screen=True, auto_refresh=False, redirect_stdout=False, redirect_stderr=False) as on:
+            while True:
+                if asking.is_due:
+                    on.update(self._picture(console, asking.stale, "asking the clouds"), refresh=True)
+                    asking.ask()
+                on.update(self._picture(console, asking.stale, f"{asking.told}Ctrl-C ends this"), refresh=True)
+                self._context.clock.sleep(self._interval)
+
+    def _console(self) -> "Console":
+        from rich.console import Console
+
+        context = self._context
+        return Console(
+            file=context.streams.out,
+            force_terminal=True,
+            no_color=not context.has_color,
+            color_system="auto" if context.has_color else None,
+            markup=False,
+            highlight=False,
+            emoji=False,
+        )
+
+    def _picture(self, console: "Console", stale: Mapping[str, GpuctlError], doing: str) -> "RenderableType":
+        from rich.console import Group
+        from rich.text import Text
+
+        context = self._context
+        console.size = context.size
+        now = context.clock.now()
+        records = self._listing.records(now, self.shown)
+        self.shown |= {one.id for one in records}
+        below = [Text(clean(line)) for line in self._listing.footer(records, now)]
+        below += [Text(brief(error.message), "red") for error in dict.fromkeys(stale.values())]
+        status = f"{now.astimezone():%H:%M:%S} · every {spelled(self._interval)} · {doing}"
+        below.append(Text(status, "dim"))
+        taken = sum(len(line.wrap(console, context.width)) for line in below)
+        room = max(context.size[1] - taken - 2, 1)
+        kept = records if len(records) <= room else records[: room - 1]
+        above: Sequence[RenderableType] = [table(kept, now, context.width, closely=True)] if records else []
+        more = [Text(f"… and {len(records) - len(kept)} more", "dim")] if len(kept) < len(records) else []
+        return Group(*above, *more, *([Text("")] if records else []), *below)

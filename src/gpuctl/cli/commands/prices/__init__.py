@@ -1,0 +1,1 @@
+"""`gpuctl prices`: show and refresh price data."""

@@ -1,0 +1,182 @@
+"""`gpuctl prices`: where prices come from and how old they are, and reading them anew."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date
+from typing import Annotated
+
+import typer
+
+from gpuctl.cli import options
+from gpuctl.cli.commands.prices.render import CLOUDS, PriceStatus, refreshed, status
+from gpuctl.cli.context import Context
+from gpuctl.cli.pricebooks import books
+from gpuctl.cli.render.result import Result
+from gpuctl.domain.instance import Market, ProviderName
+from gpuctl.errors import GpuctlError, Interrupted, PartialError, StateUnusableError, UsageError
+from gpuctl.services.prices import OnRegion, Refreshed, refresh
+
+EXAMPLES = """\
+gpuctl prices
+gpuctl prices refresh --region us-east-1
+gpuctl prices refresh --provider azure
+gpuctl prices refresh --believe g4dn.xlarge"""
+
+_ACTIONS = ("show", "refresh")
+
+
+def command(
+    ctx: typer.Context,
+    do: Annotated[
+        str, typer.Argument(metavar="[show|refresh]", help="show the price data, or refresh it", show_default=False)
+    ] = "show",
+    provider: Annotated[str | None, typer.Option(metavar="PROVIDER", help="Only this provider: aws or azure")] = None,
+    region: Annotated[str | None, typer.Option(metavar="REGION", help="Only this region")] = None,
+    believe: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TYPE", help="Accept the new price of TYPE even if implausible (repeatable)"),
+    ] = None,
+) -> Result:
+    """Show the source and age of price data, or refresh it from the providers.
+
+    `refresh` uses your AWS credentials; the price list of Azure is public. Incomplete downloads are discarded.
+    Implausible prices are rejected, and the previous price is kept.
+    """
+    context: Context = ctx.find_root().obj
+    if do not in _ACTIONS:
+        raise UsageError(f"unknown action `{do[:40]}`", hint="gpuctl prices show|refresh")
+    chosen = options.provider(provider)
+    if chosen is not None and chosen not in CLOUDS:
+        raise UsageError(f"provider `{chosen}` is not supported yet", hint="one of `aws`, `azure`")
+    clouds = [chosen] if chosen else _with_region(context, region)
+    if do == "show":
+        if believe:
+            raise UsageError("--believe goes with `refresh`", hint="gpuctl prices refresh --believe TYPE")
+        if region is not None:
+            for one in clouds:
+                context.catalog.check_region(one, region)
+        return _status(context, clouds, region)
+    believed = [context.catalog.find(one, chosen).name for one in believe or ()]
+    if context.sandbox:
+        return _status(context, clouds, region, "nothing to read: the sandbox has the prices that ship")
+    return _refreshed(context, clouds, region, believed)
+
+
+def _status(context: Context, clouds: Sequence[ProviderName], region: str | None, note: str | None = None) -> Result:
+    now = context.clock.now()
+    return status([_status_of(context, one, region, now.date()) for one in clouds], now, note)
+
+
+def _status_of(context: Context, provider: ProviderName, region: str | None, today: date) -> PriceStatus:
+    offers = [
+        one for market in Market for one in context.catalog.offers(provider, market) if region in (None, one.region)
+    ]
+    if context.sandbox:
+        return PriceStatus(provider, offers, None, None, today)
+    known = books(context)
+    try:
+        book = known.read(provider)
+    except StateUnusableError:
+        # The catalog has warned of it already.
+        book = None
+    return PriceStatus(provider, offers, book, str(known.path(provider)), today)
+
+
+def _with_region(context: Context, region: str | None) -> Sequence[ProviderName]:
+    if region is None:
+        return CLOUDS
+    found = [one for one in CLOUDS if region in context.catalog.regions(one)]
+    if not found:
+        context.catalog.check_region(ProviderName.AWS, region)
+    return found
+
+
+def _refreshed(context: Context, clouds: Sequence[ProviderName], region: str | None, believed: Sequence[str]) -> Result:
+    done: list[Refreshed] = []
+    failed: dict[str, GpuctlError] = {}
+    for one in clouds:
+        try:
+            done.append(_read(context, one, region, believed))
+        except GpuctlError as error:
+            failed[one] = error
+        except Interrupted as interrupted:
+            raise Interrupted(
+                f"stopped; the prices of `{one}` are as they were", signal_number=interrupted.signal_number
+            ) from interrupted
+    files = {one.provider: str(books(context).path(one.provider)) for one in done}
+    return refreshed(done, files, failed, _overall(failed, len(clouds)))
+
+
+def _read(context: Context, name: ProviderName, region: str | None, believed: Sequence[str]) -> Refreshed:
+    from gpuctl.cli.connecting import connection_of
+    from gpuctl.providers.pricelists import open_price_list
+    from gpuctl.providers.pricelists.patience import Patience
+
+    connection = connection_of(context, context.config.cloud(name).profile)
+    price_list = open_price_list(name, connection, Patience(context.clock))
+    with _progress(context, name) as on_region:
+        return refresh(
+            price_list, region, context.catalog, books(context), context.clock, believed=believed, on_region=on_region
+        )
+
+
+def _overall(failed: dict[str, GpuctlError], asked: int) -> GpuctlError | None:
+    errors = list(failed.values())
+    if not errors:
+        return None
+    if len(errors) == asked and len({one.exit_code for one in errors}) == 1:
+        return errors[0]
+    return PartialError(
+        f"the prices of {asked - len(errors)} of {asked} clouds were read; the others are as they were",
+        hint=f"gpuctl prices refresh --provider {next(iter(failed))}",
+    )
+
+
+@contextmanager
+def _progress(context: Context, name: ProviderName) -> Iterator[OnRegion]:
+    """A bar on a terminal, a line in a pipe, nothing when quiet."""
+    if context.globals.quiet:
+        yield lambda region, number, total: None
+    elif not context.talk.is_live:
+        yield _told_once(context, name)
+    else:
+        with _bar(context, name) as on_region:
+            yield on_region
+
+
+def _told_once(context: Context, name: ProviderName) -> OnRegion:
+    def on_region(region: str, number: int, total: int) -> None:
+        if number == 0:
+            where = f"`{region}`" if total == 1 else f"{total} regions"
+            context.talk.say(f"reading the prices of `{name}` in {where}")
+
+    return on_region
+
+
+@contextmanager
+def _bar(context: Context, name: ProviderName) -> Iterator[OnRegion]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    console = Console(
+        file=context.streams.err,
+        width=context.width,
+        force_terminal=True,
+        no_color=not context.has_color,
+        markup=False,
+        highlight=False,
+    )
+    columns = (
+        TextColumn("prices of {task.fields[cloud]}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[region]}"),
+    )
+    # Redrawn by hand, once a region: no thread of its own, and nothing is left of it at the end.
+    with Progress(*columns, console=console, auto_refresh=False, transient=True) as progress:
+        task = progress.add_task("", total=None, cloud=name.value, region="")
+
+        def on_region(region: str, number: int, total: int) -> None:
+            progress.update(task, completed=number, total=total, region=region, refresh=True)
+
+        yield on_region

@@ -1,0 +1,1 @@
+"""`gpuctl provision`: options, confirmation, result."""

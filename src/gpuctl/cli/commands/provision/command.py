@@ -1,0 +1,48 @@
+"""`gpuctl provision`: start GPU machines, and wait until they can be used."""
+
+import typer
+
+from gpuctl.cli.commands.provision.dry_run import dry
+from gpuctl.cli.commands.provision.options import Asked, asking, defaults_of
+from gpuctl.cli.commands.provision.render import provisioned
+from gpuctl.cli.commands.provision.start import announce, carried_out, confirm
+from gpuctl.cli.context import Context
+from gpuctl.cli.render.result import Result
+from gpuctl.services.launch.offers import choose
+from gpuctl.services.launch.prepare import prepare, standing
+from gpuctl.services.launch.provision import Provisioned
+
+EXAMPLES = """\
+gpuctl provision g4dn.xlarge --region us-east-1 --ttl 30
+gpuctl provision --gpu A100 --region any --max-price 5 --dry-run
+gpuctl provision g5.xlarge --region us-east-1,us-west-2 --spot --fallback on-demand
+gpuctl provision g5.xlarge --name train-7 --tag project=x --disk-size 200
+id=$(gpuctl provision g4dn.xlarge --region us-east-1 -q)"""
+
+
+@asking()
+def command(ctx: typer.Context, asked: Asked) -> Result:
+    """Start a GPU instance and wait until it is ready.
+
+    Give an instance type, or describe the GPU: gpuctl picks the cheapest matching offer. If there is no capacity, it
+    tries other zones, the other regions given, then the next offer. The instance is terminated after 60 minutes unless
+    you set --ttl, even if your computer is off.
+    """
+    context: Context = ctx.find_root().obj
+    patience, retrying = asked.patience, asked.retrying
+    request = asked.request(context)
+    context.start_sandbox()
+    choice = choose(request, defaults_of(context), context.parts, context.catalog)
+    there = standing(choice, context.store.snapshot().records)
+    if there:
+        return provisioned(
+            context, Provisioned(there), request.count, {"created": False}, f"{there[0].label} lives already"
+        )
+    prepared = prepare(choice, context.parts, retrying, is_dry=asked.dry_run)
+    announce(context, prepared)
+    if asked.dry_run:
+        return dry(prepared)
+    confirm(context, prepared, yes=asked.yes)
+    return carried_out(
+        context, prepared, patience or prepared.offer.type.ready_within, wait=asked.wait, keep=asked.keep, yes=asked.yes
+    )

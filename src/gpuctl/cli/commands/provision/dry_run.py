@@ -1,0 +1,78 @@
+"""What `gpuctl provision --dry-run` has to tell: the offers in the order of their trial, and what was passed over."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from gpuctl.cli.render.figures import all_in, plain, rate
+from gpuctl.cli.render.result import Result
+from gpuctl.documents import dollars, offer_shape
+from gpuctl.domain.instance import Market
+from gpuctl.domain.market.offers import Offer
+from gpuctl.services.launch.offers import summed
+from gpuctl.services.launch.prepare import Prepared
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+COLUMNS = ("provider", "instanceType", "region", "costPerHour", "market", "costUntilDeadline")
+_SHOWN = 10
+
+
+def dry(prepared: Prepared) -> Result:
+    """What would have been tried, in that order, and why the rest would not."""
+    offers = prepared.offers
+    lines = [f"passed over: {summed(prepared.passed)}"] if prepared.passed else []
+    if len(offers) > _SHOWN:
+        lines.insert(0, f"and {len(offers) - _SHOWN} more: add `-o json`")
+    return Result(
+        document={
+            "dryRun": True,
+            "offers": [
+                {**offer_shape(one), "costUntilDeadline": dollars(prepared.cost_of(one).counted)} for one in offers
+            ],
+            "count": len(offers),
+            "passedOver": [{"reason": lack.value, "count": count} for lack, count in prepared.passed.items()],
+        },
+        columns=COLUMNS,
+        rows=[_row(one, prepared) for one in offers],
+        draw=lambda width: _table(offers, prepared, width),
+        footer=[*lines, "nothing was started"],
+    )
+
+
+def _row(offer: Offer, prepared: Prepared) -> list[str]:
+    kind, price = offer.type, offer.price
+    return [
+        kind.provider.upper(),
+        kind.name,
+        offer.region,
+        plain(price.usd_per_hour if price else None),
+        offer.market.value,
+        plain(prepared.cost_of(offer).counted),
+    ]
+
+
+def _table(offers: Sequence[Offer], prepared: Prepared, width: int) -> "Table":
+    from rich.table import Table
+
+    drawn = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    headings = ["TYPE", "GPU", "GPU MEM", "REGION", "$/H", "TO DEADLINE", "PRICE OF"]
+    numbers = {"GPU MEM", "$/H", "TO DEADLINE"}
+    spared = {"PRICE OF", "GPU MEM"} if width < 96 else set()
+    for heading in headings:
+        if heading not in spared:
+            drawn.add_column(heading, justify="right" if heading in numbers else "left", no_wrap=True)
+    for one in offers[:_SHOWN]:
+        kind, price = one.type, one.price
+        memory = kind.gpu_memory_gib
+        cells = {
+            "TYPE": f"{kind.name} spot" if one.market is Market.SPOT else kind.name,
+            "GPU": kind.gpu_label,
+            "GPU MEM": f"{memory.normalize():f} GiB" if memory else "",
+            "REGION": one.region,
+            "$/H": rate(price.usd_per_hour if price else None),
+            "TO DEADLINE": all_in(prepared.cost_of(one)),
+            "PRICE OF": price.as_of.isoformat() if price else "",
+        }
+        drawn.add_row(*(cells[heading] for heading in headings if heading not in spared))
+    return drawn

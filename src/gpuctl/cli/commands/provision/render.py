@@ -1,0 +1,66 @@
+"""What `gpuctl provision` has to tell: the machines it started, or what it would have started."""
+
+from collections.abc import Mapping, Sequence
+
+from gpuctl.cli.context import Context
+from gpuctl.cli.render.figures import ends_in, local, type_label
+from gpuctl.cli.render.machines import COLUMNS, row, table
+from gpuctl.cli.render.result import Result
+from gpuctl.documents import instance_shape
+from gpuctl.domain.instance import Instance
+from gpuctl.errors import Failure, PartialError
+from gpuctl.services.launch.provision import Provisioned
+
+
+def provisioned(
+    context: Context,
+    outcome: Provisioned,
+    asked: int,
+    told: Mapping[str, object],
+    footer: str,
+    failure: Failure | None = None,
+) -> Result:
+    """The machines as they stand, what was said of them, and what went wrong."""
+    now = context.clock.now()
+    records = outcome.records
+    shapes = [instance_shape(one, now) for one in records]
+    document: dict[str, object] = {**told, "instances": shapes, "count": len(shapes)}
+    if asked == 1 and shapes:
+        document["instance"] = shapes[0]
+    is_new = bool(told.get("created"))
+    return Result(
+        document=document,
+        columns=COLUMNS,
+        rows=[row(one, now) for one in records],
+        # Those of new machines were printed when their records were written.
+        ids=[] if is_new else [one.id for one in records],
+        draw=lambda width: table(records, now, width),
+        footer=footer.splitlines(),
+        error=failure or _overall(outcome),
+        errors=outcome.errors,
+        asked=asked,
+    )
+
+
+def _overall(outcome: Provisioned) -> Failure | None:
+    """The one failure that stands for all: theirs if they all failed alike, else that only part of it succeeded."""
+    errors = list(outcome.errors.values())
+    if not errors:
+        return None
+    if len(errors) == len(outcome.records) and len({one.exit_code for one in errors}) == 1:
+        return errors[0]
+    ready = len(outcome.records) - len(errors)
+    return PartialError(
+        f"{ready} of {len(outcome.records)} machines are ready; those stay", hint="gpuctl list, then gpuctl terminate"
+    )
+
+
+def news(records: Sequence[Instance], context: Context) -> str:
+    """A line for each that lives: where it is and when it ends."""
+    now = context.clock.now()
+    return "\n".join(
+        f"{one.label} ({type_label(one)}) is {one.status}{f' at {one.public_ip}' if one.public_ip else ''}; "
+        f"it ends in {ends_in(one, now)}, at {local(one.expires_at)}"
+        for one in records
+        if one.is_live
+    )

@@ -1,0 +1,195 @@
+"""Starting machines at a terminal: what is said and asked before, what is told after, and what a signal means."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import timedelta
+
+from gpuctl.cli.commands.provision.render import news, provisioned
+from gpuctl.cli.context import Context
+from gpuctl.cli.interrupts import TERMINATE_WITHIN, time_limit
+from gpuctl.cli.render.figures import all_in, all_in_rate, ends_in, local, plain
+from gpuctl.cli.render.result import Result
+from gpuctl.domain.duration import spelled
+from gpuctl.domain.instance import Instance, Price, Reason
+from gpuctl.domain.lifecycle import was_refused
+from gpuctl.domain.market.ssh_source import NONE
+from gpuctl.domain.money.cost import hourly
+from gpuctl.domain.money.prices import age_note, origin
+from gpuctl.errors import GpuctlError, Interrupted, StateLockedError, StateUnusableError, UsageError
+from gpuctl.services.launch.access import other_sources
+from gpuctl.services.launch.attempts import Agree
+from gpuctl.services.launch.prepare import Launchable, Prepared
+from gpuctl.services.launch.provision import Provisioned, start
+from gpuctl.services.launch.records import affordable
+from gpuctl.services.safeguards import gaps, read_back
+from gpuctl.services.terminate import end, end_at_once
+
+
+def announce(context: Context, prepared: Prepared) -> None:
+    """Say in one line what is about to be started, where, by whose account, and what it will cost.
+
+    Warns where a budget is nearly used up; BudgetError where one has no room for it.
+    """
+    request, offer = prepared.request, prepared.offer
+    named = prepared.region_source != "--region"
+    where = f"{prepared.first.place.where} ({prepared.region_source})" if named else prepared.first.place.where
+    many = f"{request.count} x " if request.count > 1 else ""
+    context.talk.say(
+        f"{many}{offer.type.name} ({offer.type.gpu_label}) in {where}, {offer.type.provider} account "
+        f"{prepared.session.account}, {offer.market.value}, {_price(prepared)}: "
+        f"{all_in(prepared.cost)} until the deadline in {spelled(request.ttl)}{_also_from(prepared)}"
+    )
+    old = age_note([offer.price], context.clock.now().date())
+    if old:
+        context.talk.say(old)
+    if request.image is not None:
+        context.talk.warn(f"the timer on the machine needs systemd and cloud-init in `{request.image}`")
+    elif offer.type.image is not None and offer.type.image.driver is None:
+        context.talk.warn(f"the image for `{offer.type.name}` has no driver for its {offer.type.gpu_model}")
+    for told in affordable(prepared, context.parts):
+        context.talk.warn(told)
+
+
+def _also_from(prepared: Prepared) -> str:
+    request = prepared.request
+    cidr = None if request.ssh_from.text == NONE else request.ssh_from.text
+    sources = other_sources(prepared.session.provider, prepared.offer.region, request.subnet, cidr)
+    return f"; the network lets ssh in from {'; '.join(sources)}" if sources else ""
+
+
+def _price(prepared: Prepared) -> str:
+    price, each, most = prepared.offer.price, prepared.first.hourly, prepared.request.max_price
+    if price is None and prepared.first.image.license is not None:
+        return f"at an unknown price ({prepared.first.image.license})"
+    if price is None:
+        return f"at an unknown price of at most ${plain(most)}/h" if most is not None else "at an unknown price"
+    if not each.is_whole:
+        return f"${plain(each.machine)}/h ({_of(price)}; its disk and address come on top, at an unknown price)"
+    return f"${all_in_rate(each)}/h all in (${plain(each.machine)} the machine, {_of(price)})"
+
+
+def _of(price: Price) -> str:
+    return f"as of {price.as_of}, {origin(price)}"
+
+
+def confirm(context: Context, prepared: Prepared, *, yes: bool) -> None:
+    """Ask on a terminal where it is dear, several, or of an unknown price. UsageError for a no."""
+    cost = prepared.cost.counted
+    is_plain = cost is not None and cost <= context.config.confirm_above and prepared.request.count == 1
+    if yes or is_plain or not context.may_ask:
+        return
+    if not context.confirm("Start it?" if prepared.request.count == 1 else f"Start {prepared.request.count}?"):
+        raise UsageError("nothing was started", hint="add `--yes` to start without being asked")
+
+
+def agreement(context: Context, prepared: Prepared, *, yes: bool) -> Agree:
+    """Asks anew where a further offer costs more than what was agreed to, and is dear or of an unknown price."""
+    agreed = prepared.cost.counted
+
+    def agree(there: Launchable) -> bool:
+        nonlocal agreed
+        cost = there.cost.counted
+        is_known = cost is not None and (agreed is None or cost <= max(agreed, context.config.confirm_above))
+        if yes or not context.may_ask or is_known or (cost is None and agreed is None):
+            return True
+        agreed = cost
+        return context.confirm("Try that?")
+
+    return agree
+
+
+def _warn_of_a_state_that_dies(context: Context) -> None:
+    """A CI job's state dies with its runner: only by an id known beforehand can a reaper elsewhere end its machines."""
+    environ = context.environ
+    is_ci = bool(environ.get("CI")) and not environ.get("GPUCTL_STATE_ID") and not context.sandbox
+    if is_ci and context.store.snapshot().state_id is None:
+        context.talk.warn(
+            "CI is set, and this new state gets a random id that no reaper elsewhere can know: set GPUCTL_STATE_ID"
+        )
+
+
+def carried_out(
+    context: Context, prepared: Prepared, patience: timedelta, *, wait: bool, keep: bool, yes: bool
+) -> Result:
+    """Start it and tell what came of it, a signal included. Ids are printed as soon as their records are on disk."""
+    _warn_of_a_state_that_dies(context)
+    written: list[Instance] = []
+
+    def on_written(records: Sequence[Instance]) -> None:
+        written.extend(records)
+        if context.globals.quiet and context.output != "json":
+            # Written down they are; that nobody reads their ids is no reason to leave off halfway.
+            with suppress(OSError, ValueError):
+                context.streams.out.write("".join(f"{one.id}\n" for one in records))
+                context.streams.out.flush()
+
+    parts = context.parts
+    agree = agreement(context, prepared, yes=yes)
+    try:
+        result = start(prepared, parts, on_written, patience if wait else None, keep=keep, agree=agree)
+        result = protected(context, result)
+    except Interrupted as interrupted:
+        if not written:
+            raise
+        return _interrupted(context, written, interrupted)
+    except GpuctlError as error:
+        if not written:
+            raise
+        return provisioned(context, Provisioned(_now(context, written)), len(written), {"created": True}, "", error)
+    return provisioned(context, result, len(written), {"created": True}, news(result.records, context))
+
+
+def protected(context: Context, result: Provisioned) -> Provisioned:
+    """The machines with what protects them, read back; a gap is told, and is no failure of the command."""
+    context.talk.step("reading back what protects it")
+    try:
+        failures = list(read_back(context.parts, result.records).values())
+    except (StateUnusableError, StateLockedError) as error:
+        failures = [error]
+    for told in dict.fromkeys(one.message for one in failures):
+        context.talk.warn(f"what protects it could not be read back: {told}")
+    records = _now(context, result.records)
+    for told in (gap for one in records for gap in gaps(one)):
+        context.talk.warn(told)
+    return Provisioned(records, result.errors)
+
+
+def _interrupted(context: Context, written: Sequence[Instance], interrupted: Interrupted) -> Result:
+    """A person who pressed Ctrl-C is told what lives; without one, everything of this call is asked to end."""
+    if not context.is_terminal or interrupted.signal_number != 2:
+        with time_limit(TERMINATE_WITHIN):
+            end_at_once(context.parts, [one.id for one in written], Reason.CANCELLED)
+        records = _now(context, written)
+        told = "; ".join(_after_signal(one) for one in records)
+        return provisioned(context, Provisioned(records), len(records), {"created": True}, told, interrupted)
+    # What was refused is closed: nothing of it lives, and nobody goes on trying.
+    with time_limit(TERMINATE_WITHIN):
+        end(context.parts, [one.id for one in _now(context, written) if was_refused(one)], Reason.CANCELLED)
+    records = _now(context, written)
+    lives = [one for one in records if one.is_live]
+    now = context.clock.now()
+    told = "\n".join(
+        f"{one.label} lives until {local(one.expires_at)} ({ends_in(one, now)}) at ${all_in_rate(hourly(one))}/h"
+        for one in lives
+    )
+    stopped = Interrupted(
+        "stopped waiting; the machine lives on" if lives else "stopped",
+        signal_number=interrupted.signal_number,
+        hint=f"gpuctl terminate {' '.join(one.label for one in lives)}" if lives else None,
+    )
+    return provisioned(context, Provisioned(records), len(records), {"created": True}, told, stopped)
+
+
+def _after_signal(record: Instance) -> str:
+    if record.is_live and record.deleted_by_us_at is None:
+        return f"{record.id} is {record.status}, and no cloud has accepted its end yet; gpuctl reap goes on trying"
+    return f"{record.id} is {record.status}"
+
+
+def _now(context: Context, written: Sequence[Instance]) -> list[Instance]:
+    try:
+        present = {one.id: one for one in context.store.snapshot().records}
+    except StateUnusableError:
+        # What was written is all that is known now; why the state cannot be read is told by the failure that led here.
+        present = {}
+    return [present.get(one.id, one) for one in written]

@@ -1,0 +1,1 @@
+"""`gpuctl run`: one command on a temporary instance."""

@@ -1,0 +1,69 @@
+"""`gpuctl run`: a machine for one command, and its end whatever comes of that."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gpuctl.cli.commands.provision.options import Asked, asking
+from gpuctl.cli.commands.run.task import Kept, run_there, started
+from gpuctl.cli.context import Context
+from gpuctl.errors import GpuctlError, Interrupted
+
+EXAMPLES = """\
+gpuctl run g4dn.xlarge --region us-east-1 -- nvidia-smi
+gpuctl run --gpu T4 --upload .:work --download work/out:out -- bash -c 'cd work && ./train.sh'
+HF_TOKEN=... gpuctl run g5.xlarge --env HF_TOKEN --ttl 90 -- ./train.sh
+gpuctl run --on train-7 --keep -- python bench.py"""
+TAKES_REST = True
+
+_TASK = "Command and files"
+
+
+@asking("count", "wait", "keep", "dry_run")
+def command(
+    ctx: typer.Context,
+    asked: Asked,
+    on: Annotated[
+        str | None,
+        typer.Option(metavar="ID", help="Use this active instance instead of a new one", rich_help_panel=_TASK),
+    ] = None,
+    upload: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SRC:DST", help="Copy SRC to the instance before the command (repeatable)", rich_help_panel=_TASK
+        ),
+    ] = None,
+    download: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SRC:DST", help="Copy SRC from the instance after the command (repeatable)", rich_help_panel=_TASK
+        ),
+    ] = None,
+    env: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Pass this local environment variable (repeatable)", rich_help_panel=_TASK),
+    ] = None,
+    result: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the result as JSON to FILE", rich_help_panel=_TASK)
+    ] = None,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep the instance until its deadline", rich_help_panel=_TASK)
+    ] = False,
+) -> int:
+    """Start an instance, run COMMAND over SSH, and terminate the instance, even if COMMAND fails.
+
+    If the connection drops, COMMAND keeps running and gpuctl reconnects until the deadline. Exit code: that of COMMAND;
+    200 + N for gpuctl errors (205: safe to retry; 208: COMMAND succeeded, termination not confirmed). Several words
+    after -- are a program and its arguments; a single word is a line for the remote shell.
+    """
+    context: Context = ctx.find_root().obj
+    kept = Kept(context, result)
+    try:
+        task = kept.task(context.globals.rest, upload or [], download or [], env or [])
+        record = started(context, replace(asked, check=asked.check or "ssh"), on, kept)
+        return kept.done(run_there(context, record, task, keep=keep))
+    except (GpuctlError, Interrupted) as failure:
+        kept.failed(failure)
+        raise

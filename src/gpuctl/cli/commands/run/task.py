@@ -1,0 +1,192 @@
+"""What `gpuctl run` does around its command: the machine before it, the output during it, the account after it."""
+
+import re
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, BinaryIO, TextIO
+
+from gpuctl.cli.commands.provision.options import Asked, defaults_of
+from gpuctl.cli.commands.provision.start import agreement, announce, confirm, protected
+from gpuctl.cli.context import Context
+from gpuctl.cli.interrupts import TERMINATE_WITHIN, time_limit
+from gpuctl.cli.render.renderer import document, failure_lines
+from gpuctl.cli.render.result import Result
+from gpuctl.documents import instance_shape
+from gpuctl.domain.instance import Instance, Reason, Status
+from gpuctl.domain.market.offers import READY_WITHIN
+from gpuctl.errors import Failure, Interrupted, UnresolvedError, UsageError
+from gpuctl.remote.transfer import check_upload, transfer
+from gpuctl.services.launch.offers import choose
+from gpuctl.services.launch.prepare import prepare, standing
+from gpuctl.services.launch.provision import start
+from gpuctl.services.parallel_wait import wait_for_ssh
+from gpuctl.services.query import resolve
+from gpuctl.services.run import Ran, Task, run_task
+from gpuctl.services.terminate import end_at_once
+
+OURS = 200
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+class Kept:
+    """What came of a run so far, for the file that `--result` names."""
+
+    def __init__(self, context: Context, path: Path | None) -> None:
+        self._context = context
+        self._path = path
+        self.record: Instance | None = None
+        if path is not None and not path.expanduser().absolute().parent.is_dir():
+            raise UsageError(f"there is no folder for `{path}`", hint="mend `--result`")
+
+    def task(self, rest: Sequence[str], uploads: Sequence[str], downloads: Sequence[str], env: Sequence[str]) -> Task:
+        """What the command line asks to be done. UsageError for the first thing that cannot be."""
+        if not rest:
+            raise UsageError("there is no command to run", hint="gpuctl run g4dn.xlarge -- nvidia-smi")
+        there = [transfer(one, option="--upload") for one in uploads]
+        for one in there:
+            check_upload(one)
+        back = [transfer(one, option="--download") for one in downloads]
+        return Task(rest, {name: self._value(name) for name in env}, there, back)
+
+    def done(self, ran: Ran) -> int:
+        """Tell what gpuctl has to tell of it, and keep it; the exit code."""
+        self.record = ran.record
+        for failure in (ran.error, ran.end_error):
+            if failure is not None:
+                self._tell(failure)
+        code = exit_code(ran)
+        self._write(code, ran.code, ran.error or ran.end_error)
+        return code
+
+    def failed(self, failure: Failure) -> None:
+        """Keep that it came to no end of its own; telling it is for whoever catches it."""
+        if isinstance(failure, Interrupted):
+            if self.record is not None:
+                self._context.talk.say(f"{self.record.label} is {self._now(self.record).status}")
+            self._write(failure.exit_code, None, failure)
+        else:
+            self._write(OURS + failure.exit_code, None, failure)
+
+    def _now(self, record: Instance) -> Instance:
+        return {one.id: one for one in self._context.store.snapshot().records}.get(record.id, record)
+
+    def _value(self, name: str) -> str:
+        if "=" in name:
+            given = name.partition("=")[0]
+            shown = given if _NAME.fullmatch(given) else "NAME"
+            raise UsageError(
+                "--env takes a name alone: a value on a command line can be read by everybody here",
+                hint=f"export {shown}, then `--env {shown}`",
+            )
+        if not _NAME.fullmatch(name):
+            raise UsageError("--env takes the name of a variable", hint="such as `--env HF_TOKEN`")
+        if name not in self._context.environ:
+            raise UsageError(f"--env {name}: there is no such variable here", hint=f"export {name}")
+        return self._context.environ[name]
+
+    def _tell(self, failure: Failure) -> None:
+        with suppress(OSError, ValueError):
+            for line in failure_lines(failure, with_causes=self._context.globals.verbose):
+                self._context.streams.err.write(f"{line}\n")
+            self._context.streams.err.flush()
+
+    def _write(self, code: int, own: int | None, failure: Failure | None) -> None:
+        if self._path is None:
+            return
+        told: dict[str, Any] = {"exitCode": code, "commandExitCode": own}
+        if self.record is not None:
+            told["instance"] = instance_shape(self._now(self.record), self._context.clock.now())
+        text = self._context.redactor.clean(document(self._context, Result(told, error=failure)))
+        try:
+            self._path.expanduser().write_text(text, "utf-8")
+        except OSError as error:
+            self._context.talk.warn(f"`{self._path}` could not be written: {error.strerror}")
+
+
+def started(context: Context, asked: Asked, on: str | None, kept: Kept) -> Instance:
+    """The machine to run on, READY and reachable: a new one, the one that lives under the name, or the one named.
+
+    A new one that did not come so far, or that a signal came before, is asked to end.
+    """
+    if on is not None:
+        record = resolve(context.store, on, whole_only=not context.is_terminal)
+        kept.record = record
+        return wait_for_ssh(context.parts, record, asked.patience or READY_WITHIN)
+    patience, retrying = asked.patience, asked.retrying
+    request = asked.request(context)
+    context.start_sandbox()
+    choice = choose(request, defaults_of(context), context.parts, context.catalog)
+    there = standing(choice, context.store.snapshot().records)
+    if there:
+        context.talk.say(f"{there[0].label} lives already")
+        kept.record = there[0]
+        return wait_for_ssh(context.parts, there[0], patience or READY_WITHIN)
+    prepared = prepare(choice, context.parts, retrying)
+    announce(context, prepared)
+    confirm(context, prepared, yes=asked.yes)
+    written: list[Instance] = []
+    agree = agreement(context, prepared, yes=asked.yes)
+    patience = patience or prepared.offer.type.ready_within
+    try:
+        outcome = start(prepared, context.parts, written.extend, patience, agree=agree)
+    except Interrupted:
+        with time_limit(TERMINATE_WITHIN):
+            end_at_once(context.parts, [one.id for one in written], Reason.CANCELLED)
+        raise
+    finally:
+        kept.record = written[0] if written else None
+    for error in outcome.errors.values():
+        raise error
+    (record,) = protected(context, outcome).records
+    kept.record = record
+    if record.status is not Status.READY:
+        raise UnresolvedError(f"{record.label} is {record.status}", hint=f"gpuctl get {record.id}")
+    return record
+
+
+def run_there(context: Context, record: Instance, task: Task, *, keep: bool) -> Ran:
+    """Do it there; stdout and stderr get what it says, as it comes."""
+    context.talk.clear()
+    out, err = _sink(context.streams.out), _sink(context.streams.err)
+    after = "it stays" if keep else "then it is ended"
+    context.talk.say(f"{record.label} is ready; running the command, {after}")
+    ran = run_task(
+        context.parts,
+        context.access,
+        record,
+        task,
+        lambda stream, some: (out if stream == "O" else err)(some),
+        keep=keep,
+        hurry=lambda: time_limit(TERMINATE_WITHIN),
+    )
+    now = context.clock.now()
+    cost = instance_shape(ran.record, now)["totalCost"]
+    spent = "" if cost is None else f"; ${cost:.2f} so far" if ran.record.is_live else f"; it cost ${cost:.2f}"
+    context.talk.say(f"{ran.record.label} is {ran.record.status}{spent}")
+    return ran
+
+
+def exit_code(ran: Ran) -> int:
+    """The command's own, as far as there is one; 200 and ours where gpuctl failed, or the end is not proven."""
+    if ran.code:
+        return ran.code
+    if ran.error is not None:
+        return OURS + ran.error.exit_code
+    return OURS + UnresolvedError.exit_code if ran.end_error is not None else 0
+
+
+def _sink(stream: TextIO) -> Callable[[bytes], None]:
+    """Writes bytes as they are. What nobody takes any more is let go: the task matters, not who listens."""
+    binary: BinaryIO | None = getattr(stream, "buffer", None)
+
+    def write(some: bytes) -> None:
+        with suppress(OSError, ValueError):
+            if binary is None:
+                stream.write(some.decode(errors="replace"))
+            else:
+                stream.flush()
+                binary.write(some)
+                binary.flush()
+
+    return write

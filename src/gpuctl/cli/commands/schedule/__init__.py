@@ -1,0 +1,1 @@
+"""`gpuctl schedule`: run the reaper from cron or systemd."""

@@ -1,0 +1,210 @@
+"""`gpuctl schedule`: let cron or systemd run the reaper for this state."""
+
+import shlex
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gpuctl.cli.commands.schedule.programs import started_bare
+from gpuctl.cli.commands.schedule.reaper_job import (
+    Place,
+    bare_environment,
+    command_of,
+    left_behind,
+    log_of,
+    proof_command_of,
+    providers_in_use,
+    variables_of,
+)
+from gpuctl.cli.context import Context
+from gpuctl.cli.render.figures import ago
+from gpuctl.cli.render.result import Result
+from gpuctl.cli.terminal.text import clean
+from gpuctl.documents import instant
+from gpuctl.domain.duration import shown, spelled
+from gpuctl.errors import UsageError
+from gpuctl.services.scheduling.job import Job, parse_every
+from gpuctl.services.scheduling.proof import logins_to_prove, proofs_from, prove
+from gpuctl.services.scheduling.seen import Seen
+from gpuctl.services.scheduling.systemd import Timers
+from gpuctl.store.base import Installed
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+EXAMPLES = """\
+gpuctl schedule install
+gpuctl schedule install --cron --every 5m --profile prod
+gpuctl schedule status
+gpuctl schedule uninstall"""
+
+_PROOF_PATIENCE_S = 90
+
+
+def command(
+    ctx: typer.Context,
+    do: Annotated[str, typer.Argument(metavar="install|status|uninstall", help="Action", show_default=False)],
+    every: Annotated[
+        str, typer.Option(metavar="TIME", help="Interval that divides an hour, such as 1m, 5m or 1h")
+    ] = "1m",
+    cron: Annotated[bool, typer.Option("--cron", help="Use cron")] = False,
+    systemd: Annotated[bool, typer.Option("--systemd", help="Use a systemd user timer")] = False,
+) -> Result:
+    """Run `gpuctl reap` on a schedule.
+
+    Uses a systemd user timer if available, otherwise cron. Writes absolute paths, and no secrets. Installing again
+    replaces the schedule.
+    """
+    context: Context = ctx.find_root().obj
+    if do not in _ACTIONS:
+        raise UsageError(f"unknown action {shown(do)}", hint="gpuctl schedule install|status|uninstall")
+    if context.sandbox:
+        raise UsageError("the sandbox needs no schedule", hint="gpuctl --sandbox reap")
+    if cron and systemd:
+        raise UsageError("--cron and --systemd do not go together")
+    wanted = "cron" if cron else "systemd" if systemd else None
+    return _ACTIONS[do](Place(context), every, wanted)
+
+
+def _install(place: Place, every: str, wanted: str | None) -> Result:
+    context = place.context
+    job = Job(place.key, parse_every(every), command_of(context), variables_of(context))
+    chosen = place.pick(wanted)
+    if context.store.snapshot().state_id is None:
+        context.store.add([], lambda present: None)
+    where = chosen.install(job)
+    is_systemd = isinstance(chosen, Timers)
+    if is_systemd and place.cron.is_usable:
+        place.cron.uninstall(place.key)
+    elif not is_systemd:
+        place.systemd.uninstall(place.key)
+    kind = "systemd" if is_systemd else "cron"
+    place.note.write(Installed(kind=kind, every=job.every, installed_at=context.clock.now()))
+    _warn(place, is_systemd=is_systemd)
+    said = f"{kind} runs the reaper every {spelled(job.every)}; what it says is in {log_of(context)}"
+    lines = [said, *_proven(context, job)]
+    return _result(place, footer=[*lines, where] if context.globals.verbose else lines)
+
+
+def _proven(context: Context, job: Job) -> list[str]:
+    """Use the credentials once in exactly the environment of the job; what came of it, as lines below the answer."""
+    proof = replace(job, argv=proof_command_of(context))
+    context.talk.step("proving the credentials in the environment of the schedule")
+    ran = started_bare(proof.command, bare_environment(), _PROOF_PATIENCE_S)
+    try:
+        proofs = proofs_from(ran)
+    except ValueError as error:
+        context.talk.warn(f"whether the reaper can use your credentials is not known: {error}")
+        return []
+    for failed in proofs:
+        if failed.error is not None:
+            context.talk.warn(f"the schedule cannot use your credentials for {failed.label}: {failed.error}")
+    tried = {one.provider for one in proofs}
+    for provider, _ in providers_in_use(context):
+        if provider not in tried:
+            context.talk.warn(
+                f"the schedule cannot use your credentials for {provider}: nothing that it is given names them"
+            )
+    proven = [one.label for one in proofs if one.error is None]
+    if not proofs:
+        return ["no credentials were tried: neither an instance nor the config names a provider yet"]
+    return [f"it can use your credentials: {', '.join(proven)}"] if proven else []
+
+
+def _prove(place: Place, every: str, wanted: str | None) -> Result:
+    """What the job's environment makes of the credentials; run by `install`, in that environment."""
+    context = place.context
+    logins = logins_to_prove(context.store.snapshot().records, providers_in_use(context))
+    proofs = prove(context.parts.sessions, logins)
+    rows = [[one.label, one.error or ""] for one in proofs]
+    return Result({"proofs": [one.shape for one in proofs]}, columns=["credentials", "error"], rows=rows)
+
+
+def _warn(place: Place, *, is_systemd: bool) -> None:
+    missing = left_behind(place.context)
+    if missing:
+        place.context.talk.warn(
+            f"{', '.join(missing)} will not be there when it runs, as no schedule keeps secrets: put the login into a "
+            "profile (aws configure, az login) and hooks into the config"
+        )
+    if is_systemd and not place.systemd.outlives_logout:
+        place.context.talk.warn("it stops when you log out: loginctl enable-linger")
+
+
+def _status(place: Place, every: str, wanted: str | None) -> Result:
+    return _result(place, footer=[])
+
+
+def _uninstall(place: Place, every: str, wanted: str | None) -> Result:
+    was_there = place.systemd.uninstall(place.key)
+    if place.cron.is_usable:
+        was_there = place.cron.uninstall(place.key) or was_there
+    place.note.forget()
+    said = "the reaper is off its schedule" if was_there else "no schedule was installed"
+    return _result(place, footer=[said])
+
+
+_ACTIONS: dict[str, Callable[[Place, str, str | None], Result]] = {
+    "install": _install,
+    "status": _status,
+    "uninstall": _uninstall,
+    "prove": _prove,
+}
+
+
+def _result(place: Place, footer: list[str]) -> Result:
+    context = place.context
+    seen = place.seen()
+    log = str(log_of(context))
+    shape = _shape(seen, context.store.location, log)
+    hints = {"overdue": f"tail {log}", "not installed": "gpuctl schedule install"}
+    hint = hints.get(seen.word, "gpuctl schedule install" if seen.is_overdue else "")
+    return Result(
+        document={"schedule": shape},
+        columns=list(shape),
+        rows=[[_cell(value) for value in shape.values()]],
+        draw=lambda width: _table(seen, context.store.location, log),
+        footer=[*footer, *([f"hint: {hint}"] if hint and not footer else [])],
+    )
+
+
+def _shape(seen: Seen, state: str, log: str) -> dict[str, Any]:
+    job, times = seen.job, seen.times
+    return {
+        "installed": job is not None,
+        "kind": seen.kind,
+        "every": spelled(job.every) if job else None,
+        "command": shlex.join(job.command) if job else None,
+        "state": state,
+        "log": log,
+        "installedAt": instant(seen.note.installed_at) if seen.note else None,
+        "lastReapAt": instant(times.last_reap_at) if times.last_reap_at else None,
+        "lastReapExit": times.last_reap_exit,
+        "overdue": seen.is_overdue,
+    }
+
+
+def _cell(value: Any) -> str:
+    return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _table(seen: Seen, state: str, log: str) -> "Table":
+    from rich.table import Table
+
+    drawn = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
+    drawn.add_column(style="bold", no_wrap=True)
+    drawn.add_column(overflow="fold")
+    job, times = seen.job, seen.times
+    last = ago(times.last_reap_at, seen.now)
+    exit_code = f", exit {times.last_reap_exit}" if times.last_reap_exit else ""
+    rows = [
+        ("schedule", f"{seen.word}, {seen.kind} every {spelled(job.every)}" if job else seen.word),
+        ("last reap", f"{last}{exit_code}"),
+        ("state", state),
+        *([("command", shlex.join(job.command)), ("log", log)] if job else []),
+    ]
+    for name, text in rows:
+        drawn.add_row(name, clean(text))
+    return drawn

@@ -1,0 +1,189 @@
+"""The reaper of this invocation's state as cron or systemd must run it: the command, the variables, the log."""
+
+import os
+from pathlib import Path
+
+from gpuctl.cli.commands.schedule.programs import own_program, runner
+from gpuctl.cli.context import Context
+from gpuctl.cli.terminal.environment import path_of
+from gpuctl.config.schema import key_of as setting_of
+from gpuctl.domain.instance import ProviderName
+from gpuctl.home.schedule import ScheduleNote
+from gpuctl.services.scheduling.cron import Crontab
+from gpuctl.services.scheduling.job import key_of
+from gpuctl.services.scheduling.ran import ScheduleError
+from gpuctl.services.scheduling.seen import Seen
+from gpuctl.services.scheduling.systemd import Timers
+
+# What credentials need besides the files that are found without them. Never a secret: anybody who can read the crontab
+# or the units can read these.
+_CARRIED = (
+    "AWS_PROFILE",
+    "AWS_DEFAULT_PROFILE",
+    "AWS_REGION",
+    "AWS_DEFAULT_REGION",
+    "AWS_ROLE_ARN",
+    "AWS_ROLE_SESSION_NAME",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_EC2_METADATA_DISABLED",
+    "AWS_ENDPOINT_URL",
+    "AWS_USE_DUALSTACK_ENDPOINT",
+    "AWS_USE_FIPS_ENDPOINT",
+    "AZURE_AUTHORITY_HOST",
+    "AZURE_SUBSCRIPTION_ID",
+    "AZURE_TENANT_ID",
+    "AZURE_CLIENT_ID",
+    "AZURE_TOKEN_CREDENTIALS",
+    "GPUCTL_AZURE_ENDPOINT",
+    "IDENTITY_ENDPOINT",
+    "IDENTITY_SERVER_THUMBPRINT",
+    "MSI_ENDPOINT",
+    "HTTPS_PROXY",
+    "https_proxy",
+    "NO_PROXY",
+    "no_proxy",
+)
+_CARRIED_FILES = (
+    "AWS_CONFIG_FILE",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "AWS_CA_BUNDLE",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AZURE_CONFIG_DIR",
+    "AZURE_CLIENT_CERTIFICATE_PATH",
+    "AZURE_FEDERATED_TOKEN_FILE",
+    "REQUESTS_CA_BUNDLE",
+    "SSL_CERT_FILE",
+    "XDG_CONFIG_HOME",
+    "XDG_CACHE_HOME",
+)
+_SECRET = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+    "AZURE_CLIENT_SECRET",
+    "AZURE_CLIENT_CERTIFICATE_PASSWORD",
+    "AZURE_USERNAME",
+    "AZURE_PASSWORD",
+    "IDENTITY_HEADER",
+    "MSI_SECRET",
+)
+_NAMES_PROVIDER = {
+    ProviderName.AWS: ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_ROLE_ARN", "AWS_ACCESS_KEY_ID"),
+    ProviderName.AZURE: ("AZURE_SUBSCRIPTION_ID", "AZURE_TENANT_ID", "AZURE_CLIENT_ID"),
+}
+_DEFAULT_PATH = ("/usr/bin", "/bin")
+
+
+def log_of(context: Context) -> Path:
+    """The log of the reaper on a schedule, beside the state."""
+    state = Path(context.store.location)
+    return state.with_name(f"{state.name}.reap.log")
+
+
+def command_of(context: Context) -> tuple[str, ...]:
+    """The command that reaps this state with these settings, from a bare environment."""
+    return (*own_program(), "reap", *_named(context), "--log", str(log_of(context)))
+
+
+def proof_command_of(context: Context) -> tuple[str, ...]:
+    """The command that opens the credentials which `command_of` needs, and prints for each what it got, as JSON."""
+    return (*own_program(), "schedule", "prove", *_named(context), "-o", "json")
+
+
+def _named(context: Context) -> list[str]:
+    named = ["--state", context.store.location]
+    if context.config_path.exists():
+        named += ["--config", str(context.config_path)]
+    if context.profile is not None:
+        named += ["--profile", context.profile]
+    return named
+
+
+def variables_of(context: Context) -> dict[str, str]:
+    """What of this environment decides where the clouds are and what the settings are, and is no secret.
+
+    With the path: credentials come from programs as well (`az`, or `credential_process` of an AWS profile), which are
+    often where the path of cron and systemd does not lead.
+    """
+    environ = context.environ
+    carried = {"PATH": search_path(environ.get("PATH", ""))}
+    carried |= {name: environ[name] for name in _CARRIED if environ.get(name) and "@" not in environ[name]}
+    carried |= {name: str(path_of(environ[name])) for name in _CARRIED_FILES if environ.get(name)}
+    for path in context.settings.by_variable:
+        key = setting_of(path)
+        if key is not None and key.variable is not None and path[0] != "hooks":
+            carried[key.variable] = environ[key.variable]
+    return carried
+
+
+def search_path(path: str) -> str:
+    """The folders of that path in which a program started from anywhere finds others, and the system's own."""
+    folders = [folder for folder in path.split(os.pathsep) if folder.startswith("/") and folder.isprintable()]
+    present = [folder for folder in folders if os.path.isdir(folder)]
+    return os.pathsep.join(dict.fromkeys((*present, *_DEFAULT_PATH)))
+
+
+def bare_environment() -> dict[str, str]:
+    """What cron gives to every job, and systemd too, which adds to it: nothing of the shell's."""
+    import pwd
+
+    entry = pwd.getpwuid(os.getuid())
+    known = {"HOME": entry.pw_dir, "LOGNAME": entry.pw_name, "USER": entry.pw_name, "SHELL": "/bin/sh"}
+    return {**known, "PATH": os.pathsep.join(_DEFAULT_PATH)}
+
+
+def left_behind(context: Context) -> list[str]:
+    """The names of the variables that the reaper will miss, because they hold secrets."""
+    secrets = [name for name in _SECRET if context.environ.get(name)]
+    hooks = [key.variable for path in context.settings.by_variable if path[0] == "hooks" and (key := setting_of(path))]
+    proxies = [name for name in _CARRIED if "@" in context.environ.get(name, "")]
+    return [*secrets, *(one for one in hooks if one), *proxies]
+
+
+def providers_in_use(context: Context) -> list[tuple[ProviderName, str | None]]:
+    """The providers that the config or the environment names, each with its profile."""
+    configured = {name: cloud.profile for name, cloud in context.config.clouds.items() if cloud.region or cloud.profile}
+    named = [
+        name for name, variables in _NAMES_PROVIDER.items() if any(context.environ.get(each) for each in variables)
+    ]
+    return list({**dict.fromkeys(named), **configured}.items())
+
+
+class Place:
+    """The two places a schedule can be in, for this invocation's state."""
+
+    def __init__(self, context: Context) -> None:
+        run = runner(context.environ)
+        self.context = context
+        self.key = key_of(context.store.location)
+        self.note = ScheduleNote(context.state_path)
+        self.cron = Crontab(run)
+        self.systemd = Timers(run, _units_folder(context))
+
+    def pick(self, wanted: str | None) -> Crontab | Timers:
+        """Where to install: where it was asked for, else systemd, else cron. ScheduleError where there is neither."""
+        if wanted != "cron" and self.systemd.is_usable:
+            return self.systemd
+        if wanted == "systemd":
+            raise ScheduleError("no systemd answers this user", hint="gpuctl schedule install --cron")
+        if wanted == "cron" or self.cron.is_usable:
+            return self.cron
+        raise ScheduleError(
+            "neither systemd nor cron can be used on this machine", hint="let a supervisor run: gpuctl reap --watch"
+        )
+
+    def seen(self) -> Seen:
+        """How it stands with the schedule now."""
+        kind, job = "systemd", self.systemd.find(self.key)
+        if job is None and self.cron.is_usable:
+            kind, job = "cron", self.cron.find(self.key)
+        now = self.context.clock.now()
+        return Seen(kind if job else None, job, self.note.read(), self.context.reap_log.read(), now)
+
+
+def _units_folder(context: Context) -> Path:
+    home = context.environ.get("XDG_CONFIG_HOME", "")
+    return (Path(home) if home.startswith("/") else Path("~/.config").expanduser()) / "systemd" / "user"

@@ -1,0 +1,1 @@
+"""`gpuctl stats`: sums, groups, chart."""

@@ -1,0 +1,145 @@
+"""Draws what groups of machines cost as an SVG picture: columns for days, bars for everything else."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC
+from decimal import ROUND_CEILING, Decimal
+from html import escape
+
+from gpuctl.cli.render.figures import counted, left_out, money
+from gpuctl.cli.terminal.text import clean
+from gpuctl.domain.money.report import DAY, TAG, Group, Report, Sum
+
+_WIDTH, _MARGIN, _TOP, _BOTTOM = 900, 40, 96, 72
+_ROW, _PLOT = 34, 260
+_MOST_BARS = 30
+_ZERO = Decimal(0)
+_STYLE = """\
+text{font-family:system-ui,-apple-system,"Segoe UI",Roboto,sans-serif;font-size:13px;fill:#3d4451}
+.title{font-size:20px;font-weight:600;fill:#151a23}.note{fill:#6b7280}.end{text-anchor:end}.mid{text-anchor:middle}
+.grid{stroke:#e5e7eb}.on-demand{fill:#2f6fde}.spot{fill:#14b8a6}
+"""
+
+
+def chart(told: Report) -> str:
+    """The picture's text. Of very many bars the dearest are drawn and the rest is one; days are all drawn."""
+    side = told.side or DAY
+    shown = list(told.groups) if side == DAY else _fewer(told.groups)
+    height = _TOP + _BOTTOM + (_PLOT if side == DAY else _ROW * max(len(shown), 1))
+    draw = _columns if side == DAY else _bars
+    nothing = [_label(_MARGIN, _TOP + 20, "nothing was spent", "note")]
+    lines = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" height="{height}" '
+        f'role="img" aria-label="{_text(_title(side))}">',
+        f"<style>{_STYLE}</style>",
+        f'<rect width="{_WIDTH}" height="{height}" fill="#ffffff"/>',
+        *_heading(told, side),
+        *(draw(shown) if any(one.cost.total for one in shown) else nothing),
+        _label(_MARGIN, height - 18, _note(told.spent), "note"),
+        "</svg>",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _heading(told: Report, side: str) -> Iterator[str]:
+    span = f"{told.since.astimezone(UTC):%Y-%m-%d} to " if told.since else "up to "
+    until = f"{told.now.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    yield _label(_MARGIN, 42, _title(side), "title")
+    yield _label(_MARGIN, 66, f"{money(told.spent.total)} in all, {span}{until}", "note")
+    if told.spot.total:
+        right = _WIDTH - _MARGIN
+        yield f'<rect class="on-demand" x="{right - 160}" y="32" width="11" height="11" rx="2"/>'
+        yield _label(right - 143, 42, "on-demand")
+        yield f'<rect class="spot" x="{right - 56}" y="32" width="11" height="11" rx="2"/>'
+        yield _label(right - 39, 42, "spot")
+
+
+def _bars(groups: Sequence[Group]) -> Iterator[str]:
+    names = [_short(one.key) for one in groups]
+    left = _MARGIN + min(260, 24 + 8 * max(len(one) for one in names))
+    room = _WIDTH - _MARGIN - left - 90
+    most = max(one.cost.total for one in groups)
+    for number, (name, one) in enumerate(zip(names, groups, strict=True)):
+        y = _TOP + number * _ROW
+        long = [float(part / most * room) for part in (one.cost.total - one.spot.total, one.spot.total)]
+        yield "<g>" + _tip(one)
+        yield _label(left - 12, y + 17, name, "end")
+        yield f'<rect class="on-demand" x="{left}" y="{y + 2}" width="{long[0]:.1f}" height="20" rx="3"/>'
+        if one.spot.total:
+            yield f'<rect class="spot" x="{left + long[0]:.1f}" y="{y + 2}" width="{long[1]:.1f}" height="20" rx="3"/>'
+        yield _label(left + sum(long) + 10, y + 17, money(one.cost.total)) + "</g>"
+
+
+def _columns(groups: Sequence[Group]) -> Iterator[str]:
+    top_usd, step = _scale(max(one.cost.total for one in groups))
+    left, right, floor = _MARGIN + 60, _WIDTH - _MARGIN, _TOP + _PLOT
+    usd = _ZERO
+    while usd <= top_usd:
+        y = floor - float(usd / top_usd) * (_PLOT - 20)
+        yield f'<line class="grid" x1="{left}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}"/>'
+        yield _label(left - 10, y + 4, money(usd), "note end")
+        usd += step
+    each = (right - left) / len(groups)
+    wide, every = min(each * 0.72, 48), -(-len(groups) // 14)
+    for number, one in enumerate(groups):
+        x = left + each * number + (each - wide) / 2
+        parts = (one.spot.total, one.cost.total - one.spot.total)
+        spot, rest = (float(part / top_usd) * (_PLOT - 20) for part in parts)
+        yield "<g>" + _tip(one)
+        yield f'<rect class="on-demand" x="{x:.1f}" y="{floor - rest:.1f}" width="{wide:.1f}" height="{rest:.1f}"/>'
+        if one.spot.total:
+            y = floor - rest - spot
+            yield f'<rect class="spot" x="{x:.1f}" y="{y:.1f}" width="{wide:.1f}" height="{spot:.1f}"/>'
+        yield "</g>"
+        if number % every == 0:
+            yield _label(x + wide / 2, floor + 20, (one.key or "")[5:], "note mid")
+
+
+def _scale(most: Decimal) -> tuple[Decimal, Decimal]:
+    """A round figure at or above the highest, and the step between its grid lines: 1, 2 or 5 of some power of ten."""
+    power = Decimal(10) ** (most / 4).adjusted()
+    step = next(power * one for one in (1, 2, 5, 10) if power * one * 4 >= most)
+    return (most / step).quantize(Decimal(1), ROUND_CEILING) * step, step
+
+
+def _fewer(groups: Sequence[Group]) -> list[Group]:
+    if len(groups) <= _MOST_BARS:
+        return list(groups)
+    kept, rest = groups[: _MOST_BARS - 1], groups[_MOST_BARS - 1 :]
+    return [
+        *kept,
+        Group(
+            f"{len(rest)} others",
+            machines=sum(one.machines for one in rest),
+            hours=sum((one.hours for one in rest), _ZERO),
+            cost=sum((one.cost for one in rest), Sum()),
+            spot=sum((one.spot for one in rest), Sum()),
+        ),
+    ]
+
+
+def _note(spent: Sum) -> str:
+    return f"All in: machine, disk and public address, at the list prices of the launch{left_out(spent)}"
+
+
+def _title(side: str) -> str:
+    return f"GPU spending by {clean(side.removeprefix(TAG))}"
+
+
+def _tip(one: Group) -> str:
+    return (
+        f"<title>{_text(one.key or '(none)')}: {money(one.cost.total)}, {counted(one.machines, 'machine')}, "
+        f"{one.hours:.2f} h</title>"
+    )
+
+
+def _short(key: str | None) -> str:
+    name = clean(key or "(none)")
+    return name if len(name) <= 28 else f"{name[:27]}…"
+
+
+def _label(x: float, y: float, text: str, style: str = "") -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}"{f" class={chr(34)}{style}{chr(34)}" if style else ""}>{_text(text)}</text>'
+
+
+def _text(text: str) -> str:
+    return escape(clean(text))

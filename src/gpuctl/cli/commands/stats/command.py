@@ -1,0 +1,101 @@
+"""`gpuctl stats`: machines, hours, cost and savings, summed up."""
+
+from difflib import get_close_matches
+from typing import Annotated
+
+import typer
+
+from gpuctl.cli import options
+from gpuctl.cli.commands.stats.render import drawn, group_shape, spending_shape
+from gpuctl.cli.context import Context
+from gpuctl.cli.render.figures import left_out, plain
+from gpuctl.cli.render.result import Result
+from gpuctl.cli.terminal.environment import path_of
+from gpuctl.documents import instant, statistics_shape
+from gpuctl.domain.duration import parse_duration, shown
+from gpuctl.domain.money.report import DAY, SIDES, TAG, Group, Report, report
+from gpuctl.errors import UsageError
+from gpuctl.services.query import everything
+
+EXAMPLES = """\
+gpuctl stats --since 30d --by user
+gpuctl stats --by tag:project -o csv
+gpuctl stats --since 30d --by day --chart spending.svg"""
+
+GROUP_COLUMNS = ("key", "machines", "hours", "totalCost", "allIn")
+
+
+def command(
+    ctx: typer.Context,
+    user: options.User = None,
+    since: Annotated[str | None, typer.Option(metavar="TIME", help="Only the last TIME, such as 30d")] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(metavar="KEY", help="Group by user, type, provider, region, market, day or tag:KEY"),
+    ] = None,
+    chart: Annotated[str | None, typer.Option(metavar="FILE", help="Also write a chart to FILE (SVG)")] = None,
+) -> Result:
+    """Show usage, cost and savings, archived records included. Sends no network requests.
+
+    Amounts are full cost: compute, disk and public IP. With --since, only the cost within that period counts. Days are
+    UTC.
+    """
+    context: Context = ctx.find_root().obj
+    now = context.clock.now()
+    side = _side(by or (DAY if chart else None))
+    start = now - parse_duration(since, option="--since") if since else None
+    records = [one for one in everything(context.store, with_archived=True) if user in (None, one.user)]
+    told = report(records, now, start, side)
+    if chart is not None:
+        _draw(chart, told)
+    shape = statistics_shape(told.figures)
+    flat = {key: value for key, value in shape.items() if not isinstance(value, dict)}
+    document: dict[str, object] = {
+        "statistics": shape,
+        "spending": spending_shape(told),
+        "countsFrom": instant(context.store.counts_from()),
+    }
+    if side is not None:
+        document |= {"by": side, "groups": [group_shape(one) for one in told.groups]}
+    return Result(
+        document=document,
+        columns=GROUP_COLUMNS if side else list(flat),
+        rows=[_row(one) for one in told.groups] if side else [[str(value) for value in flat.values()]],
+        draw=lambda width: drawn(told, width),
+        footer=[*_missing(context, told), *([f"drawn into {chart}"] if chart else [])],
+    )
+
+
+def _missing(context: Context, told: Report) -> list[str]:
+    missing = left_out(told.spent).removeprefix(" · ")
+    lines = [missing] if missing else []
+    lines += [f"unreadable, and not counted: {line}" for line in context.store.unreadable_archive_lines()]
+    counts_from = context.store.counts_from()
+    if counts_from is not None:
+        lines.append(f"counted from {counts_from:%Y-%m-%d} on: what ended before was taken out by `gpuctl archive`")
+    return [*lines, "no machines"] if told.side and not told.groups else lines
+
+
+def _side(by: str | None) -> str | None:
+    if by is None or by in (*SIDES, DAY) or (by.startswith(TAG) and by != TAG):
+        return by
+    known = [*SIDES, DAY, f"{TAG}KEY"]
+    near = get_close_matches(by, known, n=1)
+    hint = f"did you mean `--by {near[0]}`?" if near else f"one of {', '.join(f'`{one}`' for one in known)}"
+    raise UsageError(f"--by cannot be {shown(by)}", hint=hint)
+
+
+def _draw(name: str, told: Report) -> None:
+    from gpuctl.cli.commands.stats.chart import chart
+
+    path = path_of(name)
+    if path.suffix.lower() != ".svg":
+        raise UsageError(f"--chart draws SVG, not {shown(path.suffix or name)}", hint="add `--chart spending.svg`")
+    try:
+        path.write_text(chart(told), "utf-8")
+    except OSError as error:
+        raise UsageError(f"{shown(name)} cannot be written: {error.strerror}", hint="mend `--chart`") from error
+
+
+def _row(one: Group) -> list[str]:
+    return [one.key or "", str(one.machines), plain(one.hours), plain(one.cost.machine), plain(one.cost.total)]

@@ -1,0 +1,130 @@
+"""What machines cost together, as a table with bars and as JSON."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from gpuctl.cli.render.figures import money
+from gpuctl.cli.terminal.text import clean
+from gpuctl.documents import dollars, hours
+from gpuctl.domain.money.report import DAY, TAG, Group, Report, Sum
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+
+_TELLING = Decimal("0.01")
+_EIGHTHS = " ▏▎▍▌▋▊▉"
+_LONGEST_BAR = 40
+
+
+def spending_shape(told: Report) -> dict[str, Any]:
+    """What is spent all in, by market too, an hour right now, and still to come until the deadlines."""
+    return {
+        **_sum_shape(told.spent),
+        "onDemand": dollars(told.spent.total - told.spot.total),
+        "spot": dollars(told.spot.total),
+        "perHour": dollars(told.outlook.hourly.total),
+        "untilDeadlines": dollars(told.outlook.remaining.total),
+    }
+
+
+def group_shape(one: Group) -> dict[str, Any]:
+    """A group; `totalCost` is the machines' alone, as it is everywhere."""
+    return {
+        "key": one.key,
+        "machines": one.machines,
+        "hours": hours(one.hours),
+        "totalCost": dollars(one.cost.machine),
+        "spot": dollars(one.spot.total),
+        "costBreakdown": _sum_shape(one.cost),
+    }
+
+
+def drawn(told: Report, width: int) -> "RenderableType":
+    """The figures, and below them the groups with a bar each."""
+    from rich.console import Group as Stack
+
+    summary = _summary(told)
+    return Stack(summary, "", _bars(told.groups, told.side, width)) if told.side and told.groups else summary
+
+
+def _summary(told: Report) -> "Table":
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column(style="dim")
+    for cells in _lines(told):
+        table.add_row(*cells)
+    figures = told.figures
+    counts = [("clouds", figures.provider_breakdown), ("types", figures.instance_type_breakdown)]
+    for heading, by_name in counts if told.side is None else ():
+        for number, (name, count) in enumerate(by_name.items()):
+            table.add_row("" if number else heading, str(count), clean(name))
+    return table
+
+
+def _lines(told: Report) -> list[tuple[str, str, str]]:
+    figures, spent, ahead = told.figures, told.spent, told.outlook
+    running = f"{figures.currently_running} running, {figures.currently_billing} billing"
+    parts = f"{money(spent.machine)} machines, {money(spent.disk)} disks, {money(spent.address)} addresses"
+    lines = [("machines", str(figures.total_provisioned), running), ("spent", money(spent.total), parts)]
+    if told.spot != Sum():
+        lines.append(("of it spot", money(told.spot.total), f"{money(spent.total - told.spot.total)} on-demand"))
+    if ahead.live:
+        until = f"now; {money(ahead.remaining.total)} more until their deadlines"
+        lines.append(("an hour", money(ahead.hourly.total), until))
+    if told.each is not None:
+        average = f"on average of those that ended, {figures.average_duration_h:.2f} hours long"
+        lines.append(("each", money(told.each), average))
+    if figures.always_on_cost >= _TELLING and figures.savings >= 0:
+        against = f"{figures.savings_percent:.1f} % against {money(figures.always_on_cost)} always on, machines alone"
+        lines.append(("saved", money(figures.savings), against))
+    return lines
+
+
+def _bars(found: Sequence[Group], side: str | None, width: int) -> "Table":
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    heading = (side or "").removeprefix(TAG).upper()
+    table.add_column(clean(heading), overflow="ellipsis", no_wrap=True)
+    for name in ("MACHINES", "HOURS", "COST"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    names = [clean(one.key or "(none)") for one in found]
+    most = max((one.cost.total for one in found), default=Decimal(0))
+    room = min(_LONGEST_BAR, width - max(len(one) for one in (heading, *names)) - 40)
+    for name, one in zip(names, found, strict=True):
+        cells = (name, str(one.machines), f"{one.hours:.2f}", _cost(one.cost))
+        table.add_row(*cells, Text(_bar(one.cost.total, most, room), "yellow" if side == DAY else "cyan"))
+    return table
+
+
+def _cost(cost: Sum) -> str:
+    if cost.unpriced and not cost.total:
+        return "?"
+    return money(cost.total) + ("*" if cost.unpriced or cost.bare else "")
+
+
+def _bar(value: Decimal, most: Decimal, room: int) -> str:
+    if most <= 0 or room <= 0:
+        return ""
+    eighths = int(value * room * 8 / most)
+    if value > 0 and not eighths:
+        eighths = 1
+    return "█" * (eighths // 8) + _EIGHTHS[eighths % 8].strip()
+
+
+def _sum_shape(cost: Sum) -> dict[str, Any]:
+    return {
+        "total": dollars(cost.total),
+        "machine": dollars(cost.machine),
+        "disk": dollars(cost.disk),
+        "address": dollars(cost.address),
+        "unpriced": cost.unpriced,
+        "withoutDiskOrAddress": cost.bare,
+    }

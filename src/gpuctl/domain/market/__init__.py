@@ -1,0 +1,1 @@
+"""What can be requested and what is offered: requests, offers, placements and their order."""

@@ -1,0 +1,102 @@
+"""Where a machine may be tried, in which order, and what one refusal says about the other places."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from gpuctl.domain.instance import Market, ProviderName
+from gpuctl.domain.market.offers import InstanceType, Offer
+from gpuctl.errors import Extent
+
+_AWS_FAMILY = re.compile(r"([a-z]+)(\d*)")
+# https://docs.aws.amazon.com/ec2/latest/instancetypes/ec2-instance-quotas.html: G and VT share a quota, all P share one
+# on demand; as spot P2, P3 and P4 share one, and P5 has its own.
+_AWS_SHARED = {"gr": "g", "vt": "g"}
+_AWS_SHARED_SPOT = {"p2": "p4", "p3": "p4"}
+_SIZE = re.compile(r"(?<=[A-Z])\d+")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """An offer, and the zone in its region; None leaves the zone to the cloud."""
+
+    offer: Offer
+    zone: str | None = None
+
+    @property
+    def where(self) -> str:
+        """The zone where one is named, else the region."""
+        return self.zone or self.offer.region
+
+    def door(self, subnet: str | None) -> str:
+        """What has room or has none, as a key: a subnet stands for its zone."""
+        kind = self.offer.type
+        return f"{kind.provider} {subnet or self.where} {kind.name} {self.offer.market}"
+
+
+ZonesOf = Callable[[Offer], Sequence[str]]
+
+
+def in_order(offers: Iterable[Offer], zones_of: ZonesOf) -> Iterator[Place]:
+    """Every place once: the offers as they stand, but all regions of a type before the single zones of any of them.
+
+    Left to itself a cloud picks a zone with room, so that naming zones comes last; and another zone of the same type
+    costs no more, while the next type may. `zones_of` is asked only when its turn has come.
+    """
+    for _, alike in groupby(offers, key=lambda one: (one.type.provider, one.type.name, one.market)):
+        together = list(alike)
+        yield from (Place(one) for one in together)
+        for one in together:
+            yield from (Place(one, zone) for zone in zones_of(one))
+
+
+def exceeds_with(refused: Offer, other: Offer) -> bool:
+    """Whether a quota that refused the one stands against the other too.
+
+    Quotas are for a family of types, in a region and a market; what needs fewer CPUs may still fit in.
+    """
+    one, two = refused.type, other.type
+    if (one.provider, refused.region, refused.market) != (two.provider, other.region, other.market):
+        return False
+    if family(one, refused.market) != family(two, other.market):
+        return False
+    return one.vcpus is None or two.vcpus is None or two.vcpus >= one.vcpus
+
+
+def rules_out(extent: Extent, refused: Place, other: Place) -> bool:
+    """Whether a refusal of that extent at the one place stands against the other place too.
+
+    Within a region it says nothing about another instance type: policies and services forbid types as well.
+    """
+    one, two = refused.offer, other.offer
+    if extent is Extent.MARKET:
+        return (one.type.provider, one.market) == (two.type.provider, two.market)
+    if extent is Extent.REGION:
+        return (one.type, one.region, one.market) == (two.type, two.region, two.market)
+    return extent is Extent.ZONE and refused == other
+
+
+def family(kind: InstanceType, market: Market) -> str:
+    """What a cloud counts quotas by: `g` of g4dn.xlarge, `Standard_NCas_T4_v3` of Standard_NC4as_T4_v3."""
+    if kind.provider is ProviderName.AWS:
+        return aws_family(kind.name, market)
+    return _SIZE.sub("", kind.name, count=1)
+
+
+def aws_family(name: str, market: Market) -> str:
+    """What AWS counts the quota of an instance type by: `g` for g5.xlarge and gr6.4xlarge, `p5` for P5 as spot."""
+    match = _AWS_FAMILY.match(name)
+    if match is None:
+        return name
+    letters, generation = match[1], f"{match[1]}{match[2]}"
+    if market is Market.SPOT and letters == "p":
+        return _AWS_SHARED_SPOT.get(generation, generation)
+    return _AWS_SHARED.get(letters, letters)
+
+
+def is_dearer(offer: Offer, than: Offer) -> bool:
+    """Whether it is known to cost more."""
+    if offer.price is None or than.price is None:
+        return False
+    return offer.price.usd_per_hour > than.price.usd_per_hour

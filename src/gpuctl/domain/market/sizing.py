@@ -1,0 +1,111 @@
+"""How large a machine a task needs, and how long it should live: by its documents, by its minutes, or by both."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from enum import StrEnum
+
+from gpuctl.domain.market.offers import Availability, InstanceType, Offer
+
+_FEW_DOCS, _MANY_DOCS = 10, 50
+_QUICK, _MEDIUM, _LONG = (timedelta(minutes=minutes) for minutes in (15, 45, 90))
+# GPUs that run no CUDA: what is built for the others does not start on them.
+_NO_CUDA = ("Radeon", "MI25", "MI300X", "Gaudi")
+
+
+class Size(StrEnum):
+    """How heavy a task is."""
+
+    LIGHT = "light"
+    MEDIUM = "medium"
+    HEAVY = "heavy"
+
+
+@dataclass(frozen=True, slots=True)
+class Class:
+    """What a machine of a size must have at least, and the type that once was the answer."""
+
+    gpu_memory_gib: Decimal
+    memory_gib: Decimal
+    once: str
+    why: str
+
+
+CLASSES = {
+    Size.LIGHT: Class(Decimal(15), Decimal(15), "g4dn.xlarge", "a T4 or better, with 16 GB on the GPU"),
+    Size.MEDIUM: Class(Decimal(15), Decimal(28), "Standard_NC6", "16 GB on the GPU and 28 GB beside it"),
+    Size.HEAVY: Class(Decimal(22), Decimal(16), "p3.2xlarge", "24 GB on the GPU, such as an L4 or A10G"),
+}
+LIVES = {
+    Size.LIGHT: timedelta(minutes=30),
+    Size.MEDIUM: timedelta(minutes=60),
+    Size.HEAVY: timedelta(minutes=120),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """The size and the life that fit a task. `needed` is the life it should have; `life` the one it may have."""
+
+    size: Size
+    life: timedelta
+    needed: timedelta
+
+
+def advice(docs: int | None, task: timedelta | None, longest: timedelta) -> Advice:
+    """What fits a task of that many documents that takes that long; ValueError if neither is known.
+
+    The documents decide the size and the time the life; where one is unknown the other decides both. No life is longer
+    than `longest`.
+    """
+    by_docs = None if docs is None else _by_docs(docs)
+    by_time = None if task is None else _by_time(task)
+    size = by_docs or by_time
+    if size is None:
+        raise ValueError("neither documents nor minutes")
+    needed = LIVES[by_time or size]
+    if task is not None and task > _LONG:
+        # A third on top, as the shorter lives have it, in whole quarters of an hour.
+        needed = -(-task * 4 // (3 * _QUICK)) * _QUICK
+    return Advice(size, min(needed, longest), needed)
+
+
+def fits(kind: InstanceType, size: Size) -> bool:
+    """Whether the type is of that size: still started, x86, CUDA with a known image, whole GPUs, and enough memory."""
+    least = CLASSES[size]
+    return (
+        kind.availability is not Availability.RETIRED
+        and kind.arch == "x86_64"
+        and kind.image is not None
+        and kind.image.driver is not None
+        and kind.gpu_count >= 1
+        and not any(word in kind.gpu_model for word in _NO_CUDA)
+        and kind.gpu_memory_gib is not None
+        and kind.gpu_memory_gib >= least.gpu_memory_gib
+        and kind.memory_gib is not None
+        and kind.memory_gib >= least.memory_gib
+    )
+
+
+def cheapest(offers: Iterable[Offer], size: Size) -> Offer | None:
+    """The cheapest offer of that size whose price is known; of several the type that once was the answer."""
+    fitting = [one for one in offers if one.price is not None and fits(one.type, size)]
+    once = CLASSES[size].once
+    return min(
+        fitting,
+        key=lambda one: (one.price.usd_per_hour if one.price else 0, one.type.name != once, one.type.name, one.region),
+        default=None,
+    )
+
+
+def _by_docs(docs: int) -> Size:
+    if docs < _FEW_DOCS:
+        return Size.LIGHT
+    return Size.MEDIUM if docs <= _MANY_DOCS else Size.HEAVY
+
+
+def _by_time(task: timedelta) -> Size:
+    if task < _QUICK:
+        return Size.LIGHT
+    return Size.MEDIUM if task <= _MEDIUM else Size.HEAVY

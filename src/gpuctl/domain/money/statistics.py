@@ -1,0 +1,121 @@
+"""Figures over many machines: how many, how long, what the machines alone cost and what always-on would have."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from gpuctl.domain.instance import Instance, Status
+from gpuctl.domain.money.cost import accrued, lifetime, seconds, spent_between
+
+_HOUR = Decimal(3600)
+_ZERO = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """Figures over many records. Money is the machines' alone, in dollars; `average_duration_h` is in hours.
+
+    Averages are over ended machines only, over their whole lives. Launches that never became a machine cost nothing
+    and count in neither average. Machines whose price is unknown are left out of every sum of money and counted in
+    `unpriced`. `always_on_cost` is what keeping the same machines from the first launch until now would have cost: per
+    type, region and market, as many as ever ran at once.
+    """
+
+    total_provisioned: int
+    currently_running: int
+    currently_billing: int
+    total_cost: Decimal
+    average_duration_h: Decimal
+    average_cost: Decimal
+    provider_breakdown: Mapping[str, int]
+    instance_type_breakdown: Mapping[str, int]
+    always_on_cost: Decimal
+    savings: Decimal
+    savings_percent: Decimal
+    unpriced: int
+
+
+def within(records: Iterable[Instance], since: datetime | None, now: datetime) -> list[Instance]:
+    """The machines that were asked for, or were there, after that instant; all of them for None."""
+    return [one for one in records if since is None or one.created_at >= since or _last(one, now) > since]
+
+
+def ended_within(records: Iterable[Instance], since: datetime | None, now: datetime) -> list[Instance]:
+    """The machines that ran and ended, after that instant where one is given."""
+    ended = [one for one in records if one.launched_at is not None and one.status is Status.TERMINATED]
+    return [one for one in ended if since is None or _last(one, now) > since]
+
+
+def statistics(records: Iterable[Instance], now: datetime, since: datetime | None = None) -> Statistics:
+    """The figures over these records; all zero for none.
+
+    With `since` over those of `within`, of whose cost and always-on cost only the part since then counts; averages are
+    over those that ended since then.
+    """
+    every = within(records, since, now)
+    launched = [one for one in every if one.launched_at is not None]
+    ended = ended_within(every, since, now)
+    priced = [one for one in launched if one.price is not None]
+    total = sum((spent_between(one, since, now).machine or _ZERO for one in priced), _ZERO)
+    always_on = _always_on(priced, since, now)
+    return Statistics(
+        total_provisioned=len(every),
+        currently_running=sum(one.status in (Status.READY, Status.RUNNING) for one in every),
+        currently_billing=sum(one.is_live and one.launched_at is not None for one in every),
+        total_cost=total,
+        average_duration_h=_mean([seconds(lifetime(one, now)) / _HOUR for one in ended]),
+        average_cost=_mean([accrued(one, now) or _ZERO for one in ended if one.price is not None]),
+        provider_breakdown=_counted(one.provider.upper() for one in every),
+        instance_type_breakdown=_counted(one.instance_type for one in every),
+        always_on_cost=always_on,
+        savings=always_on - total,
+        savings_percent=(always_on - total) * 100 / always_on if always_on else _ZERO,
+        unpriced=len(launched) - len(priced),
+    )
+
+
+def _last(one: Instance, now: datetime) -> datetime:
+    """When it was last there, as far as is known."""
+    if one.launched_at is None:
+        return one.created_at
+    return one.terminated_at or now
+
+
+def _mean(values: Sequence[Decimal]) -> Decimal:
+    return sum(values, _ZERO) / len(values) if values else _ZERO
+
+
+def _counted(words: Iterable[str]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for word in words:
+        counts[word] = counts.get(word, 0) + 1
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _always_on(priced: Iterable[Instance], since: datetime | None, now: datetime) -> Decimal:
+    alike: dict[tuple[str, ...], list[Instance]] = {}
+    for one in priced:
+        alike.setdefault((one.provider, one.instance_type, one.region, one.market), []).append(one)
+    return sum((_kept_on(group, since, now) for group in alike.values()), _ZERO)
+
+
+def _kept_on(group: Sequence[Instance], since: datetime | None, now: datetime) -> Decimal:
+    first = min(one.launched_at for one in group if one.launched_at is not None)
+    start = first if since is None else max(first, since)
+    newest = max(group, key=lambda one: one.created_at)
+    rate = newest.price.usd_per_hour if newest.price else _ZERO
+    return rate * seconds(now - start) / _HOUR * _most_at_once(group, now)
+
+
+def _most_at_once(group: Iterable[Instance], now: datetime) -> int:
+    # An end at the very instant of a launch comes first: those two were never on together.
+    changes = []
+    for one in group:
+        if one.launched_at is not None:
+            changes += [(one.launched_at, 1), (one.launched_at + lifetime(one, now), -1)]
+    running = most = 0
+    for _, change in sorted(changes):
+        running += change
+        most = max(most, running)
+    return max(most, 1)

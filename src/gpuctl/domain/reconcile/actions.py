@@ -1,0 +1,108 @@
+"""What can be decided, what the clouds answered, and which machine stands for which record."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from gpuctl.domain.instance import Instance, Observed, Reason, Scope
+from gpuctl.domain.reconcile.evidence import Proof
+from gpuctl.domain.tags import ownership
+
+
+class Kind(StrEnum):
+    """The kinds of action; `refresh` brings a record up to date and is no news to anybody."""
+
+    TERMINATE = "terminate"
+    CLOSE = "close"
+    ADOPT = "adopt"
+    WAIT = "wait"
+    REPORT = "report"
+    REFRESH = "refresh"
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One decision. `unresolved` means that a person should look: it shows on stderr and in the exit code.
+
+    `record` is the record it is about, None for a machine without one; `seen` the machine, None where it was not seen.
+    `left` is the cloud id of what one of the record's attempts left behind, where that is gone now.
+    """
+
+    kind: Kind
+    scope: Scope
+    record: Instance | None = None
+    seen: Observed | None = None
+    reason: Reason | None = None
+    proof: Proof | None = None
+    detail: str = ""
+    unresolved: bool = False
+    left: str | None = None
+
+    @property
+    def subject(self) -> str:
+        """The id to show: the record's, else the one its tag claims, else the cloud's."""
+        if self.record:
+            return self.record.id
+        if self.seen:
+            return ownership(self.seen.tags).record_id or self.seen.cloud_id
+        return self.scope.label
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What one account of one cloud answered in this run, all of it from after that account was checked.
+
+    `now` is the time to judge deadlines by, None where no reply of the cloud could confirm ours. `by_id` holds what
+    asking for a single record's machine gave: None means that the cloud knows no such machine.
+    """
+
+    now: datetime | None
+    listed: Mapping[Scope, datetime]
+    observed: Sequence[Observed]
+    unreachable: Mapping[Scope, str] = field(default_factory=dict)
+    by_id: Mapping[str, Observed | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What this reaper may end beside its own records' machines, and how many of those in one run."""
+
+    state_id: str
+    reap_state_ids: frozenset[str] = frozenset()
+    max_orphans: int = 3
+
+
+def scope_of(record: Instance) -> Scope:
+    """Where the record's machine is, if it is anywhere."""
+    return Scope(provider=record.provider, account=record.account, region=record.region)
+
+
+class Finder:
+    """Which machine stands for which record."""
+
+    def __init__(self, view: View, state_id: str) -> None:
+        self._view = view
+        self._by_cloud_id = {(one.region, one.cloud_id): one for one in view.observed}
+        self._by_record: dict[str, list[Observed]] = {}
+        for one in view.observed:
+            claims = ownership(one.tags)
+            if claims.record_id and claims.state_id == state_id:
+                self._by_record.setdefault(claims.record_id, []).append(one)
+
+    def listed(self, record: Instance) -> Observed | None:
+        """The record's machine in the listings: by the id our create returned, else by our tag in our region."""
+        if record.cloud_id is not None:
+            return self._by_cloud_id.get((record.region, record.cloud_id))
+        tagged = [one for one in self._by_record.get(record.id, ()) if one.region == record.region]
+        # Were there ever two, the first launched is the machine; the other is an orphan and judged as one.
+        return min(tagged, key=lambda one: (not one.exists, one.launched_at or record.expires_at), default=None)
+
+    def has(self, region: str, cloud_id: str) -> bool:
+        """Whether something of that id exists in the listings of that region."""
+        seen = self._by_cloud_id.get((region, cloud_id))
+        return seen is not None and seen.exists
+
+    def anywhere(self, record: Instance) -> Observed | None:
+        """The record's machine in the listings, or else as the cloud gave it when asked for it alone."""
+        return self.listed(record) or self._view.by_id.get(record.id)

@@ -1,0 +1,79 @@
+"""What to do about machines that stand for no record: another state's are told of, ours are adopted or ended.
+
+Only strong evidence kills: tags that are whole and name this state, or one that the user listed.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+
+from gpuctl.domain.instance import CloudState, Instance, Observed, Reason, Scope
+from gpuctl.domain.reconcile.actions import Action, Finder, Kind, Rules, View
+from gpuctl.domain.tags import STATE, ownership
+
+ORPHAN_AGE = timedelta(minutes=15)
+
+
+def for_strangers(records: Sequence[Instance], view: View, rules: Rules) -> list[Action]:
+    """What to do about the machines that stand for none of the records, and about places that did not answer."""
+    found, by_id = Finder(view, rules.state_id), {one.id: one for one in records}
+    known = {one.cloud_id for one in records} | {seen.cloud_id for one in records if (seen := found.listed(one))}
+    strangers = [seen for seen in view.observed if seen.exists and seen.cloud_id not in known]
+    decided = [_stranger(seen, by_id, view, rules) for seen in strangers]
+    unreachable = [Action(Kind.REPORT, scope, detail=why, unresolved=True) for scope, why in view.unreachable.items()]
+    return [*_within_limit(decided, rules.max_orphans), *unreachable]
+
+
+def _stranger(seen: Observed, records: Mapping[str, Instance], view: View, rules: Rules) -> Action:
+    scope = Scope(provider=seen.provider, account=seen.account, region=seen.region)
+
+    def act(kind: Kind, reason: Reason | None = None, *, detail: str, unresolved: bool = False) -> Action:
+        return Action(kind, scope, None, seen, reason, None, detail, unresolved)
+
+    claims = ownership(seen.tags)
+    ours = claims.state_id == rules.state_id
+    if not ours and claims.state_id not in rules.reap_state_ids:
+        return act(Kind.REPORT, detail=f"{seen.cloud_id} belongs to state {seen.tags.get(STATE, '')!r}")
+    record = records.get(claims.record_id or "")
+    if ours and record is not None and _is_left_behind(seen, record):
+        return act(Kind.TERMINATE, Reason.REFUSED, detail=f"{seen.cloud_id} is what a refused attempt left behind")
+    born = seen.launched_at or claims.created_at
+    if claims.record_id is None or claims.expires_at is None or born is None:
+        return act(
+            Kind.REPORT,
+            detail=f"{seen.cloud_id} carries our state's tag but no readable id or deadline",
+            unresolved=True,
+        )
+    if view.now is None:
+        return act(
+            Kind.REPORT, detail="the cloud's clock could not be read: not judged by its deadline", unresolved=True
+        )
+    if _is_ripe(claims.expires_at, born, view.now, ours):
+        return act(Kind.TERMINATE, Reason.ORPHAN, detail=f"{seen.cloud_id} is past its deadline and in no record")
+    if ours and seen.state is CloudState.REMNANT and view.now - born > ORPHAN_AGE:
+        return act(Kind.TERMINATE, Reason.ORPHAN, detail=f"{seen.cloud_id} holds no machine and is in no record")
+    if not ours or view.now >= claims.expires_at or seen.state is CloudState.REMNANT:
+        return act(Kind.WAIT, detail=f"{seen.cloud_id} is in no record")
+    if record is not None:
+        return act(Kind.REPORT, detail=f"{seen.cloud_id} claims the record of {record.cloud_id}", unresolved=True)
+    return act(Kind.ADOPT, detail=f"{seen.cloud_id} was in no record")
+
+
+def _is_left_behind(seen: Observed, record: Instance) -> bool:
+    return any((one.region, one.cloud_id) == (seen.region, seen.cloud_id) for one in record.left_behind)
+
+
+def _is_ripe(expires_at: datetime, born: datetime, now: datetime, ours: bool) -> bool:
+    patience = timedelta(0) if ours else ORPHAN_AGE
+    return now >= expires_at + patience and now - born > ORPHAN_AGE
+
+
+def _within_limit(actions: Iterable[Action], max_orphans: int) -> Iterable[Action]:
+    ended = 0
+    for action in actions:
+        if action.kind is Kind.TERMINATE and action.reason is Reason.ORPHAN:
+            ended += 1
+            if ended > max_orphans:
+                spared = f"{action.detail}; more orphans than --max-orphans {max_orphans} allows in one run"
+                yield Action(Kind.REPORT, action.scope, None, action.seen, Reason.ORPHAN, None, spared, True)
+                continue
+        yield action

@@ -1,0 +1,187 @@
+"""What to do about every machine, decided from the records and from what the clouds answered; nothing is done here.
+
+Weak evidence is reported, only strong evidence kills: a record is closed on proof alone (`evidence`), a machine without
+a record is ended only if its tags are whole (`strangers`).
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
+
+from gpuctl.domain.instance import CloudState, Instance, Market, Observed, Reason, Scope, Status
+from gpuctl.domain.reconcile.actions import Action, Finder, Kind, Rules, View, scope_of
+from gpuctl.domain.reconcile.evidence import (
+    ATTEMPT_GRACE,
+    LAUNCH_GRACE,
+    Proof,
+    absence_proves,
+    end_of,
+    is_the_same_machine,
+)
+from gpuctl.domain.reconcile.orphans import for_strangers
+
+# Bare metal and instances with 8 GPUs shut down slowly; AWS bills none of that time.
+STUBBORN_AFTER = timedelta(minutes=30)
+
+
+def to_ask_by_id(records: Iterable[Instance], view: View, rules: Rules) -> list[Instance]:
+    """The live records whose machine a complete listing lacked: each is asked for by itself before `plan`."""
+    found = Finder(view, rules.state_id)
+    return [one for one in records if one.is_live and scope_of(one) in view.listed and found.listed(one) is None]
+
+
+Decide = Callable[[Instance], list[Action]]
+Isolate = Callable[[Decide], Decide]
+
+
+def plan(
+    records: Sequence[Instance], view: View, rules: Rules, isolate: Isolate = lambda decide: decide
+) -> list[Action]:
+    """Everything to do about an account, in the order it should be done: its records, and instances without a record.
+
+    The records are all of this account's, the closed ones too; whatever scope the view neither listed nor failed to
+    list is left alone. `isolate` wraps the decision about one record, so that a bug in it can be kept from the others.
+    """
+    return [*plan_records(records, view, rules, isolate), *for_strangers(records, view, rules)]
+
+
+def plan_records(
+    records: Iterable[Instance], view: View, rules: Rules, isolate: Isolate = lambda decide: decide
+) -> list[Action]:
+    """What `plan` decides about these records alone, whatever else the account holds."""
+    found = Finder(view, rules.state_id)
+    decide = isolate(lambda record: _for_record(record, found, view, rules))
+    return [action for record in records for action in decide(record)]
+
+
+def _for_record(record: Instance, found: Finder, view: View, rules: Rules) -> list[Action]:
+    scope = scope_of(record)
+    was_asked = scope in view.listed or scope in view.unreachable
+    return [*(_about(record, found, view, rules) if was_asked else ()), *_left_behind(record, found, view)]
+
+
+def _about(record: Instance, found: Finder, view: View, rules: Rules) -> Iterable[Action]:
+    seen = found.anywhere(record)
+    act = _Acting(record, scope_of(record), seen)
+    if seen is not None and not is_the_same_machine(record, seen, rules.state_id):
+        if seen.exists:
+            yield act(
+                Kind.REPORT, detail=f"{seen.cloud_id} carries somebody else's tags now", unresolved=record.is_live
+            )
+    elif record.status.is_ended:
+        if seen is not None and seen.exists:
+            yield act(Kind.TERMINATE, Reason.ORPHAN, detail="alive though its record is closed")
+    elif seen is not None:
+        yield from _present(record, seen, view, act)
+    else:
+        yield from _absent(record, view, act)
+
+
+def _left_behind(record: Instance, found: Finder, view: View) -> Iterable[Action]:
+    """What earlier attempts left behind and is gone by now; what is still there is ended as a stranger is."""
+    for attempt in record.left_behind:
+        scope = Scope(provider=record.provider, account=record.account, region=attempt.region)
+        listed_at = view.listed.get(scope)
+        if attempt.cloud_id is None or listed_at is None or listed_at - attempt.at < ATTEMPT_GRACE:
+            continue
+        if not found.has(attempt.region, attempt.cloud_id):
+            yield Action(Kind.REFRESH, scope, record, left=attempt.cloud_id)
+
+
+class _Acting:
+    """Makes actions about one record."""
+
+    def __init__(self, record: Instance, scope: Scope, seen: Observed | None) -> None:
+        self._about = (scope, record, seen)
+
+    def __call__(
+        self,
+        kind: Kind,
+        reason: Reason | None = None,
+        *,
+        detail: str = "",
+        proof: Proof | None = None,
+        unresolved: bool = False,
+    ) -> Action:
+        scope, record, seen = self._about
+        return Action(kind, scope, record, seen, reason, proof, detail, unresolved)
+
+
+def _present(record: Instance, seen: Observed, view: View, act: _Acting) -> Iterable[Action]:
+    if not seen.exists:
+        detail = seen.refusal.text if seen.refusal else ""
+        yield act(Kind.CLOSE, proof=end_of(record, seen, view.now), detail=detail)
+        return
+    if record.status is Status.PROVISIONING and seen.state is not CloudState.REMNANT:
+        yield act(Kind.ADOPT, detail=f"its machine is {seen.cloud_id}")
+    else:
+        yield act(Kind.REFRESH)
+    if record.status is Status.STOPPING:
+        stubborn = _is_stubborn(record, view.now)
+        yield act(
+            Kind.TERMINATE,
+            record.reason,
+            detail="still there long after its end was accepted" if stubborn else "",
+            unresolved=stubborn,
+        )
+    elif seen.state is CloudState.FAILED and not _was_ready(record):
+        why = seen.refusal.text if seen.refusal else "the cloud could not bring it up"
+        yield act(Kind.TERMINATE, Reason.REFUSED, detail=why)
+    elif seen.state is CloudState.FAILED:
+        # It was usable: what failed since (an extension that a policy put on it, say) may not have stopped its task.
+        yield act(Kind.REPORT, detail="the cloud says that it failed; left until its deadline", unresolved=True)
+        yield from _if_due(record, view, act)
+    elif seen.state is CloudState.REMNANT and (reason := _why_empty(record, view.now)) is not None:
+        yield act(Kind.TERMINATE, reason, detail="there is no machine, only what was made for it")
+    else:
+        yield from _if_due(record, view, act)
+
+
+def _was_ready(record: Instance) -> bool:
+    return record.status in (Status.READY, Status.RUNNING)
+
+
+def _why_empty(record: Instance, now: datetime | None) -> Reason | None:
+    """Why there is no machine in what was made for it; None while there may still be one, or it may still come."""
+    if now is None:
+        return None
+    if record.launched_at is None:
+        return Reason.ABANDONED if now - record.last_attempt_at >= ATTEMPT_GRACE else None
+    if now - record.launched_at < LAUNCH_GRACE:
+        return None
+    return Reason.INTERRUPTED if record.market is Market.SPOT else Reason.VANISHED
+
+
+def _absent(record: Instance, view: View, act: _Acting) -> Iterable[Action]:
+    scope = scope_of(record)
+    if scope in view.unreachable:
+        yield from _unseen_end(record, view, act)
+        return
+    asked = record.id in view.by_id
+    if not asked:
+        yield act(Kind.WAIT, detail="not in the listing, and could not be asked by id", unresolved=True)
+        return
+    proof = absence_proves(record, listed_at=view.listed[scope], now=view.now)
+    if proof is not None:
+        yield act(Kind.CLOSE, proof.reason, proof=proof)
+        return
+    yield act(Kind.WAIT, detail="not seen in the cloud; not yet proven gone")
+    yield from _unseen_end(record, view, act)
+
+
+def _unseen_end(record: Instance, view: View, act: _Acting) -> Iterable[Action]:
+    # Should the listing lie or fail, the end is asked for all the same, but only by an id that our own create returned.
+    if record.id_is_from_create and record.status is Status.STOPPING:
+        yield act(Kind.TERMINATE, record.reason, detail="asked by its id, not seen in a listing")
+    elif record.id_is_from_create:
+        yield from _if_due(record, view, act)
+
+
+def _if_due(record: Instance, view: View, act: _Acting) -> Iterable[Action]:
+    if view.now is None:
+        yield act(Kind.REPORT, detail="the cloud's clock could not be read: not ended by its deadline", unresolved=True)
+    elif record.is_due(view.now):
+        yield act(Kind.TERMINATE, Reason.EXPIRED)
+
+
+def _is_stubborn(record: Instance, now: datetime | None) -> bool:
+    return now is not None and record.deleted_by_us_at is not None and now - record.deleted_by_us_at > STUBBORN_AFTER

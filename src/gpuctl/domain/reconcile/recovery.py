@@ -1,0 +1,56 @@
+"""What a restored state and its clouds make of each other: two copies of a record, a deadline on a machine."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from gpuctl.domain.events import EventName
+from gpuctl.domain.instance import Instance, Observed, Reason, Status
+from gpuctl.domain.lifecycle import note
+from gpuctl.domain.reconcile.actions import Action, Kind
+from gpuctl.domain.tags import ownership
+
+
+def combined(one: Instance, other: Instance) -> Instance:
+    """Two copies of the same record as one: ended goes before STOPPING, that before live, then the newer before the
+    older. The later deadline stands while it lives, and no cloud id is lost."""
+    first, second = sorted((one, other), key=lambda copy: (_rank(copy), copy.updated_at), reverse=True)
+    facts: dict[str, object] = {}
+    if first.is_live:
+        facts["expires_at"] = max(first.expires_at, second.expires_at)
+    if first.cloud_id is None and second.cloud_id is not None:
+        facts |= {"cloud_id": second.cloud_id, "id_is_from_create": second.id_is_from_create}
+    elif first.cloud_id == second.cloud_id:
+        facts["id_is_from_create"] = first.id_is_from_create or second.id_is_from_create
+    return first.having(**facts)
+
+
+def with_deadline_of(record: Instance, seen: Observed, now: datetime, max_ttl: timedelta) -> Instance:
+    """The record with the deadline its machine carries, up to `max_ttl` from now, where that is later: an extension
+    that an older state has forgotten. A tag that cannot be read moves nothing."""
+    told = ownership(seen.tags).expires_at
+    if not record.is_live or told is None or min(told, now + max_ttl) <= record.expires_at:
+        return record
+    later = min(told, now + max_ttl)
+    detail = f"{record.expires_at:%Y-%m-%dT%H:%M:%SZ} to {later:%Y-%m-%dT%H:%M:%SZ}, as its machine says"
+    return note(record, EventName.EXTENDED, now, detail=detail, expires_at=later)
+
+
+def without_deadlines(actions: Sequence[Action]) -> list[Action]:
+    """The plan of a restored state: whatever would be ended by its deadline is reported instead, for the deadline may
+    have been moved after that state was written."""
+    return [_spared(one) if _is_by_deadline(one) else one for one in actions]
+
+
+def _rank(copy: Instance) -> int:
+    return 2 if copy.status.is_ended else int(copy.status is Status.STOPPING)
+
+
+def _is_by_deadline(action: Action) -> bool:
+    is_orphan = action.record is None and action.reason is Reason.ORPHAN
+    return action.kind is Kind.TERMINATE and (action.reason is Reason.EXPIRED or is_orphan)
+
+
+def _spared(action: Action) -> Action:
+    why = "not ended by its deadline: the state was restored, and not every region could be asked since"
+    return replace(action, kind=Kind.REPORT, reason=None, detail=why, unresolved=True)

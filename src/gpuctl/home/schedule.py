@@ -1,0 +1,41 @@
+"""A note beside the state of the schedule that was installed for it, so that its silence can be noticed."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from gpuctl.errors import StateUnusableError
+from gpuctl.files import Disk, private_folder, write_whole
+from gpuctl.store.base import Installed
+
+
+class ScheduleNote:
+    """The note beside that state. Making one touches nothing."""
+
+    def __init__(self, state: Path) -> None:
+        state = Path(os.path.realpath(state))
+        self._path = state.with_name(f"{state.name}.schedule.json")
+
+    def read(self) -> Installed | None:
+        """What was installed; None where nothing was, or where it cannot be read."""
+        try:
+            return Installed.model_validate_json(self._path.read_bytes())
+        except (OSError, ValidationError):
+            return None
+
+    def write(self, installed: Installed) -> None:
+        """Keep it, replacing what was there. Raises StateUnusableError when it cannot."""
+        try:
+            private_folder(self._path.parent)
+            write_whole(Disk(), self._path, installed.model_dump_json().encode())
+        except OSError as error:
+            raise StateUnusableError(
+                f"`{self._path}` could not be written: {error.strerror}", hint=f"ls -ld {self._path.parent}"
+            ) from error
+
+    def forget(self) -> None:
+        """Remove the note; twice is harmless."""
+        with suppress(FileNotFoundError):
+            self._path.unlink()

@@ -1,0 +1,1 @@
+"""Read the event log, and deliver events to hooks."""

@@ -1,0 +1,72 @@
+"""What was refused a moment ago, here or by another process, so that no cloud is asked for the same thing again."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from gpuctl.domain.duration import rough
+from gpuctl.domain.market.candidates import Place, exceeds_with, rules_out
+from gpuctl.domain.market.offers import Offer
+from gpuctl.errors import CapacityError, Extent, GpuctlError, NotNowError, QuotaError
+from gpuctl.services.launch.offers import Choice
+from gpuctl.services.runtime import Parts
+from gpuctl.store.base import REFUSED_FOR
+
+
+@dataclass(slots=True)
+class Refused:
+    """Which places are worth asking now. Capacity is remembered for all processes, everything else for this one only.
+
+    A quota or a permission may be raised, a price may be raised by the next request, a network may be repaired.
+    """
+
+    parts: Parts
+    choice: Choice
+    quotas: list[tuple[Offer, QuotaError]] = field(default_factory=list)
+    bound: list[tuple[Place, GpuctlError]] = field(default_factory=list)
+    full: dict[str, datetime] = field(default_factory=dict)
+
+    def against(self, place: Place) -> GpuctlError | None:
+        """Why the place need not be asked now; None if it may be."""
+        for offer, error in self.quotas:
+            if exceeds_with(offer, place.offer):
+                return error
+        for refused, refusal in self.bound:
+            if rules_out(refusal.extent, refused, place):
+                return refusal
+        now = self.parts.clock.now()
+        refused_at = (self.parts.refusals.since(now) | self.full).get(self._door(place))
+        if refused_at is None:
+            return None
+        left = rough(REFUSED_FOR - (now - refused_at))
+        return CapacityError(
+            f"no `{place.offer.type.name}` left in `{place.where}` {rough(now - refused_at)} ago; not asked again yet",
+            hint=f"run it again in {left}, or add another `--region`",
+        )
+
+    def needs_zones(self, offer: Offer) -> bool:
+        """Whether the region refused it where the cloud itself chose a zone, so that other zones may still have it."""
+        error = self.against(Place(offer))
+        return error is not None and (is_room(error) or error.extent is Extent.ZONE)
+
+    def refused(self, place: Place, error: GpuctlError) -> None:
+        """Remember a refusal, if it says something about later requests."""
+        if isinstance(error, QuotaError):
+            self.quotas.append((place.offer, error))
+        elif is_room(error):
+            self.full[self._door(place)] = self.parts.clock.now()
+            self.parts.refusals.remember(self._door(place), self.parts.clock.now())
+        elif error.extent is not Extent.EVERYWHERE:
+            self.bound.append((place, error))
+
+    def _door(self, place: Place) -> str:
+        return place.door(self.choice.bids[place.offer.type.provider].request.subnet)
+
+
+def is_room(error: GpuctlError) -> bool:
+    """Whether the cloud has no such instance available there now."""
+    return isinstance(error, CapacityError) and not isinstance(error, NotNowError)
+
+
+def is_elsewhere(error: GpuctlError) -> bool:
+    """Whether another place may still have what was refused at this one."""
+    return isinstance(error, (CapacityError, QuotaError)) or error.extent is not Extent.EVERYWHERE

@@ -1,0 +1,52 @@
+"""What is left to do when machines were made and the state cannot take them down any more."""
+
+from collections.abc import Sequence
+
+from gpuctl.domain.instance import Instance, ProviderName, Reason, Status
+from gpuctl.domain.lifecycle import advance
+from gpuctl.errors import GpuctlError, StateLockedError, StateUnusableError, UnresolvedError
+from gpuctl.services.runtime import Parts
+
+Unwritable = StateUnusableError | StateLockedError
+
+
+def unwritten(error: Unwritable, made: Sequence[Instance], parts: Parts) -> GpuctlError:
+    """Keep the records of what was made where they can be kept, end all of it, and say what came of that.
+
+    A record goes beside the state, where the reaper takes it in; if that fails too, onto stderr as JSON. Ending comes
+    on top of either, because a script that reads this exit code relies on nothing being left that bills.
+    UnresolvedError if something could not be ended, or nobody knows whether it was made.
+    """
+    kept = [_kept(one, parts) for one in made]
+    ids = [one.cloud_id for one in made if one.cloud_id is not None]
+    failed: dict[str, GpuctlError] = {}
+    for (name, region, profile), there in _by_place(made).items():
+        try:
+            failed |= parts.sessions.provider(name, profile).terminate(region, there)
+        except GpuctlError as refusal:
+            failed |= dict.fromkeys(there, refusal)
+    fates = [f"{one} {f'could not be ended ({failed[one].message})' if one in failed else 'was ended'}" for one in ids]
+    fates += [f"{one.id} may have been made" for one in made if one.cloud_id is None]
+    told = "; ".join([error.message, *fates, *kept])
+    if failed or len(ids) < len(made):
+        return UnresolvedError(told, hint="end it in the cloud's own console, or mend the state: gpuctl reap")
+    return type(error)(told, hint=error.hint)
+
+
+def _by_place(made: Sequence[Instance]) -> dict[tuple[ProviderName, str, str | None], list[str]]:
+    places: dict[tuple[ProviderName, str, str | None], list[str]] = {}
+    for one in made:
+        if one.cloud_id is not None:
+            places.setdefault((one.provider, one.region, one.profile), []).append(one.cloud_id)
+    return places
+
+
+def _kept(record: Instance, parts: Parts) -> str:
+    if record.is_live:
+        record = advance(record, Status.STOPPING, record.updated_at, Reason.CANCELLED)
+    try:
+        return f"the record is kept as {parts.store.rescue(record)}"
+    except GpuctlError:
+        # The only copy of the record: no part of it may be left out.
+        parts.talk.warn(f"the record that could not be kept: {record.model_dump_json()}", is_complete=True)
+        return "the record stands above"

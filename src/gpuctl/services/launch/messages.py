@@ -1,0 +1,103 @@
+"""What a row of refusals comes to, in words: each try as it is made, and all of them in the end."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from gpuctl.domain.instance import Market
+from gpuctl.domain.market.candidates import Place
+from gpuctl.domain.market.offers import Offer
+from gpuctl.domain.money.cost import to_cents
+from gpuctl.errors import CapacityError, CloudError, Extent, GpuctlError, PartialError, QuotaError
+from gpuctl.services.launch.cooldown import is_room
+from gpuctl.services.launch.offers import Choice
+from gpuctl.services.launch.prepare import Launchable
+
+_NOTHING = "nothing was started"
+_NAMED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """A place that was asked, and how it refused."""
+
+    place: Place
+    error: GpuctlError
+
+
+def told_next(error: GpuctlError, before: Launchable, there: Launchable, left: timedelta) -> str:
+    """Why the last attempt failed, and what is tried now, at what price; `left` is the time to the deadline."""
+    is_alike = (there.offer.type, there.offer.market) == (before.offer.type, before.offer.market)
+    what = there.place.where if is_alike else f"{_named(there.offer)} in {there.place.where}"
+    each, was, cost = there.hourly.counted, before.hourly.counted, there.hourly.over(left).counted
+    if each is None or cost is None:
+        return f"{error.message}; trying {what}, at an unknown price"
+    instead = f" instead of ${was:.3f}" if was is not None and was != each else ""
+    return f"{error.message}; trying {what} at ${each:.3f}/h{instead}, ${to_cents(cost)} until the deadline"
+
+
+def all_refused(tried: Sequence[Tried], choice: Choice) -> GpuctlError:
+    """The one failure that stands for all of these: theirs if they failed alike, else that they did not.
+
+    A place that could never have had it (no subnet there, a type that is not supported, a region that is forbidden)
+    decides the exit code only where every place was like that; what the cloud said of it is shown all the same.
+    """
+    decisive = [one for one in tried if not _never_had_it(one.error)] or list(tried)
+    errors = [one.error for one in decisive]
+    ended = f"; {_NOTHING}" if choice.request.count == 1 else ""
+    beside = next((f"; {one.error.message}" for one in reversed(tried) if one not in decisive), "")
+    if all(is_room(one) for one in errors):
+        message = f"no {_types(decisive)} left in {_places(decisive)}{beside}{ended}"
+        return CapacityError(message, hint=_hint(decisive, choice))
+    if len(tried) == 1:
+        return errors[0]
+    if all(isinstance(one, QuotaError) for one in errors):
+        message = f"no quota left for {_types(decisive)} in {_places(decisive)}{beside}{ended}"
+        return QuotaError(message, hint=errors[0].hint)
+    if len({one.exit_code for one in errors}) == 1:
+        return errors[-1]
+    if all(_never_had_it(one) for one in errors):
+        every = "; ".join(dict.fromkeys(one.message for one in errors))
+        return CloudError(f"{every}{ended}", hint=errors[-1].hint)
+    why = "; ".join(_several(decisive))
+    return PartialError(f"refused everywhere, and not alike: {why}{beside}{ended}", hint=errors[-1].hint)
+
+
+def _never_had_it(error: GpuctlError) -> bool:
+    return error.extent is not Extent.EVERYWHERE and not isinstance(error, (CapacityError, QuotaError))
+
+
+def _several(tried: Sequence[Tried]) -> Iterable[str]:
+    for code in dict.fromkeys(one.error.code for one in tried):
+        alike = [one for one in tried if one.error.code is code]
+        yield f"{code.value} of {_types(alike)} in {_places(alike)}"
+
+
+def _types(tried: Sequence[Tried]) -> str:
+    return _listed(dict.fromkeys(_named(one.place.offer) for one in tried), "types")
+
+
+def _places(tried: Sequence[Tried]) -> str:
+    zones = len({one.place.zone for one in tried if one.place.zone})
+    where = _listed((f"`{one}`" for one in dict.fromkeys(one.place.offer.region for one in tried)), "regions")
+    return f"{where} ({zones} zone{'' if zones == 1 else 's'} tried)" if zones else where
+
+
+def _listed(names: Iterable[str], what: str) -> str:
+    every = list(names)
+    return ", ".join(every) if len(every) <= _NAMED else f"{len(every)} {what}"
+
+
+def _named(offer: Offer) -> str:
+    return f"`{offer.type.name}`{' spot' if offer.market is Market.SPOT else ''}"
+
+
+def _hint(tried: Sequence[Tried], choice: Choice) -> str:
+    request, offer = choice.request, tried[0].place.offer
+    if request.market is Market.SPOT and not request.falls_back:
+        return "add `--fallback on-demand`, or another `--region`"
+    if request.instance_type is None:
+        return "add `--region any`, or ask for less"
+    if choice.elsewhere is None:
+        return f"run it again in 3 minutes, or take another type: gpuctl types --gpu '{offer.type.gpu_model}'"
+    return f"gpuctl provision {offer.type.name} --region {choice.elsewhere.region}"

@@ -1,0 +1,235 @@
+"""Chooses what to ask for: the offers that fit a request, in the order they are tried, and why the rest do not fit."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from gpuctl.catalog import Catalog
+from gpuctl.domain.duration import shown
+from gpuctl.domain.instance import Market, ProviderName
+from gpuctl.domain.market.offers import Availability, InstanceType, Lack, Offer, ranked
+from gpuctl.domain.market.request import Request, check
+from gpuctl.errors import GpuctlError, UsageError
+from gpuctl.services.runtime import Parts
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What the settings say of one cloud where no option does, and where its region stands."""
+
+    region: str | None = None
+    region_source: str = "config"
+    image: str | None = None
+    subnet: str | None = None
+    profile: str | None = None
+
+
+DefaultsOf = Callable[[ProviderName], Defaults]
+Passed = Mapping[Lack, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Bid:
+    """The request as it is put to one cloud, with that cloud's own settings."""
+
+    request: Request
+    region_source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What fits a request: `offers` in the order they are tried, `passed` how many did not fit and why.
+
+    `types` are the names of those that would do, whatever they cost. `unusable` tells of clouds that were left out.
+    """
+
+    request: Request
+    bids: Mapping[ProviderName, Bid]
+    offers: tuple[Offer, ...]
+    types: frozenset[str]
+    passed: Passed = field(default_factory=dict)
+    unusable: Mapping[ProviderName, GpuctlError] = field(default_factory=dict)
+    elsewhere: Offer | None = None
+
+
+def choose(request: Request, defaults_of: DefaultsOf, parts: Parts, catalog: Catalog) -> Choice:
+    """What the catalog has for the request. Calls no cloud and writes nothing.
+
+    UsageError for the first thing that is wrong with it, the fixed messages first, and where nothing fits.
+    """
+    kind, unknown_type = _type_of(request, catalog)
+    unusable: dict[ProviderName, GpuctlError] = {}
+    bids = dict(_bids(request, kind, defaults_of, parts, unusable))
+    region = next((bid.request.region for bid in bids.values() if bid.request.region), request.region)
+    if unknown_type is not None and region is None:
+        raise unknown_type
+    checked = next((bid.request for bid in bids.values() if bid.request.region), replace(request, region=region))
+    check(checked, parts.max_ttl)
+    if unknown_type is not None:
+        raise unknown_type
+    if kind is not None:
+        _refuse_retired(kind, request)
+    bids = {name: bid for name, bid in bids.items() if bid.request.region is not None}
+    _check_regions(bids, catalog)
+    for name, bid in bids.items():
+        provider = parts.sessions.provider(name, bid.request.profile)
+        if bid.request.idle is not None and not provider.capabilities.idle_ends:
+            raise UsageError(
+                f"--idle: a machine of {name} that powers itself off goes on billing",
+                hint="leave out `--idle`; its deadline ends it",
+            )
+        provider.check_request(bid.request)
+    return _chosen(request, bids, kind, catalog, unusable)
+
+
+def _bids(
+    request: Request,
+    kind: InstanceType | None,
+    defaults_of: DefaultsOf,
+    parts: Parts,
+    unusable: dict[ProviderName, GpuctlError],
+) -> Iterator[tuple[ProviderName, Bid]]:
+    named = kind.provider if kind else request.provider
+    for name in [named] if named else parts.every_region() if request.describes else ():
+        bid = _bid(
+            replace(request, provider=name, instance_type=kind.name if kind else request.instance_type),
+            defaults_of(name),
+        )
+        if bid.request.region is None and (kind is not None or request.describes):
+            try:
+                found = parts.sessions.provider(name, bid.request.profile).default_region()
+            except GpuctlError as error:
+                if named:
+                    raise
+                unusable[name] = error
+                continue
+            if found:
+                bid = Bid(replace(bid.request, region=found[0]), found[1])
+        yield name, bid
+
+
+def _bid(request: Request, defaults: Defaults) -> Bid:
+    filled = replace(
+        request,
+        region=request.region or defaults.region,
+        image=request.image or defaults.image,
+        subnet=request.subnet or defaults.subnet,
+        profile=defaults.profile,
+    )
+    return Bid(filled, "--region" if request.region else defaults.region_source)
+
+
+def _check_regions(bids: dict[ProviderName, Bid], catalog: Catalog) -> None:
+    """Refuse a region that none of the clouds knows, and keep of each cloud's what that one knows."""
+    for bid in list(bids.values()):
+        for region in bid.request.regions:
+            if not any(region in catalog.regions(name) for name in bids):
+                catalog.check_region(next(iter(bids)), region)
+    for name, bid in list(bids.items()):
+        known = [one for one in bid.request.regions if one in catalog.regions(name)]
+        if not bid.request.is_anywhere and not known:
+            del bids[name]
+        elif not bid.request.is_anywhere:
+            bids[name] = replace(bid, request=replace(bid.request, region=",".join(known)))
+
+
+def _chosen(
+    request: Request,
+    bids: Mapping[ProviderName, Bid],
+    kind: InstanceType | None,
+    catalog: Catalog,
+    unusable: Mapping[ProviderName, GpuctlError],
+) -> Choice:
+    need, passed = request.need, Counter[Lack]()
+    offers: list[Offer] = []
+    types = {kind.name} if kind else set[str]()
+    for market in request.markets:
+        there = [offer for name, bid in bids.items() for offer in _offers(bid, name, kind, market, catalog)]
+        lacks = {id(offer): need.lack_of(offer) or _lack_of_image(offer, request, bids, catalog) for offer in there}
+        passed.update(lack for lack in lacks.values() if lack is not None)
+        fitting = [offer for offer in there if lacks[id(offer)] is None]
+        types |= {one.type.name for one in there if replace(need, max_usd_per_hour=None).is_met_by(one)}
+        is_listed = kind is not None and not request.is_anywhere
+        # Whoever names regions for a type says in which order; else the cheapest comes first.
+        offers += fitting if is_listed else ranked(fitting, need)
+    if not offers:
+        raise _nothing_fits(request, passed, unusable, catalog, bids)
+    return Choice(
+        request, bids, tuple(offers), frozenset(types), passed, unusable, _elsewhere(offers, request, catalog)
+    )
+
+
+def _lack_of_image(offer: Offer, request: Request, bids: Mapping[ProviderName, Bid], catalog: Catalog) -> Lack | None:
+    """Of the types that a description fits, one is not chosen for which no image with a driver is known."""
+    provider, image = offer.type.provider, offer.type.image
+    if request.instance_type is not None or bids[provider].request.image is not None:
+        return None
+    has_driver = image is not None and image.driver is not None
+    return None if has_driver or not catalog.lists_images(provider) else Lack.IMAGE
+
+
+def _elsewhere(offers: Sequence[Offer], request: Request, catalog: Catalog) -> Offer | None:
+    kind, asked = offers[0].type, {one.region for one in offers}
+    others = [one for one in catalog.offers(kind.provider, request.market) if one.type == kind]
+    return next((one for one in ranked(others, request.need) if one.region not in asked), None)
+
+
+def _offers(
+    bid: Bid, name: ProviderName, kind: InstanceType | None, market: Market, catalog: Catalog
+) -> Iterator[Offer]:
+    if kind is not None and not bid.request.is_anywhere:
+        found: Sequence[Offer] = [catalog.offer(kind, region, market) for region in bid.request.regions]
+    else:
+        found = [
+            offer
+            for offer in catalog.offers(name, market)
+            if (kind is None or offer.type == kind) and (bid.request.is_anywhere or offer.region in bid.request.regions)
+        ]
+    for offer in found:
+        yield replace(offer, on_demand=catalog.offer(offer.type, offer.region).price)
+
+
+def _nothing_fits(
+    request: Request,
+    passed: Passed,
+    unusable: Mapping[ProviderName, GpuctlError],
+    catalog: Catalog,
+    bids: Mapping[ProviderName, Bid],
+) -> GpuctlError:
+    if unusable and not passed:
+        return next(iter(unusable.values()))
+    if request.gpu is not None and request.instance_type is None and set(passed) == {Lack.GPU}:
+        models = sorted({kind.gpu_model for name in bids for kind in catalog.types(name)})
+        return UsageError(f"no type has a {shown(request.gpu)} there", hint=f"one of {', '.join(models)}")
+    why = f": {summed(passed)}" if passed else ""
+    wanted = f" --gpu '{request.gpu}'" if request.gpu else ""
+    if Lack.IMAGE in passed:
+        hint = f"add `--image` with an image that has a driver for it, or: gpuctl types{wanted}"
+        return UsageError(f"no offer fits{why}", hint=hint)
+    return UsageError(f"no offer fits{why}", hint=f"gpuctl types{wanted}, or add `--region any`")
+
+
+def summed(passed: Passed) -> str:
+    """`12 with another GPU, 3 retired`, the most frequent first."""
+    return ", ".join(f"{count} {lack}" for lack, count in sorted(passed.items(), key=lambda one: -one[1]))
+
+
+def _type_of(request: Request, catalog: Catalog) -> tuple[InstanceType | None, UsageError | None]:
+    if request.instance_type is None:
+        return None, None
+    try:
+        return catalog.find(request.instance_type, request.provider), None
+    except UsageError as error:
+        return None, error
+
+
+def _refuse_retired(kind: InstanceType, request: Request) -> None:
+    if kind.availability is not Availability.RETIRED or request.allow_retired:
+        return
+    since = f" on {kind.retired_on}" if kind.retired_on else ""
+    instead = f"use `{kind.successor}`, or add `--allow-retired`" if kind.successor else "add `--allow-retired`"
+    raise UsageError(f"`{kind.name}` was retired by {_cloud(kind.provider)}{since}", hint=instead)
+
+
+def _cloud(provider: ProviderName) -> str:
+    return {ProviderName.AWS: "AWS", ProviderName.AZURE: "Azure", ProviderName.GCP: "Google Cloud"}[provider]

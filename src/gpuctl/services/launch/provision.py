@@ -1,0 +1,217 @@
+"""Starts machines: the record first, then their creates, then the wait until they can be used."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from gpuctl.domain.duration import spelled
+from gpuctl.domain.instance import Instance, Reason, Status
+from gpuctl.domain.market.candidates import Place
+from gpuctl.domain.money.cost import hourly
+from gpuctl.errors import (
+    CloudError,
+    GpuctlError,
+    NotReadyError,
+    StateLockedError,
+    StateUnusableError,
+    UnresolvedError,
+    refused,
+)
+from gpuctl.services.launch.attempts import Agree, Attempts
+from gpuctl.services.launch.emergency import unwritten
+from gpuctl.services.launch.prepare import Prepared
+from gpuctl.services.launch.records import write_records
+from gpuctl.services.reconcile.reconcile import Settled, settle
+from gpuctl.services.runtime import Parts
+from gpuctl.services.ssh_check import check_booted
+from gpuctl.services.terminate import end
+
+FIRST_POLL, POLL_EVERY = timedelta(seconds=1), timedelta(seconds=5)
+LOOK_FOR_UNKNOWN = timedelta(minutes=2)
+_GO_ON = "gpuctl reap goes on until it is"
+
+
+@dataclass(slots=True)
+class Provisioned:
+    """The machines as their records stand now, and what went wrong for which id."""
+
+    records: list[Instance]
+    errors: dict[str, GpuctlError] = field(default_factory=dict)
+
+
+OnWritten = Callable[[Sequence[Instance]], None]
+
+
+def start(
+    prepared: Prepared,
+    parts: Parts,
+    on_written: OnWritten,
+    patience: timedelta | None,
+    *,
+    keep: bool = False,
+    agree: Agree = lambda there: True,
+) -> Provisioned:
+    """Start the machines, and wait that long until they are ready; None only looks for those that nobody answered for.
+
+    `agree` is asked before another offer than the first is tried, and may refuse it.
+
+    StateUnusableError or StateLockedError where the state could not take them down: then nothing of this call is left.
+    """
+    made: list[Instance] = []
+    try:
+        result = launch(prepared, parts, on_written, made, agree)
+        if patience is None:
+            return look_once(result, parts)
+        result = wait_until_ready(result, parts, patience, keep=keep)
+        _remember_late_refusals(result, prepared)
+        return result
+    except (StateUnusableError, StateLockedError) as error:
+        if not made:
+            raise
+        raise unwritten(error, made, parts) from error
+
+
+def launch(
+    prepared: Prepared, parts: Parts, on_written: OnWritten, made: list[Instance], agree: Agree = lambda there: True
+) -> Provisioned:
+    """Write the records, tell `on_written`, then send each one's create, and the next one where it was refused.
+
+    What was made, or may have been, is added to `made` before anything else is done. Creates go one after the other:
+    EC2 refills its budget of RunInstances calls at two a second, so more at once only means being throttled. Raises if
+    the records cannot be written; then nothing was created.
+    """
+    records, state_id = write_records(prepared, parts)
+    on_written(records)
+    result = Provisioned(list(records))
+    for record in records:
+        error = Attempts(prepared, parts, state_id, made, agree).pursue(record)
+        if error is not None:
+            result.errors[record.id] = error
+    return _reread(result, parts)
+
+
+def wait_until_ready(result: Provisioned, parts: Parts, timeout: timedelta, *, keep: bool) -> Provisioned:
+    """Wait until each machine that was not refused is READY, or end it when the time is out (unless `keep`).
+
+    An attempt whose reply was lost is looked for by its tag for 2 min at most. A machine whose end was accepted has a
+    NotReadyError, one that may live an UnresolvedError.
+    """
+    started, pause = parts.clock.elapsed(), FIRST_POLL
+    unchecked: Mapping[str, GpuctlError] = {}
+    while True:
+        result = _reread(result, parts)
+        waited = parts.clock.elapsed() - started
+        pending = [one for one in result.records if _is_starting(one)]
+        late = [one for one in pending if waited >= _patience(one, timeout)]
+        if late:
+            for told in dict.fromkeys(unchecked[one.id].message for one in late if one.id in unchecked):
+                parts.talk.warn(told)
+            _give_up(late, result, parts, waited, keep=keep)
+            pending = [one for one in pending if one not in late]
+        if not pending:
+            return _judged(_reread(result, parts), parts)
+        settled = settle(parts, [one.id for one in pending])
+        for problem in settled.unasked.values():
+            parts.talk.step(problem.message)
+        unchecked = check_booted(parts, _reread(result, parts).records)
+        result = _reread(result, parts)
+        result.errors |= _late_refusals(settled)
+        if any(_is_starting(one) for one in result.records):
+            if not unchecked:
+                parts.talk.step(_progress(result.records))
+            parts.clock.sleep(min(pause, timeout))
+            pause = min(pause * 2, POLL_EVERY)
+
+
+def look_once(result: Provisioned, parts: Parts) -> Provisioned:
+    """Look for the machines whose create was answered by nobody, once; what is found is an error no more."""
+    unknown = [one.id for one in result.records if _is_starting(one) and one.id in result.errors]
+    if unknown:
+        settle(parts, unknown)
+    result = _reread(result, parts)
+    found = {one.id for one in result.records if one.is_live and one.cloud_id and one.reason is not Reason.REFUSED}
+    errors = {key: error for key, error in result.errors.items() if key not in found}
+    return Provisioned(result.records, errors | _still_there(result))
+
+
+def _patience(record: Instance, timeout: timedelta) -> timedelta:
+    return timeout if record.launched_at else min(timeout, LOOK_FOR_UNKNOWN)
+
+
+def _give_up(late: Sequence[Instance], result: Provisioned, parts: Parts, waited: timedelta, *, keep: bool) -> None:
+    if not keep:
+        parts.talk.step(f"not ready after {spelled(waited)}: ending {', '.join(one.label for one in late)}")
+        end(parts, [one.id for one in late], Reason.TIMEOUT)
+    for one in late:
+        before = result.errors.get(one.id)
+        told = before.message if before else f"{one.label} was not ready after {spelled(waited)}"
+        result.errors[one.id] = UnresolvedError(f"{told}; it may live", hint=f"gpuctl get {one.id} --refresh")
+
+
+def _judged(result: Provisioned, parts: Parts) -> Provisioned:
+    """Say of every machine that is not READY what that means: refused, ended again, or open."""
+    for one in result.records:
+        if one.status in (Status.READY, Status.RUNNING):
+            result.errors.pop(one.id, None)
+        elif one.status is Status.FAILED:
+            result.errors.setdefault(one.id, CloudError(one.last_error or f"{one.label} was never created"))
+        elif one.status is Status.TERMINATED or one.deleted_by_us_at is not None:
+            # A refusal is told as what it is, though parts were made and had to be ended.
+            if one.reason is not Reason.REFUSED or one.id not in result.errors:
+                result.errors[one.id] = _ended_early(one)
+        elif one.id not in result.errors:
+            result.errors[one.id] = UnresolvedError(f"{one.label} may live", hint=f"gpuctl get {one.id} --refresh")
+    result.errors |= _still_there(result)
+    return result
+
+
+def _late_refusals(settled: Settled) -> dict[str, GpuctlError]:
+    """What the clouds refused after they had accepted the create, by record."""
+    seen = {one.record.id: one.action.seen for one in settled.done if one.record}
+    refusals = {key: one.refusal for key, one in seen.items() if one and one.refusal}
+    return {key: refused(one.code, one.text, one.hint) for key, one in refusals.items()}
+
+
+def _remember_late_refusals(result: Provisioned, prepared: Prepared) -> None:
+    """Let the next command try another place than one whose cloud had no room after it had accepted the create."""
+    offers = {(offer.type.name, offer.region, offer.market): offer for offer in prepared.offers}
+    for record in result.records:
+        error, attempt = result.errors.get(record.id), record.attempts[-1]
+        offer = offers.get((attempt.instance_type, attempt.region, attempt.market))
+        if record.reason is Reason.REFUSED and record.cloud_id and error is not None and offer is not None:
+            prepared.doors.refused(Place(offer, attempt.zone), error)
+
+
+def _still_there(result: Provisioned) -> dict[str, GpuctlError]:
+    """The refused ones of which parts were made that nobody agreed to end yet."""
+    return {
+        one.id: UnresolvedError(f"{result.errors[one.id].message}; what was made of it is not ended yet", hint=_GO_ON)
+        for one in result.records
+        if one.status is Status.STOPPING
+        and one.reason is Reason.REFUSED
+        and one.deleted_by_us_at is None
+        and one.id in result.errors
+    }
+
+
+def _ended_early(one: Instance) -> GpuctlError:
+    if one.reason is Reason.TIMEOUT:
+        return NotReadyError(f"{one.label} was not ready in time and was ended", hint="add `--timeout 30m`")
+    return NotReadyError(f"{one.label} was ended before it was ready ({one.reason})", hint=f"gpuctl get {one.id}")
+
+
+def _is_starting(one: Instance) -> bool:
+    return one.status in (Status.PROVISIONING, Status.CONFIGURING)
+
+
+def _progress(records: Sequence[Instance]) -> str:
+    ready = sum(not _is_starting(one) for one in records)
+    where = records[0].label if len(records) == 1 else f"{ready} of {len(records)} ready"
+    status = f" {records[0].status.lower()}" if len(records) == 1 else ""
+    each = hourly(records[0]).counted
+    return f"{where}{status}{f' at ${each:.3f}/h' if each is not None else ''}"
+
+
+def _reread(result: Provisioned, parts: Parts) -> Provisioned:
+    present = {one.id: one for one in parts.store.snapshot().records}
+    return Provisioned([present.get(one.id, one) for one in result.records], result.errors)

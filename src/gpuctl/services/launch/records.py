@@ -1,0 +1,105 @@
+"""Writes the records of one call down, in one transaction, before anything that they stand for is asked for."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from gpuctl.domain.instance import Attempt, Instance
+from gpuctl.domain.lifecycle import provisioning
+from gpuctl.domain.market.ssh_source import NONE, with_sources
+from gpuctl.errors import NotReadyError
+from gpuctl.services.budgets import allowance_of
+from gpuctl.services.launch.access import Entry, entry, other_sources
+from gpuctl.services.launch.prepare import Prepared, standing
+from gpuctl.services.record_id import new_record_id
+from gpuctl.services.runtime import Parts
+
+
+def write_records(prepared: Prepared, parts: Parts) -> tuple[Sequence[Instance], str]:
+    """The new records, durable on return, each with its first attempt; and the id of the state that has them now.
+
+    Raises if they cannot be written, if a budget has no room for them, or if another gpuctl took one of the names
+    meanwhile; then nothing was created.
+    """
+    now = prepared.session.now
+    way_in = entry(parts, prepared.session.provider, prepared.request.ssh_from)
+    sources = _sources(prepared, way_in, parts)
+    records = [_record(prepared, way_in, number + 1, now, sources) for number in range(prepared.request.count)]
+    is_affordable = allowance_of(prepared.request, parts, now).adding(records)
+
+    def guard(present: Sequence[Instance]) -> None:
+        _refuse_standing(prepared, present)
+        is_affordable(present)
+
+    return records, parts.store.add(records, guard).state_id or ""
+
+
+def affordable(prepared: Prepared, parts: Parts) -> list[str]:
+    """What the budgets have to say of the machines, before anything is written. BudgetError where one has no room."""
+    now = prepared.session.now
+    drafts = [_record(prepared, Entry(), number + 1, now) for number in range(prepared.request.count)]
+    return allowance_of(prepared.request, parts, now).check(drafts)
+
+
+def _sources(prepared: Prepared, way_in: Entry, parts: Parts) -> Sequence[str]:
+    """From where the network itself lets ssh in. The plan has not said so where the caller's address was not found."""
+    request = prepared.request
+    sources = other_sources(prepared.session.provider, prepared.offer.region, request.subnet, way_in.cidr)
+    if sources and way_in.cidr is None and request.ssh_from.text != NONE:
+        parts.talk.warn(f"the network lets ssh in from {'; '.join(sources)}")
+    return sources
+
+
+def _record(prepared: Prepared, way_in: Entry, number: int, now: datetime, sources: Sequence[str] = ()) -> Instance:
+    request, offer = prepared.request.named(number), prepared.offer
+    record_id = new_record_id()
+    attempt = Attempt(
+        number=1,
+        token=record_id,
+        at=now,
+        provider=offer.type.provider,
+        region=offer.region,
+        zone=prepared.first.place.zone,
+        instance_type=offer.type.name,
+        market=offer.market,
+    )
+    return provisioning(
+        Instance(
+            id=record_id,
+            name=request.name,
+            user=request.user,
+            task=request.task,
+            purpose=request.purpose,
+            provider=offer.type.provider,
+            account=prepared.session.account,
+            profile=prepared.session.profile,
+            region=offer.region,
+            zone=prepared.first.place.zone,
+            instance_type=offer.type.name,
+            market=offer.market,
+            image=prepared.first.image.id,
+            subnet=request.subnet,
+            ssh_key=way_in.key,
+            ssh_user=prepared.first.image.user or prepared.session.provider.capabilities.user,
+            ssh_from=way_in.cidr,
+            check=request.check,
+            disk_gb=request.disk_gb,
+            ttl=request.ttl,
+            max_ttl=prepared.max_ttl,
+            expires_at=(now + request.ttl).replace(microsecond=0),
+            idle=request.idle,
+            tags=dict(request.tags),
+            metadata=with_sources({}, sources),
+            price=offer.price,
+            disk_price=prepared.first.extras.disk,
+            address_price=prepared.first.extras.address,
+            attempts=(attempt,),
+            created_at=now,
+            updated_at=now,
+        )
+    )
+
+
+def _refuse_standing(prepared: Prepared, present: Sequence[Instance]) -> None:
+    taken = standing(prepared.choice, present)
+    if taken:
+        raise NotReadyError(f"`{taken[0].name}` was started by another gpuctl just now", hint="run the command again")

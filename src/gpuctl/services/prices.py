@@ -1,0 +1,129 @@
+"""Reads the prices of one cloud anew: everything that was asked for, through the gate, or nothing at all."""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Protocol
+
+from gpuctl.catalog import Catalog
+from gpuctl.clock import Clock
+from gpuctl.domain.instance import Price, ProviderName
+from gpuctl.domain.money.prices import PriceBook, PriceKey, Refusal, judged
+from gpuctl.errors import CloudError, CredentialsError, GpuctlError, StateUnusableError, UsageError
+from gpuctl.providers.pricelists.base import PriceList
+
+
+class Books(Protocol):
+    """Where books of prices are kept."""
+
+    def read(self, provider: ProviderName) -> PriceBook | None:
+        """The book of that cloud; None if it was never read. StateUnusableError if there is one that cannot be used."""
+        ...
+
+    def write(self, book: PriceBook) -> None:
+        """Put this book in the place of the old one, at once."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Refreshed:
+    """What reading one cloud's prices brought.
+
+    `closed` are regions this login may not use, `up` and `down` count the prices that moved, and `unseen` those that
+    were known in the regions read and that the cloud no longer told: they keep their dates.
+    """
+
+    provider: ProviderName
+    regions: Sequence[str]
+    closed: Sequence[str]
+    taken: int
+    new: int
+    up: int
+    down: int
+    unseen: int
+    refused: Sequence[Refusal]
+
+
+OnRegion = Callable[[str, int, int], None]
+
+
+def refresh(
+    price_list: PriceList,
+    region: str | None,
+    catalog: Catalog,
+    books: Books,
+    clock: Clock,
+    *,
+    believed: Collection[str] = (),
+    on_region: OnRegion = lambda region, number, total: None,
+) -> Refreshed:
+    """Read that region's prices, or every region's, and put them into the cloud's book.
+
+    Raises, and leaves the book as it is, if one page of it could not be had. Prices that the gate refuses, and those
+    of regions that were not read, keep their figures and their dates. `on_region` is told of each region before it is
+    asked about, with its number from 0 and how many there are.
+    """
+    provider = price_list.name
+    known = catalog.regions(provider)
+    regions = [region] if region else price_list.regions(known)
+    names = [kind.name for kind in catalog.types(provider)]
+    read: dict[PriceKey, Decimal] = {}
+    closed: list[str] = []
+    for number, one in enumerate(regions):
+        on_region(one, number, len(regions))
+        answer = price_list.read(one, names)
+        read |= answer.prices
+        closed += [] if answer.is_open else [one]
+    asked = [one for one in regions if one not in closed]
+    if not read:
+        raise _nothing(provider, region, catalog, is_closed=not asked)
+
+    def last(key: PriceKey) -> Price | None:
+        return catalog.offer(catalog.find(key.instance_type, provider), key.region, key.market).price
+
+    judgement = judged(read, last, believed)
+    before = {key: price for key in judgement.taken if (price := last(key)) is not None}
+    today = clock.now().date()
+    fresh = {
+        key: Price(usd_per_hour=usd.normalize(), as_of=today, source=price_list.sources[key.market])
+        for key, usd in judgement.taken.items()
+    }
+    old = _standing(books, provider)
+    kept = old.prices if old else {}
+    carried = [one for one in (old.refused if old else ()) if one.key.region not in asked]
+    books.write(PriceBook(provider, clock.now(), {**kept, **fresh}, (*carried, *judgement.refused)))
+    return Refreshed(
+        provider=provider,
+        regions=asked,
+        closed=closed,
+        taken=len(fresh),
+        new=len(fresh) - len(before),
+        up=sum(price.usd_per_hour < fresh[key].usd_per_hour for key, price in before.items()),
+        down=sum(price.usd_per_hour > fresh[key].usd_per_hour for key, price in before.items()),
+        unseen=sum(key.region in asked and key not in read for key in kept),
+        refused=judgement.refused,
+    )
+
+
+def _standing(books: Books, provider: ProviderName) -> PriceBook | None:
+    try:
+        return books.read(provider)
+    except StateUnusableError:
+        # What cannot be read helps nobody; the new book takes its place.
+        return None
+
+
+def _nothing(provider: ProviderName, region: str | None, catalog: Catalog, *, is_closed: bool) -> GpuctlError:
+    """Why there is nothing to keep."""
+    if is_closed:
+        where = f"`{region}`" if region else "any region"
+        return CredentialsError(
+            f"this login of `{provider}` may not use {where}", hint="enable it in the account, or use another login"
+        )
+    if region is not None and region not in catalog.regions(provider):
+        try:
+            catalog.check_region(provider, region)
+        except UsageError as error:
+            return error
+    where = f" in `{region}`" if region else ""
+    return CloudError(f"`{provider}` told no price of any GPU machine{where}; the known ones stand")

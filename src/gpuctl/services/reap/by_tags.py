@@ -1,0 +1,45 @@
+"""The reaper without a state: machines are ended by what their own tags say, and nothing else is done."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from gpuctl.domain.reconcile.actions import Action, Kind, Rules
+from gpuctl.domain.reconcile.orphans import for_strangers
+from gpuctl.services.isolation import each_alone
+from gpuctl.services.reap.reaper import Reaped, Reaper
+from gpuctl.services.reap.restore import logins_of, look_everywhere
+from gpuctl.services.reconcile.apply import Acting, Done
+from gpuctl.services.reconcile.observe import Look
+from gpuctl.services.runtime import Parts
+from gpuctl.store.base import ReapTimes
+
+
+def reap_by_tags(parts: Parts, state_id: str, times: ReapTimes, reaper: Reaper) -> Reaped:
+    """One pass while the state cannot be used: what carries this state's id and is past its own deadline is ended, as
+    an orphan is. The store is never touched. Everywhere the reaper has been is asked, and else every region there is.
+    """
+    everywhere = look_everywhere(parts, logins_of((), times, reaper.places))
+    reaped = Reaped(problems=[*everywhere.problems])
+
+    def work(looks: Sequence[Look]) -> None:
+        for look in looks:
+            rules = Rules(state_id, reaper.reap_state_ids, reaper.max_orphans - reaped.orphans)
+            # A place that did not answer stands among the problems already.
+            view = replace(look.view, unreachable={})
+            actions = [_not_adopted(one) for one in for_strangers((), view, rules)]
+            done = [Done(one, None) for one in actions] if reaper.dry_run else Acting(parts, look).apply(actions)
+            reaped.done += done
+
+    def on_bug(look: Look, trace: str) -> None:
+        parts.talk.trace(trace)
+        reaped.problems.append(f"{look.session.provider.name} {look.session.account}: a bug in gpuctl stopped the pass")
+
+    for look in everywhere.looks:
+        each_alone([look], work, on_bug)
+    return reaped
+
+
+def _not_adopted(action: Action) -> Action:
+    if action.kind is not Kind.ADOPT:
+        return action
+    return replace(action, kind=Kind.WAIT, detail="in time, and its state cannot be used")

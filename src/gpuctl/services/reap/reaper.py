@@ -1,0 +1,284 @@
+"""The reaper: ends what is due, closes what is proven gone, and sweeps the clouds for what no record knows."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+
+from gpuctl.domain.instance import Instance, ProviderName, Reason, Scope, Status
+from gpuctl.domain.money.budget_check import ends_for
+from gpuctl.domain.reconcile.actions import Kind, Rules, scope_of
+from gpuctl.domain.reconcile.plan import plan
+from gpuctl.domain.reconcile.recovery import without_deadlines
+from gpuctl.domain.tags import STATE
+from gpuctl.errors import GpuctlError, UnresolvedError
+from gpuctl.services.budgets import Allowance
+from gpuctl.services.ingress import close_unneeded, doors_of
+from gpuctl.services.isolation import each_alone
+from gpuctl.services.reap.restore import logins_of, look_everywhere, merge, take_in_rescued
+from gpuctl.services.reconcile.apply import Acting, Done
+from gpuctl.services.reconcile.observe import Look
+from gpuctl.services.reconcile.reconcile import isolated
+from gpuctl.services.reconcile.report import announce
+from gpuctl.services.runtime import Parts
+from gpuctl.services.safeguards import gaps, read_back, unconfirmed
+from gpuctl.services.sessions import Login, Session
+from gpuctl.store.base import Door, ReapTimes, Snapshot, Sweep, Unreached
+
+SWEEP_EVERY = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Reaper:
+    """What one run of the reaper is asked to do.
+
+    `places` are further regions to sweep by the ambient login: (provider, profile, region) from the config.
+    """
+
+    sweep: bool = False
+    dry_run: bool = False
+    max_orphans: int = 3
+    reap_state_ids: frozenset[str] = frozenset()
+    keep_ended: timedelta = timedelta(days=7)
+    places: tuple[tuple[ProviderName, str | None, str], ...] = ()
+
+
+@dataclass(slots=True)
+class Reaped:
+    """What a run did. `problems` are the places and accounts that could not be asked, one line each; `unreached` the
+    regions among them."""
+
+    done: list[Done] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    sweeps: list[Sweep] = field(default_factory=list)
+    unreached: list[Unreached] = field(default_factory=list)
+    looked_at: set[Scope] = field(default_factory=set)
+    doors: tuple[Door, ...] = ()
+    hints: list[str] = field(default_factory=list)
+
+    @property
+    def orphans(self) -> int:
+        """How many machines without a record were ended."""
+        ended = [one.action for one in self.done if one.action.kind is Kind.TERMINATE]
+        return sum(one.record is None and one.reason is Reason.ORPHAN for one in ended)
+
+    @property
+    def hint(self) -> str | None:
+        """What to do about the first matter for which that is known."""
+        hints = [done.hint for done in self.done if done.unresolved and done.hint]
+        return next(iter([*hints, *self.hints]), None)
+
+    @property
+    def unresolved(self) -> list[str]:
+        """Every matter that a person should look at, one line each."""
+        matters = [f"{one.action.subject}: {one.error or one.action.detail}" for one in self.done if one.unresolved]
+        return [*self.problems, *matters]
+
+
+_Place = tuple[Login, Sequence[str]]
+
+
+def reap(parts: Parts, times: ReapTimes, reaper: Reaper) -> Reaped:
+    """One pass over everything this state knows, and over the clouds where a look is due. Safe beside another pass.
+
+    Loads no cloud and opens no socket when nothing is due and the last sweep is fresh. Raises StateUnusableError when
+    the state cannot be read; everything a cloud does wrong is in the answer instead.
+    """
+    now = parts.clock.now()
+    reaped = Reaped()
+    if not reaper.dry_run:
+        take_in_rescued(parts)
+    state = parts.store.snapshot()
+    if state.is_restored and not reaper.dry_run:
+        each_alone([state], partial(_merge, parts, times, reaper, reaped), partial(_on_merge_bug, parts, reaped))
+        state = parts.store.snapshot()
+    over = {} if state.is_restored else Allowance.ending(parts, now)
+    for login, regions in _to_look_at(state.records, times, reaper, now, over).items():
+        # Alone, so that neither a failure nor a bug in one account keeps another's machines alive.
+        each_alone(
+            [(login, regions)],
+            partial(_reap_logins, parts, reaper, reaped),
+            partial(_on_bug, parts, reaped),
+        )
+    if not reaper.dry_run:
+        announce(parts, state)
+    reaped.doors = times.doors
+    if not reaper.dry_run and not state.is_restored:
+        each_alone([state], partial(_close_doors, parts, times, reaped), partial(_on_door_bug, parts, reaped))
+    old = now - reaper.keep_ended
+    if not reaper.dry_run and any(one.status.is_ended and one.updated_at < old for one in state.records):
+        parts.store.archive(old)
+    return reaped
+
+
+def _merge(parts: Parts, times: ReapTimes, reaper: Reaper, reaped: Reaped, states: Sequence[Snapshot]) -> None:
+    """Make a restored state whole if every place can be asked; what kept it from that is among the problems."""
+    for state in states:
+        known = [*state.records, *parts.store.archived()]
+        everywhere = look_everywhere(parts, logins_of(known, times, reaper.places))
+        reaped.problems += everywhere.problems
+        try:
+            merge(parts, everywhere, state.state_id or "")
+        except UnresolvedError as error:
+            reaped.problems.append(error.message)
+
+
+def _on_merge_bug(parts: Parts, reaped: Reaped, state: Snapshot, trace: str) -> None:
+    parts.talk.trace(trace)
+    reaped.problems.append("a bug in gpuctl stopped the restored state from being made whole")
+
+
+def _close_doors(parts: Parts, times: ReapTimes, reaped: Reaped, states: Sequence[Snapshot]) -> None:
+    for state in states:
+        doors = doors_of(times.doors, state.records, parts.clock.now())
+        reaped.doors = tuple(close_unneeded(parts, doors, state.state_id or ""))
+
+
+def _on_door_bug(parts: Parts, reaped: Reaped, state: Snapshot, trace: str) -> None:
+    parts.talk.trace(trace)
+    reaped.problems.append("a bug in gpuctl kept security groups from being removed")
+
+
+def remembered(times: ReapTimes, reaped: Reaped, reaper: Reaper, records: Sequence[Instance]) -> ReapTimes:
+    """The reaper's memory after this run: each place's newest sweep, as long as there is a reason to look there."""
+    swept = {(one.scope, one.profile): one for one in (*times.sweeps, *reaped.sweeps)}
+    needed = {scope_of(one) for one in records}
+    configured = {(provider, region) for provider, _, region in reaper.places}
+    kept = [
+        one
+        for one in swept.values()
+        if one.ours or one.scope in needed or (one.scope.provider, one.scope.region) in configured
+    ]
+    return times.model_copy(update={"sweeps": tuple(kept), "unreached": tuple(reaped.unreached), "doors": reaped.doors})
+
+
+def _to_look_at(
+    records: Sequence[Instance], times: ReapTimes, reaper: Reaper, now: datetime, over: Collection[str]
+) -> dict[Login, list[str]]:
+    """The regions to list, by login: where something is due or over budget, and where the last sweep is old or was
+    asked for anew."""
+    swept: dict[tuple[ProviderName, str, str], datetime] = {}
+    places: dict[Login, dict[str, bool]] = {}
+    for sweep in times.sweeps:
+        scope = sweep.scope
+        swept[scope.provider, scope.account, scope.region] = sweep.at
+        places.setdefault(Login(scope.provider, sweep.profile, scope.account), {})[scope.region] = False
+    for one in records:
+        regions = places.setdefault(Login(one.provider, one.profile, one.account), {})
+        regions[one.region] = regions.get(one.region, False) or one.id in over or _needs_a_look(one, now)
+        regions.update(dict.fromkeys((left.region for left in one.left_behind), True))
+    for provider, profile, region in reaper.places:
+        places.setdefault(Login(provider, profile, None), {}).setdefault(region, False)
+    return {
+        login: chosen
+        for login, regions in places.items()
+        if (
+            chosen := [
+                region
+                for region, urgent in regions.items()
+                if urgent or reaper.sweep or _is_stale(_last_sweep(swept, login, region), now)
+            ]
+        )
+    }
+
+
+def _needs_a_look(record: Instance, now: datetime) -> bool:
+    return record.is_live and (
+        record.is_due(now) or record.status is Status.STOPPING or record.absent_since is not None
+    )
+
+
+def _last_sweep(swept: dict[tuple[ProviderName, str, str], datetime], login: Login, region: str) -> datetime | None:
+    if login.account is not None:
+        return swept.get((login.provider, login.account, region))
+    ambient = [at for (provider, _, where), at in swept.items() if (provider, where) == (login.provider, region)]
+    return max(ambient, default=None)
+
+
+def _is_stale(at: datetime | None, now: datetime) -> bool:
+    # A sweep in the future means that some clock was wrong: look now.
+    return at is None or not timedelta(0) <= now - at < SWEEP_EVERY
+
+
+def _reap_logins(parts: Parts, reaper: Reaper, reaped: Reaped, places: Sequence[_Place]) -> None:
+    for login, regions in places:
+        _reap_login(parts, login, regions, reaper, reaped)
+
+
+def _reap_login(parts: Parts, login: Login, regions: Sequence[str], reaper: Reaper, reaped: Reaped) -> None:
+    try:
+        session = parts.sessions.by(login)
+    except GpuctlError as error:
+        reaped.problems.append(f"{_named((login, regions))}: {error.message}")
+        reaped.unreached += _unreached(login, regions, error.message)
+        return
+    name = session.provider.name
+    scopes = [Scope(provider=name, account=session.account, region=region) for region in regions]
+    # Two profiles, or a profile and the config, may lead to the same account.
+    scopes = [scope for scope in scopes if scope not in reaped.looked_at]
+    reaped.looked_at |= set(scopes)
+    look = Look(session)
+    look.list_scopes(scopes, [one for one in parts.store.snapshot().records if scope_of(one) in scopes])
+    reaped.hints += [hint for hint in look.hints.values() if hint is not None]
+    # The state is read after the clouds were listed: whatever machine is in a listing had its record by then.
+    state = parts.store.snapshot()
+    rules = Rules(state.state_id or "", reaper.reap_state_ids, reaper.max_orphans - reaped.orphans)
+    records = [one for one in state.records if one.provider is name and one.account == session.account]
+    look.ask_by_id([one for one in records if scope_of(one) in scopes], rules)
+    actions = plan(records, look.view, rules, isolated(parts.talk))
+    if state.is_restored:
+        actions = without_deadlines(actions)
+    elif session.checked_now is not None:
+        actions += ends_for(actions, Allowance.ending(parts, session.checked_now))
+    if reaper.dry_run:
+        reaped.done += [Done(one, one.record) for one in actions]
+        return
+    reaped.unreached += [
+        Unreached(provider=scope.provider, account=scope.account, region=scope.region, message=message)
+        for scope, message in look.unreachable.items()
+    ]
+    reaped.done += Acting(parts, look).apply(actions)
+    if session.provider.capabilities.timer_in_create:
+        _confirm_guards(parts, session, look.listed)
+    reaped.sweeps += [_swept(look, scope, session.profile, rules, parts) for scope in look.listed]
+
+
+def _confirm_guards(parts: Parts, session: Session, scopes: Collection[Scope]) -> None:
+    """Read back, once for each instance, whether its guard has reported; say of each that has not."""
+    records = [one for one in parts.store.snapshot().records if scope_of(one) in scopes and one.is_live]
+    waiting = {one.id for one in unconfirmed(records, session.now)}
+    # A failure is left to the next sweep, and to `get --refresh`, which reports it.
+    failures = read_back(parts, [one for one in records if one.id in waiting])
+    for record in parts.store.snapshot().records:
+        if record.id in waiting and record.id not in failures:
+            for gap in gaps(record):
+                parts.talk.warn(gap)
+
+
+def _swept(look: Look, scope: Scope, profile: str | None, rules: Rules, parts: Parts) -> Sweep:
+    mine = {rules.state_id, *rules.reap_state_ids}
+    ours = sum(one.exists and one.region == scope.region and one.tags.get(STATE) in mine for one in look.observed)
+    # The time is this machine's own, since it is compared with this machine's own on the next run.
+    return Sweep(scope=scope, profile=profile, at=parts.clock.now(), ours=ours)
+
+
+def _on_bug(parts: Parts, reaped: Reaped, place: _Place, trace: str) -> None:
+    parts.talk.trace(trace)
+    reaped.problems.append(f"{_named(place)}: a bug in gpuctl stopped the pass")
+    reaped.unreached += _unreached(*place, "a bug in gpuctl stopped the pass")
+
+
+def _unreached(login: Login, regions: Sequence[str], message: str) -> list[Unreached]:
+    return [
+        Unreached(provider=login.provider, account=login.account, region=region, message=message) for region in regions
+    ]
+
+
+def _named(place: _Place) -> str:
+    login, regions = place
+    return f"{login.label} ({', '.join(regions)})"
+
+
+def news(done: Iterable[Done]) -> list[Done]:
+    """What is worth telling: everything but records that were merely brought up to date."""
+    return [one for one in done if one.action.kind is not Kind.REFRESH]

@@ -1,0 +1,164 @@
+"""Makes a restored state whole: every region of every cloud it ever used is asked, and what they know is merged."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+
+from gpuctl.domain.instance import Instance, Observed, ProviderName, Scope
+from gpuctl.domain.reconcile.actions import Finder, scope_of
+from gpuctl.domain.reconcile.evidence import is_the_same_machine
+from gpuctl.domain.reconcile.recovery import combined, with_deadline_of
+from gpuctl.domain.tags import ownership
+from gpuctl.errors import GpuctlError, UnresolvedError, UsageError
+from gpuctl.services.reconcile.adopt import adopted, without_taken_name
+from gpuctl.services.reconcile.observe import Look
+from gpuctl.services.runtime import Parts
+from gpuctl.services.sessions import Login
+from gpuctl.store.base import Guard, ReapTimes
+
+
+@dataclass(slots=True)
+class Everywhere:
+    """What every cloud answered. `problems` are the places that must be asked and could not be, a line each;
+    `remarks` the clouds that could not be asked and of which no use is known."""
+
+    looks: list[Look] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+
+    def machines_of(self, state_id: str) -> list[tuple[Look, Observed]]:
+        """Every machine that exists, names a record of that state and a deadline, and tells its launch."""
+        found = [(look, seen) for look in self.looks for seen in look.observed if seen.exists]
+        return [(look, seen) for look, seen in found if _is_whole(seen, state_id)]
+
+    def state_ids(self) -> dict[str, int]:
+        """Every state that machines here belong to, with how many those are."""
+        counts: dict[str, int] = {}
+        for look in self.looks:
+            for seen in look.observed:
+                state_id = ownership(seen.tags).state_id
+                if seen.exists and state_id:
+                    counts[state_id] = counts.get(state_id, 0) + 1
+        return counts
+
+
+def logins_of(
+    records: Iterable[Instance], times: ReapTimes, places: Iterable[tuple[ProviderName, str | None, str]]
+) -> dict[Login, set[str]]:
+    """Every login that was ever used, as far as these tell, and its regions."""
+    used: dict[Login, set[str]] = {}
+    for one in records:
+        used.setdefault(Login(one.provider, one.profile, one.account), set()).add(one.region)
+    for sweep in times.sweeps:
+        login = Login(sweep.scope.provider, sweep.profile, sweep.scope.account)
+        used.setdefault(login, set()).add(sweep.scope.region)
+    for provider, profile, region in places:
+        used.setdefault(Login(provider, profile, None), set()).add(region)
+    return used
+
+
+def look_everywhere(parts: Parts, used: dict[Login, set[str]]) -> Everywhere:
+    """List every region of these logins' accounts, and of the ambient login of every cloud that none of them is for."""
+    found, asked = Everywhere(), set[tuple[ProviderName, str]]()
+    all_regions = parts.every_region()
+    for login, regions in used.items():
+        try:
+            _look(parts, login, regions, all_regions, asked, found)
+        except GpuctlError as error:
+            found.problems.append(f"{login.label}: {error.message}")
+    for provider in set(all_regions) - {login.provider for login in used}:
+        try:
+            _look(parts, Login(provider, None, None), set(), all_regions, asked, found)
+        except UsageError:
+            # Its extra was never installed: nothing of this state can be there.
+            continue
+        except GpuctlError as error:
+            found.remarks.append(f"{provider} was not asked: {error.message}")
+    if not asked and not found.problems:
+        found.problems.append("no cloud could be asked")
+    return found
+
+
+def merge(parts: Parts, everywhere: Everywhere, state_id: str) -> list[Instance]:
+    """Bring a restored state up to what the clouds and its own archive know, and return the records it lacked.
+
+    It counts as whole from then on if every place answered. Ends nothing; twice is harmless.
+    """
+    records = {one.id: one for one in parts.store.snapshot().records}
+    archived = {one.id: one for one in parts.store.archived(with_present=True)}
+    machines = {one.id: _machine_of(one, everywhere, state_id) for one in records.values()}
+
+    def known(fresh: Instance) -> Instance:
+        if fresh.id in archived:
+            fresh = combined(fresh, archived[fresh.id])
+        found = machines.get(fresh.id)
+        return with_deadline_of(fresh, found[1], found[0].session.now, parts.max_ttl) if found else fresh
+
+    parts.store.update_each(list(records), known)
+    unknown: dict[str, Instance] = {}
+    for look, seen in everywhere.machines_of(state_id):
+        record = adopted(seen, look.session.profile, look.session.now, parts)
+        if record.id not in {**records, **archived, **unknown}:
+            unknown[record.id] = without_taken_name(record, [*records.values(), *unknown.values()])
+    if unknown:
+        parts.store.add(list(unknown.values()), _refuse_known(unknown))
+    if not everywhere.problems:
+        parts.store.accept_restored()
+    return list(unknown.values())
+
+
+def take_in_rescued(parts: Parts) -> None:
+    """Put the records that were written down beside the state into it. Twice is harmless."""
+    for rescued in parts.store.rescued():
+        if not any(one.id == rescued.id for one in parts.store.snapshot().records):
+            # Written down by another process in between, it is there all the same.
+            with suppress(UnresolvedError):
+                parts.store.add([rescued], _refuse_known([rescued.id]))
+        parts.store.update(rescued.id, partial(combined, rescued))
+        parts.store.forget_rescued(rescued.id)
+
+
+def _look(
+    parts: Parts,
+    login: Login,
+    regions: Collection[str],
+    all_regions: Mapping[ProviderName, Collection[str]],
+    asked: set[tuple[ProviderName, str]],
+    found: Everywhere,
+) -> None:
+    session = parts.sessions.by(login)
+    name = session.provider.name
+    usable = set(session.provider.regions())
+    look = next((one for one in found.looks if one.session.account == session.account), None) or Look(session)
+    scopes = [
+        Scope(provider=name, account=session.account, region=region)
+        for region in sorted(usable & set(all_regions.get(name, ())) | set(regions))
+    ]
+    look.list_scopes([one for one in scopes if one not in look.listed and one not in look.unreachable], [])
+    found.problems += [f"{scope.label}: {look.unreachable[scope]}" for scope in scopes if scope in look.unreachable]
+    if (name, session.account) not in asked:
+        asked.add((name, session.account))
+        found.looks.append(look)
+
+
+def _machine_of(record: Instance, everywhere: Everywhere, state_id: str) -> tuple[Look, Observed] | None:
+    for look in everywhere.looks:
+        if look.session.account == record.account and scope_of(record) in look.listed:
+            seen = Finder(look.view, state_id).listed(record)
+            if seen is not None and seen.exists and is_the_same_machine(record, seen, state_id):
+                return look, seen
+    return None
+
+
+def _is_whole(seen: Observed, state_id: str) -> bool:
+    claims = ownership(seen.tags)
+    return claims.state_id == state_id and None not in (claims.record_id, claims.expires_at, seen.launched_at)
+
+
+def _refuse_known(ids: Collection[str]) -> Guard:
+    def guard(present: Sequence[Instance]) -> None:
+        if any(one.id in ids for one in present):
+            raise UnresolvedError("a record was written down meanwhile", hint="run the command again")
+
+    return guard

@@ -1,0 +1,1 @@
+"""One pass over records and instances: observe, plan, apply."""

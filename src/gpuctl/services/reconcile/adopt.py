@@ -1,0 +1,85 @@
+"""Makes a record of a machine that carries our tags and stands in no record."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from gpuctl.domain.events import EventName
+from gpuctl.domain.instance import Attempt, Instance, Observed, Outcome, Status
+from gpuctl.domain.lifecycle import note, refreshed
+from gpuctl.domain.tags import OWNER, PREFIX, RECORD_ID, ownership
+from gpuctl.services.runtime import Parts
+
+
+def adopted(seen: Observed, profile: str | None, now: datetime, parts: Parts) -> Instance:
+    """The record of that machine, from its tags alone; its deadline is the tag's, at most `max_ttl` from now.
+
+    It goes by the name it has in the cloud, if that is one of ours. ValueError if its tags do not name an id and a
+    deadline: such a machine is reported, never adopted.
+    """
+    from gpuctl.domain.market.request import DEFAULT_PURPOSE
+
+    claims = ownership(seen.tags)
+    if claims.record_id is None or claims.expires_at is None or seen.launched_at is None:
+        raise ValueError(f"{seen.cloud_id} names no id, deadline or launch")
+    extras = parts.extras_of(seen.provider, seen.region, None)
+    expires_at = min(claims.expires_at, now + parts.max_ttl)
+    record = Instance(
+        id=claims.record_id,
+        name=_name(seen),
+        user=seen.tags.get(OWNER) or "unknown",
+        purpose=DEFAULT_PURPOSE,
+        provider=seen.provider,
+        account=seen.account,
+        profile=profile,
+        region=seen.region,
+        zone=seen.zone,
+        instance_type=seen.instance_type,
+        market=seen.market,
+        image=seen.metadata.get("imageId", "unknown"),
+        disk_gb=None,
+        ttl=max(expires_at - seen.launched_at, timedelta(0)),
+        max_ttl=parts.max_ttl,
+        expires_at=expires_at,
+        tags={
+            key: value
+            for key, value in seen.tags.items()
+            if not key.startswith(PREFIX) and not _is_the_name(key, value, seen)
+        },
+        price=parts.price_of(seen.provider, seen.instance_type, seen.region, seen.market),
+        disk_price=extras.disk,
+        address_price=extras.address,
+        status=Status.PROVISIONING,
+        attempts=(
+            Attempt(
+                number=1,
+                token=claims.record_id,
+                at=seen.launched_at,
+                provider=seen.provider,
+                region=seen.region,
+                zone=seen.zone,
+                instance_type=seen.instance_type,
+                market=seen.market,
+                outcome=Outcome.UNKNOWN,
+            ),
+        ),
+        created_at=seen.launched_at,
+        updated_at=now,
+    )
+    return refreshed(note(record, EventName.ADOPTED, now, detail=seen.cloud_id), seen, now)
+
+
+def without_taken_name(record: Instance, present: Iterable[Instance]) -> Instance:
+    """The record, without its name if another machine lives under that: a name stands for one machine."""
+    taken = any(one.is_live and one.name == record.name for one in present)
+    return record.having(name=None) if taken else record
+
+
+def _name(seen: Observed) -> str | None:
+    from gpuctl.domain.market.request import NAME
+
+    name = seen.name or ""
+    return name if NAME.fullmatch(name) and not RECORD_ID.fullmatch(name) else None
+
+
+def _is_the_name(key: str, value: str, seen: Observed) -> bool:
+    return key.casefold() == "name" and value == seen.name

@@ -1,0 +1,265 @@
+"""Carries out a plan: every decision is looked at again in the very transaction that makes it true."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING
+
+from gpuctl.domain.instance import CloudState, Instance, Observed, Reason, Status
+from gpuctl.domain.lifecycle import advance, refreshed, swept, with_facts
+from gpuctl.domain.protection import Killer, Protector, Standing
+from gpuctl.domain.reconcile.actions import Action, Kind
+from gpuctl.errors import GpuctlError, UnresolvedError
+from gpuctl.services.isolation import each_alone
+from gpuctl.services.reconcile.adopt import adopted, without_taken_name
+from gpuctl.services.reconcile.observe import Look
+from gpuctl.services.runtime import Parts
+from gpuctl.services.safeguards import safeguards_of
+from gpuctl.store.base import Change
+
+if TYPE_CHECKING:
+    from gpuctl.providers.base import Provider
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What became of one action: the record as it is now (None for a machine without one) and what failed.
+
+    `hint` is what to do about it, None where nothing is known.
+    """
+
+    action: Action
+    record: Instance | None
+    error: str | None = None
+    hint: str | None = None
+
+    @property
+    def unresolved(self) -> bool:
+        """Whether a person should look."""
+        return self.action.unresolved or self.error is not None
+
+
+_NOTED = (Kind.REFRESH, Kind.ADOPT, Kind.WAIT)
+
+
+class NotDue(GpuctlError):
+    """The deadline was moved after the plan was made: nothing is ended."""
+
+
+class Acting:
+    """Does what a plan says for one account. Doing the same plan twice is harmless.
+
+    With `force` others' things that stand among a machine's own are ended with it.
+    """
+
+    def __init__(self, parts: Parts, look: Look, *, force: bool = False) -> None:
+        self._parts = parts
+        self._look = look
+        self._force = force
+        self._done: dict[int, Done] = {}
+
+    def apply(self, actions: Sequence[Action]) -> list[Done]:
+        """Do all of it, in the plan's order within each kind of step, and tell what became of each action."""
+        steps: list[tuple[Callable[[Sequence[Action]], None], list[Action]]] = [
+            (self._sweep, [one for one in actions if one.left]),
+            (self._note, [one for one in actions if one.record and one.kind in _NOTED and not one.left]),
+            (self._close, [one for one in actions if one.kind is Kind.CLOSE]),
+            (self._end, [one for one in actions if one.kind is Kind.TERMINATE]),
+            (self._adopt, [one for one in actions if one.record is None and one.kind is Kind.ADOPT]),
+            (self._arm, [one for one in actions if one.kind in (Kind.ADOPT, Kind.REFRESH) and not one.left]),
+        ]
+        for step, batch in steps:
+            if batch:
+                each_alone(batch, step, self._on_bug)
+        return [self._done.get(id(one)) or Done(one, one.record) for one in actions]
+
+    def _note(self, batch: Sequence[Action]) -> None:
+        now = self._look.session.now
+
+        def facts(fresh: Instance, action: Action) -> Instance:
+            if action.seen is not None:
+                return fresh if _moved_on(fresh, action) else refreshed(fresh, action.seen, now)
+            if fresh.status.is_ended or _moved_on(fresh, action) or fresh.id not in self._look.by_id:
+                return fresh
+            listed_at = self._look.listed[action.scope]
+            return with_facts(fresh, fresh.updated_at, absent_since=fresh.absent_since or listed_at)
+
+        self._write(batch, facts)
+
+    def _sweep(self, batch: Sequence[Action]) -> None:
+        now = self._look.session.now
+        for action in batch:
+            self._write([action], lambda fresh, one: swept(fresh, one.left or "", now))
+
+    def _arm(self, batch: Sequence[Action]) -> None:
+        """Set the timer outside your computer where the create could not and did not live to do it afterwards.
+
+        What stands is read first and kept in the record, so that nothing is written twice.
+        """
+        provider = self._look.session.provider
+        if provider.capabilities.timer_in_create:
+            return
+        for action in batch:
+            done = self._done[id(action)]
+            if done.record is None or done.error is not None or not _lacks_timer(done.record, action.seen):
+                continue
+            try:
+                found = _with_timer(provider, done.record, self._look.session.now)
+            except GpuctlError as error:
+                self._done[id(action)] = replace(done, error=f"its timer could not be set: {error.message}")
+                continue
+            change = partial(with_facts, at=self._look.session.now, protection=found)
+            self._parts.store.update_each([done.record.id], change)
+
+    def _close(self, batch: Sequence[Action]) -> None:
+        now = self._look.session.now
+
+        def closed(fresh: Instance, action: Action) -> Instance:
+            proof = action.proof
+            if proof is None or fresh.status.is_ended or _moved_on(fresh, action):
+                return fresh
+            if action.seen is not None:
+                fresh = refreshed(fresh, action.seen, now)
+            return advance(
+                fresh,
+                proof.status,
+                now,
+                proof.reason,
+                detail=action.detail or None,
+                terminated_at=proof.ended_at,
+                end_is_estimate=proof.is_estimate,
+            )
+
+        self._write(batch, closed)
+
+    def _end(self, batch: Sequence[Action]) -> None:
+        now = self._look.session.now
+
+        def stopping(fresh: Instance, action: Action) -> Instance:
+            if fresh.status.is_ended:
+                return fresh
+            if action.reason is Reason.EXPIRED and fresh.status is not Status.STOPPING and not fresh.is_due(now):
+                raise NotDue("extended meanwhile")
+            if action.seen is not None and not _moved_on(fresh, action):
+                fresh = refreshed(fresh, action.seen, now)
+            return advance(fresh, Status.STOPPING, now, action.reason)
+
+        self._write(batch, stopping)
+        going = [one for one in batch if self._goes_on(one)]
+        failures = self._ask_end(going)
+
+        def asked(fresh: Instance, action: Action) -> Instance:
+            if fresh.status.is_ended:
+                return fresh
+            error = failures.get(id(action))
+            if error is not None:
+                return with_facts(fresh, now, last_error=error.message)
+            return with_facts(fresh, now, last_error=None, deleted_by_us_at=fresh.deleted_by_us_at or now)
+
+        self._write(going, asked)
+        for action in going:
+            if id(action) in failures:
+                done = self._done[id(action)]
+                failure = failures[id(action)]
+                self._done[id(action)] = replace(done, error=failure.message, hint=failure.hint)
+
+    def _goes_on(self, action: Action) -> bool:
+        done = self._done[id(action)]
+        return done.error is None and done.action.kind is Kind.TERMINATE
+
+    def _ask_end(self, going: Iterable[Action]) -> dict[int, GpuctlError]:
+        """Ask for the end of these machines, a call a region, and tell what failed for which action."""
+        failures: dict[int, GpuctlError] = {}
+        regions: dict[str, dict[str, Action]] = {}
+        for action in going:
+            cloud_id = _cloud_id(action)
+            if cloud_id is not None:
+                regions.setdefault(action.scope.region, {})[cloud_id] = action
+        for region, machines in regions.items():
+            try:
+                failed: Mapping[str, GpuctlError] = self._look.session.provider.terminate(
+                    region, list(machines), force=self._force
+                )
+            except GpuctlError as error:
+                failed = dict.fromkeys(machines, error)
+            failures |= {id(machines[cloud_id]): error for cloud_id, error in failed.items()}
+        return failures
+
+    def _adopt(self, batch: Sequence[Action]) -> None:
+        now = self._look.session.now
+        for action in batch:
+            if action.seen is None:
+                continue
+            record = adopted(action.seen, self._look.session.profile, now, self._parts)
+            record = without_taken_name(record, self._parts.store.snapshot().records)
+            try:
+                self._parts.store.add([record], partial(_refuse_known, record))
+            except UnresolvedError as error:
+                self._done[id(action)] = Done(action, None, error.message)
+            else:
+                self._done[id(action)] = Done(action, record)
+
+    def _write(self, batch: Sequence[Action], change: Callable[[Instance, Action], Instance]) -> None:
+        """Change the batch's records in one transaction and keep what became of each."""
+        by_record = {one.record.id: one for one in batch if one.record is not None}
+        answers = self._parts.store.update_each(list(by_record), _by_id(by_record, change)) if by_record else {}
+        for action in batch:
+            answer = answers.get(action.record.id) if action.record else None
+            if isinstance(answer, NotDue):
+                waits = replace(action, kind=Kind.WAIT, reason=None, detail=answer.message)
+                self._done[id(action)] = Done(waits, action.record)
+            elif isinstance(answer, GpuctlError):
+                self._done[id(action)] = Done(action, action.record, answer.message)
+            else:
+                self._done[id(action)] = Done(action, answer)
+
+    def _on_bug(self, action: Action, trace: str) -> None:
+        self._parts.talk.trace(trace)
+        self._done[id(action)] = Done(action, action.record, f"a bug in gpuctl stopped the step for {action.subject}")
+
+
+def _lacks_timer(record: Instance, seen: Observed | None) -> bool:
+    if not record.is_live or record.status is Status.STOPPING or seen is None:
+        return False
+    # While an instance is being created nothing is changed on it: what was accepted could be preempted by that.
+    is_made = seen.state is CloudState.RUNNING and seen.ready is not False
+    return is_made and not _has_timer(record.protection)
+
+
+def _has_timer(protection: Iterable[Protector]) -> bool:
+    return any(one.killer is Killer.TIMER and one.standing is not Standing.MISSING for one in protection)
+
+
+def _with_timer(provider: "Provider", record: Instance, now: datetime) -> tuple[Protector, ...]:
+    """What terminates the instance, read back, its timer set before where there was none. Raises what a cloud does."""
+    found = safeguards_of(provider, record, now)
+    if _has_timer(found):
+        return found
+    provider.set_deadline(record.region, record.cloud_id or "", record.expires_at)
+    return safeguards_of(provider, record, now)
+
+
+def _by_id(actions: Mapping[str, Action], change: Callable[[Instance, Action], Instance]) -> Change:
+    return lambda fresh: change(fresh, actions[fresh.id])
+
+
+def _moved_on(fresh: Instance, action: Action) -> bool:
+    """Whether the record got another machine, or another attempt, after the plan was made."""
+    planned = action.record
+    if planned is None:
+        return False
+    if action.seen is not None:
+        return fresh.cloud_id not in (None, action.seen.cloud_id)
+    return fresh.cloud_id != planned.cloud_id or fresh.attempts != planned.attempts
+
+
+def _refuse_known(record: Instance, present: Sequence[Instance]) -> None:
+    if any(one.id == record.id for one in present):
+        raise UnresolvedError(f"{record.id} was written down meanwhile")
+
+
+def _cloud_id(action: Action) -> str | None:
+    if action.seen is not None:
+        return action.seen.cloud_id
+    return action.record.cloud_id if action.record else None

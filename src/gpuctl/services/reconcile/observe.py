@@ -1,0 +1,94 @@
+"""Asks the clouds what is there, account by account, so that a plan can be made of the answers."""
+
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from gpuctl.domain.instance import Instance, Observed, Reason, Scope, Status
+from gpuctl.domain.reconcile.actions import Rules, View, scope_of
+from gpuctl.domain.reconcile.plan import to_ask_by_id
+from gpuctl.domain.tags import STATE
+from gpuctl.errors import GpuctlError
+from gpuctl.services.sessions import Session
+
+
+@dataclass(slots=True)
+class Look:
+    """What one account answered, as it comes in: listings first; then, on records read afresh, single questions."""
+
+    session: Session
+    listed: dict[Scope, datetime] = field(default_factory=dict)
+    observed: list[Observed] = field(default_factory=list)
+    unreachable: dict[Scope, str] = field(default_factory=dict)
+    hints: dict[Scope, str | None] = field(default_factory=dict)
+    by_id: dict[str, Observed | None] = field(default_factory=dict)
+
+    @property
+    def view(self) -> View:
+        """The answers so far, with the time they are judged by."""
+        return View(
+            now=self.session.checked_now,
+            listed=self.listed,
+            observed=self.observed,
+            unreachable=self.unreachable,
+            by_id=self.by_id,
+        )
+
+    def list_scopes(self, scopes: Iterable[Scope], records: Sequence[Instance]) -> None:
+        """List every one of these places; one that fails is noted as unreachable and never stops the others."""
+        for scope in scopes:
+            starting = [one.cloud_id for one in records if scope_of(one) == scope and _is_starting(one)]
+            try:
+                found = self.session.provider.list_instances(scope.region, [one for one in starting if one])
+            except GpuctlError as error:
+                self.unreachable[scope] = error.message
+                self.hints[scope] = error.hint
+            else:
+                self.listed[scope] = self.session.now
+                self.observed += found
+
+    def ask_by_id(self, records: Iterable[Instance], rules: Rules) -> None:
+        """Ask for each record's machine by itself where a complete listing lacked it; a failed question stays open.
+
+        Where one has ended and its listing says neither when nor why, ask for that as well.
+        """
+        records = list(records)
+        self._ask_why(records)
+        for record in to_ask_by_id(records, self.view, rules):
+            try:
+                self.by_id[record.id] = self._ask(record, rules)
+            except GpuctlError:
+                continue
+
+    def _ask_why(self, records: Iterable[Instance]) -> None:
+        """Query each instance of which a listing shows only that it has ended: a query by id may find when and why."""
+        places = {(one.region, one.cloud_id): place for place, one in enumerate(self.observed)}
+        for record in records:
+            place = places.get((record.region, record.cloud_id or ""))
+            if place is None or not record.is_live or record.reason is not None:
+                continue
+            seen = self.observed[place]
+            is_told = seen.ended_at is not None and record.idle is None
+            if seen.exists or seen.end_reason is not None or is_told:
+                continue
+            with suppress(GpuctlError):
+                self.observed[place] = self._by_id(record, seen.cloud_id) or seen
+
+    def _ask(self, record: Instance, rules: Rules) -> Observed | None:
+        provider = self.session.provider
+        if record.cloud_id is not None:
+            return self._by_id(record, record.cloud_id)
+        tagged = [one for one in provider.find(record.region, record.id) if one.tags.get(STATE) == rules.state_id]
+        return tagged[0] if tagged else None
+
+    def _by_id(self, record: Instance, cloud_id: str) -> Observed | None:
+        seen = self.session.provider.get(record.region, cloud_id)
+        if seen is not None and seen.end_reason is Reason.IDLE and record.idle is None:
+            # Anybody on the instance can write the words of an idle watch, which this instance does not have.
+            return seen.model_copy(update={"end_reason": None})
+        return seen
+
+
+def _is_starting(record: Instance) -> bool:
+    return record.status in (Status.PROVISIONING, Status.CONFIGURING)

@@ -1,0 +1,202 @@
+"""Runs one command on a machine over ssh, and ends the machine whatever comes of it."""
+
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TypeVar
+
+from gpuctl.domain.instance import Instance, Reason, Status
+from gpuctl.domain.lifecycle import advance
+from gpuctl.errors import CapacityError, CloudError, GpuctlError, NotReadyError, UnreachableError, UsageError
+from gpuctl.remote.access import Access
+from gpuctl.remote.job import Job
+from gpuctl.remote.line import Line
+from gpuctl.remote.transfer import Transfer, download, upload
+from gpuctl.services.reconcile.reconcile import settle
+from gpuctl.services.runtime import Parts
+from gpuctl.services.terminate import end, end_at_once, wait_until_gone
+
+FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=1), timedelta(seconds=30)
+LOOK_EVERY = timedelta(seconds=10)
+PROOF = timedelta(minutes=5)
+
+Tell = Callable[[str, bytes], None]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What is to be done on a machine: files there, the command with its variables, files back."""
+
+    command: Sequence[str]
+    variables: Mapping[str, str] = field(default_factory=dict, repr=False)
+    uploads: Sequence[Transfer] = ()
+    downloads: Sequence[Transfer] = ()
+
+
+@dataclass(slots=True)
+class Ran:
+    """What came of it. `code` is the command's own, None where it is not known or was never started.
+
+    `error` is what kept gpuctl from doing its part; `end_error` why the machine is not proven gone.
+    """
+
+    record: Instance
+    code: int | None = None
+    error: GpuctlError | None = None
+    end_error: GpuctlError | None = None
+
+
+class _Over(Exception):
+    """The machine is, or is about to be, no more."""
+
+    def __init__(self, error: GpuctlError, reason: Reason) -> None:
+        super().__init__(error.message)
+        self.error = error
+        self.reason = reason
+
+
+def run_task(
+    parts: Parts,
+    access: Access,
+    record: Instance,
+    task: Task,
+    tell: Tell,
+    *,
+    keep: bool,
+    hurry: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> Ran:
+    """Do it on that machine, which is READY, and end the machine; with `keep` it is READY again instead.
+
+    `tell` gets the command's output as it comes, `O` or `E` and bytes. A connection that breaks is made again until the
+    machine's deadline: the command goes on there meanwhile. The machine is ended on every way out, a signal included
+    (then without waiting for proof, and within `hurry`). UsageError if something runs on it already.
+    """
+    _begin(parts, record)
+    ran = Ran(record)
+    run = _Run(parts, Line(access.target(record)), record)
+    # Until it is known how it went, it was cut short: by a signal, or by a bug.
+    reason, is_cut_short = Reason.CANCELLED, True
+    try:
+        try:
+            ran.code = run.command(task, tell)
+            run.downloads(task)
+            reason = Reason.USER
+        except _Over as over:
+            ran.error, reason = over.error, over.reason
+        except GpuctlError as error:
+            ran.error = error
+        is_cut_short = False
+    finally:
+        parts.talk.clear()
+        if is_cut_short:
+            with hurry():
+                run.leave(ran.code) if keep else end_at_once(parts, [record.id], reason)
+        elif keep:
+            run.leave(ran.code)
+        else:
+            end(parts, [record.id], reason)
+            ran.end_error = wait_until_gone(parts, [record.id], PROOF).errors.get(record.id)
+    ran.record = _now(parts, record)
+    return ran
+
+
+class _Run:
+    """One command on one machine, through as many connections as it takes."""
+
+    def __init__(self, parts: Parts, line: Line, record: Instance) -> None:
+        self._parts = parts
+        self._line = line
+        self._record = record
+        self._job: Job | None = None
+        self._looked_at: timedelta | None = None
+
+    def command(self, task: Task, tell: Tell) -> int:
+        """Files there, then the command, to its end; its exit code."""
+        for one in task.uploads:
+            self._parts.talk.step(f"uploading {one.source}")
+            self._persist(lambda one=one: upload(self._line, one))  # type: ignore[misc]
+        job = self._job = Job(secrets.token_hex(8), task.command, task.variables)
+        self._parts.talk.step("starting the command")
+        self._persist(lambda: job.start(self._line))
+        # From here on the terminal is the command's.
+        self._parts.talk.clear()
+        return self._persist(lambda: job.follow(self._line, tell, self._keep_on))
+
+    def downloads(self, task: Task) -> None:
+        """Files back, whatever the command's exit code was."""
+        for one in task.downloads:
+            self._parts.talk.step(f"downloading {one.source}")
+            self._persist(lambda one=one: download(self._line, one))  # type: ignore[misc]
+
+    def leave(self, code: int | None) -> None:
+        """Let the machine live: READY, with nothing of ours running on it."""
+        parts, now = self._parts, self._parts.clock.now()
+        if self._job is not None and code is None:
+            try:
+                self._job.kill(self._line)
+            except GpuctlError as error:
+                parts.talk.warn(f"the command may go on there: {error.message}")
+        parts.store.update(
+            self._record.id,
+            lambda fresh: advance(fresh, Status.READY, now) if fresh.status is Status.RUNNING else fresh,
+        )
+
+    def _persist(self, attempt: Callable[[], T]) -> T:
+        """Try until there is an answer, or the machine is over."""
+        pause, is_told = FIRST_PAUSE, False
+        while True:
+            self._keep_on()
+            try:
+                return attempt()
+            except UnreachableError as error:
+                if not is_told:
+                    self._parts.talk.warn(f"the connection is lost ({error.message}); trying until the deadline")
+                is_told = True
+            # Ask the cloud, too: a machine that is gone is not worth waiting for.
+            settle(self._parts, [self._record.id])
+            self._looked_at = None
+            self._keep_on()
+            left = _now(self._parts, self._record).expires_at - self._parts.clock.now()
+            self._parts.clock.sleep(min(pause, max(left, FIRST_PAUSE)))
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+    def _keep_on(self) -> None:
+        """Raise _Over once the deadline has come, or somebody else ended the machine."""
+        elapsed = self._parts.clock.elapsed()
+        if self._looked_at is not None and elapsed - self._looked_at < LOOK_EVERY:
+            return
+        self._looked_at = elapsed
+        fresh = _now(self._parts, self._record)
+        if not fresh.is_live or fresh.status is Status.STOPPING:
+            raise _Over(_ended(fresh), fresh.reason or Reason.USER)
+        if fresh.is_due(self._parts.clock.now()):
+            late = f"the deadline of {fresh.label} came before the command was done"
+            raise _Over(CloudError(late, hint="add `--ttl 120`, or gpuctl extend meanwhile"), Reason.EXPIRED)
+
+
+def _begin(parts: Parts, record: Instance) -> None:
+    now = parts.clock.now()
+
+    def running(fresh: Instance) -> Instance:
+        if fresh.status is Status.RUNNING:
+            raise UsageError(f"something runs on {fresh.label} already", hint=f"gpuctl get {fresh.label}")
+        if fresh.status is not Status.READY:
+            raise NotReadyError(f"{fresh.label} is {fresh.status}, not READY", hint=f"gpuctl wait {fresh.label}")
+        return advance(fresh, Status.RUNNING, now)
+
+    parts.store.update(record.id, running)
+
+
+def _ended(record: Instance) -> GpuctlError:
+    told = f"{record.label} was ended before the command was done ({record.reason or 'no reason given'})"
+    if record.reason is Reason.INTERRUPTED:
+        return CapacityError(told, hint="run it again, or without `--spot`")
+    return CloudError(told, hint=f"gpuctl get {record.id}")
+
+
+def _now(parts: Parts, record: Instance) -> Instance:
+    present = {one.id: one for one in parts.store.snapshot().records}
+    return present.get(record.id, record)

@@ -1,0 +1,86 @@
+"""Reads back what will end a machine if nobody comes back, and writes that down."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from gpuctl.domain.instance import Instance, Status
+from gpuctl.domain.lifecycle import with_facts
+from gpuctl.domain.money.cost import hourly, to_cents
+from gpuctl.domain.protection import Killer, Protector, Standing
+from gpuctl.errors import GpuctlError
+from gpuctl.services.runtime import Parts
+
+if TYPE_CHECKING:
+    from gpuctl.providers.base import Provider
+
+_MONTH = timedelta(hours=730)
+REPORTS_WITHIN = timedelta(minutes=5)
+
+
+def read_back(parts: Parts, records: Sequence[Instance]) -> Mapping[str, GpuctlError]:
+    """Ask the clouds what protects these machines, and keep the answers in their records.
+
+    For each that could not be asked, why; its record keeps what was read before. Those without a machine, and
+    those on their way out, are left out.
+    """
+    answers: dict[str, Sequence[Protector]] = {}
+    failures: dict[str, GpuctlError] = {}
+    for one in records:
+        if not one.is_live or one.status is Status.STOPPING or one.cloud_id is None:
+            continue
+        try:
+            session = parts.sessions.of(one)
+            answers[one.id] = safeguards_of(session.provider, one, session.now)
+        except GpuctlError as error:
+            failures[one.id] = error
+
+    def told(fresh: Instance) -> Instance:
+        return with_facts(fresh, parts.clock.now(), protection=tuple(answers[fresh.id]))
+
+    parts.store.update_each(list(answers), told)
+    return failures
+
+
+def safeguards_of(provider: "Provider", record: Instance, now: datetime) -> tuple[Protector, ...]:
+    """What terminates the instance without us, read back from its provider now. Raises what the provider does.
+
+    A timer that leaves something to be paid says how much.
+    """
+    found = provider.protection(record.region, record.cloud_id or "", now, record.ready_at)
+    if provider.capabilities.timer_ends_all:
+        return tuple(found)
+    return tuple(_with_rest(one, record) if one.killer is Killer.TIMER else one for one in found)
+
+
+def _with_rest(timer: Protector, record: Instance) -> Protector:
+    if timer.standing is Standing.MISSING:
+        return timer
+    cost = hourly(record).over(_MONTH)
+    known = None if cost.disk is None or cost.address is None else to_cents(cost.disk + cost.address)
+    price = "at an unknown price" if known is None else f"at ${known} a month"
+    detail = f"{timer.detail}; then its disk and address bill on {price} until a reaper ends them"
+    return timer.model_copy(update={"detail": detail})
+
+
+def unconfirmed(records: Sequence[Instance], now: datetime) -> list[Instance]:
+    """The instances whose timer was read back before they had been ready for 5 min, and not since.
+
+    By then a guard has reported itself. An instance whose timer was never read back is not among them.
+    """
+    return [one for one in records if any(_is_early(one, each, now) for each in one.protection)]
+
+
+def _is_early(record: Instance, protector: Protector, now: datetime) -> bool:
+    if record.ready_at is None or protector.killer is not Killer.TIMER or protector.standing is Standing.MISSING:
+        return False
+    return protector.read_at < record.ready_at + REPORTS_WITHIN <= now
+
+
+def gaps(record: Instance) -> list[str]:
+    """What should end this machine and, as it was read back, will not; a line each."""
+    return [
+        f"{record.label} has no {one.killer}: {one.detail}"
+        for one in record.protection
+        if one.standing is Standing.MISSING
+    ]

@@ -1,0 +1,29 @@
+"""Lets machines become READY that must pass a check first, beside their cloud's own word."""
+
+from collections.abc import Mapping, Sequence
+
+from gpuctl.domain.instance import Instance, Status
+from gpuctl.domain.lifecycle import advance
+from gpuctl.errors import GpuctlError
+from gpuctl.services.runtime import Parts
+from gpuctl.services.ssh_targets import failing
+
+
+def check_booted(parts: Parts, records: Sequence[Instance]) -> Mapping[str, GpuctlError]:
+    """Check each of these that its cloud calls ready and that waits for its check; for those that do not pass, why."""
+    failed = {}
+    for one in records:
+        if one.status is not Status.CONFIGURING or one.check is None or one.booted_at is None or parts.access is None:
+            continue
+        parts.talk.step(f"{one.label} is up; waiting until `{one.check}` works there")
+        problem = failing(parts.access, one, one.check)
+        if problem is None:
+            parts.store.update(one.id, lambda fresh: _passed(fresh, parts))
+        else:
+            failed[one.id] = problem
+    return failed
+
+
+def _passed(fresh: Instance, parts: Parts) -> Instance:
+    # It may be ending by now.
+    return advance(fresh, Status.READY, parts.clock.now()) if fresh.status is Status.CONFIGURING else fresh

@@ -1,0 +1,134 @@
+"""Ends machines: the intention first, durably, then the asking, then the wait for proof."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from gpuctl.domain.instance import Instance, Reason, Status
+from gpuctl.domain.lifecycle import advance, was_refused
+from gpuctl.domain.reconcile.actions import Action, Kind, scope_of
+from gpuctl.errors import GpuctlError, UnresolvedError
+from gpuctl.services.reconcile.apply import Acting
+from gpuctl.services.reconcile.observe import Look
+from gpuctl.services.reconcile.reconcile import Settled, by_login, settle
+from gpuctl.services.runtime import Parts
+
+FIRST_POLL, POLL_EVERY = timedelta(milliseconds=500), timedelta(seconds=4)
+
+
+@dataclass(slots=True)
+class Ended:
+    """The records as they stand now, and for which ids the end is open, with why."""
+
+    records: list[Instance]
+    errors: dict[str, GpuctlError] = field(default_factory=dict)
+
+
+def end(parts: Parts, record_ids: Sequence[str], reason: Reason, *, force: bool = False) -> Ended:
+    """Write STOPPING into these records, then ask their clouds to end them; returns without waiting for proof.
+
+    What has ended is left alone and is no error. Once STOPPING is written the reaper goes on with whatever failed here.
+    An error stands for each machine whose end was not accepted. `force` ends with a machine what others put among its
+    own things; else they are spared, and that machine's end is open.
+    """
+    refused = _write_stopping(parts, record_ids, reason)
+    settled = settle(parts, [one for one in record_ids if one not in refused], force=force)
+    records = _read(parts, record_ids)
+    return Ended(records, {**refused, **_open_ends(records, settled)})
+
+
+def end_at_once(parts: Parts, record_ids: Sequence[str], reason: Reason) -> Ended:
+    """As `end`, for a process that has little time left: the requests that matter most are sent first.
+
+    An instance whose id our own create returned is asked to end by that id, before any listing; the others are looked
+    for afterwards.
+    """
+    refused = _write_stopping(parts, record_ids, reason)
+    records = [one for one in _read(parts, record_ids) if one.is_live and one.id_is_from_create]
+    for (name, account, profile), group in by_login(records).items():
+        try:
+            look = Look(parts.sessions.of_account(name, account, profile))
+        except GpuctlError:
+            # The look below meets the same failure, and reports it.
+            continue
+        Acting(parts, look).apply([Action(Kind.TERMINATE, scope_of(one), one, reason=one.reason) for one in group])
+    is_open = [one.id for one in _read(parts, record_ids) if one.is_live and one.deleted_by_us_at is None]
+    settled = settle(parts, [one for one in is_open if one not in refused])
+    records = _read(parts, record_ids)
+    return Ended(records, {**refused, **_open_ends(records, settled)})
+
+
+def wait_until_gone(parts: Parts, record_ids: Sequence[str], timeout: timedelta) -> Ended:
+    """Wait until every one of these is proven gone, or the time is out: then it is STOPPING, and the reaper goes on."""
+    started, pause = parts.clock.elapsed(), FIRST_POLL
+    settled = Settled()
+    while True:
+        records = _read(parts, record_ids)
+        pending = [one for one in records if one.is_live]
+        if not pending:
+            return Ended(records)
+        if parts.clock.elapsed() - started >= timeout:
+            return Ended(records, _unproven(pending, settled))
+        parts.talk.step(f"waiting until {_named(pending)} {'is' if len(pending) == 1 else 'are'} proven gone")
+        parts.clock.sleep(min(pause, timeout))
+        pause = min(pause * 2, POLL_EVERY)
+        settled = settle(parts, [one.id for one in pending], wanted=_is_news)
+
+
+def _write_stopping(parts: Parts, record_ids: Sequence[str], reason: Reason) -> dict[str, GpuctlError]:
+    """Write STOPPING into the records that have not ended; the error of each for which that failed."""
+    now = parts.clock.now()
+
+    def stopping(fresh: Instance) -> Instance:
+        if was_refused(fresh):
+            # Every attempt was refused, and whoever would make another finds it closed: there is nothing to end.
+            return advance(fresh, Status.FAILED, now, reason)
+        return fresh if fresh.status.is_ended else advance(fresh, Status.STOPPING, now, reason)
+
+    written = parts.store.update_each(record_ids, stopping)
+    return {key: one for key, one in written.items() if isinstance(one, GpuctlError)}
+
+
+def _is_news(action: Action) -> bool:
+    # An end the cloud accepted need not be asked for at every poll.
+    asked = action.record is not None and action.record.deleted_by_us_at is not None
+    return not (action.kind is Kind.TERMINATE and asked)
+
+
+def _open_ends(records: Sequence[Instance], settled: Settled) -> dict[str, GpuctlError]:
+    failed = {done.record.id: done for done in settled.done if done.record and done.error}
+    errors: dict[str, GpuctlError] = {}
+    for one in records:
+        if not one.is_live or one.deleted_by_us_at is not None:
+            continue
+        unasked = settled.unasked.get(one.id)
+        done = failed.get(one.id)
+        why = unasked.message if unasked else (done and done.error) or "its instance was not seen yet"
+        hint = unasked.hint if unasked else done and done.hint
+        errors[one.id] = UnresolvedError(
+            f"the end of {one.label} was not accepted: {why}", hint=hint or "gpuctl reap goes on trying"
+        )
+    return errors
+
+
+def _unproven(pending: Sequence[Instance], settled: Settled) -> dict[str, GpuctlError]:
+    errors = _open_ends(pending, settled)
+    for one in pending:
+        errors.setdefault(
+            one.id,
+            UnresolvedError(
+                f"{one.label} was asked to end and is not proven gone yet", hint="gpuctl reap goes on until it is"
+            ),
+        )
+    return errors
+
+
+def _read(parts: Parts, record_ids: Collection[str]) -> list[Instance]:
+    present = {one.id: one for one in parts.store.snapshot().records}
+    return [present[one] for one in record_ids if one in present]
+
+
+def _named(records: Sequence[Instance]) -> str:
+    if len(records) <= 3:
+        return ", ".join(one.label for one in records)
+    return f"{len(records)} machines"

@@ -1,0 +1,87 @@
+"""Waits until machines are ready, or proven gone; looks only, and ends nothing."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+
+from gpuctl.domain.duration import spelled
+from gpuctl.domain.instance import Instance, Status
+from gpuctl.errors import CloudError, GpuctlError, UnresolvedError
+from gpuctl.services.reconcile.refresh import refresh
+from gpuctl.services.runtime import Parts
+from gpuctl.services.ssh_check import check_booted
+
+FIRST_POLL, POLL_EVERY = timedelta(seconds=1), timedelta(seconds=5)
+
+
+class Goal(StrEnum):
+    """What is waited for."""
+
+    READY = "ready"
+    TERMINATED = "terminated"
+
+
+@dataclass(slots=True)
+class Waited:
+    """The records as they stand, in the order they were asked for, and for which ids the wait was in vain, with why."""
+
+    records: list[Instance]
+    errors: dict[str, GpuctlError] = field(default_factory=dict)
+
+
+def wait_for(parts: Parts, asked: Sequence[Instance], goal: Goal, timeout: timedelta) -> Waited:
+    """Wait until every one of these has come that far. What has ended, archived or not, is terminated.
+
+    A machine that can no longer become ready is a CloudError at once, and the others are waited for no longer; one for
+    which the time ran out is an UnresolvedError, with what kept its cloud from being asked where that was the reason.
+    """
+    started, pause = parts.clock.elapsed(), FIRST_POLL
+    while True:
+        records = _now(parts, asked)
+        errors = {one.id: _hopeless(one) for one in records if goal is Goal.READY and _is_over(one)}
+        pending = [one for one in records if not _has_come(one, goal) and one.id not in errors]
+        if errors or not pending:
+            return Waited(records, errors)
+        parts.talk.step(f"waiting until {_named(pending)} {'is' if len(pending) == 1 else 'are'} {goal}")
+        unasked = refresh(parts, [one.id for one in pending])
+        why = {key: f"its cloud could not be asked: {error.message}" for key, error in unasked.items()}
+        if goal is Goal.READY:
+            why |= {key: error.message for key, error in check_booted(parts, _now(parts, pending)).items()}
+        pending = [one for one in _now(parts, pending) if not _has_come(one, goal) and not _is_over(one)]
+        waited = parts.clock.elapsed() - started
+        if pending and waited >= timeout:
+            return Waited(_now(parts, asked), {one.id: _late(one, goal, waited, why.get(one.id)) for one in pending})
+        if pending:
+            parts.clock.sleep(min(pause, timeout - waited))
+            pause = min(pause * 2, POLL_EVERY)
+
+
+def _now(parts: Parts, asked: Sequence[Instance]) -> list[Instance]:
+    present = {one.id: one for one in parts.store.snapshot().records}
+    return [present.get(one.id, one) for one in asked]
+
+
+def _has_come(one: Instance, goal: Goal) -> bool:
+    return one.status.is_ended if goal is Goal.TERMINATED else one.status in (Status.READY, Status.RUNNING)
+
+
+def _is_over(one: Instance) -> bool:
+    return one.status.is_ended or one.status is Status.STOPPING
+
+
+def _hopeless(one: Instance) -> GpuctlError:
+    why = f" ({one.reason})" if one.reason else ""
+    return CloudError(f"{one.label} is {one.status}{why}: it can no longer become ready", hint=f"gpuctl get {one.id}")
+
+
+def _late(one: Instance, goal: Goal, waited: timedelta, told: str | None) -> GpuctlError:
+    why = f"; {told}" if told else ""
+    return UnresolvedError(
+        f"{one.label} is {one.status} and not {goal} after {spelled(waited)}{why}",
+        hint=f"gpuctl get {one.id} --refresh",
+    )
+
+
+def _named(records: Sequence[Instance]) -> str:
+    return records[0].label if len(records) == 1 else f"{len(records)} machines"

@@ -1,0 +1,1 @@
+"""The store that keeps all records in one file on your computer."""

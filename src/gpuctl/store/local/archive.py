@@ -1,0 +1,111 @@
+"""Records that ended long ago, a JSON line each in a file per month: the state stays as small as what lives."""
+
+import json
+import os
+from collections.abc import Callable, Collection, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from gpuctl.domain.instance import Instance
+from gpuctl.files import Disk, private_folder, write_all, write_whole
+
+
+class Archive:
+    """The folder beside a state that holds its old records."""
+
+    def __init__(self, state: Path, disk: Disk) -> None:
+        self.folder = state.with_name(f"{state.name}.archive")
+        self._disk = disk
+
+    def append(self, records: Sequence[Instance]) -> None:
+        """Write these down, durably; a line that a crash cut short is left behind and never glued to a new one."""
+        months: dict[str, list[Instance]] = {}
+        for one in records:
+            months.setdefault(f"{one.terminated_at or one.updated_at:%Y-%m}", []).append(one)
+        private_folder(self.folder)
+        for month, some in months.items():
+            lines = [json.dumps(one.model_dump(mode="json")) for one in some]
+            self._append(self.folder / f"{month}.jsonl", "".join(f"{line}\n" for line in lines))
+        self._disk.sync_folder(self.folder)
+
+    def records(self, leaving_out: Collection[str], since: datetime | None = None) -> Iterator[Instance]:
+        """Every record, newest month first and each once, as its last line has it; unreadable lines are skipped.
+
+        With `since` only the months from that one on.
+        """
+        told = set(leaving_out)
+        first = f"{since.astimezone(UTC):%Y-%m}" if since else ""
+        for path in self._files():
+            if path.stem < first:
+                return
+            lines = path.read_bytes().splitlines()
+            for line in reversed(lines):
+                record = _record(line)
+                if record is not None and record.id not in told:
+                    told.add(record.id)
+                    yield record
+
+    def unreadable(self) -> list[str]:
+        """`FILE:LINE` of every line that is no record."""
+        return [
+            f"{path}:{number}"
+            for path in self._files()
+            for number, line in enumerate(path.read_bytes().splitlines(), 1)
+            if line.strip() and _record(line) is None
+        ]
+
+    def hand_over(
+        self, ended_before: datetime, leaving_out: Collection[str], keep: Callable[[Sequence[Instance]], None]
+    ) -> int:
+        """See `Store.hand_over`; the caller holds the state's lock."""
+        old = [one for one in self.records(leaving_out) if (one.terminated_at or one.updated_at) < ended_before]
+        if not old:
+            return 0
+        keep(old)
+        # First there, then the date from which is counted, then gone from here.
+        since = max(ended_before, self.counts_from() or ended_before)
+        write_whole(self._disk, self._since, json.dumps({"countsFrom": since.isoformat()}).encode())
+        gone = {one.id for one in old}
+        for path in self._files():
+            lines = path.read_bytes().splitlines(keepends=True)
+            kept = [line for line in lines if (record := _record(line)) is None or record.id not in gone]
+            if len(kept) < len(lines):
+                write_whole(self._disk, path, b"".join(kept))
+        return len(old)
+
+    def counts_from(self) -> datetime | None:
+        """See `Store.counts_from`."""
+        try:
+            return datetime.fromisoformat(json.loads(self._since.read_bytes())["countsFrom"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    @property
+    def _since(self) -> Path:
+        return self.folder / "counts-from.json"
+
+    def _files(self) -> list[Path]:
+        return sorted(self.folder.glob("????-??.jsonl"), reverse=True)
+
+    def _append(self, path: Path, lines: str) -> None:
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(path, flags, 0o600)
+        try:
+            os.fchmod(descriptor, 0o600)
+            size = os.fstat(descriptor).st_size
+            torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+            write_all(self._disk, descriptor, (f"\n{lines}" if torn else lines).encode())
+            self._disk.sync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _record(line: bytes) -> Instance | None:
+    if not line.strip():
+        return None
+    try:
+        return Instance.model_validate(json.loads(line))
+    except (ValidationError, ValueError):
+        return None

@@ -1,0 +1,105 @@
+"""The state's lock: a file of its own that is never unlinked, and that remembers the state's id."""
+
+import fcntl
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from gpuctl.clock import Clock
+from gpuctl.errors import StateLockedError
+from gpuctl.store.local.format import is_state_id
+
+PATIENCE = timedelta(seconds=30)
+_PAUSE = timedelta(milliseconds=50)
+# Both lines have a fixed width, so that each is always written in place and in one piece.
+_ID_WIDTH = 48
+_SERIAL_WIDTH = 24
+_HEAD = _ID_WIDTH + _SERIAL_WIDTH
+_SERIAL = re.compile(r"serial (\d{16})\n", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What the lock file says of the state: its id, whether the state file was ever there, its newest serial."""
+
+    state_id: str
+    is_born: bool
+    serial: int = 0
+
+
+class Lock:
+    """A lock that the kernel frees when its holder dies.
+
+    The file's lines: the state's id, the newest serial written under the lock, the holder's pid.
+    """
+
+    def __init__(self, path: Path, clock: Clock) -> None:
+        self.path = path
+        self._clock = clock
+
+    @contextmanager
+    def held(self) -> Iterator[int]:
+        """Hold the lock, and get the lock file's descriptor. StateLockedError, naming the holder, after 30 s."""
+        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            os.fchmod(descriptor, 0o600)
+            self._wait_for(descriptor)
+            with suppress(OSError):
+                os.ftruncate(descriptor, min(os.fstat(descriptor).st_size, _HEAD))
+                os.pwrite(descriptor, f"{os.getpid()}\n".encode(), _HEAD)
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    def remembered(self) -> Remembered | None:
+        """The state that this lock belongs to; None where none was ever born. Takes no lock."""
+        try:
+            lines = self.path.read_bytes()[:_HEAD].decode("ascii", "replace")
+        except FileNotFoundError:
+            return None
+        state_id, _, phase = lines[:_ID_WIDTH].strip("\x00\n ").partition(" ")
+        serial = _SERIAL.fullmatch(lines[_ID_WIDTH:])
+        return (
+            Remembered(state_id, phase.strip() == "born", int(serial[1]) if serial else 0)
+            if is_state_id(state_id)
+            else None
+        )
+
+    @staticmethod
+    def remember(descriptor: int, state: Remembered) -> None:
+        """Write the state's id down, durably. The lock must be held."""
+        phase = "born" if state.is_born else "new"
+        line = f"{state.state_id} {phase}".ljust(_ID_WIDTH - 1) + f"\nserial {state.serial:016}\n"
+        os.pwrite(descriptor, line.encode(), 0)
+        os.fsync(descriptor)
+
+    @staticmethod
+    def remember_serial(descriptor: int, serial: int) -> None:
+        """Write down the newest serial. The lock must be held.
+
+        Not synced, and a failure is passed over: one that is too low only means that an older state may go unnoticed.
+        """
+        with suppress(OSError):
+            os.pwrite(descriptor, f"serial {serial:016}\n".encode(), _ID_WIDTH)
+
+    def _wait_for(self, descriptor: int) -> None:
+        started = self._clock.elapsed()
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                if self._clock.elapsed() - started >= PATIENCE:
+                    raise StateLockedError(
+                        f"the state is locked by another gpuctl{_holder(descriptor)}", hint="wait, or end that process"
+                    ) from None
+                self._clock.sleep(_PAUSE)
+
+
+def _holder(descriptor: int) -> str:
+    pid = os.pread(descriptor, 20, _HEAD).decode("ascii", "replace").strip()
+    return f" (process {pid})" if pid.isdigit() else ""

@@ -1,0 +1,293 @@
+"""The state on this machine: a TinyDB file that is replaced whole, under a lock, and never in doubt."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gpuctl.clock import Clock
+from gpuctl.domain.instance import Instance
+from gpuctl.errors import GpuctlError, StateFault, StateUnusableError, UsageError
+from gpuctl.files import Disk, private_folder, write_whole
+from gpuctl.store.base import Change, Guard, Kind, Snapshot
+from gpuctl.store.local import backups
+from gpuctl.store.local.archive import Archive
+from gpuctl.store.local.format import TABLE, Header, Tables, Unreadable, decode, encode, is_state_id, new_state_id
+from gpuctl.store.local.lock import Lock, Remembered
+from gpuctl.store.local.rescue import Rescue
+from gpuctl.store.record import instance
+
+if TYPE_CHECKING:
+    from gpuctl.store.local.transaction import Transaction
+
+
+class LocalStore:
+    """A `Store` in one file beside its lock, backups and archive. Making one touches nothing.
+
+    A symlink is followed once, so that the file it points at is the one that is replaced. `new_state_id` names a state
+    that is born here; one that exists under another id is refused.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        kind: Kind,
+        clock: Clock,
+        new_state_id: str | None = None,
+        disk: Disk | None = None,
+    ) -> None:
+        if new_state_id is not None and not is_state_id(new_state_id):
+            raise UsageError(
+                "a state id has 8 to 40 characters of `a-z0-9-`",
+                hint="set `GPUCTL_STATE_ID` to such a one, or unset it",
+            )
+        self._path = Path(os.path.realpath(path))
+        self._kind = kind
+        self._clock = clock
+        self._wanted_id = new_state_id
+        self._disk = disk or Disk()
+        self.has_written = False
+        self._lock = Lock(self._path.with_name(f"{self._path.name}.lock"), clock)
+        self._archive = Archive(self._path, self._disk)
+        self._rescue = Rescue(self._path, self._disk)
+
+    @property
+    def location(self) -> str:
+        return str(self._path)
+
+    def snapshot(self) -> Snapshot:
+        with self._translated("read"):
+            found = self._read()
+            return Snapshot(None, 0, ()) if found is None else self._snapshot(*found)
+
+    def add(self, records: Sequence[Instance], guard: Guard) -> Snapshot:
+        from gpuctl.store.local.transaction import document
+
+        with self._transaction(may_create=True) as transaction:
+            guard(transaction.records())
+            transaction.table.insert_multiple(document(one) for one in records)
+        written = replace(transaction.header, serial=transaction.header.serial + 1)
+        return self._snapshot(written, transaction.storage.read())
+
+    def update(self, record_id: str, change: Change, guard: Guard | None = None) -> Instance:
+        with self._transaction(may_create=False) as transaction:
+            answer = transaction.change(record_id, change)
+            if isinstance(answer, GpuctlError):
+                raise answer
+            if guard is not None:
+                guard(transaction.records())
+            return answer
+
+    def update_each(self, record_ids: Sequence[str], change: Change) -> Mapping[str, Instance | GpuctlError]:
+        if not record_ids:
+            return {}
+        with self._transaction(may_create=False) as transaction:
+            return {one: transaction.change(one, change) for one in dict.fromkeys(record_ids)}
+
+    def archive(self, ended_before: datetime) -> int:
+        with self._transaction(may_create=False) as transaction:
+            old = [one for one in transaction.records() if one.status.is_ended and _ended_at(one) < ended_before]
+            if old:
+                # First there, then gone from here: a crash in between leaves them in both, never in neither.
+                self._archive.append(old)
+                transaction.table.remove(doc_ids=[one.id for one in old])
+            return len(old)
+
+    def archived(self, *, with_present: bool = False, since: datetime | None = None) -> Iterable[Instance]:
+        with self._translated("read"):
+            found = self._read()
+            present = found[1].get(TABLE, {}) if found and not with_present else {}
+            yield from self._archive.records(leaving_out=set(present), since=since)
+
+    def hand_over(self, ended_before: datetime, keep: Callable[[Sequence[Instance]], None]) -> int:
+        with self._translated("written"):
+            found = self._read()
+            if found is None:
+                return 0
+            with self._lock.held():
+                # What a crash left in both places is the state's.
+                return self._archive.hand_over(ended_before, set(found[1].get(TABLE, {})), keep)
+
+    def counts_from(self) -> datetime | None:
+        return self._archive.counts_from()
+
+    def unreadable_archive_lines(self) -> Sequence[str]:
+        with self._translated("read"):
+            return self._archive.unreadable()
+
+    def accept_restored(self) -> None:
+        with self._transaction(may_create=False) as transaction:
+            if transaction.header.is_restored:
+                transaction.accept()
+
+    def rescue(self, record: Instance) -> str:
+        with self._translated("written beside"):
+            return str(self._rescue.keep(record))
+
+    def rescued(self) -> Sequence[Instance]:
+        return self._rescue.kept()
+
+    def forget_rescued(self, record_id: str) -> None:
+        with self._translated("written beside"):
+            self._rescue.forget(record_id)
+
+    @property
+    def remembered_id(self) -> str | None:
+        with self._translated("read"):
+            remembered = self._lock.remembered()
+        return remembered.state_id if remembered and remembered.is_born else None
+
+    def backup(self, name: str) -> Snapshot:
+        try:
+            header, tables = decode(Path(name).read_bytes())
+            found = self._snapshot(header, tables)
+        except (OSError, Unreadable) as error:
+            why = error.strerror if isinstance(error, OSError) else error
+            newest = backups.kept(self._path)[:3]
+            raise StateUnusableError(
+                f"the backup `{name}` cannot be used: {why}",
+                hint=f"the newest backups: {', '.join(map(str, newest))}" if newest else None,
+                fault=StateFault.DAMAGED,
+            ) from None
+        self._refuse_other_kind(header, name)
+        return found
+
+    def rebuild(self, state_id: str, records: Sequence[Instance]) -> str | None:
+        with self._translated("written"):
+            private_folder(self._path.parent)
+            with self._lock.held() as lock:
+                self._refuse_usable()
+                aside = self._set_aside()
+                remembered = self._lock.remembered()
+                header = Header(state_id, self._kind, remembered.serial + 1 if remembered else 1, is_restored=True)
+                table = {one.id: one.model_dump(mode="json") for one in records}
+                self._lock.remember(lock, Remembered(state_id, True, header.serial))
+                write_whole(self._disk, self._path, encode(header, {TABLE: table}))
+                return aside
+
+    @contextmanager
+    def _transaction(self, *, may_create: bool) -> Iterator["Transaction"]:
+        # TinyDB is loaded only to write: most commands read.
+        from gpuctl.store.local.tinydb import StateStorage
+        from gpuctl.store.local.transaction import Transaction
+
+        with self._translated("written"):
+            if may_create:
+                private_folder(self._path.parent)
+            elif self._read() is None:
+                # Nothing to change, and nothing is made for it.
+                yield Transaction(Header(self._wanted_id or "", self._kind, 0), StateStorage({}))
+                return
+            with self._lock.held() as lock:
+                header, tables = self._read() or (self._birth(lock), {})
+                transaction = Transaction(header, StateStorage(tables))
+                yield transaction
+                if transaction.storage.commit(self._path, transaction.header, self._disk, self._clock.now()):
+                    self._remember(lock, transaction.header)
+                    self.has_written = True
+
+    def _birth(self, lock: int) -> Header:
+        remembered = self._lock.remembered()
+        state_id = self._wanted_id or (remembered.state_id if remembered else new_state_id(os.urandom(16)))
+        self._lock.remember(lock, Remembered(state_id, is_born=False))
+        self._disk.sync_folder(self._path.parent)
+        return Header(state_id, self._kind, 0)
+
+    def _remember(self, lock: int, header: Header) -> None:
+        remembered = self._lock.remembered()
+        if remembered is None or (remembered.state_id, remembered.is_born) != (header.state_id, True):
+            self._lock.remember(lock, Remembered(header.state_id, True, header.serial + 1))
+        else:
+            self._lock.remember_serial(lock, header.serial + 1)
+
+    def _read(self) -> tuple[Header, Tables] | None:
+        """The state as it stands on the disk, verified; None where there never was one."""
+        remembered = self._lock.remembered()
+        try:
+            raw = self._path.read_bytes()
+        except FileNotFoundError:
+            if remembered is not None and remembered.is_born:
+                raise self._unusable("is missing", StateFault.MISSING) from None
+            return None
+        header, tables = decode(raw)
+        self._refuse_other_kind(header, str(self._path))
+        for other, where in (
+            (self._wanted_id, "GPUCTL_STATE_ID"),
+            (remembered and remembered.state_id, "its lock file"),
+        ):
+            if other and other != header.state_id:
+                raise StateUnusableError(
+                    f"the state `{self._path}` has the id `{header.state_id}`, and {where} says `{other}`",
+                    hint="use another `--state`, or mend the id",
+                    fault=StateFault.OTHER,
+                )
+        if self._path.stat().st_mode & 0o077:
+            self._path.chmod(0o600)
+        if remembered is not None and remembered.serial > header.serial:
+            # An older file was put back by hand.
+            header = replace(header, serial=remembered.serial, is_restored=True)
+        return header, tables
+
+    def _refuse_other_kind(self, header: Header, name: str) -> None:
+        if header.kind is not self._kind:
+            with_or_without = "add `--sandbox`" if header.kind is Kind.SANDBOX else "leave out `--sandbox`"
+            raise StateUnusableError(
+                f"the state `{name}` is of kind {header.kind}", hint=with_or_without, fault=StateFault.OTHER
+            )
+
+    def _refuse_usable(self) -> None:
+        try:
+            found = self._read()
+        except Unreadable as error:
+            if error.fault is StateFault.NEWER:
+                raise
+        except StateUnusableError as error:
+            if error.fault is StateFault.OTHER:
+                raise
+        else:
+            if found is not None:
+                raise UsageError(f"the state `{self._path}` can be used: nothing was replaced", hint="gpuctl list")
+
+    def _set_aside(self) -> str | None:
+        """Keep what stands in the state's place under another name too, so that replacing it loses nothing."""
+        aside = self._path.with_name(f"{self._path.name}.unusable-{self._clock.now():%Y%m%dT%H%M%SZ}")
+        try:
+            os.link(self._path, aside)
+        except FileNotFoundError:
+            return None
+        except FileExistsError:
+            pass
+        return str(aside)
+
+    def _snapshot(self, header: Header, tables: Tables) -> Snapshot:
+        records = tuple(instance(one) for one in tables.get(TABLE, {}).values())
+        return Snapshot(header.state_id, header.serial, records, header.is_restored)
+
+    def _unusable(self, why: str, fault: StateFault) -> StateUnusableError:
+        newest = backups.kept(self._path)[:3]
+        named = f"; the newest backups: {', '.join(map(str, newest))}" if newest else "; there is no backup of it"
+        mend = "install a newer gpuctl" if fault is StateFault.NEWER else "gpuctl recover"
+        return StateUnusableError(
+            f"the state `{self._path}` {why}; it was left as it is", hint=f"{mend}{named}", fault=fault
+        )
+
+    @contextmanager
+    def _translated(self, done: str) -> Iterator[None]:
+        try:
+            yield
+        except Unreadable as error:
+            raise self._unusable(str(error), error.fault) from None
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise StateUnusableError(
+                f"the state `{self._path}` could not be {done}: {reason}",
+                hint=f"ls -ld {self._path.parent} {self._path}",
+            ) from error
+
+
+def _ended_at(record: Instance) -> datetime:
+    return record.terminated_at or record.updated_at
