@@ -1,4 +1,4 @@
-"""Builds the catalog that ships with gpuctl from `aws.csv` and `azure.csv`: `build_catalog.py FOLDER_OF_THESE`.
+"""Builds the catalog that bundled from `aws.csv` and `azure.csv`: `build_catalog.py FOLDER_OF_THESE`.
 
 A table has a row per type and region: provider, instance_type, gpu_model, gpu_count, gpu_memory_gib_each, vcpus,
 memory_gib, arch, region, on_demand_usd_per_hour, spot_usd_per_hour, price_as_of, status, source. A blank is unknown.

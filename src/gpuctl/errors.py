@@ -152,7 +152,7 @@ class ThrottledError(CloudError):
 
 
 class UnreachableError(CloudError):
-    """The cloud gave no answer that could be read; nothing was created by that call."""
+    """The cloud returned no readable answer; nothing was created by that call."""
 
     code = Code.UNREACHABLE
     exit_code = 5

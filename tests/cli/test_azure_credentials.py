@@ -10,7 +10,7 @@ import pytest
 from support.cli import Operator, Ran
 from support.tls import TlsFront, fake_az
 
-DOING = "could not ask Azure whose login this is: "
+DOING = "could not read the Azure identity: "
 SUBSCRIPTION = "11111111-1111-4111-8111-111111111111"
 TENANT = "22222222-2222-4222-8222-222222222222"
 EXPIRED = (

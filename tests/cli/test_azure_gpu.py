@@ -48,7 +48,7 @@ def test_the_recommended_image_has_a_gpu_that_works_with_secure_boot_by_default(
 def test_an_image_without_a_driver_for_the_gpu_is_never_ready(reachable: Reachable, arm: LoopbackAzure) -> None:
     ran = provisioned(reachable, "Standard_NV36ads_A10_v5", "--image", GEN2)
     assert ran.code == 5
-    assert "was not ready in time and was ended" in ran.err
+    assert "was not ready in time and was terminated" in ran.err
 
 
 def test_a_size_without_an_image_says_what_to_type_and_makes_nothing(reachable: Reachable, arm: LoopbackAzure) -> None:

@@ -30,7 +30,7 @@ def test_a_deadline_that_a_budget_has_no_room_for_stays_on_the_machine_and_in_th
     budget(operator, "daily_usd = 0.60")
     ran = operator.json("extend", "a", "--by", "30m")
     assert (ran.code, ran.json["error"]["code"], ran.json["error"]["retryable"]) == (7, "budget", False)
-    assert ran.json["error"]["message"].startswith("over the budget of $0.60 a day: $0.0")
+    assert ran.json["error"]["message"].startswith("budget of $0.60 a day exceeded: $0.0")
     assert (operator.records[0].expires_at, deadline_on(operator, "a")) == (before, tag)
     budget(operator, "daily_usd = 0.82")
     assert operator.run("extend", "a", "--by", "30m").code == 0
@@ -42,7 +42,7 @@ def test_a_budget_that_only_warns_lets_a_deadline_move(operator: Operator) -> No
     budget(operator, 'daily_usd = 0.60\naction = "warn"')
     ran = operator.run("extend", "a", "--by", "30m")
     assert ran.code == 0
-    assert "warning: over the budget of $0.60 a day: " in ran.err
+    assert "warning: budget of $0.60 a day exceeded: " in ran.err
 
 
 def test_the_reaper_ends_the_newest_until_the_rest_fits(operator: Operator) -> None:
@@ -77,7 +77,7 @@ def test_the_reaper_goes_by_the_clouds_clock_when_this_ones_is_wrong(operator: O
     operator.skew = timedelta(hours=1)
     operator.later(hours=1)
     ran = operator.run("reap")
-    assert "using the cloud's" in ran.err
+    assert "using the provider's time" in ran.err
     assert statuses(operator) == {"short": "READY", "long": "READY"}
 
 
@@ -115,7 +115,7 @@ def test_a_machine_that_a_budget_has_no_room_for_is_refused_before_anything_is_w
     ran = operator.provision()
     assert (ran.code, ran.json["error"]["code"], ran.json["error"]["retryable"]) == (7, "budget", False)
     assert ran.json["error"]["message"] == (
-        "over the budget of $0.50 a day: $0.00 spent + $0.00 still to come + $0.54 for this = $0.55"
+        "budget of $0.50 a day exceeded: $0.00 spent + $0.00 committed + $0.54 requested = $0.55"
     )
     assert (operator.cloud.machines(), operator.state.exists()) == ([], False)
     assert operator.run("provision", "g4dn.xlarge", "--region", "us-east-1", "--dry-run").code == 7
@@ -144,7 +144,7 @@ def test_eighty_percent_is_warned_of(operator: Operator) -> None:
     budget(operator, "daily_usd = 0.60")
     ran = operator.run("provision", "g4dn.xlarge", "--region", "us-east-1")
     assert ran.code == 0
-    assert "warning: 90 % of the budget of $0.60 a day: $0.00 spent + $0.00 still to come + $0.54 for this" in ran.err
+    assert "warning: 90 % of the budget of $0.60 a day: $0.00 spent + $0.00 committed + $0.54 requested" in ran.err
 
 
 def test_a_user_and_a_tag_have_budgets_of_their_own(operator: Operator) -> None:
@@ -159,8 +159,8 @@ def test_a_price_nobody_knows_is_refused_unless_it_is_allowed(operator: Operator
     budget(operator, "daily_usd = 50")
     refused = operator.provision(*spot)
     assert (refused.code, operator.cloud.machines()) == (7, [])
-    assert "cannot be checked: 1 of unknown price" in refused.json["error"]["message"]
-    assert refused.json["error"]["hint"] == "add `--allow-unknown-price` to leave that uncounted"
+    assert "1 instances of unknown price" in refused.json["error"]["message"]
+    assert refused.json["error"]["hint"] == "add `--allow-unknown-price` to skip the check for them"
     allowed = operator.run("provision", "g4dn.xlarge", "--region", "us-east-1", *spot, "--allow-unknown-price")
     assert allowed.code == 0
     assert "warning: 1 of unknown price not counted in the budget of $50.00 a day" in allowed.err
@@ -176,7 +176,7 @@ def test_a_dearer_place_is_not_tried_where_the_budget_has_room_for_the_first_onl
     operator.wire.arm("RunInstances", FULL)
     ran = operator.run("provision", "g4dn.xlarge", "--region", "us-east-1,sa-east-1")
     assert ran.code == 5
-    assert "over the budget of $0.56 a day: " in ran.err
+    assert "budget of $0.56 a day exceeded: " in ran.err
     assert (operator.cloud.machines(), [len(one.attempts) for one in operator.records]) == ([], [1])
     budget(operator, "daily_usd = 5")
     operator.wire.arm("RunInstances", FULL)

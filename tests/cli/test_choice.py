@@ -48,7 +48,7 @@ def test_a_dry_run_ranks_counts_what_was_passed_over_and_creates_nothing(operato
     assert all(one["costUntilDeadline"] >= 0.526 / 2 for one in document["offers"])
     reasons = {one["reason"]: one["count"] for one in document["passedOver"]}
     assert reasons["with another GPU"] > 100
-    assert reasons["dearer than `--max-price`"] > 10
+    assert reasons["above `--max-price`"] > 10
     assert not {one.action for one in operator.wire.sent} & CREATING
     assert operator.records == ()
 
@@ -58,7 +58,7 @@ def test_a_dry_run_at_a_terminal_is_a_table_and_says_what_was_passed_over(operat
     assert "TYPE" in ran.out.splitlines()[0]
     assert "g4dn.xlarge" in ran.out
     assert "passed over: " in ran.err
-    assert "nothing was started" in ran.err
+    assert "no instance was started" in ran.err
 
 
 @pytest.mark.parametrize(
@@ -70,14 +70,14 @@ def test_a_dry_run_at_a_terminal_is_a_table_and_says_what_was_passed_over(operat
         (["--gpu", "T4", "--region", "us-east-1", "--disk-size", "20"], "Disk size must be at least 30GB"),
         (["--gpu", "T4", "--region", "us-east-1", "--ttl", "4"], "Auto-terminate must be at least 5 minutes"),
         (["--gpu", "T4", "--region", "us-east-1", "--ttl", "121"], "Auto-terminate must be at most 120 minutes"),
-        (["--gpu", "T5", "--region", "us-east-1"], "no type has a `T5` there"),
+        (["--gpu", "T5", "--region", "us-east-1"], "no instance type there has the GPU `T5`"),
         (["--gpu", "T4", "--region", "us-east-1", "--max-price", "0.1"], "no offer fits: "),
         (["g4dn.xlarge", "--gpu", "A100", "--region", "us-east-1"], "no offer fits: 1 with another GPU"),
         (["--gpu", "T4", "--region", "us-east-1,us-esat-2"], "unknown region `us-esat-2`"),
         (["--gpu", "T4", "--region", "us-east-1,"], "--region must be one, several as `a,b,c`, or `any`"),
         (["--gpu", "T4", "--region", "us-east-1,any"], "--region must be one, several as `a,b,c`, or `any`"),
-        (["--gpu", "T4", "--region", "any", "--subnet", "subnet-1"], "a subnet is in one region only"),
-        (["--gpu", "T4", "--region", "any", "--fallback", "on-demand"], "--fallback says what to do"),
+        (["--gpu", "T4", "--region", "any", "--subnet", "subnet-1"], "--subnet requires a single region"),
+        (["--gpu", "T4", "--region", "any", "--fallback", "on-demand"], "--fallback requires `--spot`"),
         (["--gpu", "T4", "--region", "any", "--spot", "--fallback", "spot"], "--fallback can only be `on-demand`"),
         (["--gpu", "T4", "--region", "any", "--gpu-count", "0"], "--gpu-count must be a number"),
     ],

@@ -45,7 +45,7 @@ def test_no_help_tells_of_it(operator: Operator) -> None:
 def test_ci_with_a_random_state_is_told_once(operator: Operator) -> None:
     first = operator.run("provision", "g4dn.xlarge", "--region", "us-east-1", environ={"CI": "true"})
     again = operator.run("provision", "g4dn.xlarge", "--region", "us-east-1", environ={"CI": "true"})
-    assert ("set GPUCTL_STATE_ID" in first.err, "set GPUCTL_STATE_ID" in again.err) == (True, False)
+    assert ("without GPUCTL_STATE_ID" in first.err, "without GPUCTL_STATE_ID" in again.err) == (True, False)
 
 
 def test_ci_with_a_state_of_a_known_id_is_not_told(operator: Operator) -> None:

@@ -100,7 +100,7 @@ def test_an_unknown_profile_is_refused_by_every_command_with_the_nearest(file: P
     [
         ("[budget]\ndaly_usd = 5", "unknown key [budget] `daly_usd`"),
         ("[budget.user.ana]\nweekly_usd = 5", "unknown key [budget.user.ana] `weekly_usd`"),
-        ("[budget.tag.project]\ndaily_usd = 5", "is no tag"),
+        ("[budget.tag.project]\ndaily_usd = 5", "is not a tag"),
         ("[budget]\nuser = 5", "`budget.user` in"),
         ("[budget]\naction = 'kill'", "budget.action must be warn, block, terminate, not `kill`"),
         ("[budget]\ndaily_usd = -5", "budget.daily_usd must be dollars"),

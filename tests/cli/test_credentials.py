@@ -98,7 +98,7 @@ def test_the_reaper_says_in_one_line_that_credentials_cannot_be_had(
     ran = keyless.run("reap", "--sweep")
     assert ran.code == 8
     assert names in ran.err
-    assert "a bug in gpuctl" not in ran.err
+    assert "internal error" not in ran.err
 
 
 def test_doctor_prints_its_table_when_credentials_cannot_be_had(
@@ -113,7 +113,7 @@ def test_doctor_prints_its_table_when_credentials_cannot_be_had(
 WRONG = {
     "an endpoint without a scheme": ("AWS_ENDPOINT_URL", "localhost:4566", 2),
     "a region with a line break": ("AWS_REGION", "us-east-1\r", 2),
-    "a time that is no number": ("AWS_METADATA_SERVICE_TIMEOUT", "2s", 2),
+    "a time that is not a number": ("AWS_METADATA_SERVICE_TIMEOUT", "2s", 2),
     "a key with a line break": ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE\n", 4),
     "a token with a line break": ("AWS_SESSION_TOKEN", "IQoJb3JpZ2luSECRET\n", 4),
 }

@@ -69,7 +69,7 @@ def test_a_person_sees_a_line_each_with_a_mark(healthy: Operator) -> None:
     assert "ok    login" in ran.out
     assert "warn  schedule" in ran.out
     assert "hint: gpuctl schedule install" in ran.out
-    assert "14 checks: nothing fails, 2 warnings" in ran.err
+    assert "14 checks: no failures, 2 warnings" in ran.err
 
 
 @pytest.mark.parametrize(("action", "check"), [("RunInstances", "create"), ("TerminateInstances", "end")])

@@ -100,7 +100,7 @@ def test_where_none_is_left_the_error_counts_the_zones_and_names_another_region(
     zones = len([one for one in zones_asked(operator) if one])
     assert zones > 1
     assert ran.code == 5
-    assert f"no `g4dn.xlarge` left in `us-east-1` ({zones} zones tried); nothing was started" in ran.err
+    assert f"no `g4dn.xlarge` left in `us-east-1` ({zones} zones tried); no instance was started" in ran.err
     assert "hint: gpuctl provision g4dn.xlarge --region us-east-2" in ran.err
     assert [one.status for one in operator.records] == ["FAILED"]
 
@@ -153,7 +153,7 @@ def test_one_code_if_all_failed_alike(operator: Operator, troubles: list[Any], e
     operator.wire.arm("RunInstances", *troubles, *[FULL] * 20)
     ran = operator.json("provision", "g4dn.xlarge", "--region", "us-east-1,us-west-2")
     assert (ran.code, ran.json["error"]["code"]) == (exit_code, code)
-    assert "nothing was started" in ran.json["error"]["message"]
+    assert "no instance was started" in ran.json["error"]["message"]
     assert operator.alive == []
 
 
@@ -199,7 +199,7 @@ def test_a_full_region_is_not_asked_again_by_another_process_for_three_minutes(o
     knocks = len(tokens(operator))
     again = operator.provision()
     assert (again.code, again.json["error"]["code"]) == (5, "capacity")
-    assert "not asked again yet" in again.json["error"]["message"]
+    assert "not retried yet" in again.json["error"]["message"]
     assert len(tokens(operator)) == knocks
     assert len(operator.records) == 1
     operator.wire.reset()
@@ -214,7 +214,7 @@ def test_what_was_refused_a_moment_ago_is_passed_over_for_the_next(operator: Ope
     ran = operator.json("provision", "g4dn.xlarge", "--region", REGIONS)
     assert (ran.code, ran.instance["region"], len(ran.instance["attempts"])) == (0, "us-west-2", 1)
     dry = operator.json("provision", "g4dn.xlarge", "--region", REGIONS, "--dry-run").json
-    assert {"reason": "refused in the last minutes", "count": 1} in dry["passedOver"]
+    assert {"reason": "without capacity in the last minutes", "count": 1} in dry["passedOver"]
 
 
 def test_a_memory_that_is_lost_or_garbled_means_nothing(operator: Operator) -> None:
@@ -261,7 +261,7 @@ def test_several_machines_find_their_places_each_for_itself(operator: Operator) 
     assert ran.code == 0
     assert [one["region"] for one in ran.json["instances"]] == ["us-east-1", "us-west-2", "us-west-2"]
     # The third was never sent to the full region: its first attempt says so.
-    assert "not asked again yet" in ran.json["instances"][2]["attempts"][0]["detail"]
+    assert "not retried yet" in ran.json["instances"][2]["attempts"][0]["detail"]
     assert len(tokens(operator)) == 4
 
 

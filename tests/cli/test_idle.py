@@ -75,7 +75,7 @@ def test_it_is_in_the_user_data_and_a_person_sees_it(operator: Operator) -> None
     operator.provision("--name", "n", "--idle", "15m")
     (sent,) = operator.wire.calls("RunInstances")
     assert "gpuctl-guard 7200 idle 900\n" in base64.b64decode(sent.form["UserData"]).decode()
-    assert "ends sooner when nothing uses it for 15m" in operator.run("get", "n", terminal=True).out
+    assert "terminated after 15m without activity" in operator.run("get", "n", terminal=True).out
     assert operator.provision("--name", "n", "--idle", "15m").json["created"] is False
     assert "another idle" in operator.provision("--name", "n").json["error"]["message"]
     protection = {
@@ -93,5 +93,5 @@ def test_a_span_that_makes_no_sense_is_refused_before_anything_is_asked(operator
 def test_on_a_cloud_where_powering_off_ends_nothing_it_is_refused(operator: Operator) -> None:
     ran = operator.json("provision", "Standard_NC4as_T4_v3", "--region", "eastus", "--idle", "15m")
     assert (ran.code, operator.records) == (2, ())
-    assert "goes on billing" in ran.json["error"]["message"]
+    assert "is still billed" in ran.json["error"]["message"]
     assert not AzureProvider.capabilities.idle_ends

@@ -107,7 +107,7 @@ def test_a_range_that_is_named_is_the_one_that_is_let_in(operator: Operator, ech
 def test_everybody_is_let_in_only_where_that_is_written_out_and_with_a_warning(operator: Operator, said: str) -> None:
     ran = operator.provision("--ssh-from", said)
     assert ranges(operator) == [said]
-    assert f"warning: port 22 is opened to everybody ({said})" in ran.err
+    assert f"warning: port 22 is open to everyone ({said})" in ran.err
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,7 @@ def test_the_reaper_takes_the_record_in_when_the_disk_has_room_again(filling: Op
 def test_where_nothing_can_be_kept_the_record_is_json_on_stderr(full: Operator) -> None:
     ran = full.provision()
     assert ran.code == 9
-    told = next(line for line in ran.err.splitlines() if "could not be kept" in line)
+    told = next(line for line in ran.err.splitlines() if "could not be saved" in line)
     assert json.loads(told[told.index("{") :])["cloud_id"] == full.cloud.machines()[0]["id"]
     assert full.alive == []
 
@@ -90,7 +90,7 @@ def test_what_may_have_been_made_is_unresolved(filling: Operator) -> None:
     filling.wire.arm("RunInstances", *[LOST] * 4)
     ran = filling.provision()
     assert (ran.code, ran.json["error"]["code"]) == (8, "unresolved")
-    assert "may have been made" in ran.json["error"]["message"]
+    assert "may have been created" in ran.json["error"]["message"]
 
 
 def test_a_refused_create_leaves_nothing_to_rescue(filling: Operator) -> None:

@@ -28,13 +28,12 @@ def test_the_record_freezes_the_prices_of_disk_and_address_with_source_and_date(
 def test_the_plan_line_and_the_table_are_all_in(operator: Operator) -> None:
     ran = operator.run("provision", "g4dn.xlarge", "--region", "us-east-1", "--disk-size", "730")
     assert (
-        "$0.611/h all in ($0.526 the machine, as of 2026-07-20, shipped list): $0.61 until the deadline in 1h"
-        in ran.err
+        "$0.611/h full cost ($0.526 compute, as of 2026-07-20, shipped list): $0.61 until the deadline in 1h" in ran.err
     )
     operator.later(minutes=30)
     shown = operator.run("list", terminal=True, environ=NO_COLOR)
     assert shown.out.split()[-2:] == ["0.611", "$0.31"]
-    assert "1 live · $0.61/h now · $0.31 so far · $0.61 if all run to their deadlines" in shown.err
+    assert "1 active · $0.61/h · $0.31 spent · $0.61 at the deadlines" in shown.err
 
 
 def test_json_keeps_the_machines_own_figures_and_carries_the_rest_beside_them(operator: Operator) -> None:
@@ -56,8 +55,8 @@ def test_a_record_of_an_older_gpuctl_shows_the_machine_alone_and_says_so(operato
     seeded(operator, a_ready_instance(created_at=operator.clock.now() - timedelta(minutes=30)))
     shown = operator.run("list", terminal=True, environ=NO_COLOR)
     assert shown.out.split()[-2:] == ["0.526*", "$0.26*"]
-    assert "1 without disk or address" in shown.err
-    assert "* the machine alone: the price of its disk or address is not known" in shown.err
+    assert "1 without disk or public IP" in shown.err
+    assert "* compute only: the disk or public IP price is unknown" in shown.err
     breakdown = operator.json("get", "inst-000000000001").instance["costBreakdown"]
     assert (breakdown["machine"], breakdown["disk"], breakdown["total"]) == (0.263, None, None)
 

@@ -354,7 +354,7 @@ def test_a_price_that_cannot_be_true_is_refused_and_the_last_one_stands(
     kept, moved = price(buyer, T4, "us-east-1"), price(buyer, A10G, "us-east-1")
     assert kept is not None and (kept["costPerHour"], kept["priceAsOf"]) == (0.53, "2026-11-24")
     assert moved is not None and (moved["costPerHour"], moved["priceAsOf"]) == (1.1, "2026-11-26")
-    assert f"refused at the last reading: {T4} in us-east-1, on-demand" in buyer.run("prices").err
+    assert f"rejected by the last refresh: {T4} in us-east-1, on-demand" in buyer.run("prices").err
 
 
 def test_an_on_demand_price_below_spot_is_refused(buyer: Operator, apis: PriceApis) -> None:
@@ -416,7 +416,7 @@ def test_nothing_is_asked_of_the_network_unless_somebody_asks(buyer: Operator, a
 def test_the_sandbox_says_that_it_has_the_prices_that_ship(buyer: Operator, apis: PriceApis) -> None:
     aws(buyer)
     ran = buyer.run("--sandbox", "prices", "refresh", "--provider", "aws")
-    assert (ran.code, "the sandbox has the prices that ship" in ran.err) == (0, True)
+    assert (ran.code, "the sandbox uses the bundled prices" in ran.err) == (0, True)
     shown = buyer.json("--sandbox", "prices", "--provider", "aws").json["prices"][0]
     assert (shown["readPrices"], shown["file"]) == (0, None)
     assert len(apis.calls(PRODUCTS)) == 2

@@ -63,7 +63,7 @@ def test_a_machine_of_ours_with_unreadable_tags_is_reported_and_is_exit_8(operat
     operator.cloud.launch("us-east-1", tags("inst-zzzzzzzzzzz1", operator.state_id, "soon"))
     ran = operator.run("reap", "--sweep")
     assert ran.code == 8
-    assert "no readable id or deadline" in ran.err
+    assert "no valid ID or deadline tag" in ran.err
 
 
 def test_another_states_machine_is_reported_and_is_no_failure(operator: Operator) -> None:
@@ -165,7 +165,7 @@ def test_a_region_that_fails_never_stops_the_others(operator: Operator) -> None:
     operator.wire.arm("DescribeInstances", *[refuse("UnauthorizedOperation", 403)])
     ran = operator.run("reap")
     assert ran.code == 8
-    assert "could not list machines" in ran.err
+    assert "could not list instances" in ran.err
     # The unlisted one is ended by the id that its own create returned.
     assert operator.alive == []
 
@@ -315,7 +315,7 @@ def test_a_reap_leaves_to_one_that_is_at_work_and_works_beside_one_that_hangs(op
         assert (ran.code, ran.out, ran.err, len(operator.alive)) == (0, "", "", 1)
         operator.later(minutes=5)
         ran = operator.run("reap")
-        assert "working beside it" in ran.err
+        assert "running in parallel" in ran.err
     assert operator.alive == []
 
 

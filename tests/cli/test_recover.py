@@ -152,7 +152,7 @@ def test_it_shows_first_what_it_found_and_writes_nothing_without_a_yes(two: Oper
 
 def test_nothing_is_recovered_where_nothing_is_lost(two: Operator) -> None:
     ran = two.json("recover", "--yes")
-    assert (ran.code, ran.json["error"]["hint"]) == (2, "gpuctl reap --sweep adopts machines that it does not know")
+    assert (ran.code, ran.json["error"]["hint"]) == (2, "gpuctl reap --sweep adopts instances without a record")
 
 
 def test_where_nothing_tells_the_states_id_those_in_the_cloud_are_named(two: Operator) -> None:

@@ -55,7 +55,7 @@ def test_full_zones_and_one_that_never_had_it_are_a_lack_of_room_with_awss_sente
     error = operator.provision().json["error"]
     assert (error["exitCode"], error["code"]) == (5, "capacity")
     assert "No default subnet for availability zone" in error["message"]
-    assert error["message"].endswith("nothing was started")
+    assert error["message"].endswith("no instance was started")
 
 
 def test_where_no_refusal_was_a_lack_of_room_the_exit_code_is_not_5(operator: Operator) -> None:

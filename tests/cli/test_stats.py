@@ -132,7 +132,7 @@ def test_a_picture_is_drawn_that_a_browser_can_read(busy: Operator) -> None:
     for side in ("user", "day"):
         ran = busy.run("stats", "--by", side, "--chart", str(busy.folder / f"{side}.svg"))
         assert ran.code == 0
-        assert f"drawn into {busy.folder}/{side}.svg" in ran.err
+        assert f"chart written to {busy.folder}/{side}.svg" in ran.err
         picture = ElementTree.parse(busy.folder / f"{side}.svg").getroot()
         assert picture.tag == f"{SVG}svg"
         assert {one.get("class") for one in picture.iter(f"{SVG}rect")} == {None, "on-demand", "spot"}
@@ -177,6 +177,6 @@ def test_what_is_not_known_is_marked_and_said(operator: Operator) -> None:
     operator.store.add(records, lambda present: None)
     ran = operator.run("stats", "--by", "user", terminal=True, environ={"NO_COLOR": "1"})
     assert "$0.92*" in ran.out
-    assert "1 of unknown price not counted · 1 without disk or address" in ran.err
+    assert "1 of unknown price not counted · 1 without disk or public IP" in ran.err
     spending = operator.json("stats").json["spending"]
     assert (spending["total"], spending["unpriced"], spending["withoutDiskOrAddress"]) == (0.92, 1, 1)

@@ -178,7 +178,7 @@ def test_a_pipe_gets_rows_and_a_terminal_gets_a_table(operator: Operator) -> Non
     assert operator.run("list").out.startswith("inst-000000000001\t")
     shown = operator.run("list", terminal=True, environ={"NO_COLOR": "1"})
     assert shown.out.split()[:3] == ["ID", "TYPE", "REGION"]
-    assert "1 live · $0.53/h now" in shown.err
+    assert "1 active · $0.53/h" in shown.err
 
 
 def test_options_may_stand_before_and_after_the_command(operator: Operator) -> None:
@@ -427,8 +427,8 @@ def test_the_clouds_own_region_is_the_last_resort_and_the_plan_says_whose_it_is(
         ("user = 5", "must be a text"),
         ("max_ttl = '8d'", "max_ttl must be 5m to 7d"),
         ("confirm_above = 'x'", "must be a number"),
-        ("reap_state_ids = ['X']", "no state id"),
-        ("user = ", "is no TOML"),
+        ("reap_state_ids = ['X']", "not a valid state ID"),
+        ("user = ", "is not valid TOML"),
     ],
 )
 def test_a_config_that_is_wrong_is_one_line(operator: Operator, text: str, said: str) -> None:

@@ -331,7 +331,7 @@ def test_a_deadline_whose_tag_could_not_be_moved_stays_where_it_was(operator: Op
     ("how", "said"),
     [
         (["--by", "61m"], "may live at most 2h"),
-        (["--ttl", "5m"], "would end"),
+        (["--ttl", "5m"], "would be earlier"),
         (["--ttl", "121"], "may live at most 2h"),
         ([], "either --by or --ttl"),
         (["--by", "5m", "--ttl", "5m"], "either --by or --ttl"),

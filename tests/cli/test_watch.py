@@ -22,7 +22,7 @@ def test_the_table_counts_down_on_the_other_screen_and_ctrl_c_gives_the_screen_b
     assert "\x1b[?1049h" in ran.out
     live, _, after = ran.out.partition("\x1b[?1049l")
     assert [left in live for left in ("60:00", "1:00:00", "59:59", "59:58")] == [False, True, True, True]
-    assert "/h now" in live
+    assert "/h ·" in live
     assert "Ctrl-C" in live and "Ctrl-C" not in after
     assert "READY" in after
     assert live.count("\x1b[?25l") == live.count("\x1b[?25h")
@@ -45,7 +45,7 @@ def test_more_machines_than_the_terminal_has_lines_are_counted(
     assert (shown := live.count("g4dn.xlarge")) < 12
     assert f"… and {12 - shown} more" in live
     assert "12 live" in live
-    assert "Ctrl-C ends this" in live
+    assert "Ctrl-C stops" in live
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ def test_what_is_spent_what_lives_and_what_is_asked_for_are_one_sum_all_in() -> 
     records = [lived(1, NOW - 3 * HOUR, 2 * HOUR), lives(2, NOW - HOUR / 2)]
     allowed(daily("4"), records, asked(3))
     assert refused(daily("3.99"), records, asked(3)) == (
-        "over the budget of $3.99 a day: $2.50 spent + $0.50 still to come + $1.00 for this = $4.00"
+        "budget of $3.99 a day exceeded: $2.50 spent + $0.50 committed + $1.00 requested = $4.00"
     )
 
 
@@ -110,7 +110,7 @@ def test_a_tag_is_held_to_its_limit_and_other_tags_are_not() -> None:
 @pytest.mark.parametrize("action", [BudgetAction.BLOCK, BudgetAction.TERMINATE])
 def test_an_unknown_price_is_a_refusal_unless_it_is_allowed(action: BudgetAction) -> None:
     budgets, new = daily("50", action=action), asked(1, price=None)
-    assert refused(budgets, [], new) == "the budget of $50.00 a day cannot be checked: 1 of unknown price in it"
+    assert refused(budgets, [], new) == "cannot check the budget of $50.00 a day: 1 instances of unknown price"
     allowed(budgets, [], new, allow_unknown_price=True)
 
 
@@ -130,7 +130,7 @@ def test_a_budget_that_only_warns_refuses_nothing_and_says_all_of_it() -> None:
     records = [asked(1), lives(2, NOW, price=None)]
     refuse_over(budgets, records, NOW, {"inst-000000000001"})
     assert warnings(budgets, records, NOW, {"inst-000000000001"}) == [
-        "over the budget of $0.50 a day: $0.00 spent + $0.00 still to come + $1.00 for this = $1.00",
+        "budget of $0.50 a day exceeded: $0.00 spent + $0.00 committed + $1.00 requested = $1.00",
         "1 of unknown price not counted in the budget of $0.50 a day",
     ]
 

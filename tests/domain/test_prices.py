@@ -80,8 +80,8 @@ def test_a_price_is_old_after_thirty_days() -> None:
 def test_age_is_said_in_one_line_and_only_where_it_matters() -> None:
     old, fresh = priced("1", date(2026, 7, 20)), priced("1")
     assert age_note([fresh, None], TODAY) is None
-    assert age_note([old], TODAY) == "this price is 127 days old; gpuctl prices refresh reads today's"
-    end = "older than 30 days (up to 127); gpuctl prices refresh reads today's"
+    assert age_note([old], TODAY) == "this price is 127 days old; update it with: gpuctl prices refresh"
+    end = "older than 30 days (up to 127); update them with: gpuctl prices refresh"
     assert age_note([old, fresh, None], TODAY) == f"1 of these prices is {end}"
     assert age_note([old, old, fresh], TODAY) == f"2 of these prices are {end}"
     assert age_note([old, old], TODAY) == f"these prices are {end}"

@@ -95,7 +95,7 @@ def test_an_end_is_stubborn_more_than_half_an_hour_after_the_cloud_accepted_it(
     refresh, end = plan([record], view(seen_of(record), now=now), RULES)
     assert (refresh.kind, refresh.unresolved) == (Kind.REFRESH, False)
     assert (end.kind, end.unresolved) == (Kind.TERMINATE, stubborn)
-    assert end.detail == ("still there long after its end was accepted" if stubborn else "")
+    assert end.detail == ("still there long after its termination was accepted" if stubborn else "")
 
 
 def test_three_orphans_in_one_run_unless_told_otherwise() -> None:
@@ -137,16 +137,16 @@ def test_every_decision_about_a_record_says_why() -> None:
     broken = seen_of(ready, state=CloudState.FAILED)
     unlisted = View(now=IN_TIME, listed={}, observed=(), unreachable={SCOPE: "no answer"})
     assert said(young, view(seen_of(young))) == ["its machine is i-1"]
-    assert said(ready, view(seen_of(ready, tags=forged))) == [f"{ready.cloud_id} carries somebody else's tags now"]
-    assert said(ready, view(broken)) == ["the cloud says that it failed; left until its deadline"]
-    assert said(young, view(seen_of(young, state=CloudState.FAILED)))[1:] == ["the cloud could not bring it up"]
-    assert said(ready, view()) == ["not in the listing, and could not be asked by id"]
-    assert said(ready, view(by_id=unknown)) == ["not seen in the cloud; not yet proven gone"]
+    assert said(ready, view(seen_of(ready, tags=forged))) == [f"the gpuctl tags of {ready.cloud_id} were changed"]
+    assert said(ready, view(broken)) == ["the provider reports a failure; kept until its deadline"]
+    assert said(young, view(seen_of(young, state=CloudState.FAILED)))[1:] == ["the provider could not start it"]
+    assert said(ready, view()) == ["not in the listing, and could not be queried by ID"]
+    assert said(ready, view(by_id=unknown)) == ["not found at the provider; termination is not confirmed yet"]
     assert said(ready, view(seen_of(ready), now=None)) == [
-        "the cloud's clock could not be read: not ended by its deadline"
+        "the provider's clock could not be read: the deadline is not enforced"
     ]
-    assert said(stopping, unlisted) == ["asked by its id, not seen in a listing", "no answer"]
-    assert said(closed, view(seen_of(closed))) == ["alive though its record is closed"]
+    assert said(stopping, unlisted) == ["terminated by ID; it was in no listing", "no answer"]
+    assert said(closed, view(seen_of(closed))) == ["still running although recorded as terminated"]
 
 
 def test_an_action_is_about_its_record_else_the_record_its_machine_claims_else_the_machine_else_the_place() -> None:

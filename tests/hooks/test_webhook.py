@@ -119,7 +119,7 @@ def test_no_proxy_stands_before_loopback(receiver: Receiver, monkeypatch: pytest
 @pytest.mark.parametrize("greeting", [b"", b"HTTP/1.1 2"])
 def test_one_that_does_not_answer_keeps_nobody_waiting(greeting: bytes) -> None:
     with mute(greeting) as url:
-        assert tell(url, SHORT) == "did not answer within 0s"
+        assert tell(url, SHORT) == "timed out after 0s"
 
 
 def test_what_goes_wrong_never_names_the_address() -> None:
@@ -135,4 +135,4 @@ def test_what_goes_wrong_never_names_the_address() -> None:
 
 def test_one_that_speaks_no_http_is_a_failure() -> None:
     with mute(b"220 mail ready\r\n\r\n") as url:
-        assert tell(url, timedelta(seconds=5)) == "gave no answer that could be read"
+        assert tell(url, timedelta(seconds=5)) == "returned no readable answer"

@@ -52,7 +52,7 @@ def test_the_subscription_is_the_named_one_then_the_environments_then_the_clis_t
 
 
 @pytest.mark.parametrize(
-    ("found", "told"), [((), "has no subscription"), ((ONE, ANOTHER), "has 2 subscriptions: say which one")]
+    ("found", "told"), [((), "have no subscription"), ((ONE, ANOTHER), "has 2 subscriptions: say which one")]
 )
 def test_a_login_that_does_not_tell_which_subscription_says_what_to_type(
     wire: Wire, found: tuple[str, ...], told: str

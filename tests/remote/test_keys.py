@@ -59,7 +59,7 @@ def test_the_public_line_that_was_lost_or_damaged_is_taken_from_the_private_key(
 @needs_keygen
 def test_a_file_that_is_no_key_is_never_replaced(tmp_path: Path) -> None:
     (tmp_path / "id_ed25519").write_text("not a key")
-    with pytest.raises(UsageError, match="is no ssh key"):
+    with pytest.raises(UsageError, match="is not an SSH key"):
         own_key(tmp_path)
     assert (tmp_path / "id_ed25519").read_text() == "not a key"
 
@@ -96,7 +96,7 @@ def test_a_person_s_key_is_read_by_either_of_its_names(tmp_path: Path) -> None:
 )
 def test_what_is_not_exactly_one_public_key_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "id.pub").write_text(text)
-    with pytest.raises(UsageError, match="is no public ssh key"):
+    with pytest.raises(UsageError, match="is not a public SSH key"):
         named_key(tmp_path / "id.pub")
 
 

@@ -31,13 +31,13 @@ def of(**facts: object) -> Target:
     ],
 )
 def test_an_address_is_an_address_or_nothing(address: str | None) -> None:
-    with pytest.raises(NotReadyError, match="no address"):
+    with pytest.raises(NotReadyError, match="no IP address"):
         of(public_ip=address)
 
 
 @pytest.mark.parametrize("user", ["-oProxyCommand=evil", "a b", "root@other", "$(evil)", "A", "x" * 40, "a\nb"])
 def test_a_user_is_a_user(user: str) -> None:
-    with pytest.raises(UsageError, match="user to log in as"):
+    with pytest.raises(UsageError, match="--login must"):
         target(a_ready_instance(public_ip="203.0.113.7"), KEY, KNOWN, user, ())
 
 

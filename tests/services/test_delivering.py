@@ -108,7 +108,7 @@ def test_a_hook_that_failed_is_not_asked_again_in_the_same_run(scene: Scene) -> 
     def slow(event: Event, patience: timedelta) -> str | None:
         asked.append(patience)
         scene.clock.move(patience)
-        return "did not end within 10s"
+        return "timed out after 10s"
 
     scene.hooks["provisioning"] = slow
     scene.run()

@@ -1,5 +1,5 @@
 """Whatever is done in whatever order, over a cloud with lag and lost replies, with deaths anywhere and wrong clocks:
-in the end nothing of ours lives, nothing of others' was touched, and nothing was ended before its time."""
+in the end nothing of ours lives, nothing of others' was touched, and nothing was terminated before its time."""
 
 from contextlib import suppress
 from datetime import timedelta

@@ -167,7 +167,7 @@ def test_every_refusal_says_what_to_do(tmp_path: Path) -> None:
     assert hint_of(NotFoundError, lambda: opened(real).update(TWO, lambda one: one)) == "gpuctl list --all"
     (sandbox / "state.json").unlink()
     missing = hint_of(StateUnusableError, opened(sandbox, kind=Kind.SANDBOX).snapshot)
-    assert missing == "gpuctl recover; there is no backup of it"
+    assert missing == "gpuctl recover; there is no backup"
     newer = (real / "state.json").read_bytes().replace(b'"format":1', b'"format":2')
     (real / "state.json").write_bytes(newer)
     assert "install a newer gpuctl" in hint_of(StateUnusableError, opened(real).snapshot)

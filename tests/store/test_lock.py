@@ -73,7 +73,7 @@ def test_a_lock_is_waited_for_half_a_minute_and_its_holder_is_named(lock: Lock) 
         pass
     assert clock.now() - NOON == timedelta(seconds=30)
     assert caught.value.message == f"the state is locked by another gpuctl (process {os.getpid()})"
-    assert caught.value.hint == "wait, or end that process"
+    assert caught.value.hint == "wait, or stop that process"
 
 
 @pytest.mark.parametrize("content", [b"", lines(f"{ID} born"), lines(f"{ID} born") + b"somebody\n"])

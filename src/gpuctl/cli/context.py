@@ -267,7 +267,8 @@ class Context:
         """Raise StateUnusableError if a state was named that does not exist."""
         if self.state_is_explicit and self.store.snapshot().state_id is None:
             raise StateUnusableError(
-                f"there is no state `{self.store.location}`", hint="mend `--state`; `gpuctl provision` makes a new one"
+                f"state file `{self.store.location}` does not exist",
+                hint="check `--state`, or create it with: gpuctl provision",
             )
 
     def confirm(self, question: str) -> bool:

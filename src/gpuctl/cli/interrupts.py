@@ -71,4 +71,4 @@ def time_limit(span: timedelta) -> Iterator[None]:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise Interrupted(f"ended by {signal.Signals(number).name}", signal_number=number)
+    raise Interrupted(f"interrupted by {signal.Signals(number).name}", signal_number=number)

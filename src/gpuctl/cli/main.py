@@ -77,7 +77,7 @@ def main(
         context.talk.clear()
         with suppress(OSError, ValueError):
             context.streams.err.write(traceback.format_exc())
-        bug = GpuctlError("a bug in gpuctl; the traceback is above", hint="please report it with the traceback")
+        bug = GpuctlError("internal error; see the traceback above", hint="please report it with the traceback")
         return _failed(context, bug, argv)
     _tell_hooks(context)
     return code

@@ -58,7 +58,7 @@ def tags(pairs: Sequence[str] | None) -> dict[str, str]:
             raise UsageError(f"--tag must be K=V, not {shown(pair)}", hint="add `--tag project=x`")
         check_tag(key, value)
         if key in found:
-            raise UsageError(f"--tag says {shown(key)} twice")
+            raise UsageError(f"--tag has {shown(key)} twice")
         found[key] = value
     return found
 

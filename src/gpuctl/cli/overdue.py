@@ -34,7 +34,9 @@ def _overdue(context: Context) -> Iterator[str]:
     late = late_by(context.clock.now(), note.every, note.installed_at, last)
     if late is not None:
         how = f"last ran {rough(late)} ago" if last else f"has not run since it was installed {rough(late)} ago"
-        yield f"the reaper {how}, though {note.kind} should run it every {spelled(note.every)}: gpuctl schedule status"
+        yield (
+            f"the reaper {how}, but {note.kind} should run it every {spelled(note.every)}; run: gpuctl schedule status"
+        )
         return
     # One place is enough to say that it fails; `get` says it of each instance.
     for failed in times.unreached[:1]:

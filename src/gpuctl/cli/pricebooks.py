@@ -1,4 +1,4 @@
-"""The books of prices read from the clouds, and the catalog that uses them."""
+"""The books of fetched prices, and the catalog that uses them."""
 
 from typing import TYPE_CHECKING
 
@@ -53,7 +53,7 @@ def catalog(context: "Context") -> Catalog:
         try:
             return kept.read(provider)
         except StateUnusableError as error:
-            context.talk.warn(f"{error.message}; the prices that ship with gpuctl are used")
+            context.talk.warn(f"{error.message}; the bundled prices are used")
             return None
 
     return Catalog() if context.sandbox else Catalog(read_since)

@@ -12,7 +12,7 @@ def refreshed(context: Context, records: Sequence[Instance]) -> Mapping[str, Gpu
     """Ask the clouds about these machines. For each that could not be asked, that what is shown of it is stale."""
     from gpuctl.services.reconcile.refresh import refresh
 
-    context.talk.step(f"asking the clouds about {counted(len(records), 'machine')}")
+    context.talk.step(f"querying providers about {counted(len(records), 'machine')}")
     unasked = refresh(context.parts, [one.id for one in records if one.is_live])
     labels = {one.id: one.label for one in records}
     return {

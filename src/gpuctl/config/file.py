@@ -35,7 +35,7 @@ def _parsed(path: Path, *, is_explicit: bool) -> dict[str, Any]:
         text = path.read_bytes()
     except FileNotFoundError:
         if is_explicit:
-            raise UsageError(f"there is no config file `{path}`", hint="mend `--config`, or leave it out") from None
+            raise UsageError(f"config file `{path}` does not exist", hint="check `--config`, or leave it out") from None
         return {}
     except OSError as error:
         raise UsageError(f"the config file `{path}` cannot be read: {error.strerror}") from error
@@ -45,7 +45,7 @@ def _parsed(path: Path, *, is_explicit: bool) -> dict[str, Any]:
         # With a byte order mark in front, as some editors write one.
         return tomllib.loads(text.decode("utf-8-sig"))
     except ValueError as error:
-        raise UsageError(f"the config file `{path}` is no TOML: {' '.join(str(error).split())}") from error
+        raise UsageError(f"the config file `{path}` is not valid TOML: {' '.join(str(error).split())}") from error
 
 
 def _leaves(
@@ -92,7 +92,7 @@ def _check_chosen(below: tuple[str, ...], name: str, file: Path) -> None:
     """A name that a person chose: a budget's tag is one `key=value`."""
     key, equals, _ = name.partition("=")
     if below == ("budget", "tag") and not (key and equals):
-        raise UsageError(f"{shown(name)} under [budget.tag] in `{file}` is no tag", hint='[budget.tag."project=x"]')
+        raise UsageError(f"{shown(name)} under [budget.tag] in `{file}` is not a tag", hint='[budget.tag."project=x"]')
     if not name.strip():
         raise UsageError(f"a name under [{spelled_path(below)}] in `{file}` is empty")
 

@@ -71,7 +71,7 @@ def _dollars(text: str, where: str) -> Decimal:
 
 def _state_id(text: str, where: str) -> str:
     if not STATE_ID.fullmatch(text):
-        raise UsageError(f"{where} holds {shown(text)}, which is no state id")
+        raise UsageError(f"{where} holds {shown(text)}, which is not a valid state ID")
     return text
 
 

@@ -87,7 +87,7 @@ def read_settings(
     if profile is not None and profile not in profiles:
         near = get_close_matches(profile, profiles, n=1)
         raise UsageError(
-            f"there is no profile {shown(profile)} in `{file}`",
+            f"profile {shown(profile)} does not exist in `{file}`",
             hint=f"did you mean `--profile {near[0]}`?" if near else f"add a section [profile.{profile[:40]}] to it",
         )
     overlay = profiles[profile] if profile is not None else {}

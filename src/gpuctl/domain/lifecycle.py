@@ -34,7 +34,7 @@ _EVENT = {
 }
 
 STOPPED_IN_CLOUD = "stopped in the cloud"
-STOPPED_AND_BILLING = "stopped in the cloud, and billing as before"
+STOPPED_AND_BILLING = "powered off, but still billed"
 
 
 class IllegalTransition(ValueError):
@@ -174,7 +174,7 @@ def attempted(instance: Instance, attempt: Attempt, at: datetime, **facts: Any) 
     made a machine has no successor.
     """
     if not was_refused(instance):
-        raise IllegalTransition(f"{instance.id}: {instance.status}, and no further attempt may be made")
+        raise IllegalTransition(f"{instance.id}: {instance.status}: no further attempt is possible")
     follows = {
         "provider": attempt.provider,
         "region": attempt.region,
@@ -205,9 +205,14 @@ def _rested(instance: Instance, seen: Observed, at: datetime) -> Instance:
     rests = seen.state is Cloud.STOPPED and not seen.bills_when_stopped
     runs = seen.state in (Cloud.PENDING, Cloud.RUNNING) or (seen.state is Cloud.STOPPED and seen.bills_when_stopped)
     if rests and resting_since(instance) is None:
-        return note(instance, EventName.STOPPED, at, detail="powered off in the cloud: only its disk and address cost")
+        return note(instance, EventName.STOPPED, at, detail="powered off: only disk and public IP are billed")
     if runs and resting_since(instance) is not None:
-        return note(instance, EventName.STARTED, at, detail="its whole life counts, as nobody saw when it was started")
+        return note(
+            instance,
+            EventName.STARTED,
+            at,
+            detail="the whole lifetime is counted, because the time of the restart is unknown",
+        )
     return instance
 
 

@@ -40,8 +40,10 @@ class Bundle:
             gzip.decompress(content)
         except FileNotFoundError:
             if not self.path.parent.is_dir():
-                raise UsageError(f"there is no folder `{self.path.parent}`", hint="name another `--to`") from None
+                raise UsageError(f"directory `{self.path.parent}` does not exist", hint="use another `--to`") from None
             return b""
         except (OSError, EOFError, ValueError) as error:
-            raise UsageError(f"`{self.path}` is no whole gzip file: {error}", hint="name another `--to`") from error
+            raise UsageError(
+                f"`{self.path}` is not a complete gzip file: {error}", hint="use another `--to`"
+            ) from error
         return content

@@ -58,7 +58,7 @@ class CommandHook:
             code = process.wait(patience.total_seconds())
         except subprocess.TimeoutExpired:
             _kill(process)
-            return f"did not end within {spelled(patience)}"
+            return f"timed out after {spelled(patience)}"
         except BaseException:
             _kill(process)
             raise

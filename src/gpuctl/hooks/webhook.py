@@ -30,7 +30,7 @@ class Webhook:
         thread = Thread(target=lambda: answer.append(self._post(message, patience)), daemon=True)
         thread.start()
         thread.join(patience.total_seconds())
-        return answer[0] if answer else f"did not answer within {spelled(patience)}"
+        return answer[0] if answer else f"timed out after {spelled(patience)}"
 
     def _post(self, message: Message, patience: timedelta) -> str | None:
         try:
@@ -42,11 +42,11 @@ class Webhook:
             error.close()
             return f"answered {error.code}"
         except TimeoutError:
-            return f"did not answer within {spelled(patience)}"
+            return f"timed out after {spelled(patience)}"
         except (OSError, HTTPException) as error:
             return _why(error, patience)
         except ValueError:
-            return "its address cannot be used"
+            return "its URL is not valid"
 
     def _request(self, message: Message) -> tuple[Request, bool]:
         parts = urlsplit(self._url)
@@ -71,9 +71,9 @@ class _NoRedirect(HTTPRedirectHandler):
 def _why(error: OSError | HTTPException, patience: timedelta) -> str:
     reason = error.reason if isinstance(error, URLError) else error
     if isinstance(reason, TimeoutError):
-        return f"did not answer within {spelled(patience)}"
+        return f"timed out after {spelled(patience)}"
     if isinstance(reason, ssl.SSLError):
         return f"could not be trusted: {reason.reason or 'TLS failed'}"
     if isinstance(reason, OSError) and reason.strerror:
         return f"could not be reached: {reason.strerror}"
-    return "gave no answer that could be read"
+    return "returned no readable answer"

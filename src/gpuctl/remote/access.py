@@ -46,8 +46,8 @@ class Access:
         leads = any(one.casefold().startswith(("hostname=", "proxycommand=")) for one in self.options)
         if self.is_sandbox and not leads:
             raise UsageError(
-                "no machine boots in the sandbox, so ssh has nowhere to go",
-                hint="GPUCTL_SSH_OPTIONS=HostName=127.0.0.1,Port=2222 leads to a server of yours",
+                "SSH is not available in the sandbox: its instances do not boot",
+                hint="GPUCTL_SSH_OPTIONS=HostName=127.0.0.1,Port=2222 uses your own SSH server",
             )
 
     def target(self, record: Instance, login: str | None = None) -> Target:

@@ -34,11 +34,11 @@ def own_address(url: str = AWS_ECHO) -> str:
         told = reply.read(_MOST_BYTES + 1)
     except (OSError, HTTPException) as error:
         raise UnreachableError(
-            f"{host} did not say what your public address is ({type(error).__name__})", hint=HINT
+            f"{host} did not return your public IP address ({type(error).__name__})", hint=HINT
         ) from error
     finally:
         connection.close()
     found = own_range(told.decode("ascii", "replace")) if reply.status == 200 and len(told) <= _MOST_BYTES else None
     if found is None:
-        raise UnreachableError(f"{host} did not say what your public address is: its answer is odd", hint=HINT)
+        raise UnreachableError(f"{host} did not return your public IP address: its reply is not readable", hint=HINT)
     return found

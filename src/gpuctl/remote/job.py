@@ -45,9 +45,9 @@ class Job:
         """
         reply = line.ask(self.script(), within=_ANSWERS)
         if reply.code == _NO_ROOM:
-            raise CloudError(f"`{line.target.user}` has no home folder on the machine that could be written to")
+            raise CloudError(f"`{line.target.user}` has no writable home directory on the instance")
         if reply.code != 0:
-            raise Lost("the command did not start on the machine, though that was asked for")
+            raise Lost("the command did not start on the instance")
 
     def script(self) -> bytes:
         """What starts it, for `bash -s`."""
@@ -98,12 +98,12 @@ class Job:
                     break
                 frame = _FRAME.fullmatch(head)
                 if frame is None:
-                    raise UnreachableError("the machine answered by ssh with something else than was asked for")
+                    raise UnreachableError("the SSH reply of the instance was not the expected one")
                 buffer = rest
                 if frame[1]:
                     stream, left = frame[1].decode(), int(frame[2])
                 elif frame[4]:
-                    raise Lost("the command is gone and left no exit code: it was killed, or its machine was restarted")
+                    raise Lost("the command ended without an exit code: it was killed, or the instance was restarted")
                 elif frame[5]:
                     return int(frame[5])
         return None

@@ -55,11 +55,11 @@ def named_key(path: Path) -> Key:
         text = public.read_text("utf-8-sig")
     except (OSError, ValueError) as error:
         raise UsageError(
-            f"the ssh key `{public}` cannot be read", hint=f"ssh-keygen -y -f {path} > {public}, or mend `ssh.key`"
+            f"the ssh key `{public}` cannot be read", hint=f"ssh-keygen -y -f {path} > {public}, or check `ssh.key`"
         ) from error
     line = _checked(text)
     if line is None:
-        raise UsageError(f"`{public}` is no public ssh key: {shown(text.strip()[:20])}", hint="mend `ssh.key`")
+        raise UsageError(f"`{public}` is not a public SSH key: {shown(text.strip()[:20])}", hint="check `ssh.key`")
     if len(line) > LONGEST_KEY:
         # AWS takes 16 KB of user data, and the guard is in there as well.
         raise UsageError(
@@ -74,7 +74,7 @@ def named_key(path: Path) -> Key:
 def _make(folder: Path) -> None:
     program = shutil.which("ssh-keygen")
     if program is None:
-        raise UsageError("`ssh-keygen` is not installed, so there is no key to get in by", hint=INSTALL)
+        raise UsageError("`ssh-keygen` is not installed, so no SSH key can be created", hint=INSTALL)
     private_folder(folder)
     with tempfile.TemporaryDirectory(prefix=".key-", dir=folder) as making:
         pair = Path(making) / NAME
@@ -99,13 +99,13 @@ def _public_of(private: Path) -> str:
     # The private key is the truth; the line beside it is only its copy.
     program = shutil.which("ssh-keygen")
     if program is None:
-        raise UsageError("`ssh-keygen` is not installed, so there is no key to get in by", hint=INSTALL)
+        raise UsageError("`ssh-keygen` is not installed, so no SSH key can be created", hint=INSTALL)
     done = subprocess.run(
         [program, "-y", "-P", "", "-f", str(private)], stdin=subprocess.DEVNULL, capture_output=True, check=False
     )
     line = _checked(done.stdout.decode("ascii", "replace")) if done.returncode == 0 else None
     if line is None:
-        raise UsageError(f"`{private}` is no ssh key", hint=f"mv {private} {private}.bad, then run it again")
+        raise UsageError(f"`{private}` is not an SSH key", hint=f"mv {private} {private}.bad, then run it again")
     write_whole(Disk(), public, f"{line} gpuctl\n".encode())
     return line
 

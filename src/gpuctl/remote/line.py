@@ -53,7 +53,7 @@ class Line:
                 out, err = process.communicate(script, timeout=within.total_seconds())
             except subprocess.TimeoutExpired:
                 stop(process)
-                raise UnreachableError(f"{self.target.host} did not answer by ssh in time") from None
+                raise UnreachableError(f"{self.target.host} did not answer by SSH in time") from None
             except BaseException:
                 stop(process)
                 raise
@@ -83,16 +83,19 @@ def failure(target: Target, said: bytes) -> GpuctlError:
     text = said.decode(errors="replace")
     if "IDENTIFICATION HAS CHANGED" in text or "Host key verification failed" in text:
         return CloudError(
-            f"the host key at {target.host} is not the one that {target.record_id} had: it may be another machine",
+            (
+                f"the host key at {target.host} differs from the recorded key of {target.record_id}: it may be "
+                "another instance"
+            ),
             hint=f"gpuctl get {target.record_id} --refresh",
         )
-    last = last_line(said) or "no reason was given"
+    last = last_line(said) or "no reason given"
     if "Permission denied" in text:
         return CredentialsError(
-            f"ssh is refused as `{target.user}`: {last}", hint="add `--login ec2-user`, or another user of the image"
+            f"SSH login as `{target.user}` failed: {last}", hint="add `--login ec2-user`, or another user of the image"
         )
     return UnreachableError(
-        f"no way to {target.host} by ssh: {last}",
+        f"could not connect to {target.host} by SSH: {last}",
         hint=f"gpuctl get {target.record_id} shows from where port 22 is open",
     )
 

@@ -83,10 +83,10 @@ def target(record: Instance, identity: Path, known_hosts: Path, user: str | None
         host = str(ip_address(told or ""))
     except ValueError:
         hint = f"gpuctl get {record.id} --refresh"
-        raise NotReadyError(f"{record.label} has no address that ssh could go to", hint=hint) from None
+        raise NotReadyError(f"{record.label} has no IP address", hint=hint) from None
     who = user or record.ssh_user or DEFAULT_USER
     if not _USER.fullmatch(who):
-        raise UsageError(f"a user to log in as has `a-z0-9_-`, not {shown(who)}", hint="add `--login ubuntu`")
+        raise UsageError(f"--login must consist of `a-z0-9_-`, not {shown(who)}", hint="add `--login ubuntu`")
     names = tuple(f"gpu-{one}" for one in (record.id, record.name) if one)
     return Target(record.id, names, host, who, identity, known_hosts, tuple(_option(one) for one in options))
 
@@ -104,7 +104,7 @@ def _option(text: str) -> str:
     if found is None or not text.isprintable():
         raise UsageError(f"`ssh.options` holds {shown(text)}", hint='such as options = ["ProxyJump=bastion"]')
     if found[1].casefold() in _OURS:
-        raise UsageError(f"`ssh.options` may not set {found[1]}", hint="gpuctl keeps each machine's host key by itself")
+        raise UsageError(f"`ssh.options` may not set {found[1]}", hint="gpuctl manages the host keys of instances")
     return f"{found[1]}={found[2].strip()}"
 
 

@@ -37,7 +37,7 @@ def transfer(text: str, *, option: str) -> Transfer:
 def check_upload(one: Transfer) -> None:
     """UsageError where there is nothing of that name here."""
     if not Path(one.source).expanduser().exists():
-        raise UsageError(f"there is no {shown(one.source)} to upload", hint="ls, then mend `--upload`")
+        raise UsageError(f"{shown(one.source)} does not exist (from --upload)", hint="check `--upload`")
 
 
 def upload(line: Line, one: Transfer) -> None:
@@ -120,4 +120,4 @@ def _judge(line: Line, code: int, said: bytes, what: str) -> None:
     if code == CONNECTION_FAILED:
         raise failure(line.target, said)
     if code != 0:
-        raise CloudError(f"{what}: {last_line(said) or 'no reason was given'}")
+        raise CloudError(f"{what}: {last_line(said) or 'no reason given'}")

@@ -24,7 +24,7 @@ def extend(
     session = parts.sessions.of(record)
     moved = _moved(record, session.now, parts.max_ttl, by=by, ttl=ttl)
     if record.cloud_id is None:
-        raise NotReadyError(f"{record.label} has no machine yet", hint=f"gpuctl get {record.id} --refresh")
+        raise NotReadyError(f"{record.label} has no instance yet", hint=f"gpuctl get {record.id} --refresh")
     allowance = Allowance(parts, session.now, allow_unknown_price=allow_unknown_price)
     for told in allowance.check([record.having(expires_at=moved)]):
         parts.talk.warn(told)
@@ -34,12 +34,12 @@ def extend(
         raise UsageError(f"{error.message}; {_stands(record)}", hint=error.hint) from error
     except GpuctlError as error:
         raise UnresolvedError(
-            f"the deadline on the machine could not be moved ({error.message}); {_stands(record)}", hint=error.hint
+            f"the deadline could not be changed at the provider ({error.message}); {_stands(record)}", hint=error.hint
         ) from error
 
     def granted(fresh: Instance) -> Instance:
         if fresh.expires_at != record.expires_at or fresh.cloud_id != record.cloud_id:
-            raise UnresolvedError(f"{record.label} was changed meanwhile", hint=f"gpuctl get {record.id}")
+            raise UnresolvedError(f"{record.label} was changed in the meantime", hint=f"gpuctl get {record.id}")
         _refuse_over(fresh, session.now)
         detail = f"{record.expires_at:%Y-%m-%dT%H:%M:%SZ} to {moved:%Y-%m-%dT%H:%M:%SZ}"
         return note(fresh, EventName.EXTENDED, session.now, detail=detail, expires_at=moved)
@@ -62,11 +62,12 @@ def _moved(
     moved = (record.expires_at + by if by is not None else now + (ttl or timedelta(0))).replace(microsecond=0)
     if moved < record.expires_at.replace(microsecond=0):
         raise UsageError(
-            f"that would end {record.label} sooner; {_stands(record)}", hint=f"gpuctl terminate {record.label}"
+            f"the new deadline of {record.label} would be earlier; {_stands(record)}",
+            hint=f"gpuctl terminate {record.label}",
         )
     if moved > now + max_ttl:
         raise UsageError(
-            f"{record.label} may live at most {spelled(max_ttl)} from now; {_stands(record)}",
+            f"the deadline of {record.label} can be at most {spelled(max_ttl)} from now; {_stands(record)}",
             hint=f"gpuctl extend {record.label} --ttl {spelled(max_ttl)}",
         )
     return moved

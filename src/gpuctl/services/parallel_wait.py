@@ -15,7 +15,7 @@ def wait_for_ssh(parts: Parts, record: Instance, patience: timedelta) -> Instanc
     NotReadyError when the time is out, or when something else runs there; CloudError if it can no longer become ready.
     """
     if parts.access is None:
-        raise NotReadyError(f"there is no way to {record.label} by ssh")
+        raise NotReadyError(f"{record.label} is not reachable by SSH")
     waited = wait_for(parts, [record], Goal.READY, patience)
     for error in waited.errors.values():
         if isinstance(error, UnresolvedError):
@@ -27,7 +27,7 @@ def wait_for_ssh(parts: Parts, record: Instance, patience: timedelta) -> Instanc
         if not isinstance(problem, UnreachableError | CredentialsError):
             raise problem
         if parts.clock.elapsed() - started >= patience:
-            raise NotReadyError(f"{problem.message}; {record.label} is left as it is", hint=problem.hint) from problem
-        parts.talk.step(f"waiting until ssh gets onto {record.label}")
+            raise NotReadyError(f"{problem.message}; {record.label} keeps running", hint=problem.hint) from problem
+        parts.talk.step(f"waiting for SSH on {record.label}")
         parts.clock.sleep(POLL_EVERY)
     return record

@@ -118,7 +118,8 @@ def _nothing(provider: ProviderName, region: str | None, catalog: Catalog, *, is
     if is_closed:
         where = f"`{region}`" if region else "any region"
         return CredentialsError(
-            f"this login of `{provider}` may not use {where}", hint="enable it in the account, or use another login"
+            f"these `{provider}` credentials cannot use {where}",
+            hint="enable it in the account, or use other credentials",
         )
     if region is not None and region not in catalog.regions(provider):
         try:
@@ -126,4 +127,4 @@ def _nothing(provider: ProviderName, region: str | None, catalog: Catalog, *, is
         except UsageError as error:
             return error
     where = f" in `{region}`" if region else ""
-    return CloudError(f"`{provider}` told no price of any GPU machine{where}; the known ones stand")
+    return CloudError(f"`{provider}` returned no GPU prices{where}; keeping the existing ones")

@@ -71,7 +71,7 @@ def resolve(store: Store, text: str, *, whole_only: bool = False) -> Instance:
     if found is not None:
         return found
     if whole_only and _among(present, _prefix(text)):
-        raise NotFoundError("Instance not found", hint="without a terminal only a whole id or name is taken")
+        raise NotFoundError("Instance not found", hint="without a terminal a complete ID or name is required")
     raise NotFoundError("Instance not found", hint="gpuctl list --all")
 
 
@@ -82,7 +82,7 @@ def _found(records: Sequence[Instance], text: str, *, whole_only: bool) -> Insta
     candidates = [] if whole_only else _among(records, _prefix(text))
     if len(candidates) > 1:
         several = ", ".join(f"`{one.id}`" for one in candidates[:5])
-        raise UsageError(f"{shown(text)} could be any of {len(candidates)} machines", hint=f"one of {several}")
+        raise UsageError(f"{shown(text)} matches {len(candidates)} instances", hint=f"one of {several}")
     return candidates[0] if candidates else None
 
 

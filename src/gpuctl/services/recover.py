@@ -35,8 +35,8 @@ def find(
     present = _present(store)
     if present is not None and backup is not None:
         raise UsageError(
-            f"the state `{store.location}` was put back already",
-            hint="gpuctl recover, without `--backup`, asks the clouds",
+            f"the state `{store.location}` was already restored",
+            hint="gpuctl recover, without `--backup`, queries the providers",
         )
     base = store.backup(backup) if backup else present
     wanted = _one_id(state_id, store.remembered_id, base.state_id if base else None)
@@ -72,8 +72,8 @@ def _present(store: Rebuildable) -> Snapshot | None:
         return None
     if not state.is_restored:
         raise UsageError(
-            f"the state `{store.location}` can be used: there is nothing to recover",
-            hint="gpuctl reap --sweep adopts machines that it does not know",
+            f"the state `{store.location}` is usable: there is nothing to recover",
+            hint="gpuctl reap --sweep adopts instances without a record",
         )
     return state
 
@@ -82,9 +82,9 @@ def _one_id(*said: str | None) -> str | None:
     ids = list(dict.fromkeys(one for one in said if one))
     for one in ids:
         if not STATE_ID.fullmatch(one):
-            raise UsageError("a state id has 8 to 40 characters of `a-z0-9-`", hint="mend `--state-id`")
+            raise UsageError("a state id has 8 to 40 characters of `a-z0-9-`", hint="check `--state-id`")
     if len(ids) > 1:
-        raise UsageError(f"state `{ids[0]}` is asked for; this one is `{ids[1]}`", hint="mend `--state-id`")
+        raise UsageError(f"state `{ids[0]}` is asked for; this one is `{ids[1]}`", hint="check `--state-id`")
     return ids[0] if ids else None
 
 
@@ -99,10 +99,11 @@ def _which(everywhere: Everywhere) -> UsageError:
     counts = everywhere.state_ids()
     if not counts:
         return UsageError(
-            "no machine of any state was found, and nothing tells which state was lost",
-            hint="gpuctl provision makes a new state",
+            "no instance of any state was found, and the ID of the lost state is unknown",
+            hint="gpuctl provision creates a new state",
         )
     told = ", ".join(f"`{one}` ({count})" for one, count in counts.items())
     return UsageError(
-        f"which state is it? machines belong to {told}", hint=f"gpuctl recover --state-id {next(iter(counts))}"
+        f"several states are possible: instances belong to {told}",
+        hint=f"gpuctl recover --state-id {next(iter(counts))}",
     )

@@ -138,7 +138,7 @@ class _Run:
             try:
                 self._job.kill(self._line)
             except GpuctlError as error:
-                parts.talk.warn(f"the command may go on there: {error.message}")
+                parts.talk.warn(f"the command may still be running on the instance: {error.message}")
         parts.store.update(
             self._record.id,
             lambda fresh: advance(fresh, Status.READY, now) if fresh.status is Status.RUNNING else fresh,
@@ -153,7 +153,7 @@ class _Run:
                 return attempt()
             except UnreachableError as error:
                 if not is_told:
-                    self._parts.talk.warn(f"the connection is lost ({error.message}); trying until the deadline")
+                    self._parts.talk.warn(f"connection lost ({error.message}); reconnecting until the deadline")
                 is_told = True
             # Ask the cloud, too: a machine that is gone is not worth waiting for.
             settle(self._parts, [self._record.id])
@@ -173,8 +173,8 @@ class _Run:
         if not fresh.is_live or fresh.status is Status.STOPPING:
             raise _Over(_ended(fresh), fresh.reason or Reason.USER)
         if fresh.is_due(self._parts.clock.now()):
-            late = f"the deadline of {fresh.label} came before the command was done"
-            raise _Over(CloudError(late, hint="add `--ttl 120`, or gpuctl extend meanwhile"), Reason.EXPIRED)
+            late = f"the deadline of {fresh.label} passed before the command finished"
+            raise _Over(CloudError(late, hint="add `--ttl 120`, or run gpuctl extend in time"), Reason.EXPIRED)
 
 
 def _begin(parts: Parts, record: Instance) -> None:
@@ -182,7 +182,7 @@ def _begin(parts: Parts, record: Instance) -> None:
 
     def running(fresh: Instance) -> Instance:
         if fresh.status is Status.RUNNING:
-            raise UsageError(f"something runs on {fresh.label} already", hint=f"gpuctl get {fresh.label}")
+            raise UsageError(f"a task is already running on {fresh.label}", hint=f"gpuctl get {fresh.label}")
         if fresh.status is not Status.READY:
             raise NotReadyError(f"{fresh.label} is {fresh.status}, not READY", hint=f"gpuctl wait {fresh.label}")
         return advance(fresh, Status.RUNNING, now)
@@ -191,9 +191,9 @@ def _begin(parts: Parts, record: Instance) -> None:
 
 
 def _ended(record: Instance) -> GpuctlError:
-    told = f"{record.label} was ended before the command was done ({record.reason or 'no reason given'})"
+    told = f"{record.label} was terminated before the command finished ({record.reason or 'no reason given'})"
     if record.reason is Reason.INTERRUPTED:
-        return CapacityError(told, hint="run it again, or without `--spot`")
+        return CapacityError(told, hint="retry, or leave out `--spot`")
     return CloudError(told, hint=f"gpuctl get {record.id}")
 
 

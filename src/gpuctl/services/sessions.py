@@ -104,8 +104,8 @@ class Sessions:
         if not seen and failure:
             raise failure
         raise CredentialsError(
-            f"this login is for {name} account `{seen[0]}`, not `{account}`",
-            hint=f"log in to `{account}`" + (f", or mend the profile `{profile}`" if profile else ""),
+            f"these credentials belong to {name} account `{seen[0]}`, not `{account}`",
+            hint=f"use credentials of `{account}`" + (f", or fix the profile `{profile}`" if profile else ""),
         )
 
     def of(self, record: Instance) -> Session:
@@ -134,7 +134,8 @@ class Sessions:
             self._skew_told = True
             way = "ahead of" if here > anchor else "behind"
             self._talk.warn(
-                f"this machine's clock is {spelled(abs(anchor - here))} {way} the cloud's; using the cloud's"
+                f"the clock of this computer is {spelled(abs(anchor - here))} {way} the provider's; using "
+                "the provider's time"
             )
         return Session(provider, identity.account, provider.login, self._clock, anchor, elapsed)
 
@@ -145,7 +146,10 @@ class Sessions:
             return None
         way = "ahead of" if here > there else "behind"
         return CredentialsError(
-            f"this machine's clock is {spelled(abs(there - here))} {way} the cloud's, which refuses what it signs",
+            (
+                f"the clock of this computer is {spelled(abs(there - here))} {way} the provider's, which "
+                "rejects its signatures"
+            ),
             hint="set the clock: sudo timedatectl set-ntp true",
             cloud_time=there,
         )

@@ -15,7 +15,7 @@ def check_booted(parts: Parts, records: Sequence[Instance]) -> Mapping[str, Gpuc
     for one in records:
         if one.status is not Status.CONFIGURING or one.check is None or one.booted_at is None or parts.access is None:
             continue
-        parts.talk.step(f"{one.label} is up; waiting until `{one.check}` works there")
+        parts.talk.step(f"{one.label} is running; waiting until the check `{one.check}` succeeds")
         problem = failing(parts.access, one, one.check)
         if problem is None:
             parts.store.update(one.id, lambda fresh: _passed(fresh, parts))

@@ -69,7 +69,7 @@ def wait_until_gone(parts: Parts, record_ids: Sequence[str], timeout: timedelta)
             return Ended(records)
         if parts.clock.elapsed() - started >= timeout:
             return Ended(records, _unproven(pending, settled))
-        parts.talk.step(f"waiting until {_named(pending)} {'is' if len(pending) == 1 else 'are'} proven gone")
+        parts.talk.step(f"waiting for {_named(pending)} to terminate")
         parts.clock.sleep(min(pause, timeout))
         pause = min(pause * 2, POLL_EVERY)
         settled = settle(parts, [one.id for one in pending], wanted=_is_news)
@@ -106,7 +106,7 @@ def _open_ends(records: Sequence[Instance], settled: Settled) -> dict[str, Gpuct
         why = unasked.message if unasked else (done and done.error) or "its instance was not seen yet"
         hint = unasked.hint if unasked else done and done.hint
         errors[one.id] = UnresolvedError(
-            f"the end of {one.label} was not accepted: {why}", hint=hint or "gpuctl reap goes on trying"
+            f"could not terminate {one.label}: {why}", hint=hint or "gpuctl reap retries automatically"
         )
     return errors
 
@@ -117,7 +117,7 @@ def _unproven(pending: Sequence[Instance], settled: Settled) -> dict[str, Gpuctl
         errors.setdefault(
             one.id,
             UnresolvedError(
-                f"{one.label} was asked to end and is not proven gone yet", hint="gpuctl reap goes on until it is"
+                f"termination of {one.label} is not confirmed yet", hint="gpuctl reap continues automatically"
             ),
         )
     return errors

@@ -45,7 +45,7 @@ def wait_for(parts: Parts, asked: Sequence[Instance], goal: Goal, timeout: timed
             return Waited(records, errors)
         parts.talk.step(f"waiting until {_named(pending)} {'is' if len(pending) == 1 else 'are'} {goal}")
         unasked = refresh(parts, [one.id for one in pending])
-        why = {key: f"its cloud could not be asked: {error.message}" for key, error in unasked.items()}
+        why = {key: f"the provider could not be queried: {error.message}" for key, error in unasked.items()}
         if goal is Goal.READY:
             why |= {key: error.message for key, error in check_booted(parts, _now(parts, pending)).items()}
         pending = [one for one in _now(parts, pending) if not _has_come(one, goal) and not _is_over(one)]

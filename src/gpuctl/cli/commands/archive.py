@@ -46,7 +46,9 @@ def command(
         context.talk.say(f"what ended since {month:%Y-%m-%d} stays: budgets count it")
     context.store.archive(before)
     moved = context.store.hand_over(before, bundle.add)
-    said = f"{counted(moved, 'record')} moved to {bundle.path}" if moved else "no record is that old; nothing was moved"
+    said = (
+        f"{counted(moved, 'record')} moved to {bundle.path}" if moved else "no record is old enough; nothing was moved"
+    )
     return Result(
         document={"count": moved, "file": str(bundle.path), "countsFrom": instant(context.store.counts_from())},
         columns=("count", "file"),

@@ -49,7 +49,7 @@ def _path(context: Context) -> Result:
         columns=("path",),
         rows=[[path]],
         ids=[path],
-        footer=[] if is_there else ["there is no such file yet"],
+        footer=[] if is_there else ["the file does not exist yet"],
     )
 
 
@@ -72,8 +72,8 @@ def _show(context: Context) -> Result:
         ids=[one.name for one in told],
         draw=lambda width: _table(told),
         footer=[
-            f"{path}" if path.exists() else f"no config file; it would be {path}",
-            f"{len(settings) - len(told)} more can be set: gpuctl config show -o tsv",
+            f"{path}" if path.exists() else f"no config file; the path would be {path}",
+            f"{len(settings) - len(told)} more settings are available: gpuctl config show -o tsv",
         ],
     )
 

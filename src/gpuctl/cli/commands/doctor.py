@@ -131,7 +131,7 @@ def _result(context: Context, lines: Sequence[_Line]) -> Result:
     if failed:
         names = ", ".join(dict.fromkeys(one.found.check for one in failed))
         error = CloudError(f"{counted(len(failed), 'check')} failed: {names}", hint=failed[0].found.hint)
-    said = f"{counted(len(lines), 'check')}: nothing fails" + (f", {counted(warned, 'warning')}" if warned else "")
+    said = f"{counted(len(lines), 'check')}: no failures" + (f", {counted(warned, 'warning')}" if warned else "")
     return Result(
         document={"checks": [_shape(one) for one in lines], "count": len(lines), "failed": len(failed)},
         columns=COLUMNS,

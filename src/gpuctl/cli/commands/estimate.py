@@ -34,8 +34,8 @@ LEFT_OUT = (
     "traffic",
     "disk operations",
     "taxes",
-    "the minutes a machine takes to start",
-    "discounts of your own contract",
+    "the minutes an instance takes to start",
+    "discounts of your contract",
 )
 _MOST_USERS = 1_000_000
 _MOST_DAYS = 31
@@ -88,7 +88,7 @@ def command(
     offer, why_there = offer_for(context, kind, region, Market.SPOT if spot else Market.ON_DEMAND)
     if offer.price is None:
         raise UsageError(
-            f"the {offer.market.value} price of `{kind.name}` in `{offer.region}` is not known",
+            f"the {offer.market.value} price of `{kind.name}` in `{offer.region}` is unknown",
             hint="gpuctl prices refresh, or another `--region`",
         )
     usd = offer.price.usd_per_hour
@@ -187,11 +187,11 @@ def _footer(
     ]
     if with_all is not None:
         lines.append(
-            f"with a {disk_gb} GB disk and a public address each, while the machine is there: "
+            f"with a {disk_gb} GB disk and a public IP each, while the instance exists: "
             f"{money(with_all.on_demand)} a month instead of {money(with_all.always_on)}"
         )
     else:
-        lines.append("disk and public address are not counted: their prices are not known")
+        lines.append("disk and public IP are not included: their prices are unknown")
     lines.append(f"not counted: {', '.join(LEFT_OUT)}")
     old = age_note([price], context.clock.now().date())
     remark = _retired(kind) if is_remarked else None

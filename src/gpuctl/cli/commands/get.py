@@ -62,14 +62,14 @@ def command(
 def _read_back(context: Context, record: Instance) -> Mapping[str, GpuctlError]:
     from gpuctl.services.safeguards import gaps, read_back
 
-    context.talk.step(f"reading back what protects {record.label}")
+    context.talk.step(f"checking safeguards of {record.label}")
     failures = read_back(context.parts, [record])
     # Said once: afterwards it stands in the record.
     for gap in gaps(resolve(context.store, record.id)):
         if gap not in gaps(record):
             context.talk.warn(gap)
     return {
-        key: UnresolvedError(f"what protects {record.label} could not be read back: {error.message}", hint=error.hint)
+        key: UnresolvedError(f"could not check the safeguards of {record.label}: {error.message}", hint=error.hint)
         for key, error in failures.items()
     }
 
@@ -88,7 +88,7 @@ def _field(shape: dict[str, Any], key: str) -> str:
     if key not in shape:
         near = get_close_matches(key, shape, n=3)
         names = near or list(shape)
-        raise UsageError(f"there is no field {shown(key)}", hint=f"one of {', '.join(f'`{one}`' for one in names)}")
+        raise UsageError(f"unknown field {shown(key)}", hint=f"one of {', '.join(f'`{one}`' for one in names)}")
     value = shape[key]
     if isinstance(value, dict | list):
         import json

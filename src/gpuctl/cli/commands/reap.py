@@ -111,7 +111,7 @@ def _pass(context: Context, reaper: Reaper, *, wait: bool) -> Result | None:
         if begun is not None:
             if timedelta(0) <= now - begun < _BUSY_FOR:
                 return None if not context.is_output_chosen else _result(context, Reaped(), reaper, [])
-            context.talk.warn(f"another reap has been at work for {rough(now - begun)}; working beside it")
+            context.talk.warn(f"another reap has been running for {rough(now - begun)}; running in parallel")
         return _worked(context, reaper, wait=wait)
 
 
@@ -149,7 +149,7 @@ def _reaped(context: Context, times: ReapTimes, reaper: Reaper) -> tuple[Reaped,
         if state_id is None:
             raise
         reaped = reap_by_tags(context.parts, state_id, times, reaper)
-        reaped.problems.insert(0, f"{error.message}; its machines were judged by their tags alone")
+        reaped.problems.insert(0, f"{error.message}; its instances were processed by their tags only")
         return reaped, error
 
 

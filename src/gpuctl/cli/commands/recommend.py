@@ -61,7 +61,7 @@ def command(
     """
     context: Context = ctx.find_root().obj
     if docs is None and minutes is None:
-        raise UsageError("nothing is known of the task", hint="gpuctl recommend --docs 30, or --minutes 40, or both")
+        raise UsageError("specify --docs, --minutes, or both", hint="gpuctl recommend --docs 30 --minutes 40")
     count = None if docs is None else _documents(docs)
     task = None if minutes is None else parse_minutes(minutes, option="--minutes")
     if task is not None and task <= timedelta(0):
@@ -72,7 +72,7 @@ def command(
     if not chosen:
         where = f" in `{region}`" if region else ""
         raise UsageError(
-            f"no {found.size} machine of known price{where}", hint="another `--region`, or gpuctl prices refresh"
+            f"no {found.size} instance type of known price{where}", hint="another `--region`, or gpuctl prices refresh"
         )
     chosen.sort(key=lambda one: one.machine or Decimal(0))
     return Result(
@@ -164,7 +164,7 @@ def _footer(
     lines = [_why(found, docs, task)]
     if found.life < found.needed:
         over = task is not None and task >= found.life
-        trouble = "the task does not fit into it" if over else "that leaves little room"
+        trouble = "the task does not fit" if over else "the margin is small"
         lines.append(
             f"{spelled(found.needed)} would be right, and {spelled(found.life)} is the most allowed: {trouble}; "
             "split the task, or raise max_ttl in the config"

@@ -41,23 +41,23 @@ def command(
     context: Context = ctx.find_root().obj
     context.start_sandbox()
     reaper = reaper_of(context, sweep=True, dry_run=dry_run, max_orphans=0)
-    context.talk.step("asking every region of every cloud")
+    context.talk.step("querying all regions of all providers")
     wanted = state_id or context.environ.get("GPUCTL_STATE_ID")
     found = find(context.parts, context.store, context.reap_log.read(), reaper, backup=backup, state_id=wanted)
     _announce(context, found)
     if dry_run:
         return _result(context, [*found.backup, *found.unknown], found, None)
     if not yes and not context.may_ask:
-        raise UsageError("rebuilding the state needs a yes", hint="add `--yes`, or `--dry-run` to look first")
+        raise UsageError("rebuilding the state requires confirmation", hint="add `--yes`, or preview with `--dry-run`")
     if not yes and not context.confirm("Rebuild the state from this?"):
-        raise UsageError("nothing was written", hint="add `--yes` to rebuild without being asked")
+        raise UsageError("nothing was written", hint="add `--yes` to skip confirmation")
     aside = rebuild(context.parts, context.store, found)
     return _result(context, context.store.snapshot().records, found, aside)
 
 
 def _announce(context: Context, found: Found) -> None:
     count = sum(len(look.listed) for look in found.everywhere.looks)
-    parts = [f"{counted(len(found.unknown), 'machine')} found by their tags in {counted(count, 'region')}"]
+    parts = [f"{counted(len(found.unknown), 'machine')} with gpuctl tags in {counted(count, 'region')}"]
     if found.backup:
         parts.insert(0, f"{counted(len(found.backup), 'record')} in the {'state' if found.is_merging else 'backup'}")
     context.talk.say(f"state `{found.state_id}`: {', '.join(parts)}")
@@ -75,7 +75,7 @@ def _result(context: Context, records: Sequence[Instance], found: Found, aside: 
     if problems:
         error = UnresolvedError(
             f"{len(problems)} places could not be asked: {problems[0]}; until they were, no deadline is acted on",
-            hint="mend that, then: gpuctl reap",
+            hint="fix the problem, then run: gpuctl reap",
         )
 
     return Result(
@@ -89,7 +89,7 @@ def _result(context: Context, records: Sequence[Instance], found: Found, aside: 
         rows=[row(one, now) for one in records],
         ids=[one.id for one in records],
         draw=lambda width: table(records, now, width),
-        footer=[f"what stood in its place is kept as {aside}"] if aside else [],
+        footer=[f"saved the previous state file as {aside}"] if aside else [],
         error=error,
         errors={str(number): UnresolvedError(problem) for number, problem in enumerate(problems)},
     )

@@ -47,22 +47,24 @@ def command(
 
 
 def _start(context: Context) -> Result:
-    return _told(context, ensure(context.sandbox_folder), "the sandbox runs at {url}")
+    return _told(context, ensure(context.sandbox_folder), "the sandbox is running at {url}")
 
 
 def _status(context: Context) -> Result:
-    return _told(context, status(context.sandbox_folder), "the sandbox runs at {url}, for {age}")
+    return _told(context, status(context.sandbox_folder), "the sandbox has been running at {url} for {age}")
 
 
 def _stop(context: Context) -> Result:
-    return _told(context, None, "the sandbox was stopped" if stop(context.sandbox_folder) else "no sandbox runs")
+    return _told(
+        context, None, "the sandbox was stopped" if stop(context.sandbox_folder) else "the sandbox is not running"
+    )
 
 
 def _reset(context: Context) -> Result:
     # A state whose machines are gone would be a list of ghosts: a new server has a new and empty one.
     was_there = stop(context.sandbox_folder)
     address = ensure(context.sandbox_folder) if was_there else None
-    return _told(context, address, "the sandbox was emptied" if was_there else "no sandbox runs")
+    return _told(context, address, "the sandbox was reset" if was_there else "the sandbox is not running")
 
 
 _ACTIONS: dict[Do, Callable[[Context], Result]] = {
@@ -75,7 +77,7 @@ _ACTIONS: dict[Do, Callable[[Context], Result]] = {
 
 def _told(context: Context, address: Address | None, text: str) -> Result:
     if address is None:
-        said = text if "{" not in text else "no sandbox runs"
+        said = text if "{" not in text else "the sandbox is not running"
         return Result({"running": False, "url": None}, columns=("url",), rows=[], footer=[said])
     age = rough(context.clock.now() - address.started_at)
     return Result(

@@ -97,7 +97,7 @@ def _confirm(context: Context, *, yes: bool) -> None:
     if yes or context.sandbox or not context.may_ask:
         return
     if not context.confirm("Start the self-test?"):
-        raise UsageError("nothing was started", hint="add `--yes` to start without being asked")
+        raise UsageError("no instance was started", hint="add `--yes` to skip confirmation")
 
 
 def _means(context: Context) -> Means:

@@ -39,7 +39,7 @@ def command(
         if remove:
             changed = exclude(theirs, own)
             own.unlink(missing_ok=True)
-            return _told(own, theirs, 0, f"{theirs} leads to {own} no more" if changed else "it was not installed")
+            return _told(own, theirs, 0, f"{theirs} leads to {own} any more" if changed else "it was not installed")
         known = targets(access, context.store.snapshot().records)
         if install:
             write(access.folder, known)
@@ -67,4 +67,4 @@ def _home(context: Context) -> Path:
     try:
         return Path(context.environ.get("HOME") or pwd.getpwuid(os.getuid()).pw_dir)
     except KeyError:
-        raise UsageError("there is no home folder", hint="set HOME") from None
+        raise UsageError("there is no home directory", hint="set HOME") from None

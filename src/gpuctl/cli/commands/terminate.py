@@ -53,7 +53,7 @@ def command(
     by_selection = every or task is not None or user is not None or bool(tag)
     if bool(instances) == by_selection:
         raise UsageError(
-            "say which machines: ids, or one of --task, --tag, --user, --all",
+            "specify instances: IDs, or one of --task, --tag, --user, --all",
             hint="gpuctl terminate ID, or gpuctl list",
         )
     if by_selection:
@@ -100,7 +100,8 @@ def _confirm(context: Context, chosen: Sequence[Instance], *, yes: bool, by_sele
     if not context.may_ask:
         if by_selection:
             raise UsageError(
-                f"ending {len(live)} machines by a selection needs a yes", hint="add `--yes`, or name the ids"
+                f"terminating {len(live)} instances by filter requires confirmation",
+                hint="add `--yes`, or pass the IDs",
             )
         return
     now = context.clock.now()
@@ -110,7 +111,7 @@ def _confirm(context: Context, chosen: Sequence[Instance], *, yes: bool, by_sele
         )
     question = f"End {'it' if len(live) == 1 else f'these {len(live)}'}?"
     if not context.confirm(question):
-        raise UsageError("nothing was ended", hint="add `--yes` to end without being asked")
+        raise UsageError("nothing was terminated", hint="add `--yes` to skip confirmation")
 
 
 def _ended(
@@ -168,4 +169,4 @@ def _overall(errors: dict[str, GpuctlError], asked: int) -> Failure | None:
     failures = list(errors.values())
     if len(failures) == asked and len({one.exit_code for one in failures}) == 1:
         return failures[0]
-    return PartialError(f"{len(failures)} of {asked} are not ended", hint="gpuctl list")
+    return PartialError(f"{len(failures)} of {asked} could not be terminated", hint="gpuctl list")

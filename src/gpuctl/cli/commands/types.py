@@ -80,7 +80,7 @@ def command(
         need_of_gpu.is_met_by(offer) for need_of_gpu in (Need(gpu=gpu, with_retired=True),) for offer in offers
     ):
         models = sorted({offer.type.gpu_model for offer in offers})
-        raise UsageError(f"no type has a `{gpu[:40]}`", hint=f"one of {', '.join(models)}")
+        raise UsageError(f"no instance type has the GPU `{gpu[:40]}`", hint=f"one of {', '.join(models)}")
     fitting = _cheapest_of_each(ranked(offers, need))
     # Most types have no spot price that is known: rows of question marks would hide those that do.
     found = [one for one in fitting if one.price] if spot else fitting
@@ -151,7 +151,7 @@ def _table(found: Sequence[Offer], width: int, today: date) -> "Table":
             "REGION": one.region,
             "$/H": rate(price.usd_per_hour if price else None),
             "AGE": f"{age_in_days(price, today)}d" if price else "",
-            "SOURCE": "" if price is None else "ships with gpuctl" if is_shipped(price) else price.source,
+            "SOURCE": "" if price is None else "bundled" if is_shipped(price) else price.source,
             "": "" if kind.availability is Availability.CURRENT else kind.availability.value,
         }
         drawn.add_row(*(cells[heading] for heading in headings if heading not in spared))
@@ -160,16 +160,16 @@ def _table(found: Sequence[Offer], width: int, today: date) -> "Table":
 
 def _footer(found: Sequence[Offer], market: Market, unknown: int, today: date) -> list[str]:
     if not found and unknown:
-        return ["no spot price of these types is known", "hint: gpuctl prices refresh"]
+        return ["no spot price is known for these instance types", "hint: gpuctl prices refresh"]
     if not found:
-        return ["no type fits", "hint: gpuctl types --all"]
+        return ["no instance type matches", "hint: gpuctl types --all"]
     shipped = sum(is_shipped(one.price) for one in found if one.price)
-    source = "prices that ship with gpuctl" if shipped else "prices read from the clouds"
+    source = "bundled prices" if shipped else "fetched prices"
     if 0 < shipped < len([one for one in found if one.price]):
-        source = f"prices, {shipped} of them as they ship with gpuctl"
+        source = f"prices, {shipped} of them bundled with gpuctl"
     lines = [f"{counted(len(found), 'type')}; {market.value} {source}, without disk and traffic"]
     if unknown:
-        lines.append(f"{counted(unknown, 'type')} of unknown spot price left out")
+        lines.append(f"{counted(unknown, 'type')} skipped: unknown spot price")
     old = age_note((one.price for one in found), today)
     return [*lines, old] if old else lines
 

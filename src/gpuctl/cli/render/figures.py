@@ -12,7 +12,7 @@ from gpuctl.domain.money.cost import Cost, hourly, to_cents
 if TYPE_CHECKING:
     from gpuctl.domain.money.report import Sum
 
-BARE = "* the machine alone: the price of its disk or address is not known"
+BARE = "* compute only: the disk or public IP price is unknown"
 
 
 def money(amount: Decimal | None) -> str:
@@ -104,15 +104,15 @@ def burn(records: Sequence[Instance], now: datetime) -> str:
 
     ahead = outlook(records, now)
     return (
-        f"{ahead.live} live · {money(ahead.hourly.total)}/h now · {money(ahead.spent.total)} so far · "
-        f"{money(ahead.by_deadline.total)} if all run to their deadlines{left_out(ahead.by_deadline)}"
+        f"{ahead.live} active · {money(ahead.hourly.total)}/h · {money(ahead.spent.total)} spent · "
+        f"{money(ahead.by_deadline.total)} at the deadlines{left_out(ahead.by_deadline)}"
     )
 
 
 def left_out(summed: "Sum") -> str:
     """What a sum does not hold, to be said behind it; empty where it holds everything."""
     told = f" · {summed.unpriced} of unknown price not counted" if summed.unpriced else ""
-    return f"{told} · {summed.bare} without disk or address" if summed.bare else told
+    return f"{told} · {summed.bare} without disk or public IP" if summed.bare else told
 
 
 def _mark(cost: Cost) -> str:

@@ -123,7 +123,7 @@ def details(one: Instance, now: datetime, protection: Sequence[Protector]) -> "T
     for each in protection:
         acts = f" at {local(each.acts_at)}" if each.acts_at else ""
         style = "red" if each.standing is Standing.MISSING else "green"
-        drawn.add_row(f"ended by {each.killer}", Text(clean(f"{each.standing}{acts} · {each.detail}"), style))
+        drawn.add_row(f"safeguard: {each.killer}", Text(clean(f"{each.standing}{acts} · {each.detail}"), style))
     drawn.add_row("", "")
     for entry in one.history:
         about = " · ".join(part for part in (entry.event, entry.reason and entry.reason.value, entry.detail) if part)
@@ -148,13 +148,13 @@ def _lines(one: Instance, now: datetime) -> list[tuple[str, str]]:
         ),
         (
             "spent",
-            f"{all_in(spent(one, now))}{f' of {all_in(by_deadline(one, now))} by its deadline' if one.is_live else ''}",
+            f"{all_in(spent(one, now))}{f' of {all_in(by_deadline(one, now))} at the deadline' if one.is_live else ''}",
         ),
         ("price", _priced(one.price)),
-        ("its disk", _priced(one.disk_price)),
-        ("its address", _priced(one.address_price)),
+        ("disk price", _priced(one.disk_price)),
+        ("public IP price", _priced(one.address_price)),
         ("type", f"{type_label(one)}, {f'{one.disk_gb} GB disk' if one.disk_gb else 'disk unknown'}, {one.image}"),
-        ("place", f"{one.provider} {one.zone or one.region}, account {one.account}"),
+        ("location", f"{one.provider} {one.zone or one.region}, account {one.account}"),
         ("cloud id", one.cloud_id or ""),
         ("address", " / ".join(part for part in (one.public_ip, one.private_ip) if part)),
         ("ssh from", "; ".join(part for part in (one.ssh_from, _also_from(one)) if part)),
@@ -162,8 +162,8 @@ def _lines(one: Instance, now: datetime) -> list[tuple[str, str]]:
         ("task", one.task or ""),
         ("purpose", one.purpose),
         ("tags", ", ".join(f"{key}={value}" for key, value in one.tags.items())),
-        ("may live", f"{spelled(one.ttl)}, {spelled(one.max_ttl)} without a readable deadline"),
-        ("idle", f"ends sooner when nothing uses it for {spelled(one.idle)}" if one.idle else ""),
+        ("TTL", f"{spelled(one.ttl)}, {spelled(one.max_ttl)} if the deadline tag cannot be read"),
+        ("idle", f"terminated after {spelled(one.idle)} without activity" if one.idle else ""),
     ]
 
 

@@ -30,7 +30,7 @@ def folder(what: str, environ: Mapping[str, str]) -> Path:
         )
     except (RuntimeError, KeyError):
         raise UsageError(
-            "there is no home folder to keep the state in", hint="add `--state FILE`, or set HOME"
+            "there is no home directory for the state file", hint="add `--state FILE`, or set HOME"
         ) from None
 
 
@@ -52,8 +52,8 @@ def path_of(text: str) -> Path:
     try:
         return Path(text).expanduser().absolute()
     except RuntimeError:
-        raise UsageError(f"there is no home folder for {shown(text)}", hint="name the file from `/` on") from None
+        raise UsageError(f"there is no home directory for {shown(text)}", hint="use an absolute path") from None
     except FileNotFoundError:
         raise UsageError(
-            f"{shown(text)} is in the working folder, and that was deleted", hint="name the file from `/` on"
+            f"the current directory was deleted, cannot resolve {shown(text)}", hint="use an absolute path"
         ) from None

@@ -40,7 +40,7 @@ class LogFile:
         except OSError as error:
             self._is_broken = True
             with suppress(OSError, ValueError):
-                self._err.write(f"warning: `{self._path}` takes no log: {error.strerror}\n")
+                self._err.write(f"warning: cannot write the log `{self._path}`: {error.strerror}\n")
 
     def _turn_over(self) -> None:
         try:

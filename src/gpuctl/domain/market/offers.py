@@ -103,11 +103,11 @@ class Lack(StrEnum):
     REGION = "in other regions"
     RETIRED = "retired"
     IMAGE = "without an image that has a driver for its GPU"
-    DEARER = "dearer than `--max-price`"
-    UNKNOWN_PRICE = "of an unknown price"
-    NOT_ENABLED = "in regions this account has not enabled"
-    NO_LOGIN = "of a cloud that cannot be used now"
-    REFUSED_LATELY = "refused in the last minutes"
+    DEARER = "above `--max-price`"
+    UNKNOWN_PRICE = "of unknown price"
+    NOT_ENABLED = "in regions not enabled for this account"
+    NO_LOGIN = "of a provider that is not available"
+    REFUSED_LATELY = "without capacity in the last minutes"
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,9 +133,9 @@ def check(request: Request, max_ttl: timedelta) -> None:
     if not all(request.regions) or (ANYWHERE in request.regions):
         raise UsageError(f"--region must be one, several as `a,b,c`, or `any`, not {shown(request.region or '')}")
     if request.falls_back and request.market is not Market.SPOT:
-        raise UsageError("--fallback says what to do where there is no spot machine", hint="add `--spot`")
+        raise UsageError("--fallback requires `--spot`", hint="add `--spot`")
     if request.subnet is not None and (request.is_anywhere or len(request.regions) > 1):
-        raise UsageError("a subnet is in one region only", hint="name that one with `--region`")
+        raise UsageError("--subnet requires a single region", hint="add `--region REGION`")
     if request.idle is not None and not MIN_IDLE <= request.idle <= max_ttl:
         raise UsageError(f"--idle must be {spelled(MIN_IDLE)} to {spelled(max_ttl)}", hint="add `--idle 15m`")
     if request.name is not None:
@@ -149,7 +149,9 @@ def check(request: Request, max_ttl: timedelta) -> None:
 def check_name(name: str) -> None:
     """Raise UsageError unless it can stand for an id: 1-40 of `a-z0-9-`, not beginning like an id."""
     if not NAME.fullmatch(name):
-        raise UsageError(f"a name has 1 to 40 of `a-z0-9-`, not {shown(name)}", hint="add `--name train-7`")
+        raise UsageError(
+            f"--name must be 1 to 40 characters of `a-z0-9-`, not {shown(name)}", hint="add `--name train-7`"
+        )
     if name.startswith(RECORD_ID_PREFIX):
         raise UsageError(f"a name may not begin with `{RECORD_ID_PREFIX}`: {shown(name)}", hint="add `--name train-7`")
 
@@ -159,7 +161,7 @@ def check_text(what: str, text: str | None) -> None:
     if text is None:
         return
     if not text.strip():
-        raise UsageError(f"--{what} is empty", hint=f"leave out `--{what}`, or give it a text")
+        raise UsageError(f"--{what} is empty", hint=f"leave out `--{what}`, or give it a value")
     if len(text) > _LONGEST_TEXT[what]:
         raise UsageError(f"--{what} is longer than {_LONGEST_TEXT[what]} characters")
     if not text.isprintable():
@@ -172,7 +174,7 @@ def check_tag(key: str, value: str) -> None:
     if not key:
         raise UsageError("a tag has an empty key", hint="add `--tag project=x`")
     if key.casefold().startswith(PREFIX):
-        raise UsageError(f"tags beginning `{PREFIX}` are gpuctl's own: {shown(key)}")
+        raise UsageError(f"tags beginning with `{PREFIX}` are reserved: {shown(key)}")
     if not key.isprintable() or not value.isprintable():
         raise UsageError(f"tag {shown(key)} holds control characters")
     # The whole of it, because a key may have been put on either side.
@@ -208,7 +210,7 @@ def _refuse_secret(where: str, text: str) -> None:
     kind = secret_in(text)
     if kind is not None:
         raise UsageError(
-            f"{where} seems to hold {kind}, and is no place for one", hint="gpuctl run --env NAME sends it"
+            f"{where} appears to contain {kind}, which must not be stored there", hint="use: gpuctl run --env NAME"
         )
 
 

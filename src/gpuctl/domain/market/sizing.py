@@ -33,9 +33,9 @@ class Class:
 
 
 CLASSES = {
-    Size.LIGHT: Class(Decimal(15), Decimal(15), "g4dn.xlarge", "a T4 or better, with 16 GB on the GPU"),
-    Size.MEDIUM: Class(Decimal(15), Decimal(28), "Standard_NC6", "16 GB on the GPU and 28 GB beside it"),
-    Size.HEAVY: Class(Decimal(22), Decimal(16), "p3.2xlarge", "24 GB on the GPU, such as an L4 or A10G"),
+    Size.LIGHT: Class(Decimal(15), Decimal(15), "g4dn.xlarge", "a T4 or better, with 16 GB GPU memory"),
+    Size.MEDIUM: Class(Decimal(15), Decimal(28), "Standard_NC6", "16 GB GPU memory and 28 GB RAM"),
+    Size.HEAVY: Class(Decimal(22), Decimal(16), "p3.2xlarge", "24 GB GPU memory, such as an L4 or A10G"),
 }
 LIVES = {
     Size.LIGHT: timedelta(minutes=30),

@@ -88,11 +88,11 @@ class Standing:
 
     @property
     def told(self) -> str:
-        """The sum in words: `$3.10 spent + $0.60 still to come + $0.54 for this = $4.24`."""
-        this = f" + {_usd(self.asked.total)} for this" if self.asked != Sum() else ""
-        bare = f", {self.spent.bare} without disk or address" if self.spent.bare else ""
+        """The sum in words: `$3.10 spent + $0.60 committed + $0.54 requested = $4.24`."""
+        this = f" + {_usd(self.asked.total)} requested" if self.asked != Sum() else ""
+        bare = f", {self.spent.bare} without disk or public IP" if self.spent.bare else ""
         return (
-            f"{_usd(self.spent.total)} spent + {_usd(self.ahead.total)} still to come{this} = "
+            f"{_usd(self.spent.total)} spent + {_usd(self.ahead.total)} committed{this} = "
             f"{_usd(self.total.quantize(Decimal('0.01'), ROUND_UP))}{bare}"
         )
 
@@ -138,13 +138,13 @@ def refuse_over(
     for one in standings(budgets, records, now, asked):
         if one.is_over:
             raise BudgetError(
-                f"over the budget of {one.limit.label}: {one.told}",
-                hint="gpuctl list shows what lives; end one, or raise `[budget]` in the config",
+                f"budget of {one.limit.label} exceeded: {one.told}",
+                hint="gpuctl list shows active instances; terminate one, or raise `[budget]` in the config",
             )
         if one.unpriced and not allow_unknown_price:
             raise BudgetError(
-                f"the budget of {one.limit.label} cannot be checked: {one.unpriced} of unknown price in it",
-                hint="add `--allow-unknown-price` to leave that uncounted",
+                f"cannot check the budget of {one.limit.label}: {one.unpriced} instances of unknown price",
+                hint="add `--allow-unknown-price` to skip the check for them",
             )
 
 
@@ -153,7 +153,7 @@ def warnings(budgets: Budgets, records: Sequence[Instance], now: datetime, asked
     told = []
     for one in standings(budgets, records, now, asked):
         if one.is_over:
-            told.append(f"over the budget of {one.limit.label}: {one.told}")
+            told.append(f"budget of {one.limit.label} exceeded: {one.told}")
         elif one.is_near:
             told.append(f"{one.total * 100 / one.limit.usd:.0f} % of the budget of {one.limit.label}: {one.told}")
         if one.unpriced:
@@ -194,7 +194,7 @@ def ends_for(actions: Iterable[Action], chosen: Mapping[str, Limit]) -> list[Act
             one,
             kind=Kind.TERMINATE,
             reason=Reason.BUDGET,
-            detail=f"over the budget of {chosen[one.record.id].label}",
+            detail=f"budget of {chosen[one.record.id].label} exceeded",
         )
         for one in planned
         if one.kind in (Kind.REFRESH, Kind.ADOPT)

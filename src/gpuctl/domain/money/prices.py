@@ -133,10 +133,10 @@ def age_note(prices: Iterable[Price | None], today: date) -> str | None:
     if not old:
         return None
     if len(known) == 1:
-        return f"this price is {age_in_days(known[0], today)} days old; gpuctl prices refresh reads today's"
+        return f"this price is {age_in_days(known[0], today)} days old; update it with: gpuctl prices refresh"
     oldest = max(age_in_days(one, today) for one in known)
     which = "these prices are" if old == len(known) else f"{old} of these prices {'is' if old == 1 else 'are'}"
-    return f"{which} older than 30 days (up to {oldest}); gpuctl prices refresh reads today's"
+    return f"{which} older than 30 days (up to {oldest}); update them with: gpuctl prices refresh"
 
 
 def _alone(usd: Decimal, last: Price | None, *, is_believed: bool) -> str | None:

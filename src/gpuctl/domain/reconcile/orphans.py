@@ -35,27 +35,27 @@ def _stranger(seen: Observed, records: Mapping[str, Instance], view: View, rules
         return act(Kind.REPORT, detail=f"{seen.cloud_id} belongs to state {seen.tags.get(STATE, '')!r}")
     record = records.get(claims.record_id or "")
     if ours and record is not None and _is_left_behind(seen, record):
-        return act(Kind.TERMINATE, Reason.REFUSED, detail=f"{seen.cloud_id} is what a refused attempt left behind")
+        return act(Kind.TERMINATE, Reason.REFUSED, detail=f"{seen.cloud_id} was left by a refused attempt")
     born = seen.launched_at or claims.created_at
     if claims.record_id is None or claims.expires_at is None or born is None:
         return act(
             Kind.REPORT,
-            detail=f"{seen.cloud_id} carries our state's tag but no readable id or deadline",
+            detail=f"{seen.cloud_id} is tagged with this state but has no valid ID or deadline tag",
             unresolved=True,
         )
     if view.now is None:
         return act(
-            Kind.REPORT, detail="the cloud's clock could not be read: not judged by its deadline", unresolved=True
+            Kind.REPORT, detail="the provider's clock could not be read: the deadline is not enforced", unresolved=True
         )
     if _is_ripe(claims.expires_at, born, view.now, ours):
-        return act(Kind.TERMINATE, Reason.ORPHAN, detail=f"{seen.cloud_id} is past its deadline and in no record")
+        return act(Kind.TERMINATE, Reason.ORPHAN, detail=f"{seen.cloud_id} is past its deadline and has no record")
     if ours and seen.state is CloudState.REMNANT and view.now - born > ORPHAN_AGE:
-        return act(Kind.TERMINATE, Reason.ORPHAN, detail=f"{seen.cloud_id} holds no machine and is in no record")
+        return act(Kind.TERMINATE, Reason.ORPHAN, detail=f"{seen.cloud_id} has no instance and no record")
     if not ours or view.now >= claims.expires_at or seen.state is CloudState.REMNANT:
-        return act(Kind.WAIT, detail=f"{seen.cloud_id} is in no record")
+        return act(Kind.WAIT, detail=f"{seen.cloud_id} has no record")
     if record is not None:
         return act(Kind.REPORT, detail=f"{seen.cloud_id} claims the record of {record.cloud_id}", unresolved=True)
-    return act(Kind.ADOPT, detail=f"{seen.cloud_id} was in no record")
+    return act(Kind.ADOPT, detail=f"{seen.cloud_id} had no record")
 
 
 def _is_left_behind(seen: Observed, record: Instance) -> bool:

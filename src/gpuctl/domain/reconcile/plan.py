@@ -64,12 +64,10 @@ def _about(record: Instance, found: Finder, view: View, rules: Rules) -> Iterabl
     act = _Acting(record, scope_of(record), seen)
     if seen is not None and not is_the_same_machine(record, seen, rules.state_id):
         if seen.exists:
-            yield act(
-                Kind.REPORT, detail=f"{seen.cloud_id} carries somebody else's tags now", unresolved=record.is_live
-            )
+            yield act(Kind.REPORT, detail=f"the gpuctl tags of {seen.cloud_id} were changed", unresolved=record.is_live)
     elif record.status.is_ended:
         if seen is not None and seen.exists:
-            yield act(Kind.TERMINATE, Reason.ORPHAN, detail="alive though its record is closed")
+            yield act(Kind.TERMINATE, Reason.ORPHAN, detail="still running although recorded as terminated")
     elif seen is not None:
         yield from _present(record, seen, view, act)
     else:
@@ -112,7 +110,7 @@ def _present(record: Instance, seen: Observed, view: View, act: _Acting) -> Iter
         yield act(Kind.CLOSE, proof=end_of(record, seen, view.now), detail=detail)
         return
     if record.status is Status.PROVISIONING and seen.state is not CloudState.REMNANT:
-        yield act(Kind.ADOPT, detail=f"its machine is {seen.cloud_id}")
+        yield act(Kind.ADOPT, detail=f"its instance is {seen.cloud_id}")
     else:
         yield act(Kind.REFRESH)
     if record.status is Status.STOPPING:
@@ -120,18 +118,18 @@ def _present(record: Instance, seen: Observed, view: View, act: _Acting) -> Iter
         yield act(
             Kind.TERMINATE,
             record.reason,
-            detail="still there long after its end was accepted" if stubborn else "",
+            detail="still there long after its termination was accepted" if stubborn else "",
             unresolved=stubborn,
         )
     elif seen.state is CloudState.FAILED and not _was_ready(record):
-        why = seen.refusal.text if seen.refusal else "the cloud could not bring it up"
+        why = seen.refusal.text if seen.refusal else "the provider could not start it"
         yield act(Kind.TERMINATE, Reason.REFUSED, detail=why)
     elif seen.state is CloudState.FAILED:
         # It was usable: what failed since (an extension that a policy put on it, say) may not have stopped its task.
-        yield act(Kind.REPORT, detail="the cloud says that it failed; left until its deadline", unresolved=True)
+        yield act(Kind.REPORT, detail="the provider reports a failure; kept until its deadline", unresolved=True)
         yield from _if_due(record, view, act)
     elif seen.state is CloudState.REMNANT and (reason := _why_empty(record, view.now)) is not None:
-        yield act(Kind.TERMINATE, reason, detail="there is no machine, only what was made for it")
+        yield act(Kind.TERMINATE, reason, detail="there is no instance, only resources created for it")
     else:
         yield from _if_due(record, view, act)
 
@@ -158,27 +156,29 @@ def _absent(record: Instance, view: View, act: _Acting) -> Iterable[Action]:
         return
     asked = record.id in view.by_id
     if not asked:
-        yield act(Kind.WAIT, detail="not in the listing, and could not be asked by id", unresolved=True)
+        yield act(Kind.WAIT, detail="not in the listing, and could not be queried by ID", unresolved=True)
         return
     proof = absence_proves(record, listed_at=view.listed[scope], now=view.now)
     if proof is not None:
         yield act(Kind.CLOSE, proof.reason, proof=proof)
         return
-    yield act(Kind.WAIT, detail="not seen in the cloud; not yet proven gone")
+    yield act(Kind.WAIT, detail="not found at the provider; termination is not confirmed yet")
     yield from _unseen_end(record, view, act)
 
 
 def _unseen_end(record: Instance, view: View, act: _Acting) -> Iterable[Action]:
     # Should the listing lie or fail, the end is asked for all the same, but only by an id that our own create returned.
     if record.id_is_from_create and record.status is Status.STOPPING:
-        yield act(Kind.TERMINATE, record.reason, detail="asked by its id, not seen in a listing")
+        yield act(Kind.TERMINATE, record.reason, detail="terminated by ID; it was in no listing")
     elif record.id_is_from_create:
         yield from _if_due(record, view, act)
 
 
 def _if_due(record: Instance, view: View, act: _Acting) -> Iterable[Action]:
     if view.now is None:
-        yield act(Kind.REPORT, detail="the cloud's clock could not be read: not ended by its deadline", unresolved=True)
+        yield act(
+            Kind.REPORT, detail="the provider's clock could not be read: the deadline is not enforced", unresolved=True
+        )
     elif record.is_due(view.now):
         yield act(Kind.TERMINATE, Reason.EXPIRED)
 

@@ -52,5 +52,5 @@ def _is_by_deadline(action: Action) -> bool:
 
 
 def _spared(action: Action) -> Action:
-    why = "not ended by its deadline: the state was restored, and not every region could be asked since"
+    why = "deadline not enforced: the state was restored, and not all regions were queried since"
     return replace(action, kind=Kind.REPORT, reason=None, detail=why, unresolved=True)

@@ -73,7 +73,9 @@ def run_instances(order: Order, group_id: str | None, *, is_ipv6_only: bool = Fa
 def check_tags(tags: Mapping[str, str]) -> None:
     """Raise UsageError for a user tag that EC2 would refuse beside ours."""
     if len(tags) > _MOST_TAGS - _OURS:
-        raise UsageError(f"AWS takes at most {_MOST_TAGS - _OURS} tags beside gpuctl's own, not {len(tags)}")
+        raise UsageError(
+            f"AWS accepts at most {_MOST_TAGS - _OURS} tags in addition to those of gpuctl, not {len(tags)}"
+        )
     for key, value in tags.items():
         if not 1 <= len(key) <= _LONGEST_KEY or not set(key) <= _KEY or key in _RESERVED_KEYS:
             raise UsageError(

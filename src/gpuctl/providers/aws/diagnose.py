@@ -55,7 +55,7 @@ def _asked(check: str, ask: Callable[[], Finding]) -> Finding:
 
 def _create(clients: Clients, trial: Trial) -> Finding:
     if trial.order is None:
-        return Finding("create", Verdict.UNKNOWN, "there is no image to try it with")
+        return Finding("create", Verdict.UNKNOWN, "there is no image to check with")
     what = f"`{trial.kind.name}` in {trial.region}"
     call = run_instances(trial.order, None) | {"DryRun": True}
     code, failure = _tried(lambda: clients.client("ec2", trial.region, once=True).run_instances(**call))
@@ -92,10 +92,10 @@ def _end(clients: Clients, trial: Trial) -> Finding:
     for machine in (_NOBODYS, *([trial.machine] if trial.machine else [])):
         code, failure = _tried(partial(ec2.terminate_instances, InstanceIds=[machine], DryRun=True))
         if code == _PERMITTED or code in NOT_FOUND:
-            return Finding("end", Verdict.OK, f"ending machines in {trial.region} is permitted")
+            return Finding("end", Verdict.OK, f"terminating instances in {trial.region} is permitted")
     if failure is None:
         raise AssertionError("a dry run was carried out")
-    problem = translate(failure, f"ending machines in {trial.region}")
+    problem = translate(failure, f"terminating instances in {trial.region}")
     if isinstance(problem, CredentialsError) and trial.machine is None:
         text = "not permitted, unless the policy permits it by gpuctl's tags, which only a machine can show"
         return Finding("end", Verdict.UNKNOWN, text, "start a machine, then: gpuctl doctor")

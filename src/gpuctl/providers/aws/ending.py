@@ -51,7 +51,7 @@ class _Ending:
                 failures = {one: self._unknown(one) for one in unknown}
                 return failures | (self.end(known) if known else {})
         if code not in _OF_ONE or len(batch) == 1 or self._calls_left <= 0:
-            failure = translate(error, f"could not end machines in `{self._region}`")
+            failure = translate(error, f"could not terminate instances in `{self._region}`")
             return dict.fromkeys(batch, failure)
         middle = len(batch) // 2
         return self.end(batch[:middle]) | self.end(batch[middle:])

@@ -51,7 +51,7 @@ _MAYBE_SENT = (
 
 _HINTS = {
     Meaning.CREDENTIALS: "aws sts get-caller-identity",
-    Meaning.THROTTLED: "run it again in a minute",
+    Meaning.THROTTLED: "retry in a minute",
     Meaning.CAPACITY: "add another `--region`, or take another type: gpuctl types",
     Meaning.QUOTA: "ask AWS for more under Service Quotas",
 }
@@ -72,7 +72,7 @@ def code_of(error: Exception) -> str:
 
 
 def translate(error: Exception, doing: str, *, region: str | None = None) -> GpuctlError:
-    """The failure in our words; `doing` begins the sentence: `could not list machines in `us-east-1``.
+    """The failure in our words; `doing` begins the sentence: `could not list instances in `us-east-1``.
 
     `region` is the region that was asked, given only where the same credentials have just worked in another one.
     """
@@ -86,7 +86,7 @@ def translate(error: Exception, doing: str, *, region: str | None = None) -> Gpu
     if isinstance(error, sdk.SSLError):
         return _tls_problem(error, doing)
     if isinstance(error, _NEVER_SENT):
-        return UnreachableError(f"{doing}: AWS could not be reached", hint="check the network, then run it again")
+        return UnreachableError(f"{doing}: AWS could not be reached", hint="check the network, then retry")
     if region is not None and _is_closed(error):
         return CredentialsError(
             f"{doing}: `{region}` is not enabled in this account ({_said(error)})",
@@ -95,7 +95,7 @@ def translate(error: Exception, doing: str, *, region: str | None = None) -> Gpu
         )
     if not code_of(error):
         if isinstance(error, (sdk.ClientError, *_MAYBE_SENT)):
-            return UnreachableError(f"{doing}: AWS gave no answer that could be read ({type(error).__name__})")
+            return UnreachableError(f"{doing}: AWS returned no readable answer ({type(error).__name__})")
         return UsageError(f"{doing}: {one_line(str(error))}", hint="check the AWS settings: aws configure list")
     return _of_answer(error, doing)
 
@@ -106,7 +106,7 @@ def translate_create(error: Exception, doing: str) -> GpuctlError:
     if isinstance(error, (*_LOGIN, *_NEVER_SENT)) or isinstance(refusal, UsageError) or _is_unsendable(error):
         return refusal
     if not isinstance(error, sdk.ClientError):
-        return OutcomeUnknown(f"{doing}: AWS's answer does not tell whether it was created ({type(error).__name__})")
+        return OutcomeUnknown(f"{doing}: AWS did not confirm whether the instance was created ({type(error).__name__})")
     return create_error(TABLE.meaning(code_of(error), _status(error)), refusal, doing, "AWS", _said(error))
 
 

@@ -59,7 +59,7 @@ def _newest(clients: Clients, region: str, kind: InstanceType) -> str:
                 f"AWS recommends no GPU image for {kind.arch} in `{region}`",
                 hint="add `--image ami-...`, one with NVIDIA drivers",
             ) from error
-        raise translate(error, f"could not ask for the newest GPU image in `{region}`", region=region) from error
+        raise translate(error, f"could not look up the latest GPU image in `{region}`", region=region) from error
     return str(answer["Parameter"]["Value"])
 
 
@@ -109,5 +109,5 @@ def _user(name: str) -> str | None:
 
 def _no_image(image_id: str, region: str) -> UsageError:
     return UsageError(
-        f"there is no image {shown(image_id)} in `{region}`", hint="add `--image ami-...`, or leave it out"
+        f"image {shown(image_id)} does not exist in `{region}`", hint="add `--image ami-...`, or leave it out"
     )

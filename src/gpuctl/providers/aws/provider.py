@@ -64,7 +64,7 @@ class AwsProvider:
 
     @property
     def is_local(self) -> bool:
-        with _translated("could not read where AWS is"):
+        with _translated("could not read the AWS endpoint"):
             return self._clients.is_local(self._home)
 
     def default_region(self) -> tuple[str, str] | None:
@@ -79,13 +79,13 @@ class AwsProvider:
         return (region, f"profile {self._clients.session.profile_name}") if region else None
 
     def identity(self) -> Identity:
-        with _translated("could not ask AWS whose login this is"):
+        with _translated("could not read the AWS identity"):
             answer = self._clients.client("sts", self._home).get_caller_identity()
             self._account = str(answer["Account"])
         return Identity(self._account, reply_date(answer))
 
     def regions(self) -> Collection[str]:
-        with _translated("could not ask AWS which regions this account can use"):
+        with _translated("could not list the AWS regions of this account"):
             answer = self._clients.client("ec2", self._home).describe_regions()
             return frozenset(str(one["RegionName"]) for one in answer["Regions"])
 
@@ -104,7 +104,7 @@ class AwsProvider:
         return
 
     def zones(self, region: str, kind: InstanceType) -> Sequence[str]:
-        with _translated(f"could not ask in which zones of `{region}` there is `{kind.name}`", self._proven(region)):
+        with _translated(f"could not list the zones of `{region}` that offer `{kind.name}`", self._proven(region)):
             return zones_of(self._clients.client("ec2", region), region, kind.name)
 
     def create(self, order: Order) -> Observed:
@@ -134,7 +134,7 @@ class AwsProvider:
             return self._ingress.close(region, state_id, needed)
 
     def get(self, region: str, cloud_id: str) -> Observed | None:
-        doing = f"could not look at {cloud_id} in `{region}`"
+        doing = f"could not read {cloud_id} in `{region}`"
         with _translated(doing):
             ec2, account = self._clients.client("ec2", region), self._known_account()
             try:
@@ -164,13 +164,13 @@ class AwsProvider:
         return self._listed(region, {"Name": "tag-key", "Values": [STATE]}, ask_ready)
 
     def terminate(self, region: str, cloud_ids: Sequence[str], *, force: bool = False) -> Mapping[str, GpuctlError]:
-        with _translated(f"could not end machines in `{region}`", self._proven(region)):
+        with _translated(f"could not terminate instances in `{region}`", self._proven(region)):
             return end_instances(self._clients.client("ec2", region), region, cloud_ids)
 
     def protection(
         self, region: str, cloud_id: str, at: datetime, ready_at: datetime | None = None
     ) -> Sequence[Protector]:
-        with _translated(f"could not read back what protects {cloud_id}"):
+        with _translated(f"could not read the safeguards of {cloud_id}"):
             return read_back(self._clients.client("ec2", region), cloud_id, at, ready_at)
 
     def resources(self, region: str, record_id: str, cloud_id: str, known: Collection[str] = ()) -> Sequence[Resource]:
@@ -178,11 +178,11 @@ class AwsProvider:
             return list_resources(self._clients.client("ec2", region), record_id, cloud_id, known)
 
     def diagnose(self, trial: Trial) -> Iterable[Finding]:
-        with _translated("could not ask AWS about permissions"):
+        with _translated("could not check AWS permissions"):
             return list(diagnose(self._clients, trial))
 
     def set_deadline(self, region: str, cloud_id: str, expires_at: datetime) -> None:
-        with _translated(f"could not move the deadline of {cloud_id}"):
+        with _translated(f"could not extend the deadline of {cloud_id}"):
             self._clients.client("ec2", region).create_tags(
                 Resources=[cloud_id], Tags=[{"Key": EXPIRES_AT, "Value": deadline_tag(expires_at)}]
             )
@@ -242,7 +242,7 @@ class AwsProvider:
         return self._account or self.identity().account
 
     def _listed(self, region: str, wanted: Mapping[str, Any], ask_ready: Collection[str]) -> list[Observed]:
-        with _translated(f"could not list machines in `{region}`", self._proven(region)):
+        with _translated(f"could not list instances in `{region}`", self._proven(region)):
             ec2, account = self._clients.client("ec2", region), self._known_account()
             pages = ec2.get_paginator("describe_instances").paginate(
                 Filters=[wanted], PaginationConfig={"PageSize": self._page_size}

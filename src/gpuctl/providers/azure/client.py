@@ -164,9 +164,13 @@ class Clients:
         found = self.ask("GET", "/subscriptions", SUBSCRIPTIONS_API).json()["value"]
         usable = [one for one in found if one.get("state") in ("Enabled", None)]
         if len(usable) != 1:
-            told = f"this login has {len(usable)} subscriptions" if usable else "this login has no subscription"
+            told = (
+                f"these credentials have {len(usable)} subscriptions"
+                if usable
+                else "these credentials have no subscription"
+            )
             raise CredentialsError(
-                f"{told}: say which one to use",
+                f"{told}: select one",
                 hint="az account set --subscription ID, or set AZURE_SUBSCRIPTION_ID",
             )
         return str(usable[0]["subscriptionId"])
@@ -230,7 +234,7 @@ def _refuse_elsewhere(address: str, endpoint: str) -> None:
     # A login's token goes nowhere but to the cloud it is for, whatever an answer says.
     here, there = urlsplit(endpoint), urlsplit(address)
     if (here.scheme, here.netloc) != (there.scheme, there.netloc):
-        raise ValueError(f"an answer leads to {there.netloc}")
+        raise ValueError(f"a reply points to another host, {there.netloc}")
 
 
 def _default_of_cli(folder: str | None) -> str | None:

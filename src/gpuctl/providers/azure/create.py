@@ -38,7 +38,9 @@ _NOT_YET = "Azure does not find yet what it created just now"
 def check_request(request: Request) -> None:
     """UsageError for a tag, an image, a subnet or a disk that Azure would refuse."""
     if len(request.tags) > _MOST_TAGS - _OURS:
-        raise UsageError(f"Azure takes at most {_MOST_TAGS - _OURS} tags beside gpuctl's own, not {len(request.tags)}")
+        raise UsageError(
+            f"Azure accepts at most {_MOST_TAGS - _OURS} tags in addition to those of gpuctl, not {len(request.tags)}"
+        )
     folded = [key.casefold() for key in request.tags]
     for key, value in request.tags.items():
         if len(key) > _LONGEST_KEY or set(key) & _NOT_IN_KEYS or key.casefold().startswith(_RESERVED):
@@ -51,7 +53,7 @@ def check_request(request: Request) -> None:
         image_named(request.image)
     if request.subnet is not None and "/subnets/" not in request.subnet:
         raise UsageError(
-            f"on Azure a subnet is named by its whole id, not {shown(request.subnet)}",
+            f"on Azure --subnet must be a complete resource ID, not {shown(request.subnet)}",
             hint="az network vnet subnet show --query id",
         )
     if request.disk_gb > _LARGEST_DISK_GB:

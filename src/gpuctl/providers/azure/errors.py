@@ -25,11 +25,11 @@ _NAMESPACE = re.compile(r"namespace '(?P<name>[\w.]+)'")
 
 _HINTS = {
     Meaning.CREDENTIALS: "az account show",
-    Meaning.THROTTLED: "run it again in a minute",
+    Meaning.THROTTLED: "retry in a minute",
     Meaning.CAPACITY: "add another `--region`, or take another type: gpuctl types",
     Meaning.QUOTA: "ask Azure for more: az vm list-usage, then its Quotas page",
 }
-_NETWORK_HINT = "check the network, then run it again"
+_NETWORK_HINT = "check the network, then retry"
 # No connection came about, so that not a byte of the request can have arrived. The SDK's own class for that,
 # ServiceRequestError, holds also connections that broke while the answer was awaited.
 _NO_CONNECTION = (
@@ -56,7 +56,7 @@ def is_absent(error: Exception) -> bool:
 
 
 def translate(error: Exception, doing: str) -> GpuctlError:
-    """The failure in our words; `doing` begins the sentence: `could not list machines in `eastus``."""
+    """The failure in our words; `doing` begins the sentence: `could not list instances in `eastus``."""
     if isinstance(error, LoginError):
         return error.kind(f"{doing}: {error.sentence}", hint=error.hint)
     problem = setting_problem(str(error)) if not code_of(error) else None
@@ -68,7 +68,7 @@ def translate(error: Exception, doing: str) -> GpuctlError:
         return UnreachableError(f"{doing}: Azure could not be reached{_why(error)}", hint=_NETWORK_HINT)
     code = code_of(error)
     if not code:
-        return UnreachableError(f"{doing}: Azure gave no answer that could be read ({type(error).__name__})")
+        return UnreachableError(f"{doing}: Azure returned no readable answer ({type(error).__name__})")
     return _of_code(code, _message(error), _status(error), doing)
 
 

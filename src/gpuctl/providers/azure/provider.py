@@ -66,14 +66,14 @@ class AzureProvider:
         return region_of(region), "AZURE_DEFAULTS_LOCATION"
 
     def identity(self) -> Identity:
-        with _translated("could not ask Azure whose login this is"):
+        with _translated("could not read the Azure identity"):
             path = f"/subscriptions/{self._clients.subscription}"
             said = self._clients.ask("GET", path, SUBSCRIPTIONS_API).json()
             self._account = f"{said['tenantId']}/{said['subscriptionId']}"
         return Identity(self._account, self._clients.cloud_time)
 
     def regions(self) -> Collection[str]:
-        with _translated("could not ask Azure which regions this subscription can use"):
+        with _translated("could not list the Azure regions of this subscription"):
             path = f"/subscriptions/{self._clients.subscription}/locations"
             said = self._clients.ask("GET", path, SUBSCRIPTIONS_API).json()
             return frozenset(str(one["name"]) for one in said["value"])
@@ -129,7 +129,7 @@ class AzureProvider:
         return True
 
     def get(self, region: str, cloud_id: str) -> Observed | None:
-        with _translated(f"could not look at {cloud_id}"):
+        with _translated(f"could not read {cloud_id}"):
             try:
                 return self._one(cloud_id, self._known_account())
             except SDK_ERRORS as error:
@@ -157,7 +157,7 @@ class AzureProvider:
     def protection(
         self, region: str, cloud_id: str, at: datetime, ready_at: datetime | None = None
     ) -> Sequence[Protector]:
-        with _translated(f"could not read back what protects {cloud_id}"):
+        with _translated(f"could not read the safeguards of {cloud_id}"):
             group = self._clients.resource.resource_groups.get(cloud_id).as_dict()
             return [sweep_of(group.get("tags") or {}, at), self._timer(cloud_id, at)]
 
@@ -166,11 +166,11 @@ class AzureProvider:
             return list_resources(self._clients, record_id, cloud_id)
 
     def diagnose(self, trial: Trial) -> Iterable[Finding]:
-        with _translated("could not look at what this subscription may have"):
+        with _translated("could not check the permissions of this subscription"):
             return list(diagnose(self._clients, trial))
 
     def set_deadline(self, region: str, cloud_id: str, expires_at: datetime) -> None:
-        with _translated(f"could not move the deadline of {cloud_id}"):
+        with _translated(f"could not extend the deadline of {cloud_id}"):
             groups, moved = self._clients.resource.resource_groups, deadline_tag(expires_at)
             stood = groups.get(cloud_id).as_dict().get("tags") or {}
             tags = stood | {EXPIRES_AT: moved}
@@ -232,7 +232,7 @@ class AzureProvider:
         return said
 
     def _listed(self, region: str, wanted: str, ask_ready: Collection[str]) -> list[Observed]:
-        with _translated(f"could not list machines in `{region}`"):
+        with _translated(f"could not list instances in `{region}`"):
             account = self._known_account()
             every = _dicts(self._clients.resource.resource_groups.list(filter=wanted))
             groups = {str(one["name"]).lower(): one for one in every if region_of(one["location"]) == region}

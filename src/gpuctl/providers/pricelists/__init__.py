@@ -24,7 +24,7 @@ def open_price_list(name: ProviderName, connection: Connection, patience: Patien
     """
     if name not in _MODULES:
         known = ", ".join(f"`{one}`" for one in _MODULES)
-        raise UsageError(f"the prices of `{name}` cannot be read yet", hint=f"one of {known}")
+        raise UsageError(f"prices of `{name}` cannot be fetched yet", hint=f"one of {known}")
     try:
         module = import_module(_MODULES[name])
     except ModuleNotFoundError as error:

@@ -72,7 +72,7 @@ class AwsPriceList:
             session = self._clients.session
             named = [one for part in _PARTITIONS for one in session.get_available_regions("ec2", part)]
         except SDK_ERRORS as error:
-            raise translate(error, "could not tell which regions there are") from error
+            raise translate(error, "could not list the regions") from error
         return named
 
     def _offered(self, region: str) -> set[str]:
@@ -165,7 +165,7 @@ def _failure(error: Exception, doing: str) -> GpuctlError | Busy:
     response: Any = getattr(error, "response", None) or {}
     said = response.get("ResponseMetadata", {})
     if said.get("HTTPStatusCode") == 429 and not isinstance(failure, ThrottledError):
-        failure = ThrottledError(f"{doing}: AWS wants to be asked more slowly (429)", hint="run it again in a minute")
+        failure = ThrottledError(f"{doing}: AWS throttles requests (429)", hint="retry in a minute")
     if not isinstance(failure, ThrottledError | UnreachableError):
         return failure
     after = str(said.get("HTTPHeaders", {}).get("retry-after", ""))
@@ -202,9 +202,9 @@ def _usd(text: object, where: str) -> Decimal:
     try:
         usd = Decimal(str(text))
     except InvalidOperation as error:
-        raise UnreachableError(f"could not read {where}: a price in it is no number") from error
+        raise UnreachableError(f"could not read {where}: a price in it is not a number") from error
     if not usd.is_finite():
-        raise UnreachableError(f"could not read {where}: a price in it is no number")
+        raise UnreachableError(f"could not read {where}: a price in it is not a number")
     return usd
 
 

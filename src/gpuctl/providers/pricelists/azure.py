@@ -167,7 +167,7 @@ def _parsed(text: bytes, doing: str) -> dict[str, Any]:
     try:
         page = json.loads(text, parse_float=Decimal, parse_int=Decimal, parse_constant=_no_number)
     except ValueError as error:
-        raise Busy(UnreachableError(f"{doing}: a page of it is no JSON")) from error
+        raise Busy(UnreachableError(f"{doing}: a page of it is not JSON")) from error
     items = page.get("Items") if isinstance(page, dict) else None
     if not isinstance(items, list) or not all(_is_item(one) for one in items):
         raise Busy(UnreachableError(f"{doing}: a page of it has another shape than documented"))
@@ -177,7 +177,7 @@ def _parsed(text: bytes, doing: str) -> dict[str, Any]:
 
 
 def _no_number(word: str) -> None:
-    raise ValueError(f"{word} is no number")
+    raise ValueError(f"{word} is not a number")
 
 
 def _is_item(item: object) -> bool:
@@ -190,7 +190,7 @@ def _is_item(item: object) -> bool:
 
 def _refused(error: HTTPError, doing: str) -> GpuctlError | Busy:
     if error.code == 429:
-        return Busy(ThrottledError(f"{doing}: Azure wants to be asked more slowly (429)"), _after(error))
+        return Busy(ThrottledError(f"{doing}: Azure throttles requests (429)"), _after(error))
     if error.code >= 500:
         return Busy(UnreachableError(f"{doing}: Azure answered {error.code}"), _after(error))
     return CloudError(f"{doing}: Azure answered {error.code}", cloud_code=str(error.code))
@@ -199,7 +199,7 @@ def _refused(error: HTTPError, doing: str) -> GpuctlError | Busy:
 def _unreachable(error: Exception, doing: str) -> UnreachableError:
     why = getattr(error, "reason", None) or error
     told = one_line(str(why)) or type(error).__name__
-    return UnreachableError(f"{doing}: {told}", hint="check the network, then run it again")
+    return UnreachableError(f"{doing}: {told}", hint="check the network, then retry")
 
 
 def _after(error: HTTPError) -> timedelta | None:

@@ -49,7 +49,7 @@ def checked_address(url: str, *, told_by: str) -> str:
             f"{told_by} is `{url[:80]}`: plain http is for loopback only", hint=f"use https, or unset {told_by}"
         )
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UsageError(f"{told_by} is no address: `{url[:80]}`", hint=f"unset {told_by}")
+        raise UsageError(f"{told_by} is not a URL: `{url[:80]}`", hint=f"unset {told_by}")
     return url
 
 

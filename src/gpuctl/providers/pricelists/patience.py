@@ -42,8 +42,8 @@ class Patience:
                 wait = timedelta(seconds=2 ** (attempt - 1)) if busy.after is None else busy.after
                 if wait > _LONGEST_WAIT:
                     raise ThrottledError(
-                        f"{busy.failure.message}; it wants to be left alone for {rough(wait)}",
-                        hint=f"run it again in {rough(wait)}",
+                        f"{busy.failure.message}; it requests a pause of {rough(wait)}",
+                        hint=f"retry in {rough(wait)}",
                     ) from busy
                 if attempt == ATTEMPTS or self._clock.elapsed() + wait >= self._until:
                     raise busy.failure from busy
@@ -58,5 +58,6 @@ class Patience:
         """Raise UnreachableError if the time for everything is over."""
         if self._clock.elapsed() >= self._until:
             raise UnreachableError(
-                f"it was not all read within {rough(self._limit)}", hint="one region at a time: add `--region R`"
+                f"not everything was read within {rough(self._limit)}",
+                hint="refresh one region at a time: add `--region REGION`",
             )

@@ -28,23 +28,23 @@ def clock(patient: Patient, cloud: Cloud) -> Iterator[Finding]:
     """How far this machine's clock is from the cloud's: what is signed by a wrong one is refused."""
     there = cloud.session(patient).provider.identity().cloud_time
     if there is None:
-        yield Finding("clock", Verdict.UNKNOWN, f"{cloud.name} did not say what time it is there")
+        yield Finding("clock", Verdict.UNKNOWN, f"{cloud.name} did not report its time")
         return
     here = patient.parts.clock.now()
     skew = abs(there - here)
     if skew > MAX_SKEW:
         way = "ahead of" if here > there else "behind"
-        text = f"this machine's clock is {spelled(skew)} {way} the cloud's"
+        text = f"the clock of this computer is {spelled(skew)} {way} the provider's"
         yield Finding("clock", Verdict.FAIL, text, "sudo timedatectl set-ntp true")
     else:
-        yield Finding("clock", Verdict.OK, f"within {max(1, round(skew.total_seconds()))} s of the cloud's")
+        yield Finding("clock", Verdict.OK, f"within {max(1, round(skew.total_seconds()))} s of the provider's")
 
 
 def type_(patient: Patient, cloud: Cloud) -> Iterator[Finding]:
     """Whether the type is one that the cloud still starts, there."""
     region = _region(patient, cloud)
     if region is None:
-        text = f"no region is set for {cloud.name}, so nothing there was asked"
+        text = f"no region is set, so {cloud.name} was not checked in a region"
         yield Finding("region", Verdict.WARN, text, f"gpuctl doctor --provider {cloud.name} --region REGION")
         return
     patient.catalog.check_region(cloud.name, region)
@@ -54,12 +54,12 @@ def type_(patient: Patient, cloud: Cloud) -> Iterator[Finding]:
         instead = f"gpuctl doctor --type {kind.successor}" if kind.successor else "gpuctl types"
         yield Finding("type", Verdict.FAIL, f"`{kind.name}` was retired{since}", instead)
     elif not patient.catalog.is_listed(kind, region):
-        text = f"the catalog does not know `{kind.name}` in `{region}`"
+        text = f"`{kind.name}` is not in the catalog for `{region}`"
         yield Finding("type", Verdict.WARN, text, f"gpuctl types --region {region}")
     else:
         price = patient.catalog.offer(kind, region).price
         cost = f"${price.usd_per_hour:f}/h, as of {price.as_of}" if price else "at an unknown price"
-        yield Finding("type", Verdict.OK, f"`{kind.name}` ({kind.gpu_label}) is sold in {region}, {cost}")
+        yield Finding("type", Verdict.OK, f"`{kind.name}` ({kind.gpu_label}) is available in {region}, {cost}")
 
 
 def image(patient: Patient, cloud: Cloud) -> Iterator[Finding]:

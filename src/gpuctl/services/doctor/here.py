@@ -32,13 +32,13 @@ def state(patient: Patient) -> Iterator[Finding]:
     store = patient.parts.store
     snapshot = store.snapshot()
     if snapshot.state_id is None:
-        yield Finding("state", Verdict.OK, f"none yet; the first machine makes {store.location}")
+        yield Finding("state", Verdict.OK, f"none yet; the first instance creates {store.location}")
         return
     matters = list(_matters(patient, snapshot))
     yield from matters
     if not matters:
         live = sum(one.is_live for one in snapshot.records)
-        yield Finding("state", Verdict.OK, f"{live} live of {len(snapshot.records)} records in {store.location}")
+        yield Finding("state", Verdict.OK, f"{live} active of {len(snapshot.records)} records in {store.location}")
 
 
 def _matters(patient: Patient, snapshot: Snapshot) -> Iterator[Finding]:
@@ -50,20 +50,20 @@ def _matters(patient: Patient, snapshot: Snapshot) -> Iterator[Finding]:
         more = f" and {len(overdue) - 3} more" if len(overdue) > 3 else ""
         yield Finding("state", Verdict.FAIL, f"past the deadline: {names}{more}", "gpuctl reap")
     if snapshot.is_restored:
-        text = "it was put back or rebuilt; nothing ends by its deadline until every region was asked"
+        text = "the state was restored; deadlines are not enforced until all regions are swept"
         yield Finding("state", Verdict.WARN, text, "gpuctl reap --sweep")
     unreadable = store.unreadable_archive_lines()
     if unreadable:
-        text = f"the archive has {len(unreadable)} lines that cannot be read, the first {unreadable[0]}"
+        text = f"{len(unreadable)} lines of the archive cannot be read, the first is {unreadable[0]}"
         yield Finding("state", Verdict.WARN, text, "gpuctl stats")
     if store.rescued():
-        yield Finding("state", Verdict.WARN, "records wait beside it to be taken in", "gpuctl reap")
+        yield Finding("state", Verdict.WARN, "rescue files wait to be imported", "gpuctl reap")
 
 
 def schedule(patient: Patient) -> Iterator[Finding]:
     """Whether a reaper runs, and did what it found."""
     if patient.in_sandbox:
-        yield Finding("schedule", Verdict.OK, "the sandbox needs none")
+        yield Finding("schedule", Verdict.OK, "not needed in the sandbox")
         return
     seen = patient.schedule()
     last = seen.times.last_reap_at
@@ -78,7 +78,7 @@ def schedule(patient: Patient) -> Iterator[Finding]:
         else:
             yield Finding("schedule", Verdict.OK, text)
     elif last is not None and timedelta(0) <= seen.now - last < _LATELY:
-        yield Finding("schedule", Verdict.OK, f"something runs the reaper, which {when}")
+        yield Finding("schedule", Verdict.OK, f"not installed by gpuctl, but the reaper {when}")
     else:
-        text = f"nothing runs the reaper, which {when}: only what is armed on the machines ends them"
+        text = f"the reaper is not scheduled and {when}: only the shutdown timers terminate instances"
         yield Finding("schedule", Verdict.WARN, text, "gpuctl schedule install")

@@ -19,12 +19,12 @@ def prices(patient: Patient, cloud: Cloud) -> Iterator[Finding]:
     flag = f" --region {cloud.region}" if cloud.region else ""
     hint = f"gpuctl prices refresh --provider {cloud.name}{flag}"
     if not known:
-        yield Finding("prices", Verdict.WARN, f"no price {where} is known", hint)
+        yield Finding("prices", Verdict.WARN, f"no price is known {where}", hint)
         return
     oldest = max(age_in_days(one, today) for one in known)
     old = sum(is_old(one, today) for one in known)
     if patient.in_sandbox:
-        yield Finding("prices", Verdict.OK, f"{len(known)} prices {where}, as they ship with gpuctl")
+        yield Finding("prices", Verdict.OK, f"{len(known)} prices {where}, bundled with gpuctl")
     elif old:
         text = f"{old} of {len(known)} prices {where} are older than 30 days, the oldest {oldest} days"
         yield Finding("prices", Verdict.WARN, text, hint)
@@ -36,7 +36,7 @@ def budget(patient: Patient) -> Iterator[Finding]:
     """How every limit stands; one that lets no machine start any more fails."""
     standings = Allowance(patient.parts, patient.parts.clock.now()).standings()
     if not standings:
-        yield Finding("budget", Verdict.OK, "none is set", "budget.daily_usd in the config sets one")
+        yield Finding("budget", Verdict.OK, "none is set", "set budget.daily_usd in the config")
     for one in standings:
         yield _finding(one, patient.parts.budgets.action)
 

@@ -38,7 +38,7 @@ def entry(parts: Parts, provider: Provider, wanted: Source) -> Entry:
         return Entry()
     must_have_key = wanted.is_demanded and wanted.text != NONE
     if not (access.may_have_key or must_have_key or provider.capabilities.needs_ssh_key):
-        parts.talk.warn("no ssh key goes onto it: `ssh-keygen` is not installed")
+        parts.talk.warn("no SSH key is installed: `ssh-keygen` is not available")
         return Entry()
     key = access.key().public
     objection = provider.capabilities.ssh_keys.objection(key)
@@ -50,9 +50,9 @@ def entry(parts: Parts, provider: Provider, wanted: Source) -> Entry:
         return Entry(key)
     if wanted.text != AUTO:
         if wanted.text in EVERYWHERE:
-            parts.talk.warn(f"port 22 is opened to everybody ({wanted.text})")
+            parts.talk.warn(f"port 22 is open to everyone ({wanted.text})")
         elif is_wide(wanted.text):
-            parts.talk.warn(f"port 22 is opened to a wide range ({wanted.text})")
+            parts.talk.warn(f"port 22 is open to a large range ({wanted.text})")
         return Entry(key, wanted.text)
     if access.echo is None and provider.is_local:
         return Entry(key, LOOPBACK)

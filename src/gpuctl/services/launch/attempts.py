@@ -80,7 +80,7 @@ class Attempts:
             # Another machine of this call was refused there meanwhile; this attempt was never sent.
             return Answer(Outcome.REFUSED, error=known)
         where = here.place.where
-        self.parts.talk.step(f"{record.label}: asking {record.provider} for {record.instance_type} in {where}")
+        self.parts.talk.step(f"{record.label}: creating {record.instance_type} in {where}")
         answer = send_create(
             here.session.provider,
             order_of(record, here, self.state_id),
@@ -126,7 +126,7 @@ class Attempts:
             if self.prepared.doors.against(place) is not None:
                 continue
             if moves and has_leftovers:
-                self.parts.talk.say(f"{place.where} is left out: what was made in {record.provider} is ended first")
+                self.parts.talk.say(f"{place.where} is skipped until the leftovers in {record.provider} are removed")
                 continue
             try:
                 return self.prepared.logins.launchable(place)
@@ -134,7 +134,7 @@ class Attempts:
                 if isinstance(error, CredentialsError) and not is_elsewhere(error):
                     self.tried.append(Tried(place, error))
                     return None
-                self.parts.talk.say(f"{place.where} is left out: {error.message}")
+                self.parts.talk.say(f"{place.where} is skipped: {error.message}")
         return None
 
     def _written(self, record: Instance, there: Launchable) -> tuple[Instance, Launchable] | None:
@@ -158,7 +158,7 @@ class Attempts:
         except GpuctlError as error:
             failed = {answer.leftovers: error}
         for refusal in failed.values():
-            self.parts.talk.warn(f"what was made of {answer.leftovers} is not ended yet: {refusal.message}")
+            self.parts.talk.warn(f"leftovers of {answer.leftovers} are not removed yet: {refusal.message}")
 
     def _close(self, record: Instance, answer: Answer, here: Launchable) -> None:
         """Write down how the last attempt came out; what nobody wants any more is ended."""
@@ -172,7 +172,7 @@ class Attempts:
             end(self.parts, [record.id], fresh.reason or Reason.CANCELLED)
         elif fresh.status.is_ended:
             for error in here.session.provider.terminate(record.region, [answer.seen.cloud_id]).values():
-                self.parts.talk.warn(f"{answer.seen.cloud_id} of {record.label} is not ended yet: {error.message}")
+                self.parts.talk.warn(f"{answer.seen.cloud_id} of {record.label} is not terminated yet: {error.message}")
 
 
 def answered(fresh: Instance, answer: Answer, here: Launchable) -> Instance:
@@ -211,9 +211,11 @@ def _hindrance(record: Instance, now: datetime) -> str | None:
     if record.status is not Status.PROVISIONING:
         return f"{record.label} is {record.status} now: no further attempt is made"
     if record.expires_at - now < LEAST_LEFT:
-        return f"less than {spelled(LEAST_LEFT)} are left to the deadline of {record.label}: no further attempt is made"
+        return (
+            f"less than {spelled(LEAST_LEFT)} are left until the deadline of {record.label}: no further attempt is made"
+        )
     if len(record.attempts) >= MOST_ATTEMPTS:
-        return f"{record.label} was tried {MOST_ATTEMPTS} times: no further attempt is made"
+        return f"{record.label} had {MOST_ATTEMPTS} attempts: no further attempt is made"
     return None
 
 

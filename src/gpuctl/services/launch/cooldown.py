@@ -39,8 +39,11 @@ class Refused:
             return None
         left = rough(REFUSED_FOR - (now - refused_at))
         return CapacityError(
-            f"no `{place.offer.type.name}` left in `{place.where}` {rough(now - refused_at)} ago; not asked again yet",
-            hint=f"run it again in {left}, or add another `--region`",
+            (
+                f"`{place.where}` had no capacity for `{place.offer.type.name}` {rough(now - refused_at)} ago; "
+                "not retried yet"
+            ),
+            hint=f"retry in {left}, or add another `--region`",
         )
 
     def needs_zones(self, offer: Offer) -> bool:

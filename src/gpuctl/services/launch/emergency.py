@@ -25,11 +25,16 @@ def unwritten(error: Unwritable, made: Sequence[Instance], parts: Parts) -> Gpuc
             failed |= parts.sessions.provider(name, profile).terminate(region, there)
         except GpuctlError as refusal:
             failed |= dict.fromkeys(there, refusal)
-    fates = [f"{one} {f'could not be ended ({failed[one].message})' if one in failed else 'was ended'}" for one in ids]
-    fates += [f"{one.id} may have been made" for one in made if one.cloud_id is None]
+    fates = [
+        f"{one} {f'could not be terminated ({failed[one].message})' if one in failed else 'was terminated'}"
+        for one in ids
+    ]
+    fates += [f"{one.id} may have been created" for one in made if one.cloud_id is None]
     told = "; ".join([error.message, *fates, *kept])
     if failed or len(ids) < len(made):
-        return UnresolvedError(told, hint="end it in the cloud's own console, or mend the state: gpuctl reap")
+        return UnresolvedError(
+            told, hint="terminate it in the provider's console, or repair the state and run: gpuctl reap"
+        )
     return type(error)(told, hint=error.hint)
 
 
@@ -45,8 +50,8 @@ def _kept(record: Instance, parts: Parts) -> str:
     if record.is_live:
         record = advance(record, Status.STOPPING, record.updated_at, Reason.CANCELLED)
     try:
-        return f"the record is kept as {parts.store.rescue(record)}"
+        return f"the record was saved as {parts.store.rescue(record)}"
     except GpuctlError:
         # The only copy of the record: no part of it may be left out.
-        parts.talk.warn(f"the record that could not be kept: {record.model_dump_json()}", is_complete=True)
-        return "the record stands above"
+        parts.talk.warn(f"the record that could not be saved: {record.model_dump_json()}", is_complete=True)
+        return "the record is printed above"

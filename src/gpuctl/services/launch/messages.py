@@ -13,7 +13,7 @@ from gpuctl.services.launch.cooldown import is_room
 from gpuctl.services.launch.offers import Choice
 from gpuctl.services.launch.prepare import Launchable
 
-_NOTHING = "nothing was started"
+_NOTHING = "no instance was started"
 _NAMED = 3
 
 
@@ -99,5 +99,5 @@ def _hint(tried: Sequence[Tried], choice: Choice) -> str:
     if request.instance_type is None:
         return "add `--region any`, or ask for less"
     if choice.elsewhere is None:
-        return f"run it again in 3 minutes, or take another type: gpuctl types --gpu '{offer.type.gpu_model}'"
+        return f"retry in 3 minutes, or use another type: gpuctl types --gpu '{offer.type.gpu_model}'"
     return f"gpuctl provision {offer.type.name} --region {choice.elsewhere.region}"

@@ -75,8 +75,8 @@ def choose(request: Request, defaults_of: DefaultsOf, parts: Parts, catalog: Cat
         provider = parts.sessions.provider(name, bid.request.profile)
         if bid.request.idle is not None and not provider.capabilities.idle_ends:
             raise UsageError(
-                f"--idle: a machine of {name} that powers itself off goes on billing",
-                hint="leave out `--idle`; its deadline ends it",
+                f"--idle is not available on {name}: an instance that powers itself off is still billed",
+                hint="leave out `--idle`; the deadline still applies",
             )
         provider.check_request(bid.request)
     return _chosen(request, bids, kind, catalog, unusable)
@@ -200,13 +200,15 @@ def _nothing_fits(
         return next(iter(unusable.values()))
     if request.gpu is not None and request.instance_type is None and set(passed) == {Lack.GPU}:
         models = sorted({kind.gpu_model for name in bids for kind in catalog.types(name)})
-        return UsageError(f"no type has a {shown(request.gpu)} there", hint=f"one of {', '.join(models)}")
+        return UsageError(
+            f"no instance type there has the GPU {shown(request.gpu)}", hint=f"one of {', '.join(models)}"
+        )
     why = f": {summed(passed)}" if passed else ""
     wanted = f" --gpu '{request.gpu}'" if request.gpu else ""
     if Lack.IMAGE in passed:
         hint = f"add `--image` with an image that has a driver for it, or: gpuctl types{wanted}"
-        return UsageError(f"no offer fits{why}", hint=hint)
-    return UsageError(f"no offer fits{why}", hint=f"gpuctl types{wanted}, or add `--region any`")
+        return UsageError(f"no offer matches{why}", hint=hint)
+    return UsageError(f"no offer matches{why}", hint=f"gpuctl types{wanted}, or add `--region any`")
 
 
 def summed(passed: Passed) -> str:

@@ -107,17 +107,17 @@ def standing(choice: Choice, records: Sequence[Instance]) -> list[Instance]:
     found = [one for one in records if one.is_live and one.name in names]
     for one in found:
         if one.status is Status.STOPPING:
-            raise NotReadyError(f"`{one.name}` is still ending", hint=f"gpuctl get {one.name} --refresh")
+            raise NotReadyError(f"`{one.name}` is still terminating", hint=f"gpuctl get {one.name} --refresh")
         bid = choice.bids.get(one.provider)
         differing = differences(bid.request, one, choice.types) if bid else ["provider"]
         if differing:
             raise UsageError(
-                f"`{one.name}` lives already, with another {', '.join(differing)}",
+                f"`{one.name}` is already active, with another {', '.join(differing)}",
                 hint=f"use another `--name`, or gpuctl terminate {one.name}",
             )
     if found and len(found) < len(names):
         raise UsageError(
-            f"{len(found)} of the {len(names)} machines named `{request.name}-…` live already",
+            f"{len(found)} of the {len(names)} instances named `{request.name}-…` are active already",
             hint="use another `--name`",
         )
     return found
@@ -148,7 +148,7 @@ def _prepared(choice: Choice, parts: Parts, retrying: Retrying, *, is_dry: bool)
         except GpuctlError as error:
             if all(one.type.provider is name for one in offers):
                 raise
-            parts.talk.say(f"{name} is left out: {error.message}")
+            parts.talk.say(f"{name} is skipped: {error.message}")
             usable, lack = [], Lack.NO_LOGIN
         else:
             lack = Lack.NOT_ENABLED
@@ -179,9 +179,9 @@ def _first(offers: Sequence[Offer], logins: "Logins", doors: Refused, parts: Par
             if not isinstance(error, UsageError) and not is_elsewhere(error):
                 raise
             if len(offers) > 1:
-                parts.talk.say(f"{place.where} is left out: {error.message}")
+                parts.talk.say(f"{place.where} is skipped: {error.message}")
             unfit = unfit or error
-    raise shut or unfit or CapacityError("there is no place to try", hint="add `--region any`")
+    raise shut or unfit or CapacityError("there is no placement to try", hint="add `--region any`")
 
 
 def _priced(place: Place, image: Image) -> Place:
@@ -273,7 +273,7 @@ class Logins:
             try:
                 self._zones[key] = self._session(kind.provider).provider.zones(region, kind)
             except GpuctlError as error:
-                self._parts.talk.say(f"the zones of {region} could not be learnt: {error.message}")
+                self._parts.talk.say(f"could not list the zones of {region}: {error.message}")
                 self._zones[key] = ()
         return self._zones[key]
 

@@ -28,7 +28,7 @@ from gpuctl.services.terminate import end
 
 FIRST_POLL, POLL_EVERY = timedelta(seconds=1), timedelta(seconds=5)
 LOOK_FOR_UNKNOWN = timedelta(minutes=2)
-_GO_ON = "gpuctl reap goes on until it is"
+_GO_ON = "gpuctl reap continues automatically"
 
 
 @dataclass(slots=True)
@@ -140,12 +140,14 @@ def _patience(record: Instance, timeout: timedelta) -> timedelta:
 
 def _give_up(late: Sequence[Instance], result: Provisioned, parts: Parts, waited: timedelta, *, keep: bool) -> None:
     if not keep:
-        parts.talk.step(f"not ready after {spelled(waited)}: ending {', '.join(one.label for one in late)}")
+        parts.talk.step(f"not ready after {spelled(waited)}: terminating {', '.join(one.label for one in late)}")
         end(parts, [one.id for one in late], Reason.TIMEOUT)
     for one in late:
         before = result.errors.get(one.id)
         told = before.message if before else f"{one.label} was not ready after {spelled(waited)}"
-        result.errors[one.id] = UnresolvedError(f"{told}; it may live", hint=f"gpuctl get {one.id} --refresh")
+        result.errors[one.id] = UnresolvedError(
+            f"{told} and may still be running", hint=f"gpuctl get {one.id} --refresh"
+        )
 
 
 def _judged(result: Provisioned, parts: Parts) -> Provisioned:
@@ -160,7 +162,9 @@ def _judged(result: Provisioned, parts: Parts) -> Provisioned:
             if one.reason is not Reason.REFUSED or one.id not in result.errors:
                 result.errors[one.id] = _ended_early(one)
         elif one.id not in result.errors:
-            result.errors[one.id] = UnresolvedError(f"{one.label} may live", hint=f"gpuctl get {one.id} --refresh")
+            result.errors[one.id] = UnresolvedError(
+                f"{one.label} may be running", hint=f"gpuctl get {one.id} --refresh"
+            )
     result.errors |= _still_there(result)
     return result
 
@@ -185,7 +189,7 @@ def _remember_late_refusals(result: Provisioned, prepared: Prepared) -> None:
 def _still_there(result: Provisioned) -> dict[str, GpuctlError]:
     """The refused ones of which parts were made that nobody agreed to end yet."""
     return {
-        one.id: UnresolvedError(f"{result.errors[one.id].message}; what was made of it is not ended yet", hint=_GO_ON)
+        one.id: UnresolvedError(f"{result.errors[one.id].message}; its leftovers are not removed yet", hint=_GO_ON)
         for one in result.records
         if one.status is Status.STOPPING
         and one.reason is Reason.REFUSED
@@ -196,8 +200,8 @@ def _still_there(result: Provisioned) -> dict[str, GpuctlError]:
 
 def _ended_early(one: Instance) -> GpuctlError:
     if one.reason is Reason.TIMEOUT:
-        return NotReadyError(f"{one.label} was not ready in time and was ended", hint="add `--timeout 30m`")
-    return NotReadyError(f"{one.label} was ended before it was ready ({one.reason})", hint=f"gpuctl get {one.id}")
+        return NotReadyError(f"{one.label} was not ready in time and was terminated", hint="add `--timeout 30m`")
+    return NotReadyError(f"{one.label} was terminated before it was ready ({one.reason})", hint=f"gpuctl get {one.id}")
 
 
 def _is_starting(one: Instance) -> bool:

@@ -102,4 +102,4 @@ def _record(prepared: Prepared, way_in: Entry, number: int, now: datetime, sourc
 def _refuse_standing(prepared: Prepared, present: Sequence[Instance]) -> None:
     taken = standing(prepared.choice, present)
     if taken:
-        raise NotReadyError(f"`{taken[0].name}` was started by another gpuctl just now", hint="run the command again")
+        raise NotReadyError(f"`{taken[0].name}` was just started by another gpuctl", hint="run the command again")

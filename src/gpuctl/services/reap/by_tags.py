@@ -32,7 +32,7 @@ def reap_by_tags(parts: Parts, state_id: str, times: ReapTimes, reaper: Reaper) 
 
     def on_bug(look: Look, trace: str) -> None:
         parts.talk.trace(trace)
-        reaped.problems.append(f"{look.session.provider.name} {look.session.account}: a bug in gpuctl stopped the pass")
+        reaped.problems.append(f"{look.session.provider.name} {look.session.account}: internal error in this pass")
 
     for look in everywhere.looks:
         each_alone([look], work, on_bug)
@@ -42,4 +42,4 @@ def reap_by_tags(parts: Parts, state_id: str, times: ReapTimes, reaper: Reaper) 
 def _not_adopted(action: Action) -> Action:
     if action.kind is not Kind.ADOPT:
         return action
-    return replace(action, kind=Kind.WAIT, detail="in time, and its state cannot be used")
+    return replace(action, kind=Kind.WAIT, detail="before its deadline, and its state is not usable")

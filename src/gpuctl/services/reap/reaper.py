@@ -125,7 +125,7 @@ def _merge(parts: Parts, times: ReapTimes, reaper: Reaper, reaped: Reaped, state
 
 def _on_merge_bug(parts: Parts, reaped: Reaped, state: Snapshot, trace: str) -> None:
     parts.talk.trace(trace)
-    reaped.problems.append("a bug in gpuctl stopped the restored state from being made whole")
+    reaped.problems.append("internal error while merging the restored state")
 
 
 def _close_doors(parts: Parts, times: ReapTimes, reaped: Reaped, states: Sequence[Snapshot]) -> None:
@@ -136,7 +136,7 @@ def _close_doors(parts: Parts, times: ReapTimes, reaped: Reaped, states: Sequenc
 
 def _on_door_bug(parts: Parts, reaped: Reaped, state: Snapshot, trace: str) -> None:
     parts.talk.trace(trace)
-    reaped.problems.append("a bug in gpuctl kept security groups from being removed")
+    reaped.problems.append("internal error while removing security groups")
 
 
 def remembered(times: ReapTimes, reaped: Reaped, reaper: Reaper, records: Sequence[Instance]) -> ReapTimes:
@@ -264,8 +264,8 @@ def _swept(look: Look, scope: Scope, profile: str | None, rules: Rules, parts: P
 
 def _on_bug(parts: Parts, reaped: Reaped, place: _Place, trace: str) -> None:
     parts.talk.trace(trace)
-    reaped.problems.append(f"{_named(place)}: a bug in gpuctl stopped the pass")
-    reaped.unreached += _unreached(*place, "a bug in gpuctl stopped the pass")
+    reaped.problems.append(f"{_named(place)}: internal error in this pass")
+    reaped.unreached += _unreached(*place, "internal error in this pass")
 
 
 def _unreached(login: Login, regions: Sequence[str], message: str) -> list[Unreached]:

@@ -74,9 +74,9 @@ def look_everywhere(parts: Parts, used: dict[Login, set[str]]) -> Everywhere:
             # Its extra was never installed: nothing of this state can be there.
             continue
         except GpuctlError as error:
-            found.remarks.append(f"{provider} was not asked: {error.message}")
+            found.remarks.append(f"{provider} was not queried: {error.message}")
     if not asked and not found.problems:
-        found.problems.append("no cloud could be asked")
+        found.problems.append("no provider could be queried")
     return found
 
 
@@ -159,6 +159,6 @@ def _is_whole(seen: Observed, state_id: str) -> bool:
 def _refuse_known(ids: Collection[str]) -> Guard:
     def guard(present: Sequence[Instance]) -> None:
         if any(one.id in ids for one in present):
-            raise UnresolvedError("a record was written down meanwhile", hint="run the command again")
+            raise UnresolvedError("a record was written in the meantime", hint="run the command again")
 
     return guard

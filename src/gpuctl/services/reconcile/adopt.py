@@ -20,7 +20,7 @@ def adopted(seen: Observed, profile: str | None, now: datetime, parts: Parts) ->
 
     claims = ownership(seen.tags)
     if claims.record_id is None or claims.expires_at is None or seen.launched_at is None:
-        raise ValueError(f"{seen.cloud_id} names no id, deadline or launch")
+        raise ValueError(f"{seen.cloud_id} has no ID, deadline or launch time")
     extras = parts.extras_of(seen.provider, seen.region, None)
     expires_at = min(claims.expires_at, now + parts.max_ttl)
     record = Instance(

@@ -107,7 +107,7 @@ class Acting:
             try:
                 found = _with_timer(provider, done.record, self._look.session.now)
             except GpuctlError as error:
-                self._done[id(action)] = replace(done, error=f"its timer could not be set: {error.message}")
+                self._done[id(action)] = replace(done, error=f"its shutdown timer could not be set: {error.message}")
                 continue
             change = partial(with_facts, at=self._look.session.now, protection=found)
             self._parts.store.update_each([done.record.id], change)
@@ -140,7 +140,7 @@ class Acting:
             if fresh.status.is_ended:
                 return fresh
             if action.reason is Reason.EXPIRED and fresh.status is not Status.STOPPING and not fresh.is_due(now):
-                raise NotDue("extended meanwhile")
+                raise NotDue("extended in the meantime")
             if action.seen is not None and not _moved_on(fresh, action):
                 fresh = refreshed(fresh, action.seen, now)
             return advance(fresh, Status.STOPPING, now, action.reason)
@@ -216,7 +216,7 @@ class Acting:
 
     def _on_bug(self, action: Action, trace: str) -> None:
         self._parts.talk.trace(trace)
-        self._done[id(action)] = Done(action, action.record, f"a bug in gpuctl stopped the step for {action.subject}")
+        self._done[id(action)] = Done(action, action.record, f"internal error while processing {action.subject}")
 
 
 def _lacks_timer(record: Instance, seen: Observed | None) -> bool:
@@ -256,7 +256,7 @@ def _moved_on(fresh: Instance, action: Action) -> bool:
 
 def _refuse_known(record: Instance, present: Sequence[Instance]) -> None:
     if any(one.id == record.id for one in present):
-        raise UnresolvedError(f"{record.id} was written down meanwhile")
+        raise UnresolvedError(f"a record for {record.id} was written in the meantime")
 
 
 def _cloud_id(action: Action) -> str | None:

@@ -70,7 +70,7 @@ def isolated(talk: Talk) -> Isolate:
 
             def on_bug(record: Instance, trace: str) -> None:
                 talk.trace(trace)
-                detail = f"a bug in gpuctl stopped the decision about {record.id}"
+                detail = f"internal error while deciding about {record.id}"
                 actions.append(Action(Kind.REPORT, scope_of(record), record, detail=detail, unresolved=True))
 
             each_alone([record], lambda alone: actions.extend(decide(alone[0])), on_bug)

@@ -44,7 +44,7 @@ class Crontab:
         line = cron_line(job)
         self._write([*self._others(job.key), line])
         if self.find(job.key) != job:
-            raise ScheduleError("the crontab does not hold the line that was written into it", hint="crontab -l")
+            raise ScheduleError("the crontab does not contain the line that was written", hint="crontab -l")
         return line
 
     def uninstall(self, key: str) -> bool:
@@ -61,15 +61,15 @@ class Crontab:
     def _lines(self) -> list[str]:
         ran = self._run(["crontab", "-l"], "")
         if ran.code is None:
-            raise ScheduleError("there is no `crontab` on this machine", hint="gpuctl schedule install --systemd")
+            raise ScheduleError("`crontab` is not installed", hint="gpuctl schedule install --systemd")
         if not ran.ok and not (ran.code == 1 and not ran.out and _NONE_YET.fullmatch(ran.err.strip())):
-            raise ScheduleError(f"the crontab cannot be read: {ran.said}", hint="crontab -l")
+            raise ScheduleError(f"could not read the crontab: {ran.said}", hint="crontab -l")
         return ran.out.removesuffix("\n").split("\n") if ran.ok and ran.out else []
 
     def _write(self, lines: list[str]) -> None:
         ran = self._run(["crontab", "-"], "".join(f"{line}\n" for line in lines))
         if not ran.ok:
-            raise ScheduleError(f"the crontab could not be written: {ran.said}", hint="crontab -e")
+            raise ScheduleError(f"could not write the crontab: {ran.said}", hint="crontab -e")
 
 
 def _without_headers(lines: Sequence[str]) -> list[str]:

@@ -31,7 +31,7 @@ class Job:
     def __post_init__(self) -> None:
         for text in (*self.argv, *self.environ.values()):
             if not text.isprintable():
-                raise UsageError(f"no schedule can hold control characters: {shown(text)}")
+                raise UsageError(f"a schedule cannot contain control characters: {shown(text)}")
 
     @property
     def command(self) -> tuple[str, ...]:
@@ -50,7 +50,7 @@ def parse_every(text: str) -> timedelta:
     span = parse_duration(text, option="--every")
     if span not in [timedelta(minutes=one) for one in _MINUTES]:
         known = ", ".join(f"`{spelled(timedelta(minutes=one))}`" for one in _MINUTES)
-        raise UsageError(f"--every must be a whole part of an hour, not {shown(text)}", hint=f"one of {known}")
+        raise UsageError(f"--every must divide an hour, not {shown(text)}", hint=f"one of {known}")
     return span
 
 

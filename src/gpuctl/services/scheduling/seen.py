@@ -30,5 +30,5 @@ class Seen:
     def word(self) -> str:
         """How it stands, in a word or a few."""
         if self.job is None:
-            return "gone, though it was installed" if self.note else "not installed"
+            return "removed after it was installed" if self.note else "not installed"
         return "overdue" if self.is_overdue else "installed"

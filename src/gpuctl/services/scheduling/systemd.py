@@ -50,7 +50,7 @@ class Timers:
         # A timer that runs already must be told of its new interval.
         self._must("restart", timer.name)
         if self.find(job.key) != job:
-            raise ScheduleError(f"`{timer}` does not hold what was written into it", hint=f"cat {timer}")
+            raise ScheduleError(f"`{timer}` does not contain what was written", hint=f"cat {timer}")
         return str(timer)
 
     def uninstall(self, key: str) -> bool:

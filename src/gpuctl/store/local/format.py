@@ -62,9 +62,9 @@ def decode(raw: bytes) -> tuple[Header, Tables]:
     try:
         document = json.loads(raw)
     except ValueError:
-        raise Unreadable("is damaged: it is not whole JSON") from None
+        raise Unreadable("is damaged: it is not complete JSON") from None
     except RecursionError:
-        raise Unreadable("is damaged: it is nested without end") from None
+        raise Unreadable("is damaged: it is nested too deeply") from None
     head = _head(document)
     if isinstance(head.get("format"), int) and head["format"] > FORMAT:
         raise Unreadable(
@@ -72,7 +72,7 @@ def decode(raw: bytes) -> tuple[Header, Tables]:
         )
     match = _CHECKSUM.search(raw)
     if match is None or _digest(raw[: match.start(1)] + _BLANK + raw[match.end(1) :]) != match.group(1):
-        raise Unreadable("is damaged or was altered: its checksum does not fit")
+        raise Unreadable("is damaged or was altered: its checksum does not match")
     return _checked(head), {name: table for name, table in document.items() if name != HEADER_TABLE}
 
 

@@ -95,7 +95,7 @@ class Lock:
             except BlockingIOError:
                 if self._clock.elapsed() - started >= PATIENCE:
                     raise StateLockedError(
-                        f"the state is locked by another gpuctl{_holder(descriptor)}", hint="wait, or end that process"
+                        f"the state is locked by another gpuctl{_holder(descriptor)}", hint="wait, or stop that process"
                     ) from None
                 self._clock.sleep(_PAUSE)
 

@@ -43,7 +43,7 @@ class LocalStore:
         if new_state_id is not None and not is_state_id(new_state_id):
             raise UsageError(
                 "a state id has 8 to 40 characters of `a-z0-9-`",
-                hint="set `GPUCTL_STATE_ID` to such a one, or unset it",
+                hint="set `GPUCTL_STATE_ID` to a valid ID, or unset it",
             )
         self._path = Path(os.path.realpath(path))
         self._kind = kind
@@ -222,7 +222,7 @@ class LocalStore:
             if other and other != header.state_id:
                 raise StateUnusableError(
                     f"the state `{self._path}` has the id `{header.state_id}`, and {where} says `{other}`",
-                    hint="use another `--state`, or mend the id",
+                    hint="use another `--state`, or correct the ID",
                     fault=StateFault.OTHER,
                 )
         if self._path.stat().st_mode & 0o077:
@@ -250,7 +250,7 @@ class LocalStore:
                 raise
         else:
             if found is not None:
-                raise UsageError(f"the state `{self._path}` can be used: nothing was replaced", hint="gpuctl list")
+                raise UsageError(f"the state `{self._path}` is usable: nothing was replaced", hint="gpuctl list")
 
     def _set_aside(self) -> str | None:
         """Keep what stands in the state's place under another name too, so that replacing it loses nothing."""
@@ -269,10 +269,10 @@ class LocalStore:
 
     def _unusable(self, why: str, fault: StateFault) -> StateUnusableError:
         newest = backups.kept(self._path)[:3]
-        named = f"; the newest backups: {', '.join(map(str, newest))}" if newest else "; there is no backup of it"
+        named = f"; the newest backups: {', '.join(map(str, newest))}" if newest else "; there is no backup"
         mend = "install a newer gpuctl" if fault is StateFault.NEWER else "gpuctl recover"
         return StateUnusableError(
-            f"the state `{self._path}` {why}; it was left as it is", hint=f"{mend}{named}", fault=fault
+            f"the state `{self._path}` {why}; the file was not changed", hint=f"{mend}{named}", fault=fault
         )
 
     @contextmanager

@@ -41,4 +41,4 @@ def _text(ctx: typer.Context, about: str | None, width: int) -> str:
             return f"{inner.get_help()}\n"
     near = get_close_matches(about, [*TOPICS, *COMMANDS], n=1)
     hint = f"did you mean `gpuctl help {near[0]}`?" if near else f"topics: {', '.join(TOPICS)}"
-    raise UsageError(f"there is no help about {shown(about)}", hint=hint)
+    raise UsageError(f"no help for {shown(about)}", hint=hint)

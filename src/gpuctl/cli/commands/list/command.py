@@ -70,7 +70,7 @@ def command(
 
 def _pause(text: str | None, *, watch: bool) -> timedelta:
     if text is not None and not watch:
-        raise UsageError("--interval goes with --watch", hint="gpuctl list --watch --interval 5s")
+        raise UsageError("--interval requires --watch", hint="gpuctl list --watch --interval 5s")
     pause = parse_duration(text, option="--interval") if text is not None else timedelta(seconds=2)
     if pause < timedelta(seconds=1):
         raise UsageError("--interval must be at least 1s")

@@ -53,7 +53,7 @@ class Listing:
     def footer(self, chosen: Sequence[Instance], now: datetime) -> list[str]:
         """The lines below the table."""
         if not chosen:
-            return ["no machines", "hint: gpuctl provision g4dn.xlarge --region us-east-1"]
+            return ["no instances", "hint: gpuctl provision g4dn.xlarge --region us-east-1"]
         times = self.context.reap_log.read()
         asked = max((sweep.at for sweep in times.sweeps), default=None)
         lines = [BARE] if any(is_bare(one) for one in chosen) else []

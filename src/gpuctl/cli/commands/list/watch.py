@@ -46,7 +46,7 @@ def _refuse_unwatchable(listing: Listing) -> None:
     if not context.can_redraw:
         raise UsageError(
             "--watch needs a terminal that can redraw",
-            hint="gpuctl list --watch -o json prints a line whenever something changes",
+            hint="gpuctl list --watch -o json prints one document per change",
         )
 
 
@@ -70,7 +70,7 @@ class _Asking:
         """`clouds asked 5s ago · `, where they are asked at all."""
         if self._asked is None:
             return ""
-        return f"clouds asked {rough(self._listing.context.clock.elapsed() - self._asked)} ago · "
+        return f"synced {rough(self._listing.context.clock.elapsed() - self._asked)} ago · "
 
     def ask(self) -> None:
         context = self._listing.context
@@ -117,9 +117,9 @@ class _Live:
         with Live(console=console, screen=True, auto_refresh=False, redirect_stdout=False, redirect_stderr=False) as on:
             while True:
                 if asking.is_due:
-                    on.update(self._picture(console, asking.stale, "asking the clouds"), refresh=True)
+                    on.update(self._picture(console, asking.stale, "querying providers"), refresh=True)
                     asking.ask()
-                on.update(self._picture(console, asking.stale, f"{asking.told}Ctrl-C ends this"), refresh=True)
+                on.update(self._picture(console, asking.stale, f"{asking.told}Ctrl-C stops"), refresh=True)
                 self._context.clock.sleep(self._interval)
 
     def _console(self) -> "Console":

@@ -51,14 +51,14 @@ def command(
     clouds = [chosen] if chosen else _with_region(context, region)
     if do == "show":
         if believe:
-            raise UsageError("--believe goes with `refresh`", hint="gpuctl prices refresh --believe TYPE")
+            raise UsageError("--believe requires `refresh`", hint="gpuctl prices refresh --believe TYPE")
         if region is not None:
             for one in clouds:
                 context.catalog.check_region(one, region)
         return _status(context, clouds, region)
     believed = [context.catalog.find(one, chosen).name for one in believe or ()]
     if context.sandbox:
-        return _status(context, clouds, region, "nothing to read: the sandbox has the prices that ship")
+        return _status(context, clouds, region, "nothing to refresh: the sandbox uses the bundled prices")
     return _refreshed(context, clouds, region, believed)
 
 
@@ -101,7 +101,7 @@ def _refreshed(context: Context, clouds: Sequence[ProviderName], region: str | N
             failed[one] = error
         except Interrupted as interrupted:
             raise Interrupted(
-                f"stopped; the prices of `{one}` are as they were", signal_number=interrupted.signal_number
+                f"interrupted; the prices of `{one}` are unchanged", signal_number=interrupted.signal_number
             ) from interrupted
     files = {one.provider: str(books(context).path(one.provider)) for one in done}
     return refreshed(done, files, failed, _overall(failed, len(clouds)))
@@ -148,7 +148,7 @@ def _told_once(context: Context, name: ProviderName) -> OnRegion:
     def on_region(region: str, number: int, total: int) -> None:
         if number == 0:
             where = f"`{region}`" if total == 1 else f"{total} regions"
-            context.talk.say(f"reading the prices of `{name}` in {where}")
+            context.talk.say(f"fetching prices of `{name}` in {where}")
 
     return on_region
 

@@ -76,7 +76,7 @@ def status(found: Sequence[PriceStatus], now: datetime, note: str | None = None)
     for one in found:
         sources = ", ".join(f"{count} from the {source}" for source, count in _origins(one.prices).items())
         footer += [f"{one.provider}: {sources}"] if sources else []
-        footer += _refusals(one.book.refused if one.book else (), "refused at the last reading")
+        footer += _refusals(one.book.refused if one.book else (), "rejected by the last refresh")
     old = age_note((price for one in found for price in one.prices), now.date())
     return Result(
         document={"prices": shapes, "count": len(shapes)},
@@ -102,10 +102,15 @@ def refreshed(
     footer = []
     for one in done:
         if one.closed:
-            footer.append(f"{one.provider}: {counted(len(one.closed), 'region')} this login may not use left out")
+            footer.append(
+                f"{one.provider}: {counted(len(one.closed), 'region')} skipped: not enabled for these credentials"
+            )
         if one.unseen:
-            footer.append(f"{one.provider}: {counted(one.unseen, 'known price')} not told any more; kept as they were")
-        footer += _refusals(one.refused, "refused", ending="the last good ones stand")
+            footer.append(
+                f"{one.provider}: {counted(one.unseen, 'known price')} are no longer listed; the previous "
+                "values are kept"
+            )
+        footer += _refusals(one.refused, "refused", ending="keeping the previous prices")
     rows = [[str(len(v)) if isinstance(v := shape[name], list) else str(v) for name in _BROUGHT] for shape in shapes]
     return Result(
         document={"refreshed": shapes, "count": len(shapes)},

@@ -36,7 +36,11 @@ def command(ctx: typer.Context, asked: Asked) -> Result:
     there = standing(choice, context.store.snapshot().records)
     if there:
         return provisioned(
-            context, Provisioned(there), request.count, {"created": False}, f"{there[0].label} lives already"
+            context,
+            Provisioned(there),
+            request.count,
+            {"created": False},
+            f"using the active instance {there[0].label}",
         )
     prepared = prepare(choice, context.parts, retrying, is_dry=asked.dry_run)
     announce(context, prepared)

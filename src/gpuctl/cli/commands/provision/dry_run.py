@@ -21,7 +21,7 @@ _SHOWN = 10
 def dry(prepared: Prepared) -> Result:
     """What would have been tried, in that order, and why the rest would not."""
     offers = prepared.offers
-    lines = [f"passed over: {summed(prepared.passed)}"] if prepared.passed else []
+    lines = [f"skipped: {summed(prepared.passed)}"] if prepared.passed else []
     if len(offers) > _SHOWN:
         lines.insert(0, f"and {len(offers) - _SHOWN} more: add `-o json`")
     return Result(
@@ -36,7 +36,7 @@ def dry(prepared: Prepared) -> Result:
         columns=COLUMNS,
         rows=[_row(one, prepared) for one in offers],
         draw=lambda width: _table(offers, prepared, width),
-        footer=[*lines, "nothing was started"],
+        footer=[*lines, "no instance was started"],
     )
 
 
@@ -56,8 +56,8 @@ def _table(offers: Sequence[Offer], prepared: Prepared, width: int) -> "Table":
     from rich.table import Table
 
     drawn = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    headings = ["TYPE", "GPU", "GPU MEM", "REGION", "$/H", "TO DEADLINE", "PRICE OF"]
-    numbers = {"GPU MEM", "$/H", "TO DEADLINE"}
+    headings = ["TYPE", "GPU", "GPU MEM", "REGION", "$/H", "EST. COST", "PRICE OF"]
+    numbers = {"GPU MEM", "$/H", "EST. COST"}
     spared = {"PRICE OF", "GPU MEM"} if width < 96 else set()
     for heading in headings:
         if heading not in spared:
@@ -71,7 +71,7 @@ def _table(offers: Sequence[Offer], prepared: Prepared, width: int) -> "Table":
             "GPU MEM": f"{memory.normalize():f} GiB" if memory else "",
             "REGION": one.region,
             "$/H": rate(price.usd_per_hour if price else None),
-            "TO DEADLINE": all_in(prepared.cost_of(one)),
+            "EST. COST": all_in(prepared.cost_of(one)),
             "PRICE OF": price.as_of.isoformat() if price else "",
         }
         drawn.add_row(*(cells[heading] for heading in headings if heading not in spared))

@@ -51,7 +51,8 @@ def _overall(outcome: Provisioned) -> Failure | None:
         return errors[0]
     ready = len(outcome.records) - len(errors)
     return PartialError(
-        f"{ready} of {len(outcome.records)} machines are ready; those stay", hint="gpuctl list, then gpuctl terminate"
+        f"{ready} of {len(outcome.records)} instances are ready; they keep running",
+        hint="gpuctl list, then gpuctl terminate",
     )
 
 

@@ -43,7 +43,7 @@ def announce(context: Context, prepared: Prepared) -> None:
     if old:
         context.talk.say(old)
     if request.image is not None:
-        context.talk.warn(f"the timer on the machine needs systemd and cloud-init in `{request.image}`")
+        context.talk.warn(f"the shutdown timer works only if image `{request.image}` has systemd and cloud-init")
     elif offer.type.image is not None and offer.type.image.driver is None:
         context.talk.warn(f"the image for `{offer.type.name}` has no driver for its {offer.type.gpu_model}")
     for told in affordable(prepared, context.parts):
@@ -64,8 +64,8 @@ def _price(prepared: Prepared) -> str:
     if price is None:
         return f"at an unknown price of at most ${plain(most)}/h" if most is not None else "at an unknown price"
     if not each.is_whole:
-        return f"${plain(each.machine)}/h ({_of(price)}; its disk and address come on top, at an unknown price)"
-    return f"${all_in_rate(each)}/h all in (${plain(each.machine)} the machine, {_of(price)})"
+        return f"${plain(each.machine)}/h ({_of(price)}; the prices of disk and public IP are unknown)"
+    return f"${all_in_rate(each)}/h full cost (${plain(each.machine)} compute, {_of(price)})"
 
 
 def _of(price: Price) -> str:
@@ -79,7 +79,7 @@ def confirm(context: Context, prepared: Prepared, *, yes: bool) -> None:
     if yes or is_plain or not context.may_ask:
         return
     if not context.confirm("Start it?" if prepared.request.count == 1 else f"Start {prepared.request.count}?"):
-        raise UsageError("nothing was started", hint="add `--yes` to start without being asked")
+        raise UsageError("no instance was started", hint="add `--yes` to skip confirmation")
 
 
 def agreement(context: Context, prepared: Prepared, *, yes: bool) -> Agree:
@@ -103,9 +103,7 @@ def _warn_of_a_state_that_dies(context: Context) -> None:
     environ = context.environ
     is_ci = bool(environ.get("CI")) and not environ.get("GPUCTL_STATE_ID") and not context.sandbox
     if is_ci and context.store.snapshot().state_id is None:
-        context.talk.warn(
-            "CI is set, and this new state gets a random id that no reaper elsewhere can know: set GPUCTL_STATE_ID"
-        )
+        context.talk.warn("running in CI without GPUCTL_STATE_ID: a reaper outside this job cannot find its instances")
 
 
 def carried_out(
@@ -141,13 +139,13 @@ def carried_out(
 
 def protected(context: Context, result: Provisioned) -> Provisioned:
     """The machines with what protects them, read back; a gap is told, and is no failure of the command."""
-    context.talk.step("reading back what protects it")
+    context.talk.step("checking safeguards")
     try:
         failures = list(read_back(context.parts, result.records).values())
     except (StateUnusableError, StateLockedError) as error:
         failures = [error]
     for told in dict.fromkeys(one.message for one in failures):
-        context.talk.warn(f"what protects it could not be read back: {told}")
+        context.talk.warn(f"could not check the safeguards: {told}")
     records = _now(context, result.records)
     for told in (gap for one in records for gap in gaps(one)):
         context.talk.warn(told)
@@ -169,11 +167,11 @@ def _interrupted(context: Context, written: Sequence[Instance], interrupted: Int
     lives = [one for one in records if one.is_live]
     now = context.clock.now()
     told = "\n".join(
-        f"{one.label} lives until {local(one.expires_at)} ({ends_in(one, now)}) at ${all_in_rate(hourly(one))}/h"
+        f"{one.label} runs until {local(one.expires_at)} ({ends_in(one, now)}) at ${all_in_rate(hourly(one))}/h"
         for one in lives
     )
     stopped = Interrupted(
-        "stopped waiting; the machine lives on" if lives else "stopped",
+        "stopped waiting; the instance keeps running" if lives else "stopped",
         signal_number=interrupted.signal_number,
         hint=f"gpuctl terminate {' '.join(one.label for one in lives)}" if lives else None,
     )
@@ -182,7 +180,9 @@ def _interrupted(context: Context, written: Sequence[Instance], interrupted: Int
 
 def _after_signal(record: Instance) -> str:
     if record.is_live and record.deleted_by_us_at is None:
-        return f"{record.id} is {record.status}, and no cloud has accepted its end yet; gpuctl reap goes on trying"
+        return (
+            f"{record.id} is {record.status}, and no cloud has accepted its end yet; gpuctl reap retries automatically"
+        )
     return f"{record.id} is {record.status}"
 
 

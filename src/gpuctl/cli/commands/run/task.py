@@ -37,12 +37,14 @@ class Kept:
         self._path = path
         self.record: Instance | None = None
         if path is not None and not path.expanduser().absolute().parent.is_dir():
-            raise UsageError(f"there is no folder for `{path}`", hint="mend `--result`")
+            raise UsageError(
+                f"the directory of `{path}` does not exist", hint="create the directory, or use another `--result`"
+            )
 
     def task(self, rest: Sequence[str], uploads: Sequence[str], downloads: Sequence[str], env: Sequence[str]) -> Task:
         """What the command line asks to be done. UsageError for the first thing that cannot be."""
         if not rest:
-            raise UsageError("there is no command to run", hint="gpuctl run g4dn.xlarge -- nvidia-smi")
+            raise UsageError("no command given", hint="gpuctl run g4dn.xlarge -- nvidia-smi")
         there = [transfer(one, option="--upload") for one in uploads]
         for one in there:
             check_upload(one)
@@ -76,13 +78,13 @@ class Kept:
             given = name.partition("=")[0]
             shown = given if _NAME.fullmatch(given) else "NAME"
             raise UsageError(
-                "--env takes a name alone: a value on a command line can be read by everybody here",
+                "--env takes a variable name, not NAME=VALUE: command lines are visible to other users",
                 hint=f"export {shown}, then `--env {shown}`",
             )
         if not _NAME.fullmatch(name):
             raise UsageError("--env takes the name of a variable", hint="such as `--env HF_TOKEN`")
         if name not in self._context.environ:
-            raise UsageError(f"--env {name}: there is no such variable here", hint=f"export {name}")
+            raise UsageError(f"environment variable {name} (from --env) is not set", hint=f"export {name}")
         return self._context.environ[name]
 
     def _tell(self, failure: Failure) -> None:
@@ -119,7 +121,7 @@ def started(context: Context, asked: Asked, on: str | None, kept: Kept) -> Insta
     choice = choose(request, defaults_of(context), context.parts, context.catalog)
     there = standing(choice, context.store.snapshot().records)
     if there:
-        context.talk.say(f"{there[0].label} lives already")
+        context.talk.say(f"using the active instance {there[0].label}")
         kept.record = there[0]
         return wait_for_ssh(context.parts, there[0], patience or READY_WITHIN)
     prepared = prepare(choice, context.parts, retrying)
@@ -149,8 +151,8 @@ def run_there(context: Context, record: Instance, task: Task, *, keep: bool) -> 
     """Do it there; stdout and stderr get what it says, as it comes."""
     context.talk.clear()
     out, err = _sink(context.streams.out), _sink(context.streams.err)
-    after = "it stays" if keep else "then it is ended"
-    context.talk.say(f"{record.label} is ready; running the command, {after}")
+    after = "it stays" if keep else "the instance is terminated afterwards"
+    context.talk.say(f"{record.label} is ready; running the command ({after})")
     ran = run_task(
         context.parts,
         context.access,

@@ -83,7 +83,7 @@ def _install(place: Place, every: str, wanted: str | None) -> Result:
     kind = "systemd" if is_systemd else "cron"
     place.note.write(Installed(kind=kind, every=job.every, installed_at=context.clock.now()))
     _warn(place, is_systemd=is_systemd)
-    said = f"{kind} runs the reaper every {spelled(job.every)}; what it says is in {log_of(context)}"
+    said = f"{kind} runs the reaper every {spelled(job.every)}; log: {log_of(context)}"
     lines = [said, *_proven(context, job)]
     return _result(place, footer=[*lines, where] if context.globals.verbose else lines)
 
@@ -130,7 +130,7 @@ def _warn(place: Place, *, is_systemd: bool) -> None:
             "profile (aws configure, az login) and hooks into the config"
         )
     if is_systemd and not place.systemd.outlives_logout:
-        place.context.talk.warn("it stops when you log out: loginctl enable-linger")
+        place.context.talk.warn("the timer stops when you log out; to keep it running: loginctl enable-linger")
 
 
 def _status(place: Place, every: str, wanted: str | None) -> Result:
@@ -142,7 +142,7 @@ def _uninstall(place: Place, every: str, wanted: str | None) -> Result:
     if place.cron.is_usable:
         was_there = place.cron.uninstall(place.key) or was_there
     place.note.forget()
-    said = "the reaper is off its schedule" if was_there else "no schedule was installed"
+    said = "schedule removed" if was_there else "no schedule was installed"
     return _result(place, footer=[said])
 
 

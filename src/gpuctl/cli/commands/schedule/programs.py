@@ -18,7 +18,7 @@ def runner(environ: Mapping[str, str]) -> Run:
     def run(argv: Sequence[str], typed: str) -> Ran:
         program = shutil.which(argv[0], path=environ.get("PATH", os.defpath))
         if program is None:
-            return Ran(None, "", f"there is no `{argv[0]}` on this machine")
+            return Ran(None, "", f"`{argv[0]}` is not installed")
         try:
             done = subprocess.run(
                 [program, *argv[1:]],

@@ -168,12 +168,10 @@ class Place:
         if wanted != "cron" and self.systemd.is_usable:
             return self.systemd
         if wanted == "systemd":
-            raise ScheduleError("no systemd answers this user", hint="gpuctl schedule install --cron")
+            raise ScheduleError("there is no systemd user manager", hint="gpuctl schedule install --cron")
         if wanted == "cron" or self.cron.is_usable:
             return self.cron
-        raise ScheduleError(
-            "neither systemd nor cron can be used on this machine", hint="let a supervisor run: gpuctl reap --watch"
-        )
+        raise ScheduleError("neither systemd nor cron is available", hint="run under a supervisor: gpuctl reap --watch")
 
     def seen(self) -> Seen:
         """How it stands with the schedule now."""

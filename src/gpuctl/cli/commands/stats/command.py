@@ -62,18 +62,18 @@ def command(
         columns=GROUP_COLUMNS if side else list(flat),
         rows=[_row(one) for one in told.groups] if side else [[str(value) for value in flat.values()]],
         draw=lambda width: drawn(told, width),
-        footer=[*_missing(context, told), *([f"drawn into {chart}"] if chart else [])],
+        footer=[*_missing(context, told), *([f"chart written to {chart}"] if chart else [])],
     )
 
 
 def _missing(context: Context, told: Report) -> list[str]:
     missing = left_out(told.spent).removeprefix(" · ")
     lines = [missing] if missing else []
-    lines += [f"unreadable, and not counted: {line}" for line in context.store.unreadable_archive_lines()]
+    lines += [f"not counted, because it cannot be read: {line}" for line in context.store.unreadable_archive_lines()]
     counts_from = context.store.counts_from()
     if counts_from is not None:
         lines.append(f"counted from {counts_from:%Y-%m-%d} on: what ended before was taken out by `gpuctl archive`")
-    return [*lines, "no machines"] if told.side and not told.groups else lines
+    return [*lines, "no instances"] if told.side and not told.groups else lines
 
 
 def _side(by: str | None) -> str | None:
@@ -94,7 +94,7 @@ def _draw(name: str, told: Report) -> None:
     try:
         path.write_text(chart(told), "utf-8")
     except OSError as error:
-        raise UsageError(f"{shown(name)} cannot be written: {error.strerror}", hint="mend `--chart`") from error
+        raise UsageError(f"{shown(name)} cannot be written: {error.strerror}", hint="check `--chart`") from error
 
 
 def _row(one: Group) -> list[str]:

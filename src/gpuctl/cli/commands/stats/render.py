@@ -69,18 +69,18 @@ def _summary(told: Report) -> "Table":
 def _lines(told: Report) -> list[tuple[str, str, str]]:
     figures, spent, ahead = told.figures, told.spent, told.outlook
     running = f"{figures.currently_running} running, {figures.currently_billing} billing"
-    parts = f"{money(spent.machine)} machines, {money(spent.disk)} disks, {money(spent.address)} addresses"
+    parts = f"{money(spent.machine)} compute, {money(spent.disk)} disks, {money(spent.address)} public IPs"
     lines = [("machines", str(figures.total_provisioned), running), ("spent", money(spent.total), parts)]
     if told.spot != Sum():
         lines.append(("of it spot", money(told.spot.total), f"{money(spent.total - told.spot.total)} on-demand"))
     if ahead.live:
-        until = f"now; {money(ahead.remaining.total)} more until their deadlines"
+        until = f"now; {money(ahead.remaining.total)} more until the deadlines"
         lines.append(("an hour", money(ahead.hourly.total), until))
     if told.each is not None:
-        average = f"on average of those that ended, {figures.average_duration_h:.2f} hours long"
+        average = f"average of terminated instances, {figures.average_duration_h:.2f} hours long"
         lines.append(("each", money(told.each), average))
     if figures.always_on_cost >= _TELLING and figures.savings >= 0:
-        against = f"{figures.savings_percent:.1f} % against {money(figures.always_on_cost)} always on, machines alone"
+        against = f"{figures.savings_percent:.1f} % against {money(figures.always_on_cost)} always on, compute only"
         lines.append(("saved", money(figures.savings), against))
     return lines
 
