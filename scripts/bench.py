@@ -162,7 +162,7 @@ def five_hundred(home: Path, environment: Mapping[str, str]) -> None:
             )
             cloud_id = reply["Instances"][0]["InstanceId"]
             store.update(
-                record.id, lambda one, cloud_id=cloud_id: one.having(cloud_id=cloud_id, id_is_from_create=True)
+                record.id, lambda item, cloud_id=cloud_id: item.having(cloud_id=cloud_id, id_is_from_create=True)
             )
         before = len(_asked(address.url, "/gpuctl-sandbox/calls"))
         command = [*GPUCTL, "--sandbox", "--state", str(state), "reap", "-o", "json"]
@@ -171,7 +171,7 @@ def five_hundred(home: Path, environment: Mapping[str, str]) -> None:
         done = subprocess.run(command, env=dict(environment), capture_output=True, text=True, check=False)
         took = time.monotonic() - started
         calls = len(_asked(address.url, "/gpuctl-sandbox/calls")) - before
-        alive = sum(one["state"] in ("pending", "running") for one in _asked(address.url, "/gpuctl-sandbox/machines"))
+        alive = sum(item["state"] in ("pending", "running") for item in _asked(address.url, "/gpuctl-sandbox/machines"))
         print("ending 500 expired machines in 2 regions of the sandbox")
         print(
             f"  {calls:5d} API calls, {took:.1f} s, {alive} left alive, exit {done.returncode}   goal: at most 12 calls"
@@ -187,7 +187,7 @@ def measured(commands: Mapping[str, Sequence[str]], environment: Mapping[str, st
         for name, command in commands.items():
             rounds[name].append(_once(command, environment))
     return {
-        name: Cost(statistics.median(one.cpu_ms for one in every), statistics.median(one.peak_mib for one in every))
+        name: Cost(statistics.median(item.cpu_ms for item in every), statistics.median(item.peak_mib for item in every))
         for name, every in rounds.items()
     }
 

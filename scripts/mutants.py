@@ -38,7 +38,7 @@ PAIRS = (
     *((ast.Lt, ast.LtE), (ast.Gt, ast.GtE), (ast.Eq, ast.NotEq), (ast.Is, ast.IsNot), (ast.In, ast.NotIn)),
     *((ast.And, ast.Or), (ast.Add, ast.Sub)),
 )
-OTHER: dict[type[ast.AST], type[ast.AST]] = {one: other for pair in PAIRS for one, other in (pair, pair[::-1])}
+OTHER: dict[type[ast.AST], type[ast.AST]] = {item: other for pair in PAIRS for item, other in (pair, pair[::-1])}
 OTHER_NAME = {"min": "max", "max": "min", "any": "all", "all": "any"}
 
 
@@ -122,8 +122,8 @@ def changes(slot: Slot, node: ast.AST, module: ModuleType, again: set[ast.AST]) 
         case ast.Constant(value=str() | bytes() as value) if value and isinstance(slot.owner, ast.Compare):
             yield ast.Constant(value[:0])
         case ast.Call(func=func, args=args, keywords=keywords):
-            for gone in (one for one in keywords if one.arg):
-                yield ast.Call(func, args, [one for one in keywords if one is not gone])
+            for gone in (keyword for keyword in keywords if keyword.arg):
+                yield ast.Call(func, args, [keyword for keyword in keywords if keyword is not gone])
             if isinstance(func, ast.Name) and func.id in OTHER_NAME:
                 yield ast.Call(ast.Name(OTHER_NAME[func.id], ast.Load()), args, keywords)
         case ast.Attribute(value=ast.Name(id=name), attr=member):
@@ -162,12 +162,12 @@ def instead_of(node: ast.stmt, again: set[ast.AST]) -> Iterator[ast.stmt]:
 def rebindings(tree: ast.AST) -> set[ast.AST]:
     """The assignments to names that their function has bound before: leaving out another is a mere NameError."""
     found: set[ast.AST] = set()
-    for function in (one for one in ast.walk(tree) if isinstance(one, ast.FunctionDef)):
-        names = {one.arg for one in ast.walk(function.args) if isinstance(one, ast.arg)}
-        assignments = [one for one in ast.walk(function) if isinstance(one, ast.Assign)]
-        for one in sorted(assignments, key=lambda one: one.lineno):
-            bound = {target.id for target in one.targets if isinstance(target, ast.Name)}
-            found |= {one} if bound & names else set()
+    for function in (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)):
+        names = {node.arg for node in ast.walk(function.args) if isinstance(node, ast.arg)}
+        assignments = [node for node in ast.walk(function) if isinstance(node, ast.Assign)]
+        for assignment in sorted(assignments, key=lambda item: item.lineno):
+            bound = {target.id for target in assignment.targets if isinstance(target, ast.Name)}
+            found |= {assignment} if bound & names else set()
             names |= bound
     return found
 
@@ -184,12 +184,12 @@ def mutants_of(path: Path, module: ModuleType) -> list[Mutant]:
             change = _gone(node, new) or f"{before}  ->  {_shown(shown if shown is slot.owner else new)}"
             found.append(Mutant(line, change, compile(whole, str(path), "exec")))
             slot.holder[slot.key] = node
-    return sorted(found, key=lambda one: (one.line, one.change))
+    return sorted(found, key=lambda item: (item.line, item.change))
 
 
 def _gone(node: ast.AST, new: ast.AST) -> str | None:
     if isinstance(node, ast.Call) and isinstance(new, ast.Call):
-        gone = [f"{one.arg}={_shown(one.value)}" for one in node.keywords if one not in new.keywords]
+        gone = [f"{keyword.arg}={_shown(keyword.value)}" for keyword in node.keywords if keyword not in new.keywords]
         return f"{_shown(node.func)}(...)  ->  without {gone[0]}" if gone else None
     return None
 
@@ -246,7 +246,7 @@ def _run(tests: Sequence[str], mutant: tuple[str, CodeType] | None, where: Path,
             sys.meta_path.insert(0, Instead(*mutant))
         options = ["-x", "-q", "-p", "no:cacheprovider", "--assert=plain", "--hypothesis-seed=0", f"--rootdir={ROOT}"]
         options += ["-c", str(ROOT / "pyproject.toml"), f"--basetemp={where / 'tmp'}"]
-        paths = [str(ROOT / one) if one.startswith("tests") else one for one in tests]
+        paths = [str(ROOT / test) if test.startswith("tests") else test for test in tests]
         code = int(pytest.main([*options, *paths], plugins=[FewExamples()]))
     finally:
         os._exit(code)
@@ -256,7 +256,7 @@ def judge(floor: Floor, file: str, scratch: Path) -> tuple[int, int, list[Mutant
     """How many mutants of this file were tried, how many of them hung, and those that no test noticed."""
     package, _, short = file.removesuffix(".py").rpartition("/")
     name = f"gpuctl.{package}.{short}"
-    for loaded in [one for one in sys.modules if one.partition(".")[0] == "gpuctl"]:
+    for loaded in [module for module in sys.modules if module.partition(".")[0] == "gpuctl"]:
         del sys.modules[loaded]
     mutants = mutants_of(ROOT / "src" / "gpuctl" / file, importlib.import_module(name))
     # What the module itself imports cannot depend on it, so that much stays warm.
@@ -285,7 +285,7 @@ def main() -> None:
     )
     parser.add_argument("--write", type=Path, help="put the table into this document")
     options = parser.parse_args()
-    if unknown := set(options.files) - {one for floor in FLOORS for one in floor.files}:
+    if unknown := set(options.files) - {file for floor in FLOORS for file in floor.files}:
         parser.error(f"not in the safety core: {', '.join(sorted(unknown))}")
     sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
     list(map(importlib.import_module, WARM))
@@ -295,13 +295,13 @@ def main() -> None:
     print(*table, flush=True)
     try:
         for file, floor in {
-            one: each for each in FLOORS for one in each.files if one in (options.files or each.files)
+            file: each for each in FLOORS for file in each.files if file in (options.files or each.files)
         }.items():
             tried, hung, alive = judge(floor, file, scratch)
             score = 1 - len(alive) / tried
             table.append(f"{file:24} {tried:7} {tried - len(alive):7} {hung:14} {score:7.1%}")
             print(f"\r{table[-1]}", flush=True)
-            survived += [f"  {file}:{one.line}  {one.change}" for one in alive]
+            survived += [f"  {file}:{item.line}  {item.change}" for item in alive]
             is_good &= score >= GOAL
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

@@ -54,8 +54,8 @@ def missing_of_wheel(names: Iterable[str]) -> list[str]:
     package = [f"gpuctl/{path.relative_to(ROOT / 'src' / 'gpuctl')}" for path in tree(ROOT / "src" / "gpuctl")]
     shared = ["share/man/man1/gpuctl.1", *COMPLETIONS]
     lacking = [name for name in package if name not in there]
-    lacking += [name for name in shared if not any(one.endswith(f".data/data/{name}") for one in there)]
-    return lacking + ([] if any(one.endswith("/licenses/LICENSE") for one in there) else ["LICENSE"])
+    lacking += [name for name in shared if not any(item.endswith(f".data/data/{name}") for item in there)]
+    return lacking + ([] if any(item.endswith("/licenses/LICENSE") for item in there) else ["LICENSE"])
 
 
 def unwanted_of_wheel(names: Iterable[str]) -> list[str]:
@@ -67,7 +67,7 @@ def missing_of_source(names: Iterable[str]) -> list[str]:
     """What the source distribution lacks of the tracked folders."""
     there = set(names)
     folders = [path for part in ("src", "tests", "docs", "completions", "scripts") for path in tree(ROOT / part)]
-    files = [ROOT / one for one in ("README.md", "CHANGELOG.md", "LICENSE", "Makefile", "pyproject.toml")]
+    files = [ROOT / item for item in ("README.md", "CHANGELOG.md", "LICENSE", "Makefile", "pyproject.toml")]
     return [name for path in (*folders, *files) if (name := str(path.relative_to(ROOT))) not in there]
 
 
@@ -106,7 +106,7 @@ def names_of_wheel(wheel: Path) -> list[str]:
 def names_of_source(source: Path) -> list[str]:
     """The names in the source distribution, without its own folder."""
     with tarfile.open(source) as file:
-        return [one.name.partition("/")[2] for one in file.getmembers()]
+        return [member.name.partition("/")[2] for member in file.getmembers()]
 
 
 def found(pattern: str) -> Path:

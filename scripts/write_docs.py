@@ -28,16 +28,16 @@ class Command:
     def __init__(self, root: Any, name: str | None) -> None:
         command = root.command if name is None else root.command.get_command(root, name)
         parsed = root if name is None else command.make_context(name, [], parent=root, resilient_parsing=True)
-        own = [one for one in command.params if getattr(one, "hidden", False) is False]
+        own = [parameter for parameter in command.params if getattr(parameter, "hidden", False) is False]
         self.usage = " ".join([parsed.command_path, *command.collect_usage_pieces(parsed)])
         self.about = [" ".join(part.split()) for part in (command.help or "").split("\n\n")]
-        self.arguments = [(one.metavar, one.help) for one in own if one.param_type_name == "argument"]
-        options = [one for one in own if one.param_type_name == "option" and one.name != "help"]
+        self.arguments = [(item.metavar, item.help) for item in own if item.param_type_name == "argument"]
+        options = [item for item in own if item.param_type_name == "option" and item.name != "help"]
         self.options: dict[str, list[tuple[str, str]]] = {}
-        for one in options:
-            row = one.get_help_record(parsed)
+        for option in options:
+            row = option.get_help_record(parsed)
             if row is not None:
-                self.options.setdefault(one.rich_help_panel or "Options", []).append((row[0], row[1].strip()))
+                self.options.setdefault(option.rich_help_panel or "Options", []).append((row[0], row[1].strip()))
         self.examples = (EXAMPLES if name is None else command.epilog) or ""
 
 

@@ -120,7 +120,7 @@ def test_doctor_fails_where_the_foreign_distribution_shares_the_environment(
 ) -> None:
     monkeypatch.syspath_prepend(str(packages))
     ran = operator.json("doctor", "--region", "us-east-1")
-    failed = [one for one in ran.json["checks"] if one["check"] == "version" and one["status"] == "fail"]
+    failed = [check for check in ran.json["checks"] if check["check"] == "version" and check["status"] == "fail"]
     assert ran.code == 1
     assert "`gpuctl` 0.3.6" in failed[0]["message"]
     assert "uninstall gpuctl" in failed[0]["hint"]

@@ -31,14 +31,14 @@ def test_imports_point_down() -> None:
 
 def test_the_list_of_what_services_may_not_import_names_every_implementation() -> None:
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
-    (services,) = [one for one in contracts if one.get("source_modules") == ["gpuctl.services"]]
+    (services,) = [contract for contract in contracts if contract.get("source_modules") == ["gpuctl.services"]]
     package = ROOT / "src" / "gpuctl"
-    files = [one for folder in ("store", "home", "providers/pricelists") for one in (package / folder).glob("*.py")]
-    clouds = [one.parent for one in package.glob("providers/*/__init__.py") if one.parent.name != "pricelists"]
+    files = [path for folder in ("store", "home", "providers/pricelists") for path in (package / folder).glob("*.py")]
+    clouds = [path.parent for path in package.glob("providers/*/__init__.py") if path.parent.name != "pricelists"]
     names = {
-        ".".join(one.relative_to(package.parent).with_suffix("").parts)
-        for one in (*files, *clouds)
-        if one.name not in ("__init__.py", "base.py")
+        ".".join(file.relative_to(package.parent).with_suffix("").parts)
+        for file in (*files, *clouds)
+        if file.name not in ("__init__.py", "base.py")
     }
     forbidden = set(services["forbidden_modules"])
     assert {name for name in names if name not in forbidden and name.rpartition(".")[0] not in forbidden} == set()

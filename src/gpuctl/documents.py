@@ -17,45 +17,45 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 1
 
 
-def instance_shape(one: Instance, now: datetime, protection: Sequence[Protector] | None = None) -> dict[str, Any]:
+def instance_shape(record: Instance, now: datetime, protection: Sequence[Protector] | None = None) -> dict[str, Any]:
     """One machine, all keys always there; `protection` is what to tell of it where more is known than its record."""
-    protectors = one.protection if protection is None else protection
+    protectors = record.protection if protection is None else protection
     return {
-        "id": one.id,
-        "name": one.name,
-        "userId": one.user,
-        "taskId": one.task,
-        "purpose": one.purpose,
-        "provider": one.provider.upper(),
-        "account": one.account,
-        "instanceType": one.instance_type,
-        "region": one.region,
-        "zone": one.zone,
-        "market": one.market.value,
-        "status": one.status.value,
-        "statusReason": one.status_reason or (one.reason.value if one.reason else None),
-        "lastError": one.last_error,
-        "cloudInstanceId": one.cloud_id,
-        "publicIp": one.public_ip,
-        "privateIp": one.private_ip,
-        "diskSizeGB": one.disk_gb,
-        "autoTerminateMinutes": minutes(one.ttl.total_seconds()),
-        "expiresAt": instant(one.expires_at),
-        "costPerHour": dollars(one.price.usd_per_hour if one.price else None),
-        "totalCost": dollars(accrued(one, now)),
-        "costBreakdown": _breakdown_shape(one, now),
-        "priceSource": one.price.source if one.price else None,
-        "priceAsOf": one.price.as_of.isoformat() if one.price else None,
-        "tags": dict(one.tags),
-        "metadata": dict(one.metadata),
+        "id": record.id,
+        "name": record.name,
+        "userId": record.user,
+        "taskId": record.task,
+        "purpose": record.purpose,
+        "provider": record.provider.upper(),
+        "account": record.account,
+        "instanceType": record.instance_type,
+        "region": record.region,
+        "zone": record.zone,
+        "market": record.market.value,
+        "status": record.status.value,
+        "statusReason": record.status_reason or (record.reason.value if record.reason else None),
+        "lastError": record.last_error,
+        "cloudInstanceId": record.cloud_id,
+        "publicIp": record.public_ip,
+        "privateIp": record.private_ip,
+        "diskSizeGB": record.disk_gb,
+        "autoTerminateMinutes": minutes(record.ttl.total_seconds()),
+        "expiresAt": instant(record.expires_at),
+        "costPerHour": dollars(record.price.usd_per_hour if record.price else None),
+        "totalCost": dollars(accrued(record, now)),
+        "costBreakdown": _breakdown_shape(record, now),
+        "priceSource": record.price.source if record.price else None,
+        "priceAsOf": record.price.as_of.isoformat() if record.price else None,
+        "tags": dict(record.tags),
+        "metadata": dict(record.metadata),
         "protection": [_protector_shape(each) for each in protectors] or None,
-        "attempts": [_attempt_shape(attempt) for attempt in one.attempts],
-        "createdAt": instant(one.created_at),
-        "launchedAt": instant(one.launched_at),
-        "readyAt": instant(one.ready_at),
-        "terminatedAt": instant(one.terminated_at),
-        "updatedAt": instant(one.updated_at),
-        "history": [_history_shape(entry) for entry in one.history],
+        "attempts": [_attempt_shape(attempt) for attempt in record.attempts],
+        "createdAt": instant(record.created_at),
+        "launchedAt": instant(record.launched_at),
+        "readyAt": instant(record.ready_at),
+        "terminatedAt": instant(record.terminated_at),
+        "updatedAt": instant(record.updated_at),
+        "history": [_history_shape(entry) for entry in record.history],
     }
 
 
@@ -130,15 +130,15 @@ def minutes(seconds: float) -> int | float:
     return int(seconds // 60) if seconds % 60 == 0 else seconds / 60
 
 
-def _breakdown_shape(one: Instance, now: datetime) -> dict[str, Any]:
-    cost = spent(one, now)
+def _breakdown_shape(record: Instance, now: datetime) -> dict[str, Any]:
+    cost = spent(record, now)
     return {
         "machine": dollars(cost.machine),
         "disk": dollars(cost.disk),
         "address": dollars(cost.address),
         "total": dollars(cost.total),
-        "totalPerHour": dollars(hourly(one).total),
-        "endIsEstimate": one.end_is_estimate,
+        "totalPerHour": dollars(hourly(record).total),
+        "endIsEstimate": record.end_is_estimate,
     }
 
 

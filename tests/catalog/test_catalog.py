@@ -191,7 +191,7 @@ def offer(name: str, gpu: str, price: str | None, memory: str = "16", count: str
 
 def test_the_cheapest_comes_first_and_unknown_prices_last() -> None:
     offers = [offer("b", "T4", None), offer("c", "T4", "2"), offer("a", "T4", "1")]
-    assert [one.type.name for one in ranked(offers, Need())] == ["a", "c", "b"]
+    assert [offer.type.name for offer in ranked(offers, Need())] == ["a", "c", "b"]
 
 
 @pytest.mark.parametrize(

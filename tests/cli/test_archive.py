@@ -45,7 +45,7 @@ def test_old_records_leave_for_a_file_and_stats_says_from_when_it_counts(with_hi
     assert Instance.model_validate(json.loads(gzip.decompress(file.read_bytes()))).id == OLD
     assert file.stat().st_mode & 0o777 == 0o600
     left = with_history.json("list", "--all").json["instances"]
-    assert sorted(one["id"] for one in left) == [YOUNG, LIVE]
+    assert sorted(item["id"] for item in left) == [YOUNG, LIVE]
     after = with_history.json("stats").json
     assert (before["countsFrom"], after["countsFrom"]) == (None, "2026-10-25T12:00:00Z")
     assert after["statistics"]["totalProvisioned"] == before["statistics"]["totalProvisioned"] - 1
@@ -97,6 +97,6 @@ def test_whatever_fails_no_record_is_lost(tmp_path: Path, good_for: int) -> None
     file = tmp_path / "old.jsonl.gz"
     with suppress(GpuctlError):
         store_on(disk).hand_over(NOON - timedelta(days=30), Bundle(file, disk).add)
-    there = {one.id for one in whole.archived()} | set(ids_in(file) if file.exists() else [])
+    there = {record.id for record in whole.archived()} | set(ids_in(file) if file.exists() else [])
     assert there == {OLD, YOUNG}
     assert whole.unreadable_archive_lines() == []

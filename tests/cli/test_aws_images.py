@@ -82,7 +82,7 @@ def test_an_image_without_cloud_init_does_not_count_as_guarded(operator: Operato
     operator.provision("--name", "n", *named(WITHOUT_CLOUD_INIT))
     operator.later(minutes=10)
     shown = operator.json("get", "n", "--refresh").instance["protection"]
-    assert {one["killer"]: one["standing"] for one in shown}["timer"] == "missing"
+    assert {item["killer"]: item["standing"] for item in shown}["timer"] == "missing"
 
 
 # licenses

@@ -30,11 +30,11 @@ def arm(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> Iterator[Loopbac
 
 
 def ours(arm: LoopbackAzure) -> list[str]:
-    return [one["id"] for one in arm.resources() if "gpuctl" in one["id"]]
+    return [resource["id"] for resource in arm.resources() if "gpuctl" in resource["id"]]
 
 
 def actions(ran: Ran) -> list[tuple[str, str]]:
-    return [(one["action"], one["reason"]) for one in ran.json["actions"]]
+    return [(action["action"], action["reason"]) for action in ran.json["actions"]]
 
 
 def test_the_documents_example_is_started_costs_what_it_says_and_is_ended_by_the_reaper(
@@ -66,10 +66,10 @@ def test_a_retired_type_is_refused_and_its_successor_named(operator: Operator, a
 
 def test_get_shows_what_protects_it_and_extend_moves_all_of_it(operator: Operator, arm: LoopbackAzure) -> None:
     machine = operator.json(*T4, "--ttl", "30", "--name", "n").instance
-    timer = next(one for one in machine["protection"] if one["killer"] == "timer")
+    timer = next(item for item in machine["protection"] if item["killer"] == "timer")
     assert (timer["standing"], timer["actsAt"]) == ("configured", "2026-11-24T12:35:00Z")
     moved = operator.json("extend", "n", "--by", "30m").instance
-    timer = next(one for one in moved["protection"] if one["killer"] == "timer")
+    timer = next(item for item in moved["protection"] if item["killer"] == "timer")
     assert (moved["expiresAt"], timer["actsAt"]) == ("2026-11-24T13:00:00Z", "2026-11-24T13:02:00Z")
 
 
@@ -106,11 +106,11 @@ def test_no_capacity_in_one_region_leads_to_the_next_and_what_was_made_is_ended(
     first, second = ran.instance["attempts"]
     assert (first["outcome"], second["outcome"]) == ("leftovers", "created")
     assert second["token"] == f"{first['token']}-2"
-    assert not [one for one in ours(arm) if f"gpuctl-{first['token']}/" in one]
+    assert not [instance for instance in ours(arm) if f"gpuctl-{first['token']}/" in instance]
     operator.later(minutes=16)
     operator.run("reap", "--sweep")
     again = operator.json("get", ran.instance["id"]).instance
-    assert [one["outcome"] for one in again["attempts"]] == ["ended", "created"]
+    assert [attempt["outcome"] for attempt in again["attempts"]] == ["ended", "created"]
     assert again["status"] == "READY"
 
 
@@ -124,7 +124,7 @@ def test_where_one_cloud_has_no_quota_the_other_stands_in_for_it(operator: Opera
     operator.wire.arm("RunInstances", refuse("VcpuLimitExceeded"))
     ran = operator.json("provision", "--gpu", "T4", "--region", "us-east-1,westeurope", "--name", "n")
     assert (ran.code, ran.instance["provider"], ran.instance["region"]) == (0, "AZURE", "westeurope")
-    assert [one["outcome"] for one in ran.instance["attempts"]] == ["refused", "created"]
+    assert [attempt["outcome"] for attempt in ran.instance["attempts"]] == ["refused", "created"]
     assert ran.instance["account"] != "123456789012"
     assert len(operator.wire.calls("RunInstances")) == 1
     operator.run("terminate", "n", "--yes")
@@ -180,7 +180,7 @@ def test_a_group_that_holds_something_of_others_stays_until_forced_and_its_machi
     spared = operator.json("terminate", "n", "--timeout", "1s")
     assert spared.code == 8
     assert "precious" in spared.json["error"]["message"]
-    assert [one["state"] for one in arm.machines()] == ["terminated"]
+    assert [machine["state"] for machine in arm.machines()] == ["terminated"]
     assert operator.json("terminate", "n", "--force").code == 0
     assert ours(arm) == []
 
@@ -213,19 +213,19 @@ def test_the_timer_is_set_by_the_reaper_where_the_create_did_not_live_to_do_it(
 def test_machines_of_both_clouds_in_one_state(operator: Operator, arm: LoopbackAzure) -> None:
     operator.json(*T4, "--name", "blue")
     operator.provision("--name", "orange")
-    assert {one["provider"] for one in operator.json("list").json["instances"]} == {"AZURE", "AWS"}
+    assert {instance["provider"] for instance in operator.json("list").json["instances"]} == {"AZURE", "AWS"}
     assert operator.json("stats").json["statistics"]["providerBreakdown"] == {"AWS": 1, "AZURE": 1}
     operator.later(minutes=61)
     operator.wire.arm("GET subscriptions", *[refuse_arm("InternalServerError", 500)] * 20)
     half = operator.json("reap", "--wait")
     assert half.code == 8
-    assert {one["cloud"]: one["state"] for one in operator.cloud.machines()} == {
+    assert {machine["cloud"]: machine["state"] for machine in operator.cloud.machines()} == {
         "azure": "running",
         "aws": "terminated",
     }
     operator.wire.reset()
     assert operator.json("reap", "--wait").code == 0
-    assert {one["state"] for one in operator.cloud.machines()} == {"terminated"}
+    assert {machine["state"] for machine in operator.cloud.machines()} == {"terminated"}
 
 
 def test_a_machine_in_no_record_is_adopted_while_in_time_and_ended_when_late(
@@ -286,12 +286,12 @@ def test_no_place_in_one_region_is_tried_in_the_next_and_what_was_made_there_is_
     assert started.code == 0, started.out
     machine = started.instance
     assert (machine["region"], machine["status"]) == ("westus2", "READY")
-    assert [one["outcome"] for one in machine["attempts"]] == ["leftovers", "created"]
+    assert [attempt["outcome"] for attempt in machine["attempts"]] == ["leftovers", "created"]
     assert machine["cloudInstanceId"] == f"gpuctl-{machine['id']}-2"
-    assert {one["location"] for one in arm.resources() if "gpuctl" in one["id"]} == {"westus2"}
+    assert {resource["location"] for resource in arm.resources() if "gpuctl" in resource["id"]} == {"westus2"}
     operator.later(minutes=20)
     operator.run("reap", "--sweep")
-    assert [one["outcome"] for one in operator.json("get", "n").instance["attempts"]] == ["ended", "created"]
+    assert [attempt["outcome"] for attempt in operator.json("get", "n").instance["attempts"]] == ["ended", "created"]
 
 
 def test_what_a_first_attempt_left_behind_is_ended_by_the_reaper_while_the_second_runs(
@@ -301,11 +301,11 @@ def test_what_a_first_attempt_left_behind_is_ended_by_the_reaper_while_the_secon
     operator.wire.arm("DELETE resourceGroups", *[refuse_arm("InternalServerError", 500)] * 4)
     started = operator.json("provision", "Standard_NC4as_T4_v3", "--region", "eastus,westus2", "--name", "n")
     assert started.code == 0, started.out
-    assert {one["location"] for one in arm.resources() if "gpuctl" in one["id"]} == {"eastus", "westus2"}
+    assert {resource["location"] for resource in arm.resources() if "gpuctl" in resource["id"]} == {"eastus", "westus2"}
     operator.later(minutes=1)
     operator.run("reap")
-    assert {one["location"] for one in arm.resources() if "gpuctl" in one["id"]} == {"westus2"}
-    assert [one["state"] for one in arm.machines()] == ["running"]
+    assert {resource["location"] for resource in arm.resources() if "gpuctl" in resource["id"]} == {"westus2"}
+    assert [machine["state"] for machine in arm.machines()] == ["running"]
 
 
 def test_a_locked_group_is_reported_with_what_unlocks_it(operator: Operator, arm: LoopbackAzure) -> None:

@@ -42,7 +42,7 @@ def test_a_region_that_is_closed_to_the_subscription_is_left_for_the_next_one(
     ran = operator.json("provision", T4, "--region", "eastus,westus2")
     assert ran.code == 0
     assert (ran.instance["region"], ran.instance["status"]) == ("westus2", "READY")
-    assert [one["region"] for one in arm.machines()] == ["westus2"]
+    assert [machine["region"] for machine in arm.machines()] == ["westus2"]
 
 
 def test_where_every_region_is_closed_azures_own_sentence_is_told_and_nothing_is_left(
@@ -82,7 +82,7 @@ def test_a_subnet_that_does_not_exist_is_refused_at_once(operator: Operator, arm
     ran = operator.json("provision", T4, "--region", "eastus", "--subnet", ELSEWHERE)
     assert ran.code == 1
     assert "InvalidResourceReference" in ran.json["error"]["message"]
-    assert sum(one["action"] == f"PUT {MACHINE}" for one in arm.calls()) == 1
+    assert sum(call["action"] == f"PUT {MACHINE}" for call in arm.calls()) == 1
 
 
 def test_an_unregistered_provider_is_named_in_the_hint(operator: Operator, arm: LoopbackAzure) -> None:

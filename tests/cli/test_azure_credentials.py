@@ -31,7 +31,7 @@ BY_CLI = {"AZURE_TOKEN_CREDENTIALS": "AzureCliCredential"}
 def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
     """An environment in which nobody ever logged in, and whose endpoint is nobody's."""
     for name in [
-        one for one in os.environ if one.startswith(("AZURE_", "MSI_", "IDENTITY_")) or "proxy" in one.lower()
+        text for text in os.environ if text.startswith(("AZURE_", "MSI_", "IDENTITY_")) or "proxy" in text.lower()
     ]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("AZURE_CONFIG_DIR", str(tmp_path))

@@ -22,11 +22,11 @@ def arm(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> Iterator[Loopbac
 
 def timer(operator: Operator) -> dict[str, str]:
     found = operator.json("get", "n").instance["protection"]
-    return next(one for one in found if one["killer"] == "timer")
+    return next(item for item in found if item["killer"] == "timer")
 
 
 def written(operator: Operator) -> list[int]:
-    return [len(operator.wire.calls(one)) for one in WRITES]
+    return [len(operator.wire.calls(write)) for write in WRITES]
 
 
 # before anything is made

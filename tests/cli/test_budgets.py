@@ -15,12 +15,12 @@ def budget(operator: Operator, text: str) -> None:
 
 
 def statuses(operator: Operator) -> dict[str | None, str]:
-    return {one.name: one.status.value for one in operator.records}
+    return {record.name: record.status.value for record in operator.records}
 
 
 def deadline_on(operator: Operator, name: str) -> str:
-    (record,) = (one for one in operator.records if one.name == name)
-    (machine,) = (one for one in operator.cloud.machines() if one["id"] == record.cloud_id)
+    (record,) = (record for record in operator.records if record.name == name)
+    (machine,) = (machine for machine in operator.cloud.machines() if machine["id"] == record.cloud_id)
     return str(machine["tags"]["gpuctl-expires-at"])
 
 
@@ -51,7 +51,7 @@ def test_the_reaper_ends_the_newest_until_the_rest_fits(operator: Operator) -> N
         operator.later(minutes=1)
     budget(operator, 'daily_usd = 1.20\naction = "terminate"')
     planned = operator.json("reap", "--dry-run").json["actions"]
-    assert [(one["action"], one["reason"]) for one in planned] == [("terminate", "budget")]
+    assert [(item["action"], item["reason"]) for item in planned] == [("terminate", "budget")]
     assert statuses(operator) == {"old": "READY", "middle": "READY", "new": "READY"}
     ran = operator.run("reap", "--wait")
     assert (ran.code, ran.out.split()[1:3]) == (0, ["terminate", "budget"])
@@ -71,7 +71,7 @@ def test_a_reaper_whose_budgets_only_block_ends_nothing_for_them(operator: Opera
 def test_the_reaper_goes_by_the_clouds_clock_when_this_ones_is_wrong(operator: Operator) -> None:
     operator.provision("--name", "short", "--ttl", "5")
     operator.provision("--name", "long", "--ttl", "120")
-    whole_lives = sum(by_deadline(one, operator.clock.now()).total or 0 for one in operator.records)
+    whole_lives = sum(by_deadline(record, operator.clock.now()).total or 0 for record in operator.records)
     budget(operator, f'daily_usd = {whole_lives:.2f}\naction = "terminate"')
     # By this machine's clock the short one has cost an hour, and there is no room left for the long one.
     operator.skew = timedelta(hours=1)
@@ -99,8 +99,8 @@ def test_another_states_machine_is_never_ended_for_a_budget(operator: Operator) 
 def test_doctor_tells_how_every_limit_stands(operator: Operator) -> None:
     operator.provision("--name", "a", "--ttl", "60")
     budget(operator, "daily_usd = 0.50\nmonthly_usd = 50\n[budget.user.ana]\ndaily_usd = 0.60")
-    told = [one for one in operator.json("doctor").json["checks"] if one["check"] == "budget"]
-    assert [(one["status"], one["message"].split(":")[0]) for one in told] == [
+    told = [check for check in operator.json("doctor").json["checks"] if check["check"] == "budget"]
+    assert [(item["status"], item["message"].split(":")[0]) for item in told] == [
         ("fail", "over $0.50 a day"),
         ("ok", "$50.00 a month"),
         ("warn", "$0.60 a day for user `ana`"),
@@ -177,7 +177,7 @@ def test_a_dearer_place_is_not_tried_where_the_budget_has_room_for_the_first_onl
     ran = operator.run("provision", "g4dn.xlarge", "--region", "us-east-1,sa-east-1")
     assert ran.code == 5
     assert "budget of $0.56 a day exceeded: " in ran.err
-    assert (operator.cloud.machines(), [len(one.attempts) for one in operator.records]) == ([], [1])
+    assert (operator.cloud.machines(), [len(record.attempts) for record in operator.records]) == ([], [1])
     budget(operator, "daily_usd = 5")
     operator.wire.arm("RunInstances", FULL)
     assert operator.run("provision", "g4dn.xlarge", "--region", "us-east-1,sa-east-1").code == 0

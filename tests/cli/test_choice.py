@@ -9,7 +9,9 @@ CREATING = {"RunInstances", "CreateTags", "CreateSecurityGroup", "TerminateInsta
 
 
 def asked_for(operator: Operator) -> list[tuple[str, str]]:
-    return [(one.form["InstanceType"], one.form.get("InstanceMarketOptions.MarketType", "")) for one in sent(operator)]
+    return [
+        (item.form["InstanceType"], item.form.get("InstanceMarketOptions.MarketType", "")) for item in sent(operator)
+    ]
 
 
 def sent(operator: Operator) -> list:  # type: ignore[type-arg]
@@ -34,7 +36,7 @@ def test_the_cheapest_that_fits_is_started(operator: Operator) -> None:
 def test_what_it_must_have_is_at_least_that(operator: Operator, need: list[str], chosen: str) -> None:
     dry = operator.json("provision", *need, "--provider", "aws", "--region", "us-east-1", "--dry-run").json
     assert dry["offers"][0]["instanceType"] == chosen
-    prices = [one["costPerHour"] for one in dry["offers"] if one["costPerHour"] is not None]
+    prices = [offer["costPerHour"] for offer in dry["offers"] if offer["costPerHour"] is not None]
     assert prices == sorted(prices)
 
 
@@ -44,12 +46,12 @@ def test_a_dry_run_ranks_counts_what_was_passed_over_and_creates_nothing(operato
     )
     document = ran.json
     assert (ran.code, document["dryRun"], document["count"]) == (0, True, len(document["offers"]))
-    assert {one["region"] for one in document["offers"]} == {"us-east-1", "us-east-2", "us-west-2"}
-    assert all(one["costUntilDeadline"] >= 0.526 / 2 for one in document["offers"])
-    reasons = {one["reason"]: one["count"] for one in document["passedOver"]}
+    assert {offer["region"] for offer in document["offers"]} == {"us-east-1", "us-east-2", "us-west-2"}
+    assert all(offer["costUntilDeadline"] >= 0.526 / 2 for offer in document["offers"])
+    reasons = {item["reason"]: item["count"] for item in document["passedOver"]}
     assert reasons["with another GPU"] > 100
     assert reasons["above `--max-price`"] > 10
-    assert not {one.action for one in operator.wire.sent} & CREATING
+    assert not {sent.action for sent in operator.wire.sent} & CREATING
     assert operator.records == ()
 
 
@@ -90,8 +92,8 @@ def test_what_cannot_be_meant_is_one_line_and_calls_nothing(operator: Operator, 
 
 
 def test_the_next_offer_is_tried_when_the_first_is_nowhere_to_be_had(operator: Operator) -> None:
-    def instead(one):  # type: ignore[no-untyped-def]
-        full = one.action == "RunInstances" and one.form["InstanceType"] == "g4dn.xlarge"
+    def instead(item):  # type: ignore[no-untyped-def]
+        full = item.action == "RunInstances" and item.form["InstanceType"] == "g4dn.xlarge"
         return FULL.answer(None) if full else None
 
     operator.wire.instead = instead
@@ -110,8 +112,8 @@ def test_an_offer_dearer_than_the_cap_is_never_taken(operator: Operator) -> None
 
 def test_a_region_the_account_has_not_enabled_is_passed_over(operator: Operator) -> None:
     dry = operator.json("provision", "--gpu", "T4", "--provider", "aws", "--region", "any", "--dry-run").json
-    enabled = {one["RegionName"] for one in operator.cloud.client("ec2").describe_regions()["Regions"]}
-    assert {one["region"] for one in dry["offers"]} <= enabled
+    enabled = {region["RegionName"] for region in operator.cloud.client("ec2").describe_regions()["Regions"]}
+    assert {offer["region"] for offer in dry["offers"]} <= enabled
 
 
 def test_a_name_stands_for_a_machine_that_meets_the_need(operator: Operator) -> None:
@@ -137,14 +139,14 @@ def test_spot_is_asked_for_once_and_capped(operator: Operator) -> None:
 
 
 def test_spot_that_is_not_to_be_had_falls_back_to_on_demand(operator: Operator) -> None:
-    def instead(one):  # type: ignore[no-untyped-def]
-        spot = one.action == "RunInstances" and "InstanceMarketOptions.MarketType" in one.form
+    def instead(item):  # type: ignore[no-untyped-def]
+        spot = item.action == "RunInstances" and "InstanceMarketOptions.MarketType" in item.form
         return refuse("MaxSpotInstanceCountExceeded").answer(None) if spot else None
 
     operator.wire.instead = instead
     ran = operator.provision("--spot", "--fallback", "on-demand", "--yes")
     assert (ran.code, ran.instance["market"], ran.instance["costPerHour"]) == (0, "on-demand", 0.526)
-    assert [one["market"] for one in ran.instance["attempts"]] == ["spot", "on-demand"]
+    assert [attempt["market"] for attempt in ran.instance["attempts"]] == ["spot", "on-demand"]
     alone = operator.provision("--spot", "--yes")
     assert alone.code == 6
 
@@ -155,7 +157,7 @@ def test_a_spot_machine_that_is_taken_back_is_closed_as_interrupted(operator: Op
     operator.cloud.interrupt(made["cloudInstanceId"])
     operator.later(minutes=1)
     ran = operator.json("reap", "--sweep")
-    assert [(one["action"], one["reason"]) for one in ran.json["actions"]] == [("close", "interrupted")]
+    assert [(action["action"], action["reason"]) for action in ran.json["actions"]] == [("close", "interrupted")]
     ended = operator.json("get", made["id"]).instance
     assert (ended["status"], ended["statusReason"], ended["market"]) == ("TERMINATED", "interrupted", "spot")
     assert operator.alive == []

@@ -11,7 +11,9 @@ from gpuctl.distribution import install_extra
 @pytest.fixture
 def _without_azure(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a machine where the extra was not installed."""
-    for name in [one for one in sys.modules if one == "azure" or one.startswith(("azure.", "gpuctl.providers.azure"))]:
+    for name in [
+        module for module in sys.modules if module == "azure" or module.startswith(("azure.", "gpuctl.providers.azure"))
+    ]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "azure", None)
 
@@ -32,7 +34,7 @@ def test_a_life_on_aws_goes_by_without_azure(operator: Operator) -> None:
         assert ran.code == 0, (argv, ran.err)
         said += ran.out + ran.err
     assert "zure" not in said
-    assert not [one for one in sys.modules if one.startswith("azure.")]
+    assert not [module for module in sys.modules if module.startswith("azure.")]
 
 
 @pytest.mark.usefixtures("_without_azure")

@@ -140,7 +140,7 @@ def test_every_plain_setting_has_a_variable_that_is_read(tmp_path: Path) -> None
 def test_show_says_where_each_value_comes_from(file: Path, operator: Operator) -> None:
     environ = {"GPUCTL_AWS_REGION": "us-west-2", "AZURE_SUBSCRIPTION_ID": "from-the-sdk"}
     ran = operator.run("config", "show", "--config", str(file), "--profile", "prod", "-o", "json", environ=environ)
-    shown = {one["key"]: (one["value"], one["source"]) for one in ran.json["settings"]}
+    shown = {setting["key"]: (setting["value"], setting["source"]) for setting in ran.json["settings"]}
     assert shown["aws.region"] == ("us-west-2", "GPUCTL_AWS_REGION")
     assert shown["max_ttl"] == ("1d", "[profile.prod]")
     assert shown["aws.profile"] == ("prod", "[profile.prod]")
@@ -148,7 +148,7 @@ def test_show_says_where_each_value_comes_from(file: Path, operator: Operator) -
     assert shown["ssh.user"] == (None, None)
     assert shown['budget.tag."project=x".monthly_usd'] == (200, "config")
     bare = operator.json("config", "show").json
-    shown = {one["key"]: (one["value"], one["source"]) for one in bare["settings"]}
+    shown = {setting["key"]: (setting["value"], setting["source"]) for setting in bare["settings"]}
     assert (shown["user"], shown["max_ttl"]) == (("ana", "login name"), ("2h", "default"))
 
 

@@ -16,7 +16,7 @@ ARGV = ("doctor", "--region", "us-east-1", "--type", "g4dn.xlarge")
 
 
 def of(ran: Ran) -> dict[str, dict[str, Any]]:
-    return {one["check"]: one for one in ran.json["checks"]}
+    return {check["check"]: check for check in ran.json["checks"]}
 
 
 def a_quota(vcpus: int) -> Fault:
@@ -33,7 +33,7 @@ def healthy(operator: Operator) -> Operator:
 
 def test_a_healthy_setup_makes_nothing_and_says_so_of_every_part(healthy: Operator) -> None:
     ran = healthy.json(*ARGV)
-    statuses = {check: one["status"] for check, one in of(ran).items()}
+    statuses = {check: item["status"] for check, item in of(ran).items()}
     assert ran.code == 0
     assert statuses == {
         "version": "ok",
@@ -51,8 +51,8 @@ def test_a_healthy_setup_makes_nothing_and_says_so_of_every_part(healthy: Operat
         "offered": "ok",
         "lasts": "ok",
     }
-    assert all(one.form["DryRun"] == "true" for one in healthy.wire.calls("RunInstances"))
-    assert all(one.form["DryRun"] == "true" for one in healthy.wire.calls("TerminateInstances"))
+    assert all(sent.form["DryRun"] == "true" for sent in healthy.wire.calls("RunInstances"))
+    assert all(sent.form["DryRun"] == "true" for sent in healthy.wire.calls("TerminateInstances"))
     assert (healthy.cloud.machines(), healthy.state.exists()) == ([], False)
 
 
@@ -237,14 +237,14 @@ def test_what_cannot_be_meant_is_refused(operator: Operator, argv: list[str]) ->
 
 def test_a_region_is_checked_at_the_providers_that_have_it(healthy: Operator) -> None:
     ran = healthy.json("doctor", "--region", "us-east-1")
-    assert {one["provider"] for one in ran.json["checks"]} == {None, "AWS"}
+    assert {check["provider"] for check in ran.json["checks"]} == {None, "AWS"}
     assert (ran.code, ran.json["failed"]) == (0, 0)
 
 
 def test_a_region_that_the_providers_in_use_lack_is_checked_where_it_is(healthy: Operator) -> None:
     healthy.provision()
     checks = healthy.json("doctor", "--region", "eastus").json["checks"]
-    assert {one["provider"] for one in checks} == {None, "AZURE"}
+    assert {check["provider"] for check in checks} == {None, "AZURE"}
 
 
 @pytest.mark.parametrize("argv", [[], ["--provider", "aws"], ["--type", "g5.xlarge"]])

@@ -24,7 +24,7 @@ WHOLE_LIFE = ["provisioning", "attempt", "provisioned", "ready", "stopping", "te
 
 
 def names(ran: Ran) -> list[str]:
-    return [one["event"] for one in ran.json["events"]]
+    return [event["event"] for event in ran.json["events"]]
 
 
 def lines(ran: Ran) -> list[dict[str, object]]:
@@ -36,11 +36,11 @@ def test_a_whole_life_is_told_oldest_first_with_what_it_cost(operator: Operator)
     operator.later(minutes=30)
     operator.json("terminate", "n")
     ran = operator.json("events")
-    assert names(ran) == [f"instance:{one}" for one in WHOLE_LIFE]
-    assert [list(one) for one in ran.json["events"]] == [KEYS] * 6
-    assert [one["number"] for one in ran.json["events"]] == [1, 2, 3, 4, 5, 6]
-    assert {one["instanceId"] for one in ran.json["events"]} == {record}
-    assert [one["totalCost"] for one in ran.json["events"][:-1]] == [None] * 5
+    assert names(ran) == [f"instance:{text}" for text in WHOLE_LIFE]
+    assert [list(event) for event in ran.json["events"]] == [KEYS] * 6
+    assert [event["number"] for event in ran.json["events"]] == [1, 2, 3, 4, 5, 6]
+    assert {event["instanceId"] for event in ran.json["events"]} == {record}
+    assert [event["totalCost"] for event in ran.json["events"][:-1]] == [None] * 5
     assert ran.json["events"][-1]["totalCost"] == operator.json("get", record).instance["totalCost"] > 0
     assert (ran.json["count"], ran.json["events"][-1]["reason"]) == (6, "user")
 
@@ -56,8 +56,8 @@ def test_since_and_id_choose(operator: Operator) -> None:
     operator.provision("--name", "a")
     operator.later(minutes=10)
     operator.provision("--name", "b")
-    assert {one["name"] for one in operator.json("events", "--since", "5m").json["events"]} == {"b"}
-    assert {one["name"] for one in operator.json("events", "--id", "a").json["events"]} == {"a"}
+    assert {event["name"] for event in operator.json("events", "--since", "5m").json["events"]} == {"b"}
+    assert {event["name"] for event in operator.json("events", "--id", "a").json["events"]} == {"a"}
     assert operator.json("events", "--id", "a", "--since", "5m").json["events"] == []
     assert operator.json("events", "--id", "nobody").code == 3
     assert operator.run("events", "--since", "yesterday").code == 2
@@ -98,8 +98,8 @@ def test_follow_tells_what_others_write_each_once_and_ends_with_ctrl_c(operator:
     operator.clock = StepClock(operator.clock.now(), steps)
     ran = operator.json("events", "--follow")
     assert ran.code == 0
-    assert [one["event"] for one in lines(ran)] == [f"instance:{one}" for one in WHOLE_LIFE]
-    assert {one["instance"]["name"] for one in lines(ran)} == {"n"}  # type: ignore[index]
+    assert [line["event"] for line in lines(ran)] == [f"instance:{text}" for text in WHOLE_LIFE]
+    assert {line["instance"]["name"] for line in lines(ran)} == {"n"}  # type: ignore[index]
     assert list(lines(ran)[0]) == ["schemaVersion", *KEYS, "instance"]
 
 
@@ -108,8 +108,8 @@ def test_follow_begins_with_what_since_asks_for(operator: Operator) -> None:
     operator.later(minutes=10)
     operator.provision("--name", "new")
     operator.clock = StepClock(operator.clock.now(), [lambda: operator.json("extend", "new", "--by", "5m"), None])
-    told = [(one["name"], one["event"]) for one in lines(operator.json("events", "-f", "--since", "5m"))]
-    assert told == [("new", f"instance:{one}") for one in (*WHOLE_LIFE[:4], "extended")]
+    told = [(line["name"], line["event"]) for line in lines(operator.json("events", "-f", "--since", "5m"))]
+    assert told == [("new", f"instance:{text}") for text in (*WHOLE_LIFE[:4], "extended")]
 
 
 @pytest.mark.parametrize(("form", "heading"), [("table", "TIME"), ("csv", "at,event"), ("tsv", "")])
@@ -129,11 +129,11 @@ def test_a_follower_that_slept_for_weeks_has_missed_nothing() -> None:
     store.add([provisioning(a_ready_instance("inst-000000000001"))], lambda present: None)
     for number in (2, 3):
         store.add([provisioning(a_ready_instance(f"inst-00000000000{number}"))], lambda present: None)
-        store.update(f"inst-00000000000{number}", lambda one: advance(one, Status.STOPPING, NOON, Reason.USER))
-        store.update(f"inst-00000000000{number}", lambda one: advance(one, Status.TERMINATED, NOON))
+        store.update(f"inst-00000000000{number}", lambda record: advance(record, Status.STOPPING, NOON, Reason.USER))
+        store.update(f"inst-00000000000{number}", lambda record: advance(record, Status.TERMINATED, NOON))
         store.archive(NOON + timedelta(days=1))
     told = follower.news()
-    assert [one.entry.event for one in told if one.record.id.endswith("3")] == [
+    assert [event.entry.event for event in told if event.record.id.endswith("3")] == [
         "provisioning",
         "attempt",
         "stopping",
@@ -147,7 +147,7 @@ def test_a_follower_that_slept_for_weeks_has_missed_nothing() -> None:
 def test_a_record_that_was_rebuilt_is_told_from_where_it_differs() -> None:
     known = provisioning(a_ready_instance())
     rebuilt = note(a_ready_instance(), EventName.ADOPTED, NOON)
-    assert [one.entry.event for one in unseen(rebuilt, known.history)] == ["adopted"]
+    assert [event.entry.event for event in unseen(rebuilt, known.history)] == ["adopted"]
     assert unseen(known, known.history) == []
 
 
@@ -180,5 +180,5 @@ def test_events_of_several_machines_are_told_in_the_order_of_time(operator: Oper
         operator.provision("--name", name)
         operator.later(minutes=1)
     operator.run("terminate", "a", "b")
-    times = [one["at"] for one in operator.json("events").json["events"]]
+    times = [event["at"] for event in operator.json("events").json["events"]]
     assert all(before <= after for before, after in pairwise(times))

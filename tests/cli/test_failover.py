@@ -18,19 +18,19 @@ REGIONS = "us-east-1,us-west-2,eu-west-1"
 
 
 def regions_asked(operator: Operator) -> list[str]:
-    return [one["region"] for one in operator.cloud.calls() if one["action"] == "RunInstances"]
+    return [call["region"] for call in operator.cloud.calls() if call["action"] == "RunInstances"]
 
 
 def tokens(operator: Operator) -> list[str]:
-    return [one.form["ClientToken"] for one in operator.wire.calls("RunInstances")]
+    return [sent.form["ClientToken"] for sent in operator.wire.calls("RunInstances")]
 
 
 def zones_asked(operator: Operator) -> list[str]:
-    return [one.form.get("Placement.AvailabilityZone", "") for one in operator.wire.calls("RunInstances")]
+    return [sent.form.get("Placement.AvailabilityZone", "") for sent in operator.wire.calls("RunInstances")]
 
 
 def outcomes(shape: dict[str, Any]) -> list[tuple[str, str]]:
-    return [(one["region"], one["outcome"]) for one in shape["attempts"]]
+    return [(attempt["region"], attempt["outcome"]) for attempt in shape["attempts"]]
 
 
 def at_each_create(operator: Operator, *happens: Callable[[], None]) -> None:
@@ -52,11 +52,11 @@ def test_two_full_regions_and_the_third_has_the_machine(operator: Operator) -> N
     shape = ran.instance
     assert (ran.code, machine["region"], shape["region"]) == (0, "eu-west-1", "eu-west-1")
     assert outcomes(shape) == [("us-east-1", "refused"), ("us-west-2", "refused"), ("eu-west-1", "created")]
-    first, *later = [one["token"] for one in shape["attempts"]]
+    first, *later = [attempt["token"] for attempt in shape["attempts"]]
     assert (first, later) == (shape["id"], [f"{shape['id']}-2", f"{shape['id']}-3"])
     assert tokens(operator) == [first, *later]
     assert shape["costPerHour"] == 0.587
-    assert all("InsufficientInstanceCapacity" in one["detail"] for one in shape["attempts"][:2])
+    assert all("InsufficientInstanceCapacity" in attempt["detail"] for attempt in shape["attempts"][:2])
 
 
 def test_every_try_is_printed_with_its_reason_and_what_it_costs_more(operator: Operator) -> None:
@@ -76,13 +76,13 @@ def test_the_next_attempt_is_on_disk_before_it_is_sent(operator: Operator) -> No
 
     def watch(phase: Phase, sent: Sent) -> bool:
         if phase is Phase.SENT and sent.action == "RunInstances":
-            seen.append([one.token for one in operator.records[0].attempts])
+            seen.append([attempt.token for attempt in operator.records[0].attempts])
             assert sent.form["ClientToken"] == seen[-1][-1]
         return True
 
     operator.wire.watch = watch
     operator.json("provision", "g4dn.xlarge", "--region", REGIONS)
-    assert [len(one) for one in seen] == [1, 2, 3]
+    assert [len(item) for item in seen] == [1, 2, 3]
     assert operator.wire.bugs == []
 
 
@@ -97,12 +97,12 @@ def test_the_cloud_picks_the_zone_first_and_then_each_zone_is_tried(operator: Op
 def test_where_none_is_left_the_error_counts_the_zones_and_names_another_region(operator: Operator) -> None:
     operator.wire.arm("RunInstances", *[FULL] * 20)
     ran = operator.run("provision", "g4dn.xlarge", "--region", "us-east-1")
-    zones = len([one for one in zones_asked(operator) if one])
+    zones = len([text for text in zones_asked(operator) if text])
     assert zones > 1
     assert ran.code == 5
     assert f"no `g4dn.xlarge` left in `us-east-1` ({zones} zones tried); no instance was started" in ran.err
     assert "hint: gpuctl provision g4dn.xlarge --region us-east-2" in ran.err
-    assert [one.status for one in operator.records] == ["FAILED"]
+    assert [record.status for record in operator.records] == ["FAILED"]
 
 
 @pytest.mark.parametrize("code", ["UnauthorizedOperation", "InvalidParameterValue", "OptInRequired"])
@@ -118,7 +118,7 @@ def test_a_login_or_a_request_that_is_wrong_is_tried_nowhere_else(operator: Oper
 def test_a_lost_reply_in_the_second_attempt_never_leads_to_a_third(operator: Operator, trouble: Any, then: Any) -> None:
     operator.wire.arm("RunInstances", FULL, trouble, then)
     ran = operator.json("provision", "g4dn.xlarge", "--region", REGIONS)
-    assert {one.rpartition("-")[2] for one in tokens(operator)[1:]} == {"2"}
+    assert {token.rpartition("-")[2] for token in tokens(operator)[1:]} == {"2"}
     assert len(ran.instance["attempts"]) == 2
     assert set(regions_asked(operator)) <= {"us-west-2"}
     operator.later(minutes=20)
@@ -128,7 +128,7 @@ def test_a_lost_reply_in_the_second_attempt_never_leads_to_a_third(operator: Ope
     operator.later(minutes=2)
     operator.run("reap", "--sweep")
     assert operator.alive == []
-    assert [one.status.is_ended for one in operator.records] == [True]
+    assert [record.status.is_ended for record in operator.records] == [True]
 
 
 def test_a_quota_leads_to_the_next_region_and_not_to_its_zones(operator: Operator) -> None:
@@ -172,7 +172,7 @@ def test_a_record_that_somebody_ended_between_two_attempts_gets_no_further_one(o
     ran = operator.json("provision", "g4dn.xlarge", "--region", REGIONS)
     assert ran.code != 0
     assert len(tokens(operator)) == 1
-    assert [one.status.is_ended for one in operator.records] == [True]
+    assert [record.status.is_ended for record in operator.records] == [True]
     assert operator.alive == []
 
 
@@ -189,7 +189,7 @@ def test_ctrl_c_between_two_attempts_leaves_nothing(
     operator.wire.arm("RunInstances", FULL)
     ran = operator.run("provision", "g4dn.xlarge", "--region", REGIONS, terminal=terminal)
     assert ran.code == 130
-    assert [one.status for one in operator.records] == ["FAILED"]
+    assert [record.status for record in operator.records] == ["FAILED"]
     assert operator.alive == []
 
 
@@ -259,7 +259,7 @@ def test_several_machines_find_their_places_each_for_itself(operator: Operator) 
     operator.wire.arm("RunInstances", None, FULL)
     ran = operator.json("provision", "g4dn.xlarge", "--region", REGIONS, "--count", "3")
     assert ran.code == 0
-    assert [one["region"] for one in ran.json["instances"]] == ["us-east-1", "us-west-2", "us-west-2"]
+    assert [instance["region"] for instance in ran.json["instances"]] == ["us-east-1", "us-west-2", "us-west-2"]
     # The third was never sent to the full region: its first attempt says so.
     assert "not retried yet" in ran.json["instances"][2]["attempts"][0]["detail"]
     assert len(tokens(operator)) == 4

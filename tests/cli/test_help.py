@@ -20,8 +20,8 @@ def test_a_topic_fits_80_columns(operator: Operator, monkeypatch: pytest.MonkeyP
 
 def test_exit_codes_tells_every_code_there_is(operator: Operator) -> None:
     said = operator.run("help", "exit-codes").out
-    every = [one for one in vars(errors).values() if isinstance(one, type) and issubclass(one, GpuctlError)]
-    assert [one.exit_code for one in every if not re.search(rf"^  {one.exit_code} ", said, re.MULTILINE)] == []
+    every = [value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, GpuctlError)]
+    assert [item.exit_code for item in every if not re.search(rf"^  {item.exit_code} ", said, re.MULTILINE)] == []
     assert [code for code in Code if code.value not in said] == []
 
 

@@ -37,7 +37,7 @@ class Heard:
 
     @property
     def names(self) -> list[str]:
-        return [one.name.removeprefix("instance:") for one in self.messages]
+        return [message.name.removeprefix("instance:") for message in self.messages]
 
 
 @pytest.fixture
@@ -58,11 +58,11 @@ def test_a_whole_life_is_told_in_order_with_the_machine_and_at_last_its_cost(ope
     operator.later(minutes=30)
     operator.json("terminate", "n")
     assert heard.names == LIFE
-    told = [json.loads(one.document) for one in heard.messages]
+    told = [json.loads(message.document) for message in heard.messages]
     assert list(told[0])[:4] == ["schemaVersion", "event", "at", "instanceId"]
-    assert {one["instance"]["name"] for one in told} == {"n"}
+    assert {item["instance"]["name"] for item in told} == {"n"}
     assert told[3]["instance"]["status"] == "READY"
-    assert [one["totalCost"] for one in told[:5]] == [None] * 5
+    assert [item["totalCost"] for item in told[:5]] == [None] * 5
     assert told[5]["totalCost"] == told[5]["instance"]["totalCost"] > 0
     operator.json("reap")
     assert len(heard.messages) == 6
@@ -71,7 +71,7 @@ def test_a_whole_life_is_told_in_order_with_the_machine_and_at_last_its_cost(ope
 @pytest.mark.parametrize("argv", [("list",), ("get", "n"), ("events",), ("stats",), ("reap", "--dry-run")])
 def test_what_changes_nothing_tells_nobody(operator: Operator, heard: Heard, argv: tuple[str, ...]) -> None:
     operator.store.add([a_ready_instance(name="n")], lambda present: None)
-    operator.store.update("inst-000000000001", lambda one: one.having(history=()))
+    operator.store.update("inst-000000000001", lambda record: record.having(history=()))
     operator.run(*argv)
     assert heard.messages == []
     assert operator.records[0].delivered == 0
@@ -150,7 +150,7 @@ def _as_of_now(record: Any) -> Any:
     from gpuctl.clock import SystemClock
 
     now = SystemClock().now()
-    entries = tuple(one.model_copy(update={"at": now}) for one in record.history)
+    entries = tuple(item.model_copy(update={"at": now}) for item in record.history)
     return record.having(history=entries, expires_at=now + timedelta(hours=1))
 
 
@@ -179,7 +179,7 @@ def test_expiring_is_told_once_for_each_deadline_across_many_reaps(operator: Ope
         operator.later(minutes=3)
         operator.run("reap")
     assert heard.names == [*LIFE[:4], "expiring", "extended", "expiring"]
-    assert [one["event"] for one in operator.json("events").json["events"]].count("instance:expiring") == 2
+    assert [event["event"] for event in operator.json("events").json["events"]].count("instance:expiring") == 2
 
 
 def test_a_hook_that_extends_when_told_of_the_deadline_keeps_the_machine(operator: Operator, heard: Heard) -> None:

@@ -79,7 +79,7 @@ def test_it_is_in_the_user_data_and_a_person_sees_it(operator: Operator) -> None
     assert operator.provision("--name", "n", "--idle", "15m").json["created"] is False
     assert "another idle" in operator.provision("--name", "n").json["error"]["message"]
     protection = {
-        one["killer"]: one["standing"] for one in operator.json("get", "n", "--refresh").instance["protection"]
+        item["killer"]: item["standing"] for item in operator.json("get", "n", "--refresh").instance["protection"]
     }
     assert protection["timer"] != "missing"
 

@@ -71,9 +71,9 @@ def test_instances_of_one_range_share_a_group_that_lets_in_ssh_and_nothing_else(
     (rule,) = group["IpPermissions"]
     assert {tag["Key"]: tag["Value"] for tag in group["Tags"]}[STATE] == operator.state_id
     assert (rule["IpProtocol"], rule["FromPort"], rule["ToPort"]) == ("tcp", 22, 22)
-    assert [one["CidrIp"] for one in rule["IpRanges"]] == ["8.8.4.4/32"]
-    assert {one.form["SecurityGroupId.1"] for one in operator.wire.calls("RunInstances")} == {group["GroupId"]}
-    assert [one.ssh_from for one in operator.records] == ["8.8.4.4/32"] * 2
+    assert [ip_range["CidrIp"] for ip_range in rule["IpRanges"]] == ["8.8.4.4/32"]
+    assert {sent.form["SecurityGroupId.1"] for sent in operator.wire.calls("RunInstances")} == {group["GroupId"]}
+    assert [record.ssh_from for record in operator.records] == ["8.8.4.4/32"] * 2
 
 
 def test_a_cloud_on_this_computer_sees_its_callers_at_the_loopback_address(operator: Operator) -> None:
@@ -173,7 +173,7 @@ def test_a_group_whose_rules_others_changed_is_left_to_its_instances(operator: O
     operator.cloud.client("ec2").authorize_security_group_ingress(GroupId=group["GroupId"], IpPermissions=[rule])
     later = [started(operator, "--ssh-from", "203.0.113.7/32") for _ in range(2)]
     assert reachable_from(operator, *later) == [["203.0.113.7/32"]] * 2
-    names = sorted(one["GroupName"] for one in groups(operator))
+    names = sorted(group["GroupName"] for group in groups(operator))
     assert names == [group["GroupName"], f"{group['GroupName']}-2"]
 
 

@@ -28,7 +28,7 @@ def careless(request: pytest.FixtureRequest, operator: Operator) -> Iterator[Ope
 def test_nobody_else_may_read_anything_whatever_the_umask(careless: Operator) -> None:
     a_life_that_makes_every_file(careless)
     # The stand-in for crontab and what it remembers are the test's own.
-    assert [one for one in open_files(careless.folder) if not one.startswith(("bin", "tab"))] == []
+    assert [file for file in open_files(careless.folder) if not file.startswith(("bin", "tab"))] == []
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022])
@@ -93,4 +93,4 @@ def test_the_search_finds_what_others_could_read(
     broken(monkeypatch)
     careless.run("provision", "g4dn.xlarge", "--region", "us-east-1")
     monkeypatch.undo()
-    assert any(one.endswith(seen) for one in open_files(careless.folder))
+    assert any(file.endswith(seen) for file in open_files(careless.folder))

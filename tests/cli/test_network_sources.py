@@ -56,10 +56,10 @@ def test_an_address_that_was_not_found_does_not_hide_what_the_network_lets_in(
 
 def test_doctor_warns_of_it(operator: Operator, default_group: str) -> None:
     argv = ("doctor", "--region", "us-east-1")
-    found = [one for one in operator.json(*argv).json["checks"] if one["check"] == "ingress"]
+    found = [check for check in operator.json(*argv).json["checks"] if check["check"] == "ingress"]
     operator.environ["GPUCTL_SSH_FROM"] = "none"
-    warned = [one for one in operator.json(*argv).json["checks"] if one["check"] == "ingress"]
-    assert (found, [one["status"] for one in warned]) == ([], ["warn"])
+    warned = [check for check in operator.json(*argv).json["checks"] if check["check"] == "ingress"]
+    assert (found, [item["status"] for item in warned]) == ([], ["warn"])
     assert "0.0.0.0/0" in warned[0]["message"]
 
 

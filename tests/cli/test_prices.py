@@ -80,7 +80,7 @@ def azure(buyer: Operator, *argv: str) -> dict[str, Any]:
 def price(buyer: Operator, name: str, region: str, *argv: str) -> dict[str, Any] | None:
     """What `types` says of that type there."""
     shapes = buyer.json("types", "--region", region, *argv).json["types"]
-    return next((one for one in shapes if one["instanceType"] == name), None)
+    return next((shape for shape in shapes if shape["instanceType"] == name), None)
 
 
 def book(buyer: Operator, provider: str = "aws") -> Path:
@@ -297,8 +297,8 @@ def test_one_cloud_that_fails_does_not_keep_the_other(buyer: Operator, apis: Pri
     apis.arm(OFFERINGS, refused("UnauthorizedOperation"))
     ran = buyer.json("prices", "refresh")
     assert (ran.code, ran.json["error"]["code"]) == (8, "partial")
-    assert [one["id"] for one in ran.json["errors"]] == ["aws"]
-    assert [one["provider"] for one in ran.json["refreshed"]] == ["AZURE"]
+    assert [error["id"] for error in ran.json["errors"]] == ["aws"]
+    assert [item["provider"] for item in ran.json["refreshed"]] == ["AZURE"]
     assert (book(buyer).exists(), book(buyer, "azure").exists()) == (False, True)
 
 
@@ -350,7 +350,7 @@ def test_a_price_that_cannot_be_true_is_refused_and_the_last_one_stands(
     buyer.later(days=2)
     apis.products[:2] = [product(T4, usd), product(A10G, "1.1")]
     brought = aws(buyer)
-    assert [(one["instanceType"], why in one["reason"]) for one in brought["refused"]] == [(T4, True)]
+    assert [(item["instanceType"], why in item["reason"]) for item in brought["refused"]] == [(T4, True)]
     kept, moved = price(buyer, T4, "us-east-1"), price(buyer, A10G, "us-east-1")
     assert kept is not None and (kept["costPerHour"], kept["priceAsOf"]) == (0.53, "2026-11-24")
     assert moved is not None and (moved["costPerHour"], moved["priceAsOf"]) == (1.1, "2026-11-26")
@@ -390,7 +390,7 @@ def test_one_region_leaves_the_others_with_their_dates(buyer: Operator, apis: Pr
     azure(buyer)
     buyer.later(days=5)
     assert buyer.run("prices", "refresh", "--provider", "azure", "--region", "westus2").code == 0
-    dates = [(price(buyer, AZURE_T4, one) or {})["priceAsOf"] for one in ("eastus", "westus2")]
+    dates = [(price(buyer, AZURE_T4, text) or {})["priceAsOf"] for text in ("eastus", "westus2")]
     assert dates == ["2026-11-24", "2026-11-29"]
 
 

@@ -67,7 +67,7 @@ def test_a_provision_that_is_killed_leaves_a_record_from_which_the_reaper_ends_t
     process.communicate(timeout=30)
     (record,) = real_time.records
     assert record.cloud_id in real_time.alive
-    real_time.store.update(record.id, lambda one: one.having(expires_at=one.created_at))
+    real_time.store.update(record.id, lambda record: record.having(expires_at=record.created_at))
     done = subprocess.run([*GPUCTL, "reap"], env=environment(real_time), capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
     assert real_time.alive == []

@@ -26,7 +26,7 @@ def tags(record_id: str, state_id: str, expires_at: object = NOON + timedelta(mi
 
 
 def actions(operator: Operator, *argv: str) -> list[tuple[str, str]]:
-    return [(one["id"], one["action"]) for one in operator.json("reap", *argv).json["actions"]]
+    return [(action["id"], action["action"]) for action in operator.json("reap", *argv).json["actions"]]
 
 
 def test_reap_ends_what_expired_and_spares_the_rest(operator: Operator) -> None:
@@ -195,13 +195,13 @@ def test_empty_answers_for_everything_never_close_anything(operator: Operator) -
         operator.wire.arm("DescribeInstances", *[NOTHING_THERE] * 4)
         assert operator.run("reap", "--sweep").code == 8
         operator.wire._faults.clear()
-    assert {one.status for one in operator.records} == {Status.READY}
+    assert {record.status for record in operator.records} == {Status.READY}
     assert len(operator.alive) == 3
 
 
 def test_the_wrong_account_never_ends_or_closes_anything(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
     machine = operator.provision("--ttl", "5").instance
-    operator.store.update(machine["id"], lambda one: one.having(account="999999999999"))
+    operator.store.update(machine["id"], lambda record: record.having(account="999999999999"))
     operator.later(minutes=60)
     ran = operator.run("reap")
     assert ran.code == 8
@@ -279,7 +279,7 @@ def listings(operator: Operator) -> list[Sent]:
 
 def test_what_is_unresolved_is_told_at_once_then_once_an_hour_and_in_every_exit_code(operator: Operator) -> None:
     machine = operator.provision("--ttl", "5").instance
-    operator.store.update(machine["id"], lambda one: one.having(account="999999999999"))
+    operator.store.update(machine["id"], lambda record: record.having(account="999999999999"))
     operator.later(minutes=5)
     first, second = operator.run("reap"), operator.run("reap")
     assert "999999999999" in first.err
@@ -295,7 +295,7 @@ def test_a_dry_run_shows_the_plan_and_changes_nothing(operator: Operator) -> Non
     before = operator.state.read_bytes()
     ran = operator.json("reap", "--dry-run")
     assert (ran.code, ran.json["dryRun"]) == (0, True)
-    assert [(one["id"], one["action"]) for one in ran.json["actions"]] == [(machine["id"], "terminate")]
+    assert [(action["id"], action["action"]) for action in ran.json["actions"]] == [(machine["id"], "terminate")]
     assert len(operator.alive) == 1
     assert operator.state.read_bytes() == before
 
@@ -326,7 +326,7 @@ def test_an_extend_between_the_plan_and_the_deed_wins(operator: Operator, monkey
     real = acting.Acting.apply
 
     def apply(self: acting.Acting, plan: object) -> object:
-        operator.store.update(machine["id"], lambda one: one.having(expires_at=NOON + 60 * MINUTE))
+        operator.store.update(machine["id"], lambda record: record.having(expires_at=NOON + 60 * MINUTE))
         return real(self, plan)  # type: ignore[arg-type]
 
     monkeypatch.setattr(acting.Acting, "apply", apply)
@@ -340,7 +340,9 @@ def test_a_kill_between_the_tag_and_the_record_loses_the_extension_and_says_so(o
     real_store = operator.store
 
     def reap_first(answer: object) -> object:
-        real_store.update(machine["id"], lambda one: acting.advance(one, Status.STOPPING, operator.clock.now(), None))
+        real_store.update(
+            machine["id"], lambda record: acting.advance(record, Status.STOPPING, operator.clock.now(), None)
+        )
         return answer
 
     operator.wire.arm("CreateTags", Fault(True, reap_first))  # type: ignore[arg-type]
@@ -352,7 +354,7 @@ def test_a_kill_between_the_tag_and_the_record_loses_the_extension_and_says_so(o
 
 def test_a_machine_that_lives_though_its_record_is_closed_is_ended(operator: Operator) -> None:
     machine = operator.provision().instance
-    operator.store.update(machine["id"], lambda one: acting.advance(one, Status.TERMINATED, operator.clock.now()))
+    operator.store.update(machine["id"], lambda record: acting.advance(record, Status.TERMINATED, operator.clock.now()))
     operator.run("reap", "--sweep")
     assert operator.alive == []
 
@@ -377,9 +379,11 @@ def a_record_without_its_machine(operator: Operator, record_id: str) -> Instance
         "launched_at": None,
         "ready_at": None,
         "status": Status.PROVISIONING,
-        "attempts": tuple(one.model_copy(update={"outcome": Outcome.OPEN, "cloud_id": None}) for one in blank.attempts),
+        "attempts": tuple(
+            attempt.model_copy(update={"outcome": Outcome.OPEN, "cloud_id": None}) for attempt in blank.attempts
+        ),
     }
-    return operator.store.update(record_id, lambda one: one.having(**forgotten))
+    return operator.store.update(record_id, lambda record: record.having(**forgotten))
 
 
 def test_a_create_that_never_happened_is_given_up_after_a_quarter_of_an_hour(operator: Operator) -> None:

@@ -49,7 +49,7 @@ def test_with_a_damaged_state_the_reaper_ends_what_is_due_by_its_tags_and_exits_
     two.later(minutes=61)
     ran = two.json("reap")
     assert (ran.code, ran.json["error"]["code"]) == (9, "state_unusable")
-    assert ("terminate", Reason.ORPHAN) in [(one["action"], one["reason"]) for one in ran.json["actions"]]
+    assert ("terminate", Reason.ORPHAN) in [(action["action"], action["reason"]) for action in ran.json["actions"]]
     assert len(two.alive) == 1
     two.later(minutes=61)
     assert two.run("reap").code == 9
@@ -117,19 +117,19 @@ def test_a_lost_state_is_rebuilt_from_the_tags(two: Operator) -> None:
     assert ran.code == 0
     assert (ran.json["count"], ran.json["stateId"], ran.json["setAside"]) == (2, state_id, None)
     assert not two.store.snapshot().is_restored
-    assert sorted(one.name or "" for one in two.records) == ["one", "two"]
-    assert {one.tags.get("Name") for one in two.records} == {None}
+    assert sorted(record.name or "" for record in two.records) == ["one", "two"]
+    assert {record.tags.get("Name") for record in two.records} == {None}
     two.later(minutes=121)
     assert two.run("reap").code == 0
     assert two.alive == []
 
 
 def test_a_name_that_another_machine_lives_under_is_not_given_twice(two: Operator) -> None:
-    (twin,) = [one["id"] for one in two.cloud.machines() if one["tags"]["Name"] == "two"]
+    (twin,) = [machine["id"] for machine in two.cloud.machines() if machine["tags"]["Name"] == "two"]
     two.cloud.client("ec2", "eu-west-1").create_tags(Resources=[twin], Tags=[{"Key": "Name", "Value": "one"}])
     two.state.unlink()
     assert two.json("recover", "--yes").code == 0
-    assert sorted(one.name or "" for one in two.records) == ["", "one"]
+    assert sorted(record.name or "" for record in two.records) == ["", "one"]
 
 
 def test_a_damaged_state_is_kept_beside_the_rebuilt_one(two: Operator) -> None:
@@ -287,4 +287,4 @@ def test_a_bug_while_a_restored_state_is_made_whole_ends_nothing_and_stops_nothi
     assert code == 8
     assert "a bug of a test" in streams.err.getvalue()  # type: ignore[attr-defined]
     assert len(two.alive) == 1
-    assert [one.status for one in two.records if one.name == "two"] == [Status.TERMINATED]
+    assert [record.status for record in two.records if record.name == "two"] == [Status.TERMINATED]

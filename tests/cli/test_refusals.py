@@ -16,7 +16,7 @@ CLOSED = "The security token included in the request is invalid"
 
 
 def zones_asked(operator: Operator) -> list[str]:
-    return [one.form.get("Placement.AvailabilityZone", "") for one in operator.wire.calls("RunInstances")]
+    return [sent.form.get("Placement.AvailabilityZone", "") for sent in operator.wire.calls("RunInstances")]
 
 
 def closed_region(operator: Operator, region: str) -> None:
@@ -37,7 +37,7 @@ def test_trouble_with_one_zone_leads_to_the_next_zone(operator: Operator, troubl
     ran = operator.provision()
     assert ran.code == 0
     assert zones_asked(operator) == ["", "us-east-1a", "us-east-1b"]
-    assert [one["outcome"] for one in ran.instance["attempts"]] == ["refused", "refused", "created"]
+    assert [attempt["outcome"] for attempt in ran.instance["attempts"]] == ["refused", "refused", "created"]
 
 
 def test_a_zone_without_a_default_subnet_is_not_asked_at_all(operator: Operator) -> None:
@@ -106,7 +106,7 @@ def test_without_a_fallback_it_is_told_how_the_role_is_made(operator: Operator) 
     assert (error["exitCode"], error["code"]) == (4, "credentials")
     assert error["hint"] == "aws iam create-service-linked-role --aws-service-name spot.amazonaws.com"
     assert "may not create the role" in error["message"]
-    assert [one.status for one in operator.records] == ["FAILED"]
+    assert [record.status for record in operator.records] == ["FAILED"]
     assert len(zones_asked(operator)) == 1
 
 
@@ -158,7 +158,7 @@ def test_throttling_is_waited_out_at_the_same_place_and_never_elsewhere(operator
     ran = operator.json("provision", "g4dn.xlarge", "--region", "us-east-1,us-west-2")
     assert (ran.code, ran.json["error"]["code"]) == (5, "throttled")
     assert len(zones_asked(operator)) == 4
-    assert [one.status for one in operator.records] == ["FAILED"]
+    assert [record.status for record in operator.records] == ["FAILED"]
 
 
 def test_throttled_sends_before_it_do_not_make_a_refusal_unknown(operator: Operator) -> None:
@@ -177,5 +177,5 @@ def test_a_code_that_nobody_has_seen_before_is_a_refusal_with_the_clouds_own_sen
     error = operator.provision().json["error"]
     assert (error["exitCode"], error["code"]) == (1, "cloud")
     assert "`SomethingOfNextYear` (its own sentence)" in error["message"]
-    assert [one.status for one in operator.records] == ["FAILED"]
+    assert [record.status for record in operator.records] == ["FAILED"]
     assert len(zones_asked(operator)) == 1

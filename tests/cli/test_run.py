@@ -63,8 +63,8 @@ def test_a_command_that_succeeds_has_its_output_and_nothing_else_on_stdout(runne
     document = runner.told
     assert (document["success"], document["exitCode"], document["commandExitCode"]) == (True, 0, 0)
     assert (document["instance"]["status"], document["instance"]["name"]) == ("TERMINATED", "n")
-    events = [one["event"] for one in document["instance"]["history"]]
-    assert [one for one in events if one in ("ready", "running", "stopping", "terminated")] == [
+    events = [item["event"] for item in document["instance"]["history"]]
+    assert [event for event in events if event in ("ready", "running", "stopping", "terminated")] == [
         "ready", "running", "stopping", "terminated",
     ]  # fmt: skip
 
@@ -92,7 +92,7 @@ def test_a_result_that_is_not_there_is_a_failure_of_ours(runner: Runner) -> None
 
 def test_keep_leaves_the_machine_ready_whatever_the_code(runner: Runner) -> None:
     assert runner.run("--keep", there=["exit 3"]) == 3
-    assert [one.status for one in runner.operator.records] == [Status.READY]
+    assert [record.status for record in runner.operator.records] == [Status.READY]
     assert runner.run("--keep", machine=("--on", "n"), there=["exit 0"]) == 0
     assert len(runner.operator.alive) == 1
     assert runner.run(machine=("--on", "n"), there=["exit 0"]) == 0
@@ -102,7 +102,7 @@ def test_keep_leaves_the_machine_ready_whatever_the_code(runner: Runner) -> None
 def test_two_commands_do_not_run_on_one_machine(runner: Runner) -> None:
     runner.run("--keep")
     store, (record,) = runner.operator.store, runner.operator.records
-    store.update(record.id, lambda one: one.having(status=Status.RUNNING))
+    store.update(record.id, lambda record: record.having(status=Status.RUNNING))
     assert runner.run(machine=("--on", "n")) == 202
     assert "runs on n already" in runner.err
     assert len(runner.operator.alive) == 1
@@ -309,9 +309,9 @@ def once_there_is(path: Path, then: Callable[[], None]) -> Iterator[None]:
 
 def command_lines() -> list[tuple[str, str]]:
     found = []
-    for one in Path("/proc").glob("[0-9]*/cmdline"):
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
-            found.append((one.parent.name, one.read_bytes().replace(b"\0", b" ").decode(errors="replace")))
+            found.append((path.parent.name, path.read_bytes().replace(b"\0", b" ").decode(errors="replace")))
         except OSError:
             continue
     return found

@@ -34,7 +34,7 @@ def test_install_makes_the_state_and_one_line_however_often(with_cron: Operator)
     job = from_cron(line)
     assert job is not None
     assert (job.every, job.argv[1:4]) == (timedelta(minutes=5), ("reap", "--state", str(with_cron.state)))
-    assert all(one.startswith(("/", "--")) for one in job.argv if one != "reap")
+    assert all(text.startswith(("/", "--")) for text in job.argv if text != "reap")
     assert (first["installed"], first["kind"], first["every"]) == (True, "cron", "1m")
 
 
@@ -91,8 +91,8 @@ def test_systemd_gets_two_units_and_is_told_of_them(with_systemd: Operator) -> N
     schedule = json.loads(ran.out)["schedule"]
     assert (schedule["kind"], schedule["every"]) == ("systemd", "5m")
     assert "loginctl enable-linger" in ran.err
-    units = sorted(one.name for one in (with_systemd.folder / "systemd" / "user").iterdir())
-    timer = next(one for one in units if one.endswith(".timer"))
+    units = sorted(path.name for path in (with_systemd.folder / "systemd" / "user").iterdir())
+    timer = next(unit for unit in units if unit.endswith(".timer"))
     asked = (with_systemd.folder / "asked").read_text().splitlines()
     assert len(units) == 2
     assert [f"--user enable {timer}", f"--user restart {timer}"] == asked[-2:] or f"--user restart {timer}" in asked
@@ -137,6 +137,6 @@ def test_the_state_that_a_line_names_is_never_another(with_cron: Operator, tmp_p
     other = tmp_path / "other.json"
     with_cron.run("schedule", "install", "--state", str(other))
     jobs = [from_cron(line) for line in tab(with_cron).splitlines()]
-    assert [one.argv[3] for one in jobs if one] == [str(with_cron.state), str(other)]
+    assert [job.argv[3] for job in jobs if job] == [str(with_cron.state), str(other)]
     with_cron.run("schedule", "uninstall", "--state", str(other))
     assert len(tab(with_cron).splitlines()) == 1

@@ -216,7 +216,7 @@ def test_the_search_finds_a_secret_that_is_said(listener: Listener, monkeypatch:
     listener.run("get", "nobody")
     found = listener.hits()
     assert len(found) == 4
-    assert all(one.startswith("stderr of get nobody") for one in found)
+    assert all(text.startswith("stderr of get nobody") for text in found)
 
 
 def test_a_secret_that_is_said_all_the_same_is_taken_out_where_it_is_printed(
@@ -227,7 +227,7 @@ def test_a_secret_that_is_said_all_the_same_is_taken_out_where_it_is_printed(
     honest = renderer.failure_lines
     monkeypatch.setattr(renderer, "failure_lines", lambda *some, **more: [*honest(*some, **more), str(os.environ)])
     listener.run("get", "nobody")
-    assert [one.rpartition(": ")[2] for one in listener.hits()] == ["an unrelated variable"]
+    assert [hit.rpartition(": ")[2] for hit in listener.hits()] == ["an unrelated variable"]
 
 
 def test_the_search_finds_a_secret_that_is_stored_and_sent(listener: Listener) -> None:

@@ -28,7 +28,7 @@ _ENTER = '#!/bin/bash\nexport HOME={home} PATH={home}/bin:$PATH; cd && exec /bin
 
 
 def statuses(ran: Ran) -> dict[str, str]:
-    return {one["name"]: one["status"] for one in ran.json["checks"]}
+    return {check["name"]: check["status"] for check in ran.json["checks"]}
 
 
 def failed(ran: Ran) -> list[str]:
@@ -111,7 +111,7 @@ def test_the_report_has_every_figure_and_no_account_id(tester: Operator, tmp_pat
     file = tmp_path / "report.json"
     ran = aws(tester, "--report", str(file))
     report = json.loads(file.read_text())
-    observed = {one["name"]: one["observed"] for one in report["checks"]}
+    observed = {check["name"]: check["observed"] for check in report["checks"]}
     assert report == ran.json
     assert (report["success"], report["schemaVersion"], report["count"], report["failed"]) == (True, 1, 13, 0)
     assert report["account"] == "…9012"
@@ -135,7 +135,7 @@ def test_an_account_id_in_the_clouds_own_words_does_not_reach_the_report(tester:
     text = (tmp_path / "report.json").read_text()
     assert statuses(ran)["tags"] == "unknown"
     assert ran.code == 1
-    assert [one for one in ("123456789012", "AKIAIOSFODNN7EXAMPLE", "203.0.113.7") if one in text + ran.out] == []
+    assert [item for item in ("123456789012", "AKIAIOSFODNN7EXAMPLE", "203.0.113.7") if item in text + ran.out] == []
 
 
 # One broken promise each; what breaks it is armed before the run.
@@ -193,7 +193,7 @@ def _two_for_one(tester: Operator, sshd: Sshd) -> None:
         if phase is Phase.SENT and sent.action == "RunInstances":
             sends.append(sent.action)
             if len(sends) == 2:
-                tags = next(one["tags"] for one in tester.cloud.machines())
+                tags = next(machine["tags"] for machine in tester.cloud.machines())
                 tester.cloud.launch(tags=tags)
         return True
 
@@ -379,8 +379,8 @@ def test_in_the_sandbox_it_runs_whole_and_says_what_cannot_be_tested_there(
     done = _sandbox(sandbox, "selftest", "--provider", provider, "--region", region, "-o", "json")
     out, err = done.communicate()
     report = json.loads(out)
-    by_name = {one["name"]: one for one in report["checks"]}
-    skipped = [name for name, one in by_name.items() if one["status"] == "skipped"]
+    by_name = {check["name"]: check for check in report["checks"]}
+    skipped = [name for name, item in by_name.items() if item["status"] == "skipped"]
     assert (done.returncode, report["sandbox"], report["failed"]) == (0, True, 0), err
     assert skipped == ["ssh", "gpu", "timer-running", "price"]
     assert by_name["ssh"]["detail"] == "sandbox instances have no ssh server"
@@ -398,8 +398,8 @@ def test_a_signal_ends_the_instance_and_leaves_a_report(sandbox: Path) -> None:
             break
     out, _ = running.communicate()
     report = json.loads(file.read_text())
-    by_name = {one["name"]: one["status"] for one in report["checks"]}
+    by_name = {check["name"]: check["status"] for check in report["checks"]}
     assert (running.returncode, json.loads(out), report["error"]["code"]) == (143, report, "interrupted")
     assert (by_name["create"], by_name["end"], list(by_name)) == ("ok", "unknown", NAMES)
     listed = _sandbox(sandbox, "list", "--all", "-o", "json").communicate()[0]
-    assert {one["status"] for one in json.loads(listed)["instances"]} <= {"STOPPING", "TERMINATED"}
+    assert {instance["status"] for instance in json.loads(listed)["instances"]} <= {"STOPPING", "TERMINATED"}

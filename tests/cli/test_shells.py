@@ -155,7 +155,7 @@ LANGUAGES = [
 ]
 
 
-@pytest.mark.parametrize("language", LANGUAGES, ids=lambda one: " ".join(f"{k}={v}" for k, v in one.items()))
+@pytest.mark.parametrize("language", LANGUAGES, ids=lambda item: " ".join(f"{k}={v}" for k, v in item.items()))
 def test_names_of_any_script_are_kept_and_shown_in_any_language(real_time: Operator, language: dict[str, str]) -> None:
     environ = bare(real_time, **language)
     said = ["--user", "Žofie", "--task", "ÇİĞ-ıi", "--purpose", "数据 – 🚀"]

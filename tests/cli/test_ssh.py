@@ -59,7 +59,7 @@ def test_a_machine_with_another_host_key_is_refused(reachable: Reachable, sshd: 
     # Another machine at the same address is another machine: nothing is known of it yet.
     second = reachable.operator.provision().instance["id"]
     assert reachable.run("ssh", second, "--", "true").returncode == 0
-    assert sorted(one.name for one in (reachable.keys / "known_hosts").iterdir()) == sorted([first, second])
+    assert sorted(path.name for path in (reachable.keys / "known_hosts").iterdir()) == sorted([first, second])
 
 
 @pytest.mark.parametrize("user", ["-oProxyCommand=touch evil", "a b", "$(evil)"])

@@ -98,15 +98,15 @@ def test_machines_are_grouped_by_any_side(busy: Operator) -> None:
     for side, wanted in sides.items():
         told = busy.json("stats", "--by", side).json
         assert told["by"] == side
-        assert {one["key"]: one["costBreakdown"]["total"] for one in told["groups"]} == wanted
+        assert {group["key"]: group["costBreakdown"]["total"] for group in told["groups"]} == wanted
 
 
 def test_days_are_utc_and_none_is_left_out(busy: Operator) -> None:
     groups = busy.json("stats", "--by", "day").json["groups"]
-    days = [date.fromisoformat(one["key"]) for one in groups]
+    days = [date.fromisoformat(group["key"]) for group in groups]
     assert days == [days[0] + timedelta(days=number) for number in range(len(days))]
     assert days[-1] == busy.clock.now().date()
-    assert round(sum(one["costBreakdown"]["total"] for one in groups), 4) == 8.5
+    assert round(sum(group["costBreakdown"]["total"] for group in groups), 4) == 8.5
 
 
 def test_scripts_get_the_groups_as_rows(busy: Operator) -> None:
@@ -135,8 +135,8 @@ def test_a_picture_is_drawn_that_a_browser_can_read(busy: Operator) -> None:
         assert f"chart written to {busy.folder}/{side}.svg" in ran.err
         picture = ElementTree.parse(busy.folder / f"{side}.svg").getroot()
         assert picture.tag == f"{SVG}svg"
-        assert {one.get("class") for one in picture.iter(f"{SVG}rect")} == {None, "on-demand", "spot"}
-        assert any("$8.50 in all" in (one.text or "") for one in picture.iter(f"{SVG}text"))
+        assert {element.get("class") for element in picture.iter(f"{SVG}rect")} == {None, "on-demand", "spot"}
+        assert any("$8.50 in all" in (element.text or "") for element in picture.iter(f"{SVG}text"))
 
 
 def test_a_name_cannot_break_out_of_the_picture(operator: Operator) -> None:
@@ -145,7 +145,7 @@ def test_a_name_cannot_break_out_of_the_picture(operator: Operator) -> None:
     operator.run("stats", "--by", "tag:project", "--chart", str(operator.folder / "a.svg"))
     picture = ElementTree.parse(operator.folder / "a.svg").getroot()
     assert not list(picture.iter(f"{SVG}script"))
-    assert any("<script>" in (one.text or "") for one in picture.iter(f"{SVG}title"))
+    assert any("<script>" in (element.text or "") for element in picture.iter(f"{SVG}title"))
 
 
 @pytest.mark.parametrize(

@@ -155,7 +155,7 @@ def test_an_error_has_these_keys_and_codes_are_closed(operator: Operator) -> Non
     ran = operator.json("get", "nope")
     assert list(ran.json["error"]) == ERROR_KEYS
     assert (ran.json["success"], ran.json["error"]["exitCode"]) == (False, ran.code)
-    assert [one.value for one in Code] == CODES
+    assert [code.value for code in Code] == CODES
 
 
 def test_lists_are_newest_first_and_have_these_columns(operator: Operator) -> None:

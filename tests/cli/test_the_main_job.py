@@ -34,7 +34,9 @@ def test_it_ends_by_itself_at_its_deadline_and_not_before(operator: Operator) ->
     assert operator.alive == [machine["cloudInstanceId"]]
     operator.later(seconds=1)
     reaped = operator.json("reap").json["actions"]
-    assert [(one["id"], one["action"], one["reason"]) for one in reaped] == [(machine["id"], "terminate", "expired")]
+    assert [(item["id"], item["action"], item["reason"]) for item in reaped] == [
+        (machine["id"], "terminate", "expired")
+    ]
     assert operator.alive == []
     operator.later(minutes=1)
     operator.run("reap")
@@ -143,8 +145,8 @@ def test_a_lost_reply_and_a_refused_repeat_is_not_called_refused_and_is_found_by
     ran = operator.provision()
     assert ran.code == 0
     assert ran.instance["status"] == "READY"
-    assert [one["outcome"] for one in ran.instance["attempts"]] == ["created"]
-    assert len({one.form["ClientToken"] for one in operator.wire.calls("RunInstances")}) == 1
+    assert [attempt["outcome"] for attempt in ran.instance["attempts"]] == ["created"]
+    assert len({sent.form["ClientToken"] for sent in operator.wire.calls("RunInstances")}) == 1
     assert len(operator.alive) == 1
 
 
@@ -166,7 +168,9 @@ def test_a_lost_reply_is_repeated_with_the_very_same_request_and_makes_one_machi
 def test_a_reply_that_arrives_for_a_record_that_is_to_end_ends_the_machine(operator: Operator) -> None:
     def terminated_meanwhile(answer: Answer | None) -> Answer | None:
         (record,) = operator.records
-        operator.store.update(record.id, lambda one: advance(one, Status.STOPPING, operator.clock.now(), Reason.USER))
+        operator.store.update(
+            record.id, lambda record: advance(record, Status.STOPPING, operator.clock.now(), Reason.USER)
+        )
         return answer
 
     operator.wire.arm("RunInstances", Fault(True, terminated_meanwhile))
@@ -180,7 +184,7 @@ def test_a_reply_that_arrives_for_a_record_that_was_given_up_ends_the_machine(op
     def given_up_meanwhile(answer: Answer | None) -> Answer | None:
         (record,) = operator.records
         operator.store.update(
-            record.id, lambda one: advance(one, Status.FAILED, operator.clock.now(), Reason.ABANDONED)
+            record.id, lambda record: advance(record, Status.FAILED, operator.clock.now(), Reason.ABANDONED)
         )
         return answer
 
@@ -278,9 +282,9 @@ def test_a_name_whose_machine_is_still_ending_is_not_now(operator: Operator) -> 
 def test_several_machines_are_numbered_and_each_has_a_record_and_a_token(operator: Operator) -> None:
     ran = operator.provision("--count", "3", "--name", "n")
     assert (ran.code, ran.json["count"]) == (0, 3)
-    assert [one["name"] for one in ran.json["instances"]] == ["n-1", "n-2", "n-3"]
+    assert [instance["name"] for instance in ran.json["instances"]] == ["n-1", "n-2", "n-3"]
     assert "instance" not in ran.json
-    assert len({one.form["ClientToken"] for one in operator.wire.calls("RunInstances")}) == 3
+    assert len({sent.form["ClientToken"] for sent in operator.wire.calls("RunInstances")}) == 3
     assert len(operator.alive) == 3
 
 
@@ -288,8 +292,8 @@ def test_fewer_than_asked_for_is_partial_and_those_up_stay(operator: Operator) -
     operator.wire.arm("RunInstances", None, refuse("InvalidParameterValue"), None)
     ran = operator.provision("--count", "3")
     assert (ran.code, ran.json["error"]["code"]) == (8, "partial")
-    assert sorted(one["status"] for one in ran.json["instances"]) == ["FAILED", "READY", "READY"]
-    assert [one["code"] for one in ran.json["errors"]] == ["cloud"]
+    assert sorted(instance["status"] for instance in ran.json["instances"]) == ["FAILED", "READY", "READY"]
+    assert [error["code"] for error in ran.json["errors"]] == ["cloud"]
     assert len(operator.alive) == 2
 
 
@@ -395,7 +399,7 @@ def test_one_bad_id_among_several_ends_the_others_and_is_partial(operator: Opera
     machine = operator.provision().instance
     ran = operator.json("terminate", machine["id"], "inst-zzzzzzzzzzzz")
     assert (ran.code, ran.json["error"]["code"]) == (8, "partial")
-    assert [(one["id"], one["code"]) for one in ran.json["errors"]] == [("inst-zzzzzzzzzzzz", "not_found")]
+    assert [(error["id"], error["code"]) for error in ran.json["errors"]] == [("inst-zzzzzzzzzzzz", "not_found")]
     assert operator.alive == []
 
 

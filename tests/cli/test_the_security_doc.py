@@ -78,7 +78,7 @@ def test_every_field_and_tag_that_a_create_sends_is_named(operator: Operator) ->
 
 def test_every_statement_of_the_policy_is_explained_and_the_text_to_pin_is_in_it_thrice() -> None:
     policy = (DOCS / "aws-policy.json").read_text()
-    statements = [one["Sid"] for one in json.loads(policy)["Statement"]]
+    statements = [load["Sid"] for load in json.loads(policy)["Statement"]]
     assert [name for name in statements if f"| `{name}` |" not in TEXT] == []
     (pinned,) = re.findall(r"replace\n`([^`]+)` in all three places", TEXT)
     assert policy.count(pinned) == 3
@@ -89,7 +89,7 @@ def test_the_policy_is_one_that_aws_takes() -> None:
     assert policy["Version"] == "2012-10-17"
     # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
     assert len(json.dumps(policy, separators=(",", ":"))) <= 6144
-    assert all(re.fullmatch("[A-Za-z0-9]+", one["Sid"]) for one in policy["Statement"])
+    assert all(re.fullmatch("[A-Za-z0-9]+", item["Sid"]) for item in policy["Statement"])
 
 
 def test_what_verbose_prints_is_what_is_said_of_it(operator: Operator) -> None:

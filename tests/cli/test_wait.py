@@ -42,7 +42,7 @@ def test_what_can_no_longer_become_ready_is_told_at_once(operator: Operator) -> 
     before = operator.clock.now()
     ran = operator.json("wait", "b", "a", "--for", "ready", "--timeout", "1h")
     assert (ran.code, ran.json["error"]["code"], ran.json["count"]) == (1, "cloud", 2)
-    assert [one["id"] for one in ran.json["errors"]] == [operator.json("get", "a").instance["id"]]
+    assert [error["id"] for error in ran.json["errors"]] == [operator.json("get", "a").instance["id"]]
     assert operator.clock.now() == before
 
 

@@ -73,7 +73,7 @@ def test_as_json_it_is_one_document_a_change(operator: Operator) -> None:
     ran = operator.json("list", "--watch", "--interval", "1s")
     told = [json.loads(line) for line in ran.out.splitlines()]
     assert ran.code == 0
-    assert [[one["name"] for one in each["instances"]] for each in told] == [["a"], ["b", "a"], ["b"]]
+    assert [[instance["name"] for instance in each["instances"]] for each in told] == [["a"], ["b", "a"], ["b"]]
     assert [each["count"] for each in told] == [1, 2, 1]
 
 

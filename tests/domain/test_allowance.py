@@ -150,7 +150,7 @@ def test_a_limit_of_nothing_lets_nothing_through() -> None:
 def test_every_limit_that_is_set_is_a_limit() -> None:
     both = Limits(daily_usd=Decimal(1), monthly_usd=Decimal(2))
     found = limits(Budgets(Decimal(3), Decimal(4), per_user={"ana": both}, per_tag={"a=b": both}))
-    assert [(one.usd, one.period, one.user, one.tag) for one in found] == [
+    assert [(limit.usd, limit.period, limit.user, limit.tag) for limit in found] == [
         (3, "day", None, None),
         (4, "month", None, None),
         (1, "day", "ana", None),

@@ -137,7 +137,7 @@ def test_windows_that_meet_add_up_to_the_whole() -> None:
     record = whole(ended("inst-000000000001", timedelta(0), 17 * SECOND))
     cuts = [NOON - HOUR, NOON, NOON + 5 * SECOND, NOON + 17 * SECOND, NOON + 30 * SECOND, NOON + HOUR]
     parts = [spent_between(record, start, end) for start, end in pairwise(cuts)]
-    assert sum(one.total or 0 for one in parts) == spent(record, NOON + HOUR).total == Decimal("0.542") / 60
+    assert sum(cost.total or 0 for cost in parts) == spent(record, NOON + HOUR).total == Decimal("0.542") / 60
 
 
 def seen_in(record: Instance, state: CloudState, minutes: int, *, bills_when_stopped: bool = False) -> Instance:

@@ -33,7 +33,11 @@ def test_it_is_said_once_for_a_deadline_and_again_for_the_next_one() -> None:
     moved = extended(record, NOON + 52 * MINUTE, NOON + 90 * MINUTE)
     assert not is_expiring(moved, NOON + 79 * MINUTE)
     assert is_expiring(moved, NOON + 80 * MINUTE)
-    assert [one.event for one in with_notice(moved, NOON + 80 * MINUTE).history] == ["expiring", "extended", "expiring"]
+    assert [entry.event for entry in with_notice(moved, NOON + 80 * MINUTE).history] == [
+        "expiring",
+        "extended",
+        "expiring",
+    ]
 
 
 def test_a_short_extension_is_halved_from_when_it_was_granted() -> None:

@@ -27,7 +27,7 @@ def test_a_legal_step_is_written_into_the_history(now: Status, then: Status) -> 
     after = advance(before, then, LATER, Reason.USER, detail="why")
     assert after.status is then
     assert after.updated_at == LATER
-    assert [(one.at, one.status, one.reason, one.detail) for one in after.history] == [
+    assert [(entry.at, entry.status, entry.reason, entry.detail) for entry in after.history] == [
         (LATER, then, Reason.USER, "why")
     ]
 
@@ -53,11 +53,11 @@ def test_why_it_is_to_end_is_said_once() -> None:
 def test_an_end_freezes_when_it_was_and_closes_the_attempts() -> None:
     ended = advance(a_ready_instance(last_error="x"), Status.TERMINATED, LATER, terminated_at=NOON)
     assert (ended.terminated_at, ended.last_error) == (NOON, None)
-    assert [one.outcome for one in ended.attempts] == [Outcome.ENDED]
+    assert [attempt.outcome for attempt in ended.attempts] == [Outcome.ENDED]
 
 
 def test_a_new_record_begins_with_itself_and_its_first_attempt() -> None:
-    assert [one.event for one in provisioning(an_instance()).history] == ["provisioning", "attempt"]
+    assert [entry.event for entry in provisioning(an_instance()).history] == ["provisioning", "attempt"]
 
 
 def test_a_note_changes_no_status() -> None:
@@ -139,7 +139,7 @@ def test_an_end_is_dated_when_it_is_known_unless_its_time_is_told() -> None:
 def test_a_step_that_is_no_end_leaves_the_end_open() -> None:
     stopping = advance(a_ready_instance(absent_since=NOON, last_error="x"), Status.STOPPING, LATER)
     assert (stopping.terminated_at, stopping.absent_since, stopping.last_error) == (None, NOON, "x")
-    assert [one.outcome for one in stopping.attempts] == [Outcome.CREATED]
+    assert [attempt.outcome for attempt in stopping.attempts] == [Outcome.CREATED]
 
 
 def test_an_attempt_that_was_refused_stays_refused_at_the_end() -> None:
@@ -165,7 +165,7 @@ def test_everything_the_cloud_tells_of_a_machine_is_taken_over() -> None:
     assert (taken.cloud_id, taken.id_is_from_create, taken.launched_at) == ("i-1", True, LATER)
     assert (taken.zone, taken.public_ip, taken.private_ip) == ("us-east-1a", "192.0.2.7", "10.7")
     assert (taken.metadata, taken.absent_since) == ({"a": "1", "b": "2"}, None)
-    assert [(one.status, one.detail) for one in taken.history] == [(Status.CONFIGURING, "i-1")]
+    assert [(entry.status, entry.detail) for entry in taken.history] == [(Status.CONFIGURING, "i-1")]
 
 
 def test_looking_replaces_no_id_and_no_launch_time_and_does_not_forget_where_the_id_is_from() -> None:
@@ -206,4 +206,4 @@ def test_a_status_reason_of_others_outlives_a_look() -> None:
 
 def test_a_new_records_first_attempt_says_what_was_sent_where() -> None:
     record = an_instance()
-    assert [one.detail for one in provisioning(record).history] == [None, f"{record.id} in us-east-1"]
+    assert [entry.detail for entry in provisioning(record).history] == [None, f"{record.id} in us-east-1"]

@@ -36,8 +36,8 @@ def an_attempt_after(outcome: Outcome, status: Status = Status.PROVISIONING) -> 
 
 def test_all_regions_of_a_type_come_before_its_zones_and_those_before_the_next_type() -> None:
     offers = [an_offer("g4dn.xlarge", "r1"), an_offer("g4dn.xlarge", "r2"), an_offer("g5.xlarge", "r1")]
-    places = in_order(offers, lambda one: [f"{one.region}a", f"{one.region}b"])
-    assert [(one.offer.type.name, one.where) for one in places] == [
+    places = in_order(offers, lambda offer: [f"{offer.region}a", f"{offer.region}b"])
+    assert [(place.offer.type.name, place.where) for place in places] == [
         ("g4dn.xlarge", "r1"),
         ("g4dn.xlarge", "r2"),
         ("g4dn.xlarge", "r1a"),
@@ -53,8 +53,8 @@ def test_all_regions_of_a_type_come_before_its_zones_and_those_before_the_next_t
 def test_zones_are_not_asked_for_before_their_turn() -> None:
     asked: list[str] = []
 
-    def zones_of(one: Offer) -> Sequence[str]:
-        asked.append(one.region)
+    def zones_of(offer: Offer) -> Sequence[str]:
+        asked.append(offer.region)
         return ()
 
     places = in_order([an_offer("g4dn.xlarge", "r1"), an_offer("g4dn.xlarge", "r2")], zones_of)
@@ -134,7 +134,7 @@ def test_an_unknown_spot_price_ranks_by_what_it_costs_on_demand_and_after_all_kn
         replace(cheap, on_demand=an_offer("cheap", "r1", "2").price),
         an_offer("known", "r1", "20", Market.SPOT),
     ]
-    assert [one.type.name for one in ranked(offers, Need())] == ["known", "cheap", "adear"]
+    assert [offer.type.name for offer in ranked(offers, Need())] == ["known", "cheap", "adear"]
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def test_what_may_have_made_a_machine_has_no_successor(outcome: Outcome) -> None
         an_attempt_after(outcome)
 
 
-@pytest.mark.parametrize("status", [one for one in Status if one is not Status.PROVISIONING])
+@pytest.mark.parametrize("status", [status for status in Status if status is not Status.PROVISIONING])
 def test_what_nobody_wants_any_more_is_not_tried_again(status: Status) -> None:
     with pytest.raises(IllegalTransition):
         an_attempt_after(Outcome.REFUSED, status)

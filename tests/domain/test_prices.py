@@ -22,10 +22,10 @@ def why(read: dict[PriceKey, str], last: dict[PriceKey, str] | None = None, *bel
     known = {key: priced(usd) for key, usd in (last or {}).items()}
     usd = {key: Decimal(text) for key, text in read.items()}
     judgement = judged(usd, known.get, believed)
-    refused = {one.key: one for one in judgement.refused}
+    refused = {refusal.key: refusal for refusal in judgement.refused}
     assert judgement.taken == {key: value for key, value in usd.items() if key not in refused}
-    assert all(one.usd is usd[key] for key, one in refused.items())
-    return {key.market: one.why for key, one in refused.items()}
+    assert all(refusal.usd is usd[key] for key, refusal in refused.items())
+    return {key.market: refusal.why for key, refusal in refused.items()}
 
 
 def test_the_first_price_and_one_that_moved_a_little_are_taken() -> None:

@@ -28,11 +28,11 @@ def unlisted(now: datetime | None = LATE, **facts: Any) -> View:
 
 
 def decided(record: Instance, seen: View, rules: Rules = RULES) -> list[tuple[Kind, Reason | None]]:
-    return [(one.kind, one.reason) for one in plan([record], seen, rules) if one.record is not None]
+    return [(action.kind, action.reason) for action in plan([record], seen, rules) if action.record is not None]
 
 
 def about_strangers(*actions: Action) -> list[Kind]:
-    return [one.kind for one in actions if one.record is None]
+    return [action.kind for action in actions if action.record is None]
 
 
 def gone(record: Instance, now: datetime, **facts: Any) -> View:
@@ -68,7 +68,7 @@ def test_what_is_stopping_is_asked_to_end_again_for_ever() -> None:
     record = a_ready_instance(status=Status.STOPPING, reason=Reason.USER, deleted_by_us_at=NOON)
     assert (Kind.TERMINATE, Reason.USER) in decided(record, view(seen_of(record), now=NOON + MINUTE))
     actions = plan([record], view(seen_of(record), now=NOON + 11 * MINUTE), RULES)
-    assert [one.unresolved for one in actions if one.kind is Kind.TERMINATE] == [True]
+    assert [action.unresolved for action in actions if action.kind is Kind.TERMINATE] == [True]
 
 
 def test_a_machine_its_cloud_could_not_bring_up_is_ended() -> None:
@@ -79,8 +79,8 @@ def test_a_machine_its_cloud_could_not_bring_up_is_ended() -> None:
 def test_without_the_clouds_clock_nothing_is_ended_by_its_deadline_and_that_is_said() -> None:
     record = a_ready_instance()
     actions = plan([record], view(seen_of(record), now=None), RULES)
-    assert Kind.TERMINATE not in [one.kind for one in actions]
-    assert any(one.unresolved for one in actions)
+    assert Kind.TERMINATE not in [action.kind for action in actions]
+    assert any(action.unresolved for action in actions)
 
 
 def test_without_the_clouds_clock_what_was_told_to_end_still_ends() -> None:
@@ -178,7 +178,7 @@ def test_a_due_machine_missing_from_the_listing_is_asked_to_end_by_the_id_our_cr
 def test_a_listing_that_failed_closes_nothing() -> None:
     record = a_ready_instance(absent_since=NOON)
     actions = plan([record], unlisted(now=IN_TIME), RULES)
-    assert [(one.kind, one.unresolved) for one in actions] == [(Kind.REPORT, True)]
+    assert [(action.kind, action.unresolved) for action in actions] == [(Kind.REPORT, True)]
 
 
 def test_a_due_machine_in_an_unlisted_region_is_ended_by_id_if_that_id_is_from_our_create() -> None:
@@ -247,9 +247,11 @@ def test_a_second_machine_under_the_same_tag_is_an_orphan_and_never_taken_over_t
     record = a_ready_instance()
     double = seen_of(record, cloud_id="i-double")
     in_time = plan([record], view(seen_of(record), double), RULES)
-    assert [(one.kind, one.unresolved) for one in in_time if one.record is None] == [(Kind.REPORT, True)]
+    assert [(action.kind, action.unresolved) for action in in_time if action.record is None] == [(Kind.REPORT, True)]
     late = plan([record], view(seen_of(record), double, now=LATE), RULES)
-    assert [(one.kind, one.reason) for one in late if one.record is None] == [(Kind.TERMINATE, Reason.ORPHAN)]
+    assert [(action.kind, action.reason) for action in late if action.record is None] == [
+        (Kind.TERMINATE, Reason.ORPHAN)
+    ]
 
 
 # whose is it
@@ -262,7 +264,7 @@ def test_a_machine_that_carries_somebody_elses_tag_is_reported_and_never_touched
     record = a_ready_instance()
     seen = seen_of(record, tags=ours(record) | tags)
     actions = plan([record], view(seen, now=LATE), RULES)
-    assert {one.kind for one in actions} == {Kind.REPORT}
+    assert {action.kind for action in actions} == {Kind.REPORT}
     assert actions[0].unresolved
 
 
@@ -350,8 +352,8 @@ def test_a_machine_of_ours_with_unreadable_tags_is_reported_and_never_ended(odd:
 def test_no_more_orphans_are_ended_in_one_run_than_allowed() -> None:
     many = [seen_of(a_ready_instance(f"inst-stranger000{number}", cloud_id=f"i-{number}")) for number in range(5)]
     actions = plan([], view(*many, now=LATE), Rules(STATE, max_orphans=3))
-    assert [one.kind for one in actions] == [Kind.TERMINATE] * 3 + [Kind.REPORT] * 2
-    assert [one.unresolved for one in actions] == [False] * 3 + [True] * 2
+    assert [action.kind for action in actions] == [Kind.TERMINATE] * 3 + [Kind.REPORT] * 2
+    assert [action.unresolved for action in actions] == [False] * 3 + [True] * 2
 
 
 def test_without_the_clouds_clock_no_orphan_is_ended() -> None:

@@ -34,14 +34,14 @@ def without_launch(seen: Observed) -> Observed:
 
 def test_a_machine_found_under_a_records_tag_is_no_stranger_too() -> None:
     record = an_instance()
-    assert [one.kind for one in plan([record], view(seen_of(record)), RULES)] == [Kind.ADOPT]
+    assert [action.kind for action in plan([record], view(seen_of(record)), RULES)] == [Kind.ADOPT]
 
 
 def test_a_machine_under_a_records_tag_in_another_region_is_not_the_records() -> None:
     record = an_instance()
     elsewhere = seen_of(record, region="eu-west-1")
     actions = plan([record], view(elsewhere, by_id={record.id: None}), RULES)
-    assert [(one.kind, one.record) for one in actions] == [(Kind.WAIT, record), (Kind.REPORT, None)]
+    assert [(action.kind, action.record) for action in actions] == [(Kind.WAIT, record), (Kind.REPORT, None)]
 
 
 @pytest.mark.parametrize("order", [1, -1])
@@ -100,14 +100,14 @@ def test_an_end_is_stubborn_more_than_half_an_hour_after_the_cloud_accepted_it(
 
 def test_three_orphans_in_one_run_unless_told_otherwise() -> None:
     actions = plan([], view(*strangers(4), now=LATE), RULES)
-    assert [(one.kind, one.reason) for one in actions] == [(Kind.TERMINATE, Reason.ORPHAN)] * 3 + [
+    assert [(action.kind, action.reason) for action in actions] == [(Kind.TERMINATE, Reason.ORPHAN)] * 3 + [
         (Kind.REPORT, Reason.ORPHAN)
     ]
     assert "--max-orphans 3" in actions[3].detail
 
 
 def test_the_limit_counts_ends_only() -> None:
-    assert [one.kind for one in plan([], view(*strangers(5)), RULES)] == [Kind.ADOPT] * 5
+    assert [action.kind for action in plan([], view(*strangers(5)), RULES)] == [Kind.ADOPT] * 5
 
 
 def test_a_stranger_whose_launch_is_unknown_is_reported_and_never_ended() -> None:
@@ -117,7 +117,7 @@ def test_a_stranger_whose_launch_is_unknown_is_reported_and_never_ended() -> Non
 
 def test_what_cannot_be_judged_without_the_clouds_clock_is_reported() -> None:
     record = a_ready_instance()
-    assert [(one.kind, one.unresolved) for one in plan([record], view(seen_of(record), now=None), RULES)] == [
+    assert [(action.kind, action.unresolved) for action in plan([record], view(seen_of(record), now=None), RULES)] == [
         (Kind.REFRESH, False),
         (Kind.REPORT, True),
     ]
@@ -127,7 +127,7 @@ def test_what_cannot_be_judged_without_the_clouds_clock_is_reported() -> None:
 
 
 def said(record: Any, seen: View) -> list[str]:
-    return [one.detail for one in plan([record], seen, RULES) if one.detail]
+    return [action.detail for action in plan([record], seen, RULES) if action.detail]
 
 
 def test_every_decision_about_a_record_says_why() -> None:

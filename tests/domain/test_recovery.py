@@ -21,10 +21,10 @@ ENDED = a_ready_instance(status=Status.TERMINATED)
 
 
 @pytest.mark.parametrize(("one", "other"), [(ENDED, STOPPING), (ENDED, LIVE), (STOPPING, LIVE)])
-def test_ended_goes_before_stopping_and_that_before_live_whichever_is_newer(one: Instance, other: Instance) -> None:
+def test_ended_goes_before_stopping_and_that_before_live_whichever_is_newer(record: Instance, other: Instance) -> None:
     newer = other.having(updated_at=NOON + MINUTE)
-    assert combined(one, newer).status is one.status
-    assert combined(newer, one).status is one.status
+    assert combined(record, newer).status is record.status
+    assert combined(newer, record).status is record.status
 
 
 def test_of_two_that_stand_alike_the_newer_is_the_record() -> None:
@@ -75,8 +75,8 @@ def test_a_tag_that_cannot_be_read_and_a_record_that_is_closed_move_nothing() ->
 def test_a_state_that_was_put_back_ends_nothing_by_a_deadline_and_says_so() -> None:
     due = Action(Kind.TERMINATE, SCOPE, LIVE, seen_of(LIVE), Reason.EXPIRED)
     orphan = Action(Kind.TERMINATE, SCOPE, None, seen_of(LIVE), Reason.ORPHAN)
-    for one in without_deadlines([due, orphan]):
-        assert (one.kind, one.reason, one.unresolved) == (Kind.REPORT, None, True)
+    for action in without_deadlines([due, orphan]):
+        assert (action.kind, action.reason, action.unresolved) == (Kind.REPORT, None, True)
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ def decided(records: list[Instance], *seen: Observed, now: datetime = NOON + 30 
 
 
 def told(actions: list[Action]) -> list[tuple[Kind, Reason | None]]:
-    return [(one.kind, one.reason) for one in actions]
+    return [(action.kind, action.reason) for action in actions]
 
 
 def remnant(record: Instance, **facts: Any) -> Observed:
@@ -155,12 +155,12 @@ def test_what_a_refused_attempt_left_behind_is_ended_while_the_record_lives_on()
 
 def test_what_was_left_behind_is_ended_though_its_record_is_closed_and_no_limit_of_orphans_counts_it() -> None:
     record = advance(with_leftovers(a_ready_instance()), Status.TERMINATED, NOON, Reason.USER)
-    assert [one.outcome for one in record.attempts] == [Outcome.LEFTOVERS, Outcome.ENDED]
+    assert [attempt.outcome for attempt in record.attempts] == [Outcome.LEFTOVERS, Outcome.ENDED]
     view = View(
         now=NOON + 30 * MINUTE, listed={SCOPE: NOON, ELSEWHERE: NOON}, observed=(seen_of(record), left_by(record))
     )
-    ends = [one for one in plan([record], view, Rules(STATE, max_orphans=0)) if one.kind is Kind.TERMINATE]
-    assert Reason.REFUSED in [one.reason for one in ends]
+    ends = [action for action in plan([record], view, Rules(STATE, max_orphans=0)) if action.kind is Kind.TERMINATE]
+    assert Reason.REFUSED in [action.reason for action in ends]
 
 
 def test_under_anothers_tags_it_is_not_what_we_left_behind() -> None:
@@ -171,8 +171,8 @@ def test_under_anothers_tags_it_is_not_what_we_left_behind() -> None:
 
 def test_an_attempt_is_over_when_a_listing_of_its_place_lacks_what_it_left_a_quarter_of_an_hour_after_it() -> None:
     record = with_leftovers(a_ready_instance())
-    assert not [one for one in decided([record], seen_of(record), now=NOON + 14 * MINUTE) if one.left]
-    (over,) = [one for one in decided([record], seen_of(record), now=NOON + 15 * MINUTE) if one.left]
+    assert not [action for action in decided([record], seen_of(record), now=NOON + 14 * MINUTE) if action.left]
+    (over,) = [action for action in decided([record], seen_of(record), now=NOON + 15 * MINUTE) if action.left]
     assert over.left == "group-1"
     assert swept(record, "group-1", NOON).attempts[0].outcome is Outcome.ENDED
     assert swept(record, "group-2", NOON) == record
@@ -181,4 +181,4 @@ def test_an_attempt_is_over_when_a_listing_of_its_place_lacks_what_it_left_a_qua
 def test_a_place_that_was_not_listed_says_nothing_about_what_was_left_there() -> None:
     record = with_leftovers(a_ready_instance())
     now = NOON + 30 * MINUTE
-    assert not [one for one in decided([record], seen_of(record), listed={SCOPE: now}) if one.left]
+    assert not [action for action in decided([record], seen_of(record), listed={SCOPE: now}) if action.left]

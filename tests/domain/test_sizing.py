@@ -98,4 +98,4 @@ def test_of_two_at_one_price_the_one_that_once_was_the_answer() -> None:
 def test_what_ships_has_an_answer_for_every_size(cloud: ProviderName, names: list[str]) -> None:
     catalog = Catalog()
     found = [cheapest(catalog.offers(cloud), size) for size in Size]
-    assert [one.type.name for one in found if one] == names
+    assert [offer.type.name for offer in found if offer] == names

@@ -55,13 +55,13 @@ def a_busy_month() -> list[Instance]:
 def bill(machines: list[Instance]) -> dict[date, Fraction]:
     """The month's bill by day in whole microseconds of whole micro-dollars, without anything of `gpuctl.domain`."""
     days: dict[date, Fraction] = defaultdict(Fraction)
-    for one in machines:
-        assert one.launched_at and one.price and one.disk_price and one.address_price
+    for record in machines:
+        assert record.launched_at and record.price and record.disk_price and record.address_price
         nano_usd_per_hour = sum(
-            int(price.usd_per_hour.scaleb(9)) for price in (one.price, one.disk_price, one.address_price)
+            int(price.usd_per_hour.scaleb(9)) for price in (record.price, record.disk_price, record.address_price)
         )
-        begin = int((one.launched_at - MONTH) / timedelta(microseconds=1))
-        end = int(((one.terminated_at or END) - MONTH) / timedelta(microseconds=1))
+        begin = int((record.launched_at - MONTH) / timedelta(microseconds=1))
+        end = int(((record.terminated_at or END) - MONTH) / timedelta(microseconds=1))
         tick = begin
         while tick < end:
             day = tick // 86_400_000_000
@@ -69,9 +69,9 @@ def bill(machines: list[Instance]) -> dict[date, Fraction]:
             days[MONTH.date() + timedelta(days=day)] += Fraction((stop - tick) * nano_usd_per_hour)
             tick = stop
         short = 60_000_000 - (end - begin)
-        if one.provider == "aws" and short > 0:
+        if record.provider == "aws" and short > 0:
             # Whatever is missing to a minute; the fixture has none that is cut short by midnight.
-            days[one.launched_at.date()] += Fraction(short * nano_usd_per_hour)
+            days[record.launched_at.date()] += Fraction(short * nano_usd_per_hour)
     return {day: ticks / 3_600_000_000 / 10**9 for day, ticks in days.items()}
 
 
@@ -81,16 +81,18 @@ def cents(amount: Fraction) -> Decimal:
 
 def test_a_months_costs_are_to_the_cent_what_an_independent_count_makes_them() -> None:
     machines = a_busy_month()
-    assert any(one.is_live for one in machines)
+    assert any(record.is_live for record in machines)
     independent = sum(bill(machines).values(), Fraction(0))
     assert to_cents(outlook(machines, END).spent.total) == cents(independent)
     for side in ("user", "type", "provider", "market", "region", "day", "tag:project"):
-        assert to_cents(sum((one.cost.total for one in groups(machines, side, END)), Decimal(0))) == cents(independent)
+        assert to_cents(sum((group.cost.total for group in groups(machines, side, END)), Decimal(0))) == cents(
+            independent
+        )
 
 
 def test_every_day_of_that_month_is_to_the_cent_what_an_independent_count_makes_it() -> None:
     machines = a_busy_month()
-    days = {date.fromisoformat(one.key or ""): to_cents(one.cost.total) for one in groups(machines, "day", END)}
+    days = {date.fromisoformat(group.key or ""): to_cents(group.cost.total) for group in groups(machines, "day", END)}
     assert days == {day: cents(amount) for day, amount in bill(machines).items()}
 
 
@@ -108,7 +110,7 @@ def test_a_machine_over_midnight_counts_in_both_days_with_its_part() -> None:
 
 def test_days_without_a_machine_are_there_with_nothing() -> None:
     days = groups([a_machine(1, NOON, HOUR)], "day", NOON + timedelta(days=2))
-    assert [(one.key, one.machines, one.cost.total) for one in days][1:] == [
+    assert [(group.key, group.machines, group.cost.total) for group in days][1:] == [
         ("2026-11-25", 0, 0),
         ("2026-11-26", 0, 0),
     ]
@@ -121,7 +123,7 @@ def test_groups_are_the_dearest_first_and_those_without_the_tag_are_a_group() ->
         a_machine(3, NOON, HOUR / 2),
     ]
     found = groups(machines, "tag:project", NOON + 9 * HOUR)
-    assert [(one.key, one.hours) for one in found] == [("y", 3), ("x", 1), (None, Decimal("0.5"))]
+    assert [(group.key, group.hours) for group in found] == [("y", 3), ("x", 1), (None, Decimal("0.5"))]
 
 
 def test_a_window_leaves_out_what_was_over_before_and_counts_a_part_of_what_straddles() -> None:

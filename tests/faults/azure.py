@@ -73,18 +73,22 @@ class AzureScenario(Scenario):
     def ours(self) -> list[dict[str, Any]]:
         # One that found no place was never a machine, and billed nothing.
         return [
-            one for one in super().ours if one["cloud"] == "azure" and (one["billed_s"] or one["state"] != "terminated")
+            instance
+            for instance in super().ours
+            if instance["cloud"] == "azure" and (instance["billed_s"] or instance["state"] != "terminated")
         ]
 
     def parts_of_others(self) -> set[str]:
         """Everything that is not in a group of ours, by the cloud's books."""
-        return {one["id"] for one in self.arm.resources() if "/gpuctl-inst-" not in one["id"]}
+        return {resource["id"] for resource in self.arm.resources() if "/gpuctl-inst-" not in resource["id"]}
 
     def finish(self, acknowledged: Sequence[str] = ()) -> list[str]:
         wrong = super().finish(acknowledged)
-        left = [one["id"] for one in self.arm.resources() if one["id"] not in self.before]
-        wrong += [f"left behind: {one}" for one in left]
-        wrong += [f"foreign thing gone: {one}" for one in sorted(self.before - self.parts_of_others())]
+        left = [resource["id"] for resource in self.arm.resources() if resource["id"] not in self.before]
+        wrong += [f"left behind: {item}" for item in left]
+        wrong += [
+            f"foreign thing gone: {parts_of_other}" for parts_of_other in sorted(self.before - self.parts_of_others())
+        ]
         self.arm.close()
         return wrong
 
@@ -102,7 +106,7 @@ def azure_races(world: World, count: int, mutants: Sequence[str] = ()) -> Score:
 def azure_timers(world: World, mutants: Sequence[str] = (), share: int = 1) -> Score:
     """A7: whatever a kill left without its timer has one after the next reap, long before its deadline."""
     score = Score()
-    found = [one for one in points(world, "provision", "no lag", AzureScenario) if one[1] is not Phase.SENT]
+    found = [point for point in points(world, "provision", "no lag", AzureScenario) if point[1] is not Phase.SENT]
     for point in found[::share]:
         with world.scenario(mutants, AzureScenario) as scenario:
             assert isinstance(scenario, AzureScenario)
@@ -134,8 +138,10 @@ def azure_look_alikes(world: World, count: int, mutants: Sequence[str] = ()) -> 
         for minutes in scenario.passes:
             scenario.later(minutes=minutes)
             scenario.run("reap", "--sweep", "--max-orphans", "99")
-        kept = [one for one in scenario.arm.resources() if one["id"].endswith("/precious")]
-        wrong = [f"changed: {one}" for one in sorted(scenario.before - scenario.parts_of_others())]
+        kept = [resource for resource in scenario.arm.resources() if resource["id"].endswith("/precious")]
+        wrong = [
+            f"changed: {parts_of_other}" for parts_of_other in sorted(scenario.before - scenario.parts_of_others())
+        ]
         score.cases, score.violations = count + 1, wrong + ([] if kept else ["a disk of others in our group is gone"])
         scenario.arm.close()
     return score
@@ -164,10 +170,10 @@ def _life(scenario: Scenario) -> list[str]:
     ):
         process = scenario.start(*argv)
         code = process.wait()
-        told += [one for one in process.out.split() if argv[0] == "provision" and one.startswith("inst-")]
+        told += [part for part in process.out.split() if argv[0] == "provision" and part.startswith("inst-")]
         if code not in (0, 1, 2, 3, 4, 5, 6, 8):
             scenario.faults.append(f"{argv[0]} exited with {code}")
-        bills = [one for one in scenario.ours if one["bills"]]
+        bills = [instance for instance in scenario.ours if instance["bills"]]
         if argv[0] == "provision" and code not in (0, 8) and bills:
             scenario.faults.append(f"provision exited with {code}, and a machine bills on")
     return scenario.finish(told)
@@ -175,7 +181,9 @@ def _life(scenario: Scenario) -> list[str]:
 
 def _unarmed(scenario: AzureScenario, machine: dict[str, Any]) -> list[str]:
     group = machine["id"].split("/")[4].lower()
-    armed = [one["id"] for one in scenario.arm.resources("schedules") if f"/{group}/" in one["id"].lower()]
+    armed = [
+        resource["id"] for resource in scenario.arm.resources("schedules") if f"/{group}/" in resource["id"].lower()
+    ]
     return [] if armed else ["no shutdown schedule"]
 
 

@@ -60,7 +60,9 @@ def crash_points(
 def armed_timers(world: World, mutants: Sequence[str] = (), share: int = 1) -> Score:
     """A5: at every crash point of a provision, each machine that exists carries its timer, as the cloud's books say."""
     score = Score()
-    found = [one for one in points(world, "provision", "no lag", Scenario) if one[1] is not Phase.SENT or one[0] > 3]
+    found = [
+        point for point in points(world, "provision", "no lag", Scenario) if point[1] is not Phase.SENT or point[0] > 3
+    ]
     for point in found[::share]:
         with world.scenario(mutants) as scenario:
             die(scenario, "provision", "no lag", point)
@@ -81,7 +83,7 @@ def random_kills(world: World, count: int, mutants: Sequence[str] = (), seed: in
                 _pause(chance.uniform(0, 1.1 * span))
                 process.kill()
                 process.wait()
-                acknowledged += [one for one in process.out.split() if argv[0] == "provision" and len(one) == 17]
+                acknowledged += [part for part in process.out.split() if argv[0] == "provision" and len(part) == 17]
                 scenario.later(minutes=1)
             score.add(f"kill {number}", scenario.finish(acknowledged))
         if score.has_failed_as(mutants):
@@ -112,7 +114,7 @@ def points(world: World, command: str, condition: str, kind: type[Scenario]) -> 
         _under(scenario, condition)
         scenario.start(*(argv or scenario.asked(command)), steps=steps).wait()
         # A poll that is repeated is no other point than its first and its second time.
-        actions = [one.action for one in scenario.wire.sent]
+        actions = [sent.action for sent in scenario.wire.sent]
         for call, action in enumerate(actions):
             if actions[:call].count(action) < 2:
                 for phase in Phase:
@@ -123,7 +125,9 @@ def points(world: World, command: str, condition: str, kind: type[Scenario]) -> 
 
 def _killed(scenario: Scenario, command: str, condition: str, point: Point) -> list[str]:
     die(scenario, command, condition, point)
-    acknowledged = [] if command in ("provision", "failover") else [one["tags"]["gpuctl-id"] for one in scenario.ours]
+    acknowledged = (
+        [] if command in ("provision", "failover") else [instance["tags"]["gpuctl-id"] for instance in scenario.ours]
+    )
     return scenario.finish(acknowledged)
 
 
@@ -170,7 +174,7 @@ def _unarmed(scenario: Scenario, cloud_id: str) -> list[str]:
     told = ec2.describe_instance_attribute(InstanceId=cloud_id, Attribute="userData")["UserData"]
     data = base64.b64decode(told.get("Value", "")).decode()
     behaviour = ec2.describe_instance_attribute(InstanceId=cloud_id, Attribute="instanceInitiatedShutdownBehavior")
-    (machine,) = [one for one in scenario.ours if one["id"] == cloud_id]
+    (machine,) = [instance for instance in scenario.ours if instance["id"] == cloud_id]
     wrong = [] if "gpuctl-guard.timer" in data else ["no guard in its user data"]
     wrong += (
         [] if behaviour["InstanceInitiatedShutdownBehavior"]["Value"] == "terminate" else ["power-off only stops it"]

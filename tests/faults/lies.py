@@ -66,7 +66,7 @@ def look_alikes(world: World, count: int, mutants: Sequence[str] = ()) -> Score:
         scenario.foreign += others
         scenario.later(minutes=20)
         scenario.run("terminate", "--all", "--yes")
-        wrong = [one for one in scenario.finish() if "never closed" not in one]
+        wrong = [text for text in scenario.finish() if "never closed" not in text]
         score.cases, score.violations = len(others), wrong
     return score
 
@@ -104,8 +104,8 @@ def extend_against_reap(
             extending, reaping = (_paused if number % 2 else _at_once)(scenario)
             code = extending.wait()
             reaping.wait()
-            (record,) = [one for one in scenario.records if one.name]
-            is_alive = any(one["state"] == "running" for one in scenario.ours)
+            (record,) = [record for record in scenario.records if record.name]
+            is_alive = any(instance["state"] == "running" for instance in scenario.ours)
             wrong = []
             if code == 0 and (not is_alive or record.status is Status.STOPPING):
                 wrong = ["ended though it was extended"]
@@ -156,10 +156,14 @@ def _skewed(scenario: Scenario, days: float, zone: str, *, is_jump: bool) -> lis
         jump()
     scenario.later(minutes=30)
     scenario.start("reap", "--sweep").wait()
-    wrong = [] if len([one for one in scenario.ours if one["state"] == "running"]) == 1 else ["ended too early"]
+    wrong = (
+        []
+        if len([instance for instance in scenario.ours if instance["state"] == "running"]) == 1
+        else ["ended too early"]
+    )
     scenario.later(minutes=31)
     scenario.start("reap", "--sweep").wait()
-    wrong += ["not ended when due"] if any(one["state"] == "running" for one in scenario.ours) else []
+    wrong += ["not ended when due"] if any(instance["state"] == "running" for instance in scenario.ours) else []
     return [*wrong, *scenario.finish()]
 
 
@@ -169,10 +173,10 @@ def _life(scenario: Scenario, provision: Sequence[str] = PROVISION) -> list[str]
     for argv in ((*provision, "-q"), ("extend", "n", "--by", "5m"), ("get", "n", "--refresh"), ("terminate", "n")):
         process = scenario.start(*argv)
         code = process.wait()
-        told += [one for one in process.out.split() if argv[0] == "provision" and one.startswith("inst-")]
+        told += [part for part in process.out.split() if argv[0] == "provision" and part.startswith("inst-")]
         if code not in (0, 1, 2, 3, 4, 5, 6, 8):
             scenario.faults.append(f"{argv[0]} exited with {code}")
-        bills = [one for one in scenario.ours if one["state"] in ("pending", "running")]
+        bills = [instance for instance in scenario.ours if instance["state"] in ("pending", "running")]
         if argv[0] == "provision" and code not in (0, 8) and bills:
             scenario.faults.append(f"provision exited with {code}, and a machine bills on")
     return scenario.finish(told)

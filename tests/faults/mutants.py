@@ -23,8 +23,8 @@ def edited(target: str, *edits: tuple[str, str]) -> Break:
         module: Any = import_module(module_name)
         *owner_names, last = name.split(".")
         owner = module
-        for one in owner_names:
-            owner = getattr(owner, one)
+        for owner_name in owner_names:
+            owner = getattr(owner, owner_name)
         original = inspect.getattr_static(owner, last)
         source = textwrap.dedent(inspect.getsource(getattr(owner, last)))
         for old, new in edits:
@@ -54,8 +54,8 @@ def every(*breaks: Break) -> Break:
     """Several of them at once."""
 
     def apply(patch: pytest.MonkeyPatch) -> None:
-        for one in breaks:
-            one(patch)
+        for item in breaks:
+            item(patch)
 
     return apply
 

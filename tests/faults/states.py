@@ -38,7 +38,7 @@ def state_kills(count: int, mutants: Sequence[str] = (), seed: int = 1) -> Score
             store = _opened(folder, SlowDisk())
             with told.open("a") as file:
                 while True:
-                    record = store.update(ONE, lambda one: one.having(user=str(int(one.user) + 1)))
+                    record = store.update(ONE, lambda record: record.having(user=str(int(record.user) + 1)))
                     file.write(f"{record.user}\n")
                     file.flush()
 
@@ -73,7 +73,7 @@ def racing_writers(processes: int, each: int, mutants: Sequence[str] = ()) -> Sc
         for pid in [_forked(writer(number)) for number in range(processes)]:
             os.waitpid(pid, 0)
         try:
-            present = sum(one.user == "w" for one in _opened(folder).snapshot().records)
+            present = sum(record.user == "w" for record in _opened(folder).snapshot().records)
         except GpuctlError:
             present = 0
         score.cases = processes * each
@@ -162,7 +162,7 @@ def _span_of_a_write(folder: Path) -> float:
     clock = SystemClock()
     started = clock.elapsed()
     for _ in range(5):
-        _opened(folder, SlowDisk()).update(ONE, lambda one: one.having(purpose=one.purpose + "."))
+        _opened(folder, SlowDisk()).update(ONE, lambda record: record.having(purpose=record.purpose + "."))
     return (clock.elapsed() - started).total_seconds() / 5
 
 
@@ -180,7 +180,7 @@ def _forked(work: Callable[[], None]) -> int:
 def _judged(folder: Path, told: Path) -> list[str]:
     lines = told.read_text().split()
     try:
-        (record,) = [one for one in _opened(folder).snapshot().records if one.id == ONE]
+        (record,) = [record for record in _opened(folder).snapshot().records if record.id == ONE]
     except (GpuctlError, ValueError) as error:
         return [f"unreadable: {error}"]
     return [] if int(record.user) >= int(lines[-1] if lines else 0) else ["an acknowledged write is lost"]

@@ -200,7 +200,7 @@ class Scenario(Operator):
     def look_for_lies(self) -> None:
         """A record that is closed while its machine lives is a lie."""
         try:
-            closed = {one.id for one in self.records if not one.is_live}
+            closed = {record.id for record in self.records if not record.is_live}
         except GpuctlError as error:
             self.faults.append(f"state unreadable: {error.message}")
             return
@@ -211,7 +211,7 @@ class Scenario(Operator):
     def look_for_the_unwritten(self) -> None:
         """A machine that stands in no record is known to nobody on this side of the cloud."""
         try:
-            known = {one.id for one in self.records}
+            known = {record.id for record in self.records}
         except GpuctlError:
             known = set()
         for machine in self.ours:
@@ -221,7 +221,7 @@ class Scenario(Operator):
     @property
     def ours(self) -> list[dict]:  # type: ignore[type-arg]
         """Every machine but those of others, by the cloud's books."""
-        return [one for one in self.cloud.machines() if one["id"] not in self.foreign]
+        return [machine for machine in self.cloud.machines() if machine["id"] not in self.foreign]
 
     def finish(self, acknowledged: Sequence[str] = ()) -> list[str]:
         """Let every deadline pass with a reaper at work, then count what is wrong."""
@@ -230,24 +230,28 @@ class Scenario(Operator):
         for minutes in self.passes:
             self.later(minutes=minutes)
             self.reap()
-        return [*self.faults, *self._count(acknowledged), *(f"the rig itself: {one}" for one in self.wire.bugs)]
+        return [*self.faults, *self._count(acknowledged), *(f"the rig itself: {bug}" for bug in self.wire.bugs)]
 
     def _count(self, acknowledged: Sequence[str]) -> list[str]:
         wrong = []
         ours = self.ours
-        ids = [one["tags"].get("gpuctl-id") for one in ours]
-        wrong += [f"leak: {one['id']}" for one in ours if one["state"] not in ("terminated", "shutting-down")]
-        wrong += [f"duplicate: {one}" for one in sorted({one for one in ids if ids.count(one) > 1})]
-        wrong += [f"volume left behind: {one['id']}" for one in self.cloud.volumes() if one["instance"] is None]
-        states = {one["id"]: one["state"] for one in self.cloud.machines()}
-        wrong += [f"foreign machine changed: {one}" for one in self.foreign if states[one] != "running"]
+        ids = [instance["tags"].get("gpuctl-id") for instance in ours]
+        wrong += [
+            f"leak: {instance['id']}" for instance in ours if instance["state"] not in ("terminated", "shutting-down")
+        ]
+        wrong += [f"duplicate: {item}" for item in sorted({entry for entry in ids if ids.count(entry) > 1})]
+        wrong += [
+            f"volume left behind: {volume['id']}" for volume in self.cloud.volumes() if volume["instance"] is None
+        ]
+        states = {machine["id"]: machine["state"] for machine in self.cloud.machines()}
+        wrong += [f"foreign machine changed: {text}" for text in self.foreign if states[text] != "running"]
         try:
-            records = {one.id: one for one in (*self.records, *self.store.archived())}
+            records = {record.id: record for record in (*self.records, *self.store.archived())}
         except GpuctlError as error:
             return [*wrong, f"state unreadable: {error.message}"]
-        wrong += [f"record lost: {one}" for one in acknowledged if one not in records]
-        wrong += [f"never closed: {one.id}" for one in records.values() if one.is_live]
-        wrong += [f"traceback: {one.err[-300:]}" for one in self._started if "Traceback" in one.err]
+        wrong += [f"record lost: {text}" for text in acknowledged if text not in records]
+        wrong += [f"never closed: {record.id}" for record in records.values() if record.is_live]
+        wrong += [f"traceback: {process.err[-300:]}" for process in self._started if "Traceback" in process.err]
         return wrong
 
 
@@ -267,7 +271,7 @@ class Score:
     def add(self, case: str, wrong: Sequence[str]) -> None:
         """One more case."""
         self.cases += 1
-        self.violations += [f"{case}: {one}" for one in wrong]
+        self.violations += [f"{case}: {text}" for text in wrong]
 
     def has_failed_as(self, mutants: Sequence[str]) -> bool:
         """Whether a broken rule has shown itself, so that no more cases are needed."""

@@ -102,7 +102,7 @@ class ProviderContract(ABC):
         by_id = provider.get(region, made.cloud_id)
         assert by_id is not None
         assert (by_id.state, by_id.ready, by_id.launched_at) == (CloudState.RUNNING, True, NOON)
-        assert [one.cloud_id for one in provider.find(region, order.record_id)] == [made.cloud_id]
+        assert [observed.cloud_id for observed in provider.find(region, order.record_id)] == [made.cloud_id]
         (listed,) = provider.list_instances(region, [made.cloud_id])
         assert (listed.cloud_id, listed.ready, listed.tags) == (made.cloud_id, True, by_id.tags)
 
@@ -122,7 +122,7 @@ class ProviderContract(ABC):
         self.foreign_machine({})
         self.foreign_machine({"gpuctl": "x", "gpuctl-id": "inst-000000000001"})
         other = self.foreign_machine({"gpuctl-state": "another-state"})
-        assert [one.cloud_id for one in provider.list_instances(region)] == [other]
+        assert [observed.cloud_id for observed in provider.list_instances(region)] == [other]
 
     def test_a_machine_that_was_ended_is_shown_as_ended_with_its_time(
         self, provider: Provider, order: Order, region: str
@@ -146,7 +146,7 @@ class ProviderContract(ABC):
         ]
         failed = provider.terminate(region, [good[0], self.unknown_cloud_id, *good[1:]])
         assert set(failed) <= {self.unknown_cloud_id}
-        assert {one["state"] for one in self.machines()} == {"terminated"}
+        assert {machine["state"] for machine in self.machines()} == {"terminated"}
 
     def test_two_instances_of_a_state_are_not_reachable_from_each_other_s_range(
         self, provider: Provider, order: Order
@@ -156,7 +156,7 @@ class ProviderContract(ABC):
             provider.create(replace(order, token=token, record_id=token, ssh_from=cidr))
             for token, cidr in zip([f"inst-00000000000{n}" for n in range(4)], ranges, strict=True)
         ]
-        assert [self.ssh_from(one.cloud_id) for one in made] == [[cidr] if cidr else [] for cidr in ranges]
+        assert [self.ssh_from(observed.cloud_id) for observed in made] == [[cidr] if cidr else [] for cidr in ranges]
 
     def test_an_instance_with_a_range_in_a_network_of_the_provider_s_choice_has_no_other_source(
         self, provider: Provider, region: str
@@ -186,11 +186,11 @@ class ProviderContract(ABC):
     ) -> None:
         made = provider.create(order)
         there = provider.resources(region, order.record_id, made.cloud_id)
-        assert {one.id for one in there if "gpuctl-id" in one.tags} >= {made.cloud_id}
-        assert {one.tags.get("gpuctl-id") for one in there if not one.is_part} == {order.record_id}
-        assert len({one.kind for one in there}) >= 3
+        assert {resource.id for resource in there if "gpuctl-id" in resource.tags} >= {made.cloud_id}
+        assert {resource.tags.get("gpuctl-id") for resource in there if not resource.is_part} == {order.record_id}
+        assert len({resource.kind for resource in there}) >= 3
         provider.terminate(region, [made.cloud_id])
-        known = [one.id for one in there]
+        known = [resource.id for resource in there]
         assert list(provider.resources(region, order.record_id, made.cloud_id, known)) == []
 
     def test_a_record_without_anything_in_the_cloud_has_no_resources(self, provider: Provider, region: str) -> None:

@@ -71,10 +71,10 @@ class TestAws(ProviderContract):
         self.cloud = noon
 
     def machines(self) -> list[dict[str, Any]]:
-        return [one for one in self.cloud.machines() if one["tags"].get("gpuctl-state") == "a-state-id"]
+        return [machine for machine in self.cloud.machines() if machine["tags"].get("gpuctl-state") == "a-state-id"]
 
     def ssh_from(self, cloud_id: str) -> list[str]:
-        (found,) = (one["ssh_from"] for one in self.cloud.machines() if one["id"] == cloud_id)
+        (found,) = (machine["ssh_from"] for machine in self.cloud.machines() if machine["id"] == cloud_id)
         return [source for source in found if not source.startswith("sg-")]
 
     def foreign_machine(self, tags: dict[str, str]) -> str:
@@ -229,8 +229,8 @@ class TestAws(ProviderContract):
         ec2.modify_instance_attribute(InstanceId=made[1], DisableApiTermination={"Value": True})
         failed = provider.terminate(REGION, made)
         assert list(failed) == [made[1]]
-        states = {one["id"]: one["state"] for one in self.machines()}
-        assert [states[one] for one in made] == ["terminated", "running", "terminated", "terminated"]
+        states = {machine["id"]: machine["state"] for machine in self.machines()}
+        assert [states[text] for text in made] == ["terminated", "running", "terminated", "terminated"]
         ec2.modify_instance_attribute(InstanceId=made[1], DisableApiTermination={"Value": False})
 
     def test_five_hundred_machines_are_ended_in_one_call(self, provider: AwsProvider, wire: Wire) -> None:
@@ -335,7 +335,7 @@ def test_nothing_of_the_users_reaches_into_the_sandbox(
     provider = open_provider(Connection(sandbox_url=wire.url, profile="not-there"))
     assert provider.default_region() is None
     assert provider.identity().account
-    assert {one.action for one in wire.sent} == {"GetCallerIdentity"}
+    assert {sent.action for sent in wire.sent} == {"GetCallerIdentity"}
 
 
 def test_a_sandbox_that_is_not_on_loopback_is_refused() -> None:
@@ -361,5 +361,5 @@ def test_an_id_that_ec2_does_not_know_yet_spoils_the_readiness_of_no_other(
     made = [noon.launch(REGION, {"gpuctl-state": "a-state-id"}) for _ in range(3)]
     wire.arm("DescribeInstanceStatus", refuse("InvalidInstanceID.NotFound"), None, refuse("InvalidInstanceID.NotFound"))
     seen = provider.list_instances(REGION, made)
-    assert len(seen) == 3 and sum(bool(one.ready) for one in seen) >= 1
+    assert len(seen) == 3 and sum(bool(observed.ready) for observed in seen) >= 1
     assert len(wire.calls("DescribeInstanceStatus")) <= 5

@@ -85,10 +85,10 @@ class TestAzure(ProviderContract):
 
     def machines(self) -> list[dict[str, Any]]:
         # The sandbox names machines; for gpuctl one is known by its group.
-        return [one | {"id": group_in(one["id"])} for one in self.arm.machines()]
+        return [machine | {"id": group_in(machine["id"])} for machine in self.arm.machines()]
 
     def ssh_from(self, cloud_id: str) -> list[str]:
-        (found,) = (one["ssh_from"] for one in self.machines() if one["id"] == cloud_id)
+        (found,) = (machine["ssh_from"] for machine in self.machines() if machine["id"] == cloud_id)
         return [source for source in found if source != "VirtualNetwork"]
 
     def foreign_machine(self, tags: dict[str, str]) -> str:
@@ -154,18 +154,20 @@ class TestAzure(ProviderContract):
         with pytest.raises(OutcomeUnknown):
             provider.create(order)
         assert provider.create(order).ready
-        assert [one["type"] for one in self.arm.resources()] == [one["type"] for one in self.whole_machine()]
+        assert [resource["type"] for resource in self.arm.resources()] == [
+            item["type"] for item in self.whole_machine()
+        ]
         assert len(self.machines()) == 1
 
     def whole_machine(self) -> list[dict[str, Any]]:
         """What a machine is made of, by the cloud's books."""
         found = self.arm.resources()
-        assert len({one["type"] for one in found}) == len(found) == 8
+        assert len({item["type"] for item in found}) == len(found) == 8
         return found
 
     def test_everything_that_was_made_carries_our_id(self, provider: AzureProvider, order: Order) -> None:
         provider.create(order)
-        bare = [one["type"] for one in self.whole_machine() if one["tags"].get("gpuctl-id") != order.record_id]
+        bare = [item["type"] for item in self.whole_machine() if item["tags"].get("gpuctl-id") != order.record_id]
         # Azure makes the disk itself; it belongs to the machine and goes with it.
         assert bare in ([], ["Microsoft.Compute/disks"])
 

@@ -41,7 +41,7 @@ def arm(cloud: LoopbackAws) -> Iterator[LoopbackAzure]:
 def diagnosed(wire: Wire) -> dict[str, Finding]:
     provider = open_provider(Connection(sandbox_url=wire.url))
     trial = Trial(region="eastus", kind=T4, order=None, now=NOON, until=NOON + timedelta(hours=1))
-    return {one.check: one for one in provider.diagnose(trial)}
+    return {finding.check: finding for finding in provider.diagnose(trial)}
 
 
 def granting(*actions: str, but: tuple[str, ...] = ()) -> Fault:
@@ -52,7 +52,7 @@ def granting(*actions: str, but: tuple[str, ...] = ()) -> Fault:
 def test_an_owner_with_quota_lacks_nothing_and_nothing_was_made(wire: Wire, arm: LoopbackAzure) -> None:
     found = diagnosed(wire)
     assert list(found) == ["create", "end", "quota", "offered", "lasts"]
-    assert {one.verdict for one in found.values()} == {Verdict.OK}
+    assert {finding.verdict for finding in found.values()} == {Verdict.OK}
     assert arm.resources() == []
 
 
@@ -145,9 +145,9 @@ def test_the_role_grants_every_call_of_a_whole_life(wire: Wire, arm: LoopbackAzu
     provider.regions()
     provider.terminate("eastus", [made.cloud_id])
     provider.list_instances("eastus")
-    taken = {right_of(one).casefold() for one in arm.calls()}
+    taken = {right_of(call).casefold() for call in arm.calls()}
     assert len(taken) > 10
-    missing = sorted(taken - {one.casefold() for one in ROLE})
+    missing = sorted(taken - {item.casefold() for item in ROLE})
     assert not missing, missing
 
 

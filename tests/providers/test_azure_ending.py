@@ -16,11 +16,11 @@ GROUP = "gpuctl-inst-000000000001"
 
 
 def states(arm: LoopbackAzure) -> list[str]:
-    return [str(one["state"]) for one in arm.machines()]
+    return [str(machine["state"]) for machine in arm.machines()]
 
 
 def kinds(arm: LoopbackAzure) -> set[str]:
-    return {str(one["type"]).rpartition("/")[2] for one in arm.resources()}
+    return {str(resource["type"]).rpartition("/")[2] for resource in arm.resources()}
 
 
 def state_of(provider: AzureProvider) -> CloudState:
@@ -52,7 +52,7 @@ def test_what_others_put_into_the_group_stays_and_the_instance_does_not(
     assert state_of(provider) is CloudState.REMNANT
     assert "`disks/precious`" in provider.terminate(REGION, [GROUP])[GROUP].message
     assert provider.terminate(REGION, [GROUP], force=True) == {}
-    assert disk not in [one["id"] for one in arm.resources()]
+    assert disk not in [resource["id"] for resource in arm.resources()]
     assert arm.resources() == []
 
 
@@ -63,7 +63,10 @@ def test_what_a_policy_put_into_the_group_keeps_no_instance_running(
     provider.create(order)
     assert "`networkSecurityGroups/policy-made`" in provider.terminate(REGION, [GROUP])[GROUP].message
     assert states(arm) == ["terminated"]
-    assert [one["id"].rpartition("/")[2] for one in arm.resources("networkSecurityGroups")] == ["gpuctl", "policy-made"]
+    assert [resource["id"].rpartition("/")[2] for resource in arm.resources("networkSecurityGroups")] == [
+        "gpuctl",
+        "policy-made",
+    ]
 
 
 def test_an_interface_and_an_address_without_tags_are_ours_where_our_instance_names_them(
@@ -138,7 +141,7 @@ def test_a_data_disk_that_others_attached_is_not_ours(
     attach(arm, order, arm.disk("data", group=GROUP))
     assert "`disks/data`" in provider.terminate(REGION, [GROUP])[GROUP].message
     assert states(arm) == ["terminated"]
-    assert [one["id"].rpartition("/")[2] for one in arm.resources("disks")] == ["data"]
+    assert [resource["id"].rpartition("/")[2] for resource in arm.resources("disks")] == ["data"]
 
 
 def test_a_group_that_is_no_longer_ours_is_not_ended(provider: AzureProvider, order: Order, arm: LoopbackAzure) -> None:

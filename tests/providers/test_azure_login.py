@@ -36,7 +36,7 @@ def chosen_by_the_cli(folder: Path, subscription: str) -> None:
 
 
 def subscriptions(*ids: str) -> Fault:
-    body = json.dumps({"value": [{"subscriptionId": one, "state": "Enabled"} for one in ids]}).encode()
+    body = json.dumps({"value": [{"subscriptionId": text, "state": "Enabled"} for text in ids]}).encode()
     return Fault(False, lambda _: (200, {"Content-Type": "application/json"}, body))
 
 
@@ -130,8 +130,8 @@ def test_another_subscription_is_never_acted_in(
     answer = Fault(False, lambda _: (200, {"Content-Type": "application/json"}, elsewhere))
     operator.wire.arm("GET subscriptions", *[answer] * 4)
     assert operator.run("reap").code == 8
-    assert [one["state"] for one in arm.machines()] == ["running"]
+    assert [machine["state"] for machine in arm.machines()] == ["running"]
     operator.wire.reset()
     assert operator.run("reap").code == 0
-    assert [one["state"] for one in arm.machines()] == ["terminated"]
+    assert [machine["state"] for machine in arm.machines()] == ["terminated"]
     arm.close()

@@ -87,7 +87,7 @@ def test_a_machine_is_read_with_its_state_and_its_address(azure: AzureProvider, 
 
 def test_a_group_that_is_asked_to_go_is_gone_when_azure_says_so(azure: AzureProvider, replay: Replay) -> None:
     clients = Clients(Connection(sandbox_url=replay.url))
-    asked = next(one for one in group() if one.method == "DELETE")
+    asked = next(recorded for recorded in group() if recorded.method == "DELETE")
     address = asked.headers["location"].replace("https://management.azure.com", replay.url)
 
     assert asked.status == 202
@@ -98,13 +98,13 @@ def test_machines_of_others_in_a_real_listing_are_passed_over() -> None:
     ours = quote("tagName eq 'gpuctl-state'")
     recorded = group()
     listed = next(
-        one for one in recorded if one.method == "GET" and one.url.endswith("resourcegroups?api-version=2019-10-01")
+        item for item in recorded if item.method == "GET" and item.url.endswith("resourcegroups?api-version=2019-10-01")
     )
     filtered = replace(listed, url=f"{listed.url}&$filter={ours}")
     every = next(
-        one
-        for one in machine()
-        if "providers/Microsoft.Compute/virtualMachines?" in one.url and "Groups" not in one.url
+        recorded
+        for recorded in machine()
+        if "providers/Microsoft.Compute/virtualMachines?" in recorded.url and "Groups" not in recorded.url
     )
     with_status = replace(every, url=f"{every.url}&statusOnly=true")
     replay = Replay([*account(), filtered, every, with_status])
@@ -113,14 +113,14 @@ def test_machines_of_others_in_a_real_listing_are_passed_over() -> None:
     finally:
         replay.stop()
 
-    [mine] = [one for one in found if one.cloud_id == GROUP]
+    [mine] = [observed for observed in found if observed.cloud_id == GROUP]
     assert mine.instance_type == "Standard_D2_v2"
     assert replay.unknown == []
 
 
 def test_a_conflict_that_is_no_quota_is_not_taken_for_one() -> None:
     recorded = renamed(read(f"{COMPUTE}_vm.test_compute_vm_2"), {"rgname": GROUP, "virtualmachinex34bd0f90": TOKEN})
-    refused = next(one for one in recorded if one.status == 409)
+    refused = next(item for item in recorded if item.status == 409)
     replay = Replay(recorded)
     try:
         clients = Clients(Connection(sandbox_url=replay.url))

@@ -72,7 +72,7 @@ def test_a_deadline_is_not_moved_in_the_last_31_minutes_of_the_timer(
     wire.sent.clear()
     with pytest.raises(UsageError, match="acts at 13:02 UTC, and Azure takes no change of it in the last 31m"):
         provider.set_deadline(REGION, GROUP, NOON + 90 * MINUTE)
-    assert {one.action.partition(" ")[0] for one in wire.sent} == {"GET"}
+    assert {sent.action.partition(" ")[0] for sent in wire.sent} == {"GET"}
     arm.later(minutes=63 - minutes)
     assert not arm.machines()[0]["bills"]
 
@@ -93,7 +93,7 @@ def test_a_timer_that_serves_is_left_as_it_is(
     provider.create(order)
     arm.later(minutes=40)
     provider.set_deadline(REGION, GROUP, order.expires_at)
-    assert [len(wire.calls(one)) for one in ("PUT schedules", "PATCH resourceGroups", "PATCH virtualMachines")] == [
+    assert [len(wire.calls(text)) for text in ("PUT schedules", "PATCH resourceGroups", "PATCH virtualMachines")] == [
         1,
         0,
         0,
@@ -201,7 +201,7 @@ def test_a_deadline_is_moved_without_a_write_to_a_machine_that_is_being_created(
     assert timer_of(provider).acts_at == NOON + 92 * MINUTE
     assert wire.calls("PATCH virtualMachines") == []
     arm.finish()
-    assert [one["state"] for one in arm.machines()] == ["running"]
+    assert [machine["state"] for machine in arm.machines()] == ["running"]
 
 
 # what the subscription must have

@@ -62,7 +62,7 @@ def test_a_connection_that_breaks_after_the_request_tells_nothing_about_what_was
     with pytest.raises(OutcomeUnknown):
         provider.create(order)
     # The request had arrived: the group is there.
-    assert [one["type"] for one in arm.resources()] == ["Microsoft.Resources/resourceGroups"]
+    assert [resource["type"] for resource in arm.resources()] == ["Microsoft.Resources/resourceGroups"]
 
 
 def test_a_machines_own_request_that_breaks_after_it_arrived_is_unknown_and_its_repeat_finds_the_machine(

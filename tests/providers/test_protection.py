@@ -32,12 +32,12 @@ def answered(action: str, told: str) -> Fault:
 def protection(operator: Operator) -> dict[str, dict[str, str]]:
     (record,) = operator.records
     ran = operator.json("get", record.id, "--refresh")
-    return {one["killer"]: one for one in ran.instance["protection"]}
+    return {item["killer"]: item for item in ran.instance["protection"]}
 
 
 def test_a_new_machine_has_a_sweep_and_a_timer_by_the_clouds_own_word(operator: Operator) -> None:
     started = operator.provision().instance
-    told = {one["killer"]: (one["standing"], one["actsAt"]) for one in started["protection"]}
+    told = {item["killer"]: (item["standing"], item["actsAt"]) for item in started["protection"]}
     assert told == {
         Killer.SWEEP: (Standing.CONFIGURED, "2026-11-24T13:00:00Z"),
         Killer.TIMER: (Standing.CONFIGURED, "2026-11-24T13:02:00Z"),
@@ -47,7 +47,7 @@ def test_a_new_machine_has_a_sweep_and_a_timer_by_the_clouds_own_word(operator: 
 def test_an_extension_moves_what_both_act_by(operator: Operator) -> None:
     operator.provision("--name", "n")
     moved = operator.json("extend", "n", "--by", "30m").instance
-    assert [one["actsAt"] for one in moved["protection"]] == ["2026-11-24T13:30:00Z", "2026-11-24T13:32:00Z"]
+    assert [item["actsAt"] for item in moved["protection"]] == ["2026-11-24T13:30:00Z", "2026-11-24T13:32:00Z"]
 
 
 def test_the_guards_line_on_the_console_is_seen_running_and_says_when(operator: Operator) -> None:
@@ -165,7 +165,7 @@ def test_a_region_that_could_not_be_listed_leaves_the_reaper_missing_there_only(
 def test_another_accounts_failure_leaves_the_reaper_of_this_one(operator: Operator) -> None:
     operator.provision("--name", "n")
     other = operator.provision("--name", "other").instance
-    operator.store.update(other["id"], lambda one: one.having(account="999999999999"))
+    operator.store.update(other["id"], lambda record: record.having(account="999999999999"))
     assert operator.run("reap", "--sweep").code == 8
     assert operator.json("get", "n").instance["protection"][0]["standing"] == Standing.RUNNING
     assert operator.json("get", "other").instance["protection"][0]["standing"] == Standing.MISSING
@@ -190,7 +190,7 @@ def test_a_reap_reports_a_silent_guard_once_and_the_record_shows_it(operator: Op
     assert "n has no timer: its console has no line of the guard" in first.err
     operator.later(minutes=6)
     assert operator.run("reap").err == ""
-    timer = next(one for one in operator.json("get", "n").instance["protection"] if one["killer"] == "timer")
+    timer = next(item for item in operator.json("get", "n").instance["protection"] if item["killer"] == "timer")
     assert (timer["standing"], timer["actsAt"]) == (Standing.MISSING, None)
 
 
@@ -198,7 +198,7 @@ def test_a_reap_confirms_a_guard_once_and_in_silence(operator: Operator) -> None
     operator.provision("--name", "n")
     operator.later(minutes=6)
     assert operator.run("reap").err == ""
-    timer = next(one for one in operator.json("get", "n").instance["protection"] if one["killer"] == "timer")
+    timer = next(item for item in operator.json("get", "n").instance["protection"] if item["killer"] == "timer")
     assert timer["standing"] == Standing.RUNNING
     queried = len(operator.wire.calls("GetConsoleOutput"))
     operator.later(minutes=6)
@@ -212,7 +212,7 @@ def test_what_could_not_be_read_back_keeps_what_was_and_is_exit_8(operator: Oper
     operator.wire.arm("DescribeInstanceAttribute", refuse("UnauthorizedOperation", 403))
     ran = operator.json("get", record, "--refresh")
     assert (ran.code, ran.json["error"]["code"]) == (8, "unresolved")
-    assert [one["standing"] for one in ran.instance["protection"]][1:] == [Standing.CONFIGURED, Standing.CONFIGURED]
+    assert [item["standing"] for item in ran.instance["protection"]][1:] == [Standing.CONFIGURED, Standing.CONFIGURED]
 
 
 def test_reading_it_opens_no_socket_and_a_person_sees_it(operator: Operator) -> None:

@@ -59,9 +59,9 @@ def a_whole_life(operator: Operator) -> list[Sent]:
     assert operator.json("recover", "--yes").code == 0
     read_the_prices(operator)
     tested = operator.json("selftest", "g4dn.xlarge", "--region", "us-east-1", "--ssh-from", "none")
-    assert [one["status"] for one in tested.json["checks"][-2:]] == ["ok", "ok"]
+    assert [check["status"] for check in tested.json["checks"][-2:]] == ["ok", "ok"]
     # Doctor asks about a machine that cannot exist; whatever the answer is, it is of no use to a policy by tags.
-    return [one for one in operator.wire.sent if one.form.get("InstanceId.1") != "i-00000000000000000"]
+    return [sent for sent in operator.wire.sent if sent.form.get("InstanceId.1") != "i-00000000000000000"]
 
 
 def read_the_prices(operator: Operator) -> None:
@@ -85,11 +85,11 @@ def groups_of(operator: Operator) -> dict[str, Mapping[str, str]]:
     """The security groups that carry a state's tag, with their tags."""
     asked = {"Filters": [{"Name": "tag-key", "Values": [STATE]}]}
     found = operator.cloud.client("ec2").describe_security_groups(**asked)["SecurityGroups"]
-    return {one["GroupId"]: {tag["Key"]: tag["Value"] for tag in one["Tags"]} for one in found}
+    return {item["GroupId"]: {tag["Key"]: tag["Value"] for tag in item["Tags"]} for item in found}
 
 
 def tags_in_the_books(operator: Operator) -> dict[str, Mapping[str, str]]:
-    return {one["id"]: one["tags"] for one in operator.cloud.machines()}
+    return {machine["id"]: machine["tags"] for machine in operator.cloud.machines()}
 
 
 def to_tag(changed: Mapping[str, str], standing: Mapping[str, str]) -> Ask:
@@ -116,12 +116,12 @@ def test_a_whole_life_is_allowed_and_needs_every_statement_and_every_action(oper
     operator.wire.watch = note_groups
     sent = a_whole_life(operator)
     books = tags_in_the_books(operator) | groups
-    asked = [ask for one in sent for ask in asks(one, books.__getitem__)]
+    asked = [ask for item in sent for ask in asks(item, books.__getitem__)]
     assert [ask for ask in asked if not allows(policy, ask)] == []
     assert actions(policy) - {ask.action for ask in asked} == set()
-    assert not [one for one in actions(policy) if "*" in one]
+    assert not [action for action in actions(policy) if "*" in action]
     for needed in policy["Statement"]:
-        less = {**policy, "Statement": [one for one in policy["Statement"] if one is not needed]}
+        less = {**policy, "Statement": [item for item in policy["Statement"] if item is not needed]}
         assert any(not allows(less, ask) for ask in asked), needed["Sid"]
 
 

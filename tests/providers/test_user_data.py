@@ -42,7 +42,10 @@ def test_with_a_key_it_is_the_settings_and_the_guard_byte_for_byte() -> None:
     told = message_from_string(user_data(ORDER))
     settings, script = told.get_payload()  # type: ignore[misc]
     assert told.get_content_type() == "multipart/mixed"
-    assert [one.get_content_type() for one in (settings, script)] == ["text/cloud-config", "text/cloud-boothook"]
+    assert [setting.get_content_type() for setting in (settings, script)] == [
+        "text/cloud-config",
+        "text/cloud-boothook",
+    ]
     assert settings.get_payload() == f"#cloud-config\nssh_authorized_keys:\n  - {KEY}\n"
     assert script.get_payload() == guard.user_data(ORDER.max_ttl)
 

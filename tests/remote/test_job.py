@@ -39,7 +39,7 @@ def ran(line: Line, *command: str, **variables: str) -> tuple[int, bytes, bytes]
 def test_a_command_keeps_its_words_its_streams_and_its_code(line: Line) -> None:
     words = ["a b", "$HOME", "`id`", "'", '"', "*", "\\", "", "ü", "new\nline", "--", "-n"]
     code, out, err = ran(line, "bash", "-c", 'printf "%s|" "$@"; echo bad >&2; exit 7', "_", *words)
-    assert (code, out.decode(), err) == (7, "".join(f"{one}|" for one in words), b"bad\n")
+    assert (code, out.decode(), err) == (7, "".join(f"{word}|" for word in words), b"bad\n")
 
 
 def test_one_word_is_a_line_for_the_shell(line: Line) -> None:

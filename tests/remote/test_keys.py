@@ -20,8 +20,8 @@ def test_a_pair_is_made_once_and_only_its_owner_can_read_it(tmp_path: Path) -> N
     first, second = own_key(folder), own_key(folder)
     assert first == second
     assert first.public.startswith("ssh-ed25519 ")
-    assert [oct(one.stat().st_mode & 0o777) for one in (folder, folder.parent)] == ["0o700", "0o700"]
-    assert {one.name: oct(one.stat().st_mode & 0o777) for one in folder.iterdir()} == {
+    assert [oct(path.stat().st_mode & 0o777) for path in (folder, folder.parent)] == ["0o700", "0o700"]
+    assert {path.name: oct(path.stat().st_mode & 0o777) for path in folder.iterdir()} == {
         "id_ed25519": "0o600",
         "id_ed25519.pub": "0o600",
     }
@@ -34,9 +34,9 @@ def test_eight_processes_at_once_get_the_same_pair(tmp_path: Path) -> None:
     running = [
         subprocess.Popen(command, stdout=subprocess.PIPE, env={"PYTHONPATH": ":".join(sys.path)}) for _ in range(8)
     ]
-    told = {one.communicate(timeout=60)[0] for one in running}
+    told = {popen.communicate(timeout=60)[0] for popen in running}
     assert told == {f"{own_key(tmp_path).public}\n".encode()}
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["id_ed25519", "id_ed25519.pub"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["id_ed25519", "id_ed25519.pub"]
 
 
 @needs_keygen

@@ -142,7 +142,7 @@ def test_a_host_key_that_is_known_must_be_the_one(tmp_path: Path) -> None:
 def test_several_words_reach_the_shell_there_as_exactly_these() -> None:
     words = ["printf", "%s|", "a b", "$HOME", "`id`", ";reboot", "'", "-n"]
     done = subprocess.run(["sh", "-c", words_of(words)], capture_output=True, text=True, check=True)
-    assert done.stdout == "".join(f"{one}|" for one in words[2:])
+    assert done.stdout == "".join(f"{word}|" for word in words[2:])
     assert words_of(["a | b"]) == "a | b"
 
 

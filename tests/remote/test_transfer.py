@@ -46,7 +46,7 @@ def test_a_file_with_an_odd_name_comes_there_and_back_as_it_was(line: Line, sshd
     assert (here / "back" / "again").read_bytes() == (here / ODD).read_bytes()
     download(line, Transfer(f"odd/{ODD}", str(here / "back")))
     assert (here / "back" / ODD).read_bytes() == (here / ODD).read_bytes()
-    assert sorted(one.name for one in (here / "back").iterdir()) == sorted([ODD, "again"])
+    assert sorted(path.name for path in (here / "back").iterdir()) == sorted([ODD, "again"])
 
 
 def test_a_folder_comes_back(line: Line, sshd: Sshd, here: Path) -> None:

@@ -67,12 +67,12 @@ def test_secure_boot_by_default_hides_the_gpu_of_a_driver_that_is_not_signed(
 ) -> None:
     ground.set(features=[BY_DEFAULT])
     put(ground, size=size, image=GEN2, **({"securityProfile": profile} if profile else {}))
-    assert [one["gpu_works"] for one in ground.machines()] == [works]
+    assert [machine["gpu_works"] for machine in ground.machines()] == [works]
 
 
 def test_without_the_feature_nothing_is_secured_that_did_not_ask_for_it(ground: LoopbackAzure) -> None:
     assert "securityProfile" not in put(ground)
-    assert [one["gpu_works"] for one in ground.machines()] == [True]
+    assert [machine["gpu_works"] for machine in ground.machines()] == [True]
 
 
 def test_what_was_just_made_is_not_found_for_a_while(ground: LoopbackAzure) -> None:

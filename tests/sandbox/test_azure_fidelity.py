@@ -32,8 +32,8 @@ NEWER = {
 def names(said: Any, place: str = "") -> Iterator[str]:
     """Every property in a reply, as a dotted path; the elements of a list count as one."""
     if isinstance(said, list):
-        for one in said:
-            yield from names(one, place)
+        for item in said:
+            yield from names(item, place)
     elif isinstance(said, dict):
         for key, value in said.items():
             here = f"{place}.{key}" if place else key
@@ -44,7 +44,9 @@ def names(said: Any, place: str = "") -> Iterator[str]:
 
 def one_of(recordings: list[Recorded], method: str, *words: str) -> Recorded:
     """The last recorded call of that method whose address ends with those words, the version left out."""
-    (*_, last) = [one for one in recordings if one.method == method and all(word in one.url for word in words)]
+    (*_, last) = [
+        recorded for recorded in recordings if recorded.method == method and all(word in recorded.url for word in words)
+    ]
     return last
 
 
@@ -91,9 +93,9 @@ def test_a_group_looks_as_recorded(azure: LoopbackAzure) -> None:
 )
 def test_what_lies_in_a_network_looks_as_recorded(azure: LoopbackAzure, recording: str, kind: str) -> None:
     recorded = read(f"azure-mgmt-network/test_mgmt_network.{recording}")
-    put = next(one for one in recorded if one.method == "PUT" and one.url.split("/")[-2] == kind)
-    got = next(one for one in recorded if one.method == "GET" and one.url == put.url)
-    deleted = next(one for one in recorded if one.method == "DELETE" and one.url == put.url)
+    put = next(item for item in recorded if item.method == "PUT" and item.url.split("/")[-2] == kind)
+    got = next(item for item in recorded if item.method == "GET" and item.url == put.url)
+    deleted = next(item for item in recorded if item.method == "DELETE" and item.url == put.url)
     azure.group(region="westus")
     azure.vnet("theirs", "westus")
     place = f"/subscriptions/{azure.subscription}/resourceGroups/theirs/providers/Microsoft.Network/{kind}/one"

@@ -75,7 +75,7 @@ def test_groups_are_listed_by_tag_over_pages(azure: LoopbackAzure) -> None:
     by_name = list(azure.groups.list(filter="tagName eq 'GPUCTL-STATE'"))
     by_value = list(azure.groups.list(filter="tagName eq 'gpuctl-state' and tagValue eq 'a'"))
 
-    assert [one.name for one in by_name] == [f"mine-{number}" for number in range(5)]
+    assert [item.name for item in by_name] == [f"mine-{number}" for number in range(5)]
     assert len(by_value) == 4
     assert len(list(azure.groups.list())) == 6
     with pytest.raises(HttpResponseError, match="InvalidFilterInQueryString"):
@@ -92,7 +92,7 @@ def test_a_listing_can_be_set_up_to_lag_behind(azure: LoopbackAzure) -> None:
     azure.later(seconds=1)
 
     assert early == [] and azure.groups.get("mine").tags == {"a": "1"}
-    assert [one.name for one in azure.groups.list(filter="tagName eq 'a'")] == ["mine"]
+    assert [item.name for item in azure.groups.list(filter="tagName eq 'a'")] == ["mine"]
 
 
 def test_what_lies_in_a_group_is_listed_with_its_times_and_tags(azure: LoopbackAzure) -> None:
@@ -103,17 +103,17 @@ def test_what_lies_in_a_group_is_listed_with_its_times_and_tags(azure: LoopbackA
         azure.resource_client.resources.list_by_resource_group("theirs", filter=f"resourceType eq '{FORCED}'")
     )
 
-    assert sorted(one.type.rpartition("/")[2] for one in shown) == [
+    assert sorted(item.type.rpartition("/")[2] for item in shown) == [
         "disks",
         "networkInterfaces",
         "publicIPAddresses",
         "virtualMachines",
         "virtualNetworks",
     ]
-    assert all(one.created_time is not None for one in shown)
+    assert all(item.created_time is not None for item in shown)
     # The disk takes over the machine's tags; interface and address do not.
-    assert {one.type.rpartition("/")[2] for one in shown if one.tags} == {"disks", "virtualMachines"}
-    assert [(one.name, one.tags) for one in machines] == [("vm", {"gpuctl-id": "inst-1"})]
+    assert {item.type.rpartition("/")[2] for item in shown if item.tags} == {"disks", "virtualMachines"}
+    assert [(machine.name, machine.tags) for machine in machines] == [("vm", {"gpuctl-id": "inst-1"})]
 
 
 def test_a_group_is_deleted_through_its_location_header_and_takes_no_writes_meanwhile(azure: LoopbackAzure) -> None:
@@ -154,7 +154,7 @@ def test_a_group_that_others_hang_on_is_not_emptied_of_what_they_use(azure: Loop
 
     assert refused.value.error is not None
     assert refused.value.error.code == "ResourceGroupDeletionBlocked"
-    assert [one["type"].rpartition("/")[2] for one in azure.resources() if "/shared/" in one["id"]] == [
+    assert [resource["type"].rpartition("/")[2] for resource in azure.resources() if "/shared/" in resource["id"]] == [
         "virtualNetworks"
     ]
     assert azure.groups.get("shared").properties.provisioning_state == "Succeeded"

@@ -44,7 +44,7 @@ def test_a_quota_is_counted_shown_and_enforced(
     assert "Current Limit: 7, Current Usage: 4, Additional Required: 4, (Minimum) New Limit Required: 8" in str(
         refused.value
     )
-    [usage] = [one for one in azure.compute.usage.list("eastus") if one.name.value == quota]
+    [usage] = [item for item in azure.compute.usage.list("eastus") if item.name.value == quota]
     assert (usage.current_value, usage.limit) == (4, 7)
     azure.launch("elsewhere", group="west", region="westus2", **spot)
 
@@ -57,18 +57,18 @@ def test_a_size_this_subscription_may_not_have_is_listed_so_and_refused(azure: L
 
     assert (refused.value.status_code, code(refused)) == (409, "SkuNotAvailable")
     assert azure.machines() == []
-    shown = {one.name: one for one in azure.compute.resource_skus.list(filter="location eq 'eastus'")}
-    assert [one.reason_code for one in shown[T4].restrictions] == ["NotAvailableForSubscription"]
+    shown = {item.name: item for item in azure.compute.resource_skus.list(filter="location eq 'eastus'")}
+    assert [restriction.reason_code for restriction in shown[T4].restrictions] == ["NotAvailableForSubscription"]
     assert shown["Standard_NC6"].restrictions == []
-    elsewhere = {one.name: one for one in azure.compute.resource_skus.list(filter="location eq 'westus2'")}
+    elsewhere = {item.name: item for item in azure.compute.resource_skus.list(filter="location eq 'westus2'")}
     assert elsewhere[T4].restrictions == []
 
 
 def test_sizes_say_what_decides_about_images_and_disks(azure: LoopbackAzure) -> None:
-    shown = {one.name: one for one in azure.compute.resource_skus.list(filter="location eq 'eastus'")}
+    shown = {item.name: item for item in azure.compute.resource_skus.list(filter="location eq 'eastus'")}
 
     def capabilities(name: str) -> dict[str, str]:
-        return {one.name: one.value for one in shown[name].capabilities}
+        return {capability.name: capability.value for capability in shown[name].capabilities}
 
     assert (shown[T4].family, shown[T4].resource_type) == ("Standard NCASv3_T4 Family", "virtualMachines")
     assert capabilities("Standard_NC6") | {
@@ -98,14 +98,14 @@ def test_a_failed_allocation_comes_through_the_operation_and_leaves_the_parts(
     assert code(failed) == failure
     view = azure.compute.virtual_machines.get("theirs", "vm", expand="instanceView")
     assert view.properties.provisioning_state == "Failed"
-    assert [one.code for one in view.instance_view.statuses] == [f"ProvisioningState/failed/{failure}"]
+    assert [status.code for status in view.instance_view.statuses] == [f"ProvisioningState/failed/{failure}"]
     [one] = azure.machines()
     assert (one["state"], one["bills"]) == ("failed", False)
     assert [len(azure.resources(kind)) for kind in ("disks", "networkInterfaces", "publicIPAddresses")] == [1, 1, 1]
 
     begin(azure).result()
 
-    assert [one["state"] for one in azure.machines()] == ["running"]
+    assert [machine["state"] for machine in azure.machines()] == ["running"]
     assert len(azure.resources("disks")) == 1
 
 
@@ -161,7 +161,7 @@ def test_an_operation_can_be_lost_while_its_work_is_done(azure: LoopbackAzure) -
     with pytest.raises(HttpResponseError, match="was not found"):
         begin(azure).result()
 
-    assert [one["state"] for one in azure.machines()] == ["running"]
+    assert [machine["state"] for machine in azure.machines()] == ["running"]
 
 
 def test_an_operation_can_get_stuck_until_it_is_finished_by_hand(azure: LoopbackAzure) -> None:
@@ -195,7 +195,7 @@ def test_a_new_subscription_is_registered_for_resources_alone(azure: LoopbackAzu
     azure.set(registered=[])
     every = azure.raw("GET", f"/subscriptions/{azure.subscription}/providers?api-version=2021-04-01")[2]["value"]
 
-    assert {one["namespace"] for one in every if one["registrationState"] == "Registered"} == {"Microsoft.Resources"}
+    assert {item["namespace"] for item in every if item["registrationState"] == "Registered"} == {"Microsoft.Resources"}
     assert azure.raw("GET", f"/subscriptions/{azure.subscription}/resourcegroups?api-version=2021-04-01")[0] == 200
 
 

@@ -18,7 +18,7 @@ def test_the_newest_version_of_an_image_is_found_and_described(
 ) -> None:
     images, place = azure.compute.virtual_machine_images, ("eastus", *urn.split(":"))
 
-    every = [one.name for one in images.list(*place)]
+    every = [item.name for item in images.list(*place)]
     [newest] = images.list(*place, top=1, orderby="name desc")
     image = images.get(*place, newest.name)
 
@@ -32,9 +32,9 @@ def test_the_newest_version_of_an_image_is_found_and_described(
 def test_publishers_offers_and_skus_can_be_walked(azure: LoopbackAzure) -> None:
     images = azure.compute.virtual_machine_images
 
-    assert {"Canonical", "microsoft-dsvm"} <= {one.name for one in images.list_publishers("eastus")}
-    assert "ubuntu-hpc" in {one.name for one in images.list_offers("eastus", "microsoft-dsvm")}
-    assert "2204" in {one.name for one in images.list_skus("eastus", "microsoft-dsvm", "ubuntu-hpc")}
+    assert {"Canonical", "microsoft-dsvm"} <= {publisher.name for publisher in images.list_publishers("eastus")}
+    assert "ubuntu-hpc" in {offer.name for offer in images.list_offers("eastus", "microsoft-dsvm")}
+    assert "2204" in {item.name for item in images.list_skus("eastus", "microsoft-dsvm", "ubuntu-hpc")}
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ UBUNTU_GEN2 = "Canonical:0001-com-ubuntu-server-jammy:22_04-lts-gen2:latest"
 
 
 def kinds(azure: LoopbackAzure) -> list[str]:
-    return sorted(one["type"].rpartition("/")[2] for one in azure.resources())
+    return sorted(resource["type"].rpartition("/")[2] for resource in azure.resources())
 
 
 def test_a_machine_comes_with_its_disk_interface_and_address_and_the_group_takes_all_of_it(
@@ -162,12 +162,12 @@ def test_machines_are_listed_in_a_group_and_in_the_subscription_over_pages(azure
     everywhere = list(azure.compute.virtual_machines.list_all())
     how = list(azure.compute.virtual_machines.list_all(status_only="true"))
 
-    assert [one.name for one in everywhere] == ["a", "b", "c"]
+    assert [item.name for item in everywhere] == ["a", "b", "c"]
     assert "/resourceGroups/GROUP-A/" in everywhere[0].id
-    assert [one.instance_view for one in everywhere] == [None, None, None]
-    assert [one.instance_view.statuses[1].code for one in how] == ["PowerState/running"] * 3
-    assert [one.name for one in azure.compute.virtual_machines.list("group-b")] == ["b"]
-    assert [one.name for one in azure.compute.virtual_machines.list_by_location("westus2")] == ["b", "c"]
+    assert [item.instance_view for item in everywhere] == [None, None, None]
+    assert [item.instance_view.statuses[1].code for item in how] == ["PowerState/running"] * 3
+    assert [item.name for item in azure.compute.virtual_machines.list("group-b")] == ["b"]
+    assert [item.name for item in azure.compute.virtual_machines.list_by_location("westus2")] == ["b", "c"]
 
 
 def test_tags_are_changed_as_a_whole(azure: LoopbackAzure) -> None:
@@ -196,11 +196,11 @@ def test_only_deallocation_ends_the_bill(azure: LoopbackAzure) -> None:
     azure.later(minutes=1)
     assert state() == ("stopped", True, 180)
     view = machines.instance_view("theirs", "vm")
-    assert [one.code for one in view.statuses] == ["ProvisioningState/succeeded", "PowerState/stopped"]
+    assert [status.code for status in view.statuses] == ["ProvisioningState/succeeded", "PowerState/stopped"]
     machines.begin_deallocate("theirs", "vm").result()
     azure.later(minutes=1)
     assert state() == ("deallocated", False, 180)
-    assert [one["type"].rpartition("/")[2] for one in azure.resources() if one["bills"]] == [
+    assert [resource["type"].rpartition("/")[2] for resource in azure.resources() if resource["bills"]] == [
         "disks",
         "publicIPAddresses",
     ]
@@ -217,7 +217,7 @@ def test_a_spot_machine_is_taken_back_as_its_policy_says(azure: LoopbackAzure) -
     with pytest.raises(AssertionError, match="404"):
         azure.interrupt(regular)
 
-    states = {one["id"].rpartition("/")[2]: one["state"] for one in azure.machines()}
+    states = {machine["id"].rpartition("/")[2]: machine["state"] for machine in azure.machines()}
     assert states == {"kept": "deallocated", "lost": "terminated", "regular": "running"}
     assert len(azure.resources("disks")) == 3
     with pytest.raises(ResourceNotFoundError):

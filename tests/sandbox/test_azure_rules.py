@@ -65,7 +65,10 @@ def test_a_machine_that_does_not_fit_together_is_refused_and_leaves_nothing(
 
     assert (refused[0], refused[1]["error"]["code"], refused[1]["error"].get("target")) == (status, code, target)
     assert refused[1]["error"]["message"]
-    assert [one["type"].rpartition("/")[2] for one in ground.resources()] == ["resourceGroups", "virtualNetworks"]
+    assert [resource["type"].rpartition("/")[2] for resource in ground.resources()] == [
+        "resourceGroups",
+        "virtualNetworks",
+    ]
     assert ground.machines() == []
 
 
@@ -257,7 +260,7 @@ def test_a_subnet_is_put_into_its_network_and_taken_out_again(azure: LoopbackAzu
 
     subnets.begin_create_or_update("theirs", "net", "second", {"properties": {"addressPrefix": "10.0.1.0/24"}}).result()
 
-    assert [one.name for one in subnets.list("theirs", "net")] == ["default", "second"]
+    assert [item.name for item in subnets.list("theirs", "net")] == ["default", "second"]
     subnets.begin_delete("theirs", "net", "second").result()
     with pytest.raises(HttpResponseError, match="InUseSubnetCannotBeDeleted"):
         subnets.begin_delete("theirs", "net", "default")

@@ -40,7 +40,7 @@ def test_an_update_of_a_machine_that_is_being_created_may_preempt_that(azure: Lo
 
     view = azure.compute.virtual_machines.get("theirs", "vm", expand="instanceView")
     assert view.properties.provisioning_state == "Failed"
-    assert [one.code for one in view.instance_view.statuses] == ["ProvisioningState/failed/OperationPreempted"]
+    assert [status.code for status in view.instance_view.statuses] == ["ProvisioningState/failed/OperationPreempted"]
 
 
 def test_a_machine_is_updated_twelve_times_and_then_four_times_a_minute(azure: LoopbackAzure) -> None:
@@ -63,8 +63,8 @@ def test_what_a_machines_call_describes_may_lose_its_tags(azure: LoopbackAzure) 
     azure.set(no_inline_tags=True)
     azure.launch(tags={"a": "b"})
 
-    assert [one["tags"] for one in azure.resources("networkInterfaces")] == [{}]
-    assert [one["tags"] for one in azure.resources("publicIPAddresses")] == [{}]
+    assert [resource["tags"] for resource in azure.resources("networkInterfaces")] == [{}]
+    assert [resource["tags"] for resource in azure.resources("publicIPAddresses")] == [{}]
 
 
 def test_an_evicted_spot_machine_leaves_its_interface_and_its_address(azure: LoopbackAzure) -> None:
@@ -78,4 +78,4 @@ def test_a_policy_may_put_a_part_of_its_own_into_the_group(azure: LoopbackAzure)
     azure.set(policy_makes=["policy-made"])
     azure.launch(tags={"a": "b"})
 
-    assert [one["tags"] for one in azure.resources("networkSecurityGroups")] == [{}]
+    assert [resource["tags"] for resource in azure.resources("networkSecurityGroups")] == [{}]

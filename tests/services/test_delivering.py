@@ -45,7 +45,7 @@ class Scene:
 
     @property
     def counts(self) -> dict[str, int]:
-        return {one.id: one.delivered for one in self.store.snapshot().records}
+        return {record.id: record.delivered for record in self.store.snapshot().records}
 
 
 @pytest.fixture
@@ -135,7 +135,7 @@ def test_what_is_written_while_hooks_are_told_is_told_too(scene: Scene) -> None:
     scene.has(provisioning(a_ready_instance(ONE)))
 
     def ends_it(event: Event, patience: timedelta) -> str | None:
-        scene.store.update(ONE, lambda one: advance(one, Status.STOPPING, NOON))
+        scene.store.update(ONE, lambda record: advance(record, Status.STOPPING, NOON))
         return scene.note(event, patience)
 
     scene.hooks["provisioning"] = ends_it
@@ -146,7 +146,7 @@ def test_what_is_written_while_hooks_are_told_is_told_too(scene: Scene) -> None:
 def test_what_is_a_day_old_is_given_up_and_counted_once(scene: Scene) -> None:
     scene.has(a_life(ONE))
     scene.clock.move(GIVEN_UP_AFTER - timedelta(minutes=1))
-    scene.store.update(ONE, lambda one: note(one, EventName.READY, scene.clock.now()))
+    scene.store.update(ONE, lambda record: note(record, EventName.READY, scene.clock.now()))
     assert scene.run(in_all=timedelta(0)).given_up == 0
     scene.clock.move(timedelta(seconds=1))
     assert scene.run().given_up == 3

@@ -78,7 +78,7 @@ def test_of_fifty_that_start_at_once_under_a_budget_for_ten_exactly_ten_get_a_ma
         assert Counter(pool.map(provision, range(50))) == {"READY": 10, "refused": 40}
     records = parts_of(tmp_path, budgets).store.snapshot().records
     assert len(records) == 10
-    (limit,) = standings(budgets, records, max(one.updated_at for one in records))
+    (limit,) = standings(budgets, records, max(record.updated_at for record in records))
     assert EACH * 9 < limit.total <= limit.limit.usd
 
 

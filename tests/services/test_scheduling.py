@@ -22,7 +22,7 @@ WORDS = some.text(some.characters(codec="utf-8", categories=["L", "N", "P", "S",
 JOBS = some.builds(
     Job,
     some.just("0123abcd"),
-    some.sampled_from([1, 5, 30, 60]).map(lambda one: one * MINUTE),
+    some.sampled_from([1, 5, 30, 60]).map(lambda item: item * MINUTE),
     some.lists(WORDS.filter(str.isprintable), max_size=4).map(lambda words: ("/opt/gpuctl", "reap", *words)),
     some.dictionaries(some.sampled_from(["AWS_PROFILE", "A1"]), WORDS.filter(str.isprintable)),
 )

@@ -74,7 +74,7 @@ class World(RuleBasedStateMachine):
         return Parts(self.store, sessions, self.clock, Silent(), lambda *_: PRICE, timedelta(hours=2))
 
     def live(self) -> list[Instance]:
-        return [one for one in self.store.snapshot().records if one.is_live]
+        return [record for record in self.store.snapshot().records if record.is_live]
 
     def troubled(self, troubles: list[Trouble | None]) -> None:
         self.cloud.troubles = list(troubles)  # type: ignore[arg-type]
@@ -105,7 +105,7 @@ class World(RuleBasedStateMachine):
     def reap(self, sweep: bool, troubles: list[Trouble | None]) -> None:
         self.troubled(troubles)
         before = set(self.cloud.ends_asked)
-        known = {one.cloud_id: one for one in self.store.snapshot().records if one.cloud_id}
+        known = {record.cloud_id: record for record in self.store.snapshot().records if record.cloud_id}
         with suppress(Crash):
             self.run_reaper(sweep=sweep)
         for cloud_id in set(self.cloud.ends_asked) - before:
@@ -132,13 +132,13 @@ class World(RuleBasedStateMachine):
                     self.clock.move(20 * MINUTE)
 
         kept: list[Instance] = []
-        before = {one.cloud_id for one in self.cloud.alive}
+        before = {machine.cloud_id for machine in self.cloud.alive}
         self.cloud.interlude = interlude
         self.run_reaper(sweep=True)
         self.cloud.interlude = None
-        gone = before - {one.cloud_id for one in self.cloud.alive}
+        gone = before - {machine.cloud_id for machine in self.cloud.alive}
         # Whoever was told that a machine is extended must find it alive.
-        assert not [one for one in kept if one.cloud_id in gone and self.cloud.true_time < one.expires_at]
+        assert not [record for record in kept if record.cloud_id in gone and self.cloud.true_time < record.expires_at]
 
     def run_reaper(self, *, sweep: bool) -> None:
         reaper = Reaper(sweep=sweep, max_orphans=99)
@@ -163,17 +163,21 @@ class World(RuleBasedStateMachine):
 
     @invariant()
     def nothing_of_others_was_touched(self) -> None:
-        assert all(self.cloud.machines[one].ended_at is None for one in self.foreign)
+        assert all(self.cloud.machines[text].ended_at is None for text in self.foreign)
 
     @invariant()
     def one_record_is_one_machine(self) -> None:
-        ids = [one.tags.get("gpuctl-id") for one in self.cloud.machines.values() if one.cloud_id not in self.foreign]
+        ids = [
+            machine.tags.get("gpuctl-id")
+            for machine in self.cloud.machines.values()
+            if machine.cloud_id not in self.foreign
+        ]
         assert len(ids) == len(set(ids))
 
     @invariant()
     def what_is_closed_is_gone(self) -> None:
-        closed = {one.id for one in self.store.snapshot().records if not one.is_live}
-        assert not [one for one in self.cloud.alive if one.tags.get("gpuctl-id") in closed]
+        closed = {record.id for record in self.store.snapshot().records if not record.is_live}
+        assert not [machine for machine in self.cloud.alive if machine.tags.get("gpuctl-id") in closed]
 
     @invariant()
     def nothing_was_ended_before_its_time(self) -> None:
@@ -189,7 +193,7 @@ class World(RuleBasedStateMachine):
         for _ in range(4):
             self.run_reaper(sweep=True)
             self.clock.move(2 * MINUTE)
-        assert {one.cloud_id for one in self.cloud.alive} == set(self.foreign)
+        assert {machine.cloud_id for machine in self.cloud.alive} == set(self.foreign)
         assert self.live() == []
 
 

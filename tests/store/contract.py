@@ -48,7 +48,7 @@ class StoreContract(ABC):
     def test_what_was_added_is_there_for_everyone(self, store: Store, tmp_path: Path) -> None:
         added = store.add([an_instance(ONE), an_instance(TWO)], anyone)
         assert self.open(tmp_path).snapshot() == added
-        assert [one.id for one in added.records] == [ONE, TWO]
+        assert [record.id for record in added.records] == [ONE, TWO]
 
     def test_every_fact_of_a_record_comes_back_as_it_was(self, store: Store) -> None:
         record = a_ready_instance(ONE, name="n", tags={"a": "b"}, zone="us-east-1a", absent_since=NOON)
@@ -60,22 +60,22 @@ class StoreContract(ABC):
         store.add([an_instance(ONE)], anyone)
         with pytest.raises(UsageError, match="there are 1 already"):
             store.add([an_instance(TWO)], refuse)
-        assert [one.id for one in store.snapshot().records] == [ONE]
+        assert [record.id for record in store.snapshot().records] == [ONE]
 
     def test_a_guard_sees_a_change_among_all_the_records_and_can_refuse_it(self, store: Store) -> None:
         store.add([an_instance(ONE), an_instance(TWO)], anyone)
         seen: list[list[str | None]] = []
 
         def guard(after: Sequence[Instance]) -> None:
-            seen.append([one.task for one in after])
+            seen.append([record.task for record in after])
             if len(seen) > 1:
                 raise UsageError("no more")
 
-        store.update(TWO, lambda one: one.having(task="a"), guard)
+        store.update(TWO, lambda record: record.having(task="a"), guard)
         with pytest.raises(UsageError, match="no more"):
-            store.update(ONE, lambda one: one.having(task="b"), guard)
+            store.update(ONE, lambda record: record.having(task="b"), guard)
         assert seen == [[None, "a"], ["b", "a"]]
-        assert [one.task for one in store.snapshot().records] == [None, "a"]
+        assert [record.task for record in store.snapshot().records] == [None, "a"]
 
     def test_an_id_that_is_there_is_never_replaced_by_adding(self, store: Store) -> None:
         store.add([an_instance(ONE)], anyone)
@@ -85,56 +85,56 @@ class StoreContract(ABC):
 
     def test_a_change_replaces_one_record_and_spares_the_rest(self, store: Store) -> None:
         store.add([an_instance(ONE), an_instance(TWO)], anyone)
-        changed = store.update(ONE, lambda one: one.having(user="bob", name=None))
+        changed = store.update(ONE, lambda record: record.having(user="bob", name=None))
         assert changed.user == "bob"
-        assert [one.user for one in store.snapshot().records] == ["bob", "ana"]
+        assert [record.user for record in store.snapshot().records] == ["bob", "ana"]
 
     def test_a_change_sees_the_record_as_it_is_now(self, store: Store, tmp_path: Path) -> None:
         store.add([an_instance(ONE)], anyone)
-        self.open(tmp_path).update(ONE, lambda one: one.having(user="bob"))
+        self.open(tmp_path).update(ONE, lambda record: record.having(user="bob"))
         seen = []
-        store.update(ONE, lambda one: seen.append(one.user) or one)
+        store.update(ONE, lambda record: seen.append(record.user) or record)
         assert seen == ["bob"]
 
     def test_a_change_that_raises_writes_nothing(self, store: Store) -> None:
         before = store.add([an_instance(ONE)], anyone)
         with pytest.raises(UsageError):
-            store.update(ONE, lambda one: refuse([one]))  # type: ignore[func-returns-value]
+            store.update(ONE, lambda record: refuse([record]))  # type: ignore[func-returns-value]
         assert store.snapshot() == before
 
     def test_a_change_that_changes_nothing_writes_nothing(self, store: Store) -> None:
         before = store.add([an_instance(ONE)], anyone)
-        store.update(ONE, lambda one: one)
+        store.update(ONE, lambda record: record)
         assert store.snapshot().serial == before.serial
 
     def test_a_record_that_is_not_there_is_not_found(self, store: Store) -> None:
         with pytest.raises(NotFoundError, match="^Instance not found$"):
-            store.update(ONE, lambda one: one)
+            store.update(ONE, lambda record: record)
         store.add([an_instance(ONE)], anyone)
         with pytest.raises(NotFoundError, match="^Instance not found$"):
-            store.update(TWO, lambda one: one)
+            store.update(TWO, lambda record: record)
 
     def test_many_are_changed_in_one_write_and_a_refusal_of_one_spares_the_rest(self, store: Store) -> None:
         before = store.add([an_instance(ONE), an_instance(TWO)], anyone)
 
-        def change(one: Instance) -> Instance:
-            if one.id == ONE:
+        def change(record: Instance) -> Instance:
+            if record.id == ONE:
                 raise UsageError("not this one")
-            return one.having(user="bob")
+            return record.having(user="bob")
 
         answers = store.update_each([ONE, TWO, THREE], change)
         assert isinstance(answers[ONE], UsageError)
         assert isinstance(answers[THREE], NotFoundError)
-        assert [one.user for one in store.snapshot().records] == ["ana", "bob"]
+        assert [record.user for record in store.snapshot().records] == ["ana", "bob"]
         assert store.snapshot().serial == before.serial + 1
 
     def test_a_bug_in_one_change_of_many_writes_nothing_at_all(self, store: Store) -> None:
         before = store.add([an_instance(ONE), an_instance(TWO)], anyone)
 
-        def change(one: Instance) -> Instance:
-            if one.id == TWO:
+        def change(record: Instance) -> Instance:
+            if record.id == TWO:
                 raise ZeroDivisionError
-            return one.having(user="bob")
+            return record.having(user="bob")
 
         with pytest.raises(ZeroDivisionError):
             store.update_each([ONE, TWO], change)
@@ -145,7 +145,7 @@ class StoreContract(ABC):
         fresh = a_ready_instance(TWO, status=Status.TERMINATED, terminated_at=NOON + timedelta(days=1))
         store.add([old, fresh, an_instance(THREE)], anyone)
         assert store.archive(NOON + timedelta(hours=1)) == 1
-        assert [one.id for one in store.snapshot().records] == [TWO, THREE]
+        assert [record.id for record in store.snapshot().records] == [TWO, THREE]
         assert list(store.archived()) == [old]
         assert store.archive(NOON + timedelta(hours=1)) == 0
         assert list(store.archived()) == [old]
@@ -159,12 +159,12 @@ class StoreContract(ABC):
         store.add([an_instance(ONE)], anyone)
         store.accept_restored()
         assert not store.snapshot().is_restored
-        assert [one.id for one in store.snapshot().records] == [ONE]
+        assert [record.id for record in store.snapshot().records] == [ONE]
 
     def test_what_is_rescued_waits_beside_the_state_until_it_is_forgotten(self, store: Store) -> None:
         store.rescue(a_ready_instance(ONE))
         store.rescue(a_ready_instance(ONE, user="ben"))
-        assert [(one.id, one.user) for one in store.rescued()] == [(ONE, "ben")]
+        assert [(record.id, record.user) for record in store.rescued()] == [(ONE, "ben")]
         assert store.snapshot().records == ()
         store.forget_rescued(ONE)
         store.forget_rescued(ONE)

@@ -38,7 +38,7 @@ def test_tinydbs_own_storage_loses_what_another_writes_in_between(tmp_path: Path
         first.insert({"user": "0"})
         first.update(lambda document: second.insert({"user": "lost"}) and None)
     with TinyDB(place) as after:
-        assert [one["user"] for one in after.all()] == ["0"]
+        assert [item["user"] for item in after.all()] == ["0"]
 
 
 def test_one_of_many_births_at_once_is_the_state(tmp_path: Path) -> None:
@@ -91,10 +91,10 @@ def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
     held, tell = os.pipe()
 
     def hold() -> None:
-        def change(one: object) -> object:
+        def change(item: object) -> object:
             os.write(tell, b"x")
             signal.pause()
-            return one
+            return item
 
         opened(tmp_path, clock=SystemClock()).update(ONE, change)  # type: ignore[arg-type]
 
@@ -104,7 +104,7 @@ def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
     os.waitpid(pid, 0)
     os.close(held)
     os.close(tell)
-    assert opened(tmp_path).update(ONE, lambda one: one.having(user="bob")).user == "bob"
+    assert opened(tmp_path).update(ONE, lambda record: record.having(user="bob")).user == "bob"
 
 
 def test_what_a_killed_writer_left_is_swept_up_after_an_hour_and_not_before(tmp_path: Path) -> None:

@@ -151,7 +151,7 @@ def test_a_folder_that_is_there_is_left_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "open").mkdir()
     (tmp_path / "open").chmod(0o755)
     private_folder(tmp_path / "open" / "a" / "b")
-    assert [mode_of(tmp_path / one) for one in ("open", "open/a", "open/a/b")] == [0o755, 0o700, 0o700]
+    assert [mode_of(tmp_path / text) for text in ("open", "open/a", "open/a/b")] == [0o755, 0o700, 0o700]
 
 
 def test_a_folder_that_another_makes_at_the_same_moment_is_no_error(tmp_path: Path) -> None:

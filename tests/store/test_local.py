@@ -139,12 +139,12 @@ def test_a_backup_is_kept_before_a_write_but_not_before_every_write(tmp_path: Pa
     clock = FakeClock()
     store = opened(tmp_path, clock=clock)
     store.add([an_instance(ONE)], anyone)
-    store.update(ONE, lambda one: one.having(user="bob"))
+    store.update(ONE, lambda record: record.having(user="bob"))
     clock.move(timedelta(minutes=9))
-    store.update(ONE, lambda one: one.having(user="eve"))
+    store.update(ONE, lambda record: record.having(user="eve"))
     assert len(kept(tmp_path / "state.json")) == 1
     clock.move(timedelta(minutes=1))
-    store.update(ONE, lambda one: one.having(user="zoe"))
+    store.update(ONE, lambda record: record.having(user="zoe"))
     newest = kept(tmp_path / "state.json")[0]
     assert '"user":"eve"' in newest.read_text()
 
@@ -155,7 +155,7 @@ def test_backups_are_thinned_to_the_last_twelve_and_one_a_day_for_two_weeks(tmp_
     store.add([an_instance(ONE)], anyone)
     for number in range(20 * 24):
         clock.move(timedelta(hours=1))
-        store.update(ONE, lambda one, number=number: one.having(user=f"u{number}"))
+        store.update(ONE, lambda item, number=number: item.having(user=f"u{number}"))
     every = kept(tmp_path / "state.json")
     assert len(every) == 12 + 14
     assert len({path.name[:8] for path in every}) == 15
@@ -165,7 +165,7 @@ def test_a_backup_that_cannot_be_made_keeps_nothing_from_being_written(tmp_path:
     store = opened(tmp_path)
     store.add([an_instance(ONE)], anyone)
     folder_of(tmp_path / "state.json").write_text("in the way")
-    store.update(ONE, lambda one: one.having(user="bob"))
+    store.update(ONE, lambda record: record.having(user="bob"))
     assert store.snapshot().records[0].user == "bob"
 
 
@@ -178,7 +178,7 @@ def test_a_torn_line_in_the_archive_loses_nothing_else_and_is_reported(tmp_path:
     month.write_bytes(month.read_bytes()[:-20])
     store.add(records[2:], anyone)
     store.archive(NOON + timedelta(days=1))
-    assert {one.id for one in store.archived()} == {records[0].id, records[2].id}
+    assert {record.id for record in store.archived()} == {records[0].id, records[2].id}
     assert store.unreadable_archive_lines() == [f"{month}:2"]
 
 

@@ -34,14 +34,14 @@ def test_where_no_state_is_nothing_is_made_by_asking_or_by_changing(tmp_path: Pa
     store = opened(tmp_path / "never")
     assert store.snapshot() == Snapshot(None, 0, ())
     assert list(store.archived()) == []
-    assert isinstance(store.update_each([ONE], lambda one: one)[ONE], NotFoundError)
+    assert isinstance(store.update_each([ONE], lambda record: record)[ONE], NotFoundError)
     assert store.archive(NOON) == 0
     assert list(tmp_path.iterdir()) == []
 
 
 def test_where_no_state_is_nothing_is_made_in_its_folder_either(tmp_path: Path) -> None:
     store = opened(tmp_path)
-    store.update_each([ONE], lambda one: one)
+    store.update_each([ONE], lambda record: record)
     store.archive(NOON)
     assert list(tmp_path.iterdir()) == []
 
@@ -49,7 +49,7 @@ def test_where_no_state_is_nothing_is_made_in_its_folder_either(tmp_path: Path) 
 def test_changing_no_record_waits_for_no_lock(tmp_path: Path) -> None:
     opened(tmp_path).add([an_instance(ONE)], anyone)
     with Lock(tmp_path / "state.json.lock", FakeClock()).held():
-        assert opened(tmp_path).update_each([], lambda one: one) == {}
+        assert opened(tmp_path).update_each([], lambda record: record) == {}
 
 
 def test_a_transaction_that_changed_nothing_writes_nothing_and_says_so(tmp_path: Path) -> None:
@@ -164,7 +164,7 @@ def test_every_refusal_says_what_to_do(tmp_path: Path) -> None:
     assert hint_of(StateUnusableError, opened(sandbox).snapshot) == "add `--sandbox`"
     assert "another `--state`" in hint_of(StateUnusableError, opened(real, new_state_id="another-id").snapshot)
     assert "GPUCTL_STATE_ID" in hint_of(UsageError, lambda: opened(real, new_state_id="X"))
-    assert hint_of(NotFoundError, lambda: opened(real).update(TWO, lambda one: one)) == "gpuctl list --all"
+    assert hint_of(NotFoundError, lambda: opened(real).update(TWO, lambda record: record)) == "gpuctl list --all"
     (sandbox / "state.json").unlink()
     missing = hint_of(StateUnusableError, opened(sandbox, kind=Kind.SANDBOX).snapshot)
     assert missing == "gpuctl recover; there is no backup"

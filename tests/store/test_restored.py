@@ -42,7 +42,7 @@ def test_it_stays_restored_through_every_write_until_that_is_accepted(store: Loc
     shutil.copy(path, path.with_name("older"))
     grow(store)
     shutil.copy(path.with_name("older"), path)
-    store.update(ONE, lambda one: one.having(user="ben"))
+    store.update(ONE, lambda record: record.having(user="ben"))
     assert store.snapshot().is_restored
     store.accept_restored()
     assert not store.snapshot().is_restored
@@ -62,7 +62,7 @@ def test_rebuilding_keeps_what_stood_there_and_its_id(store: LocalStore, path: P
     assert Path(aside or "").read_bytes() == damage
     snapshot = store.snapshot()
     assert (snapshot.state_id, snapshot.is_restored) == (state_id, True)
-    assert [one.id for one in snapshot.records] == [TWO]
+    assert [record.id for record in snapshot.records] == [TWO]
 
 
 def test_a_lost_file_is_rebuilt_with_nothing_to_set_aside(store: LocalStore, path: Path) -> None:
@@ -88,7 +88,7 @@ def test_a_state_of_a_newer_gpuctl_is_never_replaced(store: LocalStore, path: Pa
 
 def test_a_backup_is_read_as_strictly_as_a_state(store: LocalStore, path: Path) -> None:
     copy = shutil.copy(path, path.with_name("copy"))
-    assert [one.id for one in store.backup(copy).records] == [ONE]
+    assert [record.id for record in store.backup(copy).records] == [ONE]
     Path(copy).write_bytes(path.read_bytes()[:-1])
     with pytest.raises(StateUnusableError, match="cannot be used"):
         store.backup(copy)

@@ -84,16 +84,16 @@ class LoopbackAzure:
 
     def machines(self) -> list[dict[str, Any]]:
         """Every Azure machine since the last reset, oldest first, ended ones too, as the sandbox lists them."""
-        return [one for one in self._cloud.machines() if one["cloud"] == "azure"]
+        return [machine for machine in self._cloud.machines() if machine["cloud"] == "azure"]
 
     def resources(self, kind: str = "") -> list[dict[str, Any]]:
         """Everything that exists, groups included, whose type ends so: id, type, location, tags, state, bills."""
         found = self._cloud.ask("GET", "/gpuctl-sandbox/azure/resources")
-        return [one for one in found if one["type"].lower().endswith(kind.lower())]
+        return [item for item in found if item["type"].lower().endswith(kind.lower())]
 
     def calls(self) -> list[dict[str, str]]:
         """The ARM calls served since the last reset, oldest first: method, type, action, region, path."""
-        return [one for one in self._cloud.calls() if one["service"] == "azure"]
+        return [call for call in self._cloud.calls() if call["service"] == "azure"]
 
     def set(self, **settings: Any) -> None:
         """Change how the cloud is: polls, page_size, quotas, ... (see the sandbox's `azure/conditions.py`)."""

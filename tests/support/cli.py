@@ -106,7 +106,11 @@ class Operator:
     @property
     def alive(self) -> list[str]:
         """The machines that bill, by the cloud's own books."""
-        return [one["id"] for one in self.cloud.machines() if one["state"] not in ("terminated", "shutting-down")]
+        return [
+            machine["id"]
+            for machine in self.cloud.machines()
+            if machine["state"] not in ("terminated", "shutting-down")
+        ]
 
     @property
     def state_id(self) -> str:

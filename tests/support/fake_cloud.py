@@ -71,7 +71,7 @@ class FakeCloud:
 
     @property
     def alive(self) -> list[Machine]:
-        return [one for one in self.machines.values() if one.ended_at is None]
+        return [machine for machine in self.machines.values() if machine.ended_at is None]
 
     def launch(self, region: str, tags: Mapping[str, str]) -> str:
         cloud_id = f"i-{len(self.machines):017x}"
@@ -142,14 +142,14 @@ class FakeCloud:
         return self._seen(machine) if machine and self._is_visible(machine) else None
 
     def find(self, region: str, record_id: str) -> Sequence[Observed]:
-        return [one for one in self.list_instances(region) if one.tags["gpuctl-id"] == record_id]
+        return [observed for observed in self.list_instances(region) if observed.tags["gpuctl-id"] == record_id]
 
     def list_instances(self, region: str, ask_ready: Collection[str] = ()) -> Sequence[Observed]:
         self._trouble()
         return [
-            self._seen(one)
-            for one in self.machines.values()
-            if one.region == region and "gpuctl-state" in one.tags and self._is_visible(one)
+            self._seen(machine)
+            for machine in self.machines.values()
+            if machine.region == region and "gpuctl-state" in machine.tags and self._is_visible(machine)
         ]
 
     def terminate(self, region: str, cloud_ids: Sequence[str], *, force: bool = False) -> Mapping[str, GpuctlError]:
@@ -158,7 +158,7 @@ class FakeCloud:
             raise Crash
         if trouble in (Trouble.REFUSED, Trouble.NEVER_ARRIVED):
             return dict.fromkeys(cloud_ids, CloudError("no"))
-        unknown = [one for one in cloud_ids if one not in self.machines or not self._is_visible(self.machines[one])]
+        unknown = [text for text in cloud_ids if text not in self.machines or not self._is_visible(self.machines[text])]
         for cloud_id in set(cloud_ids) - set(unknown):
             self.ends_asked.append(cloud_id)
             machine = self.machines[cloud_id]
@@ -178,9 +178,9 @@ class FakeCloud:
     def resources(self, region: str, record_id: str, cloud_id: str, known: Collection[str] = ()) -> Sequence[Resource]:
         self._trouble()
         return [
-            Resource("instance", one.cloud_id, one.tags)
-            for one in self.alive
-            if one.cloud_id == cloud_id or one.tags.get("gpuctl-id") == record_id
+            Resource("instance", machine.cloud_id, machine.tags)
+            for machine in self.alive
+            if machine.cloud_id == cloud_id or machine.tags.get("gpuctl-id") == record_id
         ]
 
     def set_deadline(self, region: str, cloud_id: str, expires_at: datetime) -> None:

@@ -43,11 +43,13 @@ def scripts_run(user_data: str, reached: Stage) -> list[str]:
     """The scripts in the user data that cloud-init has executed when a first boot has got that far, in order."""
     message = message_from_string(user_data)
     parts = message.walk() if message.is_multipart() else [message]
-    kinds = [(one.get_content_type(), str(one.get_payload())) for one in parts if not one.is_multipart()]
+    kinds = [
+        (message.get_content_type(), str(message.get_payload())) for message in parts if not message.is_multipart()
+    ]
     if not message.is_multipart():
         kinds = [(kind, user_data) for start, kind in _STARTS if user_data.startswith(start)]
     ran = [(kind, text) for kind, text in kinds if kind != "text/cloud-config" and _STAGES[kind] <= reached]
-    return [text.removeprefix("#cloud-boothook").lstrip() for _, text in sorted(ran, key=lambda one: _STAGES[one[0]])]
+    return [text.removeprefix("#cloud-boothook").lstrip() for _, text in sorted(ran, key=lambda row: _STAGES[row[0]])]
 
 
 _WAYS_OUT = ("shutdown", "systemctl", "poweroff", "nohup")

@@ -44,8 +44,8 @@ class Ask:
 
 def allows(policy: Policy, ask: Ask) -> bool:
     """Whether a statement grants it. Everything else is denied, as it is by IAM; statements that deny are not known."""
-    assert {one["Effect"] for one in policy["Statement"]} == {"Allow"}
-    return any(_grants(one, ask) for one in policy["Statement"])
+    assert {item["Effect"] for item in policy["Statement"]} == {"Allow"}
+    return any(_grants(item, ask) for item in policy["Statement"])
 
 
 def asks(sent: Sent, tags_of: Callable[[str], Mapping[str, str]]) -> list[Ask]:
@@ -78,14 +78,16 @@ def asks(sent: Sent, tags_of: Callable[[str], Mapping[str, str]]) -> list[Ask]:
         group_id = sent.form["GroupId"]
         return [Ask(action, group(group_id), _resource_tags(tags_of(group_id)))]
     if sent.action in _ASKED_OF_INSTANCES:
-        return [Ask(action, instance(one), _resource_tags(tags_of(one))) for one in _values(sent.form, "InstanceId")]
+        return [
+            Ask(action, instance(value), _resource_tags(tags_of(value))) for value in _values(sent.form, "InstanceId")
+        ]
     assert sent.action in _ASKED_OF_ANYTHING, f"nobody has said what {sent.action} asks of IAM"
     return [Ask(action, "*")]
 
 
 def actions(policy: Policy) -> set[str]:
     """Every action that the policy names."""
-    return {action for one in policy["Statement"] for action in _listed(one["Action"])}
+    return {action for item in policy["Statement"] for action in _listed(item["Action"])}
 
 
 def instance(cloud_id: str = "*") -> str:
@@ -126,7 +128,7 @@ def _to_run(form: Mapping[str, str]) -> list[Ask]:
     service = {"iam:AWSServiceName": ("spot.amazonaws.com",)}
     is_spot = form.get("InstanceMarketOptions.MarketType") == "spot"
     roles = [Ask("iam:CreateServiceLinkedRole", role, service)] if is_spot else []
-    return [*made, *tags, *(Ask("ec2:RunInstances", one) for one in used), *roles]
+    return [*made, *tags, *(Ask("ec2:RunInstances", text) for text in used), *roles]
 
 
 def _specified_tags(form: Mapping[str, str]) -> dict[str, dict[str, str]]:
@@ -182,7 +184,7 @@ def _holds(operator: str, present: Values, wanted: list[str]) -> bool:
         return len(present) == 1 and any(fnmatchcase(present[0], pattern) for pattern in wanted)
     # It holds, too, for a key that is not there at all; that is what the Null beside it is for.
     assert operator == "ForAllValues:StringEquals", f"nobody has said what {operator} means"
-    return all(one in wanted for one in present)
+    return all(text in wanted for text in present)
 
 
 def _listed(value: str | Iterable[str]) -> list[str]:

@@ -164,7 +164,7 @@ class PriceApis:
         self._armed.setdefault(action, deque()).extend(replies)
 
     def calls(self, action: str) -> list[Call]:
-        return [one for one in self.sent if one.action == action]
+        return [call for call in self.sent if call.action == action]
 
     def stop(self) -> None:
         self._server.shutdown()
@@ -178,7 +178,11 @@ class PriceApis:
         if self._answered(handler, Call(RETAIL, region, query)):
             return
         prefix = (re.findall(r"startswith\(armSkuName, '([^']*)'\)", wanted) or [""])[0]
-        found = [one for one in self.meters if one["armRegionName"] == region and one["armSkuName"].startswith(prefix)]
+        found = [
+            meter
+            for meter in self.meters
+            if meter["armRegionName"] == region and meter["armSkuName"].startswith(prefix)
+        ]
         skip = int(query.get("$skip", 0))
         page, rest = found[skip : skip + self.page_size], found[skip + self.page_size :]
         link = f"https://prices.azure.com:443/api/retail/prices?$filter={quote(wanted)}&$skip={skip + self.page_size}"
@@ -214,26 +218,32 @@ class PriceApis:
         return True
 
     def _list(self, asked: Mapping[str, Any]) -> Reply:
-        assert asked["ServiceCode"] == "AmazonEC2" and {one["Type"] for one in asked["Filters"]} == {"TERM_MATCH"}
-        wanted = {one["Field"]: one["Value"] for one in asked["Filters"]}
+        assert asked["ServiceCode"] == "AmazonEC2" and {item["Type"] for item in asked["Filters"]} == {"TERM_MATCH"}
+        wanted = {item["Field"]: item["Value"] for item in asked["Filters"]}
         # A product without the attribute is not told apart, so that what is asked for has to be checked by the reader.
-        found = [one for one in self.products if one["product"]["attributes"]["regionCode"] == wanted["regionCode"]]
+        found = [
+            product
+            for product in self.products
+            if product["product"]["attributes"]["regionCode"] == wanted["regionCode"]
+        ]
         page, token = self._page(found, asked.get("NextToken"))
-        body = {"FormatVersion": "aws_v1", "PriceList": [json.dumps(one) for one in page]} | (
+        body = {"FormatVersion": "aws_v1", "PriceList": [json.dumps(item) for item in page]} | (
             {"NextToken": token} if token else {}
         )
         return Reply(body=json.dumps(body).encode(), headers={"Content-Type": "application/x-amz-json-1.1"})
 
     def _offered(self, form: Mapping[str, str], region: str) -> Reply:
         page, token = self._page(self.offerings.get(region, []), form.get("NextToken"))
-        items = [{"instanceType": one, "locationType": "region", "location": region} for one in page]
+        items = [{"instanceType": item, "locationType": "region", "location": region} for item in page]
         return _xml("DescribeInstanceTypeOfferingsResponse", "instanceTypeOfferingSet", items, token)
 
     def _history(self, form: Mapping[str, str], region: str) -> Reply:
         assert form["ProductDescription.1"] == "Linux/UNIX" and form["StartTime"]
         wanted = {value for key, value in form.items() if key.startswith("InstanceType.")}
         found = [
-            one for one in self.spots if one["instanceType"] in wanted and one["availabilityZone"].startswith(region)
+            spot
+            for spot in self.spots
+            if spot["instanceType"] in wanted and spot["availabilityZone"].startswith(region)
         ]
         page, token = self._page(found, form.get("NextToken"))
         return _xml("DescribeSpotPriceHistoryResponse", "spotPriceHistorySet", page, token)
@@ -246,7 +256,7 @@ class PriceApis:
 
 def _xml(root: str, member: str, items: list[Mapping[str, str]], token: str) -> Reply:
     rows = "".join(
-        f"<item>{''.join(f'<{key}>{escape(value)}</{key}>' for key, value in one.items())}</item>" for one in items
+        f"<item>{''.join(f'<{key}>{escape(value)}</{key}>' for key, value in item.items())}</item>" for item in items
     )
     text = f"<{root}><requestId>r</requestId><{member}>{rows}</{member}><nextToken>{token}</nextToken></{root}>"
     return Reply(body=text.encode(), headers={"Content-Type": "text/xml"})

@@ -51,7 +51,7 @@ def read(name: str) -> list[Recorded]:
     """The calls of one recording, in the order they were made; `name` is package and test: `azure-mgmt-compute/...`."""
     package, _, test = name.partition("/")
     text = (FOLDER / package / f"{test}.yaml").read_text(encoding="utf-8")
-    return [_recorded(one) for one in yaml.load(text, _LOADER)["interactions"]]
+    return [_recorded(interaction) for interaction in yaml.load(text, _LOADER)["interactions"]]
 
 
 def renamed(recordings: Iterable[Recorded], names: Mapping[str, str]) -> list[Recorded]:
@@ -64,9 +64,12 @@ def renamed(recordings: Iterable[Recorded], names: Mapping[str, str]) -> list[Re
 
     return [
         replace(
-            one, url=put(one.url), body=put(one.body), headers={key: put(text) for key, text in one.headers.items()}
+            recorded,
+            url=put(recorded.url),
+            body=put(recorded.body),
+            headers={key: put(text) for key, text in recorded.headers.items()},
         )
-        for one in recordings
+        for recorded in recordings
     ]
 
 
@@ -78,8 +81,8 @@ class Replay:
 
     def __init__(self, recordings: Iterable[Recorded]) -> None:
         self._replies: dict[tuple[str, str], deque[Recorded]] = {}
-        for one in recordings:
-            self._replies.setdefault(one.key, deque()).append(one)
+        for recorded in recordings:
+            self._replies.setdefault(recorded.key, deque()).append(recorded)
         self.unknown: list[tuple[str, str]] = []
         replay = self
 
@@ -132,8 +135,8 @@ class Replay:
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-def _recorded(one: Any) -> Recorded:
-    request, reply = one["request"], one["response"]
+def _recorded(item: Any) -> Recorded:
+    request, reply = item["request"], item["response"]
     headers = {name.lower(): value[0] if isinstance(value, list) else value for name, value in reply["headers"].items()}
     sent = request.get("body")
     return Recorded(

@@ -78,8 +78,8 @@ class Sshd:
     def new_host_key(self) -> None:
         """Another host key, as another machine at the same address would have; it counts from the next start on."""
         key = self.folder / "host_key"
-        for one in (key, key.with_suffix(".pub")):
-            one.unlink(missing_ok=True)
+        for path in (key, key.with_suffix(".pub")):
+            path.unlink(missing_ok=True)
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
 
     @property
@@ -108,8 +108,8 @@ class Cable:
     def cut(self, *, for_good: bool = False) -> None:
         """Break every connection; `for_good` lets no new one through."""
         self.is_whole = not for_good
-        for one in list(self._open):
-            _shut(one)
+        for item in list(self._open):
+            _shut(item)
 
     def stop(self) -> None:
         self.cut(for_good=True)
@@ -140,28 +140,28 @@ class Cable:
         try:
             while True:
                 ready, _, _ = select.select([near, far], [], [])
-                for one in ready:
-                    some = one.recv(65_536)
+                for item in ready:
+                    some = item.recv(65_536)
                     if not some:
                         return
-                    if one is far:
+                    if item is far:
                         came += len(some)
                         if self.cut_after is not None and self.cuts > 0 and came > self.cut_after:
                             self.cuts -= 1
                             return
-                    (far if one is near else near).sendall(some)
+                    (far if item is near else near).sendall(some)
         except OSError:
             return
         finally:
-            for one in (near, far):
-                _shut(one)
-                one.close()
-                self._open.remove(one)
+            for name in (near, far):
+                _shut(name)
+                name.close()
+                self._open.remove(name)
 
 
-def _shut(one: socket.socket) -> None:
+def _shut(item: socket.socket) -> None:
     try:
-        one.shutdown(socket.SHUT_RDWR)
+        item.shutdown(socket.SHUT_RDWR)
     except OSError:
         return
 

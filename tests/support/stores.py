@@ -34,10 +34,10 @@ class MemoryStore:
 
     def add(self, records: Sequence[Instance], guard: Guard) -> Snapshot:
         guard(list(self._records.values()))
-        for one in records:
-            if one.id in self._records:
-                raise ValueError(f"{one.id} exists")
-        self._records |= {one.id: one for one in records}
+        for record in records:
+            if record.id in self._records:
+                raise ValueError(f"{record.id} exists")
+        self._records |= {record.id: record for record in records}
         self._state_id = self._wanted_id
         self._serial += 1
         return self.snapshot()
@@ -64,30 +64,36 @@ class MemoryStore:
                 answers[record_id] = NotFoundError("Instance not found")
             except GpuctlError as error:
                 answers[record_id] = error
-        changed = {key: one for key, one in answers.items() if isinstance(one, Instance) and one != self._records[key]}
+        changed = {
+            key: record
+            for key, record in answers.items()
+            if isinstance(record, Instance) and record != self._records[key]
+        }
         self._records |= changed
         self._serial += bool(changed)
         return answers
 
     def archive(self, ended_before: datetime) -> int:
         old = {
-            key: one
-            for key, one in self._records.items()
-            if one.status.is_ended and (one.terminated_at or one.updated_at) < ended_before
+            key: record
+            for key, record in self._records.items()
+            if record.status.is_ended and (record.terminated_at or record.updated_at) < ended_before
         }
         self._archived |= old
-        self._records = {key: one for key, one in self._records.items() if key not in old}
+        self._records = {key: record for key, record in self._records.items() if key not in old}
         return len(old)
 
     def archived(self, *, with_present: bool = False, since: datetime | None = None) -> Iterable[Instance]:
-        return [one for key, one in self._archived.items() if with_present or key not in self._records]
+        return [record for key, record in self._archived.items() if with_present or key not in self._records]
 
     def hand_over(self, ended_before: datetime, keep: Callable[[Sequence[Instance]], None]) -> int:
-        old = [one for one in self._archived.values() if (one.terminated_at or one.updated_at) < ended_before]
+        old = [
+            record for record in self._archived.values() if (record.terminated_at or record.updated_at) < ended_before
+        ]
         if old:
             keep(old)
             self._counts_from = ended_before
-        self._archived = {key: one for key, one in self._archived.items() if one not in old}
+        self._archived = {key: record for key, record in self._archived.items() if record not in old}
         return len(old)
 
     def counts_from(self) -> datetime | None:

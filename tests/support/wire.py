@@ -117,7 +117,7 @@ class Wire:
 
     def calls(self, action: str) -> list[Sent]:
         """The calls of that action that came over the line."""
-        return [one for one in self.sent if one.action == action]
+        return [sent for sent in self.sent if sent.action == action]
 
     def reset(self) -> None:
         """A whole line that has carried nothing."""

@@ -94,7 +94,7 @@ class Catalog:
             if kind.availability is not Availability.RETIRED
         }
         near = get_close_matches(name.casefold(), every, n=3, cutoff=0.6)
-        return f"did you mean {_quoted(every[one] for one in near)}?" if near else "gpuctl types"
+        return f"did you mean {_quoted(every[name] for name in near)}?" if near else "gpuctl types"
 
 
 class _Book:
@@ -133,7 +133,7 @@ class _Book:
     def _read(self, text: str) -> None:
         said = json.loads(text)
         self._rows = said["types"]
-        self._dates = [date.fromisoformat(one) for one in said["dates"]]
+        self._dates = [date.fromisoformat(item) for item in said["dates"]]
         self._sources = said["sources"]
         self._images = [_image(image) for image in said.get("images", ())]
 

@@ -49,7 +49,7 @@ class Command(TyperCommand):
     def invoke(self, ctx: Any) -> Any:
         """Run it, with the root's options taken out of its own."""
         root = ctx.find_root()
-        given = {one.name: ctx.params.pop(one.name, None) for one in _anywhere(root.command)}
+        given = {item.name: ctx.params.pop(item.name, None) for item in _anywhere(root.command)}
         context: Context = root.obj
         context.globals = context.globals.with_(given)
         # A form that cannot be meant is refused before anything is done, not when there is something to print.
@@ -57,8 +57,8 @@ class Command(TyperCommand):
         # A profile that cannot be meant is refused by every command, whether or not it reads a setting.
         if context.profile is not None:
             _ = context.settings
-        for one in self.params:
-            _refuse_empty(one, ctx.params.get(one.name))
+        for parameter in self.params:
+            _refuse_empty(parameter, ctx.params.get(parameter.name))
         if entry_of(self.name or "").warns_if_overdue:
             warn_if_overdue(context)
         warn_if_foreign(context, self.name)
@@ -71,12 +71,14 @@ class Command(TyperCommand):
         positional: list[Any] = [parameter for parameter in self.params if parameter.param_type_name == "argument"]
         arguments = [(argument.metavar, argument.help) for argument in positional]
         _write_rows(formatter, "Arguments", arguments)
-        options: list[Any] = [one for one in self.params if one.param_type_name == "option"]
-        for heading in dict.fromkeys(one.rich_help_panel or "Options" for one in options):
-            rows = [one.get_help_record(ctx) for one in options if (one.rich_help_panel or "Options") == heading]
+        options: list[Any] = [parameter for parameter in self.params if parameter.param_type_name == "option"]
+        for heading in dict.fromkeys(option.rich_help_panel or "Options" for option in options):
+            rows = [
+                option.get_help_record(ctx) for option in options if (option.rich_help_panel or "Options") == heading
+            ]
             _write_rows(formatter, heading, rows)
         anywhere = [
-            one.get_help_record(ctx) for one in (*_anywhere(ctx.find_root().command), self.get_help_option(ctx))
+            item.get_help_record(ctx) for item in (*_anywhere(ctx.find_root().command), self.get_help_option(ctx))
         ]
         _write_rows(formatter, "Global options", anywhere)
         _write_examples(formatter, self.epilog)
@@ -116,7 +118,7 @@ class Root(TyperGroup):
         for heading in dict.fromkeys(entry.heading for entry in COMMANDS.values()):
             rows = [(name, entry.summary) for name, entry in COMMANDS.items() if entry.heading == heading]
             _write_rows(formatter, heading, rows)
-        _write_rows(formatter, "Global options", [one.get_help_record(ctx) for one in self.get_params(ctx)])
+        _write_rows(formatter, "Global options", [parameter.get_help_record(ctx) for parameter in self.get_params(ctx)])
         _write_examples(formatter, EXAMPLES)
 
 
@@ -161,7 +163,7 @@ def _root(
 ) -> None:
     """Start GPU instances for single tasks, track their cost, and make sure they are terminated."""
     context: Context = ctx.obj
-    given = {one.name: ctx.params.get(one.name) for one in _anywhere(ctx.command)}
+    given = {item.name: ctx.params.get(item.name) for item in _anywhere(ctx.command)}
     context.globals = context.globals.with_(given)
     if version:
         from gpuctl import __version__
@@ -202,12 +204,12 @@ def _process_value(parameter: Any, process: Callable[[Any, Any], Any], ctx: Any,
 
 
 def _anywhere(root: Any) -> list[Any]:
-    return [one for one in root.params if one.name not in _ROOT_ONLY]
+    return [parameter for parameter in root.params if parameter.name not in _ROOT_ONLY]
 
 
 def _refuse_empty(option: Any, value: Any) -> None:
     values = value if isinstance(value, list | tuple) else [value]
-    if any(isinstance(one, str) and not one.strip() for one in values):
+    if any(isinstance(value, str) and not value.strip() for value in values):
         name = option.opts[0] if option.param_type_name == "option" else option.name.upper()
         raise UsageError(f"{name} is empty", hint="give it a value, or leave it out")
 

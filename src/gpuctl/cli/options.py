@@ -72,7 +72,7 @@ def provider(text: str | None) -> ProviderName | None:
     except ValueError:
         from gpuctl.providers.registry import is_supported
 
-        known = ", ".join(f"`{one}`" for one in ProviderName if is_supported(one))
+        known = ", ".join(f"`{provider}`" for provider in ProviderName if is_supported(provider))
         raise UsageError(f"unknown provider {shown(text)}", hint=f"one of {known}") from None
 
 
@@ -82,7 +82,7 @@ def supported_provider(text: str | None) -> ProviderName | None:
 
     name = provider(text)
     if name is not None and not is_supported(name):
-        known = ", ".join(f"`{one}`" for one in ProviderName if is_supported(one))
+        known = ", ".join(f"`{provider}`" for provider in ProviderName if is_supported(provider))
         raise UsageError(f"provider `{name}` is not supported yet", hint=f"one of {known}")
     return name
 
@@ -94,7 +94,7 @@ def statuses(texts: Sequence[str] | None) -> frozenset[Status]:
         if text.upper() not in Status.__members__:
             near = get_close_matches(text.upper(), Status.__members__, n=1)
             names = near or list(Status.__members__)
-            raise UsageError(f"unknown status {shown(text)}", hint=f"one of {', '.join(f'`{one}`' for one in names)}")
+            raise UsageError(f"unknown status {shown(text)}", hint=f"one of {', '.join(f'`{name}`' for name in names)}")
         found.add(Status(text.upper()))
     return frozenset(found)
 

@@ -34,7 +34,7 @@ def offer_for(context: "Context", kind: InstanceType, region: str | None, market
         offer = known.offer(kind, configured, market)
         if offer.price is not None:
             return offer, "configured"
-    offers = [one for one in known.offers(kind.provider, market) if one.type.name == kind.name]
+    offers = [offer for offer in known.offers(kind.provider, market) if offer.type.name == kind.name]
     best = next(iter(ranked(offers, Need(with_retired=True))), None)
     if best is None:
         raise UsageError(f"no region has `{kind.name}`", hint="gpuctl types")

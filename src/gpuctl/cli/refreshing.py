@@ -13,8 +13,8 @@ def refreshed(context: Context, records: Sequence[Instance]) -> Mapping[str, Gpu
     from gpuctl.services.reconcile.refresh import refresh
 
     context.talk.step(f"querying providers about {counted(len(records), 'machine')}")
-    unasked = refresh(context.parts, [one.id for one in records if one.is_live])
-    labels = {one.id: one.label for one in records}
+    unasked = refresh(context.parts, [record.id for record in records if record.is_live])
+    labels = {record.id: record.label for record in records}
     return {
         key: UnresolvedError(f"{labels[key]} is stale: {error.message}", hint=error.hint)
         for key, error in unasked.items()

@@ -17,4 +17,4 @@ def keep_current(context: Context) -> None:
     with suppress(OSError, GpuctlError):
         known = targets(context.access, context.store.snapshot().records)
         write(context.access.folder, known)
-        forget_ended(context.access.folder, [one.record_id for one in known])
+        forget_ended(context.access.folder, [target.record_id for target in known])

@@ -70,8 +70,8 @@ def _leaves(
 
 def _read(key: Key, value: Any, path: tuple[str, ...], file: Path) -> Any:
     kind, where = key.kind, spelled_path(path)
-    if kind.is_plural and isinstance(value, list) and all(_is_text(one) for one in value):
-        return tuple(kind.read(one, where) for one in value)
+    if kind.is_plural and isinstance(value, list) and all(_is_text(item) for item in value):
+        return tuple(kind.read(item, where) for item in value)
     text = _as_text(value, kind)
     if kind.is_plural or text is None:
         raise _wrong(path, file, kind.wanted)

@@ -105,8 +105,8 @@ def _by_variable(environ: Mapping[str, str]) -> Iterator[tuple[tuple[str, ...], 
         if not text.strip():
             raise UsageError(f"{key.variable} is empty", hint=f"unset {key.variable}")
         if key.kind.is_plural:
-            parts = [one.strip() for one in text.split(",") if one.strip()]
-            yield key.path, tuple(key.kind.read(one, key.variable) for one in parts)
+            parts = [part.strip() for part in text.split(",") if part.strip()]
+            yield key.path, tuple(key.kind.read(part, key.variable) for part in parts)
         else:
             yield key.path, key.kind.read(text, key.variable)
 

@@ -60,7 +60,7 @@ def unseen(record: Instance, seen: Sequence[HistoryEntry]) -> list[Event]:
 
 def in_order(records: Iterable[Instance], since: datetime | None = None) -> list[Event]:
     """Every event of these records, those from `since` on only if given, oldest first."""
-    every = [event for one in records for event in events_of(one)]
+    every = [event for record in records for event in events_of(record)]
     return sorted_events(event for event in every if since is None or event.entry.at >= since)
 
 

@@ -186,8 +186,8 @@ class Instance(Value):
     @property
     def left_behind(self) -> tuple[Attempt, ...]:
         """The attempts that were refused when parts were made, other than what the record itself stands for now."""
-        left = (one for one in self.attempts if one.outcome is Outcome.LEFTOVERS)
-        return tuple(one for one in left if one.cloud_id not in (None, self.cloud_id))
+        left = (attempt for attempt in self.attempts if attempt.outcome is Outcome.LEFTOVERS)
+        return tuple(attempt for attempt in left if attempt.cloud_id not in (None, self.cloud_id))
 
     @property
     def label(self) -> str:

@@ -145,10 +145,10 @@ def resting_since(instance: Instance) -> datetime | None:
 def swept(instance: Instance, cloud_id: str, at: datetime) -> Instance:
     """The record once nothing is left of the attempt that left this behind; itself if there is no such attempt."""
     attempts = tuple(
-        one.model_copy(update={"outcome": Outcome.ENDED})
-        if one.outcome is Outcome.LEFTOVERS and one.cloud_id == cloud_id
-        else one
-        for one in instance.attempts
+        attempt.model_copy(update={"outcome": Outcome.ENDED})
+        if attempt.outcome is Outcome.LEFTOVERS and attempt.cloud_id == cloud_id
+        else attempt
+        for attempt in instance.attempts
     )
     return with_facts(instance, at, attempts=attempts)
 
@@ -163,7 +163,7 @@ def provisioning(instance: Instance) -> Instance:
 
 def was_refused(instance: Instance) -> bool:
     """Whether there is no machine, and can be none unless another attempt is made."""
-    sure = all(one.outcome in (Outcome.REFUSED, Outcome.LEFTOVERS) for one in instance.attempts)
+    sure = all(attempt.outcome in (Outcome.REFUSED, Outcome.LEFTOVERS) for attempt in instance.attempts)
     return instance.status is Status.PROVISIONING and sure
 
 

@@ -56,8 +56,8 @@ def judge_listing(seconds: float | None, limit: timedelta) -> Check:
 
 def judge_tags(resources: Sequence[Resource], record_id: str, state_id: str) -> Check:
     """Whether every resource carries the tags by which a sweep recognises it."""
-    lacking = {one.label: gaps for one in resources if (gaps := _missing_tags(one, record_id, state_id))}
-    observed: dict[str, Figure] = {"resources": [one.kind for one in resources], "incomplete": list(lacking)}
+    lacking = {resource.label: gaps for resource in resources if (gaps := _missing_tags(resource, record_id, state_id))}
+    observed: dict[str, Figure] = {"resources": [resource.kind for resource in resources], "incomplete": list(lacking)}
     if not resources:
         return Check("tags", CheckStatus.FAILED, "the cloud shows no resource of the instance", observed)
     if lacking:
@@ -165,11 +165,14 @@ def judge_price(price: Price | None, listed: Decimal | None, today: date) -> Che
 
 def judge_left(resources: Sequence[Resource], *, is_shared_needed: bool) -> Check:
     """Whether anything of the instance is left; what its state shares may stay while another instance needs it."""
-    left = [one for one in resources if not (one.is_shared and is_shared_needed)]
-    observed: dict[str, Figure] = {"left": [one.label for one in left]}
+    left = [resource for resource in resources if not (resource.is_shared and is_shared_needed)]
+    observed: dict[str, Figure] = {"left": [resource.label for resource in left]}
     if left:
         return Check(
-            "nothing-left", CheckStatus.FAILED, f"left behind: {', '.join(one.label for one in left)}", observed
+            "nothing-left",
+            CheckStatus.FAILED,
+            f"left behind: {', '.join(resource.label for resource in left)}",
+            observed,
         )
     return Check("nothing-left", CheckStatus.OK, "no instance, disk, network part or group is left", observed)
 
@@ -181,22 +184,26 @@ def short_account(account: str) -> str:
 
 def redacted(text: str, secrets: Collection[str] = ()) -> str:
     """The text without account IDs, subscription IDs, access keys and addresses; `secrets` are further such strings."""
-    for one in sorted(filter(None, secrets), key=len, reverse=True):
-        text = re.sub(re.escape(one), lambda found: f"…{found[0][-4:]}", text, flags=re.IGNORECASE)
+    for secret in sorted(filter(None, secrets), key=len, reverse=True):
+        text = re.sub(re.escape(secret), lambda found: f"…{found[0][-4:]}", text, flags=re.IGNORECASE)
     text = _GUID.sub(r"…\1", _TWELVE_DIGITS.sub(r"…\1", text))
     return _IPV4.sub("x.x.x.x", _ACCESS_KEY.sub(r"\1…", text))
 
 
-def _missing_tags(one: Resource, record_id: str, state_id: str) -> list[str]:
-    if one.is_part:
+def _missing_tags(resource: Resource, record_id: str, state_id: str) -> list[str]:
+    if resource.is_part:
         return []
-    required = (STATE,) if one.is_shared else _REQUIRED
+    required = (STATE,) if resource.is_shared else _REQUIRED
     exact = {ID: record_id, STATE: state_id}
-    return [key for key in required if not one.tags.get(key) or one.tags[key] != exact.get(key, one.tags[key])]
+    return [
+        key
+        for key in required
+        if not resource.tags.get(key) or resource.tags[key] != exact.get(key, resource.tags[key])
+    ]
 
 
 def _timer(protectors: Sequence[Protector]) -> Protector | None:
-    return next((one for one in protectors if one.killer is Killer.TIMER), None)
+    return next((safeguard for safeguard in protectors if safeguard.killer is Killer.TIMER), None)
 
 
 def _is_in_time(timer: Protector, deadline: datetime) -> bool:

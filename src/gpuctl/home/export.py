@@ -24,7 +24,7 @@ class Bundle:
 
     def add(self, records: Sequence[Instance]) -> None:
         """Write these after what is there, durably. StateUnusableError where it cannot; then nothing was changed."""
-        lines = "".join(json.dumps(one.model_dump(mode="json")) + "\n" for one in records)
+        lines = "".join(json.dumps(record.model_dump(mode="json")) + "\n" for record in records)
         content = self._present() + gzip.compress(lines.encode(), mtime=0)
         try:
             write_whole(self._disk, self.path, content)

@@ -65,9 +65,9 @@ def _text(book: PriceBook) -> str:
         "format": _FORMAT,
         "provider": book.provider,
         "readAt": book.read_at.isoformat(),
-        "dates": [one.isoformat() for one in dates],
+        "dates": [date.isoformat() for date in dates],
         "sources": sources,
-        "refused": [[*one.key, f"{one.usd:f}", one.why] for one in book.refused],
+        "refused": [[*refusal.key, f"{refusal.usd:f}", refusal.why] for refusal in book.refused],
     }
     lines = ",\n".join(f"{json.dumps(name)}: {json.dumps(row, separators=(',', ':'))}" for name, row in rows.items())
     return f'{json.dumps(head)[:-1]}, "prices": {{\n{lines}\n}}}}\n'
@@ -76,8 +76,8 @@ def _text(book: PriceBook) -> str:
 def _book(provider: ProviderName, said: Mapping[str, Any]) -> PriceBook:
     if said["format"] != _FORMAT or said["provider"] != provider:
         raise ValueError("another format, or another cloud")
-    dates = [date.fromisoformat(one) for one in said["dates"]]
-    sources = [str(one) for one in said["sources"]]
+    dates = [date.fromisoformat(item) for item in said["dates"]]
+    sources = [str(source) for source in said["sources"]]
     read_at = datetime.fromisoformat(said["readAt"])
     if read_at.tzinfo is None:
         raise ValueError("an instant without a zone")

@@ -30,7 +30,7 @@ def open_provider(name: ProviderName, connection: Connection) -> Provider:
     UsageError where it is not supported yet, or where its extra is not installed.
     """
     if not is_supported(name):
-        known = ", ".join(f"`{one}`" for one in _MODULES)
+        known = ", ".join(f"`{provider}`" for provider in _MODULES)
         raise UsageError(f"provider `{name}` is not supported yet", hint=f"supported: {known}")
     try:
         opened: Callable[[Connection], Provider] = import_module(_MODULES[name]).open_provider

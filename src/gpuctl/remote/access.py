@@ -43,7 +43,7 @@ class Access:
 
     def refuse_strangers(self) -> None:
         """Raise UsageError where ssh would go to a computer that is none of ours."""
-        leads = any(one.casefold().startswith(("hostname=", "proxycommand=")) for one in self.options)
+        leads = any(option.casefold().startswith(("hostname=", "proxycommand=")) for option in self.options)
         if self.is_sandbox and not leads:
             raise UsageError(
                 "SSH is not available in the sandbox: its instances do not boot",

@@ -17,7 +17,7 @@ _HEAD = "# Written by gpuctl, again whenever its machines change. Of no use with
 
 def text_of(targets: Sequence[Target]) -> str:
     """The settings of these machines, a block each."""
-    return _HEAD + "".join(f"\n{one.block()}" for one in targets)
+    return _HEAD + "".join(f"\n{target.block()}" for target in targets)
 
 
 def write(folder: Path, targets: Sequence[Target]) -> Path:
@@ -52,10 +52,10 @@ def exclude(ssh_config: Path, path: Path) -> bool:
     before, line = _read(ssh_config), _line(path)
     lines = before.splitlines(keepends=True)
     kept = [
-        one
-        for number, one in enumerate(lines)
-        if one.rstrip("\r\n") != line
-        and not (one.rstrip("\r\n") == _MARK and number + 1 < len(lines) and lines[number + 1].rstrip("\r\n") == line)
+        text
+        for number, text in enumerate(lines)
+        if text.rstrip("\r\n") != line
+        and not (text.rstrip("\r\n") == _MARK and number + 1 < len(lines) and lines[number + 1].rstrip("\r\n") == line)
     ]
     if len(kept) == len(lines):
         return False
@@ -66,9 +66,9 @@ def exclude(ssh_config: Path, path: Path) -> bool:
 def forget_ended(folder: Path, live: Sequence[str]) -> None:
     """Remove what is remembered of host keys of machines that are gone."""
     with suppress(OSError):
-        for one in (folder / "known_hosts").iterdir():
-            if one.name not in live:
-                one.unlink()
+        for path in (folder / "known_hosts").iterdir():
+            if path.name not in live:
+                path.unlink()
 
 
 def _line(path: Path) -> str:

@@ -87,8 +87,8 @@ def target(record: Instance, identity: Path, known_hosts: Path, user: str | None
     who = user or record.ssh_user or DEFAULT_USER
     if not _USER.fullmatch(who):
         raise UsageError(f"--login must consist of `a-z0-9_-`, not {shown(who)}", hint="add `--login ubuntu`")
-    names = tuple(f"gpu-{one}" for one in (record.id, record.name) if one)
-    return Target(record.id, names, host, who, identity, known_hosts, tuple(_option(one) for one in options))
+    names = tuple(f"gpu-{text}" for text in (record.id, record.name) if text)
+    return Target(record.id, names, host, who, identity, known_hosts, tuple(_option(option) for option in options))
 
 
 def words_of(command: Sequence[str]) -> str:

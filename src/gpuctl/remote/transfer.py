@@ -34,19 +34,19 @@ def transfer(text: str, *, option: str) -> Transfer:
     return Transfer(source, target)
 
 
-def check_upload(one: Transfer) -> None:
+def check_upload(transfer: Transfer) -> None:
     """UsageError where there is nothing of that name here."""
-    if not Path(one.source).expanduser().exists():
-        raise UsageError(f"{shown(one.source)} does not exist (from --upload)", hint="check `--upload`")
+    if not Path(transfer.source).expanduser().exists():
+        raise UsageError(f"{shown(transfer.source)} does not exist (from --upload)", hint="check `--upload`")
 
 
-def upload(line: Line, one: Transfer) -> None:
+def upload(line: Line, transfer: Transfer) -> None:
     """Put it onto the machine, over what is there. UnreachableError if the connection broke; again is harmless.
 
     CloudError if the machine refused it.
     """
-    here = Path(one.source).expanduser()
-    there = _remote(one.target)
+    here = Path(transfer.source).expanduser()
+    there = _remote(transfer.target)
     into = there.endswith("/") or _is_folder(line, there)
     folder, name = (there, here.resolve().name) if into else posixpath.split(there)
     place = shlex.quote(folder or ".")
@@ -62,19 +62,19 @@ def upload(line: Line, one: Transfer) -> None:
             # Why is told by what ssh, or tar on the machine, says.
             pass
         said = process.stderr.read()
-        _judge(line, process.wait(), said, f"{one.source} was not uploaded")
+        _judge(line, process.wait(), said, f"{transfer.source} was not uploaded")
     finally:
         stop(process)
 
 
-def download(line: Line, one: Transfer) -> None:
+def download(line: Line, transfer: Transfer) -> None:
     """Fetch it from the machine. Raises as `upload` does.
 
     The machine may be anybody's by then: the local tar takes no path that leads out of the folder.
     """
-    there, here = _remote(one.source).rstrip("/") or "/", Path(one.target).expanduser()
+    there, here = _remote(transfer.source).rstrip("/") or "/", Path(transfer.target).expanduser()
     folder, name = posixpath.split(there)
-    into = one.target.endswith("/") or here.is_dir()
+    into = transfer.target.endswith("/") or here.is_dir()
     place = here if into else here.parent
     place.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".gpuctl-", dir=place) as passing:
@@ -89,11 +89,11 @@ def download(line: Line, one: Transfer) -> None:
                 stdin=process.stdout, stderr=subprocess.PIPE, check=False,
             )  # fmt: skip
             said = process.stderr.read()
-            _judge(line, process.wait(), said, f"{one.source} was not downloaded")
+            _judge(line, process.wait(), said, f"{transfer.source} was not downloaded")
         finally:
             stop(process)
         if unpacked.returncode != 0:
-            raise CloudError(f"{one.source} was not downloaded: {last_line(unpacked.stderr)}")
+            raise CloudError(f"{transfer.source} was not downloaded: {last_line(unpacked.stderr)}")
         if not into:
             os.replace(Path(passing) / name, here)
 

@@ -26,20 +26,20 @@ class Allowance:
         if limits(self._budgets):
             present = parts.store.snapshot().records
             archived = parts.store.archived(with_present=True, since=Period.MONTH.start(now))
-            self._known = {one.id: one for one in (*archived, *present)}
+            self._known = {record.id: record for record in (*archived, *present)}
 
     def check(self, asked: Sequence[Instance]) -> list[str]:
         """What to warn of were these records added, or put in the place of those of their ids. BudgetError if refused.
 
         A first look, for an answer before anything is asked of a cloud: only a guard makes sure.
         """
-        records, ids = self._with(asked), {one.id for one in asked}
+        records, ids = self._with(asked), {record.id for record in asked}
         self._refuse(records, ids)
         return warnings(self._budgets, records, self._now, ids)
 
     def adding(self, asked: Sequence[Instance]) -> Guard:
         """The guard for `Store.add` of these records."""
-        return lambda present: self._refuse(self._with([*present, *asked]), {one.id for one in asked})
+        return lambda present: self._refuse(self._with([*present, *asked]), {record.id for record in asked})
 
     def changing(self, *record_ids: str) -> Guard:
         """The guard for `Store.update` of these records: to another price, place, or deadline."""
@@ -57,7 +57,7 @@ class Allowance:
         return to_end(parts.budgets, list(cls(parts, now)._known.values()), now)
 
     def _with(self, records: Sequence[Instance]) -> list[Instance]:
-        return list({**self._known, **{one.id: one for one in records}}.values())
+        return list({**self._known, **{record.id: record for record in records}}.values())
 
     def _refuse(self, records: Sequence[Instance], asked: Collection[str]) -> None:
         refuse_over(self._budgets, records, self._now, asked, allow_unknown_price=self._allow_unknown_price)

@@ -69,12 +69,12 @@ def refresh(
     names = [kind.name for kind in catalog.types(provider)]
     read: dict[PriceKey, Decimal] = {}
     closed: list[str] = []
-    for number, one in enumerate(regions):
-        on_region(one, number, len(regions))
-        answer = price_list.read(one, names)
+    for number, text in enumerate(regions):
+        on_region(text, number, len(regions))
+        answer = price_list.read(text, names)
         read |= answer.prices
-        closed += [] if answer.is_open else [one]
-    asked = [one for one in regions if one not in closed]
+        closed += [] if answer.is_open else [text]
+    asked = [region for region in regions if region not in closed]
     if not read:
         raise _nothing(provider, region, catalog, is_closed=not asked)
 
@@ -90,7 +90,7 @@ def refresh(
     }
     old = _standing(books, provider)
     kept = old.prices if old else {}
-    carried = [one for one in (old.refused if old else ()) if one.key.region not in asked]
+    carried = [refusal for refusal in (old.refused if old else ()) if refusal.key.region not in asked]
     books.write(PriceBook(provider, clock.now(), {**kept, **fresh}, (*carried, *judgement.refused)))
     return Refreshed(
         provider=provider,

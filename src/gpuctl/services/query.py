@@ -28,18 +28,18 @@ class Selection:
     tags: Mapping[str, str] = field(default_factory=dict)
     older_than: timedelta | None = None
 
-    def matches(self, one: Instance, now: datetime) -> bool:
+    def matches(self, record: Instance, now: datetime) -> bool:
         """Whether that machine is meant."""
         return (
-            self.user in (None, one.user)
-            and self.task in (None, one.task)
-            and self.name in (None, one.name)
-            and (not self.statuses or one.status in self.statuses)
-            and self.provider in (None, one.provider)
-            and (self.instance_type is None or self.instance_type.casefold() == one.instance_type.casefold())
-            and self.region in (None, one.region)
-            and all(one.tags.get(key) == value for key, value in self.tags.items())
-            and (self.older_than is None or now - one.created_at > self.older_than)
+            self.user in (None, record.user)
+            and self.task in (None, record.task)
+            and self.name in (None, record.name)
+            and (not self.statuses or record.status in self.statuses)
+            and self.provider in (None, record.provider)
+            and (self.instance_type is None or self.instance_type.casefold() == record.instance_type.casefold())
+            and self.region in (None, record.region)
+            and all(record.tags.get(key) == value for key, value in self.tags.items())
+            and (self.older_than is None or now - record.created_at > self.older_than)
         )
 
 
@@ -48,7 +48,7 @@ def everything(store: Store, *, with_archived: bool) -> list[Instance]:
     records = list(store.snapshot().records)
     if with_archived:
         records += store.archived()
-    return sorted(records, key=lambda one: (one.created_at, one.id), reverse=True)
+    return sorted(records, key=lambda record: (record.created_at, record.id), reverse=True)
 
 
 def resolve(store: Store, text: str, *, whole_only: bool = False) -> Instance:
@@ -61,8 +61,8 @@ def resolve(store: Store, text: str, *, whole_only: bool = False) -> Instance:
     if not text:
         raise UsageError("ID is empty", hint="gpuctl list")
     present = everything(store, with_archived=False)
-    live = [one for one in present if one.is_live]
-    ended = [one for one in present if not one.is_live]
+    live = [record for record in present if record.is_live]
+    ended = [record for record in present if not record.is_live]
     for group in (live, ended):
         found = _found(group, text, whole_only=whole_only)
         if found is not None:
@@ -76,12 +76,12 @@ def resolve(store: Store, text: str, *, whole_only: bool = False) -> Instance:
 
 
 def _found(records: Sequence[Instance], text: str, *, whole_only: bool) -> Instance | None:
-    named = [one for one in records if text in (one.id, one.name)]
+    named = [record for record in records if text in (record.id, record.name)]
     if named:
-        return max(named, key=lambda one: one.created_at)
+        return max(named, key=lambda record: record.created_at)
     candidates = [] if whole_only else _among(records, _prefix(text))
     if len(candidates) > 1:
-        several = ", ".join(f"`{one.id}`" for one in candidates[:5])
+        several = ", ".join(f"`{record.id}`" for record in candidates[:5])
         raise UsageError(f"{shown(text)} matches {len(candidates)} instances", hint=f"one of {several}")
     return candidates[0] if candidates else None
 
@@ -93,4 +93,4 @@ def _prefix(text: str) -> str:
 def _among(records: Sequence[Instance], prefix: str) -> list[Instance]:
     if not len(RECORD_ID_PREFIX) + _SHORTEST <= len(prefix) < _WHOLE:
         return []
-    return [one for one in records if one.id.startswith(prefix)]
+    return [record for record in records if record.id.startswith(prefix)]

@@ -44,10 +44,12 @@ def find(
     everywhere = look_everywhere(parts, logins_of([*records, *_archived(store)], times, reaper.places))
     if wanted is None:
         raise _which(everywhere)
-    ids = {one.id for one in records}
+    ids = {record.id for record in records}
     machines = everywhere.machines_of(wanted)
     unknown = [adopted(seen, look.session.profile, look.session.now, parts) for look, seen in machines]
-    return Found(wanted, records, [one for one in unknown if one.id not in ids], everywhere, present is not None)
+    return Found(
+        wanted, records, [record for record in unknown if record.id not in ids], everywhere, present is not None
+    )
 
 
 def rebuild(parts: Parts, store: Rebuildable, found: Found) -> str | None:
@@ -79,9 +81,9 @@ def _present(store: Rebuildable) -> Snapshot | None:
 
 
 def _one_id(*said: str | None) -> str | None:
-    ids = list(dict.fromkeys(one for one in said if one))
-    for one in ids:
-        if not STATE_ID.fullmatch(one):
+    ids = list(dict.fromkeys(text for text in said if text))
+    for text in ids:
+        if not STATE_ID.fullmatch(text):
             raise UsageError("a state id has 8 to 40 characters of `a-z0-9-`", hint="check `--state-id`")
     if len(ids) > 1:
         raise UsageError(f"state `{ids[0]}` is asked for; this one is `{ids[1]}`", hint="check `--state-id`")
@@ -102,7 +104,7 @@ def _which(everywhere: Everywhere) -> UsageError:
             "no instance of any state was found, and the ID of the lost state is unknown",
             hint="gpuctl provision creates a new state",
         )
-    told = ", ".join(f"`{one}` ({count})" for one, count in counts.items())
+    told = ", ".join(f"`{text}` ({count})" for text, count in counts.items())
     return UsageError(
         f"several states are possible: instances belong to {told}",
         hint=f"gpuctl recover --state-id {next(iter(counts))}",

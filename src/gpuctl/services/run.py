@@ -115,9 +115,9 @@ class _Run:
 
     def command(self, task: Task, tell: Tell) -> int:
         """Files there, then the command, to its end; its exit code."""
-        for one in task.uploads:
-            self._parts.talk.step(f"uploading {one.source}")
-            self._persist(lambda one=one: upload(self._line, one))  # type: ignore[misc]
+        for transfer in task.uploads:
+            self._parts.talk.step(f"uploading {transfer.source}")
+            self._persist(lambda transfer=transfer: upload(self._line, transfer))  # type: ignore[misc]
         job = self._job = Job(secrets.token_hex(8), task.command, task.variables)
         self._parts.talk.step("starting the command")
         self._persist(lambda: job.start(self._line))
@@ -127,9 +127,9 @@ class _Run:
 
     def downloads(self, task: Task) -> None:
         """Files back, whatever the command's exit code was."""
-        for one in task.downloads:
-            self._parts.talk.step(f"downloading {one.source}")
-            self._persist(lambda one=one: download(self._line, one))  # type: ignore[misc]
+        for transfer in task.downloads:
+            self._parts.talk.step(f"downloading {transfer.source}")
+            self._persist(lambda transfer=transfer: download(self._line, transfer))  # type: ignore[misc]
 
     def leave(self, code: int | None) -> None:
         """Let the machine live: READY, with nothing of ours running on it."""
@@ -198,5 +198,5 @@ def _ended(record: Instance) -> GpuctlError:
 
 
 def _now(parts: Parts, record: Instance) -> Instance:
-    present = {one.id: one for one in parts.store.snapshot().records}
+    present = {record.id: record for record in parts.store.snapshot().records}
     return present.get(record.id, record)

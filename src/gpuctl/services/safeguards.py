@@ -26,14 +26,14 @@ def read_back(parts: Parts, records: Sequence[Instance]) -> Mapping[str, GpuctlE
     """
     answers: dict[str, Sequence[Protector]] = {}
     failures: dict[str, GpuctlError] = {}
-    for one in records:
-        if not one.is_live or one.status is Status.STOPPING or one.cloud_id is None:
+    for record in records:
+        if not record.is_live or record.status is Status.STOPPING or record.cloud_id is None:
             continue
         try:
-            session = parts.sessions.of(one)
-            answers[one.id] = safeguards_of(session.provider, one, session.now)
+            session = parts.sessions.of(record)
+            answers[record.id] = safeguards_of(session.provider, record, session.now)
         except GpuctlError as error:
-            failures[one.id] = error
+            failures[record.id] = error
 
     def told(fresh: Instance) -> Instance:
         return with_facts(fresh, parts.clock.now(), protection=tuple(answers[fresh.id]))
@@ -50,7 +50,9 @@ def safeguards_of(provider: "Provider", record: Instance, now: datetime) -> tupl
     found = provider.protection(record.region, record.cloud_id or "", now, record.ready_at)
     if provider.capabilities.timer_ends_all:
         return tuple(found)
-    return tuple(_with_rest(one, record) if one.killer is Killer.TIMER else one for one in found)
+    return tuple(
+        _with_rest(safeguard, record) if safeguard.killer is Killer.TIMER else safeguard for safeguard in found
+    )
 
 
 def _with_rest(timer: Protector, record: Instance) -> Protector:
@@ -68,7 +70,7 @@ def unconfirmed(records: Sequence[Instance], now: datetime) -> list[Instance]:
 
     By then a guard has reported itself. An instance whose timer was never read back is not among them.
     """
-    return [one for one in records if any(_is_early(one, each, now) for each in one.protection)]
+    return [record for record in records if any(_is_early(record, each, now) for each in record.protection)]
 
 
 def _is_early(record: Instance, protector: Protector, now: datetime) -> bool:
@@ -80,7 +82,7 @@ def _is_early(record: Instance, protector: Protector, now: datetime) -> bool:
 def gaps(record: Instance) -> list[str]:
     """What should end this machine and, as it was read back, will not; a line each."""
     return [
-        f"{record.label} has no {one.killer}: {one.detail}"
-        for one in record.protection
-        if one.standing is Standing.MISSING
+        f"{record.label} has no {safeguard.killer}: {safeguard.detail}"
+        for safeguard in record.protection
+        if safeguard.standing is Standing.MISSING
     ]

@@ -12,15 +12,20 @@ from gpuctl.services.ssh_targets import failing
 def check_booted(parts: Parts, records: Sequence[Instance]) -> Mapping[str, GpuctlError]:
     """Check each of these that its cloud calls ready and that waits for its check; for those that do not pass, why."""
     failed = {}
-    for one in records:
-        if one.status is not Status.CONFIGURING or one.check is None or one.booted_at is None or parts.access is None:
+    for record in records:
+        if (
+            record.status is not Status.CONFIGURING
+            or record.check is None
+            or record.booted_at is None
+            or parts.access is None
+        ):
             continue
-        parts.talk.step(f"{one.label} is running; waiting until the check `{one.check}` succeeds")
-        problem = failing(parts.access, one, one.check)
+        parts.talk.step(f"{record.label} is running; waiting until the check `{record.check}` succeeds")
+        problem = failing(parts.access, record, record.check)
         if problem is None:
-            parts.store.update(one.id, lambda fresh: _passed(fresh, parts))
+            parts.store.update(record.id, lambda fresh: _passed(fresh, parts))
         else:
-            failed[one.id] = problem
+            failed[record.id] = problem
     return failed
 
 

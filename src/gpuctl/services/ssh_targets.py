@@ -17,10 +17,10 @@ _ANSWERS = timedelta(seconds=60)
 def targets(access: Access, records: Sequence[Instance]) -> list[Target]:
     """Every live machine that has an address, oldest first."""
     found = []
-    for one in sorted(records, key=lambda record: (record.created_at, record.id)):
-        if one.is_live and one.status is not Status.STOPPING:
+    for instance in sorted(records, key=lambda record: (record.created_at, record.id)):
+        if instance.is_live and instance.status is not Status.STOPPING:
             try:
-                found.append(access.target(one))
+                found.append(access.target(instance))
             except NotReadyError:
                 continue
     return found

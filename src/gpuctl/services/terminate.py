@@ -32,7 +32,7 @@ def end(parts: Parts, record_ids: Sequence[str], reason: Reason, *, force: bool 
     own things; else they are spared, and that machine's end is open.
     """
     refused = _write_stopping(parts, record_ids, reason)
-    settled = settle(parts, [one for one in record_ids if one not in refused], force=force)
+    settled = settle(parts, [text for text in record_ids if text not in refused], force=force)
     records = _read(parts, record_ids)
     return Ended(records, {**refused, **_open_ends(records, settled)})
 
@@ -44,16 +44,18 @@ def end_at_once(parts: Parts, record_ids: Sequence[str], reason: Reason) -> Ende
     for afterwards.
     """
     refused = _write_stopping(parts, record_ids, reason)
-    records = [one for one in _read(parts, record_ids) if one.is_live and one.id_is_from_create]
+    records = [record for record in _read(parts, record_ids) if record.is_live and record.id_is_from_create]
     for (name, account, profile), group in by_login(records).items():
         try:
             look = Look(parts.sessions.of_account(name, account, profile))
         except GpuctlError:
             # The look below meets the same failure, and reports it.
             continue
-        Acting(parts, look).apply([Action(Kind.TERMINATE, scope_of(one), one, reason=one.reason) for one in group])
-    is_open = [one.id for one in _read(parts, record_ids) if one.is_live and one.deleted_by_us_at is None]
-    settled = settle(parts, [one for one in is_open if one not in refused])
+        Acting(parts, look).apply(
+            [Action(Kind.TERMINATE, scope_of(record), record, reason=record.reason) for record in group]
+        )
+    is_open = [record.id for record in _read(parts, record_ids) if record.is_live and record.deleted_by_us_at is None]
+    settled = settle(parts, [text for text in is_open if text not in refused])
     records = _read(parts, record_ids)
     return Ended(records, {**refused, **_open_ends(records, settled)})
 
@@ -64,7 +66,7 @@ def wait_until_gone(parts: Parts, record_ids: Sequence[str], timeout: timedelta)
     settled = Settled()
     while True:
         records = _read(parts, record_ids)
-        pending = [one for one in records if one.is_live]
+        pending = [record for record in records if record.is_live]
         if not pending:
             return Ended(records)
         if parts.clock.elapsed() - started >= timeout:
@@ -72,7 +74,7 @@ def wait_until_gone(parts: Parts, record_ids: Sequence[str], timeout: timedelta)
         parts.talk.step(f"waiting for {_named(pending)} to terminate")
         parts.clock.sleep(min(pause, timeout))
         pause = min(pause * 2, POLL_EVERY)
-        settled = settle(parts, [one.id for one in pending], wanted=_is_news)
+        settled = settle(parts, [record.id for record in pending], wanted=_is_news)
 
 
 def _write_stopping(parts: Parts, record_ids: Sequence[str], reason: Reason) -> dict[str, GpuctlError]:
@@ -86,7 +88,7 @@ def _write_stopping(parts: Parts, record_ids: Sequence[str], reason: Reason) -> 
         return fresh if fresh.status.is_ended else advance(fresh, Status.STOPPING, now, reason)
 
     written = parts.store.update_each(record_ids, stopping)
-    return {key: one for key, one in written.items() if isinstance(one, GpuctlError)}
+    return {key: error for key, error in written.items() if isinstance(error, GpuctlError)}
 
 
 def _is_news(action: Action) -> bool:
@@ -98,37 +100,37 @@ def _is_news(action: Action) -> bool:
 def _open_ends(records: Sequence[Instance], settled: Settled) -> dict[str, GpuctlError]:
     failed = {done.record.id: done for done in settled.done if done.record and done.error}
     errors: dict[str, GpuctlError] = {}
-    for one in records:
-        if not one.is_live or one.deleted_by_us_at is not None:
+    for record in records:
+        if not record.is_live or record.deleted_by_us_at is not None:
             continue
-        unasked = settled.unasked.get(one.id)
-        done = failed.get(one.id)
+        unasked = settled.unasked.get(record.id)
+        done = failed.get(record.id)
         why = unasked.message if unasked else (done and done.error) or "its instance was not seen yet"
         hint = unasked.hint if unasked else done and done.hint
-        errors[one.id] = UnresolvedError(
-            f"could not terminate {one.label}: {why}", hint=hint or "gpuctl reap retries automatically"
+        errors[record.id] = UnresolvedError(
+            f"could not terminate {record.label}: {why}", hint=hint or "gpuctl reap retries automatically"
         )
     return errors
 
 
 def _unproven(pending: Sequence[Instance], settled: Settled) -> dict[str, GpuctlError]:
     errors = _open_ends(pending, settled)
-    for one in pending:
+    for record in pending:
         errors.setdefault(
-            one.id,
+            record.id,
             UnresolvedError(
-                f"termination of {one.label} is not confirmed yet", hint="gpuctl reap continues automatically"
+                f"termination of {record.label} is not confirmed yet", hint="gpuctl reap continues automatically"
             ),
         )
     return errors
 
 
 def _read(parts: Parts, record_ids: Collection[str]) -> list[Instance]:
-    present = {one.id: one for one in parts.store.snapshot().records}
-    return [present[one] for one in record_ids if one in present]
+    present = {record.id: record for record in parts.store.snapshot().records}
+    return [present[text] for text in record_ids if text in present]
 
 
 def _named(records: Sequence[Instance]) -> str:
     if len(records) <= 3:
-        return ", ".join(one.label for one in records)
+        return ", ".join(record.label for record in records)
     return f"{len(records)} machines"

@@ -39,47 +39,51 @@ def wait_for(parts: Parts, asked: Sequence[Instance], goal: Goal, timeout: timed
     started, pause = parts.clock.elapsed(), FIRST_POLL
     while True:
         records = _now(parts, asked)
-        errors = {one.id: _hopeless(one) for one in records if goal is Goal.READY and _is_over(one)}
-        pending = [one for one in records if not _has_come(one, goal) and one.id not in errors]
+        errors = {record.id: _hopeless(record) for record in records if goal is Goal.READY and _is_over(record)}
+        pending = [record for record in records if not _has_come(record, goal) and record.id not in errors]
         if errors or not pending:
             return Waited(records, errors)
         parts.talk.step(f"waiting until {_named(pending)} {'is' if len(pending) == 1 else 'are'} {goal}")
-        unasked = refresh(parts, [one.id for one in pending])
+        unasked = refresh(parts, [record.id for record in pending])
         why = {key: f"the provider could not be queried: {error.message}" for key, error in unasked.items()}
         if goal is Goal.READY:
             why |= {key: error.message for key, error in check_booted(parts, _now(parts, pending)).items()}
-        pending = [one for one in _now(parts, pending) if not _has_come(one, goal) and not _is_over(one)]
+        pending = [record for record in _now(parts, pending) if not _has_come(record, goal) and not _is_over(record)]
         waited = parts.clock.elapsed() - started
         if pending and waited >= timeout:
-            return Waited(_now(parts, asked), {one.id: _late(one, goal, waited, why.get(one.id)) for one in pending})
+            return Waited(
+                _now(parts, asked), {record.id: _late(record, goal, waited, why.get(record.id)) for record in pending}
+            )
         if pending:
             parts.clock.sleep(min(pause, timeout - waited))
             pause = min(pause * 2, POLL_EVERY)
 
 
 def _now(parts: Parts, asked: Sequence[Instance]) -> list[Instance]:
-    present = {one.id: one for one in parts.store.snapshot().records}
-    return [present.get(one.id, one) for one in asked]
+    present = {record.id: record for record in parts.store.snapshot().records}
+    return [present.get(record.id, record) for record in asked]
 
 
-def _has_come(one: Instance, goal: Goal) -> bool:
-    return one.status.is_ended if goal is Goal.TERMINATED else one.status in (Status.READY, Status.RUNNING)
+def _has_come(record: Instance, goal: Goal) -> bool:
+    return record.status.is_ended if goal is Goal.TERMINATED else record.status in (Status.READY, Status.RUNNING)
 
 
-def _is_over(one: Instance) -> bool:
-    return one.status.is_ended or one.status is Status.STOPPING
+def _is_over(record: Instance) -> bool:
+    return record.status.is_ended or record.status is Status.STOPPING
 
 
-def _hopeless(one: Instance) -> GpuctlError:
-    why = f" ({one.reason})" if one.reason else ""
-    return CloudError(f"{one.label} is {one.status}{why}: it can no longer become ready", hint=f"gpuctl get {one.id}")
+def _hopeless(record: Instance) -> GpuctlError:
+    why = f" ({record.reason})" if record.reason else ""
+    return CloudError(
+        f"{record.label} is {record.status}{why}: it can no longer become ready", hint=f"gpuctl get {record.id}"
+    )
 
 
-def _late(one: Instance, goal: Goal, waited: timedelta, told: str | None) -> GpuctlError:
+def _late(record: Instance, goal: Goal, waited: timedelta, told: str | None) -> GpuctlError:
     why = f"; {told}" if told else ""
     return UnresolvedError(
-        f"{one.label} is {one.status} and not {goal} after {spelled(waited)}{why}",
-        hint=f"gpuctl get {one.id} --refresh",
+        f"{record.label} is {record.status} and not {goal} after {spelled(waited)}{why}",
+        hint=f"gpuctl get {record.id} --refresh",
     )
 
 

@@ -206,8 +206,8 @@ class ReapTimes(Value):
     def failure(self, scope: Scope) -> Unreached | None:
         """What kept the last run from querying that region of that account; None where nothing did."""
         wanted = (scope.provider, scope.region)
-        failed = [one for one in self.unreached if (one.provider, one.region) == wanted]
-        return next((one for one in failed if one.account in (None, scope.account)), None)
+        failed = [unreached for unreached in self.unreached if (unreached.provider, unreached.region) == wanted]
+        return next((unreached for unreached in failed if unreached.account in (None, scope.account)), None)
 
 
 class Installed(Value):

@@ -54,22 +54,27 @@ def _path(context: Context) -> Result:
 
 
 def _show(context: Context) -> Result:
-    settings = [_named(one, context) for one in context.settings.every(context.environ)]
-    told = [one for one in settings if one.source]
+    settings = [_named(setting, context) for setting in context.settings.every(context.environ)]
+    told = [setting for setting in settings if setting.source]
     path = context.config_path
     return Result(
         document={
             "settings": [
-                {"key": one.name, "value": _plain(one), "source": one.source or None, "env": one.key.variable}
-                for one in settings
+                {
+                    "key": setting.name,
+                    "value": _plain(setting),
+                    "source": setting.source or None,
+                    "env": setting.key.variable,
+                }
+                for setting in settings
             ],
             "count": len(settings),
             "profile": context.profile,
             "path": str(path),
         },
         columns=COLUMNS,
-        rows=[[one.name, _spelled(one), one.source] for one in settings],
-        ids=[one.name for one in told],
+        rows=[[setting.name, _spelled(setting), setting.source] for setting in settings],
+        ids=[setting.name for setting in told],
         draw=lambda width: _table(told),
         footer=[
             f"{path}" if path.exists() else f"no config file; the path would be {path}",
@@ -119,8 +124,8 @@ def _table(settings: Sequence[Setting]) -> "Table":
     drawn = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for heading in ("KEY", "VALUE", "FROM"):
         drawn.add_column(heading, no_wrap=heading != "VALUE", overflow="fold", style="dim" if heading == "FROM" else "")
-    for one in settings:
-        drawn.add_row(clean(one.name), clean(_spelled(one)), clean(one.source))
+    for setting in settings:
+        drawn.add_row(clean(setting.name), clean(_spelled(setting)), clean(setting.source))
     return drawn
 
 

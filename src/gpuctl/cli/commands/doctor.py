@@ -61,10 +61,10 @@ def command(
     if type_ is not None:
         wanted = context.catalog.find(type_, wanted).provider
     patient = _patient(context)
-    lines = [_Line(None, one) for one in examine_here(patient)]
+    lines = [_Line(None, finding) for finding in examine_here(patient)]
     for cloud in _clouds(context, patient, wanted, region, type_):
         context.talk.step(f"asking {cloud.name}")
-        lines += [_Line(cloud.name, one) for one in examine_cloud(patient, cloud)]
+        lines += [_Line(cloud.name, finding) for finding in examine_cloud(patient, cloud)]
     return _result(context, lines)
 
 
@@ -117,26 +117,26 @@ def _clouds(
 def _unknown_region(context: Context, region: str, names: Sequence[ProviderName]) -> UsageError:
     if len(names) == 1:
         context.catalog.check_region(names[0], region)
-    known = sorted({one for name in names for one in context.catalog.regions(name)})
+    known = sorted({region for name in names for region in context.catalog.regions(name)})
     near = get_close_matches(region, known, n=3)
-    told = ", ".join(f"`{one}`" for one in near or known[:4])
+    told = ", ".join(f"`{name}`" for name in near or known[:4])
     hint = f"did you mean {told}?" if near else f"one of {told}, …"
     return UsageError(f"no provider has a region {shown(region)}", hint=hint)
 
 
 def _result(context: Context, lines: Sequence[_Line]) -> Result:
-    failed = [one for one in lines if one.found.verdict is Verdict.FAIL]
-    warned = sum(one.found.verdict is Verdict.WARN for one in lines)
+    failed = [line for line in lines if line.found.verdict is Verdict.FAIL]
+    warned = sum(line.found.verdict is Verdict.WARN for line in lines)
     error = None
     if failed:
-        names = ", ".join(dict.fromkeys(one.found.check for one in failed))
+        names = ", ".join(dict.fromkeys(line.found.check for line in failed))
         error = CloudError(f"{counted(len(failed), 'check')} failed: {names}", hint=failed[0].found.hint)
     said = f"{counted(len(lines), 'check')}: no failures" + (f", {counted(warned, 'warning')}" if warned else "")
     return Result(
-        document={"checks": [_shape(one) for one in lines], "count": len(lines), "failed": len(failed)},
+        document={"checks": [_shape(line) for line in lines], "count": len(lines), "failed": len(failed)},
         columns=COLUMNS,
-        rows=[[one or "" for one in _row(line)] for line in lines],
-        ids=list(dict.fromkeys(one.found.check for one in failed)),
+        rows=[[text or "" for text in _row(line)] for line in lines],
+        ids=list(dict.fromkeys(line.found.check for line in failed)),
         draw=lambda width: _drawn(lines),
         footer=[] if failed else [said],
         error=error,
@@ -161,8 +161,8 @@ def _drawn(lines: Sequence[_Line]) -> "RenderableType":
     for _ in range(2):
         drawn.add_column(no_wrap=True)
     drawn.add_column(overflow="fold")
-    for one in lines:
-        found = one.found
+    for line in lines:
+        found = line.found
         drawn.add_row(Text(_MARKS[found.verdict], style=_COLORS[found.verdict]), found.check, Text(brief(found.text)))
         if found.hint and found.verdict is not Verdict.OK:
             drawn.add_row("", "", Text(f"hint: {clean(found.hint)}", style="dim"))

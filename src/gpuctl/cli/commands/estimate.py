@@ -101,7 +101,7 @@ def command(
     return Result(
         document={"estimate": _shape(offer, usage, each, together, disk_gb, with_all)},
         columns=COLUMNS,
-        rows=[_plain(one) for one in rows],
+        rows=[_plain(row) for row in rows],
         ids=[kind.name],
         draw=lambda width: _table(rows),
         footer=_footer(context, offer, why_there, usage, disk_gb, with_all, is_remarked=not allow_retired),
@@ -136,14 +136,14 @@ def _rows(users: int, figures: Savings) -> list[_Row]:
     ]
 
 
-def _plain(one: _Row) -> list[str]:
+def _plain(row: _Row) -> list[str]:
     return [
-        str(one.users),
-        one.period,
-        plain(one.always_on),
-        plain(one.on_demand),
-        plain(one.saved),
-        f"{one.percent:.1f}",
+        str(row.users),
+        row.period,
+        plain(row.always_on),
+        plain(row.on_demand),
+        plain(row.saved),
+        f"{row.percent:.1f}",
     ]
 
 
@@ -153,14 +153,14 @@ def _table(rows: Sequence[_Row]) -> "Table":
     drawn = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for heading in ("", "", "ALWAYS ON", "WHILE USED", "SAVED", ""):
         drawn.add_column(heading, justify="right" if heading else "left", no_wrap=True)
-    for one in rows:
+    for row in rows:
         drawn.add_row(
-            counted(one.users, "user"),
-            f"a {one.period}",
-            money(one.always_on),
-            money(one.on_demand),
-            money(one.saved),
-            f"{one.percent:.1f} %",
+            counted(row.users, "user"),
+            f"a {row.period}",
+            money(row.always_on),
+            money(row.on_demand),
+            money(row.saved),
+            f"{row.percent:.1f} %",
         )
     return drawn
 
@@ -221,13 +221,13 @@ def _shape(
     return {**offer_shape(offer), **told}
 
 
-def _figures(one: Savings) -> dict[str, Any]:
+def _figures(savings: Savings) -> dict[str, Any]:
     return {
-        "alwaysOnMonthly": dollars(one.always_on),
-        "onDemandMonthly": dollars(one.on_demand),
-        "savedMonthly": dollars(one.saved),
-        "alwaysOnYearly": dollars(one.always_on_a_year),
-        "onDemandYearly": dollars(one.on_demand_a_year),
-        "savedYearly": dollars(one.saved_a_year),
-        "savingsPercent": round(float(one.percent), 2),
+        "alwaysOnMonthly": dollars(savings.always_on),
+        "onDemandMonthly": dollars(savings.on_demand),
+        "savedMonthly": dollars(savings.saved),
+        "alwaysOnYearly": dollars(savings.always_on_a_year),
+        "onDemandYearly": dollars(savings.on_demand_a_year),
+        "savedYearly": dollars(savings.saved_a_year),
+        "savingsPercent": round(float(savings.percent), 2),
     }

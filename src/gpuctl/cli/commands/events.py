@@ -48,10 +48,10 @@ def command(
             _follow(context, follower, past if span is not None else [], only)
         return None
     return Result(
-        document={"events": [event_shape(one, now) for one in past], "count": len(past)},
+        document={"events": [event_shape(event, now) for event in past], "count": len(past)},
         columns=COLUMNS,
-        rows=[row(one, now) for one in past],
-        ids=list(dict.fromkeys(one.record.id for one in past)),
+        rows=[row(event, now) for event in past],
+        ids=list(dict.fromkeys(event.record.id for event in past)),
         draw=lambda width: table(past, now),
         footer=() if past or context.output != "table" else ["no events"],
     )
@@ -70,15 +70,15 @@ def _teller(context: Context) -> Callable[[Sequence[Event]], None]:
 
     def as_json(events: Sequence[Event]) -> None:
         now = context.clock.now()
-        lines = [json.dumps(told_alone(one, now, sandbox=context.sandbox), ensure_ascii=True) for one in events]
+        lines = [json.dumps(told_alone(event, now, sandbox=context.sandbox), ensure_ascii=True) for event in events]
         write(context, "".join(f"{line}\n" for line in lines))
 
     def as_ids(events: Sequence[Event]) -> None:
-        write(context, "".join(f"{one.record.id}\n" for one in events))
+        write(context, "".join(f"{event.record.id}\n" for event in events))
 
     def as_rows(events: Sequence[Event]) -> None:
         now = context.clock.now()
-        write(context, rows_of((), [row(one, now) for one in events], context.output))
+        write(context, rows_of((), [row(event, now) for event in events], context.output))
 
     def as_table(events: Sequence[Event]) -> None:
         if events:
@@ -96,4 +96,4 @@ def _teller(context: Context) -> Callable[[Sequence[Event]], None]:
 
 
 def _of(events: Sequence[Event], only: str | None) -> list[Event]:
-    return [one for one in events if only in (None, one.record.id)]
+    return [event for event in events if only in (None, event.record.id)]

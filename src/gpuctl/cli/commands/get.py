@@ -44,7 +44,7 @@ def command(
     now = context.clock.now()
     protection = [*_reaper(context, record, now), *record.protection] if record.is_live else ()
     shape = instance_shape(record, now, protection)
-    fields = [_field(shape, one) for one in field or ()]
+    fields = [_field(shape, text) for text in field or ()]
     error = next(iter(stale.values()), None)
     if fields:
         told = {key: shape[key] for key in field or ()}
@@ -88,7 +88,7 @@ def _field(shape: dict[str, Any], key: str) -> str:
     if key not in shape:
         near = get_close_matches(key, shape, n=3)
         names = near or list(shape)
-        raise UsageError(f"unknown field {shown(key)}", hint=f"one of {', '.join(f'`{one}`' for one in names)}")
+        raise UsageError(f"unknown field {shown(key)}", hint=f"one of {', '.join(f'`{name}`' for name in names)}")
     value = shape[key]
     if isinstance(value, dict | list):
         import json

@@ -120,7 +120,9 @@ def _worked(context: Context, reaper: Reaper, *, wait: bool) -> Result:
     times = log.read()
     reaped, unusable = _reaped(context, times, reaper)
     if wait and unusable is None:
-        ids = [one.record.id for one in reaped.done if one.record and one.record.is_live and _ends(one)]
+        ids = [
+            outcome.record.id for outcome in reaped.done if outcome.record and outcome.record.is_live and _ends(outcome)
+        ]
         for key, error in wait_until_gone(parts, ids, _WAIT).errors.items():
             reaped.problems.append(f"{key}: {error.message}")
     now = context.clock.now()
@@ -155,7 +157,11 @@ def _reaped(context: Context, times: ReapTimes, reaper: Reaper) -> tuple[Reaped,
 
 def _not_told(matters: Sequence[str], reported: dict[str, datetime], now: datetime) -> list[str]:
     """Those that are new, or were told over an hour ago."""
-    return [one for one in matters if one not in reported or not timedelta(0) <= now - reported[one] < _TELL_AGAIN]
+    return [
+        problem
+        for problem in matters
+        if problem not in reported or not timedelta(0) <= now - reported[problem] < _TELL_AGAIN
+    ]
 
 
 def _result(
@@ -167,21 +173,21 @@ def _result(
 ) -> Result:
     matters = reaped.unresolved
     done = news(reaped.done)
-    shown = done if reaper.dry_run or context.is_output_chosen else [one for one in done if _is_done(one)]
+    shown = done if reaper.dry_run or context.is_output_chosen else [outcome for outcome in done if _is_done(outcome)]
     error: GpuctlError | None = unusable
     if matters and unusable is None and not reaper.dry_run:
         error = UnresolvedError(
             f"{len(matters)} unresolved: {matters[0]}{' …' if len(matters) > 1 else ''}",
             hint=reaped.hint or "gpuctl list --refresh",
         )
-    footer = [f"unresolved: {one}" for one in (matters if reaper.dry_run else to_tell)]
+    footer = [f"unresolved: {problem}" for problem in (matters if reaper.dry_run else to_tell)]
     if not shown and not footer and (context.is_terminal or reaper.dry_run):
         footer = ["nothing to do"]
     return Result(
-        document={"dryRun": reaper.dry_run, "actions": [_shape(one) for one in done], "count": len(done)},
+        document={"dryRun": reaper.dry_run, "actions": [_shape(outcome) for outcome in done], "count": len(done)},
         columns=COLUMNS,
-        rows=[_row(one) for one in shown],
-        ids=[one.action.subject for one in shown if _ends(one)],
+        rows=[_row(outcome) for outcome in shown],
+        ids=[outcome.action.subject for outcome in shown if _ends(outcome)],
         draw=lambda width: _table(shown),
         footer=footer,
         error=error,
@@ -189,36 +195,36 @@ def _result(
     )
 
 
-def _is_done(one: Done) -> bool:
-    return one.action.kind in (Kind.TERMINATE, Kind.CLOSE, Kind.ADOPT) and one.error is None
+def _is_done(outcome: Done) -> bool:
+    return outcome.action.kind in (Kind.TERMINATE, Kind.CLOSE, Kind.ADOPT) and outcome.error is None
 
 
-def _ends(one: Done) -> bool:
-    return one.action.kind in (Kind.TERMINATE, Kind.CLOSE)
+def _ends(outcome: Done) -> bool:
+    return outcome.action.kind in (Kind.TERMINATE, Kind.CLOSE)
 
 
-def _shape(one: Done) -> dict[str, Any]:
+def _shape(outcome: Done) -> dict[str, Any]:
     return {
-        "id": one.action.subject,
-        "action": one.action.kind.value,
-        "reason": _reason(one) or None,
-        "status": one.record.status.value if one.record else None,
-        "error": one.error,
+        "id": outcome.action.subject,
+        "action": outcome.action.kind.value,
+        "reason": _reason(outcome) or None,
+        "status": outcome.record.status.value if outcome.record else None,
+        "error": outcome.error,
     }
 
 
-def _reason(one: Done) -> str:
-    reason = one.action.proof.reason if one.action.proof else one.action.reason
-    return (reason.value if reason else "") or one.action.detail
+def _reason(outcome: Done) -> str:
+    reason = outcome.action.proof.reason if outcome.action.proof else outcome.action.reason
+    return (reason.value if reason else "") or outcome.action.detail
 
 
-def _row(one: Done) -> list[str]:
+def _row(outcome: Done) -> list[str]:
     return [
-        one.action.subject,
-        one.action.kind.value,
-        _reason(one),
-        one.record.status.value if one.record else "",
-        one.error or "",
+        outcome.action.subject,
+        outcome.action.kind.value,
+        _reason(outcome),
+        outcome.record.status.value if outcome.record else "",
+        outcome.error or "",
     ]
 
 
@@ -228,16 +234,18 @@ def _table(done: Sequence[Done]) -> "Table":
     drawn = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for heading in ("ID", "NAME", "ACTION", "WHY", "STATUS"):
         drawn.add_column(heading, no_wrap=heading != "WHY")
-    for one in done:
-        why = one.error or " · ".join(dict.fromkeys(part for part in (_reason(one), one.action.detail) if part))
-        status = one.record.status.value if one.record else ""
+    for outcome in done:
+        why = outcome.error or " · ".join(
+            dict.fromkeys(part for part in (_reason(outcome), outcome.action.detail) if part)
+        )
+        status = outcome.record.status.value if outcome.record else ""
         drawn.add_row(
             *(
                 brief(text)
                 for text in (
-                    one.action.subject,
-                    one.record.name or "" if one.record else "",
-                    one.action.kind.value,
+                    outcome.action.subject,
+                    outcome.record.name or "" if outcome.record else "",
+                    outcome.action.kind.value,
                     why,
                     status,
                 )

@@ -68,22 +68,22 @@ def command(
         raise UsageError("--minutes must be above zero")
     clouds = _clouds(context, options.supported_provider(provider), region)
     found = advice(count, task, context.config.max_ttl)
-    chosen = [one for cloud in clouds if (one := _chosen(context, cloud, region, found)) is not None]
+    chosen = [choice for cloud in clouds if (choice := _chosen(context, cloud, region, found)) is not None]
     if not chosen:
         where = f" in `{region}`" if region else ""
         raise UsageError(
             f"no {found.size} instance type of known price{where}", hint="another `--region`, or gpuctl prices refresh"
         )
-    chosen.sort(key=lambda one: one.machine or Decimal(0))
+    chosen.sort(key=lambda choice: choice.machine or Decimal(0))
     return Result(
         document={
             "reason": _why(found, count, task),
             "recommendation": _shape(found, chosen[0]),
-            "alternatives": [_shape(found, one) for one in chosen[1:]],
+            "alternatives": [_shape(found, choice) for choice in chosen[1:]],
         },
         columns=COLUMNS,
-        rows=[_row(found, one) for one in chosen],
-        ids=[one.offer.type.name for one in chosen],
+        rows=[_row(found, choice) for choice in chosen],
+        ids=[choice.offer.type.name for choice in chosen],
         draw=lambda width: _table(found, chosen),
         footer=_footer(context, found, count, task, chosen),
     )
@@ -97,10 +97,10 @@ def _documents(text: str) -> int:
 
 
 def _clouds(context: Context, chosen: ProviderName | None, region: str | None) -> Sequence[ProviderName]:
-    clouds = [chosen] if chosen else [one for one in ProviderName if is_supported(one)]
+    clouds = [chosen] if chosen else [provider for provider in ProviderName if is_supported(provider)]
     if region is None:
         return clouds
-    there = [one for one in clouds if region in context.catalog.regions(one)]
+    there = [provider for provider in clouds if region in context.catalog.regions(provider)]
     if not there:
         context.catalog.check_region(clouds[0], region)
     return there
@@ -122,20 +122,20 @@ def _chosen(context: Context, cloud: ProviderName, region: str | None, found: Ad
 
 
 def _in(offers: Iterable[Offer], region: str | None) -> list[Offer]:
-    return [one for one in offers if region in (None, one.region)]
+    return [offer for offer in offers if region in (None, offer.region)]
 
 
-def _row(found: Advice, one: _Choice) -> list[str]:
-    price = one.offer.price
+def _row(found: Advice, choice: _Choice) -> list[str]:
+    price = choice.offer.price
     return [
         found.size.value,
-        one.offer.type.provider.upper(),
-        one.offer.type.name,
-        one.offer.region,
+        choice.offer.type.provider.upper(),
+        choice.offer.type.name,
+        choice.offer.region,
         str(int(found.life.total_seconds() // 60)),
         plain(price.usd_per_hour if price else None),
-        plain(one.machine),
-        one.line,
+        plain(choice.machine),
+        choice.line,
     ]
 
 
@@ -145,15 +145,15 @@ def _table(found: Advice, chosen: Sequence[_Choice]) -> "Table":
     drawn = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for heading in ("TYPE", "GPU", "REGION", "$/H", "LIFE", "ALL IN"):
         drawn.add_column(heading, justify="right" if heading in ("$/H", "LIFE", "ALL IN") else "left", no_wrap=True)
-    for one in chosen:
-        kind, price = one.offer.type, one.offer.price
+    for choice in chosen:
+        kind, price = choice.offer.type, choice.offer.price
         drawn.add_row(
             kind.name,
             kind.gpu_label,
-            one.offer.region,
+            choice.offer.region,
             rate(price.usd_per_hour if price else None),
             spelled(found.life),
-            money(one.all_in),
+            money(choice.all_in),
         )
     return drawn
 
@@ -169,8 +169,8 @@ def _footer(
             f"{spelled(found.needed)} would be right, and {spelled(found.life)} is the most allowed: {trouble}; "
             "split the task, or raise max_ttl in the config"
         )
-    old = age_note([one.offer.price for one in chosen], context.clock.now().date())
-    return [*lines, *([old] if old else []), *(one.line for one in chosen[:1])]
+    old = age_note([choice.offer.price for choice in chosen], context.clock.now().date())
+    return [*lines, *([old] if old else []), *(choice.line for choice in chosen[:1])]
 
 
 def _why(found: Advice, docs: int | None, task: timedelta | None) -> str:
@@ -182,13 +182,13 @@ def _why(found: Advice, docs: int | None, task: timedelta | None) -> str:
     return f"{found.size}, for {' and '.join(told)}: the cheapest with {CLASSES[found.size].why}"
 
 
-def _shape(found: Advice, one: _Choice) -> dict[str, Any]:
+def _shape(found: Advice, choice: _Choice) -> dict[str, Any]:
     return {
         "size": found.size.value,
-        **offer_shape(one.offer),
+        **offer_shape(choice.offer),
         "autoTerminateMinutes": int(found.life.total_seconds() // 60),
         "neededMinutes": int(found.needed.total_seconds() // 60),
-        "costUntilDeadline": dollars(one.machine),
-        "allInUntilDeadline": dollars(one.all_in),
-        "command": one.line,
+        "costUntilDeadline": dollars(choice.machine),
+        "allInUntilDeadline": dollars(choice.all_in),
+        "command": choice.line,
     }

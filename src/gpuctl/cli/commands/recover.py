@@ -61,9 +61,9 @@ def _announce(context: Context, found: Found) -> None:
     if found.backup:
         parts.insert(0, f"{counted(len(found.backup), 'record')} in the {'state' if found.is_merging else 'backup'}")
     context.talk.say(f"state `{found.state_id}`: {', '.join(parts)}")
-    for one in (*found.backup, *found.unknown)[:_MOST_SHOWN]:
-        about = (one.id, one.name or "", one.status.value, one.instance_type, one.region, one.user)
-        context.talk.say("  ".join(part for part in (*about, f"ends {local(one.expires_at)}") if part))
+    for record in (*found.backup, *found.unknown)[:_MOST_SHOWN]:
+        about = (record.id, record.name or "", record.status.value, record.instance_type, record.region, record.user)
+        context.talk.say("  ".join(part for part in (*about, f"ends {local(record.expires_at)}") if part))
     for remark in found.everywhere.remarks:
         context.talk.say(remark)
 
@@ -80,14 +80,14 @@ def _result(context: Context, records: Sequence[Instance], found: Found, aside: 
 
     return Result(
         document={
-            "instances": [instance_shape(one, now) for one in records],
+            "instances": [instance_shape(record, now) for record in records],
             "count": len(records),
             "stateId": found.state_id,
             "setAside": aside,
         },
         columns=COLUMNS,
-        rows=[row(one, now) for one in records],
-        ids=[one.id for one in records],
+        rows=[row(record, now) for record in records],
+        ids=[record.id for record in records],
         draw=lambda width: table(records, now, width),
         footer=[f"saved the previous state file as {aside}"] if aside else [],
         error=error,

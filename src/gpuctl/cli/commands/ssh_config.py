@@ -44,7 +44,7 @@ def command(
         if install:
             write(access.folder, known)
             changed = include(theirs, own)
-            names = ", ".join(one.names[-1] for one in known) or "none yet"
+            names = ", ".join(target.names[-1] for target in known) or "none yet"
             said = f"{theirs} leads to {own}" if changed else f"{theirs} led to {own} already"
             return _told(own, theirs, len(known), f"{said}; machines: {names}")
     except OSError as error:

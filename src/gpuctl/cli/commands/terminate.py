@@ -60,7 +60,9 @@ def command(
         selection = Selection(task=task, user=user, tags=options.tags(tag))
         now = context.clock.now()
         chosen = [
-            one for one in everything(context.store, with_archived=False) if one.is_live and selection.matches(one, now)
+            record
+            for record in everything(context.store, with_archived=False)
+            if record.is_live and selection.matches(record, now)
         ]
         missing: dict[str, GpuctlError] = {}
     else:
@@ -73,7 +75,7 @@ def _named(context: Context, texts: Sequence[str]) -> tuple[list[Instance], dict
     """The machines of these names, each once, and what is wrong with those that name none."""
     if "-" in texts:
         from_input = [line.split("\t")[0].strip() for line in context.streams.input.read().splitlines()]
-        texts = [*(one for one in texts if one != "-"), *(one for one in from_input if one)]
+        texts = [*(text for text in texts if text != "-"), *(text for text in from_input if text)]
     found: dict[str, Instance] = {}
     missing: dict[str, GpuctlError] = {}
     for text in texts:
@@ -94,7 +96,7 @@ def _about(error: GpuctlError, text: str) -> GpuctlError:
 
 
 def _confirm(context: Context, chosen: Sequence[Instance], *, yes: bool, by_selection: bool) -> None:
-    live = [one for one in chosen if one.is_live]
+    live = [record for record in chosen if record.is_live]
     if yes or not live:
         return
     if not context.may_ask:
@@ -105,9 +107,10 @@ def _confirm(context: Context, chosen: Sequence[Instance], *, yes: bool, by_sele
             )
         return
     now = context.clock.now()
-    for one in live:
+    for record in live:
         context.talk.say(
-            f"{one.id}  {one.name or ''}  {one.instance_type}  {one.region}  {one.user}  {all_in(spent(one, now))}"
+            f"{record.id}  {record.name or ''}  {record.instance_type}  {record.region}  {record.user}  "
+            f"{all_in(spent(record, now))}"
         )
     question = f"End {'it' if len(live) == 1 else f'these {len(live)}'}?"
     if not context.confirm(question):
@@ -123,7 +126,7 @@ def _ended(
     force: bool,
 ) -> Result:
     """End what lives of these; `patience` is how long to wait for proof, None for not at all."""
-    live = [one.id for one in chosen if one.is_live]
+    live = [record.id for record in chosen if record.is_live]
     outcome = Ended([])
     if live:
         context.talk.step(f"ending {counted(len(live), 'machine')}")
@@ -133,9 +136,9 @@ def _ended(
             outcome = wait_until_gone(context.parts, live, patience)
             outcome.errors = {key: unaccepted.get(key, error) for key, error in outcome.errors.items()}
     now = context.clock.now()
-    present = {one.id: one for one in outcome.records}
-    records = [present.get(one.id, one) for one in chosen]
-    shapes = [instance_shape(one, now) for one in records]
+    present = {record.id: record for record in outcome.records}
+    records = [present.get(record.id, record) for record in chosen]
+    shapes = [instance_shape(record, now) for record in records]
     error = _overall({**outcome.errors, **missing}, len(records) + len(missing))
     document: dict[str, object] = {"instances": shapes, "count": len(shapes)}
     if len(shapes) == 1 and not missing:
@@ -145,8 +148,8 @@ def _ended(
     return Result(
         document=document,
         columns=COLUMNS,
-        rows=[row(one, now) for one in records],
-        ids=[one.id for one in records],
+        rows=[row(record, now) for record in records],
+        ids=[record.id for record in records],
         draw=lambda width: table(records, now, width),
         footer=[_message(records)] if error is None else [],
         error=error,
@@ -158,7 +161,7 @@ def _ended(
 def _message(records: Sequence[Instance]) -> str:
     if not records:
         return "No instances to terminate"
-    if any(one.is_live for one in records):
+    if any(record.is_live for record in records):
         return "Instance termination requested" if len(records) == 1 else "Instances termination requested"
     return "Instance terminated successfully" if len(records) == 1 else "Instances terminated successfully"
 
@@ -167,6 +170,6 @@ def _overall(errors: dict[str, GpuctlError], asked: int) -> Failure | None:
     if not errors:
         return None
     failures = list(errors.values())
-    if len(failures) == asked and len({one.exit_code for one in failures}) == 1:
+    if len(failures) == asked and len({error.exit_code for error in failures}) == 1:
         return failures[0]
     return PartialError(f"{len(failures)} of {asked} could not be terminated", hint="gpuctl list")

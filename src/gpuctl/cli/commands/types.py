@@ -75,7 +75,7 @@ def command(
     if chosen and region:
         context.catalog.check_region(chosen, region)
     market = Market.SPOT if spot else Market.ON_DEMAND
-    offers = [offer for one in providers for offer in context.catalog.offers(one, market)]
+    offers = [offer for provider in providers for offer in context.catalog.offers(provider, market)]
     if gpu and not any(
         need_of_gpu.is_met_by(offer) for need_of_gpu in (Need(gpu=gpu, with_retired=True),) for offer in offers
     ):
@@ -83,13 +83,13 @@ def command(
         raise UsageError(f"no instance type has the GPU `{gpu[:40]}`", hint=f"one of {', '.join(models)}")
     fitting = _cheapest_of_each(ranked(offers, need))
     # Most types have no spot price that is known: rows of question marks would hide those that do.
-    found = [one for one in fitting if one.price] if spot else fitting
+    found = [offer for offer in fitting if offer.price] if spot else fitting
     today = context.clock.now().date()
     return Result(
-        document={"types": [offer_shape(one) for one in found], "count": len(found)},
+        document={"types": [offer_shape(offer) for offer in found], "count": len(found)},
         columns=COLUMNS,
-        rows=[_row(one) for one in found],
-        ids=[one.type.name for one in found],
+        rows=[_row(offer) for offer in found],
+        ids=[offer.type.name for offer in found],
         draw=lambda width: _table(found, width, today),
         footer=_footer(found, market, len(fitting) - len(found), today),
     )
@@ -98,7 +98,7 @@ def command(
 def _with_region(context: Context, region: str | None) -> Sequence[ProviderName]:
     if region is None:
         return _CATALOGED
-    found = [one for one in _CATALOGED if region in context.catalog.regions(one)]
+    found = [provider for provider in _CATALOGED if region in context.catalog.regions(provider)]
     if not found:
         context.catalog.check_region(ProviderName.AWS, region)
     return found
@@ -140,15 +140,15 @@ def _table(found: Sequence[Offer], width: int, today: date) -> "Table":
     for heading in headings:
         if heading not in spared:
             drawn.add_column(heading, justify="right" if heading in numbers else "left", no_wrap=True)
-    for one in found:
-        kind, price = one.type, one.price
+    for offer in found:
+        kind, price = offer.type, offer.price
         cells = {
             "TYPE": kind.name,
             "GPU": kind.gpu_label,
             "GPU MEM": f"{_plain(kind.gpu_memory_gib)} GiB" if kind.gpu_memory_gib else "",
             "VCPU": "" if kind.vcpus is None else str(kind.vcpus),
             "RAM": f"{_plain(kind.memory_gib)} GiB" if kind.memory_gib else "",
-            "REGION": one.region,
+            "REGION": offer.region,
             "$/H": rate(price.usd_per_hour if price else None),
             "AGE": f"{age_in_days(price, today)}d" if price else "",
             "SOURCE": "" if price is None else "bundled" if is_shipped(price) else price.source,
@@ -163,14 +163,14 @@ def _footer(found: Sequence[Offer], market: Market, unknown: int, today: date) -
         return ["no spot price is known for these instance types", "hint: gpuctl prices refresh"]
     if not found:
         return ["no instance type matches", "hint: gpuctl types --all"]
-    shipped = sum(is_shipped(one.price) for one in found if one.price)
+    shipped = sum(is_shipped(offer.price) for offer in found if offer.price)
     source = "bundled prices" if shipped else "fetched prices"
-    if 0 < shipped < len([one for one in found if one.price]):
+    if 0 < shipped < len([offer for offer in found if offer.price]):
         source = f"prices, {shipped} of them bundled with gpuctl"
     lines = [f"{counted(len(found), 'type')}; {market.value} {source}, without disk and traffic"]
     if unknown:
         lines.append(f"{counted(unknown, 'type')} skipped: unknown spot price")
-    old = age_note((one.price for one in found), today)
+    old = age_note((offer.price for offer in found), today)
     return [*lines, old] if old else lines
 
 

@@ -39,18 +39,18 @@ def command(
         wanted = Goal(goal.lower())
     except ValueError:
         raise UsageError(f"--for must be ready or terminated, not {shown(goal)}") from None
-    asked = list({one.id: one for one in (resolve(context.store, text) for text in instances)}.values())
+    asked = list({record.id: record for record in (resolve(context.store, text) for text in instances)}.values())
     waited = wait_for(context.parts, asked, wanted, patience)
     now = context.clock.now()
-    shapes = [instance_shape(one, now) for one in waited.records]
+    shapes = [instance_shape(record, now) for record in waited.records]
     document: dict[str, object] = {"instances": shapes, "count": len(shapes)}
     if len(shapes) == 1:
         document["instance"] = shapes[0]
     return Result(
         document=document,
         columns=COLUMNS,
-        rows=[row(one, now) for one in waited.records],
-        ids=[one.id for one in waited.records],
+        rows=[row(record, now) for record in waited.records],
+        ids=[record.id for record in waited.records],
         draw=lambda width: table(waited.records, now, width),
         error=_overall(waited.errors, len(asked), wanted),
         errors=waited.errors,

@@ -48,29 +48,29 @@ def plain(amount: Decimal | None) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def per_hour(one: Instance) -> Decimal | None:
+def per_hour(record: Instance) -> Decimal | None:
     """What the machine costs an hour, as frozen at its launch."""
-    return one.price.usd_per_hour if one.price else None
+    return record.price.usd_per_hour if record.price else None
 
 
-def type_label(one: Instance) -> str:
+def type_label(record: Instance) -> str:
     """The type, and that it is spot."""
-    return f"{one.instance_type} spot" if one.market is Market.SPOT else one.instance_type
+    return f"{record.instance_type} spot" if record.market is Market.SPOT else record.instance_type
 
 
-def ends_in(one: Instance, now: datetime) -> str:
+def ends_in(record: Instance, now: datetime) -> str:
     """How long until its deadline, or how late it is; empty once it has ended."""
-    if not one.is_live:
+    if not record.is_live:
         return ""
-    left = one.expires_at - now
+    left = record.expires_at - now
     return f"{rough(left)} late" if left < timedelta(0) else rough(left)
 
 
-def countdown(one: Instance, now: datetime) -> str:
+def countdown(record: Instance, now: datetime) -> str:
     """The same to the second, for who watches it: `36:41`, `1:02:07`, `3:10 late`."""
-    if not one.is_live:
+    if not record.is_live:
         return ""
-    seconds = int((one.expires_at - now).total_seconds())
+    seconds = int((record.expires_at - now).total_seconds())
     minutes, second = divmod(abs(seconds), 60)
     hours, minute = divmod(minutes, 60)
     spelled = f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
@@ -92,9 +92,9 @@ def ago(at: datetime | None, now: datetime) -> str:
     return "never" if at is None else f"{rough(now - at)} ago"
 
 
-def is_bare(one: Instance) -> bool:
+def is_bare(record: Instance) -> bool:
     """Whether its figures are of the machine alone, and marked so."""
-    rates = hourly(one)
+    rates = hourly(record)
     return rates.counted is not None and not rates.is_whole
 
 

@@ -52,35 +52,35 @@ class _Column:
 
 
 _TABLE = (
-    _Column("ID", lambda one, now: one.id),
-    _Column("NAME", lambda one, now: one.name or "", 3),
-    _Column("TYPE", lambda one, now: type_label(one), 1),
-    _Column("REGION", lambda one, now: one.region, 5),
-    _Column("STATUS", lambda one, now: one.status.value),
-    _Column("AGE", lambda one, now: rough(now - one.created_at), 6, is_number=True),
-    _Column("ENDS IN", lambda one, now: ends_in(one, now), 0, is_number=True),
-    _Column("$/H", lambda one, now: all_in_rate(hourly(one)), 4, is_number=True),
-    _Column("SPENT", lambda one, now: all_in(spent(one, now)), 2, is_number=True),
+    _Column("ID", lambda record, now: record.id),
+    _Column("NAME", lambda record, now: record.name or "", 3),
+    _Column("TYPE", lambda record, now: type_label(record), 1),
+    _Column("REGION", lambda record, now: record.region, 5),
+    _Column("STATUS", lambda record, now: record.status.value),
+    _Column("AGE", lambda record, now: rough(now - record.created_at), 6, is_number=True),
+    _Column("ENDS IN", lambda record, now: ends_in(record, now), 0, is_number=True),
+    _Column("$/H", lambda record, now: all_in_rate(hourly(record)), 4, is_number=True),
+    _Column("SPENT", lambda record, now: all_in(spent(record, now)), 2, is_number=True),
 )
 
 
-def row(one: Instance, now: datetime) -> list[str]:
+def row(record: Instance, now: datetime) -> list[str]:
     """The machine for scripts, in the order of COLUMNS; empty for unknown."""
     return [
-        one.id,
-        one.name or "",
-        one.status.value,
-        one.provider.upper(),
-        one.region,
-        one.instance_type,
-        one.market.value,
-        utc(one.created_at),
-        utc(one.expires_at),
-        one.public_ip or "",
-        plain(per_hour(one)),
-        plain(accrued(one, now)),
-        one.user,
-        one.task or "",
+        record.id,
+        record.name or "",
+        record.status.value,
+        record.provider.upper(),
+        record.region,
+        record.instance_type,
+        record.market.value,
+        utc(record.created_at),
+        utc(record.expires_at),
+        record.public_ip or "",
+        plain(per_hour(record)),
+        plain(accrued(record, now)),
+        record.user,
+        record.task or "",
     ]
 
 
@@ -92,23 +92,23 @@ def table(records: Sequence[Instance], now: datetime, width: int, *, closely: bo
     from rich.table import Table
     from rich.text import Text
 
-    cells = {column.heading: [clean(column.value(one, now)) for one in records] for column in _TABLE}
+    cells = {column.heading: [clean(column.value(record, now)) for record in records] for column in _TABLE}
     if closely:
-        cells["ENDS IN"] = [countdown(one, now) for one in records]
+        cells["ENDS IN"] = [countdown(record, now) for record in records]
     chosen = _fitting(cells, width)
     drawn = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for column in chosen:
         drawn.add_column(column.heading, justify="right" if column.is_number else "left", no_wrap=True)
-    for number, one in enumerate(records):
+    for number, record in enumerate(records):
         styles = {
-            "STATUS": _STYLES.get(one.status, ""),
-            "ENDS IN": "bold red" if one.is_live and now > one.expires_at else "",
+            "STATUS": _STYLES.get(record.status, ""),
+            "ENDS IN": "bold red" if record.is_live and now > record.expires_at else "",
         }
         drawn.add_row(*(Text(cells[column.heading][number], styles.get(column.heading, "")) for column in chosen))
     return drawn
 
 
-def details(one: Instance, now: datetime, protection: Sequence[Protector]) -> "Table":
+def details(record: Instance, now: datetime, protection: Sequence[Protector]) -> "Table":
     """Everything a person may want to know of one machine, and what ends it if nobody comes back."""
     from rich.table import Table
     from rich.text import Text
@@ -116,54 +116,64 @@ def details(one: Instance, now: datetime, protection: Sequence[Protector]) -> "T
     drawn = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
     drawn.add_column(style="bold", no_wrap=True)
     drawn.add_column(overflow="fold")
-    for label, value in _lines(one, now):
+    for label, value in _lines(record, now):
         if value:
-            drawn.add_row(label, Text(brief(value), _STYLES.get(one.status, "") if label == "status" else ""))
+            drawn.add_row(label, Text(brief(value), _STYLES.get(record.status, "") if label == "status" else ""))
     drawn.add_row("", "")
     for each in protection:
         acts = f" at {local(each.acts_at)}" if each.acts_at else ""
         style = "red" if each.standing is Standing.MISSING else "green"
         drawn.add_row(f"safeguard: {each.killer}", Text(clean(f"{each.standing}{acts} · {each.detail}"), style))
     drawn.add_row("", "")
-    for entry in one.history:
+    for entry in record.history:
         about = " · ".join(part for part in (entry.event, entry.reason and entry.reason.value, entry.detail) if part)
         drawn.add_row(Text(local(entry.at), "dim"), brief(about))
     return drawn
 
 
-def _lines(one: Instance, now: datetime) -> list[tuple[str, str]]:
-    left = ends_in(one, now)
+def _lines(record: Instance, now: datetime) -> list[tuple[str, str]]:
+    left = ends_in(record, now)
     return [
-        ("id", one.id),
-        ("name", one.name or ""),
+        ("id", record.id),
+        ("name", record.name or ""),
         (
             "status",
-            f"{one.status.value}{f' ({one.status_reason or one.reason})' if one.status_reason or one.reason else ''}",
+            f"{record.status.value}"
+            f"{f' ({record.status_reason or record.reason})' if record.status_reason or record.reason else ''}",
         ),
-        ("last error", one.last_error or ""),
-        ("ends", f"{local(one.expires_at)}{f' ({left})' if left else ''}"),
+        ("last error", record.last_error or ""),
+        ("deadline", f"{local(record.expires_at)}{f' ({left})' if left else ''}"),
         (
-            "ended",
-            f"{local(one.terminated_at)}{' (estimate)' if one.end_is_estimate else ''}" if one.terminated_at else "",
+            "terminated",
+            f"{local(record.terminated_at)}{' (estimate)' if record.end_is_estimate else ''}"
+            if record.terminated_at
+            else "",
         ),
         (
-            "spent",
-            f"{all_in(spent(one, now))}{f' of {all_in(by_deadline(one, now))} at the deadline' if one.is_live else ''}",
+            "cost",
+            f"{all_in(spent(record, now))}"
+            f"{f' of {all_in(by_deadline(record, now))} at the deadline' if record.is_live else ''}",
         ),
-        ("price", _priced(one.price)),
-        ("disk price", _priced(one.disk_price)),
-        ("public IP price", _priced(one.address_price)),
-        ("type", f"{type_label(one)}, {f'{one.disk_gb} GB disk' if one.disk_gb else 'disk unknown'}, {one.image}"),
-        ("location", f"{one.provider} {one.zone or one.region}, account {one.account}"),
-        ("cloud id", one.cloud_id or ""),
-        ("address", " / ".join(part for part in (one.public_ip, one.private_ip) if part)),
-        ("ssh from", "; ".join(part for part in (one.ssh_from, _also_from(one)) if part)),
-        ("user", one.user),
-        ("task", one.task or ""),
-        ("purpose", one.purpose),
-        ("tags", ", ".join(f"{key}={value}" for key, value in one.tags.items())),
-        ("TTL", f"{spelled(one.ttl)}, {spelled(one.max_ttl)} if the deadline tag cannot be read"),
-        ("idle", f"terminated after {spelled(one.idle)} without activity" if one.idle else ""),
+        ("price", _priced(record.price)),
+        ("disk price", _priced(record.disk_price)),
+        ("public IP price", _priced(record.address_price)),
+        (
+            "type",
+            (
+                f"{type_label(record)}, {f'{record.disk_gb} GB disk' if record.disk_gb else 'disk unknown'}, "
+                f"{record.image}"
+            ),
+        ),
+        ("location", f"{record.provider} {record.zone or record.region}, account {record.account}"),
+        ("cloud id", record.cloud_id or ""),
+        ("address", " / ".join(part for part in (record.public_ip, record.private_ip) if part)),
+        ("ssh from", "; ".join(part for part in (record.ssh_from, _also_from(record)) if part)),
+        ("user", record.user),
+        ("task", record.task or ""),
+        ("purpose", record.purpose),
+        ("tags", ", ".join(f"{key}={value}" for key, value in record.tags.items())),
+        ("TTL", f"{spelled(record.ttl)}, {spelled(record.max_ttl)} if the deadline tag cannot be read"),
+        ("idle", f"terminated after {spelled(record.idle)} without activity" if record.idle else ""),
     ]
 
 

@@ -23,7 +23,7 @@ def render(context: Context, result: Result) -> None:
         write(context, document(context, result))
         return
     if context.globals.quiet:
-        write(context, "".join(f"{one}\n" for one in result.ids))
+        write(context, "".join(f"{text}\n" for text in result.ids))
     elif output == "table" and result.draw is not None:
         if result.rows or not result.columns:
             draw(context, result.draw(context.width))
@@ -121,6 +121,6 @@ def _tell(context: Context, result: Result) -> None:
     if result.is_silent or result.error is None:
         return
     causes = context.globals.verbose
-    told = dict.fromkeys(line for one in result.errors.values() for line in failure_lines(one, with_causes=causes))
+    told = dict.fromkeys(line for error in result.errors.values() for line in failure_lines(error, with_causes=causes))
     for line in told or failure_lines(result.error, with_causes=causes):
         context.streams.err.write(f"{line}\n")

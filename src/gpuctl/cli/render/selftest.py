@@ -41,7 +41,7 @@ def selftest_result(
     """The result of a self-test that started and finished at these times."""
     account = prepared.session.account
     secrets = [account, *account.split("/"), prepared.session.profile or ""]
-    checks = [_redacted(one, secrets) for one in checks]
+    checks = [_redacted(check, secrets) for check in checks]
     cost = spent(record, times[1]).total if record is not None else Decimal(0)
     document: dict[str, Any] = {
         "provider": prepared.offer.type.provider.upper(),
@@ -55,15 +55,15 @@ def selftest_result(
         "maxCost": dollars(limit),
         "estimatedCost": dollars(most_cost(prepared)),
         "cost": dollars(cost),
-        "checks": [_shape(one) for one in checks],
+        "checks": [_shape(check) for check in checks],
         "count": len(checks),
-        "failed": sum(one.status in (CheckStatus.FAILED, CheckStatus.UNKNOWN) for one in checks),
+        "failed": sum(check.status in (CheckStatus.FAILED, CheckStatus.UNKNOWN) for check in checks),
     }
     return Result(
         document=document,
         columns=COLUMNS,
-        rows=[_row(one) for one in checks],
-        ids=[one.name for one in checks if one.status in (CheckStatus.FAILED, CheckStatus.UNKNOWN)],
+        rows=[_row(check) for check in checks],
+        ids=[check.name for check in checks if check.status in (CheckStatus.FAILED, CheckStatus.UNKNOWN)],
         draw=lambda width: _drawn(checks),
         footer=[f"{counted(len(checks), 'check')}: {_summary(checks)}; cost {money(cost)}"],
         error=_without(error, secrets),
@@ -71,22 +71,22 @@ def selftest_result(
 
 
 def _summary(checks: Sequence[Check]) -> str:
-    numbers = {status: sum(one.status is status for one in checks) for status in CheckStatus}
+    numbers = {status: sum(check.status is status for check in checks) for status in CheckStatus}
     return ", ".join(f"{number} {status}" for status, number in numbers.items() if number)
 
 
-def _shape(one: Check) -> dict[str, Any]:
+def _shape(check: Check) -> dict[str, Any]:
     return {
-        "name": one.name,
-        "status": one.status.value,
-        "detail": one.detail,
-        "seconds": one.seconds,
-        "observed": dict(one.observed),
+        "name": check.name,
+        "status": check.status.value,
+        "detail": check.detail,
+        "seconds": check.seconds,
+        "observed": dict(check.observed),
     }
 
 
-def _row(one: Check) -> list[str]:
-    return [one.name, one.status.value, "" if one.seconds is None else f"{one.seconds:g}", one.detail]
+def _row(check: Check) -> list[str]:
+    return [check.name, check.status.value, "" if check.seconds is None else f"{check.seconds:g}", check.detail]
 
 
 def _drawn(checks: Sequence[Check]) -> "RenderableType":
@@ -98,16 +98,16 @@ def _drawn(checks: Sequence[Check]) -> "RenderableType":
     drawn.add_column(no_wrap=True)
     drawn.add_column(no_wrap=True, justify="right")
     drawn.add_column(overflow="fold")
-    for one in checks:
-        mark = Text(_MARKS.get(one.status, one.status.value), style=_COLORS[one.status])
-        took = "" if one.seconds is None else f"{one.seconds:.1f} s"
-        drawn.add_row(mark, one.name, took, Text(clean(one.detail)))
+    for check in checks:
+        mark = Text(_MARKS.get(check.status, check.status.value), style=_COLORS[check.status])
+        took = "" if check.seconds is None else f"{check.seconds:.1f} s"
+        drawn.add_row(mark, check.name, took, Text(clean(check.detail)))
     return drawn
 
 
-def _redacted(one: Check, secrets: Sequence[str]) -> Check:
-    observed = {key: _figure(value, secrets) for key, value in one.observed.items()}
-    return Check(one.name, one.status, redacted(one.detail, secrets), observed, one.seconds)
+def _redacted(check: Check, secrets: Sequence[str]) -> Check:
+    observed = {key: _figure(value, secrets) for key, value in check.observed.items()}
+    return Check(check.name, check.status, redacted(check.detail, secrets), observed, check.seconds)
 
 
 def _figure(value: Figure, secrets: Sequence[str]) -> Figure:

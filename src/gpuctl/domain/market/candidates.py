@@ -44,36 +44,36 @@ def in_order(offers: Iterable[Offer], zones_of: ZonesOf) -> Iterator[Place]:
     Left to itself a cloud picks a zone with room, so that naming zones comes last; and another zone of the same type
     costs no more, while the next type may. `zones_of` is asked only when its turn has come.
     """
-    for _, alike in groupby(offers, key=lambda one: (one.type.provider, one.type.name, one.market)):
+    for _, alike in groupby(offers, key=lambda offer: (offer.type.provider, offer.type.name, offer.market)):
         together = list(alike)
-        yield from (Place(one) for one in together)
-        for one in together:
-            yield from (Place(one, zone) for zone in zones_of(one))
+        yield from (Place(offer) for offer in together)
+        for offer in together:
+            yield from (Place(offer, zone) for zone in zones_of(offer))
 
 
 def exceeds_with(refused: Offer, other: Offer) -> bool:
-    """Whether a quota that refused the one stands against the other too.
+    """Whether a quota that refused the first offer also rules out the other one.
 
     Quotas are for a family of types, in a region and a market; what needs fewer CPUs may still fit in.
     """
-    one, two = refused.type, other.type
-    if (one.provider, refused.region, refused.market) != (two.provider, other.region, other.market):
+    first, second = refused.type, other.type
+    if (first.provider, refused.region, refused.market) != (second.provider, other.region, other.market):
         return False
-    if family(one, refused.market) != family(two, other.market):
+    if family(first, refused.market) != family(second, other.market):
         return False
-    return one.vcpus is None or two.vcpus is None or two.vcpus >= one.vcpus
+    return first.vcpus is None or second.vcpus is None or second.vcpus >= first.vcpus
 
 
 def rules_out(extent: Extent, refused: Place, other: Place) -> bool:
-    """Whether a refusal of that extent at the one place stands against the other place too.
+    """Whether a refusal of that extent at one placement also rules out the other placement.
 
     Within a region it says nothing about another instance type: policies and services forbid types as well.
     """
-    one, two = refused.offer, other.offer
+    first, second = refused.offer, other.offer
     if extent is Extent.MARKET:
-        return (one.type.provider, one.market) == (two.type.provider, two.market)
+        return (first.type.provider, first.market) == (second.type.provider, second.market)
     if extent is Extent.REGION:
-        return (one.type, one.region, one.market) == (two.type, two.region, two.market)
+        return (first.type, first.region, first.market) == (second.type, second.region, second.market)
     return extent is Extent.ZONE and refused == other
 
 

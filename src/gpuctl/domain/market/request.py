@@ -68,7 +68,7 @@ class Request:
         """The regions that are named, each once; none where any will do or nothing was said."""
         if self.region is None or self.is_anywhere:
             return ()
-        return tuple(dict.fromkeys(one.strip() for one in self.region.split(",")))
+        return tuple(dict.fromkeys(part.strip() for part in self.region.split(",")))
 
     @property
     def is_anywhere(self) -> bool:
@@ -83,7 +83,7 @@ class Request:
     @property
     def describes(self) -> bool:
         """Whether it says what the machine must have."""
-        return any(one is not None for one in (self.gpu, self.min_gpus, self.min_memory_gib))
+        return any(item is not None for item in (self.gpu, self.min_gpus, self.min_memory_gib))
 
     @property
     def need(self) -> Need:

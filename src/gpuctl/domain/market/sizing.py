@@ -90,11 +90,16 @@ def fits(kind: InstanceType, size: Size) -> bool:
 
 def cheapest(offers: Iterable[Offer], size: Size) -> Offer | None:
     """The cheapest offer of that size whose price is known; of several the type that once was the answer."""
-    fitting = [one for one in offers if one.price is not None and fits(one.type, size)]
+    fitting = [offer for offer in offers if offer.price is not None and fits(offer.type, size)]
     once = CLASSES[size].once
     return min(
         fitting,
-        key=lambda one: (one.price.usd_per_hour if one.price else 0, one.type.name != once, one.type.name, one.region),
+        key=lambda offer: (
+            offer.price.usd_per_hour if offer.price else 0,
+            offer.type.name != once,
+            offer.type.name,
+            offer.region,
+        ),
         default=None,
     )
 

@@ -42,12 +42,12 @@ class Limit:
     user: str | None = None
     tag: str | None = None
 
-    def covers(self, one: Instance) -> bool:
+    def covers(self, record: Instance) -> bool:
         """Whether what that machine costs counts in it."""
         if self.tag is not None:
             key, _, value = self.tag.partition("=")
-            return one.tags.get(key) == value
-        return self.user in (None, one.user)
+            return record.tags.get(key) == value
+        return self.user in (None, record.user)
 
     @property
     def label(self) -> str:
@@ -101,8 +101,8 @@ def limits(budgets: Budgets) -> list[Limit]:
     """Every limit there is: of everybody, of users, of tags."""
     return [
         *_of(Limits(budgets.daily_usd, budgets.monthly_usd)),
-        *(one for user, some in budgets.per_user.items() for one in _of(some, user=user)),
-        *(one for tag, some in budgets.per_tag.items() for one in _of(some, tag=tag)),
+        *(limit for user, some in budgets.per_user.items() for limit in _of(some, user=user)),
+        *(limit for tag, some in budgets.per_tag.items() for limit in _of(some, tag=tag)),
     ]
 
 
@@ -113,11 +113,11 @@ def standings(
 
     `records` are all there are, the ended and archived ones of the period and those asked for among them.
     """
-    wanted = [one for one in records if one.id in asked]
+    wanted = [record for record in records if record.id in asked]
     return [
         _standing(limit, records, now, asked)
         for limit in limits(budgets)
-        if not asked or any(limit.covers(one) for one in wanted)
+        if not asked or any(limit.covers(record) for record in wanted)
     ]
 
 
@@ -135,15 +135,15 @@ def refuse_over(
     """
     if budgets.action is BudgetAction.WARN:
         return
-    for one in standings(budgets, records, now, asked):
-        if one.is_over:
+    for standing in standings(budgets, records, now, asked):
+        if standing.is_over:
             raise BudgetError(
-                f"budget of {one.limit.label} exceeded: {one.told}",
+                f"budget of {standing.limit.label} exceeded: {standing.told}",
                 hint="gpuctl list shows active instances; terminate one, or raise `[budget]` in the config",
             )
-        if one.unpriced and not allow_unknown_price:
+        if standing.unpriced and not allow_unknown_price:
             raise BudgetError(
-                f"cannot check the budget of {one.limit.label}: {one.unpriced} instances of unknown price",
+                f"cannot check the budget of {standing.limit.label}: {standing.unpriced} instances of unknown price",
                 hint="add `--allow-unknown-price` to skip the check for them",
             )
 
@@ -151,13 +151,16 @@ def refuse_over(
 def warnings(budgets: Budgets, records: Sequence[Instance], now: datetime, asked: Collection[str]) -> list[str]:
     """What to say of the limits that the records asked for come near to, pass, or cannot be held against."""
     told = []
-    for one in standings(budgets, records, now, asked):
-        if one.is_over:
-            told.append(f"budget of {one.limit.label} exceeded: {one.told}")
-        elif one.is_near:
-            told.append(f"{one.total * 100 / one.limit.usd:.0f} % of the budget of {one.limit.label}: {one.told}")
-        if one.unpriced:
-            told.append(f"{one.unpriced} of unknown price not counted in the budget of {one.limit.label}")
+    for standing in standings(budgets, records, now, asked):
+        if standing.is_over:
+            told.append(f"budget of {standing.limit.label} exceeded: {standing.told}")
+        elif standing.is_near:
+            told.append(
+                f"{standing.total * 100 / standing.limit.usd:.0f} % of the budget of "
+                f"{standing.limit.label}: {standing.told}"
+            )
+        if standing.unpriced:
+            told.append(f"{standing.unpriced} of unknown price not counted in the budget of {standing.limit.label}")
     return told
 
 
@@ -171,47 +174,47 @@ def to_end(budgets: Budgets, records: Sequence[Instance], now: datetime) -> dict
         return {}
     chosen: dict[str, Limit] = {}
     for limit in limits(budgets):
-        covered = [one for one in records if limit.covers(one)]
-        running = [one for one in covered if one.is_live and one.status is not Status.STOPPING]
-        frees = {one.id: remaining(one, now).counted or _ZERO for one in running}
-        spent = together(spent_between(one, limit.period.start(now), now) for one in covered).total
+        covered = [record for record in records if limit.covers(record)]
+        running = [record for record in covered if record.is_live and record.status is not Status.STOPPING]
+        frees = {record.id: remaining(record, now).counted or _ZERO for record in running}
+        spent = together(spent_between(record, limit.period.start(now), now) for record in covered).total
         total = spent + sum((usd for record_id, usd in frees.items() if record_id not in chosen), _ZERO)
-        for one in sorted(running, key=lambda one: (one.created_at, one.id), reverse=True):
+        for record in sorted(running, key=lambda instance: (instance.created_at, instance.id), reverse=True):
             if total <= limit.usd:
                 break
-            if one.id not in chosen and frees[one.id] > 0:
-                chosen[one.id] = limit
-                total -= frees[one.id]
+            if record.id not in chosen and frees[record.id] > 0:
+                chosen[record.id] = limit
+                total -= frees[record.id]
     return chosen
 
 
 def ends_for(actions: Iterable[Action], chosen: Mapping[str, Limit]) -> list[Action]:
     """The end of every machine among those chosen that the plan saw there and does not end anyway."""
     planned = list(actions)
-    ended = {one.record.id for one in planned if one.record and one.kind in (Kind.TERMINATE, Kind.CLOSE)}
+    ended = {action.record.id for action in planned if action.record and action.kind in (Kind.TERMINATE, Kind.CLOSE)}
     return [
         replace(
-            one,
+            action,
             kind=Kind.TERMINATE,
             reason=Reason.BUDGET,
-            detail=f"budget of {chosen[one.record.id].label} exceeded",
+            detail=f"budget of {chosen[action.record.id].label} exceeded",
         )
-        for one in planned
-        if one.kind in (Kind.REFRESH, Kind.ADOPT)
-        and one.record
-        and one.record.id in chosen.keys() - ended
-        and one.seen
-        and one.seen.exists
+        for action in planned
+        if action.kind in (Kind.REFRESH, Kind.ADOPT)
+        and action.record
+        and action.record.id in chosen.keys() - ended
+        and action.seen
+        and action.seen.exists
     ]
 
 
 def _standing(limit: Limit, records: Iterable[Instance], now: datetime, asked: Collection[str]) -> Standing:
-    covered = [one for one in records if limit.covers(one)]
+    covered = [record for record in records if limit.covers(record)]
     return Standing(
         limit,
-        spent=together(spent_between(one, limit.period.start(now), now) for one in covered),
-        ahead=together(remaining(one, now) for one in covered if one.id not in asked),
-        asked=together(remaining(one, now) for one in covered if one.id in asked),
+        spent=together(spent_between(record, limit.period.start(now), now) for record in covered),
+        ahead=together(remaining(record, now) for record in covered if record.id not in asked),
+        asked=together(remaining(record, now) for record in covered if record.id in asked),
     )
 
 

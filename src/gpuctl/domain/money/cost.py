@@ -48,7 +48,9 @@ class Cost:
 
     def over(self, span: timedelta) -> "Cost":
         """What these dollars an hour come to in that time."""
-        return Cost(*(None if one is None else _times(one, span) for one in (self.machine, self.disk, self.address)))
+        return Cost(
+            *(None if amount is None else _times(amount, span) for amount in (self.machine, self.disk, self.address))
+        )
 
     def __add__(self, other: "Cost") -> "Cost":
         return Cost(_sum(self.machine, other.machine), _sum(self.disk, other.disk), _sum(self.address, other.address))
@@ -124,7 +126,7 @@ def hourly(instance: Instance) -> Cost:
 
 def rates(machine: Price | None, disk: Price | None, address: Price | None) -> Cost:
     """Dollars an hour in parts at these prices."""
-    return Cost(*(None if one is None else one.usd_per_hour for one in (machine, disk, address)))
+    return Cost(*(None if price is None else price.usd_per_hour for price in (machine, disk, address)))
 
 
 def burning(instance: Instance) -> Cost:
@@ -179,5 +181,5 @@ def _times(usd_per_hour: Decimal, span: timedelta) -> Decimal:
     return usd_per_hour * seconds(span) / _HOUR
 
 
-def _sum(one: Decimal | None, other: Decimal | None) -> Decimal | None:
-    return None if one is None or other is None else one + other
+def _sum(amount: Decimal | None, other: Decimal | None) -> Decimal | None:
+    return None if amount is None or other is None else amount + other

@@ -66,7 +66,7 @@ class Judgement:
 
 
 Last = Callable[[PriceKey], Price | None]
-_READ = frozenset(one.value for one in PriceSource)
+_READ = frozenset(price_source.value for price_source in PriceSource)
 
 
 def judged(read: Mapping[PriceKey, Decimal], last: Last, believed: Collection[str] = ()) -> Judgement:
@@ -103,7 +103,7 @@ def judged(read: Mapping[PriceKey, Decimal], last: Last, believed: Collection[st
 
 def newest(*prices: Price | None) -> Price | None:
     """The price with the latest date; of several, the one named first; None where there is none."""
-    return max((one for one in prices if one is not None), key=lambda one: one.as_of, default=None)
+    return max((price for price in prices if price is not None), key=lambda price: price.as_of, default=None)
 
 
 def is_old(price: Price, today: date) -> bool:
@@ -128,13 +128,13 @@ def origin(price: Price) -> str:
 
 def age_note(prices: Iterable[Price | None], today: date) -> str | None:
     """One line about the prices that are older than 30 days; None where there is none."""
-    known = [one for one in prices if one is not None]
-    old = sum(is_old(one, today) for one in known)
+    known = [price for price in prices if price is not None]
+    old = sum(is_old(price, today) for price in known)
     if not old:
         return None
     if len(known) == 1:
         return f"this price is {age_in_days(known[0], today)} days old; update it with: gpuctl prices refresh"
-    oldest = max(age_in_days(one, today) for one in known)
+    oldest = max(age_in_days(price, today) for price in known)
     which = "these prices are" if old == len(known) else f"{old} of these prices {'is' if old == 1 else 'are'}"
     return f"{which} older than 30 days (up to {oldest}); update them with: gpuctl prices refresh"
 

@@ -14,11 +14,11 @@ _HOUR = Decimal(3600)
 _DAY = timedelta(days=1)
 
 SIDES: Mapping[str, Callable[[Instance], str]] = {
-    "user": lambda one: one.user,
-    "type": lambda one: one.instance_type,
-    "provider": lambda one: one.provider.upper(),
-    "market": lambda one: one.market.value,
-    "region": lambda one: one.region,
+    "user": lambda record: record.user,
+    "type": lambda record: record.instance_type,
+    "provider": lambda record: record.provider.upper(),
+    "market": lambda record: record.market.value,
+    "region": lambda record: record.region,
 }
 DAY, TAG = "day", "tag:"
 
@@ -120,25 +120,25 @@ def together(costs: Iterable[Cost]) -> Sum:
     """The costs summed up."""
     machine = disk = address = _ZERO
     unpriced = bare = 0
-    for one in costs:
-        if one.machine is None:
+    for cost in costs:
+        if cost.machine is None:
             unpriced += 1
             continue
-        bare += not one.is_whole
-        machine += one.machine
-        disk += one.disk or _ZERO
-        address += one.address or _ZERO
+        bare += not cost.is_whole
+        machine += cost.machine
+        disk += cost.disk or _ZERO
+        address += cost.address or _ZERO
     return Sum(machine, disk, address, unpriced, bare)
 
 
 def outlook(records: Sequence[Instance], now: datetime, since: datetime | None = None) -> Outlook:
     """What these cost together; with `since` only what they cost after that is spent."""
     return Outlook(
-        live=sum(one.is_live for one in records),
-        hourly=together(burning(one) for one in records),
+        live=sum(record.is_live for record in records),
+        hourly=together(burning(record) for record in records),
         spent=_cost_of(records, now, since),
-        remaining=together(remaining(one, now) for one in records),
-        by_deadline=together(by_deadline(one, now) for one in records),
+        remaining=together(remaining(record, now) for record in records),
+        by_deadline=together(by_deadline(record, now) for record in records),
     )
 
 
@@ -153,10 +153,10 @@ def groups(records: Iterable[Instance], side: str, now: datetime, since: datetim
         return _days(every, now, since)
     key_of = _tag(side.removeprefix(TAG)) if side.startswith(TAG) else SIDES[side]
     alike: dict[str | None, list[Instance]] = {}
-    for one in every:
-        alike.setdefault(key_of(one), []).append(one)
+    for record in every:
+        alike.setdefault(key_of(record), []).append(record)
     found = [_group(key, some, since, now) for key, some in alike.items()]
-    return sorted(found, key=lambda one: (-one.cost.total, one.key is None, one.key or ""))
+    return sorted(found, key=lambda group: (-group.cost.total, group.key is None, group.key or ""))
 
 
 def start_of_day(at: datetime) -> datetime:
@@ -164,17 +164,17 @@ def start_of_day(at: datetime) -> datetime:
     return datetime.combine(at.astimezone(UTC).date(), time(), UTC)
 
 
-def _spent(one: Instance, since: datetime | None, now: datetime) -> Cost:
+def _spent(record: Instance, since: datetime | None, now: datetime) -> Cost:
     # Without a window an ended machine's cost is frozen, whatever this machine's clock says.
-    return spent(one, now) if since is None else spent_between(one, since, now)
+    return spent(record, now) if since is None else spent_between(record, since, now)
 
 
 def _cost_of(records: Iterable[Instance], now: datetime, since: datetime | None, market: Market | None = None) -> Sum:
-    return together(_spent(one, since, now) for one in records if market in (None, one.market))
+    return together(_spent(record, since, now) for record in records if market in (None, record.market))
 
 
 def _average(records: Iterable[Instance], now: datetime, since: datetime | None) -> Decimal | None:
-    costs = [cost for one in ended_within(records, since, now) if (cost := spent(one, now).counted) is not None]
+    costs = [cost for record in ended_within(records, since, now) if (cost := spent(record, now).counted) is not None]
     return sum(costs, _ZERO) / len(costs) if costs else None
 
 
@@ -182,39 +182,39 @@ def _group(key: str | None, some: Sequence[Instance], since: datetime | None, no
     return Group(
         key,
         machines=len(some),
-        hours=sum((_hours(one, since, now) for one in some), _ZERO),
+        hours=sum((_hours(record, since, now) for record in some), _ZERO),
         cost=_cost_of(some, now, since),
         spot=_cost_of(some, now, since, Market.SPOT),
     )
 
 
 def _days(every: Sequence[Instance], now: datetime, since: datetime | None) -> list[Group]:
-    there = [one for one in every if one.launched_at is not None]
+    there = [record for record in every if record.launched_at is not None]
     if not there:
         return []
-    first = min(one.launched_at for one in there if one.launched_at is not None)
+    first = min(record.launched_at for record in there if record.launched_at is not None)
     start = max(first, since) if since else first
     found = []
     while start < now:
         end = min(start_of_day(start) + _DAY, now)
-        some = [one for one in there if _was_there(one, start, end)]
+        some = [record for record in there if _was_there(record, start, end)]
         found.append(_group(f"{start.astimezone(UTC):%Y-%m-%d}", some, start, end))
         start = end
     return found
 
 
-def _was_there(one: Instance, since: datetime, until: datetime) -> bool:
-    if one.launched_at is None or one.launched_at >= until:
+def _was_there(record: Instance, since: datetime, until: datetime) -> bool:
+    if record.launched_at is None or record.launched_at >= until:
         return False
-    return one.launched_at >= since or (one.terminated_at or until) > since
+    return record.launched_at >= since or (record.terminated_at or until) > since
 
 
-def _hours(one: Instance, since: datetime | None, until: datetime) -> Decimal:
-    if one.launched_at is None:
+def _hours(record: Instance, since: datetime | None, until: datetime) -> Decimal:
+    if record.launched_at is None:
         return _ZERO
-    start = max(one.launched_at, since) if since else one.launched_at
-    return seconds(max(min(one.terminated_at or until, until) - start, timedelta(0))) / _HOUR
+    start = max(record.launched_at, since) if since else record.launched_at
+    return seconds(max(min(record.terminated_at or until, until) - start, timedelta(0))) / _HOUR
 
 
 def _tag(key: str) -> Callable[[Instance], str | None]:
-    return lambda one: one.tags.get(key)
+    return lambda record: record.tags.get(key)

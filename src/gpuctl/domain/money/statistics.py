@@ -38,13 +38,13 @@ class Statistics:
 
 def within(records: Iterable[Instance], since: datetime | None, now: datetime) -> list[Instance]:
     """The machines that were asked for, or were there, after that instant; all of them for None."""
-    return [one for one in records if since is None or one.created_at >= since or _last(one, now) > since]
+    return [record for record in records if since is None or record.created_at >= since or _last(record, now) > since]
 
 
 def ended_within(records: Iterable[Instance], since: datetime | None, now: datetime) -> list[Instance]:
     """The machines that ran and ended, after that instant where one is given."""
-    ended = [one for one in records if one.launched_at is not None and one.status is Status.TERMINATED]
-    return [one for one in ended if since is None or _last(one, now) > since]
+    ended = [record for record in records if record.launched_at is not None and record.status is Status.TERMINATED]
+    return [record for record in ended if since is None or _last(record, now) > since]
 
 
 def statistics(records: Iterable[Instance], now: datetime, since: datetime | None = None) -> Statistics:
@@ -54,20 +54,20 @@ def statistics(records: Iterable[Instance], now: datetime, since: datetime | Non
     over those that ended since then.
     """
     every = within(records, since, now)
-    launched = [one for one in every if one.launched_at is not None]
+    launched = [record for record in every if record.launched_at is not None]
     ended = ended_within(every, since, now)
-    priced = [one for one in launched if one.price is not None]
-    total = sum((spent_between(one, since, now).machine or _ZERO for one in priced), _ZERO)
+    priced = [record for record in launched if record.price is not None]
+    total = sum((spent_between(record, since, now).machine or _ZERO for record in priced), _ZERO)
     always_on = _always_on(priced, since, now)
     return Statistics(
         total_provisioned=len(every),
-        currently_running=sum(one.status in (Status.READY, Status.RUNNING) for one in every),
-        currently_billing=sum(one.is_live and one.launched_at is not None for one in every),
+        currently_running=sum(record.status in (Status.READY, Status.RUNNING) for record in every),
+        currently_billing=sum(record.is_live and record.launched_at is not None for record in every),
         total_cost=total,
-        average_duration_h=_mean([seconds(lifetime(one, now)) / _HOUR for one in ended]),
-        average_cost=_mean([accrued(one, now) or _ZERO for one in ended if one.price is not None]),
-        provider_breakdown=_counted(one.provider.upper() for one in every),
-        instance_type_breakdown=_counted(one.instance_type for one in every),
+        average_duration_h=_mean([seconds(lifetime(record, now)) / _HOUR for record in ended]),
+        average_cost=_mean([accrued(record, now) or _ZERO for record in ended if record.price is not None]),
+        provider_breakdown=_counted(record.provider.upper() for record in every),
+        instance_type_breakdown=_counted(record.instance_type for record in every),
         always_on_cost=always_on,
         savings=always_on - total,
         savings_percent=(always_on - total) * 100 / always_on if always_on else _ZERO,
@@ -75,11 +75,11 @@ def statistics(records: Iterable[Instance], now: datetime, since: datetime | Non
     )
 
 
-def _last(one: Instance, now: datetime) -> datetime:
+def _last(record: Instance, now: datetime) -> datetime:
     """When it was last there, as far as is known."""
-    if one.launched_at is None:
-        return one.created_at
-    return one.terminated_at or now
+    if record.launched_at is None:
+        return record.created_at
+    return record.terminated_at or now
 
 
 def _mean(values: Sequence[Decimal]) -> Decimal:
@@ -95,15 +95,15 @@ def _counted(words: Iterable[str]) -> dict[str, int]:
 
 def _always_on(priced: Iterable[Instance], since: datetime | None, now: datetime) -> Decimal:
     alike: dict[tuple[str, ...], list[Instance]] = {}
-    for one in priced:
-        alike.setdefault((one.provider, one.instance_type, one.region, one.market), []).append(one)
+    for record in priced:
+        alike.setdefault((record.provider, record.instance_type, record.region, record.market), []).append(record)
     return sum((_kept_on(group, since, now) for group in alike.values()), _ZERO)
 
 
 def _kept_on(group: Sequence[Instance], since: datetime | None, now: datetime) -> Decimal:
-    first = min(one.launched_at for one in group if one.launched_at is not None)
+    first = min(record.launched_at for record in group if record.launched_at is not None)
     start = first if since is None else max(first, since)
-    newest = max(group, key=lambda one: one.created_at)
+    newest = max(group, key=lambda record: record.created_at)
     rate = newest.price.usd_per_hour if newest.price else _ZERO
     return rate * seconds(now - start) / _HOUR * _most_at_once(group, now)
 
@@ -111,9 +111,9 @@ def _kept_on(group: Sequence[Instance], since: datetime | None, now: datetime) -
 def _most_at_once(group: Iterable[Instance], now: datetime) -> int:
     # An end at the very instant of a launch comes first: those two were never on together.
     changes = []
-    for one in group:
-        if one.launched_at is not None:
-            changes += [(one.launched_at, 1), (one.launched_at + lifetime(one, now), -1)]
+    for record in group:
+        if record.launched_at is not None:
+            changes += [(record.launched_at, 1), (record.launched_at + lifetime(record, now), -1)]
     running = most = 0
     for _, change in sorted(changes):
         running += change

@@ -83,20 +83,22 @@ class Finder:
 
     def __init__(self, view: View, state_id: str) -> None:
         self._view = view
-        self._by_cloud_id = {(one.region, one.cloud_id): one for one in view.observed}
+        self._by_cloud_id = {(observed.region, observed.cloud_id): observed for observed in view.observed}
         self._by_record: dict[str, list[Observed]] = {}
-        for one in view.observed:
-            claims = ownership(one.tags)
+        for observed in view.observed:
+            claims = ownership(observed.tags)
             if claims.record_id and claims.state_id == state_id:
-                self._by_record.setdefault(claims.record_id, []).append(one)
+                self._by_record.setdefault(claims.record_id, []).append(observed)
 
     def listed(self, record: Instance) -> Observed | None:
         """The record's machine in the listings: by the id our create returned, else by our tag in our region."""
         if record.cloud_id is not None:
             return self._by_cloud_id.get((record.region, record.cloud_id))
-        tagged = [one for one in self._by_record.get(record.id, ()) if one.region == record.region]
+        tagged = [observed for observed in self._by_record.get(record.id, ()) if observed.region == record.region]
         # Were there ever two, the first launched is the machine; the other is an orphan and judged as one.
-        return min(tagged, key=lambda one: (not one.exists, one.launched_at or record.expires_at), default=None)
+        return min(
+            tagged, key=lambda observed: (not observed.exists, observed.launched_at or record.expires_at), default=None
+        )
 
     def has(self, region: str, cloud_id: str) -> bool:
         """Whether something of that id exists in the listings of that region."""

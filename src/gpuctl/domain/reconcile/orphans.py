@@ -15,8 +15,10 @@ ORPHAN_AGE = timedelta(minutes=15)
 
 def for_strangers(records: Sequence[Instance], view: View, rules: Rules) -> list[Action]:
     """What to do about the machines that stand for none of the records, and about places that did not answer."""
-    found, by_id = Finder(view, rules.state_id), {one.id: one for one in records}
-    known = {one.cloud_id for one in records} | {seen.cloud_id for one in records if (seen := found.listed(one))}
+    found, by_id = Finder(view, rules.state_id), {record.id: record for record in records}
+    known = {record.cloud_id for record in records} | {
+        seen.cloud_id for record in records if (seen := found.listed(record))
+    }
     strangers = [seen for seen in view.observed if seen.exists and seen.cloud_id not in known]
     decided = [_stranger(seen, by_id, view, rules) for seen in strangers]
     unreachable = [Action(Kind.REPORT, scope, detail=why, unresolved=True) for scope, why in view.unreachable.items()]
@@ -59,7 +61,7 @@ def _stranger(seen: Observed, records: Mapping[str, Instance], view: View, rules
 
 
 def _is_left_behind(seen: Observed, record: Instance) -> bool:
-    return any((one.region, one.cloud_id) == (seen.region, seen.cloud_id) for one in record.left_behind)
+    return any((attempt.region, attempt.cloud_id) == (seen.region, seen.cloud_id) for attempt in record.left_behind)
 
 
 def _is_ripe(expires_at: datetime, born: datetime, now: datetime, ours: bool) -> bool:

@@ -26,7 +26,11 @@ STUBBORN_AFTER = timedelta(minutes=30)
 def to_ask_by_id(records: Iterable[Instance], view: View, rules: Rules) -> list[Instance]:
     """The live records whose machine a complete listing lacked: each is asked for by itself before `plan`."""
     found = Finder(view, rules.state_id)
-    return [one for one in records if one.is_live and scope_of(one) in view.listed and found.listed(one) is None]
+    return [
+        record
+        for record in records
+        if record.is_live and scope_of(record) in view.listed and found.listed(record) is None
+    ]
 
 
 Decide = Callable[[Instance], list[Action]]

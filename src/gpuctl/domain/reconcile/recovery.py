@@ -11,10 +11,10 @@ from gpuctl.domain.reconcile.actions import Action, Kind
 from gpuctl.domain.tags import ownership
 
 
-def combined(one: Instance, other: Instance) -> Instance:
+def combined(record: Instance, other: Instance) -> Instance:
     """Two copies of the same record as one: ended goes before STOPPING, that before live, then the newer before the
     older. The later deadline stands while it lives, and no cloud id is lost."""
-    first, second = sorted((one, other), key=lambda copy: (_rank(copy), copy.updated_at), reverse=True)
+    first, second = sorted((record, other), key=lambda copy: (_rank(copy), copy.updated_at), reverse=True)
     facts: dict[str, object] = {}
     if first.is_live:
         facts["expires_at"] = max(first.expires_at, second.expires_at)
@@ -39,7 +39,7 @@ def with_deadline_of(record: Instance, seen: Observed, now: datetime, max_ttl: t
 def without_deadlines(actions: Sequence[Action]) -> list[Action]:
     """The plan of a restored state: whatever would be ended by its deadline is reported instead, for the deadline may
     have been moved after that state was written."""
-    return [_spared(one) if _is_by_deadline(one) else one for one in actions]
+    return [_spared(action) if _is_by_deadline(action) else action for action in actions]
 
 
 def _rank(copy: Instance) -> int:

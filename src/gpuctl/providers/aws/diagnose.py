@@ -167,7 +167,7 @@ def _offered(clients: Clients, trial: Trial) -> Finding:
     said = clients.client("ec2", trial.region).describe_instance_type_offerings(
         LocationType="availability-zone", Filters=[{"Name": "instance-type", "Values": [trial.kind.name]}]
     )
-    zones = sorted(str(one["Location"]) for one in said["InstanceTypeOfferings"])
+    zones = sorted(str(instance_type_offering["Location"]) for instance_type_offering in said["InstanceTypeOfferings"])
     if not zones:
         text = f"AWS offers `{trial.kind.name}` in no zone of {trial.region}"
         return Finding("offered", Verdict.FAIL, text, f"gpuctl types --gpu {trial.kind.gpu_model}")

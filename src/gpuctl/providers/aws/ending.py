@@ -47,8 +47,8 @@ class _Ending:
         if code in NOT_FOUND and len(batch) > 1:
             known = self._known(batch)
             if len(known) < len(batch):
-                unknown = [one for one in batch if one not in known]
-                failures = {one: self._unknown(one) for one in unknown}
+                unknown = [text for text in batch if text not in known]
+                failures = {text: self._unknown(text) for text in unknown}
                 return failures | (self.end(known) if known else {})
         if code not in _OF_ONE or len(batch) == 1 or self._calls_left <= 0:
             failure = translate(error, f"could not terminate instances in `{self._region}`")
@@ -63,12 +63,12 @@ class _Ending:
                 Filters=[{"Name": "instance-id", "Values": list(part)}]
             )
             known |= {
-                one["InstanceId"]
+                instance["InstanceId"]
                 for page in pages
                 for reservation in page["Reservations"]
-                for one in reservation["Instances"]
+                for instance in reservation["Instances"]
             }
-        return [one for one in batch if one in known]
+        return [text for text in batch if text in known]
 
     def _unknown(self, cloud_id: str) -> GpuctlError:
         return CloudError(

@@ -87,7 +87,7 @@ class AwsProvider:
     def regions(self) -> Collection[str]:
         with _translated("could not list the AWS regions of this account"):
             answer = self._clients.client("ec2", self._home).describe_regions()
-            return frozenset(str(one["RegionName"]) for one in answer["Regions"])
+            return frozenset(str(region["RegionName"]) for region in answer["Regions"])
 
     def find_image(self, region: str, kind: InstanceType, image: str | None) -> Image:
         with _translated("could not find an image"):
@@ -143,7 +143,7 @@ class AwsProvider:
                 if code_of(error) in NOT_FOUND:
                     return None
                 raise
-            said = [one for reservation in answer["Reservations"] for one in reservation["Instances"]]
+            said = [instance for reservation in answer["Reservations"] for instance in reservation["Instances"]]
             if len(said) != 1:
                 # Only "no such id" means that there is none; an answer about nothing is no answer.
                 raise UnreachableError(f"{doing}: AWS answered about {len(said)} machines")
@@ -247,16 +247,21 @@ class AwsProvider:
             pages = ec2.get_paginator("describe_instances").paginate(
                 Filters=[wanted], PaginationConfig={"PageSize": self._page_size}
             )
-            said = [one for page in pages for reservation in page["Reservations"] for one in reservation["Instances"]]
-            running = [one["InstanceId"] for one in said if one["State"]["Name"] == "running"]
+            said = [
+                instance
+                for page in pages
+                for reservation in page["Reservations"]
+                for instance in reservation["Instances"]
+            ]
+            running = [item["InstanceId"] for item in said if item["State"]["Name"] == "running"]
             asked = [cloud_id for cloud_id in running if cloud_id in ask_ready]
             ready = self._ready(ec2, asked)
-            found = [observed(one, account, region) for one in said]
+            found = [observed(item, account, region) for item in said]
         return [
-            one.model_copy(update={"ready": one.state is CloudState.RUNNING and one.cloud_id in ready})
-            if one.cloud_id in ask_ready
-            else one
-            for one in found
+            observed.model_copy(update={"ready": observed.state is CloudState.RUNNING and observed.cloud_id in ready})
+            if observed.cloud_id in ask_ready
+            else observed
+            for observed in found
         ]
 
     def _ready(self, ec2: Any, cloud_ids: Sequence[str]) -> set[str]:
@@ -275,7 +280,7 @@ def _ready_among(ec2: Any, cloud_ids: Sequence[str]) -> set[str]:
             raise
         middle = len(cloud_ids) // 2
         return _ready_among(ec2, cloud_ids[:middle]) | _ready_among(ec2, cloud_ids[middle:]) if middle else set[str]()
-    return {one["InstanceId"] for one in answer["InstanceStatuses"] if _is_ok(one)}
+    return {instance_status["InstanceId"] for instance_status in answer["InstanceStatuses"] if _is_ok(instance_status)}
 
 
 def _is_ok(said: Mapping[str, Any]) -> bool:

@@ -16,18 +16,18 @@ def list_resources(ec2: Any, record_id: str, cloud_id: str, known: Collection[st
     """
     instances = list(_instances(ec2, record_id, cloud_id))
     volumes, interfaces, groups = _parts(instances)
-    found = [_resource("instance", one["InstanceId"], one.get("Tags")) for one in instances]
-    volumes |= {one for one in known if one.startswith("vol-")}
-    interfaces |= {one for one in known if one.startswith("eni-")}
-    groups |= {one for one in known if one.startswith("sg-")}
+    found = [_resource("instance", instance["InstanceId"], instance.get("Tags")) for instance in instances]
+    volumes |= {name for name in known if name.startswith("vol-")}
+    interfaces |= {name for name in known if name.startswith("eni-")}
+    groups |= {name for name in known if name.startswith("sg-")}
     found += [
-        _resource("volume", one["VolumeId"], one.get("Tags"))
-        for one in _each(ec2, "describe_volumes", "Volumes", _filters(record_id, "volume-id", volumes))
-        if one.get("State") != "deleted"
+        _resource("volume", item["VolumeId"], item.get("Tags"))
+        for item in _each(ec2, "describe_volumes", "Volumes", _filters(record_id, "volume-id", volumes))
+        if item.get("State") != "deleted"
     ]
     found += [
-        _resource("network-interface", one["NetworkInterfaceId"], one.get("TagSet"))
-        for one in _each(
+        _resource("network-interface", item["NetworkInterfaceId"], item.get("TagSet"))
+        for item in _each(
             ec2,
             "describe_network_interfaces",
             "NetworkInterfaces",
@@ -39,9 +39,9 @@ def list_resources(ec2: Any, record_id: str, cloud_id: str, known: Collection[st
         answer = ec2.describe_security_groups(Filters=filters)["SecurityGroups"]
         # A group without our tag is the network's own, or the user's.
         found += [
-            _resource("security-group", one["GroupId"], one["Tags"], is_shared=True)
-            for one in answer
-            if any(tag["Key"] == STATE for tag in one.get("Tags", ()))
+            _resource("security-group", item["GroupId"], item["Tags"], is_shared=True)
+            for item in answer
+            if any(tag["Key"] == STATE for tag in item.get("Tags", ()))
         ]
     return found
 
@@ -55,17 +55,17 @@ def _instances(ec2: Any, record_id: str, cloud_id: str) -> Iterator[Mapping[str,
     seen: dict[str, Mapping[str, Any]] = {}
     for page in pages:
         for reservation in page["Reservations"]:
-            seen |= {one["InstanceId"]: one for one in reservation["Instances"]}
-    yield from (one for one in seen.values() if one["State"]["Name"] not in _GONE)
+            seen |= {instance["InstanceId"]: instance for instance in reservation["Instances"]}
+    yield from (item for item in seen.values() if item["State"]["Name"] not in _GONE)
 
 
 def _parts(instances: Sequence[Mapping[str, Any]]) -> tuple[set[str], set[str], set[str]]:
     """IDs of the volumes, interfaces and security groups that the instances refer to."""
     volumes, interfaces, groups = set[str](), set[str](), set[str]()
-    for one in instances:
-        volumes |= {disk["Ebs"]["VolumeId"] for disk in one.get("BlockDeviceMappings", ()) if "Ebs" in disk}
-        interfaces |= {each["NetworkInterfaceId"] for each in one.get("NetworkInterfaces", ())}
-        groups |= {group["GroupId"] for group in one.get("SecurityGroups", ())}
+    for instance in instances:
+        volumes |= {disk["Ebs"]["VolumeId"] for disk in instance.get("BlockDeviceMappings", ()) if "Ebs" in disk}
+        interfaces |= {each["NetworkInterfaceId"] for each in instance.get("NetworkInterfaces", ())}
+        groups |= {group["GroupId"] for group in instance.get("SecurityGroups", ())}
     return volumes, interfaces, groups
 
 
@@ -79,7 +79,7 @@ def _each(ec2: Any, operation: str, key: str, filters: Sequence[Mapping[str, Any
     found: dict[str, Mapping[str, Any]] = {}
     for each in filters:
         for page in ec2.get_paginator(operation).paginate(Filters=[each]):
-            found |= {str(one.get("VolumeId") or one.get("NetworkInterfaceId")): one for one in page[key]}
+            found |= {str(item.get("VolumeId") or item.get("NetworkInterfaceId")): item for item in page[key]}
     return list(found.values())
 
 

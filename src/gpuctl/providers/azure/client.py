@@ -162,7 +162,7 @@ class Clients:
 
     def _only_subscription(self) -> str:
         found = self.ask("GET", "/subscriptions", SUBSCRIPTIONS_API).json()["value"]
-        usable = [one for one in found if one.get("state") in ("Enabled", None)]
+        usable = [item for item in found if item.get("state") in ("Enabled", None)]
         if len(usable) != 1:
             told = (
                 f"these credentials have {len(usable)} subscriptions"
@@ -242,7 +242,7 @@ def _default_of_cli(folder: str | None) -> str | None:
     try:
         path = Path(folder) if folder else Path.home() / ".azure"
         told = json.loads((path / "azureProfile.json").read_text("utf-8-sig"))
-        chosen = [str(one["id"]) for one in told["subscriptions"] if one.get("isDefault")]
+        chosen = [str(subscription["id"]) for subscription in told["subscriptions"] if subscription.get("isDefault")]
     except (OSError, RuntimeError, ValueError, KeyError, TypeError):
         return None
     return chosen[0] if chosen else None

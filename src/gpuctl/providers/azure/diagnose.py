@@ -76,7 +76,7 @@ def _found(check: str, look: Callable[[Clients, Trial], Finding], clients: Clien
 def _creatable(registration: Registration, granted: Sequence[Mapping[str, Any]], trial: Trial) -> Finding:
     found = _permitted("create", TO_CREATE, granted, trial)
     missing = registration.missing() if found.verdict is Verdict.OK else []
-    barred = [name for name in missing if not any(_grants(one, f"{name}/register/action") for one in granted)]
+    barred = [name for name in missing if not any(_grants(item, f"{name}/register/action") for item in granted)]
     if barred:
         text = f"{barred[0]} is not registered in this subscription, and this login may not register it"
         return Finding("create", Verdict.FAIL, text, f"az provider register --namespace {barred[0]}")
@@ -92,7 +92,7 @@ def _granted(clients: Clients) -> Sequence[Mapping[str, Any]]:
 
 
 def _permitted(check: str, needed: Sequence[str], granted: Sequence[Mapping[str, Any]], trial: Trial) -> Finding:
-    missing = [right for right in needed if not any(_grants(one, right) for one in granted)]
+    missing = [right for right in needed if not any(_grants(item, right) for item in granted)]
     doing = {"create": "creating", "end": "ending"}[check]
     if missing:
         more = " …" if len(missing) > 1 else ""
@@ -115,8 +115,10 @@ def _quota(clients: Clients, trial: Trial) -> Finding:
         family = size_of(clients, trial.region, name).family
     except CapacityError:
         family = ""
-    usages = [one.as_dict() for one in clients.compute.usage.list(trial.region)] if family else []
-    counters = {str(one["name"]["value"]).casefold(): (int(one["currentValue"]), int(one["limit"])) for one in usages}
+    usages = [item.as_dict() for item in clients.compute.usage.list(trial.region)] if family else []
+    counters = {
+        str(usage["name"]["value"]).casefold(): (int(usage["currentValue"]), int(usage["limit"])) for usage in usages
+    }
     of_family = counters.get(family.casefold())
     if of_family is None or need is None:
         return Finding("quota", Verdict.UNKNOWN, f"no quota is known for `{name}`")

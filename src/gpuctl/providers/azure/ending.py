@@ -41,7 +41,7 @@ def end_group(clients: Clients, group: str, *, force: bool) -> Requested | None:
             return Requested(said, _delete_group(clients, group))
     except SDK_ERRORS as error:
         raise _without_group(clients, group, translate(error, f"could not delete the group `{group}`")) from error
-    names = ", ".join(f"`{_short(one)}`" for one in foreign[:_SHOWN])
+    names = ", ".join(f"`{_short(text)}`" for text in foreign[:_SHOWN])
     kept = CloudError(
         f"the group `{group}` also holds {names}{' …' if len(foreign) > _SHOWN else ''}, which gpuctl did not "
         f"make: `gpuctl terminate {record_of(group)} --force` deletes that too",
@@ -81,7 +81,7 @@ def _delete_group(clients: Clients, group: str) -> str:
         polling=False,
         raw_response_hook=lambda answer: addresses.append(answer.http_response.headers.get("Location", "")),
     )
-    return next((one for one in addresses if one), "")
+    return next((address for address in addresses if address), "")
 
 
 def _without_group(clients: Clients, group: str, why: GpuctlError) -> GpuctlError:
@@ -110,10 +110,10 @@ def _deallocated(clients: Clients, group: str) -> str:
 def _foreign(clients: Clients, group: str) -> list[str]:
     """The ids of what is in the group and is not ours."""
     record, machine = record_of(group), machine_id(clients.subscription, group).casefold()
-    inside = [one.as_dict() for one in clients.resource.resources.list_by_resource_group(group)]
-    unclear = [str(one["id"]) for one in inside if not _is_ours(one, record, machine)]
+    inside = [item.as_dict() for item in clients.resource.resources.list_by_resource_group(group)]
+    unclear = [str(item["id"]) for item in inside if not _is_ours(item, record, machine)]
     named = _named_by_machine(clients, group) if unclear else ()
-    return [one for one in unclear if one.casefold() not in named]
+    return [text for text in unclear if text.casefold() not in named]
 
 
 def _is_ours(resource: Mapping[str, Any], record: str | None, machine: str) -> bool:
@@ -134,13 +134,13 @@ def _named_by_machine(clients: Clients, group: str) -> Collection[str]:
         return ()
     told = machine.get("properties", {})
     storage = told.get("storageProfile", {})
-    attached = [one for one in storage.get("dataDisks") or () if one.get("createOption") != "Attach"]
-    disks = [one.get("managedDisk", {}).get("id") for one in (storage.get("osDisk") or {}, *attached)]
+    attached = [data_disk for data_disk in storage.get("dataDisks") or () if data_disk.get("createOption") != "Attach"]
+    disks = [item.get("managedDisk", {}).get("id") for item in (storage.get("osDisk") or {}, *attached)]
     made = told.get("networkProfile", {}).get("networkInterfaces") or ()
     # One that somebody attached later is not deleted with the machine.
-    interfaces = [one["id"] for one in made if one.get("properties", {}).get("deleteOption") == "Delete"]
-    addresses = [address for one in interfaces for address in _addresses(clients, one)]
-    return {str(one).casefold() for one in (*disks, *interfaces, *addresses) if one}
+    interfaces = [item["id"] for item in made if item.get("properties", {}).get("deleteOption") == "Delete"]
+    addresses = [address for interface in interfaces for address in _addresses(clients, interface)]
+    return {str(disk).casefold() for disk in (*disks, *interfaces, *addresses) if disk}
 
 
 def _addresses(clients: Clients, interface: str) -> list[str]:
@@ -148,8 +148,8 @@ def _addresses(clients: Clients, interface: str) -> list[str]:
         told = (read_network(clients, interface) or {}).get("properties", {})
     except SDK_ERRORS:
         return []
-    configured = [one.get("properties", {}) for one in told.get("ipConfigurations") or ()]
-    return [str((one.get("publicIPAddress") or {}).get("id") or "") for one in configured]
+    configured = [ip_configuration.get("properties", {}) for ip_configuration in told.get("ipConfigurations") or ()]
+    return [str((item.get("publicIPAddress") or {}).get("id") or "") for item in configured]
 
 
 def _machine(clients: Clients, group: str) -> Mapping[str, Any] | None:

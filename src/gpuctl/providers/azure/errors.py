@@ -109,7 +109,11 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         seen.add(id(cause))
         yield cause
         inner = (getattr(cause, name, None) for name in ("inner_exception", "reason", "original_error"))
-        waiting += [one for one in (*inner, *cause.args, cause.__cause__) if isinstance(one, BaseException)]
+        waiting += [
+            base_exception
+            for base_exception in (*inner, *cause.args, cause.__cause__)
+            if isinstance(base_exception, BaseException)
+        ]
 
 
 def _why(error: Exception) -> str:
@@ -165,7 +169,7 @@ def _said(code: str, message: str) -> str:
 def _message(error: Exception) -> str:
     told = getattr(error, "error", None)
     details: Any = getattr(told, "details", None) or ()
-    deeper = next((str(one.message) for one in details if getattr(one, "message", None)), "")
+    deeper = next((str(detail.message) for detail in details if getattr(detail, "message", None)), "")
     return deeper or str(getattr(told, "message", "") or "")
 
 

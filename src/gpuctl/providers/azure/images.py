@@ -47,7 +47,7 @@ def image_for(clients: Clients, region: str, size: Size, image: str) -> Image:
         facts, found = _in_gallery(clients, named)
     else:
         facts, found = _in_marketplace(clients, region, named)
-    features = {str(one["name"]): str(one["value"]) for one in facts.get("features") or ()}
+    features = {str(feature["name"]): str(feature["value"]) for feature in facts.get("features") or ()}
     _check(facts, features, size, found.id)
     return Image(found.id, "", found.min_disk_gb, settings=_settings(facts, features, size))
 
@@ -79,10 +79,10 @@ def _in_gallery(clients: Clients, image: GalleryImage) -> tuple[Mapping[str, Any
         if is_absent(error):
             raise _no_image(str(image), None) from error
         raise
-    usable = [one for one in versions if one["properties"].get("provisioningState") == "Succeeded"]
+    usable = [version for version in versions if version["properties"].get("provisioningState") == "Succeeded"]
     if not usable:
         raise _no_image(str(image), None)
-    newest = max(usable, key=lambda one: [int(part) if part.isdigit() else 0 for part in str(one["name"]).split(".")])
+    newest = max(usable, key=lambda item: [int(part) if part.isdigit() else 0 for part in str(item["name"]).split(".")])
     disk = newest["properties"].get("storageProfile", {}).get("osDiskImage", {})
     exact = GalleryImage(image.definition, str(newest["name"]))
     facts = definition["properties"]

@@ -108,16 +108,16 @@ def _state(
 
 
 def _status(statuses: list[Mapping[str, Any]], kind: str) -> str:
-    codes = [str(one["code"]).split("/", 1) for one in statuses]
+    codes = [str(status["code"]).split("/", 1) for status in statuses]
     return next((code[1].casefold() for code in codes if code[0] == kind and len(code) == 2), "")
 
 
 def _refusal(statuses: list[Mapping[str, Any]]) -> Refusal | None:
-    for one in statuses:
-        kind, _, code = str(one["code"]).partition("/")
+    for status in statuses:
+        kind, _, code = str(status["code"]).partition("/")
         step, _, why = code.partition("/")
         if kind == "ProvisioningState" and step.casefold() == "failed" and why:
-            return refusal_of(why, str(one.get("message") or ""))
+            return refusal_of(why, str(status.get("message") or ""))
     return None
 
 

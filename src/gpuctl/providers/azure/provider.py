@@ -76,7 +76,7 @@ class AzureProvider:
         with _translated("could not list the Azure regions of this subscription"):
             path = f"/subscriptions/{self._clients.subscription}/locations"
             said = self._clients.ask("GET", path, SUBSCRIPTIONS_API).json()
-            return frozenset(str(one["name"]) for one in said["value"])
+            return frozenset(str(item["name"]) for item in said["value"])
 
     def find_image(self, region: str, kind: InstanceType, image: str | None) -> Image:
         with _translated("could not find an image"):
@@ -235,7 +235,7 @@ class AzureProvider:
         with _translated(f"could not list instances in `{region}`"):
             account = self._known_account()
             every = _dicts(self._clients.resource.resource_groups.list(filter=wanted))
-            groups = {str(one["name"]).lower(): one for one in every if region_of(one["location"]) == region}
+            groups = {str(item["name"]).lower(): item for item in every if region_of(item["location"]) == region}
             machines = self._machines(set(groups)) if groups else {}
             found = []
             for name, group in groups.items():
@@ -244,9 +244,14 @@ class AzureProvider:
                 if machine is not None and name in ask_ready:
                     seen = seen.model_copy(update=addresses_of(self._clients, machine))
                 found.append(seen)
-            asked = [one for one, told in self._deletions.items() if region_of(told.group["location"]) == region]
-            gone = [self._deleted(one) for one in asked]
-            return [*found, *(one for one in gone if one is not None and one.cloud_id not in groups)]
+            asked = [
+                deletion for deletion, told in self._deletions.items() if region_of(told.group["location"]) == region
+            ]
+            gone = [self._deleted(text) for text in asked]
+            return [
+                *found,
+                *(observed for observed in gone if observed is not None and observed.cloud_id not in groups),
+            ]
 
     def _machines(self, groups: set[str]) -> dict[str, tuple[Mapping[str, Any], list[Mapping[str, Any]]]]:
         """The machine of each group with what its instance view says: asked one by one where they are few, as every
@@ -254,8 +259,10 @@ class AzureProvider:
         operations = self._clients.compute.virtual_machines
         if len(groups) <= _FEW:
             single = {name: self._machine(name) for name in groups}
-            return {name: (one, statuses_of(one)) for name, one in single.items() if one is not None}
-        views = {str(one["id"]).casefold(): statuses_of(one) for one in _dicts(operations.list_all(status_only="true"))}
+            return {name: (item, statuses_of(item)) for name, item in single.items() if item is not None}
+        views = {
+            str(item["id"]).casefold(): statuses_of(item) for item in _dicts(operations.list_all(status_only="true"))
+        }
         found = {}
         for machine in _dicts(operations.list_all()):
             group = group_in(machine["id"]).lower()
@@ -282,7 +289,7 @@ class AzureProvider:
 
 
 def _dicts(pages: Any) -> Iterator[Mapping[str, Any]]:
-    return (one.as_dict() for one in pages)
+    return (page.as_dict() for page in pages)
 
 
 @contextmanager

@@ -38,8 +38,8 @@ class Registration:
     def has_timer(self, region: str) -> bool:
         """Whether Azure has shutdown timers in that region. Raises what the SDK raises."""
         kinds = self._provider(TIMERS)["resourceTypes"]
-        found = [one for one in kinds if str(one["resourceType"]).casefold() == "schedules"]
-        return region in {region_of(place) for one in found for place in one["locations"]}
+        found = [kind for kind in kinds if str(kind["resourceType"]).casefold() == "schedules"]
+        return region in {region_of(place) for item in found for place in item["locations"]}
 
     def missing(self) -> list[str]:
         """The providers that are needed and not registered. Raises what the SDK raises."""

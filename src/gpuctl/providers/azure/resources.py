@@ -15,26 +15,26 @@ def list_resources(clients: Clients, record_id: str, group: str) -> list[Resourc
 
     Complete, or it raises what the SDK raises.
     """
-    groups = {str(one["name"]).lower(): one for one in _groups(clients, record_id, group)}
+    groups = {str(item["name"]).lower(): item for item in _groups(clients, record_id, group)}
     found = []
     for name, each in groups.items():
         found.append(Resource("group", name, dict(each.get("tags") or {})))
         machine = machine_id(clients.subscription, name).casefold()
         try:
-            inside = [one.as_dict() for one in clients.resource.resources.list_by_resource_group(name)]
+            inside = [item.as_dict() for item in clients.resource.resources.list_by_resource_group(name)]
         except SDK_ERRORS as error:
             # Deleted between the two calls.
             if not is_absent(error):
                 raise
             found.pop()
             continue
-        found += [_resource(one, machine) for one in inside]
+        found += [_resource(item, machine) for item in inside]
     return found
 
 
 def _groups(clients: Clients, record_id: str, group: str) -> Iterator[Mapping[str, Any]]:
     operations = clients.resource.resource_groups
-    yield from (one.as_dict() for one in operations.list(filter=f"tagName eq '{ID}' and tagValue eq '{record_id}'"))
+    yield from (item.as_dict() for item in operations.list(filter=f"tagName eq '{ID}' and tagValue eq '{record_id}'"))
     if not group:
         return
     try:
@@ -44,10 +44,10 @@ def _groups(clients: Clients, record_id: str, group: str) -> Iterator[Mapping[st
             raise
 
 
-def _resource(one: Mapping[str, Any], machine: str) -> Resource:
-    kind = str(one["type"]).rpartition("/")[2]
+def _resource(item: Mapping[str, Any], machine: str) -> Resource:
+    kind = str(item["type"]).rpartition("/")[2]
     # Azure creates the disk of the instance itself, and a policy may add an extension.
-    is_part = str(one.get("managedBy") or "").casefold() == machine or str(one["id"]).casefold().startswith(
+    is_part = str(item.get("managedBy") or "").casefold() == machine or str(item["id"]).casefold().startswith(
         f"{machine}/"
     )
-    return Resource(kind, str(one["name"]), dict(one.get("tags") or {}), is_part=is_part)
+    return Resource(kind, str(item["name"]), dict(item.get("tags") or {}), is_part=is_part)

@@ -45,7 +45,9 @@ def size_of(clients: Clients, region: str, name: str) -> Size:
             hint=f"gpuctl types --provider azure --region {region}, or another `--region`",
             cloud_code="SkuNotAvailable",
         )
-    can: Mapping[str, str] = {one["name"]: str(one["value"]) for one in matching[0].get("capabilities", ())}
+    can: Mapping[str, str] = {
+        capability["name"]: str(capability["value"]) for capability in matching[0].get("capabilities", ())
+    }
     places = [place for place in matching[0].get("locationInfo", ()) if _region(place["location"]) == _region(region)]
     generations = can.get("HyperVGenerations", "V1,V2").split(",")
     return Size(
@@ -54,7 +56,7 @@ def size_of(clients: Clients, region: str, name: str) -> Size:
         generations,
         sorted(zone for place in places for zone in place.get("zones", ())),
         arch=can.get("CpuArchitectureType", "x64"),
-        controllers=[one.strip() for one in can.get("DiskControllerTypes", "SCSI").split(",")],
+        controllers=[part.strip() for part in can.get("DiskControllerTypes", "SCSI").split(",")],
         is_confidential=bool(can.get("ConfidentialComputingType")),
         # https://learn.microsoft.com/azure/virtual-machines/trusted-launch-faq: named where it is lacking.
         has_trusted_launch="V2" in generations and not _says(can, "TrustedLaunchDisabled"),

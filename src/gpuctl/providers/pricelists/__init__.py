@@ -23,7 +23,7 @@ def open_price_list(name: ProviderName, connection: Connection, patience: Patien
     UsageError where there is none to read, where its extra is not installed, or where its address is no safe one.
     """
     if name not in _MODULES:
-        known = ", ".join(f"`{one}`" for one in _MODULES)
+        known = ", ".join(f"`{provider}`" for provider in _MODULES)
         raise UsageError(f"prices of `{name}` cannot be fetched yet", hint=f"one of {known}")
     try:
         module = import_module(_MODULES[name])

@@ -70,7 +70,11 @@ class AwsPriceList:
     def _named_by_sdk(self) -> Collection[str]:
         try:
             session = self._clients.session
-            named = [one for part in _PARTITIONS for one in session.get_available_regions("ec2", part)]
+            named = [
+                available_region
+                for part in _PARTITIONS
+                for available_region in session.get_available_regions("ec2", part)
+            ]
         except SDK_ERRORS as error:
             raise translate(error, "could not list the regions") from error
         return named
@@ -78,7 +82,7 @@ class AwsPriceList:
     def _offered(self, region: str) -> set[str]:
         asked = {"LocationType": "region"}
         entries = self._entries("ec2", region, "describe_instance_type_offerings", asked, "InstanceTypeOfferings")
-        return {str(one.get("InstanceType")) for one in entries}
+        return {str(entry.get("InstanceType")) for entry in entries}
 
     def _spot(self, region: str, offered: Sequence[str]) -> dict[PriceKey, Decimal]:
         """The price in the dearest zone of each type: nobody knows yet in which zone a machine will be."""
@@ -91,14 +95,14 @@ class AwsPriceList:
             {"StartTime": now, "InstanceTypes": list(offered), "ProductDescriptions": ["Linux/UNIX"]},
             "SpotPriceHistory",
         )
-        for one in entries:
-            name, zone, at = one.get("InstanceType"), one.get("AvailabilityZone"), one.get("Timestamp")
+        for entry in entries:
+            name, zone, at = entry.get("InstanceType"), entry.get("AvailabilityZone"), entry.get("Timestamp")
             # A local zone is named after the region, too, and costs something else.
             if name not in offered or not _is_zone_of(zone, region) or not isinstance(at, datetime):
                 continue
             known = newest.get((name, zone))
             if known is None or at > known[0]:
-                newest[name, zone] = (at, _usd(one.get("SpotPrice"), f"the spot prices of `{region}`"))
+                newest[name, zone] = (at, _usd(entry.get("SpotPrice"), f"the spot prices of `{region}`"))
         dearest: dict[PriceKey, Decimal] = {}
         for (name, _), (_, usd) in newest.items():
             key = PriceKey(name, region, Market.SPOT)
@@ -192,7 +196,7 @@ def _product(text: object, wanted: Mapping[str, str], where: str) -> tuple[str, 
             for dimension in term["priceDimensions"].values()
             if dimension.get("unit", "Hrs") == "Hrs"
         ]
-        prices = [_usd(one["pricePerUnit"]["USD"], where) for one in dimensions]
+        prices = [_usd(dimension["pricePerUnit"]["USD"], where) for dimension in dimensions]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UnreachableError(f"could not read {where}: an entry has another shape than documented") from error
     return name, max(prices, default=None)

@@ -169,7 +169,7 @@ def _parsed(text: bytes, doing: str) -> dict[str, Any]:
     except ValueError as error:
         raise Busy(UnreachableError(f"{doing}: a page of it is not JSON")) from error
     items = page.get("Items") if isinstance(page, dict) else None
-    if not isinstance(items, list) or not all(_is_item(one) for one in items):
+    if not isinstance(items, list) or not all(_is_item(item) for item in items):
         raise Busy(UnreachableError(f"{doing}: a page of it has another shape than documented"))
     if not isinstance(page.setdefault("NextPageLink", None), str | None) or page.get("Count", len(items)) != len(items):
         raise Busy(UnreachableError(f"{doing}: a page of it is not whole"))

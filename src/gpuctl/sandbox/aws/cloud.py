@@ -168,7 +168,7 @@ class AwsCloud:
 
     def _console(self, call: Call, backend: Any, now: datetime) -> Response | None:
         named = call.form.get("InstanceId")
-        instance = next((one for one in backend.all_instances() if one.id == named), None)
+        instance = next((instance for instance in backend.all_instances() if instance.id == named), None)
         if instance is None:
             return None
         tags, end = backend.tags.get(instance.id, {}), self._lives.powered_off_at(instance.id)

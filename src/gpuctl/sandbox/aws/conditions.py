@@ -89,7 +89,7 @@ class Conditions:
 
     def change(self, settings: Mapping[str, Any]) -> None:
         """Apply all settings, or raise ValueError and apply none of them."""
-        types = {_camel_case(one.name): (one.name, type(getattr(self, one.name))) for one in fields(self)}
+        types = {_camel_case(field.name): (field.name, type(getattr(self, field.name))) for field in fields(self)}
         for name, value in settings.items():
             if name not in types or not isinstance(value, types[name][1]):
                 raise ValueError(f"unknown setting or value: {name}")

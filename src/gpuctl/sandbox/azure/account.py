@@ -41,14 +41,16 @@ class Account:
             )
 
     def subscriptions(self, call: Call) -> Response:
-        return self._world.page(call, [_subscription(*one) for one in sorted(self._subscriptions.items())])
+        return self._world.page(
+            call, [_subscription(*subscription) for subscription in sorted(self._subscriptions.items())]
+        )
 
     def subscription(self, call: Call) -> Response:
         return reply(_subscription(call.subscription, self._subscriptions[call.subscription]))
 
     def tenants(self, call: Call) -> Response:
         tenants = sorted(set(self._subscriptions.values()))
-        return reply({"value": [{"id": f"/tenants/{one}", "tenantId": one} for one in tenants]})
+        return reply({"value": [{"id": f"/tenants/{tenant}", "tenantId": tenant} for tenant in tenants]})
 
     def locations(self, call: Call) -> Response:
         return reply({"value": [_location(call.subscription, name, shown) for name, shown in REGIONS.items()]})
@@ -69,14 +71,16 @@ class Account:
         """Begin to register the subscription; that takes effect after some looks at the provider."""
         name, conditions = self._named(call), self._world.conditions
         if self._state(name) == "NotRegistered":
-            conditions.unregistered = [one for one in conditions.unregistered if one.lower() != name.lower()]
+            conditions.unregistered = [text for text in conditions.unregistered if text.lower() != name.lower()]
             conditions.registered = [*conditions.registered, name]
             self._under_way[name] = conditions.registering
         return reply(self._provider(call, name))
 
     def permissions(self, call: Call) -> Response:
         """What this login may do on the subscription."""
-        granted = [{"dataActions": [], "notDataActions": [], **one} for one in self._world.conditions.permissions]
+        granted = [
+            {"dataActions": [], "notDataActions": [], **permission} for permission in self._world.conditions.permissions
+        ]
         return reply({"value": granted})
 
     def feature(self, call: Call) -> Response:
@@ -95,7 +99,7 @@ class Account:
         conditions, name = self._world.conditions, _NAMESPACES.get(namespace.lower(), namespace)
         if name in self._under_way:
             return "Registering"
-        there = {one.lower() for one in conditions.registered} - {one.lower() for one in conditions.unregistered}
+        there = {text.lower() for text in conditions.registered} - {text.lower() for text in conditions.unregistered}
         return "Registered" if name in _ALWAYS or name.lower() in there else "NotRegistered"
 
     def _named(self, call: Call) -> str:
@@ -115,7 +119,7 @@ class Account:
             "resourceTypes": [
                 {
                     "resourceType": kind,
-                    "locations": [REGIONS[one] for one in self._world.conditions.offering(f"{name}/{kind}", REGIONS)],
+                    "locations": [REGIONS[text] for text in self._world.conditions.offering(f"{name}/{kind}", REGIONS)],
                     "apiVersions": ["2025-04-01", "2024-07-01"],
                 }
                 for kind in TYPES[name]

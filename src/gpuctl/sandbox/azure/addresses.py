@@ -54,7 +54,7 @@ def _check_side(name: str, said: Json, side: str) -> None:
     for port in filter(None, ports):
         first, _, last = port.partition("-")
         bounds = [first, last or first]
-        if port != "*" and not all(one.isdigit() and 0 <= int(one) <= 65535 for one in bounds):
+        if port != "*" and not all(bound.isdigit() and 0 <= int(bound) <= 65535 for bound in bounds):
             raise Refusal(
                 400, "SecurityRuleInvalidPortRange", f"Security rule has invalid Port range. Value provided: {port}."
             )
@@ -77,7 +77,7 @@ def check_subnets(vnet: str, space: Sequence[str], subnets: Sequence[Json]) -> N
     for subnet in subnets:
         for prefix in prefixes(subnet):
             here = network(prefix, f"subnet {subnet['name']}")
-            if not any(here.version == one.version and here.subnet_of(one) for one in spaces):  # type: ignore[arg-type]
+            if not any(here.version == space.version and here.subnet_of(space) for space in spaces):  # type: ignore[arg-type]
                 raise Refusal(
                     400,
                     "NetcfgSubnetRangeOutsideVnet",

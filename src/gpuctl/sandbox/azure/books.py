@@ -95,8 +95,8 @@ class Books:
 
     def groups(self, subscription: str | None = None) -> list[Group]:
         """All groups (of one subscription), by name."""
-        found = [one for one in self._groups.values() if subscription in (None, one.subscription)]
-        return sorted(found, key=lambda one: one.name.lower())
+        found = [group for group in self._groups.values() if subscription in (None, group.subscription)]
+        return sorted(found, key=lambda group: group.name.lower())
 
     def add_group(self, group: Group) -> None:
         self._groups[f"{group.subscription}/{group.name}".lower()] = group
@@ -125,14 +125,14 @@ class Books:
         self, kind: str | None = None, *, group: Group | None = None, subscription: str | None = None
     ) -> list[Resource]:
         """The resources of one kind, group or subscription, by id."""
-        return sorted(self._chosen(kind, group, subscription), key=lambda one: one.id.lower())
+        return sorted(self._chosen(kind, group, subscription), key=lambda resource: resource.id.lower())
 
     def _chosen(self, kind: str | None, group: Group | None, subscription: str | None) -> Iterator[Resource]:
-        for one in self._resources.values():
-            is_kind = kind is None or one.type.lower() == kind.lower()
-            is_here = group is None or one.group is group
-            if is_kind and is_here and subscription in (None, one.group.subscription):
-                yield one
+        for resource in self._resources.values():
+            is_kind = kind is None or resource.type.lower() == kind.lower()
+            is_here = group is None or resource.group is group
+            if is_kind and is_here and subscription in (None, resource.group.subscription):
+                yield resource
 
 
 def no_resource(group: Group, kind: str, name: str) -> Refusal:
@@ -155,6 +155,6 @@ def etag() -> str:
     return f'W/"{uuid4()}"'
 
 
-def same(one: Any, other: Any) -> bool:
+def same(item: Any, other: Any) -> bool:
     """Whether two ids mean one resource."""
-    return str(one or "").lower() == str(other or "").lower()
+    return str(item or "").lower() == str(other or "").lower()

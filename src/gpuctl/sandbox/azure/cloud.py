@@ -47,7 +47,7 @@ class ArmCloud:
     @staticmethod
     def owns(path: str) -> bool:
         """Whether a path is one of ARM's."""
-        return any(path.lower() == one or path.lower().startswith(f"{one}/") for one in _PREFIXES)
+        return any(path.lower() == prefix or path.lower().startswith(f"{prefix}/") for prefix in _PREFIXES)
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         try:
@@ -64,23 +64,24 @@ class ArmCloud:
             self._settle(is_look=False)
             books = self._world.books
             alive = [
-                lives.entry(one, self._now()) | {"ssh_from": ssh_from(books, one)} for one in books.resources(MACHINE)
+                lives.entry(resource, self._now()) | {"ssh_from": ssh_from(books, resource)}
+                for resource in books.resources(MACHINE)
             ]
-            return sorted([*self._world.ended, *alive], key=lambda one: (one["launched_at"], one["id"]))
+            return sorted([*self._world.ended, *alive], key=lambda item: (item["launched_at"], item["id"]))
 
     def resources(self) -> list[Json]:
         """Everything that exists now, groups included: id, type, location, tags, state, and whether it bills."""
         with self._lock:
             self._settle(is_look=False)
             groups = [
-                {"id": one.id, "type": GROUP, "location": one.location, "tags": dict(one.tags)}
-                | {"state": one.state, "bills": False}
-                for one in self._world.books.groups()
+                {"id": group.id, "type": GROUP, "location": group.location, "tags": dict(group.tags)}
+                | {"state": group.state, "bills": False}
+                for group in self._world.books.groups()
             ]
             return groups + [
-                {"id": one.id, "type": one.type, "location": one.location, "tags": dict(one.tags)}
-                | {"state": one.state, "bills": lives.bills(one)}
-                for one in self._world.books.resources()
+                {"id": resource.id, "type": resource.type, "location": resource.location, "tags": dict(resource.tags)}
+                | {"state": resource.state, "bills": lives.bills(resource)}
+                for resource in self._world.books.resources()
             ]
 
     def calls(self) -> list[Json]:
@@ -228,12 +229,12 @@ class ArmCloud:
             *(
                 Route(
                     "GET",
-                    f"{root}/providers/{name}{operations.replace('{word}', one)}",
+                    f"{root}/providers/{name}{operations.replace('{word}', part)}",
                     self._operation,
                     f"{name}/operations",
                 )
                 for name in ("Microsoft.Compute", "Microsoft.Network")
-                for one in word.split("|")
+                for part in word.split("|")
             ),
             Route("GET", compute + "/skus", stock.skus, "Microsoft.Compute/skus"),
             Route("GET", place + "/usages", stock.usages, "Microsoft.Compute/locations/usages"),

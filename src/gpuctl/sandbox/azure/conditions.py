@@ -151,11 +151,11 @@ class Conditions:
     def offering(self, kind: str, regions: Iterable[str]) -> list[str]:
         """The regions that have resources of that type."""
         lacking = self.no_daily_timer if kind == DAILY else []
-        return [one for one in regions if not {"*", one} & set(lacking)]
+        return [region for region in regions if not {"*", region} & set(lacking)]
 
     def change(self, said: Json) -> None:
         """Set what is named. Raises Refusal for a name or a value that means nothing here, and changes nothing then."""
-        known = {one.name for one in fields(self)} - {"faults"}
+        known = {field.name for field in fields(self)} - {"faults"}
         wrong = sorted(set(said) - known)
         if wrong:
             raise Refusal(400, "UnknownSetting", f"unknown: {', '.join(wrong)}; known: {', '.join(sorted(known))}")
@@ -175,7 +175,7 @@ class Conditions:
 
     def refuse(self, call: Call, kind: str, action: str) -> None:
         """Raise what goes wrong with this call before anything is done: a right that is lacking, or a fault."""
-        if not any(_grants(one, action) for one in self.permissions):
+        if not any(_grants(permission, action) for permission in self.permissions):
             raise Fault("AuthorizationFailed").refusal(action, call.path)
         later = set(OF_THE_MACHINE) | OF_THE_OPERATION | OF_THE_GROUP
         fault = self._take(call, kind, lambda code: code not in later)

@@ -106,7 +106,7 @@ class DailyTimers:
     def every(self, call: Call) -> Response:
         group = self._world.books.group(call.subscription, call.group) if "group" in call.names else None
         found = self._world.books.resources(DAILY, group=group, subscription=call.subscription)
-        return self._world.page(call, [one.shown() for one in found])
+        return self._world.page(call, [resource.shown() for resource in found])
 
     def delete(self, call: Call) -> Response:
         group = self._world.writable_group(call)

@@ -18,8 +18,8 @@ def matching(expression: str | None, found: Sequence[Any]) -> list[Any]:
         return list(found)
     asked = _read(expression)
     if "tagName" in asked:
-        return [one for one in found if _has_tag(one, asked)]
-    return [one for one in found if all(_has(one, name, value) for name, value in asked.items())]
+        return [item for item in found if _has_tag(item, asked)]
+    return [item for item in found if all(_has(item, name, value) for name, value in asked.items())]
 
 
 def _read(expression: str) -> dict[str, str]:
@@ -42,16 +42,16 @@ def _read(expression: str) -> dict[str, str]:
     return asked
 
 
-def _has_tag(one: Any, asked: dict[str, str]) -> bool:
-    for name, value in one.tags.items():
+def _has_tag(item: Any, asked: dict[str, str]) -> bool:
+    for name, value in item.tags.items():
         if name.lower() == asked["tagName"].lower():
             return asked.get("tagValue") in (None, value)
     return False
 
 
-def _has(one: Any, name: str, value: str) -> bool:
+def _has(item: Any, name: str, value: str) -> bool:
     said = {"resourceType": "type", "resourceGroup": "group"}.get(name, name)
-    held = getattr(one, said, "")
+    held = getattr(item, said, "")
     return str(getattr(held, "name", held)).lower() == value.lower()
 
 

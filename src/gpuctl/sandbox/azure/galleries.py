@@ -80,7 +80,7 @@ def in_gallery(reference: Json, conditions: Conditions) -> tuple[Image, str]:
 
 
 def _told(conditions: Conditions, place: str) -> Mapping[str, Any] | None:
-    return next((one for one in conditions.gallery if str(one["id"]).casefold() == place.casefold()), None)
+    return next((item for item in conditions.gallery if str(item["id"]).casefold() == place.casefold()), None)
 
 
 def _image(told: Mapping[str, Any]) -> Image:

@@ -80,21 +80,21 @@ class Groups:
         return reply(group.shown())
 
     def every(self, call: Call) -> Response:
-        groups = [one for one in self._world.books.groups(call.subscription) if self._is_listed(one)]
-        return self._world.page(call, [one.shown() for one in matching(call.query.get("$filter"), groups)])
+        groups = [group for group in self._world.books.groups(call.subscription) if self._is_listed(group)]
+        return self._world.page(call, [item.shown() for item in matching(call.query.get("$filter"), groups)])
 
     def resources(self, call: Call) -> Response:
         """What lies in one group, or in all of the subscription."""
         group = self._world.books.group(call.subscription, call.group) if "group" in call.names else None
         every = self._world.books.resources(group=group, subscription=call.subscription)
-        found = [one for one in every if self._is_listed(one)]
+        found = [resource for resource in every if self._is_listed(resource)]
         expanded = set(call.query.get("$expand", "").split(",")) - {""}
-        shown = [_as_listed(one, expanded) for one in matching(call.query.get("$filter"), found)]
+        shown = [_as_listed(item, expanded) for item in matching(call.query.get("$filter"), found)]
         return self._world.page(call, shown)
 
     def delete(self, call: Call) -> Response:
         """Begin to delete a group and all that is in it."""
-        forced = {one.strip().lower() for one in call.query.get("forceDeletionTypes", "").split(",")} - {""}
+        forced = {part.strip().lower() for part in call.query.get("forceDeletionTypes", "").split(",")} - {""}
         if forced - _FORCED:
             raise Refusal(
                 400, "InvalidForceDeletionTypes", f"Force deletion is not supported for '{sorted(forced)[0]}'."
@@ -113,15 +113,17 @@ class Groups:
         operation = self._world.operations.find(call.names["operation"])
         return result(call, operation, self._world.conditions.retry_after)
 
-    def _is_listed(self, one: Group | Resource) -> bool:
-        return (self._world.now() - one.created_at).total_seconds() >= self._world.conditions.listing_lag_s
+    def _is_listed(self, group: Group | Resource) -> bool:
+        return (self._world.now() - group.created_at).total_seconds() >= self._world.conditions.listing_lag_s
 
     def _empty(self, group: Group, *, is_blocked: bool) -> None:
         if self._world.books.find_group(group.subscription, group.name) is not group:
             return
         books = self._world.books
         staying = [
-            one for one in books.resources(group=group) if any(h.group is not group for h in holders(books, one))
+            resource
+            for resource in books.resources(group=group)
+            if any(h.group is not group for h in holders(books, resource))
         ]
         for resource in books.resources(group=group):
             if resource not in staying and not (is_blocked and resource.type.startswith("Microsoft.Network")):
@@ -130,7 +132,7 @@ class Groups:
         left = books.resources(group=group)
         if left or is_blocked:
             group.state = "Succeeded"
-            names = ", ".join(f"{one.type}/{one.name}" for one in left)
+            names = ", ".join(f"{resource.type}/{resource.name}" for resource in left)
             raise Refusal(
                 409,
                 "ResourceGroupDeletionBlocked",

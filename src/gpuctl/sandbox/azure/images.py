@@ -68,8 +68,8 @@ def find_image(reference: Json) -> tuple[Image, str]:
     publisher, offer, sku = (str(reference.get(name, "")) for name in ("publisher", "offer", "sku"))
     version = str(reference.get("version", ""))
     for image in IMAGES:
-        if [one.lower() for one in (image.publisher, image.offer, image.sku)] == [
-            one.lower() for one in (publisher, offer, sku)
+        if [text.lower() for text in (image.publisher, image.offer, image.sku)] == [
+            text.lower() for text in (publisher, offer, sku)
         ] and (version == "latest" or version in image.versions):
             return image, image.versions[-1] if version == "latest" else version
     raise Refusal(
@@ -85,15 +85,15 @@ class Marketplace:
     """The calls about images."""
 
     def publishers(self, call: Call) -> Response:
-        return self._listed(call, "", sorted({one.publisher for one in IMAGES}))
+        return self._listed(call, "", sorted({image.publisher for image in IMAGES}))
 
     def offers(self, call: Call) -> Response:
-        here = sorted({one.offer for one in self._chosen(call)})
+        here = sorted({image.offer for image in self._chosen(call)})
         return self._listed(call, f"/{call.names['publisher']}/artifacttypes/vmimage/offers", here)
 
     def skus(self, call: Call) -> Response:
         place = f"/{call.names['publisher']}/artifacttypes/vmimage/offers/{call.names['offer']}/skus"
-        return self._listed(call, place, sorted({one.sku for one in self._chosen(call)}))
+        return self._listed(call, place, sorted({image.sku for image in self._chosen(call)}))
 
     def versions(self, call: Call) -> Response:
         """All versions of one image, oldest first, or as `$orderby` says; `$top` cuts them."""
@@ -142,7 +142,7 @@ class Marketplace:
         found = list(IMAGES)
         for name in ("publisher", "offer", "sku"):
             if name in call.names:
-                found = [one for one in found if getattr(one, name).lower() == call.names[name].lower()]
+                found = [image for image in found if getattr(image, name).lower() == call.names[name].lower()]
                 if not found:
                     raise _no_artifact(call.names[name])
         return found

@@ -51,13 +51,13 @@ class Interfaces:
         said, name = asked["properties"], f"{asked['name']}-{uuid4().hex[:8]}"
         nic = Resource(group, NIC, name, region, self._world.now(), self._tags(asked))
         configurations = []
-        for one in said["ipConfigurations"]:
-            own = dict(one["properties"])
+        for ip_configuration in said["ipConfigurations"]:
+            own = dict(ip_configuration["properties"])
             wanted = own.pop("publicIPAddressConfiguration", None)
             if wanted is not None:
                 address = self._inline_address(group, region, wanted)
                 own["publicIPAddress"] = {"id": address.id}
-            configurations.append({"name": one["name"], "properties": own})
+            configurations.append({"name": ip_configuration["name"], "properties": own})
         nic.properties = self._interface(nic, said, configurations)
         attach(nic, machine_id, is_primary=said.get("primary", True))
         nic.properties["provisioningState"] = "Succeeded"
@@ -69,8 +69,8 @@ class Interfaces:
 
     def check_inline(self, asked: Json, region: str) -> None:
         """Refuse an inline interface whose network, rules or address cannot be."""
-        for one in asked["properties"]["ipConfigurations"]:
-            said = one["properties"]
+        for ip_configuration in asked["properties"]["ipConfigurations"]:
+            said = ip_configuration["properties"]
             self._subnet(said["subnet"]["id"], region)
             wanted = said.get("publicIPAddressConfiguration")
             if wanted is not None:
@@ -92,8 +92,11 @@ class Interfaces:
 
     def _interface(self, nic: Resource, said: Json, configurations: list[Json]) -> Json:
         made, taken = [], self._taken()
-        for number, one in enumerate(configurations):
-            own, subnet = one["properties"], self._subnet(one["properties"]["subnet"]["id"], nic.location)
+        for number, configuration in enumerate(configurations):
+            own, subnet = (
+                configuration["properties"],
+                self._subnet(configuration["properties"]["subnet"]["id"], nic.location),
+            )
             address = private_address(subnet, taken)
             taken.add(address)
             properties = {
@@ -106,8 +109,8 @@ class Interfaces:
             }
             if "publicIPAddress" in own:
                 properties["publicIPAddress"] = self._free_address(own["publicIPAddress"]["id"], nic)
-            place = f"{nic.id}/ipConfigurations/{one['name']}"
-            made.append({"name": one["name"], "id": place, "etag": etag(), "properties": properties})
+            place = f"{nic.id}/ipConfigurations/{configuration['name']}"
+            made.append({"name": configuration["name"], "id": place, "etag": etag(), "properties": properties})
         shown: Json = {
             "ipConfigurations": made,
             "resourceGuid": str(uuid4()),
@@ -131,7 +134,7 @@ class Interfaces:
         address = self._world.books.find(address_id)
         if address is None or address.type != ADDRESS:
             raise _no_such(address_id)
-        others = [one for one in holders(self._world.books, address) if not same(one.id, nic.id)]
+        others = [resource for resource in holders(self._world.books, address) if not same(resource.id, nic.id)]
         if others:
             raise Refusal(
                 400,
@@ -153,9 +156,9 @@ class Interfaces:
 
     def _taken(self) -> set[str]:
         return {
-            one["properties"]["privateIPAddress"]
+            ip_configuration["properties"]["privateIPAddress"]
             for nic in self._world.books.resources(NIC)
-            for one in nic.properties["ipConfigurations"]
+            for ip_configuration in nic.properties["ipConfigurations"]
         }
 
     def _next_address(self) -> str:

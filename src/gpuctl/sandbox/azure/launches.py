@@ -50,11 +50,14 @@ class Launches:
         image, version = check_machine(name, body, size, self._world.conditions)
         check_price(said, size, float(self._world.conditions.spot_prices.get(size.name, 0)))
         inline = said["networkProfile"].get("networkInterfaceConfigurations", [])
-        for one in inline:
-            self._interfaces.check_inline(one, region)
+        for item in inline:
+            self._interfaces.check_inline(item, region)
         self._stock.check_addresses(call.subscription, region, sum(map(_addresses, inline)))
         machine = Resource(group, MACHINE, name, region, self._world.now(), tags)
-        named = [self._free(one, machine) for one in said["networkProfile"].get("networkInterfaces", [])]
+        named = [
+            self._free(network_interface, machine)
+            for network_interface in said["networkProfile"].get("networkInterfaces", [])
+        ]
         disk = self._os_disk(machine, said["storageProfile"], image)
         machine.hidden |= {"request": said, "generation": image.generation, "failure": None}
         if "zones" in body:
@@ -68,9 +71,9 @@ class Launches:
         lives.born(machine, self._world.now())
         self._world.books.add(machine)
         self._world.books.add(disk)
-        made = [self._interfaces.make_inline(group, region, machine.id, one) for one in inline]
+        made = [self._interfaces.make_inline(group, region, machine.id, item) for item in inline]
         machine.properties["networkProfile"] = {
-            "networkInterfaces": named + [_reference(nic, one) for nic, one in zip(made, inline, strict=True)]
+            "networkInterfaces": named + [_reference(nic, item) for nic, item in zip(made, inline, strict=True)]
         }
         return machine
 
@@ -197,7 +200,10 @@ class Launches:
 
 
 def _addresses(asked: Json) -> int:
-    return sum("publicIPAddressConfiguration" in one["properties"] for one in asked["properties"]["ipConfigurations"])
+    return sum(
+        "publicIPAddressConfiguration" in ip_configuration["properties"]
+        for ip_configuration in asked["properties"]["ipConfigurations"]
+    )
 
 
 def _reference(nic: Resource, asked: Json) -> Json:

@@ -16,7 +16,7 @@ NSG = "Microsoft.Network/networkSecurityGroups"
 
 def holders(books: Books, resource: Resource) -> list[Resource]:
     """The resources that use this one."""
-    return [one for one in books.resources() if one is not resource and _uses(one, resource)]
+    return [item for item in books.resources() if item is not resource and _uses(item, resource)]
 
 
 def used_subnets(books: Books, vnet: Resource) -> dict[str, list[str]]:
@@ -42,20 +42,22 @@ def interfaces(machine: Resource) -> list[Json]:
     return found
 
 
-def _uses(one: Resource, other: Resource) -> bool:
-    return any(same(link, other.id) or str(link).lower().startswith(f"{other.id}/".lower()) for link in _links(one))
+def _uses(resource: Resource, other: Resource) -> bool:
+    return any(
+        same(link, other.id) or str(link).lower().startswith(f"{other.id}/".lower()) for link in _links(resource)
+    )
 
 
-def _links(one: Resource) -> Iterator[Any]:
-    if one.type == MACHINE:
-        yield from (nic.get("id") for nic in interfaces(one))
-        for disk in [os_disk(one), *one.properties["storageProfile"].get("dataDisks", [])]:
+def _links(resource: Resource) -> Iterator[Any]:
+    if resource.type == MACHINE:
+        yield from (nic.get("id") for nic in interfaces(resource))
+        for disk in [os_disk(resource), *resource.properties["storageProfile"].get("dataDisks", [])]:
             yield disk.get("managedDisk", {}).get("id")
-    elif one.type == NIC:
-        yield one.properties.get("networkSecurityGroup", {}).get("id")
-        for configuration in one.properties["ipConfigurations"]:
+    elif resource.type == NIC:
+        yield resource.properties.get("networkSecurityGroup", {}).get("id")
+        for configuration in resource.properties["ipConfigurations"]:
             yield configuration["properties"].get("subnet", {}).get("id")
             yield configuration["properties"].get("publicIPAddress", {}).get("id")
-    elif one.type == VNET:
-        for subnet in one.properties["subnets"]:
+    elif resource.type == VNET:
+        for subnet in resource.properties["subnets"]:
             yield subnet["properties"].get("networkSecurityGroup", {}).get("id")

@@ -103,7 +103,7 @@ def detach(books: Books, machine: Resource, held_until: datetime) -> None:
 def cascade(books: Books, machine: Resource, held_until: datetime) -> None:
     """Delete with the machine what `deleteOption: Delete` says, and nothing else; what stays is free from then on."""
     disks = [os_disk(machine), *machine.properties["storageProfile"].get("dataDisks", [])]
-    doomed = [one["managedDisk"]["id"] for one in disks if one.get("deleteOption") == "Delete"]
+    doomed = [disk["managedDisk"]["id"] for disk in disks if disk.get("deleteOption") == "Delete"]
     for reference in interfaces(machine):
         if reference.get("properties", {}).get("deleteOption") == "Delete":
             doomed.append(reference["id"])

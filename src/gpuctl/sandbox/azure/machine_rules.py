@@ -44,7 +44,7 @@ def size_named(name: str, region: str) -> Size:
         raise invalid(
             "vmSize",
             f"The value {name} provided for the VM size is not valid. The valid sizes in the current region are: "
-            f"{', '.join(sorted(one.name for one in SIZES.values()))}. Find out more on the valid VM sizes in each "
+            f"{', '.join(sorted(size.name for size in SIZES.values()))}. Find out more on the valid VM sizes in each "
             f"region at https://aka.ms/azure-regions.",
         )
     return size
@@ -214,12 +214,12 @@ def _check_interfaces(said: Json, size: Size) -> None:
             "networkProfile.networkApiVersion",
             "networkApiVersion must be specified when networkInterfaceConfigurations are specified.",
         )
-    if len(inline) > 1 and sum(bool(one["properties"].get("primary")) for one in inline) != 1:
+    if len(inline) > 1 and sum(bool(item["properties"].get("primary")) for item in inline) != 1:
         raise invalid("networkProfile", "Exactly one network interface must be primary.")
-    for one in inline:
-        if not one["properties"]["ipConfigurations"]:
+    for item in inline:
+        if not item["properties"]["ipConfigurations"]:
             raise invalid("networkProfile.ipConfigurations", "A network interface needs an IP configuration.")
-        if one["properties"].get("enableAcceleratedNetworking") and "A" not in size.can:
+        if item["properties"].get("enableAcceleratedNetworking") and "A" not in size.can:
             raise Refusal(
                 400,
                 "VMSizeIsNotPermittedToEnableAcceleratedNetworking",

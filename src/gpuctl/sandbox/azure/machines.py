@@ -72,10 +72,10 @@ class Machines:
         group = self._world.books.group(call.subscription, call.group) if "group" in call.names else None
         found = self._world.books.resources(MACHINE, group=group, subscription=call.subscription)
         if "location" in call.names:
-            found = [one for one in found if one.location == region_of(call.names["location"], MACHINE)]
+            found = [resource for resource in found if resource.location == region_of(call.names["location"], MACHINE)]
         is_status = call.query.get("statusOnly", "false").lower() == "true"
         with_view = is_status or call.query.get("$expand", "").lower() == "instanceview"
-        shown = [self._shown(one, with_view=with_view) for one in found]
+        shown = [self._shown(resource, with_view=with_view) for resource in found]
         if "group" not in call.names:
             # As recorded: a listing that goes over groups writes their names in capitals.
             for machine, said in zip(found, shown, strict=True):

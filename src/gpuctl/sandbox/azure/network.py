@@ -41,7 +41,7 @@ class Network:
         kind = self._kind(call)
         group = self._world.books.group(call.subscription, call.group) if "group" in call.names else None
         found = self._world.books.resources(kind, group=group, subscription=call.subscription)
-        return self._world.page(call, [one.shown() for one in found])
+        return self._world.page(call, [resource.shown() for resource in found])
 
     def put(self, call: Call) -> Response:
         """Make the resource, or write it anew."""
@@ -100,7 +100,7 @@ class Network:
         vnet, name = self._vnet(call), call.names["subnet"]
         body = checked(call.body, shapes.SUBNET, "InvalidRequestFormat") | {"name": name}
         self._check_reference(vnet, body.get("properties", {}).get("networkSecurityGroup"))
-        others = [one for one in vnet.properties["subnets"] if not same(one["name"], name)]
+        others = [subnet for subnet in vnet.properties["subnets"] if not same(subnet["name"], name)]
         check_subnets(vnet.name, vnet.properties["addressSpace"]["addressPrefixes"], [*others, body])
         subnet = _part(vnet, "subnets", body)
         status = 201 if len(others) == len(vnet.properties["subnets"]) else 200
@@ -113,7 +113,7 @@ class Network:
         """Take one subnet out of its network, unless interfaces use it."""
         self._world.writable_group(call)
         vnet, name = self._vnet(call), call.names["subnet"]
-        kept = [one for one in vnet.properties["subnets"] if not same(one["name"], name)]
+        kept = [subnet for subnet in vnet.properties["subnets"] if not same(subnet["name"], name)]
         if len(kept) == len(vnet.properties["subnets"]):
             return reply(None, 204)
         self._check_kept(vnet, kept)
@@ -143,7 +143,7 @@ class Network:
                 raise Refusal(400, "InvalidRequestFormat", "Subnet name is missing.", "subnets.name")
             self._check_reference(draft, subnet.get("properties", {}).get("networkSecurityGroup"))
         check_subnets(draft.name, space, subnets)
-        draft.properties = said | {"subnets": [_part(draft, "subnets", one) for one in subnets]}
+        draft.properties = said | {"subnets": [_part(draft, "subnets", subnet) for subnet in subnets]}
         draft.properties.setdefault("enableDdosProtection", False)
         if present is not None:
             self._check_kept(present, draft.properties["subnets"])
@@ -161,7 +161,7 @@ class Network:
             )
 
     def _check_kept(self, vnet: Resource, kept: list[Json]) -> None:
-        names = {one["id"].lower() for one in kept}
+        names = {item["id"].lower() for item in kept}
         for subnet, users in used_subnets(self._world.books, vnet).items():
             if subnet not in names:
                 raise _subnet_in_use(subnet.rpartition("/")[2], users[0])

@@ -43,10 +43,10 @@ def _fitted(value: Any, shape: Any, path: str, code: str) -> Any:
         return _fitted_object(value, shape, path, code)
     if isinstance(shape, MapOf):
         return {
-            key: _fitted(one, shape.value, f"{path}.{key}", code) for key, one in _as(dict, value, path, code).items()
+            key: _fitted(item, shape.value, f"{path}.{key}", code) for key, item in _as(dict, value, path, code).items()
         }
     if isinstance(shape, list):
-        return [_fitted(one, shape[0], f"{path}[{n}]", code) for n, one in enumerate(_as(list, value, path, code))]
+        return [_fitted(item, shape[0], f"{path}[{n}]", code) for n, item in enumerate(_as(list, value, path, code))]
     if isinstance(shape, tuple):
         return _one_of(value, shape, path, code)
     return _as(shape, value, path, code)
@@ -54,14 +54,14 @@ def _fitted(value: Any, shape: Any, path: str, code: str) -> Any:
 
 def _fitted_object(value: Any, shape: Object, path: str, code: str) -> Json:
     fitted: Json = {}
-    for key, one in _as(dict, value, path, code).items():
+    for key, item in _as(dict, value, path, code).items():
         here = f"{path}.{key}" if path else key
         if key not in shape.properties:
             raise Refusal(
                 400, code, f"Could not find member '{key}' on object of type '{shape.name}'. Path '{here}'.", here
             )
-        if shape.properties[key] is not READ_ONLY and one is not None:
-            fitted[key] = _fitted(one, shape.properties[key], here, code)
+        if shape.properties[key] is not READ_ONLY and item is not None:
+            fitted[key] = _fitted(item, shape.properties[key], here, code)
     for key in shape.required:
         if fitted.get(key) in (None, ""):
             here = f"{path}.{key}" if path else key
@@ -77,9 +77,9 @@ def _as(kind: type, value: Any, path: str, code: str) -> Any:
 
 
 def _one_of(value: Any, allowed: tuple[str, ...], path: str, code: str) -> str:
-    for one in allowed:
-        if isinstance(value, str) and value.lower() == one.lower():
-            return one
+    for text in allowed:
+        if isinstance(value, str) and value.lower() == text.lower():
+            return text
     raise Refusal(
         400, code, f"The value '{value}' of '{path}' is not one of the allowed values: {', '.join(allowed)}.", path
     )

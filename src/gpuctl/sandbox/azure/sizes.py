@@ -42,7 +42,7 @@ class Size:
             "MaxResourceVolumeMB": "0",
             "OSVhdSizeMB": "1047552",
             "vCPUs": str(self.vcpus),
-            "HyperVGenerations": ",".join(f"V{one}" for one in self.generations),
+            "HyperVGenerations": ",".join(f"V{generation}" for generation in self.generations),
             "MemoryGB": str(self.memory_gib),
             "CpuArchitectureType": self.arch,
             "LowPriorityCapable": str("L" not in self.can),

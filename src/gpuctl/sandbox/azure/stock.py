@@ -48,7 +48,7 @@ class Stock:
     def network_usages(self, call: Call) -> Response:
         region = region_of(call.names["location"], NETWORK)
         addresses = self._world.books.resources(ADDRESS, subscription=call.subscription)
-        count = sum(one.location == region for one in addresses)
+        count = sum(resource.location == region for resource in addresses)
         entry = _usage("PublicIPAddresses", count, self._limit(region, "PublicIPAddresses"))
         return reply({"value": [entry]})
 
@@ -74,7 +74,7 @@ class Stock:
         """Refuse more public addresses than the quota allows."""
         limit = self._limit(region, "PublicIPAddresses")
         addresses = self._world.books.resources(ADDRESS, subscription=subscription)
-        if sum(one.location == region for one in addresses) + count > limit:
+        if sum(resource.location == region for resource in addresses) + count > limit:
             raise Refusal(
                 400,
                 "PublicIPCountLimitReached",

@@ -33,7 +33,7 @@ def examine_cloud(patient: Patient, cloud: Cloud) -> Iterator[Finding]:
     """What one cloud shows; nothing more than the login where that fails."""
     first = list(_told("login", partial(clouds.login, patient, cloud)))
     yield from first
-    if any(one.verdict is Verdict.FAIL for one in first):
+    if any(finding.verdict is Verdict.FAIL for finding in first):
         return
     for check in CLOUD:
         yield from _told(check.__name__.strip("_"), partial(check, patient, cloud))

@@ -93,15 +93,17 @@ def permissions(patient: Patient, cloud: Cloud) -> Iterator[Finding]:
         return
     session, kind = cloud.session(patient), _kind(patient, cloud, region)
     mine = [
-        one for one in patient.records if one.is_live and one.account == session.account and one.provider is cloud.name
+        record
+        for record in patient.records
+        if record.is_live and record.account == session.account and record.provider is cloud.name
     ]
-    there = [one for one in mine if one.region == region and one.cloud_id is not None]
+    there = [record for record in mine if record.region == region and record.cloud_id is not None]
     yield from session.provider.diagnose(
         Trial(
             region=region,
             kind=kind,
             order=_order(patient, cloud, kind, region, session.now),
-            until=max([session.now + DEFAULT_TTL, *(one.expires_at for one in mine)]),
+            until=max([session.now + DEFAULT_TTL, *(record.expires_at for record in mine)]),
             now=session.now,
             machine=there[0].cloud_id if there else None,
             opens_ssh=cloud.ssh_from is not None,

@@ -37,16 +37,16 @@ def state(patient: Patient) -> Iterator[Finding]:
     matters = list(_matters(patient, snapshot))
     yield from matters
     if not matters:
-        live = sum(one.is_live for one in snapshot.records)
+        live = sum(record.is_live for record in snapshot.records)
         yield Finding("state", Verdict.OK, f"{live} active of {len(snapshot.records)} records in {store.location}")
 
 
 def _matters(patient: Patient, snapshot: Snapshot) -> Iterator[Finding]:
     store, now = patient.parts.store, patient.parts.clock.now()
-    live = [one for one in snapshot.records if one.is_live]
-    overdue = [one for one in live if now - one.expires_at > _GRACE]
+    live = [record for record in snapshot.records if record.is_live]
+    overdue = [record for record in live if now - record.expires_at > _GRACE]
     if overdue:
-        names = ", ".join(f"{one.label} by {rough(now - one.expires_at)}" for one in overdue[:3])
+        names = ", ".join(f"{record.label} by {rough(now - record.expires_at)}" for record in overdue[:3])
         more = f" and {len(overdue) - 3} more" if len(overdue) > 3 else ""
         yield Finding("state", Verdict.FAIL, f"past the deadline: {names}{more}", "gpuctl reap")
     if snapshot.is_restored:

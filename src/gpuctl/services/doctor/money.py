@@ -14,15 +14,15 @@ def prices(patient: Patient, cloud: Cloud) -> Iterator[Finding]:
     """How old the on-demand prices of the cloud are, or those of the region where a machine would be."""
     today = patient.parts.clock.now().date()
     offers = patient.catalog.offers(cloud.name)
-    known = [one.price for one in offers if one.price is not None and cloud.region in (None, one.region)]
+    known = [offer.price for offer in offers if offer.price is not None and cloud.region in (None, offer.region)]
     where = f"in {cloud.region}" if cloud.region else f"of {cloud.name}"
     flag = f" --region {cloud.region}" if cloud.region else ""
     hint = f"gpuctl prices refresh --provider {cloud.name}{flag}"
     if not known:
         yield Finding("prices", Verdict.WARN, f"no price is known {where}", hint)
         return
-    oldest = max(age_in_days(one, today) for one in known)
-    old = sum(is_old(one, today) for one in known)
+    oldest = max(age_in_days(price, today) for price in known)
+    old = sum(is_old(price, today) for price in known)
     if patient.in_sandbox:
         yield Finding("prices", Verdict.OK, f"{len(known)} prices {where}, bundled with gpuctl")
     elif old:
@@ -37,15 +37,17 @@ def budget(patient: Patient) -> Iterator[Finding]:
     standings = Allowance(patient.parts, patient.parts.clock.now()).standings()
     if not standings:
         yield Finding("budget", Verdict.OK, "none is set", "set budget.daily_usd in the config")
-    for one in standings:
-        yield _finding(one, patient.parts.budgets.action)
+    for standing in standings:
+        yield _finding(standing, patient.parts.budgets.action)
 
 
-def _finding(one: Standing, action: BudgetAction) -> Finding:
-    text = f"{one.limit.label}: {one.told}"
-    if one.is_over:
+def _finding(standing: Standing, action: BudgetAction) -> Finding:
+    text = f"{standing.limit.label}: {standing.told}"
+    if standing.is_over:
         verdict = Verdict.WARN if action is BudgetAction.WARN else Verdict.FAIL
         return Finding("budget", verdict, f"over {text}", "gpuctl stats --by day, then gpuctl list")
-    if one.unpriced:
-        return Finding("budget", Verdict.WARN, f"{text}, and {one.unpriced} of unknown price", "gpuctl list --all")
-    return Finding("budget", Verdict.WARN if one.is_near else Verdict.OK, text, "gpuctl list" if one.is_near else None)
+    if standing.unpriced:
+        return Finding("budget", Verdict.WARN, f"{text}, and {standing.unpriced} of unknown price", "gpuctl list --all")
+    return Finding(
+        "budget", Verdict.WARN if standing.is_near else Verdict.OK, text, "gpuctl list" if standing.is_near else None
+    )

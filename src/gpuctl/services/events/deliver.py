@@ -59,15 +59,17 @@ class Delivery:
             before = done.count
             for record in self._waiting(horizon):
                 each_alone([record], partial(self._deliver, done, ends_at, horizon), self._on_bug)
-        done.left = sum(len(self._owed(one, horizon)) for one in self._waiting(horizon))
+        done.left = sum(len(self._owed(record, horizon)) for record in self._waiting(horizon))
         return done
 
     def _waiting(self, horizon: datetime) -> list[Instance]:
         """The records with something to tell, that of the oldest event first."""
         waiting = [
-            (owed[0].entry.at, one) for one in self.store.snapshot().records if (owed := self._owed(one, horizon))
+            (owed[0].entry.at, record)
+            for record in self.store.snapshot().records
+            if (owed := self._owed(record, horizon))
         ]
-        return [one for _, one in sorted(waiting, key=lambda pair: pair[0])]
+        return [record for _, record in sorted(waiting, key=lambda pair: pair[0])]
 
     def _deliver(self, done: Delivered, ends_at: timedelta, horizon: datetime, records: Sequence[Instance]) -> None:
         for record in records:
@@ -87,10 +89,10 @@ class Delivery:
     def _give_up(self, done: Delivered, horizon: datetime) -> None:
         """Pass over what is too old: a hook that was away for a day, or is new, is not told of the past."""
         old = {}
-        for one in self.store.snapshot().records:
-            late = [event for event in self._wanted(one) if event.entry.at < horizon]
+        for record in self.store.snapshot().records:
+            late = [event for event in self._wanted(record) if event.entry.at < horizon]
             if late:
-                old[one.id] = late[-1].number
+                old[record.id] = late[-1].number
                 done.given_up += len(late)
         self.store.update_each(list(old), lambda fresh: _counted(fresh, number=old[fresh.id]))
 

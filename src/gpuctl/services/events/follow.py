@@ -34,25 +34,25 @@ class Follower:
         if self._may_lack(state):
             # After the snapshot, so that a record on its way from there to here is in one of them at least.
             records = _longest((*records, *self._store.archived()))
-        found = [event for one in records for event in unseen(one, self._seen.get(one.id, ()))]
+        found = [event for record in records for event in unseen(record, self._seen.get(record.id, ()))]
         self._remember(state, records)
         return sorted_events(found)
 
     def _may_lack(self, state: Snapshot) -> bool:
         """Whether the archive may hold something new: a record left the state, or one had the time to pass through."""
-        gone = self._present - {one.id for one in state.records}
+        gone = self._present - {record.id for record in state.records}
         return bool(gone) or not 0 <= state.serial - self._serial < _WRITES_OF_A_LIFE
 
     def _remember(self, state: Snapshot, records: Iterable[Instance]) -> None:
-        self._seen |= {one.id: one.history for one in records}
-        self._present = {one.id for one in state.records}
+        self._seen |= {record.id: record.history for record in records}
+        self._present = {record.id for record in state.records}
         self._serial = state.serial
 
 
 def _longest(records: Iterable[Instance]) -> list[Instance]:
     """Each record once: one that was archived between two reads came twice, and the later read knows more."""
     found: dict[str, Instance] = {}
-    for one in records:
-        if one.id not in found or len(one.history) > len(found[one.id].history):
-            found[one.id] = one
+    for record in records:
+        if record.id not in found or len(record.history) > len(found[record.id].history):
+            found[record.id] = record
     return list(found.values())

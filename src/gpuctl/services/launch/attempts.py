@@ -104,7 +104,7 @@ class Attempts:
         if not (goes_on or self.prepared.retrying.is_left(error)):
             return None
         # The refusal is written down first: whoever comes between finds nothing that may have made a machine.
-        record = self.parts.store.update(record.id, lambda one: _noted(one, answer, here))
+        record = self.parts.store.update(record.id, lambda record: _noted(record, answer, here))
         if (why := _hindrance(record, here.session.now)) is not None:
             self.parts.talk.say(why)
             return None
@@ -119,7 +119,7 @@ class Attempts:
 
     def _next_place(self, record: Instance, ahead: Iterator[Place]) -> Launchable | None:
         """The next place that can be tried, with the reason told for each that cannot; None where there is none."""
-        has_leftovers = any(one.outcome is Outcome.LEFTOVERS for one in record.attempts)
+        has_leftovers = any(attempt.outcome is Outcome.LEFTOVERS for attempt in record.attempts)
         for place in ahead:
             # What an attempt left behind is looked for in the cloud that the record names.
             moves = place.offer.type.provider is not record.provider
@@ -162,7 +162,7 @@ class Attempts:
 
     def _close(self, record: Instance, answer: Answer, here: Launchable) -> None:
         """Write down how the last attempt came out; what nobody wants any more is ended."""
-        fresh = self.parts.store.update(record.id, lambda one: answered(one, answer, here))
+        fresh = self.parts.store.update(record.id, lambda record: answered(record, answer, here))
         if answer.leftovers is not None:
             end(self.parts, [record.id], Reason.REFUSED)
         if answer.seen is None:

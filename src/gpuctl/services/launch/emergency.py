@@ -17,8 +17,8 @@ def unwritten(error: Unwritable, made: Sequence[Instance], parts: Parts) -> Gpuc
     on top of either, because a script that reads this exit code relies on nothing being left that bills.
     UnresolvedError if something could not be ended, or nobody knows whether it was made.
     """
-    kept = [_kept(one, parts) for one in made]
-    ids = [one.cloud_id for one in made if one.cloud_id is not None]
+    kept = [_kept(record, parts) for record in made]
+    ids = [record.cloud_id for record in made if record.cloud_id is not None]
     failed: dict[str, GpuctlError] = {}
     for (name, region, profile), there in _by_place(made).items():
         try:
@@ -26,10 +26,10 @@ def unwritten(error: Unwritable, made: Sequence[Instance], parts: Parts) -> Gpuc
         except GpuctlError as refusal:
             failed |= dict.fromkeys(there, refusal)
     fates = [
-        f"{one} {f'could not be terminated ({failed[one].message})' if one in failed else 'was terminated'}"
-        for one in ids
+        f"{text} {f'could not be terminated ({failed[text].message})' if text in failed else 'was terminated'}"
+        for text in ids
     ]
-    fates += [f"{one.id} may have been created" for one in made if one.cloud_id is None]
+    fates += [f"{record.id} may have been created" for record in made if record.cloud_id is None]
     told = "; ".join([error.message, *fates, *kept])
     if failed or len(ids) < len(made):
         return UnresolvedError(
@@ -40,9 +40,9 @@ def unwritten(error: Unwritable, made: Sequence[Instance], parts: Parts) -> Gpuc
 
 def _by_place(made: Sequence[Instance]) -> dict[tuple[ProviderName, str, str | None], list[str]]:
     places: dict[tuple[ProviderName, str, str | None], list[str]] = {}
-    for one in made:
-        if one.cloud_id is not None:
-            places.setdefault((one.provider, one.region, one.profile), []).append(one.cloud_id)
+    for record in made:
+        if record.cloud_id is not None:
+            places.setdefault((record.provider, record.region, record.profile), []).append(record.cloud_id)
     return places
 
 

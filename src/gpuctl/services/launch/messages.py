@@ -42,22 +42,22 @@ def all_refused(tried: Sequence[Tried], choice: Choice) -> GpuctlError:
     A place that could never have had it (no subnet there, a type that is not supported, a region that is forbidden)
     decides the exit code only where every place was like that; what the cloud said of it is shown all the same.
     """
-    decisive = [one for one in tried if not _never_had_it(one.error)] or list(tried)
-    errors = [one.error for one in decisive]
+    decisive = [item for item in tried if not _never_had_it(item.error)] or list(tried)
+    errors = [tried.error for tried in decisive]
     ended = f"; {_NOTHING}" if choice.request.count == 1 else ""
-    beside = next((f"; {one.error.message}" for one in reversed(tried) if one not in decisive), "")
-    if all(is_room(one) for one in errors):
+    beside = next((f"; {item.error.message}" for item in reversed(tried) if item not in decisive), "")
+    if all(is_room(error) for error in errors):
         message = f"no {_types(decisive)} left in {_places(decisive)}{beside}{ended}"
         return CapacityError(message, hint=_hint(decisive, choice))
     if len(tried) == 1:
         return errors[0]
-    if all(isinstance(one, QuotaError) for one in errors):
+    if all(isinstance(error, QuotaError) for error in errors):
         message = f"no quota left for {_types(decisive)} in {_places(decisive)}{beside}{ended}"
         return QuotaError(message, hint=errors[0].hint)
-    if len({one.exit_code for one in errors}) == 1:
+    if len({error.exit_code for error in errors}) == 1:
         return errors[-1]
-    if all(_never_had_it(one) for one in errors):
-        every = "; ".join(dict.fromkeys(one.message for one in errors))
+    if all(_never_had_it(error) for error in errors):
+        every = "; ".join(dict.fromkeys(error.message for error in errors))
         return CloudError(f"{every}{ended}", hint=errors[-1].hint)
     why = "; ".join(_several(decisive))
     return PartialError(f"refused everywhere, and not alike: {why}{beside}{ended}", hint=errors[-1].hint)
@@ -68,18 +68,18 @@ def _never_had_it(error: GpuctlError) -> bool:
 
 
 def _several(tried: Sequence[Tried]) -> Iterable[str]:
-    for code in dict.fromkeys(one.error.code for one in tried):
-        alike = [one for one in tried if one.error.code is code]
+    for code in dict.fromkeys(item.error.code for item in tried):
+        alike = [item for item in tried if item.error.code is code]
         yield f"{code.value} of {_types(alike)} in {_places(alike)}"
 
 
 def _types(tried: Sequence[Tried]) -> str:
-    return _listed(dict.fromkeys(_named(one.place.offer) for one in tried), "types")
+    return _listed(dict.fromkeys(_named(item.place.offer) for item in tried), "types")
 
 
 def _places(tried: Sequence[Tried]) -> str:
-    zones = len({one.place.zone for one in tried if one.place.zone})
-    where = _listed((f"`{one}`" for one in dict.fromkeys(one.place.offer.region for one in tried)), "regions")
+    zones = len({item.place.zone for item in tried if item.place.zone})
+    where = _listed((f"`{region}`" for region in dict.fromkeys(item.place.offer.region for item in tried)), "regions")
     return f"{where} ({zones} zone{'' if zones == 1 else 's'} tried)" if zones else where
 
 

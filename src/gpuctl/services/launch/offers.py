@@ -126,7 +126,7 @@ def _check_regions(bids: dict[ProviderName, Bid], catalog: Catalog) -> None:
             if not any(region in catalog.regions(name) for name in bids):
                 catalog.check_region(next(iter(bids)), region)
     for name, bid in list(bids.items()):
-        known = [one for one in bid.request.regions if one in catalog.regions(name)]
+        known = [region for region in bid.request.regions if region in catalog.regions(name)]
         if not bid.request.is_anywhere and not known:
             del bids[name]
         elif not bid.request.is_anywhere:
@@ -148,7 +148,7 @@ def _chosen(
         lacks = {id(offer): need.lack_of(offer) or _lack_of_image(offer, request, bids, catalog) for offer in there}
         passed.update(lack for lack in lacks.values() if lack is not None)
         fitting = [offer for offer in there if lacks[id(offer)] is None]
-        types |= {one.type.name for one in there if replace(need, max_usd_per_hour=None).is_met_by(one)}
+        types |= {offer.type.name for offer in there if replace(need, max_usd_per_hour=None).is_met_by(offer)}
         is_listed = kind is not None and not request.is_anywhere
         # Whoever names regions for a type says in which order; else the cheapest comes first.
         offers += fitting if is_listed else ranked(fitting, need)
@@ -169,9 +169,9 @@ def _lack_of_image(offer: Offer, request: Request, bids: Mapping[ProviderName, B
 
 
 def _elsewhere(offers: Sequence[Offer], request: Request, catalog: Catalog) -> Offer | None:
-    kind, asked = offers[0].type, {one.region for one in offers}
-    others = [one for one in catalog.offers(kind.provider, request.market) if one.type == kind]
-    return next((one for one in ranked(others, request.need) if one.region not in asked), None)
+    kind, asked = offers[0].type, {offer.region for offer in offers}
+    others = [offer for offer in catalog.offers(kind.provider, request.market) if offer.type == kind]
+    return next((offer for offer in ranked(others, request.need) if offer.region not in asked), None)
 
 
 def _offers(
@@ -213,7 +213,7 @@ def _nothing_fits(
 
 def summed(passed: Passed) -> str:
     """`12 with another GPU, 3 retired`, the most frequent first."""
-    return ", ".join(f"{count} {lack}" for lack, count in sorted(passed.items(), key=lambda one: -one[1]))
+    return ", ".join(f"{count} {lack}" for lack, count in sorted(passed.items(), key=lambda row: -row[1]))
 
 
 def _type_of(request: Request, catalog: Catalog) -> tuple[InstanceType | None, UsageError | None]:

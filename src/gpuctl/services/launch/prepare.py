@@ -104,16 +104,16 @@ def standing(choice: Choice, records: Sequence[Instance]) -> list[Instance]:
     if request.name is None:
         return []
     names = [request.named(number + 1).name for number in range(request.count)]
-    found = [one for one in records if one.is_live and one.name in names]
-    for one in found:
-        if one.status is Status.STOPPING:
-            raise NotReadyError(f"`{one.name}` is still terminating", hint=f"gpuctl get {one.name} --refresh")
-        bid = choice.bids.get(one.provider)
-        differing = differences(bid.request, one, choice.types) if bid else ["provider"]
+    found = [record for record in records if record.is_live and record.name in names]
+    for record in found:
+        if record.status is Status.STOPPING:
+            raise NotReadyError(f"`{record.name}` is still terminating", hint=f"gpuctl get {record.name} --refresh")
+        bid = choice.bids.get(record.provider)
+        differing = differences(bid.request, record, choice.types) if bid else ["provider"]
         if differing:
             raise UsageError(
-                f"`{one.name}` is already active, with another {', '.join(differing)}",
-                hint=f"use another `--name`, or gpuctl terminate {one.name}",
+                f"`{record.name}` is already active, with another {', '.join(differing)}",
+                hint=f"use another `--name`, or gpuctl terminate {record.name}",
             )
     if found and len(found) < len(names):
         raise UsageError(
@@ -142,20 +142,20 @@ def prepare(choice: Choice, parts: Parts, retrying: Retrying | None = None, *, i
 def _prepared(choice: Choice, parts: Parts, retrying: Retrying, *, is_dry: bool) -> Prepared:
     logins, doors = Logins(choice, parts, is_dry=is_dry), Refused(parts, choice)
     offers, passed = list(choice.offers), Counter(choice.passed)
-    for name in dict.fromkeys(one.type.provider for one in choice.offers):
+    for name in dict.fromkeys(offer.type.provider for offer in choice.offers):
         try:
-            usable = logins.usable(name, [one for one in offers if one.type.provider is name])
+            usable = logins.usable(name, [offer for offer in offers if offer.type.provider is name])
         except GpuctlError as error:
-            if all(one.type.provider is name for one in offers):
+            if all(offer.type.provider is name for offer in offers):
                 raise
             parts.talk.say(f"{name} is skipped: {error.message}")
             usable, lack = [], Lack.NO_LOGIN
         else:
             lack = Lack.NOT_ENABLED
-        kept = [one for one in offers if one.type.provider is not name or one in usable]
+        kept = [offer for offer in offers if offer.type.provider is not name or offer in usable]
         passed[lack] += len(offers) - len(kept)
         offers = kept
-    passed[Lack.REFUSED_LATELY] += sum(doors.against(Place(one)) is not None for one in offers)
+    passed[Lack.REFUSED_LATELY] += sum(doors.against(Place(offer)) is not None for offer in offers)
     first = _first(offers, logins, doors, parts)
     if first.image.license is not None:
         # One image was named for that cloud: all of its offers are with that license.
@@ -196,7 +196,7 @@ def _unpriced(offer: Offer) -> Offer:
 
 
 def _places(offers: Sequence[Offer], logins: "Logins", doors: Refused) -> Iterator[Place]:
-    return in_order(offers, lambda one: logins.zones_of(one) if doors.needs_zones(one) else ())
+    return in_order(offers, lambda offer: logins.zones_of(offer) if doors.needs_zones(offer) else ())
 
 
 class Logins:
@@ -215,7 +215,7 @@ class Logins:
         if not self._choice.bids[name].request.is_anywhere:
             return offers
         enabled = session.provider.regions()
-        return [one for one in offers if one.region in enabled]
+        return [offer for offer in offers if offer.region in enabled]
 
     def launchable(self, place: Place) -> Launchable:
         """The place with what a create there needs. UsageError if the image does not fit; raises what a cloud does."""

@@ -101,22 +101,22 @@ def wait_until_ready(result: Provisioned, parts: Parts, timeout: timedelta, *, k
     while True:
         result = _reread(result, parts)
         waited = parts.clock.elapsed() - started
-        pending = [one for one in result.records if _is_starting(one)]
-        late = [one for one in pending if waited >= _patience(one, timeout)]
+        pending = [record for record in result.records if _is_starting(record)]
+        late = [record for record in pending if waited >= _patience(record, timeout)]
         if late:
-            for told in dict.fromkeys(unchecked[one.id].message for one in late if one.id in unchecked):
+            for told in dict.fromkeys(unchecked[record.id].message for record in late if record.id in unchecked):
                 parts.talk.warn(told)
             _give_up(late, result, parts, waited, keep=keep)
-            pending = [one for one in pending if one not in late]
+            pending = [record for record in pending if record not in late]
         if not pending:
             return _judged(_reread(result, parts), parts)
-        settled = settle(parts, [one.id for one in pending])
+        settled = settle(parts, [record.id for record in pending])
         for problem in settled.unasked.values():
             parts.talk.step(problem.message)
         unchecked = check_booted(parts, _reread(result, parts).records)
         result = _reread(result, parts)
         result.errors |= _late_refusals(settled)
-        if any(_is_starting(one) for one in result.records):
+        if any(_is_starting(record) for record in result.records):
             if not unchecked:
                 parts.talk.step(_progress(result.records))
             parts.clock.sleep(min(pause, timeout))
@@ -125,11 +125,15 @@ def wait_until_ready(result: Provisioned, parts: Parts, timeout: timedelta, *, k
 
 def look_once(result: Provisioned, parts: Parts) -> Provisioned:
     """Look for the machines whose create was answered by nobody, once; what is found is an error no more."""
-    unknown = [one.id for one in result.records if _is_starting(one) and one.id in result.errors]
+    unknown = [record.id for record in result.records if _is_starting(record) and record.id in result.errors]
     if unknown:
         settle(parts, unknown)
     result = _reread(result, parts)
-    found = {one.id for one in result.records if one.is_live and one.cloud_id and one.reason is not Reason.REFUSED}
+    found = {
+        record.id
+        for record in result.records
+        if record.is_live and record.cloud_id and record.reason is not Reason.REFUSED
+    }
     errors = {key: error for key, error in result.errors.items() if key not in found}
     return Provisioned(result.records, errors | _still_there(result))
 
@@ -140,30 +144,30 @@ def _patience(record: Instance, timeout: timedelta) -> timedelta:
 
 def _give_up(late: Sequence[Instance], result: Provisioned, parts: Parts, waited: timedelta, *, keep: bool) -> None:
     if not keep:
-        parts.talk.step(f"not ready after {spelled(waited)}: terminating {', '.join(one.label for one in late)}")
-        end(parts, [one.id for one in late], Reason.TIMEOUT)
-    for one in late:
-        before = result.errors.get(one.id)
-        told = before.message if before else f"{one.label} was not ready after {spelled(waited)}"
-        result.errors[one.id] = UnresolvedError(
-            f"{told} and may still be running", hint=f"gpuctl get {one.id} --refresh"
+        parts.talk.step(f"not ready after {spelled(waited)}: terminating {', '.join(record.label for record in late)}")
+        end(parts, [record.id for record in late], Reason.TIMEOUT)
+    for record in late:
+        before = result.errors.get(record.id)
+        told = before.message if before else f"{record.label} was not ready after {spelled(waited)}"
+        result.errors[record.id] = UnresolvedError(
+            f"{told} and may still be running", hint=f"gpuctl get {record.id} --refresh"
         )
 
 
 def _judged(result: Provisioned, parts: Parts) -> Provisioned:
     """Say of every machine that is not READY what that means: refused, ended again, or open."""
-    for one in result.records:
-        if one.status in (Status.READY, Status.RUNNING):
-            result.errors.pop(one.id, None)
-        elif one.status is Status.FAILED:
-            result.errors.setdefault(one.id, CloudError(one.last_error or f"{one.label} was never created"))
-        elif one.status is Status.TERMINATED or one.deleted_by_us_at is not None:
+    for record in result.records:
+        if record.status in (Status.READY, Status.RUNNING):
+            result.errors.pop(record.id, None)
+        elif record.status is Status.FAILED:
+            result.errors.setdefault(record.id, CloudError(record.last_error or f"{record.label} was never created"))
+        elif record.status is Status.TERMINATED or record.deleted_by_us_at is not None:
             # A refusal is told as what it is, though parts were made and had to be ended.
-            if one.reason is not Reason.REFUSED or one.id not in result.errors:
-                result.errors[one.id] = _ended_early(one)
-        elif one.id not in result.errors:
-            result.errors[one.id] = UnresolvedError(
-                f"{one.label} may be running", hint=f"gpuctl get {one.id} --refresh"
+            if record.reason is not Reason.REFUSED or record.id not in result.errors:
+                result.errors[record.id] = _ended_early(record)
+        elif record.id not in result.errors:
+            result.errors[record.id] = UnresolvedError(
+                f"{record.label} may be running", hint=f"gpuctl get {record.id} --refresh"
             )
     result.errors |= _still_there(result)
     return result
@@ -171,9 +175,9 @@ def _judged(result: Provisioned, parts: Parts) -> Provisioned:
 
 def _late_refusals(settled: Settled) -> dict[str, GpuctlError]:
     """What the clouds refused after they had accepted the create, by record."""
-    seen = {one.record.id: one.action.seen for one in settled.done if one.record}
-    refusals = {key: one.refusal for key, one in seen.items() if one and one.refusal}
-    return {key: refused(one.code, one.text, one.hint) for key, one in refusals.items()}
+    seen = {outcome.record.id: outcome.action.seen for outcome in settled.done if outcome.record}
+    refusals = {key: observed.refusal for key, observed in seen.items() if observed and observed.refusal}
+    return {key: refused(refusal.code, refusal.text, refusal.hint) for key, refusal in refusals.items()}
 
 
 def _remember_late_refusals(result: Provisioned, prepared: Prepared) -> None:
@@ -189,27 +193,31 @@ def _remember_late_refusals(result: Provisioned, prepared: Prepared) -> None:
 def _still_there(result: Provisioned) -> dict[str, GpuctlError]:
     """The refused ones of which parts were made that nobody agreed to end yet."""
     return {
-        one.id: UnresolvedError(f"{result.errors[one.id].message}; its leftovers are not removed yet", hint=_GO_ON)
-        for one in result.records
-        if one.status is Status.STOPPING
-        and one.reason is Reason.REFUSED
-        and one.deleted_by_us_at is None
-        and one.id in result.errors
+        record.id: UnresolvedError(
+            f"{result.errors[record.id].message}; its leftovers are not removed yet", hint=_GO_ON
+        )
+        for record in result.records
+        if record.status is Status.STOPPING
+        and record.reason is Reason.REFUSED
+        and record.deleted_by_us_at is None
+        and record.id in result.errors
     }
 
 
-def _ended_early(one: Instance) -> GpuctlError:
-    if one.reason is Reason.TIMEOUT:
-        return NotReadyError(f"{one.label} was not ready in time and was terminated", hint="add `--timeout 30m`")
-    return NotReadyError(f"{one.label} was terminated before it was ready ({one.reason})", hint=f"gpuctl get {one.id}")
+def _ended_early(record: Instance) -> GpuctlError:
+    if record.reason is Reason.TIMEOUT:
+        return NotReadyError(f"{record.label} was not ready in time and was terminated", hint="add `--timeout 30m`")
+    return NotReadyError(
+        f"{record.label} was terminated before it was ready ({record.reason})", hint=f"gpuctl get {record.id}"
+    )
 
 
-def _is_starting(one: Instance) -> bool:
-    return one.status in (Status.PROVISIONING, Status.CONFIGURING)
+def _is_starting(record: Instance) -> bool:
+    return record.status in (Status.PROVISIONING, Status.CONFIGURING)
 
 
 def _progress(records: Sequence[Instance]) -> str:
-    ready = sum(not _is_starting(one) for one in records)
+    ready = sum(not _is_starting(record) for record in records)
     where = records[0].label if len(records) == 1 else f"{ready} of {len(records)} ready"
     status = f" {records[0].status.lower()}" if len(records) == 1 else ""
     each = hourly(records[0]).counted
@@ -217,5 +225,5 @@ def _progress(records: Sequence[Instance]) -> str:
 
 
 def _reread(result: Provisioned, parts: Parts) -> Provisioned:
-    present = {one.id: one for one in parts.store.snapshot().records}
-    return Provisioned([present.get(one.id, one) for one in result.records], result.errors)
+    present = {record.id: record for record in parts.store.snapshot().records}
+    return Provisioned([present.get(record.id, record) for record in result.records], result.errors)

@@ -26,8 +26,8 @@ def reap_by_tags(parts: Parts, state_id: str, times: ReapTimes, reaper: Reaper) 
             rules = Rules(state_id, reaper.reap_state_ids, reaper.max_orphans - reaped.orphans)
             # A place that did not answer stands among the problems already.
             view = replace(look.view, unreachable={})
-            actions = [_not_adopted(one) for one in for_strangers((), view, rules)]
-            done = [Done(one, None) for one in actions] if reaper.dry_run else Acting(parts, look).apply(actions)
+            actions = [_not_adopted(action) for action in for_strangers((), view, rules)]
+            done = [Done(action, None) for action in actions] if reaper.dry_run else Acting(parts, look).apply(actions)
             reaped.done += done
 
     def on_bug(look: Look, trace: str) -> None:

@@ -59,8 +59,8 @@ class Reaped:
     @property
     def orphans(self) -> int:
         """How many machines without a record were ended."""
-        ended = [one.action for one in self.done if one.action.kind is Kind.TERMINATE]
-        return sum(one.record is None and one.reason is Reason.ORPHAN for one in ended)
+        ended = [outcome.action for outcome in self.done if outcome.action.kind is Kind.TERMINATE]
+        return sum(action.record is None and action.reason is Reason.ORPHAN for action in ended)
 
     @property
     def hint(self) -> str | None:
@@ -71,7 +71,11 @@ class Reaped:
     @property
     def unresolved(self) -> list[str]:
         """Every matter that a person should look at, one line each."""
-        matters = [f"{one.action.subject}: {one.error or one.action.detail}" for one in self.done if one.unresolved]
+        matters = [
+            f"{outcome.action.subject}: {outcome.error or outcome.action.detail}"
+            for outcome in self.done
+            if outcome.unresolved
+        ]
         return [*self.problems, *matters]
 
 
@@ -106,7 +110,7 @@ def reap(parts: Parts, times: ReapTimes, reaper: Reaper) -> Reaped:
     if not reaper.dry_run and not state.is_restored:
         each_alone([state], partial(_close_doors, parts, times, reaped), partial(_on_door_bug, parts, reaped))
     old = now - reaper.keep_ended
-    if not reaper.dry_run and any(one.status.is_ended and one.updated_at < old for one in state.records):
+    if not reaper.dry_run and any(record.status.is_ended and record.updated_at < old for record in state.records):
         parts.store.archive(old)
     return reaped
 
@@ -141,13 +145,13 @@ def _on_door_bug(parts: Parts, reaped: Reaped, state: Snapshot, trace: str) -> N
 
 def remembered(times: ReapTimes, reaped: Reaped, reaper: Reaper, records: Sequence[Instance]) -> ReapTimes:
     """The reaper's memory after this run: each place's newest sweep, as long as there is a reason to look there."""
-    swept = {(one.scope, one.profile): one for one in (*times.sweeps, *reaped.sweeps)}
-    needed = {scope_of(one) for one in records}
+    swept = {(sweep.scope, sweep.profile): sweep for sweep in (*times.sweeps, *reaped.sweeps)}
+    needed = {scope_of(record) for record in records}
     configured = {(provider, region) for provider, _, region in reaper.places}
     kept = [
-        one
-        for one in swept.values()
-        if one.ours or one.scope in needed or (one.scope.provider, one.scope.region) in configured
+        sweep
+        for sweep in swept.values()
+        if sweep.ours or sweep.scope in needed or (sweep.scope.provider, sweep.scope.region) in configured
     ]
     return times.model_copy(update={"sweeps": tuple(kept), "unreached": tuple(reaped.unreached), "doors": reaped.doors})
 
@@ -163,10 +167,10 @@ def _to_look_at(
         scope = sweep.scope
         swept[scope.provider, scope.account, scope.region] = sweep.at
         places.setdefault(Login(scope.provider, sweep.profile, scope.account), {})[scope.region] = False
-    for one in records:
-        regions = places.setdefault(Login(one.provider, one.profile, one.account), {})
-        regions[one.region] = regions.get(one.region, False) or one.id in over or _needs_a_look(one, now)
-        regions.update(dict.fromkeys((left.region for left in one.left_behind), True))
+    for record in records:
+        regions = places.setdefault(Login(record.provider, record.profile, record.account), {})
+        regions[record.region] = regions.get(record.region, False) or record.id in over or _needs_a_look(record, now)
+        regions.update(dict.fromkeys((left.region for left in record.left_behind), True))
     for provider, profile, region in reaper.places:
         places.setdefault(Login(provider, profile, None), {}).setdefault(region, False)
     return {
@@ -218,20 +222,20 @@ def _reap_login(parts: Parts, login: Login, regions: Sequence[str], reaper: Reap
     scopes = [scope for scope in scopes if scope not in reaped.looked_at]
     reaped.looked_at |= set(scopes)
     look = Look(session)
-    look.list_scopes(scopes, [one for one in parts.store.snapshot().records if scope_of(one) in scopes])
+    look.list_scopes(scopes, [record for record in parts.store.snapshot().records if scope_of(record) in scopes])
     reaped.hints += [hint for hint in look.hints.values() if hint is not None]
     # The state is read after the clouds were listed: whatever machine is in a listing had its record by then.
     state = parts.store.snapshot()
     rules = Rules(state.state_id or "", reaper.reap_state_ids, reaper.max_orphans - reaped.orphans)
-    records = [one for one in state.records if one.provider is name and one.account == session.account]
-    look.ask_by_id([one for one in records if scope_of(one) in scopes], rules)
+    records = [record for record in state.records if record.provider is name and record.account == session.account]
+    look.ask_by_id([record for record in records if scope_of(record) in scopes], rules)
     actions = plan(records, look.view, rules, isolated(parts.talk))
     if state.is_restored:
         actions = without_deadlines(actions)
     elif session.checked_now is not None:
         actions += ends_for(actions, Allowance.ending(parts, session.checked_now))
     if reaper.dry_run:
-        reaped.done += [Done(one, one.record) for one in actions]
+        reaped.done += [Done(action, action.record) for action in actions]
         return
     reaped.unreached += [
         Unreached(provider=scope.provider, account=scope.account, region=scope.region, message=message)
@@ -245,10 +249,10 @@ def _reap_login(parts: Parts, login: Login, regions: Sequence[str], reaper: Reap
 
 def _confirm_guards(parts: Parts, session: Session, scopes: Collection[Scope]) -> None:
     """Read back, once for each instance, whether its guard has reported; say of each that has not."""
-    records = [one for one in parts.store.snapshot().records if scope_of(one) in scopes and one.is_live]
-    waiting = {one.id for one in unconfirmed(records, session.now)}
+    records = [record for record in parts.store.snapshot().records if scope_of(record) in scopes and record.is_live]
+    waiting = {record.id for record in unconfirmed(records, session.now)}
     # A failure is left to the next sweep, and to `get --refresh`, which reports it.
-    failures = read_back(parts, [one for one in records if one.id in waiting])
+    failures = read_back(parts, [record for record in records if record.id in waiting])
     for record in parts.store.snapshot().records:
         if record.id in waiting and record.id not in failures:
             for gap in gaps(record):
@@ -257,7 +261,10 @@ def _confirm_guards(parts: Parts, session: Session, scopes: Collection[Scope]) -
 
 def _swept(look: Look, scope: Scope, profile: str | None, rules: Rules, parts: Parts) -> Sweep:
     mine = {rules.state_id, *rules.reap_state_ids}
-    ours = sum(one.exists and one.region == scope.region and one.tags.get(STATE) in mine for one in look.observed)
+    ours = sum(
+        observed.exists and observed.region == scope.region and observed.tags.get(STATE) in mine
+        for observed in look.observed
+    )
     # The time is this machine's own, since it is compared with this machine's own on the next run.
     return Sweep(scope=scope, profile=profile, at=parts.clock.now(), ours=ours)
 
@@ -281,4 +288,4 @@ def _named(place: _Place) -> str:
 
 def news(done: Iterable[Done]) -> list[Done]:
     """What is worth telling: everything but records that were merely brought up to date."""
-    return [one for one in done if one.action.kind is not Kind.REFRESH]
+    return [outcome for outcome in done if outcome.action.kind is not Kind.REFRESH]

@@ -48,8 +48,8 @@ def logins_of(
 ) -> dict[Login, set[str]]:
     """Every login that was ever used, as far as these tell, and its regions."""
     used: dict[Login, set[str]] = {}
-    for one in records:
-        used.setdefault(Login(one.provider, one.profile, one.account), set()).add(one.region)
+    for record in records:
+        used.setdefault(Login(record.provider, record.profile, record.account), set()).add(record.region)
     for sweep in times.sweeps:
         login = Login(sweep.scope.provider, sweep.profile, sweep.scope.account)
         used.setdefault(login, set()).add(sweep.scope.region)
@@ -85,9 +85,9 @@ def merge(parts: Parts, everywhere: Everywhere, state_id: str) -> list[Instance]
 
     It counts as whole from then on if every place answered. Ends nothing; twice is harmless.
     """
-    records = {one.id: one for one in parts.store.snapshot().records}
-    archived = {one.id: one for one in parts.store.archived(with_present=True)}
-    machines = {one.id: _machine_of(one, everywhere, state_id) for one in records.values()}
+    records = {record.id: record for record in parts.store.snapshot().records}
+    archived = {record.id: record for record in parts.store.archived(with_present=True)}
+    machines = {record.id: _machine_of(record, everywhere, state_id) for record in records.values()}
 
     def known(fresh: Instance) -> Instance:
         if fresh.id in archived:
@@ -111,7 +111,7 @@ def merge(parts: Parts, everywhere: Everywhere, state_id: str) -> list[Instance]
 def take_in_rescued(parts: Parts) -> None:
     """Put the records that were written down beside the state into it. Twice is harmless."""
     for rescued in parts.store.rescued():
-        if not any(one.id == rescued.id for one in parts.store.snapshot().records):
+        if not any(record.id == rescued.id for record in parts.store.snapshot().records):
             # Written down by another process in between, it is there all the same.
             with suppress(UnresolvedError):
                 parts.store.add([rescued], _refuse_known([rescued.id]))
@@ -130,12 +130,12 @@ def _look(
     session = parts.sessions.by(login)
     name = session.provider.name
     usable = set(session.provider.regions())
-    look = next((one for one in found.looks if one.session.account == session.account), None) or Look(session)
+    look = next((look for look in found.looks if look.session.account == session.account), None) or Look(session)
     scopes = [
         Scope(provider=name, account=session.account, region=region)
         for region in sorted(usable & set(all_regions.get(name, ())) | set(regions))
     ]
-    look.list_scopes([one for one in scopes if one not in look.listed and one not in look.unreachable], [])
+    look.list_scopes([scope for scope in scopes if scope not in look.listed and scope not in look.unreachable], [])
     found.problems += [f"{scope.label}: {look.unreachable[scope]}" for scope in scopes if scope in look.unreachable]
     if (name, session.account) not in asked:
         asked.add((name, session.account))
@@ -158,7 +158,7 @@ def _is_whole(seen: Observed, state_id: str) -> bool:
 
 def _refuse_known(ids: Collection[str]) -> Guard:
     def guard(present: Sequence[Instance]) -> None:
-        if any(one.id in ids for one in present):
+        if any(record.id in ids for record in present):
             raise UnresolvedError("a record was written in the meantime", hint="run the command again")
 
     return guard

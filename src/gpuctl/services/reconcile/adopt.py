@@ -70,7 +70,7 @@ def adopted(seen: Observed, profile: str | None, now: datetime, parts: Parts) ->
 
 def without_taken_name(record: Instance, present: Iterable[Instance]) -> Instance:
     """The record, without its name if another machine lives under that: a name stands for one machine."""
-    taken = any(one.is_live and one.name == record.name for one in present)
+    taken = any(instance.is_live and instance.name == record.name for instance in present)
     return record.having(name=None) if taken else record
 
 

@@ -62,17 +62,20 @@ class Acting:
     def apply(self, actions: Sequence[Action]) -> list[Done]:
         """Do all of it, in the plan's order within each kind of step, and tell what became of each action."""
         steps: list[tuple[Callable[[Sequence[Action]], None], list[Action]]] = [
-            (self._sweep, [one for one in actions if one.left]),
-            (self._note, [one for one in actions if one.record and one.kind in _NOTED and not one.left]),
-            (self._close, [one for one in actions if one.kind is Kind.CLOSE]),
-            (self._end, [one for one in actions if one.kind is Kind.TERMINATE]),
-            (self._adopt, [one for one in actions if one.record is None and one.kind is Kind.ADOPT]),
-            (self._arm, [one for one in actions if one.kind in (Kind.ADOPT, Kind.REFRESH) and not one.left]),
+            (self._sweep, [action for action in actions if action.left]),
+            (self._note, [action for action in actions if action.record and action.kind in _NOTED and not action.left]),
+            (self._close, [action for action in actions if action.kind is Kind.CLOSE]),
+            (self._end, [action for action in actions if action.kind is Kind.TERMINATE]),
+            (self._adopt, [action for action in actions if action.record is None and action.kind is Kind.ADOPT]),
+            (
+                self._arm,
+                [action for action in actions if action.kind in (Kind.ADOPT, Kind.REFRESH) and not action.left],
+            ),
         ]
         for step, batch in steps:
             if batch:
                 each_alone(batch, step, self._on_bug)
-        return [self._done.get(id(one)) or Done(one, one.record) for one in actions]
+        return [self._done.get(id(action)) or Done(action, action.record) for action in actions]
 
     def _note(self, batch: Sequence[Action]) -> None:
         now = self._look.session.now
@@ -90,7 +93,7 @@ class Acting:
     def _sweep(self, batch: Sequence[Action]) -> None:
         now = self._look.session.now
         for action in batch:
-            self._write([action], lambda fresh, one: swept(fresh, one.left or "", now))
+            self._write([action], lambda fresh, action: swept(fresh, action.left or "", now))
 
     def _arm(self, batch: Sequence[Action]) -> None:
         """Set the timer outside your computer where the create could not and did not live to do it afterwards.
@@ -146,7 +149,7 @@ class Acting:
             return advance(fresh, Status.STOPPING, now, action.reason)
 
         self._write(batch, stopping)
-        going = [one for one in batch if self._goes_on(one)]
+        going = [action for action in batch if self._goes_on(action)]
         failures = self._ask_end(going)
 
         def asked(fresh: Instance, action: Action) -> Instance:
@@ -202,7 +205,7 @@ class Acting:
 
     def _write(self, batch: Sequence[Action], change: Callable[[Instance, Action], Instance]) -> None:
         """Change the batch's records in one transaction and keep what became of each."""
-        by_record = {one.record.id: one for one in batch if one.record is not None}
+        by_record = {action.record.id: action for action in batch if action.record is not None}
         answers = self._parts.store.update_each(list(by_record), _by_id(by_record, change)) if by_record else {}
         for action in batch:
             answer = answers.get(action.record.id) if action.record else None
@@ -228,7 +231,9 @@ def _lacks_timer(record: Instance, seen: Observed | None) -> bool:
 
 
 def _has_timer(protection: Iterable[Protector]) -> bool:
-    return any(one.killer is Killer.TIMER and one.standing is not Standing.MISSING for one in protection)
+    return any(
+        safeguard.killer is Killer.TIMER and safeguard.standing is not Standing.MISSING for safeguard in protection
+    )
 
 
 def _with_timer(provider: "Provider", record: Instance, now: datetime) -> tuple[Protector, ...]:
@@ -255,7 +260,7 @@ def _moved_on(fresh: Instance, action: Action) -> bool:
 
 
 def _refuse_known(record: Instance, present: Sequence[Instance]) -> None:
-    if any(one.id == record.id for one in present):
+    if any(instance.id == record.id for instance in present):
         raise UnresolvedError(f"a record for {record.id} was written in the meantime")
 
 

@@ -38,9 +38,9 @@ class Look:
     def list_scopes(self, scopes: Iterable[Scope], records: Sequence[Instance]) -> None:
         """List every one of these places; one that fails is noted as unreachable and never stops the others."""
         for scope in scopes:
-            starting = [one.cloud_id for one in records if scope_of(one) == scope and _is_starting(one)]
+            starting = [record.cloud_id for record in records if scope_of(record) == scope and _is_starting(record)]
             try:
-                found = self.session.provider.list_instances(scope.region, [one for one in starting if one])
+                found = self.session.provider.list_instances(scope.region, [text for text in starting if text])
             except GpuctlError as error:
                 self.unreachable[scope] = error.message
                 self.hints[scope] = error.hint
@@ -63,7 +63,7 @@ class Look:
 
     def _ask_why(self, records: Iterable[Instance]) -> None:
         """Query each instance of which a listing shows only that it has ended: a query by id may find when and why."""
-        places = {(one.region, one.cloud_id): place for place, one in enumerate(self.observed)}
+        places = {(observed.region, observed.cloud_id): place for place, observed in enumerate(self.observed)}
         for record in records:
             place = places.get((record.region, record.cloud_id or ""))
             if place is None or not record.is_live or record.reason is not None:
@@ -79,7 +79,11 @@ class Look:
         provider = self.session.provider
         if record.cloud_id is not None:
             return self._by_id(record, record.cloud_id)
-        tagged = [one for one in provider.find(record.region, record.id) if one.tags.get(STATE) == rules.state_id]
+        tagged = [
+            observed
+            for observed in provider.find(record.region, record.id)
+            if observed.tags.get(STATE) == rules.state_id
+        ]
         return tagged[0] if tagged else None
 
     def _by_id(self, record: Instance, cloud_id: str) -> Observed | None:

@@ -37,27 +37,27 @@ def settle(
     settled = Settled()
     before = parts.store.snapshot()
     announce(parts, before, record_ids)
-    chosen = [one for one in before.records if one.id in record_ids and one.is_live]
+    chosen = [record for record in before.records if record.id in record_ids and record.is_live]
     for (name, account, profile), group in by_login(chosen).items():
         try:
             session = parts.sessions.of_account(name, account, profile)
         except GpuctlError as error:
-            settled.unasked |= {one.id: error for one in group}
+            settled.unasked |= {record.id: error for record in group}
             continue
         look = Look(session)
-        look.list_scopes(dict.fromkeys(scope_of(one) for one in group), group)
+        look.list_scopes(dict.fromkeys(scope_of(record) for record in group), group)
         settled.unasked |= {
-            one.id: UnreachableError(look.unreachable[scope_of(one)], hint=look.hints[scope_of(one)])
-            for one in group
-            if scope_of(one) in look.unreachable
+            record.id: UnreachableError(look.unreachable[scope_of(record)], hint=look.hints[scope_of(record)])
+            for record in group
+            if scope_of(record) in look.unreachable
         }
         state = parts.store.snapshot()
         rules = Rules(state_id=state.state_id or "")
-        ids = {one.id for one in group}
-        fresh = [one for one in state.records if one.id in ids]
+        ids = {record.id for record in group}
+        fresh = [record for record in state.records if record.id in ids]
         look.ask_by_id(fresh, rules)
         actions = plan_records(fresh, look.view, rules, isolated(parts.talk))
-        settled.done += Acting(parts, look, force=force).apply([one for one in actions if wanted(one)])
+        settled.done += Acting(parts, look, force=force).apply([action for action in actions if wanted(action)])
     return settled
 
 
@@ -84,6 +84,6 @@ def isolated(talk: Talk) -> Isolate:
 def by_login(records: Iterable[Instance]) -> dict[tuple[ProviderName, str, str | None], list[Instance]]:
     """The records grouped by the login they need: provider, account and profile."""
     groups: dict[tuple[ProviderName, str, str | None], list[Instance]] = {}
-    for one in records:
-        groups.setdefault((one.provider, one.account, one.profile), []).append(one)
+    for record in records:
+        groups.setdefault((record.provider, record.account, record.profile), []).append(record)
     return groups

@@ -14,6 +14,10 @@ def announce(parts: Parts, state: Snapshot, record_ids: Collection[str] | None =
     so nothing is said from it.
     """
     now = parts.clock.now()
-    near = [one.id for one in state.records if (record_ids is None or one.id in record_ids) and is_expiring(one, now)]
+    near = [
+        record.id
+        for record in state.records
+        if (record_ids is None or record.id in record_ids) and is_expiring(record, now)
+    ]
     if near and not state.is_restored:
         parts.store.update_each(near, lambda fresh: with_notice(fresh, now))

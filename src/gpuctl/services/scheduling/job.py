@@ -48,8 +48,8 @@ def key_of(state: str) -> str:
 def parse_every(text: str) -> timedelta:
     """How often, as cron can say it. UsageError for a span that is no whole part of an hour."""
     span = parse_duration(text, option="--every")
-    if span not in [timedelta(minutes=one) for one in _MINUTES]:
-        known = ", ".join(f"`{spelled(timedelta(minutes=one))}`" for one in _MINUTES)
+    if span not in [timedelta(minutes=minute) for minute in _MINUTES]:
+        known = ", ".join(f"`{spelled(timedelta(minutes=minute))}`" for minute in _MINUTES)
         raise UsageError(f"--every must divide an hour, not {shown(text)}", hint=f"one of {known}")
     return span
 
@@ -87,7 +87,7 @@ def from_cron(line: str) -> Job | None:
 def service_unit(job: Job) -> str:
     """The service that systemd runs each time."""
     variables = "".join(f"Environment={_quoted(f'{name}={value}')}\n" for name, value in job.environ.items())
-    command = " ".join(_quoted(one).replace("$", "$$") for one in job.argv)
+    command = " ".join(_quoted(text).replace("$", "$$") for text in job.argv)
     return (
         "# Made by `gpuctl schedule install`, removed by `gpuctl schedule uninstall`.\n"
         "[Unit]\n"
@@ -123,11 +123,13 @@ def from_units(key: str, service: str, timer: str) -> Job | None:
     if calendar is None or command is None:
         return None
     try:
-        argv = [one.replace("$$", "$") for one in _unquoted(command[1])]
-        assigned = [one for text in re.findall(r"^Environment=(.+)$", service, re.MULTILINE) for one in _unquoted(text)]
+        argv = [text.replace("$$", "$") for text in _unquoted(command[1])]
+        assigned = [
+            item for text in re.findall(r"^Environment=(.+)$", service, re.MULTILINE) for item in _unquoted(text)
+        ]
     except ValueError:
         return None
-    environ = dict(one.split("=", 1) for one in assigned)
+    environ = dict(text.split("=", 1) for text in assigned)
     return Job(key, timedelta(minutes=int(calendar[1] or 60)), tuple(argv), environ)
 
 
@@ -148,7 +150,7 @@ def _quoted(text: str) -> str:
 
 
 def _unquoted(text: str) -> list[str]:
-    return [one.replace("%%", "%") for one in shlex.split(text)]
+    return [part.replace("%%", "%") for part in shlex.split(text)]
 
 
 def _minutes(span: timedelta) -> int:

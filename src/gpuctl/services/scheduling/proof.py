@@ -32,7 +32,7 @@ class Proof:
 
 def logins_to_prove(records: Iterable[Instance], ambient: Iterable[tuple[ProviderName, str | None]]) -> list[Login]:
     """The credentials of every active record, and those that `ambient` names by provider and profile."""
-    recorded = [Login(one.provider, one.profile, one.account) for one in records if one.is_live]
+    recorded = [Login(record.provider, record.profile, record.account) for record in records if record.is_live]
     known = {(login.provider, login.profile) for login in recorded}
     named = [Login(provider, profile, None) for provider, profile in ambient if (provider, profile) not in known]
     return list(dict.fromkeys((*recorded, *named)))
@@ -55,6 +55,8 @@ def proofs_from(ran: Ran) -> list[Proof]:
     """The proofs that `gpuctl schedule prove` printed. ValueError where it printed none."""
     try:
         document = json.loads(ran.out)
-        return [Proof(ProviderName(one["provider"]), one["account"], one["error"]) for one in document["proofs"]]
+        return [
+            Proof(ProviderName(proof["provider"]), proof["account"], proof["error"]) for proof in document["proofs"]
+        ]
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(ran.said) from error

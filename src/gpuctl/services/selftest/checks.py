@@ -36,7 +36,7 @@ def listing(subject: Subject) -> Check:
     record, cloud_id = subject.record, subject.cloud_id
     while True:
         listed = subject.provider.list_instances(record.region)
-        if any(one.cloud_id == cloud_id for one in listed):
+        if any(observed.cloud_id == cloud_id for observed in listed):
             return judge_listing(subject.elapsed.total_seconds(), LISTED_WITHIN)
         if subject.elapsed >= LISTED_WITHIN:
             return judge_listing(None, LISTED_WITHIN)
@@ -64,7 +64,9 @@ def timer_running(subject: Subject) -> Check:
     started = subject.parts.clock.elapsed()
     while True:
         protectors, unit = _protectors(subject), _unit(subject)
-        runs = any(one.killer is Killer.TIMER and one.standing is Standing.RUNNING for one in protectors)
+        runs = any(
+            safeguard.killer is Killer.TIMER and safeguard.standing is Standing.RUNNING for safeguard in protectors
+        )
         if runs or unit == "active" or subject.parts.clock.elapsed() - started >= SEEN_WITHIN:
             return judge_timer_running(protectors, unit)
         subject.parts.clock.sleep(LOOK_EVERY)
@@ -106,7 +108,7 @@ def replay(subject: Subject) -> Check:
     """
     record, cloud_id = subject.record, subject.cloud_id
     again = subject.provider.create(subject.order())
-    existing = [one.cloud_id for one in subject.provider.find(record.region, record.id) if one.exists]
+    existing = [observed.cloud_id for observed in subject.provider.find(record.region, record.id) if observed.exists]
     surplus = sorted({again.cloud_id, *existing} - {cloud_id})
     if surplus:
         subject.provider.terminate(record.region, surplus)
@@ -117,7 +119,10 @@ def extension(subject: Subject) -> Check:
     """Move the deadline, then read back its tag and the timer."""
     before = subject.record
     moved = extend(subject.parts, before, by=EXTEND_BY, ttl=None, allow_unknown_price=True)
-    had_timer = any(one.killer is Killer.TIMER and one.standing is not Standing.MISSING for one in before.protection)
+    had_timer = any(
+        safeguard.killer is Killer.TIMER and safeguard.standing is not Standing.MISSING
+        for safeguard in before.protection
+    )
     started = subject.parts.clock.elapsed()
     while True:
         seen = subject.provider.get(moved.region, subject.cloud_id)

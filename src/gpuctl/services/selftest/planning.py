@@ -45,7 +45,7 @@ def affordable(choice: Choice, parts: Parts, limit: Decimal) -> Choice:
     """
     is_named = choice.request.instance_type is not None
     # Chosen by gpuctl, the instance has a GPU that the check of the GPU can see.
-    offers = [one for one in choice.offers if is_named or shows_in_nvidia_smi(one.type)]
+    offers = [offer for offer in choice.offers if is_named or shows_in_nvidia_smi(offer.type)]
     known = {offer: cost for offer in offers if (cost := _most_cost(offer, choice, parts)) is not None}
     fitting = tuple(sorted((offer for offer in known if known[offer] <= limit), key=lambda offer: known[offer]))
     if fitting:

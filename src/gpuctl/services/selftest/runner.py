@@ -42,14 +42,14 @@ class Report:
 
         UnresolvedError where something may still exist, else what refused the create, else CloudError.
         """
-        found = {one.name: one for one in self.checks}
+        found = {check.name: check for check in self.checks}
         for name in ("end", "nothing-left"):
             if name in found and found[name].status in _BAD:
                 hint = "gpuctl reap --sweep" if name == "end" else "delete it in the provider's console"
                 return UnresolvedError(f"something may still exist: {found[name].detail}", hint=hint)
         if self.refusal is not None:
             return self.refusal
-        bad = [one.name for one in self.checks if one.status in _BAD]
+        bad = [check.name for check in self.checks if check.status in _BAD]
         if not bad:
             return None
         return CloudError(f"{len(bad)} of {len(self.checks)} checks are not ok: {', '.join(bad)}", hint=_HINT)
@@ -105,19 +105,19 @@ class _Runner:
 
     def request_termination(self) -> None:
         """Request the termination, unless it is confirmed, without waiting for the confirmation."""
-        if self._record_id is None or any(one.name == "end" and one.status is _OK for one in self._report.checks):
+        if self._record_id is None or any(check.name == "end" and check.status is _OK for check in self._report.checks):
             return
         ended = end(self._parts, [self._record_id], Reason.CANCELLED)
         text = next((error.message for error in ended.errors.values()), "requested, and not confirmed yet")
         self._refresh()
-        self._report.checks = [one for one in self._report.checks if one.name != "end"]
+        self._report.checks = [check for check in self._report.checks if check.name != "end"]
         self._report.checks.append(Check("end", CheckStatus.UNKNOWN, text))
 
     def fill_in(self) -> None:
         """Put the checks in order; those that did not run are skipped."""
-        there = {one.name: one for one in self._report.checks}
+        there = {check.name: check for check in self._report.checks}
         skipped = (Check(name, CheckStatus.SKIPPED, "not reached") for name in NAMES)
-        self._report.checks = [there.get(one.name, one) for one in skipped]
+        self._report.checks = [there.get(check.name, check) for check in skipped]
 
     def _create(self) -> tuple[Provisioned, Subject | None]:
         self._parts.talk.step("selftest: create")
@@ -163,7 +163,7 @@ class _Runner:
         before = self._report.record
         try:
             ended = end(self._parts, [record_id], Reason.USER)
-            if any(one.is_live for one in ended.records):
+            if any(record.is_live for record in ended.records):
                 ended = wait_until_gone(self._parts, [record_id], GONE_WITHIN)
         except (StateUnusableError, StateLockedError) as error:
             # Without the state, only the provider can still be told.
@@ -188,9 +188,9 @@ class _Runner:
         """Delete what opened port 22 for this instance alone; whether another active instance needs the same."""
         record, snapshot = subject.record, self._parts.store.snapshot()
         needed = {
-            one.ssh_from
-            for one in snapshot.records
-            if one.is_live and scope_of(one) == scope_of(record) and one.ssh_from is not None
+            instance.ssh_from
+            for instance in snapshot.records
+            if instance.is_live and scope_of(instance) == scope_of(record) and instance.ssh_from is not None
         }
         subject.provider.close_ingress(record.region, snapshot.state_id or "", needed)
         return record.ssh_from in needed
@@ -212,7 +212,7 @@ class _Runner:
         except GpuctlError:
             return
         before = self._report.record
-        self._report.record = next((one for one in records if before and one.id == before.id), before)
+        self._report.record = next((record for record in records if before and record.id == before.id), before)
 
 
 def _if_active(subject: Subject, name: str, check: Callable[[Subject], Check]) -> Check:
@@ -224,7 +224,9 @@ def _if_active(subject: Subject, name: str, check: Callable[[Subject], Check]) -
 
 
 def _create_figures(record: Instance) -> dict[str, Figure]:
-    refused = [one.detail or one.outcome.value for one in record.attempts if one.outcome is Outcome.REFUSED]
+    refused = [
+        attempt.detail or attempt.outcome.value for attempt in record.attempts if attempt.outcome is Outcome.REFUSED
+    ]
     return {
         "instanceType": record.instance_type,
         "region": record.region,

@@ -53,9 +53,9 @@ class Subject:
     @property
     def record(self) -> Instance:
         """The record as it is in the state now. UnresolvedError where the state has it no more."""
-        for one in self.parts.store.snapshot().records:
-            if one.id == self.record_id:
-                return one
+        for record in self.parts.store.snapshot().records:
+            if record.id == self.record_id:
+                return record
         raise UnresolvedError(f"the state has no record `{self.record_id}` any more", hint="gpuctl recover --dry-run")
 
     @property
@@ -102,7 +102,7 @@ class Subject:
         """Every resource that exists for the record now; those seen are remembered, so that lost tags hide none."""
         record = self.record
         found = self.provider.resources(record.region, record.id, record.cloud_id or "", sorted(self.known))
-        self.known |= {one.id for one in found}
+        self.known |= {resource.id for resource in found}
         return found
 
     @property

@@ -22,11 +22,11 @@ class Archive:
     def append(self, records: Sequence[Instance]) -> None:
         """Write these down, durably; a line that a crash cut short is left behind and never glued to a new one."""
         months: dict[str, list[Instance]] = {}
-        for one in records:
-            months.setdefault(f"{one.terminated_at or one.updated_at:%Y-%m}", []).append(one)
+        for record in records:
+            months.setdefault(f"{record.terminated_at or record.updated_at:%Y-%m}", []).append(record)
         private_folder(self.folder)
         for month, some in months.items():
-            lines = [json.dumps(one.model_dump(mode="json")) for one in some]
+            lines = [json.dumps(record.model_dump(mode="json")) for record in some]
             self._append(self.folder / f"{month}.jsonl", "".join(f"{line}\n" for line in lines))
         self._disk.sync_folder(self.folder)
 
@@ -60,14 +60,16 @@ class Archive:
         self, ended_before: datetime, leaving_out: Collection[str], keep: Callable[[Sequence[Instance]], None]
     ) -> int:
         """See `Store.hand_over`; the caller holds the state's lock."""
-        old = [one for one in self.records(leaving_out) if (one.terminated_at or one.updated_at) < ended_before]
+        old = [
+            record for record in self.records(leaving_out) if (record.terminated_at or record.updated_at) < ended_before
+        ]
         if not old:
             return 0
         keep(old)
         # First there, then the date from which is counted, then gone from here.
         since = max(ended_before, self.counts_from() or ended_before)
         write_whole(self._disk, self._since, json.dumps({"countsFrom": since.isoformat()}).encode())
-        gone = {one.id for one in old}
+        gone = {record.id for record in old}
         for path in self._files():
             lines = path.read_bytes().splitlines(keepends=True)
             kept = [line for line in lines if (record := _record(line)) is None or record.id not in gone]

@@ -69,7 +69,7 @@ class LocalStore:
 
         with self._transaction(may_create=True) as transaction:
             guard(transaction.records())
-            transaction.table.insert_multiple(document(one) for one in records)
+            transaction.table.insert_multiple(document(record) for record in records)
         written = replace(transaction.header, serial=transaction.header.serial + 1)
         return self._snapshot(written, transaction.storage.read())
 
@@ -86,15 +86,19 @@ class LocalStore:
         if not record_ids:
             return {}
         with self._transaction(may_create=False) as transaction:
-            return {one: transaction.change(one, change) for one in dict.fromkeys(record_ids)}
+            return {text: transaction.change(text, change) for text in dict.fromkeys(record_ids)}
 
     def archive(self, ended_before: datetime) -> int:
         with self._transaction(may_create=False) as transaction:
-            old = [one for one in transaction.records() if one.status.is_ended and _ended_at(one) < ended_before]
+            old = [
+                record
+                for record in transaction.records()
+                if record.status.is_ended and _ended_at(record) < ended_before
+            ]
             if old:
                 # First there, then gone from here: a crash in between leaves them in both, never in neither.
                 self._archive.append(old)
-                transaction.table.remove(doc_ids=[one.id for one in old])
+                transaction.table.remove(doc_ids=[record.id for record in old])
             return len(old)
 
     def archived(self, *, with_present: bool = False, since: datetime | None = None) -> Iterable[Instance]:
@@ -164,7 +168,7 @@ class LocalStore:
                 aside = self._set_aside()
                 remembered = self._lock.remembered()
                 header = Header(state_id, self._kind, remembered.serial + 1 if remembered else 1, is_restored=True)
-                table = {one.id: one.model_dump(mode="json") for one in records}
+                table = {record.id: record.model_dump(mode="json") for record in records}
                 self._lock.remember(lock, Remembered(state_id, True, header.serial))
                 write_whole(self._disk, self._path, encode(header, {TABLE: table}))
                 return aside
@@ -264,7 +268,7 @@ class LocalStore:
         return str(aside)
 
     def _snapshot(self, header: Header, tables: Tables) -> Snapshot:
-        records = tuple(instance(one) for one in tables.get(TABLE, {}).values())
+        records = tuple(instance(table) for table in tables.get(TABLE, {}).values())
         return Snapshot(header.state_id, header.serial, records, header.is_restored)
 
     def _unusable(self, why: str, fault: StateFault) -> StateUnusableError:

@@ -28,7 +28,7 @@ class Transaction:
         self.storage.write(self.storage.read())
 
     def records(self) -> list[Instance]:
-        return [instance(one) for one in self.storage.read().get(TABLE, {}).values()]
+        return [instance(item) for item in self.storage.read().get(TABLE, {}).values()]
 
     def change(self, record_id: str, change: Change) -> Instance | GpuctlError:
         stored = self.table.get(doc_id=record_id)

@@ -25,15 +25,15 @@ def command(
     # Somebody who presses TAB wants no message in the middle of the line.
     with suppress(GpuctlError):
         offered = _OFFERS.get(what, _nothing)(context, words or [])
-        context.streams.out.write("".join(f"{one}\n" for one in offered))
+        context.streams.out.write("".join(f"{text}\n" for text in offered))
         context.streams.out.flush()
 
 
 def _ids(context: Context, words: list[str]) -> Iterable[str]:
     """Names and ids; those of ended machines only where they may still be asked about."""
     with_ended = "get" in words[:1]
-    records = [one for one in context.store.snapshot().records if with_ended or one.is_live]
-    return [*(one.name for one in records if one.name), *(one.id for one in records)]
+    records = [record for record in context.store.snapshot().records if with_ended or record.is_live]
+    return [*(record.name for record in records if record.name), *(record.id for record in records)]
 
 
 def _types(context: Context, words: list[str]) -> Iterable[str]:
@@ -50,7 +50,7 @@ def _regions(context: Context, words: list[str]) -> Iterable[str]:
     for word in words:
         with suppress(GpuctlError):
             return sorted(context.catalog.regions(context.catalog.find(word).provider))
-    return sorted(one for provider in ProviderName for one in context.catalog.regions(provider))
+    return sorted(region for provider in ProviderName for region in context.catalog.regions(provider))
 
 
 def _nothing(context: Context, words: list[str]) -> Iterable[str]:

@@ -60,7 +60,7 @@ def command(
         older_than=parse_duration(older_than, option="--older-than") if older_than else None,
     )
     # Asking for an ended status is asking for ended machines.
-    listing = Listing(context, selection, with_ended or any(one.is_ended for one in wanted))
+    listing = Listing(context, selection, with_ended or any(status.is_ended for status in wanted))
     if watch:
         from gpuctl.cli.commands.list import watch as live
 

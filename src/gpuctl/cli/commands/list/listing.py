@@ -25,8 +25,8 @@ class Listing:
     def records(self, now: datetime, keeping: Collection[str] = ()) -> list[Instance]:
         """The machines meant, newest first; of those that have ended only the ones to be kept, unless all are asked."""
         every = everything(self.context.store, with_archived=self.with_ended)
-        wanted = [one for one in every if self.with_ended or one.is_live or one.id in keeping]
-        return [one for one in wanted if self.selection.matches(one, now)]
+        wanted = [record for record in every if self.with_ended or record.is_live or record.id in keeping]
+        return [record for record in wanted if self.selection.matches(record, now)]
 
     def refreshed(self) -> Mapping[str, GpuctlError]:
         """Ask the clouds about these machines first; for each that could not be asked, that it is stale."""
@@ -39,10 +39,10 @@ class Listing:
         now = self.context.clock.now()
         chosen = self.records(now, keeping)
         return Result(
-            document={"instances": [instance_shape(one, now) for one in chosen], "count": len(chosen)},
+            document={"instances": [instance_shape(record, now) for record in chosen], "count": len(chosen)},
             columns=COLUMNS,
-            rows=[] if self.context.output == "json" else [row(one, now) for one in chosen],
-            ids=[one.id for one in chosen],
+            rows=[] if self.context.output == "json" else [row(record, now) for record in chosen],
+            ids=[record.id for record in chosen],
             draw=lambda width: table(chosen, now, width),
             footer=self.footer(chosen, now) if self.context.output == "table" else (),
             error=next(iter(stale.values()), None),
@@ -56,10 +56,10 @@ class Listing:
             return ["no instances", "hint: gpuctl provision g4dn.xlarge --region us-east-1"]
         times = self.context.reap_log.read()
         asked = max((sweep.at for sweep in times.sweeps), default=None)
-        lines = [BARE] if any(is_bare(one) for one in chosen) else []
+        lines = [BARE] if any(is_bare(record) for record in chosen) else []
         reaped = f"last reap {ago(times.last_reap_at, now)}"
         if times.unreached:
-            reaped += f", which could not query {', '.join(one.label for one in times.unreached)}"
+            reaped += f", which could not query {', '.join(unreached.label for unreached in times.unreached)}"
         lines += [burn(chosen, now), f"clouds last asked {ago(asked, now)} · {reaped}"]
-        failing = [one for one in chosen if one.last_error and one.status is Status.STOPPING]
-        return [*lines, *(f"{one.label}: {one.last_error}" for one in failing)]
+        failing = [record for record in chosen if record.last_error and record.status is Status.STOPPING]
+        return [*lines, *(f"{record.label}: {record.last_error}" for record in failing)]

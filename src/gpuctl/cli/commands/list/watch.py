@@ -91,7 +91,7 @@ def _stream(listing: Listing, interval: timedelta, *, refresh: bool) -> None:
         if asking.is_due:
             asking.ask()
         # What it has cost grows by itself and is no change: compared as of one instant.
-        shapes = [instance_shape(one, begun) for one in listing.records(context.clock.now())]
+        shapes = [instance_shape(record, begun) for record in listing.records(context.clock.now())]
         present = (shapes, [error.message for error in asking.stale.values()])
         if present != before:
             write(context, document(context, listing.result(asking.stale)))
@@ -144,7 +144,7 @@ class _Live:
         console.size = context.size
         now = context.clock.now()
         records = self._listing.records(now, self.shown)
-        self.shown |= {one.id for one in records}
+        self.shown |= {record.id for record in records}
         below = [Text(clean(line)) for line in self._listing.footer(records, now)]
         below += [Text(brief(error.message), "red") for error in dict.fromkeys(stale.values())]
         status = f"{now.astimezone():%H:%M:%S} · every {spelled(self._interval)} · {doing}"

@@ -53,10 +53,10 @@ def command(
         if believe:
             raise UsageError("--believe requires `refresh`", hint="gpuctl prices refresh --believe TYPE")
         if region is not None:
-            for one in clouds:
-                context.catalog.check_region(one, region)
+            for cloud in clouds:
+                context.catalog.check_region(cloud, region)
         return _status(context, clouds, region)
-    believed = [context.catalog.find(one, chosen).name for one in believe or ()]
+    believed = [context.catalog.find(text, chosen).name for text in believe or ()]
     if context.sandbox:
         return _status(context, clouds, region, "nothing to refresh: the sandbox uses the bundled prices")
     return _refreshed(context, clouds, region, believed)
@@ -64,12 +64,15 @@ def command(
 
 def _status(context: Context, clouds: Sequence[ProviderName], region: str | None, note: str | None = None) -> Result:
     now = context.clock.now()
-    return status([_status_of(context, one, region, now.date()) for one in clouds], now, note)
+    return status([_status_of(context, provider, region, now.date()) for provider in clouds], now, note)
 
 
 def _status_of(context: Context, provider: ProviderName, region: str | None, today: date) -> PriceStatus:
     offers = [
-        one for market in Market for one in context.catalog.offers(provider, market) if region in (None, one.region)
+        offer
+        for market in Market
+        for offer in context.catalog.offers(provider, market)
+        if region in (None, offer.region)
     ]
     if context.sandbox:
         return PriceStatus(provider, offers, None, None, today)
@@ -85,7 +88,7 @@ def _status_of(context: Context, provider: ProviderName, region: str | None, tod
 def _with_region(context: Context, region: str | None) -> Sequence[ProviderName]:
     if region is None:
         return CLOUDS
-    found = [one for one in CLOUDS if region in context.catalog.regions(one)]
+    found = [provider for provider in CLOUDS if region in context.catalog.regions(provider)]
     if not found:
         context.catalog.check_region(ProviderName.AWS, region)
     return found
@@ -94,16 +97,16 @@ def _with_region(context: Context, region: str | None) -> Sequence[ProviderName]
 def _refreshed(context: Context, clouds: Sequence[ProviderName], region: str | None, believed: Sequence[str]) -> Result:
     done: list[Refreshed] = []
     failed: dict[str, GpuctlError] = {}
-    for one in clouds:
+    for provider in clouds:
         try:
-            done.append(_read(context, one, region, believed))
+            done.append(_read(context, provider, region, believed))
         except GpuctlError as error:
-            failed[one] = error
+            failed[provider] = error
         except Interrupted as interrupted:
             raise Interrupted(
-                f"interrupted; the prices of `{one}` are unchanged", signal_number=interrupted.signal_number
+                f"interrupted; the prices of `{provider}` are unchanged", signal_number=interrupted.signal_number
             ) from interrupted
-    files = {one.provider: str(books(context).path(one.provider)) for one in done}
+    files = {refreshed.provider: str(books(context).path(refreshed.provider)) for refreshed in done}
     return refreshed(done, files, failed, _overall(failed, len(clouds)))
 
 
@@ -124,7 +127,7 @@ def _overall(failed: dict[str, GpuctlError], asked: int) -> GpuctlError | None:
     errors = list(failed.values())
     if not errors:
         return None
-    if len(errors) == asked and len({one.exit_code for one in errors}) == 1:
+    if len(errors) == asked and len({error.exit_code for error in errors}) == 1:
         return errors[0]
     return PartialError(
         f"the prices of {asked - len(errors)} of {asked} clouds were read; the others are as they were",

@@ -51,38 +51,38 @@ class PriceStatus:
 
     @property
     def priced(self) -> list[Offer]:
-        return [one for one in self.offers if one.price is not None]
+        return [offer for offer in self.offers if offer.price is not None]
 
     @property
     def prices(self) -> list[Price]:
-        return [one.price for one in self.offers if one.price is not None]
+        return [offer.price for offer in self.offers if offer.price is not None]
 
     def counted(self, market: Market) -> int:
-        return sum(one.market is market for one in self.priced)
+        return sum(offer.market is market for offer in self.priced)
 
     @property
     def oldest(self) -> Price | None:
-        return min(self.prices, key=lambda one: one.as_of, default=None)
+        return min(self.prices, key=lambda price: price.as_of, default=None)
 
     @property
     def newest(self) -> Price | None:
-        return max(self.prices, key=lambda one: one.as_of, default=None)
+        return max(self.prices, key=lambda price: price.as_of, default=None)
 
 
 def status(found: Sequence[PriceStatus], now: datetime, note: str | None = None) -> Result:
     """Each provider's prices: how many are known, where they are from, and how old they are at `now`."""
-    shapes = [_status_shape(one) for one in found]
+    shapes = [_status_shape(price_status) for price_status in found]
     footer = [note] if note else []
-    for one in found:
-        sources = ", ".join(f"{count} from the {source}" for source, count in _origins(one.prices).items())
-        footer += [f"{one.provider}: {sources}"] if sources else []
-        footer += _refusals(one.book.refused if one.book else (), "rejected by the last refresh")
-    old = age_note((price for one in found for price in one.prices), now.date())
+    for price_status in found:
+        sources = ", ".join(f"{count} from the {source}" for source, count in _origins(price_status.prices).items())
+        footer += [f"{price_status.provider}: {sources}"] if sources else []
+        footer += _refusals(price_status.book.refused if price_status.book else (), "rejected by the last refresh")
+    old = age_note((price for price_status in found for price in price_status.prices), now.date())
     return Result(
         document={"prices": shapes, "count": len(shapes)},
         columns=_STATUS,
         rows=[[_plain(shape[name]) for name in _STATUS] for shape in shapes],
-        ids=[one.provider.value for one in found],
+        ids=[price_status.provider.value for price_status in found],
         draw=lambda width: _status_table(found, now),
         footer=[*footer, old] if old else footer,
     )
@@ -98,25 +98,25 @@ def refreshed(
 
     `files` says where each provider's prices are kept.
     """
-    shapes = [_brought_shape(one, files[one.provider]) for one in done]
+    shapes = [_brought_shape(refreshed, files[refreshed.provider]) for refreshed in done]
     footer = []
-    for one in done:
-        if one.closed:
+    for item in done:
+        if item.closed:
             footer.append(
-                f"{one.provider}: {counted(len(one.closed), 'region')} skipped: not enabled for these credentials"
+                f"{item.provider}: {counted(len(item.closed), 'region')} skipped: not enabled for these credentials"
             )
-        if one.unseen:
+        if item.unseen:
             footer.append(
-                f"{one.provider}: {counted(one.unseen, 'known price')} are no longer listed; the previous "
+                f"{item.provider}: {counted(item.unseen, 'known price')} are no longer listed; the previous "
                 "values are kept"
             )
-        footer += _refusals(one.refused, "refused", ending="keeping the previous prices")
+        footer += _refusals(item.refused, "refused", ending="keeping the previous prices")
     rows = [[str(len(v)) if isinstance(v := shape[name], list) else str(v) for name in _BROUGHT] for shape in shapes]
     return Result(
         document={"refreshed": shapes, "count": len(shapes)},
         columns=_BROUGHT,
         rows=rows,
-        ids=[one.provider.value for one in done],
+        ids=[refreshed.provider.value for refreshed in done],
         draw=lambda width: _brought_table(done),
         footer=footer,
         error=error,
@@ -126,57 +126,57 @@ def refreshed(
 
 
 def _origins(prices: Iterable[Price]) -> dict[str, int]:
-    return dict(Counter(origin(one) for one in prices).most_common())
+    return dict(Counter(origin(price) for price in prices).most_common())
 
 
-def _status_shape(one: PriceStatus) -> dict[str, Any]:
-    prices = one.prices
+def _status_shape(price_status: PriceStatus) -> dict[str, Any]:
+    prices = price_status.prices
     shipped = sum(is_shipped(price) for price in prices)
     return {
-        "provider": one.provider.upper(),
-        "types": len({offer.type.name for offer in one.priced}),
-        "regions": len({offer.region for offer in one.priced}),
-        "onDemandPrices": one.counted(Market.ON_DEMAND),
-        "spotPrices": one.counted(Market.SPOT),
+        "provider": price_status.provider.upper(),
+        "types": len({offer.type.name for offer in price_status.priced}),
+        "regions": len({offer.region for offer in price_status.priced}),
+        "onDemandPrices": price_status.counted(Market.ON_DEMAND),
+        "spotPrices": price_status.counted(Market.SPOT),
         "readPrices": len(prices) - shipped,
         "shippedPrices": shipped,
-        "newest": one.newest.as_of.isoformat() if one.newest else None,
-        "oldest": one.oldest.as_of.isoformat() if one.oldest else None,
-        "olderThan30Days": sum(is_old(price, one.today) for price in prices),
-        "readAt": instant(one.book.read_at) if one.book else None,
+        "newest": price_status.newest.as_of.isoformat() if price_status.newest else None,
+        "oldest": price_status.oldest.as_of.isoformat() if price_status.oldest else None,
+        "olderThan30Days": sum(is_old(price, price_status.today) for price in prices),
+        "readAt": instant(price_status.book.read_at) if price_status.book else None,
         "sources": [{"source": source, "prices": count} for source, count in _origins(prices).items()],
-        "refused": [_refusal_shape(each) for each in (one.book.refused if one.book else ())],
-        "file": one.file,
+        "refused": [_refusal_shape(each) for each in (price_status.book.refused if price_status.book else ())],
+        "file": price_status.file,
     }
 
 
-def _brought_shape(one: Refreshed, file: str) -> dict[str, Any]:
+def _brought_shape(refreshed: Refreshed, file: str) -> dict[str, Any]:
     return {
-        "provider": one.provider.upper(),
-        "regions": list(one.regions),
-        "closedRegions": list(one.closed),
-        "prices": one.taken,
-        "new": one.new,
-        "up": one.up,
-        "down": one.down,
-        "notTold": one.unseen,
-        "refused": [_refusal_shape(each) for each in one.refused],
+        "provider": refreshed.provider.upper(),
+        "regions": list(refreshed.regions),
+        "closedRegions": list(refreshed.closed),
+        "prices": refreshed.taken,
+        "new": refreshed.new,
+        "up": refreshed.up,
+        "down": refreshed.down,
+        "notTold": refreshed.unseen,
+        "refused": [_refusal_shape(each) for each in refreshed.refused],
         "file": file,
     }
 
 
-def _refusal_shape(one: Refusal) -> dict[str, Any]:
+def _refusal_shape(refusal: Refusal) -> dict[str, Any]:
     return {
-        "instanceType": one.key.instance_type,
-        "region": one.key.region,
-        "market": one.key.market.value,
-        "costPerHour": dollars(one.usd),
-        "reason": one.why,
+        "instanceType": refusal.key.instance_type,
+        "region": refusal.key.region,
+        "market": refusal.key.market.value,
+        "costPerHour": dollars(refusal.usd),
+        "reason": refusal.why,
     }
 
 
 def _refusals(refused: Sequence[Refusal], what: str, ending: str = "") -> list[str]:
-    lines = [f"{what}: {one.key.label}: ${one.usd:f} is {one.why}" for one in refused[:_SHOWN_REFUSALS]]
+    lines = [f"{what}: {refusal.key.label}: ${refusal.usd:f} is {refusal.why}" for refusal in refused[:_SHOWN_REFUSALS]]
     if len(refused) > _SHOWN_REFUSALS:
         lines.append(f"and {len(refused) - _SHOWN_REFUSALS} more; -o json tells them all")
     return [*lines, ending] if lines and ending else lines
@@ -184,25 +184,25 @@ def _refusals(refused: Sequence[Refusal], what: str, ending: str = "") -> list[s
 
 def _status_table(found: Sequence[PriceStatus], now: datetime) -> "Table":
     drawn = _grid(["CLOUD", "TYPES", "REGIONS", "ON-DEMAND", "SPOT", "NEWEST", "OLDEST", "LAST READ"])
-    for one in found:
+    for price_status in found:
         drawn.add_row(
-            one.provider.value,
-            str(len({offer.type.name for offer in one.priced})),
-            str(len({offer.region for offer in one.priced})),
-            f"{one.counted(Market.ON_DEMAND):,}",
-            f"{one.counted(Market.SPOT):,}",
-            _days(one.newest, one.today),
-            _days(one.oldest, one.today),
-            ago(one.book.read_at if one.book else None, now),
+            price_status.provider.value,
+            str(len({offer.type.name for offer in price_status.priced})),
+            str(len({offer.region for offer in price_status.priced})),
+            f"{price_status.counted(Market.ON_DEMAND):,}",
+            f"{price_status.counted(Market.SPOT):,}",
+            _days(price_status.newest, price_status.today),
+            _days(price_status.oldest, price_status.today),
+            ago(price_status.book.read_at if price_status.book else None, now),
         )
     return drawn
 
 
 def _brought_table(done: Sequence[Refreshed]) -> "Table":
     drawn = _grid(["CLOUD", "REGIONS", "PRICES", "NEW", "UP", "DOWN", "REFUSED"])
-    for one in done:
-        figures = (len(one.regions), one.taken, one.new, one.up, one.down, len(one.refused))
-        drawn.add_row(one.provider.value, *(f"{figure:,}" for figure in figures))
+    for item in done:
+        figures = (len(item.regions), item.taken, item.new, item.up, item.down, len(item.refused))
+        drawn.add_row(item.provider.value, *(f"{figure:,}" for figure in figures))
     return drawn
 
 

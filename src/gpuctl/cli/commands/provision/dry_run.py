@@ -28,13 +28,14 @@ def dry(prepared: Prepared) -> Result:
         document={
             "dryRun": True,
             "offers": [
-                {**offer_shape(one), "costUntilDeadline": dollars(prepared.cost_of(one).counted)} for one in offers
+                {**offer_shape(offer), "costUntilDeadline": dollars(prepared.cost_of(offer).counted)}
+                for offer in offers
             ],
             "count": len(offers),
             "passedOver": [{"reason": lack.value, "count": count} for lack, count in prepared.passed.items()],
         },
         columns=COLUMNS,
-        rows=[_row(one, prepared) for one in offers],
+        rows=[_row(offer, prepared) for offer in offers],
         draw=lambda width: _table(offers, prepared, width),
         footer=[*lines, "no instance was started"],
     )
@@ -62,16 +63,16 @@ def _table(offers: Sequence[Offer], prepared: Prepared, width: int) -> "Table":
     for heading in headings:
         if heading not in spared:
             drawn.add_column(heading, justify="right" if heading in numbers else "left", no_wrap=True)
-    for one in offers[:_SHOWN]:
-        kind, price = one.type, one.price
+    for offer in offers[:_SHOWN]:
+        kind, price = offer.type, offer.price
         memory = kind.gpu_memory_gib
         cells = {
-            "TYPE": f"{kind.name} spot" if one.market is Market.SPOT else kind.name,
+            "TYPE": f"{kind.name} spot" if offer.market is Market.SPOT else kind.name,
             "GPU": kind.gpu_label,
             "GPU MEM": f"{memory.normalize():f} GiB" if memory else "",
-            "REGION": one.region,
+            "REGION": offer.region,
             "$/H": rate(price.usd_per_hour if price else None),
-            "EST. COST": all_in(prepared.cost_of(one)),
+            "EST. COST": all_in(prepared.cost_of(offer)),
             "PRICE OF": price.as_of.isoformat() if price else "",
         }
         drawn.add_row(*(cells[heading] for heading in headings if heading not in spared))

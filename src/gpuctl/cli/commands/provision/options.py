@@ -218,29 +218,29 @@ def asking(*without: str) -> Callable[[Callable[..., T]], Callable[..., T]]:
 
     `without` names the fields that make no sense for it: they keep their defaults.
     """
-    chosen = [one for one in _parameters() if one.name not in without]
+    chosen = [parameter for parameter in _parameters() if parameter.name not in without]
 
     def decorate(command: Callable[..., T]) -> Callable[..., T]:
         own = signature(command).parameters
 
         @wraps(command)
         def asked_for(**values: Any) -> T:
-            said = {one.name: values.pop(one.name) for one in chosen}
+            said = {parameter.name: values.pop(parameter.name) for parameter in chosen}
             return command(**values, asked=Asked(**said))
 
-        together = [each for name, one in own.items() for each in (chosen if name == "asked" else [one])]
+        together = [each for name, parameter in own.items() for each in (chosen if name == "asked" else [parameter])]
         # Typer reads a command's options from these two.
         asked_for.__signature__ = signature(command).replace(parameters=together)  # type: ignore[attr-defined]
-        asked_for.__annotations__ = {one.name: one.annotation for one in together}
+        asked_for.__annotations__ = {parameter.name: parameter.annotation for parameter in together}
         return asked_for
 
     return decorate
 
 
 def _parameters() -> Iterator[Parameter]:
-    for one in fields(Asked):
-        default = Parameter.empty if one.default is MISSING else one.default
-        yield Parameter(one.name, Parameter.POSITIONAL_OR_KEYWORD, default=default, annotation=one.type)
+    for field in fields(Asked):
+        default = Parameter.empty if field.default is MISSING else field.default
+        yield Parameter(field.name, Parameter.POSITIONAL_OR_KEYWORD, default=default, annotation=field.type)
 
 
 def defaults_of(context: Context) -> DefaultsOf:

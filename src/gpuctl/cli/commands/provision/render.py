@@ -23,7 +23,7 @@ def provisioned(
     """The machines as they stand, what was said of them, and what went wrong."""
     now = context.clock.now()
     records = outcome.records
-    shapes = [instance_shape(one, now) for one in records]
+    shapes = [instance_shape(record, now) for record in records]
     document: dict[str, object] = {**told, "instances": shapes, "count": len(shapes)}
     if asked == 1 and shapes:
         document["instance"] = shapes[0]
@@ -31,9 +31,9 @@ def provisioned(
     return Result(
         document=document,
         columns=COLUMNS,
-        rows=[row(one, now) for one in records],
+        rows=[row(record, now) for record in records],
         # Those of new machines were printed when their records were written.
-        ids=[] if is_new else [one.id for one in records],
+        ids=[] if is_new else [record.id for record in records],
         draw=lambda width: table(records, now, width),
         footer=footer.splitlines(),
         error=failure or _overall(outcome),
@@ -47,7 +47,7 @@ def _overall(outcome: Provisioned) -> Failure | None:
     errors = list(outcome.errors.values())
     if not errors:
         return None
-    if len(errors) == len(outcome.records) and len({one.exit_code for one in errors}) == 1:
+    if len(errors) == len(outcome.records) and len({error.exit_code for error in errors}) == 1:
         return errors[0]
     ready = len(outcome.records) - len(errors)
     return PartialError(
@@ -60,8 +60,9 @@ def news(records: Sequence[Instance], context: Context) -> str:
     """A line for each that lives: where it is and when it ends."""
     now = context.clock.now()
     return "\n".join(
-        f"{one.label} ({type_label(one)}) is {one.status}{f' at {one.public_ip}' if one.public_ip else ''}; "
-        f"it ends in {ends_in(one, now)}, at {local(one.expires_at)}"
-        for one in records
-        if one.is_live
+        f"{record.label} ({type_label(record)}) is {record.status}"
+        f"{f' at {record.public_ip}' if record.public_ip else ''}; "
+        f"expires in {ends_in(record, now)} ({local(record.expires_at)})"
+        for record in records
+        if record.is_live
     )

@@ -118,7 +118,7 @@ def carried_out(
         if context.globals.quiet and context.output != "json":
             # Written down they are; that nobody reads their ids is no reason to leave off halfway.
             with suppress(OSError, ValueError):
-                context.streams.out.write("".join(f"{one.id}\n" for one in records))
+                context.streams.out.write("".join(f"{record.id}\n" for record in records))
                 context.streams.out.flush()
 
     parts = context.parts
@@ -144,10 +144,10 @@ def protected(context: Context, result: Provisioned) -> Provisioned:
         failures = list(read_back(context.parts, result.records).values())
     except (StateUnusableError, StateLockedError) as error:
         failures = [error]
-    for told in dict.fromkeys(one.message for one in failures):
+    for told in dict.fromkeys(error.message for error in failures):
         context.talk.warn(f"could not check the safeguards: {told}")
     records = _now(context, result.records)
-    for told in (gap for one in records for gap in gaps(one)):
+    for told in (gap for record in records for gap in gaps(record)):
         context.talk.warn(told)
     return Provisioned(records, result.errors)
 
@@ -156,24 +156,27 @@ def _interrupted(context: Context, written: Sequence[Instance], interrupted: Int
     """A person who pressed Ctrl-C is told what lives; without one, everything of this call is asked to end."""
     if not context.is_terminal or interrupted.signal_number != 2:
         with time_limit(TERMINATE_WITHIN):
-            end_at_once(context.parts, [one.id for one in written], Reason.CANCELLED)
+            end_at_once(context.parts, [record.id for record in written], Reason.CANCELLED)
         records = _now(context, written)
-        told = "; ".join(_after_signal(one) for one in records)
+        told = "; ".join(_after_signal(record) for record in records)
         return provisioned(context, Provisioned(records), len(records), {"created": True}, told, interrupted)
     # What was refused is closed: nothing of it lives, and nobody goes on trying.
     with time_limit(TERMINATE_WITHIN):
-        end(context.parts, [one.id for one in _now(context, written) if was_refused(one)], Reason.CANCELLED)
+        end(context.parts, [record.id for record in _now(context, written) if was_refused(record)], Reason.CANCELLED)
     records = _now(context, written)
-    lives = [one for one in records if one.is_live]
+    lives = [record for record in records if record.is_live]
     now = context.clock.now()
     told = "\n".join(
-        f"{one.label} runs until {local(one.expires_at)} ({ends_in(one, now)}) at ${all_in_rate(hourly(one))}/h"
-        for one in lives
+        (
+            f"{record.label} runs until {local(record.expires_at)} ({ends_in(record, now)}) at "
+            f"${all_in_rate(hourly(record))}/h"
+        )
+        for record in lives
     )
     stopped = Interrupted(
         "stopped waiting; the instance keeps running" if lives else "stopped",
         signal_number=interrupted.signal_number,
-        hint=f"gpuctl terminate {' '.join(one.label for one in lives)}" if lives else None,
+        hint=f"gpuctl terminate {' '.join(record.label for record in lives)}" if lives else None,
     )
     return provisioned(context, Provisioned(records), len(records), {"created": True}, told, stopped)
 
@@ -188,8 +191,8 @@ def _after_signal(record: Instance) -> str:
 
 def _now(context: Context, written: Sequence[Instance]) -> list[Instance]:
     try:
-        present = {one.id: one for one in context.store.snapshot().records}
+        present = {record.id: record for record in context.store.snapshot().records}
     except StateUnusableError:
         # What was written is all that is known now; why the state cannot be read is told by the failure that led here.
         present = {}
-    return [present.get(one.id, one) for one in written]
+    return [present.get(record.id, record) for record in written]

@@ -45,10 +45,10 @@ class Kept:
         """What the command line asks to be done. UsageError for the first thing that cannot be."""
         if not rest:
             raise UsageError("no command given", hint="gpuctl run g4dn.xlarge -- nvidia-smi")
-        there = [transfer(one, option="--upload") for one in uploads]
-        for one in there:
-            check_upload(one)
-        back = [transfer(one, option="--download") for one in downloads]
+        there = [transfer(upload, option="--upload") for upload in uploads]
+        for item in there:
+            check_upload(item)
+        back = [transfer(download, option="--download") for download in downloads]
         return Task(rest, {name: self._value(name) for name in env}, there, back)
 
     def done(self, ran: Ran) -> int:
@@ -71,7 +71,7 @@ class Kept:
             self._write(OURS + failure.exit_code, None, failure)
 
     def _now(self, record: Instance) -> Instance:
-        return {one.id: one for one in self._context.store.snapshot().records}.get(record.id, record)
+        return {record.id: record for record in self._context.store.snapshot().records}.get(record.id, record)
 
     def _value(self, name: str) -> str:
         if "=" in name:
@@ -134,7 +134,7 @@ def started(context: Context, asked: Asked, on: str | None, kept: Kept) -> Insta
         outcome = start(prepared, context.parts, written.extend, patience, agree=agree)
     except Interrupted:
         with time_limit(TERMINATE_WITHIN):
-            end_at_once(context.parts, [one.id for one in written], Reason.CANCELLED)
+            end_at_once(context.parts, [record.id for record in written], Reason.CANCELLED)
         raise
     finally:
         kept.record = written[0] if written else None

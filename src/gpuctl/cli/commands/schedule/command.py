@@ -101,13 +101,13 @@ def _proven(context: Context, job: Job) -> list[str]:
     for failed in proofs:
         if failed.error is not None:
             context.talk.warn(f"the schedule cannot use your credentials for {failed.label}: {failed.error}")
-    tried = {one.provider for one in proofs}
+    tried = {proof.provider for proof in proofs}
     for provider, _ in providers_in_use(context):
         if provider not in tried:
             context.talk.warn(
                 f"the schedule cannot use your credentials for {provider}: nothing that it is given names them"
             )
-    proven = [one.label for one in proofs if one.error is None]
+    proven = [proof.label for proof in proofs if proof.error is None]
     if not proofs:
         return ["no credentials were tried: neither an instance nor the config names a provider yet"]
     return [f"it can use your credentials: {', '.join(proven)}"] if proven else []
@@ -118,8 +118,8 @@ def _prove(place: Place, every: str, wanted: str | None) -> Result:
     context = place.context
     logins = logins_to_prove(context.store.snapshot().records, providers_in_use(context))
     proofs = prove(context.parts.sessions, logins)
-    rows = [[one.label, one.error or ""] for one in proofs]
-    return Result({"proofs": [one.shape for one in proofs]}, columns=["credentials", "error"], rows=rows)
+    rows = [[proof.label, proof.error or ""] for proof in proofs]
+    return Result({"proofs": [proof.shape for proof in proofs]}, columns=["credentials", "error"], rows=rows)
 
 
 def _warn(place: Place, *, is_systemd: bool) -> None:

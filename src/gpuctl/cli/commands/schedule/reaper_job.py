@@ -140,7 +140,7 @@ def left_behind(context: Context) -> list[str]:
     secrets = [name for name in _SECRET if context.environ.get(name)]
     hooks = [key.variable for path in context.settings.by_variable if path[0] == "hooks" and (key := setting_of(path))]
     proxies = [name for name in _CARRIED if "@" in context.environ.get(name, "")]
-    return [*secrets, *(one for one in hooks if one), *proxies]
+    return [*secrets, *(hook for hook in hooks if hook), *proxies]
 
 
 def providers_in_use(context: Context) -> list[tuple[ProviderName, str | None]]:

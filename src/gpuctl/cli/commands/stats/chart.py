@@ -33,7 +33,7 @@ def chart(told: Report) -> str:
         f"<style>{_STYLE}</style>",
         f'<rect width="{_WIDTH}" height="{height}" fill="#ffffff"/>',
         *_heading(told, side),
-        *(draw(shown) if any(one.cost.total for one in shown) else nothing),
+        *(draw(shown) if any(group.cost.total for group in shown) else nothing),
         _label(_MARGIN, height - 18, _note(told.spent), "note"),
         "</svg>",
     ]
@@ -54,23 +54,23 @@ def _heading(told: Report, side: str) -> Iterator[str]:
 
 
 def _bars(groups: Sequence[Group]) -> Iterator[str]:
-    names = [_short(one.key) for one in groups]
-    left = _MARGIN + min(260, 24 + 8 * max(len(one) for one in names))
+    names = [_short(group.key) for group in groups]
+    left = _MARGIN + min(260, 24 + 8 * max(len(name) for name in names))
     room = _WIDTH - _MARGIN - left - 90
-    most = max(one.cost.total for one in groups)
-    for number, (name, one) in enumerate(zip(names, groups, strict=True)):
+    most = max(group.cost.total for group in groups)
+    for number, (name, group) in enumerate(zip(names, groups, strict=True)):
         y = _TOP + number * _ROW
-        long = [float(part / most * room) for part in (one.cost.total - one.spot.total, one.spot.total)]
-        yield "<g>" + _tip(one)
+        long = [float(part / most * room) for part in (group.cost.total - group.spot.total, group.spot.total)]
+        yield "<g>" + _tip(group)
         yield _label(left - 12, y + 17, name, "end")
         yield f'<rect class="on-demand" x="{left}" y="{y + 2}" width="{long[0]:.1f}" height="20" rx="3"/>'
-        if one.spot.total:
+        if group.spot.total:
             yield f'<rect class="spot" x="{left + long[0]:.1f}" y="{y + 2}" width="{long[1]:.1f}" height="20" rx="3"/>'
-        yield _label(left + sum(long) + 10, y + 17, money(one.cost.total)) + "</g>"
+        yield _label(left + sum(long) + 10, y + 17, money(group.cost.total)) + "</g>"
 
 
 def _columns(groups: Sequence[Group]) -> Iterator[str]:
-    top_usd, step = _scale(max(one.cost.total for one in groups))
+    top_usd, step = _scale(max(group.cost.total for group in groups))
     left, right, floor = _MARGIN + 60, _WIDTH - _MARGIN, _TOP + _PLOT
     usd = _ZERO
     while usd <= top_usd:
@@ -80,24 +80,24 @@ def _columns(groups: Sequence[Group]) -> Iterator[str]:
         usd += step
     each = (right - left) / len(groups)
     wide, every = min(each * 0.72, 48), -(-len(groups) // 14)
-    for number, one in enumerate(groups):
+    for number, group in enumerate(groups):
         x = left + each * number + (each - wide) / 2
-        parts = (one.spot.total, one.cost.total - one.spot.total)
+        parts = (group.spot.total, group.cost.total - group.spot.total)
         spot, rest = (float(part / top_usd) * (_PLOT - 20) for part in parts)
-        yield "<g>" + _tip(one)
+        yield "<g>" + _tip(group)
         yield f'<rect class="on-demand" x="{x:.1f}" y="{floor - rest:.1f}" width="{wide:.1f}" height="{rest:.1f}"/>'
-        if one.spot.total:
+        if group.spot.total:
             y = floor - rest - spot
             yield f'<rect class="spot" x="{x:.1f}" y="{y:.1f}" width="{wide:.1f}" height="{spot:.1f}"/>'
         yield "</g>"
         if number % every == 0:
-            yield _label(x + wide / 2, floor + 20, (one.key or "")[5:], "note mid")
+            yield _label(x + wide / 2, floor + 20, (group.key or "")[5:], "note mid")
 
 
 def _scale(most: Decimal) -> tuple[Decimal, Decimal]:
     """A round figure at or above the highest, and the step between its grid lines: 1, 2 or 5 of some power of ten."""
     power = Decimal(10) ** (most / 4).adjusted()
-    step = next(power * one for one in (1, 2, 5, 10) if power * one * 4 >= most)
+    step = next(power * number for number in (1, 2, 5, 10) if power * number * 4 >= most)
     return (most / step).quantize(Decimal(1), ROUND_CEILING) * step, step
 
 
@@ -109,10 +109,10 @@ def _fewer(groups: Sequence[Group]) -> list[Group]:
         *kept,
         Group(
             f"{len(rest)} others",
-            machines=sum(one.machines for one in rest),
-            hours=sum((one.hours for one in rest), _ZERO),
-            cost=sum((one.cost for one in rest), Sum()),
-            spot=sum((one.spot for one in rest), Sum()),
+            machines=sum(group.machines for group in rest),
+            hours=sum((group.hours for group in rest), _ZERO),
+            cost=sum((group.cost for group in rest), Sum()),
+            spot=sum((group.spot for group in rest), Sum()),
         ),
     ]
 
@@ -125,10 +125,10 @@ def _title(side: str) -> str:
     return f"GPU spending by {clean(side.removeprefix(TAG))}"
 
 
-def _tip(one: Group) -> str:
+def _tip(group: Group) -> str:
     return (
-        f"<title>{_text(one.key or '(none)')}: {money(one.cost.total)}, {counted(one.machines, 'machine')}, "
-        f"{one.hours:.2f} h</title>"
+        f"<title>{_text(group.key or '(none)')}: {money(group.cost.total)}, {counted(group.machines, 'machine')}, "
+        f"{group.hours:.2f} h</title>"
     )
 
 

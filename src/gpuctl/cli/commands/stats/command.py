@@ -44,7 +44,7 @@ def command(
     now = context.clock.now()
     side = _side(by or (DAY if chart else None))
     start = now - parse_duration(since, option="--since") if since else None
-    records = [one for one in everything(context.store, with_archived=True) if user in (None, one.user)]
+    records = [record for record in everything(context.store, with_archived=True) if user in (None, record.user)]
     told = report(records, now, start, side)
     if chart is not None:
         _draw(chart, told)
@@ -56,11 +56,11 @@ def command(
         "countsFrom": instant(context.store.counts_from()),
     }
     if side is not None:
-        document |= {"by": side, "groups": [group_shape(one) for one in told.groups]}
+        document |= {"by": side, "groups": [group_shape(group) for group in told.groups]}
     return Result(
         document=document,
         columns=GROUP_COLUMNS if side else list(flat),
-        rows=[_row(one) for one in told.groups] if side else [[str(value) for value in flat.values()]],
+        rows=[_row(group) for group in told.groups] if side else [[str(value) for value in flat.values()]],
         draw=lambda width: drawn(told, width),
         footer=[*_missing(context, told), *([f"chart written to {chart}"] if chart else [])],
     )
@@ -81,7 +81,7 @@ def _side(by: str | None) -> str | None:
         return by
     known = [*SIDES, DAY, f"{TAG}KEY"]
     near = get_close_matches(by, known, n=1)
-    hint = f"did you mean `--by {near[0]}`?" if near else f"one of {', '.join(f'`{one}`' for one in known)}"
+    hint = f"did you mean `--by {near[0]}`?" if near else f"one of {', '.join(f'`{name}`' for name in known)}"
     raise UsageError(f"--by cannot be {shown(by)}", hint=hint)
 
 
@@ -97,5 +97,11 @@ def _draw(name: str, told: Report) -> None:
         raise UsageError(f"{shown(name)} cannot be written: {error.strerror}", hint="check `--chart`") from error
 
 
-def _row(one: Group) -> list[str]:
-    return [one.key or "", str(one.machines), plain(one.hours), plain(one.cost.machine), plain(one.cost.total)]
+def _row(group: Group) -> list[str]:
+    return [
+        group.key or "",
+        str(group.machines),
+        plain(group.hours),
+        plain(group.cost.machine),
+        plain(group.cost.total),
+    ]

@@ -29,15 +29,15 @@ def spending_shape(told: Report) -> dict[str, Any]:
     }
 
 
-def group_shape(one: Group) -> dict[str, Any]:
+def group_shape(group: Group) -> dict[str, Any]:
     """A group; `totalCost` is the machines' alone, as it is everywhere."""
     return {
-        "key": one.key,
-        "machines": one.machines,
-        "hours": hours(one.hours),
-        "totalCost": dollars(one.cost.machine),
-        "spot": dollars(one.spot.total),
-        "costBreakdown": _sum_shape(one.cost),
+        "key": group.key,
+        "machines": group.machines,
+        "hours": hours(group.hours),
+        "totalCost": dollars(group.cost.machine),
+        "spot": dollars(group.spot.total),
+        "costBreakdown": _sum_shape(group.cost),
     }
 
 
@@ -95,12 +95,12 @@ def _bars(found: Sequence[Group], side: str | None, width: int) -> "Table":
     for name in ("MACHINES", "HOURS", "COST"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
-    names = [clean(one.key or "(none)") for one in found]
-    most = max((one.cost.total for one in found), default=Decimal(0))
-    room = min(_LONGEST_BAR, width - max(len(one) for one in (heading, *names)) - 40)
-    for name, one in zip(names, found, strict=True):
-        cells = (name, str(one.machines), f"{one.hours:.2f}", _cost(one.cost))
-        table.add_row(*cells, Text(_bar(one.cost.total, most, room), "yellow" if side == DAY else "cyan"))
+    names = [clean(group.key or "(none)") for group in found]
+    most = max((group.cost.total for group in found), default=Decimal(0))
+    room = min(_LONGEST_BAR, width - max(len(name) for name in (heading, *names)) - 40)
+    for name, group in zip(names, found, strict=True):
+        cells = (name, str(group.machines), f"{group.hours:.2f}", _cost(group.cost))
+        table.add_row(*cells, Text(_bar(group.cost.total, most, room), "yellow" if side == DAY else "cyan"))
     return table
 
 
