@@ -244,14 +244,9 @@ class AzureProvider:
                 if machine is not None and name in ask_ready:
                     seen = seen.model_copy(update=addresses_of(self._clients, machine))
                 found.append(seen)
-            asked = [
-                deletion for deletion, told in self._deletions.items() if region_of(told.group["location"]) == region
-            ]
-            gone = [self._deleted(text) for text in asked]
-            return [
-                *found,
-                *(observed for observed in gone if observed is not None and observed.cloud_id not in groups),
-            ]
+            deleting = [name for name, told in self._deletions.items() if region_of(told.group["location"]) == region]
+            gone = [self._deleted(name) for name in deleting]
+            return [*found, *(group for group in gone if group is not None and group.cloud_id not in groups)]
 
     def _machines(self, groups: set[str]) -> dict[str, tuple[Mapping[str, Any], list[Mapping[str, Any]]]]:
         """The machine of each group with what its instance view says: asked one by one where they are few, as every
