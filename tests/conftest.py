@@ -1,6 +1,7 @@
-"""Fixtures that every floor's tests share: one cloud on loopback for the whole run, emptied between tests."""
+"""Fixtures for all tests: one emulated cloud for the whole run, emptied between tests."""
 
 import gc
+import signal
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -16,6 +17,9 @@ from support.wire import Wire
 # The command line's package switches collection off until its console script is run; here nobody runs that.
 gc.enable()
 share_models()
+# A shell starts a background job with SIGINT ignored; a test of Ctrl-C would then wait forever.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

@@ -135,7 +135,7 @@ def test_what_one_cloud_still_holds_keeps_the_record_there(operator: Operator, a
     arm.set(quotas={"eastus": {"Standard NCASv3_T4 Family": 0}})
     ran = operator.run("provision", "--gpu", "T4", "--region", "us-east-1,eastus", "--max-price", "0.53")
     assert ran.code == 6
-    assert "us-east-1 is skipped until the leftovers in azure is ended first" in ran.err
+    assert "us-east-1 is skipped until the leftovers in azure are removed" in ran.err
     assert (operator.alive, ours(arm)) == ([], [])
 
 
@@ -143,7 +143,7 @@ def test_a_cloud_that_nobody_is_logged_in_to_is_left_out(operator: Operator, arm
     operator.wire.arm("GetCallerIdentity", *[refuse("InvalidClientTokenId", 403)] * 4)
     ran = operator.run("provision", "--gpu", "T4", "--region", "us-east-1,eastus", "-o", "json")
     assert (ran.code, ran.instance["provider"]) == (0, "AZURE")
-    assert "aws is left out: " in ran.err
+    assert "aws is skipped: " in ran.err
 
 
 def test_quota_is_exit_6_and_permission_exit_4(operator: Operator, arm: LoopbackAzure) -> None:

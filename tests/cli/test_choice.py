@@ -59,7 +59,7 @@ def test_a_dry_run_at_a_terminal_is_a_table_and_says_what_was_passed_over(operat
     ran = operator.run("provision", "--gpu", "T4", "--region", "any", "--dry-run", terminal=True)
     assert "TYPE" in ran.out.splitlines()[0]
     assert "g4dn.xlarge" in ran.out
-    assert "passed over: " in ran.err
+    assert "skipped: " in ran.err
     assert "no instance was started" in ran.err
 
 
@@ -73,8 +73,8 @@ def test_a_dry_run_at_a_terminal_is_a_table_and_says_what_was_passed_over(operat
         (["--gpu", "T4", "--region", "us-east-1", "--ttl", "4"], "Auto-terminate must be at least 5 minutes"),
         (["--gpu", "T4", "--region", "us-east-1", "--ttl", "121"], "Auto-terminate must be at most 120 minutes"),
         (["--gpu", "T5", "--region", "us-east-1"], "no instance type there has the GPU `T5`"),
-        (["--gpu", "T4", "--region", "us-east-1", "--max-price", "0.1"], "no offer fits: "),
-        (["g4dn.xlarge", "--gpu", "A100", "--region", "us-east-1"], "no offer fits: 1 with another GPU"),
+        (["--gpu", "T4", "--region", "us-east-1", "--max-price", "0.1"], "no offer matches: "),
+        (["g4dn.xlarge", "--gpu", "A100", "--region", "us-east-1"], "no offer matches: 1 with another GPU"),
         (["--gpu", "T4", "--region", "us-east-1,us-esat-2"], "unknown region `us-esat-2`"),
         (["--gpu", "T4", "--region", "us-east-1,"], "--region must be one, several as `a,b,c`, or `any`"),
         (["--gpu", "T4", "--region", "us-east-1,any"], "--region must be one, several as `a,b,c`, or `any`"),

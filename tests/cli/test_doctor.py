@@ -196,7 +196,7 @@ def test_a_clock_that_is_off_fails(healthy: Operator) -> None:
     healthy.skew = timedelta(minutes=4)
     ran = healthy.json(*ARGV)
     assert (ran.code, of(ran)["clock"]["status"]) == (1, "fail")
-    assert "4m ahead of the cloud's" in of(ran)["clock"]["message"]
+    assert "4m ahead of the provider's" in of(ran)["clock"]["message"]
 
 
 def test_a_machine_past_its_deadline_fails(healthy: Operator) -> None:

@@ -256,7 +256,7 @@ class TestAws(ProviderContract):
         assert provider.find_image(REGION, ARM, None).id != image.id
 
     def test_an_image_that_does_not_fit_is_refused(self, provider: AwsProvider, image: Image) -> None:
-        with pytest.raises(UsageError, match="there is no image `ami-00000000000000000`"):
+        with pytest.raises(UsageError, match="image `ami-00000000000000000` does not exist"):
             provider.find_image(REGION, X86, "ami-00000000000000000")
         with pytest.raises(UsageError, match="is for x86_64, the instance type is arm64"):
             provider.find_image(REGION, ARM, image.id)

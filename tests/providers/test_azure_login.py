@@ -52,7 +52,7 @@ def test_the_subscription_is_the_named_one_then_the_environments_then_the_clis_t
 
 
 @pytest.mark.parametrize(
-    ("found", "told"), [((), "have no subscription"), ((ONE, ANOTHER), "has 2 subscriptions: say which one")]
+    ("found", "told"), [((), "have no subscription"), ((ONE, ANOTHER), "have 2 subscriptions: select one")]
 )
 def test_a_login_that_does_not_tell_which_subscription_says_what_to_type(
     wire: Wire, found: tuple[str, ...], told: str
@@ -91,7 +91,7 @@ def test_a_sandbox_is_on_loopback_only_and_reads_nothing_of_the_users(
 
 def test_nothing_is_sent_where_an_answer_leads_elsewhere(wire: Wire) -> None:
     clients = Clients(Connection(environ=os.environ))
-    with pytest.raises(ValueError, match="leads to example"):
+    with pytest.raises(ValueError, match="points to another host, example"):
         clients.ask("GET", "https://example.com/subscriptions", "")
 
 

@@ -26,7 +26,6 @@ def test_the_ipv6_address_is_switched_on_only_where_there_is_no_other(
     assert operator.provision("--subnet", subnet, "--ssh-from", "none").code == 0
     (sent,) = operator.wire.calls("RunInstances")
     assert sent.form.get(OPTION) == value
-    assert len(operator.wire.calls("DescribeSubnets")) == 1
 
 
 def test_without_a_subnet_nothing_more_is_queried(operator: Operator) -> None:

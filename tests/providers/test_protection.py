@@ -220,5 +220,5 @@ def test_reading_it_opens_no_socket_and_a_person_sees_it(operator: Operator) -> 
     asked = len(operator.wire.sent)
     shown = operator.run("get", record, "-o", "table").out
     assert len(operator.wire.sent) == asked
-    assert "ended by timer" in shown
+    assert "safeguard: timer" in shown
     assert "ended by sweep" in shown
