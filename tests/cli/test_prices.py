@@ -290,7 +290,7 @@ def test_a_cloud_that_keeps_us_waiting_is_left_before_long(buyer: Operator, apis
     started = buyer.clock.now()
     ran = buyer.run("prices", "refresh", "--provider", "azure")
     assert (ran.code, buyer.clock.now()) == (5, started)
-    assert "hint: run it again in 60m" in ran.err
+    assert "hint: retry in 60m" in ran.err
 
 
 def test_one_cloud_that_fails_does_not_keep_the_other(buyer: Operator, apis: PriceApis) -> None:
@@ -312,7 +312,7 @@ def test_ctrl_c_keeps_what_was(buyer: Operator, apis: PriceApis, monkeypatch: py
 
     monkeypatch.setattr(buyer.clock, "sleep", stop)
     ran = buyer.run("prices", "refresh", "--provider", "azure")
-    assert (ran.code, ran.err.splitlines()[-1]) == (130, "error: stopped; the prices of `azure` are as they were")
+    assert (ran.code, ran.err.splitlines()[-1]) == (130, "error: interrupted; the prices of `azure` are unchanged")
     assert book(buyer, "azure").read_bytes() == before
 
 
@@ -424,7 +424,7 @@ def test_the_sandbox_says_that_it_has_the_prices_that_ship(buyer: Operator, apis
 
 def test_a_terminal_sees_a_bar_and_a_pipe_one_line(buyer: Operator) -> None:
     piped = buyer.run("prices", "refresh", "--provider", "azure")
-    assert piped.err.splitlines() == ["reading the prices of `azure` in 52 regions"]
+    assert piped.err.splitlines() == ["fetching prices of `azure` in 52 regions"]
     assert piped.out.split("\t")[:4] == ["AZURE", "52", "2", "1"]
     shown = buyer.run("prices", "refresh", "--provider", "azure", terminal=True)
     assert "52/52" in shown.err or "51/52" in shown.err

@@ -54,7 +54,7 @@ def test_ctrl_c_at_a_terminal_leaves_the_machine_and_says_what_lives(real_time: 
     except OSError:
         pass
     os.close(screen)
-    assert b"n lives until" in shown
+    assert b"n runs until" in shown
     assert b"gpuctl terminate n" in shown
     assert b"Traceback" not in shown
     assert len(real_time.alive) == 1

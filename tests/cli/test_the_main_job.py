@@ -334,9 +334,9 @@ def test_a_deadline_whose_tag_could_not_be_moved_stays_where_it_was(operator: Op
 @pytest.mark.parametrize(
     ("how", "said"),
     [
-        (["--by", "61m"], "may live at most 2h"),
+        (["--by", "61m"], "can be at most 2h"),
         (["--ttl", "5m"], "would be earlier"),
-        (["--ttl", "121"], "may live at most 2h"),
+        (["--ttl", "121"], "can be at most 2h"),
         ([], "either --by or --ttl"),
         (["--by", "5m", "--ttl", "5m"], "either --by or --ttl"),
         (["--by", "x"], "--by must be a duration"),

@@ -58,7 +58,7 @@ def test_a_cloud_that_does_not_answer_is_why_the_time_was_out(operator: Operator
     operator.wire.arm("DescribeInstances", *[refuse("UnauthorizedOperation", 403)] * 50)
     ran = operator.json("wait", "n", "--timeout", "10s")
     assert ran.code == 8
-    assert "could not be asked" in ran.json["error"]["message"]
+    assert "could not be queried" in ran.json["error"]["message"]
 
 
 @pytest.mark.parametrize("argv", [["nobody"], ["n", "--for", "lunch"], ["n", "--timeout", "x"], [""], []])

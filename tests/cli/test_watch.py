@@ -44,7 +44,7 @@ def test_more_machines_than_the_terminal_has_lines_are_counted(
     live = operator.run("list", "--watch", terminal=True).out.partition("\x1b[?1049l")[0]
     assert (shown := live.count("g4dn.xlarge")) < 12
     assert f"… and {12 - shown} more" in live
-    assert "12 live" in live
+    assert "12 active" in live
     assert "Ctrl-C stops" in live
 
 

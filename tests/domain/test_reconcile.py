@@ -67,7 +67,7 @@ def test_a_machine_is_ended_at_its_deadline_and_not_a_second_before() -> None:
 def test_what_is_stopping_is_asked_to_end_again_for_ever() -> None:
     record = a_ready_instance(status=Status.STOPPING, reason=Reason.USER, deleted_by_us_at=NOON)
     assert (Kind.TERMINATE, Reason.USER) in decided(record, view(seen_of(record), now=NOON + MINUTE))
-    actions = plan([record], view(seen_of(record), now=NOON + 11 * MINUTE), RULES)
+    actions = plan([record], view(seen_of(record), now=NOON + 31 * MINUTE), RULES)
     assert [action.unresolved for action in actions if action.kind is Kind.TERMINATE] == [True]
 
 

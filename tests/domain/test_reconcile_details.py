@@ -136,7 +136,7 @@ def test_every_decision_about_a_record_says_why() -> None:
     forged, unknown = ours(ready, "another-state"), {ready.id: None}
     broken = seen_of(ready, state=CloudState.FAILED)
     unlisted = View(now=IN_TIME, listed={}, observed=(), unreachable={SCOPE: "no answer"})
-    assert said(young, view(seen_of(young))) == ["its machine is i-1"]
+    assert said(young, view(seen_of(young))) == ["its instance is i-1"]
     assert said(ready, view(seen_of(ready, tags=forged))) == [f"the gpuctl tags of {ready.cloud_id} were changed"]
     assert said(ready, view(broken)) == ["the provider reports a failure; kept until its deadline"]
     assert said(young, view(seen_of(young, state=CloudState.FAILED)))[1:] == ["the provider could not start it"]

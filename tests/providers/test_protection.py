@@ -221,4 +221,4 @@ def test_reading_it_opens_no_socket_and_a_person_sees_it(operator: Operator) -> 
     shown = operator.run("get", record, "-o", "table").out
     assert len(operator.wire.sent) == asked
     assert "safeguard: timer" in shown
-    assert "ended by sweep" in shown
+    assert "safeguard: sweep" in shown

@@ -62,7 +62,7 @@ def test_what_is_not_there_is_an_error_that_says_so(line: Line, here: Path) -> N
     assert not (here / "results").exists()
     with pytest.raises(CloudError, match="was not uploaded"):
         upload(line, Transfer(str(here / "data"), "/proc/nowhere/data"))
-    with pytest.raises(UsageError, match="there is no"):
+    with pytest.raises(UsageError, match="does not exist"):
         check_upload(Transfer(str(here / "missing"), "x"))
 
 

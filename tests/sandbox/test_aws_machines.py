@@ -214,6 +214,7 @@ def test_the_oracle_knows_every_machine_and_its_tags(cloud: LoopbackAws) -> None
             "launched_at": "2026-11-24T10:00:00Z",
             "ended_at": None,
             "client_token": "inst-1",
+            "gpu_works": True,
             "ssh_from": [group["GroupId"]],
         }
     ]
