@@ -45,6 +45,22 @@ def test_a_region_that_is_closed_to_the_subscription_is_left_for_the_next_one(
     assert [machine["region"] for machine in arm.machines()] == ["westus2"]
 
 
+NO_SPOT = "Azure spot is not supported for this VM size"
+
+
+@pytest.mark.parametrize(
+    ("regions", "fallback", "place"),
+    [("eastus,westus2", [], ("westus2", "spot")), ("eastus", ["--fallback", "on-demand"], ("eastus", "on-demand"))],
+)
+def test_a_size_that_a_region_does_not_sell_as_spot_leads_to_the_next_region_and_to_the_fallback(
+    operator: Operator, arm: LoopbackAzure, regions: str, fallback: list[str], place: tuple[str, str]
+) -> None:
+    arm.break_next("AzureSpotIsNotSupportedForThisVMSize", method="PUT", type=MACHINE, status=400, message=NO_SPOT)
+    ran = operator.json("provision", T4, "--region", regions, "--spot", *fallback, "--yes")
+    assert ran.code == 0, ran.err
+    assert (ran.instance["region"], ran.instance["market"]) == place
+
+
 def test_where_every_region_is_closed_azures_own_sentence_is_told_and_nothing_is_left(
     operator: Operator, arm: LoopbackAzure
 ) -> None:

@@ -82,6 +82,29 @@ def test_a_region_that_may_not_be_used_leads_to_the_next_region_and_not_to_its_z
     assert (ran.code, ran.instance["region"], zones_asked(operator)) == (0, "us-west-2", ["", ""])
 
 
+def test_a_region_without_a_default_network_leads_to_the_next_region(operator: Operator) -> None:
+    ec2 = operator.cloud.client("ec2")
+    (network,) = ec2.describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"]
+    for subnet in ec2.describe_subnets(Filters=[{"Name": "vpc-id", "Values": [network["VpcId"]]}])["Subnets"]:
+        ec2.delete_subnet(SubnetId=subnet["SubnetId"])
+    ec2.delete_vpc(VpcId=network["VpcId"])
+    ran = operator.json("provision", "g4dn.xlarge", "--region", "us-east-1,us-west-2", "--ssh-from", "203.0.113.7/32")
+    assert (ran.code, ran.instance["region"]) == (0, "us-west-2"), ran.err
+
+
+def test_a_policy_that_forbids_security_groups_in_a_region_leads_to_the_next_region(operator: Operator) -> None:
+    operator.wire.arm("CreateSecurityGroup", POLICY)
+    ran = operator.json("provision", "g4dn.xlarge", "--region", "us-east-1,us-west-2", "--ssh-from", "203.0.113.7/32")
+    assert (ran.code, ran.instance["region"]) == (0, "us-west-2"), ran.err
+
+
+def test_a_policy_that_forbids_security_groups_everywhere_is_reported_with_its_own_hint(operator: Operator) -> None:
+    operator.wire.arm("CreateSecurityGroup", POLICY)
+    error = operator.provision("--ssh-from", "203.0.113.7/32").json["error"]
+    assert (error["exitCode"], error["code"]) == (4, "credentials")
+    assert error["hint"] == "your organization's policy forbids it there"
+
+
 def test_a_policy_that_forbids_every_region_is_a_lack_of_permission_with_its_sentence(operator: Operator) -> None:
     operator.wire.arm("RunInstances", *[POLICY] * 9)
     error = operator.json("provision", "g4dn.xlarge", "--region", "us-east-1,us-west-2").json["error"]

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from gpuctl.domain.market.ssh_source import is_ipv6
 from gpuctl.domain.tags import STATE
-from gpuctl.errors import CloudError, UnreachableError
+from gpuctl.errors import CloudError, Extent, UnreachableError
 from gpuctl.providers.aws.client import Clients
 from gpuctl.providers.aws.errors import NO_SUCH_GROUP, code_of
 from gpuctl.providers.base import Order
@@ -164,6 +164,7 @@ def _network(ec2: Any, subnet: str | None) -> str:
             "this account has no default network there",
             hint="add `--subnet subnet-...`",
             cloud_code="VPCIdNotSpecified",
+            extent=Extent.REGION,
         )
     return str(found[0]["VpcId"])
 

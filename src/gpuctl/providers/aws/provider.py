@@ -15,7 +15,15 @@ from gpuctl.domain.market.request import Request
 from gpuctl.domain.protection import Protector
 from gpuctl.domain.resource import Resource
 from gpuctl.domain.tags import EXPIRES_AT, ID, STATE, deadline_tag
-from gpuctl.errors import CloudError, CredentialsError, GpuctlError, OutcomeUnknown, QuotaError, UnreachableError
+from gpuctl.errors import (
+    CloudError,
+    CredentialsError,
+    Extent,
+    GpuctlError,
+    OutcomeUnknown,
+    QuotaError,
+    UnreachableError,
+)
 from gpuctl.providers.aws import create as creation
 from gpuctl.providers.aws.client import Clients
 from gpuctl.providers.aws.console import last_words
@@ -34,13 +42,14 @@ from gpuctl.providers.aws.images import find_image
 from gpuctl.providers.aws.ingress import Ingress
 from gpuctl.providers.aws.observe import observed
 from gpuctl.providers.aws.protection import read_back
+from gpuctl.providers.aws.readiness import ready_ids
 from gpuctl.providers.aws.replies import reply_date
 from gpuctl.providers.aws.resources import list_resources
 from gpuctl.providers.aws.zones import zones_of
 from gpuctl.providers.base import Capabilities, Identity, Image, Order, Trial
 
 _ODD_SHAPE = (KeyError, IndexError, TypeError, ValueError, ValidationError)
-_MOST_STATUSES = 100
+_MAY_NOT_OPEN = "add `--ssh-from none`, or allow it: docs/aws-policy.json"
 _MORE_GROUPS = "delete security groups that nothing uses, ask AWS for more of them, or add `--ssh-from none`"
 
 
@@ -148,9 +157,7 @@ class AwsProvider:
                 # Only "no such id" means that there is none; an answer about nothing is no answer.
                 raise UnreachableError(f"{doing}: AWS answered about {len(said)} machines")
             running = said[0]["State"]["Name"] == "running"
-            found = observed(
-                said[0], account, region, is_ready=bool(self._ready(ec2, [cloud_id])) if running else False
-            )
+            found = observed(said[0], account, region, is_ready=bool(ready_ids(ec2, [cloud_id])) if running else False)
             words = None if found.exists else last_words(ec2, said[0], reply_date(answer))
             if words is None:
                 return found
@@ -218,15 +225,15 @@ class AwsProvider:
         try:
             with _translated(doing):
                 return self._ingress.group_of(order)
-        except QuotaError as error:
-            raise QuotaError(error.message, hint=_MORE_GROUPS, cloud_code=error.cloud_code) from error
+        except (QuotaError, CredentialsError) as error:
+            # What holds for one region, such as an organization's policy, has a hint of its own.
+            if error.extent is Extent.EVERYWHERE:
+                error.hint = _MORE_GROUPS if isinstance(error, QuotaError) else _MAY_NOT_OPEN
+            raise
         except CloudError as error:
             if error.cloud_code in NO_SUCH_GROUP:
                 raise UnreachableError(f"{doing}: AWS does not show yet what it has created") from error
             raise
-        except CredentialsError as error:
-            hint = "add `--ssh-from none`, or allow it: docs/aws-policy.json"
-            raise CredentialsError(error.message, hint=hint, cloud_time=error.cloud_time) from error
 
     @property
     def _home(self) -> str:
@@ -255,7 +262,7 @@ class AwsProvider:
             ]
             running = [item["InstanceId"] for item in said if item["State"]["Name"] == "running"]
             asked = [cloud_id for cloud_id in running if cloud_id in ask_ready]
-            ready = self._ready(ec2, asked)
+            ready = ready_ids(ec2, asked)
             found = [observed(item, account, region) for item in said]
         return [
             observed.model_copy(update={"ready": observed.state is CloudState.RUNNING and observed.cloud_id in ready})
@@ -263,28 +270,6 @@ class AwsProvider:
             else observed
             for observed in found
         ]
-
-    def _ready(self, ec2: Any, cloud_ids: Sequence[str]) -> set[str]:
-        ready = set()
-        for start in range(0, len(cloud_ids), _MOST_STATUSES):
-            ready |= _ready_among(ec2, cloud_ids[start : start + _MOST_STATUSES])
-        return ready
-
-
-def _ready_among(ec2: Any, cloud_ids: Sequence[str]) -> set[str]:
-    """Which of these, at most 100, pass both status checks. An id that EC2 does not know there yet spoils no other."""
-    try:
-        answer = ec2.describe_instance_status(InstanceIds=list(cloud_ids))
-    except ClientError as error:
-        if code_of(error) not in NOT_FOUND:
-            raise
-        middle = len(cloud_ids) // 2
-        return _ready_among(ec2, cloud_ids[:middle]) | _ready_among(ec2, cloud_ids[middle:]) if middle else set[str]()
-    return {instance_status["InstanceId"] for instance_status in answer["InstanceStatuses"] if _is_ok(instance_status)}
-
-
-def _is_ok(said: Mapping[str, Any]) -> bool:
-    return all(said[which]["Status"] == "ok" for which in ("InstanceStatus", "SystemStatus"))
 
 
 @contextmanager

@@ -113,7 +113,7 @@ TABLE = CodeTable(
         "NoRegisteredProviderFound": Extent.REGION,
         "VMSizeNotSupported": Extent.REGION,
         "AzureSpotFeatureNotEnabledForSubscription": Extent.MARKET,
-        "AzureSpotIsNotSupportedForThisVMSize": Extent.MARKET,
+        "AzureSpotIsNotSupportedForThisVMSize": Extent.REGION,
     },
     hints={
         "SubscriptionNotFound": "az account set --subscription ID, or set AZURE_SUBSCRIPTION_ID",

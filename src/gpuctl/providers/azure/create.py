@@ -11,9 +11,9 @@ from gpuctl.domain.duration import shown
 from gpuctl.domain.instance import Market
 from gpuctl.domain.market.request import Request
 from gpuctl.domain.tags import CREATED_AT, EXPIRES_AT, ID, OWNER, STATE, deadline_tag
-from gpuctl.errors import CapacityError, CloudError, GpuctlError, HalfMade, OutcomeUnknown, UnreachableError, UsageError
+from gpuctl.errors import CloudError, Extent, GpuctlError, HalfMade, OutcomeUnknown, UnreachableError, UsageError
 from gpuctl.providers.azure.client import Clients
-from gpuctl.providers.azure.errors import SDK_ERRORS, code_of, is_absent, is_not_there_yet, translate, translate_create
+from gpuctl.providers.azure.errors import SDK_ERRORS, code_of, is_absent, is_not_there_yet, translate_create
 from gpuctl.providers.azure.imagenames import image_named
 from gpuctl.providers.azure.images import FAST_NETWORK, NOT_AS_SPOT, NVME, TRUSTED_LAUNCH
 from gpuctl.providers.azure.names import ADDRESS, NIC, SSH_KEYS, SUBNET, USER, group_id, group_of
@@ -66,7 +66,7 @@ def check_request(request: Request) -> None:
 def create_group(clients: Clients, order: Order) -> None:
     """Make the attempt's group, or find that it is ours already.
 
-    CloudError where somebody else has a group of that name, CapacityError where the type is not sold as spot; raises
+    CloudError where somebody else has a group of that name, or the type is not sold as spot in that region; raises
     what the SDK raises.
     """
     # The key was chosen for the provider of the first attempt, which may have been another one.
@@ -74,10 +74,11 @@ def create_group(clients: Clients, order: Order) -> None:
     if objection is not None:
         raise CloudError(f"Azure accepts {objection}", hint="ssh-keygen -t ed25519")
     if order.market is Market.SPOT and NOT_AS_SPOT in order.image.settings:
-        raise CapacityError(
+        raise CloudError(
             f"`{order.instance_type}` is not sold as spot in `{order.region}`",
             hint="add `--fallback on-demand`, or leave out `--spot`",
             cloud_code="AzureSpotIsNotSupportedForThisVMSize",
+            extent=Extent.REGION,
         )
     group = group_of(order.token)
     try:
@@ -288,7 +289,3 @@ class Making:
     def _is_young(self) -> bool:
         now = self._cloud_time()
         return self.has_begun and (now is None or now - self._order.created_at < _KNOWN_AFTER)
-
-    def before(self, error: Exception) -> GpuctlError:
-        """The failure of a call that only looks, before anything was made."""
-        return error if isinstance(error, GpuctlError) else translate(error, self._doing)
