@@ -143,7 +143,7 @@ def test_it_shows_first_what_it_found_and_writes_nothing_without_a_yes(two: Oper
     content = damage(two)
     shown = two.run("recover", terminal=True, typed="n\n")
     assert shown.code == 2
-    assert "2 machines found by their tags" in shown.err
+    assert "2 machines with gpuctl tags" in shown.err
     assert "g5.xlarge" in shown.err
     assert two.json("recover", "--dry-run").json["count"] == 2
     assert two.run("recover").code == 2
@@ -267,7 +267,7 @@ def test_a_refusal_signed_by_a_wrong_clock_is_called_that_and_no_other_is(operat
     operator.wire.arm("GetCallerIdentity", *refusals)
     told = operator.provision().json["error"]
     assert (told["exitCode"], told["hint"]) == (4, "set the clock: sudo timedatectl set-ntp true")
-    assert "clock is 3h ahead" in told["message"]
+    assert "computer is 3h ahead" in told["message"]
     assert "clock" not in operator.provision().json["error"]["message"]
 
 

@@ -104,7 +104,7 @@ def test_two_commands_do_not_run_on_one_machine(runner: Runner) -> None:
     store, (record,) = runner.operator.store, runner.operator.records
     store.update(record.id, lambda record: record.having(status=Status.RUNNING))
     assert runner.run(machine=("--on", "n")) == 202
-    assert "runs on n already" in runner.err
+    assert "is already running on n" in runner.err
     assert len(runner.operator.alive) == 1
 
 
@@ -120,7 +120,7 @@ def test_a_connection_cut_for_good_ends_at_the_deadline_with_the_machine(runner:
     with once_there_is(runner.sshd.home / "begun", lambda: cable.cut(for_good=True)):
         code = runner.run(there=["touch begun; sleep 600"])
     assert code == 201
-    assert "the deadline of n came before" in runner.err
+    assert "the deadline of n passed before" in runner.err
     assert (runner.operator.alive, runner.operator.records[0].reason) == ([], Reason.EXPIRED)
 
 

@@ -65,7 +65,7 @@ def test_every_command_says_so_when_the_reaper_is_silent(with_cron: Operator) ->
     with_cron.run("reap")
     assert with_cron.run("list").err == ""
     with_cron.later(minutes=10)
-    assert "the reaper last ran 10m ago, though cron should run it every 1m" in with_cron.run("stats").err
+    assert "the reaper last ran 10m ago, but cron should run it every 1m" in with_cron.run("stats").err
     assert "overdue" in with_cron.run("schedule", "status", terminal=True).out
 
 

@@ -20,7 +20,7 @@ STOPPING = a_ready_instance(status=Status.STOPPING)
 ENDED = a_ready_instance(status=Status.TERMINATED)
 
 
-@pytest.mark.parametrize(("one", "other"), [(ENDED, STOPPING), (ENDED, LIVE), (STOPPING, LIVE)])
+@pytest.mark.parametrize(("record", "other"), [(ENDED, STOPPING), (ENDED, LIVE), (STOPPING, LIVE)])
 def test_ended_goes_before_stopping_and_that_before_live_whichever_is_newer(record: Instance, other: Instance) -> None:
     newer = other.having(updated_at=NOON + MINUTE)
     assert combined(record, newer).status is record.status
