@@ -72,6 +72,26 @@ def test_a_run_leaves_though_listings_hang(real_time: Operator) -> None:
     assert real_time.alive == []
 
 
+@pytest.mark.parametrize("form", ["table", "json"])
+def test_an_interrupted_terminate_reports_that_the_termination_is_saved(real_time: Operator, form: str) -> None:
+    assert real_time.provision("--no-wait", "--name", "x").code == 0
+    hold(real_time, "DescribeInstances", "TerminateInstances")
+    before = len(real_time.wire.calls("DescribeInstances"))
+    process = started(real_time, "terminate", "x", "-y", "-o", form)
+    until_called(real_time, process, "DescribeInstances", before + 1)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=NET_S)
+    (record,) = real_time.records
+    assert (process.returncode, record.status) == (130, Status.STOPPING)
+    if form == "json":
+        document = json.loads(out)
+        assert (document["error"]["code"], document["error"]["hint"]) == ("interrupted", "gpuctl get x --refresh")
+        assert document["instance"]["status"] == "STOPPING"
+    else:
+        assert "x is STOPPING: the termination is saved, and the reaper continues it" in err.decode()
+        assert "hint: gpuctl get x --refresh" in err.decode()
+
+
 def test_a_wait_leaves_at_once_though_a_call_hangs_and_ends_nothing(real_time: Operator) -> None:
     assert real_time.provision("--no-wait", "--name", "n").code == 0
     hold(real_time, "DescribeInstances")

@@ -1,6 +1,6 @@
 """`gpuctl terminate`: end machines, and wait until the cloud has proven them gone."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Annotated
 
@@ -13,9 +13,9 @@ from gpuctl.cli.render.machines import COLUMNS, row, table
 from gpuctl.cli.render.result import Result
 from gpuctl.documents import instance_shape
 from gpuctl.domain.duration import parse_duration, shown
-from gpuctl.domain.instance import Instance, Reason
+from gpuctl.domain.instance import Instance, Reason, Status
 from gpuctl.domain.money.cost import spent
-from gpuctl.errors import Failure, GpuctlError, PartialError, UsageError
+from gpuctl.errors import Failure, GpuctlError, Interrupted, PartialError, UsageError
 from gpuctl.services.query import Selection, everything, resolve
 from gpuctl.services.terminate import Ended, end, wait_until_gone
 
@@ -127,19 +127,23 @@ def _ended(
 ) -> Result:
     """End what lives of these; `patience` is how long to wait for proof, None for not at all."""
     live = [record.id for record in chosen if record.is_live]
-    outcome = Ended([])
+    outcome, interrupted = Ended([]), None
     if live:
         context.talk.step(f"ending {counted(len(live), 'machine')}")
-        outcome = end(context.parts, live, Reason.USER, force=force)
-        if patience is not None:
-            unaccepted = outcome.errors
-            outcome = wait_until_gone(context.parts, live, patience)
-            outcome.errors = {key: unaccepted.get(key, error) for key, error in outcome.errors.items()}
+        try:
+            outcome = end(context.parts, live, Reason.USER, force=force)
+            if patience is not None:
+                unaccepted = outcome.errors
+                outcome = wait_until_gone(context.parts, live, patience)
+                outcome.errors = {key: unaccepted.get(key, error) for key, error in outcome.errors.items()}
+        except Interrupted as signal:
+            outcome = Ended(_saved_as_stopping(context, live))
+            interrupted = _interrupted(signal, outcome.records)
     now = context.clock.now()
     present = {record.id: record for record in outcome.records}
     records = [present.get(record.id, record) for record in chosen]
     shapes = [instance_shape(record, now) for record in records]
-    error = _overall({**outcome.errors, **missing}, len(records) + len(missing))
+    error = interrupted or _overall({**outcome.errors, **missing}, len(records) + len(missing))
     document: dict[str, object] = {"instances": shapes, "count": len(shapes)}
     if len(shapes) == 1 and not missing:
         document["instance"] = shapes[0]
@@ -151,11 +155,33 @@ def _ended(
         rows=[row(record, now) for record in records],
         ids=[record.id for record in records],
         draw=lambda width: table(records, now, width),
-        footer=[_message(records)] if error is None else [],
+        footer=[_message(records)] if error is None else _saved(outcome.records, missing) if interrupted else [],
         error=error,
-        errors={**outcome.errors, **missing},
+        # In text they would take the place of the signal's own line and hint.
+        errors={} if interrupted else {**outcome.errors, **missing},
         asked=len(records) + len(missing),
     )
+
+
+def _interrupted(signal: Interrupted, records: Sequence[Instance]) -> Interrupted:
+    single = f"gpuctl get {records[0].label} --refresh" if records else None
+    hint = "gpuctl list --refresh" if len(records) > 1 else single
+    return Interrupted(signal.message, signal_number=signal.signal_number, hint=hint)
+
+
+def _saved(records: Sequence[Instance], missing: Mapping[str, GpuctlError]) -> list[str]:
+    stopping = (
+        f"{record.label} is STOPPING: the termination is saved, and the reaper continues it" for record in records
+    )
+    return [*stopping, *(error.message for error in missing.values())]
+
+
+def _saved_as_stopping(context: Context, record_ids: Sequence[str]) -> list[Instance]:
+    try:
+        records = context.store.snapshot().records
+    except GpuctlError:
+        return []
+    return [record for record in records if record.id in record_ids and record.status is Status.STOPPING]
 
 
 def _message(records: Sequence[Instance]) -> str:
