@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from gpuctl.domain.instance import Instance
 from gpuctl.domain.tags import STATE_ID
-from gpuctl.errors import StateFault, StateUnusableError, UsageError
+from gpuctl.errors import CredentialsError, GpuctlError, StateFault, StateUnusableError, UnresolvedError, UsageError
 from gpuctl.services.reap.reaper import Reaper
-from gpuctl.services.reap.restore import Everywhere, logins_of, look_everywhere, merge
+from gpuctl.services.reap.restore import NO_PROVIDER, Everywhere, logins_of, look_everywhere, merge
 from gpuctl.services.reconcile.adopt import adopted
 from gpuctl.services.runtime import Parts
 from gpuctl.store.base import ReapTimes, Rebuildable, Snapshot
@@ -29,8 +29,9 @@ def find(
 ) -> Found:
     """Look at the backup and at every region of every cloud. Writes nothing.
 
-    UsageError when the state can be used, or when nothing tells which state is meant; StateUnusableError when it is
-    another's or the backup cannot be used.
+    UsageError when the state can be used, or when nothing tells which state is meant; CredentialsError or
+    UnresolvedError when that is so because providers could not be queried; StateUnusableError when it is another's or
+    the backup cannot be used.
     """
     present = _present(store)
     if present is not None and backup is not None:
@@ -97,15 +98,28 @@ def _archived(store: Rebuildable) -> list[Instance]:
         return []
 
 
-def _which(everywhere: Everywhere) -> UsageError:
+def _which(everywhere: Everywhere) -> GpuctlError:
     counts = everywhere.state_ids()
     if not counts:
-        return UsageError(
-            "no instance of any state was found, and the ID of the lost state is unknown",
-            hint="gpuctl provision creates a new state",
-        )
+        return _no_state(everywhere)
     told = ", ".join(f"`{text}` ({count})" for text, count in counts.items())
     return UsageError(
         f"several states are possible: instances belong to {told}",
         hint=f"gpuctl recover --state-id {next(iter(counts))}",
     )
+
+
+def _no_state(everywhere: Everywhere) -> GpuctlError:
+    """Why no state is known. That nothing was found proves nothing where a provider could not be queried."""
+    if everywhere.looks and not everywhere.problems:
+        unused = "".join(f"; {remark}" for remark in everywhere.remarks)
+        return UsageError(
+            f"no instance of any state was found, and the ID of the lost state is unknown{unused}",
+            hint="if you know the state ID: gpuctl recover --state-id ID",
+        )
+    failures, reasons = everywhere.failures, [*everywhere.remarks, *everywhere.problems]
+    if failures and everywhere.remarks:
+        reasons = [reason for reason in reasons if reason != NO_PROVIDER]
+    is_login = not everywhere.looks and all(isinstance(error, CredentialsError) for error in failures)
+    kind = CredentialsError if failures and is_login else UnresolvedError
+    return kind(f"the providers could not be queried: {'; '.join(reasons)}", hint="gpuctl doctor")

@@ -17,15 +17,19 @@ from gpuctl.services.runtime import Parts
 from gpuctl.services.sessions import Login
 from gpuctl.store.base import Guard, ReapTimes
 
+NO_PROVIDER = "no provider could be queried"
+
 
 @dataclass(slots=True)
 class Everywhere:
     """What every cloud answered. `problems` are the places that must be asked and could not be, a line each;
-    `remarks` the clouds that could not be asked and of which no use is known."""
+    `remarks` the clouds that could not be asked and of which no use is known. `failures` are the errors of the logins
+    behind both."""
 
     looks: list[Look] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
+    failures: list[GpuctlError] = field(default_factory=list)
 
     def machines_of(self, state_id: str) -> list[tuple[Look, Observed]]:
         """Every machine that exists, names a record of that state and a deadline, and tells its launch."""
@@ -67,6 +71,7 @@ def look_everywhere(parts: Parts, used: dict[Login, set[str]]) -> Everywhere:
             _look(parts, login, regions, all_regions, asked, found)
         except GpuctlError as error:
             found.problems.append(f"{login.label}: {error.message}")
+            found.failures.append(error)
     for provider in set(all_regions) - {login.provider for login in used}:
         try:
             _look(parts, Login(provider, None, None), set(), all_regions, asked, found)
@@ -75,8 +80,9 @@ def look_everywhere(parts: Parts, used: dict[Login, set[str]]) -> Everywhere:
             continue
         except GpuctlError as error:
             found.remarks.append(f"{provider} was not queried: {error.message}")
+            found.failures.append(error)
     if not asked and not found.problems:
-        found.problems.append("no provider could be queried")
+        found.problems.append(NO_PROVIDER)
     return found
 
 
