@@ -9,7 +9,8 @@
     │   │   └── NotNowError  capacity       5   not possible there now, for another reason than room
     │   ├── ThrottledError   throttled      5   asked too fast
     │   ├── UnreachableError unreachable    5   no answer, and nothing was created
-    │   └── QuotaError       quota          6   the account may not have more
+    │   ├── QuotaError       quota          6   the account may not have more
+    │   └── NotPreparedError cloud          1   the account must be prepared first
     ├── NotReadyError        not_ready      5   it did not become ready in time and was ended
     ├── BudgetError          budget         7   it would cost more than was allowed
     ├── UnresolvedError      unresolved     8   something may live; look before you retry
@@ -163,6 +164,10 @@ class QuotaError(CloudError):
 
     code = Code.QUOTA
     exit_code = 6
+
+
+class NotPreparedError(CloudError):
+    """The account must be prepared before the provider answers that; nothing was done."""
 
 
 def refused(code: Code, message: str, hint: str | None = None) -> GpuctlError:

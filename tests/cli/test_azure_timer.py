@@ -8,6 +8,10 @@ from support.cli import Operator
 from support.wire import refuse_arm
 
 T4 = ("provision", "Standard_NC4as_T4_v3", "--region", "eastus", "--name", "n")
+NOT_CHECKED = (
+    "not checked: Microsoft.Compute is not registered in this subscription yet; "
+    "the first `gpuctl provision` registers it"
+)
 WRITES = ("PUT schedules", "PATCH resourceGroups", "PATCH virtualMachines")
 
 
@@ -45,6 +49,53 @@ def test_a_dry_run_registers_nothing(operator: Operator, arm: LoopbackAzure) -> 
     arm.set(registered=["Microsoft.Compute"])
     assert operator.json(*T4, "--dry-run").code == 0
     assert operator.wire.calls("POST register") == []
+
+
+def test_a_dry_run_on_a_new_subscription_shows_the_plan_without_the_image_check(
+    operator: Operator, arm: LoopbackAzure
+) -> None:
+    arm.set(registered=[])
+    ran = operator.run(*T4, "--dry-run")
+    assert ran.code == 0, ran.err
+    assert "Standard_NC4as_T4_v3" in ran.out
+    assert NOT_CHECKED in ran.err
+    assert operator.json(*T4, "--dry-run").json["count"] == 1
+    assert operator.wire.calls("POST register") == []
+
+
+def test_doctor_reports_what_a_new_subscription_keeps_it_from_checking(operator: Operator, arm: LoopbackAzure) -> None:
+    arm.set(registered=[])
+    ran = operator.json("doctor", "--provider", "azure", "--region", "eastus")
+    found = {check["check"]: check for check in ran.json["checks"]}
+    assert (found["image"]["status"], found["image"]["message"]) == ("unknown", NOT_CHECKED)
+    assert (found["quota"]["status"], found["quota"]["message"]) == ("unknown", NOT_CHECKED)
+
+
+def test_nothing_is_registered_before_the_cost_was_shown_and_confirmed(operator: Operator, arm: LoopbackAzure) -> None:
+    arm.set(registered=[])
+    refused = operator.run(*T4[:-2], "--count", "2", terminal=True, typed="n\n")
+    assert (refused.code, operator.wire.calls("POST register")) == (2, [])
+    assert "until the deadline" in refused.err
+    assert NOT_CHECKED not in refused.err
+    agreed = operator.run(*T4[:-2], "--count", "2", terminal=True, typed="y\n").err
+    assert agreed.index("until the deadline") < agreed.index("registering Microsoft.DevTestLab")
+    assert len(arm.machines()) == 2
+
+
+def test_an_image_that_does_not_exist_on_a_new_subscription_is_rejected_before_anything_is_made(
+    operator: Operator, arm: LoopbackAzure
+) -> None:
+    arm.set(registered=[])
+    ran = operator.json(*T4, "--image", "canonical:ubuntu:none:latest")
+    assert (ran.code, list(operator.records), arm.resources()) == (2, [], [])
+
+
+def test_a_size_that_a_new_subscription_may_not_have_leads_to_the_next_region(
+    operator: Operator, arm: LoopbackAzure
+) -> None:
+    arm.set(registered=[], restrictions={"eastus": {T4[1]: "NotAvailableForSubscription"}})
+    ran = operator.json("provision", T4[1], "--region", "eastus,westus2")
+    assert (ran.code, ran.instance["region"]) == (0, "westus2"), ran.err
 
 
 def test_a_login_that_may_not_register_makes_nothing_and_writes_nothing_down(

@@ -183,7 +183,8 @@ class Provider(Protocol):
     def find_image(self, region: str, kind: InstanceType, image: str | None) -> Image:
         """The image of that id, or the newest GPU image the cloud recommends for that type.
 
-        UsageError when there is none, or none that the type can boot, with what to type instead.
+        UsageError when there is none, or none that the type can boot, with what to type instead; NotPreparedError
+        where the account needs `prepare` first.
         """
         ...
 

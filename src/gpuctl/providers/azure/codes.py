@@ -16,6 +16,7 @@ CAPACITY = frozenset(
         "SpotAllocationFailed",
     }
 )
+NOT_REGISTERED = "MissingSubscriptionRegistration"
 NOT_NOW = frozenset({"SpotPriceGreaterThanProvidedMaxPrice"})
 QUOTA = frozenset(
     {
@@ -65,7 +66,7 @@ REFUSED = frozenset(
         "InvalidTagNameCharacters",
         "LocationNotAvailableForResourceType",
         "LocationNotAvailableForResourceGroup",
-        "MissingSubscriptionRegistration",
+        NOT_REGISTERED,
         "NicInUse",
         "NoRegisteredProviderFound",
         "OperationNotAllowed",
@@ -117,7 +118,7 @@ TABLE = CodeTable(
     },
     hints={
         "SubscriptionNotFound": "az account set --subscription ID, or set AZURE_SUBSCRIPTION_ID",
-        "MissingSubscriptionRegistration": "az provider register --namespace NAMESPACE",
+        NOT_REGISTERED: "az provider register --namespace NAMESPACE",
         "ScopeLocked": "az lock list, and delete the lock on that group",
         "AzureSpotFeatureNotEnabledForSubscription": "add `--fallback on-demand`, or leave out `--spot`",
         "AzureSpotIsNotSupportedForThisVMSize": "add `--fallback on-demand`, or leave out `--spot`",

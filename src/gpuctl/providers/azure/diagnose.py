@@ -8,8 +8,9 @@ from typing import Any
 from gpuctl.domain.diagnosis import Finding, Verdict
 from gpuctl.errors import CapacityError
 from gpuctl.providers.azure.client import Clients
-from gpuctl.providers.azure.errors import SDK_ERRORS, translate
-from gpuctl.providers.azure.registration import Registration
+from gpuctl.providers.azure.codes import NOT_REGISTERED
+from gpuctl.providers.azure.errors import SDK_ERRORS, code_of, translate
+from gpuctl.providers.azure.registration import NOT_CHECKED, Registration
 from gpuctl.providers.azure.sizes import size_of
 from gpuctl.providers.base import Trial
 
@@ -64,6 +65,8 @@ def _asked(check: str, ask: Callable[[], Any]) -> Any:
     try:
         return ask()
     except SDK_ERRORS as error:
+        if code_of(error) == NOT_REGISTERED:
+            return Finding(check, Verdict.UNKNOWN, NOT_CHECKED)
         problem = translate(error, "could not be asked")
         return Finding(check, Verdict.UNKNOWN, problem.message, problem.hint)
 

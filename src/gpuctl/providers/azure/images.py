@@ -5,10 +5,12 @@ from typing import Any
 
 from gpuctl.domain.duration import shown
 from gpuctl.domain.market.offers import InstanceType
-from gpuctl.errors import UsageError
+from gpuctl.errors import NotPreparedError, UsageError
 from gpuctl.providers.azure.client import Clients
-from gpuctl.providers.azure.errors import SDK_ERRORS, is_absent
+from gpuctl.providers.azure.codes import NOT_REGISTERED
+from gpuctl.providers.azure.errors import SDK_ERRORS, code_of, is_absent
 from gpuctl.providers.azure.imagenames import GalleryImage, Urn, image_named
+from gpuctl.providers.azure.registration import NOT_CHECKED
 from gpuctl.providers.azure.sizes import Size, size_of
 from gpuctl.providers.base import Image
 
@@ -23,15 +25,21 @@ TRUSTED_LAUNCH, FAST_NETWORK, NVME, NOT_AS_SPOT = "trusted-launch", "fast-networ
 def find_image(clients: Clients, region: str, kind: InstanceType, image: str | None) -> Image:
     """The image of that name, `latest` made a version, or the catalog's for the type; see `Provider.find_image`.
 
-    Raises what the SDK raises, UsageError for an image that does not exist or that the size cannot boot, and
-    CapacityError where this subscription may not have the size in that region at all.
+    Raises what the SDK raises, UsageError for an image that does not exist or that the size cannot boot,
+    CapacityError where this subscription may not have the size in that region at all, and NotPreparedError where it is
+    not registered for Microsoft.Compute.
     """
     if image is None and kind.image is None:
         raise UsageError(
             f"no Azure image with a driver for the {kind.gpu_model} of `{kind.name}` is known",
             hint="add `--image PUBLISHER:OFFER:SKU:VERSION`, or the id of a gallery image with its driver",
         )
-    size = size_of(clients, region, kind.name)
+    try:
+        size = size_of(clients, region, kind.name)
+    except SDK_ERRORS as error:
+        if code_of(error) == NOT_REGISTERED:
+            raise NotPreparedError(NOT_CHECKED, cloud_code=NOT_REGISTERED) from error
+        raise
     return image_for(clients, region, size, image or (kind.image.name if kind.image else ""))
 
 

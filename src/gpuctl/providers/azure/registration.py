@@ -11,7 +11,11 @@ from gpuctl.providers.azure.errors import SDK_ERRORS, translate
 from gpuctl.providers.azure.observe import region_of
 
 TIMERS = "Microsoft.DevTestLab"
-NAMESPACES = (TIMERS, "Microsoft.Compute", "Microsoft.Network")
+COMPUTE = "Microsoft.Compute"
+NAMESPACES = (TIMERS, COMPUTE, "Microsoft.Network")
+NOT_CHECKED = (
+    f"not checked: {COMPUTE} is not registered in this subscription yet; the first `gpuctl provision` registers it"
+)
 POLLS, PAUSE = 30, timedelta(seconds=10)
 
 _API = "2021-04-01"
@@ -55,7 +59,7 @@ class Registration:
         if not missing:
             return
         names = ", ".join(missing)
-        say(f"registering {names} in subscription {self._clients.subscription}: once, it may take some minutes")
+        say(f"registering {names} in subscription {self._clients.subscription} (free): once, it may take some minutes")
         for name in missing:
             self._request(name)
         self._wait(missing)

@@ -8,7 +8,7 @@ from gpuctl.domain.duration import spelled
 from gpuctl.domain.instance import Market
 from gpuctl.domain.market.offers import Availability, InstanceType, Need, ranked
 from gpuctl.domain.market.request import DEFAULT_TTL, MIN_DISK_GB
-from gpuctl.errors import GpuctlError, UsageError
+from gpuctl.errors import GpuctlError, NotPreparedError, UsageError
 from gpuctl.providers.base import Image, Order, Trial
 from gpuctl.services.doctor.examined import Cloud, Patient
 from gpuctl.services.record_id import new_record_id
@@ -65,8 +65,13 @@ def type_(patient: Patient, cloud: Cloud) -> Iterator[Finding]:
 def image(patient: Patient, cloud: Cloud) -> Iterator[Finding]:
     """Whether there is an image to boot."""
     region = _known_region(patient, cloud)
-    if region is not None:
+    if region is None:
+        return
+    try:
         found = _image(patient, cloud, region)
+    except NotPreparedError as error:
+        yield Finding("image", Verdict.UNKNOWN, error.message)
+    else:
         yield Finding("image", Verdict.OK, f"{found.id} in {region}, for a disk of {found.min_disk_gb} GB or more")
 
 

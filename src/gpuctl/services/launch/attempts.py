@@ -4,7 +4,7 @@ Each is written down before it is sent, in a transaction that still finds the re
 off, and only after every attempt before it was refused for sure.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -20,15 +20,14 @@ from gpuctl.services.budgets import allowance_of
 from gpuctl.services.launch.access import other_sources
 from gpuctl.services.launch.cooldown import is_elsewhere
 from gpuctl.services.launch.create import Answer, send_create
+from gpuctl.services.launch.launchable import Agree, Launchable
 from gpuctl.services.launch.messages import Tried, all_refused, told_next
-from gpuctl.services.launch.prepare import Launchable, Prepared
+from gpuctl.services.launch.prepare import Prepared
 from gpuctl.services.runtime import Parts
 from gpuctl.services.terminate import end
 
 LEAST_LEFT = timedelta(minutes=5)
 MOST_ATTEMPTS = 40
-
-Agree = Callable[[Launchable], bool]
 
 
 class _NoMore(GpuctlError):

@@ -10,8 +10,8 @@ from gpuctl.domain.market.offers import Offer
 from gpuctl.domain.money.cost import to_cents
 from gpuctl.errors import CapacityError, CloudError, Extent, GpuctlError, PartialError, QuotaError
 from gpuctl.services.launch.cooldown import is_room
+from gpuctl.services.launch.launchable import Launchable
 from gpuctl.services.launch.offers import Choice
-from gpuctl.services.launch.prepare import Launchable
 
 _NOTHING = "no instance was started"
 _NAMED = 3

@@ -17,9 +17,10 @@ from gpuctl.errors import (
     UnresolvedError,
     refused,
 )
-from gpuctl.services.launch.attempts import Agree, Attempts
+from gpuctl.services.launch.attempts import Attempts
 from gpuctl.services.launch.emergency import unwritten
-from gpuctl.services.launch.prepare import Prepared
+from gpuctl.services.launch.launchable import Agree
+from gpuctl.services.launch.prepare import Prepared, made_ready
 from gpuctl.services.launch.records import write_records
 from gpuctl.services.reconcile.reconcile import Settled, settle
 from gpuctl.services.runtime import Parts
@@ -74,12 +75,14 @@ def start(
 def launch(
     prepared: Prepared, parts: Parts, on_written: OnWritten, made: list[Instance], agree: Agree = lambda there: True
 ) -> Provisioned:
-    """Write the records, tell `on_written`, then send each one's create, and the next one where it was refused.
+    """Do what the account needs, write the records, tell `on_written`, then send each one's create, and the next one
+    where it was refused.
 
     What was made, or may have been, is added to `made` before anything else is done. Creates go one after the other:
     EC2 refills its budget of RunInstances calls at two a second, so more at once only means being throttled. Raises if
-    the records cannot be written; then nothing was created.
+    the account cannot be prepared or the records cannot be written; then nothing was created.
     """
+    prepared = made_ready(prepared, parts, agree)
     records, state_id = write_records(prepared, parts)
     on_written(records)
     result = Provisioned(list(records))

@@ -42,9 +42,11 @@ def command(ctx: typer.Context, asked: Asked) -> Result:
             {"created": False},
             f"using the active instance {there[0].label}",
         )
-    prepared = prepare(choice, context.parts, retrying, is_dry=asked.dry_run)
+    prepared = prepare(choice, context.parts, retrying)
     announce(context, prepared)
     if asked.dry_run:
+        if prepared.unchecked is not None:
+            context.talk.say(prepared.unchecked)
         return dry(prepared)
     confirm(context, prepared, yes=asked.yes)
     return carried_out(

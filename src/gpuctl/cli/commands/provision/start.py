@@ -17,8 +17,8 @@ from gpuctl.domain.money.cost import hourly
 from gpuctl.domain.money.prices import age_note, origin
 from gpuctl.errors import GpuctlError, Interrupted, StateLockedError, StateUnusableError, UsageError
 from gpuctl.services.launch.access import other_sources
-from gpuctl.services.launch.attempts import Agree
-from gpuctl.services.launch.prepare import Launchable, Prepared
+from gpuctl.services.launch.launchable import Agree, Launchable
+from gpuctl.services.launch.prepare import Prepared
 from gpuctl.services.launch.provision import Provisioned, start
 from gpuctl.services.launch.records import affordable
 from gpuctl.services.safeguards import gaps, read_back

@@ -1,0 +1,166 @@
+"""A place with everything that a create there needs, and the logins that it is found with."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from gpuctl.domain.instance import ProviderName
+from gpuctl.domain.market.candidates import Place
+from gpuctl.domain.market.offers import Offer
+from gpuctl.domain.market.request import Request
+from gpuctl.domain.money.cost import Cost, Extras, rates
+from gpuctl.errors import GpuctlError, NotPreparedError, UsageError
+from gpuctl.providers.base import Image
+from gpuctl.services.launch.offers import Choice
+from gpuctl.services.runtime import Parts
+from gpuctl.services.sessions import Session
+
+# Stands for an image that cannot be looked up yet.
+_UNKNOWN = Image("", "", 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Launchable:
+    """A place with what a create there needs: the request as that cloud is asked, a login, an image."""
+
+    place: Place
+    request: Request
+    session: Session
+    image: Image
+    extras: Extras
+
+    @property
+    def offer(self) -> Offer:
+        """What is bought."""
+        return self.place.offer
+
+    @property
+    def hourly(self) -> Cost:
+        """Dollars an hour for one machine, in parts."""
+        return rates(self.offer.price, self.extras.disk, self.extras.address)
+
+    @property
+    def cost(self) -> Cost:
+        """Dollars for all of the request's machines until their deadlines, in parts."""
+        return self.hourly.over(self.request.ttl * self.request.count)
+
+
+Agree = Callable[[Launchable], bool]
+
+
+def _priced(place: Place, image: Image) -> Place:
+    """The place as its offer is with that image: an image with a license of its own makes the price unknown."""
+    if image.license is None:
+        return place
+    return replace(place, offer=unpriced(place.offer))
+
+
+def unpriced(offer: Offer) -> Offer:
+    """The offer at an unknown price."""
+    return replace(offer, price=None, on_demand=None)
+
+
+class Logins:
+    """The clouds a choice is tried in, each asked once for each thing.
+
+    Before `agree` was called no account is changed. An image that can only be looked up after such a change is then
+    left open, and `unchecked` says so.
+    """
+
+    def __init__(self, choice: Choice, parts: Parts) -> None:
+        self._is_agreed = False
+        self._unchecked: str | None = None
+        self._choice = choice
+        self._parts = parts
+        self._images: dict[tuple[ProviderName, str, str], Image] = {}
+        self._zones: dict[tuple[ProviderName, str, str], Sequence[str]] = {}
+
+    @property
+    def unchecked(self) -> str | None:
+        """Why an image could not be looked up; None if every image that was needed could."""
+        return self._unchecked
+
+    def agree(self) -> None:
+        """From now on do, and say, what an account needs before its first instance."""
+        self._is_agreed, self._unchecked = True, None
+
+    def usable(self, name: ProviderName, offers: Sequence[Offer]) -> Sequence[Offer]:
+        """Those of the offers whose region the account can use; asked only where any region will do."""
+        session = self._session(name)
+        if not self._choice.bids[name].request.is_anywhere:
+            return offers
+        enabled = session.provider.regions()
+        return [offer for offer in offers if offer.region in enabled]
+
+    def launchable(self, place: Place) -> Launchable:
+        """The place with what a create there needs. UsageError if the image does not fit; raises what a cloud does."""
+        kind, region = place.offer.type, place.offer.region
+        session, request = self._session(kind.provider), self._choice.bids[kind.provider].request
+        key = (kind.provider, region, kind.name)
+        if key not in self._images:
+            session.provider.check_life(region, request.ttl)
+        if self._is_agreed:
+            session.provider.prepare(region, self._parts.talk.say)
+        image = self._images.get(key) or self._image(session, place, request)
+        if request.disk_gb < image.min_disk_gb:
+            raise UsageError(
+                f"the image `{image.id}` needs a disk of at least {image.min_disk_gb} GB, not {request.disk_gb}",
+                hint=f"add `--disk-size {image.min_disk_gb}`",
+            )
+        there = replace(request, provider=kind.provider, instance_type=kind.name, region=region)
+        return Launchable(_priced(place, image), there, session, image, self._extras(place.offer))
+
+    def _image(self, session: Session, place: Place, request: Request) -> Image:
+        kind, region = place.offer.type, place.offer.region
+        try:
+            image = session.provider.find_image(region, kind, request.image)
+        except NotPreparedError as error:
+            if self._is_agreed:
+                raise
+            self._unchecked = error.message
+            return _UNKNOWN
+        self._images[(kind.provider, region, kind.name)] = image
+        self._tell_of(image, request)
+        return image
+
+    def hourly(self, offer: Offer) -> Cost:
+        """Dollars an hour by that offer, in parts."""
+        extras = self._extras(offer)
+        return rates(offer.price, extras.disk, extras.address)
+
+    def _extras(self, offer: Offer) -> Extras:
+        """The prices of the disks (those of the image as well, where it is known) and of the public IP."""
+        image = self._images.get((offer.type.provider, offer.region, offer.type.name))
+        disks = image.disks if image else ()
+        gb = self._choice.request.disk_gb + sum(disk.size_gb for disk in disks)
+        extras = self._parts.extras_of(offer.type.provider, offer.region, gb)
+        return extras if all(disk.has_list_price for disk in disks) else replace(extras, disk=None)
+
+    def _tell_of(self, image: Image, request: Request) -> None:
+        if image.disks:
+            sizes = ", ".join(f"{disk.device} of {disk.size_gb} GB" for disk in image.disks)
+            self._parts.talk.say(f"the image `{image.id}` brings further disks, deleted with the instance: {sizes}")
+        if image.license is None:
+            return
+        if request.max_price is not None:
+            raise UsageError(
+                f"what `{image.id}` costs is unknown ({image.license}), so `--max-price` cannot be kept",
+                hint="leave out `--max-price`, or add another `--image`",
+            )
+        self._parts.talk.warn(f"the price is unknown: the image `{image.id}` is {image.license}")
+
+    def zones_of(self, offer: Offer) -> Sequence[str]:
+        """The zones to name in the offer's region; none where a subnet decides, or where they cannot be learnt."""
+        kind, region = offer.type, offer.region
+        key = (kind.provider, region, kind.name)
+        if self._choice.bids[kind.provider].request.subnet is not None:
+            return ()
+        if key not in self._zones:
+            try:
+                self._zones[key] = self._session(kind.provider).provider.zones(region, kind)
+            except GpuctlError as error:
+                self._parts.talk.say(f"could not list the zones of {region}: {error.message}")
+                self._zones[key] = ()
+        return self._zones[key]
+
+    def _session(self, name: ProviderName) -> Session:
+        return self._parts.sessions.open(name, self._choice.bids[name].request.profile)
