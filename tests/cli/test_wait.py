@@ -1,12 +1,30 @@
 """`gpuctl wait` comes back when it has happened, when it cannot happen any more, or when the time is out."""
 
+import io
+from datetime import timedelta
+
 import pytest
 from support.cli import Operator
+from support.clock import FakeClock
 from support.wire import refuse
+
+from gpuctl.cli.terminal.progress import Talk
+from gpuctl.domain.instance import Status
 
 
 def starting(operator: Operator, name: str = "n") -> str:
     return str(operator.provision("--no-wait", "--name", name).instance["id"])
+
+
+class _LimitedClock(FakeClock):
+    """Fails when it is read too often: a wait that never sleeps would never return."""
+
+    reads = 0
+
+    def elapsed(self) -> timedelta:
+        self.reads += 1
+        assert self.reads < 200
+        return super().elapsed()
 
 
 def test_it_comes_back_when_the_machine_is_ready(operator: Operator) -> None:
@@ -59,6 +77,28 @@ def test_a_cloud_that_does_not_answer_is_why_the_time_was_out(operator: Operator
     ran = operator.json("wait", "n", "--timeout", "10s")
     assert ran.code == 8
     assert "could not be queried" in ran.json["error"]["message"]
+
+
+def test_a_termination_that_is_refused_is_waited_for_until_the_timeout(operator: Operator) -> None:
+    starting(operator)
+    operator.wire.arm("TerminateInstances", *[refuse("OperationNotPermitted")] * 50)
+    operator.json("terminate", "n", "--no-wait")
+    assert operator.records[0].status is Status.STOPPING
+    operator.clock = _LimitedClock(operator.clock.now())
+    before = operator.clock.now()
+    ran = operator.json("wait", "n", "--for", "terminated", "--timeout", "10s")
+    assert (ran.code, ran.json["error"]["code"]) == (8, "unresolved")
+    assert operator.clock.now() - before == timedelta(seconds=10)
+    assert ran.err.count("waiting until n is terminated") == 1
+
+
+def test_in_a_pipe_a_step_is_printed_once_though_a_warning_comes_between() -> None:
+    stream = io.StringIO()
+    talk = Talk(stream, FakeClock(), is_terminal=False, is_quiet=False, width=80)
+    talk.step("waiting until n is terminated")
+    talk.warn("the provider is slow")
+    talk.step("waiting until n is terminated")
+    assert stream.getvalue() == "waiting until n is terminated\nwarning: the provider is slow\n"
 
 
 @pytest.mark.parametrize("argv", [["nobody"], ["n", "--for", "lunch"], ["n", "--timeout", "x"], [""], []])

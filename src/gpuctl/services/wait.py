@@ -48,7 +48,12 @@ def wait_for(parts: Parts, asked: Sequence[Instance], goal: Goal, timeout: timed
         why = {key: f"the provider could not be queried: {error.message}" for key, error in unasked.items()}
         if goal is Goal.READY:
             why |= {key: error.message for key, error in check_booted(parts, _now(parts, pending)).items()}
-        pending = [record for record in _now(parts, pending) if not _has_come(record, goal) and not _is_over(record)]
+        # Only for READY is STOPPING hopeless, which the next pass reports; an instance is awaited until it is gone.
+        pending = [
+            record
+            for record in _now(parts, pending)
+            if not _has_come(record, goal) and not (goal is Goal.READY and _is_over(record))
+        ]
         waited = parts.clock.elapsed() - started
         if pending and waited >= timeout:
             return Waited(

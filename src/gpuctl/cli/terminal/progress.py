@@ -81,9 +81,9 @@ class Talk:
         step = self._step
         self.clear()
         self._put(f"{line}\n")
-        if self._is_terminal:
-            self._step = step
-            self.redraw()
+        # In a pipe as well: the step goes on, and is not printed again.
+        self._step = step
+        self.redraw()
 
     def _put(self, text: str) -> None:
         # Whoever does not listen any more must not keep a machine from being ended.
