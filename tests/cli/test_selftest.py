@@ -138,6 +138,15 @@ def test_an_account_id_in_the_clouds_own_words_does_not_reach_the_report(tester:
     assert [item for item in ("123456789012", "AKIAIOSFODNN7EXAMPLE", "203.0.113.7") if item in text + ran.out] == []
 
 
+def test_a_secret_in_the_clouds_own_words_does_not_reach_the_report_file(tester: Operator, tmp_path: Path) -> None:
+    secret, file = os.environ["AWS_SECRET_ACCESS_KEY"], tmp_path / "report.json"
+    tester.wire.arm("DescribeVolumes", refuse("UnauthorizedOperation", 403, f"refused with {secret}"))
+    ran = aws(tester, "--report", str(file))
+    assert "refused with …" in file.read_text()
+    assert secret not in file.read_text() + ran.out + ran.err
+    assert json.loads(file.read_text()) == ran.json
+
+
 # One broken promise each; what breaks it is armed before the run.
 
 

@@ -23,6 +23,12 @@ _REQUIRED = (ID, STATE, OWNER, EXPIRES_AT)
 _TWELVE_DIGITS = re.compile(r"(?<![\w-])\d{8}(\d{4})(?![\w-])")
 _GUID = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{8}([0-9a-f]{4})\b", re.IGNORECASE)
 _IPV4 = re.compile(r"\b\d{1,3}(\.\d{1,3}){3}\b")
+# Eight groups, or groups around one `::`; a time such as 12:00:00 has neither.
+_IPV6 = re.compile(
+    r"(?<![\w:.])(?:(?:[0-9a-f]{1,4}:){7}[0-9a-f]{1,4}"
+    r"|(?:[0-9a-f]{1,4}(?::[0-9a-f]{1,4}){0,6})?::(?:[0-9a-f]{1,4}(?::[0-9a-f]{1,4}){0,6})?)(?![\w:])",
+    re.IGNORECASE,
+)
 _ACCESS_KEY = re.compile(r"\b(AKIA|ASIA|AROA|AIDA)[A-Z0-9]{12,}\b")
 
 
@@ -187,7 +193,14 @@ def redacted(text: str, secrets: Collection[str] = ()) -> str:
     for secret in sorted(filter(None, secrets), key=len, reverse=True):
         text = re.sub(re.escape(secret), lambda found: f"…{found[0][-4:]}", text, flags=re.IGNORECASE)
     text = _GUID.sub(r"…\1", _TWELVE_DIGITS.sub(r"…\1", text))
-    return _IPV4.sub("x.x.x.x", _ACCESS_KEY.sub(r"\1…", text))
+    # IPv4 first: an IPv6 address may end in one.
+    text = _IPV4.sub("x.x.x.x", _ACCESS_KEY.sub(r"\1…", text))
+    return _IPV6.sub(_without_address, text)
+
+
+def _without_address(found: re.Match[str]) -> str:
+    # `::` alone is no address of anybody.
+    return found[0] if found[0] == "::" else "x:x::x"
 
 
 def _missing_tags(resource: Resource, record_id: str, state_id: str) -> list[str]:

@@ -14,9 +14,10 @@ from gpuctl.remote.access import Access
 from gpuctl.remote.job import Job
 from gpuctl.remote.line import Line
 from gpuctl.remote.transfer import Transfer, download, upload
+from gpuctl.services.launch.emergency import end_interrupted
 from gpuctl.services.reconcile.reconcile import settle
 from gpuctl.services.runtime import Parts
-from gpuctl.services.terminate import end, end_at_once, wait_until_gone
+from gpuctl.services.terminate import end, wait_until_gone
 
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=1), timedelta(seconds=30)
 LOOK_EVERY = timedelta(seconds=10)
@@ -93,7 +94,10 @@ def run_task(
         parts.talk.clear()
         if is_cut_short:
             with hurry():
-                run.leave(ran.code) if keep else end_at_once(parts, [record.id], reason)
+                if keep:
+                    run.leave(ran.code)
+                elif (unrecorded := end_interrupted(parts, [record], reason=reason)) is not None:
+                    parts.talk.warn(unrecorded.message)
         elif keep:
             run.leave(ran.code)
         else:

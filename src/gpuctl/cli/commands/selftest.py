@@ -11,7 +11,9 @@ import typer
 from gpuctl.cli import options
 from gpuctl.cli.commands.provision.options import Asked, asking, defaults_of
 from gpuctl.cli.commands.provision.start import announce
+from gpuctl.cli.connecting import connection_of
 from gpuctl.cli.context import Context
+from gpuctl.cli.interrupts import TERMINATE_WITHIN, time_limit
 from gpuctl.cli.render.figures import money
 from gpuctl.cli.render.renderer import document
 from gpuctl.cli.render.result import Result
@@ -20,9 +22,10 @@ from gpuctl.domain.instance import Instance
 from gpuctl.domain.money.prices import PriceKey
 from gpuctl.errors import Failure, Interrupted, UsageError
 from gpuctl.remote.line import Line, Reply
+from gpuctl.services.launch.launchable import Launchable
 from gpuctl.services.launch.offers import choose
 from gpuctl.services.launch.prepare import Prepared, prepare
-from gpuctl.services.selftest.planning import affordable, most_cost, request_of
+from gpuctl.services.selftest.planning import affordable, is_within, most_cost, request_of, require_within
 from gpuctl.services.selftest.runner import Report, run
 from gpuctl.services.selftest.subject import Means
 
@@ -65,6 +68,8 @@ def command(
     context.start_sandbox()
     choice = affordable(choose(request, defaults_of(context), context.parts, context.catalog), context.parts, limit)
     prepared = prepare(choice, context.parts)
+    # Only now is the image known: its license, and the disks it brings.
+    require_within(prepared, limit)
     announce(context, prepared)
     context.talk.say(
         f"the instance is terminated after the checks; it costs at most {money(most_cost(prepared))}, if nothing "
@@ -79,7 +84,15 @@ def _carried_out(
 ) -> Result:
     started, found, failure = context.clock.now(), Report(), None
     try:
-        run(prepared, context.parts, _means(context), found, ready_within)
+        run(
+            prepared,
+            context.parts,
+            _means(context),
+            found,
+            ready_within,
+            agree=lambda there: _is_agreed(context, there, limit),
+            hurry=lambda: time_limit(TERMINATE_WITHIN),
+        )
     except Interrupted as interrupted:
         failure = interrupted
     finally:
@@ -88,8 +101,15 @@ def _carried_out(
         times = (started, context.clock.now())
         result = selftest_result(prepared, found.checks, found.record, limit, times, error)
         if file is not None:
-            _write(context, file, document(context, result))
+            _write(context, file, context.redactor.clean(document(context, result)))
     return result
+
+
+def _is_agreed(context: Context, there: Launchable, limit: Decimal) -> bool:
+    if is_within(there, limit):
+        return True
+    context.talk.say(f"{there.offer.type.name} in {there.place.where} is not tried: it may cost more than ${limit:.2f}")
+    return False
 
 
 def _confirm(context: Context, *, yes: bool) -> None:
@@ -121,11 +141,10 @@ def _means(context: Context) -> Means:
 
 def _listed_price(context: Context, record: Instance) -> Decimal | None:
     """Dollars an hour of that type in the provider's price list now; None where the list has no price for it."""
-    from gpuctl.providers.base import Connection
     from gpuctl.providers.pricelists import open_price_list
     from gpuctl.providers.pricelists.patience import Patience
 
-    connection = Connection(profile=record.profile, environ=context.environ)
+    connection = connection_of(context, record.profile)
     price_list = open_price_list(record.provider, connection, Patience(context.clock))
     prices = price_list.read(record.region, [record.instance_type]).prices
     return prices.get(PriceKey(record.instance_type, record.region, record.market))

@@ -1,4 +1,4 @@
-"""What is left to do when machines were made and the state cannot take them down any more."""
+"""Terminates instances that were created and that the state cannot record, or not any more."""
 
 from collections.abc import Sequence
 
@@ -6,6 +6,7 @@ from gpuctl.domain.instance import Instance, ProviderName, Reason, Status
 from gpuctl.domain.lifecycle import advance
 from gpuctl.errors import GpuctlError, StateLockedError, StateUnusableError, UnresolvedError
 from gpuctl.services.runtime import Parts
+from gpuctl.services.terminate import end_at_once
 
 Unwritable = StateUnusableError | StateLockedError
 
@@ -36,6 +37,22 @@ def unwritten(error: Unwritable, made: Sequence[Instance], parts: Parts) -> Gpuc
             told, hint="terminate it in the provider's console, or repair the state and run: gpuctl reap"
         )
     return type(error)(told, hint=error.hint)
+
+
+def end_interrupted(
+    parts: Parts, written: Sequence[Instance], made: Sequence[Instance] = (), reason: Reason = Reason.CANCELLED
+) -> GpuctlError | None:
+    """As `end_at_once`, for a process that a signal interrupted: a state that cannot be used raises nothing.
+
+    Then the provider is requested to terminate what `made` and `written`, the records as last known, have a cloud ID
+    for, and what came of that is returned; None where the state could be used.
+    """
+    try:
+        end_at_once(parts, [record.id for record in written], reason)
+    except (StateUnusableError, StateLockedError) as error:
+        answered = {record.id for record in made}
+        return unwritten(error, [*made, *(record for record in written if record.id not in answered)], parts)
+    return None
 
 
 def _by_place(made: Sequence[Instance]) -> dict[tuple[ProviderName, str, str | None], list[str]]:

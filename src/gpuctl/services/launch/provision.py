@@ -51,14 +51,16 @@ def start(
     *,
     keep: bool = False,
     agree: Agree = lambda there: True,
+    made: list[Instance] | None = None,
 ) -> Provisioned:
     """Start the machines, and wait that long until they are ready; None only looks for those that nobody answered for.
 
-    `agree` is asked before another offer than the first is tried, and may refuse it.
+    `agree` is asked before another offer than the first is tried, and may refuse it. What was created, or may
+    have been, is added to `made` at once, for a caller that is interrupted.
 
     StateUnusableError or StateLockedError where the state could not take them down: then nothing of this call is left.
     """
-    made: list[Instance] = []
+    made = [] if made is None else made
     try:
         result = launch(prepared, parts, on_written, made, agree)
         if patience is None:

@@ -10,6 +10,7 @@ from gpuctl.domain.market.request import MIN_TTL, Request
 from gpuctl.domain.money.cost import rates
 from gpuctl.domain.selftest import shows_in_nvidia_smi
 from gpuctl.errors import UsageError
+from gpuctl.services.launch.launchable import Launchable
 from gpuctl.services.launch.offers import Choice
 from gpuctl.services.launch.prepare import Prepared
 from gpuctl.services.runtime import Parts
@@ -17,6 +18,7 @@ from gpuctl.services.runtime import Parts
 # Long enough that Azure's schedule can still be moved: not in its last 30 minutes.
 LONGEST = timedelta(minutes=60)
 EXTEND_BY = timedelta(minutes=15)
+_CENT = Decimal("0.01")
 PURPOSE = "gpuctl selftest"
 
 
@@ -57,13 +59,38 @@ def affordable(choice: Choice, parts: Parts, limit: Decimal) -> Choice:
     least = min(known, key=lambda offer: known[offer])
     raise UsageError(
         f"the cheapest matching type, `{least.type.name}`, may cost ${known[least]:.2f}, more than ${limit:.2f}",
-        hint=f"add `--max-cost {known[least].quantize(Decimal('0.01')) + Decimal('0.01')}`",
+        hint=f"add `--max-cost {known[least].quantize(_CENT) + _CENT}`",
     )
 
 
 def most_cost(prepared: Prepared) -> Decimal | None:
     """Dollars if the instance runs until its extended deadline; None where a part of the price is unknown."""
-    return prepared.first.hourly.over(prepared.request.ttl + EXTEND_BY).total
+    return _cost_there(prepared.first)
+
+
+def require_within(prepared: Prepared, limit: Decimal) -> None:
+    """UsageError where the instance, with its image and its disks, may cost more than the limit or a sum not known."""
+    cost = most_cost(prepared)
+    if cost is None:
+        raise UsageError(
+            "the price of the instance is unknown, so the cost cannot be limited",
+            hint="leave out `--image`" if prepared.request.image else "gpuctl prices refresh",
+        )
+    if cost > limit:
+        raise UsageError(
+            f"the self-test may cost ${cost:.2f}, more than ${limit:.2f}",
+            hint=f"add `--max-cost {cost.quantize(_CENT) + _CENT}`",
+        )
+
+
+def is_within(there: Launchable, limit: Decimal) -> bool:
+    """Whether the cost of an instance there until its extended deadline is known, and not more than the limit."""
+    cost = _cost_there(there)
+    return cost is not None and cost <= limit
+
+
+def _cost_there(there: Launchable) -> Decimal | None:
+    return there.hourly.over(there.request.ttl + EXTEND_BY).total
 
 
 def _most_cost(offer: Offer, choice: Choice, parts: Parts) -> Decimal | None:

@@ -1,6 +1,7 @@
 """Creates the instance under test, runs every check, and terminates the instance whatever happened before."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
@@ -9,7 +10,8 @@ from gpuctl.domain.instance import Instance, Outcome, Reason, Status
 from gpuctl.domain.reconcile.actions import scope_of
 from gpuctl.domain.selftest import Check, CheckStatus, Figure, judge_left
 from gpuctl.errors import CloudError, GpuctlError, StateLockedError, StateUnusableError, UnresolvedError
-from gpuctl.services.launch.emergency import unwritten
+from gpuctl.services.launch.emergency import end_interrupted, unwritten
+from gpuctl.services.launch.launchable import Agree
 from gpuctl.services.launch.prepare import Prepared
 from gpuctl.services.launch.provision import Provisioned, start, wait_until_ready
 from gpuctl.services.runtime import Parts
@@ -55,28 +57,40 @@ class Report:
         return CloudError(f"{len(bad)} of {len(self.checks)} checks are not ok: {', '.join(bad)}", hint=_HINT)
 
 
-def run(prepared: Prepared, parts: Parts, means: Means, report: Report, ready_within: timedelta) -> None:
+def run(
+    prepared: Prepared,
+    parts: Parts,
+    means: Means,
+    report: Report,
+    ready_within: timedelta,
+    *,
+    agree: Agree = lambda there: True,
+    hurry: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> None:
     """Run the self-test and fill the report as it goes. No check that fails keeps the instance from being terminated.
 
-    On a signal or a bug, termination is requested and the exception raised again; the reaper confirms the termination.
+    `agree` is asked before another offer than the first is tried, and may refuse it. On a signal or a bug, termination
+    is requested within `hurry`, and the exception raised again; the reaper confirms the termination.
     """
-    runner = _Runner(prepared, parts, means, report)
+    runner = _Runner(prepared, parts, means, report, agree)
     try:
         runner.run_checks(ready_within)
         runner.terminate()
     except BaseException:
-        runner.request_termination()
+        runner.request_termination(hurry)
         raise
     finally:
         runner.fill_in()
 
 
 class _Runner:
-    def __init__(self, prepared: Prepared, parts: Parts, means: Means, report: Report) -> None:
+    def __init__(self, prepared: Prepared, parts: Parts, means: Means, report: Report, agree: Agree) -> None:
         self._prepared = prepared
         self._parts = parts
         self._means = means
         self._report = report
+        self._agree = agree
+        self._made: list[Instance] = []
         self._record_id: str | None = None
         self._known: Subject | None = None
 
@@ -103,13 +117,23 @@ class _Runner:
         self._run("end", partial(self._end, self._record_id))
         self._run("nothing-left", partial(self._left, self._subject(self._parts.clock.elapsed())))
 
-    def request_termination(self) -> None:
-        """Request the termination, unless it is confirmed, without waiting for the confirmation."""
+    def request_termination(self, hurry: Callable[[], AbstractContextManager[None]]) -> None:
+        """Request the termination, unless it is confirmed, without waiting for the confirmation.
+
+        The provider is requested although the state cannot be used. Raises nothing that would replace a signal.
+        """
         if self._record_id is None or any(check.name == "end" and check.status is _OK for check in self._report.checks):
             return
-        ended = end(self._parts, [self._record_id], Reason.CANCELLED)
-        text = next((error.message for error in ended.errors.values()), "requested, and not confirmed yet")
         self._refresh()
+        record, unrecorded = self._report.record, None
+        if record is None:
+            return
+        with hurry():
+            unrecorded = end_interrupted(self._parts, [record], [] if record.cloud_id else self._made)
+        self._refresh()
+        if unrecorded is not None:
+            self._parts.talk.warn(unrecorded.message)
+        text = unrecorded.message if unrecorded else _request_state(self._report.record or record)
         self._report.checks = [check for check in self._report.checks if check.name != "end"]
         self._report.checks.append(Check("end", CheckStatus.UNKNOWN, text))
 
@@ -122,7 +146,7 @@ class _Runner:
     def _create(self) -> tuple[Provisioned, Subject | None]:
         self._parts.talk.step("selftest: create")
         started = self._parts.clock.elapsed()
-        result = start(self._prepared, self._parts, self._on_written, None)
+        result = start(self._prepared, self._parts, self._on_written, None, agree=self._agree, made=self._made)
         took = self._parts.clock.elapsed() - started
         record = result.records[0]
         self._report.record = record
@@ -221,6 +245,12 @@ def _if_active(subject: Subject, name: str, check: Callable[[Subject], Check]) -
         return check(subject)
     why = f" ({record.reason})" if record.reason else ""
     return Check(name, CheckStatus.UNKNOWN, f"the instance is {record.status}{why}")
+
+
+def _request_state(record: Instance) -> str:
+    if record.status.is_ended or record.deleted_by_us_at is not None:
+        return "requested, and not confirmed yet"
+    return "not accepted by the provider yet; gpuctl reap retries automatically"
 
 
 def _create_figures(record: Instance) -> dict[str, Figure]:

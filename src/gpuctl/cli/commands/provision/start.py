@@ -17,12 +17,13 @@ from gpuctl.domain.money.cost import hourly
 from gpuctl.domain.money.prices import age_note, origin
 from gpuctl.errors import GpuctlError, Interrupted, StateLockedError, StateUnusableError, UsageError
 from gpuctl.services.launch.access import other_sources
+from gpuctl.services.launch.emergency import end_interrupted
 from gpuctl.services.launch.launchable import Agree, Launchable
 from gpuctl.services.launch.prepare import Prepared
 from gpuctl.services.launch.provision import Provisioned, start
 from gpuctl.services.launch.records import affordable
 from gpuctl.services.safeguards import gaps, read_back
-from gpuctl.services.terminate import end, end_at_once
+from gpuctl.services.terminate import end
 
 
 def announce(context: Context, prepared: Prepared) -> None:
@@ -112,6 +113,7 @@ def carried_out(
     """Start it and tell what came of it, a signal included. Ids are printed as soon as their records are on disk."""
     _warn_of_a_state_that_dies(context)
     written: list[Instance] = []
+    made: list[Instance] = []
 
     def on_written(records: Sequence[Instance]) -> None:
         written.extend(records)
@@ -124,12 +126,12 @@ def carried_out(
     parts = context.parts
     agree = agreement(context, prepared, yes=yes)
     try:
-        result = start(prepared, parts, on_written, patience if wait else None, keep=keep, agree=agree)
+        result = start(prepared, parts, on_written, patience if wait else None, keep=keep, agree=agree, made=made)
         result = protected(context, result)
     except Interrupted as interrupted:
         if not written:
             raise
-        return _interrupted(context, written, interrupted)
+        return _interrupted(context, written, made, interrupted)
     except GpuctlError as error:
         if not written:
             raise
@@ -152,16 +154,20 @@ def protected(context: Context, result: Provisioned) -> Provisioned:
     return Provisioned(records, result.errors)
 
 
-def _interrupted(context: Context, written: Sequence[Instance], interrupted: Interrupted) -> Result:
+def _interrupted(
+    context: Context, written: Sequence[Instance], made: Sequence[Instance], interrupted: Interrupted
+) -> Result:
     """A person who pressed Ctrl-C is told what lives; without one, everything of this call is asked to end."""
     if not context.is_terminal or interrupted.signal_number != 2:
         with time_limit(TERMINATE_WITHIN):
-            end_at_once(context.parts, [record.id for record in written], Reason.CANCELLED)
+            unrecorded = end_interrupted(context.parts, written, made)
+            if unrecorded is not None:
+                context.talk.warn(unrecorded.message)
         records = _now(context, written)
         told = "; ".join(_after_signal(record) for record in records)
         return provisioned(context, Provisioned(records), len(records), {"created": True}, told, interrupted)
     # What was refused is closed: nothing of it lives, and nobody goes on trying.
-    with time_limit(TERMINATE_WITHIN):
+    with time_limit(TERMINATE_WITHIN), suppress(StateUnusableError, StateLockedError):
         end(context.parts, [record.id for record in _now(context, written) if was_refused(record)], Reason.CANCELLED)
     records = _now(context, written)
     lives = [record for record in records if record.is_live]

@@ -13,17 +13,17 @@ from gpuctl.cli.interrupts import TERMINATE_WITHIN, time_limit
 from gpuctl.cli.render.renderer import document, failure_lines
 from gpuctl.cli.render.result import Result
 from gpuctl.documents import instance_shape
-from gpuctl.domain.instance import Instance, Reason, Status
+from gpuctl.domain.instance import Instance, Status
 from gpuctl.domain.market.offers import READY_WITHIN
-from gpuctl.errors import Failure, Interrupted, UnresolvedError, UsageError
+from gpuctl.errors import Failure, Interrupted, StateUnusableError, UnresolvedError, UsageError
 from gpuctl.remote.transfer import check_upload, transfer
+from gpuctl.services.launch.emergency import end_interrupted
 from gpuctl.services.launch.offers import choose
 from gpuctl.services.launch.prepare import prepare, standing
 from gpuctl.services.launch.provision import start
 from gpuctl.services.parallel_wait import wait_for_ssh
 from gpuctl.services.query import resolve
 from gpuctl.services.run import Ran, Task, run_task
-from gpuctl.services.terminate import end_at_once
 
 OURS = 200
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -71,7 +71,12 @@ class Kept:
             self._write(OURS + failure.exit_code, None, failure)
 
     def _now(self, record: Instance) -> Instance:
-        return {record.id: record for record in self._context.store.snapshot().records}.get(record.id, record)
+        try:
+            records = self._context.store.snapshot().records
+        except StateUnusableError:
+            # Told already, by the failure that led here or by a warning.
+            records = ()
+        return {record.id: record for record in records}.get(record.id, record)
 
     def _value(self, name: str) -> str:
         if "=" in name:
@@ -128,13 +133,16 @@ def started(context: Context, asked: Asked, on: str | None, kept: Kept) -> Insta
     announce(context, prepared)
     confirm(context, prepared, yes=asked.yes)
     written: list[Instance] = []
+    made: list[Instance] = []
     agree = agreement(context, prepared, yes=asked.yes)
     patience = patience or prepared.offer.type.ready_within
     try:
-        outcome = start(prepared, context.parts, written.extend, patience, agree=agree)
+        outcome = start(prepared, context.parts, written.extend, patience, agree=agree, made=made)
     except Interrupted:
         with time_limit(TERMINATE_WITHIN):
-            end_at_once(context.parts, [record.id for record in written], Reason.CANCELLED)
+            unrecorded = end_interrupted(context.parts, written, made)
+            if unrecorded is not None:
+                context.talk.warn(unrecorded.message)
         raise
     finally:
         kept.record = written[0] if written else None
