@@ -68,7 +68,7 @@ def main(
     except GpuctlError as error:
         code = _failed(context, error, argv)
     except TyperException as error:
-        return _failed(context, _usage(error), argv)
+        return _failed(context, _usage(context, error), argv)
     except BrokenPipeError:
         return 0
     except Exception:  # noqa: BLE001 - the one boundary: a bug is shown once, and answered in the form that was asked for
@@ -125,18 +125,19 @@ def _failed(context: Context, failure: Failure, argv: Sequence[str]) -> int:
     return failure.exit_code + (_OURS_OF_RUN if is_run and not isinstance(failure, Interrupted) else 0)
 
 
-def _usage(error: TyperException) -> Failure:
+def _usage(context: Context, error: TyperException) -> Failure:
     """What the parser refused, in one line of ours."""
     text = " ".join(error.format_message().split()).rstrip(".")
     if isinstance(error, typer.BadParameter) or error.exit_code == 2:
         text = text.replace("'", "`")
-        return UsageError(f"{text[:1].lower()}{text[1:]}", hint=_help_of(error))
+        return UsageError(f"{text[:1].lower()}{text[1:]}", hint=_help_of(context, error))
     return GpuctlError(text)
 
 
-def _help_of(error: TyperException) -> str:
-    path = getattr(getattr(error, "ctx", None), "command_path", "gpuctl")
-    return f"{path} --help"
+def _help_of(context: Context, error: TyperException) -> str:
+    # The parser does not always say which command it was reading.
+    path = getattr(getattr(error, "ctx", None), "command_path", None)
+    return f"{path or f'gpuctl {context.globals.command}'.rstrip()} --help"
 
 
 def _wants_json(context: Context, argv: Sequence[str]) -> bool:

@@ -1,11 +1,12 @@
 """The books of fetched prices, and the catalog that uses them."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from gpuctl.catalog import Catalog
-from gpuctl.domain.instance import Market, ProviderName
+from gpuctl.domain.instance import Market, Price, ProviderName
 from gpuctl.domain.market.offers import InstanceType, Need, Offer, ranked
-from gpuctl.domain.money.prices import PriceBook
+from gpuctl.domain.money.prices import PriceBook, age_note
 from gpuctl.errors import StateUnusableError, UsageError
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ def books(context: "Context") -> "LocalPrices":
 
 
 def offer_for(context: "Context", kind: InstanceType, region: str | None, market: Market) -> tuple[Offer, str]:
-    """The type's offer there, and where the place is from: as asked, as configured, or where it is cheapest.
+    """The type's offer there, and where the place is from: as asked, as configured, or the cheapest region.
 
     UsageError for a region that the cloud has not. The price of the offer is None where it is not known.
     """
@@ -38,7 +39,13 @@ def offer_for(context: "Context", kind: InstanceType, region: str | None, market
     best = next(iter(ranked(offers, Need(with_retired=True))), None)
     if best is None:
         raise UsageError(f"no region has `{kind.name}`", hint="gpuctl types")
-    return best, "where it is cheapest"
+    return best, "the cheapest region"
+
+
+def age_notes(context: "Context", prices: Iterable[Price | None]) -> list[str]:
+    """A line about the prices that are older than 30 days; none in the sandbox, where nothing can be refreshed."""
+    note = None if context.sandbox else age_note(prices, context.clock.now().date())
+    return [] if note is None else [note]
 
 
 def catalog(context: "Context") -> Catalog:

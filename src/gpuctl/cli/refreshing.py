@@ -12,7 +12,7 @@ def refreshed(context: Context, records: Sequence[Instance]) -> Mapping[str, Gpu
     """Ask the clouds about these machines. For each that could not be asked, that what is shown of it is stale."""
     from gpuctl.services.reconcile.refresh import refresh
 
-    context.talk.step(f"querying providers about {counted(len(records), 'machine')}")
+    context.talk.step(f"querying providers about {counted(len(records), 'instance')}")
     unasked = refresh(context.parts, [record.id for record in records if record.is_live])
     labels = {record.id: record.label for record in records}
     return {

@@ -12,7 +12,7 @@ from gpuctl.remote.target import Target
 
 NAME = "config"
 _MARK = "# gpuctl: the machines of one state; `gpuctl ssh-config --remove` takes these two lines out"
-_HEAD = "# Written by gpuctl, again whenever its machines change. Of no use without this state's keys.\n"
+_HEAD = "# Written by gpuctl and updated when instances change. Needs the SSH keys of this gpuctl state.\n"
 
 
 def text_of(targets: Sequence[Target]) -> str:

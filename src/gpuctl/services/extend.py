@@ -81,4 +81,4 @@ def _refuse_over(record: Instance, now: datetime) -> None:
 
 
 def _stands(record: Instance) -> str:
-    return f"it ends at {record.expires_at:%Y-%m-%dT%H:%M:%SZ} as before"
+    return f"the deadline stays {record.expires_at:%Y-%m-%d %H:%M:%S %z}"

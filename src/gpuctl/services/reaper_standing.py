@@ -16,7 +16,7 @@ def reaper_standing(times: ReapTimes, record: Instance, now: datetime) -> tuple[
     """How sure it is that the reaper terminates that instance, and in a few words why; empty where it is sure."""
     last, scope = times.last_reap_at, scope_of(record)
     if last is None or not timedelta(0) <= now - last < _RAN_LATELY:
-        return Standing.MISSING, "is it in cron? gpuctl reap --help"
+        return Standing.MISSING, "not scheduled: gpuctl schedule install"
     failure = times.failure(scope)
     if failure is not None:
         return Standing.MISSING, f"it could not query {failure.label}: {failure.message}"

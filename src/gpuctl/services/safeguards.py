@@ -60,8 +60,8 @@ def _with_rest(timer: Protector, record: Instance) -> Protector:
         return timer
     cost = hourly(record).over(_MONTH)
     known = None if cost.disk is None or cost.address is None else to_cents(cost.disk + cost.address)
-    price = "at an unknown price" if known is None else f"at ${known} a month"
-    detail = f"{timer.detail}; then its disk and address bill on {price} until a reaper ends them"
+    price = "an unknown amount" if known is None else f"${known}"
+    detail = f"{timer.detail}; disk and public IP then still cost {price} a month until the reaper deletes them"
     return timer.model_copy(update={"detail": detail})
 
 

@@ -133,4 +133,4 @@ def _read(parts: Parts, record_ids: Collection[str]) -> list[Instance]:
 def _named(records: Sequence[Instance]) -> str:
     if len(records) <= 3:
         return ", ".join(record.label for record in records)
-    return f"{len(records)} machines"
+    return f"{len(records)} instances"

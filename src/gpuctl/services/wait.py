@@ -93,4 +93,4 @@ def _late(record: Instance, goal: Goal, waited: timedelta, told: str | None) -> 
 
 
 def _named(records: Sequence[Instance]) -> str:
-    return records[0].label if len(records) == 1 else f"{len(records)} machines"
+    return records[0].label if len(records) == 1 else f"{len(records)} instances"

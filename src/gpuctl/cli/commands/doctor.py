@@ -10,6 +10,7 @@ import typer
 from gpuctl.cli import options
 from gpuctl.cli.context import Context
 from gpuctl.cli.render.figures import counted
+from gpuctl.cli.render.hints import fitted
 from gpuctl.cli.render.result import Result
 from gpuctl.cli.terminal.text import brief, clean
 from gpuctl.domain.diagnosis import Finding, Verdict
@@ -63,7 +64,7 @@ def command(
     patient = _patient(context)
     lines = [_Line(None, finding) for finding in examine_here(patient)]
     for cloud in _clouds(context, patient, wanted, region, type_):
-        context.talk.step(f"asking {cloud.name}")
+        context.talk.step(f"checking {cloud.name}")
         lines += [_Line(cloud.name, finding) for finding in examine_cloud(patient, cloud)]
     return _result(context, lines)
 
@@ -137,7 +138,7 @@ def _result(context: Context, lines: Sequence[_Line]) -> Result:
         columns=COLUMNS,
         rows=[[text or "" for text in _row(line)] for line in lines],
         ids=list(dict.fromkeys(line.found.check for line in failed)),
-        draw=lambda width: _drawn(lines),
+        draw=lambda width: _drawn(lines, in_sandbox=context.sandbox),
         footer=[] if failed else [said],
         error=error,
     )
@@ -153,7 +154,7 @@ def _shape(line: _Line) -> dict[str, str | None]:
     return shape | {"provider": line.cloud.value.upper() if line.cloud else None}
 
 
-def _drawn(lines: Sequence[_Line]) -> "RenderableType":
+def _drawn(lines: Sequence[_Line], *, in_sandbox: bool) -> "RenderableType":
     from rich.table import Table
     from rich.text import Text
 
@@ -164,6 +165,7 @@ def _drawn(lines: Sequence[_Line]) -> "RenderableType":
     for line in lines:
         found = line.found
         drawn.add_row(Text(_MARKS[found.verdict], style=_COLORS[found.verdict]), found.check, Text(brief(found.text)))
-        if found.hint and found.verdict is not Verdict.OK:
-            drawn.add_row("", "", Text(f"hint: {clean(found.hint)}", style="dim"))
+        hint = fitted(found.hint, in_sandbox=in_sandbox)
+        if hint and found.verdict is not Verdict.OK:
+            drawn.add_row("", "", Text(f"hint: {clean(hint)}", style="dim"))
     return drawn

@@ -9,7 +9,7 @@ import typer
 
 from gpuctl.cli import options
 from gpuctl.cli.context import Context
-from gpuctl.cli.pricebooks import offer_for
+from gpuctl.cli.pricebooks import age_notes, offer_for
 from gpuctl.cli.render.figures import counted, money, plain
 from gpuctl.cli.render.result import Result
 from gpuctl.documents import dollars, offer_shape
@@ -17,7 +17,7 @@ from gpuctl.domain.instance import Market
 from gpuctl.domain.market.offers import Availability, InstanceType, Offer
 from gpuctl.domain.market.request import MAX_DISK_GB, MIN_DISK_GB
 from gpuctl.domain.money.cost import rates
-from gpuctl.domain.money.prices import age_note, origin
+from gpuctl.domain.money.prices import origin
 from gpuctl.domain.money.savings import DAYS_A_MONTH, HOURS_A_DAY, Savings, Usage, savings
 from gpuctl.errors import UsageError
 
@@ -193,9 +193,8 @@ def _footer(
     else:
         lines.append("disk and public IP are not included: their prices are unknown")
     lines.append(f"not counted: {', '.join(LEFT_OUT)}")
-    old = age_note([price], context.clock.now().date())
     remark = _retired(kind) if is_remarked else None
-    return [*lines, *([remark] if remark else []), *([old] if old else [])]
+    return [*lines, *([remark] if remark else []), *age_notes(context, [price])]
 
 
 def _retired(kind: InstanceType) -> str | None:

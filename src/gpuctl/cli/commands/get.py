@@ -77,10 +77,14 @@ def _read_back(context: Context, record: Instance) -> Mapping[str, GpuctlError]:
 def _reaper(context: Context, record: Instance, now: datetime) -> list[Protector]:
     """The reaper as its own records show it: verified only where its last run queried the region of the instance."""
     times = context.reap_log.read()
+    if context.sandbox and times.last_reap_at is None:
+        detail = "not needed in the sandbox"
+        return [Protector(killer=Killer.REAPER, standing=Standing.MISSING, read_at=now, detail=detail)]
     standing, why = reaper_standing(times, record, now)
     acts_at = record.expires_at if standing is not Standing.MISSING else None
     last = times.last_reap_at
-    detail = f"last reap {ago(last, now)}{f'; {why}' if why else ''}"
+    ran = f"last run {ago(last, now)}" if last else "never ran"
+    detail = f"{ran}; {why}" if why else ran
     return [Protector(killer=Killer.REAPER, standing=standing, acts_at=acts_at, read_at=last or now, detail=detail)]
 
 

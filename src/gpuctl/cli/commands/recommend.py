@@ -10,6 +10,7 @@ import typer
 
 from gpuctl.cli import options
 from gpuctl.cli.context import Context
+from gpuctl.cli.pricebooks import age_notes
 from gpuctl.cli.render.figures import counted, money, plain, rate
 from gpuctl.cli.render.result import Result
 from gpuctl.documents import dollars, offer_shape
@@ -18,7 +19,6 @@ from gpuctl.domain.instance import ProviderName
 from gpuctl.domain.market.offers import Offer
 from gpuctl.domain.market.sizing import CLASSES, Advice, advice, cheapest
 from gpuctl.domain.money.cost import rates
-from gpuctl.domain.money.prices import age_note
 from gpuctl.errors import UsageError
 from gpuctl.providers.registry import is_supported
 
@@ -143,8 +143,8 @@ def _table(found: Advice, chosen: Sequence[_Choice]) -> "Table":
     from rich.table import Table
 
     drawn = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for heading in ("TYPE", "GPU", "REGION", "$/H", "LIFE", "ALL IN"):
-        drawn.add_column(heading, justify="right" if heading in ("$/H", "LIFE", "ALL IN") else "left", no_wrap=True)
+    for heading in ("TYPE", "GPU", "REGION", "$/H", "TTL", "EST. COST"):
+        drawn.add_column(heading, justify="right" if heading in ("$/H", "TTL", "EST. COST") else "left", no_wrap=True)
     for choice in chosen:
         kind, price = choice.offer.type, choice.offer.price
         drawn.add_row(
@@ -169,8 +169,8 @@ def _footer(
             f"{spelled(found.needed)} would be right, and {spelled(found.life)} is the most allowed: {trouble}; "
             "split the task, or raise max_ttl in the config"
         )
-    old = age_note([choice.offer.price for choice in chosen], context.clock.now().date())
-    return [*lines, *([old] if old else []), *(choice.line for choice in chosen[:1])]
+    old = age_notes(context, [choice.offer.price for choice in chosen])
+    return [*lines, *old, *(choice.line for choice in chosen[:1])]
 
 
 def _why(found: Advice, docs: int | None, task: timedelta | None) -> str:

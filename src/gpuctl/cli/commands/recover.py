@@ -50,14 +50,14 @@ def command(
     if not yes and not context.may_ask:
         raise UsageError("rebuilding the state requires confirmation", hint="add `--yes`, or preview with `--dry-run`")
     if not yes and not context.confirm("Rebuild the state from this?"):
-        raise UsageError("nothing was written", hint="add `--yes` to skip confirmation")
+        raise UsageError("nothing was written")
     aside = rebuild(context.parts, context.store, found)
     return _result(context, context.store.snapshot().records, found, aside)
 
 
 def _announce(context: Context, found: Found) -> None:
     count = sum(len(look.listed) for look in found.everywhere.looks)
-    parts = [f"{counted(len(found.unknown), 'machine')} with gpuctl tags in {counted(count, 'region')}"]
+    parts = [f"{counted(len(found.unknown), 'instance')} with gpuctl tags in {counted(count, 'region')}"]
     if found.backup:
         parts.insert(0, f"{counted(len(found.backup), 'record')} in the {'state' if found.is_merging else 'backup'}")
     context.talk.say(f"state `{found.state_id}`: {', '.join(parts)}")
@@ -74,7 +74,7 @@ def _result(context: Context, records: Sequence[Instance], found: Found, aside: 
     error = None
     if problems:
         error = UnresolvedError(
-            f"{len(problems)} places could not be asked: {problems[0]}; until they were, no deadline is acted on",
+            f"{len(problems)} regions could not be queried: {problems[0]}; until they were, no deadline is acted on",
             hint="fix the problem, then run: gpuctl reap",
         )
 

@@ -117,7 +117,7 @@ def _confirm(context: Context, *, yes: bool) -> None:
     if yes or context.sandbox or not context.may_ask:
         return
     if not context.confirm("Start the self-test?"):
-        raise UsageError("no instance was started", hint="add `--yes` to skip confirmation")
+        raise UsageError("no instance was started")
 
 
 def _means(context: Context) -> Means:

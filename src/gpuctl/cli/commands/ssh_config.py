@@ -46,7 +46,7 @@ def command(
             changed = include(theirs, own)
             names = ", ".join(target.names[-1] for target in known) or "none yet"
             said = f"{theirs} leads to {own}" if changed else f"{theirs} led to {own} already"
-            return _told(own, theirs, len(known), f"{said}; machines: {names}")
+            return _told(own, theirs, len(known), f"{said}; instances: {names}")
     except OSError as error:
         raise StateUnusableError(
             f"`{error.filename or theirs}` could not be written: {error.strerror}", hint=f"ls -ld {theirs.parent}"

@@ -112,9 +112,9 @@ def _confirm(context: Context, chosen: Sequence[Instance], *, yes: bool, by_sele
             f"{record.id}  {record.name or ''}  {record.instance_type}  {record.region}  {record.user}  "
             f"{all_in(spent(record, now))}"
         )
-    question = f"End {'it' if len(live) == 1 else f'these {len(live)}'}?"
+    question = f"Terminate {'it' if len(live) == 1 else f'these {len(live)}'}?"
     if not context.confirm(question):
-        raise UsageError("nothing was terminated", hint="add `--yes` to skip confirmation")
+        raise UsageError("nothing was terminated")
 
 
 def _ended(
@@ -129,7 +129,7 @@ def _ended(
     live = [record.id for record in chosen if record.is_live]
     outcome, interrupted = Ended([]), None
     if live:
-        context.talk.step(f"ending {counted(len(live), 'machine')}")
+        context.talk.step(f"terminating {counted(len(live), 'instance')}")
         try:
             outcome = end(context.parts, live, Reason.USER, force=force)
             if patience is not None:

@@ -1,20 +1,22 @@
-"""`gpuctl types`: GPU machines and their prices, cheapest first."""
+"""`gpuctl types`: GPU instance types and their prices, cheapest first."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from gpuctl.cli import options
 from gpuctl.cli.context import Context
+from gpuctl.cli.pricebooks import age_notes
 from gpuctl.cli.render.figures import counted, plain, rate
+from gpuctl.cli.render.fitting import fitting, total, widest
 from gpuctl.cli.render.result import Result
 from gpuctl.documents import offer_shape
-from gpuctl.domain.instance import Market, ProviderName
+from gpuctl.domain.instance import Market, Price, ProviderName
 from gpuctl.domain.market.offers import Availability, Need, Offer, ranked
-from gpuctl.domain.money.prices import age_in_days, age_note, is_shipped
+from gpuctl.domain.money.prices import age_in_days, is_shipped
 from gpuctl.errors import UsageError
 
 if TYPE_CHECKING:
@@ -81,9 +83,9 @@ def command(
     ):
         models = sorted({offer.type.gpu_model for offer in offers})
         raise UsageError(f"no instance type has the GPU `{gpu[:40]}`", hint=f"one of {', '.join(models)}")
-    fitting = _cheapest_of_each(ranked(offers, need))
+    matching = _cheapest_of_each(ranked(offers, need))
     # Most types have no spot price that is known: rows of question marks would hide those that do.
-    found = [offer for offer in fitting if offer.price] if spot else fitting
+    found = [offer for offer in matching if offer.price] if spot else matching
     today = context.clock.now().date()
     return Result(
         document={"types": [offer_shape(offer) for offer in found], "count": len(found)},
@@ -91,7 +93,7 @@ def command(
         rows=[_row(offer) for offer in found],
         ids=[offer.type.name for offer in found],
         draw=lambda width: _table(found, width, today),
-        footer=_footer(found, market, len(fitting) - len(found), today),
+        footer=_footer(context, found, market, len(matching) - len(found)),
     )
 
 
@@ -133,32 +135,51 @@ def _row(offer: Offer) -> list[str]:
 def _table(found: Sequence[Offer], width: int, today: date) -> "Table":
     from rich.table import Table
 
+    cells = {heading: [value(offer, today) for offer in found] for heading, value in _TABLE.items()}
+    chosen = fitting(cells, _SPARE, width)
+    # What remains too wide is cut where that costs least: never the price.
+    excess = max(0, total(cells, chosen) - width)
     drawn = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    headings = ["TYPE", "GPU", "GPU MEM", "VCPU", "RAM", "REGION", "$/H", "AGE", "SOURCE", ""]
-    numbers = {"GPU MEM", "VCPU", "RAM", "$/H", "AGE"}
-    spared = {"RAM", "VCPU", "AGE", "SOURCE"} if width < 96 else {"SOURCE"} if width < 118 else set()
-    for heading in headings:
-        if heading not in spared:
-            drawn.add_column(heading, justify="right" if heading in numbers else "left", no_wrap=True)
-    for offer in found:
-        kind, price = offer.type, offer.price
-        cells = {
-            "TYPE": kind.name,
-            "GPU": kind.gpu_label,
-            "GPU MEM": f"{_plain(kind.gpu_memory_gib)} GiB" if kind.gpu_memory_gib else "",
-            "VCPU": "" if kind.vcpus is None else str(kind.vcpus),
-            "RAM": f"{_plain(kind.memory_gib)} GiB" if kind.memory_gib else "",
-            "REGION": offer.region,
-            "$/H": rate(price.usd_per_hour if price else None),
-            "AGE": f"{age_in_days(price, today)}d" if price else "",
-            "SOURCE": "" if price is None else "bundled" if is_shipped(price) else price.source,
-            "": "" if kind.availability is Availability.CURRENT else kind.availability.value,
-        }
-        drawn.add_row(*(cells[heading] for heading in headings if heading not in spared))
+    widths = {heading: widest(heading, cells[heading]) for heading in chosen}
+    for heading, least in _LEAST.items():
+        cut = min(excess, max(0, widths[heading] - least))
+        widths[heading] -= cut
+        excess -= cut
+    for heading in chosen:
+        justify: Literal["left", "right"] = "right" if heading in _NUMBERS else "left"
+        drawn.add_column(heading, justify=justify, width=widths[heading], no_wrap=True, overflow="ellipsis")
+    for number in range(len(found)):
+        drawn.add_row(*(cells[heading][number] for heading in chosen))
     return drawn
 
 
-def _footer(found: Sequence[Offer], market: Market, unknown: int, today: date) -> list[str]:
+def _gib(value: Decimal | None) -> str:
+    return "" if value is None else f"{value:.0f} GiB" if value >= 1 else f"{_plain(value)} GiB"
+
+
+def _source(price: Price | None) -> str:
+    return "" if price is None else "bundled" if is_shipped(price) else price.source
+
+
+_TABLE: Mapping[str, Callable[[Offer, date], str]] = {
+    "TYPE": lambda offer, today: offer.type.name,
+    "GPU": lambda offer, today: offer.type.gpu_label,
+    "GPU MEM": lambda offer, today: _gib(offer.type.gpu_memory_gib),
+    "VCPU": lambda offer, today: "" if offer.type.vcpus is None else str(offer.type.vcpus),
+    "RAM": lambda offer, today: _gib(offer.type.memory_gib),
+    "REGION": lambda offer, today: offer.region,
+    "$/H": lambda offer, today: rate(offer.price.usd_per_hour if offer.price else None),
+    "AGE": lambda offer, today: f"{age_in_days(offer.price, today)}d" if offer.price else "",
+    "SOURCE": lambda offer, today: _source(offer.price),
+    "": lambda offer, today: "" if offer.type.availability is Availability.CURRENT else offer.type.availability.value,
+}
+_SPARE = {"SOURCE": 5, "VCPU": 4, "AGE": 3, "RAM": 2}
+# How short a column may be cut where even the columns that always stay do not fit.
+_LEAST = {"GPU": 8, "TYPE": 8, "REGION": 6, "": 0}
+_NUMBERS = {"GPU MEM", "VCPU", "RAM", "$/H", "AGE"}
+
+
+def _footer(context: Context, found: Sequence[Offer], market: Market, unknown: int) -> list[str]:
     if not found and unknown:
         return ["no spot price is known for these instance types", "hint: gpuctl prices refresh"]
     if not found:
@@ -170,8 +191,7 @@ def _footer(found: Sequence[Offer], market: Market, unknown: int, today: date) -
     lines = [f"{counted(len(found), 'type')}; {market.value} {source}, without disk and traffic"]
     if unknown:
         lines.append(f"{counted(unknown, 'type')} skipped: unknown spot price")
-    old = age_note((offer.price for offer in found), today)
-    return [*lines, old] if old else lines
+    return [*lines, *age_notes(context, (offer.price for offer in found))]
 
 
 def _plain(value: Decimal | None) -> str:

@@ -75,8 +75,8 @@ def table(events: Sequence[Event], now: datetime, *, machine: int | None = None,
     drawn = Table(box=None, pad_edge=False, show_header=heading, header_style="bold", padding=(0, 2, 0, 0))
     drawn.add_column("TIME", width=_TIME, no_wrap=True)
     drawn.add_column("EVENT", width=_EVENT, no_wrap=True)
-    drawn.add_column("MACHINE", width=max(widest, 7), no_wrap=True)
-    drawn.add_column("WHAT", overflow="fold")
+    drawn.add_column("INSTANCE", width=max(widest, 8), no_wrap=True)
+    drawn.add_column("DETAIL", overflow="fold")
     for event in events:
         name = event.name.removeprefix(PREFIX)
         drawn.add_row(

@@ -6,9 +6,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from gpuctl.cli.render.figures import all_in, all_in_rate, countdown, ends_in, local, per_hour, plain, type_label, utc
+from gpuctl.cli.render.fitting import fitting
 from gpuctl.cli.terminal.text import brief, clean
 from gpuctl.domain.duration import rough, spelled
-from gpuctl.domain.instance import SSH_ALSO_FROM, Instance, Price, Status
+from gpuctl.domain.instance import SSH_ALSO_FROM, Instance, Price, ProviderName, Status
 from gpuctl.domain.money.cost import accrued, by_deadline, hourly, spent
 from gpuctl.domain.protection import Protector, Standing
 
@@ -172,9 +173,18 @@ def _lines(record: Instance, now: datetime) -> list[tuple[str, str]]:
         ("task", record.task or ""),
         ("purpose", record.purpose),
         ("tags", ", ".join(f"{key}={value}" for key, value in record.tags.items())),
-        ("TTL", f"{spelled(record.ttl)}, {spelled(record.max_ttl)} if the deadline tag cannot be read"),
+        ("TTL", _ttl(record)),
         ("idle", f"terminated after {spelled(record.idle)} without activity" if record.idle else ""),
     ]
+
+
+def _ttl(record: Instance) -> str:
+    # Only the guard of AWS reads the tag.
+    if not record.is_live or record.provider is not ProviderName.AWS:
+        return spelled(record.ttl)
+    return (
+        f"{spelled(record.ttl)} (the shutdown timer uses {spelled(record.max_ttl)} if it cannot read the deadline tag)"
+    )
 
 
 def _also_from(record: Instance) -> str:
@@ -187,14 +197,6 @@ def _priced(price: Price | None) -> str:
 
 
 def _fitting(cells: dict[str, list[str]], width: int) -> list[_Column]:
-    chosen = [column for column in _TABLE if column.heading != "NAME" or any(cells["NAME"])]
-    while sum(_wide(column, cells) + 2 for column in chosen) - 2 > width:
-        spare = max(chosen, key=lambda column: column.spare)
-        if not spare.spare:
-            break
-        chosen.remove(spare)
-    return chosen
-
-
-def _wide(column: _Column, cells: dict[str, list[str]]) -> int:
-    return max(len(text) for text in (column.heading, *cells[column.heading]))
+    candidates = {heading: texts for heading, texts in cells.items() if heading != "NAME" or any(texts)}
+    chosen = fitting(candidates, {column.heading: column.spare for column in _TABLE}, width)
+    return [column for column in _TABLE if column.heading in chosen]

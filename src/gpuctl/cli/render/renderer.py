@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from gpuctl.cli.context import Context
+from gpuctl.cli.render.hints import fitted
 from gpuctl.cli.render.result import Result
 from gpuctl.cli.terminal.text import brief, cell, clean
 from gpuctl.documents import SCHEMA_VERSION, error_shape
@@ -40,7 +41,7 @@ def render_failure(context: Context, failure: Failure, *, as_json: bool) -> None
     if as_json:
         write(context, document(context, Result({}, error=failure)))
         return
-    for line in failure_lines(failure, with_causes=context.globals.verbose):
+    for line in failure_lines(context, failure):
         context.streams.err.write(f"{line}\n")
 
 
@@ -50,21 +51,27 @@ def document(context: Context, result: Result) -> str:
     if context.sandbox:
         said["sandbox"] = True
     if result.error is not None:
-        said["error"] = error_shape(result.error)
+        said["error"] = _error_shape(context, result.error)
     if result.errors and result.asked > 1:
-        said["errors"] = [{"id": key, **error_shape(error)} for key, error in result.errors.items()]
+        said["errors"] = [{"id": key, **_error_shape(context, error)} for key, error in result.errors.items()]
     # In ASCII, so that nothing a cloud or a user wrote reaches a terminal as anything but text.
     return json.dumps({**said, **result.document}, ensure_ascii=True) + "\n"
 
 
-def failure_lines(failure: Failure, *, with_causes: bool = False) -> list[str]:
-    """`error: ...`, `hint: ...` where there is one, and what lies beneath if asked, a line each."""
+def _error_shape(context: Context, error: Failure) -> dict[str, Any]:
+    shape = error_shape(error)
+    return {**shape, "hint": fitted(error.hint, in_sandbox=context.sandbox)}
+
+
+def failure_lines(context: Context, failure: Failure) -> list[str]:
+    """`error: ...`, `hint: ...` where there is one, and with --verbose the causes, a line each."""
     lines = [f"error: {brief(failure.message)}"]
     cause = failure.__cause__
-    while with_causes and cause is not None:
+    while context.globals.verbose and cause is not None:
         lines.append(f"caused by: {type(cause).__name__}: {clean(str(cause))}")
         cause = cause.__cause__
-    return [*lines, f"hint: {clean(failure.hint)}"] if failure.hint else lines
+    hint = fitted(failure.hint, in_sandbox=context.sandbox)
+    return [*lines, f"hint: {clean(hint)}"] if hint else lines
 
 
 def rows_of(columns: Sequence[str], rows: Sequence[Sequence[str]], output: str) -> str:
@@ -117,10 +124,11 @@ def write(context: Context, text: str) -> None:
 def _tell(context: Context, result: Result) -> None:
     if not context.globals.quiet:
         for line in result.footer:
-            context.streams.err.write(f"{clean(line)}\n")
+            text = fitted(line, in_sandbox=context.sandbox) if line.startswith("hint: ") else line
+            if text:
+                context.streams.err.write(f"{clean(text)}\n")
     if result.is_silent or result.error is None:
         return
-    causes = context.globals.verbose
-    told = dict.fromkeys(line for error in result.errors.values() for line in failure_lines(error, with_causes=causes))
-    for line in told or failure_lines(result.error, with_causes=causes):
+    told = dict.fromkeys(line for error in result.errors.values() for line in failure_lines(context, error))
+    for line in told or failure_lines(context, result.error):
         context.streams.err.write(f"{line}\n")

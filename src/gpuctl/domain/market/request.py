@@ -134,6 +134,8 @@ def check(request: Request, max_ttl: timedelta) -> None:
         raise UsageError(f"--region must be one, several as `a,b,c`, or `any`, not {shown(request.region or '')}")
     if request.falls_back and request.market is not Market.SPOT:
         raise UsageError("--fallback requires `--spot`", hint="add `--spot`")
+    if request.allow_retired and request.instance_type is None:
+        raise UsageError("`--allow-retired` requires an instance type", hint="leave out `--allow-retired`")
     if request.subnet is not None and (request.is_anywhere or len(request.regions) > 1):
         raise UsageError("--subnet requires a single region", hint="add `--region REGION`")
     if request.idle is not None and not MIN_IDLE <= request.idle <= max_ttl:

@@ -122,8 +122,8 @@ def is_shipped(price: Price) -> bool:
 
 
 def origin(price: Price) -> str:
-    """Where the price is from, for people: the API it was read from, or `shipped list` if it came with gpuctl."""
-    return "shipped list" if is_shipped(price) else price.source
+    """Where the price is from, for people: the API it was read from, or `bundled prices` if it came with gpuctl."""
+    return "bundled prices" if is_shipped(price) else price.source
 
 
 def age_note(prices: Iterable[Price | None], today: date) -> str | None:

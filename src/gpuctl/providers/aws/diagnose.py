@@ -49,7 +49,7 @@ def _asked(check: str, ask: Callable[[], Finding]) -> Finding:
     try:
         return ask()
     except SDK_ERRORS as error:
-        problem = translate(error, "could not be asked")
+        problem = translate(error, "could not be queried")
         return Finding(check, Verdict.UNKNOWN, problem.message, problem.hint)
 
 
@@ -97,8 +97,8 @@ def _end(clients: Clients, trial: Trial) -> Finding:
         raise AssertionError("a dry run was carried out")
     problem = translate(failure, f"terminating instances in {trial.region}")
     if isinstance(problem, CredentialsError) and trial.machine is None:
-        text = "not permitted, unless the policy permits it by gpuctl's tags, which only a machine can show"
-        return Finding("end", Verdict.UNKNOWN, text, "start a machine, then: gpuctl doctor")
+        text = "not permitted, unless the policy permits it by gpuctl's tags, which only an instance can show"
+        return Finding("end", Verdict.UNKNOWN, text, "start an instance, then: gpuctl doctor")
     return Finding("end", Verdict.FAIL, problem.message, "docs/aws-policy.json")
 
 
@@ -182,13 +182,13 @@ def _lasts(clients: Clients, trial: Trial) -> Finding:
     if (warning := _of_profile(clients, login.method)) is not None:
         return warning
     if login.method in (*_RENEWED, "assume-role") or (ends is None and login.token is None):
-        return Finding("lasts", Verdict.OK, "the login does not expire, or is renewed by itself")
+        return Finding("lasts", Verdict.OK, "the credentials do not expire or are renewed automatically")
     if ends is None:
-        text = "the login is for a session and does not say when it ends; the timers on the machines need none"
+        text = "these are session credentials without a known end; the shutdown timers of the instances need none"
         return Finding("lasts", Verdict.WARN, text, "aws sts get-caller-identity")
     left = rough(ends - trial.now)
     if ends < trial.until:
-        text = f"the login ends in {left}, before the last deadline; from then on only the machines' own timers act"
+        text = f"the credentials expire in {left}, before the last deadline; from then on only the shutdown timers act"
         return Finding("lasts", Verdict.WARN, text, "aws sso login, or take a profile whose keys last")
     return Finding("lasts", Verdict.OK, f"the login lasts {left}, beyond every deadline")
 

@@ -43,7 +43,7 @@ def _sweep(claims: Ownership, launched_at: datetime, at: datetime) -> Protector:
         )
     acts_at = max(claims.expires_at, launched_at + ORPHAN_AGE)
     return Protector(
-        killer=Killer.SWEEP, standing=Standing.CONFIGURED, acts_at=acts_at, read_at=at, detail="by its tags"
+        killer=Killer.SWEEP, standing=Standing.CONFIGURED, acts_at=acts_at, read_at=at, detail="from its tags"
     )
 
 
@@ -53,7 +53,11 @@ def _timer(
     installed = _INSTALLED.search(_user_data(ec2, cloud_id))
     behaviour = _attribute(ec2, cloud_id, "instanceInitiatedShutdownBehavior", "InstanceInitiatedShutdownBehavior")
     if installed is None or behaviour != "terminate":
-        why = "no guard in its user data" if installed is None else f"powering off means `{behaviour or 'unknown'}`"
+        why = (
+            "there is no guard in its user data"
+            if installed is None
+            else f"powering off means `{behaviour or 'unknown'}`"
+        )
         return Protector(killer=Killer.TIMER, standing=Standing.MISSING, read_at=at, detail=why)
     console = read_console(ec2, cloud_id)
     if console.guard is None and console.is_current and is_overdue:
@@ -64,7 +68,9 @@ def _timer(
     by_tag = claims.expires_at is not None and reads_tags
     last_resort = said["LaunchTime"].astimezone(UTC) + span
     acts_at = claims.expires_at + GRACE if claims.expires_at is not None and by_tag else last_resort
-    detail = "guard in its user data, power-off terminates" if by_tag else "its tag cannot be read: by its longest life"
+    detail = "the guard is installed; powering off terminates the instance"
+    if not by_tag:
+        detail += "; it cannot read the deadline tag and uses the maximum TTL"
     standing = Standing.CONFIGURED
     if console.guard is not None:
         standing, detail = Standing.RUNNING, f"its console says: {console.guard}"

@@ -67,7 +67,7 @@ def _asked(check: str, ask: Callable[[], Any]) -> Any:
     except SDK_ERRORS as error:
         if code_of(error) == NOT_REGISTERED:
             return Finding(check, Verdict.UNKNOWN, NOT_CHECKED)
-        problem = translate(error, "could not be asked")
+        problem = translate(error, "could not be queried")
         return Finding(check, Verdict.UNKNOWN, problem.message, problem.hint)
 
 
@@ -96,12 +96,12 @@ def _granted(clients: Clients) -> Sequence[Mapping[str, Any]]:
 
 def _permitted(check: str, needed: Sequence[str], granted: Sequence[Mapping[str, Any]], trial: Trial) -> Finding:
     missing = [right for right in needed if not any(_grants(item, right) for item in granted)]
-    doing = {"create": "creating", "end": "ending"}[check]
+    doing = {"create": "creating", "end": "terminating"}[check]
     if missing:
         more = " …" if len(missing) > 1 else ""
         text = f"{doing} `{trial.kind.name}` is not permitted on the whole subscription: lacks `{missing[0]}`{more}"
         return Finding(check, Verdict.FAIL, text, "docs/azure-role.json")
-    return Finding(check, Verdict.OK, f"{doing} machines is permitted")
+    return Finding(check, Verdict.OK, f"{doing} instances is permitted")
 
 
 def _grants(role: Mapping[str, Any], right: str) -> bool:

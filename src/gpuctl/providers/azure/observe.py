@@ -85,7 +85,11 @@ def sweep_of(tags: Mapping[str, str], at: datetime) -> Protector:
         return Protector(killer=Killer.SWEEP, standing=Standing.MISSING, read_at=at, detail=why)
     acts_at = max(claims.expires_at, claims.created_at + ORPHAN_AGE)
     return Protector(
-        killer=Killer.SWEEP, standing=Standing.CONFIGURED, acts_at=acts_at, read_at=at, detail="by its group's tags"
+        killer=Killer.SWEEP,
+        standing=Standing.CONFIGURED,
+        acts_at=acts_at,
+        read_at=at,
+        detail="from the tags of its resource group",
     )
 
 

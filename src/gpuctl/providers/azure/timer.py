@@ -100,7 +100,7 @@ def read_back(clients: Clients, group: str, at: datetime) -> Protector:
         standing=Standing.CONFIGURED,
         acts_at=acts_at,
         read_at=at,
-        detail=f"deallocates it at {acts_at:%H:%M} UTC, and can be moved until {acts_at - FIXED:%H:%M} UTC",
+        detail=f"stops the instance at {acts_at:%H:%M} UTC (changeable until {acts_at - FIXED:%H:%M} UTC)",
     )
 
 

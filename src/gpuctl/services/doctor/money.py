@@ -36,7 +36,7 @@ def budget(patient: Patient) -> Iterator[Finding]:
     """How every limit stands; one that lets no machine start any more fails."""
     standings = Allowance(patient.parts, patient.parts.clock.now()).standings()
     if not standings:
-        yield Finding("budget", Verdict.OK, "none is set", "set budget.daily_usd in the config")
+        yield Finding("budget", Verdict.OK, "no budget is set", "set budget.daily_usd in the config")
     for standing in standings:
         yield _finding(standing, patient.parts.budgets.action)
 

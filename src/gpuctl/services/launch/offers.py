@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 
 from gpuctl.catalog import Catalog
 from gpuctl.domain.duration import shown
@@ -142,10 +143,12 @@ def _chosen(
 ) -> Choice:
     need, passed = request.need, Counter[Lack]()
     offers: list[Offer] = []
+    dear: list[Decimal] = []
     types = {kind.name} if kind else set[str]()
     for market in request.markets:
         there = [offer for name, bid in bids.items() for offer in _offers(bid, name, kind, market, catalog)]
         lacks = {id(offer): need.lack_of(offer) or _lack_of_image(offer, request, bids, catalog) for offer in there}
+        dear += [offer.price.usd_per_hour for offer in there if offer.price and lacks[id(offer)] is Lack.DEARER]
         passed.update(lack for lack in lacks.values() if lack is not None)
         fitting = [offer for offer in there if lacks[id(offer)] is None]
         types |= {offer.type.name for offer in there if replace(need, max_usd_per_hour=None).is_met_by(offer)}
@@ -153,7 +156,7 @@ def _chosen(
         # Whoever names regions for a type says in which order; else the cheapest comes first.
         offers += fitting if is_listed else ranked(fitting, need)
     if not offers:
-        raise _nothing_fits(request, passed, unusable, catalog, bids)
+        raise _nothing_fits(request, passed, unusable, catalog, bids, dear)
     return Choice(
         request, bids, tuple(offers), frozenset(types), passed, unusable, _elsewhere(offers, request, catalog)
     )
@@ -195,7 +198,9 @@ def _nothing_fits(
     unusable: Mapping[ProviderName, GpuctlError],
     catalog: Catalog,
     bids: Mapping[ProviderName, Bid],
+    dear: Sequence[Decimal],
 ) -> GpuctlError:
+    """Why no offer matches; `dear` are the prices of those that only cost too much."""
     if unusable and not passed:
         return next(iter(unusable.values()))
     if request.gpu is not None and request.instance_type is None and set(passed) == {Lack.GPU}:
@@ -205,10 +210,14 @@ def _nothing_fits(
         )
     why = f": {summed(passed)}" if passed else ""
     wanted = f" --gpu '{request.gpu}'" if request.gpu else ""
+    if dear:
+        cheapest = min(dear)
+        return UsageError(f"no offer matches{why}", hint=f"the cheapest costs ${cheapest:f}/h: raise `--max-price`")
     if Lack.IMAGE in passed:
         hint = f"add `--image` with an image that has a driver for it, or: gpuctl types{wanted}"
         return UsageError(f"no offer matches{why}", hint=hint)
-    return UsageError(f"no offer matches{why}", hint=f"gpuctl types{wanted}, or add `--region any`")
+    elsewhere = "" if request.is_anywhere else ", or add `--region any`"
+    return UsageError(f"no offer matches{why}", hint=f"gpuctl types{wanted}{elsewhere}")
 
 
 def summed(passed: Passed) -> str:

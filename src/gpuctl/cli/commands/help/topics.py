@@ -77,7 +77,7 @@ _FORMS: Sequence[Row] = (
 
 def _exit_codes() -> Sequence[Part]:
     return (
-        Part("Exit codes:", _EXIT_CODES),
+        Part("Exit code and meaning:", _EXIT_CODES),
         Part("With -o json, `error.code` names the kind of failure:", _CODES),
         Part(
             "If several instances were requested and all of them failed with the same code, it is that code. If only "

@@ -57,9 +57,10 @@ class Listing:
         times = self.context.reap_log.read()
         asked = max((sweep.at for sweep in times.sweeps), default=None)
         lines = [BARE] if any(is_bare(record) for record in chosen) else []
-        reaped = f"last reap {ago(times.last_reap_at, now)}"
+        queried = f"providers queried {ago(asked, now)}" if asked else "providers never queried"
+        reaped = f"reaper ran {ago(times.last_reap_at, now)}" if times.last_reap_at else "reaper never ran"
         if times.unreached:
             reaped += f", which could not query {', '.join(unreached.label for unreached in times.unreached)}"
-        lines += [burn(chosen, now), f"clouds last asked {ago(asked, now)} · {reaped}"]
+        lines += [burn(chosen, now), f"{queried} · {reaped}"]
         failing = [record for record in chosen if record.last_error and record.status is Status.STOPPING]
         return [*lines, *(f"{record.label}: {record.last_error}" for record in failing)]

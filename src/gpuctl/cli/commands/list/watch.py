@@ -42,11 +42,11 @@ def watch(listing: Listing, interval: timedelta, *, refresh: bool) -> Result | N
 def _refuse_unwatchable(listing: Listing) -> None:
     context = listing.context
     if context.globals.quiet or context.output != "table":
-        raise UsageError("--watch shows a table, or a stream with `-o json`", hint="gpuctl list --watch -o json")
+        raise UsageError("--watch requires a terminal or `-o json`", hint="gpuctl list --watch -o json")
     if not context.can_redraw:
         raise UsageError(
-            "--watch needs a terminal that can redraw",
-            hint="gpuctl list --watch -o json prints one document per change",
+            "--watch requires a terminal or `-o json`",
+            hint="gpuctl list --watch -o json",
         )
 
 

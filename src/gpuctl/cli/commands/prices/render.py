@@ -77,7 +77,8 @@ def status(found: Sequence[PriceStatus], now: datetime, note: str | None = None)
         sources = ", ".join(f"{count} from the {source}" for source, count in _origins(price_status.prices).items())
         footer += [f"{price_status.provider}: {sources}"] if sources else []
         footer += _refusals(price_status.book.refused if price_status.book else (), "rejected by the last refresh")
-    old = age_note((price for price_status in found for price in price_status.prices), now.date())
+    # With a note there is nothing to refresh.
+    old = None if note else age_note((price for item in found for price in item.prices), now.date())
     return Result(
         document={"prices": shapes, "count": len(shapes)},
         columns=_STATUS,
@@ -183,7 +184,7 @@ def _refusals(refused: Sequence[Refusal], what: str, ending: str = "") -> list[s
 
 
 def _status_table(found: Sequence[PriceStatus], now: datetime) -> "Table":
-    drawn = _grid(["CLOUD", "TYPES", "REGIONS", "ON-DEMAND", "SPOT", "NEWEST", "OLDEST", "LAST READ"])
+    drawn = _grid(["CLOUD", "TYPES", "REGIONS", "ON-DEMAND", "SPOT", "NEWEST", "OLDEST", "REFRESHED"])
     for price_status in found:
         drawn.add_row(
             price_status.provider.value,

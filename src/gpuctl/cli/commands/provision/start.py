@@ -1,4 +1,4 @@
-"""Starting machines at a terminal: what is said and asked before, what is told after, and what a signal means."""
+"""Starting instances: the plan and the confirmation before, the report after, and what a signal means."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -7,14 +7,15 @@ from datetime import timedelta
 from gpuctl.cli.commands.provision.render import news, provisioned
 from gpuctl.cli.context import Context
 from gpuctl.cli.interrupts import TERMINATE_WITHIN, time_limit
+from gpuctl.cli.pricebooks import age_notes
 from gpuctl.cli.render.figures import all_in, all_in_rate, ends_in, local, plain
 from gpuctl.cli.render.result import Result
 from gpuctl.domain.duration import spelled
-from gpuctl.domain.instance import Instance, Price, Reason
+from gpuctl.domain.instance import Instance, Market, Price, ProviderName, Reason
 from gpuctl.domain.lifecycle import was_refused
 from gpuctl.domain.market.ssh_source import NONE
 from gpuctl.domain.money.cost import hourly
-from gpuctl.domain.money.prices import age_note, origin
+from gpuctl.domain.money.prices import is_shipped
 from gpuctl.errors import GpuctlError, Interrupted, StateLockedError, StateUnusableError, UsageError
 from gpuctl.services.launch.access import other_sources
 from gpuctl.services.launch.emergency import end_interrupted
@@ -25,9 +26,11 @@ from gpuctl.services.launch.records import affordable
 from gpuctl.services.safeguards import gaps, read_back
 from gpuctl.services.terminate import end
 
+_SHOWN_OF_SUBSCRIPTION = 4
+
 
 def announce(context: Context, prepared: Prepared) -> None:
-    """Say in one line what is about to be started, where, by whose account, and what it will cost.
+    """Say what is about to be started, where and in which account, and what it will cost.
 
     Warns where a budget is nearly used up; BudgetError where one has no room for it.
     """
@@ -36,13 +39,12 @@ def announce(context: Context, prepared: Prepared) -> None:
     where = f"{prepared.first.place.where} ({prepared.region_source})" if named else prepared.first.place.where
     many = f"{request.count} x " if request.count > 1 else ""
     context.talk.say(
-        f"{many}{offer.type.name} ({offer.type.gpu_label}) in {where}, {offer.type.provider} account "
-        f"{prepared.session.account}, {offer.market.value}, {_price(prepared)}: "
-        f"{all_in(prepared.cost)} until the deadline in {spelled(request.ttl)}{_also_from(prepared)}"
+        f"{many}{offer.type.name} ({offer.type.gpu_label}), {where}, {offer.market.value}, {_account(prepared)}"
     )
-    old = age_note([offer.price], context.clock.now().date())
-    if old:
-        context.talk.say(old)
+    context.talk.say(_price(prepared))
+    _say_who_else_reaches_ssh(context, prepared)
+    for note in age_notes(context, [offer.price]):
+        context.talk.say(note)
     if request.image is not None:
         context.talk.warn(f"the shutdown timer works only if image `{request.image}` has systemd and cloud-init")
     elif offer.type.image is not None and offer.type.image.driver is None:
@@ -51,26 +53,38 @@ def announce(context: Context, prepared: Prepared) -> None:
         context.talk.warn(told)
 
 
-def _also_from(prepared: Prepared) -> str:
+def _account(prepared: Prepared) -> str:
+    """`AWS account 123456789012`; of an Azure subscription, whose ID is long, the last characters."""
+    account = prepared.session.account
+    if prepared.offer.type.provider is ProviderName.AZURE:
+        return f"Azure subscription ...{account[-_SHOWN_OF_SUBSCRIPTION:]}"
+    return f"AWS account {account}"
+
+
+def _say_who_else_reaches_ssh(context: Context, prepared: Prepared) -> None:
     request = prepared.request
     cidr = None if request.ssh_from.text == NONE else request.ssh_from.text
     sources = other_sources(prepared.session.provider, prepared.offer.region, request.subnet, cidr)
-    return f"; the network lets ssh in from {'; '.join(sources)}" if sources else ""
+    if sources:
+        context.talk.say(f"the network also allows SSH from {'; '.join(sources)}")
 
 
 def _price(prepared: Prepared) -> str:
+    """What it costs an hour and until the deadline, and how old and from where the price is."""
     price, each, most = prepared.offer.price, prepared.first.hourly, prepared.request.max_price
-    if price is None and prepared.first.image.license is not None:
-        return f"at an unknown price ({prepared.first.image.license})"
+    image_license = prepared.first.image.license
     if price is None:
-        return f"at an unknown price of at most ${plain(most)}/h" if most is not None else "at an unknown price"
-    if not each.is_whole:
-        return f"${plain(each.machine)}/h ({_of(price)}; the prices of disk and public IP are unknown)"
-    return f"${all_in_rate(each)}/h full cost (${plain(each.machine)} compute, {_of(price)})"
+        limit = f" (at most ${plain(most)}/h)" if most is not None else ""
+        why = f" ({image_license})" if image_license is not None else limit
+        return f"price unknown{why}; cost until the deadline unknown"
+    covered = "with disk and public IP" if each.is_whole else "without disk and public IP, whose prices are unknown"
+    until = f"{all_in(prepared.cost)} until the deadline in {spelled(prepared.request.ttl)}"
+    return f"${all_in_rate(each)}/h {covered}; {until} ({_of(prepared.offer.market, price)})"
 
 
-def _of(price: Price) -> str:
-    return f"as of {price.as_of}, {origin(price)}"
+def _of(market: Market, price: Price) -> str:
+    what = "spot price" if market is Market.SPOT else "list price"
+    return f"{what} of {price.as_of}" if is_shipped(price) else f"{what} of {price.as_of}, {price.source}"
 
 
 def confirm(context: Context, prepared: Prepared, *, yes: bool) -> None:
@@ -80,7 +94,7 @@ def confirm(context: Context, prepared: Prepared, *, yes: bool) -> None:
     if yes or is_plain or not context.may_ask:
         return
     if not context.confirm("Start it?" if prepared.request.count == 1 else f"Start {prepared.request.count}?"):
-        raise UsageError("no instance was started", hint="add `--yes` to skip confirmation")
+        raise UsageError("no instance was started")
 
 
 def agreement(context: Context, prepared: Prepared, *, yes: bool) -> Agree:
@@ -190,9 +204,10 @@ def _interrupted(
 def _after_signal(record: Instance) -> str:
     if record.is_live and record.deleted_by_us_at is None:
         return (
-            f"{record.id} is {record.status}, and no cloud has accepted its end yet; gpuctl reap retries automatically"
+            f"{record.label} is {record.status}: the provider has not accepted the termination yet; "
+            "the reaper tries again"
         )
-    return f"{record.id} is {record.status}"
+    return f"{record.label} is {record.status}"
 
 
 def _now(context: Context, written: Sequence[Instance]) -> list[Instance]:

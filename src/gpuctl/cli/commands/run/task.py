@@ -94,7 +94,7 @@ class Kept:
 
     def _tell(self, failure: Failure) -> None:
         with suppress(OSError, ValueError):
-            for line in failure_lines(failure, with_causes=self._context.globals.verbose):
+            for line in failure_lines(self._context, failure):
                 self._context.streams.err.write(f"{line}\n")
             self._context.streams.err.flush()
 

@@ -118,7 +118,7 @@ def _fewer(groups: Sequence[Group]) -> list[Group]:
 
 
 def _note(spent: Sum) -> str:
-    return f"All in: machine, disk and public address, at the list prices of the launch{left_out(spent)}"
+    return f"Full cost: compute, disk and public IP, at the prices of the launch{left_out(spent)}"
 
 
 def _title(side: str) -> str:
@@ -127,7 +127,7 @@ def _title(side: str) -> str:
 
 def _tip(group: Group) -> str:
     return (
-        f"<title>{_text(group.key or '(none)')}: {money(group.cost.total)}, {counted(group.machines, 'machine')}, "
+        f"<title>{_text(group.key or '(none)')}: {money(group.cost.total)}, {counted(group.machines, 'instance')}, "
         f"{group.hours:.2f} h</title>"
     )
 

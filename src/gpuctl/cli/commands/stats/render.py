@@ -59,7 +59,7 @@ def _summary(told: Report) -> "Table":
     for cells in _lines(told):
         table.add_row(*cells)
     figures = told.figures
-    counts = [("clouds", figures.provider_breakdown), ("types", figures.instance_type_breakdown)]
+    counts = [("providers", figures.provider_breakdown), ("types", figures.instance_type_breakdown)]
     for heading, by_name in counts if told.side is None else ():
         for number, (name, count) in enumerate(by_name.items()):
             table.add_row("" if number else heading, str(count), clean(name))
@@ -70,9 +70,9 @@ def _lines(told: Report) -> list[tuple[str, str, str]]:
     figures, spent, ahead = told.figures, told.spent, told.outlook
     running = f"{figures.currently_running} running, {figures.currently_billing} billing"
     parts = f"{money(spent.machine)} compute, {money(spent.disk)} disks, {money(spent.address)} public IPs"
-    lines = [("machines", str(figures.total_provisioned), running), ("spent", money(spent.total), parts)]
+    lines = [("instances", str(figures.total_provisioned), running), ("spent", money(spent.total), parts)]
     if told.spot != Sum():
-        lines.append(("of it spot", money(told.spot.total), f"{money(spent.total - told.spot.total)} on-demand"))
+        lines.append(("by market", money(told.spot.total), f"spot, {money(spent.total - told.spot.total)} on-demand"))
     if ahead.live:
         until = f"now; {money(ahead.remaining.total)} more until the deadlines"
         lines.append(("an hour", money(ahead.hourly.total), until))
@@ -80,7 +80,7 @@ def _lines(told: Report) -> list[tuple[str, str, str]]:
         average = f"average of terminated instances, {figures.average_duration_h:.2f} hours long"
         lines.append(("each", money(told.each), average))
     if figures.always_on_cost >= _TELLING and figures.savings >= 0:
-        against = f"{figures.savings_percent:.1f} % against {money(figures.always_on_cost)} always on, compute only"
+        against = f"{figures.savings_percent:.1f} % less than always on ({money(figures.always_on_cost)}), compute only"
         lines.append(("saved", money(figures.savings), against))
     return lines
 
@@ -92,7 +92,7 @@ def _bars(found: Sequence[Group], side: str | None, width: int) -> "Table":
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     heading = (side or "").removeprefix(TAG).upper()
     table.add_column(clean(heading), overflow="ellipsis", no_wrap=True)
-    for name in ("MACHINES", "HOURS", "COST"):
+    for name in ("INSTANCES", "HOURS", "COST"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
     names = [clean(group.key or "(none)") for group in found]
