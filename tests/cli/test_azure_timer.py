@@ -128,7 +128,7 @@ def test_an_extend_that_the_timer_cannot_follow_is_refused_and_the_machine_still
     refused = operator.json("extend", "n", "--by", "30m")
     assert (refused.code, refused.json["error"]["code"]) == (2, "usage")
     assert "its shutdown timer acts at 13:02 UTC" in refused.json["error"]["message"]
-    assert "it ends at 2026-11-24T13:00:00Z as before" in refused.json["error"]["message"]
+    assert "the deadline stays 2026-11-24 13:00:00 +0000" in refused.json["error"]["message"]
     operator.later(minutes=23)
     assert not arm.machines()[0]["bills"]
 
@@ -180,6 +180,6 @@ def test_a_timer_that_stands_is_read_once_and_not_written_by_any_look(operator: 
 def test_get_tells_what_is_paid_after_the_timer_has_acted(operator: Operator, arm: LoopbackAzure) -> None:
     operator.json(*T4)
     assert timer(operator)["detail"] == (
-        "deallocates it at 13:02 UTC, and can be moved until 12:31 UTC; then its disk and address bill on at $13.25 a "
-        "month until a reaper ends them"
+        "stops the instance at 13:02 UTC (changeable until 12:31 UTC); disk and public IP then still cost $13.25 a "
+        "month until the reaper deletes them"
     )

@@ -139,7 +139,7 @@ def test_a_security_group_that_may_not_be_created_fails_where_ssh_is_to_be_let_i
     [
         ("mfa_serial = arn:aws:iam::123456789012:mfa/ana", "warn", "MFA code"),
         ("sso_start_url = https://example.awsapps.com/start", "warn", "session that a person opens"),
-        ("", "ok", "renewed by itself"),
+        ("", "ok", "renewed automatically"),
     ],
 )
 def test_a_role_lasts_only_as_long_as_what_it_stands_on(
@@ -189,7 +189,7 @@ def test_a_login_that_ends_before_the_deadline_is_told(healthy: Operator, monkey
     assert (found["status"], "before the last deadline" in found["message"]) == ("warn", True)
     monkeypatch.delenv("AWS_CREDENTIAL_EXPIRATION")
     healthy.wire.arm("GetServiceQuota", a_quota(8))
-    assert "does not say when it ends" in of(healthy.json(*ARGV))["lasts"]["message"]
+    assert "without a known end" in of(healthy.json(*ARGV))["lasts"]["message"]
 
 
 def test_a_clock_that_is_off_fails(healthy: Operator) -> None:

@@ -78,7 +78,7 @@ def test_a_person_sees_a_table_and_a_script_rows(operator: Operator) -> None:
     operator.provision("--name", "n")
     operator.run("terminate", "n")
     table = operator.run("events", "-o", "table").out.splitlines()
-    assert table[0].split() == ["TIME", "EVENT", "MACHINE", "WHAT"]
+    assert table[0].split() == ["TIME", "EVENT", "INSTANCE", "DETAIL"]
     assert table[-1].split()[1:] == ["terminated", "n", "user", "·", "$0.01"]
     assert max(map(len, table)) <= 80
     (row,) = operator.run("events", "--since", "1m").out.splitlines()[-1:]

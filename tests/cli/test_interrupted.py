@@ -54,7 +54,7 @@ def test_a_provision_leaves_though_nothing_answers_and_says_who_goes_on(real_tim
     assert process.returncode == 143
     assert (record.status, record.reason, record.deleted_by_us_at) == (Status.STOPPING, Reason.CANCELLED, None)
     assert (
-        f"{record.id} is STOPPING, and no cloud has accepted its end yet; gpuctl reap retries automatically"
+        f"{record.label} is STOPPING: the provider has not accepted the termination yet; the reaper tries again"
         in err.decode()
     )
     assert b"Traceback" not in err

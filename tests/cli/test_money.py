@@ -27,9 +27,7 @@ def test_the_record_freezes_the_prices_of_disk_and_address_with_source_and_date(
 
 def test_the_plan_line_and_the_table_are_all_in(operator: Operator) -> None:
     ran = operator.run("provision", "g4dn.xlarge", "--region", "us-east-1", "--disk-size", "730")
-    assert (
-        "$0.611/h full cost ($0.526 compute, as of 2026-07-20, shipped list): $0.61 until the deadline in 1h" in ran.err
-    )
+    assert "$0.611/h with disk and public IP; $0.61 until the deadline in 1h (list price of 2026-07-20)\n" in ran.err
     operator.later(minutes=30)
     shown = operator.run("list", terminal=True, environ=NO_COLOR)
     assert shown.out.split()[-2:] == ["0.611", "$0.31"]

@@ -374,7 +374,7 @@ def test_a_person_is_asked_before_a_machine_is_ended_and_no_is_no(operator: Oper
     machine = operator.provision().instance
     refused = operator.run("terminate", machine["id"][5:9], terminal=True, typed="n\n")
     assert (refused.code, len(operator.alive)) == (2, 1)
-    assert "End it? [y/N]" in refused.err
+    assert "Terminate it? [y/N]" in refused.err
     assert operator.run("terminate", machine["id"][5:9], terminal=True, typed="y\n").code == 0
     assert operator.alive == []
 

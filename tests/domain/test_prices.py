@@ -89,5 +89,5 @@ def test_age_is_said_in_one_line_and_only_where_it_matters() -> None:
 
 def test_a_price_says_whether_it_shipped() -> None:
     shipped, read = priced("1"), priced("1", source=PriceSource.AZURE.value)
-    assert (is_shipped(shipped), origin(shipped)) == (True, "shipped list")
+    assert (is_shipped(shipped), origin(shipped)) == (True, "bundled prices")
     assert (is_shipped(read), origin(read)) == (False, "Azure Retail Prices API")
