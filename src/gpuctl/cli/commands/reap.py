@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 EXAMPLES = """\
 gpuctl reap --dry-run
 gpuctl reap --sweep
-gpuctl schedule install               run it every minute from cron or systemd; or write the crontab line yourself:
+gpuctl schedule install               run it every minute; or by crontab line:
 * * * * * /usr/local/bin/gpuctl reap --state /home/ana/.local/state/gpuctl/state.json"""
 
 COLUMNS = ("id", "action", "reason", "status", "error")

@@ -15,7 +15,7 @@ from gpuctl.services.launch.provision import Provisioned
 EXAMPLES = """\
 gpuctl provision g4dn.xlarge --region us-east-1 --ttl 30
 gpuctl provision --gpu A100 --region any --max-price 5 --dry-run
-gpuctl provision g5.xlarge --region us-east-1,us-west-2 --spot --fallback on-demand
+gpuctl provision g5.xlarge --region any --spot --fallback on-demand
 gpuctl provision g5.xlarge --name train-7 --tag project=x --disk-size 200
 id=$(gpuctl provision g4dn.xlarge --region us-east-1 -q)"""
 
