@@ -120,7 +120,7 @@ def test_a_terminal_gets_bars_spot_apart_and_the_run_out(busy: Operator) -> None
     shown = busy.run("stats", "--by", "user", terminal=True, environ={"NO_COLOR": "1", "COLUMNS": "80"}).out
     lines = [line.split() for line in shown.splitlines()]
     assert ["spent", "$8.50", "$7.65", "compute,", "$0.68", "disks,", "$0.17", "public", "IPs"] in lines
-    assert ["of", "it", "spot", "$4.00", "$4.50", "on-demand"] in lines
+    assert ["by", "market", "$4.00", "spot,", "$4.50", "on-demand"] in lines
     assert ["an", "hour", "$1.00", "now;", "$0.50", "more", "until", "the", "deadlines"] in lines
     bars = {line[0]: line[-1] for line in lines if line and line[0] in ("ana", "ben")}
     assert set(bars["ana"]) == {"█"}

@@ -117,7 +117,7 @@ def test_a_machine_whose_user_data_lost_the_guard_has_no_timer_and_a_provision_s
     operator.wire.arm("DescribeInstanceAttribute", attribute("<userData/>"))
     ran = operator.provision("--name", "n")
     assert ran.code == 0
-    assert "n has no timer: no guard in its user data" in ran.err
+    assert "n has no timer: there is no guard in its user data" in ran.err
 
 
 def test_tags_that_were_removed_are_no_protection(operator: Operator) -> None:
