@@ -27,7 +27,7 @@ def test_without_a_range_the_default_security_group_decides_and_that_is_said(
     argv = ("provision", "g4dn.xlarge", "--region", "us-east-1", "--name", "closed", "--ssh-from", "none")
     plan = operator.run(*argv).err
     world = f"0.0.0.0/0 (default security group {default_group})"
-    assert "the network lets ssh in from" in plan and world in plan
+    assert "the network also allows SSH from" in plan and world in plan
     assert "198.51.100.0/24" not in plan
     shown = operator.run("get", "closed", "--color", "never", terminal=True)
     assert world in " ".join(shown.out.split())
@@ -38,7 +38,7 @@ def test_without_a_range_the_default_security_group_decides_and_that_is_said(
 def test_a_range_of_its_own_is_all_there_is(operator: Operator, default_group: str) -> None:
     ran = operator.provision("--ssh-from", "203.0.113.7/32")
     assert SSH_ALSO_FROM not in ran.instance["metadata"]
-    assert "lets ssh in" not in ran.err
+    assert "also allows SSH" not in ran.err
     shown = operator.run("get", ran.instance["id"], "--color", "never", terminal=True).out.splitlines()
     assert [line.split() for line in shown if line.startswith("ssh from")] == [["ssh", "from", "203.0.113.7/32"]]
 
@@ -51,7 +51,8 @@ def test_an_address_that_was_not_found_does_not_hide_what_the_network_lets_in(
     )
     assert ran.code == 0
     assert "warning: port 22 stays closed" in ran.err
-    assert f"warning: the network lets ssh in from instances in the default security group {default_group}" in ran.err
+    sources = f"instances in the default security group {default_group}"
+    assert f"warning: the network also allows SSH from {sources}" in ran.err
 
 
 def test_doctor_warns_of_it(operator: Operator, default_group: str) -> None:
@@ -94,6 +95,6 @@ def test_on_azure_a_subnet_of_somebody_s_lets_its_network_in(
     arm.close()
     sentence = "the virtual network of the subnet and networks peered with it"
     assert (ran.code, ran.instance["metadata"][SSH_ALSO_FROM]) == (0, sentence)
-    assert f"the network lets ssh in from {sentence}" in ran.err
+    assert f"the network also allows SSH from {sentence}" in ran.err
     own = operator.json(*argv)
     assert (own.code, SSH_ALSO_FROM in own.instance["metadata"]) == (0, False)

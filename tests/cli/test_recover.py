@@ -143,7 +143,7 @@ def test_it_shows_first_what_it_found_and_writes_nothing_without_a_yes(two: Oper
     content = damage(two)
     shown = two.run("recover", terminal=True, typed="n\n")
     assert shown.code == 2
-    assert "2 machines with gpuctl tags" in shown.err
+    assert "2 instances with gpuctl tags" in shown.err
     assert "g5.xlarge" in shown.err
     assert two.json("recover", "--dry-run").json["count"] == 2
     assert two.run("recover").code == 2

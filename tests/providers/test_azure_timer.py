@@ -43,7 +43,7 @@ def test_the_timer_is_armed_by_the_create_moved_with_the_deadline_and_read_back(
     sweep, timer = provider.protection(REGION, GROUP, NOON)
     assert (timer.standing, timer.acts_at) == (Standing.CONFIGURED, NOON + 62 * MINUTE)
     assert (sweep.standing, sweep.acts_at) == (Standing.CONFIGURED, NOON + 60 * MINUTE)
-    assert "can be moved until 12:31 UTC" in timer.detail
+    assert "changeable until 12:31 UTC" in timer.detail
     provider.set_deadline(REGION, GROUP, NOON + 90 * MINUTE)
     sweep, timer = provider.protection(REGION, GROUP, NOON)
     assert (sweep.acts_at, timer.acts_at) == (NOON + 90 * MINUTE, NOON + 92 * MINUTE)

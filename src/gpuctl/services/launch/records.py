@@ -45,7 +45,7 @@ def _sources(prepared: Prepared, way_in: Entry, parts: Parts) -> Sequence[str]:
     request = prepared.request
     sources = other_sources(prepared.session.provider, prepared.offer.region, request.subnet, way_in.cidr)
     if sources and way_in.cidr is None and request.ssh_from.text != NONE:
-        parts.talk.warn(f"the network lets ssh in from {'; '.join(sources)}")
+        parts.talk.warn(f"the network also allows SSH from {'; '.join(sources)}")
     return sources
 
 
