@@ -10,7 +10,7 @@ from support.wire import LOST, Fault, Sent, refuse
 from gpuctl.domain.instance import Instance, Outcome, Status
 from gpuctl.domain.tags import deadline_tag
 from gpuctl.errors import UsageError
-from gpuctl.services.reconcile import apply as acting
+from gpuctl.services.reconcile import apply as applying
 
 MINUTE = timedelta(minutes=1)
 EMPTY = (
@@ -131,14 +131,14 @@ def test_a_bug_in_the_step_for_one_of_five_leaves_the_other_four_ended(
 ) -> None:
     machines = [operator.provision("--ttl", "5").instance for _ in range(5)]
     poisoned = machines[2]
-    real = acting.advance
+    real = applying.advance
 
     def buggy(record: Instance, *rest: object, **facts: object) -> Instance:
         if record.id == poisoned["id"]:
             raise ZeroDivisionError("a bug")
         return real(record, *rest, **facts)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(acting, "advance", buggy)
+    monkeypatch.setattr(applying, "advance", buggy)
     operator.later(minutes=5)
     ran = reaped_with_a_bug(operator)
     assert ran[0] == 8
@@ -323,13 +323,13 @@ def test_an_extend_between_the_plan_and_the_deed_wins(operator: Operator, monkey
     """The reaper has listed and planned; before it acts the deadline moves."""
     machine = operator.provision("--ttl", "5").instance
     operator.later(minutes=5)
-    real = acting.Acting.apply
+    real = applying.Applier.apply
 
-    def apply(self: acting.Acting, plan: object) -> object:
+    def apply(self: applying.Applier, plan: object) -> object:
         operator.store.update(machine["id"], lambda record: record.having(expires_at=NOON + 60 * MINUTE))
         return real(self, plan)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(acting.Acting, "apply", apply)
+    monkeypatch.setattr(applying.Applier, "apply", apply)
     assert ("wait") in [action for _, action in actions(operator)]
     assert len(operator.alive) == 1
     assert operator.records[0].status is Status.READY
@@ -341,7 +341,7 @@ def test_a_kill_between_the_tag_and_the_record_loses_the_extension_and_says_so(o
 
     def reap_first(answer: object) -> object:
         real_store.update(
-            machine["id"], lambda record: acting.advance(record, Status.STOPPING, operator.clock.now(), None)
+            machine["id"], lambda record: applying.advance(record, Status.STOPPING, operator.clock.now(), None)
         )
         return answer
 
@@ -354,7 +354,9 @@ def test_a_kill_between_the_tag_and_the_record_loses_the_extension_and_says_so(o
 
 def test_a_machine_that_lives_though_its_record_is_closed_is_ended(operator: Operator) -> None:
     machine = operator.provision().instance
-    operator.store.update(machine["id"], lambda record: acting.advance(record, Status.TERMINATED, operator.clock.now()))
+    operator.store.update(
+        machine["id"], lambda record: applying.advance(record, Status.TERMINATED, operator.clock.now())
+    )
     operator.run("reap", "--sweep")
     assert operator.alive == []
 

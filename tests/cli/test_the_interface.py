@@ -531,7 +531,7 @@ def test_only_a_command_that_reads_fails_when_its_output_cannot_be_written(
 def test_disk_and_address_prices_are_looked_up_in_one_object() -> None:
     context = Context(Streams(io.StringIO(), io.StringIO(), io.StringIO()), FakeClock(), {"GPUCTL_STATE": "/nowhere"})
     assert "extras" not in vars(context)
-    found = context.parts.extras_of(ProviderName.AWS, "us-east-1", 100)
+    found = context.runtime.extras_of(ProviderName.AWS, "us-east-1", 100)
     assert found == vars(context)["extras"].of(ProviderName.AWS, "us-east-1", 100)
     assert context.extras is context.extras
 

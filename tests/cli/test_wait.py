@@ -8,7 +8,7 @@ from support.cli import Operator
 from support.clock import FakeClock
 from support.wire import refuse
 
-from gpuctl.cli.terminal.progress import Talk
+from gpuctl.cli.terminal.progress import TerminalProgress
 from gpuctl.domain.instance import Status
 
 
@@ -94,10 +94,10 @@ def test_a_termination_that_is_refused_is_waited_for_until_the_timeout(operator:
 
 def test_in_a_pipe_a_step_is_printed_once_though_a_warning_comes_between() -> None:
     stream = io.StringIO()
-    talk = Talk(stream, FakeClock(), is_terminal=False, is_quiet=False, width=80)
-    talk.step("waiting until n is terminated")
-    talk.warn("the provider is slow")
-    talk.step("waiting until n is terminated")
+    progress = TerminalProgress(stream, FakeClock(), is_terminal=False, is_quiet=False, width=80)
+    progress.step("waiting until n is terminated")
+    progress.warn("the provider is slow")
+    progress.step("waiting until n is terminated")
     assert stream.getvalue() == "waiting until n is terminated\nwarning: the provider is slow\n"
 
 

@@ -78,7 +78,7 @@ _WHOLE = "if claims.record_id is None or claims.expires_at is None or born is No
 _SEALED = "if match is None or _digest(raw[: match.start(1)] + _BLANK + raw[match.end(1) :]) != match.group(1):"
 _PATIENCE = "patience = timedelta(0)"
 _SENT = "if answer.error is not None and answer.outcome is not Outcome.UNKNOWN:"
-_ADDED = "self.parts.store.add([record], lambda present: None)"
+_ADDED = "self.runtime.store.add([record], lambda present: None)"
 _DEFINITE = "goes_on = is_elsewhere(error)"
 
 MUTANTS: dict[str, Break] = {
@@ -94,7 +94,7 @@ MUTANTS: dict[str, Break] = {
     "record after create": every(
         edited(
             "gpuctl.services.launch.records:write_records",
-            ("parts.store.add(records, guard)", "parts.store.snapshot()"),
+            ("runtime.store.add(records, guard)", "runtime.store.snapshot()"),
         ),
         edited("gpuctl.services.launch.attempts:Attempts._send", (_SENT, f"{_ADDED}\n    {_SENT}")),
     ),
@@ -138,7 +138,7 @@ MUTANTS: dict[str, Break] = {
         ),
     ),
     "timers not set by the reaper": edited(
-        "gpuctl.services.reconcile.apply:Acting._arm", ("if provider.capabilities.timer_in_create:", "if True:")
+        "gpuctl.services.reconcile.apply:Applier._arm", ("if provider.capabilities.timer_in_create:", "if True:")
     ),
     "contents not looked at": edited(
         "gpuctl.providers.azure.ending:end_group", ("if not foreign or force:", "if True:")
@@ -147,7 +147,7 @@ MUTANTS: dict[str, Break] = {
         "gpuctl.services.launch.create:send_create", ("if lost is None:", "if error is not lost:")
     ),
     "deadline not read again": edited(
-        "gpuctl.services.reconcile.apply:Acting._end", ("and not fresh.is_due(now)", "and False")
+        "gpuctl.services.reconcile.apply:Applier._end", ("and not fresh.is_due(now)", "and False")
     ),
     "guard left out": edited(
         "gpuctl.providers.aws.create:run_instances", ('"UserData": user_data(order)', '"UserData": "#!/bin/sh"')

@@ -22,7 +22,7 @@ from gpuctl.services.extend import extend
 from gpuctl.services.launch.offers import Defaults, choose
 from gpuctl.services.launch.prepare import prepare
 from gpuctl.services.launch.provision import start
-from gpuctl.services.runtime import Parts
+from gpuctl.services.runtime import Runtime
 from gpuctl.services.sessions import Sessions
 from gpuctl.store.base import Kind
 from gpuctl.store.local.store import LocalStore
@@ -35,7 +35,7 @@ EACH = Decimal("0.526") + PRICE.usd_per_hour * 2
 class Silent:
     """Nobody listens."""
 
-    def say(self, text: str) -> None: ...
+    def info(self, text: str) -> None: ...
 
     def warn(self, text: str, *, is_complete: bool = False) -> None: ...
 
@@ -44,11 +44,11 @@ class Silent:
     def trace(self, text: str) -> None: ...
 
 
-def parts_of(folder: Path, budgets: Budgets) -> Parts:
+def runtime_of(folder: Path, budgets: Budgets) -> Runtime:
     """What one command is made of: nothing is shared with another but the state on the disk."""
     clock = FakeClock()
     cloud = FakeCloud(clock, lag=timedelta(0))
-    return Parts(
+    return Runtime(
         LocalStore(folder / "state.json", kind=Kind.REAL, clock=SystemClock()),
         Sessions(lambda name, profile: cloud, clock, Silent()),
         clock,
@@ -65,32 +65,32 @@ def test_of_fifty_that_start_at_once_under_a_budget_for_ten_exactly_ten_get_a_ma
     ready = Barrier(50)
 
     def provision(number: int) -> str:
-        parts = parts_of(tmp_path, budgets)
-        prepared = prepare(choose(ASKED, lambda name: Defaults(), parts, CATALOG), parts)
+        runtime = runtime_of(tmp_path, budgets)
+        prepared = prepare(choose(ASKED, lambda name: Defaults(), runtime, CATALOG), runtime)
         ready.wait()
         try:
-            (record,) = start(prepared, parts, lambda records: None, None).records
+            (record,) = start(prepared, runtime, lambda records: None, None).records
         except BudgetError:
             return "refused"
         return record.status.value
 
     with ThreadPoolExecutor(50) as pool:
         assert Counter(pool.map(provision, range(50))) == {"READY": 10, "refused": 40}
-    records = parts_of(tmp_path, budgets).store.snapshot().records
+    records = runtime_of(tmp_path, budgets).store.snapshot().records
     assert len(records) == 10
     (limit,) = standings(budgets, records, max(record.updated_at for record in records))
     assert EACH * 9 < limit.total <= limit.limit.usd
 
 
 def test_of_ten_extensions_at_once_with_room_for_three_three_are_granted(tmp_path: Path) -> None:
-    free = parts_of(tmp_path, Budgets())
+    free = runtime_of(tmp_path, Budgets())
     prepared = prepare(choose(ASKED, lambda name: Defaults(), free, CATALOG), free)
     records = [start(prepared, free, lambda records: None, None).records[0] for _ in range(10)]
     budgets = Budgets(daily_usd=EACH * 10 + EACH * 3 / 2)
     ready = Barrier(10)
 
     def longer(number: int) -> bool:
-        parts = Parts(
+        runtime = Runtime(
             LocalStore(tmp_path / "state.json", kind=Kind.REAL, clock=SystemClock()),
             free.sessions,
             free.clock,
@@ -101,7 +101,7 @@ def test_of_ten_extensions_at_once_with_room_for_three_three_are_granted(tmp_pat
         )
         ready.wait()
         try:
-            extend(parts, records[number], by=timedelta(minutes=30), ttl=None)
+            extend(runtime, records[number], by=timedelta(minutes=30), ttl=None)
         except BudgetError:
             return False
         return True

@@ -21,7 +21,7 @@ from gpuctl.services.launch.offers import Defaults, choose
 from gpuctl.services.launch.prepare import prepare
 from gpuctl.services.launch.provision import start
 from gpuctl.services.reap.reaper import Reaper, reap, remembered
-from gpuctl.services.runtime import Parts
+from gpuctl.services.runtime import Runtime
 from gpuctl.services.sessions import Sessions
 from gpuctl.services.terminate import end
 from gpuctl.store.base import ReapTimes
@@ -34,7 +34,7 @@ TROUBLES = st.lists(st.sampled_from([None, None, *Trouble]), max_size=6)
 class Silent:
     """Nobody listens; a traceback is still a failure of the test."""
 
-    def say(self, text: str) -> None: ...
+    def info(self, text: str) -> None: ...
 
     def warn(self, text: str, *, is_complete: bool = False) -> None: ...
 
@@ -68,10 +68,10 @@ class World(RuleBasedStateMachine):
         ]
 
     @property
-    def parts(self) -> Parts:
+    def runtime(self) -> Runtime:
         """A new process: nothing is remembered but what was written down."""
         sessions = Sessions(lambda name, profile: self.cloud, self.clock, Silent())
-        return Parts(self.store, sessions, self.clock, Silent(), lambda *_: PRICE, timedelta(hours=2))
+        return Runtime(self.store, sessions, self.clock, Silent(), lambda *_: PRICE, timedelta(hours=2))
 
     def live(self) -> list[Instance]:
         return [record for record in self.store.snapshot().records if record.is_live]
@@ -84,22 +84,22 @@ class World(RuleBasedStateMachine):
         self.troubled(troubles)
         asked = Request(user="ana", instance_type="g4dn.xlarge", region="us-east-1", ttl=timedelta(minutes=ttl))
         with suppress(Crash, GpuctlError):
-            parts = self.parts
-            choice = choose(asked, lambda name: Defaults(), parts, CATALOG)
+            runtime = self.runtime
+            choice = choose(asked, lambda name: Defaults(), runtime, CATALOG)
             patience = timedelta(minutes=15) if waits else None
-            start(prepare(choice, parts), parts, lambda records: None, patience)
+            start(prepare(choice, runtime), runtime, lambda records: None, patience)
 
     @rule(number=st.integers(0, 9), troubles=TROUBLES)
     def terminate(self, number: int, troubles: list[Trouble | None]) -> None:
         self.troubled(troubles)
         with suppress(Crash, GpuctlError, IndexError):
-            end(self.parts, [self.live()[number].id], Reason.USER)
+            end(self.runtime, [self.live()[number].id], Reason.USER)
 
     @rule(number=st.integers(0, 9), by=st.integers(1, 60), troubles=TROUBLES)
     def extend(self, number: int, by: int, troubles: list[Trouble | None]) -> None:
         self.troubled(troubles)
         with suppress(Crash, GpuctlError, IndexError):
-            extend(self.parts, self.live()[number], by=timedelta(minutes=by), ttl=None)
+            extend(self.runtime, self.live()[number], by=timedelta(minutes=by), ttl=None)
 
     @rule(sweep=st.booleans(), troubles=TROUBLES)
     def reap(self, sweep: bool, troubles: list[Trouble | None]) -> None:
@@ -124,9 +124,9 @@ class World(RuleBasedStateMachine):
                 if other == "reap":
                     self.run_reaper(sweep=True)
                 elif other == "terminate":
-                    end(self.parts, [self.live()[number].id], Reason.USER)
+                    end(self.runtime, [self.live()[number].id], Reason.USER)
                 elif other == "extend":
-                    extended = extend(self.parts, self.live()[number], by=20 * MINUTE, ttl=None)
+                    extended = extend(self.runtime, self.live()[number], by=20 * MINUTE, ttl=None)
                     kept.append(extended)
                 else:
                     self.clock.move(20 * MINUTE)
@@ -142,7 +142,7 @@ class World(RuleBasedStateMachine):
 
     def run_reaper(self, *, sweep: bool) -> None:
         reaper = Reaper(sweep=sweep, max_orphans=99)
-        reaped = reap(self.parts, self.times, reaper)
+        reaped = reap(self.runtime, self.times, reaper)
         self.times = remembered(self.times, reaped, reaper, self.store.snapshot().records)
 
     @rule(seconds=st.sampled_from([1, 59, 60, 61, 120, 240, 299, 300, 301, 600, 900, 1800, 3600]))

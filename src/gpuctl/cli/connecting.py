@@ -13,7 +13,7 @@ def connection_of(context: "Context", profile: str | None) -> Connection:
     """The connection by that profile, or by the ambient credentials. Only a person at a terminal is asked for codes."""
 
     def ask(question: str) -> str:
-        context.talk.clear()
+        context.progress.clear()
         return getpass(question)
 
     return Connection(

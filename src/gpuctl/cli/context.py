@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from gpuctl.cli.redaction import Redactor, cleaned
 from gpuctl.cli.terminal.environment import folder, is_terminal, login_name, path_of
-from gpuctl.cli.terminal.progress import Talk, TickingClock
+from gpuctl.cli.terminal.progress import TerminalProgress, TickingClock
 from gpuctl.cli.terminal.streams import FORMATS, Globals, Streams
 from gpuctl.clock import Clock
 from gpuctl.domain.duration import shown
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gpuctl.catalog.extras import ExtraPrices
     from gpuctl.config import Config, Settings
     from gpuctl.remote.access import Access
-    from gpuctl.services.runtime import Parts
+    from gpuctl.services.runtime import Runtime
     from gpuctl.store.local.reaper import LocalReapLog
     from gpuctl.store.local.store import LocalStore
 
@@ -39,9 +39,9 @@ class Context:
         self.owes_events = False  # set by a command that tells hooks what others left
         self.is_interrupted = False  # set where a signal came, and the process is to leave soon
         self._clock = clock
-        self._talk: Talk | None = None
+        self._progress: TerminalProgress | None = None
         self._store: LocalStore | None = None
-        self._parts: Parts | None = None
+        self._runtime: Runtime | None = None
 
     @property
     def output(self) -> str:
@@ -98,17 +98,17 @@ class Context:
         return self.can_redraw and not self.environ.get("NO_COLOR")
 
     @property
-    def talk(self) -> Talk:
+    def progress(self) -> TerminalProgress:
         """Where progress and warnings are written."""
-        if self._talk is None:
-            self._talk = Talk(
+        if self._progress is None:
+            self._progress = TerminalProgress(
                 self.streams.err,
                 self._clock,
                 is_terminal=is_terminal(self.streams.err) and self.environ.get("TERM") != "dumb",
                 is_quiet=self.globals.quiet,
                 width=self.width,
             )
-        return self._talk
+        return self._progress
 
     def log_to(self, path: Path) -> None:
         """From now on write down in that file, too, what is said."""
@@ -116,12 +116,12 @@ class Context:
 
         # What goes into the file is cleaned as well.
         self.streams = cleaned(logged(self._bare, path, self._clock), self.redactor)
-        self._talk = None
+        self._progress = None
 
     @cached_property
     def clock(self) -> Clock:
         """The clock; its sleep keeps the progress line alive."""
-        return TickingClock(self._clock, self.talk)
+        return TickingClock(self._clock, self.progress)
 
     @property
     def config_path(self) -> Path:
@@ -219,13 +219,13 @@ class Context:
         return ExtraPrices()
 
     @property
-    def parts(self) -> "Parts":
+    def runtime(self) -> "Runtime":
         """What services are built of. Nothing of it opens a socket before it is used."""
-        if self._parts is None:
-            from gpuctl.cli.wiring import parts_of
+        if self._runtime is None:
+            from gpuctl.cli.wiring import runtime_of
 
-            self._parts = parts_of(self)
-        return self._parts
+            self._runtime = runtime_of(self)
+        return self._runtime
 
     @property
     def ssh_folder(self) -> Path:
@@ -254,7 +254,7 @@ class Context:
 
     def forget_logins(self) -> None:
         """Ask anew whose logins these are and what time it is there, as a process that goes on for ever must."""
-        self._parts = None
+        self._runtime = None
 
     def start_sandbox(self) -> None:
         """In the sandbox, start its server if it does not run, before anything asks where the state is."""
@@ -273,7 +273,7 @@ class Context:
 
     def confirm(self, question: str) -> bool:
         """Ask on the terminal, where only a yes is a yes."""
-        self.talk.clear()
+        self.progress.clear()
         self.streams.err.write(f"{question} [y/N] ")
         self.streams.err.flush()
         return self.streams.input.readline().strip().lower() in ("y", "yes")

@@ -30,9 +30,9 @@ def tell_hooks(context: Context, in_all: timedelta = IN_ALL) -> None:
     except GpuctlError as error:
         # The reaper has said already what is wrong with the state, and says it once an hour.
         if not context.owes_events:
-            context.talk.warn(f"could not deliver events to hooks: {error.message}")
+            context.progress.warn(f"could not deliver events to hooks: {error.message}")
     finally:
-        context.talk.clear()
+        context.progress.clear()
 
 
 def _told(context: Context, in_all: timedelta) -> None:
@@ -40,14 +40,14 @@ def _told(context: Context, in_all: timedelta) -> None:
 
     environ = _environ(context)
     hooks = {name: _teller(context, open_hook(text, environ)) for name, text in context.config.hooks.items()}
-    delivery = Delivery(context.store, context.clock, context.talk, hooks)
+    delivery = Delivery(context.store, context.clock, context.progress, hooks)
     _report(context, delivery.run(in_all))
 
 
 def _teller(context: Context, hook: Hook) -> Tell:
     def tell(event: Event, patience: timedelta) -> str | None:
         if context.is_terminal:
-            context.talk.step(f"calling hook `{event.entry.event}` for {event.record.label}")
+            context.progress.step(f"calling hook `{event.entry.event}` for {event.record.label}")
         told = json.dumps(told_alone(event, context.clock.now(), sandbox=context.sandbox), ensure_ascii=True)
         document = context.redactor.clean(told)
         return hook.tell(Message(event.name, event.record.id, event.number, document), patience)
@@ -72,12 +72,14 @@ def _report(context: Context, delivered: Delivered) -> None:
     failing = {name: reported[name] for name in delivered.failures if name in reported}
     for name, why in delivered.failures.items():
         if not context.owes_events or context.is_terminal or _is_over(failing.get(name), now):
-            context.talk.warn(f"hook `{name}` {why}; the next reap retries it")
+            context.progress.warn(f"hook `{name}` {why}; the next reap retries it")
             failing[name] = now
     if delivered.left and not delivered.failures:
-        context.talk.warn(f"{counted(delivered.left, 'event')} left for the next reap: hooks timed out")
+        context.progress.warn(f"{counted(delivered.left, 'event')} left for the next reap: hooks timed out")
     if delivered.given_up:
-        context.talk.warn(f"{counted(delivered.given_up, 'event')} older than {spelled(GIVEN_UP_AFTER)} were dropped")
+        context.progress.warn(
+            f"{counted(delivered.given_up, 'event')} older than {spelled(GIVEN_UP_AFTER)} were dropped"
+        )
     if failing != reported:
         log.write(log.read().model_copy(update={"hooks_reported": failing}))
 

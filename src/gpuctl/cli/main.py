@@ -74,7 +74,7 @@ def main(
     except Exception:  # noqa: BLE001 - the one boundary: a bug is shown once, and answered in the form that was asked for
         import traceback
 
-        context.talk.clear()
+        context.progress.clear()
         with suppress(OSError, ValueError):
             context.streams.err.write(traceback.format_exc())
         bug = GpuctlError("internal error; see the traceback above", hint="please report it with the traceback")

@@ -14,6 +14,6 @@ def warn_if_foreign(context: Context, command: str | None) -> None:
 
     version = find_foreign()
     if version is not None:
-        context.talk.warn(
+        context.progress.warn(
             f"the distribution `{FOREIGN}` {version} in this environment is not part of {NAME}: gpuctl doctor"
         )

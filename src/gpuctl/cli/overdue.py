@@ -15,7 +15,7 @@ def warn_if_overdue(context: Context) -> None:
         # The note is looked for by its name alone: who has no schedule pays one question to the file system.
         if os.path.exists(f"{os.path.realpath(context.state_path)}.schedule.json"):
             for line in _overdue(context):
-                context.talk.warn(line)
+                context.progress.warn(line)
     except (GpuctlError, OSError):
         # What is wrong with the state is the command's own to say.
         return

@@ -60,7 +60,7 @@ def catalog(context: "Context") -> Catalog:
         try:
             return kept.read(provider)
         except StateUnusableError as error:
-            context.talk.warn(f"{error.message}; the bundled prices are used")
+            context.progress.warn(f"{error.message}; the bundled prices are used")
             return None
 
     return Catalog() if context.sandbox else Catalog(read_since)

@@ -36,7 +36,7 @@ class Redactor:
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._forms: set[str] = set()
-        self._parts: set[str] = set()
+        self._runtime: set[str] = set()
         self._pattern: re.Pattern[str] | None = None
         for name in _VARIABLES:
             self.add(environ.get(name))
@@ -51,7 +51,7 @@ class Redactor:
         forms = {form for line in (secret or "").split() for form in _forms(line) if len(form) >= shortest}
         if not forms <= self._forms:
             self._forms |= forms
-            self._parts |= {part.casefold() for form in forms for part in (form[:_PART], form[-_PART:])}
+            self._runtime |= {part.casefold() for form in forms for part in (form[:_PART], form[-_PART:])}
             self._pattern = None
 
     def clean(self, text: str) -> str:
@@ -60,7 +60,7 @@ class Redactor:
             text = _IN_ADDRESS.sub(rf"\g<1>{HIDDEN}@", text)
         folded = text.casefold()
         # Most texts hold none, and a long one is searched for a few words much faster than by a pattern.
-        if not any(part in folded for part in self._parts):
+        if not any(part in folded for part in self._runtime):
             return text
         if self._pattern is None:
             longest_first = sorted(self._forms, key=len, reverse=True)

@@ -12,8 +12,8 @@ def refreshed(context: Context, records: Sequence[Instance]) -> Mapping[str, Gpu
     """Ask the clouds about these machines. For each that could not be asked, that what is shown of it is stale."""
     from gpuctl.services.reconcile.refresh import refresh
 
-    context.talk.step(f"querying providers about {counted(len(records), 'instance')}")
-    unasked = refresh(context.parts, [record.id for record in records if record.is_live])
+    context.progress.step(f"querying providers about {counted(len(records), 'instance')}")
+    unasked = refresh(context.runtime, [record.id for record in records if record.is_live])
     labels = {record.id: record.label for record in records}
     return {
         key: UnresolvedError(f"{labels[key]} is stale: {error.message}", hint=error.hint)

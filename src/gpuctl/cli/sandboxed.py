@@ -2,24 +2,24 @@
 
 from pathlib import Path
 
-from gpuctl.cli.terminal.progress import Talk
+from gpuctl.cli.terminal.progress import TerminalProgress
 from gpuctl.distribution import install_extra
 from gpuctl.errors import GpuctlError, UnreachableError, UsageError
 from gpuctl.sandbox.control import NotInstalledError, SandboxError, ensure, status
 
 
-def address(folder: Path, talk: Talk) -> str:
+def address(folder: Path, progress: TerminalProgress) -> str:
     """Where the server is that keeps itself in that folder; it is started if none runs.
 
     UsageError where it is not installed, UnreachableError where it does not come up.
     """
     try:
         if status(folder) is None:
-            talk.step("starting the sandbox")
+            progress.step("starting the sandbox")
         url = ensure(folder).url
     except SandboxError as error:
         raise translate(error) from error
-    talk.clear()
+    progress.clear()
     return url
 
 

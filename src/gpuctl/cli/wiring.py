@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from gpuctl.domain.instance import Market, Price, ProviderName
 from gpuctl.errors import UsageError
-from gpuctl.services.runtime import Parts
+from gpuctl.services.runtime import Runtime
 from gpuctl.services.sessions import Sessions
 from gpuctl.store.local.cooldown import LocalRefusals
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gpuctl.providers.base import Provider
 
 
-def parts_of(context: "Context") -> Parts:
+def runtime_of(context: "Context") -> Runtime:
     """What services are built of. Opens no socket: a provider is opened by the service that first needs it."""
 
     def provider(name: ProviderName, profile: str | None) -> "Provider":
@@ -41,11 +41,11 @@ def parts_of(context: "Context") -> Parts:
 
         return {name: context.catalog.regions(name) for name in ProviderName if is_supported(name)}
 
-    return Parts(
+    return Runtime(
         store=context.store,
-        sessions=Sessions(provider, context.clock, context.talk),
+        sessions=Sessions(provider, context.clock, context.progress),
         clock=context.clock,
-        talk=context.talk,
+        progress=context.progress,
         price_of=price_of,
         max_ttl=context.config.max_ttl,
         every_region=every_region,
@@ -60,4 +60,4 @@ def sandbox_url(context: "Context") -> str:
     """The address of the sandbox's server, which is started if it does not run."""
     from gpuctl.cli.sandboxed import address
 
-    return address(context.sandbox_folder, context.talk)
+    return address(context.sandbox_folder, context.progress)

@@ -1,1 +1,1 @@
-"""Use cases, one a file: what each needs (a store, clouds, a clock, somebody to talk to) is an argument."""
+"""Use cases, one a file: what each needs (a store, clouds, a clock, a progress) is an argument."""

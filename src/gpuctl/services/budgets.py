@@ -7,7 +7,7 @@ from gpuctl.domain.instance import Instance
 from gpuctl.domain.market.request import Request
 from gpuctl.domain.money.budget_check import Limit, Period, Standing, limits, refuse_over, standings, to_end, warnings
 from gpuctl.domain.money.budgets import BudgetAction
-from gpuctl.services.runtime import Parts
+from gpuctl.services.runtime import Runtime
 from gpuctl.store.base import Guard
 
 
@@ -18,14 +18,14 @@ class Allowance:
     is known from the first, so that a guard, which sees only the state, misses nothing.
     """
 
-    def __init__(self, parts: Parts, now: datetime, *, allow_unknown_price: bool = False) -> None:
-        self._budgets = parts.budgets
+    def __init__(self, runtime: Runtime, now: datetime, *, allow_unknown_price: bool = False) -> None:
+        self._budgets = runtime.budgets
         self._now = now
         self._allow_unknown_price = allow_unknown_price
         self._known: dict[str, Instance] = {}
         if limits(self._budgets):
-            present = parts.store.snapshot().records
-            archived = parts.store.archived(with_present=True, since=Period.MONTH.start(now))
+            present = runtime.store.snapshot().records
+            archived = runtime.store.archived(with_present=True, since=Period.MONTH.start(now))
             self._known = {record.id: record for record in (*archived, *present)}
 
     def check(self, asked: Sequence[Instance]) -> list[str]:
@@ -50,11 +50,11 @@ class Allowance:
         return standings(self._budgets, list(self._known.values()), self._now)
 
     @classmethod
-    def ending(cls, parts: Parts, now: datetime) -> dict[str, Limit]:
+    def ending(cls, runtime: Runtime, now: datetime) -> dict[str, Limit]:
         """The machines to end for the sake of the budgets, by id, and for which limit; none where they end none."""
-        if parts.budgets.action is not BudgetAction.TERMINATE:
+        if runtime.budgets.action is not BudgetAction.TERMINATE:
             return {}
-        return to_end(parts.budgets, list(cls(parts, now)._known.values()), now)
+        return to_end(runtime.budgets, list(cls(runtime, now)._known.values()), now)
 
     def _with(self, records: Sequence[Instance]) -> list[Instance]:
         return list({**self._known, **{record.id: record for record in records}}.values())
@@ -63,6 +63,6 @@ class Allowance:
         refuse_over(self._budgets, records, self._now, asked, allow_unknown_price=self._allow_unknown_price)
 
 
-def allowance_of(request: Request, parts: Parts, now: datetime) -> Allowance:
+def allowance_of(request: Request, runtime: Runtime, now: datetime) -> Allowance:
     """What is allowed to who asks for that."""
-    return Allowance(parts, now, allow_unknown_price=request.allow_unknown_price)
+    return Allowance(runtime, now, allow_unknown_price=request.allow_unknown_price)

@@ -9,11 +9,16 @@ from gpuctl.domain.instance import Instance, Status
 from gpuctl.domain.lifecycle import note
 from gpuctl.errors import BudgetError, GpuctlError, NotReadyError, UnresolvedError, UsageError
 from gpuctl.services.budgets import Allowance
-from gpuctl.services.runtime import Parts
+from gpuctl.services.runtime import Runtime
 
 
 def extend(
-    parts: Parts, record: Instance, *, by: timedelta | None, ttl: timedelta | None, allow_unknown_price: bool = False
+    runtime: Runtime,
+    record: Instance,
+    *,
+    by: timedelta | None,
+    ttl: timedelta | None,
+    allow_unknown_price: bool = False,
 ) -> Instance:
     """Let the machine live longer: `by` adds to its deadline, `ttl` counts from now. The record with the new deadline.
 
@@ -21,13 +26,13 @@ def extend(
     more than `max_ttl` from now, and where its timer cannot be moved any more; BudgetError when it would cost more than
     is allowed; UnresolvedError when the machine could not be told. Then the old deadline holds.
     """
-    session = parts.sessions.of(record)
-    moved = _moved(record, session.now, parts.max_ttl, by=by, ttl=ttl)
+    session = runtime.sessions.of(record)
+    moved = _moved(record, session.now, runtime.max_ttl, by=by, ttl=ttl)
     if record.cloud_id is None:
         raise NotReadyError(f"{record.label} has no instance yet", hint=f"gpuctl get {record.id} --refresh")
-    allowance = Allowance(parts, session.now, allow_unknown_price=allow_unknown_price)
+    allowance = Allowance(runtime, session.now, allow_unknown_price=allow_unknown_price)
     for told in allowance.check([record.having(expires_at=moved)]):
-        parts.talk.warn(told)
+        runtime.progress.warn(told)
     try:
         session.provider.set_deadline(record.region, record.cloud_id, moved)
     except UsageError as error:
@@ -45,7 +50,7 @@ def extend(
         return note(fresh, EventName.EXTENDED, session.now, detail=detail, expires_at=moved)
 
     try:
-        return parts.store.update(record.id, granted, allowance.changing(record.id))
+        return runtime.store.update(record.id, granted, allowance.changing(record.id))
     except BudgetError:
         # Another command took what was left meanwhile: the machine is told its old deadline again, as well as may be.
         with suppress(GpuctlError):

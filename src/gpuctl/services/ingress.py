@@ -7,7 +7,7 @@ from gpuctl.domain.events import EventName
 from gpuctl.domain.instance import Instance, Scope
 from gpuctl.domain.reconcile.actions import scope_of
 from gpuctl.errors import GpuctlError
-from gpuctl.services.runtime import Parts
+from gpuctl.services.runtime import Runtime
 from gpuctl.store.base import Door
 
 # A terminated instance holds its security group for some minutes more, and the next one often has the same range.
@@ -36,29 +36,29 @@ def doors_of(known: Sequence[Door], records: Sequence[Instance], now: datetime) 
     return [door for key, door in doors.items() if key in named or not door.is_closed]
 
 
-def close_unneeded(parts: Parts, doors: Sequence[Door], state_id: str) -> list[Door]:
+def close_unneeded(runtime: Runtime, doors: Sequence[Door], state_id: str) -> list[Door]:
     """Close what no instance has needed for an hour, with one request for each place, and return all doors as they are.
 
     What cannot be closed costs nothing: it is reported, tried again a day later, and is no failure of the reap.
     """
-    now = parts.clock.now()
+    now = runtime.clock.now()
     due = [door for door in doors if _is_due(door, now)]
     after = {_key(door): door for door in doors}
     for scope, profile in dict.fromkeys((door.scope, door.profile) for door in due):
         needed = {door.cidr for door in doors if door.scope == scope and now - door.needed_at <= KEPT}
-        is_closed = _closed(parts, scope, profile, state_id, needed)
+        is_closed = _closed(runtime, scope, profile, state_id, needed)
         for door in due:
             if (door.scope, door.profile) == (scope, profile):
                 after[_key(door)] = door.model_copy(update={"asked_at": now, "is_closed": is_closed})
     return list(after.values())
 
 
-def _closed(parts: Parts, scope: Scope, profile: str | None, state_id: str, needed: set[str | None]) -> bool:
+def _closed(runtime: Runtime, scope: Scope, profile: str | None, state_id: str, needed: set[str | None]) -> bool:
     try:
-        session = parts.sessions.of_account(scope.provider, scope.account, profile)
+        session = runtime.sessions.of_account(scope.provider, scope.account, profile)
         return session.provider.close_ingress(scope.region, state_id, {cidr for cidr in needed if cidr is not None})
     except GpuctlError as error:
-        parts.talk.say(f"{error.message}; it costs nothing")
+        runtime.progress.info(f"{error.message}; it costs nothing")
         return False
 
 

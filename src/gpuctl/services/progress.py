@@ -1,27 +1,27 @@
-"""Whom a service tells what it is doing."""
+"""The progress and warnings that a service reports while it works."""
 
 from typing import Protocol
 
 
-class Talk(Protocol):
-    """Where progress and warnings go; results are returned, never told."""
+class Progress(Protocol):
+    """Where services write progress and warnings. Results are returned, never written here."""
 
-    def say(self, text: str) -> None:
-        """One line of news that stays."""
+    def info(self, text: str) -> None:
+        """Write one line that stays."""
         ...
 
     def warn(self, text: str, *, is_complete: bool = False) -> None:
-        """One line that somebody should act on; a very long one is shortened unless `is_complete`."""
+        """Write one line that needs attention. A very long line is shortened unless `is_complete`."""
         ...
 
     def step(self, text: str) -> None:
-        """What is being waited for now; it takes the place of the step before."""
+        """Show what the service waits for now, in place of the previous step."""
         ...
 
     def clear(self) -> None:
-        """The step is over, and nothing comes in its place."""
+        """Remove the current step: it is finished."""
         ...
 
     def trace(self, text: str) -> None:
-        """The traceback of a bug that did not stop the work, as it is."""
+        """Write the traceback of a bug that did not stop the work, unchanged."""
         ...

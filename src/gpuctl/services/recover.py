@@ -7,9 +7,9 @@ from gpuctl.domain.instance import Instance
 from gpuctl.domain.tags import STATE_ID
 from gpuctl.errors import CredentialsError, GpuctlError, StateFault, StateUnusableError, UnresolvedError, UsageError
 from gpuctl.services.reap.reaper import Reaper
-from gpuctl.services.reap.restore import NO_PROVIDER, Everywhere, logins_of, look_everywhere, merge
+from gpuctl.services.reap.restore import NO_PROVIDER, Everywhere, logins_of, merge, survey_everywhere
 from gpuctl.services.reconcile.adopt import adopted
-from gpuctl.services.runtime import Parts
+from gpuctl.services.runtime import Runtime
 from gpuctl.store.base import ReapTimes, Rebuildable, Snapshot
 
 
@@ -25,7 +25,7 @@ class Found:
 
 
 def find(
-    parts: Parts, store: Rebuildable, times: ReapTimes, reaper: Reaper, *, backup: str | None, state_id: str | None
+    runtime: Runtime, store: Rebuildable, times: ReapTimes, reaper: Reaper, *, backup: str | None, state_id: str | None
 ) -> Found:
     """Look at the backup and at every region of every cloud. Writes nothing.
 
@@ -42,24 +42,24 @@ def find(
     base = store.backup(backup) if backup else present
     wanted = _one_id(state_id, store.remembered_id, base.state_id if base else None)
     records = base.records if base else ()
-    everywhere = look_everywhere(parts, logins_of([*records, *_archived(store)], times, reaper.places))
+    everywhere = survey_everywhere(runtime, logins_of([*records, *_archived(store)], times, reaper.places))
     if wanted is None:
         raise _which(everywhere)
     ids = {record.id for record in records}
     machines = everywhere.machines_of(wanted)
-    unknown = [adopted(seen, look.session.profile, look.session.now, parts) for look, seen in machines]
+    unknown = [adopted(seen, survey.session.profile, survey.session.now, runtime) for survey, seen in machines]
     return Found(
         wanted, records, [record for record in unknown if record.id not in ids], everywhere, present is not None
     )
 
 
-def rebuild(parts: Parts, store: Rebuildable, found: Found) -> str | None:
+def rebuild(runtime: Runtime, store: Rebuildable, found: Found) -> str | None:
     """Write the state anew from what was found, and return where what stood in its place is kept.
 
     Where some place did not answer, nothing is ended by its deadline until a reap has asked them all.
     """
     aside = None if found.is_merging else store.rebuild(found.state_id, found.backup)
-    merge(parts, found.everywhere, found.state_id)
+    merge(runtime, found.everywhere, found.state_id)
     return aside
 
 
@@ -111,7 +111,7 @@ def _which(everywhere: Everywhere) -> GpuctlError:
 
 def _no_state(everywhere: Everywhere) -> GpuctlError:
     """Why no state is known. That nothing was found proves nothing where a provider could not be queried."""
-    if everywhere.looks and not everywhere.problems:
+    if everywhere.surveys and not everywhere.problems:
         unused = "".join(f"; {remark}" for remark in everywhere.remarks)
         return UsageError(
             f"no instance of any state was found, and the ID of the lost state is unknown{unused}",
@@ -120,6 +120,6 @@ def _no_state(everywhere: Everywhere) -> GpuctlError:
     failures, reasons = everywhere.failures, [*everywhere.remarks, *everywhere.problems]
     if failures and everywhere.remarks:
         reasons = [reason for reason in reasons if reason != NO_PROVIDER]
-    is_login = not everywhere.looks and all(isinstance(error, CredentialsError) for error in failures)
+    is_login = not everywhere.surveys and all(isinstance(error, CredentialsError) for error in failures)
     kind = CredentialsError if failures and is_login else UnresolvedError
     return kind(f"the providers could not be queried: {'; '.join(reasons)}", hint="gpuctl doctor")

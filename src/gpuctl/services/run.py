@@ -16,7 +16,7 @@ from gpuctl.remote.line import Line
 from gpuctl.remote.transfer import Transfer, download, upload
 from gpuctl.services.launch.emergency import end_interrupted
 from gpuctl.services.reconcile.reconcile import settle
-from gpuctl.services.runtime import Parts
+from gpuctl.services.runtime import Runtime
 from gpuctl.services.terminate import end, wait_until_gone
 
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=1), timedelta(seconds=30)
@@ -60,7 +60,7 @@ class _Over(Exception):
 
 
 def run_task(
-    parts: Parts,
+    runtime: Runtime,
     access: Access,
     record: Instance,
     task: Task,
@@ -75,9 +75,9 @@ def run_task(
     machine's deadline: the command goes on there meanwhile. The machine is ended on every way out, a signal included
     (then without waiting for proof, and within `hurry`). UsageError if something runs on it already.
     """
-    _begin(parts, record)
+    _begin(runtime, record)
     ran = Ran(record)
-    run = _Run(parts, Line(access.target(record)), record)
+    run = _Run(runtime, Line(access.target(record)), record)
     # Until it is known how it went, it was cut short: by a signal, or by a bug.
     reason, is_cut_short = Reason.CANCELLED, True
     try:
@@ -91,27 +91,27 @@ def run_task(
             ran.error = error
         is_cut_short = False
     finally:
-        parts.talk.clear()
+        runtime.progress.clear()
         if is_cut_short:
             with hurry():
                 if keep:
                     run.leave(ran.code)
-                elif (unrecorded := end_interrupted(parts, [record], reason=reason)) is not None:
-                    parts.talk.warn(unrecorded.message)
+                elif (unrecorded := end_interrupted(runtime, [record], reason=reason)) is not None:
+                    runtime.progress.warn(unrecorded.message)
         elif keep:
             run.leave(ran.code)
         else:
-            end(parts, [record.id], reason)
-            ran.end_error = wait_until_gone(parts, [record.id], PROOF).errors.get(record.id)
-    ran.record = _now(parts, record)
+            end(runtime, [record.id], reason)
+            ran.end_error = wait_until_gone(runtime, [record.id], PROOF).errors.get(record.id)
+    ran.record = _now(runtime, record)
     return ran
 
 
 class _Run:
     """One command on one machine, through as many connections as it takes."""
 
-    def __init__(self, parts: Parts, line: Line, record: Instance) -> None:
-        self._parts = parts
+    def __init__(self, runtime: Runtime, line: Line, record: Instance) -> None:
+        self._runtime = runtime
         self._line = line
         self._record = record
         self._job: Job | None = None
@@ -120,30 +120,30 @@ class _Run:
     def command(self, task: Task, tell: Tell) -> int:
         """Files there, then the command, to its end; its exit code."""
         for transfer in task.uploads:
-            self._parts.talk.step(f"uploading {transfer.source}")
+            self._runtime.progress.step(f"uploading {transfer.source}")
             self._persist(lambda transfer=transfer: upload(self._line, transfer))  # type: ignore[misc]
         job = self._job = Job(secrets.token_hex(8), task.command, task.variables)
-        self._parts.talk.step("starting the command")
+        self._runtime.progress.step("starting the command")
         self._persist(lambda: job.start(self._line))
         # From here on the terminal is the command's.
-        self._parts.talk.clear()
+        self._runtime.progress.clear()
         return self._persist(lambda: job.follow(self._line, tell, self._keep_on))
 
     def downloads(self, task: Task) -> None:
         """Files back, whatever the command's exit code was."""
         for transfer in task.downloads:
-            self._parts.talk.step(f"downloading {transfer.source}")
+            self._runtime.progress.step(f"downloading {transfer.source}")
             self._persist(lambda transfer=transfer: download(self._line, transfer))  # type: ignore[misc]
 
     def leave(self, code: int | None) -> None:
         """Let the machine live: READY, with nothing of ours running on it."""
-        parts, now = self._parts, self._parts.clock.now()
+        runtime, now = self._runtime, self._runtime.clock.now()
         if self._job is not None and code is None:
             try:
                 self._job.kill(self._line)
             except GpuctlError as error:
-                parts.talk.warn(f"the command may still be running on the instance: {error.message}")
-        parts.store.update(
+                runtime.progress.warn(f"the command may still be running on the instance: {error.message}")
+        runtime.store.update(
             self._record.id,
             lambda fresh: advance(fresh, Status.READY, now) if fresh.status is Status.RUNNING else fresh,
         )
@@ -157,32 +157,32 @@ class _Run:
                 return attempt()
             except UnreachableError as error:
                 if not is_told:
-                    self._parts.talk.warn(f"connection lost ({error.message}); reconnecting until the deadline")
+                    self._runtime.progress.warn(f"connection lost ({error.message}); reconnecting until the deadline")
                 is_told = True
             # Ask the cloud, too: a machine that is gone is not worth waiting for.
-            settle(self._parts, [self._record.id])
+            settle(self._runtime, [self._record.id])
             self._looked_at = None
             self._keep_on()
-            left = _now(self._parts, self._record).expires_at - self._parts.clock.now()
-            self._parts.clock.sleep(min(pause, max(left, FIRST_PAUSE)))
+            left = _now(self._runtime, self._record).expires_at - self._runtime.clock.now()
+            self._runtime.clock.sleep(min(pause, max(left, FIRST_PAUSE)))
             pause = min(pause * 2, LONGEST_PAUSE)
 
     def _keep_on(self) -> None:
         """Raise _Over once the deadline has come, or somebody else ended the machine."""
-        elapsed = self._parts.clock.elapsed()
+        elapsed = self._runtime.clock.elapsed()
         if self._looked_at is not None and elapsed - self._looked_at < LOOK_EVERY:
             return
         self._looked_at = elapsed
-        fresh = _now(self._parts, self._record)
+        fresh = _now(self._runtime, self._record)
         if not fresh.is_live or fresh.status is Status.STOPPING:
             raise _Over(_ended(fresh), fresh.reason or Reason.USER)
-        if fresh.is_due(self._parts.clock.now()):
+        if fresh.is_due(self._runtime.clock.now()):
             late = f"the deadline of {fresh.label} passed before the command finished"
             raise _Over(CloudError(late, hint="add `--ttl 120`, or run gpuctl extend in time"), Reason.EXPIRED)
 
 
-def _begin(parts: Parts, record: Instance) -> None:
-    now = parts.clock.now()
+def _begin(runtime: Runtime, record: Instance) -> None:
+    now = runtime.clock.now()
 
     def running(fresh: Instance) -> Instance:
         if fresh.status is Status.RUNNING:
@@ -191,7 +191,7 @@ def _begin(parts: Parts, record: Instance) -> None:
             raise NotReadyError(f"{fresh.label} is {fresh.status}, not READY", hint=f"gpuctl wait {fresh.label}")
         return advance(fresh, Status.RUNNING, now)
 
-    parts.store.update(record.id, running)
+    runtime.store.update(record.id, running)
 
 
 def _ended(record: Instance) -> GpuctlError:
@@ -201,6 +201,6 @@ def _ended(record: Instance) -> GpuctlError:
     return CloudError(told, hint=f"gpuctl get {record.id}")
 
 
-def _now(parts: Parts, record: Instance) -> Instance:
-    present = {record.id: record for record in parts.store.snapshot().records}
+def _now(runtime: Runtime, record: Instance) -> Instance:
+    present = {record.id: record for record in runtime.store.snapshot().records}
     return present.get(record.id, record)

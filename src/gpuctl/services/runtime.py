@@ -1,4 +1,4 @@
-"""What every service is built of, handed in from above."""
+"""The dependencies that services share: a store, provider sessions, a clock and a progress."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from gpuctl.domain.instance import Market, Price, ProviderName
 from gpuctl.domain.money.budgets import Budgets
 from gpuctl.domain.money.cost import Extras
 from gpuctl.remote.access import Access
-from gpuctl.services.progress import Talk
+from gpuctl.services.progress import Progress
 from gpuctl.services.sessions import Sessions
 from gpuctl.store.base import Forgetful, Refusals, Store
 
@@ -18,19 +18,19 @@ ExtrasOf = Callable[[ProviderName, str, int | None], Extras]
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
-    """A store, logins, a clock and somebody to talk to.
+class Runtime:
+    """What most services need, as one argument.
 
-    `price_of` gives the catalog's price of a type in a region, `extras_of` those of a disk of that size and an address
-    there, `max_ttl` the longest life a machine may be given.
-    `every_region` gives, for each cloud there is, every region in which the catalog knows a type. `access` is how this
-    state's machines are got onto; None where that is nobody's business. `refusals` is where there was no room lately.
+    `price_of` returns the catalog's price of an instance type in a region and a market, `extras_of` those of a disk
+    of that size in GB and of a public IP there. `max_ttl` is the longest TTL allowed. `every_region` returns, for each
+    supported provider, every region in which the catalog has an instance type. `access` is how instances of this state
+    are reached by SSH; None where no service connects. `refusals` remembers placements without capacity.
     """
 
     store: Store
     sessions: Sessions
     clock: Clock
-    talk: Talk
+    progress: Progress
     price_of: PriceOf
     max_ttl: timedelta
     every_region: Callable[[], Mapping[ProviderName, Collection[str]]] = dict

@@ -9,7 +9,7 @@ from gpuctl.domain.lifecycle import with_facts
 from gpuctl.domain.money.cost import hourly, to_cents
 from gpuctl.domain.protection import Killer, Protector, Standing
 from gpuctl.errors import GpuctlError
-from gpuctl.services.runtime import Parts
+from gpuctl.services.runtime import Runtime
 
 if TYPE_CHECKING:
     from gpuctl.providers.base import Provider
@@ -18,7 +18,7 @@ _MONTH = timedelta(hours=730)
 REPORTS_WITHIN = timedelta(minutes=5)
 
 
-def read_back(parts: Parts, records: Sequence[Instance]) -> Mapping[str, GpuctlError]:
+def read_back(runtime: Runtime, records: Sequence[Instance]) -> Mapping[str, GpuctlError]:
     """Ask the clouds what protects these machines, and keep the answers in their records.
 
     For each that could not be asked, why; its record keeps what was read before. Those without a machine, and
@@ -30,15 +30,15 @@ def read_back(parts: Parts, records: Sequence[Instance]) -> Mapping[str, GpuctlE
         if not record.is_live or record.status is Status.STOPPING or record.cloud_id is None:
             continue
         try:
-            session = parts.sessions.of(record)
+            session = runtime.sessions.of(record)
             answers[record.id] = safeguards_of(session.provider, record, session.now)
         except GpuctlError as error:
             failures[record.id] = error
 
     def told(fresh: Instance) -> Instance:
-        return with_facts(fresh, parts.clock.now(), protection=tuple(answers[fresh.id]))
+        return with_facts(fresh, runtime.clock.now(), protection=tuple(answers[fresh.id]))
 
-    parts.store.update_each(list(answers), told)
+    runtime.store.update_each(list(answers), told)
     return failures
 
 

@@ -9,7 +9,7 @@ from gpuctl.clock import Clock
 from gpuctl.domain.duration import spelled
 from gpuctl.domain.instance import Instance, ProviderName
 from gpuctl.errors import CredentialsError, GpuctlError
-from gpuctl.services.progress import Talk
+from gpuctl.services.progress import Progress
 
 if TYPE_CHECKING:
     from gpuctl.providers.base import Provider
@@ -63,10 +63,10 @@ class Session:
 class Sessions:
     """Opens logins when they are first needed and asks each once whose it is."""
 
-    def __init__(self, open_provider: OpenProvider, clock: Clock, talk: Talk) -> None:
+    def __init__(self, open_provider: OpenProvider, clock: Clock, progress: Progress) -> None:
         self._open_provider = open_provider
         self._clock = clock
-        self._talk = talk
+        self._progress = progress
         self._providers: dict[tuple[ProviderName, str | None], Provider] = {}
         self._open: dict[tuple[ProviderName, str | None], Session] = {}
         self._skew_told = False
@@ -133,7 +133,7 @@ class Sessions:
         elif anchor is not None and not self._skew_told:
             self._skew_told = True
             way = "ahead of" if here > anchor else "behind"
-            self._talk.warn(
+            self._progress.warn(
                 f"the clock of this computer is {spelled(abs(anchor - here))} {way} the provider's; using "
                 "the provider's time"
             )

@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from gpuctl.domain.instance import Instance, Status
 from gpuctl.domain.lifecycle import advance
 from gpuctl.errors import GpuctlError
-from gpuctl.services.runtime import Parts
+from gpuctl.services.runtime import Runtime
 from gpuctl.services.ssh_targets import failing
 
 
-def check_booted(parts: Parts, records: Sequence[Instance]) -> Mapping[str, GpuctlError]:
+def check_booted(runtime: Runtime, records: Sequence[Instance]) -> Mapping[str, GpuctlError]:
     """Check each of these that its cloud calls ready and that waits for its check; for those that do not pass, why."""
     failed = {}
     for record in records:
@@ -17,18 +17,18 @@ def check_booted(parts: Parts, records: Sequence[Instance]) -> Mapping[str, Gpuc
             record.status is not Status.CONFIGURING
             or record.check is None
             or record.booted_at is None
-            or parts.access is None
+            or runtime.access is None
         ):
             continue
-        parts.talk.step(f"{record.label} is running; waiting until the check `{record.check}` succeeds")
-        problem = failing(parts.access, record, record.check)
+        runtime.progress.step(f"{record.label} is running; waiting until the check `{record.check}` succeeds")
+        problem = failing(runtime.access, record, record.check)
         if problem is None:
-            parts.store.update(record.id, lambda fresh: _passed(fresh, parts))
+            runtime.store.update(record.id, lambda fresh: _passed(fresh, runtime))
         else:
             failed[record.id] = problem
     return failed
 
 
-def _passed(fresh: Instance, parts: Parts) -> Instance:
+def _passed(fresh: Instance, runtime: Runtime) -> Instance:
     # It may be ending by now.
-    return advance(fresh, Status.READY, parts.clock.now()) if fresh.status is Status.CONFIGURING else fresh
+    return advance(fresh, Status.READY, runtime.clock.now()) if fresh.status is Status.CONFIGURING else fresh

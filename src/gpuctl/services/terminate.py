@@ -8,10 +8,10 @@ from gpuctl.domain.instance import Instance, Reason, Status
 from gpuctl.domain.lifecycle import advance, was_refused
 from gpuctl.domain.reconcile.actions import Action, Kind, scope_of
 from gpuctl.errors import GpuctlError, UnresolvedError
-from gpuctl.services.reconcile.apply import Acting
-from gpuctl.services.reconcile.observe import Look
+from gpuctl.services.reconcile.apply import Applier
+from gpuctl.services.reconcile.observe import Survey
 from gpuctl.services.reconcile.reconcile import Settled, by_login, settle
-from gpuctl.services.runtime import Parts
+from gpuctl.services.runtime import Runtime
 
 FIRST_POLL, POLL_EVERY = timedelta(milliseconds=500), timedelta(seconds=4)
 
@@ -24,62 +24,62 @@ class Ended:
     errors: dict[str, GpuctlError] = field(default_factory=dict)
 
 
-def end(parts: Parts, record_ids: Sequence[str], reason: Reason, *, force: bool = False) -> Ended:
+def end(runtime: Runtime, record_ids: Sequence[str], reason: Reason, *, force: bool = False) -> Ended:
     """Write STOPPING into these records, then ask their clouds to end them; returns without waiting for proof.
 
     What has ended is left alone and is no error. Once STOPPING is written the reaper goes on with whatever failed here.
     An error stands for each machine whose end was not accepted. `force` ends with a machine what others put among its
     own things; else they are spared, and that machine's end is open.
     """
-    refused = _write_stopping(parts, record_ids, reason)
-    settled = settle(parts, [text for text in record_ids if text not in refused], force=force)
-    records = _read(parts, record_ids)
+    refused = _write_stopping(runtime, record_ids, reason)
+    settled = settle(runtime, [text for text in record_ids if text not in refused], force=force)
+    records = _read(runtime, record_ids)
     return Ended(records, {**refused, **_open_ends(records, settled)})
 
 
-def end_at_once(parts: Parts, record_ids: Sequence[str], reason: Reason) -> Ended:
+def end_at_once(runtime: Runtime, record_ids: Sequence[str], reason: Reason) -> Ended:
     """As `end`, for a process that has little time left: the requests that matter most are sent first.
 
     An instance whose id our own create returned is asked to end by that id, before any listing; the others are looked
     for afterwards.
     """
-    refused = _write_stopping(parts, record_ids, reason)
-    records = [record for record in _read(parts, record_ids) if record.is_live and record.id_is_from_create]
+    refused = _write_stopping(runtime, record_ids, reason)
+    records = [record for record in _read(runtime, record_ids) if record.is_live and record.id_is_from_create]
     for (name, account, profile), group in by_login(records).items():
         try:
-            look = Look(parts.sessions.of_account(name, account, profile))
+            survey = Survey(runtime.sessions.of_account(name, account, profile))
         except GpuctlError:
             # The look below meets the same failure, and reports it.
             continue
-        Acting(parts, look).apply(
+        Applier(runtime, survey).apply(
             [Action(Kind.TERMINATE, scope_of(record), record, reason=record.reason) for record in group]
         )
-    is_open = [record.id for record in _read(parts, record_ids) if record.is_live and record.deleted_by_us_at is None]
-    settled = settle(parts, [text for text in is_open if text not in refused])
-    records = _read(parts, record_ids)
+    is_open = [record.id for record in _read(runtime, record_ids) if record.is_live and record.deleted_by_us_at is None]
+    settled = settle(runtime, [text for text in is_open if text not in refused])
+    records = _read(runtime, record_ids)
     return Ended(records, {**refused, **_open_ends(records, settled)})
 
 
-def wait_until_gone(parts: Parts, record_ids: Sequence[str], timeout: timedelta) -> Ended:
+def wait_until_gone(runtime: Runtime, record_ids: Sequence[str], timeout: timedelta) -> Ended:
     """Wait until every one of these is proven gone, or the time is out: then it is STOPPING, and the reaper goes on."""
-    started, pause = parts.clock.elapsed(), FIRST_POLL
+    started, pause = runtime.clock.elapsed(), FIRST_POLL
     settled = Settled()
     while True:
-        records = _read(parts, record_ids)
+        records = _read(runtime, record_ids)
         pending = [record for record in records if record.is_live]
         if not pending:
             return Ended(records)
-        if parts.clock.elapsed() - started >= timeout:
+        if runtime.clock.elapsed() - started >= timeout:
             return Ended(records, _unproven(pending, settled))
-        parts.talk.step(f"waiting for {_named(pending)} to terminate")
-        parts.clock.sleep(min(pause, timeout))
+        runtime.progress.step(f"waiting for {_named(pending)} to terminate")
+        runtime.clock.sleep(min(pause, timeout))
         pause = min(pause * 2, POLL_EVERY)
-        settled = settle(parts, [record.id for record in pending], wanted=_is_news)
+        settled = settle(runtime, [record.id for record in pending], wanted=_is_news)
 
 
-def _write_stopping(parts: Parts, record_ids: Sequence[str], reason: Reason) -> dict[str, GpuctlError]:
+def _write_stopping(runtime: Runtime, record_ids: Sequence[str], reason: Reason) -> dict[str, GpuctlError]:
     """Write STOPPING into the records that have not ended; the error of each for which that failed."""
-    now = parts.clock.now()
+    now = runtime.clock.now()
 
     def stopping(fresh: Instance) -> Instance:
         if was_refused(fresh):
@@ -87,7 +87,7 @@ def _write_stopping(parts: Parts, record_ids: Sequence[str], reason: Reason) -> 
             return advance(fresh, Status.FAILED, now, reason)
         return fresh if fresh.status.is_ended else advance(fresh, Status.STOPPING, now, reason)
 
-    written = parts.store.update_each(record_ids, stopping)
+    written = runtime.store.update_each(record_ids, stopping)
     return {key: error for key, error in written.items() if isinstance(error, GpuctlError)}
 
 
@@ -125,8 +125,8 @@ def _unproven(pending: Sequence[Instance], settled: Settled) -> dict[str, Gpuctl
     return errors
 
 
-def _read(parts: Parts, record_ids: Collection[str]) -> list[Instance]:
-    present = {record.id: record for record in parts.store.snapshot().records}
+def _read(runtime: Runtime, record_ids: Collection[str]) -> list[Instance]:
+    present = {record.id: record for record in runtime.store.snapshot().records}
     return [present[text] for text in record_ids if text in present]
 
 

@@ -9,7 +9,7 @@ from gpuctl.domain.duration import spelled
 from gpuctl.domain.instance import Instance, Status
 from gpuctl.errors import CloudError, GpuctlError, UnresolvedError
 from gpuctl.services.reconcile.refresh import refresh
-from gpuctl.services.runtime import Parts
+from gpuctl.services.runtime import Runtime
 from gpuctl.services.ssh_check import check_booted
 
 FIRST_POLL, POLL_EVERY = timedelta(seconds=1), timedelta(seconds=5)
@@ -30,42 +30,42 @@ class Waited:
     errors: dict[str, GpuctlError] = field(default_factory=dict)
 
 
-def wait_for(parts: Parts, asked: Sequence[Instance], goal: Goal, timeout: timedelta) -> Waited:
+def wait_for(runtime: Runtime, asked: Sequence[Instance], goal: Goal, timeout: timedelta) -> Waited:
     """Wait until every one of these has come that far. What has ended, archived or not, is terminated.
 
     A machine that can no longer become ready is a CloudError at once, and the others are waited for no longer; one for
     which the time ran out is an UnresolvedError, with what kept its cloud from being asked where that was the reason.
     """
-    started, pause = parts.clock.elapsed(), FIRST_POLL
+    started, pause = runtime.clock.elapsed(), FIRST_POLL
     while True:
-        records = _now(parts, asked)
+        records = _now(runtime, asked)
         errors = {record.id: _hopeless(record) for record in records if goal is Goal.READY and _is_over(record)}
         pending = [record for record in records if not _has_come(record, goal) and record.id not in errors]
         if errors or not pending:
             return Waited(records, errors)
-        parts.talk.step(f"waiting until {_named(pending)} {'is' if len(pending) == 1 else 'are'} {goal}")
-        unasked = refresh(parts, [record.id for record in pending])
+        runtime.progress.step(f"waiting until {_named(pending)} {'is' if len(pending) == 1 else 'are'} {goal}")
+        unasked = refresh(runtime, [record.id for record in pending])
         why = {key: f"the provider could not be queried: {error.message}" for key, error in unasked.items()}
         if goal is Goal.READY:
-            why |= {key: error.message for key, error in check_booted(parts, _now(parts, pending)).items()}
+            why |= {key: error.message for key, error in check_booted(runtime, _now(runtime, pending)).items()}
         # Only for READY is STOPPING hopeless, which the next pass reports; an instance is awaited until it is gone.
         pending = [
             record
-            for record in _now(parts, pending)
+            for record in _now(runtime, pending)
             if not _has_come(record, goal) and not (goal is Goal.READY and _is_over(record))
         ]
-        waited = parts.clock.elapsed() - started
+        waited = runtime.clock.elapsed() - started
         if pending and waited >= timeout:
             return Waited(
-                _now(parts, asked), {record.id: _late(record, goal, waited, why.get(record.id)) for record in pending}
+                _now(runtime, asked), {record.id: _late(record, goal, waited, why.get(record.id)) for record in pending}
             )
         if pending:
-            parts.clock.sleep(min(pause, timeout - waited))
+            runtime.clock.sleep(min(pause, timeout - waited))
             pause = min(pause * 2, POLL_EVERY)
 
 
-def _now(parts: Parts, asked: Sequence[Instance]) -> list[Instance]:
-    present = {record.id: record for record in parts.store.snapshot().records}
+def _now(runtime: Runtime, asked: Sequence[Instance]) -> list[Instance]:
+    present = {record.id: record for record in runtime.store.snapshot().records}
     return [present.get(record.id, record) for record in asked]
 
 

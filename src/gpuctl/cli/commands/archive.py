@@ -43,7 +43,7 @@ def command(
     context.require_state()
     if before > month:
         before = month
-        context.talk.say(f"what ended since {month:%Y-%m-%d} stays: budgets count it")
+        context.progress.info(f"what ended since {month:%Y-%m-%d} stays: budgets count it")
     context.store.archive(before)
     moved = context.store.hand_over(before, bundle.add)
     said = (

@@ -64,7 +64,7 @@ def command(
     patient = _patient(context)
     lines = [_Line(None, finding) for finding in examine_here(patient)]
     for cloud in _clouds(context, patient, wanted, region, type_):
-        context.talk.step(f"checking {cloud.name}")
+        context.progress.step(f"checking {cloud.name}")
         lines += [_Line(cloud.name, finding) for finding in examine_cloud(patient, cloud)]
     return _result(context, lines)
 
@@ -73,7 +73,7 @@ def _patient(context: Context) -> Patient:
     from gpuctl.cli.commands.schedule.reaper_job import Place
 
     return Patient(
-        parts=context.parts,
+        runtime=context.runtime,
         catalog=context.catalog,
         user=context.user,
         schedule=lambda: Place(context).seen(),

@@ -36,10 +36,10 @@ def command(
     more = parse_duration(by, option="--by") if by else None
     life = parse_minutes(ttl, option="--ttl") if ttl else None
     record = resolve(context.store, instance, whole_only=not context.is_terminal)
-    context.talk.step(f"extending {record.label}")
-    moved = extend(context.parts, record, by=more, ttl=life, allow_unknown_price=allow_unknown_price)
-    for error in read_back(context.parts, [moved]).values():
-        context.talk.warn(f"the deadline was extended, but the safeguards could not be checked: {error.message}")
+    context.progress.step(f"extending {record.label}")
+    moved = extend(context.runtime, record, by=more, ttl=life, allow_unknown_price=allow_unknown_price)
+    for error in read_back(context.runtime, [moved]).values():
+        context.progress.warn(f"the deadline was extended, but the safeguards could not be checked: {error.message}")
     moved = resolve(context.store, moved.id)
     now = context.clock.now()
     shape = instance_shape(moved, now)

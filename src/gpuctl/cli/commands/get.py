@@ -62,12 +62,12 @@ def command(
 def _read_back(context: Context, record: Instance) -> Mapping[str, GpuctlError]:
     from gpuctl.services.safeguards import gaps, read_back
 
-    context.talk.step(f"checking safeguards of {record.label}")
-    failures = read_back(context.parts, [record])
+    context.progress.step(f"checking safeguards of {record.label}")
+    failures = read_back(context.runtime, [record])
     # Said once: afterwards it stands in the record.
     for gap in gaps(resolve(context.store, record.id)):
         if gap not in gaps(record):
-            context.talk.warn(gap)
+            context.progress.warn(gap)
     return {
         key: UnresolvedError(f"could not check the safeguards of {record.label}: {error.message}", hint=error.hint)
         for key, error in failures.items()

@@ -20,7 +20,7 @@ from gpuctl.errors import GpuctlError, StateFault, StateLockedError, StateUnusab
 from gpuctl.services.launch.emergency import Unwritable
 from gpuctl.services.reap.by_tags import reap_by_tags
 from gpuctl.services.reap.reaper import Reaped, Reaper, news, reap, remembered
-from gpuctl.services.reconcile.apply import Done
+from gpuctl.services.reconcile.apply import ActionResult
 from gpuctl.services.terminate import wait_until_gone
 from gpuctl.store.base import ReapTimes
 
@@ -111,19 +111,19 @@ def _pass(context: Context, reaper: Reaper, *, wait: bool) -> Result | None:
         if begun is not None:
             if timedelta(0) <= now - begun < _BUSY_FOR:
                 return None if not context.is_output_chosen else _result(context, Reaped(), reaper, [])
-            context.talk.warn(f"another reap has been running for {rough(now - begun)}; running in parallel")
+            context.progress.warn(f"another reap has been running for {rough(now - begun)}; running in parallel")
         return _worked(context, reaper, wait=wait)
 
 
 def _worked(context: Context, reaper: Reaper, *, wait: bool) -> Result:
-    parts, log = context.parts, context.reap_log
+    runtime, log = context.runtime, context.reap_log
     times = log.read()
     reaped, unusable = _reaped(context, times, reaper)
     if wait and unusable is None:
         ids = [
             outcome.record.id for outcome in reaped.done if outcome.record and outcome.record.is_live and _ends(outcome)
         ]
-        for key, error in wait_until_gone(parts, ids, _WAIT).errors.items():
+        for key, error in wait_until_gone(runtime, ids, _WAIT).errors.items():
             reaped.problems.append(f"{key}: {error.message}")
     now = context.clock.now()
     matters = reaped.unresolved
@@ -144,13 +144,13 @@ def _reaped(context: Context, times: ReapTimes, reaper: Reaper) -> tuple[Reaped,
     """
     try:
         context.require_state()
-        return reap(context.parts, times, reaper), None
+        return reap(context.runtime, times, reaper), None
     except (StateUnusableError, StateLockedError) as error:
         is_anothers = isinstance(error, StateUnusableError) and error.fault is StateFault.OTHER
         state_id = None if is_anothers else context.store.remembered_id
         if state_id is None:
             raise
-        reaped = reap_by_tags(context.parts, state_id, times, reaper)
+        reaped = reap_by_tags(context.runtime, state_id, times, reaper)
         reaped.problems.insert(0, f"{error.message}; its instances were processed by their tags only")
         return reaped, error
 
@@ -195,15 +195,15 @@ def _result(
     )
 
 
-def _is_done(outcome: Done) -> bool:
+def _is_done(outcome: ActionResult) -> bool:
     return outcome.action.kind in (Kind.TERMINATE, Kind.CLOSE, Kind.ADOPT) and outcome.error is None
 
 
-def _ends(outcome: Done) -> bool:
+def _ends(outcome: ActionResult) -> bool:
     return outcome.action.kind in (Kind.TERMINATE, Kind.CLOSE)
 
 
-def _shape(outcome: Done) -> dict[str, Any]:
+def _shape(outcome: ActionResult) -> dict[str, Any]:
     return {
         "id": outcome.action.subject,
         "action": outcome.action.kind.value,
@@ -213,12 +213,12 @@ def _shape(outcome: Done) -> dict[str, Any]:
     }
 
 
-def _reason(outcome: Done) -> str:
+def _reason(outcome: ActionResult) -> str:
     reason = outcome.action.proof.reason if outcome.action.proof else outcome.action.reason
     return (reason.value if reason else "") or outcome.action.detail
 
 
-def _row(outcome: Done) -> list[str]:
+def _row(outcome: ActionResult) -> list[str]:
     return [
         outcome.action.subject,
         outcome.action.kind.value,
@@ -228,7 +228,7 @@ def _row(outcome: Done) -> list[str]:
     ]
 
 
-def _table(done: Sequence[Done]) -> "Table":
+def _table(done: Sequence[ActionResult]) -> "Table":
     from rich.table import Table
 
     drawn = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))

@@ -41,9 +41,9 @@ def command(
     context: Context = ctx.find_root().obj
     context.start_sandbox()
     reaper = reaper_of(context, sweep=True, dry_run=dry_run, max_orphans=0)
-    context.talk.step("querying all regions of all providers")
+    context.progress.step("querying all regions of all providers")
     wanted = state_id or context.environ.get("GPUCTL_STATE_ID")
-    found = find(context.parts, context.store, context.reap_log.read(), reaper, backup=backup, state_id=wanted)
+    found = find(context.runtime, context.store, context.reap_log.read(), reaper, backup=backup, state_id=wanted)
     _announce(context, found)
     if dry_run:
         return _result(context, [*found.backup, *found.unknown], found, None)
@@ -51,21 +51,21 @@ def command(
         raise UsageError("rebuilding the state requires confirmation", hint="add `--yes`, or preview with `--dry-run`")
     if not yes and not context.confirm("Rebuild the state from this?"):
         raise UsageError("nothing was written")
-    aside = rebuild(context.parts, context.store, found)
+    aside = rebuild(context.runtime, context.store, found)
     return _result(context, context.store.snapshot().records, found, aside)
 
 
 def _announce(context: Context, found: Found) -> None:
-    count = sum(len(look.listed) for look in found.everywhere.looks)
+    count = sum(len(survey.listed) for survey in found.everywhere.surveys)
     parts = [f"{counted(len(found.unknown), 'instance')} with gpuctl tags in {counted(count, 'region')}"]
     if found.backup:
         parts.insert(0, f"{counted(len(found.backup), 'record')} in the {'state' if found.is_merging else 'backup'}")
-    context.talk.say(f"state `{found.state_id}`: {', '.join(parts)}")
+    context.progress.info(f"state `{found.state_id}`: {', '.join(parts)}")
     for record in (*found.backup, *found.unknown)[:_MOST_SHOWN]:
         about = (record.id, record.name or "", record.status.value, record.instance_type, record.region, record.user)
-        context.talk.say("  ".join(part for part in (*about, f"ends {local(record.expires_at)}") if part))
+        context.progress.info("  ".join(part for part in (*about, f"ends {local(record.expires_at)}") if part))
     for remark in found.everywhere.remarks:
-        context.talk.say(remark)
+        context.progress.info(remark)
 
 
 def _result(context: Context, records: Sequence[Instance], found: Found, aside: str | None) -> Result:

@@ -66,12 +66,12 @@ def command(
     if report is not None:
         _check_writable(report)
     context.start_sandbox()
-    choice = affordable(choose(request, defaults_of(context), context.parts, context.catalog), context.parts, limit)
-    prepared = prepare(choice, context.parts)
+    choice = affordable(choose(request, defaults_of(context), context.runtime, context.catalog), context.runtime, limit)
+    prepared = prepare(choice, context.runtime)
     # Only now is the image known: its license, and the disks it brings.
     require_within(prepared, limit)
     announce(context, prepared)
-    context.talk.say(
+    context.progress.info(
         f"the instance is terminated after the checks; it costs at most {money(most_cost(prepared))}, if nothing "
         f"terminates it before its extended deadline"
     )
@@ -86,7 +86,7 @@ def _carried_out(
     try:
         run(
             prepared,
-            context.parts,
+            context.runtime,
             _means(context),
             found,
             ready_within,
@@ -108,7 +108,9 @@ def _carried_out(
 def _is_agreed(context: Context, there: Launchable, limit: Decimal) -> bool:
     if is_within(there, limit):
         return True
-    context.talk.say(f"{there.offer.type.name} in {there.place.where} is not tried: it may cost more than ${limit:.2f}")
+    context.progress.info(
+        f"{there.offer.type.name} in {there.place.where} is not tried: it may cost more than ${limit:.2f}"
+    )
     return False
 
 
@@ -166,6 +168,6 @@ def _write(context: Context, file: Path, text: str) -> None:
             report.write(text)
     except OSError as error:
         # The instance is terminated by now; stdout has the same report.
-        context.talk.warn(f"the report could not be written to `{file}`: {error.strerror}")
+        context.progress.warn(f"the report could not be written to `{file}`: {error.strerror}")
     else:
-        context.talk.say(f"the report is in {file}")
+        context.progress.info(f"the report is in {file}")

@@ -42,11 +42,11 @@ def command(
     _refuse_ended(record)
     target = context.access.target(record, login)
     if record.ssh_key is not None and record.ssh_key != context.access.key().public:
-        context.talk.warn(f"the key of {record.label} differs from the key on this computer")
+        context.progress.warn(f"the key of {record.label} differs from the key on this computer")
     words = arguments or []
     # As with ssh itself, what begins with a dash is an option of it, whatever follows.
     passed = words if words and words[0].startswith("-") else [words_of(words)] if words else []
-    context.talk.clear()
+    context.progress.clear()
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     argv = target.argv(*passed)

@@ -108,7 +108,7 @@ def _confirm(context: Context, chosen: Sequence[Instance], *, yes: bool, by_sele
         return
     now = context.clock.now()
     for record in live:
-        context.talk.say(
+        context.progress.info(
             f"{record.id}  {record.name or ''}  {record.instance_type}  {record.region}  {record.user}  "
             f"{all_in(spent(record, now))}"
         )
@@ -129,12 +129,12 @@ def _ended(
     live = [record.id for record in chosen if record.is_live]
     outcome, interrupted = Ended([]), None
     if live:
-        context.talk.step(f"terminating {counted(len(live), 'instance')}")
+        context.progress.step(f"terminating {counted(len(live), 'instance')}")
         try:
-            outcome = end(context.parts, live, Reason.USER, force=force)
+            outcome = end(context.runtime, live, Reason.USER, force=force)
             if patience is not None:
                 unaccepted = outcome.errors
-                outcome = wait_until_gone(context.parts, live, patience)
+                outcome = wait_until_gone(context.runtime, live, patience)
                 outcome.errors = {key: unaccepted.get(key, error) for key, error in outcome.errors.items()}
         except Interrupted as signal:
             outcome = Ended(_saved_as_stopping(context, live))

@@ -1,4 +1,4 @@
-"""Prints a result or a failure: data on stdout, talk on stderr, JSON never through anything that could wrap it."""
+"""Prints a result or a failure: data on stdout, messages on stderr, JSON never through anything that could wrap it."""
 
 import json
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def render(context: Context, result: Result) -> None:
     """Print the result in the form that was asked for. Raises OSError when stdout takes nothing."""
-    context.talk.clear()
+    context.progress.clear()
     output = context.output
     if output == "json":
         write(context, document(context, result))
@@ -37,7 +37,7 @@ def render(context: Context, result: Result) -> None:
 
 def render_failure(context: Context, failure: Failure, *, as_json: bool) -> None:
     """Print a failure that left no result: one line and a hint on stderr, or a JSON document on stdout."""
-    context.talk.clear()
+    context.progress.clear()
     if as_json:
         write(context, document(context, Result({}, error=failure)))
         return

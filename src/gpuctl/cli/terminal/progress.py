@@ -11,7 +11,7 @@ from gpuctl.clock import Clock
 _TICK = timedelta(seconds=1)
 
 
-class Talk:
+class TerminalProgress:
     """Talks to a person at a terminal, where the present step is one line that redraws itself with the elapsed time;
     in a pipe a step is printed once, when it changes. With `is_quiet` only warnings are heard."""
 
@@ -30,7 +30,7 @@ class Talk:
         """Whether what is said may redraw itself."""
         return self._is_terminal
 
-    def say(self, text: str) -> None:
+    def info(self, text: str) -> None:
         if not self._is_quiet:
             self._write(brief(text))
 
@@ -50,7 +50,7 @@ class Talk:
             self._put(f"{clean(text)}\n")
 
     @contextmanager
-    def aside(self) -> Iterator[None]:
+    def paused(self) -> Iterator[None]:
         """Leave the screen to a picture: steps are not shown, and what else is said is said at the end."""
         self.clear()
         self._held = []
@@ -97,9 +97,9 @@ class Talk:
 class TickingClock:
     """A clock whose sleep keeps the present step's elapsed time alive on a terminal."""
 
-    def __init__(self, clock: Clock, talk: Talk) -> None:
+    def __init__(self, clock: Clock, progress: TerminalProgress) -> None:
         self._clock = clock
-        self._talk = talk
+        self._progress = progress
         self.now = clock.now
         self.elapsed = clock.elapsed
 
@@ -108,4 +108,4 @@ class TickingClock:
         until = self._clock.elapsed() + span
         while (left := until - self._clock.elapsed()) > timedelta(0):
             self._clock.sleep(min(left, _TICK))
-            self._talk.redraw()
+            self._progress.redraw()

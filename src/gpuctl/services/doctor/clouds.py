@@ -30,7 +30,7 @@ def clock(patient: Patient, cloud: Cloud) -> Iterator[Finding]:
     if there is None:
         yield Finding("clock", Verdict.UNKNOWN, f"{cloud.name} did not report its time")
         return
-    here = patient.parts.clock.now()
+    here = patient.runtime.clock.now()
     skew = abs(there - here)
     if skew > MAX_SKEW:
         way = "ahead of" if here > there else "behind"
@@ -159,11 +159,11 @@ def _order(patient: Patient, cloud: Cloud, kind: InstanceType, region: str, now:
     return Order(
         token=record_id,
         record_id=record_id,
-        state_id=patient.parts.store.snapshot().state_id or "not-yet-born",
+        state_id=patient.runtime.store.snapshot().state_id or "not-yet-born",
         owner=patient.user,
         name=None,
         expires_at=now + DEFAULT_TTL,
-        max_ttl=patient.parts.max_ttl,
+        max_ttl=patient.runtime.max_ttl,
         region=region,
         zone=None,
         subnet=cloud.subnet,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from gpuctl.catalog import Catalog
 from gpuctl.domain.instance import Instance, ProviderName
-from gpuctl.services.runtime import Parts
+from gpuctl.services.runtime import Runtime
 from gpuctl.services.scheduling.seen import Seen
 from gpuctl.services.sessions import Session
 
@@ -14,7 +14,7 @@ from gpuctl.services.sessions import Session
 class Patient:
     """A setup: its records and logins, its prices, its reaper. `schedule` looks for the latter when it is called."""
 
-    parts: Parts
+    runtime: Runtime
     catalog: Catalog
     user: str
     schedule: Callable[[], Seen]
@@ -23,7 +23,7 @@ class Patient:
     @property
     def records(self) -> tuple[Instance, ...]:
         """Every record in the state."""
-        return self.parts.store.snapshot().records
+        return self.runtime.store.snapshot().records
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,4 +40,4 @@ class Cloud:
 
     def session(self, patient: Patient) -> Session:
         """The checked login; the same one each time. Raises what opening it raises."""
-        return patient.parts.sessions.open(self.name, self.profile)
+        return patient.runtime.sessions.open(self.name, self.profile)

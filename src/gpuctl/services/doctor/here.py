@@ -29,7 +29,7 @@ def version(patient: Patient) -> Iterator[Finding]:
 
 def state(patient: Patient) -> Iterator[Finding]:
     """Whether the records can be used, and whether any of them is where it should not be."""
-    store = patient.parts.store
+    store = patient.runtime.store
     snapshot = store.snapshot()
     if snapshot.state_id is None:
         yield Finding("state", Verdict.OK, f"none yet; the first instance creates {store.location}")
@@ -42,7 +42,7 @@ def state(patient: Patient) -> Iterator[Finding]:
 
 
 def _matters(patient: Patient, snapshot: Snapshot) -> Iterator[Finding]:
-    store, now = patient.parts.store, patient.parts.clock.now()
+    store, now = patient.runtime.store, patient.runtime.clock.now()
     live = [record for record in snapshot.records if record.is_live]
     overdue = [record for record in live if now - record.expires_at > _GRACE]
     if overdue:

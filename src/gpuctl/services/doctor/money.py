@@ -12,7 +12,7 @@ from gpuctl.services.doctor.examined import Cloud, Patient
 
 def prices(patient: Patient, cloud: Cloud) -> Iterator[Finding]:
     """How old the on-demand prices of the cloud are, or those of the region where a machine would be."""
-    today = patient.parts.clock.now().date()
+    today = patient.runtime.clock.now().date()
     offers = patient.catalog.offers(cloud.name)
     known = [offer.price for offer in offers if offer.price is not None and cloud.region in (None, offer.region)]
     where = f"in {cloud.region}" if cloud.region else f"of {cloud.name}"
@@ -34,11 +34,11 @@ def prices(patient: Patient, cloud: Cloud) -> Iterator[Finding]:
 
 def budget(patient: Patient) -> Iterator[Finding]:
     """How every limit stands; one that lets no machine start any more fails."""
-    standings = Allowance(patient.parts, patient.parts.clock.now()).standings()
+    standings = Allowance(patient.runtime, patient.runtime.clock.now()).standings()
     if not standings:
         yield Finding("budget", Verdict.OK, "no budget is set", "set budget.daily_usd in the config")
     for standing in standings:
-        yield _finding(standing, patient.parts.budgets.action)
+        yield _finding(standing, patient.runtime.budgets.action)
 
 
 def _finding(standing: Standing, action: BudgetAction) -> Finding:

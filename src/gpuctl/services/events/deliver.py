@@ -14,7 +14,7 @@ from gpuctl.domain.events import Event, events_of
 from gpuctl.domain.instance import Instance
 from gpuctl.domain.lifecycle import with_facts
 from gpuctl.services.isolation import each_alone
-from gpuctl.services.progress import Talk
+from gpuctl.services.progress import Progress
 from gpuctl.store.base import Store
 
 PATIENCE = timedelta(seconds=10)  # for one hook and one event
@@ -41,7 +41,7 @@ class Delivery:
 
     store: Store
     clock: Clock
-    talk: Talk
+    progress: Progress
     hooks: Mapping[str, Tell]
 
     def run(self, in_all: timedelta = IN_ALL) -> Delivered:
@@ -103,7 +103,7 @@ class Delivery:
         return [event for event in events_of(record, after=record.delivered) if event.entry.event in self.hooks]
 
     def _on_bug(self, record: Instance, trace: str) -> None:
-        self.talk.trace(trace)
+        self.progress.trace(trace)
 
 
 def _counted(record: Instance, *, number: int) -> Instance:

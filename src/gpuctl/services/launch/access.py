@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from gpuctl.domain.market.ssh_source import AUTO, EVERYWHERE, NONE, Source, is_wide
 from gpuctl.errors import GpuctlError, UnreachableError, UsageError
 from gpuctl.providers.base import Provider
-from gpuctl.services.runtime import Parts
+from gpuctl.services.runtime import Runtime
 
 LOOPBACK = "127.0.0.1/32"
 
@@ -27,18 +27,18 @@ def other_sources(provider: Provider, region: str, subnet: str | None, cidr: str
         return (f"unknown sources, {error.message}",)
 
 
-def entry(parts: Parts, provider: Provider, wanted: Source) -> Entry:
+def entry(runtime: Runtime, provider: Provider, wanted: Source) -> Entry:
     """The way in that new machines get. There is no fallback to a wider one: it is what was asked for, or nobody's.
 
     Where it was demanded, what keeps it from being had is raised (UsageError, UnreachableError); else it is told, and
     the machine is started without.
     """
-    access = parts.access
+    access = runtime.access
     if access is None:
         return Entry()
     must_have_key = wanted.is_demanded and wanted.text != NONE
     if not (access.may_have_key or must_have_key or provider.capabilities.needs_ssh_key):
-        parts.talk.warn("no SSH key is installed: `ssh-keygen` is not available")
+        runtime.progress.warn("no SSH key is installed: `ssh-keygen` is not available")
         return Entry()
     key = access.key().public
     objection = provider.capabilities.ssh_keys.objection(key)
@@ -50,9 +50,9 @@ def entry(parts: Parts, provider: Provider, wanted: Source) -> Entry:
         return Entry(key)
     if wanted.text != AUTO:
         if wanted.text in EVERYWHERE:
-            parts.talk.warn(f"port 22 is open to everyone ({wanted.text})")
+            runtime.progress.warn(f"port 22 is open to everyone ({wanted.text})")
         elif is_wide(wanted.text):
-            parts.talk.warn(f"port 22 is open to a large range ({wanted.text})")
+            runtime.progress.warn(f"port 22 is open to a large range ({wanted.text})")
         return Entry(key, wanted.text)
     if access.echo is None and provider.is_local:
         return Entry(key, LOOPBACK)
@@ -61,5 +61,5 @@ def entry(parts: Parts, provider: Provider, wanted: Source) -> Entry:
     except UnreachableError as error:
         if wanted.is_demanded:
             raise
-        parts.talk.warn(f"port 22 stays closed: {error.message}; `--ssh-from` opens it")
+        runtime.progress.warn(f"port 22 stays closed: {error.message}; `--ssh-from` opens it")
         return Entry(key)

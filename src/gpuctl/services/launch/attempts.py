@@ -23,7 +23,7 @@ from gpuctl.services.launch.create import Answer, send_create
 from gpuctl.services.launch.launchable import Agree, Launchable
 from gpuctl.services.launch.messages import Tried, all_refused, told_next
 from gpuctl.services.launch.prepare import Prepared
-from gpuctl.services.runtime import Parts
+from gpuctl.services.runtime import Runtime
 from gpuctl.services.terminate import end
 
 LEAST_LEFT = timedelta(minutes=5)
@@ -42,7 +42,7 @@ class Attempts:
     """
 
     prepared: Prepared
-    parts: Parts
+    runtime: Runtime
     state_id: str
     made: list[Instance]
     agree: Agree
@@ -79,12 +79,12 @@ class Attempts:
             # Another machine of this call was refused there meanwhile; this attempt was never sent.
             return Answer(Outcome.REFUSED, error=known)
         where = here.place.where
-        self.parts.talk.step(f"{record.label}: creating {record.instance_type} in {where}")
+        self.runtime.progress.step(f"{record.label}: creating {record.instance_type} in {where}")
         answer = send_create(
             here.session.provider,
             order_of(record, here, self.state_id),
-            self.parts.clock,
-            lambda error: self.parts.talk.say(f"{error.message}; trying again"),
+            self.runtime.clock,
+            lambda error: self.runtime.progress.info(f"{error.message}; trying again"),
         )
         if answer.error is not None and answer.outcome is not Outcome.UNKNOWN:
             self.prepared.doors.refused(here.place, answer.error)
@@ -103,17 +103,17 @@ class Attempts:
         if not (goes_on or self.prepared.retrying.is_left(error)):
             return None
         # The refusal is written down first: whoever comes between finds nothing that may have made a machine.
-        record = self.parts.store.update(record.id, lambda record: _noted(record, answer, here))
+        record = self.runtime.store.update(record.id, lambda record: _noted(record, answer, here))
         if (why := _hindrance(record, here.session.now)) is not None:
-            self.parts.talk.say(why)
+            self.runtime.progress.info(why)
             return None
         if not goes_on:
-            self.prepared.retrying.waits_out(error, self.parts)
+            self.prepared.retrying.waits_out(error, self.runtime)
             return self._written(record, here)
         there = self._next_place(record, ahead)
         if there is None:
             return None
-        self.parts.talk.say(told_next(error, here, there, record.expires_at - here.session.now))
+        self.runtime.progress.info(told_next(error, here, there, record.expires_at - here.session.now))
         return self._written(record, there) if self.agree(there) else None
 
     def _next_place(self, record: Instance, ahead: Iterator[Place]) -> Launchable | None:
@@ -125,7 +125,9 @@ class Attempts:
             if self.prepared.doors.against(place) is not None:
                 continue
             if moves and has_leftovers:
-                self.parts.talk.say(f"{place.where} is skipped until the leftovers in {record.provider} are removed")
+                self.runtime.progress.info(
+                    f"{place.where} is skipped until the leftovers in {record.provider} are removed"
+                )
                 continue
             try:
                 return self.prepared.logins.launchable(place)
@@ -133,20 +135,20 @@ class Attempts:
                 if isinstance(error, CredentialsError) and not is_elsewhere(error):
                     self.tried.append(Tried(place, error))
                     return None
-                self.parts.talk.say(f"{place.where} is skipped: {error.message}")
+                self.runtime.progress.info(f"{place.where} is skipped: {error.message}")
         return None
 
     def _written(self, record: Instance, there: Launchable) -> tuple[Instance, Launchable] | None:
         """Write the attempt down, if it is still wanted, its deadline is not too near, and budgets have room for it."""
-        allowance = allowance_of(there.request, self.parts, there.session.now)
+        allowance = allowance_of(there.request, self.runtime, there.session.now)
         sources = other_sources(there.session.provider, there.offer.region, there.request.subnet, record.ssh_from)
         try:
-            fresh = self.parts.store.update(
+            fresh = self.runtime.store.update(
                 record.id, lambda fresh: _with_attempt(fresh, there, sources), allowance.changing(record.id)
             )
             return fresh, there
         except (_NoMore, BudgetError) as why:
-            self.parts.talk.say(why.message)
+            self.runtime.progress.info(why.message)
             return None
 
     def _end_leftovers(self, answer: Answer, here: Launchable) -> None:
@@ -157,21 +159,23 @@ class Attempts:
         except GpuctlError as error:
             failed = {answer.leftovers: error}
         for refusal in failed.values():
-            self.parts.talk.warn(f"leftovers of {answer.leftovers} are not removed yet: {refusal.message}")
+            self.runtime.progress.warn(f"leftovers of {answer.leftovers} are not removed yet: {refusal.message}")
 
     def _close(self, record: Instance, answer: Answer, here: Launchable) -> None:
         """Write down how the last attempt came out; what nobody wants any more is ended."""
-        fresh = self.parts.store.update(record.id, lambda record: answered(record, answer, here))
+        fresh = self.runtime.store.update(record.id, lambda record: answered(record, answer, here))
         if answer.leftovers is not None:
-            end(self.parts, [record.id], Reason.REFUSED)
+            end(self.runtime, [record.id], Reason.REFUSED)
         if answer.seen is None:
             return
         # Somebody gave the record up while the create was under way: its machine must not outlive that.
         if fresh.status is Status.STOPPING:
-            end(self.parts, [record.id], fresh.reason or Reason.CANCELLED)
+            end(self.runtime, [record.id], fresh.reason or Reason.CANCELLED)
         elif fresh.status.is_ended:
             for error in here.session.provider.terminate(record.region, [answer.seen.cloud_id]).values():
-                self.parts.talk.warn(f"{answer.seen.cloud_id} of {record.label} is not terminated yet: {error.message}")
+                self.runtime.progress.warn(
+                    f"{answer.seen.cloud_id} of {record.label} is not terminated yet: {error.message}"
+                )
 
 
 def answered(fresh: Instance, answer: Answer, here: Launchable) -> Instance:

@@ -8,7 +8,7 @@ from gpuctl.domain.market.candidates import Place, exceeds_with, rules_out
 from gpuctl.domain.market.offers import Offer
 from gpuctl.errors import CapacityError, Extent, GpuctlError, NotNowError, QuotaError
 from gpuctl.services.launch.offers import Choice
-from gpuctl.services.runtime import Parts
+from gpuctl.services.runtime import Runtime
 from gpuctl.store.base import REFUSED_FOR
 
 
@@ -19,7 +19,7 @@ class Refused:
     A quota or a permission may be raised, a price may be raised by the next request, a network may be repaired.
     """
 
-    parts: Parts
+    runtime: Runtime
     choice: Choice
     quotas: list[tuple[Offer, QuotaError]] = field(default_factory=list)
     bound: list[tuple[Place, GpuctlError]] = field(default_factory=list)
@@ -33,8 +33,8 @@ class Refused:
         for refused, refusal in self.bound:
             if rules_out(refusal.extent, refused, place):
                 return refusal
-        now = self.parts.clock.now()
-        refused_at = (self.parts.refusals.since(now) | self.full).get(self._door(place))
+        now = self.runtime.clock.now()
+        refused_at = (self.runtime.refusals.since(now) | self.full).get(self._door(place))
         if refused_at is None:
             return None
         left = rough(REFUSED_FOR - (now - refused_at))
@@ -56,8 +56,8 @@ class Refused:
         if isinstance(error, QuotaError):
             self.quotas.append((place.offer, error))
         elif is_room(error):
-            self.full[self._door(place)] = self.parts.clock.now()
-            self.parts.refusals.remember(self._door(place), self.parts.clock.now())
+            self.full[self._door(place)] = self.runtime.clock.now()
+            self.runtime.refusals.remember(self._door(place), self.runtime.clock.now())
         elif error.extent is not Extent.EVERYWHERE:
             self.bound.append((place, error))
 

@@ -5,25 +5,25 @@ from collections.abc import Sequence
 from gpuctl.domain.instance import Instance, ProviderName, Reason, Status
 from gpuctl.domain.lifecycle import advance
 from gpuctl.errors import GpuctlError, StateLockedError, StateUnusableError, UnresolvedError
-from gpuctl.services.runtime import Parts
+from gpuctl.services.runtime import Runtime
 from gpuctl.services.terminate import end_at_once
 
 Unwritable = StateUnusableError | StateLockedError
 
 
-def unwritten(error: Unwritable, made: Sequence[Instance], parts: Parts) -> GpuctlError:
+def unwritten(error: Unwritable, made: Sequence[Instance], runtime: Runtime) -> GpuctlError:
     """Keep the records of what was made where they can be kept, end all of it, and say what came of that.
 
     A record goes beside the state, where the reaper takes it in; if that fails too, onto stderr as JSON. Ending comes
     on top of either, because a script that reads this exit code relies on nothing being left that bills.
     UnresolvedError if something could not be ended, or nobody knows whether it was made.
     """
-    kept = [_kept(record, parts) for record in made]
+    kept = [_kept(record, runtime) for record in made]
     ids = [record.cloud_id for record in made if record.cloud_id is not None]
     failed: dict[str, GpuctlError] = {}
     for (name, region, profile), there in _by_place(made).items():
         try:
-            failed |= parts.sessions.provider(name, profile).terminate(region, there)
+            failed |= runtime.sessions.provider(name, profile).terminate(region, there)
         except GpuctlError as refusal:
             failed |= dict.fromkeys(there, refusal)
     fates = [
@@ -40,7 +40,7 @@ def unwritten(error: Unwritable, made: Sequence[Instance], parts: Parts) -> Gpuc
 
 
 def end_interrupted(
-    parts: Parts, written: Sequence[Instance], made: Sequence[Instance] = (), reason: Reason = Reason.CANCELLED
+    runtime: Runtime, written: Sequence[Instance], made: Sequence[Instance] = (), reason: Reason = Reason.CANCELLED
 ) -> GpuctlError | None:
     """As `end_at_once`, for a process that a signal interrupted: a state that cannot be used raises nothing.
 
@@ -48,10 +48,10 @@ def end_interrupted(
     for, and what came of that is returned; None where the state could be used.
     """
     try:
-        end_at_once(parts, [record.id for record in written], reason)
+        end_at_once(runtime, [record.id for record in written], reason)
     except (StateUnusableError, StateLockedError) as error:
         answered = {record.id for record in made}
-        return unwritten(error, [*made, *(record for record in written if record.id not in answered)], parts)
+        return unwritten(error, [*made, *(record for record in written if record.id not in answered)], runtime)
     return None
 
 
@@ -63,12 +63,12 @@ def _by_place(made: Sequence[Instance]) -> dict[tuple[ProviderName, str, str | N
     return places
 
 
-def _kept(record: Instance, parts: Parts) -> str:
+def _kept(record: Instance, runtime: Runtime) -> str:
     if record.is_live:
         record = advance(record, Status.STOPPING, record.updated_at, Reason.CANCELLED)
     try:
-        return f"the record was saved as {parts.store.rescue(record)}"
+        return f"the record was saved as {runtime.store.rescue(record)}"
     except GpuctlError:
         # The only copy of the record: no part of it may be left out.
-        parts.talk.warn(f"the record that could not be saved: {record.model_dump_json()}", is_complete=True)
+        runtime.progress.warn(f"the record that could not be saved: {record.model_dump_json()}", is_complete=True)
         return "the record is printed above"

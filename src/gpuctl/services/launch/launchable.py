@@ -11,7 +11,7 @@ from gpuctl.domain.money.cost import Cost, Extras, rates
 from gpuctl.errors import GpuctlError, NotPreparedError, UsageError
 from gpuctl.providers.base import Image
 from gpuctl.services.launch.offers import Choice
-from gpuctl.services.runtime import Parts
+from gpuctl.services.runtime import Runtime
 from gpuctl.services.sessions import Session
 
 # Stands for an image that cannot be looked up yet.
@@ -35,12 +35,12 @@ class Launchable:
 
     @property
     def hourly(self) -> Cost:
-        """Dollars an hour for one machine, in parts."""
+        """Dollars an hour for one machine, by component."""
         return rates(self.offer.price, self.extras.disk, self.extras.address)
 
     @property
     def cost(self) -> Cost:
-        """Dollars for all of the request's machines until their deadlines, in parts."""
+        """Dollars for all of the request's machines until their deadlines, by component."""
         return self.hourly.over(self.request.ttl * self.request.count)
 
 
@@ -66,11 +66,11 @@ class Logins:
     left open, and `unchecked` says so.
     """
 
-    def __init__(self, choice: Choice, parts: Parts) -> None:
+    def __init__(self, choice: Choice, runtime: Runtime) -> None:
         self._is_agreed = False
         self._unchecked: str | None = None
         self._choice = choice
-        self._parts = parts
+        self._runtime = runtime
         self._images: dict[tuple[ProviderName, str, str], Image] = {}
         self._zones: dict[tuple[ProviderName, str, str], Sequence[str]] = {}
 
@@ -99,7 +99,7 @@ class Logins:
         if key not in self._images:
             session.provider.check_life(region, request.ttl)
         if self._is_agreed:
-            session.provider.prepare(region, self._parts.talk.say)
+            session.provider.prepare(region, self._runtime.progress.info)
         image = self._images.get(key) or self._image(session, place, request)
         if request.disk_gb < image.min_disk_gb:
             raise UsageError(
@@ -123,7 +123,7 @@ class Logins:
         return image
 
     def hourly(self, offer: Offer) -> Cost:
-        """Dollars an hour by that offer, in parts."""
+        """Dollars an hour by that offer, by component."""
         extras = self._extras(offer)
         return rates(offer.price, extras.disk, extras.address)
 
@@ -132,13 +132,15 @@ class Logins:
         image = self._images.get((offer.type.provider, offer.region, offer.type.name))
         disks = image.disks if image else ()
         gb = self._choice.request.disk_gb + sum(disk.size_gb for disk in disks)
-        extras = self._parts.extras_of(offer.type.provider, offer.region, gb)
+        extras = self._runtime.extras_of(offer.type.provider, offer.region, gb)
         return extras if all(disk.has_list_price for disk in disks) else replace(extras, disk=None)
 
     def _tell_of(self, image: Image, request: Request) -> None:
         if image.disks:
             sizes = ", ".join(f"{disk.device} of {disk.size_gb} GB" for disk in image.disks)
-            self._parts.talk.say(f"the image `{image.id}` brings further disks, deleted with the instance: {sizes}")
+            self._runtime.progress.info(
+                f"the image `{image.id}` brings further disks, deleted with the instance: {sizes}"
+            )
         if image.license is None:
             return
         if request.max_price is not None:
@@ -146,7 +148,7 @@ class Logins:
                 f"what `{image.id}` costs is unknown ({image.license}), so `--max-price` cannot be kept",
                 hint="leave out `--max-price`, or add another `--image`",
             )
-        self._parts.talk.warn(f"the price is unknown: the image `{image.id}` is {image.license}")
+        self._runtime.progress.warn(f"the price is unknown: the image `{image.id}` is {image.license}")
 
     def zones_of(self, offer: Offer) -> Sequence[str]:
         """The zones to name in the offer's region; none where a subnet decides, or where they cannot be learnt."""
@@ -158,9 +160,9 @@ class Logins:
             try:
                 self._zones[key] = self._session(kind.provider).provider.zones(region, kind)
             except GpuctlError as error:
-                self._parts.talk.say(f"could not list the zones of {region}: {error.message}")
+                self._runtime.progress.info(f"could not list the zones of {region}: {error.message}")
                 self._zones[key] = ()
         return self._zones[key]
 
     def _session(self, name: ProviderName) -> Session:
-        return self._parts.sessions.open(name, self._choice.bids[name].request.profile)
+        return self._runtime.sessions.open(name, self._choice.bids[name].request.profile)

@@ -11,7 +11,7 @@ from gpuctl.domain.instance import Market, ProviderName
 from gpuctl.domain.market.offers import Availability, InstanceType, Lack, Offer, ranked
 from gpuctl.domain.market.request import Request, check
 from gpuctl.errors import GpuctlError, UsageError
-from gpuctl.services.runtime import Parts
+from gpuctl.services.runtime import Runtime
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,19 +53,19 @@ class Choice:
     elsewhere: Offer | None = None
 
 
-def choose(request: Request, defaults_of: DefaultsOf, parts: Parts, catalog: Catalog) -> Choice:
+def choose(request: Request, defaults_of: DefaultsOf, runtime: Runtime, catalog: Catalog) -> Choice:
     """What the catalog has for the request. Calls no cloud and writes nothing.
 
     UsageError for the first thing that is wrong with it, the fixed messages first, and where nothing fits.
     """
     kind, unknown_type = _type_of(request, catalog)
     unusable: dict[ProviderName, GpuctlError] = {}
-    bids = dict(_bids(request, kind, defaults_of, parts, unusable))
+    bids = dict(_bids(request, kind, defaults_of, runtime, unusable))
     region = next((bid.request.region for bid in bids.values() if bid.request.region), request.region)
     if unknown_type is not None and region is None:
         raise unknown_type
     checked = next((bid.request for bid in bids.values() if bid.request.region), replace(request, region=region))
-    check(checked, parts.max_ttl)
+    check(checked, runtime.max_ttl)
     if unknown_type is not None:
         raise unknown_type
     if kind is not None:
@@ -73,7 +73,7 @@ def choose(request: Request, defaults_of: DefaultsOf, parts: Parts, catalog: Cat
     bids = {name: bid for name, bid in bids.items() if bid.request.region is not None}
     _check_regions(bids, catalog)
     for name, bid in bids.items():
-        provider = parts.sessions.provider(name, bid.request.profile)
+        provider = runtime.sessions.provider(name, bid.request.profile)
         if bid.request.idle is not None and not provider.capabilities.idle_ends:
             raise UsageError(
                 f"--idle is not available on {name}: an instance that powers itself off is still billed",
@@ -87,18 +87,18 @@ def _bids(
     request: Request,
     kind: InstanceType | None,
     defaults_of: DefaultsOf,
-    parts: Parts,
+    runtime: Runtime,
     unusable: dict[ProviderName, GpuctlError],
 ) -> Iterator[tuple[ProviderName, Bid]]:
     named = kind.provider if kind else request.provider
-    for name in [named] if named else parts.every_region() if request.describes else ():
+    for name in [named] if named else runtime.every_region() if request.describes else ():
         bid = _bid(
             replace(request, provider=name, instance_type=kind.name if kind else request.instance_type),
             defaults_of(name),
         )
         if bid.request.region is None and (kind is not None or request.describes):
             try:
-                found = parts.sessions.provider(name, bid.request.profile).default_region()
+                found = runtime.sessions.provider(name, bid.request.profile).default_region()
             except GpuctlError as error:
                 if named:
                     raise

@@ -16,7 +16,7 @@ from gpuctl.services.launch.cooldown import Refused, is_elsewhere
 from gpuctl.services.launch.launchable import Agree, Launchable, Logins, unpriced
 from gpuctl.services.launch.offers import Choice, Passed
 from gpuctl.services.launch.retry import Retrying
-from gpuctl.services.runtime import Parts
+from gpuctl.services.runtime import Runtime
 from gpuctl.services.sessions import Session
 
 _T = TypeVar("_T")
@@ -69,7 +69,7 @@ class Prepared:
         return self.logins.unchecked
 
     def cost_of(self, offer: Offer) -> Cost:
-        """Dollars for all of the machines by that offer until their deadlines, in parts."""
+        """Dollars for all of the machines by that offer until their deadlines, by component."""
         return self.logins.hourly(offer).over(self.request.ttl * self.request.count)
 
     def places(self) -> Iterator[Place]:
@@ -105,7 +105,7 @@ def standing(choice: Choice, records: Sequence[Instance]) -> list[Instance]:
     return found
 
 
-def prepare(choice: Choice, parts: Parts, retrying: Retrying | None = None) -> Prepared:
+def prepare(choice: Choice, runtime: Runtime, retrying: Retrying | None = None) -> Prepared:
     """Find accounts, what they may use, and the image for the place that is tried first. Changes nothing anywhere.
 
     Where an account must be prepared before its images can be looked up, `unchecked` says so; `made_ready` does that. A
@@ -113,10 +113,10 @@ def prepare(choice: Choice, parts: Parts, retrying: Retrying | None = None) -> P
     every place was refused within the last minutes: then nothing is asked again.
     """
     retrying = retrying or Retrying()
-    return _retried(lambda: _prepared(choice, parts, retrying), parts, retrying)
+    return _retried(lambda: _prepared(choice, runtime, retrying), runtime, retrying)
 
 
-def made_ready(prepared: Prepared, parts: Parts, agree: Agree) -> Prepared:
+def made_ready(prepared: Prepared, runtime: Runtime, agree: Agree) -> Prepared:
     """The same, after the user has agreed to it: what its account needs before its first instance is done, and said.
 
     Images that could not be looked up before are looked up now. Where the first place turns out not to fit, the next
@@ -130,25 +130,25 @@ def made_ready(prepared: Prepared, parts: Parts, agree: Agree) -> Prepared:
     def first() -> Launchable:
         if is_checked:
             return logins.launchable(planned)
-        return _first(prepared.offers, logins, prepared.doors, parts)
+        return _first(prepared.offers, logins, prepared.doors, runtime)
 
-    found = _retried(first, parts, prepared.retrying)
+    found = _retried(first, runtime, prepared.retrying)
     if found.place != planned and not agree(found):
         raise UsageError("no instance was started", hint="add `--yes` to skip confirmation")
     return replace(prepared, first=found)
 
 
-def _retried(attempt: Callable[[], _T], parts: Parts, retrying: Retrying) -> _T:
+def _retried(attempt: Callable[[], _T], runtime: Runtime, retrying: Retrying) -> _T:
     while True:
         try:
             return attempt()
         except GpuctlError as error:
-            if not retrying.waits_out(error, parts):
+            if not retrying.waits_out(error, runtime):
                 raise
 
 
-def _prepared(choice: Choice, parts: Parts, retrying: Retrying) -> Prepared:
-    logins, doors = Logins(choice, parts), Refused(parts, choice)
+def _prepared(choice: Choice, runtime: Runtime, retrying: Retrying) -> Prepared:
+    logins, doors = Logins(choice, runtime), Refused(runtime, choice)
     offers, passed = list(choice.offers), Counter(choice.passed)
     for name in dict.fromkeys(offer.type.provider for offer in choice.offers):
         try:
@@ -156,7 +156,7 @@ def _prepared(choice: Choice, parts: Parts, retrying: Retrying) -> Prepared:
         except GpuctlError as error:
             if all(offer.type.provider is name for offer in offers):
                 raise
-            parts.talk.say(f"{name} is skipped: {error.message}")
+            runtime.progress.info(f"{name} is skipped: {error.message}")
             usable, lack = [], Lack.NO_LOGIN
         else:
             lack = Lack.NOT_ENABLED
@@ -164,15 +164,15 @@ def _prepared(choice: Choice, parts: Parts, retrying: Retrying) -> Prepared:
         passed[lack] += len(offers) - len(kept)
         offers = kept
     passed[Lack.REFUSED_LATELY] += sum(doors.against(Place(offer)) is not None for offer in offers)
-    first = _first(offers, logins, doors, parts)
+    first = _first(offers, logins, doors, runtime)
     if first.image.license is not None:
         # One image was named for that cloud: all of its offers are with that license.
         cloud = first.offer.type.provider
         offers = [unpriced(offer) if offer.type.provider is cloud else offer for offer in offers]
-    return Prepared(choice, tuple(offers), +passed, first, parts.max_ttl, logins, doors, retrying)
+    return Prepared(choice, tuple(offers), +passed, first, runtime.max_ttl, logins, doors, retrying)
 
 
-def _first(offers: Sequence[Offer], logins: Logins, doors: Refused, parts: Parts) -> Launchable:
+def _first(offers: Sequence[Offer], logins: Logins, doors: Refused, runtime: Runtime) -> Launchable:
     """The first place that can be tried. Raises why there is none."""
     shut: GpuctlError | None = None
     unfit: GpuctlError | None = None
@@ -187,7 +187,7 @@ def _first(offers: Sequence[Offer], logins: Logins, doors: Refused, parts: Parts
             if not isinstance(error, UsageError) and not is_elsewhere(error):
                 raise
             if len(offers) > 1:
-                parts.talk.say(f"{place.where} is skipped: {error.message}")
+                runtime.progress.info(f"{place.where} is skipped: {error.message}")
             unfit = unfit or error
     raise shut or unfit or CapacityError("there is no placement to try", hint="add `--region any`")
 

@@ -23,7 +23,7 @@ from gpuctl.services.launch.launchable import Agree
 from gpuctl.services.launch.prepare import Prepared, made_ready
 from gpuctl.services.launch.records import write_records
 from gpuctl.services.reconcile.reconcile import Settled, settle
-from gpuctl.services.runtime import Parts
+from gpuctl.services.runtime import Runtime
 from gpuctl.services.ssh_check import check_booted
 from gpuctl.services.terminate import end
 
@@ -45,7 +45,7 @@ OnWritten = Callable[[Sequence[Instance]], None]
 
 def start(
     prepared: Prepared,
-    parts: Parts,
+    runtime: Runtime,
     on_written: OnWritten,
     patience: timedelta | None,
     *,
@@ -62,20 +62,20 @@ def start(
     """
     made = [] if made is None else made
     try:
-        result = launch(prepared, parts, on_written, made, agree)
+        result = launch(prepared, runtime, on_written, made, agree)
         if patience is None:
-            return look_once(result, parts)
-        result = wait_until_ready(result, parts, patience, keep=keep)
+            return look_once(result, runtime)
+        result = wait_until_ready(result, runtime, patience, keep=keep)
         _remember_late_refusals(result, prepared)
         return result
     except (StateUnusableError, StateLockedError) as error:
         if not made:
             raise
-        raise unwritten(error, made, parts) from error
+        raise unwritten(error, made, runtime) from error
 
 
 def launch(
-    prepared: Prepared, parts: Parts, on_written: OnWritten, made: list[Instance], agree: Agree = lambda there: True
+    prepared: Prepared, runtime: Runtime, on_written: OnWritten, made: list[Instance], agree: Agree = lambda there: True
 ) -> Provisioned:
     """Do what the account needs, write the records, tell `on_written`, then send each one's create, and the next one
     where it was refused.
@@ -84,56 +84,56 @@ def launch(
     EC2 refills its budget of RunInstances calls at two a second, so more at once only means being throttled. Raises if
     the account cannot be prepared or the records cannot be written; then nothing was created.
     """
-    prepared = made_ready(prepared, parts, agree)
-    records, state_id = write_records(prepared, parts)
+    prepared = made_ready(prepared, runtime, agree)
+    records, state_id = write_records(prepared, runtime)
     on_written(records)
     result = Provisioned(list(records))
     for record in records:
-        error = Attempts(prepared, parts, state_id, made, agree).pursue(record)
+        error = Attempts(prepared, runtime, state_id, made, agree).pursue(record)
         if error is not None:
             result.errors[record.id] = error
-    return _reread(result, parts)
+    return _reread(result, runtime)
 
 
-def wait_until_ready(result: Provisioned, parts: Parts, timeout: timedelta, *, keep: bool) -> Provisioned:
+def wait_until_ready(result: Provisioned, runtime: Runtime, timeout: timedelta, *, keep: bool) -> Provisioned:
     """Wait until each machine that was not refused is READY, or end it when the time is out (unless `keep`).
 
     An attempt whose reply was lost is looked for by its tag for 2 min at most. A machine whose end was accepted has a
     NotReadyError, one that may live an UnresolvedError.
     """
-    started, pause = parts.clock.elapsed(), FIRST_POLL
+    started, pause = runtime.clock.elapsed(), FIRST_POLL
     unchecked: Mapping[str, GpuctlError] = {}
     while True:
-        result = _reread(result, parts)
-        waited = parts.clock.elapsed() - started
+        result = _reread(result, runtime)
+        waited = runtime.clock.elapsed() - started
         pending = [record for record in result.records if _is_starting(record)]
         late = [record for record in pending if waited >= _patience(record, timeout)]
         if late:
             for told in dict.fromkeys(unchecked[record.id].message for record in late if record.id in unchecked):
-                parts.talk.warn(told)
-            _give_up(late, result, parts, waited, keep=keep)
+                runtime.progress.warn(told)
+            _give_up(late, result, runtime, waited, keep=keep)
             pending = [record for record in pending if record not in late]
         if not pending:
-            return _judged(_reread(result, parts), parts)
-        settled = settle(parts, [record.id for record in pending])
+            return _judged(_reread(result, runtime), runtime)
+        settled = settle(runtime, [record.id for record in pending])
         for problem in settled.unasked.values():
-            parts.talk.step(problem.message)
-        unchecked = check_booted(parts, _reread(result, parts).records)
-        result = _reread(result, parts)
+            runtime.progress.step(problem.message)
+        unchecked = check_booted(runtime, _reread(result, runtime).records)
+        result = _reread(result, runtime)
         result.errors |= _late_refusals(settled)
         if any(_is_starting(record) for record in result.records):
             if not unchecked:
-                parts.talk.step(_progress(result.records))
-            parts.clock.sleep(min(pause, timeout))
+                runtime.progress.step(_progress(result.records))
+            runtime.clock.sleep(min(pause, timeout))
             pause = min(pause * 2, POLL_EVERY)
 
 
-def look_once(result: Provisioned, parts: Parts) -> Provisioned:
+def look_once(result: Provisioned, runtime: Runtime) -> Provisioned:
     """Look for the machines whose create was answered by nobody, once; what is found is an error no more."""
     unknown = [record.id for record in result.records if _is_starting(record) and record.id in result.errors]
     if unknown:
-        settle(parts, unknown)
-    result = _reread(result, parts)
+        settle(runtime, unknown)
+    result = _reread(result, runtime)
     found = {
         record.id
         for record in result.records
@@ -147,10 +147,12 @@ def _patience(record: Instance, timeout: timedelta) -> timedelta:
     return timeout if record.launched_at else min(timeout, LOOK_FOR_UNKNOWN)
 
 
-def _give_up(late: Sequence[Instance], result: Provisioned, parts: Parts, waited: timedelta, *, keep: bool) -> None:
+def _give_up(late: Sequence[Instance], result: Provisioned, runtime: Runtime, waited: timedelta, *, keep: bool) -> None:
     if not keep:
-        parts.talk.step(f"not ready after {spelled(waited)}: terminating {', '.join(record.label for record in late)}")
-        end(parts, [record.id for record in late], Reason.TIMEOUT)
+        runtime.progress.step(
+            f"not ready after {spelled(waited)}: terminating {', '.join(record.label for record in late)}"
+        )
+        end(runtime, [record.id for record in late], Reason.TIMEOUT)
     for record in late:
         before = result.errors.get(record.id)
         told = before.message if before else f"{record.label} was not ready after {spelled(waited)}"
@@ -159,7 +161,7 @@ def _give_up(late: Sequence[Instance], result: Provisioned, parts: Parts, waited
         )
 
 
-def _judged(result: Provisioned, parts: Parts) -> Provisioned:
+def _judged(result: Provisioned, runtime: Runtime) -> Provisioned:
     """Say of every machine that is not READY what that means: refused, ended again, or open."""
     for record in result.records:
         if record.status in (Status.READY, Status.RUNNING):
@@ -229,6 +231,6 @@ def _progress(records: Sequence[Instance]) -> str:
     return f"{where}{status}{f' at ${each:.3f}/h' if each is not None else ''}"
 
 
-def _reread(result: Provisioned, parts: Parts) -> Provisioned:
-    present = {record.id: record for record in parts.store.snapshot().records}
+def _reread(result: Provisioned, runtime: Runtime) -> Provisioned:
+    present = {record.id: record for record in runtime.store.snapshot().records}
     return Provisioned([present.get(record.id, record) for record in result.records], result.errors)

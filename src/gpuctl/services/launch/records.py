@@ -11,41 +11,41 @@ from gpuctl.services.budgets import allowance_of
 from gpuctl.services.launch.access import Entry, entry, other_sources
 from gpuctl.services.launch.prepare import Prepared, standing
 from gpuctl.services.record_id import new_record_id
-from gpuctl.services.runtime import Parts
+from gpuctl.services.runtime import Runtime
 
 
-def write_records(prepared: Prepared, parts: Parts) -> tuple[Sequence[Instance], str]:
+def write_records(prepared: Prepared, runtime: Runtime) -> tuple[Sequence[Instance], str]:
     """The new records, durable on return, each with its first attempt; and the id of the state that has them now.
 
     Raises if they cannot be written, if a budget has no room for them, or if another gpuctl took one of the names
     meanwhile; then nothing was created.
     """
     now = prepared.session.now
-    way_in = entry(parts, prepared.session.provider, prepared.request.ssh_from)
-    sources = _sources(prepared, way_in, parts)
+    way_in = entry(runtime, prepared.session.provider, prepared.request.ssh_from)
+    sources = _sources(prepared, way_in, runtime)
     records = [_record(prepared, way_in, number + 1, now, sources) for number in range(prepared.request.count)]
-    is_affordable = allowance_of(prepared.request, parts, now).adding(records)
+    is_affordable = allowance_of(prepared.request, runtime, now).adding(records)
 
     def guard(present: Sequence[Instance]) -> None:
         _refuse_standing(prepared, present)
         is_affordable(present)
 
-    return records, parts.store.add(records, guard).state_id or ""
+    return records, runtime.store.add(records, guard).state_id or ""
 
 
-def affordable(prepared: Prepared, parts: Parts) -> list[str]:
+def affordable(prepared: Prepared, runtime: Runtime) -> list[str]:
     """What the budgets have to say of the machines, before anything is written. BudgetError where one has no room."""
     now = prepared.session.now
     drafts = [_record(prepared, Entry(), number + 1, now) for number in range(prepared.request.count)]
-    return allowance_of(prepared.request, parts, now).check(drafts)
+    return allowance_of(prepared.request, runtime, now).check(drafts)
 
 
-def _sources(prepared: Prepared, way_in: Entry, parts: Parts) -> Sequence[str]:
+def _sources(prepared: Prepared, way_in: Entry, runtime: Runtime) -> Sequence[str]:
     """From where the network itself lets ssh in. The plan has not said so where the caller's address was not found."""
     request = prepared.request
     sources = other_sources(prepared.session.provider, prepared.offer.region, request.subnet, way_in.cidr)
     if sources and way_in.cidr is None and request.ssh_from.text != NONE:
-        parts.talk.warn(f"the network also allows SSH from {'; '.join(sources)}")
+        runtime.progress.warn(f"the network also allows SSH from {'; '.join(sources)}")
     return sources
 
 

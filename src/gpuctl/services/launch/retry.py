@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from gpuctl.domain.duration import spelled
 from gpuctl.errors import GpuctlError, ThrottledError, UnreachableError
-from gpuctl.services.runtime import Parts
+from gpuctl.services.runtime import Runtime
 
 DEFAULT_BACKOFF = timedelta(seconds=5)
 MAX_RETRIES = 20
@@ -23,12 +23,12 @@ class Retrying:
         """Whether the error may pass, and may be waited out once more."""
         return isinstance(error, (ThrottledError, UnreachableError)) and self.done < self.most
 
-    def waits_out(self, error: GpuctlError, parts: Parts) -> bool:
+    def waits_out(self, error: GpuctlError, runtime: Runtime) -> bool:
         """Wait, and say so, if the error may pass and a retry is left; False, at once, if not."""
         if not self.is_left(error):
             return False
         self.done += 1
         pause = self.backoff * self.done
-        parts.talk.say(f"{error.message}; trying again in {spelled(pause)} ({self.done} of {self.most})")
-        parts.clock.sleep(pause)
+        runtime.progress.info(f"{error.message}; trying again in {spelled(pause)} ({self.done} of {self.most})")
+        runtime.clock.sleep(pause)
         return True

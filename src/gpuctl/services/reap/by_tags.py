@@ -7,35 +7,39 @@ from gpuctl.domain.reconcile.actions import Action, Kind, Rules
 from gpuctl.domain.reconcile.orphans import for_strangers
 from gpuctl.services.isolation import each_alone
 from gpuctl.services.reap.reaper import Reaped, Reaper
-from gpuctl.services.reap.restore import logins_of, look_everywhere
-from gpuctl.services.reconcile.apply import Acting, Done
-from gpuctl.services.reconcile.observe import Look
-from gpuctl.services.runtime import Parts
+from gpuctl.services.reap.restore import logins_of, survey_everywhere
+from gpuctl.services.reconcile.apply import ActionResult, Applier
+from gpuctl.services.reconcile.observe import Survey
+from gpuctl.services.runtime import Runtime
 from gpuctl.store.base import ReapTimes
 
 
-def reap_by_tags(parts: Parts, state_id: str, times: ReapTimes, reaper: Reaper) -> Reaped:
+def reap_by_tags(runtime: Runtime, state_id: str, times: ReapTimes, reaper: Reaper) -> Reaped:
     """One pass while the state cannot be used: what carries this state's id and is past its own deadline is ended, as
     an orphan is. The store is never touched. Everywhere the reaper has been is asked, and else every region there is.
     """
-    everywhere = look_everywhere(parts, logins_of((), times, reaper.places))
+    everywhere = survey_everywhere(runtime, logins_of((), times, reaper.places))
     reaped = Reaped(problems=[*everywhere.problems])
 
-    def work(looks: Sequence[Look]) -> None:
-        for look in looks:
+    def work(surveys: Sequence[Survey]) -> None:
+        for survey in surveys:
             rules = Rules(state_id, reaper.reap_state_ids, reaper.max_orphans - reaped.orphans)
             # A place that did not answer stands among the problems already.
-            view = replace(look.view, unreachable={})
+            view = replace(survey.view, unreachable={})
             actions = [_not_adopted(action) for action in for_strangers((), view, rules)]
-            done = [Done(action, None) for action in actions] if reaper.dry_run else Acting(parts, look).apply(actions)
+            done = (
+                [ActionResult(action, None) for action in actions]
+                if reaper.dry_run
+                else Applier(runtime, survey).apply(actions)
+            )
             reaped.done += done
 
-    def on_bug(look: Look, trace: str) -> None:
-        parts.talk.trace(trace)
-        reaped.problems.append(f"{look.session.provider.name} {look.session.account}: internal error in this pass")
+    def on_bug(survey: Survey, trace: str) -> None:
+        runtime.progress.trace(trace)
+        reaped.problems.append(f"{survey.session.provider.name} {survey.session.account}: internal error in this pass")
 
-    for look in everywhere.looks:
-        each_alone([look], work, on_bug)
+    for survey in everywhere.surveys:
+        each_alone([survey], work, on_bug)
     return reaped
 
 

@@ -15,12 +15,12 @@ from gpuctl.errors import GpuctlError, UnresolvedError
 from gpuctl.services.budgets import Allowance
 from gpuctl.services.ingress import close_unneeded, doors_of
 from gpuctl.services.isolation import each_alone
-from gpuctl.services.reap.restore import logins_of, look_everywhere, merge, take_in_rescued
-from gpuctl.services.reconcile.apply import Acting, Done
-from gpuctl.services.reconcile.observe import Look
+from gpuctl.services.reap.restore import logins_of, merge, survey_everywhere, take_in_rescued
+from gpuctl.services.reconcile.apply import ActionResult, Applier
+from gpuctl.services.reconcile.observe import Survey
 from gpuctl.services.reconcile.reconcile import isolated
 from gpuctl.services.reconcile.report import announce
-from gpuctl.services.runtime import Parts
+from gpuctl.services.runtime import Runtime
 from gpuctl.services.safeguards import gaps, read_back, unconfirmed
 from gpuctl.services.sessions import Login, Session
 from gpuctl.store.base import Door, ReapTimes, Snapshot, Sweep, Unreached
@@ -48,7 +48,7 @@ class Reaped:
     """What a run did. `problems` are the places and accounts that could not be asked, one line each; `unreached` the
     regions among them."""
 
-    done: list[Done] = field(default_factory=list)
+    done: list[ActionResult] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     sweeps: list[Sweep] = field(default_factory=list)
     unreached: list[Unreached] = field(default_factory=list)
@@ -82,64 +82,64 @@ class Reaped:
 _Place = tuple[Login, Sequence[str]]
 
 
-def reap(parts: Parts, times: ReapTimes, reaper: Reaper) -> Reaped:
+def reap(runtime: Runtime, times: ReapTimes, reaper: Reaper) -> Reaped:
     """One pass over everything this state knows, and over the clouds where a look is due. Safe beside another pass.
 
     Loads no cloud and opens no socket when nothing is due and the last sweep is fresh. Raises StateUnusableError when
     the state cannot be read; everything a cloud does wrong is in the answer instead.
     """
-    now = parts.clock.now()
+    now = runtime.clock.now()
     reaped = Reaped()
     if not reaper.dry_run:
-        take_in_rescued(parts)
-    state = parts.store.snapshot()
+        take_in_rescued(runtime)
+    state = runtime.store.snapshot()
     if state.is_restored and not reaper.dry_run:
-        each_alone([state], partial(_merge, parts, times, reaper, reaped), partial(_on_merge_bug, parts, reaped))
-        state = parts.store.snapshot()
-    over = {} if state.is_restored else Allowance.ending(parts, now)
+        each_alone([state], partial(_merge, runtime, times, reaper, reaped), partial(_on_merge_bug, runtime, reaped))
+        state = runtime.store.snapshot()
+    over = {} if state.is_restored else Allowance.ending(runtime, now)
     for login, regions in _to_look_at(state.records, times, reaper, now, over).items():
         # Alone, so that neither a failure nor a bug in one account keeps another's machines alive.
         each_alone(
             [(login, regions)],
-            partial(_reap_logins, parts, reaper, reaped),
-            partial(_on_bug, parts, reaped),
+            partial(_reap_logins, runtime, reaper, reaped),
+            partial(_on_bug, runtime, reaped),
         )
     if not reaper.dry_run:
-        announce(parts, state)
+        announce(runtime, state)
     reaped.doors = times.doors
     if not reaper.dry_run and not state.is_restored:
-        each_alone([state], partial(_close_doors, parts, times, reaped), partial(_on_door_bug, parts, reaped))
+        each_alone([state], partial(_close_doors, runtime, times, reaped), partial(_on_door_bug, runtime, reaped))
     old = now - reaper.keep_ended
     if not reaper.dry_run and any(record.status.is_ended and record.updated_at < old for record in state.records):
-        parts.store.archive(old)
+        runtime.store.archive(old)
     return reaped
 
 
-def _merge(parts: Parts, times: ReapTimes, reaper: Reaper, reaped: Reaped, states: Sequence[Snapshot]) -> None:
+def _merge(runtime: Runtime, times: ReapTimes, reaper: Reaper, reaped: Reaped, states: Sequence[Snapshot]) -> None:
     """Make a restored state whole if every place can be asked; what kept it from that is among the problems."""
     for state in states:
-        known = [*state.records, *parts.store.archived()]
-        everywhere = look_everywhere(parts, logins_of(known, times, reaper.places))
+        known = [*state.records, *runtime.store.archived()]
+        everywhere = survey_everywhere(runtime, logins_of(known, times, reaper.places))
         reaped.problems += everywhere.problems
         try:
-            merge(parts, everywhere, state.state_id or "")
+            merge(runtime, everywhere, state.state_id or "")
         except UnresolvedError as error:
             reaped.problems.append(error.message)
 
 
-def _on_merge_bug(parts: Parts, reaped: Reaped, state: Snapshot, trace: str) -> None:
-    parts.talk.trace(trace)
+def _on_merge_bug(runtime: Runtime, reaped: Reaped, state: Snapshot, trace: str) -> None:
+    runtime.progress.trace(trace)
     reaped.problems.append("internal error while merging the restored state")
 
 
-def _close_doors(parts: Parts, times: ReapTimes, reaped: Reaped, states: Sequence[Snapshot]) -> None:
+def _close_doors(runtime: Runtime, times: ReapTimes, reaped: Reaped, states: Sequence[Snapshot]) -> None:
     for state in states:
-        doors = doors_of(times.doors, state.records, parts.clock.now())
-        reaped.doors = tuple(close_unneeded(parts, doors, state.state_id or ""))
+        doors = doors_of(times.doors, state.records, runtime.clock.now())
+        reaped.doors = tuple(close_unneeded(runtime, doors, state.state_id or ""))
 
 
-def _on_door_bug(parts: Parts, reaped: Reaped, state: Snapshot, trace: str) -> None:
-    parts.talk.trace(trace)
+def _on_door_bug(runtime: Runtime, reaped: Reaped, state: Snapshot, trace: str) -> None:
+    runtime.progress.trace(trace)
     reaped.problems.append("internal error while removing security groups")
 
 
@@ -204,14 +204,14 @@ def _is_stale(at: datetime | None, now: datetime) -> bool:
     return at is None or not timedelta(0) <= now - at < SWEEP_EVERY
 
 
-def _reap_logins(parts: Parts, reaper: Reaper, reaped: Reaped, places: Sequence[_Place]) -> None:
+def _reap_logins(runtime: Runtime, reaper: Reaper, reaped: Reaped, places: Sequence[_Place]) -> None:
     for login, regions in places:
-        _reap_login(parts, login, regions, reaper, reaped)
+        _reap_login(runtime, login, regions, reaper, reaped)
 
 
-def _reap_login(parts: Parts, login: Login, regions: Sequence[str], reaper: Reaper, reaped: Reaped) -> None:
+def _reap_login(runtime: Runtime, login: Login, regions: Sequence[str], reaper: Reaper, reaped: Reaped) -> None:
     try:
-        session = parts.sessions.by(login)
+        session = runtime.sessions.by(login)
     except GpuctlError as error:
         reaped.problems.append(f"{_named((login, regions))}: {error.message}")
         reaped.unreached += _unreached(login, regions, error.message)
@@ -221,56 +221,56 @@ def _reap_login(parts: Parts, login: Login, regions: Sequence[str], reaper: Reap
     # Two profiles, or a profile and the config, may lead to the same account.
     scopes = [scope for scope in scopes if scope not in reaped.looked_at]
     reaped.looked_at |= set(scopes)
-    look = Look(session)
-    look.list_scopes(scopes, [record for record in parts.store.snapshot().records if scope_of(record) in scopes])
-    reaped.hints += [hint for hint in look.hints.values() if hint is not None]
+    survey = Survey(session)
+    survey.list_scopes(scopes, [record for record in runtime.store.snapshot().records if scope_of(record) in scopes])
+    reaped.hints += [hint for hint in survey.hints.values() if hint is not None]
     # The state is read after the clouds were listed: whatever machine is in a listing had its record by then.
-    state = parts.store.snapshot()
+    state = runtime.store.snapshot()
     rules = Rules(state.state_id or "", reaper.reap_state_ids, reaper.max_orphans - reaped.orphans)
     records = [record for record in state.records if record.provider is name and record.account == session.account]
-    look.ask_by_id([record for record in records if scope_of(record) in scopes], rules)
-    actions = plan(records, look.view, rules, isolated(parts.talk))
+    survey.ask_by_id([record for record in records if scope_of(record) in scopes], rules)
+    actions = plan(records, survey.view, rules, isolated(runtime.progress))
     if state.is_restored:
         actions = without_deadlines(actions)
     elif session.checked_now is not None:
-        actions += ends_for(actions, Allowance.ending(parts, session.checked_now))
+        actions += ends_for(actions, Allowance.ending(runtime, session.checked_now))
     if reaper.dry_run:
-        reaped.done += [Done(action, action.record) for action in actions]
+        reaped.done += [ActionResult(action, action.record) for action in actions]
         return
     reaped.unreached += [
         Unreached(provider=scope.provider, account=scope.account, region=scope.region, message=message)
-        for scope, message in look.unreachable.items()
+        for scope, message in survey.unreachable.items()
     ]
-    reaped.done += Acting(parts, look).apply(actions)
+    reaped.done += Applier(runtime, survey).apply(actions)
     if session.provider.capabilities.timer_in_create:
-        _confirm_guards(parts, session, look.listed)
-    reaped.sweeps += [_swept(look, scope, session.profile, rules, parts) for scope in look.listed]
+        _confirm_guards(runtime, session, survey.listed)
+    reaped.sweeps += [_swept(survey, scope, session.profile, rules, runtime) for scope in survey.listed]
 
 
-def _confirm_guards(parts: Parts, session: Session, scopes: Collection[Scope]) -> None:
+def _confirm_guards(runtime: Runtime, session: Session, scopes: Collection[Scope]) -> None:
     """Read back, once for each instance, whether its guard has reported; say of each that has not."""
-    records = [record for record in parts.store.snapshot().records if scope_of(record) in scopes and record.is_live]
+    records = [record for record in runtime.store.snapshot().records if scope_of(record) in scopes and record.is_live]
     waiting = {record.id for record in unconfirmed(records, session.now)}
     # A failure is left to the next sweep, and to `get --refresh`, which reports it.
-    failures = read_back(parts, [record for record in records if record.id in waiting])
-    for record in parts.store.snapshot().records:
+    failures = read_back(runtime, [record for record in records if record.id in waiting])
+    for record in runtime.store.snapshot().records:
         if record.id in waiting and record.id not in failures:
             for gap in gaps(record):
-                parts.talk.warn(gap)
+                runtime.progress.warn(gap)
 
 
-def _swept(look: Look, scope: Scope, profile: str | None, rules: Rules, parts: Parts) -> Sweep:
+def _swept(survey: Survey, scope: Scope, profile: str | None, rules: Rules, runtime: Runtime) -> Sweep:
     mine = {rules.state_id, *rules.reap_state_ids}
     ours = sum(
         observed.exists and observed.region == scope.region and observed.tags.get(STATE) in mine
-        for observed in look.observed
+        for observed in survey.observed
     )
     # The time is this machine's own, since it is compared with this machine's own on the next run.
-    return Sweep(scope=scope, profile=profile, at=parts.clock.now(), ours=ours)
+    return Sweep(scope=scope, profile=profile, at=runtime.clock.now(), ours=ours)
 
 
-def _on_bug(parts: Parts, reaped: Reaped, place: _Place, trace: str) -> None:
-    parts.talk.trace(trace)
+def _on_bug(runtime: Runtime, reaped: Reaped, place: _Place, trace: str) -> None:
+    runtime.progress.trace(trace)
     reaped.problems.append(f"{_named(place)}: internal error in this pass")
     reaped.unreached += _unreached(*place, "internal error in this pass")
 
@@ -286,6 +286,6 @@ def _named(place: _Place) -> str:
     return f"{login.label} ({', '.join(regions)})"
 
 
-def news(done: Iterable[Done]) -> list[Done]:
+def news(done: Iterable[ActionResult]) -> list[ActionResult]:
     """What is worth telling: everything but records that were merely brought up to date."""
     return [outcome for outcome in done if outcome.action.kind is not Kind.REFRESH]

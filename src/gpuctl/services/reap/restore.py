@@ -12,8 +12,8 @@ from gpuctl.domain.reconcile.recovery import combined, with_deadline_of
 from gpuctl.domain.tags import ownership
 from gpuctl.errors import GpuctlError, UnresolvedError, UsageError
 from gpuctl.services.reconcile.adopt import adopted, without_taken_name
-from gpuctl.services.reconcile.observe import Look
-from gpuctl.services.runtime import Parts
+from gpuctl.services.reconcile.observe import Survey
+from gpuctl.services.runtime import Runtime
 from gpuctl.services.sessions import Login
 from gpuctl.store.base import Guard, ReapTimes
 
@@ -26,21 +26,21 @@ class Everywhere:
     `remarks` the clouds that could not be asked and of which no use is known. `failures` are the errors of the logins
     behind both."""
 
-    looks: list[Look] = field(default_factory=list)
+    surveys: list[Survey] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     failures: list[GpuctlError] = field(default_factory=list)
 
-    def machines_of(self, state_id: str) -> list[tuple[Look, Observed]]:
+    def machines_of(self, state_id: str) -> list[tuple[Survey, Observed]]:
         """Every machine that exists, names a record of that state and a deadline, and tells its launch."""
-        found = [(look, seen) for look in self.looks for seen in look.observed if seen.exists]
-        return [(look, seen) for look, seen in found if _is_whole(seen, state_id)]
+        found = [(survey, seen) for survey in self.surveys for seen in survey.observed if seen.exists]
+        return [(survey, seen) for survey, seen in found if _is_whole(seen, state_id)]
 
     def state_ids(self) -> dict[str, int]:
         """Every state that machines here belong to, with how many those are."""
         counts: dict[str, int] = {}
-        for look in self.looks:
-            for seen in look.observed:
+        for survey in self.surveys:
+            for seen in survey.observed:
                 state_id = ownership(seen.tags).state_id
                 if seen.exists and state_id:
                     counts[state_id] = counts.get(state_id, 0) + 1
@@ -62,19 +62,19 @@ def logins_of(
     return used
 
 
-def look_everywhere(parts: Parts, used: dict[Login, set[str]]) -> Everywhere:
+def survey_everywhere(runtime: Runtime, used: dict[Login, set[str]]) -> Everywhere:
     """List every region of these logins' accounts, and of the ambient login of every cloud that none of them is for."""
     found, asked = Everywhere(), set[tuple[ProviderName, str]]()
-    all_regions = parts.every_region()
+    all_regions = runtime.every_region()
     for login, regions in used.items():
         try:
-            _look(parts, login, regions, all_regions, asked, found)
+            _survey_login(runtime, login, regions, all_regions, asked, found)
         except GpuctlError as error:
             found.problems.append(f"{login.label}: {error.message}")
             found.failures.append(error)
     for provider in set(all_regions) - {login.provider for login in used}:
         try:
-            _look(parts, Login(provider, None, None), set(), all_regions, asked, found)
+            _survey_login(runtime, Login(provider, None, None), set(), all_regions, asked, found)
         except UsageError:
             # Its extra was never installed: nothing of this state can be there.
             continue
@@ -86,74 +86,78 @@ def look_everywhere(parts: Parts, used: dict[Login, set[str]]) -> Everywhere:
     return found
 
 
-def merge(parts: Parts, everywhere: Everywhere, state_id: str) -> list[Instance]:
+def merge(runtime: Runtime, everywhere: Everywhere, state_id: str) -> list[Instance]:
     """Bring a restored state up to what the clouds and its own archive know, and return the records it lacked.
 
     It counts as whole from then on if every place answered. Ends nothing; twice is harmless.
     """
-    records = {record.id: record for record in parts.store.snapshot().records}
-    archived = {record.id: record for record in parts.store.archived(with_present=True)}
+    records = {record.id: record for record in runtime.store.snapshot().records}
+    archived = {record.id: record for record in runtime.store.archived(with_present=True)}
     machines = {record.id: _machine_of(record, everywhere, state_id) for record in records.values()}
 
     def known(fresh: Instance) -> Instance:
         if fresh.id in archived:
             fresh = combined(fresh, archived[fresh.id])
         found = machines.get(fresh.id)
-        return with_deadline_of(fresh, found[1], found[0].session.now, parts.max_ttl) if found else fresh
+        return with_deadline_of(fresh, found[1], found[0].session.now, runtime.max_ttl) if found else fresh
 
-    parts.store.update_each(list(records), known)
+    runtime.store.update_each(list(records), known)
     unknown: dict[str, Instance] = {}
-    for look, seen in everywhere.machines_of(state_id):
-        record = adopted(seen, look.session.profile, look.session.now, parts)
+    for survey, seen in everywhere.machines_of(state_id):
+        record = adopted(seen, survey.session.profile, survey.session.now, runtime)
         if record.id not in {**records, **archived, **unknown}:
             unknown[record.id] = without_taken_name(record, [*records.values(), *unknown.values()])
     if unknown:
-        parts.store.add(list(unknown.values()), _refuse_known(unknown))
+        runtime.store.add(list(unknown.values()), _refuse_known(unknown))
     if not everywhere.problems:
-        parts.store.accept_restored()
+        runtime.store.accept_restored()
     return list(unknown.values())
 
 
-def take_in_rescued(parts: Parts) -> None:
+def take_in_rescued(runtime: Runtime) -> None:
     """Put the records that were written down beside the state into it. Twice is harmless."""
-    for rescued in parts.store.rescued():
-        if not any(record.id == rescued.id for record in parts.store.snapshot().records):
+    for rescued in runtime.store.rescued():
+        if not any(record.id == rescued.id for record in runtime.store.snapshot().records):
             # Written down by another process in between, it is there all the same.
             with suppress(UnresolvedError):
-                parts.store.add([rescued], _refuse_known([rescued.id]))
-        parts.store.update(rescued.id, partial(combined, rescued))
-        parts.store.forget_rescued(rescued.id)
+                runtime.store.add([rescued], _refuse_known([rescued.id]))
+        runtime.store.update(rescued.id, partial(combined, rescued))
+        runtime.store.forget_rescued(rescued.id)
 
 
-def _look(
-    parts: Parts,
+def _survey_login(
+    runtime: Runtime,
     login: Login,
     regions: Collection[str],
     all_regions: Mapping[ProviderName, Collection[str]],
     asked: set[tuple[ProviderName, str]],
     found: Everywhere,
 ) -> None:
-    session = parts.sessions.by(login)
+    session = runtime.sessions.by(login)
     name = session.provider.name
     usable = set(session.provider.regions())
-    look = next((look for look in found.looks if look.session.account == session.account), None) or Look(session)
+    survey = next((survey for survey in found.surveys if survey.session.account == session.account), None) or Survey(
+        session
+    )
     scopes = [
         Scope(provider=name, account=session.account, region=region)
         for region in sorted(usable & set(all_regions.get(name, ())) | set(regions))
     ]
-    look.list_scopes([scope for scope in scopes if scope not in look.listed and scope not in look.unreachable], [])
-    found.problems += [f"{scope.label}: {look.unreachable[scope]}" for scope in scopes if scope in look.unreachable]
+    survey.list_scopes(
+        [scope for scope in scopes if scope not in survey.listed and scope not in survey.unreachable], []
+    )
+    found.problems += [f"{scope.label}: {survey.unreachable[scope]}" for scope in scopes if scope in survey.unreachable]
     if (name, session.account) not in asked:
         asked.add((name, session.account))
-        found.looks.append(look)
+        found.surveys.append(survey)
 
 
-def _machine_of(record: Instance, everywhere: Everywhere, state_id: str) -> tuple[Look, Observed] | None:
-    for look in everywhere.looks:
-        if look.session.account == record.account and scope_of(record) in look.listed:
-            seen = Finder(look.view, state_id).listed(record)
+def _machine_of(record: Instance, everywhere: Everywhere, state_id: str) -> tuple[Survey, Observed] | None:
+    for survey in everywhere.surveys:
+        if survey.session.account == record.account and scope_of(record) in survey.listed:
+            seen = Finder(survey.view, state_id).listed(record)
             if seen is not None and seen.exists and is_the_same_machine(record, seen, state_id):
-                return look, seen
+                return survey, seen
     return None
 
 

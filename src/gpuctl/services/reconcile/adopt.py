@@ -7,10 +7,10 @@ from gpuctl.domain.events import EventName
 from gpuctl.domain.instance import Attempt, Instance, Observed, Outcome, Status
 from gpuctl.domain.lifecycle import note, refreshed
 from gpuctl.domain.tags import OWNER, PREFIX, RECORD_ID, ownership
-from gpuctl.services.runtime import Parts
+from gpuctl.services.runtime import Runtime
 
 
-def adopted(seen: Observed, profile: str | None, now: datetime, parts: Parts) -> Instance:
+def adopted(seen: Observed, profile: str | None, now: datetime, runtime: Runtime) -> Instance:
     """The record of that machine, from its tags alone; its deadline is the tag's, at most `max_ttl` from now.
 
     It goes by the name it has in the cloud, if that is one of ours. ValueError if its tags do not name an id and a
@@ -21,8 +21,8 @@ def adopted(seen: Observed, profile: str | None, now: datetime, parts: Parts) ->
     claims = ownership(seen.tags)
     if claims.record_id is None or claims.expires_at is None or seen.launched_at is None:
         raise ValueError(f"{seen.cloud_id} has no ID, deadline or launch time")
-    extras = parts.extras_of(seen.provider, seen.region, None)
-    expires_at = min(claims.expires_at, now + parts.max_ttl)
+    extras = runtime.extras_of(seen.provider, seen.region, None)
+    expires_at = min(claims.expires_at, now + runtime.max_ttl)
     record = Instance(
         id=claims.record_id,
         name=_name(seen),
@@ -38,14 +38,14 @@ def adopted(seen: Observed, profile: str | None, now: datetime, parts: Parts) ->
         image=seen.metadata.get("imageId", "unknown"),
         disk_gb=None,
         ttl=max(expires_at - seen.launched_at, timedelta(0)),
-        max_ttl=parts.max_ttl,
+        max_ttl=runtime.max_ttl,
         expires_at=expires_at,
         tags={
             key: value
             for key, value in seen.tags.items()
             if not key.startswith(PREFIX) and not _is_the_name(key, value, seen)
         },
-        price=parts.price_of(seen.provider, seen.instance_type, seen.region, seen.market),
+        price=runtime.price_of(seen.provider, seen.instance_type, seen.region, seen.market),
         disk_price=extras.disk,
         address_price=extras.address,
         status=Status.PROVISIONING,

@@ -13,8 +13,8 @@ from gpuctl.domain.reconcile.actions import Action, Kind
 from gpuctl.errors import GpuctlError, UnresolvedError
 from gpuctl.services.isolation import each_alone
 from gpuctl.services.reconcile.adopt import adopted, without_taken_name
-from gpuctl.services.reconcile.observe import Look
-from gpuctl.services.runtime import Parts
+from gpuctl.services.reconcile.observe import Survey
+from gpuctl.services.runtime import Runtime
 from gpuctl.services.safeguards import safeguards_of
 from gpuctl.store.base import Change
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class ActionResult:
     """What became of one action: the record as it is now (None for a machine without one) and what failed.
 
     `hint` is what to do about it, None where nothing is known.
@@ -47,19 +47,19 @@ class NotDue(GpuctlError):
     """The deadline was moved after the plan was made: nothing is ended."""
 
 
-class Acting:
+class Applier:
     """Does what a plan says for one account. Doing the same plan twice is harmless.
 
     With `force` others' things that stand among a machine's own are ended with it.
     """
 
-    def __init__(self, parts: Parts, look: Look, *, force: bool = False) -> None:
-        self._parts = parts
-        self._look = look
+    def __init__(self, runtime: Runtime, survey: Survey, *, force: bool = False) -> None:
+        self._runtime = runtime
+        self._survey = survey
         self._force = force
-        self._done: dict[int, Done] = {}
+        self._done: dict[int, ActionResult] = {}
 
-    def apply(self, actions: Sequence[Action]) -> list[Done]:
+    def apply(self, actions: Sequence[Action]) -> list[ActionResult]:
         """Do all of it, in the plan's order within each kind of step, and tell what became of each action."""
         steps: list[tuple[Callable[[Sequence[Action]], None], list[Action]]] = [
             (self._sweep, [action for action in actions if action.left]),
@@ -75,23 +75,23 @@ class Acting:
         for step, batch in steps:
             if batch:
                 each_alone(batch, step, self._on_bug)
-        return [self._done.get(id(action)) or Done(action, action.record) for action in actions]
+        return [self._done.get(id(action)) or ActionResult(action, action.record) for action in actions]
 
     def _note(self, batch: Sequence[Action]) -> None:
-        now = self._look.session.now
+        now = self._survey.session.now
 
         def facts(fresh: Instance, action: Action) -> Instance:
             if action.seen is not None:
                 return fresh if _moved_on(fresh, action) else refreshed(fresh, action.seen, now)
-            if fresh.status.is_ended or _moved_on(fresh, action) or fresh.id not in self._look.by_id:
+            if fresh.status.is_ended or _moved_on(fresh, action) or fresh.id not in self._survey.by_id:
                 return fresh
-            listed_at = self._look.listed[action.scope]
+            listed_at = self._survey.listed[action.scope]
             return with_facts(fresh, fresh.updated_at, absent_since=fresh.absent_since or listed_at)
 
         self._write(batch, facts)
 
     def _sweep(self, batch: Sequence[Action]) -> None:
-        now = self._look.session.now
+        now = self._survey.session.now
         for action in batch:
             self._write([action], lambda fresh, action: swept(fresh, action.left or "", now))
 
@@ -100,7 +100,7 @@ class Acting:
 
         What stands is read first and kept in the record, so that nothing is written twice.
         """
-        provider = self._look.session.provider
+        provider = self._survey.session.provider
         if provider.capabilities.timer_in_create:
             return
         for action in batch:
@@ -108,15 +108,15 @@ class Acting:
             if done.record is None or done.error is not None or not _lacks_timer(done.record, action.seen):
                 continue
             try:
-                found = _with_timer(provider, done.record, self._look.session.now)
+                found = _with_timer(provider, done.record, self._survey.session.now)
             except GpuctlError as error:
                 self._done[id(action)] = replace(done, error=f"its shutdown timer could not be set: {error.message}")
                 continue
-            change = partial(with_facts, at=self._look.session.now, protection=found)
-            self._parts.store.update_each([done.record.id], change)
+            change = partial(with_facts, at=self._survey.session.now, protection=found)
+            self._runtime.store.update_each([done.record.id], change)
 
     def _close(self, batch: Sequence[Action]) -> None:
-        now = self._look.session.now
+        now = self._survey.session.now
 
         def closed(fresh: Instance, action: Action) -> Instance:
             proof = action.proof
@@ -137,7 +137,7 @@ class Acting:
         self._write(batch, closed)
 
     def _end(self, batch: Sequence[Action]) -> None:
-        now = self._look.session.now
+        now = self._survey.session.now
 
         def stopping(fresh: Instance, action: Action) -> Instance:
             if fresh.status.is_ended:
@@ -181,7 +181,7 @@ class Acting:
                 regions.setdefault(action.scope.region, {})[cloud_id] = action
         for region, machines in regions.items():
             try:
-                failed: Mapping[str, GpuctlError] = self._look.session.provider.terminate(
+                failed: Mapping[str, GpuctlError] = self._survey.session.provider.terminate(
                     region, list(machines), force=self._force
                 )
             except GpuctlError as error:
@@ -190,36 +190,38 @@ class Acting:
         return failures
 
     def _adopt(self, batch: Sequence[Action]) -> None:
-        now = self._look.session.now
+        now = self._survey.session.now
         for action in batch:
             if action.seen is None:
                 continue
-            record = adopted(action.seen, self._look.session.profile, now, self._parts)
-            record = without_taken_name(record, self._parts.store.snapshot().records)
+            record = adopted(action.seen, self._survey.session.profile, now, self._runtime)
+            record = without_taken_name(record, self._runtime.store.snapshot().records)
             try:
-                self._parts.store.add([record], partial(_refuse_known, record))
+                self._runtime.store.add([record], partial(_refuse_known, record))
             except UnresolvedError as error:
-                self._done[id(action)] = Done(action, None, error.message)
+                self._done[id(action)] = ActionResult(action, None, error.message)
             else:
-                self._done[id(action)] = Done(action, record)
+                self._done[id(action)] = ActionResult(action, record)
 
     def _write(self, batch: Sequence[Action], change: Callable[[Instance, Action], Instance]) -> None:
         """Change the batch's records in one transaction and keep what became of each."""
         by_record = {action.record.id: action for action in batch if action.record is not None}
-        answers = self._parts.store.update_each(list(by_record), _by_id(by_record, change)) if by_record else {}
+        answers = self._runtime.store.update_each(list(by_record), _by_id(by_record, change)) if by_record else {}
         for action in batch:
             answer = answers.get(action.record.id) if action.record else None
             if isinstance(answer, NotDue):
                 waits = replace(action, kind=Kind.WAIT, reason=None, detail=answer.message)
-                self._done[id(action)] = Done(waits, action.record)
+                self._done[id(action)] = ActionResult(waits, action.record)
             elif isinstance(answer, GpuctlError):
-                self._done[id(action)] = Done(action, action.record, answer.message)
+                self._done[id(action)] = ActionResult(action, action.record, answer.message)
             else:
-                self._done[id(action)] = Done(action, answer)
+                self._done[id(action)] = ActionResult(action, answer)
 
     def _on_bug(self, action: Action, trace: str) -> None:
-        self._parts.talk.trace(trace)
-        self._done[id(action)] = Done(action, action.record, f"internal error while processing {action.subject}")
+        self._runtime.progress.trace(trace)
+        self._done[id(action)] = ActionResult(
+            action, action.record, f"internal error while processing {action.subject}"
+        )
 
 
 def _lacks_timer(record: Instance, seen: Observed | None) -> bool:

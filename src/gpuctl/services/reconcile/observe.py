@@ -14,7 +14,7 @@ from gpuctl.services.sessions import Session
 
 
 @dataclass(slots=True)
-class Look:
+class Survey:
     """What one account answered, as it comes in: listings first; then, on records read afresh, single questions."""
 
     session: Session

@@ -8,18 +8,18 @@ from gpuctl.domain.reconcile.actions import Action, Kind, Rules, scope_of
 from gpuctl.domain.reconcile.plan import Decide, Isolate, plan_records
 from gpuctl.errors import GpuctlError, UnreachableError
 from gpuctl.services.isolation import each_alone
-from gpuctl.services.progress import Talk
-from gpuctl.services.reconcile.apply import Acting, Done
-from gpuctl.services.reconcile.observe import Look
+from gpuctl.services.progress import Progress
+from gpuctl.services.reconcile.apply import ActionResult, Applier
+from gpuctl.services.reconcile.observe import Survey
 from gpuctl.services.reconcile.report import announce
-from gpuctl.services.runtime import Parts
+from gpuctl.services.runtime import Runtime
 
 
 @dataclass(slots=True)
 class Settled:
     """What one pass over some records did, and the records whose cloud could not be asked, with why."""
 
-    done: list[Done] = field(default_factory=list)
+    done: list[ActionResult] = field(default_factory=list)
     unasked: dict[str, GpuctlError] = field(default_factory=dict)
 
 
@@ -27,7 +27,7 @@ Wanted = Callable[[Action], bool]
 
 
 def settle(
-    parts: Parts, record_ids: Collection[str], wanted: Wanted = lambda action: True, *, force: bool = False
+    runtime: Runtime, record_ids: Collection[str], wanted: Wanted = lambda action: True, *, force: bool = False
 ) -> Settled:
     """Bring these records up to what their clouds say, closing what is proven gone and ending what is due.
 
@@ -35,33 +35,33 @@ def settle(
     out actions the caller does not want done. `force` ends with a machine what others put among its own things.
     """
     settled = Settled()
-    before = parts.store.snapshot()
-    announce(parts, before, record_ids)
+    before = runtime.store.snapshot()
+    announce(runtime, before, record_ids)
     chosen = [record for record in before.records if record.id in record_ids and record.is_live]
     for (name, account, profile), group in by_login(chosen).items():
         try:
-            session = parts.sessions.of_account(name, account, profile)
+            session = runtime.sessions.of_account(name, account, profile)
         except GpuctlError as error:
             settled.unasked |= {record.id: error for record in group}
             continue
-        look = Look(session)
-        look.list_scopes(dict.fromkeys(scope_of(record) for record in group), group)
+        survey = Survey(session)
+        survey.list_scopes(dict.fromkeys(scope_of(record) for record in group), group)
         settled.unasked |= {
-            record.id: UnreachableError(look.unreachable[scope_of(record)], hint=look.hints[scope_of(record)])
+            record.id: UnreachableError(survey.unreachable[scope_of(record)], hint=survey.hints[scope_of(record)])
             for record in group
-            if scope_of(record) in look.unreachable
+            if scope_of(record) in survey.unreachable
         }
-        state = parts.store.snapshot()
+        state = runtime.store.snapshot()
         rules = Rules(state_id=state.state_id or "")
         ids = {record.id for record in group}
         fresh = [record for record in state.records if record.id in ids]
-        look.ask_by_id(fresh, rules)
-        actions = plan_records(fresh, look.view, rules, isolated(parts.talk))
-        settled.done += Acting(parts, look, force=force).apply([action for action in actions if wanted(action)])
+        survey.ask_by_id(fresh, rules)
+        actions = plan_records(fresh, survey.view, rules, isolated(runtime.progress))
+        settled.done += Applier(runtime, survey, force=force).apply([action for action in actions if wanted(action)])
     return settled
 
 
-def isolated(talk: Talk) -> Isolate:
+def isolated(progress: Progress) -> Isolate:
     """Turns a bug in the decision about one record into a report about that record."""
 
     def isolate(decide: Decide) -> Decide:
@@ -69,7 +69,7 @@ def isolated(talk: Talk) -> Isolate:
             actions: list[Action] = []
 
             def on_bug(record: Instance, trace: str) -> None:
-                talk.trace(trace)
+                progress.trace(trace)
                 detail = f"internal error while deciding about {record.id}"
                 actions.append(Action(Kind.REPORT, scope_of(record), record, detail=detail, unresolved=True))
 

@@ -40,12 +40,12 @@ def listing(subject: Subject) -> Check:
             return judge_listing(subject.elapsed.total_seconds(), LISTED_WITHIN)
         if subject.elapsed >= LISTED_WITHIN:
             return judge_listing(None, LISTED_WITHIN)
-        subject.parts.clock.sleep(POLL_EVERY)
+        subject.runtime.clock.sleep(POLL_EVERY)
 
 
 def tags(subject: Subject) -> Check:
     """Whether every resource carries our tags."""
-    state_id = subject.parts.store.snapshot().state_id or ""
+    state_id = subject.runtime.store.snapshot().state_id or ""
     return judge_tags(subject.resources(), subject.record_id, state_id)
 
 
@@ -61,31 +61,31 @@ def timer_running(subject: Subject) -> Check:
     if not subject.provider.capabilities.timer_in_create:
         text = "the timer is a schedule of the provider: nothing of it runs on the instance"
         return Check("timer-running", CheckStatus.SKIPPED, text)
-    started = subject.parts.clock.elapsed()
+    started = subject.runtime.clock.elapsed()
     while True:
         protectors, unit = _protectors(subject), _unit(subject)
         runs = any(
             safeguard.killer is Killer.TIMER and safeguard.standing is Standing.RUNNING for safeguard in protectors
         )
-        if runs or unit == "active" or subject.parts.clock.elapsed() - started >= SEEN_WITHIN:
+        if runs or unit == "active" or subject.runtime.clock.elapsed() - started >= SEEN_WITHIN:
             return judge_timer_running(protectors, unit)
-        subject.parts.clock.sleep(LOOK_EVERY)
+        subject.runtime.clock.sleep(LOOK_EVERY)
 
 
 def ssh(subject: Subject) -> Check:
     """Whether ssh reaches the instance with the key it was given."""
     if (why := subject.no_ssh) is not None:
         return Check("ssh", CheckStatus.SKIPPED, why)
-    started = subject.parts.clock.elapsed()
+    started = subject.runtime.clock.elapsed()
     while True:
-        waited = subject.parts.clock.elapsed() - started
+        waited = subject.runtime.clock.elapsed() - started
         try:
             reply = subject.means.ask(subject.record, "exit 0\n")
         except GpuctlError as error:
             if waited >= REACHED_WITHIN:
                 subject.ssh_failed = True
                 return Check("ssh", CheckStatus.FAILED, error.message)
-            subject.parts.clock.sleep(ASK_EVERY)
+            subject.runtime.clock.sleep(ASK_EVERY)
             continue
         seconds = round(subject.elapsed.total_seconds(), 1)
         if reply.code == 0:
@@ -118,21 +118,21 @@ def replay(subject: Subject) -> Check:
 def extension(subject: Subject) -> Check:
     """Move the deadline, then read back its tag and the timer."""
     before = subject.record
-    moved = extend(subject.parts, before, by=EXTEND_BY, ttl=None, allow_unknown_price=True)
+    moved = extend(subject.runtime, before, by=EXTEND_BY, ttl=None, allow_unknown_price=True)
     had_timer = any(
         safeguard.killer is Killer.TIMER and safeguard.standing is not Standing.MISSING
         for safeguard in before.protection
     )
-    started = subject.parts.clock.elapsed()
+    started = subject.runtime.clock.elapsed()
     while True:
         seen = subject.provider.get(moved.region, subject.cloud_id)
         tags_seen = seen.tags if seen else {}
         protectors = _protectors(subject)
         check = judge_extend(before.expires_at, moved.expires_at, tags_seen, protectors, had_timer=had_timer)
         # The guard reads the tag once a minute, and its console shows the old deadline until then.
-        if check.status is CheckStatus.OK or subject.parts.clock.elapsed() - started >= MOVED_WITHIN:
+        if check.status is CheckStatus.OK or subject.runtime.clock.elapsed() - started >= MOVED_WITHIN:
             return check
-        subject.parts.clock.sleep(LOOK_EVERY)
+        subject.runtime.clock.sleep(LOOK_EVERY)
 
 
 def price(subject: Subject) -> Check:
@@ -140,7 +140,7 @@ def price(subject: Subject) -> Check:
     if subject.means.no_price_list is not None:
         return Check("price", CheckStatus.SKIPPED, subject.means.no_price_list)
     record = subject.record
-    return judge_price(record.price, subject.means.listed_price(record), subject.parts.clock.now().date())
+    return judge_price(record.price, subject.means.listed_price(record), subject.runtime.clock.now().date())
 
 
 ON_INSTANCE: Sequence[tuple[str, Callable[[Subject], Check]]] = (
@@ -157,7 +157,7 @@ ON_INSTANCE: Sequence[tuple[str, Callable[[Subject], Check]]] = (
 
 def _protectors(subject: Subject) -> Sequence[Protector]:
     """What protects the instance, read back from the provider now and kept in its record."""
-    for error in read_back(subject.parts, [subject.record]).values():
+    for error in read_back(subject.runtime, [subject.record]).values():
         raise error
     return subject.record.protection
 

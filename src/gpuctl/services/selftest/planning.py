@@ -13,7 +13,7 @@ from gpuctl.errors import UsageError
 from gpuctl.services.launch.launchable import Launchable
 from gpuctl.services.launch.offers import Choice
 from gpuctl.services.launch.prepare import Prepared
-from gpuctl.services.runtime import Parts
+from gpuctl.services.runtime import Runtime
 
 # Long enough that Azure's schedule can still be moved: not in its last 30 minutes.
 LONGEST = timedelta(minutes=60)
@@ -40,7 +40,7 @@ def request_of(request: Request, max_ttl: timedelta) -> Request:
     )
 
 
-def affordable(choice: Choice, parts: Parts, limit: Decimal) -> Choice:
+def affordable(choice: Choice, runtime: Runtime, limit: Decimal) -> Choice:
     """The choice without the offers that could cost more than the limit, or a sum that is not known.
 
     UsageError where none is left, with the limit that would be enough.
@@ -48,7 +48,7 @@ def affordable(choice: Choice, parts: Parts, limit: Decimal) -> Choice:
     is_named = choice.request.instance_type is not None
     # Chosen by gpuctl, the instance has a GPU that the check of the GPU can see.
     offers = [offer for offer in choice.offers if is_named or shows_in_nvidia_smi(offer.type)]
-    known = {offer: cost for offer in offers if (cost := _most_cost(offer, choice, parts)) is not None}
+    known = {offer: cost for offer in offers if (cost := _most_cost(offer, choice, runtime)) is not None}
     fitting = tuple(sorted((offer for offer in known if known[offer] <= limit), key=lambda offer: known[offer]))
     if fitting:
         return replace(choice, offers=fitting)
@@ -93,6 +93,6 @@ def _cost_there(there: Launchable) -> Decimal | None:
     return there.hourly.over(there.request.ttl + EXTEND_BY).total
 
 
-def _most_cost(offer: Offer, choice: Choice, parts: Parts) -> Decimal | None:
-    extras = parts.extras_of(offer.type.provider, offer.region, choice.request.disk_gb)
+def _most_cost(offer: Offer, choice: Choice, runtime: Runtime) -> Decimal | None:
+    extras = runtime.extras_of(offer.type.provider, offer.region, choice.request.disk_gb)
     return rates(offer.price, extras.disk, extras.address).over(choice.request.ttl + EXTEND_BY).total

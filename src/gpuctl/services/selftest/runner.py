@@ -14,7 +14,7 @@ from gpuctl.services.launch.emergency import end_interrupted, unwritten
 from gpuctl.services.launch.launchable import Agree
 from gpuctl.services.launch.prepare import Prepared
 from gpuctl.services.launch.provision import Provisioned, start, wait_until_ready
-from gpuctl.services.runtime import Parts
+from gpuctl.services.runtime import Runtime
 from gpuctl.services.selftest import checks
 from gpuctl.services.selftest.subject import Means, Subject
 from gpuctl.services.terminate import end, wait_until_gone
@@ -59,7 +59,7 @@ class Report:
 
 def run(
     prepared: Prepared,
-    parts: Parts,
+    runtime: Runtime,
     means: Means,
     report: Report,
     ready_within: timedelta,
@@ -72,7 +72,7 @@ def run(
     `agree` is asked before another offer than the first is tried, and may refuse it. On a signal or a bug, termination
     is requested within `hurry`, and the exception raised again; the reaper confirms the termination.
     """
-    runner = _Runner(prepared, parts, means, report, agree)
+    runner = _Runner(prepared, runtime, means, report, agree)
     try:
         runner.run_checks(ready_within)
         runner.terminate()
@@ -84,9 +84,9 @@ def run(
 
 
 class _Runner:
-    def __init__(self, prepared: Prepared, parts: Parts, means: Means, report: Report, agree: Agree) -> None:
+    def __init__(self, prepared: Prepared, runtime: Runtime, means: Means, report: Report, agree: Agree) -> None:
         self._prepared = prepared
-        self._parts = parts
+        self._runtime = runtime
         self._means = means
         self._report = report
         self._agree = agree
@@ -115,7 +115,7 @@ class _Runner:
         if self._record_id is None:
             return
         self._run("end", partial(self._end, self._record_id))
-        self._run("nothing-left", partial(self._left, self._subject(self._parts.clock.elapsed())))
+        self._run("nothing-left", partial(self._left, self._subject(self._runtime.clock.elapsed())))
 
     def request_termination(self, hurry: Callable[[], AbstractContextManager[None]]) -> None:
         """Request the termination, unless it is confirmed, without waiting for the confirmation.
@@ -129,10 +129,10 @@ class _Runner:
         if record is None:
             return
         with hurry():
-            unrecorded = end_interrupted(self._parts, [record], [] if record.cloud_id else self._made)
+            unrecorded = end_interrupted(self._runtime, [record], [] if record.cloud_id else self._made)
         self._refresh()
         if unrecorded is not None:
-            self._parts.talk.warn(unrecorded.message)
+            self._runtime.progress.warn(unrecorded.message)
         text = unrecorded.message if unrecorded else _request_state(self._report.record or record)
         self._report.checks = [check for check in self._report.checks if check.name != "end"]
         self._report.checks.append(Check("end", CheckStatus.UNKNOWN, text))
@@ -144,10 +144,10 @@ class _Runner:
         self._report.checks = [there.get(check.name, check) for check in skipped]
 
     def _create(self) -> tuple[Provisioned, Subject | None]:
-        self._parts.talk.step("selftest: create")
-        started = self._parts.clock.elapsed()
-        result = start(self._prepared, self._parts, self._on_written, None, agree=self._agree, made=self._made)
-        took = self._parts.clock.elapsed() - started
+        self._runtime.progress.step("selftest: create")
+        started = self._runtime.clock.elapsed()
+        result = start(self._prepared, self._runtime, self._on_written, None, agree=self._agree, made=self._made)
+        took = self._runtime.clock.elapsed() - started
         record = result.records[0]
         self._report.record = record
         observed = _create_figures(record)
@@ -157,7 +157,7 @@ class _Runner:
             return result, None
         text = f"accepted for {record.instance_type} in {record.region}"
         self._report.checks.append(Check("create", _OK, text, observed, _seconds(took)))
-        return result, self._subject(self._parts.clock.elapsed())
+        return result, self._subject(self._runtime.clock.elapsed())
 
     def _refused(self, error: GpuctlError, observed: Mapping[str, Figure], took: timedelta | None) -> None:
         self._report.refusal = error
@@ -167,7 +167,7 @@ class _Runner:
 
     def _subject(self, created_at: timedelta) -> Subject:
         if self._known is None:
-            self._known = Subject(self._prepared, self._parts, self._means, self._record_id or "", created_at)
+            self._known = Subject(self._prepared, self._runtime, self._means, self._record_id or "", created_at)
         return self._known
 
     def _on_written(self, records: Sequence[Instance]) -> None:
@@ -175,7 +175,7 @@ class _Runner:
         self._report.record = records[0]
 
     def _wait(self, result: Provisioned, subject: Subject, ready_within: timedelta) -> Check:
-        done = wait_until_ready(result, self._parts, ready_within, keep=True)
+        done = wait_until_ready(result, self._runtime, ready_within, keep=True)
         error = done.errors.get(subject.record_id)
         if error is not None:
             return Check("ready", CheckStatus.FAILED, error.message, _codes(error))
@@ -183,16 +183,16 @@ class _Runner:
         return Check("ready", _OK, "the provider reports it as ready", observed)
 
     def _end(self, record_id: str) -> Check:
-        started = self._parts.clock.elapsed()
+        started = self._runtime.clock.elapsed()
         before = self._report.record
         try:
-            ended = end(self._parts, [record_id], Reason.USER)
+            ended = end(self._runtime, [record_id], Reason.USER)
             if any(record.is_live for record in ended.records):
-                ended = wait_until_gone(self._parts, [record_id], GONE_WITHIN)
+                ended = wait_until_gone(self._runtime, [record_id], GONE_WITHIN)
         except (StateUnusableError, StateLockedError) as error:
             # Without the state, only the provider can still be told.
-            raise unwritten(error, [before] if before else [], self._parts) from error
-        observed: dict[str, Figure] = {"confirmedAfter": _seconds(self._parts.clock.elapsed() - started)}
+            raise unwritten(error, [before] if before else [], self._runtime) from error
+        observed: dict[str, Figure] = {"confirmedAfter": _seconds(self._runtime.clock.elapsed() - started)}
         for problem in ended.errors.values():
             return Check("end", CheckStatus.FAILED, problem.message, observed)
         closed = ended.records[0]
@@ -200,17 +200,17 @@ class _Runner:
         return Check("end", _OK, f"confirmed: {closed.status}", observed)
 
     def _left(self, subject: Subject) -> Check:
-        started = self._parts.clock.elapsed()
+        started = self._runtime.clock.elapsed()
         while True:
             is_needed = self._close_ingress(subject)
             check = judge_left(subject.resources(), is_shared_needed=is_needed)
-            if check.status is _OK or self._parts.clock.elapsed() - started >= LEFT_WITHIN:
+            if check.status is _OK or self._runtime.clock.elapsed() - started >= LEFT_WITHIN:
                 return check
-            self._parts.clock.sleep(LEFT_EVERY)
+            self._runtime.clock.sleep(LEFT_EVERY)
 
     def _close_ingress(self, subject: Subject) -> bool:
         """Delete what opened port 22 for this instance alone; whether another active instance needs the same."""
-        record, snapshot = subject.record, self._parts.store.snapshot()
+        record, snapshot = subject.record, self._runtime.store.snapshot()
         needed = {
             instance.ssh_from
             for instance in snapshot.records
@@ -220,19 +220,19 @@ class _Runner:
         return record.ssh_from in needed
 
     def _run(self, name: str, check: Callable[[], Check]) -> None:
-        self._parts.talk.step(f"selftest: {name}")
-        started = self._parts.clock.elapsed()
+        self._runtime.progress.step(f"selftest: {name}")
+        started = self._runtime.clock.elapsed()
         try:
             found = check()
         except GpuctlError as error:
             found = Check(name, CheckStatus.UNKNOWN, error.message, _codes(error))
-        self._report.checks.append(replace(found, seconds=_seconds(self._parts.clock.elapsed() - started)))
+        self._report.checks.append(replace(found, seconds=_seconds(self._runtime.clock.elapsed() - started)))
         self._refresh()
 
     def _refresh(self) -> None:
         """Keep the record as it is now, where the state can be read."""
         try:
-            records = self._parts.store.snapshot().records
+            records = self._runtime.store.snapshot().records
         except GpuctlError:
             return
         before = self._report.record

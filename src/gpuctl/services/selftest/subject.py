@@ -14,7 +14,7 @@ from gpuctl.providers.base import Order, Provider
 from gpuctl.remote.line import Reply
 from gpuctl.services.launch.attempts import order_of
 from gpuctl.services.launch.prepare import Prepared
-from gpuctl.services.runtime import Parts
+from gpuctl.services.runtime import Runtime
 
 Ask = Callable[[Instance, str], Reply]
 ListedPrice = Callable[[Instance], Decimal | None]
@@ -43,7 +43,7 @@ class Subject:
     """
 
     prepared: Prepared
-    parts: Parts
+    runtime: Runtime
     means: Means
     record_id: str
     created_at: timedelta
@@ -53,7 +53,7 @@ class Subject:
     @property
     def record(self) -> Instance:
         """The record as it is in the state now. UnresolvedError where the state has it no more."""
-        for record in self.parts.store.snapshot().records:
+        for record in self.runtime.store.snapshot().records:
             if record.id == self.record_id:
                 return record
         raise UnresolvedError(f"the state has no record `{self.record_id}` any more", hint="gpuctl recover --dry-run")
@@ -69,7 +69,7 @@ class Subject:
     @property
     def provider(self) -> Provider:
         """The provider, with credentials for the record's account."""
-        return self.parts.sessions.of(self.record).provider
+        return self.runtime.sessions.of(self.record).provider
 
     @property
     def no_ssh(self) -> str | None:
@@ -91,11 +91,11 @@ class Subject:
     @property
     def elapsed(self) -> timedelta:
         """How long ago the create request was answered."""
-        return self.parts.clock.elapsed() - self.created_at
+        return self.runtime.clock.elapsed() - self.created_at
 
     def order(self) -> Order:
         """The order that the instance was created by."""
-        state_id = self.parts.store.snapshot().state_id or ""
+        state_id = self.runtime.store.snapshot().state_id or ""
         return order_of(self.record, self.prepared.logins.launchable(self._place), state_id)
 
     def resources(self) -> Sequence[Resource]:

@@ -34,7 +34,7 @@ def watch(listing: Listing, interval: timedelta, *, refresh: bool) -> Result | N
         return None
     _refuse_unwatchable(listing)
     live = _Live(listing, interval)
-    with until_ctrl_c(), context.talk.aside(), suppress(OSError):
+    with until_ctrl_c(), context.progress.paused(), suppress(OSError):
         live.run(refresh=refresh)
     return listing.result({}, live.shown)
 

@@ -140,7 +140,7 @@ def _progress(context: Context, name: ProviderName) -> Iterator[OnRegion]:
     """A bar on a terminal, a line in a pipe, nothing when quiet."""
     if context.globals.quiet:
         yield lambda region, number, total: None
-    elif not context.talk.is_live:
+    elif not context.progress.is_live:
         yield _told_once(context, name)
     else:
         with _bar(context, name) as on_region:
@@ -151,7 +151,7 @@ def _told_once(context: Context, name: ProviderName) -> OnRegion:
     def on_region(region: str, number: int, total: int) -> None:
         if number == 0:
             where = f"`{region}`" if total == 1 else f"{total} regions"
-            context.talk.say(f"fetching prices of `{name}` in {where}")
+            context.progress.info(f"fetching prices of `{name}` in {where}")
 
     return on_region
 

@@ -32,7 +32,7 @@ def command(ctx: typer.Context, asked: Asked) -> Result:
     patience, retrying = asked.patience, asked.retrying
     request = asked.request(context)
     context.start_sandbox()
-    choice = choose(request, defaults_of(context), context.parts, context.catalog)
+    choice = choose(request, defaults_of(context), context.runtime, context.catalog)
     there = standing(choice, context.store.snapshot().records)
     if there:
         return provisioned(
@@ -42,11 +42,11 @@ def command(ctx: typer.Context, asked: Asked) -> Result:
             {"created": False},
             f"using the active instance {there[0].label}",
         )
-    prepared = prepare(choice, context.parts, retrying)
+    prepared = prepare(choice, context.runtime, retrying)
     announce(context, prepared)
     if asked.dry_run:
         if prepared.unchecked is not None:
-            context.talk.say(prepared.unchecked)
+            context.progress.info(prepared.unchecked)
         return dry(prepared)
     confirm(context, prepared, yes=asked.yes)
     return carried_out(

@@ -38,19 +38,19 @@ def announce(context: Context, prepared: Prepared) -> None:
     named = prepared.region_source != "--region"
     where = f"{prepared.first.place.where} ({prepared.region_source})" if named else prepared.first.place.where
     many = f"{request.count} x " if request.count > 1 else ""
-    context.talk.say(
+    context.progress.info(
         f"{many}{offer.type.name} ({offer.type.gpu_label}), {where}, {offer.market.value}, {_account(prepared)}"
     )
-    context.talk.say(_price(prepared))
+    context.progress.info(_price(prepared))
     _say_who_else_reaches_ssh(context, prepared)
     for note in age_notes(context, [offer.price]):
-        context.talk.say(note)
+        context.progress.info(note)
     if request.image is not None:
-        context.talk.warn(f"the shutdown timer works only if image `{request.image}` has systemd and cloud-init")
+        context.progress.warn(f"the shutdown timer works only if image `{request.image}` has systemd and cloud-init")
     elif offer.type.image is not None and offer.type.image.driver is None:
-        context.talk.warn(f"the image for `{offer.type.name}` has no driver for its {offer.type.gpu_model}")
-    for told in affordable(prepared, context.parts):
-        context.talk.warn(told)
+        context.progress.warn(f"the image for `{offer.type.name}` has no driver for its {offer.type.gpu_model}")
+    for told in affordable(prepared, context.runtime):
+        context.progress.warn(told)
 
 
 def _account(prepared: Prepared) -> str:
@@ -66,7 +66,7 @@ def _say_who_else_reaches_ssh(context: Context, prepared: Prepared) -> None:
     cidr = None if request.ssh_from.text == NONE else request.ssh_from.text
     sources = other_sources(prepared.session.provider, prepared.offer.region, request.subnet, cidr)
     if sources:
-        context.talk.say(f"the network also allows SSH from {'; '.join(sources)}")
+        context.progress.info(f"the network also allows SSH from {'; '.join(sources)}")
 
 
 def _price(prepared: Prepared) -> str:
@@ -118,7 +118,9 @@ def _warn_of_a_state_that_dies(context: Context) -> None:
     environ = context.environ
     is_ci = bool(environ.get("CI")) and not environ.get("GPUCTL_STATE_ID") and not context.sandbox
     if is_ci and context.store.snapshot().state_id is None:
-        context.talk.warn("running in CI without GPUCTL_STATE_ID: a reaper outside this job cannot find its instances")
+        context.progress.warn(
+            "running in CI without GPUCTL_STATE_ID: a reaper outside this job cannot find its instances"
+        )
 
 
 def carried_out(
@@ -137,10 +139,10 @@ def carried_out(
                 context.streams.out.write("".join(f"{record.id}\n" for record in records))
                 context.streams.out.flush()
 
-    parts = context.parts
+    runtime = context.runtime
     agree = agreement(context, prepared, yes=yes)
     try:
-        result = start(prepared, parts, on_written, patience if wait else None, keep=keep, agree=agree, made=made)
+        result = start(prepared, runtime, on_written, patience if wait else None, keep=keep, agree=agree, made=made)
         result = protected(context, result)
     except Interrupted as interrupted:
         if not written:
@@ -155,16 +157,16 @@ def carried_out(
 
 def protected(context: Context, result: Provisioned) -> Provisioned:
     """The machines with what protects them, read back; a gap is told, and is no failure of the command."""
-    context.talk.step("checking safeguards")
+    context.progress.step("checking safeguards")
     try:
-        failures = list(read_back(context.parts, result.records).values())
+        failures = list(read_back(context.runtime, result.records).values())
     except (StateUnusableError, StateLockedError) as error:
         failures = [error]
     for told in dict.fromkeys(error.message for error in failures):
-        context.talk.warn(f"could not check the safeguards: {told}")
+        context.progress.warn(f"could not check the safeguards: {told}")
     records = _now(context, result.records)
     for told in (gap for record in records for gap in gaps(record)):
-        context.talk.warn(told)
+        context.progress.warn(told)
     return Provisioned(records, result.errors)
 
 
@@ -174,15 +176,15 @@ def _interrupted(
     """A person who pressed Ctrl-C is told what lives; without one, everything of this call is asked to end."""
     if not context.is_terminal or interrupted.signal_number != 2:
         with time_limit(TERMINATE_WITHIN):
-            unrecorded = end_interrupted(context.parts, written, made)
+            unrecorded = end_interrupted(context.runtime, written, made)
             if unrecorded is not None:
-                context.talk.warn(unrecorded.message)
+                context.progress.warn(unrecorded.message)
         records = _now(context, written)
         told = "; ".join(_after_signal(record) for record in records)
         return provisioned(context, Provisioned(records), len(records), {"created": True}, told, interrupted)
     # What was refused is closed: nothing of it lives, and nobody goes on trying.
     with time_limit(TERMINATE_WITHIN), suppress(StateUnusableError, StateLockedError):
-        end(context.parts, [record.id for record in _now(context, written) if was_refused(record)], Reason.CANCELLED)
+        end(context.runtime, [record.id for record in _now(context, written) if was_refused(record)], Reason.CANCELLED)
     records = _now(context, written)
     lives = [record for record in records if record.is_live]
     now = context.clock.now()

@@ -65,7 +65,7 @@ class Kept:
         """Keep that it came to no end of its own; telling it is for whoever catches it."""
         if isinstance(failure, Interrupted):
             if self.record is not None:
-                self._context.talk.say(f"{self.record.label} is {self._now(self.record).status}")
+                self._context.progress.info(f"{self.record.label} is {self._now(self.record).status}")
             self._write(failure.exit_code, None, failure)
         else:
             self._write(OURS + failure.exit_code, None, failure)
@@ -108,7 +108,7 @@ class Kept:
         try:
             self._path.expanduser().write_text(text, "utf-8")
         except OSError as error:
-            self._context.talk.warn(f"`{self._path}` could not be written: {error.strerror}")
+            self._context.progress.warn(f"`{self._path}` could not be written: {error.strerror}")
 
 
 def started(context: Context, asked: Asked, on: str | None, kept: Kept) -> Instance:
@@ -119,17 +119,17 @@ def started(context: Context, asked: Asked, on: str | None, kept: Kept) -> Insta
     if on is not None:
         record = resolve(context.store, on, whole_only=not context.is_terminal)
         kept.record = record
-        return wait_for_ssh(context.parts, record, asked.patience or READY_WITHIN)
+        return wait_for_ssh(context.runtime, record, asked.patience or READY_WITHIN)
     patience, retrying = asked.patience, asked.retrying
     request = asked.request(context)
     context.start_sandbox()
-    choice = choose(request, defaults_of(context), context.parts, context.catalog)
+    choice = choose(request, defaults_of(context), context.runtime, context.catalog)
     there = standing(choice, context.store.snapshot().records)
     if there:
-        context.talk.say(f"using the active instance {there[0].label}")
+        context.progress.info(f"using the active instance {there[0].label}")
         kept.record = there[0]
-        return wait_for_ssh(context.parts, there[0], patience or READY_WITHIN)
-    prepared = prepare(choice, context.parts, retrying)
+        return wait_for_ssh(context.runtime, there[0], patience or READY_WITHIN)
+    prepared = prepare(choice, context.runtime, retrying)
     announce(context, prepared)
     confirm(context, prepared, yes=asked.yes)
     written: list[Instance] = []
@@ -137,12 +137,12 @@ def started(context: Context, asked: Asked, on: str | None, kept: Kept) -> Insta
     agree = agreement(context, prepared, yes=asked.yes)
     patience = patience or prepared.offer.type.ready_within
     try:
-        outcome = start(prepared, context.parts, written.extend, patience, agree=agree, made=made)
+        outcome = start(prepared, context.runtime, written.extend, patience, agree=agree, made=made)
     except Interrupted:
         with time_limit(TERMINATE_WITHIN):
-            unrecorded = end_interrupted(context.parts, written, made)
+            unrecorded = end_interrupted(context.runtime, written, made)
             if unrecorded is not None:
-                context.talk.warn(unrecorded.message)
+                context.progress.warn(unrecorded.message)
         raise
     finally:
         kept.record = written[0] if written else None
@@ -157,12 +157,12 @@ def started(context: Context, asked: Asked, on: str | None, kept: Kept) -> Insta
 
 def run_there(context: Context, record: Instance, task: Task, *, keep: bool) -> Ran:
     """Do it there; stdout and stderr get what it says, as it comes."""
-    context.talk.clear()
+    context.progress.clear()
     out, err = _sink(context.streams.out), _sink(context.streams.err)
     after = "it stays" if keep else "the instance is terminated afterwards"
-    context.talk.say(f"{record.label} is ready; running the command ({after})")
+    context.progress.info(f"{record.label} is ready; running the command ({after})")
     ran = run_task(
-        context.parts,
+        context.runtime,
         context.access,
         record,
         task,
@@ -173,7 +173,7 @@ def run_there(context: Context, record: Instance, task: Task, *, keep: bool) -> 
     now = context.clock.now()
     cost = instance_shape(ran.record, now)["totalCost"]
     spent = "" if cost is None else f"; ${cost:.2f} so far" if ran.record.is_live else f"; it cost ${cost:.2f}"
-    context.talk.say(f"{ran.record.label} is {ran.record.status}{spent}")
+    context.progress.info(f"{ran.record.label} is {ran.record.status}{spent}")
     return ran
 
 

@@ -91,20 +91,20 @@ def _install(place: Place, every: str, wanted: str | None) -> Result:
 def _proven(context: Context, job: Job) -> list[str]:
     """Use the credentials once in exactly the environment of the job; what came of it, as lines below the answer."""
     proof = replace(job, argv=proof_command_of(context))
-    context.talk.step("proving the credentials in the environment of the schedule")
+    context.progress.step("proving the credentials in the environment of the schedule")
     ran = started_bare(proof.command, bare_environment(), _PROOF_PATIENCE_S)
     try:
         proofs = proofs_from(ran)
     except ValueError as error:
-        context.talk.warn(f"whether the reaper can use your credentials is not known: {error}")
+        context.progress.warn(f"whether the reaper can use your credentials is not known: {error}")
         return []
     for failed in proofs:
         if failed.error is not None:
-            context.talk.warn(f"the schedule cannot use your credentials for {failed.label}: {failed.error}")
+            context.progress.warn(f"the schedule cannot use your credentials for {failed.label}: {failed.error}")
     tried = {proof.provider for proof in proofs}
     for provider, _ in providers_in_use(context):
         if provider not in tried:
-            context.talk.warn(
+            context.progress.warn(
                 f"the schedule cannot use your credentials for {provider}: nothing that it is given names them"
             )
     proven = [proof.label for proof in proofs if proof.error is None]
@@ -117,7 +117,7 @@ def _prove(place: Place, every: str, wanted: str | None) -> Result:
     """What the job's environment makes of the credentials; run by `install`, in that environment."""
     context = place.context
     logins = logins_to_prove(context.store.snapshot().records, providers_in_use(context))
-    proofs = prove(context.parts.sessions, logins)
+    proofs = prove(context.runtime.sessions, logins)
     rows = [[proof.label, proof.error or ""] for proof in proofs]
     return Result({"proofs": [proof.shape for proof in proofs]}, columns=["credentials", "error"], rows=rows)
 
@@ -125,12 +125,12 @@ def _prove(place: Place, every: str, wanted: str | None) -> Result:
 def _warn(place: Place, *, is_systemd: bool) -> None:
     missing = left_behind(place.context)
     if missing:
-        place.context.talk.warn(
+        place.context.progress.warn(
             f"{', '.join(missing)} will not be there when it runs, as no schedule keeps secrets: put the login into a "
             "profile (aws configure, az login) and hooks into the config"
         )
     if is_systemd and not place.systemd.outlives_logout:
-        place.context.talk.warn("the timer stops when you log out; to keep it running: loginctl enable-linger")
+        place.context.progress.warn("the timer stops when you log out; to keep it running: loginctl enable-linger")
 
 
 def _status(place: Place, every: str, wanted: str | None) -> Result:
