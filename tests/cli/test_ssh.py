@@ -2,8 +2,10 @@
 
 import os
 import pty
+import shutil
 import subprocess
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -132,3 +134,19 @@ def test_in_the_sandbox_what_needs_ssh_is_refused_before_anything_is_started(
     assert ran.code in (2, 202)
     assert "not available in the sandbox" in ran.err
     assert operator.wire.sent == []
+
+
+def test_a_check_that_this_computer_cannot_make_is_not_tried_until_the_patience_ends(
+    operator: Operator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keygen = shutil.which("ssh-keygen")
+    assert keygen is not None
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "ssh-keygen").symlink_to(keygen)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    before = operator.clock.elapsed()
+    ran = operator.provision("--check", "ssh", "--timeout", "15m")
+    assert (ran.code, ran.json["error"]["code"]) == (5, "not_ready")
+    assert "`ssh` is not installed" in ran.err
+    assert operator.clock.elapsed() - before < timedelta(minutes=5)
+    assert operator.alive == []

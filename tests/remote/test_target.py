@@ -7,6 +7,7 @@ import pytest
 from support.instances import a_ready_instance
 
 from gpuctl.errors import NotReadyError, UsageError
+from gpuctl.remote.line import BATCH, failure
 from gpuctl.remote.sshconfig import exclude, include, text_of, write
 from gpuctl.remote.target import Target, target, words_of
 
@@ -99,8 +100,8 @@ Host *
 OURS = {"port 22", "user ubuntu", "requesttty auto"}
 
 
-def told_by_ssh(config: Path, *argv: str) -> set[str]:
-    """What ssh would do, with these settings of the user's."""
+def effective_options(config: Path, *argv: str) -> set[str]:
+    """The options that ssh would use, with this configuration file of the user."""
     done = subprocess.run(["ssh", "-G", "-F", str(config), *argv], capture_output=True, text=True, check=True)
     return set(done.stdout.splitlines())
 
@@ -109,7 +110,7 @@ def test_settings_for_every_host_do_not_reach_through(tmp_path: Path) -> None:
     theirs, machine = tmp_path / "config", of()
     theirs.write_text(EVERY_HOST)
     include(theirs, write(tmp_path / "ssh", [machine]))
-    for told in (told_by_ssh(theirs, "gpu-train-7"), told_by_ssh(theirs, *machine.argv()[1:])):
+    for told in (effective_options(theirs, "gpu-train-7"), effective_options(theirs, *machine.argv()[1:])):
         assert OURS - told == set()
         assert told & {"pubkeyauthentication yes", "pubkeyauthentication true"}
         assert not [line for line in told if line.startswith(("controlpath", "remotecommand"))]
@@ -119,7 +120,28 @@ def test_the_options_of_the_config_go_before_ours(tmp_path: Path) -> None:
     options = ("Port=2222", "ControlPath=/tmp/cm-%k", "RequestTTY=force")
     machine = target(a_ready_instance(public_ip="203.0.113.7", name="train-7"), KEY, KNOWN, None, options)
     theirs = write(tmp_path / "ssh", [machine])
-    assert {"port 2222", "requesttty force"} - told_by_ssh(theirs, "gpu-train-7") == set()
+    assert {"port 2222", "requesttty force"} - effective_options(theirs, "gpu-train-7") == set()
+
+
+def test_what_gpuctl_itself_needs_of_ssh_comes_before_the_options_of_the_config() -> None:
+    options = ("ControlPath=/tmp/cm-%k", "ControlMaster=auto", "BatchMode=no", "LocalForward=8080 localhost:80")
+    machine = target(a_ready_instance(public_ip="203.0.113.7"), KEY, KNOWN, None, options)
+    effective = effective_options(Path("/dev/null"), *machine.argv(first=BATCH)[1:])
+    assert "batchmode yes" in effective
+    assert not [line for line in effective if line.startswith(("controlpath", "localforward"))]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        f"ControlPath too long ('/tmp/{'a' * 120}' >= 108 bytes)",
+        f'unix_listener: path "/tmp/{"a" * 90}.Xq8vbyZ5Rk3nTf0p" too long for Unix domain socket',
+    ],
+)
+def test_a_control_path_that_is_too_long_is_no_reason_to_try_again(message: str) -> None:
+    error = failure(of(), f"{message}\n".encode())
+    assert isinstance(error, UsageError)
+    assert message in error.message
 
 
 def test_what_a_person_adds_comes_before_our_defaults_and_after_what_must_hold() -> None:

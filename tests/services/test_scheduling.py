@@ -40,6 +40,10 @@ def test_a_job_is_read_back_from_systemd_as_it_was_written(job: Job) -> None:
     assert from_units(job.key, service_unit(job), timer_unit(job)) == job
 
 
+def test_systemd_leaves_alone_what_a_hook_started_in_the_background() -> None:
+    assert "\nKillMode=process\n" in service_unit(JOB)
+
+
 @pytest.mark.parametrize(
     "line",
     [

@@ -14,8 +14,9 @@ from gpuctl.remote.keys import INSTALL
 from gpuctl.remote.target import Target
 
 CONNECTION_FAILED = 255
-# Nobody is there to be asked, and a line that is dead must be known to be dead within a minute.
-_BATCH = (
+# Nobody can answer a prompt, and a dead connection must be noticed within a minute. These precede `ssh.options`: the
+# first value of an option counts, and the path of a user's control socket may be too long.
+BATCH = (
     "-T",
     "-oBatchMode=yes",
     "-oConnectTimeout=10",
@@ -25,6 +26,9 @@ _BATCH = (
     "-oRemoteCommand=none",
     "-oControlPath=none",
 )
+# Of ssh and of its listener, where the path of a control socket exceeds the system's limit (108 bytes on Linux, 104 on
+# macOS). No retry helps.
+_TOO_LONG = ("ControlPath too long", "too long for Unix domain socket")
 _SHELL = "exec bash -s"
 
 
@@ -68,7 +72,7 @@ class Line:
         """
         try:
             return subprocess.Popen(
-                self.target.argv(command, first=_BATCH),
+                self.target.argv(command, first=BATCH),
                 stdin=stdin,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -94,6 +98,9 @@ def failure(target: Target, said: bytes) -> GpuctlError:
         return CredentialsError(
             f"SSH login as `{target.user}` failed: {last}", hint="add `--login ec2-user`, or another user of the image"
         )
+    if any(words in text for words in _TOO_LONG):
+        shorter = "shorten the control path in ~/.ssh/config or `ssh.options`, such as ControlPath=~/.ssh/%C"
+        return UsageError(f"ssh cannot create its control socket: {last}", hint=shorter)
     return UnreachableError(
         f"could not connect to {target.host} by SSH: {last}",
         hint=f"gpuctl get {target.record_id} shows from where port 22 is open",

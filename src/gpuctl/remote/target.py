@@ -59,13 +59,14 @@ class Target:
         yield "LogLevel", "ERROR"
 
     def argv(self, *words: str, first: Sequence[str] = ()) -> list[str]:
-        """The command line of ssh to it. `first` are further options, `words` what follows the destination.
+        """The command line of ssh to it. `first` are options that precede all others, so that they hold.
 
-        Words that begin with an option are ssh's to read, as they are after a host that a person types.
+        `words` follow the destination; those that begin with an option are ssh's to read, as after a host that a person
+        types.
         """
         options = [f"-o{key}={value}" for key, value in self.settings()]
         closed = [] if words and words[0].startswith("-") else ["--"]
-        return ["ssh", *options, *first, *closed, self.names[0], *words]
+        return ["ssh", *first, *options, *closed, self.names[0], *words]
 
     def block(self) -> str:
         """Its lines in a file of ssh's settings."""

@@ -15,6 +15,7 @@ from gpuctl.errors import (
     StateLockedError,
     StateUnusableError,
     UnresolvedError,
+    UsageError,
     refused,
 )
 from gpuctl.services.launch.attempts import Attempts
@@ -107,7 +108,12 @@ def wait_until_ready(result: Provisioned, runtime: Runtime, timeout: timedelta, 
         result = _reread(result, runtime)
         waited = runtime.clock.elapsed() - started
         pending = [record for record in result.records if _is_starting(record)]
-        late = [record for record in pending if waited >= _patience(record, timeout)]
+        late = [
+            record
+            for record in pending
+            # No retry changes what is wrong on this computer, such as a missing `ssh`.
+            if waited >= _patience(record, timeout) or isinstance(unchecked.get(record.id), UsageError)
+        ]
         if late:
             for told in dict.fromkeys(unchecked[record.id].message for record in late if record.id in unchecked):
                 runtime.progress.warn(told)

@@ -97,6 +97,8 @@ def service_unit(job: Job) -> str:
         f"{variables}"
         f"ExecStart={command}\n"
         "TimeoutStartSec=15min\n"
+        # What a hook left in the background goes on, as it does under cron.
+        "KillMode=process\n"
     )
 
 
