@@ -132,7 +132,7 @@ def five_hundred(home: Path, environment: Mapping[str, str]) -> None:
     import boto3
     import botocore.config
 
-    from gpuctl.sandbox.control import ensure, stop
+    from gpuctl.sandbox import ensure, stop
 
     folder = home / "cloud"
     address = ensure(folder)

@@ -1,7 +1,7 @@
 """Builds wheel and source distribution into dist/, checks what is in them, and runs the main job from the wheel.
 
-The wheel is installed into an empty environment outside the clone. The emulated clouds are part of it until they become
-a package of their own. Nothing is published.
+The emulated clouds are a second wheel. Both are installed into an empty environment outside the clone. Nothing is
+published.
 """
 
 import os
@@ -32,11 +32,14 @@ def main() -> None:
     shutil.rmtree(DIST, ignore_errors=True)
     with tempfile.TemporaryDirectory() as folder:
         build(Path(folder))
-        wheel, source = found(f"{name}-*.whl"), found(f"{name}-*.tar.gz")
+        wheel, source = found(f"{name}-[0-9]*.whl"), found(f"{name}-[0-9]*.tar.gz")
+        clouds = found(f"{name}_sandbox-*.whl")
         refuse("wheel", missing_of_wheel(names_of_wheel(wheel)), unwanted_of_wheel(names_of_wheel(wheel)))
         refuse("source distribution", missing_of_source(names_of_source(source)), unwanted(names_of_source(source)))
-        print(f"ok    {wheel.name}, {source.name}: contents as they must be", flush=True)
-        run_main_job(Path(folder), wheel)
+        refuse("wheel of the emulated clouds", missing_of_clouds(names_of_wheel(clouds)), [])
+        refuse("wheel's metadata", [], direct_references(wheel))
+        print(f"ok    {wheel.name}, {source.name}, {clouds.name}: contents as they must be", flush=True)
+        run_main_job(Path(folder), wheel, clouds)
     print("ok    the main job, from the wheel in an empty environment; nothing was published")
 
 
@@ -45,7 +48,8 @@ def build(folder: Path) -> None:
     venv.create(folder / "build", with_pip=True)
     python = str(folder / "build" / "bin" / "python")
     run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "build")
-    run(python, "-m", "build", "--outdir", str(DIST), str(ROOT))
+    for project in (ROOT, ROOT / "sandbox"):
+        run(python, "-m", "build", "--outdir", str(DIST), str(project), environ={**os.environ, "GPUCTL_RELEASE": "1"})
 
 
 def missing_of_wheel(names: Iterable[str]) -> list[str]:
@@ -58,9 +62,24 @@ def missing_of_wheel(names: Iterable[str]) -> list[str]:
     return lacking + ([] if any(item.endswith("/licenses/LICENSE") for item in there) else ["LICENSE"])
 
 
+def missing_of_clouds(names: Iterable[str]) -> list[str]:
+    """What the wheel of the emulated clouds lacks."""
+    present, source = set(names), ROOT / "sandbox" / "src"
+    return [name for path in tree(source) if (name := str(path.relative_to(source))) not in present]
+
+
 def unwanted_of_wheel(names: Iterable[str]) -> list[str]:
-    """What does not belong into the wheel: tests, scripts, and what was built on the way."""
-    return [name for name in names if name.split("/")[0] in ("tests", "scripts", "docs")] + unwanted(names)
+    """What does not belong into the wheel: tests, scripts, the emulated clouds, and what was built on the way."""
+    foreign = ("tests", "scripts", "docs", "sandbox", "gpuctl_sandbox")
+    return [name for name in names if name.split("/")[0] in foreign] + unwanted(names)
+
+
+def direct_references(wheel: Path) -> list[str]:
+    """The requirements that name a folder or a URL: right in a clone, wrong in an index."""
+    with ZipFile(wheel) as file:
+        (name,) = [name for name in file.namelist() if name.endswith(".dist-info/METADATA")]
+        lines = file.read(name).decode().splitlines()
+    return [line for line in lines if line.startswith("Requires-Dist:") and " @ " in line]
 
 
 def missing_of_source(names: Iterable[str]) -> list[str]:
@@ -76,11 +95,12 @@ def unwanted(names: Iterable[str]) -> list[str]:
     return [name for name in names if BUILT & set(Path(name).runtime) or name.endswith(".pyc")]
 
 
-def run_main_job(folder: Path, wheel: Path) -> None:
-    """The demo with the gpuctl of that wheel: the real commands, in the sandbox, from outside the clone."""
+def run_main_job(folder: Path, wheel: Path, clouds: Path) -> None:
+    """The demo with the gpuctl of these wheels: the real commands, in the sandbox, from outside the clone."""
     venv.create(folder / "empty", with_pip=True)
     bin_folder = folder / "empty" / "bin"
     pip = [str(bin_folder / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    run(*pip, str(clouds))  # first: the extra then asks no index for its name
     run(*pip, f"{wheel}[aws,sandbox]")
     for name in COMPLETIONS:
         if not (folder / "empty" / name).exists():

@@ -11,9 +11,9 @@ from gpuctl.cli.commands.help.topics import TOPICS
 from gpuctl.cli.context import Context
 from gpuctl.cli.terminal.streams import Streams
 from gpuctl.clock import SystemClock
-from gpuctl.sandbox.aws.fidelity import RULES as AWS_RULES
-from gpuctl.sandbox.azure.fidelity import RULES as AZURE_RULES
-from gpuctl.sandbox.fidelity import STATUSES
+from gpuctl_sandbox.aws.fidelity import RULES as AWS_RULES
+from gpuctl_sandbox.azure.fidelity import RULES as AZURE_RULES
+from gpuctl_sandbox.fidelity import STATUSES
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "docs" / "reference.md"
@@ -106,8 +106,8 @@ def fidelity() -> str:
 def _fidelity() -> Iterator[str]:
     yield "# What the emulated clouds hold to\n"
     yield "The sandbox and the tests run against emulated clouds on loopback. This page lists the rules that these"
-    yield "clouds apply and the source of each rule. `make docs` writes it from `src/gpuctl/sandbox/*/fidelity.py`;"
-    yield "a test fails while it is not current.\n"
+    yield "clouds apply and the source of each rule. `make docs` writes it from"
+    yield "`sandbox/src/gpuctl_sandbox/*/fidelity.py`; a test fails while it is not current.\n"
     yield from _rows(STATUSES.items(), ("status", "meaning"))
     for cloud, rules in (("AWS", AWS_RULES), ("Azure", AZURE_RULES)):
         yield f"## {cloud}\n\n| rule | statement | source | status |\n|---|---|---|---|"

@@ -6,8 +6,11 @@ import tomllib
 from pathlib import Path
 from runpy import run_path
 
+import gpuctl_sandbox
 import pytest
 from support.cli import Operator
+
+import gpuctl
 
 from gpuctl.distribution import NAME, Installation, Installer, add_extra, add_package, find_foreign, install_extra
 
@@ -31,9 +34,15 @@ def test_the_name_is_the_one_in_pyproject_and_not_that_of_the_foreign_distributi
 
 
 def test_the_extras_refer_to_the_distribution_by_its_own_name() -> None:
-    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["metadata"]["hooks"]["custom"][
+        "extras"
+    ]
     references = {line.partition("[")[0] for lines in extras.values() for line in lines if line.startswith("gpuctl")}
     assert references == {NAME}
+
+
+def test_the_emulated_clouds_have_the_version_of_gpuctl() -> None:
+    assert gpuctl_sandbox.__version__ == gpuctl.__version__
 
 
 def test_no_document_and_no_message_installs_the_foreign_distribution() -> None:
@@ -153,3 +162,4 @@ def test_a_wheel_without_the_man_page_or_a_price_list_is_refused() -> None:
 def test_a_wheel_with_tests_in_it_is_refused() -> None:
     release = run_path(str(ROOT / "scripts" / "release.py"))
     assert release["unwanted_of_wheel"](["gpuctl/cli/app.py", "tests/conftest.py"]) == ["tests/conftest.py"]
+    assert release["unwanted_of_wheel"](["gpuctl_sandbox/app.py"]) == ["gpuctl_sandbox/app.py"]

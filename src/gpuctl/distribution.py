@@ -17,7 +17,7 @@ NAME = "gpuctl-cloud"
 FOREIGN = "gpuctl"
 
 # Modules whose presence shows that an extra is installed.
-_MARKERS = {"aws": "boto3", "azure": "azure.identity", "sandbox": "moto"}
+_MARKERS = {"aws": "boto3", "azure": "azure.identity", "sandbox": "gpuctl_sandbox"}
 _OUR_ENTRY = "gpuctl.cli.main:entry"
 
 

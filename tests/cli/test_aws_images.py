@@ -7,7 +7,7 @@ from support.cli import Operator
 
 from gpuctl.catalog import Catalog
 from gpuctl.domain.instance import ProviderName
-from gpuctl.sandbox.aws.images import (
+from gpuctl_sandbox.aws.images import (
     IMAGES,
     MARKETPLACE,
     RED_HAT,

@@ -9,8 +9,8 @@ from support.cli import Operator, Ran
 from support.wire import Fault, refuse
 
 from gpuctl.home.schedule import ScheduleNote
-from gpuctl.sandbox.azure.places import SUBSCRIPTION
 from gpuctl.store.base import Installed
+from gpuctl_sandbox.azure.places import SUBSCRIPTION
 
 ARGV = ("doctor", "--region", "us-east-1", "--type", "g4dn.xlarge")
 

@@ -5,7 +5,7 @@ from support.azure import LoopbackAzure
 from support.cli import Operator
 
 from gpuctl.domain.instance import SSH_ALSO_FROM
-from gpuctl.sandbox.azure.places import SUBSCRIPTION
+from gpuctl_sandbox.azure.places import SUBSCRIPTION
 
 WORLD = [{"IpProtocol": "tcp", "FromPort": 20, "ToPort": 25, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]
 WEB = [{"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443, "IpRanges": [{"CidrIp": "198.51.100.0/24"}]}]

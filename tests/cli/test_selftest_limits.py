@@ -4,7 +4,7 @@ import pytest
 from support.cli import Operator, Ran
 from support.wire import refuse
 
-from gpuctl.sandbox.aws.images import RED_HAT, WITH_DATA_DISK, StockedImage
+from gpuctl_sandbox.aws.images import RED_HAT, WITH_DATA_DISK, StockedImage
 
 REGION = "us-east-1"
 NO_ROOM = [refuse("InsufficientInstanceCapacity", 500)] * 40

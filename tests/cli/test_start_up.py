@@ -21,7 +21,14 @@ from gpuctl.store.local.store import LocalStore
 
 # Neither an SDK nor HTTP and TLS, neither Rich nor the query engine of the store, which only writing needs.
 NEVER = {"azure", "boto3", "botocore", "http.client", "moto", "rich", "ssl", "tinydb", "urllib.request"}
-NEVER |= {"gpuctl.catalog", "gpuctl.hooks", "gpuctl.providers", "gpuctl.sandbox", "gpuctl.cli.hooking"}
+NEVER |= {
+    "gpuctl.catalog",
+    "gpuctl.hooks",
+    "gpuctl.providers",
+    "gpuctl.sandbox",
+    "gpuctl_sandbox",
+    "gpuctl.cli.hooking",
+}
 NOT_IN_LIST = {
     "gpuctl.config",
     "gpuctl.cli.commands.list.watch",

@@ -9,7 +9,7 @@ from support.wire import LOST, NEVER_ARRIVED, Answer, Fault, refuse
 
 from gpuctl.domain.instance import Reason, Status
 from gpuctl.domain.lifecycle import advance
-from gpuctl.sandbox.aws.images import IMAGES
+from gpuctl_sandbox.aws.images import IMAGES
 
 
 def test_the_documents_machine_is_ready_and_costs_what_the_document_says(operator: Operator) -> None:

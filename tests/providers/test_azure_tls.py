@@ -18,7 +18,7 @@ from gpuctl.errors import CredentialsError, OutcomeUnknown, UnreachableError
 from gpuctl.providers.azure import open_provider
 from gpuctl.providers.azure.provider import AzureProvider
 from gpuctl.providers.base import Connection, Order
-from gpuctl.sandbox.azure.places import SUBSCRIPTION, TENANT
+from gpuctl_sandbox.azure.places import SUBSCRIPTION, TENANT
 
 T4 = Catalog().find("Standard_NC4as_T4_v3")
 

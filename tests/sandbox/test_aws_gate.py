@@ -14,8 +14,8 @@ from botocore.exceptions import ClientError
 from botocore.httpsession import URLLib3Session
 from support.clouds import LoopbackAws
 
-from gpuctl.sandbox.aws.gate import refused_request
-from gpuctl.sandbox.aws.wire import Call
+from gpuctl_sandbox.aws.gate import refused_request
+from gpuctl_sandbox.aws.wire import Call
 
 RUN = {"Action": "RunInstances", "Version": "2016-11-15", "MinCount": "1", "MaxCount": "1", "ImageId": "ami-12c6146b"}
 TAG = {"TagSpecification.1.ResourceType": "instance", "TagSpecification.1.Tag.1.Key": "k"}

@@ -8,8 +8,8 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.ec2.models import ec2_backends
 from support.clouds import LoopbackAws
 
-from gpuctl.sandbox.aws import groups
-from gpuctl.sandbox.aws.wire import Call
+from gpuctl_sandbox.aws import groups
+from gpuctl_sandbox.aws.wire import Call
 
 
 def a_group(cloud: LoopbackAws, name: str = "group", **rule: Any) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from support.clouds import LoopbackAws
 
-from gpuctl.sandbox.server import is_wanted
+from gpuctl_sandbox.server import is_wanted
 
 TEN = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
 

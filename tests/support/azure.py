@@ -10,7 +10,7 @@ from azure.core.credentials import AccessToken
 from azure.core.pipeline.policies import SansIOHTTPPolicy
 from support.clouds import LoopbackAws
 
-from gpuctl.sandbox.azure.places import SUBSCRIPTION
+from gpuctl_sandbox.azure.places import SUBSCRIPTION
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGJ1aWx0IGZvciB0ZXN0cywgb3BlbnMgbm90aGluZyE= loopback"
 GEN1 = "Canonical:0001-com-ubuntu-server-jammy:22_04-lts:latest"

@@ -12,8 +12,8 @@ import boto3
 import botocore.session
 from botocore.config import Config
 
-from gpuctl.sandbox.app import build_app, serve
-from gpuctl.sandbox.aws.images import IMAGES
+from gpuctl_sandbox.app import build_app, serve
+from gpuctl_sandbox.aws.images import IMAGES
 
 _DIRECT = Config(proxies={}, connect_timeout=5, read_timeout=30, retries={"mode": "standard", "total_max_attempts": 1})
 # A test may poison the environment and still look at the cloud through these clients.

@@ -11,8 +11,8 @@ from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 from xml.sax.saxutils import escape
 
-from gpuctl.sandbox.aws.gate import refused_request
-from gpuctl.sandbox.aws.wire import Call as AwsCall
+from gpuctl_sandbox.aws.gate import refused_request
+from gpuctl_sandbox.aws.wire import Call as AwsCall
 
 PRODUCTS, OFFERINGS, SPOT, RETAIL = (
     "GetProducts",

@@ -170,7 +170,7 @@ class Context:
             return path_of(named)
         if not self.sandbox:
             return folder("state", self.environ) / "state.json"
-        from gpuctl.sandbox.control import SandboxError, read_address
+        from gpuctl.sandbox import SandboxError, read_address
 
         try:
             address = read_address(self.sandbox_folder)

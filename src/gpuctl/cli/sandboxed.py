@@ -5,7 +5,7 @@ from pathlib import Path
 from gpuctl.cli.terminal.progress import TerminalProgress
 from gpuctl.distribution import install_extra
 from gpuctl.errors import GpuctlError, UnreachableError, UsageError
-from gpuctl.sandbox.control import NotInstalledError, SandboxError, ensure, status
+from gpuctl.sandbox import NotInstalledError, SandboxError, ensure, status
 
 
 def address(folder: Path, progress: TerminalProgress) -> str:

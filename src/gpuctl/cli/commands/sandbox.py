@@ -11,7 +11,7 @@ from gpuctl.cli.render.result import Result
 from gpuctl.cli.sandboxed import translate
 from gpuctl.domain.duration import rough
 from gpuctl.errors import UsageError
-from gpuctl.sandbox.control import Address, SandboxError, ensure, status, stop
+from gpuctl.sandbox import Address, SandboxError, ensure, status, stop
 
 EXAMPLES = """\
 gpuctl sandbox start

@@ -1,0 +1,115 @@
+"""Network arithmetic: prefixes inside prefixes, rules that contradict each other, and addresses to hand out."""
+
+from collections.abc import Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_network
+
+from gpuctl_sandbox.azure.wire import Json, Refusal
+
+_SERVICE_TAGS = {"*", "internet", "virtualnetwork", "azureloadbalancer", "azurecloud"}
+
+
+def network(prefix: str, what: str) -> IPv4Network | IPv6Network:
+    """The prefix as a network. Refused if it is none, or has bits set behind its length."""
+    try:
+        return ip_network(prefix)
+    except ValueError as error:
+        raise Refusal(
+            400, "InvalidCIDRNotation", f"The address prefix {prefix} in {what} has invalid CIDR notation.", what
+        ) from error
+
+
+def check_rules(rules: Sequence[Json]) -> None:
+    """Refuse rules that the network provider would not take."""
+    taken: dict[tuple[str, int], str] = {}
+    for rule in rules:
+        said, name = rule["properties"], rule["name"]
+        if not 100 <= said["priority"] <= 4096:
+            raise Refusal(
+                400,
+                "SecurityRuleInvalidPriority",
+                f"Security rule has invalid Priority. Value provided: {said['priority']} Allowed range 100-4096.",
+            )
+        other = taken.setdefault((said["direction"], said["priority"]), name)
+        if other != name:
+            raise Refusal(
+                400,
+                "SecurityRuleConflict",
+                f"Security rule {name} conflicts with rule {other}. Rules cannot have the same Priority and Direction.",
+            )
+        for side in ("source", "destination"):
+            _check_side(name, said, side)
+
+
+def _check_side(name: str, said: Json, side: str) -> None:
+    ports = [said.get(f"{side}PortRange"), *said.get(f"{side}PortRanges", [])]
+    places = [said.get(f"{side}AddressPrefix"), *said.get(f"{side}AddressPrefixes", [])]
+    for found, what in ((ports, "PortRange"), (places, "AddressPrefix")):
+        if not any(found):
+            raise Refusal(
+                400,
+                "SecurityRuleParameterNotSpecified",
+                f"Required security rule parameters are missing for security rule with Id: {name}. Security rule must "
+                f"specify either {side.title()}{what} or {side.title()}{what}es.",
+            )
+    for port in filter(None, ports):
+        first, _, last = port.partition("-")
+        bounds = [first, last or first]
+        if port != "*" and not all(bound.isdigit() and 0 <= int(bound) <= 65535 for bound in bounds):
+            raise Refusal(
+                400, "SecurityRuleInvalidPortRange", f"Security rule has invalid Port range. Value provided: {port}."
+            )
+    for place in filter(None, places):
+        if place.lower() not in _SERVICE_TAGS:
+            try:
+                ip_network(place)
+            except ValueError as error:
+                raise Refusal(
+                    400,
+                    "SecurityRuleInvalidAddressPrefix",
+                    f"Security rule has invalid Address prefix. Value provided: {place}.",
+                ) from error
+
+
+def check_subnets(vnet: str, space: Sequence[str], subnets: Sequence[Json]) -> None:
+    """Refuse subnets outside the network's space, too small ones, and ones that overlap."""
+    spaces = [network(prefix, "addressSpace") for prefix in space]
+    seen: list[tuple[str, IPv4Network | IPv6Network]] = []
+    for subnet in subnets:
+        for prefix in prefixes(subnet):
+            here = network(prefix, f"subnet {subnet['name']}")
+            if not any(here.version == space.version and here.subnet_of(space) for space in spaces):  # type: ignore[arg-type]
+                raise Refusal(
+                    400,
+                    "NetcfgSubnetRangeOutsideVnet",
+                    f"Subnet '{subnet['name']}' is not valid because its IP address range is outside the IP address "
+                    f"range of virtual network '{vnet}'.",
+                )
+            if here.version == 4 and here.prefixlen > 29:
+                raise Refusal(
+                    400, "NetcfgInvalidSubnet", f"Subnet '{subnet['name']}' is not valid in virtual network '{vnet}'."
+                )
+            for name, other in seen:
+                if here.overlaps(other):
+                    raise Refusal(
+                        400,
+                        "NetcfgSubnetRangesOverlap",
+                        f"Subnet '{subnet['name']}' is not valid because its IP address range overlaps with that of an "
+                        f"existing subnet '{name}' in virtual network '{vnet}'.",
+                    )
+            seen.append((subnet["name"], here))
+
+
+def prefixes(subnet: Json) -> list[str]:
+    """The address prefixes of one subnet."""
+    said = subnet.get("properties", {})
+    return [said["addressPrefix"]] if "addressPrefix" in said else list(said.get("addressPrefixes", []))
+
+
+def private_address(subnet: Json, taken: set[str]) -> str:
+    """The first free address: the cloud keeps the first four of each subnet for itself."""
+    here = network(prefixes(subnet)[0], "subnet")
+    for number in range(4, here.num_addresses - 1):
+        address = str(here[number])
+        if address not in taken:
+            return address
+    raise Refusal(400, "SubnetIsFull", f"Subnet {subnet['name']} does not have enough capacity for 1 IP addresses.")

@@ -1,0 +1,198 @@
+"""Microsoft.DevTestLab/schedules: a machine deallocated at one time of day, every day, by the sandbox's clock."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+from werkzeug.wrappers import Response
+
+from gpuctl_sandbox.azure.books import Group, Resource, rfc3339, same
+from gpuctl_sandbox.azure.conditions import DAILY
+from gpuctl_sandbox.azure.links import MACHINE
+from gpuctl_sandbox.azure.machines import Machines
+from gpuctl_sandbox.azure.places import REGIONS
+from gpuctl_sandbox.azure.routes import Route
+from gpuctl_sandbox.azure.schema import READ_ONLY, TAGS, Object, checked, checked_tags
+from gpuctl_sandbox.azure.wire import Call, Json, Refusal, reply
+from gpuctl_sandbox.azure.world import World, region_of
+
+_CODE = "InvalidRequestContent"
+# Moved so shortly before it fires, the new time takes effect the next day.
+_LATE = timedelta(minutes=30)
+_DAY = timedelta(days=1)
+_PROPERTIES = {
+    "status": ("Enabled", "Disabled"),
+    "taskType": str,
+    "dailyRecurrence": Object("DayDetails", {"time": str}, required=("time",)),
+    "timeZoneId": str,
+    "notificationSettings": Object(
+        "NotificationSettings",
+        {
+            "status": ("Enabled", "Disabled"),
+            "timeInMinutes": int,
+            "webhookUrl": str,
+            "emailRecipient": str,
+            "notificationLocale": str,
+        },
+    ),
+    "targetResourceId": str,
+    "createdDate": READ_ONLY,
+    "provisioningState": READ_ONLY,
+    "uniqueIdentifier": READ_ONLY,
+}
+_TOP = {"id": READ_ONLY, "name": READ_ONLY, "type": READ_ONLY, "location": str, "tags": TAGS}
+_DAILY = Object(
+    "Schedule",
+    _TOP
+    | {
+        "properties": Object(
+            "ScheduleProperties",
+            _PROPERTIES,
+            required=("taskType", "dailyRecurrence", "timeZoneId", "targetResourceId"),
+        )
+    },
+    required=("location", "properties"),
+)
+_DAILY_UPDATE = Object("ScheduleFragment", {"tags": TAGS, "properties": Object("ScheduleProperties", _PROPERTIES)})
+
+
+class DailyTimers:
+    """Microsoft.DevTestLab/schedules of the kind that deallocates one machine at one time of day, every day."""
+
+    def __init__(self, world: World, machines: Machines) -> None:
+        self._world = world
+        self._machines = machines
+
+    def routes(self, root: str, group: str) -> list[Route]:
+        """Its calls."""
+        every, here = f"{root}/providers/{DAILY}", f"{group}/providers/{DAILY}"
+        return [
+            Route("GET", every, self.every, DAILY),
+            Route("GET", here, self.every, DAILY),
+            Route("PUT", here + "/{name}", self.put, DAILY),
+            Route("GET", here + "/{name}", self.get, DAILY),
+            Route("PATCH", here + "/{name}", self.patch, DAILY),
+            Route("DELETE", here + "/{name}", self.delete, DAILY),
+        ]
+
+    def put(self, call: Call) -> Response:
+        """Arm it, or write it anew."""
+        group, body = self._world.writable_group(call), checked(call.body, _DAILY, _CODE)
+        region, said = region_of(body["location"], DAILY), body["properties"]
+        self._check(call.names["name"], region, said)
+        present = self._world.books.find(f"{group.id}/providers/{DAILY}/{call.names['name']}")
+        timer = present or Resource(group, DAILY, call.names["name"], region, self._world.now())
+        timer.tags = checked_tags(body.get("tags", {}))
+        timer.properties = {"status": "Enabled", "notificationSettings": {"status": "Disabled"}, **said}
+        self._written(timer)
+        self._world.books.add(timer)
+        return reply(timer.shown(), 200 if present is not None else 201)
+
+    def patch(self, call: Call) -> Response:
+        """Change what the call names."""
+        self._world.writable_group(call)
+        timer, body = self._find(call), checked(call.body, _DAILY_UPDATE, _CODE)
+        said = timer.properties | body.get("properties", {})
+        self._check(timer.name, timer.location, said)
+        timer.properties = said
+        if "tags" in body:
+            timer.tags = checked_tags(body["tags"])
+        self._written(timer)
+        return reply(timer.shown())
+
+    def get(self, call: Call) -> Response:
+        return reply(self._find(call).shown())
+
+    def every(self, call: Call) -> Response:
+        group = self._world.books.group(call.subscription, call.group) if "group" in call.names else None
+        found = self._world.books.resources(DAILY, group=group, subscription=call.subscription)
+        return self._world.page(call, [resource.shown() for resource in found])
+
+    def delete(self, call: Call) -> Response:
+        group = self._world.writable_group(call)
+        timer = self._world.books.find(f"{group.id}/providers/{DAILY}/{call.names['name']}")
+        if timer is None:
+            return reply(None, 204)
+        self._world.books.remove(timer)
+        return reply(None, 200)
+
+    def fire(self) -> None:
+        """Deallocate what was due since the last look."""
+        for timer in self._world.books.resources(DAILY):
+            old = timer.hidden.get("old")
+            if old is not None and old <= self._world.now():
+                timer.hidden["old"] = None
+                self._act(timer, old)
+            while timer.hidden["next"] <= self._world.now():
+                due = timer.hidden["next"]
+                timer.hidden["next"] = due + _DAY
+                self._act(timer, due)
+
+    def _act(self, timer: Resource, due: datetime) -> None:
+        machine = self._world.books.find(timer.properties["targetResourceId"])
+        if machine is not None and timer.properties["status"] == "Enabled":
+            self._machines.end_bill(machine, due)
+
+    def _written(self, timer: Resource) -> None:
+        now, stood = self._world.now(), timer.hidden.get("next")
+        conditions = self._world.conditions
+        timer.changed_at = now
+        wanted = _next(timer.properties["dailyRecurrence"]["time"], now)
+        is_late = stood is not None and stood - now < _LATE
+        is_short = wanted - now < timedelta(minutes=conditions.timer_lead_min)
+        timer.hidden["next"] = wanted + _DAY if is_late or is_short else wanted
+        if is_late and conditions.late_timer == "old time too":
+            timer.hidden["old"] = stood
+        timer.properties |= {
+            "createdDate": timer.properties.get("createdDate", rfc3339(now)),
+            "provisioningState": "Succeeded",
+            "uniqueIdentifier": timer.properties.get("uniqueIdentifier", str(uuid4())),
+        }
+
+    def _check(self, name: str, region: str, said: Json) -> None:
+        machine = self._world.books.find(said["targetResourceId"])
+        offered = self._world.conditions.offering(DAILY, REGIONS)
+        if region not in offered:
+            raise Refusal(
+                400,
+                "LocationNotAvailableForResourceType",
+                f"The provided location '{region}' is not available for resource type '{DAILY}'. List of available "
+                f"regions for the resource type is '{','.join(offered)}'.",
+            )
+        if said["taskType"] != "ComputeVmShutdownTask":
+            raise Refusal(400, "InvalidTaskType", f"The task type '{said['taskType']}' is not valid.", "taskType")
+        if not re.fullmatch(r"([01]\d|2[0-3])[0-5]\d", said["dailyRecurrence"]["time"]):
+            raise Refusal(
+                400,
+                "InvalidScheduleTime",
+                f"The time '{said['dailyRecurrence']['time']}' is not of the form HHmm.",
+                "time",
+            )
+        if said["timeZoneId"] != "UTC":
+            raise Refusal(400, "InvalidTimeZoneId", f"The sandbox knows no time zone '{said['timeZoneId']}': only UTC.")
+        if machine is None or machine.type != MACHINE:
+            raise Refusal(404, "ResourceNotFound", f"The target resource '{said['targetResourceId']}' was not found.")
+        if not same(name, f"shutdown-computevm-{machine.name}"):
+            raise Refusal(
+                400,
+                "InvalidScheduleId",
+                f"The schedule of the machine '{machine.name}' must have the name 'shutdown-computevm-{machine.name}'.",
+            )
+        if machine.state == "Creating" and self._world.conditions.no_timer_while_creating:
+            raise Refusal(
+                409, "Conflict", f"The virtual machine '{machine.name}' is being created and takes no schedule yet."
+            )
+        if machine.location != region:
+            raise Refusal(
+                400, "InvalidLocation", f"The schedule must be in '{machine.location}', where its machine is."
+            )
+
+    def _find(self, call: Call) -> Resource:
+        group: Group = self._world.books.group(call.subscription, call.group)
+        return self._world.books.resource(group, DAILY, call.names["name"])
+
+
+def _next(time: str, now: datetime) -> datetime:
+    """The next instant with that time of day, after now."""
+    today = now.astimezone(UTC).replace(hour=int(time[:2]), minute=int(time[2:]), second=0, microsecond=0)
+    return today if today > now else today + timedelta(days=1)

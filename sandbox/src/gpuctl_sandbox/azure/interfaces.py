@@ -1,0 +1,208 @@
+"""Interfaces and public addresses: made by their own calls, or inline by a machine's."""
+
+from uuid import uuid4
+
+from gpuctl_sandbox.azure.addresses import private_address
+from gpuctl_sandbox.azure.books import Group, Resource, etag, same
+from gpuctl_sandbox.azure.links import ADDRESS, NIC, VNET, holders
+from gpuctl_sandbox.azure.wire import Json, Refusal
+from gpuctl_sandbox.azure.world import World
+
+
+class Interfaces:
+    """What machines hang on."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._handed_out = 0
+
+    def make_address(self, draft: Resource, body: Json, present: Resource | None) -> None:
+        """Fill in a public address, keeping what it has if it is there."""
+        said, sku = body.get("properties", {}), body.get("sku", {})
+        check_address_sku(sku, said)
+        draft.top = {"sku": {"name": "Standard", "tier": sku.get("tier", "Regional")}}
+        if body.get("zones"):
+            draft.top["zones"] = body["zones"]
+        draft.properties = {
+            "publicIPAllocationMethod": "Static",
+            "publicIPAddressVersion": said.get("publicIPAddressVersion", "IPv4"),
+            "idleTimeoutInMinutes": said.get("idleTimeoutInMinutes", 4),
+            "ipAddress": present.properties["ipAddress"] if present else self._next_address(),
+        }
+        if "deleteOption" in said:
+            draft.properties["deleteOption"] = said["deleteOption"]
+        if present is not None and "ipConfiguration" in present.properties:
+            draft.properties["ipConfiguration"] = present.properties["ipConfiguration"]
+
+    def make_interface(self, draft: Resource, body: Json, present: Resource | None) -> None:
+        """Fill in an interface of its own, as other tools make them."""
+        said = body["properties"]
+        draft.properties = self._interface(draft, said, said["ipConfigurations"])
+        kept = present.properties if present is not None else {}
+        draft.properties |= {name: kept[name] for name in ("virtualMachine", "primary", "macAddress") if name in kept}
+        for configuration in draft.properties["ipConfigurations"]:
+            self._attach(configuration)
+
+    def make_inline(self, group: Group, region: str, machine_id: str, asked: Json) -> Resource:
+        """The interface and its address that a machine's call describes; their names get a suffix of our choice.
+
+        The machine's own tags stay with it and its disk: these carry only what their part of the call says.
+        """
+        said, name = asked["properties"], f"{asked['name']}-{uuid4().hex[:8]}"
+        nic = Resource(group, NIC, name, region, self._world.now(), self._tags(asked))
+        configurations = []
+        for ip_configuration in said["ipConfigurations"]:
+            own = dict(ip_configuration["properties"])
+            wanted = own.pop("publicIPAddressConfiguration", None)
+            if wanted is not None:
+                address = self._inline_address(group, region, wanted)
+                own["publicIPAddress"] = {"id": address.id}
+            configurations.append({"name": ip_configuration["name"], "properties": own})
+        nic.properties = self._interface(nic, said, configurations)
+        attach(nic, machine_id, is_primary=said.get("primary", True))
+        nic.properties["provisioningState"] = "Succeeded"
+        nic.top = {"etag": etag()}
+        self._world.books.add(nic)
+        for configuration in nic.properties["ipConfigurations"]:
+            self._attach(configuration)
+        return nic
+
+    def check_inline(self, asked: Json, region: str) -> None:
+        """Refuse an inline interface whose network, rules or address cannot be."""
+        for ip_configuration in asked["properties"]["ipConfigurations"]:
+            said = ip_configuration["properties"]
+            self._subnet(said["subnet"]["id"], region)
+            wanted = said.get("publicIPAddressConfiguration")
+            if wanted is not None:
+                check_address_sku(wanted.get("sku", {}), wanted.get("properties", {}))
+        rules = asked["properties"].get("networkSecurityGroup")
+        if rules is not None and self._world.find(rules["id"]) is None:
+            raise _no_such(rules["id"])
+
+    def _inline_address(self, group: Group, region: str, wanted: Json) -> Resource:
+        name = f"{wanted['name']}-{uuid4().hex[:8]}"
+        address = Resource(group, ADDRESS, name, region, self._world.now(), self._tags(wanted))
+        self.make_address(address, wanted, None)
+        address.properties |= {"provisioningState": "Succeeded", "resourceGuid": str(uuid4())}
+        address.top["etag"] = etag()
+        return self._world.books.add(address)
+
+    def _tags(self, asked: Json) -> dict[str, str]:
+        return {} if self._world.conditions.no_inline_tags else dict(asked.get("tags", {}))
+
+    def _interface(self, nic: Resource, said: Json, configurations: list[Json]) -> Json:
+        made, taken = [], self._taken()
+        for number, configuration in enumerate(configurations):
+            own, subnet = (
+                configuration["properties"],
+                self._subnet(configuration["properties"]["subnet"]["id"], nic.location),
+            )
+            address = private_address(subnet, taken)
+            taken.add(address)
+            properties = {
+                "provisioningState": "Succeeded",
+                "privateIPAddress": address,
+                "privateIPAllocationMethod": "Dynamic",
+                "privateIPAddressVersion": "IPv4",
+                "primary": own.get("primary", number == 0),
+                "subnet": {"id": subnet["id"]},
+            }
+            if "publicIPAddress" in own:
+                properties["publicIPAddress"] = self._free_address(own["publicIPAddress"]["id"], nic)
+            place = f"{nic.id}/ipConfigurations/{configuration['name']}"
+            made.append({"name": configuration["name"], "id": place, "etag": etag(), "properties": properties})
+        shown: Json = {
+            "ipConfigurations": made,
+            "resourceGuid": str(uuid4()),
+            "enableAcceleratedNetworking": said.get("enableAcceleratedNetworking", False),
+            "enableIPForwarding": said.get("enableIPForwarding", False),
+            "nicType": "Standard",
+        }
+        if "networkSecurityGroup" in said:
+            if self._world.books.find(said["networkSecurityGroup"]["id"]) is None:
+                raise _no_such(said["networkSecurityGroup"]["id"])
+            shown["networkSecurityGroup"] = said["networkSecurityGroup"]
+        return shown
+
+    def _attach(self, configuration: Json) -> None:
+        reference = configuration["properties"].get("publicIPAddress")
+        address = self._world.books.find(reference["id"]) if reference else None
+        if address is not None:
+            address.properties["ipConfiguration"] = {"id": configuration["id"]}
+
+    def _free_address(self, address_id: str, nic: Resource) -> Json:
+        address = self._world.books.find(address_id)
+        if address is None or address.type != ADDRESS:
+            raise _no_such(address_id)
+        others = [resource for resource in holders(self._world.books, address) if not same(resource.id, nic.id)]
+        if others:
+            raise Refusal(
+                400,
+                "PublicIPAddressInUse",
+                f"Resource {nic.id} is referencing public IP address {address.id} that is already allocated to "
+                f"resource {others[0].id}.",
+            )
+        return {"id": address.id}
+
+    def _subnet(self, subnet_id: str, region: str) -> Json:
+        vnet_id, _, name = subnet_id.rpartition("/subnets/")
+        vnet = self._world.find(vnet_id)
+        if vnet is not None and vnet.type == VNET and vnet.location == region:
+            for subnet in vnet.properties["subnets"]:
+                if same(subnet["name"], name):
+                    found: Json = subnet
+                    return found
+        raise _no_such(subnet_id)
+
+    def _taken(self) -> set[str]:
+        return {
+            ip_configuration["properties"]["privateIPAddress"]
+            for nic in self._world.books.resources(NIC)
+            for ip_configuration in nic.properties["ipConfigurations"]
+        }
+
+    def _next_address(self) -> str:
+        # 203.0.113.0/24 and its neighbours are for documentation: nobody can be reached there.
+        self._handed_out += 1
+        return f"203.0.{113 + self._handed_out // 250}.{1 + self._handed_out % 250}"
+
+
+def attach(nic: Resource, machine_id: str, *, is_primary: bool) -> None:
+    """Hang an interface on a machine: only then has it a hardware address."""
+    hardware = "-".join(uuid4().hex[:6].upper()[n : n + 2] for n in (0, 2, 4))
+    nic.properties |= {
+        "virtualMachine": {"id": machine_id},
+        "primary": is_primary,
+        "macAddress": f"00-0D-3A-{hardware}",
+    }
+
+
+def detach(nic: Resource) -> None:
+    """Take it off again."""
+    for name in ("virtualMachine", "primary", "macAddress"):
+        nic.properties.pop(name, None)
+
+
+def check_address_sku(sku: Json, said: Json) -> None:
+    """Refuse a Basic address (what one without a sku is), and a Standard one that is not static."""
+    if sku.get("name", "Basic") == "Basic":
+        raise Refusal(
+            400,
+            "IPv4BasicSkuPublicIpCountLimitReached",
+            "Cannot create more than 0 IPv4 Basic SKU public IP addresses for this subscription in this region.",
+        )
+    if said.get("publicIPAllocationMethod", "Dynamic") != "Static":
+        raise Refusal(
+            400,
+            "StandardSkuPublicIPAddressesMustBeStatic",
+            "Standard sku public IP address must have AllocationMethod set to Static.",
+        )
+
+
+def _no_such(resource_id: str) -> Refusal:
+    return Refusal(
+        400,
+        "InvalidResourceReference",
+        f"Resource {resource_id} referenced by the request was not found. Please make sure that the referenced "
+        f"resource exists, and that both resources are in the same region.",
+    )

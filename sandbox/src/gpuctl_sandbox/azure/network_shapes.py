@@ -1,0 +1,170 @@
+"""The bodies that Microsoft.Network takes, as far as this cloud knows them."""
+
+from gpuctl_sandbox.azure.schema import READ_ONLY, TAGS, Object
+
+REFERENCE = Object("SubResource", {"id": str}, required=("id",))
+_TOP = {"id": READ_ONLY, "name": READ_ONLY, "type": READ_ONLY, "etag": READ_ONLY, "location": str, "tags": TAGS}
+_MADE = {"provisioningState": READ_ONLY, "resourceGuid": READ_ONLY}
+
+_RULE = Object(
+    "SecurityRule",
+    {
+        "id": READ_ONLY,
+        "name": str,
+        "type": READ_ONLY,
+        "etag": READ_ONLY,
+        "properties": Object(
+            "SecurityRulePropertiesFormat",
+            {
+                "description": str,
+                "protocol": ("Tcp", "Udp", "Icmp", "Esp", "Ah", "*"),
+                "sourcePortRange": str,
+                "sourcePortRanges": [str],
+                "destinationPortRange": str,
+                "destinationPortRanges": [str],
+                "sourceAddressPrefix": str,
+                "sourceAddressPrefixes": [str],
+                "destinationAddressPrefix": str,
+                "destinationAddressPrefixes": [str],
+                "access": ("Allow", "Deny"),
+                "priority": int,
+                "direction": ("Inbound", "Outbound"),
+                "provisioningState": READ_ONLY,
+            },
+            required=("protocol", "access", "priority", "direction"),
+        ),
+    },
+    required=("name", "properties"),
+)
+SECURITY_GROUP = Object(
+    "NetworkSecurityGroup",
+    _TOP
+    | {
+        "properties": Object(
+            "NetworkSecurityGroupPropertiesFormat",
+            _MADE
+            | {
+                "securityRules": [_RULE],
+                "flushConnection": bool,
+                "defaultSecurityRules": READ_ONLY,
+                "networkInterfaces": READ_ONLY,
+                "subnets": READ_ONLY,
+            },
+        )
+    },
+    required=("location",),
+)
+SUBNET = Object(
+    "Subnet",
+    {
+        "id": str,
+        "name": str,
+        "type": READ_ONLY,
+        "etag": READ_ONLY,
+        "properties": Object(
+            "SubnetPropertiesFormat",
+            {
+                "addressPrefix": str,
+                "addressPrefixes": [str],
+                "networkSecurityGroup": REFERENCE,
+                "defaultOutboundAccess": bool,
+                "privateEndpointNetworkPolicies": ("Enabled", "Disabled"),
+                "privateLinkServiceNetworkPolicies": ("Enabled", "Disabled"),
+                "provisioningState": READ_ONLY,
+                "ipConfigurations": READ_ONLY,
+                "delegations": READ_ONLY,
+            },
+        ),
+    },
+)
+VIRTUAL_NETWORK = Object(
+    "VirtualNetwork",
+    _TOP
+    | {
+        "properties": Object(
+            "VirtualNetworkPropertiesFormat",
+            _MADE
+            | {
+                "addressSpace": Object("AddressSpace", {"addressPrefixes": [str]}, required=("addressPrefixes",)),
+                "subnets": [SUBNET],
+                "dhcpOptions": Object("DhcpOptions", {"dnsServers": [str]}),
+                "enableDdosProtection": bool,
+                "enableVmProtection": bool,
+                "virtualNetworkPeerings": READ_ONLY,
+            },
+            required=("addressSpace",),
+        )
+    },
+    required=("location", "properties"),
+)
+SKU = Object("PublicIPAddressSku", {"name": ("Basic", "Standard"), "tier": ("Regional", "Global")})
+ADDRESS = Object(
+    "PublicIPAddress",
+    _TOP
+    | {
+        "sku": SKU,
+        "zones": [str],
+        "properties": Object(
+            "PublicIPAddressPropertiesFormat",
+            _MADE
+            | {
+                "publicIPAllocationMethod": ("Static", "Dynamic"),
+                "publicIPAddressVersion": ("IPv4", "IPv6"),
+                "idleTimeoutInMinutes": int,
+                "deleteOption": ("Delete", "Detach"),
+                "ipAddress": READ_ONLY,
+                "ipConfiguration": READ_ONLY,
+                "ipTags": READ_ONLY,
+            },
+        ),
+    },
+    required=("location",),
+)
+INTERFACE = Object(
+    "NetworkInterface",
+    _TOP
+    | {
+        "properties": Object(
+            "NetworkInterfacePropertiesFormat",
+            _MADE
+            | {
+                "ipConfigurations": [
+                    Object(
+                        "NetworkInterfaceIPConfiguration",
+                        {
+                            "id": READ_ONLY,
+                            "name": str,
+                            "type": READ_ONLY,
+                            "etag": READ_ONLY,
+                            "properties": Object(
+                                "NetworkInterfaceIPConfigurationPropertiesFormat",
+                                {
+                                    "subnet": REFERENCE,
+                                    "publicIPAddress": Object(
+                                        "PublicIPAddress",
+                                        {"id": str, "properties": Object("", {"deleteOption": ("Delete", "Detach")})},
+                                    ),
+                                    "primary": bool,
+                                    "privateIPAddress": READ_ONLY,
+                                    "privateIPAllocationMethod": ("Dynamic", "Static"),
+                                    "privateIPAddressVersion": ("IPv4", "IPv6"),
+                                    "provisioningState": READ_ONLY,
+                                },
+                                required=("subnet",),
+                            ),
+                        },
+                        required=("name", "properties"),
+                    )
+                ],
+                "networkSecurityGroup": REFERENCE,
+                "enableAcceleratedNetworking": bool,
+                "enableIPForwarding": bool,
+                "virtualMachine": READ_ONLY,
+                "macAddress": READ_ONLY,
+                "primary": READ_ONLY,
+            },
+            required=("ipConfigurations",),
+        )
+    },
+    required=("location", "properties"),
+)

@@ -1,0 +1,269 @@
+"""Start, find, empty and stop the server of the emulated clouds (`gpuctl_sandbox`); imports nothing that is slow."""
+
+import fcntl
+import json
+import os
+import re
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+PATIENCE = timedelta(seconds=30)
+ANSWER_WITHIN = timedelta(seconds=5)
+
+_PAUSE = timedelta(milliseconds=50)
+_LOOPBACK = re.compile(r"http://127\.0\.0\.1:(?P<port>[1-9]\d{0,4})")
+
+
+class SandboxError(Exception):
+    """The sandbox cannot be used: what is wrong in one line, and something to type."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class NotInstalledError(SandboxError):
+    """The extra `sandbox` is not installed. The caller knows the command that installs it."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a server said it answers, and the name it was started under; whether it still does only `verify` knows."""
+
+    url: str
+    pid: int
+    nonce: str
+    started_at: datetime
+
+
+def read_address(folder: Path) -> Address | None:
+    """What the address file says, without asking anyone. None if there is none or it cannot be read as one.
+
+    Raises SandboxError if it belongs to another user or names a place that is not on loopback.
+    """
+    path = folder / "address.json"
+    try:
+        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
+            owner, body = os.fstat(file.fileno()).st_uid, file.read(4096)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise SandboxError(f"cannot read `{path}`: {_reason(error)}", hint=f"rm {path}") from error
+    if owner != os.getuid():
+        raise SandboxError(f"`{path}` belongs to another user", hint=f"rm {path}")
+    try:
+        said = json.loads(body)
+        address = Address(
+            str(said["url"]), int(said["pid"]), str(said["nonce"]), datetime.fromisoformat(said["startedAt"])
+        )
+    except (ValueError, KeyError, TypeError):
+        return None
+    if address.pid < 2 or address.started_at.tzinfo is None:
+        return None
+    if not _LOOPBACK.fullmatch(address.url):
+        raise SandboxError(f"`{path}` names a server that is not on loopback", hint=f"rm {path}")
+    return address
+
+
+def verify(address: Address, timeout: timedelta = ANSWER_WITHIN) -> bool:
+    """Whether the very server of this address answers there now: same nonce, same process. Never raises."""
+    said = _ask(address, "GET", "/gpuctl-sandbox", timeout)
+    return said is not None and said.get("nonce") == address.nonce and said.get("pid") == address.pid
+
+
+def status(folder: Path) -> Address | None:
+    """The server that runs for this folder, verified. None if none does."""
+    address = read_address(folder)
+    return address if address is not None and verify(address) else None
+
+
+def ensure(folder: Path, patience: timedelta = PATIENCE) -> Address:
+    """The server of this folder, verified: the running one, or a new and empty one if none runs.
+
+    Callers at the same time get the same server. Raises SandboxError if it cannot be started within `patience`.
+    """
+    _own(folder)
+    running = status(folder)
+    if running is not None:
+        return running
+    with _locked(folder, patience):
+        return status(folder) or _start(folder, patience)
+
+
+def stop(folder: Path) -> bool:
+    """End the server of this folder and wait until it is gone. False if none runs; nothing else is ever signalled."""
+    address = status(folder)
+    if address is None:
+        return False
+    with suppress(ProcessLookupError):
+        os.kill(address.pid, signal.SIGTERM)
+    for _ in range(_tries(timedelta(seconds=10))):
+        if not verify(address):
+            return True
+        _wait()
+    raise SandboxError(f"the sandbox server (process {address.pid}) does not end", hint=f"kill -9 {address.pid}")
+
+
+def reset(folder: Path) -> bool:
+    """Empty every cloud of the running server. False if none runs: then there is nothing to empty."""
+    address = status(folder)
+    if address is None:
+        return False
+    if _ask(address, "POST", "/gpuctl-sandbox/reset", PATIENCE) is None:
+        raise SandboxError("the sandbox server did not empty its clouds", hint=f"cat {folder / 'server.log'}")
+    return True
+
+
+def _check_installed() -> None:
+    from importlib.util import find_spec
+
+    missing = [name for name in ("gpuctl_sandbox", "moto", "flask", "werkzeug", "boto3") if find_spec(name) is None]
+    if missing:
+        raise NotInstalledError(
+            f"the sandbox needs `{missing[0]}`, which is not installed", hint="install gpuctl with the extra `sandbox`"
+        )
+
+
+def _own(folder: Path) -> None:
+    try:
+        _make_private(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        if folder.stat().st_uid != os.getuid():
+            raise SandboxError(f"`{folder}` belongs to another user", hint=f"ls -ld {folder}")
+        folder.chmod(0o700)
+    except OSError as error:
+        raise SandboxError(f"cannot use `{folder}`: {_reason(error)}", hint=f"ls -ld {folder}") from error
+
+
+def _make_private(folder: Path) -> None:
+    # `parents=True` would leave them to the umask, and the real state is to lie in one of them.
+    if not folder.exists():
+        _make_private(folder.parent)
+        with suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+            folder.chmod(0o700)
+
+
+@contextmanager
+def _locked(folder: Path, patience: timedelta) -> Iterator[None]:
+    lock = os.open(folder / "start.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        # A start under way may take all its patience; the margin lets us see how it ended.
+        for _ in range(_tries(patience + timedelta(seconds=5))):
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                _wait()
+        else:
+            raise SandboxError(
+                "another process is still starting the sandbox", hint=f"cat {folder / 'server.log'}, then try again"
+            )
+        yield
+    finally:
+        os.close(lock)
+
+
+def _start(folder: Path, patience: timedelta) -> Address:
+    import subprocess
+    import sys
+    from threading import Thread
+
+    _check_installed()
+    nonce, log = os.urandom(16).hex(), folder / "server.log"
+    command = [sys.executable, "-P", "-m", "gpuctl_sandbox.server", "--folder", str(folder.resolve()), "--nonce", nonce]
+    with open(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as output:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            cwd="/",
+            env=_environment(),
+            start_new_session=True,
+        )
+    for _ in range(_tries(patience)):
+        address = read_address(folder)
+        if address is not None and address.nonce == nonce and verify(address):
+            # A caller that outlives the server must not keep it as a zombie.
+            Thread(target=process.wait, daemon=True).start()
+            return address
+        try:
+            process.wait(timeout=_PAUSE.total_seconds())
+        except subprocess.TimeoutExpired:
+            continue
+        raise SandboxError(f"the sandbox server ended at once: {_last_line(log)}", hint=f"cat {log}")
+    process.kill()
+    process.wait()
+    raise SandboxError(
+        f"the sandbox server did not answer within {patience.total_seconds():g} s: {_last_line(log)}", hint=f"cat {log}"
+    )
+
+
+def _environment() -> dict[str, str]:
+    """What the server needs to find Python and its modules, and nothing that could turn moto or boto3 elsewhere."""
+    from importlib.util import find_spec
+
+    kept = ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
+    environment = {name: os.environ[name] for name in kept if name in os.environ}
+    # The caller may import them from a folder that its environment does not name, or names relative to its own folder.
+    package = find_spec("gpuctl_sandbox")
+    assert package is not None
+    source = Path(str(package.origin)).resolve().parents[1]
+    folders = [os.path.abspath(name) for name in environment.get("PYTHONPATH", "").split(os.pathsep) if name]
+    environment["PYTHONPATH"] = os.pathsep.join(
+        folders if source.name.endswith("-packages") else [*folders, str(source)]
+    )
+    environment["AWS_CONFIG_FILE"] = environment["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
+    # moto's 1300 images of every region are nothing to launch here and cost 30 ms each time one is first used.
+    environment["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
+    # A web page must not be able to read what a browser on this machine fetches from the sandbox.
+    environment["MOTO_DISABLE_GLOBAL_CORS"] = "true"
+    return environment
+
+
+def _ask(address: Address, method: str, path: str, timeout: timedelta) -> dict[str, Any] | None:
+    """The JSON object that the server answers with status 200, over a plain socket that no proxy setting can divert."""
+    from http.client import HTTPConnection, HTTPException
+
+    place = _LOOPBACK.fullmatch(address.url)
+    if place is None:
+        return None
+    connection = HTTPConnection("127.0.0.1", int(place["port"]), timeout=timeout.total_seconds())
+    try:
+        connection.request(method, path)
+        reply = connection.getresponse()
+        said = json.loads(reply.read(4096))
+    except (OSError, HTTPException, ValueError, OverflowError):
+        return None
+    finally:
+        connection.close()
+    return said if reply.status == 200 and isinstance(said, dict) else None
+
+
+def _last_line(log: Path) -> str:
+    try:
+        lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
+    except OSError:
+        lines = []
+    return next((line.strip() for line in reversed(lines) if line.strip()), "it left no word in its log")
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()
+
+
+def _tries(span: timedelta) -> int:
+    return max(1, int(span / _PAUSE))
+
+
+def _wait() -> None:
+    from threading import Event
+
+    Event().wait(_PAUSE.total_seconds())
