@@ -6,12 +6,11 @@ import tomllib
 from pathlib import Path
 from runpy import run_path
 
-import gpuctl_sandbox
 import pytest
 from support.cli import Operator
 
 import gpuctl
-
+import gpuctl_sandbox
 from gpuctl.distribution import NAME, Installation, Installer, add_extra, add_package, find_foreign, install_extra
 
 ROOT = Path(__file__).parents[1]
