@@ -92,7 +92,7 @@ def missing_of_source(names: Iterable[str]) -> list[str]:
 
 def unwanted(names: Iterable[str]) -> list[str]:
     """What was built on the way and is nobody's to ship."""
-    return [name for name in names if BUILT & set(Path(name).runtime) or name.endswith(".pyc")]
+    return [name for name in names if BUILT & set(Path(name).parts) or name.endswith(".pyc")]
 
 
 def run_main_job(folder: Path, wheel: Path, clouds: Path) -> None:
