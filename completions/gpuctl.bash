@@ -61,8 +61,6 @@ _gpuctl() {
         --users) return ;;
         --docs) return ;;
         --minutes) return ;;
-        --believe) return ;;
-        --every) return ;;
         --max-cost) return ;;
         --report) return ;;
         --to) COMPREPLY=($(compgen -f -- "$word")); return ;;
@@ -85,8 +83,8 @@ _gpuctl() {
         types) COMPREPLY=($(compgen -W " --gpu --provider --max-price --min-memory --region --spot --all -a --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         estimate) [[ $word == -* ]] || ask types; COMPREPLY=($(compgen -W "$offered --hours-per-day --days --users --region --disk-size --spot --allow-retired --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         recommend) COMPREPLY=($(compgen -W " --docs --minutes --region --provider --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
-        prices) COMPREPLY=($(compgen -W "show refresh --provider --region --believe --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
-        schedule) COMPREPLY=($(compgen -W "install status uninstall --every --cron --systemd --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
+        prices) COMPREPLY=($(compgen -W "show refresh --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
+        schedule) COMPREPLY=($(compgen -W "install status uninstall --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         doctor) COMPREPLY=($(compgen -W " --provider --region --type --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         selftest) COMPREPLY=($(compgen -W " --region --provider --disk-size --image --subnet --ssh-from --timeout --yes -y --max-cost --report --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;
         config) COMPREPLY=($(compgen -W "show path --output -o --quiet -q --state --config --profile --sandbox --verbose -v --no-input --color --help -h" -- "$word")) ;;

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from gpuctl.cli.app import build
+from gpuctl.cli.command import Group
 from gpuctl.cli.command_table import COMMANDS, EXAMPLES
 from gpuctl.cli.commands.help.topics import TOPICS
 from gpuctl.cli.context import Context
@@ -23,11 +24,14 @@ PROMISE = "Start GPU instances for single tasks, track their cost, and make sure
 
 
 class Command:
-    """The help of one command as data; without a name, that of gpuctl itself."""
+    """The help of one command as data; with an empty path, that of gpuctl itself."""
 
-    def __init__(self, root: Any, name: str | None) -> None:
-        command = root.command if name is None else root.command.get_command(root, name)
-        parsed = root if name is None else command.make_context(name, [], parent=root, resilient_parsing=True)
+    def __init__(self, root: Any, path: str) -> None:
+        parsed = root
+        for name in path.split():
+            command = parsed.command.get_command(parsed, name)
+            parsed = command.make_context(name, [], parent=parsed, resilient_parsing=True)
+        command = parsed.command
         own = [parameter for parameter in command.params if getattr(parameter, "hidden", False) is False]
         self.usage = " ".join([parsed.command_path, *command.collect_usage_pieces(parsed)])
         self.about = [" ".join(part.split()) for part in (command.help or "").split("\n\n")]
@@ -38,7 +42,15 @@ class Command:
             row = option.get_help_record(parsed)
             if row is not None:
                 self.options.setdefault(option.rich_help_panel or "Options", []).append((row[0], row[1].strip()))
-        self.examples = (EXAMPLES if name is None else command.epilog) or ""
+        self.commands = command.command_rows(parsed) if path and isinstance(command, Group) else []
+        self.examples = (command.epilog if path else EXAMPLES) or ""
+
+
+def paths() -> Iterator[str]:
+    """Every command as typed, the sub-commands of a group after the group."""
+    for name, entry in COMMANDS.items():
+        yield name
+        yield from (f"{name} {sub}" for sub, inner in entry.commands.items() if not inner.is_hidden)
 
 
 def a_root() -> Any:
@@ -63,10 +75,10 @@ def _reference() -> Iterator[str]:
         names = [name for name, entry in COMMANDS.items() if entry.heading == heading]
         yield f"**{heading}:** " + ", ".join(f"[{name}](#gpuctl-{name})" for name in names) + "  "
     yield "**Topics:** " + ", ".join(f"[{name}](#{name})" for name in TOPICS) + "\n"
-    for name in COMMANDS:
-        yield from _section(f"gpuctl {name}", Command(root, name))
+    for path in paths():
+        yield from _section(f"gpuctl {path}", Command(root, path))
     yield "## Global options\n\nThey are accepted before or after the command.\n"
-    yield from _rows(Command(root, None).options["Options"], ("option", ""))
+    yield from _rows(Command(root, "").options["Options"], ("option", ""))
     for name, topic in TOPICS.items():
         yield f"## {name}\n\n{topic.title}.\n"
         for part in topic.parts():
@@ -79,6 +91,8 @@ def _section(title: str, command: Command) -> Iterator[str]:
     yield f"## {title}\n\n```\n{command.usage}\n```\n"
     for words in command.about:
         yield f"{words}\n"
+    if command.commands:
+        yield from _rows(command.commands, ("command", ""))
     if command.arguments:
         yield from _rows(command.arguments, ("argument", ""))
     for heading, rows in command.options.items():
@@ -123,7 +137,7 @@ def man() -> str:
 
 def _man() -> Iterator[str]:
     root = a_root()
-    whole = Command(root, None)
+    whole = Command(root, "")
     yield '.TH GPUCTL 1 "" "gpuctl" "User Commands"'
     yield f".SH NAME\ngpuctl \\- {_roff(PROMISE[0].lower() + PROMISE[1:].rstrip('.'))}"
     yield ".SH SYNOPSIS\n.B gpuctl\n.I COMMAND\n.RI [ OPTIONS ]"
@@ -132,11 +146,11 @@ def _man() -> Iterator[str]:
     yield "Three safeguards work independently: the reaper with its state file, a sweep by tag, and a shutdown timer."
     for heading in dict.fromkeys(entry.heading for entry in COMMANDS.values()):
         yield f".SH {heading.upper()}"
-        for name in (name for name, entry in COMMANDS.items() if entry.heading == heading):
-            command = Command(root, name)
+        for path in (path for path in paths() if COMMANDS[path.split()[0]].heading == heading):
+            command = Command(root, path)
             yield f".SS {_roff(command.usage)}"
             yield "\n.PP\n".join(_roff(words) for words in command.about)
-            for rows in (command.arguments, *command.options.values()):
+            for rows in (command.commands, command.arguments, *command.options.values()):
                 yield from _terms(rows)
             if command.examples:
                 yield f".PP\n.nf\n{_roff(command.examples)}\n.fi"

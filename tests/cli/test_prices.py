@@ -371,9 +371,9 @@ def test_a_price_that_moved_far_is_taken_when_somebody_says_so(buyer: Operator, 
     apis.spots = []
     apis.products[0] = product(T4, "2.7")
     assert aws(buyer)["refused"] != []
-    assert (aws(buyer, "--believe", T4)["refused"], aws(buyer)["refused"]) == ([], [])
+    assert (aws(buyer, "--accept", T4)["refused"], aws(buyer)["refused"]) == ([], [])
     apis.products[0] = product(T4, "0")
-    assert aws(buyer, "--believe", T4)["refused"] != []
+    assert aws(buyer, "--accept", T4)["refused"] != []
 
 
 def test_what_the_cloud_no_longer_tells_keeps_its_date(buyer: Operator, apis: PriceApis) -> None:
@@ -436,8 +436,8 @@ def test_a_terminal_sees_a_bar_and_a_pipe_one_line(buyer: Operator) -> None:
     "argv",
     [
         ["prices", "wat"],
-        ["prices", "--believe", T4],
-        ["prices", "refresh", "--believe", "g4dn.xlrge"],
+        ["prices", "--accept", T4],
+        ["prices", "refresh", "--accept", "g4dn.xlrge"],
         ["prices", "refresh", "--provider", "gcp"],
         ["prices", "refresh", "--provider", "x"],
         ["prices", "--region", "x"],

@@ -1,29 +1,79 @@
 """The table of commands: module, summary, and the heading of help under which each is listed."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One command's row; its module is imported only when the command runs or its help is shown.
 
-    `only_reads`: the command changes nothing, so without its output it has failed. `warns_if_overdue`: it says when the
-    installed reaper does not run; the others report on the schedule themselves, or use no state.
+    `only_reads`: the command changes nothing, so without its output it has failed. `warns_if_overdue`: it warns if the
+    installed reaper does not run; the others report on the schedule themselves, or use no state. `warns_if_foreign`: it
+    warns of a foreign distribution `gpuctl` in the same environment. `commands` are the sub-commands of a group;
+    `default` is the one that runs if none is named.
     """
 
     module: str
     summary: str
-    heading: str
+    heading: str = ""
+    function: str = "command"
     only_reads: bool = False
     warns_if_overdue: bool = True
+    warns_if_foreign: bool = False
+    is_hidden: bool = False
+    commands: "Mapping[str, Entry]" = field(default_factory=dict)
+    default: str | None = None
 
 
 _INSTANCES, _ACCESS, _COST, _SETUP = "Instances", "Access and lifecycle", "Prices and cost", "Setup and maintenance"
 
+
+def _reading(module: str, summary: str, heading: str = "", function: str = "command") -> Entry:
+    """A command that changes nothing and neither uses the state nor needs the reaper."""
+    return Entry(module, summary, heading, function, only_reads=True, warns_if_overdue=False)
+
+
+def _silent(module: str, summary: str, function: str) -> Entry:
+    return Entry(module, summary, function=function, warns_if_overdue=False)
+
+
+_PRICES = {
+    "show": Entry("prices.command", "Show the source and age of price data", function="show", only_reads=True),
+    "refresh": Entry("prices.command", "Fetch current prices from the providers", function="refresh"),
+}
+_SCHEDULE = {
+    "install": Entry(
+        "schedule.command",
+        "Install or replace the schedule",
+        function="install",
+        warns_if_overdue=False,
+        warns_if_foreign=True,
+    ),
+    "status": _reading("schedule.command", "Show the schedule and the last run of the reaper", function="status"),
+    "uninstall": _silent("schedule.command", "Remove the schedule", "uninstall"),
+    # Run by `install` in the environment of the schedule.
+    "prove": Entry(
+        "schedule.command", "Use the credentials once", function="prove", warns_if_overdue=False, is_hidden=True
+    ),
+}
+_CONFIG = {
+    "show": _reading("config", "Show every setting with its value and source", function="show"),
+    "path": _reading("config", "Print the path of the config file", function="path"),
+}
+_SANDBOX = {
+    "start": _silent("sandbox", "Start the sandbox", "start"),
+    "status": _reading("sandbox", "Show whether the sandbox is running", function="show_status"),
+    "stop": _silent("sandbox", "Stop the sandbox", "stop_server"),
+    "reset": _silent("sandbox", "Delete all sandbox instances and records", "reset"),
+}
+
 COMMANDS = {
-    "provision": Entry("provision.command", "Start a GPU instance and wait until it is ready", _INSTANCES),
+    "provision": Entry(
+        "provision.command", "Start a GPU instance and wait until it is ready", _INSTANCES, warns_if_foreign=True
+    ),
     "get": Entry("get", "Show one instance", _INSTANCES, only_reads=True),
-    "run": Entry("run.command", "Run a command on a temporary instance", _INSTANCES),
+    "run": Entry("run.command", "Run a command on a temporary instance", _INSTANCES, warns_if_foreign=True),
     "list": Entry("list.command", "List instances with cost and time left", _INSTANCES, only_reads=True),
     "terminate": Entry("terminate", "Terminate instances", _INSTANCES),
     "stats": Entry("stats.command", "Show usage, cost and savings", _INSTANCES, only_reads=True),
@@ -36,35 +86,35 @@ COMMANDS = {
     "types": Entry("types", "List GPU instance types and prices", _COST, only_reads=True),
     "estimate": Entry("estimate", "Estimate savings over an always-on instance", _COST, only_reads=True),
     "recommend": Entry("recommend", "Recommend an instance type and TTL for a task", _COST, only_reads=True),
-    "prices": Entry("prices.command", "Show or refresh price data", _COST),
-    "schedule": Entry("schedule.command", "Run the reaper from cron or systemd", _SETUP, warns_if_overdue=False),
-    "doctor": Entry(
-        "doctor", "Check credentials, permissions, quota and setup", _SETUP, only_reads=True, warns_if_overdue=False
-    ),
-    "selftest": Entry("selftest", "Run one instance and check every promise on it", _SETUP),
-    "config": Entry(
-        "config", "Show settings and where they come from", _SETUP, only_reads=True, warns_if_overdue=False
-    ),
+    "prices": Entry("prices.command", "Show or refresh price data", _COST, commands=_PRICES, default="show"),
+    "schedule": Entry("schedule.command", "Run the reaper from cron or systemd", _SETUP, commands=_SCHEDULE),
+    "doctor": _reading("doctor", "Check credentials, permissions, quota and setup", _SETUP),
+    "selftest": Entry("selftest", "Run one instance and check every promise on it", _SETUP, warns_if_foreign=True),
+    "config": Entry("config", "Show settings and where they come from", _SETUP, commands=_CONFIG, default="show"),
     "archive": Entry("archive", "Move old records to a compressed file", _SETUP),
     "recover": Entry("recover", "Rebuild a lost or damaged state file", _SETUP),
-    "sandbox": Entry("sandbox", "Manage the sandbox (emulated clouds)", _SETUP, warns_if_overdue=False),
-    "help": Entry("help.command", "Show help for a command or topic", _SETUP, only_reads=True, warns_if_overdue=False),
-    "completion": Entry(
-        "completion.command", "Print a shell completion script", _SETUP, only_reads=True, warns_if_overdue=False
-    ),
+    "sandbox": Entry("sandbox", "Manage the sandbox (emulated clouds)", _SETUP, commands=_SANDBOX),
+    "help": _reading("help.command", "Show help for a command or topic", _SETUP),
+    "completion": _reading("completion.command", "Print a shell completion script", _SETUP),
 }
 
 # Called by the completion scripts only, therefore not in help.
 HIDDEN = {
     "complete": Entry(
-        "completion.candidates", "Print completion candidates", _SETUP, only_reads=True, warns_if_overdue=False
+        "completion.candidates",
+        "Print completion candidates",
+        only_reads=True,
+        warns_if_overdue=False,
+        is_hidden=True,
     )
 }
 
 
-def entry_of(name: str) -> Entry:
-    """The row of that command, one that help does not list included. KeyError for a name that is no command's."""
-    return COMMANDS.get(name) or HIDDEN[name]
+def entry_of(path: str) -> Entry:
+    """The row of a command as typed, such as `list` or `prices refresh`. KeyError for any other text."""
+    entry, *names = path.split()
+    found = COMMANDS.get(entry) or HIDDEN[entry]
+    return found.commands[names[0]] if names else found
 
 
 # Command names of other tools, and the gpuctl command that does the same.

@@ -2,14 +2,9 @@
 
 from gpuctl.cli.context import Context
 
-# Commands that read the state only, such as `list`, do not spend time on it.
-_WARNING = ("provision", "run", "schedule", "selftest")
 
-
-def warn_if_foreign(context: Context, command: str | None) -> None:
+def warn_if_foreign(context: Context) -> None:
     """Warn on stderr that a foreign distribution shares the environment of this gpuctl. Never raises."""
-    if command not in _WARNING:
-        return
     from gpuctl.distribution import FOREIGN, NAME, find_foreign
 
     version = find_foreign()

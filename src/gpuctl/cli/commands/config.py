@@ -1,10 +1,10 @@
-"""`gpuctl config`: the settings in force, and the file they may stand in."""
+"""`gpuctl config`: the settings in force, and the config file."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -12,14 +12,13 @@ from gpuctl.cli.context import Context
 from gpuctl.cli.render.result import Result
 from gpuctl.cli.terminal.text import clean
 from gpuctl.config import Setting
-from gpuctl.domain.duration import shown, spelled
-from gpuctl.errors import UsageError
+from gpuctl.domain.duration import spelled
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 EXAMPLES = """\
-gpuctl config show
+gpuctl config
 gpuctl config show --profile prod -o json
 ${EDITOR:-vi} "$(gpuctl config path)\""""
 
@@ -27,36 +26,29 @@ COLUMNS = ("key", "value", "source")
 _HOST = re.compile(r"(https?://)(?:[^\s/@]*@)?([^\s/?#]+)", re.ASCII | re.IGNORECASE)
 
 
-def command(
-    ctx: typer.Context,
-    do: Annotated[str, typer.Argument(metavar="show|path", help="Settings, or the path of the config file")] = "show",
-) -> Result:
-    """Show every setting with its value and source, or print the path of the config file.
-
-    Precedence: command-line flag, GPUCTL_* variable, profile, config file, the provider's own settings, default.
-    """
+def path(ctx: typer.Context) -> Result:
+    """Print the path of the config file."""
     context: Context = ctx.find_root().obj
-    if do not in _ACTIONS:
-        raise UsageError(f"unknown action {shown(do)}", hint="gpuctl config show|path")
-    return _ACTIONS[do](context)
-
-
-def _path(context: Context) -> Result:
-    path = str(context.config_path)
+    file = str(context.config_path)
     is_there = context.config_path.exists()
     return Result(
-        {"path": path, "exists": is_there},
+        {"path": file, "exists": is_there},
         columns=("path",),
-        rows=[[path]],
-        ids=[path],
+        rows=[[file]],
+        ids=[file],
         footer=[] if is_there else ["the file does not exist yet"],
     )
 
 
-def _show(context: Context) -> Result:
+def show(ctx: typer.Context) -> Result:
+    """Show every setting with its value and source.
+
+    Precedence: command-line flag, GPUCTL_* variable, profile, config file, the provider's own settings, default.
+    """
+    context: Context = ctx.find_root().obj
     settings = [_named(setting, context) for setting in context.settings.every(context.environ)]
-    told = [setting for setting in settings if setting.source]
-    path = context.config_path
+    present = [setting for setting in settings if setting.source]
+    file = context.config_path
     return Result(
         document={
             "settings": [
@@ -70,15 +62,15 @@ def _show(context: Context) -> Result:
             ],
             "count": len(settings),
             "profile": context.profile,
-            "path": str(path),
+            "path": str(file),
         },
         columns=COLUMNS,
         rows=[[setting.name, _spelled(setting), setting.source] for setting in settings],
-        ids=[setting.name for setting in told],
-        draw=lambda width: _table(told),
+        ids=[setting.name for setting in present],
+        draw=lambda width: _table(present),
         footer=[
-            f"{path}" if path.exists() else f"no config file; the path would be {path}",
-            f"{len(settings) - len(told)} more settings are available: gpuctl config show -o tsv",
+            f"{file}" if file.exists() else f"no config file; the path would be {file}",
+            f"{len(settings) - len(present)} more settings are available: gpuctl config show -o tsv",
         ],
     )
 
@@ -127,6 +119,3 @@ def _table(settings: Sequence[Setting]) -> "Table":
     for setting in settings:
         drawn.add_row(clean(setting.name), clean(_spelled(setting)), clean(setting.source))
     return drawn
-
-
-_ACTIONS: dict[str, Callable[[Context], Result]] = {"show": _show, "path": _path}

@@ -1,8 +1,4 @@
-"""`gpuctl sandbox`: the cloud on this machine."""
-
-from collections.abc import Callable
-from enum import StrEnum
-from typing import Annotated
+"""`gpuctl sandbox`: start, inspect and stop the emulated clouds on this computer."""
 
 import typer
 
@@ -10,7 +6,6 @@ from gpuctl.cli.context import Context
 from gpuctl.cli.render.result import Result
 from gpuctl.cli.sandboxed import translate
 from gpuctl.domain.duration import rough
-from gpuctl.errors import UsageError
 from gpuctl.sandbox import Address, SandboxError, ensure, status, stop
 
 EXAMPLES = """\
@@ -18,71 +13,59 @@ gpuctl sandbox start
 gpuctl --sandbox provision g4dn.xlarge --region us-east-1
 gpuctl sandbox stop"""
 
-
-class Do(StrEnum):
-    """What can be done with it."""
-
-    START = "start"
-    STATUS = "status"
-    STOP = "stop"
-    RESET = "reset"
+_NOT_RUNNING = "the sandbox is not running"
 
 
-def command(
-    ctx: typer.Context,
-    do: Annotated[str, typer.Argument(metavar="start|status|stop|reset", help="Action", show_default=False)],
-) -> Result:
-    """Manage the sandbox: emulated clouds on your computer that cost nothing.
+def start(ctx: typer.Context) -> Result:
+    """Start the sandbox: emulated clouds on your computer that cost nothing.
 
-    `--sandbox` starts it automatically. A new sandbox has an empty state; `reset` deletes all sandbox instances and
-    records.
+    `--sandbox` starts it automatically. A new sandbox has an empty state.
     """
     context: Context = ctx.find_root().obj
-    if do not in Do.__members__.values():
-        raise UsageError(f"unknown action `{do[:40]}`", hint="gpuctl sandbox start|status|stop|reset")
     try:
-        return _ACTIONS[Do(do)](context)
+        address = ensure(context.sandbox_folder)
     except SandboxError as error:
         raise translate(error) from error
+    return _result(address, f"the sandbox is running at {address.url}")
 
 
-def _start(context: Context) -> Result:
-    return _told(context, ensure(context.sandbox_folder), "the sandbox is running at {url}")
-
-
-def _status(context: Context) -> Result:
-    return _told(context, status(context.sandbox_folder), "the sandbox has been running at {url} for {age}")
-
-
-def _stop(context: Context) -> Result:
-    return _told(
-        context, None, "the sandbox was stopped" if stop(context.sandbox_folder) else "the sandbox is not running"
-    )
-
-
-def _reset(context: Context) -> Result:
-    # A state whose machines are gone would be a list of ghosts: a new server has a new and empty one.
-    was_there = stop(context.sandbox_folder)
-    address = ensure(context.sandbox_folder) if was_there else None
-    return _told(context, address, "the sandbox was reset" if was_there else "the sandbox is not running")
-
-
-_ACTIONS: dict[Do, Callable[[Context], Result]] = {
-    Do.START: _start,
-    Do.STATUS: _status,
-    Do.STOP: _stop,
-    Do.RESET: _reset,
-}
-
-
-def _told(context: Context, address: Address | None, text: str) -> Result:
+def show_status(ctx: typer.Context) -> Result:
+    """Show whether the sandbox is running, and its address."""
+    context: Context = ctx.find_root().obj
+    try:
+        address = status(context.sandbox_folder)
+    except SandboxError as error:
+        raise translate(error) from error
     if address is None:
-        said = text if "{" not in text else "the sandbox is not running"
-        return Result({"running": False, "url": None}, columns=("url",), rows=[], footer=[said])
+        return _result(None, _NOT_RUNNING)
     age = rough(context.clock.now() - address.started_at)
-    return Result(
-        document={"running": True, "url": address.url, "pid": address.pid},
-        columns=("url",),
-        rows=[[address.url]],
-        footer=[text.format(url=address.url, age=age)],
-    )
+    return _result(address, f"the sandbox has been running at {address.url} for {age}")
+
+
+def stop_server(ctx: typer.Context) -> Result:
+    """Stop the sandbox. Its instances and records are lost."""
+    context: Context = ctx.find_root().obj
+    try:
+        was_running = stop(context.sandbox_folder)
+    except SandboxError as error:
+        raise translate(error) from error
+    return _result(None, "the sandbox was stopped" if was_running else _NOT_RUNNING)
+
+
+def reset(ctx: typer.Context) -> Result:
+    """Delete all sandbox instances and records, and start again with an empty state."""
+    context: Context = ctx.find_root().obj
+    try:
+        # A new server has a new and empty state: records of instances that are gone would be useless.
+        was_running = stop(context.sandbox_folder)
+        address = ensure(context.sandbox_folder) if was_running else None
+    except SandboxError as error:
+        raise translate(error) from error
+    return _result(address, "the sandbox was reset" if was_running else _NOT_RUNNING)
+
+
+def _result(address: Address | None, text: str) -> Result:
+    if address is None:
+        return Result({"running": False, "url": None}, columns=("url",), rows=[], footer=[text])
+    document = {"running": True, "url": address.url, "pid": address.pid}
+    return Result(document, columns=("url",), rows=[[address.url]], footer=[text])

@@ -1,4 +1,4 @@
-"""`gpuctl prices`: where prices come from and how old they are, and reading them anew."""
+"""`gpuctl prices`: show the source and age of price data, and fetch current prices."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,52 +14,61 @@ from gpuctl.cli.pricebooks import books
 from gpuctl.cli.render.result import Result
 from gpuctl.domain.instance import Market, ProviderName
 from gpuctl.errors import GpuctlError, Interrupted, PartialError, StateUnusableError, UsageError
-from gpuctl.services.prices import OnRegion, Refreshed, refresh
+from gpuctl.services.prices import OnRegion, Refreshed
+from gpuctl.services.prices import refresh as fetch
 
 EXAMPLES = """\
 gpuctl prices
 gpuctl prices refresh --region us-east-1
 gpuctl prices refresh --provider azure
-gpuctl prices refresh --believe g4dn.xlarge"""
+gpuctl prices refresh --accept g4dn.xlarge"""
 
-_ACTIONS = ("show", "refresh")
+_Provider = Annotated[str | None, typer.Option(metavar="PROVIDER", help="Only this provider: aws or azure")]
+_Region = Annotated[str | None, typer.Option(metavar="REGION", help="Only this region")]
 
 
-def command(
+def show(ctx: typer.Context, provider: _Provider = None, region: _Region = None) -> Result:
+    """Show the source and age of price data. Sends no network requests."""
+    context: Context = ctx.find_root().obj
+    clouds = _clouds(context, _chosen(provider), region)
+    if region is not None:
+        for cloud in clouds:
+            context.catalog.check_region(cloud, region)
+    return _status(context, clouds, region)
+
+
+def refresh(
     ctx: typer.Context,
-    do: Annotated[
-        str, typer.Argument(metavar="[show|refresh]", help="show the price data, or refresh it", show_default=False)
-    ] = "show",
-    provider: Annotated[str | None, typer.Option(metavar="PROVIDER", help="Only this provider: aws or azure")] = None,
-    region: Annotated[str | None, typer.Option(metavar="REGION", help="Only this region")] = None,
-    believe: Annotated[
+    provider: _Provider = None,
+    region: _Region = None,
+    accept: Annotated[
         list[str] | None,
         typer.Option(metavar="TYPE", help="Accept the new price of TYPE even if implausible (repeatable)"),
     ] = None,
 ) -> Result:
-    """Show the source and age of price data, or refresh it from the providers.
+    """Fetch current prices from the providers.
 
-    `refresh` uses your AWS credentials; the price list of Azure is public. Incomplete downloads are discarded.
-    Implausible prices are rejected, and the previous price is kept.
+    Uses your AWS credentials; the price list of Azure is public. Incomplete downloads are discarded. Implausible prices
+    are rejected, and the previous price is kept.
     """
     context: Context = ctx.find_root().obj
-    if do not in _ACTIONS:
-        raise UsageError(f"unknown action `{do[:40]}`", hint="gpuctl prices show|refresh")
+    chosen = _chosen(provider)
+    clouds = _clouds(context, chosen, region)
+    accepted = [context.catalog.find(text, chosen).name for text in accept or ()]
+    if context.sandbox:
+        return _status(context, clouds, region, "nothing to refresh: the sandbox uses the bundled prices")
+    return _refreshed(context, clouds, region, accepted)
+
+
+def _chosen(provider: str | None) -> ProviderName | None:
     chosen = options.provider(provider)
     if chosen is not None and chosen not in CLOUDS:
         raise UsageError(f"provider `{chosen}` is not supported yet", hint="one of `aws`, `azure`")
-    clouds = [chosen] if chosen else _with_region(context, region)
-    if do == "show":
-        if believe:
-            raise UsageError("--believe requires `refresh`", hint="gpuctl prices refresh --believe TYPE")
-        if region is not None:
-            for cloud in clouds:
-                context.catalog.check_region(cloud, region)
-        return _status(context, clouds, region)
-    believed = [context.catalog.find(text, chosen).name for text in believe or ()]
-    if context.sandbox:
-        return _status(context, clouds, region, "nothing to refresh: the sandbox uses the bundled prices")
-    return _refreshed(context, clouds, region, believed)
+    return chosen
+
+
+def _clouds(context: Context, chosen: ProviderName | None, region: str | None) -> Sequence[ProviderName]:
+    return [chosen] if chosen else _with_region(context, region)
 
 
 def _status(context: Context, clouds: Sequence[ProviderName], region: str | None, note: str | None = None) -> Result:
@@ -94,12 +103,12 @@ def _with_region(context: Context, region: str | None) -> Sequence[ProviderName]
     return found
 
 
-def _refreshed(context: Context, clouds: Sequence[ProviderName], region: str | None, believed: Sequence[str]) -> Result:
+def _refreshed(context: Context, clouds: Sequence[ProviderName], region: str | None, accepted: Sequence[str]) -> Result:
     done: list[Refreshed] = []
     failed: dict[str, GpuctlError] = {}
     for provider in clouds:
         try:
-            done.append(_read(context, provider, region, believed))
+            done.append(_read(context, provider, region, accepted))
         except GpuctlError as error:
             failed[provider] = error
         except Interrupted as interrupted:
@@ -110,7 +119,7 @@ def _refreshed(context: Context, clouds: Sequence[ProviderName], region: str | N
     return refreshed(done, files, failed, _overall(failed, len(clouds)))
 
 
-def _read(context: Context, name: ProviderName, region: str | None, believed: Sequence[str]) -> Refreshed:
+def _read(context: Context, name: ProviderName, region: str | None, accepted: Sequence[str]) -> Refreshed:
     from gpuctl.cli.connecting import connection_of
     from gpuctl.providers.pricelists import open_price_list
     from gpuctl.providers.pricelists.patience import Patience
@@ -118,8 +127,8 @@ def _read(context: Context, name: ProviderName, region: str | None, believed: Se
     connection = connection_of(context, context.config.cloud(name).profile)
     price_list = open_price_list(name, connection, Patience(context.clock))
     with _progress(context, name) as on_region:
-        return refresh(
-            price_list, region, context.catalog, books(context), context.clock, believed=believed, on_region=on_region
+        return fetch(
+            price_list, region, context.catalog, books(context), context.clock, believed=accepted, on_region=on_region
         )
 
 

@@ -1,7 +1,6 @@
 """`gpuctl schedule`: let cron or systemd run the reaper for this state."""
 
 import shlex
-from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,10 +22,11 @@ from gpuctl.cli.render.figures import ago
 from gpuctl.cli.render.result import Result
 from gpuctl.cli.terminal.text import clean
 from gpuctl.documents import instant
-from gpuctl.domain.duration import shown, spelled
+from gpuctl.domain.duration import spelled
 from gpuctl.errors import UsageError
 from gpuctl.services.scheduling.job import Job, parse_every
-from gpuctl.services.scheduling.proof import logins_to_prove, proofs_from, prove
+from gpuctl.services.scheduling.proof import logins_to_prove, proofs_from
+from gpuctl.services.scheduling.proof import prove as prove_logins
 from gpuctl.services.scheduling.seen import Seen
 from gpuctl.services.scheduling.systemd import Timers
 from gpuctl.store.base import Installed
@@ -43,32 +43,22 @@ gpuctl schedule uninstall"""
 _PROOF_PATIENCE_S = 90
 
 
-def command(
+def install(
     ctx: typer.Context,
-    do: Annotated[str, typer.Argument(metavar="install|status|uninstall", help="Action", show_default=False)],
     every: Annotated[
         str, typer.Option(metavar="TIME", help="Interval that divides an hour, such as 1m, 5m or 1h")
     ] = "1m",
     cron: Annotated[bool, typer.Option("--cron", help="Use cron")] = False,
     systemd: Annotated[bool, typer.Option("--systemd", help="Use a systemd user timer")] = False,
 ) -> Result:
-    """Run `gpuctl reap` on a schedule.
+    """Run `gpuctl reap` on a schedule. Installing again replaces the schedule.
 
-    Uses a systemd user timer if available, otherwise cron. Writes absolute paths, and no secrets. Installing again
-    replaces the schedule.
+    Uses a systemd user timer if available, otherwise cron. Writes absolute paths, and no secrets.
     """
-    context: Context = ctx.find_root().obj
-    if do not in _ACTIONS:
-        raise UsageError(f"unknown action {shown(do)}", hint="gpuctl schedule install|status|uninstall")
-    if context.sandbox:
-        raise UsageError("the sandbox needs no schedule", hint="gpuctl --sandbox reap")
+    place = _place(ctx)
     if cron and systemd:
         raise UsageError("--cron and --systemd do not go together")
     wanted = "cron" if cron else "systemd" if systemd else None
-    return _ACTIONS[do](Place(context), every, wanted)
-
-
-def _install(place: Place, every: str, wanted: str | None) -> Result:
     context = place.context
     job = Job(place.key, parse_every(every), command_of(context), variables_of(context))
     chosen = place.pick(wanted)
@@ -113,11 +103,11 @@ def _proven(context: Context, job: Job) -> list[str]:
     return [f"it can use your credentials: {', '.join(proven)}"] if proven else []
 
 
-def _prove(place: Place, every: str, wanted: str | None) -> Result:
-    """What the job's environment makes of the credentials; run by `install`, in that environment."""
-    context = place.context
+def prove(ctx: typer.Context) -> Result:
+    """Use the credentials once. `install` runs this in the environment of the schedule."""
+    context = _place(ctx).context
     logins = logins_to_prove(context.store.snapshot().records, providers_in_use(context))
-    proofs = prove(context.runtime.sessions, logins)
+    proofs = prove_logins(context.runtime.sessions, logins)
     rows = [[proof.label, proof.error or ""] for proof in proofs]
     return Result({"proofs": [proof.shape for proof in proofs]}, columns=["credentials", "error"], rows=rows)
 
@@ -133,11 +123,14 @@ def _warn(place: Place, *, is_systemd: bool) -> None:
         place.context.progress.warn("the timer stops when you log out; to keep it running: loginctl enable-linger")
 
 
-def _status(place: Place, every: str, wanted: str | None) -> Result:
-    return _result(place, footer=[])
+def status(ctx: typer.Context) -> Result:
+    """Show the schedule of the reaper and its last run."""
+    return _result(_place(ctx), footer=[])
 
 
-def _uninstall(place: Place, every: str, wanted: str | None) -> Result:
+def uninstall(ctx: typer.Context) -> Result:
+    """Remove the schedule of the reaper."""
+    place = _place(ctx)
     was_there = place.systemd.uninstall(place.key)
     if place.cron.is_usable:
         was_there = place.cron.uninstall(place.key) or was_there
@@ -146,12 +139,11 @@ def _uninstall(place: Place, every: str, wanted: str | None) -> Result:
     return _result(place, footer=[said])
 
 
-_ACTIONS: dict[str, Callable[[Place, str, str | None], Result]] = {
-    "install": _install,
-    "status": _status,
-    "uninstall": _uninstall,
-    "prove": _prove,
-}
+def _place(ctx: typer.Context) -> Place:
+    context: Context = ctx.find_root().obj
+    if context.sandbox:
+        raise UsageError("the sandbox needs no schedule", hint="gpuctl --sandbox reap")
+    return Place(context)
 
 
 def _result(place: Place, footer: list[str]) -> Result:

@@ -1,0 +1,236 @@
+"""Commands and groups of sub-commands: global options on each of them, loading on demand, help in plain text."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from difflib import get_close_matches
+from functools import partial
+from importlib import import_module
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.exceptions import TyperException
+
+from gpuctl.cli.command_table import Entry, entry_of
+from gpuctl.cli.context import Context
+from gpuctl.cli.namesake import warn_if_foreign
+from gpuctl.cli.overdue import warn_if_overdue
+from gpuctl.errors import UsageError
+
+_ROOT_ONLY = ("version",)
+
+
+class Command(TyperCommand):
+    """A command that also takes the global options, and rejects empty values."""
+
+    takes_rest = False
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """The options of the command, then the global ones."""
+        return _with_global_options(super().get_params(ctx), ctx)
+
+    def get_help_option(self, ctx: Any) -> Any:
+        """The option -h, described like every other option."""
+        return described(super().get_help_option(ctx))
+
+    def parse_args(self, ctx: Any, args: list[str]) -> Any:
+        """Parse the arguments; what follows `--` is kept unparsed if it is the command line of a remote program."""
+        if self.takes_rest and "--" in args:
+            context: Context = ctx.find_root().obj
+            cut = args.index("--")
+            args, context.globals = args[:cut], replace(context.globals, rest=tuple(args[cut + 1 :]))
+        return super().parse_args(ctx, args)
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """The parts of the usage line. Typer would wrap each metavar in braces or in a second pair of brackets."""
+        arguments = [parameter.metavar or "" for parameter in self.params if parameter.param_type_name == "argument"]
+        return [self.options_metavar or "", *arguments, *(["-- COMMAND..."] if self.takes_rest else [])]
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command, without the global options among its own."""
+        take_global_options(ctx)
+        context: Context = ctx.find_root().obj
+        # An invalid format or profile is rejected before anything is done, whether or not the command uses it.
+        context.refuse_unknown_output()
+        if context.profile is not None:
+            _ = context.settings
+        for parameter in self.params:
+            _refuse_empty(parameter, ctx.params.get(parameter.name))
+        entry = entry_of(context.globals.command)
+        if entry.warns_if_overdue:
+            warn_if_overdue(context)
+        if entry.warns_if_foreign:
+            warn_if_foreign(context)
+        return super().invoke(ctx)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Usage, description, arguments, options by heading, global options, examples."""
+        self.format_usage(ctx, formatter)
+        self.format_help_text(ctx, formatter)
+        arguments: list[Any] = [parameter for parameter in self.params if parameter.param_type_name == "argument"]
+        write_rows(formatter, "Arguments", [(argument.metavar, argument.help) for argument in arguments])
+        options: list[Any] = [parameter for parameter in self.params if parameter.param_type_name == "option"]
+        for heading in dict.fromkeys(option.rich_help_panel or "Options" for option in options):
+            panel = [option for option in options if (option.rich_help_panel or "Options") == heading]
+            write_rows(formatter, heading, [option.get_help_record(ctx) for option in panel])
+        _write_global_options(self, ctx, formatter)
+        write_examples(formatter, self.epilog)
+
+
+class Group(TyperGroup):
+    """A group of sub-commands. Without the name of one, `default` runs, if the group has a default."""
+
+    entries: Mapping[str, Entry] = {}
+    default: str | None = None
+    other_names: Mapping[str, str] = {}
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """The global options."""
+        return _with_global_options(super().get_params(ctx), ctx)
+
+    def get_help_option(self, ctx: Any) -> Any:
+        """The option -h, described like every other option."""
+        return described(super().get_help_option(ctx))
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The names of the sub-commands, in the order of the help."""
+        return [name for name, entry in self.entries.items() if not entry.is_hidden]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The sub-command of that name, loaded now; None if there is none."""
+        entry = self.entries.get(cmd_name)
+        return None if entry is None else load(self._path_of(ctx, cmd_name), entry)
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """The parts of the usage line."""
+        return [self.options_metavar or "", "[COMMAND]" if self.default else "COMMAND"]
+
+    def parse_args(self, ctx: Any, args: list[str]) -> Any:
+        """Parse the global options before a sub-command; add the default sub-command if none is named."""
+        if self.default is not None:
+            try:
+                rest = self.make_parser(ctx).parse_args(list(args))[1]
+            except TyperException:
+                # An option that is not global: it belongs to the default.
+                args = [self.default, *args]
+            else:
+                args = args if rest or ctx.resilient_parsing else [*args, self.default]
+        return super().parse_args(ctx, args)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The sub-command that the arguments name. UsageError, with the nearest name, for any other word."""
+        name = args[0]
+        if not ctx.resilient_parsing and name not in self.entries and not name.startswith("-"):
+            near = get_close_matches(name, self.list_commands(ctx), n=1, cutoff=0.6)
+            ours = self.other_names.get(name) or (near[0] if near else None)
+            hint = f"did you mean `{ctx.command_path} {ours}`?" if ours else f"{ctx.command_path} --help"
+            raise UsageError(f"unknown command `{self._path_of(ctx, name[:40])}`", hint=hint)
+        if ctx.obj is not None:
+            ctx.obj.globals = replace(ctx.obj.globals, command=self._path_of(ctx, name))
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the sub-command."""
+        take_global_options(ctx)
+        return super().invoke(ctx)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Usage, description, sub-commands, global options, examples."""
+        self.format_usage(ctx, formatter)
+        self.format_help_text(ctx, formatter)
+        write_rows(formatter, "Commands", self.command_rows(ctx))
+        _write_global_options(self, ctx, formatter)
+        write_examples(formatter, self.epilog)
+
+    def command_rows(self, ctx: Any) -> list[tuple[str, str]]:
+        """Name and summary of each sub-command."""
+        names = self.list_commands(ctx)
+        return [(name, self.entries[name].summary + (" (default)" if name == self.default else "")) for name in names]
+
+    def _path_of(self, ctx: Any, name: str) -> str:
+        return " ".join([*ctx.command_path.split()[1:], name])
+
+
+def load(path: str, entry: Entry) -> Any:
+    """The command of a row of the table, its module imported. `path` is its name as typed, such as `prices refresh`."""
+    module = import_module(f"gpuctl.cli.commands.{entry.module}")
+    name, examples = path.split()[-1], getattr(module, "EXAMPLES", "")
+    if entry.commands:
+        group = Group(name=name, help=f"{entry.summary}.", epilog=examples)
+        group.entries, group.default = entry.commands, entry.default
+        return group
+    if " " in path:
+        # The module has the examples of the whole group.
+        examples = "\n".join(line for line in examples.splitlines() if f"gpuctl {path}" in line)
+    app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
+    settings = getattr(module, "SETTINGS", None)
+    app.command(name, cls=Command, epilog=examples, context_settings=settings)(getattr(module, entry.function))
+    command: Any = typer.main.get_command(app)
+    spare_types(command)
+    command.takes_rest = getattr(module, "TAKES_REST", False)
+    return command
+
+
+def described(help_option: Any) -> Any:
+    """The option -h with the text that it has everywhere."""
+    help_option.help = "Show help"
+    return help_option
+
+
+def spare_types(command: Any) -> None:
+    """Let parameters that are not given have no type: Typer builds each one a pydantic validator, a tenth of `list`."""
+    for parameter in command.params:
+        parameter.process_value = partial(_process_value, parameter, parameter.process_value)
+
+
+def _process_value(parameter: Any, process: Callable[[Any, Any], Any], ctx: Any, value: Any) -> Any:
+    if value is not None or parameter.required or parameter.callback is not None:
+        return process(ctx, value)
+    return () if parameter.multiple or parameter.nargs == -1 else None
+
+
+def global_options(root: Any) -> list[Any]:
+    """The options that every command accepts, from the root command."""
+    return [parameter for parameter in root.params if parameter.name not in _ROOT_ONLY]
+
+
+def take_global_options(ctx: Any) -> None:
+    """Move the global options from the parameters of this context into the `Context` of the invocation."""
+    root = ctx.find_root()
+    given = {option.name: ctx.params.get(option.name) for option in global_options(root.command)}
+    root.obj.globals = root.obj.globals.with_(given)
+    if ctx is not root:
+        for name in given:
+            ctx.params.pop(name, None)
+
+
+def write_rows(formatter: Any, heading: str, rows: Iterable[tuple[str, str] | None]) -> None:
+    """A section of two columns; nothing if there is no row."""
+    present = [row for row in rows if row]
+    if present:
+        with formatter.section(heading):
+            formatter.write_dl(present, col_max=34)
+
+
+def write_examples(formatter: Any, examples: str | None) -> None:
+    """The examples as they are, indented."""
+    if examples:
+        formatter.write("\nExamples:\n")
+        formatter.write("".join(f"  {line}\n" for line in examples.splitlines()))
+
+
+def _with_global_options(own: list[Any], ctx: Any) -> list[Any]:
+    root = ctx.find_root().command
+    return own if root is ctx.command else [*own[:-1], *global_options(root), own[-1]]
+
+
+def _write_global_options(command: Any, ctx: Any, formatter: Any) -> None:
+    options = [*global_options(ctx.find_root().command), command.get_help_option(ctx)]
+    write_rows(formatter, "Global options", [option.get_help_record(ctx) for option in options])
+
+
+def _refuse_empty(option: Any, value: Any) -> None:
+    values = value if isinstance(value, list | tuple) else [value]
+    if any(isinstance(text, str) and not text.strip() for text in values):
+        name = option.opts[0] if option.param_type_name == "option" else option.name.upper()
+        raise UsageError(f"{name} is empty", hint="give it a value, or leave it out")
