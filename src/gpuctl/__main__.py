@@ -1,5 +1,5 @@
 """`python -m gpuctl` is the same as `gpuctl`."""
 
-from gpuctl.cli.main import entry
+from gpuctl.start import entry
 
 entry()
