@@ -1,8 +1,11 @@
 """What a process finds around it: terminals, its user, and the folders its files go to."""
 
 import os
+import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+from shlex import quote
 from typing import TextIO
 
 from gpuctl.domain.duration import shown
@@ -17,21 +20,44 @@ def is_terminal(stream: TextIO) -> bool:
         return False
 
 
-def folder(what: str, environ: Mapping[str, str]) -> Path:
-    """The platform's folder for our state or config; where nobody has a home, one below the temporary files."""
-    variable = "XDG_STATE_HOME" if what == "state" else "XDG_CONFIG_HOME"
+# What each folder holds that must not be overlooked where it lies in another place.
+_FOLDERS = {
+    "config": ("XDG_CONFIG_HOME", ".config", "config.toml"),
+    "state": ("XDG_STATE_HOME", ".local/state", "state.json"),
+}
+_LIBRARY = "Library/Application Support/gpuctl"
+
+
+def folder(kind: str, environ: Mapping[str, str], platform_name: str = sys.platform) -> Path:
+    """The folder of the `state` or the `config`, the same on every platform.
+
+    UsageError without a home directory, and on macOS where such a file lies in Library/Application Support: it would be
+    ignored.
+    """
+    variable, default, file_name = _FOLDERS[kind]
     if environ.get(variable, "").startswith("/"):
         return Path(environ[variable]) / "gpuctl"
-    import platformdirs
+    home = _home(environ)
+    if home is None:
+        raise UsageError(f"there is no home directory for the {kind} file", hint=f"add `--{kind} FILE`, or set HOME")
+    used, unused = home / default / "gpuctl", home / _LIBRARY / file_name
+    if platform_name == "darwin" and unused.exists():
+        hint = f"remove one of them, or select one with `--{kind} FILE`"
+        if not (used / file_name).exists():
+            hint = f"mkdir -p {quote(str(used))} && mv {quote(str(unused))}* {quote(str(used))}"
+        raise UsageError(f"the {kind} file is {used / file_name}, but there is also {unused}", hint=hint)
+    return used
 
-    try:
-        return Path(
-            platformdirs.user_state_dir("gpuctl") if what == "state" else platformdirs.user_config_dir("gpuctl")
-        )
-    except (RuntimeError, KeyError):
-        raise UsageError(
-            "there is no home directory for the state file", hint="add `--state FILE`, or set HOME"
-        ) from None
+
+def _home(environ: Mapping[str, str]) -> Path | None:
+    """The home directory by the environment or the system's accounts; None where neither names one."""
+    named = environ.get("HOME", "")
+    if not named:
+        import pwd
+
+        with suppress(KeyError):
+            named = pwd.getpwuid(os.getuid()).pw_dir
+    return Path(named) if named.startswith("/") else None
 
 
 def login_name(environ: Mapping[str, str]) -> str:
