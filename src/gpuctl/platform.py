@@ -21,14 +21,10 @@ _CONTAINER_MARKS = (".dockerenv", "run/.containerenv")
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """What is known of the operating system. `name` is Python's `sys.platform`, `kernel` the release of a Linux kernel.
-
-    `package_manager` is the program that installs packages, None where none was found.
-    """
+    """What is known of the operating system. `name` is Python's `sys.platform`, `kernel` the release of the kernel."""
 
     name: str = "linux"
     kernel: str = ""
-    package_manager: str | None = None
     is_container: bool = False
 
     @property
@@ -41,11 +37,6 @@ class Platform:
         return "microsoft" in self.kernel.casefold() and not self.is_container
 
     @property
-    def install_ssh(self) -> str:
-        """The command that installs the OpenSSH client."""
-        return _INSTALL_SSH.get(self.package_manager or "", "install the OpenSSH client")
-
-    @property
     def set_clock(self) -> str:
         """The command that sets the clock."""
         if self.is_mac:
@@ -54,24 +45,20 @@ class Platform:
             return "sudo hwclock -s, or in Windows: wsl --shutdown"
         return "sudo timedatectl set-ntp true"
 
+    def install_ssh(self, find_program: Callable[[str], str | None] = shutil.which) -> str:
+        """The command that installs the OpenSSH client, with the package manager that is present."""
+        managers = ("brew",) if self.is_mac else _INSTALL_SSH
+        found = next((program for program in managers if find_program(program)), "")
+        return _INSTALL_SSH.get(found, "install the OpenSSH client")
+
 
 def read_platform(
-    environ: Mapping[str, str],
-    *,
-    name: str = sys.platform,
-    root: Path = Path("/"),
-    find_program: Callable[[str], str | None] = shutil.which,
+    environ: Mapping[str, str] | None = None, *, name: str = sys.platform, root: Path = Path("/")
 ) -> Platform:
-    """The platform of this process. `root` is the folder of the system's files; what is missing there is unknown."""
+    """The platform of this process. `root` is the folder of the system's files; a file missing there is unknown."""
     try:
         kernel = (root / "proc/sys/kernel/osrelease").read_text("ascii", "replace").strip()
     except OSError:
         kernel = ""
-    managers = ("brew",) if name == "darwin" else _INSTALL_SSH
-    return Platform(
-        name=name,
-        kernel=kernel,
-        package_manager=next((program for program in managers if find_program(program)), None),
-        is_container=bool(environ.get("KUBERNETES_SERVICE_HOST"))
-        or any((root / mark).exists() for mark in _CONTAINER_MARKS),
-    )
+    is_container = any((root / mark).exists() for mark in _CONTAINER_MARKS)
+    return Platform(name, kernel, is_container or bool((environ or {}).get("KUBERNETES_SERVICE_HOST")))

@@ -11,9 +11,9 @@ from pathlib import Path
 from gpuctl.domain.duration import shown
 from gpuctl.errors import StateUnusableError, UsageError
 from gpuctl.files import Disk, private_folder, write_whole
+from gpuctl.platform import read_platform
 
 NAME = "id_ed25519"
-INSTALL = "apt-get install openssh-client"
 # One line of printable ASCII; what stands in it goes into the user data of every machine.
 _PUBLIC = re.compile(
     r"(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)|sk-[a-z0-9@.-]+) [A-Za-z0-9+/]{40,}={0,3}( [!-~ ]*)?"
@@ -74,7 +74,9 @@ def named_key(path: Path) -> Key:
 def _make(folder: Path) -> None:
     program = shutil.which("ssh-keygen")
     if program is None:
-        raise UsageError("`ssh-keygen` is not installed, so no SSH key can be created", hint=INSTALL)
+        raise UsageError(
+            "`ssh-keygen` is not installed, so no SSH key can be created", hint=read_platform().install_ssh()
+        )
     private_folder(folder)
     with tempfile.TemporaryDirectory(prefix=".key-", dir=folder) as making:
         pair = Path(making) / NAME
@@ -99,7 +101,9 @@ def _public_of(private: Path) -> str:
     # The private key is the truth; the line beside it is only its copy.
     program = shutil.which("ssh-keygen")
     if program is None:
-        raise UsageError("`ssh-keygen` is not installed, so no SSH key can be created", hint=INSTALL)
+        raise UsageError(
+            "`ssh-keygen` is not installed, so no SSH key can be created", hint=read_platform().install_ssh()
+        )
     done = subprocess.run(
         [program, "-y", "-P", "", "-f", str(private)], stdin=subprocess.DEVNULL, capture_output=True, check=False
     )

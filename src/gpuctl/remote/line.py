@@ -10,7 +10,7 @@ from typing import IO
 
 from gpuctl.domain.wording import last_line
 from gpuctl.errors import CloudError, CredentialsError, GpuctlError, UnreachableError, UsageError
-from gpuctl.remote.keys import INSTALL
+from gpuctl.platform import read_platform
 from gpuctl.remote.target import Target
 
 CONNECTION_FAILED = 255
@@ -79,7 +79,7 @@ class Line:
                 start_new_session=True,
             )
         except FileNotFoundError:
-            raise UsageError("`ssh` is not installed", hint=INSTALL) from None
+            raise UsageError("`ssh` is not installed", hint=read_platform().install_ssh()) from None
 
 
 def failure(target: Target, said: bytes) -> GpuctlError:

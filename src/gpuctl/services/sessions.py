@@ -9,6 +9,7 @@ from gpuctl.clock import Clock
 from gpuctl.domain.duration import spelled
 from gpuctl.domain.instance import Instance, ProviderName
 from gpuctl.errors import CredentialsError, GpuctlError
+from gpuctl.platform import Platform, read_platform
 from gpuctl.services.progress import Progress
 
 if TYPE_CHECKING:
@@ -63,7 +64,14 @@ class Session:
 class Sessions:
     """Opens logins when they are first needed and asks each once whose it is."""
 
-    def __init__(self, open_provider: OpenProvider, clock: Clock, progress: Progress) -> None:
+    def __init__(
+        self,
+        open_provider: OpenProvider,
+        clock: Clock,
+        progress: Progress,
+        read_platform: Callable[[], Platform] = read_platform,
+    ) -> None:
+        self._read_platform = read_platform
         self._open_provider = open_provider
         self._clock = clock
         self._progress = progress
@@ -150,6 +158,6 @@ class Sessions:
                 f"the clock of this computer is {spelled(abs(there - here))} {way} the provider's, which "
                 "rejects its signatures"
             ),
-            hint="set the clock: sudo timedatectl set-ntp true",
+            hint=f"set the clock: {self._read_platform().set_clock}",
             cloud_time=there,
         )

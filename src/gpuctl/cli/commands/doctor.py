@@ -18,6 +18,7 @@ from gpuctl.domain.duration import shown
 from gpuctl.domain.instance import ProviderName
 from gpuctl.domain.market.ssh_source import NONE
 from gpuctl.errors import CloudError, GpuctlError, UsageError
+from gpuctl.platform import read_platform
 from gpuctl.providers.registry import is_supported
 from gpuctl.services.doctor import examine_cloud, examine_here
 from gpuctl.services.doctor.examined import Cloud, Patient
@@ -78,6 +79,7 @@ def _patient(context: Context) -> Patient:
         user=context.user,
         schedule=lambda: Place(context).seen(),
         in_sandbox=context.sandbox,
+        platform=read_platform(context.environ),
     )
 
 

@@ -34,7 +34,7 @@ def command(
 
     Several words are a program and its arguments; a single word is a line for the remote shell.
     """
-    from gpuctl.remote.keys import INSTALL
+    from gpuctl.platform import read_platform
     from gpuctl.remote.target import words_of
 
     context: Context = ctx.find_root().obj
@@ -53,7 +53,7 @@ def command(
     try:
         os.execvp(argv[0], argv)
     except FileNotFoundError:
-        raise UsageError("`ssh` is not installed", hint=INSTALL) from None
+        raise UsageError("`ssh` is not installed", hint=read_platform().install_ssh()) from None
 
 
 def _refuse_ended(record: Instance) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from gpuctl.catalog import Catalog
 from gpuctl.domain.instance import Instance, ProviderName
+from gpuctl.platform import Platform
 from gpuctl.services.runtime import Runtime
 from gpuctl.services.scheduling.seen import Seen
 from gpuctl.services.sessions import Session
@@ -18,6 +19,7 @@ class Patient:
     catalog: Catalog
     user: str
     schedule: Callable[[], Seen]
+    platform: Platform
     in_sandbox: bool = False
 
     @property
