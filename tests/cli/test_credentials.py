@@ -231,7 +231,7 @@ def test_role_credentials_are_cached_where_the_aws_cli_keeps_them_and_serve_the_
 def test_what_a_code_at_a_terminal_has_opened_serves_the_reaper_without_one(
     keyless: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from gpuctl.cli import connecting
+    import getpass
 
     questions: list[str] = []
 
@@ -239,7 +239,7 @@ def test_what_a_code_at_a_terminal_has_opened_serves_the_reaper_without_one(
         questions.append(question)
         return "123456"
 
-    monkeypatch.setattr(connecting, "getpass", typed)
+    monkeypatch.setattr(getpass, "getpass", typed)
     configured(keyless, monkeypatch, MFA)
     assert keyless.run(*START, "--name", "x", "--yes", terminal=True).code == 0
     assert len(questions) == 1

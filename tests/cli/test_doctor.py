@@ -145,9 +145,9 @@ def test_a_security_group_that_may_not_be_created_fails_where_ssh_is_to_be_let_i
 def test_a_role_lasts_only_as_long_as_what_it_stands_on(
     healthy: Operator, monkeypatch: pytest.MonkeyPatch, line: str, status: str, told: str
 ) -> None:
-    from gpuctl.cli import connecting
+    import getpass
 
-    monkeypatch.setattr(connecting, "getpass", lambda question: "123456")
+    monkeypatch.setattr(getpass, "getpass", lambda question: "123456")
     config = healthy.folder / "aws-config"
     config.write_text(
         f"[profile r]\nrole_arn = arn:aws:iam::123456789012:role/ci\nsource_profile = base\n{line}\n"

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from gpuctl.cli.terminal.environment import folder
 from gpuctl.errors import UsageError
+from gpuctl.home.environment import folder
 
 FOLDERS = {"config": ".config/gpuctl", "state": ".local/state/gpuctl"}
 FILES = {"config": "config.toml", "state": "state.json"}

@@ -8,8 +8,8 @@ import pytest
 from support.cli import Operator
 from support.wire import refuse
 
-from gpuctl.cli.redaction import HIDDEN, Redactor, cleaned
-from gpuctl.cli.terminal.streams import Streams
+from gpuctl.cli.terminal.streams import Streams, cleaned
+from gpuctl.redaction import HIDDEN, Redactor
 
 TOKEN = "IQoJb3JpZ2luX2VjEJr//////////wEaCXVzLWVhc3Qt+MSJHMEUCIQD/canary=="
 KEY = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"

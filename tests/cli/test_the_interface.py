@@ -530,10 +530,11 @@ def test_only_a_command_that_reads_fails_when_its_output_cannot_be_written(
 
 def test_disk_and_address_prices_are_looked_up_in_one_object() -> None:
     context = Context(Streams(io.StringIO(), io.StringIO(), io.StringIO()), FakeClock(), {"GPUCTL_STATE": "/nowhere"})
-    assert "extras" not in vars(context)
-    found = context.runtime.extras_of(ProviderName.AWS, "us-east-1", 100)
-    assert found == vars(context)["extras"].of(ProviderName.AWS, "us-east-1", 100)
-    assert context.extras is context.extras
+    wiring = context.wiring
+    assert "extras" not in vars(wiring)
+    found = wiring.runtime.extras_of(ProviderName.AWS, "us-east-1", 100)
+    assert found == vars(wiring)["extras"].of(ProviderName.AWS, "us-east-1", 100)
+    assert wiring.extras is wiring.extras
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")

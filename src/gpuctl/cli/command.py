@@ -52,8 +52,8 @@ class Command(TyperCommand):
         context: Context = ctx.find_root().obj
         # An invalid format or profile is rejected before anything is done, whether or not the command uses it.
         context.refuse_unknown_output()
-        if context.profile is not None:
-            _ = context.settings
+        if context.selection.profile is not None:
+            _ = context.wiring.settings
         for parameter in self.params:
             _refuse_empty(parameter, ctx.params.get(parameter.name))
         entry = entry_of(context.globals.command)

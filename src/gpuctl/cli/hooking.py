@@ -21,10 +21,10 @@ def tell_hooks(context: Context, in_all: timedelta = IN_ALL) -> None:
 
     Does nothing in a command that a hook runs, and leaves it to another gpuctl that is at it already.
     """
-    if not context.config.hooks or context.environ.get(IN_HOOK) or not context.state_path.exists():
+    if not context.wiring.config.hooks or context.environ.get(IN_HOOK) or not context.wiring.state_path.exists():
         return
     try:
-        with context.reap_log.delivering() as is_ours:
+        with context.wiring.reap_log.delivering() as is_ours:
             if is_ours:
                 _told(context, in_all)
     except GpuctlError as error:
@@ -39,8 +39,8 @@ def _told(context: Context, in_all: timedelta) -> None:
     from gpuctl.hooks.opening import open_hook
 
     environ = _environ(context)
-    hooks = {name: _teller(context, open_hook(text, environ)) for name, text in context.config.hooks.items()}
-    delivery = Delivery(context.store, context.clock, context.progress, hooks)
+    hooks = {name: _teller(context, open_hook(text, environ)) for name, text in context.wiring.config.hooks.items()}
+    delivery = Delivery(context.wiring.store, context.clock, context.progress, hooks)
     _report(context, delivery.run(in_all))
 
 
@@ -58,16 +58,16 @@ def _teller(context: Context, hook: Hook) -> Tell:
 def _environ(context: Context) -> Mapping[str, str]:
     """What a command runs with: this one's environment, and which state, config and clouds it was about."""
     named = {
-        "GPUCTL_STATE": str(context.state_path),
-        "GPUCTL_CONFIG": str(context.config_path) if context.config_path.exists() else "",
-        "GPUCTL_PROFILE": context.profile or "",
+        "GPUCTL_STATE": str(context.wiring.state_path),
+        "GPUCTL_CONFIG": str(context.wiring.config_path) if context.wiring.config_path.exists() else "",
+        "GPUCTL_PROFILE": context.selection.profile or "",
         "GPUCTL_SANDBOX": "1" if context.sandbox else "",
     }
     return {**context.environ, **{name: value for name, value in named.items() if value}}
 
 
 def _report(context: Context, delivered: Delivered) -> None:
-    log, now = context.reap_log, context.clock.now()
+    log, now = context.wiring.reap_log, context.clock.now()
     reported = log.read().hooks_reported
     failing = {name: reported[name] for name in delivered.failures if name in reported}
     for name, why in delivered.failures.items():

@@ -103,9 +103,9 @@ def _run(context: Context, argv: list[str]) -> int:
 
 def _tell_hooks(context: Context) -> None:
     """What happened is told when everything is done and printed; a signal now ends the telling and nothing else."""
-    if context.owes_events or context.has_written:
+    if context.owes_events or context.wiring.has_written:
         with suppress(Interrupted), interruptible():
-            if not context.config.hooks:
+            if not context.wiring.config.hooks:
                 return
             from gpuctl.cli.hooking import tell_hooks
 

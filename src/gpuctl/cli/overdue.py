@@ -13,7 +13,7 @@ def warn_if_overdue(context: Context) -> None:
         return
     try:
         # The note is looked for by its name alone: who has no schedule pays one question to the file system.
-        if os.path.exists(f"{os.path.realpath(context.state_path)}.schedule.json"):
+        if os.path.exists(f"{os.path.realpath(context.wiring.state_path)}.schedule.json"):
             for line in _overdue(context):
                 context.progress.warn(line)
     except (GpuctlError, OSError):
@@ -26,10 +26,10 @@ def _overdue(context: Context) -> Iterator[str]:
     from gpuctl.home.schedule import ScheduleNote
     from gpuctl.services.scheduling.overdue import late_by
 
-    note = ScheduleNote(context.state_path).read()
+    note = ScheduleNote(context.wiring.state_path).read()
     if note is None:
         return
-    times = context.reap_log.read()
+    times = context.wiring.reap_log.read()
     last = times.last_reap_at
     late = late_by(context.clock.now(), note.every, note.installed_at, last)
     if late is not None:

@@ -9,12 +9,12 @@ from gpuctl.errors import GpuctlError
 def keep_current(context: Context) -> None:
     """Write the file again if machines came or went. That it cannot be written fails no command."""
     # Most have none, and then a list pays for no settings.
-    if not context.has_used_store or not (context.ssh_folder / "config").exists():
+    if not context.wiring.has_used_store or not (context.wiring.ssh_folder / "config").exists():
         return
     from gpuctl.remote.sshconfig import forget_ended, write
     from gpuctl.services.ssh_targets import targets
 
     with suppress(OSError, GpuctlError):
-        known = targets(context.access, context.store.snapshot().records)
-        write(context.access.folder, known)
-        forget_ended(context.access.folder, [target.record_id for target in known])
+        known = targets(context.wiring.access, context.wiring.store.snapshot().records)
+        write(context.wiring.access.folder, known)
+        forget_ended(context.wiring.access.folder, [target.record_id for target in known])

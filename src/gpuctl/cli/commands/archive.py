@@ -8,10 +8,10 @@ import typer
 from gpuctl.cli.context import Context
 from gpuctl.cli.render.figures import counted
 from gpuctl.cli.render.result import Result
-from gpuctl.cli.terminal.environment import path_of
 from gpuctl.documents import instant
 from gpuctl.domain.duration import parse_duration
 from gpuctl.errors import UsageError
+from gpuctl.home.environment import path_of
 from gpuctl.home.export import Bundle
 
 EXAMPLES = """\
@@ -40,17 +40,17 @@ def command(
         raise UsageError("--to must name a file that ends in `.gz`", hint="add `--to gpuctl.jsonl.gz`")
     bundle = Bundle(path_of(to))
     bundle.check()
-    context.require_state()
+    context.wiring.require_state()
     if before > month:
         before = month
         context.progress.info(f"what ended since {month:%Y-%m-%d} stays: budgets count it")
-    context.store.archive(before)
-    moved = context.store.hand_over(before, bundle.add)
+    context.wiring.store.archive(before)
+    moved = context.wiring.store.hand_over(before, bundle.add)
     said = (
         f"{counted(moved, 'record')} moved to {bundle.path}" if moved else "no record is old enough; nothing was moved"
     )
     return Result(
-        document={"count": moved, "file": str(bundle.path), "countsFrom": instant(context.store.counts_from())},
+        document={"count": moved, "file": str(bundle.path), "countsFrom": instant(context.wiring.store.counts_from())},
         columns=("count", "file"),
         rows=[[str(moved), str(bundle.path)]] if moved else [],
         footer=[said],

@@ -29,8 +29,8 @@ _HOST = re.compile(r"(https?://)(?:[^\s/@]*@)?([^\s/?#]+)", re.ASCII | re.IGNORE
 def path(ctx: typer.Context) -> Result:
     """Print the path of the config file."""
     context: Context = ctx.find_root().obj
-    file = str(context.config_path)
-    is_there = context.config_path.exists()
+    file = str(context.wiring.config_path)
+    is_there = context.wiring.config_path.exists()
     return Result(
         {"path": file, "exists": is_there},
         columns=("path",),
@@ -46,9 +46,9 @@ def show(ctx: typer.Context) -> Result:
     Precedence: command-line flag, GPUCTL_* variable, profile, config file, the provider's own settings, default.
     """
     context: Context = ctx.find_root().obj
-    settings = [_named(setting, context) for setting in context.settings.every(context.environ)]
+    settings = [_named(setting, context) for setting in context.wiring.settings.every(context.environ)]
     present = [setting for setting in settings if setting.source]
-    file = context.config_path
+    file = context.wiring.config_path
     return Result(
         document={
             "settings": [
@@ -61,7 +61,7 @@ def show(ctx: typer.Context) -> Result:
                 for setting in settings
             ],
             "count": len(settings),
-            "profile": context.profile,
+            "profile": context.selection.profile,
             "path": str(file),
         },
         columns=COLUMNS,
@@ -79,7 +79,7 @@ def _named(setting: Setting, context: Context) -> Setting:
     """The user's name, where nothing sets it, is that of the login."""
     if setting.path != ("user",) or setting.source:
         return setting
-    return Setting(setting.path, setting.key, context.user, "login name")
+    return Setting(setting.path, setting.key, context.wiring.user, "login name")
 
 
 def _plain(setting: Setting) -> Any:

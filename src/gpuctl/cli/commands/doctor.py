@@ -58,10 +58,10 @@ def command(
     fails.
     """
     context: Context = ctx.find_root().obj
-    context.start_sandbox()
+    context.wiring.start_sandbox()
     wanted = options.supported_provider(provider)
     if type_ is not None:
-        wanted = context.catalog.find(type_, wanted).provider
+        wanted = context.wiring.catalog.find(type_, wanted).provider
     patient = _patient(context)
     lines = [_Line(None, finding) for finding in examine_here(patient)]
     for cloud in _clouds(context, patient, wanted, region, type_):
@@ -74,9 +74,9 @@ def _patient(context: Context) -> Patient:
     from gpuctl.cli.commands.schedule.reaper_job import Place
 
     return Patient(
-        runtime=context.runtime,
-        catalog=context.catalog,
-        user=context.user,
+        runtime=context.wiring.runtime,
+        catalog=context.wiring.catalog,
+        user=context.wiring.user,
         schedule=lambda: Place(context).seen(),
         in_sandbox=context.sandbox,
         platform=read_platform(context.environ),
@@ -99,28 +99,28 @@ def _clouds(
         except GpuctlError:
             # The check of the state reports that the state cannot be read.
             used = set()
-        used |= set(context.config.clouds)
+        used |= set(context.wiring.config.clouds)
         names = [name for name in every if name in used] or every
     if region is not None:
         candidates = names if wanted is not None else every
-        having = [name for name in candidates if region in context.catalog.regions(name)]
+        having = [name for name in candidates if region in context.wiring.catalog.regions(name)]
         names = [name for name in names if name in having] or having
         if not names:
             raise _unknown_region(context, region, candidates)
     clouds = []
     for name in names:
-        settings = context.config.cloud(name)
+        settings = context.wiring.config.cloud(name)
         profile = None if context.sandbox else settings.profile
         place = region or settings.region or (_SANDBOX_REGION.get(name) if context.sandbox else None)
-        ssh_from = None if context.config.ssh.ssh_from == NONE else context.config.ssh.ssh_from
+        ssh_from = None if context.wiring.config.ssh.ssh_from == NONE else context.wiring.config.ssh.ssh_from
         clouds.append(Cloud(name, profile, place, type_, settings.image, settings.subnet, ssh_from))
     return clouds
 
 
 def _unknown_region(context: Context, region: str, names: Sequence[ProviderName]) -> UsageError:
     if len(names) == 1:
-        context.catalog.check_region(names[0], region)
-    known = sorted({region for name in names for region in context.catalog.regions(name)})
+        context.wiring.catalog.check_region(names[0], region)
+    known = sorted({region for name in names for region in context.wiring.catalog.regions(name)})
     near = get_close_matches(region, known, n=3)
     told = ", ".join(f"`{name}`" for name in near or known[:4])
     hint = f"did you mean {told}?" if near else f"one of {told}, …"

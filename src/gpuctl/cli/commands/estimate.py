@@ -9,17 +9,17 @@ import typer
 
 from gpuctl.cli import options
 from gpuctl.cli.context import Context
-from gpuctl.cli.pricebooks import age_notes, offer_for
-from gpuctl.cli.render.figures import counted, money, plain
+from gpuctl.cli.render.figures import age_notes, counted, money, plain
 from gpuctl.cli.render.result import Result
 from gpuctl.documents import dollars, offer_shape
 from gpuctl.domain.instance import Market
-from gpuctl.domain.market.offers import Availability, InstanceType, Offer
+from gpuctl.domain.market.offers import Availability, InstanceType, Need, Offer, ranked
 from gpuctl.domain.market.request import MAX_DISK_GB, MIN_DISK_GB
 from gpuctl.domain.money.cost import rates
 from gpuctl.domain.money.prices import origin
 from gpuctl.domain.money.savings import DAYS_A_MONTH, HOURS_A_DAY, Savings, Usage, savings
 from gpuctl.errors import UsageError
+from gpuctl.wiring import Wiring
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -84,8 +84,8 @@ def command(
         users=_within(users, "--users", 1, _MOST_USERS),
     )
     disk_gb = _within(disk_size, "--disk-size", MIN_DISK_GB, MAX_DISK_GB)
-    kind = context.catalog.find(instance_type)
-    offer, why_there = offer_for(context, kind, region, Market.SPOT if spot else Market.ON_DEMAND)
+    kind = context.wiring.catalog.find(instance_type)
+    offer, why_there = _offer_for(context.wiring, kind, region, Market.SPOT if spot else Market.ON_DEMAND)
     if offer.price is None:
         raise UsageError(
             f"the {offer.market.value} price of `{kind.name}` in `{offer.region}` is unknown",
@@ -95,7 +95,7 @@ def command(
     each = savings(usd, Usage(usage.hours_per_day, usage.days))
     together = savings(usd, usage)
     rows = [*_rows(1, each), *(_rows(usage.users, together) if usage.users > 1 else [])]
-    extras = context.extras.of(kind.provider, offer.region, disk_gb)
+    extras = context.wiring.extras.of(kind.provider, offer.region, disk_gb)
     all_in = rates(offer.price, extras.disk, extras.address).total
     with_all = None if all_in is None else savings(all_in, usage)
     return Result(
@@ -106,6 +106,27 @@ def command(
         draw=lambda width: _table(rows),
         footer=_footer(context, offer, why_there, usage, disk_gb, with_all, is_remarked=not allow_retired),
     )
+
+
+def _offer_for(wiring: Wiring, kind: InstanceType, region: str | None, market: Market) -> tuple[Offer, str]:
+    """The offer in that region, else in the configured one, else the cheapest; and how the region was chosen.
+
+    UsageError for a region that the provider does not have. The price of the offer is None where it is unknown.
+    """
+    catalog = wiring.catalog
+    if region is not None:
+        catalog.check_region(kind.provider, region)
+        return catalog.offer(kind, region, market), ""
+    configured = wiring.config.cloud(kind.provider).region
+    if configured is not None and catalog.is_listed(kind, configured):
+        offer = catalog.offer(kind, configured, market)
+        if offer.price is not None:
+            return offer, "configured"
+    offers = [offer for offer in catalog.offers(kind.provider, market) if offer.type.name == kind.name]
+    best = next(iter(ranked(offers, Need(with_retired=True))), None)
+    if best is None:
+        raise UsageError(f"no region has `{kind.name}`", hint="gpuctl types")
+    return best, "the cheapest region"
 
 
 def _hours(text: str) -> Decimal:
@@ -194,7 +215,7 @@ def _footer(
         lines.append("disk and public IP are not included: their prices are unknown")
     lines.append(f"not counted: {', '.join(LEFT_OUT)}")
     remark = _retired(kind) if is_remarked else None
-    return [*lines, *([remark] if remark else []), *age_notes(context, [price])]
+    return [*lines, *([remark] if remark else []), *age_notes([price], context.clock.now(), in_sandbox=context.sandbox)]
 
 
 def _retired(kind: InstanceType) -> str | None:

@@ -40,8 +40,8 @@ def command(
     context: Context = ctx.find_root().obj
     span = parse_duration(since, option="--since") if since else None
     now = context.clock.now()
-    only = resolve(context.store, instance).id if instance else None
-    follower = Follower(context.store)
+    only = resolve(context.wiring.store, instance).id if instance else None
+    follower = Follower(context.wiring.store)
     past = _of(follower.past(now - span if span is not None else None), only)
     if follow:
         with until_ctrl_c():

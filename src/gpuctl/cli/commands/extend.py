@@ -35,12 +35,12 @@ def command(
         raise UsageError("give either --by or --ttl", hint=f"gpuctl extend {instance} --by 30m")
     more = parse_duration(by, option="--by") if by else None
     life = parse_minutes(ttl, option="--ttl") if ttl else None
-    record = resolve(context.store, instance, whole_only=not context.is_terminal)
+    record = resolve(context.wiring.store, instance, whole_only=not context.is_terminal)
     context.progress.step(f"extending {record.label}")
-    moved = extend(context.runtime, record, by=more, ttl=life, allow_unknown_price=allow_unknown_price)
-    for error in read_back(context.runtime, [moved]).values():
+    moved = extend(context.wiring.runtime, record, by=more, ttl=life, allow_unknown_price=allow_unknown_price)
+    for error in read_back(context.wiring.runtime, [moved]).values():
         context.progress.warn(f"the deadline was extended, but the safeguards could not be checked: {error.message}")
-    moved = resolve(context.store, moved.id)
+    moved = resolve(context.wiring.store, moved.id)
     now = context.clock.now()
     shape = instance_shape(moved, now)
     return Result(

@@ -36,11 +36,11 @@ def command(
 ) -> Result:
     """Show one instance. Reads only the local state, unless --refresh is set."""
     context: Context = ctx.find_root().obj
-    record = resolve(context.store, instance)
+    record = resolve(context.wiring.store, instance)
     stale = refreshed(context, [record]) if refresh else {}
     if refresh:
-        stale = {**_read_back(context, resolve(context.store, record.id)), **stale}
-        record = resolve(context.store, record.id)
+        stale = {**_read_back(context, resolve(context.wiring.store, record.id)), **stale}
+        record = resolve(context.wiring.store, record.id)
     now = context.clock.now()
     protection = [*_reaper(context, record, now), *record.protection] if record.is_live else ()
     shape = instance_shape(record, now, protection)
@@ -63,9 +63,9 @@ def _read_back(context: Context, record: Instance) -> Mapping[str, GpuctlError]:
     from gpuctl.services.safeguards import gaps, read_back
 
     context.progress.step(f"checking safeguards of {record.label}")
-    failures = read_back(context.runtime, [record])
+    failures = read_back(context.wiring.runtime, [record])
     # Said once: afterwards it stands in the record.
-    for gap in gaps(resolve(context.store, record.id)):
+    for gap in gaps(resolve(context.wiring.store, record.id)):
         if gap not in gaps(record):
             context.progress.warn(gap)
     return {
@@ -76,7 +76,7 @@ def _read_back(context: Context, record: Instance) -> Mapping[str, GpuctlError]:
 
 def _reaper(context: Context, record: Instance, now: datetime) -> list[Protector]:
     """The reaper as its own records show it: verified only where its last run queried the region of the instance."""
-    times = context.reap_log.read()
+    times = context.wiring.reap_log.read()
     if context.sandbox and times.last_reap_at is None:
         detail = "not needed in the sandbox"
         return [Protector(killer=Killer.REAPER, standing=Standing.MISSING, read_at=now, detail=detail)]

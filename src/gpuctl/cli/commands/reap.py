@@ -11,12 +11,12 @@ from gpuctl.cli import options
 from gpuctl.cli.context import Context
 from gpuctl.cli.render.renderer import render
 from gpuctl.cli.render.result import Result
-from gpuctl.cli.terminal.environment import path_of
 from gpuctl.cli.terminal.text import brief
 from gpuctl.domain.duration import parse_duration, rough
 from gpuctl.domain.instance import ProviderName
 from gpuctl.domain.reconcile.actions import Kind
 from gpuctl.errors import GpuctlError, StateFault, StateLockedError, StateUnusableError, UnresolvedError, UsageError
+from gpuctl.home.environment import path_of
 from gpuctl.services.launch.emergency import Unwritable
 from gpuctl.services.reap.by_tags import reap_by_tags
 from gpuctl.services.reap.reaper import Reaped, Reaper, news, reap, remembered
@@ -80,7 +80,7 @@ def command(
         begun = context.clock.elapsed()
         tell_hooks(context, min(pause, IN_ALL))
         context.clock.sleep(pause - (context.clock.elapsed() - begun))
-        context.forget_logins()
+        context.wiring.forget_credentials()
 
 
 def reaper_of(context: Context, *, sweep: bool, dry_run: bool, max_orphans: int) -> Reaper:
@@ -89,14 +89,14 @@ def reaper_of(context: Context, *, sweep: bool, dry_run: bool, max_orphans: int)
         sweep=sweep,
         dry_run=dry_run,
         max_orphans=max_orphans,
-        reap_state_ids=frozenset(context.config.reap_state_ids),
-        keep_ended=context.config.keep_ended,
+        reap_state_ids=frozenset(context.wiring.config.reap_state_ids),
+        keep_ended=context.wiring.config.keep_ended,
         places=tuple(_places(context)),
     )
 
 
 def _places(context: Context) -> Iterable[tuple[ProviderName, str | None, str]]:
-    for name, cloud in context.config.clouds.items():
+    for name, cloud in context.wiring.config.clouds.items():
         profile = None if context.sandbox else cloud.profile
         for region in dict.fromkeys((*([cloud.region] if cloud.region else []), *cloud.regions)):
             yield name, profile, region
@@ -105,9 +105,9 @@ def _places(context: Context) -> Iterable[tuple[ProviderName, str | None, str]]:
 def _pass(context: Context, reaper: Reaper, *, wait: bool) -> Result | None:
     now = context.clock.now()
     if reaper.dry_run:
-        reaped, unusable = _reaped(context, context.reap_log.read(), reaper)
+        reaped, unusable = _reaped(context, context.wiring.reap_log.read(), reaper)
         return _result(context, reaped, reaper, [], unusable)
-    with context.reap_log.turn(now) as begun:
+    with context.wiring.reap_log.turn(now) as begun:
         if begun is not None:
             if timedelta(0) <= now - begun < _BUSY_FOR:
                 return None if not context.is_output_chosen else _result(context, Reaped(), reaper, [])
@@ -116,7 +116,7 @@ def _pass(context: Context, reaper: Reaper, *, wait: bool) -> Result | None:
 
 
 def _worked(context: Context, reaper: Reaper, *, wait: bool) -> Result:
-    runtime, log = context.runtime, context.reap_log
+    runtime, log = context.wiring.runtime, context.wiring.reap_log
     times = log.read()
     reaped, unusable = _reaped(context, times, reaper)
     if wait and unusable is None:
@@ -130,7 +130,7 @@ def _worked(context: Context, reaper: Reaper, *, wait: bool) -> Result:
     to_tell = matters if context.is_terminal else _not_told(matters, times.reported, now)
     told = {matter: now if matter in to_tell else times.reported[matter] for matter in matters}
     result = _result(context, reaped, reaper, to_tell, unusable)
-    memory = times if unusable else remembered(times, reaped, reaper, context.store.snapshot().records)
+    memory = times if unusable else remembered(times, reaped, reaper, context.wiring.store.snapshot().records)
     memory = memory.model_copy(update={"last_reap_at": now, "last_reap_exit": result.exit_code, "reported": told})
     with suppress(StateUnusableError) if unusable else nullcontext():
         log.write(memory)
@@ -143,14 +143,14 @@ def _reaped(context: Context, times: ReapTimes, reaper: Reaper) -> tuple[Reaped,
     Why it could not be used stands beside.
     """
     try:
-        context.require_state()
-        return reap(context.runtime, times, reaper), None
+        context.wiring.require_state()
+        return reap(context.wiring.runtime, times, reaper), None
     except (StateUnusableError, StateLockedError) as error:
         is_anothers = isinstance(error, StateUnusableError) and error.fault is StateFault.OTHER
-        state_id = None if is_anothers else context.store.remembered_id
+        state_id = None if is_anothers else context.wiring.store.remembered_id
         if state_id is None:
             raise
-        reaped = reap_by_tags(context.runtime, state_id, times, reaper)
+        reaped = reap_by_tags(context.wiring.runtime, state_id, times, reaper)
         reaped.problems.insert(0, f"{error.message}; its instances were processed by their tags only")
         return reaped, error
 

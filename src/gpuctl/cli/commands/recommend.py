@@ -10,8 +10,7 @@ import typer
 
 from gpuctl.cli import options
 from gpuctl.cli.context import Context
-from gpuctl.cli.pricebooks import age_notes
-from gpuctl.cli.render.figures import counted, money, plain, rate
+from gpuctl.cli.render.figures import age_notes, counted, money, plain, rate
 from gpuctl.cli.render.result import Result
 from gpuctl.documents import dollars, offer_shape
 from gpuctl.domain.duration import parse_minutes, spelled
@@ -67,7 +66,7 @@ def command(
     if task is not None and task <= timedelta(0):
         raise UsageError("--minutes must be above zero")
     clouds = _clouds(context, options.supported_provider(provider), region)
-    found = advice(count, task, context.config.max_ttl)
+    found = advice(count, task, context.wiring.config.max_ttl)
     chosen = [choice for cloud in clouds if (choice := _chosen(context, cloud, region, found)) is not None]
     if not chosen:
         where = f" in `{region}`" if region else ""
@@ -100,21 +99,21 @@ def _clouds(context: Context, chosen: ProviderName | None, region: str | None) -
     clouds = [chosen] if chosen else [provider for provider in ProviderName if is_supported(provider)]
     if region is None:
         return clouds
-    there = [provider for provider in clouds if region in context.catalog.regions(provider)]
+    there = [provider for provider in clouds if region in context.wiring.catalog.regions(provider)]
     if not there:
-        context.catalog.check_region(clouds[0], region)
+        context.wiring.catalog.check_region(clouds[0], region)
     return there
 
 
 def _chosen(context: Context, cloud: ProviderName, region: str | None, found: Advice) -> _Choice | None:
-    offers = context.catalog.offers(cloud)
-    wanted = region or context.config.cloud(cloud).region
+    offers = context.wiring.catalog.offers(cloud)
+    wanted = region or context.wiring.config.cloud(cloud).region
     best = cheapest(_in(offers, wanted), found.size)
     if best is None and region is None:
-        best = cheapest(context.catalog.offers(cloud), found.size)
+        best = cheapest(context.wiring.catalog.offers(cloud), found.size)
     if best is None:
         return None
-    extras = context.extras.of(cloud, best.region, _DISK_GB)
+    extras = context.wiring.extras.of(cloud, best.region, _DISK_GB)
     cost = rates(best.price, extras.disk, extras.address).over(found.life)
     life = int(found.life.total_seconds() // 60)
     line = f"gpuctl provision {best.type.name} --region {best.region} --ttl {life}"
@@ -169,7 +168,7 @@ def _footer(
             f"{spelled(found.needed)} would be right, and {spelled(found.life)} is the most allowed: {trouble}; "
             "split the task, or raise max_ttl in the config"
         )
-    old = age_notes(context, [choice.offer.price for choice in chosen])
+    old = age_notes([choice.offer.price for choice in chosen], context.clock.now(), in_sandbox=context.sandbox)
     return [*lines, *old, *(choice.line for choice in chosen[:1])]
 
 

@@ -4,9 +4,9 @@ import typer
 
 from gpuctl.cli.context import Context
 from gpuctl.cli.render.result import Result
-from gpuctl.cli.sandboxed import translate
 from gpuctl.domain.duration import rough
 from gpuctl.sandbox import Address, SandboxError, ensure, status, stop
+from gpuctl.sandbox_server import translate
 
 EXAMPLES = """\
 gpuctl sandbox start
@@ -23,7 +23,7 @@ def start(ctx: typer.Context) -> Result:
     """
     context: Context = ctx.find_root().obj
     try:
-        address = ensure(context.sandbox_folder)
+        address = ensure(context.wiring.sandbox_folder)
     except SandboxError as error:
         raise translate(error) from error
     return _result(address, f"the sandbox is running at {address.url}")
@@ -33,7 +33,7 @@ def show_status(ctx: typer.Context) -> Result:
     """Show whether the sandbox is running, and its address."""
     context: Context = ctx.find_root().obj
     try:
-        address = status(context.sandbox_folder)
+        address = status(context.wiring.sandbox_folder)
     except SandboxError as error:
         raise translate(error) from error
     if address is None:
@@ -46,7 +46,7 @@ def stop_server(ctx: typer.Context) -> Result:
     """Stop the sandbox. Its instances and records are lost."""
     context: Context = ctx.find_root().obj
     try:
-        was_running = stop(context.sandbox_folder)
+        was_running = stop(context.wiring.sandbox_folder)
     except SandboxError as error:
         raise translate(error) from error
     return _result(None, "the sandbox was stopped" if was_running else _NOT_RUNNING)
@@ -57,8 +57,8 @@ def reset(ctx: typer.Context) -> Result:
     context: Context = ctx.find_root().obj
     try:
         # A new server has a new and empty state: records of instances that are gone would be useless.
-        was_running = stop(context.sandbox_folder)
-        address = ensure(context.sandbox_folder) if was_running else None
+        was_running = stop(context.wiring.sandbox_folder)
+        address = ensure(context.wiring.sandbox_folder) if was_running else None
     except SandboxError as error:
         raise translate(error) from error
     return _result(address, "the sandbox was reset" if was_running else _NOT_RUNNING)

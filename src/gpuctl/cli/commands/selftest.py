@@ -11,7 +11,6 @@ import typer
 from gpuctl.cli import options
 from gpuctl.cli.commands.provision.options import Asked, asking, defaults_of
 from gpuctl.cli.commands.provision.start import announce
-from gpuctl.cli.connecting import connection_of
 from gpuctl.cli.context import Context
 from gpuctl.cli.interrupts import TERMINATE_WITHIN, time_limit
 from gpuctl.cli.render.figures import money
@@ -62,12 +61,16 @@ def command(
     """
     context: Context = ctx.find_root().obj
     limit = options.usd(max_cost, option="--max-cost") or Decimal(1)
-    request = request_of(asked.request(context), context.config.max_ttl)
+    request = request_of(asked.request(context), context.wiring.config.max_ttl)
     if report is not None:
         _check_writable(report)
-    context.start_sandbox()
-    choice = affordable(choose(request, defaults_of(context), context.runtime, context.catalog), context.runtime, limit)
-    prepared = prepare(choice, context.runtime)
+    context.wiring.start_sandbox()
+    choice = affordable(
+        choose(request, defaults_of(context), context.wiring.runtime, context.wiring.catalog),
+        context.wiring.runtime,
+        limit,
+    )
+    prepared = prepare(choice, context.wiring.runtime)
     # Only now is the image known: its license, and the disks it brings.
     require_within(prepared, limit)
     announce(context, prepared)
@@ -86,7 +89,7 @@ def _carried_out(
     try:
         run(
             prepared,
-            context.runtime,
+            context.wiring.runtime,
             _means(context),
             found,
             ready_within,
@@ -125,12 +128,12 @@ def _confirm(context: Context, *, yes: bool) -> None:
 def _means(context: Context) -> Means:
     no_ssh = None
     try:
-        context.access.refuse_strangers()
+        context.wiring.access.refuse_strangers()
     except UsageError:
         no_ssh = "sandbox instances have no ssh server"
 
     def ask(record: Instance, script: str) -> Reply:
-        return Line(context.access.target(record)).ask(script.encode(), within=_ASK_WITHIN)
+        return Line(context.wiring.access.target(record)).ask(script.encode(), within=_ASK_WITHIN)
 
     return Means(
         ask=ask,
@@ -146,7 +149,7 @@ def _listed_price(context: Context, record: Instance) -> Decimal | None:
     from gpuctl.providers.pricelists import open_price_list
     from gpuctl.providers.pricelists.patience import Patience
 
-    connection = connection_of(context, record.profile)
+    connection = context.wiring.connection(record.profile)
     price_list = open_price_list(record.provider, connection, Patience(context.clock))
     prices = price_list.read(record.region, [record.instance_type]).prices
     return prices.get(PriceKey(record.instance_type, record.region, record.market))

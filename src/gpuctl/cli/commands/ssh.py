@@ -38,10 +38,10 @@ def command(
     from gpuctl.remote.target import words_of
 
     context: Context = ctx.find_root().obj
-    record = resolve(context.store, instance)
+    record = resolve(context.wiring.store, instance)
     _refuse_ended(record)
-    target = context.access.target(record, login)
-    if record.ssh_key is not None and record.ssh_key != context.access.key().public:
+    target = context.wiring.access.target(record, login)
+    if record.ssh_key is not None and record.ssh_key != context.wiring.access.key().public:
         context.progress.warn(f"the key of {record.label} differs from the key on this computer")
     words = arguments or []
     # As with ssh itself, what begins with a dash is an option of it, whatever follows.

@@ -33,14 +33,14 @@ def command(
     context: Context = ctx.find_root().obj
     if install and remove:
         raise UsageError("give either --install or --remove", hint="gpuctl ssh-config --install")
-    access = context.access
+    access = context.wiring.access
     own, theirs = access.folder / "config", _home(context) / ".ssh" / "config"
     try:
         if remove:
             changed = exclude(theirs, own)
             own.unlink(missing_ok=True)
             return _told(own, theirs, 0, f"{theirs} leads to {own} any more" if changed else "it was not installed")
-        known = targets(access, context.store.snapshot().records)
+        known = targets(access, context.wiring.store.snapshot().records)
         if install:
             write(access.folder, known)
             changed = include(theirs, own)

@@ -61,7 +61,7 @@ def command(
         now = context.clock.now()
         chosen = [
             record
-            for record in everything(context.store, with_archived=False)
+            for record in everything(context.wiring.store, with_archived=False)
             if record.is_live and selection.matches(record, now)
         ]
         missing: dict[str, GpuctlError] = {}
@@ -80,7 +80,7 @@ def _named(context: Context, texts: Sequence[str]) -> tuple[list[Instance], dict
     missing: dict[str, GpuctlError] = {}
     for text in texts:
         try:
-            record = resolve(context.store, text, whole_only=not context.is_terminal)
+            record = resolve(context.wiring.store, text, whole_only=not context.is_terminal)
         except GpuctlError as error:
             missing[text] = error
         else:
@@ -131,10 +131,10 @@ def _ended(
     if live:
         context.progress.step(f"terminating {counted(len(live), 'instance')}")
         try:
-            outcome = end(context.runtime, live, Reason.USER, force=force)
+            outcome = end(context.wiring.runtime, live, Reason.USER, force=force)
             if patience is not None:
                 unaccepted = outcome.errors
-                outcome = wait_until_gone(context.runtime, live, patience)
+                outcome = wait_until_gone(context.wiring.runtime, live, patience)
                 outcome.errors = {key: unaccepted.get(key, error) for key, error in outcome.errors.items()}
         except Interrupted as signal:
             outcome = Ended(_saved_as_stopping(context, live))
@@ -178,7 +178,7 @@ def _saved(records: Sequence[Instance], missing: Mapping[str, GpuctlError]) -> l
 
 def _saved_as_stopping(context: Context, record_ids: Sequence[str]) -> list[Instance]:
     try:
-        records = context.store.snapshot().records
+        records = context.wiring.store.snapshot().records
     except GpuctlError:
         return []
     return [record for record in records if record.id in record_ids and record.status is Status.STOPPING]

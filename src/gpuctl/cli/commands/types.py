@@ -9,8 +9,7 @@ import typer
 
 from gpuctl.cli import options
 from gpuctl.cli.context import Context
-from gpuctl.cli.pricebooks import age_notes
-from gpuctl.cli.render.figures import counted, plain, rate
+from gpuctl.cli.render.figures import age_notes, counted, plain, rate
 from gpuctl.cli.render.fitting import fitting, total, widest
 from gpuctl.cli.render.result import Result
 from gpuctl.documents import offer_shape
@@ -75,9 +74,9 @@ def command(
     )
     providers = [chosen] if chosen else _with_region(context, region)
     if chosen and region:
-        context.catalog.check_region(chosen, region)
+        context.wiring.catalog.check_region(chosen, region)
     market = Market.SPOT if spot else Market.ON_DEMAND
-    offers = [offer for provider in providers for offer in context.catalog.offers(provider, market)]
+    offers = [offer for provider in providers for offer in context.wiring.catalog.offers(provider, market)]
     if gpu and not any(
         need_of_gpu.is_met_by(offer) for need_of_gpu in (Need(gpu=gpu, with_retired=True),) for offer in offers
     ):
@@ -100,9 +99,9 @@ def command(
 def _with_region(context: Context, region: str | None) -> Sequence[ProviderName]:
     if region is None:
         return _CATALOGED
-    found = [provider for provider in _CATALOGED if region in context.catalog.regions(provider)]
+    found = [provider for provider in _CATALOGED if region in context.wiring.catalog.regions(provider)]
     if not found:
-        context.catalog.check_region(ProviderName.AWS, region)
+        context.wiring.catalog.check_region(ProviderName.AWS, region)
     return found
 
 
@@ -191,7 +190,7 @@ def _footer(context: Context, found: Sequence[Offer], market: Market, unknown: i
     lines = [f"{counted(len(found), 'type')}; {market.value} {source}, without disk and traffic"]
     if unknown:
         lines.append(f"{counted(unknown, 'type')} skipped: unknown spot price")
-    return [*lines, *age_notes(context, (offer.price for offer in found))]
+    return [*lines, *age_notes((offer.price for offer in found), context.clock.now(), in_sandbox=context.sandbox)]
 
 
 def _plain(value: Decimal | None) -> str:

@@ -39,8 +39,8 @@ def command(
         wanted = Goal(goal.lower())
     except ValueError:
         raise UsageError(f"--for must be ready or terminated, not {shown(goal)}") from None
-    asked = list({record.id: record for record in (resolve(context.store, text) for text in instances)}.values())
-    waited = wait_for(context.runtime, asked, wanted, patience)
+    asked = list({record.id: record for record in (resolve(context.wiring.store, text) for text in instances)}.values())
+    waited = wait_for(context.wiring.runtime, asked, wanted, patience)
     now = context.clock.now()
     shapes = [instance_shape(record, now) for record in waited.records]
     document: dict[str, object] = {"instances": shapes, "count": len(shapes)}

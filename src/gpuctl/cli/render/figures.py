@@ -1,12 +1,12 @@
 """Money, times and places in the few characters that a table has for them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from gpuctl.domain.duration import rough
-from gpuctl.domain.instance import Instance, Market
+from gpuctl.domain.instance import Instance, Market, Price
 from gpuctl.domain.money.cost import Cost, hourly, to_cents
 
 if TYPE_CHECKING:
@@ -113,6 +113,14 @@ def left_out(summed: "Sum") -> str:
     """What a sum does not hold, to be said behind it; empty where it holds everything."""
     told = f" · {summed.unpriced} of unknown price not counted" if summed.unpriced else ""
     return f"{told} · {summed.bare} without disk or public IP" if summed.bare else told
+
+
+def age_notes(prices: Iterable[Price | None], now: datetime, *, in_sandbox: bool) -> list[str]:
+    """A line about the prices that are older than 30 days; none in the sandbox, where prices cannot be fetched."""
+    from gpuctl.domain.money.prices import age_note
+
+    note = None if in_sandbox else age_note(prices, now.date())
+    return [] if note is None else [note]
 
 
 def _mark(cost: Cost) -> str:

@@ -16,7 +16,7 @@ class TerminalProgress:
     in a pipe a step is printed once, when it changes. With `is_quiet` only warnings are heard."""
 
     def __init__(self, stream: TextIO, clock: Clock, *, is_terminal: bool, is_quiet: bool, width: int) -> None:
-        self._stream = stream
+        self.stream = stream
         self._clock = clock
         self._is_terminal = is_terminal
         self._is_quiet = is_quiet
@@ -88,8 +88,8 @@ class TerminalProgress:
     def _put(self, text: str) -> None:
         # Whoever does not listen any more must not keep a machine from being ended.
         try:
-            self._stream.write(text)
-            self._stream.flush()
+            self.stream.write(text)
+            self.stream.flush()
         except (OSError, ValueError):
             return
 

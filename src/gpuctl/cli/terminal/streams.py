@@ -2,11 +2,12 @@
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 from gpuctl.errors import UsageError
+from gpuctl.redaction import Redactor
 
 FORMATS = ("table", "json", "csv", "tsv")
 
@@ -56,3 +57,36 @@ class Globals:
         if later.get("color", "auto") not in ("auto", "always", "never"):
             raise UsageError(f"--color must be auto, always or never, not `{later['color'][:40]}`")
         return replace(self, **later)
+
+
+class _Cleaned:
+    """A stream that removes secrets from what is written."""
+
+    def __init__(self, stream: TextIO, clean: Callable[[str], str]) -> None:
+        self._stream = stream
+        self._clean = clean
+
+    def write(self, text: str) -> int:
+        self._stream.write(self._clean(text))
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._stream, name)
+
+
+def cleaned(streams: Streams, redactor: Redactor) -> Streams:
+    """Streams that write text without its secrets. Bytes that another program writes are passed on unchanged."""
+    out, err = _Cleaned(streams.out, redactor.clean), _Cleaned(streams.err, redactor.clean)
+    return Streams(streams.input, cast(TextIO, out), cast(TextIO, err))
+
+
+def is_terminal(stream: TextIO) -> bool:
+    """Whether the stream is a terminal; a closed one is none."""
+    try:
+        return stream.isatty()
+    except ValueError:
+        return False

@@ -32,7 +32,7 @@ def command(
 def _ids(context: Context, words: list[str]) -> Iterable[str]:
     """Names and ids; those of ended machines only where they may still be asked about."""
     with_ended = "get" in words[:1]
-    records = [record for record in context.store.snapshot().records if with_ended or record.is_live]
+    records = [record for record in context.wiring.store.snapshot().records if with_ended or record.is_live]
     return [*(record.name for record in records if record.name), *(record.id for record in records)]
 
 
@@ -40,7 +40,7 @@ def _types(context: Context, words: list[str]) -> Iterable[str]:
     return [
         kind.name
         for provider in ProviderName
-        for kind in context.catalog.types(provider)
+        for kind in context.wiring.catalog.types(provider)
         if kind.availability is not Availability.RETIRED
     ]
 
@@ -49,8 +49,8 @@ def _regions(context: Context, words: list[str]) -> Iterable[str]:
     """Those of the type that stands on the line, else every cloud's."""
     for word in words:
         with suppress(GpuctlError):
-            return sorted(context.catalog.regions(context.catalog.find(word).provider))
-    return sorted(region for provider in ProviderName for region in context.catalog.regions(provider))
+            return sorted(context.wiring.catalog.regions(context.wiring.catalog.find(word).provider))
+    return sorted(region for provider in ProviderName for region in context.wiring.catalog.regions(provider))
 
 
 def _nothing(context: Context, words: list[str]) -> Iterable[str]:

@@ -24,7 +24,7 @@ class Listing:
 
     def records(self, now: datetime, keeping: Collection[str] = ()) -> list[Instance]:
         """The machines meant, newest first; of those that have ended only the ones to be kept, unless all are asked."""
-        every = everything(self.context.store, with_archived=self.with_ended)
+        every = everything(self.context.wiring.store, with_archived=self.with_ended)
         wanted = [record for record in every if self.with_ended or record.is_live or record.id in keeping]
         return [record for record in wanted if self.selection.matches(record, now)]
 
@@ -54,7 +54,7 @@ class Listing:
         """The lines below the table."""
         if not chosen:
             return ["no instances", "hint: gpuctl provision g4dn.xlarge --region us-east-1"]
-        times = self.context.reap_log.read()
+        times = self.context.wiring.reap_log.read()
         asked = max((sweep.at for sweep in times.sweeps), default=None)
         lines = [BARE] if any(is_bare(record) for record in chosen) else []
         queried = f"providers queried {ago(asked, now)}" if asked else "providers never queried"

@@ -76,7 +76,7 @@ class _Asking:
         context = self._listing.context
         self._next = context.clock.elapsed() + self._every
         # A process that goes on for long must not rely on who it was and what time it was at its start.
-        context.forget_logins()
+        context.wiring.forget_credentials()
         try:
             self.stale = self._listing.refreshed()
         except StateLockedError as error:

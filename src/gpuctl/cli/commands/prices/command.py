@@ -10,7 +10,6 @@ import typer
 from gpuctl.cli import options
 from gpuctl.cli.commands.prices.render import CLOUDS, PriceStatus, refreshed, status
 from gpuctl.cli.context import Context
-from gpuctl.cli.pricebooks import books
 from gpuctl.cli.render.result import Result
 from gpuctl.domain.instance import Market, ProviderName
 from gpuctl.errors import GpuctlError, Interrupted, PartialError, StateUnusableError, UsageError
@@ -33,7 +32,7 @@ def show(ctx: typer.Context, provider: _Provider = None, region: _Region = None)
     clouds = _clouds(context, _chosen(provider), region)
     if region is not None:
         for cloud in clouds:
-            context.catalog.check_region(cloud, region)
+            context.wiring.catalog.check_region(cloud, region)
     return _status(context, clouds, region)
 
 
@@ -54,7 +53,7 @@ def refresh(
     context: Context = ctx.find_root().obj
     chosen = _chosen(provider)
     clouds = _clouds(context, chosen, region)
-    accepted = [context.catalog.find(text, chosen).name for text in accept or ()]
+    accepted = [context.wiring.catalog.find(text, chosen).name for text in accept or ()]
     if context.sandbox:
         return _status(context, clouds, region, "nothing to refresh: the sandbox uses the bundled prices")
     return _refreshed(context, clouds, region, accepted)
@@ -80,12 +79,12 @@ def _status_of(context: Context, provider: ProviderName, region: str | None, tod
     offers = [
         offer
         for market in Market
-        for offer in context.catalog.offers(provider, market)
+        for offer in context.wiring.catalog.offers(provider, market)
         if region in (None, offer.region)
     ]
     if context.sandbox:
         return PriceStatus(provider, offers, None, None, today)
-    known = books(context)
+    known = context.wiring.price_books
     try:
         book = known.read(provider)
     except StateUnusableError:
@@ -97,9 +96,9 @@ def _status_of(context: Context, provider: ProviderName, region: str | None, tod
 def _with_region(context: Context, region: str | None) -> Sequence[ProviderName]:
     if region is None:
         return CLOUDS
-    found = [provider for provider in CLOUDS if region in context.catalog.regions(provider)]
+    found = [provider for provider in CLOUDS if region in context.wiring.catalog.regions(provider)]
     if not found:
-        context.catalog.check_region(ProviderName.AWS, region)
+        context.wiring.catalog.check_region(ProviderName.AWS, region)
     return found
 
 
@@ -115,20 +114,26 @@ def _refreshed(context: Context, clouds: Sequence[ProviderName], region: str | N
             raise Interrupted(
                 f"interrupted; the prices of `{provider}` are unchanged", signal_number=interrupted.signal_number
             ) from interrupted
-    files = {refreshed.provider: str(books(context).path(refreshed.provider)) for refreshed in done}
+    files = {refreshed.provider: str(context.wiring.price_books.path(refreshed.provider)) for refreshed in done}
     return refreshed(done, files, failed, _overall(failed, len(clouds)))
 
 
 def _read(context: Context, name: ProviderName, region: str | None, accepted: Sequence[str]) -> Refreshed:
-    from gpuctl.cli.connecting import connection_of
     from gpuctl.providers.pricelists import open_price_list
     from gpuctl.providers.pricelists.patience import Patience
 
-    connection = connection_of(context, context.config.cloud(name).profile)
+    wiring = context.wiring
+    connection = wiring.connection(wiring.config.cloud(name).profile)
     price_list = open_price_list(name, connection, Patience(context.clock))
     with _progress(context, name) as on_region:
         return fetch(
-            price_list, region, context.catalog, books(context), context.clock, believed=accepted, on_region=on_region
+            price_list,
+            region,
+            wiring.catalog,
+            wiring.price_books,
+            context.clock,
+            believed=accepted,
+            on_region=on_region,
         )
 
 

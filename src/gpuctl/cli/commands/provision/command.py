@@ -31,9 +31,9 @@ def command(ctx: typer.Context, asked: Asked) -> Result:
     context: Context = ctx.find_root().obj
     patience, retrying = asked.patience, asked.retrying
     request = asked.request(context)
-    context.start_sandbox()
-    choice = choose(request, defaults_of(context), context.runtime, context.catalog)
-    there = standing(choice, context.store.snapshot().records)
+    context.wiring.start_sandbox()
+    choice = choose(request, defaults_of(context), context.wiring.runtime, context.wiring.catalog)
+    there = standing(choice, context.wiring.store.snapshot().records)
     if there:
         return provisioned(
             context,
@@ -42,7 +42,7 @@ def command(ctx: typer.Context, asked: Asked) -> Result:
             {"created": False},
             f"using the active instance {there[0].label}",
         )
-    prepared = prepare(choice, context.runtime, retrying)
+    prepared = prepare(choice, context.wiring.runtime, retrying)
     announce(context, prepared)
     if asked.dry_run:
         if prepared.unchecked is not None:

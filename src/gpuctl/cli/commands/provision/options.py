@@ -176,11 +176,11 @@ class Asked:
     def request(self, context: Context) -> Request:
         """The request. UsageError for the first value that cannot be read; what they mean together is checked later."""
         if self.check is not None:
-            context.access.refuse_strangers()
+            context.wiring.access.refuse_strangers()
         if self.fallback not in (None, Market.ON_DEMAND):
             raise UsageError(f"--fallback can only be `on-demand`, not {shown(self.fallback or '')}")
         return Request(
-            user=self.user or context.user,
+            user=self.user or context.wiring.user,
             provider=options.supported_provider(self.provider),
             instance_type=self.instance_type,
             region=self.region,
@@ -209,7 +209,7 @@ class Asked:
     def _source(self, context: Context) -> Source:
         if self.ssh_from is not None:
             return Source(source(self.ssh_from, option="--ssh-from"), is_demanded=True)
-        configured = source(context.config.ssh.ssh_from, option="ssh.from")
+        configured = source(context.wiring.config.ssh.ssh_from, option="ssh.from")
         return Source(configured, is_demanded=configured != AUTO or self.check is not None)
 
 
@@ -247,10 +247,10 @@ def defaults_of(context: Context) -> DefaultsOf:
     """What the settings say of each cloud where no option does."""
 
     def of(name: ProviderName) -> Defaults:
-        settings = context.config.cloud(name)
+        settings = context.wiring.config.cloud(name)
         return Defaults(
             region=settings.region,
-            region_source=context.settings.source(name.value, "region") or "config",
+            region_source=context.wiring.settings.source(name.value, "region") or "config",
             image=settings.image,
             subnet=settings.subnet,
             profile=None if context.sandbox else settings.profile,

@@ -7,8 +7,7 @@ from datetime import timedelta
 from gpuctl.cli.commands.provision.render import news, provisioned
 from gpuctl.cli.context import Context
 from gpuctl.cli.interrupts import TERMINATE_WITHIN, time_limit
-from gpuctl.cli.pricebooks import age_notes
-from gpuctl.cli.render.figures import all_in, all_in_rate, ends_in, local, plain
+from gpuctl.cli.render.figures import age_notes, all_in, all_in_rate, ends_in, local, plain
 from gpuctl.cli.render.result import Result
 from gpuctl.domain.duration import spelled
 from gpuctl.domain.instance import Instance, Market, Price, ProviderName, Reason
@@ -43,13 +42,13 @@ def announce(context: Context, prepared: Prepared) -> None:
     )
     context.progress.info(_price(prepared))
     _say_who_else_reaches_ssh(context, prepared)
-    for note in age_notes(context, [offer.price]):
+    for note in age_notes([offer.price], context.clock.now(), in_sandbox=context.sandbox):
         context.progress.info(note)
     if request.image is not None:
         context.progress.warn(f"the shutdown timer works only if image `{request.image}` has systemd and cloud-init")
     elif offer.type.image is not None and offer.type.image.driver is None:
         context.progress.warn(f"the image for `{offer.type.name}` has no driver for its {offer.type.gpu_model}")
-    for told in affordable(prepared, context.runtime):
+    for told in affordable(prepared, context.wiring.runtime):
         context.progress.warn(told)
 
 
@@ -90,7 +89,7 @@ def _of(market: Market, price: Price) -> str:
 def confirm(context: Context, prepared: Prepared, *, yes: bool) -> None:
     """Ask on a terminal where it is dear, several, or of an unknown price. UsageError for a no."""
     cost = prepared.cost.counted
-    is_plain = cost is not None and cost <= context.config.confirm_above and prepared.request.count == 1
+    is_plain = cost is not None and cost <= context.wiring.config.confirm_above and prepared.request.count == 1
     if yes or is_plain or not context.may_ask:
         return
     if not context.confirm("Start it?" if prepared.request.count == 1 else f"Start {prepared.request.count}?"):
@@ -104,7 +103,7 @@ def agreement(context: Context, prepared: Prepared, *, yes: bool) -> Agree:
     def agree(there: Launchable) -> bool:
         nonlocal agreed
         cost = there.cost.counted
-        is_known = cost is not None and (agreed is None or cost <= max(agreed, context.config.confirm_above))
+        is_known = cost is not None and (agreed is None or cost <= max(agreed, context.wiring.config.confirm_above))
         if yes or not context.may_ask or is_known or (cost is None and agreed is None):
             return True
         agreed = cost
@@ -117,7 +116,7 @@ def _warn_of_a_state_that_dies(context: Context) -> None:
     """A CI job's state dies with its runner: only by an id known beforehand can a reaper elsewhere end its machines."""
     environ = context.environ
     is_ci = bool(environ.get("CI")) and not environ.get("GPUCTL_STATE_ID") and not context.sandbox
-    if is_ci and context.store.snapshot().state_id is None:
+    if is_ci and context.wiring.store.snapshot().state_id is None:
         context.progress.warn(
             "running in CI without GPUCTL_STATE_ID: a reaper outside this job cannot find its instances"
         )
@@ -139,7 +138,7 @@ def carried_out(
                 context.streams.out.write("".join(f"{record.id}\n" for record in records))
                 context.streams.out.flush()
 
-    runtime = context.runtime
+    runtime = context.wiring.runtime
     agree = agreement(context, prepared, yes=yes)
     try:
         result = start(prepared, runtime, on_written, patience if wait else None, keep=keep, agree=agree, made=made)
@@ -159,7 +158,7 @@ def protected(context: Context, result: Provisioned) -> Provisioned:
     """The machines with what protects them, read back; a gap is told, and is no failure of the command."""
     context.progress.step("checking safeguards")
     try:
-        failures = list(read_back(context.runtime, result.records).values())
+        failures = list(read_back(context.wiring.runtime, result.records).values())
     except (StateUnusableError, StateLockedError) as error:
         failures = [error]
     for told in dict.fromkeys(error.message for error in failures):
@@ -176,7 +175,7 @@ def _interrupted(
     """A person who pressed Ctrl-C is told what lives; without one, everything of this call is asked to end."""
     if not context.is_terminal or interrupted.signal_number != 2:
         with time_limit(TERMINATE_WITHIN):
-            unrecorded = end_interrupted(context.runtime, written, made)
+            unrecorded = end_interrupted(context.wiring.runtime, written, made)
             if unrecorded is not None:
                 context.progress.warn(unrecorded.message)
         records = _now(context, written)
@@ -184,7 +183,11 @@ def _interrupted(
         return provisioned(context, Provisioned(records), len(records), {"created": True}, told, interrupted)
     # What was refused is closed: nothing of it lives, and nobody goes on trying.
     with time_limit(TERMINATE_WITHIN), suppress(StateUnusableError, StateLockedError):
-        end(context.runtime, [record.id for record in _now(context, written) if was_refused(record)], Reason.CANCELLED)
+        end(
+            context.wiring.runtime,
+            [record.id for record in _now(context, written) if was_refused(record)],
+            Reason.CANCELLED,
+        )
     records = _now(context, written)
     lives = [record for record in records if record.is_live]
     now = context.clock.now()
@@ -214,7 +217,7 @@ def _after_signal(record: Instance) -> str:
 
 def _now(context: Context, written: Sequence[Instance]) -> list[Instance]:
     try:
-        present = {record.id: record for record in context.store.snapshot().records}
+        present = {record.id: record for record in context.wiring.store.snapshot().records}
     except StateUnusableError:
         # What was written is all that is known now; why the state cannot be read is told by the failure that led here.
         present = {}

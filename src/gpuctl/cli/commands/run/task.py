@@ -72,7 +72,7 @@ class Kept:
 
     def _now(self, record: Instance) -> Instance:
         try:
-            records = self._context.store.snapshot().records
+            records = self._context.wiring.store.snapshot().records
         except StateUnusableError:
             # Told already, by the failure that led here or by a warning.
             records = ()
@@ -117,19 +117,19 @@ def started(context: Context, asked: Asked, on: str | None, kept: Kept) -> Insta
     A new one that did not come so far, or that a signal came before, is asked to end.
     """
     if on is not None:
-        record = resolve(context.store, on, whole_only=not context.is_terminal)
+        record = resolve(context.wiring.store, on, whole_only=not context.is_terminal)
         kept.record = record
-        return wait_for_ssh(context.runtime, record, asked.patience or READY_WITHIN)
+        return wait_for_ssh(context.wiring.runtime, record, asked.patience or READY_WITHIN)
     patience, retrying = asked.patience, asked.retrying
     request = asked.request(context)
-    context.start_sandbox()
-    choice = choose(request, defaults_of(context), context.runtime, context.catalog)
-    there = standing(choice, context.store.snapshot().records)
+    context.wiring.start_sandbox()
+    choice = choose(request, defaults_of(context), context.wiring.runtime, context.wiring.catalog)
+    there = standing(choice, context.wiring.store.snapshot().records)
     if there:
         context.progress.info(f"using the active instance {there[0].label}")
         kept.record = there[0]
-        return wait_for_ssh(context.runtime, there[0], patience or READY_WITHIN)
-    prepared = prepare(choice, context.runtime, retrying)
+        return wait_for_ssh(context.wiring.runtime, there[0], patience or READY_WITHIN)
+    prepared = prepare(choice, context.wiring.runtime, retrying)
     announce(context, prepared)
     confirm(context, prepared, yes=asked.yes)
     written: list[Instance] = []
@@ -137,10 +137,10 @@ def started(context: Context, asked: Asked, on: str | None, kept: Kept) -> Insta
     agree = agreement(context, prepared, yes=asked.yes)
     patience = patience or prepared.offer.type.ready_within
     try:
-        outcome = start(prepared, context.runtime, written.extend, patience, agree=agree, made=made)
+        outcome = start(prepared, context.wiring.runtime, written.extend, patience, agree=agree, made=made)
     except Interrupted:
         with time_limit(TERMINATE_WITHIN):
-            unrecorded = end_interrupted(context.runtime, written, made)
+            unrecorded = end_interrupted(context.wiring.runtime, written, made)
             if unrecorded is not None:
                 context.progress.warn(unrecorded.message)
         raise
@@ -162,8 +162,8 @@ def run_there(context: Context, record: Instance, task: Task, *, keep: bool) -> 
     after = "it stays" if keep else "the instance is terminated afterwards"
     context.progress.info(f"{record.label} is ready; running the command ({after})")
     ran = run_task(
-        context.runtime,
-        context.access,
+        context.wiring.runtime,
+        context.wiring.access,
         record,
         task,
         lambda stream, some: (out if stream == "O" else err)(some),

@@ -62,8 +62,8 @@ def install(
     context = place.context
     job = Job(place.key, parse_every(every), command_of(context), variables_of(context))
     chosen = place.pick(wanted)
-    if context.store.snapshot().state_id is None:
-        context.store.add([], lambda present: None)
+    if context.wiring.store.snapshot().state_id is None:
+        context.wiring.store.add([], lambda present: None)
     where = chosen.install(job)
     is_systemd = isinstance(chosen, Timers)
     if is_systemd and place.cron.is_usable:
@@ -106,8 +106,8 @@ def _proven(context: Context, job: Job) -> list[str]:
 def prove(ctx: typer.Context) -> Result:
     """Use the credentials once. `install` runs this in the environment of the schedule."""
     context = _place(ctx).context
-    logins = logins_to_prove(context.store.snapshot().records, providers_in_use(context))
-    proofs = prove_logins(context.runtime.sessions, logins)
+    logins = logins_to_prove(context.wiring.store.snapshot().records, providers_in_use(context))
+    proofs = prove_logins(context.wiring.runtime.sessions, logins)
     rows = [[proof.label, proof.error or ""] for proof in proofs]
     return Result({"proofs": [proof.shape for proof in proofs]}, columns=["credentials", "error"], rows=rows)
 
@@ -150,14 +150,14 @@ def _result(place: Place, footer: list[str]) -> Result:
     context = place.context
     seen = place.seen()
     log = str(log_of(context))
-    shape = _shape(seen, context.store.location, log)
+    shape = _shape(seen, context.wiring.store.location, log)
     hints = {"overdue": f"tail {log}", "not installed": "gpuctl schedule install"}
     hint = hints.get(seen.word, "gpuctl schedule install" if seen.is_overdue else "")
     return Result(
         document={"schedule": shape},
         columns=list(shape),
         rows=[[_cell(value) for value in shape.values()]],
-        draw=lambda width: _table(seen, context.store.location, log),
+        draw=lambda width: _table(seen, context.wiring.store.location, log),
         footer=[*footer, *([f"hint: {hint}"] if hint and not footer else [])],
     )
 

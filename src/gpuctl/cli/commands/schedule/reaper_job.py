@@ -5,9 +5,9 @@ from pathlib import Path
 
 from gpuctl.cli.commands.schedule.programs import own_program, runner
 from gpuctl.cli.context import Context
-from gpuctl.cli.terminal.environment import path_of
 from gpuctl.config.schema import key_of as setting_of
 from gpuctl.domain.instance import ProviderName
+from gpuctl.home.environment import path_of
 from gpuctl.home.schedule import ScheduleNote
 from gpuctl.services.scheduling.cron import Crontab
 from gpuctl.services.scheduling.job import key_of
@@ -79,7 +79,7 @@ _DEFAULT_PATH = ("/usr/bin", "/bin")
 
 def log_of(context: Context) -> Path:
     """The log of the reaper on a schedule, beside the state."""
-    state = Path(context.store.location)
+    state = Path(context.wiring.store.location)
     return state.with_name(f"{state.name}.reap.log")
 
 
@@ -94,11 +94,11 @@ def proof_command_of(context: Context) -> tuple[str, ...]:
 
 
 def _named(context: Context) -> list[str]:
-    named = ["--state", context.store.location]
-    if context.config_path.exists():
-        named += ["--config", str(context.config_path)]
-    if context.profile is not None:
-        named += ["--profile", context.profile]
+    named = ["--state", context.wiring.store.location]
+    if context.wiring.config_path.exists():
+        named += ["--config", str(context.wiring.config_path)]
+    if context.selection.profile is not None:
+        named += ["--profile", context.selection.profile]
     return named
 
 
@@ -112,7 +112,7 @@ def variables_of(context: Context) -> dict[str, str]:
     carried = {"PATH": search_path(environ.get("PATH", ""))}
     carried |= {name: environ[name] for name in _CARRIED if environ.get(name) and "@" not in environ[name]}
     carried |= {name: str(path_of(environ[name])) for name in _CARRIED_FILES if environ.get(name)}
-    for path in context.settings.by_variable:
+    for path in context.wiring.settings.by_variable:
         key = setting_of(path)
         if key is not None and key.variable is not None and path[0] != "hooks":
             carried[key.variable] = environ[key.variable]
@@ -138,14 +138,18 @@ def bare_environment() -> dict[str, str]:
 def left_behind(context: Context) -> list[str]:
     """The names of the variables that the reaper will miss, because they hold secrets."""
     secrets = [name for name in _SECRET if context.environ.get(name)]
-    hooks = [key.variable for path in context.settings.by_variable if path[0] == "hooks" and (key := setting_of(path))]
+    hooks = [
+        key.variable for path in context.wiring.settings.by_variable if path[0] == "hooks" and (key := setting_of(path))
+    ]
     proxies = [name for name in _CARRIED if "@" in context.environ.get(name, "")]
     return [*secrets, *(hook for hook in hooks if hook), *proxies]
 
 
 def providers_in_use(context: Context) -> list[tuple[ProviderName, str | None]]:
     """The providers that the config or the environment names, each with its profile."""
-    configured = {name: cloud.profile for name, cloud in context.config.clouds.items() if cloud.region or cloud.profile}
+    configured = {
+        name: cloud.profile for name, cloud in context.wiring.config.clouds.items() if cloud.region or cloud.profile
+    }
     named = [
         name for name, variables in _NAMES_PROVIDER.items() if any(context.environ.get(each) for each in variables)
     ]
@@ -158,8 +162,8 @@ class Place:
     def __init__(self, context: Context) -> None:
         run = runner(context.environ)
         self.context = context
-        self.key = key_of(context.store.location)
-        self.note = ScheduleNote(context.state_path)
+        self.key = key_of(context.wiring.store.location)
+        self.note = ScheduleNote(context.wiring.state_path)
         self.cron = Crontab(run)
         self.systemd = Timers(run, _units_folder(context))
 
@@ -179,7 +183,7 @@ class Place:
         if job is None and self.cron.is_usable:
             kind, job = "cron", self.cron.find(self.key)
         now = self.context.clock.now()
-        return Seen(kind if job else None, job, self.note.read(), self.context.reap_log.read(), now)
+        return Seen(kind if job else None, job, self.note.read(), self.context.wiring.reap_log.read(), now)
 
 
 def _units_folder(context: Context) -> Path:

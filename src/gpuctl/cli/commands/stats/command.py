@@ -10,11 +10,11 @@ from gpuctl.cli.commands.stats.render import drawn, group_shape, spending_shape
 from gpuctl.cli.context import Context
 from gpuctl.cli.render.figures import left_out, plain
 from gpuctl.cli.render.result import Result
-from gpuctl.cli.terminal.environment import path_of
 from gpuctl.documents import instant, statistics_shape
 from gpuctl.domain.duration import parse_duration, shown
 from gpuctl.domain.money.report import DAY, SIDES, TAG, Group, Report, report
 from gpuctl.errors import UsageError
+from gpuctl.home.environment import path_of
 from gpuctl.services.query import everything
 
 EXAMPLES = """\
@@ -44,7 +44,7 @@ def command(
     now = context.clock.now()
     side = _side(by or (DAY if chart else None))
     start = now - parse_duration(since, option="--since") if since else None
-    records = [record for record in everything(context.store, with_archived=True) if user in (None, record.user)]
+    records = [record for record in everything(context.wiring.store, with_archived=True) if user in (None, record.user)]
     told = report(records, now, start, side)
     if chart is not None:
         _draw(chart, told)
@@ -53,7 +53,7 @@ def command(
     document: dict[str, object] = {
         "statistics": shape,
         "spending": spending_shape(told),
-        "countsFrom": instant(context.store.counts_from()),
+        "countsFrom": instant(context.wiring.store.counts_from()),
     }
     if side is not None:
         document |= {"by": side, "groups": [group_shape(group) for group in told.groups]}
@@ -69,8 +69,10 @@ def command(
 def _missing(context: Context, told: Report) -> list[str]:
     missing = left_out(told.spent).removeprefix(" · ")
     lines = [missing] if missing else []
-    lines += [f"not counted, because it cannot be read: {line}" for line in context.store.unreadable_archive_lines()]
-    counts_from = context.store.counts_from()
+    lines += [
+        f"not counted, because it cannot be read: {line}" for line in context.wiring.store.unreadable_archive_lines()
+    ]
+    counts_from = context.wiring.store.counts_from()
     if counts_from is not None:
         lines.append(f"counted from {counts_from:%Y-%m-%d} on: what ended before was taken out by `gpuctl archive`")
     return [*lines, "no instances"] if told.side and not told.groups else lines

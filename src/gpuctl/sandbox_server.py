@@ -1,17 +1,17 @@
-"""The sandbox's server, started when a command first needs it."""
+"""Starts the server of the sandbox when it is first needed."""
 
 from pathlib import Path
 
-from gpuctl.cli.terminal.progress import TerminalProgress
 from gpuctl.distribution import install_extra
 from gpuctl.errors import GpuctlError, UnreachableError, UsageError
 from gpuctl.sandbox import NotInstalledError, SandboxError, ensure, status
+from gpuctl.services.progress import Progress
 
 
-def address(folder: Path, progress: TerminalProgress) -> str:
-    """Where the server is that keeps itself in that folder; it is started if none runs.
+def address(folder: Path, progress: Progress) -> str:
+    """The URL of the server whose address is in `folder`; started if none runs.
 
-    UsageError where it is not installed, UnreachableError where it does not come up.
+    UsageError where the extra is not installed, UnreachableError where the server does not start.
     """
     try:
         if status(folder) is None:
@@ -24,7 +24,7 @@ def address(folder: Path, progress: TerminalProgress) -> str:
 
 
 def translate(error: SandboxError) -> GpuctlError:
-    """The failure as commands report it: UsageError with the command to type where the extra is not installed."""
+    """The error as commands report it; UsageError with the command to type where the extra is not installed."""
     if isinstance(error, NotInstalledError):
         return UsageError(error.message, hint=install_extra("sandbox"))
     return UnreachableError(error.message, hint=error.hint)

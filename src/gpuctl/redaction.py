@@ -2,11 +2,8 @@
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
-from typing import TextIO, cast
+from collections.abc import Mapping
 from urllib.parse import quote, quote_plus, unquote
-
-from gpuctl.cli.terminal.streams import Streams
 
 HIDDEN = "…"
 # Variables whose whole value is a secret. An access key ID counts: with it a leaked signature is worth more.
@@ -66,31 +63,6 @@ class Redactor:
             longest_first = sorted(self._forms, key=len, reverse=True)
             self._pattern = re.compile("|".join(_mark(form) for form in longest_first), re.IGNORECASE)
         return self._pattern.sub(HIDDEN, text)
-
-
-class _Cleaned:
-    """A stream that takes text without its secrets; everything else is the stream's own."""
-
-    def __init__(self, stream: TextIO, clean: Callable[[str], str]) -> None:
-        self._stream = stream
-        self._clean = clean
-
-    def write(self, text: str) -> int:
-        self._stream.write(self._clean(text))
-        return len(text)
-
-    def writelines(self, lines: Iterable[str]) -> None:
-        for line in lines:
-            self.write(line)
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._stream, name)
-
-
-def cleaned(streams: Streams, redactor: Redactor) -> Streams:
-    """Streams that say the same without the secrets. Bytes that another program writes are passed on as they are."""
-    out, err = _Cleaned(streams.out, redactor.clean), _Cleaned(streams.err, redactor.clean)
-    return Streams(streams.input, cast(TextIO, out), cast(TextIO, err))
 
 
 def _forms(secret: str) -> set[str]:

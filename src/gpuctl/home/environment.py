@@ -1,4 +1,4 @@
-"""What a process finds around it: terminals, its user, and the folders its files go to."""
+"""The user's name and folders on this computer."""
 
 import os
 import sys
@@ -6,19 +6,9 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from shlex import quote
-from typing import TextIO
 
 from gpuctl.domain.duration import shown
 from gpuctl.errors import UsageError
-
-
-def is_terminal(stream: TextIO) -> bool:
-    """Whether a person is at the other end; a closed stream has none."""
-    try:
-        return stream.isatty()
-    except ValueError:
-        return False
-
 
 # What each folder holds that must not be overlooked where it lies in another place.
 _FOLDERS = {
@@ -61,7 +51,7 @@ def _home(environ: Mapping[str, str]) -> Path | None:
 
 
 def login_name(environ: Mapping[str, str]) -> str:
-    """Who is logged in, by the environment, the system's accounts, or the bare number."""
+    """The login name by the environment or the system's accounts, else `uid-` and the number."""
     for name in ("LOGNAME", "USER", "USERNAME"):
         if environ.get(name, "").strip():
             return environ[name].strip()
@@ -74,7 +64,7 @@ def login_name(environ: Mapping[str, str]) -> str:
 
 
 def path_of(text: str) -> Path:
-    """The file that a person named, from the root on. UsageError where that cannot be told."""
+    """The absolute path of a file that the user named. UsageError where it cannot be determined."""
     try:
         return Path(text).expanduser().absolute()
     except RuntimeError:

@@ -1,0 +1,296 @@
+"""Composition: the settings, the store, the providers and the services of one invocation.
+
+The only module that knows the implementations. It needs no command line: everything it depends on is an argument.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gpuctl.clock import Clock
+from gpuctl.domain.instance import Market, Price, ProviderName
+from gpuctl.errors import StateUnusableError, UsageError
+from gpuctl.home.environment import folder, login_name, path_of
+from gpuctl.redaction import Redactor
+from gpuctl.services.progress import Progress
+from gpuctl.store.base import Kind
+
+if TYPE_CHECKING:
+    from gpuctl.catalog import Catalog
+    from gpuctl.catalog.extras import ExtraPrices
+    from gpuctl.config import Config, Settings
+    from gpuctl.domain.money.cost import Extras
+    from gpuctl.domain.money.prices import PriceBook
+    from gpuctl.home.prices import LocalPrices
+    from gpuctl.providers.base import Connection, Provider
+    from gpuctl.remote.access import Access
+    from gpuctl.services.runtime import Runtime
+    from gpuctl.store.local.reaper import LocalReapLog
+    from gpuctl.store.local.store import LocalStore
+
+_YES = ("1", "true", "yes", "on")
+
+# Asks the user for a secret, such as an MFA code, and returns the answer.
+Prompt = Callable[[str], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The state, config file, profile and kind of providers that an invocation works with; None means the default."""
+
+    state: str | None
+    config: str | None
+    profile: str | None
+    sandbox: bool
+
+    @classmethod
+    def of(
+        cls,
+        environ: Mapping[str, str],
+        *,
+        state: str | None = None,
+        config: str | None = None,
+        profile: str | None = None,
+        sandbox: bool = False,
+    ) -> "Selection":
+        """The given values, and where there is none the variables `GPUCTL_STATE`, `_CONFIG`, `_PROFILE`, `_SANDBOX`."""
+        return cls(
+            state=state or environ.get("GPUCTL_STATE") or None,
+            config=config or environ.get("GPUCTL_CONFIG") or None,
+            profile=profile or environ.get("GPUCTL_PROFILE") or None,
+            sandbox=sandbox or environ.get("GPUCTL_SANDBOX", "").lower() in _YES,
+        )
+
+
+@dataclass
+class Wiring:
+    """Everything that services need, each part built on first use. Creating it opens no file and no socket.
+
+    `prompt` asks the user for a secret; None where nobody can answer. Credentials that become known are added to
+    `redactor`.
+    """
+
+    selection: Selection
+    environ: Mapping[str, str]
+    clock: Clock
+    progress: Progress
+    redactor: Redactor
+    prompt: Prompt | None = None
+    _store: "LocalStore | None" = field(default=None, init=False)
+    _runtime: "Runtime | None" = field(default=None, init=False)
+
+    @property
+    def sandbox(self) -> bool:
+        """Whether the providers are emulated on this computer."""
+        return self.selection.sandbox
+
+    @property
+    def config_path(self) -> Path:
+        """The config file, whether it exists or not."""
+        named = self.selection.config
+        return path_of(named) if named else folder("config", self.environ) / "config.toml"
+
+    @cached_property
+    def settings(self) -> "Settings":
+        """Every setting with its source. UsageError for a wrong one."""
+        from gpuctl.config import read_settings
+
+        return read_settings(
+            self.config_path,
+            is_explicit=self.selection.config is not None,
+            environ=self.environ,
+            profile=self.selection.profile,
+            sandbox=self.sandbox,
+        )
+
+    @cached_property
+    def config(self) -> "Config":
+        """The values in force."""
+        return self.settings.config
+
+    @property
+    def user(self) -> str:
+        """The user where no option names one: GPUCTL_USER, the config, the login name."""
+        return self.config.user or login_name(self.environ)
+
+    @cached_property
+    def sandbox_folder(self) -> Path:
+        """Where the sandbox's server writes its address."""
+        return folder("state", self.environ) / "sandbox"
+
+    @cached_property
+    def state_path(self) -> Path:
+        """The state file. Each sandbox server has its own, so a new server begins with an empty state."""
+        if self.selection.state:
+            return path_of(self.selection.state)
+        if not self.sandbox:
+            return folder("state", self.environ) / "state.json"
+        from gpuctl.sandbox import SandboxError, read_address
+
+        try:
+            address = read_address(self.sandbox_folder)
+        except SandboxError as error:
+            raise UsageError(error.message, hint=error.hint) from error
+        return self.sandbox_folder / (address.nonce if address else "none") / "state.json"
+
+    @property
+    def store(self) -> "LocalStore":
+        """The records."""
+        if self._store is None:
+            from gpuctl.store.local.store import LocalStore
+
+            self._store = LocalStore(
+                self.state_path,
+                kind=Kind.SANDBOX if self.sandbox else Kind.REAL,
+                clock=self.clock,
+                new_state_id=self.environ.get("GPUCTL_STATE_ID"),
+            )
+        return self._store
+
+    @property
+    def has_used_store(self) -> bool:
+        """Whether this invocation opened the state."""
+        return self._store is not None
+
+    @property
+    def has_written(self) -> bool:
+        """Whether this invocation changed a record."""
+        return self._store is not None and self._store.has_written
+
+    @cached_property
+    def reap_log(self) -> "LocalReapLog":
+        """The reaper's memory and locks."""
+        from gpuctl.store.local.reaper import LocalReapLog
+
+        return LocalReapLog(self.state_path)
+
+    @property
+    def price_books(self) -> "LocalPrices":
+        """The prices fetched so far. UsageError where there is no home directory to keep them in."""
+        from gpuctl.home.prices import LocalPrices
+
+        return LocalPrices(self.state_path.parent / "prices")
+
+    @cached_property
+    def catalog(self) -> "Catalog":
+        """Instance types and prices: the bundled ones and, outside of the sandbox, those fetched since."""
+        from gpuctl.catalog import Catalog
+
+        return Catalog() if self.sandbox else Catalog(self._fetched_prices)
+
+    @cached_property
+    def extras(self) -> "ExtraPrices":
+        """Prices of disks and public IPs; each provider's file is read once."""
+        from gpuctl.catalog.extras import ExtraPrices
+
+        return ExtraPrices()
+
+    @property
+    def ssh_folder(self) -> Path:
+        """The folder of this state's SSH key, known hosts and SSH config."""
+        return self.state_path.with_name(f"{self.state_path.name}.ssh")
+
+    @cached_property
+    def access(self) -> "Access":
+        """How the instances of this state are reached by SSH."""
+        from gpuctl.remote.access import Access
+
+        settings = self.config.ssh
+        return Access(
+            folder=self.ssh_folder,
+            key_file=path_of(settings.key) if settings.key else None,
+            user=settings.user,
+            options=settings.options,
+            echo=self.environ.get("GPUCTL_IP_ECHO") or None,
+            is_sandbox=self.sandbox,
+        )
+
+    @property
+    def runtime(self) -> "Runtime":
+        """What services are run with."""
+        if self._runtime is None:
+            from gpuctl.services.runtime import Runtime
+            from gpuctl.services.sessions import Sessions
+            from gpuctl.store.local.cooldown import LocalRefusals
+
+            self._runtime = Runtime(
+                store=self.store,
+                sessions=Sessions(self._open_provider, self.clock, self.progress),
+                clock=self.clock,
+                progress=self.progress,
+                price_of=self._price_of,
+                max_ttl=self.config.max_ttl,
+                every_region=self._every_region,
+                budgets=self.config.budget,
+                extras_of=self._extras_of,
+                access=self.access,
+                refusals=LocalRefusals(self.state_path),
+            )
+        return self._runtime
+
+    def connection(self, profile: str | None) -> "Connection":
+        """The connection with the credentials of that profile, or with the ambient ones."""
+        from gpuctl.providers.base import Connection
+
+        return Connection(profile=profile, environ=self.environ, ask=self.prompt, hide=self.redactor.add)
+
+    def forget_credentials(self) -> None:
+        """Make the next use of a provider look up credentials and the provider's time again.
+
+        A process that runs for days must do so: credentials expire and clocks are corrected.
+        """
+        self._runtime = None
+
+    def start_sandbox(self) -> None:
+        """In the sandbox, start its server if none runs. Call it before anything asks for the state's path."""
+        if self.sandbox:
+            self._sandbox_url()
+
+    def require_state(self) -> None:
+        """Raise StateUnusableError if a state was selected explicitly and does not exist."""
+        if self.selection.state is not None and self.store.snapshot().state_id is None:
+            raise StateUnusableError(
+                f"state file `{self.store.location}` does not exist",
+                hint="check `--state`, or create it with: gpuctl provision",
+            )
+
+    def _sandbox_url(self) -> str:
+        from gpuctl.sandbox_server import address
+
+        return address(self.sandbox_folder, self.progress)
+
+    def _open_provider(self, name: ProviderName, profile: str | None) -> "Provider":
+        from gpuctl.providers.base import Connection
+        from gpuctl.providers.registry import open_provider
+
+        if self.sandbox:
+            return open_provider(name, Connection(sandbox_url=self._sandbox_url()))
+        return open_provider(name, self.connection(profile))
+
+    def _price_of(self, name: ProviderName, instance_type: str, region: str, market: Market) -> Price | None:
+        try:
+            return self.catalog.offer(self.catalog.find(instance_type, name), region, market).price
+        except UsageError:
+            return None
+
+    def _extras_of(self, name: ProviderName, region: str, disk_gb: int | None) -> "Extras":
+        return self.extras.of(name, region, disk_gb)
+
+    def _every_region(self) -> Mapping[ProviderName, Collection[str]]:
+        from gpuctl.providers.registry import is_supported
+
+        return {name: self.catalog.regions(name) for name in ProviderName if is_supported(name)}
+
+    def _fetched_prices(self, provider: ProviderName) -> "PriceBook | None":
+        try:
+            books = self.price_books
+        except UsageError:
+            # Without a home directory nothing can have been fetched.
+            return None
+        try:
+            return books.read(provider)
+        except StateUnusableError as error:
+            self.progress.warn(f"{error.message}; the bundled prices are used")
+            return None
