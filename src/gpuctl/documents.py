@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gpuctl.domain.instance import Attempt, HistoryEntry, Instance
 from gpuctl.domain.money.cost import accrued, hourly, spent
-from gpuctl.domain.protection import Protector
+from gpuctl.domain.safeguards import Safeguard
 from gpuctl.errors import Failure
 
 if TYPE_CHECKING:
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 1
 
 
-def instance_shape(record: Instance, now: datetime, protection: Sequence[Protector] | None = None) -> dict[str, Any]:
-    """One machine, all keys always there; `protection` is what to tell of it where more is known than its record."""
-    protectors = record.protection if protection is None else protection
+def instance_shape(record: Instance, now: datetime, safeguards: Sequence[Safeguard] | None = None) -> dict[str, Any]:
+    """One instance with all keys. `safeguards` replaces those of the record where the caller knows more."""
+    shown = record.safeguards if safeguards is None else safeguards
     return {
         "id": record.id,
         "name": record.name,
@@ -48,7 +48,7 @@ def instance_shape(record: Instance, now: datetime, protection: Sequence[Protect
         "priceAsOf": record.price.as_of.isoformat() if record.price else None,
         "tags": dict(record.tags),
         "metadata": dict(record.metadata),
-        "protection": [_protector_shape(each) for each in protectors] or None,
+        "safeguards": [_safeguard_shape(safeguard) for safeguard in shown] or None,
         "attempts": [_attempt_shape(attempt) for attempt in record.attempts],
         "createdAt": instant(record.created_at),
         "launchedAt": instant(record.launched_at),
@@ -142,13 +142,13 @@ def _breakdown_shape(record: Instance, now: datetime) -> dict[str, Any]:
     }
 
 
-def _protector_shape(protector: Protector) -> dict[str, Any]:
+def _safeguard_shape(safeguard: Safeguard) -> dict[str, Any]:
     return {
-        "killer": protector.killer.value,
-        "standing": protector.standing.value,
-        "actsAt": instant(protector.acts_at),
-        "readAt": instant(protector.read_at),
-        "detail": protector.detail,
+        "mechanism": safeguard.mechanism.value,
+        "status": safeguard.status.value,
+        "actsAt": instant(safeguard.acts_at),
+        "checkedAt": instant(safeguard.checked_at),
+        "detail": safeguard.detail,
     }
 
 

@@ -81,8 +81,8 @@ def test_an_image_of_windows_is_refused_before_anything_is_written(operator: Ope
 def test_an_image_without_cloud_init_does_not_count_as_guarded(operator: Operator) -> None:
     operator.provision("--name", "n", *named(WITHOUT_CLOUD_INIT))
     operator.later(minutes=10)
-    shown = operator.json("get", "n", "--refresh").instance["protection"]
-    assert {item["killer"]: item["standing"] for item in shown}["timer"] == "missing"
+    shown = operator.json("get", "n", "--refresh").instance["safeguards"]
+    assert {item["mechanism"]: item["status"] for item in shown}["timer"] == "missing"
 
 
 # licenses

@@ -66,10 +66,10 @@ def test_a_retired_type_is_refused_and_its_successor_named(operator: Operator, a
 
 def test_get_shows_what_protects_it_and_extend_moves_all_of_it(operator: Operator, arm: LoopbackAzure) -> None:
     machine = operator.json(*T4, "--ttl", "30", "--name", "n").instance
-    timer = next(item for item in machine["protection"] if item["killer"] == "timer")
-    assert (timer["standing"], timer["actsAt"]) == ("configured", "2026-11-24T12:35:00Z")
+    timer = next(item for item in machine["safeguards"] if item["mechanism"] == "timer")
+    assert (timer["status"], timer["actsAt"]) == ("configured", "2026-11-24T12:35:00Z")
     moved = operator.json("extend", "n", "--by", "30m").instance
-    timer = next(item for item in moved["protection"] if item["killer"] == "timer")
+    timer = next(item for item in moved["safeguards"] if item["mechanism"] == "timer")
     assert (moved["expiresAt"], timer["actsAt"]) == ("2026-11-24T13:00:00Z", "2026-11-24T13:02:00Z")
 
 

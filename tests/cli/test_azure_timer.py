@@ -25,8 +25,8 @@ def arm(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> Iterator[Loopbac
 
 
 def timer(operator: Operator) -> dict[str, str]:
-    found = operator.json("get", "n").instance["protection"]
-    return next(item for item in found if item["killer"] == "timer")
+    found = operator.json("get", "n").instance["safeguards"]
+    return next(item for item in found if item["mechanism"] == "timer")
 
 
 def written(operator: Operator) -> list[int]:
@@ -41,7 +41,7 @@ def test_a_new_subscription_is_registered_once_and_the_timer_stands(operator: Op
     started = operator.run(*T4)
     assert started.code == 0
     assert "registering Microsoft.DevTestLab, Microsoft.Compute, Microsoft.Network in subscription" in started.err
-    assert timer(operator)["standing"] == "configured"
+    assert timer(operator)["status"] == "configured"
     assert "registering" not in operator.run(*T4[:-1], "second").err
 
 
@@ -162,7 +162,7 @@ def test_a_machine_that_takes_its_time_is_written_to_once_and_not_while_it_is_ma
     operator.run("reap", "--sweep")
     operator.run("reap", "--sweep")
     assert written(operator) == [2, 0, 0]
-    assert timer(operator)["standing"] == "configured"
+    assert timer(operator)["status"] == "configured"
 
 
 def test_a_timer_that_stands_is_read_once_and_not_written_by_any_look(operator: Operator, arm: LoopbackAzure) -> None:

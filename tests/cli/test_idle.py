@@ -78,10 +78,10 @@ def test_it_is_in_the_user_data_and_a_person_sees_it(operator: Operator) -> None
     assert "terminated after 15m without activity" in operator.run("get", "n", terminal=True).out
     assert operator.provision("--name", "n", "--idle", "15m").json["created"] is False
     assert "another idle" in operator.provision("--name", "n").json["error"]["message"]
-    protection = {
-        item["killer"]: item["standing"] for item in operator.json("get", "n", "--refresh").instance["protection"]
+    safeguards = {
+        item["mechanism"]: item["status"] for item in operator.json("get", "n", "--refresh").instance["safeguards"]
     }
-    assert protection["timer"] != "missing"
+    assert safeguards["timer"] != "missing"
 
 
 @pytest.mark.parametrize("span", ["4m", "3h", "15", "soon", ""])

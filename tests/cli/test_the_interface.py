@@ -54,7 +54,7 @@ INSTANCE_KEYS = [
     "priceAsOf",
     "tags",
     "metadata",
-    "protection",
+    "safeguards",
     "attempts",
     "createdAt",
     "launchedAt",

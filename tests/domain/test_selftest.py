@@ -9,8 +9,8 @@ from support.instances import NOON
 
 from gpuctl.catalog import Catalog
 from gpuctl.domain.instance import Price
-from gpuctl.domain.protection import Killer, Protector, Standing
 from gpuctl.domain.resource import Resource
+from gpuctl.domain.safeguards import Mechanism, Safeguard, SafeguardStatus
 from gpuctl.domain.selftest import (
     CheckStatus,
     judge_extend,
@@ -34,8 +34,11 @@ TAGS = {
 }
 VOLUME = Resource("volume", "vol-1", TAGS)
 GROUP = Resource("security-group", "sg-1", {"gpuctl-state": "a-state-id"}, is_shared=True)
-TIMER = Protector(
-    killer=Killer.TIMER, standing=Standing.CONFIGURED, acts_at=DEADLINE + timedelta(minutes=2), read_at=NOON
+TIMER = Safeguard(
+    mechanism=Mechanism.TIMER,
+    status=SafeguardStatus.CONFIGURED,
+    acts_at=DEADLINE + timedelta(minutes=2),
+    checked_at=NOON,
 )
 
 
@@ -70,7 +73,7 @@ def test_a_timer_must_act_shortly_after_the_deadline(after: int, status: str) ->
 
 def test_a_timer_that_is_missing_or_has_no_time_fails() -> None:
     assert judge_timer([], DEADLINE).status == "failed"
-    assert judge_timer([TIMER.model_copy(update={"standing": Standing.MISSING})], DEADLINE).status == "failed"
+    assert judge_timer([TIMER.model_copy(update={"status": SafeguardStatus.MISSING})], DEADLINE).status == "failed"
     assert judge_timer([TIMER.model_copy(update={"acts_at": None})], DEADLINE).status == "failed"
 
 

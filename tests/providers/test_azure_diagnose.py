@@ -141,7 +141,7 @@ def test_the_role_grants_every_call_of_a_whole_life(wire: Wire, arm: LoopbackAzu
     made = provider.create(replace(an_order(image, "eastus", T4.name), ssh_key=KEY, disk_gb=100))
     provider.list_instances("eastus", [made.cloud_id])
     provider.set_deadline("eastus", made.cloud_id, NOON + timedelta(minutes=90))
-    provider.protection("eastus", made.cloud_id, NOON)
+    provider.safeguards("eastus", made.cloud_id, NOON)
     provider.regions()
     provider.terminate("eastus", [made.cloud_id])
     provider.list_instances("eastus")

@@ -10,7 +10,7 @@ from support.instances import NOON
 from support.wire import Fault, Wire, refuse_arm
 
 from gpuctl.domain.instance import CloudState
-from gpuctl.domain.protection import Protector, Standing
+from gpuctl.domain.safeguards import Safeguard, SafeguardStatus
 from gpuctl.domain.tags import deadline_tag
 from gpuctl.errors import CloudError, CredentialsError, NotReadyError, UsageError
 from gpuctl.providers.azure import create as creation
@@ -24,8 +24,8 @@ MINUTE = timedelta(minutes=1)
 ELSEWHERE = "/subscriptions/s/resourceGroups/theirs/providers/Microsoft.Compute/virtualMachines/x"
 
 
-def timer_of(provider: AzureProvider, minutes: int = 0) -> Protector:
-    _, timer = provider.protection(REGION, GROUP, NOON + minutes * MINUTE)
+def timer_of(provider: AzureProvider, minutes: int = 0) -> Safeguard:
+    _, timer = provider.safeguards(REGION, GROUP, NOON + minutes * MINUTE)
     return timer
 
 
@@ -40,12 +40,12 @@ def test_the_timer_is_armed_by_the_create_moved_with_the_deadline_and_read_back(
     provider: AzureProvider, order: Order
 ) -> None:
     provider.create(order)
-    sweep, timer = provider.protection(REGION, GROUP, NOON)
-    assert (timer.standing, timer.acts_at) == (Standing.CONFIGURED, NOON + 62 * MINUTE)
-    assert (sweep.standing, sweep.acts_at) == (Standing.CONFIGURED, NOON + 60 * MINUTE)
+    sweep, timer = provider.safeguards(REGION, GROUP, NOON)
+    assert (timer.status, timer.acts_at) == (SafeguardStatus.CONFIGURED, NOON + 62 * MINUTE)
+    assert (sweep.status, sweep.acts_at) == (SafeguardStatus.CONFIGURED, NOON + 60 * MINUTE)
     assert "changeable until 12:31 UTC" in timer.detail
     provider.set_deadline(REGION, GROUP, NOON + 90 * MINUTE)
-    sweep, timer = provider.protection(REGION, GROUP, NOON)
+    sweep, timer = provider.safeguards(REGION, GROUP, NOON)
     assert (sweep.acts_at, timer.acts_at) == (NOON + 90 * MINUTE, NOON + 92 * MINUTE)
 
 
@@ -149,7 +149,7 @@ def test_a_machine_whose_timer_could_not_be_set_is_there_and_says_why(
     wire.arm("PUT schedules", *[refuse_arm("AuthorizationFailed", 403)] * 4)
     assert provider.create(order).ready
     timer = timer_of(provider)
-    assert timer.standing is Standing.MISSING
+    assert timer.status is SafeguardStatus.MISSING
     assert "no shutdown schedule: it could not be set: `AuthorizationFailed`" in timer.detail
 
 
@@ -169,7 +169,7 @@ def test_a_schedule_that_would_not_end_this_machine_is_no_timer(
         return real[0], real[1], json.dumps(told).encode()
 
     wire.arm("GET schedules", Fault(True, changed))
-    assert timer_of(provider).standing is Standing.MISSING
+    assert timer_of(provider).status is SafeguardStatus.MISSING
 
 
 # while the machine is being created
@@ -180,7 +180,7 @@ def test_a_machine_that_takes_a_while_gets_its_timer_when_it_is_there(
 ) -> None:
     arm.set(polls=3)
     provider.create(order)
-    assert timer_of(provider).standing is Standing.CONFIGURED
+    assert timer_of(provider).status is SafeguardStatus.CONFIGURED
     assert len(wire.calls("PUT schedules")) == 2
 
 

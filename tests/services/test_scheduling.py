@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 from support.instances import NOON
 
@@ -28,13 +28,13 @@ JOBS = some.builds(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(JOBS)
 def test_a_job_is_read_back_from_cron_as_it_was_written(job: Job) -> None:
     assert from_cron(cron_line(job)) == job
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(JOBS)
 def test_a_job_is_read_back_from_systemd_as_it_was_written(job: Job) -> None:
     assert from_units(job.key, service_unit(job), timer_unit(job)) == job

@@ -11,8 +11,8 @@ from support.instances import ACCOUNT
 from gpuctl.domain.instance import CloudState, Market, Observed, ProviderName
 from gpuctl.domain.market.offers import InstanceType
 from gpuctl.domain.market.request import Request
-from gpuctl.domain.protection import Protector
 from gpuctl.domain.resource import Resource
+from gpuctl.domain.safeguards import Safeguard
 from gpuctl.domain.tags import deadline_tag
 from gpuctl.errors import CapacityError, CloudError, GpuctlError, OutcomeUnknown, UnreachableError
 from gpuctl.providers.base import Capabilities, Identity, Image, Order
@@ -169,9 +169,9 @@ class FakeCloud:
             return dict.fromkeys(cloud_ids, UnreachableError("no answer"))
         return dict.fromkeys(unknown, CloudError("not known yet"))
 
-    def protection(
+    def safeguards(
         self, region: str, cloud_id: str, at: datetime, ready_at: datetime | None = None
-    ) -> Sequence[Protector]:
+    ) -> Sequence[Safeguard]:
         self._trouble()
         return []
 

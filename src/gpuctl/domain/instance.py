@@ -5,9 +5,9 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from pydantic import AwareDatetime, Field
+from pydantic import AliasChoices, AwareDatetime, Field
 
-from gpuctl.domain.protection import Protector
+from gpuctl.domain.safeguards import Safeguard
 from gpuctl.domain.value import Value
 from gpuctl.errors import Code
 
@@ -164,7 +164,7 @@ class Instance(Value):
     end_is_estimate: bool = False
     deleted_by_us_at: AwareDatetime | None = None
     absent_since: AwareDatetime | None = None
-    protection: tuple[Protector, ...] = ()
+    safeguards: tuple[Safeguard, ...] = Field(default=(), validation_alias=AliasChoices("safeguards", "protection"))
     updated_at: AwareDatetime
     history: tuple[HistoryEntry, ...] = ()
     delivered: int = 0

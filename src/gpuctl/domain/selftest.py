@@ -9,8 +9,8 @@ from enum import StrEnum
 
 from gpuctl.domain.instance import Price
 from gpuctl.domain.market.offers import InstanceType
-from gpuctl.domain.protection import Killer, Protector, Standing
 from gpuctl.domain.resource import Resource
+from gpuctl.domain.safeguards import Safeguard, SafeguardStatus
 from gpuctl.domain.tags import EXPIRES_AT, ID, OWNER, STATE, parse_deadline
 
 Figure = str | int | float | bool | None | list[str]
@@ -72,10 +72,10 @@ def judge_tags(resources: Sequence[Resource], record_id: str, state_id: str) -> 
     return Check("tags", CheckStatus.OK, f"complete on {len(resources)} resources", observed)
 
 
-def judge_timer(protectors: Sequence[Protector], deadline: datetime) -> Check:
+def judge_timer(safeguards: Sequence[Safeguard], deadline: datetime) -> Check:
     """Whether the shutdown timer, as read back, acts shortly after the deadline."""
-    timer = _timer(protectors)
-    if timer is None or timer.standing is Standing.MISSING:
+    timer = _timer(safeguards)
+    if timer is None or timer.is_missing:
         return Check("timer", CheckStatus.FAILED, f"missing: {timer.detail if timer else 'the cloud shows none'}")
     observed = _timer_figures(timer, deadline)
     if not _is_in_time(timer, deadline):
@@ -84,11 +84,11 @@ def judge_timer(protectors: Sequence[Protector], deadline: datetime) -> Check:
     return Check("timer", CheckStatus.OK, f"set: {timer.detail}", observed)
 
 
-def judge_timer_running(protectors: Sequence[Protector], unit: str | None) -> Check:
+def judge_timer_running(safeguards: Sequence[Safeguard], unit: str | None) -> Check:
     """Whether the timer was seen running: by the console, or by the state of its systemd unit, None if not known."""
-    timer = _timer(protectors)
-    observed: dict[str, Figure] = {"console": bool(timer and timer.standing is Standing.RUNNING), "unit": unit}
-    if timer is not None and timer.standing is Standing.RUNNING:
+    timer = _timer(safeguards)
+    observed: dict[str, Figure] = {"console": bool(timer and timer.status is SafeguardStatus.VERIFIED), "unit": unit}
+    if timer is not None and timer.status is SafeguardStatus.VERIFIED:
         return Check("timer-running", CheckStatus.OK, timer.detail, observed)
     if unit == "active":
         return Check("timer-running", CheckStatus.OK, "its systemd timer is active", observed)
@@ -131,13 +131,13 @@ def judge_replay(first: str, second: str, existing: Collection[str]) -> Check:
 
 
 def judge_extend(
-    before: datetime, after: datetime, tags: Mapping[str, str], protectors: Sequence[Protector], *, had_timer: bool
+    before: datetime, after: datetime, tags: Mapping[str, str], safeguards: Sequence[Safeguard], *, had_timer: bool
 ) -> Check:
     """Whether the deadline's tag and the timer have both moved to the new deadline.
 
     A timer that was missing before is the failure of another check.
     """
-    tag, timer = parse_deadline(tags.get(EXPIRES_AT, "")), _timer(protectors)
+    tag, timer = parse_deadline(tags.get(EXPIRES_AT, "")), _timer(safeguards)
     timer_moved = timer is not None and _is_in_time(timer, after)
     observed: dict[str, Figure] = {
         "bySeconds": int((after - before).total_seconds()),
@@ -215,15 +215,15 @@ def _missing_tags(resource: Resource, record_id: str, state_id: str) -> list[str
     ]
 
 
-def _timer(protectors: Sequence[Protector]) -> Protector | None:
-    return next((safeguard for safeguard in protectors if safeguard.killer is Killer.TIMER), None)
+def _timer(safeguards: Sequence[Safeguard]) -> Safeguard | None:
+    return next((safeguard for safeguard in safeguards if safeguard.is_timer), None)
 
 
-def _is_in_time(timer: Protector, deadline: datetime) -> bool:
-    is_set = timer.standing is not Standing.MISSING and timer.acts_at is not None
+def _is_in_time(timer: Safeguard, deadline: datetime) -> bool:
+    is_set = not timer.is_missing and timer.acts_at is not None
     return is_set and deadline - _TIMER_EARLY <= (timer.acts_at or deadline) <= deadline + _TIMER_LATE
 
 
-def _timer_figures(timer: Protector, deadline: datetime) -> dict[str, Figure]:
+def _timer_figures(timer: Safeguard, deadline: datetime) -> dict[str, Figure]:
     after = int((timer.acts_at - deadline).total_seconds()) if timer.acts_at else None
-    return {"standing": timer.standing.value, "secondsAfterDeadline": after}
+    return {"status": timer.status.value, "secondsAfterDeadline": after}

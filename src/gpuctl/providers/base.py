@@ -10,8 +10,8 @@ from gpuctl.domain.diagnosis import Finding
 from gpuctl.domain.instance import Market, Observed, ProviderName
 from gpuctl.domain.market.offers import InstanceType
 from gpuctl.domain.market.request import Request
-from gpuctl.domain.protection import Protector
 from gpuctl.domain.resource import Resource
+from gpuctl.domain.safeguards import Safeguard
 from gpuctl.domain.sshkeys import KeyRule
 from gpuctl.errors import GpuctlError
 
@@ -259,9 +259,9 @@ class Provider(Protocol):
         """
         ...
 
-    def protection(
+    def safeguards(
         self, region: str, cloud_id: str, at: datetime, ready_at: datetime | None = None
-    ) -> Sequence[Protector]:
+    ) -> Sequence[Safeguard]:
         """The safeguards of the instance other than the reaper, as the cloud shows them at `at`, and when each acts.
 
         `ready_at` is when the instance became ready: from a few minutes later a timer that reports itself and has not

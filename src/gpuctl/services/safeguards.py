@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from gpuctl.domain.instance import Instance, Status
 from gpuctl.domain.lifecycle import with_facts
 from gpuctl.domain.money.cost import hourly, to_cents
-from gpuctl.domain.protection import Killer, Protector, Standing
+from gpuctl.domain.safeguards import Safeguard
 from gpuctl.errors import GpuctlError
 from gpuctl.services.runtime import Runtime
 
@@ -24,7 +24,7 @@ def read_back(runtime: Runtime, records: Sequence[Instance]) -> Mapping[str, Gpu
     For each that could not be asked, why; its record keeps what was read before. Those without a machine, and
     those on their way out, are left out.
     """
-    answers: dict[str, Sequence[Protector]] = {}
+    answers: dict[str, Sequence[Safeguard]] = {}
     failures: dict[str, GpuctlError] = {}
     for record in records:
         if not record.is_live or record.status is Status.STOPPING or record.cloud_id is None:
@@ -36,27 +36,25 @@ def read_back(runtime: Runtime, records: Sequence[Instance]) -> Mapping[str, Gpu
             failures[record.id] = error
 
     def told(fresh: Instance) -> Instance:
-        return with_facts(fresh, runtime.clock.now(), protection=tuple(answers[fresh.id]))
+        return with_facts(fresh, runtime.clock.now(), safeguards=tuple(answers[fresh.id]))
 
     runtime.store.update_each(list(answers), told)
     return failures
 
 
-def safeguards_of(provider: "Provider", record: Instance, now: datetime) -> tuple[Protector, ...]:
+def safeguards_of(provider: "Provider", record: Instance, now: datetime) -> tuple[Safeguard, ...]:
     """What terminates the instance without us, read back from its provider now. Raises what the provider does.
 
     A timer that leaves something to be paid says how much.
     """
-    found = provider.protection(record.region, record.cloud_id or "", now, record.ready_at)
+    found = provider.safeguards(record.region, record.cloud_id or "", now, record.ready_at)
     if provider.capabilities.timer_ends_all:
         return tuple(found)
-    return tuple(
-        _with_rest(safeguard, record) if safeguard.killer is Killer.TIMER else safeguard for safeguard in found
-    )
+    return tuple(_with_rest(safeguard, record) if safeguard.is_timer else safeguard for safeguard in found)
 
 
-def _with_rest(timer: Protector, record: Instance) -> Protector:
-    if timer.standing is Standing.MISSING:
+def _with_rest(timer: Safeguard, record: Instance) -> Safeguard:
+    if timer.is_missing:
         return timer
     cost = hourly(record).over(_MONTH)
     known = None if cost.disk is None or cost.address is None else to_cents(cost.disk + cost.address)
@@ -70,19 +68,19 @@ def unconfirmed(records: Sequence[Instance], now: datetime) -> list[Instance]:
 
     By then a guard has reported itself. An instance whose timer was never read back is not among them.
     """
-    return [record for record in records if any(_is_early(record, each, now) for each in record.protection)]
+    return [record for record in records if any(_is_early(record, each, now) for each in record.safeguards)]
 
 
-def _is_early(record: Instance, protector: Protector, now: datetime) -> bool:
-    if record.ready_at is None or protector.killer is not Killer.TIMER or protector.standing is Standing.MISSING:
+def _is_early(record: Instance, safeguard: Safeguard, now: datetime) -> bool:
+    if record.ready_at is None or not safeguard.is_timer or safeguard.is_missing:
         return False
-    return protector.read_at < record.ready_at + REPORTS_WITHIN <= now
+    return safeguard.checked_at < record.ready_at + REPORTS_WITHIN <= now
 
 
 def gaps(record: Instance) -> list[str]:
     """What should end this machine and, as it was read back, will not; a line each."""
     return [
-        f"{record.label} has no {safeguard.killer}: {safeguard.detail}"
-        for safeguard in record.protection
-        if safeguard.standing is Standing.MISSING
+        f"{record.label} has no {safeguard.mechanism}: {safeguard.detail}"
+        for safeguard in record.safeguards
+        if safeguard.is_missing
     ]

@@ -15,10 +15,10 @@ from gpuctl.cli.render.result import Result
 from gpuctl.documents import instance_shape
 from gpuctl.domain.duration import shown
 from gpuctl.domain.instance import Instance
-from gpuctl.domain.protection import Killer, Protector, Standing
+from gpuctl.domain.safeguards import Mechanism, Safeguard, SafeguardStatus
 from gpuctl.errors import GpuctlError, UnresolvedError, UsageError
 from gpuctl.services.query import resolve
-from gpuctl.services.reaper_standing import reaper_standing
+from gpuctl.services.reaper_status import reaper_status
 
 EXAMPLES = """\
 gpuctl get train-7
@@ -42,8 +42,8 @@ def command(
         stale = {**_read_back(context, resolve(context.wiring.store, record.id)), **stale}
         record = resolve(context.wiring.store, record.id)
     now = context.clock.now()
-    protection = [*_reaper(context, record, now), *record.protection] if record.is_live else ()
-    shape = instance_shape(record, now, protection)
+    safeguards = [*_reaper(context, record, now), *record.safeguards] if record.is_live else ()
+    shape = instance_shape(record, now, safeguards)
     fields = [_field(shape, text) for text in field or ()]
     error = next(iter(stale.values()), None)
     if fields:
@@ -54,7 +54,7 @@ def command(
         columns=COLUMNS,
         rows=[row(record, now)],
         ids=[record.id],
-        draw=lambda width: details(record, now, protection),
+        draw=lambda width: details(record, now, safeguards),
         error=error,
     )
 
@@ -74,18 +74,20 @@ def _read_back(context: Context, record: Instance) -> Mapping[str, GpuctlError]:
     }
 
 
-def _reaper(context: Context, record: Instance, now: datetime) -> list[Protector]:
+def _reaper(context: Context, record: Instance, now: datetime) -> list[Safeguard]:
     """The reaper as its own records show it: verified only where its last run queried the region of the instance."""
     times = context.wiring.reap_log.read()
     if context.sandbox and times.last_reap_at is None:
         detail = "not needed in the sandbox"
-        return [Protector(killer=Killer.REAPER, standing=Standing.MISSING, read_at=now, detail=detail)]
-    standing, why = reaper_standing(times, record, now)
-    acts_at = record.expires_at if standing is not Standing.MISSING else None
+        return [Safeguard(mechanism=Mechanism.REAPER, status=SafeguardStatus.MISSING, checked_at=now, detail=detail)]
+    status, why = reaper_status(times, record, now)
+    acts_at = record.expires_at if status is not SafeguardStatus.MISSING else None
     last = times.last_reap_at
     ran = f"last run {ago(last, now)}" if last else "never ran"
     detail = f"{ran}; {why}" if why else ran
-    return [Protector(killer=Killer.REAPER, standing=standing, acts_at=acts_at, read_at=last or now, detail=detail)]
+    return [
+        Safeguard(mechanism=Mechanism.REAPER, status=status, acts_at=acts_at, checked_at=last or now, detail=detail)
+    ]
 
 
 def _field(shape: dict[str, Any], key: str) -> str:

@@ -11,7 +11,7 @@ from gpuctl.cli.terminal.text import brief, clean
 from gpuctl.domain.duration import rough, spelled
 from gpuctl.domain.instance import SSH_ALSO_FROM, Instance, Price, ProviderName, Status
 from gpuctl.domain.money.cost import accrued, by_deadline, hourly, spent
-from gpuctl.domain.protection import Protector, Standing
+from gpuctl.domain.safeguards import Safeguard
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -109,7 +109,7 @@ def table(records: Sequence[Instance], now: datetime, width: int, *, closely: bo
     return drawn
 
 
-def details(record: Instance, now: datetime, protection: Sequence[Protector]) -> "Table":
+def details(record: Instance, now: datetime, safeguards: Sequence[Safeguard]) -> "Table":
     """Everything a person may want to know of one machine, and what ends it if nobody comes back."""
     from rich.table import Table
     from rich.text import Text
@@ -121,10 +121,12 @@ def details(record: Instance, now: datetime, protection: Sequence[Protector]) ->
         if value:
             drawn.add_row(label, Text(brief(value), _STYLES.get(record.status, "") if label == "status" else ""))
     drawn.add_row("", "")
-    for each in protection:
-        acts = f" at {local(each.acts_at)}" if each.acts_at else ""
-        style = "red" if each.standing is Standing.MISSING else "green"
-        drawn.add_row(f"safeguard: {each.killer}", Text(clean(f"{each.standing}{acts} · {each.detail}"), style))
+    for safeguard in safeguards:
+        acts = f" at {local(safeguard.acts_at)}" if safeguard.acts_at else ""
+        style = "red" if safeguard.is_missing else "green"
+        drawn.add_row(
+            f"safeguard: {safeguard.mechanism}", Text(clean(f"{safeguard.status}{acts} · {safeguard.detail}"), style)
+        )
     drawn.add_row("", "")
     for entry in record.history:
         about = " · ".join(part for part in (entry.event, entry.reason and entry.reason.value, entry.detail) if part)

@@ -12,8 +12,8 @@ from gpuctl.domain.diagnosis import Finding
 from gpuctl.domain.instance import CloudState, Observed, ProviderName, Reason
 from gpuctl.domain.market.offers import InstanceType
 from gpuctl.domain.market.request import Request
-from gpuctl.domain.protection import Protector
 from gpuctl.domain.resource import Resource
+from gpuctl.domain.safeguards import Safeguard
 from gpuctl.domain.tags import EXPIRES_AT, ID, STATE, deadline_tag
 from gpuctl.errors import (
     CloudError,
@@ -41,10 +41,10 @@ from gpuctl.providers.aws.errors import (
 from gpuctl.providers.aws.images import find_image
 from gpuctl.providers.aws.ingress import Ingress
 from gpuctl.providers.aws.observe import observed
-from gpuctl.providers.aws.protection import read_back
 from gpuctl.providers.aws.readiness import ready_ids
 from gpuctl.providers.aws.replies import reply_date
 from gpuctl.providers.aws.resources import list_resources
+from gpuctl.providers.aws.safeguards import read_back
 from gpuctl.providers.aws.zones import zones_of
 from gpuctl.providers.base import Capabilities, Identity, Image, Order, Trial
 
@@ -174,9 +174,9 @@ class AwsProvider:
         with _translated(f"could not terminate instances in `{region}`", self._proven(region)):
             return end_instances(self._clients.client("ec2", region), region, cloud_ids)
 
-    def protection(
+    def safeguards(
         self, region: str, cloud_id: str, at: datetime, ready_at: datetime | None = None
-    ) -> Sequence[Protector]:
+    ) -> Sequence[Safeguard]:
         with _translated(f"could not read the safeguards of {cloud_id}"):
             return read_back(self._clients.client("ec2", region), cloud_id, at, ready_at)
 

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gpuctl.domain.instance import CloudState, Market, Observed, ProviderName, Refusal
-from gpuctl.domain.protection import Killer, Protector, Standing
 from gpuctl.domain.reconcile.orphans import ORPHAN_AGE
+from gpuctl.domain.safeguards import Mechanism, Safeguard, SafeguardStatus
 from gpuctl.domain.tags import ownership
 from gpuctl.providers.azure.errors import refusal_of
 
@@ -75,20 +75,20 @@ def region_of(location: str) -> str:
     return location.replace(" ", "").casefold()
 
 
-def sweep_of(tags: Mapping[str, str], at: datetime) -> Protector:
+def sweep_of(tags: Mapping[str, str], at: datetime) -> Safeguard:
     """What the tags of a group let the sweep do with the instance in it, and when, as they were read at that time."""
     claims = ownership(tags)
     told = {"id": claims.record_id, "state": claims.state_id, "deadline": claims.expires_at, "birth": claims.created_at}
     missing = [name for name, value in told.items() if value is None]
     if missing or claims.expires_at is None or claims.created_at is None:
         why = f"no readable tag for {', '.join(missing)}"
-        return Protector(killer=Killer.SWEEP, standing=Standing.MISSING, read_at=at, detail=why)
+        return Safeguard(mechanism=Mechanism.SWEEP, status=SafeguardStatus.MISSING, checked_at=at, detail=why)
     acts_at = max(claims.expires_at, claims.created_at + ORPHAN_AGE)
-    return Protector(
-        killer=Killer.SWEEP,
-        standing=Standing.CONFIGURED,
+    return Safeguard(
+        mechanism=Mechanism.SWEEP,
+        status=SafeguardStatus.CONFIGURED,
         acts_at=acts_at,
-        read_at=at,
+        checked_at=at,
         detail="from the tags of its resource group",
     )
 

@@ -11,8 +11,8 @@ from gpuctl.domain.diagnosis import Finding
 from gpuctl.domain.instance import CloudState, Observed, ProviderName
 from gpuctl.domain.market.offers import InstanceType
 from gpuctl.domain.market.request import Request
-from gpuctl.domain.protection import Protector, Standing
 from gpuctl.domain.resource import Resource
+from gpuctl.domain.safeguards import Safeguard
 from gpuctl.domain.tags import EXPIRES_AT, ID, STATE, deadline_tag
 from gpuctl.errors import CloudError, GpuctlError, OutcomeUnknown, UnreachableError
 from gpuctl.providers.azure import create as creation
@@ -154,9 +154,9 @@ class AzureProvider:
                 failures[group] = error
         return failures
 
-    def protection(
+    def safeguards(
         self, region: str, cloud_id: str, at: datetime, ready_at: datetime | None = None
-    ) -> Sequence[Protector]:
+    ) -> Sequence[Safeguard]:
         with _translated(f"could not read the safeguards of {cloud_id}"):
             group = self._clients.resource.resource_groups.get(cloud_id).as_dict()
             return [sweep_of(group.get("tags") or {}, at), self._timer(cloud_id, at)]
@@ -196,11 +196,11 @@ class AzureProvider:
         self._unarmed.pop(group, None)
         return True
 
-    def _timer(self, group: str, at: datetime) -> Protector:
-        protector, why = timer.read_back(self._clients, group, at), self._unarmed.get(group)
-        if protector.standing is not Standing.MISSING or why is None:
-            return protector
-        return protector.model_copy(update={"detail": f"{protector.detail}: {why}"})
+    def _timer(self, group: str, at: datetime) -> Safeguard:
+        safeguard, why = timer.read_back(self._clients, group, at), self._unarmed.get(group)
+        if not safeguard.is_missing or why is None:
+            return safeguard
+        return safeguard.model_copy(update={"detail": f"{safeguard.detail}: {why}"})
 
     def _tag_machine(self, group: str, tags: Mapping[str, str]) -> None:
         """Give the machine the tags of its group. One that is being created is left alone: an update could preempt

@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from gpuctl.domain.duration import spelled
-from gpuctl.domain.protection import Killer, Protector, Standing
 from gpuctl.domain.reconcile.evidence import GUARD_GRACE
+from gpuctl.domain.safeguards import Mechanism, Safeguard, SafeguardStatus
 from gpuctl.errors import CloudError, UsageError
 from gpuctl.providers.azure.client import Clients
 from gpuctl.providers.azure.errors import SDK_ERRORS, is_absent
@@ -88,18 +88,18 @@ def arm(clients: Clients, group: str, region: str, tags: Mapping[str, str], expi
         raise CloudError(f"the timer of `{group}` was set for {at:%H:%M} UTC and does not stand so")
 
 
-def read_back(clients: Clients, group: str, at: datetime) -> Protector:
+def read_back(clients: Clients, group: str, at: datetime) -> Safeguard:
     """When the timer will really act, as it stands in the cloud now."""
     said = _read(clients, group)
     acts_at = _next(said, clients, group, at) if said is not None else None
     if acts_at is None:
         why = "no shutdown schedule" if said is None else "its shutdown schedule is not for it, or is off"
-        return Protector(killer=Killer.TIMER, standing=Standing.MISSING, read_at=at, detail=why)
-    return Protector(
-        killer=Killer.TIMER,
-        standing=Standing.CONFIGURED,
+        return Safeguard(mechanism=Mechanism.TIMER, status=SafeguardStatus.MISSING, checked_at=at, detail=why)
+    return Safeguard(
+        mechanism=Mechanism.TIMER,
+        status=SafeguardStatus.CONFIGURED,
         acts_at=acts_at,
-        read_at=at,
+        checked_at=at,
         detail=f"stops the instance at {acts_at:%H:%M} UTC (changeable until {acts_at - FIXED:%H:%M} UTC)",
     )
 

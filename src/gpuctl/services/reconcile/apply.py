@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from gpuctl.domain.instance import CloudState, Instance, Observed, Reason, Status
 from gpuctl.domain.lifecycle import advance, refreshed, swept, with_facts
-from gpuctl.domain.protection import Killer, Protector, Standing
 from gpuctl.domain.reconcile.actions import Action, Kind
+from gpuctl.domain.safeguards import Safeguard
 from gpuctl.errors import GpuctlError, UnresolvedError
 from gpuctl.services.isolation import each_alone
 from gpuctl.services.reconcile.adopt import adopted, without_taken_name
@@ -112,7 +112,7 @@ class Applier:
             except GpuctlError as error:
                 self._done[id(action)] = replace(done, error=f"its shutdown timer could not be set: {error.message}")
                 continue
-            change = partial(with_facts, at=self._survey.session.now, protection=found)
+            change = partial(with_facts, at=self._survey.session.now, safeguards=found)
             self._runtime.store.update_each([done.record.id], change)
 
     def _close(self, batch: Sequence[Action]) -> None:
@@ -229,16 +229,14 @@ def _lacks_timer(record: Instance, seen: Observed | None) -> bool:
         return False
     # While an instance is being created nothing is changed on it: what was accepted could be preempted by that.
     is_made = seen.state is CloudState.RUNNING and seen.ready is not False
-    return is_made and not _has_timer(record.protection)
+    return is_made and not _has_timer(record.safeguards)
 
 
-def _has_timer(protection: Iterable[Protector]) -> bool:
-    return any(
-        safeguard.killer is Killer.TIMER and safeguard.standing is not Standing.MISSING for safeguard in protection
-    )
+def _has_timer(safeguards: Iterable[Safeguard]) -> bool:
+    return any(safeguard.is_timer and not safeguard.is_missing for safeguard in safeguards)
 
 
-def _with_timer(provider: "Provider", record: Instance, now: datetime) -> tuple[Protector, ...]:
+def _with_timer(provider: "Provider", record: Instance, now: datetime) -> tuple[Safeguard, ...]:
     """What terminates the instance, read back, its timer set before where there was none. Raises what a cloud does."""
     found = safeguards_of(provider, record, now)
     if _has_timer(found):

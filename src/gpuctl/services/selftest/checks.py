@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
-from gpuctl.domain.protection import Killer, Protector, Standing
+from gpuctl.domain.safeguards import Safeguard, SafeguardStatus
 from gpuctl.domain.selftest import (
     Check,
     CheckStatus,
@@ -51,7 +51,7 @@ def tags(subject: Subject) -> Check:
 
 def timer(subject: Subject) -> Check:
     """Whether the shutdown timer is set for the deadline."""
-    return judge_timer(_protectors(subject), subject.record.expires_at)
+    return judge_timer(_safeguards(subject), subject.record.expires_at)
 
 
 def timer_running(subject: Subject) -> Check:
@@ -63,12 +63,10 @@ def timer_running(subject: Subject) -> Check:
         return Check("timer-running", CheckStatus.SKIPPED, text)
     started = subject.runtime.clock.elapsed()
     while True:
-        protectors, unit = _protectors(subject), _unit(subject)
-        runs = any(
-            safeguard.killer is Killer.TIMER and safeguard.standing is Standing.RUNNING for safeguard in protectors
-        )
+        safeguards, unit = _safeguards(subject), _unit(subject)
+        runs = any(safeguard.is_timer and safeguard.status is SafeguardStatus.VERIFIED for safeguard in safeguards)
         if runs or unit == "active" or subject.runtime.clock.elapsed() - started >= SEEN_WITHIN:
-            return judge_timer_running(protectors, unit)
+            return judge_timer_running(safeguards, unit)
         subject.runtime.clock.sleep(LOOK_EVERY)
 
 
@@ -119,16 +117,13 @@ def extension(subject: Subject) -> Check:
     """Move the deadline, then read back its tag and the timer."""
     before = subject.record
     moved = extend(subject.runtime, before, by=EXTEND_BY, ttl=None, allow_unknown_price=True)
-    had_timer = any(
-        safeguard.killer is Killer.TIMER and safeguard.standing is not Standing.MISSING
-        for safeguard in before.protection
-    )
+    had_timer = any(safeguard.is_timer and not safeguard.is_missing for safeguard in before.safeguards)
     started = subject.runtime.clock.elapsed()
     while True:
         seen = subject.provider.get(moved.region, subject.cloud_id)
         tags_seen = seen.tags if seen else {}
-        protectors = _protectors(subject)
-        check = judge_extend(before.expires_at, moved.expires_at, tags_seen, protectors, had_timer=had_timer)
+        safeguards = _safeguards(subject)
+        check = judge_extend(before.expires_at, moved.expires_at, tags_seen, safeguards, had_timer=had_timer)
         # The guard reads the tag once a minute, and its console shows the old deadline until then.
         if check.status is CheckStatus.OK or subject.runtime.clock.elapsed() - started >= MOVED_WITHIN:
             return check
@@ -155,11 +150,11 @@ ON_INSTANCE: Sequence[tuple[str, Callable[[Subject], Check]]] = (
 )
 
 
-def _protectors(subject: Subject) -> Sequence[Protector]:
+def _safeguards(subject: Subject) -> Sequence[Safeguard]:
     """What protects the instance, read back from the provider now and kept in its record."""
     for error in read_back(subject.runtime, [subject.record]).values():
         raise error
-    return subject.record.protection
+    return subject.record.safeguards
 
 
 def _unit(subject: Subject) -> str | None:

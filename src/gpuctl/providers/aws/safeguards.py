@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from gpuctl.domain.protection import Killer, Protector, Standing
 from gpuctl.domain.reconcile.orphans import ORPHAN_AGE
+from gpuctl.domain.safeguards import Mechanism, Safeguard, SafeguardStatus
 from gpuctl.domain.tags import Ownership, ownership, parse_deadline
 from gpuctl.providers.aws.console import Console, read_console
 from gpuctl.providers.aws.guard import GRACE
@@ -18,7 +18,7 @@ _SILENT_AFTER = timedelta(minutes=5)  # ready for so long, a guard that runs has
 _ARMED = re.compile(r"ends at (\d{8}t\d{6}z)( \(tag\))?")
 
 
-def read_back(ec2: Any, cloud_id: str, at: datetime, ready_at: datetime | None) -> list[Protector]:
+def read_back(ec2: Any, cloud_id: str, at: datetime, ready_at: datetime | None) -> list[Safeguard]:
     """The sweep and the timer on that instance, as they stand in the cloud at `at`.
 
     A guard whose console is silent 5 min after `ready_at` is missing: its image cannot run it. Raises what the SDK
@@ -31,25 +31,29 @@ def read_back(ec2: Any, cloud_id: str, at: datetime, ready_at: datetime | None) 
     return [_sweep(claims, launched_at, at), _timer(ec2, cloud_id, said, claims, at, is_overdue=is_overdue)]
 
 
-def _sweep(claims: Ownership, launched_at: datetime, at: datetime) -> Protector:
+def _sweep(claims: Ownership, launched_at: datetime, at: datetime) -> Safeguard:
     told = {"id": claims.record_id, "state": claims.state_id, "deadline": claims.expires_at}
     missing = [name for name, value in told.items() if value is None]
     if missing or claims.expires_at is None:
-        return Protector(
-            killer=Killer.SWEEP,
-            standing=Standing.MISSING,
-            read_at=at,
+        return Safeguard(
+            mechanism=Mechanism.SWEEP,
+            status=SafeguardStatus.MISSING,
+            checked_at=at,
             detail=f"no readable tag for {', '.join(missing)}",
         )
     acts_at = max(claims.expires_at, launched_at + ORPHAN_AGE)
-    return Protector(
-        killer=Killer.SWEEP, standing=Standing.CONFIGURED, acts_at=acts_at, read_at=at, detail="from its tags"
+    return Safeguard(
+        mechanism=Mechanism.SWEEP,
+        status=SafeguardStatus.CONFIGURED,
+        acts_at=acts_at,
+        checked_at=at,
+        detail="from its tags",
     )
 
 
 def _timer(
     ec2: Any, cloud_id: str, said: Mapping[str, Any], claims: Ownership, at: datetime, *, is_overdue: bool
-) -> Protector:
+) -> Safeguard:
     installed = _INSTALLED.search(_user_data(ec2, cloud_id))
     behaviour = _attribute(ec2, cloud_id, "instanceInitiatedShutdownBehavior", "InstanceInitiatedShutdownBehavior")
     if installed is None or behaviour != "terminate":
@@ -58,11 +62,13 @@ def _timer(
             if installed is None
             else f"powering off means `{behaviour or 'unknown'}`"
         )
-        return Protector(killer=Killer.TIMER, standing=Standing.MISSING, read_at=at, detail=why)
+        return Safeguard(mechanism=Mechanism.TIMER, status=SafeguardStatus.MISSING, checked_at=at, detail=why)
     console = read_console(ec2, cloud_id)
     if console.guard is None and console.is_current and is_overdue:
         why = "its console has no line of the guard, 5 min after it was ready: an image without cloud-init or systemd?"
-        return Protector(killer=Killer.TIMER, standing=Standing.MISSING, read_at=at, detail=_with_gpu(why, console))
+        return Safeguard(
+            mechanism=Mechanism.TIMER, status=SafeguardStatus.MISSING, checked_at=at, detail=_with_gpu(why, console)
+        )
     reads_tags = said.get("MetadataOptions", {}).get("InstanceMetadataTags") == "enabled"
     span = timedelta(seconds=int(installed[1]))
     by_tag = claims.expires_at is not None and reads_tags
@@ -71,12 +77,12 @@ def _timer(
     detail = "the guard is installed; powering off terminates the instance"
     if not by_tag:
         detail += "; it cannot read the deadline tag and uses the maximum TTL"
-    standing = Standing.CONFIGURED
+    status = SafeguardStatus.CONFIGURED
     if console.guard is not None:
-        standing, detail = Standing.RUNNING, f"its console says: {console.guard}"
+        status, detail = SafeguardStatus.VERIFIED, f"its console says: {console.guard}"
         acts_at = _told_end(console.guard) or acts_at
-    return Protector(
-        killer=Killer.TIMER, standing=standing, acts_at=acts_at, read_at=at, detail=_with_gpu(detail, console)
+    return Safeguard(
+        mechanism=Mechanism.TIMER, status=status, acts_at=acts_at, checked_at=at, detail=_with_gpu(detail, console)
     )
 
 

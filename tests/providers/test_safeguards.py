@@ -1,4 +1,4 @@
-"""What is told of a machine's protection is what AWS tells, not what was meant."""
+"""The safeguards that `get` shows are those that the provider reports, not those that were requested."""
 
 import base64
 
@@ -6,7 +6,7 @@ import pytest
 from support.cli import Operator
 from support.wire import Fault, refuse
 
-from gpuctl.domain.protection import Killer, Standing
+from gpuctl.domain.safeguards import Mechanism, SafeguardStatus
 
 CONSOLE = """\
 [   12.1] cloud-init: done
@@ -29,51 +29,51 @@ def answered(action: str, told: str) -> Fault:
     return Fault(False, lambda _: (200, {"Content-Type": "text/xml"}, body.encode()))
 
 
-def protection(operator: Operator) -> dict[str, dict[str, str]]:
+def safeguards_of(operator: Operator) -> dict[str, dict[str, str]]:
     (record,) = operator.records
     ran = operator.json("get", record.id, "--refresh")
-    return {item["killer"]: item for item in ran.instance["protection"]}
+    return {item["mechanism"]: item for item in ran.instance["safeguards"]}
 
 
 def test_a_new_machine_has_a_sweep_and_a_timer_by_the_clouds_own_word(operator: Operator) -> None:
     started = operator.provision().instance
-    told = {item["killer"]: (item["standing"], item["actsAt"]) for item in started["protection"]}
+    told = {item["mechanism"]: (item["status"], item["actsAt"]) for item in started["safeguards"]}
     assert told == {
-        Killer.SWEEP: (Standing.CONFIGURED, "2026-11-24T13:00:00Z"),
-        Killer.TIMER: (Standing.CONFIGURED, "2026-11-24T13:02:00Z"),
+        Mechanism.SWEEP: (SafeguardStatus.CONFIGURED, "2026-11-24T13:00:00Z"),
+        Mechanism.TIMER: (SafeguardStatus.CONFIGURED, "2026-11-24T13:02:00Z"),
     }
 
 
 def test_an_extension_moves_what_both_act_by(operator: Operator) -> None:
     operator.provision("--name", "n")
     moved = operator.json("extend", "n", "--by", "30m").instance
-    assert [item["actsAt"] for item in moved["protection"]] == ["2026-11-24T13:30:00Z", "2026-11-24T13:32:00Z"]
+    assert [item["actsAt"] for item in moved["safeguards"]] == ["2026-11-24T13:30:00Z", "2026-11-24T13:32:00Z"]
 
 
 def test_the_guards_line_on_the_console_is_seen_running_and_says_when(operator: Operator) -> None:
     operator.provision()
     operator.wire.arm("GetConsoleOutput", on_the_console(CONSOLE))
-    timer = protection(operator)[Killer.TIMER]
-    assert (timer["standing"], timer["actsAt"]) == (Standing.RUNNING, "2026-11-24T14:02:00Z")
+    timer = safeguards_of(operator)[Mechanism.TIMER]
+    assert (timer["status"], timer["actsAt"]) == (SafeguardStatus.VERIFIED, "2026-11-24T14:02:00Z")
 
 
 @pytest.mark.parametrize("said", ["", "gpuctl-guard\n", "\x1b]0;gpuctl-guard: \x07\n"])
 def test_a_console_that_says_nothing_of_it_is_no_sight_of_it(operator: Operator, said: str) -> None:
     operator.provision()
     operator.wire.arm("GetConsoleOutput", *[on_the_console(said)] * 2)
-    assert protection(operator)[Killer.TIMER]["standing"] == Standing.CONFIGURED
+    assert safeguards_of(operator)[Mechanism.TIMER]["status"] == SafeguardStatus.CONFIGURED
 
 
-@pytest.mark.parametrize(("minutes", "standing"), [(4, Standing.CONFIGURED), (5, Standing.MISSING)])
+@pytest.mark.parametrize(("minutes", "status"), [(4, SafeguardStatus.CONFIGURED), (5, SafeguardStatus.MISSING)])
 def test_a_guard_that_is_silent_5_min_after_the_instance_was_ready_is_missing(
-    operator: Operator, minutes: int, standing: str
+    operator: Operator, minutes: int, status: str
 ) -> None:
     operator.provision()
     operator.later(minutes=minutes)
     operator.wire.arm("GetConsoleOutput", *[on_the_console("cloud-init: not found\n")] * 2)
-    timer = protection(operator)[Killer.TIMER]
-    assert timer["standing"] == standing
-    assert ("its console has no line of the guard" in timer["detail"]) is (standing == Standing.MISSING)
+    timer = safeguards_of(operator)[Mechanism.TIMER]
+    assert timer["status"] == status
+    assert ("its console has no line of the guard" in timer["detail"]) is (status == SafeguardStatus.MISSING)
 
 
 @pytest.mark.parametrize("newest", ["UnsupportedOperation", "UnauthorizedOperation"])
@@ -81,35 +81,35 @@ def test_a_console_whose_newest_output_cannot_be_read_proves_no_silence(operator
     operator.provision()
     operator.later(minutes=30)
     operator.wire.arm("GetConsoleOutput", refuse(newest), on_the_console(""))
-    assert protection(operator)[Killer.TIMER]["standing"] == Standing.CONFIGURED
+    assert safeguards_of(operator)[Mechanism.TIMER]["status"] == SafeguardStatus.CONFIGURED
 
 
 def test_an_instance_with_a_guard_is_seen_running_with_its_gpu_and_driver(operator: Operator) -> None:
     operator.provision()
     operator.later(minutes=2)
-    timer = protection(operator)[Killer.TIMER]
-    assert timer["standing"] == Standing.RUNNING
+    timer = safeguards_of(operator)[Mechanism.TIMER]
+    assert timer["status"] == SafeguardStatus.VERIFIED
     assert timer["detail"].endswith("armed, ends at 20261124t130000z (tag); GPU: 1 x NVIDIA T4, driver 595.91.07")
 
 
 def test_an_instance_without_a_driver_shows_why(operator: Operator) -> None:
     operator.provision()
     operator.wire.arm("GetConsoleOutput", on_the_console(f"{CONSOLE}gpuctl-gpu: there is no nvidia-smi\n"))
-    assert protection(operator)[Killer.TIMER]["detail"].endswith("; GPU: there is no nvidia-smi")
+    assert safeguards_of(operator)[Mechanism.TIMER]["detail"].endswith("; GPU: there is no nvidia-smi")
 
 
 def test_an_instance_that_refuses_its_newest_output_is_asked_for_the_older_one(operator: Operator) -> None:
     operator.provision()
     operator.wire.arm("GetConsoleOutput", refuse("UnsupportedOperation"), on_the_console(CONSOLE))
-    assert protection(operator)[Killer.TIMER]["standing"] == Standing.RUNNING
+    assert safeguards_of(operator)[Mechanism.TIMER]["status"] == SafeguardStatus.VERIFIED
 
 
 def test_a_machine_that_only_stops_when_it_powers_off_has_no_timer(operator: Operator) -> None:
     operator.provision()
     stops = attribute("<instanceInitiatedShutdownBehavior><value>stop</value></instanceInitiatedShutdownBehavior>")
     operator.wire.arm("DescribeInstanceAttribute", None, stops)
-    timer = protection(operator)[Killer.TIMER]
-    assert (timer["standing"], timer["actsAt"]) == (Standing.MISSING, None)
+    timer = safeguards_of(operator)[Mechanism.TIMER]
+    assert (timer["status"], timer["actsAt"]) == (SafeguardStatus.MISSING, None)
     assert "powering off means `stop`" in timer["detail"]
 
 
@@ -120,36 +120,40 @@ def test_a_machine_whose_user_data_lost_the_guard_has_no_timer_and_a_provision_s
     assert "n has no timer: there is no guard in its user data" in ran.err
 
 
-def test_tags_that_were_removed_are_no_protection(operator: Operator) -> None:
+def test_tags_that_were_removed_are_no_safeguards(operator: Operator) -> None:
     operator.provision()
     (cloud_id,) = operator.alive
     operator.cloud.client("ec2").delete_tags(Resources=[cloud_id], Tags=[{"Key": "gpuctl-expires-at"}])
-    told = protection(operator)
-    assert told[Killer.SWEEP]["standing"] == Standing.MISSING
+    told = safeguards_of(operator)
+    assert told[Mechanism.SWEEP]["status"] == SafeguardStatus.MISSING
     # The guard then counts from the first boot.
-    assert told[Killer.TIMER]["actsAt"] == "2026-11-24T14:00:00Z"
+    assert told[Mechanism.TIMER]["actsAt"] == "2026-11-24T14:00:00Z"
 
 
 def test_a_reaper_is_seen_running_only_while_it_runs(operator: Operator) -> None:
     operator.provision()
-    assert protection(operator)[Killer.REAPER]["standing"] == Standing.MISSING
+    assert safeguards_of(operator)[Mechanism.REAPER]["status"] == SafeguardStatus.MISSING
     operator.run("reap")
-    assert protection(operator)[Killer.REAPER]["standing"] == Standing.RUNNING
+    assert safeguards_of(operator)[Mechanism.REAPER]["status"] == SafeguardStatus.VERIFIED
     operator.later(minutes=6)
-    assert protection(operator)[Killer.REAPER]["standing"] == Standing.MISSING
+    assert safeguards_of(operator)[Mechanism.REAPER]["status"] == SafeguardStatus.MISSING
 
 
 def test_a_reaper_that_could_not_query_the_account_is_missing_and_says_why(operator: Operator) -> None:
     operator.provision("--name", "n")
     operator.wire.arm("GetCallerIdentity", *[refuse("ExpiredToken", 403)] * 4)
     assert operator.run("reap", "--sweep").code == 8
-    reaper = operator.json("get", "n").instance["protection"][0]
-    assert (reaper["killer"], reaper["standing"], reaper["actsAt"]) == (Killer.REAPER, Standing.MISSING, None)
+    reaper = operator.json("get", "n").instance["safeguards"][0]
+    assert (reaper["mechanism"], reaper["status"], reaper["actsAt"]) == (
+        Mechanism.REAPER,
+        SafeguardStatus.MISSING,
+        None,
+    )
     assert "it could not query aws 123456789012 us-east-1: " in reaper["detail"]
     assert "which could not query aws 123456789012 us-east-1" in operator.run("list", terminal=True).err
     operator.wire.reset()
     operator.run("reap", "--sweep")
-    assert operator.json("get", "n").instance["protection"][0]["standing"] == Standing.RUNNING
+    assert operator.json("get", "n").instance["safeguards"][0]["status"] == SafeguardStatus.VERIFIED
 
 
 def test_a_region_that_could_not_be_listed_leaves_the_reaper_missing_there_only(operator: Operator) -> None:
@@ -158,8 +162,8 @@ def test_a_region_that_could_not_be_listed_leaves_the_reaper_missing_there_only(
     operator.run("reap", "--sweep")
     operator.wire.arm("DescribeInstances", refuse("UnauthorizedOperation", 403))
     operator.run("reap", "--sweep")
-    standings = {name: operator.json("get", name).instance["protection"][0]["standing"] for name in ("n", "other")}
-    assert sorted(standings.values()) == [Standing.MISSING, Standing.RUNNING]
+    statuses = {name: operator.json("get", name).instance["safeguards"][0]["status"] for name in ("n", "other")}
+    assert sorted(statuses.values()) == [SafeguardStatus.MISSING, SafeguardStatus.VERIFIED]
 
 
 def test_another_accounts_failure_leaves_the_reaper_of_this_one(operator: Operator) -> None:
@@ -167,17 +171,17 @@ def test_another_accounts_failure_leaves_the_reaper_of_this_one(operator: Operat
     other = operator.provision("--name", "other").instance
     operator.store.update(other["id"], lambda record: record.having(account="999999999999"))
     assert operator.run("reap", "--sweep").code == 8
-    assert operator.json("get", "n").instance["protection"][0]["standing"] == Standing.RUNNING
-    assert operator.json("get", "other").instance["protection"][0]["standing"] == Standing.MISSING
+    assert operator.json("get", "n").instance["safeguards"][0]["status"] == SafeguardStatus.VERIFIED
+    assert operator.json("get", "other").instance["safeguards"][0]["status"] == SafeguardStatus.MISSING
 
 
 def test_a_reaper_that_ran_before_the_instance_was_started_has_proved_nothing_for_it(operator: Operator) -> None:
     operator.json("provision", "g4dn.xlarge", "--region", "us-west-2")
     operator.run("reap")
     operator.provision("--name", "n")
-    reaper = operator.json("get", "n").instance["protection"][0]
-    assert (reaper["standing"], reaper["detail"].partition("; ")[2]) == (
-        Standing.CONFIGURED, "it has not queried aws 123456789012 us-east-1 yet",
+    reaper = operator.json("get", "n").instance["safeguards"][0]
+    assert (reaper["status"], reaper["detail"].partition("; ")[2]) == (
+        SafeguardStatus.CONFIGURED, "it has not queried aws 123456789012 us-east-1 yet",
     )  # fmt: skip
 
 
@@ -190,16 +194,16 @@ def test_a_reap_reports_a_silent_guard_once_and_the_record_shows_it(operator: Op
     assert "n has no timer: its console has no line of the guard" in first.err
     operator.later(minutes=6)
     assert operator.run("reap").err == ""
-    timer = next(item for item in operator.json("get", "n").instance["protection"] if item["killer"] == "timer")
-    assert (timer["standing"], timer["actsAt"]) == (Standing.MISSING, None)
+    timer = next(item for item in operator.json("get", "n").instance["safeguards"] if item["mechanism"] == "timer")
+    assert (timer["status"], timer["actsAt"]) == (SafeguardStatus.MISSING, None)
 
 
 def test_a_reap_confirms_a_guard_once_and_in_silence(operator: Operator) -> None:
     operator.provision("--name", "n")
     operator.later(minutes=6)
     assert operator.run("reap").err == ""
-    timer = next(item for item in operator.json("get", "n").instance["protection"] if item["killer"] == "timer")
-    assert timer["standing"] == Standing.RUNNING
+    timer = next(item for item in operator.json("get", "n").instance["safeguards"] if item["mechanism"] == "timer")
+    assert timer["status"] == SafeguardStatus.VERIFIED
     queried = len(operator.wire.calls("GetConsoleOutput"))
     operator.later(minutes=6)
     operator.run("reap")
@@ -212,7 +216,10 @@ def test_what_could_not_be_read_back_keeps_what_was_and_is_exit_8(operator: Oper
     operator.wire.arm("DescribeInstanceAttribute", refuse("UnauthorizedOperation", 403))
     ran = operator.json("get", record, "--refresh")
     assert (ran.code, ran.json["error"]["code"]) == (8, "unresolved")
-    assert [item["standing"] for item in ran.instance["protection"]][1:] == [Standing.CONFIGURED, Standing.CONFIGURED]
+    assert [item["status"] for item in ran.instance["safeguards"]][1:] == [
+        SafeguardStatus.CONFIGURED,
+        SafeguardStatus.CONFIGURED,
+    ]
 
 
 def test_reading_it_opens_no_socket_and_a_person_sees_it(operator: Operator) -> None:
