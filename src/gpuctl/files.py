@@ -1,20 +1,31 @@
-"""The few file operations that the state's safety rests on, as a value, so that tests can make any of them fail."""
+"""The few file operations that the state's safety rests on, as a value, so that tests can make any of them fail.
 
+A network or foreign file system may lack permissions, locks, hard links or the fsync of folders. What the state can do
+without is passed over here; docs/decisions/ has the reasons.
+"""
+
+import errno
+import fcntl
 import os
+import shutil
 from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 
 STALE_AFTER = timedelta(hours=1)
+_NOT_SUPPORTED = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.ENOTTY})
+_NO_FOLDER_SYNC = _NOT_SUPPORTED | {errno.EBADF}
+_NO_LINKS = _NOT_SUPPORTED | {errno.EPERM, errno.EMLINK, errno.EXDEV}
+_NO_LOCKS = _NOT_SUPPORTED | {errno.ENOLCK}
 
 
 class Disk:
-    """The machine's own disk. Every method raises OSError as the system does."""
+    """The disk of your computer. Every method raises OSError as the system does, except where it says otherwise."""
 
     def create(self, path: Path) -> int:
         """A new file for writing, readable by nobody else whatever the umask; FileExistsError if it is there."""
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        os.fchmod(descriptor, 0o600)
+        make_private(descriptor)
         return descriptor
 
     def write(self, descriptor: int, content: memoryview) -> int:
@@ -23,19 +34,79 @@ class Disk:
 
     def sync(self, descriptor: int) -> None:
         """Return when what was written is on the disk."""
-        os.fsync(descriptor)
+        sync(descriptor)
 
     def replace(self, source: Path, target: Path) -> None:
         """Put one file in the place of another, at once."""
         os.replace(source, target)
 
     def sync_folder(self, folder: Path) -> None:
-        """Return when the folder's names are on the disk."""
+        """Return when the folder's names are on the disk, or the disk cannot do that for folders."""
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            os.fsync(descriptor)
+            sync(descriptor)
+        except OSError as error:
+            # CIFS before 4.17, gocryptfs and others: their names are as durable as they ever get.
+            if error.errno not in _NO_FOLDER_SYNC:
+                raise
         finally:
             os.close(descriptor)
+
+    def link(self, source: Path, target: Path) -> None:
+        """Give the file a second name, or where there are no hard links a copy; FileExistsError if it is taken.
+
+        A copy that a crash cut short is left under the name.
+        """
+        try:
+            os.link(source, target)
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            descriptor = self.create(target)
+            with open(source, "rb") as original, open(descriptor, "wb") as copy:
+                shutil.copyfileobj(original, copy)
+                copy.flush()
+                self.sync(descriptor)
+
+
+def sync(descriptor: int) -> None:
+    """Return when the file is on the disk, beyond the drive's own cache where the system can do that."""
+    # On macOS fsync leaves the data in the drive's cache; network volumes there know fsync only.
+    full_sync = getattr(fcntl, "F_FULLFSYNC", None)
+    if full_sync is not None:
+        try:
+            fcntl.fcntl(descriptor, full_sync)
+            return
+        except OSError as error:
+            if error.errno not in _NOT_SUPPORTED:
+                raise
+    os.fsync(descriptor)
+
+
+def make_private(descriptor: int) -> None:
+    """Close the open file to everybody else, where the disk has permissions; `doctor` reports one that has none."""
+    with suppress(OSError):
+        os.fchmod(descriptor, 0o600)
+
+
+def make_path_private(path: Path, mode: int = 0o600) -> None:
+    """The same for a file or folder by its name."""
+    with suppress(OSError):
+        path.chmod(mode)
+
+
+def lock(descriptor: int) -> bool:
+    """Lock the file until it is closed, at once or not at all.
+
+    True if it is locked, False if the disk has no locks; BlockingIOError if another descriptor holds the lock.
+    """
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        return False
+    return True
 
 
 def write_whole(disk: Disk, path: Path, content: bytes) -> None:
@@ -86,4 +157,4 @@ def private_folder(folder: Path) -> None:
         private_folder(folder.parent)
         with suppress(FileExistsError):
             folder.mkdir(mode=0o700)
-            folder.chmod(0o700)
+            make_path_private(folder, 0o700)

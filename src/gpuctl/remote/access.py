@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gpuctl.domain.instance import Instance
 from gpuctl.errors import StateUnusableError, UsageError
-from gpuctl.files import private_folder
+from gpuctl.files import make_private, private_folder
 from gpuctl.remote.keys import NAME, Key, named_key, own_key
 from gpuctl.remote.target import Target, target
 
@@ -61,7 +61,7 @@ class Access:
             private_folder(known)
             # ssh would make it for everybody to read.
             descriptor = os.open(known / record.id, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-            os.fchmod(descriptor, 0o600)
+            make_private(descriptor)
             os.close(descriptor)
         except OSError as error:
             raise StateUnusableError(

@@ -1,6 +1,5 @@
 """The key that gets its owner onto machines: gpuctl's own pair, made when it is first needed, or a person's."""
 
-import os
 import re
 import shutil
 import subprocess
@@ -10,7 +9,7 @@ from pathlib import Path
 
 from gpuctl.domain.duration import shown
 from gpuctl.errors import StateUnusableError, UsageError
-from gpuctl.files import Disk, private_folder, write_whole
+from gpuctl.files import Disk, make_path_private, private_folder, write_whole
 from gpuctl.platform import read_platform
 
 NAME = "id_ed25519"
@@ -40,7 +39,7 @@ def own_key(folder: Path) -> Key:
         if not private.exists():
             _make(folder)
         if private.stat().st_mode & 0o077:
-            private.chmod(0o600)
+            make_path_private(private)
         return Key(_public_of(private), private)
     except OSError as error:
         raise StateUnusableError(
@@ -88,7 +87,7 @@ def _make(folder: Path) -> None:
             raise UsageError("`ssh-keygen` made no key", hint=f"ssh-keygen -t ed25519 -f {folder / NAME}")
         # A link is made once, whoever comes first: nobody's key is ever replaced by another.
         try:
-            os.link(pair, folder / NAME)
+            Disk().link(pair, folder / NAME)
         except FileExistsError:
             return
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gpuctl.domain.duration import shown
 from gpuctl.errors import UsageError
-from gpuctl.files import Disk, private_folder, write_whole
+from gpuctl.files import Disk, make_path_private, private_folder, write_whole
 from gpuctl.remote.target import Target
 
 NAME = "config"
@@ -90,4 +90,4 @@ def _replace(path: Path, text: str) -> None:
     real = Path(os.path.realpath(path))
     mode = real.stat().st_mode & 0o777 if real.exists() else 0o600
     write_whole(Disk(), real, text.encode(errors="surrogateescape"))
-    real.chmod(mode)
+    make_path_private(real, mode)

@@ -7,6 +7,7 @@ from typing import TextIO, cast
 
 from gpuctl.cli.terminal.streams import Streams
 from gpuctl.clock import Clock
+from gpuctl.files import make_private
 
 _LARGEST = 1_000_000
 _KEPT = 3
@@ -35,7 +36,7 @@ class LogFile:
             self._turn_over()
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
             with open(os.open(self._path, flags, 0o600), "ab") as file:
-                os.fchmod(file.fileno(), 0o600)
+                make_private(file.fileno())
                 file.write("".join(f"{now} {line}\n" for line in lines).encode(errors="backslashreplace"))
         except OSError as error:
             self._is_broken = True

@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from gpuctl.domain.instance import Instance
-from gpuctl.files import Disk, private_folder, write_all, write_whole
+from gpuctl.files import Disk, make_private, private_folder, write_all, write_whole
 
 
 class Archive:
@@ -95,7 +95,7 @@ class Archive:
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(path, flags, 0o600)
         try:
-            os.fchmod(descriptor, 0o600)
+            make_private(descriptor)
             size = os.fstat(descriptor).st_size
             torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
             write_all(self._disk, descriptor, (f"\n{lines}" if torn else lines).encode())

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import AwareDatetime, TypeAdapter, ValidationError
 
-from gpuctl.files import private_folder
+from gpuctl.files import make_private, private_folder
 from gpuctl.store.base import REFUSED_FOR
 
 _TIMES: TypeAdapter[dict[str, datetime]] = TypeAdapter(dict[str, AwareDatetime])
@@ -35,6 +35,6 @@ class LocalRefusals:
             private_folder(self._path.parent)
             flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
             with open(os.open(temporary, flags, 0o600), "wb") as file:
-                os.fchmod(file.fileno(), 0o600)
+                make_private(file.fileno())
                 file.write(_TIMES.dump_json({**self.since(at), door: at}))
             os.replace(temporary, self._path)

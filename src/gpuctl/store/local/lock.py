@@ -1,6 +1,5 @@
 """The state's lock: a file of its own that is never unlinked, and that remembers the state's id."""
 
-import fcntl
 import os
 import re
 from collections.abc import Iterator
@@ -11,9 +10,12 @@ from pathlib import Path
 
 from gpuctl.clock import Clock
 from gpuctl.errors import StateLockedError
+from gpuctl.files import lock, make_private, sync
+from gpuctl.store.local.claim import Claims
 from gpuctl.store.local.format import is_state_id
 
 PATIENCE = timedelta(seconds=30)
+READ_PATIENCE = timedelta(seconds=1)
 _PAUSE = timedelta(milliseconds=50)
 # Both lines have a fixed width, so that each is always written in place and in one piece.
 _ID_WIDTH = 48
@@ -32,7 +34,7 @@ class Remembered:
 
 
 class Lock:
-    """A lock that the kernel frees when its holder dies.
+    """A lock that the kernel frees when its holder dies; on a disk without locks, a claim beside the file.
 
     The file's lines: the state's id, the newest serial written under the lock, the holder's pid.
     """
@@ -40,27 +42,36 @@ class Lock:
     def __init__(self, path: Path, clock: Clock) -> None:
         self.path = path
         self._clock = clock
+        self._claims = Claims(path)
 
     @contextmanager
     def held(self) -> Iterator[int]:
         """Hold the lock, and get the lock file's descriptor. StateLockedError, naming the holder, after 30 s."""
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
-            os.fchmod(descriptor, 0o600)
-            self._wait_for(descriptor)
-            with suppress(OSError):
-                os.ftruncate(descriptor, min(os.fstat(descriptor).st_size, _HEAD))
-                os.pwrite(descriptor, f"{os.getpid()}\n".encode(), _HEAD)
-            yield descriptor
+            make_private(descriptor)
+            claim = self._wait_for(descriptor)
+            try:
+                with suppress(OSError):
+                    os.ftruncate(descriptor, min(os.fstat(descriptor).st_size, _HEAD))
+                    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), _HEAD)
+                yield descriptor
+            finally:
+                if claim is not None:
+                    self._claims.release(claim)
         finally:
             os.close(descriptor)
 
-    def remembered(self) -> Remembered | None:
-        """The state that this lock belongs to; None where none was ever born. Takes no lock."""
-        try:
-            lines = self.path.read_bytes()[:_HEAD].decode("ascii", "replace")
-        except FileNotFoundError:
+    def remembered(self, descriptor: int | None = None) -> Remembered | None:
+        """The state that this lock belongs to; None where none was ever born. Takes no lock.
+
+        The holder passes its descriptor: where locks are mandatory (SMB) nobody can read the file through another one.
+        There, None too while another process holds the lock for longer than a second.
+        """
+        content = self._content() if descriptor is None else os.pread(descriptor, _HEAD, 0)
+        if content is None:
             return None
+        lines = content[:_HEAD].decode("ascii", "replace")
         state_id, _, phase = lines[:_ID_WIDTH].strip("\x00\n ").partition(" ")
         serial = _SERIAL.fullmatch(lines[_ID_WIDTH:])
         return (
@@ -75,7 +86,7 @@ class Lock:
         phase = "born" if state.is_born else "new"
         line = f"{state.state_id} {phase}".ljust(_ID_WIDTH - 1) + f"\nserial {state.serial:016}\n"
         os.pwrite(descriptor, line.encode(), 0)
-        os.fsync(descriptor)
+        sync(descriptor)
 
     @staticmethod
     def remember_serial(descriptor: int, serial: int) -> None:
@@ -86,18 +97,29 @@ class Lock:
         with suppress(OSError):
             os.pwrite(descriptor, f"serial {serial:016}\n".encode(), _ID_WIDTH)
 
-    def _wait_for(self, descriptor: int) -> None:
+    def _content(self) -> bytes | None:
         started = self._clock.elapsed()
         while True:
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return
-            except BlockingIOError:
-                if self._clock.elapsed() - started >= PATIENCE:
-                    raise StateLockedError(
-                        f"the state is locked by another gpuctl{_holder(descriptor)}", hint="wait, or stop that process"
-                    ) from None
+                return self.path.read_bytes()
+            except FileNotFoundError:
+                return None
+            except PermissionError:
+                if self._clock.elapsed() - started >= READ_PATIENCE:
+                    return None
                 self._clock.sleep(_PAUSE)
+
+    def _wait_for(self, descriptor: int) -> Path | None:
+        """Take the lock and return None, or where the disk has no locks the claim that was made instead."""
+        started = self._clock.elapsed()
+        while True:
+            with suppress(BlockingIOError):
+                return None if lock(descriptor) else self._claims.make()
+            if self._clock.elapsed() - started >= PATIENCE:
+                raise StateLockedError(
+                    f"the state is locked by another gpuctl{_holder(descriptor)}", hint="wait, or stop that process"
+                )
+            self._clock.sleep(_PAUSE)
 
 
 def _holder(descriptor: int) -> str:

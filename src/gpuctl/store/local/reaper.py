@@ -1,6 +1,5 @@
 """The reaper's memory, its turn, and whose turn it is to tell hooks, in small files beside the state."""
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -10,7 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from gpuctl.errors import StateUnusableError
-from gpuctl.files import private_folder
+from gpuctl.files import lock, make_private, private_folder
 from gpuctl.store.base import ReapTimes
 
 
@@ -36,7 +35,7 @@ class LocalReapLog:
             # Not synced: losing it to a crash only means that the next run sweeps.
             flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
             with open(os.open(temporary, flags, 0o600), "wb") as file:
-                os.fchmod(file.fileno(), 0o600)
+                make_private(file.fileno())
                 file.write(times.model_dump_json().encode())
             os.replace(temporary, self._times)
         except OSError as error:
@@ -75,13 +74,15 @@ def _held(path: Path) -> Iterator[tuple[int | None, bool]]:
         yield None, False
         return
     try:
-        os.fchmod(descriptor, 0o600)
+        make_private(descriptor)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock(descriptor)
+            is_ours = True
         except BlockingIOError:
-            yield descriptor, False
-            return
-        yield descriptor, True
+            is_ours = False
+        except OSError:
+            is_ours = True
+        yield descriptor, is_ours
     finally:
         os.close(descriptor)
 

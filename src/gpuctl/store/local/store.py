@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from gpuctl.clock import Clock
 from gpuctl.domain.instance import Instance
 from gpuctl.errors import GpuctlError, StateFault, StateUnusableError, UsageError
-from gpuctl.files import Disk, private_folder, write_whole
+from gpuctl.files import Disk, make_path_private, private_folder, write_whole
 from gpuctl.store.base import Change, Guard, Kind, Snapshot
 from gpuctl.store.local import backups
 from gpuctl.store.local.archive import Archive
@@ -164,9 +164,9 @@ class LocalStore:
         with self._translated("written"):
             private_folder(self._path.parent)
             with self._lock.held() as lock:
-                self._refuse_usable()
+                self._refuse_usable(lock)
                 aside = self._set_aside()
-                remembered = self._lock.remembered()
+                remembered = self._lock.remembered(lock)
                 header = Header(state_id, self._kind, remembered.serial + 1 if remembered else 1, is_restored=True)
                 table = {record.id: record.model_dump(mode="json") for record in records}
                 self._lock.remember(lock, Remembered(state_id, True, header.serial))
@@ -187,7 +187,7 @@ class LocalStore:
                 yield Transaction(Header(self._wanted_id or "", self._kind, 0), StateStorage({}))
                 return
             with self._lock.held() as lock:
-                header, tables = self._read() or (self._birth(lock), {})
+                header, tables = self._read(lock) or (self._birth(lock), {})
                 transaction = Transaction(header, StateStorage(tables))
                 yield transaction
                 if transaction.storage.commit(self._path, transaction.header, self._disk, self._clock.now()):
@@ -195,22 +195,22 @@ class LocalStore:
                     self.has_written = True
 
     def _birth(self, lock: int) -> Header:
-        remembered = self._lock.remembered()
+        remembered = self._lock.remembered(lock)
         state_id = self._wanted_id or (remembered.state_id if remembered else new_state_id(os.urandom(16)))
         self._lock.remember(lock, Remembered(state_id, is_born=False))
         self._disk.sync_folder(self._path.parent)
         return Header(state_id, self._kind, 0)
 
     def _remember(self, lock: int, header: Header) -> None:
-        remembered = self._lock.remembered()
+        remembered = self._lock.remembered(lock)
         if remembered is None or (remembered.state_id, remembered.is_born) != (header.state_id, True):
             self._lock.remember(lock, Remembered(header.state_id, True, header.serial + 1))
         else:
             self._lock.remember_serial(lock, header.serial + 1)
 
-    def _read(self) -> tuple[Header, Tables] | None:
-        """The state as it stands on the disk, verified; None where there never was one."""
-        remembered = self._lock.remembered()
+    def _read(self, lock: int | None = None) -> tuple[Header, Tables] | None:
+        """The state as it stands on the disk, verified; None where there never was one. `lock` is the held lock's."""
+        remembered = self._lock.remembered(lock)
         try:
             raw = self._path.read_bytes()
         except FileNotFoundError:
@@ -230,7 +230,7 @@ class LocalStore:
                     fault=StateFault.OTHER,
                 )
         if self._path.stat().st_mode & 0o077:
-            self._path.chmod(0o600)
+            make_path_private(self._path)
         if remembered is not None and remembered.serial > header.serial:
             # An older file was put back by hand.
             header = replace(header, serial=remembered.serial, is_restored=True)
@@ -243,9 +243,9 @@ class LocalStore:
                 f"the state `{name}` is of kind {header.kind}", hint=with_or_without, fault=StateFault.OTHER
             )
 
-    def _refuse_usable(self) -> None:
+    def _refuse_usable(self, lock: int) -> None:
         try:
-            found = self._read()
+            found = self._read(lock)
         except Unreadable as error:
             if error.fault is StateFault.NEWER:
                 raise
@@ -260,7 +260,7 @@ class LocalStore:
         """Keep what stands in the state's place under another name too, so that replacing it loses nothing."""
         aside = self._path.with_name(f"{self._path.name}.unusable-{self._clock.now():%Y%m%dT%H%M%SZ}")
         try:
-            os.link(self._path, aside)
+            self._disk.link(self._path, aside)
         except FileNotFoundError:
             return None
         except FileExistsError:

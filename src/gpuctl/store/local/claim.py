@@ -1,0 +1,89 @@
+"""A lock for disks that have none: a file is claimed by whoever creates the next of a row of numbered ones."""
+
+import os
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+
+ABANDONED_AFTER = timedelta(minutes=5)
+_RELEASED = b"released\n"
+
+
+class Claims:
+    """The claims beside a lock file: `FILE.claim.1`, `FILE.claim.2` and so on; the highest number counts.
+
+    Creating a file that must not exist has one winner on every file system. The highest is never removed, only marked
+    as released: a process that read an old number and was held up then finds a higher one, and gives way.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def make(self) -> Path:
+        """Claim the lock and return the claim. BlockingIOError while another process holds it."""
+        highest = max(self._numbers(), default=0)
+        if highest and not self._is_over(self._at(highest)):
+            raise BlockingIOError
+        mine = self._at(highest + 1)
+        try:
+            descriptor = os.open(mine, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        except FileExistsError:
+            raise BlockingIOError from None
+        try:
+            os.write(descriptor, _holder())
+        finally:
+            os.close(descriptor)
+        numbers = self._numbers()
+        if max(numbers) > highest + 1:
+            with suppress(OSError):
+                mine.unlink()
+            raise BlockingIOError
+        for number in numbers - {highest + 1}:
+            with suppress(OSError):
+                self._at(number).unlink()
+        return mine
+
+    def release(self, claim: Path) -> None:
+        """Let the next one have it."""
+        # A claim that cannot be marked is over when its process is, or after 5 min.
+        with (
+            suppress(OSError),
+            open(os.open(claim, os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC), "wb") as file,
+        ):
+            file.write(_RELEASED)
+
+    def _numbers(self) -> set[int]:
+        names = (path.suffix[1:] for path in self._path.parent.glob(f"{self._path.name}.claim.*"))
+        return {int(name) for name in names if name.isdecimal()}
+
+    def _at(self, number: int) -> Path:
+        return self._path.with_name(f"{self._path.name}.claim.{number}")
+
+    def _is_over(self, claim: Path) -> bool:
+        try:
+            content, claimed_at = claim.read_bytes(), claim.stat().st_mtime
+            if content == _RELEASED or _is_dead(content):
+                return True
+            # By the disk's own clock, which may be another computer's.
+            os.utime(self._path)
+            return self._path.stat().st_mtime - claimed_at > ABANDONED_AFTER.total_seconds()
+        except OSError:
+            return False
+
+
+def _holder() -> bytes:
+    return f"{os.uname().nodename} {os.getpid()}\n".encode()
+
+
+def _is_dead(content: bytes) -> bool:
+    """Whether a process of this computer is named that does not run any more."""
+    node, _, pid = content.decode(errors="replace").rstrip("\n").rpartition(" ")
+    if node != os.uname().nodename or not pid.isdecimal():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False

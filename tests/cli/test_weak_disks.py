@@ -1,0 +1,44 @@
+"""The commands on a disk that keeps none of the promises that a local disk keeps: they work, or say what is missing."""
+
+import errno
+
+import pytest
+from support.cli import Operator
+from support.disks import WeakDisk
+
+from gpuctl.domain.instance import Status
+
+
+def test_an_instance_lives_and_is_terminated_on_a_disk_without_locks_links_permissions_and_folder_sync(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    WeakDisk(
+        monkeypatch,
+        operator.folder,
+        locks=errno.ENOLCK,
+        links=errno.EPERM,
+        permissions=errno.EPERM,
+        folder_sync=errno.EINVAL,
+    )
+    run_everything(operator)
+
+
+def test_an_instance_lives_and_is_terminated_on_a_disk_whose_locks_are_mandatory(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    WeakDisk(monkeypatch, operator.folder, shared_reads=errno.EACCES)
+    run_everything(operator)
+
+
+def run_everything(operator: Operator) -> None:
+    assert operator.provision("--name", "first").code == 0
+    assert operator.provision("--name", "second").code == 0
+    assert operator.run("list").code == 0
+    assert operator.run("extend", "first", "--by", "10m").code == 0
+    assert operator.run("get", "first").code == 0
+    assert operator.run("terminate", "second").code == 0
+    operator.later(minutes=71)
+    reaped = operator.run("reap")
+    assert (reaped.code, reaped.err) == (0, "")
+    assert operator.alive == []
+    assert {record.status for record in operator.records} == {Status.STOPPING, Status.TERMINATED}
