@@ -1,10 +1,12 @@
-"""Azure beside AWS on the loopback sandbox."""
+"""Azure and Google Cloud beside AWS on the loopback sandbox."""
 
 from collections.abc import Iterator
 
 import pytest
 from support.azure import LoopbackAzure
 from support.clouds import LoopbackAws
+from support.google import LoopbackGoogle
+from support.instances import NOON
 
 
 @pytest.fixture(scope="session")
@@ -19,3 +21,10 @@ def azure(cloud: LoopbackAws, served_azure: LoopbackAzure) -> LoopbackAzure:
     """An empty Azure."""
     served_azure.register()
     return served_azure
+
+
+@pytest.fixture
+def google(cloud: LoopbackAws) -> LoopbackGoogle:
+    """An empty Google Cloud at noon."""
+    cloud.now = NOON
+    return LoopbackGoogle(cloud)

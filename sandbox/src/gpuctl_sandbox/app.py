@@ -2,13 +2,14 @@
 
 `/gpuctl-sandbox` says who answers, `/gpuctl-sandbox/machines` what truly exists, `/gpuctl-sandbox/calls` what was
 asked of the clouds; a POST to `/gpuctl-sandbox/reset` empties them and one to `/gpuctl-sandbox/interrupt?id=` takes a
-spot machine back. Every other path belongs to a cloud: Azure's begin `/subscriptions`, `/tenants` or `/providers`, the
-rest are AWS's.
+spot machine back. Every other path belongs to a cloud: Azure's begin `/subscriptions`, `/tenants` or `/providers`,
+Google Cloud's `/compute/` (and `/v1/projects/` for its Resource Manager), the rest are AWS's.
 
-A POST of JSON to `.../aws/settings` changes how AWS is (see `aws/conditions.py`). Azure alone has
+A POST of JSON to `.../aws/settings` changes how AWS is (see `aws/conditions.py`). Azure and Google Cloud (`gcp`) have
 `/gpuctl-sandbox/azure/resources` (everything that exists and whether it bills). A POST of JSON to `.../azure/settings`
 and `.../azure/faults` changes how Azure is and what goes wrong (see `azure/conditions.py`), one to `.../azure/finish`
-ends what is under way, and one to `.../azure/shutdown?id=` powers a machine off from inside.
+ends what is under way, and one to `.../azure/shutdown?id=` powers an instance off from inside; on Google Cloud
+`.../gcp/host-error?id=` lets the host of an instance fail.
 """
 
 import json
@@ -26,6 +27,8 @@ from gpuctl_sandbox.aws import AwsCloud
 from gpuctl_sandbox.aws.conditions import read_settings
 from gpuctl_sandbox.azure import ArmCloud
 from gpuctl_sandbox.azure.wire import Refusal, read_call
+from gpuctl_sandbox.gcp import ComputeCloud
+from gpuctl_sandbox.gcp.wire import Refusal as GoogleRefusal
 
 _OWN = "/gpuctl-sandbox"
 
@@ -44,13 +47,15 @@ class Sandbox:
         self.last_asked = self.started_at
         self.aws = AwsCloud(now)
         self.azure = ArmCloud(now)
+        self.gcp = ComputeCloud(now)
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         self.last_asked = self.now()
         path = environ.get("PATH_INFO", "")
         if path == _OWN or path.startswith(f"{_OWN}/"):
             return self._own(Request(environ))(environ, start_response)
-        return (self.azure if self.azure.owns(path) else self.aws)(environ, start_response)
+        clouds = (cloud for cloud in (self.azure, self.gcp) if cloud.owns(path))
+        return next(clouds, self.aws)(environ, start_response)
 
     def _own(self, request: Request) -> Response:
         match request.method, request.path.removeprefix(_OWN):
@@ -58,18 +63,19 @@ class Sandbox:
                 started = self.started_at.isoformat().replace("+00:00", "Z")
                 return _json({"nonce": self.nonce, "pid": os.getpid(), "startedAt": started})
             case "GET", "/machines":
-                return _json(self.aws.machines() + self.azure.machines())
+                return _json(self.aws.machines() + self.azure.machines() + self.gcp.machines())
             case "GET", "/volumes":
                 return _json(self.aws.volumes())
             case "GET", "/calls":
-                return _json(self.aws.calls() + self.azure.calls())
+                return _json(self.aws.calls() + self.azure.calls() + self.gcp.calls())
             case "POST", "/reset":
                 self.aws.reset()
                 self.azure.reset()
+                self.gcp.reset()
                 return _json({"reset": True})
             case "POST", "/interrupt":
                 machine_id = request.args.get("id", "")
-                ended = self.aws.interrupt(machine_id) or self.azure.interrupt(machine_id)
+                ended = any(cloud.interrupt(machine_id) for cloud in (self.aws, self.azure, self.gcp))
                 return _json({"interrupted": ended}, 200 if ended else 404)
             case "POST", "/power-off":
                 ended = self.aws.power_off(request.args.get("id", ""))
@@ -81,8 +87,15 @@ class Sandbox:
             case "POST", "/azure/shutdown":
                 is_off = self.azure.shut_down(request.args.get("id", ""))
                 return _json({"shutdown": is_off}, 200 if is_off else 404)
-            case "POST", path if path.startswith("/azure/"):
-                return self._set_up_azure(path.removeprefix("/azure/"), request)
+            case "GET", "/gcp/resources":
+                return _json(self.gcp.resources())
+            case "POST", "/gcp/shutdown" | "/gcp/host-error" as path:
+                befall = self.gcp.power_off if path == "/gcp/shutdown" else self.gcp.host_error
+                is_done = befall(request.args.get("id", ""))
+                return _json({"done": is_done}, 200 if is_done else 404)
+            case "POST", path if path.startswith(("/azure/", "/gcp/")):
+                _, name, what = path.split("/", 2)
+                return self._set_up(self.azure if name == "azure" else self.gcp, what, request)
             case _:
                 return _json({"error": "no such path or method"}, 404)
 
@@ -93,10 +106,10 @@ class Sandbox:
             return _json({"error": str(error)}, 400)
         return _json({"done": "settings"})
 
-    def _set_up_azure(self, what: str, request: Request) -> Response:
+    def _set_up(self, cloud: ArmCloud | ComputeCloud, what: str, request: Request) -> Response:
         try:
-            done = self.azure.set_up(what, read_call(request.environ).body or {})
-        except Refusal as refusal:
+            done = cloud.set_up(what, read_call(request.environ).body or {})
+        except (Refusal, GoogleRefusal) as refusal:
             return _json({"error": refusal.message}, 400)
         return _json(done, 200) if done is not None else _json({"error": "no such path or method"}, 404)
 

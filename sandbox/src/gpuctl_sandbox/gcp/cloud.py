@@ -1,0 +1,286 @@
+"""Compute Engine as one WSGI application, one call at a time: its methods, and what every call goes through first."""
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from threading import RLock
+from typing import Any
+
+from werkzeug.wrappers import Response
+
+from gpuctl_sandbox.gcp import lives
+from gpuctl_sandbox.gcp.disks import Disks
+from gpuctl_sandbox.gcp.images import IMAGES, Images
+from gpuctl_sandbox.gcp.instances import Instances
+from gpuctl_sandbox.gcp.launches import Launches, RequestIds
+from gpuctl_sandbox.gcp.lists import aggregated, listed
+from gpuctl_sandbox.gcp.network import Network
+from gpuctl_sandbox.gcp.operations import Operation
+from gpuctl_sandbox.gcp.permissions import needed
+from gpuctl_sandbox.gcp.places import NUMBER, PROJECT, ZONES
+from gpuctl_sandbox.gcp.schema import Discovery
+from gpuctl_sandbox.gcp.stock import Stock, check_zone
+from gpuctl_sandbox.gcp.wire import Call, Json, Refusal, not_found, read_call, reply
+from gpuctl_sandbox.gcp.world import Instance, World
+
+_CALLS_KEPT = 10_000
+_MANAGER = "/v1/projects/"
+_TEST = ":testIamPermissions"
+
+
+class ComputeCloud:
+    """Google Cloud with one project and every region; empty at birth, held in memory only."""
+
+    def __init__(self, now: Callable[[], datetime]) -> None:
+        self._now = now
+        self._lock = RLock()
+        self._discovery = Discovery()
+        self._forget()
+
+    @staticmethod
+    def owns(path: str) -> bool:
+        """Whether a path is one of Compute Engine's, or of the Resource Manager's."""
+        return path.startswith("/compute/") or (path.startswith(_MANAGER) and path.endswith(_TEST))
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        try:
+            call = read_call(environ)
+            with self._lock:
+                answer = self._answer(call)
+        except Refusal as refusal:
+            answer = refusal.reply()
+        return answer(environ, start_response)
+
+    def machines(self) -> list[Json]:
+        """Every instance since the last reset, ended ones too, oldest first."""
+        with self._lock:
+            self._settle(is_look=False)
+            every = [*self._world.ended, *self._world.instances.values()]
+            shown = [lives.entry(instance, self._now(), self._network.ssh_from(instance)) for instance in every]
+            return sorted(shown, key=lambda item: (item["launched_at"], item["id"]))
+
+    def resources(self) -> list[Json]:
+        """Every instance, disk and firewall rule that exists now: id, type, labels, state, and whether it bills."""
+        with self._lock:
+            self._settle(is_look=False)
+            instances = [
+                {"id": instance.path, "type": "instance", "tags": dict(instance.labels), "state": instance.status}
+                | {"bills": instance.status != "PROVISIONING"}
+                for instance in self._world.instances.values()
+            ]
+            disks = [
+                {"id": disk.path, "type": "disk", "tags": dict(disk.labels), "state": "READY", "bills": True}
+                for disk in self._world.disks.values()
+            ]
+            rules = [
+                {"id": f"projects/{PROJECT}/global/firewalls/{name}", "type": "firewall", "tags": {}, "state": "READY"}
+                | {"bills": False}
+                for name in self._world.firewalls
+            ]
+            return [*instances, *disks, *rules]
+
+    def calls(self) -> list[Json]:
+        """The calls served since the last reset, oldest first; of very many, the last ten thousand."""
+        with self._lock:
+            return list(self._calls)
+
+    def interrupt(self, instance_id: str) -> bool:
+        """Take one spot instance back. False if no spot instance has that id (`zone/name`)."""
+        return self._with(instance_id, lives.preempt, lambda instance: instance.is_spot)
+
+    def power_off(self, instance_id: str) -> bool:
+        """Power an instance off from inside. False if none that runs has that id."""
+        return self._with(instance_id, lives.power_off, lambda instance: instance.status == "RUNNING")
+
+    def host_error(self, instance_id: str) -> bool:
+        """Let the host of an instance fail. False if none that runs has that id."""
+        return self._with(instance_id, lives.host_error, lambda instance: instance.status == "RUNNING")
+
+    def set_up(self, what: str, settings: Json) -> Json | None:
+        """Change the conditions: `settings` by name, or one of the `faults` more. None if it means nothing.
+
+        Raises Refusal, and changes nothing then, for a name or value that is unknown.
+        """
+        with self._lock:
+            match what:
+                case "settings":
+                    self._world.conditions.change(settings)
+                case "faults":
+                    self._world.conditions.add_fault(settings)
+                case "finish":
+                    self._world.operations.finish_all(self._now())
+                case _:
+                    return None
+            return {"done": what}
+
+    def reset(self) -> None:
+        """An empty cloud under the usual conditions."""
+        with self._lock:
+            self._forget()
+
+    def _forget(self) -> None:
+        self._calls: deque[Json] = deque(maxlen=_CALLS_KEPT)
+        world = self._world = World(self._now)
+        self._stock, self._network, self._disks = Stock(world), Network(world), Disks(world)
+        self._instances = Instances(world, Launches(world, self._stock, self._network))
+        self._requests = RequestIds(world)
+        self._images = Images()
+
+    def _with(
+        self, instance_id: str, act: Callable[[World, Instance], None], is_fit: Callable[[Instance], bool]
+    ) -> bool:
+        with self._lock:
+            self._settle(is_look=False)
+            zone, _, name = instance_id.partition("/")
+            instance = self._world.instances.get((zone, name))
+            if instance is None or not is_fit(instance):
+                return False
+            act(self._world, instance)
+            return True
+
+    def _settle(self, *, is_look: bool) -> None:
+        self._world.operations.settle(self._now(), is_look=is_look)
+        lives.fire_limits(self._world)
+
+    def _answer(self, call: Call) -> Response:
+        self._settle(is_look=True)
+        entry: Json = {"service": "gcp", "action": "", "region": "", "method": call.http, "path": call.path}
+        self._calls.append(entry)
+        if call.path.startswith(_MANAGER):
+            entry["action"] = "projects.testIamPermissions"
+            return self._test_permissions(call)
+        call = self._discovery.find(call)
+        entry |= {"action": call.method, "region": ZONES.get(call.names.get("zone", ""), call.names.get("region", ""))}
+        own = call.names.get("project") in (PROJECT, NUMBER)
+        if not own and not (call.method.startswith("images.") and call.project in {i.project for i in IMAGES}):
+            raise not_found(f"projects/{call.project}")
+        self._check_account(call)
+        self._world.conditions.refuse(call)
+        if "zone" in call.names and call.method != "zones.get":
+            check_zone(call)
+        body = self._discovery.check(call)
+        for permission in needed(call, body, own):
+            if not self._world.conditions.grants(permission):
+                where = call.path.removeprefix("/compute/v1/")
+                raise Refusal(403, "forbidden", f"Required '{permission}' permission for '{where}'")
+        return self._performed(call, body)
+
+    def _performed(self, call: Call, body: Any) -> Response:
+        begun = self._requests.known(call)
+        if begun is not None:
+            return reply(begun.shown(PROJECT))
+        result = self._methods(call, body)[call.method]()
+        if isinstance(result, Response):
+            return result
+        if isinstance(result, Operation):
+            self._requests.remember(call, result)
+            return reply(result.shown(PROJECT))
+        if isinstance(result, list):
+            resource = call.method.partition(".")[0]
+            return listed(self._world, call, f"compute#{resource[:-1]}List", result)
+        return reply(result)
+
+    def _check_account(self, call: Call) -> None:
+        conditions = self._world.conditions
+        if conditions.api == "off":
+            raise Refusal(
+                403,
+                "accessNotConfigured",
+                f"Compute Engine API has not been used in project {NUMBER} before or it is disabled. Enable it by "
+                f"visiting https://console.developers.google.com/apis/api/compute.googleapis.com/overview?project="
+                f"{NUMBER} then retry.",
+                [_info("SERVICE_DISABLED")],
+            )
+        if conditions.billing == "off" and call.http == "POST":
+            raise Refusal(
+                403,
+                "forbidden",
+                f"This API method requires billing to be enabled. Please enable billing on project #{NUMBER} by "
+                f"visiting https://console.developers.google.com/billing/enable?project={NUMBER} then retry.",
+                [_info("BILLING_DISABLED")],
+            )
+
+    def _test_permissions(self, call: Call) -> Response:
+        project = call.path[len(_MANAGER) : -len(_TEST)]
+        if project not in (PROJECT, NUMBER):
+            raise Refusal(403, "forbidden", "The caller does not have permission")
+        asked = (call.body or {}).get("permissions", [])
+        held = [name for name in asked if self._world.conditions.grants(name)]
+        return reply({"permissions": held} if held else {})
+
+    def _operation(self, call: Call) -> Json:
+        scope = f"zones/{call.zone}" if "zone" in call.names else "global"
+        return self._world.operations.find(PROJECT, scope, call.names["operation"]).shown(PROJECT)
+
+    def _operations(self, call: Call) -> list[Json]:
+        scope = f"zones/{call.zone}" if "zone" in call.names else "global"
+        return [operation.shown(PROJECT) for operation in self._world.operations.of_scope(scope)]
+
+    def _methods(self, call: Call, body: Any) -> dict[str, Callable[[], Any]]:
+        instances, disks, network, stock = self._instances, self._disks, self._network, self._stock
+        world, zone = self._world, call.names.get("zone", "")
+        return {
+            "instances.insert": lambda: instances.insert(call, body),
+            "instances.get": lambda: instances.get(call),
+            "instances.list": lambda: instances.by_zone().get(f"zones/{zone}", []),
+            "instances.aggregatedList": lambda: aggregated(
+                world, call, "compute#instanceAggregatedList", "instances", instances.by_zone()
+            ),
+            "instances.delete": lambda: instances.delete(call),
+            "instances.setLabels": lambda: instances.set_labels(call, body),
+            "instances.setMetadata": lambda: instances.set_metadata(call, body),
+            "instances.setTags": lambda: instances.set_tags(call, body),
+            "instances.setScheduling": lambda: instances.set_scheduling(call, body),
+            "instances.setDeletionProtection": lambda: instances.set_protection(call),
+            "instances.start": lambda: instances.start(call),
+            "instances.stop": lambda: instances.stop(call),
+            "instances.getSerialPortOutput": lambda: instances.serial_port(call),
+            "instances.testIamPermissions": lambda: instances.test_permissions(call, body),
+            "disks.get": lambda: disks.get(call),
+            "disks.list": lambda: disks.by_zone().get(f"zones/{zone}", []),
+            "disks.aggregatedList": lambda: aggregated(
+                world, call, "compute#diskAggregatedList", "disks", disks.by_zone()
+            ),
+            "disks.insert": lambda: disks.insert(call, body),
+            "disks.delete": lambda: disks.delete(call),
+            "disks.setLabels": lambda: disks.set_labels(call, body),
+            "zoneOperations.get": lambda: self._operation(call),
+            "zoneOperations.wait": lambda: self._operation(call),
+            "zoneOperations.list": lambda: self._operations(call),
+            "globalOperations.get": lambda: self._operation(call),
+            "globalOperations.wait": lambda: self._operation(call),
+            "globalOperations.list": lambda: self._operations(call),
+            "firewalls.insert": lambda: network.insert_rule(call, body),
+            "firewalls.get": lambda: network.rule(call),
+            "firewalls.list": lambda: network.rules(call),
+            "firewalls.delete": lambda: network.delete_rule(call),
+            "networks.get": lambda: network.get(call),
+            "networks.list": lambda: network.every(call),
+            "subnetworks.get": lambda: network.subnet(call),
+            "subnetworks.list": lambda: network.subnets(call),
+            "images.get": lambda: self._images.get(call),
+            "images.list": lambda: self._images.every(call),
+            "images.getFromFamily": lambda: self._images.from_family(call),
+            "machineTypes.get": lambda: stock.machine_type(call),
+            "machineTypes.list": lambda: stock.machine_types(call),
+            "machineTypes.aggregatedList": lambda: aggregated(
+                world, call, "compute#machineTypeAggregatedList", "machineTypes", stock.machine_types_by_zone()
+            ),
+            "acceleratorTypes.get": lambda: stock.accelerator_type(call),
+            "acceleratorTypes.list": lambda: stock.accelerator_types(call),
+            "zones.get": lambda: stock.zone(call),
+            "zones.list": lambda: stock.zones(call),
+            "regions.get": lambda: stock.region(call),
+            "regions.list": lambda: stock.regions(call),
+            "projects.get": lambda: stock.project(call),
+        }
+
+
+def _info(reason: str) -> Json:
+    metadata = {"service": "compute.googleapis.com", "consumer": f"projects/{NUMBER}"}
+    return {
+        "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+        "reason": reason,
+        "domain": "googleapis.com",
+        "metadata": metadata,
+    }
