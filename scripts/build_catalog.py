@@ -1,4 +1,4 @@
-"""Builds the catalog that bundled from `aws.csv` and `azure.csv`: `build_catalog.py FOLDER_OF_THESE`.
+"""Builds the bundled catalog from one table per cloud, such as `aws.csv`: `build_catalog.py FOLDER_OF_TABLES`.
 
 A table has a row per type and region: provider, instance_type, gpu_model, gpu_count, gpu_memory_gib_each, vcpus,
 memory_gib, arch, region, on_demand_usd_per_hour, spot_usd_per_hour, price_as_of, status, source. A blank is unknown.
@@ -6,17 +6,20 @@ memory_gib, arch, region, on_demand_usd_per_hour, spot_usd_per_hour, price_as_of
 The answer is one JSON file a provider, a type a line: shape first, then its regions as
 `[region, on-demand, spot, date, source]` with dates and sources as numbers into two lists. Prices stay text from end to
 end, so that no binary fraction ever touches them. `image` is a number into the list of images, which images.toml has
-with the GPUs that each of them has a driver for; left out where no image is known.
+with the GPUs that each of them has a driver for; left out where no image is known. `quotas` are what the type's quota
+is called on demand and as spot.
 """
 
 import csv
 import json
 import sys
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
+
+from gpuctl.providers.registry import all_facts
 
 OUT = Path(__file__).parents[1] / "src" / "gpuctl" / "catalog" / "data"
 RETIREMENTS = Path(__file__).with_name("retirements.toml")
@@ -35,12 +38,12 @@ def main(argv: list[str]) -> None:
         sys.exit("usage: build_catalog.py FOLDER")
     retired, every_image = retirements(RETIREMENTS.read_text()), tomllib.loads(IMAGES.read_text())["image"]
     OUT.mkdir(exist_ok=True)
-    for provider in ("aws", "azure"):
-        with (Path(argv[1]) / f"{provider}.csv").open(newline="") as table:
-            images = [image for image in every_image if image["provider"] == provider]
-            text = built(list(csv.DictReader(table)), retired, images)
-        (OUT / f"{provider}.json").write_text(text)
-        print(f"{provider}: {len(text) / 1024:.0f} KB")
+    for facts in all_facts():
+        with (Path(argv[1]) / f"{facts.name}.csv").open(newline="") as table:
+            images = [image for image in every_image if image["provider"] == facts.name]
+            text = built(list(csv.DictReader(table)), retired, facts.quota_families, images)
+        (OUT / f"{facts.name}.json").write_text(text)
+        print(f"{facts.name}: {len(text) / 1024:.0f} KB")
 
 
 def retirements(text: str) -> dict[str, tuple[str | None, str]]:
@@ -53,14 +56,17 @@ def retirements(text: str) -> dict[str, tuple[str | None, str]]:
 
 
 def built(
-    rows: Iterable[Row], retired: Mapping[str, tuple[str | None, str]], images: Sequence[Mapping[str, Any]] = ()
+    rows: Iterable[Row],
+    retired: Mapping[str, tuple[str | None, str]],
+    quota_families: Callable[[str], tuple[str, str]],
+    images: Sequence[Mapping[str, Any]] = (),
 ) -> str:
     """The catalog file's text. BadTable for a price that is not positive, spot above on-demand, or two images."""
     dates: list[str] = []
     sources: list[str] = []
     types: dict[str, dict[str, Any]] = {}
     for row in sorted(rows, key=lambda row: (row["instance_type"], row["region"])):
-        kind = types.setdefault(row["instance_type"], _shape(row, retired) | _image(row, images))
+        kind = types.setdefault(row["instance_type"], _shape(row, retired, quota_families) | _image(row, images))
         on_demand, spot = _price(row, "on_demand_usd_per_hour"), _price(row, "spot_usd_per_hour")
         if on_demand and spot and Decimal(spot) > Decimal(on_demand):
             raise BadTable(f"{row['instance_type']} in {row['region']}: spot {spot} above on-demand {on_demand}")
@@ -76,7 +82,9 @@ def built(
     return f'{head}, "types": {{\n{lines}\n}}}}\n'
 
 
-def _shape(row: Row, retired: Mapping[str, tuple[str | None, str]]) -> dict[str, Any]:
+def _shape(
+    row: Row, retired: Mapping[str, tuple[str | None, str]], quota_families: Callable[[str], tuple[str, str]]
+) -> dict[str, Any]:
     retired_on, successor = retired.get(row["instance_type"], (None, None))
     if (row["status"] == "retired") != (successor is not None):
         raise BadTable(f"{row['instance_type']} is {row['status']}, and retirements.toml says otherwise")
@@ -90,6 +98,7 @@ def _shape(row: Row, retired: Mapping[str, tuple[str | None, str]]) -> dict[str,
         "status": row["status"],
         "retired_on": retired_on,
         "successor": successor,
+        "quotas": quota_families(row["instance_type"]),
         "regions": [],
     }
 

@@ -34,11 +34,10 @@ def test_the_list_of_what_services_may_not_import_names_every_implementation() -
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
     (services,) = [contract for contract in contracts if contract.get("source_modules") == ["gpuctl.services"]]
     package = ROOT / "src" / "gpuctl"
-    files = [path for folder in ("store", "home", "providers/pricelists") for path in (package / folder).glob("*.py")]
-    clouds = [path.parent for path in package.glob("providers/*/__init__.py") if path.parent.name != "pricelists"]
+    files = [path for folder in ("store", "home") for path in (package / folder).glob("*.py")]
     names = {
         ".".join(file.relative_to(package.parent).with_suffix("").parts)
-        for file in (*files, *clouds)
+        for file in files
         if file.name not in ("__init__.py", "base.py")
     }
     forbidden = set(services["forbidden_modules"])

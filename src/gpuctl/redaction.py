@@ -2,23 +2,10 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from urllib.parse import quote, quote_plus, unquote
 
 HIDDEN = "…"
-# Variables whose whole value is a secret. An access key ID counts: with it a leaked signature is worth more.
-_VARIABLES = (
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_SESSION_TOKEN",
-    "AWS_SECURITY_TOKEN",
-    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
-    "AZURE_CLIENT_SECRET",
-    "AZURE_CLIENT_CERTIFICATE_PASSWORD",
-    "AZURE_PASSWORD",
-    "IDENTITY_HEADER",
-    "MSI_SECRET",
-)
 _PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
 _SHORTEST, _SHORTEST_PASSWORD = 8, 6
 # So much of a long secret is enough to know it by, where a sentence was cut in the middle of it.
@@ -29,13 +16,16 @@ _NO_TEXT_BEFORE = r"(?<![\w/+=%.~-])"
 
 
 class Redactor:
-    """The secret values of this invocation, added as they become known, and the text without them."""
+    """The secret values of this invocation, added as they become known, and the text without them.
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
+    `variables` are the environment variables whose whole value is a secret.
+    """
+
+    def __init__(self, environ: Mapping[str, str], variables: Iterable[str]) -> None:
         self._forms: set[str] = set()
-        self._runtime: set[str] = set()
+        self._parts: set[str] = set()
         self._pattern: re.Pattern[str] | None = None
-        for name in _VARIABLES:
+        for name in variables:
             self.add(environ.get(name))
         for name in _PROXIES:
             for address in (environ.get(name), environ.get(name.lower())):
@@ -48,7 +38,7 @@ class Redactor:
         forms = {form for line in (secret or "").split() for form in _forms(line) if len(form) >= shortest}
         if not forms <= self._forms:
             self._forms |= forms
-            self._runtime |= {part.casefold() for form in forms for part in (form[:_PART], form[-_PART:])}
+            self._parts |= {part.casefold() for form in forms for part in (form[:_PART], form[-_PART:])}
             self._pattern = None
 
     def clean(self, text: str) -> str:
@@ -57,7 +47,7 @@ class Redactor:
             text = _IN_ADDRESS.sub(rf"\g<1>{HIDDEN}@", text)
         folded = text.casefold()
         # Most texts hold none, and a long one is searched for a few words much faster than by a pattern.
-        if not any(part in folded for part in self._runtime):
+        if not any(part in folded for part in self._parts):
             return text
         if self._pattern is None:
             longest_first = sorted(self._forms, key=len, reverse=True)

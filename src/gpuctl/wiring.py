@@ -279,9 +279,9 @@ class Wiring:
         return self.extras.of(name, region, disk_gb)
 
     def _every_region(self) -> Mapping[ProviderName, Collection[str]]:
-        from gpuctl.providers.registry import is_supported
+        from gpuctl.providers.registry import SUPPORTED
 
-        return {name: self.catalog.regions(name) for name in ProviderName if is_supported(name)}
+        return {name: self.catalog.regions(name) for name in SUPPORTED}
 
     def _fetched_prices(self, provider: ProviderName) -> "PriceBook | None":
         try:

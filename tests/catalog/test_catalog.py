@@ -157,9 +157,14 @@ ROW = {
 }
 
 
+def _quotas(name: str) -> tuple[str, str]:
+    return name[0], f"{name[0]}-spot"
+
+
 def test_a_price_goes_through_as_text_and_a_blank_stays_unknown(builder: ModuleType) -> None:
-    text = builder.built([ROW], {})
+    text = builder.built([ROW], {}, _quotas)
     assert '["here-1","0.10000000000000000001",null,0,0]' in text
+    assert '"quotas":["x","x-spot"]' in text
 
 
 @pytest.mark.parametrize(
@@ -175,7 +180,7 @@ def test_a_price_goes_through_as_text_and_a_blank_stays_unknown(builder: ModuleT
 )
 def test_a_figure_that_cannot_be_true_is_refused(builder: ModuleType, wrong: dict[str, str]) -> None:
     with pytest.raises(builder.BadTable):
-        builder.built([ROW | wrong], {})
+        builder.built([ROW | wrong], {}, _quotas)
 
 
 # choosing

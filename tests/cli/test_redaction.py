@@ -9,6 +9,7 @@ from support.cli import Operator
 from support.wire import refuse
 
 from gpuctl.cli.terminal.streams import Streams, cleaned
+from gpuctl.providers.registry import secret_variables
 from gpuctl.redaction import HIDDEN, Redactor
 
 TOKEN = "IQoJb3JpZ2luX2VjEJr//////////wEaCXVzLWVhc3Qt+MSJHMEUCIQD/canary=="
@@ -40,7 +41,7 @@ ENVIRON = {
     ],
 )
 def test_a_secret_is_taken_out_in_every_form(secret: str, form: object) -> None:
-    said = Redactor(ENVIRON).clean(f"before {form(secret)} after")  # type: ignore[operator]
+    said = Redactor(ENVIRON, secret_variables()).clean(f"before {form(secret)} after")  # type: ignore[operator]
     assert HIDDEN in said
     assert said.startswith("before ")
     assert said.rstrip().endswith("after")
@@ -50,38 +51,38 @@ def test_a_secret_is_taken_out_in_every_form(secret: str, form: object) -> None:
 
 @pytest.mark.parametrize("said", ["http://ana:pass%2Fword1@proxy:3128", "pass/word1 was refused", "PASS/WORD1"])
 def test_the_password_of_a_proxy_is_taken_out(said: str) -> None:
-    assert "word1" not in Redactor(ENVIRON).clean(said).casefold()
+    assert "word1" not in Redactor(ENVIRON, secret_variables()).clean(said).casefold()
 
 
 def test_a_password_in_any_address_is_taken_out() -> None:
-    assert Redactor({}).clean("at https://u:hunter2@host/x") == f"at https://u:{HIDDEN}@host/x"
+    assert Redactor({}, secret_variables()).clean("at https://u:hunter2@host/x") == f"at https://u:{HIDDEN}@host/x"
 
 
 def test_a_value_too_short_to_be_told_from_a_word_hides_nothing() -> None:
     text = '{"name": "test", "costPerHour": 1}'
-    assert Redactor({"AWS_SECRET_ACCESS_KEY": "test", "AWS_SESSION_TOKEN": ""}).clean(text) == text
+    assert Redactor({"AWS_SECRET_ACCESS_KEY": "test", "AWS_SESSION_TOKEN": ""}, secret_variables()).clean(text) == text
 
 
 def test_a_short_secret_is_not_taken_out_of_a_longer_word() -> None:
-    redactor = Redactor({"AWS_SECRET_ACCESS_KEY": "terminate"})
+    redactor = Redactor({"AWS_SECRET_ACCESS_KEY": "terminate"}, secret_variables())
     assert redactor.clean("terminated, terminate") == f"terminated, {HIDDEN}"
 
 
 def test_a_value_that_becomes_known_later_is_taken_out_from_then_on() -> None:
-    redactor = Redactor({})
+    redactor = Redactor({}, secret_variables())
     redactor.add("ASIATEMPORARYKEY0001")
     assert redactor.clean("by ASIATEMPORARYKEY0001.") == f"by {HIDDEN}."
 
 
 def test_json_stays_json() -> None:
-    redactor = Redactor({"AWS_SECRET_ACCESS_KEY": 'has"quotes\\and+more'})
+    redactor = Redactor({"AWS_SECRET_ACCESS_KEY": 'has"quotes\\and+more'}, secret_variables())
     said = json.loads(redactor.clean(json.dumps({"lastError": 'x has"quotes\\and+more y'})))
     assert said == {"lastError": f"x {HIDDEN} y"}
 
 
 def test_a_stream_passes_everything_else_on() -> None:
     out, err = io.StringIO(), io.StringIO()
-    streams = cleaned(Streams(io.StringIO(), out, err), Redactor(ENVIRON))
+    streams = cleaned(Streams(io.StringIO(), out, err), Redactor(ENVIRON, secret_variables()))
     streams.out.write(f"{KEY}\n")
     streams.err.writelines([f"{TOKEN}\n"])
     streams.out.flush()

@@ -8,14 +8,24 @@ from support.instances import NOON, an_instance
 
 from gpuctl.domain.instance import Attempt, Market, Outcome, Price, ProviderName, Status
 from gpuctl.domain.lifecycle import IllegalTransition, attempted
-from gpuctl.domain.market.candidates import Place, exceeds_with, family, in_order, rules_out
+from gpuctl.domain.market.candidates import Place, exceeds_with, in_order, rules_out
 from gpuctl.domain.market.offers import Availability, InstanceType, Lack, Need, Offer, ranked
 from gpuctl.errors import Extent
+from gpuctl.providers.registry import facts_of
 
 
-def a_type(name: str, vcpus: int = 4, provider: ProviderName = ProviderName.AWS) -> InstanceType:
+def a_type(name: str, vcpus: int = 4) -> InstanceType:
     return InstanceType(
-        provider, name, "T4", Decimal(1), Decimal(16), vcpus, Decimal(16), "x86_64", Availability.CURRENT
+        provider=ProviderName.AWS,
+        name=name,
+        gpu_model="T4",
+        gpu_count=Decimal(1),
+        gpu_memory_gib=Decimal(16),
+        vcpus=vcpus,
+        memory_gib=Decimal(16),
+        arch="x86_64",
+        availability=Availability.CURRENT,
+        quotas=facts_of(ProviderName.AWS).quota_families(name),
     )
 
 
@@ -87,27 +97,11 @@ def test_a_quota_is_for_a_family_in_a_region_and_a_market(other: Offer, exceeds:
     assert exceeds_with(an_offer("g4dn.xlarge", "r1"), other) is exceeds
 
 
-@pytest.mark.parametrize(
-    ("provider", "name", "on_demand", "spot"),
-    [
-        (ProviderName.AWS, "g4dn.xlarge", "g", "g"),
-        (ProviderName.AWS, "gr6.4xlarge", "g", "g"),
-        (ProviderName.AWS, "gr6f.4xlarge", "g", "g"),
-        (ProviderName.AWS, "p3dn.24xlarge", "p", "p4"),
-        (ProviderName.AWS, "p4de.24xlarge", "p", "p4"),
-        (ProviderName.AWS, "p5en.48xlarge", "p", "p5"),
-        (ProviderName.AWS, "p6-b200.48xlarge", "p", "p6"),
-        (ProviderName.AWS, "dl1.24xlarge", "dl", "dl"),
-        (ProviderName.AZURE, "Standard_NC4as_T4_v3", "Standard_NCas_T4_v3", "Standard_NCas_T4_v3"),
-        (ProviderName.AZURE, "Standard_NC64as_T4_v3", "Standard_NCas_T4_v3", "Standard_NCas_T4_v3"),
-        (ProviderName.AZURE, "Standard_NV6ads_A10_v5", "Standard_NVads_A10_v5", "Standard_NVads_A10_v5"),
-    ],
-)
-def test_the_family_is_what_a_cloud_counts_quotas_by(
-    provider: ProviderName, name: str, on_demand: str, spot: str
-) -> None:
-    kind = a_type(name, provider=provider)
-    assert (family(kind, Market.ON_DEMAND), family(kind, Market.SPOT)) == (on_demand, spot)
+def test_a_type_whose_quota_is_not_known_has_a_quota_of_its_own() -> None:
+    kind = replace(a_type("g4dn.xlarge"), quotas=None)
+    assert kind.quota_family(Market.ON_DEMAND) == "g4dn.xlarge"
+    spot = replace(kind, quotas=("g", "g-spot")).quota_family(Market.SPOT)
+    assert spot == "g-spot"
 
 
 @pytest.mark.parametrize(

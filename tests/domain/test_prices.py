@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from gpuctl.domain.instance import Market, Price
-from gpuctl.domain.money.prices import PriceKey, PriceSource, age_note, is_old, is_shipped, judged, newest, origin
+from gpuctl.domain.money.prices import PriceKey, age_note, is_old, judged, newest, origin
 
 TODAY = date(2026, 11, 24)
 ON_DEMAND = PriceKey("g4dn.xlarge", "us-east-1", Market.ON_DEMAND)
@@ -87,7 +87,7 @@ def test_age_is_said_in_one_line_and_only_where_it_matters() -> None:
     assert age_note([old, old], TODAY) == f"these prices are {end}"
 
 
-def test_a_price_says_whether_it_shipped() -> None:
-    shipped, read = priced("1"), priced("1", source=PriceSource.AZURE.value)
-    assert (is_shipped(shipped), origin(shipped)) == (True, "bundled prices")
-    assert (is_shipped(read), origin(read)) == (False, "Azure Retail Prices API")
+def test_a_price_names_its_origin_by_whether_it_was_fetched() -> None:
+    bundled = priced("1", source="a table")
+    fetched = bundled.model_copy(update={"source": "a price list", "is_fetched": True})
+    assert (origin(bundled), origin(fetched)) == ("bundled prices", "a price list")

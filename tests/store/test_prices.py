@@ -21,7 +21,7 @@ NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
 def a_book(usd: str = "0.526", types: int = 3) -> PriceBook:
-    price = Price(usd_per_hour=Decimal(usd), as_of=date(2026, 11, 24), source="a test")
+    price = Price(usd_per_hour=Decimal(usd), as_of=date(2026, 11, 24), source="a test", is_fetched=True)
     older = price.model_copy(update={"as_of": date(2026, 1, 1), "source": "another"})
     keys = [PriceKey(f"g{number}.xlarge", "us-east-1", Market.ON_DEMAND) for number in range(types)]
     refusal = Refusal(keys[0]._replace(market=Market.SPOT), Decimal(0), "not above zero")

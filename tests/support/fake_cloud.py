@@ -15,7 +15,8 @@ from gpuctl.domain.resource import Resource
 from gpuctl.domain.safeguards import Safeguard
 from gpuctl.domain.tags import deadline_tag
 from gpuctl.errors import CapacityError, CloudError, GpuctlError, OutcomeUnknown, UnreachableError
-from gpuctl.providers.base import Capabilities, Identity, Image, Order
+from gpuctl.providers.base import Identity, Image, Order
+from gpuctl.providers.facts import Capabilities
 
 
 class Crash(BaseException):

@@ -14,7 +14,8 @@ from gpuctl.domain.market.offers import Availability, GpuImage, InstanceType, Of
 from gpuctl.domain.money.prices import PriceBook, PriceKey, newest
 from gpuctl.errors import UsageError
 
-_WITH_DATA = (ProviderName.AWS, ProviderName.AZURE)
+_DATA = files(__package__).joinpath("data")
+WITH_DATA = tuple(name for name in ProviderName if _DATA.joinpath(f"{name}.json").is_file())
 
 
 class Catalog:
@@ -37,7 +38,7 @@ class Catalog:
 
         UsageError where no cloud has it, naming the nearest, or where it belongs to another cloud than the one given.
         """
-        for candidate in _WITH_DATA:
+        for candidate in WITH_DATA:
             found = self._book(candidate).by_folded_name.get(name.casefold())
             if found is None:
                 continue
@@ -53,14 +54,20 @@ class Catalog:
         """Every region of that cloud in which some type is offered."""
         return self._book(provider).regions
 
+    def with_region(self, region: str) -> Sequence[ProviderName]:
+        """The clouds that have the region. UsageError, naming the nearest of all clouds, if none has it."""
+        found = [provider for provider in WITH_DATA if region in self.regions(provider)]
+        if not found:
+            known = sorted({name for provider in WITH_DATA for name in self.regions(provider)})
+            raise UsageError(f"no provider has a region {shown(region)}", hint=_nearest(region, known))
+        return found
+
     def check_region(self, provider: ProviderName, region: str) -> None:
         """Raise UsageError, naming the nearest, if that cloud has no such region."""
         known = self.regions(provider)
         if region in known:
             return
-        near = get_close_matches(region, sorted(known), n=3, cutoff=0.6)
-        hint = f"did you mean {_quoted(near)}?" if near else f"one of {_quoted(sorted(known)[:4])}, …"
-        raise UsageError(f"unknown region {shown(region)} of `{provider}`", hint=hint)
+        raise UsageError(f"unknown region {shown(region)} of `{provider}`", hint=_nearest(region, sorted(known)))
 
     def is_listed(self, kind: InstanceType, region: str) -> bool:
         """Whether the catalog knows the type in that region at all."""
@@ -83,13 +90,13 @@ class Catalog:
 
     def _book(self, provider: ProviderName) -> "_Book":
         if provider not in self._books:
-            self._books[provider] = _Book(provider, self._read_since(provider) if provider in _WITH_DATA else None)
+            self._books[provider] = _Book(provider, self._read_since(provider) if provider in WITH_DATA else None)
         return self._books[provider]
 
     def _nearest_types(self, name: str, provider: ProviderName | None) -> str:
         every = {
             folded: kind.name
-            for candidate in ([provider] if provider else _WITH_DATA)
+            for candidate in ([provider] if provider else WITH_DATA)
             for folded, kind in self._book(candidate).by_folded_name.items()
             if kind.availability is not Availability.RETIRED
         }
@@ -105,8 +112,8 @@ class _Book:
         self._dates: Sequence[date] = ()
         self._sources: Sequence[str] = ()
         self._images: Sequence[GpuImage] = ()
-        if provider in _WITH_DATA:
-            self._read(files(__package__).joinpath(f"data/{provider}.json").read_text("utf-8"))
+        if provider in WITH_DATA:
+            self._read(_DATA.joinpath(f"{provider}.json").read_text("utf-8"))
         self.types = {name: _shape(provider, name, row, self._images) for name, row in self._rows.items()}
         self.by_folded_name = {name.casefold(): kind for name, kind in self.types.items()}
         self.regions_of: dict[str, dict[str, Any]] = {
@@ -156,7 +163,13 @@ def _shape(provider: ProviderName, name: str, row: Mapping[str, Any], images: Se
         retired_on=date.fromisoformat(row["retired_on"]) if row["retired_on"] else None,
         successor=row["successor"],
         image=images[row["image"]] if row.get("image") is not None else None,
+        quotas=(row["quotas"][0], row["quotas"][1]),
     )
+
+
+def _nearest(region: str, known: Sequence[str]) -> str:
+    near = get_close_matches(region, known, n=3)
+    return f"did you mean {_quoted(near)}?" if near else f"one of {_quoted(known[:4])}, …"
 
 
 def _decimal(text: str | None) -> Decimal | None:

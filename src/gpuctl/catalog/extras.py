@@ -7,10 +7,10 @@ from decimal import ROUND_UP, Decimal
 from importlib.resources import files
 from typing import Any
 
+from gpuctl.catalog.catalog import WITH_DATA
 from gpuctl.domain.instance import Price, ProviderName
 from gpuctl.domain.money.cost import Extras
 
-_WITH_DATA = (ProviderName.AWS, ProviderName.AZURE)
 _PLACES = Decimal("0.000000001")
 
 
@@ -26,7 +26,7 @@ class ExtraPrices:
 
     def of(self, provider: ProviderName, region: str, disk_gb: int | None) -> Extras:
         """Dollars an hour for a disk of that size and for an address; unknown where the size or the cloud is."""
-        if provider not in _WITH_DATA:
+        if provider not in WITH_DATA:
             return Extras()
         book = self._book(provider)
         return Extras(None if disk_gb is None else _disk(book, region, disk_gb), _address(book["address"]))
@@ -55,7 +55,7 @@ def _disk(book: Any, region: str, disk_gb: int) -> Price:
 
 
 def _billed_gb(sizes: list[int] | None, disk_gb: int) -> int:
-    """The size that is billed: Azure's disks come in sizes, and the next larger one is paid for."""
+    """The size that is billed: where disks come in sizes, the next larger one."""
     if not sizes:
         return disk_gb
     return sizes[min(bisect_left(sizes, disk_gb), len(sizes) - 1)]

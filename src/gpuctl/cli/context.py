@@ -10,6 +10,7 @@ from gpuctl.cli.terminal.streams import FORMATS, Globals, Streams, cleaned, is_t
 from gpuctl.clock import Clock
 from gpuctl.domain.duration import shown
 from gpuctl.errors import UsageError
+from gpuctl.providers.registry import secret_variables
 from gpuctl.redaction import Redactor
 from gpuctl.wiring import Selection, Wiring
 
@@ -19,7 +20,7 @@ class Context:
 
     def __init__(self, streams: Streams, clock: Clock, environ: Mapping[str, str]) -> None:
         self.environ = environ
-        self.redactor = Redactor(environ)
+        self.redactor = Redactor(environ, secret_variables())
         self._uncleaned = streams
         self.streams = cleaned(streams, self.redactor)
         self.globals = Globals()

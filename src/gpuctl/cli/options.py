@@ -11,12 +11,15 @@ import typer
 from gpuctl.domain.duration import shown
 from gpuctl.domain.instance import ProviderName, Status
 from gpuctl.errors import UsageError
+from gpuctl.providers.registry import SUPPORTED, check_supported, quoted
 
 User = Annotated[str | None, typer.Option(metavar="USER", help="Only instances of this user")]
 Task = Annotated[str | None, typer.Option(metavar="TASK", help="Only instances of this task")]
 Tags = Annotated[
     list[str] | None, typer.Option("--tag", metavar="K=V", help="Only instances with this tag (repeatable)")
 ]
+PROVIDERS = " or ".join(SUPPORTED)
+Provider = Annotated[str | None, typer.Option(metavar="PROVIDER", help=f"Only this provider: {PROVIDERS}")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Skip confirmation")]
 
 _PLAIN = re.compile(r"\d{1,9}(\.\d{1,6})?|\.\d{1,6}", re.ASCII)
@@ -70,20 +73,14 @@ def provider(text: str | None) -> ProviderName | None:
     try:
         return ProviderName(text.lower())
     except ValueError:
-        from gpuctl.providers.registry import is_supported
-
-        known = ", ".join(f"`{provider}`" for provider in ProviderName if is_supported(provider))
-        raise UsageError(f"unknown provider {shown(text)}", hint=f"one of {known}") from None
+        raise UsageError(f"unknown provider {shown(text)}", hint=f"one of {quoted(SUPPORTED)}") from None
 
 
 def supported_provider(text: str | None) -> ProviderName | None:
     """The same, where machines can be started already."""
-    from gpuctl.providers.registry import is_supported
-
     name = provider(text)
-    if name is not None and not is_supported(name):
-        known = ", ".join(f"`{provider}`" for provider in ProviderName if is_supported(provider))
-        raise UsageError(f"provider `{name}` is not supported yet", hint=f"one of {known}")
+    if name is not None:
+        check_supported(name)
     return name
 
 

@@ -13,6 +13,7 @@ from gpuctl.domain.market.request import HIGHEST_MAX_TTL, MIN_TTL
 from gpuctl.domain.money.budgets import BudgetAction
 from gpuctl.domain.tags import STATE_ID
 from gpuctl.errors import UsageError
+from gpuctl.providers.registry import all_facts
 
 ANY = "*"
 
@@ -118,15 +119,11 @@ _TABLE: Mapping[str, tuple[Kind, str]] = {
     "confirm_above": (DOLLARS, "prompt on a terminal if an instance costs more than this until its deadline"),
     "keep_ended": (DURATION, "how long terminated records stay in the state before they move to the archive"),
     "reap_state_ids": (STATE_IDS, "other states whose orphans this reaper may terminate"),
-    "aws.region": (TEXT, "default region"),
-    "aws.regions": (TEXTS, "more regions for the reaper to sweep"),
-    "aws.profile": (TEXT, "AWS profile"),
-    "aws.image": (TEXT, "boot image; default: latest GPU image of the provider"),
-    "aws.subnet": (TEXT, "subnet ID; default: chosen by gpuctl"),
-    "azure.region": (TEXT, "default region"),
-    "azure.regions": (TEXTS, "more regions for the reaper to sweep"),
-    "azure.subscription": (TEXT, "Azure subscription"),
-    "azure.image": (TEXT, "boot image; default: latest GPU image of the provider"),
+    **{
+        f"{facts.name}.{setting.name}": (TEXTS if setting.is_list else TEXT, setting.help)
+        for facts in all_facts()
+        for setting in facts.settings
+    },
     "budget.daily_usd": (DOLLARS, "limit per UTC day in dollars, all instances"),
     "budget.monthly_usd": (DOLLARS, "limit per UTC month in dollars, all instances"),
     "budget.action": (ACTION, "action at a limit: warn, block or terminate"),

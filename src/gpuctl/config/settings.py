@@ -11,12 +11,11 @@ from gpuctl.config.schema import KEYS, Key, key_of, spelled_path
 from gpuctl.config.values import DEFAULTS, Config, config_of
 from gpuctl.domain.duration import shown
 from gpuctl.errors import UsageError
+from gpuctl.providers.registry import all_facts
 
 # What decides where neither a flag nor gpuctl's own settings do; the SDKs read these.
 _CLOUDS_OWN: Mapping[tuple[str, ...], tuple[str, ...]] = {
-    ("aws", "region"): ("AWS_REGION", "AWS_DEFAULT_REGION"),
-    ("aws", "profile"): ("AWS_PROFILE",),
-    ("azure", "subscription"): ("AZURE_SUBSCRIPTION_ID",),
+    (facts.name, setting.name): setting.variables for facts in all_facts() for setting in facts.settings
 }
 
 
@@ -112,11 +111,15 @@ def _by_variable(environ: Mapping[str, str]) -> Iterator[tuple[tuple[str, ...], 
 
 
 def _refuse_two_logins(settings: Settings, environ: Mapping[str, str]) -> None:
-    """A profile that says which AWS account, beside an AWS_PROFILE that says another: no guess is safe."""
-    path = ("aws", "profile")
-    wanted, ambient = settings.by_profile.get(path), environ.get("AWS_PROFILE")
-    if wanted and ambient and wanted != ambient and path not in settings.by_variable:
-        raise UsageError(
-            f"profile `{settings.profile}` logs in by AWS profile `{wanted}`, and AWS_PROFILE is {shown(ambient)}",
-            hint="unset AWS_PROFILE, or leave out `--profile`",
-        )
+    """A profile that names other credentials than a variable of the cloud does: no guess is safe."""
+    for facts in all_facts():
+        path = (facts.name, facts.login)
+        wanted = settings.by_profile.get(path)
+        for variable in _CLOUDS_OWN[path]:
+            ambient = environ.get(variable)
+            if wanted and ambient and wanted != ambient and path not in settings.by_variable:
+                raise UsageError(
+                    f"profile `{settings.profile}` uses the {facts.title} {facts.login} `{wanted}`, and {variable} is "
+                    f"{shown(ambient)}",
+                    hint=f"unset {variable}, or leave out `--profile`",
+                )

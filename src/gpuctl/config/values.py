@@ -9,6 +9,7 @@ from typing import Any
 from gpuctl.domain.instance import ProviderName
 from gpuctl.domain.market.request import DEFAULT_MAX_TTL
 from gpuctl.domain.money.budgets import Budgets, Limits
+from gpuctl.providers.registry import all_facts
 
 Path = tuple[str, ...]
 
@@ -17,7 +18,7 @@ Path = tuple[str, ...]
 class CloudConfig:
     """What the config says about one cloud. `regions` are further ones for the reaper to sweep.
 
-    `profile` is the name a login goes by there: the profile on AWS, the subscription on Azure.
+    `profile` is the name that credentials have there, such as a profile or a subscription.
     """
 
     region: str | None = None
@@ -70,10 +71,10 @@ def config_of(values: Mapping[Path, Any]) -> Config:
     """The config those values make; what has none keeps its default."""
     plain = {path[0]: value for path, value in values.items() if len(path) == 1}
     clouds = {}
-    for name, login in ((ProviderName.AWS, "profile"), (ProviderName.AZURE, "subscription")):
-        told = {("profile" if key == login else key): value for key, value in _below(values, name.value).items()}
-        if told:
-            clouds[name] = CloudConfig(**told)
+    for facts in all_facts():
+        named = {("profile" if key == facts.login else key): value for key, value in _below(values, facts.name).items()}
+        if named:
+            clouds[facts.name] = CloudConfig(**named)
     ssh = {("ssh_from" if key == "from" else key): value for key, value in _below(values, "ssh").items()}
     return Config(
         **plain,

@@ -101,11 +101,15 @@ class HistoryEntry(Value):
 
 
 class Price(Value):
-    """Dollars an hour, with where the figure came from and when it was true."""
+    """Dollars an hour, with where the figure came from and when it was true.
+
+    `is_fetched`: gpuctl read it from the cloud's price list; otherwise it is one of the bundled prices.
+    """
 
     usd_per_hour: Decimal
     source: str
     as_of: date
+    is_fetched: bool = False
 
 
 class Instance(Value):

@@ -82,7 +82,9 @@ def _book(provider: ProviderName, said: Mapping[str, Any]) -> PriceBook:
     if read_at.tzinfo is None:
         raise ValueError("an instant without a zone")
     prices = {
-        _key(name, region, market): Price(usd_per_hour=_usd(usd), as_of=dates[as_of], source=sources[source])
+        _key(name, region, market): Price(
+            usd_per_hour=_usd(usd), as_of=dates[as_of], source=sources[source], is_fetched=True
+        )
         for name, rows in said["prices"].items()
         for region, market, usd, as_of, source in rows
     }

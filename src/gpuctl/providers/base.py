@@ -12,8 +12,8 @@ from gpuctl.domain.market.offers import InstanceType
 from gpuctl.domain.market.request import Request
 from gpuctl.domain.resource import Resource
 from gpuctl.domain.safeguards import Safeguard
-from gpuctl.domain.sshkeys import KeyRule
 from gpuctl.errors import GpuctlError
+from gpuctl.providers.facts import Capabilities
 
 
 def _forget(secret: str | None) -> None:
@@ -24,8 +24,8 @@ def _forget(secret: str | None) -> None:
 class Connection:
     """How a cloud is reached: by a named login or the ambient one, or, in the sandbox, at a loopback address.
 
-    `profile` is the name the cloud's own tools have for a login: AWS's profile, Azure's subscription. `environ` is
-    where gpuctl's own code looks variables up; an SDK reads those of the process.
+    `profile` is the name that the cloud's own tools use for credentials, such as a profile or a subscription.
+    `environ` is where gpuctl's own code looks variables up; an SDK reads those of the process.
 
     `ask` asks a person for a code that is not shown while it is typed; None where nobody can be asked. `hide` is given
     every secret value as it becomes known, so that it is never printed.
@@ -38,25 +38,6 @@ class Connection:
     environ: Mapping[str, str] = field(default_factory=dict)
     ask: Callable[[str], str] | None = None
     hide: Callable[[str | None], None] = _forget
-
-
-@dataclass(frozen=True, slots=True)
-class Capabilities:
-    """What a cloud can do that others cannot.
-
-    `timer_in_create`: the timer outside the laptop is armed by the create call itself. `timer_ends_all`: when it acts,
-    nothing bills any more; else only the machine's own hours end, and its disk and address go on until a reaper comes.
-    `idle_ends`: a machine that powers itself off because nothing uses it is gone. `needs_ssh_key`: a machine cannot
-    be made without somebody's public key, and `ssh_keys` which of them are accepted. `user` is whom that key lets
-    in, on the images that the cloud recommends.
-    """
-
-    timer_in_create: bool
-    timer_ends_all: bool = True
-    idle_ends: bool = True
-    needs_ssh_key: bool = False
-    user: str = "ubuntu"
-    ssh_keys: KeyRule = field(default_factory=KeyRule)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +150,7 @@ class Provider(Protocol):
         ...
 
     def default_region(self) -> tuple[str, str] | None:
-        """The region the cloud's own settings name, and where it is set (`AWS_REGION`); None if nothing names one."""
+        """The region that the cloud's own settings name, and what sets it, such as a variable; None if nothing does."""
         ...
 
     def identity(self) -> Identity:

@@ -1,43 +1,90 @@
-"""The table of clouds: one row each, imported when it is first opened."""
+"""The table of clouds: what is known of each, and how each is opened.
 
-from collections.abc import Callable
+A cloud is a package `gpuctl.providers.NAME` with `facts.FACTS`, `open_provider` and `open_price_list`. Its facts are
+read when they are first needed; its SDK is loaded when it is opened.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 from gpuctl.distribution import install_extra
 from gpuctl.domain.instance import ProviderName
 from gpuctl.errors import UsageError
-from gpuctl.providers.base import Connection, Provider
 
 if TYPE_CHECKING:
-    from gpuctl.providers.aws import open_provider as open_aws
-    from gpuctl.providers.azure import open_provider as open_azure
+    from gpuctl.providers.base import Connection, Provider
+    from gpuctl.providers.facts import CloudFacts
+    from gpuctl.providers.prices import PriceList
+    from gpuctl.providers.retry import Retry
 
-    # Each is imported by name below; this is where the type checker holds them to the protocol.
-    _HELD: tuple[Callable[[Connection], Provider], ...] = (open_aws, open_azure)
-
-_MODULES = {ProviderName.AWS: "gpuctl.providers.aws", ProviderName.AZURE: "gpuctl.providers.azure"}
+# In the order in which they are listed, tried and checked.
+SUPPORTED = (ProviderName.AWS, ProviderName.AZURE)
 
 
 def is_supported(name: ProviderName) -> bool:
-    """Whether machines can be started in that cloud yet."""
-    return name in _MODULES
+    """Whether gpuctl can start instances in that cloud."""
+    return name in SUPPORTED
 
 
-def open_provider(name: ProviderName, connection: Connection) -> Provider:
+def check_supported(name: ProviderName) -> None:
+    """Raise UsageError, naming those that are, for a cloud that is not supported."""
+    if not is_supported(name):
+        raise UsageError(f"provider `{name}` is not supported yet", hint=f"one of {quoted(SUPPORTED)}")
+
+
+@cache
+def facts_of(name: ProviderName) -> "CloudFacts":
+    """The facts of that cloud. Loads no SDK. UsageError where it is not supported yet."""
+    check_supported(name)
+    facts: CloudFacts = import_module(f"{__package__}.{name}.facts").FACTS
+    return facts
+
+
+def all_facts() -> "tuple[CloudFacts, ...]":
+    """The facts of every supported cloud, in the order of `SUPPORTED`."""
+    return tuple(facts_of(name) for name in SUPPORTED)
+
+
+def secret_variables() -> tuple[str, ...]:
+    """The environment variables of every supported cloud whose whole value is a secret."""
+    return tuple(name for facts in all_facts() for name in facts.variables.secrets)
+
+
+def quoted(names: Iterable[ProviderName]) -> str:
+    """The names for a hint, in backticks."""
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def open_provider(name: ProviderName, connection: "Connection") -> "Provider":
     """The cloud of that name. Makes no call; loads its SDK.
 
     UsageError where it is not supported yet, or where its extra is not installed.
     """
-    if not is_supported(name):
-        known = ", ".join(f"`{provider}`" for provider in _MODULES)
-        raise UsageError(f"provider `{name}` is not supported yet", hint=f"supported: {known}")
+    with _installed(name, f"provider `{name}`"):
+        provider: Provider = import_module(f"{__package__}.{name}").open_provider(connection)
+    return provider
+
+
+def open_price_list(name: ProviderName, connection: "Connection", retry: "Retry") -> "PriceList":
+    """The published prices of that cloud. Makes no call.
+
+    UsageError where it is not supported yet, where its extra is not installed, or where its address is not a safe one.
+    """
+    with _installed(name, f"reading the prices of `{name}`"):
+        prices: PriceList = import_module(f"{__package__}.{name}").open_price_list(connection, retry)
+    return prices
+
+
+@contextmanager
+def _installed(name: ProviderName, what: str) -> Iterator[None]:
+    check_supported(name)
     try:
-        opened: Callable[[Connection], Provider] = import_module(_MODULES[name]).open_provider
+        yield
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("gpuctl"):
             raise
-        raise UsageError(
-            f"provider `{name}` needs `{error.name}`, which is not installed", hint=install_extra(name)
-        ) from error
-    return opened(connection)
+        hint = install_extra(facts_of(name).extra)
+        raise UsageError(f"{what} needs `{error.name}`, which is not installed", hint=hint) from error

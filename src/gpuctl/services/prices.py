@@ -10,7 +10,7 @@ from gpuctl.clock import Clock
 from gpuctl.domain.instance import Price, ProviderName
 from gpuctl.domain.money.prices import PriceBook, PriceKey, Refusal, judged
 from gpuctl.errors import CloudError, CredentialsError, GpuctlError, StateUnusableError, UsageError
-from gpuctl.providers.pricelists.base import PriceList
+from gpuctl.providers.prices import PriceList
 
 
 class Books(Protocol):
@@ -85,7 +85,7 @@ def refresh(
     before = {key: price for key in judgement.taken if (price := last(key)) is not None}
     today = clock.now().date()
     fresh = {
-        key: Price(usd_per_hour=usd.normalize(), as_of=today, source=price_list.sources[key.market])
+        key: Price(usd_per_hour=usd.normalize(), as_of=today, source=price_list.sources[key.market], is_fetched=True)
         for key, usd in judgement.taken.items()
     }
     old = _standing(books, provider)

@@ -19,7 +19,7 @@ from gpuctl.domain.instance import ProviderName
 from gpuctl.domain.market.ssh_source import NONE
 from gpuctl.errors import CloudError, GpuctlError, UsageError
 from gpuctl.platform import read_platform
-from gpuctl.providers.registry import is_supported
+from gpuctl.providers.registry import SUPPORTED, facts_of
 from gpuctl.services.doctor import examine_cloud, examine_here
 from gpuctl.services.doctor.examined import Cloud, Patient
 
@@ -31,8 +31,6 @@ gpuctl doctor
 gpuctl doctor --type g5.xlarge --region eu-west-1
 gpuctl doctor --provider aws -o json | jq '.checks[] | select(.status == "fail")'"""
 
-# The sandbox has no settings of a cloud's own that could name one.
-_SANDBOX_REGION = {ProviderName.AWS: "us-east-1", ProviderName.AZURE: "eastus"}
 COLUMNS = ("check", "status", "provider", "message", "hint")
 _COLORS = {Verdict.OK: "green", Verdict.WARN: "yellow", Verdict.FAIL: "bold red", Verdict.UNKNOWN: "dim"}
 _MARKS = {Verdict.OK: "ok", Verdict.WARN: "warn", Verdict.FAIL: "FAIL", Verdict.UNKNOWN: "?"}
@@ -48,7 +46,7 @@ class _Line:
 
 def command(
     ctx: typer.Context,
-    provider: Annotated[str | None, typer.Option(metavar="PROVIDER", help="Only this provider: aws or azure")] = None,
+    provider: options.Provider = None,
     region: Annotated[str | None, typer.Option(metavar="REGION", help="Region to check")] = None,
     type_: Annotated[str | None, typer.Option("--type", metavar="TYPE", help="Instance type to check")] = None,
 ) -> Result:
@@ -90,7 +88,7 @@ def _clouds(
 
     A region belongs to the providers that have it: the others are left out. UsageError where none has it.
     """
-    every = [name for name in ProviderName if is_supported(name)]
+    every = SUPPORTED
     if wanted is not None:
         names = [wanted]
     else:
@@ -100,7 +98,7 @@ def _clouds(
             # The check of the state reports that the state cannot be read.
             used = set()
         used |= set(context.wiring.config.clouds)
-        names = [name for name in every if name in used] or every
+        names = [name for name in every if name in used] or list(every)
     if region is not None:
         candidates = names if wanted is not None else every
         having = [name for name in candidates if region in context.wiring.catalog.regions(name)]
@@ -111,7 +109,8 @@ def _clouds(
     for name in names:
         settings = context.wiring.config.cloud(name)
         profile = None if context.sandbox else settings.profile
-        place = region or settings.region or (_SANDBOX_REGION.get(name) if context.sandbox else None)
+        # The sandbox has no settings of a cloud's own that could name one.
+        place = region or settings.region or (facts_of(name).example_region if context.sandbox else None)
         ssh_from = None if context.wiring.config.ssh.ssh_from == NONE else context.wiring.config.ssh.ssh_from
         clouds.append(Cloud(name, profile, place, type_, settings.image, settings.subnet, ssh_from))
     return clouds

@@ -19,7 +19,7 @@ from gpuctl.domain.market.offers import Offer
 from gpuctl.domain.market.sizing import CLASSES, Advice, advice, cheapest
 from gpuctl.domain.money.cost import rates
 from gpuctl.errors import UsageError
-from gpuctl.providers.registry import is_supported
+from gpuctl.providers.registry import SUPPORTED
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -51,7 +51,7 @@ def command(
     region: Annotated[
         str | None, typer.Option(metavar="REGION", help="Region [default: from config, else cheapest]")
     ] = None,
-    provider: Annotated[str | None, typer.Option(metavar="PROVIDER", help="Only this provider: aws or azure")] = None,
+    provider: options.Provider = None,
 ) -> Result:
     """Recommend an instance type and a TTL for a task, with the command to run. Sends no network requests.
 
@@ -96,7 +96,7 @@ def _documents(text: str) -> int:
 
 
 def _clouds(context: Context, chosen: ProviderName | None, region: str | None) -> Sequence[ProviderName]:
-    clouds = [chosen] if chosen else [provider for provider in ProviderName if is_supported(provider)]
+    clouds = [chosen] if chosen else SUPPORTED
     if region is None:
         return clouds
     there = [provider for provider in clouds if region in context.wiring.catalog.regions(provider)]

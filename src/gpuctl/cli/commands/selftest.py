@@ -146,11 +146,11 @@ def _means(context: Context) -> Means:
 
 def _listed_price(context: Context, record: Instance) -> Decimal | None:
     """Dollars an hour of that type in the provider's price list now; None where the list has no price for it."""
-    from gpuctl.providers.pricelists import open_price_list
-    from gpuctl.providers.pricelists.patience import Patience
+    from gpuctl.providers.registry import open_price_list
+    from gpuctl.providers.retry import Retry
 
     connection = context.wiring.connection(record.profile)
-    price_list = open_price_list(record.provider, connection, Patience(context.clock))
+    price_list = open_price_list(record.provider, connection, Retry(context.clock))
     prices = price_list.read(record.region, [record.instance_type]).prices
     return prices.get(PriceKey(record.instance_type, record.region, record.market))
 

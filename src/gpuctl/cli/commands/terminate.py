@@ -16,6 +16,7 @@ from gpuctl.domain.duration import parse_duration, shown
 from gpuctl.domain.instance import Instance, Reason, Status
 from gpuctl.domain.money.cost import spent
 from gpuctl.errors import Failure, GpuctlError, Interrupted, PartialError, UsageError
+from gpuctl.providers.registry import all_facts
 from gpuctl.services.query import Selection, everything, resolve
 from gpuctl.services.terminate import Ended, end, wait_until_gone
 
@@ -23,6 +24,8 @@ EXAMPLES = """\
 gpuctl terminate train-7
 gpuctl terminate --task nightly --yes
 gpuctl list -q --older-than 2h | gpuctl terminate -"""
+
+_FORCED = "; ".join(f"{facts.force} ({facts.title})" for facts in all_facts() if facts.force)
 
 
 def command(
@@ -38,9 +41,7 @@ def command(
     user: Annotated[str | None, typer.Option(metavar="USER", help="All active instances of this user")] = None,
     every: Annotated[bool, typer.Option("--all", help="All active instances in the state")] = False,
     yes: options.Yes = False,
-    force: Annotated[
-        bool, typer.Option("--force", help="Also delete resources that others added to the resource group (Azure)")
-    ] = False,
+    force: Annotated[bool, typer.Option("--force", help=f"Also delete {_FORCED}")] = False,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until termination is confirmed")] = True,
     timeout: Annotated[str, typer.Option(metavar="TIME", help="Maximum time to wait")] = "5m",
 ) -> Result:

@@ -15,8 +15,9 @@ from gpuctl.cli.render.result import Result
 from gpuctl.documents import offer_shape
 from gpuctl.domain.instance import Market, Price, ProviderName
 from gpuctl.domain.market.offers import Availability, Need, Offer, ranked
-from gpuctl.domain.money.prices import age_in_days, is_shipped
+from gpuctl.domain.money.prices import age_in_days
 from gpuctl.errors import UsageError
+from gpuctl.providers.registry import SUPPORTED
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -42,13 +43,12 @@ COLUMNS = (
     "market",
     "priceSource",
 )
-_CATALOGED = (ProviderName.AWS, ProviderName.AZURE)
 
 
 def command(
     ctx: typer.Context,
     gpu: Annotated[str | None, typer.Option(metavar="MODEL", help="GPU model, such as T4 or 'A100 80GB'")] = None,
-    provider: Annotated[str | None, typer.Option(metavar="PROVIDER", help="Only this provider: aws or azure")] = None,
+    provider: options.Provider = None,
     max_price: Annotated[str | None, typer.Option(metavar="USD", help="Maximum compute price in USD per hour")] = None,
     min_memory: Annotated[str | None, typer.Option(metavar="GIB", help="Minimum memory per GPU in GiB")] = None,
     region: Annotated[
@@ -62,9 +62,7 @@ def command(
     Uses the bundled prices, or newer ones from `gpuctl prices refresh`.
     """
     context: Context = ctx.find_root().obj
-    chosen = options.provider(provider)
-    if chosen is not None and chosen not in _CATALOGED:
-        raise UsageError(f"provider `{chosen}` is not supported yet", hint="one of `aws`, `azure`")
+    chosen = options.supported_provider(provider)
     need = Need(
         gpu=gpu,
         max_usd_per_hour=options.usd(max_price, option="--max-price"),
@@ -98,11 +96,8 @@ def command(
 
 def _with_region(context: Context, region: str | None) -> Sequence[ProviderName]:
     if region is None:
-        return _CATALOGED
-    found = [provider for provider in _CATALOGED if region in context.wiring.catalog.regions(provider)]
-    if not found:
-        context.wiring.catalog.check_region(ProviderName.AWS, region)
-    return found
+        return SUPPORTED
+    return context.wiring.catalog.with_region(region)
 
 
 def _cheapest_of_each(offers: Sequence[Offer]) -> list[Offer]:
@@ -157,7 +152,7 @@ def _gib(value: Decimal | None) -> str:
 
 
 def _source(price: Price | None) -> str:
-    return "" if price is None else "bundled" if is_shipped(price) else price.source
+    return "" if price is None else price.source if price.is_fetched else "bundled"
 
 
 _TABLE: Mapping[str, Callable[[Offer, date], str]] = {
@@ -183,7 +178,7 @@ def _footer(context: Context, found: Sequence[Offer], market: Market, unknown: i
         return ["no spot price is known for these instance types", "hint: gpuctl prices refresh"]
     if not found:
         return ["no instance type matches", "hint: gpuctl types --all"]
-    shipped = sum(is_shipped(offer.price) for offer in found if offer.price)
+    shipped = sum(not offer.price.is_fetched for offer in found if offer.price)
     source = "bundled prices" if shipped else "fetched prices"
     if 0 < shipped < len([offer for offer in found if offer.price]):
         source = f"prices, {shipped} of them bundled with gpuctl"

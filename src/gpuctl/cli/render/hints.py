@@ -2,8 +2,10 @@
 
 import re
 
+from gpuctl.providers.registry import all_facts
+
 _COMMAND = re.compile(r"\bgpuctl (?=[a-z])(?!sandbox\b|help\b)")
-_PROVIDER_TOOL = re.compile(r"(^|\W)(az|aws) [a-z]")
+_PROVIDER_TOOL = re.compile(rf"(^|\W)({'|'.join(facts.tool for facts in all_facts())}) [a-z]")
 _REFRESH = "gpuctl prices refresh"
 
 

@@ -9,9 +9,10 @@ from gpuctl.cli.render.figures import all_in, all_in_rate, countdown, ends_in, l
 from gpuctl.cli.render.fitting import fitting
 from gpuctl.cli.terminal.text import brief, clean
 from gpuctl.domain.duration import rough, spelled
-from gpuctl.domain.instance import SSH_ALSO_FROM, Instance, Price, ProviderName, Status
+from gpuctl.domain.instance import SSH_ALSO_FROM, Instance, Price, Status
 from gpuctl.domain.money.cost import accrued, by_deadline, hourly, spent
 from gpuctl.domain.safeguards import Safeguard
+from gpuctl.providers.registry import facts_of
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -181,8 +182,7 @@ def _lines(record: Instance, now: datetime) -> list[tuple[str, str]]:
 
 
 def _ttl(record: Instance) -> str:
-    # Only the guard of AWS reads the tag.
-    if not record.is_live or record.provider is not ProviderName.AWS:
+    if not record.is_live or not facts_of(record.provider).capabilities.timer_reads_tag:
         return spelled(record.ttl)
     return (
         f"{spelled(record.ttl)} (the shutdown timer uses {spelled(record.max_ttl)} if it cannot read the deadline tag)"

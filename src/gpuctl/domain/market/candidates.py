@@ -1,20 +1,11 @@
 """Where a machine may be tried, in which order, and what one refusal says about the other places."""
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from gpuctl.domain.instance import Market, ProviderName
-from gpuctl.domain.market.offers import InstanceType, Offer
+from gpuctl.domain.market.offers import Offer
 from gpuctl.errors import Extent
-
-_AWS_FAMILY = re.compile(r"([a-z]+)(\d*)")
-# https://docs.aws.amazon.com/ec2/latest/instancetypes/ec2-instance-quotas.html: G and VT share a quota, all P share one
-# on demand; as spot P2, P3 and P4 share one, and P5 has its own.
-_AWS_SHARED = {"gr": "g", "vt": "g"}
-_AWS_SHARED_SPOT = {"p2": "p4", "p3": "p4"}
-_SIZE = re.compile(r"(?<=[A-Z])\d+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +50,7 @@ def exceeds_with(refused: Offer, other: Offer) -> bool:
     first, second = refused.type, other.type
     if (first.provider, refused.region, refused.market) != (second.provider, other.region, other.market):
         return False
-    if family(first, refused.market) != family(second, other.market):
+    if first.quota_family(refused.market) != second.quota_family(other.market):
         return False
     return first.vcpus is None or second.vcpus is None or second.vcpus >= first.vcpus
 
@@ -75,24 +66,6 @@ def rules_out(extent: Extent, refused: Place, other: Place) -> bool:
     if extent is Extent.REGION:
         return (first.type, first.region, first.market) == (second.type, second.region, second.market)
     return extent is Extent.ZONE and refused == other
-
-
-def family(kind: InstanceType, market: Market) -> str:
-    """What a cloud counts quotas by: `g` of g4dn.xlarge, `Standard_NCas_T4_v3` of Standard_NC4as_T4_v3."""
-    if kind.provider is ProviderName.AWS:
-        return aws_family(kind.name, market)
-    return _SIZE.sub("", kind.name, count=1)
-
-
-def aws_family(name: str, market: Market) -> str:
-    """What AWS counts the quota of an instance type by: `g` for g5.xlarge and gr6.4xlarge, `p5` for P5 as spot."""
-    match = _AWS_FAMILY.match(name)
-    if match is None:
-        return name
-    letters, generation = match[1], f"{match[1]}{match[2]}"
-    if market is Market.SPOT and letters == "p":
-        return _AWS_SHARED_SPOT.get(generation, generation)
-    return _AWS_SHARED.get(letters, letters)
 
 
 def is_dearer(offer: Offer, than: Offer) -> bool:

@@ -41,7 +41,8 @@ class InstanceType:
     """The shape of one instance type. A figure that is not known is None.
 
     `gpu_count` is below 1 where the type holds a slice of a GPU, and `gpu_memory_gib` is then the slice's. `image` is
-    the image with a driver for its GPU, None where the catalog knows none.
+    the image with a driver for its GPU, None where the catalog knows none. `quotas` are the provider's names for the
+    quotas it counts against, on demand and as spot.
     """
 
     provider: ProviderName
@@ -56,6 +57,14 @@ class InstanceType:
     retired_on: date | None = None
     successor: str | None = None
     image: GpuImage | None = None
+    quotas: tuple[str, str] | None = None
+
+    def quota_family(self, market: Market) -> str:
+        """What the quota of this type is called in that market; where that is not known it has a quota of its own."""
+        if self.quotas is None:
+            return self.name
+        on_demand, spot = self.quotas
+        return spot if market is Market.SPOT else on_demand
 
     @property
     def ready_within(self) -> timedelta:

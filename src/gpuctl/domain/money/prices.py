@@ -4,7 +4,6 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from enum import StrEnum
 from typing import NamedTuple
 
 from gpuctl.domain.instance import Market, Price, ProviderName
@@ -12,14 +11,6 @@ from gpuctl.domain.instance import Market, Price, ProviderName
 OLD = timedelta(days=30)
 # From here on up or down against the last one, a price is more likely a mistake than news.
 ABSURD = 5
-
-
-class PriceSource(StrEnum):
-    """Where a price was read that did not ship with gpuctl."""
-
-    AWS_LIST = "AWS Price List API"
-    AWS_SPOT = "EC2 spot price history"
-    AZURE = "Azure Retail Prices API"
 
 
 class PriceKey(NamedTuple):
@@ -31,7 +22,7 @@ class PriceKey(NamedTuple):
 
     @property
     def label(self) -> str:
-        """`g4dn.xlarge in us-east-1, spot`."""
+        """`TYPE in REGION, spot`."""
         return f"{self.instance_type} in {self.region}, {self.market.value}"
 
 
@@ -66,7 +57,6 @@ class Judgement:
 
 
 Last = Callable[[PriceKey], Price | None]
-_READ = frozenset(price_source.value for price_source in PriceSource)
 
 
 def judged(read: Mapping[PriceKey, Decimal], last: Last, believed: Collection[str] = ()) -> Judgement:
@@ -116,14 +106,9 @@ def age_in_days(price: Price, today: date) -> int:
     return max((today - price.as_of).days, 0)
 
 
-def is_shipped(price: Price) -> bool:
-    """Whether the price came with gpuctl, instead of being read from the cloud by it."""
-    return price.source not in _READ
-
-
 def origin(price: Price) -> str:
     """Where the price is from, for people: the API it was read from, or `bundled prices` if it came with gpuctl."""
-    return "bundled prices" if is_shipped(price) else price.source
+    return price.source if price.is_fetched else "bundled prices"
 
 
 def age_note(prices: Iterable[Price | None], today: date) -> str | None:

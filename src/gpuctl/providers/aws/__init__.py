@@ -1,10 +1,24 @@
 """AWS: machines are EC2 instances, found by their tags, and ended by the guard on them if by nobody else."""
 
-from gpuctl.providers.aws.client import Clients
-from gpuctl.providers.aws.provider import AwsProvider
-from gpuctl.providers.base import Connection
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gpuctl.providers.base import Connection, Provider
+    from gpuctl.providers.prices import PriceList
+    from gpuctl.providers.retry import Retry
 
 
-def open_provider(connection: Connection) -> AwsProvider:
+def open_provider(connection: "Connection") -> "Provider":
     """AWS as that connection reaches it. Makes no call."""
+    from gpuctl.providers.aws.client import Clients
+    from gpuctl.providers.aws.provider import AwsProvider
+
     return AwsProvider(Clients(connection))
+
+
+def open_price_list(connection: "Connection", retry: "Retry") -> "PriceList":
+    """AWS's prices, by the credentials that the connection names. Makes no call."""
+    from gpuctl.providers.aws.client import Clients
+    from gpuctl.providers.aws.prices import AwsPriceList
+
+    return AwsPriceList(Clients(connection), retry)

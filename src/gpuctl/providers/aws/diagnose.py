@@ -9,11 +9,11 @@ from typing import Any
 from gpuctl.domain.diagnosis import Finding, Verdict
 from gpuctl.domain.duration import rough
 from gpuctl.domain.instance import Market
-from gpuctl.domain.market.candidates import aws_family
 from gpuctl.errors import CredentialsError
 from gpuctl.providers.aws.client import Clients
 from gpuctl.providers.aws.create import run_instances
 from gpuctl.providers.aws.errors import NOT_FOUND, SDK_ERRORS, code_of, translate
+from gpuctl.providers.aws.facts import quota_families
 from gpuctl.providers.aws.ingress import try_group
 from gpuctl.providers.base import Order, Trial
 
@@ -106,7 +106,7 @@ def _quota(clients: Clients, trial: Trial) -> Finding:
     if clients.connection.sandbox_url is not None:
         return Finding("quota", Verdict.OK, "the sandbox's AWS sets no quota")
     need = trial.kind.vcpus
-    family = aws_family(trial.kind.name, Market.ON_DEMAND)
+    family = _family(trial.kind.name, Market.ON_DEMAND)
     code = _QUOTAS.get((family, Market.ON_DEMAND))
     if code is None or need is None:
         return Finding("quota", Verdict.UNKNOWN, f"no quota is known for `{trial.kind.name}`")
@@ -121,7 +121,7 @@ def _quota(clients: Clients, trial: Trial) -> Finding:
 
 def _as_spot(clients: Clients, trial: Trial) -> str:
     """How much of the type's quota for spot is in use; empty where that is not known."""
-    code = _QUOTAS.get((aws_family(trial.kind.name, Market.SPOT), Market.SPOT))
+    code = _QUOTAS.get((_family(trial.kind.name, Market.SPOT), Market.SPOT))
     if code is None:
         return ""
     try:
@@ -136,9 +136,14 @@ def _allowed(clients: Clients, trial: Trial, code: str) -> int:
     return int(said["Quota"]["Value"])
 
 
+def _family(name: str, market: Market) -> str:
+    on_demand, spot = quota_families(name)
+    return spot if market is Market.SPOT else on_demand
+
+
 def _used(clients: Clients, trial: Trial, market: Market) -> int:
     """The vCPUs of every instance that counts against the type's quota in that market, whoever started it."""
-    family = aws_family(trial.kind.name, market)
+    family = _family(trial.kind.name, market)
     pages = (
         clients.client("ec2", trial.region)
         .get_paginator("describe_instances")
@@ -153,7 +158,7 @@ def _used(clients: Clients, trial: Trial, market: Market) -> int:
     return sum(
         _vcpus(instance)
         for instance in every
-        if aws_family(instance["InstanceType"], market) == family
+        if _family(instance["InstanceType"], market) == family
         and (instance.get("InstanceLifecycle") == "spot") is (market is Market.SPOT)
     )
 

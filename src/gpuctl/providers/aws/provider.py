@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 from pydantic import ValidationError
 
 from gpuctl.domain.diagnosis import Finding
-from gpuctl.domain.instance import CloudState, Observed, ProviderName, Reason
+from gpuctl.domain.instance import CloudState, Observed, Reason
 from gpuctl.domain.market.offers import InstanceType
 from gpuctl.domain.market.request import Request
 from gpuctl.domain.resource import Resource
@@ -38,6 +38,7 @@ from gpuctl.providers.aws.errors import (
     translate_create,
     unreadable_credentials,
 )
+from gpuctl.providers.aws.facts import FACTS, REGION_VARIABLES
 from gpuctl.providers.aws.images import find_image
 from gpuctl.providers.aws.ingress import Ingress
 from gpuctl.providers.aws.observe import observed
@@ -46,7 +47,7 @@ from gpuctl.providers.aws.replies import reply_date
 from gpuctl.providers.aws.resources import list_resources
 from gpuctl.providers.aws.safeguards import read_back
 from gpuctl.providers.aws.zones import zones_of
-from gpuctl.providers.base import Capabilities, Identity, Image, Order, Trial
+from gpuctl.providers.base import Identity, Image, Order, Trial
 
 _ODD_SHAPE = (KeyError, IndexError, TypeError, ValueError, ValidationError)
 _MAY_NOT_OPEN = "add `--ssh-from none`, or allow it: docs/aws-policy.json"
@@ -56,8 +57,8 @@ _MORE_GROUPS = "delete security groups that nothing uses, ask AWS for more of th
 class AwsProvider:
     """EC2 as one login sees it; see `Provider` for what each method promises."""
 
-    name = ProviderName.AWS
-    capabilities = Capabilities(timer_in_create=True)
+    name = FACTS.name
+    capabilities = FACTS.capabilities
 
     def __init__(self, clients: Clients, page_size: int = 1000) -> None:
         self._clients = clients
@@ -79,8 +80,7 @@ class AwsProvider:
     def default_region(self) -> tuple[str, str] | None:
         if self._clients.connection.sandbox_url is not None:
             return None
-        # AWS_REGION is read by every AWS SDK but this one.
-        for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        for name in REGION_VARIABLES:
             if region := self._clients.connection.environ.get(name):
                 return region, name
         with _translated("could not read the AWS profile"):

@@ -1,10 +1,25 @@
 """Azure: a machine is a resource group with all its parts in it, found by its tags and ended as one."""
 
-from gpuctl.providers.azure.client import Clients
-from gpuctl.providers.azure.provider import AzureProvider
-from gpuctl.providers.base import Connection
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gpuctl.providers.base import Connection, Provider
+    from gpuctl.providers.prices import PriceList
+    from gpuctl.providers.retry import Retry
 
 
-def open_provider(connection: Connection) -> AzureProvider:
+def open_provider(connection: "Connection") -> "Provider":
     """Azure as that connection reaches it. Makes no call."""
+    from gpuctl.providers.azure.client import Clients
+    from gpuctl.providers.azure.provider import AzureProvider
+
     return AzureProvider(Clients(connection))
+
+
+def open_price_list(connection: "Connection", retry: "Retry") -> "PriceList":
+    """Azure's prices at their public address, or where the environment says. UsageError if that is not a safe one."""
+    from gpuctl.providers.azure.prices import ADDRESS, VARIABLE, AzurePriceList
+    from gpuctl.providers.prices import checked_address
+
+    address = checked_address(connection.environ.get(VARIABLE) or ADDRESS, told_by=VARIABLE)
+    return AzurePriceList(address, retry)

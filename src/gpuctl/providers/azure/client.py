@@ -16,6 +16,7 @@ from azure.core.rest import HttpRequest, HttpResponse
 from azure.mgmt.core import ARMPipelineClient
 
 from gpuctl.errors import CredentialsError, UsageError
+from gpuctl.providers.azure.facts import ENDPOINT_VARIABLE, SUBSCRIPTION_VARIABLE
 from gpuctl.providers.azure.login import Login, TenantPolicy
 from gpuctl.providers.base import Connection
 
@@ -43,7 +44,7 @@ class Clients:
         self.endpoint = _endpoint(connection)
         self.environ: Mapping[str, str] = {} if self._is_sandbox else connection.environ
         named = None if self._is_sandbox else connection.profile
-        self._subscription = named or self.environ.get("AZURE_SUBSCRIPTION_ID")
+        self._subscription = named or self.environ.get(SUBSCRIPTION_VARIABLE)
 
     @property
     def is_loopback(self) -> bool:
@@ -220,13 +221,13 @@ class _Retries(policies.RetryPolicy[Any, Any]):
 
 
 def _endpoint(connection: Connection) -> str:
-    named = connection.sandbox_url or connection.environ.get("GPUCTL_AZURE_ENDPOINT") or _PUBLIC
+    named = connection.sandbox_url or connection.environ.get(ENDPOINT_VARIABLE) or _PUBLIC
     place = urlsplit(named)
     if place.scheme == "https" and place.hostname and connection.sandbox_url is None:
         return named.rstrip("/")
     if place.scheme != "http" or place.hostname not in _LOOPBACK:
-        what = "a sandbox" if connection.sandbox_url else "GPUCTL_AZURE_ENDPOINT without TLS"
-        raise UsageError(f"{what} is on loopback only, not at `{named[:80]}`", hint="unset GPUCTL_AZURE_ENDPOINT")
+        what = "a sandbox" if connection.sandbox_url else f"{ENDPOINT_VARIABLE} without TLS"
+        raise UsageError(f"{what} is on loopback only, not at `{named[:80]}`", hint=f"unset {ENDPOINT_VARIABLE}")
     return named.rstrip("/")
 
 

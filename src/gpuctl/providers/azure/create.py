@@ -14,12 +14,14 @@ from gpuctl.domain.tags import CREATED_AT, EXPIRES_AT, ID, OWNER, STATE, deadlin
 from gpuctl.errors import CloudError, Extent, GpuctlError, HalfMade, OutcomeUnknown, UnreachableError, UsageError
 from gpuctl.providers.azure.client import Clients
 from gpuctl.providers.azure.errors import SDK_ERRORS, code_of, is_absent, is_not_there_yet, translate_create
+from gpuctl.providers.azure.facts import FACTS
 from gpuctl.providers.azure.imagenames import image_named
 from gpuctl.providers.azure.images import FAST_NETWORK, NOT_AS_SPOT, NVME, TRUSTED_LAUNCH
-from gpuctl.providers.azure.names import ADDRESS, NIC, SSH_KEYS, SUBNET, USER, group_id, group_of
+from gpuctl.providers.azure.names import ADDRESS, NIC, SUBNET, group_id, group_of
 from gpuctl.providers.azure.observe import NAME
 from gpuctl.providers.base import Order
 
+_USER, _KEYS = FACTS.capabilities.user, FACTS.capabilities.ssh_keys
 _NETWORK_WITHIN_S = 60
 _MACHINE_WITHIN_S = 60
 _ONCE = {"retry_total": 0}
@@ -70,7 +72,7 @@ def create_group(clients: Clients, order: Order) -> None:
     what the SDK raises.
     """
     # The key was chosen for the provider of the first attempt, which may have been another one.
-    objection = SSH_KEYS.objection(order.ssh_key or "")
+    objection = _KEYS.objection(order.ssh_key or "")
     if objection is not None:
         raise CloudError(f"Azure accepts {objection}", hint="ssh-keygen -t ed25519")
     if order.market is Market.SPOT and NOT_AS_SPOT in order.image.settings:
@@ -205,10 +207,10 @@ def machine(order: Order, subscription: str) -> dict[str, Any]:
         },
         "osProfile": {
             "computerName": order.token,
-            "adminUsername": USER,
+            "adminUsername": _USER,
             "linuxConfiguration": {
                 "disablePasswordAuthentication": True,
-                "ssh": {"publicKeys": [{"path": f"/home/{USER}/.ssh/authorized_keys", "keyData": order.ssh_key}]},
+                "ssh": {"publicKeys": [{"path": f"/home/{_USER}/.ssh/authorized_keys", "keyData": order.ssh_key}]},
             },
         },
         "networkProfile": {

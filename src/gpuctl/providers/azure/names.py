@@ -2,13 +2,9 @@
 
 import re
 
-from gpuctl.domain.sshkeys import KeyRule
 from gpuctl.domain.tags import RECORD_ID
 
 VIRTUAL_MACHINES = "Microsoft.Compute/virtualMachines"
-USER = "ubuntu"  # the login on the machine; Azure takes no key for root
-# https://learn.microsoft.com/azure/virtual-machines/ssh-keys-azure-cli: RSA of 2048 bits or more, and Ed25519.
-SSH_KEYS = KeyRule(frozenset({"ssh-rsa", "ssh-ed25519"}), least_rsa_bits=2048)
 SUBNET = "gpuctl"
 NIC, ADDRESS = "nic", "address"
 _GROUP = re.compile(rf"gpuctl-(?P<token>(?P<record>{RECORD_ID.pattern})(-[1-9]\d{{0,3}})?)", re.IGNORECASE)

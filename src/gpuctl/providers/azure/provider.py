@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from gpuctl.domain.diagnosis import Finding
-from gpuctl.domain.instance import CloudState, Observed, ProviderName
+from gpuctl.domain.instance import CloudState, Observed
 from gpuctl.domain.market.offers import InstanceType
 from gpuctl.domain.market.request import Request
 from gpuctl.domain.resource import Resource
@@ -22,12 +22,13 @@ from gpuctl.providers.azure.client import SUBSCRIPTIONS_API, Clients
 from gpuctl.providers.azure.diagnose import diagnose
 from gpuctl.providers.azure.ending import Requested, end_group, is_deleted
 from gpuctl.providers.azure.errors import SDK_ERRORS, is_absent, translate, unreadable_credentials
+from gpuctl.providers.azure.facts import FACTS, REGION_VARIABLE
 from gpuctl.providers.azure.images import find_image
-from gpuctl.providers.azure.names import SSH_KEYS, USER, group_in, group_of, token_of
+from gpuctl.providers.azure.names import group_in, group_of, token_of
 from gpuctl.providers.azure.observe import observed, region_of, statuses_of, sweep_of
 from gpuctl.providers.azure.registration import Registration
 from gpuctl.providers.azure.resources import list_resources
-from gpuctl.providers.base import Capabilities, Identity, Image, Order, Trial
+from gpuctl.providers.base import Identity, Image, Order, Trial
 
 _FEW = 4
 _ODD_SHAPE = (KeyError, IndexError, TypeError, ValueError, AttributeError, ValidationError)
@@ -39,10 +40,8 @@ class AzureProvider:
     A machine's cloud id is the name of its resource group, and its account is tenant and subscription.
     """
 
-    name = ProviderName.AZURE
-    capabilities = Capabilities(
-        timer_in_create=False, timer_ends_all=False, idle_ends=False, needs_ssh_key=True, user=USER, ssh_keys=SSH_KEYS
-    )
+    name = FACTS.name
+    capabilities = FACTS.capabilities
 
     def __init__(self, clients: Clients) -> None:
         self._clients = clients
@@ -60,10 +59,8 @@ class AzureProvider:
         return self._clients.is_loopback
 
     def default_region(self) -> tuple[str, str] | None:
-        region = self._clients.environ.get("AZURE_DEFAULTS_LOCATION")
-        if not region:
-            return None
-        return region_of(region), "AZURE_DEFAULTS_LOCATION"
+        region = self._clients.environ.get(REGION_VARIABLE)
+        return (region_of(region), REGION_VARIABLE) if region else None
 
     def identity(self) -> Identity:
         with _translated("could not read the Azure identity"):

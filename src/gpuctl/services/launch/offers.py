@@ -239,8 +239,4 @@ def _refuse_retired(kind: InstanceType, request: Request) -> None:
         return
     since = f" on {kind.retired_on}" if kind.retired_on else ""
     instead = f"use `{kind.successor}`, or add `--allow-retired`" if kind.successor else "add `--allow-retired`"
-    raise UsageError(f"`{kind.name}` was retired by {_cloud(kind.provider)}{since}", hint=instead)
-
-
-def _cloud(provider: ProviderName) -> str:
-    return {ProviderName.AWS: "AWS", ProviderName.AZURE: "Azure", ProviderName.GCP: "Google Cloud"}[provider]
+    raise UsageError(f"`{kind.name}` was retired{since}", hint=instead)

@@ -7,10 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gpuctl.providers.registry import SUPPORTED
+
 _CHOICES = {
     "--output": "table json csv tsv",
     "--color": "auto always never",
-    "--provider": "aws azure",
+    "--provider": " ".join(SUPPORTED),
     "--status": "PROVISIONING CONFIGURING READY RUNNING STOPPING TERMINATED FAILED",
 }
 _WORDS = {

@@ -57,11 +57,8 @@ _ENVIRONMENT: Sequence[Row] = (
     ("GPUCTL_PROFILE", "config profile, like --profile"),
     ("GPUCTL_OUTPUT", "output format: table, json, csv or tsv, like --output"),
     ("GPUCTL_SANDBOX", "1 to use the emulated clouds, like --sandbox"),
-    ("GPUCTL_AZURE_ENDPOINT", "another endpoint for Azure; plain http only on loopback, without credentials"),
 )
 _OTHERS: Sequence[Row] = (
-    ("AWS_PROFILE, AWS_REGION, ...", "select the AWS credentials"),
-    ("AZURE_SUBSCRIPTION_ID, AZURE_CLIENT_ID, ...", "select the Azure credentials"),
     ("CI", "if set, gpuctl never prompts"),
     ("NO_COLOR, TERM=dumb", "no color"),
     ("XDG_STATE_HOME, XDG_CONFIG_HOME", "folders of the state and the config, unless set explicitly"),
@@ -88,12 +85,17 @@ def _exit_codes() -> Sequence[Part]:
 
 def _environment() -> Sequence[Part]:
     from gpuctl.config.schema import KEYS
+    from gpuctl.providers.registry import all_facts
+
+    clouds = [facts.variables for facts in all_facts()]
+    ours = [*_ENVIRONMENT, *(row for cloud in clouds for row in cloud.ours.items())]
+    others = [*(row for cloud in clouds for row in cloud.others.items()), *_OTHERS]
 
     settings = [(key.variable, f"{key.about} ({'.'.join(path)})") for path, key in KEYS.items() if key.variable]
     return (
-        Part("Flags override variables, and variables override the config. Variables of gpuctl:", _ENVIRONMENT),
+        Part("Flags override variables, and variables override the config. Variables of gpuctl:", ours),
         Part("Variables for config settings (lists are comma-separated):", settings),
-        Part("Variables read by other libraries:", _OTHERS),
+        Part("Variables read by other libraries:", others),
     )
 
 

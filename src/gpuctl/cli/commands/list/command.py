@@ -27,7 +27,7 @@ def command(
     task: options.Task = None,
     name: Annotated[str | None, typer.Option(metavar="NAME", help="Only the instance with this name")] = None,
     status: Annotated[list[str] | None, typer.Option(metavar="STATUS", help="Only this status (repeatable)")] = None,
-    provider: Annotated[str | None, typer.Option(metavar="PROVIDER", help="Only this provider: aws or azure")] = None,
+    provider: options.Provider = None,
     instance_type: Annotated[str | None, typer.Option("--type", metavar="TYPE", help="Only this instance type")] = None,
     region: Annotated[str | None, typer.Option(metavar="REGION", help="Only this region")] = None,
     tag: options.Tags = None,

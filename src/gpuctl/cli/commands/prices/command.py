@@ -8,11 +8,12 @@ from typing import Annotated
 import typer
 
 from gpuctl.cli import options
-from gpuctl.cli.commands.prices.render import CLOUDS, PriceStatus, refreshed, status
+from gpuctl.cli.commands.prices.render import PriceStatus, refreshed, status
 from gpuctl.cli.context import Context
 from gpuctl.cli.render.result import Result
 from gpuctl.domain.instance import Market, ProviderName
 from gpuctl.errors import GpuctlError, Interrupted, PartialError, StateUnusableError, UsageError
+from gpuctl.providers.registry import SUPPORTED
 from gpuctl.services.prices import OnRegion, Refreshed
 from gpuctl.services.prices import refresh as fetch
 
@@ -22,14 +23,13 @@ gpuctl prices refresh --region us-east-1
 gpuctl prices refresh --provider azure
 gpuctl prices refresh --accept g4dn.xlarge"""
 
-_Provider = Annotated[str | None, typer.Option(metavar="PROVIDER", help="Only this provider: aws or azure")]
 _Region = Annotated[str | None, typer.Option(metavar="REGION", help="Only this region")]
 
 
-def show(ctx: typer.Context, provider: _Provider = None, region: _Region = None) -> Result:
+def show(ctx: typer.Context, provider: options.Provider = None, region: _Region = None) -> Result:
     """Show the source and age of price data. Sends no network requests."""
     context: Context = ctx.find_root().obj
-    clouds = _clouds(context, _chosen(provider), region)
+    clouds = _clouds(context, options.supported_provider(provider), region)
     if region is not None:
         for cloud in clouds:
             context.wiring.catalog.check_region(cloud, region)
@@ -38,7 +38,7 @@ def show(ctx: typer.Context, provider: _Provider = None, region: _Region = None)
 
 def refresh(
     ctx: typer.Context,
-    provider: _Provider = None,
+    provider: options.Provider = None,
     region: _Region = None,
     accept: Annotated[
         list[str] | None,
@@ -47,23 +47,16 @@ def refresh(
 ) -> Result:
     """Fetch current prices from the providers.
 
-    Uses your AWS credentials; the price list of Azure is public. Incomplete downloads are discarded. Implausible prices
-    are rejected, and the previous price is kept.
+    Uses credentials only for a price list that is not public. Incomplete downloads are discarded. Implausible prices are
+    rejected, and the previous price is kept.
     """
     context: Context = ctx.find_root().obj
-    chosen = _chosen(provider)
+    chosen = options.supported_provider(provider)
     clouds = _clouds(context, chosen, region)
     accepted = [context.wiring.catalog.find(text, chosen).name for text in accept or ()]
     if context.sandbox:
         return _status(context, clouds, region, "nothing to refresh: the sandbox uses the bundled prices")
     return _refreshed(context, clouds, region, accepted)
-
-
-def _chosen(provider: str | None) -> ProviderName | None:
-    chosen = options.provider(provider)
-    if chosen is not None and chosen not in CLOUDS:
-        raise UsageError(f"provider `{chosen}` is not supported yet", hint="one of `aws`, `azure`")
-    return chosen
 
 
 def _clouds(context: Context, chosen: ProviderName | None, region: str | None) -> Sequence[ProviderName]:
@@ -95,11 +88,8 @@ def _status_of(context: Context, provider: ProviderName, region: str | None, tod
 
 def _with_region(context: Context, region: str | None) -> Sequence[ProviderName]:
     if region is None:
-        return CLOUDS
-    found = [provider for provider in CLOUDS if region in context.wiring.catalog.regions(provider)]
-    if not found:
-        context.wiring.catalog.check_region(ProviderName.AWS, region)
-    return found
+        return SUPPORTED
+    return context.wiring.catalog.with_region(region)
 
 
 def _refreshed(context: Context, clouds: Sequence[ProviderName], region: str | None, accepted: Sequence[str]) -> Result:
@@ -119,12 +109,12 @@ def _refreshed(context: Context, clouds: Sequence[ProviderName], region: str | N
 
 
 def _read(context: Context, name: ProviderName, region: str | None, accepted: Sequence[str]) -> Refreshed:
-    from gpuctl.providers.pricelists import open_price_list
-    from gpuctl.providers.pricelists.patience import Patience
+    from gpuctl.providers.registry import open_price_list
+    from gpuctl.providers.retry import Retry
 
     wiring = context.wiring
     connection = wiring.connection(wiring.config.cloud(name).profile)
-    price_list = open_price_list(name, connection, Patience(context.clock))
+    price_list = open_price_list(name, connection, Retry(context.clock))
     with _progress(context, name) as on_region:
         return fetch(
             price_list,

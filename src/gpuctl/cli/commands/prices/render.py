@@ -11,14 +11,13 @@ from gpuctl.cli.render.result import Result
 from gpuctl.documents import dollars, instant
 from gpuctl.domain.instance import Market, Price, ProviderName
 from gpuctl.domain.market.offers import Offer
-from gpuctl.domain.money.prices import PriceBook, Refusal, age_in_days, age_note, is_old, is_shipped, origin
+from gpuctl.domain.money.prices import PriceBook, Refusal, age_in_days, age_note, is_old, origin
 from gpuctl.errors import GpuctlError
 from gpuctl.services.prices import Refreshed
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-CLOUDS = (ProviderName.AWS, ProviderName.AZURE)
 _SHOWN_REFUSALS = 5
 _STATUS = (
     "provider",
@@ -132,7 +131,7 @@ def _origins(prices: Iterable[Price]) -> dict[str, int]:
 
 def _status_shape(price_status: PriceStatus) -> dict[str, Any]:
     prices = price_status.prices
-    shipped = sum(is_shipped(price) for price in prices)
+    shipped = sum(not price.is_fetched for price in prices)
     return {
         "provider": price_status.provider.upper(),
         "types": len({offer.type.name for offer in price_status.priced}),

@@ -16,11 +16,14 @@ from gpuctl.domain.instance import Market, ProviderName
 from gpuctl.domain.market.request import DEFAULT_PURPOSE, Request
 from gpuctl.domain.market.ssh_source import AUTO, Source, source
 from gpuctl.errors import UsageError
+from gpuctl.providers.registry import all_facts
 from gpuctl.services.launch.offers import Defaults, DefaultsOf
 from gpuctl.services.launch.retry import MAX_RETRIES, Retrying
 
 _WHAT, _NEED, _PRICE = "Instance", "GPU requirements (instead of TYPE)", "Price"
 _WHO, _HOW = "Labels", "Launch behavior"
+
+_IDLE = f" ({' and '.join(facts.title for facts in all_facts() if facts.capabilities.idle_ends)} only)"
 
 T = TypeVar("T")
 
@@ -42,7 +45,7 @@ class Asked:
     provider: Annotated[
         str | None,
         typer.Option(
-            metavar="PROVIDER", help="Cloud provider: aws or azure [default: from TYPE]", rich_help_panel=_WHAT
+            metavar="PROVIDER", help=f"Cloud provider: {options.PROVIDERS} [default: from TYPE]", rich_help_panel=_WHAT
         ),
     ] = None
     ttl: Annotated[
@@ -57,9 +60,7 @@ class Asked:
     ] = "60"
     idle: Annotated[
         str | None,
-        typer.Option(
-            metavar="TIME", help="Terminate early after TIME without activity (AWS only)", rich_help_panel=_WHAT
-        ),
+        typer.Option(metavar="TIME", help=f"Terminate early after TIME without activity{_IDLE}", rich_help_panel=_WHAT),
     ] = None
     disk_size: Annotated[
         str, typer.Option(metavar="GB", help="Size of the boot disk in GB, 30 to 16384", rich_help_panel=_WHAT)

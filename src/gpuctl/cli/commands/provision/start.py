@@ -10,12 +10,12 @@ from gpuctl.cli.interrupts import TERMINATE_WITHIN, time_limit
 from gpuctl.cli.render.figures import age_notes, all_in, all_in_rate, ends_in, local, plain
 from gpuctl.cli.render.result import Result
 from gpuctl.domain.duration import spelled
-from gpuctl.domain.instance import Instance, Market, Price, ProviderName, Reason
+from gpuctl.domain.instance import Instance, Market, Price, Reason
 from gpuctl.domain.lifecycle import was_refused
 from gpuctl.domain.market.ssh_source import NONE
 from gpuctl.domain.money.cost import hourly
-from gpuctl.domain.money.prices import is_shipped
 from gpuctl.errors import GpuctlError, Interrupted, StateLockedError, StateUnusableError, UsageError
+from gpuctl.providers.registry import facts_of
 from gpuctl.services.launch.access import other_sources
 from gpuctl.services.launch.emergency import end_interrupted
 from gpuctl.services.launch.launchable import Agree, Launchable
@@ -24,8 +24,6 @@ from gpuctl.services.launch.provision import Provisioned, start
 from gpuctl.services.launch.records import affordable
 from gpuctl.services.safeguards import gaps, read_back
 from gpuctl.services.terminate import end
-
-_SHOWN_OF_SUBSCRIPTION = 4
 
 
 def announce(context: Context, prepared: Prepared) -> None:
@@ -53,11 +51,7 @@ def announce(context: Context, prepared: Prepared) -> None:
 
 
 def _account(prepared: Prepared) -> str:
-    """`AWS account 123456789012`; of an Azure subscription, whose ID is long, the last characters."""
-    account = prepared.session.account
-    if prepared.offer.type.provider is ProviderName.AZURE:
-        return f"Azure subscription ...{account[-_SHOWN_OF_SUBSCRIPTION:]}"
-    return f"AWS account {account}"
+    return facts_of(prepared.offer.type.provider).account_label(prepared.session.account)
 
 
 def _say_who_else_reaches_ssh(context: Context, prepared: Prepared) -> None:
@@ -83,7 +77,7 @@ def _price(prepared: Prepared) -> str:
 
 def _of(market: Market, price: Price) -> str:
     what = "spot price" if market is Market.SPOT else "list price"
-    return f"{what} of {price.as_of}" if is_shipped(price) else f"{what} of {price.as_of}, {price.source}"
+    return f"{what} of {price.as_of}, {price.source}" if price.is_fetched else f"{what} of {price.as_of}"
 
 
 def confirm(context: Context, prepared: Prepared, *, yes: bool) -> None:

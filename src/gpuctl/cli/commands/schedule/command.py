@@ -24,6 +24,7 @@ from gpuctl.cli.terminal.text import clean
 from gpuctl.documents import instant
 from gpuctl.domain.duration import spelled
 from gpuctl.errors import UsageError
+from gpuctl.providers.registry import all_facts
 from gpuctl.services.scheduling.job import Job, parse_every
 from gpuctl.services.scheduling.proof import logins_to_prove, proofs_from
 from gpuctl.services.scheduling.proof import prove as prove_logins
@@ -117,7 +118,7 @@ def _warn(place: Place, *, is_systemd: bool) -> None:
     if missing:
         place.context.progress.warn(
             f"{', '.join(missing)} will not be there when it runs, as no schedule keeps secrets: put the login into a "
-            "profile (aws configure, az login) and hooks into the config"
+            f"profile ({', '.join(facts.log_in for facts in all_facts())}) and hooks into the config"
         )
     if is_systemd and not place.systemd.outlives_logout:
         place.context.progress.warn("the timer stops when you log out; to keep it running: loginctl enable-linger")

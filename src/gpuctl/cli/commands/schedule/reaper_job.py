@@ -9,71 +9,17 @@ from gpuctl.config.schema import key_of as setting_of
 from gpuctl.domain.instance import ProviderName
 from gpuctl.home.environment import path_of
 from gpuctl.home.schedule import ScheduleNote
+from gpuctl.providers.registry import all_facts
 from gpuctl.services.scheduling.cron import Crontab
 from gpuctl.services.scheduling.job import key_of
 from gpuctl.services.scheduling.ran import ScheduleError
 from gpuctl.services.scheduling.seen import Seen
 from gpuctl.services.scheduling.systemd import Timers
 
-# What credentials need besides the files that are found without them. Never a secret: anybody who can read the crontab
-# or the units can read these.
-_CARRIED = (
-    "AWS_PROFILE",
-    "AWS_DEFAULT_PROFILE",
-    "AWS_REGION",
-    "AWS_DEFAULT_REGION",
-    "AWS_ROLE_ARN",
-    "AWS_ROLE_SESSION_NAME",
-    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-    "AWS_EC2_METADATA_DISABLED",
-    "AWS_ENDPOINT_URL",
-    "AWS_USE_DUALSTACK_ENDPOINT",
-    "AWS_USE_FIPS_ENDPOINT",
-    "AZURE_AUTHORITY_HOST",
-    "AZURE_SUBSCRIPTION_ID",
-    "AZURE_TENANT_ID",
-    "AZURE_CLIENT_ID",
-    "AZURE_TOKEN_CREDENTIALS",
-    "GPUCTL_AZURE_ENDPOINT",
-    "IDENTITY_ENDPOINT",
-    "IDENTITY_SERVER_THUMBPRINT",
-    "MSI_ENDPOINT",
-    "HTTPS_PROXY",
-    "https_proxy",
-    "NO_PROXY",
-    "no_proxy",
-)
-_CARRIED_FILES = (
-    "AWS_CONFIG_FILE",
-    "AWS_SHARED_CREDENTIALS_FILE",
-    "AWS_CA_BUNDLE",
-    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
-    "AWS_WEB_IDENTITY_TOKEN_FILE",
-    "AZURE_CONFIG_DIR",
-    "AZURE_CLIENT_CERTIFICATE_PATH",
-    "AZURE_FEDERATED_TOKEN_FILE",
-    "REQUESTS_CA_BUNDLE",
-    "SSL_CERT_FILE",
-    "XDG_CONFIG_HOME",
-    "XDG_CACHE_HOME",
-)
-_SECRET = (
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_SESSION_TOKEN",
-    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
-    "AZURE_CLIENT_SECRET",
-    "AZURE_CLIENT_CERTIFICATE_PASSWORD",
-    "AZURE_USERNAME",
-    "AZURE_PASSWORD",
-    "IDENTITY_HEADER",
-    "MSI_SECRET",
-)
-_NAMES_PROVIDER = {
-    ProviderName.AWS: ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_ROLE_ARN", "AWS_ACCESS_KEY_ID"),
-    ProviderName.AZURE: ("AZURE_SUBSCRIPTION_ID", "AZURE_TENANT_ID", "AZURE_CLIENT_ID"),
-}
+# What credentials of every cloud need, besides what each cloud's facts name. Never a secret: anybody who can read the
+# crontab or the units can read these.
+_CARRIED = ("HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy")
+_CARRIED_PATHS = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "XDG_CONFIG_HOME", "XDG_CACHE_HOME")
 _DEFAULT_PATH = ("/usr/bin", "/bin")
 
 
@@ -105,18 +51,23 @@ def _named(context: Context) -> list[str]:
 def variables_of(context: Context) -> dict[str, str]:
     """What of this environment decides where the clouds are and what the settings are, and is no secret.
 
-    With the path: credentials come from programs as well (`az`, or `credential_process` of an AWS profile), which are
-    often where the path of cron and systemd does not lead.
+    With the path: credentials come from programs as well, such as a cloud's own command line, which are often where the
+    path of cron and systemd does not lead.
     """
     environ = context.environ
     carried = {"PATH": search_path(environ.get("PATH", ""))}
-    carried |= {name: environ[name] for name in _CARRIED if environ.get(name) and "@" not in environ[name]}
-    carried |= {name: str(path_of(environ[name])) for name in _CARRIED_FILES if environ.get(name)}
+    carried |= {name: environ[name] for name in _carried() if environ.get(name) and "@" not in environ[name]}
+    paths = (*(name for facts in all_facts() for name in facts.variables.paths), *_CARRIED_PATHS)
+    carried |= {name: str(path_of(environ[name])) for name in paths if environ.get(name)}
     for path in context.wiring.settings.by_variable:
         key = setting_of(path)
         if key is not None and key.variable is not None and path[0] != "hooks":
             carried[key.variable] = environ[key.variable]
     return carried
+
+
+def _carried() -> tuple[str, ...]:
+    return (*(name for facts in all_facts() for name in facts.variables.carried), *_CARRIED)
 
 
 def search_path(path: str) -> str:
@@ -137,11 +88,12 @@ def bare_environment() -> dict[str, str]:
 
 def left_behind(context: Context) -> list[str]:
     """The names of the variables that the reaper will miss, because they hold secrets."""
-    secrets = [name for name in _SECRET if context.environ.get(name)]
+    variables = [facts.variables for facts in all_facts()]
+    secrets = [name for cloud in variables for name in (*cloud.secrets, *cloud.refused) if context.environ.get(name)]
     hooks = [
         key.variable for path in context.wiring.settings.by_variable if path[0] == "hooks" and (key := setting_of(path))
     ]
-    proxies = [name for name in _CARRIED if "@" in context.environ.get(name, "")]
+    proxies = [name for name in _carried() if "@" in context.environ.get(name, "")]
     return [*secrets, *(hook for hook in hooks if hook), *proxies]
 
 
@@ -150,9 +102,7 @@ def providers_in_use(context: Context) -> list[tuple[ProviderName, str | None]]:
     configured = {
         name: cloud.profile for name, cloud in context.wiring.config.clouds.items() if cloud.region or cloud.profile
     }
-    named = [
-        name for name, variables in _NAMES_PROVIDER.items() if any(context.environ.get(each) for each in variables)
-    ]
+    named = [facts.name for facts in all_facts() if any(context.environ.get(name) for name in facts.variables.in_use)]
     return list({**dict.fromkeys(named), **configured}.items())
 
 

@@ -15,12 +15,12 @@ from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_ope
 
 from gpuctl import __version__
 from gpuctl.domain.instance import Market, ProviderName
-from gpuctl.domain.money.prices import PriceKey, PriceSource
+from gpuctl.domain.money.prices import PriceKey
 from gpuctl.domain.wording import one_line
 from gpuctl.errors import CloudError, GpuctlError, ThrottledError, UnreachableError
-from gpuctl.providers.base import Connection
-from gpuctl.providers.pricelists.base import PriceList, RegionPrices, checked_address, is_loopback
-from gpuctl.providers.pricelists.patience import Busy, Patience
+from gpuctl.providers.azure.facts import FACTS
+from gpuctl.providers.prices import RegionPrices, is_loopback
+from gpuctl.providers.retry import Busy, Retry
 
 VARIABLE = "GPUCTL_AZURE_PRICES_ENDPOINT"
 ADDRESS = "https://prices.azure.com"
@@ -35,22 +35,17 @@ _OTHER_METERS = ("Low Priority", "Expired")
 _OTHER_PRODUCTS = ("Windows", "Dedicated Host", "CloudServices", "Cloud Services")
 
 
-def open_price_list(connection: Connection, patience: Patience) -> PriceList:
-    """Azure's prices at their public address, or where the environment says. UsageError if that is no safe one."""
-    return AzurePriceList(checked_address(connection.environ.get(VARIABLE) or ADDRESS, told_by=VARIABLE), patience)
-
-
 class AzurePriceList:
     """Reads a region page by page, only machines of the N series, which are all that have a GPU."""
 
     name = ProviderName.AZURE
-    sources: Mapping[Market, str] = {Market.ON_DEMAND: PriceSource.AZURE.value, Market.SPOT: PriceSource.AZURE.value}
+    sources: Mapping[Market, str] = FACTS.price_sources
 
-    def __init__(self, address: str, patience: Patience) -> None:
+    def __init__(self, address: str, retry: Retry) -> None:
         parts = urlsplit(address)
         path = parts.path.rstrip("/") or PATH
         self._address = urlunsplit((parts.scheme, parts.netloc, path, "", ""))
-        self._patience = patience
+        self._retry = retry
         proxies = [ProxyHandler({})] if is_loopback(address) else []
         self._opener = build_opener(_NoRedirects, *proxies)
 
@@ -64,7 +59,7 @@ class AzurePriceList:
         best: dict[PriceKey, tuple[tuple[bool, Decimal], Decimal]] = {}
         for item in self._items(region):
             # An announced price stands beside the present one for days, and an ended one may.
-            if not _is_in_force(item, self._patience.now()):
+            if not _is_in_force(item, self._retry.now()):
                 continue
             key, usd = _price(item, region, by_folded_name)
             if key is None:
@@ -87,7 +82,7 @@ class AzurePriceList:
             if query in seen or len(seen) >= _MOST_PAGES:
                 raise UnreachableError(f"Azure's price pages for `{region}` never end")
             seen.add(query)
-            page = self._patience.ask(partial(self._page, region, query))
+            page = self._retry.call(partial(self._page, region, query))
             yield from page["Items"]
             # Only the question is taken from the link: the answer comes from where the first one came from.
             query = urlsplit(page["NextPageLink"] or "").query
@@ -111,7 +106,7 @@ class AzurePriceList:
         # In parts, so that a reply that drips for ever is noticed.
         parts, size = [], 0
         while part := reply.read(64 * 1024):
-            self._patience.check()
+            self._retry.check()
             parts.append(part)
             size += len(part)
             if size > _MOST_BYTES:

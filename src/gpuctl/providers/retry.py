@@ -1,4 +1,4 @@
-"""How often, and for how long, a price API is asked again."""
+"""Retries of calls to a price API: how often, and for how long."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -16,7 +16,7 @@ _LONGEST_WAIT = timedelta(minutes=2)
 
 
 class Busy(Exception):
-    """One try failed in a way that may pass: `after` is how long the cloud wants to be left alone, if it said so."""
+    """A call failed in a way that may pass. `after`: the pause that the API requested, None if it requested none."""
 
     def __init__(self, failure: GpuctlError, after: timedelta | None = None) -> None:
         super().__init__(failure.message)
@@ -24,20 +24,20 @@ class Busy(Exception):
         self.after = after
 
 
-class Patience:
-    """Asks again, a bounded number of times and within one span for everything that is asked through it."""
+class Retry:
+    """Retries calls, each a bounded number of times, and all of them together within one limit of time."""
 
     def __init__(self, clock: Clock, limit: timedelta = LIMIT) -> None:
         self._clock = clock
         self._limit = limit
         self._until = clock.elapsed() + limit
 
-    def ask(self, once: Callable[[], Answer]) -> Answer:
-        """The answer of the first try that gives one. Raises what the last one failed with, and anything but Busy."""
+    def call(self, request: Callable[[], Answer]) -> Answer:
+        """The result of the first call that succeeds. Raises the failure of the last one, and anything but Busy."""
         for attempt in range(1, ATTEMPTS + 1):
             self.check()
             try:
-                return once()
+                return request()
             except Busy as busy:
                 wait = timedelta(seconds=2 ** (attempt - 1)) if busy.after is None else busy.after
                 if wait > _LONGEST_WAIT:
@@ -55,7 +55,7 @@ class Patience:
         return self._clock.now()
 
     def check(self) -> None:
-        """Raise UnreachableError if the time for everything is over."""
+        """Raise UnreachableError if the limit of time is over."""
         if self._clock.elapsed() >= self._until:
             raise UnreachableError(
                 f"not everything was read within {rough(self._limit)}",

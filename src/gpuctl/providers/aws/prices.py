@@ -8,13 +8,13 @@ from functools import partial
 from typing import Any
 
 from gpuctl.domain.instance import Market, ProviderName
-from gpuctl.domain.money.prices import PriceKey, PriceSource
+from gpuctl.domain.money.prices import PriceKey
 from gpuctl.errors import Extent, GpuctlError, ThrottledError, UnreachableError
 from gpuctl.providers.aws.client import Clients
 from gpuctl.providers.aws.errors import SDK_ERRORS, code_of, translate, unreadable_credentials
-from gpuctl.providers.base import Connection
-from gpuctl.providers.pricelists.base import PriceList, RegionPrices, checked_address
-from gpuctl.providers.pricelists.patience import Busy, Patience
+from gpuctl.providers.aws.facts import FACTS
+from gpuctl.providers.prices import RegionPrices, checked_address
+from gpuctl.providers.retry import Busy, Retry
 
 # One of the few regions the Price List API answers from; it knows the prices of all.
 _HOME = "us-east-1"
@@ -34,23 +34,15 @@ _WANTED = {
 Page = Mapping[str, Any]
 
 
-def open_price_list(connection: Connection, patience: Patience) -> PriceList:
-    """AWS's prices, by the login that the connection names. Makes no call."""
-    return AwsPriceList(Clients(connection), patience)
-
-
 class AwsPriceList:
     """Reads a region: what it offers, what that costs on spot now, and what on demand."""
 
     name = ProviderName.AWS
-    sources: Mapping[Market, str] = {
-        Market.ON_DEMAND: PriceSource.AWS_LIST.value,
-        Market.SPOT: PriceSource.AWS_SPOT.value,
-    }
+    sources: Mapping[Market, str] = FACTS.price_sources
 
-    def __init__(self, clients: Clients, patience: Patience) -> None:
+    def __init__(self, clients: Clients, retry: Retry) -> None:
         self._clients = clients
-        self._patience = patience
+        self._retry = retry
 
     def regions(self, known: Collection[str]) -> Sequence[str]:
         return sorted({*known, *self._named_by_sdk()})
@@ -86,7 +78,7 @@ class AwsPriceList:
 
     def _spot(self, region: str, offered: Sequence[str]) -> dict[PriceKey, Decimal]:
         """The price in the dearest zone of each type: nobody knows yet in which zone a machine will be."""
-        now = self._patience.now()
+        now = self._retry.now()
         newest: dict[tuple[str, str], tuple[datetime, Decimal]] = {}
         entries = self._entries(
             "ec2",
@@ -133,7 +125,7 @@ class AwsPriceList:
         seen: set[str] = set()
         while True:
             call = partial(getattr(client, operation), **asked, **more)
-            page = self._patience.ask(partial(_page, call, member, doing))
+            page = self._retry.call(partial(_page, call, member, doing))
             yield from page[member]
             token = page.get("NextToken")
             if not token:
