@@ -12,7 +12,7 @@ from gpuctl.cli.commands.prices.render import PriceStatus, refreshed, status
 from gpuctl.cli.context import Context
 from gpuctl.cli.render.result import Result
 from gpuctl.domain.instance import Market, ProviderName
-from gpuctl.errors import GpuctlError, Interrupted, PartialError, StateUnusableError, UsageError
+from gpuctl.errors import GpuctlError, Interrupted, PartialError, StateUnusableError
 from gpuctl.providers.registry import SUPPORTED
 from gpuctl.services.prices import OnRegion, Refreshed
 from gpuctl.services.prices import refresh as fetch
@@ -47,8 +47,8 @@ def refresh(
 ) -> Result:
     """Fetch current prices from the providers.
 
-    Uses credentials only for a price list that is not public. Incomplete downloads are discarded. Implausible prices are
-    rejected, and the previous price is kept.
+    Uses credentials only for a price list that is not public. Incomplete downloads are discarded. Implausible prices
+    are rejected, and the previous price is kept.
     """
     context: Context = ctx.find_root().obj
     chosen = options.supported_provider(provider)
