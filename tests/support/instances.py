@@ -4,10 +4,12 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from gpuctl.domain.instance import Attempt, Instance, Market, Outcome, Price, ProviderName, Status
+from gpuctl.domain.instance import Attempt, BillingTerms, Instance, Market, Outcome, Price, ProviderName, Status
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 ACCOUNT = "123456789012"
+# As the catalog has them.
+TERMS = {ProviderName.AWS: BillingTerms(minimum=timedelta(seconds=60), releases_address=True)}
 PRICE = Price(usd_per_hour=Decimal("0.526"), source="a test", as_of=date(2026, 8, 20))
 
 
@@ -34,6 +36,7 @@ def an_instance(record_id: str = "inst-000000000001", **facts: Any) -> Instance:
         "updated_at": created_at,
     }
     told = plain | facts
+    told.setdefault("billing", TERMS.get(told["provider"], BillingTerms()))
     told.setdefault("attempts", (an_attempt(told),))
     return Instance(**told)
 

@@ -1,14 +1,14 @@
-"""List prices of what a machine needs beside itself: its disk and its public address."""
+"""List prices of what a machine needs beside itself, its disk and its public IP, and each cloud's billing terms."""
 
 import json
 from bisect import bisect_left
-from datetime import date
+from datetime import date, timedelta
 from decimal import ROUND_UP, Decimal
 from importlib.resources import files
 from typing import Any
 
 from gpuctl.catalog.catalog import WITH_DATA
-from gpuctl.domain.instance import Price, ProviderName
+from gpuctl.domain.instance import BillingTerms, Price, ProviderName
 from gpuctl.domain.money.cost import Extras
 
 _PLACES = Decimal("0.000000001")
@@ -25,11 +25,15 @@ class ExtraPrices:
         self._books: dict[ProviderName, Any] = {}
 
     def of(self, provider: ProviderName, region: str, disk_gb: int | None) -> Extras:
-        """Dollars an hour for a disk of that size and for an address; unknown where the size or the cloud is."""
+        """Dollars an hour for a disk of that size and for an address, and the cloud's billing terms.
+
+        A price is unknown where the size or the cloud is.
+        """
         if provider not in WITH_DATA:
             return Extras()
         book = self._book(provider)
-        return Extras(None if disk_gb is None else _disk(book, region, disk_gb), _address(book["address"]))
+        disk = None if disk_gb is None else _disk(book, region, disk_gb)
+        return Extras(disk, _address(book["address"]), _terms(book["billing"]))
 
     def _book(self, provider: ProviderName) -> Any:
         if provider not in self._books:
@@ -59,6 +63,12 @@ def _billed_gb(sizes: list[int] | None, disk_gb: int) -> int:
     if not sizes:
         return disk_gb
     return sizes[min(bisect_left(sizes, disk_gb), len(sizes) - 1)]
+
+
+def _terms(billing: Any) -> BillingTerms:
+    return BillingTerms(
+        minimum=timedelta(seconds=billing["minimum_s"]), releases_address=billing["releases_address_when_stopped"]
+    )
 
 
 def _address(address: Any) -> Price:

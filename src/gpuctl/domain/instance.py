@@ -112,14 +112,26 @@ class Price(Value):
     is_fetched: bool = False
 
 
+class BillingTerms(Value):
+    """How the provider counts the time of an instance.
+
+    `minimum` is the least time that it bills, for the instance, its disk and its public IP. `releases_address`: a
+    stopped instance has no public IP, which then is not billed.
+    """
+
+    minimum: timedelta = timedelta(0)
+    releases_address: bool = False
+
+
 class Instance(Value):
     """Our record of one machine: what was asked, what it costs, when it must end.
 
     Written before the first cloud call that could create anything, changed only through `lifecycle`. The prices (the
-    machine's own, its disk's, its address's) are frozen at launch; None means unknown, never free. `deleted_by_us_at`
-    is the moment the cloud first accepted our request to end it. `absent_since` is when a complete listing first lacked
-    it. `delivered` counts the history's entries that hooks were told of; unused for `idle`, it also ends by itself.
-    `id_is_from_create`: our own create returned the id. `ssh_key` lets in `ssh_user`, at a port 22 open to `ssh_from`.
+    machine's own, its disk's, its address's) and the billing terms are frozen at launch; a price of None is unknown,
+    never free. `deleted_by_us_at` is the moment the cloud first accepted our request to end it. `absent_since` is when
+    a complete listing first lacked it. `delivered` counts the history's entries that hooks were told of; unused for
+    `idle`, it also ends by itself. `id_is_from_create`: our own create returned the id. `ssh_key` lets in `ssh_user`,
+    at a port 22 open to `ssh_from`.
     `check` must work there before it is READY; its cloud called it ready at `booted_at`.
     """
 
@@ -150,6 +162,7 @@ class Instance(Value):
     price: Price | None = None
     disk_price: Price | None = None
     address_price: Price | None = None
+    billing: BillingTerms = BillingTerms()
     status: Status = Status.PROVISIONING
     status_reason: str | None = None
     reason: Reason | None = None

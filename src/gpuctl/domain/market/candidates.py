@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+from gpuctl.domain.instance import ProviderName
 from gpuctl.domain.market.offers import Offer
 from gpuctl.errors import Extent
 
@@ -21,23 +22,32 @@ class Place:
         return self.zone or self.offer.region
 
     def door(self, subnet: str | None) -> str:
-        """What has room or has none, as a key: a subnet stands for its zone."""
+        """What has room or has none, as a key: a subnet stands for the zone where none is named."""
         kind = self.offer.type
-        return f"{kind.provider} {subnet or self.where} {kind.name} {self.offer.market}"
+        return f"{kind.provider} {self.zone or subnet or self.offer.region} {kind.name} {self.offer.market}"
 
 
 ZonesOf = Callable[[Offer], Sequence[str]]
 
 
-def in_order(offers: Iterable[Offer], zones_of: ZonesOf) -> Iterator[Place]:
+PicksZone = Callable[[ProviderName], bool]
+
+
+def in_order(
+    offers: Iterable[Offer], zones_of: ZonesOf, picks_zone: PicksZone = lambda provider: True
+) -> Iterator[Place]:
     """Every place once: the offers as they stand, but all regions of a type before the single zones of any of them.
 
     Left to itself a cloud picks a zone with room, so that naming zones comes last; and another zone of the same type
-    costs no more, while the next type may. `zones_of` is asked only when its turn has come.
+    costs no more, while the next type may. Where the cloud does not pick a zone, only zones are tried. `zones_of` is
+    called for a region only when its turn has come.
     """
-    for _, alike in groupby(offers, key=lambda offer: (offer.type.provider, offer.type.name, offer.market)):
+    for (provider, *_), alike in groupby(
+        offers, key=lambda offer: (offer.type.provider, offer.type.name, offer.market)
+    ):
         together = list(alike)
-        yield from (Place(offer) for offer in together)
+        if picks_zone(provider):
+            yield from (Place(offer) for offer in together)
         for offer in together:
             yield from (Place(offer, zone) for zone in zones_of(offer))
 

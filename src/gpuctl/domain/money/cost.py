@@ -1,22 +1,19 @@
 """What one machine costs, in parts: so far, within a window, and if it runs to its deadline. Never guessed, never 0.
 
-Everything bills by the second from the cloud's launch time to the proven end, a machine that is being ended too. AWS
-bills at least 60 seconds of machine, disk and address; Azure publishes no least time.
+Everything bills by the second from the cloud's launch time to the proven end, a machine that is being ended too, and at
+least for the minimum in the record's billing terms.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 
-from gpuctl.domain.instance import Instance, Price, ProviderName
+from gpuctl.domain.instance import BillingTerms, Instance, Price
 from gpuctl.domain.lifecycle import resting_since
 
 _HOUR = Decimal(3600)
 _ZERO = Decimal(0)
 _NOTHING = timedelta(0)
-# AWS releases the public IPv4 address of an instance that is stopped; Azure keeps it, and bills it.
-_RELEASES_ADDRESS = frozenset({ProviderName.AWS})
-_LEAST = {ProviderName.AWS: timedelta(seconds=60)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +55,11 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Extras:
-    """The prices of what a machine needs beside itself; None is unknown."""
+    """The prices of what a machine needs beside itself, None if unknown, and the provider's billing terms."""
 
     disk: Price | None = None
     address: Price | None = None
+    billing: BillingTerms = field(default_factory=BillingTerms)
 
 
 def lifetime(instance: Instance, now: datetime) -> timedelta:
@@ -94,7 +92,7 @@ def spent_between(instance: Instance, since: datetime | None, until: datetime) -
     return Cost(
         _for(instance.price, on, instance),
         _for(instance.disk_price, there, instance),
-        _for(instance.address_price, on if instance.provider in _RELEASES_ADDRESS else there, instance),
+        _for(instance.address_price, on if instance.billing.releases_address else there, instance),
     )
 
 
@@ -130,13 +128,13 @@ def rates(machine: Price | None, disk: Price | None, address: Price | None) -> C
 
 
 def burning(instance: Instance) -> Cost:
-    """Dollars an hour right now: nothing once it has ended, disk and (not on AWS) address while it is stopped."""
+    """Dollars an hour right now: nothing once it has ended, disk and, where it is kept, address while it is stopped."""
     if not instance.is_live:
         return Cost()
     running = hourly(instance)
     if not resting_since(instance):
         return running
-    return Cost(_ZERO, running.disk, _ZERO if instance.provider in _RELEASES_ADDRESS else running.address)
+    return Cost(_ZERO, running.disk, _ZERO if instance.billing.releases_address else running.address)
 
 
 def to_cents(usd: Decimal) -> Decimal:
@@ -148,7 +146,7 @@ def _paid_until(instance: Instance, now: datetime) -> datetime:
     start = instance.launched_at
     if start is None or now <= start:
         return start or instance.created_at
-    return max(now, start + _LEAST.get(instance.provider, _NOTHING))
+    return max(now, start + instance.billing.minimum)
 
 
 def seconds(span: timedelta) -> Decimal:
@@ -163,11 +161,11 @@ def _billed(instance: Instance, end: datetime | None, since: datetime | None, un
 
 def _billed_by(instance: Instance, end: datetime | None, at: datetime) -> timedelta:
     start = instance.launched_at
-    # EC2 reports whole seconds: an instance can end in the second of its launch, and is still billed the minimum.
+    # Where a cloud reports whole seconds, an instance can end in the second of its launch and be billed the minimum.
     if start is None or at < start or (at == start and end != start):
         return _NOTHING
     stop = at if end is None else min(at, end)
-    return max(stop - start, _LEAST.get(instance.provider, _NOTHING))
+    return max(stop - start, instance.billing.minimum)
 
 
 def _for(price: Price | None, span: timedelta, instance: Instance) -> Decimal | None:

@@ -246,6 +246,7 @@ def _with_attempt(fresh: Instance, there: Launchable, sources: Sequence[str]) ->
         price=offer.price,
         disk_price=there.extras.disk,
         address_price=there.extras.address,
+        billing=there.extras.billing,
         image=there.image.id,
         subnet=there.request.subnet,
         metadata=with_sources(fresh.metadata, sources),

@@ -92,6 +92,7 @@ def _record(prepared: Prepared, way_in: Entry, number: int, now: datetime, sourc
             price=offer.price,
             disk_price=prepared.first.extras.disk,
             address_price=prepared.first.extras.address,
+            billing=prepared.first.extras.billing,
             attempts=(attempt,),
             created_at=now,
             updated_at=now,
