@@ -60,6 +60,19 @@ def test_all_regions_of_a_type_come_before_its_zones_and_those_before_the_next_t
     ]
 
 
+def test_a_cloud_that_picks_no_zone_is_tried_in_its_zones_only() -> None:
+    offers = [an_offer("g4dn.xlarge", "r1"), an_offer("g4dn.xlarge", "r2"), an_offer("g5.xlarge", "r1")]
+    places = in_order(offers, lambda offer: [f"{offer.region}a", f"{offer.region}b"], lambda provider: False)
+    assert [(place.offer.type.name, place.zone) for place in places] == [
+        ("g4dn.xlarge", "r1a"),
+        ("g4dn.xlarge", "r1b"),
+        ("g4dn.xlarge", "r2a"),
+        ("g4dn.xlarge", "r2b"),
+        ("g5.xlarge", "r1a"),
+        ("g5.xlarge", "r1b"),
+    ]
+
+
 def test_zones_are_not_asked_for_before_their_turn() -> None:
     asked: list[str] = []
 

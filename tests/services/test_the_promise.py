@@ -10,6 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from support.clock import FakeClock
 from support.fake_cloud import Crash, FakeCloud, Trouble
 from support.instances import PRICE
+from support.silent import Silent
 from support.stores import MemoryStore
 
 from gpuctl.catalog import Catalog
@@ -29,20 +30,6 @@ from gpuctl.store.base import ReapTimes
 CATALOG = Catalog()
 MINUTE = timedelta(minutes=1)
 TROUBLES = st.lists(st.sampled_from([None, None, *Trouble]), max_size=6)
-
-
-class Silent:
-    """Nobody listens; a traceback is still a failure of the test."""
-
-    def info(self, text: str) -> None: ...
-
-    def warn(self, text: str, *, is_complete: bool = False) -> None: ...
-
-    def step(self, text: str) -> None: ...
-    def clear(self) -> None: ...
-
-    def trace(self, text: str) -> None:
-        raise AssertionError(text)
 
 
 class World(RuleBasedStateMachine):

@@ -20,7 +20,8 @@ class Capabilities:
     `timer_reads_tag`: it follows the deadline in the tag, and acts at the longest TTL where it cannot read the tag.
     `idle_ends`: a machine that powers itself off because nothing uses it is gone. `needs_ssh_key`: a machine cannot
     be made without somebody's public key, and `ssh_keys` which of them are accepted. `user` is whom that key lets
-    in, on the images that the cloud recommends.
+    in, on the images that the cloud recommends. `picks_zone`: a create that names no zone is put wherever the region
+    has room; otherwise every create names a zone.
     """
 
     timer_in_create: bool
@@ -30,6 +31,7 @@ class Capabilities:
     needs_ssh_key: bool = False
     user: str = "ubuntu"
     ssh_keys: KeyRule = field(default_factory=KeyRule)
+    picks_zone: bool = True
 
 
 @dataclass(frozen=True, slots=True)

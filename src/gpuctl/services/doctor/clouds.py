@@ -150,9 +150,11 @@ def _image(patient: Patient, cloud: Cloud, region: str) -> Image:
 
 
 def _order(patient: Patient, cloud: Cloud, kind: InstanceType, region: str, now: datetime) -> Order | None:
-    """What would be asked for, of which nothing is ever made; None without an image."""
+    """What would be asked for, of which nothing is ever made; None where the image or the zones cannot be looked up."""
+    provider = cloud.session(patient).provider
     try:
         found = _image(patient, cloud, region)
+        zones = () if provider.capabilities.picks_zone else provider.zones(region, kind)
     except GpuctlError:
         return None
     record_id = new_record_id()
@@ -165,7 +167,7 @@ def _order(patient: Patient, cloud: Cloud, kind: InstanceType, region: str, now:
         expires_at=now + DEFAULT_TTL,
         max_ttl=patient.runtime.max_ttl,
         region=region,
-        zone=None,
+        zone=next(iter(zones), None),
         subnet=cloud.subnet,
         instance_type=kind.name,
         market=Market.ON_DEMAND,

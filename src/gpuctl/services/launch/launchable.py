@@ -63,7 +63,7 @@ class Logins:
     """The clouds a choice is tried in, each asked once for each thing.
 
     Before `agree` was called no account is changed. An image that can only be looked up after such a change is then
-    left open, and `unchecked` says so.
+    left open, and `unchecked` says so. `zone_failure` is why the zones of the first region could not be listed.
     """
 
     def __init__(self, choice: Choice, runtime: Runtime) -> None:
@@ -73,6 +73,7 @@ class Logins:
         self._runtime = runtime
         self._images: dict[tuple[ProviderName, str, str], Image] = {}
         self._zones: dict[tuple[ProviderName, str, str], Sequence[str]] = {}
+        self.zone_failure: GpuctlError | None = None
 
     @property
     def unchecked(self) -> str | None:
@@ -150,17 +151,22 @@ class Logins:
             )
         self._runtime.progress.warn(f"the price is unknown: the image `{image.id}` is {image.license}")
 
+    def picks_zone(self, name: ProviderName) -> bool:
+        """Whether a create in that cloud may leave the zone to the cloud."""
+        return self._session(name).provider.capabilities.picks_zone
+
     def zones_of(self, offer: Offer) -> Sequence[str]:
-        """The zones to name in the offer's region; none where a subnet decides, or where they cannot be learnt."""
+        """The zones to name in the offer's region; none where a subnet decides, or where they cannot be listed."""
         kind, region = offer.type, offer.region
         key = (kind.provider, region, kind.name)
-        if self._choice.bids[kind.provider].request.subnet is not None:
+        if self._choice.bids[kind.provider].request.subnet is not None and self.picks_zone(kind.provider):
             return ()
         if key not in self._zones:
             try:
                 self._zones[key] = self._session(kind.provider).provider.zones(region, kind)
             except GpuctlError as error:
                 self._runtime.progress.info(f"could not list the zones of {region}: {error.message}")
+                self.zone_failure = self.zone_failure or error
                 self._zones[key] = ()
         return self._zones[key]
 

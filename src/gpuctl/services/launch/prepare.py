@@ -189,8 +189,14 @@ def _first(offers: Sequence[Offer], logins: Logins, doors: Refused, runtime: Run
             if len(offers) > 1:
                 runtime.progress.info(f"{place.where} is skipped: {error.message}")
             unfit = unfit or error
-    raise shut or unfit or CapacityError("there is no placement to try", hint="add `--region any`")
+    raise (
+        shut or unfit or logins.zone_failure or CapacityError("there is no placement to try", hint="add `--region any`")
+    )
 
 
 def _places(offers: Sequence[Offer], logins: Logins, doors: Refused) -> Iterator[Place]:
-    return in_order(offers, lambda offer: logins.zones_of(offer) if doors.needs_zones(offer) else ())
+    def zones_of(offer: Offer) -> Sequence[str]:
+        is_needed = not logins.picks_zone(offer.type.provider) or doors.needs_zones(offer)
+        return logins.zones_of(offer) if is_needed else ()
+
+    return in_order(offers, zones_of, logins.picks_zone)
