@@ -21,14 +21,13 @@ if TYPE_CHECKING:
     from gpuctl.catalog import Catalog
     from gpuctl.catalog.extras import ExtraPrices
     from gpuctl.config import Config, Settings
-    from gpuctl.domain.money.cost import Extras
     from gpuctl.domain.money.prices import PriceBook
     from gpuctl.home.prices import LocalPrices
     from gpuctl.providers.base import Connection, Provider
     from gpuctl.remote.access import Access
     from gpuctl.services.runtime import Runtime
-    from gpuctl.store.local.reaper import LocalReapLog
-    from gpuctl.store.local.store import LocalStore
+    from gpuctl.store.base import RecordStore, State
+    from gpuctl.store.local.reap_log import LocalReapLog
 
 _YES = ("1", "true", "yes", "on")
 
@@ -78,7 +77,7 @@ class Wiring:
     progress: Progress
     redactor: Redactor
     prompt: Prompt | None = None
-    _store: "LocalStore | None" = field(default=None, init=False)
+    _state: "State | None" = field(default=None, init=False)
     _runtime: "Runtime | None" = field(default=None, init=False)
 
     @property
@@ -136,33 +135,38 @@ class Wiring:
         return self.sandbox_folder / (address.nonce if address else "none") / "state.json"
 
     @property
-    def store(self) -> "LocalStore":
-        """The records."""
-        if self._store is None:
-            from gpuctl.store.local.store import LocalStore
+    def state(self) -> "State":
+        """The state, as its store keeps it."""
+        if self._state is None:
+            from gpuctl.store.registry import open_store
 
-            self._store = LocalStore(
-                self.state_path,
+            self._state = open_store(
+                str(self.state_path),
                 kind=Kind.SANDBOX if self.sandbox else Kind.REAL,
                 clock=self.clock,
                 new_state_id=self.environ.get("GPUCTL_STATE_ID"),
             )
-        return self._store
+        return self._state
+
+    @property
+    def store(self) -> "RecordStore":
+        """The records of the state."""
+        return self.state.records
 
     @property
     def has_used_store(self) -> bool:
         """Whether this invocation opened the state."""
-        return self._store is not None
+        return self._state is not None
 
     @property
     def has_written(self) -> bool:
         """Whether this invocation changed a record."""
-        return self._store is not None and self._store.has_written
+        return self._state is not None and self._state.records.has_written
 
     @cached_property
     def reap_log(self) -> "LocalReapLog":
         """The reaper's memory and locks."""
-        from gpuctl.store.local.reaper import LocalReapLog
+        from gpuctl.store.local.reap_log import LocalReapLog
 
         return LocalReapLog(self.state_path)
 
@@ -211,9 +215,9 @@ class Wiring:
     def runtime(self) -> "Runtime":
         """What services are run with."""
         if self._runtime is None:
+            from gpuctl.home.rescue import RescueFolder
             from gpuctl.services.runtime import Runtime
             from gpuctl.services.sessions import Sessions
-            from gpuctl.store.local.cooldown import LocalRefusals
 
             self._runtime = Runtime(
                 store=self.store,
@@ -224,9 +228,10 @@ class Wiring:
                 max_ttl=self.config.max_ttl,
                 every_region=self._every_region,
                 budgets=self.config.budget,
-                extras_of=self._extras_of,
+                extras_of=self.extras.of,
                 access=self.access,
-                refusals=LocalRefusals(self.state_path),
+                cooldown=self.state.cooldown,
+                rescue=RescueFolder(self.state_path.with_name(f"{self.state_path.name}.rescue")),
             )
         return self._runtime
 
@@ -274,9 +279,6 @@ class Wiring:
             return self.catalog.offer(self.catalog.find(instance_type, name), region, market).price
         except UsageError:
             return None
-
-    def _extras_of(self, name: ProviderName, region: str, disk_gb: int | None) -> "Extras":
-        return self.extras.of(name, region, disk_gb)
 
     def _every_region(self) -> Mapping[ProviderName, Collection[str]]:
         from gpuctl.providers.registry import SUPPORTED

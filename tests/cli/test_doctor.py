@@ -8,8 +8,8 @@ import pytest
 from support.cli import Operator, Ran
 from support.wire import Fault, refuse
 
+from gpuctl.domain.schedule import Installed
 from gpuctl.home.schedule import ScheduleNote
-from gpuctl.store.base import Installed
 from gpuctl_sandbox.azure.places import SUBSCRIPTION
 
 ARGV = ("doctor", "--region", "us-east-1", "--type", "g4dn.xlarge")

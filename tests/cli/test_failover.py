@@ -10,7 +10,6 @@ from support.cli import Operator
 from support.wire import LOST, NEVER_ARRIVED, Phase, Sent, refuse
 
 from gpuctl.errors import Interrupted
-from gpuctl.store.local.cooldown import LocalRefusals
 
 FULL = refuse("InsufficientInstanceCapacity", 500)
 NO_QUOTA = refuse("VcpuLimitExceeded")
@@ -223,13 +222,6 @@ def test_a_memory_that_is_lost_or_garbled_means_nothing(operator: Operator) -> N
     operator.wire.reset()
     operator.state.with_name("state.json.refused.json").write_text("{nonsense")
     assert operator.provision().code == 0
-
-
-def test_a_memory_from_the_future_is_not_believed(operator: Operator) -> None:
-    now = operator.clock.now()
-    kept = LocalRefusals(operator.state)
-    kept.remember("a door", now + timedelta(hours=1))
-    assert kept.since(now) == {}
 
 
 def test_retries_wait_out_what_passes_and_each_is_an_attempt_of_its_own(operator: Operator) -> None:

@@ -8,8 +8,9 @@ from support.cli import Operator
 from support.wire import LOST, refuse
 
 from gpuctl.domain.instance import Status
+from gpuctl.errors import StateUnusableError
 from gpuctl.files import Disk
-from gpuctl.store.local.rescue import Rescue
+from gpuctl.home.rescue import RescueFolder
 
 
 class Room:
@@ -43,10 +44,10 @@ def filling(operator: Operator, room: Room, monkeypatch: pytest.MonkeyPatch) -> 
 def full(filling: Operator, monkeypatch: pytest.MonkeyPatch) -> Operator:
     """The same, and nothing can be written beside the state either."""
 
-    def keep(self: Rescue, record: object) -> Path:
-        raise OSError(28, "No space left on device")
+    def save(self: RescueFolder, record: object) -> str:
+        raise StateUnusableError("no space left on device")
 
-    monkeypatch.setattr(Rescue, "keep", keep)
+    monkeypatch.setattr(RescueFolder, "save", save)
     return filling
 
 

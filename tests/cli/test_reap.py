@@ -306,7 +306,7 @@ def test_a_state_that_was_named_and_does_not_exist_is_an_error(operator: Operato
 
 
 def test_a_reap_leaves_to_one_that_is_at_work_and_works_beside_one_that_hangs(operator: Operator) -> None:
-    from gpuctl.store.local.reaper import LocalReapLog
+    from gpuctl.store.local.reap_log import LocalReapLog
 
     operator.provision("--ttl", "5")
     operator.later(minutes=5)

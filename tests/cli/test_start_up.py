@@ -15,9 +15,10 @@ from gpuctl.cli.main import main
 from gpuctl.cli.terminal.streams import Streams
 from gpuctl.clock import SystemClock
 from gpuctl.domain.reconcile.actions import scope_of
-from gpuctl.store.base import Kind, ReapTimes, Sweep
-from gpuctl.store.local.reaper import LocalReapLog
+from gpuctl.store.base import Kind
+from gpuctl.store.local.reap_log import LocalReapLog
 from gpuctl.store.local.store import LocalStore
+from gpuctl.store.reaper import ReapTimes, Sweep
 
 # Neither an SDK nor HTTP and TLS, neither Rich nor the query engine of the store, which only writing needs.
 NEVER = {"azure", "boto3", "botocore", "http.client", "moto", "rich", "ssl", "tinydb", "urllib.request"}

@@ -23,8 +23,8 @@ from gpuctl.clock import SystemClock
 from gpuctl.domain.instance import ProviderName
 from gpuctl.domain.reconcile.actions import scope_of
 from gpuctl.errors import Code
-from gpuctl.store.base import ReapTimes, Sweep
-from gpuctl.store.local.reaper import LocalReapLog
+from gpuctl.store.local.reap_log import LocalReapLog
+from gpuctl.store.reaper import ReapTimes, Sweep
 
 INSTANCE_KEYS = [
     "id",

@@ -25,7 +25,7 @@ from gpuctl.services.reap.reaper import Reaper, reap, remembered
 from gpuctl.services.runtime import Runtime
 from gpuctl.services.sessions import Sessions
 from gpuctl.services.terminate import end
-from gpuctl.store.base import ReapTimes
+from gpuctl.store.reaper import ReapTimes
 
 CATALOG = Catalog()
 MINUTE = timedelta(minutes=1)

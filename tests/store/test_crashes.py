@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from store.contract import ONE, TWO, anyone
+from contracts.records import ONE, TWO, anyone
 from store.test_local import opened
 from support.disks import FailingDisk
 from support.instances import an_instance

@@ -5,9 +5,9 @@ import json
 from pathlib import Path
 
 import pytest
+from contracts.records import ONE, TWO, anyone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from store.contract import ONE, TWO, anyone
 from store.test_local import opened
 from support.instances import an_instance
 

@@ -3,24 +3,28 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from store.contract import ONE, TWO, StoreContract, anyone
+from contracts.records import ONE, TWO, RecordStoreContract, anyone
 from support.clock import FakeClock
 from support.instances import NOON, a_ready_instance, an_instance
 
 from gpuctl.domain.instance import Status
 from gpuctl.errors import StateLockedError, StateUnusableError, UsageError
-from gpuctl.store.base import Kind, ReapTimes
+from gpuctl.store.base import Kind
 from gpuctl.store.local.backups import folder_of, kept
 from gpuctl.store.local.lock import Lock
-from gpuctl.store.local.reaper import LocalReapLog
+from gpuctl.store.local.reap_log import LocalReapLog
 from gpuctl.store.local.store import LocalStore
+from gpuctl.store.reaper import ReapTimes
 
 
 def opened(place: Path, **facts: object) -> LocalStore:
     return LocalStore(place / "state.json", **({"kind": Kind.REAL, "clock": FakeClock()} | facts))  # type: ignore[arg-type]
 
 
-class TestLocalStore(StoreContract):
+class TestLocalStore(RecordStoreContract):
+    def lose(self, place: Path) -> None:
+        (place / "state.json").unlink()
+
     def open(self, place: Path, kind: Kind = Kind.REAL) -> LocalStore:
         return opened(place, kind=kind)
 
@@ -179,7 +183,7 @@ def test_a_torn_line_in_the_archive_loses_nothing_else_and_is_reported(tmp_path:
     store.add(records[2:], anyone)
     store.archive(NOON + timedelta(days=1))
     assert {record.id for record in store.archived()} == {records[0].id, records[2].id}
-    assert store.unreadable_archive_lines() == [f"{month}:2"]
+    assert store.unreadable() == [f"{month}:2"]
 
 
 def test_a_record_in_both_places_is_told_once_as_the_state_has_it(tmp_path: Path) -> None:
@@ -200,21 +204,3 @@ def test_reading_the_state_never_touches_the_archive(tmp_path: Path) -> None:
     store.add([an_instance(ONE)], anyone)
     (tmp_path / "state.json.archive").write_text("not even a folder")
     assert len(store.snapshot().records) == 1
-
-
-def test_the_reapers_memory_comes_back_and_its_loss_is_no_error(tmp_path: Path) -> None:
-    log = LocalReapLog(tmp_path / "state.json")
-    assert log.read() == ReapTimes()
-    log.write(ReapTimes(last_reap_at=NOON, last_reap_exit=0))
-    assert log.read().last_reap_at == NOON
-    (tmp_path / "state.json.reap.json").write_text("{")
-    assert log.read() == ReapTimes()
-
-
-def test_one_reaper_has_the_turn_and_the_other_hears_since_when(tmp_path: Path) -> None:
-    log, other = LocalReapLog(tmp_path / "state.json"), LocalReapLog(tmp_path / "state.json")
-    with log.turn(NOON) as free, other.turn(NOON + timedelta(minutes=1)) as held_since:
-        assert free is None
-        assert held_since == NOON
-    with other.turn(NOON) as free_again:
-        assert free_again is None

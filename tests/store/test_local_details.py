@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from store.contract import ONE, TWO, anyone
+from contracts.records import ONE, TWO, anyone
 from store.test_crashes import FailingDisk
 from store.test_local import opened
 from support.clock import FakeClock

@@ -1,15 +1,37 @@
+"""The tests' own store keeps the same promises, so that what holds over it holds over every other."""
+
 from pathlib import Path
 
-from store.contract import StoreContract
-from support.stores import MemoryStore
+from contracts.cooldown import CooldownContract
+from contracts.leases import LeaseContract
+from contracts.reaper_memory import ReaperMemoryContract
+from contracts.records import RecordStoreContract
+from support.clock import FakeClock
+from support.stores import MemoryCooldown, MemoryLeases, MemoryStore, memory_state
 
-from gpuctl.store.base import Kind
+from gpuctl.store.base import Kind, State
 
-_PLACES: dict[Path, MemoryStore] = {}
+_PLACES: dict[tuple[type, Path], object] = {}
 
 
-class TestMemoryStore(StoreContract):
-    """The tests' own store keeps the same promises, so that what holds over it holds over the real one."""
-
+class TestMemoryStore(RecordStoreContract):
     def open(self, place: Path, kind: Kind = Kind.REAL) -> MemoryStore:
-        return _PLACES.setdefault(place, MemoryStore())
+        return _PLACES.setdefault((MemoryStore, place), MemoryStore())  # type: ignore[return-value]
+
+    def lose(self, place: Path) -> None:
+        self.open(place).lose()
+
+
+class TestMemoryLeases(LeaseContract):
+    def open(self, place: Path, clock: FakeClock) -> MemoryLeases:
+        return _PLACES.setdefault((MemoryLeases, place), MemoryLeases(clock))  # type: ignore[return-value]
+
+
+class TestMemoryReaper(ReaperMemoryContract):
+    def open(self, place: Path, clock: FakeClock) -> State:
+        return _PLACES.setdefault((State, place), memory_state(clock))  # type: ignore[return-value]
+
+
+class TestMemoryCooldown(CooldownContract):
+    def open(self, place: Path) -> MemoryCooldown:
+        return _PLACES.setdefault((MemoryCooldown, place), MemoryCooldown())  # type: ignore[return-value]

@@ -56,7 +56,7 @@ def test_a_present_file_is_not_restored_though_its_lock_file_is_lost(store: Loca
 
 
 def test_rebuilding_keeps_what_stood_there_and_its_id(store: LocalStore, path: Path) -> None:
-    state_id, damage = store.remembered_id, b"{" + path.read_bytes()
+    state_id, damage = store.state_id, b"{" + path.read_bytes()
     path.write_bytes(damage)
     aside = store.rebuild(state_id or "", [an_instance(TWO)])
     assert Path(aside or "").read_bytes() == damage
@@ -67,7 +67,7 @@ def test_rebuilding_keeps_what_stood_there_and_its_id(store: LocalStore, path: P
 
 def test_a_lost_file_is_rebuilt_with_nothing_to_set_aside(store: LocalStore, path: Path) -> None:
     path.unlink()
-    assert store.rebuild(store.remembered_id or "", []) is None
+    assert store.rebuild(store.state_id or "", []) is None
     assert store.snapshot().is_restored
 
 
@@ -82,7 +82,7 @@ def test_a_state_of_a_newer_gpuctl_is_never_replaced(store: LocalStore, path: Pa
     newer = path.read_bytes().replace(b'"format":1', b'"format":9')
     path.write_bytes(newer)
     with pytest.raises(StateUnusableError, match="newer gpuctl"):
-        store.rebuild(store.remembered_id or "", [])
+        store.rebuild(store.state_id or "", [])
     assert path.read_bytes() == newer
 
 

@@ -16,12 +16,15 @@ from support.instances import NOON, an_instance
 from gpuctl.clock import SystemClock
 from gpuctl.errors import StateLockedError, StateUnusableError
 from gpuctl.files import Disk, sync
+from gpuctl.home.rescue import RescueFolder
 from gpuctl.remote.keys import own_key
-from gpuctl.store.base import Kind, ReapTimes
+from gpuctl.store.base import Kind
+from gpuctl.store.lease import LeaseName, leased
+from gpuctl.store.local import open_state
 from gpuctl.store.local.claim import Claims
 from gpuctl.store.local.lock import Lock
-from gpuctl.store.local.reaper import LocalReapLog
 from gpuctl.store.local.store import LocalStore
+from gpuctl.store.reaper import ReapTimes
 
 FIRST, SECOND = "inst-000000000001", "inst-000000000002"
 EACH = [
@@ -49,7 +52,7 @@ def lived(folder: Path) -> None:
     opened(folder).add([an_instance(FIRST)], lambda present: None)
     opened(folder).add([an_instance(SECOND)], lambda present: None)
     opened(folder).update(FIRST, lambda record: record.having(user="ben"))
-    opened(folder).rescue(an_instance("inst-000000000003"))
+    RescueFolder(folder / "rescue").save(an_instance("inst-000000000003"))
     assert {record.id: record.user for record in opened(folder).snapshot().records} == {FIRST: "ben", SECOND: "ana"}
 
 
@@ -62,15 +65,15 @@ def test_a_state_works_on_a_disk_without(
 
 
 @each_promise
-def test_the_reaper_holds_its_turn_and_remembers_on_a_disk_without(
+def test_the_reaper_gets_its_lease_and_remembers_on_a_disk_without(
     promise: str, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     WeakDisk(monkeypatch, tmp_path, **{promise: number})
-    log = LocalReapLog(tmp_path / "state.json")
-    with log.turn(NOON) as begun, log.delivering() as is_ours:
-        assert (begun, is_ours) == (None, True)
-    log.write(ReapTimes(last_reap_at=NOON))
-    assert log.read().last_reap_at == NOON
+    state = open_state(str(tmp_path / "state.json"), kind=Kind.REAL, clock=FakeClock())
+    with leased(state.leases, LeaseName.REAP, "host 1", timedelta(minutes=5)) as lease:
+        assert lease is not None
+        assert state.reaper.update(lambda _: ReapTimes(last_reap_at=NOON), lease)
+    assert state.reaper.read().last_reap_at == NOON
 
 
 def test_a_state_works_where_a_locked_file_cannot_be_read_through_another_descriptor(

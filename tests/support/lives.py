@@ -7,6 +7,7 @@ from support.wire import LOST
 from gpuctl.domain.instance import ProviderName
 from gpuctl.domain.money.prices import PriceBook
 from gpuctl.home.prices import LocalPrices
+from gpuctl.home.rescue import RescueFolder
 
 
 def a_life_that_makes_every_file(operator: Operator) -> None:
@@ -27,7 +28,7 @@ def a_life_that_makes_every_file(operator: Operator) -> None:
     operator.json("schedule", "install")
     operator.json("reap", "--sweep", "--log", f"{operator.state}.reap.log")
     operator.json("archive", "--older-than", "1d", "--to", str(operator.folder / "old.jsonl.gz"))
-    operator.store.rescue(operator.records[-1])
+    RescueFolder(operator.state.with_name("state.json.rescue")).save(operator.records[-1])
     operator.state.write_bytes(operator.state.read_bytes()[:-1])
     assert operator.json("recover", "--yes").code == 0
     operator.provision()

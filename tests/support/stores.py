@@ -1,15 +1,20 @@
-"""A store in memory, for tests that make thousands of transactions; it passes the same contract as the real one."""
+"""A store in memory, for tests that make thousands of transactions; it passes the same contracts as the real one."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 
+from gpuctl.clock import Clock
 from gpuctl.domain.instance import Instance
-from gpuctl.errors import GpuctlError, NotFoundError
-from gpuctl.store.base import Change, Guard, Snapshot
+from gpuctl.errors import GpuctlError, NotFoundError, StateFault, StateUnusableError, UsageError
+from gpuctl.store.base import Change, Guard, Snapshot, State
+from gpuctl.store.cooldown import COOLDOWN
+from gpuctl.store.lease import Lease, LeaseName, Leases
+from gpuctl.store.reaper import ReapTimes
 
 
 class MemoryStore:
-    """A `Store` that lasts as long as the object."""
+    """A `RecordStore` that lasts as long as the object."""
 
     def __init__(self, state_id: str = "memory-state") -> None:
         self._wanted_id = state_id
@@ -17,7 +22,7 @@ class MemoryStore:
         self._serial = 0
         self._records: dict[str, Instance] = {}
         self._archived: dict[str, Instance] = {}
-        self._rescued: dict[str, Instance] = {}
+        self._is_lost = False
         self.is_restored = False
         self._counts_from: datetime | None = None
 
@@ -29,10 +34,16 @@ class MemoryStore:
     def location(self) -> str:
         return "memory"
 
+    @property
+    def state_id(self) -> str | None:
+        return self._state_id
+
     def snapshot(self) -> Snapshot:
+        self._refuse_lost()
         return Snapshot(self._state_id, self._serial, tuple(self._records.values()), self.is_restored)
 
     def add(self, records: Sequence[Instance], guard: Guard) -> Snapshot:
+        self._refuse_lost()
         guard(list(self._records.values()))
         for record in records:
             if record.id in self._records:
@@ -56,6 +67,7 @@ class MemoryStore:
         return answer
 
     def update_each(self, record_ids: Sequence[str], change: Change) -> Mapping[str, Instance | GpuctlError]:
+        self._refuse_lost()
         answers: dict[str, Instance | GpuctlError] = {}
         for record_id in record_ids:
             try:
@@ -74,6 +86,7 @@ class MemoryStore:
         return answers
 
     def archive(self, ended_before: datetime) -> int:
+        self._refuse_lost()
         old = {
             key: record
             for key, record in self._records.items()
@@ -84,7 +97,11 @@ class MemoryStore:
         return len(old)
 
     def archived(self, *, with_present: bool = False, since: datetime | None = None) -> Iterable[Instance]:
+        self._refuse_lost()
         return [record for key, record in self._archived.items() if with_present or key not in self._records]
+
+    def find_archived(self, text: str) -> Sequence[Instance]:
+        return [record for record in self.archived() if record.name == text or record.id.startswith(text)]
 
     def hand_over(self, ended_before: datetime, keep: Callable[[Sequence[Instance]], None]) -> int:
         old = [
@@ -99,18 +116,93 @@ class MemoryStore:
     def counts_from(self) -> datetime | None:
         return self._counts_from
 
-    def unreadable_archive_lines(self) -> Sequence[str]:
+    def unreadable(self) -> Sequence[str]:
         return []
 
     def accept_restored(self) -> None:
+        self._refuse_lost()
         self.is_restored = False
 
-    def rescue(self, record: Instance) -> str:
-        self._rescued[record.id] = record
-        return "memory"
+    def rebuild(self, state_id: str, records: Sequence[Instance]) -> str | None:
+        if not self._is_lost:
+            raise UsageError("the state is usable: nothing was replaced")
+        self._is_lost, self._state_id, self.is_restored = False, state_id, True
+        self._records = {record.id: record for record in records}
+        self._serial += 1
+        return None
 
-    def rescued(self) -> Sequence[Instance]:
-        return list(self._rescued.values())
+    def lose(self) -> None:
+        """Forget the records, as a broken disk does."""
+        self._is_lost = True
 
-    def forget_rescued(self, record_id: str) -> None:
-        self._rescued.pop(record_id, None)
+    def _refuse_lost(self) -> None:
+        if self._is_lost:
+            raise StateUnusableError("the state is missing", fault=StateFault.MISSING)
+
+
+class MemoryLeases:
+    """`Leases` that last as long as the object; every process has the same."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._leases: dict[LeaseName, Lease] = {}
+        self._released: set[Lease] = set()
+
+    def acquire(self, name: LeaseName, holder: str, duration: timedelta) -> Lease | None:
+        now, before = self._clock.now(), self._leases.get(name)
+        is_free = before is None or before in self._released
+        if before is not None and not is_free and before.began_at <= now < before.expires_at:
+            return None
+        unfinished_since = before.began_at if before and not is_free else None
+        version = before.version + 1 if before else 1
+        self._leases[name] = Lease(name, holder, now, now + duration, version, unfinished_since)
+        return self._leases[name]
+
+    def renew(self, lease: Lease, duration: timedelta) -> Lease | None:
+        if not self.is_current(lease) or lease in self._released:
+            return None
+        self._leases[lease.name] = replace(lease, expires_at=self._clock.now() + duration)
+        return self._leases[lease.name]
+
+    def is_current(self, lease: Lease) -> bool:
+        return self._leases[lease.name].version == lease.version
+
+    def release(self, lease: Lease) -> None:
+        if self.is_current(lease):
+            self._released.add(self._leases[lease.name])
+
+
+class MemoryReaper:
+    """A `ReaperMemory` that lasts as long as the object."""
+
+    def __init__(self, leases: Leases) -> None:
+        self._leases = leases
+        self._times = ReapTimes()
+
+    def read(self) -> ReapTimes:
+        return self._times
+
+    def update(self, change: Callable[[ReapTimes], ReapTimes], lease: Lease | None = None) -> bool:
+        if lease is not None and not self._leases.is_current(lease):
+            return False
+        self._times = change(self._times)
+        return True
+
+
+class MemoryCooldown:
+    """A `Cooldown` that lasts as long as the object."""
+
+    def __init__(self) -> None:
+        self._times: dict[str, datetime] = {}
+
+    def active(self, now: datetime) -> dict[str, datetime]:
+        return {placement: at for placement, at in self._times.items() if timedelta(0) <= now - at < COOLDOWN}
+
+    def start(self, placement: str, at: datetime) -> None:
+        self._times[placement] = at
+
+
+def memory_state(clock: Clock) -> State:
+    """A state that touches no file."""
+    leases = MemoryLeases(clock)
+    return State(MemoryStore(), MemoryReaper(leases), leases, MemoryCooldown())

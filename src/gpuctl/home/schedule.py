@@ -6,9 +6,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from gpuctl.domain.schedule import Installed
 from gpuctl.errors import StateUnusableError
 from gpuctl.files import Disk, private_folder, write_whole
-from gpuctl.store.base import Installed
 
 
 class ScheduleNote:

@@ -8,7 +8,7 @@ from gpuctl.domain.instance import Instance, Scope
 from gpuctl.domain.reconcile.actions import scope_of
 from gpuctl.errors import GpuctlError
 from gpuctl.services.runtime import Runtime
-from gpuctl.store.base import Door
+from gpuctl.store.reaper import Door
 
 # A terminated instance holds its security group for some minutes more, and the next one often has the same range.
 KEPT = timedelta(hours=1)

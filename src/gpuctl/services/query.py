@@ -8,7 +8,7 @@ from gpuctl.domain.duration import shown
 from gpuctl.domain.instance import Instance, ProviderName, Status
 from gpuctl.domain.tags import RECORD_ID_LENGTH, RECORD_ID_PREFIX
 from gpuctl.errors import NotFoundError, UsageError
-from gpuctl.store.base import Store
+from gpuctl.store.base import RecordStore
 
 _SHORTEST = 4
 _WHOLE = len(RECORD_ID_PREFIX) + RECORD_ID_LENGTH
@@ -43,7 +43,7 @@ class Selection:
         )
 
 
-def everything(store: Store, *, with_archived: bool) -> list[Instance]:
+def everything(store: RecordStore, *, with_archived: bool) -> list[Instance]:
     """Every record, newest first; those of the archive too if asked."""
     records = list(store.snapshot().records)
     if with_archived:
@@ -51,7 +51,7 @@ def everything(store: Store, *, with_archived: bool) -> list[Instance]:
     return sorted(records, key=lambda record: (record.created_at, record.id), reverse=True)
 
 
-def resolve(store: Store, text: str, *, whole_only: bool = False) -> Instance:
+def resolve(store: RecordStore, text: str, *, whole_only: bool = False) -> Instance:
     """The record that goes by this text: a whole id, a whole name, or a prefix of at least 4 of the id's random part.
 
     Live records come before ended ones, those before archived ones. UsageError where several could be meant or the
@@ -67,7 +67,8 @@ def resolve(store: Store, text: str, *, whole_only: bool = False) -> Instance:
         found = _found(group, text, whole_only=whole_only)
         if found is not None:
             return found
-    found = _found(list(store.archived()), text, whole_only=whole_only)
+    archived = store.find_archived(text) or store.find_archived(_prefix(text))
+    found = _found(archived, text, whole_only=whole_only)
     if found is not None:
         return found
     if whole_only and _among(present, _prefix(text)):

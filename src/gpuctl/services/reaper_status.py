@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from gpuctl.domain.instance import Instance
 from gpuctl.domain.reconcile.actions import scope_of
 from gpuctl.domain.safeguards import SafeguardStatus
-from gpuctl.store.base import ReapTimes
+from gpuctl.store.reaper import ReapTimes
 
 _RAN_LATELY = timedelta(minutes=5)
 _SWEPT_LATELY = timedelta(minutes=10)

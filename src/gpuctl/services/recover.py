@@ -10,7 +10,7 @@ from gpuctl.services.reap.reaper import Reaper
 from gpuctl.services.reap.restore import NO_PROVIDER, Everywhere, logins_of, merge, survey_everywhere
 from gpuctl.services.reconcile.adopt import adopted
 from gpuctl.services.runtime import Runtime
-from gpuctl.store.base import ReapTimes, Rebuildable, Snapshot
+from gpuctl.store.base import RecordStore, Snapshot, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,25 +24,25 @@ class Found:
     is_merging: bool = False
 
 
-def find(
-    runtime: Runtime, store: Rebuildable, times: ReapTimes, reaper: Reaper, *, backup: str | None, state_id: str | None
-) -> Found:
+def find(runtime: Runtime, state: State, reaper: Reaper, *, backup: str | None, state_id: str | None) -> Found:
     """Look at the backup and at every region of every cloud. Writes nothing.
 
     UsageError when the state can be used, or when nothing tells which state is meant; CredentialsError or
     UnresolvedError when that is so because providers could not be queried; StateUnusableError when it is another's or
     the backup cannot be used.
     """
-    present = _present(store)
+    store, present = state.records, _present(state.records)
     if present is not None and backup is not None:
         raise UsageError(
             f"the state `{store.location}` was already restored",
             hint="gpuctl recover, without `--backup`, queries the providers",
         )
-    base = store.backup(backup) if backup else present
-    wanted = _one_id(state_id, store.remembered_id, base.state_id if base else None)
+    base = _backup(state, backup) if backup else present
+    wanted = _one_id(state_id, store.state_id, base.state_id if base else None)
     records = base.records if base else ()
-    everywhere = survey_everywhere(runtime, logins_of([*records, *_archived(store)], times, reaper.places))
+    everywhere = survey_everywhere(
+        runtime, logins_of([*records, *_archived(store)], state.reaper.read(), reaper.places)
+    )
     if wanted is None:
         raise _which(everywhere)
     ids = {record.id for record in records}
@@ -53,17 +53,23 @@ def find(
     )
 
 
-def rebuild(runtime: Runtime, store: Rebuildable, found: Found) -> str | None:
+def rebuild(runtime: Runtime, found: Found) -> str | None:
     """Write the state anew from what was found, and return where what stood in its place is kept.
 
     Where some place did not answer, nothing is ended by its deadline until a reap has asked them all.
     """
-    aside = None if found.is_merging else store.rebuild(found.state_id, found.backup)
+    aside = None if found.is_merging else runtime.store.rebuild(found.state_id, found.backup)
     merge(runtime, found.everywhere, found.state_id)
     return aside
 
 
-def _present(store: Rebuildable) -> Snapshot | None:
+def _backup(state: State, name: str) -> Snapshot:
+    if state.backups is None:
+        raise UsageError(f"`{state.records.location}` has no backups of its own", hint="restore it by its own means")
+    return state.backups.backup(name)
+
+
+def _present(store: RecordStore) -> Snapshot | None:
     """The state if it was put back by hand; None if it is lost."""
     try:
         state = store.snapshot()
@@ -91,7 +97,7 @@ def _one_id(*said: str | None) -> str | None:
     return ids[0] if ids else None
 
 
-def _archived(store: Rebuildable) -> list[Instance]:
+def _archived(store: RecordStore) -> list[Instance]:
     try:
         return list(store.archived())
     except StateUnusableError:

@@ -10,8 +10,10 @@ from gpuctl.domain.money.budgets import Budgets
 from gpuctl.domain.money.cost import Extras
 from gpuctl.remote.access import Access
 from gpuctl.services.progress import Progress
+from gpuctl.services.rescue import NoRescue, Rescue
 from gpuctl.services.sessions import Sessions
-from gpuctl.store.base import Forgetful, Refusals, Store
+from gpuctl.store.base import RecordStore
+from gpuctl.store.cooldown import Cooldown, NoCooldown
 
 PriceOf = Callable[[ProviderName, str, str, Market], Price | None]
 ExtrasOf = Callable[[ProviderName, str, int | None], Extras]
@@ -24,10 +26,11 @@ class Runtime:
     `price_of` returns the catalog's price of an instance type in a region and a market, `extras_of` those of a disk
     of that size in GB and of a public IP there. `max_ttl` is the longest TTL allowed. `every_region` returns, for each
     supported provider, every region in which the catalog has an instance type. `access` is how instances of this state
-    are reached by SSH; None where no service connects. `refusals` remembers placements without capacity.
+    are reached by SSH; None where no service connects. `cooldown` has the placements without capacity, `rescue` the
+    records that the state could not take.
     """
 
-    store: Store
+    store: RecordStore
     sessions: Sessions
     clock: Clock
     progress: Progress
@@ -37,4 +40,5 @@ class Runtime:
     budgets: Budgets = field(default_factory=Budgets)
     extras_of: ExtrasOf = lambda provider, region, disk_gb: Extras()
     access: Access | None = None
-    refusals: Refusals = field(default_factory=Forgetful)
+    cooldown: Cooldown = field(default_factory=NoCooldown)
+    rescue: Rescue = field(default_factory=NoRescue)

@@ -22,7 +22,7 @@ from gpuctl.services.reap.by_tags import reap_by_tags
 from gpuctl.services.reap.reaper import Reaped, Reaper, news, reap, remembered
 from gpuctl.services.reconcile.apply import ActionResult
 from gpuctl.services.terminate import wait_until_gone
-from gpuctl.store.base import ReapTimes
+from gpuctl.store.reaper import ReapTimes
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -147,7 +147,7 @@ def _reaped(context: Context, times: ReapTimes, reaper: Reaper) -> tuple[Reaped,
         return reap(context.wiring.runtime, times, reaper), None
     except (StateUnusableError, StateLockedError) as error:
         is_anothers = isinstance(error, StateUnusableError) and error.fault is StateFault.OTHER
-        state_id = None if is_anothers else context.wiring.store.remembered_id
+        state_id = None if is_anothers else context.wiring.store.state_id
         if state_id is None:
             raise
         reaped = reap_by_tags(context.wiring.runtime, state_id, times, reaper)

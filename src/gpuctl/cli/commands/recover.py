@@ -43,14 +43,7 @@ def command(
     reaper = reaper_of(context, sweep=True, dry_run=dry_run, max_orphans=0)
     context.progress.step("querying all regions of all providers")
     wanted = state_id or context.environ.get("GPUCTL_STATE_ID")
-    found = find(
-        context.wiring.runtime,
-        context.wiring.store,
-        context.wiring.reap_log.read(),
-        reaper,
-        backup=backup,
-        state_id=wanted,
-    )
+    found = find(context.wiring.runtime, context.wiring.state, reaper, backup=backup, state_id=wanted)
     _announce(context, found)
     if dry_run:
         return _result(context, [*found.backup, *found.unknown], found, None)
@@ -58,7 +51,7 @@ def command(
         raise UsageError("rebuilding the state requires confirmation", hint="add `--yes`, or preview with `--dry-run`")
     if not yes and not context.confirm("Rebuild the state from this?"):
         raise UsageError("nothing was written")
-    aside = rebuild(context.wiring.runtime, context.wiring.store, found)
+    aside = rebuild(context.wiring.runtime, found)
     return _result(context, context.wiring.store.snapshot().records, found, aside)
 
 

@@ -52,11 +52,11 @@ def _matters(patient: Patient, snapshot: Snapshot) -> Iterator[Finding]:
     if snapshot.is_restored:
         text = "the state was restored; deadlines are not enforced until all regions are swept"
         yield Finding("state", Verdict.WARN, text, "gpuctl reap --sweep")
-    unreadable = store.unreadable_archive_lines()
+    unreadable = store.unreadable()
     if unreadable:
-        text = f"{len(unreadable)} lines of the archive cannot be read, the first is {unreadable[0]}"
+        text = f"{len(unreadable)} archived records cannot be read, the first is {unreadable[0]}"
         yield Finding("state", Verdict.WARN, text, "gpuctl stats")
-    if store.rescued():
+    if patient.runtime.rescue.saved():
         yield Finding("state", Verdict.WARN, "rescue files wait to be imported", "gpuctl reap")
 
 

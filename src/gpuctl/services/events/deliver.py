@@ -15,7 +15,7 @@ from gpuctl.domain.instance import Instance
 from gpuctl.domain.lifecycle import with_facts
 from gpuctl.services.isolation import each_alone
 from gpuctl.services.progress import Progress
-from gpuctl.store.base import Store
+from gpuctl.store.base import RecordStore
 
 PATIENCE = timedelta(seconds=10)  # for one hook and one event
 IN_ALL = timedelta(seconds=30)  # for everything a run delivers
@@ -39,7 +39,7 @@ class Delivered:
 class Delivery:
     """One run over everything that is not delivered yet. `hooks` go from an event's bare name to who is told of it."""
 
-    store: Store
+    store: RecordStore
     clock: Clock
     progress: Progress
     hooks: Mapping[str, Tell]

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from gpuctl.domain.events import Event, in_order, sorted_events, unseen
 from gpuctl.domain.instance import HistoryEntry, Instance
-from gpuctl.store.base import Snapshot, Store
+from gpuctl.store.base import RecordStore, Snapshot
 
 # A record that came and went between two looks was added, ended and archived: a write each.
 _WRITES_OF_A_LIFE = 3
@@ -14,7 +14,7 @@ _WRITES_OF_A_LIFE = 3
 class Follower:
     """A reader of the event log that knows what it has told. One may look as seldom as it likes."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: RecordStore) -> None:
         self._store = store
         self._seen: dict[str, tuple[HistoryEntry, ...]] = {}
         self._present: set[str] = set()

@@ -9,7 +9,7 @@ from gpuctl.domain.market.offers import Offer
 from gpuctl.errors import CapacityError, Extent, GpuctlError, NotNowError, QuotaError
 from gpuctl.services.launch.offers import Choice
 from gpuctl.services.runtime import Runtime
-from gpuctl.store.base import REFUSED_FOR
+from gpuctl.store.cooldown import COOLDOWN
 
 
 @dataclass(slots=True)
@@ -34,10 +34,10 @@ class Refused:
             if rules_out(refusal.extent, refused, place):
                 return refusal
         now = self.runtime.clock.now()
-        refused_at = (self.runtime.refusals.since(now) | self.full).get(self._door(place))
+        refused_at = (self.runtime.cooldown.active(now) | self.full).get(self._door(place))
         if refused_at is None:
             return None
-        left = rough(REFUSED_FOR - (now - refused_at))
+        left = rough(COOLDOWN - (now - refused_at))
         return CapacityError(
             (
                 f"`{place.where}` had no capacity for `{place.offer.type.name}` {rough(now - refused_at)} ago; "
@@ -57,7 +57,7 @@ class Refused:
             self.quotas.append((place.offer, error))
         elif is_room(error):
             self.full[self._door(place)] = self.runtime.clock.now()
-            self.runtime.refusals.remember(self._door(place), self.runtime.clock.now())
+            self.runtime.cooldown.start(self._door(place), self.runtime.clock.now())
         elif error.extent is not Extent.EVERYWHERE:
             self.bound.append((place, error))
 

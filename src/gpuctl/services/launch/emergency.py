@@ -67,7 +67,7 @@ def _kept(record: Instance, runtime: Runtime) -> str:
     if record.is_live:
         record = advance(record, Status.STOPPING, record.updated_at, Reason.CANCELLED)
     try:
-        return f"the record was saved as {runtime.store.rescue(record)}"
+        return f"the record was saved as {runtime.rescue.save(record)}"
     except GpuctlError:
         # The only copy of the record: no part of it may be left out.
         runtime.progress.warn(f"the record that could not be saved: {record.model_dump_json()}", is_complete=True)

@@ -11,7 +11,7 @@ from gpuctl.services.reap.restore import logins_of, survey_everywhere
 from gpuctl.services.reconcile.apply import ActionResult, Applier
 from gpuctl.services.reconcile.observe import Survey
 from gpuctl.services.runtime import Runtime
-from gpuctl.store.base import ReapTimes
+from gpuctl.store.reaper import ReapTimes
 
 
 def reap_by_tags(runtime: Runtime, state_id: str, times: ReapTimes, reaper: Reaper) -> Reaped:

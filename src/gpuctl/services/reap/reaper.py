@@ -23,7 +23,8 @@ from gpuctl.services.reconcile.report import announce
 from gpuctl.services.runtime import Runtime
 from gpuctl.services.safeguards import gaps, read_back, unconfirmed
 from gpuctl.services.sessions import Login, Session
-from gpuctl.store.base import Door, ReapTimes, Snapshot, Sweep, Unreached
+from gpuctl.store.base import Snapshot
+from gpuctl.store.reaper import Door, ReapTimes, Sweep, Unreached
 
 SWEEP_EVERY = timedelta(minutes=5)
 

@@ -15,7 +15,8 @@ from gpuctl.services.reconcile.adopt import adopted, without_taken_name
 from gpuctl.services.reconcile.observe import Survey
 from gpuctl.services.runtime import Runtime
 from gpuctl.services.sessions import Login
-from gpuctl.store.base import Guard, ReapTimes
+from gpuctl.store.base import Guard
+from gpuctl.store.reaper import ReapTimes
 
 NO_PROVIDER = "no provider could be queried"
 
@@ -116,13 +117,13 @@ def merge(runtime: Runtime, everywhere: Everywhere, state_id: str) -> list[Insta
 
 def take_in_rescued(runtime: Runtime) -> None:
     """Put the records that were written down beside the state into it. Twice is harmless."""
-    for rescued in runtime.store.rescued():
+    for rescued in runtime.rescue.saved():
         if not any(record.id == rescued.id for record in runtime.store.snapshot().records):
             # Written down by another process in between, it is there all the same.
             with suppress(UnresolvedError):
                 runtime.store.add([rescued], _refuse_known([rescued.id]))
         runtime.store.update(rescued.id, partial(combined, rescued))
-        runtime.store.forget_rescued(rescued.id)
+        runtime.rescue.delete(rescued.id)
 
 
 def _survey_login(

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from gpuctl.domain.schedule import Installed
 from gpuctl.services.scheduling.job import Job
 from gpuctl.services.scheduling.overdue import late_by
-from gpuctl.store.base import Installed, ReapTimes
+from gpuctl.store.reaper import ReapTimes
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,1 +1,19 @@
-"""The store that keeps all records in one file on your computer."""
+"""The state in a file on your computer."""
+
+from pathlib import Path
+
+from gpuctl.clock import Clock
+from gpuctl.store.base import Kind, State
+
+
+def open_state(url: str, *, kind: Kind, clock: Clock, new_state_id: str | None = None) -> State:
+    """The state in the file at that path."""
+    from gpuctl.store.local.cooldown import LocalCooldown
+    from gpuctl.store.local.lease import LocalLeases
+    from gpuctl.store.local.reaper import LocalReaperMemory
+    from gpuctl.store.local.store import LocalStore
+
+    path = Path(url)
+    records = LocalStore(path, kind=kind, clock=clock, new_state_id=new_state_id)
+    leases = LocalLeases(path, clock)
+    return State(records, LocalReaperMemory(path, leases), leases, LocalCooldown(path), backups=records)

@@ -35,16 +35,29 @@ class Archive:
 
         With `since` only the months from that one on.
         """
-        told = set(leaving_out)
-        first = f"{since.astimezone(UTC):%Y-%m}" if since else ""
+        yield from self._records(leaving_out, f"{since.astimezone(UTC):%Y-%m}" if since else "")
+
+    def find(self, text: str, leaving_out: Collection[str]) -> list[Instance]:
+        """The records whose name is this text or whose ID begins with it. Only lines that contain it are parsed."""
+        needle = json.dumps(text)[1:-1].encode()
+        ids = {record.id for record in self._records(leaving_out, containing=needle) if _is_called(record, text)}
+        # The line with the text need not be the last one of its record.
+        return [
+            record
+            for name in sorted(ids)
+            for record in self._records(leaving_out, containing=name.encode())
+            if record.id == name and _is_called(record, text)
+        ]
+
+    def _records(self, leaving_out: Collection[str], first: str = "", containing: bytes = b"") -> Iterator[Instance]:
+        seen = set(leaving_out)
         for path in self._files():
             if path.stem < first:
                 return
-            lines = path.read_bytes().splitlines()
-            for line in reversed(lines):
-                record = _record(line)
-                if record is not None and record.id not in told:
-                    told.add(record.id)
+            for line in reversed(path.read_bytes().splitlines()):
+                record = _record(line) if containing in line else None
+                if record is not None and record.id not in seen:
+                    seen.add(record.id)
                     yield record
 
     def unreadable(self) -> list[str]:
@@ -59,7 +72,7 @@ class Archive:
     def hand_over(
         self, ended_before: datetime, leaving_out: Collection[str], keep: Callable[[Sequence[Instance]], None]
     ) -> int:
-        """See `Store.hand_over`; the caller holds the state's lock."""
+        """See `RecordStore.hand_over`; the caller holds the state's lock."""
         old = [
             record for record in self.records(leaving_out) if (record.terminated_at or record.updated_at) < ended_before
         ]
@@ -78,7 +91,7 @@ class Archive:
         return len(old)
 
     def counts_from(self) -> datetime | None:
-        """See `Store.counts_from`."""
+        """See `RecordStore.counts_from`."""
         try:
             return datetime.fromisoformat(json.loads(self._since.read_bytes())["countsFrom"])
         except (OSError, ValueError, KeyError, TypeError):
@@ -102,6 +115,10 @@ class Archive:
             self._disk.sync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _is_called(record: Instance, text: str) -> bool:
+    return record.name == text or record.id.startswith(text)
 
 
 def _record(line: bytes) -> Instance | None:

@@ -17,15 +17,14 @@ from gpuctl.store.local import backups
 from gpuctl.store.local.archive import Archive
 from gpuctl.store.local.format import TABLE, Header, Tables, Unreadable, decode, encode, is_state_id, new_state_id
 from gpuctl.store.local.lock import Lock, Remembered
-from gpuctl.store.local.rescue import Rescue
-from gpuctl.store.record import instance
+from gpuctl.store.local.record import instance
 
 if TYPE_CHECKING:
     from gpuctl.store.local.transaction import Transaction
 
 
 class LocalStore:
-    """A `Store` in one file beside its lock, backups and archive. Making one touches nothing.
+    """A `RecordStore` in one file beside its lock, backups and archive. Making one touches nothing.
 
     A symlink is followed once, so that the file it points at is the one that is replaced. `new_state_id` names a state
     that is born here; one that exists under another id is refused.
@@ -50,14 +49,22 @@ class LocalStore:
         self._clock = clock
         self._wanted_id = new_state_id
         self._disk = disk or Disk()
+        self._state_id: str | None = None
         self.has_written = False
         self._lock = Lock(self._path.with_name(f"{self._path.name}.lock"), clock)
         self._archive = Archive(self._path, self._disk)
-        self._rescue = Rescue(self._path, self._disk)
 
     @property
     def location(self) -> str:
         return str(self._path)
+
+    @property
+    def state_id(self) -> str | None:
+        if self._state_id is None:
+            with self._translated("read"):
+                remembered = self._lock.remembered()
+            self._state_id = remembered.state_id if remembered and remembered.is_born else None
+        return self._state_id
 
     def snapshot(self) -> Snapshot:
         with self._translated("read"):
@@ -107,6 +114,11 @@ class LocalStore:
             present = found[1].get(TABLE, {}) if found and not with_present else {}
             yield from self._archive.records(leaving_out=set(present), since=since)
 
+    def find_archived(self, text: str) -> Sequence[Instance]:
+        with self._translated("read"):
+            found = self._read()
+            return self._archive.find(text, leaving_out=set(found[1].get(TABLE, {})) if found else ())
+
     def hand_over(self, ended_before: datetime, keep: Callable[[Sequence[Instance]], None]) -> int:
         with self._translated("written"):
             found = self._read()
@@ -119,7 +131,7 @@ class LocalStore:
     def counts_from(self) -> datetime | None:
         return self._archive.counts_from()
 
-    def unreadable_archive_lines(self) -> Sequence[str]:
+    def unreadable(self) -> Sequence[str]:
         with self._translated("read"):
             return self._archive.unreadable()
 
@@ -127,23 +139,6 @@ class LocalStore:
         with self._transaction(may_create=False) as transaction:
             if transaction.header.is_restored:
                 transaction.accept()
-
-    def rescue(self, record: Instance) -> str:
-        with self._translated("written beside"):
-            return str(self._rescue.keep(record))
-
-    def rescued(self) -> Sequence[Instance]:
-        return self._rescue.kept()
-
-    def forget_rescued(self, record_id: str) -> None:
-        with self._translated("written beside"):
-            self._rescue.forget(record_id)
-
-    @property
-    def remembered_id(self) -> str | None:
-        with self._translated("read"):
-            remembered = self._lock.remembered()
-        return remembered.state_id if remembered and remembered.is_born else None
 
     def backup(self, name: str) -> Snapshot:
         try:
@@ -202,6 +197,7 @@ class LocalStore:
         return Header(state_id, self._kind, 0)
 
     def _remember(self, lock: int, header: Header) -> None:
+        self._state_id = header.state_id
         remembered = self._lock.remembered(lock)
         if remembered is None or (remembered.state_id, remembered.is_born) != (header.state_id, True):
             self._lock.remember(lock, Remembered(header.state_id, True, header.serial + 1))
@@ -229,6 +225,7 @@ class LocalStore:
                     hint="use another `--state`, or correct the ID",
                     fault=StateFault.OTHER,
                 )
+        self._state_id = header.state_id
         if self._path.stat().st_mode & 0o077:
             make_path_private(self._path)
         if remembered is not None and remembered.serial > header.serial:

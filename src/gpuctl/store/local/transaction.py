@@ -10,8 +10,8 @@ from gpuctl.domain.instance import Instance
 from gpuctl.errors import GpuctlError, NotFoundError
 from gpuctl.store.base import Change
 from gpuctl.store.local.format import TABLE, Header
+from gpuctl.store.local.record import instance
 from gpuctl.store.local.tinydb import StateStorage, records_of
-from gpuctl.store.record import instance
 
 
 class Transaction:

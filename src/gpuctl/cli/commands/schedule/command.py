@@ -23,6 +23,7 @@ from gpuctl.cli.render.result import Result
 from gpuctl.cli.terminal.text import clean
 from gpuctl.documents import instant
 from gpuctl.domain.duration import spelled
+from gpuctl.domain.schedule import Installed
 from gpuctl.errors import UsageError
 from gpuctl.providers.registry import all_facts
 from gpuctl.services.scheduling.job import Job, parse_every
@@ -30,7 +31,6 @@ from gpuctl.services.scheduling.proof import logins_to_prove, proofs_from
 from gpuctl.services.scheduling.proof import prove as prove_logins
 from gpuctl.services.scheduling.seen import Seen
 from gpuctl.services.scheduling.systemd import Timers
-from gpuctl.store.base import Installed
 
 if TYPE_CHECKING:
     from rich.table import Table

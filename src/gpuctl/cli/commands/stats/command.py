@@ -69,9 +69,7 @@ def command(
 def _missing(context: Context, told: Report) -> list[str]:
     missing = left_out(told.spent).removeprefix(" · ")
     lines = [missing] if missing else []
-    lines += [
-        f"not counted, because it cannot be read: {line}" for line in context.wiring.store.unreadable_archive_lines()
-    ]
+    lines += [f"not counted, because it cannot be read: {record}" for record in context.wiring.store.unreadable()]
     counts_from = context.wiring.store.counts_from()
     if counts_from is not None:
         lines.append(f"counted from {counts_from:%Y-%m-%d} on: what ended before was taken out by `gpuctl archive`")

@@ -1,0 +1,86 @@
+"""What the reaper remembers between its runs."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from pydantic import AwareDatetime, Field
+
+from gpuctl.domain.instance import ProviderName, Scope
+from gpuctl.domain.value import Value
+from gpuctl.store.lease import Lease
+
+
+class Sweep(Value):
+    """When a scope was last listed completely, by which profile, and how many machines of ours were there."""
+
+    scope: Scope
+    profile: str | None = None
+    at: AwareDatetime
+    ours: int = 0
+
+
+class Door(Value):
+    """An address range to which port 22 was opened in one place (None: whatever an adopted instance has).
+
+    `needed_at` is when an instance last needed it, `asked_at` when closing it was last requested, and `is_closed`
+    whether that has succeeded since.
+    """
+
+    scope: Scope
+    profile: str | None = None
+    cidr: str | None = None
+    needed_at: AwareDatetime
+    asked_at: AwareDatetime | None = None
+    is_closed: bool = False
+
+
+class Unreached(Value):
+    """A region that the reaper's last run could not query, and why. `account` is None where no record names one."""
+
+    provider: ProviderName
+    account: str | None
+    region: str
+    message: str
+
+    @property
+    def label(self) -> str:
+        """`aws 123456789012 us-east-1`, for messages."""
+        return " ".join(part for part in (self.provider, self.account, self.region) if part)
+
+
+class ReapTimes(Value):
+    """What the reaper remembers between runs. Losing it only means that the next run sweeps at once.
+
+    `unreached` is what the last run could not query. `doors` is where port 22 was opened. `reported` maps an unresolved
+    matter's text to when it was last printed, `hooks_reported` a failing hook's name.
+    """
+
+    last_reap_at: AwareDatetime | None = None
+    last_reap_exit: int | None = None
+    sweeps: tuple[Sweep, ...] = ()
+    unreached: tuple[Unreached, ...] = ()
+    doors: tuple[Door, ...] = ()
+    reported: dict[str, AwareDatetime] = Field(default_factory=dict)
+    hooks_reported: dict[str, AwareDatetime] = Field(default_factory=dict)
+
+    def failure(self, scope: Scope) -> Unreached | None:
+        """What kept the last run from querying that region of that account; None where nothing did."""
+        wanted = (scope.provider, scope.region)
+        failed = [unreached for unreached in self.unreached if (unreached.provider, unreached.region) == wanted]
+        return next((unreached for unreached in failed if unreached.account in (None, scope.account)), None)
+
+
+class ReaperMemory(Protocol):
+    """The reaper's memory of one state. Losing it means that the next run sweeps."""
+
+    def read(self) -> ReapTimes:
+        """The memory as it is now, empty where it is missing or cannot be read. Never raises."""
+        ...
+
+    def update(self, change: Callable[[ReapTimes], ReapTimes], lease: Lease | None = None) -> bool:
+        """Replace the memory by `change` of it as it is now; whether it was written.
+
+        Nothing is written where another holder has taken `lease` since: a process that hung must not replace what its
+        successor knows. `change` is pure and may be called again. Raises StateUnusableError when it cannot be written.
+        """
+        ...
