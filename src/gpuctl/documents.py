@@ -33,7 +33,8 @@ def instance_shape(record: Instance, now: datetime, safeguards: Sequence[Safegua
         "zone": record.zone,
         "market": record.market.value,
         "status": record.status.value,
-        "statusReason": record.status_reason or (record.reason.value if record.reason else None),
+        "statusReason": record.reason.value if record.reason else None,
+        "statusMessage": record.status_message,
         "lastError": record.last_error,
         "cloudInstanceId": record.cloud_id,
         "publicIp": record.public_ip,
@@ -110,6 +111,11 @@ def error_shape(error: Failure) -> dict[str, Any]:
     }
 
 
+def scope_shape(provider: str | None, account: str | None = None, region: str | None = None) -> dict[str, Any]:
+    """What an action or an error without an instance is about; null where it is not about one of them."""
+    return {"provider": provider.upper() if provider else None, "account": account, "region": region}
+
+
 def instant(at: datetime | None) -> str | None:
     """`2026-11-24T10:00:00Z`."""
     return None if at is None else at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -133,9 +139,9 @@ def minutes(seconds: float) -> int | float:
 def _breakdown_shape(record: Instance, now: datetime) -> dict[str, Any]:
     cost = spent(record, now)
     return {
-        "machine": dollars(cost.machine),
+        "compute": dollars(cost.compute),
         "disk": dollars(cost.disk),
-        "address": dollars(cost.address),
+        "publicIp": dollars(cost.public_ip),
         "total": dollars(cost.total),
         "totalPerHour": dollars(hourly(record).total),
         "endIsEstimate": record.end_is_estimate,

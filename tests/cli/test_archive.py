@@ -47,7 +47,7 @@ def test_old_records_leave_for_a_file_and_stats_says_from_when_it_counts(with_hi
     left = with_history.json("list", "--all").json["instances"]
     assert sorted(item["id"] for item in left) == [YOUNG, LIVE]
     after = with_history.json("stats").json
-    assert (before["countsFrom"], after["countsFrom"]) == (None, "2026-10-25T12:00:00Z")
+    assert (before["completeSince"], after["completeSince"]) == (None, "2026-10-25T12:00:00Z")
     assert after["statistics"]["totalProvisioned"] == before["statistics"]["totalProvisioned"] - 1
     assert "counted from 2026-10-25 on" in with_history.run("stats").err
 

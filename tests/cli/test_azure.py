@@ -191,7 +191,7 @@ def test_a_machine_that_was_powered_off_from_within_is_shown_to_bill_and_still_e
     machine = operator.json(*T4, "--name", "n").instance
     arm.shut_down(arm.machines()[0]["id"])
     seen = operator.json("get", "n", "--refresh").instance
-    assert (seen["status"], seen["statusReason"]) == ("READY", "powered off, but still billed")
+    assert (seen["status"], seen["statusMessage"]) == ("READY", "powered off, but still billed")
     operator.later(minutes=61)
     operator.run("reap", "--wait")
     assert operator.json("get", machine["id"]).instance["status"] == "TERMINATED"

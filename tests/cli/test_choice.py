@@ -48,9 +48,9 @@ def test_a_dry_run_ranks_counts_what_was_passed_over_and_creates_nothing(operato
     assert (ran.code, document["dryRun"], document["count"]) == (0, True, len(document["offers"]))
     assert {offer["region"] for offer in document["offers"]} == {"us-east-1", "us-east-2", "us-west-2"}
     assert all(offer["costUntilDeadline"] >= 0.526 / 2 for offer in document["offers"])
-    reasons = {item["reason"]: item["count"] for item in document["passedOver"]}
-    assert reasons["with another GPU"] > 100
-    assert reasons["above `--max-price`"] > 10
+    reasons = {item["reason"]: item["count"] for item in document["skipped"]}
+    assert reasons["gpu_model"] > 100
+    assert reasons["above_max_price"] > 10
     assert not {sent.action for sent in operator.wire.sent} & CREATING
     assert operator.records == ()
 

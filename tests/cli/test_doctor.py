@@ -40,16 +40,16 @@ def test_a_healthy_setup_makes_nothing_and_says_so_of_every_part(healthy: Operat
         "state": "ok",
         "schedule": "warn",
         "budget": "ok",
-        "login": "ok",
+        "credentials": "ok",
         "clock": "ok",
         "type": "ok",
         "prices": "warn",
         "image": "ok",
-        "create": "ok",
-        "end": "ok",
+        "create-permission": "ok",
+        "terminate-permission": "ok",
         "quota": "ok",
-        "offered": "ok",
-        "lasts": "ok",
+        "zones": "ok",
+        "credential-expiry": "ok",
     }
     assert all(sent.form["DryRun"] == "true" for sent in healthy.wire.calls("RunInstances"))
     assert all(sent.form["DryRun"] == "true" for sent in healthy.wire.calls("TerminateInstances"))
@@ -66,13 +66,15 @@ def test_prices_are_told_by_their_age(healthy: Operator) -> None:
 
 def test_a_person_sees_a_line_each_with_a_mark(healthy: Operator) -> None:
     ran = healthy.run(*ARGV, "--color", "never", terminal=True)
-    assert "ok    login" in ran.out
+    assert "ok    credentials" in ran.out
     assert "warn  schedule" in ran.out
     assert "hint: gpuctl schedule install" in ran.out
     assert "14 checks: no failures, 2 warnings" in ran.err
 
 
-@pytest.mark.parametrize(("action", "check"), [("RunInstances", "create"), ("TerminateInstances", "end")])
+@pytest.mark.parametrize(
+    ("action", "check"), [("RunInstances", "create-permission"), ("TerminateInstances", "terminate-permission")]
+)
 def test_what_is_not_permitted_fails_and_names_the_policy(healthy: Operator, action: str, check: str) -> None:
     healthy.provision()
     healthy.wire.arm(action, *[refuse("UnauthorizedOperation", 403)] * 2)
@@ -86,13 +88,13 @@ def test_what_is_not_permitted_fails_and_names_the_policy(healthy: Operator, act
 def test_a_refusal_to_end_what_cannot_exist_is_no_proof(healthy: Operator) -> None:
     healthy.wire.arm("TerminateInstances", refuse("UnauthorizedOperation", 403))
     ran = healthy.json(*ARGV)
-    assert (ran.code, of(ran)["end"]["status"]) == (0, "unknown")
+    assert (ran.code, of(ran)["terminate-permission"]["status"]) == (0, "unknown")
 
 
 def test_an_end_that_the_policy_permits_by_tags_is_found_on_a_machine_of_ours(healthy: Operator) -> None:
     healthy.provision()
     healthy.wire.arm("TerminateInstances", refuse("UnauthorizedOperation", 403))
-    assert of(healthy.json(*ARGV))["end"]["status"] == "ok"
+    assert of(healthy.json(*ARGV))["terminate-permission"]["status"] == "ok"
 
 
 def test_a_quota_is_compared_with_the_need_and_what_is_in_use(operator: Operator) -> None:
@@ -125,13 +127,13 @@ def test_every_family_has_its_quota(operator: Operator, instance_type: str, code
 
 def test_a_security_group_that_may_not_be_created_fails_where_ssh_is_to_be_let_in(healthy: Operator) -> None:
     healthy.wire.arm("CreateSecurityGroup", refuse("UnauthorizedOperation", 403))
-    found = of(healthy.json(*ARGV))["create"]
+    found = of(healthy.json(*ARGV))["create-permission"]
     assert (found["status"], "security group" in found["message"]) == ("fail", True)
     assert found["hint"] == "add `--ssh-from none`, or allow it: docs/aws-policy.json"
     healthy.environ["GPUCTL_SSH_FROM"] = "none"
     healthy.wire.arm("CreateSecurityGroup", refuse("UnauthorizedOperation", 403))
     healthy.wire.arm("GetServiceQuota", a_quota(8))
-    assert of(healthy.json(*ARGV))["create"]["status"] == "ok"
+    assert of(healthy.json(*ARGV))["create-permission"]["status"] == "ok"
 
 
 @pytest.mark.parametrize(
@@ -158,14 +160,14 @@ def test_a_role_lasts_only_as_long_as_what_it_stands_on(
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     ran = healthy.run(*ARGV, "-o", "json", terminal=True)
-    found = of(ran)["lasts"]
+    found = of(ran)["credential-expiry"]
     assert (found["status"], told in found["message"]) == (status, True)
 
 
 def test_a_retired_type_fails_with_its_successor(healthy: Operator) -> None:
     ran = healthy.json("doctor", "--region", "us-east-1", "--type", "p3.2xlarge")
     found = of(ran)
-    assert (ran.code, found["type"]["status"], found["offered"]["status"]) == (1, "fail", "fail")
+    assert (ran.code, found["type"]["status"], found["zones"]["status"]) == (1, "fail", "fail")
     assert found["type"]["hint"].startswith("gpuctl doctor --type g")
 
 
@@ -173,8 +175,8 @@ def test_no_login_is_told_once_and_nothing_more_is_asked(operator: Operator, mon
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     ran = operator.json(*ARGV)
-    assert (ran.code, list(of(ran))) == (1, ["version", "state", "schedule", "budget", "login"])
-    assert of(ran)["login"]["hint"].startswith("aws configure")
+    assert (ran.code, list(of(ran))) == (1, ["version", "state", "schedule", "budget", "credentials"])
+    assert of(ran)["credentials"]["hint"].startswith("aws configure")
 
 
 def test_a_login_that_ends_before_the_deadline_is_told(healthy: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,11 +187,11 @@ def test_a_login_that_ends_before_the_deadline_is_told(healthy: Operator, monkey
     ends = healthy.clock.now() + timedelta(minutes=30)
     monkeypatch.setenv("AWS_SESSION_TOKEN", "a-token-canary")
     monkeypatch.setenv("AWS_CREDENTIAL_EXPIRATION", ends.isoformat())
-    found = of(healthy.json(*ARGV))["lasts"]
+    found = of(healthy.json(*ARGV))["credential-expiry"]
     assert (found["status"], "before the last deadline" in found["message"]) == ("warn", True)
     monkeypatch.delenv("AWS_CREDENTIAL_EXPIRATION")
     healthy.wire.arm("GetServiceQuota", a_quota(8))
-    assert "without a known end" in of(healthy.json(*ARGV))["lasts"]["message"]
+    assert "without a known end" in of(healthy.json(*ARGV))["credential-expiry"]["message"]
 
 
 def test_a_clock_that_is_off_fails(healthy: Operator) -> None:
@@ -213,7 +215,7 @@ def test_a_damaged_state_fails_and_the_clouds_are_looked_at_all_the_same(healthy
     healthy.state.write_text("{")
     ran = healthy.json(*ARGV)
     found = of(ran)
-    assert (ran.code, found["state"]["status"], found["login"]["status"]) == (1, "fail", "ok")
+    assert (ran.code, found["state"]["status"], found["credentials"]["status"]) == (1, "fail", "ok")
 
 
 def test_a_silent_reaper_fails(healthy: Operator) -> None:

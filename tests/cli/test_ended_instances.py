@@ -48,7 +48,7 @@ def test_an_instance_that_ends_while_launching_shows_the_reason_of_aws(
     assert sentence in ran.json["error"]["message"]
     assert hint is None or hint in ran.json["error"]["hint"]
     record = operator.json("get", "n").instance
-    assert record["status"] == "TERMINATED" and sentence in record["statusReason"]
+    assert record["status"] == "TERMINATED" and sentence in record["statusMessage"]
     last = operator.json("events").json["events"][-1]
     assert (last["reason"], sentence in last["detail"]) == ("refused", True)
     assert operator.alive == []

@@ -21,19 +21,19 @@ def buyer(tmp_path: Path) -> Operator:
 
 def test_the_savings_of_one_machine(buyer: Operator) -> None:
     figures = buyer.json(*NC6).json["estimate"]
-    assert (figures["alwaysOnMonthly"], figures["onDemandMonthly"], figures["savedMonthly"]) == (648, 54, 594)
-    assert (figures["alwaysOnYearly"], figures["onDemandYearly"], figures["savedYearly"]) == (7776, 648, 7128)
+    assert (figures["alwaysOnMonthly"], figures["whileUsedMonthly"], figures["savingsMonthly"]) == (648, 54, 594)
+    assert (figures["alwaysOnYearly"], figures["whileUsedYearly"], figures["savingsYearly"]) == (7776, 648, 7128)
     assert (figures["savingsPercent"], figures["costPerHour"], figures["region"]) == (91.67, 0.9, "eastus")
 
 
 def test_the_savings_of_a_hundred_users_in_every_form(buyer: Operator) -> None:
     asked = (*NC6, "--users", "100")
     figures = buyer.json(*asked).json["estimate"]
-    assert (figures["alwaysOnMonthly"], figures["onDemandMonthly"]) == (64_800, 5_400)
-    assert (figures["savedMonthly"], figures["savedYearly"]) == (59_400, 712_800)
-    assert figures["perUser"]["savedYearly"] == 7128
+    assert (figures["alwaysOnMonthly"], figures["whileUsedMonthly"]) == (64_800, 5_400)
+    assert (figures["savingsMonthly"], figures["savingsYearly"]) == (59_400, 712_800)
+    assert figures["perUser"]["savingsYearly"] == 7128
     rows = list(csv.DictReader(io.StringIO(buyer.run(*asked, "-o", "csv").out)))
-    assert [(row["users"], row["period"], row["saved"]) for row in rows] == [
+    assert [(row["users"], row["period"], row["savings"]) for row in rows] == [
         ("1", "month", "594"),
         ("1", "year", "7128"),
         ("100", "month", "59400"),
@@ -50,8 +50,8 @@ def test_it_says_what_it_counts_what_it_leaves_out_and_that_a_type_was_retired(b
         assert words in told
     assert "`Standard_NC6` was retired on 2023-09-06" in told and "`Standard_NC4as_T4_v3` is its successor" in told
     assert "was retired" not in buyer.run(*NC6, "--allow-retired").err
-    with_all = buyer.json(*NC6).json["estimate"]["withDiskAndAddress"]
-    assert with_all["onDemandMonthly"] > 54
+    with_all = buyer.json(*NC6).json["estimate"]["withDiskAndPublicIp"]
+    assert with_all["whileUsedMonthly"] > 54
 
 
 def test_the_region_is_the_one_named_else_the_one_configured(buyer: Operator) -> None:
@@ -109,7 +109,7 @@ def test_it_tells_the_cost_the_reason_and_what_the_other_cloud_has(buyer: Operat
     best, (other,) = ran.json["recommendation"], ran.json["alternatives"]
     assert (best["instanceType"], best["size"], best["autoTerminateMinutes"]) == ("Standard_NC4as_T4_v3", "medium", 60)
     assert (best["costUntilDeadline"], other["provider"]) == (0.526, "AWS")
-    assert best["allInUntilDeadline"] > best["costUntilDeadline"]
+    assert best["fullCostUntilDeadline"] > best["costUntilDeadline"]
     reason = "medium, for 30 documents and a task of 40m: the cheapest with 16 GB GPU memory and 28 GB RAM"
     assert ran.json["reason"] == reason
     told = buyer.run("recommend", "--docs", "30", "--minutes", "40").err.splitlines()

@@ -172,7 +172,7 @@ def test_a_machine_that_was_switched_off_and_on_in_the_cloud_has_events_that_a_h
     record = a_ready_instance()
     resting = refreshed(record, seen_of(record, state=CloudState.STOPPED), NOON)
     running = refreshed(resting, seen_of(record, state=CloudState.RUNNING), NOON)
-    assert [entry.event for entry in running.history[-2:]] == [EventName.STOPPED, EventName.STARTED]
+    assert [entry.event for entry in running.history[-2:]] == [EventName.POWERED_OFF, EventName.POWERED_ON]
 
 
 def test_events_of_several_machines_are_told_in_the_order_of_time(operator: Operator) -> None:

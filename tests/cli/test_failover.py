@@ -213,7 +213,7 @@ def test_what_was_refused_a_moment_ago_is_passed_over_for_the_next(operator: Ope
     ran = operator.json("provision", "g4dn.xlarge", "--region", REGIONS)
     assert (ran.code, ran.instance["region"], len(ran.instance["attempts"])) == (0, "us-west-2", 1)
     dry = operator.json("provision", "g4dn.xlarge", "--region", REGIONS, "--dry-run").json
-    assert {"reason": "without capacity in the last minutes", "count": 1} in dry["passedOver"]
+    assert {"reason": "no_recent_capacity", "count": 1} in dry["skipped"]
 
 
 def test_a_memory_that_is_lost_or_garbled_means_nothing(operator: Operator) -> None:

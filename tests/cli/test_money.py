@@ -45,7 +45,7 @@ def test_json_keeps_the_machines_own_figures_and_carries_the_rest_beside_them(op
     breakdown = shape["costBreakdown"]
     assert breakdown["totalPerHour"] == 0.611
     assert breakdown["total"] == pytest.approx(0.611 * hours, abs=1e-6)
-    parts = sum(breakdown[part] for part in ("machine", "disk", "address"))
+    parts = sum(breakdown[part] for part in ("compute", "disk", "publicIp"))
     assert breakdown["total"] == pytest.approx(parts, abs=2e-6)
 
 
@@ -56,7 +56,7 @@ def test_a_record_of_an_older_gpuctl_shows_the_machine_alone_and_says_so(operato
     assert "1 without disk or public IP" in shown.err
     assert "* compute only: the disk or public IP price is unknown" in shown.err
     breakdown = operator.json("get", "inst-000000000001").instance["costBreakdown"]
-    assert (breakdown["machine"], breakdown["disk"], breakdown["total"]) == (0.263, None, None)
+    assert (breakdown["compute"], breakdown["disk"], breakdown["total"]) == (0.263, None, None)
 
 
 def test_an_unknown_price_is_a_question_mark_and_in_no_sum(operator: Operator) -> None:

@@ -91,7 +91,7 @@ def book(buyer: Operator, provider: str = "aws") -> Path:
 
 
 def test_prices_are_read_page_by_page_and_every_command_uses_them(buyer: Operator, apis: PriceApis) -> None:
-    assert (aws(buyer)["prices"], aws(buyer)["refused"]) == (3, [])
+    assert (aws(buyer)["prices"], aws(buyer)["rejected"]) == (3, [])
     assert [len(apis.calls(action)) for action in (OFFERINGS, SPOT, PRODUCTS)] == [4, 2, 4]
     found = price(buyer, T4, "us-east-1")
     assert found is not None
@@ -108,7 +108,7 @@ def test_prices_are_read_page_by_page_and_every_command_uses_them(buyer: Operato
 def test_azures_pages_are_followed_to_the_end_without_a_login(buyer: Operator, apis: PriceApis) -> None:
     apis.meters += [meter(f"Standard_NC{size}as_T4_v3", 1.2 + size) for size in (8, 16, 64)]
     apis.meters += [meter("Standard_D2s_v5", 0.096), meter(AZURE_T4, 9.0, region="westus")]
-    assert azure(buyer)["prices"] == 5 - len(azure(buyer)["refused"])
+    assert azure(buyer)["prices"] == 5 - len(azure(buyer)["rejected"])
     assert len(apis.calls(RETAIL)) == 2 * 3
     found = price(buyer, AZURE_T4, "eastus")
     assert found is not None
@@ -217,7 +217,7 @@ def test_a_region_that_the_account_may_not_use_is_left_out(buyer: Operator, apis
     apis.arm(OFFERINGS, trouble)
     ran = buyer.json("prices", "refresh", "--provider", "aws")
     brought = ran.json["refreshed"][0]
-    assert (ran.code, brought["closedRegions"], brought["prices"]) == (0, ["af-south-1"], 3)
+    assert (ran.code, brought["skippedRegions"], brought["prices"]) == (0, ["af-south-1"], 3)
     apis.arm(OFFERINGS, refused("AuthFailure", 401))
     assert buyer.run("prices", "refresh", "--provider", "aws", "--region", "us-east-1").code == 4
 
@@ -265,7 +265,7 @@ def test_what_could_not_be_read_whole_changes_nothing(
     assert (ran.code, ran.json["success"]) == (code, False)
     assert book(buyer, cloud).read_bytes() == before
     shown = buyer.json("prices", "--provider", cloud).json["prices"][0]
-    assert shown["readAt"] == "2026-11-24T12:00:00Z"
+    assert shown["fetchedAt"] == "2026-11-24T12:00:00Z"
 
 
 @pytest.mark.parametrize(
@@ -297,7 +297,7 @@ def test_one_cloud_that_fails_does_not_keep_the_other(buyer: Operator, apis: Pri
     apis.arm(OFFERINGS, refused("UnauthorizedOperation"))
     ran = buyer.json("prices", "refresh")
     assert (ran.code, ran.json["error"]["code"]) == (8, "partial")
-    assert [error["id"] for error in ran.json["errors"]] == ["aws"]
+    assert [error["scope"]["provider"] for error in ran.json["errors"]] == ["AWS"]
     assert [item["provider"] for item in ran.json["refreshed"]] == ["AZURE"]
     assert (book(buyer).exists(), book(buyer, "azure").exists()) == (False, True)
 
@@ -350,7 +350,7 @@ def test_a_price_that_cannot_be_true_is_refused_and_the_last_one_stands(
     buyer.later(days=2)
     apis.products[:2] = [product(T4, usd), product(A10G, "1.1")]
     brought = aws(buyer)
-    assert [(item["instanceType"], why in item["reason"]) for item in brought["refused"]] == [(T4, True)]
+    assert [(item["instanceType"], why in item["reason"]) for item in brought["rejected"]] == [(T4, True)]
     kept, moved = price(buyer, T4, "us-east-1"), price(buyer, A10G, "us-east-1")
     assert kept is not None and (kept["costPerHour"], kept["priceAsOf"]) == (0.53, "2026-11-24")
     assert moved is not None and (moved["costPerHour"], moved["priceAsOf"]) == (1.1, "2026-11-26")
@@ -360,7 +360,7 @@ def test_a_price_that_cannot_be_true_is_refused_and_the_last_one_stands(
 def test_an_on_demand_price_below_spot_is_refused(buyer: Operator, apis: PriceApis) -> None:
     aws(buyer)
     apis.products[0], apis.spots = product(T4, "0.2"), [spot(T4, "0.25")]
-    (one,) = aws(buyer)["refused"]
+    (one,) = aws(buyer)["rejected"]
     assert (one["market"], one["reason"]) == ("on-demand", "below the spot price of $0.25")
     found = price(buyer, T4, "us-east-1", "--spot")
     assert found is not None and found["costPerHour"] == 0.25
@@ -370,17 +370,17 @@ def test_a_price_that_moved_far_is_taken_when_somebody_says_so(buyer: Operator, 
     aws(buyer)
     apis.spots = []
     apis.products[0] = product(T4, "2.7")
-    assert aws(buyer)["refused"] != []
-    assert (aws(buyer, "--accept", T4)["refused"], aws(buyer)["refused"]) == ([], [])
+    assert aws(buyer)["rejected"] != []
+    assert (aws(buyer, "--accept", T4)["rejected"], aws(buyer)["rejected"]) == ([], [])
     apis.products[0] = product(T4, "0")
-    assert aws(buyer, "--accept", T4)["refused"] != []
+    assert aws(buyer, "--accept", T4)["rejected"] != []
 
 
 def test_what_the_cloud_no_longer_tells_keeps_its_date(buyer: Operator, apis: PriceApis) -> None:
     aws(buyer)
     buyer.later(days=40)
     del apis.products[1]
-    assert aws(buyer)["notTold"] == 1
+    assert aws(buyer)["unlisted"] == 1
     found = price(buyer, A10G, "us-east-1")
     assert found is not None and found["priceAsOf"] == "2026-11-24"
 
@@ -418,7 +418,7 @@ def test_the_sandbox_says_that_it_has_the_prices_that_ship(buyer: Operator, apis
     ran = buyer.run("--sandbox", "prices", "refresh", "--provider", "aws")
     assert (ran.code, "the sandbox uses the bundled prices" in ran.err) == (0, True)
     shown = buyer.json("--sandbox", "prices", "--provider", "aws").json["prices"][0]
-    assert (shown["readPrices"], shown["file"]) == (0, None)
+    assert (shown["fetchedPrices"], shown["file"]) == (0, None)
     assert len(apis.calls(PRODUCTS)) == 2
 
 

@@ -382,7 +382,7 @@ def a_record_without_its_machine(operator: Operator, record_id: str) -> Instance
         "ready_at": None,
         "status": Status.PROVISIONING,
         "attempts": tuple(
-            attempt.model_copy(update={"outcome": Outcome.OPEN, "cloud_id": None}) for attempt in blank.attempts
+            attempt.model_copy(update={"outcome": Outcome.PENDING, "cloud_id": None}) for attempt in blank.attempts
         ),
     }
     return operator.store.update(record_id, lambda record: record.having(**forgotten))

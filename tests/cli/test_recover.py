@@ -115,7 +115,7 @@ def test_a_lost_state_is_rebuilt_from_the_tags(two: Operator) -> None:
     two.state.unlink()
     ran = two.json("recover", "--yes")
     assert ran.code == 0
-    assert (ran.json["count"], ran.json["stateId"], ran.json["setAside"]) == (2, state_id, None)
+    assert (ran.json["count"], ran.json["stateId"], ran.json["previousStateFile"]) == (2, state_id, None)
     assert not two.store.snapshot().is_restored
     assert sorted(record.name or "" for record in two.records) == ["one", "two"]
     assert {record.tags.get("Name") for record in two.records} == {None}
@@ -136,7 +136,7 @@ def test_a_damaged_state_is_kept_beside_the_rebuilt_one(two: Operator) -> None:
     content = damage(two)
     ran = two.json("recover", "--yes")
     assert ran.code == 0
-    assert Path(ran.json["setAside"]).read_bytes() == content
+    assert Path(ran.json["previousStateFile"]).read_bytes() == content
 
 
 def test_it_shows_first_what_it_found_and_writes_nothing_without_a_yes(two: Operator) -> None:
@@ -228,7 +228,7 @@ def test_a_state_that_was_put_back_is_made_whole_without_waiting_for_the_reaper(
     put_back(two)
     assert two.json("recover", "--backup", str(two.folder / "older"), "--yes").code == 2
     ran = two.json("recover", "--yes")
-    assert (ran.code, ran.json["setAside"], ran.json["count"]) == (0, None, 2)
+    assert (ran.code, ran.json["previousStateFile"], ran.json["count"]) == (0, None, 2)
     assert not two.store.snapshot().is_restored
 
 

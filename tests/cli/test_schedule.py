@@ -35,7 +35,7 @@ def test_install_makes_the_state_and_one_line_however_often(with_cron: Operator)
     assert job is not None
     assert (job.every, job.argv[1:4]) == (timedelta(minutes=5), ("reap", "--state", str(with_cron.state)))
     assert all(text.startswith(("/", "--")) for text in job.argv if text != "reap")
-    assert (first["installed"], first["kind"], first["every"]) == (True, "cron", "1m")
+    assert (first["installed"], first["scheduler"], first["every"]) == (True, "cron", "1m")
 
 
 def test_the_line_names_the_config_and_the_profile_and_no_secret(
@@ -89,7 +89,7 @@ def test_uninstall_leaves_nothing_and_no_warning(with_cron: Operator) -> None:
 def test_systemd_gets_two_units_and_is_told_of_them(with_systemd: Operator) -> None:
     ran = with_systemd.run("schedule", "install", "--every", "5m", "-o", "json")
     schedule = json.loads(ran.out)["schedule"]
-    assert (schedule["kind"], schedule["every"]) == ("systemd", "5m")
+    assert (schedule["scheduler"], schedule["every"]) == ("systemd", "5m")
     assert "loginctl enable-linger" in ran.err
     units = sorted(path.name for path in (with_systemd.folder / "systemd" / "user").iterdir())
     timer = next(unit for unit in units if unit.endswith(".timer"))

@@ -67,15 +67,15 @@ def test_the_documents_seven_figures_come_first_and_are_the_machines_own(busy: O
 def test_what_is_spent_all_in_and_what_is_still_to_come_stand_beside_them(busy: Operator) -> None:
     assert busy.json("stats").json["spending"] == {
         "total": 8.5,
-        "machine": 7.65,
+        "compute": 7.65,
         "disk": 0.68,
-        "address": 0.17,
-        "unpriced": 0,
-        "withoutDiskOrAddress": 0,
+        "publicIp": 0.17,
+        "unknownPriceCount": 0,
+        "computeOnlyCount": 0,
         "onDemand": 4.5,
         "spot": 4.0,
-        "perHour": 1.0,
-        "untilDeadlines": 0.5,
+        "totalPerHour": 1.0,
+        "remainingUntilDeadlines": 0.5,
     }
 
 
@@ -111,7 +111,7 @@ def test_days_are_utc_and_none_is_left_out(busy: Operator) -> None:
 
 def test_scripts_get_the_groups_as_rows(busy: Operator) -> None:
     rows = list(csv.reader(io.StringIO(busy.run("stats", "--by", "user", "-o", "csv").out)))
-    assert rows[0] == ["key", "machines", "hours", "totalCost", "allIn"]
+    assert rows[0] == ["key", "instanceCount", "hours", "totalCost", "fullCost"]
     assert rows[1:] == [["ana", "2", "4.5", "4.05", "4.5"], ["ben", "1", "4", "3.6", "4"]]
     assert busy.run("stats", "--by", "user").out.splitlines() == ["\t".join(row) for row in rows[1:]]
 
@@ -179,4 +179,4 @@ def test_what_is_not_known_is_marked_and_said(operator: Operator) -> None:
     assert "$0.92*" in ran.out
     assert "1 of unknown price not counted · 1 without disk or public IP" in ran.err
     spending = operator.json("stats").json["spending"]
-    assert (spending["total"], spending["unpriced"], spending["withoutDiskOrAddress"]) == (0.92, 1, 1)
+    assert (spending["total"], spending["unknownPriceCount"], spending["computeOnlyCount"]) == (0.92, 1, 1)

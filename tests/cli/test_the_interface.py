@@ -40,6 +40,7 @@ INSTANCE_KEYS = [
     "market",
     "status",
     "statusReason",
+    "statusMessage",
     "lastError",
     "cloudInstanceId",
     "publicIp",
@@ -63,7 +64,7 @@ INSTANCE_KEYS = [
     "updatedAt",
     "history",
 ]
-BREAKDOWN_KEYS = ["machine", "disk", "address", "total", "totalPerHour", "endIsEstimate"]
+BREAKDOWN_KEYS = ["compute", "disk", "publicIp", "total", "totalPerHour", "endIsEstimate"]
 STATISTICS_KEYS = [
     "totalProvisioned",
     "currentlyRunning",
@@ -109,8 +110,8 @@ LIST_COLUMNS = [
     "publicIp",
     "costPerHour",
     "totalCost",
-    "user",
-    "task",
+    "userId",
+    "taskId",
 ]
 HOSTILE = [
     "\x1b[2J",
@@ -344,7 +345,7 @@ def test_hostile_text_never_reaches_the_terminal_raw(operator: Operator, text: s
 def test_a_cell_that_a_spreadsheet_would_run_is_marked_as_text(operator: Operator) -> None:
     seeded(operator, a_ready_instance(user="=cmd()", task="@x"))
     (row,) = list(csv.DictReader(io.StringIO(operator.run("list", "-o", "csv").out)))
-    assert (row["user"], row["task"]) == ("'=cmd()", "'@x")
+    assert (row["userId"], row["taskId"]) == ("'=cmd()", "'@x")
 
 
 def test_a_name_or_four_characters_of_an_id_are_enough(operator: Operator) -> None:

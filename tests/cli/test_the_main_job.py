@@ -414,7 +414,7 @@ def test_what_lives_is_still_known_when_the_machine_was_stopped_in_the_console(o
     machine = operator.provision("--ttl", "30").instance
     operator.cloud.client("ec2", "us-east-1").stop_instances(InstanceIds=[machine["cloudInstanceId"]])
     shown = operator.json("get", machine["id"], "--refresh").instance
-    assert (shown["status"], shown["statusReason"]) == ("READY", "stopped in the cloud")
+    assert (shown["status"], shown["statusMessage"]) == ("READY", "stopped in the cloud")
     operator.later(minutes=30)
     operator.run("reap")
     assert operator.alive == []

@@ -151,7 +151,7 @@ def test_cron_reaps_from_a_bare_environment_by_the_very_line(operator: Operator)
     log = operator.state.with_name("state.json.reap.log")
     assert record.id in log.read_text()
     assert log.stat().st_mode & 0o777 == 0o600
-    assert operator.json("schedule", "status").json["schedule"]["lastReapExit"] == 0
+    assert operator.json("schedule", "status").json["schedule"]["lastReapExitCode"] == 0
     assert "close\texpired" in as_cron_does(line).stdout
     again = as_cron_does(line)
     assert (again.returncode, again.stdout, again.stderr) == (0, "", "")

@@ -64,7 +64,7 @@ def test_an_instance_that_ends_in_the_second_of_its_launch_costs_the_minimum() -
 @pytest.mark.parametrize(("provider", "least_s"), [(ProviderName.AWS, 60), (ProviderName.AZURE, 7)])
 def test_aws_bills_a_minute_at_least_and_azure_what_was_used(provider: ProviderName, least_s: int) -> None:
     cost = spent(whole(ended("inst-000000000001", timedelta(0), 7 * SECOND, provider=provider)), NOON + HOUR)
-    assert (cost.machine, cost.disk, cost.address) == tuple(
+    assert (cost.compute, cost.disk, cost.public_ip) == tuple(
         price * least_s / 3600 for price in (Decimal("0.526"), Decimal("0.011"), Decimal("0.005"))
     )
 
@@ -85,12 +85,12 @@ def test_an_unknown_price_is_unknown_and_never_nothing() -> None:
     record = a_ready_instance(price=None, disk_price=DISK, address_price=ADDRESS)
     assert accrued(record, NOON + HOUR) is None
     for cost in (spent(record, NOON + HOUR), by_deadline(record, NOON), hourly(record), burning(record)):
-        assert (cost.machine, cost.total, cost.counted, cost.is_whole) == (None, None, None, False)
+        assert (cost.compute, cost.total, cost.counted, cost.is_whole) == (None, None, None, False)
 
 
 def test_a_record_from_before_disks_were_counted_is_the_machine_alone_and_says_so() -> None:
     cost = spent(a_ready_instance(), NOON + HOUR)
-    assert (cost.disk, cost.address, cost.total) == (None, None, None)
+    assert (cost.disk, cost.public_ip, cost.total) == (None, None, None)
     assert (cost.counted, cost.is_whole) == (Decimal("0.526"), False)
 
 
@@ -155,7 +155,7 @@ def test_a_stopped_instance_costs_its_disk_and_where_it_is_kept_its_address(
     record = seen_in(whole(a_ready_instance(provider=provider)), CloudState.STOPPED, 30)
     later = seen_in(record, CloudState.STOPPED, 40)
     cost = spent(later, NOON + HOUR)
-    assert (cost.machine, cost.disk, cost.address) == (Decimal("0.263"), Decimal("0.011"), Decimal(address))
+    assert (cost.compute, cost.disk, cost.public_ip) == (Decimal("0.263"), Decimal("0.011"), Decimal(address))
     assert burning(later).total == Decimal(burns)
     assert remaining(later, NOON + HOUR / 2).total == Decimal("0.271")
 
@@ -210,7 +210,7 @@ def test_stopping_still_bills_and_is_not_running() -> None:
 
 def test_unpriced_machines_are_counted_and_in_no_sum() -> None:
     figures = statistics([a_ready_instance(price=None)], NOON + HOUR)
-    assert (figures.unpriced, figures.total_cost) == (1, 0)
+    assert (figures.unknown_price_count, figures.total_cost) == (1, 0)
 
 
 def test_two_hours_a_day_for_a_month_save_what_the_document_says() -> None:

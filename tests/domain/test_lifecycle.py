@@ -101,8 +101,8 @@ def test_looking_never_moves_a_deadline_or_a_price() -> None:
 def test_a_machine_stopped_in_the_cloud_keeps_its_status_and_says_so() -> None:
     record = a_ready_instance()
     stopped = refreshed(record, seen_of(record, state=CloudState.STOPPED), LATER)
-    assert (stopped.status, stopped.status_reason) == (Status.READY, "stopped in the cloud")
-    assert refreshed(stopped, seen_of(record), LATER).status_reason is None
+    assert (stopped.status, stopped.status_message) == (Status.READY, "stopped in the cloud")
+    assert refreshed(stopped, seen_of(record), LATER).status_message is None
 
 
 def test_being_seen_again_takes_back_that_it_was_missing() -> None:
@@ -196,12 +196,12 @@ def test_only_an_attempt_that_is_open_or_unknown_made_the_machine_that_was_found
     record = an_instance(attempts=(before,))
     (after,) = refreshed(record, seen_of(record), LATER).attempts
     created = before.model_copy(update={"outcome": Outcome.CREATED, "cloud_id": "i-1", "detail": None})
-    assert after == (created if outcome in (Outcome.OPEN, Outcome.UNKNOWN) else before)
+    assert after == (created if outcome in (Outcome.PENDING, Outcome.UNKNOWN) else before)
 
 
 def test_a_status_reason_of_others_outlives_a_look() -> None:
-    record = a_ready_instance(status_reason="slow to come up")
-    assert refreshed(record, seen_of(record), LATER).status_reason == "slow to come up"
+    record = a_ready_instance(status_message="slow to come up")
+    assert refreshed(record, seen_of(record), LATER).status_message == "slow to come up"
 
 
 def test_a_new_records_first_attempt_says_what_was_sent_where() -> None:

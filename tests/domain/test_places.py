@@ -39,7 +39,7 @@ def an_attempt_after(outcome: Outcome, status: Status = Status.PROVISIONING) -> 
     tried = first.attempts[0].model_copy(update={"outcome": outcome})
     record = first.having(attempts=(tried,), status=status)
     following = tried.model_copy(
-        update={"number": 2, "token": f"{first.id}-2", "region": "us-west-2", "outcome": Outcome.OPEN}
+        update={"number": 2, "token": f"{first.id}-2", "region": "us-west-2", "outcome": Outcome.PENDING}
     )
     return attempted(record, following, NOON).attempts[-1]
 
@@ -148,10 +148,10 @@ def test_an_unknown_spot_price_ranks_by_what_it_costs_on_demand_and_after_all_kn
     ("usd", "market", "lack"),
     [
         ("1", Market.ON_DEMAND, None),
-        ("1.01", Market.ON_DEMAND, Lack.DEARER),
+        ("1.01", Market.ON_DEMAND, Lack.ABOVE_MAX_PRICE),
         (None, Market.ON_DEMAND, Lack.UNKNOWN_PRICE),
         (None, Market.SPOT, None),
-        ("1.01", Market.SPOT, Lack.DEARER),
+        ("1.01", Market.SPOT, Lack.ABOVE_MAX_PRICE),
     ],
 )
 def test_the_cap_stands_in_for_a_spot_price_and_for_no_other(
@@ -173,7 +173,7 @@ def test_a_further_attempt_follows_a_refusal() -> None:
     assert an_attempt_after(Outcome.LEFTOVERS).token.endswith("-2")
 
 
-@pytest.mark.parametrize("outcome", [Outcome.OPEN, Outcome.UNKNOWN, Outcome.CREATED, Outcome.ENDED])
+@pytest.mark.parametrize("outcome", [Outcome.PENDING, Outcome.UNKNOWN, Outcome.CREATED, Outcome.ENDED])
 def test_what_may_have_made_a_machine_has_no_successor(outcome: Outcome) -> None:
     with pytest.raises(IllegalTransition):
         an_attempt_after(outcome)

@@ -139,8 +139,8 @@ def test_a_machine_that_was_ready_is_not_ended_because_the_cloud_calls_it_failed
 def test_a_machine_that_is_off_and_bills_says_so_until_it_is_on_again() -> None:
     record = a_ready_instance()
     off = refreshed(record, seen_of(record, state=CloudState.STOPPED, bills_when_stopped=True), NOON)
-    assert off.status_reason == STOPPED_AND_BILLING
-    assert refreshed(off, seen_of(record), NOON).status_reason is None
+    assert off.status_message == STOPPED_AND_BILLING
+    assert refreshed(off, seen_of(record), NOON).status_message is None
 
 
 # what an attempt left behind

@@ -99,7 +99,7 @@ def test_every_day_of_that_month_is_to_the_cent_what_an_independent_count_makes_
 def test_a_machine_over_midnight_counts_in_both_days_with_its_part() -> None:
     eve = datetime(2026, 11, 24, 23, 30, tzinfo=UTC)
     first, second = groups([a_machine(1, eve, HOUR)], "day", NOON + 2 * 24 * HOUR)[:2]
-    assert (first.key, first.machines, first.hours, first.cost.total) == (
+    assert (first.key, first.instance_count, first.hours, first.cost.total) == (
         "2026-11-24",
         1,
         Decimal("0.5"),
@@ -110,7 +110,7 @@ def test_a_machine_over_midnight_counts_in_both_days_with_its_part() -> None:
 
 def test_days_without_a_machine_are_there_with_nothing() -> None:
     days = groups([a_machine(1, NOON, HOUR)], "day", NOON + timedelta(days=2))
-    assert [(group.key, group.machines, group.cost.total) for group in days][1:] == [
+    assert [(group.key, group.instance_count, group.cost.total) for group in days][1:] == [
         ("2026-11-25", 0, 0),
         ("2026-11-26", 0, 0),
     ]
@@ -129,7 +129,7 @@ def test_groups_are_the_dearest_first_and_those_without_the_tag_are_a_group() ->
 def test_a_window_leaves_out_what_was_over_before_and_counts_a_part_of_what_straddles() -> None:
     machines = [a_machine(1, NOON, HOUR), a_machine(2, NOON, 3 * HOUR)]
     (only,) = groups(machines, "user", NOON + 9 * HOUR, since=NOON + 2 * HOUR)
-    assert (only.machines, only.hours, only.cost.total) == (1, Decimal(1), Decimal("0.542"))
+    assert (only.instance_count, only.hours, only.cost.total) == (1, Decimal(1), Decimal("0.542"))
 
 
 def test_the_outlook_tells_what_burns_what_is_spent_and_what_is_still_to_come() -> None:
@@ -151,4 +151,4 @@ def test_the_outlook_tells_what_burns_what_is_spent_and_what_is_still_to_come() 
 )
 def test_a_sum_says_how_many_it_leaves_out(cost: Cost, unpriced: int, bare: int, total: int) -> None:
     summed = together([cost])
-    assert (summed.unpriced, summed.bare, summed.total) == (unpriced, bare, total)
+    assert (summed.unknown_price_count, summed.compute_only_count, summed.total) == (unpriced, bare, total)

@@ -78,7 +78,7 @@ def hostile_text(world: World, mutants: Sequence[str] = ()) -> Score:
     """D4: text from clouds and users, in every format: no control, format or surrogate character is printed raw."""
     score = Score()
     with world.scenario(mutants) as scenario:
-        facts = dict.fromkeys(("user", "task", "purpose", "last_error", "public_ip", "status_reason"), "x")
+        facts = dict.fromkeys(("user", "task", "purpose", "last_error", "public_ip", "status_message"), "x")
         scenario.store.add([a_ready_instance(**facts)], lambda present: None)
         for text in HOSTILE:
             told = dict.fromkeys(facts, text) | {"tags": {text: text}, "metadata": {"imageId": text}}

@@ -51,7 +51,7 @@ def granting(*actions: str, but: tuple[str, ...] = ()) -> Fault:
 
 def test_an_owner_with_quota_lacks_nothing_and_nothing_was_made(wire: Wire, arm: LoopbackAzure) -> None:
     found = diagnosed(wire)
-    assert list(found) == ["create", "end", "quota", "offered", "lasts"]
+    assert list(found) == ["create-permission", "terminate-permission", "quota", "zones", "credential-expiry"]
     assert {finding.verdict for finding in found.values()} == {Verdict.OK}
     assert arm.resources() == []
 
@@ -59,21 +59,21 @@ def test_an_owner_with_quota_lacks_nothing_and_nothing_was_made(wire: Wire, arm:
 def test_the_published_role_is_enough(wire: Wire, arm: LoopbackAzure) -> None:
     wire.arm("GET permissions", granting(*ROLE))
     found = diagnosed(wire)
-    assert (found["create"].verdict, found["end"].verdict) == (Verdict.OK, Verdict.OK)
+    assert (found["create-permission"].verdict, found["terminate-permission"].verdict) == (Verdict.OK, Verdict.OK)
     assert {*TO_CREATE, *TO_END} <= set(ROLE)
 
 
 def test_a_login_that_may_create_and_not_end_is_told(wire: Wire, arm: LoopbackAzure) -> None:
     wire.arm("GET permissions", granting("*", but=("Microsoft.Resources/subscriptions/resourceGroups/delete",)))
     found = diagnosed(wire)
-    assert (found["create"].verdict, found["end"].verdict) == (Verdict.OK, Verdict.FAIL)
-    assert "resourceGroups/delete" in found["end"].text
+    assert (found["create-permission"].verdict, found["terminate-permission"].verdict) == (Verdict.OK, Verdict.FAIL)
+    assert "resourceGroups/delete" in found["terminate-permission"].text
 
 
 def test_a_reader_may_do_neither(wire: Wire, arm: LoopbackAzure) -> None:
     wire.arm("GET permissions", granting("*/read"))
     found = diagnosed(wire)
-    assert (found["create"].verdict, found["end"].verdict) == (Verdict.FAIL, Verdict.FAIL)
+    assert (found["create-permission"].verdict, found["terminate-permission"].verdict) == (Verdict.FAIL, Verdict.FAIL)
 
 
 def test_too_little_quota_is_told_with_the_figures(wire: Wire, arm: LoopbackAzure) -> None:
@@ -85,13 +85,16 @@ def test_too_little_quota_is_told_with_the_figures(wire: Wire, arm: LoopbackAzur
 
 def test_a_size_this_subscription_cannot_have_is_told(wire: Wire, arm: LoopbackAzure) -> None:
     arm.set(restrictions={"eastus": {T4.name: "NotAvailableForSubscription"}})
-    assert diagnosed(wire)["offered"].verdict is Verdict.FAIL
+    assert diagnosed(wire)["zones"].verdict is Verdict.FAIL
 
 
 def test_what_cannot_be_asked_is_unknown_and_no_failure(wire: Wire, arm: LoopbackAzure) -> None:
     wire.arm("GET permissions", *[refuse_arm("AuthorizationFailed", 403)] * 4)
     found = diagnosed(wire)
-    assert (found["create"].verdict, found["end"].verdict) == (Verdict.UNKNOWN, Verdict.UNKNOWN)
+    assert (found["create-permission"].verdict, found["terminate-permission"].verdict) == (
+        Verdict.UNKNOWN,
+        Verdict.UNKNOWN,
+    )
     assert found["quota"].verdict is Verdict.OK
 
 
@@ -99,17 +102,17 @@ def test_what_is_not_registered_is_told_and_is_a_failure_only_where_this_login_m
     wire: Wire, arm: LoopbackAzure
 ) -> None:
     arm.set(registered=["Microsoft.Compute", "Microsoft.Network"])
-    may = diagnosed(wire)["create"]
+    may = diagnosed(wire)["create-permission"]
     assert (may.verdict, "the first one also registers Microsoft.DevTestLab" in may.text) == (Verdict.OK, True)
     wire.arm("GET permissions", granting("*", but=("*/register/action",)))
-    barred = diagnosed(wire)["create"]
+    barred = diagnosed(wire)["create-permission"]
     assert (barred.verdict, barred.hint) == (Verdict.FAIL, "az provider register --namespace Microsoft.DevTestLab")
     assert wire.calls("POST register") == []
 
 
 def test_a_region_without_shutdown_timers_is_told(wire: Wire, arm: LoopbackAzure) -> None:
     arm.set(no_daily_timer=["eastus"])
-    offered = diagnosed(wire)["offered"]
+    offered = diagnosed(wire)["zones"]
     assert (offered.verdict, "no shutdown timer in eastus" in offered.text) == (Verdict.FAIL, True)
 
 
@@ -166,4 +169,4 @@ def test_too_little_spot_quota_is_told_and_no_failure_of_an_instance_on_demand(w
 
 
 def test_how_long_a_login_lasts_is_not_promised(wire: Wire, arm: LoopbackAzure) -> None:
-    assert "Azure does not report" in diagnosed(wire)["lasts"].text
+    assert "Azure does not report" in diagnosed(wire)["credential-expiry"].text

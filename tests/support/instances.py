@@ -64,6 +64,6 @@ def an_attempt(facts: dict[str, Any]) -> Attempt:
         region=facts["region"],
         instance_type=facts["instance_type"],
         market=facts["market"],
-        outcome=Outcome.CREATED if cloud_id else Outcome.OPEN,
+        outcome=Outcome.CREATED if cloud_id else Outcome.PENDING,
         cloud_id=cloud_id,
     )

@@ -22,8 +22,8 @@ class EventName(StrEnum):
     EXTENDED = "extended"  # its deadline was moved
     EXPIRING = "expiring"  # its deadline is near: the time to extend it
     ADOPTED = "adopted"  # it was found in the cloud and in no record
-    STOPPED = "stopped"  # it was seen powered off in the cloud
-    STARTED = "started"  # it was seen running again after that
+    POWERED_OFF = "powered_off"  # the provider reports it as powered off
+    POWERED_ON = "powered_on"  # the provider reports it as running again
     STOPPING = "stopping"  # its end is asked for, and is not taken back
     TERMINATED = "terminated"  # it is proven gone, and its cost is final
     ERROR = "error"  # an attempt failed, or nobody knows how it came out

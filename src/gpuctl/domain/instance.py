@@ -66,12 +66,17 @@ class Reason(StrEnum):
 class Outcome(StrEnum):
     """What is known of one attempt to create a machine."""
 
-    OPEN = "open"  # written down; sent or about to be
+    PENDING = "pending"  # written down; sent or about to be
     UNKNOWN = "unknown"  # sent, and no reply told what happened
     REFUSED = "refused"  # every send was refused by the cloud: nothing of it exists
     CREATED = "created"  # the cloud gave an id
     LEFTOVERS = "leftovers"  # refused when parts of it were made already: they are swept and ended like a machine
     ENDED = "ended"  # nothing of it is left
+
+    @classmethod
+    def _missing_(cls, value: object) -> "Outcome | None":
+        # The word in states written before.
+        return cls.PENDING if value == "open" else None
 
 
 class Attempt(Value):
@@ -85,7 +90,7 @@ class Attempt(Value):
     zone: str | None = None
     instance_type: str
     market: Market
-    outcome: Outcome = Outcome.OPEN
+    outcome: Outcome = Outcome.PENDING
     cloud_id: str | None = None
     detail: str | None = None
 
@@ -164,7 +169,7 @@ class Instance(Value):
     address_price: Price | None = None
     billing: BillingTerms = BillingTerms()
     status: Status = Status.PROVISIONING
-    status_reason: str | None = None
+    status_message: str | None = Field(default=None, validation_alias=AliasChoices("status_message", "status_reason"))
     reason: Reason | None = None
     last_error: str | None = None
     cloud_id: str | None = None

@@ -33,6 +33,9 @@ _EVENT = {
     Status.FAILED: EventName.ERROR,
 }
 
+# The second word of each is that of states written before.
+_POWERED_OFF = frozenset({EventName.POWERED_OFF, "stopped"})
+_POWERED_ON = frozenset({EventName.POWERED_ON, "started"})
 STOPPED_IN_CLOUD = "stopped in the cloud"
 STOPPED_AND_BILLING = "powered off, but still billed"
 
@@ -122,7 +125,7 @@ def refreshed(instance: Instance, seen: Observed, at: datetime, *, from_create: 
         metadata={**instance.metadata, **seen.metadata},
         launched_at=instance.launched_at or seen.launched_at,
         absent_since=None if seen.exists else instance.absent_since,
-        status_reason=_status_reason(instance, seen),
+        status_message=_status_message(instance, seen),
     )
     instance = _rested(instance, seen, at)
     if instance.status is Status.CONFIGURING and seen.ready:
@@ -138,8 +141,8 @@ def resting_since(instance: Instance) -> datetime | None:
 
     A machine that ended at rest was at rest until its end.
     """
-    seen = [entry for entry in instance.history if entry.event in (EventName.STOPPED, EventName.STARTED)]
-    return seen[-1].at if seen and seen[-1].event == EventName.STOPPED else None
+    seen = [entry for entry in instance.history if entry.event in _POWERED_OFF | _POWERED_ON]
+    return seen[-1].at if seen and seen[-1].event in _POWERED_OFF else None
 
 
 def swept(instance: Instance, cloud_id: str, at: datetime) -> Instance:
@@ -205,11 +208,11 @@ def _rested(instance: Instance, seen: Observed, at: datetime) -> Instance:
     rests = seen.state is Cloud.STOPPED and not seen.bills_when_stopped
     runs = seen.state in (Cloud.PENDING, Cloud.RUNNING) or (seen.state is Cloud.STOPPED and seen.bills_when_stopped)
     if rests and resting_since(instance) is None:
-        return note(instance, EventName.STOPPED, at, detail="powered off: only disk and public IP are billed")
+        return note(instance, EventName.POWERED_OFF, at, detail="powered off: only disk and public IP are billed")
     if runs and resting_since(instance) is not None:
         return note(
             instance,
-            EventName.STARTED,
+            EventName.POWERED_ON,
             at,
             detail="the whole lifetime is counted, because the time of the restart is unknown",
         )
@@ -217,7 +220,7 @@ def _rested(instance: Instance, seen: Observed, at: datetime) -> Instance:
 
 
 def _created(attempt: Attempt, seen: Observed) -> Attempt:
-    if attempt.outcome not in (Outcome.OPEN, Outcome.UNKNOWN) or seen.state is Cloud.REMNANT:
+    if attempt.outcome not in (Outcome.PENDING, Outcome.UNKNOWN) or seen.state is Cloud.REMNANT:
         return attempt
     return attempt.model_copy(update={"outcome": Outcome.CREATED, "cloud_id": seen.cloud_id, "detail": None})
 
@@ -234,10 +237,10 @@ def _address(told: str | None, known: str | None, seen: Observed) -> str | None:
     return told if seen.exists and seen.tells_addresses else known
 
 
-def _status_reason(instance: Instance, seen: Observed) -> str | None:
+def _status_message(instance: Instance, seen: Observed) -> str | None:
     if seen.state is Cloud.STOPPED:
         return STOPPED_AND_BILLING if seen.bills_when_stopped else STOPPED_IN_CLOUD
     if seen.refusal is not None:
         return seen.refusal.text
-    stood = instance.status_reason
+    stood = instance.status_message
     return None if stood in (STOPPED_IN_CLOUD, STOPPED_AND_BILLING) else stood

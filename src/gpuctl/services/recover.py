@@ -123,7 +123,7 @@ def _no_state(everywhere: Everywhere) -> GpuctlError:
             f"no instance of any state was found, and the ID of the lost state is unknown{unused}",
             hint="if you know the state ID: gpuctl recover --state-id ID",
         )
-    failures, reasons = everywhere.failures, [*everywhere.remarks, *everywhere.problems]
+    failures, reasons = everywhere.failures, [*everywhere.remarks, *map(str, everywhere.problems)]
     if failures and everywhere.remarks:
         reasons = [reason for reason in reasons if reason != NO_PROVIDER]
     is_login = not everywhere.surveys and all(isinstance(error, CredentialsError) for error in failures)

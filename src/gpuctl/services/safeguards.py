@@ -57,7 +57,7 @@ def _with_rest(timer: Safeguard, record: Instance) -> Safeguard:
     if timer.is_missing:
         return timer
     cost = hourly(record).over(_MONTH)
-    known = None if cost.disk is None or cost.address is None else to_cents(cost.disk + cost.address)
+    known = None if cost.disk is None or cost.public_ip is None else to_cents(cost.disk + cost.public_ip)
     price = "an unknown amount" if known is None else f"${known}"
     detail = f"{timer.detail}; disk and public IP then still cost {price} a month until the reaper deletes them"
     return timer.model_copy(update={"detail": detail})

@@ -50,7 +50,11 @@ def command(
         f"{counted(moved, 'record')} moved to {bundle.path}" if moved else "no record is old enough; nothing was moved"
     )
     return Result(
-        document={"count": moved, "file": str(bundle.path), "countsFrom": instant(context.wiring.store.counts_from())},
+        document={
+            "count": moved,
+            "file": str(bundle.path),
+            "completeSince": instant(context.wiring.store.counts_from()),
+        },
         columns=("count", "file"),
         rows=[[str(moved), str(bundle.path)]] if moved else [],
         footer=[said],

@@ -29,7 +29,7 @@ gpuctl estimate Standard_NC6 --hours-per-day 2 --days 30
 gpuctl estimate g5.xlarge --hours-per-day 6 --days 22 --users 100
 gpuctl estimate g4dn.xlarge --region eu-west-1 --spot -o json"""
 
-COLUMNS = ("users", "period", "alwaysOn", "onDemand", "saved", "savingsPercent")
+COLUMNS = ("users", "period", "alwaysOn", "whileUsed", "savings", "savingsPercent")
 LEFT_OUT = (
     "traffic",
     "disk operations",
@@ -96,7 +96,7 @@ def command(
     together = savings(usd, usage)
     rows = [*_rows(1, each), *(_rows(usage.users, together) if usage.users > 1 else [])]
     extras = context.wiring.extras.of(kind.provider, offer.region, disk_gb)
-    all_in = rates(offer.price, extras.disk, extras.address).total
+    all_in = rates(offer.price, extras.disk, extras.public_ip).total
     with_all = None if all_in is None else savings(all_in, usage)
     return Result(
         document={"estimate": _shape(offer, usage, each, together, disk_gb, with_all)},
@@ -235,8 +235,8 @@ def _shape(
         "users": usage.users,
         **_figures(together),
         "perUser": _figures(each),
-        "withDiskAndAddress": None if with_all is None else {"diskSizeGB": disk_gb, **_figures(with_all)},
-        "notCounted": list(LEFT_OUT),
+        "withDiskAndPublicIp": None if with_all is None else {"diskSizeGB": disk_gb, **_figures(with_all)},
+        "excluded": list(LEFT_OUT),
     }
     return {**offer_shape(offer), **told}
 
@@ -244,10 +244,10 @@ def _shape(
 def _figures(savings: Savings) -> dict[str, Any]:
     return {
         "alwaysOnMonthly": dollars(savings.always_on),
-        "onDemandMonthly": dollars(savings.on_demand),
-        "savedMonthly": dollars(savings.saved),
+        "whileUsedMonthly": dollars(savings.on_demand),
+        "savingsMonthly": dollars(savings.saved),
         "alwaysOnYearly": dollars(savings.always_on_a_year),
-        "onDemandYearly": dollars(savings.on_demand_a_year),
-        "savedYearly": dollars(savings.saved_a_year),
+        "whileUsedYearly": dollars(savings.on_demand_a_year),
+        "savingsYearly": dollars(savings.saved_a_year),
         "savingsPercent": round(float(savings.percent), 2),
     }

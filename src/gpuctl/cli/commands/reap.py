@@ -12,6 +12,7 @@ from gpuctl.cli.context import Context
 from gpuctl.cli.render.renderer import render
 from gpuctl.cli.render.result import Result
 from gpuctl.cli.terminal.text import brief
+from gpuctl.documents import scope_shape
 from gpuctl.domain.duration import parse_duration, rough
 from gpuctl.domain.instance import ProviderName
 from gpuctl.domain.reconcile.actions import Kind
@@ -33,7 +34,7 @@ gpuctl reap --sweep
 gpuctl schedule install               run it every minute; or by crontab line:
 * * * * * /usr/local/bin/gpuctl reap --state /home/ana/.local/state/gpuctl/state.json"""
 
-COLUMNS = ("id", "action", "reason", "status", "error")
+COLUMNS = ("id", "action", "reason", "status", "error", "detail")
 _BUSY_FOR = timedelta(minutes=5)
 _TELL_AGAIN = timedelta(hours=1)
 _WAIT = timedelta(minutes=5)
@@ -204,27 +205,31 @@ def _ends(outcome: ActionResult) -> bool:
 
 
 def _shape(outcome: ActionResult) -> dict[str, Any]:
+    scope = outcome.action.scope
     return {
-        "id": outcome.action.subject,
+        "id": outcome.action.instance_id,
         "action": outcome.action.kind.value,
-        "reason": _reason(outcome) or None,
+        "reason": _reason(outcome),
+        "detail": outcome.action.detail or None,
+        "scope": scope_shape(scope.provider, scope.account, scope.region),
         "status": outcome.record.status.value if outcome.record else None,
         "error": outcome.error,
     }
 
 
-def _reason(outcome: ActionResult) -> str:
+def _reason(outcome: ActionResult) -> str | None:
     reason = outcome.action.proof.reason if outcome.action.proof else outcome.action.reason
-    return (reason.value if reason else "") or outcome.action.detail
+    return reason.value if reason else None
 
 
 def _row(outcome: ActionResult) -> list[str]:
     return [
         outcome.action.subject,
         outcome.action.kind.value,
-        _reason(outcome),
+        _reason(outcome) or "",
         outcome.record.status.value if outcome.record else "",
         outcome.error or "",
+        outcome.action.detail,
     ]
 
 

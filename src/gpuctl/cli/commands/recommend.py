@@ -39,8 +39,8 @@ class _Choice:
     """One cloud's answer: its offer, what it costs until the deadline, and the line that starts it."""
 
     offer: Offer
-    machine: Decimal | None
-    all_in: Decimal | None
+    compute: Decimal | None
+    full_cost: Decimal | None
     line: str
 
 
@@ -73,7 +73,7 @@ def command(
         raise UsageError(
             f"no {found.size} instance type of known price{where}", hint="another `--region`, or gpuctl prices refresh"
         )
-    chosen.sort(key=lambda choice: choice.machine or Decimal(0))
+    chosen.sort(key=lambda choice: choice.compute or Decimal(0))
     return Result(
         document={
             "reason": _why(found, count, task),
@@ -114,10 +114,10 @@ def _chosen(context: Context, cloud: ProviderName, region: str | None, found: Ad
     if best is None:
         return None
     extras = context.wiring.extras.of(cloud, best.region, _DISK_GB)
-    cost = rates(best.price, extras.disk, extras.address).over(found.life)
+    cost = rates(best.price, extras.disk, extras.public_ip).over(found.life)
     life = int(found.life.total_seconds() // 60)
     line = f"gpuctl provision {best.type.name} --region {best.region} --ttl {life}"
-    return _Choice(best, cost.machine, cost.total, line)
+    return _Choice(best, cost.compute, cost.total, line)
 
 
 def _in(offers: Iterable[Offer], region: str | None) -> list[Offer]:
@@ -133,7 +133,7 @@ def _row(found: Advice, choice: _Choice) -> list[str]:
         choice.offer.region,
         str(int(found.life.total_seconds() // 60)),
         plain(price.usd_per_hour if price else None),
-        plain(choice.machine),
+        plain(choice.compute),
         choice.line,
     ]
 
@@ -152,7 +152,7 @@ def _table(found: Advice, chosen: Sequence[_Choice]) -> "Table":
             choice.offer.region,
             rate(price.usd_per_hour if price else None),
             spelled(found.life),
-            money(choice.all_in),
+            money(choice.full_cost),
         )
     return drawn
 
@@ -187,7 +187,7 @@ def _shape(found: Advice, choice: _Choice) -> dict[str, Any]:
         **offer_shape(choice.offer),
         "autoTerminateMinutes": int(found.life.total_seconds() // 60),
         "neededMinutes": int(found.needed.total_seconds() // 60),
-        "costUntilDeadline": dollars(choice.machine),
-        "allInUntilDeadline": dollars(choice.all_in),
+        "costUntilDeadline": dollars(choice.compute),
+        "fullCostUntilDeadline": dollars(choice.full_cost),
         "command": choice.line,
     }

@@ -1,7 +1,7 @@
 """`gpuctl recover`: rebuild a lost or damaged state from a backup and from the clouds."""
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -11,9 +11,10 @@ from gpuctl.cli.context import Context
 from gpuctl.cli.render.figures import counted, local
 from gpuctl.cli.render.machines import COLUMNS, row, table
 from gpuctl.cli.render.result import Result
-from gpuctl.documents import instance_shape
+from gpuctl.documents import instance_shape, scope_shape
 from gpuctl.domain.instance import Instance
 from gpuctl.errors import UnresolvedError, UsageError
+from gpuctl.services.reap.restore import Unqueried
 from gpuctl.services.recover import Found, find, rebuild
 
 EXAMPLES = """\
@@ -83,7 +84,7 @@ def _result(context: Context, records: Sequence[Instance], found: Found, aside: 
             "instances": [instance_shape(record, now) for record in records],
             "count": len(records),
             "stateId": found.state_id,
-            "setAside": aside,
+            "previousStateFile": aside,
         },
         columns=COLUMNS,
         rows=[row(record, now) for record in records],
@@ -91,5 +92,10 @@ def _result(context: Context, records: Sequence[Instance], found: Found, aside: 
         draw=lambda width: table(records, now, width),
         footer=[f"saved the previous state file as {aside}"] if aside else [],
         error=error,
-        errors={str(number): UnresolvedError(problem) for number, problem in enumerate(problems)},
+        scoped_errors=[(_scope(problem), UnresolvedError(str(problem))) for problem in problems],
+        asked=len(problems) + len(found.everywhere.surveys),
     )
+
+
+def _scope(problem: Unqueried) -> dict[str, Any]:
+    return scope_shape(problem.provider, problem.account, problem.region)

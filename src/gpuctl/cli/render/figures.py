@@ -111,8 +111,8 @@ def burn(records: Sequence[Instance], now: datetime) -> str:
 
 def left_out(summed: "Sum") -> str:
     """What a sum does not hold, to be said behind it; empty where it holds everything."""
-    told = f" · {summed.unpriced} of unknown price not counted" if summed.unpriced else ""
-    return f"{told} · {summed.bare} without disk or public IP" if summed.bare else told
+    told = f" · {summed.unknown_price_count} of unknown price not counted" if summed.unknown_price_count else ""
+    return f"{told} · {summed.compute_only_count} without disk or public IP" if summed.compute_only_count else told
 
 
 def age_notes(prices: Iterable[Price | None], now: datetime, *, in_sandbox: bool) -> list[str]:

@@ -30,8 +30,8 @@ COLUMNS = (
     "publicIp",
     "costPerHour",
     "totalCost",
-    "user",
-    "task",
+    "userId",
+    "taskId",
 )
 
 _STYLES = {
@@ -142,8 +142,7 @@ def _lines(record: Instance, now: datetime) -> list[tuple[str, str]]:
         ("name", record.name or ""),
         (
             "status",
-            f"{record.status.value}"
-            f"{f' ({record.status_reason or record.reason})' if record.status_reason or record.reason else ''}",
+            record.status.value + (f" ({reason})" if (reason := record.status_message or record.reason) else ""),
         ),
         ("last error", record.last_error or ""),
         ("deadline", f"{local(record.expires_at)}{f' ({left})' if left else ''}"),

@@ -54,6 +54,8 @@ def document(context: Context, result: Result) -> str:
         said["error"] = _error_shape(context, result.error)
     if result.errors and result.asked > 1:
         said["errors"] = [{"id": key, **_error_shape(context, error)} for key, error in result.errors.items()]
+    elif result.scoped_errors and result.asked > 1:
+        said["errors"] = [{"scope": scope, **_error_shape(context, error)} for scope, error in result.scoped_errors]
     # In ASCII, so that nothing a cloud or a user wrote reaches a terminal as anything but text.
     return json.dumps({**said, **result.document}, ensure_ascii=True) + "\n"
 
@@ -129,6 +131,7 @@ def _tell(context: Context, result: Result) -> None:
                 context.streams.err.write(f"{clean(text)}\n")
     if result.is_silent or result.error is None:
         return
-    told = dict.fromkeys(line for error in result.errors.values() for line in failure_lines(context, error))
-    for line in told or failure_lines(context, result.error):
+    errors = [*result.errors.values(), *(error for _, error in result.scoped_errors)]
+    lines = dict.fromkeys(line for error in errors for line in failure_lines(context, error))
+    for line in lines or failure_lines(context, result.error):
         context.streams.err.write(f"{line}\n")

@@ -1,4 +1,4 @@
-"""What a command has to tell, in every form it can be told in."""
+"""The result of a command, in every output format."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,11 +14,12 @@ Draw = Callable[[int], "RenderableType"]
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A command's answer.
+    """The result of a command.
 
     `document` is its JSON without `success` and `schemaVersion`; `columns` and `rows` are for csv and tsv; `ids` for
-    `--quiet`; `draw` makes what a person sees, given the width. `footer` goes to stderr below it. `error` is set when
-    part of what was asked failed: it decides the exit code, and `errors` tell it by id where several were `asked` for.
+    `--quiet`; `draw` makes the table, given the width. `footer` goes to stderr below it. `error` is set when part of
+    the request failed, and decides the exit code. Where several were requested (`asked`), `errors` has the error of
+    each by its id, and `scoped_errors` that of each provider, account or region (`documents.scope_shape`).
     """
 
     document: Mapping[str, Any]
@@ -29,6 +30,7 @@ class Result:
     footer: Sequence[str] = ()
     error: Failure | None = None
     errors: Mapping[str, GpuctlError] = field(default_factory=dict)
+    scoped_errors: Sequence[tuple[Mapping[str, Any], GpuctlError]] = ()
     asked: int = 1
     is_silent: bool = False
 

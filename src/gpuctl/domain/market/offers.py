@@ -106,17 +106,17 @@ _AS_SOLD = Decimal("0.931")
 class Lack(StrEnum):
     """Why an offer is not taken, in words that a count may stand before."""
 
-    GPU = "with another GPU"
+    GPU_MODEL = "with another GPU"
     GPU_COUNT = "with fewer GPUs"
-    MEMORY = "with less memory in a GPU"
+    GPU_MEMORY = "with less memory in a GPU"
     REGION = "in other regions"
     RETIRED = "retired"
     IMAGE = "without an image that has a driver for its GPU"
-    DEARER = "above `--max-price`"
+    ABOVE_MAX_PRICE = "above `--max-price`"
     UNKNOWN_PRICE = "of unknown price"
-    NOT_ENABLED = "in regions not enabled for this account"
-    NO_LOGIN = "of a provider that is not available"
-    REFUSED_LATELY = "without capacity in the last minutes"
+    REGION_NOT_ENABLED = "in regions not enabled for this account"
+    PROVIDER_UNAVAILABLE = "of a provider that is not available"
+    NO_RECENT_CAPACITY = "without capacity in the last minutes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,13 +142,13 @@ class Need:
         """The first thing that the offer lacks; None where it has all of it."""
         kind = offer.type
         if self.gpu is not None and not _same_model(self.gpu, kind.gpu_model):
-            return Lack.GPU
+            return Lack.GPU_MODEL
         if self.min_gpus is not None and kind.gpu_count < self.min_gpus:
             return Lack.GPU_COUNT
         if self.min_memory_gib is not None and (
             kind.gpu_memory_gib is None or kind.gpu_memory_gib < self.min_memory_gib * _AS_SOLD
         ):
-            return Lack.MEMORY
+            return Lack.GPU_MEMORY
         if self.region is not None and offer.region != self.region:
             return Lack.REGION
         if not self.with_retired and kind.availability is Availability.RETIRED:
@@ -160,7 +160,7 @@ class Need:
             return None
         if offer.price is None:
             return None if self.capped and offer.market is Market.SPOT else Lack.UNKNOWN_PRICE
-        return Lack.DEARER if offer.price.usd_per_hour > self.max_usd_per_hour else None
+        return Lack.ABOVE_MAX_PRICE if offer.price.usd_per_hour > self.max_usd_per_hour else None
 
 
 def ranked(offers: Iterable[Offer], need: Need) -> Sequence[Offer]:

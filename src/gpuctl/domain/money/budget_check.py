@@ -82,15 +82,15 @@ class Standing:
         return self.total > 0 and self.total >= self.limit.usd * NEAR
 
     @property
-    def unpriced(self) -> int:
+    def unknown_price_count(self) -> int:
         """How many machines of unknown price belong in it, and cannot be counted; those that live are among them."""
-        return self.spent.unpriced
+        return self.spent.unknown_price_count
 
     @property
     def told(self) -> str:
         """The sum in words: `$3.10 spent + $0.60 committed + $0.54 requested = $4.24`."""
         this = f" + {_usd(self.asked.total)} requested" if self.asked != Sum() else ""
-        bare = f", {self.spent.bare} without disk or public IP" if self.spent.bare else ""
+        bare = f", {self.spent.compute_only_count} without disk or public IP" if self.spent.compute_only_count else ""
         return (
             f"{_usd(self.spent.total)} spent + {_usd(self.ahead.total)} committed{this} = "
             f"{_usd(self.total.quantize(Decimal('0.01'), ROUND_UP))}{bare}"
@@ -141,9 +141,10 @@ def refuse_over(
                 f"budget of {standing.limit.label} exceeded: {standing.told}",
                 hint="gpuctl list shows active instances; terminate one, or raise `[budget]` in the config",
             )
-        if standing.unpriced and not allow_unknown_price:
+        if standing.unknown_price_count and not allow_unknown_price:
             raise BudgetError(
-                f"cannot check the budget of {standing.limit.label}: {standing.unpriced} instances of unknown price",
+                f"cannot check the budget of {standing.limit.label}: "
+                f"{standing.unknown_price_count} instances of unknown price",
                 hint="add `--allow-unknown-price` to skip the check for them",
             )
 
@@ -159,8 +160,10 @@ def warnings(budgets: Budgets, records: Sequence[Instance], now: datetime, asked
                 f"{standing.total * 100 / standing.limit.usd:.0f} % of the budget of "
                 f"{standing.limit.label}: {standing.told}"
             )
-        if standing.unpriced:
-            told.append(f"{standing.unpriced} of unknown price not counted in the budget of {standing.limit.label}")
+        if standing.unknown_price_count:
+            told.append(
+                f"{standing.unknown_price_count} of unknown price not counted in the budget of {standing.limit.label}"
+            )
     return told
 
 

@@ -1,7 +1,7 @@
-"""What one machine costs, in parts: so far, within a window, and if it runs to its deadline. Never guessed, never 0.
+"""What an instance costs, in parts: so far, within a window, and if it runs to its deadline. Never guessed, never 0.
 
-Everything bills by the second from the cloud's launch time to the proven end, a machine that is being ended too, and at
-least for the minimum in the record's billing terms.
+Everything bills by the second, from the provider's launch time until the instance is confirmed terminated, STOPPING
+included, and at least for the minimum in the record's billing terms.
 """
 
 from dataclasses import dataclass, field
@@ -20,23 +20,23 @@ _NOTHING = timedelta(0)
 class Cost:
     """Dollars in parts. A part whose price is unknown is None."""
 
-    machine: Decimal | None = _ZERO
+    compute: Decimal | None = _ZERO
     disk: Decimal | None = _ZERO
-    address: Decimal | None = _ZERO
+    public_ip: Decimal | None = _ZERO
 
     @property
     def total(self) -> Decimal | None:
         """All parts together; None if one of them is unknown."""
-        if self.machine is None or self.disk is None or self.address is None:
+        if self.compute is None or self.disk is None or self.public_ip is None:
             return None
-        return self.machine + self.disk + self.address
+        return self.compute + self.disk + self.public_ip
 
     @property
     def counted(self) -> Decimal | None:
-        """The machine and whatever else is known; None where the machine's own price is unknown."""
-        if self.machine is None:
+        """Compute and what else is known; None if the compute price is unknown."""
+        if self.compute is None:
             return None
-        return self.machine + (self.disk or _ZERO) + (self.address or _ZERO)
+        return self.compute + (self.disk or _ZERO) + (self.public_ip or _ZERO)
 
     @property
     def is_whole(self) -> bool:
@@ -46,38 +46,40 @@ class Cost:
     def over(self, span: timedelta) -> "Cost":
         """What these dollars an hour come to in that time."""
         return Cost(
-            *(None if amount is None else _times(amount, span) for amount in (self.machine, self.disk, self.address))
+            *(None if amount is None else _times(amount, span) for amount in (self.compute, self.disk, self.public_ip))
         )
 
     def __add__(self, other: "Cost") -> "Cost":
-        return Cost(_sum(self.machine, other.machine), _sum(self.disk, other.disk), _sum(self.address, other.address))
+        return Cost(
+            _sum(self.compute, other.compute), _sum(self.disk, other.disk), _sum(self.public_ip, other.public_ip)
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Extras:
-    """The prices of what a machine needs beside itself, None if unknown, and the provider's billing terms."""
+    """The prices of what an instance needs besides compute, None if unknown, and the provider's billing terms."""
 
     disk: Price | None = None
-    address: Price | None = None
+    public_ip: Price | None = None
     billing: BillingTerms = field(default_factory=BillingTerms)
 
 
 def lifetime(instance: Instance, now: datetime) -> timedelta:
-    """How long the machine has been there: from the cloud's launch time to its proven end, or until now."""
+    """The time from the provider's launch time until the instance was confirmed terminated, or until now."""
     if instance.launched_at is None:
         return _NOTHING
     return max((instance.terminated_at or now) - instance.launched_at, _NOTHING)
 
 
 def accrued(instance: Instance, now: datetime) -> Decimal | None:
-    """Dollars the machine alone has cost by now; frozen once it has ended; None where its price is unknown."""
+    """Dollars of compute until now; final once it is terminated; None if its price is unknown."""
     if instance.price is None:
         return None
-    return spent(instance, now).machine
+    return spent(instance, now).compute
 
 
 def spent(instance: Instance, now: datetime) -> Cost:
-    """What it has cost by now, all in; frozen once it has ended."""
+    """Dollars until now, in parts; final once it is terminated."""
     return spent_between(instance, None, instance.terminated_at or now)
 
 
@@ -99,7 +101,7 @@ def spent_between(instance: Instance, since: datetime | None, until: datetime) -
 def remaining(instance: Instance, now: datetime) -> Cost:
     """What it will still cost if it runs from now to its deadline; nothing once it has ended.
 
-    A record whose machine nobody has seen yet counts from the beginning. One that rests counts as if it ran: it can be
+    A record whose instance was not seen yet counts from the beginning. A powered-off one counts as running: it can be
     started at any moment.
     """
     if not instance.is_live:
@@ -122,19 +124,19 @@ def hourly(instance: Instance) -> Cost:
     return rates(instance.price, instance.disk_price, instance.address_price)
 
 
-def rates(machine: Price | None, disk: Price | None, address: Price | None) -> Cost:
+def rates(compute: Price | None, disk: Price | None, public_ip: Price | None) -> Cost:
     """Dollars an hour in parts at these prices."""
-    return Cost(*(None if price is None else price.usd_per_hour for price in (machine, disk, address)))
+    return Cost(*(None if price is None else price.usd_per_hour for price in (compute, disk, public_ip)))
 
 
 def burning(instance: Instance) -> Cost:
-    """Dollars an hour right now: nothing once it has ended, disk and, where it is kept, address while it is stopped."""
+    """Dollars an hour now: nothing once terminated, disk and, where it is kept, public IP while powered off."""
     if not instance.is_live:
         return Cost()
     running = hourly(instance)
     if not resting_since(instance):
         return running
-    return Cost(_ZERO, running.disk, _ZERO if instance.billing.releases_address else running.address)
+    return Cost(_ZERO, running.disk, _ZERO if instance.billing.releases_address else running.public_ip)
 
 
 def to_cents(usd: Decimal) -> Decimal:

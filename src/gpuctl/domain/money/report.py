@@ -1,4 +1,4 @@
-"""What many machines cost together, all in: sums that leave nothing unknown out unsaid, groups, and the outlook."""
+"""What many instances cost together: sums that count what they cannot include, groups, and the outlook."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,36 +25,36 @@ DAY, TAG = "day", "tag:"
 
 @dataclass(frozen=True, slots=True)
 class Sum:
-    """Dollars of several machines in parts.
+    """Dollars of several instances in parts.
 
-    A machine of unknown price is in no part and counts in `unpriced`; one whose disk or address is of unknown price is
-    in the others and counts in `bare`.
+    `unknown_price_count`: instances of unknown price, which are in no part. `compute_only_count`: instances whose disk
+    or public IP is of unknown price, which are in the other parts.
     """
 
-    machine: Decimal = _ZERO
+    compute: Decimal = _ZERO
     disk: Decimal = _ZERO
-    address: Decimal = _ZERO
-    unpriced: int = 0
-    bare: int = 0
+    public_ip: Decimal = _ZERO
+    unknown_price_count: int = 0
+    compute_only_count: int = 0
 
     @property
     def total(self) -> Decimal:
         """Everything that is known, together."""
-        return self.machine + self.disk + self.address
+        return self.compute + self.disk + self.public_ip
 
     def __add__(self, other: "Sum") -> "Sum":
         return Sum(
-            self.machine + other.machine,
+            self.compute + other.compute,
             self.disk + other.disk,
-            self.address + other.address,
-            self.unpriced + other.unpriced,
-            self.bare + other.bare,
+            self.public_ip + other.public_ip,
+            self.unknown_price_count + other.unknown_price_count,
+            self.compute_only_count + other.compute_only_count,
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What machines cost together: an hour right now, by now, what is still to come, and both together."""
+    """What instances cost together: an hour right now, by now, what is still to come, and both together."""
 
     live: int
     hourly: Sum
@@ -65,13 +65,13 @@ class Outlook:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """The machines that are alike on one side: how many, their hours, their cost, and what of that was spot.
+    """The instances that are alike on one side: how many, their hours, their cost, and what of that was spot.
 
     `key` is None for those that have nothing on that side.
     """
 
     key: str | None
-    machines: int
+    instance_count: int
     hours: Decimal
     cost: Sum
     spot: Sum
@@ -79,7 +79,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What machines cost together since an instant (None: from the beginning) until now, and by a side if one is named.
+    """What instances cost together since an instant (None: from the beginning) until now, and by a side if given.
 
     `each` is what one that ended cost on average, over its whole life; None where none ended at a known price.
     """
@@ -118,17 +118,17 @@ def report(
 
 def together(costs: Iterable[Cost]) -> Sum:
     """The costs summed up."""
-    machine = disk = address = _ZERO
-    unpriced = bare = 0
+    compute = disk = public_ip = _ZERO
+    unknown_price_count = compute_only_count = 0
     for cost in costs:
-        if cost.machine is None:
-            unpriced += 1
+        if cost.compute is None:
+            unknown_price_count += 1
             continue
-        bare += not cost.is_whole
-        machine += cost.machine
+        compute_only_count += not cost.is_whole
+        compute += cost.compute
         disk += cost.disk or _ZERO
-        address += cost.address or _ZERO
-    return Sum(machine, disk, address, unpriced, bare)
+        public_ip += cost.public_ip or _ZERO
+    return Sum(compute, disk, public_ip, unknown_price_count, compute_only_count)
 
 
 def outlook(records: Sequence[Instance], now: datetime, since: datetime | None = None) -> Outlook:
@@ -143,9 +143,9 @@ def outlook(records: Sequence[Instance], now: datetime, since: datetime | None =
 
 
 def groups(records: Iterable[Instance], side: str, now: datetime, since: datetime | None = None) -> list[Group]:
-    """The machines grouped by a side (one of SIDES, `day`, or `tag:KEY`), the dearest first, days in their order.
+    """The instances grouped by a side (one of SIDES, `day`, or `tag:KEY`), the dearest first, days in their order.
 
-    A machine counts in every day it was there, with the part of its cost that fell on it; UTC days, none left out in
+    An instance counts in every day it existed, with the part of its cost that fell on it; UTC days, none left out in
     between.
     """
     every = within(records, since, now)
@@ -181,7 +181,7 @@ def _average(records: Iterable[Instance], now: datetime, since: datetime | None)
 def _group(key: str | None, some: Sequence[Instance], since: datetime | None, now: datetime) -> Group:
     return Group(
         key,
-        machines=len(some),
+        instance_count=len(some),
         hours=sum((_hours(record, since, now) for record in some), _ZERO),
         cost=_cost_of(some, now, since),
         spot=_cost_of(some, now, since, Market.SPOT),

@@ -16,10 +16,10 @@ _ZERO = Decimal(0)
 class Statistics:
     """Figures over many records. Money is the machines' alone, in dollars; `average_duration_h` is in hours.
 
-    Averages are over ended machines only, over their whole lives. Launches that never became a machine cost nothing
-    and count in neither average. Machines whose price is unknown are left out of every sum of money and counted in
-    `unpriced`. `always_on_cost` is what keeping the same machines from the first launch until now would have cost: per
-    type, region and market, as many as ever ran at once.
+    Averages are over terminated instances only. Launches that never became an instance cost nothing and count in no
+    average. Instances of unknown price are in no sum of money and are counted in `unknown_price_count`.
+    `always_on_cost` is the cost of keeping the same instances from the first launch until now: per type, region and
+    market, as many as ever ran at once.
     """
 
     total_provisioned: int
@@ -33,7 +33,7 @@ class Statistics:
     always_on_cost: Decimal
     savings: Decimal
     savings_percent: Decimal
-    unpriced: int
+    unknown_price_count: int
 
 
 def within(records: Iterable[Instance], since: datetime | None, now: datetime) -> list[Instance]:
@@ -57,7 +57,7 @@ def statistics(records: Iterable[Instance], now: datetime, since: datetime | Non
     launched = [record for record in every if record.launched_at is not None]
     ended = ended_within(every, since, now)
     priced = [record for record in launched if record.price is not None]
-    total = sum((spent_between(record, since, now).machine or _ZERO for record in priced), _ZERO)
+    total = sum((spent_between(record, since, now).compute or _ZERO for record in priced), _ZERO)
     always_on = _always_on(priced, since, now)
     return Statistics(
         total_provisioned=len(every),
@@ -71,7 +71,7 @@ def statistics(records: Iterable[Instance], now: datetime, since: datetime | Non
         always_on_cost=always_on,
         savings=always_on - total,
         savings_percent=(always_on - total) * 100 / always_on if always_on else _ZERO,
-        unpriced=len(launched) - len(priced),
+        unknown_price_count=len(launched) - len(priced),
     )
 
 

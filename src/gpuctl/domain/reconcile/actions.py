@@ -40,13 +40,16 @@ class Action:
     left: str | None = None
 
     @property
-    def subject(self) -> str:
-        """The id to show: the record's, else the one its tag claims, else the cloud's."""
+    def instance_id(self) -> str | None:
+        """The ID of the record, else the one in the tag, else the provider's. None where it is about a whole scope."""
         if self.record:
             return self.record.id
-        if self.seen:
-            return ownership(self.seen.tags).record_id or self.seen.cloud_id
-        return self.scope.label
+        return (ownership(self.seen.tags).record_id or self.seen.cloud_id) if self.seen else None
+
+    @property
+    def subject(self) -> str:
+        """The ID of the instance, or the label of the scope, for messages."""
+        return self.instance_id or self.scope.label
 
 
 @dataclass(frozen=True, slots=True)

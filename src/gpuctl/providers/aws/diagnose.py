@@ -40,8 +40,8 @@ def diagnose(clients: Clients, trial: Trial) -> Iterator[Finding]:
     yield _create(clients, trial)
     yield _end(clients, trial)
     yield _asked("quota", lambda: _quota(clients, trial))
-    yield _asked("offered", lambda: _offered(clients, trial))
-    yield _asked("lasts", lambda: _lasts(clients, trial))
+    yield _asked("zones", lambda: _offered(clients, trial))
+    yield _asked("credential-expiry", lambda: _lasts(clients, trial))
 
 
 def _asked(check: str, ask: Callable[[], Finding]) -> Finding:
@@ -55,19 +55,21 @@ def _asked(check: str, ask: Callable[[], Finding]) -> Finding:
 
 def _create(clients: Clients, trial: Trial) -> Finding:
     if trial.order is None:
-        return Finding("create", Verdict.UNKNOWN, "there is no image to check with")
+        return Finding("create-permission", Verdict.UNKNOWN, "there is no image to check with")
     what = f"`{trial.kind.name}` in {trial.region}"
     call = run_instances(trial.order, None) | {"DryRun": True}
     code, failure = _tried(lambda: clients.client("ec2", trial.region, once=True).run_instances(**call))
     if code == _PERMITTED:
         return _group(clients, trial.order, trial.opens_ssh) or Finding(
-            "create", Verdict.OK, f"creating {what} is permitted"
+            "create-permission", Verdict.OK, f"creating {what} is permitted"
         )
     if failure is None:
         raise AssertionError("a dry run was carried out")
     problem = translate(failure, f"creating {what} would fail")
     is_denied = isinstance(problem, CredentialsError)
-    return Finding("create", Verdict.FAIL, problem.message, "docs/aws-policy.json" if is_denied else problem.hint)
+    return Finding(
+        "create-permission", Verdict.FAIL, problem.message, "docs/aws-policy.json" if is_denied else problem.hint
+    )
 
 
 def _group(clients: Clients, order: Order, opens_ssh: bool) -> Finding | None:
@@ -82,7 +84,7 @@ def _group(clients: Clients, order: Order, opens_ssh: bool) -> Finding | None:
     problem = translate(failure, "creating a security group for ssh would fail")
     is_denied = isinstance(problem, CredentialsError)
     hint = "add `--ssh-from none`, or allow it: docs/aws-policy.json" if is_denied else problem.hint
-    return Finding("create", Verdict.FAIL, problem.message, hint)
+    return Finding("create-permission", Verdict.FAIL, problem.message, hint)
 
 
 def _end(clients: Clients, trial: Trial) -> Finding:
@@ -92,14 +94,14 @@ def _end(clients: Clients, trial: Trial) -> Finding:
     for machine in (_NOBODYS, *([trial.machine] if trial.machine else [])):
         code, failure = _tried(partial(ec2.terminate_instances, InstanceIds=[machine], DryRun=True))
         if code == _PERMITTED or code in NOT_FOUND:
-            return Finding("end", Verdict.OK, f"terminating instances in {trial.region} is permitted")
+            return Finding("terminate-permission", Verdict.OK, f"terminating instances in {trial.region} is permitted")
     if failure is None:
         raise AssertionError("a dry run was carried out")
     problem = translate(failure, f"terminating instances in {trial.region}")
     if isinstance(problem, CredentialsError) and trial.machine is None:
         text = "not permitted, unless the policy permits it by gpuctl's tags, which only an instance can show"
-        return Finding("end", Verdict.UNKNOWN, text, "start an instance, then: gpuctl doctor")
-    return Finding("end", Verdict.FAIL, problem.message, "docs/aws-policy.json")
+        return Finding("terminate-permission", Verdict.UNKNOWN, text, "start an instance, then: gpuctl doctor")
+    return Finding("terminate-permission", Verdict.FAIL, problem.message, "docs/aws-policy.json")
 
 
 def _quota(clients: Clients, trial: Trial) -> Finding:
@@ -175,43 +177,47 @@ def _offered(clients: Clients, trial: Trial) -> Finding:
     zones = sorted(str(instance_type_offering["Location"]) for instance_type_offering in said["InstanceTypeOfferings"])
     if not zones:
         text = f"AWS offers `{trial.kind.name}` in no zone of {trial.region}"
-        return Finding("offered", Verdict.FAIL, text, f"gpuctl types --gpu {trial.kind.gpu_model}")
-    return Finding("offered", Verdict.OK, f"`{trial.kind.name}` is offered in {', '.join(zones)}")
+        return Finding("zones", Verdict.FAIL, text, f"gpuctl types --gpu {trial.kind.gpu_model}")
+    return Finding("zones", Verdict.OK, f"`{trial.kind.name}` is offered in {', '.join(zones)}")
 
 
 def _lasts(clients: Clients, trial: Trial) -> Finding:
     login = clients.session.get_credentials()
     if login is None:
-        return Finding("lasts", Verdict.UNKNOWN, "the login could not be read")
+        return Finding("credential-expiry", Verdict.UNKNOWN, "the login could not be read")
     ends: datetime | None = getattr(login, "_expiry_time", None)
     if (warning := _of_profile(clients, login.method)) is not None:
         return warning
     if login.method in (*_RENEWED, "assume-role") or (ends is None and login.token is None):
-        return Finding("lasts", Verdict.OK, "the credentials do not expire or are renewed automatically")
+        return Finding("credential-expiry", Verdict.OK, "the credentials do not expire or are renewed automatically")
     if ends is None:
         text = "these are session credentials without a known end; the shutdown timers of the instances need none"
-        return Finding("lasts", Verdict.WARN, text, "aws sts get-caller-identity")
+        return Finding("credential-expiry", Verdict.WARN, text, "aws sts get-caller-identity")
     left = rough(ends - trial.now)
     if ends < trial.until:
         text = f"the credentials expire in {left}, before the last deadline; from then on only the shutdown timers act"
-        return Finding("lasts", Verdict.WARN, text, "aws sso login, or take a profile whose keys last")
-    return Finding("lasts", Verdict.OK, f"the login lasts {left}, beyond every deadline")
+        return Finding("credential-expiry", Verdict.WARN, text, "aws sso login, or take a profile whose keys last")
+    return Finding("credential-expiry", Verdict.OK, f"the login lasts {left}, beyond every deadline")
 
 
 def _of_profile(clients: Clients, method: str) -> Finding | None:
     """What a person must do again and again for these credentials; None where nobody has to."""
     if method == "custom-process":
         text = "a program gets the credentials (`credential_process`): the scheduled reaper needs it on its PATH"
-        return Finding("lasts", Verdict.WARN, text, "gpuctl schedule status")
+        return Finding("credential-expiry", Verdict.WARN, text, "gpuctl schedule status")
     if method != "assume-role":
         return None
     chain = list(clients.profile_chain())
     if any("mfa_serial" in profile for profile in chain):
         text = "the role needs an MFA code, which serves for an hour; then only the instances' own timers act"
-        return Finding("lasts", Verdict.WARN, text, "take a profile without `mfa_serial` for the scheduled reaper")
+        return Finding(
+            "credential-expiry", Verdict.WARN, text, "take a profile without `mfa_serial` for the scheduled reaper"
+        )
     if any(key in profile for profile in chain for key in ("sso_session", "sso_start_url", "login_session")):
         text = "the role stands on a session that a person opens, and ends with it; then only the timers act"
-        return Finding("lasts", Verdict.WARN, text, "take a profile whose keys last for the scheduled reaper")
+        return Finding(
+            "credential-expiry", Verdict.WARN, text, "take a profile whose keys last for the scheduled reaper"
+        )
     return None
 
 

@@ -46,18 +46,18 @@ _REGIONAL, _SPOT = "cores", "lowPriorityCores"
 def diagnose(clients: Clients, trial: Trial) -> Iterator[Finding]:
     """See `Provider.diagnose`. Azure has no dry run: what this login is granted on the subscription is read instead."""
     registration = Registration(clients)
-    granted = _asked("create", lambda: _granted(clients))
-    for check, needed in (("create", TO_CREATE), ("end", TO_END)):
-        if check == "create" and not isinstance(granted, Finding):
-            yield _asked("create", partial(_creatable, registration, granted, trial))
+    granted = _asked("create-permission", lambda: _granted(clients))
+    for check, needed in (("create-permission", TO_CREATE), ("terminate-permission", TO_END)):
+        if check == "create-permission" and not isinstance(granted, Finding):
+            yield _asked("create-permission", partial(_creatable, registration, granted, trial))
         elif isinstance(granted, Finding):
             yield Finding(check, granted.verdict, granted.text, granted.hint)
         else:
             yield _permitted(check, needed, granted, trial)
     offered = partial(_offered, registration)
-    for check, look in (("quota", _quota), ("offered", offered)):
+    for check, look in (("quota", _quota), ("zones", offered)):
         yield _found(check, look, clients, trial)
-    yield Finding("lasts", Verdict.OK, _LASTS)
+    yield Finding("credential-expiry", Verdict.OK, _LASTS)
 
 
 def _asked(check: str, ask: Callable[[], Any]) -> Any:
@@ -77,14 +77,16 @@ def _found(check: str, look: Callable[[Clients, Trial], Finding], clients: Clien
 
 
 def _creatable(registration: Registration, granted: Sequence[Mapping[str, Any]], trial: Trial) -> Finding:
-    found = _permitted("create", TO_CREATE, granted, trial)
+    found = _permitted("create-permission", TO_CREATE, granted, trial)
     missing = registration.missing() if found.verdict is Verdict.OK else []
     barred = [name for name in missing if not any(_grants(item, f"{name}/register/action") for item in granted)]
     if barred:
         text = f"{barred[0]} is not registered in this subscription, and this login may not register it"
-        return Finding("create", Verdict.FAIL, text, f"az provider register --namespace {barred[0]}")
+        return Finding("create-permission", Verdict.FAIL, text, f"az provider register --namespace {barred[0]}")
     if missing:
-        return Finding("create", Verdict.OK, f"{found.text}; the first one also registers {', '.join(missing)}")
+        return Finding(
+            "create-permission", Verdict.OK, f"{found.text}; the first one also registers {', '.join(missing)}"
+        )
     return found
 
 
@@ -96,7 +98,7 @@ def _granted(clients: Clients) -> Sequence[Mapping[str, Any]]:
 
 def _permitted(check: str, needed: Sequence[str], granted: Sequence[Mapping[str, Any]], trial: Trial) -> Finding:
     missing = [right for right in needed if not any(_grants(item, right) for item in granted)]
-    doing = {"create": "creating", "end": "terminating"}[check]
+    doing = {"create-permission": "creating", "terminate-permission": "terminating"}[check]
     if missing:
         more = " …" if len(missing) > 1 else ""
         text = f"{doing} `{trial.kind.name}` is not permitted on the whole subscription: lacks `{missing[0]}`{more}"
@@ -141,10 +143,10 @@ def _quota(clients: Clients, trial: Trial) -> Finding:
 def _offered(registration: Registration, clients: Clients, trial: Trial) -> Finding:
     if not registration.has_timer(trial.region):
         text = f"Azure has no shutdown timer in {trial.region}: gpuctl starts nothing there"
-        return Finding("offered", Verdict.FAIL, text, "take another `--region`")
+        return Finding("zones", Verdict.FAIL, text, "take another `--region`")
     try:
         size = size_of(clients, trial.region, trial.kind.name)
     except CapacityError as error:
-        return Finding("offered", Verdict.FAIL, error.message, error.hint)
+        return Finding("zones", Verdict.FAIL, error.message, error.hint)
     zones = f", zones {', '.join(size.zones)}" if size.zones else ""
-    return Finding("offered", Verdict.OK, f"`{size.name}` is offered in {trial.region}{zones}")
+    return Finding("zones", Verdict.OK, f"`{size.name}` is offered in {trial.region}{zones}")

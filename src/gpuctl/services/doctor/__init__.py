@@ -31,7 +31,7 @@ def examine_here(patient: Patient) -> Iterator[Finding]:
 
 def examine_cloud(patient: Patient, cloud: Cloud) -> Iterator[Finding]:
     """What one cloud shows; nothing more than the login where that fails."""
-    first = list(_told("login", partial(clouds.login, patient, cloud)))
+    first = list(_told("credentials", partial(clouds.login, patient, cloud)))
     yield from first
     if any(finding.verdict is Verdict.FAIL for finding in first):
         return

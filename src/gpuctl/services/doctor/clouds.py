@@ -21,7 +21,7 @@ def login(patient: Patient, cloud: Cloud) -> Iterator[Finding]:
     """Whether there is a login, and whose it is."""
     session = cloud.session(patient)
     by = f", by `{cloud.profile}`" if cloud.profile else ""
-    yield Finding("login", Verdict.OK, f"{cloud.name} account {session.account}{by}")
+    yield Finding("credentials", Verdict.OK, f"{cloud.name} account {session.account}{by}")
 
 
 def clock(patient: Patient, cloud: Cloud) -> Iterator[Finding]:

@@ -46,8 +46,10 @@ def _finding(standing: Standing, action: BudgetAction) -> Finding:
     if standing.is_over:
         verdict = Verdict.WARN if action is BudgetAction.WARN else Verdict.FAIL
         return Finding("budget", verdict, f"over {text}", "gpuctl stats --by day, then gpuctl list")
-    if standing.unpriced:
-        return Finding("budget", Verdict.WARN, f"{text}, and {standing.unpriced} of unknown price", "gpuctl list --all")
+    if standing.unknown_price_count:
+        return Finding(
+            "budget", Verdict.WARN, f"{text}, and {standing.unknown_price_count} of unknown price", "gpuctl list --all"
+        )
     return Finding(
         "budget", Verdict.WARN if standing.is_near else Verdict.OK, text, "gpuctl list" if standing.is_near else None
     )

@@ -245,7 +245,7 @@ def _with_attempt(fresh: Instance, there: Launchable, sources: Sequence[str]) ->
         profile=there.session.profile,
         price=offer.price,
         disk_price=there.extras.disk,
-        address_price=there.extras.address,
+        address_price=there.extras.public_ip,
         billing=there.extras.billing,
         image=there.image.id,
         subnet=there.request.subnet,

@@ -36,7 +36,7 @@ class Launchable:
     @property
     def hourly(self) -> Cost:
         """Dollars an hour for one machine, by component."""
-        return rates(self.offer.price, self.extras.disk, self.extras.address)
+        return rates(self.offer.price, self.extras.disk, self.extras.public_ip)
 
     @property
     def cost(self) -> Cost:
@@ -126,7 +126,7 @@ class Logins:
     def hourly(self, offer: Offer) -> Cost:
         """Dollars an hour by that offer, by component."""
         extras = self._extras(offer)
-        return rates(offer.price, extras.disk, extras.address)
+        return rates(offer.price, extras.disk, extras.public_ip)
 
     def _extras(self, offer: Offer) -> Extras:
         """The prices of the disks (those of the image as well, where it is known) and of the public IP."""

@@ -148,7 +148,9 @@ def _chosen(
     for market in request.markets:
         there = [offer for name, bid in bids.items() for offer in _offers(bid, name, kind, market, catalog)]
         lacks = {id(offer): need.lack_of(offer) or _lack_of_image(offer, request, bids, catalog) for offer in there}
-        dear += [offer.price.usd_per_hour for offer in there if offer.price and lacks[id(offer)] is Lack.DEARER]
+        dear += [
+            offer.price.usd_per_hour for offer in there if offer.price and lacks[id(offer)] is Lack.ABOVE_MAX_PRICE
+        ]
         passed.update(lack for lack in lacks.values() if lack is not None)
         fitting = [offer for offer in there if lacks[id(offer)] is None]
         types |= {offer.type.name for offer in there if replace(need, max_usd_per_hour=None).is_met_by(offer)}
@@ -203,7 +205,7 @@ def _nothing_fits(
     """Why no offer matches; `dear` are the prices of those that only cost too much."""
     if unusable and not passed:
         return next(iter(unusable.values()))
-    if request.gpu is not None and request.instance_type is None and set(passed) == {Lack.GPU}:
+    if request.gpu is not None and request.instance_type is None and set(passed) == {Lack.GPU_MODEL}:
         models = sorted({kind.gpu_model for name in bids for kind in catalog.types(name)})
         return UsageError(
             f"no instance type there has the GPU {shown(request.gpu)}", hint=f"one of {', '.join(models)}"

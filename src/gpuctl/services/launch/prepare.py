@@ -157,13 +157,13 @@ def _prepared(choice: Choice, runtime: Runtime, retrying: Retrying) -> Prepared:
             if all(offer.type.provider is name for offer in offers):
                 raise
             runtime.progress.info(f"{name} is skipped: {error.message}")
-            usable, lack = [], Lack.NO_LOGIN
+            usable, lack = [], Lack.PROVIDER_UNAVAILABLE
         else:
-            lack = Lack.NOT_ENABLED
+            lack = Lack.REGION_NOT_ENABLED
         kept = [offer for offer in offers if offer.type.provider is not name or offer in usable]
         passed[lack] += len(offers) - len(kept)
         offers = kept
-    passed[Lack.REFUSED_LATELY] += sum(doors.against(Place(offer)) is not None for offer in offers)
+    passed[Lack.NO_RECENT_CAPACITY] += sum(doors.against(Place(offer)) is not None for offer in offers)
     first = _first(offers, logins, doors, runtime)
     if first.image.license is not None:
         # One image was named for that cloud: all of its offers are with that license.

@@ -91,7 +91,7 @@ def _record(prepared: Prepared, way_in: Entry, number: int, now: datetime, sourc
             metadata=with_sources({}, sources),
             price=offer.price,
             disk_price=prepared.first.extras.disk,
-            address_price=prepared.first.extras.address,
+            address_price=prepared.first.extras.public_ip,
             billing=prepared.first.extras.billing,
             attempts=(attempt,),
             created_at=now,

@@ -19,7 +19,7 @@ def reap_by_tags(runtime: Runtime, state_id: str, times: ReapTimes, reaper: Reap
     an orphan is. The store is never touched. Everywhere the reaper has been is asked, and else every region there is.
     """
     everywhere = survey_everywhere(runtime, logins_of((), times, reaper.places))
-    reaped = Reaped(problems=[*everywhere.problems])
+    reaped = Reaped(problems=[str(problem) for problem in everywhere.problems])
 
     def work(surveys: Sequence[Survey]) -> None:
         for survey in surveys:

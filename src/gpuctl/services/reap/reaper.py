@@ -121,7 +121,7 @@ def _merge(runtime: Runtime, times: ReapTimes, reaper: Reaper, reaped: Reaped, s
     for state in states:
         known = [*state.records, *runtime.store.archived()]
         everywhere = survey_everywhere(runtime, logins_of(known, times, reaper.places))
-        reaped.problems += everywhere.problems
+        reaped.problems += map(str, everywhere.problems)
         try:
             merge(runtime, everywhere, state.state_id or "")
         except UnresolvedError as error:

@@ -21,14 +21,27 @@ from gpuctl.store.reaper import ReapTimes
 NO_PROVIDER = "no provider could be queried"
 
 
+@dataclass(frozen=True, slots=True)
+class Unqueried:
+    """A provider, account or region that could not be queried, and why. All None: no provider at all."""
+
+    message: str
+    provider: str | None = None
+    account: str | None = None
+    region: str | None = None
+
+    def __str__(self) -> str:
+        label = " ".join(part for part in (self.provider, self.account, self.region) if part)
+        return f"{label}: {self.message}" if label else self.message
+
+
 @dataclass(slots=True)
 class Everywhere:
-    """What every cloud answered. `problems` are the places that must be asked and could not be, a line each;
-    `remarks` the clouds that could not be asked and of which no use is known. `failures` are the errors of the logins
-    behind both."""
+    """What every provider answered. `problems` must be queried and could not be; `remarks`, a line each, are providers
+    that could not be queried and of which no use is known. `failures` are the errors of the credentials behind both."""
 
     surveys: list[Survey] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
+    problems: list[Unqueried] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     failures: list[GpuctlError] = field(default_factory=list)
 
@@ -71,7 +84,7 @@ def survey_everywhere(runtime: Runtime, used: dict[Login, set[str]]) -> Everywhe
         try:
             _survey_login(runtime, login, regions, all_regions, asked, found)
         except GpuctlError as error:
-            found.problems.append(f"{login.label}: {error.message}")
+            found.problems.append(Unqueried(error.message, login.provider, login.account))
             found.failures.append(error)
     for provider in set(all_regions) - {login.provider for login in used}:
         try:
@@ -83,7 +96,7 @@ def survey_everywhere(runtime: Runtime, used: dict[Login, set[str]]) -> Everywhe
             found.remarks.append(f"{provider} was not queried: {error.message}")
             found.failures.append(error)
     if not asked and not found.problems:
-        found.problems.append(NO_PROVIDER)
+        found.problems.append(Unqueried(NO_PROVIDER))
     return found
 
 
@@ -147,7 +160,11 @@ def _survey_login(
     survey.list_scopes(
         [scope for scope in scopes if scope not in survey.listed and scope not in survey.unreachable], []
     )
-    found.problems += [f"{scope.label}: {survey.unreachable[scope]}" for scope in scopes if scope in survey.unreachable]
+    found.problems += [
+        Unqueried(survey.unreachable[scope], scope.provider, scope.account, scope.region)
+        for scope in scopes
+        if scope in survey.unreachable
+    ]
     if (name, session.account) not in asked:
         asked.add((name, session.account))
         found.surveys.append(survey)

@@ -47,7 +47,7 @@ def adopted(seen: Observed, profile: str | None, now: datetime, runtime: Runtime
         },
         price=runtime.price_of(seen.provider, seen.instance_type, seen.region, seen.market),
         disk_price=extras.disk,
-        address_price=extras.address,
+        address_price=extras.public_ip,
         billing=extras.billing,
         status=Status.PROVISIONING,
         attempts=(

@@ -95,4 +95,4 @@ def _cost_there(there: Launchable) -> Decimal | None:
 
 def _most_cost(offer: Offer, choice: Choice, runtime: Runtime) -> Decimal | None:
     extras = runtime.extras_of(offer.type.provider, offer.region, choice.request.disk_gb)
-    return rates(offer.price, extras.disk, extras.address).over(choice.request.ttl + EXTEND_BY).total
+    return rates(offer.price, extras.disk, extras.public_ip).over(choice.request.ttl + EXTEND_BY).total

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gpuctl.cli.render.figures import ago, counted
 from gpuctl.cli.render.result import Result
-from gpuctl.documents import dollars, instant
+from gpuctl.documents import dollars, instant, scope_shape
 from gpuctl.domain.instance import Market, Price, ProviderName
 from gpuctl.domain.market.offers import Offer
 from gpuctl.domain.money.prices import PriceBook, Refusal, age_in_days, age_note, is_old, origin
@@ -25,14 +25,14 @@ _STATUS = (
     "regions",
     "onDemandPrices",
     "spotPrices",
-    "readPrices",
-    "shippedPrices",
+    "fetchedPrices",
+    "bundledPrices",
     "newest",
     "oldest",
     "olderThan30Days",
-    "readAt",
+    "fetchedAt",
 )
-_BROUGHT = ("provider", "regions", "prices", "new", "up", "down", "notTold", "refused")
+_BROUGHT = ("provider", "regions", "prices", "new", "up", "down", "unlisted", "rejected")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ def refreshed(
                 f"{item.provider}: {counted(item.unseen, 'known price')} are no longer listed; the previous "
                 "values are kept"
             )
-        footer += _refusals(item.refused, "refused", ending="keeping the previous prices")
+        footer += _refusals(item.refused, "rejected", ending="keeping the previous prices")
     rows = [[str(len(v)) if isinstance(v := shape[name], list) else str(v) for name in _BROUGHT] for shape in shapes]
     return Result(
         document={"refreshed": shapes, "count": len(shapes)},
@@ -120,7 +120,7 @@ def refreshed(
         draw=lambda width: _brought_table(done),
         footer=footer,
         error=error,
-        errors=failed,
+        scoped_errors=[(scope_shape(provider), error) for provider, error in failed.items()],
         asked=len(done) + len(failed),
     )
 
@@ -138,14 +138,14 @@ def _status_shape(price_status: PriceStatus) -> dict[str, Any]:
         "regions": len({offer.region for offer in price_status.priced}),
         "onDemandPrices": price_status.counted(Market.ON_DEMAND),
         "spotPrices": price_status.counted(Market.SPOT),
-        "readPrices": len(prices) - shipped,
-        "shippedPrices": shipped,
+        "fetchedPrices": len(prices) - shipped,
+        "bundledPrices": shipped,
         "newest": price_status.newest.as_of.isoformat() if price_status.newest else None,
         "oldest": price_status.oldest.as_of.isoformat() if price_status.oldest else None,
         "olderThan30Days": sum(is_old(price, price_status.today) for price in prices),
-        "readAt": instant(price_status.book.read_at) if price_status.book else None,
+        "fetchedAt": instant(price_status.book.read_at) if price_status.book else None,
         "sources": [{"source": source, "prices": count} for source, count in _origins(prices).items()],
-        "refused": [_refusal_shape(each) for each in (price_status.book.refused if price_status.book else ())],
+        "rejected": [_refusal_shape(each) for each in (price_status.book.refused if price_status.book else ())],
         "file": price_status.file,
     }
 
@@ -154,13 +154,13 @@ def _brought_shape(refreshed: Refreshed, file: str) -> dict[str, Any]:
     return {
         "provider": refreshed.provider.upper(),
         "regions": list(refreshed.regions),
-        "closedRegions": list(refreshed.closed),
+        "skippedRegions": list(refreshed.closed),
         "prices": refreshed.taken,
         "new": refreshed.new,
         "up": refreshed.up,
         "down": refreshed.down,
-        "notTold": refreshed.unseen,
-        "refused": [_refusal_shape(each) for each in refreshed.refused],
+        "unlisted": refreshed.unseen,
+        "rejected": [_refusal_shape(each) for each in refreshed.refused],
         "file": file,
     }
 
@@ -199,7 +199,7 @@ def _status_table(found: Sequence[PriceStatus], now: datetime) -> "Table":
 
 
 def _brought_table(done: Sequence[Refreshed]) -> "Table":
-    drawn = _grid(["CLOUD", "REGIONS", "PRICES", "NEW", "UP", "DOWN", "REFUSED"])
+    drawn = _grid(["CLOUD", "REGIONS", "PRICES", "NEW", "UP", "DOWN", "REJECTED"])
     for item in done:
         figures = (len(item.regions), item.taken, item.new, item.up, item.down, len(item.refused))
         drawn.add_row(item.provider.value, *(f"{figure:,}" for figure in figures))

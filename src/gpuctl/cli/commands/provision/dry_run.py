@@ -8,13 +8,14 @@ from gpuctl.cli.render.result import Result
 from gpuctl.documents import dollars, offer_shape
 from gpuctl.domain.instance import Market
 from gpuctl.domain.market.offers import Offer
+from gpuctl.domain.money.cost import Cost
 from gpuctl.services.launch.offers import summed
 from gpuctl.services.launch.prepare import Prepared
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-COLUMNS = ("provider", "instanceType", "region", "costPerHour", "market", "costUntilDeadline")
+COLUMNS = ("provider", "instanceType", "region", "costPerHour", "market", "costUntilDeadline", "fullCostUntilDeadline")
 _SHOWN = 10
 
 
@@ -27,18 +28,19 @@ def dry(prepared: Prepared) -> Result:
     return Result(
         document={
             "dryRun": True,
-            "offers": [
-                {**offer_shape(offer), "costUntilDeadline": dollars(prepared.cost_of(offer).counted)}
-                for offer in offers
-            ],
+            "offers": [{**offer_shape(offer), **_cost_shape(prepared.cost_of(offer))} for offer in offers],
             "count": len(offers),
-            "passedOver": [{"reason": lack.value, "count": count} for lack, count in prepared.passed.items()],
+            "skipped": [{"reason": lack.name.lower(), "count": count} for lack, count in prepared.passed.items()],
         },
         columns=COLUMNS,
         rows=[_row(offer, prepared) for offer in offers],
         draw=lambda width: _table(offers, prepared, width),
         footer=[*lines, "no instance was started"],
     )
+
+
+def _cost_shape(cost: Cost) -> dict[str, float | None]:
+    return {"costUntilDeadline": dollars(cost.compute), "fullCostUntilDeadline": dollars(cost.total)}
 
 
 def _row(offer: Offer, prepared: Prepared) -> list[str]:
@@ -49,7 +51,8 @@ def _row(offer: Offer, prepared: Prepared) -> list[str]:
         offer.region,
         plain(price.usd_per_hour if price else None),
         offer.market.value,
-        plain(prepared.cost_of(offer).counted),
+        plain(prepared.cost_of(offer).compute),
+        plain(prepared.cost_of(offer).total),
     ]
 
 

@@ -167,14 +167,14 @@ def _shape(seen: Seen, state: str, log: str) -> dict[str, Any]:
     job, times = seen.job, seen.times
     return {
         "installed": job is not None,
-        "kind": seen.kind,
+        "scheduler": seen.kind,
         "every": spelled(job.every) if job else None,
         "command": shlex.join(job.command) if job else None,
         "state": state,
         "log": log,
         "installedAt": instant(seen.note.installed_at) if seen.note else None,
         "lastReapAt": instant(times.last_reap_at) if times.last_reap_at else None,
-        "lastReapExit": times.last_reap_exit,
+        "lastReapExitCode": times.last_reap_exit,
         "overdue": seen.is_overdue,
     }
 

@@ -109,7 +109,7 @@ def _fewer(groups: Sequence[Group]) -> list[Group]:
         *kept,
         Group(
             f"{len(rest)} others",
-            machines=sum(group.machines for group in rest),
+            instance_count=sum(group.instance_count for group in rest),
             hours=sum((group.hours for group in rest), _ZERO),
             cost=sum((group.cost for group in rest), Sum()),
             spot=sum((group.spot for group in rest), Sum()),
@@ -126,10 +126,8 @@ def _title(side: str) -> str:
 
 
 def _tip(group: Group) -> str:
-    return (
-        f"<title>{_text(group.key or '(none)')}: {money(group.cost.total)}, {counted(group.machines, 'instance')}, "
-        f"{group.hours:.2f} h</title>"
-    )
+    count = counted(group.instance_count, "instance")
+    return f"<title>{_text(group.key or '(none)')}: {money(group.cost.total)}, {count}, {group.hours:.2f} h</title>"
 
 
 def _short(key: str | None) -> str:

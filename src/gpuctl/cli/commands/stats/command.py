@@ -22,7 +22,7 @@ gpuctl stats --since 30d --by user
 gpuctl stats --by tag:project -o csv
 gpuctl stats --since 30d --by day --chart spending.svg"""
 
-GROUP_COLUMNS = ("key", "machines", "hours", "totalCost", "allIn")
+GROUP_COLUMNS = ("key", "instanceCount", "hours", "totalCost", "fullCost")
 
 
 def command(
@@ -53,7 +53,7 @@ def command(
     document: dict[str, object] = {
         "statistics": shape,
         "spending": spending_shape(told),
-        "countsFrom": instant(context.wiring.store.counts_from()),
+        "completeSince": instant(context.wiring.store.counts_from()),
     }
     if side is not None:
         document |= {"by": side, "groups": [group_shape(group) for group in told.groups]}
@@ -100,8 +100,8 @@ def _draw(name: str, told: Report) -> None:
 def _row(group: Group) -> list[str]:
     return [
         group.key or "",
-        str(group.machines),
+        str(group.instance_count),
         plain(group.hours),
-        plain(group.cost.machine),
+        plain(group.cost.compute),
         plain(group.cost.total),
     ]

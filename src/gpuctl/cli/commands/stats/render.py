@@ -24,8 +24,8 @@ def spending_shape(told: Report) -> dict[str, Any]:
         **_sum_shape(told.spent),
         "onDemand": dollars(told.spent.total - told.spot.total),
         "spot": dollars(told.spot.total),
-        "perHour": dollars(told.outlook.hourly.total),
-        "untilDeadlines": dollars(told.outlook.remaining.total),
+        "totalPerHour": dollars(told.outlook.hourly.total),
+        "remainingUntilDeadlines": dollars(told.outlook.remaining.total),
     }
 
 
@@ -33,9 +33,9 @@ def group_shape(group: Group) -> dict[str, Any]:
     """A group; `totalCost` is the machines' alone, as it is everywhere."""
     return {
         "key": group.key,
-        "machines": group.machines,
+        "instanceCount": group.instance_count,
         "hours": hours(group.hours),
-        "totalCost": dollars(group.cost.machine),
+        "totalCost": dollars(group.cost.compute),
         "spot": dollars(group.spot.total),
         "costBreakdown": _sum_shape(group.cost),
     }
@@ -69,7 +69,7 @@ def _summary(told: Report) -> "Table":
 def _lines(told: Report) -> list[tuple[str, str, str]]:
     figures, spent, ahead = told.figures, told.spent, told.outlook
     running = f"{figures.currently_running} running, {figures.currently_billing} billing"
-    parts = f"{money(spent.machine)} compute, {money(spent.disk)} disks, {money(spent.address)} public IPs"
+    parts = f"{money(spent.compute)} compute, {money(spent.disk)} disks, {money(spent.public_ip)} public IPs"
     lines = [("instances", str(figures.total_provisioned), running), ("spent", money(spent.total), parts)]
     if told.spot != Sum():
         lines.append(("by market", money(told.spot.total), f"spot, {money(spent.total - told.spot.total)} on-demand"))
@@ -99,15 +99,15 @@ def _bars(found: Sequence[Group], side: str | None, width: int) -> "Table":
     most = max((group.cost.total for group in found), default=Decimal(0))
     room = min(_LONGEST_BAR, width - max(len(name) for name in (heading, *names)) - 40)
     for name, group in zip(names, found, strict=True):
-        cells = (name, str(group.machines), f"{group.hours:.2f}", _cost(group.cost))
+        cells = (name, str(group.instance_count), f"{group.hours:.2f}", _cost(group.cost))
         table.add_row(*cells, Text(_bar(group.cost.total, most, room), "yellow" if side == DAY else "cyan"))
     return table
 
 
 def _cost(cost: Sum) -> str:
-    if cost.unpriced and not cost.total:
+    if cost.unknown_price_count and not cost.total:
         return "?"
-    return money(cost.total) + ("*" if cost.unpriced or cost.bare else "")
+    return money(cost.total) + ("*" if cost.unknown_price_count or cost.compute_only_count else "")
 
 
 def _bar(value: Decimal, most: Decimal, room: int) -> str:
@@ -122,9 +122,9 @@ def _bar(value: Decimal, most: Decimal, room: int) -> str:
 def _sum_shape(cost: Sum) -> dict[str, Any]:
     return {
         "total": dollars(cost.total),
-        "machine": dollars(cost.machine),
+        "compute": dollars(cost.compute),
         "disk": dollars(cost.disk),
-        "address": dollars(cost.address),
-        "unpriced": cost.unpriced,
-        "withoutDiskOrAddress": cost.bare,
+        "publicIp": dollars(cost.public_ip),
+        "unknownPriceCount": cost.unknown_price_count,
+        "computeOnlyCount": cost.compute_only_count,
     }
