@@ -6,6 +6,7 @@ import package are `gpuctl`. A distribution of that name in the public index bel
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,8 +17,7 @@ from shlex import quote
 NAME = "gpuctl-cloud"
 FOREIGN = "gpuctl"
 
-# Modules whose presence shows that an extra is installed.
-_MARKERS = {"aws": "boto3", "azure": "azure.identity", "sandbox": "gpuctl_sandbox"}
+_OF_EXTRA = re.compile(r"([\w.-]+).*;.*\bextra == ['\"]([\w-]+)['\"]")
 _OUR_ENTRY = "gpuctl.cli.main:entry"
 
 
@@ -173,11 +173,24 @@ def _source(told: dict[str, object]) -> tuple[str | None, bool]:
 
 
 def _installed_extras() -> Iterable[str]:
-    from importlib.util import find_spec
+    """The extras of which every requirement is installed, in any version."""
+    from importlib.metadata import PackageNotFoundError, distribution
 
-    for extra, module in _MARKERS.items():
-        try:
-            if find_spec(module) is not None:
-                yield extra
-        except (ModuleNotFoundError, ValueError):
-            continue
+    missing: dict[str, bool] = {}
+    try:
+        requirements = distribution(NAME).requires or ()
+    except PackageNotFoundError:
+        return []
+    for match in filter(None, map(_OF_EXTRA.match, requirements)):
+        missing[match[2]] = missing.get(match[2], False) or not _is_installed(match[1])
+    return sorted(extra for extra, is_missing in missing.items() if not is_missing)
+
+
+def _is_installed(name: str) -> bool:
+    from importlib.metadata import PackageNotFoundError, distribution
+
+    try:
+        distribution(name)
+    except PackageNotFoundError:
+        return False
+    return True

@@ -123,7 +123,7 @@ def reset(folder: Path) -> bool:
 def _check_installed() -> None:
     from importlib.util import find_spec
 
-    missing = [name for name in ("gpuctl_sandbox", "moto", "flask", "werkzeug", "boto3") if find_spec(name) is None]
+    missing = [name for name in ("gpuctl_sandbox", "moto", "flask", "werkzeug") if find_spec(name) is None]
     if missing:
         raise NotInstalledError(
             f"the sandbox needs `{missing[0]}`, which is not installed", hint="install gpuctl with the extra `sandbox`"
@@ -207,7 +207,7 @@ def _start(folder: Path, patience: timedelta) -> Address:
 
 
 def _environment() -> dict[str, str]:
-    """What the server needs to find Python and its modules, and nothing that could turn moto or boto3 elsewhere."""
+    """What the server needs to find Python and its modules, and nothing that could lead its emulators elsewhere."""
     from importlib.util import find_spec
 
     kept = ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
@@ -220,11 +220,6 @@ def _environment() -> dict[str, str]:
     environment["PYTHONPATH"] = os.pathsep.join(
         folders if source.name.endswith("-packages") else [*folders, str(source)]
     )
-    environment["AWS_CONFIG_FILE"] = environment["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
-    # moto's 1300 images of every region are nothing to launch here and cost 30 ms each time one is first used.
-    environment["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
-    # A web page must not be able to read what a browser on this machine fetches from the sandbox.
-    environment["MOTO_DISABLE_GLOBAL_CORS"] = "true"
     return environment
 
 

@@ -286,5 +286,5 @@ class Scope(Value):
 
     @property
     def label(self) -> str:
-        """`aws 123456789012 us-east-1`, for messages and as a key."""
+        """Provider, account and region, for messages and as a key."""
         return f"{self.provider} {self.account} {self.region}"

@@ -15,7 +15,7 @@ from gpuctl.domain.tags import EXPIRES_AT, ID, OWNER, STATE, parse_deadline
 
 Figure = str | int | float | bool | None | list[str]
 
-# A timer acts a few minutes past the deadline; Azure's schedule knows whole minutes and a least lead.
+# A timer acts a few minutes past the deadline; a shutdown schedule knows whole minutes and a least lead.
 _TIMER_EARLY, _TIMER_LATE = timedelta(minutes=1), timedelta(minutes=15)
 _SAME_PRICE = Decimal("0.0001")
 _NOT_NVIDIA = ("Radeon", "MI300X", "Gaudi")

@@ -102,7 +102,7 @@ class CloudFacts:
         return self.name.value
 
     def account_label(self, account: str) -> str:
-        """`AWS account 123456789012`: the account in a sentence, shortened where its ID is long."""
+        """Title, noun and ID of the account for a sentence, shortened where the ID is long."""
         digits = self.account_digits
         return f"{self.title} {self.account_noun} {account if digits is None else f'...{account[-digits:]}'}"
 

@@ -48,6 +48,11 @@ def all_facts() -> "tuple[CloudFacts, ...]":
     return tuple(facts_of(name) for name in SUPPORTED)
 
 
+def example() -> "CloudFacts":
+    """The cloud whose type and region stand in hints and help texts."""
+    return all_facts()[0]
+
+
 def secret_variables() -> tuple[str, ...]:
     """The environment variables of every supported cloud whose whole value is a secret."""
     return tuple(name for facts in all_facts() for name in facts.variables.secrets)

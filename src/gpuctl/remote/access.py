@@ -18,8 +18,9 @@ class Access:
 
     `folder` is where this state keeps its own key and what it knows of its machines; `key_file` a person's key, to be
     used instead; `user` whom to log in as, where the cloud's own word does not hold; `options` are further ones of
-    ssh, each `Key=Value`; `echo` the service to ask for a caller's public address instead of AWS's. In the sandbox no
-    machine boots, and the addresses it makes up are somebody else's: there only `options` can lead anywhere.
+    ssh, each `Key=Value`; `echo` the service to ask for a caller's public address instead of the default one. In
+    the sandbox no machine boots, and the addresses it makes up are somebody else's: there only `options` can lead
+    anywhere.
     """
 
     folder: Path
@@ -72,6 +73,6 @@ class Access:
     def own_range(self) -> str:
         """The range of one that the caller's public address makes; raises as `own_address` does."""
         # HTTP and TLS are loaded by those who ask.
-        from gpuctl.remote.echo import AWS_ECHO, own_address
+        from gpuctl.remote.echo import DEFAULT_ECHO, own_address
 
-        return own_address(self.echo or AWS_ECHO)
+        return own_address(self.echo or DEFAULT_ECHO)

@@ -6,13 +6,13 @@ from urllib.parse import urlsplit
 from gpuctl.domain.market.ssh_source import HINT, own_range
 from gpuctl.errors import UnreachableError, UsageError
 
-AWS_ECHO = "https://checkip.amazonaws.com/"
+DEFAULT_ECHO = "https://checkip.amazonaws.com/"
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _MOST_BYTES = 64
 _TIMEOUT_S = 4.0
 
 
-def own_address(url: str = AWS_ECHO) -> str:
+def own_address(url: str = DEFAULT_ECHO) -> str:
     """The range of one that this computer's public address makes, such as `203.0.113.7/32`.
 
     UnreachableError for every failure and every odd answer; there is no fallback. UsageError for a service that is
@@ -21,11 +21,11 @@ def own_address(url: str = AWS_ECHO) -> str:
     parts = urlsplit(url)
     host = parts.hostname
     if not host or not (parts.scheme == "https" or (parts.scheme == "http" and host in _LOOPBACK)):
-        raise UsageError("GPUCTL_IP_ECHO must be an https URL", hint=f"unset GPUCTL_IP_ECHO to ask {AWS_ECHO}")
+        raise UsageError("GPUCTL_IP_ECHO must be an https URL", hint=f"unset GPUCTL_IP_ECHO to ask {DEFAULT_ECHO}")
     try:
         port = parts.port
     except ValueError:
-        raise UsageError("GPUCTL_IP_ECHO has an odd port", hint=f"unset GPUCTL_IP_ECHO to ask {AWS_ECHO}") from None
+        raise UsageError("GPUCTL_IP_ECHO has an odd port", hint=f"unset GPUCTL_IP_ECHO to ask {DEFAULT_ECHO}") from None
     kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
     connection = kind(host, port, timeout=_TIMEOUT_S)
     try:

@@ -60,7 +60,7 @@ def named_key(path: Path) -> Key:
     if line is None:
         raise UsageError(f"`{public}` is not a public SSH key: {shown(text.strip()[:20])}", hint="check `ssh.key`")
     if len(line) > LONGEST_KEY:
-        # AWS takes 16 KB of user data, and the guard is in there as well.
+        # A cloud may take no more than 16 KB of user data, and the guard is in there as well.
         raise UsageError(
             f"`{public}` has {len(line)} characters, and at most {LONGEST_KEY} fit into the user data of an instance",
             hint="ssh-keygen -t ed25519, and name that key in `ssh.key`",

@@ -96,7 +96,7 @@ def failure(target: Target, said: bytes) -> GpuctlError:
     last = last_line(said) or "no reason given"
     if "Permission denied" in text:
         return CredentialsError(
-            f"SSH login as `{target.user}` failed: {last}", hint="add `--login ec2-user`, or another user of the image"
+            f"SSH login as `{target.user}` failed: {last}", hint="add `--login USER` with the user of the image"
         )
     if any(words in text for words in _TOO_LONG):
         shorter = "shorten the control path in ~/.ssh/config or `ssh.options`, such as ControlPath=~/.ssh/%C"

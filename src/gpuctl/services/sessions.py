@@ -31,7 +31,7 @@ class Login:
 
     @property
     def label(self) -> str:
-        """`aws 123456789012`, for messages."""
+        """Provider and account, for messages."""
         return f"{self.provider} {self.account}" if self.account else str(self.provider)
 
 

@@ -44,7 +44,7 @@ class Unreached(Value):
 
     @property
     def label(self) -> str:
-        """`aws 123456789012 us-east-1`, for messages."""
+        """Provider, account and region, for messages."""
         return " ".join(part for part in (self.provider, self.account, self.region) if part)
 
 

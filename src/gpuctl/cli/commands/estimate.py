@@ -19,6 +19,7 @@ from gpuctl.domain.money.cost import rates
 from gpuctl.domain.money.prices import origin
 from gpuctl.domain.money.savings import DAYS_A_MONTH, HOURS_A_DAY, Savings, Usage, savings
 from gpuctl.errors import UsageError
+from gpuctl.providers.registry import example
 from gpuctl.wiring import Wiring
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class _Row:
 def command(
     ctx: typer.Context,
     instance_type: Annotated[
-        str, typer.Argument(metavar="TYPE", help="Instance type, such as g4dn.xlarge", show_default=False)
+        str, typer.Argument(metavar="TYPE", help=f"Instance type, such as {example().example_type}", show_default=False)
     ],
     hours_per_day: Annotated[str, typer.Option(metavar="HOURS", help="Hours of use per day")] = "2",
     days: Annotated[str, typer.Option(metavar="DAYS", help="Days of use per month")] = str(DAYS_A_MONTH),

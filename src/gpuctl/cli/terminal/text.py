@@ -7,7 +7,7 @@ from gpuctl.domain.wording import without_middle
 
 _DANGEROUS = frozenset(("Cc", "Cf", "Cs", "Co", "Zl", "Zp"))
 _MOST = 1_000
-# Longer than any id of a cloud; AWS's encoded authorization message is one word of 500 characters and more.
+# Longer than any id of a cloud; an encoded authorization message is one word of 500 characters and more.
 _LONG_WORD = re.compile(r"\S{300,}")
 _MOST_OF_A_WORD = 40
 

@@ -111,12 +111,12 @@ def check(request: Request, max_ttl: timedelta) -> None:
     The texts are an interface: callers match on them, capital letter included, and on their order.
     """
     if request.instance_type is None and request.provider is None and not request.describes:
-        raise UsageError("Provider is required", hint="gpuctl provision g4dn.xlarge --region us-east-1")
+        raise UsageError("Provider is required", hint="gpuctl provision TYPE --region REGION")
     if request.instance_type is None and not request.describes:
         raise UsageError("Instance type is required", hint=f"gpuctl types --provider {request.provider}")
     if request.region is None:
         what = request.instance_type or f"--gpu {request.gpu or 'T4'}"
-        raise UsageError("Region is required", hint=f"gpuctl provision {what} --region us-east-1")
+        raise UsageError("Region is required", hint=f"gpuctl provision {what} --region REGION")
     if request.disk_gb < MIN_DISK_GB:
         raise UsageError(f"Disk size must be at least {MIN_DISK_GB}GB", hint=f"add `--disk-size {MIN_DISK_GB}`")
     if request.ttl < MIN_TTL:

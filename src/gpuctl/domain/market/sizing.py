@@ -24,11 +24,11 @@ class Size(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Class:
-    """What a machine of a size must have at least, and the type that once was the answer."""
+    """What a machine of a size must have at least, and the type that is preferred among equals."""
 
     gpu_memory_gib: Decimal
     memory_gib: Decimal
-    once: str
+    preferred: str
     why: str
 
 
@@ -89,14 +89,14 @@ def fits(kind: InstanceType, size: Size) -> bool:
 
 
 def cheapest(offers: Iterable[Offer], size: Size) -> Offer | None:
-    """The cheapest offer of that size whose price is known; of several the type that once was the answer."""
+    """The cheapest offer of that size whose price is known; of several at that price the preferred type."""
     fitting = [offer for offer in offers if offer.price is not None and fits(offer.type, size)]
-    once = CLASSES[size].once
+    preferred = CLASSES[size].preferred
     return min(
         fitting,
         key=lambda offer: (
             offer.price.usd_per_hour if offer.price else 0,
-            offer.type.name != once,
+            offer.type.name != preferred,
             offer.type.name,
             offer.region,
         ),

@@ -19,7 +19,7 @@ from gpuctl.domain.reconcile.evidence import (
 )
 from gpuctl.domain.reconcile.orphans import for_strangers
 
-# Bare metal and instances with 8 GPUs shut down slowly; AWS bills none of that time.
+# Bare metal and instances with 8 GPUs shut down slowly; the cloud may bill none of that time.
 STUBBORN_AFTER = timedelta(minutes=30)
 
 

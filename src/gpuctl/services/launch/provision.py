@@ -82,8 +82,8 @@ def launch(
     where it was refused.
 
     What was made, or may have been, is added to `made` before anything else is done. Creates go one after the other:
-    EC2 refills its budget of RunInstances calls at two a second, so more at once only means being throttled. Raises if
-    the account cannot be prepared or the records cannot be written; then nothing was created.
+    a cloud may allow only two of them a second, so more at once only means being throttled. Raises if the account
+    cannot be prepared or the records cannot be written; then nothing was created.
     """
     prepared = made_ready(prepared, runtime, agree)
     records, state_id = write_records(prepared, runtime)

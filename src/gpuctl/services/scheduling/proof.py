@@ -21,7 +21,7 @@ class Proof:
 
     @property
     def label(self) -> str:
-        """`aws 123456789012`, for messages."""
+        """Provider and account, for messages."""
         return f"{self.provider} {self.account}" if self.account else str(self.provider)
 
     @property

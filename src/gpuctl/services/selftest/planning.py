@@ -15,7 +15,7 @@ from gpuctl.services.launch.offers import Choice
 from gpuctl.services.launch.prepare import Prepared
 from gpuctl.services.runtime import Runtime
 
-# Long enough that Azure's schedule can still be moved: not in its last 30 minutes.
+# Long enough that a shutdown schedule can still be moved, which may be impossible in its last 30 minutes.
 LONGEST = timedelta(minutes=60)
 EXTEND_BY = timedelta(minutes=15)
 _CENT = Decimal("0.01")
@@ -30,7 +30,7 @@ def request_of(request: Request, max_ttl: timedelta) -> Request:
     """
     named = request.instance_type is not None
     if not named and request.provider is None:
-        raise UsageError("Provider is required", hint="gpuctl selftest --provider aws --region us-east-1")
+        raise UsageError("Provider is required", hint="gpuctl selftest --provider PROVIDER --region REGION")
     ttl = min(LONGEST, max_ttl - EXTEND_BY)
     if ttl < MIN_TTL:
         least = spelled(MIN_TTL + EXTEND_BY)

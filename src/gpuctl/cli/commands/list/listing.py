@@ -11,6 +11,7 @@ from gpuctl.cli.render.result import Result
 from gpuctl.documents import instance_shape
 from gpuctl.domain.instance import Instance, Status
 from gpuctl.errors import GpuctlError
+from gpuctl.providers.registry import example
 from gpuctl.services.query import Selection, everything
 
 
@@ -53,7 +54,10 @@ class Listing:
     def footer(self, chosen: Sequence[Instance], now: datetime) -> list[str]:
         """The lines below the table."""
         if not chosen:
-            return ["no instances", "hint: gpuctl provision g4dn.xlarge --region us-east-1"]
+            return [
+                "no instances",
+                f"hint: gpuctl provision {example().example_type} --region {example().example_region}",
+            ]
         times = self.context.wiring.reap_log.read()
         asked = max((sweep.at for sweep in times.sweeps), default=None)
         lines = [BARE] if any(is_bare(record) for record in chosen) else []

@@ -16,7 +16,7 @@ from gpuctl.domain.instance import Market, ProviderName
 from gpuctl.domain.market.request import DEFAULT_PURPOSE, Request
 from gpuctl.domain.market.ssh_source import AUTO, Source, source
 from gpuctl.errors import UsageError
-from gpuctl.providers.registry import all_facts
+from gpuctl.providers.registry import all_facts, example
 from gpuctl.services.launch.offers import Defaults, DefaultsOf
 from gpuctl.services.launch.retry import MAX_RETRIES, Retrying
 
@@ -34,7 +34,7 @@ class Asked:
 
     instance_type: Annotated[
         str | None,
-        typer.Argument(metavar="[TYPE]", help="Instance type, such as g4dn.xlarge", show_default=False),
+        typer.Argument(metavar="[TYPE]", help=f"Instance type, such as {example().example_type}", show_default=False),
     ] = None
     region: Annotated[
         str | None,

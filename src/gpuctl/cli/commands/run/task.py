@@ -16,6 +16,7 @@ from gpuctl.documents import instance_shape
 from gpuctl.domain.instance import Instance, Status
 from gpuctl.domain.market.offers import READY_WITHIN
 from gpuctl.errors import Failure, Interrupted, StateUnusableError, UnresolvedError, UsageError
+from gpuctl.providers.registry import example
 from gpuctl.remote.transfer import check_upload, transfer
 from gpuctl.services.launch.emergency import end_interrupted
 from gpuctl.services.launch.offers import choose
@@ -44,7 +45,7 @@ class Kept:
     def task(self, rest: Sequence[str], uploads: Sequence[str], downloads: Sequence[str], env: Sequence[str]) -> Task:
         """What the command line asks to be done. UsageError for the first thing that cannot be."""
         if not rest:
-            raise UsageError("no command given", hint="gpuctl run g4dn.xlarge -- nvidia-smi")
+            raise UsageError("no command given", hint=f"gpuctl run {example().example_type} -- nvidia-smi")
         there = [transfer(upload, option="--upload") for upload in uploads]
         for item in there:
             check_upload(item)
