@@ -2,9 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
 
-import pytest
 from support.azure import LoopbackAzure
 from support.cli import Operator, Ran
 from support.wire import LOST, refuse, refuse_arm
@@ -18,15 +16,6 @@ DOCUMENTED = (
     "--task", "task-456", "--tag", "environment=production", "--tag", "project=medical-analysis",
     "--purpose", "Medical Document Analysis",
 )  # fmt: skip
-
-
-@pytest.fixture
-def arm(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackAzure]:
-    monkeypatch.setenv("GPUCTL_AZURE_ENDPOINT", operator.wire.url)
-    monkeypatch.setattr("azure.core.pipeline.transport.RequestsTransport.sleep", lambda transport, span: None)
-    past_gpuctl = LoopbackAzure(operator.cloud)
-    yield past_gpuctl
-    past_gpuctl.close()
 
 
 def ours(arm: LoopbackAzure) -> list[str]:

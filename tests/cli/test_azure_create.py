@@ -1,7 +1,6 @@
 """What Azure answers to a create, end to end: refusals of a region, things not known yet, keys that it refuses."""
 
 import subprocess
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -15,15 +14,6 @@ ELSEWHERE = (
     "/virtualNetworks/none/subnets/none"
 )
 CLOSED = "Resource 'x' was disallowed by Azure: The selected region is currently not accepting new customers"
-
-
-@pytest.fixture
-def arm(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackAzure]:
-    monkeypatch.setenv("GPUCTL_AZURE_ENDPOINT", operator.wire.url)
-    monkeypatch.setattr("azure.core.pipeline.transport.RequestsTransport.sleep", lambda transport, span: None)
-    past_gpuctl = LoopbackAzure(operator.cloud)
-    yield past_gpuctl
-    past_gpuctl.close()
 
 
 @pytest.mark.parametrize("kind", [NSG, MACHINE])

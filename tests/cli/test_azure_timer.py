@@ -1,7 +1,5 @@
 """What a user sees of Azure's shutdown timer: before anything is made, at a late extend, and while a machine starts."""
 
-from collections.abc import Iterator
-
 import pytest
 from support.azure import LoopbackAzure
 from support.cli import Operator
@@ -13,15 +11,6 @@ NOT_CHECKED = (
     "the first `gpuctl provision` registers it"
 )
 WRITES = ("PUT schedules", "PATCH resourceGroups", "PATCH virtualMachines")
-
-
-@pytest.fixture
-def arm(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackAzure]:
-    monkeypatch.setenv("GPUCTL_AZURE_ENDPOINT", operator.wire.url)
-    monkeypatch.setattr("azure.core.pipeline.transport.RequestsTransport.sleep", lambda transport, span: None)
-    past_gpuctl = LoopbackAzure(operator.cloud)
-    yield past_gpuctl
-    past_gpuctl.close()
 
 
 def timer(operator: Operator) -> dict[str, str]:

@@ -173,7 +173,11 @@ def test_a_further_attempt_follows_a_refusal() -> None:
     assert an_attempt_after(Outcome.LEFTOVERS).token.endswith("-2")
 
 
-@pytest.mark.parametrize("outcome", [Outcome.PENDING, Outcome.UNKNOWN, Outcome.CREATED, Outcome.ENDED])
+def test_a_further_attempt_follows_one_of_which_nothing_is_left() -> None:
+    assert an_attempt_after(Outcome.ENDED).token.endswith("-2")
+
+
+@pytest.mark.parametrize("outcome", [Outcome.PENDING, Outcome.UNKNOWN, Outcome.CREATED])
 def test_what_may_have_made_a_machine_has_no_successor(outcome: Outcome) -> None:
     with pytest.raises(IllegalTransition):
         an_attempt_after(outcome)

@@ -212,6 +212,13 @@ class Instance(Value):
         return tuple(attempt for attempt in left if attempt.cloud_id not in (None, self.cloud_id))
 
     @property
+    def former_cloud_ids(self) -> frozenset[str]:
+        """The cloud ids that earlier attempts of an active record had: none of them is its instance now."""
+        over = (Outcome.LEFTOVERS, Outcome.ENDED)
+        ids = {attempt.cloud_id for attempt in self.attempts if self.is_live and attempt.outcome in over}
+        return frozenset(cloud_id for cloud_id in ids if cloud_id not in (None, self.cloud_id))
+
+    @property
     def label(self) -> str:
         """How a person would call it: its name where it has one, else its id."""
         return self.name or self.id

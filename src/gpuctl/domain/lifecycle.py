@@ -2,8 +2,10 @@
 
 PROVISIONING -> CONFIGURING -> READY <-> RUNNING -> STOPPING -> TERMINATED
       |               |          |          |           ^
-      |               +----------+----------+-----------+   (any live status may go to STOPPING)
+      |               +----------+----------+-----------+   (any active status may change to STOPPING)
       +-> FAILED
+
+CONFIGURING becomes PROVISIONING again only for the next attempt (`launch_failed`).
 """
 
 from datetime import datetime
@@ -166,8 +168,34 @@ def provisioning(instance: Instance) -> Instance:
 
 def was_refused(instance: Instance) -> bool:
     """Whether there is no machine, and can be none unless another attempt is made."""
-    sure = all(attempt.outcome in (Outcome.REFUSED, Outcome.LEFTOVERS) for attempt in instance.attempts)
-    return instance.status is Status.PROVISIONING and sure
+    over = (Outcome.REFUSED, Outcome.LEFTOVERS, Outcome.ENDED)
+    return instance.status is Status.PROVISIONING and all(attempt.outcome in over for attempt in instance.attempts)
+
+
+def launch_failed(instance: Instance, seen: Observed, why: str, at: datetime) -> Instance:
+    """The record of an instance that its provider could not start, PROVISIONING again so that `attempted` may follow.
+
+    The attempt is over: ENDED where the provider shows that instance as terminated, else LEFTOVERS, which are swept.
+    IllegalTransition unless the record is CONFIGURING and `seen` is its instance.
+    """
+    if instance.status is not Status.CONFIGURING or instance.cloud_id != seen.cloud_id:
+        raise IllegalTransition(f"{instance.id}: {seen.cloud_id} is not the instance that it is starting")
+    outcome = Outcome.LEFTOVERS if seen.exists else Outcome.ENDED
+    over = instance.attempts[-1].model_copy(update={"outcome": outcome, "cloud_id": seen.cloud_id, "detail": why})
+    facts: dict[str, Any] = {
+        "attempts": (*instance.attempts[:-1], over),
+        "cloud_id": None,
+        "id_is_from_create": False,
+        "public_ip": None,
+        "private_ip": None,
+        "metadata": {},
+        "launched_at": None,
+        "absent_since": None,
+        "safeguards": (),
+        "status_reason": None,
+        "last_error": why,
+    }
+    return _entered(instance, EventName.ERROR, Status.PROVISIONING, at, None, why, facts)
 
 
 def attempted(instance: Instance, attempt: Attempt, at: datetime, **facts: Any) -> Instance:

@@ -93,7 +93,7 @@ def _carried_out(
             _means(context),
             found,
             ready_within,
-            agree=lambda there: _is_agreed(context, there, limit),
+            agree=lambda there, line: _is_agreed(context, there, line, limit),
             hurry=lambda: time_limit(TERMINATE_WITHIN),
         )
     except Interrupted as interrupted:
@@ -108,8 +108,9 @@ def _carried_out(
     return result
 
 
-def _is_agreed(context: Context, there: Launchable, limit: Decimal) -> bool:
+def _is_agreed(context: Context, there: Launchable, line: str, limit: Decimal) -> bool:
     if is_within(there, limit):
+        context.progress.info(line)
         return True
     context.progress.info(
         f"{there.offer.type.name} in {there.place.where} is not tried: it may cost more than ${limit:.2f}"

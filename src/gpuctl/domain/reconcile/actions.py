@@ -97,7 +97,12 @@ class Finder:
         """The record's machine in the listings: by the id our create returned, else by our tag in our region."""
         if record.cloud_id is not None:
             return self._by_cloud_id.get((record.region, record.cloud_id))
-        tagged = [observed for observed in self._by_record.get(record.id, ()) if observed.region == record.region]
+        # The tags of a further attempt say the same record: what earlier ones had is not its instance any more.
+        tagged = [
+            observed
+            for observed in self._by_record.get(record.id, ())
+            if observed.region == record.region and observed.cloud_id not in record.former_cloud_ids
+        ]
         # Were there ever two, the first launched is the machine; the other is an orphan and judged as one.
         return min(
             tagged, key=lambda observed: (not observed.exists, observed.launched_at or record.expires_at), default=None

@@ -1,23 +1,26 @@
 """Makes the attempts of one record, one after the other, until one of them is not refused or there is none to follow.
 
 Each is written down before it is sent, in a transaction that still finds the record wanted and its deadline far enough
-off, and only after every attempt before it was refused for sure.
+off, and only after every attempt before it was refused for sure, or its instance is known never to start.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 
-from gpuctl.domain.duration import spelled
-from gpuctl.domain.events import EventName
-from gpuctl.domain.instance import Attempt, Instance, Outcome, Reason, Status
-from gpuctl.domain.lifecycle import advance, attempted, note, refreshed, with_facts
+from gpuctl.domain.instance import Instance, Observed, Outcome, Reason, Status
 from gpuctl.domain.market.candidates import Place
-from gpuctl.domain.market.ssh_source import with_sources
 from gpuctl.errors import BudgetError, CredentialsError, GpuctlError
-from gpuctl.providers.base import Order
 from gpuctl.services.budgets import allowance_of
 from gpuctl.services.launch.access import other_sources
+from gpuctl.services.launch.attempt_changes import (
+    NoMore,
+    answered,
+    hindrance,
+    noted,
+    order_of,
+    start_failed,
+    with_attempt,
+)
 from gpuctl.services.launch.cooldown import is_elsewhere
 from gpuctl.services.launch.create import Answer, send_create
 from gpuctl.services.launch.launchable import Agree, Launchable
@@ -26,19 +29,19 @@ from gpuctl.services.launch.prepare import Prepared
 from gpuctl.services.runtime import Runtime
 from gpuctl.services.terminate import end
 
-LEAST_LEFT = timedelta(minutes=5)
-MOST_ATTEMPTS = 40
+Over = Callable[[Instance], Instance]
 
 
-class _NoMore(GpuctlError):
-    """No further attempt may be made: somebody gave the record up, or its deadline is too near."""
+def _as_it_is(fresh: Instance) -> Instance:
+    return fresh
 
 
 @dataclass(slots=True)
 class Attempts:
-    """One record on its way to a machine. `made` takes what was made, or may have been, before anything else is done.
+    """One record on its way to an instance. `made` gets what was created, or may have been, before anything else.
 
-    `agree` is asked before anything is tried that the caller has not seen yet; it may refuse.
+    `agree` is asked before anything is tried that the caller has not seen yet; it may refuse. `may_go_on` is false once
+    nothing follows an instance that could not be started.
     """
 
     prepared: Prepared
@@ -47,24 +50,50 @@ class Attempts:
     made: list[Instance]
     agree: Agree
     tried: list[Tried] = field(default_factory=list)
+    may_go_on: bool = True
+    _here: Launchable = field(init=False)
+    _ahead: Iterator[Place] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._here, self._ahead = self.prepared.first, self._after_first()
 
     def pursue(self, record: Instance) -> GpuctlError | None:
-        """Send its attempts. What stands in the way of a machine, or None if there is one."""
-        here, ahead = self.prepared.first, self._after_first()
+        """Send its attempts. What prevents an instance, or None if there is one."""
         while True:
+            here = self._here
             answer = self._send(record, here)
             if answer.outcome not in (Outcome.REFUSED, Outcome.LEFTOVERS) or answer.error is None:
                 self._close(record, answer, here)
                 return answer.error
             self.tried.append(Tried(here.place, answer.error))
-            following = self._following(record, answer, here, ahead)
+            following = self._after_refusal(record, answer, here)
             if following is None:
                 refusal = all_refused(self.tried, self.prepared.choice)
                 self._close(record, answer, here)
                 return refusal
             # Only now: where nothing follows they are ended with the record.
-            self._end_leftovers(answer, here)
-            record, here = following
+            self._end_leftovers(answer.leftovers, here)
+            record = following
+
+    def resume(self, record: Instance, seen: Observed, error: GpuctlError) -> GpuctlError | None:
+        """Go on after the provider could not start the record's instance `seen`; what prevents one, or None.
+
+        Where no attempt follows the record is as it was, for whoever closes it or terminates what is left.
+        """
+        here = self._here
+        self.prepared.doors.refused(here.place, error)
+        self.tried.append(Tried(here.place, error, is_late=True))
+        following = None
+        if is_elsewhere(error):
+            following = self._elsewhere(record, error, lambda fresh: start_failed(fresh, seen, error, here))
+        if following is None:
+            self.may_go_on = False
+            return all_refused(self.tried, self.prepared.choice)
+        if seen.exists:
+            self._end_leftovers(seen.cloud_id, here)
+        else:
+            self.made[:] = [made for made in self.made if made.cloud_id != seen.cloud_id]
+        return self.pursue(following)
 
     def _after_first(self) -> Iterator[Place]:
         places = self.prepared.places()
@@ -92,10 +121,8 @@ class Attempts:
             self.made.append(answered(record, answer, here))
         return answer
 
-    def _following(
-        self, record: Instance, answer: Answer, here: Launchable, ahead: Iterator[Place]
-    ) -> tuple[Instance, Launchable] | None:
-        """The record with its next attempt written down, and where that is made; None if there is to be none."""
+    def _after_refusal(self, record: Instance, answer: Answer, here: Launchable) -> Instance | None:
+        """The record with its next attempt written down; None if there is to be none."""
         error = answer.error
         if error is None:
             return None
@@ -103,18 +130,38 @@ class Attempts:
         if not (goes_on or self.prepared.retrying.is_left(error)):
             return None
         # The refusal is written down first: whoever comes between finds nothing that may have made a machine.
-        record = self.runtime.store.update(record.id, lambda record: _noted(record, answer, here))
-        if (why := _hindrance(record, here.session.now)) is not None:
+        record = self.runtime.store.update(record.id, lambda record: noted(record, answer, here))
+        if goes_on:
+            return self._elsewhere(record, error)
+        if (why := hindrance(record, here.session.now)) is not None:
             self.runtime.progress.info(why)
             return None
-        if not goes_on:
-            self.prepared.retrying.waits_out(error, self.runtime)
-            return self._written(record, here)
-        there = self._next_place(record, ahead)
+        self.prepared.retrying.waits_out(error, self.runtime)
+        return self._written(record, here, _as_it_is)
+
+    def _elsewhere(self, record: Instance, error: GpuctlError, over: Over = _as_it_is) -> Instance | None:
+        """The record with an attempt at the next placement written down, which is where it is now; None without one.
+
+        `over` says in the record that its last attempt is, in the transaction that writes the next one.
+        """
+        here = self._here
+        try:
+            candidate = over(record)
+        except NoMore as why:
+            self.runtime.progress.info(why.message)
+            return None
+        if (reason := hindrance(candidate, here.session.now)) is not None:
+            self.runtime.progress.info(reason)
+            return None
+        there = self._next_place(candidate, self._ahead)
         if there is None:
             return None
-        self.runtime.progress.info(told_next(error, here, there, record.expires_at - here.session.now))
-        return self._written(record, there) if self.agree(there) else None
+        if not self.agree(there, told_next(error, here, there, record.expires_at - here.session.now)):
+            return None
+        written = self._written(record, there, over)
+        if written is not None:
+            self._here = there
+        return written
 
     def _next_place(self, record: Instance, ahead: Iterator[Place]) -> Launchable | None:
         """The next place that can be tried, with the reason told for each that cannot; None where there is none."""
@@ -138,28 +185,27 @@ class Attempts:
                 self.runtime.progress.info(f"{place.where} is skipped: {error.message}")
         return None
 
-    def _written(self, record: Instance, there: Launchable) -> tuple[Instance, Launchable] | None:
+    def _written(self, record: Instance, there: Launchable, over: Over) -> Instance | None:
         """Write the attempt down, if it is still wanted, its deadline is not too near, and budgets have room for it."""
         allowance = allowance_of(there.request, self.runtime, there.session.now)
         sources = other_sources(there.session.provider, there.offer.region, there.request.subnet, record.ssh_from)
         try:
-            fresh = self.runtime.store.update(
-                record.id, lambda fresh: _with_attempt(fresh, there, sources), allowance.changing(record.id)
+            return self.runtime.store.update(
+                record.id, lambda fresh: with_attempt(over(fresh), there, sources), allowance.changing(record.id)
             )
-            return fresh, there
-        except (_NoMore, BudgetError) as why:
+        except (NoMore, BudgetError) as why:
             self.runtime.progress.info(why.message)
             return None
 
-    def _end_leftovers(self, answer: Answer, here: Launchable) -> None:
-        if answer.leftovers is None:
+    def _end_leftovers(self, leftovers: str | None, here: Launchable) -> None:
+        if leftovers is None:
             return
         try:
-            failed = dict(here.session.provider.terminate(here.offer.region, [answer.leftovers]))
+            failed = dict(here.session.provider.terminate(here.offer.region, [leftovers]))
         except GpuctlError as error:
-            failed = {answer.leftovers: error}
+            failed = {leftovers: error}
         for refusal in failed.values():
-            self.runtime.progress.warn(f"leftovers of {answer.leftovers} are not removed yet: {refusal.message}")
+            self.runtime.progress.warn(f"leftovers of {leftovers} are not removed yet: {refusal.message}")
 
     def _close(self, record: Instance, answer: Answer, here: Launchable) -> None:
         """Write down how the last attempt came out; what nobody wants any more is ended."""
@@ -176,105 +222,3 @@ class Attempts:
                 self.runtime.progress.warn(
                     f"{answer.seen.cloud_id} of {record.label} is not terminated yet: {error.message}"
                 )
-
-
-def answered(fresh: Instance, answer: Answer, here: Launchable) -> Instance:
-    """The record with what became of its last attempt, after which there is none."""
-    now = here.session.now
-    if answer.seen is not None:
-        if fresh.status.is_ended:
-            return with_facts(fresh, now, cloud_id=answer.seen.cloud_id, id_is_from_create=True)
-        return refreshed(fresh, answer.seen, now, from_create=True)
-    fresh = _with_outcome(fresh, answer)
-    detail = fresh.last_error
-    if answer.leftovers is not None and not fresh.status.is_ended:
-        made = {"cloud_id": answer.leftovers, "id_is_from_create": True}
-        return advance(with_facts(fresh, now, **made), Status.STOPPING, now, Reason.REFUSED, detail=detail)
-    if answer.outcome is Outcome.UNKNOWN or fresh.status.is_ended:
-        return note(fresh, EventName.ERROR, now, detail=detail)
-    ended = Status.TERMINATED if fresh.status is Status.STOPPING else Status.FAILED
-    return advance(fresh, ended, now, Reason.REFUSED, detail=detail, last_error=detail)
-
-
-def _noted(fresh: Instance, answer: Answer, here: Launchable) -> Instance:
-    """The record with a refusal after which another attempt may follow."""
-    fresh = _with_outcome(fresh, answer)
-    return note(fresh, EventName.ERROR, here.session.now, detail=fresh.last_error)
-
-
-def _with_outcome(fresh: Instance, answer: Answer) -> Instance:
-    detail = answer.error.message if answer.error else None
-    told = {"outcome": answer.outcome, "detail": detail, "cloud_id": answer.leftovers}
-    last = fresh.attempts[-1].model_copy(update=told)
-    return fresh.having(attempts=(*fresh.attempts[:-1], last), last_error=detail)
-
-
-def _hindrance(record: Instance, now: datetime) -> str | None:
-    """Why no further attempt may be made for it; None if one may."""
-    if record.status is not Status.PROVISIONING:
-        return f"{record.label} is {record.status} now: no further attempt is made"
-    if record.expires_at - now < LEAST_LEFT:
-        return (
-            f"less than {spelled(LEAST_LEFT)} are left until the deadline of {record.label}: no further attempt is made"
-        )
-    if len(record.attempts) >= MOST_ATTEMPTS:
-        return f"{record.label} had {MOST_ATTEMPTS} attempts: no further attempt is made"
-    return None
-
-
-def _with_attempt(fresh: Instance, there: Launchable, sources: Sequence[str]) -> Instance:
-    now = there.session.now
-    if (why := _hindrance(fresh, now)) is not None:
-        raise _NoMore(why)
-    number, offer = len(fresh.attempts) + 1, there.offer
-    attempt = Attempt(
-        number=number,
-        token=f"{fresh.id}-{number}",
-        at=now,
-        provider=offer.type.provider,
-        region=offer.region,
-        zone=there.place.zone,
-        instance_type=offer.type.name,
-        market=offer.market,
-    )
-    return attempted(
-        fresh,
-        attempt,
-        now,
-        account=there.session.account,
-        profile=there.session.profile,
-        price=offer.price,
-        disk_price=there.extras.disk,
-        address_price=there.extras.public_ip,
-        billing=there.extras.billing,
-        image=there.image.id,
-        subnet=there.request.subnet,
-        metadata=with_sources(fresh.metadata, sources),
-    )
-
-
-def order_of(record: Instance, here: Launchable, state_id: str) -> Order:
-    """The order of the record's last attempt there: the same record always gives the same order."""
-    attempt = record.attempts[-1]
-    return Order(
-        token=attempt.token,
-        record_id=record.id,
-        state_id=state_id,
-        owner=record.user,
-        name=record.name,
-        expires_at=record.expires_at,
-        max_ttl=record.max_ttl,
-        region=attempt.region,
-        zone=attempt.zone,
-        subnet=record.subnet,
-        instance_type=attempt.instance_type,
-        market=attempt.market,
-        image=here.image,
-        disk_gb=here.request.disk_gb,
-        created_at=attempt.at,
-        ssh_key=record.ssh_key,
-        ssh_from=record.ssh_from,
-        max_price=here.request.max_price,
-        idle=record.idle,
-        tags=record.tags,
-    )

@@ -44,7 +44,8 @@ class Launchable:
         return self.hourly.over(self.request.ttl * self.request.count)
 
 
-Agree = Callable[[Launchable], bool]
+# Given what is tried next and the line that says so, which is printed by whoever agrees.
+Agree = Callable[[Launchable, str], bool]
 
 
 def _priced(place: Place, image: Image) -> Place:

@@ -19,21 +19,27 @@ _NAMED = 3
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """A place that was asked, and how it refused."""
+    """A place that was asked, and how it refused; `is_late` if it did after it had accepted the create."""
 
     place: Place
     error: GpuctlError
+    is_late: bool = False
 
 
 def told_next(error: GpuctlError, before: Launchable, there: Launchable, left: timedelta) -> str:
     """Why the last attempt failed, and what is tried now, at what price; `left` is the time to the deadline."""
+    return f"{error.message}; {trying(there, before, left)}"
+
+
+def trying(there: Launchable, before: Launchable, left: timedelta) -> str:
+    """What is tried now instead of `before`, at what price; `left` is the time to the deadline."""
     is_alike = (there.offer.type, there.offer.market) == (before.offer.type, before.offer.market)
     what = there.place.where if is_alike else f"{_named(there.offer)} in {there.place.where}"
     each, was, cost = there.hourly.counted, before.hourly.counted, there.hourly.over(left).counted
     if each is None or cost is None:
-        return f"{error.message}; trying {what}, at an unknown price"
+        return f"trying {what}, at an unknown price"
     instead = f" instead of ${was:.3f}" if was is not None and was != each else ""
-    return f"{error.message}; trying {what} at ${each:.3f}/h{instead}, ${to_cents(cost)} until the deadline"
+    return f"trying {what} at ${each:.3f}/h{instead}, ${to_cents(cost)} until the deadline"
 
 
 def all_refused(tried: Sequence[Tried], choice: Choice) -> GpuctlError:
@@ -45,7 +51,7 @@ def all_refused(tried: Sequence[Tried], choice: Choice) -> GpuctlError:
     decisive = [item for item in tried if not _never_had_it(item.error)] or list(tried)
     errors = [tried.error for tried in decisive]
     ended = f"; {_NOTHING}" if choice.request.count == 1 else ""
-    beside = next((f"; {item.error.message}" for item in reversed(tried) if item not in decisive), "")
+    beside = next((f"; {item.error.message}" for item in reversed(tried) if item.is_late or item not in decisive), "")
     if all(is_room(error) for error in errors):
         message = f"no {_types(decisive)} left in {_places(decisive)}{beside}{ended}"
         return CapacityError(message, hint=_hint(decisive, choice))

@@ -14,6 +14,7 @@ from gpuctl.domain.money.cost import Cost
 from gpuctl.errors import CapacityError, GpuctlError, NotReadyError, UsageError
 from gpuctl.services.launch.cooldown import Refused, is_elsewhere
 from gpuctl.services.launch.launchable import Agree, Launchable, Logins, unpriced
+from gpuctl.services.launch.messages import trying
 from gpuctl.services.launch.offers import Choice, Passed
 from gpuctl.services.launch.retry import Retrying
 from gpuctl.services.runtime import Runtime
@@ -119,9 +120,8 @@ def prepare(choice: Choice, runtime: Runtime, retrying: Retrying | None = None) 
 def made_ready(prepared: Prepared, runtime: Runtime, agree: Agree) -> Prepared:
     """The same, after the user has agreed to it: what its account needs before its first instance is done, and said.
 
-    Images that could not be looked up before are looked up now. Where the first place turns out not to fit, the next
-    one that does is first, if `agree` agrees; else UsageError. A second call does nothing. Raises what `prepare`
-    raises.
+    Images that could not be looked up before are looked up now. Where that changes the image, the price or the place,
+    `agree` is asked, and UsageError raised where it refuses. A second call does nothing. Raises what `prepare` raises.
     """
     logins, planned = prepared.logins, prepared.first.place
     is_checked = logins.unchecked is None
@@ -133,8 +133,8 @@ def made_ready(prepared: Prepared, runtime: Runtime, agree: Agree) -> Prepared:
         return _first(prepared.offers, logins, prepared.doors, runtime)
 
     found = _retried(first, runtime, prepared.retrying)
-    if found.place != planned and not agree(found):
-        raise UsageError("no instance was started", hint="add `--yes` to skip confirmation")
+    if found != prepared.first and not agree(found, trying(found, prepared.first, prepared.request.ttl)):
+        raise UsageError("no instance was started")
     return replace(prepared, first=found)
 
 

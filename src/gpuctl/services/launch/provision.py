@@ -1,13 +1,14 @@
 """Starts machines: the record first, then their creates, then the wait until they can be used."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from gpuctl.domain.duration import spelled
-from gpuctl.domain.instance import Instance, Reason, Status
-from gpuctl.domain.market.candidates import Place
+from gpuctl.domain.instance import Instance, Observed, Reason, Status
 from gpuctl.domain.money.cost import hourly
+from gpuctl.domain.reconcile.actions import Action, Kind
+from gpuctl.domain.reconcile.evidence import launch_failure
 from gpuctl.errors import (
     CloudError,
     GpuctlError,
@@ -35,10 +36,11 @@ _GO_ON = "gpuctl reap continues automatically"
 
 @dataclass(slots=True)
 class Provisioned:
-    """The machines as their records stand now, and what went wrong for which id."""
+    """The instances as their records are now, and what went wrong for which id; `attempts` by id, to go on with."""
 
     records: list[Instance]
     errors: dict[str, GpuctlError] = field(default_factory=dict)
+    attempts: dict[str, Attempts] = field(default_factory=dict)
 
 
 OnWritten = Callable[[Sequence[Instance]], None]
@@ -50,8 +52,8 @@ def start(
     on_written: OnWritten,
     patience: timedelta | None,
     *,
+    agree: Agree,
     keep: bool = False,
-    agree: Agree = lambda there: True,
     made: list[Instance] | None = None,
 ) -> Provisioned:
     """Start the machines, and wait that long until they are ready; None only looks for those that nobody answered for.
@@ -66,9 +68,7 @@ def start(
         result = launch(prepared, runtime, on_written, made, agree)
         if patience is None:
             return look_once(result, runtime)
-        result = wait_until_ready(result, runtime, patience, keep=keep)
-        _remember_late_refusals(result, prepared)
-        return result
+        return wait_until_ready(result, runtime, patience, keep=keep)
     except (StateUnusableError, StateLockedError) as error:
         if not made:
             raise
@@ -76,7 +76,7 @@ def start(
 
 
 def launch(
-    prepared: Prepared, runtime: Runtime, on_written: OnWritten, made: list[Instance], agree: Agree = lambda there: True
+    prepared: Prepared, runtime: Runtime, on_written: OnWritten, made: list[Instance], agree: Agree
 ) -> Provisioned:
     """Do what the account needs, write the records, tell `on_written`, then send each one's create, and the next one
     where it was refused.
@@ -90,29 +90,35 @@ def launch(
     on_written(records)
     result = Provisioned(list(records))
     for record in records:
-        error = Attempts(prepared, runtime, state_id, made, agree).pursue(record)
+        result.attempts[record.id] = attempts = Attempts(prepared, runtime, state_id, made, agree)
+        error = attempts.pursue(record)
         if error is not None:
             result.errors[record.id] = error
     return _reread(result, runtime)
 
 
 def wait_until_ready(result: Provisioned, runtime: Runtime, timeout: timedelta, *, keep: bool) -> Provisioned:
-    """Wait until each machine that was not refused is READY, or end it when the time is out (unless `keep`).
+    """Wait until each instance that was not refused is READY, or terminate it when the time is out (unless `keep`).
 
-    An attempt whose reply was lost is looked for by its tag for 2 min at most. A machine whose end was accepted has a
-    NotReadyError, one that may live an UnresolvedError.
+    Where the provider cannot start an instance that it had accepted, the next attempt of its record is made. An attempt
+    whose reply was lost is looked for by its tag for 2 min at most. An instance whose termination was accepted has a
+    NotReadyError, one that may still exist an UnresolvedError.
     """
     started, pause = runtime.clock.elapsed(), FIRST_POLL
+    resumed: dict[str, timedelta] = {}
     unchecked: Mapping[str, GpuctlError] = {}
     while True:
         result = _reread(result, runtime)
-        waited = runtime.clock.elapsed() - started
+        now = runtime.clock.elapsed()
+        waited = now - started
         pending = [record for record in result.records if _is_starting(record)]
         late = [
             record
             for record in pending
+            if waited >= timeout
+            or (record.launched_at is None and now - resumed.get(record.id, started) >= LOOK_FOR_UNKNOWN)
             # No retry changes what is wrong on this computer, such as a missing `ssh`.
-            if waited >= _patience(record, timeout) or isinstance(unchecked.get(record.id), UsageError)
+            or isinstance(unchecked.get(record.id), UsageError)
         ]
         if late:
             for told in dict.fromkeys(unchecked[record.id].message for record in late if record.id in unchecked):
@@ -121,12 +127,14 @@ def wait_until_ready(result: Provisioned, runtime: Runtime, timeout: timedelta, 
             pending = [record for record in pending if record not in late]
         if not pending:
             return _judged(_reread(result, runtime), runtime)
-        settled = settle(runtime, [record.id for record in pending])
+        failed: dict[str, Observed] = {}
+        settled = settle(runtime, [record.id for record in pending], _without_failed_launches(result, failed))
         for problem in settled.unasked.values():
             runtime.progress.step(problem.message)
         unchecked = check_booted(runtime, _reread(result, runtime).records)
         result = _reread(result, runtime)
-        result.errors |= _late_refusals(settled)
+        result.errors = _late_refusals(settled) | result.errors
+        resumed |= _resume(result, failed, runtime)
         if any(_is_starting(record) for record in result.records):
             if not unchecked:
                 runtime.progress.step(_progress(result.records))
@@ -146,11 +154,37 @@ def look_once(result: Provisioned, runtime: Runtime) -> Provisioned:
         if record.is_live and record.cloud_id and record.reason is not Reason.REFUSED
     }
     errors = {key: error for key, error in result.errors.items() if key not in found}
-    return Provisioned(result.records, errors | _still_there(result))
+    return replace(result, errors=errors | _still_there(result))
 
 
-def _patience(record: Instance, timeout: timedelta) -> timedelta:
-    return timeout if record.launched_at else min(timeout, LOOK_FOR_UNKNOWN)
+def _without_failed_launches(result: Provisioned, failed: dict[str, Observed]) -> Callable[[Action], bool]:
+    """Leaves out of a pass what it would do about an instance that could not be started, and adds that to `failed`."""
+
+    def wanted(action: Action) -> bool:
+        record, seen = action.record, action.seen
+        if record is None or seen is None or action.kind not in (Kind.CLOSE, Kind.TERMINATE):
+            return True
+        if launch_failure(record, seen) is None or not result.attempts[record.id].may_go_on:
+            return True
+        failed[record.id] = seen
+        return False
+
+    return wanted
+
+
+def _resume(result: Provisioned, failed: Mapping[str, Observed], runtime: Runtime) -> dict[str, timedelta]:
+    """Go on with the records whose instance could not be started; when each was."""
+    resumed = {}
+    for record in result.records:
+        if (seen := failed.get(record.id)) is None or (refusal := launch_failure(record, seen)) is None:
+            continue
+        error = result.attempts[record.id].resume(record, seen, refused(refusal.code, refusal.text, refusal.hint))
+        resumed[record.id] = runtime.clock.elapsed()
+        if error is None:
+            result.errors.pop(record.id, None)
+        else:
+            result.errors[record.id] = error
+    return resumed
 
 
 def _give_up(late: Sequence[Instance], result: Provisioned, runtime: Runtime, waited: timedelta, *, keep: bool) -> None:
@@ -176,7 +210,7 @@ def _judged(result: Provisioned, runtime: Runtime) -> Provisioned:
             result.errors.setdefault(record.id, CloudError(record.last_error or f"{record.label} was never created"))
         elif record.status is Status.TERMINATED or record.deleted_by_us_at is not None:
             # A refusal is told as what it is, though parts were made and had to be ended.
-            if record.reason is not Reason.REFUSED or record.id not in result.errors:
+            if record.reason not in (Reason.REFUSED, Reason.INTERRUPTED) or record.id not in result.errors:
                 result.errors[record.id] = _ended_early(record)
         elif record.id not in result.errors:
             result.errors[record.id] = UnresolvedError(
@@ -191,16 +225,6 @@ def _late_refusals(settled: Settled) -> dict[str, GpuctlError]:
     seen = {outcome.record.id: outcome.action.seen for outcome in settled.done if outcome.record}
     refusals = {key: observed.refusal for key, observed in seen.items() if observed and observed.refusal}
     return {key: refused(refusal.code, refusal.text, refusal.hint) for key, refusal in refusals.items()}
-
-
-def _remember_late_refusals(result: Provisioned, prepared: Prepared) -> None:
-    """Let the next command try another place than one whose cloud had no room after it had accepted the create."""
-    offers = {(offer.type.name, offer.region, offer.market): offer for offer in prepared.offers}
-    for record in result.records:
-        error, attempt = result.errors.get(record.id), record.attempts[-1]
-        offer = offers.get((attempt.instance_type, attempt.region, attempt.market))
-        if record.reason is Reason.REFUSED and record.cloud_id and error is not None and offer is not None:
-            prepared.doors.refused(Place(offer, attempt.zone), error)
 
 
 def _still_there(result: Provisioned) -> dict[str, GpuctlError]:
@@ -220,9 +244,8 @@ def _still_there(result: Provisioned) -> dict[str, GpuctlError]:
 def _ended_early(record: Instance) -> GpuctlError:
     if record.reason is Reason.TIMEOUT:
         return NotReadyError(f"{record.label} was not ready in time and was terminated", hint="add `--timeout 30m`")
-    return NotReadyError(
-        f"{record.label} was terminated before it was ready ({record.reason})", hint=f"gpuctl get {record.id}"
-    )
+    why = record.status_reason if record.reason is Reason.REFUSED and record.status_reason else record.reason
+    return NotReadyError(f"{record.label} was terminated before it was ready ({why})", hint=f"gpuctl get {record.id}")
 
 
 def _is_starting(record: Instance) -> bool:
@@ -239,4 +262,4 @@ def _progress(records: Sequence[Instance]) -> str:
 
 def _reread(result: Provisioned, runtime: Runtime) -> Provisioned:
     present = {record.id: record for record in runtime.store.snapshot().records}
-    return Provisioned([present.get(record.id, record) for record in result.records], result.errors)
+    return replace(result, records=[present.get(record.id, record) for record in result.records])

@@ -44,7 +44,7 @@ _NOTED = (Kind.REFRESH, Kind.ADOPT, Kind.WAIT)
 
 
 class NotDue(GpuctlError):
-    """The deadline was moved after the plan was made: nothing is ended."""
+    """The deadline was moved, or another attempt was made, after the plan was made: nothing is terminated."""
 
 
 class Applier:
@@ -144,6 +144,8 @@ class Applier:
                 return fresh
             if action.reason is Reason.EXPIRED and fresh.status is not Status.STOPPING and not fresh.is_due(now):
                 raise NotDue("extended in the meantime")
+            if action.seen is not None and action.seen.cloud_id in fresh.former_cloud_ids:
+                raise NotDue("another attempt was made in the meantime")
             if action.seen is not None and not _moved_on(fresh, action):
                 fresh = refreshed(fresh, action.seen, now)
             return advance(fresh, Status.STOPPING, now, action.reason)
@@ -255,7 +257,7 @@ def _moved_on(fresh: Instance, action: Action) -> bool:
     if planned is None:
         return False
     if action.seen is not None:
-        return fresh.cloud_id not in (None, action.seen.cloud_id)
+        return fresh.cloud_id not in (None, action.seen.cloud_id) or action.seen.cloud_id in fresh.former_cloud_ids
     return fresh.cloud_id != planned.cloud_id or fresh.attempts != planned.attempts
 
 

@@ -82,7 +82,7 @@ class Survey:
         tagged = [
             observed
             for observed in provider.find(record.region, record.id)
-            if observed.tags.get(STATE) == rules.state_id
+            if observed.tags.get(STATE) == rules.state_id and observed.cloud_id not in record.former_cloud_ids
         ]
         return tagged[0] if tagged else None
 

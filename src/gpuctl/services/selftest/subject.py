@@ -12,7 +12,7 @@ from gpuctl.domain.resource import Resource
 from gpuctl.errors import GpuctlError, UnresolvedError
 from gpuctl.providers.base import Order, Provider
 from gpuctl.remote.line import Reply
-from gpuctl.services.launch.attempts import order_of
+from gpuctl.services.launch.attempt_changes import order_of
 from gpuctl.services.launch.prepare import Prepared
 from gpuctl.services.runtime import Runtime
 

@@ -91,11 +91,12 @@ def confirm(context: Context, prepared: Prepared, *, yes: bool) -> None:
 
 
 def agreement(context: Context, prepared: Prepared, *, yes: bool) -> Agree:
-    """Asks anew where a further offer costs more than what was agreed to, and is dear or of an unknown price."""
+    """Says what is tried next, and asks where that costs more than agreed, and is dear or of an unknown price."""
     agreed = prepared.cost.counted
 
-    def agree(there: Launchable) -> bool:
+    def agree(there: Launchable, line: str) -> bool:
         nonlocal agreed
+        context.progress.info(line)
         cost = there.cost.counted
         is_known = cost is not None and (agreed is None or cost <= max(agreed, context.wiring.config.confirm_above))
         if yes or not context.may_ask or is_known or (cost is None and agreed is None):

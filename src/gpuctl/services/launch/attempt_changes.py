@@ -1,0 +1,130 @@
+"""What attempts change in a record, as pure functions of the record and of what the provider answered."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from gpuctl.domain.duration import spelled
+from gpuctl.domain.events import EventName
+from gpuctl.domain.instance import Attempt, Instance, Observed, Outcome, Reason, Status
+from gpuctl.domain.lifecycle import advance, attempted, launch_failed, note, refreshed, with_facts
+from gpuctl.domain.market.ssh_source import with_sources
+from gpuctl.errors import GpuctlError
+from gpuctl.providers.base import Order
+from gpuctl.services.launch.create import Answer
+from gpuctl.services.launch.launchable import Launchable
+
+LEAST_LEFT = timedelta(minutes=5)
+MOST_ATTEMPTS = 40
+
+
+class NoMore(GpuctlError):
+    """No further attempt may be made: somebody gave the record up, or its deadline is too near."""
+
+
+def answered(fresh: Instance, answer: Answer, here: Launchable) -> Instance:
+    """The record with what became of its last attempt, after which there is none."""
+    now = here.session.now
+    if answer.seen is not None:
+        if fresh.status.is_ended:
+            return with_facts(fresh, now, cloud_id=answer.seen.cloud_id, id_is_from_create=True)
+        return refreshed(fresh, answer.seen, now, from_create=True)
+    fresh = _with_outcome(fresh, answer)
+    detail = fresh.last_error
+    if answer.leftovers is not None and not fresh.status.is_ended:
+        made = {"cloud_id": answer.leftovers, "id_is_from_create": True}
+        return advance(with_facts(fresh, now, **made), Status.STOPPING, now, Reason.REFUSED, detail=detail)
+    if answer.outcome is Outcome.UNKNOWN or fresh.status.is_ended:
+        return note(fresh, EventName.ERROR, now, detail=detail)
+    ended = Status.TERMINATED if fresh.status is Status.STOPPING else Status.FAILED
+    return advance(fresh, ended, now, Reason.REFUSED, detail=detail, last_error=detail)
+
+
+def start_failed(fresh: Instance, seen: Observed, error: GpuctlError, here: Launchable) -> Instance:
+    """The record after its instance could not be started. NoMore if that is not what it is doing any more."""
+    if fresh.status is not Status.CONFIGURING or fresh.cloud_id != seen.cloud_id:
+        raise NoMore(f"{fresh.label} is {fresh.status} now: no further attempt is made")
+    return launch_failed(fresh, seen, error.message, here.session.now)
+
+
+def noted(fresh: Instance, answer: Answer, here: Launchable) -> Instance:
+    """The record with a refusal after which another attempt may follow."""
+    fresh = _with_outcome(fresh, answer)
+    return note(fresh, EventName.ERROR, here.session.now, detail=fresh.last_error)
+
+
+def _with_outcome(fresh: Instance, answer: Answer) -> Instance:
+    detail = answer.error.message if answer.error else None
+    told = {"outcome": answer.outcome, "detail": detail, "cloud_id": answer.leftovers}
+    last = fresh.attempts[-1].model_copy(update=told)
+    return fresh.having(attempts=(*fresh.attempts[:-1], last), last_error=detail)
+
+
+def hindrance(record: Instance, now: datetime) -> str | None:
+    """Why no further attempt may be made for it; None if one may."""
+    if record.status is not Status.PROVISIONING:
+        return f"{record.label} is {record.status} now: no further attempt is made"
+    if record.expires_at - now < LEAST_LEFT:
+        return (
+            f"less than {spelled(LEAST_LEFT)} are left until the deadline of {record.label}: no further attempt is made"
+        )
+    if len(record.attempts) >= MOST_ATTEMPTS:
+        return f"{record.label} had {MOST_ATTEMPTS} attempts: no further attempt is made"
+    return None
+
+
+def with_attempt(fresh: Instance, there: Launchable, sources: Sequence[str]) -> Instance:
+    now = there.session.now
+    if (why := hindrance(fresh, now)) is not None:
+        raise NoMore(why)
+    number, offer = len(fresh.attempts) + 1, there.offer
+    attempt = Attempt(
+        number=number,
+        token=f"{fresh.id}-{number}",
+        at=now,
+        provider=offer.type.provider,
+        region=offer.region,
+        zone=there.place.zone,
+        instance_type=offer.type.name,
+        market=offer.market,
+    )
+    return attempted(
+        fresh,
+        attempt,
+        now,
+        account=there.session.account,
+        profile=there.session.profile,
+        price=offer.price,
+        disk_price=there.extras.disk,
+        address_price=there.extras.public_ip,
+        billing=there.extras.billing,
+        image=there.image.id,
+        subnet=there.request.subnet,
+        metadata=with_sources(fresh.metadata, sources),
+    )
+
+
+def order_of(record: Instance, here: Launchable, state_id: str) -> Order:
+    """The order of the record's last attempt there: the same record always gives the same order."""
+    attempt = record.attempts[-1]
+    return Order(
+        token=attempt.token,
+        record_id=record.id,
+        state_id=state_id,
+        owner=record.user,
+        name=record.name,
+        expires_at=record.expires_at,
+        max_ttl=record.max_ttl,
+        region=attempt.region,
+        zone=attempt.zone,
+        subnet=record.subnet,
+        instance_type=attempt.instance_type,
+        market=attempt.market,
+        image=here.image,
+        disk_gb=here.request.disk_gb,
+        created_at=attempt.at,
+        ssh_key=record.ssh_key,
+        ssh_from=record.ssh_from,
+        max_price=here.request.max_price,
+        idle=record.idle,
+        tags=record.tags,
+    )
