@@ -192,7 +192,7 @@ def launch_failed(instance: Instance, seen: Observed, why: str, at: datetime) ->
         "launched_at": None,
         "absent_since": None,
         "safeguards": (),
-        "status_reason": None,
+        "status_message": None,
         "last_error": why,
     }
     return _entered(instance, EventName.ERROR, Status.PROVISIONING, at, None, why, facts)

@@ -244,7 +244,7 @@ def _still_there(result: Provisioned) -> dict[str, GpuctlError]:
 def _ended_early(record: Instance) -> GpuctlError:
     if record.reason is Reason.TIMEOUT:
         return NotReadyError(f"{record.label} was not ready in time and was terminated", hint="add `--timeout 30m`")
-    why = record.status_reason if record.reason is Reason.REFUSED and record.status_reason else record.reason
+    why = record.status_message if record.reason is Reason.REFUSED and record.status_message else record.reason
     return NotReadyError(f"{record.label} was terminated before it was ready ({why})", hint=f"gpuctl get {record.id}")
 
 
