@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as some
 from support.instances import NOON
+from support.jobs import JOBS
 
 from gpuctl.errors import UsageError
 from gpuctl.services.scheduling.cron import Crontab
@@ -18,14 +18,6 @@ from gpuctl.services.scheduling.ran import Ran, ScheduleError
 
 MINUTE = timedelta(minutes=1)
 JOB = Job("0123abcd", MINUTE, ("/opt/g/gpuctl", "reap", "--state", '/home/a b/50% $HOME/it\'s "x".json'), {"A": "x y"})
-WORDS = some.text(some.characters(codec="utf-8", categories=["L", "N", "P", "S", "Zs"]), min_size=1, max_size=20)
-JOBS = some.builds(
-    Job,
-    some.just("0123abcd"),
-    some.sampled_from([1, 5, 30, 60]).map(lambda item: item * MINUTE),
-    some.lists(WORDS.filter(str.isprintable), max_size=4).map(lambda words: ("/opt/gpuctl", "reap", *words)),
-    some.dictionaries(some.sampled_from(["AWS_PROFILE", "A1"]), WORDS.filter(str.isprintable)),
-)
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])

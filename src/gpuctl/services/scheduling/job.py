@@ -11,7 +11,7 @@ from gpuctl.domain.duration import parse_duration, shown, spelled
 from gpuctl.errors import UsageError
 
 ENV = "/usr/bin/env"
-_MINUTES = (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30, 60)
+MINUTES = (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30, 60)
 _MARK = re.compile(r"# gpuctl:([0-9a-f]{8})$")
 _STEP = re.compile(r"\*/(\d+) \* \* \* \*", re.ASCII)
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=", re.ASCII)
@@ -48,8 +48,8 @@ def key_of(state: str) -> str:
 def parse_every(text: str) -> timedelta:
     """How often, as cron can say it. UsageError for a span that is no whole part of an hour."""
     span = parse_duration(text, option="--every")
-    if span not in [timedelta(minutes=minute) for minute in _MINUTES]:
-        known = ", ".join(f"`{spelled(timedelta(minutes=minute))}`" for minute in _MINUTES)
+    if span not in [timedelta(minutes=minute) for minute in MINUTES]:
+        known = ", ".join(f"`{spelled(timedelta(minutes=minute))}`" for minute in MINUTES)
         raise UsageError(f"--every must divide an hour, not {shown(text)}", hint=f"one of {known}")
     return span
 
