@@ -21,11 +21,15 @@ _CONTAINER_MARKS = (".dockerenv", "run/.containerenv")
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """What is known of the operating system. `name` is Python's `sys.platform`, `kernel` the release of the kernel."""
+    """What is known of the operating system. `name` is Python's `sys.platform`, `kernel` the release of the kernel.
+
+    `root` is the folder of the system's files.
+    """
 
     name: str = "linux"
     kernel: str = ""
     is_container: bool = False
+    root: Path = Path("/")
 
     @property
     def is_mac(self) -> bool:
@@ -55,10 +59,10 @@ class Platform:
 def read_platform(
     environ: Mapping[str, str] | None = None, *, name: str = sys.platform, root: Path = Path("/")
 ) -> Platform:
-    """The platform of this process. `root` is the folder of the system's files; a file missing there is unknown."""
+    """The platform of this process, as the system's files below `root` show it; a file missing there is unknown."""
     try:
         kernel = (root / "proc/sys/kernel/osrelease").read_text("ascii", "replace").strip()
     except OSError:
         kernel = ""
     is_container = any((root / mark).exists() for mark in _CONTAINER_MARKS)
-    return Platform(name, kernel, is_container or bool((environ or {}).get("KUBERNETES_SERVICE_HOST")))
+    return Platform(name, kernel, is_container or bool((environ or {}).get("KUBERNETES_SERVICE_HOST")), root)

@@ -3,6 +3,7 @@
 The only module that knows the implementations. It needs no command line: everything it depends on is an argument.
 """
 
+import sys
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -77,6 +78,7 @@ class Wiring:
     progress: Progress
     redactor: Redactor
     prompt: Prompt | None = None
+    platform_name: str = sys.platform
     _state: "State | None" = field(default=None, init=False)
     _runtime: "Runtime | None" = field(default=None, init=False)
 
@@ -89,7 +91,7 @@ class Wiring:
     def config_path(self) -> Path:
         """The config file, whether it exists or not."""
         named = self.selection.config
-        return path_of(named) if named else folder("config", self.environ) / "config.toml"
+        return path_of(named) if named else folder("config", self.environ, self.platform_name) / "config.toml"
 
     @cached_property
     def settings(self) -> "Settings":
@@ -117,7 +119,7 @@ class Wiring:
     @cached_property
     def sandbox_folder(self) -> Path:
         """Where the sandbox's server writes its address."""
-        return folder("state", self.environ) / "sandbox"
+        return folder("state", self.environ, self.platform_name) / "sandbox"
 
     @cached_property
     def state_path(self) -> Path:
@@ -125,7 +127,7 @@ class Wiring:
         if self.selection.state:
             return path_of(self.selection.state)
         if not self.sandbox:
-            return folder("state", self.environ) / "state.json"
+            return folder("state", self.environ, self.platform_name) / "state.json"
         from gpuctl.sandbox import SandboxError, read_address
 
         try:

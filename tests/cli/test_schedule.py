@@ -103,7 +103,10 @@ def test_systemd_gets_two_units_and_is_told_of_them(with_systemd: Operator) -> N
 def test_where_nothing_can_run_it_nothing_is_made(operator: Operator) -> None:
     having(operator)
     ran = operator.run("schedule", "install")
-    assert (ran.code, "neither systemd nor cron" in ran.err) == (1, True)
+    assert (
+        ran.code,
+        "no scheduler is available (systemd: `systemctl` is not installed; cron: `crontab` is not" in ran.err,
+    ) == (1, True)
     assert "gpuctl reap --watch" in ran.err
     assert not operator.state.exists()
 

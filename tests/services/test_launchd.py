@@ -114,7 +114,7 @@ def test_what_is_no_agent_of_ours_is_no_job(content: bytes) -> None:
 def test_install_loads_the_agent_and_again_replaces_it(tmp_path: Path) -> None:
     launchctl = Launchctl(GUI, USER)
     scheduler = agents(tmp_path, launchctl)
-    assert scheduler.is_usable
+    assert scheduler.obstacle is None
     path = Path(scheduler.install(JOB))
     assert (scheduler.find(JOB.key), scheduler.problem(JOB.key), scheduler.warnings(JOB.key)) == (JOB, None, [])
     again = Job(JOB.key, 5 * MINUTE, JOB.argv, JOB.environ)
@@ -191,4 +191,4 @@ def test_without_launchd_it_is_not_usable(tmp_path: Path) -> None:
     scheduler = LaunchAgents(
         lambda argv, typed: Ran(None, "", "not installed"), tmp_path, 501, tmp_path / "err", FakeClock()
     )
-    assert not scheduler.is_usable
+    assert scheduler.obstacle == "not installed"

@@ -104,7 +104,7 @@ def test_a_crontab_that_cannot_be_read_is_never_written() -> None:
         return Ran(1, "", "you (ana) are not allowed to use this program")
 
     crontab = Crontab(run)
-    assert not crontab.is_usable
+    assert crontab.obstacle
     with pytest.raises(ScheduleError, match="not allowed"):
         crontab.install(JOB)
     assert "".join(written) == ""
@@ -120,7 +120,7 @@ def test_a_crontab_that_cannot_be_read_is_never_written() -> None:
 )
 def test_a_user_without_a_crontab_gets_one_whatever_cron_calls_that(said: str) -> None:
     tab = Tab(none_yet=said)
-    assert Crontab(tab).is_usable
+    assert Crontab(tab).obstacle is None
     assert Crontab(tab).install(JOB) == cron_line(JOB)
     assert tab.content == f"{cron_line(JOB)}\n"
 
@@ -144,7 +144,7 @@ def test_any_other_failure_may_hide_a_crontab_and_nothing_is_written(ran: Ran) -
         written.append(typed)
         return ran
 
-    assert not Crontab(run).is_usable
+    assert ran.err.strip() in (Crontab(run).obstacle or "").replace(" no crontab", "\nno crontab")
     with pytest.raises(ScheduleError):
         Crontab(run).install(JOB)
     assert "".join(written) == ""

@@ -16,6 +16,7 @@ from support.wire import Wire
 from gpuctl.cli.main import main
 from gpuctl.cli.terminal.streams import Streams
 from gpuctl.domain.instance import Instance
+from gpuctl.platform import Platform
 from gpuctl.store.base import Kind
 from gpuctl.store.local.store import LocalStore
 
@@ -63,6 +64,7 @@ class Operator:
         self.cloud = cloud
         self.wire = wire
         self.clock = clock or FakeClock()
+        self.platform = Platform(root=folder / "system")
         self.skew = timedelta(0)
         cloud.now = lambda: self.clock.now() - self.skew
         self.environ: dict[str, str] = {
@@ -76,7 +78,13 @@ class Operator:
         """Run a command line. At a `terminal` all three streams are one, and `typed` is what the person types."""
         stream = Terminal if terminal else io.StringIO
         streams = Streams(stream(typed), stream(), stream())
-        code = main(argv, clock=self.clock, environ=_of_clouds() | self.environ | dict(environ or {}), streams=streams)
+        code = main(
+            argv,
+            clock=self.clock,
+            environ=_of_clouds() | self.environ | dict(environ or {}),
+            streams=streams,
+            platform=self.platform,
+        )
         ran = Ran(code, streams.out.getvalue(), streams.err.getvalue())  # type: ignore[attr-defined]
         assert "Traceback" not in ran.err, ran.err
         return ran

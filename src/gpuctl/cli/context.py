@@ -1,6 +1,7 @@
 """What one command line is run with: its options, the terminal, and the wiring that follows from them."""
 
 import shutil
+import sys
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +11,7 @@ from gpuctl.cli.terminal.streams import FORMATS, Globals, Streams, cleaned, is_t
 from gpuctl.clock import Clock
 from gpuctl.domain.duration import shown
 from gpuctl.errors import UsageError
+from gpuctl.platform import Platform, read_platform
 from gpuctl.providers.registry import secret_variables
 from gpuctl.redaction import Redactor
 from gpuctl.wiring import Selection, Wiring
@@ -18,8 +20,11 @@ from gpuctl.wiring import Selection, Wiring
 class Context:
     """The options, the environment, the streams, and what a person at the terminal sees and answers."""
 
-    def __init__(self, streams: Streams, clock: Clock, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, streams: Streams, clock: Clock, environ: Mapping[str, str], platform: Platform | None = None
+    ) -> None:
         self.environ = environ
+        self._platform = platform
         self.redactor = Redactor(environ, secret_variables())
         self._uncleaned = streams
         self.streams = cleaned(streams, self.redactor)
@@ -27,6 +32,11 @@ class Context:
         self.owes_events = False  # set by a command that delivers events of other commands
         self.is_interrupted = False  # set after a signal: the process must exit soon
         self._clock = clock
+
+    @cached_property
+    def platform(self) -> Platform:
+        """The operating system of this computer."""
+        return self._platform or read_platform(self.environ)
 
     @property
     def output(self) -> str:
@@ -118,7 +128,8 @@ class Context:
     def wiring(self) -> Wiring:
         """The settings, the store, the providers and the services that this command line selects."""
         prompt = self._prompt if self.may_ask else None
-        return Wiring(self.selection, self.environ, self.clock, self.progress, self.redactor, prompt)
+        name = self._platform.name if self._platform else sys.platform
+        return Wiring(self.selection, self.environ, self.clock, self.progress, self.redactor, prompt, name)
 
     def confirm(self, question: str) -> bool:
         """Ask on the terminal; only `y` and `yes` confirm."""

@@ -22,6 +22,7 @@ from gpuctl.cli.ssh_file import keep_current
 from gpuctl.cli.terminal.streams import Streams
 from gpuctl.clock import Clock, SystemClock
 from gpuctl.errors import Failure, GpuctlError, Interrupted, UsageError
+from gpuctl.platform import Platform
 
 _OURS_OF_RUN = 200
 
@@ -56,10 +57,11 @@ def main(
     clock: Clock | None = None,
     environ: Mapping[str, str] | None = None,
     streams: Streams | None = None,
+    platform: Platform | None = None,
 ) -> int:
     """Run this command line and return its exit code. Whatever happens is said on stderr, or in JSON on stdout."""
     environ = os.environ if environ is None else environ
-    context = Context(streams or Streams.of_process(), clock or SystemClock(), environ)
+    context = Context(streams or Streams.of_process(), clock or SystemClock(), environ, platform)
     try:
         with interruptible():
             code = _run(context, list(argv))

@@ -24,7 +24,7 @@ def warn_if_overdue(context: Context) -> None:
 def _overdue(context: Context) -> Iterator[str]:
     from gpuctl.domain.duration import rough, spelled
     from gpuctl.home.schedule import ScheduleNote
-    from gpuctl.services.scheduling.overdue import late_by
+    from gpuctl.services.scheduling.overdue import failing_for, late_by
 
     note = ScheduleNote(context.wiring.state_path).read()
     if note is None:
@@ -41,3 +41,10 @@ def _overdue(context: Context) -> Iterator[str]:
     # One place is enough to say that it fails; `get` says it of each instance.
     for failed in times.unreached[:1]:
         yield f"the reaper's last run could not query {failed.label}: {failed.message}: gpuctl schedule status"
+        return
+    failing = failing_for(context.clock.now(), times)
+    if failing is not None:
+        yield (
+            f"every run of the reaper in the last {rough(failing)} failed, the last with exit code "
+            f"{times.last_reap_exit}; run: gpuctl schedule status"
+        )

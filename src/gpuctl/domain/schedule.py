@@ -8,8 +8,12 @@ from gpuctl.domain.value import Value
 
 
 class Installed(Value):
-    """A schedule that was installed for a state: which kind it is, how often it runs, and since when."""
+    """A schedule that was installed for a state: its scheduler, how often it runs, and since when.
+
+    `state` is the path of the state file as it was spelled then.
+    """
 
     kind: str
     every: timedelta
     installed_at: AwareDatetime
+    state: str = ""

@@ -27,7 +27,7 @@ def folder(kind: str, environ: Mapping[str, str], platform_name: str = sys.platf
     variable, default, file_name = _FOLDERS[kind]
     if environ.get(variable, "").startswith("/"):
         return Path(environ[variable]) / "gpuctl"
-    home = _home(environ)
+    home = home_of(environ)
     if home is None:
         raise UsageError(f"there is no home directory for the {kind} file", hint=f"add `--{kind} FILE`, or set HOME")
     used, unused = home / default / "gpuctl", home / _LIBRARY / file_name
@@ -39,7 +39,7 @@ def folder(kind: str, environ: Mapping[str, str], platform_name: str = sys.platf
     return used
 
 
-def _home(environ: Mapping[str, str]) -> Path | None:
+def home_of(environ: Mapping[str, str]) -> Path | None:
     """The home directory by the environment or the system's accounts; None where neither names one."""
     named = environ.get("HOME", "")
     if not named:

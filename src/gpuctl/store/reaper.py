@@ -51,12 +51,14 @@ class Unreached(Value):
 class ReapTimes(Value):
     """What the reaper remembers between runs. Losing it only means that the next run sweeps at once.
 
-    `unreached` is what the last run could not query. `doors` is where port 22 was opened. `reported` maps an unresolved
-    matter's text to when it was last printed, `hooks_reported` a failing hook's name.
+    `failing_since` is the end of the first of the runs that failed without a success after it. `unreached` is what the
+    last run could not query. `doors` is where port 22 was opened. `reported` maps an unresolved matter's text to when
+    it was last printed, `hooks_reported` a failing hook's name.
     """
 
     last_reap_at: AwareDatetime | None = None
     last_reap_exit: int | None = None
+    failing_since: AwareDatetime | None = None
     sweeps: tuple[Sweep, ...] = ()
     unreached: tuple[Unreached, ...] = ()
     doors: tuple[Door, ...] = ()

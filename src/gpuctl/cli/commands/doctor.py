@@ -18,7 +18,6 @@ from gpuctl.domain.duration import shown
 from gpuctl.domain.instance import ProviderName
 from gpuctl.domain.market.ssh_source import NONE
 from gpuctl.errors import CloudError, GpuctlError, UsageError
-from gpuctl.platform import read_platform
 from gpuctl.providers.registry import SUPPORTED, facts_of
 from gpuctl.services.doctor import examine_cloud, examine_here
 from gpuctl.services.doctor.examined import Cloud, Patient
@@ -77,7 +76,7 @@ def _patient(context: Context) -> Patient:
         user=context.wiring.user,
         schedule=lambda: Place(context).seen(),
         in_sandbox=context.sandbox,
-        platform=read_platform(context.environ),
+        platform=context.platform,
     )
 
 

@@ -132,7 +132,15 @@ def _worked(context: Context, reaper: Reaper, *, wait: bool) -> Result:
     told = {matter: now if matter in to_tell else times.reported[matter] for matter in matters}
     result = _result(context, reaped, reaper, to_tell, unusable)
     memory = times if unusable else remembered(times, reaped, reaper, context.wiring.store.snapshot().records)
-    memory = memory.model_copy(update={"last_reap_at": now, "last_reap_exit": result.exit_code, "reported": told})
+    failing_since = (times.failing_since or now) if result.exit_code else None
+    memory = memory.model_copy(
+        update={
+            "last_reap_at": now,
+            "last_reap_exit": result.exit_code,
+            "failing_since": failing_since,
+            "reported": told,
+        }
+    )
     with suppress(StateUnusableError) if unusable else nullcontext():
         log.write(memory)
     return result

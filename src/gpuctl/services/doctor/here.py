@@ -68,13 +68,19 @@ def schedule(patient: Patient) -> Iterator[Finding]:
     seen = patient.schedule()
     last = seen.times.last_reap_at
     when = f"last ran {rough(seen.now - last)} ago" if last else "has not run yet"
-    if seen.is_overdue:
+    if seen.problem is not None:
+        text = f"{seen.kind} does not run the reaper: {seen.problem}; it {when}"
+        yield Finding("schedule", Verdict.FAIL, text, "gpuctl schedule install")
+    elif seen.is_overdue:
         yield Finding("schedule", Verdict.FAIL, f"{seen.word}; the reaper {when}", "gpuctl schedule status")
     elif seen.job is not None:
         text = f"{seen.kind} runs the reaper every {spelled(seen.job.every)}; it {when}"
         if seen.times.last_reap_exit:
             ended = f"{text}, with exit code {seen.times.last_reap_exit}"
-            yield Finding("schedule", Verdict.WARN, ended, "gpuctl reap")
+            if seen.is_failing:
+                yield Finding("schedule", Verdict.FAIL, f"{ended}; every run of the last minutes failed", "gpuctl reap")
+            else:
+                yield Finding("schedule", Verdict.WARN, ended, "gpuctl reap")
         else:
             yield Finding("schedule", Verdict.OK, text)
     elif last is not None and timedelta(0) <= seen.now - last < _LATELY:

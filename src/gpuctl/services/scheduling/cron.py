@@ -1,7 +1,7 @@
 """The user's crontab: our line put in, found and taken out, everything else left as it is."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import zip_longest
 
 from gpuctl.services.scheduling.job import Job, cron_line, from_cron
@@ -21,38 +21,52 @@ _HEADER = (
 
 
 class Crontab:
-    """The crontab of the user who runs this."""
+    """The crontab of the user who runs this. `has_daemon` tells whether a cron daemon runs; None if that is unknown."""
 
-    def __init__(self, run: Run) -> None:
+    kind = KIND
+
+    def __init__(self, run: Run, has_daemon: Callable[[], bool | None] = lambda: None) -> None:
         self._run = run
+        self._has_daemon = has_daemon
 
     @property
-    def is_usable(self) -> bool:
-        """Whether there is cron on this machine, and this user may use it."""
+    def obstacle(self) -> str | None:
+        """Why this user cannot use cron here, in the words of `crontab`; None if it can be used."""
         try:
             self._lines()
-        except ScheduleError:
-            return False
-        return True
+        except ScheduleError as error:
+            return error.message
+        return None
 
     def find(self, key: str) -> Job | None:
-        """The job under that key; None if there is none. ScheduleError if the crontab cannot be read."""
-        return next((job for line in self._lines() if (job := from_cron(line)) and job.key == key), None)
+        """The job under that key; None if there is none, or no crontab that this user can read."""
+        return None if self.obstacle else self._find(key)
+
+    def problem(self, key: str) -> str | None:
+        """Why the installed job does not run; None if nothing is known against it."""
+        return "no cron daemon runs on this computer" if self._has_daemon() is False else None
+
+    def warnings(self, key: str) -> list[str]:
+        """Nothing limits a job of cron."""
+        return []
 
     def install(self, job: Job) -> str:
         """Put the job in, in the place of one under its key, and read it back. Returns the line."""
         line = cron_line(job)
         self._write([*self._others(job.key), line])
-        if self.find(job.key) != job:
+        if self._find(job.key) != job:
             raise ScheduleError("the crontab does not contain the line that was written", hint="crontab -l")
         return line
 
     def uninstall(self, key: str) -> bool:
-        """Take the job out; whether there was one."""
+        """Remove the job; whether there was one."""
         if self.find(key) is None:
             return False
         self._write(self._others(key))
         return True
+
+    def _find(self, key: str) -> Job | None:
+        return next((job for line in self._lines() if (job := from_cron(line)) and job.key == key), None)
 
     def _others(self, key: str) -> list[str]:
         lines = _without_headers(self._lines())

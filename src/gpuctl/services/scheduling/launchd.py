@@ -39,9 +39,10 @@ class LaunchAgents:
         self._clock = clock
 
     @property
-    def is_usable(self) -> bool:
-        """Whether launchd has a domain of this user."""
-        return any(self._launchctl("print", domain).ok for domain in self._domains)
+    def obstacle(self) -> str | None:
+        """Why this user cannot use launchd; None if launchd has a domain of this user."""
+        failed = [ran for domain in self._domains if not (ran := self._launchctl("print", domain)).ok]
+        return failed[0].said if len(failed) == len(self._domains) else None
 
     def find(self, key: str) -> Job | None:
         """The job under that key; None if there is none of ours. ScheduleError if it cannot be read."""

@@ -1,35 +1,46 @@
-"""What is known of the schedule of one state, put together from where it stands and from when it last ran."""
+"""What is known of the schedule of one state, from its scheduler and from when the reaper last ran."""
 
 from dataclasses import dataclass
 from datetime import datetime
 
 from gpuctl.domain.schedule import Installed
 from gpuctl.services.scheduling.job import Job
-from gpuctl.services.scheduling.overdue import late_by
+from gpuctl.services.scheduling.overdue import failing_for, late_by
 from gpuctl.store.reaper import ReapTimes
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The job that stands in `kind` (None where none does), the note of it beside the state, and the reaper's times."""
+    """The job that `kind` has (None where none has one), the note of it beside the state, and the reaper's times.
+
+    `problem` is why the scheduler does not run the job, None where nothing is known against it.
+    """
 
     kind: str | None
     job: Job | None
     note: Installed | None
     times: ReapTimes
     now: datetime
+    problem: str | None = None
 
     @property
     def is_overdue(self) -> bool:
-        """Whether it should have run and did not; also when its line is gone and the note of it stands."""
+        """Whether it should have run and did not; also when its job is gone and the note of it stands."""
         return self.note is not None and (
             self.job is None
             or late_by(self.now, self.job.every, self.note.installed_at, self.times.last_reap_at) is not None
         )
 
     @property
+    def is_failing(self) -> bool:
+        """Whether every run of the last 5 minutes or more failed."""
+        return failing_for(self.now, self.times) is not None
+
+    @property
     def word(self) -> str:
-        """How it stands, in a word or a few."""
+        """Its status in a few words."""
         if self.job is None:
             return "removed after it was installed" if self.note else "not installed"
-        return "overdue" if self.is_overdue else "installed"
+        if self.problem is not None:
+            return "not running"
+        return "overdue" if self.is_overdue else "failing" if self.is_failing else "installed"

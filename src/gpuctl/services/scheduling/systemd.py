@@ -12,19 +12,29 @@ KIND = "systemd"
 class Timers:
     """The units in `folder`, which is where systemd looks for this user's."""
 
+    kind = KIND
+
     def __init__(self, run: Run, folder: Path) -> None:
         self._run = run
         self._folder = folder
 
     @property
-    def is_usable(self) -> bool:
-        """Whether a systemd of this user's answers."""
-        return self._run(["systemctl", "--user", "show", "--property=Version"], "").ok
+    def obstacle(self) -> str | None:
+        """Why this user cannot use systemd here; None if the user's own manager answers."""
+        ran = self._run(["systemctl", "--user", "show", "--property=Version"], "")
+        return None if ran.ok else ran.said
 
-    @property
-    def outlives_logout(self) -> bool:
-        """Whether this user's timers run while the user is not logged in."""
-        return self._run(["loginctl", "show-user", "--property=Linger", "--value"], "").out.strip() != "no"
+    def problem(self, key: str) -> str | None:
+        """Why the installed job does not run; None if its timer is active, or that is not known."""
+        _, timer = self._paths(key)
+        ran = self._run(["systemctl", "--user", "is-active", timer.name], "")
+        return f"the timer is {ran.out.strip()}" if ran.out.strip() in ("inactive", "failed") else None
+
+    def warnings(self, key: str) -> list[str]:
+        """What limits the installed job: without lingering, the timers of a user stop at logout."""
+        if self._run(["loginctl", "show-user", "--property=Linger", "--value"], "").out.strip() != "no":
+            return []
+        return ["the timer stops when you log out; to keep it running: loginctl enable-linger"]
 
     def find(self, key: str) -> Job | None:
         """The job under that key; None if there is none, or one that cannot be read."""

@@ -1,7 +1,8 @@
-"""`gpuctl schedule`: let cron or systemd run the reaper for this state."""
+"""`gpuctl schedule`: lets a scheduler of this computer run the reaper for this state."""
 
 import shlex
 from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -27,10 +28,11 @@ from gpuctl.domain.schedule import Installed
 from gpuctl.errors import UsageError
 from gpuctl.providers.registry import all_facts
 from gpuctl.services.scheduling.job import Job, parse_every
+from gpuctl.services.scheduling.overdue import patience, wait_for_run
 from gpuctl.services.scheduling.proof import logins_to_prove, proofs_from
 from gpuctl.services.scheduling.proof import prove as prove_logins
+from gpuctl.services.scheduling.ran import ScheduleError
 from gpuctl.services.scheduling.seen import Seen
-from gpuctl.services.scheduling.systemd import Timers
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -51,32 +53,47 @@ def install(
     ] = "1m",
     cron: Annotated[bool, typer.Option("--cron", help="Use cron")] = False,
     systemd: Annotated[bool, typer.Option("--systemd", help="Use a systemd user timer")] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait until the reaper has run, for at most two intervals")
+    ] = False,
 ) -> Result:
     """Run `gpuctl reap` on a schedule. Installing again replaces the schedule.
 
-    Uses a systemd user timer if available, otherwise cron. Writes absolute paths, and no secrets.
+    Uses launchd on macOS, elsewhere a systemd user timer if available, otherwise cron. Writes absolute paths, and no
+    secrets.
     """
-    place = _place(ctx)
     if cron and systemd:
         raise UsageError("--cron and --systemd do not go together")
     wanted = "cron" if cron else "systemd" if systemd else None
-    context = place.context
+    place = _place(ctx, wanted)
+    context, location = place.context, place.context.wiring.store.location
     job = Job(place.key, parse_every(every), command_of(context), variables_of(context))
-    chosen = place.pick(wanted)
+    scheduler = place.schedulers.choose(wanted)
     if context.wiring.store.snapshot().state_id is None:
         context.wiring.store.add([], lambda present: None)
-    where = chosen.install(job)
-    is_systemd = isinstance(chosen, Timers)
-    if is_systemd and place.cron.is_usable:
-        place.cron.uninstall(place.key)
-    elif not is_systemd:
-        place.systemd.uninstall(place.key)
-    kind = "systemd" if is_systemd else "cron"
-    place.note.write(Installed(kind=kind, every=job.every, installed_at=context.clock.now()))
-    _warn(place, is_systemd=is_systemd)
-    said = f"{kind} runs the reaper every {spelled(job.every)}; log: {log_of(context)}"
+    installed_at = context.clock.now()
+    where = scheduler.install(job)
+    place.schedulers.uninstall(place.key, keep=scheduler)
+    place.note.write(Installed(kind=scheduler.kind, every=job.every, installed_at=installed_at, state=location))
+    for warning in (*_left_behind(context), *scheduler.warnings(place.key)):
+        context.progress.warn(warning)
+    said = f"{scheduler.kind} runs the reaper every {spelled(job.every)}; log: {log_of(context)}"
     lines = [said, *_proven(context, job)]
+    _check_first_run(place, job, installed_at, wait=wait)
     return _result(place, footer=[*lines, where] if context.globals.verbose else lines)
+
+
+def _check_first_run(place: Place, job: Job, installed_at: datetime, *, wait: bool) -> None:
+    """Warn of what is known to keep the reaper from running. With `wait`, ScheduleError if two runs are missed."""
+    context = place.context
+    problem = place.seen().problem
+    if problem is not None:
+        context.progress.warn(f"the reaper will not run: {problem}")
+    if wait:
+        context.progress.step("waiting for the first run of the reaper")
+        within = patience(job.every)
+        if not wait_for_run(context.wiring.reap_log.read, installed_at, within, context.clock):
+            raise ScheduleError(f"the reaper did not run within {spelled(within)}", hint="gpuctl schedule status")
 
 
 def _proven(context: Context, job: Job) -> list[str]:
@@ -113,15 +130,14 @@ def prove(ctx: typer.Context) -> Result:
     return Result({"proofs": [proof.shape for proof in proofs]}, columns=["credentials", "error"], rows=rows)
 
 
-def _warn(place: Place, *, is_systemd: bool) -> None:
-    missing = left_behind(place.context)
-    if missing:
-        place.context.progress.warn(
-            f"{', '.join(missing)} will not be there when it runs, as no schedule keeps secrets: put the login into a "
-            f"profile ({', '.join(facts.log_in for facts in all_facts())}) and hooks into the config"
-        )
-    if is_systemd and not place.systemd.outlives_logout:
-        place.context.progress.warn("the timer stops when you log out; to keep it running: loginctl enable-linger")
+def _left_behind(context: Context) -> list[str]:
+    missing = left_behind(context)
+    if not missing:
+        return []
+    return [
+        f"{', '.join(missing)} will not be there when it runs, as no schedule keeps secrets: put the login into a "
+        f"profile ({', '.join(facts.log_in for facts in all_facts())}) and hooks into the config"
+    ]
 
 
 def status(ctx: typer.Context) -> Result:
@@ -132,19 +148,17 @@ def status(ctx: typer.Context) -> Result:
 def uninstall(ctx: typer.Context) -> Result:
     """Remove the schedule of the reaper."""
     place = _place(ctx)
-    was_there = place.systemd.uninstall(place.key)
-    if place.cron.is_usable:
-        was_there = place.cron.uninstall(place.key) or was_there
+    was_there = place.schedulers.uninstall(place.key)
     place.note.forget()
     said = "schedule removed" if was_there else "no schedule was installed"
     return _result(place, footer=[said])
 
 
-def _place(ctx: typer.Context) -> Place:
+def _place(ctx: typer.Context, wanted: str | None = None) -> Place:
     context: Context = ctx.find_root().obj
     if context.sandbox:
         raise UsageError("the sandbox needs no schedule", hint="gpuctl --sandbox reap")
-    return Place(context)
+    return Place(context, wanted)
 
 
 def _result(place: Place, footer: list[str]) -> Result:
@@ -152,8 +166,8 @@ def _result(place: Place, footer: list[str]) -> Result:
     seen = place.seen()
     log = str(log_of(context))
     shape = _shape(seen, context.wiring.store.location, log)
-    hints = {"overdue": f"tail {log}", "not installed": "gpuctl schedule install"}
-    hint = hints.get(seen.word, "gpuctl schedule install" if seen.is_overdue else "")
+    hints = {"overdue": f"tail {log}", "failing": f"tail {log}", "installed": ""}
+    hint = hints.get(seen.word, "gpuctl schedule install")
     return Result(
         document={"schedule": shape},
         columns=list(shape),
@@ -176,6 +190,8 @@ def _shape(seen: Seen, state: str, log: str) -> dict[str, Any]:
         "lastReapAt": instant(times.last_reap_at) if times.last_reap_at else None,
         "lastReapExitCode": times.last_reap_exit,
         "overdue": seen.is_overdue,
+        "failing": seen.is_failing,
+        "problem": seen.problem,
     }
 
 
@@ -194,6 +210,7 @@ def _table(seen: Seen, state: str, log: str) -> "Table":
     exit_code = f", exit {times.last_reap_exit}" if times.last_reap_exit else ""
     rows = [
         ("schedule", f"{seen.word}, {seen.kind} every {spelled(job.every)}" if job else seen.word),
+        *([("problem", seen.problem)] if seen.problem else []),
         ("last reap", f"{last}{exit_code}"),
         ("state", state),
         *([("command", shlex.join(job.command)), ("log", log)] if job else []),

@@ -1,4 +1,4 @@
-"""Other programs of this machine, run to their end."""
+"""Runs other programs of this computer to their end, and names this one."""
 
 import os
 import shutil
@@ -7,6 +7,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from gpuctl.distribution import NAME
+from gpuctl.errors import UsageError
+from gpuctl.services.scheduling.program import is_cached, stable_path
 from gpuctl.services.scheduling.ran import Ran, Run
 
 _PATIENCE_S = 30
@@ -49,9 +52,17 @@ def started_bare(argv: Sequence[str], environ: Mapping[str, str], patience_s: fl
     return Ran(done.returncode, done.stdout, done.stderr)
 
 
-def own_program() -> tuple[str, ...]:
-    """This very gpuctl from the root on, as a program that knows no PATH must name it."""
+def own_program(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """The command of this gpuctl by absolute paths, of which the program survives an upgrade.
+
+    UsageError for a gpuctl in a cache folder, as uvx and `pipx run` start it.
+    """
     script = Path(sys.executable).with_name("gpuctl")
+    if is_cached(script, environ):
+        raise UsageError(
+            f"`{script}` is in a cache folder, where a schedule cannot rely on it",
+            hint=f"install it first: uv tool install {NAME}, or pipx install {NAME}",
+        )
     if os.access(script, os.X_OK):
-        return (str(script),)
+        return (str(stable_path(script, shutil.which("gpuctl", path=environ.get("PATH", os.defpath)))),)
     return (sys.executable, "-P", "-m", "gpuctl")

@@ -1,20 +1,24 @@
-"""The reaper of this invocation's state as cron or systemd must run it: the command, the variables, the log."""
+"""The reaper of this invocation's state as a scheduler must run it: the command, the variables, the log."""
 
 import os
+from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 from gpuctl.cli.commands.schedule.programs import own_program, runner
 from gpuctl.cli.context import Context
 from gpuctl.config.schema import key_of as setting_of
 from gpuctl.domain.instance import ProviderName
-from gpuctl.home.environment import path_of
+from gpuctl.home.environment import home_of, path_of
 from gpuctl.home.schedule import ScheduleNote
 from gpuctl.providers.registry import all_facts
-from gpuctl.services.scheduling.cron import Crontab
+from gpuctl.services.scheduling import cron, launchd, systemd
+from gpuctl.services.scheduling.cron_daemon import runs_cron
 from gpuctl.services.scheduling.job import key_of
-from gpuctl.services.scheduling.ran import ScheduleError
+from gpuctl.services.scheduling.overdue import patience
+from gpuctl.services.scheduling.program import missing_program
+from gpuctl.services.scheduling.schedulers import Scheduler, Schedulers
 from gpuctl.services.scheduling.seen import Seen
-from gpuctl.services.scheduling.systemd import Timers
 
 # What credentials of every cloud need, besides what each cloud's facts name. Never a secret: anybody who can read the
 # crontab or the units can read these.
@@ -31,12 +35,12 @@ def log_of(context: Context) -> Path:
 
 def command_of(context: Context) -> tuple[str, ...]:
     """The command that reaps this state with these settings, from a bare environment."""
-    return (*own_program(), "reap", *_named(context), "--log", str(log_of(context)))
+    return (*own_program(context.environ), "reap", *_named(context), "--log", str(log_of(context)))
 
 
 def proof_command_of(context: Context) -> tuple[str, ...]:
     """The command that opens the credentials which `command_of` needs, and prints for each what it got, as JSON."""
-    return (*own_program(), "schedule", "prove", *_named(context), "-o", "json")
+    return (*own_program(context.environ), "schedule", "prove", *_named(context), "-o", "json")
 
 
 def _named(context: Context) -> list[str]:
@@ -107,35 +111,55 @@ def providers_in_use(context: Context) -> list[tuple[ProviderName, str | None]]:
 
 
 class Place:
-    """The two places a schedule can be in, for this invocation's state."""
+    """The schedule of this invocation's state: its key, the note beside the state, and the schedulers that may have it.
 
-    def __init__(self, context: Context) -> None:
-        run = runner(context.environ)
+    On macOS cron is among them only if `wanted` or the note names it: to run `crontab` there opens a dialog.
+    """
+
+    def __init__(self, context: Context, wanted: str | None = None) -> None:
         self.context = context
-        self.key = key_of(context.wiring.store.location)
         self.note = ScheduleNote(context.wiring.state_path)
-        self.cron = Crontab(run)
-        self.systemd = Timers(run, _units_folder(context))
-
-    def pick(self, wanted: str | None) -> Crontab | Timers:
-        """Where to install: where it was asked for, else systemd, else cron. ScheduleError where there is neither."""
-        if wanted != "cron" and self.systemd.is_usable:
-            return self.systemd
-        if wanted == "systemd":
-            raise ScheduleError("there is no systemd user manager", hint="gpuctl schedule install --cron")
-        if wanted == "cron" or self.cron.is_usable:
-            return self.cron
-        raise ScheduleError("neither systemd nor cron is available", hint="run under a supervisor: gpuctl reap --watch")
+        installed = self.note.read()
+        location = context.wiring.store.location
+        self.key = key_of(installed.state if installed and _is_same_file(installed.state, location) else location)
+        kinds = (wanted, installed.kind if installed else None)
+        self.schedulers = Schedulers(*_schedulers(context, location, uses_cron=cron.KIND in kinds))
 
     def seen(self) -> Seen:
-        """How it stands with the schedule now."""
-        kind, job = "systemd", self.systemd.find(self.key)
-        if job is None and self.cron.is_usable:
-            kind, job = "cron", self.cron.find(self.key)
-        now = self.context.clock.now()
-        return Seen(kind if job else None, job, self.note.read(), self.context.wiring.reap_log.read(), now)
+        """What is known of the schedule now. ScheduleError if a scheduler's files cannot be read."""
+        found = self.schedulers.find(self.key)
+        note, times, now = self.note.read(), self.context.wiring.reap_log.read(), self.context.clock.now()
+        if found is None:
+            return Seen(None, None, note, times, now)
+        scheduler, job = found
+        missing = missing_program(job.argv[0])
+        if missing is not None:
+            return Seen(scheduler.kind, job, note, times, now, f"`{missing}` does not exist")
+        # A reaper that runs proves more than what is seen of the scheduler.
+        is_running = times.last_reap_at is not None and timedelta(0) <= now - times.last_reap_at < patience(job.every)
+        return Seen(scheduler.kind, job, note, times, now, None if is_running else scheduler.problem(self.key))
 
 
-def _units_folder(context: Context) -> Path:
-    home = context.environ.get("XDG_CONFIG_HOME", "")
-    return (Path(home) if home.startswith("/") else Path("~/.config").expanduser()) / "systemd" / "user"
+def _schedulers(context: Context, location: str, *, uses_cron: bool) -> Iterator[Scheduler]:
+    run, home = runner(context.environ), home_of(context.environ)
+    if not context.platform.is_mac:
+        config = context.environ.get("XDG_CONFIG_HOME", "")
+        if config.startswith("/") or home is not None:
+            folder = Path(config) if config.startswith("/") else Path(home or "/") / ".config"
+            yield systemd.Timers(run, folder / "systemd" / "user")
+        yield cron.Crontab(run, lambda: runs_cron(context.platform.root))
+        return
+    if home is not None:
+        error_log = Path(f"{location}.reap.launchd.err")
+        yield launchd.LaunchAgents(run, home / "Library" / "LaunchAgents", os.getuid(), error_log, context.clock)
+    if uses_cron:
+        # launchd starts cron there once a crontab exists.
+        yield cron.Crontab(run, lambda: None)
+
+
+def _is_same_file(path: str, other: str) -> bool:
+    """Whether both spellings name one file, as on a file system that ignores case."""
+    try:
+        return os.path.samefile(path, other)
+    except (OSError, ValueError):
+        return False

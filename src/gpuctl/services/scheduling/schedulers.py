@@ -1,0 +1,74 @@
+"""The schedulers of this computer that can run the reaper, in order of preference."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from gpuctl.services.scheduling.job import Job
+from gpuctl.services.scheduling.ran import ScheduleError
+
+
+class Scheduler(Protocol):
+    """A program that runs jobs of this user at intervals. Nothing is read before a method is called."""
+
+    kind: str
+
+    @property
+    def obstacle(self) -> str | None:
+        """Why this user cannot use it on this computer; None if it can be used."""
+        ...
+
+    def find(self, key: str) -> Job | None:
+        """The job under that key; None if there is none. ScheduleError if that cannot be read."""
+        ...
+
+    def problem(self, key: str) -> str | None:
+        """Why it does not run the installed job; None if nothing is known against it."""
+        ...
+
+    def warnings(self, key: str) -> Sequence[str]:
+        """What limits the installed job, such as a logout."""
+        ...
+
+    def install(self, job: Job) -> str:
+        """Install the job in the place of one under its key. Returns what was written, or where. ScheduleError."""
+        ...
+
+    def uninstall(self, key: str) -> bool:
+        """Remove the job; whether there was one. ScheduleError if it remains."""
+        ...
+
+
+class Schedulers:
+    """The schedulers that may be used, the preferred one first."""
+
+    def __init__(self, *schedulers: Scheduler) -> None:
+        self._schedulers = schedulers
+
+    def choose(self, kind: str | None = None) -> Scheduler:
+        """The first that can be used, or the one of that kind. ScheduleError, with every reason, if there is none."""
+        obstacles = []
+        for scheduler in self._schedulers:
+            if kind in (None, scheduler.kind):
+                obstacle = scheduler.obstacle
+                if obstacle is None:
+                    return scheduler
+                obstacles.append(f"{scheduler.kind}: {obstacle}")
+        if kind is not None:
+            reason = "".join(obstacles).removeprefix(f"{kind}: ") or "this computer has other schedulers"
+            raise ScheduleError(f"{kind} is not available: {reason}", hint="gpuctl schedule install")
+        raise ScheduleError(
+            f"no scheduler is available ({'; '.join(obstacles)})", hint="run under a supervisor: gpuctl reap --watch"
+        )
+
+    def find(self, key: str) -> tuple[Scheduler, Job] | None:
+        """The job under that key and the scheduler that has it; None if there is none. ScheduleError as `find`."""
+        for scheduler in self._schedulers:
+            job = scheduler.find(key)
+            if job is not None:
+                return scheduler, job
+        return None
+
+    def uninstall(self, key: str, *, keep: Scheduler | None = None) -> bool:
+        """Remove the job from every scheduler except `keep`; whether there was one."""
+        removed = [scheduler.uninstall(key) for scheduler in self._schedulers if scheduler is not keep]
+        return any(removed)
