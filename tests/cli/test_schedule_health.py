@@ -128,7 +128,7 @@ def test_a_crontab_that_refuses_is_quoted(operator: Operator) -> None:
 
 def test_a_mac_gets_an_agent_of_launchd_and_crontab_is_never_run(on_a_mac: Operator) -> None:
     installed = on_a_mac.json("schedule", "install", "--every", "5m").json["schedule"]
-    assert (installed["kind"], installed["every"], installed["problem"]) == ("launchd", "5m", None)
+    assert (installed["scheduler"], installed["every"], installed["problem"]) == ("launchd", "5m", None)
     (agent,) = (on_a_mac.folder / "Library" / "LaunchAgents").iterdir()
     assert agent.name.startswith("io.gpuctl.reap.")
     assert on_a_mac.json("schedule", "status").json["schedule"]["installed"] is True
@@ -141,9 +141,9 @@ def test_a_mac_gets_an_agent_of_launchd_and_crontab_is_never_run(on_a_mac: Opera
 
 def test_a_mac_runs_crontab_only_if_asked_to_and_until_it_is_uninstalled(on_a_mac: Operator) -> None:
     (on_a_mac.folder / "bin" / "crontab").write_text(CRONTAB.format(folder=on_a_mac.folder))
-    assert on_a_mac.json("schedule", "install", "--cron").json["schedule"]["kind"] == "cron"
-    assert on_a_mac.json("schedule", "status").json["schedule"]["kind"] == "cron"
-    assert on_a_mac.json("schedule", "install").json["schedule"]["kind"] == "launchd"
+    assert on_a_mac.json("schedule", "install", "--cron").json["schedule"]["scheduler"] == "cron"
+    assert on_a_mac.json("schedule", "status").json["schedule"]["scheduler"] == "cron"
+    assert on_a_mac.json("schedule", "install").json["schedule"]["scheduler"] == "launchd"
     assert (on_a_mac.folder / "tab").read_text() == ""
 
 
