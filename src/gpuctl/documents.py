@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from gpuctl.domain.instance import Attempt, HistoryEntry, Instance
+from gpuctl.domain.events import Event
+from gpuctl.domain.instance import Attempt, HistoryEntry, Instance, Status
 from gpuctl.domain.money.cost import accrued, hourly, spent
 from gpuctl.domain.safeguards import Safeguard
 from gpuctl.errors import Failure
@@ -13,6 +14,7 @@ from gpuctl.errors import Failure
 if TYPE_CHECKING:
     from gpuctl.domain.market.offers import Offer
     from gpuctl.domain.money.statistics import Statistics
+    from gpuctl.domain.reconcile.actions import Action
 
 SCHEMA_VERSION = 1
 
@@ -98,6 +100,48 @@ def offer_shape(offer: "Offer") -> dict[str, Any]:
         "retiredOn": kind.retired_on.isoformat() if kind.retired_on else None,
         "successor": kind.successor,
     }
+
+
+def event_shape(event: Event, now: datetime) -> dict[str, Any]:
+    """One event. `number` counts the events of its instance from 1; `totalCost` is null until the instance ended."""
+    record, entry = event.record, event.entry
+    return {
+        "event": event.name,
+        "at": instant(entry.at),
+        "instanceId": record.id,
+        "name": record.name,
+        "number": event.number,
+        "status": entry.status.value,
+        "reason": entry.reason.value if entry.reason else None,
+        "detail": entry.detail,
+        "totalCost": dollars(accrued(record, now)) if entry.status is Status.TERMINATED else None,
+    }
+
+
+def event_document(event: Event, now: datetime, *, sandbox: bool) -> dict[str, Any]:
+    """An event as a document of its own, for streams and hooks: with its instance as it is now."""
+    kind = {"sandbox": True} if sandbox else {}
+    instance = {"instance": instance_shape(event.record, now)}
+    return {"schemaVersion": SCHEMA_VERSION, **kind, **event_shape(event, now), **instance}
+
+
+def action_shape(action: "Action", record: Instance | None, error: str | None) -> dict[str, Any]:
+    """What the reaper did, or would do; `record` as it is now, `error` why it failed."""
+    return {
+        "id": action.instance_id,
+        "action": action.kind.value,
+        "reason": reason_of(action),
+        "detail": action.detail or None,
+        "scope": scope_shape(action.scope.provider, action.scope.account, action.scope.region),
+        "status": record.status.value if record else None,
+        "error": error,
+    }
+
+
+def reason_of(action: "Action") -> str | None:
+    """The reason why the reaper acts, as JSON names it; None where it does not act."""
+    reason = action.proof.reason if action.proof else action.reason
+    return reason.value if reason else None
 
 
 def error_shape(error: Failure) -> dict[str, Any]:

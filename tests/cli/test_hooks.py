@@ -31,7 +31,7 @@ class Heard:
         self.messages: list[Message] = []
         self.then: Callable[[Message], str | None] = lambda message: None
 
-    def tell(self, message: Message, patience: timedelta) -> str | None:
+    def send(self, message: Message, patience: timedelta) -> str | None:
         self.messages.append(message)
         return self.then(message)
 
@@ -92,7 +92,7 @@ def test_every_end_was_asked_for_before_anybody_is_told(operator: Operator, hear
 def test_hooks_that_hang_delay_no_end_and_keep_no_reap_that_follows_out(
     operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(delivering, "PATIENCE", timedelta(milliseconds=100))
+    monkeypatch.setattr(delivering, "HOOK_TIMEOUT", timedelta(milliseconds=100))
     hooked(operator, "sleep 600", *ALL)
     ran = operator.provision("--ttl", "5")
     assert ran.code == 0

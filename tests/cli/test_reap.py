@@ -306,11 +306,12 @@ def test_a_state_that_was_named_and_does_not_exist_is_an_error(operator: Operato
 
 
 def test_a_reap_leaves_to_one_that_is_at_work_and_works_beside_one_that_hangs(operator: Operator) -> None:
-    from gpuctl.store.local.reap_log import LocalReapLog
+    from gpuctl.store.lease import LeaseName, leased
+    from gpuctl.store.local.lease import LocalLeases
 
     operator.provision("--ttl", "5")
     operator.later(minutes=5)
-    with LocalReapLog(operator.state).turn(operator.clock.now()):
+    with leased(LocalLeases(operator.state, operator.clock), LeaseName.REAP, "another", timedelta(minutes=5)):
         ran = operator.run("reap")
         assert (ran.code, ran.out, ran.err, len(operator.alive)) == (0, "", "", 1)
         operator.later(minutes=5)

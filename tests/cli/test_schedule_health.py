@@ -13,7 +13,6 @@ from support.wire import refuse
 
 from gpuctl.home.schedule import ScheduleNote
 from gpuctl.platform import Platform
-from gpuctl.store.local.reap_log import LocalReapLog
 
 
 @pytest.fixture
@@ -60,8 +59,7 @@ def test_a_reaper_that_always_fails_is_reported_by_every_command(with_cron: Oper
         with_cron.later(minutes=1)
         with_cron.wire.arm("GetCallerIdentity", *[refuse("AuthFailure", 401)] * 4)
         assert with_cron.run("reap", "--sweep").code == 8
-    times = LocalReapLog(with_cron.state).read()
-    LocalReapLog(with_cron.state).write(times.model_copy(update={"unreached": ()}))
+    with_cron.reaper_memory.update(lambda times: times.model_copy(update={"unreached": ()}))
     for command in (["list"], ["stats"], ["types", "--gpu", "T4"]):
         ran = with_cron.run(*command)
         assert "every run of the reaper in the last 5m failed, the last with exit code 8" in ran.err, ran.err
@@ -80,7 +78,7 @@ def test_one_run_that_fails_among_others_is_not_a_reaper_that_always_fails(with_
         with_cron.wire.reset()
         with_cron.wire.arm("GetCallerIdentity", *[refuse("AuthFailure", 401)] * 4 * is_failing)
         with_cron.run("reap", "--sweep")
-    times = LocalReapLog(with_cron.state).read()
+    times = with_cron.reaper_memory.read()
     assert (times.last_reap_exit, times.failing_since) == (8, with_cron.clock.now())
 
 

@@ -16,7 +16,7 @@ from gpuctl.cli.terminal.streams import Streams
 from gpuctl.clock import SystemClock
 from gpuctl.domain.reconcile.actions import scope_of
 from gpuctl.store.base import Kind
-from gpuctl.store.local.reap_log import LocalReapLog
+from gpuctl.store.local import open_state
 from gpuctl.store.local.store import LocalStore
 from gpuctl.store.reaper import ReapTimes, Sweep
 
@@ -25,10 +25,10 @@ NEVER = {"azure", "boto3", "botocore", "http.client", "moto", "rich", "ssl", "ti
 NEVER |= {
     "gpuctl.catalog",
     "gpuctl.hooks",
-    "gpuctl.providers",
+    "gpuctl.providers.base",
     "gpuctl.sandbox",
     "gpuctl_sandbox",
-    "gpuctl.cli.hooking",
+    "gpuctl.wiring.hooks",
 }
 NOT_IN_LIST = {
     "gpuctl.config",
@@ -57,7 +57,7 @@ def state(tmp_path: Path) -> Path:
     record = a_ready_instance(created_at=clock.now())
     LocalStore(path, kind=Kind.REAL, clock=clock).add([record], lambda present: None)
     swept = Sweep(scope=scope_of(record), profile=record.profile, at=clock.now(), ours=1)
-    LocalReapLog(path).write(ReapTimes(sweeps=(swept,)))
+    open_state(str(path), kind=Kind.REAL, clock=clock).reaper.update(lambda times: ReapTimes(sweeps=(swept,)))
     return path
 
 

@@ -23,7 +23,6 @@ from gpuctl.clock import SystemClock
 from gpuctl.domain.instance import ProviderName
 from gpuctl.domain.reconcile.actions import scope_of
 from gpuctl.errors import Code
-from gpuctl.store.local.reap_log import LocalReapLog
 from gpuctl.store.reaper import ReapTimes, Sweep
 
 INSTANCE_KEYS = [
@@ -475,7 +474,7 @@ def test_list_loads_no_sdk_opens_no_socket_and_draws_nothing_it_need_not(operato
     record = a_ready_instance(created_at=now)
     seeded(operator, record)
     swept = Sweep(scope=scope_of(record), at=now, ours=1)
-    LocalReapLog(operator.state).write(ReapTimes(sweeps=(swept,)))
+    operator.reaper_memory.update(lambda times: ReapTimes(sweeps=(swept,)))
     script = (
         "import socket, sys\n"
         "def no(*_, **__): raise AssertionError('a socket')\n"

@@ -28,7 +28,7 @@ def is_gone(pid: int) -> bool:
 
 
 def tell(command: str, patience: timedelta = LONG) -> str | None:
-    return open_hook(command, PATH).tell(EVENT, patience)
+    return open_hook(command, PATH).send(EVENT, patience)
 
 
 def test_the_event_is_its_standard_input_and_its_name_is_in_the_environment(tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_what_it_leaves_in_the_background_keeps_nobody_waiting() -> None:
 
 def test_one_that_reads_nothing_takes_an_event_of_any_size() -> None:
     large = Message("instance:ready", "inst-000000000001", 1, "x" * 1_000_000)
-    assert open_hook("exit 0", PATH).tell(large, LONG) is None
+    assert open_hook("exit 0", PATH).send(large, LONG) is None
 
 
 def test_a_gpuctl_that_it_runs_is_told_so() -> None:

@@ -5,11 +5,10 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
-from typing import Any
 
 import pytest
+from support.receiver import Receiver
 
 from gpuctl.hooks.base import Message
 from gpuctl.hooks.opening import open_hook
@@ -19,41 +18,11 @@ LONG = timedelta(seconds=20)
 SHORT = timedelta(milliseconds=300)
 
 
-class Receiver:
-    """A server on loopback that keeps what is posted to it and answers what it is told to."""
-
-    def __init__(self) -> None:
-        self.got: list[tuple[str, dict[str, str], bytes]] = []
-        self.status, self.headers = 204, {}  # type: tuple[int, dict[str, str]]
-        receiver = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                receiver.got.append((self.path, dict(self.headers), body))
-                self.send_response(receiver.status)
-                for name, value in receiver.headers.items():
-                    self.send_header(name, value)
-                self.end_headers()
-
-            do_GET = do_POST  # noqa: N815 - that is what the server calls
-
-            def log_message(self, *said: Any) -> None:
-                return
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-
-
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
     receiver = Receiver()
-    thread = Thread(target=receiver.server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
     yield receiver
-    receiver.server.shutdown()
-    thread.join()
-    receiver.server.server_close()
+    receiver.stop()
 
 
 @contextmanager
@@ -75,7 +44,7 @@ def mute(greeting: bytes) -> Iterator[str]:
 
 
 def tell(url: str, patience: timedelta = LONG) -> str | None:
-    return open_hook(url, {}).tell(EVENT, patience)
+    return open_hook(url, {}).send(EVENT, patience)
 
 
 def test_the_event_is_posted_with_a_name_that_tells_a_repeat(receiver: Receiver) -> None:

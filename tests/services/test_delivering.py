@@ -11,7 +11,7 @@ from support.stores import MemoryStore
 from gpuctl.domain.events import Event, EventName
 from gpuctl.domain.instance import Instance, Status
 from gpuctl.domain.lifecycle import advance, note, provisioning
-from gpuctl.services.events.deliver import GIVEN_UP_AFTER, IN_ALL, PATIENCE, Delivered, Delivery, Tell
+from gpuctl.services.events.deliver import DELIVER_WITHIN, DROPPED_AFTER, HOOK_TIMEOUT, Delivery, DeliveryResult, Send
 
 ONE, TWO = "inst-000000000001", "inst-000000000002"
 
@@ -31,7 +31,7 @@ class Scene:
     def __init__(self) -> None:
         self.store, self.clock = MemoryStore(), FakeClock(NOON + timedelta(minutes=1))
         self.told: list[tuple[str, int]] = []
-        self.hooks: dict[str, Tell] = dict.fromkeys(("provisioning", "ready", "stopping", "terminated"), self.note)
+        self.hooks: dict[str, Send] = dict.fromkeys(("provisioning", "ready", "stopping", "terminated"), self.note)
 
     def has(self, *records: Instance) -> None:
         self.store.add(records, lambda present: None)
@@ -40,7 +40,7 @@ class Scene:
         self.told.append((event.record.id, event.number))
         return None
 
-    def run(self, **how: Any) -> Delivered:
+    def run(self, **how: Any) -> DeliveryResult:
         return Delivery(self.store, self.clock, Silent(), self.hooks).run(**how)
 
     @property
@@ -112,7 +112,7 @@ def test_a_hook_that_failed_is_not_asked_again_in_the_same_run(scene: Scene) -> 
 
     scene.hooks["provisioning"] = slow
     scene.run()
-    assert asked == [PATIENCE]
+    assert asked == [HOOK_TIMEOUT]
 
 
 def test_a_run_ends_in_time_though_every_hook_takes_all_of_its_own(scene: Scene) -> None:
@@ -125,9 +125,9 @@ def test_a_run_ends_in_time_though_every_hook_takes_all_of_its_own(scene: Scene)
     scene.hooks = dict.fromkeys(scene.hooks, slow)
     before = scene.clock.elapsed()
     done = scene.run()
-    assert scene.clock.elapsed() - before <= IN_ALL
+    assert scene.clock.elapsed() - before <= DELIVER_WITHIN
     assert (done.count, done.left > 0) == (4, True)
-    scene.run(in_all=timedelta(0))
+    scene.run(within=timedelta(0))
     assert len(scene.told) == 4
 
 
@@ -145,13 +145,13 @@ def test_what_is_written_while_hooks_are_told_is_told_too(scene: Scene) -> None:
 
 def test_what_is_a_day_old_is_given_up_and_counted_once(scene: Scene) -> None:
     scene.has(a_life(ONE))
-    scene.clock.move(GIVEN_UP_AFTER - timedelta(minutes=1))
+    scene.clock.move(DROPPED_AFTER - timedelta(minutes=1))
     scene.store.update(ONE, lambda record: note(record, EventName.READY, scene.clock.now()))
-    assert scene.run(in_all=timedelta(0)).given_up == 0
+    assert scene.run(within=timedelta(0)).dropped == 0
     scene.clock.move(timedelta(seconds=1))
-    assert scene.run().given_up == 3
+    assert scene.run().dropped == 3
     assert scene.told == [(ONE, 5)]
-    assert scene.run() == Delivered()
+    assert scene.run() == DeliveryResult()
 
 
 def test_the_oldest_waiting_event_goes_first(scene: Scene) -> None:

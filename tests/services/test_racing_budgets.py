@@ -10,6 +10,7 @@ from threading import Barrier
 from support.clock import FakeClock
 from support.fake_cloud import FakeCloud
 from support.instances import PRICE
+from support.silent import Silent
 
 from gpuctl.catalog import Catalog
 from gpuctl.clock import SystemClock
@@ -30,18 +31,6 @@ from gpuctl.store.local.store import LocalStore
 CATALOG = Catalog()
 ASKED = Request(user="ana", instance_type="g4dn.xlarge", region="us-east-1", ttl=timedelta(minutes=60))
 EACH = Decimal("0.526") + PRICE.usd_per_hour * 2
-
-
-class Silent:
-    """Nobody listens."""
-
-    def info(self, text: str) -> None: ...
-
-    def warn(self, text: str, *, is_complete: bool = False) -> None: ...
-
-    def step(self, text: str) -> None: ...
-
-    def trace(self, text: str) -> None: ...
 
 
 def runtime_of(folder: Path, budgets: Budgets) -> Runtime:

@@ -21,7 +21,7 @@ from gpuctl.services.extend import extend
 from gpuctl.services.launch.offers import Defaults, choose
 from gpuctl.services.launch.prepare import prepare
 from gpuctl.services.launch.provision import start
-from gpuctl.services.reap.reaper import Reaper, reap, remembered
+from gpuctl.services.reap.reaper import ReapOptions, reap, remembered
 from gpuctl.services.runtime import Runtime
 from gpuctl.services.sessions import Sessions
 from gpuctl.services.terminate import end
@@ -128,7 +128,7 @@ class World(RuleBasedStateMachine):
         assert not [record for record in kept if record.cloud_id in gone and self.cloud.true_time < record.expires_at]
 
     def run_reaper(self, *, sweep: bool) -> None:
-        reaper = Reaper(sweep=sweep, max_orphans=99)
+        reaper = ReapOptions(sweep=sweep, max_orphans=99)
         reaped = reap(self.runtime, self.times, reaper)
         self.times = remembered(self.times, reaped, reaper, self.store.snapshot().records)
 

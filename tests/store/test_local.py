@@ -10,9 +10,10 @@ from support.instances import NOON, a_ready_instance, an_instance
 from gpuctl.domain.instance import Status
 from gpuctl.errors import StateLockedError, StateUnusableError, UsageError
 from gpuctl.store.base import Kind
+from gpuctl.store.lease import LeaseName, leased
+from gpuctl.store.local import open_state
 from gpuctl.store.local.backups import folder_of, kept
 from gpuctl.store.local.lock import Lock
-from gpuctl.store.local.reap_log import LocalReapLog
 from gpuctl.store.local.store import LocalStore
 from gpuctl.store.reaper import ReapTimes
 
@@ -96,8 +97,9 @@ def test_nobody_else_can_read_any_of_it_whatever_the_umask(
     store.add([a_ready_instance(ONE, status=Status.TERMINATED, terminated_at=NOON)], anyone)
     store.add([an_instance(TWO)], anyone)
     store.archive(NOON + timedelta(days=1))
-    LocalReapLog(place / "state.json").write(ReapTimes())
-    with LocalReapLog(place / "state.json").turn(NOON):
+    state = open_state(str(place / "state.json"), kind=Kind.REAL, clock=FakeClock())
+    state.reaper.update(lambda times: ReapTimes())
+    with leased(state.leases, LeaseName.REAP, "this", timedelta(minutes=5)):
         files = [path for path in tmp_path.rglob("*") if path.is_file()]
         folders = [path for path in tmp_path.rglob("*") if path.is_dir()]
     assert len(files) == 6

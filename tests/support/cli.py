@@ -18,7 +18,9 @@ from gpuctl.cli.terminal.streams import Streams
 from gpuctl.domain.instance import Instance
 from gpuctl.platform import Platform
 from gpuctl.store.base import Kind
+from gpuctl.store.local import open_state
 from gpuctl.store.local.store import LocalStore
+from gpuctl.store.reaper import ReaperMemory
 
 
 class Terminal(io.StringIO):
@@ -105,6 +107,11 @@ class Operator:
     def store(self) -> LocalStore:
         """The records."""
         return LocalStore(self.state, kind=Kind.REAL, clock=self.clock)
+
+    @property
+    def reaper_memory(self) -> ReaperMemory:
+        """What the reaper remembers."""
+        return open_state(str(self.state), kind=Kind.REAL, clock=self.clock).reaper
 
     @property
     def records(self) -> tuple[Instance, ...]:

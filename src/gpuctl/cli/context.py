@@ -14,7 +14,8 @@ from gpuctl.errors import UsageError
 from gpuctl.platform import Platform, read_platform
 from gpuctl.providers.registry import secret_variables
 from gpuctl.redaction import Redactor
-from gpuctl.wiring import Selection, Wiring
+from gpuctl.wiring.invocation import Wiring
+from gpuctl.wiring.selection import Selection
 
 
 class Context:

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout, suppress
+from functools import partial
 from io import TextIOWrapper
 from itertools import pairwise
 from typing import TextIO
@@ -81,7 +82,7 @@ def main(
             context.streams.err.write(traceback.format_exc())
         bug = GpuctlError("internal error; see the traceback above", hint="please report it with the traceback")
         return _failed(context, bug, argv)
-    _tell_hooks(context)
+    _notify_hooks(context)
     return code
 
 
@@ -103,20 +104,21 @@ def _run(context: Context, argv: list[str]) -> int:
     return answer.exit_code
 
 
-def _tell_hooks(context: Context) -> None:
-    """What happened is told when everything is done and printed; a signal now ends the telling and nothing else."""
+def _notify_hooks(context: Context) -> None:
+    """Deliver events when everything is done and printed; a signal now stops the delivery and nothing else."""
     if context.owes_events or context.wiring.has_written:
         with suppress(Interrupted), interruptible():
             if not context.wiring.config.hooks:
                 return
-            from gpuctl.cli.hooking import tell_hooks
+            from gpuctl.wiring.hooks import notify_hooks
 
+            notify = partial(notify_hooks, is_reaper=context.owes_events, is_attended=context.is_terminal)
             if context.is_interrupted:
                 # The next reap delivers what is left.
                 with time_limit(HOOKS_WITHIN):
-                    tell_hooks(context, HOOKS_WITHIN)
+                    notify(context.wiring, HOOKS_WITHIN)
             else:
-                tell_hooks(context)
+                notify(context.wiring)
 
 
 def _failed(context: Context, failure: Failure, argv: Sequence[str]) -> int:

@@ -29,7 +29,7 @@ def _overdue(context: Context) -> Iterator[str]:
     note = ScheduleNote(context.wiring.state_path).read()
     if note is None:
         return
-    times = context.wiring.reap_log.read()
+    times = context.wiring.state.reaper.read()
     last = times.last_reap_at
     late = late_by(context.clock.now(), note.every, note.installed_at, last)
     if late is not None:

@@ -22,10 +22,10 @@ class Message:
 
 
 class Hook(Protocol):
-    """Somebody to be told of events."""
+    """A receiver of events."""
 
-    def tell(self, message: Message, patience: timedelta) -> str | None:
-        """Hand the message over within that time. None if it was taken, else why not, in a few words.
+    def send(self, message: Message, patience: timedelta) -> str | None:
+        """Send the message within that time. None if it was accepted, else why not, in a few words.
 
         Never raises for what a hook or its network can do, and never names an address or a command: those are secrets.
         """

@@ -28,7 +28,7 @@ class CommandHook:
         self._command = command
         self._environ = environ
 
-    def tell(self, message: Message, patience: timedelta) -> str | None:
+    def send(self, message: Message, patience: timedelta) -> str | None:
         try:
             # Files and no pipes: one that reads nothing, or whose child lives on, must not keep us waiting.
             with TemporaryFile() as given, TemporaryFile() as said:

@@ -24,7 +24,7 @@ class Webhook:
     def __init__(self, url: str) -> None:
         self._url = url
 
-    def tell(self, message: Message, patience: timedelta) -> str | None:
+    def send(self, message: Message, patience: timedelta) -> str | None:
         answer: list[str | None] = []
         # In a thread, because neither the look-up of a name nor an answer in drops knows of any total time.
         thread = Thread(target=lambda: answer.append(self._post(message, patience)), daemon=True)

@@ -1,6 +1,9 @@
 """The progress and warnings that a service reports while it works."""
 
+from datetime import datetime, timedelta
 from typing import Protocol
+
+_REPEAT_AFTER = timedelta(hours=1)
 
 
 class Progress(Protocol):
@@ -25,3 +28,8 @@ class Progress(Protocol):
     def trace(self, text: str) -> None:
         """Write the traceback of a bug that did not stop the work, unchanged."""
         ...
+
+
+def is_report_due(reported_at: datetime | None, now: datetime) -> bool:
+    """Whether a lasting problem is reported again: at first (None), then once an hour, since cron mails every line."""
+    return reported_at is None or not timedelta(0) <= now - reported_at < _REPEAT_AFTER

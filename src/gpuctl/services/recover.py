@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from gpuctl.domain.instance import Instance
 from gpuctl.domain.tags import STATE_ID
 from gpuctl.errors import CredentialsError, GpuctlError, StateFault, StateUnusableError, UnresolvedError, UsageError
-from gpuctl.services.reap.reaper import Reaper
-from gpuctl.services.reap.restore import NO_PROVIDER, Everywhere, logins_of, merge, survey_everywhere
+from gpuctl.services.reap.restore import NO_PROVIDER, ConfiguredRegion, Everywhere, logins_of, merge, survey_everywhere
 from gpuctl.services.reconcile.adopt import adopted
 from gpuctl.services.runtime import Runtime
 from gpuctl.store.base import RecordStore, Snapshot, State
@@ -24,7 +23,14 @@ class Found:
     is_merging: bool = False
 
 
-def find(runtime: Runtime, state: State, reaper: Reaper, *, backup: str | None, state_id: str | None) -> Found:
+def find(
+    runtime: Runtime,
+    state: State,
+    places: Sequence[ConfiguredRegion],
+    *,
+    backup: str | None,
+    state_id: str | None,
+) -> Found:
     """Look at the backup and at every region of every cloud. Writes nothing.
 
     UsageError when the state can be used, or when nothing tells which state is meant; CredentialsError or
@@ -40,9 +46,7 @@ def find(runtime: Runtime, state: State, reaper: Reaper, *, backup: str | None, 
     base = _backup(state, backup) if backup else present
     wanted = _one_id(state_id, store.state_id, base.state_id if base else None)
     records = base.records if base else ()
-    everywhere = survey_everywhere(
-        runtime, logins_of([*records, *_archived(store)], state.reaper.read(), reaper.places)
-    )
+    everywhere = survey_everywhere(runtime, logins_of([*records, *_archived(store)], state.reaper.read(), places))
     if wanted is None:
         raise _which(everywhere)
     ids = {record.id for record in records}

@@ -20,7 +20,7 @@ from gpuctl.domain.money.prices import origin
 from gpuctl.domain.money.savings import DAYS_A_MONTH, HOURS_A_DAY, Savings, Usage, savings
 from gpuctl.errors import UsageError
 from gpuctl.providers.registry import example
-from gpuctl.wiring import Wiring
+from gpuctl.wiring.invocation import Wiring
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -8,10 +8,11 @@ from typing import Annotated
 import typer
 
 from gpuctl.cli.context import Context
-from gpuctl.cli.render.events import COLUMNS, event_shape, row, table, told_alone
+from gpuctl.cli.render.events import COLUMNS, row, table
 from gpuctl.cli.render.renderer import draw, rows_of, write
 from gpuctl.cli.render.result import Result
 from gpuctl.cli.terminal.interrupt import until_ctrl_c
+from gpuctl.documents import event_document, event_shape
 from gpuctl.domain.duration import parse_duration
 from gpuctl.domain.events import Event
 from gpuctl.services.events.follow import Follower
@@ -70,7 +71,7 @@ def _teller(context: Context) -> Callable[[Sequence[Event]], None]:
 
     def as_json(events: Sequence[Event]) -> None:
         now = context.clock.now()
-        lines = [json.dumps(told_alone(event, now, sandbox=context.sandbox), ensure_ascii=True) for event in events]
+        lines = [json.dumps(event_document(event, now, sandbox=context.sandbox), ensure_ascii=True) for event in events]
         write(context, "".join(f"{line}\n" for line in lines))
 
     def as_ids(events: Sequence[Event]) -> None:

@@ -76,7 +76,7 @@ def _read_back(context: Context, record: Instance) -> Mapping[str, GpuctlError]:
 
 def _reaper(context: Context, record: Instance, now: datetime) -> list[Safeguard]:
     """The reaper as its own records show it: verified only where its last run queried the region of the instance."""
-    times = context.wiring.reap_log.read()
+    times = context.wiring.state.reaper.read()
     if context.sandbox and times.last_reap_at is None:
         detail = "not needed in the sandbox"
         return [Safeguard(mechanism=Mechanism.REAPER, status=SafeguardStatus.MISSING, checked_at=now, detail=detail)]

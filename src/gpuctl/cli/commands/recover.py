@@ -6,7 +6,6 @@ from typing import Annotated, Any
 import typer
 
 from gpuctl.cli import options
-from gpuctl.cli.commands.reap import reaper_of
 from gpuctl.cli.context import Context
 from gpuctl.cli.render.figures import counted, local
 from gpuctl.cli.render.machines import COLUMNS, row, table
@@ -16,6 +15,7 @@ from gpuctl.domain.instance import Instance
 from gpuctl.errors import UnresolvedError, UsageError
 from gpuctl.services.reap.restore import Unqueried
 from gpuctl.services.recover import Found, find, rebuild
+from gpuctl.wiring.reaper import configured_regions
 
 EXAMPLES = """\
 gpuctl recover --dry-run
@@ -41,10 +41,10 @@ def command(
     """
     context: Context = ctx.find_root().obj
     context.wiring.start_sandbox()
-    reaper = reaper_of(context, sweep=True, dry_run=dry_run, max_orphans=0)
     context.progress.step("querying all regions of all providers")
     wanted = state_id or context.environ.get("GPUCTL_STATE_ID")
-    found = find(context.wiring.runtime, context.wiring.state, reaper, backup=backup, state_id=wanted)
+    regions = configured_regions(context.wiring)
+    found = find(context.wiring.runtime, context.wiring.state, regions, backup=backup, state_id=wanted)
     _announce(context, found)
     if dry_run:
         return _result(context, [*found.backup, *found.unknown], found, None)

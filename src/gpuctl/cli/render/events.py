@@ -1,12 +1,11 @@
-"""Events as JSON, as rows and as lines of a table."""
+"""Events as rows and as lines of a table."""
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gpuctl.cli.render.figures import all_in, plain, utc
 from gpuctl.cli.terminal.text import brief, clean
-from gpuctl.documents import SCHEMA_VERSION, dollars, instance_shape, instant
 from gpuctl.domain.events import PREFIX, Event, EventName
 from gpuctl.domain.instance import Status
 from gpuctl.domain.money.cost import accrued, spent
@@ -25,29 +24,6 @@ _STYLES = {
     EventName.ERROR: "red",
 }
 _TIME, _EVENT = 12, max(map(len, EventName))
-
-
-def event_shape(event: Event, now: datetime) -> dict[str, Any]:
-    """One event. `number` counts the events of its machine from 1; `totalCost` is told of a machine that has ended."""
-    record, entry = event.record, event.entry
-    return {
-        "event": event.name,
-        "at": instant(entry.at),
-        "instanceId": record.id,
-        "name": record.name,
-        "number": event.number,
-        "status": entry.status.value,
-        "reason": entry.reason.value if entry.reason else None,
-        "detail": entry.detail,
-        "totalCost": dollars(accrued(record, now)) if entry.status is Status.TERMINATED else None,
-    }
-
-
-def told_alone(event: Event, now: datetime, *, sandbox: bool) -> dict[str, Any]:
-    """An event as a document of its own, for streams and hooks: with its machine as it is now."""
-    kind = {"sandbox": True} if sandbox else {}
-    machine = {"instance": instance_shape(event.record, now)}
-    return {"schemaVersion": SCHEMA_VERSION, **kind, **event_shape(event, now), **machine}
 
 
 def row(event: Event, now: datetime) -> list[str]:

@@ -1,7 +1,7 @@
-"""Tells hooks of events: at least once, each machine's in order, in a bounded time; what is left waits for a next run.
+"""Delivers events to hooks: at least once, each instance's in order, in a bounded time; the rest waits for a next run.
 
-The record counts how many of its entries were delivered, and the count is written after the hook has taken the event: a
-crash in between tells it again, and never loses it.
+The record counts the entries that were delivered. The count is written after the hook has accepted the event: after a
+crash in between it is delivered again, and never lost.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,86 +17,88 @@ from gpuctl.services.isolation import each_alone
 from gpuctl.services.progress import Progress
 from gpuctl.store.base import RecordStore
 
-PATIENCE = timedelta(seconds=10)  # for one hook and one event
-IN_ALL = timedelta(seconds=30)  # for everything a run delivers
-GIVEN_UP_AFTER = timedelta(hours=24)
+HOOK_TIMEOUT = timedelta(seconds=10)  # for one hook and one event
+DELIVER_WITHIN = timedelta(seconds=30)  # for everything a run delivers
+DROPPED_AFTER = timedelta(hours=24)
 
-# Hands one event over within a time; None if it was taken, else why not.
-Tell = Callable[[Event, timedelta], str | None]
+# Sends one event within a time; returns None if the hook accepted it, else why not.
+Send = Callable[[Event, timedelta], str | None]
 
 
 @dataclass(slots=True)
-class Delivered:
-    """What a run delivered: how many events, why which hook took none, how many were too old and how many are left."""
+class DeliveryResult:
+    """What a run did: the events it delivered, dropped as too old and left, and why which hook failed."""
 
     count: int = 0
     failures: dict[str, str] = field(default_factory=dict)
-    given_up: int = 0
+    dropped: int = 0
     left: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One run over everything that is not delivered yet. `hooks` go from an event's bare name to who is told of it."""
+    """One run over everything that is not delivered yet. `hooks` are the senders by event name."""
 
     store: RecordStore
     clock: Clock
     progress: Progress
-    hooks: Mapping[str, Tell]
+    hooks: Mapping[str, Send]
 
-    def run(self, in_all: timedelta = IN_ALL) -> Delivered:
-        """Deliver what is owed until the time is out. One failure of a hook spares it for the rest of this run.
+    def run(self, within: timedelta = DELIVER_WITHIN) -> DeliveryResult:
+        """Deliver what is pending until the time is up. A hook that failed once is not called again in this run.
 
         Raises what the store raises.
         """
-        done = Delivered()
-        ends_at = self.clock.elapsed() + in_all
-        horizon = self.clock.now() - GIVEN_UP_AFTER
-        self._give_up(done, horizon)
+        done = DeliveryResult()
+        ends_at = self.clock.elapsed() + within
+        horizon = self.clock.now() - DROPPED_AFTER
+        self._drop_old(done, horizon)
         before = None
-        # Again, for what others wrote meanwhile and left to us.
+        # Again, for what other processes wrote in the meantime and left to this one.
         while done.count != before:
             before = done.count
             for record in self._waiting(horizon):
                 each_alone([record], partial(self._deliver, done, ends_at, horizon), self._on_bug)
-        done.left = sum(len(self._owed(record, horizon)) for record in self._waiting(horizon))
+        done.left = sum(len(self._pending(record, horizon)) for record in self._waiting(horizon))
         return done
 
     def _waiting(self, horizon: datetime) -> list[Instance]:
-        """The records with something to tell, that of the oldest event first."""
+        """The records with pending events, that of the oldest event first."""
         waiting = [
-            (owed[0].entry.at, record)
+            (pending[0].entry.at, record)
             for record in self.store.snapshot().records
-            if (owed := self._owed(record, horizon))
+            if (pending := self._pending(record, horizon))
         ]
         return [record for _, record in sorted(waiting, key=lambda pair: pair[0])]
 
-    def _deliver(self, done: Delivered, ends_at: timedelta, horizon: datetime, records: Sequence[Instance]) -> None:
+    def _deliver(
+        self, done: DeliveryResult, ends_at: timedelta, horizon: datetime, records: Sequence[Instance]
+    ) -> None:
         for record in records:
-            while owed := self._owed(record, horizon):
-                event, left = owed[0], ends_at - self.clock.elapsed()
+            while pending := self._pending(record, horizon):
+                event, left = pending[0], ends_at - self.clock.elapsed()
                 name = event.entry.event
                 if name in done.failures or left <= timedelta(0):
                     break
-                why = self.hooks[name](event, min(PATIENCE, left))
-                if why is not None:
-                    done.failures[name] = why
+                reason = self.hooks[name](event, min(HOOK_TIMEOUT, left))
+                if reason is not None:
+                    done.failures[name] = reason
                     break
                 done.count += 1
-                # As it is now: what was written meanwhile is delivered, too.
+                # The record as it is now: entries written in the meantime are delivered, too.
                 record = self.store.update(record.id, partial(_counted, number=event.number))
 
-    def _give_up(self, done: Delivered, horizon: datetime) -> None:
-        """Pass over what is too old: a hook that was away for a day, or is new, is not told of the past."""
+    def _drop_old(self, done: DeliveryResult, horizon: datetime) -> None:
+        """Skip what is too old: a hook that failed for a day, or is new, does not get the past."""
         old = {}
         for record in self.store.snapshot().records:
             late = [event for event in self._wanted(record) if event.entry.at < horizon]
             if late:
                 old[record.id] = late[-1].number
-                done.given_up += len(late)
+                done.dropped += len(late)
         self.store.update_each(list(old), lambda fresh: _counted(fresh, number=old[fresh.id]))
 
-    def _owed(self, record: Instance, horizon: datetime) -> list[Event]:
+    def _pending(self, record: Instance, horizon: datetime) -> list[Event]:
         return [event for event in self._wanted(record) if event.entry.at >= horizon]
 
     def _wanted(self, record: Instance) -> list[Event]:
@@ -107,5 +109,5 @@ class Delivery:
 
 
 def _counted(record: Instance, *, number: int) -> Instance:
-    # Telling somebody about a machine is no change of it.
+    # A delivery is no change of the instance, so its update time stays.
     return with_facts(record, record.updated_at, delivered=max(record.delivered, number))

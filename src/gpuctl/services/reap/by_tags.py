@@ -6,7 +6,7 @@ from dataclasses import replace
 from gpuctl.domain.reconcile.actions import Action, Kind, Rules
 from gpuctl.domain.reconcile.orphans import for_strangers
 from gpuctl.services.isolation import each_alone
-from gpuctl.services.reap.reaper import Reaped, Reaper
+from gpuctl.services.reap.reaper import ReapOptions, ReapResult
 from gpuctl.services.reap.restore import logins_of, survey_everywhere
 from gpuctl.services.reconcile.apply import ActionResult, Applier
 from gpuctl.services.reconcile.observe import Survey
@@ -14,33 +14,33 @@ from gpuctl.services.runtime import Runtime
 from gpuctl.store.reaper import ReapTimes
 
 
-def reap_by_tags(runtime: Runtime, state_id: str, times: ReapTimes, reaper: Reaper) -> Reaped:
+def reap_by_tags(runtime: Runtime, state_id: str, times: ReapTimes, options: ReapOptions) -> ReapResult:
     """One pass while the state cannot be used: what carries this state's id and is past its own deadline is ended, as
     an orphan is. The store is never touched. Everywhere the reaper has been is asked, and else every region there is.
     """
-    everywhere = survey_everywhere(runtime, logins_of((), times, reaper.places))
-    reaped = Reaped(problems=[str(problem) for problem in everywhere.problems])
+    everywhere = survey_everywhere(runtime, logins_of((), times, options.places))
+    result = ReapResult(problems=[str(problem) for problem in everywhere.problems])
 
     def work(surveys: Sequence[Survey]) -> None:
         for survey in surveys:
-            rules = Rules(state_id, reaper.reap_state_ids, reaper.max_orphans - reaped.orphans)
+            rules = Rules(state_id, options.reap_state_ids, options.max_orphans - result.orphans)
             # A place that did not answer stands among the problems already.
             view = replace(survey.view, unreachable={})
             actions = [_not_adopted(action) for action in for_strangers((), view, rules)]
             done = (
                 [ActionResult(action, None) for action in actions]
-                if reaper.dry_run
+                if options.dry_run
                 else Applier(runtime, survey).apply(actions)
             )
-            reaped.done += done
+            result.done += done
 
     def on_bug(survey: Survey, trace: str) -> None:
         runtime.progress.trace(trace)
-        reaped.problems.append(f"{survey.session.provider.name} {survey.session.account}: internal error in this pass")
+        result.problems.append(f"{survey.session.provider.name} {survey.session.account}: internal error in this pass")
 
     for survey in everywhere.surveys:
         each_alone([survey], work, on_bug)
-    return reaped
+    return result
 
 
 def _not_adopted(action: Action) -> Action:

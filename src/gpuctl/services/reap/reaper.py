@@ -15,7 +15,7 @@ from gpuctl.errors import GpuctlError, UnresolvedError
 from gpuctl.services.budgets import Allowance
 from gpuctl.services.ingress import close_unneeded, doors_of
 from gpuctl.services.isolation import each_alone
-from gpuctl.services.reap.restore import logins_of, merge, survey_everywhere, take_in_rescued
+from gpuctl.services.reap.restore import ConfiguredRegion, logins_of, merge, survey_everywhere, take_in_rescued
 from gpuctl.services.reconcile.apply import ActionResult, Applier
 from gpuctl.services.reconcile.observe import Survey
 from gpuctl.services.reconcile.reconcile import isolated
@@ -30,22 +30,19 @@ SWEEP_EVERY = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
-class Reaper:
-    """What one run of the reaper is asked to do.
-
-    `places` are further regions to sweep by the ambient login: (provider, profile, region) from the config.
-    """
+class ReapOptions:
+    """What one run of the reaper is to do. `places` are regions of the config to sweep, besides those of records."""
 
     sweep: bool = False
     dry_run: bool = False
     max_orphans: int = 3
     reap_state_ids: frozenset[str] = frozenset()
     keep_ended: timedelta = timedelta(days=7)
-    places: tuple[tuple[ProviderName, str | None, str], ...] = ()
+    places: tuple[ConfiguredRegion, ...] = ()
 
 
 @dataclass(slots=True)
-class Reaped:
+class ReapResult:
     """What a run did. `problems` are the places and accounts that could not be asked, one line each; `unreached` the
     regions among them."""
 
@@ -83,82 +80,84 @@ class Reaped:
 _Place = tuple[Login, Sequence[str]]
 
 
-def reap(runtime: Runtime, times: ReapTimes, reaper: Reaper) -> Reaped:
+def reap(runtime: Runtime, times: ReapTimes, options: ReapOptions) -> ReapResult:
     """One pass over everything this state knows, and over the clouds where a look is due. Safe beside another pass.
 
     Loads no cloud and opens no socket when nothing is due and the last sweep is fresh. Raises StateUnusableError when
     the state cannot be read; everything a cloud does wrong is in the answer instead.
     """
     now = runtime.clock.now()
-    reaped = Reaped()
-    if not reaper.dry_run:
+    result = ReapResult()
+    if not options.dry_run:
         take_in_rescued(runtime)
     state = runtime.store.snapshot()
-    if state.is_restored and not reaper.dry_run:
-        each_alone([state], partial(_merge, runtime, times, reaper, reaped), partial(_on_merge_bug, runtime, reaped))
+    if state.is_restored and not options.dry_run:
+        each_alone([state], partial(_merge, runtime, times, options, result), partial(_on_merge_bug, runtime, result))
         state = runtime.store.snapshot()
     over = {} if state.is_restored else Allowance.ending(runtime, now)
-    for login, regions in _to_look_at(state.records, times, reaper, now, over).items():
+    for login, regions in _to_look_at(state.records, times, options, now, over).items():
         # Alone, so that neither a failure nor a bug in one account keeps another's machines alive.
         each_alone(
             [(login, regions)],
-            partial(_reap_logins, runtime, reaper, reaped),
-            partial(_on_bug, runtime, reaped),
+            partial(_reap_logins, runtime, options, result),
+            partial(_on_bug, runtime, result),
         )
-    if not reaper.dry_run:
+    if not options.dry_run:
         announce(runtime, state)
-    reaped.doors = times.doors
-    if not reaper.dry_run and not state.is_restored:
-        each_alone([state], partial(_close_doors, runtime, times, reaped), partial(_on_door_bug, runtime, reaped))
-    old = now - reaper.keep_ended
-    if not reaper.dry_run and any(record.status.is_ended and record.updated_at < old for record in state.records):
+    result.doors = times.doors
+    if not options.dry_run and not state.is_restored:
+        each_alone([state], partial(_close_doors, runtime, times, result), partial(_on_door_bug, runtime, result))
+    old = now - options.keep_ended
+    if not options.dry_run and any(record.status.is_ended and record.updated_at < old for record in state.records):
         runtime.store.archive(old)
-    return reaped
+    return result
 
 
-def _merge(runtime: Runtime, times: ReapTimes, reaper: Reaper, reaped: Reaped, states: Sequence[Snapshot]) -> None:
+def _merge(
+    runtime: Runtime, times: ReapTimes, options: ReapOptions, result: ReapResult, states: Sequence[Snapshot]
+) -> None:
     """Make a restored state whole if every place can be asked; what kept it from that is among the problems."""
     for state in states:
         known = [*state.records, *runtime.store.archived()]
-        everywhere = survey_everywhere(runtime, logins_of(known, times, reaper.places))
-        reaped.problems += map(str, everywhere.problems)
+        everywhere = survey_everywhere(runtime, logins_of(known, times, options.places))
+        result.problems += map(str, everywhere.problems)
         try:
             merge(runtime, everywhere, state.state_id or "")
         except UnresolvedError as error:
-            reaped.problems.append(error.message)
+            result.problems.append(error.message)
 
 
-def _on_merge_bug(runtime: Runtime, reaped: Reaped, state: Snapshot, trace: str) -> None:
+def _on_merge_bug(runtime: Runtime, result: ReapResult, state: Snapshot, trace: str) -> None:
     runtime.progress.trace(trace)
-    reaped.problems.append("internal error while merging the restored state")
+    result.problems.append("internal error while merging the restored state")
 
 
-def _close_doors(runtime: Runtime, times: ReapTimes, reaped: Reaped, states: Sequence[Snapshot]) -> None:
+def _close_doors(runtime: Runtime, times: ReapTimes, result: ReapResult, states: Sequence[Snapshot]) -> None:
     for state in states:
         doors = doors_of(times.doors, state.records, runtime.clock.now())
-        reaped.doors = tuple(close_unneeded(runtime, doors, state.state_id or ""))
+        result.doors = tuple(close_unneeded(runtime, doors, state.state_id or ""))
 
 
-def _on_door_bug(runtime: Runtime, reaped: Reaped, state: Snapshot, trace: str) -> None:
+def _on_door_bug(runtime: Runtime, result: ReapResult, state: Snapshot, trace: str) -> None:
     runtime.progress.trace(trace)
-    reaped.problems.append("internal error while removing security groups")
+    result.problems.append("internal error while removing security groups")
 
 
-def remembered(times: ReapTimes, reaped: Reaped, reaper: Reaper, records: Sequence[Instance]) -> ReapTimes:
+def remembered(times: ReapTimes, result: ReapResult, options: ReapOptions, records: Sequence[Instance]) -> ReapTimes:
     """The reaper's memory after this run: each place's newest sweep, as long as there is a reason to look there."""
-    swept = {(sweep.scope, sweep.profile): sweep for sweep in (*times.sweeps, *reaped.sweeps)}
+    swept = {(sweep.scope, sweep.profile): sweep for sweep in (*times.sweeps, *result.sweeps)}
     needed = {scope_of(record) for record in records}
-    configured = {(provider, region) for provider, _, region in reaper.places}
+    configured = {(provider, region) for provider, _, region in options.places}
     kept = [
         sweep
         for sweep in swept.values()
         if sweep.ours or sweep.scope in needed or (sweep.scope.provider, sweep.scope.region) in configured
     ]
-    return times.model_copy(update={"sweeps": tuple(kept), "unreached": tuple(reaped.unreached), "doors": reaped.doors})
+    return times.model_copy(update={"sweeps": tuple(kept), "unreached": tuple(result.unreached), "doors": result.doors})
 
 
 def _to_look_at(
-    records: Sequence[Instance], times: ReapTimes, reaper: Reaper, now: datetime, over: Collection[str]
+    records: Sequence[Instance], times: ReapTimes, options: ReapOptions, now: datetime, over: Collection[str]
 ) -> dict[Login, list[str]]:
     """The regions to list, by login: where something is due or over budget, and where the last sweep is old or was
     asked for anew."""
@@ -172,7 +171,7 @@ def _to_look_at(
         regions = places.setdefault(Login(record.provider, record.profile, record.account), {})
         regions[record.region] = regions.get(record.region, False) or record.id in over or _needs_a_look(record, now)
         regions.update(dict.fromkeys((left.region for left in record.left_behind), True))
-    for provider, profile, region in reaper.places:
+    for provider, profile, region in options.places:
         places.setdefault(Login(provider, profile, None), {}).setdefault(region, False)
     return {
         login: chosen
@@ -181,7 +180,7 @@ def _to_look_at(
             chosen := [
                 region
                 for region, urgent in regions.items()
-                if urgent or reaper.sweep or _is_stale(_last_sweep(swept, login, region), now)
+                if urgent or options.sweep or _is_stale(_last_sweep(swept, login, region), now)
             ]
         )
     }
@@ -205,29 +204,31 @@ def _is_stale(at: datetime | None, now: datetime) -> bool:
     return at is None or not timedelta(0) <= now - at < SWEEP_EVERY
 
 
-def _reap_logins(runtime: Runtime, reaper: Reaper, reaped: Reaped, places: Sequence[_Place]) -> None:
+def _reap_logins(runtime: Runtime, options: ReapOptions, result: ReapResult, places: Sequence[_Place]) -> None:
     for login, regions in places:
-        _reap_login(runtime, login, regions, reaper, reaped)
+        _reap_login(runtime, login, regions, options, result)
 
 
-def _reap_login(runtime: Runtime, login: Login, regions: Sequence[str], reaper: Reaper, reaped: Reaped) -> None:
+def _reap_login(
+    runtime: Runtime, login: Login, regions: Sequence[str], options: ReapOptions, result: ReapResult
+) -> None:
     try:
         session = runtime.sessions.by(login)
     except GpuctlError as error:
-        reaped.problems.append(f"{_named((login, regions))}: {error.message}")
-        reaped.unreached += _unreached(login, regions, error.message)
+        result.problems.append(f"{_named((login, regions))}: {error.message}")
+        result.unreached += _unreached(login, regions, error.message)
         return
     name = session.provider.name
     scopes = [Scope(provider=name, account=session.account, region=region) for region in regions]
     # Two profiles, or a profile and the config, may lead to the same account.
-    scopes = [scope for scope in scopes if scope not in reaped.looked_at]
-    reaped.looked_at |= set(scopes)
+    scopes = [scope for scope in scopes if scope not in result.looked_at]
+    result.looked_at |= set(scopes)
     survey = Survey(session)
     survey.list_scopes(scopes, [record for record in runtime.store.snapshot().records if scope_of(record) in scopes])
-    reaped.hints += [hint for hint in survey.hints.values() if hint is not None]
+    result.hints += [hint for hint in survey.hints.values() if hint is not None]
     # The state is read after the clouds were listed: whatever machine is in a listing had its record by then.
     state = runtime.store.snapshot()
-    rules = Rules(state.state_id or "", reaper.reap_state_ids, reaper.max_orphans - reaped.orphans)
+    rules = Rules(state.state_id or "", options.reap_state_ids, options.max_orphans - result.orphans)
     records = [record for record in state.records if record.provider is name and record.account == session.account]
     survey.ask_by_id([record for record in records if scope_of(record) in scopes], rules)
     actions = plan(records, survey.view, rules, isolated(runtime.progress))
@@ -235,17 +236,17 @@ def _reap_login(runtime: Runtime, login: Login, regions: Sequence[str], reaper: 
         actions = without_deadlines(actions)
     elif session.checked_now is not None:
         actions += ends_for(actions, Allowance.ending(runtime, session.checked_now))
-    if reaper.dry_run:
-        reaped.done += [ActionResult(action, action.record) for action in actions]
+    if options.dry_run:
+        result.done += [ActionResult(action, action.record) for action in actions]
         return
-    reaped.unreached += [
+    result.unreached += [
         Unreached(provider=scope.provider, account=scope.account, region=scope.region, message=message)
         for scope, message in survey.unreachable.items()
     ]
-    reaped.done += Applier(runtime, survey).apply(actions)
+    result.done += Applier(runtime, survey).apply(actions)
     if session.provider.capabilities.timer_in_create:
         _confirm_guards(runtime, session, survey.listed)
-    reaped.sweeps += [_swept(survey, scope, session.profile, rules, runtime) for scope in survey.listed]
+    result.sweeps += [_swept(survey, scope, session.profile, rules, runtime) for scope in survey.listed]
 
 
 def _confirm_guards(runtime: Runtime, session: Session, scopes: Collection[Scope]) -> None:
@@ -270,10 +271,10 @@ def _swept(survey: Survey, scope: Scope, profile: str | None, rules: Rules, runt
     return Sweep(scope=scope, profile=profile, at=runtime.clock.now(), ours=ours)
 
 
-def _on_bug(runtime: Runtime, reaped: Reaped, place: _Place, trace: str) -> None:
+def _on_bug(runtime: Runtime, result: ReapResult, place: _Place, trace: str) -> None:
     runtime.progress.trace(trace)
-    reaped.problems.append(f"{_named(place)}: internal error in this pass")
-    reaped.unreached += _unreached(*place, "internal error in this pass")
+    result.problems.append(f"{_named(place)}: internal error in this pass")
+    result.unreached += _unreached(*place, "internal error in this pass")
 
 
 def _unreached(login: Login, regions: Sequence[str], message: str) -> list[Unreached]:

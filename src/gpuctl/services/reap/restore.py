@@ -20,6 +20,9 @@ from gpuctl.store.reaper import ReapTimes
 
 NO_PROVIDER = "no provider could be queried"
 
+# A region that the config names: provider, profile, region.
+ConfiguredRegion = tuple[ProviderName, str | None, str]
+
 
 @dataclass(frozen=True, slots=True)
 class Unqueried:
@@ -62,7 +65,7 @@ class Everywhere:
 
 
 def logins_of(
-    records: Iterable[Instance], times: ReapTimes, places: Iterable[tuple[ProviderName, str | None, str]]
+    records: Iterable[Instance], times: ReapTimes, places: Iterable[ConfiguredRegion]
 ) -> dict[Login, set[str]]:
     """Every login that was ever used, as far as these tell, and its regions."""
     used: dict[Login, set[str]] = {}

@@ -39,6 +39,11 @@ class ActionResult:
         """Whether a person should look."""
         return self.action.unresolved or self.error is not None
 
+    @property
+    def terminates(self) -> bool:
+        """Whether it terminates the instance, or confirms that it is terminated."""
+        return self.action.kind in (Kind.TERMINATE, Kind.CLOSE)
+
 
 _NOTED = (Kind.REFRESH, Kind.ADOPT, Kind.WAIT)
 

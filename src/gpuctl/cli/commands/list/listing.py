@@ -58,7 +58,7 @@ class Listing:
                 "no instances",
                 f"hint: gpuctl provision {example().example_type} --region {example().example_region}",
             ]
-        times = self.context.wiring.reap_log.read()
+        times = self.context.wiring.state.reaper.read()
         asked = max((sweep.at for sweep in times.sweeps), default=None)
         lines = [BARE] if any(is_bare(record) for record in chosen) else []
         queried = f"providers queried {ago(asked, now)}" if asked else "providers never queried"

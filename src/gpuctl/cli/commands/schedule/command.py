@@ -92,7 +92,7 @@ def _check_first_run(place: Place, job: Job, installed_at: datetime, *, wait: bo
     if wait:
         context.progress.step("waiting for the first run of the reaper")
         within = patience(job.every)
-        if not wait_for_run(context.wiring.reap_log.read, installed_at, within, context.clock):
+        if not wait_for_run(context.wiring.state.reaper.read, installed_at, within, context.clock):
             raise ScheduleError(f"the reaper did not run within {spelled(within)}", hint="gpuctl schedule status")
 
 

@@ -128,7 +128,7 @@ class Place:
     def seen(self) -> Seen:
         """What is known of the schedule now. ScheduleError if a scheduler's files cannot be read."""
         found = self.schedulers.find(self.key)
-        note, times, now = self.note.read(), self.context.wiring.reap_log.read(), self.context.clock.now()
+        note, times, now = self.note.read(), self.context.wiring.state.reaper.read(), self.context.clock.now()
         if found is None:
             return Seen(None, None, note, times, now)
         scheduler, job = found

@@ -1,8 +1,6 @@
-"""Composition: the settings, the store, the providers and the services of one invocation.
+"""The settings, the store, the providers and the services of one invocation."""
 
-The only module that knows the implementations. It needs no command line: everything it depends on is an argument.
-"""
-
+import os
 import sys
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
@@ -17,6 +15,7 @@ from gpuctl.home.environment import folder, login_name, path_of
 from gpuctl.redaction import Redactor
 from gpuctl.services.progress import Progress
 from gpuctl.store.base import Kind
+from gpuctl.wiring.selection import Selection
 
 if TYPE_CHECKING:
     from gpuctl.catalog import Catalog
@@ -28,40 +27,9 @@ if TYPE_CHECKING:
     from gpuctl.remote.access import Access
     from gpuctl.services.runtime import Runtime
     from gpuctl.store.base import RecordStore, State
-    from gpuctl.store.local.reap_log import LocalReapLog
-
-_YES = ("1", "true", "yes", "on")
 
 # Asks the user for a secret, such as an MFA code, and returns the answer.
 Prompt = Callable[[str], str]
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """The state, config file, profile and kind of providers that an invocation works with; None means the default."""
-
-    state: str | None
-    config: str | None
-    profile: str | None
-    sandbox: bool
-
-    @classmethod
-    def of(
-        cls,
-        environ: Mapping[str, str],
-        *,
-        state: str | None = None,
-        config: str | None = None,
-        profile: str | None = None,
-        sandbox: bool = False,
-    ) -> "Selection":
-        """The given values, and where there is none the variables `GPUCTL_STATE`, `_CONFIG`, `_PROFILE`, `_SANDBOX`."""
-        return cls(
-            state=state or environ.get("GPUCTL_STATE") or None,
-            config=config or environ.get("GPUCTL_CONFIG") or None,
-            profile=profile or environ.get("GPUCTL_PROFILE") or None,
-            sandbox=sandbox or environ.get("GPUCTL_SANDBOX", "").lower() in _YES,
-        )
 
 
 @dataclass
@@ -165,12 +133,10 @@ class Wiring:
         """Whether this invocation changed a record."""
         return self._state is not None and self._state.records.has_written
 
-    @cached_property
-    def reap_log(self) -> "LocalReapLog":
-        """The reaper's memory and locks."""
-        from gpuctl.store.local.reap_log import LocalReapLog
-
-        return LocalReapLog(self.state_path)
+    @property
+    def holder(self) -> str:
+        """What this process is called in the leases of the state."""
+        return f"{os.uname().nodename} process {os.getpid()}"
 
     @property
     def price_books(self) -> "LocalPrices":
@@ -230,7 +196,7 @@ class Wiring:
                 max_ttl=self.config.max_ttl,
                 every_region=self._every_region,
                 budgets=self.config.budget,
-                extras_of=self.extras.of,
+                extras_of=lambda name, region, disk_gb: self.extras.of(name, region, disk_gb),
                 access=self.access,
                 cooldown=self.state.cooldown,
                 rescue=RescueFolder(self.state_path.with_name(f"{self.state_path.name}.rescue")),
