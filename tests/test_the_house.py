@@ -142,35 +142,6 @@ def test_the_ci_page_shows_the_very_file_that_is_to_be_copied() -> None:
     assert text.split("\n", 1)[1].strip() in (ROOT / "docs" / "ci.md").read_text()
 
 
-def test_bash_completes_commands_options_and_their_values() -> None:
-    script = f"""
-        source {ROOT}/completions/gpuctl.bash
-        complete_it() {{ COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _gpuctl; echo "${{COMPREPLY[@]}}"; }}
-        complete_it gpuctl prov
-        complete_it gpuctl list --st
-        complete_it gpuctl -o json list --status RE
-        complete_it gpuctl sandbox st
-    """
-    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
-    found = [set(line.split()) for line in done.stdout.splitlines()]
-    assert found == [{"provision"}, {"--state", "--status"}, {"READY"}, {"start", "status", "stop"}]
-
-
-def test_bash_asks_gpuctl_for_machines_types_and_regions() -> None:
-    script = f"""
-        source {ROOT}/completions/gpuctl.bash
-        gpuctl() {{ [ "$1" = complete ] && echo "$2-of-$# train-7"; }}
-        complete_it() {{ COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _gpuctl; echo "${{COMPREPLY[@]}}"; }}
-        complete_it gpuctl get t
-        complete_it gpuctl provision types
-        complete_it gpuctl provision g4dn.xlarge --region re
-        complete_it gpuctl terminate --w
-    """
-    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
-    found = [line.split() for line in done.stdout.splitlines()]
-    assert found == [["train-7"], ["types-of-3"], ["regions-of-5"], ["--wait"]]
-
-
 def test_the_readme_shows_every_command_a_beginner_needs() -> None:
     from gpuctl.cli.command_table import COMMANDS
 

@@ -99,4 +99,4 @@ def test_whatever_fails_no_record_is_lost(tmp_path: Path, good_for: int) -> None
         store_on(disk).hand_over(NOON - timedelta(days=30), Bundle(file, disk).add)
     there = {record.id for record in whole.archived()} | set(ids_in(file) if file.exists() else [])
     assert there == {OLD, YOUNG}
-    assert whole.unreadable_archive_lines() == []
+    assert list(whole.unreadable()) == []

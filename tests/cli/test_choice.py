@@ -28,8 +28,8 @@ def test_the_cheapest_that_fits_is_started(operator: Operator) -> None:
     [
         (["--gpu", "T4", "--gpu-count", "4"], "g4dn.12xlarge"),
         (["--gpu", "T4", "--gpu-count", "2"], "g4dn.12xlarge"),
-        (["--gpu", "A100", "--gpu-count", "1", "--min-memory", "40"], "p4d.24xlarge"),
-        (["--min-memory", "24"], "g6.xlarge"),
+        (["--gpu", "A100", "--gpu-count", "1", "--min-gpu-memory", "40"], "p4d.24xlarge"),
+        (["--min-gpu-memory", "24"], "g6.xlarge"),
         (["--gpu", "l4", "--gpu-count", "0.1"], "g6.xlarge"),
     ],
 )
@@ -80,7 +80,10 @@ def test_a_dry_run_at_a_terminal_is_a_table_and_says_what_was_passed_over(operat
         (["--gpu", "T4", "--region", "us-east-1,any"], "--region must be one, several as `a,b,c`, or `any`"),
         (["--gpu", "T4", "--region", "any", "--subnet", "subnet-1"], "--subnet requires a single region"),
         (["--gpu", "T4", "--region", "any", "--fallback", "on-demand"], "--fallback requires `--spot`"),
-        (["--gpu", "T4", "--region", "any", "--spot", "--fallback", "spot"], "--fallback can only be `on-demand`"),
+        (
+            ["--gpu", "T4", "--region", "any", "--spot", "--fallback", "spot"],
+            "must be on-demand, not `spot`",
+        ),
         (["--gpu", "T4", "--region", "any", "--gpu-count", "0"], "--gpu-count must be a number"),
     ],
 )

@@ -275,7 +275,7 @@ FLAGS = [
     ["provision", "--region", "us-east-1"],
     *[["list", flag] for flag in ("--status", "--older-than", "--tag", "--provider")],
     ["stats", "--since"],
-    *[["types", flag] for flag in ("--max-price", "--min-memory", "--provider", "--region", "--gpu")],
+    *[["types", flag] for flag in ("--max-price", "--min-gpu-memory", "--provider", "--region", "--gpu")],
     ["terminate", "--tag"],
     ["terminate", "--timeout"],
     *[["reap", flag] for flag in ("--interval", "--max-orphans")],

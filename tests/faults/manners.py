@@ -20,7 +20,7 @@ FLAGS: tuple[tuple[str, ...], ...] = (
     ("provision", "--region", "us-east-1"),
     *(("list", flag) for flag in ("--status", "--older-than", "--tag", "--provider")),
     ("stats", "--since"),
-    *(("types", flag) for flag in ("--max-price", "--min-memory", "--provider")),
+    *(("types", flag) for flag in ("--max-price", "--min-gpu-memory", "--provider")),
     ("terminate", "--tag"),
     ("terminate", "--timeout"),
     ("reap", "--interval"),

@@ -157,7 +157,7 @@ MUTANTS: dict[str, Break] = {
         ("if anchor is not None and abs(anchor - here) <= MAX_SKEW:", "if anchor is not None:"),
     ),
     "numbers taken as they come": edited(
-        "gpuctl.cli.options:whole", ('if not _WHOLE.fullmatch(text.strip(" ")):', "if False:")
+        "gpuctl.cli.parameters:whole_number", ('if not _WHOLE.fullmatch(text.strip(" ")):', "if False:")
     ),
     "no checksum": edited("gpuctl.store.local.format:decode", (_SEALED, "if False:")),
     "short writes ignored": edited("gpuctl.files:write_all", ("left = left[written:]", "left = left[len(left) :]")),

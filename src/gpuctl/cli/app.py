@@ -6,13 +6,15 @@ import typer
 
 from gpuctl.cli.command import (
     Group,
-    spare_types,
+    prepare,
     take_global_options,
     write_examples,
     write_rows,
 )
 from gpuctl.cli.command_table import COMMANDS, EXAMPLES, HIDDEN, OTHER_NAMES
 from gpuctl.cli.context import Context
+from gpuctl.cli.parameters import FILE_NAME, NAME, flag, option, words
+from gpuctl.cli.terminal.streams import FORMATS
 
 
 class Root(Group):
@@ -47,31 +49,29 @@ def build() -> Any:
     app.command("list", hidden=True)(lambda: None)
     root: Any = typer.main.get_command(app)
     root.entries, root.other_names = {**COMMANDS, **HIDDEN}, OTHER_NAMES
-    spare_types(root)
+    prepare(root)
     return root
 
 
 def _root(
     ctx: typer.Context,
     output: Annotated[
-        str | None, typer.Option("--output", "-o", metavar="FORMAT", help="Output format: table, json, csv or tsv")
+        str | None, option(words("FORMAT", FORMATS), "Output format: table, json, csv or tsv", "--output", "-o")
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print IDs only, no progress")] = False,
-    state: Annotated[str | None, typer.Option(metavar="FILE", help="State file [env: GPUCTL_STATE]")] = None,
-    config: Annotated[str | None, typer.Option(metavar="FILE", help="Config file [env: GPUCTL_CONFIG]")] = None,
-    profile: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Config profile to use, [profile.NAME] [env: GPUCTL_PROFILE]")
-    ] = None,
+    quiet: Annotated[bool, flag("Print IDs only, no progress", "--quiet", "-q")] = False,
+    state: Annotated[str | None, option(FILE_NAME, "State file [env: GPUCTL_STATE]")] = None,
+    config: Annotated[str | None, option(FILE_NAME, "Config file [env: GPUCTL_CONFIG]")] = None,
+    profile: Annotated[str | None, option(NAME, "Config profile to use, [profile.NAME] [env: GPUCTL_PROFILE]")] = None,
     sandbox: Annotated[
         bool,
-        typer.Option(
-            "--sandbox", help="Use emulated clouds on your computer: no account, no cost [env: GPUCTL_SANDBOX]"
-        ),
+        flag("Use emulated clouds on your computer: no account, no cost [env: GPUCTL_SANDBOX]", "--sandbox"),
     ] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the underlying cause of errors")] = False,
-    no_input: Annotated[bool, typer.Option("--no-input", help="Never prompt")] = False,
-    color: Annotated[str | None, typer.Option(metavar="WHEN", help="Colored output: auto, always or never")] = None,
-    version: Annotated[bool, typer.Option("--version", "-V", help="Show the version")] = False,
+    verbose: Annotated[bool, flag("Show the underlying cause of errors", "--verbose", "-v")] = False,
+    no_input: Annotated[bool, flag("Never prompt", "--no-input")] = False,
+    color: Annotated[
+        str | None, option(words("WHEN", ("auto", "always", "never")), "Colored output: auto, always or never")
+    ] = None,
+    version: Annotated[bool, flag("Show the version", "--version", "-V")] = False,
 ) -> None:
     """Start GPU instances for single tasks, track their cost, and make sure they are terminated."""
     context: Context = ctx.obj

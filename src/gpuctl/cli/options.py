@@ -1,109 +1,57 @@
-"""Options shared by several commands, and strict parsing of option values."""
+"""Options and arguments that several commands have, each with the same text everywhere."""
 
-import re
-from collections.abc import Sequence
+from datetime import timedelta
 from decimal import Decimal
-from difflib import get_close_matches
 from typing import Annotated
 
-import typer
+from gpuctl.cli.parameters import (
+    ANY_ID,
+    ANY_PROVIDER,
+    DURATION,
+    GIB,
+    ID,
+    INSTANCE_TYPE,
+    MODEL,
+    PROVIDER,
+    REGION,
+    TAG,
+    TASK,
+    USD,
+    USER,
+    Tag,
+    argument,
+    flag,
+    option,
+)
+from gpuctl.domain.instance import ProviderName
+from gpuctl.providers.registry import SUPPORTED, example
 
-from gpuctl.domain.duration import shown
-from gpuctl.domain.instance import ProviderName, Status
-from gpuctl.errors import UsageError
-from gpuctl.providers.registry import SUPPORTED, check_supported, quoted
-
-User = Annotated[str | None, typer.Option(metavar="USER", help="Only instances of this user")]
-Task = Annotated[str | None, typer.Option(metavar="TASK", help="Only instances of this task")]
-Tags = Annotated[
-    list[str] | None, typer.Option("--tag", metavar="K=V", help="Only instances with this tag (repeatable)")
-]
+_ID = "Instance ID, name, or ID prefix (4+ characters)"
 PROVIDERS = " or ".join(SUPPORTED)
-Provider = Annotated[str | None, typer.Option(metavar="PROVIDER", help=f"Only this provider: {PROVIDERS}")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Skip confirmation")]
+INSTANCE_TYPE_HELP = f"Instance type, such as {example().example_type}"
+_PROVIDER = f"Only this provider: {PROVIDERS}"
 
-_PLAIN = re.compile(r"\d{1,9}(\.\d{1,6})?|\.\d{1,6}", re.ASCII)
-_WHOLE = re.compile(r"-?\d{1,9}", re.ASCII)
+InstanceId = Annotated[str, argument(ID, _ID)]
+AnyInstanceId = Annotated[str, argument(ANY_ID, _ID)]
+InstanceType = Annotated[str, argument(INSTANCE_TYPE, INSTANCE_TYPE_HELP)]
 
+User = Annotated[str | None, option(USER, "Only instances of this user")]
+Task = Annotated[str | None, option(TASK, "Only instances of this task")]
+Tags = Annotated[list[Tag] | None, option(TAG, "Only instances with this tag (repeatable)", "--tag")]
+# Of a record, also one that a newer gpuctl wrote; of an offer, only where instances can be started.
+AnyProvider = Annotated[ProviderName | None, option(ANY_PROVIDER, _PROVIDER)]
+Provider = Annotated[ProviderName | None, option(PROVIDER, _PROVIDER)]
+Region = Annotated[str | None, option(REGION, "Only this region")]
 
-def whole(text: str, *, option: str) -> int:
-    """A whole number of plain digits. UsageError, naming the option, for anything else."""
-    if not _WHOLE.fullmatch(text.strip(" ")):
-        raise UsageError(f"{option} must be a whole number, not {shown(text)}")
-    return int(text)
+Gpu = Annotated[str | None, option(MODEL, "GPU model, such as T4 or 'A100 80GB'")]
+GpuMemory = Annotated[Decimal | None, option(GIB, "Minimum memory per GPU in GiB", "--min-gpu-memory")]
+MaxPrice = Annotated[Decimal | None, option(USD, "Maximum compute price in USD per hour")]
+PricedRegion = Annotated[str | None, option(REGION, "Region [default: from config, else cheapest]")]
+Spot = Annotated[bool, flag("Use spot prices", "--spot")]
 
-
-def usd(text: str | None, *, option: str) -> Decimal | None:
-    """Dollars, above zero. UsageError, naming the option, for anything else."""
-    return None if text is None else _number(text, option, "dollars, such as `1.20`")
-
-
-def gib(text: str | None, *, option: str) -> Decimal | None:
-    """GiB, above zero. UsageError, naming the option, for anything else."""
-    return None if text is None else _number(text, option, "GiB, such as `24`")
-
-
-def number(text: str | None, *, option: str) -> Decimal | None:
-    """A number above zero, parts of one too. UsageError, naming the option, for anything else."""
-    return None if text is None else _number(text, option, "a number, such as `1`")
-
-
-def tags(pairs: Sequence[str] | None) -> dict[str, str]:
-    """`K=V` pairs. UsageError for one without `=`, one said twice, or one that no cloud could carry."""
-    found: dict[str, str] = {}
-    if not pairs:
-        return found
-    from gpuctl.domain.market.request import check_tag
-
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not equals:
-            raise UsageError(f"--tag must be K=V, not {shown(pair)}", hint="add `--tag project=x`")
-        check_tag(key, value)
-        if key in found:
-            raise UsageError(f"--tag has {shown(key)} twice")
-        found[key] = value
-    return found
-
-
-def provider(text: str | None) -> ProviderName | None:
-    """The cloud of that name, whatever its case. UsageError, naming those there are, for another."""
-    if text is None:
-        return None
-    try:
-        return ProviderName(text.lower())
-    except ValueError:
-        raise UsageError(f"unknown provider {shown(text)}", hint=f"one of {quoted(SUPPORTED)}") from None
-
-
-def supported_provider(text: str | None) -> ProviderName | None:
-    """The same, where machines can be started already."""
-    name = provider(text)
-    if name is not None:
-        check_supported(name)
-    return name
-
-
-def statuses(texts: Sequence[str] | None) -> frozenset[Status]:
-    """The statuses of those names, whatever their case. UsageError, naming them all, for another."""
-    found = set()
-    for text in texts or ():
-        if text.upper() not in Status.__members__:
-            near = get_close_matches(text.upper(), Status.__members__, n=1)
-            names = near or list(Status.__members__)
-            raise UsageError(f"unknown status {shown(text)}", hint=f"one of {', '.join(f'`{name}`' for name in names)}")
-        found.add(Status(text.upper()))
-    return frozenset(found)
-
-
-def hours(text: str, *, option: str) -> Decimal:
-    """Hours, above zero. UsageError, naming the option, for anything else."""
-    return _number(text, option, "hours, such as `2` or `7.5`")
-
-
-def _number(text: str, option: str, wanted: str) -> Decimal:
-    # Decimal itself takes digits of every script, and underscores between them.
-    number = Decimal(text.strip(" ")) if _PLAIN.fullmatch(text.strip(" ")) else Decimal(0)
-    if number <= 0:
-        raise UsageError(f"{option} must be {wanted}, not {shown(text)}")
-    return number
+AllowUnknownPrice = Annotated[bool, flag("Skip budget checks for instances of unknown price", "--allow-unknown-price")]
+DryRun = Annotated[bool, flag("Show planned actions; change nothing", "--dry-run")]
+Refresh = Annotated[bool, flag("Query the providers first", "--refresh")]
+Since = Annotated[timedelta | None, option(DURATION, "Only the last TIME, such as 1d")]
+Timeout = Annotated[timedelta, option(DURATION, "Maximum time to wait")]
+Yes = Annotated[bool, flag("Skip confirmation", "--yes", "-y")]

@@ -1,17 +1,17 @@
 """`gpuctl archive`: take old records out of the state's own archive, into a file to keep elsewhere."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from gpuctl.cli.context import Context
+from gpuctl.cli.parameters import DURATION, FILE, option
 from gpuctl.cli.render.figures import counted
 from gpuctl.cli.render.result import Result
 from gpuctl.documents import instant
-from gpuctl.domain.duration import parse_duration
 from gpuctl.errors import UsageError
-from gpuctl.home.environment import path_of
 from gpuctl.home.export import Bundle
 
 EXAMPLES = """\
@@ -21,11 +21,8 @@ zcat gpuctl-2026.jsonl.gz | jq -r '[.id, .user, .terminated_at] | @tsv'"""
 
 def command(
     ctx: typer.Context,
-    older_than: Annotated[
-        str,
-        typer.Option("--older-than", metavar="TIME", help="Move records that ended more than TIME ago, such as 90d"),
-    ],
-    to: Annotated[str, typer.Option(metavar="FILE", help="Gzip file to write or append to")],
+    older_than: Annotated[timedelta, option(DURATION, "Move records that ended more than TIME ago, such as 90d")],
+    to: Annotated[Path, option(FILE, "Gzip file to write or append to")],
 ) -> Result:
     """Move old records from the archive to a compressed file.
 
@@ -34,11 +31,11 @@ def command(
     """
     context: Context = ctx.find_root().obj
     now = context.clock.now()
-    before = now - parse_duration(older_than, option="--older-than")
+    before = now - older_than
     month = datetime(now.year, now.month, 1, tzinfo=UTC)
-    if not to.endswith(".gz"):
+    if to.suffix != ".gz":
         raise UsageError("--to must name a file that ends in `.gz`", hint="add `--to gpuctl.jsonl.gz`")
-    bundle = Bundle(path_of(to))
+    bundle = Bundle(to)
     bundle.check()
     context.wiring.require_state()
     if before > month:
@@ -46,7 +43,7 @@ def command(
         context.progress.info(f"what ended since {month:%Y-%m-%d} stays: budgets count it")
     context.wiring.store.archive(before)
     moved = context.wiring.store.hand_over(before, bundle.add)
-    said = (
+    summary = (
         f"{counted(moved, 'record')} moved to {bundle.path}" if moved else "no record is old enough; nothing was moved"
     )
     return Result(
@@ -57,5 +54,5 @@ def command(
         },
         columns=("count", "file"),
         rows=[[str(moved), str(bundle.path)]] if moved else [],
-        footer=[said],
+        footer=[summary],
     )

@@ -9,6 +9,7 @@ import typer
 
 from gpuctl.cli import options
 from gpuctl.cli.context import Context
+from gpuctl.cli.parameters import INSTANCE_TYPE, option
 from gpuctl.cli.render.figures import counted
 from gpuctl.cli.render.hints import fitted
 from gpuctl.cli.render.result import Result
@@ -46,8 +47,8 @@ class _Line:
 def command(
     ctx: typer.Context,
     provider: options.Provider = None,
-    region: Annotated[str | None, typer.Option(metavar="REGION", help="Region to check")] = None,
-    type_: Annotated[str | None, typer.Option("--type", metavar="TYPE", help="Instance type to check")] = None,
+    region: options.Region = None,
+    type_: Annotated[str | None, option(INSTANCE_TYPE, "Instance type to check", "--type")] = None,
 ) -> Result:
     """Check credentials, permissions, quota, instance type, image, state, schedule and clock.
 
@@ -56,9 +57,7 @@ def command(
     """
     context: Context = ctx.find_root().obj
     context.wiring.start_sandbox()
-    wanted = options.supported_provider(provider)
-    if type_ is not None:
-        wanted = context.wiring.catalog.find(type_, wanted).provider
+    wanted = provider if type_ is None else context.wiring.catalog.find(type_, provider).provider
     patient = _patient(context)
     lines = [_Line(None, finding) for finding in examine_here(patient)]
     for cloud in _clouds(context, patient, wanted, region, type_):

@@ -9,6 +9,7 @@ import typer
 
 from gpuctl.cli import options
 from gpuctl.cli.context import Context
+from gpuctl.cli.parameters import HOURS, option, whole
 from gpuctl.cli.render.figures import age_notes, counted, money, plain
 from gpuctl.cli.render.result import Result
 from gpuctl.documents import dollars, offer_shape
@@ -19,7 +20,6 @@ from gpuctl.domain.money.cost import rates
 from gpuctl.domain.money.prices import origin
 from gpuctl.domain.money.savings import DAYS_A_MONTH, HOURS_A_DAY, Savings, Usage, savings
 from gpuctl.errors import UsageError
-from gpuctl.providers.registry import example
 from gpuctl.wiring.invocation import Wiring
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ LEFT_OUT = (
 )
 _MOST_USERS = 1_000_000
 _MOST_DAYS = 31
+_DISK = whole("GB", MIN_DISK_GB, MAX_DISK_GB)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,22 +57,13 @@ class _Row:
 
 def command(
     ctx: typer.Context,
-    instance_type: Annotated[
-        str, typer.Argument(metavar="TYPE", help=f"Instance type, such as {example().example_type}", show_default=False)
-    ],
-    hours_per_day: Annotated[str, typer.Option(metavar="HOURS", help="Hours of use per day")] = "2",
-    days: Annotated[str, typer.Option(metavar="DAYS", help="Days of use per month")] = str(DAYS_A_MONTH),
-    users: Annotated[str, typer.Option(metavar="N", help="Number of users, each with an own instance")] = "1",
-    region: Annotated[
-        str | None, typer.Option(metavar="REGION", help="Region [default: from config, else cheapest]")
-    ] = None,
-    disk_size: Annotated[
-        str, typer.Option(metavar="GB", help="Size of the boot disk in GB, for the full cost")
-    ] = "100",
-    spot: Annotated[bool, typer.Option("--spot", help="Use spot prices")] = False,
-    allow_retired: Annotated[
-        bool, typer.Option("--allow-retired", help="Do not note that the instance type is retired")
-    ] = False,
+    instance_type: options.InstanceType,
+    hours_per_day: Annotated[Decimal, option(HOURS, "Hours of use per day")] = Decimal(2),
+    days: Annotated[int, option(whole("DAYS", 1, _MOST_DAYS), "Days of use per month")] = DAYS_A_MONTH,
+    users: Annotated[int, option(whole("N", 1, _MOST_USERS), "Number of users, each with an own instance")] = 1,
+    region: options.PricedRegion = None,
+    disk_size: Annotated[int, option(_DISK, "Size of the boot disk in GB, for the full cost")] = 100,
+    spot: options.Spot = False,
 ) -> Result:
     """Estimate what an instance costs that runs only while it is used, compared with one that is always on.
 
@@ -79,12 +71,9 @@ def command(
     adds disk and public IP. Sends no network requests.
     """
     context: Context = ctx.find_root().obj
-    usage = Usage(
-        hours_per_day=_hours(hours_per_day),
-        days=_within(days, "--days", 1, _MOST_DAYS),
-        users=_within(users, "--users", 1, _MOST_USERS),
-    )
-    disk_gb = _within(disk_size, "--disk-size", MIN_DISK_GB, MAX_DISK_GB)
+    if hours_per_day > HOURS_A_DAY:
+        raise UsageError(f"--hours-per-day must be at most {HOURS_A_DAY}, not `{plain(hours_per_day)}`")
+    usage = Usage(hours_per_day=hours_per_day, days=days, users=users)
     kind = context.wiring.catalog.find(instance_type)
     offer, why_there = _offer_for(context.wiring, kind, region, Market.SPOT if spot else Market.ON_DEMAND)
     if offer.price is None:
@@ -96,16 +85,16 @@ def command(
     each = savings(usd, Usage(usage.hours_per_day, usage.days))
     together = savings(usd, usage)
     rows = [*_rows(1, each), *(_rows(usage.users, together) if usage.users > 1 else [])]
-    extras = context.wiring.extras.of(kind.provider, offer.region, disk_gb)
+    extras = context.wiring.extras.of(kind.provider, offer.region, disk_size)
     all_in = rates(offer.price, extras.disk, extras.public_ip).total
     with_all = None if all_in is None else savings(all_in, usage)
     return Result(
-        document={"estimate": _shape(offer, usage, each, together, disk_gb, with_all)},
+        document={"estimate": _shape(offer, usage, each, together, disk_size, with_all)},
         columns=COLUMNS,
         rows=[_plain(row) for row in rows],
         ids=[kind.name],
         draw=lambda width: _table(rows),
-        footer=_footer(context, offer, why_there, usage, disk_gb, with_all, is_remarked=not allow_retired),
+        footer=_footer(context, offer, why_there, usage, disk_size, with_all),
     )
 
 
@@ -128,20 +117,6 @@ def _offer_for(wiring: Wiring, kind: InstanceType, region: str | None, market: M
     if best is None:
         raise UsageError(f"no region has `{kind.name}`", hint="gpuctl types")
     return best, "the cheapest region"
-
-
-def _hours(text: str) -> Decimal:
-    hours = options.hours(text, option="--hours-per-day")
-    if hours > HOURS_A_DAY:
-        raise UsageError(f"--hours-per-day must be at most {HOURS_A_DAY}, not `{plain(hours)}`")
-    return hours
-
-
-def _within(text: str, option: str, least: int, most: int) -> int:
-    number = options.whole(text, option=option)
-    if not least <= number <= most:
-        raise UsageError(f"{option} must be {least} to {most:,}, not `{number}`")
-    return number
 
 
 def _rows(users: int, figures: Savings) -> list[_Row]:
@@ -188,14 +163,7 @@ def _table(rows: Sequence[_Row]) -> "Table":
 
 
 def _footer(
-    context: Context,
-    offer: Offer,
-    why_there: str,
-    usage: Usage,
-    disk_gb: int,
-    with_all: Savings | None,
-    *,
-    is_remarked: bool,
+    context: Context, offer: Offer, why_there: str, usage: Usage, disk_gb: int, with_all: Savings | None
 ) -> list[str]:
     kind, price = offer.type, offer.price
     if price is None:
@@ -215,7 +183,7 @@ def _footer(
     else:
         lines.append("disk and public IP are not included: their prices are unknown")
     lines.append(f"not counted: {', '.join(LEFT_OUT)}")
-    remark = _retired(kind) if is_remarked else None
+    remark = _retired(kind)
     return [*lines, *([remark] if remark else []), *age_notes([price], context.clock.now(), in_sandbox=context.sandbox)]
 
 

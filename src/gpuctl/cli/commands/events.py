@@ -7,13 +7,14 @@ from typing import Annotated
 
 import typer
 
+from gpuctl.cli import options
 from gpuctl.cli.context import Context
+from gpuctl.cli.parameters import ANY_ID, flag, option
 from gpuctl.cli.render.events import COLUMNS, row, table
 from gpuctl.cli.render.renderer import draw, rows_of, write
 from gpuctl.cli.render.result import Result
 from gpuctl.cli.terminal.interrupt import until_ctrl_c
 from gpuctl.documents import event_document, event_shape
-from gpuctl.domain.duration import parse_duration
 from gpuctl.domain.events import Event
 from gpuctl.services.events.follow import Follower
 from gpuctl.services.query import resolve
@@ -30,23 +31,22 @@ _MACHINE = 17  # as wide as an id
 
 def command(
     ctx: typer.Context,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Print new events as they happen")] = False,
-    since: Annotated[str | None, typer.Option(metavar="TIME", help="Only the last TIME, such as 1d")] = None,
-    instance: Annotated[str | None, typer.Option("--id", metavar="ID", help="Only events of this instance")] = None,
+    follow: Annotated[bool, flag("Print new events as they happen", "--follow", "-f")] = False,
+    since: options.Since = None,
+    instance: Annotated[str | None, option(ANY_ID, "Only events of this instance", "--id")] = None,
 ) -> Result | None:
     """Show events, oldest first, including those of terminated and archived instances. Sends no network requests.
 
     With --follow, prints new events, one per line, until Ctrl-C (exit code 0).
     """
     context: Context = ctx.find_root().obj
-    span = parse_duration(since, option="--since") if since else None
     now = context.clock.now()
     only = resolve(context.wiring.store, instance).id if instance else None
     follower = Follower(context.wiring.store)
-    past = _of(follower.past(now - span if span is not None else None), only)
+    past = _of(follower.past(now - since if since is not None else None), only)
     if follow:
         with until_ctrl_c():
-            _follow(context, follower, past if span is not None else [], only)
+            _follow(context, follower, past if since is not None else [], only)
         return None
     return Result(
         document={"events": [event_shape(event, now) for event in past], "count": len(past)},

@@ -1,15 +1,17 @@
-"""`gpuctl extend`: let a machine live longer."""
+"""`gpuctl extend`: set a later deadline."""
 
+from datetime import timedelta
 from typing import Annotated
 
 import typer
 
+from gpuctl.cli import options
 from gpuctl.cli.context import Context
+from gpuctl.cli.parameters import DURATION, MINUTES, option
 from gpuctl.cli.render.figures import ends_in, local
 from gpuctl.cli.render.machines import COLUMNS, row, table
 from gpuctl.cli.render.result import Result
 from gpuctl.documents import instance_shape
-from gpuctl.domain.duration import parse_duration, parse_minutes
 from gpuctl.errors import UsageError
 from gpuctl.services.extend import extend
 from gpuctl.services.query import resolve
@@ -22,22 +24,18 @@ gpuctl extend 4k2m --ttl 90"""
 
 def command(
     ctx: typer.Context,
-    instance: Annotated[str, typer.Argument(metavar="ID", help="Instance ID, name, or ID prefix (4+ characters)")],
-    by: Annotated[str | None, typer.Option(metavar="TIME", help="Time to add to the deadline, such as 30m")] = None,
-    ttl: Annotated[str | None, typer.Option(metavar="TIME", help="New time to live, counted from now")] = None,
-    allow_unknown_price: Annotated[
-        bool, typer.Option("--allow-unknown-price", help="Skip budget checks for instances of unknown price")
-    ] = False,
+    instance: options.InstanceId,
+    by: Annotated[timedelta | None, option(DURATION, "Time to add to the deadline, such as 30m")] = None,
+    ttl: Annotated[timedelta | None, option(MINUTES, "New time to live, counted from now")] = None,
+    allow_unknown_price: options.AllowUnknownPrice = False,
 ) -> Result:
     """Extend the deadline of an instance: at the provider first, then in the local record."""
     context: Context = ctx.find_root().obj
     if (by is None) == (ttl is None):
         raise UsageError("give either --by or --ttl", hint=f"gpuctl extend {instance} --by 30m")
-    more = parse_duration(by, option="--by") if by else None
-    life = parse_minutes(ttl, option="--ttl") if ttl else None
     record = resolve(context.wiring.store, instance, whole_only=not context.is_terminal)
     context.progress.step(f"extending {record.label}")
-    moved = extend(context.wiring.runtime, record, by=more, ttl=life, allow_unknown_price=allow_unknown_price)
+    moved = extend(context.wiring.runtime, record, by=by, ttl=ttl, allow_unknown_price=allow_unknown_price)
     for error in read_back(context.wiring.runtime, [moved]).values():
         context.progress.warn(f"the deadline was extended, but the safeguards could not be checked: {error.message}")
     moved = resolve(context.wiring.store, moved.id)

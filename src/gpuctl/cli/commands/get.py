@@ -7,7 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
+from gpuctl.cli import options
 from gpuctl.cli.context import Context
+from gpuctl.cli.parameters import option, text
 from gpuctl.cli.refreshing import refreshed
 from gpuctl.cli.render.figures import ago
 from gpuctl.cli.render.machines import COLUMNS, details, row
@@ -28,11 +30,9 @@ gpuctl get train-7 --field publicIp"""
 
 def command(
     ctx: typer.Context,
-    instance: Annotated[str, typer.Argument(metavar="ID", help="Instance ID, name, or ID prefix (4+ characters)")],
-    field: Annotated[
-        list[str] | None, typer.Option(metavar="KEY", help="Print only this JSON field (repeatable)")
-    ] = None,
-    refresh: Annotated[bool, typer.Option("--refresh", help="Query the provider first")] = False,
+    instance: options.AnyInstanceId,
+    field: Annotated[list[str] | None, option(text("KEY"), "Print only this JSON field (repeatable)")] = None,
+    refresh: options.Refresh = False,
 ) -> Result:
     """Show one instance. Reads only the local state, unless --refresh is set."""
     context: Context = ctx.find_root().obj

@@ -3,20 +3,20 @@
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gpuctl.cli import options
 from gpuctl.cli.context import Context
+from gpuctl.cli.parameters import FILE, INTERVAL, flag, option, whole
 from gpuctl.cli.render.renderer import render
 from gpuctl.cli.render.result import Result
 from gpuctl.cli.terminal.text import brief
 from gpuctl.documents import action_shape, reason_of
-from gpuctl.domain.duration import parse_duration
 from gpuctl.domain.reconcile.actions import Kind
 from gpuctl.errors import UsageError
-from gpuctl.home.environment import path_of
 from gpuctl.services.reap.loop import ReapReport
 from gpuctl.services.reap.reaper import news
 from gpuctl.services.reconcile.apply import ActionResult
@@ -36,13 +36,13 @@ COLUMNS = ("id", "action", "reason", "status", "error", "detail")
 
 def command(
     ctx: typer.Context,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show planned actions; change nothing")] = False,
-    sweep: Annotated[bool, typer.Option("--sweep", help="Sweep all regions now")] = False,
-    wait: Annotated[bool, typer.Option("--wait", help="Wait until termination is confirmed")] = False,
-    watch: Annotated[bool, typer.Option("--watch", help="Run continuously, once every --interval")] = False,
-    interval: Annotated[str, typer.Option(metavar="TIME", help="Time between runs with --watch")] = "60s",
-    max_orphans: Annotated[str, typer.Option(metavar="N", help="Maximum number of orphans to terminate per run")] = "3",
-    log: Annotated[str | None, typer.Option(metavar="FILE", help="Also append messages to FILE (rotated)")] = None,
+    dry_run: options.DryRun = False,
+    sweep: Annotated[bool, flag("Sweep all regions now", "--sweep")] = False,
+    wait: Annotated[bool, flag("Wait until termination is confirmed", "--wait")] = False,
+    watch: Annotated[bool, flag("Run continuously, once every --interval", "--watch")] = False,
+    interval: Annotated[timedelta, option(INTERVAL, "Time between runs with --watch")] = timedelta(seconds=60),
+    max_orphans: Annotated[int, option(whole("N", 0), "Maximum number of orphans to terminate per run")] = 3,
+    log: Annotated[Path | None, option(FILE, "Also append messages to FILE (rotated)")] = None,
 ) -> Result | None:
     """Terminate expired instances, record confirmed terminations, adopt or terminate orphans.
 
@@ -50,26 +50,20 @@ def command(
     """
     context: Context = ctx.find_root().obj
     if log is not None:
-        context.log_to(path_of(log))
-    pause = parse_duration(interval, option="--interval")
-    most = options.whole(max_orphans, option="--max-orphans")
-    if most < 0:
-        raise UsageError(f"--max-orphans must be 0 or more, not `{most}`")
-    if pause < timedelta(seconds=1):
-        raise UsageError("--interval must be at least 1s")
+        context.log_to(log)
     if watch and dry_run:
         raise UsageError("--watch and --dry-run do not go together")
     wiring = context.wiring
     reaper = open_reaper(
         wiring,
-        reap_options(wiring, sweep=sweep, dry_run=dry_run, max_orphans=most),
+        reap_options(wiring, sweep=sweep, dry_run=dry_run, max_orphans=max_orphans),
         is_attended=context.is_terminal,
     )
     # Delivered after the reaper's lock is released: a reap that starts meanwhile terminates what is expired.
     context.owes_events = not dry_run
     if not watch:
         return _result(context, reaper.run(wait=wait), dry_run=dry_run)
-    for report in reaper.watch(pause, partial(_notify, context), wait=wait):
+    for report in reaper.watch(interval, partial(_notify, context), wait=wait):
         result = _result(context, report, dry_run=False)
         if result is not None:
             render(context, result)

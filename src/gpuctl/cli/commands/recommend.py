@@ -10,10 +10,11 @@ import typer
 
 from gpuctl.cli import options
 from gpuctl.cli.context import Context
+from gpuctl.cli.parameters import MINUTES, option, whole
 from gpuctl.cli.render.figures import age_notes, counted, money, plain, rate
 from gpuctl.cli.render.result import Result
 from gpuctl.documents import dollars, offer_shape
-from gpuctl.domain.duration import parse_minutes, spelled
+from gpuctl.domain.duration import spelled
 from gpuctl.domain.instance import ProviderName
 from gpuctl.domain.market.offers import Offer
 from gpuctl.domain.market.sizing import CLASSES, Advice, advice, cheapest
@@ -46,11 +47,9 @@ class _Choice:
 
 def command(
     ctx: typer.Context,
-    docs: Annotated[str | None, typer.Option(metavar="N", help="Number of documents")] = None,
-    minutes: Annotated[str | None, typer.Option(metavar="TIME", help="Duration of the task: minutes, or 1h30m")] = None,
-    region: Annotated[
-        str | None, typer.Option(metavar="REGION", help="Region [default: from config, else cheapest]")
-    ] = None,
+    docs: Annotated[int | None, option(whole("N", 1, _MOST_DOCS), "Number of documents")] = None,
+    minutes: Annotated[timedelta | None, option(MINUTES, "Duration of the task: minutes, or 1h30m")] = None,
+    region: options.PricedRegion = None,
     provider: options.Provider = None,
 ) -> Result:
     """Recommend an instance type and a TTL for a task, with the command to run. Sends no network requests.
@@ -61,12 +60,10 @@ def command(
     context: Context = ctx.find_root().obj
     if docs is None and minutes is None:
         raise UsageError("specify --docs, --minutes, or both", hint="gpuctl recommend --docs 30 --minutes 40")
-    count = None if docs is None else _documents(docs)
-    task = None if minutes is None else parse_minutes(minutes, option="--minutes")
-    if task is not None and task <= timedelta(0):
+    if minutes is not None and minutes <= timedelta(0):
         raise UsageError("--minutes must be above zero")
-    clouds = _clouds(context, options.supported_provider(provider), region)
-    found = advice(count, task, context.wiring.config.max_ttl)
+    clouds = _clouds(context, provider, region)
+    found = advice(docs, minutes, context.wiring.config.max_ttl)
     chosen = [choice for cloud in clouds if (choice := _chosen(context, cloud, region, found)) is not None]
     if not chosen:
         where = f" in `{region}`" if region else ""
@@ -76,7 +73,7 @@ def command(
     chosen.sort(key=lambda choice: choice.compute or Decimal(0))
     return Result(
         document={
-            "reason": _why(found, count, task),
+            "reason": _why(found, docs, minutes),
             "recommendation": _shape(found, chosen[0]),
             "alternatives": [_shape(found, choice) for choice in chosen[1:]],
         },
@@ -84,15 +81,8 @@ def command(
         rows=[_row(found, choice) for choice in chosen],
         ids=[choice.offer.type.name for choice in chosen],
         draw=lambda width: _table(found, chosen),
-        footer=_footer(context, found, count, task, chosen),
+        footer=_footer(context, found, docs, minutes, chosen),
     )
-
-
-def _documents(text: str) -> int:
-    number = options.whole(text, option="--docs")
-    if not 1 <= number <= _MOST_DOCS:
-        raise UsageError(f"--docs must be 1 to {_MOST_DOCS:,}, not `{number}`")
-    return number
 
 
 def _clouds(context: Context, chosen: ProviderName | None, region: str | None) -> Sequence[ProviderName]:

@@ -7,6 +7,7 @@ import typer
 
 from gpuctl.cli import options
 from gpuctl.cli.context import Context
+from gpuctl.cli.parameters import FILE_NAME, option, text
 from gpuctl.cli.render.figures import counted, local
 from gpuctl.cli.render.machines import COLUMNS, row, table
 from gpuctl.cli.render.result import Result
@@ -28,11 +29,11 @@ _MOST_SHOWN = 50
 
 def command(
     ctx: typer.Context,
-    backup: Annotated[str | None, typer.Option(metavar="FILE", help="Start from this backup")] = None,
+    backup: Annotated[str | None, option(FILE_NAME, "Start from this backup")] = None,
     state_id: Annotated[
-        str | None, typer.Option(metavar="ID", help="ID of the lost state, if it is not known on your computer")
+        str | None, option(text("ID"), "ID of the lost state, if it is not known on your computer")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be restored; change nothing")] = False,
+    dry_run: options.DryRun = False,
     yes: options.Yes = False,
 ) -> Result:
     """Rebuild a lost or damaged state file from the tags of its instances.

@@ -8,11 +8,11 @@ from typing import Annotated
 
 import typer
 
-from gpuctl.cli import options
-from gpuctl.cli.commands.provision.options import Asked, asking, defaults_of
+from gpuctl.cli.commands.provision.options import LaunchOptions, defaults_of, launch_options
 from gpuctl.cli.commands.provision.start import announce
 from gpuctl.cli.context import Context
 from gpuctl.cli.interrupts import TERMINATE_WITHIN, time_limit
+from gpuctl.cli.parameters import FILE, USD, option
 from gpuctl.cli.render.figures import money
 from gpuctl.cli.render.renderer import document
 from gpuctl.cli.render.result import Result
@@ -35,22 +35,20 @@ gpuctl --sandbox selftest --provider azure --region eastus"""
 
 _ASK_WITHIN = timedelta(seconds=60)
 _NOT_OFFERED = (
-    "ttl", "idle", "count", "allow_retired", "gpu", "gpu_count", "min_memory", "max_price", "spot", "fallback",
+    "ttl", "idle", "count", "allow_retired", "gpu", "gpu_count", "min_gpu_memory", "max_price", "spot", "fallback",
     "allow_unknown_price", "name", "user", "task", "purpose", "tag", "wait", "keep", "check", "retries", "backoff",
     "dry_run",
 )  # fmt: skip
 
 
-@asking(*_NOT_OFFERED)
+@launch_options(*_NOT_OFFERED)
 def command(
     ctx: typer.Context,
-    asked: Asked,
+    launch: LaunchOptions,
     max_cost: Annotated[
-        str, typer.Option(metavar="USD", help="Maximum full cost in USD, if the instance runs until its deadline")
-    ] = "1",
-    report: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the report as JSON to FILE; it has no account ID")
-    ] = None,
+        Decimal, option(USD, "Maximum full cost in USD, if the instance runs until its deadline")
+    ] = Decimal(1),
+    report: Annotated[Path | None, option(FILE, "Write the report as JSON to FILE; it has no account ID")] = None,
 ) -> Result:
     """Run one instance on your account, check every promise of gpuctl, and terminate the instance.
 
@@ -60,26 +58,25 @@ def command(
     something may still exist.
     """
     context: Context = ctx.find_root().obj
-    limit = options.usd(max_cost, option="--max-cost") or Decimal(1)
-    request = request_of(asked.request(context), context.wiring.config.max_ttl)
+    request = request_of(launch.request(context), context.wiring.config.max_ttl)
     if report is not None:
         _check_writable(report)
     context.wiring.start_sandbox()
     choice = affordable(
         choose(request, defaults_of(context), context.wiring.runtime, context.wiring.catalog),
         context.wiring.runtime,
-        limit,
+        max_cost,
     )
     prepared = prepare(choice, context.wiring.runtime)
     # Only now is the image known: its license, and the disks it brings.
-    require_within(prepared, limit)
+    require_within(prepared, max_cost)
     announce(context, prepared)
     context.progress.info(
         f"the instance is terminated after the checks; it costs at most {money(most_cost(prepared))}, if nothing "
         f"terminates it before its extended deadline"
     )
-    _confirm(context, yes=asked.yes)
-    return _carried_out(context, prepared, limit, asked.patience or prepared.offer.type.ready_within, report)
+    _confirm(context, yes=launch.yes)
+    return _carried_out(context, prepared, max_cost, launch.timeout or prepared.offer.type.ready_within, report)
 
 
 def _carried_out(

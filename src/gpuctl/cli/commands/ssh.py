@@ -6,7 +6,9 @@ from typing import Annotated
 
 import typer
 
+from gpuctl.cli import options
 from gpuctl.cli.context import Context
+from gpuctl.cli.parameters import TEXT, USER, argument, option
 from gpuctl.cli.render.result import Result
 from gpuctl.domain.instance import Instance, Status
 from gpuctl.errors import NotReadyError, UsageError
@@ -21,14 +23,9 @@ gpuctl ssh train-7 -- -L 8888:localhost:8888"""
 
 def command(
     ctx: typer.Context,
-    instance: Annotated[str, typer.Argument(metavar="ID", help="Instance ID, name, or ID prefix (4+ characters)")],
-    arguments: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[-- ARGS]...", help="Remote command, or ssh options", show_default=False),
-    ] = None,
-    login: Annotated[
-        str | None, typer.Option("--login", "-l", metavar="USER", help="Remote user [default: from the image]")
-    ] = None,
+    instance: options.InstanceId,
+    arguments: Annotated[list[str] | None, argument(TEXT, "Remote command, or ssh options", "[-- ARGS]...")] = None,
+    login: Annotated[str | None, option(USER, "Remote user [default: from the image]", "--login", "-l")] = None,
 ) -> Result:
     """Open an SSH session, or run a remote command. Exits with the exit code of ssh.
 

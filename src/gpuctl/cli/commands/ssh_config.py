@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from gpuctl.cli.context import Context
+from gpuctl.cli.parameters import flag
 from gpuctl.cli.render.result import Result
 from gpuctl.errors import StateUnusableError, UsageError
 
@@ -20,8 +21,8 @@ gpuctl ssh-config --remove"""
 
 def command(
     ctx: typer.Context,
-    install: Annotated[bool, typer.Option("--install", help="Include the entries in ~/.ssh/config")] = False,
-    remove: Annotated[bool, typer.Option("--remove", help="Remove the entries from ~/.ssh/config")] = False,
+    install: Annotated[bool, flag("Include the entries in ~/.ssh/config", "--install")] = False,
+    remove: Annotated[bool, flag("Remove the entries from ~/.ssh/config", "--remove")] = False,
 ) -> Result:
     """Print a `Host` entry for each active instance: `gpu-ID` and `gpu-NAME`.
 

@@ -8,11 +8,12 @@ import typer
 
 from gpuctl.cli import options
 from gpuctl.cli.context import Context
+from gpuctl.cli.parameters import ID, argument, flag, tags_of
 from gpuctl.cli.render.figures import all_in, counted
 from gpuctl.cli.render.machines import COLUMNS, row, table
 from gpuctl.cli.render.result import Result
 from gpuctl.documents import instance_shape
-from gpuctl.domain.duration import parse_duration, shown
+from gpuctl.domain.duration import shown
 from gpuctl.domain.instance import Instance, Reason, Status
 from gpuctl.domain.money.cost import spent
 from gpuctl.errors import Failure, GpuctlError, Interrupted, PartialError, UsageError
@@ -32,25 +33,22 @@ def command(
     ctx: typer.Context,
     instances: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[ID]...", help="Instance IDs or names; `-` reads them from stdin", show_default=False),
+        argument(ID, "Instance IDs or names; `-` reads them from stdin", "[ID]..."),
     ] = None,
-    task: Annotated[str | None, typer.Option(metavar="TASK", help="All active instances of this task")] = None,
-    tag: Annotated[
-        list[str] | None, typer.Option(metavar="K=V", help="All active instances with this tag (repeatable)")
-    ] = None,
-    user: Annotated[str | None, typer.Option(metavar="USER", help="All active instances of this user")] = None,
-    every: Annotated[bool, typer.Option("--all", help="All active instances in the state")] = False,
+    task: options.Task = None,
+    tag: options.Tags = None,
+    user: options.User = None,
+    every: Annotated[bool, flag("All active instances in the state", "--all")] = False,
     yes: options.Yes = False,
-    force: Annotated[bool, typer.Option("--force", help=f"Also delete {_FORCED}")] = False,
-    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until termination is confirmed")] = True,
-    timeout: Annotated[str, typer.Option(metavar="TIME", help="Maximum time to wait")] = "5m",
+    force: Annotated[bool, flag(f"Also delete {_FORCED}", "--force")] = False,
+    wait: Annotated[bool, flag("Wait until termination is confirmed", "--wait/--no-wait")] = True,
+    timeout: options.Timeout = timedelta(minutes=5),
 ) -> Result:
     """Terminate instances. An instance that is already terminated is not an error.
 
     The request is saved first, so the reaper retries it if this command fails.
     """
     context: Context = ctx.find_root().obj
-    patience = parse_duration(timeout, option="--timeout")
     by_selection = every or task is not None or user is not None or bool(tag)
     if bool(instances) == by_selection:
         raise UsageError(
@@ -58,7 +56,7 @@ def command(
             hint="gpuctl terminate ID, or gpuctl list",
         )
     if by_selection:
-        selection = Selection(task=task, user=user, tags=options.tags(tag))
+        selection = Selection(task=task, user=user, tags=tags_of(tag))
         now = context.clock.now()
         chosen = [
             record
@@ -69,7 +67,7 @@ def command(
     else:
         chosen, missing = _named(context, instances or [])
     _confirm(context, chosen, yes=yes, by_selection=by_selection)
-    return _ended(context, chosen, missing, patience=patience if wait else None, force=force)
+    return _ended(context, chosen, missing, patience=timeout if wait else None, force=force)
 
 
 def _named(context: Context, texts: Sequence[str]) -> tuple[list[Instance], dict[str, GpuctlError]]:

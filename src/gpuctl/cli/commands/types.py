@@ -9,6 +9,7 @@ import typer
 
 from gpuctl.cli import options
 from gpuctl.cli.context import Context
+from gpuctl.cli.parameters import REGION, flag, option
 from gpuctl.cli.render.figures import age_notes, counted, plain, rate
 from gpuctl.cli.render.fitting import fitting, total, widest
 from gpuctl.cli.render.result import Result
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = """\
 gpuctl types --gpu T4 --region us-east-1
-gpuctl types --min-memory 24 --max-price 2
+gpuctl types --min-gpu-memory 24 --max-price 2
 gpuctl types --spot --gpu A100
 gpuctl types --provider azure --all"""
 
@@ -47,32 +48,29 @@ COLUMNS = (
 
 def command(
     ctx: typer.Context,
-    gpu: Annotated[str | None, typer.Option(metavar="MODEL", help="GPU model, such as T4 or 'A100 80GB'")] = None,
+    gpu: options.Gpu = None,
     provider: options.Provider = None,
-    max_price: Annotated[str | None, typer.Option(metavar="USD", help="Maximum compute price in USD per hour")] = None,
-    min_memory: Annotated[str | None, typer.Option(metavar="GIB", help="Minimum memory per GPU in GiB")] = None,
-    region: Annotated[
-        str | None, typer.Option(metavar="REGION", help="Region [default: cheapest for each type]")
-    ] = None,
-    spot: Annotated[bool, typer.Option("--spot", help="Use spot prices")] = False,
-    with_retired: Annotated[bool, typer.Option("--all", "-a", help="Include retired types")] = False,
+    max_price: options.MaxPrice = None,
+    min_gpu_memory: options.GpuMemory = None,
+    region: Annotated[str | None, option(REGION, "Region [default: cheapest for each type]")] = None,
+    spot: options.Spot = False,
+    with_retired: Annotated[bool, flag("Include retired types", "--all", "-a")] = False,
 ) -> Result:
     """List GPU instance types and compute prices, cheapest first. Sends no network requests.
 
     Uses the bundled prices, or newer ones from `gpuctl prices refresh`.
     """
     context: Context = ctx.find_root().obj
-    chosen = options.supported_provider(provider)
     need = Need(
         gpu=gpu,
-        max_usd_per_hour=options.usd(max_price, option="--max-price"),
-        min_memory_gib=options.gib(min_memory, option="--min-memory"),
+        max_usd_per_hour=max_price,
+        min_memory_gib=min_gpu_memory,
         region=region,
         with_retired=with_retired,
     )
-    providers = [chosen] if chosen else _with_region(context, region)
-    if chosen and region:
-        context.wiring.catalog.check_region(chosen, region)
+    providers = [provider] if provider else _with_region(context, region)
+    if provider and region:
+        context.wiring.catalog.check_region(provider, region)
     market = Market.SPOT if spot else Market.ON_DEMAND
     offers = [offer for provider in providers for offer in context.wiring.catalog.offers(provider, market)]
     if gpu and not any(

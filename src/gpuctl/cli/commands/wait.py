@@ -1,15 +1,17 @@
 """`gpuctl wait`: come back when machines are ready, or proven gone."""
 
+from datetime import timedelta
 from typing import Annotated
 
 import typer
 
+from gpuctl.cli import options
 from gpuctl.cli.context import Context
+from gpuctl.cli.parameters import ID, argument, choice, option
 from gpuctl.cli.render.machines import COLUMNS, row, table
 from gpuctl.cli.render.result import Result
 from gpuctl.documents import instance_shape
-from gpuctl.domain.duration import parse_duration, shown
-from gpuctl.errors import GpuctlError, PartialError, UsageError
+from gpuctl.errors import GpuctlError, PartialError
 from gpuctl.services.query import resolve
 from gpuctl.services.wait import Goal, wait_for
 
@@ -18,29 +20,24 @@ id=$(gpuctl provision g4dn.xlarge --region us-east-1 --no-wait -q)
 gpuctl wait "$id" --for ready && echo ready
 gpuctl wait train-7 train-8 --for terminated --timeout 2h"""
 
+_GOAL = choice("GOAL", Goal)
+
 
 def command(
     ctx: typer.Context,
-    instances: Annotated[
-        list[str], typer.Argument(metavar="ID...", help="Instance IDs, names, or ID prefixes (4+ characters)")
-    ],
+    instances: Annotated[list[str], argument(ID, "Instance IDs, names, or ID prefixes (4+ characters)", "ID...")],
     goal: Annotated[
-        str, typer.Option("--for", metavar="GOAL", help="Status to wait for: ready or terminated")
-    ] = Goal.READY.value,
-    timeout: Annotated[str, typer.Option(metavar="TIME", help="Maximum time to wait")] = "15m",
+        Goal, option(choice("GOAL", Goal), "Status to wait for: ready or terminated", "--for")
+    ] = Goal.READY,
+    timeout: options.Timeout = timedelta(minutes=15),
 ) -> Result:
     """Wait until instances are ready or confirmed terminated. Terminates nothing.
 
     Exits with 1 if an instance can no longer become ready, and with 8 on timeout.
     """
     context: Context = ctx.find_root().obj
-    patience = parse_duration(timeout, option="--timeout")
-    try:
-        wanted = Goal(goal.lower())
-    except ValueError:
-        raise UsageError(f"--for must be ready or terminated, not {shown(goal)}") from None
     asked = list({record.id: record for record in (resolve(context.wiring.store, text) for text in instances)}.values())
-    waited = wait_for(context.wiring.runtime, asked, wanted, patience)
+    waited = wait_for(context.wiring.runtime, asked, goal, timeout)
     now = context.clock.now()
     shapes = [instance_shape(record, now) for record in waited.records]
     document: dict[str, object] = {"instances": shapes, "count": len(shapes)}
@@ -52,7 +49,7 @@ def command(
         rows=[row(record, now) for record in waited.records],
         ids=[record.id for record in waited.records],
         draw=lambda width: table(waited.records, now, width),
-        error=_overall(waited.errors, len(asked), wanted),
+        error=_overall(waited.errors, len(asked), goal),
         errors=waited.errors,
         asked=len(asked),
     )

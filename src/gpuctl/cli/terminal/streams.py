@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TextIO, cast
 
-from gpuctl.errors import UsageError
 from gpuctl.redaction import Redactor
 
 FORMATS = ("table", "json", "csv", "tsv")
@@ -47,16 +46,8 @@ class Globals:
     rest: tuple[str, ...] = ()
 
     def with_(self, given: Mapping[str, Any]) -> "Globals":
-        """These, with what was given later. UsageError for a value that cannot be meant."""
-        later = {name: value for name, value in given.items() if value not in (None, False)}
-        for name in ("output", "state", "config", "profile", "color"):
-            if name in later and not later[name].strip():
-                raise UsageError(f"--{name} is empty", hint="give it a value, or leave it out")
-        if later.get("output", "table") not in FORMATS:
-            raise UsageError(f"--output must be table, json, csv or tsv, not `{later['output'][:40]}`")
-        if later.get("color", "auto") not in ("auto", "always", "never"):
-            raise UsageError(f"--color must be auto, always or never, not `{later['color'][:40]}`")
-        return replace(self, **later)
+        """These options, with those that were given later."""
+        return replace(self, **{name: value for name, value in given.items() if value not in (None, False)})
 
 
 class _Cleaned:

@@ -9,6 +9,7 @@ from gpuctl.cli.command import Group
 from gpuctl.cli.command_table import COMMANDS
 from gpuctl.cli.commands.help.topics import TOPICS, text_of
 from gpuctl.cli.context import Context
+from gpuctl.cli.parameters import ParameterType, argument
 from gpuctl.domain.duration import shown
 from gpuctl.errors import UsageError
 
@@ -18,11 +19,13 @@ gpuctl help environment
 gpuctl help provision
 gpuctl help schedule install"""
 
+_ABOUT = ParameterType("TOPIC", lambda text, name: text, lambda *_: [*TOPICS, *COMMANDS])
+
 
 def command(
     ctx: typer.Context,
     about: Annotated[
-        list[str] | None, typer.Argument(metavar="[TOPIC|COMMAND]", help=f"{', '.join(TOPICS)}, or a command")
+        list[str] | None, argument(_ABOUT, f"{', '.join(TOPICS)}, or a command", "[TOPIC|COMMAND]")
     ] = None,
 ) -> None:
     """Show help for gpuctl, for a command, or for a topic: exit-codes, environment, output."""

@@ -10,6 +10,7 @@ import typer
 from gpuctl.cli import options
 from gpuctl.cli.commands.prices.render import PriceStatus, refreshed, status
 from gpuctl.cli.context import Context
+from gpuctl.cli.parameters import INSTANCE_TYPE, option
 from gpuctl.cli.render.result import Result
 from gpuctl.domain.instance import Market, ProviderName
 from gpuctl.errors import GpuctlError, Interrupted, PartialError, StateUnusableError
@@ -23,13 +24,11 @@ gpuctl prices refresh --region us-east-1
 gpuctl prices refresh --provider azure
 gpuctl prices refresh --accept g4dn.xlarge"""
 
-_Region = Annotated[str | None, typer.Option(metavar="REGION", help="Only this region")]
 
-
-def show(ctx: typer.Context, provider: options.Provider = None, region: _Region = None) -> Result:
+def show(ctx: typer.Context, provider: options.Provider = None, region: options.Region = None) -> Result:
     """Show the source and age of price data. Sends no network requests."""
     context: Context = ctx.find_root().obj
-    clouds = _clouds(context, options.supported_provider(provider), region)
+    clouds = _clouds(context, provider, region)
     if region is not None:
         for cloud in clouds:
             context.wiring.catalog.check_region(cloud, region)
@@ -39,10 +38,10 @@ def show(ctx: typer.Context, provider: options.Provider = None, region: _Region 
 def refresh(
     ctx: typer.Context,
     provider: options.Provider = None,
-    region: _Region = None,
+    region: options.Region = None,
     accept: Annotated[
         list[str] | None,
-        typer.Option(metavar="TYPE", help="Accept the new price of TYPE even if implausible (repeatable)"),
+        option(INSTANCE_TYPE, "Accept the new price of TYPE even if implausible (repeatable)"),
     ] = None,
 ) -> Result:
     """Fetch current prices from the providers.
@@ -51,9 +50,8 @@ def refresh(
     are rejected, and the previous price is kept.
     """
     context: Context = ctx.find_root().obj
-    chosen = options.supported_provider(provider)
-    clouds = _clouds(context, chosen, region)
-    accepted = [context.wiring.catalog.find(text, chosen).name for text in accept or ()]
+    clouds = _clouds(context, provider, region)
+    accepted = [context.wiring.catalog.find(text, provider).name for text in accept or ()]
     if context.sandbox:
         return _status(context, clouds, region, "nothing to refresh: the sandbox uses the bundled prices")
     return _refreshed(context, clouds, region, accepted)

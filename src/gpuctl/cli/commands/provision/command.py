@@ -3,7 +3,7 @@
 import typer
 
 from gpuctl.cli.commands.provision.dry_run import dry
-from gpuctl.cli.commands.provision.options import Asked, asking, defaults_of
+from gpuctl.cli.commands.provision.options import LaunchOptions, defaults_of, launch_options
 from gpuctl.cli.commands.provision.render import provisioned
 from gpuctl.cli.commands.provision.start import announce, carried_out, confirm
 from gpuctl.cli.context import Context
@@ -20,8 +20,8 @@ gpuctl provision g5.xlarge --name train-7 --tag project=x --disk-size 200
 id=$(gpuctl provision g4dn.xlarge --region us-east-1 -q)"""
 
 
-@asking()
-def command(ctx: typer.Context, asked: Asked) -> Result:
+@launch_options()
+def command(ctx: typer.Context, launch: LaunchOptions) -> Result:
     """Start a GPU instance and wait until it is ready.
 
     Give an instance type, or describe the GPU: gpuctl picks the cheapest matching offer. If there is no capacity, it
@@ -29,8 +29,7 @@ def command(ctx: typer.Context, asked: Asked) -> Result:
     you set --ttl, even if your computer is off.
     """
     context: Context = ctx.find_root().obj
-    patience, retrying = asked.patience, asked.retrying
-    request = asked.request(context)
+    request = launch.request(context)
     context.wiring.start_sandbox()
     choice = choose(request, defaults_of(context), context.wiring.runtime, context.wiring.catalog)
     there = standing(choice, context.wiring.store.snapshot().records)
@@ -42,13 +41,12 @@ def command(ctx: typer.Context, asked: Asked) -> Result:
             {"created": False},
             f"using the active instance {there[0].label}",
         )
-    prepared = prepare(choice, context.wiring.runtime, retrying)
+    prepared = prepare(choice, context.wiring.runtime, launch.retrying)
     announce(context, prepared)
-    if asked.dry_run:
+    if launch.dry_run:
         if prepared.unchecked is not None:
             context.progress.info(prepared.unchecked)
         return dry(prepared)
-    confirm(context, prepared, yes=asked.yes)
-    return carried_out(
-        context, prepared, patience or prepared.offer.type.ready_within, wait=asked.wait, keep=asked.keep, yes=asked.yes
-    )
+    confirm(context, prepared, yes=launch.yes)
+    timeout = launch.timeout or prepared.offer.type.ready_within
+    return carried_out(context, prepared, timeout, wait=launch.wait, keep=launch.keep, yes=launch.yes)

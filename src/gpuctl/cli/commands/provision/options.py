@@ -1,27 +1,52 @@
-"""What a command line says of a machine it wants and how to go about getting it: declared once, for every command."""
+"""The options of commands that start an instance, declared once, and the request that they make."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import MISSING, dataclass, fields
 from datetime import timedelta
+from decimal import Decimal
 from functools import wraps
 from inspect import Parameter, signature
 from typing import Annotated, Any, TypeVar
 
-import typer
-
-from gpuctl.cli import options
 from gpuctl.cli.context import Context
-from gpuctl.domain.duration import parse_duration, parse_minutes, shown
+from gpuctl.cli.options import INSTANCE_TYPE_HELP, PROVIDERS
+from gpuctl.cli.parameters import (
+    CIDR,
+    COUNT,
+    DURATION,
+    GIB,
+    INSTANCE_TYPE,
+    MINUTES,
+    MODEL,
+    NAME,
+    NUMBER,
+    PROVIDER,
+    REGION,
+    TAG,
+    TASK,
+    TEXT,
+    USD,
+    USER,
+    Tag,
+    argument,
+    flag,
+    option,
+    tags_of,
+    text,
+    whole,
+    words,
+)
 from gpuctl.domain.instance import Market, ProviderName
 from gpuctl.domain.market.request import DEFAULT_PURPOSE, Request
 from gpuctl.domain.market.ssh_source import AUTO, Source, source
-from gpuctl.errors import UsageError
-from gpuctl.providers.registry import all_facts, example
+from gpuctl.providers.registry import all_facts
 from gpuctl.services.launch.offers import Defaults, DefaultsOf
 from gpuctl.services.launch.retry import MAX_RETRIES, Retrying
 
-_WHAT, _NEED, _PRICE = "Instance", "GPU requirements (instead of TYPE)", "Price"
-_WHO, _HOW = "Labels", "Launch behavior"
+_INSTANCE, _GPU, _PRICE = "Instance", "GPU requirements (instead of TYPE)", "Price"
+_LABELS, _LAUNCH = "Labels", "Launch behavior"
+_REGIONS = "Region, comma-separated list in order of preference, or any"
+_TIMEOUT = "Terminate if not ready after TIME [default: 15m; 30m with 8 GPUs or on bare metal]"
 
 _IDLE = f" ({' and '.join(facts.title for facts in all_facts() if facts.capabilities.idle_ends)} only)"
 
@@ -29,195 +54,130 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """What a command line says of the machine it wants; a field is an option, in the order that help shows them."""
+class LaunchOptions:
+    """The options of a command that starts an instance; each field is an option, in the order of the help."""
 
-    instance_type: Annotated[
-        str | None,
-        typer.Argument(metavar="[TYPE]", help=f"Instance type, such as {example().example_type}", show_default=False),
-    ] = None
-    region: Annotated[
-        str | None,
-        typer.Option(
-            metavar="REGION", help="Region, comma-separated list in order of preference, or any", rich_help_panel=_WHAT
-        ),
-    ] = None
+    instance_type: Annotated[str | None, argument(INSTANCE_TYPE, INSTANCE_TYPE_HELP, "[TYPE]")] = None
+    region: Annotated[str | None, option(REGION, _REGIONS, panel=_INSTANCE)] = None
     provider: Annotated[
-        str | None,
-        typer.Option(
-            metavar="PROVIDER", help=f"Cloud provider: {options.PROVIDERS} [default: from TYPE]", rich_help_panel=_WHAT
-        ),
+        ProviderName | None, option(PROVIDER, f"Cloud provider: {PROVIDERS} [default: from TYPE]", panel=_INSTANCE)
     ] = None
     ttl: Annotated[
-        str,
-        typer.Option(
+        timedelta,
+        option(
+            MINUTES,
+            "Time until termination: minutes, or a duration such as 1h30m",
             "--ttl",
             "--auto-terminate",
-            metavar="TIME",
-            help="Time until termination: minutes, or a duration such as 1h30m",
-            rich_help_panel=_WHAT,
+            panel=_INSTANCE,
         ),
-    ] = "60"
+    ] = timedelta(minutes=60)
     idle: Annotated[
-        str | None,
-        typer.Option(metavar="TIME", help=f"Terminate early after TIME without activity{_IDLE}", rich_help_panel=_WHAT),
+        timedelta | None, option(DURATION, f"Terminate early after TIME without activity{_IDLE}", panel=_INSTANCE)
     ] = None
-    disk_size: Annotated[
-        str, typer.Option(metavar="GB", help="Size of the boot disk in GB, 30 to 16384", rich_help_panel=_WHAT)
-    ] = "100"
+    disk_size: Annotated[int, option(whole("GB"), "Size of the boot disk in GB, 30 to 16384", panel=_INSTANCE)] = 100
     image: Annotated[
-        str | None,
-        typer.Option(
-            metavar="IMAGE", help="Boot image [default: latest GPU image of the provider]", rich_help_panel=_WHAT
-        ),
+        str | None, option(text("IMAGE"), "Boot image [default: latest GPU image of the provider]", panel=_INSTANCE)
     ] = None
-    subnet: Annotated[
-        str | None, typer.Option(metavar="SUBNET", help="Subnet ID [default: chosen by gpuctl]", rich_help_panel=_WHAT)
-    ] = None
+    subnet: Annotated[str | None, option(text("SUBNET"), "Subnet ID [default: chosen by gpuctl]", panel=_INSTANCE)] = (
+        None
+    )
     ssh_from: Annotated[
         str | None,
-        typer.Option(
-            metavar="CIDR", help="Allowed SSH source: CIDR range, auto (your IP address) or none", rich_help_panel=_WHAT
-        ),
+        option(CIDR, "Allowed SSH source: CIDR range, auto (your IP address) or none", panel=_INSTANCE),
     ] = None
-    count: Annotated[str, typer.Option(metavar="N", help="Number of instances, 1 to 50", rich_help_panel=_WHAT)] = "1"
+    count: Annotated[int, option(COUNT, "Number of instances, 1 to 50", panel=_INSTANCE)] = 1
     allow_retired: Annotated[
-        bool,
-        typer.Option("--allow-retired", help="Allow an instance type retired by the provider", rich_help_panel=_WHAT),
+        bool, flag("Allow an instance type retired by the provider", "--allow-retired", panel=_INSTANCE)
     ] = False
-    gpu: Annotated[
-        str | None,
-        typer.Option(metavar="MODEL", help="GPU model, such as T4 or 'A100 80GB'", rich_help_panel=_NEED),
-    ] = None
-    gpu_count: Annotated[
-        str | None, typer.Option(metavar="N", help="Minimum number of GPUs", rich_help_panel=_NEED)
-    ] = None
-    min_memory: Annotated[
-        str | None, typer.Option(metavar="GIB", help="Minimum memory per GPU in GiB", rich_help_panel=_NEED)
-    ] = None
-    max_price: Annotated[
-        str | None, typer.Option(metavar="USD", help="Maximum compute price in USD per hour", rich_help_panel=_PRICE)
-    ] = None
-    spot: Annotated[
-        bool, typer.Option("--spot", help="Use a spot instance (cheaper; can be interrupted)", rich_help_panel=_PRICE)
+    allow_unknown_price: Annotated[
+        bool, flag("Skip budget checks for instances of unknown price", "--allow-unknown-price", panel=_INSTANCE)
     ] = False
+    gpu: Annotated[str | None, option(MODEL, "GPU model, such as T4 or 'A100 80GB'", panel=_GPU)] = None
+    gpu_count: Annotated[Decimal | None, option(NUMBER, "Minimum number of GPUs", panel=_GPU)] = None
+    min_gpu_memory: Annotated[Decimal | None, option(GIB, "Minimum memory per GPU in GiB", panel=_GPU)] = None
+    max_price: Annotated[Decimal | None, option(USD, "Maximum compute price in USD per hour", panel=_PRICE)] = None
+    spot: Annotated[bool, flag("Use a spot instance (cheaper; can be interrupted)", "--spot", panel=_PRICE)] = False
     fallback: Annotated[
         str | None,
-        typer.Option(metavar="on-demand", help="Use on-demand if there is no spot capacity", rich_help_panel=_PRICE),
+        option(words("on-demand", (Market.ON_DEMAND,)), "Use on-demand if there is no spot capacity", panel=_PRICE),
     ] = None
-    allow_unknown_price: Annotated[
-        bool,
-        typer.Option(
-            "--allow-unknown-price", help="Skip budget checks for instances of unknown price", rich_help_panel=_WHAT
-        ),
-    ] = False
     name: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME", help="Unique name; an active instance of this name is reused", rich_help_panel=_WHO
-        ),
+        str | None, option(NAME, "Unique name; an active instance of this name is reused", panel=_LABELS)
     ] = None
-    user: Annotated[
-        str | None, typer.Option(metavar="USER", help="Owner [default: login name]", rich_help_panel=_WHO)
-    ] = None
-    task: Annotated[str | None, typer.Option(metavar="TASK", help="Task label", rich_help_panel=_WHO)] = None
-    purpose: Annotated[str, typer.Option(metavar="TEXT", help="Purpose (free text)", rich_help_panel=_WHO)] = (
-        DEFAULT_PURPOSE
-    )
+    user: Annotated[str | None, option(USER, "Owner [default: login name]", panel=_LABELS)] = None
+    task: Annotated[str | None, option(TASK, "Task label", panel=_LABELS)] = None
+    purpose: Annotated[str, option(TEXT, "Purpose (free text)", panel=_LABELS)] = DEFAULT_PURPOSE
     tag: Annotated[
-        list[str] | None,
-        typer.Option(metavar="K=V", help="Tag for all resources of the instance (repeatable)", rich_help_panel=_WHO),
+        list[Tag] | None, option(TAG, "Tag for all resources of the instance (repeatable)", panel=_LABELS)
     ] = None
-    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until ready", rich_help_panel=_HOW)] = True
-    timeout: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TIME",
-            help="Terminate if not ready after TIME [default: 15m; 30m with 8 GPUs or on bare metal]",
-            rich_help_panel=_HOW,
-        ),
-    ] = None
-    keep: Annotated[
-        bool, typer.Option("--keep", help="Keep the instance if it is not ready in time", rich_help_panel=_HOW)
-    ] = False
+    wait: Annotated[bool, flag("Wait until ready", "--wait/--no-wait", panel=_LAUNCH)] = True
+    timeout: Annotated[timedelta | None, option(DURATION, _TIMEOUT, panel=_LAUNCH)] = None
+    keep: Annotated[bool, flag("Keep the instance if it is not ready in time", "--keep", panel=_LAUNCH)] = False
     check: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ssh|COMMAND", help="Readiness check: ssh, or a command run over SSH", rich_help_panel=_HOW
-        ),
+        str | None, option(text("ssh|COMMAND"), "Readiness check: ssh, or a command run over SSH", panel=_LAUNCH)
     ] = None
     retries: Annotated[
-        str, typer.Option(metavar="N", help="Retries for temporary errors, 0 to 20", rich_help_panel=_HOW)
-    ] = "0"
-    backoff: Annotated[
-        str, typer.Option(metavar="TIME", help="Wait before retry N: N times TIME", rich_help_panel=_HOW)
-    ] = "5s"
+        int, option(whole("N", 0, MAX_RETRIES), "Retries for temporary errors, 0 to 20", panel=_LAUNCH)
+    ] = 0
+    backoff: Annotated[timedelta, option(DURATION, "Wait before retry N: N times TIME", panel=_LAUNCH)] = timedelta(
+        seconds=5
+    )
     dry_run: Annotated[
-        bool,
-        typer.Option("--dry-run", help="Show matching offers and their cost; create nothing", rich_help_panel=_HOW),
+        bool, flag("Show matching offers and their cost; create nothing", "--dry-run", panel=_LAUNCH)
     ] = False
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Skip confirmation", rich_help_panel=_HOW)] = False
-
-    @property
-    def patience(self) -> timedelta | None:
-        """How long to wait until the instance is ready, None for the default of its type.
-
-        UsageError for a time that cannot be read.
-        """
-        return None if self.timeout is None else parse_duration(self.timeout, option="--timeout")
+    yes: Annotated[bool, flag("Skip confirmation", "--yes", "-y", panel=_LAUNCH)] = False
 
     @property
     def retrying(self) -> Retrying:
-        """How often to try again, and after which pause. UsageError for what cannot be read."""
-        most = options.whole(self.retries, option="--retries")
-        if not 0 <= most <= MAX_RETRIES:
-            raise UsageError(f"--retries must be 0 to {MAX_RETRIES}, not `{most}`")
-        return Retrying(most, parse_duration(self.backoff, option="--backoff"))
+        """How often a temporary error is retried, and after which pause."""
+        return Retrying(self.retries, self.backoff)
 
     def request(self, context: Context) -> Request:
-        """The request. UsageError for the first value that cannot be read; what they mean together is checked later."""
+        """The request of these options. What the values mean together is checked later.
+
+        UsageError for a readiness check in the sandbox, which has no SSH server.
+        """
         if self.check is not None:
             context.wiring.access.refuse_strangers()
-        if self.fallback not in (None, Market.ON_DEMAND):
-            raise UsageError(f"--fallback can only be `on-demand`, not {shown(self.fallback or '')}")
         return Request(
             user=self.user or context.wiring.user,
-            provider=options.supported_provider(self.provider),
+            provider=self.provider,
             instance_type=self.instance_type,
             region=self.region,
-            disk_gb=options.whole(self.disk_size, option="--disk-size"),
-            ttl=parse_minutes(self.ttl, option="--ttl"),
-            count=options.whole(self.count, option="--count"),
+            disk_gb=self.disk_size,
+            ttl=self.ttl,
+            count=self.count,
             name=self.name,
             task=self.task,
             purpose=self.purpose,
-            tags=options.tags(self.tag),
+            tags=tags_of(self.tag),
             image=self.image,
             subnet=self.subnet,
             allow_retired=self.allow_retired,
             allow_unknown_price=self.allow_unknown_price,
             gpu=self.gpu,
-            min_gpus=options.number(self.gpu_count, option="--gpu-count"),
-            min_memory_gib=options.gib(self.min_memory, option="--min-memory"),
-            max_price=options.usd(self.max_price, option="--max-price"),
+            min_gpus=self.gpu_count,
+            min_memory_gib=self.min_gpu_memory,
+            max_price=self.max_price,
             market=Market.SPOT if self.spot else Market.ON_DEMAND,
             falls_back=self.fallback is not None,
-            idle=parse_duration(self.idle, option="--idle") if self.idle else None,
+            idle=self.idle,
             ssh_from=self._source(context),
             check=self.check,
         )
 
     def _source(self, context: Context) -> Source:
         if self.ssh_from is not None:
-            return Source(source(self.ssh_from, option="--ssh-from"), is_demanded=True)
+            return Source(self.ssh_from, is_demanded=True)
         configured = source(context.wiring.config.ssh.ssh_from, option="ssh.from")
         return Source(configured, is_demanded=configured != AUTO or self.check is not None)
 
 
-def asking(*without: str) -> Callable[[Callable[..., T]], Callable[..., T]]:
-    """Gives a command the options of `Asked` in the place of its parameter `asked`, and the value that they make.
+def launch_options(*without: str) -> Callable[[Callable[..., T]], Callable[..., T]]:
+    """Give a command the options of `LaunchOptions` in place of its parameter `launch`.
 
-    `without` names the fields that make no sense for it: they keep their defaults.
+    `without` names the options that the command does not have: they keep their defaults.
     """
     chosen = [parameter for parameter in _parameters() if parameter.name not in without]
 
@@ -225,27 +185,27 @@ def asking(*without: str) -> Callable[[Callable[..., T]], Callable[..., T]]:
         own = signature(command).parameters
 
         @wraps(command)
-        def asked_for(**values: Any) -> T:
-            said = {parameter.name: values.pop(parameter.name) for parameter in chosen}
-            return command(**values, asked=Asked(**said))
+        def with_launch_options(**values: Any) -> T:
+            given = {parameter.name: values.pop(parameter.name) for parameter in chosen}
+            return command(**values, launch=LaunchOptions(**given))
 
-        together = [each for name, parameter in own.items() for each in (chosen if name == "asked" else [parameter])]
-        # Typer reads a command's options from these two.
-        asked_for.__signature__ = signature(command).replace(parameters=together)  # type: ignore[attr-defined]
-        asked_for.__annotations__ = {parameter.name: parameter.annotation for parameter in together}
-        return asked_for
+        together = [each for name, parameter in own.items() for each in (chosen if name == "launch" else [parameter])]
+        # Typer reads the options of a command from these two.
+        with_launch_options.__signature__ = signature(command).replace(parameters=together)  # type: ignore[attr-defined]
+        with_launch_options.__annotations__ = {parameter.name: parameter.annotation for parameter in together}
+        return with_launch_options
 
     return decorate
 
 
 def _parameters() -> Iterator[Parameter]:
-    for field in fields(Asked):
+    for field in fields(LaunchOptions):
         default = Parameter.empty if field.default is MISSING else field.default
         yield Parameter(field.name, Parameter.POSITIONAL_OR_KEYWORD, default=default, annotation=field.type)
 
 
 def defaults_of(context: Context) -> DefaultsOf:
-    """What the settings say of each cloud where no option does."""
+    """The settings of each provider that apply where no option is given."""
 
     def of(name: ProviderName) -> Defaults:
         settings = context.wiring.config.cloud(name)

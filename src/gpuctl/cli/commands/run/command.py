@@ -6,10 +6,12 @@ from typing import Annotated
 
 import typer
 
-from gpuctl.cli.commands.provision.options import Asked, asking
+from gpuctl.cli.commands.provision.options import LaunchOptions, launch_options
 from gpuctl.cli.commands.run.task import Kept, run_there, started
 from gpuctl.cli.context import Context
+from gpuctl.cli.parameters import FILE, ID, NAME, ParameterType, flag, option
 from gpuctl.errors import GpuctlError, Interrupted
+from gpuctl.remote.transfer import Transfer, transfer
 
 EXAMPLES = """\
 gpuctl run g4dn.xlarge --region us-east-1 -- nvidia-smi
@@ -19,38 +21,31 @@ gpuctl run --on train-7 --keep -- python bench.py"""
 TAKES_REST = True
 
 _TASK = "Command and files"
+TRANSFER = ParameterType("SRC:DST", lambda text, name: transfer(text, option=name), is_file=True)
 
 
-@asking("count", "wait", "keep", "dry_run")
+@launch_options("count", "wait", "keep", "dry_run")
 def command(
     ctx: typer.Context,
-    asked: Asked,
+    launch: LaunchOptions,
     on: Annotated[
         str | None,
-        typer.Option(metavar="ID", help="Use this active instance instead of a new one", rich_help_panel=_TASK),
+        option(ID, "Use this active instance instead of a new one", panel=_TASK),
     ] = None,
     upload: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="SRC:DST", help="Copy SRC to the instance before the command (repeatable)", rich_help_panel=_TASK
-        ),
+        list[Transfer] | None,
+        option(TRANSFER, "Copy SRC to the instance before the command (repeatable)", panel=_TASK),
     ] = None,
     download: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="SRC:DST", help="Copy SRC from the instance after the command (repeatable)", rich_help_panel=_TASK
-        ),
+        list[Transfer] | None,
+        option(TRANSFER, "Copy SRC from the instance after the command (repeatable)", panel=_TASK),
     ] = None,
     env: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="Pass this local environment variable (repeatable)", rich_help_panel=_TASK),
+        option(NAME, "Pass this local environment variable (repeatable)", panel=_TASK),
     ] = None,
-    result: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the result as JSON to FILE", rich_help_panel=_TASK)
-    ] = None,
-    keep: Annotated[
-        bool, typer.Option("--keep", help="Keep the instance until its deadline", rich_help_panel=_TASK)
-    ] = False,
+    result: Annotated[Path | None, option(FILE, "Write the result as JSON to FILE", panel=_TASK)] = None,
+    keep: Annotated[bool, flag("Keep the instance until its deadline", "--keep", panel=_TASK)] = False,
 ) -> int:
     """Start an instance, run COMMAND over SSH, and terminate the instance, even if COMMAND fails.
 
@@ -62,7 +57,7 @@ def command(
     kept = Kept(context, result)
     try:
         task = kept.task(context.globals.rest, upload or [], download or [], env or [])
-        record = started(context, replace(asked, check=asked.check or "ssh"), on, kept)
+        record = started(context, replace(launch, check=launch.check or "ssh"), on, kept)
         return kept.done(run_there(context, record, task, keep=keep))
     except (GpuctlError, Interrupted) as failure:
         kept.failed(failure)

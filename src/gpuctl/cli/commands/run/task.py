@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
-from gpuctl.cli.commands.provision.options import Asked, defaults_of
+from gpuctl.cli.commands.provision.options import LaunchOptions, defaults_of
 from gpuctl.cli.commands.provision.start import agreement, announce, confirm, protected
 from gpuctl.cli.context import Context
 from gpuctl.cli.interrupts import TERMINATE_WITHIN, time_limit
@@ -17,7 +17,7 @@ from gpuctl.domain.instance import Instance, Status
 from gpuctl.domain.market.offers import READY_WITHIN
 from gpuctl.errors import Failure, Interrupted, StateUnusableError, UnresolvedError, UsageError
 from gpuctl.providers.registry import example
-from gpuctl.remote.transfer import check_upload, transfer
+from gpuctl.remote.transfer import Transfer, check_upload
 from gpuctl.services.launch.emergency import end_interrupted
 from gpuctl.services.launch.offers import choose
 from gpuctl.services.launch.prepare import prepare, standing
@@ -37,20 +37,20 @@ class Kept:
         self._context = context
         self._path = path
         self.record: Instance | None = None
-        if path is not None and not path.expanduser().absolute().parent.is_dir():
+        if path is not None and not path.parent.is_dir():
             raise UsageError(
                 f"the directory of `{path}` does not exist", hint="create the directory, or use another `--result`"
             )
 
-    def task(self, rest: Sequence[str], uploads: Sequence[str], downloads: Sequence[str], env: Sequence[str]) -> Task:
+    def task(
+        self, rest: Sequence[str], uploads: Sequence[Transfer], downloads: Sequence[Transfer], env: Sequence[str]
+    ) -> Task:
         """What the command line asks to be done. UsageError for the first thing that cannot be."""
         if not rest:
             raise UsageError("no command given", hint=f"gpuctl run {example().example_type} -- nvidia-smi")
-        there = [transfer(upload, option="--upload") for upload in uploads]
-        for item in there:
-            check_upload(item)
-        back = [transfer(download, option="--download") for download in downloads]
-        return Task(rest, {name: self._value(name) for name in env}, there, back)
+        for upload in uploads:
+            check_upload(upload)
+        return Task(rest, {name: self._value(name) for name in env}, uploads, downloads)
 
     def done(self, ran: Ran) -> int:
         """Tell what gpuctl has to tell of it, and keep it; the exit code."""
@@ -107,12 +107,12 @@ class Kept:
             told["instance"] = instance_shape(self._now(self.record), self._context.clock.now())
         text = self._context.redactor.clean(document(self._context, Result(told, error=failure)))
         try:
-            self._path.expanduser().write_text(text, "utf-8")
+            self._path.write_text(text, "utf-8")
         except OSError as error:
             self._context.progress.warn(f"`{self._path}` could not be written: {error.strerror}")
 
 
-def started(context: Context, asked: Asked, on: str | None, kept: Kept) -> Instance:
+def started(context: Context, launch: LaunchOptions, on: str | None, kept: Kept) -> Instance:
     """The machine to run on, READY and reachable: a new one, the one that lives under the name, or the one named.
 
     A new one that did not come so far, or that a signal came before, is asked to end.
@@ -120,23 +120,22 @@ def started(context: Context, asked: Asked, on: str | None, kept: Kept) -> Insta
     if on is not None:
         record = resolve(context.wiring.store, on, whole_only=not context.is_terminal)
         kept.record = record
-        return wait_for_ssh(context.wiring.runtime, record, asked.patience or READY_WITHIN)
-    patience, retrying = asked.patience, asked.retrying
-    request = asked.request(context)
+        return wait_for_ssh(context.wiring.runtime, record, launch.timeout or READY_WITHIN)
+    request = launch.request(context)
     context.wiring.start_sandbox()
     choice = choose(request, defaults_of(context), context.wiring.runtime, context.wiring.catalog)
     there = standing(choice, context.wiring.store.snapshot().records)
     if there:
         context.progress.info(f"using the active instance {there[0].label}")
         kept.record = there[0]
-        return wait_for_ssh(context.wiring.runtime, there[0], patience or READY_WITHIN)
-    prepared = prepare(choice, context.wiring.runtime, retrying)
+        return wait_for_ssh(context.wiring.runtime, there[0], launch.timeout or READY_WITHIN)
+    prepared = prepare(choice, context.wiring.runtime, launch.retrying)
     announce(context, prepared)
-    confirm(context, prepared, yes=asked.yes)
+    confirm(context, prepared, yes=launch.yes)
     written: list[Instance] = []
     made: list[Instance] = []
-    agree = agreement(context, prepared, yes=asked.yes)
-    patience = patience or prepared.offer.type.ready_within
+    agree = agreement(context, prepared, yes=launch.yes)
+    patience = launch.timeout or prepared.offer.type.ready_within
     try:
         outcome = start(prepared, context.wiring.runtime, written.extend, patience, agree=agree, made=made)
     except Interrupted:

@@ -2,7 +2,7 @@
 
 import shlex
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -19,6 +19,7 @@ from gpuctl.cli.commands.schedule.reaper_job import (
     variables_of,
 )
 from gpuctl.cli.context import Context
+from gpuctl.cli.parameters import ParameterType, flag, option
 from gpuctl.cli.render.figures import ago
 from gpuctl.cli.render.result import Result
 from gpuctl.cli.terminal.text import clean
@@ -44,18 +45,17 @@ gpuctl schedule status
 gpuctl schedule uninstall"""
 
 _PROOF_PATIENCE_S = 90
+_EVERY = ParameterType("TIME", lambda text, name: parse_every(text))
 
 
 def install(
     ctx: typer.Context,
-    every: Annotated[
-        str, typer.Option(metavar="TIME", help="Interval that divides an hour, such as 1m, 5m or 1h")
-    ] = "1m",
-    cron: Annotated[bool, typer.Option("--cron", help="Use cron")] = False,
-    systemd: Annotated[bool, typer.Option("--systemd", help="Use a systemd user timer")] = False,
-    wait: Annotated[
-        bool, typer.Option("--wait", help="Wait until the reaper has run, for at most two intervals")
-    ] = False,
+    every: Annotated[timedelta, option(_EVERY, "Interval that divides an hour, such as 1m, 5m or 1h")] = timedelta(
+        minutes=1
+    ),
+    cron: Annotated[bool, flag("Use cron", "--cron")] = False,
+    systemd: Annotated[bool, flag("Use a systemd user timer", "--systemd")] = False,
+    wait: Annotated[bool, flag("Wait until the reaper has run, for at most two intervals", "--wait")] = False,
 ) -> Result:
     """Run `gpuctl reap` on a schedule. Installing again replaces the schedule.
 
@@ -67,7 +67,7 @@ def install(
     wanted = "cron" if cron else "systemd" if systemd else None
     place = _place(ctx, wanted)
     context, location = place.context, place.context.wiring.store.location
-    job = Job(place.key, parse_every(every), command_of(context), variables_of(context))
+    job = Job(place.key, every, command_of(context), variables_of(context))
     scheduler = place.schedulers.choose(wanted)
     if context.wiring.store.snapshot().state_id is None:
         context.wiring.store.add([], lambda present: None)

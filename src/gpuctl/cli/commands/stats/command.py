@@ -1,6 +1,6 @@
 """`gpuctl stats`: machines, hours, cost and savings, summed up."""
 
-from difflib import get_close_matches
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -8,13 +8,13 @@ import typer
 from gpuctl.cli import options
 from gpuctl.cli.commands.stats.render import drawn, group_shape, spending_shape
 from gpuctl.cli.context import Context
+from gpuctl.cli.parameters import FILE, ParameterType, one_of, option
 from gpuctl.cli.render.figures import left_out, plain
 from gpuctl.cli.render.result import Result
 from gpuctl.documents import instant, statistics_shape
-from gpuctl.domain.duration import parse_duration, shown
+from gpuctl.domain.duration import shown
 from gpuctl.domain.money.report import DAY, SIDES, TAG, Group, Report, report
 from gpuctl.errors import UsageError
-from gpuctl.home.environment import path_of
 from gpuctl.services.query import everything
 
 EXAMPLES = """\
@@ -22,18 +22,25 @@ gpuctl stats --since 30d --by user
 gpuctl stats --by tag:project -o csv
 gpuctl stats --since 30d --by day --chart spending.svg"""
 
+
+def _group_key(text: str, name: str) -> str:
+    if text.startswith(TAG) and text != TAG:
+        return text
+    return one_of((*SIDES, DAY, f"{TAG}KEY"), text, name)
+
+
+_GROUP_KEY = ParameterType("KEY", _group_key, lambda *_: (*SIDES, DAY, TAG))
 GROUP_COLUMNS = ("key", "instanceCount", "hours", "totalCost", "fullCost")
 
 
 def command(
     ctx: typer.Context,
     user: options.User = None,
-    since: Annotated[str | None, typer.Option(metavar="TIME", help="Only the last TIME, such as 30d")] = None,
+    since: options.Since = None,
     by: Annotated[
-        str | None,
-        typer.Option(metavar="KEY", help="Group by user, type, provider, region, market, day or tag:KEY"),
+        str | None, option(_GROUP_KEY, "Group by user, type, provider, region, market, day or tag:KEY")
     ] = None,
-    chart: Annotated[str | None, typer.Option(metavar="FILE", help="Also write a chart to FILE (SVG)")] = None,
+    chart: Annotated[Path | None, option(FILE, "Also write a chart to FILE (SVG)")] = None,
 ) -> Result:
     """Show usage, cost and savings, archived records included. Sends no network requests.
 
@@ -42,8 +49,8 @@ def command(
     """
     context: Context = ctx.find_root().obj
     now = context.clock.now()
-    side = _side(by or (DAY if chart else None))
-    start = now - parse_duration(since, option="--since") if since else None
+    side = by or (DAY if chart else None)
+    start = None if since is None else now - since
     records = [record for record in everything(context.wiring.store, with_archived=True) if user in (None, record.user)]
     told = report(records, now, start, side)
     if chart is not None:
@@ -76,25 +83,15 @@ def _missing(context: Context, told: Report) -> list[str]:
     return [*lines, "no instances"] if told.side and not told.groups else lines
 
 
-def _side(by: str | None) -> str | None:
-    if by is None or by in (*SIDES, DAY) or (by.startswith(TAG) and by != TAG):
-        return by
-    known = [*SIDES, DAY, f"{TAG}KEY"]
-    near = get_close_matches(by, known, n=1)
-    hint = f"did you mean `--by {near[0]}`?" if near else f"one of {', '.join(f'`{name}`' for name in known)}"
-    raise UsageError(f"--by cannot be {shown(by)}", hint=hint)
-
-
-def _draw(name: str, told: Report) -> None:
+def _draw(path: Path, told: Report) -> None:
     from gpuctl.cli.commands.stats.chart import chart
 
-    path = path_of(name)
     if path.suffix.lower() != ".svg":
-        raise UsageError(f"--chart draws SVG, not {shown(path.suffix or name)}", hint="add `--chart spending.svg`")
+        raise UsageError(f"--chart draws SVG, not {shown(path.suffix or path.name)}", hint="add `--chart spending.svg`")
     try:
         path.write_text(chart(told), "utf-8")
     except OSError as error:
-        raise UsageError(f"{shown(name)} cannot be written: {error.strerror}", hint="check `--chart`") from error
+        raise UsageError(f"{shown(str(path))} cannot be written: {error.strerror}", hint="check `--chart`") from error
 
 
 def _row(group: Group) -> list[str]:
