@@ -12,6 +12,8 @@ from gpuctl.config.schema import KEYS
 from gpuctl.domain.instance import ProviderName
 from gpuctl.domain.money.budgets import BudgetAction, Limits
 from gpuctl.errors import UsageError
+from gpuctl.providers.facts import CloudFacts
+from gpuctl.providers.registry import all_facts
 
 EVERYTHING = """
 user = "ana"
@@ -90,6 +92,27 @@ def test_a_profile_whose_login_is_not_the_ambient_one_is_refused(file: Path, ope
     assert operator.run("list", "--config", str(file), environ={"AWS_PROFILE": "dev"}).code == 0
 
 
+@pytest.mark.parametrize("facts", all_facts(), ids=lambda facts: facts.name)
+def test_a_profile_and_a_variable_of_any_cloud_that_disagree_are_refused(tmp_path: Path, facts: CloudFacts) -> None:
+    path, key = tmp_path / "profile.toml", KEYS[facts.name, facts.login]
+    path.write_text(f'[profile.prod.{facts.name}]\n{facts.login} = "one"\n')
+    for variable in key.variables:
+        with pytest.raises(UsageError, match=f"{variable} is `another`"):
+            reading(path, profile="prod", **{variable: "another"})
+        ours = {str(key.variable): "another"}
+        assert (
+            reading(path, profile="prod", **{variable: "another"}, **ours).config.cloud(facts.name).profile == "another"
+        )
+    assert reading(path, profile="prod").config.cloud(facts.name).profile == "one"
+
+
+def test_the_sample_of_the_documentation_can_be_read(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text()
+    path = tmp_path / "sample.toml"
+    path.write_text(page.split("```toml\n", 1)[1].split("```", 1)[0])
+    assert reading(path, profile="prod").config.max_ttl == timedelta(days=1)
+
+
 def test_an_unknown_profile_is_refused_by_every_command_with_the_nearest(file: Path, operator: Operator) -> None:
     ran = operator.run("list", "--config", str(file), environ={"GPUCTL_PROFILE": "prood"})
     assert (ran.code, "did you mean `--profile prod`?" in ran.err) == (2, True)
@@ -131,7 +154,7 @@ def test_every_plain_setting_has_a_variable_that_is_read(tmp_path: Path) -> None
     for path, key in KEYS.items():
         if key.variable is None:
             continue
-        text = special.get(".".join(path)) or texts.get(key.kind.wanted, "some-text")
+        text = special.get(".".join(path)) or texts.get(key.kind.expected, "some-text")
         settings = read_settings(tmp_path / "none.toml", is_explicit=False, environ={key.variable: text})
         assert settings.source(*path) == key.variable
         assert settings.config != read_settings(tmp_path / "none.toml", is_explicit=False, environ={}).config

@@ -2,10 +2,12 @@
 
 import subprocess
 import sys
+from dataclasses import fields
 
 import pytest
 
 from gpuctl.catalog import Catalog
+from gpuctl.config import CloudConfig
 from gpuctl.domain.instance import Market, ProviderName
 from gpuctl.errors import UsageError
 from gpuctl.providers.base import Connection
@@ -21,6 +23,8 @@ def test_the_facts_of_a_cloud_agree_with_each_other_and_with_the_catalog(facts: 
     assert facts_of(facts.name) is facts
     assert {"region", "regions", "image", facts.login} <= set(settings)
     assert settings["regions"].is_list
+    # Where a setting is used by name, `profile` stands for the one that names the credentials.
+    assert {*settings} - {facts.login} <= {field.name for field in fields(CloudConfig)}
     assert catalog.find(facts.example_type).provider is facts.name
     assert catalog.is_listed(catalog.find(facts.example_type), facts.example_region)
     assert facts.log_in.startswith(f"{facts.tool} ")

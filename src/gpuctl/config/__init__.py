@@ -1,10 +1,10 @@
-"""The settings: flag, `GPUCTL_*`, `[profile.X]`, the rest of the config file, the cloud's own, the default.
+"""The settings. Precedence: option, `GPUCTL_*` variable, `[profile.X]`, config file, the cloud's own settings, default.
 
-`schema.py` is the table of keys, `file.py` reads TOML against it, `settings.py` finds the value in force and where it
-comes from, and `values.py` is what the commands are given.
+`schema.py` declares every setting, `kinds.py` says what a value may be, `file.py` reads the config file, and
+`settings.py` finds the values in force and their sources.
 """
 
+from gpuctl.config.schema import CloudConfig, Config, SshConfig
 from gpuctl.config.settings import Setting, Settings, read_settings
-from gpuctl.config.values import CloudConfig, Config, SshConfig
 
 __all__ = ["CloudConfig", "Config", "Setting", "Settings", "SshConfig", "read_settings"]

@@ -1,33 +1,31 @@
-"""The config file, read against the table of settings: what it says, and what in it is wrong."""
+"""The config file: the values it sets, checked against the declarations."""
 
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from gpuctl.config.schema import ANY, Key, Kind, key_of, known_below, spelled_path
+from gpuctl.config.schema import ANY, Key, Values, key_of, known_below, spelled_path
 from gpuctl.domain.duration import shown
 from gpuctl.errors import UsageError
 
-Told = dict[tuple[str, ...], Any]
 
+def read_file(path: Path, *, is_explicit: bool) -> tuple[Values, dict[str, Values]]:
+    """The values that the file sets, and those that each of its profiles sets over them.
 
-def read_file(path: Path, *, is_explicit: bool) -> tuple[Told, dict[str, Told]]:
-    """What the file says by setting, and what each of its profiles says over it.
-
-    UsageError for a file that is named and missing, and for anything in it that is wrong, chosen profile or not.
+    UsageError for a file that is named and missing, and for anything in it that is wrong, in every profile.
     """
     tree = _parsed(path, is_explicit=is_explicit)
     profiles = tree.pop("profile", {})
     if not isinstance(profiles, dict):
         raise _wrong(("profile",), path, "a section")
-    told = dict(_leaves(tree, (), (), path))
-    overlays = {}
+    values = dict(_values(tree, (), (), path))
+    by_profile: dict[str, Values] = {}
     for name, section in profiles.items():
         if not isinstance(section, dict):
             raise _wrong(("profile", name), path, "a section")
-        overlays[name] = dict(_leaves(section, (), ("profile", name), path))
-    return told, overlays
+        by_profile[name] = dict(_values(section, (), ("profile", name), path))
+    return values, by_profile
 
 
 def _parsed(path: Path, *, is_explicit: bool) -> dict[str, Any]:
@@ -48,10 +46,10 @@ def _parsed(path: Path, *, is_explicit: bool) -> dict[str, Any]:
         raise UsageError(f"the config file `{path}` is not valid TOML: {' '.join(str(error).split())}") from error
 
 
-def _leaves(
+def _values(
     section: Mapping[str, Any], below: tuple[str, ...], prefix: tuple[str, ...], file: Path
 ) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Every setting below that section with its value, read as the table says."""
+    """Every setting below that section with its value."""
     known = known_below(below)
     for name, value in section.items():
         path = (*below, name)
@@ -63,25 +61,19 @@ def _leaves(
         if key is not None:
             yield path, _read(key, value, (*prefix, *path), file)
         elif isinstance(value, dict):
-            yield from _leaves(value, path, prefix, file)
+            yield from _values(value, path, prefix, file)
         else:
             raise _wrong((*prefix, *path), file, "a section")
 
 
 def _read(key: Key, value: Any, path: tuple[str, ...], file: Path) -> Any:
     kind, where = key.kind, spelled_path(path)
-    if kind.is_plural and isinstance(value, list) and all(_is_text(item) for item in value):
+    if kind.is_list and isinstance(value, list) and all(map(_is_text, value)):
         return tuple(kind.read(item, where) for item in value)
-    text = _as_text(value, kind)
-    if kind.is_plural or text is None:
-        raise _wrong(path, file, kind.wanted)
-    return kind.read(text, where)
-
-
-def _as_text(value: Any, kind: Kind) -> str | None:
-    if kind.is_number:
-        return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
-    return value if _is_text(value) else None
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if kind.is_list or not (is_number if kind.is_number else _is_text(value)):
+        raise _wrong(path, file, kind.expected)
+    return kind.read(str(value), where)
 
 
 def _is_text(value: Any) -> bool:
@@ -89,7 +81,7 @@ def _is_text(value: Any) -> bool:
 
 
 def _check_chosen(below: tuple[str, ...], name: str, file: Path) -> None:
-    """A name that a person chose: a budget's tag is one `key=value`."""
+    """Raise UsageError for a name that a user cannot choose: the tag of a budget is one `key=value`."""
     key, equals, _ = name.partition("=")
     if below == ("budget", "tag") and not (key and equals):
         raise UsageError(f"{shown(name)} under [budget.tag] in `{file}` is not a tag", hint='[budget.tag."project=x"]')
@@ -105,5 +97,5 @@ def _unknown(name: str, known: list[str], section: tuple[str, ...], file: Path) 
     return UsageError(f"unknown key {where}{shown(name)} in `{file}`", hint=hint)
 
 
-def _wrong(path: tuple[str, ...], file: Path, wanted: str) -> UsageError:
-    return UsageError(f"`{spelled_path(path)}` in `{file}` must be {wanted}")
+def _wrong(path: tuple[str, ...], file: Path, expected: str) -> UsageError:
+    return UsageError(f"`{spelled_path(path)}` in `{file}` must be {expected}")

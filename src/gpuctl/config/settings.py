@@ -1,4 +1,4 @@
-"""The value in force of every setting, and where it comes from."""
+"""The values in force of all settings, and the source of each."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -6,17 +6,11 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from gpuctl.config.file import Told, read_file
-from gpuctl.config.schema import KEYS, Key, key_of, spelled_path
-from gpuctl.config.values import DEFAULTS, Config, config_of
+from gpuctl.config.file import read_file
+from gpuctl.config.schema import KEYS, Config, Key, config_of, key_of, spelled_path
 from gpuctl.domain.duration import shown
 from gpuctl.errors import UsageError
 from gpuctl.providers.registry import all_facts
-
-# What decides where neither a flag nor gpuctl's own settings do; the SDKs read these.
-_CLOUDS_OWN: Mapping[tuple[str, ...], tuple[str, ...]] = {
-    (facts.name, setting.name): setting.variables for facts in all_facts() for setting in facts.settings
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,96 +24,92 @@ class Setting:
 
     @property
     def name(self) -> str:
-        """As TOML spells it."""
+        """The name as TOML spells it."""
         return spelled_path(self.path)
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything that is set: in the environment, in the profile that was chosen, and in the file."""
+    """Everything that the config file, the selected profile or a `GPUCTL_*` variable sets, with the value in force."""
 
-    file: Path
-    profile: str | None
-    by_variable: Told
-    by_profile: Told
-    by_file: Told
+    present: Mapping[tuple[str, ...], Setting]
 
     @property
     def config(self) -> Config:
-        """The values in force; a profile goes over the file, the environment over both."""
-        return config_of({**self.by_file, **self.by_profile, **self.by_variable})
+        """The values in force."""
+        return config_of({path: setting.value for path, setting in self.present.items()})
+
+    @property
+    def by_variable(self) -> list[tuple[str, Setting]]:
+        """The settings that a variable sets, each with the name of the variable."""
+        return [
+            (setting.source, setting) for setting in self.present.values() if setting.source == setting.key.variable
+        ]
 
     def source(self, *path: str) -> str | None:
-        """Where that setting's value comes from; None where nothing of ours sets it."""
-        if path in self.by_variable:
-            return (key_of(path) or KEYS[path]).variable
-        if path in self.by_profile:
-            return f"[profile.{self.profile}]"
-        return "config" if path in self.by_file else None
+        """The source of that setting's value; None where nothing of gpuctl sets it."""
+        return self.present[path].source if path in self.present else None
 
     def every(self, environ: Mapping[str, str]) -> Iterator[Setting]:
-        """Every setting in the table's order, those without a value too."""
-        told = {**self.by_file, **self.by_profile, **self.by_variable}
-        chosen = [path for path in told if path not in KEYS]
+        """Every setting in the order of their declarations, those without a value too."""
         for key in KEYS.values():
             if key.variable is not None:
-                yield self._setting(key.path, key, told, environ)
-            for path in chosen:
-                if key_of(path) is key:
-                    yield self._setting(path, key, told, environ)
-
-    def _setting(self, path: tuple[str, ...], key: Key, told: Told, environ: Mapping[str, str]) -> Setting:
-        source = self.source(*path)
-        if source is not None:
-            return Setting(path, key, told[path], source)
-        for variable in _CLOUDS_OWN.get(path, ()):
-            if environ.get(variable):
-                return Setting(path, key, environ[variable], variable)
-        return Setting(path, key, DEFAULTS.get(path), "default" if path in DEFAULTS else "")
+                yield self.present.get(key.path) or _unset(key, environ)
+            else:
+                yield from (setting for setting in self.present.values() if setting.key is key)
 
 
 def read_settings(
     file: Path, *, is_explicit: bool, environ: Mapping[str, str], profile: str | None = None, sandbox: bool = False
 ) -> Settings:
-    """What is set, with that profile over the file. UsageError for anything wrong in it, and for an unknown profile."""
-    told, profiles = read_file(file, is_explicit=is_explicit)
+    """The settings, with that profile over the file. UsageError for anything wrong in them, and an unknown profile."""
+    by_file, profiles = read_file(file, is_explicit=is_explicit)
     if profile is not None and profile not in profiles:
         near = get_close_matches(profile, profiles, n=1)
         raise UsageError(
             f"profile {shown(profile)} does not exist in `{file}`",
             hint=f"did you mean `--profile {near[0]}`?" if near else f"add a section [profile.{profile[:40]}] to it",
         )
-    overlay = profiles[profile] if profile is not None else {}
-    settings = Settings(file, profile, dict(_by_variable(environ)), overlay, told)
+    present: dict[tuple[str, ...], Setting] = {}
+    for source, values in (("config", by_file), (f"[profile.{profile}]", profiles.get(profile or "", {}))):
+        present |= {path: Setting(path, key_of(path) or KEYS[path], values[path], source) for path in values}
+    present |= {setting.path: setting for setting in _by_variable(environ)}
     if not sandbox:
-        _refuse_two_logins(settings, environ)
-    return settings
+        _check_credentials(present, f"[profile.{profile}]", environ)
+    return Settings(present)
 
 
-def _by_variable(environ: Mapping[str, str]) -> Iterator[tuple[tuple[str, ...], Any]]:
+def _by_variable(environ: Mapping[str, str]) -> Iterator[Setting]:
     for key in KEYS.values():
-        text = environ.get(key.variable) if key.variable else None
-        if text is None or key.variable is None:
+        name = key.variable
+        if name is None or name not in environ:
             continue
+        text = environ[name]
         if not text.strip():
-            raise UsageError(f"{key.variable} is empty", hint=f"unset {key.variable}")
-        if key.kind.is_plural:
-            parts = [part.strip() for part in text.split(",") if part.strip()]
-            yield key.path, tuple(key.kind.read(part, key.variable) for part in parts)
-        else:
-            yield key.path, key.kind.read(text, key.variable)
+            raise UsageError(f"{name} is empty", hint=f"unset {name}")
+        texts = [part.strip() for part in text.split(",") if part.strip()] if key.kind.is_list else [text]
+        values = tuple(key.kind.read(part, name) for part in texts)
+        yield Setting(key.path, key, values if key.kind.is_list else values[0], name)
 
 
-def _refuse_two_logins(settings: Settings, environ: Mapping[str, str]) -> None:
-    """A profile that names other credentials than a variable of the cloud does: no guess is safe."""
+def _unset(key: Key, environ: Mapping[str, str]) -> Setting:
+    for variable in key.variables:
+        if environ.get(variable):
+            return Setting(key.path, key, environ[variable], variable)
+    return Setting(key.path, key, key.default, "" if key.default is None else "default")
+
+
+def _check_credentials(present: Mapping[tuple[str, ...], Setting], profile: str, environ: Mapping[str, str]) -> None:
+    """Raise UsageError where the selected profile and a variable of a cloud name different credentials.
+
+    Neither is a safe guess.
+    """
     for facts in all_facts():
-        path = (facts.name, facts.login)
-        wanted = settings.by_profile.get(path)
-        for variable in _CLOUDS_OWN[path]:
+        setting = present.get((facts.name, facts.login))
+        for variable in setting.key.variables if setting is not None and setting.source == profile else ():
             ambient = environ.get(variable)
-            if wanted and ambient and wanted != ambient and path not in settings.by_variable:
+            if setting and ambient and setting.value != ambient:
                 raise UsageError(
-                    f"profile `{settings.profile}` uses the {facts.title} {facts.login} `{wanted}`, and {variable} is "
-                    f"{shown(ambient)}",
+                    f"{profile} uses {facts.title} {facts.login} `{setting.value}`, and {variable} is {shown(ambient)}",
                     hint=f"unset {variable}, or leave out `--profile`",
                 )

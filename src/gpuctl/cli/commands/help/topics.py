@@ -91,7 +91,7 @@ def _environment() -> Sequence[Part]:
     ours = [*_ENVIRONMENT, *(row for cloud in clouds for row in cloud.ours.items())]
     others = [*(row for cloud in clouds for row in cloud.others.items()), *_OTHERS]
 
-    settings = [(key.variable, f"{key.about} ({'.'.join(path)})") for path, key in KEYS.items() if key.variable]
+    settings = [(key.variable, f"{key.help} ({'.'.join(path)})") for path, key in KEYS.items() if key.variable]
     return (
         Part("Flags override variables, and variables override the config. Variables of gpuctl:", ours),
         Part("Variables for config settings (lists are comma-separated):", settings),

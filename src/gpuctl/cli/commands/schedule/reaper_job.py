@@ -7,7 +7,6 @@ from pathlib import Path
 
 from gpuctl.cli.commands.schedule.programs import own_program, runner
 from gpuctl.cli.context import Context
-from gpuctl.config.schema import key_of as setting_of
 from gpuctl.domain.instance import ProviderName
 from gpuctl.home.environment import home_of, path_of
 from gpuctl.home.schedule import ScheduleNote
@@ -63,10 +62,8 @@ def variables_of(context: Context) -> dict[str, str]:
     carried |= {name: environ[name] for name in _carried() if environ.get(name) and "@" not in environ[name]}
     paths = (*(name for facts in all_facts() for name in facts.variables.paths), *_CARRIED_PATHS)
     carried |= {name: str(path_of(environ[name])) for name in paths if environ.get(name)}
-    for path in context.wiring.settings.by_variable:
-        key = setting_of(path)
-        if key is not None and key.variable is not None and path[0] != "hooks":
-            carried[key.variable] = environ[key.variable]
+    set_here = context.wiring.settings.by_variable
+    carried |= {name: environ[name] for name, setting in set_here if setting.path[0] != "hooks"}
     return carried
 
 
@@ -94,11 +91,9 @@ def left_behind(context: Context) -> list[str]:
     """The names of the variables that the reaper will miss, because they hold secrets."""
     variables = [facts.variables for facts in all_facts()]
     secrets = [name for cloud in variables for name in (*cloud.secrets, *cloud.refused) if context.environ.get(name)]
-    hooks = [
-        key.variable for path in context.wiring.settings.by_variable if path[0] == "hooks" and (key := setting_of(path))
-    ]
+    hooks = [name for name, setting in context.wiring.settings.by_variable if setting.path[0] == "hooks"]
     proxies = [name for name in _carried() if "@" in context.environ.get(name, "")]
-    return [*secrets, *(hook for hook in hooks if hook), *proxies]
+    return [*secrets, *hooks, *proxies]
 
 
 def providers_in_use(context: Context) -> list[tuple[ProviderName, str | None]]:
