@@ -7,7 +7,9 @@ from support.cli import Operator
 from support.processes import PROVISION, started, until_called
 from support.wire import HELD
 
+from gpuctl.clock import SystemClock
 from gpuctl.domain.instance import Status
+from gpuctl.store.local.lock import Lock
 
 NET_S = 60
 SELFTEST = ["selftest", *PROVISION[1:], "-o", "json"]
@@ -29,6 +31,22 @@ def test_an_instance_is_terminated_and_the_exit_code_is_that_of_the_signal(opera
     assert f"{instance} was terminated" in told
     assert "the record was saved as" in told
     assert "Traceback" not in told
+
+
+@pytest.mark.parametrize("argv", [PROVISION, RUN], ids=lambda argv: argv[0])
+def test_an_instance_is_terminated_though_another_process_holds_the_lock(operator: Operator, argv: list[str]) -> None:
+    operator.wire.arm("DescribeInstanceStatus", *[HELD] * 100)
+    process = started(operator, *argv)
+    until_called(operator, process, "DescribeInstanceStatus")
+    (instance,) = operator.alive
+    with Lock(operator.state.with_name("state.json.lock"), SystemClock()).held():
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=NET_S)
+    told = err.decode()
+    assert (process.returncode, operator.alive) == (143, []), told
+    assert f"{instance} was terminated" in told
+    operator.run("reap")
+    assert operator.records[0].status in (Status.STOPPING, Status.TERMINATED)
 
 
 def test_a_selftest_leaves_soon_though_nothing_answers_and_the_reaper_goes_on(operator: Operator) -> None:

@@ -37,3 +37,4 @@ def test_the_cost_limit_is_kept_where_another_type_is_tried(operator: Operator) 
     types = {sent.form["InstanceType"] for sent in operator.wire.calls("RunInstances")}
     assert (ran.code, types) == (5, {"g4dn.xlarge"}), ran.err
     assert "g4dn.2xlarge in us-east-1 is not tried: it may cost more than $1.00" in ran.err
+    assert "trying `g4dn.2xlarge`" not in ran.err

@@ -38,6 +38,9 @@ class MemoryStore:
     def state_id(self) -> str | None:
         return self._state_id
 
+    def wait_at_most(self, span: timedelta) -> None:
+        pass
+
     def snapshot(self) -> Snapshot:
         self._refuse_lost()
         return Snapshot(self._state_id, self._serial, tuple(self._records.values()), self.is_restored)

@@ -9,12 +9,21 @@ from typing import TypeVar
 
 from gpuctl.domain.instance import Instance, Reason, Status
 from gpuctl.domain.lifecycle import advance
-from gpuctl.errors import CapacityError, CloudError, GpuctlError, NotReadyError, UnreachableError, UsageError
+from gpuctl.errors import (
+    CapacityError,
+    CloudError,
+    GpuctlError,
+    NotReadyError,
+    StateLockedError,
+    StateUnusableError,
+    UnreachableError,
+    UsageError,
+)
 from gpuctl.remote.access import Access
 from gpuctl.remote.job import Job
 from gpuctl.remote.line import Line
 from gpuctl.remote.transfer import Transfer, download, upload
-from gpuctl.services.launch.emergency import end_interrupted
+from gpuctl.services.launch.emergency import end_interrupted, unwritten
 from gpuctl.services.reconcile.reconcile import settle
 from gpuctl.services.runtime import Runtime
 from gpuctl.services.terminate import end, wait_until_gone
@@ -100,11 +109,21 @@ def run_task(
                     runtime.progress.warn(unrecorded.message)
         elif keep:
             run.leave(ran.code)
+            ran.record = _now(runtime, record)
         else:
-            end(runtime, [record.id], reason)
-            ran.end_error = wait_until_gone(runtime, [record.id], PROOF).errors.get(record.id)
-    ran.record = _now(runtime, record)
+            _terminate(runtime, ran, reason)
     return ran
+
+
+def _terminate(runtime: Runtime, ran: Ran, reason: Reason) -> None:
+    """Terminate the instance and wait for the confirmation; a state that cannot be used prevents no request."""
+    try:
+        end(runtime, [ran.record.id], reason)
+        ran.end_error = wait_until_gone(runtime, [ran.record.id], PROOF).errors.get(ran.record.id)
+        ran.record = _now(runtime, ran.record)
+    except (StateUnusableError, StateLockedError) as error:
+        ran.end_error = unwritten(error, [ran.record], runtime)
+        ran.record = advance(ran.record, Status.STOPPING, runtime.clock.now(), reason)
 
 
 class _Run:

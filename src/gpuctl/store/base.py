@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
@@ -57,6 +57,10 @@ class RecordStore(Protocol):
 
         Costs less than a snapshot.
         """
+        ...
+
+    def wait_at_most(self, span: timedelta) -> None:
+        """From now on wait at most that long for other writers, for a process that has little time left."""
         ...
 
     @property

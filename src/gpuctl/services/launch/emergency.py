@@ -1,6 +1,7 @@
 """Terminates instances that were created and that the state cannot record, or not any more."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 from gpuctl.domain.instance import Instance, ProviderName, Reason, Status
 from gpuctl.domain.lifecycle import advance
@@ -9,6 +10,8 @@ from gpuctl.services.runtime import Runtime
 from gpuctl.services.terminate import end_at_once
 
 Unwritable = StateUnusableError | StateLockedError
+# Of the 5 s that an interrupted process has, the rest is for the requests to the provider.
+LOCK_PATIENCE = timedelta(seconds=1)
 
 
 def unwritten(error: Unwritable, made: Sequence[Instance], runtime: Runtime) -> GpuctlError:
@@ -44,9 +47,10 @@ def end_interrupted(
 ) -> GpuctlError | None:
     """As `end_at_once`, for a process that a signal interrupted: a state that cannot be used raises nothing.
 
-    Then the provider is requested to terminate what `made` and `written`, the records as last known, have a cloud ID
+    Another process is given 1 s to unlock the state. Where the state cannot be used, the provider is requested to terminate what `made` and `written`, the records as last known, have a cloud ID
     for, and what came of that is returned; None where the state could be used.
     """
+    runtime.store.wait_at_most(LOCK_PATIENCE)
     try:
         end_at_once(runtime, [record.id for record in written], reason)
     except (StateUnusableError, StateLockedError) as error:

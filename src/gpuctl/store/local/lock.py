@@ -43,10 +43,11 @@ class Lock:
         self.path = path
         self._clock = clock
         self._claims = Claims(path)
+        self.patience = PATIENCE
 
     @contextmanager
     def held(self) -> Iterator[int]:
-        """Hold the lock, and get the lock file's descriptor. StateLockedError, naming the holder, after 30 s."""
+        """Hold the lock, and get the lock file's descriptor. StateLockedError, naming the holder, after `patience` (30 s)."""
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             make_private(descriptor)
@@ -115,7 +116,7 @@ class Lock:
         while True:
             with suppress(BlockingIOError):
                 return None if lock(descriptor) else self._claims.make()
-            if self._clock.elapsed() - started >= PATIENCE:
+            if self._clock.elapsed() - started >= self.patience:
                 raise StateLockedError(
                     f"the state is locked by another gpuctl{_holder(descriptor)}", hint="wait, or stop that process"
                 )

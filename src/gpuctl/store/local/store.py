@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,6 +65,9 @@ class LocalStore:
                 remembered = self._lock.remembered()
             self._state_id = remembered.state_id if remembered and remembered.is_born else None
         return self._state_id
+
+    def wait_at_most(self, span: timedelta) -> None:
+        self._lock.patience = span
 
     def snapshot(self) -> Snapshot:
         with self._translated("read"):

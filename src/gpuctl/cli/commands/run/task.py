@@ -183,7 +183,7 @@ def exit_code(ran: Ran) -> int:
         return ran.code
     if ran.error is not None:
         return OURS + ran.error.exit_code
-    return OURS + UnresolvedError.exit_code if ran.end_error is not None else 0
+    return OURS + ran.end_error.exit_code if ran.end_error is not None else 0
 
 
 def _sink(stream: TextIO) -> Callable[[bytes], None]:
