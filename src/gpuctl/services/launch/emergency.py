@@ -47,8 +47,9 @@ def end_interrupted(
 ) -> GpuctlError | None:
     """As `end_at_once`, for a process that a signal interrupted: a state that cannot be used raises nothing.
 
-    Another process is given 1 s to unlock the state. Where the state cannot be used, the provider is requested to terminate what `made` and `written`, the records as last known, have a cloud ID
-    for, and what came of that is returned; None where the state could be used.
+    Another process has 1 s to unlock the state. Where the state cannot be used, the provider is requested to terminate
+    what `made` and `written`, the records as last known, have a cloud ID for, and what came of that is returned; None
+    where the state could be used.
     """
     runtime.store.wait_at_most(LOCK_PATIENCE)
     try:

@@ -47,7 +47,7 @@ class Lock:
 
     @contextmanager
     def held(self) -> Iterator[int]:
-        """Hold the lock, and get the lock file's descriptor. StateLockedError, naming the holder, after `patience` (30 s)."""
+        """Hold the lock, and get the lock file's descriptor. StateLockedError, with its holder, after `patience`."""
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             make_private(descriptor)
