@@ -228,7 +228,7 @@ class PartialError(GpuctlError):
 
 
 class StateLockedError(GpuctlError):
-    """Another gpuctl holds the state's lock."""
+    """Other processes keep the state busy."""
 
     code = Code.STATE_LOCKED
     exit_code = 5

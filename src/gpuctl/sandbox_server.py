@@ -4,7 +4,7 @@ from pathlib import Path
 
 from gpuctl.distribution import install_extra
 from gpuctl.errors import GpuctlError, UnreachableError, UsageError
-from gpuctl.sandbox import NotInstalledError, SandboxError, ensure, status
+from gpuctl.sandbox import NotInstalledError, SandboxError, ensure, read_address, status
 from gpuctl.services.progress import Progress
 
 
@@ -21,6 +21,15 @@ def address(folder: Path, progress: Progress) -> str:
         raise translate(error) from error
     progress.clear()
     return url
+
+
+def state_folder(folder: Path) -> Path:
+    """The folder for the state of the server whose address is in `folder`. UsageError where that cannot be used."""
+    try:
+        server = read_address(folder)
+    except SandboxError as error:
+        raise UsageError(error.message, hint=error.hint) from error
+    return folder / (server.nonce if server else "none")
 
 
 def translate(error: SandboxError) -> GpuctlError:

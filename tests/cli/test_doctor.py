@@ -219,8 +219,9 @@ def test_a_damaged_state_fails_and_the_clouds_are_looked_at_all_the_same(healthy
 
 
 def test_a_silent_reaper_fails(healthy: Operator) -> None:
+    healthy.store.add([], lambda present: None)
     note = Installed(kind="cron", every=timedelta(minutes=1), installed_at=healthy.clock.now())
-    ScheduleNote(healthy.state).write(note)
+    ScheduleNote(healthy.own_folder).write(note)
     ran = healthy.json(*ARGV)
     assert (ran.code, of(ran)["schedule"]["status"]) == (1, "fail")
     assert of(ran)["schedule"]["hint"] == "gpuctl schedule status"

@@ -56,7 +56,7 @@ def test_the_record_is_kept_beside_the_state_and_the_machine_is_ended(filling: O
     assert (ran.code, ran.json["error"]["code"]) == (9, "state_unusable")
     assert len(filling.cloud.machines()) == 1
     assert filling.alive == []
-    (kept,) = (filling.folder / "state.json.rescue").iterdir()
+    (kept,) = (filling.own_folder / "rescue").iterdir()
     assert kept.stat().st_mode & 0o777 == 0o600
     assert json.loads(kept.read_text())["cloud_id"] == filling.cloud.machines()[0]["id"]
     assert str(kept) in ran.json["error"]["message"]
@@ -69,7 +69,7 @@ def test_the_reaper_takes_the_record_in_when_the_disk_has_room_again(filling: Op
     assert filling.run("reap").code == 0
     (record,) = filling.records
     assert (record.status, record.cloud_id) == (Status.TERMINATED, filling.cloud.machines()[0]["id"])
-    assert list((filling.folder / "state.json.rescue").iterdir()) == []
+    assert list((filling.own_folder / "rescue").iterdir()) == []
 
 
 def test_where_nothing_can_be_kept_the_record_is_json_on_stderr(full: Operator) -> None:
@@ -97,7 +97,7 @@ def test_what_may_have_been_made_is_unresolved(filling: Operator) -> None:
 def test_a_refused_create_leaves_nothing_to_rescue(filling: Operator) -> None:
     filling.wire.arm("RunInstances", refuse("InsufficientInstanceCapacity", 500))
     assert filling.provision().code == 9
-    assert not (filling.folder / "state.json.rescue").exists()
+    assert not (filling.own_folder / "rescue").exists()
     assert filling.alive == []
 
 

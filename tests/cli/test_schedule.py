@@ -80,7 +80,7 @@ def test_uninstall_leaves_nothing_and_no_warning(with_cron: Operator) -> None:
     with_cron.run("schedule", "install")
     assert with_cron.json("schedule", "uninstall").json["schedule"]["installed"] is False
     assert tab(with_cron) == ""
-    assert ScheduleNote(with_cron.state).read() is None
+    assert ScheduleNote(with_cron.own_folder).read() is None
     with_cron.later(hours=4)
     assert with_cron.run("list").err == ""
     assert with_cron.run("schedule", "uninstall").code == 0

@@ -56,8 +56,7 @@ def tester(operator: Operator, sshd: Sshd) -> Operator:
     (sshd.folder / "enter").write_text(_ENTER.format(home=sshd.home))
     program(sshd, "nvidia-smi", "Tesla T4, 550.163.01, 15360 MiB")
     program(sshd, "systemctl", "active")
-    folder = operator.state.with_name(f"{operator.state.name}.ssh")
-    sshd.let_in(own_key(folder).public)
+    sshd.let_in(own_key(operator.state.parent / "ssh").public)
     operator.environ |= {
         "GPUCTL_SSH_OPTIONS": f"HostName=127.0.0.1,Port={sshd.port}",
         "GPUCTL_SSH_USER": sshd.user,

@@ -61,7 +61,9 @@ def test_a_machine_with_another_host_key_is_refused(reachable: Reachable, sshd: 
     # Another machine at the same address is another machine: nothing is known of it yet.
     second = reachable.operator.provision().instance["id"]
     assert reachable.run("ssh", second, "--", "true").returncode == 0
-    assert sorted(path.name for path in (reachable.keys / "known_hosts").iterdir()) == sorted([first, second])
+    assert sorted(path.name for path in (reachable.operator.own_folder / "known_hosts").iterdir()) == sorted(
+        [first, second]
+    )
 
 
 @pytest.mark.parametrize("user", ["-oProxyCommand=touch evil", "a b", "$(evil)"])
@@ -91,8 +93,8 @@ def test_ssh_itself_finds_a_machine_by_its_name(reachable: Reachable) -> None:
 def test_the_file_is_installed_once_and_follows_the_machines(operator: Operator) -> None:
     home = operator.folder / "home"
     operator.environ["HOME"] = str(home)
-    own, theirs = operator.folder / "state.json.ssh" / "config", home / ".ssh" / "config"
     operator.provision("--name", "one")
+    own, theirs = operator.own_folder / "ssh_config", home / ".ssh" / "config"
     assert not own.exists()
     assert "leads to" in operator.run("ssh-config", "--install").err
     assert "already" in operator.run("ssh-config", "--install").err
@@ -117,7 +119,7 @@ def test_it_prints_what_it_would_install(operator: Operator) -> None:
 
 
 def test_in_the_sandbox_ssh_never_goes_to_an_address_that_was_made_up(tmp_path: Path) -> None:
-    access = Access(tmp_path / "keys", is_sandbox=True)
+    access = Access(tmp_path / "keys", lambda: tmp_path / "keys", is_sandbox=True)
     machine = a_ready_instance(public_ip="8.8.8.8")
     with pytest.raises(UsageError, match="not available in the sandbox"):
         access.target(machine)

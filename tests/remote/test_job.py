@@ -169,7 +169,7 @@ def test_whoever_ends_the_following_ends_the_connection(line: Line, cable: Cable
 
 
 def test_the_first_host_key_is_kept_and_another_one_is_refused(line: Line, access: Access, sshd: Sshd) -> None:
-    known = access.folder / "known_hosts" / line.target.record_id
+    known = access.state_folder() / "known_hosts" / line.target.record_id
     assert ran(line, "true")[0] == 0
     assert known.read_text().startswith(line.target.record_id)
     sshd.stop()

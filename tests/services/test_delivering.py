@@ -1,17 +1,19 @@
 """Hooks are told at least once and in order, in bounded time, and one that fails spares nobody but itself."""
 
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 from support.clock import FakeClock
 from support.instances import NOON, a_ready_instance
-from support.stores import MemoryStore
+from support.stores import MemoryLeases, MemoryStore
 
 from gpuctl.domain.events import Event, EventName
 from gpuctl.domain.instance import Instance, Status
 from gpuctl.domain.lifecycle import advance, note, provisioning
 from gpuctl.services.events.deliver import DELIVER_WITHIN, DROPPED_AFTER, HOOK_TIMEOUT, Delivery, DeliveryResult, Send
+from gpuctl.store.lease import LeaseName
 
 ONE, TWO = "inst-000000000001", "inst-000000000002"
 
@@ -172,3 +174,20 @@ def test_a_bug_in_telling_of_one_machine_spares_the_others(scene: Scene) -> None
     scene.hooks["provisioning"] = buggy
     scene.run()
     assert scene.told == [(TWO, 1)]
+
+
+def test_a_process_that_hung_delivers_nothing_when_another_has_taken_its_lease(scene: Scene) -> None:
+    scene.has(a_life(ONE))
+    leases, others = MemoryLeases(scene.clock), []
+    lease = leases.acquire(LeaseName.HOOKS, "host 1", timedelta(minutes=2))
+    assert lease is not None
+
+    def hangs(event: Event, patience: timedelta) -> str | None:
+        scene.clock.move(timedelta(minutes=2))
+        others.append(leases.acquire(LeaseName.HOOKS, "host 2", timedelta(minutes=2)))
+        return scene.note(event, patience)
+
+    scene.hooks["provisioning"] = hangs
+    delivery = Delivery(scene.store, scene.clock, Silent(), scene.hooks, partial(leases.is_current, lease))
+    delivery.run(timedelta(minutes=9))
+    assert (scene.told, len(others)) == ([(ONE, 1)], 1)

@@ -74,7 +74,7 @@ class World(RuleBasedStateMachine):
             runtime = self.runtime
             choice = choose(asked, lambda name: Defaults(), runtime, CATALOG)
             patience = timedelta(minutes=15) if waits else None
-            start(prepare(choice, runtime), runtime, lambda records: None, patience)
+            start(prepare(choice, runtime), runtime, lambda records: None, patience, agree=lambda offer, reason: True)
 
     @rule(number=st.integers(0, 9), troubles=TROUBLES)
     def terminate(self, number: int, troubles: list[Trouble | None]) -> None:

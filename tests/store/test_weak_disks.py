@@ -52,7 +52,7 @@ def lived(folder: Path) -> None:
     opened(folder).add([an_instance(FIRST)], lambda present: None)
     opened(folder).add([an_instance(SECOND)], lambda present: None)
     opened(folder).update(FIRST, lambda record: record.having(user="ben"))
-    RescueFolder(folder / "rescue").save(an_instance("inst-000000000003"))
+    RescueFolder(lambda: folder).save(an_instance("inst-000000000003"))
     assert {record.id: record.user for record in opened(folder).snapshot().records} == {FIRST: "ben", SECOND: "ana"}
 
 

@@ -128,6 +128,11 @@ class Operator:
         ]
 
     @property
+    def own_folder(self) -> Path:
+        """The folder of this state for what belongs to the computer."""
+        return self.state.parent / "states" / self.state_id
+
+    @property
     def state_id(self) -> str:
         """The state's id."""
         return self.store.snapshot().state_id or ""

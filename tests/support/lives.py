@@ -26,12 +26,12 @@ def a_life_that_makes_every_file(operator: Operator) -> None:
     LocalPrices(operator.state.parent / "prices").write(PriceBook(ProviderName.AWS, operator.clock.now(), {}))
     having(operator, crontab=CRONTAB)
     operator.json("schedule", "install")
-    operator.json("reap", "--sweep", "--log", f"{operator.state}.reap.log")
+    operator.json("reap", "--sweep", "--log", str(operator.own_folder / "reap.log"))
     operator.json("archive", "--older-than", "1d", "--to", str(operator.folder / "old.jsonl.gz"))
-    RescueFolder(operator.state.with_name("state.json.rescue")).save(operator.records[-1])
+    RescueFolder(lambda: operator.own_folder).save(operator.records[-1])
     operator.state.write_bytes(operator.state.read_bytes()[:-1])
     assert operator.json("recover", "--yes").code == 0
     operator.provision()
     names = {path.relative_to(operator.state.parent).parts[0] for path in operator.state.parent.rglob("*")}
-    ends = ("", ".lock", ".backups", ".archive", ".reap.json", ".reap.lock", ".hooks.lock", ".rescue")
+    ends = ("", ".lock", ".backups", ".archive", ".reap.json", ".reap.lock", ".hooks.lock")
     assert names >= {f"state.json{end}" for end in ends}

@@ -20,7 +20,7 @@ class Reachable:
     def __init__(self, operator: Operator, sshd: Sshd, cable: Cable) -> None:
         self.operator, self.sshd, self.cable = operator, sshd, cable
         operator.cloud.now = timedelta(0)
-        self.keys = operator.state.with_name(f"{operator.state.name}.ssh")
+        self.keys = operator.state.parent / "ssh"
         sshd.let_in(own_key(self.keys).public)
         operator.environ |= {
             "GPUCTL_SSH_OPTIONS": f"HostName=127.0.0.1,Port={cable.port}",

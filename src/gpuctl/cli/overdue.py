@@ -12,8 +12,8 @@ def warn_if_overdue(context: Context) -> None:
     if context.sandbox:
         return
     try:
-        # The note is looked for by its name alone: who has no schedule pays one question to the file system.
-        if os.path.exists(f"{os.path.realpath(context.wiring.state_path)}.schedule.json"):
+        # Most have no schedule, and then pay one question to the file system.
+        if os.path.exists(context.wiring.home.states):
             for line in _overdue(context):
                 context.progress.warn(line)
     except (GpuctlError, OSError):
@@ -22,11 +22,14 @@ def warn_if_overdue(context: Context) -> None:
 
 
 def _overdue(context: Context) -> Iterator[str]:
+    folder = context.wiring.state_folder
+    if folder is None or not os.path.exists(folder / "schedule.json"):
+        return
     from gpuctl.domain.duration import rough, spelled
     from gpuctl.home.schedule import ScheduleNote
     from gpuctl.services.scheduling.overdue import failing_for, late_by
 
-    note = ScheduleNote(context.wiring.state_path).read()
+    note = ScheduleNote(folder).read()
     if note is None:
         return
     times = context.wiring.state.reaper.read()

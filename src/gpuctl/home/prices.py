@@ -1,4 +1,4 @@
-"""The fetched prices, a file per cloud beside the state, replaced whole or not at all."""
+"""The fetched prices, a file per cloud, replaced whole or not at all."""
 
 import json
 from collections.abc import Mapping

@@ -1,6 +1,5 @@
-"""A note beside the state of the schedule that was installed for it, so that its silence can be noticed."""
+"""A note of the schedule that was installed for a state, so that a reaper that does not run can be noticed."""
 
-import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,11 +11,10 @@ from gpuctl.files import Disk, private_folder, write_whole
 
 
 class ScheduleNote:
-    """The note beside that state. Making one touches nothing."""
+    """The note in the folder of a state. Making one touches nothing."""
 
-    def __init__(self, state: Path) -> None:
-        state = Path(os.path.realpath(state))
-        self._path = state.with_name(f"{state.name}.schedule.json")
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "schedule.json"
 
     def read(self) -> Installed | None:
         """What was installed; None where nothing was, or where it cannot be read."""

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,21 +10,23 @@ from gpuctl.domain.instance import Instance
 from gpuctl.errors import StateUnusableError, UsageError
 from gpuctl.files import make_private, private_folder
 from gpuctl.remote.keys import NAME, Key, named_key, own_key
+from gpuctl.remote.sshconfig import KNOWN_HOSTS
 from gpuctl.remote.target import Target, target
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What the settings and the place of the state say about ssh. Making one touches nothing.
+    """What the settings say about ssh, and the folders for its files. Making one touches nothing.
 
-    `folder` is where this state keeps its own key and what it knows of its machines; `key_file` a person's key, to be
-    used instead; `user` whom to log in as, where the cloud's own word does not hold; `options` are further ones of
-    ssh, each `Key=Value`; `echo` the service to ask for a caller's public address instead of the default one. In
-    the sandbox no machine boots, and the addresses it makes up are somebody else's: there only `options` can lead
-    anywhere.
+    `key_folder` is where gpuctl's own key is, for every state of this computer; `state_folder` returns the folder for
+    what is known of the instances of one state; `key_file` is a person's key, to be used instead; `user` whom to log in
+    as, where the cloud's own word does not hold; `options` are further ones of ssh, each `Key=Value`; `echo` the
+    service to ask for a caller's public address instead of the default one. In the sandbox no machine boots, and the
+    addresses it makes up are somebody else's: there only `options` can lead anywhere.
     """
 
-    folder: Path
+    key_folder: Path
+    state_folder: Callable[[], Path]
     key_file: Path | None = None
     user: str | None = None
     options: tuple[str, ...] = ()
@@ -33,14 +36,14 @@ class Access:
     @property
     def may_have_key(self) -> bool:
         """Whether there is a key, or one can be made."""
-        return bool(self.key_file or (self.folder / NAME).exists() or shutil.which("ssh-keygen"))
+        return bool(self.key_file or (self.key_folder / NAME).exists() or shutil.which("ssh-keygen"))
 
     def key(self) -> Key:
         """The key that goes onto machines; gpuctl's own pair is made when it is first asked for.
 
         UsageError where it cannot be read or made, StateUnusableError where its folder takes no file.
         """
-        return named_key(self.key_file) if self.key_file else own_key(self.folder)
+        return named_key(self.key_file) if self.key_file else own_key(self.key_folder)
 
     def refuse_strangers(self) -> None:
         """Raise UsageError where ssh would go to a computer that is none of ours."""
@@ -57,7 +60,7 @@ class Access:
         What is remembered of its host key is in a file of its own. Raises as `key` and `remote.target.target` do.
         """
         self.refuse_strangers()
-        known = self.folder / "known_hosts"
+        known = self.state_folder() / KNOWN_HOSTS
         try:
             private_folder(known)
             # ssh would make it for everybody to read.
@@ -66,7 +69,7 @@ class Access:
             os.close(descriptor)
         except OSError as error:
             raise StateUnusableError(
-                f"`{known}` cannot be made: {error.strerror}", hint=f"ls -ld {self.folder.parent}"
+                f"`{known}` cannot be made: {error.strerror}", hint=f"ls -ld {known.parent}"
             ) from error
         return target(record, self.key().identity, known / record.id, login or self.user, self.options)
 

@@ -10,7 +10,8 @@ from gpuctl.errors import UsageError
 from gpuctl.files import Disk, make_path_private, private_folder, write_whole
 from gpuctl.remote.target import Target
 
-NAME = "config"
+NAME = "ssh_config"
+KNOWN_HOSTS = "known_hosts"
 _MARK = "# gpuctl: the machines of one state; `gpuctl ssh-config --remove` takes these two lines out"
 _HEAD = "# Written by gpuctl and updated when instances change. Needs the SSH keys of this gpuctl state.\n"
 
@@ -66,7 +67,7 @@ def exclude(ssh_config: Path, path: Path) -> bool:
 def forget_ended(folder: Path, live: Sequence[str]) -> None:
     """Remove what is remembered of host keys of machines that are gone."""
     with suppress(OSError):
-        for path in (folder / "known_hosts").iterdir():
+        for path in (folder / KNOWN_HOSTS).iterdir():
             if path.name not in live:
                 path.unlink()
 

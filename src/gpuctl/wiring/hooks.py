@@ -20,7 +20,7 @@ def notify_hooks(
     `is_reaper` and `is_attended` as in `Notifier`. Does nothing in a process that a hook started, and where there is no
     state. What is left is delivered by the next reap.
     """
-    if not wiring.config.hooks or wiring.environ.get(IN_HOOK) or not wiring.state_path.exists():
+    if not wiring.config.hooks or wiring.environ.get(IN_HOOK) or wiring.store.state_id is None:
         return
     notifier = Notifier(
         wiring.state, wiring.holder, wiring.clock, wiring.progress, is_reaper=is_reaper, is_attended=is_attended
@@ -47,7 +47,7 @@ def _sender(wiring: Wiring, hook: Hook) -> Send:
 def _environ(wiring: Wiring) -> Mapping[str, str]:
     """The environment of a hook's command: that of this process, with the state, config and profile in use."""
     selected = {
-        "GPUCTL_STATE": str(wiring.state_path),
+        "GPUCTL_STATE": wiring.state_url,
         "GPUCTL_CONFIG": str(wiring.config_path) if wiring.config_path.exists() else "",
         "GPUCTL_PROFILE": wiring.selection.profile or "",
         "GPUCTL_SANDBOX": "1" if wiring.sandbox else "",

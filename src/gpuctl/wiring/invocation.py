@@ -12,6 +12,7 @@ from gpuctl.clock import Clock
 from gpuctl.domain.instance import Market, Price, ProviderName
 from gpuctl.errors import StateUnusableError, UsageError
 from gpuctl.home.environment import folder, login_name, path_of
+from gpuctl.home.location import Home, home_of_state, state_url
 from gpuctl.redaction import Redactor
 from gpuctl.services.progress import Progress
 from gpuctl.store.base import Kind
@@ -86,23 +87,34 @@ class Wiring:
 
     @cached_property
     def sandbox_folder(self) -> Path:
-        """Where the sandbox's server writes its address."""
-        return folder("state", self.environ, self.platform_name) / "sandbox"
+        """Where the sandbox's server writes its address, whatever state is selected."""
+        return self._default_folder() / "sandbox"
 
     @cached_property
-    def state_path(self) -> Path:
-        """The state file. Each sandbox server has its own, so a new server begins with an empty state."""
-        if self.selection.state:
-            return path_of(self.selection.state)
-        if not self.sandbox:
-            return folder("state", self.environ, self.platform_name) / "state.json"
-        from gpuctl.sandbox import SandboxError, read_address
+    def state_url(self) -> str:
+        """The path or URL of the state. Each sandbox server has its own, so a new server begins with an empty state."""
+        if self.selection.state or not self.sandbox:
+            return state_url(self.selection.state, self._default_folder)
+        from gpuctl.sandbox_server import state_folder
 
-        try:
-            address = read_address(self.sandbox_folder)
-        except SandboxError as error:
-            raise UsageError(error.message, hint=error.hint) from error
-        return self.sandbox_folder / (address.nonce if address else "none") / "state.json"
+        return state_url(None, lambda: state_folder(self.sandbox_folder))
+
+    @cached_property
+    def home(self) -> Home:
+        """The folder for what belongs to this computer, whatever the store."""
+        return home_of_state(self.state_url, self._default_folder)
+
+    @property
+    def state_folder(self) -> Path | None:
+        """The folder of this state in `home`; None where the state does not exist yet."""
+        state_id = self.store.state_id
+        return None if state_id is None else self.home.of_state(state_id)
+
+    def create_state_folder(self) -> Path:
+        """The same folder, of a state that is created if it does not exist yet; the folder itself may be missing."""
+        if self.store.state_id is None:
+            self.store.add([], lambda present: None)
+        return self.home.of_state(self.store.state_id or "")
 
     @property
     def state(self) -> "State":
@@ -111,7 +123,7 @@ class Wiring:
             from gpuctl.store.registry import open_store
 
             self._state = open_store(
-                str(self.state_path),
+                self.state_url,
                 kind=Kind.SANDBOX if self.sandbox else Kind.REAL,
                 clock=self.clock,
                 new_state_id=self.environ.get("GPUCTL_STATE_ID"),
@@ -143,7 +155,7 @@ class Wiring:
         """The prices fetched so far. UsageError where there is no home directory to keep them in."""
         from gpuctl.home.prices import LocalPrices
 
-        return LocalPrices(self.state_path.parent / "prices")
+        return LocalPrices(self.home.prices)
 
     @cached_property
     def catalog(self) -> "Catalog":
@@ -159,11 +171,6 @@ class Wiring:
 
         return ExtraPrices()
 
-    @property
-    def ssh_folder(self) -> Path:
-        """The folder of this state's SSH key, known hosts and SSH config."""
-        return self.state_path.with_name(f"{self.state_path.name}.ssh")
-
     @cached_property
     def access(self) -> "Access":
         """How the instances of this state are reached by SSH."""
@@ -171,7 +178,8 @@ class Wiring:
 
         settings = self.config.ssh
         return Access(
-            folder=self.ssh_folder,
+            key_folder=self.home.ssh,
+            state_folder=self.create_state_folder,
             key_file=path_of(settings.key) if settings.key else None,
             user=settings.user,
             options=settings.options,
@@ -199,7 +207,7 @@ class Wiring:
                 extras_of=lambda name, region, disk_gb: self.extras.of(name, region, disk_gb),
                 access=self.access,
                 cooldown=self.state.cooldown,
-                rescue=RescueFolder(self.state_path.with_name(f"{self.state_path.name}.rescue")),
+                rescue=RescueFolder(lambda: self.state_folder),
             )
         return self._runtime
 
@@ -228,6 +236,9 @@ class Wiring:
                 f"state file `{self.store.location}` does not exist",
                 hint="check `--state`, or create it with: gpuctl provision",
             )
+
+    def _default_folder(self) -> Path:
+        return folder("state", self.environ, self.platform_name)
 
     def _sandbox_url(self) -> str:
         from gpuctl.sandbox_server import address

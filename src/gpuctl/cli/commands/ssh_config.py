@@ -28,22 +28,23 @@ def command(
 
     After --install, gpuctl keeps the file up to date.
     """
-    from gpuctl.remote.sshconfig import exclude, include, text_of, write
+    from gpuctl.remote.sshconfig import NAME, exclude, include, text_of, write
     from gpuctl.services.ssh_targets import targets
 
     context: Context = ctx.find_root().obj
     if install and remove:
         raise UsageError("give either --install or --remove", hint="gpuctl ssh-config --install")
-    access = context.wiring.access
-    own, theirs = access.folder / "config", _home(context) / ".ssh" / "config"
+    theirs = _home(context) / ".ssh" / "config"
     try:
         if remove:
+            own = (context.wiring.state_folder or context.wiring.home.states) / NAME
             changed = exclude(theirs, own)
             own.unlink(missing_ok=True)
-            return _told(own, theirs, 0, f"{theirs} leads to {own} any more" if changed else "it was not installed")
-        known = targets(access, context.wiring.store.snapshot().records)
+            said = f"{theirs} does not lead to {own} any more" if changed else "it was not installed"
+            return _told(own, theirs, 0, said)
+        known = targets(context.wiring.access, context.wiring.store.snapshot().records)
         if install:
-            write(access.folder, known)
+            own = write(context.wiring.create_state_folder(), known)
             changed = include(theirs, own)
             names = ", ".join(target.names[-1] for target in known) or "none yet"
             said = f"{theirs} leads to {own}" if changed else f"{theirs} led to {own} already"

@@ -37,12 +37,16 @@ class DeliveryResult:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One run over everything that is not delivered yet. `hooks` are the senders by event name."""
+    """One run over everything that is not delivered yet. `hooks` are the senders by event name.
+
+    `may_continue` is asked before each event: a process that hung must not deliver what another one has delivered.
+    """
 
     store: RecordStore
     clock: Clock
     progress: Progress
     hooks: Mapping[str, Send]
+    may_continue: Callable[[], bool] = lambda: True
 
     def run(self, within: timedelta = DELIVER_WITHIN) -> DeliveryResult:
         """Deliver what is pending until the time is up. A hook that failed once is not called again in this run.
@@ -78,7 +82,7 @@ class Delivery:
             while pending := self._pending(record, horizon):
                 event, left = pending[0], ends_at - self.clock.elapsed()
                 name = event.entry.event
-                if name in done.failures or left <= timedelta(0):
+                if name in done.failures or left <= timedelta(0) or not self.may_continue():
                     break
                 reason = self.hooks[name](event, min(HOOK_TIMEOUT, left))
                 if reason is not None:

@@ -42,7 +42,8 @@ class Notifier:
             with leased(self.state.leases, LeaseName.HOOKS, self.holder, within + _MARGIN) as lease:
                 if lease is not None:
                     hooks = {name: partial(self._send, send) for name, send in open_hooks().items()}
-                    delivery = Delivery(self.state.records, self.clock, self.progress, hooks)
+                    may_continue = partial(self.state.leases.is_current, lease)
+                    delivery = Delivery(self.state.records, self.clock, self.progress, hooks, may_continue)
                     self._report(delivery.run(within), lease)
         except GpuctlError as error:
             if not self.is_reaper:

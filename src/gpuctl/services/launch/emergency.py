@@ -17,8 +17,8 @@ LOCK_PATIENCE = timedelta(seconds=1)
 def unwritten(error: Unwritable, made: Sequence[Instance], runtime: Runtime) -> GpuctlError:
     """Keep the records of what was made where they can be kept, end all of it, and say what came of that.
 
-    A record goes beside the state, where the reaper takes it in; if that fails too, onto stderr as JSON. Ending comes
-    on top of either, because a script that reads this exit code relies on nothing being left that bills.
+    A record goes into a rescue file, from which the reaper takes it in; if that fails too, onto stderr as JSON. The
+    instance is terminated in either case: a script that reads this exit code relies on nothing being left that bills.
     UnresolvedError if something could not be ended, or nobody knows whether it was made.
     """
     kept = [_kept(record, runtime) for record in made]

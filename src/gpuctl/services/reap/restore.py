@@ -132,7 +132,7 @@ def merge(runtime: Runtime, everywhere: Everywhere, state_id: str) -> list[Insta
 
 
 def take_in_rescued(runtime: Runtime) -> None:
-    """Put the records that were written down beside the state into it. Twice is harmless."""
+    """Put the records of rescue files into the state. Twice is harmless."""
     for rescued in runtime.rescue.saved():
         if not any(record.id == rescued.id for record in runtime.store.snapshot().records):
             # Written down by another process in between, it is there all the same.

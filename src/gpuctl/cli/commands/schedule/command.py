@@ -13,7 +13,7 @@ from gpuctl.cli.commands.schedule.reaper_job import (
     bare_environment,
     command_of,
     left_behind,
-    log_of,
+    log_in,
     proof_command_of,
     providers_in_use,
     variables_of,
@@ -27,6 +27,7 @@ from gpuctl.documents import instant
 from gpuctl.domain.duration import spelled
 from gpuctl.domain.schedule import Installed
 from gpuctl.errors import UsageError
+from gpuctl.home.schedule import ScheduleNote
 from gpuctl.providers.registry import all_facts
 from gpuctl.services.scheduling.job import Job, parse_every
 from gpuctl.services.scheduling.overdue import patience, wait_for_run
@@ -66,18 +67,19 @@ def install(
         raise UsageError("--cron and --systemd do not go together")
     wanted = "cron" if cron else "systemd" if systemd else None
     place = _place(ctx, wanted)
-    context, location = place.context, place.context.wiring.store.location
-    job = Job(place.key, every, command_of(context), variables_of(context))
-    scheduler = place.schedulers.choose(wanted)
-    if context.wiring.store.snapshot().state_id is None:
-        context.wiring.store.add([], lambda present: None)
+    context, location = place.context, place.context.wiring.state_url
+    variables, scheduler = variables_of(context), place.schedulers.choose(wanted)
+    folder = context.wiring.create_state_folder()
+    job = Job(place.key, every, command_of(context, folder), variables)
     installed_at = context.clock.now()
     where = scheduler.install(job)
     place.schedulers.uninstall(place.key, keep=scheduler)
-    place.note.write(Installed(kind=scheduler.kind, every=job.every, installed_at=installed_at, state=location))
+    ScheduleNote(folder).write(
+        Installed(kind=scheduler.kind, every=job.every, installed_at=installed_at, state=location)
+    )
     for warning in (*_left_behind(context), *scheduler.warnings(place.key)):
         context.progress.warn(warning)
-    said = f"{scheduler.kind} runs the reaper every {spelled(job.every)}; log: {log_of(context)}"
+    said = f"{scheduler.kind} runs the reaper every {spelled(job.every)}; log: {log_in(folder)}"
     lines = [said, *_proven(context, job)]
     _check_first_run(place, job, installed_at, wait=wait)
     return _result(place, footer=[*lines, where] if context.globals.verbose else lines)
@@ -149,7 +151,9 @@ def uninstall(ctx: typer.Context) -> Result:
     """Remove the schedule of the reaper."""
     place = _place(ctx)
     was_there = place.schedulers.uninstall(place.key)
-    place.note.forget()
+    folder = place.context.wiring.state_folder
+    if folder is not None:
+        ScheduleNote(folder).forget()
     said = "schedule removed" if was_there else "no schedule was installed"
     return _result(place, footer=[said])
 
@@ -164,7 +168,8 @@ def _place(ctx: typer.Context, wanted: str | None = None) -> Place:
 def _result(place: Place, footer: list[str]) -> Result:
     context = place.context
     seen = place.seen()
-    log = str(log_of(context))
+    folder = context.wiring.state_folder
+    log = None if folder is None else str(log_in(folder))
     shape = _shape(seen, context.wiring.store.location, log)
     hints = {"overdue": f"tail {log}", "failing": f"tail {log}", "installed": ""}
     hint = hints.get(seen.word, "gpuctl schedule install")
@@ -177,7 +182,7 @@ def _result(place: Place, footer: list[str]) -> Result:
     )
 
 
-def _shape(seen: Seen, state: str, log: str) -> dict[str, Any]:
+def _shape(seen: Seen, state: str, log: str | None) -> dict[str, Any]:
     job, times = seen.job, seen.times
     return {
         "installed": job is not None,
@@ -199,7 +204,7 @@ def _cell(value: Any) -> str:
     return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _table(seen: Seen, state: str, log: str) -> "Table":
+def _table(seen: Seen, state: str, log: str | None) -> "Table":
     from rich.table import Table
 
     drawn = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
@@ -213,7 +218,7 @@ def _table(seen: Seen, state: str, log: str) -> "Table":
         *([("problem", seen.problem)] if seen.problem else []),
         ("last reap", f"{last}{exit_code}"),
         ("state", state),
-        *([("command", shlex.join(job.command)), ("log", log)] if job else []),
+        *([("command", shlex.join(job.command)), ("log", log or "")] if job else []),
     ]
     for name, text in rows:
         drawn.add_row(name, clean(text))

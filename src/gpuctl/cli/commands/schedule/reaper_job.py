@@ -8,6 +8,7 @@ from pathlib import Path
 from gpuctl.cli.commands.schedule.programs import own_program, runner
 from gpuctl.cli.context import Context
 from gpuctl.domain.instance import ProviderName
+from gpuctl.domain.schedule import Installed
 from gpuctl.home.environment import home_of, path_of
 from gpuctl.home.schedule import ScheduleNote
 from gpuctl.providers.registry import all_facts
@@ -26,15 +27,14 @@ _CARRIED_PATHS = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "XDG_CONFIG_HOME", "XDG
 _DEFAULT_PATH = ("/usr/bin", "/bin")
 
 
-def log_of(context: Context) -> Path:
-    """The log of the reaper on a schedule, beside the state."""
-    state = Path(context.wiring.store.location)
-    return state.with_name(f"{state.name}.reap.log")
+def log_in(folder: Path) -> Path:
+    """The log of the reaper on a schedule, in the folder of its state."""
+    return folder / "reap.log"
 
 
-def command_of(context: Context) -> tuple[str, ...]:
-    """The command that reaps this state with these settings, from a bare environment."""
-    return (*own_program(context.environ), "reap", *_named(context), "--log", str(log_of(context)))
+def command_of(context: Context, folder: Path) -> tuple[str, ...]:
+    """The command that reaps this state with these settings, from a bare environment, and logs into that folder."""
+    return (*own_program(context.environ), "reap", *_named(context), "--log", str(log_in(folder)))
 
 
 def proof_command_of(context: Context) -> tuple[str, ...]:
@@ -43,7 +43,7 @@ def proof_command_of(context: Context) -> tuple[str, ...]:
 
 
 def _named(context: Context) -> list[str]:
-    named = ["--state", context.wiring.store.location]
+    named = ["--state", context.wiring.state_url]
     if context.wiring.config_path.exists():
         named += ["--config", str(context.wiring.config_path)]
     if context.selection.profile is not None:
@@ -106,24 +106,28 @@ def providers_in_use(context: Context) -> list[tuple[ProviderName, str | None]]:
 
 
 class Place:
-    """The schedule of this invocation's state: its key, the note beside the state, and the schedulers that may have it.
+    """The schedule of this invocation's state: its key, the note of it, and the schedulers that may have it.
 
     On macOS cron is among them only if `wanted` or the note names it: to run `crontab` there opens a dialog.
     """
 
     def __init__(self, context: Context, wanted: str | None = None) -> None:
         self.context = context
-        self.note = ScheduleNote(context.wiring.state_path)
-        installed = self.note.read()
-        location = context.wiring.store.location
+        installed, location = self.note, context.wiring.state_url
         self.key = key_of(installed.state if installed and _is_same_file(installed.state, location) else location)
         kinds = (wanted, installed.kind if installed else None)
-        self.schedulers = Schedulers(*_schedulers(context, location, uses_cron=cron.KIND in kinds))
+        self.schedulers = Schedulers(*_schedulers(context, uses_cron=cron.KIND in kinds))
+
+    @property
+    def note(self) -> Installed | None:
+        """What was installed for this state; None where nothing was."""
+        folder = self.context.wiring.state_folder
+        return None if folder is None else ScheduleNote(folder).read()
 
     def seen(self) -> Seen:
         """What is known of the schedule now. ScheduleError if a scheduler's files cannot be read."""
         found = self.schedulers.find(self.key)
-        note, times, now = self.note.read(), self.context.wiring.state.reaper.read(), self.context.clock.now()
+        note, times, now = self.note, self.context.wiring.state.reaper.read(), self.context.clock.now()
         if found is None:
             return Seen(None, None, note, times, now)
         scheduler, job = found
@@ -135,7 +139,7 @@ class Place:
         return Seen(scheduler.kind, job, note, times, now, None if is_running else scheduler.problem(self.key))
 
 
-def _schedulers(context: Context, location: str, *, uses_cron: bool) -> Iterator[Scheduler]:
+def _schedulers(context: Context, *, uses_cron: bool) -> Iterator[Scheduler]:
     run, home = runner(context.environ), home_of(context.environ)
     if not context.platform.is_mac:
         config = context.environ.get("XDG_CONFIG_HOME", "")
@@ -145,7 +149,7 @@ def _schedulers(context: Context, location: str, *, uses_cron: bool) -> Iterator
         yield cron.Crontab(run, lambda: runs_cron(context.platform.root))
         return
     if home is not None:
-        error_log = Path(f"{location}.reap.launchd.err")
+        error_log = (context.wiring.state_folder or context.wiring.home.states) / "reap.launchd.err"
         yield launchd.LaunchAgents(run, home / "Library" / "LaunchAgents", os.getuid(), error_log, context.clock)
     if uses_cron:
         # launchd starts cron there once a crontab exists.

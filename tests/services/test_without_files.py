@@ -1,0 +1,111 @@
+"""Services over a store that is no file: provision, terminate and reap, while no file can be opened."""
+
+import builtins
+import io
+import os
+from datetime import timedelta
+
+import pytest
+from support.clock import FakeClock
+from support.fake_cloud import FakeCloud
+from support.instances import PRICE
+from support.silent import Silent
+from support.stores import memory_state
+
+from gpuctl.catalog import Catalog
+from gpuctl.domain.instance import Instance, Reason, Status
+from gpuctl.domain.market.request import Request
+from gpuctl.services.launch.offers import Defaults, choose
+from gpuctl.services.launch.prepare import prepare
+from gpuctl.services.launch.provision import start
+from gpuctl.services.reap.loop import ReapLoop, ReapReport
+from gpuctl.services.reap.reaper import ReapOptions
+from gpuctl.services.runtime import Runtime
+from gpuctl.services.sessions import Sessions
+from gpuctl.services.terminate import end
+from gpuctl.store.lease import LeaseName
+
+MINUTE = timedelta(minutes=1)
+
+
+class Team:
+    """A state in memory, a cloud in memory, and processes that use both."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.cloud = FakeCloud(self.clock)
+        self.state = memory_state(self.clock)
+        self.catalog = Catalog()
+        self.catalog.find("g4dn.xlarge", None)
+
+    @property
+    def runtime(self) -> Runtime:
+        """That of a new process."""
+        sessions = Sessions(lambda name, profile: self.cloud, self.clock, Silent())
+        return Runtime(
+            self.state.records,
+            sessions,
+            self.clock,
+            Silent(),
+            lambda *_: PRICE,
+            timedelta(hours=2),
+            cooldown=self.state.cooldown,
+        )
+
+    def provision(self, ttl: timedelta) -> Instance:
+        request = Request(user="ana", instance_type="g4dn.xlarge", region="us-east-1", ttl=ttl)
+        runtime = self.runtime
+        choice = choose(request, lambda name: Defaults(), runtime, self.catalog)
+        result = start(
+            prepare(choice, runtime), runtime, lambda records: None, 15 * MINUTE, agree=lambda launchable, reason: True
+        )
+        (record,) = result.records
+        return record
+
+    def reap(self, holder: str) -> ReapReport:
+        options = ReapOptions(sweep=True)
+        loop = ReapLoop(lambda: self.runtime, lambda: None, self.state, holder, self.clock, options, is_attended=False)
+        return loop.run()
+
+    def status(self, record: Instance) -> Status:
+        return next(other.status for other in self.state.records.snapshot().records if other.id == record.id)
+
+
+@pytest.fixture
+def team(monkeypatch: pytest.MonkeyPatch) -> Team:
+    team = Team()
+
+    def refuse(*arguments: object, **options: object) -> None:
+        raise AssertionError(f"a file was opened: {arguments[0]}")
+
+    for module, name in ((os, "open"), (io, "open"), (builtins, "open")):
+        monkeypatch.setattr(module, name, refuse)
+    return team
+
+
+def test_an_instance_is_started_and_terminated_without_a_file(team: Team) -> None:
+    record = team.provision(60 * MINUTE)
+    assert (team.status(record), len(team.cloud.alive)) == (Status.READY, 1)
+    end(team.runtime, [record.id], Reason.USER)
+    assert team.cloud.alive == []
+
+
+def test_the_reaper_terminates_what_is_expired_without_a_file_and_remembers_it(team: Team) -> None:
+    expired, other = team.provision(5 * MINUTE), team.provision(60 * MINUTE)
+    team.clock.move(6 * MINUTE)
+    report = team.reap("host 1")
+    assert [done.action.subject for done in report.result.done if done.terminates] == [expired.id]
+    assert [machine.tags["gpuctl-id"] for machine in team.cloud.alive] == [other.id]
+    times = team.state.reaper.read()
+    assert (times.last_reap_at, len(times.sweeps)) == (team.clock.now(), 1)
+
+
+def test_a_reaper_elsewhere_waits_for_one_that_works_and_takes_over_from_one_that_is_gone(team: Team) -> None:
+    team.provision(5 * MINUTE)
+    team.clock.move(6 * MINUTE)
+    team.state.leases.acquire(LeaseName.REAP, "host 1", 5 * MINUTE)
+    assert team.reap("host 2").is_busy
+    assert len(team.cloud.alive) == 1
+    team.clock.move(5 * MINUTE)
+    assert not team.reap("host 2").is_busy
+    assert team.cloud.alive == []
