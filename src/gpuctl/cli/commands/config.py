@@ -10,6 +10,7 @@ import typer
 
 from gpuctl.cli.context import Context
 from gpuctl.cli.render.result import Result
+from gpuctl.cli.render.tables import table, wrapped
 from gpuctl.cli.terminal.text import clean
 from gpuctl.config import Setting
 from gpuctl.domain.duration import spelled
@@ -111,11 +112,7 @@ def masked(hook: str) -> str:
 
 
 def _table(settings: Sequence[Setting]) -> "Table":
-    from rich.table import Table
-
-    drawn = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for heading in ("KEY", "VALUE", "FROM"):
-        drawn.add_column(heading, no_wrap=heading != "VALUE", overflow="fold", style="dim" if heading == "FROM" else "")
+    drawn = table("KEY", wrapped("VALUE"), wrapped("SOURCE", style="dim"))
     for setting in settings:
         drawn.add_row(clean(setting.name), clean(_spelled(setting)), clean(setting.source))
     return drawn

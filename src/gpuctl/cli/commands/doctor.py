@@ -13,6 +13,7 @@ from gpuctl.cli.parameters import INSTANCE_TYPE, option
 from gpuctl.cli.render.figures import counted
 from gpuctl.cli.render.hints import fitted
 from gpuctl.cli.render.result import Result
+from gpuctl.cli.render.tables import table, wrapped
 from gpuctl.cli.terminal.text import brief, clean
 from gpuctl.domain.diagnosis import Finding, Verdict
 from gpuctl.domain.duration import shown
@@ -154,13 +155,9 @@ def _shape(line: _Line) -> dict[str, str | None]:
 
 
 def _drawn(lines: Sequence[_Line], *, in_sandbox: bool) -> "RenderableType":
-    from rich.table import Table
     from rich.text import Text
 
-    drawn = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
-    for _ in range(2):
-        drawn.add_column(no_wrap=True)
-    drawn.add_column(overflow="fold")
+    drawn = table("", "", wrapped(), header=False)
     for line in lines:
         found = line.found
         drawn.add_row(Text(_MARKS[found.verdict], style=_COLORS[found.verdict]), found.check, Text(brief(found.text)))

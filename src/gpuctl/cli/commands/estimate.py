@@ -12,6 +12,7 @@ from gpuctl.cli.context import Context
 from gpuctl.cli.parameters import HOURS, option, whole
 from gpuctl.cli.render.figures import age_notes, counted, money, plain
 from gpuctl.cli.render.result import Result
+from gpuctl.cli.render.tables import right, table
 from gpuctl.documents import dollars, offer_shape
 from gpuctl.domain.instance import Market
 from gpuctl.domain.market.offers import Availability, InstanceType, Need, Offer, ranked
@@ -145,11 +146,7 @@ def _plain(row: _Row) -> list[str]:
 
 
 def _table(rows: Sequence[_Row]) -> "Table":
-    from rich.table import Table
-
-    drawn = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for heading in ("", "", "ALWAYS ON", "WHILE USED", "SAVED", ""):
-        drawn.add_column(heading, justify="right" if heading else "left", no_wrap=True)
+    drawn = table("", "", right("ALWAYS ON"), right("WHILE USED"), right("SAVINGS"), "")
     for row in rows:
         drawn.add_row(
             counted(row.users, "user"),

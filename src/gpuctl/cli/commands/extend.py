@@ -9,7 +9,7 @@ from gpuctl.cli import options
 from gpuctl.cli.context import Context
 from gpuctl.cli.parameters import DURATION, MINUTES, option
 from gpuctl.cli.render.figures import ends_in, local
-from gpuctl.cli.render.machines import COLUMNS, row, table
+from gpuctl.cli.render.instances import COLUMNS, row, table
 from gpuctl.cli.render.result import Result
 from gpuctl.documents import instance_shape
 from gpuctl.errors import UsageError

@@ -12,7 +12,7 @@ from gpuctl.cli.context import Context
 from gpuctl.cli.parameters import option, text
 from gpuctl.cli.refreshing import refreshed
 from gpuctl.cli.render.figures import ago
-from gpuctl.cli.render.machines import COLUMNS, details, row
+from gpuctl.cli.render.instances import COLUMNS, details, row
 from gpuctl.cli.render.result import Result
 from gpuctl.documents import instance_shape
 from gpuctl.domain.duration import shown

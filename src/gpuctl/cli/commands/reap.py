@@ -13,6 +13,7 @@ from gpuctl.cli.context import Context
 from gpuctl.cli.parameters import FILE, INTERVAL, flag, option, whole
 from gpuctl.cli.render.renderer import render
 from gpuctl.cli.render.result import Result
+from gpuctl.cli.render.tables import table, wrapped
 from gpuctl.cli.terminal.text import brief
 from gpuctl.documents import action_shape, reason_of
 from gpuctl.domain.reconcile.actions import Kind
@@ -116,11 +117,7 @@ def _row(outcome: ActionResult) -> list[str]:
 
 
 def _table(done: Sequence[ActionResult]) -> "Table":
-    from rich.table import Table
-
-    drawn = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for heading in ("ID", "NAME", "ACTION", "WHY", "STATUS"):
-        drawn.add_column(heading, no_wrap=heading != "WHY")
+    drawn = table("ID", "NAME", "ACTION", wrapped("REASON"), "STATUS")
     for outcome in done:
         why = outcome.error or " · ".join(
             dict.fromkeys(part for part in (reason_of(outcome.action), outcome.action.detail) if part)

@@ -13,6 +13,7 @@ from gpuctl.cli.context import Context
 from gpuctl.cli.parameters import MINUTES, option, whole
 from gpuctl.cli.render.figures import age_notes, counted, money, plain, rate
 from gpuctl.cli.render.result import Result
+from gpuctl.cli.render.tables import right, table
 from gpuctl.documents import dollars, offer_shape
 from gpuctl.domain.duration import spelled
 from gpuctl.domain.instance import ProviderName
@@ -129,11 +130,7 @@ def _row(found: Advice, choice: _Choice) -> list[str]:
 
 
 def _table(found: Advice, chosen: Sequence[_Choice]) -> "Table":
-    from rich.table import Table
-
-    drawn = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for heading in ("TYPE", "GPU", "REGION", "$/H", "TTL", "EST. COST"):
-        drawn.add_column(heading, justify="right" if heading in ("$/H", "TTL", "EST. COST") else "left", no_wrap=True)
+    drawn = table("TYPE", "GPU", "REGION", right("$/H"), right("TTL"), right("EST. COST"))
     for choice in chosen:
         kind, price = choice.offer.type, choice.offer.price
         drawn.add_row(

@@ -10,13 +10,13 @@ from gpuctl.cli import options
 from gpuctl.cli.context import Context
 from gpuctl.cli.parameters import ID, argument, flag, tags_of
 from gpuctl.cli.render.figures import all_in, counted
-from gpuctl.cli.render.machines import COLUMNS, row, table
-from gpuctl.cli.render.result import Result
+from gpuctl.cli.render.instances import COLUMNS, row, table
+from gpuctl.cli.render.result import Result, overall
 from gpuctl.documents import instance_shape
 from gpuctl.domain.duration import shown
 from gpuctl.domain.instance import Instance, Reason, Status
 from gpuctl.domain.money.cost import spent
-from gpuctl.errors import Failure, GpuctlError, Interrupted, PartialError, UsageError
+from gpuctl.errors import GpuctlError, Interrupted, PartialError, UsageError
 from gpuctl.providers.registry import all_facts
 from gpuctl.services.query import Selection, everything, resolve
 from gpuctl.services.terminate import Ended, end, wait_until_gone
@@ -142,7 +142,9 @@ def _ended(
     present = {record.id: record for record in outcome.records}
     records = [present.get(record.id, record) for record in chosen]
     shapes = [instance_shape(record, now) for record in records]
-    error = interrupted or _overall({**outcome.errors, **missing}, len(records) + len(missing))
+    errors, requested = {**outcome.errors, **missing}, len(records) + len(missing)
+    partial = PartialError(f"{len(errors)} of {requested} could not be terminated", hint="gpuctl list")
+    error = interrupted or overall(errors, requested, partial)
     document: dict[str, object] = {"instances": shapes, "count": len(shapes)}
     if len(shapes) == 1 and not missing:
         document["instance"] = shapes[0]
@@ -157,8 +159,8 @@ def _ended(
         footer=[_message(records)] if error is None else _saved(outcome.records, missing) if interrupted else [],
         error=error,
         # In text they would take the place of the signal's own line and hint.
-        errors={} if interrupted else {**outcome.errors, **missing},
-        asked=len(records) + len(missing),
+        errors={} if interrupted else errors,
+        asked=requested,
     )
 
 
@@ -189,12 +191,3 @@ def _message(records: Sequence[Instance]) -> str:
     if any(record.is_live for record in records):
         return "Instance termination requested" if len(records) == 1 else "Instances termination requested"
     return "Instance terminated successfully" if len(records) == 1 else "Instances terminated successfully"
-
-
-def _overall(errors: dict[str, GpuctlError], asked: int) -> Failure | None:
-    if not errors:
-        return None
-    failures = list(errors.values())
-    if len(failures) == asked and len({error.exit_code for error in failures}) == 1:
-        return failures[0]
-    return PartialError(f"{len(failures)} of {asked} could not be terminated", hint="gpuctl list")

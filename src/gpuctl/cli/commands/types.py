@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,8 +11,8 @@ from gpuctl.cli import options
 from gpuctl.cli.context import Context
 from gpuctl.cli.parameters import REGION, flag, option
 from gpuctl.cli.render.figures import age_notes, counted, plain, rate
-from gpuctl.cli.render.fitting import fitting, total, widest
 from gpuctl.cli.render.result import Result
+from gpuctl.cli.render.tables import fitting, right, table, total, widest
 from gpuctl.documents import offer_shape
 from gpuctl.domain.instance import Market, Price, ProviderName
 from gpuctl.domain.market.offers import Availability, Need, Offer, ranked
@@ -125,21 +125,18 @@ def _row(offer: Offer) -> list[str]:
 
 
 def _table(found: Sequence[Offer], width: int, today: date) -> "Table":
-    from rich.table import Table
-
     cells = {heading: [value(offer, today) for offer in found] for heading, value in _TABLE.items()}
     chosen = fitting(cells, _SPARE, width)
     # What remains too wide is cut where that costs least: never the price.
     excess = max(0, total(cells, chosen) - width)
-    drawn = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     widths = {heading: widest(heading, cells[heading]) for heading in chosen}
     for heading, least in _LEAST.items():
         cut = min(excess, max(0, widths[heading] - least))
         widths[heading] -= cut
         excess -= cut
-    for heading in chosen:
-        justify: Literal["left", "right"] = "right" if heading in _NUMBERS else "left"
-        drawn.add_column(heading, justify=justify, width=widths[heading], no_wrap=True, overflow="ellipsis")
+    drawn = table(*(right(heading) if heading in _NUMBERS else heading for heading in chosen))
+    for column, heading in zip(drawn.columns, chosen, strict=True):
+        column.width = widths[heading]
     for number in range(len(found)):
         drawn.add_row(*(cells[heading][number] for heading in chosen))
     return drawn

@@ -8,10 +8,10 @@ import typer
 from gpuctl.cli import options
 from gpuctl.cli.context import Context
 from gpuctl.cli.parameters import ID, argument, choice, option
-from gpuctl.cli.render.machines import COLUMNS, row, table
-from gpuctl.cli.render.result import Result
+from gpuctl.cli.render.instances import COLUMNS, row, table
+from gpuctl.cli.render.result import Result, overall
 from gpuctl.documents import instance_shape
-from gpuctl.errors import GpuctlError, PartialError
+from gpuctl.errors import PartialError
 from gpuctl.services.query import resolve
 from gpuctl.services.wait import Goal, wait_for
 
@@ -43,22 +43,15 @@ def command(
     document: dict[str, object] = {"instances": shapes, "count": len(shapes)}
     if len(shapes) == 1:
         document["instance"] = shapes[0]
+    hopeless = next((error for error in waited.errors.values() if error.exit_code == 1), None)
+    partial = PartialError(f"{len(waited.errors)} of {len(asked)} are not {goal}", hint="gpuctl list --refresh")
     return Result(
         document=document,
         columns=COLUMNS,
         rows=[row(record, now) for record in waited.records],
         ids=[record.id for record in waited.records],
         draw=lambda width: table(waited.records, now, width),
-        error=_overall(waited.errors, len(asked), goal),
+        error=hopeless or overall(waited.errors, len(asked), partial),
         errors=waited.errors,
         asked=len(asked),
     )
-
-
-def _overall(errors: dict[str, GpuctlError], asked: int, goal: Goal) -> GpuctlError | None:
-    if not errors:
-        return None
-    failures = list(errors.values())
-    if len(failures) == asked or failures[0].exit_code == 1:
-        return failures[0]
-    return PartialError(f"{len(failures)} of {asked} are not {goal}", hint="gpuctl list --refresh")

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from gpuctl.cli.render import tables
 from gpuctl.cli.render.figures import all_in, plain, utc
+from gpuctl.cli.render.tables import fixed, wrapped
 from gpuctl.cli.terminal.text import brief, clean
 from gpuctl.domain.events import PREFIX, Event, EventName
 from gpuctl.domain.instance import Status
@@ -44,15 +46,11 @@ def row(event: Event, now: datetime) -> list[str]:
 def table(events: Sequence[Event], now: datetime, *, machine: int | None = None, heading: bool = True) -> "Table":
     """The events for a person. Column widths do not depend on what is in them, but for the machine's (`machine`), so
     that a stream of tables of one line each looks like one."""
-    from rich.table import Table
     from rich.text import Text
 
     widest = machine or max((len(clean(event.record.label)) for event in events), default=0)
-    drawn = Table(box=None, pad_edge=False, show_header=heading, header_style="bold", padding=(0, 2, 0, 0))
-    drawn.add_column("TIME", width=_TIME, no_wrap=True)
-    drawn.add_column("EVENT", width=_EVENT, no_wrap=True)
-    drawn.add_column("INSTANCE", width=max(widest, 8), no_wrap=True)
-    drawn.add_column("DETAIL", overflow="fold")
+    columns = (fixed("TIME", _TIME), fixed("EVENT", _EVENT), fixed("INSTANCE", max(widest, 8)), wrapped("DETAIL"))
+    drawn = tables.table(*columns, header=heading)
     for event in events:
         name = event.name.removeprefix(PREFIX)
         drawn.add_row(

@@ -12,6 +12,17 @@ if TYPE_CHECKING:
 Draw = Callable[[int], "RenderableType"]
 
 
+def overall(errors: Mapping[str, GpuctlError], requested: int, partial: GpuctlError) -> GpuctlError | None:
+    """The error of a command for several instances or providers: None if none of them failed.
+
+    If all that were requested failed with the same exit code, it is the first of their errors, otherwise `partial`.
+    """
+    failures = list(errors.values())
+    if len(failures) == requested and len({error.exit_code for error in failures}) == 1:
+        return failures[0]
+    return partial if failures else None
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """The result of a command.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gpuctl import __version__
 from gpuctl.cli.render.figures import counted, money
 from gpuctl.cli.render.result import Result
+from gpuctl.cli.render.tables import right, table, wrapped
 from gpuctl.cli.terminal.text import clean
 from gpuctl.documents import dollars, instant
 from gpuctl.domain.instance import Instance
@@ -90,14 +91,9 @@ def _row(check: Check) -> list[str]:
 
 
 def _drawn(checks: Sequence[Check]) -> "RenderableType":
-    from rich.table import Table
     from rich.text import Text
 
-    drawn = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
-    drawn.add_column(no_wrap=True)
-    drawn.add_column(no_wrap=True)
-    drawn.add_column(no_wrap=True, justify="right")
-    drawn.add_column(overflow="fold")
+    drawn = table("", "", right(), wrapped(), header=False)
     for check in checks:
         mark = Text(_MARKS.get(check.status, check.status.value), style=_COLORS[check.status])
         took = "" if check.seconds is None else f"{check.seconds:.1f} s"

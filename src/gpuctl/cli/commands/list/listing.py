@@ -6,7 +6,7 @@ from datetime import datetime
 
 from gpuctl.cli.context import Context
 from gpuctl.cli.render.figures import BARE, ago, burn, is_bare
-from gpuctl.cli.render.machines import COLUMNS, row, table
+from gpuctl.cli.render.instances import COLUMNS, row, table
 from gpuctl.cli.render.result import Result
 from gpuctl.documents import instance_shape
 from gpuctl.domain.instance import Instance, Status

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from gpuctl.cli.commands.list.listing import Listing
-from gpuctl.cli.render.machines import table
+from gpuctl.cli.render.instances import table
 from gpuctl.cli.render.renderer import document, write
 from gpuctl.cli.render.result import Result
 from gpuctl.cli.terminal.interrupt import until_ctrl_c

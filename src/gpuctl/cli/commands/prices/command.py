@@ -11,7 +11,7 @@ from gpuctl.cli import options
 from gpuctl.cli.commands.prices.render import PriceStatus, refreshed, status
 from gpuctl.cli.context import Context
 from gpuctl.cli.parameters import INSTANCE_TYPE, option
-from gpuctl.cli.render.result import Result
+from gpuctl.cli.render.result import Result, overall
 from gpuctl.domain.instance import Market, ProviderName
 from gpuctl.errors import GpuctlError, Interrupted, PartialError, StateUnusableError
 from gpuctl.providers.registry import SUPPORTED
@@ -103,7 +103,11 @@ def _refreshed(context: Context, clouds: Sequence[ProviderName], region: str | N
                 f"interrupted; the prices of `{provider}` are unchanged", signal_number=interrupted.signal_number
             ) from interrupted
     files = {refreshed.provider: str(context.wiring.price_books.path(refreshed.provider)) for refreshed in done}
-    return refreshed(done, files, failed, _overall(failed, len(clouds)))
+    partial = PartialError(
+        f"fetched the prices of {len(done)} of {len(clouds)} providers; the others are unchanged",
+        hint=f"gpuctl prices refresh --provider {next(iter(failed), '')}",
+    )
+    return refreshed(done, files, failed, overall(failed, len(clouds), partial))
 
 
 def _read(context: Context, name: ProviderName, region: str | None, accepted: Sequence[str]) -> Refreshed:
@@ -123,18 +127,6 @@ def _read(context: Context, name: ProviderName, region: str | None, accepted: Se
             believed=accepted,
             on_region=on_region,
         )
-
-
-def _overall(failed: dict[str, GpuctlError], asked: int) -> GpuctlError | None:
-    errors = list(failed.values())
-    if not errors:
-        return None
-    if len(errors) == asked and len({error.exit_code for error in errors}) == 1:
-        return errors[0]
-    return PartialError(
-        f"the prices of {asked - len(errors)} of {asked} clouds were read; the others are as they were",
-        hint=f"gpuctl prices refresh --provider {next(iter(failed))}",
-    )
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gpuctl.cli.render.figures import ago, counted
 from gpuctl.cli.render.result import Result
+from gpuctl.cli.render.tables import right, table
 from gpuctl.documents import dollars, instant, scope_shape
 from gpuctl.domain.instance import Market, Price, ProviderName
 from gpuctl.domain.market.offers import Offer
@@ -183,7 +184,7 @@ def _refusals(refused: Sequence[Refusal], what: str, ending: str = "") -> list[s
 
 
 def _status_table(found: Sequence[PriceStatus], now: datetime) -> "Table":
-    drawn = _grid(["CLOUD", "TYPES", "REGIONS", "ON-DEMAND", "SPOT", "NEWEST", "OLDEST", "REFRESHED"])
+    drawn = _grid("TYPES", "REGIONS", "ON-DEMAND", "SPOT", "NEWEST", "OLDEST", "REFRESHED")
     for price_status in found:
         drawn.add_row(
             price_status.provider.value,
@@ -199,20 +200,15 @@ def _status_table(found: Sequence[PriceStatus], now: datetime) -> "Table":
 
 
 def _brought_table(done: Sequence[Refreshed]) -> "Table":
-    drawn = _grid(["CLOUD", "REGIONS", "PRICES", "NEW", "UP", "DOWN", "REJECTED"])
+    drawn = _grid("REGIONS", "PRICES", "NEW", "UP", "DOWN", "REJECTED")
     for item in done:
         figures = (len(item.regions), item.taken, item.new, item.up, item.down, len(item.refused))
         drawn.add_row(item.provider.value, *(f"{figure:,}" for figure in figures))
     return drawn
 
 
-def _grid(headings: Sequence[str]) -> "Table":
-    from rich.table import Table
-
-    drawn = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for heading in headings:
-        drawn.add_column(heading, justify="left" if heading == "CLOUD" else "right", no_wrap=True)
-    return drawn
+def _grid(*headings: str) -> "Table":
+    return table("PROVIDER", *(right(heading) for heading in headings))
 
 
 def _days(price: Price | None, today: date) -> str:

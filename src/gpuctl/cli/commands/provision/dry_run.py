@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from gpuctl.cli.render.figures import all_in, plain, rate
 from gpuctl.cli.render.result import Result
+from gpuctl.cli.render.tables import right, table
 from gpuctl.documents import dollars, offer_shape
 from gpuctl.domain.instance import Market
 from gpuctl.domain.market.offers import Offer
@@ -57,15 +58,11 @@ def _row(offer: Offer, prepared: Prepared) -> list[str]:
 
 
 def _table(offers: Sequence[Offer], prepared: Prepared, width: int) -> "Table":
-    from rich.table import Table
-
-    drawn = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    headings = ["TYPE", "GPU", "GPU MEM", "REGION", "$/H", "EST. COST", "PRICE OF"]
+    headings = ["TYPE", "GPU", "GPU MEM", "REGION", "$/H", "EST. COST", "PRICE DATE"]
     numbers = {"GPU MEM", "$/H", "EST. COST"}
-    spared = {"PRICE OF", "GPU MEM"} if width < 96 else set()
-    for heading in headings:
-        if heading not in spared:
-            drawn.add_column(heading, justify="right" if heading in numbers else "left", no_wrap=True)
+    spared = {"PRICE DATE", "GPU MEM"} if width < 96 else set()
+    chosen = [heading for heading in headings if heading not in spared]
+    drawn = table(*(right(heading) if heading in numbers else heading for heading in chosen))
     for offer in offers[:_SHOWN]:
         kind, price = offer.type, offer.price
         memory = kind.gpu_memory_gib
@@ -76,7 +73,7 @@ def _table(offers: Sequence[Offer], prepared: Prepared, width: int) -> "Table":
             "REGION": offer.region,
             "$/H": rate(price.usd_per_hour if price else None),
             "EST. COST": all_in(prepared.cost_of(offer)),
-            "PRICE OF": price.as_of.isoformat() if price else "",
+            "PRICE DATE": price.as_of.isoformat() if price else "",
         }
-        drawn.add_row(*(cells[heading] for heading in headings if heading not in spared))
+        drawn.add_row(*(cells[heading] for heading in chosen))
     return drawn

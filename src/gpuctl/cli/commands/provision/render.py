@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from gpuctl.cli.context import Context
 from gpuctl.cli.render.figures import ends_in, local, type_label
-from gpuctl.cli.render.machines import COLUMNS, row, table
-from gpuctl.cli.render.result import Result
+from gpuctl.cli.render.instances import COLUMNS, row, table
+from gpuctl.cli.render.result import Result, overall
 from gpuctl.documents import instance_shape
 from gpuctl.domain.instance import Instance
 from gpuctl.errors import Failure, PartialError
@@ -28,6 +28,10 @@ def provisioned(
     if asked == 1 and shapes:
         document["instance"] = shapes[0]
     is_new = bool(told.get("created"))
+    ready = len(records) - len(outcome.errors)
+    partial = PartialError(
+        f"{ready} of {len(records)} instances are ready; they keep running", hint="gpuctl list, then gpuctl terminate"
+    )
     return Result(
         document=document,
         columns=COLUMNS,
@@ -36,23 +40,9 @@ def provisioned(
         ids=[] if is_new else [record.id for record in records],
         draw=lambda width: table(records, now, width),
         footer=footer.splitlines(),
-        error=failure or _overall(outcome),
+        error=failure or overall(outcome.errors, len(records), partial),
         errors=outcome.errors,
         asked=asked,
-    )
-
-
-def _overall(outcome: Provisioned) -> Failure | None:
-    """The one failure that stands for all: theirs if they all failed alike, else that only part of it succeeded."""
-    errors = list(outcome.errors.values())
-    if not errors:
-        return None
-    if len(errors) == len(outcome.records) and len({error.exit_code for error in errors}) == 1:
-        return errors[0]
-    ready = len(outcome.records) - len(errors)
-    return PartialError(
-        f"{ready} of {len(outcome.records)} instances are ready; they keep running",
-        hint="gpuctl list, then gpuctl terminate",
     )
 
 

@@ -22,6 +22,7 @@ from gpuctl.cli.context import Context
 from gpuctl.cli.parameters import ParameterType, flag, option
 from gpuctl.cli.render.figures import ago
 from gpuctl.cli.render.result import Result
+from gpuctl.cli.render.tables import labeled
 from gpuctl.cli.terminal.text import clean
 from gpuctl.documents import instant
 from gpuctl.domain.duration import spelled
@@ -205,11 +206,7 @@ def _cell(value: Any) -> str:
 
 
 def _table(seen: Seen, state: str, log: str | None) -> "Table":
-    from rich.table import Table
-
-    drawn = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
-    drawn.add_column(style="bold", no_wrap=True)
-    drawn.add_column(overflow="fold")
+    drawn = labeled()
     job, times = seen.job, seen.times
     last = ago(times.last_reap_at, seen.now)
     exit_code = f", exit {times.last_reap_exit}" if times.last_reap_exit else ""

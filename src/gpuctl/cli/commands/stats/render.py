@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from gpuctl.cli.render.figures import money
+from gpuctl.cli.render.tables import right, table
 from gpuctl.cli.terminal.text import clean
 from gpuctl.documents import dollars, hours
 from gpuctl.domain.money.report import DAY, TAG, Group, Report, Sum
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 _TELLING = Decimal("0.01")
-_EIGHTHS = " ▏▎▍▌▋▊▉"
 _LONGEST_BAR = 40
 
 
@@ -50,20 +50,17 @@ def drawn(told: Report, width: int) -> "RenderableType":
 
 
 def _summary(told: Report) -> "Table":
-    from rich.table import Table
+    from rich.table import Column
 
-    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(justify="right", no_wrap=True)
-    table.add_column(style="dim")
+    drawn = table(Column(style="bold", no_wrap=True), right(), Column(style="dim"), header=False)
     for cells in _lines(told):
-        table.add_row(*cells)
+        drawn.add_row(*cells)
     figures = told.figures
     counts = [("providers", figures.provider_breakdown), ("types", figures.instance_type_breakdown)]
     for heading, by_name in counts if told.side is None else ():
         for number, (name, count) in enumerate(by_name.items()):
-            table.add_row("" if number else heading, str(count), clean(name))
-    return table
+            drawn.add_row("" if number else heading, str(count), clean(name))
+    return drawn
 
 
 def _lines(told: Report) -> list[tuple[str, str, str]]:
@@ -86,37 +83,25 @@ def _lines(told: Report) -> list[tuple[str, str, str]]:
 
 
 def _bars(found: Sequence[Group], side: str | None, width: int) -> "Table":
-    from rich.table import Table
-    from rich.text import Text
+    from rich.bar import Bar
 
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    heading = (side or "").removeprefix(TAG).upper()
-    table.add_column(clean(heading), overflow="ellipsis", no_wrap=True)
-    for name in ("INSTANCES", "HOURS", "COST"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("", no_wrap=True)
+    heading = clean((side or "").removeprefix(TAG).upper())
+    drawn = table(heading, right("INSTANCES"), right("HOURS"), right("COST"), "")
     names = [clean(group.key or "(none)") for group in found]
     most = max((group.cost.total for group in found), default=Decimal(0))
     room = min(_LONGEST_BAR, width - max(len(name) for name in (heading, *names)) - 40)
     for name, group in zip(names, found, strict=True):
         cells = (name, str(group.instance_count), f"{group.hours:.2f}", _cost(group.cost))
-        table.add_row(*cells, Text(_bar(group.cost.total, most, room), "yellow" if side == DAY else "cyan"))
-    return table
+        color = "yellow" if side == DAY else "cyan"
+        bar = Bar(1, 0, float(group.cost.total / most), width=room, color=color) if most and room > 0 else ""
+        drawn.add_row(*cells, bar)
+    return drawn
 
 
 def _cost(cost: Sum) -> str:
     if cost.unknown_price_count and not cost.total:
         return "?"
     return money(cost.total) + ("*" if cost.unknown_price_count or cost.compute_only_count else "")
-
-
-def _bar(value: Decimal, most: Decimal, room: int) -> str:
-    if most <= 0 or room <= 0:
-        return ""
-    eighths = int(value * room * 8 / most)
-    if value > 0 and not eighths:
-        eighths = 1
-    return "█" * (eighths // 8) + _EIGHTHS[eighths % 8].strip()
 
 
 def _sum_shape(cost: Sum) -> dict[str, Any]:

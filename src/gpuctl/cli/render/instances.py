@@ -1,12 +1,13 @@
-"""Machines as rows, as a table and one by one."""
+"""Instances as rows, as a table and one by one."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from gpuctl.cli.render import tables
 from gpuctl.cli.render.figures import all_in, all_in_rate, countdown, ends_in, local, per_hour, plain, type_label, utc
-from gpuctl.cli.render.fitting import fitting
+from gpuctl.cli.render.tables import fitting, labeled, right
 from gpuctl.cli.terminal.text import brief, clean
 from gpuctl.domain.duration import rough, spelled
 from gpuctl.domain.instance import SSH_ALSO_FROM, Instance, Price, Status
@@ -67,7 +68,7 @@ _TABLE = (
 
 
 def row(record: Instance, now: datetime) -> list[str]:
-    """The machine for scripts, in the order of COLUMNS; empty for unknown."""
+    """The instance for scripts, in the order of COLUMNS; empty for unknown."""
     return [
         record.id,
         record.name or "",
@@ -87,20 +88,17 @@ def row(record: Instance, now: datetime) -> list[str]:
 
 
 def table(records: Sequence[Instance], now: datetime, width: int, *, closely: bool = False) -> "Table":
-    """The machines as a table that fits the width; columns that can be spared are left out before any is cut.
+    """The instances as a table that fits the width; columns that can be spared are left out before any is cut.
 
     `closely` counts the time that is left in seconds.
     """
-    from rich.table import Table
     from rich.text import Text
 
     cells = {column.heading: [clean(column.value(record, now)) for record in records] for column in _TABLE}
     if closely:
         cells["ENDS IN"] = [countdown(record, now) for record in records]
     chosen = _fitting(cells, width)
-    drawn = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for column in chosen:
-        drawn.add_column(column.heading, justify="right" if column.is_number else "left", no_wrap=True)
+    drawn = tables.table(*(right(column.heading) if column.is_number else column.heading for column in chosen))
     for number, record in enumerate(records):
         styles = {
             "STATUS": _STYLES.get(record.status, ""),
@@ -111,13 +109,10 @@ def table(records: Sequence[Instance], now: datetime, width: int, *, closely: bo
 
 
 def details(record: Instance, now: datetime, safeguards: Sequence[Safeguard]) -> "Table":
-    """Everything a person may want to know of one machine, and what ends it if nobody comes back."""
-    from rich.table import Table
+    """Everything a person may want to know about one instance, and the safeguards that terminate it."""
     from rich.text import Text
 
-    drawn = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
-    drawn.add_column(style="bold", no_wrap=True)
-    drawn.add_column(overflow="fold")
+    drawn = labeled()
     for label, value in _lines(record, now):
         if value:
             drawn.add_row(label, Text(brief(value), _STYLES.get(record.status, "") if label == "status" else ""))
