@@ -12,6 +12,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from gpuctl.distribution import install_extra
+from gpuctl.errors import UnreachableError, UsageError
+
 PATIENCE = timedelta(seconds=30)
 ANSWER_WITHIN = timedelta(seconds=5)
 
@@ -19,17 +22,8 @@ _PAUSE = timedelta(milliseconds=50)
 _LOOPBACK = re.compile(r"http://127\.0\.0\.1:(?P<port>[1-9]\d{0,4})")
 
 
-class SandboxError(Exception):
-    """The sandbox cannot be used: what is wrong in one line, and something to type."""
-
-    def __init__(self, message: str, hint: str) -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
-
-
-class NotInstalledError(SandboxError):
-    """The extra `sandbox` is not installed. The caller knows the command that installs it."""
+class SandboxError(UnreachableError):
+    """The sandbox cannot be used."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +65,15 @@ def read_address(folder: Path) -> Address | None:
     return address
 
 
+def state_folder(folder: Path) -> Path:
+    """The folder for the state of the server whose address is in `folder`. UsageError where that cannot be used."""
+    try:
+        server = read_address(folder)
+    except SandboxError as error:
+        raise UsageError(error.message, hint=error.hint) from error
+    return folder / (server.nonce if server else "none")
+
+
 def verify(address: Address, timeout: timedelta = ANSWER_WITHIN) -> bool:
     """Whether the very server of this address answers there now: same nonce, same process. Never raises."""
     said = _ask(address, "GET", "/gpuctl-sandbox", timeout)
@@ -86,7 +89,8 @@ def status(folder: Path) -> Address | None:
 def ensure(folder: Path, patience: timedelta = PATIENCE) -> Address:
     """The server of this folder, verified: the running one, or a new and empty one if none runs.
 
-    Callers at the same time get the same server. Raises SandboxError if it cannot be started within `patience`.
+    Callers at the same time get the same server. Raises SandboxError if it cannot be started within `patience`, and
+    UsageError if the extra `sandbox` is not installed.
     """
     _own(folder)
     running = status(folder)
@@ -125,9 +129,7 @@ def _check_installed() -> None:
 
     missing = [name for name in ("gpuctl_sandbox", "moto", "flask", "werkzeug") if find_spec(name) is None]
     if missing:
-        raise NotInstalledError(
-            f"the sandbox needs `{missing[0]}`, which is not installed", hint="install gpuctl with the extra `sandbox`"
-        )
+        raise UsageError(f"the sandbox needs `{missing[0]}`, which is not installed", hint=install_extra("sandbox"))
 
 
 def _own(folder: Path) -> None:

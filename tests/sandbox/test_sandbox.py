@@ -236,15 +236,16 @@ def test_without_moto_the_error_says_what_to_install(folder: Path) -> None:
     program = (
         f"import sys; sys.path.insert(0, {str(SOURCE)!r})\n"
         "from pathlib import Path\n"
-        "from gpuctl.sandbox import SandboxError, ensure\n"
+        "from gpuctl.errors import UsageError\n"
+        "from gpuctl.sandbox import ensure\n"
         f"try: ensure(Path({str(folder)!r}))\n"
-        "except SandboxError as error: print(error.hint)\n"
+        "except UsageError as error: print(error.hint)\n"
     )
 
     # -S leaves out site-packages, and with it moto.
     said = subprocess.run([sys.executable, "-I", "-S", "-c", program], capture_output=True, text=True, check=True)
 
-    assert said.stdout == "install gpuctl with the extra `sandbox`\n"
+    assert "install" in said.stdout and "[sandbox]" in said.stdout
 
 
 def test_control_imports_nothing_slow() -> None:

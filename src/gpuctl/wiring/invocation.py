@@ -95,7 +95,7 @@ class Wiring:
         """The path or URL of the state. Each sandbox server has its own, so a new server begins with an empty state."""
         if self.selection.state or not self.sandbox:
             return state_url(self.selection.state, self._default_folder)
-        from gpuctl.sandbox_server import state_folder
+        from gpuctl.sandbox import state_folder
 
         return state_url(None, lambda: state_folder(self.sandbox_folder))
 
@@ -241,9 +241,13 @@ class Wiring:
         return folder("state", self.environ, self.platform_name)
 
     def _sandbox_url(self) -> str:
-        from gpuctl.sandbox_server import address
+        from gpuctl.sandbox import ensure, status
 
-        return address(self.sandbox_folder, self.progress)
+        if status(self.sandbox_folder) is None:
+            self.progress.step("starting the sandbox")
+        url = ensure(self.sandbox_folder).url
+        self.progress.clear()
+        return url
 
     def _open_provider(self, name: ProviderName, profile: str | None) -> "Provider":
         from gpuctl.providers.base import Connection

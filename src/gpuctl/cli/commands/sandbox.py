@@ -5,8 +5,7 @@ import typer
 from gpuctl.cli.context import Context
 from gpuctl.cli.render.result import Result
 from gpuctl.domain.duration import rough
-from gpuctl.sandbox import Address, SandboxError, ensure, status, stop
-from gpuctl.sandbox_server import translate
+from gpuctl.sandbox import Address, ensure, status, stop
 
 EXAMPLES = """\
 gpuctl sandbox start
@@ -22,20 +21,14 @@ def start(ctx: typer.Context) -> Result:
     `--sandbox` starts it automatically. A new sandbox has an empty state.
     """
     context: Context = ctx.find_root().obj
-    try:
-        address = ensure(context.wiring.sandbox_folder)
-    except SandboxError as error:
-        raise translate(error) from error
+    address = ensure(context.wiring.sandbox_folder)
     return _result(address, f"the sandbox is running at {address.url}")
 
 
 def show_status(ctx: typer.Context) -> Result:
     """Show whether the sandbox is running, and its address."""
     context: Context = ctx.find_root().obj
-    try:
-        address = status(context.wiring.sandbox_folder)
-    except SandboxError as error:
-        raise translate(error) from error
+    address = status(context.wiring.sandbox_folder)
     if address is None:
         return _result(None, _NOT_RUNNING)
     age = rough(context.clock.now() - address.started_at)
@@ -45,22 +38,16 @@ def show_status(ctx: typer.Context) -> Result:
 def stop_server(ctx: typer.Context) -> Result:
     """Stop the sandbox. Its instances and records are lost."""
     context: Context = ctx.find_root().obj
-    try:
-        was_running = stop(context.wiring.sandbox_folder)
-    except SandboxError as error:
-        raise translate(error) from error
+    was_running = stop(context.wiring.sandbox_folder)
     return _result(None, "the sandbox was stopped" if was_running else _NOT_RUNNING)
 
 
 def reset(ctx: typer.Context) -> Result:
     """Delete all sandbox instances and records, and start again with an empty state."""
     context: Context = ctx.find_root().obj
-    try:
-        # A new server has a new and empty state: records of instances that are gone would be useless.
-        was_running = stop(context.wiring.sandbox_folder)
-        address = ensure(context.wiring.sandbox_folder) if was_running else None
-    except SandboxError as error:
-        raise translate(error) from error
+    # A new server has a new and empty state: records of instances that are gone would be useless.
+    was_running = stop(context.wiring.sandbox_folder)
+    address = ensure(context.wiring.sandbox_folder) if was_running else None
     return _result(address, "the sandbox was reset" if was_running else _NOT_RUNNING)
 
 
