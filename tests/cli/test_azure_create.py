@@ -116,7 +116,7 @@ def test_a_key_that_azure_refuses_is_refused_before_anything_is_made(
 ) -> None:
     key = operator.folder / "theirs"
     subprocess.run(["ssh-keygen", "-q", *words, "-N", "", "-f", str(key)], check=True)
-    operator.environ["GPUCTL_SSH_KEY"] = f"{key}.pub"
+    operator.environ["GPUCTL_SSH_PUBLIC_KEY"] = f"{key}.pub"
     ran = operator.json("provision", T4, "--region", "eastus")
     assert ran.code == 2
     assert objection in ran.json["error"]["message"]

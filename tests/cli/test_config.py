@@ -18,12 +18,12 @@ from gpuctl.providers.registry import all_facts
 EVERYTHING = """
 user = "ana"
 max_ttl = "180m"
-confirm_above = 2.5
-keep_ended = "14d"
+confirm_above_usd = 2.5
+archive_after = "14d"
 reap_state_ids = ["ci-repo-1"]
 [aws]
 region = "us-east-1"
-regions = ["eu-west-1"]
+sweep_regions = ["eu-west-1"]
 profile = "work"
 [azure]
 region = "eastus"
@@ -62,10 +62,10 @@ def reading(file: Path, *, profile: str | None = None, **environ: str) -> Settin
 
 def test_every_section_of_the_file_becomes_values(file: Path) -> None:
     config = reading(file).config
-    assert (config.user, config.max_ttl, config.confirm_above) == ("ana", timedelta(hours=3), Decimal("2.5"))
-    assert (config.keep_ended, config.reap_state_ids) == (timedelta(days=14), ("ci-repo-1",))
+    assert (config.user, config.max_ttl, config.confirm_above_usd) == ("ana", timedelta(hours=3), Decimal("2.5"))
+    assert (config.archive_after, config.reap_state_ids) == (timedelta(days=14), ("ci-repo-1",))
     aws, azure = config.cloud(ProviderName.AWS), config.cloud(ProviderName.AZURE)
-    assert (aws.region, aws.regions, aws.profile) == ("us-east-1", ("eu-west-1",), "work")
+    assert (aws.region, aws.sweep_regions, aws.profile) == ("us-east-1", ("eu-west-1",), "work")
     assert (azure.region, azure.profile) == ("eastus", "00000000-0000-0000-0000-000000000001")
     assert (config.budget.daily_usd, config.budget.action) == (Decimal(50), BudgetAction.WARN)
     assert config.budget.per_user == {"ana": Limits(daily_usd=Decimal(20))}
@@ -81,7 +81,7 @@ def test_a_profile_goes_over_the_file_and_the_environment_over_both(file: Path) 
     assert (config.cloud(ProviderName.AWS).profile, settings.source("aws", "profile")) == ("prod", "[profile.prod]")
     assert (config.cloud(ProviderName.AWS).region, settings.source("aws", "region")) == ("us-east-1", "config")
     assert config.budget.per_user["ana"].daily_usd == Decimal(5)
-    assert (config.ssh.options, settings.source("keep_ended")) == (("A=1", "B=2"), "config")
+    assert (config.ssh.options, settings.source("archive_after")) == (("A=1", "B=2"), "config")
 
 
 def test_a_profile_whose_login_is_not_the_ambient_one_is_refused(file: Path, operator: Operator) -> None:
@@ -150,7 +150,7 @@ def test_what_is_wrong_in_the_file_is_named(tmp_path: Path, text: str, said: str
 
 def test_every_plain_setting_has_a_variable_that_is_read(tmp_path: Path) -> None:
     texts = {"a number": "7", "a list of texts": "state-id-1,state-id-2"}
-    special = {"ssh.from": "none", "budget.action": "warn", "max_ttl": "60m", "keep_ended": "60m"}
+    special = {"ssh.from": "none", "budget.action": "warn", "max_ttl": "60m", "archive_after": "60m"}
     for path, key in KEYS.items():
         if key.variable is None:
             continue
@@ -167,7 +167,7 @@ def test_show_says_where_each_value_comes_from(file: Path, operator: Operator) -
     assert shown["aws.region"] == ("us-west-2", "GPUCTL_AWS_REGION")
     assert shown["max_ttl"] == ("1d", "[profile.prod]")
     assert shown["aws.profile"] == ("prod", "[profile.prod]")
-    assert shown["confirm_above"] == (2.5, "config")
+    assert shown["confirm_above_usd"] == (2.5, "config")
     assert shown["ssh.user"] == (None, None)
     assert shown['budget.tag."project=x".monthly_usd'] == (200, "config")
     bare = operator.json("config", "show").json

@@ -258,7 +258,7 @@ def test_several_machines_find_their_places_each_for_itself(operator: Operator) 
 
 
 def test_a_dearer_region_is_asked_about_at_a_terminal(operator: Operator) -> None:
-    operator.environ["GPUCTL_CONFIRM_ABOVE"] = "0.55"
+    operator.environ["GPUCTL_CONFIRM_ABOVE_USD"] = "0.55"
     operator.wire.arm("RunInstances", FULL, FULL)
     ran = operator.run("provision", "g4dn.xlarge", "--region", REGIONS, terminal=True, typed="n\n")
     assert ran.code == 5

@@ -32,7 +32,7 @@ ODD = {
 @pytest.fixture
 def echo(operator: Operator) -> Iterator[Echo]:
     with echo_service() as service:
-        operator.environ["GPUCTL_IP_ECHO"] = service.url
+        operator.environ["GPUCTL_PUBLIC_IP_URL"] = service.url
         yield service
 
 
@@ -136,7 +136,7 @@ def test_a_service_that_fails_or_is_not_there_opens_nothing(operator: Operator, 
     echo.status = 503
     assert operator.provision("--ssh-from", "auto").code == 5
     gone = operator.run(
-        "provision", "g4dn.xlarge", "--region", "us-east-1", environ={"GPUCTL_IP_ECHO": "http://127.0.0.1:9/"}
+        "provision", "g4dn.xlarge", "--region", "us-east-1", environ={"GPUCTL_PUBLIC_IP_URL": "http://127.0.0.1:9/"}
     )
     assert gone.code == 0
     assert ranges(operator) == []
@@ -146,7 +146,7 @@ def test_a_service_that_fails_or_is_not_there_opens_nothing(operator: Operator, 
     "url", ["http://example.com/", "ftp://127.0.0.1/", "checkip", "https://", "http://127.0.0.1:x"]
 )
 def test_the_address_is_asked_for_by_https_or_on_loopback_only(operator: Operator, url: str) -> None:
-    operator.environ["GPUCTL_IP_ECHO"] = url
+    operator.environ["GPUCTL_PUBLIC_IP_URL"] = url
     ran = operator.provision("--ssh-from", "auto")
     assert (ran.code, ran.json["error"]["code"], operator.records) == (2, "usage", ())
 

@@ -47,7 +47,7 @@ def test_an_address_that_was_not_found_does_not_hide_what_the_network_lets_in(
     operator: Operator, default_group: str
 ) -> None:
     ran = operator.run(
-        "provision", "g4dn.xlarge", "--region", "us-east-1", environ={"GPUCTL_IP_ECHO": "http://127.0.0.1:9/"}
+        "provision", "g4dn.xlarge", "--region", "us-east-1", environ={"GPUCTL_PUBLIC_IP_URL": "http://127.0.0.1:9/"}
     )
     assert ran.code == 0
     assert "warning: port 22 stays closed" in ran.err

@@ -426,7 +426,7 @@ def test_the_clouds_own_region_is_the_last_resort_and_the_plan_says_whose_it_is(
         ("[aws]\nregoin = 'x'", "did you mean `region`?"),
         ("user = 5", "must be a text"),
         ("max_ttl = '8d'", "max_ttl must be 5m to 7d"),
-        ("confirm_above = 'x'", "must be a number"),
+        ("confirm_above_usd = 'x'", "must be a number"),
         ("reap_state_ids = ['X']", "not a valid state ID"),
         ("user = ", "is not valid TOML"),
     ],

@@ -210,7 +210,7 @@ def test_what_a_killed_job_left_behind_is_ended_by_a_reaper_that_never_saw_its_s
     in_grace = operator.cloud.launch(tags=tags | {EXPIRES_AT: deadline_tag(now - timedelta(minutes=10))})
     operator.cloud.now = operator.clock.now
     del operator.environ["GPUCTL_STATE"]
-    reaper = {"GPUCTL_REAP_STATE_IDS": "ci-my-repo", "GPUCTL_AWS_REGIONS": "us-east-1"}
+    reaper = {"GPUCTL_REAP_STATE_IDS": "ci-my-repo", "GPUCTL_AWS_SWEEP_REGIONS": "us-east-1"}
     ran = operator.run("reap", "--sweep", environ=reaper)
     assert (ran.code, operator.alive) == (0, [in_grace])
     assert "terminate\torphan" in ran.out and overdue not in operator.alive

@@ -34,11 +34,18 @@ FLAGS: tuple[tuple[str, ...], ...] = (
 # A word that one of these takes after all.
 MEANT = {("reap", "--max-orphans"): {"-0"}}
 ONE = "inst-000000000001"
-VARIABLES = ("GPUCTL_MAX_TTL", "GPUCTL_CONFIRM_ABOVE", "GPUCTL_KEEP_ENDED", "GPUCTL_OUTPUT", "GPUCTL_REAP_STATE_IDS")
+VARIABLES = (
+    "GPUCTL_MAX_TTL",
+    "GPUCTL_CONFIRM_ABOVE_USD",
+    "GPUCTL_ARCHIVE_AFTER",
+    "GPUCTL_OUTPUT",
+    "GPUCTL_REAP_STATE_IDS",
+)
 CONFIGS = (
     "max_ttl = ", "max_ttl = 5", 'max_ttl = "5"', 'max_ttl = "-1m"', 'max_tll = "5m"', "[aws]\nregion = 5", "aws = 1",
-    "[aws]\nregoin = 'x'", "confirm_above = true", 'confirm_above = "much"', "reap_state_ids = 'x'", "\x00", "[[aws]]",
-    "reap_state_ids = ['NO']", "keep_ended = '1'", "[aws]\nregions = [1]", "a = 1\na = 2", "\ufeff[aws", "[gcp]\n",
+    "[aws]\nregoin = 'x'", "confirm_above_usd = true", 'confirm_above_usd = "much"', "reap_state_ids = 'x'", "\x00",
+    "[[aws]]", "reap_state_ids = ['NO']", "archive_after = '1'", "[aws]\nsweep_regions = [1]", "a = 1\na = 2",
+    "\ufeff[aws", "[gcp]\n",
 )  # fmt: skip
 
 _OPENERS = (

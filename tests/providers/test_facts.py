@@ -21,8 +21,8 @@ CLOUDS = pytest.mark.parametrize("facts", all_facts(), ids=lambda facts: facts.n
 def test_the_facts_of_a_cloud_agree_with_each_other_and_with_the_catalog(facts: CloudFacts) -> None:
     catalog, settings = Catalog(), {setting.name: setting for setting in facts.settings}
     assert facts_of(facts.name) is facts
-    assert {"region", "regions", "image", facts.login} <= set(settings)
-    assert settings["regions"].is_list
+    assert {"region", "sweep_regions", "image", facts.login} <= set(settings)
+    assert settings["sweep_regions"].is_list
     # Where a setting is used by name, `profile` stands for the one that names the credentials.
     assert {*settings} - {facts.login} <= {field.name for field in fields(CloudConfig)}
     assert catalog.find(facts.example_type).provider is facts.name

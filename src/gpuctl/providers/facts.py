@@ -111,7 +111,7 @@ def place_settings(*region_variables: str) -> tuple[CloudSetting, CloudSetting]:
     """The settings of regions, which are the same for every cloud."""
     return (
         CloudSetting("region", "default region", region_variables),
-        CloudSetting("regions", "more regions for the reaper to sweep", is_list=True),
+        CloudSetting("sweep_regions", "more regions for the reaper to sweep", is_list=True),
     )
 
 

@@ -7,6 +7,7 @@ from gpuctl.domain.market.ssh_source import HINT, own_range
 from gpuctl.errors import UnreachableError, UsageError
 
 DEFAULT_ECHO = "https://checkip.amazonaws.com/"
+_HINT = f"unset GPUCTL_PUBLIC_IP_URL to query {DEFAULT_ECHO}"
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _MOST_BYTES = 64
 _TIMEOUT_S = 4.0
@@ -21,11 +22,11 @@ def own_address(url: str = DEFAULT_ECHO) -> str:
     parts = urlsplit(url)
     host = parts.hostname
     if not host or not (parts.scheme == "https" or (parts.scheme == "http" and host in _LOOPBACK)):
-        raise UsageError("GPUCTL_IP_ECHO must be an https URL", hint=f"unset GPUCTL_IP_ECHO to ask {DEFAULT_ECHO}")
+        raise UsageError("GPUCTL_PUBLIC_IP_URL must be an https URL", hint=_HINT)
     try:
         port = parts.port
     except ValueError:
-        raise UsageError("GPUCTL_IP_ECHO has an odd port", hint=f"unset GPUCTL_IP_ECHO to ask {DEFAULT_ECHO}") from None
+        raise UsageError("GPUCTL_PUBLIC_IP_URL has an invalid port", hint=_HINT) from None
     kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
     connection = kind(host, port, timeout=_TIMEOUT_S)
     try:

@@ -54,16 +54,19 @@ def named_key(path: Path) -> Key:
         text = public.read_text("utf-8-sig")
     except (OSError, ValueError) as error:
         raise UsageError(
-            f"the ssh key `{public}` cannot be read", hint=f"ssh-keygen -y -f {path} > {public}, or check `ssh.key`"
+            f"the ssh key `{public}` cannot be read",
+            hint=f"ssh-keygen -y -f {path} > {public}, or check `ssh.public_key`",
         ) from error
     line = _checked(text)
     if line is None:
-        raise UsageError(f"`{public}` is not a public SSH key: {shown(text.strip()[:20])}", hint="check `ssh.key`")
+        raise UsageError(
+            f"`{public}` is not a public SSH key: {shown(text.strip()[:20])}", hint="check `ssh.public_key`"
+        )
     if len(line) > LONGEST_KEY:
         # A cloud may take no more than 16 KB of user data, and the guard is in there as well.
         raise UsageError(
             f"`{public}` has {len(line)} characters, and at most {LONGEST_KEY} fit into the user data of an instance",
-            hint="ssh-keygen -t ed25519, and name that key in `ssh.key`",
+            hint="ssh-keygen -t ed25519, and name that key in `ssh.public_key`",
         )
     private = public.with_suffix("")
     # Without the private file an agent may hold it; ssh then finds it there by the public one.

@@ -180,10 +180,10 @@ class Wiring:
         return Access(
             key_folder=self.home.ssh,
             state_folder=self.create_state_folder,
-            key_file=path_of(settings.key) if settings.key else None,
+            key_file=path_of(settings.public_key) if settings.public_key else None,
             user=settings.user,
             options=settings.options,
-            echo=self.environ.get("GPUCTL_IP_ECHO") or None,
+            echo=self.environ.get("GPUCTL_PUBLIC_IP_URL") or None,
             is_sandbox=self.sandbox,
         )
 

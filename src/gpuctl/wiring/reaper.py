@@ -14,7 +14,7 @@ def reap_options(wiring: Wiring, *, sweep: bool = False, dry_run: bool = False, 
         dry_run=dry_run,
         max_orphans=max_orphans,
         reap_state_ids=frozenset(wiring.config.reap_state_ids),
-        keep_ended=wiring.config.keep_ended,
+        archive_after=wiring.config.archive_after,
         places=configured_regions(wiring),
     )
 
@@ -34,5 +34,5 @@ def configured_regions(wiring: Wiring) -> tuple[ConfiguredRegion, ...]:
     return tuple(
         (name, None if wiring.sandbox else cloud.profile, region)
         for name, cloud in wiring.config.clouds.items()
-        for region in dict.fromkeys((*([cloud.region] if cloud.region else []), *cloud.regions))
+        for region in dict.fromkeys((*([cloud.region] if cloud.region else []), *cloud.sweep_regions))
     )

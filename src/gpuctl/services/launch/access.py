@@ -44,7 +44,8 @@ def entry(runtime: Runtime, provider: Provider, wanted: Source) -> Entry:
     objection = provider.capabilities.ssh_keys.objection(key)
     if objection is not None:
         raise UsageError(
-            f"{provider.name} accepts {objection}", hint="ssh-keygen -t ed25519, or leave `ssh.key` out of the config"
+            f"{provider.name} accepts {objection}",
+            hint="ssh-keygen -t ed25519, or leave `ssh.public_key` out of the config",
         )
     if wanted.text == NONE:
         return Entry(key)

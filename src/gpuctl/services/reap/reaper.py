@@ -37,7 +37,7 @@ class ReapOptions:
     dry_run: bool = False
     max_orphans: int = 3
     reap_state_ids: frozenset[str] = frozenset()
-    keep_ended: timedelta = timedelta(days=7)
+    archive_after: timedelta = timedelta(days=7)
     places: tuple[ConfiguredRegion, ...] = ()
 
 
@@ -107,7 +107,7 @@ def reap(runtime: Runtime, times: ReapTimes, options: ReapOptions) -> ReapResult
     result.doors = times.doors
     if not options.dry_run and not state.is_restored:
         each_alone([state], partial(_close_doors, runtime, times, result), partial(_on_door_bug, runtime, result))
-    old = now - options.keep_ended
+    old = now - options.archive_after
     if not options.dry_run and any(record.status.is_ended and record.updated_at < old for record in state.records):
         runtime.store.archive(old)
     return result

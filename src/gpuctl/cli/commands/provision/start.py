@@ -83,7 +83,7 @@ def _of(market: Market, price: Price) -> str:
 def confirm(context: Context, prepared: Prepared, *, yes: bool) -> None:
     """Ask on a terminal where it is dear, several, or of an unknown price. UsageError for a no."""
     cost = prepared.cost.counted
-    is_plain = cost is not None and cost <= context.wiring.config.confirm_above and prepared.request.count == 1
+    is_plain = cost is not None and cost <= context.wiring.config.confirm_above_usd and prepared.request.count == 1
     if yes or is_plain or not context.may_ask:
         return
     if not context.confirm("Start it?" if prepared.request.count == 1 else f"Start {prepared.request.count}?"):
@@ -98,7 +98,7 @@ def agreement(context: Context, prepared: Prepared, *, yes: bool) -> Agree:
         nonlocal agreed
         context.progress.info(line)
         cost = there.cost.counted
-        is_known = cost is not None and (agreed is None or cost <= max(agreed, context.wiring.config.confirm_above))
+        is_known = cost is not None and (agreed is None or cost <= max(agreed, context.wiring.config.confirm_above_usd))
         if yes or not context.may_ask or is_known or (cost is None and agreed is None):
             return True
         agreed = cost
