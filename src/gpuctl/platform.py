@@ -1,5 +1,7 @@
 """The operating system of your computer: what tells it apart, and the commands that hints name on it."""
 
+import os
+import re
 import shutil
 import sys
 from collections.abc import Callable, Mapping
@@ -16,6 +18,10 @@ _INSTALL_SSH = {
     "zypper": "sudo zypper install openssh-clients",
     "pacman": "sudo pacman -S openssh",
 }
+# How WSL mounts the drives of Windows: drvfs in version 1, 9p or virtiofs in version 2.
+_WINDOWS_DRIVES = frozenset({"9p", "drvfs", "v9fs", "virtiofs"})
+# A space and other characters in the paths of mountinfo: a backslash and three octal digits.
+_ESCAPED = re.compile(r"\\([0-7]{3})")
 _CONTAINER_MARKS = (".dockerenv", "run/.containerenv")
 
 
@@ -39,6 +45,28 @@ class Platform:
     def is_wsl(self) -> bool:
         """Whether this is Linux inside Windows. A container there is a container."""
         return "microsoft" in self.kernel.casefold() and not self.is_container
+
+    def filesystem(self, path: Path) -> str | None:
+        """The type of the file system that holds the path, such as `ext4` or `nfs4`; None where that cannot be read.
+
+        The path need not exist.
+        """
+        try:
+            lines = (self.root / "proc/self/mountinfo").read_text("utf-8", "surrogateescape").splitlines()
+        except OSError:
+            return None
+        real, found, depth = Path(os.path.realpath(path)), None, -1
+        for line in lines:
+            fields, _, filesystem = line.partition(" - ")
+            mount = Path(_ESCAPED.sub(lambda match: chr(int(match[1], 8)), fields.split(" ")[4]))
+            # Of two mounts on one folder the later one is seen.
+            if real.is_relative_to(mount) and len(mount.parts) >= depth:
+                found, depth = filesystem.split(" ")[0], len(mount.parts)
+        return found
+
+    def is_on_windows_drive(self, path: Path) -> bool:
+        """Whether this is WSL and the path is on a drive of Windows, which has no permissions and no reliable locks."""
+        return self.is_wsl and self.filesystem(path) in _WINDOWS_DRIVES
 
     @property
     def set_clock(self) -> str:

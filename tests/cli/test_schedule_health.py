@@ -11,7 +11,7 @@ from support.clock import StepClock
 from support.programs import BUSYBOX_CRONTAB, CRONTAB, CRONTAB_OF_A_MAC, CRONTAB_WITHOUT_SUID, LAUNCHCTL, having
 from support.wire import refuse
 
-from gpuctl.home.schedule import ScheduleNote
+from gpuctl.home.schedule import ScheduleNote, error_log_in
 from gpuctl.platform import Platform
 
 
@@ -143,6 +143,14 @@ def test_a_mac_runs_crontab_only_if_asked_to_and_until_it_is_uninstalled(on_a_ma
     assert on_a_mac.json("schedule", "status").json["schedule"]["scheduler"] == "cron"
     assert on_a_mac.json("schedule", "install").json["schedule"]["scheduler"] == "launchd"
     assert (on_a_mac.folder / "tab").read_text() == ""
+
+
+@pytest.mark.parametrize(("size", "left"), [(100_000, 100_000), (100_001, 0)])
+def test_what_launchd_appends_without_a_limit_is_limited(operator: Operator, size: int, left: int) -> None:
+    log = error_log_in(operator.folder)
+    log.write_text("x" * size)
+    operator.run("reap", "--log", str(operator.folder / "reap.log"))
+    assert log.stat().st_size == left
 
 
 def test_an_agent_that_was_switched_off_is_reported(on_a_mac: Operator) -> None:

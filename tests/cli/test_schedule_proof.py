@@ -10,6 +10,7 @@ from support.programs import CRONTAB, having
 
 from gpuctl.cli.commands.schedule.programs import started_bare
 from gpuctl.cli.commands.schedule.reaper_job import bare_environment, search_path
+from gpuctl.platform import Platform
 from gpuctl.services.scheduling.job import from_cron
 
 KEYS = {"Version": 1, "AccessKeyId": "AKIAIOSFODNN7EXAMPLE", "SecretAccessKey": "a-secret-canary"}
@@ -89,5 +90,16 @@ def test_where_nothing_names_a_provider_nothing_is_tried_and_that_is_said(operat
 def test_the_path_has_folders_from_the_root_on_each_once_and_the_systems_own() -> None:
     here = os.getcwd()
     path = f"relative:{here}::/no/such/folder:{here}:/usr/bin:~/bin"
-    assert search_path(path) == f"{here}:/usr/bin:/bin"
-    assert search_path("") == "/usr/bin:/bin"
+    assert search_path(path, Platform()) == f"{here}:/usr/bin:/usr/local/bin:/bin"
+    assert search_path("", Platform()) == "/usr/local/bin:/usr/bin:/bin"
+    assert search_path("", Platform("darwin")) == "/opt/homebrew/bin:/usr/local/bin:/usr/bin:/bin"
+
+
+def test_in_wsl_the_path_has_no_folders_of_windows(tmp_path: Path) -> None:
+    (tmp_path / "proc" / "self").mkdir(parents=True)
+    (tmp_path / "proc" / "self" / "mountinfo").write_text(
+        f"1 0 8:0 / / rw - ext4 /dev/sdc rw\n2 1 0:4 / {tmp_path}/c rw - 9p C:\\134 rw,aname=drvfs\n"
+    )
+    (tmp_path / "c" / "Windows").mkdir(parents=True)
+    platform = Platform(kernel="5.15.167.4-microsoft-standard-WSL2", root=tmp_path)
+    assert search_path(f"{tmp_path}/c/Windows:{tmp_path}", platform) == f"{tmp_path}:/usr/local/bin:/usr/bin:/bin"

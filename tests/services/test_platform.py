@@ -31,7 +31,7 @@ def test_a_container_in_wsl_is_a_container(mark: str, tmp_path: Path) -> None:
 
 def test_kubernetes_is_a_container_and_a_system_without_proc_is_neither(tmp_path: Path) -> None:
     assert read_platform({"KUBERNETES_SERVICE_HOST": "10.0.0.1"}, root=tmp_path).is_container
-    assert read_platform(name="darwin", root=tmp_path) == Platform("darwin")
+    assert read_platform(name="darwin", root=tmp_path) == Platform("darwin", root=tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """What one command line is run with: its options, the terminal, and the wiring that follows from them."""
 
 import shutil
-import sys
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -129,8 +128,7 @@ class Context:
     def wiring(self) -> Wiring:
         """The settings, the store, the providers and the services that this command line selects."""
         prompt = self._prompt if self.may_ask else None
-        name = self._platform.name if self._platform else sys.platform
-        return Wiring(self.selection, self.environ, self.clock, self.progress, self.redactor, prompt, name)
+        return Wiring(self.selection, self.environ, self.clock, self.progress, self.redactor, prompt, self.platform)
 
     def confirm(self, question: str) -> bool:
         """Ask on the terminal; only `y` and `yes` confirm."""

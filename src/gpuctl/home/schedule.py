@@ -1,5 +1,6 @@
 """A note of the schedule that was installed for a state, so that a reaper that does not run can be noticed."""
 
+import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -8,6 +9,8 @@ from pydantic import ValidationError
 from gpuctl.domain.schedule import Installed
 from gpuctl.errors import StateUnusableError
 from gpuctl.files import Disk, private_folder, write_whole
+
+_LARGEST_ERROR_LOG = 100_000
 
 
 class ScheduleNote:
@@ -37,3 +40,16 @@ class ScheduleNote:
         """Remove the note; twice is harmless."""
         with suppress(FileNotFoundError):
             self._path.unlink()
+
+
+def error_log_in(folder: Path) -> Path:
+    """The file in the folder of a state that receives what fails before gpuctl runs, where launchd runs it."""
+    return folder / "reap.launchd.err"
+
+
+def limit_error_log(folder: Path) -> None:
+    """Empty that file if it has more than 100 KB: launchd appends to it without a limit. Never raises."""
+    path = error_log_in(folder)
+    with suppress(OSError):
+        if path.stat().st_size > _LARGEST_ERROR_LOG:
+            os.truncate(path, 0)

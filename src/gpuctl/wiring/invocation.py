@@ -1,7 +1,6 @@
 """The settings, the store, the providers and the services of one invocation."""
 
 import os
-import sys
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,6 +12,7 @@ from gpuctl.domain.instance import Market, Price, ProviderName
 from gpuctl.errors import StateUnusableError, UsageError
 from gpuctl.home.environment import folder, login_name, path_of
 from gpuctl.home.location import Home, home_of_state, state_url
+from gpuctl.platform import Platform, read_platform
 from gpuctl.redaction import Redactor
 from gpuctl.services.progress import Progress
 from gpuctl.store.base import Kind
@@ -47,7 +47,7 @@ class Wiring:
     progress: Progress
     redactor: Redactor
     prompt: Prompt | None = None
-    platform_name: str = sys.platform
+    platform: Platform = field(default_factory=read_platform)
     _state: "State | None" = field(default=None, init=False)
     _runtime: "Runtime | None" = field(default=None, init=False)
 
@@ -60,7 +60,7 @@ class Wiring:
     def config_path(self) -> Path:
         """The config file, whether it exists or not."""
         named = self.selection.config
-        return path_of(named) if named else folder("config", self.environ, self.platform_name) / "config.toml"
+        return path_of(named) if named else folder("config", self.environ, self.platform.name) / "config.toml"
 
     @cached_property
     def settings(self) -> "Settings":
@@ -94,7 +94,13 @@ class Wiring:
     def state_url(self) -> str:
         """The path or URL of the state. Each sandbox server has its own, so a new server begins with an empty state."""
         if self.selection.state or not self.sandbox:
-            return state_url(self.selection.state, self._default_folder)
+            url = state_url(self.selection.state, self._default_folder)
+            if not self.selection.state and self.platform.is_on_windows_drive(Path(url)) and not os.path.exists(url):
+                raise StateUnusableError(
+                    f"`{url}` would be on a drive of Windows, which has no permissions and no reliable locks",
+                    hint="add `--state FILE` with a file on the disk of WSL, or set HOME",
+                )
+            return url
         from gpuctl.sandbox import state_folder
 
         return state_url(None, lambda: state_folder(self.sandbox_folder))
@@ -238,7 +244,7 @@ class Wiring:
             )
 
     def _default_folder(self) -> Path:
-        return folder("state", self.environ, self.platform_name)
+        return folder("state", self.environ, self.platform.name)
 
     def _sandbox_url(self) -> str:
         from gpuctl.sandbox import ensure, status

@@ -18,6 +18,7 @@ from gpuctl.cli.terminal.text import brief
 from gpuctl.documents import action_shape, reason_of
 from gpuctl.domain.reconcile.actions import Kind
 from gpuctl.errors import UsageError
+from gpuctl.home.schedule import limit_error_log
 from gpuctl.services.reap.loop import ReapReport
 from gpuctl.services.reap.reaper import news
 from gpuctl.services.reconcile.apply import ActionResult
@@ -52,6 +53,7 @@ def command(
     context: Context = ctx.find_root().obj
     if log is not None:
         context.log_to(log)
+        limit_error_log(log.parent)
     if watch and dry_run:
         raise UsageError("--watch and --dry-run do not go together")
     wiring = context.wiring

@@ -12,7 +12,13 @@ from gpuctl.errors import GpuctlError
 from gpuctl.services.doctor import clouds, here, money
 from gpuctl.services.doctor.examined import Cloud, Patient
 
-LOCAL: Sequence[Callable[[Patient], Iterable[Finding]]] = (here.version, here.state, here.schedule, money.budget)
+LOCAL: Sequence[Callable[[Patient], Iterable[Finding]]] = (
+    here.version,
+    here.platform,
+    here.state,
+    here.schedule,
+    money.budget,
+)
 CLOUD: Sequence[Callable[[Patient, Cloud], Iterable[Finding]]] = (
     clouds.clock,
     money.prices,

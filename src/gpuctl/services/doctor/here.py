@@ -1,14 +1,16 @@
 """What can be told without any cloud: the program, the state, the reaper's schedule."""
 
-import platform
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
+from platform import python_version
 
 from gpuctl import __version__
 from gpuctl.distribution import FOREIGN, NAME, find_foreign, remove_foreign
 from gpuctl.domain.diagnosis import Finding, Verdict
 from gpuctl.domain.duration import rough, spelled
 from gpuctl.services.doctor.examined import Patient
+from gpuctl.services.scheduling.limits import ON_WINDOWS_DRIVE, WSL_STOPS
 from gpuctl.store.base import Snapshot
 
 _GRACE = timedelta(minutes=5)
@@ -17,7 +19,7 @@ _LATELY = timedelta(minutes=10)
 
 def version(patient: Patient) -> Iterator[Finding]:
     """The version of gpuctl and of Python; a foreign distribution named gpuctl in the same environment fails."""
-    yield Finding("version", Verdict.OK, f"gpuctl {__version__} on Python {platform.python_version()}")
+    yield Finding("version", Verdict.OK, f"gpuctl {__version__} on Python {python_version()}")
     foreign = find_foreign()
     if foreign is not None:
         text = (
@@ -25,6 +27,15 @@ def version(patient: Patient) -> Iterator[Finding]:
             f"overwrites its files and runs beside your credentials"
         )
         yield Finding("version", Verdict.FAIL, text, remove_foreign())
+
+
+def platform(patient: Patient) -> Iterator[Finding]:
+    """What the operating system does to the reaper and the state. No finding where that is nothing."""
+    if patient.platform.is_wsl and not patient.in_sandbox:
+        yield Finding("platform", Verdict.WARN, f"this is WSL: {WSL_STOPS}", "gpuctl schedule install")
+        location = Path(patient.runtime.store.location)
+        if patient.platform.is_on_windows_drive(location):
+            yield Finding("platform", Verdict.WARN, f"{location} is {ON_WINDOWS_DRIVE}", "add `--state FILE`")
 
 
 def state(patient: Patient) -> Iterator[Finding]:

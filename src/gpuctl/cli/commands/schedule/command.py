@@ -13,6 +13,7 @@ from gpuctl.cli.commands.schedule.reaper_job import (
     bare_environment,
     command_of,
     left_behind,
+    limits_of,
     log_in,
     proof_command_of,
     providers_in_use,
@@ -78,7 +79,7 @@ def install(
     ScheduleNote(folder).write(
         Installed(kind=scheduler.kind, every=job.every, installed_at=installed_at, state=location)
     )
-    for warning in (*_left_behind(context), *scheduler.warnings(place.key)):
+    for warning in (*_left_behind(context), *scheduler.warnings(place.key), *limits_of(context, job)):
         context.progress.warn(warning)
     said = f"{scheduler.kind} runs the reaper every {spelled(job.every)}; log: {log_in(folder)}"
     lines = [said, *_proven(context, job)]

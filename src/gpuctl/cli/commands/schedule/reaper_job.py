@@ -9,16 +9,19 @@ from gpuctl.cli.commands.schedule.programs import own_program, runner
 from gpuctl.cli.context import Context
 from gpuctl.domain.instance import ProviderName
 from gpuctl.domain.schedule import Installed
-from gpuctl.home.environment import home_of, path_of
-from gpuctl.home.schedule import ScheduleNote
+from gpuctl.home.environment import home_of, login_name, path_of
+from gpuctl.home.schedule import ScheduleNote, error_log_in
+from gpuctl.platform import Platform
 from gpuctl.providers.registry import all_facts
 from gpuctl.services.scheduling import cron, launchd, systemd
 from gpuctl.services.scheduling.cron_daemon import runs_cron
-from gpuctl.services.scheduling.job import key_of
+from gpuctl.services.scheduling.job import Job, key_of
+from gpuctl.services.scheduling.limits import limits
 from gpuctl.services.scheduling.overdue import patience
 from gpuctl.services.scheduling.program import missing_program
 from gpuctl.services.scheduling.schedulers import Scheduler, Schedulers
 from gpuctl.services.scheduling.seen import Seen
+from gpuctl.store.registry import FILE, scheme_of
 
 # What credentials of every cloud need, besides what each cloud's facts name. Never a secret: anybody who can read the
 # crontab or the units can read these.
@@ -58,7 +61,7 @@ def variables_of(context: Context) -> dict[str, str]:
     path of cron and systemd does not lead.
     """
     environ = context.environ
-    carried = {"PATH": search_path(environ.get("PATH", ""))}
+    carried = {"PATH": search_path(environ.get("PATH", ""), context.platform)}
     carried |= {name: environ[name] for name in _carried() if environ.get(name) and "@" not in environ[name]}
     paths = (*(name for facts in all_facts() for name in facts.variables.paths), *_CARRIED_PATHS)
     carried |= {name: str(path_of(environ[name])) for name in paths if environ.get(name)}
@@ -71,20 +74,27 @@ def _carried() -> tuple[str, ...]:
     return (*(name for facts in all_facts() for name in facts.variables.carried), *_CARRIED)
 
 
-def search_path(path: str) -> str:
-    """The folders of that path in which a program started from anywhere finds others, and the system's own."""
+def search_path(path: str, platform: Platform) -> str:
+    """The folders of that path in which a program started from anywhere finds others, and those of the system.
+
+    In WSL without those of Windows: they hold no programs that credentials need, and cron reads no line so long.
+    """
     folders = [folder for folder in path.split(os.pathsep) if folder.startswith("/") and folder.isprintable()]
-    present = [folder for folder in folders if os.path.isdir(folder)]
-    return os.pathsep.join(dict.fromkeys((*present, *_DEFAULT_PATH)))
+    present = [folder for folder in folders if os.path.isdir(folder) and not platform.is_on_windows_drive(Path(folder))]
+    homebrew = ("/opt/homebrew/bin",) if platform.is_mac else ()
+    return os.pathsep.join(dict.fromkeys((*present, *homebrew, "/usr/local/bin", *_DEFAULT_PATH)))
 
 
 def bare_environment() -> dict[str, str]:
     """What cron gives to every job, and systemd too, which adds to it: nothing of the shell's."""
     import pwd
 
-    entry = pwd.getpwuid(os.getuid())
-    known = {"HOME": entry.pw_dir, "LOGNAME": entry.pw_name, "USER": entry.pw_name, "SHELL": "/bin/sh"}
-    return {**known, "PATH": os.pathsep.join(_DEFAULT_PATH)}
+    known = {"PATH": os.pathsep.join(_DEFAULT_PATH), "SHELL": "/bin/sh"}
+    try:
+        entry = pwd.getpwuid(os.getuid())
+    except KeyError:
+        return known
+    return {**known, "HOME": entry.pw_dir, "LOGNAME": entry.pw_name, "USER": entry.pw_name}
 
 
 def left_behind(context: Context) -> list[str]:
@@ -94,6 +104,16 @@ def left_behind(context: Context) -> list[str]:
     hooks = [name for name, setting in context.wiring.settings.by_variable if setting.path[0] == "hooks"]
     proxies = [name for name in _carried() if "@" in context.environ.get(name, "")]
     return [*secrets, *hooks, *proxies]
+
+
+def limits_of(context: Context, job: Job) -> list[str]:
+    """What the operating system does to that job, as warnings."""
+    files = [Path(job.argv[0]), context.wiring.config_path]
+    if scheme_of(context.wiring.state_url) == FILE:
+        files.append(Path(context.wiring.state_url))
+    home = home_of(context.environ) or Path("/")
+    environ = context.environ
+    return limits(context.platform, job, files, home, environ.get("WSL_DISTRO_NAME"), login_name(environ))
 
 
 def providers_in_use(context: Context) -> list[tuple[ProviderName, str | None]]:
@@ -149,8 +169,8 @@ def _schedulers(context: Context, *, uses_cron: bool) -> Iterator[Scheduler]:
         yield cron.Crontab(run, lambda: runs_cron(context.platform.root))
         return
     if home is not None:
-        error_log = (context.wiring.state_folder or context.wiring.home.states) / "reap.launchd.err"
-        yield launchd.LaunchAgents(run, home / "Library" / "LaunchAgents", os.getuid(), error_log, context.clock)
+        folder, error_log = home / "Library" / "LaunchAgents", error_log_in(context.wiring.state_folder or home)
+        yield launchd.LaunchAgents(run, folder, os.getuid(), error_log, context.clock)
     if uses_cron:
         # launchd starts cron there once a crontab exists.
         yield cron.Crontab(run, lambda: None)
