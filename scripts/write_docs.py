@@ -12,10 +12,8 @@ from gpuctl.cli.commands.help.topics import TOPICS
 from gpuctl.cli.context import Context
 from gpuctl.cli.terminal.streams import Streams
 from gpuctl.clock import SystemClock
-from gpuctl_sandbox.aws.fidelity import RULES as AWS_RULES
-from gpuctl_sandbox.azure.fidelity import RULES as AZURE_RULES
+from gpuctl_sandbox.clouds import CLOUDS
 from gpuctl_sandbox.fidelity import STATUSES
-from gpuctl_sandbox.gcp.fidelity import RULES as GCP_RULES
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "docs" / "reference.md"
@@ -124,9 +122,9 @@ def _fidelity() -> Iterator[str]:
     yield "clouds apply and the source of each rule. `make docs` writes it from"
     yield "`sandbox/src/gpuctl_sandbox/*/fidelity.py`; a test fails while it is not current.\n"
     yield from _rows(STATUSES.items(), ("status", "meaning"))
-    for cloud, rules in (("AWS", AWS_RULES), ("Azure", AZURE_RULES), ("Google Cloud", GCP_RULES)):
-        yield f"## {cloud}\n\n| rule | statement | source | status |\n|---|---|---|---|"
-        for rule in sorted(rules, key=lambda rule: rule.name):
+    for row in CLOUDS:
+        yield f"## {row.rules[0].cloud}\n\n| rule | statement | source | status |\n|---|---|---|---|"
+        for rule in sorted(row.rules, key=lambda rule: rule.name):
             yield f"| {_cell(rule.name)} | {_cell(rule.statement)} | {_cell(rule.source)} | {rule.status} |"
         yield ""
 

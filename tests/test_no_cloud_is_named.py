@@ -78,6 +78,17 @@ def test_no_source_file_outside_a_clouds_own_folder_names_it() -> None:
     assert {name: names for name, names in named.items() if names} == {}
 
 
+def test_no_cloud_imports_another() -> None:
+    imported = {
+        (folder.name, other)
+        for folder in FOLDERS
+        for path in folder.rglob("*.py")
+        for other in {*ProviderName} - {folder.name}
+        if re.search(rf"\bgpuctl\.providers\.{other}\b", path.read_text())
+    }
+    assert imported == set()
+
+
 def test_every_exception_is_needed_and_has_a_reason() -> None:
     for name, (allowed, reason) in EXCEPTIONS.items():
         unused = _folded(allowed) - _folded(named_in((PACKAGE / name).read_text()))

@@ -115,14 +115,13 @@ def test_the_fidelity_page_is_current() -> None:
 
 
 def test_every_rule_of_an_emulated_cloud_has_a_name_of_its_own_and_a_source() -> None:
-    from gpuctl_sandbox.aws.fidelity import RULES as AWS_RULES
-    from gpuctl_sandbox.azure.fidelity import RULES as AZURE_RULES
+    from gpuctl_sandbox.clouds import CLOUDS
     from gpuctl_sandbox.fidelity import STATUSES
 
-    rules = [*AWS_RULES, *AZURE_RULES]
+    rules = [rule for row in CLOUDS for rule in row.rules]
     names = [(rule.cloud, rule.name) for rule in rules]
     assert len(set(names)) == len(names)
-    assert {rule.cloud for rule in AWS_RULES} == {"AWS"} and {rule.cloud for rule in AZURE_RULES} == {"Azure"}
+    assert [len({rule.cloud for rule in row.rules}) for row in CLOUDS] == [1] * len(CLOUDS)
     assert [rule.name for rule in rules if not rule.source.strip() or rule.status not in STATUSES] == []
     assert [rule.name for rule in rules if "\n" in rule.statement or not rule.statement.endswith(".")] == []
 

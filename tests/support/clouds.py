@@ -91,7 +91,7 @@ class LoopbackAws:
 
     def volumes(self) -> list[dict[str, Any]]:
         """Every volume there is: id, size_gb, tags, instance (None where it is attached to none)."""
-        return self.ask("GET", "/gpuctl-sandbox/volumes")
+        return self.ask("GET", "/gpuctl-sandbox/aws/volumes")
 
     def calls(self) -> list[dict[str, str]]:
         """The AWS calls served since the last reset, oldest first: service, action, region."""
@@ -103,7 +103,7 @@ class LoopbackAws:
 
     def power_off(self, instance_id: str) -> None:
         """Let one machine power itself off."""
-        self.ask("POST", f"/gpuctl-sandbox/power-off?id={instance_id}")
+        self.ask("POST", f"/gpuctl-sandbox/aws/power-off?id={instance_id}")
 
     def set_up(self, **settings: Any) -> None:
         """Change AWS's conditions; the names and values are those of `sandbox/aws/conditions.py`."""

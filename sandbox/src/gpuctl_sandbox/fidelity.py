@@ -21,7 +21,7 @@ class Rule:
     document, a model shape, an issue or a recording; for an assumed rule, the reason for the assumption.
     """
 
-    cloud: Literal["AWS", "Azure", "Google Cloud"]
+    cloud: str
     name: str
     statement: str
     source: str

@@ -57,6 +57,11 @@ class AwsCloud:
                 self._lives.settle(backend, self._now())
             return self._lives.machines(backends)
 
+    @staticmethod
+    def owns(path: str) -> bool:
+        """Whether a path is one of AWS's: any may be, as the service stands in the host name and the headers."""
+        return True
+
     def volumes(self) -> list[dict[str, Any]]:
         """Every volume there is, attached or not; a volume without an instance bills until somebody deletes it."""
         with self._lock:
