@@ -1,6 +1,6 @@
 """Finds records: all of them, some by a selection, one by what a person calls it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -49,6 +49,17 @@ def everything(store: RecordStore, *, with_archived: bool) -> list[Instance]:
     if with_archived:
         records += store.archived()
     return sorted(records, key=lambda record: (record.created_at, record.id), reverse=True)
+
+
+def current_records(store: RecordStore, records: Iterable[Instance]) -> list[Instance]:
+    """These records as they are now, in the same order; one that is not in the state any more as it is given."""
+    present = {record.id: record for record in store.snapshot().records}
+    return [present.get(record.id, record) for record in records]
+
+
+def current_record(store: RecordStore, record: Instance) -> Instance:
+    """This record as it is now; as it is given if it is not in the state any more."""
+    return current_records(store, [record])[0]
 
 
 def resolve(store: RecordStore, text: str, *, whole_only: bool = False) -> Instance:

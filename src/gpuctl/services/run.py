@@ -24,6 +24,7 @@ from gpuctl.remote.job import Job
 from gpuctl.remote.line import Line
 from gpuctl.remote.transfer import Transfer, download, upload
 from gpuctl.services.launch.emergency import end_interrupted, unwritten
+from gpuctl.services.query import current_record
 from gpuctl.services.reconcile.reconcile import settle
 from gpuctl.services.runtime import Runtime
 from gpuctl.services.terminate import end, wait_until_gone
@@ -109,7 +110,7 @@ def run_task(
                     runtime.progress.warn(unrecorded.message)
         elif keep:
             run.leave(ran.code)
-            ran.record = _now(runtime, record)
+            ran.record = current_record(runtime.store, record)
         else:
             _terminate(runtime, ran, reason)
     return ran
@@ -120,7 +121,7 @@ def _terminate(runtime: Runtime, ran: Ran, reason: Reason) -> None:
     try:
         end(runtime, [ran.record.id], reason)
         ran.end_error = wait_until_gone(runtime, [ran.record.id], PROOF).errors.get(ran.record.id)
-        ran.record = _now(runtime, ran.record)
+        ran.record = current_record(runtime.store, ran.record)
     except (StateUnusableError, StateLockedError) as error:
         ran.end_error = unwritten(error, [ran.record], runtime)
         ran.record = advance(ran.record, Status.STOPPING, runtime.clock.now(), reason)
@@ -182,7 +183,7 @@ class _Run:
             settle(self._runtime, [self._record.id])
             self._looked_at = None
             self._keep_on()
-            left = _now(self._runtime, self._record).expires_at - self._runtime.clock.now()
+            left = current_record(self._runtime.store, self._record).expires_at - self._runtime.clock.now()
             self._runtime.clock.sleep(min(pause, max(left, FIRST_PAUSE)))
             pause = min(pause * 2, LONGEST_PAUSE)
 
@@ -192,7 +193,7 @@ class _Run:
         if self._looked_at is not None and elapsed - self._looked_at < LOOK_EVERY:
             return
         self._looked_at = elapsed
-        fresh = _now(self._runtime, self._record)
+        fresh = current_record(self._runtime.store, self._record)
         if not fresh.is_live or fresh.status is Status.STOPPING:
             raise _Over(_ended(fresh), fresh.reason or Reason.USER)
         if fresh.is_due(self._runtime.clock.now()):
@@ -218,8 +219,3 @@ def _ended(record: Instance) -> GpuctlError:
     if record.reason is Reason.INTERRUPTED:
         return CapacityError(told, hint="retry, or leave out `--spot`")
     return CloudError(told, hint=f"gpuctl get {record.id}")
-
-
-def _now(runtime: Runtime, record: Instance) -> Instance:
-    present = {record.id: record for record in runtime.store.snapshot().records}
-    return present.get(record.id, record)

@@ -8,6 +8,7 @@ from gpuctl.domain.instance import Instance, Reason, Status
 from gpuctl.domain.lifecycle import advance, was_refused
 from gpuctl.domain.reconcile.actions import Action, Kind, scope_of
 from gpuctl.errors import GpuctlError, UnresolvedError
+from gpuctl.services.polling import Poll
 from gpuctl.services.reconcile.apply import Applier
 from gpuctl.services.reconcile.observe import Survey
 from gpuctl.services.reconcile.reconcile import Settled, by_login, settle
@@ -62,18 +63,17 @@ def end_at_once(runtime: Runtime, record_ids: Sequence[str], reason: Reason) -> 
 
 def wait_until_gone(runtime: Runtime, record_ids: Sequence[str], timeout: timedelta) -> Ended:
     """Wait until every one of these is proven gone, or the time is out: then it is STOPPING, and the reaper goes on."""
-    started, pause = runtime.clock.elapsed(), FIRST_POLL
+    poll = Poll(runtime.clock, FIRST_POLL, POLL_EVERY)
     settled = Settled()
     while True:
         records = _read(runtime, record_ids)
         pending = [record for record in records if record.is_live]
         if not pending:
             return Ended(records)
-        if runtime.clock.elapsed() - started >= timeout:
+        if poll.waited >= timeout:
             return Ended(records, _unproven(pending, settled))
         runtime.progress.step(f"waiting for {_named(pending)} to terminate")
-        runtime.clock.sleep(min(pause, timeout))
-        pause = min(pause * 2, POLL_EVERY)
+        poll.pause(timeout)
         settled = settle(runtime, [record.id for record in pending], wanted=_is_news)
 
 

@@ -8,6 +8,8 @@ from enum import StrEnum
 from gpuctl.domain.duration import spelled
 from gpuctl.domain.instance import Instance, Status
 from gpuctl.errors import CloudError, GpuctlError, UnresolvedError
+from gpuctl.services.polling import Poll
+from gpuctl.services.query import current_records
 from gpuctl.services.reconcile.refresh import refresh
 from gpuctl.services.runtime import Runtime
 from gpuctl.services.ssh_check import check_booted
@@ -36,9 +38,9 @@ def wait_for(runtime: Runtime, asked: Sequence[Instance], goal: Goal, timeout: t
     A machine that can no longer become ready is a CloudError at once, and the others are waited for no longer; one for
     which the time ran out is an UnresolvedError, with what kept its cloud from being asked where that was the reason.
     """
-    started, pause = runtime.clock.elapsed(), FIRST_POLL
+    poll = Poll(runtime.clock, FIRST_POLL, POLL_EVERY)
     while True:
-        records = _now(runtime, asked)
+        records = current_records(runtime.store, asked)
         errors = {record.id: _hopeless(record) for record in records if goal is Goal.READY and _is_over(record)}
         pending = [record for record in records if not _has_come(record, goal) and record.id not in errors]
         if errors or not pending:
@@ -47,26 +49,24 @@ def wait_for(runtime: Runtime, asked: Sequence[Instance], goal: Goal, timeout: t
         unasked = refresh(runtime, [record.id for record in pending])
         why = {key: f"the provider could not be queried: {error.message}" for key, error in unasked.items()}
         if goal is Goal.READY:
-            why |= {key: error.message for key, error in check_booted(runtime, _now(runtime, pending)).items()}
+            why |= {
+                key: error.message
+                for key, error in check_booted(runtime, current_records(runtime.store, pending)).items()
+            }
         # Only for READY is STOPPING hopeless, which the next pass reports; an instance is awaited until it is gone.
         pending = [
             record
-            for record in _now(runtime, pending)
+            for record in current_records(runtime.store, pending)
             if not _has_come(record, goal) and not (goal is Goal.READY and _is_over(record))
         ]
-        waited = runtime.clock.elapsed() - started
+        waited = poll.waited
         if pending and waited >= timeout:
             return Waited(
-                _now(runtime, asked), {record.id: _late(record, goal, waited, why.get(record.id)) for record in pending}
+                current_records(runtime.store, asked),
+                {record.id: _late(record, goal, waited, why.get(record.id)) for record in pending},
             )
         if pending:
-            runtime.clock.sleep(min(pause, timeout - waited))
-            pause = min(pause * 2, POLL_EVERY)
-
-
-def _now(runtime: Runtime, asked: Sequence[Instance]) -> list[Instance]:
-    present = {record.id: record for record in runtime.store.snapshot().records}
-    return [present.get(record.id, record) for record in asked]
+            poll.pause(timeout - waited)
 
 
 def _has_come(record: Instance, goal: Goal) -> bool:

@@ -24,6 +24,8 @@ from gpuctl.services.launch.emergency import unwritten
 from gpuctl.services.launch.launchable import Agree
 from gpuctl.services.launch.prepare import Prepared, made_ready
 from gpuctl.services.launch.records import write_records
+from gpuctl.services.polling import Poll
+from gpuctl.services.query import current_records
 from gpuctl.services.reconcile.reconcile import Settled, settle
 from gpuctl.services.runtime import Runtime
 from gpuctl.services.ssh_check import check_booted
@@ -104,19 +106,19 @@ def wait_until_ready(result: Provisioned, runtime: Runtime, timeout: timedelta, 
     whose reply was lost is looked for by its tag for 2 min at most. An instance whose termination was accepted has a
     NotReadyError, one that may still exist an UnresolvedError.
     """
-    started, pause = runtime.clock.elapsed(), FIRST_POLL
+    poll = Poll(runtime.clock, FIRST_POLL, POLL_EVERY)
     resumed: dict[str, timedelta] = {}
     unchecked: Mapping[str, GpuctlError] = {}
     while True:
         result = _reread(result, runtime)
         now = runtime.clock.elapsed()
-        waited = now - started
+        waited = now - poll.started
         pending = [record for record in result.records if _is_starting(record)]
         late = [
             record
             for record in pending
             if waited >= timeout
-            or (record.launched_at is None and now - resumed.get(record.id, started) >= LOOK_FOR_UNKNOWN)
+            or (record.launched_at is None and now - resumed.get(record.id, poll.started) >= LOOK_FOR_UNKNOWN)
             # No retry changes what is wrong on this computer, such as a missing `ssh`.
             or isinstance(unchecked.get(record.id), UsageError)
         ]
@@ -138,8 +140,7 @@ def wait_until_ready(result: Provisioned, runtime: Runtime, timeout: timedelta, 
         if any(_is_starting(record) for record in result.records):
             if not unchecked:
                 runtime.progress.step(_progress(result.records))
-            runtime.clock.sleep(min(pause, timeout))
-            pause = min(pause * 2, POLL_EVERY)
+            poll.pause(timeout)
 
 
 def look_once(result: Provisioned, runtime: Runtime) -> Provisioned:
@@ -261,5 +262,4 @@ def _progress(records: Sequence[Instance]) -> str:
 
 
 def _reread(result: Provisioned, runtime: Runtime) -> Provisioned:
-    present = {record.id: record for record in runtime.store.snapshot().records}
-    return replace(result, records=[present.get(record.id, record) for record in result.records])
+    return replace(result, records=current_records(runtime.store, result.records))

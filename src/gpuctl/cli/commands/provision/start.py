@@ -22,6 +22,7 @@ from gpuctl.services.launch.launchable import Agree, Launchable
 from gpuctl.services.launch.prepare import Prepared
 from gpuctl.services.launch.provision import Provisioned, start
 from gpuctl.services.launch.records import affordable
+from gpuctl.services.query import current_records
 from gpuctl.services.safeguards import gaps, read_back
 from gpuctl.services.terminate import end
 
@@ -212,8 +213,7 @@ def _after_signal(record: Instance) -> str:
 
 def _now(context: Context, written: Sequence[Instance]) -> list[Instance]:
     try:
-        present = {record.id: record for record in context.wiring.store.snapshot().records}
+        return current_records(context.wiring.store, written)
     except StateUnusableError:
         # What was written is all that is known now; why the state cannot be read is told by the failure that led here.
-        present = {}
-    return [present.get(record.id, record) for record in written]
+        return list(written)

@@ -23,7 +23,7 @@ from gpuctl.services.launch.offers import choose
 from gpuctl.services.launch.prepare import prepare, standing
 from gpuctl.services.launch.provision import start
 from gpuctl.services.parallel_wait import wait_for_ssh
-from gpuctl.services.query import resolve
+from gpuctl.services.query import current_record, resolve
 from gpuctl.services.run import Ran, Task, run_task
 
 OURS = 200
@@ -73,11 +73,10 @@ class Kept:
 
     def _now(self, record: Instance) -> Instance:
         try:
-            records = self._context.wiring.store.snapshot().records
+            return current_record(self._context.wiring.store, record)
         except StateUnusableError:
-            # Told already, by the failure that led here or by a warning.
-            records = ()
-        return {record.id: record for record in records}.get(record.id, record)
+            # Reported already, by the failure that led here or by a warning.
+            return record
 
     def _value(self, name: str) -> str:
         if "=" in name:
