@@ -20,8 +20,6 @@ max_ttl=${1:-}
 # A bad argument must still end the machine: 7 days is the longest life there is.
 [[ $max_ttl =~ ^[1-9][0-9]{0,5}$ ]] || max_ttl=604800
 
-metadata=${GPUCTL_GUARD_METADATA:-http://169.254.169.254}
-metadata6=${GPUCTL_GUARD_METADATA6:-http://[fd00:ec2::254]} # the only one in a subnet without IPv4
 state=${GPUCTL_GUARD_STATE:-/var/lib/gpuctl} # outlives a reboot
 run=${GPUCTL_GUARD_RUN:-/run/gpuctl}         # in memory: gone with this boot, writable on a full disk
 console=${GPUCTL_GUARD_CONSOLE:-/dev/console}
@@ -95,25 +93,6 @@ power_off() {
     timeout "$power_s" poweroff -f
 }
 
-# Leaves a well-formed tag in `deadline`, or the reason in `why`. The value is only matched and sliced, never printed
-# or evaluated before it has matched.
-read_deadline() {
-    deadline='' why='metadata service does not answer' cloud_now=''
-    request PUT /latest/api/token 'X-aws-ec2-metadata-token-ttl-seconds: 60'
-    if [[ -z $status ]]; then
-        metadata=$metadata6
-        request PUT /latest/api/token 'X-aws-ec2-metadata-token-ttl-seconds: 60'
-    fi
-    [[ $status == 200 && $body =~ ^[A-Za-z0-9_=+/.~-]+$ ]] || return
-    request GET "/latest/meta-data/tags/instance/$tag" "X-aws-ec2-metadata-token: $body"
-    if [[ $status == 404 ]]; then
-        why='tag missing'
-    elif [[ $status == 200 ]]; then
-        why='tag malformed'
-        if epoch_of "$body" >/dev/null; then deadline=$body; fi
-    fi
-}
-
 # Leaves seconds since boot in `uptime` and the time in `now`, empty if nobody knows it yet. The cloud's own time, which
 # comes with every metadata reply, goes before the machine's clock, which may be wrong until NTP has set it. Once seen,
 # it is carried on by the uptime, so that one unanswered request does not bring a wrong clock back.
@@ -147,15 +126,6 @@ find_first_boot() {
         keep "$run/first-boot" "$first_boot"
     fi
     keep "$state/first-boot" "$first_boot"
-}
-
-# An image taken of a guarded machine holds the guard, armed; a machine made from it may be none of gpuctl's.
-# Where it is, its own user data arms it anew. Anything but two different ids is no proof.
-made_from_our_image() {
-    local armed this id='^i-[0-9a-f]{8,17}$'
-    armed=$(recall "$state/instance-id")
-    this=$(recall "$cloud_id")
-    [[ $armed =~ $id && $this =~ $id && $armed != "$this" ]]
 }
 
 # Leaves the reply's `status` and `body`, both empty if there was none, and its Date, if it has one, in `cloud_now`.
