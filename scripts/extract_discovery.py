@@ -22,7 +22,7 @@ firewalls.insert firewalls.get firewalls.list firewalls.delete
 networks.get networks.list subnetworks.get subnetworks.list
 images.get images.list images.getFromFamily
 machineTypes.get machineTypes.list machineTypes.aggregatedList acceleratorTypes.get acceleratorTypes.list
-zones.get zones.list regions.get regions.list projects.get"""
+acceleratorTypes.aggregatedList zones.get zones.list regions.get regions.list projects.get"""
 
 _KEPT = ("type", "format", "$ref", "enum", "pattern", "readOnly", "default")
 

@@ -27,8 +27,9 @@ def _nobodys_login(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.Tem
     """No test can reach a real cloud, whoever runs it."""
     import os
 
+    of_clouds = ("AWS_", "AZURE_", "GPUCTL_", "GOOGLE_", "GCLOUD_", "CLOUDSDK_")
     for name in list(os.environ):
-        if name.startswith(("AWS_", "AZURE_", "GPUCTL_")) or name.lower().endswith("_proxy"):
+        if name.startswith(of_clouds) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
     nowhere = str(tmp_path_factory.getbasetemp() / "nowhere")
     monkeypatch.setenv("AWS_CONFIG_FILE", nowhere)
@@ -37,6 +38,8 @@ def _nobodys_login(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.Tem
     # No managed identity is looked for, and no command line's login: this chain has one link, and that is empty.
     monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "EnvironmentCredential")
     monkeypatch.setenv("AZURE_CONFIG_DIR", nowhere)
+    monkeypatch.setenv("CLOUDSDK_CONFIG", nowhere)
+    monkeypatch.setenv("NO_GCE_CHECK", "true")
 
 
 @pytest.fixture(scope="session")

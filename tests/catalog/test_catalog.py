@@ -112,10 +112,6 @@ def test_an_unknown_region_is_answered_with_the_nearest(catalog: Catalog) -> Non
     assert "`us-east-1`" in (caught.value.hint or "")
 
 
-def test_a_cloud_without_a_file_has_nothing(catalog: Catalog) -> None:
-    assert list(catalog.types(ProviderName.GCP)) == []
-
-
 def test_a_price_that_is_not_known_is_none(catalog: Catalog) -> None:
     assert catalog.offer(catalog.find("g4dn.xlarge"), "nowhere-1").price is None
 

@@ -316,7 +316,7 @@ def test_unknown_names_are_answered_with_the_nearest(operator: Operator) -> None
     assert "us-east-1" in operator.run("provision", "g4dn.xlarge", "--region", "us-esat-1").err
     assert "--older-than" in operator.run("list", "--oldr-than", "5m").err
     assert operator.run("provision", "g4dn.xlarge", "--provider", "gcp", "--region", "us-east-1").code == 2
-    assert "not supported yet" in operator.run("provision", "--provider", "gcp").err
+    assert "Instance type is required" in operator.run("provision", "--provider", "gcp").err
     assert "not of `aws`" in operator.run("provision", "Standard_NC6", "--provider", "aws", "--region", "eastus").err
 
 

@@ -48,6 +48,7 @@ def test_the_extract_is_what_the_script_takes_from_the_document() -> None:
         ("machineTypes.list", "zones/us-central1-a/machineTypes"),
         ("machineTypes.aggregatedList", "aggregated/machineTypes"),
         ("acceleratorTypes.list", "zones/us-central1-a/acceleratorTypes"),
+        ("acceleratorTypes.aggregatedList", "aggregated/acceleratorTypes"),
         ("zones.list", "zones"),
         ("regions.get", "regions/us-central1"),
     ],

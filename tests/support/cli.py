@@ -54,7 +54,8 @@ class Ran:
 
 def _of_clouds() -> dict[str, str]:
     """The clouds' variables of this process, which their SDKs read: the same for gpuctl as for them."""
-    return {name: value for name, value in os.environ.items() if name.startswith(("AWS_", "AZURE_", "GPUCTL_AZURE_"))}
+    ours = ("AWS_", "AZURE_", "GOOGLE_", "GPUCTL_AZURE_", "GPUCTL_GCP_")
+    return {name: value for name, value in os.environ.items() if name.startswith(ours)}
 
 
 class Operator:

@@ -49,6 +49,13 @@ def refuse_arm(code: str, status: int = 409, message: str = "no", **headers: str
     return Fault(False, lambda _: (status, {"Content-Type": "application/json", **headers}, body))
 
 
+def refuse_google(reason: str, status: int = 403, message: str = "no") -> Fault:
+    """The same in the words of Google's API."""
+    entry = {"reason": reason, "message": message, "domain": "global"}
+    body = json.dumps({"error": {"code": status, "message": message, "errors": [entry]}}).encode()
+    return Fault(False, lambda _: (status, {"Content-Type": "application/json"}, body))
+
+
 LOST = Fault(True, lambda _: None)  # performed, and the reply never arrives
 NEVER_ARRIVED = Fault(False, lambda _: None)  # the request was sent, and nobody performed it
 FAILED_AFTER = Fault(True, lambda _: (503, {}, b""))  # performed, then a gateway says 503
@@ -60,7 +67,11 @@ HELD = Fault(False, lambda _: None, is_held=True)  # nobody performs it, and no 
 
 @dataclass
 class Sent:
-    """One call as it came over the line. ARM's calls are named `PUT virtualMachines`, by method and kind of thing."""
+    """One call as it came over the line.
+
+    ARM's calls are named `PUT virtualMachines` and Google's `POST instances` or `POST instances/setLabels`, by method
+    and kind of thing.
+    """
 
     action: str
     form: dict[str, str] = field(repr=False)
@@ -135,12 +146,15 @@ class Wire:
 
     def _carry(self, handler: Any) -> None:
         body = handler.rfile.read(int(handler.headers.get("Content-Length", 0)))
-        is_arm = urlsplit(handler.path).path.startswith(("/subscriptions", "/providers"))
-        told = "" if is_arm else body.decode()
+        path = urlsplit(handler.path).path
+        is_arm, is_google = path.startswith(("/subscriptions", "/providers")), path.startswith("/compute/")
+        told = "" if is_arm or is_google else body.decode()
         form = {key: values[0] for key, values in parse_qs(told, keep_blank_values=True).items()}
         action = form.get("Action") or handler.headers.get("X-Amz-Target", "").rpartition(".")[2]
         if is_arm:
-            action = f"{handler.command} {_kind(urlsplit(handler.path).path)}"
+            action = f"{handler.command} {_kind(path)}"
+        if is_google:
+            action = f"{handler.command} {_google_kind(path)}"
         sent = Sent(action, form, handler.path, dict(handler.headers), body)
         self.sent.append(sent)
         if not self.watch(Phase.SENT, sent):
@@ -181,6 +195,16 @@ class Wire:
         answer = (reply.status, kept, reply.read())
         upstream.close()
         return answer
+
+
+def _google_kind(path: str) -> str:
+    """`instances` for `.../zones/Z/instances/NAME`, `instances/setLabels` for what is done to one."""
+    parts = path.strip("/").split("/")[4:]
+    if parts[:1] in (["zones"], ["regions"]) and len(parts) > 2:
+        parts = parts[2:]
+    elif parts[:1] in (["global"], ["aggregated"]):
+        parts = parts[1:]
+    return "/".join([*parts[:1], *parts[2:3]]) or "project"
 
 
 def _kind(path: str) -> str:

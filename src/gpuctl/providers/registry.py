@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gpuctl.providers.retry import Retry
 
 # In the order in which they are listed, tried and checked.
-SUPPORTED = (ProviderName.AWS, ProviderName.AZURE)
+SUPPORTED = (ProviderName.AWS, ProviderName.AZURE, ProviderName.GCP)
 
 
 def is_supported(name: ProviderName) -> bool:

@@ -266,6 +266,13 @@ class ComputeCloud:
             "machineTypes.aggregatedList": lambda: aggregated(
                 world, call, "compute#machineTypeAggregatedList", "machineTypes", stock.machine_types_by_zone()
             ),
+            "acceleratorTypes.aggregatedList": lambda: aggregated(
+                world,
+                call,
+                "compute#acceleratorTypeAggregatedList",
+                "acceleratorTypes",
+                stock.accelerator_types_by_zone(),
+            ),
             "acceleratorTypes.get": lambda: stock.accelerator_type(call),
             "acceleratorTypes.list": lambda: stock.accelerator_types(call),
             "zones.get": lambda: stock.zone(call),

@@ -99,6 +99,8 @@ class _Reader:
 def _equals(held: object, value: str) -> bool:
     if held is None:
         return False
+    if "*" not in value:
+        return _text(held).lower() == value.lower()
     pattern = ".*".join(re.escape(part) for part in value.split("*"))
     return re.fullmatch(pattern, _text(held), re.IGNORECASE) is not None
 

@@ -1,6 +1,7 @@
 """The machine types and accelerators of the emulated cloud, and which disks fit them."""
 
 from dataclasses import dataclass
+from functools import cache
 
 from gpuctl_sandbox.gcp.wire import Json, link
 
@@ -24,6 +25,7 @@ class MachineType:
     arch: str = "X86_64"
     only_spot: bool = False
 
+    @cache  # noqa: B019 - types are few and live as long as the process
     def shown(self, project: str, zone: str) -> Json:
         """The type as a reply has it."""
         path = f"projects/{project}/zones/{zone}/machineTypes/{self.name}"

@@ -11,6 +11,7 @@ _NAMES = {
     "disks.aggregatedList": "compute.disks.list",
     "disks.insert": "compute.disks.create",
     "machineTypes.aggregatedList": "compute.machineTypes.list",
+    "acceleratorTypes.aggregatedList": "compute.acceleratorTypes.list",
     "images.getFromFamily": "compute.images.getFromFamily",
     "zoneOperations.wait": "compute.zoneOperations.get",
     "globalOperations.wait": "compute.globalOperations.get",

@@ -77,6 +77,15 @@ class Stock:
         lacking = self._named(self._world.conditions.unoffered, call.zone)
         return [item.shown(PROJECT, call.zone) for item in ACCELERATORS.values() if item.name not in lacking]
 
+    def accelerator_types_by_zone(self) -> dict[str, list[Json]]:
+        lacking = {zone: self._named(self._world.conditions.unoffered, zone) for zone in ZONES}
+        return {
+            f"zones/{zone}": [
+                item.shown(PROJECT, zone) for item in ACCELERATORS.values() if item.name not in lacking[zone]
+            ]
+            for zone in ZONES
+        }
+
     def offered(self, zone: str) -> dict[str, MachineType]:
         """The types that a zone sells."""
         lacking = self._named(self._world.conditions.unoffered, zone)

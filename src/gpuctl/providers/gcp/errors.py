@@ -1,0 +1,128 @@
+"""Google's errors as gpuctl's. The reason decides, never the HTTP status alone: 403 means six things."""
+
+import ssl
+from collections.abc import Iterator
+from typing import Any
+
+from urllib3 import exceptions as urllib3
+
+from gpuctl.domain.instance import Refusal
+from gpuctl.errors import CredentialsError, GpuctlError, OutcomeUnknown, UnreachableError
+from gpuctl.providers.codes import Meaning, create_error, error_of
+from gpuctl.providers.gcp.codes import ABSENT, TABLE
+from gpuctl.providers.gcp.failures import ApiError, LoginError, OperationFailed, PartialList
+from gpuctl.providers.wording import one_line
+
+# What a call raises: an answer of Google's, no answer, or a part of one. `requests` makes its errors OSErrors.
+CALL_ERRORS = (ApiError, PartialList, LoginError, OSError)
+
+_HINTS = {
+    Meaning.CREDENTIALS: "gpuctl doctor gcp; docs/gcp-role.yaml has the permissions",
+    Meaning.THROTTLED: "retry in a minute",
+    Meaning.CAPACITY: "add another `--region`, or take another type: gpuctl types",
+    Meaning.QUOTA: "request more: https://console.cloud.google.com/iam-admin/quotas",
+}
+_NETWORK_HINT = "check the network, then retry"
+# No connection came about, so that not a byte of the request can have arrived.
+_NO_CONNECTION = (
+    urllib3.NewConnectionError,
+    urllib3.ConnectTimeoutError,
+    urllib3.ProxyError,
+    ssl.SSLCertVerificationError,
+)
+
+
+def is_absent(error: Exception) -> bool:
+    """Whether Google says that there is no such thing."""
+    return isinstance(error, ApiError) and error.status == 404 and error.reason in (ABSENT, "")
+
+
+def code_of(error: Exception) -> str:
+    """Google's own word for this failure; empty where it gave none."""
+    if isinstance(error, OperationFailed):
+        return error.code
+    if isinstance(error, ApiError):
+        # `forbidden` with a detail (billing, scopes) means that detail.
+        return error.info if error.info in TABLE.hints else error.reason or error.info
+    return ""
+
+
+def translate(error: Exception, doing: str) -> GpuctlError:
+    """The failure in our words; `doing` begins the sentence: `could not list instances in `us-east1``."""
+    if isinstance(error, LoginError):
+        return error.kind(f"{doing}: {error.sentence}", hint=error.hint)
+    if isinstance(error, PartialList):
+        return UnreachableError(f"{doing}: Google's list is not complete ({one_line(str(error))})", hint="retry later")
+    if not isinstance(error, (ApiError, OperationFailed)):
+        return _unanswered(error, doing)
+    code = code_of(error)
+    if not code:
+        return UnreachableError(f"{doing}: Google answered {error.status} without a reason", hint=_NETWORK_HINT)
+    return _of_code(error, code, doing)
+
+
+def translate_create(error: Exception, doing: str) -> GpuctlError:
+    """The failure of an insert: Google's refusal where it created nothing, else OutcomeUnknown."""
+    refusal = translate(error, doing)
+    if was_never_sent(error):
+        return refusal
+    if isinstance(error, (ApiError, OperationFailed)) and code_of(error):
+        meaning = _meaning(error, code_of(error))
+        return create_error(meaning, refusal, doing, "Google", _said(error))
+    return OutcomeUnknown(f"{doing}: no answer tells whether it was created ({type(error).__name__})")
+
+
+def was_never_sent(error: Exception) -> bool:
+    """Whether it is sure that no byte of the request arrived: no token, or no connection."""
+    return isinstance(error, LoginError) or any(isinstance(cause, _NO_CONNECTION) for cause in _causes(error))
+
+
+def refusal_of(error: OperationFailed) -> Refusal:
+    """Why an instance never came up, where its insert failed only later."""
+    told = translate(error, "the instance could not be started")
+    return Refusal(code=told.code, text=told.message, hint=told.hint)
+
+
+def _of_code(error: ApiError | OperationFailed, code: str, doing: str) -> GpuctlError:
+    meaning = _meaning(error, code)
+    hint = TABLE.hint(code) or _HINTS.get(meaning)
+    told = error_of(meaning, f"{doing}: {_said(error)}", code=code, hint=hint, extent=TABLE.extent(code))
+    if isinstance(told, CredentialsError) and isinstance(error, ApiError):
+        told.cloud_time = error.cloud_time
+    return told
+
+
+def _meaning(error: ApiError | OperationFailed, code: str) -> Meaning:
+    if isinstance(error, ApiError) and error.reason == "forbidden" and "quota" in error.message.casefold():
+        return Meaning.QUOTA
+    # An operation that has ended with an error made nothing, whatever HTTP status Google puts beside it.
+    status = error.status if isinstance(error, ApiError) else 400
+    return TABLE.meaning(code, status)
+
+
+def _said(error: ApiError | OperationFailed) -> str:
+    return f"`{code_of(error)}`{f' ({one_line(error.message)})' if error.message else ''}"
+
+
+def _unanswered(error: Exception, doing: str) -> GpuctlError:
+    why = next((one_line(cause.verify_message) for cause in _causes(error) if _is_certificate(cause)), "")
+    told = f" ({why})" if why else ""
+    return UnreachableError(f"{doing}: Google could not be reached{told}", hint=_NETWORK_HINT)
+
+
+def _is_certificate(cause: Any) -> bool:
+    return isinstance(cause, ssl.SSLCertVerificationError)
+
+
+def _causes(error: BaseException | None) -> Iterator[Any]:
+    """What lies behind an error of requests: its cause, and urllib3's own reasons."""
+    seen: set[int] = set()
+    waiting = [error]
+    while waiting:
+        cause = waiting.pop()
+        if cause is None or id(cause) in seen:
+            continue
+        seen.add(id(cause))
+        yield cause
+        inner = (*cause.args, getattr(cause, "reason", None), cause.__cause__)
+        waiting += [item for item in inner if isinstance(item, BaseException)]

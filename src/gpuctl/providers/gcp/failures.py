@@ -1,0 +1,63 @@
+"""What goes wrong with a call of Google's, as it was answered; `errors` says what each means for gpuctl."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from gpuctl.errors import GpuctlError
+
+_PASSING_REASONS = frozenset({"rateLimitExceeded", "userRateLimitExceeded"})
+
+
+class ApiError(Exception):
+    """An answer of status 400 or more: Google's reason and message, and its time (None where it gave none)."""
+
+    def __init__(self, status: int, body: Any, cloud_time: datetime | None = None) -> None:
+        error = body.get("error") if isinstance(body, dict) else None
+        error = error if isinstance(error, dict) else {}
+        first = (error.get("errors") or [{}])[0] if isinstance(error.get("errors"), list) else {}
+        infos = [item for item in error.get("details") or () if isinstance(item, dict)]
+        self.status = status
+        self.reason = str(first.get("reason") or "")
+        self.message = str(error.get("message") or "")
+        self.info = next((str(item["reason"]) for item in infos if item.get("reason")), "")
+        self.cloud_time = cloud_time
+        super().__init__(f"{status} {self.reason or self.info}: {self.message}")
+
+    @property
+    def is_passing(self) -> bool:
+        """Whether the same call may succeed a moment later."""
+        return self.status == 429 or self.status >= 500 or self.reason in _PASSING_REASONS
+
+
+class OperationFailed(Exception):
+    """An operation that Google ended with an error: its code, message and details."""
+
+    def __init__(self, operation: Mapping[str, Any]) -> None:
+        entries = (operation.get("error") or {}).get("errors") or [{}]
+        self.code = str(entries[0].get("code") or "UNKNOWN")
+        self.message = str(entries[0].get("message") or operation.get("httpErrorMessage") or "")
+        self.details: list[Any] = list(entries[0].get("errorDetails") or ())
+        self.status = int(operation.get("httpErrorStatusCode") or 400)
+        super().__init__(f"{self.code}: {self.message}")
+
+    @property
+    def advised_zones(self) -> list[str]:
+        """The zones that a stockout names as having room."""
+        infos = [item.get("errorInfo") or item for item in self.details if isinstance(item, dict)]
+        told = next((item["metadatas"].get("zonesAvailable") for item in infos if item.get("metadatas")), None)
+        return [zone.strip() for zone in str(told or "").split(",") if zone.strip()]
+
+
+class PartialList(Exception):
+    """Google answered with a list of which a part is missing."""
+
+
+class LoginError(Exception):
+    """No token could be had: nothing was sent to the cloud. `kind`, `sentence` and `hint` are what to tell."""
+
+    def __init__(self, kind: type[GpuctlError], sentence: str, hint: str) -> None:
+        super().__init__(sentence)
+        self.kind = kind
+        self.sentence = sentence
+        self.hint = hint

@@ -1,0 +1,88 @@
+"""Waiting for operations: they run on in the cloud whether anybody looks or not."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from gpuctl.domain.instance import Reason
+from gpuctl.providers.gcp.client import Api, Json, last
+from gpuctl.providers.gcp.failures import ApiError, OperationFailed
+
+_PAUSES = (timedelta(milliseconds=500), timedelta(seconds=1), timedelta(seconds=2))
+# What Compute Engine itself does to an instance, by the type of its operation.
+_ENDS = {
+    "compute.instances.preempted": Reason.INTERRUPTED,
+    "compute.instances.deferredDelete": Reason.EXPIRED,
+    "compute.instances.deferredStop": Reason.EXPIRED,
+}
+
+
+def is_done(operation: Json) -> bool:
+    """Whether it has ended, well or not."""
+    return operation.get("status") == "DONE"
+
+
+def check(operation: Json) -> None:
+    """Raise OperationFailed for one that ended with an error: HTTP 200 says nothing about that."""
+    if operation.get("error"):
+        raise OperationFailed(operation)
+
+
+def wait(api: Api, operation: Json, within: timedelta) -> Json:
+    """The operation when it has ended, or as it stands after that time. Raises what the last look raised."""
+    scope = f"zones/{last(operation['zone'])}" if operation.get("zone") else "global"
+    path, until = f"{scope}/operations/{operation['name']}", api.elapsed() + within
+    looks = 0
+    while not is_done(operation) and api.elapsed() < until:
+        if looks:
+            api.pause(_PAUSES[min(looks, len(_PAUSES)) - 1])
+        operation = api.get(path)
+        looks += 1
+    return operation
+
+
+def finished(api: Api, operation: Json, within: timedelta) -> Json:
+    """The operation, ended without an error. OperationFailed or TimeoutError otherwise."""
+    operation = wait(api, operation, within)
+    check(operation)
+    if not is_done(operation):
+        raise TimeoutError(f"the operation {operation['name']} has not ended yet")
+    return operation
+
+
+def of_instance(api: Api, zone: str, name: str) -> list[Json]:
+    """What happened to the instance of that name in the last two weeks, the newest first."""
+    target = f"https://www.googleapis.com/compute/v1/projects/{api.project}/zones/{zone}/instances/{name}"
+    try:
+        found = list(_matching(api, zone, name, filter=f'targetLink="{target}"'))
+    except ApiError as error:
+        if error.status != 400:
+            raise
+        found = list(_matching(api, zone, name))
+    return sorted(found, key=lambda operation: _instant(operation, "insertTime"), reverse=True)
+
+
+def end_reason(operations: list[Json]) -> tuple[Reason | None, datetime | None]:
+    """Why and when an instance that is gone ended, from its operations; None for what they do not tell."""
+    for operation in operations:
+        kind = str(operation.get("operationType"))
+        if kind in _ENDS or (kind == "delete" and is_done(operation) and not operation.get("error")):
+            at = _instant(operation, "endTime") if operation.get("endTime") else None
+            return _ENDS.get(kind), at
+    return None, None
+
+
+def failed_insert(operations: list[Json]) -> OperationFailed | None:
+    """How the insert of an instance that is gone failed; None where it did not."""
+    inserts = [operation for operation in operations if operation.get("operationType") == "insert"]
+    return OperationFailed(inserts[0]) if inserts and inserts[0].get("error") else None
+
+
+def _matching(api: Api, zone: str, name: str, **query: str) -> Iterator[Json]:
+    for page in api.pages(f"zones/{zone}/operations", **query):
+        for operation in page.get("items") or ():
+            if str(operation.get("targetLink")).endswith(f"/zones/{zone}/instances/{name}"):
+                yield operation
+
+
+def _instant(operation: Json, key: str) -> datetime:
+    return datetime.fromisoformat(str(operation[key]))
