@@ -9,6 +9,7 @@ from support.observations import STATE, ours, seen_of
 
 from gpuctl.domain.instance import CloudState, Instance, Observed, ProviderName, Reason, Scope, Status
 from gpuctl.domain.reconcile.actions import Action, Kind, Rules, View
+from gpuctl.domain.reconcile.deadlines import UNREAD_GRACE
 from gpuctl.domain.reconcile.plan import plan, to_ask_by_id
 
 MINUTE, SECOND = timedelta(minutes=1), timedelta(seconds=1)
@@ -156,7 +157,7 @@ def test_only_what_a_complete_listing_lacked_is_asked_for_by_id() -> None:
         a_ready_instance("inst-000000000003", status=Status.TERMINATED),
     )
     assert to_ask_by_id([there, lost, closed], view(seen_of(there)), RULES) == [lost]
-    assert to_ask_by_id([there, lost], unlisted(), RULES) == []
+    assert to_ask_by_id([there, lost], unlisted(IN_TIME), RULES) == []
 
 
 def test_an_end_that_nobody_saw_is_no_later_than_the_guard_would_have_made_it() -> None:
@@ -167,9 +168,10 @@ def test_an_end_that_nobody_saw_is_no_later_than_the_guard_would_have_made_it() 
 
 def test_a_due_machine_missing_from_the_listing_is_asked_to_end_by_the_id_our_create_returned() -> None:
     record = a_ready_instance()
-    assert (Kind.TERMINATE, Reason.EXPIRED) in decided(record, gone(record, LATE))
+    late = LATE + UNREAD_GRACE
+    assert (Kind.TERMINATE, Reason.EXPIRED) in decided(record, gone(record, late))
     adopted = a_ready_instance(id_is_from_create=False)
-    assert Kind.TERMINATE not in [kind for kind, _ in decided(adopted, gone(adopted, LATE))]
+    assert Kind.TERMINATE not in [kind for kind, _ in decided(adopted, gone(adopted, late))]
 
 
 # listing failed
@@ -181,9 +183,19 @@ def test_a_listing_that_failed_closes_nothing() -> None:
     assert [(action.kind, action.unresolved) for action in actions] == [(Kind.REPORT, True)]
 
 
-def test_a_due_machine_in_an_unlisted_region_is_ended_by_id_if_that_id_is_from_our_create() -> None:
-    assert decided(a_ready_instance(), unlisted()) == [(Kind.TERMINATE, Reason.EXPIRED)]
-    assert decided(a_ready_instance(id_is_from_create=False), unlisted()) == []
+def test_an_expired_instance_in_a_region_that_was_not_listed_is_queried_by_id_and_terminated() -> None:
+    record = a_ready_instance()
+    assert to_ask_by_id([record], unlisted(), RULES) == [record]
+    queried = unlisted(by_id={record.id: seen_of(record)})
+    assert decided(record, queried) == [(Kind.REFRESH, None), (Kind.TERMINATE, Reason.EXPIRED)]
+
+
+def test_an_expired_instance_whose_tags_cannot_be_read_is_terminated_by_id_a_quarter_of_an_hour_later() -> None:
+    record, late = a_ready_instance(), LATE + UNREAD_GRACE
+    (waits, _) = plan([record], unlisted(late - SECOND), RULES)
+    assert (waits.kind, waits.unresolved) == (Kind.WAIT, True)
+    assert decided(record, unlisted(late)) == [(Kind.TERMINATE, Reason.EXPIRED)]
+    assert decided(a_ready_instance(id_is_from_create=False), unlisted(late)) == []
 
 
 def test_what_is_stopping_in_an_unlisted_region_is_asked_by_id_only_if_that_id_is_from_our_create() -> None:

@@ -81,6 +81,12 @@ _SENT = "if answer.error is not None and answer.outcome is not Outcome.UNKNOWN:"
 _ADDED = "self.runtime.store.add([record], lambda present: None)"
 _DEFINITE = "goes_on = is_elsewhere(error)"
 
+_TAGS_IGNORED = edited("gpuctl.domain.reconcile.deadlines:extended_by_tags", ("if is_granted and", "if False and"))
+_JUDGED_LATE = edited(
+    "gpuctl.services.reap.reaper:_reap_login",
+    ("actions = plan(", "survey.began_at = survey.session.checked_now\n    actions = plan("),
+)
+
 MUTANTS: dict[str, Break] = {
     "stock TinyDB storage": every(
         edited("gpuctl.store.local.tinydb:StateStorage.commit", ("write_whole(disk, path, content)", _STOCK)),
@@ -103,7 +109,7 @@ MUTANTS: dict[str, Break] = {
             "gpuctl.services.launch.attempts:Attempts.pursue",
             ("answer.outcome not in (Outcome.REFUSED, Outcome.LEFTOVERS)", "answer.outcome is Outcome.CREATED"),
         ),
-        edited("gpuctl.services.launch.attempts:Attempts._following", (_DEFINITE, "goes_on = True")),
+        edited("gpuctl.services.launch.attempts:Attempts._after_refusal", (_DEFINITE, "goes_on = True")),
         edited("gpuctl.domain.lifecycle:attempted", ("if not was_refused(instance):", "if False:")),
     ),
     "no client token": edited(
@@ -146,9 +152,14 @@ MUTANTS: dict[str, Break] = {
     "refused after a lost reply": edited(
         "gpuctl.services.launch.create:send_create", ("if lost is None:", "if error is not lost:")
     ),
-    "deadline not read again": edited(
-        "gpuctl.services.reconcile.apply:Applier._end", ("and not fresh.is_due(now)", "and False")
+    # Either of the first two rules alone hides that the third is broken.
+    "deadline not read again": every(
+        _JUDGED_LATE,
+        _TAGS_IGNORED,
+        edited("gpuctl.services.reconcile.apply:Applier._end", ("and not fresh.is_due(judged_at)", "and False")),
     ),
+    "tags of another copy ignored": _TAGS_IGNORED,
+    "deadlines judged after the listing": _JUDGED_LATE,
     "guard left out": edited(
         "gpuctl.providers.aws.create:run_instances", ('"UserData": user_data(order)', '"UserData": "#!/bin/sh"')
     ),
@@ -171,6 +182,6 @@ MUTANTS: dict[str, Break] = {
     "modes left to the umask": edited(
         "gpuctl.files:private_folder",
         ("folder.mkdir(mode=0o700)", "folder.mkdir()"),
-        ("folder.chmod(0o700)", "pass"),
+        ("make_path_private(folder, 0o700)", "pass"),
     ),
 }

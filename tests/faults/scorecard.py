@@ -19,7 +19,7 @@ from pathlib import Path
 
 from boot.cases import CASES, booted_guards
 from boot.system import missing
-from faults import azure, crashes, lies, manners, secrets, states
+from faults import azure, copies, crashes, lies, manners, secrets, states
 from faults.world import Score, World, broken, world
 from support.document import part, put
 
@@ -164,6 +164,16 @@ GATES = (
         lambda world: azure.azure_races(world, 2),
         lambda world: azure.azure_races(world, 60),
         _under(azure.azure_races, "deadline not read again", 4),
+    ),
+    Gate(
+        "B4",
+        "two copies of one state on two computers: extends and reaps of both in any order, with lost replies and "
+        "deaths, and extends between a listing and the decision",
+        "terminated early, not terminated = 0",
+        _alone(lambda: copies.copied_states(60)),
+        _alone(lambda: copies.copied_states(4000)),
+        _alone_under(copies.copied_states, "tags of another copy ignored", 300)
+        | _alone_under(copies.copied_states, "deadlines judged after the listing", 300),
     ),
     Gate(
         "C1",

@@ -58,7 +58,7 @@ def test_of_fifty_that_start_at_once_under_a_budget_for_ten_exactly_ten_get_a_ma
         prepared = prepare(choose(ASKED, lambda name: Defaults(), runtime, CATALOG), runtime)
         ready.wait()
         try:
-            (record,) = start(prepared, runtime, lambda records: None, None).records
+            (record,) = start(prepared, runtime, lambda records: None, None, agree=lambda *_: True).records
         except BudgetError:
             return "refused"
         return record.status.value
@@ -74,7 +74,7 @@ def test_of_fifty_that_start_at_once_under_a_budget_for_ten_exactly_ten_get_a_ma
 def test_of_ten_extensions_at_once_with_room_for_three_three_are_granted(tmp_path: Path) -> None:
     free = runtime_of(tmp_path, Budgets())
     prepared = prepare(choose(ASKED, lambda name: Defaults(), free, CATALOG), free)
-    records = [start(prepared, free, lambda records: None, None).records[0] for _ in range(10)]
+    records = [start(prepared, free, lambda records: None, None, agree=lambda *_: True).records[0] for _ in range(10)]
     budgets = Budgets(daily_usd=EACH * 10 + EACH * 3 / 2)
     ready = Barrier(10)
 

@@ -137,6 +137,7 @@ class Instance(Value):
     a complete listing first lacked it. `delivered` counts the history's entries that hooks were told of; unused for
     `idle`, it also ends by itself. `id_is_from_create`: our own create returned the id. `ssh_key` lets in `ssh_user`,
     at a port 22 open to `ssh_from`.
+    `unconfirmed_deadlines`: `extend` sent them to the provider and did not grant them.
     `check` must work there before it is READY; its cloud called it ready at `booted_at`.
     """
 
@@ -162,6 +163,7 @@ class Instance(Value):
     ttl: timedelta
     max_ttl: timedelta
     expires_at: AwareDatetime
+    unconfirmed_deadlines: tuple[AwareDatetime, ...] = ()
     idle: timedelta | None = None
     tags: dict[str, str] = Field(default_factory=dict)
     price: Price | None = None

@@ -2,14 +2,20 @@
 
 from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import partial
 
 from gpuctl.domain.duration import spelled
 from gpuctl.domain.events import EventName
 from gpuctl.domain.instance import Instance, Status
 from gpuctl.domain.lifecycle import note
+from gpuctl.domain.reconcile.actions import Rules
+from gpuctl.domain.reconcile.deadlines import extended, extended_by_tags, with_unconfirmed, without_unconfirmed
+from gpuctl.domain.reconcile.evidence import is_the_same_machine
+from gpuctl.domain.tags import ownership
 from gpuctl.errors import BudgetError, GpuctlError, NotReadyError, UnresolvedError, UsageError
 from gpuctl.services.budgets import Allowance
 from gpuctl.services.runtime import Runtime
+from gpuctl.services.sessions import Session
 
 
 def extend(
@@ -27,17 +33,22 @@ def extend(
     is allowed; UnresolvedError when the machine could not be told. Then the old deadline holds.
     """
     session = runtime.sessions.of(record)
+    record, unread = _read_tags(runtime, session, record)
     moved = _moved(record, session.now, runtime.max_ttl, by=by, ttl=ttl)
     if record.cloud_id is None:
         raise NotReadyError(f"{record.label} has no instance yet", hint=f"gpuctl get {record.id} --refresh")
+    if unread is not None:
+        raise UnresolvedError(f"{unread.message}; {_stands(record)}", hint=unread.hint) from unread
     allowance = Allowance(runtime, session.now, allow_unknown_price=allow_unknown_price)
-    for told in allowance.check([record.having(expires_at=moved)]):
-        runtime.progress.warn(told)
+    for warning in allowance.check([record.having(expires_at=moved)]):
+        runtime.progress.warn(warning)
+    runtime.store.update(record.id, partial(with_unconfirmed, expires_at=moved, at=session.now))
     try:
         session.provider.set_deadline(record.region, record.cloud_id, moved)
-    except UsageError as error:
-        raise UsageError(f"{error.message}; {_stands(record)}", hint=error.hint) from error
     except GpuctlError as error:
+        _withdraw(runtime, session, record, moved)
+        if isinstance(error, UsageError):
+            raise UsageError(f"{error.message}; {_stands(record)}", hint=error.hint) from error
         raise UnresolvedError(
             f"the deadline could not be changed at the provider ({error.message}); {_stands(record)}", hint=error.hint
         ) from error
@@ -47,6 +58,7 @@ def extend(
             raise UnresolvedError(f"{record.label} was changed in the meantime", hint=f"gpuctl get {record.id}")
         _refuse_over(fresh, session.now)
         detail = f"{record.expires_at:%Y-%m-%dT%H:%M:%SZ} to {moved:%Y-%m-%dT%H:%M:%SZ}"
+        fresh = without_unconfirmed(fresh, moved, session.now)
         return note(fresh, EventName.EXTENDED, session.now, detail=detail, expires_at=moved)
 
     try:
@@ -56,6 +68,38 @@ def extend(
         with suppress(GpuctlError):
             session.provider.set_deadline(record.region, record.cloud_id, record.expires_at)
         raise
+
+
+def _read_tags(runtime: Runtime, session: Session, record: Instance) -> tuple[Instance, GpuctlError | None]:
+    """The record with the deadline that another copy of this state has granted meanwhile, and why that is not known."""
+    if record.cloud_id is None or record.status.is_ended or record.status is Status.STOPPING:
+        return record, None
+    rules = Rules(runtime.store.snapshot().state_id or "", max_ttl=runtime.max_ttl)
+    try:
+        observed = session.provider.get(record.region, record.cloud_id)
+    except GpuctlError as error:
+        return record, error
+    if observed is not None and observed.exists and not is_the_same_machine(record, observed, rules.state_id):
+        return record, UnresolvedError(f"the gpuctl tags of {record.cloud_id} were changed")
+    later = extended_by_tags(record, observed, rules, session.now)
+    if later is None:
+        return record, None
+    return runtime.store.update(record.id, partial(extended, expires_at=later, at=session.now)), None
+
+
+def _withdraw(runtime: Runtime, session: Session, record: Instance, moved: datetime) -> None:
+    """After a failure: put the old deadline back into the tags, or forget the new one if it never arrived there.
+
+    Otherwise another copy of this state would believe the new one, or grant the same and be denied it here.
+    """
+    # Where the tags cannot be read either, the deadline stays unconfirmed.
+    with suppress(GpuctlError):
+        observed = session.provider.get(record.region, record.cloud_id or "")
+        if observed is None:
+            return
+        if ownership(observed.tags).expires_at == moved:
+            session.provider.set_deadline(record.region, observed.cloud_id, record.expires_at)
+        runtime.store.update(record.id, partial(without_unconfirmed, expires_at=moved, at=session.now))
 
 
 def _moved(

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from gpuctl.domain.instance import Instance, Observed, Reason, Scope
@@ -27,6 +27,7 @@ class Action:
 
     `record` is the record it is about, None for a machine without one; `seen` the machine, None where it was not seen.
     `left` is the cloud id of what one of the record's attempts left behind, where that is gone now.
+    `extended_to` is the later deadline that another copy of the state has granted.
     """
 
     kind: Kind
@@ -38,6 +39,7 @@ class Action:
     detail: str = ""
     unresolved: bool = False
     left: str | None = None
+    extended_to: datetime | None = None
 
     @property
     def instance_id(self) -> str | None:
@@ -56,8 +58,9 @@ class Action:
 class View:
     """What one account of one cloud answered in this run, all of it from after that account was checked.
 
-    `now` is the time to judge deadlines by, None where no reply of the cloud could confirm ours. `by_id` holds what
-    asking for a single record's machine gave: None means that the cloud knows no such machine.
+    `now` is the time to judge deadlines by: when the listing began, so that a deadline that was extended before it
+    passed is seen. None where no reply of the cloud could confirm our clock. `by_id` holds what querying the instance
+    of a single record gave: None means that the cloud knows no such instance.
     """
 
     now: datetime | None
@@ -69,11 +72,15 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What this reaper may end beside its own records' machines, and how many of those in one run."""
+    """What this reaper may terminate besides the instances of its own records, and how many of those in one run.
+
+    `max_ttl` is the longest time from now that `extend` grants.
+    """
 
     state_id: str
     reap_state_ids: frozenset[str] = frozenset()
     max_orphans: int = 3
+    max_ttl: timedelta = timedelta(0)
 
 
 def scope_of(record: Instance) -> Scope:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from gpuctl.domain.instance import CloudState, Instance, Market, Observed, Reason, Scope, Status
 from gpuctl.domain.reconcile.actions import Action, Finder, Kind, Rules, View, scope_of
+from gpuctl.domain.reconcile.deadlines import UNREAD_GRACE, extended, extended_by_tags
 from gpuctl.domain.reconcile.evidence import (
     ATTEMPT_GRACE,
     LAUNCH_GRACE,
@@ -24,13 +25,25 @@ STUBBORN_AFTER = timedelta(minutes=30)
 
 
 def to_ask_by_id(records: Iterable[Instance], view: View, rules: Rules) -> list[Instance]:
-    """The live records whose machine a complete listing lacked: each is asked for by itself before `plan`."""
+    """The active records whose instance is queried by itself before `plan`.
+
+    A complete listing lacked it, or its region could not be listed and its deadline has passed by the record alone.
+    """
     found = Finder(view, rules.state_id)
     return [
         record
         for record in records
-        if record.is_live and scope_of(record) in view.listed and found.listed(record) is None
+        if record.is_live
+        and (
+            (scope_of(record) in view.listed and found.listed(record) is None)
+            or (scope_of(record) in view.unreachable and _is_expired(record, view.now))
+        )
     ]
+
+
+def _is_expired(record: Instance, now: datetime | None) -> bool:
+    is_known = record.cloud_id is not None and record.status is not Status.STOPPING
+    return is_known and now is not None and record.is_due(now)
 
 
 Decide = Callable[[Instance], list[Action]]
@@ -65,7 +78,8 @@ def _for_record(record: Instance, found: Finder, view: View, rules: Rules) -> li
 
 def _about(record: Instance, found: Finder, view: View, rules: Rules) -> Iterable[Action]:
     seen = found.anywhere(record)
-    act = _Acting(record, scope_of(record), seen)
+    extended_to = extended_by_tags(record, seen, rules, view.now)
+    act = _Acting(record, scope_of(record), seen, extended_to)
     if seen is not None and not is_the_same_machine(record, seen, rules.state_id):
         if seen.exists:
             yield act(Kind.REPORT, detail=f"the gpuctl tags of {seen.cloud_id} were changed", unresolved=record.is_live)
@@ -73,7 +87,7 @@ def _about(record: Instance, found: Finder, view: View, rules: Rules) -> Iterabl
         if seen is not None and seen.exists:
             yield act(Kind.TERMINATE, Reason.ORPHAN, detail="still running although recorded as terminated")
     elif seen is not None:
-        yield from _present(record, seen, view, act)
+        yield from _present(extended(record, extended_to, record.updated_at), seen, view, act)
     else:
         yield from _absent(record, view, act)
 
@@ -92,8 +106,9 @@ def _left_behind(record: Instance, found: Finder, view: View) -> Iterable[Action
 class _Acting:
     """Makes actions about one record."""
 
-    def __init__(self, record: Instance, scope: Scope, seen: Observed | None) -> None:
+    def __init__(self, record: Instance, scope: Scope, seen: Observed | None, extended_to: datetime | None) -> None:
         self._about = (scope, record, seen)
+        self._extended_to = extended_to
 
     def __call__(
         self,
@@ -105,7 +120,7 @@ class _Acting:
         unresolved: bool = False,
     ) -> Action:
         scope, record, seen = self._about
-        return Action(kind, scope, record, seen, reason, proof, detail, unresolved)
+        return Action(kind, scope, record, seen, reason, proof, detail, unresolved, extended_to=self._extended_to)
 
 
 def _present(record: Instance, seen: Observed, view: View, act: _Acting) -> Iterable[Action]:
@@ -172,9 +187,15 @@ def _absent(record: Instance, view: View, act: _Acting) -> Iterable[Action]:
 
 def _unseen_end(record: Instance, view: View, act: _Acting) -> Iterable[Action]:
     # Should the listing lie or fail, the end is asked for all the same, but only by an id that our own create returned.
-    if record.id_is_from_create and record.status is Status.STOPPING:
+    if not record.id_is_from_create:
+        return
+    if record.status is Status.STOPPING:
         yield act(Kind.TERMINATE, record.reason, detail="terminated by ID; it was in no listing")
-    elif record.id_is_from_create:
+    elif view.now is not None and record.is_due(view.now) and view.now - record.expires_at < UNREAD_GRACE:
+        # Another copy of this state may have extended the deadline, which only the tags would show.
+        detail = "past its deadline; not terminated yet, because its tags could not be read"
+        yield act(Kind.WAIT, detail=detail, unresolved=True)
+    else:
         yield from _if_due(record, view, act)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from gpuctl.domain.instance import CloudState, Instance, Observed, Reason, Status
 from gpuctl.domain.lifecycle import advance, refreshed, swept, with_facts
 from gpuctl.domain.reconcile.actions import Action, Kind
+from gpuctl.domain.reconcile.deadlines import extended
 from gpuctl.domain.safeguards import Safeguard
 from gpuctl.errors import GpuctlError, UnresolvedError
 from gpuctl.services.isolation import each_alone
@@ -49,7 +50,7 @@ _NOTED = (Kind.REFRESH, Kind.ADOPT, Kind.WAIT)
 
 
 class NotDue(GpuctlError):
-    """The deadline was moved, or another attempt was made, after the plan was made: nothing is terminated."""
+    """Another attempt was made after the plan was made: nothing is terminated."""
 
 
 class Applier:
@@ -87,7 +88,9 @@ class Applier:
 
         def facts(fresh: Instance, action: Action) -> Instance:
             if action.seen is not None:
-                return fresh if _moved_on(fresh, action) else refreshed(fresh, action.seen, now)
+                if _moved_on(fresh, action):
+                    return fresh
+                return extended(refreshed(fresh, action.seen, now), action.extended_to, now)
             if fresh.status.is_ended or _moved_on(fresh, action) or fresh.id not in self._survey.by_id:
                 return fresh
             listed_at = self._survey.listed[action.scope]
@@ -143,19 +146,23 @@ class Applier:
 
     def _end(self, batch: Sequence[Action]) -> None:
         now = self._survey.session.now
+        judged_at = self._survey.began_at or now
 
         def stopping(fresh: Instance, action: Action) -> Instance:
             if fresh.status.is_ended:
                 return fresh
-            if action.reason is Reason.EXPIRED and fresh.status is not Status.STOPPING and not fresh.is_due(now):
-                raise NotDue("extended in the meantime")
             if action.seen is not None and action.seen.cloud_id in fresh.former_cloud_ids:
                 raise NotDue("another attempt was made in the meantime")
+            fresh = extended(fresh, action.extended_to, now)
+            if action.reason is Reason.EXPIRED and fresh.status is not Status.STOPPING and not fresh.is_due(judged_at):
+                return fresh
             if action.seen is not None and not _moved_on(fresh, action):
                 fresh = refreshed(fresh, action.seen, now)
             return advance(fresh, Status.STOPPING, now, action.reason)
 
         self._write(batch, stopping)
+        for action in batch:
+            self._spare_extended(action)
         going = [action for action in batch if self._goes_on(action)]
         failures = self._ask_end(going)
 
@@ -173,6 +180,15 @@ class Applier:
                 done = self._done[id(action)]
                 failure = failures[id(action)]
                 self._done[id(action)] = replace(done, error=failure.message, hint=failure.hint)
+
+    def _spare_extended(self, action: Action) -> None:
+        """Turn the action into a wait where its deadline was extended after the plan was made."""
+        done = self._done[id(action)]
+        if done.error is not None or done.record is None or done.record.status.is_ended:
+            return
+        if done.record.status is not Status.STOPPING:
+            waits = replace(action, kind=Kind.WAIT, reason=None, detail="extended in the meantime")
+            self._done[id(action)] = replace(done, action=waits)
 
     def _goes_on(self, action: Action) -> bool:
         done = self._done[id(action)]

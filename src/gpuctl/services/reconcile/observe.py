@@ -18,6 +18,7 @@ class Survey:
     """What one account answered, as it comes in: listings first; then, on records read afresh, single questions."""
 
     session: Session
+    began_at: datetime | None = None
     listed: dict[Scope, datetime] = field(default_factory=dict)
     observed: list[Observed] = field(default_factory=list)
     unreachable: dict[Scope, str] = field(default_factory=dict)
@@ -26,9 +27,9 @@ class Survey:
 
     @property
     def view(self) -> View:
-        """The answers so far, with the time they are judged by."""
+        """The answers so far, with the time they are judged by: the moment before the first of them was requested."""
         return View(
-            now=self.session.checked_now,
+            now=self.began_at,
             listed=self.listed,
             observed=self.observed,
             unreachable=self.unreachable,
@@ -37,6 +38,7 @@ class Survey:
 
     def list_scopes(self, scopes: Iterable[Scope], records: Sequence[Instance]) -> None:
         """List every one of these places; one that fails is noted as unreachable and never stops the others."""
+        self.began_at = self.began_at or self.session.checked_now
         for scope in scopes:
             starting = [record.cloud_id for record in records if scope_of(record) == scope and _is_starting(record)]
             try:
@@ -49,17 +51,23 @@ class Survey:
                 self.observed += found
 
     def ask_by_id(self, records: Iterable[Instance], rules: Rules) -> None:
-        """Ask for each record's machine by itself where a complete listing lacked it; a failed question stays open.
+        """Query the instance of each record by itself where a complete listing lacked it, or where a listing failed and
+        its deadline has passed; a failed query stays open.
 
-        Where one has ended and its listing says neither when nor why, ask for that as well.
+        Where one has ended and its listing says neither when nor why, query that as well.
         """
         records = list(records)
         self._ask_why(records)
+        unanswered = set[Scope]()
         for record in to_ask_by_id(records, self.view, rules):
+            if scope_of(record) in unanswered:
+                continue
             try:
                 self.by_id[record.id] = self._ask(record, rules)
             except GpuctlError:
-                continue
+                if scope_of(record) in self.unreachable:
+                    # Each failure may take minutes.
+                    unanswered.add(scope_of(record))
 
     def _ask_why(self, records: Iterable[Instance]) -> None:
         """Query each instance of which a listing shows only that it has ended: a query by id may find when and why."""

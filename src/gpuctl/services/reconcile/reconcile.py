@@ -52,7 +52,7 @@ def settle(
             if scope_of(record) in survey.unreachable
         }
         state = runtime.store.snapshot()
-        rules = Rules(state_id=state.state_id or "")
+        rules = Rules(state_id=state.state_id or "", max_ttl=runtime.max_ttl)
         ids = {record.id for record in group}
         fresh = [record for record in state.records if record.id in ids]
         survey.ask_by_id(fresh, rules)

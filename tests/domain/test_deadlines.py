@@ -1,0 +1,102 @@
+"""Whose deadline is in force where two copies of one state exist: the record's, or the one in the instance's tags."""
+
+from datetime import datetime, timedelta
+
+import pytest
+from support.instances import ACCOUNT, NOON, a_ready_instance
+from support.observations import STATE, ours, seen_of
+
+from gpuctl.domain.instance import CloudState, Instance, Observed, ProviderName, Reason, Scope, Status
+from gpuctl.domain.reconcile.actions import Kind, Rules, View
+from gpuctl.domain.reconcile.deadlines import extended, extended_by_tags, with_unconfirmed, without_unconfirmed
+from gpuctl.domain.reconcile.plan import plan
+from gpuctl.domain.tags import deadline_tag
+
+MINUTE = timedelta(minutes=1)
+SCOPE = Scope(provider=ProviderName.AWS, account=ACCOUNT, region="us-east-1")
+RULES = Rules(STATE)
+DEADLINE, LATER = NOON + 60 * MINUTE, NOON + 90 * MINUTE
+
+
+def tagged(record: Instance, expires_at: datetime | str, **facts: object) -> Observed:
+    """The record's instance, with that deadline in its tags."""
+    text = expires_at if isinstance(expires_at, str) else deadline_tag(expires_at)
+    return seen_of(record, tags=ours(record) | {"gpuctl-expires-at": text}, **facts)
+
+
+def decided(record: Instance, observed: Observed, now: datetime = DEADLINE) -> list[Kind]:
+    view = View(now=now, listed={SCOPE: now}, observed=(observed,))
+    return [action.kind for action in plan([record], view, RULES)]
+
+
+def test_an_instance_that_another_copy_extended_is_not_terminated_before_its_new_deadline() -> None:
+    record = a_ready_instance()
+    assert decided(record, tagged(record, LATER)) == [Kind.REFRESH]
+    assert decided(record, tagged(record, LATER), LATER - timedelta(seconds=1)) == [Kind.REFRESH]
+    assert decided(record, tagged(record, LATER), LATER) == [Kind.REFRESH, Kind.TERMINATE]
+
+
+def test_the_new_deadline_goes_with_the_action_and_into_the_record() -> None:
+    record = a_ready_instance()
+    view = View(now=DEADLINE, listed={SCOPE: DEADLINE}, observed=(tagged(record, LATER),))
+    (action,) = plan([record], view, RULES)
+    moved = extended(record, action.extended_to, DEADLINE)
+    assert (moved.expires_at, moved.history[-1].event) == (LATER, "extended")
+    assert extended(moved, action.extended_to, DEADLINE) is moved
+
+
+@pytest.mark.parametrize("tag", [DEADLINE, DEADLINE - MINUTE, "", "soon", "20261331t000000z"])
+def test_a_tag_that_is_no_later_or_cannot_be_read_moves_nothing(tag: datetime | str) -> None:
+    record = a_ready_instance()
+    assert decided(record, tagged(record, tag)) == [Kind.REFRESH, Kind.TERMINATE]
+
+
+def test_a_deadline_further_ahead_than_extend_grants_moves_nothing() -> None:
+    record = a_ready_instance()
+    most = DEADLINE + record.max_ttl
+    assert extended_by_tags(record, tagged(record, most), RULES, DEADLINE) == most
+    assert extended_by_tags(record, tagged(record, most + timedelta(seconds=1)), RULES, DEADLINE) is None
+    raised = Rules(STATE, max_ttl=record.max_ttl + MINUTE)
+    assert extended_by_tags(record, tagged(record, most + MINUTE), raised, DEADLINE) == most + MINUTE
+
+
+def test_without_the_time_of_the_provider_no_tag_moves_a_deadline() -> None:
+    record = a_ready_instance()
+    assert extended_by_tags(record, tagged(record, LATER), RULES, None) is None
+
+
+@pytest.mark.parametrize(
+    "tags", [{"gpuctl-id": "inst-zzzzzzzzzzzz"}, {"gpuctl-state": "another-state"}, {"gpuctl-state": ""}]
+)
+def test_the_tags_of_another_record_or_state_move_nothing(tags: dict[str, str]) -> None:
+    record = a_ready_instance()
+    observed = tagged(record, LATER)
+    forged = observed.model_copy(update={"tags": observed.tags | tags})
+    assert extended_by_tags(record, forged, RULES, DEADLINE) is None
+
+
+def test_the_tags_of_another_or_an_ended_instance_move_nothing() -> None:
+    record = a_ready_instance()
+    assert extended_by_tags(record, tagged(record, LATER, cloud_id="i-other"), RULES, DEADLINE) is None
+    assert extended_by_tags(record, tagged(record, LATER, state=CloudState.ENDED), RULES, DEADLINE) is None
+    assert extended_by_tags(record, None, RULES, DEADLINE) is None
+
+
+def test_a_deadline_that_this_state_sent_and_did_not_grant_does_not_count() -> None:
+    record = with_unconfirmed(a_ready_instance(), LATER, NOON)
+    assert decided(record, tagged(record, LATER)) == [Kind.REFRESH, Kind.TERMINATE]
+    assert decided(record, tagged(record, LATER + MINUTE)) == [Kind.REFRESH]
+    assert extended(record, LATER, DEADLINE) is record
+
+
+def test_a_deadline_is_unconfirmed_once_however_often_it_is_sent() -> None:
+    record = a_ready_instance()
+    twice = with_unconfirmed(with_unconfirmed(record, LATER, NOON), LATER, NOON)
+    assert twice.unconfirmed_deadlines == (LATER,)
+    assert without_unconfirmed(twice, LATER, NOON).unconfirmed_deadlines == ()
+
+
+@pytest.mark.parametrize("status", [Status.STOPPING, Status.TERMINATED])
+def test_an_instance_that_is_ending_keeps_its_deadline(status: Status) -> None:
+    record = a_ready_instance(status=status, reason=Reason.USER)
+    assert extended(record, LATER, DEADLINE) is record

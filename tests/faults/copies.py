@@ -1,0 +1,147 @@
+"""Gate B4: two copies of one state on two computers, with extends and reaps of both in any order."""
+
+import random
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
+from copy import deepcopy
+from datetime import datetime, timedelta
+
+from faults.world import Score, broken
+from support.clock import FakeClock
+from support.fake_cloud import Crash, FakeCloud, Trouble
+from support.instances import PRICE
+from support.silent import Silent
+from support.stores import MemoryStore
+
+from gpuctl.catalog import Catalog
+from gpuctl.domain.instance import Observed
+from gpuctl.domain.market.request import Request
+from gpuctl.errors import GpuctlError
+from gpuctl.services.extend import extend
+from gpuctl.services.launch.offers import Defaults, choose
+from gpuctl.services.launch.prepare import prepare
+from gpuctl.services.launch.provision import start
+from gpuctl.services.reap.reaper import ReapOptions, reap, remembered
+from gpuctl.services.runtime import Runtime
+from gpuctl.services.sessions import Sessions
+from gpuctl.store.reaper import ReapTimes
+
+CATALOG = Catalog()
+MAX_TTL = timedelta(hours=2)
+STEPS = 40
+
+
+def copied_states(walks: int, mutants: Sequence[str] = (), seed: int = 1) -> Score:
+    """B4: whatever either copy extended with success is not terminated before that deadline, and is after it."""
+    score = Score()
+    with broken(mutants):
+        for number in range(walks):
+            score.add(f"walk {number}", _walk(random.Random(f"{seed} {number}")))
+            if score.has_failed_as(mutants):
+                break
+    return score
+
+
+class HeldCloud(FakeCloud):
+    """A cloud in which something may happen after a listing was made and before its caller has it."""
+
+    after_listing: Callable[[], None] | None = None
+
+    def list_instances(self, region: str, ask_ready: Collection[str] = ()) -> Sequence[Observed]:
+        observed = super().list_instances(region, ask_ready)
+        if self.after_listing is not None:
+            happens, self.after_listing = self.after_listing, None
+            happens()
+        return observed
+
+
+class Computer:
+    """One computer with a copy of the state."""
+
+    def __init__(self, store: MemoryStore, cloud: HeldCloud, clock: FakeClock) -> None:
+        self.store = store
+        self._cloud, self._clock = cloud, clock
+        self._times = ReapTimes()
+
+    @property
+    def runtime(self) -> Runtime:
+        """A new process on it."""
+        sessions = Sessions(lambda name, profile: self._cloud, self._clock, Silent())
+        return Runtime(self.store, sessions, self._clock, Silent(), lambda *_: PRICE, MAX_TTL)
+
+    def provision(self) -> datetime:
+        """Start an instance and return its deadline."""
+        request = Request(user="ana", instance_type="g4dn.xlarge", region="us-east-1", ttl=timedelta(minutes=60))
+        runtime = self.runtime
+        choice = choose(request, lambda name: Defaults(), runtime, CATALOG)
+        start(prepare(choice, runtime), runtime, lambda records: None, timedelta(minutes=15), agree=lambda *_: True)
+        (record,) = self.store.snapshot().records
+        return record.expires_at
+
+    def extend(self, by: timedelta) -> datetime | None:
+        """The deadline that was granted; None where the command failed or died."""
+        (record,) = self.store.snapshot().records
+        with suppress(GpuctlError, Crash):
+            return extend(self.runtime, record, by=by, ttl=None).expires_at
+        return None
+
+    def reap(self, *, sweep: bool) -> None:
+        """One run of the reaper here."""
+        options = ReapOptions(sweep=sweep)
+        with suppress(Crash):
+            reaped = reap(self.runtime, self._times, options)
+            self._times = remembered(self._times, reaped, options, self.store.snapshot().records)
+
+
+def _walk(chance: random.Random) -> list[str]:
+    clock = FakeClock()
+    cloud = HeldCloud(clock)
+    first = Computer(MemoryStore(), cloud, clock)
+    promised = first.provision()
+    computers = [first, Computer(deepcopy(first.store), cloud, clock)]
+
+    def extended() -> None:
+        nonlocal promised
+        if Trouble.KILLED_AFTER in cloud.troubles:
+            # The other copy cannot know that nobody granted the deadline in the tags.
+            cloud.troubles = []
+        number = chance.randrange(2)
+        # The copies never extend to the same second: the tags could not tell whose deadline that is.
+        by = timedelta(minutes=chance.randrange(1, 60), seconds=7 * number + chance.randrange(7))
+        promised = max(promised, computers[number].extend(by) or promised)
+
+    def held() -> None:
+        extended()
+        clock.move(max(promised - cloud.true_time - timedelta(minutes=60), timedelta(seconds=chance.randrange(90))))
+
+    for _ in range(STEPS):
+        before = {machine.cloud_id for machine in cloud.alive}
+        cloud.troubles = _troubles(chance)
+        step = chance.randrange(6)
+        if step == 0:
+            extended()
+        elif step in (1, 2):
+            computers[chance.randrange(2)].reap(sweep=chance.random() < 0.5)
+        elif step == 3:
+            cloud.troubles = []
+            clock.move(max(promised - cloud.true_time - timedelta(seconds=1), timedelta(0)))
+            cloud.after_listing = held
+            computers[chance.randrange(2)].reap(sweep=True)
+            cloud.after_listing = None
+        else:
+            clock.move(timedelta(seconds=chance.choice([1, 20, 60, 300, 900, 1800])))
+        if before and not cloud.alive:
+            early = cloud.true_time < promised
+            return [f"terminated {promised - cloud.true_time} before its deadline"] if early else []
+    cloud.troubles = []
+    clock.move(timedelta(hours=5))
+    for computer in computers:
+        computer.reap(sweep=True)
+    return ["never terminated"] if cloud.alive else []
+
+
+def _troubles(chance: random.Random) -> list[Trouble | None]:  # type: ignore[misc]
+    """Nothing, or trouble with one of the calls that follow."""
+    if chance.random() < 0.5:
+        return []
+    return [None] * chance.randrange(5) + [chance.choice(list(Trouble))]
