@@ -119,7 +119,7 @@ def test_the_machines_of_a_listed_state_that_died_are_ended(operator: Operator) 
 def test_an_orphan_in_a_region_of_the_config_is_found_though_no_record_names_it(operator: Operator) -> None:
     operator.provision("--ttl", "120")
     operator.folder.joinpath("gpuctl").mkdir()
-    operator.folder.joinpath("gpuctl", "config.toml").write_text('[aws]\nregions = ["eu-west-1"]\n')
+    operator.folder.joinpath("gpuctl", "config.toml").write_text('[aws]\nsweep_regions = ["eu-west-1"]\n')
     operator.cloud.launch("eu-west-1", tags("inst-orphan000001", operator.state_id, NOON))
     operator.later(minutes=20)
     operator.run("reap")
