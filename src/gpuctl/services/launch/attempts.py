@@ -136,7 +136,7 @@ class Attempts:
         if (why := hindrance(record, here.session.now)) is not None:
             self.runtime.progress.info(why)
             return None
-        self.prepared.retrying.waits_out(error, self.runtime)
+        self.prepared.retrying.waits_out(error, self.runtime.clock, self.runtime.progress)
         return self._written(record, here, _as_it_is)
 
     def _elsewhere(self, record: Instance, error: GpuctlError, over: Over = _as_it_is) -> Instance | None:

@@ -143,7 +143,7 @@ def _retried(attempt: Callable[[], _T], runtime: Runtime, retrying: Retrying) ->
         try:
             return attempt()
         except GpuctlError as error:
-            if not retrying.waits_out(error, runtime):
+            if not retrying.waits_out(error, runtime.clock, runtime.progress):
                 raise
 
 

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
+from gpuctl.clock import Clock
 from gpuctl.domain.duration import spelled
 from gpuctl.errors import GpuctlError, ThrottledError, UnreachableError
-from gpuctl.services.runtime import Runtime
+from gpuctl.services.progress import Progress
 
 DEFAULT_BACKOFF = timedelta(seconds=5)
 MAX_RETRIES = 20
@@ -23,12 +24,12 @@ class Retrying:
         """Whether the error may pass, and may be waited out once more."""
         return isinstance(error, (ThrottledError, UnreachableError)) and self.done < self.most
 
-    def waits_out(self, error: GpuctlError, runtime: Runtime) -> bool:
+    def waits_out(self, error: GpuctlError, clock: Clock, progress: Progress) -> bool:
         """Wait, and say so, if the error may pass and a retry is left; False, at once, if not."""
         if not self.is_left(error):
             return False
         self.done += 1
         pause = self.backoff * self.done
-        runtime.progress.info(f"{error.message}; trying again in {spelled(pause)} ({self.done} of {self.most})")
-        runtime.clock.sleep(pause)
+        progress.info(f"{error.message}; trying again in {spelled(pause)} ({self.done} of {self.most})")
+        clock.sleep(pause)
         return True

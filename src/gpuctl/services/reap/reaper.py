@@ -15,11 +15,11 @@ from gpuctl.errors import GpuctlError, UnresolvedError
 from gpuctl.services.budgets import Allowance
 from gpuctl.services.ingress import close_unneeded, doors_of
 from gpuctl.services.isolation import each_alone
-from gpuctl.services.reap.restore import ConfiguredRegion, logins_of, merge, survey_everywhere, take_in_rescued
+from gpuctl.services.reap.restore import ConfiguredRegion, logins_of, merge, restore_rescued, survey_everywhere
 from gpuctl.services.reconcile.apply import ActionResult, Applier
 from gpuctl.services.reconcile.observe import Survey
 from gpuctl.services.reconcile.reconcile import isolated
-from gpuctl.services.reconcile.report import announce
+from gpuctl.services.reconcile.report import record_near_deadlines
 from gpuctl.services.runtime import Runtime
 from gpuctl.services.safeguards import gaps, read_back, unconfirmed
 from gpuctl.services.sessions import Login, Session
@@ -89,7 +89,7 @@ def reap(runtime: Runtime, times: ReapTimes, options: ReapOptions) -> ReapResult
     now = runtime.clock.now()
     result = ReapResult()
     if not options.dry_run:
-        take_in_rescued(runtime)
+        restore_rescued(runtime.store, runtime.rescue)
     state = runtime.store.snapshot()
     if state.is_restored and not options.dry_run:
         each_alone([state], partial(_merge, runtime, times, options, result), partial(_on_merge_bug, runtime, result))
@@ -103,7 +103,7 @@ def reap(runtime: Runtime, times: ReapTimes, options: ReapOptions) -> ReapResult
             partial(_on_bug, runtime, result),
         )
     if not options.dry_run:
-        announce(runtime, state)
+        record_near_deadlines(runtime.store, runtime.clock.now(), state)
     result.doors = times.doors
     if not options.dry_run and not state.is_restored:
         each_alone([state], partial(_close_doors, runtime, times, result), partial(_on_door_bug, runtime, result))

@@ -13,9 +13,10 @@ from gpuctl.domain.tags import ownership
 from gpuctl.errors import GpuctlError, UnresolvedError, UsageError
 from gpuctl.services.reconcile.adopt import adopted, without_taken_name
 from gpuctl.services.reconcile.observe import Survey
+from gpuctl.services.rescue import Rescue
 from gpuctl.services.runtime import Runtime
 from gpuctl.services.sessions import Login
-from gpuctl.store.base import Guard
+from gpuctl.store.base import Guard, RecordStore
 from gpuctl.store.reaper import ReapTimes
 
 NO_PROVIDER = "no provider could be queried"
@@ -131,15 +132,15 @@ def merge(runtime: Runtime, everywhere: Everywhere, state_id: str) -> list[Insta
     return list(unknown.values())
 
 
-def take_in_rescued(runtime: Runtime) -> None:
+def restore_rescued(store: RecordStore, rescue: Rescue) -> None:
     """Put the records of rescue files into the state. Twice is harmless."""
-    for rescued in runtime.rescue.saved():
-        if not any(record.id == rescued.id for record in runtime.store.snapshot().records):
-            # Written down by another process in between, it is there all the same.
+    for rescued in rescue.saved():
+        if not any(record.id == rescued.id for record in store.snapshot().records):
+            # Another process may have added it in between.
             with suppress(UnresolvedError):
-                runtime.store.add([rescued], _refuse_known([rescued.id]))
-        runtime.store.update(rescued.id, partial(combined, rescued))
-        runtime.rescue.delete(rescued.id)
+                store.add([rescued], _refuse_known([rescued.id]))
+        store.update(rescued.id, partial(combined, rescued))
+        rescue.delete(rescued.id)
 
 
 def _survey_login(

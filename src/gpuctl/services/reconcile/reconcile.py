@@ -11,7 +11,7 @@ from gpuctl.services.isolation import each_alone
 from gpuctl.services.progress import Progress
 from gpuctl.services.reconcile.apply import ActionResult, Applier
 from gpuctl.services.reconcile.observe import Survey
-from gpuctl.services.reconcile.report import announce
+from gpuctl.services.reconcile.report import record_near_deadlines
 from gpuctl.services.runtime import Runtime
 
 
@@ -36,7 +36,7 @@ def settle(
     """
     settled = Settled()
     before = runtime.store.snapshot()
-    announce(runtime, before, record_ids)
+    record_near_deadlines(runtime.store, runtime.clock.now(), before, record_ids)
     chosen = [record for record in before.records if record.id in record_ids and record.is_live]
     for (name, account, profile), group in by_login(chosen).items():
         try:
