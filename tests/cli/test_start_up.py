@@ -33,6 +33,7 @@ NEVER |= {
 NOT_IN_LIST = {
     "gpuctl.config",
     "gpuctl.cli.commands.list.watch",
+    "gpuctl.distribution",
     "gpuctl.domain.money.budget_check",
     "gpuctl.domain.market.offers",
     "gpuctl.domain.reconcile.plan",

@@ -10,7 +10,6 @@ from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from gpuctl.distribution import install_extra
 from gpuctl.domain.instance import ProviderName
 from gpuctl.errors import UsageError
 
@@ -91,5 +90,7 @@ def _installed(name: ProviderName, what: str) -> Iterator[None]:
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("gpuctl"):
             raise
+        from gpuctl.distribution import install_extra
+
         hint = install_extra(facts_of(name).extra)
         raise UsageError(f"{what} needs `{error.name}`, which is not installed", hint=hint) from error
