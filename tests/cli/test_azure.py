@@ -73,7 +73,7 @@ def test_a_life_of_a_day_is_more_than_the_timer_can_hold_and_refused(operator: O
     (operator.folder / "config.toml").write_text('max_ttl = "2d"\n')
     refused = operator.run(*T4, "--ttl", "24h", environ={"GPUCTL_CONFIG": str(operator.folder / "config.toml")})
     assert (refused.code, ours(arm)) == (2, [])
-    assert "its timer knows the time of day only" in refused.err
+    assert "a shutdown schedule has a time of day and no date" in refused.err
 
 
 def test_no_capacity_leaves_nothing_and_may_be_asked_again(operator: Operator, arm: LoopbackAzure) -> None:

@@ -125,6 +125,13 @@ def test_every_family_has_its_quota(operator: Operator, instance_type: str, code
     assert (found["status"], code in found["message"]) == ("ok", True)
 
 
+def test_a_spot_instance_that_may_not_be_created_is_said_beside_what_is_permitted(healthy: Operator) -> None:
+    healthy.wire.arm("RunInstances", None, refuse("AuthFailure.ServiceLinkedRoleCreationNotPermitted", 403))
+    found = of(healthy.json(*ARGV))["create-permission"]
+    assert (found["status"], "is permitted; as spot it would fail" in found["message"]) == ("ok", True)
+    assert "create-service-linked-role --aws-service-name spot.amazonaws.com" in found["message"]
+
+
 def test_a_security_group_that_may_not_be_created_fails_where_ssh_is_to_be_let_in(healthy: Operator) -> None:
     healthy.wire.arm("CreateSecurityGroup", refuse("UnauthorizedOperation", 403))
     found = of(healthy.json(*ARGV))["create-permission"]

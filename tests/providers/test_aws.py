@@ -1,15 +1,12 @@
 """The AWS provider against EC2's manners on loopback, over real HTTP."""
 
 import base64
-from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 import pytest
 from providers.contract import ProviderContract
 from support.clouds import LoopbackAws
-from support.instances import NOON
 from support.wire import FAILED_AFTER, GARBLED, LOST, NEVER_ARRIVED, TRUNCATED, Fault, Wire, refuse
 
 from gpuctl.catalog import Catalog
@@ -41,20 +38,6 @@ X86, ARM = Catalog().find("g4dn.xlarge"), Catalog().find("g5g.xlarge")
 @pytest.fixture
 def region() -> str:
     return REGION
-
-
-@pytest.fixture
-def noon(cloud: LoopbackAws) -> Iterator[LoopbackAws]:
-    cloud.now = NOON
-    yield cloud
-    cloud.now = timedelta(0)
-
-
-@pytest.fixture
-def wire(noon: LoopbackAws) -> Iterator[Wire]:
-    line = Wire(noon.url)
-    yield line
-    line.stop()
 
 
 @pytest.fixture

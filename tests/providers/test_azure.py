@@ -1,15 +1,11 @@
 """The Azure provider against an ARM cloud on loopback, over real HTTP."""
 
-from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 import pytest
 from providers.contract import ProviderContract, an_order
 from support.azure import GEN2, KEY, LoopbackAzure
-from support.clouds import LoopbackAws
-from support.instances import NOON
 from support.wire import FAILED_AFTER, LOST, NEVER_ARRIVED, Fault, Wire, refuse_arm
 
 from gpuctl.catalog import Catalog
@@ -27,10 +23,9 @@ from gpuctl.errors import (
     UsageError,
 )
 from gpuctl.providers.azure import create as creation
-from gpuctl.providers.azure import open_provider
 from gpuctl.providers.azure.names import group_in
 from gpuctl.providers.azure.provider import AzureProvider
-from gpuctl.providers.base import Connection, Image, Order
+from gpuctl.providers.base import Image, Order
 
 REGION = "eastus"
 GROUP = "gpuctl-inst-000000000001"
@@ -40,32 +35,6 @@ ELSEWHERE = "/subscriptions/s/resourceGroups/theirs/providers/Microsoft.Compute/
 @pytest.fixture
 def region() -> str:
     return REGION
-
-
-@pytest.fixture
-def noon(cloud: LoopbackAws) -> Iterator[LoopbackAws]:
-    cloud.now = NOON
-    yield cloud
-    cloud.now = timedelta(0)
-
-
-@pytest.fixture
-def wire(noon: LoopbackAws) -> Iterator[Wire]:
-    line = Wire(noon.url)
-    yield line
-    line.stop()
-
-
-@pytest.fixture
-def arm(noon: LoopbackAws) -> Iterator[LoopbackAzure]:
-    past_gpuctl = LoopbackAzure(noon)
-    yield past_gpuctl
-    past_gpuctl.close()
-
-
-@pytest.fixture
-def provider(wire: Wire) -> AzureProvider:
-    return open_provider(Connection(sandbox_url=wire.url))
 
 
 class TestAzure(ProviderContract):

@@ -260,7 +260,7 @@ def test_a_timer_is_not_moved_in_its_last_31_minutes(stands: int, deadline: int,
 
 def test_a_life_of_nearly_a_day_is_as_long_as_the_timer_can_hold() -> None:
     check_life(timedelta(hours=22, minutes=57))
-    with pytest.raises(UsageError, match="its timer knows the time of day only"):
+    with pytest.raises(UsageError, match="a shutdown schedule has a time of day and no date"):
         check_life(timedelta(hours=22, minutes=58))
 
 

@@ -17,6 +17,7 @@ from gpuctl.cli.context import Context
 from gpuctl.cli.namesake import warn_if_foreign
 from gpuctl.cli.overdue import warn_if_overdue
 from gpuctl.cli.parameters import ParameterType, default_text
+from gpuctl.cli.unread_config import warn_if_config_is_wrong
 from gpuctl.errors import UsageError
 
 _ROOT_ONLY = ("version",)
@@ -63,7 +64,10 @@ class Command(TyperCommand):
             warn_if_overdue(context)
         if entry.warns_if_foreign:
             warn_if_foreign(context)
-        return super().invoke(ctx)
+        result = super().invoke(ctx)
+        if entry.only_reads:
+            warn_if_config_is_wrong(context)
+        return result
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Usage, description, arguments, options by heading, global options, examples."""

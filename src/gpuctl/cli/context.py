@@ -109,6 +109,7 @@ class Context:
             is_terminal=is_terminal(self.streams.err) and self.environ.get("TERM") != "dumb",
             is_quiet=self.globals.quiet,
             width=self.width,
+            fit=with_sandbox if self.sandbox else str,
         )
 
     def log_to(self, path: Path) -> None:
@@ -142,3 +143,14 @@ class Context:
 
         self.progress.clear()
         return getpass(question)
+
+
+def with_sandbox(text: str) -> str:
+    """The text with `--sandbox` in the commands of gpuctl that it names, which then act on the sandbox."""
+    import re
+
+    from gpuctl.cli.command_table import COMMANDS
+
+    # In a sentence `gpuctl` may stand before any word, such as in "gpuctl tags".
+    names = "|".join(name for name in COMMANDS if name not in ("sandbox", "help"))
+    return re.sub(rf"\bgpuctl (?=({names})\b)", "gpuctl --sandbox ", text)

@@ -236,7 +236,8 @@ def _rested(instance: Instance, seen: Observed, at: datetime) -> Instance:
     rests = seen.state is Cloud.STOPPED and not seen.bills_when_stopped
     runs = seen.state in (Cloud.PENDING, Cloud.RUNNING) or (seen.state is Cloud.STOPPED and seen.bills_when_stopped)
     if rests and resting_since(instance) is None:
-        return note(instance, EventName.POWERED_OFF, at, detail="powered off: only disk and public IP are billed")
+        billed = "only the disk is" if instance.billing.releases_address else "only disk and public IP are"
+        return note(instance, EventName.POWERED_OFF, at, detail=f"powered off: {billed} billed")
     if runs and resting_since(instance) is not None:
         return note(
             instance,

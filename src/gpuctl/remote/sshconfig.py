@@ -12,7 +12,7 @@ from gpuctl.remote.target import Target
 
 NAME = "ssh_config"
 KNOWN_HOSTS = "known_hosts"
-_MARK = "# gpuctl: the machines of one state; `gpuctl ssh-config --remove` takes these two lines out"
+_MARK = "# gpuctl: the instances of one state; `gpuctl ssh-config --remove` takes these two lines out"
 _HEAD = "# Written by gpuctl and updated when instances change. Needs the SSH keys of this gpuctl state.\n"
 
 

@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 
+from gpuctl.domain.duration import rough
 from gpuctl.domain.instance import Instance
 from gpuctl.domain.reconcile.actions import scope_of
 from gpuctl.domain.safeguards import SafeguardStatus
@@ -15,8 +16,12 @@ _DID_ITS_WORK = (0, 8)  # 8: some matter stays unresolved, of this account or of
 def reaper_status(times: ReapTimes, record: Instance, now: datetime) -> tuple[SafeguardStatus, str]:
     """How sure it is that the reaper terminates that instance, and in a few words why; empty where it is sure."""
     last, scope = times.last_reap_at, scope_of(record)
-    if last is None or not timedelta(0) <= now - last < _RAN_LATELY:
-        return SafeguardStatus.MISSING, "not scheduled: gpuctl schedule install"
+    if last is None:
+        return SafeguardStatus.MISSING, "it has not run yet: gpuctl schedule install"
+    if now < last:
+        return SafeguardStatus.MISSING, "the time of its last run is in the future: gpuctl reap"
+    if now - last >= _RAN_LATELY:
+        return SafeguardStatus.MISSING, f"it last ran {rough(now - last)} ago: gpuctl schedule status"
     failure = times.failure(scope)
     if failure is not None:
         return SafeguardStatus.MISSING, f"it could not query {failure.label}: {failure.message}"

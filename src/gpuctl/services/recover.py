@@ -57,6 +57,15 @@ def find(
     )
 
 
+def is_needed(store: RecordStore) -> bool:
+    """Whether there is anything to recover: the state is lost, was never there, or was put back by hand."""
+    try:
+        state = store.snapshot()
+    except StateUnusableError:
+        return True
+    return state.state_id is None or state.is_restored
+
+
 def rebuild(runtime: Runtime, found: Found) -> str | None:
     """Write the state anew from what was found, and return where what stood in its place is kept.
 

@@ -36,11 +36,25 @@ RULES = (
     ),
     Rule(
         "AWS",
-        "instance types of the deep learning images",
-        "The GPU of an instance works only if the image's release notes list its family: x86_64 has G4dn, G5, G6, Gr6, "
-        "G6e, P4d, P4de, P5, P5e, P5en, P6-B200 and P6-B300; arm64 has G5g and P6e-GB200.",
-        "AWS Deep Learning AMI release notes, supported_ec2_instances",
+        "instance types of the arm64 deep learning image",
+        "The GPU of an instance works only if the image's release notes list its family: G5g and P6e-GB200.",
+        "AWS Deep Learning AMI release notes, supported_ec2_instances (gpubaseossarm64-ul2204-2026-10-08)",
         "documented",
+    ),
+    Rule(
+        "AWS",
+        "instance types of the x86_64 deep learning image",
+        "The same for G4dn, G5, G6, Gr6, G6e, P4d, P4de, P5, P5e, P5en, P6-B200 and P6-B300.",
+        "no release notes of the x86_64 image were read",
+        "assumed",
+    ),
+    Rule(
+        "AWS",
+        "root volume of the deep learning images",
+        "15 GB here, as moto has it. The real images need more (65 to 75 GB are reported): AWS may reject a small "
+        "`--disk-size` that the emulated cloud accepts.",
+        "no source was read",
+        "assumed",
     ),
 )
 X86_FAMILIES = frozenset(["g4dn", "g5", "g6", "gr6", "g6e", "p4d", "p4de", "p5", "p5e", "p5en", "p6-b200", "p6-b300"])

@@ -107,7 +107,8 @@ def _chosen(context: Context, cloud: ProviderName, region: str | None, found: Ad
     extras = context.wiring.extras.of(cloud, best.region, _DISK_GB)
     cost = rates(best.price, extras.disk, extras.public_ip).over(found.life)
     life = int(found.life.total_seconds() // 60)
-    line = f"gpuctl provision {best.type.name} --region {best.region} --ttl {life}"
+    program = "gpuctl --sandbox" if context.sandbox else "gpuctl"
+    line = f"{program} provision {best.type.name} --region {best.region} --ttl {life}"
     return _Choice(best, cost.compute, cost.total, line)
 
 

@@ -15,7 +15,7 @@ from gpuctl.documents import instance_shape, scope_shape
 from gpuctl.domain.instance import Instance
 from gpuctl.errors import UnresolvedError, UsageError
 from gpuctl.services.reap.restore import Unqueried
-from gpuctl.services.recover import Found, find, rebuild
+from gpuctl.services.recover import Found, find, is_needed, rebuild
 from gpuctl.wiring.reaper import configured_regions
 
 EXAMPLES = """\
@@ -42,6 +42,10 @@ def command(
     """
     context: Context = ctx.find_root().obj
     context.wiring.start_sandbox()
+    store = context.wiring.store
+    if dry_run and not is_needed(store):
+        context.progress.info(f"nothing to recover: the state `{store.location}` is usable")
+        return Result({"instances": [], "count": 0, "stateId": store.state_id, "previousStateFile": None})
     context.progress.step("querying all regions of all providers")
     wanted = state_id or context.environ.get("GPUCTL_STATE_ID")
     regions = configured_regions(context.wiring)
@@ -66,7 +70,7 @@ def _announce(context: Context, found: Found) -> None:
     for record in (*found.backup, *found.unknown)[:_MOST_SHOWN]:
         about = (record.id, record.name or "", record.status.value, record.instance_type, record.region, record.user)
         context.progress.info("  ".join(part for part in (*about, f"ends {local(record.expires_at)}") if part))
-    for remark in found.everywhere.remarks:
+    for remark in sorted(found.everywhere.remarks):
         context.progress.info(remark)
 
 

@@ -1,6 +1,6 @@
 """What a command says on stderr: news, warnings, and the step it is waiting in."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TextIO
@@ -15,8 +15,18 @@ class TerminalProgress:
     """Talks to a person at a terminal, where the present step is one line that redraws itself with the elapsed time;
     in a pipe a step is printed once, when it changes. With `is_quiet` only warnings are heard."""
 
-    def __init__(self, stream: TextIO, clock: Clock, *, is_terminal: bool, is_quiet: bool, width: int) -> None:
+    def __init__(
+        self,
+        stream: TextIO,
+        clock: Clock,
+        *,
+        is_terminal: bool,
+        is_quiet: bool,
+        width: int,
+        fit: Callable[[str], str] = str,
+    ) -> None:
         self.stream = stream
+        self._fit = fit
         self._clock = clock
         self._is_terminal = is_terminal
         self._is_quiet = is_quiet
@@ -32,10 +42,10 @@ class TerminalProgress:
 
     def info(self, text: str) -> None:
         if not self._is_quiet:
-            self._write(brief(text))
+            self._write(brief(self._fit(text)))
 
     def warn(self, text: str, *, is_complete: bool = False) -> None:
-        self._write(f"warning: {clean(text) if is_complete else brief(text)}")
+        self._write(f"warning: {clean(text) if is_complete else brief(self._fit(text))}")
 
     def trace(self, text: str) -> None:
         self._write(text.rstrip("\n"))

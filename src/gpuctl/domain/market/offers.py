@@ -18,6 +18,7 @@ class Availability(StrEnum):
 
 
 READY_WITHIN = timedelta(minutes=15)
+# Assumed: no source says how long they take.
 _SLOW = timedelta(minutes=30)
 
 

@@ -20,7 +20,9 @@ from gpuctl.domain.reconcile.evidence import (
 )
 from gpuctl.domain.reconcile.orphans import for_strangers
 
-# Bare metal and instances with 8 GPUs shut down slowly; the cloud may bill none of that time.
+# EC2 says "longer than a few minutes" of a delayed termination and forces it after hours; neither is billed:
+# https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/TroubleshootingInstancesShuttingDown.html
+# The network interface of an Azure VM that was not allocated stays reserved for 3 minutes (rancher/machine#359).
 STUBBORN_AFTER = timedelta(minutes=30)
 
 

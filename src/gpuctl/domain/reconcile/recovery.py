@@ -32,7 +32,7 @@ def with_deadline_of(record: Instance, seen: Observed, now: datetime, max_ttl: t
     if not record.is_live or told is None or min(told, now + max_ttl) <= record.expires_at:
         return record
     later = min(told, now + max_ttl)
-    detail = f"{record.expires_at:%Y-%m-%dT%H:%M:%SZ} to {later:%Y-%m-%dT%H:%M:%SZ}, as its machine says"
+    detail = f"{record.expires_at:%Y-%m-%dT%H:%M:%SZ} to {later:%Y-%m-%dT%H:%M:%SZ}, as tagged on the instance"
     return note(record, EventName.EXTENDED, now, detail=detail, expires_at=later)
 
 

@@ -60,9 +60,8 @@ def _create(clients: Clients, trial: Trial) -> Finding:
     call = run_instances(trial.order, None) | {"DryRun": True}
     code, failure = _tried(lambda: clients.client("ec2", trial.region, once=True).run_instances(**call))
     if code == _PERMITTED:
-        return _group(clients, trial.order, trial.opens_ssh) or Finding(
-            "create-permission", Verdict.OK, f"creating {what} is permitted"
-        )
+        text = f"creating {what} is permitted{_spot(clients, trial.order)}"
+        return _group(clients, trial.order, trial.opens_ssh) or Finding("create-permission", Verdict.OK, text)
     if failure is None:
         raise AssertionError("a dry run was carried out")
     problem = translate(failure, f"creating {what} would fail")
@@ -70,6 +69,16 @@ def _create(clients: Clients, trial: Trial) -> Finding:
     return Finding(
         "create-permission", Verdict.FAIL, problem.message, "docs/aws-policy.json" if is_denied else problem.hint
     )
+
+
+def _spot(clients: Clients, order: Order) -> str:
+    """What prevents a spot instance where an on-demand one is permitted; empty if nothing does."""
+    call = run_instances(replace(order, market=Market.SPOT), None) | {"DryRun": True}
+    code, failure = _tried(lambda: clients.client("ec2", order.region, once=True).run_instances(**call))
+    if code == _PERMITTED or failure is None:
+        return ""
+    problem = translate(failure, "as spot it would fail")
+    return f"; {problem.message}{f': {problem.hint}' if problem.hint else ''}"
 
 
 def _group(clients: Clients, order: Order, opens_ssh: bool) -> Finding | None:

@@ -155,7 +155,7 @@ class AwsProvider:
             said = [instance for reservation in answer["Reservations"] for instance in reservation["Instances"]]
             if len(said) != 1:
                 # Only "no such id" means that there is none; an answer about nothing is no answer.
-                raise UnreachableError(f"{doing}: AWS answered about {len(said)} machines")
+                raise UnreachableError(f"{doing}: AWS returned {len(said)} instances")
             running = said[0]["State"]["Name"] == "running"
             found = observed(said[0], account, region, is_ready=bool(ready_ids(ec2, [cloud_id])) if running else False)
             words = None if found.exists else last_words(ec2, said[0], reply_date(answer))

@@ -206,7 +206,7 @@ class _Nobody:
     """Stands where the SDK wants a credential and none is ever asked."""
 
     def get_token(self, *scopes: str, **options: Any) -> Any:
-        raise CredentialsError("no login is used for a cloud on this machine")
+        raise CredentialsError("credentials are never used with an emulated cloud")
 
 
 _NOBODY = _Nobody()

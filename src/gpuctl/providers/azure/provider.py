@@ -84,11 +84,11 @@ class AzureProvider:
 
     def check_life(self, region: str, life: timedelta) -> None:
         timer.check_life(life)
-        with _translated(f"could not ask whether Azure has shutdown timers in `{region}`"):
+        with _translated(f"could not check whether Azure has shutdown schedules in `{region}`"):
             self._registration.check_timer(region)
 
     def prepare(self, region: str, say: Callable[[str], None]) -> None:
-        with _translated("could not ask what this subscription is registered for"):
+        with _translated("could not read the registrations of this subscription"):
             self._registration.register(say)
 
     def zones(self, region: str, kind: InstanceType) -> Sequence[str]:

@@ -34,7 +34,7 @@ def check_life(life: timedelta) -> None:
     longest = FARTHEST - GUARD_GRACE - _MINUTE
     if life > longest:
         raise UsageError(
-            f"on Azure a machine may live at most {spelled(longest)} at a time: its timer knows the time of day only",
+            f"the TTL on Azure is at most {spelled(longest)}: a shutdown schedule has a time of day and no date",
             hint=f"add `--ttl {spelled(longest)}`, and later: gpuctl extend ID --by 12h",
         )
 

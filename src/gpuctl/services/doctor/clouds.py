@@ -82,7 +82,7 @@ def ingress(patient: Patient, cloud: Cloud) -> Iterator[Finding]:
         return
     sources = cloud.session(patient).provider.other_ssh_sources(region, cloud.subnet, cloud.ssh_from)
     if sources:
-        text = f"the network in {region} lets ssh in from {'; '.join(sources)}"
+        text = f"the network in {region} also allows SSH from {'; '.join(sources)}"
         yield Finding(
             "ingress",
             Verdict.WARN,

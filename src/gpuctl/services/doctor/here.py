@@ -95,7 +95,9 @@ def schedule(patient: Patient) -> Iterator[Finding]:
         else:
             yield Finding("schedule", Verdict.OK, text)
     elif last is not None and timedelta(0) <= seen.now - last < _LATELY:
-        yield Finding("schedule", Verdict.OK, f"not installed by gpuctl, but the reaper {when}")
+        # One run says nothing of the next one: it may have been somebody at a terminal.
+        text = f"the reaper {when}, but gpuctl has installed no schedule: check that something runs it regularly"
+        yield Finding("schedule", Verdict.WARN, text, "gpuctl schedule install")
     else:
         text = f"the reaper is not scheduled and {when}: only the shutdown timers terminate instances"
         yield Finding("schedule", Verdict.WARN, text, "gpuctl schedule install")

@@ -91,7 +91,7 @@ def service_unit(job: Job) -> str:
     return (
         "# Made by `gpuctl schedule install`, removed by `gpuctl schedule uninstall`.\n"
         "[Unit]\n"
-        "Description=End GPU machines that are due (gpuctl reap)\n\n"
+        "Description=Terminate expired GPU instances (gpuctl reap)\n\n"
         "[Service]\n"
         "Type=oneshot\n"
         f"{variables}"
