@@ -153,6 +153,12 @@ def test_what_launchd_appends_without_a_limit_is_limited(operator: Operator, siz
     assert log.stat().st_size == left
 
 
+def test_an_agent_that_launchd_does_not_start_is_reported_at_installation(on_a_mac: Operator) -> None:
+    assert "launchd has not run the reaper within 20s" in on_a_mac.run("schedule", "install").err
+    on_a_mac.clock = StepClock(on_a_mac.clock.now(), [None, lambda: on_a_mac.run("reap")])
+    assert "launchd has not run the reaper" not in on_a_mac.run("schedule", "install").err
+
+
 def test_an_agent_that_was_switched_off_is_reported(on_a_mac: Operator) -> None:
     on_a_mac.run("schedule", "install")
     for service in (on_a_mac.folder / "loaded").iterdir():

@@ -24,6 +24,7 @@ class Crontab:
     """The crontab of the user who runs this. `has_daemon` tells whether a cron daemon runs; None if that is unknown."""
 
     kind = KIND
+    starts_at_once = False
 
     def __init__(self, run: Run, has_daemon: Callable[[], bool | None] = lambda: None) -> None:
         self._run = run

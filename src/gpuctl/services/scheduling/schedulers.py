@@ -8,9 +8,13 @@ from gpuctl.services.scheduling.ran import ScheduleError
 
 
 class Scheduler(Protocol):
-    """A program that runs jobs of this user at intervals. Nothing is read before a method is called."""
+    """A program that runs jobs of this user at intervals. Nothing is read before a method is called.
+
+    `starts_at_once` tells whether it runs a job for the first time when it is installed.
+    """
 
     kind: str
+    starts_at_once: bool
 
     @property
     def obstacle(self) -> str | None:

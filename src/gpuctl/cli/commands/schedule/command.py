@@ -36,6 +36,7 @@ from gpuctl.services.scheduling.overdue import patience, wait_for_run
 from gpuctl.services.scheduling.proof import logins_to_prove, proofs_from
 from gpuctl.services.scheduling.proof import prove as prove_logins
 from gpuctl.services.scheduling.ran import ScheduleError
+from gpuctl.services.scheduling.schedulers import Scheduler
 from gpuctl.services.scheduling.seen import Seen
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ gpuctl schedule status
 gpuctl schedule uninstall"""
 
 _PROOF_PATIENCE_S = 90
+_STARTED_WITHIN = timedelta(seconds=20)
 _EVERY = ParameterType("TIME", lambda text, name: parse_every(text))
 
 
@@ -83,21 +85,27 @@ def install(
         context.progress.warn(warning)
     said = f"{scheduler.kind} runs the reaper every {spelled(job.every)}; log: {log_in(folder)}"
     lines = [said, *_proven(context, job)]
-    _check_first_run(place, job, installed_at, wait=wait)
+    _check_first_run(place, scheduler, job, installed_at, wait=wait)
     return _result(place, footer=[*lines, where] if context.globals.verbose else lines)
 
 
-def _check_first_run(place: Place, job: Job, installed_at: datetime, *, wait: bool) -> None:
+def _check_first_run(place: Place, scheduler: Scheduler, job: Job, installed_at: datetime, *, wait: bool) -> None:
     """Warn of what is known to keep the reaper from running. With `wait`, ScheduleError if two runs are missed."""
     context = place.context
     problem = place.seen().problem
     if problem is not None:
         context.progress.warn(f"the reaper will not run: {problem}")
+    if not wait and not scheduler.starts_at_once:
+        return
+    context.progress.step("waiting for the first run of the reaper")
+    within = patience(job.every) if wait else _STARTED_WITHIN
+    if wait_for_run(context.wiring.state.reaper.read, installed_at, within, context.clock):
+        return
     if wait:
-        context.progress.step("waiting for the first run of the reaper")
-        within = patience(job.every)
-        if not wait_for_run(context.wiring.state.reaper.read, installed_at, within, context.clock):
-            raise ScheduleError(f"the reaper did not run within {spelled(within)}", hint="gpuctl schedule status")
+        raise ScheduleError(f"the reaper did not run within {spelled(within)}", hint="gpuctl schedule status")
+    context.progress.warn(
+        f"{scheduler.kind} has not run the reaper within {spelled(within)}; run: gpuctl schedule status"
+    )
 
 
 def _proven(context: Context, job: Job) -> list[str]:
