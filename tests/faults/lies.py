@@ -40,6 +40,8 @@ def cloud_faults(world: World, mutants: Sequence[str] = (), share: int = 1) -> S
         with world.scenario(mutants) as scenario:
             scenario.wire.arm(action, *[FAULTS[name]] * times)
             score.add(f"{action} {name} x{times}", _life(scenario))
+        if score.has_failed_as(mutants):
+            return score
     for action in Scenario.mutating[:: 1 if share == 1 else 3]:
         with world.scenario(mutants) as scenario:
             scenario.wire.arm(action, HANGING)

@@ -95,6 +95,8 @@ def hostile_text(world: World, mutants: Sequence[str] = ()) -> Score:
                     ran = scenario.run(*argv, "-o", form, "--color", "never", terminal=form == "table")
                     printed = (ran.out + ran.err).replace("\r\x1b[K", "")
                     score.add(f"{argv[0]} {form} {text!a}", _raw(printed))
+            if score.has_failed_as(mutants):
+                break
     return score
 
 

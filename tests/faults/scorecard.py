@@ -49,7 +49,8 @@ def _model(examples: int, steps: int, mutants: Sequence[str] = ()) -> Score:
     score = Score(cases=examples)
     with broken(mutants):
         try:
-            run_the_model(examples, steps)
+            # A broken rule is expected to fail: making its example shorter would only take time.
+            run_the_model(examples, steps, shrinks=not mutants)
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt):
                 raise
@@ -76,17 +77,17 @@ GATES = (
         "killed at each cloud call (before, after its effect, after its answer) and each step of a write; "
         "no lag, 60 s lag, lost reply",
         "leaks, duplicates, lost records, lies = 0",
-        lambda world: crashes.crash_points(world, share=20),
+        lambda world: crashes.crash_points(world, share=40),
         crashes.crash_points,
-        _under(crashes.crash_points, "record after create", commands=["provision"], conditions=["no lag"])
-        | _under(crashes.crash_points, "no client token", commands=["provision"], conditions=["lost reply"])
-        | _under(crashes.crash_points, "no grace", commands=["provision"], conditions=["60 s lag"]),
+        _under(crashes.crash_points, "record after create", share=3, commands=["provision"], conditions=["no lag"])
+        | _under(crashes.crash_points, "no client token", share=3, commands=["provision"], conditions=["lost reply"])
+        | _under(crashes.crash_points, "no grace", share=3, commands=["provision"], conditions=["60 s lag"]),
     ),
     Gate(
         "A2",
         "provision, terminate and reap killed at random instants",
         "leaks, duplicates = 0",
-        lambda world: crashes.random_kills(world, 25),
+        lambda world: crashes.random_kills(world, 10),
         lambda world: crashes.random_kills(world, 1000),
         _under(crashes.random_kills, "record after create", 1000),
     ),
@@ -110,7 +111,7 @@ GATES = (
         "A5",
         "machines that carry their timer (guard, power-off that terminates, tags) at each crash point of a provision",
         "100 % configured",
-        partial(crashes.armed_timers, share=6),
+        partial(crashes.armed_timers, share=9),
         crashes.armed_timers,
         _under(crashes.armed_timers, "guard left out", share=12),
     ),
@@ -235,7 +236,7 @@ GATES = (
         "E1",
         "ten kinds of trouble with each API call, once and four times, through a whole life",
         "leaks, duplicates, lies, tracebacks = 0",
-        lambda world: lies.cloud_faults(world, share=19),
+        lambda world: lies.cloud_faults(world, share=37),
         lies.cloud_faults,
         _under(lies.cloud_faults, "no client token", share=1000)
         | _under(lies.cloud_faults, "refused after a lost reply", share=1000)
@@ -255,8 +256,10 @@ GATES = (
         "leaks, parts left behind, duplicates, lies, tracebacks = 0",
         lambda world: azure.azure_faults(world, share=101),
         lambda world: azure.azure_faults(world, share=6),
-        # The rule is about what a create leaves behind: the calls before the create show nothing.
-        _under(azure.azure_faults, "remnants passed over", actions=("PUT virtualMachines",)),
+        # The rule is about the parts that a failed create leaves behind: other calls and faults show nothing.
+        _under(
+            azure.azure_faults, "remnants passed over", actions=("PUT virtualMachines",), faults=("failed with a code",)
+        ),
     ),
     Gate(
         "F1",

@@ -51,6 +51,8 @@ def canaries(world: World, mutants: Sequence[str] = ()) -> Score:
                 for place, text in said.items():
                     score.add(f"{form} {place}", canary_hits(CANARIES, said={place: text}))
                 score.add(f"{form} sent", canary_hits(CANARIES, said={}, sent=scenario.wire.sent))
+            if score.has_failed_as(mutants):
+                break
     return score
 
 

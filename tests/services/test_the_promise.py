@@ -4,7 +4,7 @@ in the end nothing of ours lives, nothing of others' was touched, and nothing wa
 from contextlib import suppress
 from datetime import timedelta
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from support.clock import FakeClock
@@ -188,9 +188,13 @@ def test_whatever_is_done_in_whatever_order_the_promise_holds() -> None:
     run_the_model(200, 40)
 
 
-def run_the_model(examples: int, steps: int) -> None:
-    """So many lives of so many steps; fails as a test does."""
+def run_the_model(examples: int, steps: int, *, shrinks: bool = True) -> None:
+    """So many lives of so many steps; fails as a test does, with a short example where it `shrinks`."""
     chosen = settings(
-        max_examples=examples, stateful_step_count=steps, deadline=None, suppress_health_check=list(HealthCheck)
+        max_examples=examples,
+        stateful_step_count=steps,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        phases=[phase for phase in Phase if shrinks or phase is Phase.generate],
     )
     run_state_machine_as_test(World, settings=chosen)  # type: ignore[no-untyped-call]
