@@ -64,7 +64,14 @@ FLOORS = (
         ("tests/services/test_the_promise.py",),
     ),
     Floor(
-        ("store/local/tinydb.py", "store/local/format.py", "files.py", "store/local/lock.py", "store/local/store.py"),
+        (
+            "store/local/tinydb.py",
+            "store/local/format.py",
+            "files.py",
+            "store/local/lock.py",
+            "store/local/lease.py",
+            "store/local/store.py",
+        ),
         ("tests/store", "-k", "not test_crashes and not test_damage and not test_memory and not thinned"),
         ("tests/store/test_damage.py", "tests/store/test_crashes.py"),
     ),

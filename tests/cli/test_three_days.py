@@ -148,7 +148,7 @@ def test_cron_reaps_from_a_bare_environment_by_the_very_line(operator: Operator)
     assert operator.alive == []
     (record,) = operator.records
     assert record.status in (Status.STOPPING, Status.TERMINATED)
-    log = operator.state.with_name("state.json.reap.log")
+    log = operator.own_folder / "reap.log"
     assert record.id in log.read_text()
     assert log.stat().st_mode & 0o777 == 0o600
     assert operator.json("schedule", "status").json["schedule"]["lastReapExitCode"] == 0

@@ -16,7 +16,7 @@ BLOB = "AAAAC3NzaC1lZDI1NTE5AAAAIJ7B5m5m5m5m5m5m5m5m5m5m5m5m5m5m5m5m5m5m5m5m"
 
 @needs_keygen
 def test_a_pair_is_made_once_and_only_its_owner_can_read_it(tmp_path: Path) -> None:
-    folder = tmp_path / "new" / "state.json.ssh"
+    folder = tmp_path / "new" / "ssh"
     first, second = own_key(folder), own_key(folder)
     assert first == second
     assert first.public.startswith("ssh-ed25519 ")

@@ -66,7 +66,7 @@ class Scene:
         return prepare(choose(request, lambda name: Defaults(), self.runtime, CATALOG), self.runtime)
 
     def started(self) -> Instance:
-        return start(self.prepared(), self.runtime, lambda records: None, None).records[0]
+        return start(self.prepared(), self.runtime, lambda records: None, None, agree=lambda *_: True).records[0]
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from gpuctl.domain.instance import Instance, Scope
 from gpuctl.domain.reconcile.actions import scope_of
 from gpuctl.errors import GpuctlError
 from gpuctl.services.runtime import Runtime
-from gpuctl.store.reaper import Door
+from gpuctl.store.reaper import OpenedRange
 
 # A terminated instance holds its security group for some minutes more, and the next one often has the same range.
 KEPT = timedelta(hours=1)
@@ -17,39 +17,39 @@ RETRIED_AFTER = timedelta(days=1)
 _Key = tuple[Scope, str | None, str | None]
 
 
-def doors_of(known: Sequence[Door], records: Sequence[Instance], now: datetime) -> list[Door]:
+def opened_ranges(known: Sequence[OpenedRange], records: Sequence[Instance], now: datetime) -> list[OpenedRange]:
     """Every range that port 22 was opened to, with the time when an instance last needed it.
 
     Those `known` from the last run are updated by the records. A closed one is kept while a record names it, so that it
     is closed once.
     """
-    doors = {_key(door): door for door in known}
+    ranges = {_key(opened): opened for opened in known}
     named = set()
     for record in records:
         needed_at = now if record.is_live else record.terminated_at or record.updated_at
         for key in _opened(record):
             named.add(key)
-            before = doors.get(key)
+            before = ranges.get(key)
             if before is None or before.needed_at < needed_at:
                 scope, profile, cidr = key
-                doors[key] = Door(scope=scope, profile=profile, cidr=cidr, needed_at=needed_at)
-    return [door for key, door in doors.items() if key in named or not door.is_closed]
+                ranges[key] = OpenedRange(scope=scope, profile=profile, cidr=cidr, needed_at=needed_at)
+    return [opened for key, opened in ranges.items() if key in named or not opened.is_closed]
 
 
-def close_unneeded(runtime: Runtime, doors: Sequence[Door], state_id: str) -> list[Door]:
-    """Close what no instance has needed for an hour, with one request for each place, and return all doors as they are.
+def close_unneeded(runtime: Runtime, ranges: Sequence[OpenedRange], state_id: str) -> list[OpenedRange]:
+    """Close what no instance has needed for an hour, with one request for each scope, and return all ranges.
 
     What cannot be closed costs nothing: it is reported, tried again a day later, and is no failure of the reap.
     """
     now = runtime.clock.now()
-    due = [door for door in doors if _is_due(door, now)]
-    after = {_key(door): door for door in doors}
-    for scope, profile in dict.fromkeys((door.scope, door.profile) for door in due):
-        needed = {door.cidr for door in doors if door.scope == scope and now - door.needed_at <= KEPT}
+    due = [opened for opened in ranges if _is_due(opened, now)]
+    after = {_key(opened): opened for opened in ranges}
+    for scope, profile in dict.fromkeys((opened.scope, opened.profile) for opened in due):
+        needed = {opened.cidr for opened in ranges if opened.scope == scope and now - opened.needed_at <= KEPT}
         is_closed = _closed(runtime, scope, profile, state_id, needed)
-        for door in due:
-            if (door.scope, door.profile) == (scope, profile):
-                after[_key(door)] = door.model_copy(update={"asked_at": now, "is_closed": is_closed})
+        for opened in due:
+            if (opened.scope, opened.profile) == (scope, profile):
+                after[_key(opened)] = opened.model_copy(update={"asked_at": now, "is_closed": is_closed})
     return list(after.values())
 
 
@@ -77,11 +77,11 @@ def _opened(record: Instance) -> Iterator[_Key]:
         yield scope_of(record), record.profile, None
 
 
-def _is_due(door: Door, now: datetime) -> bool:
-    if door.is_closed or now - door.needed_at <= KEPT:
+def _is_due(opened: OpenedRange, now: datetime) -> bool:
+    if opened.is_closed or now - opened.needed_at <= KEPT:
         return False
-    return door.asked_at is None or not timedelta(0) <= now - door.asked_at < RETRIED_AFTER
+    return opened.asked_at is None or not timedelta(0) <= now - opened.asked_at < RETRIED_AFTER
 
 
-def _key(door: Door) -> _Key:
-    return door.scope, door.profile, door.cidr
+def _key(opened: OpenedRange) -> _Key:
+    return opened.scope, opened.profile, opened.cidr

@@ -43,11 +43,14 @@ class Selection:
         )
 
 
-def everything(store: RecordStore, *, with_archived: bool) -> list[Instance]:
-    """Every record, newest first; those of the archive too if asked."""
+def everything(store: RecordStore, *, with_archived: bool, since: datetime | None = None) -> list[Instance]:
+    """Every record, newest first; with `with_archived` also those of the archive that ended after `since`.
+
+    Some that ended before may be among them.
+    """
     records = list(store.snapshot().records)
     if with_archived:
-        records += store.archived()
+        records += store.archived(since=since)
     return sorted(records, key=lambda record: (record.created_at, record.id), reverse=True)
 
 

@@ -19,8 +19,8 @@ class Sweep(Value):
     ours: int = 0
 
 
-class Door(Value):
-    """An address range to which port 22 was opened in one place (None: whatever an adopted instance has).
+class OpenedRange(Value):
+    """An address range to which port 22 was opened in one scope (None: whatever an adopted instance has).
 
     `needed_at` is when an instance last needed it, `asked_at` when closing it was last requested, and `is_closed`
     whether that has succeeded since.
@@ -52,8 +52,8 @@ class ReapTimes(Value):
     """What the reaper remembers between runs. Losing it only means that the next run sweeps at once.
 
     `failing_since` is the end of the first of the runs that failed without a success after it. `unreached` is what the
-    last run could not query. `doors` is where port 22 was opened. `reported` maps an unresolved matter's text to when
-    it was last printed, `hooks_reported` a failing hook's name.
+    last run could not query. `opened_ranges` is where port 22 was opened. `reported` maps an unresolved matter's text
+    to when it was last printed, `hooks_reported` a failing hook's name.
     """
 
     last_reap_at: AwareDatetime | None = None
@@ -61,7 +61,7 @@ class ReapTimes(Value):
     failing_since: AwareDatetime | None = None
     sweeps: tuple[Sweep, ...] = ()
     unreached: tuple[Unreached, ...] = ()
-    doors: tuple[Door, ...] = ()
+    opened_ranges: tuple[OpenedRange, ...] = ()
     reported: dict[str, AwareDatetime] = Field(default_factory=dict)
     hooks_reported: dict[str, AwareDatetime] = Field(default_factory=dict)
 

@@ -13,7 +13,7 @@ from gpuctl.domain.reconcile.recovery import without_deadlines
 from gpuctl.domain.tags import STATE
 from gpuctl.errors import GpuctlError, UnresolvedError
 from gpuctl.services.budgets import Allowance
-from gpuctl.services.ingress import close_unneeded, doors_of
+from gpuctl.services.ingress import close_unneeded, opened_ranges
 from gpuctl.services.isolation import each_alone
 from gpuctl.services.reap.restore import ConfiguredRegion, logins_of, merge, restore_rescued, survey_everywhere
 from gpuctl.services.reconcile.apply import ActionResult, Applier
@@ -24,7 +24,7 @@ from gpuctl.services.runtime import Runtime
 from gpuctl.services.safeguards import gaps, read_back, unconfirmed
 from gpuctl.services.sessions import Login, Session
 from gpuctl.store.base import Snapshot
-from gpuctl.store.reaper import Door, ReapTimes, Sweep, Unreached
+from gpuctl.store.reaper import OpenedRange, ReapTimes, Sweep, Unreached
 
 SWEEP_EVERY = timedelta(minutes=5)
 
@@ -51,7 +51,7 @@ class ReapResult:
     sweeps: list[Sweep] = field(default_factory=list)
     unreached: list[Unreached] = field(default_factory=list)
     looked_at: set[Scope] = field(default_factory=set)
-    doors: tuple[Door, ...] = ()
+    opened_ranges: tuple[OpenedRange, ...] = ()
     hints: list[str] = field(default_factory=list)
 
     @property
@@ -104,9 +104,9 @@ def reap(runtime: Runtime, times: ReapTimes, options: ReapOptions) -> ReapResult
         )
     if not options.dry_run:
         record_near_deadlines(runtime.store, runtime.clock.now(), state)
-    result.doors = times.doors
+    result.opened_ranges = times.opened_ranges
     if not options.dry_run and not state.is_restored:
-        each_alone([state], partial(_close_doors, runtime, times, result), partial(_on_door_bug, runtime, result))
+        each_alone([state], partial(_close_unneeded, runtime, times, result), partial(_on_closing_bug, runtime, result))
     old = now - options.archive_after
     if not options.dry_run and any(record.status.is_ended and record.updated_at < old for record in state.records):
         runtime.store.archive(old)
@@ -132,13 +132,13 @@ def _on_merge_bug(runtime: Runtime, result: ReapResult, state: Snapshot, trace: 
     result.problems.append("internal error while merging the restored state")
 
 
-def _close_doors(runtime: Runtime, times: ReapTimes, result: ReapResult, states: Sequence[Snapshot]) -> None:
+def _close_unneeded(runtime: Runtime, times: ReapTimes, result: ReapResult, states: Sequence[Snapshot]) -> None:
     for state in states:
-        doors = doors_of(times.doors, state.records, runtime.clock.now())
-        result.doors = tuple(close_unneeded(runtime, doors, state.state_id or ""))
+        ranges = opened_ranges(times.opened_ranges, state.records, runtime.clock.now())
+        result.opened_ranges = tuple(close_unneeded(runtime, ranges, state.state_id or ""))
 
 
-def _on_door_bug(runtime: Runtime, result: ReapResult, state: Snapshot, trace: str) -> None:
+def _on_closing_bug(runtime: Runtime, result: ReapResult, state: Snapshot, trace: str) -> None:
     runtime.progress.trace(trace)
     result.problems.append("internal error while removing security groups")
 
@@ -153,7 +153,9 @@ def remembered(times: ReapTimes, result: ReapResult, options: ReapOptions, recor
         for sweep in swept.values()
         if sweep.ours or sweep.scope in needed or (sweep.scope.provider, sweep.scope.region) in configured
     ]
-    return times.model_copy(update={"sweeps": tuple(kept), "unreached": tuple(result.unreached), "doors": result.doors})
+    return times.model_copy(
+        update={"sweeps": tuple(kept), "unreached": tuple(result.unreached), "opened_ranges": result.opened_ranges}
+    )
 
 
 def _to_look_at(

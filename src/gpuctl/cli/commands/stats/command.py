@@ -51,8 +51,8 @@ def command(
     now = context.clock.now()
     side = by or (DAY if chart else None)
     start = None if since is None else now - since
-    records = [record for record in everything(context.wiring.store, with_archived=True) if user in (None, record.user)]
-    told = report(records, now, start, side)
+    every = everything(context.wiring.store, with_archived=True, since=start)
+    told = report([record for record in every if user in (None, record.user)], now, start, side)
     if chart is not None:
         _draw(chart, told)
     shape = statistics_shape(told.figures)
