@@ -1,10 +1,12 @@
 """The operating system of your computer: what tells it apart, and the commands that hints name on it."""
 
+import hashlib
 import os
 import re
 import shutil
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,6 +71,16 @@ class Platform:
         return self.is_wsl and self.filesystem(path) in _WINDOWS_DRIVES
 
     @property
+    def computer(self) -> str | None:
+        """An ID of this computer that a copy of its files on another one does not have; None where there is none.
+
+        Clones that kept their `/etc/machine-id` have the same one.
+        """
+        found = _mac_uuid() if self.is_mac else _machine_id(self.root)
+        # machine-id(5) asks not to give the ID itself away.
+        return hashlib.sha256(b"gpuctl " + found).hexdigest()[:16] if found else None
+
+    @property
     def set_clock(self) -> str:
         """The command that sets the clock."""
         if self.is_mac:
@@ -82,6 +94,28 @@ class Platform:
         managers = ("brew",) if self.is_mac else _INSTALL_SSH
         found = next((program for program in managers if find_program(program)), "")
         return _INSTALL_SSH.get(found, "install the OpenSSH client")
+
+
+def _machine_id(root: Path) -> bytes | None:
+    for name in ("etc/machine-id", "var/lib/dbus/machine-id"):
+        with suppress(OSError):
+            found = (root / name).read_bytes().strip()
+            # `uninitialized` in an image that has not booted yet; empty in many containers.
+            if len(found) == 32:
+                return found
+    return None
+
+
+def _mac_uuid() -> bytes | None:
+    """The IOPlatformUUID, from the C library: it takes no process."""
+    import ctypes
+
+    uuid, wait = ctypes.create_string_buffer(16), (ctypes.c_long * 2)(1, 0)
+    try:
+        failed = ctypes.CDLL(None).gethostuuid(uuid, wait)
+    except (AttributeError, OSError):
+        return None
+    return None if failed else uuid.raw
 
 
 def read_platform(

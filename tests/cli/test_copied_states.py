@@ -7,6 +7,9 @@ from support.cli import Operator
 from support.wire import FAILED_AFTER, LOST, refuse
 
 from gpuctl.domain.instance import Status
+from gpuctl.platform import Platform
+from gpuctl.store.base import Kind
+from gpuctl.store.local.store import LocalStore
 
 
 @pytest.fixture
@@ -93,3 +96,75 @@ def test_while_the_tags_cannot_be_read_a_passed_deadline_is_reported_and_waited_
     operator.run("reap")
     assert operator.alive == []
     assert [record.status for record in operator.records] == [Status.STOPPING]
+
+
+def boot(operator: Operator, machine_id: str) -> None:
+    """Give the operator's computer that ID."""
+    (operator.folder / "system" / "etc").mkdir(parents=True, exist_ok=True)
+    (operator.folder / "system" / "etc" / "machine-id").write_text(f"{machine_id}\n")
+
+
+@pytest.fixture
+def few_regions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client of the SDK for each of thirty regions takes seconds to make."""
+    regions = frozenset({"us-east-1", "us-west-2"})
+    monkeypatch.setattr("gpuctl.catalog.Catalog.regions", lambda catalog, provider: regions)
+
+
+def test_a_state_on_another_computer_says_so_once_and_enforces_no_deadline_until_every_region_was_swept(
+    operator: Operator, few_regions: None
+) -> None:
+    boot(operator, "a" * 32)
+    assert operator.provision("--name", "n").code == 0
+    assert "another computer" not in operator.run("list").err
+    boot(operator, "b" * 32)
+    assert "this state was written on another computer" in operator.run("list").err
+    assert operator.run("list").err.count("another computer") == 0
+    assert operator.store.snapshot().is_restored
+    operator.later(minutes=61)
+    operator.wire.arm("DescribeInstances", *[refuse("InternalError", 500)] * 4)
+    assert operator.run("reap").code == 8
+    assert len(operator.alive) == 1
+    operator.wire.reset()
+    assert operator.run("reap").code == 0
+    assert not operator.store.snapshot().is_restored
+    assert operator.alive == []
+
+
+def test_a_state_that_is_shared_by_two_computers_moves_to_each_of_them_once(
+    operator: Operator, few_regions: None
+) -> None:
+    warnings = []
+    for machine_id in ("a", "b", "a", "b"):
+        boot(operator, machine_id * 32)
+        warnings.append((operator.provision().err + operator.run("list").err).count("another computer"))
+        operator.run("reap")
+    assert warnings == [0, 1, 0, 0]
+    assert not operator.store.snapshot().is_restored
+
+
+def test_a_moved_state_that_cannot_be_written_is_read_as_restored(operator: Operator) -> None:
+    boot(operator, "a" * 32)
+    operator.provision("--name", "n")
+    calls: list[str] = []
+    store = LocalStore(operator.state, kind=Kind.REAL, clock=operator.clock)
+    store.runs_on("elsewhere", lambda: calls.append("moved"))
+    operator.folder.chmod(0o500)
+    operator.state.chmod(0o400)
+    try:
+        assert store.snapshot().is_restored
+        assert store.snapshot().is_restored
+    finally:
+        operator.folder.chmod(0o700)
+    assert calls == ["moved"]
+
+
+@pytest.mark.parametrize("content", ["", "uninitialized\n", None])
+def test_a_computer_without_an_id_is_never_another_one(operator: Operator, content: str | None) -> None:
+    boot(operator, "a" * 32)
+    assert operator.platform.computer == Platform(root=operator.folder / "system").computer
+    if content is None:
+        (operator.folder / "system" / "etc" / "machine-id").unlink()
+    else:
+        (operator.folder / "system" / "etc" / "machine-id").write_text(content)
+    assert operator.platform.computer is None

@@ -148,6 +148,14 @@ class Backups(Protocol):
         """The content of one backup. StateUnusableError where it cannot be read or is of another kind."""
         ...
 
+    def runs_on(self, computer: str | None, on_moved: Callable[[], None]) -> None:
+        """Set the ID of this computer; None where it has none.
+
+        A state that was only written on others counts as restored, and `on_moved` is called when that is noticed: once,
+        because the state remembers the computers on which it was written.
+        """
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class State:

@@ -134,7 +134,15 @@ class Wiring:
                 clock=self.clock,
                 new_state_id=self.environ.get("GPUCTL_STATE_ID"),
             )
+            if self._state.backups is not None:
+                self._state.backups.runs_on(self.platform.computer, self._warn_of_move)
         return self._state
+
+    def _warn_of_move(self) -> None:
+        self.progress.warn(
+            "this state was written on another computer: if it is in use there too, the reapers of both respect each "
+            "other's extensions; deadlines are not enforced here until all regions are swept: gpuctl reap --sweep"
+        )
 
     @property
     def store(self) -> "RecordStore":

@@ -5,7 +5,7 @@ import json
 import re
 import string
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gpuctl.domain.tags import STATE_ID
@@ -13,6 +13,7 @@ from gpuctl.errors import StateFault
 from gpuctl.store.base import Kind
 
 FORMAT = 1
+MOST_COMPUTERS = 100
 HEADER_TABLE = "_gpuctl"
 TABLE = "instances"
 
@@ -32,12 +33,22 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What the state says of itself. `is_restored`: it is an older one that was put back, and the clouds know more."""
+    """What the state says of itself. `is_restored`: it is an older one that was put back, and the clouds know more.
+
+    `computers` are the IDs of those on which it was written, the newest last.
+    """
 
     state_id: str
     kind: Kind
     serial: int
     is_restored: bool = False
+    computers: tuple[str, ...] = ()
+
+    def written_on(self, computer: str | None) -> "Header":
+        """The header that a write on that computer makes; None where the computer has no ID."""
+        if computer is None or computer in self.computers:
+            return self
+        return replace(self, computers=(*self.computers, computer)[-MOST_COMPUTERS:])
 
 
 def encode(header: Header, tables: Mapping[str, Any]) -> bytes:
@@ -48,6 +59,7 @@ def encode(header: Header, tables: Mapping[str, Any]) -> bytes:
         "stateId": header.state_id,
         "serial": header.serial,
         "restored": header.is_restored,
+        "computers": list(header.computers),
         "checksum": _BLANK.decode(),
     }
     document = {HEADER_TABLE: {"1": head}, **{name: table for name, table in tables.items() if name != HEADER_TABLE}}
@@ -102,7 +114,10 @@ def _head(document: Any) -> Mapping[str, Any]:
 def _checked(head: Mapping[str, Any]) -> Header:
     # Only a gpuctl with a bug could have written a wrong header under a right checksum.
     try:
-        header = Header(str(head["stateId"]), Kind(head["kind"]), int(head["serial"]), head.get("restored") is True)
+        computers = tuple(str(computer) for computer in head.get("computers", ()))
+        header = Header(
+            str(head["stateId"]), Kind(head["kind"]), int(head["serial"]), head.get("restored") is True, computers
+        )
     except (KeyError, ValueError, TypeError):
         raise Unreadable("has a header that cannot be read") from None
     if not is_state_id(header.state_id):

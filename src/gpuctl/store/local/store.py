@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,6 +18,7 @@ from gpuctl.store.local.archive import Archive
 from gpuctl.store.local.format import TABLE, Header, Tables, Unreadable, decode, encode, is_state_id, new_state_id
 from gpuctl.store.local.lock import Lock, Remembered
 from gpuctl.store.local.record import instance
+from gpuctl.store.local.verified import refuse_other_kind, translated, unusable, verified
 
 if TYPE_CHECKING:
     from gpuctl.store.local.transaction import Transaction
@@ -51,6 +52,8 @@ class LocalStore:
         self._disk = disk or Disk()
         self._state_id: str | None = None
         self.has_written = False
+        self._computer: str | None = None
+        self._on_moved: Callable[[], None] | None = None
         self._lock = Lock(self._path.with_name(f"{self._path.name}.lock"), clock)
         self._archive = Archive(self._path, self._disk)
 
@@ -69,10 +72,18 @@ class LocalStore:
     def wait_at_most(self, span: timedelta) -> None:
         self._lock.patience = span
 
+    def runs_on(self, computer: str | None, on_moved: Callable[[], None]) -> None:
+        self._computer, self._on_moved = computer, on_moved
+
     def snapshot(self) -> Snapshot:
         with self._translated("read"):
             found = self._read()
-            return Snapshot(None, 0, ()) if found is None else self._snapshot(*found)
+            if found is None:
+                return Snapshot(None, 0, ())
+            snapshot = self._snapshot(*found)
+        if self._is_elsewhere(found[0]):
+            self._note_computer()
+        return snapshot
 
     def add(self, records: Sequence[Instance], guard: Guard) -> Snapshot:
         from gpuctl.store.local.transaction import document
@@ -155,7 +166,7 @@ class LocalStore:
                 hint=f"the newest backups: {', '.join(map(str, newest))}" if newest else None,
                 fault=StateFault.DAMAGED,
             ) from None
-        self._refuse_other_kind(header, name)
+        refuse_other_kind(header, self._kind, name)
         return found
 
     def rebuild(self, state_id: str, records: Sequence[Instance]) -> str | None:
@@ -166,6 +177,7 @@ class LocalStore:
                 aside = self._set_aside()
                 remembered = self._lock.remembered(lock)
                 header = Header(state_id, self._kind, remembered.serial + 1 if remembered else 1, is_restored=True)
+                header = header.written_on(self._computer)
                 table = {record.id: record.model_dump(mode="json") for record in records}
                 self._lock.remember(lock, Remembered(state_id, True, header.serial))
                 write_whole(self._disk, self._path, encode(header, {TABLE: table}))
@@ -186,11 +198,30 @@ class LocalStore:
                 return
             with self._lock.held() as lock:
                 header, tables = self._read(lock) or (self._birth(lock), {})
-                transaction = Transaction(header, StateStorage(tables))
+                transaction = Transaction(header.written_on(self._computer), StateStorage(tables))
                 yield transaction
                 if transaction.storage.commit(self._path, transaction.header, self._disk, self._clock.now()):
                     self._remember(lock, transaction.header)
                     self.has_written = True
+
+    def _is_elsewhere(self, header: Header) -> bool:
+        """Whether the state was only ever written on other computers: it was copied here, or moved."""
+        return self._computer is not None and bool(header.computers) and self._computer not in header.computers
+
+    def _note_computer(self) -> None:
+        """Write down that the state is here now, and call `on_moved`, once for each process."""
+        if self._on_moved is None:
+            return
+        on_moved, self._on_moved = self._on_moved, None
+        on_moved()
+        has_written, patience = self.has_written, self._lock.patience
+        self._lock.patience = timedelta(0)
+        try:
+            # A state that cannot be written, or is being written, is noted by a later command.
+            with suppress(GpuctlError), self._transaction(may_create=False) as transaction:
+                transaction.storage.write(transaction.storage.read())
+        finally:
+            self.has_written, self._lock.patience = has_written, patience
 
     def _birth(self, lock: int) -> Header:
         remembered = self._lock.remembered(lock)
@@ -214,34 +245,20 @@ class LocalStore:
             raw = self._path.read_bytes()
         except FileNotFoundError:
             if remembered is not None and remembered.is_born:
-                raise self._unusable("is missing", StateFault.MISSING) from None
+                raise unusable(self._path, "is missing", StateFault.MISSING) from None
             return None
-        header, tables = decode(raw)
-        self._refuse_other_kind(header, str(self._path))
-        for other, where in (
-            (self._wanted_id, "GPUCTL_STATE_ID"),
-            (remembered and remembered.state_id, "its lock file"),
-        ):
-            if other and other != header.state_id:
-                raise StateUnusableError(
-                    f"the state `{self._path}` has the id `{header.state_id}`, and {where} says `{other}`",
-                    hint="use another `--state`, or correct the ID",
-                    fault=StateFault.OTHER,
-                )
+        ids = {"GPUCTL_STATE_ID": self._wanted_id, "its lock file": remembered.state_id if remembered else None}
+        header, tables = verified(self._path, raw, self._kind, ids)
         self._state_id = header.state_id
         if self._path.stat().st_mode & 0o077:
             make_path_private(self._path)
         if remembered is not None and remembered.serial > header.serial:
             # An older file was put back by hand.
             header = replace(header, serial=remembered.serial, is_restored=True)
+        if self._is_elsewhere(header):
+            # The copy that stayed behind may have extended deadlines and started instances since.
+            header = replace(header, is_restored=True)
         return header, tables
-
-    def _refuse_other_kind(self, header: Header, name: str) -> None:
-        if header.kind is not self._kind:
-            with_or_without = "add `--sandbox`" if header.kind is Kind.SANDBOX else "leave out `--sandbox`"
-            raise StateUnusableError(
-                f"the state `{name}` is of kind {header.kind}", hint=with_or_without, fault=StateFault.OTHER
-            )
 
     def _refuse_usable(self, lock: int) -> None:
         try:
@@ -271,26 +288,8 @@ class LocalStore:
         records = tuple(instance(table) for table in tables.get(TABLE, {}).values())
         return Snapshot(header.state_id, header.serial, records, header.is_restored)
 
-    def _unusable(self, why: str, fault: StateFault) -> StateUnusableError:
-        newest = backups.kept(self._path)[:3]
-        named = f"; the newest backups: {', '.join(map(str, newest))}" if newest else "; there is no backup"
-        mend = "install a newer gpuctl" if fault is StateFault.NEWER else "gpuctl recover"
-        return StateUnusableError(
-            f"the state `{self._path}` {why}; the file was not changed", hint=f"{mend}{named}", fault=fault
-        )
-
-    @contextmanager
-    def _translated(self, done: str) -> Iterator[None]:
-        try:
-            yield
-        except Unreadable as error:
-            raise self._unusable(str(error), error.fault) from None
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise StateUnusableError(
-                f"the state `{self._path}` could not be {done}: {reason}",
-                hint=f"ls -ld {self._path.parent} {self._path}",
-            ) from error
+    def _translated(self, done: str) -> AbstractContextManager[None]:
+        return translated(self._path, done)
 
 
 def _ended_at(record: Instance) -> datetime:

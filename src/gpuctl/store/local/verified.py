@@ -1,0 +1,60 @@
+"""Whether a state file is the one that is meant, and the errors that say why it is not usable."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from gpuctl.errors import StateFault, StateUnusableError
+from gpuctl.store.base import Kind
+from gpuctl.store.local import backups
+from gpuctl.store.local.format import Header, Tables, Unreadable, decode
+
+
+def verified(path: Path, raw: bytes, kind: Kind, ids: dict[str, str | None]) -> tuple[Header, Tables]:
+    """The content of the state file. `ids` maps the source of each ID that the state must have to that ID, if any.
+
+    Unreadable where the bytes are no state, StateUnusableError where it is another one than is meant.
+    """
+    header, tables = decode(raw)
+    refuse_other_kind(header, kind, str(path))
+    for source, state_id in ids.items():
+        if state_id and state_id != header.state_id:
+            raise StateUnusableError(
+                f"the state `{path}` has the id `{header.state_id}`, and {source} says `{state_id}`",
+                hint="use another `--state`, or correct the ID",
+                fault=StateFault.OTHER,
+            )
+    return header, tables
+
+
+def refuse_other_kind(header: Header, kind: Kind, name: str) -> None:
+    """Raise StateUnusableError where the sandbox's records would mix with real ones."""
+    if header.kind is not kind:
+        with_or_without = "add `--sandbox`" if header.kind is Kind.SANDBOX else "leave out `--sandbox`"
+        raise StateUnusableError(
+            f"the state `{name}` is of kind {header.kind}", hint=with_or_without, fault=StateFault.OTHER
+        )
+
+
+def unusable(path: Path, why: str, fault: StateFault) -> StateUnusableError:
+    """The error for a state that is missing or damaged, with its newest backups."""
+    newest = backups.kept(path)[:3]
+    named = f"; the newest backups: {', '.join(map(str, newest))}" if newest else "; there is no backup"
+    command = "install a newer gpuctl" if fault is StateFault.NEWER else "gpuctl recover"
+    return StateUnusableError(
+        f"the state `{path}` {why}; the file was not changed", hint=f"{command}{named}", fault=fault
+    )
+
+
+@contextmanager
+def translated(path: Path, done: str) -> Iterator[None]:
+    """Turn what the disk and the content of the state raise into StateUnusableError. `done` is what was being done."""
+    try:
+        yield
+    except Unreadable as error:
+        raise unusable(path, str(error), error.fault) from None
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise StateUnusableError(
+            f"the state `{path}` could not be {done}: {reason}", hint=f"ls -ld {path.parent} {path}"
+        ) from error
