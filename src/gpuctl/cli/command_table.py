@@ -80,7 +80,7 @@ COMMANDS = {
     "reap": Entry("reap", "Terminate expired and orphaned instances (for cron)", _INSTANCES, warns_if_overdue=False),
     "extend": Entry("extend", "Extend the deadline of an instance", _ACCESS),
     "wait": Entry("wait", "Wait until instances are ready or terminated", _ACCESS),
-    "events": Entry("events", "Show or follow the event log", _ACCESS, only_reads=True),
+    "events": Entry("events.command", "Show or follow the event log", _ACCESS, only_reads=True),
     "ssh": Entry("ssh", "Open an SSH session or run a remote command", _ACCESS),
     "ssh-config": Entry("ssh_config", "Add your instances to the SSH config", _ACCESS),
     "types": Entry("types", "List GPU instance types and prices", _COST, only_reads=True),
@@ -89,7 +89,9 @@ COMMANDS = {
     "prices": Entry("prices.command", "Show or refresh price data", _COST, commands=_PRICES, default="show"),
     "schedule": Entry("schedule.command", "Run the reaper from cron or systemd", _SETUP, commands=_SCHEDULE),
     "doctor": _reading("doctor", "Check credentials, permissions, quota and setup", _SETUP),
-    "selftest": Entry("selftest", "Run one instance and check every promise on it", _SETUP, warns_if_foreign=True),
+    "selftest": Entry(
+        "selftest.command", "Run one instance and check every promise on it", _SETUP, warns_if_foreign=True
+    ),
     "config": Entry("config", "Show settings and where they come from", _SETUP, commands=_CONFIG, default="show"),
     "archive": Entry("archive", "Move old records to a compressed file", _SETUP),
     "recover": Entry("recover", "Rebuild a lost or damaged state file", _SETUP),

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from gpuctl.cli import options
+from gpuctl.cli.commands.events.render import COLUMNS, row, table
 from gpuctl.cli.context import Context
 from gpuctl.cli.parameters import ANY_ID, flag, option
-from gpuctl.cli.render.events import COLUMNS, row, table
 from gpuctl.cli.render.renderer import draw, rows_of, write
 from gpuctl.cli.render.result import Result
 from gpuctl.cli.terminal.interrupt import until_ctrl_c

@@ -10,13 +10,13 @@ import typer
 
 from gpuctl.cli.commands.provision.options import LaunchOptions, defaults_of, launch_options
 from gpuctl.cli.commands.provision.start import announce
+from gpuctl.cli.commands.selftest.render import selftest_result
 from gpuctl.cli.context import Context
 from gpuctl.cli.interrupts import TERMINATE_WITHIN, time_limit
 from gpuctl.cli.parameters import FILE, USD, option
 from gpuctl.cli.render.figures import money
 from gpuctl.cli.render.renderer import document
 from gpuctl.cli.render.result import Result
-from gpuctl.cli.render.selftest import selftest_result
 from gpuctl.domain.instance import Instance
 from gpuctl.domain.money.prices import PriceKey
 from gpuctl.errors import Failure, Interrupted, UsageError

@@ -1,0 +1,1 @@
+"""`gpuctl events`: show and follow the event log."""

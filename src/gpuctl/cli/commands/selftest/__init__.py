@@ -1,0 +1,1 @@
+"""`gpuctl selftest`: run one instance and check every promise on it."""
