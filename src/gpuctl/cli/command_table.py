@@ -115,8 +115,8 @@ HIDDEN = {
 def entry_of(path: str) -> Entry:
     """The row of a command as typed, such as `list` or `prices refresh`. KeyError for any other text."""
     entry, *names = path.split()
-    found = COMMANDS.get(entry) or HIDDEN[entry]
-    return found.commands[names[0]] if names else found
+    row = COMMANDS.get(entry) or HIDDEN[entry]
+    return row.commands[names[0]] if names else row
 
 
 # Command names of other tools, and the gpuctl command that does the same.

@@ -42,7 +42,7 @@ class _Line:
     """A finding, and of which cloud; None for what is of this machine."""
 
     cloud: ProviderName | None
-    found: Finding
+    finding: Finding
 
 
 def command(
@@ -120,33 +120,33 @@ def _unknown_region(context: Context, region: str, names: Sequence[ProviderName]
         context.wiring.catalog.check_region(names[0], region)
     known = sorted({region for name in names for region in context.wiring.catalog.regions(name)})
     near = get_close_matches(region, known, n=3)
-    told = ", ".join(f"`{name}`" for name in near or known[:4])
-    hint = f"did you mean {told}?" if near else f"one of {told}, …"
+    named = ", ".join(f"`{name}`" for name in near or known[:4])
+    hint = f"did you mean {named}?" if near else f"one of {named}, …"
     return UsageError(f"no provider has a region {shown(region)}", hint=hint)
 
 
 def _result(context: Context, lines: Sequence[_Line]) -> Result:
-    failed = [line for line in lines if line.found.verdict is Verdict.FAIL]
-    warned = sum(line.found.verdict is Verdict.WARN for line in lines)
+    failed = [line for line in lines if line.finding.verdict is Verdict.FAIL]
+    warned = sum(line.finding.verdict is Verdict.WARN for line in lines)
     error = None
     if failed:
-        names = ", ".join(dict.fromkeys(line.found.check for line in failed))
-        error = CloudError(f"{counted(len(failed), 'check')} failed: {names}", hint=failed[0].found.hint)
-    said = f"{counted(len(lines), 'check')}: no failures" + (f", {counted(warned, 'warning')}" if warned else "")
+        names = ", ".join(dict.fromkeys(line.finding.check for line in failed))
+        error = CloudError(f"{counted(len(failed), 'check')} failed: {names}", hint=failed[0].finding.hint)
+    summary = f"{counted(len(lines), 'check')}: no failures" + (f", {counted(warned, 'warning')}" if warned else "")
     return Result(
         document={"checks": [_shape(line) for line in lines], "count": len(lines), "failed": len(failed)},
         columns=COLUMNS,
         rows=[[text or "" for text in _row(line)] for line in lines],
-        ids=list(dict.fromkeys(line.found.check for line in failed)),
-        draw=lambda width: _drawn(lines, in_sandbox=context.sandbox),
-        footer=[] if failed else [said],
+        ids=list(dict.fromkeys(line.finding.check for line in failed)),
+        draw=lambda width: _table(lines, in_sandbox=context.sandbox),
+        footer=[] if failed else [summary],
         error=error,
     )
 
 
 def _row(line: _Line) -> list[str | None]:
-    found = line.found
-    return [found.check, found.verdict.value, line.cloud.value if line.cloud else None, found.text, found.hint]
+    finding = line.finding
+    return [finding.check, finding.verdict.value, line.cloud.value if line.cloud else None, finding.text, finding.hint]
 
 
 def _shape(line: _Line) -> dict[str, str | None]:
@@ -154,14 +154,16 @@ def _shape(line: _Line) -> dict[str, str | None]:
     return shape | {"provider": line.cloud.value.upper() if line.cloud else None}
 
 
-def _drawn(lines: Sequence[_Line], *, in_sandbox: bool) -> "RenderableType":
+def _table(lines: Sequence[_Line], *, in_sandbox: bool) -> "RenderableType":
     from rich.text import Text
 
     drawn = table("", "", wrapped(), header=False)
     for line in lines:
-        found = line.found
-        drawn.add_row(Text(_MARKS[found.verdict], style=_COLORS[found.verdict]), found.check, Text(brief(found.text)))
-        hint = fitted(found.hint, in_sandbox=in_sandbox)
-        if hint and found.verdict is not Verdict.OK:
+        finding = line.finding
+        drawn.add_row(
+            Text(_MARKS[finding.verdict], style=_COLORS[finding.verdict]), finding.check, Text(brief(finding.text))
+        )
+        hint = fitted(finding.hint, in_sandbox=in_sandbox)
+        if hint and finding.verdict is not Verdict.OK:
             drawn.add_row("", "", Text(f"hint: {clean(hint)}", style="dim"))
     return drawn

@@ -195,7 +195,7 @@ def _retired(kind: InstanceType) -> str | None:
 def _shape(
     offer: Offer, usage: Usage, each: Savings, together: Savings, disk_gb: int, with_all: Savings | None
 ) -> Mapping[str, Any]:
-    told = {
+    estimate = {
         "hoursPerDay": float(usage.hours_per_day),
         "daysPerMonth": usage.days,
         "users": usage.users,
@@ -204,7 +204,7 @@ def _shape(
         "withDiskAndPublicIp": None if with_all is None else {"diskSizeGB": disk_gb, **_figures(with_all)},
         "excluded": list(LEFT_OUT),
     }
-    return {**offer_shape(offer), **told}
+    return {**offer_shape(offer), **estimate}
 
 
 def _figures(savings: Savings) -> dict[str, Any]:

@@ -47,8 +47,8 @@ def command(
     fields = [_field(shape, text) for text in field or ()]
     error = next(iter(stale.values()), None)
     if fields:
-        told = {key: shape[key] for key in field or ()}
-        return Result({"instance": told}, columns=list(told), rows=[fields], ids=[record.id], error=error)
+        selected = {key: shape[key] for key in field or ()}
+        return Result({"instance": selected}, columns=list(selected), rows=[fields], ids=[record.id], error=error)
     return Result(
         document={"instance": shape},
         columns=COLUMNS,

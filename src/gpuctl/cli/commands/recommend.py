@@ -64,25 +64,26 @@ def command(
     if minutes is not None and minutes <= timedelta(0):
         raise UsageError("--minutes must be above zero")
     clouds = _clouds(context, provider, region)
-    found = advice(docs, minutes, context.wiring.config.max_ttl)
-    chosen = [choice for cloud in clouds if (choice := _chosen(context, cloud, region, found)) is not None]
+    recommended = advice(docs, minutes, context.wiring.config.max_ttl)
+    chosen = [choice for cloud in clouds if (choice := _chosen(context, cloud, region, recommended)) is not None]
     if not chosen:
         where = f" in `{region}`" if region else ""
         raise UsageError(
-            f"no {found.size} instance type of known price{where}", hint="another `--region`, or gpuctl prices refresh"
+            f"no {recommended.size} instance type of known price{where}",
+            hint="another `--region`, or gpuctl prices refresh",
         )
     chosen.sort(key=lambda choice: choice.compute or Decimal(0))
     return Result(
         document={
-            "reason": _why(found, docs, minutes),
-            "recommendation": _shape(found, chosen[0]),
-            "alternatives": [_shape(found, choice) for choice in chosen[1:]],
+            "reason": _why(recommended, docs, minutes),
+            "recommendation": _shape(recommended, chosen[0]),
+            "alternatives": [_shape(recommended, choice) for choice in chosen[1:]],
         },
         columns=COLUMNS,
-        rows=[_row(found, choice) for choice in chosen],
+        rows=[_row(recommended, choice) for choice in chosen],
         ids=[choice.offer.type.name for choice in chosen],
-        draw=lambda width: _table(found, chosen),
-        footer=_footer(context, found, docs, minutes, chosen),
+        draw=lambda width: _table(recommended, chosen),
+        footer=_footer(context, recommended, docs, minutes, chosen),
     )
 
 
@@ -90,23 +91,23 @@ def _clouds(context: Context, chosen: ProviderName | None, region: str | None) -
     clouds = [chosen] if chosen else SUPPORTED
     if region is None:
         return clouds
-    there = [provider for provider in clouds if region in context.wiring.catalog.regions(provider)]
-    if not there:
+    having = [provider for provider in clouds if region in context.wiring.catalog.regions(provider)]
+    if not having:
         context.wiring.catalog.check_region(clouds[0], region)
-    return there
+    return having
 
 
-def _chosen(context: Context, cloud: ProviderName, region: str | None, found: Advice) -> _Choice | None:
+def _chosen(context: Context, cloud: ProviderName, region: str | None, recommended: Advice) -> _Choice | None:
     offers = context.wiring.catalog.offers(cloud)
     wanted = region or context.wiring.config.cloud(cloud).region
-    best = cheapest(_in(offers, wanted), found.size)
+    best = cheapest(_in(offers, wanted), recommended.size)
     if best is None and region is None:
-        best = cheapest(context.wiring.catalog.offers(cloud), found.size)
+        best = cheapest(context.wiring.catalog.offers(cloud), recommended.size)
     if best is None:
         return None
     extras = context.wiring.extras.of(cloud, best.region, _DISK_GB)
-    cost = rates(best.price, extras.disk, extras.public_ip).over(found.life)
-    life = int(found.life.total_seconds() // 60)
+    cost = rates(best.price, extras.disk, extras.public_ip).over(recommended.life)
+    life = int(recommended.life.total_seconds() // 60)
     program = "gpuctl --sandbox" if context.sandbox else "gpuctl"
     line = f"{program} provision {best.type.name} --region {best.region} --ttl {life}"
     return _Choice(best, cost.compute, cost.total, line)
@@ -116,21 +117,21 @@ def _in(offers: Iterable[Offer], region: str | None) -> list[Offer]:
     return [offer for offer in offers if region in (None, offer.region)]
 
 
-def _row(found: Advice, choice: _Choice) -> list[str]:
+def _row(recommended: Advice, choice: _Choice) -> list[str]:
     price = choice.offer.price
     return [
-        found.size.value,
+        recommended.size.value,
         choice.offer.type.provider.upper(),
         choice.offer.type.name,
         choice.offer.region,
-        str(int(found.life.total_seconds() // 60)),
+        str(int(recommended.life.total_seconds() // 60)),
         plain(price.usd_per_hour if price else None),
         plain(choice.compute),
         choice.line,
     ]
 
 
-def _table(found: Advice, chosen: Sequence[_Choice]) -> "Table":
+def _table(recommended: Advice, chosen: Sequence[_Choice]) -> "Table":
     drawn = table("TYPE", "GPU", "REGION", right("$/H"), right("TTL"), right("EST. COST"))
     for choice in chosen:
         kind, price = choice.offer.type, choice.offer.price
@@ -139,42 +140,42 @@ def _table(found: Advice, chosen: Sequence[_Choice]) -> "Table":
             kind.gpu_label,
             choice.offer.region,
             rate(price.usd_per_hour if price else None),
-            spelled(found.life),
+            spelled(recommended.life),
             money(choice.full_cost),
         )
     return drawn
 
 
 def _footer(
-    context: Context, found: Advice, docs: int | None, task: timedelta | None, chosen: Sequence[_Choice]
+    context: Context, recommended: Advice, docs: int | None, task: timedelta | None, chosen: Sequence[_Choice]
 ) -> list[str]:
-    lines = [_why(found, docs, task)]
-    if found.life < found.needed:
-        over = task is not None and task >= found.life
+    lines = [_why(recommended, docs, task)]
+    if recommended.life < recommended.needed:
+        over = task is not None and task >= recommended.life
         trouble = "the task does not fit" if over else "the margin is small"
         lines.append(
-            f"{spelled(found.needed)} would be right, and {spelled(found.life)} is the most allowed: {trouble}; "
+            f"recommended TTL is {spelled(recommended.needed)}, but max_ttl is {spelled(recommended.life)}: {trouble}; "
             "split the task, or raise max_ttl in the config"
         )
     old = age_notes([choice.offer.price for choice in chosen], context.clock.now(), in_sandbox=context.sandbox)
     return [*lines, *old, *(choice.line for choice in chosen[:1])]
 
 
-def _why(found: Advice, docs: int | None, task: timedelta | None) -> str:
-    told = []
+def _why(recommended: Advice, docs: int | None, task: timedelta | None) -> str:
+    parts = []
     if docs is not None:
-        told.append(counted(docs, "document"))
+        parts.append(counted(docs, "document"))
     if task is not None:
-        told.append(f"a task of {spelled(task)}")
-    return f"{found.size}, for {' and '.join(told)}: the cheapest with {CLASSES[found.size].why}"
+        parts.append(f"a task of {spelled(task)}")
+    return f"{recommended.size}, for {' and '.join(parts)}: the cheapest with {CLASSES[recommended.size].why}"
 
 
-def _shape(found: Advice, choice: _Choice) -> dict[str, Any]:
+def _shape(recommended: Advice, choice: _Choice) -> dict[str, Any]:
     return {
-        "size": found.size.value,
+        "size": recommended.size.value,
         **offer_shape(choice.offer),
-        "autoTerminateMinutes": int(found.life.total_seconds() // 60),
-        "neededMinutes": int(found.needed.total_seconds() // 60),
+        "autoTerminateMinutes": int(recommended.life.total_seconds() // 60),
+        "neededMinutes": int(recommended.needed.total_seconds() // 60),
         "costUntilDeadline": dollars(choice.compute),
         "fullCostUntilDeadline": dollars(choice.full_cost),
         "command": choice.line,

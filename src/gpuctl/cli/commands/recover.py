@@ -49,34 +49,36 @@ def command(
     context.progress.step("querying all regions of all providers")
     wanted = state_id or context.environ.get("GPUCTL_STATE_ID")
     regions = configured_regions(context.wiring)
-    found = find(context.wiring.runtime, context.wiring.state, regions, backup=backup, state_id=wanted)
-    _announce(context, found)
+    recovery = find(context.wiring.runtime, context.wiring.state, regions, backup=backup, state_id=wanted)
+    _announce(context, recovery)
     if dry_run:
-        return _result(context, [*found.backup, *found.unknown], found, None)
+        return _result(context, [*recovery.backup, *recovery.unknown], recovery, None)
     if not yes and not context.may_ask:
         raise UsageError("rebuilding the state requires confirmation", hint="add `--yes`, or preview with `--dry-run`")
     if not yes and not context.confirm("Rebuild the state from this?"):
         raise UsageError("nothing was written")
-    aside = rebuild(context.wiring.runtime, found)
-    return _result(context, context.wiring.store.snapshot().records, found, aside)
+    previous = rebuild(context.wiring.runtime, recovery)
+    return _result(context, context.wiring.store.snapshot().records, recovery, previous)
 
 
-def _announce(context: Context, found: Found) -> None:
-    count = sum(len(survey.listed) for survey in found.everywhere.surveys)
-    parts = [f"{counted(len(found.unknown), 'instance')} with gpuctl tags in {counted(count, 'region')}"]
-    if found.backup:
-        parts.insert(0, f"{counted(len(found.backup), 'record')} in the {'state' if found.is_merging else 'backup'}")
-    context.progress.info(f"state `{found.state_id}`: {', '.join(parts)}")
-    for record in (*found.backup, *found.unknown)[:_MOST_SHOWN]:
+def _announce(context: Context, recovery: Found) -> None:
+    count = sum(len(survey.listed) for survey in recovery.everywhere.surveys)
+    parts = [f"{counted(len(recovery.unknown), 'instance')} with gpuctl tags in {counted(count, 'region')}"]
+    if recovery.backup:
+        parts.insert(
+            0, f"{counted(len(recovery.backup), 'record')} in the {'state' if recovery.is_merging else 'backup'}"
+        )
+    context.progress.info(f"state `{recovery.state_id}`: {', '.join(parts)}")
+    for record in (*recovery.backup, *recovery.unknown)[:_MOST_SHOWN]:
         about = (record.id, record.name or "", record.status.value, record.instance_type, record.region, record.user)
         context.progress.info("  ".join(part for part in (*about, f"ends {local(record.expires_at)}") if part))
-    for remark in sorted(found.everywhere.remarks):
+    for remark in sorted(recovery.everywhere.remarks):
         context.progress.info(remark)
 
 
-def _result(context: Context, records: Sequence[Instance], found: Found, aside: str | None) -> Result:
+def _result(context: Context, records: Sequence[Instance], recovery: Found, previous: str | None) -> Result:
     now = context.clock.now()
-    problems = found.everywhere.problems
+    problems = recovery.everywhere.problems
     error = None
     if problems:
         error = UnresolvedError(
@@ -88,17 +90,17 @@ def _result(context: Context, records: Sequence[Instance], found: Found, aside: 
         document={
             "instances": [instance_shape(record, now) for record in records],
             "count": len(records),
-            "stateId": found.state_id,
-            "previousStateFile": aside,
+            "stateId": recovery.state_id,
+            "previousStateFile": previous,
         },
         columns=COLUMNS,
         rows=[row(record, now) for record in records],
         ids=[record.id for record in records],
         draw=lambda width: table(records, now, width),
-        footer=[f"saved the previous state file as {aside}"] if aside else [],
+        footer=[f"saved the previous state file as {previous}"] if previous else [],
         error=error,
         scoped_errors=[(_scope(problem), UnresolvedError(str(problem))) for problem in problems],
-        asked=len(problems) + len(found.everywhere.surveys),
+        requested=len(problems) + len(recovery.everywhere.surveys),
     )
 
 

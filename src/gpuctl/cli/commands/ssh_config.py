@@ -34,24 +34,27 @@ def command(
     context: Context = ctx.find_root().obj
     if install and remove:
         raise UsageError("give either --install or --remove", hint="gpuctl ssh-config --install")
-    theirs = _home(context) / ".ssh" / "config"
+    user_config = _home(context) / ".ssh" / "config"
     try:
         if remove:
-            own = (context.wiring.state_folder or context.wiring.home.states) / NAME
-            changed = exclude(theirs, own)
-            own.unlink(missing_ok=True)
-            said = f"{theirs} does not lead to {own} any more" if changed else "it was not installed"
-            return _told(own, theirs, 0, said)
+            own_config = (context.wiring.state_folder or context.wiring.home.states) / NAME
+            changed = exclude(user_config, own_config)
+            own_config.unlink(missing_ok=True)
+            message = f"{user_config} does not lead to {own_config} any more" if changed else "it was not installed"
+            return _result(own_config, user_config, 0, message)
         known = targets(context.wiring.access, context.wiring.store.snapshot().records)
         if install:
-            own = write(context.wiring.create_state_folder(), known)
-            changed = include(theirs, own)
+            own_config = write(context.wiring.create_state_folder(), known)
+            changed = include(user_config, own_config)
             names = ", ".join(target.names[-1] for target in known) or "none yet"
-            said = f"{theirs} leads to {own}" if changed else f"{theirs} led to {own} already"
-            return _told(own, theirs, len(known), f"{said}; instances: {names}")
+            message = (
+                f"{user_config} leads to {own_config}" if changed else f"{user_config} led to {own_config} already"
+            )
+            return _result(own_config, user_config, len(known), f"{message}; instances: {names}")
     except OSError as error:
         raise StateUnusableError(
-            f"`{error.filename or theirs}` could not be written: {error.strerror}", hint=f"ls -ld {theirs.parent}"
+            f"`{error.filename or user_config}` could not be written: {error.strerror}",
+            hint=f"ls -ld {user_config.parent}",
         ) from error
     text = text_of(known)
     if context.output != "json":
@@ -59,9 +62,9 @@ def command(
     return Result({"config": text, "count": len(known)})
 
 
-def _told(own: Path, theirs: Path, count: int, said: str) -> Result:
-    document = {"config": str(own), "includedBy": str(theirs), "count": count}
-    return Result(document, footer=[said])
+def _result(own_config: Path, user_config: Path, count: int, message: str) -> Result:
+    document = {"config": str(own_config), "includedBy": str(user_config), "count": count}
+    return Result(document, footer=[message])
 
 
 def _home(context: Context) -> Path:

@@ -75,7 +75,7 @@ def _named(context: Context, texts: Sequence[str]) -> tuple[list[Instance], dict
     if "-" in texts:
         from_input = [line.split("\t")[0].strip() for line in context.streams.input.read().splitlines()]
         texts = [*(text for text in texts if text != "-"), *(text for text in from_input if text)]
-    found: dict[str, Instance] = {}
+    by_id: dict[str, Instance] = {}
     missing: dict[str, GpuctlError] = {}
     for text in texts:
         try:
@@ -83,10 +83,10 @@ def _named(context: Context, texts: Sequence[str]) -> tuple[list[Instance], dict
         except GpuctlError as error:
             missing[text] = error
         else:
-            found[record.id] = record
+            by_id[record.id] = record
     if missing and len(texts) > 1:
         missing = {text: _about(error, text) for text, error in missing.items()}
-    return list(found.values()), missing
+    return list(by_id.values()), missing
 
 
 def _about(error: GpuctlError, text: str) -> GpuctlError:
@@ -160,7 +160,7 @@ def _ended(
         error=error,
         # In text they would take the place of the signal's own line and hint.
         errors={} if interrupted else errors,
-        asked=requested,
+        requested=requested,
     )
 
 

@@ -80,15 +80,15 @@ def command(
         raise UsageError(f"no instance type has the GPU `{gpu[:40]}`", hint=f"one of {', '.join(models)}")
     matching = _cheapest_of_each(ranked(offers, need))
     # Most types have no spot price that is known: rows of question marks would hide those that do.
-    found = [offer for offer in matching if offer.price] if spot else matching
+    matches = [offer for offer in matching if offer.price] if spot else matching
     today = context.clock.now().date()
     return Result(
-        document={"types": [offer_shape(offer) for offer in found], "count": len(found)},
+        document={"types": [offer_shape(offer) for offer in matches], "count": len(matches)},
         columns=COLUMNS,
-        rows=[_row(offer) for offer in found],
-        ids=[offer.type.name for offer in found],
-        draw=lambda width: _table(found, width, today),
-        footer=_footer(context, found, market, len(matching) - len(found)),
+        rows=[_row(offer) for offer in matches],
+        ids=[offer.type.name for offer in matches],
+        draw=lambda width: _table(matches, width, today),
+        footer=_footer(context, matches, market, len(matching) - len(matches)),
     )
 
 
@@ -124,8 +124,8 @@ def _row(offer: Offer) -> list[str]:
     ]
 
 
-def _table(found: Sequence[Offer], width: int, today: date) -> "Table":
-    cells = {heading: [value(offer, today) for offer in found] for heading, value in _TABLE.items()}
+def _table(matches: Sequence[Offer], width: int, today: date) -> "Table":
+    cells = {heading: [value(offer, today) for offer in matches] for heading, value in _TABLE.items()}
     chosen = fitting(cells, _SPARE, width)
     # What remains too wide is cut where that costs least: never the price.
     excess = max(0, total(cells, chosen) - width)
@@ -137,7 +137,7 @@ def _table(found: Sequence[Offer], width: int, today: date) -> "Table":
     drawn = table(*(right(heading) if heading in _NUMBERS else heading for heading in chosen))
     for column, heading in zip(drawn.columns, chosen, strict=True):
         column.width = widths[heading]
-    for number in range(len(found)):
+    for number in range(len(matches)):
         drawn.add_row(*(cells[heading][number] for heading in chosen))
     return drawn
 
@@ -168,19 +168,19 @@ _LEAST = {"GPU": 8, "TYPE": 8, "REGION": 6, "": 0}
 _NUMBERS = {"GPU MEM", "VCPU", "RAM", "$/H", "AGE"}
 
 
-def _footer(context: Context, found: Sequence[Offer], market: Market, unknown: int) -> list[str]:
-    if not found and unknown:
+def _footer(context: Context, matches: Sequence[Offer], market: Market, unknown: int) -> list[str]:
+    if not matches and unknown:
         return ["no spot price is known for these instance types", "hint: gpuctl prices refresh"]
-    if not found:
+    if not matches:
         return ["no instance type matches", "hint: gpuctl types --all"]
-    shipped = sum(not offer.price.is_fetched for offer in found if offer.price)
+    shipped = sum(not offer.price.is_fetched for offer in matches if offer.price)
     source = "bundled prices" if shipped else "fetched prices"
-    if 0 < shipped < len([offer for offer in found if offer.price]):
+    if 0 < shipped < len([offer for offer in matches if offer.price]):
         source = f"prices, {shipped} of them bundled with gpuctl"
-    lines = [f"{counted(len(found), 'type')}; {market.value} {source}, without disk and traffic"]
+    lines = [f"{counted(len(matches), 'type')}; {market.value} {source}, without disk and traffic"]
     if unknown:
         lines.append(f"{counted(unknown, 'type')} skipped: unknown spot price")
-    return [*lines, *age_notes((offer.price for offer in found), context.clock.now(), in_sandbox=context.sandbox)]
+    return [*lines, *age_notes((offer.price for offer in matches), context.clock.now(), in_sandbox=context.sandbox)]
 
 
 def _plain(value: Decimal | None) -> str:

@@ -36,22 +36,24 @@ def command(
     Exits with 1 if an instance can no longer become ready, and with 8 on timeout.
     """
     context: Context = ctx.find_root().obj
-    asked = list({record.id: record for record in (resolve(context.wiring.store, text) for text in instances)}.values())
-    waited = wait_for(context.wiring.runtime, asked, goal, timeout)
+    records = list(
+        {record.id: record for record in (resolve(context.wiring.store, text) for text in instances)}.values()
+    )
+    waited = wait_for(context.wiring.runtime, records, goal, timeout)
     now = context.clock.now()
     shapes = [instance_shape(record, now) for record in waited.records]
     document: dict[str, object] = {"instances": shapes, "count": len(shapes)}
     if len(shapes) == 1:
         document["instance"] = shapes[0]
     hopeless = next((error for error in waited.errors.values() if error.exit_code == 1), None)
-    partial = PartialError(f"{len(waited.errors)} of {len(asked)} are not {goal}", hint="gpuctl list --refresh")
+    partial = PartialError(f"{len(waited.errors)} of {len(records)} are not {goal}", hint="gpuctl list --refresh")
     return Result(
         document=document,
         columns=COLUMNS,
         rows=[row(record, now) for record in waited.records],
         ids=[record.id for record in waited.records],
         draw=lambda width: table(waited.records, now, width),
-        error=hopeless or overall(waited.errors, len(asked), partial),
+        error=hopeless or overall(waited.errors, len(records), partial),
         errors=waited.errors,
-        asked=len(asked),
+        requested=len(records),
     )

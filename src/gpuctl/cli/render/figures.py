@@ -111,8 +111,8 @@ def burn(records: Sequence[Instance], now: datetime) -> str:
 
 def left_out(summed: "Sum") -> str:
     """What a sum does not hold, to be said behind it; empty where it holds everything."""
-    told = f" · {summed.unknown_price_count} of unknown price not counted" if summed.unknown_price_count else ""
-    return f"{told} · {summed.compute_only_count} without disk or public IP" if summed.compute_only_count else told
+    text = f" · {summed.unknown_price_count} of unknown price not counted" if summed.unknown_price_count else ""
+    return f"{text} · {summed.compute_only_count} without disk or public IP" if summed.compute_only_count else text
 
 
 def age_notes(prices: Iterable[Price | None], now: datetime, *, in_sandbox: bool) -> list[str]:

@@ -32,7 +32,7 @@ def render(context: Context, result: Result) -> None:
         write(context, rows_of(result.columns, result.rows, output))
     # The data is out; whether anybody hears the rest decides nothing.
     with suppress(OSError, ValueError):
-        _tell(context, result)
+        _write_messages(context, result)
 
 
 def render_failure(context: Context, failure: Failure, *, as_json: bool) -> None:
@@ -47,17 +47,17 @@ def render_failure(context: Context, failure: Failure, *, as_json: bool) -> None
 
 def document(context: Context, result: Result) -> str:
     """The result as one line of JSON."""
-    said: dict[str, Any] = {"success": result.error is None, "schemaVersion": SCHEMA_VERSION}
+    fields: dict[str, Any] = {"success": result.error is None, "schemaVersion": SCHEMA_VERSION}
     if context.sandbox:
-        said["sandbox"] = True
+        fields["sandbox"] = True
     if result.error is not None:
-        said["error"] = _error_shape(context, result.error)
-    if result.errors and result.asked > 1:
-        said["errors"] = [{"id": key, **_error_shape(context, error)} for key, error in result.errors.items()]
-    elif result.scoped_errors and result.asked > 1:
-        said["errors"] = [{"scope": scope, **_error_shape(context, error)} for scope, error in result.scoped_errors]
+        fields["error"] = _error_shape(context, result.error)
+    if result.errors and result.requested > 1:
+        fields["errors"] = [{"id": key, **_error_shape(context, error)} for key, error in result.errors.items()]
+    elif result.scoped_errors and result.requested > 1:
+        fields["errors"] = [{"scope": scope, **_error_shape(context, error)} for scope, error in result.scoped_errors]
     # In ASCII, so that nothing a cloud or a user wrote reaches a terminal as anything but text.
-    return json.dumps({**said, **result.document}, ensure_ascii=True) + "\n"
+    return json.dumps({**fields, **result.document}, ensure_ascii=True) + "\n"
 
 
 def _error_shape(context: Context, error: Failure) -> dict[str, Any]:
@@ -91,7 +91,7 @@ def rows_of(columns: Sequence[str], rows: Sequence[Sequence[str]], output: str) 
     return "".join("\t".join(clean(value) for value in row) + "\n" for row in rows)
 
 
-def drawn(context: Context, picture: "RenderableType") -> str:
+def rendered(context: Context, picture: "RenderableType") -> str:
     """What Rich makes of it for this terminal, as text."""
     from rich.console import Console
 
@@ -114,7 +114,7 @@ def drawn(context: Context, picture: "RenderableType") -> str:
 
 def draw(context: Context, picture: "RenderableType") -> None:
     """Draw it on stdout. Raises OSError when stdout takes nothing."""
-    write(context, drawn(context, picture))
+    write(context, rendered(context, picture))
 
 
 def write(context: Context, text: str) -> None:
@@ -123,7 +123,7 @@ def write(context: Context, text: str) -> None:
     context.streams.out.flush()
 
 
-def _tell(context: Context, result: Result) -> None:
+def _write_messages(context: Context, result: Result) -> None:
     if not context.globals.quiet:
         for line in result.footer:
             text = fitted(line, in_sandbox=context.sandbox) if line.startswith("hint: ") else line

@@ -42,7 +42,7 @@ class Result:
     error: Failure | None = None
     errors: Mapping[str, GpuctlError] = field(default_factory=dict)
     scoped_errors: Sequence[tuple[Mapping[str, Any], GpuctlError]] = ()
-    asked: int = 1
+    requested: int = 1
     is_silent: bool = False
 
     @property

@@ -59,14 +59,14 @@ def command(
 
 
 def _follow(context: Context, follower: Follower, past: Sequence[Event], only: str | None) -> None:
-    tell = _teller(context)
-    tell(past)
+    write_events = _writer(context)
+    write_events(past)
     while True:
         context.clock.sleep(_LOOK_EVERY)
-        tell(_of(follower.news(), only))
+        write_events(_of(follower.news(), only))
 
 
-def _teller(context: Context) -> Callable[[Sequence[Event]], None]:
+def _writer(context: Context) -> Callable[[Sequence[Event]], None]:
     """Writes events in the form that was asked for, each call's at once; a heading is written now."""
 
     def as_json(events: Sequence[Event]) -> None:

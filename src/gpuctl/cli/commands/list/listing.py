@@ -48,7 +48,7 @@ class Listing:
             footer=self.footer(chosen, now) if self.context.output == "table" else (),
             error=next(iter(stale.values()), None),
             errors=stale,
-            asked=len(chosen),
+            requested=len(chosen),
         )
 
     def footer(self, chosen: Sequence[Instance], now: datetime) -> list[str]:
@@ -59,9 +59,9 @@ class Listing:
                 f"hint: gpuctl provision {example().example_type} --region {example().example_region}",
             ]
         times = self.context.wiring.state.reaper.read()
-        asked = max((sweep.at for sweep in times.sweeps), default=None)
+        swept_at = max((sweep.at for sweep in times.sweeps), default=None)
         lines = [BARE] if any(is_bare(record) for record in chosen) else []
-        queried = f"providers queried {ago(asked, now)}" if asked else "providers never queried"
+        queried = f"providers queried {ago(swept_at, now)}" if swept_at else "providers never queried"
         reaped = f"reaper ran {ago(times.last_reap_at, now)}" if times.last_reap_at else "reaper never ran"
         if times.unreached:
             reaped += f", which could not query {', '.join(unreached.label for unreached in times.unreached)}"

@@ -50,15 +50,15 @@ def _refuse_unwatchable(listing: Listing) -> None:
         )
 
 
-class _Asking:
-    """Asks the clouds when it is time again; what fails is told, and asked again the next time."""
+class _Refresher:
+    """Queries the providers when it is time again. What fails is shown, and queried again the next time."""
 
     def __init__(self, listing: Listing, interval: timedelta, *, wanted: bool) -> None:
         self._listing = listing
         self._every = max(interval, ASK_EVERY)
         self._wanted = wanted
         self._next = listing.context.clock.elapsed()
-        self._asked: timedelta | None = None
+        self._refreshed_at: timedelta | None = None
         self.stale: Mapping[str, GpuctlError] = {}
 
     @property
@@ -66,13 +66,13 @@ class _Asking:
         return self._wanted and self._listing.context.clock.elapsed() >= self._next
 
     @property
-    def told(self) -> str:
-        """`clouds asked 5s ago · `, where they are asked at all."""
-        if self._asked is None:
+    def age(self) -> str:
+        """`synced 5s ago · `; empty if the providers were never queried."""
+        if self._refreshed_at is None:
             return ""
-        return f"synced {rough(self._listing.context.clock.elapsed() - self._asked)} ago · "
+        return f"synced {rough(self._listing.context.clock.elapsed() - self._refreshed_at)} ago · "
 
-    def ask(self) -> None:
+    def refresh(self) -> None:
         context = self._listing.context
         self._next = context.clock.elapsed() + self._every
         # A process that goes on for long must not rely on who it was and what time it was at its start.
@@ -81,20 +81,20 @@ class _Asking:
             self.stale = self._listing.refreshed()
         except StateLockedError as error:
             self.stale = {"": error}
-        self._asked = context.clock.elapsed()
+        self._refreshed_at = context.clock.elapsed()
 
 
 def _stream(listing: Listing, interval: timedelta, *, refresh: bool) -> None:
     context, begun, before = listing.context, listing.context.clock.now(), None
-    asking = _Asking(listing, interval, wanted=refresh)
+    refresher = _Refresher(listing, interval, wanted=refresh)
     while True:
-        if asking.is_due:
-            asking.ask()
+        if refresher.is_due:
+            refresher.refresh()
         # What it has cost grows by itself and is no change: compared as of one instant.
         shapes = [instance_shape(record, begun) for record in listing.records(context.clock.now())]
-        present = (shapes, [error.message for error in asking.stale.values()])
+        present = (shapes, [error.message for error in refresher.stale.values()])
         if present != before:
-            write(context, document(context, listing.result(asking.stale)))
+            write(context, document(context, listing.result(refresher.stale)))
             before = present
         context.clock.sleep(interval)
 
@@ -111,15 +111,15 @@ class _Live:
     def run(self, *, refresh: bool) -> None:
         from rich.live import Live
 
-        asking = _Asking(self._listing, self._interval, wanted=refresh)
+        refresher = _Refresher(self._listing, self._interval, wanted=refresh)
         console = self._console()
         # Drawn by this loop and no other thread: nothing moves but when something was read.
         with Live(console=console, screen=True, auto_refresh=False, redirect_stdout=False, redirect_stderr=False) as on:
             while True:
-                if asking.is_due:
-                    on.update(self._picture(console, asking.stale, "querying providers"), refresh=True)
-                    asking.ask()
-                on.update(self._picture(console, asking.stale, f"{asking.told}Ctrl-C stops"), refresh=True)
+                if refresher.is_due:
+                    on.update(self._picture(console, refresher.stale, "querying providers"), refresh=True)
+                    refresher.refresh()
+                on.update(self._picture(console, refresher.stale, f"{refresher.age}Ctrl-C stops"), refresh=True)
                 self._context.clock.sleep(self._interval)
 
     def _console(self) -> "Console":
@@ -151,7 +151,7 @@ class _Live:
         below.append(Text(status, "dim"))
         taken = sum(len(line.wrap(console, context.width)) for line in below)
         room = max(context.size[1] - taken - 2, 1)
-        kept = records if len(records) <= room else records[: room - 1]
-        above: Sequence[RenderableType] = [table(kept, now, context.width, closely=True)] if records else []
-        more = [Text(f"… and {len(records) - len(kept)} more", "dim")] if len(kept) < len(records) else []
+        visible = records if len(records) <= room else records[: room - 1]
+        above: Sequence[RenderableType] = [table(visible, now, context.width, closely=True)] if records else []
+        more = [Text(f"… and {len(records) - len(visible)} more", "dim")] if len(visible) < len(records) else []
         return Group(*above, *more, *([Text("")] if records else []), *below)

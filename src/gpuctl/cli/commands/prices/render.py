@@ -33,7 +33,7 @@ _STATUS = (
     "olderThan30Days",
     "fetchedAt",
 )
-_BROUGHT = ("provider", "regions", "prices", "new", "up", "down", "unlisted", "rejected")
+_REFRESHED = ("provider", "regions", "prices", "new", "up", "down", "unlisted", "rejected")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,22 +69,22 @@ class PriceStatus:
         return max(self.prices, key=lambda price: price.as_of, default=None)
 
 
-def status(found: Sequence[PriceStatus], now: datetime, note: str | None = None) -> Result:
+def status(statuses: Sequence[PriceStatus], now: datetime, note: str | None = None) -> Result:
     """Each provider's prices: how many are known, where they are from, and how old they are at `now`."""
-    shapes = [_status_shape(price_status) for price_status in found]
+    shapes = [_status_shape(price_status) for price_status in statuses]
     footer = [note] if note else []
-    for price_status in found:
+    for price_status in statuses:
         sources = ", ".join(f"{count} from the {source}" for source, count in _origins(price_status.prices).items())
         footer += [f"{price_status.provider}: {sources}"] if sources else []
         footer += _refusals(price_status.book.refused if price_status.book else (), "rejected by the last refresh")
     # With a note there is nothing to refresh.
-    old = None if note else age_note((price for item in found for price in item.prices), now.date())
+    old = None if note else age_note((price for item in statuses for price in item.prices), now.date())
     return Result(
         document={"prices": shapes, "count": len(shapes)},
         columns=_STATUS,
         rows=[[_plain(shape[name]) for name in _STATUS] for shape in shapes],
-        ids=[price_status.provider.value for price_status in found],
-        draw=lambda width: _status_table(found, now),
+        ids=[price_status.provider.value for price_status in statuses],
+        draw=lambda width: _status_table(statuses, now),
         footer=[*footer, old] if old else footer,
     )
 
@@ -99,7 +99,7 @@ def refreshed(
 
     `files` says where each provider's prices are kept.
     """
-    shapes = [_brought_shape(refreshed, files[refreshed.provider]) for refreshed in done]
+    shapes = [_refreshed_shape(refreshed, files[refreshed.provider]) for refreshed in done]
     footer = []
     for item in done:
         if item.closed:
@@ -112,17 +112,17 @@ def refreshed(
                 "values are kept"
             )
         footer += _refusals(item.refused, "rejected", ending="keeping the previous prices")
-    rows = [[str(len(v)) if isinstance(v := shape[name], list) else str(v) for name in _BROUGHT] for shape in shapes]
+    rows = [[str(len(v)) if isinstance(v := shape[name], list) else str(v) for name in _REFRESHED] for shape in shapes]
     return Result(
         document={"refreshed": shapes, "count": len(shapes)},
-        columns=_BROUGHT,
+        columns=_REFRESHED,
         rows=rows,
         ids=[refreshed.provider.value for refreshed in done],
-        draw=lambda width: _brought_table(done),
+        draw=lambda width: _refreshed_table(done),
         footer=footer,
         error=error,
         scoped_errors=[(scope_shape(provider), error) for provider, error in failed.items()],
-        asked=len(done) + len(failed),
+        requested=len(done) + len(failed),
     )
 
 
@@ -151,7 +151,7 @@ def _status_shape(price_status: PriceStatus) -> dict[str, Any]:
     }
 
 
-def _brought_shape(refreshed: Refreshed, file: str) -> dict[str, Any]:
+def _refreshed_shape(refreshed: Refreshed, file: str) -> dict[str, Any]:
     return {
         "provider": refreshed.provider.upper(),
         "regions": list(refreshed.regions),
@@ -183,9 +183,9 @@ def _refusals(refused: Sequence[Refusal], what: str, ending: str = "") -> list[s
     return [*lines, ending] if lines and ending else lines
 
 
-def _status_table(found: Sequence[PriceStatus], now: datetime) -> "Table":
+def _status_table(statuses: Sequence[PriceStatus], now: datetime) -> "Table":
     drawn = _grid("TYPES", "REGIONS", "ON-DEMAND", "SPOT", "NEWEST", "OLDEST", "REFRESHED")
-    for price_status in found:
+    for price_status in statuses:
         drawn.add_row(
             price_status.provider.value,
             str(len({offer.type.name for offer in price_status.priced})),
@@ -199,7 +199,7 @@ def _status_table(found: Sequence[PriceStatus], now: datetime) -> "Table":
     return drawn
 
 
-def _brought_table(done: Sequence[Refreshed]) -> "Table":
+def _refreshed_table(done: Sequence[Refreshed]) -> "Table":
     drawn = _grid("REGIONS", "PRICES", "NEW", "UP", "DOWN", "REJECTED")
     for item in done:
         figures = (len(item.regions), item.taken, item.new, item.up, item.down, len(item.refused))

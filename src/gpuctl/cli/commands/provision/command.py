@@ -32,14 +32,14 @@ def command(ctx: typer.Context, launch: LaunchOptions) -> Result:
     request = launch.request(context)
     context.wiring.start_sandbox()
     choice = choose(request, defaults_of(context), context.wiring.runtime, context.wiring.catalog)
-    there = standing(choice, context.wiring.store.snapshot().records)
-    if there:
+    existing = standing(choice, context.wiring.store.snapshot().records)
+    if existing:
         return provisioned(
             context,
-            Provisioned(there),
+            Provisioned(existing),
             request.count,
             {"created": False},
-            f"using the active instance {there[0].label}",
+            f"using the active instance {existing[0].label}",
         )
     prepared = prepare(choice, context.wiring.runtime, launch.retrying)
     announce(context, prepared)

@@ -15,8 +15,8 @@ from gpuctl.services.launch.provision import Provisioned
 def provisioned(
     context: Context,
     outcome: Provisioned,
-    asked: int,
-    told: Mapping[str, object],
+    requested: int,
+    fields: Mapping[str, object],
     footer: str,
     failure: Failure | None = None,
 ) -> Result:
@@ -24,10 +24,10 @@ def provisioned(
     now = context.clock.now()
     records = outcome.records
     shapes = [instance_shape(record, now) for record in records]
-    document: dict[str, object] = {**told, "instances": shapes, "count": len(shapes)}
-    if asked == 1 and shapes:
+    document: dict[str, object] = {**fields, "instances": shapes, "count": len(shapes)}
+    if requested == 1 and shapes:
         document["instance"] = shapes[0]
-    is_new = bool(told.get("created"))
+    is_new = bool(fields.get("created"))
     ready = len(records) - len(outcome.errors)
     partial = PartialError(
         f"{ready} of {len(records)} instances are ready; they keep running", hint="gpuctl list, then gpuctl terminate"
@@ -42,7 +42,7 @@ def provisioned(
         footer=footer.splitlines(),
         error=failure or overall(outcome.errors, len(records), partial),
         errors=outcome.errors,
-        asked=asked,
+        requested=requested,
     )
 
 

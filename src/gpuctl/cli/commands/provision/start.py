@@ -28,9 +28,9 @@ from gpuctl.services.terminate import end
 
 
 def announce(context: Context, prepared: Prepared) -> None:
-    """Say what is about to be started, where and in which account, and what it will cost.
+    """Print what is about to be started, in which region and account, and its cost.
 
-    Warns where a budget is nearly used up; BudgetError where one has no room for it.
+    Warns if a budget is nearly used up. BudgetError if it would be exceeded.
     """
     request, offer = prepared.request, prepared.offer
     named = prepared.region_source != "--region"
@@ -40,22 +40,22 @@ def announce(context: Context, prepared: Prepared) -> None:
         f"{many}{offer.type.name} ({offer.type.gpu_label}), {where}, {offer.market.value}, {_account(prepared)}"
     )
     context.progress.info(_price(prepared))
-    _say_who_else_reaches_ssh(context, prepared)
+    _print_other_ssh_sources(context, prepared)
     for note in age_notes([offer.price], context.clock.now(), in_sandbox=context.sandbox):
         context.progress.info(note)
     if request.image is not None:
         context.progress.warn(f"the shutdown timer works only if image `{request.image}` has systemd and cloud-init")
     elif offer.type.image is not None and offer.type.image.driver is None:
         context.progress.warn(f"the image for `{offer.type.name}` has no driver for its {offer.type.gpu_model}")
-    for told in affordable(prepared, context.wiring.runtime):
-        context.progress.warn(told)
+    for warning in affordable(prepared, context.wiring.runtime):
+        context.progress.warn(warning)
 
 
 def _account(prepared: Prepared) -> str:
     return facts_of(prepared.offer.type.provider).account_label(prepared.session.account)
 
 
-def _say_who_else_reaches_ssh(context: Context, prepared: Prepared) -> None:
+def _print_other_ssh_sources(context: Context, prepared: Prepared) -> None:
     request = prepared.request
     cidr = None if request.ssh_from.text == NONE else request.ssh_from.text
     sources = other_sources(prepared.session.provider, prepared.offer.region, request.subnet, cidr)
@@ -64,7 +64,7 @@ def _say_who_else_reaches_ssh(context: Context, prepared: Prepared) -> None:
 
 
 def _price(prepared: Prepared) -> str:
-    """What it costs an hour and until the deadline, and how old and from where the price is."""
+    """The cost per hour and until the deadline, and the date and source of the price."""
     price, each, most = prepared.offer.price, prepared.first.hourly, prepared.request.max_price
     image_license = prepared.first.image.license
     if price is None:
@@ -82,7 +82,7 @@ def _of(market: Market, price: Price) -> str:
 
 
 def confirm(context: Context, prepared: Prepared, *, yes: bool) -> None:
-    """Ask on a terminal where it is dear, several, or of an unknown price. UsageError for a no."""
+    """Ask on a terminal if the cost is high or unknown, or for several instances. UsageError if the answer is no."""
     cost = prepared.cost.counted
     is_plain = cost is not None and cost <= context.wiring.config.confirm_above_usd and prepared.request.count == 1
     if yes or is_plain or not context.may_ask:
@@ -108,7 +108,7 @@ def agreement(context: Context, prepared: Prepared, *, yes: bool) -> Agree:
     return agree
 
 
-def _warn_of_a_state_that_dies(context: Context) -> None:
+def _warn_of_temporary_state(context: Context) -> None:
     """A CI job's state dies with its runner: only by an id known beforehand can a reaper elsewhere end its machines."""
     environ = context.environ
     is_ci = bool(environ.get("CI")) and not environ.get("GPUCTL_STATE_ID") and not context.sandbox
@@ -121,15 +121,15 @@ def _warn_of_a_state_that_dies(context: Context) -> None:
 def carried_out(
     context: Context, prepared: Prepared, patience: timedelta, *, wait: bool, keep: bool, yes: bool
 ) -> Result:
-    """Start it and tell what came of it, a signal included. Ids are printed as soon as their records are on disk."""
-    _warn_of_a_state_that_dies(context)
+    """Start the instances and return the result, also after a signal. IDs are printed as soon as records exist."""
+    _warn_of_temporary_state(context)
     written: list[Instance] = []
     made: list[Instance] = []
 
     def on_written(records: Sequence[Instance]) -> None:
         written.extend(records)
         if context.globals.quiet and context.output != "json":
-            # Written down they are; that nobody reads their ids is no reason to leave off halfway.
+            # The records exist: a closed stdout must not stop the launch halfway.
             with suppress(OSError, ValueError):
                 context.streams.out.write("".join(f"{record.id}\n" for record in records))
                 context.streams.out.flush()
@@ -151,33 +151,33 @@ def carried_out(
 
 
 def protected(context: Context, result: Provisioned) -> Provisioned:
-    """The machines with what protects them, read back; a gap is told, and is no failure of the command."""
+    """The instances with their safeguards as the provider shows them. A missing safeguard is only a warning."""
     context.progress.step("checking safeguards")
     try:
         failures = list(read_back(context.wiring.runtime, result.records).values())
     except (StateUnusableError, StateLockedError) as error:
         failures = [error]
-    for told in dict.fromkeys(error.message for error in failures):
-        context.progress.warn(f"could not check the safeguards: {told}")
+    for message in dict.fromkeys(error.message for error in failures):
+        context.progress.warn(f"could not check the safeguards: {message}")
     records = _now(context, result.records)
-    for told in (gap for record in records for gap in gaps(record)):
-        context.progress.warn(told)
+    for gap in (gap for record in records for gap in gaps(record)):
+        context.progress.warn(gap)
     return Provisioned(records, result.errors)
 
 
 def _interrupted(
     context: Context, written: Sequence[Instance], made: Sequence[Instance], interrupted: Interrupted
 ) -> Result:
-    """A person who pressed Ctrl-C is told what lives; without one, everything of this call is asked to end."""
+    """After Ctrl-C on a terminal, list what keeps running; otherwise request the termination of everything started."""
     if not context.is_terminal or interrupted.signal_number != 2:
         with time_limit(TERMINATE_WITHIN):
             unrecorded = end_interrupted(context.wiring.runtime, written, made)
             if unrecorded is not None:
                 context.progress.warn(unrecorded.message)
         records = _now(context, written)
-        told = "; ".join(_after_signal(record) for record in records)
-        return provisioned(context, Provisioned(records), len(records), {"created": True}, told, interrupted)
-    # What was refused is closed: nothing of it lives, and nobody goes on trying.
+        summary = "; ".join(_after_signal(record) for record in records)
+        return provisioned(context, Provisioned(records), len(records), {"created": True}, summary, interrupted)
+    # Close the records of refused requests: nothing of them exists, and nothing retries them.
     with time_limit(TERMINATE_WITHIN), suppress(StateUnusableError, StateLockedError):
         end(
             context.wiring.runtime,
@@ -187,7 +187,7 @@ def _interrupted(
     records = _now(context, written)
     lives = [record for record in records if record.is_live]
     now = context.clock.now()
-    told = "\n".join(
+    summary = "\n".join(
         (
             f"{record.label} runs until {local(record.expires_at)} ({ends_in(record, now)}) at "
             f"${all_in_rate(hourly(record))}/h"
@@ -199,7 +199,7 @@ def _interrupted(
         signal_number=interrupted.signal_number,
         hint=f"gpuctl terminate {' '.join(record.label for record in lives)}" if lives else None,
     )
-    return provisioned(context, Provisioned(records), len(records), {"created": True}, told, stopped)
+    return provisioned(context, Provisioned(records), len(records), {"created": True}, summary, stopped)
 
 
 def _after_signal(record: Instance) -> str:
@@ -215,5 +215,5 @@ def _now(context: Context, written: Sequence[Instance]) -> list[Instance]:
     try:
         return current_records(context.wiring.store, written)
     except StateUnusableError:
-        # What was written is all that is known now; why the state cannot be read is told by the failure that led here.
+        # The caller reports why the state cannot be read.
         return list(written)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from gpuctl.cli.commands.provision.options import LaunchOptions, launch_options
-from gpuctl.cli.commands.run.task import Kept, run_there, started
+from gpuctl.cli.commands.run.task import RunReport, ready_instance, run_command
 from gpuctl.cli.context import Context
 from gpuctl.cli.parameters import FILE, ID, NAME, ParameterType, flag, option
 from gpuctl.errors import GpuctlError, Interrupted
@@ -54,11 +54,11 @@ def command(
     after -- are a program and its arguments; a single word is a line for the remote shell.
     """
     context: Context = ctx.find_root().obj
-    kept = Kept(context, result)
+    report = RunReport(context, result)
     try:
-        task = kept.task(context.globals.rest, upload or [], download or [], env or [])
-        record = started(context, replace(launch, check=launch.check or "ssh"), on, kept)
-        return kept.done(run_there(context, record, task, keep=keep))
+        task = report.task(context.globals.rest, upload or [], download or [], env or [])
+        record = ready_instance(context, replace(launch, check=launch.check or "ssh"), on, report)
+        return report.done(run_command(context, record, task, keep=keep))
     except (GpuctlError, Interrupted) as failure:
-        kept.failed(failure)
+        report.failed(failure)
         raise

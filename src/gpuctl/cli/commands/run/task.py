@@ -30,8 +30,8 @@ OURS = 200
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-class Kept:
-    """What came of a run so far, for the file that `--result` names."""
+class RunReport:
+    """The state of a run, for the file that `--result` names."""
 
     def __init__(self, context: Context, path: Path | None) -> None:
         self._context = context
@@ -45,7 +45,7 @@ class Kept:
     def task(
         self, rest: Sequence[str], uploads: Sequence[Transfer], downloads: Sequence[Transfer], env: Sequence[str]
     ) -> Task:
-        """What the command line asks to be done. UsageError for the first thing that cannot be."""
+        """The task of the command line. UsageError for a missing command, file or variable."""
         if not rest:
             raise UsageError("no command given", hint=f"gpuctl run {example().example_type} -- nvidia-smi")
         for upload in uploads:
@@ -53,17 +53,17 @@ class Kept:
         return Task(rest, {name: self._value(name) for name in env}, uploads, downloads)
 
     def done(self, ran: Ran) -> int:
-        """Tell what gpuctl has to tell of it, and keep it; the exit code."""
+        """Print the errors of the run, write the report, and return the exit code."""
         self.record = ran.record
         for failure in (ran.error, ran.end_error):
             if failure is not None:
-                self._tell(failure)
+                self._print(failure)
         code = exit_code(ran)
         self._write(code, ran.code, ran.error or ran.end_error)
         return code
 
     def failed(self, failure: Failure) -> None:
-        """Keep that it came to no end of its own; telling it is for whoever catches it."""
+        """Write that the run failed; the caller reports the error."""
         if isinstance(failure, Interrupted):
             if self.record is not None:
                 self._context.progress.info(f"{self.record.label} is {self._now(self.record).status}")
@@ -92,7 +92,7 @@ class Kept:
             raise UsageError(f"environment variable {name} (from --env) is not set", hint=f"export {name}")
         return self._context.environ[name]
 
-    def _tell(self, failure: Failure) -> None:
+    def _print(self, failure: Failure) -> None:
         with suppress(OSError, ValueError):
             for line in failure_lines(self._context, failure):
                 self._context.streams.err.write(f"{line}\n")
@@ -101,33 +101,33 @@ class Kept:
     def _write(self, code: int, own: int | None, failure: Failure | None) -> None:
         if self._path is None:
             return
-        told: dict[str, Any] = {"exitCode": code, "commandExitCode": own}
+        fields: dict[str, Any] = {"exitCode": code, "commandExitCode": own}
         if self.record is not None:
-            told["instance"] = instance_shape(self._now(self.record), self._context.clock.now())
-        text = self._context.redactor.clean(document(self._context, Result(told, error=failure)))
+            fields["instance"] = instance_shape(self._now(self.record), self._context.clock.now())
+        text = self._context.redactor.clean(document(self._context, Result(fields, error=failure)))
         try:
             self._path.write_text(text, "utf-8")
         except OSError as error:
             self._context.progress.warn(f"`{self._path}` could not be written: {error.strerror}")
 
 
-def started(context: Context, launch: LaunchOptions, on: str | None, kept: Kept) -> Instance:
-    """The machine to run on, READY and reachable: a new one, the one that lives under the name, or the one named.
+def ready_instance(context: Context, launch: LaunchOptions, on: str | None, report: RunReport) -> Instance:
+    """The instance to run on, READY and reachable by SSH: a new one, an active one of that name, or that of `--on`.
 
-    A new one that did not come so far, or that a signal came before, is asked to end.
+    A new instance that did not become ready, or whose start was interrupted, is terminated.
     """
     if on is not None:
         record = resolve(context.wiring.store, on, whole_only=not context.is_terminal)
-        kept.record = record
+        report.record = record
         return wait_for_ssh(context.wiring.runtime, record, launch.timeout or READY_WITHIN)
     request = launch.request(context)
     context.wiring.start_sandbox()
     choice = choose(request, defaults_of(context), context.wiring.runtime, context.wiring.catalog)
-    there = standing(choice, context.wiring.store.snapshot().records)
-    if there:
-        context.progress.info(f"using the active instance {there[0].label}")
-        kept.record = there[0]
-        return wait_for_ssh(context.wiring.runtime, there[0], launch.timeout or READY_WITHIN)
+    existing = standing(choice, context.wiring.store.snapshot().records)
+    if existing:
+        context.progress.info(f"using the active instance {existing[0].label}")
+        report.record = existing[0]
+        return wait_for_ssh(context.wiring.runtime, existing[0], launch.timeout or READY_WITHIN)
     prepared = prepare(choice, context.wiring.runtime, launch.retrying)
     announce(context, prepared)
     confirm(context, prepared, yes=launch.yes)
@@ -144,18 +144,18 @@ def started(context: Context, launch: LaunchOptions, on: str | None, kept: Kept)
                 context.progress.warn(unrecorded.message)
         raise
     finally:
-        kept.record = written[0] if written else None
+        report.record = written[0] if written else None
     for error in outcome.errors.values():
         raise error
     (record,) = protected(context, outcome).records
-    kept.record = record
+    report.record = record
     if record.status is not Status.READY:
         raise UnresolvedError(f"{record.label} is {record.status}", hint=f"gpuctl get {record.id}")
     return record
 
 
-def run_there(context: Context, record: Instance, task: Task, *, keep: bool) -> Ran:
-    """Do it there; stdout and stderr get what it says, as it comes."""
+def run_command(context: Context, record: Instance, task: Task, *, keep: bool) -> Ran:
+    """Run the task on the instance; its output goes to stdout and stderr as it arrives."""
     context.progress.clear()
     out, err = _sink(context.streams.out), _sink(context.streams.err)
     after = "it stays" if keep else "the instance is terminated afterwards"

@@ -82,13 +82,13 @@ def command(
 def _carried_out(
     context: Context, prepared: Prepared, limit: Decimal, ready_within: timedelta, file: Path | None
 ) -> Result:
-    started, found, failure = context.clock.now(), Report(), None
+    started, outcome, failure = context.clock.now(), Report(), None
     try:
         run(
             prepared,
             context.wiring.runtime,
             _means(context),
-            found,
+            outcome,
             ready_within,
             agree=lambda there, line: _is_agreed(context, there, line, limit),
             hurry=lambda: time_limit(TERMINATE_WITHIN),
@@ -97,9 +97,9 @@ def _carried_out(
         failure = interrupted
     finally:
         # Written although a bug ended the run: its checks so far are worth reading.
-        error: Failure | None = failure or found.error
+        error: Failure | None = failure or outcome.error
         times = (started, context.clock.now())
-        result = selftest_result(prepared, found.checks, found.record, limit, times, error)
+        result = selftest_result(prepared, outcome.checks, outcome.record, limit, times, error)
         if file is not None:
             _write(context, file, context.redactor.clean(document(context, result)))
     return result

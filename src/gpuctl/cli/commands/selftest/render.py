@@ -65,7 +65,7 @@ def selftest_result(
         columns=COLUMNS,
         rows=[_row(check) for check in checks],
         ids=[check.name for check in checks if check.status in (CheckStatus.FAILED, CheckStatus.UNKNOWN)],
-        draw=lambda width: _drawn(checks),
+        draw=lambda width: _table(checks),
         footer=[f"{counted(len(checks), 'check')}: {_summary(checks)}; cost {money(cost)}"],
         error=_without(error, secrets),
     )
@@ -90,7 +90,7 @@ def _row(check: Check) -> list[str]:
     return [check.name, check.status.value, "" if check.seconds is None else f"{check.seconds:g}", check.detail]
 
 
-def _drawn(checks: Sequence[Check]) -> "RenderableType":
+def _table(checks: Sequence[Check]) -> "RenderableType":
     from rich.text import Text
 
     drawn = table("", "", right(), wrapped(), header=False)

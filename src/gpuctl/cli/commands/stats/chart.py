@@ -20,10 +20,10 @@ text{font-family:system-ui,-apple-system,"Segoe UI",Roboto,sans-serif;font-size:
 """
 
 
-def chart(told: Report) -> str:
+def chart(report: Report) -> str:
     """The picture's text. Of very many bars the dearest are drawn and the rest is one; days are all drawn."""
-    side = told.side or DAY
-    shown = list(told.groups) if side == DAY else _fewer(told.groups)
+    side = report.side or DAY
+    shown = list(report.groups) if side == DAY else _fewer(report.groups)
     height = _TOP + _BOTTOM + (_PLOT if side == DAY else _ROW * max(len(shown), 1))
     draw = _columns if side == DAY else _bars
     nothing = [_label(_MARGIN, _TOP + 20, "nothing was spent", "note")]
@@ -32,20 +32,20 @@ def chart(told: Report) -> str:
         f'role="img" aria-label="{_text(_title(side))}">',
         f"<style>{_STYLE}</style>",
         f'<rect width="{_WIDTH}" height="{height}" fill="#ffffff"/>',
-        *_heading(told, side),
+        *_heading(report, side),
         *(draw(shown) if any(group.cost.total for group in shown) else nothing),
-        _label(_MARGIN, height - 18, _note(told.spent), "note"),
+        _label(_MARGIN, height - 18, _note(report.spent), "note"),
         "</svg>",
     ]
     return "\n".join(lines) + "\n"
 
 
-def _heading(told: Report, side: str) -> Iterator[str]:
-    span = f"{told.since.astimezone(UTC):%Y-%m-%d} to " if told.since else "up to "
-    until = f"{told.now.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+def _heading(report: Report, side: str) -> Iterator[str]:
+    span = f"{report.since.astimezone(UTC):%Y-%m-%d} to " if report.since else "up to "
+    until = f"{report.now.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
     yield _label(_MARGIN, 42, _title(side), "title")
-    yield _label(_MARGIN, 66, f"{money(told.spent.total)} in all, {span}{until}", "note")
-    if told.spot.total:
+    yield _label(_MARGIN, 66, f"{money(report.spent.total)} in all, {span}{until}", "note")
+    if report.spot.total:
         right = _WIDTH - _MARGIN
         yield f'<rect class="on-demand" x="{right - 160}" y="32" width="11" height="11" rx="2"/>'
         yield _label(right - 143, 42, "on-demand")
@@ -104,9 +104,9 @@ def _scale(most: Decimal) -> tuple[Decimal, Decimal]:
 def _fewer(groups: Sequence[Group]) -> list[Group]:
     if len(groups) <= _MOST_BARS:
         return list(groups)
-    kept, rest = groups[: _MOST_BARS - 1], groups[_MOST_BARS - 1 :]
+    largest, rest = groups[: _MOST_BARS - 1], groups[_MOST_BARS - 1 :]
     return [
-        *kept,
+        *largest,
         Group(
             f"{len(rest)} others",
             instance_count=sum(group.instance_count for group in rest),

@@ -54,42 +54,42 @@ def command(
     every = everything(context.wiring.store, with_archived=True, since=start)
     told = report([record for record in every if user in (None, record.user)], now, start, side)
     if chart is not None:
-        _draw(chart, told)
-    shape = statistics_shape(told.figures)
+        _draw(chart, spending)
+    shape = statistics_shape(spending.figures)
     flat = {key: value for key, value in shape.items() if not isinstance(value, dict)}
     document: dict[str, object] = {
         "statistics": shape,
-        "spending": spending_shape(told),
+        "spending": spending_shape(spending),
         "completeSince": instant(context.wiring.store.counts_from()),
     }
     if side is not None:
-        document |= {"by": side, "groups": [group_shape(group) for group in told.groups]}
+        document |= {"by": side, "groups": [group_shape(group) for group in spending.groups]}
     return Result(
         document=document,
         columns=GROUP_COLUMNS if side else list(flat),
-        rows=[_row(group) for group in told.groups] if side else [[str(value) for value in flat.values()]],
-        draw=lambda width: drawn(told, width),
-        footer=[*_missing(context, told), *([f"chart written to {chart}"] if chart else [])],
+        rows=[_row(group) for group in spending.groups] if side else [[str(value) for value in flat.values()]],
+        draw=lambda width: drawn(spending, width),
+        footer=[*_missing(context, spending), *([f"chart written to {chart}"] if chart else [])],
     )
 
 
-def _missing(context: Context, told: Report) -> list[str]:
-    missing = left_out(told.spent).removeprefix(" · ")
+def _missing(context: Context, spending: Report) -> list[str]:
+    missing = left_out(spending.spent).removeprefix(" · ")
     lines = [missing] if missing else []
     lines += [f"not counted, because it cannot be read: {record}" for record in context.wiring.store.unreadable()]
     counts_from = context.wiring.store.counts_from()
     if counts_from is not None:
         lines.append(f"counted from {counts_from:%Y-%m-%d} on: what ended before was taken out by `gpuctl archive`")
-    return [*lines, "no instances"] if told.side and not told.groups else lines
+    return [*lines, "no instances"] if spending.side and not spending.groups else lines
 
 
-def _draw(path: Path, told: Report) -> None:
+def _draw(path: Path, spending: Report) -> None:
     from gpuctl.cli.commands.stats.chart import chart
 
     if path.suffix.lower() != ".svg":
         raise UsageError(f"--chart draws SVG, not {shown(path.suffix or path.name)}", hint="add `--chart spending.svg`")
     try:
-        path.write_text(chart(told), "utf-8")
+        path.write_text(chart(spending), "utf-8")
     except OSError as error:
         raise UsageError(f"{shown(str(path))} cannot be written: {error.strerror}", hint="check `--chart`") from error
 

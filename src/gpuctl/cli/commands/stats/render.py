@@ -18,14 +18,14 @@ _TELLING = Decimal("0.01")
 _LONGEST_BAR = 40
 
 
-def spending_shape(told: Report) -> dict[str, Any]:
+def spending_shape(report: Report) -> dict[str, Any]:
     """What is spent all in, by market too, an hour right now, and still to come until the deadlines."""
     return {
-        **_sum_shape(told.spent),
-        "onDemand": dollars(told.spent.total - told.spot.total),
-        "spot": dollars(told.spot.total),
-        "totalPerHour": dollars(told.outlook.hourly.total),
-        "remainingUntilDeadlines": dollars(told.outlook.remaining.total),
+        **_sum_shape(report.spent),
+        "onDemand": dollars(report.spent.total - report.spot.total),
+        "spot": dollars(report.spot.total),
+        "totalPerHour": dollars(report.outlook.hourly.total),
+        "remainingUntilDeadlines": dollars(report.outlook.remaining.total),
     }
 
 
@@ -41,56 +41,58 @@ def group_shape(group: Group) -> dict[str, Any]:
     }
 
 
-def drawn(told: Report, width: int) -> "RenderableType":
+def drawn(report: Report, width: int) -> "RenderableType":
     """The figures, and below them the groups with a bar each."""
     from rich.console import Group as Stack
 
-    summary = _summary(told)
-    return Stack(summary, "", _bars(told.groups, told.side, width)) if told.side and told.groups else summary
+    summary = _summary(report)
+    return Stack(summary, "", _bars(report.groups, report.side, width)) if report.side and report.groups else summary
 
 
-def _summary(told: Report) -> "Table":
+def _summary(report: Report) -> "Table":
     from rich.table import Column
 
     drawn = table(Column(style="bold", no_wrap=True), right(), Column(style="dim"), header=False)
-    for cells in _lines(told):
+    for cells in _lines(report):
         drawn.add_row(*cells)
-    figures = told.figures
+    figures = report.figures
     counts = [("providers", figures.provider_breakdown), ("types", figures.instance_type_breakdown)]
-    for heading, by_name in counts if told.side is None else ():
+    for heading, by_name in counts if report.side is None else ():
         for number, (name, count) in enumerate(by_name.items()):
             drawn.add_row("" if number else heading, str(count), clean(name))
     return drawn
 
 
-def _lines(told: Report) -> list[tuple[str, str, str]]:
-    figures, spent, ahead = told.figures, told.spent, told.outlook
+def _lines(report: Report) -> list[tuple[str, str, str]]:
+    figures, spent, ahead = report.figures, report.spent, report.outlook
     running = f"{figures.currently_running} running, {figures.currently_billing} billing"
     parts = f"{money(spent.compute)} compute, {money(spent.disk)} disks, {money(spent.public_ip)} public IPs"
     lines = [("instances", str(figures.total_provisioned), running), ("spent", money(spent.total), parts)]
-    if told.spot != Sum():
-        lines.append(("by market", money(told.spot.total), f"spot, {money(spent.total - told.spot.total)} on-demand"))
+    if report.spot != Sum():
+        lines.append(
+            ("by market", money(report.spot.total), f"spot, {money(spent.total - report.spot.total)} on-demand")
+        )
     if ahead.live:
         until = f"now; {money(ahead.remaining.total)} more until the deadlines"
         lines.append(("an hour", money(ahead.hourly.total), until))
-    if told.each is not None:
+    if report.each is not None:
         average = f"average of terminated instances, {figures.average_duration_h:.2f} hours long"
-        lines.append(("each", money(told.each), average))
+        lines.append(("each", money(report.each), average))
     if figures.always_on_cost >= _TELLING and figures.savings >= 0:
         against = f"{figures.savings_percent:.1f} % less than always on ({money(figures.always_on_cost)}), compute only"
         lines.append(("saved", money(figures.savings), against))
     return lines
 
 
-def _bars(found: Sequence[Group], side: str | None, width: int) -> "Table":
+def _bars(groups: Sequence[Group], side: str | None, width: int) -> "Table":
     from rich.bar import Bar
 
     heading = clean((side or "").removeprefix(TAG).upper())
     drawn = table(heading, right("INSTANCES"), right("HOURS"), right("COST"), "")
-    names = [clean(group.key or "(none)") for group in found]
-    most = max((group.cost.total for group in found), default=Decimal(0))
+    names = [clean(group.key or "(none)") for group in groups]
+    most = max((group.cost.total for group in groups), default=Decimal(0))
     room = min(_LONGEST_BAR, width - max(len(name) for name in (heading, *names)) - 40)
-    for name, group in zip(names, found, strict=True):
+    for name, group in zip(names, groups, strict=True):
         cells = (name, str(group.instance_count), f"{group.hours:.2f}", _cost(group.cost))
         color = "yellow" if side == DAY else "cyan"
         bar = Bar(1, 0, float(group.cost.total / most), width=room, color=color) if most and room > 0 else ""
