@@ -52,7 +52,7 @@ def command(
     side = by or (DAY if chart else None)
     start = None if since is None else now - since
     every = everything(context.wiring.store, with_archived=True, since=start)
-    told = report([record for record in every if user in (None, record.user)], now, start, side)
+    spending = report([record for record in every if user in (None, record.user)], now, start, side)
     if chart is not None:
         _draw(chart, spending)
     shape = statistics_shape(spending.figures)
