@@ -10,6 +10,7 @@ from gpuctl.catalog import Catalog
 from gpuctl.config import CloudConfig
 from gpuctl.domain.instance import Market, ProviderName
 from gpuctl.errors import UsageError
+from gpuctl.providers import registry
 from gpuctl.providers.base import Connection
 from gpuctl.providers.facts import CloudFacts
 from gpuctl.providers.registry import SUPPORTED, all_facts, facts_of, open_provider
@@ -85,10 +86,12 @@ def test_facts_are_read_without_loading_any_sdk() -> None:
     assert "requests" not in done.stdout.split() and "urllib3" not in done.stdout.split()
 
 
-@pytest.mark.parametrize("name", [name for name in ProviderName if name not in SUPPORTED])
-def test_a_cloud_that_is_not_supported_is_refused_with_the_names_of_those_that_are(name: ProviderName) -> None:
-    for refused in (lambda: facts_of(name), lambda: open_provider(name, Connection())):
-        with pytest.raises(UsageError) as raised:
-            refused()
-        assert raised.value.message == f"provider `{name}` is not supported yet"
-        assert all(f"`{supported}`" in (raised.value.hint or "") for supported in SUPPORTED)
+def test_a_cloud_that_is_not_supported_is_refused_with_the_names_of_those_that_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    *supported, name = SUPPORTED
+    monkeypatch.setattr(registry, "SUPPORTED", tuple(supported))
+    with pytest.raises(UsageError) as raised:
+        open_provider(name, Connection())
+    assert raised.value.message == f"provider `{name}` is not supported yet"
+    assert raised.value.hint == f"one of {', '.join(f'`{other}`' for other in supported)}"

@@ -27,7 +27,7 @@ from gpuctl.domain.instance import ProviderName
 from gpuctl.providers.registry import SUPPORTED, example
 
 _ID = "Instance ID, name, or ID prefix (4+ characters)"
-PROVIDERS = " or ".join(SUPPORTED)
+PROVIDERS = f"{', '.join(SUPPORTED[:-1])} or {SUPPORTED[-1]}"
 INSTANCE_TYPE_HELP = f"Instance type, such as {example().example_type}"
 _PROVIDER = f"Only this provider: {PROVIDERS}"
 

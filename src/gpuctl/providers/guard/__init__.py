@@ -113,7 +113,7 @@ def installation(metadata: str, max_ttl: timedelta, idle: timedelta | None = Non
     `metadata` is the cloud's own part of the guard.
 
     With `idle` it also powers the instance off after that long without use. The same spans give the same text byte for
-    byte, because EC2 compares it on a repeated create. Comments are left out, because EC2 takes 16 KB in all.
+    byte, because a cloud may compare it on a repeated create. Comments are left out, as a cloud may take only 16 KB.
     ValueError unless each span is whole seconds, above zero (`idle`: 10 s at least) and at most 7 days.
     """
     units = {"gpu": _more("gpu", "write the GPUs and their driver to the console", "gpu", "20s")}
