@@ -87,7 +87,7 @@ COMMANDS = {
     "estimate": Entry("estimate", "Estimate savings over an always-on instance", _COST, only_reads=True),
     "recommend": Entry("recommend", "Recommend an instance type and TTL for a task", _COST, only_reads=True),
     "prices": Entry("prices.command", "Show or refresh price data", _COST, commands=_PRICES, default="show"),
-    "schedule": Entry("schedule.command", "Run the reaper from cron or systemd", _SETUP, commands=_SCHEDULE),
+    "schedule": Entry("schedule.command", "Run the reaper from cron, systemd or launchd", _SETUP, commands=_SCHEDULE),
     "doctor": _reading("doctor", "Check credentials, permissions, quota and setup", _SETUP),
     "selftest": Entry(
         "selftest.command", "Run one instance and check every promise on it", _SETUP, warns_if_foreign=True
@@ -128,8 +128,8 @@ OTHER_NAMES = {
 }
 
 EXAMPLES = """\
-gpuctl types --gpu T4                               list T4 instance types, cheapest first
-gpuctl provision g4dn.xlarge --region us-east-1     start an instance for one hour
-gpuctl list                                         list active instances with cost and time left
-gpuctl terminate train-7                            terminate an instance
-gpuctl --sandbox provision g4dn.xlarge --region us-east-1    try it without an account"""
+gpuctl types --gpu T4                            list T4 types, cheapest first
+gpuctl provision g4dn.xlarge --region us-east-1  start an instance for one hour
+gpuctl list                                      show cost and time left
+gpuctl terminate train-7                         terminate an instance
+gpuctl --sandbox provision g4dn.xlarge --region us-east-1  no account needed"""

@@ -1,1 +1,1 @@
-"""`gpuctl schedule`: run the reaper from cron or systemd."""
+"""`gpuctl schedule`: run the reaper from cron, systemd or launchd."""
