@@ -42,3 +42,16 @@ def run_everything(operator: Operator) -> None:
     assert (reaped.code, reaped.err) == (0, "")
     assert operator.alive == []
     assert {record.status for record in operator.records} == {Status.STOPPING, Status.TERMINATED}
+
+
+def test_doctor_names_what_the_disk_of_the_state_lacks_and_its_file_system(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operator.provision()
+    mounts = operator.folder / "system" / "proc" / "self" / "mountinfo"
+    mounts.parent.mkdir(parents=True)
+    mounts.write_text("36 35 0:40 / / rw,relatime - nfs4 server:/home rw\n")
+    WeakDisk(monkeypatch, operator.folder, locks=errno.ENOLCK)
+    texts = [check["message"] for check in operator.json("doctor", "--region", "us-east-1").json["checks"]]
+    assert "the state is on a network or foreign file system (nfs4)" in texts
+    assert any("the disk of the state lacks: locks" in text for text in texts)

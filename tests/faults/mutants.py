@@ -165,7 +165,7 @@ MUTANTS: dict[str, Break] = {
     ),
     "the laptop's clock believed": edited(
         "gpuctl.services.sessions:Sessions._checked",
-        ("if anchor is not None and abs(anchor - here) <= MAX_SKEW:", "if anchor is not None:"),
+        ("if anchor is not None and abs(anchor - here) <= TRUSTED_SKEW:", "if anchor is not None:"),
     ),
     "numbers taken as they come": edited(
         "gpuctl.cli.parameters:whole_number", ('if not _WHOLE.fullmatch(text.strip(" ")):', "if False:")

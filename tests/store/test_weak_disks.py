@@ -23,6 +23,7 @@ from gpuctl.store.lease import LeaseName, leased
 from gpuctl.store.local import open_state
 from gpuctl.store.local.claim import Claims
 from gpuctl.store.local.lock import Lock
+from gpuctl.store.local.promises import is_unsuitable, missing_promises
 from gpuctl.store.local.store import LocalStore
 from gpuctl.store.reaper import ReapTimes
 
@@ -140,6 +141,30 @@ def test_a_sync_reaches_the_drive_itself_where_the_system_can_do_that(
     with (tmp_path / "file").open("wb") as file:
         sync(file.fileno())
     assert calls == (["full 51"] if number is None else ["full 51", "plain"])
+
+
+@each_promise
+def test_the_probe_of_a_disk_finds_what_it_lacks(
+    promise: str, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert missing_promises(tmp_path) == []
+    WeakDisk(monkeypatch, tmp_path, **{promise: number})
+    names = {"locks": "locks", "links": "hard links", "permissions": "permissions", "folder_sync": "fsync of folders"}
+    assert missing_promises(tmp_path) == [names[promise]]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_probe_finds_locks_that_keep_readers_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    WeakDisk(monkeypatch, tmp_path, shared_reads=errno.EACCES)
+    assert missing_promises(tmp_path) == ["reads of a locked file"]
+    assert missing_promises(tmp_path / "missing") == []
+
+
+@pytest.mark.parametrize(
+    ("filesystem", "expected"), [("ext4", False), ("apfs", False), (None, False), ("nfs4", True), ("fuse.sshfs", True)]
+)
+def test_network_and_foreign_file_systems_are_unsuitable(filesystem: str | None, expected: bool) -> None:
+    assert is_unsuitable(filesystem) is expected
 
 
 # without locks

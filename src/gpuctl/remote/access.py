@@ -1,6 +1,7 @@
 """How one state's machines are got onto: by which key, as whom, by which way, and what is remembered of them."""
 
 import os
+import pwd
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -34,9 +35,17 @@ class Access:
     is_sandbox: bool = False
 
     @property
-    def may_have_key(self) -> bool:
-        """Whether there is a key, or one can be made."""
-        return bool(self.key_file or (self.key_folder / NAME).exists() or shutil.which("ssh-keygen"))
+    def no_key_because(self) -> str | None:
+        """Why there is no key and none can be created; None where there is one, or one can be."""
+        if self.key_file or (self.key_folder / NAME).exists():
+            return None
+        if not shutil.which("ssh-keygen"):
+            return "`ssh-keygen` is not available"
+        try:
+            pwd.getpwuid(os.getuid())
+        except KeyError:
+            return f"the user ID {os.getuid()} has no name, and `ssh-keygen` needs one (a line in /etc/passwd)"
+        return None
 
     def key(self) -> Key:
         """The key that goes onto machines; gpuctl's own pair is made when it is first asked for.

@@ -87,7 +87,11 @@ def _make(folder: Path) -> None:
             stdin=subprocess.DEVNULL, capture_output=True, check=False,
         )  # fmt: skip
         if done.returncode != 0:
-            raise UsageError("`ssh-keygen` made no key", hint=f"ssh-keygen -t ed25519 -f {folder / NAME}")
+            lines = [f"exit code {done.returncode}", *done.stderr.decode("utf-8", "replace").split("\n")]
+            last = next(line.strip() for line in reversed(lines) if line.strip())
+            raise UsageError(
+                f"`ssh-keygen` created no key: {shown(last)}", hint=f"ssh-keygen -t ed25519 -f {folder / NAME}"
+            )
         # A link is made once, whoever comes first: nobody's key is ever replaced by another.
         try:
             Disk().link(pair, folder / NAME)

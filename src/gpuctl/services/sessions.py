@@ -15,6 +15,8 @@ from gpuctl.services.progress import Progress
 if TYPE_CHECKING:
     from gpuctl.providers.base import Provider
 
+# Below the first the computer's clock is used; above it the provider's, and above the second that is reported.
+TRUSTED_SKEW = timedelta(seconds=10)
 MAX_SKEW = timedelta(seconds=120)
 SIGNED_WITHIN = timedelta(minutes=5)
 
@@ -126,6 +128,11 @@ class Sessions:
             return self.open(login.provider, login.profile)
         return self.of_account(login.provider, login.account, login.profile)
 
+    def now_of(self, record: Instance) -> datetime:
+        """The present instant by the session of the record's account if one is open, else by the computer's clock."""
+        sessions = (session for session in self._open.values() if session.account == record.account)
+        return next((session.now for session in sessions), self._clock.now())
+
     def _checked(self, provider: "Provider") -> Session:
         try:
             identity = provider.identity()
@@ -136,9 +143,9 @@ class Sessions:
             raise wrong_clock from error
         here, elapsed = self._clock.now(), self._clock.elapsed()
         anchor = identity.cloud_time
-        if anchor is not None and abs(anchor - here) <= MAX_SKEW:
+        if anchor is not None and abs(anchor - here) <= TRUSTED_SKEW:
             anchor = here
-        elif anchor is not None and not self._skew_told:
+        elif anchor is not None and abs(anchor - here) > MAX_SKEW and not self._skew_told:
             self._skew_told = True
             way = "ahead of" if here > anchor else "behind"
             self._progress.warn(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from gpuctl.clock import Clock
 from gpuctl.domain.instance import Market, Price, ProviderName
 from gpuctl.errors import StateUnusableError, UsageError
-from gpuctl.home.environment import folder, login_name, path_of
+from gpuctl.home.environment import folder, home_of, login_name, path_of
 from gpuctl.home.location import Home, home_of_state, state_url
 from gpuctl.platform import Platform, read_platform
 from gpuctl.redaction import Redactor
@@ -60,6 +60,10 @@ class Wiring:
     def config_path(self) -> Path:
         """The config file, whether it exists or not."""
         named = self.selection.config
+        has_home = self.environ.get("XDG_CONFIG_HOME") or home_of(self.environ)
+        if named is None and self.selection.state is not None and not has_home:
+            # Without a home directory, as in a container, nobody can have written a config file.
+            return Path("/nonexistent/config.toml")
         return path_of(named) if named else folder("config", self.environ, self.platform.name) / "config.toml"
 
     @cached_property

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -77,7 +78,28 @@ def _patient(context: Context) -> Patient:
         schedule=lambda: Place(context).seen(),
         in_sandbox=context.sandbox,
         platform=context.platform,
+        disk_problems=lambda: _disk_problems(context),
     )
+
+
+def _disk_problems(context: Context) -> list[str]:
+    """What is wrong with the disk of a state that is a file on this computer, a sentence each."""
+    from gpuctl.store.local.promises import is_unsuitable, missing_promises
+
+    if context.wiring.state.backups is None:
+        return []
+    path = Path(context.wiring.store.location)
+    problems = []
+    filesystem = context.platform.filesystem(path)
+    if is_unsuitable(filesystem):
+        problems.append(f"the state is on a network or foreign file system ({filesystem})")
+    try:
+        missing = missing_promises(path.parent)
+    except OSError as error:
+        return [*problems, f"no file can be created in {path.parent}: {error.strerror}"]
+    if missing:
+        problems.append(f"the disk of the state lacks: {', '.join(missing)}; gpuctl works without, less safely")
+    return problems
 
 
 def _clouds(

@@ -37,7 +37,8 @@ def prepare_roles(core: Any, connection: Connection, region: str) -> None:
     """
     resolver = create_credential_resolver(core, region_name=region)
     role = resolver.get_provider("assume-role")
-    folder = Path(_CACHE).expanduser()
+    # Unlike pathlib, it leaves the `~` where there is no home directory.
+    folder = Path(os.path.expanduser(_CACHE))
     if folder.is_absolute():
         role.cache = _RoleCache(str(folder))
     # The SDK has no other way to say how a code is asked for.

@@ -1,6 +1,6 @@
 """What is examined: this machine's part of it, and one cloud's."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from gpuctl.catalog import Catalog
@@ -13,7 +13,10 @@ from gpuctl.services.sessions import Session
 
 @dataclass(frozen=True, slots=True)
 class Patient:
-    """A setup: its records and logins, its prices, its reaper. `schedule` looks for the latter when it is called."""
+    """A setup: its records and logins, its prices, its reaper. `schedule` looks for the latter when it is called.
+
+    `disk_problems` returns what the disk of the state lacks, a sentence each.
+    """
 
     runtime: Runtime
     catalog: Catalog
@@ -21,6 +24,7 @@ class Patient:
     schedule: Callable[[], Seen]
     platform: Platform
     in_sandbox: bool = False
+    disk_problems: Callable[[], Sequence[str]] = tuple
 
     @property
     def records(self) -> tuple[Instance, ...]:

@@ -45,11 +45,16 @@ def state(patient: Patient) -> Iterator[Finding]:
     if snapshot.state_id is None:
         yield Finding("state", Verdict.OK, f"none yet; the first instance creates {store.location}")
         return
-    matters = list(_matters(patient, snapshot))
+    matters = [*_matters(patient, snapshot), *_disk(patient)]
     yield from matters
     if not matters:
         live = sum(record.is_live for record in snapshot.records)
         yield Finding("state", Verdict.OK, f"{live} active of {len(snapshot.records)} records in {store.location}")
+
+
+def _disk(patient: Patient) -> Iterator[Finding]:
+    for text in patient.disk_problems():
+        yield Finding("state", Verdict.WARN, text, "move the state to a local disk, or select one: --state FILE")
 
 
 def _matters(patient: Patient, snapshot: Snapshot) -> Iterator[Finding]:

@@ -37,8 +37,9 @@ def entry(runtime: Runtime, provider: Provider, wanted: Source) -> Entry:
     if access is None:
         return Entry()
     must_have_key = wanted.is_demanded and wanted.text != NONE
-    if not (access.may_have_key or must_have_key or provider.capabilities.needs_ssh_key):
-        runtime.progress.warn("no SSH key is installed: `ssh-keygen` is not available")
+    reason = access.no_key_because
+    if reason is not None and not (must_have_key or provider.capabilities.needs_ssh_key):
+        runtime.progress.warn(f"no SSH key is installed: {reason}")
         return Entry()
     key = access.key().public
     objection = provider.capabilities.ssh_keys.objection(key)

@@ -48,11 +48,11 @@ def provisioned(
 
 def news(records: Sequence[Instance], context: Context) -> str:
     """A line for each that lives: where it is and when it ends."""
-    now = context.clock.now()
+    now_of = context.wiring.runtime.sessions.now_of
     return "\n".join(
         f"{record.label} ({type_label(record)}) is {record.status}"
         f"{f' at {record.public_ip}' if record.public_ip else ''}; "
-        f"expires in {ends_in(record, now)} ({local(record.expires_at)})"
+        f"expires in {ends_in(record, now_of(record))} ({local(record.expires_at)})"
         for record in records
         if record.is_live
     )
