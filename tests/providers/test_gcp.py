@@ -192,6 +192,17 @@ class TestGcp(ProviderContract):
         wire.arm("GET operations", *[LOST] * 3)
         assert provider.create(order).cloud_id == FIRST
 
+    @pytest.mark.parametrize("call", ["GET instances", "GET operations"])
+    def test_a_look_that_is_refused_after_the_insert_is_no_refusal_of_the_insert(
+        self, provider: Any, order: Order, wire: Wire, call: str
+    ) -> None:
+        self.google.set(allows_ssh=False)
+        wire.arm(call, refuse_google("forbidden"), refuse_google("forbidden"))
+        wire.arm("GET instances", refuse_google("forbidden"))
+        with pytest.raises(OutcomeUnknown, match="Google accepted it"):
+            provider.create(order)
+        assert len(self.machines()) == 1
+
     def test_an_operation_that_takes_its_time_is_an_instance_that_is_pending(
         self, provider: Any, order: Order, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -238,6 +249,16 @@ class TestGcp(ProviderContract):
         self.google.set(unoffered={"us-central1-a": ["nvidia-tesla-t4"], "us-central1-b": ["n1-standard-4"]})
         kind = Catalog().find("n1-standard-4+1xnvidia-tesla-t4")
         assert list(provider.zones(REGION, kind)) == ["us-central1-c", "us-central1-f"]
+
+    def test_without_the_list_of_gpus_every_zone_with_the_machine_type_is_tried(
+        self, provider: Any, wire: Wire
+    ) -> None:
+        wire.arm("GET acceleratorTypes", refuse_google("forbidden"))
+        assert len(provider.zones(REGION, Catalog().find("n1-standard-4+1xnvidia-tesla-t4"))) == 4
+
+    def test_a_source_on_this_computer_opens_nothing_in_the_cloud(self, provider: Any, order: Order) -> None:
+        made = provider.create(replace(order, ssh_from="127.0.0.1/32"))
+        assert (self.ssh_from(made.cloud_id), len(self.google.resources("firewall"))) == ([], 1)
 
     # seeing
 

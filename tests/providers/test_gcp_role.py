@@ -32,6 +32,7 @@ def google(cloud: LoopbackAws) -> Iterator[LoopbackGoogle]:
 def everything(google: LoopbackGoogle) -> None:
     """Each thing that gpuctl does in Google Cloud, once."""
     provider, kind = open_provider(Connection(sandbox_url=google.url)), Catalog().find(T4)
+    google.set(unoffered={"us-central1-b": ["nvidia-tesla-t4"]})
     provider.identity()
     provider.regions()
     image = provider.find_image(REGION, kind, None)
@@ -41,6 +42,7 @@ def everything(google: LoopbackGoogle) -> None:
     provider.other_ssh_sources(REGION, None, None)
     made = provider.create(order)
     assert provider.get(REGION, made.cloud_id)
+    assert "us-central1-b" not in provider.zones(REGION, kind)
     assert provider.find(REGION, order.record_id) and provider.list_instances(REGION)
     timer = provider.safeguards(REGION, made.cloud_id, NOON)[-1]
     assert timer.acts_at

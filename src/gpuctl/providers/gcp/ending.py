@@ -66,9 +66,10 @@ class Ending:
 
 def _check(instance: Json, zone: str, name: str) -> None:
     claimed, record = (instance.get("labels") or {}).get(ID), record_of(name)
-    if claimed is None and record is None:
-        raise CloudError(f"the instance `{zone}/{name}` does not carry our labels: not terminated")
-    if claimed is not None and record is not None and claimed != record:
+    # A copy of an instance of ours carries its labels: only the name tells that no create of ours made it.
+    if record is None:
+        raise CloudError(f"the instance `{zone}/{name}` was not created by gpuctl: not terminated")
+    if claimed is not None and claimed != record:
         raise CloudError(f"the instance `{zone}/{name}` carries the label of another record: not terminated")
     if instance.get("deletionProtection"):
         raise CloudError(

@@ -31,6 +31,7 @@ from gpuctl.providers.gcp.observe import ended, observed
 from gpuctl.providers.gcp.operations import check, end_reason, failed_insert, is_done, of_instance, wait
 from gpuctl.providers.gcp.resources import list_resources
 from gpuctl.providers.gcp.zones import Zones
+from gpuctl.providers.wording import one_line
 
 # Stockouts were seen up to 95 s after an insert was accepted; what takes longer is seen when the instance is listed.
 _REFUSED_WITHIN = timedelta(seconds=100)
@@ -106,16 +107,17 @@ class GcpProvider:
                 raise CapacityError(f"{doing}: no zone offers it", hint=f"gpuctl types {order.instance_type}")
             tags = self._ingress.tags_for(order)
             body = creation.insert_body(order, zone, self._api.project, tags)
+        operation = self._insert(body, order, zone, doing)
+        # From here on the instance may exist: only its operation can say that it does not.
         try:
-            operation = self._insert(body, order, zone)
             if operation is not None:
                 self._decided(operation, order, zone)
             seen = self._seen(cloud_id(zone, order.token), account)
-        except (*CALL_ERRORS, OperationFailed) as error:
+        except OperationFailed as error:
             raise translate_create(error, doing) from error
-        except _ODD_SHAPE as error:
-            text = f"{doing}: Google's answer could not be read ({type(error).__name__})"
-            raise OutcomeUnknown(text) from error
+        except (*CALL_ERRORS, *_ODD_SHAPE) as error:
+            problem = translate(error, "its state could not be read") if isinstance(error, CALL_ERRORS) else error
+            raise OutcomeUnknown(f"{doing}: Google accepted it, but {one_line(str(problem))}") from error
         if seen is None:
             raise OutcomeUnknown(f"{doing}: Google accepted it and does not show it", may_repeat=operation is not None)
         return seen
@@ -163,20 +165,27 @@ class GcpProvider:
     def _known_account(self) -> str:
         return self._account or self.identity().account
 
-    def _insert(self, body: Json, order: Order, zone: str) -> Json | None:
-        """The operation that the insert begins; None where our instance of that name exists already."""
+    def _insert(self, body: Json, order: Order, zone: str, doing: str) -> Json | None:
+        """The operation that the insert begins; None where an instance of ours has that name already.
+
+        Raises the refusal where Google created nothing, else OutcomeUnknown.
+        """
         path = f"zones/{zone}/instances"
         try:
             return self._api.post(path, body, requestId=creation.request_id(order.token))
-        except ApiError as error:
-            if error.reason != "alreadyExists":
-                raise
+        except CALL_ERRORS as error:
+            if not isinstance(error, ApiError) or error.reason != "alreadyExists":
+                raise translate_create(error, doing) from error
+        except ValueError as error:
+            raise OutcomeUnknown(f"{doing}: Google's answer could not be read ({type(error).__name__})") from error
+        try:
             labels = self._api.get(f"{path}/{order.token}").get("labels") or {}
-            if (labels.get(ID), labels.get(STATE)) != (order.record_id, order.state_id):
-                raise CloudError(
-                    f"an instance `{order.token}` exists in `{zone}` already, and it is not ours"
-                ) from error
-            return None
+        except CALL_ERRORS as error:
+            text = translate(error, f"{doing}: its name is taken, and by what could not be read").message
+            raise OutcomeUnknown(text, may_repeat=False) from error
+        if (labels.get(ID), labels.get(STATE)) != (order.record_id, order.state_id):
+            raise CloudError(f"an instance `{order.token}` exists in `{zone}` already, and it is not ours")
+        return None
 
     def _decided(self, operation: Json, order: Order, zone: str) -> None:
         """Wait until Google has decided, or long enough. OperationFailed, or HalfMade where something is left."""

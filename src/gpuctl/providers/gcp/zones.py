@@ -4,7 +4,10 @@ from collections.abc import Iterator, Sequence
 from typing import overload
 
 from gpuctl.providers.gcp.client import Api, region_of
+from gpuctl.providers.gcp.failures import ApiError
 from gpuctl.providers.gcp.names import machine_type
+
+_NOT_LISTED = (403, 404)
 
 
 class ZoneOrder(Sequence[str]):
@@ -70,9 +73,15 @@ class Zones:
     def _selling(self, instance_type: str) -> frozenset[str]:
         machine = machine_type(instance_type)
         zones = self._named("machineTypes", machine.name)
-        if machine.gpu is not None:
-            zones &= self._named("acceleratorTypes", machine.gpu)
-        return frozenset(zones)
+        if machine.gpu is None:
+            return frozenset(zones)
+        try:
+            return frozenset(zones & self._named("acceleratorTypes", machine.gpu))
+        except ApiError as error:
+            if error.status not in _NOT_LISTED:
+                raise
+            # Without the permission every zone with the machine type is tried: the insert tells.
+            return frozenset(zones)
 
     def _named(self, kind: str, name: str) -> set[str]:
         found = self._api.everywhere(kind, filter=f"name={name}")
