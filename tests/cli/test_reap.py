@@ -425,14 +425,14 @@ def test_what_ended_a_week_ago_moves_to_the_archive_and_is_still_found(operator:
 
 
 def test_a_guard_that_refuses_is_no_bug() -> None:
-    """`each_alone` isolates bugs only: an expected failure is passed on as it is."""
-    from gpuctl.services.isolation import each_alone
+    """`run_isolated` isolates bugs only: an expected failure is passed on as it is."""
+    from gpuctl.services.isolation import run_isolated
 
     def refuses(items: object) -> None:
         raise UsageError("no")
 
     with pytest.raises(UsageError):
-        each_alone([1, 2], refuses, lambda item, trace: None)
+        run_isolated([1, 2], refuses, lambda item, trace: None)
 
 
 def test_a_region_that_may_not_be_listed_is_reported_with_what_to_do(operator: Operator) -> None:

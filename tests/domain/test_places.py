@@ -86,12 +86,12 @@ def test_zones_are_not_asked_for_before_their_turn() -> None:
 
 def test_spot_and_on_demand_are_different_doors_and_so_is_a_subnet() -> None:
     offer = an_offer("g4dn.xlarge", "r1")
-    doors = {
-        Place(offer).door(None),
-        Place(replace(offer, market=Market.SPOT)).door(None),
-        Place(offer, "r1a").door(None),
+    keys = {
+        Place(offer).cooldown_key(None),
+        Place(replace(offer, market=Market.SPOT)).cooldown_key(None),
+        Place(offer, "r1a").cooldown_key(None),
     }
-    assert len(doors | {Place(offer).door("subnet-1")}) == 4
+    assert len(keys | {Place(offer).cooldown_key("subnet-1")}) == 4
 
 
 @pytest.mark.parametrize(

@@ -42,10 +42,10 @@ class Logins:
         return self._found
 
 
-class Doors:
+class NoRefusals:
     """Nothing was refused lately."""
 
-    def against(self, place: Place) -> None:
+    def of(self, place: Place) -> None:
         return None
 
     def needs_zones(self, offer: Offer) -> bool:
@@ -60,9 +60,9 @@ def prepared_and_found() -> tuple[Any, Launchable]:
     planned = Launchable(place, request, session, Image("", "", 0), Extras(disk=a_price("0.01")))
     found = replace(planned, image=Image("an-image", "", 64), extras=Extras(disk=a_price("0.9")))
     nothing: Any = None
-    logins, doors = Logins(found), Doors()
+    logins, refusals = Logins(found), NoRefusals()
     offers = (place.offer,)
-    return Prepared(nothing, offers, Counter(), planned, timedelta(hours=2), logins, doors), found  # type: ignore[arg-type]
+    return Prepared(nothing, offers, Counter(), planned, timedelta(hours=2), logins, refusals), found  # type: ignore[arg-type]
 
 
 def test_an_image_that_is_looked_up_late_and_costs_more_is_compared_with_what_was_agreed_to() -> None:

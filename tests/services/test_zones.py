@@ -88,8 +88,8 @@ def test_a_zone_without_room_is_left_out_by_the_next_start_and_the_others_are_no
     scene = Scene(cloud)
     prepared = scene.prepared()
     assert prepared.first.place.zone == "us-east-1a"
-    prepared.doors.refused(prepared.first.place, CapacityError("none left"))
-    assert [place.zone for place in prepared.places() if prepared.doors.against(place) is None] == [
+    prepared.refusals.add(prepared.first.place, CapacityError("none left"))
+    assert [place.zone for place in prepared.places() if prepared.refusals.of(place) is None] == [
         "us-east-1b",
         "us-east-1c",
     ]

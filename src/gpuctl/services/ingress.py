@@ -7,11 +7,13 @@ from gpuctl.domain.events import EventName
 from gpuctl.domain.instance import Instance, Scope
 from gpuctl.domain.reconcile.actions import scope_of
 from gpuctl.errors import GpuctlError
+from gpuctl.services.progress import Progress
 from gpuctl.services.runtime import Runtime
+from gpuctl.services.sessions import Sessions
 from gpuctl.store.reaper import OpenedRange
 
 # A terminated instance holds its security group for some minutes more, and the next one often has the same range.
-KEPT = timedelta(hours=1)
+NEEDED_FOR = timedelta(hours=1)
 RETRIED_AFTER = timedelta(days=1)
 
 _Key = tuple[Scope, str | None, str | None]
@@ -45,20 +47,27 @@ def close_unneeded(runtime: Runtime, ranges: Sequence[OpenedRange], state_id: st
     due = [opened for opened in ranges if _is_due(opened, now)]
     after = {_key(opened): opened for opened in ranges}
     for scope, profile in dict.fromkeys((opened.scope, opened.profile) for opened in due):
-        needed = {opened.cidr for opened in ranges if opened.scope == scope and now - opened.needed_at <= KEPT}
-        is_closed = _closed(runtime, scope, profile, state_id, needed)
+        needed = {opened.cidr for opened in ranges if opened.scope == scope and now - opened.needed_at <= NEEDED_FOR}
+        is_closed = _closed(runtime.sessions, runtime.progress, scope, profile, state_id, needed)
         for opened in due:
             if (opened.scope, opened.profile) == (scope, profile):
-                after[_key(opened)] = opened.model_copy(update={"asked_at": now, "is_closed": is_closed})
+                after[_key(opened)] = opened.model_copy(update={"close_requested_at": now, "is_closed": is_closed})
     return list(after.values())
 
 
-def _closed(runtime: Runtime, scope: Scope, profile: str | None, state_id: str, needed: set[str | None]) -> bool:
+def _closed(
+    sessions: Sessions,
+    progress: Progress,
+    scope: Scope,
+    profile: str | None,
+    state_id: str,
+    needed: set[str | None],
+) -> bool:
     try:
-        session = runtime.sessions.of_account(scope.provider, scope.account, profile)
+        session = sessions.of_account(scope.provider, scope.account, profile)
         return session.provider.close_ingress(scope.region, state_id, {cidr for cidr in needed if cidr is not None})
     except GpuctlError as error:
-        runtime.progress.info(f"{error.message}; it costs nothing")
+        progress.info(f"{error.message}; it costs nothing")
         return False
 
 
@@ -78,9 +87,9 @@ def _opened(record: Instance) -> Iterator[_Key]:
 
 
 def _is_due(opened: OpenedRange, now: datetime) -> bool:
-    if opened.is_closed or now - opened.needed_at <= KEPT:
+    if opened.is_closed or now - opened.needed_at <= NEEDED_FOR:
         return False
-    return opened.asked_at is None or not timedelta(0) <= now - opened.asked_at < RETRIED_AFTER
+    return opened.close_requested_at is None or not timedelta(0) <= now - opened.close_requested_at < RETRIED_AFTER
 
 
 def _key(opened: OpenedRange) -> _Key:

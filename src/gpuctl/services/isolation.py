@@ -9,7 +9,7 @@ from gpuctl.errors import GpuctlError
 Item = TypeVar("Item")
 
 
-def each_alone(
+def run_isolated(
     items: Sequence[Item], step: Callable[[Sequence[Item]], None], on_bug: Callable[[Item, str], None]
 ) -> None:
     """Do the step for all items at once; if a bug stops it, again for each alone, and tell whose bug it was.
@@ -26,4 +26,4 @@ def each_alone(
             on_bug(items[0], traceback.format_exc())
             return
         for item in items:
-            each_alone([item], step, on_bug)
+            run_isolated([item], step, on_bug)

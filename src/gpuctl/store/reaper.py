@@ -22,7 +22,7 @@ class Sweep(Value):
 class OpenedRange(Value):
     """An address range to which port 22 was opened in one scope (None: whatever an adopted instance has).
 
-    `needed_at` is when an instance last needed it, `asked_at` when closing it was last requested, and `is_closed`
+    `needed_at` is when an instance last needed it, `close_requested_at` when closing it was last requested, and `is_closed`
     whether that has succeeded since.
     """
 
@@ -30,7 +30,7 @@ class OpenedRange(Value):
     profile: str | None = None
     cidr: str | None = None
     needed_at: AwareDatetime
-    asked_at: AwareDatetime | None = None
+    close_requested_at: AwareDatetime | None = None
     is_closed: bool = False
 
 

@@ -21,7 +21,7 @@ class Place:
         """The zone where one is named, else the region."""
         return self.zone or self.offer.region
 
-    def door(self, subnet: str | None) -> str:
+    def cooldown_key(self, subnet: str | None) -> str:
         """What has room or has none, as a key: a subnet stands for the zone where none is named."""
         kind = self.offer.type
         return f"{kind.provider} {self.zone or subnet or self.offer.region} {kind.name} {self.offer.market}"

@@ -13,7 +13,7 @@ from gpuctl.clock import Clock
 from gpuctl.domain.events import Event, events_of
 from gpuctl.domain.instance import Instance
 from gpuctl.domain.lifecycle import with_facts
-from gpuctl.services.isolation import each_alone
+from gpuctl.services.isolation import run_isolated
 from gpuctl.services.progress import Progress
 from gpuctl.store.base import RecordStore
 
@@ -62,7 +62,7 @@ class Delivery:
         while done.count != before:
             before = done.count
             for record in self._waiting(horizon):
-                each_alone([record], partial(self._deliver, done, ends_at, horizon), self._on_bug)
+                run_isolated([record], partial(self._deliver, done, ends_at, horizon), self._on_bug)
         done.left = sum(len(self._pending(record, horizon)) for record in self._waiting(horizon))
         return done
 

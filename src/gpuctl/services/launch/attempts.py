@@ -81,7 +81,7 @@ class Attempts:
         Where no attempt follows the record is as it was, for whoever closes it or terminates what is left.
         """
         here = self._here
-        self.prepared.doors.refused(here.place, error)
+        self.prepared.refusals.add(here.place, error)
         self.tried.append(Tried(here.place, error, is_late=True))
         following = None
         if is_elsewhere(error):
@@ -103,7 +103,7 @@ class Attempts:
         return places
 
     def _send(self, record: Instance, here: Launchable) -> Answer:
-        known = self.prepared.doors.against(here.place)
+        known = self.prepared.refusals.of(here.place)
         if known is not None:
             # Another machine of this call was refused there meanwhile; this attempt was never sent.
             return Answer(Outcome.REFUSED, error=known)
@@ -116,7 +116,7 @@ class Attempts:
             lambda error: self.runtime.progress.info(f"{error.message}; trying again"),
         )
         if answer.error is not None and answer.outcome is not Outcome.UNKNOWN:
-            self.prepared.doors.refused(here.place, answer.error)
+            self.prepared.refusals.add(here.place, answer.error)
         if answer.outcome is not Outcome.REFUSED:
             self.made.append(answered(record, answer, here))
         return answer
@@ -169,7 +169,7 @@ class Attempts:
         for place in ahead:
             # What an attempt left behind is looked for in the cloud that the record names.
             moves = place.offer.type.provider is not record.provider
-            if self.prepared.doors.against(place) is not None:
+            if self.prepared.refusals.of(place) is not None:
                 continue
             if moves and has_leftovers:
                 self.runtime.progress.info(

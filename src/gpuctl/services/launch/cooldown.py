@@ -13,7 +13,7 @@ from gpuctl.store.cooldown import COOLDOWN
 
 
 @dataclass(slots=True)
-class Refused:
+class Refusals:
     """Which places are worth asking now. Capacity is remembered for all processes, everything else for this one only.
 
     A quota or a permission may be raised, a price may be raised by the next request, a network may be repaired.
@@ -25,7 +25,7 @@ class Refused:
     bound: list[tuple[Place, GpuctlError]] = field(default_factory=list)
     full: dict[str, datetime] = field(default_factory=dict)
 
-    def against(self, place: Place) -> GpuctlError | None:
+    def of(self, place: Place) -> GpuctlError | None:
         """Why the place need not be asked now; None if it may be."""
         for offer, error in self.quotas:
             if exceeds_with(offer, place.offer):
@@ -34,7 +34,7 @@ class Refused:
             if rules_out(refusal.extent, refused, place):
                 return refusal
         now = self.runtime.clock.now()
-        refused_at = (self.runtime.cooldown.active(now) | self.full).get(self._door(place))
+        refused_at = (self.runtime.cooldown.active(now) | self.full).get(self._key(place))
         if refused_at is None:
             return None
         left = rough(COOLDOWN - (now - refused_at))
@@ -48,21 +48,21 @@ class Refused:
 
     def needs_zones(self, offer: Offer) -> bool:
         """Whether the region refused it where the cloud itself chose a zone, so that other zones may still have it."""
-        error = self.against(Place(offer))
+        error = self.of(Place(offer))
         return error is not None and (is_room(error) or error.extent is Extent.ZONE)
 
-    def refused(self, place: Place, error: GpuctlError) -> None:
+    def add(self, place: Place, error: GpuctlError) -> None:
         """Remember a refusal, if it says something about later requests."""
         if isinstance(error, QuotaError):
             self.quotas.append((place.offer, error))
         elif is_room(error):
-            self.full[self._door(place)] = self.runtime.clock.now()
-            self.runtime.cooldown.start(self._door(place), self.runtime.clock.now())
+            self.full[self._key(place)] = self.runtime.clock.now()
+            self.runtime.cooldown.start(self._key(place), self.runtime.clock.now())
         elif error.extent is not Extent.EVERYWHERE:
             self.bound.append((place, error))
 
-    def _door(self, place: Place) -> str:
-        return place.door(self.choice.bids[place.offer.type.provider].request.subnet)
+    def _key(self, place: Place) -> str:
+        return place.cooldown_key(self.choice.bids[place.offer.type.provider].request.subnet)
 
 
 def is_room(error: GpuctlError) -> bool:

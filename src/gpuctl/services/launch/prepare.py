@@ -12,7 +12,7 @@ from gpuctl.domain.market.offers import Lack, Offer
 from gpuctl.domain.market.request import Request, differences
 from gpuctl.domain.money.cost import Cost
 from gpuctl.errors import CapacityError, GpuctlError, NotReadyError, UsageError
-from gpuctl.services.launch.cooldown import Refused, is_elsewhere
+from gpuctl.services.launch.cooldown import Refusals, is_elsewhere
 from gpuctl.services.launch.launchable import Agree, Launchable, Logins, unpriced
 from gpuctl.services.launch.messages import trying
 from gpuctl.services.launch.offers import Choice, Passed
@@ -36,7 +36,7 @@ class Prepared:
     first: Launchable
     max_ttl: timedelta
     logins: Logins
-    doors: Refused
+    refusals: Refusals
     retrying: Retrying = field(default_factory=Retrying)
 
     @property
@@ -75,7 +75,7 @@ class Prepared:
 
     def places(self) -> Iterator[Place]:
         """Every place there is to try, in order; the zones of a region are asked for when it is their turn."""
-        return _places(self.offers, self.logins, self.doors)
+        return _places(self.offers, self.logins, self.refusals)
 
 
 def standing(choice: Choice, records: Sequence[Instance]) -> list[Instance]:
@@ -130,7 +130,7 @@ def made_ready(prepared: Prepared, runtime: Runtime, agree: Agree) -> Prepared:
     def first() -> Launchable:
         if is_checked:
             return logins.launchable(planned)
-        return _first(prepared.offers, logins, prepared.doors, runtime)
+        return _first(prepared.offers, logins, prepared.refusals, runtime)
 
     found = _retried(first, runtime, prepared.retrying)
     if found != prepared.first and not agree(found, trying(found, prepared.first, prepared.request.ttl)):
@@ -148,7 +148,7 @@ def _retried(attempt: Callable[[], _T], runtime: Runtime, retrying: Retrying) ->
 
 
 def _prepared(choice: Choice, runtime: Runtime, retrying: Retrying) -> Prepared:
-    logins, doors = Logins(choice, runtime), Refused(runtime, choice)
+    logins, refusals = Logins(choice, runtime), Refusals(runtime, choice)
     offers, passed = list(choice.offers), Counter(choice.passed)
     for name in dict.fromkeys(offer.type.provider for offer in choice.offers):
         try:
@@ -163,21 +163,21 @@ def _prepared(choice: Choice, runtime: Runtime, retrying: Retrying) -> Prepared:
         kept = [offer for offer in offers if offer.type.provider is not name or offer in usable]
         passed[lack] += len(offers) - len(kept)
         offers = kept
-    passed[Lack.NO_RECENT_CAPACITY] += sum(doors.against(Place(offer)) is not None for offer in offers)
-    first = _first(offers, logins, doors, runtime)
+    passed[Lack.NO_RECENT_CAPACITY] += sum(refusals.of(Place(offer)) is not None for offer in offers)
+    first = _first(offers, logins, refusals, runtime)
     if first.image.license is not None:
         # One image was named for that cloud: all of its offers are with that license.
         cloud = first.offer.type.provider
         offers = [unpriced(offer) if offer.type.provider is cloud else offer for offer in offers]
-    return Prepared(choice, tuple(offers), +passed, first, runtime.max_ttl, logins, doors, retrying)
+    return Prepared(choice, tuple(offers), +passed, first, runtime.max_ttl, logins, refusals, retrying)
 
 
-def _first(offers: Sequence[Offer], logins: Logins, doors: Refused, runtime: Runtime) -> Launchable:
+def _first(offers: Sequence[Offer], logins: Logins, refusals: Refusals, runtime: Runtime) -> Launchable:
     """The first place that can be tried. Raises why there is none."""
     shut: GpuctlError | None = None
     unfit: GpuctlError | None = None
-    for place in _places(offers, logins, doors):
-        known = doors.against(place)
+    for place in _places(offers, logins, refusals):
+        known = refusals.of(place)
         if known is not None:
             shut = shut or known
             continue
@@ -194,9 +194,9 @@ def _first(offers: Sequence[Offer], logins: Logins, doors: Refused, runtime: Run
     )
 
 
-def _places(offers: Sequence[Offer], logins: Logins, doors: Refused) -> Iterator[Place]:
+def _places(offers: Sequence[Offer], logins: Logins, refusals: Refusals) -> Iterator[Place]:
     def zones_of(offer: Offer) -> Sequence[str]:
-        is_needed = not logins.picks_zone(offer.type.provider) or doors.needs_zones(offer)
+        is_needed = not logins.picks_zone(offer.type.provider) or refusals.needs_zones(offer)
         return logins.zones_of(offer) if is_needed else ()
 
     return in_order(offers, zones_of, logins.picks_zone)

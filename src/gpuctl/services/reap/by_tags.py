@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from gpuctl.domain.reconcile.actions import Action, Kind, Rules
 from gpuctl.domain.reconcile.orphans import for_strangers
-from gpuctl.services.isolation import each_alone
+from gpuctl.services.isolation import run_isolated
 from gpuctl.services.reap.reaper import ReapOptions, ReapResult
 from gpuctl.services.reap.restore import logins_of, survey_everywhere
 from gpuctl.services.reconcile.apply import ActionResult, Applier
@@ -39,7 +39,7 @@ def reap_by_tags(runtime: Runtime, state_id: str, times: ReapTimes, options: Rea
         result.problems.append(f"{survey.session.provider.name} {survey.session.account}: internal error in this pass")
 
     for survey in everywhere.surveys:
-        each_alone([survey], work, on_bug)
+        run_isolated([survey], work, on_bug)
     return result
 
 

@@ -14,7 +14,7 @@ from gpuctl.domain.tags import STATE
 from gpuctl.errors import GpuctlError, UnresolvedError
 from gpuctl.services.budgets import Allowance
 from gpuctl.services.ingress import close_unneeded, opened_ranges
-from gpuctl.services.isolation import each_alone
+from gpuctl.services.isolation import run_isolated
 from gpuctl.services.reap.restore import ConfiguredRegion, logins_of, merge, restore_rescued, survey_everywhere
 from gpuctl.services.reconcile.apply import ActionResult, Applier
 from gpuctl.services.reconcile.observe import Survey
@@ -92,12 +92,12 @@ def reap(runtime: Runtime, times: ReapTimes, options: ReapOptions) -> ReapResult
         restore_rescued(runtime.store, runtime.rescue)
     state = runtime.store.snapshot()
     if state.is_restored and not options.dry_run:
-        each_alone([state], partial(_merge, runtime, times, options, result), partial(_on_merge_bug, runtime, result))
+        run_isolated([state], partial(_merge, runtime, times, options, result), partial(_on_merge_bug, runtime, result))
         state = runtime.store.snapshot()
     over = {} if state.is_restored else Allowance.ending(runtime, now)
     for login, regions in _to_look_at(state.records, times, options, now, over).items():
         # Alone, so that neither a failure nor a bug in one account keeps another's machines alive.
-        each_alone(
+        run_isolated(
             [(login, regions)],
             partial(_reap_logins, runtime, options, result),
             partial(_on_bug, runtime, result),
@@ -106,7 +106,9 @@ def reap(runtime: Runtime, times: ReapTimes, options: ReapOptions) -> ReapResult
         record_near_deadlines(runtime.store, runtime.clock.now(), state)
     result.opened_ranges = times.opened_ranges
     if not options.dry_run and not state.is_restored:
-        each_alone([state], partial(_close_unneeded, runtime, times, result), partial(_on_closing_bug, runtime, result))
+        run_isolated(
+            [state], partial(_close_unneeded, runtime, times, result), partial(_on_closing_bug, runtime, result)
+        )
     old = now - options.archive_after
     if not options.dry_run and any(record.status.is_ended and record.updated_at < old for record in state.records):
         runtime.store.archive(old)

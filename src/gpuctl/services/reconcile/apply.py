@@ -12,7 +12,7 @@ from gpuctl.domain.reconcile.actions import Action, Kind
 from gpuctl.domain.reconcile.deadlines import extended
 from gpuctl.domain.safeguards import Safeguard
 from gpuctl.errors import GpuctlError, UnresolvedError
-from gpuctl.services.isolation import each_alone
+from gpuctl.services.isolation import run_isolated
 from gpuctl.services.reconcile.adopt import adopted, without_taken_name
 from gpuctl.services.reconcile.observe import Survey
 from gpuctl.services.runtime import Runtime
@@ -80,7 +80,7 @@ class Applier:
         ]
         for step, batch in steps:
             if batch:
-                each_alone(batch, step, self._on_bug)
+                run_isolated(batch, step, self._on_bug)
         return [self._done.get(id(action)) or ActionResult(action, action.record) for action in actions]
 
     def _note(self, batch: Sequence[Action]) -> None:

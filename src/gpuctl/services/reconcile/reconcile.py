@@ -7,7 +7,7 @@ from gpuctl.domain.instance import Instance, ProviderName
 from gpuctl.domain.reconcile.actions import Action, Kind, Rules, scope_of
 from gpuctl.domain.reconcile.plan import Decide, Isolate, plan_records
 from gpuctl.errors import GpuctlError, UnreachableError
-from gpuctl.services.isolation import each_alone
+from gpuctl.services.isolation import run_isolated
 from gpuctl.services.progress import Progress
 from gpuctl.services.reconcile.apply import ActionResult, Applier
 from gpuctl.services.reconcile.observe import Survey
@@ -73,7 +73,7 @@ def isolated(progress: Progress) -> Isolate:
                 detail = f"internal error while deciding about {record.id}"
                 actions.append(Action(Kind.REPORT, scope_of(record), record, detail=detail, unresolved=True))
 
-            each_alone([record], lambda alone: actions.extend(decide(alone[0])), on_bug)
+            run_isolated([record], lambda alone: actions.extend(decide(alone[0])), on_bug)
             return actions
 
         return decided
