@@ -8,7 +8,7 @@ import pytest
 from support.instances import a_ready_instance, an_instance
 
 from gpuctl.domain.instance import Instance, Price, Status
-from gpuctl.domain.money.budget_check import Limit, Period, limits, refuse_over, standings, to_end, warnings
+from gpuctl.domain.money.budget_check import Limit, Period, budget_statuses, limits, refuse_over, to_end, warnings
 from gpuctl.domain.money.budgets import BudgetAction, Budgets, Limits
 from gpuctl.errors import BudgetError
 
@@ -68,9 +68,9 @@ def test_a_limit_may_be_reached_and_not_passed() -> None:
 def test_only_what_fell_into_the_period_is_spent_in_it() -> None:
     midnight = datetime(2026, 11, 25, tzinfo=UTC)
     yesterday, over_midnight = lived(1, midnight - 9 * HOUR, HOUR), lived(2, midnight - HOUR, 2 * HOUR)
-    (day,) = standings(daily("50"), [yesterday, over_midnight], NOW)
-    (month,) = standings(Budgets(monthly_usd=Decimal(50)), [yesterday, over_midnight], NOW)
-    (before,) = standings(daily("50"), [yesterday, over_midnight], midnight - timedelta(seconds=1))
+    (day,) = budget_statuses(daily("50"), [yesterday, over_midnight], NOW)
+    (month,) = budget_statuses(Budgets(monthly_usd=Decimal(50)), [yesterday, over_midnight], NOW)
+    (before,) = budget_statuses(daily("50"), [yesterday, over_midnight], midnight - timedelta(seconds=1))
     assert (day.spent.total, month.spent.total) == (1, 3)
     assert before.spent.total == 1 + Decimal(3599) / 3600
 

@@ -15,7 +15,7 @@ from support.silent import Silent
 from gpuctl.catalog import Catalog
 from gpuctl.clock import SystemClock
 from gpuctl.domain.market.request import Request
-from gpuctl.domain.money.budget_check import standings
+from gpuctl.domain.money.budget_check import budget_statuses
 from gpuctl.domain.money.budgets import Budgets
 from gpuctl.domain.money.cost import Extras
 from gpuctl.errors import BudgetError
@@ -67,7 +67,7 @@ def test_of_fifty_that_start_at_once_under_a_budget_for_ten_exactly_ten_get_a_ma
         assert Counter(pool.map(provision, range(50))) == {"READY": 10, "refused": 40}
     records = runtime_of(tmp_path, budgets).store.snapshot().records
     assert len(records) == 10
-    (limit,) = standings(budgets, records, max(record.updated_at for record in records))
+    (limit,) = budget_statuses(budgets, records, max(record.updated_at for record in records))
     assert EACH * 9 < limit.total <= limit.limit.usd
 
 

@@ -39,7 +39,7 @@ def extend(
         raise NotReadyError(f"{record.label} has no instance yet", hint=f"gpuctl get {record.id} --refresh")
     if unread is not None:
         raise UnresolvedError(f"{unread.message}; {_stands(record)}", hint=unread.hint) from unread
-    allowance = Allowance(runtime, session.now, allow_unknown_price=allow_unknown_price)
+    allowance = Allowance(runtime.store, runtime.budgets, session.now, allow_unknown_price=allow_unknown_price)
     for warning in allowance.check([record.having(expires_at=moved)]):
         runtime.progress.warn(warning)
     runtime.store.update(record.id, partial(with_unconfirmed, expires_at=moved, at=session.now))

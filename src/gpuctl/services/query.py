@@ -54,6 +54,12 @@ def everything(store: RecordStore, *, with_archived: bool, since: datetime | Non
     return sorted(records, key=lambda record: (record.created_at, record.id), reverse=True)
 
 
+def records_of(store: RecordStore, record_ids: Iterable[str]) -> list[Instance]:
+    """The records of these ids that are in the state now, in the same order."""
+    present = {record.id: record for record in store.snapshot().records}
+    return [present[text] for text in record_ids if text in present]
+
+
 def current_records(store: RecordStore, records: Iterable[Instance]) -> list[Instance]:
     """These records as they are now, in the same order; one that is not in the state any more as it is given."""
     present = {record.id: record for record in store.snapshot().records}

@@ -16,6 +16,7 @@ from gpuctl.store.base import RecordStore
 from gpuctl.store.cooldown import Cooldown, NoCooldown
 
 PriceOf = Callable[[ProviderName, str, str, Market], Price | None]
+EveryRegion = Callable[[], Mapping[ProviderName, Collection[str]]]
 ExtrasOf = Callable[[ProviderName, str, int | None], Extras]
 
 
@@ -36,7 +37,7 @@ class Runtime:
     progress: Progress
     price_of: PriceOf
     max_ttl: timedelta
-    every_region: Callable[[], Mapping[ProviderName, Collection[str]]] = dict
+    every_region: EveryRegion = dict
     budgets: Budgets = field(default_factory=Budgets)
     extras_of: ExtrasOf = lambda provider, region, disk_gb: Extras()
     access: Access | None = None

@@ -1,18 +1,20 @@
 """Ends machines: the intention first, durably, then the asking, then the wait for proof."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from gpuctl.domain.instance import Instance, Reason, Status
 from gpuctl.domain.lifecycle import advance, was_refused
 from gpuctl.domain.reconcile.actions import Action, Kind, scope_of
 from gpuctl.errors import GpuctlError, UnresolvedError
 from gpuctl.services.polling import Poll
+from gpuctl.services.query import records_of
 from gpuctl.services.reconcile.apply import Applier
 from gpuctl.services.reconcile.observe import Survey
 from gpuctl.services.reconcile.reconcile import Settled, by_login, settle
 from gpuctl.services.runtime import Runtime
+from gpuctl.store.base import RecordStore
 
 FIRST_POLL, POLL_EVERY = timedelta(milliseconds=500), timedelta(seconds=4)
 
@@ -32,9 +34,9 @@ def end(runtime: Runtime, record_ids: Sequence[str], reason: Reason, *, force: b
     An error stands for each machine whose end was not accepted. `force` ends with a machine what others put among its
     own things; else they are spared, and that machine's end is open.
     """
-    refused = _write_stopping(runtime, record_ids, reason)
+    refused = _write_stopping(runtime.store, runtime.clock.now(), record_ids, reason)
     settled = settle(runtime, [text for text in record_ids if text not in refused], force=force)
-    records = _read(runtime, record_ids)
+    records = records_of(runtime.store, record_ids)
     return Ended(records, {**refused, **_open_ends(records, settled)})
 
 
@@ -44,9 +46,9 @@ def end_at_once(runtime: Runtime, record_ids: Sequence[str], reason: Reason) -> 
     An instance whose id our own create returned is asked to end by that id, before any listing; the others are looked
     for afterwards.
     """
-    refused = _write_stopping(runtime, record_ids, reason)
-    records = [record for record in _read(runtime, record_ids) if record.is_live and record.id_is_from_create]
-    for (name, account, profile), group in by_login(records).items():
+    refused = _write_stopping(runtime.store, runtime.clock.now(), record_ids, reason)
+    live = [record for record in records_of(runtime.store, record_ids) if record.is_live]
+    for (name, account, profile), group in by_login(record for record in live if record.id_is_from_create).items():
         try:
             survey = Survey(runtime.sessions.of_account(name, account, profile))
         except GpuctlError:
@@ -55,9 +57,10 @@ def end_at_once(runtime: Runtime, record_ids: Sequence[str], reason: Reason) -> 
         Applier(runtime, survey).apply(
             [Action(Kind.TERMINATE, scope_of(record), record, reason=record.reason) for record in group]
         )
-    is_open = [record.id for record in _read(runtime, record_ids) if record.is_live and record.deleted_by_us_at is None]
-    settled = settle(runtime, [text for text in is_open if text not in refused])
-    records = _read(runtime, record_ids)
+    live = [record for record in records_of(runtime.store, record_ids) if record.is_live]
+    is_open = [record.id for record in live if record.deleted_by_us_at is None and record.id not in refused]
+    settled = settle(runtime, is_open)
+    records = records_of(runtime.store, record_ids)
     return Ended(records, {**refused, **_open_ends(records, settled)})
 
 
@@ -66,7 +69,7 @@ def wait_until_gone(runtime: Runtime, record_ids: Sequence[str], timeout: timede
     poll = Poll(runtime.clock, FIRST_POLL, POLL_EVERY)
     settled = Settled()
     while True:
-        records = _read(runtime, record_ids)
+        records = records_of(runtime.store, record_ids)
         pending = [record for record in records if record.is_live]
         if not pending:
             return Ended(records)
@@ -77,9 +80,10 @@ def wait_until_gone(runtime: Runtime, record_ids: Sequence[str], timeout: timede
         settled = settle(runtime, [record.id for record in pending], wanted=_is_news)
 
 
-def _write_stopping(runtime: Runtime, record_ids: Sequence[str], reason: Reason) -> dict[str, GpuctlError]:
+def _write_stopping(
+    store: RecordStore, now: datetime, record_ids: Sequence[str], reason: Reason
+) -> dict[str, GpuctlError]:
     """Write STOPPING into the records that have not ended; the error of each for which that failed."""
-    now = runtime.clock.now()
 
     def stopping(fresh: Instance) -> Instance:
         if was_refused(fresh):
@@ -87,7 +91,7 @@ def _write_stopping(runtime: Runtime, record_ids: Sequence[str], reason: Reason)
             return advance(fresh, Status.FAILED, now, reason)
         return fresh if fresh.status.is_ended else advance(fresh, Status.STOPPING, now, reason)
 
-    written = runtime.store.update_each(record_ids, stopping)
+    written = store.update_each(record_ids, stopping)
     return {key: error for key, error in written.items() if isinstance(error, GpuctlError)}
 
 
@@ -123,11 +127,6 @@ def _unproven(pending: Sequence[Instance], settled: Settled) -> dict[str, Gpuctl
             ),
         )
     return errors
-
-
-def _read(runtime: Runtime, record_ids: Collection[str]) -> list[Instance]:
-    present = {record.id: record for record in runtime.store.snapshot().records}
-    return [present[text] for text in record_ids if text in present]
 
 
 def _named(records: Sequence[Instance]) -> str:

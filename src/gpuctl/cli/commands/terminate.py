@@ -18,7 +18,7 @@ from gpuctl.domain.instance import Instance, Reason, Status
 from gpuctl.domain.money.cost import spent
 from gpuctl.errors import GpuctlError, Interrupted, PartialError, UsageError
 from gpuctl.providers.registry import all_facts
-from gpuctl.services.query import Selection, everything, resolve
+from gpuctl.services.query import Selection, everything, records_of, resolve
 from gpuctl.services.terminate import Ended, end, wait_until_gone
 
 EXAMPLES = """\
@@ -179,10 +179,10 @@ def _saved(records: Sequence[Instance], missing: Mapping[str, GpuctlError]) -> l
 
 def _saved_as_stopping(context: Context, record_ids: Sequence[str]) -> list[Instance]:
     try:
-        records = context.wiring.store.snapshot().records
+        records = records_of(context.wiring.store, record_ids)
     except GpuctlError:
         return []
-    return [record for record in records if record.id in record_ids and record.status is Status.STOPPING]
+    return [record for record in records if record.status is Status.STOPPING]
 
 
 def _message(records: Sequence[Instance]) -> str:

@@ -1,4 +1,4 @@
-"""What budgets still allow: what is spent in their period and what lives could still cost, against their limits.
+"""What budgets still allow: spent in their period plus committed by active instances, against their limits.
 
 A budget is judged by money that is all in. What a machine could still cost until its deadline counts in the present
 day and month in full, though a part of it may fall into the next: rather too much than too little.
@@ -58,18 +58,18 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """How a limit stands: what is spent in its period, what lives could still cost, and what is asked for could."""
+class BudgetStatus:
+    """A limit with what counts against it: spent in its period, committed by active instances, and requested now."""
 
     limit: Limit
     spent: Sum
     ahead: Sum
-    asked: Sum
+    requested: Sum
 
     @property
     def total(self) -> Decimal:
         """All of it in dollars, as far as prices are known."""
-        return self.spent.total + self.ahead.total + self.asked.total
+        return self.spent.total + self.ahead.total + self.requested.total
 
     @property
     def is_over(self) -> bool:
@@ -87,9 +87,9 @@ class Standing:
         return self.spent.unknown_price_count
 
     @property
-    def told(self) -> str:
+    def summary(self) -> str:
         """The sum in words: `$3.10 spent + $0.60 committed + $0.54 requested = $4.24`."""
-        this = f" + {_usd(self.asked.total)} requested" if self.asked != Sum() else ""
+        this = f" + {_usd(self.requested.total)} requested" if self.requested != Sum() else ""
         bare = f", {self.spent.compute_only_count} without disk or public IP" if self.spent.compute_only_count else ""
         return (
             f"{_usd(self.spent.total)} spent + {_usd(self.ahead.total)} committed{this} = "
@@ -106,18 +106,18 @@ def limits(budgets: Budgets) -> list[Limit]:
     ]
 
 
-def standings(
-    budgets: Budgets, records: Sequence[Instance], now: datetime, asked: Collection[str] = ()
-) -> list[Standing]:
-    """How the limits stand that cover any of the records `asked` for by id, or all of them where none is.
+def budget_statuses(
+    budgets: Budgets, records: Sequence[Instance], now: datetime, requested: Collection[str] = ()
+) -> list[BudgetStatus]:
+    """The status of every limit that covers any of the records named by id in `requested`; of all if that is empty.
 
-    `records` are all there are, the ended and archived ones of the period and those asked for among them.
+    `records` are all there are, the ended and archived ones of the period and those requested among them.
     """
-    wanted = [record for record in records if record.id in asked]
+    wanted = [record for record in records if record.id in requested]
     return [
-        _standing(limit, records, now, asked)
+        _status(limit, records, now, requested)
         for limit in limits(budgets)
-        if not asked or any(limit.covers(record) for record in wanted)
+        if not requested or any(limit.covers(record) for record in wanted)
     ]
 
 
@@ -125,44 +125,43 @@ def refuse_over(
     budgets: Budgets,
     records: Sequence[Instance],
     now: datetime,
-    asked: Collection[str],
+    requested: Collection[str],
     *,
     allow_unknown_price: bool = False,
 ) -> None:
-    """Raise BudgetError if the records asked for would pass a limit, or if unknown prices keep it from being told.
+    """Raise BudgetError if the requested records would exceed a limit, or if unknown prices prevent the check.
 
     Nothing is refused where budgets only warn.
     """
     if budgets.action is BudgetAction.WARN:
         return
-    for standing in standings(budgets, records, now, asked):
-        if standing.is_over:
+    for status in budget_statuses(budgets, records, now, requested):
+        if status.is_over:
             raise BudgetError(
-                f"budget of {standing.limit.label} exceeded: {standing.told}",
+                f"budget of {status.limit.label} exceeded: {status.summary}",
                 hint="gpuctl list shows active instances; terminate one, or raise `[budget]` in the config",
             )
-        if standing.unknown_price_count and not allow_unknown_price:
+        if status.unknown_price_count and not allow_unknown_price:
             raise BudgetError(
-                f"cannot check the budget of {standing.limit.label}: "
-                f"{standing.unknown_price_count} instances of unknown price",
+                f"cannot check the budget of {status.limit.label}: "
+                f"{status.unknown_price_count} instances of unknown price",
                 hint="add `--allow-unknown-price` to skip the check for them",
             )
 
 
-def warnings(budgets: Budgets, records: Sequence[Instance], now: datetime, asked: Collection[str]) -> list[str]:
-    """What to say of the limits that the records asked for come near to, pass, or cannot be held against."""
+def warnings(budgets: Budgets, records: Sequence[Instance], now: datetime, requested: Collection[str]) -> list[str]:
+    """A line for each limit that the requested records come near to or exceed, or that cannot be checked."""
     told = []
-    for standing in standings(budgets, records, now, asked):
-        if standing.is_over:
-            told.append(f"budget of {standing.limit.label} exceeded: {standing.told}")
-        elif standing.is_near:
+    for status in budget_statuses(budgets, records, now, requested):
+        if status.is_over:
+            told.append(f"budget of {status.limit.label} exceeded: {status.summary}")
+        elif status.is_near:
             told.append(
-                f"{standing.total * 100 / standing.limit.usd:.0f} % of the budget of "
-                f"{standing.limit.label}: {standing.told}"
+                f"{status.total * 100 / status.limit.usd:.0f} % of the budget of {status.limit.label}: {status.summary}"
             )
-        if standing.unknown_price_count:
+        if status.unknown_price_count:
             told.append(
-                f"{standing.unknown_price_count} of unknown price not counted in the budget of {standing.limit.label}"
+                f"{status.unknown_price_count} of unknown price not counted in the budget of {status.limit.label}"
             )
     return told
 
@@ -211,13 +210,13 @@ def ends_for(actions: Iterable[Action], chosen: Mapping[str, Limit]) -> list[Act
     ]
 
 
-def _standing(limit: Limit, records: Iterable[Instance], now: datetime, asked: Collection[str]) -> Standing:
+def _status(limit: Limit, records: Iterable[Instance], now: datetime, requested: Collection[str]) -> BudgetStatus:
     covered = [record for record in records if limit.covers(record)]
-    return Standing(
+    return BudgetStatus(
         limit,
         spent=together(spent_between(record, limit.period.start(now), now) for record in covered),
-        ahead=together(remaining(record, now) for record in covered if record.id not in asked),
-        asked=together(remaining(record, now) for record in covered if record.id in asked),
+        ahead=together(remaining(record, now) for record in covered if record.id not in requested),
+        requested=together(remaining(record, now) for record in covered if record.id in requested),
     )
 
 

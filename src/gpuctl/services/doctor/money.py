@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from gpuctl.domain.diagnosis import Finding, Verdict
-from gpuctl.domain.money.budget_check import Standing
+from gpuctl.domain.money.budget_check import BudgetStatus
 from gpuctl.domain.money.budgets import BudgetAction
 from gpuctl.domain.money.prices import age_in_days, is_old
 from gpuctl.services.budgets import Allowance
@@ -34,22 +34,23 @@ def prices(patient: Patient, cloud: Cloud) -> Iterator[Finding]:
 
 def budget(patient: Patient) -> Iterator[Finding]:
     """How every limit stands; one that lets no machine start any more fails."""
-    standings = Allowance(patient.runtime, patient.runtime.clock.now()).standings()
-    if not standings:
+    runtime = patient.runtime
+    statuses = Allowance(runtime.store, runtime.budgets, runtime.clock.now()).statuses()
+    if not statuses:
         yield Finding("budget", Verdict.OK, "no budget is set", "set budget.daily_usd in the config")
-    for standing in standings:
-        yield _finding(standing, patient.runtime.budgets.action)
+    for status in statuses:
+        yield _finding(status, patient.runtime.budgets.action)
 
 
-def _finding(standing: Standing, action: BudgetAction) -> Finding:
-    text = f"{standing.limit.label}: {standing.told}"
-    if standing.is_over:
+def _finding(status: BudgetStatus, action: BudgetAction) -> Finding:
+    text = f"{status.limit.label}: {status.summary}"
+    if status.is_over:
         verdict = Verdict.WARN if action is BudgetAction.WARN else Verdict.FAIL
         return Finding("budget", verdict, f"over {text}", "gpuctl stats --by day, then gpuctl list")
-    if standing.unknown_price_count:
+    if status.unknown_price_count:
         return Finding(
-            "budget", Verdict.WARN, f"{text}, and {standing.unknown_price_count} of unknown price", "gpuctl list --all"
+            "budget", Verdict.WARN, f"{text}, and {status.unknown_price_count} of unknown price", "gpuctl list --all"
         )
     return Finding(
-        "budget", Verdict.WARN if standing.is_near else Verdict.OK, text, "gpuctl list" if standing.is_near else None
+        "budget", Verdict.WARN if status.is_near else Verdict.OK, text, "gpuctl list" if status.is_near else None
     )

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from gpuctl.domain.market.ssh_source import AUTO, EVERYWHERE, NONE, Source, is_wide
 from gpuctl.errors import GpuctlError, UnreachableError, UsageError
 from gpuctl.providers.base import Provider
-from gpuctl.services.runtime import Runtime
+from gpuctl.remote.access import Access
+from gpuctl.services.progress import Progress
 
 LOOPBACK = "127.0.0.1/32"
 
@@ -27,19 +28,18 @@ def other_sources(provider: Provider, region: str, subnet: str | None, cidr: str
         return (f"unknown sources, {error.message}",)
 
 
-def entry(runtime: Runtime, provider: Provider, wanted: Source) -> Entry:
-    """The way in that new machines get. There is no fallback to a wider one: it is what was asked for, or nobody's.
+def ssh_entry(access: Access | None, progress: Progress, provider: Provider, source: Source) -> Entry:
+    """The key and range that new instances get. There is no fallback to a wider one: it is the requested one, or none.
 
-    Where it was demanded, what keeps it from being had is raised (UsageError, UnreachableError); else it is told, and
-    the machine is started without.
+    Where it was demanded, what prevents it is raised (UsageError, UnreachableError); else it is a warning, and the
+    instance is started without.
     """
-    access = runtime.access
     if access is None:
         return Entry()
-    must_have_key = wanted.is_demanded and wanted.text != NONE
+    must_have_key = source.is_demanded and source.text != NONE
     reason = access.no_key_because
     if reason is not None and not (must_have_key or provider.capabilities.needs_ssh_key):
-        runtime.progress.warn(f"no SSH key is installed: {reason}")
+        progress.warn(f"no SSH key is installed: {reason}")
         return Entry()
     key = access.key().public
     objection = provider.capabilities.ssh_keys.objection(key)
@@ -48,20 +48,20 @@ def entry(runtime: Runtime, provider: Provider, wanted: Source) -> Entry:
             f"{provider.name} accepts {objection}",
             hint="ssh-keygen -t ed25519, or leave `ssh.public_key` out of the config",
         )
-    if wanted.text == NONE:
+    if source.text == NONE:
         return Entry(key)
-    if wanted.text != AUTO:
-        if wanted.text in EVERYWHERE:
-            runtime.progress.warn(f"port 22 is open to everyone ({wanted.text})")
-        elif is_wide(wanted.text):
-            runtime.progress.warn(f"port 22 is open to a large range ({wanted.text})")
-        return Entry(key, wanted.text)
+    if source.text != AUTO:
+        if source.text in EVERYWHERE:
+            progress.warn(f"port 22 is open to everyone ({source.text})")
+        elif is_wide(source.text):
+            progress.warn(f"port 22 is open to a large range ({source.text})")
+        return Entry(key, source.text)
     if access.echo is None and provider.is_local:
         return Entry(key, LOOPBACK)
     try:
         return Entry(key, access.own_range())
     except UnreachableError as error:
-        if wanted.is_demanded:
+        if source.is_demanded:
             raise
-        runtime.progress.warn(f"port 22 stays closed: {error.message}; `--ssh-from` opens it")
+        progress.warn(f"port 22 stays closed: {error.message}; `--ssh-from` opens it")
         return Entry(key)

@@ -187,7 +187,7 @@ class Attempts:
 
     def _written(self, record: Instance, there: Launchable, over: Over) -> Instance | None:
         """Write the attempt down, if it is still wanted, its deadline is not too near, and budgets have room for it."""
-        allowance = allowance_of(there.request, self.runtime, there.session.now)
+        allowance = allowance_of(there.request, self.runtime.store, self.runtime.budgets, there.session.now)
         sources = other_sources(there.session.provider, there.offer.region, there.request.subnet, record.ssh_from)
         try:
             return self.runtime.store.update(

@@ -11,7 +11,8 @@ from gpuctl.domain.instance import Market, ProviderName
 from gpuctl.domain.market.offers import Availability, InstanceType, Lack, Offer, ranked
 from gpuctl.domain.market.request import Request, check
 from gpuctl.errors import GpuctlError, UsageError
-from gpuctl.services.runtime import Runtime
+from gpuctl.services.runtime import EveryRegion, Runtime
+from gpuctl.services.sessions import Sessions
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ def choose(request: Request, defaults_of: DefaultsOf, runtime: Runtime, catalog:
     """
     kind, unknown_type = _type_of(request, catalog)
     unusable: dict[ProviderName, GpuctlError] = {}
-    bids = dict(_bids(request, kind, defaults_of, runtime, unusable))
+    bids = dict(_bids(request, kind, defaults_of, runtime.sessions, runtime.every_region, unusable))
     region = next((bid.request.region for bid in bids.values() if bid.request.region), request.region)
     if unknown_type is not None and region is None:
         raise unknown_type
@@ -87,18 +88,19 @@ def _bids(
     request: Request,
     kind: InstanceType | None,
     defaults_of: DefaultsOf,
-    runtime: Runtime,
+    sessions: Sessions,
+    every_region: EveryRegion,
     unusable: dict[ProviderName, GpuctlError],
 ) -> Iterator[tuple[ProviderName, Bid]]:
     named = kind.provider if kind else request.provider
-    for name in [named] if named else runtime.every_region() if request.describes else ():
+    for name in [named] if named else every_region() if request.describes else ():
         bid = _bid(
             replace(request, provider=name, instance_type=kind.name if kind else request.instance_type),
             defaults_of(name),
         )
         if bid.request.region is None and (kind is not None or request.describes):
             try:
-                found = runtime.sessions.provider(name, bid.request.profile).default_region()
+                found = sessions.provider(name, bid.request.profile).default_region()
             except GpuctlError as error:
                 if named:
                     raise

@@ -8,7 +8,7 @@ from gpuctl.domain.lifecycle import provisioning
 from gpuctl.domain.market.ssh_source import NONE, with_sources
 from gpuctl.errors import NotReadyError
 from gpuctl.services.budgets import allowance_of
-from gpuctl.services.launch.access import Entry, entry, other_sources
+from gpuctl.services.launch.access import Entry, other_sources, ssh_entry
 from gpuctl.services.launch.prepare import Prepared, standing
 from gpuctl.services.record_id import new_record_id
 from gpuctl.services.runtime import Runtime
@@ -21,10 +21,10 @@ def write_records(prepared: Prepared, runtime: Runtime) -> tuple[Sequence[Instan
     meanwhile; then nothing was created.
     """
     now = prepared.session.now
-    way_in = entry(runtime, prepared.session.provider, prepared.request.ssh_from)
+    way_in = ssh_entry(runtime.access, runtime.progress, prepared.session.provider, prepared.request.ssh_from)
     sources = _sources(prepared, way_in, runtime)
     records = [_record(prepared, way_in, number + 1, now, sources) for number in range(prepared.request.count)]
-    is_affordable = allowance_of(prepared.request, runtime, now).adding(records)
+    is_affordable = allowance_of(prepared.request, runtime.store, runtime.budgets, now).adding(records)
 
     def guard(present: Sequence[Instance]) -> None:
         _refuse_standing(prepared, present)
@@ -37,7 +37,7 @@ def affordable(prepared: Prepared, runtime: Runtime) -> list[str]:
     """What the budgets have to say of the machines, before anything is written. BudgetError where one has no room."""
     now = prepared.session.now
     drafts = [_record(prepared, Entry(), number + 1, now) for number in range(prepared.request.count)]
-    return allowance_of(prepared.request, runtime, now).check(drafts)
+    return allowance_of(prepared.request, runtime.store, runtime.budgets, now).check(drafts)
 
 
 def _sources(prepared: Prepared, way_in: Entry, runtime: Runtime) -> Sequence[str]:

@@ -94,7 +94,7 @@ def reap(runtime: Runtime, times: ReapTimes, options: ReapOptions) -> ReapResult
     if state.is_restored and not options.dry_run:
         run_isolated([state], partial(_merge, runtime, times, options, result), partial(_on_merge_bug, runtime, result))
         state = runtime.store.snapshot()
-    over = {} if state.is_restored else Allowance.ending(runtime, now)
+    over = {} if state.is_restored else Allowance.ending(runtime.store, runtime.budgets, now)
     for login, regions in _to_look_at(state.records, times, options, now, over).items():
         # Alone, so that neither a failure nor a bug in one account keeps another's machines alive.
         run_isolated(
@@ -239,7 +239,7 @@ def _reap_login(
     if state.is_restored:
         actions = without_deadlines(actions)
     elif session.checked_now is not None:
-        actions += ends_for(actions, Allowance.ending(runtime, session.checked_now))
+        actions += ends_for(actions, Allowance.ending(runtime.store, runtime.budgets, session.checked_now))
     if options.dry_run:
         result.done += [ActionResult(action, action.record) for action in actions]
         return
