@@ -22,8 +22,8 @@ class Sweep(Value):
 class OpenedRange(Value):
     """An address range to which port 22 was opened in one scope (None: whatever an adopted instance has).
 
-    `needed_at` is when an instance last needed it, `close_requested_at` when closing it was last requested, and `is_closed`
-    whether that has succeeded since.
+    `needed_at` is when an instance last needed it, `close_requested_at` when closing it was last requested, and
+    `is_closed` whether that has succeeded since.
     """
 
     scope: Scope
