@@ -54,3 +54,11 @@ def test_the_remaining_time_is_counted_from_the_time_of_the_provider(operator: O
     operator.skew = behind
     ran = operator.run("provision", "g4dn.xlarge", "--region", "us-east-1", "--ttl", "30", terminal=True, typed="y\n")
     assert "expires in 30m" in ran.err
+
+
+def test_a_reaper_without_a_state_on_a_disk_that_cannot_be_written_has_nothing_to_report(operator: Operator) -> None:
+    # Nobody, not even root, creates a folder in /proc.
+    operator.environ["XDG_STATE_HOME"] = "/proc/none"
+    del operator.environ["GPUCTL_STATE"]
+    reaped = operator.run("reap")
+    assert (reaped.code, reaped.err) == (0, "")

@@ -103,7 +103,8 @@ class ReapLoop:
                 lambda fresh: memory.model_copy(update={"hooks_reported": fresh.hooks_reported}), lease
             )
         except StateUnusableError:
-            if not unusable:
+            # Without a state there is nothing that the next run would have to remember.
+            if not unusable and self.state.records.state_id is not None:
                 raise
         return report
 
