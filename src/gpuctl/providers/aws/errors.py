@@ -12,6 +12,7 @@ from gpuctl.errors import CredentialsError, Extent, GpuctlError, OutcomeUnknown,
 from gpuctl.providers.aws.codes import CLOSED_REGION, TABLE
 from gpuctl.providers.aws.replies import reply_date
 from gpuctl.providers.codes import Meaning, create_error, error_of
+from gpuctl.providers.unsent import is_no_connection
 from gpuctl.providers.wording import local_problem, one_line
 
 # Everything the SDK raises for what a cloud or a network did; the last is no BotoCoreError.
@@ -37,7 +38,7 @@ _LOGIN = (
     sdk.MetadataRetrievalError,
 )
 # Raised before a byte of the request left: nothing was asked, so nothing was done.
-_NEVER_SENT = (sdk.EndpointConnectionError, sdk.ConnectTimeoutError, sdk.ProxyConnectionError)
+_NEVER_SENT = (sdk.EndpointConnectionError, sdk.ConnectTimeoutError)
 # What the SDK raises after a request was sent, or may have been. Everything else it raises without an answer is about
 # settings: it never came so far.
 _MAYBE_SENT = (
@@ -85,7 +86,7 @@ def translate(error: Exception, doing: str, *, region: str | None = None) -> Gpu
         )
     if isinstance(error, sdk.SSLError):
         return _tls_problem(error, doing)
-    if isinstance(error, _NEVER_SENT):
+    if _was_never_sent(error):
         return UnreachableError(f"{doing}: AWS could not be reached", hint="check the network, then retry")
     if region is not None and _is_closed(error):
         return CredentialsError(
@@ -103,11 +104,18 @@ def translate(error: Exception, doing: str, *, region: str | None = None) -> Gpu
 def translate_create(error: Exception, doing: str) -> GpuctlError:
     """The failure of a create: AWS's refusal where it follows that nothing was created, else OutcomeUnknown."""
     refusal = translate(error, doing)
-    if isinstance(error, (*_LOGIN, *_NEVER_SENT)) or isinstance(refusal, UsageError) or _is_unsendable(error):
+    is_unsent = isinstance(error, _LOGIN) or _was_never_sent(error) or _is_unsendable(error)
+    if is_unsent or isinstance(refusal, UsageError):
         return refusal
     if not isinstance(error, sdk.ClientError):
         return OutcomeUnknown(f"{doing}: AWS did not confirm whether the instance was created ({type(error).__name__})")
     return create_error(TABLE.meaning(code_of(error), _status(error)), refusal, doing, "AWS", _said(error))
+
+
+def _was_never_sent(error: Exception) -> bool:
+    if isinstance(error, sdk.ProxyConnectionError):
+        return is_no_connection(error.kwargs.get("error"))
+    return isinstance(error, _NEVER_SENT)
 
 
 def unreadable_credentials(error: Exception, doing: str) -> GpuctlError:

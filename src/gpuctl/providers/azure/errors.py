@@ -13,6 +13,7 @@ from gpuctl.errors import CredentialsError, GpuctlError, UnreachableError, Usage
 from gpuctl.providers.azure.codes import NOT_FOUND, TABLE
 from gpuctl.providers.azure.login import LoginError, setting_problem
 from gpuctl.providers.codes import Meaning, create_error, error_of
+from gpuctl.providers.unsent import is_no_connection
 from gpuctl.providers.wording import local_problem, one_line
 
 # An OSError is a file of the user's settings that a request needs and that cannot be read.
@@ -30,15 +31,6 @@ _HINTS = {
     Meaning.QUOTA: "ask Azure for more: az vm list-usage, then its Quotas page",
 }
 _NETWORK_HINT = "check the network, then retry"
-# No connection came about, so that not a byte of the request can have arrived. The SDK's own class for that,
-# ServiceRequestError, holds also connections that broke while the answer was awaited.
-_NO_CONNECTION = (
-    urllib3.NewConnectionError,
-    urllib3.ConnectTimeoutError,
-    urllib3.ProxyError,
-    ssl.SSLCertVerificationError,
-)
-
 
 # Of an end that fails only the sentence is kept in the record, not the hint.
 _SAID_WITH_HINT = frozenset({"ScopeLocked"})
@@ -95,7 +87,8 @@ def was_never_sent(error: Exception) -> bool:
         return True
     if not code_of(error) and setting_problem(str(error)) is not None:
         return True
-    return any(isinstance(cause, _NO_CONNECTION) for cause in _causes(error))
+    # ServiceRequestError, the SDK's own class for that, holds also connections that broke while the answer was awaited.
+    return any(map(is_no_connection, _causes(error)))
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

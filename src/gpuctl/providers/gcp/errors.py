@@ -4,13 +4,12 @@ import ssl
 from collections.abc import Iterator
 from typing import Any
 
-from urllib3 import exceptions as urllib3
-
 from gpuctl.domain.instance import Refusal
 from gpuctl.errors import CredentialsError, GpuctlError, OutcomeUnknown, UnreachableError
 from gpuctl.providers.codes import Meaning, create_error, error_of
 from gpuctl.providers.gcp.codes import ABSENT, TABLE
 from gpuctl.providers.gcp.failures import ApiError, LoginError, OperationFailed, PartialList
+from gpuctl.providers.unsent import is_no_connection
 from gpuctl.providers.wording import one_line
 
 # What a call raises: an answer of Google's, no answer, or a part of one. `requests` makes its errors OSErrors.
@@ -23,13 +22,6 @@ _HINTS = {
     Meaning.QUOTA: "request more: https://console.cloud.google.com/iam-admin/quotas",
 }
 _NETWORK_HINT = "check the network, then retry"
-# No connection came about, so that not a byte of the request can have arrived.
-_NO_CONNECTION = (
-    urllib3.NewConnectionError,
-    urllib3.ConnectTimeoutError,
-    urllib3.ProxyError,
-    ssl.SSLCertVerificationError,
-)
 
 
 def is_absent(error: Exception) -> bool:
@@ -74,7 +66,7 @@ def translate_create(error: Exception, doing: str) -> GpuctlError:
 
 def was_never_sent(error: Exception) -> bool:
     """Whether it is sure that no byte of the request arrived: no token, or no connection."""
-    return isinstance(error, LoginError) or any(isinstance(cause, _NO_CONNECTION) for cause in _causes(error))
+    return isinstance(error, LoginError) or any(map(is_no_connection, _causes(error)))
 
 
 def refusal_of(error: OperationFailed) -> Refusal:
