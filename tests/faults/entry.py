@@ -73,7 +73,8 @@ def _warm_up() -> None:
     share_models()
     # What an Azure command loads, too.
 
-    import gpuctl.providers.azure.provider  # noqa: F401
+    import gpuctl.providers.azure.provider
+    import gpuctl.providers.gcp.provider  # noqa: F401
 
     session = boto3.Session(aws_access_key_id="x", aws_secret_access_key="x", region_name="us-east-1")
     for service in ("ec2", "sts", "ssm"):
@@ -90,6 +91,7 @@ def _sleep_by(clock: FileClock, patch: pytest.MonkeyPatch) -> None:
 
     from gpuctl.providers.aws import client
     from gpuctl.providers.azure import client as azure_client
+    from gpuctl.providers.gcp import client as gcp_client
 
     def sleep(seconds: float) -> None:
         from datetime import timedelta
@@ -100,6 +102,7 @@ def _sleep_by(clock: FileClock, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(RequestsTransport, "sleep", lambda transport, seconds: sleep(seconds))
     patch.setattr(azure_client, "READ_TIMEOUT", azure_client.READ_TIMEOUT / 20)
     patch.setattr(client, "READ_TIMEOUT", client.READ_TIMEOUT / 20)
+    patch.setattr(gcp_client, "READ_TIMEOUT_S", gcp_client.READ_TIMEOUT_S / 20)
 
 
 def _die_at(step: int | None, log: str | None, patch: pytest.MonkeyPatch) -> None:

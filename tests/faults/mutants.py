@@ -86,6 +86,7 @@ _JUDGED_LATE = edited(
     "gpuctl.services.reap.reaper:_reap_login",
     ("actions = plan(", "survey.began_at = survey.session.checked_now\n    actions = plan("),
 )
+_OTHER_NAME = """order.token + "-" + str(__import__("secrets").randbelow(9000) + 10)"""
 
 MUTANTS: dict[str, Break] = {
     "stock TinyDB storage": every(
@@ -115,6 +116,15 @@ MUTANTS: dict[str, Break] = {
     "no client token": edited(
         "gpuctl.providers.aws.create:run_instances",
         ('"ClientToken": order.token', '"ClientToken": __import__("secrets").token_hex(8)'),
+    ),
+    "another name on each send": every(
+        edited("gpuctl.providers.gcp.create:request_id", ("uuid5(", "__import__('uuid').uuid4() or uuid5(")),
+        edited("gpuctl.providers.gcp.create:insert_body", ('"name": order.token', f'"name": {_OTHER_NAME}')),
+    ),
+    "copies taken for ours": edited(
+        "gpuctl.providers.gcp.ending:_check",
+        ("if record is None:", "if False:"),
+        ("if claimed is not None and claimed != record:", "if False:"),
     ),
     "no grace": constants(LAUNCH_GRACE=ZERO, ATTEMPT_GRACE=ZERO, SIGHTINGS_APART=ZERO),
     "NotFound means gone": edited(

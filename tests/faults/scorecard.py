@@ -19,7 +19,7 @@ from pathlib import Path
 
 from boot.cases import CASES, booted_guards
 from boot.system import missing
-from faults import azure, copies, crashes, lies, manners, secrets, states
+from faults import azure, copies, crashes, gcp, lies, manners, secrets, states
 from faults.world import Score, World, broken, world
 from support.document import part, put
 
@@ -143,6 +143,15 @@ GATES = (
         missing=missing,
     ),
     Gate(
+        "A9",
+        "on Google Cloud: killed at each call (before, after its effect, after its answer) and each step of a write; "
+        "no trouble, lost reply",
+        "leaks, parts left behind, duplicates, lost records, lies = 0",
+        lambda world: gcp.gcp_crash_points(world, share=120),
+        lambda world: gcp.gcp_crash_points(world, share=30),
+        _under(gcp.gcp_crash_points, "record after create", commands=["provision"], conditions=["no lag"], share=4),
+    ),
+    Gate(
         "B1",
         "inserts by processes at once",
         "lost = 0",
@@ -177,6 +186,14 @@ GATES = (
         | _alone_under(copies.copied_states, "deadlines judged after the listing", 300),
     ),
     Gate(
+        "B5",
+        "extend against reap at the deadline on Google Cloud, half of them with the reaper held before it decides",
+        "ended though extended = 0",
+        lambda world: gcp.gcp_races(world, 2),
+        lambda world: gcp.gcp_races(world, 12),
+        _under(gcp.gcp_races, "deadline not read again", 4),
+    ),
+    Gate(
         "C1",
         "machines of others, look-alikes and forged ones among ours",
         "changed = 0",
@@ -199,6 +216,14 @@ GATES = (
         lambda world: azure.azure_look_alikes(world, 6),
         lambda world: azure.azure_look_alikes(world, 500),
         _under(azure.azure_look_alikes, "contents not looked at", 6),
+    ),
+    Gate(
+        "C4",
+        "instances of others, forged ones and copies of ours on Google Cloud, and lists from which a zone is missing",
+        "changed, closed while alive = 0",
+        lambda world: gcp.gcp_look_alikes(world, 12),
+        lambda world: gcp.gcp_look_alikes(world, 60),
+        _under(gcp.gcp_look_alikes, "copies taken for ours", 12),
     ),
     Gate(
         "D1",
@@ -260,6 +285,14 @@ GATES = (
         _under(
             azure.azure_faults, "remnants passed over", actions=("PUT virtualMachines",), faults=("failed with a code",)
         ),
+    ),
+    Gate(
+        "E4",
+        "ten kinds of trouble with each call of Google's, once and four times, through a whole life on Google Cloud",
+        "leaks, parts left behind, duplicates, lies, tracebacks = 0",
+        lambda world: gcp.gcp_faults(world, share=73),
+        lambda world: gcp.gcp_faults(world, share=11),
+        _under(gcp.gcp_faults, "another name on each send", actions=("POST instances",)),
     ),
     Gate(
         "F1",

@@ -31,6 +31,8 @@ LOGIN = {
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
     "AZURE_TOKEN_CREDENTIALS": "EnvironmentCredential",
     "AZURE_CONFIG_DIR": os.devnull,
+    "CLOUDSDK_CONFIG": os.devnull,
+    "NO_GCE_CHECK": "true",
 }
 _NOWHERE = refuse("InvalidInstanceID.NotFound")
 
@@ -78,7 +80,7 @@ def _nobodys_login(login: Mapping[str, str]) -> Iterator[None]:
     """Commands in this process see this login of nobody's, and no cloud but the one it leads to."""
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
-            if name.startswith(("AWS_", "AZURE_", "GPUCTL_")) or name.lower().endswith("_proxy"):
+            if name.startswith(("AWS_", "AZURE_", "GOOGLE_", "GPUCTL_")) or name.lower().endswith("_proxy"):
                 patch.delenv(name)
         for name, value in login.items():
             patch.setenv(name, value)
