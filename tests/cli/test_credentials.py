@@ -249,6 +249,19 @@ def test_what_a_code_at_a_terminal_has_opened_serves_the_reaper_without_one(
     assert keyless.alive == []
 
 
+def test_the_proof_of_a_schedule_says_that_a_role_needs_a_code_again_and_again(
+    keyless: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import getpass
+
+    monkeypatch.setattr(getpass, "getpass", lambda question: "123456")
+    configured(keyless, monkeypatch, MFA)
+    ran = keyless.run("schedule", "prove", "-o", "json", terminal=True, environ={"GPUCTL_AWS_REGION": "us-east-1"})
+    (proof,) = json.loads(ran.out)["proofs"]
+    assert (proof["account"], proof["error"]) == ("123456789012", None)
+    assert "the role needs an MFA code" in proof["warning"]
+
+
 @pytest.mark.parametrize(("argv", "environ"), [(("--no-input",), {}), ((), {"CI": "true"})])
 def test_no_code_is_asked_for_where_nothing_may_be_asked(
     keyless: Operator, monkeypatch: pytest.MonkeyPatch, argv: tuple[str, ...], environ: dict[str, str]

@@ -267,6 +267,13 @@ class Provider(Protocol):
         """
         ...
 
+    def unattended_warning(self) -> str | None:
+        """What keeps these credentials from working for long without a person, such as an MFA code. None if nothing.
+
+        Asks nothing of the provider.
+        """
+        ...
+
     def set_deadline(self, region: str, cloud_id: str, expires_at: datetime) -> None:
         """Move the deadline that the machine itself carries, and whatever timer follows it. Twice is the same.
 

@@ -209,6 +209,13 @@ def _lasts(clients: Clients, trial: Trial) -> Finding:
     return Finding("credential-expiry", Verdict.OK, f"the login lasts {left}, beyond every deadline")
 
 
+def unattended_warning(clients: Clients) -> str | None:
+    """What a person must do again and again for a role of these credentials, None if nothing. Sends no request."""
+    login = clients.session.get_credentials()
+    finding = _of_profile(clients, login.method) if login is not None and login.method == "assume-role" else None
+    return finding.text if finding else None
+
+
 def _of_profile(clients: Clients, method: str) -> Finding | None:
     """What a person must do again and again for these credentials; None where nobody has to."""
     if method == "custom-process":

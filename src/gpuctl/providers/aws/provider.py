@@ -27,7 +27,7 @@ from gpuctl.errors import (
 from gpuctl.providers.aws import create as creation
 from gpuctl.providers.aws.client import Clients
 from gpuctl.providers.aws.console import last_words
-from gpuctl.providers.aws.diagnose import diagnose
+from gpuctl.providers.aws.diagnose import diagnose, unattended_warning
 from gpuctl.providers.aws.ending import end_instances
 from gpuctl.providers.aws.errors import (
     NO_SUCH_GROUP,
@@ -187,6 +187,9 @@ class AwsProvider:
     def diagnose(self, trial: Trial) -> Iterable[Finding]:
         with _translated("could not check AWS permissions"):
             return list(diagnose(self._clients, trial))
+
+    def unattended_warning(self) -> str | None:
+        return unattended_warning(self._clients)
 
     def set_deadline(self, region: str, cloud_id: str, expires_at: datetime) -> None:
         with _translated(f"could not extend the deadline of {cloud_id}"):

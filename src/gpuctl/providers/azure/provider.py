@@ -166,6 +166,9 @@ class AzureProvider:
         with _translated("could not check the permissions of this subscription"):
             return list(diagnose(self._clients, trial))
 
+    def unattended_warning(self) -> None:
+        return None
+
     def set_deadline(self, region: str, cloud_id: str, expires_at: datetime) -> None:
         with _translated(f"could not extend the deadline of {cloud_id}"):
             groups, moved = self._clients.resource.resource_groups, deadline_tag(expires_at)

@@ -158,6 +158,9 @@ class GcpProvider:
         with _translated("could not check the permissions of this project"):
             return list(diagnose(self._api, self._zones, trial))
 
+    def unattended_warning(self) -> None:
+        return None
+
     def set_deadline(self, region: str, cloud_id: str, expires_at: datetime) -> None:
         with _translated(f"could not extend the deadline of {cloud_id}"):
             set_deadline(self._api, cloud_id, expires_at)

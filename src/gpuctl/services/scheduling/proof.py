@@ -13,11 +13,15 @@ from gpuctl.services.sessions import Login, Sessions
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What came of opening one set of credentials: their account, or the error."""
+    """The result of using one set of credentials: their account, or the error.
+
+    `warning` says what keeps them from working for long without a person.
+    """
 
     provider: ProviderName
     account: str | None
     error: str | None = None
+    warning: str | None = None
 
     @property
     def label(self) -> str:
@@ -27,7 +31,12 @@ class Proof:
     @property
     def shape(self) -> dict[str, Any]:
         """The proof as plain values."""
-        return {"provider": str(self.provider), "account": self.account, "error": self.error}
+        return {
+            "provider": str(self.provider),
+            "account": self.account,
+            "error": self.error,
+            "warning": self.warning,
+        }
 
 
 def logins_to_prove(records: Iterable[Instance], ambient: Iterable[tuple[ProviderName, str | None]]) -> list[Login]:
@@ -47,7 +56,8 @@ def prove(sessions: Sessions, logins: Sequence[Login]) -> list[Proof]:
         except GpuctlError as error:
             proofs.append(Proof(login.provider, login.account, error.message))
         else:
-            proofs.append(Proof(login.provider, session.account))
+            warning = session.provider.unattended_warning()
+            proofs.append(Proof(login.provider, session.account, warning=warning))
     return proofs
 
 
@@ -56,7 +66,8 @@ def proofs_from(ran: Ran) -> list[Proof]:
     try:
         document = json.loads(ran.out)
         return [
-            Proof(ProviderName(proof["provider"]), proof["account"], proof["error"]) for proof in document["proofs"]
+            Proof(ProviderName(proof["provider"]), proof["account"], proof["error"], proof["warning"])
+            for proof in document["proofs"]
         ]
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(ran.said) from error

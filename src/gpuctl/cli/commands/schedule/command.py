@@ -110,17 +110,20 @@ def _check_first_run(place: Place, scheduler: Scheduler, job: Job, installed_at:
 
 def _proven(context: Context, job: Job) -> list[str]:
     """Use the credentials once in exactly the environment of the job; what came of it, as lines below the answer."""
-    proof = replace(job, argv=proof_command_of(context))
+    trial = replace(job, argv=proof_command_of(context))
     context.progress.step("proving the credentials in the environment of the schedule")
-    ran = started_bare(proof.command, bare_environment(), _PROOF_PATIENCE_S)
+    ran = started_bare(trial.command, bare_environment(), _PROOF_PATIENCE_S)
     try:
         proofs = proofs_from(ran)
     except ValueError as error:
         context.progress.warn(f"whether the reaper can use your credentials is not known: {error}")
         return []
-    for failed in proofs:
-        if failed.error is not None:
-            context.progress.warn(f"the schedule cannot use your credentials for {failed.label}: {failed.error}")
+    for proof in proofs:
+        if proof.error is not None:
+            context.progress.warn(f"the schedule cannot use your credentials for {proof.label}: {proof.error}")
+        if proof.warning is not None:
+            text = f"the schedule can use your credentials for {proof.label} only for a time: {proof.warning}"
+            context.progress.warn(text)
     tried = {proof.provider for proof in proofs}
     for provider, _ in providers_in_use(context):
         if provider not in tried:
