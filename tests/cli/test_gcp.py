@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from support.cli import Operator, Ran
 from support.google import LoopbackGoogle
-from support.wire import LOST, refuse_google
+from support.wire import LOST, NEVER_ARRIVED, Fault, refuse_google
 
 L4 = ("provision", "g2-standard-4", "--region", "us-central1")
 T4 = ("provision", "n1-standard-4+1xnvidia-tesla-t4", "--region", "us-central1")
@@ -59,14 +59,19 @@ def test_extend_never_goes_past_googles_own_limit(operator: Operator, google: Lo
     assert operator.run("extend", "n", "--ttl", "90m").code == 0
 
 
+@pytest.mark.parametrize("fault", [LOST, NEVER_ARRIVED], ids=["lost", "never arrived"])
 @pytest.mark.parametrize("call", ["setMetadata", "setLabels"])
 def test_a_deadline_that_could_not_be_moved_leaves_the_old_one(
-    operator: Operator, google: LoopbackGoogle, call: str
+    operator: Operator, google: LoopbackGoogle, call: str, fault: Fault
 ) -> None:
     operator.json(*L4, "--ttl", "30", "--name", "n")
-    operator.wire.arm(f"POST instances/{call}", LOST)
+    operator.wire.arm(f"POST instances/{call}", fault)
     assert operator.json("extend", "n", "--by", "30m").code == 8
-    assert operator.json("get", "n").instance["expiresAt"] == "2026-11-24T12:30:00Z"
+    record = operator.json("get", "n").instance
+    assert record["expiresAt"] == "2026-11-24T12:30:00Z"
+    shown = google.get(record["cloudInstanceId"])
+    entries = {item["key"]: item["value"] for item in shown["metadata"]["items"]}
+    assert (entries["gpuctl-expires-at"], shown["labels"]["gpuctl-expires-at"]) == ("20261124t123000z",) * 2
 
 
 def test_a_zone_without_room_leads_to_the_zone_that_google_names(operator: Operator, google: LoopbackGoogle) -> None:

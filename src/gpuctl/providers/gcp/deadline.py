@@ -18,7 +18,7 @@ _TRIES = 2
 
 
 def set_deadline(api: Api, cloud_id: str, expires_at: datetime) -> None:
-    """Write the deadline into metadata and labels, and read both back.
+    """Write the deadline into labels and metadata, and read both back.
 
     UsageError where Google's run limit comes first: it cannot be moved while the instance runs. Raises what a call
     raises, OperationFailed, TimeoutError, and CloudError where something else stands there afterwards.
@@ -33,8 +33,9 @@ def set_deadline(api: Api, cloud_id: str, expires_at: datetime) -> None:
             f"deadline can be at most {limit - GRACE:%Y-%m-%dT%H:%M:%SZ}",
             hint="gpuctl provision ... with a longer `max_ttl` in the config",
         )
-    _change(api, path, instance, "setMetadata", lambda shown: _metadata(shown, moved))
+    # The labels first: after a failure they alone are read, to find out what has to be put back.
     _change(api, path, instance, "setLabels", lambda shown: _labels(shown, moved))
+    _change(api, path, instance, "setMetadata", lambda shown: _metadata(shown, moved))
     instance = api.get(path)
     if _metadata(instance, moved) is not None or _labels(instance, moved) is not None:
         raise CloudError(f"the deadline of {cloud_id} does not stand as it was set")
