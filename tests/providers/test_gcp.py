@@ -187,6 +187,13 @@ class TestGcp(ProviderContract):
         assert provider.create(order).ready
         assert len(self.machines()) == 1
 
+    def test_an_error_of_an_odd_shape_leaves_the_outcome_unknown(self, provider: Any, order: Order, wire: Wire) -> None:
+        odd = b'{"error": {"errors": ["busy"], "details": 5}}'
+        wire.arm("POST instances", Fault(True, lambda _: (502, {"Content-Type": "application/json"}, odd)))
+        with pytest.raises(OutcomeUnknown):
+            provider.create(order)
+        assert len(self.machines()) == 1
+
     def test_looks_that_are_lost_say_nothing_about_the_instance(self, provider: Any, order: Order, wire: Wire) -> None:
         self.google.set(polls=3, allows_ssh=False)
         wire.arm("GET operations", *[LOST] * 3)
@@ -291,6 +298,16 @@ class TestGcp(ProviderContract):
         seen = provider.get(REGION, made.cloud_id)
         assert (seen.state, seen.end_reason) == (CloudState.ENDED, Reason.EXPIRED)
         assert seen.ended_at == NOON + timedelta(hours=2, minutes=2)
+
+    def test_a_404_of_somebody_else_is_no_proof_that_an_instance_is_gone(
+        self, provider: Any, order: Order, wire: Wire
+    ) -> None:
+        made = provider.create(order)
+        gateway = Fault(False, lambda _: (404, {"Content-Type": "text/html"}, b"<html>not found"))
+        wire.arm("GET instances", gateway, gateway)
+        with pytest.raises(UnreachableError):
+            provider.get(REGION, made.cloud_id)
+        assert set(provider.terminate(REGION, [made.cloud_id])) == {made.cloud_id}
 
     # ending
 

@@ -26,7 +26,8 @@ _NETWORK_HINT = "check the network, then retry"
 
 def is_absent(error: Exception) -> bool:
     """Whether Google says that there is no such thing."""
-    return isinstance(error, ApiError) and error.status == 404 and error.reason in (ABSENT, "")
+    # A 404 without a reason may come from a gateway or a wrong address.
+    return isinstance(error, ApiError) and error.status == 404 and error.reason == ABSENT
 
 
 def code_of(error: Exception) -> str:

@@ -15,8 +15,8 @@ class ApiError(Exception):
     def __init__(self, status: int, body: Any, cloud_time: datetime | None = None) -> None:
         error = body.get("error") if isinstance(body, dict) else None
         error = error if isinstance(error, dict) else {}
-        first = (error.get("errors") or [{}])[0] if isinstance(error.get("errors"), list) else {}
-        infos = [item for item in error.get("details") or () if isinstance(item, dict)]
+        first = next(iter(_objects(error.get("errors"))), {})
+        infos = _objects(error.get("details"))
         self.status = status
         self.reason = str(first.get("reason") or "")
         self.message = str(error.get("message") or "")
@@ -47,6 +47,11 @@ class OperationFailed(Exception):
         infos = [item.get("errorInfo") or item for item in self.details if isinstance(item, dict)]
         told = next((item["metadatas"].get("zonesAvailable") for item in infos if item.get("metadatas")), None)
         return [zone.strip() for zone in str(told or "").split(",") if zone.strip()]
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:
+    # A gateway may answer with JSON of any shape.
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 class PartialList(Exception):
