@@ -9,8 +9,7 @@ from urllib.parse import urlsplit
 from gpuctl.domain.instance import Market, ProviderName
 from gpuctl.domain.money.prices import PriceKey
 from gpuctl.errors import UsageError
-
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+from gpuctl.providers.http import LOOPBACK
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +43,7 @@ class PriceList(Protocol):
 def checked_address(url: str, *, told_by: str) -> str:
     """The address of a price API. UsageError if it is none, or if it is plain http to another machine."""
     parts = urlsplit(url)
-    if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+    if parts.scheme == "http" and parts.hostname not in LOOPBACK:
         raise UsageError(
             f"{told_by} is `{url[:80]}`: plain http is for loopback only", hint=f"use https, or unset {told_by}"
         )
@@ -55,4 +54,4 @@ def checked_address(url: str, *, told_by: str) -> str:
 
 def is_loopback(url: str) -> bool:
     """Whether the address is on this machine."""
-    return urlsplit(url).hostname in _LOOPBACK
+    return urlsplit(url).hostname in LOOPBACK

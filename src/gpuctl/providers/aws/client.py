@@ -21,11 +21,11 @@ from gpuctl.providers.aws.login import (
     settings_of,
 )
 from gpuctl.providers.base import Connection
+from gpuctl.providers.http import LOOPBACK
 
 CONNECT_TIMEOUT = timedelta(seconds=5)
 READ_TIMEOUT = timedelta(seconds=30)
 ATTEMPTS = 4
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _TOKEN = re.compile(r"(x-amz-security-token\s*[:=]\s*)[^\s&]+", re.IGNORECASE)
 
 
@@ -38,7 +38,7 @@ class Clients:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         url = connection.sandbox_url
-        if url is not None and (urlsplit(url).scheme != "http" or urlsplit(url).hostname not in _LOOPBACK):
+        if url is not None and (urlsplit(url).scheme != "http" or urlsplit(url).hostname not in LOOPBACK):
             raise UsageError(f"a sandbox is on loopback only, not at `{url}`", hint="gpuctl sandbox start")
         self._session: Any = None
         self._clients: dict[tuple[str, str, bool], Any] = {}
@@ -73,7 +73,7 @@ class Clients:
 
     def is_local(self, region: str) -> bool:
         """Whether EC2 is at an address of this very computer."""
-        return urlsplit(self.client("ec2", region).meta.endpoint_url).hostname in _LOOPBACK
+        return urlsplit(self.client("ec2", region).meta.endpoint_url).hostname in LOOPBACK
 
     def client(self, service: str, region: str, *, once: bool = False) -> Any:
         """The client of a service in a region; `once` for calls the SDK must never send again by itself."""

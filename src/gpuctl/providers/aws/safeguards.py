@@ -7,15 +7,14 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from gpuctl.domain.reconcile.orphans import ORPHAN_AGE
 from gpuctl.domain.safeguards import Mechanism, Safeguard, SafeguardStatus
-from gpuctl.domain.tags import Ownership, ownership, parse_deadline
+from gpuctl.domain.tags import Ownership, ownership
 from gpuctl.providers.aws.console import Console, read_console
 from gpuctl.providers.aws.guard import GRACE
+from gpuctl.providers.safeguards import reported_end, sweep_safeguard
 
 _INSTALLED = re.compile(r"^ExecStart=/usr/local/sbin/gpuctl-guard (\d{1,6})$", re.MULTILINE)
 _SILENT_AFTER = timedelta(minutes=5)  # ready for so long, a guard that runs has written to the console
-_ARMED = re.compile(r"ends at (\d{8}t\d{6}z)( \(tag\))?")
 
 
 def read_back(ec2: Any, cloud_id: str, at: datetime, ready_at: datetime | None) -> list[Safeguard]:
@@ -25,30 +24,11 @@ def read_back(ec2: Any, cloud_id: str, at: datetime, ready_at: datetime | None) 
     raises, and KeyError, IndexError, TypeError or ValueError for an answer of an odd shape.
     """
     said = ec2.describe_instances(InstanceIds=[cloud_id])["Reservations"][0]["Instances"][0]
-    claims = ownership({tag["Key"]: tag["Value"] for tag in said.get("Tags", ())})
+    tags = {tag["Key"]: tag["Value"] for tag in said.get("Tags", ())}
     launched_at = said["LaunchTime"].astimezone(UTC)
     is_overdue = said["State"]["Name"] == "running" and ready_at is not None and at - ready_at >= _SILENT_AFTER
-    return [_sweep(claims, launched_at, at), _timer(ec2, cloud_id, said, claims, at, is_overdue=is_overdue)]
-
-
-def _sweep(claims: Ownership, launched_at: datetime, at: datetime) -> Safeguard:
-    told = {"id": claims.record_id, "state": claims.state_id, "deadline": claims.expires_at}
-    missing = [name for name, value in told.items() if value is None]
-    if missing or claims.expires_at is None:
-        return Safeguard(
-            mechanism=Mechanism.SWEEP,
-            status=SafeguardStatus.MISSING,
-            checked_at=at,
-            detail=f"no readable tag for {', '.join(missing)}",
-        )
-    acts_at = max(claims.expires_at, launched_at + ORPHAN_AGE)
-    return Safeguard(
-        mechanism=Mechanism.SWEEP,
-        status=SafeguardStatus.CONFIGURED,
-        acts_at=acts_at,
-        checked_at=at,
-        detail="from its tags",
-    )
+    sweep = sweep_safeguard(tags, launched_at, at, source="its tags")
+    return [sweep, _timer(ec2, cloud_id, said, ownership(tags), at, is_overdue=is_overdue)]
 
 
 def _timer(
@@ -80,7 +60,7 @@ def _timer(
     status = SafeguardStatus.CONFIGURED
     if console.guard is not None:
         status, detail = SafeguardStatus.VERIFIED, f"its console says: {console.guard}"
-        acts_at = _told_end(console.guard) or acts_at
+        acts_at = reported_end(console.guard, GRACE) or acts_at
     return Safeguard(
         mechanism=Mechanism.TIMER, status=status, acts_at=acts_at, checked_at=at, detail=_with_gpu(detail, console)
     )
@@ -101,9 +81,3 @@ def _user_data(ec2: Any, cloud_id: str) -> str:
 def _attribute(ec2: Any, cloud_id: str, name: str, key: str) -> str:
     answer = ec2.describe_instance_attribute(InstanceId=cloud_id, Attribute=name)
     return str(answer.get(key, {}).get("Value", ""))
-
-
-def _told_end(line: str) -> datetime | None:
-    told = _ARMED.search(line)
-    end = parse_deadline(told[1]) if told else None
-    return end + GRACE if end is not None and told is not None and told[2] else end

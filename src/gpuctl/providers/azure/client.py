@@ -3,8 +3,7 @@
 import json
 import logging
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,11 @@ from azure.core.pipeline.transport import RequestsTransport
 from azure.core.rest import HttpRequest, HttpResponse
 from azure.mgmt.core import ARMPipelineClient
 
-from gpuctl.errors import CredentialsError, UsageError
+from gpuctl.errors import CredentialsError
 from gpuctl.providers.azure.facts import ENDPOINT_VARIABLE, SUBSCRIPTION_VARIABLE
 from gpuctl.providers.azure.login import Login, TenantPolicy
 from gpuctl.providers.base import Connection
+from gpuctl.providers.http import endpoint_of, parse_date
 
 CONNECT_TIMEOUT, READ_TIMEOUT = timedelta(seconds=5), timedelta(seconds=30)
 RETRIES = 3
@@ -30,7 +30,6 @@ SUBSCRIPTIONS_API = "2022-12-01"
 logging.getLogger("azure").addHandler(logging.NullHandler())
 
 _PUBLIC = "https://management.azure.com"
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class Clients:
@@ -41,7 +40,7 @@ class Clients:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        self.endpoint = _endpoint(connection)
+        self.endpoint = endpoint_of(connection, ENDPOINT_VARIABLE, _PUBLIC)
         self.environ: Mapping[str, str] = {} if self._is_sandbox else connection.environ
         named = None if self._is_sandbox else connection.profile
         self._subscription = named or self.environ.get(SUBSCRIPTION_VARIABLE)
@@ -191,7 +190,7 @@ class _Transport(RequestsTransport):  # type: ignore[misc]  # the SDK exports it
 
     def send(self, request: Any, **options: Any) -> Any:
         response = super().send(request, **options)
-        self.cloud_time = _date(response.headers.get("Date")) or self.cloud_time
+        self.cloud_time = parse_date(response.headers.get("Date")) or self.cloud_time
         if response.status_code >= 400:
             # The SDK would leave it unread where it tries again, and its connection with it.
             read = getattr(response, "read", None) or response.load_body
@@ -220,17 +219,6 @@ class _Retries(policies.RetryPolicy[Any, Any]):
         return (wait is None or wait <= LONGEST_PAUSE.total_seconds()) and super().is_retry(settings, response)
 
 
-def _endpoint(connection: Connection) -> str:
-    named = connection.sandbox_url or connection.environ.get(ENDPOINT_VARIABLE) or _PUBLIC
-    place = urlsplit(named)
-    if place.scheme == "https" and place.hostname and connection.sandbox_url is None:
-        return named.rstrip("/")
-    if place.scheme != "http" or place.hostname not in _LOOPBACK:
-        what = "a sandbox" if connection.sandbox_url else f"{ENDPOINT_VARIABLE} without TLS"
-        raise UsageError(f"{what} is on loopback only, not at `{named[:80]}`", hint=f"unset {ENDPOINT_VARIABLE}")
-    return named.rstrip("/")
-
-
 def _refuse_elsewhere(address: str, endpoint: str) -> None:
     # A login's token goes nowhere but to the cloud it is for, whatever an answer says.
     here, there = urlsplit(endpoint), urlsplit(address)
@@ -247,11 +235,3 @@ def _default_of_cli(folder: str | None) -> str | None:
     except (OSError, RuntimeError, ValueError, KeyError, TypeError):
         return None
     return chosen[0] if chosen else None
-
-
-def _date(text: str | None) -> datetime | None:
-    try:
-        at = parsedate_to_datetime(text) if text else None
-    except (TypeError, ValueError):
-        return None
-    return at.astimezone(UTC) if at is not None and at.tzinfo is not None else None

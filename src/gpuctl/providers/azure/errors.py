@@ -2,7 +2,6 @@
 
 import re
 import ssl
-from collections.abc import Iterator
 from typing import Any
 
 from azure.core import exceptions as sdk
@@ -13,6 +12,7 @@ from gpuctl.errors import CredentialsError, GpuctlError, UnreachableError, Usage
 from gpuctl.providers.azure.codes import NOT_FOUND, TABLE
 from gpuctl.providers.azure.login import LoginError, setting_problem
 from gpuctl.providers.codes import Meaning, create_error, error_of
+from gpuctl.providers.http import causes
 from gpuctl.providers.unsent import is_no_connection
 from gpuctl.providers.wording import local_problem, one_line
 
@@ -88,30 +88,12 @@ def was_never_sent(error: Exception) -> bool:
     if not code_of(error) and setting_problem(str(error)) is not None:
         return True
     # ServiceRequestError, the SDK's own class for that, holds also connections that broke while the answer was awaited.
-    return any(map(is_no_connection, _causes(error)))
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """What lies behind an error of the SDK: its cause, and urllib3's own reasons."""
-    seen: set[int] = set()
-    waiting = [error]
-    while waiting:
-        cause = waiting.pop()
-        if cause is None or id(cause) in seen:
-            continue
-        seen.add(id(cause))
-        yield cause
-        inner = (getattr(cause, name, None) for name in ("inner_exception", "reason", "original_error"))
-        waiting += [
-            base_exception
-            for base_exception in (*inner, *cause.args, cause.__cause__)
-            if isinstance(base_exception, BaseException)
-        ]
+    return any(map(is_no_connection, causes(error)))
 
 
 def _why(error: Exception) -> str:
     """The innermost reason for which there was no connection, in brackets."""
-    for cause in _causes(error):
+    for cause in causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
             return f" ({one_line(cause.verify_message)})"
         if isinstance(cause, urllib3.ProxyError):

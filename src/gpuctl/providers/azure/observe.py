@@ -5,9 +5,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gpuctl.domain.instance import CloudState, Market, Observed, ProviderName, Refusal
-from gpuctl.domain.reconcile.orphans import ORPHAN_AGE
-from gpuctl.domain.safeguards import Mechanism, Safeguard, SafeguardStatus
-from gpuctl.domain.tags import ownership
 from gpuctl.providers.azure.errors import refusal_of
 
 NAME = "gpuctl-name"
@@ -73,24 +70,6 @@ def statuses_of(machine: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
 def region_of(location: str) -> str:
     """`East US` and `eastus` are the same place, and ARM says either."""
     return location.replace(" ", "").casefold()
-
-
-def sweep_of(tags: Mapping[str, str], at: datetime) -> Safeguard:
-    """What the tags of a group let the sweep do with the instance in it, and when, as they were read at that time."""
-    claims = ownership(tags)
-    told = {"id": claims.record_id, "state": claims.state_id, "deadline": claims.expires_at, "birth": claims.created_at}
-    missing = [name for name, value in told.items() if value is None]
-    if missing or claims.expires_at is None or claims.created_at is None:
-        why = f"no readable tag for {', '.join(missing)}"
-        return Safeguard(mechanism=Mechanism.SWEEP, status=SafeguardStatus.MISSING, checked_at=at, detail=why)
-    acts_at = max(claims.expires_at, claims.created_at + ORPHAN_AGE)
-    return Safeguard(
-        mechanism=Mechanism.SWEEP,
-        status=SafeguardStatus.CONFIGURED,
-        acts_at=acts_at,
-        checked_at=at,
-        detail="from the tags of its resource group",
-    )
 
 
 def _state(

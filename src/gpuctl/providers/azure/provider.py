@@ -13,7 +13,7 @@ from gpuctl.domain.market.offers import InstanceType
 from gpuctl.domain.market.request import Request
 from gpuctl.domain.resource import Resource
 from gpuctl.domain.safeguards import Safeguard
-from gpuctl.domain.tags import EXPIRES_AT, ID, STATE, deadline_tag
+from gpuctl.domain.tags import EXPIRES_AT, ID, STATE, deadline_tag, ownership
 from gpuctl.errors import CloudError, GpuctlError, OutcomeUnknown, UnreachableError
 from gpuctl.providers.azure import create as creation
 from gpuctl.providers.azure import timer
@@ -25,10 +25,11 @@ from gpuctl.providers.azure.errors import SDK_ERRORS, is_absent, translate, unre
 from gpuctl.providers.azure.facts import FACTS, REGION_VARIABLE
 from gpuctl.providers.azure.images import find_image
 from gpuctl.providers.azure.names import group_in, group_of, token_of
-from gpuctl.providers.azure.observe import observed, region_of, statuses_of, sweep_of
+from gpuctl.providers.azure.observe import observed, region_of, statuses_of
 from gpuctl.providers.azure.registration import Registration
 from gpuctl.providers.azure.resources import list_resources
 from gpuctl.providers.base import Identity, Image, Order, Trial
+from gpuctl.providers.safeguards import sweep_safeguard
 
 _FEW = 4
 _ODD_SHAPE = (KeyError, IndexError, TypeError, ValueError, AttributeError, ValidationError)
@@ -156,7 +157,9 @@ class AzureProvider:
     ) -> Sequence[Safeguard]:
         with _translated(f"could not read the safeguards of {cloud_id}"):
             group = self._clients.resource.resource_groups.get(cloud_id).as_dict()
-            return [sweep_of(group.get("tags") or {}, at), self._timer(cloud_id, at)]
+            tags = group.get("tags") or {}
+            sweep = sweep_safeguard(tags, ownership(tags).created_at, at, source="the tags of its resource group")
+            return [sweep, self._timer(cloud_id, at)]
 
     def resources(self, region: str, record_id: str, cloud_id: str, known: Collection[str] = ()) -> Sequence[Resource]:
         with _translated(f"could not list the resources of {record_id}"):

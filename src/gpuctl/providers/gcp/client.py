@@ -2,8 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,13 +14,13 @@ from gpuctl.errors import CredentialsError, UsageError
 from gpuctl.providers.base import Connection
 from gpuctl.providers.gcp.facts import ENDPOINT_VARIABLE, PROJECT_VARIABLES
 from gpuctl.providers.gcp.failures import ApiError, PartialList
+from gpuctl.providers.http import endpoint_of, parse_date
 
 CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 5.0, 30.0
 PAUSES = (timedelta(seconds=1), timedelta(seconds=3))
 COMPUTE, MANAGER = "https://compute.googleapis.com", "https://cloudresourcemanager.googleapis.com"
 PAGE = 500
 
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _SANDBOX_PROJECT = "sandbox-project"
 _SHORT = timedelta(milliseconds=20)
 _MOST_PAGES = 200
@@ -40,7 +39,7 @@ class Api:
         self._is_sandbox = connection.sandbox_url is not None
         self._connection = connection
         self.environ: Mapping[str, str] = {} if self._is_sandbox else connection.environ
-        self.endpoint = _endpoint(connection)
+        self.endpoint = endpoint_of(connection, ENDPOINT_VARIABLE, COMPUTE)
         self.cloud_time: datetime | None = None
         named = None if self._is_sandbox else connection.profile
         self._project = named or next((self.environ[key] for key in PROJECT_VARIABLES if self.environ.get(key)), None)
@@ -158,7 +157,7 @@ class Api:
             timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S),
             allow_redirects=False,
         )
-        self.cloud_time = _date(reply.headers.get("Date")) or self.cloud_time
+        self.cloud_time = parse_date(reply.headers.get("Date")) or self.cloud_time
         try:
             value = reply.json()
         except ValueError:
@@ -189,22 +188,3 @@ def last(address: object) -> str:
 def region_of(zone: str) -> str:
     """`us-central1` for `us-central1-a`."""
     return zone.rpartition("-")[0]
-
-
-def _endpoint(connection: Connection) -> str:
-    named = connection.sandbox_url or connection.environ.get(ENDPOINT_VARIABLE) or COMPUTE
-    place = urlsplit(named)
-    if place.scheme == "https" and place.hostname and connection.sandbox_url is None:
-        return named.rstrip("/")
-    if place.scheme != "http" or place.hostname not in _LOOPBACK:
-        what = "a sandbox" if connection.sandbox_url else f"{ENDPOINT_VARIABLE} without TLS"
-        raise UsageError(f"{what} is on loopback only, not at `{named[:80]}`", hint=f"unset {ENDPOINT_VARIABLE}")
-    return named.rstrip("/")
-
-
-def _date(text: str | None) -> datetime | None:
-    try:
-        at = parsedate_to_datetime(text) if text else None
-    except (TypeError, ValueError):
-        return None
-    return at.astimezone(UTC) if at is not None and at.tzinfo is not None else None

@@ -1,7 +1,6 @@
 """Google's errors as gpuctl's. The reason decides, never the HTTP status alone: 403 means six things."""
 
 import ssl
-from collections.abc import Iterator
 from typing import Any
 
 from gpuctl.domain.instance import Refusal
@@ -9,6 +8,7 @@ from gpuctl.errors import CredentialsError, GpuctlError, OutcomeUnknown, Unreach
 from gpuctl.providers.codes import Meaning, create_error, error_of
 from gpuctl.providers.gcp.codes import ABSENT, TABLE
 from gpuctl.providers.gcp.failures import ApiError, LoginError, OperationFailed, PartialList
+from gpuctl.providers.http import causes
 from gpuctl.providers.unsent import is_no_connection
 from gpuctl.providers.wording import one_line
 
@@ -67,7 +67,7 @@ def translate_create(error: Exception, doing: str) -> GpuctlError:
 
 def was_never_sent(error: Exception) -> bool:
     """Whether it is sure that no byte of the request arrived: no token, or no connection."""
-    return isinstance(error, LoginError) or any(map(is_no_connection, _causes(error)))
+    return isinstance(error, LoginError) or any(map(is_no_connection, causes(error)))
 
 
 def refusal_of(error: OperationFailed) -> Refusal:
@@ -98,24 +98,10 @@ def _said(error: ApiError | OperationFailed) -> str:
 
 
 def _unanswered(error: Exception, doing: str) -> GpuctlError:
-    why = next((one_line(cause.verify_message) for cause in _causes(error) if _is_certificate(cause)), "")
+    why = next((one_line(cause.verify_message) for cause in causes(error) if _is_certificate(cause)), "")
     told = f" ({why})" if why else ""
     return UnreachableError(f"{doing}: Google could not be reached{told}", hint=_NETWORK_HINT)
 
 
 def _is_certificate(cause: Any) -> bool:
     return isinstance(cause, ssl.SSLCertVerificationError)
-
-
-def _causes(error: BaseException | None) -> Iterator[Any]:
-    """What lies behind an error of requests: its cause, and urllib3's own reasons."""
-    seen: set[int] = set()
-    waiting = [error]
-    while waiting:
-        cause = waiting.pop()
-        if cause is None or id(cause) in seen:
-            continue
-        seen.add(id(cause))
-        yield cause
-        inner = (*cause.args, getattr(cause, "reason", None), cause.__cause__)
-        waiting += [item for item in inner if isinstance(item, BaseException)]

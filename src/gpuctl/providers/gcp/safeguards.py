@@ -5,19 +5,18 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from gpuctl.domain.reconcile.orphans import ORPHAN_AGE
 from gpuctl.domain.safeguards import Mechanism, Safeguard, SafeguardStatus
-from gpuctl.domain.tags import EXPIRES_AT, ownership, parse_deadline
+from gpuctl.domain.tags import EXPIRES_AT, parse_deadline
 from gpuctl.providers.gcp.client import Api
 from gpuctl.providers.gcp.failures import ApiError
 from gpuctl.providers.gcp.guard import CONSOLE_PREFIX, GPU_PREFIX, GRACE
 from gpuctl.providers.gcp.names import parts
 from gpuctl.providers.gcp.observe import instant, limit_of, metadata_of
+from gpuctl.providers.safeguards import reported_end, sweep_safeguard
 
 _SILENT_AFTER = timedelta(minutes=5)  # ready for so long, a guard that runs has written to the console
 _GUARD = re.compile(rf"{re.escape(CONSOLE_PREFIX)} ([ -~]{{1,200}})")
 _GPU = re.compile(rf"{re.escape(GPU_PREFIX)} ([ -~]{{1,200}})")
-_ARMED = re.compile(r"ends at (\d{8}t\d{6}z)( \(tag\))?")
 
 
 def read_back(api: Api, cloud_id: str, at: datetime, ready_at: datetime | None) -> list[Safeguard]:
@@ -30,25 +29,9 @@ def read_back(api: Api, cloud_id: str, at: datetime, ready_at: datetime | None) 
     instance = api.get(f"zones/{zone}/instances/{name}")
     is_overdue = ready_at is not None and at - ready_at >= _SILENT_AFTER and instance.get("status") == "RUNNING"
     console = _console(api, zone, name)
-    return [_sweep(instance, at), _timer(instance, console, at, is_overdue=is_overdue)]
-
-
-def _sweep(instance: Mapping[str, Any], at: datetime) -> Safeguard:
-    claims = ownership(instance.get("labels") or {})
-    known = {"id": claims.record_id, "state": claims.state_id, "deadline": claims.expires_at}
-    missing = [name for name, value in known.items() if value is None]
     launched_at = instant(instance.get("creationTimestamp"))
-    if missing or claims.expires_at is None or launched_at is None:
-        why = f"no readable label for {', '.join(missing)}"
-        return Safeguard(mechanism=Mechanism.SWEEP, status=SafeguardStatus.MISSING, checked_at=at, detail=why)
-    acts_at = max(claims.expires_at, launched_at + ORPHAN_AGE)
-    return Safeguard(
-        mechanism=Mechanism.SWEEP,
-        status=SafeguardStatus.CONFIGURED,
-        acts_at=acts_at,
-        checked_at=at,
-        detail="from its labels",
-    )
+    sweep = sweep_safeguard(instance.get("labels") or {}, launched_at, at, source="its labels", tag="label")
+    return [sweep, _timer(instance, console, at, is_overdue=is_overdue)]
 
 
 def _timer(instance: Mapping[str, Any], console: str, at: datetime, *, is_overdue: bool) -> Safeguard:
@@ -66,7 +49,7 @@ def _timer(instance: Mapping[str, Any], console: str, at: datetime, *, is_overdu
     status, detail = SafeguardStatus.CONFIGURED, "the guard is installed; it powers the instance off"
     if line:
         status, detail = SafeguardStatus.VERIFIED, f"its console says: {line}"
-        acts_at = _reported_end(line) or acts_at
+        acts_at = reported_end(line, GRACE) or acts_at
     detail = f"{detail}; {last_end}" + (f"; GPU: {gpu}" if gpu else "")
     return Safeguard(mechanism=Mechanism.TIMER, status=status, acts_at=acts_at, checked_at=at, detail=detail)
 
@@ -77,12 +60,6 @@ def _console(api: Api, zone: str, name: str) -> str:
         return str(api.get(f"zones/{zone}/instances/{name}/serialPort").get("contents") or "")
     except ApiError:
         return ""
-
-
-def _reported_end(line: str) -> datetime | None:
-    match = _ARMED.search(line)
-    end = parse_deadline(match[1]) if match else None
-    return end + GRACE if end is not None and match is not None and match[2] else end
 
 
 def _last(pattern: re.Pattern[str], text: str) -> str:
