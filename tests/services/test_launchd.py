@@ -14,7 +14,7 @@ from support.jobs import JOBS
 
 from gpuctl.services.scheduling.job import MINUTES, Job
 from gpuctl.services.scheduling.launchd import LaunchAgents, agent, from_agent
-from gpuctl.services.scheduling.ran import Ran, ScheduleError
+from gpuctl.services.scheduling.process import ProcessResult, ScheduleError
 
 MINUTE = timedelta(minutes=1)
 JOB = Job(
@@ -22,9 +22,9 @@ JOB = Job(
 )
 LABEL = "io.gpuctl.reap.0123abcd"
 GUI, USER = "gui/501", "user/501"
-NO_SERVICE = Ran(113, "", f'Could not find service "{LABEL}" in domain\n')
-INPUT_OUTPUT_ERROR = Ran(5, "", "Bootstrap failed: 5: Input/output error\n")
-NO_DOMAIN = Ran(125, "", "Bootstrap failed: 125: Domain does not support specified action\n")
+NO_SERVICE = ProcessResult(113, "", f'Could not find service "{LABEL}" in domain\n')
+INPUT_OUTPUT_ERROR = ProcessResult(5, "", "Bootstrap failed: 5: Input/output error\n")
+NO_DOMAIN = ProcessResult(125, "", "Bootstrap failed: 125: Domain does not support specified action\n")
 
 
 class Launchctl:
@@ -39,40 +39,44 @@ class Launchctl:
         self.late = late
         self.loaded: dict[str, int] = {}
         self.disabled: set[str] = set()
-        self.broken: list[Ran] = []
+        self.broken: list[ProcessResult] = []
         self.calls: list[str] = []
 
-    def __call__(self, argv: Sequence[str], typed: str) -> Ran:
+    def __call__(self, argv: Sequence[str], typed: str) -> ProcessResult:
         assert argv[0] == "launchctl", f"{argv[0]} was run on a Mac"
         self.calls.append(shlex.join(argv[1:]))
         action, target, *rest = argv[1:]
         return getattr(self, f"_{action}")(target, *rest)
 
-    def _print(self, target: str) -> Ran:
+    def _print(self, target: str) -> ProcessResult:
         if target.count("/") == 1:
-            return Ran(0, "", "") if target in self.domains else Ran(113, "", "Could not find domain\n")
+            return (
+                ProcessResult(0, "", "")
+                if target in self.domains
+                else ProcessResult(113, "", "Could not find domain\n")
+            )
         if target not in self.loaded:
             return NO_SERVICE
         if self.loaded[target] > 0:
             self.loaded[target] -= 1
             if self.loaded[target] == 0:
                 del self.loaded[target]
-        return Ran(0, "service = {}", "")
+        return ProcessResult(0, "service = {}", "")
 
-    def _bootout(self, target: str) -> Ran:
+    def _bootout(self, target: str) -> ProcessResult:
         if target not in self.loaded:
-            return Ran(3, "", "Boot-out failed: 3: No such process\n")
+            return ProcessResult(3, "", "Boot-out failed: 3: No such process\n")
         if self.late:
             self.loaded[target] = self.late
         else:
             del self.loaded[target]
-        return Ran(0, "", "")
+        return ProcessResult(0, "", "")
 
-    def _enable(self, target: str) -> Ran:
+    def _enable(self, target: str) -> ProcessResult:
         self.disabled.discard(target)
-        return Ran(0, "", "")
+        return ProcessResult(0, "", "")
 
-    def _bootstrap(self, domain: str, path: str) -> Ran:
+    def _bootstrap(self, domain: str, path: str) -> ProcessResult:
         if domain not in self.domains:
             return NO_DOMAIN
         if self.broken:
@@ -81,7 +85,7 @@ class Launchctl:
         if service in self.loaded or service in self.disabled:
             return INPUT_OUTPUT_ERROR
         self.loaded[service] = -1
-        return Ran(0, "", "")
+        return ProcessResult(0, "", "")
 
 
 def agents(folder: Path, launchctl: Launchctl) -> LaunchAgents:
@@ -189,6 +193,6 @@ def test_an_agent_that_was_switched_off_is_a_problem(tmp_path: Path) -> None:
 
 def test_without_launchd_it_is_not_usable(tmp_path: Path) -> None:
     scheduler = LaunchAgents(
-        lambda argv, typed: Ran(None, "", "not installed"), tmp_path, 501, tmp_path / "err", FakeClock()
+        lambda argv, typed: ProcessResult(None, "", "not installed"), tmp_path, 501, tmp_path / "err", FakeClock()
     )
     assert scheduler.obstacle == "not installed"

@@ -14,7 +14,7 @@ from gpuctl.errors import UsageError
 from gpuctl.services.scheduling.cron import Crontab
 from gpuctl.services.scheduling.job import Job, cron_line, from_cron, from_units, parse_every, service_unit, timer_unit
 from gpuctl.services.scheduling.overdue import late_by
-from gpuctl.services.scheduling.ran import Ran, ScheduleError
+from gpuctl.services.scheduling.process import ProcessResult, ScheduleError
 
 MINUTE = timedelta(minutes=1)
 JOB = Job("0123abcd", MINUTE, ("/opt/g/gpuctl", "reap", "--state", '/home/a b/50% $HOME/it\'s "x".json'), {"A": "x y"})
@@ -76,11 +76,11 @@ class Tab:
         self.header = header
         self.none_yet = none_yet
 
-    def __call__(self, argv: object, typed: str) -> Ran:
+    def __call__(self, argv: object, typed: str) -> ProcessResult:
         if argv == ["crontab", "-"]:
             self.content = f"{self.header}{typed}"
-            return Ran(0, "", "")
-        return Ran(1, "", self.none_yet) if self.content is None else Ran(0, self.content, "")
+            return ProcessResult(0, "", "")
+        return ProcessResult(1, "", self.none_yet) if self.content is None else ProcessResult(0, self.content, "")
 
 
 def test_the_rest_of_a_crontab_is_left_as_it_is() -> None:
@@ -99,9 +99,9 @@ def test_the_rest_of_a_crontab_is_left_as_it_is() -> None:
 def test_a_crontab_that_cannot_be_read_is_never_written() -> None:
     written = []
 
-    def run(argv: object, typed: str) -> Ran:
+    def run(argv: object, typed: str) -> ProcessResult:
         written.append(typed)
-        return Ran(1, "", "you (ana) are not allowed to use this program")
+        return ProcessResult(1, "", "you (ana) are not allowed to use this program")
 
     crontab = Crontab(run)
     assert crontab.obstacle
@@ -111,15 +111,15 @@ def test_a_crontab_that_cannot_be_read_is_never_written() -> None:
 
 
 @pytest.mark.parametrize(
-    "said",
+    "failure",
     [
         "no crontab for ana\n",  # Vixie's cron
         "crontab: no crontab for ana\n",  # FreeBSD
         "crontab: can't open 'ana': No such file or directory\n",  # BusyBox: Alpine, OpenWrt
     ],
 )
-def test_a_user_without_a_crontab_gets_one_whatever_cron_calls_that(said: str) -> None:
-    tab = Tab(none_yet=said)
+def test_a_user_without_a_crontab_gets_one_whatever_cron_calls_that(failure: str) -> None:
+    tab = Tab(none_yet=failure)
     assert Crontab(tab).obstacle is None
     assert Crontab(tab).install(JOB) == cron_line(JOB)
     assert tab.content == f"{cron_line(JOB)}\n"
@@ -128,19 +128,21 @@ def test_a_user_without_a_crontab_gets_one_whatever_cron_calls_that(said: str) -
 @pytest.mark.parametrize(
     "ran",
     [
-        Ran(1, "", "crontab: can't open 'ana': Permission denied\n"),
-        Ran(1, "", "crontab: can't change directory to '/var/spool/cron/crontabs': No such file or directory\n"),
-        Ran(1, "", "crontab: must be suid to work properly\n"),
-        Ran(1, "", "cannot connect\nno crontab for ana\n"),
-        Ran(1, "0 3 * * * backup\n", "no crontab for ana\n"),
-        Ran(2, "", "no crontab for ana\n"),
-        Ran(1, "", ""),
+        ProcessResult(1, "", "crontab: can't open 'ana': Permission denied\n"),
+        ProcessResult(
+            1, "", "crontab: can't change directory to '/var/spool/cron/crontabs': No such file or directory\n"
+        ),
+        ProcessResult(1, "", "crontab: must be suid to work properly\n"),
+        ProcessResult(1, "", "cannot connect\nno crontab for ana\n"),
+        ProcessResult(1, "0 3 * * * backup\n", "no crontab for ana\n"),
+        ProcessResult(2, "", "no crontab for ana\n"),
+        ProcessResult(1, "", ""),
     ],
 )
-def test_any_other_failure_may_hide_a_crontab_and_nothing_is_written(ran: Ran) -> None:
+def test_any_other_failure_may_hide_a_crontab_and_nothing_is_written(ran: ProcessResult) -> None:
     written = []
 
-    def run(argv: object, typed: str) -> Ran:
+    def run(argv: object, typed: str) -> ProcessResult:
         written.append(typed)
         return ran
 

@@ -22,8 +22,8 @@ from gpuctl.domain.instance import ProviderName
 from gpuctl.domain.market.ssh_source import NONE
 from gpuctl.errors import CloudError, GpuctlError, UsageError
 from gpuctl.providers.registry import SUPPORTED, facts_of
-from gpuctl.services.doctor import examine_cloud, examine_here
-from gpuctl.services.doctor.examined import Cloud, Patient
+from gpuctl.services.doctor import examine_cloud, examine_local
+from gpuctl.services.doctor.setup import Cloud, Setup
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -60,22 +60,22 @@ def command(
     context: Context = ctx.find_root().obj
     context.wiring.start_sandbox()
     wanted = provider if type_ is None else context.wiring.catalog.find(type_, provider).provider
-    patient = _patient(context)
-    lines = [_Line(None, finding) for finding in examine_here(patient)]
-    for cloud in _clouds(context, patient, wanted, region, type_):
+    setup = _setup(context)
+    lines = [_Line(None, finding) for finding in examine_local(setup)]
+    for cloud in _clouds(context, setup, wanted, region, type_):
         context.progress.step(f"checking {cloud.name}")
-        lines += [_Line(cloud.name, finding) for finding in examine_cloud(patient, cloud)]
+        lines += [_Line(cloud.name, finding) for finding in examine_cloud(setup, cloud)]
     return _result(context, lines)
 
 
-def _patient(context: Context) -> Patient:
+def _setup(context: Context) -> Setup:
     from gpuctl.cli.commands.schedule.reaper_job import Place
 
-    return Patient(
+    return Setup(
         runtime=context.wiring.runtime,
         catalog=context.wiring.catalog,
         user=context.wiring.user,
-        schedule=lambda: Place(context).seen(),
+        schedule=lambda: Place(context).status(),
         in_sandbox=context.sandbox,
         platform=context.platform,
         disk_problems=lambda: _disk_problems(context),
@@ -103,7 +103,7 @@ def _disk_problems(context: Context) -> list[str]:
 
 
 def _clouds(
-    context: Context, patient: Patient, wanted: ProviderName | None, region: str | None, type_: str | None
+    context: Context, setup: Setup, wanted: ProviderName | None, region: str | None, type_: str | None
 ) -> list[Cloud]:
     """The provider of the options; else those of the config and the records; else all there are.
 
@@ -114,7 +114,7 @@ def _clouds(
         names = [wanted]
     else:
         try:
-            used = {record.provider for record in patient.records}
+            used = {record.provider for record in setup.records}
         except GpuctlError:
             # The check of the state reports that the state cannot be read.
             used = set()

@@ -9,17 +9,17 @@ from functools import partial
 
 from gpuctl.domain.diagnosis import Finding, Verdict
 from gpuctl.errors import GpuctlError
-from gpuctl.services.doctor import clouds, here, money
-from gpuctl.services.doctor.examined import Cloud, Patient
+from gpuctl.services.doctor import clouds, local, money
+from gpuctl.services.doctor.setup import Cloud, Setup
 
-LOCAL: Sequence[Callable[[Patient], Iterable[Finding]]] = (
-    here.version,
-    here.platform,
-    here.state,
-    here.schedule,
+LOCAL: Sequence[Callable[[Setup], Iterable[Finding]]] = (
+    local.version,
+    local.platform,
+    local.state,
+    local.schedule,
     money.budget,
 )
-CLOUD: Sequence[Callable[[Patient, Cloud], Iterable[Finding]]] = (
+CLOUD: Sequence[Callable[[Setup, Cloud], Iterable[Finding]]] = (
     clouds.clock,
     money.prices,
     clouds.type_,
@@ -29,23 +29,23 @@ CLOUD: Sequence[Callable[[Patient, Cloud], Iterable[Finding]]] = (
 )
 
 
-def examine_here(patient: Patient) -> Iterator[Finding]:
+def examine_local(setup: Setup) -> Iterator[Finding]:
     """What this machine shows, in order."""
     for check in LOCAL:
-        yield from _told(check.__name__.strip("_"), partial(check, patient))
+        yield from _findings(check.__name__.strip("_"), partial(check, setup))
 
 
-def examine_cloud(patient: Patient, cloud: Cloud) -> Iterator[Finding]:
+def examine_cloud(setup: Setup, cloud: Cloud) -> Iterator[Finding]:
     """What one cloud shows; nothing more than the login where that fails."""
-    first = list(_told("credentials", partial(clouds.login, patient, cloud)))
+    first = list(_findings("credentials", partial(clouds.login, setup, cloud)))
     yield from first
     if any(finding.verdict is Verdict.FAIL for finding in first):
         return
     for check in CLOUD:
-        yield from _told(check.__name__.strip("_"), partial(check, patient, cloud))
+        yield from _findings(check.__name__.strip("_"), partial(check, setup, cloud))
 
 
-def _told(name: str, check: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
+def _findings(name: str, check: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
     try:
         yield from check()
     except GpuctlError as error:

@@ -10,77 +10,77 @@ from gpuctl.domain.market.offers import Availability, InstanceType, Need, ranked
 from gpuctl.domain.market.request import DEFAULT_TTL, MIN_DISK_GB
 from gpuctl.errors import GpuctlError, NotPreparedError, UsageError
 from gpuctl.providers.base import Image, Order, Trial
-from gpuctl.services.doctor.examined import Cloud, Patient
+from gpuctl.services.doctor.setup import Cloud, Setup
 from gpuctl.services.record_id import new_record_id
 from gpuctl.services.sessions import MAX_SKEW
 
 _DISK_GB = 100
 
 
-def login(patient: Patient, cloud: Cloud) -> Iterator[Finding]:
+def login(setup: Setup, cloud: Cloud) -> Iterator[Finding]:
     """Whether there is a login, and whose it is."""
-    session = cloud.session(patient)
+    session = cloud.session(setup)
     by = f", by `{cloud.profile}`" if cloud.profile else ""
     yield Finding("credentials", Verdict.OK, f"{cloud.name} account {session.account}{by}")
 
 
-def clock(patient: Patient, cloud: Cloud) -> Iterator[Finding]:
+def clock(setup: Setup, cloud: Cloud) -> Iterator[Finding]:
     """How far this machine's clock is from the cloud's: what is signed by a wrong one is refused."""
-    there = cloud.session(patient).provider.identity().cloud_time
+    there = cloud.session(setup).provider.identity().cloud_time
     if there is None:
         yield Finding("clock", Verdict.UNKNOWN, f"{cloud.name} did not report its time")
         return
-    here = patient.runtime.clock.now()
+    here = setup.runtime.clock.now()
     skew = abs(there - here)
     if skew > MAX_SKEW:
         way = "ahead of" if here > there else "behind"
         text = f"the clock of this computer is {spelled(skew)} {way} the provider's"
-        yield Finding("clock", Verdict.FAIL, text, patient.platform.set_clock)
+        yield Finding("clock", Verdict.FAIL, text, setup.platform.set_clock)
     else:
         yield Finding("clock", Verdict.OK, f"within {max(1, round(skew.total_seconds()))} s of the provider's")
 
 
-def type_(patient: Patient, cloud: Cloud) -> Iterator[Finding]:
+def type_(setup: Setup, cloud: Cloud) -> Iterator[Finding]:
     """Whether the type is one that the cloud still starts, there."""
-    region = _region(patient, cloud)
+    region = _region(setup, cloud)
     if region is None:
         text = f"no region is set, so {cloud.name} was not checked in a region"
         yield Finding("region", Verdict.WARN, text, f"gpuctl doctor --provider {cloud.name} --region REGION")
         return
-    patient.catalog.check_region(cloud.name, region)
-    kind = _kind(patient, cloud, region)
+    setup.catalog.check_region(cloud.name, region)
+    kind = _kind(setup, cloud, region)
     if kind.availability is Availability.RETIRED:
         since = f" on {kind.retired_on}" if kind.retired_on else ""
         instead = f"gpuctl doctor --type {kind.successor}" if kind.successor else "gpuctl types"
         yield Finding("type", Verdict.FAIL, f"`{kind.name}` was retired{since}", instead)
-    elif not patient.catalog.is_listed(kind, region):
+    elif not setup.catalog.is_listed(kind, region):
         text = f"`{kind.name}` is not in the catalog for `{region}`"
         yield Finding("type", Verdict.WARN, text, f"gpuctl types --region {region}")
     else:
-        price = patient.catalog.offer(kind, region).price
+        price = setup.catalog.offer(kind, region).price
         cost = f"${price.usd_per_hour:f}/h, as of {price.as_of}" if price else "at an unknown price"
         yield Finding("type", Verdict.OK, f"`{kind.name}` ({kind.gpu_label}) is available in {region}, {cost}")
 
 
-def image(patient: Patient, cloud: Cloud) -> Iterator[Finding]:
+def image(setup: Setup, cloud: Cloud) -> Iterator[Finding]:
     """Whether there is an image to boot."""
-    region = _known_region(patient, cloud)
+    region = _known_region(setup, cloud)
     if region is None:
         return
     try:
-        found = _image(patient, cloud, region)
+        found = _image(setup, cloud, region)
     except NotPreparedError as error:
         yield Finding("image", Verdict.UNKNOWN, error.message)
     else:
         yield Finding("image", Verdict.OK, f"{found.id} in {region}, for a disk of {found.min_disk_gb} GB or more")
 
 
-def ingress(patient: Patient, cloud: Cloud) -> Iterator[Finding]:
+def ingress(setup: Setup, cloud: Cloud) -> Iterator[Finding]:
     """Whether the network lets ssh in from more than an instance's own range. No finding where it does not."""
-    region = _known_region(patient, cloud)
+    region = _known_region(setup, cloud)
     if region is None:
         return
-    sources = cloud.session(patient).provider.other_ssh_sources(region, cloud.subnet, cloud.ssh_from)
+    sources = cloud.session(setup).provider.other_ssh_sources(region, cloud.subnet, cloud.ssh_from)
     if sources:
         text = f"the network in {region} also allows SSH from {'; '.join(sources)}"
         yield Finding(
@@ -91,15 +91,15 @@ def ingress(patient: Patient, cloud: Cloud) -> Iterator[Finding]:
         )
 
 
-def permissions(patient: Patient, cloud: Cloud) -> Iterator[Finding]:
+def permissions(setup: Setup, cloud: Cloud) -> Iterator[Finding]:
     """What only the cloud itself can say: may this login create and end it, how much of it, and for how long."""
-    region = _known_region(patient, cloud)
+    region = _known_region(setup, cloud)
     if region is None:
         return
-    session, kind = cloud.session(patient), _kind(patient, cloud, region)
+    session, kind = cloud.session(setup), _kind(setup, cloud, region)
     mine = [
         record
-        for record in patient.records
+        for record in setup.records
         if record.is_live and record.account == session.account and record.provider is cloud.name
     ]
     there = [record for record in mine if record.region == region and record.cloud_id is not None]
@@ -107,7 +107,7 @@ def permissions(patient: Patient, cloud: Cloud) -> Iterator[Finding]:
         Trial(
             region=region,
             kind=kind,
-            order=_order(patient, cloud, kind, region, session.now),
+            order=_order(setup, cloud, kind, region, session.now),
             until=max([session.now + DEFAULT_TTL, *(record.expires_at for record in mine)]),
             now=session.now,
             machine=there[0].cloud_id if there else None,
@@ -116,26 +116,26 @@ def permissions(patient: Patient, cloud: Cloud) -> Iterator[Finding]:
     )
 
 
-def _region(patient: Patient, cloud: Cloud) -> str | None:
+def _region(setup: Setup, cloud: Cloud) -> str | None:
     if cloud.region is not None:
         return cloud.region
-    found = cloud.session(patient).provider.default_region()
+    found = cloud.session(setup).provider.default_region()
     return found[0] if found else None
 
 
-def _known_region(patient: Patient, cloud: Cloud) -> str | None:
+def _known_region(setup: Setup, cloud: Cloud) -> str | None:
     """The same, None for one that the provider does not have: the check of the type has reported that."""
-    region = _region(patient, cloud)
-    return region if region in patient.catalog.regions(cloud.name) else None
+    region = _region(setup, cloud)
+    return region if region in setup.catalog.regions(cloud.name) else None
 
 
-def _kind(patient: Patient, cloud: Cloud, region: str) -> InstanceType:
+def _kind(setup: Setup, cloud: Cloud, region: str) -> InstanceType:
     """The type that was named, else the cheapest common one with a whole GPU and an image for it there."""
     if cloud.instance_type is not None:
-        return patient.catalog.find(cloud.instance_type, cloud.name)
-    offers = ranked(patient.catalog.offers(cloud.name), Need(region=region))
+        return setup.catalog.find(cloud.instance_type, cloud.name)
+    offers = ranked(setup.catalog.offers(cloud.name), Need(region=region))
     whole = [offer.type for offer in offers if offer.type.gpu_count >= 1 and offer.type.arch == "x86_64"]
-    if cloud.image is None and patient.catalog.lists_images(cloud.name):
+    if cloud.image is None and setup.catalog.lists_images(cloud.name):
         whole = [kind for kind in whole if kind.image is not None] or whole
     if not whole:
         raise UsageError(
@@ -144,16 +144,16 @@ def _kind(patient: Patient, cloud: Cloud, region: str) -> InstanceType:
     return whole[0]
 
 
-def _image(patient: Patient, cloud: Cloud, region: str) -> Image:
-    provider = cloud.session(patient).provider
-    return provider.find_image(region, _kind(patient, cloud, region), cloud.image)
+def _image(setup: Setup, cloud: Cloud, region: str) -> Image:
+    provider = cloud.session(setup).provider
+    return provider.find_image(region, _kind(setup, cloud, region), cloud.image)
 
 
-def _order(patient: Patient, cloud: Cloud, kind: InstanceType, region: str, now: datetime) -> Order | None:
+def _order(setup: Setup, cloud: Cloud, kind: InstanceType, region: str, now: datetime) -> Order | None:
     """What would be asked for, of which nothing is ever made; None where the image or the zones cannot be looked up."""
-    provider = cloud.session(patient).provider
+    provider = cloud.session(setup).provider
     try:
-        found = _image(patient, cloud, region)
+        found = _image(setup, cloud, region)
         zones = () if provider.capabilities.picks_zone else provider.zones(region, kind)
     except GpuctlError:
         return None
@@ -161,11 +161,11 @@ def _order(patient: Patient, cloud: Cloud, kind: InstanceType, region: str, now:
     return Order(
         token=record_id,
         record_id=record_id,
-        state_id=patient.runtime.store.snapshot().state_id or "not-yet-born",
-        owner=patient.user,
+        state_id=setup.runtime.store.snapshot().state_id or "not-yet-born",
+        owner=setup.user,
         name=None,
         expires_at=now + DEFAULT_TTL,
-        max_ttl=patient.runtime.max_ttl,
+        max_ttl=setup.runtime.max_ttl,
         region=region,
         zone=next(iter(zones), None),
         subnet=cloud.subnet,

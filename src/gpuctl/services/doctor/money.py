@@ -7,13 +7,13 @@ from gpuctl.domain.money.budget_check import BudgetStatus
 from gpuctl.domain.money.budgets import BudgetAction
 from gpuctl.domain.money.prices import age_in_days, is_old
 from gpuctl.services.budgets import Allowance
-from gpuctl.services.doctor.examined import Cloud, Patient
+from gpuctl.services.doctor.setup import Cloud, Setup
 
 
-def prices(patient: Patient, cloud: Cloud) -> Iterator[Finding]:
+def prices(setup: Setup, cloud: Cloud) -> Iterator[Finding]:
     """How old the on-demand prices of the cloud are, or those of the region where a machine would be."""
-    today = patient.runtime.clock.now().date()
-    offers = patient.catalog.offers(cloud.name)
+    today = setup.runtime.clock.now().date()
+    offers = setup.catalog.offers(cloud.name)
     known = [offer.price for offer in offers if offer.price is not None and cloud.region in (None, offer.region)]
     where = f"in {cloud.region}" if cloud.region else f"of {cloud.name}"
     flag = f" --region {cloud.region}" if cloud.region else ""
@@ -23,7 +23,7 @@ def prices(patient: Patient, cloud: Cloud) -> Iterator[Finding]:
         return
     oldest = max(age_in_days(price, today) for price in known)
     old = sum(is_old(price, today) for price in known)
-    if patient.in_sandbox:
+    if setup.in_sandbox:
         yield Finding("prices", Verdict.OK, f"{len(known)} prices {where}, bundled with gpuctl")
     elif old:
         text = f"{old} of {len(known)} prices {where} are older than 30 days, the oldest {oldest} days"
@@ -32,14 +32,14 @@ def prices(patient: Patient, cloud: Cloud) -> Iterator[Finding]:
         yield Finding("prices", Verdict.OK, f"{len(known)} prices {where}, the oldest {oldest} days old")
 
 
-def budget(patient: Patient) -> Iterator[Finding]:
+def budget(setup: Setup) -> Iterator[Finding]:
     """How every limit stands; one that lets no machine start any more fails."""
-    runtime = patient.runtime
+    runtime = setup.runtime
     statuses = Allowance(runtime.store, runtime.budgets, runtime.clock.now()).statuses()
     if not statuses:
         yield Finding("budget", Verdict.OK, "no budget is set", "set budget.daily_usd in the config")
     for status in statuses:
-        yield _finding(status, patient.runtime.budgets.action)
+        yield _finding(status, setup.runtime.budgets.action)
 
 
 def _finding(status: BudgetStatus, action: BudgetAction) -> Finding:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from itertools import zip_longest
 
 from gpuctl.services.scheduling.job import Job, cron_line, from_cron
-from gpuctl.services.scheduling.ran import Run, ScheduleError
+from gpuctl.services.scheduling.process import Run, ScheduleError
 
 KIND = "cron"
 
@@ -78,13 +78,13 @@ class Crontab:
         if ran.code is None:
             raise ScheduleError("`crontab` is not installed", hint="gpuctl schedule install --systemd")
         if not ran.ok and not (ran.code == 1 and not ran.out and _NONE_YET.fullmatch(ran.err.strip())):
-            raise ScheduleError(f"could not read the crontab: {ran.said}", hint="crontab -l")
+            raise ScheduleError(f"could not read the crontab: {ran.failure}", hint="crontab -l")
         return ran.out.removesuffix("\n").split("\n") if ran.ok and ran.out else []
 
     def _write(self, lines: list[str]) -> None:
         ran = self._run(["crontab", "-"], "".join(f"{line}\n" for line in lines))
         if not ran.ok:
-            raise ScheduleError(f"could not write the crontab: {ran.said}", hint="crontab -e")
+            raise ScheduleError(f"could not write the crontab: {ran.failure}", hint="crontab -e")
 
 
 def _without_headers(lines: Sequence[str]) -> list[str]:

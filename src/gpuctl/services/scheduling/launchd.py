@@ -14,7 +14,7 @@ from xml.parsers.expat import ExpatError
 from gpuctl.clock import Clock
 from gpuctl.errors import UsageError
 from gpuctl.services.scheduling.job import MINUTES, Job
-from gpuctl.services.scheduling.ran import Ran, Run, ScheduleError
+from gpuctl.services.scheduling.process import ProcessResult, Run, ScheduleError
 
 KIND = "launchd"
 # `bootout` returns before the agent is gone, and `bootstrap` of an agent that is not yet gone fails.
@@ -43,7 +43,7 @@ class LaunchAgents:
     def obstacle(self) -> str | None:
         """Why this user cannot use launchd; None if launchd has a domain of this user."""
         failed = [ran for domain in self._domains if not (ran := self._launchctl("print", domain)).ok]
-        return failed[0].said if len(failed) == len(self._domains) else None
+        return failed[0].failure if len(failed) == len(self._domains) else None
 
     def find(self, key: str) -> Job | None:
         """The job under that key; None if there is none of ours. ScheduleError if it cannot be read."""
@@ -79,7 +79,7 @@ class LaunchAgents:
         if not self._is_loaded(job.key):
             path.unlink(missing_ok=True)
             raise ScheduleError(
-                f"`launchctl bootstrap` failed: {'; '.join(ran.said for ran in failed)}",
+                f"`launchctl bootstrap` failed: {'; '.join(ran.failure for ran in failed)}",
                 hint="check System Settings, General, Login Items, or: gpuctl schedule install --cron",
             )
         if self.find(job.key) != job:
@@ -100,10 +100,10 @@ class LaunchAgents:
             )
         return True
 
-    def _bootstrap(self, domain: str, path: Path, key: str) -> Ran:
+    def _bootstrap(self, domain: str, path: Path, key: str) -> ProcessResult:
         """Load the agent in the domain, unless it is loaded."""
         if self._is_loaded(key):
-            return Ran(0, "", "")
+            return ProcessResult(0, "", "")
         # An agent that was once disabled stays disabled, whatever its file says.
         self._launchctl("enable", f"{domain}/{_label(key)}")
         ran = self._launchctl("bootstrap", domain, str(path))
@@ -121,7 +121,7 @@ class LaunchAgents:
     def _is_loaded(self, key: str) -> bool:
         return any(self._launchctl("print", f"{domain}/{_label(key)}").ok for domain in self._domains)
 
-    def _launchctl(self, *words: str) -> Ran:
+    def _launchctl(self, *words: str) -> ProcessResult:
         return self._run(["launchctl", *words], "")
 
     def _write(self, path: Path, content: bytes) -> None:

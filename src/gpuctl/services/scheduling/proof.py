@@ -7,7 +7,7 @@ from typing import Any
 
 from gpuctl.domain.instance import Instance, ProviderName
 from gpuctl.errors import GpuctlError
-from gpuctl.services.scheduling.ran import Ran
+from gpuctl.services.scheduling.process import ProcessResult
 from gpuctl.services.sessions import Login, Sessions
 
 
@@ -61,13 +61,13 @@ def prove(sessions: Sessions, logins: Sequence[Login]) -> list[Proof]:
     return proofs
 
 
-def proofs_from(ran: Ran) -> list[Proof]:
+def proofs_from(result: ProcessResult) -> list[Proof]:
     """The proofs that `gpuctl schedule prove` printed. ValueError where it printed none."""
     try:
-        document = json.loads(ran.out)
+        document = json.loads(result.out)
         return [
             Proof(ProviderName(proof["provider"]), proof["account"], proof["error"], proof["warning"])
             for proof in document["proofs"]
         ]
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(ran.said) from error
+        raise ValueError(result.failure) from error

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from gpuctl.services.scheduling.job import Job
-from gpuctl.services.scheduling.ran import ScheduleError
+from gpuctl.services.scheduling.process import ScheduleError
 
 
 class Scheduler(Protocol):

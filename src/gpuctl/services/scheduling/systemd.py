@@ -4,7 +4,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from gpuctl.services.scheduling.job import Job, from_units, service_unit, timer_unit
-from gpuctl.services.scheduling.ran import Run, ScheduleError
+from gpuctl.services.scheduling.process import Run, ScheduleError
 
 KIND = "systemd"
 
@@ -23,7 +23,7 @@ class Timers:
     def obstacle(self) -> str | None:
         """Why this user cannot use systemd here; None if the user's own manager answers."""
         ran = self._run(["systemctl", "--user", "show", "--property=Version"], "")
-        return None if ran.ok else ran.said
+        return None if ran.ok else ran.failure
 
     def problem(self, key: str) -> str | None:
         """Why the installed job does not run; None if its timer is active, or that is not known."""
@@ -80,7 +80,7 @@ class Timers:
         ran = self._run(["systemctl", "--user", *words], "")
         if not ran.ok:
             raise ScheduleError(
-                f"`systemctl --user {' '.join(words)}` failed: {ran.said}", hint="gpuctl schedule install --cron"
+                f"`systemctl --user {' '.join(words)}` failed: {ran.failure}", hint="gpuctl schedule install --cron"
             )
 
     def _paths(self, key: str) -> tuple[Path, Path]:

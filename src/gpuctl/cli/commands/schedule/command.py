@@ -33,11 +33,11 @@ from gpuctl.home.schedule import ScheduleNote
 from gpuctl.providers.registry import all_facts
 from gpuctl.services.scheduling.job import Job, parse_every
 from gpuctl.services.scheduling.overdue import patience, wait_for_run
+from gpuctl.services.scheduling.process import ScheduleError
 from gpuctl.services.scheduling.proof import logins_to_prove, proofs_from
 from gpuctl.services.scheduling.proof import prove as prove_logins
-from gpuctl.services.scheduling.ran import ScheduleError
 from gpuctl.services.scheduling.schedulers import Scheduler
-from gpuctl.services.scheduling.seen import Seen
+from gpuctl.services.scheduling.status import ScheduleStatus
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -83,8 +83,8 @@ def install(
     )
     for warning in (*_left_behind(context), *scheduler.warnings(place.key), *limits_of(context, job)):
         context.progress.warn(warning)
-    said = f"{scheduler.kind} runs the reaper every {spelled(job.every)}; log: {log_in(folder)}"
-    lines = [said, *_proven(context, job)]
+    installed = f"{scheduler.kind} runs the reaper every {spelled(job.every)}; log: {log_in(folder)}"
+    lines = [installed, *_proven(context, job)]
     _check_first_run(place, scheduler, job, installed_at, wait=wait)
     return _result(place, footer=[*lines, where] if context.globals.verbose else lines)
 
@@ -92,7 +92,7 @@ def install(
 def _check_first_run(place: Place, scheduler: Scheduler, job: Job, installed_at: datetime, *, wait: bool) -> None:
     """Warn of what is known to keep the reaper from running. With `wait`, ScheduleError if two runs are missed."""
     context = place.context
-    problem = place.seen().problem
+    problem = place.status().problem
     if problem is not None:
         context.progress.warn(f"the reaper will not run: {problem}")
     if not wait and not scheduler.starts_at_once:
@@ -167,8 +167,8 @@ def uninstall(ctx: typer.Context) -> Result:
     folder = place.context.wiring.state_folder
     if folder is not None:
         ScheduleNote(folder).forget()
-    said = "schedule removed" if was_there else "no schedule was installed"
-    return _result(place, footer=[said])
+    removed = "schedule removed" if was_there else "no schedule was installed"
+    return _result(place, footer=[removed])
 
 
 def _place(ctx: typer.Context, wanted: str | None = None) -> Place:
@@ -180,7 +180,7 @@ def _place(ctx: typer.Context, wanted: str | None = None) -> Place:
 
 def _result(place: Place, footer: list[str]) -> Result:
     context = place.context
-    seen = place.seen()
+    seen = place.status()
     folder = context.wiring.state_folder
     log = None if folder is None else str(log_in(folder))
     shape = _shape(seen, context.wiring.store.location, log)
@@ -195,21 +195,21 @@ def _result(place: Place, footer: list[str]) -> Result:
     )
 
 
-def _shape(seen: Seen, state: str, log: str | None) -> dict[str, Any]:
-    job, times = seen.job, seen.times
+def _shape(status: ScheduleStatus, state: str, log: str | None) -> dict[str, Any]:
+    job, times = status.job, status.times
     return {
         "installed": job is not None,
-        "scheduler": seen.kind,
+        "scheduler": status.kind,
         "every": spelled(job.every) if job else None,
         "command": shlex.join(job.command) if job else None,
         "state": state,
         "log": log,
-        "installedAt": instant(seen.note.installed_at) if seen.note else None,
+        "installedAt": instant(status.note.installed_at) if status.note else None,
         "lastReapAt": instant(times.last_reap_at) if times.last_reap_at else None,
         "lastReapExitCode": times.last_reap_exit,
-        "overdue": seen.is_overdue,
-        "failing": seen.is_failing,
-        "problem": seen.problem,
+        "overdue": status.is_overdue,
+        "failing": status.is_failing,
+        "problem": status.problem,
     }
 
 
@@ -217,14 +217,14 @@ def _cell(value: Any) -> str:
     return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _table(seen: Seen, state: str, log: str | None) -> "Table":
+def _table(status: ScheduleStatus, state: str, log: str | None) -> "Table":
     drawn = labeled()
-    job, times = seen.job, seen.times
-    last = ago(times.last_reap_at, seen.now)
+    job, times = status.job, status.times
+    last = ago(times.last_reap_at, status.now)
     exit_code = f", exit {times.last_reap_exit}" if times.last_reap_exit else ""
     rows = [
-        ("schedule", f"{seen.word}, {seen.kind} every {spelled(job.every)}" if job else seen.word),
-        *([("problem", seen.problem)] if seen.problem else []),
+        ("schedule", f"{status.word}, {status.kind} every {spelled(job.every)}" if job else status.word),
+        *([("problem", status.problem)] if status.problem else []),
         ("last reap", f"{last}{exit_code}"),
         ("state", state),
         *([("command", shlex.join(job.command)), ("log", log or "")] if job else []),

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from gpuctl.distribution import NAME
 from gpuctl.errors import UsageError
+from gpuctl.services.scheduling.process import ProcessResult, Run
 from gpuctl.services.scheduling.program import is_cached, stable_path
-from gpuctl.services.scheduling.ran import Ran, Run
 
 _PATIENCE_S = 30
 
@@ -18,10 +18,10 @@ _PATIENCE_S = 30
 def runner(environ: Mapping[str, str]) -> Run:
     """Runs programs found by that environment's PATH, with that environment."""
 
-    def run(argv: Sequence[str], typed: str) -> Ran:
+    def run(argv: Sequence[str], typed: str) -> ProcessResult:
         program = shutil.which(argv[0], path=environ.get("PATH", os.defpath))
         if program is None:
-            return Ran(None, "", f"`{argv[0]}` is not installed")
+            return ProcessResult(None, "", f"`{argv[0]}` is not installed")
         try:
             done = subprocess.run(
                 [program, *argv[1:]],
@@ -34,13 +34,13 @@ def runner(environ: Mapping[str, str]) -> Run:
                 check=False,
             )
         except (OSError, subprocess.TimeoutExpired) as error:
-            return Ran(-1, "", str(error))
-        return Ran(done.returncode, done.stdout, done.stderr)
+            return ProcessResult(-1, "", str(error))
+        return ProcessResult(done.returncode, done.stdout, done.stderr)
 
     return run
 
 
-def started_bare(argv: Sequence[str], environ: Mapping[str, str], patience_s: float) -> Ran:
+def started_bare(argv: Sequence[str], environ: Mapping[str, str], patience_s: float) -> ProcessResult:
     """The end of that command, started with this environment and nothing of the present one."""
     try:
         done = subprocess.run(
@@ -48,8 +48,8 @@ def started_bare(argv: Sequence[str], environ: Mapping[str, str], patience_s: fl
             timeout=patience_s, env=dict(environ), cwd="/", check=False,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
-        return Ran(-1, "", str(error))
-    return Ran(done.returncode, done.stdout, done.stderr)
+        return ProcessResult(-1, "", str(error))
+    return ProcessResult(done.returncode, done.stdout, done.stderr)
 
 
 def own_program(environ: Mapping[str, str]) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from gpuctl.services.scheduling.limits import limits
 from gpuctl.services.scheduling.overdue import patience
 from gpuctl.services.scheduling.program import missing_program
 from gpuctl.services.scheduling.schedulers import Scheduler, Schedulers
-from gpuctl.services.scheduling.seen import Seen
+from gpuctl.services.scheduling.status import ScheduleStatus
 from gpuctl.store.registry import FILE, scheme_of
 
 # What credentials of every cloud need, besides what each cloud's facts name. Never a secret: anybody who can read the
@@ -144,19 +144,21 @@ class Place:
         folder = self.context.wiring.state_folder
         return None if folder is None else ScheduleNote(folder).read()
 
-    def seen(self) -> Seen:
+    def status(self) -> ScheduleStatus:
         """What is known of the schedule now. ScheduleError if a scheduler's files cannot be read."""
         found = self.schedulers.find(self.key)
         note, times, now = self.note, self.context.wiring.state.reaper.read(), self.context.clock.now()
         if found is None:
-            return Seen(None, None, note, times, now)
+            return ScheduleStatus(None, None, note, times, now)
         scheduler, job = found
         missing = missing_program(job.argv[0])
         if missing is not None:
-            return Seen(scheduler.kind, job, note, times, now, f"`{missing}` does not exist")
+            return ScheduleStatus(scheduler.kind, job, note, times, now, f"`{missing}` does not exist")
         # A reaper that runs proves more than what is seen of the scheduler.
         is_running = times.last_reap_at is not None and timedelta(0) <= now - times.last_reap_at < patience(job.every)
-        return Seen(scheduler.kind, job, note, times, now, None if is_running else scheduler.problem(self.key))
+        return ScheduleStatus(
+            scheduler.kind, job, note, times, now, None if is_running else scheduler.problem(self.key)
+        )
 
 
 def _schedulers(context: Context, *, uses_cron: bool) -> Iterator[Scheduler]:

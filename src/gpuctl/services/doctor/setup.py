@@ -1,4 +1,4 @@
-"""What is examined: this machine's part of it, and one cloud's."""
+"""What is examined: the setup on your computer, and one provider."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -7,12 +7,12 @@ from gpuctl.catalog import Catalog
 from gpuctl.domain.instance import Instance, ProviderName
 from gpuctl.platform import Platform
 from gpuctl.services.runtime import Runtime
-from gpuctl.services.scheduling.seen import Seen
+from gpuctl.services.scheduling.status import ScheduleStatus
 from gpuctl.services.sessions import Session
 
 
 @dataclass(frozen=True, slots=True)
-class Patient:
+class Setup:
     """A setup: its records and logins, its prices, its reaper. `schedule` looks for the latter when it is called.
 
     `disk_problems` returns what the disk of the state lacks, a sentence each.
@@ -21,7 +21,7 @@ class Patient:
     runtime: Runtime
     catalog: Catalog
     user: str
-    schedule: Callable[[], Seen]
+    schedule: Callable[[], ScheduleStatus]
     platform: Platform
     in_sandbox: bool = False
     disk_problems: Callable[[], Sequence[str]] = tuple
@@ -44,6 +44,6 @@ class Cloud:
     subnet: str | None = None
     ssh_from: str | None = None
 
-    def session(self, patient: Patient) -> Session:
+    def session(self, setup: Setup) -> Session:
         """The checked login; the same one each time. Raises what opening it raises."""
-        return patient.runtime.sessions.open(self.name, self.profile)
+        return setup.runtime.sessions.open(self.name, self.profile)

@@ -1,4 +1,4 @@
-"""What a schedule needs of the machine it is on: to run a program and read what it said."""
+"""Runs the programs of schedulers, such as crontab, and returns their output."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -7,8 +7,8 @@ from gpuctl.errors import GpuctlError
 
 
 @dataclass(frozen=True, slots=True)
-class Ran:
-    """A program's end. `code` is None where there is no such program."""
+class ProcessResult:
+    """Exit code and output of a program. `code` is None where the program is missing."""
 
     code: int | None
     out: str
@@ -19,12 +19,12 @@ class Ran:
         return self.code == 0
 
     @property
-    def said(self) -> str:
-        """What it said of its failure, in one line."""
+    def failure(self) -> str:
+        """Its output as one line, for a message about its failure."""
         return " ".join((self.err or self.out).split()) or f"it ended with {self.code}"
 
 
-Run = Callable[[Sequence[str], str], Ran]
+Run = Callable[[Sequence[str], str], ProcessResult]
 """Runs a program with that text on its standard input."""
 
 

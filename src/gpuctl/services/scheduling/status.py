@@ -10,7 +10,7 @@ from gpuctl.store.reaper import ReapTimes
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ScheduleStatus:
     """The job that `kind` has (None where none has one), the note of it on this computer, and the reaper's times.
 
     `problem` is why the scheduler does not run the job, None where nothing is known against it.

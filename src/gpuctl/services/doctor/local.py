@@ -1,4 +1,4 @@
-"""What can be told without any cloud: the program, the state, the reaper's schedule."""
+"""The checks that need no cloud: the program, the platform, the state, the schedule of the reaper."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -9,7 +9,7 @@ from gpuctl import __version__
 from gpuctl.distribution import FOREIGN, NAME, find_foreign, remove_foreign
 from gpuctl.domain.diagnosis import Finding, Verdict
 from gpuctl.domain.duration import rough, spelled
-from gpuctl.services.doctor.examined import Patient
+from gpuctl.services.doctor.setup import Setup
 from gpuctl.services.scheduling.limits import ON_WINDOWS_DRIVE, WSL_STOPS
 from gpuctl.store.base import Snapshot
 
@@ -17,7 +17,7 @@ _GRACE = timedelta(minutes=5)
 _LATELY = timedelta(minutes=10)
 
 
-def version(patient: Patient) -> Iterator[Finding]:
+def version(setup: Setup) -> Iterator[Finding]:
     """The version of gpuctl and of Python; a foreign distribution named gpuctl in the same environment fails."""
     yield Finding("version", Verdict.OK, f"gpuctl {__version__} on Python {python_version()}")
     foreign = find_foreign()
@@ -29,36 +29,36 @@ def version(patient: Patient) -> Iterator[Finding]:
         yield Finding("version", Verdict.FAIL, text, remove_foreign())
 
 
-def platform(patient: Patient) -> Iterator[Finding]:
+def platform(setup: Setup) -> Iterator[Finding]:
     """What the operating system does to the reaper and the state. No finding where that is nothing."""
-    if patient.platform.is_wsl and not patient.in_sandbox:
+    if setup.platform.is_wsl and not setup.in_sandbox:
         yield Finding("platform", Verdict.WARN, f"this is WSL: {WSL_STOPS}", "gpuctl schedule install")
-        location = Path(patient.runtime.store.location)
-        if patient.platform.is_on_windows_drive(location):
+        location = Path(setup.runtime.store.location)
+        if setup.platform.is_on_windows_drive(location):
             yield Finding("platform", Verdict.WARN, f"{location} is {ON_WINDOWS_DRIVE}", "add `--state FILE`")
 
 
-def state(patient: Patient) -> Iterator[Finding]:
+def state(setup: Setup) -> Iterator[Finding]:
     """Whether the records can be used, and whether any of them is where it should not be."""
-    store = patient.runtime.store
+    store = setup.runtime.store
     snapshot = store.snapshot()
     if snapshot.state_id is None:
         yield Finding("state", Verdict.OK, f"none yet; the first instance creates {store.location}")
         return
-    matters = [*_matters(patient, snapshot), *_disk(patient)]
+    matters = [*_matters(setup, snapshot), *_disk(setup)]
     yield from matters
     if not matters:
         live = sum(record.is_live for record in snapshot.records)
         yield Finding("state", Verdict.OK, f"{live} active of {len(snapshot.records)} records in {store.location}")
 
 
-def _disk(patient: Patient) -> Iterator[Finding]:
-    for text in patient.disk_problems():
+def _disk(setup: Setup) -> Iterator[Finding]:
+    for text in setup.disk_problems():
         yield Finding("state", Verdict.WARN, text, "move the state to a local disk, or select one: --state FILE")
 
 
-def _matters(patient: Patient, snapshot: Snapshot) -> Iterator[Finding]:
-    store, now = patient.runtime.store, patient.runtime.clock.now()
+def _matters(setup: Setup, snapshot: Snapshot) -> Iterator[Finding]:
+    store, now = setup.runtime.store, setup.runtime.clock.now()
     live = [record for record in snapshot.records if record.is_live]
     overdue = [record for record in live if now - record.expires_at > _GRACE]
     if overdue:
@@ -72,16 +72,16 @@ def _matters(patient: Patient, snapshot: Snapshot) -> Iterator[Finding]:
     if unreadable:
         text = f"{len(unreadable)} archived records cannot be read, the first is {unreadable[0]}"
         yield Finding("state", Verdict.WARN, text, "gpuctl stats")
-    if patient.runtime.rescue.saved():
+    if setup.runtime.rescue.saved():
         yield Finding("state", Verdict.WARN, "rescue files wait to be imported", "gpuctl reap")
 
 
-def schedule(patient: Patient) -> Iterator[Finding]:
+def schedule(setup: Setup) -> Iterator[Finding]:
     """Whether a reaper runs, and did what it found."""
-    if patient.in_sandbox:
+    if setup.in_sandbox:
         yield Finding("schedule", Verdict.OK, "not needed in the sandbox")
         return
-    seen = patient.schedule()
+    seen = setup.schedule()
     last = seen.times.last_reap_at
     when = f"last ran {rough(seen.now - last)} ago" if last else "has not run yet"
     if seen.problem is not None:
