@@ -184,7 +184,7 @@ def test_ctrl_c_between_two_attempts_leaves_nothing(
     def interrupted(*_: object) -> str:
         raise Interrupted("ended by SIGINT", signal_number=2)
 
-    monkeypatch.setattr(attempts, "told_next", interrupted)
+    monkeypatch.setattr(attempts, "next_attempt_message", interrupted)
     operator.wire.arm("RunInstances", FULL)
     ran = operator.run("provision", "g4dn.xlarge", "--region", REGIONS, terminal=terminal)
     assert ran.code == 130

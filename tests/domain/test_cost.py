@@ -12,8 +12,8 @@ from gpuctl.domain.lifecycle import refreshed
 from gpuctl.domain.money.cost import (
     Cost,
     accrued,
-    burning,
     by_deadline,
+    current_hourly,
     hourly,
     lifetime,
     remaining,
@@ -84,7 +84,7 @@ def test_disk_and_address_count_beside_the_machine_and_end_with_it() -> None:
 def test_an_unknown_price_is_unknown_and_never_nothing() -> None:
     record = a_ready_instance(price=None, disk_price=DISK, address_price=ADDRESS)
     assert accrued(record, NOON + HOUR) is None
-    for cost in (spent(record, NOON + HOUR), by_deadline(record, NOON), hourly(record), burning(record)):
+    for cost in (spent(record, NOON + HOUR), by_deadline(record, NOON), hourly(record), current_hourly(record)):
         assert (cost.compute, cost.total, cost.counted, cost.is_whole) == (None, None, None, False)
 
 
@@ -117,7 +117,7 @@ def test_a_machine_is_projected_to_its_deadline_and_beyond_it_to_now() -> None:
 def test_stopping_bills_until_it_is_proven_gone() -> None:
     record = whole(a_ready_instance(status=Status.STOPPING, deleted_by_us_at=NOON + MINUTE))
     assert spent(record, NOON + 3 * HOUR).total == Decimal("0.542") * 3
-    assert burning(record).total == Decimal("0.542")
+    assert current_hourly(record).total == Decimal("0.542")
 
 
 def test_a_window_holds_the_part_of_the_cost_that_fell_into_it() -> None:
@@ -156,13 +156,13 @@ def test_a_stopped_instance_costs_its_disk_and_where_it_is_kept_its_address(
     later = seen_in(record, CloudState.STOPPED, 40)
     cost = spent(later, NOON + HOUR)
     assert (cost.compute, cost.disk, cost.public_ip) == (Decimal("0.263"), Decimal("0.011"), Decimal(address))
-    assert burning(later).total == Decimal(burns)
+    assert current_hourly(later).total == Decimal(burns)
     assert remaining(later, NOON + HOUR / 2).total == Decimal("0.271")
 
 
 def test_azure_bills_a_machine_that_is_stopped_and_not_deallocated() -> None:
     record = seen_in(whole(a_ready_instance()), CloudState.STOPPED, 30, bills_when_stopped=True)
-    assert spent(record, NOON + HOUR).total == burning(record).total == Decimal("0.542")
+    assert spent(record, NOON + HOUR).total == current_hourly(record).total == Decimal("0.542")
 
 
 def test_a_rest_that_nobody_saw_the_end_of_counts_in_full_once_the_machine_runs_again() -> None:

@@ -77,7 +77,7 @@ _TWICE = "if now is None or record.absent_since is None or listed_at - record.ab
 _WHOLE = "if claims.record_id is None or claims.expires_at is None or born is None:"
 _SEALED = "if match is None or _digest(raw[: match.start(1)] + _BLANK + raw[match.end(1) :]) != match.group(1):"
 _PATIENCE = "patience = timedelta(0)"
-_SENT = "if answer.error is not None and answer.outcome is not Outcome.UNKNOWN:"
+_SENT = "if result.error is not None and result.outcome is not Outcome.UNKNOWN:"
 _ADDED = "self.runtime.store.add([record], lambda present: None)"
 _DEFINITE = "goes_on = is_elsewhere(error)"
 
@@ -108,7 +108,7 @@ MUTANTS: dict[str, Break] = {
     "another attempt after a lost reply": every(
         edited(
             "gpuctl.services.launch.attempts:Attempts.pursue",
-            ("answer.outcome not in (Outcome.REFUSED, Outcome.LEFTOVERS)", "answer.outcome is Outcome.CREATED"),
+            ("result.outcome not in (Outcome.REFUSED, Outcome.LEFTOVERS)", "result.outcome is Outcome.CREATED"),
         ),
         edited("gpuctl.services.launch.attempts:Attempts._after_refusal", (_DEFINITE, "goes_on = True")),
         edited("gpuctl.domain.lifecycle:attempted", ("if not was_refused(instance):", "if False:")),

@@ -17,7 +17,7 @@ from gpuctl.domain.money.cost import Extras
 from gpuctl.errors import UsageError
 from gpuctl.providers.base import Image
 from gpuctl.services.launch.launchable import Launchable
-from gpuctl.services.launch.prepare import Prepared, made_ready
+from gpuctl.services.launch.prepare import Prepared, prepare_account
 
 
 def a_price(usd: str) -> Price:
@@ -75,7 +75,7 @@ def test_an_image_that_is_looked_up_late_and_costs_more_is_compared_with_what_wa
 
     runtime: Any = None
     with pytest.raises(UsageError, match="no instance was started"):
-        made_ready(prepared, runtime, agree)
+        prepare_account(prepared, runtime, agree)
     assert [there for there, _ in asked] == [found]
     assert "trying eastus at $1.400/h instead of $0.510" in asked[0][1]
 
@@ -83,4 +83,4 @@ def test_an_image_that_is_looked_up_late_and_costs_more_is_compared_with_what_wa
 def test_an_image_that_is_agreed_to_is_what_is_launched() -> None:
     prepared, found = prepared_and_found()
     runtime: Any = None
-    assert made_ready(prepared, runtime, lambda there, line: True).first == found
+    assert prepare_account(prepared, runtime, lambda there, line: True).first == found

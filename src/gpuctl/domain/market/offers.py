@@ -154,9 +154,9 @@ class Need:
             return Lack.REGION
         if not self.with_retired and kind.availability is Availability.RETIRED:
             return Lack.RETIRED
-        return self._too_dear(offer)
+        return self._price_lack(offer)
 
-    def _too_dear(self, offer: Offer) -> Lack | None:
+    def _price_lack(self, offer: Offer) -> Lack | None:
         if self.max_usd_per_hour is None:
             return None
         if offer.price is None:

@@ -129,7 +129,7 @@ def rates(compute: Price | None, disk: Price | None, public_ip: Price | None) ->
     return Cost(*(None if price is None else price.usd_per_hour for price in (compute, disk, public_ip)))
 
 
-def burning(instance: Instance) -> Cost:
+def current_hourly(instance: Instance) -> Cost:
     """Dollars an hour now: nothing once terminated, disk and, where it is kept, public IP while powered off."""
     if not instance.is_live:
         return Cost()

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 
 from gpuctl.domain.instance import Instance, Market
-from gpuctl.domain.money.cost import Cost, burning, by_deadline, remaining, seconds, spent, spent_between
+from gpuctl.domain.money.cost import Cost, by_deadline, current_hourly, remaining, seconds, spent, spent_between
 from gpuctl.domain.money.statistics import Statistics, ended_within, statistics, within
 
 _ZERO = Decimal(0)
@@ -135,7 +135,7 @@ def outlook(records: Sequence[Instance], now: datetime, since: datetime | None =
     """What these cost together; with `since` only what they cost after that is spent."""
     return Outlook(
         live=sum(record.is_live for record in records),
-        hourly=together(burning(record) for record in records),
+        hourly=together(current_hourly(record) for record in records),
         spent=_cost_of(records, now, since),
         remaining=together(remaining(record, now) for record in records),
         by_deadline=together(by_deadline(record, now) for record in records),
@@ -197,13 +197,13 @@ def _days(every: Sequence[Instance], now: datetime, since: datetime | None) -> l
     found = []
     while start < now:
         end = min(start_of_day(start) + _DAY, now)
-        some = [record for record in there if _was_there(record, start, end)]
+        some = [record for record in there if _is_billed_in(record, start, end)]
         found.append(_group(f"{start.astimezone(UTC):%Y-%m-%d}", some, start, end))
         start = end
     return found
 
 
-def _was_there(record: Instance, since: datetime, until: datetime) -> bool:
+def _is_billed_in(record: Instance, since: datetime, until: datetime) -> bool:
     if record.launched_at is None or record.launched_at >= until:
         return False
     return record.launched_at >= since or (record.terminated_at or until) > since

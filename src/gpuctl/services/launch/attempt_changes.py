@@ -1,4 +1,4 @@
-"""What attempts change in a record, as pure functions of the record and of what the provider answered."""
+"""What attempts change in a record, as pure functions of the record and of the result of a create request."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -10,7 +10,7 @@ from gpuctl.domain.lifecycle import advance, attempted, launch_failed, note, ref
 from gpuctl.domain.market.ssh_source import with_sources
 from gpuctl.errors import GpuctlError
 from gpuctl.providers.base import Order
-from gpuctl.services.launch.create import Answer
+from gpuctl.services.launch.create import CreateResult
 from gpuctl.services.launch.launchable import Launchable
 
 LEAST_LEFT = timedelta(minutes=5)
@@ -21,19 +21,19 @@ class NoMore(GpuctlError):
     """No further attempt may be made: somebody gave the record up, or its deadline is too near."""
 
 
-def answered(fresh: Instance, answer: Answer, here: Launchable) -> Instance:
+def with_result(fresh: Instance, result: CreateResult, here: Launchable) -> Instance:
     """The record with what became of its last attempt, after which there is none."""
     now = here.session.now
-    if answer.seen is not None:
+    if result.observed is not None:
         if fresh.status.is_ended:
-            return with_facts(fresh, now, cloud_id=answer.seen.cloud_id, id_is_from_create=True)
-        return refreshed(fresh, answer.seen, now, from_create=True)
-    fresh = _with_outcome(fresh, answer)
+            return with_facts(fresh, now, cloud_id=result.observed.cloud_id, id_is_from_create=True)
+        return refreshed(fresh, result.observed, now, from_create=True)
+    fresh = _with_outcome(fresh, result)
     detail = fresh.last_error
-    if answer.leftovers is not None and not fresh.status.is_ended:
-        made = {"cloud_id": answer.leftovers, "id_is_from_create": True}
+    if result.leftovers is not None and not fresh.status.is_ended:
+        made = {"cloud_id": result.leftovers, "id_is_from_create": True}
         return advance(with_facts(fresh, now, **made), Status.STOPPING, now, Reason.REFUSED, detail=detail)
-    if answer.outcome is Outcome.UNKNOWN or fresh.status.is_ended:
+    if result.outcome is Outcome.UNKNOWN or fresh.status.is_ended:
         return note(fresh, EventName.ERROR, now, detail=detail)
     ended = Status.TERMINATED if fresh.status is Status.STOPPING else Status.FAILED
     return advance(fresh, ended, now, Reason.REFUSED, detail=detail, last_error=detail)
@@ -46,20 +46,20 @@ def start_failed(fresh: Instance, seen: Observed, error: GpuctlError, here: Laun
     return launch_failed(fresh, seen, error.message, here.session.now)
 
 
-def noted(fresh: Instance, answer: Answer, here: Launchable) -> Instance:
+def with_refusal(fresh: Instance, result: CreateResult, here: Launchable) -> Instance:
     """The record with a refusal after which another attempt may follow."""
-    fresh = _with_outcome(fresh, answer)
+    fresh = _with_outcome(fresh, result)
     return note(fresh, EventName.ERROR, here.session.now, detail=fresh.last_error)
 
 
-def _with_outcome(fresh: Instance, answer: Answer) -> Instance:
-    detail = answer.error.message if answer.error else None
-    told = {"outcome": answer.outcome, "detail": detail, "cloud_id": answer.leftovers}
+def _with_outcome(fresh: Instance, result: CreateResult) -> Instance:
+    detail = result.error.message if result.error else None
+    told = {"outcome": result.outcome, "detail": detail, "cloud_id": result.leftovers}
     last = fresh.attempts[-1].model_copy(update=told)
     return fresh.having(attempts=(*fresh.attempts[:-1], last), last_error=detail)
 
 
-def hindrance(record: Instance, now: datetime) -> str | None:
+def reason_for_no_attempt(record: Instance, now: datetime) -> str | None:
     """Why no further attempt may be made for it; None if one may."""
     if record.status is not Status.PROVISIONING:
         return f"{record.label} is {record.status} now: no further attempt is made"
@@ -74,7 +74,7 @@ def hindrance(record: Instance, now: datetime) -> str | None:
 
 def with_attempt(fresh: Instance, there: Launchable, sources: Sequence[str]) -> Instance:
     now = there.session.now
-    if (why := hindrance(fresh, now)) is not None:
+    if (why := reason_for_no_attempt(fresh, now)) is not None:
         raise NoMore(why)
     number, offer = len(fresh.attempts) + 1, there.offer
     attempt = Attempt(

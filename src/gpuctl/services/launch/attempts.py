@@ -14,17 +14,17 @@ from gpuctl.services.budgets import allowance_of
 from gpuctl.services.launch.access import other_sources
 from gpuctl.services.launch.attempt_changes import (
     NoMore,
-    answered,
-    hindrance,
-    noted,
     order_of,
+    reason_for_no_attempt,
     start_failed,
     with_attempt,
+    with_refusal,
+    with_result,
 )
 from gpuctl.services.launch.cooldown import is_elsewhere
-from gpuctl.services.launch.create import Answer, send_create
+from gpuctl.services.launch.create import CreateResult, send_create
 from gpuctl.services.launch.launchable import Agree, Launchable
-from gpuctl.services.launch.messages import Tried, all_refused, told_next
+from gpuctl.services.launch.messages import Tried, all_refused, next_attempt_message
 from gpuctl.services.launch.prepare import Prepared
 from gpuctl.services.runtime import Runtime
 from gpuctl.services.terminate import end
@@ -61,18 +61,18 @@ class Attempts:
         """Send its attempts. What prevents an instance, or None if there is one."""
         while True:
             here = self._here
-            answer = self._send(record, here)
-            if answer.outcome not in (Outcome.REFUSED, Outcome.LEFTOVERS) or answer.error is None:
-                self._close(record, answer, here)
-                return answer.error
-            self.tried.append(Tried(here.place, answer.error))
-            following = self._after_refusal(record, answer, here)
+            result = self._send(record, here)
+            if result.outcome not in (Outcome.REFUSED, Outcome.LEFTOVERS) or result.error is None:
+                self._close(record, result, here)
+                return result.error
+            self.tried.append(Tried(here.place, result.error))
+            following = self._after_refusal(record, result, here)
             if following is None:
                 refusal = all_refused(self.tried, self.prepared.choice)
-                self._close(record, answer, here)
+                self._close(record, result, here)
                 return refusal
             # Only now: where nothing follows they are ended with the record.
-            self._end_leftovers(answer.leftovers, here)
+            self._end_leftovers(result.leftovers, here)
             record = following
 
     def resume(self, record: Instance, seen: Observed, error: GpuctlError) -> GpuctlError | None:
@@ -102,41 +102,41 @@ class Attempts:
                 break
         return places
 
-    def _send(self, record: Instance, here: Launchable) -> Answer:
+    def _send(self, record: Instance, here: Launchable) -> CreateResult:
         known = self.prepared.refusals.of(here.place)
         if known is not None:
             # Another machine of this call was refused there meanwhile; this attempt was never sent.
-            return Answer(Outcome.REFUSED, error=known)
+            return CreateResult(Outcome.REFUSED, error=known)
         where = here.place.where
         self.runtime.progress.step(f"{record.label}: creating {record.instance_type} in {where}")
-        answer = send_create(
+        result = send_create(
             here.session.provider,
             order_of(record, here, self.state_id),
             self.runtime.clock,
             lambda error: self.runtime.progress.info(f"{error.message}; trying again"),
         )
-        if answer.error is not None and answer.outcome is not Outcome.UNKNOWN:
-            self.prepared.refusals.add(here.place, answer.error)
-        if answer.outcome is not Outcome.REFUSED:
-            self.made.append(answered(record, answer, here))
-        return answer
+        if result.error is not None and result.outcome is not Outcome.UNKNOWN:
+            self.prepared.refusals.add(here.place, result.error)
+        if result.outcome is not Outcome.REFUSED:
+            self.made.append(with_result(record, result, here))
+        return result
 
-    def _after_refusal(self, record: Instance, answer: Answer, here: Launchable) -> Instance | None:
+    def _after_refusal(self, record: Instance, result: CreateResult, here: Launchable) -> Instance | None:
         """The record with its next attempt written down; None if there is to be none."""
-        error = answer.error
+        error = result.error
         if error is None:
             return None
         goes_on = is_elsewhere(error)
-        if not (goes_on or self.prepared.retrying.is_left(error)):
+        if not (goes_on or self.prepared.retries.allows(error)):
             return None
         # The refusal is written down first: whoever comes between finds nothing that may have made a machine.
-        record = self.runtime.store.update(record.id, lambda record: noted(record, answer, here))
+        record = self.runtime.store.update(record.id, lambda record: with_refusal(record, result, here))
         if goes_on:
             return self._elsewhere(record, error)
-        if (why := hindrance(record, here.session.now)) is not None:
+        if (why := reason_for_no_attempt(record, here.session.now)) is not None:
             self.runtime.progress.info(why)
             return None
-        self.prepared.retrying.waits_out(error, self.runtime.clock, self.runtime.progress)
+        self.prepared.retries.wait(error, self.runtime.clock, self.runtime.progress)
         return self._written(record, here, _as_it_is)
 
     def _elsewhere(self, record: Instance, error: GpuctlError, over: Over = _as_it_is) -> Instance | None:
@@ -150,13 +150,13 @@ class Attempts:
         except NoMore as why:
             self.runtime.progress.info(why.message)
             return None
-        if (reason := hindrance(candidate, here.session.now)) is not None:
+        if (reason := reason_for_no_attempt(candidate, here.session.now)) is not None:
             self.runtime.progress.info(reason)
             return None
         there = self._next_place(candidate, self._ahead)
         if there is None:
             return None
-        if not self.agree(there, told_next(error, here, there, record.expires_at - here.session.now)):
+        if not self.agree(there, next_attempt_message(error, here, there, record.expires_at - here.session.now)):
             return None
         written = self._written(record, there, over)
         if written is not None:
@@ -207,18 +207,18 @@ class Attempts:
         for refusal in failed.values():
             self.runtime.progress.warn(f"leftovers of {leftovers} are not removed yet: {refusal.message}")
 
-    def _close(self, record: Instance, answer: Answer, here: Launchable) -> None:
+    def _close(self, record: Instance, result: CreateResult, here: Launchable) -> None:
         """Write down how the last attempt came out; what nobody wants any more is ended."""
-        fresh = self.runtime.store.update(record.id, lambda record: answered(record, answer, here))
-        if answer.leftovers is not None:
+        fresh = self.runtime.store.update(record.id, lambda record: with_result(record, result, here))
+        if result.leftovers is not None:
             end(self.runtime, [record.id], Reason.REFUSED)
-        if answer.seen is None:
+        if result.observed is None:
             return
         # Somebody gave the record up while the create was under way: its machine must not outlive that.
         if fresh.status is Status.STOPPING:
             end(self.runtime, [record.id], fresh.reason or Reason.CANCELLED)
         elif fresh.status.is_ended:
-            for error in here.session.provider.terminate(record.region, [answer.seen.cloud_id]).values():
+            for error in here.session.provider.terminate(record.region, [result.observed.cloud_id]).values():
                 self.runtime.progress.warn(
-                    f"{answer.seen.cloud_id} of {record.label} is not terminated yet: {error.message}"
+                    f"{result.observed.cloud_id} of {record.label} is not terminated yet: {error.message}"
                 )

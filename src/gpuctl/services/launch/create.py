@@ -1,4 +1,4 @@
-"""Sends one attempt's create call until the answer is sure, or sure not to become so."""
+"""Sends the create request of one attempt, and repeats it until its outcome is known or can no longer become known."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,24 +9,26 @@ from gpuctl.domain.instance import Observed, Outcome
 from gpuctl.errors import GpuctlError, HalfMade, OutcomeUnknown, ThrottledError, UnreachableError
 from gpuctl.providers.base import Order, Provider
 
-_PASSING = (ThrottledError, UnreachableError)
+_TRANSIENT = (ThrottledError, UnreachableError)
 PAUSES = (timedelta(seconds=1), timedelta(seconds=3), timedelta(seconds=6))
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """How an attempt came out: `seen` is the machine if it was created, `error` why not or why that is not known.
+class CreateResult:
+    """The outcome of an attempt: `observed` is the instance if it was created, `error` why not or why it is unknown.
 
     `leftovers` is the cloud id of what was made before the cloud refused the rest.
     """
 
     outcome: Outcome
-    seen: Observed | None = None
+    observed: Observed | None = None
     error: GpuctlError | None = None
     leftovers: str | None = None
 
 
-def send_create(provider: Provider, order: Order, clock: Clock, on_repeat: Callable[[GpuctlError], None]) -> Answer:
+def send_create(
+    provider: Provider, order: Order, clock: Clock, on_repeat: Callable[[GpuctlError], None]
+) -> CreateResult:
     """Send the order's create call, at most four times, always the very same request with the same token.
 
     REFUSED only if every send was answered with a refusal; once a reply was lost, a refusal of a later send proves
@@ -37,14 +39,14 @@ def send_create(provider: Provider, order: Order, clock: Clock, on_repeat: Calla
     error: GpuctlError
     for pause in (*PAUSES, None):
         try:
-            return Answer(Outcome.CREATED, seen=provider.create(order))
+            return CreateResult(Outcome.CREATED, observed=provider.create(order))
         except OutcomeUnknown as unknown:
             error = lost = unknown
             again = unknown.may_repeat
         except HalfMade as half:
             error, leftovers = half.refusal, half.cloud_id
-            again = isinstance(half.refusal, _PASSING)
-        except _PASSING as refusal:
+            again = isinstance(half.refusal, _TRANSIENT)
+        except _TRANSIENT as refusal:
             error, again = refusal, True
         except GpuctlError as refusal:
             error, again = refusal, False
@@ -53,10 +55,10 @@ def send_create(provider: Provider, order: Order, clock: Clock, on_repeat: Calla
         on_repeat(error)
         clock.sleep(pause)
     if lost is None and leftovers is not None:
-        return Answer(Outcome.LEFTOVERS, error=error, leftovers=leftovers)
+        return CreateResult(Outcome.LEFTOVERS, error=error, leftovers=leftovers)
     if lost is None:
-        return Answer(Outcome.REFUSED, error=error)
-    return Answer(Outcome.UNKNOWN, error=lost if error is lost else _both(lost, error))
+        return CreateResult(Outcome.REFUSED, error=error)
+    return CreateResult(Outcome.UNKNOWN, error=lost if error is lost else _both(lost, error))
 
 
 def _both(lost: GpuctlError, refusal: GpuctlError) -> GpuctlError:

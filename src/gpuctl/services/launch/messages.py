@@ -26,12 +26,12 @@ class Tried:
     is_late: bool = False
 
 
-def told_next(error: GpuctlError, before: Launchable, there: Launchable, left: timedelta) -> str:
+def next_attempt_message(error: GpuctlError, before: Launchable, there: Launchable, left: timedelta) -> str:
     """Why the last attempt failed, and what is tried now, at what price; `left` is the time to the deadline."""
-    return f"{error.message}; {trying(there, before, left)}"
+    return f"{error.message}; {attempt_message(there, before, left)}"
 
 
-def trying(there: Launchable, before: Launchable, left: timedelta) -> str:
+def attempt_message(there: Launchable, before: Launchable, left: timedelta) -> str:
     """What is tried now instead of `before`, at what price; `left` is the time to the deadline."""
     is_alike = (there.offer.type, there.offer.market) == (before.offer.type, before.offer.market)
     what = there.place.where if is_alike else f"{_named(there.offer)} in {there.place.where}"

@@ -27,7 +27,7 @@ class Defaults:
 
 
 DefaultsOf = Callable[[ProviderName], Defaults]
-Passed = Mapping[Lack, int]
+Skipped = Mapping[Lack, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Bid:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What fits a request: `offers` in the order they are tried, `passed` how many did not fit and why.
+    """What fits a request: `offers` in the order they are tried, `skipped` how many did not fit and why.
 
     `types` are the names of those that would do, whatever they cost. `unusable` tells of clouds that were left out.
     """
@@ -49,7 +49,7 @@ class Choice:
     bids: Mapping[ProviderName, Bid]
     offers: tuple[Offer, ...]
     types: frozenset[str]
-    passed: Passed = field(default_factory=dict)
+    skipped: Skipped = field(default_factory=dict)
     unusable: Mapping[ProviderName, GpuctlError] = field(default_factory=dict)
     elsewhere: Offer | None = None
 
@@ -143,26 +143,26 @@ def _chosen(
     catalog: Catalog,
     unusable: Mapping[ProviderName, GpuctlError],
 ) -> Choice:
-    need, passed = request.need, Counter[Lack]()
+    need, skipped = request.need, Counter[Lack]()
     offers: list[Offer] = []
-    dear: list[Decimal] = []
+    too_expensive: list[Decimal] = []
     types = {kind.name} if kind else set[str]()
     for market in request.markets:
         there = [offer for name, bid in bids.items() for offer in _offers(bid, name, kind, market, catalog)]
         lacks = {id(offer): need.lack_of(offer) or _lack_of_image(offer, request, bids, catalog) for offer in there}
-        dear += [
+        too_expensive += [
             offer.price.usd_per_hour for offer in there if offer.price and lacks[id(offer)] is Lack.ABOVE_MAX_PRICE
         ]
-        passed.update(lack for lack in lacks.values() if lack is not None)
+        skipped.update(lack for lack in lacks.values() if lack is not None)
         fitting = [offer for offer in there if lacks[id(offer)] is None]
         types |= {offer.type.name for offer in there if replace(need, max_usd_per_hour=None).is_met_by(offer)}
         is_listed = kind is not None and not request.is_anywhere
         # Whoever names regions for a type says in which order; else the cheapest comes first.
         offers += fitting if is_listed else ranked(fitting, need)
     if not offers:
-        raise _nothing_fits(request, passed, unusable, catalog, bids, dear)
+        raise _nothing_fits(request, skipped, unusable, catalog, bids, too_expensive)
     return Choice(
-        request, bids, tuple(offers), frozenset(types), passed, unusable, _elsewhere(offers, request, catalog)
+        request, bids, tuple(offers), frozenset(types), skipped, unusable, _elsewhere(offers, request, catalog)
     )
 
 
@@ -198,35 +198,35 @@ def _offers(
 
 def _nothing_fits(
     request: Request,
-    passed: Passed,
+    skipped: Skipped,
     unusable: Mapping[ProviderName, GpuctlError],
     catalog: Catalog,
     bids: Mapping[ProviderName, Bid],
-    dear: Sequence[Decimal],
+    too_expensive: Sequence[Decimal],
 ) -> GpuctlError:
-    """Why no offer matches; `dear` are the prices of those that only cost too much."""
-    if unusable and not passed:
+    """Why no offer matches; `too_expensive` are the prices of those that only cost too much."""
+    if unusable and not skipped:
         return next(iter(unusable.values()))
-    if request.gpu is not None and request.instance_type is None and set(passed) == {Lack.GPU_MODEL}:
+    if request.gpu is not None and request.instance_type is None and set(skipped) == {Lack.GPU_MODEL}:
         models = sorted({kind.gpu_model for name in bids for kind in catalog.types(name)})
         return UsageError(
             f"no instance type there has the GPU {shown(request.gpu)}", hint=f"one of {', '.join(models)}"
         )
-    why = f": {summed(passed)}" if passed else ""
+    why = f": {skipped_summary(skipped)}" if skipped else ""
     wanted = f" --gpu '{request.gpu}'" if request.gpu else ""
-    if dear:
-        cheapest = min(dear)
+    if too_expensive:
+        cheapest = min(too_expensive)
         return UsageError(f"no offer matches{why}", hint=f"the cheapest costs ${cheapest:f}/h: raise `--max-price`")
-    if Lack.IMAGE in passed:
+    if Lack.IMAGE in skipped:
         hint = f"add `--image` with an image that has a driver for it, or: gpuctl types{wanted}"
         return UsageError(f"no offer matches{why}", hint=hint)
     elsewhere = "" if request.is_anywhere else ", or add `--region any`"
     return UsageError(f"no offer matches{why}", hint=f"gpuctl types{wanted}{elsewhere}")
 
 
-def summed(passed: Passed) -> str:
+def skipped_summary(skipped: Skipped) -> str:
     """`12 with another GPU, 3 retired`, the most frequent first."""
-    return ", ".join(f"{count} {lack}" for lack, count in sorted(passed.items(), key=lambda row: -row[1]))
+    return ", ".join(f"{count} {lack}" for lack, count in sorted(skipped.items(), key=lambda row: -row[1]))
 
 
 def _type_of(request: Request, catalog: Catalog) -> tuple[InstanceType | None, UsageError | None]:

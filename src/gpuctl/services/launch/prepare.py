@@ -14,9 +14,9 @@ from gpuctl.domain.money.cost import Cost
 from gpuctl.errors import CapacityError, GpuctlError, NotReadyError, UsageError
 from gpuctl.services.launch.cooldown import Refusals, is_elsewhere
 from gpuctl.services.launch.launchable import Agree, Launchable, Logins, unpriced
-from gpuctl.services.launch.messages import trying
-from gpuctl.services.launch.offers import Choice, Passed
-from gpuctl.services.launch.retry import Retrying
+from gpuctl.services.launch.messages import attempt_message
+from gpuctl.services.launch.offers import Choice, Skipped
+from gpuctl.services.launch.retry import Retries
 from gpuctl.services.runtime import Runtime
 from gpuctl.services.sessions import Session
 
@@ -27,17 +27,17 @@ _T = TypeVar("_T")
 class Prepared:
     """A request that can be launched: checked, priced, in an account, with an image.
 
-    `offers` are those that may be tried, in order, and `passed` counts the others by why; `first` is where to begin.
+    `offers` are those that may be tried, in order, and `skipped` counts the others by why; `first` is where to begin.
     """
 
     choice: Choice
     offers: tuple[Offer, ...]
-    passed: Passed
+    skipped: Skipped
     first: Launchable
     max_ttl: timedelta
     logins: Logins
     refusals: Refusals
-    retrying: Retrying = field(default_factory=Retrying)
+    retries: Retries = field(default_factory=Retries)
 
     @property
     def request(self) -> Request:
@@ -78,10 +78,10 @@ class Prepared:
         return _places(self.offers, self.logins, self.refusals)
 
 
-def standing(choice: Choice, records: Sequence[Instance]) -> list[Instance]:
-    """The machines that live under the request's names already, if they are what is asked for; none if none lives.
+def active_records(choice: Choice, records: Sequence[Instance]) -> list[Instance]:
+    """The active records with the names of the request, if they match it; empty if there are none.
 
-    UsageError if they differ, or if only some of several names live; NotReadyError if one is still ending.
+    UsageError if they differ, or if only some of several names are active; NotReadyError if one is terminating.
     """
     request = choice.request
     if request.name is None:
@@ -106,18 +106,18 @@ def standing(choice: Choice, records: Sequence[Instance]) -> list[Instance]:
     return found
 
 
-def prepare(choice: Choice, runtime: Runtime, retrying: Retrying | None = None) -> Prepared:
+def prepare(choice: Choice, runtime: Runtime, retries: Retries | None = None) -> Prepared:
     """Find accounts, what they may use, and the image for the place that is tried first. Changes nothing anywhere.
 
-    Where an account must be prepared before its images can be looked up, `unchecked` says so; `made_ready` does that. A
-    cloud that cannot be used is left out if another one fits too; else what it answered is raised. CapacityError where
-    every place was refused within the last minutes: then nothing is asked again.
+    Where an account must be prepared before its images can be looked up, `unchecked` says so; `prepare_account` does
+    that. A provider that cannot be used is skipped if another one fits too; else its error is raised. CapacityError
+    where every placement is in cooldown: then no request is sent.
     """
-    retrying = retrying or Retrying()
-    return _retried(lambda: _prepared(choice, runtime, retrying), runtime, retrying)
+    retries = retries or Retries()
+    return _retried(lambda: _prepared(choice, runtime, retries), runtime, retries)
 
 
-def made_ready(prepared: Prepared, runtime: Runtime, agree: Agree) -> Prepared:
+def prepare_account(prepared: Prepared, runtime: Runtime, agree: Agree) -> Prepared:
     """The same, after the user has agreed to it: what its account needs before its first instance is done, and said.
 
     Images that could not be looked up before are looked up now. Where that changes the image, the price or the place,
@@ -132,24 +132,24 @@ def made_ready(prepared: Prepared, runtime: Runtime, agree: Agree) -> Prepared:
             return logins.launchable(planned)
         return _first(prepared.offers, logins, prepared.refusals, runtime)
 
-    found = _retried(first, runtime, prepared.retrying)
-    if found != prepared.first and not agree(found, trying(found, prepared.first, prepared.request.ttl)):
+    found = _retried(first, runtime, prepared.retries)
+    if found != prepared.first and not agree(found, attempt_message(found, prepared.first, prepared.request.ttl)):
         raise UsageError("no instance was started")
     return replace(prepared, first=found)
 
 
-def _retried(attempt: Callable[[], _T], runtime: Runtime, retrying: Retrying) -> _T:
+def _retried(attempt: Callable[[], _T], runtime: Runtime, retries: Retries) -> _T:
     while True:
         try:
             return attempt()
         except GpuctlError as error:
-            if not retrying.waits_out(error, runtime.clock, runtime.progress):
+            if not retries.wait(error, runtime.clock, runtime.progress):
                 raise
 
 
-def _prepared(choice: Choice, runtime: Runtime, retrying: Retrying) -> Prepared:
+def _prepared(choice: Choice, runtime: Runtime, retries: Retries) -> Prepared:
     logins, refusals = Logins(choice, runtime), Refusals(runtime, choice)
-    offers, passed = list(choice.offers), Counter(choice.passed)
+    offers, skipped = list(choice.offers), Counter(choice.skipped)
     for name in dict.fromkeys(offer.type.provider for offer in choice.offers):
         try:
             usable = logins.usable(name, [offer for offer in offers if offer.type.provider is name])
@@ -161,15 +161,15 @@ def _prepared(choice: Choice, runtime: Runtime, retrying: Retrying) -> Prepared:
         else:
             lack = Lack.REGION_NOT_ENABLED
         kept = [offer for offer in offers if offer.type.provider is not name or offer in usable]
-        passed[lack] += len(offers) - len(kept)
+        skipped[lack] += len(offers) - len(kept)
         offers = kept
-    passed[Lack.NO_RECENT_CAPACITY] += sum(refusals.of(Place(offer)) is not None for offer in offers)
+    skipped[Lack.NO_RECENT_CAPACITY] += sum(refusals.of(Place(offer)) is not None for offer in offers)
     first = _first(offers, logins, refusals, runtime)
     if first.image.license is not None:
         # One image was named for that cloud: all of its offers are with that license.
         cloud = first.offer.type.provider
         offers = [unpriced(offer) if offer.type.provider is cloud else offer for offer in offers]
-    return Prepared(choice, tuple(offers), +passed, first, runtime.max_ttl, logins, refusals, retrying)
+    return Prepared(choice, tuple(offers), +skipped, first, runtime.max_ttl, logins, refusals, retries)
 
 
 def _first(offers: Sequence[Offer], logins: Logins, refusals: Refusals, runtime: Runtime) -> Launchable:

@@ -22,7 +22,7 @@ from gpuctl.errors import (
 from gpuctl.services.launch.attempts import Attempts
 from gpuctl.services.launch.emergency import unwritten
 from gpuctl.services.launch.launchable import Agree
-from gpuctl.services.launch.prepare import Prepared, made_ready
+from gpuctl.services.launch.prepare import Prepared, prepare_account
 from gpuctl.services.launch.records import write_records
 from gpuctl.services.polling import Poll
 from gpuctl.services.query import current_records
@@ -87,7 +87,7 @@ def launch(
     a cloud may allow only two of them a second, so more at once only means being throttled. Raises if the account
     cannot be prepared or the records cannot be written; then nothing was created.
     """
-    prepared = made_ready(prepared, runtime, agree)
+    prepared = prepare_account(prepared, runtime, agree)
     records, state_id = write_records(prepared, runtime)
     on_written(records)
     result = Provisioned(list(records))

@@ -9,7 +9,7 @@ from gpuctl.domain.market.ssh_source import NONE, with_sources
 from gpuctl.errors import NotReadyError
 from gpuctl.services.budgets import allowance_of
 from gpuctl.services.launch.access import Entry, other_sources, ssh_entry
-from gpuctl.services.launch.prepare import Prepared, standing
+from gpuctl.services.launch.prepare import Prepared, active_records
 from gpuctl.services.record_id import new_record_id
 from gpuctl.services.runtime import Runtime
 
@@ -101,6 +101,6 @@ def _record(prepared: Prepared, way_in: Entry, number: int, now: datetime, sourc
 
 
 def _refuse_standing(prepared: Prepared, present: Sequence[Instance]) -> None:
-    taken = standing(prepared.choice, present)
+    taken = active_records(prepared.choice, present)
     if taken:
         raise NotReadyError(f"`{taken[0].name}` was just started by another gpuctl", hint="run the command again")

@@ -13,23 +13,23 @@ MAX_RETRIES = 20
 
 
 @dataclass(slots=True)
-class Retrying:
-    """How often one command tries again, and how long it waits: the backoff, then twice that, then three times."""
+class Retries:
+    """The retries of one command, at most `limit`: the first waits for the backoff, the second twice as long."""
 
-    most: int = 0
+    limit: int = 0
     backoff: timedelta = DEFAULT_BACKOFF
-    done: int = 0
+    used: int = 0
 
-    def is_left(self, error: GpuctlError) -> bool:
-        """Whether the error may pass, and may be waited out once more."""
-        return isinstance(error, (ThrottledError, UnreachableError)) and self.done < self.most
+    def allows(self, error: GpuctlError) -> bool:
+        """Whether the error is transient and a retry is left."""
+        return isinstance(error, (ThrottledError, UnreachableError)) and self.used < self.limit
 
-    def waits_out(self, error: GpuctlError, clock: Clock, progress: Progress) -> bool:
-        """Wait, and say so, if the error may pass and a retry is left; False, at once, if not."""
-        if not self.is_left(error):
+    def wait(self, error: GpuctlError, clock: Clock, progress: Progress) -> bool:
+        """Wait before the next retry and report it; False, at once, where `allows` is false."""
+        if not self.allows(error):
             return False
-        self.done += 1
-        pause = self.backoff * self.done
-        progress.info(f"{error.message}; trying again in {spelled(pause)} ({self.done} of {self.most})")
+        self.used += 1
+        pause = self.backoff * self.used
+        progress.info(f"{error.message}; trying again in {spelled(pause)} ({self.used} of {self.limit})")
         clock.sleep(pause)
         return True

@@ -9,7 +9,7 @@ from gpuctl.cli.commands.provision.start import announce, carried_out, confirm
 from gpuctl.cli.context import Context
 from gpuctl.cli.render.result import Result
 from gpuctl.services.launch.offers import choose
-from gpuctl.services.launch.prepare import prepare, standing
+from gpuctl.services.launch.prepare import active_records, prepare
 from gpuctl.services.launch.provision import Provisioned
 
 EXAMPLES = """\
@@ -32,7 +32,7 @@ def command(ctx: typer.Context, launch: LaunchOptions) -> Result:
     request = launch.request(context)
     context.wiring.start_sandbox()
     choice = choose(request, defaults_of(context), context.wiring.runtime, context.wiring.catalog)
-    existing = standing(choice, context.wiring.store.snapshot().records)
+    existing = active_records(choice, context.wiring.store.snapshot().records)
     if existing:
         return provisioned(
             context,
@@ -41,7 +41,7 @@ def command(ctx: typer.Context, launch: LaunchOptions) -> Result:
             {"created": False},
             f"using the active instance {existing[0].label}",
         )
-    prepared = prepare(choice, context.wiring.runtime, launch.retrying)
+    prepared = prepare(choice, context.wiring.runtime, launch.retry_policy)
     announce(context, prepared)
     if launch.dry_run:
         if prepared.unchecked is not None:

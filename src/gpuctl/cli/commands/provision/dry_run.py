@@ -10,7 +10,7 @@ from gpuctl.documents import dollars, offer_shape
 from gpuctl.domain.instance import Market
 from gpuctl.domain.market.offers import Offer
 from gpuctl.domain.money.cost import Cost
-from gpuctl.services.launch.offers import summed
+from gpuctl.services.launch.offers import skipped_summary
 from gpuctl.services.launch.prepare import Prepared
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ _SHOWN = 10
 def dry(prepared: Prepared) -> Result:
     """What would have been tried, in that order, and why the rest would not."""
     offers = prepared.offers
-    lines = [f"skipped: {summed(prepared.passed)}"] if prepared.passed else []
+    lines = [f"skipped: {skipped_summary(prepared.skipped)}"] if prepared.skipped else []
     if len(offers) > _SHOWN:
         lines.insert(0, f"and {len(offers) - _SHOWN} more: add `-o json`")
     return Result(
@@ -31,7 +31,7 @@ def dry(prepared: Prepared) -> Result:
             "dryRun": True,
             "offers": [{**offer_shape(offer), **_cost_shape(prepared.cost_of(offer))} for offer in offers],
             "count": len(offers),
-            "skipped": [{"reason": lack.name.lower(), "count": count} for lack, count in prepared.passed.items()],
+            "skipped": [{"reason": lack.name.lower(), "count": count} for lack, count in prepared.skipped.items()],
         },
         columns=COLUMNS,
         rows=[_row(offer, prepared) for offer in offers],

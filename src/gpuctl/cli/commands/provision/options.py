@@ -41,7 +41,7 @@ from gpuctl.domain.market.request import DEFAULT_PURPOSE, Request
 from gpuctl.domain.market.ssh_source import AUTO, Source, source
 from gpuctl.providers.registry import all_facts
 from gpuctl.services.launch.offers import Defaults, DefaultsOf
-from gpuctl.services.launch.retry import MAX_RETRIES, Retrying
+from gpuctl.services.launch.retry import MAX_RETRIES, Retries
 
 _INSTANCE, _GPU, _PRICE = "Instance", "GPU requirements (instead of TYPE)", "Price"
 _LABELS, _LAUNCH = "Labels", "Launch behavior"
@@ -129,9 +129,9 @@ class LaunchOptions:
     yes: Annotated[bool, flag("Skip confirmation", "--yes", "-y", panel=_LAUNCH)] = False
 
     @property
-    def retrying(self) -> Retrying:
+    def retry_policy(self) -> Retries:
         """How often a temporary error is retried, and after which pause."""
-        return Retrying(self.retries, self.backoff)
+        return Retries(self.retries, self.backoff)
 
     def request(self, context: Context) -> Request:
         """The request of these options. What the values mean together is checked later.

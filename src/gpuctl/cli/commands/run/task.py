@@ -20,7 +20,7 @@ from gpuctl.providers.registry import example
 from gpuctl.remote.transfer import Transfer, check_upload
 from gpuctl.services.launch.emergency import end_interrupted
 from gpuctl.services.launch.offers import choose
-from gpuctl.services.launch.prepare import prepare, standing
+from gpuctl.services.launch.prepare import active_records, prepare
 from gpuctl.services.launch.provision import start
 from gpuctl.services.parallel_wait import wait_for_ssh
 from gpuctl.services.query import current_record, resolve
@@ -123,12 +123,12 @@ def ready_instance(context: Context, launch: LaunchOptions, on: str | None, repo
     request = launch.request(context)
     context.wiring.start_sandbox()
     choice = choose(request, defaults_of(context), context.wiring.runtime, context.wiring.catalog)
-    existing = standing(choice, context.wiring.store.snapshot().records)
+    existing = active_records(choice, context.wiring.store.snapshot().records)
     if existing:
         context.progress.info(f"using the active instance {existing[0].label}")
         report.record = existing[0]
         return wait_for_ssh(context.wiring.runtime, existing[0], launch.timeout or READY_WITHIN)
-    prepared = prepare(choice, context.wiring.runtime, launch.retrying)
+    prepared = prepare(choice, context.wiring.runtime, launch.retry_policy)
     announce(context, prepared)
     confirm(context, prepared, yes=launch.yes)
     written: list[Instance] = []
