@@ -198,7 +198,7 @@ class TestAws(ProviderContract):
             b'xmlns="http://ec2.amazonaws.com/doc/2016-11-15/"><reservationSet/></DescribeInstancesResponse>'
         )
         wire.arm("DescribeInstances", Fault(False, lambda _: (200, {"Content-Type": "text/xml"}, empty)))
-        with pytest.raises(UnreachableError, match="answered about 0 machines"):
+        with pytest.raises(UnreachableError, match="AWS returned 0 instances"):
             provider.get(REGION, made.cloud_id)
 
     def test_termination_protection_is_reported_and_never_lifted_and_spares_nobody_else(
