@@ -12,7 +12,7 @@ from gpuctl.errors import StateLockedError, StateUnusableError, UsageError
 from gpuctl.store.base import Kind
 from gpuctl.store.lease import LeaseName, leased
 from gpuctl.store.local import open_state
-from gpuctl.store.local.backups import folder_of, kept
+from gpuctl.store.local.backups import folder_of, list_backups
 from gpuctl.store.local.lock import Lock
 from gpuctl.store.local.store import LocalStore
 from gpuctl.store.reaper import ReapTimes
@@ -148,10 +148,10 @@ def test_a_backup_is_kept_before_a_write_but_not_before_every_write(tmp_path: Pa
     store.update(ONE, lambda record: record.having(user="bob"))
     clock.move(timedelta(minutes=9))
     store.update(ONE, lambda record: record.having(user="eve"))
-    assert len(kept(tmp_path / "state.json")) == 1
+    assert len(list_backups(tmp_path / "state.json")) == 1
     clock.move(timedelta(minutes=1))
     store.update(ONE, lambda record: record.having(user="zoe"))
-    newest = kept(tmp_path / "state.json")[0]
+    newest = list_backups(tmp_path / "state.json")[0]
     assert '"user":"eve"' in newest.read_text()
 
 
@@ -162,7 +162,7 @@ def test_backups_are_thinned_to_the_last_twelve_and_one_a_day_for_two_weeks(tmp_
     for number in range(20 * 24):
         clock.move(timedelta(hours=1))
         store.update(ONE, lambda item, number=number: item.having(user=f"u{number}"))
-    every = kept(tmp_path / "state.json")
+    every = list_backups(tmp_path / "state.json")
     assert len(every) == 12 + 14
     assert len({path.name[:8] for path in every}) == 15
 

@@ -17,7 +17,7 @@ from gpuctl.domain.instance import Instance, Status
 from gpuctl.errors import GpuctlError, NotFoundError, StateUnusableError, UsageError
 from gpuctl.files import Disk
 from gpuctl.store.base import Kind, Snapshot
-from gpuctl.store.local.backups import kept
+from gpuctl.store.local.backups import list_backups
 from gpuctl.store.local.format import Header
 from gpuctl.store.local.lock import Lock
 from gpuctl.store.local.tinydb import StateStorage
@@ -180,7 +180,7 @@ def test_the_hint_of_a_damaged_state_names_its_three_newest_backups(tmp_path: Pa
         store.add([an_instance(f"inst-00000000000{number}")], anyone)
         clock.move(timedelta(hours=1))
     (tmp_path / "state.json").write_bytes(b"")
-    newest = kept(tmp_path / "state.json")[:3]
+    newest = list_backups(tmp_path / "state.json")[:3]
     named = f"gpuctl recover; the newest backups: {', '.join(map(str, newest))}"
     assert hint_of(StateUnusableError, store.snapshot) == named
 

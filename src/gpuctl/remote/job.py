@@ -28,13 +28,13 @@ class Lost(CloudError):
 class Job:
     """One command on one machine. `told` counts the bytes of each stream that were passed on: none twice, none missed.
 
-    `token` names it there; `variables` are of its environment.
+    `token` names it there; `variables` are of its environment; `printed` counts the bytes read of each stream.
     """
 
     token: str
     command: Sequence[str]
     variables: Mapping[str, str] = field(default_factory=dict, repr=False)
-    told: dict[str, int] = field(default_factory=lambda: {"O": 0, "E": 0})
+    printed: dict[str, int] = field(default_factory=lambda: {"O": 0, "E": 0})
 
     def start(self, line: Line) -> None:
         """Start it, unless it was started before. It goes on when the connection ends.
@@ -56,18 +56,18 @@ class Job:
         text = f"{_shell('start.sh')}\n{{\n{exports}{call}\nexit\n}}\n"
         return text.encode(errors="surrogateescape")
 
-    def follow(self, line: Line, tell: Callable[[str, bytes], None], keep_on: Callable[[], None]) -> int:
+    def follow(self, line: Line, on_output: Callable[[str, bytes], None], keep_on: Callable[[], None]) -> int:
         """Pass on what it says, from where it was left, until it has ended; its exit code.
 
-        `tell` is given `O` or `E` and bytes. `keep_on` is called at least once a second, and ends the following by
+        `on_output` is given `O` or `E` and bytes. `keep_on` is called at least once a second, and ends the following by
         raising. UnreachableError when the connection broke: follow again, and nothing is lost or repeated. Lost if the
         command is gone.
         """
-        call = shlex.join(["gpuctl_follow", self.token, str(self.told["O"]), str(self.told["E"])])
+        call = shlex.join(["gpuctl_follow", self.token, str(self.printed["O"]), str(self.printed["E"])])
         process = line.open()
         try:
             _send(process, f"{_shell('follow.sh')}\n{{\n{call}\nexit\n}}\n".encode())
-            code = self._read(process, tell, keep_on)
+            code = self._read(process, on_output, keep_on)
             if code is None:
                 raise failure(line.target, _last_words(process))
             return code
@@ -80,7 +80,7 @@ class Job:
         line.ask(script.encode(), within=_ANSWERS)
 
     def _read(
-        self, process: "subprocess.Popen[bytes]", tell: Callable[[str, bytes], None], keep_on: Callable[[], None]
+        self, process: "subprocess.Popen[bytes]", on_output: Callable[[str, bytes], None], keep_on: Callable[[], None]
     ) -> int | None:
         assert process.stdout is not None
         stream, left, buffer = "", 0, b""
@@ -90,8 +90,8 @@ class Job:
                 if left:
                     some, buffer = buffer[:left], buffer[left:]
                     left -= len(some)
-                    tell(stream, some)
-                    self.told[stream] += len(some)
+                    on_output(stream, some)
+                    self.printed[stream] += len(some)
                     continue
                 head, newline, rest = buffer.partition(b"\n")
                 if not newline and len(head) <= _LONGEST_LINE:

@@ -13,7 +13,7 @@ from gpuctl.store.base import RecordStore, Snapshot, State
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Recovery:
     """What a state could be rebuilt of. `is_merging`: it was put back already and only the clouds are to be asked."""
 
     state_id: str
@@ -30,7 +30,7 @@ def find(
     *,
     backup: str | None,
     state_id: str | None,
-) -> Found:
+) -> Recovery:
     """Look at the backup and at every region of every cloud. Writes nothing.
 
     UsageError when the state can be used, or when nothing tells which state is meant; CredentialsError or
@@ -52,7 +52,7 @@ def find(
     ids = {record.id for record in records}
     machines = everywhere.machines_of(wanted)
     unknown = [adopted(seen, survey.session.profile, survey.session.now, runtime) for survey, seen in machines]
-    return Found(
+    return Recovery(
         wanted, records, [record for record in unknown if record.id not in ids], everywhere, present is not None
     )
 
@@ -66,13 +66,13 @@ def is_needed(store: RecordStore) -> bool:
     return state.state_id is None or state.is_restored
 
 
-def rebuild(runtime: Runtime, found: Found) -> str | None:
-    """Write the state anew from what was found, and return where what stood in its place is kept.
+def rebuild(runtime: Runtime, recovery: Recovery) -> str | None:
+    """Write the state anew from the recovery, and return the path of the file it replaced; None without one.
 
     Where some place did not answer, nothing is ended by its deadline until a reap has asked them all.
     """
-    aside = None if found.is_merging else runtime.store.rebuild(found.state_id, found.backup)
-    merge(runtime, found.everywhere, found.state_id)
+    aside = None if recovery.is_merging else runtime.store.rebuild(recovery.state_id, recovery.backup)
+    merge(runtime, recovery.everywhere, recovery.state_id)
     return aside
 
 

@@ -33,7 +33,7 @@ FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=1), timedelta(seconds=30)
 LOOK_EVERY = timedelta(seconds=10)
 PROOF = timedelta(minutes=5)
 
-Tell = Callable[[str, bytes], None]
+OnOutput = Callable[[str, bytes], None]
 T = TypeVar("T")
 
 
@@ -48,10 +48,10 @@ class Task:
 
 
 @dataclass(slots=True)
-class Ran:
-    """What came of it. `code` is the command's own, None where it is not known or was never started.
+class TaskResult:
+    """The result of a task. `code` is the exit code of the command, None where it is unknown or was never started.
 
-    `error` is what kept gpuctl from doing its part; `end_error` why the machine is not proven gone.
+    `error` is what failed on the side of gpuctl; `end_error` why the termination is not confirmed.
     """
 
     record: Instance
@@ -74,25 +74,25 @@ def run_task(
     access: Access,
     record: Instance,
     task: Task,
-    tell: Tell,
+    on_output: OnOutput,
     *,
     keep: bool,
     hurry: Callable[[], AbstractContextManager[None]] = nullcontext,
-) -> Ran:
-    """Do it on that machine, which is READY, and end the machine; with `keep` it is READY again instead.
+) -> TaskResult:
+    """Run the task on that instance, which is READY, and terminate the instance; with `keep` it is READY again instead.
 
-    `tell` gets the command's output as it comes, `O` or `E` and bytes. A connection that breaks is made again until the
-    machine's deadline: the command goes on there meanwhile. The machine is ended on every way out, a signal included
-    (then without waiting for proof, and within `hurry`). UsageError if something runs on it already.
+    `on_output` gets the output as it comes, `O` or `E` and bytes. A connection that breaks is made again until the
+    deadline: the command goes on meanwhile. The instance is terminated on every way out, a signal included (then
+    without waiting for confirmation, and within `hurry`). UsageError if another task runs on it.
     """
     _begin(runtime, record)
-    ran = Ran(record)
+    ran = TaskResult(record)
     run = _Run(runtime, Line(access.target(record)), record)
     # Until it is known how it went, it was cut short: by a signal, or by a bug.
     reason, is_cut_short = Reason.CANCELLED, True
     try:
         try:
-            ran.code = run.command(task, tell)
+            ran.code = run.command(task, on_output)
             run.downloads(task)
             reason = Reason.USER
         except _Over as over:
@@ -116,15 +116,15 @@ def run_task(
     return ran
 
 
-def _terminate(runtime: Runtime, ran: Ran, reason: Reason) -> None:
+def _terminate(runtime: Runtime, result: TaskResult, reason: Reason) -> None:
     """Terminate the instance and wait for the confirmation; a state that cannot be used prevents no request."""
     try:
-        end(runtime, [ran.record.id], reason)
-        ran.end_error = wait_until_gone(runtime, [ran.record.id], PROOF).errors.get(ran.record.id)
-        ran.record = current_record(runtime.store, ran.record)
+        end(runtime, [result.record.id], reason)
+        result.end_error = wait_until_gone(runtime, [result.record.id], PROOF).errors.get(result.record.id)
+        result.record = current_record(runtime.store, result.record)
     except (StateUnusableError, StateLockedError) as error:
-        ran.end_error = unwritten(error, [ran.record], runtime)
-        ran.record = advance(ran.record, Status.STOPPING, runtime.clock.now(), reason)
+        result.end_error = unwritten(error, [result.record], runtime)
+        result.record = advance(result.record, Status.STOPPING, runtime.clock.now(), reason)
 
 
 class _Run:
@@ -137,7 +137,7 @@ class _Run:
         self._job: Job | None = None
         self._looked_at: timedelta | None = None
 
-    def command(self, task: Task, tell: Tell) -> int:
+    def command(self, task: Task, on_output: OnOutput) -> int:
         """Files there, then the command, to its end; its exit code."""
         for transfer in task.uploads:
             self._runtime.progress.step(f"uploading {transfer.source}")
@@ -147,7 +147,7 @@ class _Run:
         self._persist(lambda: job.start(self._line))
         # From here on the terminal is the command's.
         self._runtime.progress.clear()
-        return self._persist(lambda: job.follow(self._line, tell, self._keep_on))
+        return self._persist(lambda: job.follow(self._line, on_output, self._keep_on))
 
     def downloads(self, task: Task) -> None:
         """Files back, whatever the command's exit code was."""

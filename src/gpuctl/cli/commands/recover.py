@@ -15,7 +15,7 @@ from gpuctl.documents import instance_shape, scope_shape
 from gpuctl.domain.instance import Instance
 from gpuctl.errors import UnresolvedError, UsageError
 from gpuctl.services.reap.restore import Unqueried
-from gpuctl.services.recover import Found, find, is_needed, rebuild
+from gpuctl.services.recover import Recovery, find, is_needed, rebuild
 from gpuctl.wiring.reaper import configured_regions
 
 EXAMPLES = """\
@@ -61,7 +61,7 @@ def command(
     return _result(context, context.wiring.store.snapshot().records, recovery, previous)
 
 
-def _announce(context: Context, recovery: Found) -> None:
+def _announce(context: Context, recovery: Recovery) -> None:
     count = sum(len(survey.listed) for survey in recovery.everywhere.surveys)
     parts = [f"{counted(len(recovery.unknown), 'instance')} with gpuctl tags in {counted(count, 'region')}"]
     if recovery.backup:
@@ -76,7 +76,7 @@ def _announce(context: Context, recovery: Found) -> None:
         context.progress.info(remark)
 
 
-def _result(context: Context, records: Sequence[Instance], recovery: Found, previous: str | None) -> Result:
+def _result(context: Context, records: Sequence[Instance], recovery: Recovery, previous: str | None) -> Result:
     now = context.clock.now()
     problems = recovery.everywhere.problems
     error = None

@@ -76,10 +76,3 @@ def rules_out(extent: Extent, refused: Place, other: Place) -> bool:
     if extent is Extent.REGION:
         return (first.type, first.region, first.market) == (second.type, second.region, second.market)
     return extent is Extent.ZONE and refused == other
-
-
-def is_dearer(offer: Offer, than: Offer) -> bool:
-    """Whether it is known to cost more."""
-    if offer.price is None or than.price is None:
-        return False
-    return offer.price.usd_per_hour > than.price.usd_per_hour

@@ -22,10 +22,5 @@ def startup_script(max_ttl: timedelta) -> str:
     return f"{first}\n{_WHOSE}{rest}"
 
 
-def guard_script() -> str:
-    """See `guard.script`."""
-    return guard.script(_metadata())
-
-
 def _metadata() -> str:
     return files(__package__).joinpath("metadata.sh").read_text("utf-8")

@@ -19,7 +19,7 @@ def folder_of(state: Path) -> Path:
     return state.with_name(f"{state.name}.backups")
 
 
-def kept(state: Path) -> list[Path]:
+def list_backups(state: Path) -> list[Path]:
     """The state's backups, newest first."""
     return sorted((path for path in folder_of(state).glob("*.json") if _time_of(path)), reverse=True)
 
@@ -29,7 +29,7 @@ def back_up(state: Path, now: datetime) -> None:
 
     A backup that cannot be made or pruned never keeps the state from being written.
     """
-    newest = next((_time_of(path) for path in kept(state)), None)
+    newest = next((_time_of(path) for path in list_backups(state)), None)
     if newest is not None and timedelta(0) <= now - newest < EVERY:
         return
     with suppress(OSError):
@@ -46,7 +46,7 @@ def back_up(state: Path, now: datetime) -> None:
 
 
 def _prune(state: Path, now: datetime) -> None:
-    every = kept(state)
+    every = list_backups(state)
     keep = set(every[:KEEP_LAST])
     days: set[str] = set()
     for path in every:

@@ -160,7 +160,7 @@ class LocalStore:
             found = self._snapshot(header, tables)
         except (OSError, Unreadable) as error:
             why = error.strerror if isinstance(error, OSError) else error
-            newest = backups.kept(self._path)[:3]
+            newest = backups.list_backups(self._path)[:3]
             raise StateUnusableError(
                 f"the backup `{name}` cannot be used: {why}",
                 hint=f"the newest backups: {', '.join(map(str, newest))}" if newest else None,

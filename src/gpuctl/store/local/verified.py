@@ -38,7 +38,7 @@ def refuse_other_kind(header: Header, kind: Kind, name: str) -> None:
 
 def unusable(path: Path, why: str, fault: StateFault) -> StateUnusableError:
     """The error for a state that is missing or damaged, with its newest backups."""
-    newest = backups.kept(path)[:3]
+    newest = backups.list_backups(path)[:3]
     named = f"; the newest backups: {', '.join(map(str, newest))}" if newest else "; there is no backup"
     command = "install a newer gpuctl" if fault is StateFault.NEWER else "gpuctl recover"
     return StateUnusableError(

@@ -58,7 +58,7 @@ def command(
     try:
         task = report.task(context.globals.rest, upload or [], download or [], env or [])
         record = ready_instance(context, replace(launch, check=launch.check or "ssh"), on, report)
-        return report.done(run_command(context, record, task, keep=keep))
+        return report.finish(run_command(context, record, task, keep=keep))
     except (GpuctlError, Interrupted) as failure:
         report.failed(failure)
         raise

@@ -24,7 +24,7 @@ from gpuctl.services.launch.prepare import active_records, prepare
 from gpuctl.services.launch.provision import start
 from gpuctl.services.parallel_wait import wait_for_ssh
 from gpuctl.services.query import current_record, resolve
-from gpuctl.services.run import Ran, Task, run_task
+from gpuctl.services.run import Task, TaskResult, run_task
 
 OURS = 200
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -52,14 +52,14 @@ class RunReport:
             check_upload(upload)
         return Task(rest, {name: self._value(name) for name in env}, uploads, downloads)
 
-    def done(self, ran: Ran) -> int:
+    def finish(self, result: TaskResult) -> int:
         """Print the errors of the run, write the report, and return the exit code."""
-        self.record = ran.record
-        for failure in (ran.error, ran.end_error):
+        self.record = result.record
+        for failure in (result.error, result.end_error):
             if failure is not None:
                 self._print(failure)
-        code = exit_code(ran)
-        self._write(code, ran.code, ran.error or ran.end_error)
+        code = exit_code(result)
+        self._write(code, result.code, result.error or result.end_error)
         return code
 
     def failed(self, failure: Failure) -> None:
@@ -154,7 +154,7 @@ def ready_instance(context: Context, launch: LaunchOptions, on: str | None, repo
     return record
 
 
-def run_command(context: Context, record: Instance, task: Task, *, keep: bool) -> Ran:
+def run_command(context: Context, record: Instance, task: Task, *, keep: bool) -> TaskResult:
     """Run the task on the instance; its output goes to stdout and stderr as it arrives."""
     context.progress.clear()
     out, err = _sink(context.streams.out), _sink(context.streams.err)
@@ -176,13 +176,13 @@ def run_command(context: Context, record: Instance, task: Task, *, keep: bool) -
     return ran
 
 
-def exit_code(ran: Ran) -> int:
+def exit_code(result: TaskResult) -> int:
     """The command's own, as far as there is one; 200 and ours where gpuctl failed, or the end is not proven."""
-    if ran.code:
-        return ran.code
-    if ran.error is not None:
-        return OURS + ran.error.exit_code
-    return OURS + ran.end_error.exit_code if ran.end_error is not None else 0
+    if result.code:
+        return result.code
+    if result.error is not None:
+        return OURS + result.error.exit_code
+    return OURS + result.end_error.exit_code if result.end_error is not None else 0
 
 
 def _sink(stream: TextIO) -> Callable[[bytes], None]:
