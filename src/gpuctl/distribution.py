@@ -156,14 +156,14 @@ def _requirement(source: str | None, extras: Iterable[str]) -> str:
     return quote(f"{source}{listed}")
 
 
-def _source(told: dict[str, object]) -> tuple[str | None, bool]:
+def _source(origin: dict[str, object]) -> tuple[str | None, bool]:
     """Folder or URL, and whether it is editable, of what `direct_url.json` states."""
     from urllib.parse import unquote, urlsplit
 
-    url = told.get("url")
+    url = origin.get("url")
     if not isinstance(url, str):
         return None, False
-    folder, vcs = told.get("dir_info"), told.get("vcs_info")
+    folder, vcs = origin.get("dir_info"), origin.get("vcs_info")
     if isinstance(folder, dict) and url.startswith("file:"):
         return unquote(urlsplit(url).path), folder.get("editable") is True
     if isinstance(vcs, dict):

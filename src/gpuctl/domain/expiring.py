@@ -20,7 +20,7 @@ def expiring_at(record: Instance) -> datetime:
 def is_expiring(record: Instance, now: datetime) -> bool:
     """Whether it is time to say so: it lives, nobody asked for its end, and it was not said of this deadline yet."""
     lives = record.is_live and record.status is not Status.STOPPING
-    return lives and expiring_at(record) <= now < record.expires_at and not _was_said(record)
+    return lives and expiring_at(record) <= now < record.expires_at and not _has_notice(record)
 
 
 def with_notice(record: Instance, now: datetime) -> Instance:
@@ -30,7 +30,7 @@ def with_notice(record: Instance, now: datetime) -> Instance:
     return note(record, EventName.EXPIRING, now, detail=_detail(record))
 
 
-def _was_said(record: Instance) -> bool:
+def _has_notice(record: Instance) -> bool:
     said = _detail(record)
     return any(entry.event == EventName.EXPIRING and entry.detail == said for entry in record.history)
 

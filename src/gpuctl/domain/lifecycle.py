@@ -262,8 +262,8 @@ def _closed(attempt: Attempt, instance: Instance) -> Attempt:
     return attempt.model_copy(update={"outcome": Outcome.ENDED})
 
 
-def _address(told: str | None, known: str | None, seen: Observed) -> str | None:
-    return told if seen.exists and seen.tells_addresses else known
+def _address(reported: str | None, known: str | None, seen: Observed) -> str | None:
+    return reported if seen.exists and seen.tells_addresses else known
 
 
 def _status_message(instance: Instance, seen: Observed) -> str | None:

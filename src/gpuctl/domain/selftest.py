@@ -198,9 +198,9 @@ def redacted(text: str, secrets: Collection[str] = ()) -> str:
     return _IPV6.sub(_without_address, text)
 
 
-def _without_address(found: re.Match[str]) -> str:
+def _without_address(match: re.Match[str]) -> str:
     # `::` alone is no address of anybody.
-    return found[0] if found[0] == "::" else "x:x::x"
+    return match[0] if match[0] == "::" else "x:x::x"
 
 
 def _missing_tags(resource: Resource, record_id: str, state_id: str) -> list[str]:

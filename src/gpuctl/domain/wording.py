@@ -10,9 +10,9 @@ def one_line(text: str) -> str:
     return without_middle(line, _MOST)
 
 
-def last_line(said: bytes) -> str:
+def last_line(text: bytes) -> str:
     """The last line that a program printed, in one printable line; empty where it printed nothing."""
-    lines = [line for line in said.decode(errors="replace").splitlines() if line.strip()]
+    lines = [line for line in text.decode(errors="replace").splitlines() if line.strip()]
     return one_line(lines[-1]) if lines else ""
 
 

@@ -73,24 +73,24 @@ def _text(book: PriceBook) -> str:
     return f'{json.dumps(head)[:-1]}, "prices": {{\n{lines}\n}}}}\n'
 
 
-def _book(provider: ProviderName, said: Mapping[str, Any]) -> PriceBook:
-    if said["format"] != _FORMAT or said["provider"] != provider:
+def _book(provider: ProviderName, document: Mapping[str, Any]) -> PriceBook:
+    if document["format"] != _FORMAT or document["provider"] != provider:
         raise ValueError("another format, or another cloud")
-    dates = [date.fromisoformat(item) for item in said["dates"]]
-    sources = [str(source) for source in said["sources"]]
-    read_at = datetime.fromisoformat(said["readAt"])
+    dates = [date.fromisoformat(item) for item in document["dates"]]
+    sources = [str(source) for source in document["sources"]]
+    read_at = datetime.fromisoformat(document["readAt"])
     if read_at.tzinfo is None:
         raise ValueError("an instant without a zone")
     prices = {
         _key(name, region, market): Price(
             usd_per_hour=_usd(usd), as_of=dates[as_of], source=sources[source], is_fetched=True
         )
-        for name, rows in said["prices"].items()
+        for name, rows in document["prices"].items()
         for region, market, usd, as_of, source in rows
     }
     refused = tuple(
         Refusal(_key(name, region, market), Decimal(usd), str(why))
-        for name, region, market, usd, why in said["refused"]
+        for name, region, market, usd, why in document["refused"]
     )
     return PriceBook(provider, read_at, prices, refused)
 

@@ -38,7 +38,7 @@ class CommandHook:
         except OSError as error:
             return f"could not be run: {error.strerror}"
 
-    def _run(self, message: Message, patience: timedelta, given: IO[bytes], said: IO[bytes]) -> str | None:
+    def _run(self, message: Message, patience: timedelta, stdin: IO[bytes], stderr: IO[bytes]) -> str | None:
         told = {
             "GPUCTL_EVENT": message.name,
             "GPUCTL_INSTANCE_ID": message.instance_id,
@@ -48,9 +48,9 @@ class CommandHook:
         }
         process = subprocess.Popen(
             [_SHELL, "-c", self._command],
-            stdin=given,
+            stdin=stdin,
             stdout=subprocess.DEVNULL,
-            stderr=said,
+            stderr=stderr,
             env={**self._environ, **told},
             start_new_session=True,
         )
@@ -62,7 +62,7 @@ class CommandHook:
         except BaseException:
             _kill(process)
             raise
-        return None if code == 0 else f"{_fate(code)}{_last_words(said)}"
+        return None if code == 0 else f"{_fate(code)}{_last_words(stderr)}"
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
@@ -75,7 +75,7 @@ def _fate(code: int) -> str:
     return f"exited with {code}" if code > 0 else f"was ended by signal {-code}"
 
 
-def _last_words(said: IO[bytes]) -> str:
-    said.seek(max(said.seek(0, os.SEEK_END) - _MOST_SAID, 0))
-    words = last_line(said.read())
+def _last_words(output: IO[bytes]) -> str:
+    output.seek(max(output.seek(0, os.SEEK_END) - _MOST_SAID, 0))
+    words = last_line(output.read())
     return f": {words}" if words else ""

@@ -82,16 +82,16 @@ def error_of(meaning: Meaning, text: str, *, code: str, hint: str | None, extent
     return _KINDS.get(meaning, CloudError)(text, hint=hint, cloud_code=code, extent=extent)
 
 
-def create_error(meaning: Meaning, refusal: GpuctlError, doing: str, cloud: str, said: str) -> GpuctlError:
+def create_error(meaning: Meaning, refusal: GpuctlError, doing: str, cloud: str, message: str) -> GpuctlError:
     """The error for an answer of that meaning to a create: `refusal` where it created nothing, else OutcomeUnknown.
 
     A throttled request created nothing and may be sent again. One whose token was used before may not: its instance is
-    looked up by tag. `said` is what the cloud answered, with its own sentence where there is one.
+    looked up by tag. `message` is what the cloud answered, with its own sentence where there is one.
     """
     if meaning is Meaning.TOKEN_USED:
-        return OutcomeUnknown(f"{doing}: its token was used before ({said})", may_repeat=False)
+        return OutcomeUnknown(f"{doing}: its token was used before ({message})", may_repeat=False)
     if meaning is Meaning.FAILED:
-        return OutcomeUnknown(f"{doing}: {cloud}'s answer does not tell whether it was created ({said})")
+        return OutcomeUnknown(f"{doing}: {cloud}'s answer does not tell whether it was created ({message})")
     return refusal
 
 

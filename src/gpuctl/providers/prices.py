@@ -40,15 +40,15 @@ class PriceList(Protocol):
         ...
 
 
-def checked_address(url: str, *, told_by: str) -> str:
+def checked_address(url: str, *, setting: str) -> str:
     """The address of a price API. UsageError if it is none, or if it is plain http to another machine."""
     parts = urlsplit(url)
     if parts.scheme == "http" and parts.hostname not in LOOPBACK:
         raise UsageError(
-            f"{told_by} is `{url[:80]}`: plain http is for loopback only", hint=f"use https, or unset {told_by}"
+            f"{setting} is `{url[:80]}`: plain http is for loopback only", hint=f"use https, or unset {setting}"
         )
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UsageError(f"{told_by} is not a URL: `{url[:80]}`", hint=f"unset {told_by}")
+        raise UsageError(f"{setting} is not a URL: `{url[:80]}`", hint=f"unset {setting}")
     return url
 
 

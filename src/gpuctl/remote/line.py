@@ -82,9 +82,9 @@ class Line:
             raise UsageError("`ssh` is not installed", hint=read_platform().install_ssh()) from None
 
 
-def failure(target: Target, said: bytes) -> GpuctlError:
+def failure(target: Target, output: bytes) -> GpuctlError:
     """Why ssh could not get there, from what it said."""
-    text = said.decode(errors="replace")
+    text = output.decode(errors="replace")
     if "IDENTIFICATION HAS CHANGED" in text or "Host key verification failed" in text:
         return CloudError(
             (
@@ -93,7 +93,7 @@ def failure(target: Target, said: bytes) -> GpuctlError:
             ),
             hint=f"gpuctl get {target.record_id} --refresh",
         )
-    last = last_line(said) or "no reason given"
+    last = last_line(output) or "no reason given"
     if "Permission denied" in text:
         return CredentialsError(
             f"SSH login as `{target.user}` failed: {last}", hint="add `--login USER` with the user of the image"

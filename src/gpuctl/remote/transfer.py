@@ -116,8 +116,8 @@ def _nobodys(member: tarfile.TarInfo) -> tarfile.TarInfo:
     return member
 
 
-def _judge(line: Line, code: int, said: bytes, what: str) -> None:
+def _judge(line: Line, code: int, output: bytes, what: str) -> None:
     if code == CONNECTION_FAILED:
-        raise failure(line.target, said)
+        raise failure(line.target, output)
     if code != 0:
-        raise CloudError(f"{what}: {last_line(said) or 'no reason given'}")
+        raise CloudError(f"{what}: {last_line(output) or 'no reason given'}")

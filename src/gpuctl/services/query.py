@@ -84,11 +84,11 @@ def resolve(store: RecordStore, text: str, *, whole_only: bool = False) -> Insta
     live = [record for record in present if record.is_live]
     ended = [record for record in present if not record.is_live]
     for group in (live, ended):
-        found = _found(group, text, whole_only=whole_only)
+        found = _match(group, text, whole_only=whole_only)
         if found is not None:
             return found
     archived = store.find_archived(text) or store.find_archived(_prefix(text))
-    found = _found(archived, text, whole_only=whole_only)
+    found = _match(archived, text, whole_only=whole_only)
     if found is not None:
         return found
     if whole_only and _among(present, _prefix(text)):
@@ -96,7 +96,7 @@ def resolve(store: RecordStore, text: str, *, whole_only: bool = False) -> Insta
     raise NotFoundError("Instance not found", hint="gpuctl list --all")
 
 
-def _found(records: Sequence[Instance], text: str, *, whole_only: bool) -> Instance | None:
+def _match(records: Sequence[Instance], text: str, *, whole_only: bool) -> Instance | None:
     named = [record for record in records if text in (record.id, record.name)]
     if named:
         return max(named, key=lambda record: record.created_at)

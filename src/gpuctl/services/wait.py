@@ -32,7 +32,7 @@ class Waited:
     errors: dict[str, GpuctlError] = field(default_factory=dict)
 
 
-def wait_for(runtime: Runtime, asked: Sequence[Instance], goal: Goal, timeout: timedelta) -> Waited:
+def wait_for(runtime: Runtime, requested: Sequence[Instance], goal: Goal, timeout: timedelta) -> Waited:
     """Wait until every one of these has come that far. What has ended, archived or not, is terminated.
 
     A machine that can no longer become ready is a CloudError at once, and the others are waited for no longer; one for
@@ -40,7 +40,7 @@ def wait_for(runtime: Runtime, asked: Sequence[Instance], goal: Goal, timeout: t
     """
     poll = Poll(runtime.clock, FIRST_POLL, POLL_EVERY)
     while True:
-        records = current_records(runtime.store, asked)
+        records = current_records(runtime.store, requested)
         errors = {record.id: _hopeless(record) for record in records if goal is Goal.READY and _is_over(record)}
         pending = [record for record in records if not _has_come(record, goal) and record.id not in errors]
         if errors or not pending:
@@ -62,7 +62,7 @@ def wait_for(runtime: Runtime, asked: Sequence[Instance], goal: Goal, timeout: t
         waited = poll.waited
         if pending and waited >= timeout:
             return Waited(
-                current_records(runtime.store, asked),
+                current_records(runtime.store, requested),
                 {record.id: _late(record, goal, waited, why.get(record.id)) for record in pending},
             )
         if pending:
@@ -84,8 +84,8 @@ def _hopeless(record: Instance) -> GpuctlError:
     )
 
 
-def _late(record: Instance, goal: Goal, waited: timedelta, told: str | None) -> GpuctlError:
-    why = f"; {told}" if told else ""
+def _late(record: Instance, goal: Goal, waited: timedelta, problem: str | None) -> GpuctlError:
+    why = f"; {problem}" if problem else ""
     return UnresolvedError(
         f"{record.label} is {record.status} and not {goal} after {spelled(waited)}{why}",
         hint=f"gpuctl get {record.id} --refresh",

@@ -184,7 +184,7 @@ def _rank(offer: Offer) -> tuple[bool, bool, Decimal, str, str]:
     )
 
 
-def _same_model(asked: str, model: str) -> bool:
+def _same_model(requested: str, model: str) -> bool:
     # `A100` means every A100, `A100 80GB` only that one; `t4` is T4 and not T4G.
-    wanted, words = asked.casefold().split(), model.casefold().split()
-    return words[: len(wanted)] == wanted or asked.casefold().replace(" ", "") == model.casefold().replace(" ", "")
+    wanted, words = requested.casefold().split(), model.casefold().split()
+    return words[: len(wanted)] == wanted or requested.casefold().replace(" ", "") == model.casefold().replace(" ", "")

@@ -58,14 +58,14 @@ def is_ipv6(cidr: str) -> bool:
     return isinstance(ip_network(cidr), IPv6Network)
 
 
-def own_range(told: str) -> str | None:
+def own_range(text: str) -> str | None:
     """The range of one that a caller's public IPv4 address makes, as a service told it; None for any other answer.
 
     Nothing but one global address is taken: not 0.0.0.0, no private or reserved one, no IPv6 (which changes with every
     network and hides others behind it), no page of a captive portal.
     """
     try:
-        address = ip_address(told.strip())
+        address = ip_address(text.strip())
     except ValueError:
         return None
     if address.version != 4 or not address.is_global or address.is_multicast:

@@ -97,10 +97,10 @@ def _always_on(priced: Iterable[Instance], since: datetime | None, now: datetime
     alike: dict[tuple[str, ...], list[Instance]] = {}
     for record in priced:
         alike.setdefault((record.provider, record.instance_type, record.region, record.market), []).append(record)
-    return sum((_kept_on(group, since, now) for group in alike.values()), _ZERO)
+    return sum((_always_on_cost(group, since, now) for group in alike.values()), _ZERO)
 
 
-def _kept_on(group: Sequence[Instance], since: datetime | None, now: datetime) -> Decimal:
+def _always_on_cost(group: Sequence[Instance], since: datetime | None, now: datetime) -> Decimal:
     first = min(record.launched_at for record in group if record.launched_at is not None)
     start = first if since is None else max(first, since)
     newest = max(group, key=lambda record: record.created_at)

@@ -72,14 +72,14 @@ def plan_records(
     return [action for record in records for action in decide(record)]
 
 
-def _for_record(record: Instance, found: Finder, view: View, rules: Rules) -> list[Action]:
+def _for_record(record: Instance, finder: Finder, view: View, rules: Rules) -> list[Action]:
     scope = scope_of(record)
     was_asked = scope in view.listed or scope in view.unreachable
-    return [*(_about(record, found, view, rules) if was_asked else ()), *_left_behind(record, found, view)]
+    return [*(_about(record, finder, view, rules) if was_asked else ()), *_left_behind(record, finder, view)]
 
 
-def _about(record: Instance, found: Finder, view: View, rules: Rules) -> Iterable[Action]:
-    seen = found.anywhere(record)
+def _about(record: Instance, finder: Finder, view: View, rules: Rules) -> Iterable[Action]:
+    seen = finder.anywhere(record)
     extended_to = extended_by_tags(record, seen, rules, view.now)
     act = _Acting(record, scope_of(record), seen, extended_to)
     if seen is not None and not is_the_same_machine(record, seen, rules.state_id):
@@ -94,14 +94,14 @@ def _about(record: Instance, found: Finder, view: View, rules: Rules) -> Iterabl
         yield from _absent(record, view, act)
 
 
-def _left_behind(record: Instance, found: Finder, view: View) -> Iterable[Action]:
+def _left_behind(record: Instance, finder: Finder, view: View) -> Iterable[Action]:
     """What earlier attempts left behind and is gone by now; what is still there is ended as a stranger is."""
     for attempt in record.left_behind:
         scope = Scope(provider=record.provider, account=record.account, region=attempt.region)
         listed_at = view.listed.get(scope)
         if attempt.cloud_id is None or listed_at is None or listed_at - attempt.at < ATTEMPT_GRACE:
             continue
-        if not found.has(attempt.region, attempt.cloud_id):
+        if not finder.has(attempt.region, attempt.cloud_id):
             yield Action(Kind.REFRESH, scope, record, left=attempt.cloud_id)
 
 

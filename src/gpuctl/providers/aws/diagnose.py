@@ -39,12 +39,12 @@ def diagnose(clients: Clients, trial: Trial) -> Iterator[Finding]:
     """See `Provider.diagnose`."""
     yield _create(clients, trial)
     yield _end(clients, trial)
-    yield _asked("quota", lambda: _quota(clients, trial))
-    yield _asked("zones", lambda: _offered(clients, trial))
-    yield _asked("credential-expiry", lambda: _lasts(clients, trial))
+    yield _finding_of("quota", lambda: _quota(clients, trial))
+    yield _finding_of("zones", lambda: _offered(clients, trial))
+    yield _finding_of("credential-expiry", lambda: _lasts(clients, trial))
 
 
-def _asked(check: str, ask: Callable[[], Finding]) -> Finding:
+def _finding_of(check: str, ask: Callable[[], Finding]) -> Finding:
     """What could not be asked is no failure of what was to be checked."""
     try:
         return ask()

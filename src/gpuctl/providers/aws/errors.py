@@ -90,7 +90,7 @@ def translate(error: Exception, doing: str, *, region: str | None = None) -> Gpu
         return UnreachableError(f"{doing}: AWS could not be reached", hint="check the network, then retry")
     if region is not None and _is_closed(error):
         return CredentialsError(
-            f"{doing}: `{region}` is not enabled in this account ({_said(error)})",
+            f"{doing}: `{region}` is not enabled in this account ({_error_text(error)})",
             hint=f"aws account enable-region --region-name {region}, or take another `--region`",
             extent=Extent.REGION,
         )
@@ -109,7 +109,7 @@ def translate_create(error: Exception, doing: str) -> GpuctlError:
         return refusal
     if not isinstance(error, sdk.ClientError):
         return OutcomeUnknown(f"{doing}: AWS did not confirm whether the instance was created ({type(error).__name__})")
-    return create_error(TABLE.meaning(code_of(error), _status(error)), refusal, doing, "AWS", _said(error))
+    return create_error(TABLE.meaning(code_of(error), _status(error)), refusal, doing, "AWS", _error_text(error))
 
 
 def _was_never_sent(error: Exception) -> bool:
@@ -178,11 +178,11 @@ def _tls_problem(error: Exception, doing: str) -> GpuctlError:
 def _is_closed(error: Exception) -> bool:
     # EC2 also answers AuthFailure about an image or an address of somebody else's.
     code = code_of(error)
-    return code in CLOSED_REGION and (code != "AuthFailure" or "validate" in _said(error))
+    return code in CLOSED_REGION and (code != "AuthFailure" or "validate" in _error_text(error))
 
 
 def _of_answer(error: Exception, doing: str) -> GpuctlError:
-    code, said = code_of(error), _said(error)
+    code, said = code_of(error), _error_text(error)
     meaning = TABLE.meaning(code, _status(error))
     if meaning is Meaning.FAILED and 400 <= _status(error) < 500:
         # Its body could not be read. That matters to a create alone; whatever else was asked was not done.
@@ -198,7 +198,7 @@ def _of_answer(error: Exception, doing: str) -> GpuctlError:
     return told
 
 
-def _said(error: Exception) -> str:
+def _error_text(error: Exception) -> str:
     """AWS's code and its own sentence."""
     response: Any = getattr(error, "response", {})
     message = one_line(str(response.get("Error", {}).get("Message", "")))

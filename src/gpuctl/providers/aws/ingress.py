@@ -100,7 +100,7 @@ class Ingress:
         for group in taken.values():
             # A rule that others added would let more in than was asked for: such a group is not used again.
             if _carries_state(group, order.state_id) and set(_rules(group)) <= {wanted}:
-                return _with_rule(ec2, str(group["GroupId"]), cidr, is_there=bool(list(_rules(group))))
+                return _with_rule(ec2, str(group["GroupId"]), cidr, is_present=bool(list(_rules(group))))
         created = self._created.get(_key(order, cidr))
         if created is not None:
             return _with_rule(ec2, created, cidr)
@@ -214,9 +214,9 @@ def _covers_ssh(rule: _Rule) -> bool:
     return first is None or last is None or first <= _SSH <= last
 
 
-def _with_rule(ec2: Any, group_id: str, cidr: str, *, is_there: bool = False) -> str:
+def _with_rule(ec2: Any, group_id: str, cidr: str, *, is_present: bool = False) -> str:
     """The group's id, once the group opens port 22 to the range."""
-    if is_there:
+    if is_present:
         return group_id
     kind, key = ("Ipv6Ranges", "CidrIpv6") if is_ipv6(cidr) else ("IpRanges", "CidrIp")
     permission = {"IpProtocol": "tcp", "FromPort": _SSH, "ToPort": _SSH, kind: [{key: cidr, "Description": "gpuctl"}]}

@@ -32,60 +32,60 @@ _NO_FAILURE = frozenset(
 )
 
 
-def observed(said: Mapping[str, Any], account: str, region: str, *, is_ready: bool | None = None) -> Observed:
+def observed(instance: Mapping[str, Any], account: str, region: str, *, is_ready: bool | None = None) -> Observed:
     """One instance of a DescribeInstances or RunInstances answer.
 
     KeyError, ValueError or TypeError where the answer is not of that shape: then it says nothing.
     """
-    state = _STATES[said["State"]["Name"]]
-    zone = said.get("Placement", {}).get("AvailabilityZone")
-    tags = {tag["Key"]: tag["Value"] for tag in said.get("Tags", ())}
+    state = _STATES[instance["State"]["Name"]]
+    zone = instance.get("Placement", {}).get("AvailabilityZone")
+    tags = {tag["Key"]: tag["Value"] for tag in instance.get("Tags", ())}
     return Observed(
         provider=ProviderName.AWS,
         account=account,
         region=region,
         zone=zone,
-        cloud_id=said["InstanceId"],
+        cloud_id=instance["InstanceId"],
         name=tags.get(NAME),
         state=state,
         ready=is_ready,
-        refusal=_failure(said) if state is CloudState.ENDED else None,
-        instance_type=said["InstanceType"],
-        market=Market.SPOT if said.get("InstanceLifecycle") == "spot" else Market.ON_DEMAND,
-        launched_at=said["LaunchTime"].astimezone(UTC) if said.get("LaunchTime") else None,
-        ended_at=_ended_at(said) if state is CloudState.ENDED else None,
-        end_reason=_end_reason(said) if state is CloudState.ENDED else None,
-        public_ip=said.get("PublicIpAddress") or None,
-        private_ip=said.get("PrivateIpAddress") or None,
-        metadata=_metadata(said, zone),
+        refusal=_failure(instance) if state is CloudState.ENDED else None,
+        instance_type=instance["InstanceType"],
+        market=Market.SPOT if instance.get("InstanceLifecycle") == "spot" else Market.ON_DEMAND,
+        launched_at=instance["LaunchTime"].astimezone(UTC) if instance.get("LaunchTime") else None,
+        ended_at=_ended_at(instance) if state is CloudState.ENDED else None,
+        end_reason=_end_reason(instance) if state is CloudState.ENDED else None,
+        public_ip=instance.get("PublicIpAddress") or None,
+        private_ip=instance.get("PrivateIpAddress") or None,
+        metadata=_metadata(instance, zone),
         tags=tags,
     )
 
 
-def _metadata(said: Mapping[str, Any], zone: str | None) -> dict[str, str]:
-    told = {"availabilityZone": zone, "instanceType": said.get("InstanceType"), "imageId": said.get("ImageId")}
+def _metadata(instance: Mapping[str, Any], zone: str | None) -> dict[str, str]:
+    told = {"availabilityZone": zone, "instanceType": instance.get("InstanceType"), "imageId": instance.get("ImageId")}
     return {key: str(value) for key, value in told.items() if value}
 
 
-def _ended_at(said: Mapping[str, Any]) -> datetime | None:
-    match = _ENDED_AT.search(said.get("StateTransitionReason") or "")
+def _ended_at(instance: Mapping[str, Any]) -> datetime | None:
+    match = _ENDED_AT.search(instance.get("StateTransitionReason") or "")
     return datetime.strptime(match[1], "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC) if match else None
 
 
-def _end_reason(said: Mapping[str, Any]) -> Reason | None:
+def _end_reason(instance: Mapping[str, Any]) -> Reason | None:
     # A spot instance that AWS took back may have no StateReason, only "Service initiated (...)".
-    by_aws = (said.get("StateTransitionReason") or "").startswith("Service initiated")
-    is_spot = said.get("InstanceLifecycle") == "spot"
-    return Reason.INTERRUPTED if _reason_code(said) in _INTERRUPTIONS or (is_spot and by_aws) else None
+    by_aws = (instance.get("StateTransitionReason") or "").startswith("Service initiated")
+    is_spot = instance.get("InstanceLifecycle") == "spot"
+    return Reason.INTERRUPTED if _reason_code(instance) in _INTERRUPTIONS or (is_spot and by_aws) else None
 
 
-def _failure(said: Mapping[str, Any]) -> Refusal | None:
+def _failure(instance: Mapping[str, Any]) -> Refusal | None:
     """Why AWS ended the instance; None where AWS gives no cause, or somebody or the instance itself ended it."""
-    code = _reason_code(said)
+    code = _reason_code(instance)
     if not code or code in _NO_FAILURE:
         return None
-    return refusal_of(code, str(said["StateReason"].get("Message") or ""))
+    return refusal_of(code, str(instance["StateReason"].get("Message") or ""))
 
 
-def _reason_code(said: Mapping[str, Any]) -> str:
-    return str((said.get("StateReason") or {}).get("Code") or "")
+def _reason_code(instance: Mapping[str, Any]) -> str:
+    return str((instance.get("StateReason") or {}).get("Code") or "")

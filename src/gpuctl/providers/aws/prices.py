@@ -115,16 +115,16 @@ class AwsPriceList:
         return found
 
     def _entries(
-        self, service: str, home: str, operation: str, asked: Mapping[str, Any], member: str, about: str | None = None
+        self, service: str, home: str, operation: str, filters: Mapping[str, Any], member: str, about: str | None = None
     ) -> Iterator[Any]:
         """Every entry of every page. Raises if one page of them cannot be had."""
         client = self._clients.client(service, home, once=True)
-        checked_address(client.meta.endpoint_url, told_by=f"AWS_ENDPOINT_URL_{service.upper()}")
+        checked_address(client.meta.endpoint_url, setting=f"AWS_ENDPOINT_URL_{service.upper()}")
         doing = f"could not read AWS's prices of `{about or home}`"
         more: dict[str, str] = {}
         seen: set[str] = set()
         while True:
-            call = partial(getattr(client, operation), **asked, **more)
+            call = partial(getattr(client, operation), **filters, **more)
             page = self._retry.call(partial(_page, call, member, doing))
             yield from page[member]
             token = page.get("NextToken")

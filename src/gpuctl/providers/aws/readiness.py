@@ -30,5 +30,5 @@ def _ready_among(ec2: Any, cloud_ids: Sequence[str]) -> set[str]:
     return {instance_status["InstanceId"] for instance_status in answer["InstanceStatuses"] if _is_ok(instance_status)}
 
 
-def _is_ok(said: Mapping[str, Any]) -> bool:
-    return all(said[which]["Status"] == "ok" for which in ("InstanceStatus", "SystemStatus"))
+def _is_ok(status: Mapping[str, Any]) -> bool:
+    return all(status[which]["Status"] == "ok" for which in ("InstanceStatus", "SystemStatus"))

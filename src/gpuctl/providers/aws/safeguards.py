@@ -32,7 +32,7 @@ def read_back(ec2: Any, cloud_id: str, at: datetime, ready_at: datetime | None) 
 
 
 def _timer(
-    ec2: Any, cloud_id: str, said: Mapping[str, Any], claims: Ownership, at: datetime, *, is_overdue: bool
+    ec2: Any, cloud_id: str, instance: Mapping[str, Any], claims: Ownership, at: datetime, *, is_overdue: bool
 ) -> Safeguard:
     installed = _INSTALLED.search(_user_data(ec2, cloud_id))
     behaviour = _attribute(ec2, cloud_id, "instanceInitiatedShutdownBehavior", "InstanceInitiatedShutdownBehavior")
@@ -49,10 +49,10 @@ def _timer(
         return Safeguard(
             mechanism=Mechanism.TIMER, status=SafeguardStatus.MISSING, checked_at=at, detail=_with_gpu(why, console)
         )
-    reads_tags = said.get("MetadataOptions", {}).get("InstanceMetadataTags") == "enabled"
+    reads_tags = instance.get("MetadataOptions", {}).get("InstanceMetadataTags") == "enabled"
     span = timedelta(seconds=int(installed[1]))
     by_tag = claims.expires_at is not None and reads_tags
-    last_resort = said["LaunchTime"].astimezone(UTC) + span
+    last_resort = instance["LaunchTime"].astimezone(UTC) + span
     acts_at = claims.expires_at + GRACE if claims.expires_at is not None and by_tag else last_resort
     detail = "the guard is installed; powering off terminates the instance"
     if not by_tag:

@@ -21,5 +21,5 @@ def open_price_list(connection: "Connection", retry: "Retry") -> "PriceList":
     from gpuctl.providers.azure.prices import ADDRESS, VARIABLE, AzurePriceList
     from gpuctl.providers.prices import checked_address
 
-    address = checked_address(connection.environ.get(VARIABLE) or ADDRESS, told_by=VARIABLE)
+    address = checked_address(connection.environ.get(VARIABLE) or ADDRESS, setting=VARIABLE)
     return AzurePriceList(address, retry)

@@ -13,7 +13,7 @@ from gpuctl.domain.market.request import Request
 from gpuctl.domain.tags import CREATED_AT, EXPIRES_AT, ID, OWNER, STATE, deadline_tag
 from gpuctl.errors import CloudError, Extent, GpuctlError, HalfMade, OutcomeUnknown, UnreachableError, UsageError
 from gpuctl.providers.azure.client import Clients
-from gpuctl.providers.azure.errors import SDK_ERRORS, code_of, is_absent, is_not_there_yet, translate_create
+from gpuctl.providers.azure.errors import SDK_ERRORS, code_of, is_absent, is_not_visible_yet, translate_create
 from gpuctl.providers.azure.facts import FACTS
 from gpuctl.providers.azure.imagenames import image_named
 from gpuctl.providers.azure.images import FAST_NETWORK, NOT_AS_SPOT, NVME, TRUSTED_LAUNCH
@@ -119,7 +119,7 @@ def create_network(clients: Clients, order: Order) -> None:
             poller.result()
         except SDK_ERRORS as error:
             # The operation has succeeded; only the look at what it made came too soon.
-            if not is_not_there_yet(error, group):
+            if not is_not_visible_yet(error, group):
                 raise
 
 
@@ -139,7 +139,7 @@ def _once_known(clients: Clients, group: str, send: Callable[[], Any]) -> Any:
         try:
             return send()
         except SDK_ERRORS as error:
-            if not looks_left or not is_not_there_yet(error, group):
+            if not looks_left or not is_not_visible_yet(error, group):
                 raise
             clients.pause(_LOOK_AGAIN)
     raise AssertionError("the last request returns or raises")
@@ -277,7 +277,7 @@ class Making:
             return error
         if isinstance(error, GpuctlError):
             told: GpuctlError = error
-        elif isinstance(error, SDK_ERRORS) and self._is_young and is_not_there_yet(error, self._group):
+        elif isinstance(error, SDK_ERRORS) and self._is_young and is_not_visible_yet(error, self._group):
             told = UnreachableError(f"{self._doing}: {_NOT_YET}", hint="run it again", cloud_code=code_of(error))
         elif isinstance(error, SDK_ERRORS):
             told = translate_create(error, self._doing)

@@ -46,21 +46,21 @@ _REGIONAL, _SPOT = "cores", "lowPriorityCores"
 def diagnose(clients: Clients, trial: Trial) -> Iterator[Finding]:
     """See `Provider.diagnose`. Azure has no dry run: what this login is granted on the subscription is read instead."""
     registration = Registration(clients)
-    granted = _asked("create-permission", lambda: _granted(clients))
+    granted = _finding_of("create-permission", lambda: _granted(clients))
     for check, needed in (("create-permission", TO_CREATE), ("terminate-permission", TO_END)):
         if check == "create-permission" and not isinstance(granted, Finding):
-            yield _asked("create-permission", partial(_creatable, registration, granted, trial))
+            yield _finding_of("create-permission", partial(_creatable, registration, granted, trial))
         elif isinstance(granted, Finding):
             yield Finding(check, granted.verdict, granted.text, granted.hint)
         else:
             yield _permitted(check, needed, granted, trial)
     offered = partial(_offered, registration)
     for check, look in (("quota", _quota), ("zones", offered)):
-        yield _found(check, look, clients, trial)
+        yield _finding_at(check, look, clients, trial)
     yield Finding("credential-expiry", Verdict.OK, _LASTS)
 
 
-def _asked(check: str, ask: Callable[[], Any]) -> Any:
+def _finding_of(check: str, ask: Callable[[], Any]) -> Any:
     """The answer, or that it could not be had, which is no failure of what was to be checked."""
     try:
         return ask()
@@ -71,8 +71,8 @@ def _asked(check: str, ask: Callable[[], Any]) -> Any:
         return Finding(check, Verdict.UNKNOWN, problem.message, problem.hint)
 
 
-def _found(check: str, look: Callable[[Clients, Trial], Finding], clients: Clients, trial: Trial) -> Finding:
-    found: Finding = _asked(check, lambda: look(clients, trial))
+def _finding_at(check: str, look: Callable[[Clients, Trial], Finding], clients: Clients, trial: Trial) -> Finding:
+    found: Finding = _finding_of(check, lambda: look(clients, trial))
     return found
 
 

@@ -64,7 +64,7 @@ def translate(error: Exception, doing: str) -> GpuctlError:
     return _of_code(code, _message(error), _status(error), doing)
 
 
-def is_not_there_yet(error: Exception, group: str) -> bool:
+def is_not_visible_yet(error: Exception, group: str) -> bool:
     """Whether Azure does not find something in that group: what was created a moment ago is not known everywhere."""
     named = _GROUP_NOT_FOUND.search(_message(error))
     is_ours = named is None or named["name"].casefold() == group.casefold()
@@ -77,7 +77,7 @@ def translate_create(error: Exception, doing: str) -> GpuctlError:
     if was_never_sent(error):
         return refusal
     code, message = code_of(error), _message(error)
-    said = _said(code, message) if code else type(error).__name__
+    said = _error_text(code, message) if code else type(error).__name__
     return create_error(_meaning(code, message, _status(error)), refusal, doing, "Azure", said)
 
 
@@ -123,7 +123,7 @@ def _of_code(code: str, message: str, status: int, doing: str) -> GpuctlError:
     namespace = _NAMESPACE.search(message)
     if hint is not None and namespace is not None:
         hint = hint.replace("NAMESPACE", namespace["name"])
-    text = f"{doing}: {_said(code, message)}"
+    text = f"{doing}: {_error_text(code, message)}"
     if code in _SAID_WITH_HINT and hint is not None:
         text = f"{text}; {hint}"
     return error_of(meaning, text, code=code, hint=hint, extent=TABLE.extent(code))
@@ -137,7 +137,7 @@ def _meaning(code: str, message: str, status: int) -> Meaning:
     return meaning
 
 
-def _said(code: str, message: str) -> str:
+def _error_text(code: str, message: str) -> str:
     return f"`{code}`{f' ({one_line(message)})' if message else ''}"
 
 

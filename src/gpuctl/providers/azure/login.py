@@ -68,7 +68,7 @@ class Login:
             wanted.setdefault("tenant_id", self._tenant)
         try:
             if self._chain is None:
-                self._chain = _found()
+                self._chain = _credential_chain()
             return self._chain.get_token_info(*scopes, options=wanted)
         except (sdk.AzureError, OSError, ValueError) as error:
             token = self._of_the_cli(*scopes)
@@ -153,7 +153,7 @@ def setting_problem(text: str) -> tuple[str, str] | None:
     return None
 
 
-def _found() -> Any:
+def _credential_chain() -> Any:
     from azure.identity import DefaultAzureCredential
 
     return DefaultAzureCredential(exclude_interactive_browser_credential=True, additionally_allowed_tenants=["*"])

@@ -104,8 +104,8 @@ def _refusal(statuses: list[Mapping[str, Any]]) -> Refusal | None:
     return None
 
 
-def _metadata(group: Mapping[str, Any], location: str, told: Mapping[str, Any], size: str) -> dict[str, str]:
-    image = told.get("storageProfile", {}).get("imageReference", {})
+def _metadata(group: Mapping[str, Any], location: str, properties: Mapping[str, Any], size: str) -> dict[str, str]:
+    image = properties.get("storageProfile", {}).get("imageReference", {})
     parts = [image.get(key, "") for key in ("publisher", "offer", "sku")]
     version = image.get("exactVersion") or image.get("version", "")
     image_id = image.get("id") or (":".join([*parts, version]) if all(parts) else "")

@@ -124,17 +124,22 @@ def _read(clients: Clients, group: str) -> Mapping[str, Any] | None:
     return said
 
 
-def _next(said: Mapping[str, Any] | None, clients: Clients, group: str, now: datetime) -> datetime | None:
+def _next(reported: Mapping[str, Any] | None, clients: Clients, group: str, now: datetime) -> datetime | None:
     """When the schedule fires next; None if it is not one that ends this machine."""
-    told = (said or {}).get("properties", {})
-    target = str(told.get("targetResourceId", "")).casefold()
-    stands = (told.get("status"), told.get("taskType"), region_of(str(told.get("timeZoneId", ""))), target)
+    properties = (reported or {}).get("properties", {})
+    target = str(properties.get("targetResourceId", "")).casefold()
+    stands = (
+        properties.get("status"),
+        properties.get("taskType"),
+        region_of(str(properties.get("timeZoneId", ""))),
+        target,
+    )
     wanted = ("Enabled", "ComputeVmShutdownTask", "utc", machine_id(clients.subscription, group).casefold())
     if stands != wanted:
         return None
-    hhmm = told["dailyRecurrence"]["time"]
+    hhmm = properties["dailyRecurrence"]["time"]
     today = now.astimezone(UTC).replace(hour=int(hhmm[:2]), minute=int(hhmm[2:]), second=0, microsecond=0)
     due = today if today > now else today + _DAY
     # Made too shortly before that time of day, it does not act before the next day.
-    created = told.get("createdDate")
+    created = properties.get("createdDate")
     return due + _DAY if created and due - datetime.fromisoformat(created).astimezone(UTC) < FIXED else due

@@ -40,14 +40,14 @@ _PAGE = "https://console.cloud.google.com/iam-admin/quotas"
 def diagnose(api: Api, zones: Zones, trial: Trial) -> Iterator[Finding]:
     """See `Provider.diagnose`. Google has no dry run: the permissions held on the whole project are read instead."""
     to_create = TO_CREATE + (TO_OPEN if trial.opens_ssh else ())
-    yield _asked("create-permission", lambda: _permitted(api, "create-permission", to_create, trial))
-    yield _asked("terminate-permission", lambda: _may_end(api, trial))
-    yield _asked("quota", lambda: _quota(api, trial))
-    yield _asked("zones", lambda: _offered(zones, trial))
+    yield _finding_of("create-permission", lambda: _permitted(api, "create-permission", to_create, trial))
+    yield _finding_of("terminate-permission", lambda: _may_end(api, trial))
+    yield _finding_of("quota", lambda: _quota(api, trial))
+    yield _finding_of("zones", lambda: _offered(zones, trial))
     yield Finding("credential-expiry", Verdict.OK, _LASTS)
 
 
-def _asked(check: str, ask: Callable[[], Finding]) -> Finding:
+def _finding_of(check: str, ask: Callable[[], Finding]) -> Finding:
     """The finding, or that it could not be had, which is no failure of what was to be checked."""
     try:
         return ask()

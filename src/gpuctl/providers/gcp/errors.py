@@ -61,7 +61,7 @@ def translate_create(error: Exception, doing: str) -> GpuctlError:
         return refusal
     if isinstance(error, (ApiError, OperationFailed)) and code_of(error):
         meaning = _meaning(error, code_of(error))
-        return create_error(meaning, refusal, doing, "Google", _said(error))
+        return create_error(meaning, refusal, doing, "Google", _error_text(error))
     return OutcomeUnknown(f"{doing}: no answer tells whether it was created ({type(error).__name__})")
 
 
@@ -79,7 +79,7 @@ def refusal_of(error: OperationFailed) -> Refusal:
 def _of_code(error: ApiError | OperationFailed, code: str, doing: str) -> GpuctlError:
     meaning = _meaning(error, code)
     hint = TABLE.hint(code) or _HINTS.get(meaning)
-    told = error_of(meaning, f"{doing}: {_said(error)}", code=code, hint=hint, extent=TABLE.extent(code))
+    told = error_of(meaning, f"{doing}: {_error_text(error)}", code=code, hint=hint, extent=TABLE.extent(code))
     if isinstance(told, CredentialsError) and isinstance(error, ApiError):
         told.cloud_time = error.cloud_time
     return told
@@ -93,7 +93,7 @@ def _meaning(error: ApiError | OperationFailed, code: str) -> Meaning:
     return TABLE.meaning(code, status)
 
 
-def _said(error: ApiError | OperationFailed) -> str:
+def _error_text(error: ApiError | OperationFailed) -> str:
     return f"`{code_of(error)}`{f' ({one_line(error.message)})' if error.message else ''}"
 
 

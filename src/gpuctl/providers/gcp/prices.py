@@ -82,7 +82,7 @@ def parts_of(instance_type: str) -> Parts | None:
 
 def open_list(connection: Connection, retry: Retry) -> "GcpPriceList":
     """The list at its public address, or where the environment says, by an API key or by the login."""
-    address = checked_address(connection.environ.get(PRICES_VARIABLE) or ADDRESS, told_by=PRICES_VARIABLE)
+    address = checked_address(connection.environ.get(PRICES_VARIABLE) or ADDRESS, setting=PRICES_VARIABLE)
     key = connection.environ.get(API_KEY_VARIABLE)
     connection.hide(key)
     return GcpPriceList(address, retry, key, connection.environ)

@@ -72,18 +72,18 @@ def reason_for_no_attempt(record: Instance, now: datetime) -> str | None:
     return None
 
 
-def with_attempt(fresh: Instance, there: Launchable, sources: Sequence[str]) -> Instance:
-    now = there.session.now
+def with_attempt(fresh: Instance, launchable: Launchable, sources: Sequence[str]) -> Instance:
+    now = launchable.session.now
     if (why := reason_for_no_attempt(fresh, now)) is not None:
         raise NoMore(why)
-    number, offer = len(fresh.attempts) + 1, there.offer
+    number, offer = len(fresh.attempts) + 1, launchable.offer
     attempt = Attempt(
         number=number,
         token=f"{fresh.id}-{number}",
         at=now,
         provider=offer.type.provider,
         region=offer.region,
-        zone=there.place.zone,
+        zone=launchable.place.zone,
         instance_type=offer.type.name,
         market=offer.market,
     )
@@ -91,14 +91,14 @@ def with_attempt(fresh: Instance, there: Launchable, sources: Sequence[str]) -> 
         fresh,
         attempt,
         now,
-        account=there.session.account,
-        profile=there.session.profile,
+        account=launchable.session.account,
+        profile=launchable.session.profile,
         price=offer.price,
-        disk_price=there.extras.disk,
-        address_price=there.extras.public_ip,
-        billing=there.extras.billing,
-        image=there.image.id,
-        subnet=there.request.subnet,
+        disk_price=launchable.extras.disk,
+        address_price=launchable.extras.public_ip,
+        billing=launchable.extras.billing,
+        image=launchable.image.id,
+        subnet=launchable.request.subnet,
         metadata=with_sources(fresh.metadata, sources),
     )
 

@@ -21,7 +21,7 @@ def unwritten(error: Unwritable, made: Sequence[Instance], runtime: Runtime) -> 
     instance is terminated in either case: a script that reads this exit code relies on nothing being left that bills.
     UnresolvedError if something could not be ended, or nobody knows whether it was made.
     """
-    kept = [_kept(record, runtime) for record in made]
+    kept = [_rescued(record, runtime) for record in made]
     ids = [record.cloud_id for record in made if record.cloud_id is not None]
     failed: dict[str, GpuctlError] = {}
     for (name, region, profile), there in _by_place(made).items():
@@ -68,7 +68,7 @@ def _by_place(made: Sequence[Instance]) -> dict[tuple[ProviderName, str, str | N
     return places
 
 
-def _kept(record: Instance, runtime: Runtime) -> str:
+def _rescued(record: Instance, runtime: Runtime) -> str:
     if record.is_live:
         record = advance(record, Status.STOPPING, record.updated_at, Reason.CANCELLED)
     try:

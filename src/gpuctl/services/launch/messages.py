@@ -26,16 +26,16 @@ class Tried:
     is_late: bool = False
 
 
-def next_attempt_message(error: GpuctlError, before: Launchable, there: Launchable, left: timedelta) -> str:
+def next_attempt_message(error: GpuctlError, before: Launchable, launchable: Launchable, left: timedelta) -> str:
     """Why the last attempt failed, and what is tried now, at what price; `left` is the time to the deadline."""
-    return f"{error.message}; {attempt_message(there, before, left)}"
+    return f"{error.message}; {attempt_message(launchable, before, left)}"
 
 
-def attempt_message(there: Launchable, before: Launchable, left: timedelta) -> str:
+def attempt_message(launchable: Launchable, before: Launchable, left: timedelta) -> str:
     """What is tried now instead of `before`, at what price; `left` is the time to the deadline."""
-    is_alike = (there.offer.type, there.offer.market) == (before.offer.type, before.offer.market)
-    what = there.place.where if is_alike else f"{_named(there.offer)} in {there.place.where}"
-    each, was, cost = there.hourly.counted, before.hourly.counted, there.hourly.over(left).counted
+    is_alike = (launchable.offer.type, launchable.offer.market) == (before.offer.type, before.offer.market)
+    what = launchable.place.where if is_alike else f"{_named(launchable.offer)} in {launchable.place.where}"
+    each, was, cost = launchable.hourly.counted, before.hourly.counted, launchable.hourly.over(left).counted
     if each is None or cost is None:
         return f"trying {what}, at an unknown price"
     instead = f" instead of ${was:.3f}" if was is not None and was != each else ""

@@ -155,7 +155,7 @@ def look_once(result: Provisioned, runtime: Runtime) -> Provisioned:
         if record.is_live and record.cloud_id and record.reason is not Reason.REFUSED
     }
     errors = {key: error for key, error in result.errors.items() if key not in found}
-    return replace(result, errors=errors | _still_there(result))
+    return replace(result, errors=errors | _leftover_errors(result))
 
 
 def _without_failed_launches(result: Provisioned, failed: dict[str, Observed]) -> Callable[[Action], bool]:
@@ -217,7 +217,7 @@ def _judged(result: Provisioned, runtime: Runtime) -> Provisioned:
             result.errors[record.id] = UnresolvedError(
                 f"{record.label} may be running", hint=f"gpuctl get {record.id} --refresh"
             )
-    result.errors |= _still_there(result)
+    result.errors |= _leftover_errors(result)
     return result
 
 
@@ -228,7 +228,7 @@ def _late_refusals(settled: Settled) -> dict[str, GpuctlError]:
     return {key: refused(refusal.code, refusal.text, refusal.hint) for key, refusal in refusals.items()}
 
 
-def _still_there(result: Provisioned) -> dict[str, GpuctlError]:
+def _leftover_errors(result: Provisioned) -> dict[str, GpuctlError]:
     """The refused ones of which parts were made that nobody agreed to end yet."""
     return {
         record.id: UnresolvedError(

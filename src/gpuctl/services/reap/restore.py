@@ -148,15 +148,14 @@ def _survey_login(
     login: Login,
     regions: Collection[str],
     all_regions: Mapping[ProviderName, Collection[str]],
-    asked: set[tuple[ProviderName, str]],
-    found: Everywhere,
+    queried: set[tuple[ProviderName, str]],
+    everywhere: Everywhere,
 ) -> None:
     session = runtime.sessions.by(login)
     name = session.provider.name
     usable = set(session.provider.regions())
-    survey = next((survey for survey in found.surveys if survey.session.account == session.account), None) or Survey(
-        session
-    )
+    surveys = [survey for survey in everywhere.surveys if survey.session.account == session.account]
+    survey = surveys[0] if surveys else Survey(session)
     scopes = [
         Scope(provider=name, account=session.account, region=region)
         for region in sorted(usable & set(all_regions.get(name, ())) | set(regions))
@@ -164,14 +163,14 @@ def _survey_login(
     survey.list_scopes(
         [scope for scope in scopes if scope not in survey.listed and scope not in survey.unreachable], []
     )
-    found.problems += [
+    everywhere.problems += [
         Unqueried(survey.unreachable[scope], scope.provider, scope.account, scope.region)
         for scope in scopes
         if scope in survey.unreachable
     ]
-    if (name, session.account) not in asked:
-        asked.add((name, session.account))
-        found.surveys.append(survey)
+    if (name, session.account) not in queried:
+        queried.add((name, session.account))
+        everywhere.surveys.append(survey)
 
 
 def _machine_of(record: Instance, everywhere: Everywhere, state_id: str) -> tuple[Survey, Observed] | None:

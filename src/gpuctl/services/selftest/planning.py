@@ -83,14 +83,14 @@ def require_within(prepared: Prepared, limit: Decimal) -> None:
         )
 
 
-def is_within(there: Launchable, limit: Decimal) -> bool:
+def is_within(launchable: Launchable, limit: Decimal) -> bool:
     """Whether the cost of an instance there until its extended deadline is known, and not more than the limit."""
-    cost = _cost_there(there)
+    cost = _cost_there(launchable)
     return cost is not None and cost <= limit
 
 
-def _cost_there(there: Launchable) -> Decimal | None:
-    return there.hourly.over(there.request.ttl + EXTEND_BY).total
+def _cost_there(launchable: Launchable) -> Decimal | None:
+    return launchable.hourly.over(launchable.request.ttl + EXTEND_BY).total
 
 
 def _most_cost(offer: Offer, choice: Choice, runtime: Runtime) -> Decimal | None:

@@ -135,13 +135,13 @@ def _progress(context: Context, name: ProviderName) -> Iterator[OnRegion]:
     if context.globals.quiet:
         yield lambda region, number, total: None
     elif not context.progress.is_live:
-        yield _told_once(context, name)
+        yield _on_region(context, name)
     else:
         with _bar(context, name) as on_region:
             yield on_region
 
 
-def _told_once(context: Context, name: ProviderName) -> OnRegion:
+def _on_region(context: Context, name: ProviderName) -> OnRegion:
     def on_region(region: str, number: int, total: int) -> None:
         if number == 0:
             where = f"`{region}`" if total == 1 else f"{total} regions"

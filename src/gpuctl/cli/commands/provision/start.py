@@ -95,10 +95,10 @@ def agreement(context: Context, prepared: Prepared, *, yes: bool) -> Agree:
     """Says what is tried next, and asks where that costs more than agreed, and is dear or of an unknown price."""
     agreed = prepared.cost.counted
 
-    def agree(there: Launchable, line: str) -> bool:
+    def agree(launchable: Launchable, line: str) -> bool:
         nonlocal agreed
         context.progress.info(line)
-        cost = there.cost.counted
+        cost = launchable.cost.counted
         is_known = cost is not None and (agreed is None or cost <= max(agreed, context.wiring.config.confirm_above_usd))
         if yes or not context.may_ask or is_known or (cost is None and agreed is None):
             return True

@@ -105,12 +105,12 @@ def _carried_out(
     return result
 
 
-def _is_agreed(context: Context, there: Launchable, line: str, limit: Decimal) -> bool:
-    if is_within(there, limit):
+def _is_agreed(context: Context, launchable: Launchable, line: str, limit: Decimal) -> bool:
+    if is_within(launchable, limit):
         context.progress.info(line)
         return True
     context.progress.info(
-        f"{there.offer.type.name} in {there.place.where} is not tried: it may cost more than ${limit:.2f}"
+        f"{launchable.offer.type.name} in {launchable.place.where} is not tried: it may cost more than ${limit:.2f}"
     )
     return False
 
