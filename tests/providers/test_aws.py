@@ -10,7 +10,7 @@ from support.clouds import LoopbackAws
 from support.wire import FAILED_AFTER, GARBLED, LOST, NEVER_ARRIVED, TRUNCATED, Fault, Wire, refuse
 
 from gpuctl.catalog import Catalog
-from gpuctl.domain.instance import Market, ProviderName
+from gpuctl.domain.instance import Market
 from gpuctl.domain.market.request import Request
 from gpuctl.errors import (
     CapacityError,
@@ -29,7 +29,6 @@ from gpuctl.providers.aws.client import Clients
 from gpuctl.providers.aws.guard import user_data
 from gpuctl.providers.aws.provider import AwsProvider
 from gpuctl.providers.base import Connection, Image, Order
-from gpuctl.providers.registry import open_provider as open_by_name
 
 REGION = "us-east-1"
 X86, ARM = Catalog().find("g4dn.xlarge"), Catalog().find("g5g.xlarge")
@@ -330,12 +329,6 @@ def test_a_sandbox_that_is_not_on_loopback_is_refused() -> None:
 def test_a_profile_that_is_not_there_is_a_matter_of_credentials() -> None:
     with pytest.raises(CredentialsError, match="not-there"):
         open_provider(Connection(profile="not-there")).identity()
-
-
-@pytest.mark.parametrize("name", [ProviderName.GCP])
-def test_a_cloud_that_cannot_be_used_yet_says_so(name: ProviderName) -> None:
-    with pytest.raises(UsageError, match=f"provider `{name}` is not supported yet"):
-        open_by_name(name, Connection())
 
 
 def test_an_id_that_ec2_does_not_know_yet_spoils_the_readiness_of_no_other(
