@@ -14,6 +14,7 @@ from typing import Any
 
 from gpuctl.distribution import install_extra
 from gpuctl.errors import UnreachableError, UsageError
+from gpuctl.files import private_folder
 
 PATIENCE = timedelta(seconds=30)
 ANSWER_WITHIN = timedelta(seconds=5)
@@ -134,22 +135,13 @@ def _check_installed() -> None:
 
 def _own(folder: Path) -> None:
     try:
-        _make_private(folder.parent)
+        private_folder(folder.parent)
         folder.mkdir(mode=0o700, exist_ok=True)
         if folder.stat().st_uid != os.getuid():
             raise SandboxError(f"`{folder}` belongs to another user", hint=f"ls -ld {folder}")
         folder.chmod(0o700)
     except OSError as error:
         raise SandboxError(f"cannot use `{folder}`: {_reason(error)}", hint=f"ls -ld {folder}") from error
-
-
-def _make_private(folder: Path) -> None:
-    # `parents=True` would leave them to the umask, and the real state is to lie in one of them.
-    if not folder.exists():
-        _make_private(folder.parent)
-        with suppress(FileExistsError):
-            folder.mkdir(mode=0o700)
-            folder.chmod(0o700)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from gpuctl.domain.duration import shown
 from gpuctl.domain.instance import Instance, ProviderName, Status
 from gpuctl.domain.tags import RECORD_ID_LENGTH, RECORD_ID_PREFIX
-from gpuctl.errors import NotFoundError, UsageError
+from gpuctl.errors import NotFoundError, StateUnusableError, UsageError
 from gpuctl.store.base import RecordStore
 
 _SHORTEST = 4
@@ -64,6 +64,14 @@ def current_records(store: RecordStore, records: Iterable[Instance]) -> list[Ins
     """These records as they are now, in the same order; one that is not in the state any more as it is given."""
     present = {record.id: record for record in store.snapshot().records}
     return [present.get(record.id, record) for record in records]
+
+
+def last_known_records(store: RecordStore, records: Sequence[Instance]) -> list[Instance]:
+    """These records as they are now; as they are given where the state cannot be read, which the caller reports."""
+    try:
+        return current_records(store, records)
+    except StateUnusableError:
+        return list(records)
 
 
 def current_record(store: RecordStore, record: Instance) -> Instance:

@@ -1,6 +1,8 @@
 """AWS's errors as gpuctl's: the code decides what they mean, whatever the HTTP status."""
 
 import re
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from botocore import exceptions as sdk
@@ -10,8 +12,8 @@ from gpuctl.distribution import install_package
 from gpuctl.domain.instance import Refusal
 from gpuctl.errors import CredentialsError, Extent, GpuctlError, OutcomeUnknown, UnreachableError, UsageError
 from gpuctl.providers.aws.codes import CLOSED_REGION, TABLE
-from gpuctl.providers.aws.replies import reply_date
 from gpuctl.providers.codes import Meaning, create_error, error_of
+from gpuctl.providers.http import parse_date
 from gpuctl.providers.unsent import is_no_connection
 from gpuctl.providers.wording import local_problem, one_line
 
@@ -208,3 +210,8 @@ def _error_text(error: Exception) -> str:
 def _status(error: Exception) -> int:
     response: Any = getattr(error, "response", {})
     return int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+def reply_date(reply: Mapping[str, Any]) -> datetime | None:
+    """The time at which AWS sent that reply; None where it has no readable date."""
+    return parse_date(reply.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date"))

@@ -34,6 +34,7 @@ from gpuctl.providers.aws.errors import (
     NOT_FOUND,
     SDK_ERRORS,
     code_of,
+    reply_date,
     translate,
     translate_create,
     unreadable_credentials,
@@ -43,7 +44,6 @@ from gpuctl.providers.aws.images import find_image
 from gpuctl.providers.aws.ingress import Ingress
 from gpuctl.providers.aws.observe import observed
 from gpuctl.providers.aws.readiness import ready_ids
-from gpuctl.providers.aws.replies import reply_date
 from gpuctl.providers.aws.resources import list_resources
 from gpuctl.providers.aws.safeguards import read_back
 from gpuctl.providers.aws.zones import zones_of

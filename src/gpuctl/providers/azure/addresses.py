@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gpuctl.providers.azure.client import Clients
-from gpuctl.providers.azure.errors import SDK_ERRORS, is_absent
+from gpuctl.providers.azure.errors import unless_absent
 
 _API = "2022-11-01"
 
@@ -23,10 +23,4 @@ def addresses_of(clients: Clients, machine: Mapping[str, Any]) -> dict[str, Any]
 
 def read_network(clients: Clients, resource_id: str) -> Mapping[str, Any] | None:
     """The network resource of that id; None where it is absent. Raises what the SDK raises."""
-    try:
-        said: Mapping[str, Any] = clients.ask("GET", resource_id, _API).json()
-    except SDK_ERRORS as error:
-        if is_absent(error):
-            return None
-        raise
-    return said
+    return unless_absent(lambda: clients.ask("GET", resource_id, _API).json())

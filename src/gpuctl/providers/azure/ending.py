@@ -8,7 +8,7 @@ from gpuctl.domain.tags import ID
 from gpuctl.errors import CloudError, GpuctlError
 from gpuctl.providers.azure.addresses import read_network
 from gpuctl.providers.azure.client import Clients
-from gpuctl.providers.azure.errors import SDK_ERRORS, code_of, is_absent, translate
+from gpuctl.providers.azure.errors import SDK_ERRORS, code_of, translate, unless_absent
 from gpuctl.providers.azure.names import VIRTUAL_MACHINES, machine_id, record_of, token_of
 
 FORCED = VIRTUAL_MACHINES
@@ -55,13 +55,7 @@ def is_deleted(clients: Clients, address: str) -> bool:
 
 
 def _group(clients: Clients, group: str) -> Mapping[str, Any] | None:
-    try:
-        said: Mapping[str, Any] = clients.resource.resource_groups.get(group).as_dict()
-    except SDK_ERRORS as error:
-        if is_absent(error):
-            return None
-        raise
-    return said
+    return unless_absent(lambda: clients.resource.resource_groups.get(group).as_dict())
 
 
 def _refuse_other_groups(clients: Clients, group: str, tags: Mapping[str, str]) -> None:
@@ -153,13 +147,7 @@ def _addresses(clients: Clients, interface: str) -> list[str]:
 
 
 def _machine(clients: Clients, group: str) -> Mapping[str, Any] | None:
-    try:
-        said: Mapping[str, Any] = clients.compute.virtual_machines.get(group, token_of(group)).as_dict()
-    except SDK_ERRORS as error:
-        if is_absent(error):
-            return None
-        raise
-    return said
+    return unless_absent(lambda: clients.compute.virtual_machines.get(group, token_of(group)).as_dict())
 
 
 def _short(resource_id: str) -> str:

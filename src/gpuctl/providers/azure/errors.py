@@ -2,6 +2,7 @@
 
 import re
 import ssl
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from azure.core import exceptions as sdk
@@ -62,6 +63,17 @@ def translate(error: Exception, doing: str) -> GpuctlError:
     if not code:
         return UnreachableError(f"{doing}: Azure returned no readable answer ({type(error).__name__})")
     return _of_code(code, _message(error), _status(error), doing)
+
+
+def unless_absent(read: Callable[[], Any]) -> Mapping[str, Any] | None:
+    """What the call returns; None where Azure says that the resource is absent. Raises what else the SDK raises."""
+    try:
+        reply: Mapping[str, Any] = read()
+    except SDK_ERRORS as error:
+        if is_absent(error):
+            return None
+        raise
+    return reply
 
 
 def is_not_visible_yet(error: Exception, group: str) -> bool:

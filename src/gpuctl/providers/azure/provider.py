@@ -21,7 +21,7 @@ from gpuctl.providers.azure.addresses import addresses_of
 from gpuctl.providers.azure.client import SUBSCRIPTIONS_API, Clients
 from gpuctl.providers.azure.diagnose import diagnose
 from gpuctl.providers.azure.ending import Requested, end_group, is_deleted
-from gpuctl.providers.azure.errors import SDK_ERRORS, is_absent, translate, unreadable_credentials
+from gpuctl.providers.azure.errors import SDK_ERRORS, is_absent, translate, unless_absent, unreadable_credentials
 from gpuctl.providers.azure.facts import FACTS, REGION_VARIABLE
 from gpuctl.providers.azure.images import find_image
 from gpuctl.providers.azure.names import group_in, group_of, token_of
@@ -226,13 +226,7 @@ class AzureProvider:
         operations, token = self._clients.compute.virtual_machines, token_of(group)
         if token is None:
             return None
-        try:
-            said: Mapping[str, Any] = operations.get(group, token, expand="instanceView").as_dict()
-        except SDK_ERRORS as error:
-            if is_absent(error):
-                return None
-            raise
-        return said
+        return unless_absent(lambda: operations.get(group, token, expand="instanceView").as_dict())
 
     def _listed(self, region: str, wanted: str, ask_ready: Collection[str]) -> list[Observed]:
         with _translated(f"could not list instances in `{region}`"):

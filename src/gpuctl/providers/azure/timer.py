@@ -14,7 +14,7 @@ from gpuctl.domain.reconcile.evidence import GUARD_GRACE
 from gpuctl.domain.safeguards import Mechanism, Safeguard, SafeguardStatus
 from gpuctl.errors import CloudError, UsageError
 from gpuctl.providers.azure.client import Clients
-from gpuctl.providers.azure.errors import SDK_ERRORS, is_absent
+from gpuctl.providers.azure.errors import unless_absent
 from gpuctl.providers.azure.names import group_id, machine_id, token_of
 from gpuctl.providers.azure.observe import region_of
 
@@ -115,13 +115,7 @@ def _path(clients: Clients, group: str) -> str:
 
 
 def _read(clients: Clients, group: str) -> Mapping[str, Any] | None:
-    try:
-        said: Mapping[str, Any] = clients.ask("GET", _path(clients, group), API).json()
-    except SDK_ERRORS as error:
-        if is_absent(error):
-            return None
-        raise
-    return said
+    return unless_absent(lambda: clients.ask("GET", _path(clients, group), API).json())
 
 
 def _next(reported: Mapping[str, Any] | None, clients: Clients, group: str, now: datetime) -> datetime | None:

@@ -22,7 +22,7 @@ from gpuctl.services.launch.launchable import Agree, Launchable
 from gpuctl.services.launch.prepare import Prepared
 from gpuctl.services.launch.provision import Provisioned, start
 from gpuctl.services.launch.records import affordable
-from gpuctl.services.query import current_records
+from gpuctl.services.query import last_known_records
 from gpuctl.services.safeguards import gaps, read_back
 from gpuctl.services.terminate import end
 
@@ -146,7 +146,8 @@ def carried_out(
     except GpuctlError as error:
         if not written:
             raise
-        return provisioned(context, Provisioned(_now(context, written)), len(written), {"created": True}, "", error)
+        present = Provisioned(last_known_records(context.wiring.store, written))
+        return provisioned(context, present, len(written), {"created": True}, "", error)
     return provisioned(context, result, len(written), {"created": True}, news(result.records, context))
 
 
@@ -159,7 +160,7 @@ def protected(context: Context, result: Provisioned) -> Provisioned:
         failures = [error]
     for message in dict.fromkeys(error.message for error in failures):
         context.progress.warn(f"could not check the safeguards: {message}")
-    records = _now(context, result.records)
+    records = last_known_records(context.wiring.store, result.records)
     for gap in (gap for record in records for gap in gaps(record)):
         context.progress.warn(gap)
     return Provisioned(records, result.errors)
@@ -174,17 +175,17 @@ def _interrupted(
             unrecorded = end_interrupted(context.wiring.runtime, written, made)
             if unrecorded is not None:
                 context.progress.warn(unrecorded.message)
-        records = _now(context, written)
+        records = last_known_records(context.wiring.store, written)
         summary = "; ".join(_after_signal(record) for record in records)
         return provisioned(context, Provisioned(records), len(records), {"created": True}, summary, interrupted)
     # Close the records of refused requests: nothing of them exists, and nothing retries them.
     with time_limit(TERMINATE_WITHIN), suppress(StateUnusableError, StateLockedError):
         end(
             context.wiring.runtime,
-            [record.id for record in _now(context, written) if was_refused(record)],
+            [record.id for record in last_known_records(context.wiring.store, written) if was_refused(record)],
             Reason.CANCELLED,
         )
-    records = _now(context, written)
+    records = last_known_records(context.wiring.store, written)
     lives = [record for record in records if record.is_live]
     now = context.clock.now()
     summary = "\n".join(
@@ -209,11 +210,3 @@ def _after_signal(record: Instance) -> str:
             "the reaper tries again"
         )
     return f"{record.label} is {record.status}"
-
-
-def _now(context: Context, written: Sequence[Instance]) -> list[Instance]:
-    try:
-        return current_records(context.wiring.store, written)
-    except StateUnusableError:
-        # The caller reports why the state cannot be read.
-        return list(written)

@@ -15,7 +15,7 @@ from gpuctl.cli.render.result import Result
 from gpuctl.documents import instance_shape
 from gpuctl.domain.instance import Instance, Status
 from gpuctl.domain.market.offers import READY_WITHIN
-from gpuctl.errors import Failure, Interrupted, StateUnusableError, UnresolvedError, UsageError
+from gpuctl.errors import Failure, Interrupted, UnresolvedError, UsageError
 from gpuctl.providers.registry import example
 from gpuctl.remote.transfer import Transfer, check_upload
 from gpuctl.services.launch.emergency import end_interrupted
@@ -23,7 +23,7 @@ from gpuctl.services.launch.offers import choose
 from gpuctl.services.launch.prepare import active_records, prepare
 from gpuctl.services.launch.provision import start
 from gpuctl.services.parallel_wait import wait_for_ssh
-from gpuctl.services.query import current_record, resolve
+from gpuctl.services.query import last_known_records, resolve
 from gpuctl.services.run import Task, TaskResult, run_task
 
 OURS = 200
@@ -66,17 +66,11 @@ class RunReport:
         """Write that the run failed; the caller reports the error."""
         if isinstance(failure, Interrupted):
             if self.record is not None:
-                self._context.progress.info(f"{self.record.label} is {self._now(self.record).status}")
+                (record,) = last_known_records(self._context.wiring.store, [self.record])
+                self._context.progress.info(f"{record.label} is {record.status}")
             self._write(failure.exit_code, None, failure)
         else:
             self._write(OURS + failure.exit_code, None, failure)
-
-    def _now(self, record: Instance) -> Instance:
-        try:
-            return current_record(self._context.wiring.store, record)
-        except StateUnusableError:
-            # Reported already, by the failure that led here or by a warning.
-            return record
 
     def _value(self, name: str) -> str:
         if "=" in name:
@@ -103,7 +97,8 @@ class RunReport:
             return
         fields: dict[str, Any] = {"exitCode": code, "commandExitCode": own}
         if self.record is not None:
-            fields["instance"] = instance_shape(self._now(self.record), self._context.clock.now())
+            (record,) = last_known_records(self._context.wiring.store, [self.record])
+            fields["instance"] = instance_shape(record, self._context.clock.now())
         text = self._context.redactor.clean(document(self._context, Result(fields, error=failure)))
         try:
             self._path.write_text(text, "utf-8")
