@@ -10,6 +10,7 @@ import os
 import shutil
 from contextlib import suppress
 from datetime import datetime, timedelta
+from glob import escape
 from pathlib import Path
 
 STALE_AFTER = timedelta(hours=1)
@@ -133,7 +134,7 @@ def write_whole(disk: Disk, path: Path, content: bytes) -> None:
 def remove_stale(path: Path, now: datetime) -> None:
     """Remove what a process left that was killed in the middle of writing this file."""
     # A young one may be somebody's who is still writing.
-    for temporary in path.parent.glob(f".{path.name}.*.tmp"):
+    for temporary in path.parent.glob(f".{escape(path.name)}.*.tmp"):
         try:
             if now.timestamp() - temporary.stat().st_mtime > STALE_AFTER.total_seconds():
                 temporary.unlink()

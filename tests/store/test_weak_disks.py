@@ -21,7 +21,7 @@ from gpuctl.remote.keys import own_key
 from gpuctl.store.base import Kind
 from gpuctl.store.lease import LeaseName, leased
 from gpuctl.store.local import open_state
-from gpuctl.store.local.claim import Claims
+from gpuctl.store.local.claim import Claims, _holder
 from gpuctl.store.local.lock import Lock
 from gpuctl.store.local.promises import is_unsuitable, missing_promises
 from gpuctl.store.local.store import LocalStore
@@ -209,9 +209,30 @@ def test_a_claim_excludes_others_until_it_is_released(tmp_path: Path) -> None:
 def test_the_claim_of_a_process_that_died_is_over(tmp_path: Path) -> None:
     pid = forked(lambda: None)
     os.waitpid(pid, 0)
-    (tmp_path / "lock.claim.7").write_text(f"{os.uname().nodename} {pid}\n")
+    (tmp_path / "lock.claim.7").write_bytes(_holder().replace(str(os.getpid()).encode(), str(pid).encode()))
     assert Claims(tmp_path / "lock").make().name == "lock.claim.8"
     assert not (tmp_path / "lock.claim.7").exists()
+
+
+def test_the_claim_of_a_process_that_cannot_be_seen_from_here_is_not_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two containers may have the name of one computer, and neither sees the other's processes."""
+    pid = forked(lambda: None)
+    os.waitpid(pid, 0)
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(os, "readlink", lambda path: "pid:[1]")
+        elsewhere.setattr(os, "getpid", lambda: pid)
+        Claims(tmp_path / "lock").make()
+    with pytest.raises(BlockingIOError):
+        Claims(tmp_path / "lock").make()
+
+
+def test_the_name_of_a_state_may_look_like_a_pattern_on_a_disk_without_locks(tmp_path: Path) -> None:
+    claims = Claims(tmp_path / "state[1].json.lock")
+    claims.release(claims.make())
+    claims.make()
+    assert [path.name for path in tmp_path.iterdir()] == ["state[1].json.lock.claim.2"]
 
 
 def test_the_claim_of_another_computer_is_waited_for_and_over_after_five_minutes(

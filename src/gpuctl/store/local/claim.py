@@ -53,7 +53,9 @@ class Claims:
             file.write(_RELEASED)
 
     def _numbers(self) -> set[int]:
-        names = (path.suffix[1:] for path in self._path.parent.glob(f"{self._path.name}.claim.*"))
+        # The name of a state may contain characters that mean something in a pattern.
+        start = f"{self._path.name}.claim."
+        names = (path.name.removeprefix(start) for path in self._path.parent.iterdir() if path.name.startswith(start))
         return {int(name) for name in names if name.isdecimal()}
 
     def _at(self, number: int) -> Path:
@@ -72,13 +74,21 @@ class Claims:
 
 
 def _holder() -> bytes:
-    return f"{os.uname().nodename} {os.getpid()}\n".encode()
+    return f"{_processes()} {os.getpid()}\n".encode()
+
+
+def _processes() -> str:
+    """Which processes the IDs count: two containers may have the name of one computer, and each its own IDs."""
+    namespace = ""
+    with suppress(OSError):
+        namespace = os.readlink("/proc/self/ns/pid")
+    return f"{os.uname().nodename} {namespace}".rstrip()
 
 
 def _is_dead(content: bytes) -> bool:
-    """Whether a process of this computer is named that does not run any more."""
-    node, _, pid = content.decode(errors="replace").rstrip("\n").rpartition(" ")
-    if node != os.uname().nodename or not pid.isdecimal():
+    """Whether a process is named that could be seen from here and does not run any more."""
+    processes, _, pid = content.decode(errors="replace").rstrip("\n").rpartition(" ")
+    if processes != _processes() or not pid.isdecimal():
         return False
     try:
         os.kill(int(pid), 0)
