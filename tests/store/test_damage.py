@@ -70,6 +70,22 @@ def test_what_is_no_state_of_ours_is_refused_and_left_as_it_is(place: Path, cont
     assert said in refused(place, content)
 
 
+def test_a_missing_state_is_not_taken_for_empty_where_its_lock_file_cannot_be_read(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (place / "state.json").unlink()
+    readable = Path.read_bytes
+
+    def refuse(path: Path) -> bytes:
+        if path.name.endswith(".lock"):
+            raise PermissionError(13, "Permission denied")
+        return readable(path)
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(StateUnusableError, match="Permission denied"):
+        opened(place).snapshot()
+
+
 def test_a_refusal_names_the_newest_backup(place: Path) -> None:
     (place / "state.json").write_bytes(b"")
     with pytest.raises(StateUnusableError) as caught:

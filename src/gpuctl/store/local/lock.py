@@ -81,6 +81,11 @@ class Lock:
             else None
         )
 
+    def require_readable(self) -> None:
+        """Raise PermissionError where the file is there and cannot be read, so that nobody knows what it says."""
+        with suppress(FileNotFoundError):
+            self.path.read_bytes()
+
     @staticmethod
     def remember(descriptor: int, state: Remembered) -> None:
         """Write the state's id down, durably. The lock must be held."""

@@ -246,6 +246,8 @@ class LocalStore:
         except FileNotFoundError:
             if remembered is not None and remembered.is_born:
                 raise unusable(self._path, "is missing", StateFault.MISSING) from None
+            if lock is None and remembered is None:
+                self._lock.require_readable()
             return None
         ids = {"GPUCTL_STATE_ID": self._wanted_id, "its lock file": remembered.state_id if remembered else None}
         header, tables = verified(self._path, raw, self._kind, ids)
