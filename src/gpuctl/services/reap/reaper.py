@@ -89,7 +89,7 @@ def reap(runtime: Runtime, times: ReapTimes, options: ReapOptions) -> ReapResult
     now = runtime.clock.now()
     result = ReapResult()
     if not options.dry_run:
-        restore_rescued(runtime.store, runtime.rescue)
+        result.problems += restore_rescued(runtime.store, runtime.rescue)
     state = runtime.store.snapshot()
     if state.is_restored and not options.dry_run:
         run_isolated([state], partial(_merge, runtime, times, options, result), partial(_on_merge_bug, runtime, result))

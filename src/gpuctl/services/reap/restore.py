@@ -10,7 +10,7 @@ from gpuctl.domain.reconcile.actions import Finder, scope_of
 from gpuctl.domain.reconcile.evidence import is_the_same_machine
 from gpuctl.domain.reconcile.recovery import combined, with_deadline_of
 from gpuctl.domain.tags import ownership
-from gpuctl.errors import GpuctlError, UnresolvedError, UsageError
+from gpuctl.errors import GpuctlError, StateUnusableError, UnresolvedError, UsageError
 from gpuctl.services.reconcile.adopt import adopted, without_taken_name
 from gpuctl.services.reconcile.observe import Survey
 from gpuctl.services.rescue import Rescue
@@ -132,15 +132,20 @@ def merge(runtime: Runtime, everywhere: Everywhere, state_id: str) -> list[Insta
     return list(unknown.values())
 
 
-def restore_rescued(store: RecordStore, rescue: Rescue) -> None:
-    """Put the records of rescue files into the state. Twice is harmless."""
+def restore_rescued(store: RecordStore, rescue: Rescue) -> list[str]:
+    """Put the records of rescue files into the state. Twice is harmless. Returns which files could not be removed."""
+    problems = []
     for rescued in rescue.saved():
         if not any(record.id == rescued.id for record in store.snapshot().records):
             # Another process may have added it in between.
             with suppress(UnresolvedError):
                 store.add([rescued], _refuse_known([rescued.id]))
         store.update(rescued.id, partial(combined, rescued))
-        rescue.delete(rescued.id)
+        try:
+            rescue.delete(rescued.id)
+        except StateUnusableError as error:
+            problems.append(f"the rescue file of {rescued.id} could not be removed: {error.message}")
+    return problems
 
 
 def _survey_login(
