@@ -3,6 +3,8 @@
 import builtins
 import io
 import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -10,20 +12,23 @@ from support.clock import FakeClock
 from support.fake_cloud import FakeCloud
 from support.instances import PRICE
 from support.silent import Silent
-from support.stores import memory_state
+from support.stores import MemoryReaper, memory_state
 
 from gpuctl.catalog import Catalog
 from gpuctl.domain.instance import Instance, Reason, Status
 from gpuctl.domain.market.request import Request
+from gpuctl.errors import StateUnusableError
 from gpuctl.services.launch.offers import Defaults, choose
 from gpuctl.services.launch.prepare import prepare
 from gpuctl.services.launch.provision import start
 from gpuctl.services.reap.loop import ReapLoop, ReapReport
-from gpuctl.services.reap.reaper import ReapOptions
+from gpuctl.services.reap.reaper import ReapOptions, reap
+from gpuctl.services.rescue import NoRescue
 from gpuctl.services.runtime import Runtime
 from gpuctl.services.sessions import Sessions
 from gpuctl.services.terminate import end
-from gpuctl.store.lease import LeaseName
+from gpuctl.store.lease import Lease, LeaseName
+from gpuctl.store.reaper import ReapTimes
 
 MINUTE = timedelta(minutes=1)
 
@@ -71,6 +76,22 @@ class Team:
         return next(other.status for other in self.state.records.snapshot().records if other.id == record.id)
 
 
+class FullMemory(MemoryReaper):
+    def update(self, change: Callable[[ReapTimes], ReapTimes], lease: Lease | None = None) -> bool:
+        raise StateUnusableError("no space left")
+
+
+class ReadOnlyRescue(NoRescue):
+    def __init__(self, record: Instance) -> None:
+        self.record = record
+
+    def saved(self) -> Sequence[Instance]:
+        return [self.record]
+
+    def delete(self, record_id: str) -> None:
+        raise StateUnusableError("read-only")
+
+
 @pytest.fixture
 def team(monkeypatch: pytest.MonkeyPatch) -> Team:
     team = Team()
@@ -98,6 +119,24 @@ def test_the_reaper_terminates_what_is_expired_without_a_file_and_remembers_it(t
     assert [machine.tags["gpuctl-id"] for machine in team.cloud.alive] == [other.id]
     times = team.state.reaper.read()
     assert (times.last_reap_at, len(times.sweeps)) == (team.clock.now(), 1)
+
+
+def test_what_the_reaper_did_is_reported_though_it_cannot_be_remembered(team: Team) -> None:
+    expired = team.provision(5 * MINUTE)
+    team.clock.move(6 * MINUTE)
+    team.state = replace(team.state, reaper=FullMemory(team.state.leases))
+    report = team.reap("host 1")
+    assert [done.action.subject for done in report.result.done if done.terminates] == [expired.id]
+    assert (report.problems, str(report.error)) == (["no space left"], "no space left")
+
+
+def test_a_rescue_file_that_cannot_be_removed_does_not_keep_the_reaper_from_its_records(team: Team) -> None:
+    expired = team.provision(5 * MINUTE)
+    team.clock.move(6 * MINUTE)
+    runtime = replace(team.runtime, rescue=ReadOnlyRescue(expired))
+    result = reap(runtime, team.state.reaper.read(), ReapOptions(sweep=True))
+    assert team.status(expired) is Status.STOPPING
+    assert result.problems == [f"the rescue file of {expired.id} could not be removed: read-only"]
 
 
 def test_a_reaper_elsewhere_waits_for_one_that_works_and_takes_over_from_one_that_is_gone(team: Team) -> None:

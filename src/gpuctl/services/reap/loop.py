@@ -1,7 +1,7 @@
 """The reaper as a process runs it: one run at a time, with a memory, and by tags alone where the state is unusable."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from gpuctl.clock import Clock
@@ -82,31 +82,49 @@ class ReapLoop:
         times = self.state.reaper.read()
         result, unusable = self._reap(runtime, times)
         if wait and unusable is None:
-            active = [done.record.id for done in result.done if done.terminates and done.record and done.record.is_live]
-            for key, error in wait_until_gone(runtime, active, _WAIT).errors.items():
-                result.problems.append(f"{key}: {error.message}")
+            unusable = self._wait(runtime, result)
         now, problems = self.clock.now(), result.unresolved
         due = [text for text in problems if self.is_attended or is_report_due(times.reported.get(text), now)]
         report = ReapReport(result, due, unusable or _unresolved(result))
-        memory = times if unusable else remembered(times, result, self.options, self.state.records.snapshot().records)
+        try:
+            self._remember(times, report, lease, due, is_usable=unusable is None)
+        except (StateUnusableError, StateLockedError) as error:
+            # Without a state there is nothing that the next run would have to remember.
+            if unusable is None and self.state.records.state_id is not None:
+                # What was done is reported all the same, and `watch` goes on.
+                return replace(report, problems=[*due, error.message], error=error)
+        return report
+
+    def _wait(self, runtime: Runtime, result: ReapResult) -> Unwritable | None:
+        """Wait until the terminations of the run are confirmed, and add those that are not to its problems."""
+        active = [done.record.id for done in result.done if done.terminates and done.record and done.record.is_live]
+        try:
+            for key, error in wait_until_gone(runtime, active, _WAIT).errors.items():
+                result.problems.append(f"{key}: {error.message}")
+        except (StateUnusableError, StateLockedError) as error:
+            result.problems.append(error.message)
+            return error
+        return None
+
+    def _remember(
+        self, times: ReapTimes, report: ReapReport, lease: Lease, due: Sequence[str], *, is_usable: bool
+    ) -> None:
+        now, result = self.clock.now(), report.result
+        memory = times
+        if is_usable:
+            memory = remembered(times, result, self.options, self.state.records.snapshot().records)
         memory = memory.model_copy(
             update={
                 "last_reap_at": now,
                 "last_reap_exit": report.error.exit_code if report.error else 0,
                 "failing_since": (times.failing_since or now) if report.error else None,
-                "reported": {text: now if text in due else times.reported[text] for text in problems},
+                "reported": {text: now if text in due else times.reported[text] for text in result.unresolved},
             }
         )
-        try:
-            # Events may have been delivered in the meantime.
-            self.state.reaper.update(
-                lambda fresh: memory.model_copy(update={"hooks_reported": fresh.hooks_reported}), lease
-            )
-        except StateUnusableError:
-            # Without a state there is nothing that the next run would have to remember.
-            if not unusable and self.state.records.state_id is not None:
-                raise
-        return report
+        # Events may have been delivered in the meantime.
+        self.state.reaper.update(
+            lambda fresh: memory.model_copy(update={"hooks_reported": fresh.hooks_reported}), lease
+        )
 
     def _reap(self, runtime: Runtime, times: ReapTimes) -> tuple[ReapResult, Unwritable | None]:
         """By the records; where they cannot be used, or a process that hangs holds them, by tags, with the reason."""
