@@ -61,7 +61,7 @@ FLOORS = (
             "domain/lifecycle.py",
         ),
         ("tests/domain",),
-        ("tests/services/test_the_promise.py",),
+        ("tests/services/test_model.py",),
     ),
     Floor(
         (
@@ -72,8 +72,13 @@ FLOORS = (
             "store/local/lease.py",
             "store/local/store.py",
         ),
-        ("tests/store", "-k", "not test_crashes and not test_damage and not test_memory and not thinned"),
-        ("tests/store/test_damage.py", "tests/store/test_crashes.py"),
+        (
+            "tests/store",
+            "tests/test_files.py",
+            "-k",
+            "not test_crashes and not test_damage and not test_memory and not thinned",
+        ),
+        ("tests/store/local/test_damage.py", "tests/store/local/test_crashes.py"),
     ),
 )
 # Imported once, before any fork: what the tests need and what no mutant can reach.

@@ -1,14 +1,17 @@
 """Fixtures for all tests: one emulated cloud for the whole run, emptied between tests."""
 
 import gc
+import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from support.azure import LoopbackAzure
 from support.cli import Operator
 from support.clouds import LoopbackAws
+from support.google import LoopbackGoogle
 from support.reachable import Reachable
 from support.sdk import share_models
 from support.sshd import MISSING, SSHD, Cable, Sshd
@@ -89,3 +92,28 @@ def cable(sshd: Sshd) -> Iterator[Cable]:
 def reachable(operator: Operator, sshd: Sshd, cable: Cable) -> Reachable:
     """An operator who can get onto machines."""
     return Reachable(operator, sshd, cable)
+
+
+@pytest.fixture
+def azure_cloud(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackAzure]:
+    """Azure, which the operator's commands reach as well; what is asked here is not in the books of the wire."""
+    monkeypatch.setenv("GPUCTL_AZURE_ENDPOINT", operator.wire.url)
+    monkeypatch.setattr("azure.core.pipeline.transport.RequestsTransport.sleep", lambda transport, span: None)
+    past_gpuctl = LoopbackAzure(operator.cloud)
+    yield past_gpuctl
+    past_gpuctl.close()
+
+
+@pytest.fixture
+def google_cloud(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> LoopbackGoogle:
+    """Google Cloud, which the operator's commands reach as well; what is asked here is not in the books of the wire."""
+    monkeypatch.setenv("GPUCTL_GCP_ENDPOINT", operator.wire.url)
+    monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", LoopbackGoogle.project)
+    return LoopbackGoogle(operator.cloud)
+
+
+@pytest.fixture
+def set_umask() -> Iterator[Callable[[int], None]]:
+    before = os.umask(0o022)
+    yield lambda umask: os.umask(umask) and None
+    os.umask(before)

@@ -11,7 +11,7 @@ from pathlib import Path
 from boot.instance import Booted, booted
 from boot.system import debian_root
 from faults.world import Score
-from providers.test_user_data import ORDER
+from providers.aws.test_user_data import ORDER
 
 from gpuctl.domain.tags import EXPIRES_AT, deadline_tag
 from gpuctl.providers.aws.guard import CONSOLE_PREFIX, GPU_PREFIX, GRACE

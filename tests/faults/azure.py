@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from faults.crashes import crash_points, die, points
-from faults.lies import extend_against_reap
+from faults.lost_replies import extend_against_reap
 from faults.world import Scenario, Score, World
 from support.azure import LoopbackAzure
 from support.wire import FAILED_AFTER, LOST, NEVER_ARRIVED, TRUNCATED, Answer, Fault, Phase, Sent, refuse_arm

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from boot.cases import CASES, booted_guards
 from boot.system import missing
-from faults import azure, copies, crashes, gcp, lies, manners, secrets, states
+from faults import azure, copies, crashes, gcp, hostile_input, lost_replies, secrets, states
 from faults.world import Score, World, broken, world
 from support.document import part, put
 
@@ -44,7 +44,7 @@ class Gate:
 
 def _model(examples: int, steps: int, mutants: Sequence[str] = ()) -> Score:
     """A4: commands, deaths, lag, lost replies, clocks and a second process in any order; a failing example is one."""
-    from services.test_the_promise import run_the_model
+    from services.test_model import run_the_model
 
     score = Score(cases=examples)
     with broken(mutants):
@@ -163,9 +163,9 @@ GATES = (
         "B2",
         "extend against reap at the deadline, half of them with the reaper held between reading and deciding",
         "ended though extended = 0",
-        lambda world: lies.extend_against_reap(world, 8),
-        lambda world: lies.extend_against_reap(world, 300),
-        _under(lies.extend_against_reap, "deadline not read again", 4),
+        lambda world: lost_replies.extend_against_reap(world, 8),
+        lambda world: lost_replies.extend_against_reap(world, 300),
+        _under(lost_replies.extend_against_reap, "deadline not read again", 4),
     ),
     Gate(
         "B3",
@@ -197,17 +197,17 @@ GATES = (
         "C1",
         "machines of others, look-alikes and forged ones among ours",
         "changed = 0",
-        lambda world: lies.look_alikes(world, 60),
-        lambda world: lies.look_alikes(world, 2000),
-        _under(lies.look_alikes, "no tag check", 40),
+        lambda world: lost_replies.look_alikes(world, 60),
+        lambda world: lost_replies.look_alikes(world, 2000),
+        _under(lost_replies.look_alikes, "no tag check", 40),
     ),
     Gate(
         "C2",
         "another account, empty listings, nothing known by id, failing pages",
         "closed while alive = 0",
-        lies.missing_answers,
-        lies.missing_answers,
-        _under(lies.missing_answers, "NotFound means gone") | _under(lies.missing_answers, "no grace"),
+        lost_replies.missing_answers,
+        lost_replies.missing_answers,
+        _under(lost_replies.missing_answers, "NotFound means gone") | _under(lost_replies.missing_answers, "no grace"),
     ),
     Gate(
         "C3",
@@ -229,9 +229,9 @@ GATES = (
         "D1",
         "flags, variables and config files that cannot be meant",
         "tracebacks, calls, other exits than 2 = 0",
-        lambda world: manners.malformed(world, 300),
-        lambda world: manners.malformed(world, 10000),
-        _under(manners.malformed, "numbers taken as they come", 300),
+        lambda world: hostile_input.malformed(world, 300),
+        lambda world: hostile_input.malformed(world, 10000),
+        _under(hostile_input.malformed, "numbers taken as they come", 300),
     ),
     Gate(
         "D2",
@@ -253,27 +253,27 @@ GATES = (
         "D4",
         "hostile strings from clouds and users in every format",
         "raw control characters = 0",
-        manners.hostile_text,
-        manners.hostile_text,
-        _under(manners.hostile_text, "text printed raw"),
+        hostile_input.hostile_text,
+        hostile_input.hostile_text,
+        _under(hostile_input.hostile_text, "text printed raw"),
     ),
     Gate(
         "E1",
         "ten kinds of trouble with each API call, once and four times, through a whole life",
         "leaks, duplicates, lies, tracebacks = 0",
-        lambda world: lies.cloud_faults(world, share=37),
-        lies.cloud_faults,
-        _under(lies.cloud_faults, "no client token", share=1000)
-        | _under(lies.cloud_faults, "refused after a lost reply", share=1000)
-        | _under(lies.cloud_faults, "another attempt after a lost reply", share=1000),
+        lambda world: lost_replies.cloud_faults(world, share=37),
+        lost_replies.cloud_faults,
+        _under(lost_replies.cloud_faults, "no client token", share=1000)
+        | _under(lost_replies.cloud_faults, "refused after a lost reply", share=1000)
+        | _under(lost_replies.cloud_faults, "another attempt after a lost reply", share=1000),
     ),
     Gate(
         "E2",
         "clocks 3 h, a day and 10 years off, from the start and by a jump, in four time zones",
         "ended too early, not ended = 0",
-        lambda world: lies.wrong_clocks(world, zones=["Pacific/Kiritimati"], share=3),
-        lies.wrong_clocks,
-        _under(lies.wrong_clocks, "the laptop's clock believed", zones=["UTC"]),
+        lambda world: lost_replies.wrong_clocks(world, zones=["Pacific/Kiritimati"], share=3),
+        lost_replies.wrong_clocks,
+        _under(lost_replies.wrong_clocks, "the laptop's clock believed", zones=["UTC"]),
     ),
     Gate(
         "E3",

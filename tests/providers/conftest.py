@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from providers.contract import an_order
+from contracts.provider import an_order
 from support.azure import KEY, LoopbackAzure
 from support.clouds import LoopbackAws
 from support.instances import NOON

@@ -15,7 +15,7 @@ BUSYBOX_CRONTAB = CRONTAB.replace("no crontab for ana", "crontab: can't open 'an
 CRONTAB_WITHOUT_SUID = "#!/bin/sh\necho 'crontab: must be suid to work properly' >&2\nexit 1\n"
 # On a Mac this opens a dialog, so that it must not run: it leaves a trace for the test.
 CRONTAB_OF_A_MAC = '#!/bin/sh\necho "$*" >>"{folder}/crontab-was-run"\n'
-# launchctl with a file for each loaded service; the codes are those of tests/services/test_launchd.py.
+# launchctl with a file for each loaded service; the codes are those of tests/services/scheduling/test_launchd.py.
 LAUNCHCTL = """#!/bin/sh
 /bin/mkdir -p "{folder}/loaded"
 table() {{ echo "{folder}/loaded/$(echo "$1" | /usr/bin/tr / _)"; }}
