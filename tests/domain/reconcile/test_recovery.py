@@ -6,7 +6,8 @@ import pytest
 from support.instances import NOON, a_ready_instance, an_instance
 from support.observations import seen_of
 
-from gpuctl.domain.instance import Instance, Reason, Scope, Status
+from gpuctl.domain.instance import CloudState, Instance, Outcome, Reason, Scope, Status
+from gpuctl.domain.lifecycle import advance, attempted, launch_failed
 from gpuctl.domain.reconcile.actions import Action, Kind
 from gpuctl.domain.reconcile.recovery import combined, with_deadline_of, without_deadlines
 from gpuctl.domain.tags import EXPIRES_AT, deadline_tag
@@ -25,6 +26,30 @@ def test_ended_goes_before_stopping_and_that_before_live_whichever_is_newer(reco
     newer = other.having(updated_at=NOON + MINUTE)
     assert combined(record, newer).status is record.status
     assert combined(newer, record).status is record.status
+
+
+def test_the_copy_with_the_last_attempt_says_where_the_instance_may_be() -> None:
+    """A process was interrupted in its second attempt, and saved the record as it was in the first one."""
+    over = an_instance(status=Status.CONFIGURING, cloud_id="i-1")
+    over = launch_failed(over, seen_of(over, cloud_id="i-1", state=CloudState.FAILED), "no capacity", NOON)
+    second = over.attempts[0].model_copy(
+        update={"number": 2, "region": "us-west-2", "outcome": Outcome.PENDING, "cloud_id": None}
+    )
+    record = attempted(over, second, NOON)
+    for cloud_id in (None, "i-1"):
+        rescued = advance(an_instance(cloud_id=cloud_id), Status.STOPPING, NOON + MINUTE, Reason.CANCELLED)
+        for found in (combined(rescued, record), combined(record, rescued)):
+            assert (found.status, found.reason) == (Status.STOPPING, Reason.CANCELLED)
+            assert (found.region, found.cloud_id, found.attempts) == ("us-west-2", None, record.attempts)
+            assert found.history == (*record.history, rescued.history[-1])
+            assert [attempt.cloud_id for attempt in found.left_behind] == ["i-1"]
+
+
+def test_the_cloud_id_of_an_earlier_attempt_is_not_taken_for_that_of_the_last_one() -> None:
+    older = an_instance(status=Status.CONFIGURING, cloud_id="i-1")
+    over = launch_failed(older, seen_of(older, cloud_id="i-1", state=CloudState.ENDED), "no capacity", NOON)
+    record = attempted(over, over.attempts[0].model_copy(update={"number": 2, "outcome": Outcome.PENDING}), NOON)
+    assert combined(record, older.having(updated_at=NOON + MINUTE)).cloud_id is None
 
 
 def test_of_two_that_stand_alike_the_newer_is_the_record() -> None:

@@ -12,12 +12,21 @@ from gpuctl.domain.tags import ownership
 
 
 def combined(record: Instance, other: Instance) -> Instance:
-    """Two copies of the same record as one: ended goes before STOPPING, that before live, then the newer before the
-    older. The later deadline stands while it lives, and no cloud id is lost."""
-    first, second = sorted((record, other), key=lambda copy: (_rank(copy), copy.updated_at), reverse=True)
+    """Two copies of the same record as one: ended goes before STOPPING, that before live, then the one with more
+    attempts, then the newer. The later deadline stands while it lives, and no attempt and no cloud id is lost."""
+    copies = sorted((record, other), key=lambda copy: (_rank(copy), len(copy.attempts), copy.updated_at), reverse=True)
+    first, second = copies
     facts: dict[str, object] = {}
     if first.is_live:
         facts["expires_at"] = max(first.expires_at, second.expires_at)
+    if first.is_live and len(second.attempts) > len(first.attempts):
+        # Only the copy with the last attempt says where the instance may be.
+        entries = [entry for entry in first.history if entry not in second.history]
+        facts |= {"status": first.status, "reason": first.reason, "history": (*second.history, *entries)}
+        return second.having(**facts, updated_at=max(first.updated_at, second.updated_at))
+    if len(second.attempts) < len(first.attempts):
+        # Its cloud id is that of an earlier attempt.
+        return first.having(**facts)
     if first.cloud_id is None and second.cloud_id is not None:
         facts |= {"cloud_id": second.cloud_id, "id_is_from_create": second.id_is_from_create}
     elif first.cloud_id == second.cloud_id:
