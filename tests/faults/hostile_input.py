@@ -45,7 +45,7 @@ CONFIGS = (
     "max_ttl = ", "max_ttl = 5", 'max_ttl = "5"', 'max_ttl = "-1m"', 'max_tll = "5m"', "[aws]\nregion = 5", "aws = 1",
     "[aws]\nregoin = 'x'", "confirm_above_usd = true", 'confirm_above_usd = "much"', "reap_state_ids = 'x'", "\x00",
     "[[aws]]", "reap_state_ids = ['NO']", "archive_after = '1'", "[aws]\nsweep_regions = [1]", "a = 1\na = 2",
-    "\ufeff[aws", "[gcp]\n",
+    "\ufeff[aws", "[oracle]\n",
 )  # fmt: skip
 
 _OPENERS = (

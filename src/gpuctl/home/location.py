@@ -48,5 +48,5 @@ def state_url(named: str | None, default_folder: Callable[[], Path]) -> str:
 
 
 def home_of_state(url: str, default_folder: Callable[[], Path]) -> Home:
-    """The folder of the state file; for a state elsewhere the default folder. The reason is in decision 27."""
+    """The folder of the state file; for a state elsewhere the default folder. The reason is in decision 22."""
     return Home(Path(url).parent if scheme_of(url) == FILE else default_folder())
