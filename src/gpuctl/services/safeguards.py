@@ -35,10 +35,10 @@ def read_back(runtime: Runtime, records: Sequence[Instance]) -> Mapping[str, Gpu
         except GpuctlError as error:
             failures[record.id] = error
 
-    def told(fresh: Instance) -> Instance:
+    def with_answer(fresh: Instance) -> Instance:
         return with_facts(fresh, runtime.clock.now(), safeguards=tuple(answers[fresh.id]))
 
-    runtime.store.update_each(list(answers), told)
+    runtime.store.update_each(list(answers), with_answer)
     return failures
 
 

@@ -42,7 +42,7 @@ def test_the_line_names_the_config_and_the_profile_and_no_secret(
     with_cron: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = with_cron.folder / "my config.toml"
-    config.write_text("[profile.prod]\nkeep_ended = '1d'\n")
+    config.write_text("[profile.prod]\narchive_after = '1d'\n")
     login = {"AWS_PROFILE": "work", "AWS_SECRET_ACCESS_KEY": "canary-1", "HTTPS_PROXY": "http://u:canary-2@p:1"}
     hook = {"GPUCTL_HOOKS_READY": "https://example.com/canary-3", "GPUCTL_REAP_STATE_IDS": "ci-repo-1"}
     ran = with_cron.run("schedule", "install", "--config", str(config), "--profile", "prod", environ=login | hook)

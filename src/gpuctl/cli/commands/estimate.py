@@ -160,12 +160,12 @@ def _table(rows: Sequence[_Row]) -> "Table":
 
 
 def _footer(
-    context: Context, offer: Offer, why_there: str, usage: Usage, disk_gb: int, with_all: Savings | None
+    context: Context, offer: Offer, region_source: str, usage: Usage, disk_gb: int, with_all: Savings | None
 ) -> list[str]:
     kind, price = offer.type, offer.price
     if price is None:
         return []
-    where = f"{offer.region} ({why_there})" if why_there else offer.region
+    where = f"{offer.region} ({region_source})" if region_source else offer.region
     hours, always = plain(usage.hours_per_day), max(usage.days, DAYS_A_MONTH)
     lines = [
         f"{kind.name} ({kind.gpu_label}) in {where}, {offer.market.value}, ${plain(price.usd_per_hour)}/h as of "

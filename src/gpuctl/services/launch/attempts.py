@@ -185,13 +185,15 @@ class Attempts:
                 self.runtime.progress.info(f"{place.where} is skipped: {error.message}")
         return None
 
-    def _written(self, record: Instance, there: Launchable, over: Over) -> Instance | None:
+    def _written(self, record: Instance, launchable: Launchable, over: Over) -> Instance | None:
         """Write the attempt down, if it is still wanted, its deadline is not too near, and budgets have room for it."""
-        allowance = allowance_of(there.request, self.runtime.store, self.runtime.budgets, there.session.now)
-        sources = other_sources(there.session.provider, there.offer.region, there.request.subnet, record.ssh_from)
+        allowance = allowance_of(launchable.request, self.runtime.store, self.runtime.budgets, launchable.session.now)
+        sources = other_sources(
+            launchable.session.provider, launchable.offer.region, launchable.request.subnet, record.ssh_from
+        )
         try:
             return self.runtime.store.update(
-                record.id, lambda fresh: with_attempt(over(fresh), there, sources), allowance.changing(record.id)
+                record.id, lambda fresh: with_attempt(over(fresh), launchable, sources), allowance.changing(record.id)
             )
         except (NoMore, BudgetError) as why:
             self.runtime.progress.info(why.message)

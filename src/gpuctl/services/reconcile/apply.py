@@ -166,7 +166,7 @@ class Applier:
         going = [action for action in batch if self._goes_on(action)]
         failures = self._ask_end(going)
 
-        def asked(fresh: Instance, action: Action) -> Instance:
+        def requested(fresh: Instance, action: Action) -> Instance:
             if fresh.status.is_ended:
                 return fresh
             error = failures.get(id(action))
@@ -174,7 +174,7 @@ class Applier:
                 return with_facts(fresh, now, last_error=error.message)
             return with_facts(fresh, now, last_error=None, deleted_by_us_at=fresh.deleted_by_us_at or now)
 
-        self._write(going, asked)
+        self._write(going, requested)
         for action in going:
             if id(action) in failures:
                 done = self._done[id(action)]

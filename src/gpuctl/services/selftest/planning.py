@@ -65,7 +65,7 @@ def affordable(choice: Choice, runtime: Runtime, limit: Decimal) -> Choice:
 
 def most_cost(prepared: Prepared) -> Decimal | None:
     """Dollars if the instance runs until its extended deadline; None where a part of the price is unknown."""
-    return _cost_there(prepared.first)
+    return _cost_with_extension(prepared.first)
 
 
 def require_within(prepared: Prepared, limit: Decimal) -> None:
@@ -85,11 +85,11 @@ def require_within(prepared: Prepared, limit: Decimal) -> None:
 
 def is_within(launchable: Launchable, limit: Decimal) -> bool:
     """Whether the cost of an instance there until its extended deadline is known, and not more than the limit."""
-    cost = _cost_there(launchable)
+    cost = _cost_with_extension(launchable)
     return cost is not None and cost <= limit
 
 
-def _cost_there(launchable: Launchable) -> Decimal | None:
+def _cost_with_extension(launchable: Launchable) -> Decimal | None:
     return launchable.hourly.over(launchable.request.ttl + EXTEND_BY).total
 
 
