@@ -17,7 +17,7 @@ from support.stores import MemoryReaper, memory_state
 from gpuctl.catalog import Catalog
 from gpuctl.domain.instance import Instance, Reason, Status
 from gpuctl.domain.market.request import Request
-from gpuctl.errors import StateUnusableError
+from gpuctl.errors import StateFault, StateUnusableError
 from gpuctl.services.launch.offers import Defaults, choose
 from gpuctl.services.launch.prepare import prepare
 from gpuctl.services.launch.provision import start
@@ -67,10 +67,12 @@ class Team:
         (record,) = result.records
         return record
 
-    def reap(self, holder: str) -> ReapReport:
+    def loop(self, holder: str, require_state: Callable[[], None] = lambda: None) -> ReapLoop:
         options = ReapOptions(sweep=True)
-        loop = ReapLoop(lambda: self.runtime, lambda: None, self.state, holder, self.clock, options, is_attended=False)
-        return loop.run()
+        return ReapLoop(lambda: self.runtime, require_state, self.state, holder, self.clock, options, is_attended=False)
+
+    def reap(self, holder: str) -> ReapReport:
+        return self.loop(holder).run()
 
     def status(self, record: Instance) -> Status:
         return next(other.status for other in self.state.records.snapshot().records if other.id == record.id)
@@ -128,6 +130,27 @@ def test_what_the_reaper_did_is_reported_though_it_cannot_be_remembered(team: Te
     report = team.reap("host 1")
     assert [done.action.subject for done in report.result.done if done.terminates] == [expired.id]
     assert (report.problems, str(report.error)) == (["no space left"], "no space left")
+
+
+def test_watching_goes_on_while_the_state_cannot_be_used_unless_it_never_could(team: Team) -> None:
+    expired = team.provision(5 * MINUTE)
+    faults = [StateUnusableError("other state", fault=StateFault.OTHER)]
+
+    def require_state() -> None:
+        if faults:
+            raise faults[0]
+
+    with pytest.raises(StateUnusableError):
+        next(team.loop("host 1", require_state).watch(MINUTE, lambda within: None, wait=False))
+    (fault,) = faults
+    faults.clear()
+    reports = team.loop("host 1", require_state).watch(MINUTE, lambda within: None, wait=False)
+    assert next(reports).error is None
+    faults.append(fault)
+    assert next(reports) == ReapReport(problems=["other state"], error=fault)
+    faults.clear()
+    team.clock.move(6 * MINUTE)
+    assert [done.action.subject for done in next(reports).result.done if done.terminates] == [expired.id]
 
 
 def test_a_rescue_file_that_cannot_be_removed_does_not_keep_the_reaper_from_its_records(team: Team) -> None:

@@ -70,9 +70,21 @@ class ReapLoop:
             return self._run(runtime, lease, wait=wait)
 
     def watch(self, every: timedelta, notify: Callable[[timedelta], None], *, wait: bool) -> Iterator[ReapReport]:
-        """One run after another, without end; `notify` delivers events in the pause, in the time it is given."""
+        """One run after another, without end; `notify` delivers events in the pause, in the time it is given.
+
+        Raises what `run` raises in the first run only: later a state that cannot be used is reported, because it may be
+        usable again.
+        """
+        is_first = True
         while True:
-            yield self.run(wait=wait)
+            try:
+                report = self.run(wait=wait)
+            except (StateUnusableError, StateLockedError) as error:
+                if is_first:
+                    raise
+                report = ReapReport(problems=[error.message], error=error)
+            is_first = False
+            yield report
             # Never longer than the pause: a hook delays no run.
             begun = self.clock.elapsed()
             notify(min(every, DELIVER_WITHIN))
