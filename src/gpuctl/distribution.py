@@ -93,9 +93,9 @@ def read_installation() -> Installation:
     from importlib.util import find_spec
 
     try:
-        told = json.loads(distribution(NAME).read_text("direct_url.json") or "{}")
+        document = json.loads(distribution(NAME).read_text("direct_url.json") or "{}")
     except (PackageNotFoundError, ValueError):
-        told = {}
+        document = {}
     prefix = Path(sys.prefix)
     if (prefix / "pipx_metadata.json").exists():
         installer = Installer.PIPX
@@ -103,7 +103,7 @@ def read_installation() -> Installation:
         installer = Installer.UV_TOOL
     else:
         installer = Installer.PIP if find_spec("pip") else Installer.UV
-    source, is_editable = _source(told)
+    source, is_editable = _source(document)
     return Installation(installer, sys.executable, source, is_editable, tuple(_installed_extras()))
 
 

@@ -57,14 +57,14 @@ class Platform:
             lines = (self.root / "proc/self/mountinfo").read_text("utf-8", "surrogateescape").splitlines()
         except OSError:
             return None
-        real, found, depth = Path(os.path.realpath(path)), None, -1
+        real, text, depth = Path(os.path.realpath(path)), None, -1
         for line in lines:
             fields, _, filesystem = line.partition(" - ")
             mount = Path(_ESCAPED.sub(lambda match: chr(int(match[1], 8)), fields.split(" ")[4]))
             # Of two mounts on one folder the later one is seen.
             if real.is_relative_to(mount) and len(mount.parts) >= depth:
-                found, depth = filesystem.split(" ")[0], len(mount.parts)
-        return found
+                text, depth = filesystem.split(" ")[0], len(mount.parts)
+        return text
 
     def is_on_windows_drive(self, path: Path) -> bool:
         """Whether this is WSL and the path is on a drive of Windows, which has no permissions and no reliable locks."""
@@ -76,9 +76,9 @@ class Platform:
 
         Clones that kept their `/etc/machine-id` have the same one.
         """
-        found = _mac_uuid() if self.is_mac else _machine_id(self.root)
+        content = _mac_uuid() if self.is_mac else _machine_id(self.root)
         # machine-id(5) asks not to give the ID itself away.
-        return hashlib.sha256(b"gpuctl " + found).hexdigest()[:16] if found else None
+        return hashlib.sha256(b"gpuctl " + content).hexdigest()[:16] if content else None
 
     @property
     def set_clock(self) -> str:
@@ -92,17 +92,17 @@ class Platform:
     def install_ssh(self, find_program: Callable[[str], str | None] = shutil.which) -> str:
         """The command that installs the OpenSSH client, with the package manager that is present."""
         managers = ("brew",) if self.is_mac else _INSTALL_SSH
-        found = next((program for program in managers if find_program(program)), "")
-        return _INSTALL_SSH.get(found, "install the OpenSSH client")
+        text = next((program for program in managers if find_program(program)), "")
+        return _INSTALL_SSH.get(text, "install the OpenSSH client")
 
 
 def _machine_id(root: Path) -> bytes | None:
     for name in ("etc/machine-id", "var/lib/dbus/machine-id"):
         with suppress(OSError):
-            found = (root / name).read_bytes().strip()
+            content = (root / name).read_bytes().strip()
             # `uninitialized` in an image that has not booted yet; empty in many containers.
-            if len(found) == 32:
-                return found
+            if len(content) == 32:
+                return content
     return None
 
 

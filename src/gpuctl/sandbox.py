@@ -53,9 +53,12 @@ def read_address(folder: Path) -> Address | None:
     if owner != os.getuid():
         raise SandboxError(f"`{path}` belongs to another user", hint=f"rm {path}")
     try:
-        said = json.loads(body)
+        document = json.loads(body)
         address = Address(
-            str(said["url"]), int(said["pid"]), str(said["nonce"]), datetime.fromisoformat(said["startedAt"])
+            str(document["url"]),
+            int(document["pid"]),
+            str(document["nonce"]),
+            datetime.fromisoformat(document["startedAt"]),
         )
     except (ValueError, KeyError, TypeError):
         return None
@@ -77,8 +80,8 @@ def state_folder(folder: Path) -> Path:
 
 def verify(address: Address, timeout: timedelta = ANSWER_WITHIN) -> bool:
     """Whether the very server of this address answers there now: same nonce, same process. Never raises."""
-    said = _ask(address, "GET", "/gpuctl-sandbox", timeout)
-    return said is not None and said.get("nonce") == address.nonce and said.get("pid") == address.pid
+    reply = _ask(address, "GET", "/gpuctl-sandbox", timeout)
+    return reply is not None and reply.get("nonce") == address.nonce and reply.get("pid") == address.pid
 
 
 def status(folder: Path) -> Address | None:
@@ -204,8 +207,18 @@ def _environment() -> dict[str, str]:
     """What the server needs to find Python and its modules, and nothing that could lead its emulators elsewhere."""
     from importlib.util import find_spec
 
-    kept = ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
-    environment = {name: os.environ[name] for name in kept if name in os.environ}
+    remaining = (
+        "PATH",
+        "HOME",
+        "TMPDIR",
+        "LANG",
+        "LC_ALL",
+        "LD_LIBRARY_PATH",
+        "PYTHONPATH",
+        "PYTHONHOME",
+        "VIRTUAL_ENV",
+    )
+    environment = {name: os.environ[name] for name in remaining if name in os.environ}
     # The caller may import them from a folder that its environment does not name, or names relative to its own folder.
     package = find_spec("gpuctl_sandbox")
     assert package is not None
@@ -228,12 +241,12 @@ def _ask(address: Address, method: str, path: str, timeout: timedelta) -> dict[s
     try:
         connection.request(method, path)
         reply = connection.getresponse()
-        said = json.loads(reply.read(4096))
+        document = json.loads(reply.read(4096))
     except (OSError, HTTPException, ValueError, OverflowError):
         return None
     finally:
         connection.close()
-    return said if reply.status == 200 and isinstance(said, dict) else None
+    return document if reply.status == 200 and isinstance(document, dict) else None
 
 
 def _last_line(log: Path) -> str:

@@ -94,10 +94,10 @@ def _write_address(address: Path, port: int, nonce: str, started_at: datetime) -
 
 def _names(address: Path, nonce: str) -> bool:
     try:
-        found = json.loads(address.read_bytes())
+        document = json.loads(address.read_bytes())
     except (OSError, ValueError):
         return False
-    return isinstance(found, dict) and found.get("nonce") == nonce
+    return isinstance(document, dict) and document.get("nonce") == nonce
 
 
 if __name__ == "__main__":

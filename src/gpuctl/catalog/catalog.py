@@ -39,15 +39,15 @@ class Catalog:
         UsageError where no cloud has it, naming the nearest, or where it belongs to another cloud than the one given.
         """
         for candidate in WITH_DATA:
-            found = self._book(candidate).by_folded_name.get(name.casefold())
-            if found is None:
+            instance_type = self._book(candidate).by_folded_name.get(name.casefold())
+            if instance_type is None:
                 continue
             if provider not in (None, candidate):
                 raise UsageError(
-                    f"`{found.name}` is a type of `{candidate}`, not of `{provider}`",
+                    f"`{instance_type.name}` is a type of `{candidate}`, not of `{provider}`",
                     hint=f"leave out `--provider`, or: gpuctl types --provider {provider}",
                 )
-            return found
+            return instance_type
         raise UsageError(f"unknown instance type {shown(name)}", hint=self._nearest_types(name, provider))
 
     def regions(self, provider: ProviderName) -> frozenset[str]:
@@ -56,11 +56,11 @@ class Catalog:
 
     def with_region(self, region: str) -> Sequence[ProviderName]:
         """The clouds that have the region. UsageError, naming the nearest of all clouds, if none has it."""
-        found = [provider for provider in WITH_DATA if region in self.regions(provider)]
-        if not found:
+        providers = [provider for provider in WITH_DATA if region in self.regions(provider)]
+        if not providers:
             known = sorted({name for provider in WITH_DATA for name in self.regions(provider)})
             raise UsageError(f"no provider has a region {shown(region)}", hint=_nearest(region, known))
-        return found
+        return providers
 
     def check_region(self, provider: ProviderName, region: str) -> None:
         """Raise UsageError, naming the nearest, if that cloud has no such region."""
@@ -138,11 +138,11 @@ class _Book:
         return Price(usd_per_hour=Decimal(usd), as_of=self._dates[entry[3]], source=self._sources[entry[4]])
 
     def _read(self, text: str) -> None:
-        said = json.loads(text)
-        self._rows = said["types"]
-        self._dates = [date.fromisoformat(item) for item in said["dates"]]
-        self._sources = said["sources"]
-        self._images = [_image(image) for image in said.get("images", ())]
+        document = json.loads(text)
+        self._rows = document["types"]
+        self._dates = [date.fromisoformat(item) for item in document["dates"]]
+        self._sources = document["sources"]
+        self._images = [_image(image) for image in document.get("images", ())]
 
 
 def _image(row: Mapping[str, Any]) -> GpuImage:

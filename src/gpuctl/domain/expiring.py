@@ -31,8 +31,8 @@ def with_notice(record: Instance, now: datetime) -> Instance:
 
 
 def _has_notice(record: Instance) -> bool:
-    said = _detail(record)
-    return any(entry.event == EventName.EXPIRING and entry.detail == said for entry in record.history)
+    detail = _detail(record)
+    return any(entry.event == EventName.EXPIRING and entry.detail == detail for entry in record.history)
 
 
 def _detail(record: Instance) -> str:

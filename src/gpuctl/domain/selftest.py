@@ -191,7 +191,7 @@ def short_account(account: str) -> str:
 def redacted(text: str, secrets: Collection[str] = ()) -> str:
     """The text without account IDs, subscription IDs, access keys and addresses; `secrets` are further such strings."""
     for secret in sorted(filter(None, secrets), key=len, reverse=True):
-        text = re.sub(re.escape(secret), lambda found: f"…{found[0][-4:]}", text, flags=re.IGNORECASE)
+        text = re.sub(re.escape(secret), lambda matching: f"…{matching[0][-4:]}", text, flags=re.IGNORECASE)
     text = _GUID.sub(r"…\1", _TWELVE_DIGITS.sub(r"…\1", text))
     # IPv4 first: an IPv6 address may end in one.
     text = _IPV4.sub("x.x.x.x", _ACCESS_KEY.sub(r"\1…", text))

@@ -31,15 +31,15 @@ class CommandHook:
     def send(self, message: Message, patience: timedelta) -> str | None:
         try:
             # Files and no pipes: one that reads nothing, or whose child lives on, must not keep us waiting.
-            with TemporaryFile() as given, TemporaryFile() as said:
+            with TemporaryFile() as given, TemporaryFile() as temporary:
                 given.write(f"{message.document}\n".encode())
                 given.seek(0)
-                return self._run(message, patience, given, said)
+                return self._run(message, patience, given, temporary)
         except OSError as error:
             return f"could not be run: {error.strerror}"
 
     def _run(self, message: Message, patience: timedelta, stdin: IO[bytes], stderr: IO[bytes]) -> str | None:
-        told = {
+        shape = {
             "GPUCTL_EVENT": message.name,
             "GPUCTL_INSTANCE_ID": message.instance_id,
             "GPUCTL_EVENT_NUMBER": str(message.number),
@@ -51,7 +51,7 @@ class CommandHook:
             stdin=stdin,
             stdout=subprocess.DEVNULL,
             stderr=stderr,
-            env={**self._environ, **told},
+            env={**self._environ, **shape},
             start_new_session=True,
         )
         try:

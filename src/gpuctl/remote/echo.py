@@ -32,14 +32,16 @@ def own_address(url: str = DEFAULT_ECHO) -> str:
     try:
         connection.request("GET", parts.path or "/", headers={"Accept": "text/plain", "Connection": "close"})
         reply = connection.getresponse()
-        told = reply.read(_MOST_BYTES + 1)
+        content = reply.read(_MOST_BYTES + 1)
     except (OSError, HTTPException) as error:
         raise UnreachableError(
             f"{host} did not return your public IP address ({type(error).__name__})", hint=HINT
         ) from error
     finally:
         connection.close()
-    found = own_range(told.decode("ascii", "replace")) if reply.status == 200 and len(told) <= _MOST_BYTES else None
-    if found is None:
+    text = (
+        own_range(content.decode("ascii", "replace")) if reply.status == 200 and len(content) <= _MOST_BYTES else None
+    )
+    if text is None:
         raise UnreachableError(f"{host} did not return your public IP address: its reply is not readable", hint=HINT)
-    return found
+    return text

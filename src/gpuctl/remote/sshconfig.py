@@ -52,15 +52,15 @@ def exclude(ssh_config: Path, path: Path) -> bool:
     """Take out what `include` put in; whether anything was there. Raises OSError."""
     before, line = _read(ssh_config), _line(path)
     lines = before.splitlines(keepends=True)
-    kept = [
+    remaining = [
         text
         for number, text in enumerate(lines)
         if text.rstrip("\r\n") != line
         and not (text.rstrip("\r\n") == _MARK and number + 1 < len(lines) and lines[number + 1].rstrip("\r\n") == line)
     ]
-    if len(kept) == len(lines):
+    if len(remaining) == len(lines):
         return False
-    _replace(ssh_config, "".join(kept))
+    _replace(ssh_config, "".join(remaining))
     return True
 
 

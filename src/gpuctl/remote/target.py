@@ -79,9 +79,9 @@ def target(record: Instance, identity: Path, known_hosts: Path, user: str | None
 
     NotReadyError where it has no address, or has one that is none: an address comes from a cloud, and is no option.
     """
-    told = record.public_ip or record.private_ip
+    result = record.public_ip or record.private_ip
     try:
-        host = str(ip_address(told or ""))
+        host = str(ip_address(result or ""))
     except ValueError:
         hint = f"gpuctl get {record.id} --refresh"
         raise NotReadyError(f"{record.label} has no IP address", hint=hint) from None
@@ -101,12 +101,12 @@ def words_of(command: Sequence[str]) -> str:
 
 
 def _option(text: str) -> str:
-    found = _OPTION.fullmatch(text.strip())
-    if found is None or not text.isprintable():
+    match = _OPTION.fullmatch(text.strip())
+    if match is None or not text.isprintable():
         raise UsageError(f"`ssh.options` holds {shown(text)}", hint='such as options = ["ProxyJump=bastion"]')
-    if found[1].casefold() in _OURS:
-        raise UsageError(f"`ssh.options` may not set {found[1]}", hint="gpuctl manages the host keys of instances")
-    return f"{found[1]}={found[2].strip()}"
+    if match[1].casefold() in _OURS:
+        raise UsageError(f"`ssh.options` may not set {match[1]}", hint="gpuctl manages the host keys of instances")
+    return f"{match[1]}={match[2].strip()}"
 
 
 def _quoted(path: Path) -> str:

@@ -46,9 +46,9 @@ def upload(line: Line, transfer: Transfer) -> None:
     CloudError if the machine refused it.
     """
     here = Path(transfer.source).expanduser()
-    there = _remote(transfer.target)
-    into = there.endswith("/") or _is_folder(line, there)
-    folder, name = (there, here.resolve().name) if into else posixpath.split(there)
+    remote = _remote(transfer.target)
+    into = remote.endswith("/") or _is_folder(line, remote)
+    folder, name = (remote, here.resolve().name) if into else posixpath.split(remote)
     place = shlex.quote(folder or ".")
     process = line.open(f"mkdir -p -- {place} && exec tar -xf - -C {place}")
     assert process.stdin is not None
@@ -61,8 +61,8 @@ def upload(line: Line, transfer: Transfer) -> None:
         except BrokenPipeError:
             # Why is told by what ssh, or tar on the machine, says.
             pass
-        said = process.stderr.read()
-        _judge(line, process.wait(), said, f"{transfer.source} was not uploaded")
+        content = process.stderr.read()
+        _judge(line, process.wait(), content, f"{transfer.source} was not uploaded")
     finally:
         stop(process)
 
@@ -72,8 +72,8 @@ def download(line: Line, transfer: Transfer) -> None:
 
     The machine may be anybody's by then: the local tar takes no path that leads out of the folder.
     """
-    there, here = _remote(transfer.source).rstrip("/") or "/", Path(transfer.target).expanduser()
-    folder, name = posixpath.split(there)
+    location, here = _remote(transfer.source).rstrip("/") or "/", Path(transfer.target).expanduser()
+    folder, name = posixpath.split(location)
     into = transfer.target.endswith("/") or here.is_dir()
     place = here if into else here.parent
     place.mkdir(parents=True, exist_ok=True)
@@ -88,8 +88,8 @@ def download(line: Line, transfer: Transfer) -> None:
                 ["tar", "-x", "-f", "-", "--no-same-owner", "-C", str(place if into else passing)],
                 stdin=process.stdout, stderr=subprocess.PIPE, check=False,
             )  # fmt: skip
-            said = process.stderr.read()
-            _judge(line, process.wait(), said, f"{transfer.source} was not downloaded")
+            content = process.stderr.read()
+            _judge(line, process.wait(), content, f"{transfer.source} was not downloaded")
         finally:
             stop(process)
         if unpacked.returncode != 0:

@@ -74,9 +74,9 @@ def refresh(
         answer = price_list.read(text, names)
         read |= answer.prices
         closed += [] if answer.is_open else [text]
-    asked = [region for region in regions if region not in closed]
+    requested = [region for region in regions if region not in closed]
     if not read:
-        raise _nothing(provider, region, catalog, is_closed=not asked)
+        raise _nothing(provider, region, catalog, is_closed=not requested)
 
     def last(key: PriceKey) -> Price | None:
         return catalog.offer(catalog.find(key.instance_type, provider), key.region, key.market).price
@@ -89,18 +89,18 @@ def refresh(
         for key, usd in judgement.taken.items()
     }
     old = _standing(books, provider)
-    kept = old.prices if old else {}
-    carried = [refusal for refusal in (old.refused if old else ()) if refusal.key.region not in asked]
-    books.write(PriceBook(provider, clock.now(), {**kept, **fresh}, (*carried, *judgement.refused)))
+    prices_by_key = old.prices if old else {}
+    carried = [refusal for refusal in (old.refused if old else ()) if refusal.key.region not in requested]
+    books.write(PriceBook(provider, clock.now(), {**prices_by_key, **fresh}, (*carried, *judgement.refused)))
     return Refreshed(
         provider=provider,
-        regions=asked,
+        regions=requested,
         closed=closed,
         taken=len(fresh),
         new=len(fresh) - len(before),
         up=sum(price.usd_per_hour < fresh[key].usd_per_hour for key, price in before.items()),
         down=sum(price.usd_per_hour > fresh[key].usd_per_hour for key, price in before.items()),
-        unseen=sum(key.region in asked and key not in read for key in kept),
+        unseen=sum(key.region in requested and key not in read for key in prices_by_key),
         refused=judgement.refused,
     )
 

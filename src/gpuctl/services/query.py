@@ -92,13 +92,13 @@ def resolve(store: RecordStore, text: str, *, whole_only: bool = False) -> Insta
     live = [record for record in present if record.is_live]
     ended = [record for record in present if not record.is_live]
     for group in (live, ended):
-        found = _match(group, text, whole_only=whole_only)
-        if found is not None:
-            return found
+        match = _match(group, text, whole_only=whole_only)
+        if match is not None:
+            return match
     archived = store.find_archived(text) or store.find_archived(_prefix(text))
-    found = _match(archived, text, whole_only=whole_only)
-    if found is not None:
-        return found
+    match = _match(archived, text, whole_only=whole_only)
+    if match is not None:
+        return match
     if whole_only and _among(present, _prefix(text)):
         raise NotFoundError("Instance not found", hint="without a terminal a complete ID or name is required")
     raise NotFoundError("Instance not found", hint="gpuctl list --all")

@@ -100,8 +100,8 @@ def _present(store: RecordStore) -> Snapshot | None:
     return state
 
 
-def _one_id(*said: str | None) -> str | None:
-    ids = list(dict.fromkeys(text for text in said if text))
+def _one_id(*lines: str | None) -> str | None:
+    ids = list(dict.fromkeys(text for text in lines if text))
     for text in ids:
         if not STATE_ID.fullmatch(text):
             raise UsageError("a state id has 8 to 40 characters of `a-z0-9-`", hint="check `--state-id`")
@@ -121,9 +121,9 @@ def _which(everywhere: Everywhere) -> GpuctlError:
     counts = everywhere.state_ids()
     if not counts:
         return _no_state(everywhere)
-    told = ", ".join(f"`{text}` ({count})" for text, count in counts.items())
+    result = ", ".join(f"`{text}` ({count})" for text, count in counts.items())
     return UsageError(
-        f"several states are possible: instances belong to {told}",
+        f"several states are possible: instances belong to {result}",
         hint=f"gpuctl recover --state-id {next(iter(counts))}",
     )
 

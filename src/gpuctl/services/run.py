@@ -215,7 +215,7 @@ def _begin(runtime: Runtime, record: Instance) -> None:
 
 
 def _ended(record: Instance) -> GpuctlError:
-    told = f"{record.label} was terminated before the command finished ({record.reason or 'no reason given'})"
+    text = f"{record.label} was terminated before the command finished ({record.reason or 'no reason given'})"
     if record.reason is Reason.INTERRUPTED:
-        return CapacityError(told, hint="retry, or leave out `--spot`")
-    return CloudError(told, hint=f"gpuctl get {record.id}")
+        return CapacityError(text, hint="retry, or leave out `--spot`")
+    return CloudError(text, hint=f"gpuctl get {record.id}")

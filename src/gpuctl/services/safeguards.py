@@ -47,10 +47,10 @@ def safeguards_of(provider: "Provider", record: Instance, now: datetime) -> tupl
 
     A timer that leaves something to be paid says how much.
     """
-    found = provider.safeguards(record.region, record.cloud_id or "", now, record.ready_at)
+    safeguards = provider.safeguards(record.region, record.cloud_id or "", now, record.ready_at)
     if provider.capabilities.timer_ends_all:
-        return tuple(found)
-    return tuple(_with_rest(safeguard, record) if safeguard.is_timer else safeguard for safeguard in found)
+        return tuple(safeguards)
+    return tuple(_with_rest(safeguard, record) if safeguard.is_timer else safeguard for safeguard in safeguards)
 
 
 def _with_rest(timer: Safeguard, record: Instance) -> Safeguard:

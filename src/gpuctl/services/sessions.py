@@ -156,15 +156,15 @@ class Sessions:
 
     def _wrong_clock(self, error: CredentialsError) -> CredentialsError | None:
         """What is behind the refusal where our clock is minutes off: clouds refuse what was signed by such a one."""
-        here, there = self._clock.now(), error.cloud_time
-        if there is None or abs(there - here) <= SIGNED_WITHIN:
+        here, instant = self._clock.now(), error.cloud_time
+        if instant is None or abs(instant - here) <= SIGNED_WITHIN:
             return None
-        way = "ahead of" if here > there else "behind"
+        way = "ahead of" if here > instant else "behind"
         return CredentialsError(
             (
-                f"the clock of this computer is {spelled(abs(there - here))} {way} the provider's, which "
+                f"the clock of this computer is {spelled(abs(instant - here))} {way} the provider's, which "
                 "rejects its signatures"
             ),
             hint=f"set the clock: {self._read_platform().set_clock}",
-            cloud_time=there,
+            cloud_time=instant,
         )

@@ -16,14 +16,14 @@ _ANSWERS = timedelta(seconds=60)
 
 def targets(access: Access, records: Sequence[Instance]) -> list[Target]:
     """Every live machine that has an address, oldest first."""
-    found = []
+    targets = []
     for instance in sorted(records, key=lambda record: (record.created_at, record.id)):
         if instance.is_live and instance.status is not Status.STOPPING:
             try:
-                found.append(access.target(instance))
+                targets.append(access.target(instance))
             except NotReadyError:
                 continue
-    return found
+    return targets
 
 
 def failing(access: Access, record: Instance, check: str) -> GpuctlError | None:

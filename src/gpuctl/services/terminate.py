@@ -97,8 +97,8 @@ def _write_stopping(
 
 def _is_news(action: Action) -> bool:
     # An end the cloud accepted need not be asked for at every poll.
-    asked = action.record is not None and action.record.deleted_by_us_at is not None
-    return not (action.kind is Kind.TERMINATE and asked)
+    is_requested = action.record is not None and action.record.deleted_by_us_at is not None
+    return not (action.kind is Kind.TERMINATE and is_requested)
 
 
 def _open_ends(records: Sequence[Instance], settled: Settled) -> dict[str, GpuctlError]:

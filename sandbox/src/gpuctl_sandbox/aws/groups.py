@@ -74,15 +74,15 @@ def complete(backend: Any) -> None:
 
 def ssh_from(instance: Any, backend: Any) -> list[str]:
     """The sources that the instance's security groups let reach its port 22: ranges, or the ids of other groups."""
-    found: set[str] = set()
+    names: set[str] = set()
     default = backend.get_security_group_by_name_or_id("default", instance.vpc_id or backend.default_vpc.id)
     for name in _group_ids(instance) or {default.id}:
         group = backend.get_security_group_from_id(name)
         for rule in group.ingress_rules if group is not None else ():
             if _covers_ssh(rule):
                 source = rule.ip_range.get("CidrIp") or rule.ip_range.get("CidrIpv6") or rule.source_group["GroupId"]
-                found.add(str(source))
-    return sorted(found)
+                names.add(str(source))
+    return sorted(names)
 
 
 def _used(backend: Any) -> set[str]:

@@ -32,10 +32,10 @@ class Launches:
         dry run leave no token behind. One call at a time: the caller holds the cloud's lock.
         """
         token = call.form.get("ClientToken", "")
-        asked = {name: value for name, value in call.form.items() if name not in _NOT_COMPARED}
+        parameters = {name: value for name, value in call.form.items() if name not in _NOT_COMPARED}
         earlier = self._launches.get((call.region, token)) if token and call.form.get("DryRun") != "true" else None
         if earlier is not None:
-            return _repeat(earlier, asked, token, backend, send)
+            return _repeat(earlier, parameters, token, backend, send)
         known = set(backend.reservations)
         # moto launches MinCount where AWS launches up to MaxCount.
         reply = send({**call.form, "MinCount": call.form.get("MaxCount", "1")})
@@ -49,18 +49,18 @@ class Launches:
             instance.client_token = token or None
             _finish_interfaces(instance, call, backend)
         if instances and token:
-            self._launches[call.region, token] = _Launch(asked, tuple(instance.id for instance in instances))
+            self._launches[call.region, token] = _Launch(parameters, tuple(instance.id for instance in instances))
         return dated(reply, at) if instances else reply
 
 
 def _repeat(
     earlier: _Launch,
-    asked: Mapping[str, str],
+    parameters: Mapping[str, str],
     token: str,
     backend: Any,
     send: Callable[[Mapping[str, str]], Response],
 ) -> Response:
-    if asked != earlier.asked:
+    if parameters != earlier.asked:
         return refusal(
             "IdempotentParameterMismatch",
             f"Arguments on this idempotent request are inconsistent with arguments used in previous request(s) "
@@ -74,7 +74,7 @@ def _repeat(
             f"have been terminated.",
         )
     numbered = {f"InstanceId.{number}": name for number, name in enumerate(earlier.instance_ids, 1)}
-    return launched_again(send({"Action": "DescribeInstances", "Version": asked.get("Version", ""), **numbered}))
+    return launched_again(send({"Action": "DescribeInstances", "Version": parameters.get("Version", ""), **numbered}))
 
 
 def _finish_interfaces(instance: Any, call: Call, backend: Any) -> None:

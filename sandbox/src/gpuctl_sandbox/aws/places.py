@@ -21,7 +21,7 @@ def place(call: Call, backend: Any, conditions: Conditions) -> Mapping[str, str]
     subnet = call.form.get("SubnetId") or call.form.get("NetworkInterface.1.SubnetId")
     with_subnet = sorted(backend.get_default_subnets())
     if subnet is not None:
-        possible = [found.availability_zone for found in backend.describe_subnets() if found.id == subnet]
+        possible = [matching.availability_zone for matching in backend.describe_subnets() if matching.id == subnet]
     elif _ZONE in call.form:
         possible = [call.form[_ZONE]]
         if call.form[_ZONE] in zones and call.form[_ZONE] not in with_subnet and with_subnet:

@@ -99,8 +99,8 @@ class Account:
         conditions, name = self._world.conditions, _NAMESPACES.get(namespace.lower(), namespace)
         if name in self._under_way:
             return "Registering"
-        there = {text.lower() for text in conditions.registered} - {text.lower() for text in conditions.unregistered}
-        return "Registered" if name in _ALWAYS or name.lower() in there else "NotRegistered"
+        present = {text.lower() for text in conditions.registered} - {text.lower() for text in conditions.unregistered}
+        return "Registered" if name in _ALWAYS or name.lower() in present else "NotRegistered"
 
     def _named(self, call: Call) -> str:
         name = _NAMESPACES.get(call.names["namespace"].lower())

@@ -22,14 +22,14 @@ def check_rules(rules: Sequence[Json]) -> None:
     """Refuse rules that the network provider would not take."""
     taken: dict[tuple[str, int], str] = {}
     for rule in rules:
-        said, name = rule["properties"], rule["name"]
-        if not 100 <= said["priority"] <= 4096:
+        body, name = rule["properties"], rule["name"]
+        if not 100 <= body["priority"] <= 4096:
             raise Refusal(
                 400,
                 "SecurityRuleInvalidPriority",
-                f"Security rule has invalid Priority. Value provided: {said['priority']} Allowed range 100-4096.",
+                f"Security rule has invalid Priority. Value provided: {body['priority']} Allowed range 100-4096.",
             )
-        other = taken.setdefault((said["direction"], said["priority"]), name)
+        other = taken.setdefault((body["direction"], body["priority"]), name)
         if other != name:
             raise Refusal(
                 400,
@@ -37,14 +37,14 @@ def check_rules(rules: Sequence[Json]) -> None:
                 f"Security rule {name} conflicts with rule {other}. Rules cannot have the same Priority and Direction.",
             )
         for side in ("source", "destination"):
-            _check_side(name, said, side)
+            _check_side(name, body, side)
 
 
-def _check_side(name: str, said: Json, side: str) -> None:
-    ports = [said.get(f"{side}PortRange"), *said.get(f"{side}PortRanges", [])]
-    places = [said.get(f"{side}AddressPrefix"), *said.get(f"{side}AddressPrefixes", [])]
-    for found, what in ((ports, "PortRange"), (places, "AddressPrefix")):
-        if not any(found):
+def _check_side(name: str, body: Json, side: str) -> None:
+    ports = [body.get(f"{side}PortRange"), *body.get(f"{side}PortRanges", [])]
+    places = [body.get(f"{side}AddressPrefix"), *body.get(f"{side}AddressPrefixes", [])]
+    for matching, what in ((ports, "PortRange"), (places, "AddressPrefix")):
+        if not any(matching):
             raise Refusal(
                 400,
                 "SecurityRuleParameterNotSpecified",
@@ -101,8 +101,8 @@ def check_subnets(vnet: str, space: Sequence[str], subnets: Sequence[Json]) -> N
 
 def prefixes(subnet: Json) -> list[str]:
     """The address prefixes of one subnet."""
-    said = subnet.get("properties", {})
-    return [said["addressPrefix"]] if "addressPrefix" in said else list(said.get("addressPrefixes", []))
+    body = subnet.get("properties", {})
+    return [body["addressPrefix"]] if "addressPrefix" in body else list(body.get("addressPrefixes", []))
 
 
 def private_address(subnet: Json, taken: set[str]) -> str:

@@ -27,7 +27,7 @@ class Group:
 
     def shown(self) -> Json:
         """The group as ARM shows it."""
-        said: Json = {
+        body: Json = {
             "id": self.id,
             "name": self.name,
             "type": "Microsoft.Resources/resourceGroups",
@@ -35,10 +35,10 @@ class Group:
             "properties": {"provisioningState": self.state},
         }
         if self.tags:
-            said["tags"] = dict(self.tags)
+            body["tags"] = dict(self.tags)
         if self.managed_by:
-            said["managedBy"] = self.managed_by
-        return said
+            body["managedBy"] = self.managed_by
+        return body
 
 
 @dataclass
@@ -70,10 +70,10 @@ class Resource:
 
     def shown(self) -> Json:
         """The resource as its own provider shows it."""
-        said: Json = {"id": self.id, "name": self.name, "type": self.type, "location": self.location, **self.top}
+        body: Json = {"id": self.id, "name": self.name, "type": self.type, "location": self.location, **self.top}
         if self.tags:
-            said["tags"] = dict(self.tags)
-        return said | {"properties": self.properties}
+            body["tags"] = dict(self.tags)
+        return body | {"properties": self.properties}
 
 
 class Books:
@@ -88,15 +88,15 @@ class Books:
 
     def group(self, subscription: str, name: str) -> Group:
         """That group. Refused as ARM does if there is none."""
-        found = self.find_group(subscription, name)
-        if found is None:
+        group = self.find_group(subscription, name)
+        if group is None:
             raise Refusal(404, "ResourceGroupNotFound", f"Resource group '{name}' could not be found.")
-        return found
+        return group
 
     def groups(self, subscription: str | None = None) -> list[Group]:
         """All groups (of one subscription), by name."""
-        found = [group for group in self._groups.values() if subscription in (None, group.subscription)]
-        return sorted(found, key=lambda group: group.name.lower())
+        groups = [group for group in self._groups.values() if subscription in (None, group.subscription)]
+        return sorted(groups, key=lambda group: group.name.lower())
 
     def add_group(self, group: Group) -> None:
         self._groups[f"{group.subscription}/{group.name}".lower()] = group
@@ -109,10 +109,10 @@ class Books:
 
     def resource(self, group: Group, kind: str, name: str) -> Resource:
         """That resource. Refused as ARM does if there is none."""
-        found = self.find(f"{group.id}/providers/{kind}/{name}")
-        if found is None:
+        resource = self.find(f"{group.id}/providers/{kind}/{name}")
+        if resource is None:
             raise no_resource(group, kind, name)
-        return found
+        return resource
 
     def add(self, resource: Resource) -> Resource:
         self._resources[resource.id.lower()] = resource

@@ -170,9 +170,9 @@ class ArmCloud:
         return route.answer(call)
 
     def _region(self, call: Call) -> str:
-        said = call.body.get("location") if call.body else None
-        if "location" in call.names or isinstance(said, str):
-            return str(call.names.get("location") or said).replace(" ", "").lower()
+        body = call.body.get("location") if call.body else None
+        if "location" in call.names or isinstance(body, str):
+            return str(call.names.get("location") or body).replace(" ", "").lower()
         if "group" in call.names:
             group = self._world.books.find_group(call.subscription, call.group)
             return group.location if group is not None else ""

@@ -78,12 +78,12 @@ class DailyTimers:
     def put(self, call: Call) -> Response:
         """Arm it, or write it anew."""
         group, body = self._world.writable_group(call), checked(call.body, _DAILY, _CODE)
-        region, said = region_of(body["location"], DAILY), body["properties"]
-        self._check(call.names["name"], region, said)
+        region, text = region_of(body["location"], DAILY), body["properties"]
+        self._check(call.names["name"], region, text)
         present = self._world.books.find(f"{group.id}/providers/{DAILY}/{call.names['name']}")
         timer = present or Resource(group, DAILY, call.names["name"], region, self._world.now())
         timer.tags = checked_tags(body.get("tags", {}))
-        timer.properties = {"status": "Enabled", "notificationSettings": {"status": "Disabled"}, **said}
+        timer.properties = {"status": "Enabled", "notificationSettings": {"status": "Disabled"}, **text}
         self._written(timer)
         self._world.books.add(timer)
         return reply(timer.shown(), 200 if present is not None else 201)
@@ -92,9 +92,9 @@ class DailyTimers:
         """Change what the call names."""
         self._world.writable_group(call)
         timer, body = self._find(call), checked(call.body, _DAILY_UPDATE, _CODE)
-        said = timer.properties | body.get("properties", {})
-        self._check(timer.name, timer.location, said)
-        timer.properties = said
+        text = timer.properties | body.get("properties", {})
+        self._check(timer.name, timer.location, text)
+        timer.properties = text
         if "tags" in body:
             timer.tags = checked_tags(body["tags"])
         self._written(timer)
@@ -105,8 +105,8 @@ class DailyTimers:
 
     def every(self, call: Call) -> Response:
         group = self._world.books.group(call.subscription, call.group) if "group" in call.names else None
-        found = self._world.books.resources(DAILY, group=group, subscription=call.subscription)
-        return self._world.page(call, [resource.shown() for resource in found])
+        resources = self._world.books.resources(DAILY, group=group, subscription=call.subscription)
+        return self._world.page(call, [resource.shown() for resource in resources])
 
     def delete(self, call: Call) -> Response:
         group = self._world.writable_group(call)

@@ -46,8 +46,8 @@ class Disks:
 
     def every(self, call: Call) -> Response:
         group = self._world.books.group(call.subscription, call.group) if "group" in call.names else None
-        found = self._world.books.resources(DISK, group=group, subscription=call.subscription)
-        return self._world.page(call, [resource.shown() for resource in found])
+        resources = self._world.books.resources(DISK, group=group, subscription=call.subscription)
+        return self._world.page(call, [resource.shown() for resource in resources])
 
     def delete(self, call: Call) -> Response:
         """Begin to delete; absent already is 204, attached is refused."""

@@ -9,21 +9,21 @@ from gpuctl_sandbox.azure.wire import Refusal
 _TERM = re.compile(r"(?P<name>\w+)\s+eq\s+'(?P<value>(?:[^']|'')*)'")
 
 
-def matching(expression: str | None, found: Sequence[Any]) -> list[Any]:
+def matching(expression: str | None, matching: Sequence[Any]) -> list[Any]:
     """Those of the groups or resources that the filter means: by tag, or resources by type, name or group.
 
     As in ARM, a tag's name is compared without regard to case, its value exactly, and a filter by tag stands alone.
     """
     if not expression:
-        return list(found)
-    asked = _read(expression)
-    if "tagName" in asked:
-        return [item for item in found if _has_tag(item, asked)]
-    return [item for item in found if all(_has(item, name, value) for name, value in asked.items())]
+        return list(matching)
+    stored = _read(expression)
+    if "tagName" in stored:
+        return [item for item in matching if _has_tag(item, stored)]
+    return [item for item in matching if all(_has(item, name, value) for name, value in stored.items())]
 
 
 def _read(expression: str) -> dict[str, str]:
-    asked: dict[str, str] = {}
+    parameters: dict[str, str] = {}
     for part in re.split(r"\s+and\s+(?=\w+\s+eq\s)", expression.strip()):
         term = _TERM.fullmatch(part.strip())
         if term is None or term["name"] not in (
@@ -35,23 +35,23 @@ def _read(expression: str) -> dict[str, str]:
             "location",
         ):
             raise _invalid(expression)
-        asked[term["name"]] = term["value"].replace("''", "'")
-    by_tag = {"tagName", "tagValue"} & set(asked)
-    if by_tag and (set(asked) - by_tag or "tagName" not in asked):
+        parameters[term["name"]] = term["value"].replace("''", "'")
+    by_tag = {"tagName", "tagValue"} & set(parameters)
+    if by_tag and (set(parameters) - by_tag or "tagName" not in parameters):
         raise _invalid(expression)
-    return asked
+    return parameters
 
 
-def _has_tag(item: Any, asked: dict[str, str]) -> bool:
+def _has_tag(item: Any, parameters: dict[str, str]) -> bool:
     for name, value in item.tags.items():
-        if name.lower() == asked["tagName"].lower():
-            return asked.get("tagValue") in (None, value)
+        if name.lower() == parameters["tagName"].lower():
+            return parameters.get("tagValue") in (None, value)
     return False
 
 
 def _has(item: Any, name: str, value: str) -> bool:
-    said = {"resourceType": "type", "resourceGroup": "group"}.get(name, name)
-    held = getattr(item, said, "")
+    text = {"resourceType": "type", "resourceGroup": "group"}.get(name, name)
+    held = getattr(item, text, "")
     return str(getattr(held, "name", held)).lower() == value.lower()
 
 

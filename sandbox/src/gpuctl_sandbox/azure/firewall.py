@@ -29,16 +29,16 @@ RULES = (
 
 def ssh_from(books: Books, machine: Resource) -> list[str]:
     """The sources that reach port 22, as Azure writes them: ranges, `VirtualNetwork`, `*`."""
-    found: set[str] = set()
+    names: set[str] = set()
     for reference in interfaces(machine):
         nic = books.find(reference["id"])
         group = books.find(nic.properties.get("networkSecurityGroup", {}).get("id")) if nic is not None else None
         if group is None:
-            found.add(_EVERYBODY)
+            names.add(_EVERYBODY)
             continue
-        found.add(_NETWORK)
-        found |= {str(rule["sourceAddressPrefix"]) for rule in _rules(group) if _lets_ssh_in(rule)}
-    return sorted(found)
+        names.add(_NETWORK)
+        names |= {str(rule["sourceAddressPrefix"]) for rule in _rules(group) if _lets_ssh_in(rule)}
+    return sorted(names)
 
 
 def _rules(group: Resource) -> list[Json]:

@@ -30,17 +30,17 @@ class Galleries:
         ]
 
     def definition(self, call: Call) -> Response:
-        image, told = self._found(call)
-        said = {
+        image, shape = self._found(call)
+        body = {
             "osType": image.system,
-            "osState": told.get("state", "Generalized"),
+            "osState": shape.get("state", "Generalized"),
             "hyperVGeneration": image.generation,
             "architecture": image.arch,
             "features": features(image),
             "identifier": {"publisher": "them", "offer": "theirs", "sku": call.names["image"]},
         }
         plan = {"purchasePlan": {"name": image.plan}} if image.plan else {}
-        return reply(self._entry(call, image.id, call.names["image"], {**said, **plan}))
+        return reply(self._entry(call, image.id, call.names["image"], {**body, **plan}))
 
     def versions(self, call: Call) -> Response:
         image, _ = self._found(call)
@@ -61,21 +61,21 @@ class Galleries:
 
     def _found(self, call: Call) -> tuple[Image, Mapping[str, Any]]:
         wanted = call.path.split("/versions")[0]
-        told = _told(self._world.conditions, wanted)
-        if told is None:
+        shape = _told(self._world.conditions, wanted)
+        if shape is None:
             raise _absent(wanted)
-        return _image(told), told
+        return _image(shape), shape
 
 
 def in_gallery(reference: Json, conditions: Conditions) -> tuple[Image, str]:
     """The image that a machine's call names by its id, and its version. Refused if there is none."""
     definition, _, version = str(reference["id"]).partition("/versions/")
-    told = _told(conditions, definition)
-    if told is None or (version and version not in told["versions"]):
+    shape = _told(conditions, definition)
+    if shape is None or (version and version not in shape["versions"]):
         raise _absent(str(reference["id"]))
-    if told.get("state", "Generalized") != "Generalized":
+    if shape.get("state", "Generalized") != "Generalized":
         raise invalid("osProfile", "Parameter 'osProfile' is not allowed.")
-    image = _image(told)
+    image = _image(shape)
     return image, version or image.versions[-1]
 
 
@@ -83,21 +83,21 @@ def _told(conditions: Conditions, place: str) -> Mapping[str, Any] | None:
     return next((item for item in conditions.gallery if str(item["id"]).casefold() == place.casefold()), None)
 
 
-def _image(told: Mapping[str, Any]) -> Image:
+def _image(shape: Mapping[str, Any]) -> Image:
     return Image(
         "",
         "",
         "",
-        str(told.get("generation", "V2")),
-        int(told.get("size_gb", 64)),
-        tuple(told["versions"]),
-        arch=str(told.get("arch", "x64")),
-        has_trusted_launch=bool(told.get("trusted_launch")),
-        gpus=str(told.get("gpus", "")),
-        plan=str(told.get("plan", "")),
-        system=str(told.get("system", "Linux")),
-        controllers=str(told.get("controllers", "SCSI, NVMe")),
-        id=str(told["id"]),
+        str(shape.get("generation", "V2")),
+        int(shape.get("size_gb", 64)),
+        tuple(shape["versions"]),
+        arch=str(shape.get("arch", "x64")),
+        has_trusted_launch=bool(shape.get("trusted_launch")),
+        gpus=str(shape.get("gpus", "")),
+        plan=str(shape.get("plan", "")),
+        system=str(shape.get("system", "Linux")),
+        controllers=str(shape.get("controllers", "SCSI, NVMe")),
+        id=str(shape["id"]),
     )
 
 

@@ -87,9 +87,9 @@ class Groups:
         """What lies in one group, or in all of the subscription."""
         group = self._world.books.group(call.subscription, call.group) if "group" in call.names else None
         every = self._world.books.resources(group=group, subscription=call.subscription)
-        found = [resource for resource in every if self._is_listed(resource)]
+        resources = [resource for resource in every if self._is_listed(resource)]
         expanded = set(call.query.get("$expand", "").split(",")) - {""}
-        shown = [_as_listed(item, expanded) for item in matching(call.query.get("$filter"), found)]
+        shown = [_as_listed(item, expanded) for item in matching(call.query.get("$filter"), resources)]
         return self._world.page(call, shown)
 
     def delete(self, call: Call) -> Response:
@@ -143,14 +143,14 @@ class Groups:
 
 
 def _as_listed(resource: Resource, expanded: set[str]) -> Json:
-    said: Json = {"id": resource.id, "name": resource.name, "type": resource.type, "location": resource.location}
-    said |= {name: value for name, value in resource.top.items() if name in ("sku", "managedBy", "zones", "kind")}
+    body: Json = {"id": resource.id, "name": resource.name, "type": resource.type, "location": resource.location}
+    body |= {name: value for name, value in resource.top.items() if name in ("sku", "managedBy", "zones", "kind")}
     if resource.tags:
-        said["tags"] = dict(resource.tags)
+        body["tags"] = dict(resource.tags)
     if "createdTime" in expanded:
-        said["createdTime"] = rfc3339(resource.created_at)
+        body["createdTime"] = rfc3339(resource.created_at)
     if "changedTime" in expanded:
-        said["changedTime"] = rfc3339(resource.changed_at or resource.created_at)
+        body["changedTime"] = rfc3339(resource.changed_at or resource.created_at)
     if "provisioningState" in expanded:
-        said["provisioningState"] = resource.state
-    return said
+        body["provisioningState"] = resource.state
+    return body

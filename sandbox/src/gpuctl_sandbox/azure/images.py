@@ -139,13 +139,13 @@ class Marketplace:
 
     def _chosen(self, call: Call) -> list[Image]:
         region_of(call.names["location"], COMPUTE)
-        found = list(IMAGES)
+        images = list(IMAGES)
         for name in ("publisher", "offer", "sku"):
             if name in call.names:
-                found = [image for image in found if getattr(image, name).lower() == call.names[name].lower()]
-                if not found:
+                images = [image for image in images if getattr(image, name).lower() == call.names[name].lower()]
+                if not images:
                     raise _no_artifact(call.names[name])
-        return found
+        return images
 
     def _listed(self, call: Call, place: str, names: list[str]) -> Response:
         region = region_of(call.names["location"], COMPUTE)
@@ -154,10 +154,10 @@ class Marketplace:
 
 def features(image: Image) -> list[Json]:
     """What an image says it can, as the marketplace and a gallery both list it."""
-    said = {"IsAcceleratedNetworkSupported": "True", "DiskControllerTypes": image.controllers}
+    body = {"IsAcceleratedNetworkSupported": "True", "DiskControllerTypes": image.controllers}
     if image.has_trusted_launch:
-        said["SecurityType"] = "TrustedLaunchSupported"
-    return [{"name": name, "value": value} for name, value in said.items()]
+        body["SecurityType"] = "TrustedLaunchSupported"
+    return [{"name": name, "value": value} for name, value in body.items()]
 
 
 def _place(image: Image) -> str:

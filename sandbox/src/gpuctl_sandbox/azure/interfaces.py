@@ -18,48 +18,50 @@ class Interfaces:
 
     def make_address(self, draft: Resource, body: Json, present: Resource | None) -> None:
         """Fill in a public address, keeping what it has if it is there."""
-        said, sku = body.get("properties", {}), body.get("sku", {})
-        check_address_sku(sku, said)
+        reply, sku = body.get("properties", {}), body.get("sku", {})
+        check_address_sku(sku, reply)
         draft.top = {"sku": {"name": "Standard", "tier": sku.get("tier", "Regional")}}
         if body.get("zones"):
             draft.top["zones"] = body["zones"]
         draft.properties = {
             "publicIPAllocationMethod": "Static",
-            "publicIPAddressVersion": said.get("publicIPAddressVersion", "IPv4"),
-            "idleTimeoutInMinutes": said.get("idleTimeoutInMinutes", 4),
+            "publicIPAddressVersion": reply.get("publicIPAddressVersion", "IPv4"),
+            "idleTimeoutInMinutes": reply.get("idleTimeoutInMinutes", 4),
             "ipAddress": present.properties["ipAddress"] if present else self._next_address(),
         }
-        if "deleteOption" in said:
-            draft.properties["deleteOption"] = said["deleteOption"]
+        if "deleteOption" in reply:
+            draft.properties["deleteOption"] = reply["deleteOption"]
         if present is not None and "ipConfiguration" in present.properties:
             draft.properties["ipConfiguration"] = present.properties["ipConfiguration"]
 
     def make_interface(self, draft: Resource, body: Json, present: Resource | None) -> None:
         """Fill in an interface of its own, as other tools make them."""
-        said = body["properties"]
-        draft.properties = self._interface(draft, said, said["ipConfigurations"])
-        kept = present.properties if present is not None else {}
-        draft.properties |= {name: kept[name] for name in ("virtualMachine", "primary", "macAddress") if name in kept}
+        properties = body["properties"]
+        draft.properties = self._interface(draft, properties, properties["ipConfigurations"])
+        remaining = present.properties if present is not None else {}
+        draft.properties |= {
+            name: remaining[name] for name in ("virtualMachine", "primary", "macAddress") if name in remaining
+        }
         for configuration in draft.properties["ipConfigurations"]:
             self._attach(configuration)
 
-    def make_inline(self, group: Group, region: str, machine_id: str, asked: Json) -> Resource:
+    def make_inline(self, group: Group, region: str, machine_id: str, parameters: Json) -> Resource:
         """The interface and its address that a machine's call describes; their names get a suffix of our choice.
 
         The machine's own tags stay with it and its disk: these carry only what their part of the call says.
         """
-        said, name = asked["properties"], f"{asked['name']}-{uuid4().hex[:8]}"
-        nic = Resource(group, NIC, name, region, self._world.now(), self._tags(asked))
+        body, name = parameters["properties"], f"{parameters['name']}-{uuid4().hex[:8]}"
+        nic = Resource(group, NIC, name, region, self._world.now(), self._tags(parameters))
         configurations = []
-        for ip_configuration in said["ipConfigurations"]:
+        for ip_configuration in body["ipConfigurations"]:
             own = dict(ip_configuration["properties"])
             wanted = own.pop("publicIPAddressConfiguration", None)
             if wanted is not None:
                 address = self._inline_address(group, region, wanted)
                 own["publicIPAddress"] = {"id": address.id}
             configurations.append({"name": ip_configuration["name"], "properties": own})
-        nic.properties = self._interface(nic, said, configurations)
-        attach(nic, machine_id, is_primary=said.get("primary", True))
+        nic.properties = self._interface(nic, body, configurations)
+        attach(nic, machine_id, is_primary=body.get("primary", True))
         nic.properties["provisioningState"] = "Succeeded"
         nic.top = {"etag": etag()}
         self._world.books.add(nic)
@@ -67,15 +69,15 @@ class Interfaces:
             self._attach(configuration)
         return nic
 
-    def check_inline(self, asked: Json, region: str) -> None:
+    def check_inline(self, parameters: Json, region: str) -> None:
         """Refuse an inline interface whose network, rules or address cannot be."""
-        for ip_configuration in asked["properties"]["ipConfigurations"]:
-            said = ip_configuration["properties"]
-            self._subnet(said["subnet"]["id"], region)
-            wanted = said.get("publicIPAddressConfiguration")
+        for ip_configuration in parameters["properties"]["ipConfigurations"]:
+            body = ip_configuration["properties"]
+            self._subnet(body["subnet"]["id"], region)
+            wanted = body.get("publicIPAddressConfiguration")
             if wanted is not None:
                 check_address_sku(wanted.get("sku", {}), wanted.get("properties", {}))
-        rules = asked["properties"].get("networkSecurityGroup")
+        rules = parameters["properties"].get("networkSecurityGroup")
         if rules is not None and self._world.find(rules["id"]) is None:
             raise _no_such(rules["id"])
 
@@ -87,8 +89,8 @@ class Interfaces:
         address.top["etag"] = etag()
         return self._world.books.add(address)
 
-    def _tags(self, asked: Json) -> dict[str, str]:
-        return {} if self._world.conditions.no_inline_tags else dict(asked.get("tags", {}))
+    def _tags(self, parameters: Json) -> dict[str, str]:
+        return {} if self._world.conditions.no_inline_tags else dict(parameters.get("tags", {}))
 
     def _interface(self, nic: Resource, said: Json, configurations: list[Json]) -> Json:
         made, taken = [], self._taken()
@@ -150,8 +152,8 @@ class Interfaces:
         if vnet is not None and vnet.type == VNET and vnet.location == region:
             for subnet in vnet.properties["subnets"]:
                 if same(subnet["name"], name):
-                    found: Json = subnet
-                    return found
+                    fields: Json = subnet
+                    return fields
         raise _no_such(subnet_id)
 
     def _taken(self) -> set[str]:

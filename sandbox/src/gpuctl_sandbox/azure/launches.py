@@ -43,28 +43,28 @@ class Launches:
 
     def launch(self, call: Call, group: Group, region: str, tags: dict[str, str], body: Json) -> Resource:
         """The new machine, with what hangs on it; refused, it leaves nothing behind."""
-        said, name = body["properties"], call.names["name"]
-        size = size_named(said["hardwareProfile"]["vmSize"], region)
-        self._stock.check(call.subscription, region, size, is_spot=said.get("priority") in ("Spot", "Low"))
+        reply, name = body["properties"], call.names["name"]
+        size = size_named(reply["hardwareProfile"]["vmSize"], region)
+        self._stock.check(call.subscription, region, size, is_spot=reply.get("priority") in ("Spot", "Low"))
         check_zones(body.get("zones", []), size, region)
         image, version = check_machine(name, body, size, self._world.conditions)
-        check_price(said, size, float(self._world.conditions.spot_prices.get(size.name, 0)))
-        inline = said["networkProfile"].get("networkInterfaceConfigurations", [])
+        check_price(reply, size, float(self._world.conditions.spot_prices.get(size.name, 0)))
+        inline = reply["networkProfile"].get("networkInterfaceConfigurations", [])
         for item in inline:
             self._interfaces.check_inline(item, region)
         self._stock.check_addresses(call.subscription, region, sum(map(_addresses, inline)))
         machine = Resource(group, MACHINE, name, region, self._world.now(), tags)
         named = [
             self._free(network_interface, machine)
-            for network_interface in said["networkProfile"].get("networkInterfaces", [])
+            for network_interface in reply["networkProfile"].get("networkInterfaces", [])
         ]
-        disk = self._os_disk(machine, said["storageProfile"], image)
-        machine.hidden |= {"request": said, "generation": image.generation, "failure": None}
+        disk = self._os_disk(machine, reply["storageProfile"], image)
+        machine.hidden |= {"request": reply, "generation": image.generation, "failure": None}
         if "zones" in body:
             machine.top["zones"] = body["zones"]
-        machine.properties = self._properties(said, image, version, disk)
+        machine.properties = self._properties(reply, image, version, disk)
         features = self._world.conditions.features
-        profile = security_of(said.get("securityProfile", {}), size, image, features, call.api_version)
+        profile = security_of(reply.get("securityProfile", {}), size, image, features, call.api_version)
         if profile:
             machine.properties["securityProfile"] = profile
         machine.hidden["gpu_works"] = image.shows(size.gpu, secure_boot=has_secure_boot(profile))
@@ -88,8 +88,8 @@ class Launches:
             )
         before = machine.hidden["request"]
         for place in _FIXED:
-            said = _at(body["properties"], place)
-            if said is not None and said != _at(before, place):
+            reply = _at(body["properties"], place)
+            if reply is not None and reply != _at(before, place):
                 raise _fixed(place)
         self._resize(machine, body["properties"])
 
@@ -106,8 +106,8 @@ class Launches:
             machine.properties["hardwareProfile"] = {"vmSize": size_named(wanted, machine.location).name}
 
     def _os_disk(self, machine: Resource, said: Json, image: Image) -> Resource:
-        asked = said["osDisk"]
-        name = asked.get("name") or f"{machine.name}_OsDisk_1_{uuid4().hex}"
+        os_disk = said["osDisk"]
+        name = os_disk.get("name") or f"{machine.name}_OsDisk_1_{uuid4().hex}"
         disk = Resource(machine.group, DISK, name, machine.location, self._world.now(), dict(machine.tags))
         if self._world.books.find(disk.id) is not None:
             raise Refusal(
@@ -117,13 +117,13 @@ class Launches:
                 f"is supported.",
                 "osDisk.name",
             )
-        kind = asked.get("managedDisk", {}).get("storageAccountType", "Standard_LRS")
+        kind = os_disk.get("managedDisk", {}).get("storageAccountType", "Standard_LRS")
         disk.top = {"sku": {"name": kind, "tier": kind.partition("_")[0]}, "managedBy": machine.id}
         disk.properties = {
             "osType": "Linux",
             "hyperVGeneration": image.generation,
             "creationData": {"createOption": "FromImage", "imageReference": {"id": _image_id(machine, image)}},
-            "diskSizeGB": asked.get("diskSizeGB", image.size_gb),
+            "diskSizeGB": os_disk.get("diskSizeGB", image.size_gb),
             "diskState": "Attached",
             "encryption": {"type": "EncryptionAtRestWithPlatformKey"},
             "networkAccessPolicy": "AllowAll",
@@ -132,11 +132,11 @@ class Launches:
             "provisioningState": "Succeeded",
             "uniqueId": str(uuid4()),
         }
-        disk.hidden["is_unnamed"] = not asked.get("name")
+        disk.hidden["is_unnamed"] = not os_disk.get("name")
         return disk
 
     def _properties(self, said: Json, image: Image, version: str, disk: Resource) -> Json:
-        asked = said["storageProfile"]["osDisk"]
+        os_disk = said["storageProfile"]["osDisk"]
         system: Json = {
             name: value for name, value in said["osProfile"].items() if name not in ("customData", "adminPassword")
         }
@@ -154,9 +154,9 @@ class Launches:
                     "osType": "Linux",
                     "name": disk.name,
                     "createOption": "FromImage",
-                    "caching": asked.get("caching", "ReadWrite"),
+                    "caching": os_disk.get("caching", "ReadWrite"),
                     "managedDisk": {"storageAccountType": disk.top["sku"]["name"], "id": disk_id},
-                    "deleteOption": asked.get("deleteOption", "Detach"),
+                    "deleteOption": os_disk.get("deleteOption", "Detach"),
                     "diskSizeGB": disk.properties["diskSizeGB"],
                 },
                 "dataDisks": [],
@@ -199,18 +199,18 @@ class Launches:
         }
 
 
-def _addresses(asked: Json) -> int:
+def _addresses(parameters: Json) -> int:
     return sum(
         "publicIPAddressConfiguration" in ip_configuration["properties"]
-        for ip_configuration in asked["properties"]["ipConfigurations"]
+        for ip_configuration in parameters["properties"]["ipConfigurations"]
     )
 
 
-def _reference(nic: Resource, asked: Json) -> Json:
-    said = asked["properties"]
+def _reference(nic: Resource, parameters: Json) -> Json:
+    body = parameters["properties"]
     return {
         "id": nic.id,
-        "properties": {"primary": said.get("primary", True), "deleteOption": said.get("deleteOption", "Detach")},
+        "properties": {"primary": body.get("primary", True), "deleteOption": body.get("deleteOption", "Detach")},
     }
 
 
@@ -223,10 +223,10 @@ def _image_id(machine: Resource, image: Image) -> str:
     )
 
 
-def _at(said: Any, place: str) -> Any:
+def _at(body: Any, place: str) -> Any:
     for name in place.split("."):
-        said = said.get(name) if isinstance(said, dict) else None
-    return said
+        body = body.get(name) if isinstance(body, dict) else None
+    return body
 
 
 def _fixed(place: str) -> Refusal:

@@ -38,8 +38,8 @@ def os_disk(machine: Resource) -> Json:
 
 def interfaces(machine: Resource) -> list[Json]:
     """What the machine says of its interfaces."""
-    found: list[Json] = machine.properties["networkProfile"]["networkInterfaces"]
-    return found
+    network_interfaces: list[Json] = machine.properties["networkProfile"]["networkInterfaces"]
+    return network_interfaces
 
 
 def _uses(resource: Resource, other: Resource) -> bool:

@@ -52,24 +52,24 @@ def size_named(name: str, region: str) -> Size:
 
 def check_machine(name: str, body: Json, size: Size, conditions: Conditions) -> tuple[Image, str]:
     """The image that a new machine boots and its version. Refused if the call does not fit together."""
-    said = body["properties"]
+    properties = body["properties"]
     if not _NAME.fullmatch(name):
         raise invalid("vmName", f"Linux VM name may only contain 1-64 letters, numbers, '.' and '-': '{name}'.")
-    storage = said.get("storageProfile", {})
+    storage = properties.get("storageProfile", {})
     if "imageReference" not in storage or "osDisk" not in storage:
         raise invalid("storageProfile", "Required parameter 'storageProfile.imageReference' is missing (null).")
     reference = storage["imageReference"]
     image, version = in_gallery(reference, conditions) if "id" in reference else find_image(reference)
-    _check_system(name, said.get("osProfile"))
+    _check_system(name, properties.get("osProfile"))
     _check_generation(size, image, storage)
     check_plan(body.get("plan"), image)
     _check_disk(name, storage["osDisk"], size, image)
-    check_security(said.get("securityProfile", {}), size, image, conditions.features)
-    _check_interfaces(said["networkProfile"], size)
-    _check_spot(said, size)
+    check_security(properties.get("securityProfile", {}), size, image, conditions.features)
+    _check_interfaces(properties["networkProfile"], size)
+    _check_spot(properties, size)
     for field in ("userData",):
-        if field in said:
-            _check_base64(said[field], field)
+        if field in properties:
+            _check_base64(properties[field], field)
     return image, version
 
 
@@ -97,17 +97,17 @@ def check_price(said: Json, size: Size, price: float) -> None:
         )
 
 
-def _check_system(name: str, said: Json | None) -> None:
-    if said is None:
+def _check_system(name: str, body: Json | None) -> None:
+    if body is None:
         raise invalid("osProfile", "Required parameter 'osProfile' is missing (null).")
-    user, linux = said["adminUsername"], said.get("linuxConfiguration", {})
-    if len(said["computerName"]) > 64 or not _NAME.fullmatch(said["computerName"]):
+    user, linux = body["adminUsername"], body.get("linuxConfiguration", {})
+    if len(body["computerName"]) > 64 or not _NAME.fullmatch(body["computerName"]):
         raise invalid(
             "osProfile.computerName", "Linux host name cannot exceed 64 characters or hold special characters."
         )
     if user.lower() in _FORBIDDEN_USERS or not re.fullmatch(r"[A-Za-z_][\w.-]{0,63}", user):
         raise invalid("osProfile.adminUsername", "The Admin Username specified is not allowed.")
-    if not linux.get("disablePasswordAuthentication") and "adminPassword" not in said:
+    if not linux.get("disablePasswordAuthentication") and "adminPassword" not in body:
         raise invalid("adminPassword", "Required parameter 'adminPassword' is missing (null).")
     keys = linux.get("ssh", {}).get("publicKeys", [])
     if linux.get("disablePasswordAuthentication") and not keys:
@@ -125,8 +125,8 @@ def _check_system(name: str, said: Json | None) -> None:
         if not _is_key(key["keyData"]):
             target = "linuxConfiguration.ssh.publicKeys.keyData"
             raise invalid(target, f"The value of parameter {target} is invalid.")
-    if "customData" in said:
-        _check_base64(said["customData"], "osProfile.customData")
+    if "customData" in body:
+        _check_base64(body["customData"], "osProfile.customData")
 
 
 def _is_key(text: str) -> bool:
@@ -155,8 +155,10 @@ def _check_generation(size: Size, image: Image, storage: Json) -> None:
             f"The selected VM size '{size.name}' cannot boot with OS image or disk. Please check that disk CPU "
             f"architectures are supported by the VM size.",
         )
-    asked = storage.get("diskControllerType", "NVMe" if "M" in size.can else "SCSI")
-    if asked not in image.controllers.split(", ") or (asked == "NVMe") != ("M" in size.can):
+    disk_controller_type = storage.get("diskControllerType", "NVMe" if "M" in size.can else "SCSI")
+    if disk_controller_type not in image.controllers.split(", ") or (disk_controller_type == "NVMe") != (
+        "M" in size.can
+    ):
         raise invalid(
             "diskControllerType",
             f"The VM size '{size.name}' cannot boot with OS image or disk. Please check that disk controller types "
@@ -205,11 +207,11 @@ def _check_disk(name: str, disk: Json, size: Size, image: Image) -> None:
         )
 
 
-def _check_interfaces(said: Json, size: Size) -> None:
-    inline, named = said.get("networkInterfaceConfigurations", []), said.get("networkInterfaces", [])
+def _check_interfaces(body: Json, size: Size) -> None:
+    inline, named = body.get("networkInterfaceConfigurations", []), body.get("networkInterfaces", [])
     if bool(inline) == bool(named):
         raise invalid("networkProfile", "Either networkInterfaces or networkInterfaceConfigurations must be specified.")
-    if inline and "networkApiVersion" not in said:
+    if inline and "networkApiVersion" not in body:
         raise invalid(
             "networkProfile.networkApiVersion",
             "networkApiVersion must be specified when networkInterfaceConfigurations are specified.",
@@ -227,27 +229,27 @@ def _check_interfaces(said: Json, size: Size) -> None:
             )
 
 
-def _check_spot(said: Json, size: Size) -> None:
-    is_spot = said.get("priority") in ("Spot", "Low")
+def _check_spot(body: Json, size: Size) -> None:
+    is_spot = body.get("priority") in ("Spot", "Low")
     if is_spot and "L" in size.can:
         raise Refusal(
             400,
             "AzureSpotIsNotSupportedForThisVMSize",
             f"Azure Spot Virtual Machine is not supported for this VM size {size.name}.",
         )
-    if not is_spot and "evictionPolicy" in said:
+    if not is_spot and "evictionPolicy" in body:
         raise Refusal(
             400,
             "EvictionPolicyCanBeSetOnlyOnAzureSpotVirtualMachines",
             "Eviction policy can be set only on Azure Spot Virtual Machines.",
         )
-    if not is_spot and said.get("billingProfile", {}).get("maxPrice", -1) not in (-1, -1.0):
+    if not is_spot and body.get("billingProfile", {}).get("maxPrice", -1) not in (-1, -1.0):
         raise Refusal(
             400,
             "MaxPriceIsSupportedOnlyForAzureSpotVirtualMachines",
             "Max price is supported only for Azure Spot Virtual Machines.",
         )
-    price = said.get("billingProfile", {}).get("maxPrice", -1)
+    price = body.get("billingProfile", {}).get("maxPrice", -1)
     if price not in (-1, -1.0) and price <= 0:
         raise Refusal(
             400,

@@ -70,16 +70,18 @@ class Machines:
     def every(self, call: Call) -> Response:
         """The machines of a group, of a region or of the whole subscription; `statusOnly` shows how they run."""
         group = self._world.books.group(call.subscription, call.group) if "group" in call.names else None
-        found = self._world.books.resources(MACHINE, group=group, subscription=call.subscription)
+        resources = self._world.books.resources(MACHINE, group=group, subscription=call.subscription)
         if "location" in call.names:
-            found = [resource for resource in found if resource.location == region_of(call.names["location"], MACHINE)]
+            resources = [
+                resource for resource in resources if resource.location == region_of(call.names["location"], MACHINE)
+            ]
         is_status = call.query.get("statusOnly", "false").lower() == "true"
         with_view = is_status or call.query.get("$expand", "").lower() == "instanceview"
-        shown = [self._shown(resource, with_view=with_view) for resource in found]
+        shown = [self._shown(resource, with_view=with_view) for resource in resources]
         if "group" not in call.names:
             # As recorded: a listing that goes over groups writes their names in capitals.
-            for machine, said in zip(found, shown, strict=True):
-                said["id"] = machine.id.replace(f"/{machine.group.name}/", f"/{machine.group.name.upper()}/", 1)
+            for machine, body in zip(resources, shown, strict=True):
+                body["id"] = machine.id.replace(f"/{machine.group.name}/", f"/{machine.group.name.upper()}/", 1)
         return self._world.page(call, shown)
 
     def patch(self, call: Call) -> Response:

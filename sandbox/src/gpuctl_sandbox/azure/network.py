@@ -40,8 +40,8 @@ class Network:
     def every(self, call: Call) -> Response:
         kind = self._kind(call)
         group = self._world.books.group(call.subscription, call.group) if "group" in call.names else None
-        found = self._world.books.resources(kind, group=group, subscription=call.subscription)
-        return self._world.page(call, [resource.shown() for resource in found])
+        resources = self._world.books.resources(kind, group=group, subscription=call.subscription)
+        return self._world.page(call, [resource.shown() for resource in resources])
 
     def put(self, call: Call) -> Response:
         """Make the resource, or write it anew."""
@@ -113,11 +113,11 @@ class Network:
         """Take one subnet out of its network, unless interfaces use it."""
         self._world.writable_group(call)
         vnet, name = self._vnet(call), call.names["subnet"]
-        kept = [subnet for subnet in vnet.properties["subnets"] if not same(subnet["name"], name)]
-        if len(kept) == len(vnet.properties["subnets"]):
+        remaining = [subnet for subnet in vnet.properties["subnets"] if not same(subnet["name"], name)]
+        if len(remaining) == len(vnet.properties["subnets"]):
             return reply(None, 204)
-        self._check_kept(vnet, kept)
-        vnet.properties["subnets"] = kept
+        self._check_kept(vnet, remaining)
+        vnet.properties["subnets"] = remaining
         return self._begun(call, vnet, 202, lambda: None, location=True)
 
     @property
@@ -135,15 +135,15 @@ class Network:
         draft.properties = {"securityRules": [_part(draft, "securityRules", rule) for rule in rules]}
 
     def _make_vnet(self, draft: Resource, body: Json, present: Resource | None) -> None:
-        said = body["properties"]
-        subnets = said.get("subnets", [])
-        space = said["addressSpace"]["addressPrefixes"]
+        properties = body["properties"]
+        subnets = properties.get("subnets", [])
+        space = properties["addressSpace"]["addressPrefixes"]
         for subnet in subnets:
             if not subnet.get("name"):
                 raise Refusal(400, "InvalidRequestFormat", "Subnet name is missing.", "subnets.name")
             self._check_reference(draft, subnet.get("properties", {}).get("networkSecurityGroup"))
         check_subnets(draft.name, space, subnets)
-        draft.properties = said | {"subnets": [_part(draft, "subnets", subnet) for subnet in subnets]}
+        draft.properties = properties | {"subnets": [_part(draft, "subnets", subnet) for subnet in subnets]}
         draft.properties.setdefault("enableDdosProtection", False)
         if present is not None:
             self._check_kept(present, draft.properties["subnets"])
@@ -151,8 +151,8 @@ class Network:
     def _check_reference(self, draft: Resource, reference: Json | None) -> None:
         if reference is None:
             return
-        found = self._world.books.find(reference["id"])
-        if found is None or found.location != draft.location:
+        resource = self._world.books.find(reference["id"])
+        if resource is None or resource.location != draft.location:
             raise Refusal(
                 400,
                 "InvalidResourceReference",
@@ -160,8 +160,8 @@ class Network:
                 f"the referenced resource exists, and that both resources are in the same region.",
             )
 
-    def _check_kept(self, vnet: Resource, kept: list[Json]) -> None:
-        names = {item["id"].lower() for item in kept}
+    def _check_kept(self, vnet: Resource, remaining: list[Json]) -> None:
+        names = {item["id"].lower() for item in remaining}
         for subnet, users in used_subnets(self._world.books, vnet).items():
             if subnet not in names:
                 raise _subnet_in_use(subnet.rpartition("/")[2], users[0])
@@ -235,9 +235,9 @@ def _settle(resource: Resource) -> None:
         resource.state = "Succeeded"
 
 
-def _part(owner: Resource, kind: str, said: Json) -> Json:
-    properties = dict(said.get("properties", {})) | {"provisioningState": "Succeeded"}
-    return {"name": said["name"], "id": f"{owner.id}/{kind}/{said['name']}", "etag": etag(), "properties": properties}
+def _part(owner: Resource, kind: str, body: Json) -> Json:
+    properties = dict(body.get("properties", {})) | {"provisioningState": "Succeeded"}
+    return {"name": body["name"], "id": f"{owner.id}/{kind}/{body['name']}", "etag": etag(), "properties": properties}
 
 
 def _moved(present: Resource, region: str) -> Refusal:

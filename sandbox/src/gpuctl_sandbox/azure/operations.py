@@ -101,16 +101,16 @@ def accepted(
 
 def told(operation: Operation, retry_after: int) -> Response:
     """What an Azure-AsyncOperation address answers."""
-    said: Json = {
+    body: Json = {
         "name": operation.name,
         "status": operation.status,
         "startTime": rfc3339(operation.started_at),
     }
     if operation.ended_at is not None:
-        said["endTime"] = rfc3339(operation.ended_at)
+        body["endTime"] = rfc3339(operation.ended_at)
     if operation.error is not None:
-        said["error"] = operation.error
-    return reply(said, 200, {} if operation.is_over else _patience(retry_after))
+        body["error"] = operation.error
+    return reply(body, 200, {} if operation.is_over else _patience(retry_after))
 
 
 def result(call: Call, operation: Operation, retry_after: int) -> Response:

@@ -34,8 +34,8 @@ def checked(body: Any, shape: Object, code: str = "InvalidRequestContent") -> Js
     """The body as a plain object without read-only properties. Raises Refusal with this code for what does not fit."""
     if body is None:
         raise Refusal(400, code, "The request content was invalid and could not be deserialized: it is empty.")
-    found: Json = _fitted(body, shape, "", code)
-    return found
+    fitted: Json = _fitted(body, shape, "", code)
+    return fitted
 
 
 def _fitted(value: Any, shape: Any, path: str, code: str) -> Any:

@@ -74,15 +74,15 @@ class Size:
 
 
 def _read(table: str) -> dict[str, Size]:
-    found = {}
+    sizes = {}
     for line in table.splitlines():
         if "|" in line:
             family, generations, can, gpu = line.split("|")
         for part in line.split() if "|" not in line else ():
             name, vcpus, memory, gpus = part.split(":")
             size = Size(f"Standard_{name}", family, int(vcpus), int(memory), gpus, generations, can, gpu)
-            found[size.name.lower()] = size
-    return found
+            sizes[size.name.lower()] = size
+    return sizes
 
 
 # A line with bars opens a family (its name, the hypervisor generations, what it can, its GPU, `vA10` being a share of

@@ -28,12 +28,12 @@ class Stock:
 
     def skus(self, call: Call) -> Response:
         """Every size of the regions asked for: all of them without a filter by location."""
-        asked = call.query.get("$filter", "")
+        requested = call.query.get("$filter", "")
         regions: Iterable[str] = REGIONS
-        if asked:
-            name, _, value = asked.partition(" eq ")
+        if requested:
+            name, _, value = requested.partition(" eq ")
             if name.strip() != "location":
-                raise Refusal(400, "InvalidFilter", f"The filter '{asked}' is not supported: filter by location.")
+                raise Refusal(400, "InvalidFilter", f"The filter '{requested}' is not supported: filter by location.")
             regions = [region_of(value.strip().strip("'"), COMPUTE)]
         shown = [size.shown(region, self._restrictions(size, region)) for region in regions for size in SIZES.values()]
         return reply({"value": shown})

@@ -36,12 +36,12 @@ class Refusal(Exception):
     @property
     def error(self) -> Json:
         """The object that stands under `error` in a reply, a failed operation or a status."""
-        said: Json = {"code": self.code, "message": self.message}
+        body: Json = {"code": self.code, "message": self.message}
         if self.target is not None:
-            said["target"] = self.target
+            body["target"] = self.target
         if self.details is not None:
-            said["details"] = self.details
-        return said
+            body["details"] = self.details
+        return body
 
     def reply(self) -> Response:
         """The refusal as a reply."""
@@ -78,8 +78,8 @@ class Call:
 
     def url(self, path: str, **query: str) -> str:
         """An absolute address of this cloud, in the version this call speaks."""
-        asked = "".join(f"&{name}={value}" for name, value in query.items())
-        return f"{self.root}{path}?api-version={self.api_version}{asked}"
+        requested = "".join(f"&{name}={value}" for name, value in query.items())
+        return f"{self.root}{path}?api-version={self.api_version}{requested}"
 
 
 def read_call(environ: dict[str, Any]) -> Call:
@@ -93,20 +93,20 @@ def read_call(environ: dict[str, Any]) -> Call:
 
 def reply(value: Any = None, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """A reply with that JSON in it (None: without a body)."""
-    told = {"x-ms-request-id": str(uuid4()), "x-ms-correlation-request-id": str(uuid4()), **dict(headers or {})}
+    shape = {"x-ms-request-id": str(uuid4()), "x-ms-correlation-request-id": str(uuid4()), **dict(headers or {})}
     body = b"" if value is None else json.dumps(value).encode()
-    return Response(body, status, told, content_type=None if value is None else "application/json; charset=utf-8")
+    return Response(body, status, shape, content_type=None if value is None else "application/json; charset=utf-8")
 
 
 def _read_json(body: bytes) -> Any:
     if not body:
         return None
     try:
-        said = json.loads(body)
+        document = json.loads(body)
     except ValueError as error:
         raise Refusal(
             400, "InvalidRequestContent", f"The request content was invalid and could not be deserialized: '{error}'."
         ) from error
-    if not isinstance(said, dict):
+    if not isinstance(document, dict):
         raise Refusal(400, "InvalidRequestContent", "The request content is not a JSON object.")
-    return said
+    return document

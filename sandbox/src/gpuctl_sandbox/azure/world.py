@@ -36,14 +36,14 @@ class World:
 
     def find(self, resource_id: str | None) -> Resource | None:
         """What a call refers to, where it exists and is known by now."""
-        found = self.books.find(resource_id)
-        return found if found is not None and self.is_known(found) else None
+        resource = self.books.find(resource_id)
+        return resource if resource is not None and self.is_known(resource) else None
 
-    def known(self, found: Resource) -> Resource:
+    def known(self, resource: Resource) -> Resource:
         """That resource. Refused as if there were none, where it is not known yet."""
-        if not self.is_known(found):
-            raise no_resource(found.group, found.type, found.name)
-        return found
+        if not self.is_known(resource):
+            raise no_resource(resource.group, resource.type, resource.name)
+        return resource
 
     def group(self, call: Call) -> Group:
         """The group of a call. Refused if it is absent or not known yet."""
@@ -70,13 +70,13 @@ class World:
             size = min(int(call.query.get("$top", self.conditions.page_size)), self.conditions.page_size)
         except ValueError as error:
             raise Refusal(400, "InvalidParameter", "The value of '$skiptoken' or '$top' is not valid.") from error
-        said: Json = {"value": list(shown[start : start + size])}
+        body: Json = {"value": list(shown[start : start + size])}
         if start + size < len(shown) and "$top" not in call.query:
-            kept = {name: value for name, value in call.query.items() if name not in ("api-version", "$skiptoken")}
-            said["nextLink"] = call.url(
-                call.path, **{name: _quoted(v) for name, v in kept.items()}, **{"$skiptoken": str(start + size)}
+            remaining = {name: value for name, value in call.query.items() if name not in ("api-version", "$skiptoken")}
+            body["nextLink"] = call.url(
+                call.path, **{name: _quoted(v) for name, v in remaining.items()}, **{"$skiptoken": str(start + size)}
             )
-        return reply(said)
+        return reply(body)
 
 
 def _quoted(value: str) -> str:

@@ -204,8 +204,8 @@ class ComputeCloud:
         project = call.path[len(_MANAGER) : -len(_TEST)]
         if project not in (PROJECT, NUMBER):
             raise Refusal(403, "forbidden", "The caller does not have permission")
-        asked = (call.body or {}).get("permissions", [])
-        held = [name for name in asked if self._world.conditions.grants(name)]
+        permissions = (call.body or {}).get("permissions", [])
+        held = [name for name in permissions if self._world.conditions.grants(name)]
         return reply({"permissions": held} if held else {})
 
     def _operation(self, call: Call) -> Json:

@@ -17,11 +17,11 @@ class Disks:
 
     def by_zone(self) -> dict[str, list[Json]]:
         """Every disk that lists contain, by zone."""
-        found: dict[str, list[Json]] = {}
+        fields: dict[str, list[Json]] = {}
         for disk in self._world.disks.values():
             if self._world.is_listed(disk.made_at):
-                found.setdefault(f"zones/{disk.zone}", []).append(disk.shown())
-        return found
+                fields.setdefault(f"zones/{disk.zone}", []).append(disk.shown())
+        return fields
 
     def insert(self, call: Call, body: Json) -> Operation:
         name = rules.check_name(body["name"])

@@ -27,11 +27,11 @@ class Instances:
 
     def by_zone(self) -> dict[str, list[Json]]:
         """Every instance that lists contain, by zone."""
-        found: dict[str, list[Json]] = {}
+        fields: dict[str, list[Json]] = {}
         for instance in self._world.instances.values():
             if self._world.is_listed(instance.made_at):
-                found.setdefault(f"zones/{instance.zone}", []).append(shown(instance))
-        return found
+                fields.setdefault(f"zones/{instance.zone}", []).append(shown(instance))
+        return fields
 
     def delete(self, call: Call) -> Operation:
         """Begin the deletion. Refused for a protected instance, and, if set up so, for one that is being deleted."""
@@ -85,8 +85,8 @@ class Instances:
         instance = self._find(call)
         before = instance.scheduling
         merged = {key: value for key, value in before.items() if key not in ("maxRunDuration", "terminationTime")}
-        asked = merged | body
-        wanted = rules.check_scheduling(asked, instance.machine, instance.gpu, self._world.now())
+        parameters = merged | body
+        wanted = rules.check_scheduling(parameters, instance.machine, instance.gpu, self._world.now())
         limits = ("maxRunDuration", "terminationTime")
         if instance.status != "TERMINATED" and any(before.get(key) != wanted.get(key) for key in limits):
             raise Refusal(400, "invalid", "Max run duration cannot be changed while the instance is running.")

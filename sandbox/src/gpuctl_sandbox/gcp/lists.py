@@ -23,13 +23,13 @@ def listed(world: World, call: Call, kind: str, items: Sequence[Json]) -> Respon
     return reply(body)
 
 
-def aggregated(world: World, call: Call, kind: str, key: str, found: Mapping[str, Sequence[Json]]) -> Response:
+def aggregated(world: World, call: Call, kind: str, key: str, fields: Mapping[str, Sequence[Json]]) -> Response:
     """The reply of an aggregated list: every zone with what it has on this page, or with a warning instead."""
     out = world.conditions.zones_out
     for zone, how in out.items():
         if how == "error":
             raise _out(zone)
-    flat = [(scope, item) for scope in sorted(found) for item in matching(call.query.get("filter"), found[scope])]
+    flat = [(scope, item) for scope in sorted(fields) for item in matching(call.query.get("filter"), fields[scope])]
     flat = [(scope, item) for scope, item in flat if scope.removeprefix("zones/") not in out]
     on_page, following = page(
         call, [{"scope": scope, "item": item} for scope, item in flat], world.conditions.page_size

@@ -188,7 +188,7 @@ def differences(request: Request, standing: Instance, types: Collection[str]) ->
 
     `types` are those that meet the request.
     """
-    asked: dict[str, tuple[Any, Any]] = {
+    parameters: dict[str, tuple[Any, Any]] = {
         "disk": (request.disk_gb, standing.disk_gb),
         "ttl": (request.ttl, standing.ttl),
         "idle": (request.idle, standing.idle),
@@ -204,7 +204,7 @@ def differences(request: Request, standing: Instance, types: Collection[str]) ->
         "market": (standing.market, request.markets),
     }
     other = [what for what, (has, fit) in among.items() if has not in fit]
-    return other + [what for what, (now, then) in asked.items() if now != then]
+    return other + [what for what, (now, then) in parameters.items() if now != then]
 
 
 def _refuse_secret(where: str, text: str) -> None:

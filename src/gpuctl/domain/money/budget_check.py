@@ -151,19 +151,19 @@ def refuse_over(
 
 def warnings(budgets: Budgets, records: Sequence[Instance], now: datetime, requested: Collection[str]) -> list[str]:
     """A line for each limit that the requested records come near to or exceed, or that cannot be checked."""
-    told = []
+    parts = []
     for status in budget_statuses(budgets, records, now, requested):
         if status.is_over:
-            told.append(f"budget of {status.limit.label} exceeded: {status.summary}")
+            parts.append(f"budget of {status.limit.label} exceeded: {status.summary}")
         elif status.is_near:
-            told.append(
+            parts.append(
                 f"{status.total * 100 / status.limit.usd:.0f} % of the budget of {status.limit.label}: {status.summary}"
             )
         if status.unknown_price_count:
-            told.append(
+            parts.append(
                 f"{status.unknown_price_count} of unknown price not counted in the budget of {status.limit.label}"
             )
-    return told
+    return parts
 
 
 def to_end(budgets: Budgets, records: Sequence[Instance], now: datetime) -> dict[str, Limit]:
@@ -221,8 +221,8 @@ def _status(limit: Limit, records: Iterable[Instance], now: datetime, requested:
 
 
 def _of(some: Limits, user: str | None = None, tag: str | None = None) -> list[Limit]:
-    told = ((some.daily_usd, Period.DAY), (some.monthly_usd, Period.MONTH))
-    return [Limit(usd, period, user, tag) for usd, period in told if usd is not None]
+    text = ((some.daily_usd, Period.DAY), (some.monthly_usd, Period.MONTH))
+    return [Limit(usd, period, user, tag) for usd, period in text if usd is not None]
 
 
 def _usd(amount: Decimal) -> str:

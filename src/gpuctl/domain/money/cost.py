@@ -89,12 +89,12 @@ def spent_between(instance: Instance, since: datetime | None, until: datetime) -
     None for `since` is from the beginning. A least time falls due at the launch.
     """
     end, rest = instance.terminated_at, resting_since(instance)
-    there = _billed(instance, end, since, until)
+    span = _billed(instance, end, since, until)
     on = _billed(instance, min(rest, end or rest) if rest else end, since, until)
     return Cost(
         _for(instance.price, on, instance),
-        _for(instance.disk_price, there, instance),
-        _for(instance.address_price, on if instance.billing.releases_address else there, instance),
+        _for(instance.disk_price, span, instance),
+        _for(instance.address_price, on if instance.billing.releases_address else span, instance),
     )
 
 

@@ -155,8 +155,8 @@ def groups(records: Iterable[Instance], side: str, now: datetime, since: datetim
     alike: dict[str | None, list[Instance]] = {}
     for record in every:
         alike.setdefault(key_of(record), []).append(record)
-    found = [_group(key, some, since, now) for key, some in alike.items()]
-    return sorted(found, key=lambda group: (-group.cost.total, group.key is None, group.key or ""))
+    groups = [_group(key, some, since, now) for key, some in alike.items()]
+    return sorted(groups, key=lambda group: (-group.cost.total, group.key is None, group.key or ""))
 
 
 def start_of_day(at: datetime) -> datetime:
@@ -189,18 +189,18 @@ def _group(key: str | None, some: Sequence[Instance], since: datetime | None, no
 
 
 def _days(every: Sequence[Instance], now: datetime, since: datetime | None) -> list[Group]:
-    there = [record for record in every if record.launched_at is not None]
-    if not there:
+    records = [record for record in every if record.launched_at is not None]
+    if not records:
         return []
-    first = min(record.launched_at for record in there if record.launched_at is not None)
+    first = min(record.launched_at for record in records if record.launched_at is not None)
     start = max(first, since) if since else first
-    found = []
+    groups = []
     while start < now:
         end = min(start_of_day(start) + _DAY, now)
-        some = [record for record in there if _is_billed_in(record, start, end)]
-        found.append(_group(f"{start.astimezone(UTC):%Y-%m-%d}", some, start, end))
+        some = [record for record in records if _is_billed_in(record, start, end)]
+        groups.append(_group(f"{start.astimezone(UTC):%Y-%m-%d}", some, start, end))
         start = end
-    return found
+    return groups
 
 
 def _is_billed_in(record: Instance, since: datetime, until: datetime) -> bool:

@@ -15,9 +15,9 @@ ORPHAN_AGE = timedelta(minutes=15)
 
 def for_strangers(records: Sequence[Instance], view: View, rules: Rules) -> list[Action]:
     """What to do about the machines that stand for none of the records, and about places that did not answer."""
-    found, by_id = Finder(view, rules.state_id), {record.id: record for record in records}
+    finder, by_id = Finder(view, rules.state_id), {record.id: record for record in records}
     known = {record.cloud_id for record in records} | {
-        seen.cloud_id for record in records if (seen := found.listed(record))
+        seen.cloud_id for record in records if (seen := finder.listed(record))
     }
     strangers = [seen for seen in view.observed if seen.exists and seen.cloud_id not in known]
     decided = [_stranger(seen, by_id, view, rules) for seen in strangers]

@@ -31,13 +31,13 @@ def to_ask_by_id(records: Iterable[Instance], view: View, rules: Rules) -> list[
 
     A complete listing lacked it, or its region could not be listed and its deadline has passed by the record alone.
     """
-    found = Finder(view, rules.state_id)
+    finder = Finder(view, rules.state_id)
     return [
         record
         for record in records
         if record.is_live
         and (
-            (scope_of(record) in view.listed and found.listed(record) is None)
+            (scope_of(record) in view.listed and finder.listed(record) is None)
             or (scope_of(record) in view.unreachable and _is_expired(record, view.now))
         )
     ]
@@ -67,8 +67,8 @@ def plan_records(
     records: Iterable[Instance], view: View, rules: Rules, isolate: Isolate = lambda decide: decide
 ) -> list[Action]:
     """What `plan` decides about these records alone, whatever else the account holds."""
-    found = Finder(view, rules.state_id)
-    decide = isolate(lambda record: _for_record(record, found, view, rules))
+    finder = Finder(view, rules.state_id)
+    decide = isolate(lambda record: _for_record(record, finder, view, rules))
     return [action for record in records for action in decide(record)]
 
 
@@ -175,8 +175,8 @@ def _absent(record: Instance, view: View, act: _Acting) -> Iterable[Action]:
     if scope in view.unreachable:
         yield from _unseen_end(record, view, act)
         return
-    asked = record.id in view.by_id
-    if not asked:
+    is_requested = record.id in view.by_id
+    if not is_requested:
         yield act(Kind.WAIT, detail="not in the listing, and could not be queried by ID", unresolved=True)
         return
     proof = absence_proves(record, listed_at=view.listed[scope], now=view.now)

@@ -37,10 +37,10 @@ def combined(record: Instance, other: Instance) -> Instance:
 def with_deadline_of(record: Instance, seen: Observed, now: datetime, max_ttl: timedelta) -> Instance:
     """The record with the deadline its machine carries, up to `max_ttl` from now, where that is later: an extension
     that an older state has forgotten. A tag that cannot be read moves nothing."""
-    told = ownership(seen.tags).expires_at
-    if not record.is_live or told is None or min(told, now + max_ttl) <= record.expires_at:
+    instant = ownership(seen.tags).expires_at
+    if not record.is_live or instant is None or min(instant, now + max_ttl) <= record.expires_at:
         return record
-    later = min(told, now + max_ttl)
+    later = min(instant, now + max_ttl)
     detail = f"{record.expires_at:%Y-%m-%dT%H:%M:%SZ} to {later:%Y-%m-%dT%H:%M:%SZ}, as tagged on the instance"
     return note(record, EventName.EXTENDED, now, detail=detail, expires_at=later)
 

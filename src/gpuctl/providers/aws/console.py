@@ -69,13 +69,13 @@ def last_words(ec2: Any, described: Mapping[str, Any], seen_at: datetime | None)
     """
     if described.get("StateReason", {}).get("Code") != "Client.InstanceInitiatedShutdown":
         return None
-    said = _POWERING_OFF.fullmatch(read_console(ec2, described["InstanceId"]).guard or "")
-    if said is None:
+    match = _POWERING_OFF.fullmatch(read_console(ec2, described["InstanceId"]).guard or "")
+    if match is None:
         return None
-    at, launched_at = parse_deadline(said[1] or ""), described.get("LaunchTime")
+    at, launched_at = parse_deadline(match[1] or ""), described.get("LaunchTime")
     is_before = at is not None and launched_at is not None and at < launched_at.astimezone(UTC)
     is_after = at is not None and seen_at is not None and at > seen_at
-    return LastWords(None if is_before or is_after else at, said[2].strip())
+    return LastWords(None if is_before or is_after else at, match[2].strip())
 
 
 def _last(pattern: re.Pattern[str], output: str) -> str | None:

@@ -143,8 +143,8 @@ def _as_spot(clients: Clients, trial: Trial) -> str:
 
 
 def _allowed(clients: Clients, trial: Trial, code: str) -> int:
-    said = clients.client("service-quotas", trial.region).get_service_quota(ServiceCode="ec2", QuotaCode=code)
-    return int(said["Quota"]["Value"])
+    service_quota = clients.client("service-quotas", trial.region).get_service_quota(ServiceCode="ec2", QuotaCode=code)
+    return int(service_quota["Quota"]["Value"])
 
 
 def _family(name: str, market: Market) -> str:
@@ -180,10 +180,13 @@ def _vcpus(machine: dict[str, Any]) -> int:
 
 
 def _offered(clients: Clients, trial: Trial) -> Finding:
-    said = clients.client("ec2", trial.region).describe_instance_type_offerings(
+    instance_type_offerings = clients.client("ec2", trial.region).describe_instance_type_offerings(
         LocationType="availability-zone", Filters=[{"Name": "instance-type", "Values": [trial.kind.name]}]
     )
-    zones = sorted(str(instance_type_offering["Location"]) for instance_type_offering in said["InstanceTypeOfferings"])
+    zones = sorted(
+        str(instance_type_offering["Location"])
+        for instance_type_offering in instance_type_offerings["InstanceTypeOfferings"]
+    )
     if not zones:
         text = f"AWS offers `{trial.kind.name}` in no zone of {trial.region}"
         return Finding("zones", Verdict.FAIL, text, f"gpuctl types --gpu {trial.kind.gpu_model}")

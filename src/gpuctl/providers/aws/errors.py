@@ -135,14 +135,14 @@ def refusal_of(code: str, message: str) -> Refusal | None:
     """
     if not code:
         return None
-    told_code, _, told = message.partition(":")
-    if not told or not _STATE_REASON.fullmatch(told_code):
-        told_code, told = code, message
+    told_code, _, result = message.partition(":")
+    if not result or not _STATE_REASON.fullmatch(told_code):
+        told_code, result = code, message
     side, words = told_code.split(".", 1) if _STATE_REASON.fullmatch(told_code) else ("", told_code)
     known = TABLE.meaning(words, 400)
     # AWS ended it and said so: whatever failed in there, the outcome is known.
     meaning = Meaning.REFUSED if known in (Meaning.FAILED, Meaning.TOKEN_USED) else known
-    sentence = one_line(told.strip())
+    sentence = one_line(result.strip())
     text = f"AWS ended it while it was starting: `{told_code}`{f' ({sentence})' if sentence else ''}"
     # "Client error on launch" is what EC2 says where the caller may not use the key of an encrypted volume.
     is_key = words.startswith("InvalidKMSKey") or (side, words) == ("Client", "InternalError")
@@ -168,13 +168,13 @@ def _is_unsendable(error: Exception) -> bool:
 
 
 def _tls_problem(error: Exception, doing: str) -> GpuctlError:
-    said = one_line(str(error))
-    if "No such file" in said or "invalid path" in said:
+    text = one_line(str(error))
+    if "No such file" in text or "invalid path" in text:
         return UsageError(
-            f"{doing}: the file of trusted certificates cannot be read: {said}",
+            f"{doing}: the file of trusted certificates cannot be read: {text}",
             hint="mend or unset AWS_CA_BUNDLE, REQUESTS_CA_BUNDLE, or `ca_bundle` in ~/.aws/config",
         )
-    return UnreachableError(f"{doing}: AWS could not be reached: {said}", hint="check the proxy and its certificate")
+    return UnreachableError(f"{doing}: AWS could not be reached: {text}", hint="check the proxy and its certificate")
 
 
 def _is_closed(error: Exception) -> bool:
@@ -184,20 +184,20 @@ def _is_closed(error: Exception) -> bool:
 
 
 def _of_answer(error: Exception, doing: str) -> GpuctlError:
-    code, said = code_of(error), _error_text(error)
+    code, text = code_of(error), _error_text(error)
     meaning = TABLE.meaning(code, _status(error))
     if meaning is Meaning.FAILED and 400 <= _status(error) < 500:
         # Its body could not be read. That matters to a create alone; whatever else was asked was not done.
         meaning = Meaning.REFUSED
     extent, hint = TABLE.extent(code), TABLE.hint(code) or _HINTS.get(meaning)
     for which, words, reach, advice in _SENTENCES:
-        if code == which and words in said.casefold():
+        if code == which and words in text.casefold():
             extent, hint = reach, advice
-    told = error_of(meaning, f"{doing}: {said}", code=code, hint=hint, extent=extent)
-    if isinstance(told, CredentialsError):
+    translated = error_of(meaning, f"{doing}: {text}", code=code, hint=hint, extent=extent)
+    if isinstance(translated, CredentialsError):
         response: Any = getattr(error, "response", {})
-        told.cloud_time = reply_date(response)
-    return told
+        translated.cloud_time = reply_date(response)
+    return translated
 
 
 def _error_text(error: Exception) -> str:

@@ -44,10 +44,10 @@ def find_image(clients: Clients, region: str, kind: InstanceType, image: str | N
         if code_of(error) in _NO_SUCH_IMAGE:
             raise _no_image(image_id, region) from error
         raise translate(error, f"could not read the image `{image_id}`", region=region) from error
-    found = answer.get("Images", [])
-    if not found:
+    images = answer.get("Images", [])
+    if not images:
         raise _no_image(image_id, region)
-    return _checked(found[0], image_id, kind.arch)
+    return _checked(images[0], image_id, kind.arch)
 
 
 def _newest(clients: Clients, region: str, kind: InstanceType) -> str:
@@ -103,8 +103,8 @@ def _license(described: Any) -> str | None:
 
 def _user(name: str) -> str | None:
     """Whom cloud-init gives the key to on images of that name, if their makers are known for one."""
-    told = name.casefold()
-    return next((user for mark, user in _USERS.items() if mark in told), None)
+    text = name.casefold()
+    return next((user for mark, user in _USERS.items() if mark in text), None)
 
 
 def _no_image(image_id: str, region: str) -> UsageError:

@@ -51,12 +51,12 @@ class Ingress:
     def default_sources(self, region: str, subnet: str | None) -> list[str]:
         """What reaches port 22 of an instance without a group of ours: it has the network's default security group."""
         ec2 = self._clients.client("ec2", region)
-        found = _groups_by_name(ec2, _network(ec2, subnet), ["default"])
+        groups_by_name = _groups_by_name(ec2, _network(ec2, subnet), ["default"])
         return [
             f"instances in the default security group {group['GroupId']}"
             if source == group["GroupId"]
             else f"{source} (default security group {group['GroupId']})"
-            for group in found.values()
+            for group in groups_by_name.values()
             for source in dict.fromkeys(rule[3] for rule in _rules(group) if _covers_ssh(rule))
         ]
 
@@ -77,10 +77,10 @@ class Ingress:
         Returns False if EC2 reports that one of them is still in use. Deleting twice is the same as once.
         """
         ec2 = self._clients.client("ec2", region)
-        kept = {name for cidr in needed for name in _names(state_id, cidr)}
+        remaining = {name for cidr in needed for name in _names(state_id, cidr)}
         is_all = True
         for group in _groups_of_state(ec2, state_id):
-            if group["GroupName"] in kept:
+            if group["GroupName"] in remaining:
                 continue
             try:
                 ec2.delete_security_group(GroupId=group["GroupId"])
@@ -158,22 +158,22 @@ def _names(state_id: str, cidr: str) -> list[str]:
 def _network(ec2: Any, subnet: str | None) -> str:
     if subnet is not None:
         return str(ec2.describe_subnets(SubnetIds=[subnet])["Subnets"][0]["VpcId"])
-    found = ec2.describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"]
-    if not found:
+    vpcs = ec2.describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"]
+    if not vpcs:
         raise CloudError(
             "this account has no default network there",
             hint="add `--subnet subnet-...`",
             cloud_code="VPCIdNotSpecified",
             extent=Extent.REGION,
         )
-    return str(found[0]["VpcId"])
+    return str(vpcs[0]["VpcId"])
 
 
 def _groups_by_name(ec2: Any, network: str, names: Sequence[str]) -> dict[str, Mapping[str, Any]]:
     """The groups of these names in a network, by name, in the order of the names; whoever owns them."""
     filters = [{"Name": "vpc-id", "Values": [network]}, {"Name": "group-name", "Values": list(names)}]
-    found = {str(group["GroupName"]): group for group in _described(ec2, filters)}
-    return {name: found[name] for name in names if name in found}
+    fields = {str(group["GroupName"]): group for group in _described(ec2, filters)}
+    return {name: fields[name] for name in names if name in fields}
 
 
 def _groups_of_state(ec2: Any, state_id: str) -> Sequence[Mapping[str, Any]]:

@@ -63,8 +63,8 @@ def observed(instance: Mapping[str, Any], account: str, region: str, *, is_ready
 
 
 def _metadata(instance: Mapping[str, Any], zone: str | None) -> dict[str, str]:
-    told = {"availabilityZone": zone, "instanceType": instance.get("InstanceType"), "imageId": instance.get("ImageId")}
-    return {key: str(value) for key, value in told.items() if value}
+    shape = {"availabilityZone": zone, "instanceType": instance.get("InstanceType"), "imageId": instance.get("ImageId")}
+    return {key: str(value) for key, value in shape.items() if value}
 
 
 def _ended_at(instance: Mapping[str, Any]) -> datetime | None:

@@ -72,8 +72,8 @@ class AwsPriceList:
         return named
 
     def _offered(self, region: str) -> set[str]:
-        asked = {"LocationType": "region"}
-        entries = self._entries("ec2", region, "describe_instance_type_offerings", asked, "InstanceTypeOfferings")
+        parameters = {"LocationType": "region"}
+        entries = self._entries("ec2", region, "describe_instance_type_offerings", parameters, "InstanceTypeOfferings")
         return {str(entry.get("InstanceType")) for entry in entries}
 
     def _spot(self, region: str, offered: Sequence[str]) -> dict[PriceKey, Decimal]:
@@ -104,15 +104,15 @@ class AwsPriceList:
     def _on_demand(self, region: str, offered: Collection[str]) -> dict[PriceKey, Decimal]:
         wanted = {"regionCode": region, **_WANTED}
         filters = [{"Type": "TERM_MATCH", "Field": field, "Value": value} for field, value in wanted.items()]
-        asked = {"ServiceCode": "AmazonEC2", "FormatVersion": "aws_v1", "MaxResults": 100, "Filters": filters}
-        found: dict[PriceKey, Decimal] = {}
-        for text in self._entries("pricing", _HOME, "get_products", asked, "PriceList", about=region):
+        parameters = {"ServiceCode": "AmazonEC2", "FormatVersion": "aws_v1", "MaxResults": 100, "Filters": filters}
+        fields: dict[PriceKey, Decimal] = {}
+        for text in self._entries("pricing", _HOME, "get_products", parameters, "PriceList", about=region):
             name, usd = _product(text, wanted, f"the price list of `{region}`")
             if usd is not None and name in offered:
                 key = PriceKey(name, region, Market.ON_DEMAND)
                 # Of several the dearest, so that no budget is ever told too little.
-                found[key] = max(usd, found.get(key, usd))
-        return found
+                fields[key] = max(usd, fields.get(key, usd))
+        return fields
 
     def _entries(
         self, service: str, home: str, operation: str, filters: Mapping[str, Any], member: str, about: str | None = None
@@ -159,12 +159,12 @@ def _page(call: Callable[[], Page], member: str, doing: str) -> Page:
 def _failure(error: Exception, doing: str) -> GpuctlError | Busy:
     failure = translate(error, doing)
     response: Any = getattr(error, "response", None) or {}
-    said = response.get("ResponseMetadata", {})
-    if said.get("HTTPStatusCode") == 429 and not isinstance(failure, ThrottledError):
+    reply = response.get("ResponseMetadata", {})
+    if reply.get("HTTPStatusCode") == 429 and not isinstance(failure, ThrottledError):
         failure = ThrottledError(f"{doing}: AWS throttles requests (429)", hint="retry in a minute")
     if not isinstance(failure, ThrottledError | UnreachableError):
         return failure
-    after = str(said.get("HTTPHeaders", {}).get("retry-after", ""))
+    after = str(reply.get("HTTPHeaders", {}).get("retry-after", ""))
     is_told = after.isascii() and after.isdigit()
     return Busy(failure, timedelta(seconds=int(after[:9])) if is_told else None)
 

@@ -152,17 +152,19 @@ class AwsProvider:
                 if code_of(error) in NOT_FOUND:
                     return None
                 raise
-            said = [instance for reservation in answer["Reservations"] for instance in reservation["Instances"]]
-            if len(said) != 1:
+            reply = [instance for reservation in answer["Reservations"] for instance in reservation["Instances"]]
+            if len(reply) != 1:
                 # Only "no such id" means that there is none; an answer about nothing is no answer.
-                raise UnreachableError(f"{doing}: AWS returned {len(said)} instances")
-            running = said[0]["State"]["Name"] == "running"
-            found = observed(said[0], account, region, is_ready=bool(ready_ids(ec2, [cloud_id])) if running else False)
-            words = None if found.exists else last_words(ec2, said[0], reply_date(answer))
+                raise UnreachableError(f"{doing}: AWS returned {len(reply)} instances")
+            running = reply[0]["State"]["Name"] == "running"
+            matching = observed(
+                reply[0], account, region, is_ready=bool(ready_ids(ec2, [cloud_id])) if running else False
+            )
+            words = None if matching.exists else last_words(ec2, reply[0], reply_date(answer))
             if words is None:
-                return found
-            reason = found.end_reason or (Reason.IDLE if words.is_idle else None)
-            return found.model_copy(update={"end_reason": reason, "ended_at": found.ended_at or words.at})
+                return matching
+            reason = matching.end_reason or (Reason.IDLE if words.is_idle else None)
+            return matching.model_copy(update={"end_reason": reason, "ended_at": matching.ended_at or words.at})
 
     def find(self, region: str, record_id: str) -> Sequence[Observed]:
         return self._listed(region, {"Name": f"tag:{ID}", "Values": [record_id]}, ())
@@ -257,21 +259,21 @@ class AwsProvider:
             pages = ec2.get_paginator("describe_instances").paginate(
                 Filters=[wanted], PaginationConfig={"PageSize": self._page_size}
             )
-            said = [
+            reply = [
                 instance
                 for page in pages
                 for reservation in page["Reservations"]
                 for instance in reservation["Instances"]
             ]
-            running = [item["InstanceId"] for item in said if item["State"]["Name"] == "running"]
-            asked = [cloud_id for cloud_id in running if cloud_id in ask_ready]
-            ready = ready_ids(ec2, asked)
-            found = [observed(item, account, region) for item in said]
+            running = [item["InstanceId"] for item in reply if item["State"]["Name"] == "running"]
+            requested = [cloud_id for cloud_id in running if cloud_id in ask_ready]
+            ready = ready_ids(ec2, requested)
+            matching = [observed(item, account, region) for item in reply]
         return [
             observed.model_copy(update={"ready": observed.state is CloudState.RUNNING and observed.cloud_id in ready})
             if observed.cloud_id in ask_ready
             else observed
-            for observed in found
+            for observed in matching
         ]
 
 

@@ -16,16 +16,16 @@ def list_resources(ec2: Any, record_id: str, cloud_id: str, known: Collection[st
     """
     instances = list(_instances(ec2, record_id, cloud_id))
     volumes, interfaces, groups = _parts(instances)
-    found = [_resource("instance", instance["InstanceId"], instance.get("Tags")) for instance in instances]
+    resources = [_resource("instance", instance["InstanceId"], instance.get("Tags")) for instance in instances]
     volumes |= {name for name in known if name.startswith("vol-")}
     interfaces |= {name for name in known if name.startswith("eni-")}
     groups |= {name for name in known if name.startswith("sg-")}
-    found += [
+    resources += [
         _resource("volume", item["VolumeId"], item.get("Tags"))
         for item in _each(ec2, "describe_volumes", "Volumes", _filters(record_id, "volume-id", volumes))
         if item.get("State") != "deleted"
     ]
-    found += [
+    resources += [
         _resource("network-interface", item["NetworkInterfaceId"], item.get("TagSet"))
         for item in _each(
             ec2,
@@ -38,12 +38,12 @@ def list_resources(ec2: Any, record_id: str, cloud_id: str, known: Collection[st
         filters = [{"Name": "group-id", "Values": sorted(groups)}]
         answer = ec2.describe_security_groups(Filters=filters)["SecurityGroups"]
         # A group without our tag is the network's own, or the user's.
-        found += [
+        resources += [
             _resource("security-group", item["GroupId"], item["Tags"], is_shared=True)
             for item in answer
             if any(tag["Key"] == STATE for tag in item.get("Tags", ()))
         ]
-    return found
+    return resources
 
 
 def _instances(ec2: Any, record_id: str, cloud_id: str) -> Iterator[Mapping[str, Any]]:
@@ -76,11 +76,11 @@ def _filters(record_id: str, name: str, ids: Collection[str]) -> list[dict[str, 
 
 
 def _each(ec2: Any, operation: str, key: str, filters: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    found: dict[str, Mapping[str, Any]] = {}
+    fields: dict[str, Mapping[str, Any]] = {}
     for each in filters:
         for page in ec2.get_paginator(operation).paginate(Filters=[each]):
-            found |= {str(item.get("VolumeId") or item.get("NetworkInterfaceId")): item for item in page[key]}
-    return list(found.values())
+            fields |= {str(item.get("VolumeId") or item.get("NetworkInterfaceId")): item for item in page[key]}
+    return list(fields.values())
 
 
 def _resource(kind: str, name: str, tags: Any, *, is_shared: bool = False) -> Resource:

@@ -23,12 +23,12 @@ def read_back(ec2: Any, cloud_id: str, at: datetime, ready_at: datetime | None) 
     A guard whose console is silent 5 min after `ready_at` is missing: its image cannot run it. Raises what the SDK
     raises, and KeyError, IndexError, TypeError or ValueError for an answer of an odd shape.
     """
-    said = ec2.describe_instances(InstanceIds=[cloud_id])["Reservations"][0]["Instances"][0]
-    tags = {tag["Key"]: tag["Value"] for tag in said.get("Tags", ())}
-    launched_at = said["LaunchTime"].astimezone(UTC)
-    is_overdue = said["State"]["Name"] == "running" and ready_at is not None and at - ready_at >= _SILENT_AFTER
+    reply = ec2.describe_instances(InstanceIds=[cloud_id])["Reservations"][0]["Instances"][0]
+    tags = {tag["Key"]: tag["Value"] for tag in reply.get("Tags", ())}
+    launched_at = reply["LaunchTime"].astimezone(UTC)
+    is_overdue = reply["State"]["Name"] == "running" and ready_at is not None and at - ready_at >= _SILENT_AFTER
     sweep = sweep_safeguard(tags, launched_at, at, source="its tags")
-    return [sweep, _timer(ec2, cloud_id, said, ownership(tags), at, is_overdue=is_overdue)]
+    return [sweep, _timer(ec2, cloud_id, reply, ownership(tags), at, is_overdue=is_overdue)]
 
 
 def _timer(

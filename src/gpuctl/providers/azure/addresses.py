@@ -17,8 +17,12 @@ def addresses_of(clients: Clients, machine: Mapping[str, Any]) -> dict[str, Any]
     inner = configured[0]["properties"] if configured else {}
     public = inner.get("publicIPAddress", {}).get("id")
     address = read_network(clients, public) if public else None
-    told = (address or {}).get("properties", {}).get("ipAddress")
-    return {"public_ip": told or None, "private_ip": inner.get("privateIPAddress") or None, "tells_addresses": True}
+    ip_address = (address or {}).get("properties", {}).get("ipAddress")
+    return {
+        "public_ip": ip_address or None,
+        "private_ip": inner.get("privateIPAddress") or None,
+        "tells_addresses": True,
+    }
 
 
 def read_network(clients: Clients, resource_id: str) -> Mapping[str, Any] | None:

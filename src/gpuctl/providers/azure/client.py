@@ -161,16 +161,16 @@ class Clients:
         return ARMPipelineClient(self.endpoint, policies=self._policies, transport=self._transport)
 
     def _only_subscription(self) -> str:
-        found = self.ask("GET", "/subscriptions", SUBSCRIPTIONS_API).json()["value"]
-        usable = [item for item in found if item.get("state") in ("Enabled", None)]
+        granted = self.ask("GET", "/subscriptions", SUBSCRIPTIONS_API).json()["value"]
+        usable = [item for item in granted if item.get("state") in ("Enabled", None)]
         if len(usable) != 1:
-            told = (
+            text = (
                 f"these credentials have {len(usable)} subscriptions"
                 if usable
                 else "these credentials have no subscription"
             )
             raise CredentialsError(
-                f"{told}: select one",
+                f"{text}: select one",
                 hint="az account set --subscription ID, or set AZURE_SUBSCRIPTION_ID",
             )
         return str(usable[0]["subscriptionId"])
@@ -221,17 +221,19 @@ class _Retries(policies.RetryPolicy[Any, Any]):
 
 def _refuse_elsewhere(address: str, endpoint: str) -> None:
     # A login's token goes nowhere but to the cloud it is for, whatever an answer says.
-    here, there = urlsplit(endpoint), urlsplit(address)
-    if (here.scheme, here.netloc) != (there.scheme, there.netloc):
-        raise ValueError(f"a reply points to another host, {there.netloc}")
+    here, present = urlsplit(endpoint), urlsplit(address)
+    if (here.scheme, here.netloc) != (present.scheme, present.netloc):
+        raise ValueError(f"a reply points to another host, {present.netloc}")
 
 
 def _default_of_cli(folder: str | None) -> str | None:
     """The subscription that `az account set` chose; None where the CLI is not there or was never used."""
     try:
         path = Path(folder) if folder else Path.home() / ".azure"
-        told = json.loads((path / "azureProfile.json").read_text("utf-8-sig"))
-        chosen = [str(subscription["id"]) for subscription in told["subscriptions"] if subscription.get("isDefault")]
+        document = json.loads((path / "azureProfile.json").read_text("utf-8-sig"))
+        chosen = [
+            str(subscription["id"]) for subscription in document["subscriptions"] if subscription.get("isDefault")
+        ]
     except (OSError, RuntimeError, ValueError, KeyError, TypeError):
         return None
     return chosen[0] if chosen else None

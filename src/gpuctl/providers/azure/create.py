@@ -84,12 +84,12 @@ def create_group(clients: Clients, order: Order) -> None:
         )
     group = group_of(order.token)
     try:
-        there = clients.resource.resource_groups.get(group).as_dict()
+        present = clients.resource.resource_groups.get(group).as_dict()
     except SDK_ERRORS as error:
         if not is_absent(error):
             raise
     else:
-        tags = there.get("tags") or {}
+        tags = present.get("tags") or {}
         if (tags.get(ID), tags.get(STATE)) != (order.record_id, order.state_id):
             raise CloudError(f"there is a group `{group}` already, and it is not ours")
     body = {"location": order.region, "tags": tags_of(order)}
@@ -190,15 +190,15 @@ def firewall(order: Order) -> dict[str, Any]:
 def network(order: Order) -> dict[str, Any]:
     """A network of the machine's own, with one subnet."""
     subnet = {"name": SUBNET, "properties": {"addressPrefix": "10.0.0.0/24"}}
-    told = {"addressSpace": {"addressPrefixes": ["10.0.0.0/24"]}, "subnets": [subnet]}
-    return {"location": order.region, "tags": tags_of(order), "properties": told}
+    shape = {"addressSpace": {"addressPrefixes": ["10.0.0.0/24"]}, "subnets": [subnet]}
+    return {"location": order.region, "tags": tags_of(order), "properties": shape}
 
 
 def machine(order: Order, subscription: str) -> dict[str, Any]:
     """The machine, its disk, its interface and its address; all of them go when it goes."""
     settings = order.image.settings
     controller = {"diskControllerType": "NVMe"} if NVME in settings else {}
-    told: dict[str, Any] = {
+    shape: dict[str, Any] = {
         "hardwareProfile": {"vmSize": order.instance_type},
         "storageProfile": {
             "imageReference": image_named(order.image.id).reference,
@@ -221,11 +221,11 @@ def machine(order: Order, subscription: str) -> dict[str, Any]:
     if TRUSTED_LAUNCH in settings:
         # A driver that is not signed does not load under Secure Boot, which is on where nothing is said.
         off = {"secureBootEnabled": False, "vTpmEnabled": False}
-        told["securityProfile"] = {"securityType": "TrustedLaunch", "uefiSettings": off}
+        shape["securityProfile"] = {"securityType": "TrustedLaunch", "uefiSettings": off}
     if order.market is Market.SPOT:
         cap = float(order.max_price) if order.max_price is not None else -1
-        told |= {"priority": "Spot", "evictionPolicy": "Delete", "billingProfile": {"maxPrice": cap}}
-    body = {"location": order.region, "tags": tags_of(order), "properties": told}
+        shape |= {"priority": "Spot", "evictionPolicy": "Delete", "billingProfile": {"maxPrice": cap}}
+    body = {"location": order.region, "tags": tags_of(order), "properties": shape}
     return body | ({"zones": [order.zone.rsplit("-", 1)[-1]]} if order.zone else {})
 
 
@@ -251,14 +251,14 @@ def _interface(order: Order, subscription: str) -> Mapping[str, Any]:
     }
     inner = {"subnet": {"id": subnet}, "primary": True, "publicIPAddressConfiguration": address}
     fast = {"enableAcceleratedNetworking": True} if FAST_NETWORK in order.image.settings else {}
-    told = {
+    shape = {
         "primary": True,
         "deleteOption": "Delete",
         **fast,
         "networkSecurityGroup": {"id": f"{network_of}/networkSecurityGroups/{SUBNET}"},
         "ipConfigurations": [{"name": NIC, "properties": inner}],
     }
-    return {"name": NIC, "tags": tags_of(order), "properties": told}
+    return {"name": NIC, "tags": tags_of(order), "properties": shape}
 
 
 class Making:
@@ -276,16 +276,16 @@ class Making:
         if isinstance(error, OutcomeUnknown):
             return error
         if isinstance(error, GpuctlError):
-            told: GpuctlError = error
+            translated: GpuctlError = error
         elif isinstance(error, SDK_ERRORS) and self._is_young and is_not_visible_yet(error, self._group):
-            told = UnreachableError(f"{self._doing}: {_NOT_YET}", hint="run it again", cloud_code=code_of(error))
+            translated = UnreachableError(f"{self._doing}: {_NOT_YET}", hint="run it again", cloud_code=code_of(error))
         elif isinstance(error, SDK_ERRORS):
-            told = translate_create(error, self._doing)
+            translated = translate_create(error, self._doing)
         else:
             return OutcomeUnknown(f"{self._doing}: Azure's answer could not be read ({type(error).__name__})")
-        if isinstance(told, OutcomeUnknown) or not self.has_begun:
-            return told
-        return HalfMade(told, self._group)
+        if isinstance(translated, OutcomeUnknown) or not self.has_begun:
+            return translated
+        return HalfMade(translated, self._group)
 
     @property
     def _is_young(self) -> bool:

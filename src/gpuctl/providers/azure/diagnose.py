@@ -72,28 +72,28 @@ def _finding_of(check: str, ask: Callable[[], Any]) -> Any:
 
 
 def _finding_at(check: str, look: Callable[[Clients, Trial], Finding], clients: Clients, trial: Trial) -> Finding:
-    found: Finding = _finding_of(check, lambda: look(clients, trial))
-    return found
+    finding: Finding = _finding_of(check, lambda: look(clients, trial))
+    return finding
 
 
 def _creatable(registration: Registration, granted: Sequence[Mapping[str, Any]], trial: Trial) -> Finding:
-    found = _permitted("create-permission", TO_CREATE, granted, trial)
-    missing = registration.missing() if found.verdict is Verdict.OK else []
+    finding = _permitted("create-permission", TO_CREATE, granted, trial)
+    missing = registration.missing() if finding.verdict is Verdict.OK else []
     barred = [name for name in missing if not any(_grants(item, f"{name}/register/action") for item in granted)]
     if barred:
         text = f"{barred[0]} is not registered in this subscription, and this login may not register it"
         return Finding("create-permission", Verdict.FAIL, text, f"az provider register --namespace {barred[0]}")
     if missing:
         return Finding(
-            "create-permission", Verdict.OK, f"{found.text}; the first one also registers {', '.join(missing)}"
+            "create-permission", Verdict.OK, f"{finding.text}; the first one also registers {', '.join(missing)}"
         )
-    return found
+    return finding
 
 
 def _granted(clients: Clients) -> Sequence[Mapping[str, Any]]:
     path = f"/subscriptions/{clients.subscription}/providers/Microsoft.Authorization/permissions"
-    said: Sequence[Mapping[str, Any]] = clients.ask("GET", path, _PERMISSIONS_API).json()["value"]
-    return said
+    granted: Sequence[Mapping[str, Any]] = clients.ask("GET", path, _PERMISSIONS_API).json()["value"]
+    return granted
 
 
 def _permitted(check: str, needed: Sequence[str], granted: Sequence[Mapping[str, Any]], trial: Trial) -> Finding:

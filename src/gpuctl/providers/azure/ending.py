@@ -31,22 +31,22 @@ def end_group(clients: Clients, group: str, *, force: bool) -> Requested | None:
     or where its contents cannot be listed or the group cannot be deleted, the virtual machine alone is deleted, and
     that failure is raised. Raises what the SDK raises. A second call requests the same again.
     """
-    said = _group(clients, group)
-    if said is None or said.get("properties", {}).get("provisioningState") == "Deleting":
+    reply = _group(clients, group)
+    if reply is None or reply.get("properties", {}).get("provisioningState") == "Deleting":
         return None
-    _refuse_other_groups(clients, group, said.get("tags") or {})
+    _refuse_other_groups(clients, group, reply.get("tags") or {})
     try:
         foreign = _foreign(clients, group)
         if not foreign or force:
-            return Requested(said, _delete_group(clients, group))
+            return Requested(reply, _delete_group(clients, group))
     except SDK_ERRORS as error:
         raise _without_group(clients, group, translate(error, f"could not delete the group `{group}`")) from error
     names = ", ".join(f"`{_short(text)}`" for text in foreign[:_SHOWN])
-    kept = CloudError(
+    denial = CloudError(
         f"the group `{group}` also holds {names}{' …' if len(foreign) > _SHOWN else ''}, which gpuctl did not "
         f"make: `gpuctl terminate {record_of(group)} --force` deletes that too",
     )
-    raise _without_group(clients, group, kept)
+    raise _without_group(clients, group, denial)
 
 
 def is_deleted(clients: Clients, address: str) -> bool:
@@ -126,11 +126,11 @@ def _named_by_machine(clients: Clients, group: str) -> Collection[str]:
         machine = _machine(clients, group) or {}
     except SDK_ERRORS:
         return ()
-    told = machine.get("properties", {})
-    storage = told.get("storageProfile", {})
+    properties = machine.get("properties", {})
+    storage = properties.get("storageProfile", {})
     attached = [data_disk for data_disk in storage.get("dataDisks") or () if data_disk.get("createOption") != "Attach"]
     disks = [item.get("managedDisk", {}).get("id") for item in (storage.get("osDisk") or {}, *attached)]
-    made = told.get("networkProfile", {}).get("networkInterfaces") or ()
+    made = properties.get("networkProfile", {}).get("networkInterfaces") or ()
     # One that somebody attached later is not deleted with the machine.
     interfaces = [item["id"] for item in made if item.get("properties", {}).get("deleteOption") == "Delete"]
     addresses = [address for interface in interfaces for address in _addresses(clients, interface)]
@@ -139,10 +139,12 @@ def _named_by_machine(clients: Clients, group: str) -> Collection[str]:
 
 def _addresses(clients: Clients, interface: str) -> list[str]:
     try:
-        told = (read_network(clients, interface) or {}).get("properties", {})
+        properties = (read_network(clients, interface) or {}).get("properties", {})
     except SDK_ERRORS:
         return []
-    configured = [ip_configuration.get("properties", {}) for ip_configuration in told.get("ipConfigurations") or ()]
+    configured = [
+        ip_configuration.get("properties", {}) for ip_configuration in properties.get("ipConfigurations") or ()
+    ]
     return [str((item.get("publicIPAddress") or {}).get("id") or "") for item in configured]
 
 

@@ -39,8 +39,8 @@ _SAID_WITH_HINT = frozenset({"ScopeLocked"})
 
 def code_of(error: Exception) -> str:
     """Azure's own code for this failure; empty where it gave none that could be read."""
-    told = getattr(error, "error", None)
-    return str(getattr(told, "code", "") or "")
+    text = getattr(error, "error", None)
+    return str(getattr(text, "code", "") or "")
 
 
 def is_absent(error: Exception) -> bool:
@@ -89,8 +89,8 @@ def translate_create(error: Exception, doing: str) -> GpuctlError:
     if was_never_sent(error):
         return refusal
     code, message = code_of(error), _message(error)
-    said = _error_text(code, message) if code else type(error).__name__
-    return create_error(_meaning(code, message, _status(error)), refusal, doing, "Azure", said)
+    text = _error_text(code, message) if code else type(error).__name__
+    return create_error(_meaning(code, message, _status(error)), refusal, doing, "Azure", text)
 
 
 def was_never_sent(error: Exception) -> bool:
@@ -154,10 +154,10 @@ def _error_text(code: str, message: str) -> str:
 
 
 def _message(error: Exception) -> str:
-    told = getattr(error, "error", None)
-    details: Any = getattr(told, "details", None) or ()
+    text = getattr(error, "error", None)
+    details: Any = getattr(text, "details", None) or ()
     deeper = next((str(detail.message) for detail in details if getattr(detail, "message", None)), "")
-    return deeper or str(getattr(told, "message", "") or "")
+    return deeper or str(getattr(text, "message", "") or "")
 
 
 def _status(error: Exception) -> int:

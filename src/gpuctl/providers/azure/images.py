@@ -52,12 +52,12 @@ def image_for(clients: Clients, region: str, size: Size, image: str) -> Image:
         )
     named = image_named(image)
     if isinstance(named, GalleryImage):
-        facts, found = _in_gallery(clients, named)
+        facts, matching = _in_gallery(clients, named)
     else:
-        facts, found = _in_marketplace(clients, region, named)
+        facts, matching = _in_marketplace(clients, region, named)
     features = {str(feature["name"]): str(feature["value"]) for feature in facts.get("features") or ()}
-    _check(facts, features, size, found.id)
-    return Image(found.id, "", found.min_disk_gb, settings=_settings(facts, features, size))
+    _check(facts, features, size, matching.id)
+    return Image(matching.id, "", matching.min_disk_gb, settings=_settings(facts, features, size))
 
 
 def _in_marketplace(clients: Clients, region: str, urn: Urn) -> tuple[Mapping[str, Any], Image]:

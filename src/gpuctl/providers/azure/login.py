@@ -163,9 +163,9 @@ def _reasons(text: str) -> Iterator[str]:
     """What each kind of credentials said that somebody had set up, the first one first."""
     chain, *entries = _ENTRY.split(text)
     for entry in entries or [chain]:
-        said = entry.partition("\nTo mitigate this issue")[0]
-        if not _NOT_SET_UP.search(said):
-            yield said.partition(": ")[2] if entries and ": " in said else said
+        reply = entry.partition("\nTo mitigate this issue")[0]
+        if not _NOT_SET_UP.search(reply):
+            yield reply.partition(": ")[2] if entries and ": " in reply else reply
 
 
 def _hint_of(refusal: str) -> str:

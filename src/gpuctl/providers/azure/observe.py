@@ -32,14 +32,14 @@ def observed(
 
     KeyError, ValueError, TypeError or AttributeError where the answer is not of that shape: then it says nothing.
     """
-    told = (machine or {}).get("properties", {})
+    properties = (machine or {}).get("properties", {})
     power = _status(statuses, "PowerState")
     state, refusal = _state(group, machine, statuses, power)
     location = region_of(group["location"])
-    size = told.get("hardwareProfile", {}).get("vmSize", "")
+    size = properties.get("hardwareProfile", {}).get("vmSize", "")
     zones = (machine or {}).get("zones") or [None]
     tags = dict(group.get("tags") or {})
-    is_ready = state is CloudState.RUNNING and told.get("provisioningState") == "Succeeded"
+    is_ready = state is CloudState.RUNNING and properties.get("provisioningState") == "Succeeded"
     return Observed(
         provider=ProviderName.AZURE,
         account=account,
@@ -52,11 +52,11 @@ def observed(
         refusal=refusal,
         bills_when_stopped=power in _OFF_AND_BILLED,
         instance_type=size,
-        market=Market.SPOT if told.get("priority") in ("Spot", "Low") else Market.ON_DEMAND,
+        market=Market.SPOT if properties.get("priority") in ("Spot", "Low") else Market.ON_DEMAND,
         # One that found no place has no hardware, and costs nothing.
-        launched_at=None if state is CloudState.FAILED and not power else _instant(told.get("timeCreated")),
+        launched_at=None if state is CloudState.FAILED and not power else _instant(properties.get("timeCreated")),
         tells_addresses=False,
-        metadata=_metadata(group, location, told, size),
+        metadata=_metadata(group, location, properties, size),
         tags=tags,
     )
 

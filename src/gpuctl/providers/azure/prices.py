@@ -193,8 +193,8 @@ def _refused(error: HTTPError, doing: str) -> GpuctlError | Busy:
 
 def _unreachable(error: Exception, doing: str) -> UnreachableError:
     why = getattr(error, "reason", None) or error
-    told = one_line(str(why)) or type(error).__name__
-    return UnreachableError(f"{doing}: {told}", hint="check the network, then retry")
+    text = one_line(str(why)) or type(error).__name__
+    return UnreachableError(f"{doing}: {text}", hint="check the network, then retry")
 
 
 def _after(error: HTTPError) -> timedelta | None:

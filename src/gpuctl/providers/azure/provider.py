@@ -66,15 +66,15 @@ class AzureProvider:
     def identity(self) -> Identity:
         with _translated("could not read the Azure identity"):
             path = f"/subscriptions/{self._clients.subscription}"
-            said = self._clients.ask("GET", path, SUBSCRIPTIONS_API).json()
-            self._account = f"{said['tenantId']}/{said['subscriptionId']}"
+            reply = self._clients.ask("GET", path, SUBSCRIPTIONS_API).json()
+            self._account = f"{reply['tenantId']}/{reply['subscriptionId']}"
         return Identity(self._account, self._clients.cloud_time)
 
     def regions(self) -> Collection[str]:
         with _translated("could not list the Azure regions of this subscription"):
             path = f"/subscriptions/{self._clients.subscription}/locations"
-            said = self._clients.ask("GET", path, SUBSCRIPTIONS_API).json()
-            return frozenset(str(item["name"]) for item in said["value"])
+            reply = self._clients.ask("GET", path, SUBSCRIPTIONS_API).json()
+            return frozenset(str(item["name"]) for item in reply["value"])
 
     def find_image(self, region: str, kind: InstanceType, image: str | None) -> Image:
         with _translated("could not find an image"):
@@ -216,9 +216,9 @@ class AzureProvider:
 
     def _one(self, group: str, account: str) -> Observed:
         """The machine of that group with its readiness and addresses; raises what the SDK raises."""
-        said = self._clients.resource.resource_groups.get(group).as_dict()
+        reply = self._clients.resource.resource_groups.get(group).as_dict()
         machine = self._machine(group)
-        seen = observed(said, machine, statuses_of(machine), account, is_asked_ready=True)
+        seen = observed(reply, machine, statuses_of(machine), account, is_asked_ready=True)
         return seen if machine is None else seen.model_copy(update=addresses_of(self._clients, machine))
 
     def _machine(self, group: str) -> Mapping[str, Any] | None:
@@ -234,16 +234,18 @@ class AzureProvider:
             every = _dicts(self._clients.resource.resource_groups.list(filter=wanted))
             groups = {str(item["name"]).lower(): item for item in every if region_of(item["location"]) == region}
             machines = self._machines(set(groups)) if groups else {}
-            found = []
+            matching = []
             for name, group in groups.items():
                 machine, statuses = machines.get(name, (None, []))
                 seen = observed(group, machine, statuses, account, is_asked_ready=name in ask_ready)
                 if machine is not None and name in ask_ready:
                     seen = seen.model_copy(update=addresses_of(self._clients, machine))
-                found.append(seen)
-            deleting = [name for name, told in self._deletions.items() if region_of(told.group["location"]) == region]
+                matching.append(seen)
+            deleting = [
+                name for name, requested in self._deletions.items() if region_of(requested.group["location"]) == region
+            ]
             gone = [self._deleted(name) for name in deleting]
-            return [*found, *(group for group in gone if group is not None and group.cloud_id not in groups)]
+            return [*matching, *(group for group in gone if group is not None and group.cloud_id not in groups)]
 
     def _machines(self, groups: set[str]) -> dict[str, tuple[Mapping[str, Any], list[Mapping[str, Any]]]]:
         """The machine of each group with what its instance view says: asked one by one where they are few, as every
@@ -255,12 +257,12 @@ class AzureProvider:
         views = {
             str(item["id"]).casefold(): statuses_of(item) for item in _dicts(operations.list_all(status_only="true"))
         }
-        found = {}
+        fields = {}
         for machine in _dicts(operations.list_all()):
             group = group_in(machine["id"]).lower()
             if group in groups and str(machine["name"]).lower() == token_of(group):
-                found[group] = (machine, views.get(str(machine["id"]).casefold(), []))
-        return found
+                fields[group] = (machine, views.get(str(machine["id"]).casefold(), []))
+        return fields
 
     def _end(self, group: str, *, force: bool) -> None:
         requested = end_group(self._clients, group, force=force)

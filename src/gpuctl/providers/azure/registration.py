@@ -42,8 +42,8 @@ class Registration:
     def has_timer(self, region: str) -> bool:
         """Whether Azure has shutdown timers in that region. Raises what the SDK raises."""
         kinds = self._provider(TIMERS)["resourceTypes"]
-        found = [kind for kind in kinds if str(kind["resourceType"]).casefold() == "schedules"]
-        return region in {region_of(place) for item in found for place in item["locations"]}
+        matching = [kind for kind in kinds if str(kind["resourceType"]).casefold() == "schedules"]
+        return region in {region_of(place) for item in matching for place in item["locations"]}
 
     def missing(self) -> list[str]:
         """The providers that are needed and not registered. Raises what the SDK raises."""
@@ -68,11 +68,11 @@ class Registration:
         try:
             self._clients.ask("POST", f"{self._path(name)}/register", _API)
         except SDK_ERRORS as error:
-            told = translate(error, f"could not register {name}")
-            if isinstance(told, CredentialsError):
+            translated = translate(error, f"could not register {name}")
+            if isinstance(translated, CredentialsError):
                 hint = f"somebody with that permission: az provider register --namespace {name}"
-                raise CredentialsError(f"{told.message}; {_ROLE}", hint=hint) from error
-            raise told from error
+                raise CredentialsError(f"{translated.message}; {_ROLE}", hint=hint) from error
+            raise translated from error
 
     def _wait(self, names: Iterable[str]) -> None:
         left = list(names)
@@ -90,10 +90,10 @@ class Registration:
 
     def _provider(self, name: str) -> Mapping[str, Any]:
         if name not in self._known:
-            said: Mapping[str, Any] = self._clients.ask("GET", self._path(name), _API).json()
-            if not isinstance(said["resourceTypes"], list):
+            reply: Mapping[str, Any] = self._clients.ask("GET", self._path(name), _API).json()
+            if not isinstance(reply["resourceTypes"], list):
                 raise CloudError(f"Azure does not say what {name} has")
-            self._known[name] = said
+            self._known[name] = reply
         return self._known[name]
 
     def _path(self, name: str) -> str:

@@ -16,9 +16,9 @@ def list_resources(clients: Clients, record_id: str, group: str) -> list[Resourc
     Complete, or it raises what the SDK raises.
     """
     groups = {str(item["name"]).lower(): item for item in _groups(clients, record_id, group)}
-    found = []
+    resources = []
     for name, each in groups.items():
-        found.append(Resource("group", name, dict(each.get("tags") or {})))
+        resources.append(Resource("group", name, dict(each.get("tags") or {})))
         machine = machine_id(clients.subscription, name).casefold()
         try:
             inside = [item.as_dict() for item in clients.resource.resources.list_by_resource_group(name)]
@@ -26,10 +26,10 @@ def list_resources(clients: Clients, record_id: str, group: str) -> list[Resourc
             # Deleted between the two calls.
             if not is_absent(error):
                 raise
-            found.pop()
+            resources.pop()
             continue
-        found += [_resource(item, machine) for item in inside]
-    return found
+        resources += [_resource(item, machine) for item in inside]
+    return resources
 
 
 def _groups(clients: Clients, record_id: str, group: str) -> Iterator[Mapping[str, Any]]:

@@ -90,10 +90,10 @@ def arm(clients: Clients, group: str, region: str, tags: Mapping[str, str], expi
 
 def read_back(clients: Clients, group: str, at: datetime) -> Safeguard:
     """When the timer will really act, as it stands in the cloud now."""
-    said = _read(clients, group)
-    acts_at = _next(said, clients, group, at) if said is not None else None
+    stored = _read(clients, group)
+    acts_at = _next(stored, clients, group, at) if stored is not None else None
     if acts_at is None:
-        why = "no shutdown schedule" if said is None else "its shutdown schedule is not for it, or is off"
+        why = "no shutdown schedule" if stored is None else "its shutdown schedule is not for it, or is off"
         return Safeguard(mechanism=Mechanism.TIMER, status=SafeguardStatus.MISSING, checked_at=at, detail=why)
     return Safeguard(
         mechanism=Mechanism.TIMER,

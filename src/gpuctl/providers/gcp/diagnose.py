@@ -88,11 +88,11 @@ def _quota(api: Api, trial: Trial) -> Finding:
     total = of_project.get(_GLOBAL)
     standard = of_region.get(kind.quota_family(Market.ON_DEMAND))
     spot = of_region.get(kind.quota_family(Market.SPOT))
-    told = [f"{used:g} of {limit:g} GPUs in use in all regions" for used, limit in [total] if total] if total else []
-    told += [f"{used:g} of {limit:g} in {trial.region} ({name})" for name, used, limit in _named(kind, standard)]
+    parts = [f"{used:g} of {limit:g} GPUs in use in all regions" for used, limit in [total] if total] if total else []
+    parts += [f"{used:g} of {limit:g} in {trial.region} ({name})" for name, used, limit in _named(kind, standard)]
     if spot is not None:
-        told.append(f"as spot {spot[0]:g} of {spot[1]:g}")
-    text = f"{', '.join(told) or 'no quota is shown'}; `{kind.name}` needs {need:g}"
+        parts.append(f"as spot {spot[0]:g} of {spot[1]:g}")
+    text = f"{', '.join(parts) or 'no quota is shown'}; `{kind.name}` needs {need:g}"
     if total is not None and total[0] + float(need) > total[1]:
         return Finding("quota", Verdict.FAIL, text, _PAGE)
     if standard is None:
@@ -113,8 +113,8 @@ def _counters(answer: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
 
 
 def _offered(zones: Zones, trial: Trial) -> Finding:
-    found = zones.of(trial.region, trial.kind.name)
-    if not found:
+    zone_order = zones.of(trial.region, trial.kind.name)
+    if not zone_order:
         text = f"`{trial.kind.name}` is not offered in {trial.region}"
         return Finding("zones", Verdict.FAIL, text, f"gpuctl types {trial.kind.name}")
-    return Finding("zones", Verdict.OK, f"`{trial.kind.name}` is offered in {', '.join(found)}")
+    return Finding("zones", Verdict.OK, f"`{trial.kind.name}` is offered in {', '.join(zone_order)}")

@@ -72,17 +72,17 @@ def was_never_sent(error: Exception) -> bool:
 
 def refusal_of(error: OperationFailed) -> Refusal:
     """Why an instance never came up, where its insert failed only later."""
-    told = translate(error, "the instance could not be started")
-    return Refusal(code=told.code, text=told.message, hint=told.hint)
+    translated = translate(error, "the instance could not be started")
+    return Refusal(code=translated.code, text=translated.message, hint=translated.hint)
 
 
 def _of_code(error: ApiError | OperationFailed, code: str, doing: str) -> GpuctlError:
     meaning = _meaning(error, code)
     hint = TABLE.hint(code) or _HINTS.get(meaning)
-    told = error_of(meaning, f"{doing}: {_error_text(error)}", code=code, hint=hint, extent=TABLE.extent(code))
-    if isinstance(told, CredentialsError) and isinstance(error, ApiError):
-        told.cloud_time = error.cloud_time
-    return told
+    translated = error_of(meaning, f"{doing}: {_error_text(error)}", code=code, hint=hint, extent=TABLE.extent(code))
+    if isinstance(translated, CredentialsError) and isinstance(error, ApiError):
+        translated.cloud_time = error.cloud_time
+    return translated
 
 
 def _meaning(error: ApiError | OperationFailed, code: str) -> Meaning:
@@ -99,8 +99,8 @@ def _error_text(error: ApiError | OperationFailed) -> str:
 
 def _unanswered(error: Exception, doing: str) -> GpuctlError:
     why = next((one_line(cause.verify_message) for cause in causes(error) if _is_certificate(cause)), "")
-    told = f" ({why})" if why else ""
-    return UnreachableError(f"{doing}: Google could not be reached{told}", hint=_NETWORK_HINT)
+    text = f" ({why})" if why else ""
+    return UnreachableError(f"{doing}: Google could not be reached{text}", hint=_NETWORK_HINT)
 
 
 def _is_certificate(cause: Any) -> bool:

@@ -45,8 +45,8 @@ class OperationFailed(Exception):
     def advised_zones(self) -> list[str]:
         """The zones that a stockout names as having room."""
         infos = [item.get("errorInfo") or item for item in self.details if isinstance(item, dict)]
-        told = next((item["metadatas"].get("zonesAvailable") for item in infos if item.get("metadatas")), None)
-        return [zone.strip() for zone in str(told or "").split(",") if zone.strip()]
+        text = next((item["metadatas"].get("zonesAvailable") for item in infos if item.get("metadatas")), None)
+        return [zone.strip() for zone in str(text or "").split(",") if zone.strip()]
 
 
 def _objects(value: Any) -> list[dict[str, Any]]:

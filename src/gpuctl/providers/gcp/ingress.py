@@ -73,12 +73,12 @@ class Ingress:
         """
         mine = f"gpuctl state {state_id}, {region}:"
         rules = [rule for rule in self._rules() if _is_ours(rule) and str(rule["description"]).startswith(mine)]
-        kept = {
+        remaining = {
             str(rule["name"])
             for rule in rules
             if ("denied" in rule and needed) or set(rule.get("sourceRanges") or ()) & set(needed)
         }
-        unneeded = [str(rule["name"]) for rule in rules if rule["name"] not in kept]
+        unneeded = [str(rule["name"]) for rule in rules if rule["name"] not in remaining]
         in_use = self._in_use(region, state_id) if unneeded else frozenset()
         for name in unneeded:
             if name not in in_use:
@@ -123,8 +123,8 @@ class Ingress:
                 raise
 
     def _in_use(self, region: str, state_id: str) -> frozenset[str]:
-        found = self._api.everywhere("instances", filter=f"labels.{STATE}={state_id}")
-        here = (instance for zone, instance in found if region_of(zone) == region)
+        matching = self._api.everywhere("instances", filter=f"labels.{STATE}={state_id}")
+        here = (instance for zone, instance in matching if region_of(zone) == region)
         return frozenset(str(tag) for instance in here for tag in (instance.get("tags") or {}).get("items") or ())
 
     def _network(self, subnet: str | None, region: str) -> str:

@@ -52,15 +52,15 @@ def finished(api: Api, operation: Json, within: timedelta) -> Json:
 def of_instance(api: Api, zone: str, name: str) -> list[Json]:
     """What happened to the instance of that name in the last two weeks, the newest first."""
     target = f"https://www.googleapis.com/compute/v1/projects/{api.project}/zones/{zone}/instances/{name}"
-    found = []
+    matching = []
     try:
-        found = list(_matching(api, zone, name, filter=f'targetLink="{target}"'))
+        matching = list(_matching(api, zone, name, filter=f'targetLink="{target}"'))
     except ApiError as error:
         if error.status != 400:
             raise
     # An address may be written in another way, so nothing found by it is looked for in the whole list.
-    found = found or list(_matching(api, zone, name))
-    return sorted(found, key=lambda operation: _instant(operation, "insertTime"), reverse=True)
+    matching = matching or list(_matching(api, zone, name))
+    return sorted(matching, key=lambda operation: _instant(operation, "insertTime"), reverse=True)
 
 
 def end_reason(operations: list[Json]) -> tuple[Reason | None, datetime | None]:

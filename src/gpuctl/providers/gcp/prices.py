@@ -120,8 +120,8 @@ class GcpPriceList:
         parts, rates = parts_of(name), self._rates or {}
         if parts is None:
             return None
-        found = [rates.get((word, region, market)) for word in (parts.core, parts.ram, parts.gpu)]
-        core, ram, gpu = found
+        amounts = [rates.get((word, region, market)) for word in (parts.core, parts.ram, parts.gpu)]
+        core, ram, gpu = amounts
         if core is None or ram is None or gpu is None:
             return None
         return core * parts.vcpus + ram * parts.gib + gpu * parts.gpus

@@ -63,8 +63,8 @@ class GcpProvider:
         return self._api.is_loopback
 
     def default_region(self) -> tuple[str, str] | None:
-        found = next((name for name in REGION_VARIABLES if self._api.environ.get(name)), None)
-        return None if found is None else (self._api.environ[found], found)
+        text = next((name for name in REGION_VARIABLES if self._api.environ.get(name)), None)
+        return None if text is None else (self._api.environ[text], text)
 
     def identity(self) -> Identity:
         with _translated("could not read the Google Cloud identity"):
@@ -239,13 +239,13 @@ class GcpProvider:
 
     def _listed(self, region: str, wanted: str, ask_ready: Collection[str]) -> list[Observed]:
         with _translated(f"could not list instances in `{region}`"):
-            account, found = self._known_account(), []
+            account, matching = self._known_account(), []
             for zone, instance in self._api.everywhere("instances", filter=wanted):
                 if region_of(zone) == region:
                     is_asked = cloud_id(zone, instance["name"]) in ask_ready
-                    found.append(observed(instance, account, is_asked_ready=is_asked))
-            known = {seen.cloud_id for seen in found}
-            return [*found, *(seen for seen in self._deleted(region, account) if seen.cloud_id not in known)]
+                    matching.append(observed(instance, account, is_asked_ready=is_asked))
+            known = {seen.cloud_id for seen in matching}
+            return [*matching, *(seen for seen in self._deleted(region, account) if seen.cloud_id not in known)]
 
     def _deleted(self, region: str, account: str) -> Iterator[Observed]:
         """Those whose deletion was requested here and is done, as they were: nothing else shows them any more."""

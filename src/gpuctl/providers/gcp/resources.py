@@ -16,14 +16,14 @@ def list_resources(api: Api, record_id: str, instance_id: str, known: Collection
     wanted = f"labels.{ID}={record_id}"
     instances = {cloud_id(zone, item["name"]): item for zone, item in api.everywhere("instances", filter=wanted)}
     for each in (instance_id, *known):
-        found = None if each in instances or each.count("/") != 1 else _get(api, "instances", each)
-        if found is not None:
-            instances[each] = found
+        fields = None if each in instances or each.count("/") != 1 else _get(api, "instances", each)
+        if fields is not None:
+            instances[each] = fields
     disks = {cloud_id(zone, item["name"]): item for zone, item in api.everywhere("disks", filter=wanted)}
     for each in (*_disks_of(instances.values()), *known):
-        found = None if each in disks or each.count("/") != 1 else _get(api, "disks", each)
-        if found is not None:
-            disks[each] = found
+        fields = None if each in disks or each.count("/") != 1 else _get(api, "disks", each)
+        if fields is not None:
+            disks[each] = fields
     return [
         *(Resource("instance", name, _labels(item)) for name, item in instances.items()),
         *(Resource("disk", name, _labels(item)) for name, item in disks.items()),

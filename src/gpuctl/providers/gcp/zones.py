@@ -84,5 +84,5 @@ class Zones:
             return frozenset(zones)
 
     def _named(self, kind: str, name: str) -> set[str]:
-        found = self._api.everywhere(kind, filter=f"name={name}")
-        return {zone for zone, item in found if item.get("name") == name}
+        matching = self._api.everywhere(kind, filter=f"name={name}")
+        return {zone for zone, item in matching if item.get("name") == name}

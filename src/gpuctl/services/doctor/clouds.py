@@ -26,14 +26,14 @@ def login(setup: Setup, cloud: Cloud) -> Iterator[Finding]:
 
 def clock(setup: Setup, cloud: Cloud) -> Iterator[Finding]:
     """How far this machine's clock is from the cloud's: what is signed by a wrong one is refused."""
-    there = cloud.session(setup).provider.identity().cloud_time
-    if there is None:
+    instant = cloud.session(setup).provider.identity().cloud_time
+    if instant is None:
         yield Finding("clock", Verdict.UNKNOWN, f"{cloud.name} did not report its time")
         return
     here = setup.runtime.clock.now()
-    skew = abs(there - here)
+    skew = abs(instant - here)
     if skew > MAX_SKEW:
-        way = "ahead of" if here > there else "behind"
+        way = "ahead of" if here > instant else "behind"
         text = f"the clock of this computer is {spelled(skew)} {way} the provider's"
         yield Finding("clock", Verdict.FAIL, text, setup.platform.set_clock)
     else:
@@ -68,11 +68,11 @@ def image(setup: Setup, cloud: Cloud) -> Iterator[Finding]:
     if region is None:
         return
     try:
-        found = _image(setup, cloud, region)
+        image = _image(setup, cloud, region)
     except NotPreparedError as error:
         yield Finding("image", Verdict.UNKNOWN, error.message)
     else:
-        yield Finding("image", Verdict.OK, f"{found.id} in {region}, for a disk of {found.min_disk_gb} GB or more")
+        yield Finding("image", Verdict.OK, f"{image.id} in {region}, for a disk of {image.min_disk_gb} GB or more")
 
 
 def ingress(setup: Setup, cloud: Cloud) -> Iterator[Finding]:
@@ -102,7 +102,7 @@ def permissions(setup: Setup, cloud: Cloud) -> Iterator[Finding]:
         for record in setup.records
         if record.is_live and record.account == session.account and record.provider is cloud.name
     ]
-    there = [record for record in mine if record.region == region and record.cloud_id is not None]
+    records = [record for record in mine if record.region == region and record.cloud_id is not None]
     yield from session.provider.diagnose(
         Trial(
             region=region,
@@ -110,7 +110,7 @@ def permissions(setup: Setup, cloud: Cloud) -> Iterator[Finding]:
             order=_order(setup, cloud, kind, region, session.now),
             until=max([session.now + DEFAULT_TTL, *(record.expires_at for record in mine)]),
             now=session.now,
-            machine=there[0].cloud_id if there else None,
+            machine=records[0].cloud_id if records else None,
             opens_ssh=cloud.ssh_from is not None,
         )
     )
@@ -119,8 +119,8 @@ def permissions(setup: Setup, cloud: Cloud) -> Iterator[Finding]:
 def _region(setup: Setup, cloud: Cloud) -> str | None:
     if cloud.region is not None:
         return cloud.region
-    found = cloud.session(setup).provider.default_region()
-    return found[0] if found else None
+    matching = cloud.session(setup).provider.default_region()
+    return matching[0] if matching else None
 
 
 def _known_region(setup: Setup, cloud: Cloud) -> str | None:
@@ -153,7 +153,7 @@ def _order(setup: Setup, cloud: Cloud, kind: InstanceType, region: str, now: dat
     """What would be asked for, of which nothing is ever made; None where the image or the zones cannot be looked up."""
     provider = cloud.session(setup).provider
     try:
-        found = _image(setup, cloud, region)
+        image = _image(setup, cloud, region)
         zones = () if provider.capabilities.picks_zone else provider.zones(region, kind)
     except GpuctlError:
         return None
@@ -171,7 +171,7 @@ def _order(setup: Setup, cloud: Cloud, kind: InstanceType, region: str, now: dat
         subnet=cloud.subnet,
         instance_type=kind.name,
         market=Market.ON_DEMAND,
-        image=found,
-        disk_gb=max(_DISK_GB, MIN_DISK_GB, found.min_disk_gb),
+        image=image,
+        disk_gb=max(_DISK_GB, MIN_DISK_GB, image.min_disk_gb),
         created_at=now,
     )

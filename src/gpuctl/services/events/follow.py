@@ -34,9 +34,9 @@ class Follower:
         if self._may_lack(state):
             # After the snapshot, so that a record on its way from there to here is in one of them at least.
             records = _longest((*records, *self._store.archived()))
-        found = [event for record in records for event in unseen(record, self._seen.get(record.id, ()))]
+        events = [event for record in records for event in unseen(record, self._seen.get(record.id, ()))]
         self._remember(state, records)
-        return sorted_events(found)
+        return sorted_events(events)
 
     def _may_lack(self, state: Snapshot) -> bool:
         """Whether the archive may hold something new: a record left the state, or one had the time to pass through."""
@@ -51,8 +51,8 @@ class Follower:
 
 def _longest(records: Iterable[Instance]) -> list[Instance]:
     """Each record once: one that was archived between two reads came twice, and the later read knows more."""
-    found: dict[str, Instance] = {}
+    matching: dict[str, Instance] = {}
     for record in records:
-        if record.id not in found or len(record.history) > len(found[record.id].history):
-            found[record.id] = record
-    return list(found.values())
+        if record.id not in matching or len(record.history) > len(matching[record.id].history):
+            matching[record.id] = record
+    return list(matching.values())

@@ -54,8 +54,8 @@ def with_refusal(fresh: Instance, result: CreateResult, here: Launchable) -> Ins
 
 def _with_outcome(fresh: Instance, result: CreateResult) -> Instance:
     detail = result.error.message if result.error else None
-    told = {"outcome": result.outcome, "detail": detail, "cloud_id": result.leftovers}
-    last = fresh.attempts[-1].model_copy(update=told)
+    shape = {"outcome": result.outcome, "detail": detail, "cloud_id": result.leftovers}
+    last = fresh.attempts[-1].model_copy(update=shape)
     return fresh.having(attempts=(*fresh.attempts[:-1], last), last_error=detail)
 
 

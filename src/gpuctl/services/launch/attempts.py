@@ -153,14 +153,16 @@ class Attempts:
         if (reason := reason_for_no_attempt(candidate, here.session.now)) is not None:
             self.runtime.progress.info(reason)
             return None
-        there = self._next_place(candidate, self._ahead)
-        if there is None:
+        launchable = self._next_place(candidate, self._ahead)
+        if launchable is None:
             return None
-        if not self.agree(there, next_attempt_message(error, here, there, record.expires_at - here.session.now)):
+        if not self.agree(
+            launchable, next_attempt_message(error, here, launchable, record.expires_at - here.session.now)
+        ):
             return None
-        written = self._written(record, there, over)
+        written = self._written(record, launchable, over)
         if written is not None:
-            self._here = there
+            self._here = launchable
         return written
 
     def _next_place(self, record: Instance, ahead: Iterator[Place]) -> Launchable | None:

@@ -21,25 +21,25 @@ def unwritten(error: Unwritable, made: Sequence[Instance], runtime: Runtime) -> 
     instance is terminated in either case: a script that reads this exit code relies on nothing being left that bills.
     UnresolvedError if something could not be ended, or nobody knows whether it was made.
     """
-    kept = [_rescued(record, runtime) for record in made]
+    remaining = [_rescued(record, runtime) for record in made]
     ids = [record.cloud_id for record in made if record.cloud_id is not None]
     failed: dict[str, GpuctlError] = {}
-    for (name, region, profile), there in _by_place(made).items():
+    for (name, region, profile), present in _by_place(made).items():
         try:
-            failed |= runtime.sessions.provider(name, profile).terminate(region, there)
+            failed |= runtime.sessions.provider(name, profile).terminate(region, present)
         except GpuctlError as refusal:
-            failed |= dict.fromkeys(there, refusal)
+            failed |= dict.fromkeys(present, refusal)
     fates = [
         f"{text} {f'could not be terminated ({failed[text].message})' if text in failed else 'was terminated'}"
         for text in ids
     ]
     fates += [f"{record.id} may have been created" for record in made if record.cloud_id is None]
-    told = "; ".join([error.message, *fates, *kept])
+    result = "; ".join([error.message, *fates, *remaining])
     if failed or len(ids) < len(made):
         return UnresolvedError(
-            told, hint="terminate it in the provider's console, or repair the state and run: gpuctl reap"
+            result, hint="terminate it in the provider's console, or repair the state and run: gpuctl reap"
         )
-    return type(error)(told, hint=error.hint)
+    return type(error)(result, hint=error.hint)
 
 
 def end_interrupted(

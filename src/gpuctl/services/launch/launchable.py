@@ -108,8 +108,8 @@ class Logins:
                 f"the image `{image.id}` needs a disk of at least {image.min_disk_gb} GB, not {request.disk_gb}",
                 hint=f"add `--disk-size {image.min_disk_gb}`",
             )
-        there = replace(request, provider=kind.provider, instance_type=kind.name, region=region)
-        return Launchable(_priced(place, image), there, session, image, self._extras(place.offer))
+        present = replace(request, provider=kind.provider, instance_type=kind.name, region=region)
+        return Launchable(_priced(place, image), present, session, image, self._extras(place.offer))
 
     def _image(self, session: Session, place: Place, request: Request) -> Image:
         kind, region = place.offer.type, place.offer.region

@@ -100,14 +100,14 @@ def _bids(
         )
         if bid.request.region is None and (kind is not None or request.describes):
             try:
-                found = sessions.provider(name, bid.request.profile).default_region()
+                matching = sessions.provider(name, bid.request.profile).default_region()
             except GpuctlError as error:
                 if named:
                     raise
                 unusable[name] = error
                 continue
-            if found:
-                bid = Bid(replace(bid.request, region=found[0]), found[1])
+            if matching:
+                bid = Bid(replace(bid.request, region=matching[0]), matching[1])
         yield name, bid
 
 
@@ -148,14 +148,14 @@ def _chosen(
     too_expensive: list[Decimal] = []
     types = {kind.name} if kind else set[str]()
     for market in request.markets:
-        there = [offer for name, bid in bids.items() for offer in _offers(bid, name, kind, market, catalog)]
-        lacks = {id(offer): need.lack_of(offer) or _lack_of_image(offer, request, bids, catalog) for offer in there}
+        present = [offer for name, bid in bids.items() for offer in _offers(bid, name, kind, market, catalog)]
+        lacks = {id(offer): need.lack_of(offer) or _lack_of_image(offer, request, bids, catalog) for offer in present}
         too_expensive += [
-            offer.price.usd_per_hour for offer in there if offer.price and lacks[id(offer)] is Lack.ABOVE_MAX_PRICE
+            offer.price.usd_per_hour for offer in present if offer.price and lacks[id(offer)] is Lack.ABOVE_MAX_PRICE
         ]
         skipped.update(lack for lack in lacks.values() if lack is not None)
-        fitting = [offer for offer in there if lacks[id(offer)] is None]
-        types |= {offer.type.name for offer in there if replace(need, max_usd_per_hour=None).is_met_by(offer)}
+        fitting = [offer for offer in present if lacks[id(offer)] is None]
+        types |= {offer.type.name for offer in present if replace(need, max_usd_per_hour=None).is_met_by(offer)}
         is_listed = kind is not None and not request.is_anywhere
         # Whoever names regions for a type says in which order; else the cheapest comes first.
         offers += fitting if is_listed else ranked(fitting, need)
@@ -176,23 +176,23 @@ def _lack_of_image(offer: Offer, request: Request, bids: Mapping[ProviderName, B
 
 
 def _elsewhere(offers: Sequence[Offer], request: Request, catalog: Catalog) -> Offer | None:
-    kind, asked = offers[0].type, {offer.region for offer in offers}
+    kind, requested = offers[0].type, {offer.region for offer in offers}
     others = [offer for offer in catalog.offers(kind.provider, request.market) if offer.type == kind]
-    return next((offer for offer in ranked(others, request.need) if offer.region not in asked), None)
+    return next((offer for offer in ranked(others, request.need) if offer.region not in requested), None)
 
 
 def _offers(
     bid: Bid, name: ProviderName, kind: InstanceType | None, market: Market, catalog: Catalog
 ) -> Iterator[Offer]:
     if kind is not None and not bid.request.is_anywhere:
-        found: Sequence[Offer] = [catalog.offer(kind, region, market) for region in bid.request.regions]
+        offers: Sequence[Offer] = [catalog.offer(kind, region, market) for region in bid.request.regions]
     else:
-        found = [
+        offers = [
             offer
             for offer in catalog.offers(name, market)
             if (kind is None or offer.type == kind) and (bid.request.is_anywhere or offer.region in bid.request.regions)
         ]
-    for offer in found:
+    for offer in offers:
         yield replace(offer, on_demand=catalog.offer(offer.type, offer.region).price)
 
 

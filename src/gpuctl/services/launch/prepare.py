@@ -87,8 +87,8 @@ def active_records(choice: Choice, records: Sequence[Instance]) -> list[Instance
     if request.name is None:
         return []
     names = [request.named(number + 1).name for number in range(request.count)]
-    found = [record for record in records if record.is_live and record.name in names]
-    for record in found:
+    matching = [record for record in records if record.is_live and record.name in names]
+    for record in matching:
         if record.status is Status.STOPPING:
             raise NotReadyError(f"`{record.name}` is still terminating", hint=f"gpuctl get {record.name} --refresh")
         bid = choice.bids.get(record.provider)
@@ -98,12 +98,12 @@ def active_records(choice: Choice, records: Sequence[Instance]) -> list[Instance
                 f"`{record.name}` is already active, with another {', '.join(differing)}",
                 hint=f"use another `--name`, or gpuctl terminate {record.name}",
             )
-    if found and len(found) < len(names):
+    if matching and len(matching) < len(names):
         raise UsageError(
-            f"{len(found)} of the {len(names)} instances named `{request.name}-…` are active already",
+            f"{len(matching)} of the {len(names)} instances named `{request.name}-…` are active already",
             hint="use another `--name`",
         )
-    return found
+    return matching
 
 
 def prepare(choice: Choice, runtime: Runtime, retries: Retries | None = None) -> Prepared:
@@ -132,10 +132,12 @@ def prepare_account(prepared: Prepared, runtime: Runtime, agree: Agree) -> Prepa
             return logins.launchable(planned)
         return _first(prepared.offers, logins, prepared.refusals, runtime)
 
-    found = _retried(first, runtime, prepared.retries)
-    if found != prepared.first and not agree(found, attempt_message(found, prepared.first, prepared.request.ttl)):
+    launchable = _retried(first, runtime, prepared.retries)
+    if launchable != prepared.first and not agree(
+        launchable, attempt_message(launchable, prepared.first, prepared.request.ttl)
+    ):
         raise UsageError("no instance was started")
-    return replace(prepared, first=found)
+    return replace(prepared, first=launchable)
 
 
 def _retried(attempt: Callable[[], _T], runtime: Runtime, retries: Retries) -> _T:
@@ -160,9 +162,9 @@ def _prepared(choice: Choice, runtime: Runtime, retries: Retries) -> Prepared:
             usable, lack = [], Lack.PROVIDER_UNAVAILABLE
         else:
             lack = Lack.REGION_NOT_ENABLED
-        kept = [offer for offer in offers if offer.type.provider is not name or offer in usable]
-        skipped[lack] += len(offers) - len(kept)
-        offers = kept
+        remaining = [offer for offer in offers if offer.type.provider is not name or offer in usable]
+        skipped[lack] += len(offers) - len(remaining)
+        offers = remaining
     skipped[Lack.NO_RECENT_CAPACITY] += sum(refusals.of(Place(offer)) is not None for offer in offers)
     first = _first(offers, logins, refusals, runtime)
     if first.image.license is not None:

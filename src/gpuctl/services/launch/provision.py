@@ -123,8 +123,8 @@ def wait_until_ready(result: Provisioned, runtime: Runtime, timeout: timedelta, 
             or isinstance(unchecked.get(record.id), UsageError)
         ]
         if late:
-            for told in dict.fromkeys(unchecked[record.id].message for record in late if record.id in unchecked):
-                runtime.progress.warn(told)
+            for text in dict.fromkeys(unchecked[record.id].message for record in late if record.id in unchecked):
+                runtime.progress.warn(text)
             _give_up(late, result, runtime, waited, keep=keep)
             pending = [record for record in pending if record not in late]
         if not pending:
@@ -149,12 +149,12 @@ def look_once(result: Provisioned, runtime: Runtime) -> Provisioned:
     if unknown:
         settle(runtime, unknown)
     result = _reread(result, runtime)
-    found = {
+    names = {
         record.id
         for record in result.records
         if record.is_live and record.cloud_id and record.reason is not Reason.REFUSED
     }
-    errors = {key: error for key, error in result.errors.items() if key not in found}
+    errors = {key: error for key, error in result.errors.items() if key not in names}
     return replace(result, errors=errors | _leftover_errors(result))
 
 
@@ -196,9 +196,9 @@ def _give_up(late: Sequence[Instance], result: Provisioned, runtime: Runtime, wa
         end(runtime, [record.id for record in late], Reason.TIMEOUT)
     for record in late:
         before = result.errors.get(record.id)
-        told = before.message if before else f"{record.label} was not ready after {spelled(waited)}"
+        text = before.message if before else f"{record.label} was not ready after {spelled(waited)}"
         result.errors[record.id] = UnresolvedError(
-            f"{told} and may still be running", hint=f"gpuctl get {record.id} --refresh"
+            f"{text} and may still be running", hint=f"gpuctl get {record.id} --refresh"
         )
 
 

@@ -150,13 +150,13 @@ def remembered(times: ReapTimes, result: ReapResult, options: ReapOptions, recor
     swept = {(sweep.scope, sweep.profile): sweep for sweep in (*times.sweeps, *result.sweeps)}
     needed = {scope_of(record) for record in records}
     configured = {(provider, region) for provider, _, region in options.places}
-    kept = [
+    sweeps = [
         sweep
         for sweep in swept.values()
         if sweep.ours or sweep.scope in needed or (sweep.scope.provider, sweep.scope.region) in configured
     ]
     return times.model_copy(
-        update={"sweeps": tuple(kept), "unreached": tuple(result.unreached), "opened_ranges": result.opened_ranges}
+        update={"sweeps": tuple(sweeps), "unreached": tuple(result.unreached), "opened_ranges": result.opened_ranges}
     )
 
 

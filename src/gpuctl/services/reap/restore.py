@@ -51,8 +51,8 @@ class Everywhere:
 
     def machines_of(self, state_id: str) -> list[tuple[Survey, Observed]]:
         """Every machine that exists, names a record of that state and a deadline, and tells its launch."""
-        found = [(survey, seen) for survey in self.surveys for seen in survey.observed if seen.exists]
-        return [(survey, seen) for survey, seen in found if _is_whole(seen, state_id)]
+        matching = [(survey, seen) for survey in self.surveys for seen in survey.observed if seen.exists]
+        return [(survey, seen) for survey, seen in matching if _is_whole(seen, state_id)]
 
     def state_ids(self) -> dict[str, int]:
         """Every state that machines here belong to, with how many those are."""
@@ -82,26 +82,26 @@ def logins_of(
 
 def survey_everywhere(runtime: Runtime, used: dict[Login, set[str]]) -> Everywhere:
     """List every region of these logins' accounts, and of the ambient login of every cloud that none of them is for."""
-    found, asked = Everywhere(), set[tuple[ProviderName, str]]()
+    surveyed, requested = Everywhere(), set[tuple[ProviderName, str]]()
     all_regions = runtime.every_region()
     for login, regions in used.items():
         try:
-            _survey_login(runtime, login, regions, all_regions, asked, found)
+            _survey_login(runtime, login, regions, all_regions, requested, surveyed)
         except GpuctlError as error:
-            found.problems.append(Unqueried(error.message, login.provider, login.account))
-            found.failures.append(error)
+            surveyed.problems.append(Unqueried(error.message, login.provider, login.account))
+            surveyed.failures.append(error)
     for provider in set(all_regions) - {login.provider for login in used}:
         try:
-            _survey_login(runtime, Login(provider, None, None), set(), all_regions, asked, found)
+            _survey_login(runtime, Login(provider, None, None), set(), all_regions, requested, surveyed)
         except UsageError:
             # Its extra was never installed: nothing of this state can be there.
             continue
         except GpuctlError as error:
-            found.remarks.append(f"{provider} was not queried: {error.message}")
-            found.failures.append(error)
-    if not asked and not found.problems:
-        found.problems.append(Unqueried(NO_PROVIDER))
-    return found
+            surveyed.remarks.append(f"{provider} was not queried: {error.message}")
+            surveyed.failures.append(error)
+    if not requested and not surveyed.problems:
+        surveyed.problems.append(Unqueried(NO_PROVIDER))
+    return surveyed
 
 
 def merge(runtime: Runtime, everywhere: Everywhere, state_id: str) -> list[Instance]:
@@ -116,8 +116,8 @@ def merge(runtime: Runtime, everywhere: Everywhere, state_id: str) -> list[Insta
     def known(fresh: Instance) -> Instance:
         if fresh.id in archived:
             fresh = combined(fresh, archived[fresh.id])
-        found = machines.get(fresh.id)
-        return with_deadline_of(fresh, found[1], found[0].session.now, runtime.max_ttl) if found else fresh
+        matching = machines.get(fresh.id)
+        return with_deadline_of(fresh, matching[1], matching[0].session.now, runtime.max_ttl) if matching else fresh
 
     runtime.store.update_each(list(records), known)
     unknown: dict[str, Instance] = {}

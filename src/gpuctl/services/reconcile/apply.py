@@ -116,11 +116,11 @@ class Applier:
             if done.record is None or done.error is not None or not _lacks_timer(done.record, action.seen):
                 continue
             try:
-                found = _with_timer(provider, done.record, self._survey.session.now)
+                safeguards = _with_timer(provider, done.record, self._survey.session.now)
             except GpuctlError as error:
                 self._done[id(action)] = replace(done, error=f"its shutdown timer could not be set: {error.message}")
                 continue
-            change = partial(with_facts, at=self._survey.session.now, safeguards=found)
+            change = partial(with_facts, at=self._survey.session.now, safeguards=safeguards)
             self._runtime.store.update_each([done.record.id], change)
 
     def _close(self, batch: Sequence[Action]) -> None:
@@ -261,9 +261,9 @@ def _has_timer(safeguards: Iterable[Safeguard]) -> bool:
 
 def _with_timer(provider: "Provider", record: Instance, now: datetime) -> tuple[Safeguard, ...]:
     """What terminates the instance, read back, its timer set before where there was none. Raises what a cloud does."""
-    found = safeguards_of(provider, record, now)
-    if _has_timer(found):
-        return found
+    safeguards = safeguards_of(provider, record, now)
+    if _has_timer(safeguards):
+        return safeguards
     provider.set_deadline(record.region, record.cloud_id or "", record.expires_at)
     return safeguards_of(provider, record, now)
 

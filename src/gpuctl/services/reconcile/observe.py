@@ -42,13 +42,13 @@ class Survey:
         for scope in scopes:
             starting = [record.cloud_id for record in records if scope_of(record) == scope and _is_starting(record)]
             try:
-                found = self.session.provider.list_instances(scope.region, [text for text in starting if text])
+                observed = self.session.provider.list_instances(scope.region, [text for text in starting if text])
             except GpuctlError as error:
                 self.unreachable[scope] = error.message
                 self.hints[scope] = error.hint
             else:
                 self.listed[scope] = self.session.now
-                self.observed += found
+                self.observed += observed
 
     def ask_by_id(self, records: Iterable[Instance], rules: Rules) -> None:
         """Query the instance of each record by itself where a complete listing lacked it, or where a listing failed and

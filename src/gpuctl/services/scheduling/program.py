@@ -51,13 +51,13 @@ def _interpreters(program: str) -> list[str]:
             lines = file.read(_LONGEST_FIRST_LINES).decode("utf-8", "surrogateescape").splitlines()
     except OSError:
         return []
-    found = []
+    names = []
     if lines and lines[0].startswith("#!"):
-        found += lines[0][2:].split()[:1]
+        names += lines[0][2:].split()[:1]
     # Where the path of Python is too long for a first line, installers write: '''exec' "/path/of/python" "$0" "$@"
     if len(lines) > 1 and lines[1].startswith("'''exec' "):
         try:
-            found += shlex.split(lines[1].removeprefix("'''exec' "))[:1]
+            names += shlex.split(lines[1].removeprefix("'''exec' "))[:1]
         except ValueError:
-            return found
-    return found
+            return names
+    return names

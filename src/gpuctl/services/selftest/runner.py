@@ -44,11 +44,11 @@ class Report:
 
         UnresolvedError where something may still exist, else what refused the create, else CloudError.
         """
-        found = {check.name: check for check in self.checks}
+        checks = {check.name: check for check in self.checks}
         for name in ("end", "nothing-left"):
-            if name in found and found[name].status in _BAD:
+            if name in checks and checks[name].status in _BAD:
                 hint = "gpuctl reap --sweep" if name == "end" else "delete it in the provider's console"
-                return UnresolvedError(f"something may still exist: {found[name].detail}", hint=hint)
+                return UnresolvedError(f"something may still exist: {checks[name].detail}", hint=hint)
         if self.refusal is not None:
             return self.refusal
         bad = [check.name for check in self.checks if check.status in _BAD]
@@ -139,9 +139,9 @@ class _Runner:
 
     def fill_in(self) -> None:
         """Put the checks in order; those that did not run are skipped."""
-        there = {check.name: check for check in self._report.checks}
+        checks = {check.name: check for check in self._report.checks}
         skipped = (Check(name, CheckStatus.SKIPPED, "not reached") for name in NAMES)
-        self._report.checks = [there.get(check.name, check) for check in skipped]
+        self._report.checks = [checks.get(check.name, check) for check in skipped]
 
     def _create(self) -> tuple[Provisioned, Subject | None]:
         self._runtime.progress.step("selftest: create")
@@ -223,10 +223,10 @@ class _Runner:
         self._runtime.progress.step(f"selftest: {name}")
         started = self._runtime.clock.elapsed()
         try:
-            found = check()
+            matching = check()
         except GpuctlError as error:
-            found = Check(name, CheckStatus.UNKNOWN, error.message, _codes(error))
-        self._report.checks.append(replace(found, seconds=_seconds(self._runtime.clock.elapsed() - started)))
+            matching = Check(name, CheckStatus.UNKNOWN, error.message, _codes(error))
+        self._report.checks.append(replace(matching, seconds=_seconds(self._runtime.clock.elapsed() - started)))
         self._refresh()
 
     def _refresh(self) -> None:

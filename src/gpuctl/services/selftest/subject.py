@@ -101,9 +101,9 @@ class Subject:
     def resources(self) -> Sequence[Resource]:
         """Every resource that exists for the record now; those seen are remembered, so that lost tags hide none."""
         record = self.record
-        found = self.provider.resources(record.region, record.id, record.cloud_id or "", sorted(self.known))
-        self.known |= {resource.id for resource in found}
-        return found
+        resources = self.provider.resources(record.region, record.id, record.cloud_id or "", sorted(self.known))
+        self.known |= {resource.id for resource in resources}
+        return resources
 
     @property
     def _place(self) -> Place:

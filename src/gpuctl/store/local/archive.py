@@ -85,9 +85,9 @@ class Archive:
         gone = {record.id for record in old}
         for path in self._files():
             lines = path.read_bytes().splitlines(keepends=True)
-            kept = [line for line in lines if (record := _record(line)) is None or record.id not in gone]
-            if len(kept) < len(lines):
-                write_whole(self._disk, path, b"".join(kept))
+            remaining = [line for line in lines if (record := _record(line)) is None or record.id not in gone]
+            if len(remaining) < len(lines):
+                write_whole(self._disk, path, b"".join(remaining))
         return len(old)
 
     def counts_from(self) -> datetime | None:

@@ -77,11 +77,11 @@ class LocalStore:
 
     def snapshot(self) -> Snapshot:
         with self._translated("read"):
-            found = self._read()
-            if found is None:
+            stored = self._read()
+            if stored is None:
                 return Snapshot(None, 0, ())
-            snapshot = self._snapshot(*found)
-        if self._is_elsewhere(found[0]):
+            snapshot = self._snapshot(*stored)
+        if self._is_elsewhere(stored[0]):
             self._note_computer()
         return snapshot
 
@@ -124,23 +124,23 @@ class LocalStore:
 
     def archived(self, *, with_present: bool = False, since: datetime | None = None) -> Iterable[Instance]:
         with self._translated("read"):
-            found = self._read()
-            present = found[1].get(TABLE, {}) if found and not with_present else {}
+            stored = self._read()
+            present = stored[1].get(TABLE, {}) if stored and not with_present else {}
             yield from self._archive.records(leaving_out=set(present), since=since)
 
     def find_archived(self, text: str) -> Sequence[Instance]:
         with self._translated("read"):
-            found = self._read()
-            return self._archive.find(text, leaving_out=set(found[1].get(TABLE, {})) if found else ())
+            stored = self._read()
+            return self._archive.find(text, leaving_out=set(stored[1].get(TABLE, {})) if stored else ())
 
     def hand_over(self, ended_before: datetime, keep: Callable[[Sequence[Instance]], None]) -> int:
         with self._translated("written"):
-            found = self._read()
-            if found is None:
+            stored = self._read()
+            if stored is None:
                 return 0
             with self._lock.held():
                 # What a crash left in both places is the state's.
-                return self._archive.hand_over(ended_before, set(found[1].get(TABLE, {})), keep)
+                return self._archive.hand_over(ended_before, set(stored[1].get(TABLE, {})), keep)
 
     def counts_from(self) -> datetime | None:
         return self._archive.counts_from()
@@ -157,7 +157,7 @@ class LocalStore:
     def backup(self, name: str) -> Snapshot:
         try:
             header, tables = decode(Path(name).read_bytes())
-            found = self._snapshot(header, tables)
+            snapshot = self._snapshot(header, tables)
         except (OSError, Unreadable) as error:
             why = error.strerror if isinstance(error, OSError) else error
             newest = backups.list_backups(self._path)[:3]
@@ -167,7 +167,7 @@ class LocalStore:
                 fault=StateFault.DAMAGED,
             ) from None
         refuse_other_kind(header, self._kind, name)
-        return found
+        return snapshot
 
     def rebuild(self, state_id: str, records: Sequence[Instance]) -> str | None:
         with self._translated("written"):
@@ -264,7 +264,7 @@ class LocalStore:
 
     def _refuse_usable(self, lock: int) -> None:
         try:
-            found = self._read(lock)
+            stored = self._read(lock)
         except Unreadable as error:
             if error.fault is StateFault.NEWER:
                 raise
@@ -272,7 +272,7 @@ class LocalStore:
             if error.fault is StateFault.OTHER:
                 raise
         else:
-            if found is not None:
+            if stored is not None:
                 raise UsageError(f"the state `{self._path}` is usable: nothing was replaced", hint="gpuctl list")
 
     def _set_aside(self) -> str | None:

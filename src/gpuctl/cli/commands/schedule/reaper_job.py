@@ -146,11 +146,11 @@ class Place:
 
     def status(self) -> ScheduleStatus:
         """What is known of the schedule now. ScheduleError if a scheduler's files cannot be read."""
-        found = self.schedulers.find(self.key)
+        matching = self.schedulers.find(self.key)
         note, times, now = self.note, self.context.wiring.state.reaper.read(), self.context.clock.now()
-        if found is None:
+        if matching is None:
             return ScheduleStatus(None, None, note, times, now)
-        scheduler, job = found
+        scheduler, job = matching
         missing = missing_program(job.argv[0])
         if missing is not None:
             return ScheduleStatus(scheduler.kind, job, note, times, now, f"`{missing}` does not exist")

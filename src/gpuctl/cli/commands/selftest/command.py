@@ -90,7 +90,7 @@ def _carried_out(
             _means(context),
             outcome,
             ready_within,
-            agree=lambda there, line: _is_agreed(context, there, line, limit),
+            agree=lambda launchable, line: _is_agreed(context, launchable, line, limit),
             hurry=lambda: time_limit(TERMINATE_WITHIN),
         )
     except Interrupted as interrupted:
