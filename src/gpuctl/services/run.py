@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from gpuctl.domain.instance import Instance, Reason, Status
 from gpuctl.domain.lifecycle import advance
+from gpuctl.domain.reconcile.actions import Kind
 from gpuctl.errors import (
     CapacityError,
     CloudError,
@@ -196,9 +197,16 @@ class _Run:
         fresh = current_record(self._runtime.store, self._record)
         if not fresh.is_live or fresh.status is Status.STOPPING:
             raise _Over(_ended(fresh), fresh.reason or Reason.USER)
-        if fresh.is_due(self._runtime.clock.now()):
+        if fresh.is_due(self._runtime.clock.now()) and not self._is_extended():
             late = f"the deadline of {fresh.label} passed before the command finished"
             raise _Over(CloudError(late, hint="add `--ttl 120`, or run gpuctl extend in time"), Reason.EXPIRED)
+
+    def _is_extended(self) -> bool:
+        """Whether another copy of this state has extended the instance, as its tags say; the record has that then."""
+        settle(self._runtime, [self._record.id], lambda action: action.kind is Kind.REFRESH)
+        fresh = current_record(self._runtime.store, self._record)
+        is_wanted = fresh.is_live and fresh.status is not Status.STOPPING
+        return is_wanted and not fresh.is_due(self._runtime.clock.now())
 
 
 def _begin(runtime: Runtime, record: Instance) -> None:
