@@ -124,6 +124,14 @@ def test_a_lock_that_fails_for_another_reason_is_exit_9(tmp_path: Path, monkeypa
         opened(tmp_path).add([an_instance(FIRST)], lambda present: None)
 
 
+def test_a_lock_that_another_process_holds_is_waited_for_whatever_the_disk_calls_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    WeakDisk(monkeypatch, tmp_path, locks=errno.EACCES)
+    with pytest.raises(StateLockedError):
+        opened(tmp_path).add([an_instance(FIRST)], lambda present: None)
+
+
 @pytest.mark.parametrize("number", [None, errno.ENOTSUP, errno.EINVAL, errno.ENOTTY])
 def test_a_sync_reaches_the_drive_itself_where_the_system_can_do_that(
     number: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
