@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 from support.cli import Operator
+from support.clock import StepClock
 from support.processes import PROVISION, started, until_called, waiting
 from support.wire import HELD
 
@@ -90,6 +91,23 @@ def test_an_interrupted_terminate_reports_that_the_termination_is_saved(real_tim
     else:
         assert "x is STOPPING: the termination is saved, and the reaper continues it" in err.decode()
         assert "hint: gpuctl get x --refresh" in err.decode()
+
+
+@pytest.mark.parametrize("form", ["table", "json"])
+def test_an_interrupted_terminate_shows_what_ended_meanwhile_as_terminated(operator: Operator, form: str) -> None:
+    assert operator.provision("--no-wait", "--name", "x").code == 0
+
+    def reaped_meanwhile() -> None:
+        operator.later(minutes=10)
+        assert operator.run("reap").code == 0
+        raise Interrupted("ended by SIGINT", signal_number=signal.SIGINT)
+
+    operator.clock = StepClock(operator.clock.now(), [reaped_meanwhile])
+    ran = operator.run("terminate", "x", "-y", "-o", form)
+    (record,) = operator.records
+    assert (ran.code, record.status) == (130, Status.TERMINATED)
+    assert "TERMINATED" in ran.out
+    assert "is STOPPING" not in ran.err
 
 
 def test_a_wait_leaves_at_once_though_a_call_hangs_and_ends_nothing(real_time: Operator) -> None:

@@ -18,7 +18,7 @@ from gpuctl.domain.instance import Instance, Reason, Status
 from gpuctl.domain.money.cost import spent
 from gpuctl.errors import GpuctlError, Interrupted, PartialError, UsageError
 from gpuctl.providers.registry import all_facts
-from gpuctl.services.query import Selection, everything, records_of, resolve
+from gpuctl.services.query import Selection, current_records, everything, resolve
 from gpuctl.services.terminate import Ended, end, wait_until_gone
 
 EXAMPLES = """\
@@ -136,8 +136,8 @@ def _ended(
                 outcome = wait_until_gone(context.wiring.runtime, live, patience)
                 outcome.errors = {key: unaccepted.get(key, error) for key, error in outcome.errors.items()}
         except Interrupted as signal:
-            outcome = Ended(_saved_as_stopping(context, live))
-            interrupted = _interrupted(signal, outcome.records)
+            outcome = Ended(_reread(context, chosen))
+            interrupted = _interrupted(signal, [record for record in outcome.records if record.is_live])
     now = context.clock.now()
     present = {record.id: record for record in outcome.records}
     records = [present.get(record.id, record) for record in chosen]
@@ -172,17 +172,19 @@ def _interrupted(signal: Interrupted, records: Sequence[Instance]) -> Interrupte
 
 def _saved(records: Sequence[Instance], missing: Mapping[str, GpuctlError]) -> list[str]:
     stopping = (
-        f"{record.label} is STOPPING: the termination is saved, and the reaper continues it" for record in records
+        f"{record.label} is STOPPING: the termination is saved, and the reaper continues it"
+        for record in records
+        if record.status is Status.STOPPING
     )
     return [*stopping, *(error.message for error in missing.values())]
 
 
-def _saved_as_stopping(context: Context, record_ids: Sequence[str]) -> list[Instance]:
+def _reread(context: Context, records: Sequence[Instance]) -> list[Instance]:
+    """These records as they are now; none where the state cannot be read."""
     try:
-        records = records_of(context.wiring.store, record_ids)
+        return current_records(context.wiring.store, records)
     except GpuctlError:
         return []
-    return [record for record in records if record.status is Status.STOPPING]
 
 
 def _message(records: Sequence[Instance]) -> str:
