@@ -87,13 +87,22 @@ def test_without_a_cron_daemon_installation_warns_and_a_run_disproves_it(with_cr
     process.mkdir(parents=True)
     (process / "comm").write_text("sh\n")
     (process.parent / "self").mkdir()
-    assert "the reaper will not run: no cron daemon runs on this computer" in with_cron.run("schedule", "install").err
-    assert schedule_check(with_cron)["status"] == "fail"
+    installed = with_cron.run("schedule", "install").err
+    assert "the reaper will not run: no cron daemon runs on this computer" in installed
+    assert "the line is in the crontab, but nothing runs it: start the cron daemon" in installed
+    assert "cron runs the reaper" not in installed
+    status = with_cron.run("schedule", "status", terminal=True)
+    assert "not running" in status.out
+    assert "hint: start the cron daemon, or run under a supervisor: gpuctl reap --watch" in status.err
+    check = schedule_check(with_cron)
+    assert (check["status"], "start the cron daemon" in check["hint"]) == ("fail", True)
     with_cron.later(seconds=60)
     with_cron.run("reap")
     assert schedule_check(with_cron)["status"] == "ok"
     (process / "comm").write_text("cron\n")
-    assert "no cron daemon" not in with_cron.run("schedule", "install").err
+    installed = with_cron.run("schedule", "install").err
+    assert "no cron daemon" not in installed
+    assert "cron runs the reaper every 1m" in installed
 
 
 def test_install_waits_for_a_sign_of_life(with_cron: Operator) -> None:

@@ -86,7 +86,7 @@ def schedule(setup: Setup) -> Iterator[Finding]:
     when = f"last ran {rough(seen.now - last)} ago" if last else "has not run yet"
     if seen.problem is not None:
         text = f"{seen.kind} does not run the reaper: {seen.problem}; it {when}"
-        yield Finding("schedule", Verdict.FAIL, text, "gpuctl schedule install")
+        yield Finding("schedule", Verdict.FAIL, text, seen.remedy)
     elif seen.is_overdue:
         yield Finding("schedule", Verdict.FAIL, f"{seen.word}; the reaper {when}", "gpuctl schedule status")
     elif seen.job is not None:

@@ -24,6 +24,7 @@ class Crontab:
     """The crontab of the user who runs this. `has_daemon` tells whether a cron daemon runs; None if that is unknown."""
 
     kind = KIND
+    remedy = "start the cron daemon, or run under a supervisor: gpuctl reap --watch"
     starts_at_once = False
 
     def __init__(self, run: Run, has_daemon: Callable[[], bool | None] = lambda: None) -> None:

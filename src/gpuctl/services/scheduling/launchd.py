@@ -28,6 +28,7 @@ class LaunchAgents:
     """The agents in `folder`, which is ~/Library/LaunchAgents. `error_log` receives what fails before gpuctl runs."""
 
     kind = KIND
+    remedy = "gpuctl schedule install"
     starts_at_once = True
 
     def __init__(self, run: Run, folder: Path, uid: int, error_log: Path, clock: Clock) -> None:

@@ -10,10 +10,12 @@ from gpuctl.services.scheduling.process import ScheduleError
 class Scheduler(Protocol):
     """A program that runs jobs of this user at intervals. Nothing is read before a method is called.
 
-    `starts_at_once` tells whether it runs a job for the first time when it is installed.
+    `starts_at_once` tells whether it runs a job for the first time when it is installed. `remedy` is the hint for an
+    installed job that it does not run.
     """
 
     kind: str
+    remedy: str
     starts_at_once: bool
 
     @property

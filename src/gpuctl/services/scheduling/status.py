@@ -13,7 +13,8 @@ from gpuctl.store.reaper import ReapTimes
 class ScheduleStatus:
     """The job that `kind` has (None where none has one), the note of it on this computer, and the reaper's times.
 
-    `problem` is why the scheduler does not run the job, None where nothing is known against it.
+    `problem` is why the scheduler does not run the job, None where nothing is known against it; `remedy` is the hint
+    for that.
     """
 
     kind: str | None
@@ -22,6 +23,7 @@ class ScheduleStatus:
     times: ReapTimes
     now: datetime
     problem: str | None = None
+    remedy: str = "gpuctl schedule install"
 
     @property
     def is_overdue(self) -> bool:

@@ -13,6 +13,7 @@ class Timers:
     """The units in `folder`, which is where systemd looks for this user's."""
 
     kind = KIND
+    remedy = "gpuctl schedule install"
     starts_at_once = False
 
     def __init__(self, run: Run, folder: Path) -> None:

@@ -3,6 +3,7 @@
 import shlex
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -31,6 +32,7 @@ from gpuctl.domain.schedule import Installed
 from gpuctl.errors import UsageError
 from gpuctl.home.schedule import ScheduleNote
 from gpuctl.providers.registry import all_facts
+from gpuctl.services.scheduling.cron import KIND as CRON
 from gpuctl.services.scheduling.job import Job, parse_every
 from gpuctl.services.scheduling.overdue import patience, wait_for_run
 from gpuctl.services.scheduling.process import ScheduleError
@@ -83,10 +85,18 @@ def install(
     )
     for warning in (*_left_behind(context), *scheduler.warnings(place.key), *limits_of(context, job)):
         context.progress.warn(warning)
-    installed = f"{scheduler.kind} runs the reaper every {spelled(job.every)}; log: {log_in(folder)}"
-    lines = [installed, *_proven(context, job)]
+    proven = _proven(context, job)
     _check_first_run(place, scheduler, job, installed_at, wait=wait)
+    lines = [_installed(place.status(), scheduler.kind, job, log_in(folder)), *proven]
     return _result(place, footer=[*lines, where] if context.globals.verbose else lines)
+
+
+def _installed(seen: ScheduleStatus, kind: str, job: Job, log: Path) -> str:
+    """What the installation has achieved, in a line."""
+    if seen.problem is None:
+        return f"{kind} runs the reaper every {spelled(job.every)}; log: {log}"
+    written = "the line is in the crontab" if kind == CRON else f"the schedule is written for {kind}"
+    return f"{written}, but nothing runs it: {seen.remedy}"
 
 
 def _check_first_run(place: Place, scheduler: Scheduler, job: Job, installed_at: datetime, *, wait: bool) -> None:
@@ -185,7 +195,7 @@ def _result(place: Place, footer: list[str]) -> Result:
     log = None if folder is None else str(log_in(folder))
     shape = _shape(seen, context.wiring.store.location, log)
     hints = {"overdue": f"tail {log}", "failing": f"tail {log}", "installed": ""}
-    hint = hints.get(seen.word, "gpuctl schedule install")
+    hint = hints.get(seen.word, seen.remedy)
     return Result(
         document={"schedule": shape},
         columns=list(shape),

@@ -157,7 +157,7 @@ class Place:
         # A reaper that runs proves more than what is seen of the scheduler.
         is_running = times.last_reap_at is not None and timedelta(0) <= now - times.last_reap_at < patience(job.every)
         return ScheduleStatus(
-            scheduler.kind, job, note, times, now, None if is_running else scheduler.problem(self.key)
+            scheduler.kind, job, note, times, now, None if is_running else scheduler.problem(self.key), scheduler.remedy
         )
 
 
