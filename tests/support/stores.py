@@ -38,6 +38,9 @@ class MemoryStore:
     def state_id(self) -> str | None:
         return self._state_id
 
+    def check_writable(self) -> None:
+        pass
+
     def wait_at_most(self, span: timedelta) -> None:
         pass
 

@@ -53,8 +53,8 @@ class Command(TyperCommand):
         """Run the command, without the global options among its own."""
         take_global_options(ctx)
         context: Context = ctx.find_root().obj
-        # An invalid format or profile is rejected before anything is done, whether or not the command uses it.
-        context.refuse_unknown_output()
+        # An invalid variable or profile is rejected before anything is done, whether or not the command uses it.
+        context.refuse_unknown_environment()
         if context.selection.profile is not None:
             _ = context.wiring.settings
         for parameter in self.params:

@@ -14,7 +14,7 @@ from gpuctl.platform import Platform, read_platform
 from gpuctl.providers.registry import secret_variables
 from gpuctl.redaction import Redactor
 from gpuctl.wiring.invocation import Wiring
-from gpuctl.wiring.selection import Selection
+from gpuctl.wiring.selection import Selection, refuse_unknown_sandbox
 
 
 class Context:
@@ -44,11 +44,13 @@ class Context:
         selected = self.globals.output or self.environ.get("GPUCTL_OUTPUT")
         return selected or ("table" if is_terminal(self.streams.out) else "tsv")
 
-    def refuse_unknown_output(self) -> None:
-        """Raise UsageError if the environment selects an unknown output format."""
+    def refuse_unknown_environment(self) -> None:
+        """Raise UsageError if the environment selects an unknown output format, or has an unknown `GPUCTL_SANDBOX`."""
         selected = self.environ.get("GPUCTL_OUTPUT")
         if self.globals.output is None and selected is not None and selected not in FORMATS:
             raise UsageError(f"GPUCTL_OUTPUT must be table, json, csv or tsv, not {shown(selected)}")
+        if not self.globals.sandbox:
+            refuse_unknown_sandbox(self.environ)
 
     @property
     def is_output_chosen(self) -> bool:

@@ -59,6 +59,10 @@ class RecordStore(Protocol):
         """
         ...
 
+    def check_writable(self) -> None:
+        """Raise StateUnusableError if a first record could not be written. Changes nothing."""
+        ...
+
     def wait_at_most(self, span: timedelta) -> None:
         """From now on wait at most that long for other writers, for a process that has little time left."""
         ...

@@ -3,7 +3,21 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from gpuctl.domain.duration import shown
+from gpuctl.errors import UsageError
+
 _YES = ("1", "true", "yes", "on")
+_NO = ("", "0", "false", "no", "off")
+
+
+def refuse_unknown_sandbox(environ: Mapping[str, str]) -> None:
+    """Raise UsageError if `GPUCTL_SANDBOX` is neither yes nor no: a typing error must not mean the real account."""
+    text = environ.get("GPUCTL_SANDBOX", "")
+    if text.lower() not in (*_YES, *_NO):
+        raise UsageError(
+            f"GPUCTL_SANDBOX must be 1, true, yes or on, or else 0, false, no, off or empty, not {shown(text)}",
+            hint="add `--sandbox`, or set GPUCTL_SANDBOX=1",
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -274,3 +274,12 @@ def test_a_region_without_a_common_type_is_a_failed_check(operator: Operator) ->
     operator.environ |= {"GPUCTL_AZURE_ENDPOINT": operator.cloud.url, "AZURE_SUBSCRIPTION_ID": SUBSCRIPTION}
     ran = operator.json("doctor", "--provider", "azure", "--region", "chilecentral")
     assert (ran.code, of(ran)["type"]["hint"]) == (1, "gpuctl types --region chilecentral")
+
+
+def test_a_folder_that_cannot_hold_the_state_is_named_by_doctor_and_by_provision(healthy: Operator) -> None:
+    state = "/proc/nope/state.json"
+    check = of(healthy.json(*ARGV, "--state", state))["state"]
+    assert (check["status"], "the folder of the state, `/proc/nope`, cannot be" in check["message"]) == ("fail", True)
+    ran = healthy.provision("--state", state)
+    assert (ran.code, ran.json["error"]["message"]) == (9, check["message"])
+    assert healthy.cloud.machines() == []

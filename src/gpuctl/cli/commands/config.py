@@ -49,6 +49,7 @@ def show(ctx: typer.Context) -> Result:
     context: Context = ctx.find_root().obj
     settings = [_named(setting, context) for setting in context.wiring.settings.every(context.environ)]
     present = [setting for setting in settings if setting.source]
+    unset = len(settings) - len(present)
     file = context.wiring.config_path
     return Result(
         document={
@@ -71,7 +72,7 @@ def show(ctx: typer.Context) -> Result:
         draw=lambda width: _table(present),
         footer=[
             f"{file}" if file.exists() else f"no config file; the path would be {file}",
-            f"{len(settings) - len(present)} more settings are available: gpuctl config show -o tsv",
+            *([f"{unset} more settings are available: gpuctl config show -o tsv"] if context.output == "table" else []),
         ],
     )
 

@@ -160,7 +160,7 @@ def _result(context: Context, lines: Sequence[_Line]) -> Result:
         columns=COLUMNS,
         rows=[[text or "" for text in _row(line)] for line in lines],
         ids=list(dict.fromkeys(line.finding.check for line in failed)),
-        draw=lambda width: _table(lines, in_sandbox=context.sandbox),
+        draw=lambda width: _table(context, lines),
         footer=[] if failed else [summary],
         error=error,
     )
@@ -176,7 +176,7 @@ def _shape(line: _Line) -> dict[str, str | None]:
     return shape | {"provider": line.cloud.value.upper() if line.cloud else None}
 
 
-def _table(lines: Sequence[_Line], *, in_sandbox: bool) -> "RenderableType":
+def _table(context: Context, lines: Sequence[_Line]) -> "RenderableType":
     from rich.text import Text
 
     drawn = table("", "", wrapped(), header=False)
@@ -185,7 +185,7 @@ def _table(lines: Sequence[_Line], *, in_sandbox: bool) -> "RenderableType":
         drawn.add_row(
             Text(_MARKS[finding.verdict], style=_COLORS[finding.verdict]), finding.check, Text(brief(finding.text))
         )
-        hint = fitted(finding.hint, in_sandbox=in_sandbox)
+        hint = fitted(finding.hint, in_sandbox=context.sandbox, state=context.globals.state)
         if hint and finding.verdict is not Verdict.OK:
             drawn.add_row("", "", Text(f"hint: {clean(hint)}", style="dim"))
     return drawn

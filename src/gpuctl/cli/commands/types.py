@@ -16,6 +16,7 @@ from gpuctl.cli.render.tables import fitting, right, table, total, widest
 from gpuctl.documents import offer_shape
 from gpuctl.domain.instance import Market, Price, ProviderName
 from gpuctl.domain.market.offers import Availability, Need, Offer, ranked
+from gpuctl.domain.market.request import ANYWHERE
 from gpuctl.domain.money.prices import age_in_days
 from gpuctl.errors import UsageError
 from gpuctl.providers.registry import SUPPORTED
@@ -52,7 +53,7 @@ def command(
     provider: options.Provider = None,
     max_price: options.MaxPrice = None,
     min_gpu_memory: options.GpuMemory = None,
-    region: Annotated[str | None, option(REGION, "Region [default: cheapest for each type]")] = None,
+    region: Annotated[str | None, option(REGION, "Region, or any [default: cheapest for each type]")] = None,
     spot: options.Spot = False,
     with_retired: Annotated[bool, flag("Include retired types", "--all", "-a")] = False,
 ) -> Result:
@@ -61,6 +62,7 @@ def command(
     Uses the bundled prices, or newer ones from `gpuctl prices refresh`.
     """
     context: Context = ctx.find_root().obj
+    region = None if region == ANYWHERE else region
     need = Need(
         gpu=gpu,
         max_usd_per_hour=max_price,

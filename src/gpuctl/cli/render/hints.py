@@ -1,21 +1,25 @@
-"""Hints as they are printed: in the sandbox they name commands that act on the sandbox."""
+"""Hints as they are printed: their commands act on the sandbox and the state that the command line selected."""
 
 import re
+import shlex
 
 from gpuctl.providers.registry import all_facts
 
 _COMMAND = re.compile(r"\bgpuctl (?=[a-z])(?!sandbox\b|help\b)")
 _PROVIDER_TOOL = re.compile(rf"(^|\W)({'|'.join(facts.tool for facts in all_facts())}) [a-z]")
+_STATE = re.compile(r"--state(?![\w-])")
 _REFRESH = "gpuctl prices refresh"
 
 
-def fitted(hint: str | None, *, in_sandbox: bool) -> str | None:
-    """The hint with `--sandbox` in its commands; None for one that would not help in the sandbox.
+def fitted(hint: str | None, *, in_sandbox: bool, state: str | None = None) -> str | None:
+    """The hint with `--sandbox` and the given `--state` in its commands; a hint that names a state keeps that.
 
-    That is a command of a provider's own tool, which acts on a real account, and fetching prices.
+    None for one that would not help in the sandbox: a command of a provider's own tool, which acts on a real account,
+    and fetching prices.
     """
-    if hint is None or not in_sandbox:
-        return hint
-    if _PROVIDER_TOOL.search(hint) or _REFRESH in hint:
+    if hint is None or (in_sandbox and (_PROVIDER_TOOL.search(hint) or _REFRESH in hint)):
         return None
-    return _COMMAND.sub("gpuctl --sandbox ", hint)
+    options = "--sandbox " if in_sandbox else ""
+    if state is not None and not _STATE.search(hint):
+        options += f"--state {shlex.quote(state)} "
+    return _COMMAND.sub(lambda found: found[0] + options, hint)

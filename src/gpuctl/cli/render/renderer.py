@@ -62,7 +62,7 @@ def document(context: Context, result: Result) -> str:
 
 def _error_shape(context: Context, error: Failure) -> dict[str, Any]:
     shape = error_shape(error)
-    return {**shape, "hint": fitted(error.hint, in_sandbox=context.sandbox)}
+    return {**shape, "hint": fitted(error.hint, in_sandbox=context.sandbox, state=context.globals.state)}
 
 
 def failure_lines(context: Context, failure: Failure) -> list[str]:
@@ -72,7 +72,7 @@ def failure_lines(context: Context, failure: Failure) -> list[str]:
     while context.globals.verbose and cause is not None:
         lines.append(f"caused by: {type(cause).__name__}: {clean(str(cause))}")
         cause = cause.__cause__
-    hint = fitted(failure.hint, in_sandbox=context.sandbox)
+    hint = fitted(failure.hint, in_sandbox=context.sandbox, state=context.globals.state)
     return [*lines, f"hint: {clean(hint)}"] if hint else lines
 
 
@@ -126,7 +126,11 @@ def write(context: Context, text: str) -> None:
 def _write_messages(context: Context, result: Result) -> None:
     if not context.globals.quiet:
         for line in result.footer:
-            text = fitted(line, in_sandbox=context.sandbox) if line.startswith("hint: ") else line
+            text = (
+                fitted(line, in_sandbox=context.sandbox, state=context.globals.state)
+                if line.startswith("hint: ")
+                else line
+            )
             if text:
                 context.streams.err.write(f"{clean(text)}\n")
     if result.is_silent or result.error is None:

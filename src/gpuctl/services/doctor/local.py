@@ -43,6 +43,7 @@ def state(setup: Setup) -> Iterator[Finding]:
     store = setup.runtime.store
     snapshot = store.snapshot()
     if snapshot.state_id is None:
+        store.check_writable()
         yield Finding("state", Verdict.OK, f"none yet; the first instance creates {store.location}")
         return
     matters = [*_matters(setup, snapshot), *_disk(setup)]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TypeVar
 
+from gpuctl.domain.duration import spelled
 from gpuctl.domain.instance import Instance, Status
 from gpuctl.domain.market.candidates import Place, in_order
 from gpuctl.domain.market.offers import Lack, Offer
@@ -94,9 +95,11 @@ def active_records(choice: Choice, records: Sequence[Instance]) -> list[Instance
         bid = choice.bids.get(record.provider)
         differing = differences(bid.request, record, choice.types) if bid else ["provider"]
         if differing:
+            is_short = differing == ["ttl"] and request.ttl > record.ttl
+            extend = f"gpuctl extend {record.name} --ttl {spelled(request.ttl)}, " if is_short else ""
             raise UsageError(
                 f"`{record.name}` is already active, with another {', '.join(differing)}",
-                hint=f"use another `--name`, or gpuctl terminate {record.name}",
+                hint=f"{extend}use another `--name`, or gpuctl terminate {record.name}",
             )
     if matching and len(matching) < len(names):
         raise UsageError(

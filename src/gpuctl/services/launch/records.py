@@ -20,6 +20,9 @@ def write_records(prepared: Prepared, runtime: Runtime) -> tuple[Sequence[Instan
     Raises if they cannot be written, if a budget has no room for them, or if another gpuctl took one of the names
     meanwhile; then nothing was created.
     """
+    if runtime.store.state_id is None:
+        # Before the key, whose folder may be beside the state: the error must name the state.
+        runtime.store.check_writable()
     now = prepared.session.now
     way_in = ssh_entry(runtime.access, runtime.progress, prepared.session.provider, prepared.request.ssh_from)
     sources = _sources(prepared, way_in, runtime)

@@ -1,10 +1,12 @@
 """Which promises of a local disk the folder of a state keeps, found by trying each of them."""
 
 import os
+import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from gpuctl.errors import StateUnusableError
 from gpuctl.files import lock
 
 # File systems that are shared between computers, or that lack what a local one has.
@@ -37,6 +39,22 @@ def missing_promises(folder: Path) -> list[str]:
         for path in (first, second):
             with suppress(OSError):
                 path.unlink()
+
+
+def refuse_unwritable(folder: Path) -> None:
+    """Raise StateUnusableError if the folder cannot be created, or if no file can be created in it. Leaves nothing."""
+    present = folder
+    try:
+        while not present.exists():
+            present = present.parent
+        with tempfile.TemporaryDirectory(prefix=".probe.", dir=present):
+            pass
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise StateUnusableError(
+            f"the folder of the state, `{folder}`, cannot be {'written' if present == folder else 'created'}: {reason}",
+            hint=f"use another `--state`, or check the permissions: ls -ld {present}",
+        ) from error
 
 
 def is_unsuitable(filesystem: str | None) -> bool:

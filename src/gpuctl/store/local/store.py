@@ -17,6 +17,7 @@ from gpuctl.store.local import backups
 from gpuctl.store.local.archive import Archive
 from gpuctl.store.local.format import TABLE, Header, Tables, Unreadable, decode, encode, is_state_id, new_state_id
 from gpuctl.store.local.lock import Lock, Remembered
+from gpuctl.store.local.promises import refuse_unwritable
 from gpuctl.store.local.record import instance
 from gpuctl.store.local.verified import refuse_other_kind, translated, unusable, verified
 
@@ -32,13 +33,7 @@ class LocalStore:
     """
 
     def __init__(
-        self,
-        path: Path,
-        *,
-        kind: Kind,
-        clock: Clock,
-        new_state_id: str | None = None,
-        disk: Disk | None = None,
+        self, path: Path, *, kind: Kind, clock: Clock, new_state_id: str | None = None, disk: Disk | None = None
     ) -> None:
         if new_state_id is not None and not is_state_id(new_state_id):
             raise UsageError(
@@ -68,6 +63,9 @@ class LocalStore:
                 remembered = self._lock.remembered()
             self._state_id = remembered.state_id if remembered and remembered.is_born else None
         return self._state_id
+
+    def check_writable(self) -> None:
+        refuse_unwritable(self._path.parent)
 
     def wait_at_most(self, span: timedelta) -> None:
         self._lock.patience = span

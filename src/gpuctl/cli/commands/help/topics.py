@@ -36,6 +36,7 @@ _EXIT_CODES: Sequence[Row] = (
         "9",
         "The state file is missing, damaged, too new, from the sandbox, or not writable. Run: gpuctl recover",
     ),
+    ("200 + N", "Only `gpuctl run`: gpuctl itself failed with exit code N. Codes below 200 are those of the command."),
     ("129, 130, 143", "Interrupted by SIGHUP, SIGINT or SIGTERM."),
 )
 _CODES: Sequence[Row] = (

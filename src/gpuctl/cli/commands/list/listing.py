@@ -53,6 +53,8 @@ class Listing:
 
     def footer(self, chosen: Sequence[Instance], now: datetime) -> list[str]:
         """The lines below the table."""
+        if not chosen and self.selection != Selection() and everything(self.context.wiring.store, with_archived=False):
+            return ["no instance matches", "hint: gpuctl list --all"]
         if not chosen:
             return [
                 "no instances",

@@ -66,7 +66,7 @@ class LaunchOptions:
         timedelta,
         option(
             MINUTES,
-            "Time until termination: minutes, or a duration such as 1h30m",
+            "Time until termination: minutes, or a duration such as 1h30m; 5m to 2h unless max_ttl is set",
             "--ttl",
             "--auto-terminate",
             panel=_INSTANCE,

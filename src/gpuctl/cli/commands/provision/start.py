@@ -73,7 +73,10 @@ def _price(prepared: Prepared) -> str:
         return f"price unknown{why}; cost until the deadline unknown"
     covered = "with disk and public IP" if each.is_whole else "without disk and public IP, whose prices are unknown"
     until = f"{all_in(prepared.cost)} until the deadline in {spelled(prepared.request.ttl)}"
-    return f"${all_in_rate(each)}/h {covered}; {until} ({_of(prepared.offer.market, price)})"
+    rate, count = f"${all_in_rate(each)}/h", prepared.request.count
+    if count > 1:
+        rate = f"${all_in_rate(each.over(timedelta(hours=count)))}/h for {count} ({rate} each)"
+    return f"{rate} {covered}; {until} ({_of(prepared.offer.market, price)})"
 
 
 def _of(market: Market, price: Price) -> str:
@@ -95,12 +98,13 @@ def agreement(context: Context, prepared: Prepared, *, yes: bool) -> Agree:
     """Says what is tried next, and asks where that costs more than agreed, and is dear or of an unknown price."""
     agreed = prepared.cost.counted
 
-    def agree(launchable: Launchable, line: str) -> bool:
+    def agree(next_offer: Launchable, line: str) -> bool:
         nonlocal agreed
         context.progress.info(line)
-        cost = launchable.cost.counted
-        is_known = cost is not None and (agreed is None or cost <= max(agreed, context.wiring.config.confirm_above_usd))
-        if yes or not context.may_ask or is_known or (cost is None and agreed is None):
+        cost = next_offer.cost.counted
+        limit = context.wiring.config.confirm_above_usd
+        is_within_agreement = cost is not None and (agreed is None or cost <= max(agreed, limit))
+        if yes or not context.may_ask or is_within_agreement or (cost is None and agreed is None):
             return True
         agreed = cost
         return context.confirm("Try that?")
