@@ -1,6 +1,6 @@
-"""Measures gpuctl's speed against fixed points of comparison, as ratios within one run: machines differ, ratios less.
+"""Measures gpuctl's speed against fixed points of comparison, as ratios within one run: instances differ, ratios less.
 
-Prints one line a figure, with its goal. Nothing here is a test: shared machines are noisy.
+Prints one line a figure, with its goal. Nothing here is a test: shared instances are noisy.
 """
 
 import json
@@ -128,7 +128,7 @@ def idle_reap(home: Path, environment: Mapping[str, str]) -> None:
 
 
 def five_hundred(home: Path, environment: Mapping[str, str]) -> None:
-    """End 500 expired machines in two regions of the sandbox, and count the calls that the cloud served."""
+    """End 500 expired instances in two regions of the sandbox, and count the calls that the cloud served."""
     import boto3
     import botocore.config
 

@@ -90,7 +90,7 @@ def cable(sshd: Sshd) -> Iterator[Cable]:
 
 @pytest.fixture
 def reachable(operator: Operator, sshd: Sshd, cable: Cable) -> Reachable:
-    """An operator who can get onto machines."""
+    """An operator who can get onto instances."""
     return Reachable(operator, sshd, cable)
 
 

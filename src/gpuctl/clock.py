@@ -1,10 +1,10 @@
-"""The only place that asks the machine what time it is, or waits."""
+"""The only place that asks the instance what time it is, or waits."""
 
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-# The plain one of Linux stands still while a laptop sleeps, and machines go on billing.
+# The plain one of Linux stands still while a laptop sleeps, and instances go on billing.
 _STEADY: int = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
@@ -25,7 +25,7 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's own clock."""
+    """The instance's own clock."""
 
     def now(self) -> datetime:
         return datetime.fromtimestamp(time.time(), UTC)

@@ -63,7 +63,7 @@ def instance_shape(record: Instance, now: datetime, safeguards: Sequence[Safegua
 
 
 def statistics_shape(figures: "Statistics") -> dict[str, Any]:
-    """The figures over many machines."""
+    """The figures over many instances."""
     return {
         "totalProvisioned": figures.total_provisioned,
         "currentlyRunning": figures.currently_running,

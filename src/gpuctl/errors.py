@@ -135,7 +135,7 @@ class CloudError(GpuctlError):
 
 
 class CapacityError(CloudError):
-    """The cloud has none of that machine left there now."""
+    """The cloud has none of that instance left there now."""
 
     code = Code.CAPACITY
     exit_code = 5
@@ -160,7 +160,7 @@ class UnreachableError(CloudError):
 
 
 class QuotaError(CloudError):
-    """The account may not have more of that machine."""
+    """The account may not have more of that instance."""
 
     code = Code.QUOTA
     exit_code = 6
@@ -177,7 +177,7 @@ def refused(code: Code, message: str, hint: str | None = None) -> GpuctlError:
 
 
 class NotReadyError(GpuctlError):
-    """The machine was not ready in time, and its end was accepted."""
+    """The instance was not ready in time, and its end was accepted."""
 
     code = Code.NOT_READY
     exit_code = 5
@@ -198,7 +198,7 @@ class UnresolvedError(GpuctlError):
 
 
 class OutcomeUnknown(UnresolvedError):
-    """A create was sent and its reply does not tell whether a machine exists.
+    """A create was sent and its reply does not tell whether an instance exists.
 
     `may_repeat` is false when the cloud says the token was used already: then only a look by tag can tell.
     """
@@ -209,7 +209,7 @@ class OutcomeUnknown(UnresolvedError):
 
 
 class HalfMade(UnresolvedError):
-    """A create was refused when parts of it were made already: they are ended like a machine.
+    """A create was refused when parts of it were made already: they are ended like an instance.
 
     `refusal` is what the cloud refused, `cloud_id` names what is there.
     """

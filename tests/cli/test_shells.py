@@ -73,7 +73,7 @@ def the_record(operator: Operator) -> Instance:
 
 
 def is_done(operator: Operator) -> bool:
-    """Whether the one machine is up and its record says so."""
+    """Whether the one instance is up and its record says so."""
     record = the_record(operator)
     return record.status is Status.READY and [record.cloud_id] == operator.alive
 

@@ -17,7 +17,7 @@ LIFE = timedelta(hours=1)
 
 
 def an_order(image: Image, region: str, instance_type: str) -> Order:
-    """For a machine asked for at noon, to live an hour."""
+    """For an instance asked for at noon, to live an hour."""
     return Order(
         token="inst-000000000001",
         record_id="inst-000000000001",
@@ -46,7 +46,7 @@ class ProviderContract(ABC):
 
     @abstractmethod
     def machines(self) -> list[dict[str, Any]]:
-        """Every machine by an oracle that does not go through the provider: `id`, `state`, `tags`."""
+        """Every instance by an oracle that does not go through the provider: `id`, `state`, `tags`."""
 
     @abstractmethod
     def ssh_from(self, cloud_id: str) -> list[str]:
@@ -54,7 +54,7 @@ class ProviderContract(ABC):
 
     @abstractmethod
     def foreign_machine(self, tags: dict[str, str]) -> str:
-        """Start somebody else's machine, with these tags, and return its cloud id."""
+        """Start somebody else's instance, with these tags, and return its cloud id."""
 
     @pytest.fixture
     def image(self, provider: Provider, region: str) -> Image:

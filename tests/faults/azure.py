@@ -1,4 +1,4 @@
-"""Gates A6, A7, C3 and E3: the same attacks on Azure, where a machine is made of parts in several calls."""
+"""Gates A6, A7, C3 and E3: the same attacks on Azure, where an instance is made of parts in several calls."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,7 +33,7 @@ CONDITIONS = ("no lag", "lost reply")
 
 
 class AzureScenario(Scenario):
-    """The same on Azure: every part that a machine leaves behind is a leak."""
+    """The same on Azure: every part that an instance leaves behind is a leak."""
 
     asking: ClassVar[tuple[str, ...]] = ("provision", "Standard_NC4as_T4_v3", "--region", "eastus", "--name", "n")
     # Azure takes no change of a timer in its last half hour: a late extend needs a timer that serves as it stands.
@@ -57,7 +57,7 @@ class AzureScenario(Scenario):
         self.before = self.parts_of_others()
 
     def fill_up(self) -> None:
-        # Azure accepts the machine and finds no place for it: what was made by then has to be ended.
+        # Azure accepts the instance and finds no place for it: what was made by then has to be ended.
         self.arm.break_next("AllocationFailed", type="Microsoft.Compute/virtualMachines", method="PUT")
 
     def looks_for(self, sent: Sent) -> str | None:
@@ -71,7 +71,7 @@ class AzureScenario(Scenario):
 
     @property
     def ours(self) -> list[dict[str, Any]]:
-        # One that found no place was never a machine, and billed nothing.
+        # One that found no place was never an instance, and billed nothing.
         return [
             instance
             for instance in super().ours

@@ -58,7 +58,7 @@ def crash_points(
 
 
 def armed_timers(world: World, mutants: Sequence[str] = (), share: int = 1) -> Score:
-    """A5: at every crash point of a provision, each machine that exists carries its timer, as the cloud's books say."""
+    """A5: at every crash point of a provision, each existing instance carries its timer, as the cloud's books say."""
     score = Score()
     found = [
         point for point in points(world, "provision", "no lag", Scenario) if point[1] is not Phase.SENT or point[0] > 3
@@ -167,7 +167,7 @@ def _under(scenario: Scenario, condition: str) -> None:
 
 
 def _unarmed(scenario: Scenario, cloud_id: str) -> list[str]:
-    """What of the timer that machine lacks, asked of the cloud directly."""
+    """What of the timer that instance lacks, asked of the cloud directly."""
     ec2 = scenario.cloud.client("ec2")
     import base64
 

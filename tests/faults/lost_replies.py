@@ -1,4 +1,4 @@
-"""Gates B2, C1, C2, E1 and E2: clouds that lie, fail and lag, clocks that are wrong, machines that look like ours."""
+"""Gates B2, C1, C2, E1 and E2: clouds that lie, fail and lag, clocks that are wrong, instances that look like ours."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -60,7 +60,7 @@ def cloud_faults(world: World, mutants: Sequence[str] = (), share: int = 1) -> S
 
 
 def look_alikes(world: World, count: int, mutants: Sequence[str] = ()) -> Score:
-    """C1: machines of others, look-alikes and forged ones stand among ours; none of them may be changed."""
+    """C1: instances of others, look-alikes and forged ones stand among ours; none of them may be changed."""
     score = Score()
     with world.scenario(mutants) as scenario:
         scenario.run(*PROVISION)
@@ -74,7 +74,7 @@ def look_alikes(world: World, count: int, mutants: Sequence[str] = ()) -> Score:
 
 
 def missing_answers(world: World, mutants: Sequence[str] = ()) -> Score:
-    """C2: another account, another region, empty and partial lists: no record is closed that has a living machine."""
+    """C2: another account, another region, empty and partial lists: no record is closed that has a living instance."""
     score = Score()
     for case, prepare in {
         "another account": _another_account,
@@ -97,7 +97,7 @@ def missing_answers(world: World, mutants: Sequence[str] = ()) -> Score:
 def extend_against_reap(
     world: World, count: int, mutants: Sequence[str] = (), kind: type[Scenario] = Scenario
 ) -> Score:
-    """B2: a real extend and a real reap at the deadline; whoever was told that it is extended must keep the machine."""
+    """B2: a real extend and a real reap at the deadline; an instance that was extended must be kept."""
     score = Score()
     for number in range(count):
         with world.scenario(mutants, kind) as scenario:

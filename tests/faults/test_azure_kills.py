@@ -1,4 +1,4 @@
-"""Eight machines on Azure, each killed at a random call of its making, in one state: nothing of them stays."""
+"""Eight instances on Azure, each killed at a random call of its making, in one state: nothing of them stays."""
 
 import random
 

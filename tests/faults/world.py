@@ -1,4 +1,4 @@
-"""One scenario: an operator with real processes, a cloud with machines of others in it, and the count at its end."""
+"""One scenario: an operator with real processes, a cloud with instances of others in it, and the count at its end."""
 
 import os
 import shutil
@@ -47,7 +47,7 @@ class World:
 
     @contextmanager
     def scenario(self, mutants: Sequence[str] = (), kind: "type[Scenario] | None" = None) -> Iterator["Scenario"]:
-        """An empty cloud but for the machines of others, and an operator with an empty folder; on AWS, unless `kind`
+        """An empty cloud but for the instances of others, and an operator with an empty folder; on AWS, unless `kind`
         says otherwise."""
         self.cloud.reset()
         self.wire.reset()
@@ -110,26 +110,26 @@ class Scenario(Operator):
     race_by: ClassVar[int] = 30
     asking_wider: ClassVar[tuple[str, ...]] = (*PROVISION[:3], "us-east-1,us-west-2", *PROVISION[4:])
     mutating: ClassVar[tuple[str, ...]] = ("RunInstances", "TerminateInstances", "CreateTags")
-    # When the reaper comes at the end, in minutes from one time to the next: an ended machine must be proven gone.
+    # When the reaper comes at the end, in minutes from one time to the next: an ended instance must be proven gone.
     passes: ClassVar[tuple[int, ...]] = (0, 16, 165, 2)
 
     def asked(self, command: str) -> tuple[str, ...]:
-        """What is asked for: a machine, or one that may be in either of two regions."""
+        """What is asked for: an instance, or one that may be in either of two regions."""
         return self.asking if command == "provision" else self.asking_wider
 
     def fill_up(self) -> None:
-        """Let the first region have no machine left."""
+        """Let the first region have no instance left."""
         self.wire.arm("RunInstances", *[refuse("InsufficientInstanceCapacity", 500)] * 2)
 
     def looks_for(self, sent: Sent) -> str | None:
-        """Whether that call lists `all` machines, or asks for `one`; None for any other."""
+        """Whether that call lists `all` instances, or asks for `one`; None for any other."""
         if sent.action != "DescribeInstances":
             return None
         return "all" if "Filter.1.Name" in sent.form else "one"
 
     @property
     def nothing_listed(self) -> Answer:
-        """The cloud's answer that there are no machines."""
+        """The cloud's answer that there are no instances."""
         return empty("DescribeInstances", "reservationSet")
 
     @classmethod
@@ -176,7 +176,7 @@ class Scenario(Operator):
         return process
 
     def lag(self, seconds: int) -> None:
-        """From now on a new machine is shown to nobody for so long."""
+        """From now on a new instance is shown to nobody for so long."""
         launched: list[datetime] = []
 
         def instead(sent: Sent) -> Answer | None:
@@ -200,7 +200,7 @@ class Scenario(Operator):
         self.look_for_lies()
 
     def look_for_lies(self) -> None:
-        """A record that is closed while its machine lives is a lie."""
+        """A record that is closed while its instance lives is a lie."""
         try:
             closed = {record.id for record in self.records if not record.is_live}
         except GpuctlError as error:
@@ -211,7 +211,7 @@ class Scenario(Operator):
                 self.faults.append("gone while alive")
 
     def look_for_the_unwritten(self) -> None:
-        """A machine that stands in no record is known to nobody on this side of the cloud."""
+        """An instance that stands in no record is known to nobody on this side of the cloud."""
         try:
             known = {record.id for record in self.records}
         except GpuctlError:
@@ -222,7 +222,7 @@ class Scenario(Operator):
 
     @property
     def ours(self) -> list[dict]:  # type: ignore[type-arg]
-        """Every machine but those of others, by the cloud's books."""
+        """Every instance but those of others, by the cloud's books."""
         return [machine for machine in self.cloud.machines() if machine["id"] not in self.foreign]
 
     def finish(self, acknowledged: Sequence[str] = ()) -> list[str]:

@@ -10,7 +10,7 @@ from gpuctl.distribution import install_extra
 
 @pytest.fixture
 def _without_azure(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on a machine where the extra was not installed."""
+    """As on an instance where the extra was not installed."""
     for name in [
         module for module in sys.modules if module == "azure" or module.startswith(("azure.", "gpuctl.providers.azure"))
     ]:

@@ -1,4 +1,4 @@
-"""A machine on loopback that ssh can really get onto."""
+"""An instance on loopback that ssh can really get onto."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A command on the machine, by a real OpenSSH server: started once, followed without loss, found again."""
+"""A command on the instance, by a real OpenSSH server: started once, followed without loss, found again."""
 
 import os
 import signal
@@ -65,7 +65,7 @@ def test_variables_reach_the_command_and_nothing_else(line: Line, sshd: Sshd) ->
     assert (code, out[: len(secret.encode())]) == (0, secret.encode())
     assert secret.encode() not in out[len(secret.encode()) :]
     left = [path for path in sshd.home.rglob("*") if path.is_file() and b"hunter2" in path.read_bytes()]
-    # The command printed it itself, and that is kept until the machine ends.
+    # The command printed it itself, and that is kept until the instance ends.
     assert [path.name for path in left] == ["out"]
     assert "hunter2" not in sshd.log
 

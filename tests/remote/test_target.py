@@ -1,4 +1,4 @@
-"""What ssh is told of a machine: nothing from a cloud, a name or a setting can pass for an option or a command."""
+"""What ssh is told of an instance: nothing from a cloud, a name or a setting can pass for an option or a command."""
 
 import subprocess
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Files to a machine and back, by a real OpenSSH server."""
+"""Files to an instance and back, by a real OpenSSH server."""
 
 import io
 import os

@@ -1,4 +1,4 @@
-"""What AWS shows of machines, images and itself, and what the sandbox knows behind its back."""
+"""What AWS shows of instances, images and itself, and what the sandbox knows behind its back."""
 
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime

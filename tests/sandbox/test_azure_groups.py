@@ -111,7 +111,7 @@ def test_what_lies_in_a_group_is_listed_with_its_times_and_tags(azure: LoopbackA
         "virtualNetworks",
     ]
     assert all(item.created_time is not None for item in shown)
-    # The disk takes over the machine's tags; interface and address do not.
+    # The disk takes over the instance's tags; interface and address do not.
     assert {item.type.rpartition("/")[2] for item in shown if item.tags} == {"disks", "virtualMachines"}
     assert [(machine.name, machine.tags) for machine in machines] == [("vm", {"gpuctl-id": "inst-1"})]
 

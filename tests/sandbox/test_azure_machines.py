@@ -1,4 +1,4 @@
-"""Machines on the loopback ARM, through Microsoft's own clients: what a create makes and an end leaves."""
+"""Instances on the loopback ARM, through Microsoft's own clients: what a create makes and an end leaves."""
 
 from datetime import UTC, datetime
 

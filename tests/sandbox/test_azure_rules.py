@@ -1,4 +1,4 @@
-"""What Azure refuses of a machine, a network or an address before it makes anything, and how it says so."""
+"""What Azure refuses of an instance, a network or an address before it makes anything, and how it says so."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""What ends a machine's bill on the loopback ARM without its owner: the daily shutdown schedule."""
+"""What ends an instance's bill on the loopback ARM without its owner: the daily shutdown schedule."""
 
 from datetime import UTC, datetime
 from typing import Any

@@ -1,4 +1,4 @@
-"""What an update of a machine may do on the loopback ARM, and what others do to a machine's parts."""
+"""What an update of an instance may do on the loopback ARM, and what others do to an instance's parts."""
 
 from datetime import UTC, datetime
 
@@ -10,7 +10,7 @@ TEN = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
 
 
 def stuck(azure: LoopbackAzure) -> None:
-    """A machine that is being created until `finish`."""
+    """An instance that is being created until `finish`."""
     azure.break_next("StuckOperation", type="Microsoft.Compute/virtualMachines")
     azure.group()
     azure.vnet("theirs")

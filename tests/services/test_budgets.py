@@ -73,7 +73,7 @@ def test_the_reaper_goes_by_the_clouds_clock_when_this_ones_is_wrong(operator: O
     operator.provision("--name", "long", "--ttl", "120")
     whole_lives = sum(by_deadline(record, operator.clock.now()).total or 0 for record in operator.records)
     budget(operator, f'daily_usd = {whole_lives:.2f}\naction = "terminate"')
-    # By this machine's clock the short one has cost an hour, and there is no room left for the long one.
+    # By this computer's clock the short one has cost an hour, and there is no room left for the long one.
     operator.skew = timedelta(hours=1)
     operator.later(hours=1)
     ran = operator.run("reap")

@@ -1,4 +1,4 @@
-"""From where a machine can be reached: only from where it was said, never from everywhere by accident."""
+"""From where an instance can be reached: only from where it was said, never from everywhere by accident."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -125,7 +125,7 @@ def test_an_odd_answer_about_one_s_address_opens_nothing(operator: Operator, ech
     assert (demanded.code, demanded.json["error"]["code"]) == (5, "unreachable")
     assert "--ssh-from none" in demanded.json["error"]["hint"]
     assert (operator.alive, operator.records) == ([], ())
-    # Where nobody demanded it the machine is started, closed, and that is said.
+    # Where nobody demanded it the instance is started, closed, and that is said.
     plain = operator.provision()
     assert plain.code == 0
     assert "warning: port 22 stays closed" in plain.err

@@ -124,7 +124,7 @@ class World(RuleBasedStateMachine):
         self.run_reaper(sweep=True)
         self.cloud.interlude = None
         gone = before - {machine.cloud_id for machine in self.cloud.alive}
-        # Whoever was told that a machine is extended must find it alive.
+        # Whoever was told that an instance is extended must find it alive.
         assert not [record for record in kept if record.cloud_id in gone and self.cloud.true_time < record.expires_at]
 
     def run_reaper(self, *, sweep: bool) -> None:

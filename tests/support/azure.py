@@ -83,7 +83,7 @@ class LoopbackAzure:
         return self._client("resources", ResourceManagementClient)
 
     def machines(self) -> list[dict[str, Any]]:
-        """Every Azure machine since the last reset, oldest first, ended ones too, as the sandbox lists them."""
+        """Every Azure instance since the last reset, oldest first, ended ones too, as the sandbox lists them."""
         return [machine for machine in self._cloud.machines() if machine["cloud"] == "azure"]
 
     def resources(self, kind: str = "") -> list[dict[str, Any]]:
@@ -108,11 +108,11 @@ class LoopbackAzure:
         self._set_up("finish", {})
 
     def shut_down(self, machine_id: str) -> None:
-        """Power a machine off from inside: it bills on."""
+        """Power an instance off from inside: it bills on."""
         self._cloud.ask("POST", f"/gpuctl-sandbox/azure/shutdown?id={quote(machine_id)}")
 
     def interrupt(self, machine_id: str) -> None:
-        """Take one spot machine back as its eviction policy says."""
+        """Take one spot instance back as its eviction policy says."""
         self._cloud.ask("POST", f"/gpuctl-sandbox/interrupt?id={quote(machine_id)}")
 
     def client_of(self, url: str) -> Any:
@@ -142,7 +142,7 @@ class LoopbackAzure:
         tags: dict[str, str] | None = None,
         **changes: Any,
     ) -> str:
-        """Start a machine past gpuctl, group, network and all, as another tool would, and return its id."""
+        """Start an instance past gpuctl, group, network and all, as another tool would, and return its id."""
         self.group(group, region, tags)
         self.vnet(group, region)
         asked = machine(region, subnet=self.subnet_id(group), tags=tags, name=name, **changes)
@@ -213,7 +213,7 @@ def machine(
     delete: str | None = "Delete",
     **properties: Any,
 ) -> dict[str, Any]:
-    """The body of a machine's PUT, whose parts go with it (or as `delete` says); `properties` come on top."""
+    """The body of an instance's PUT, whose parts go with it (or as `delete` says); `properties` come on top."""
     publisher, offer, sku, version = image.split(":")
     goes = {} if delete is None else {"deleteOption": delete}
     size_gb = {} if disk_gb is None else {"diskSizeGB": disk_gb}

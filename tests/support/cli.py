@@ -47,7 +47,7 @@ class Ran:
 
     @property
     def instance(self) -> dict[str, Any]:
-        """The machine it is about."""
+        """The instance it is about."""
         shape: dict[str, Any] = self.json["instance"]
         return shape
 
@@ -97,7 +97,7 @@ class Operator:
         return self.run(*argv, "-o", "json")
 
     def provision(self, *argv: str) -> Ran:
-        """Start the document's machine."""
+        """Start the document's instance."""
         return self.json("provision", "g4dn.xlarge", "--region", "us-east-1", *argv)
 
     def later(self, **span: float) -> None:
@@ -121,7 +121,7 @@ class Operator:
 
     @property
     def alive(self) -> list[str]:
-        """The machines that bill, by the cloud's own books."""
+        """The instances that bill, by the cloud's own books."""
         return [
             machine["id"]
             for machine in self.cloud.machines()

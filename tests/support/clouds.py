@@ -76,7 +76,7 @@ class LoopbackAws:
         return self._clients[service, region, access_key]
 
     def launch(self, region: str = "us-east-1", tags: dict[str, str] | None = None, **parameters: Any) -> str:
-        """Start a machine past gpuctl, as another tool would, and return its id; `parameters` go into RunInstances."""
+        """Start an instance as another tool would, and return its id; `parameters` go into RunInstances."""
         specifications = (
             [{"ResourceType": "instance", "Tags": [{"Key": k, "Value": v} for k, v in tags.items()]}] if tags else []
         )
@@ -85,7 +85,7 @@ class LoopbackAws:
         return str(reply["Instances"][0]["InstanceId"])
 
     def machines(self) -> list[dict[str, Any]]:
-        """Every machine since the last reset, oldest first: cloud, region, id, state, instance_type, tags, launched_at,
+        """The instances since the last reset, oldest first: cloud, region, id, state, instance_type, tags, launched_at,
         ended_at, client_token. Read from the cloud's own store, not through describe calls."""
         return self.ask("GET", "/gpuctl-sandbox/machines")
 
@@ -98,11 +98,11 @@ class LoopbackAws:
         return self.ask("GET", "/gpuctl-sandbox/calls")
 
     def interrupt(self, instance_id: str) -> None:
-        """Take one spot machine back, as AWS does."""
+        """Take one spot instance back, as AWS does."""
         self.ask("POST", f"/gpuctl-sandbox/interrupt?id={instance_id}")
 
     def power_off(self, instance_id: str) -> None:
-        """Let one machine power itself off."""
+        """Let one instance power itself off."""
         self.ask("POST", f"/gpuctl-sandbox/aws/power-off?id={instance_id}")
 
     def set_up(self, **settings: Any) -> None:

@@ -35,7 +35,7 @@ class Trouble(Enum):
 
 @dataclass(frozen=True)
 class Machine:
-    """One machine in the cloud's books."""
+    """One instance in the cloud's books."""
 
     cloud_id: str
     region: str
@@ -199,7 +199,7 @@ class FakeCloud:
             raise UnreachableError("no answer")
 
     def _is_visible(self, machine: Machine) -> bool:
-        # An ended machine is shown for an hour.
+        # An ended instance is shown for an hour.
         return machine.visible_from <= self.true_time and (
             machine.ended_at is None or self.true_time - machine.ended_at < timedelta(hours=1)
         )

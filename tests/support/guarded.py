@@ -116,16 +116,16 @@ class Machine:
         self.booted = self.now
 
     def at(self, instant: datetime) -> "Machine":
-        """The same machine, after a run of the timer at that instant."""
+        """The same instance, after a run of the timer at that instant."""
         self.time_passes(instant - self.now)
         return self.tick()
 
     def tick(self) -> "Machine":
-        """The same machine, after one run of the timer."""
+        """The same instance, after one run of the timer."""
         return self.run()
 
     def run(self, *also: str) -> "Machine":
-        """The same machine, after one run of the script with these arguments too."""
+        """The same instance, after one run of the script with these arguments too."""
         done = subprocess.run(
             ["/bin/bash", str(self.folder / "guard"), self.argument, *also],
             cwd=self.folder, env=self.surroundings(), capture_output=True, timeout=30, check=False,
@@ -134,7 +134,7 @@ class Machine:
         return self
 
     def is_used_by_nothing(self) -> None:
-        """What the machine shows of its use: two idle GPUs, nobody logged in, no connection but its own, no load."""
+        """What the instance shows of its use: two idle GPUs, nobody logged in, no connection but its own, no load."""
         self.homes.mkdir(exist_ok=True)
         self.stand_in("nvidia-smi", "#!/bin/sh\necho 0\necho 5\n")
         self.stand_in("who", "#!/bin/sh\n")
@@ -151,7 +151,7 @@ class Machine:
         path.write_text(text)
 
     def watched(self, span: timedelta, idle: str = "900", every: timedelta = timedelta(seconds=30)) -> "Machine":
-        """The same machine, after that time with its idle timer running."""
+        """The same instance, after that time with its idle timer running."""
         until = self.now + span
         while self.now < until:
             self.time_passes(min(every, until - self.now))

@@ -42,7 +42,7 @@ def an_instance(record_id: str = "inst-000000000001", **facts: Any) -> Instance:
 
 
 def a_ready_instance(record_id: str = "inst-000000000001", **facts: Any) -> Instance:
-    """One whose machine came up at once: READY, launched when it was asked for."""
+    """One whose instance came up at once: READY, launched when it was asked for."""
     created_at = facts.get("created_at", NOON)
     up: dict[str, Any] = {
         "status": Status.READY,

@@ -1,4 +1,4 @@
-"""Looks for files and folders that somebody else on the machine could read or write."""
+"""Looks for files and folders that somebody else on the instance could read or write."""
 
 import stat
 from pathlib import Path

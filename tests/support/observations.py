@@ -1,4 +1,4 @@
-"""What a cloud would report about a record's machine."""
+"""What a cloud would report about a record's instance."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ STATE = "state-of-a-test"
 
 
 def ours(record: Instance, state_id: str = STATE) -> dict[str, str]:
-    """The tags that make a machine that record's."""
+    """The tags that make an instance that record's."""
     return {
         "gpuctl-id": record.id,
         "gpuctl-state": state_id,
@@ -19,7 +19,7 @@ def ours(record: Instance, state_id: str = STATE) -> dict[str, str]:
 
 
 def seen_of(record: Instance, **facts: Any) -> Observed:
-    """The record's machine, running and ready, with our tags; `facts` say otherwise."""
+    """The record's instance, running and ready, with our tags; `facts` say otherwise."""
     plain: dict[str, Any] = {
         "provider": record.provider,
         "account": record.account,

@@ -68,7 +68,7 @@ class Call:
 
 
 def product(name: str, usd: str, region: str = "us-east-1", **attributes: str) -> dict[str, Any]:
-    """A product of the price list: a Linux machine on demand, unless the attributes say otherwise."""
+    """A product of the price list: a Linux instance on demand, unless the attributes say otherwise."""
     told = {
         "instanceType": name,
         "regionCode": region,
@@ -100,7 +100,7 @@ def spot(name: str, usd: str, zone: str = "us-east-1a", at: str = "2026-11-24T11
 
 
 def meter(name: str, usd: float, region: str = "eastus", **told: Any) -> dict[str, Any]:
-    """A meter of the retail price list: a Linux machine by the hour, unless `told` otherwise."""
+    """A meter of the retail price list: a Linux instance by the hour, unless `told` otherwise."""
     short = name.removeprefix("Standard_").replace("_", " ")
     return {
         "currencyCode": "USD",

@@ -1,4 +1,4 @@
-"""Stand-ins for programs of the machine that gpuctl is on: a crontab with a memory, a systemctl that takes notes."""
+"""Stand-ins for programs of the instance that gpuctl is on: a crontab with a memory, a systemctl that takes notes."""
 
 from support.cli import Operator
 
@@ -34,7 +34,7 @@ LOGINCTL = "#!/bin/sh\necho no\n"
 
 
 def having(operator: Operator, **programs: str) -> Operator:
-    """The operator on a machine that has these programs and no others."""
+    """The operator on an instance that has these programs and no others."""
     folder = operator.folder / "bin"
     folder.mkdir()
     for name, text in programs.items():

@@ -1,4 +1,4 @@
-"""An operator whose machines, in the cloud on loopback, lead to a real OpenSSH server."""
+"""An operator whose instances, in the cloud on loopback, lead to a real OpenSSH server."""
 
 import os
 import subprocess

@@ -76,7 +76,7 @@ class Sshd:
         (self.folder / "authorized_keys").write_text(f"{public_key}\n")
 
     def new_host_key(self) -> None:
-        """Another host key, as another machine at the same address would have; it counts from the next start on."""
+        """Another host key, as another instance at the same address would have; it counts from the next start on."""
         key = self.folder / "host_key"
         for path in (key, key.with_suffix(".pub")):
             path.unlink(missing_ok=True)

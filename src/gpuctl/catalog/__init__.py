@@ -1,4 +1,4 @@
-"""Shapes and prices of GPU machines as data that bundled; read lazily, never from the network."""
+"""Shapes and prices of GPU instances as data that bundled; read lazily, never from the network."""
 
 from gpuctl.catalog.catalog import Catalog
 

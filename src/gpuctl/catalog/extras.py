@@ -1,4 +1,4 @@
-"""List prices of what a machine needs beside itself, its disk and its public IP, and each cloud's billing terms."""
+"""List prices of what an instance needs beside itself, its disk and its public IP, and each cloud's billing terms."""
 
 import json
 from bisect import bisect_left

@@ -9,7 +9,7 @@ from gpuctl.errors import GpuctlError, UnresolvedError
 
 
 def refreshed(context: Context, records: Sequence[Instance]) -> Mapping[str, GpuctlError]:
-    """Ask the clouds about these machines. For each that could not be asked, that what is shown of it is stale."""
+    """Ask the clouds about these instances. For each that could not be asked, that what is shown of it is stale."""
     from gpuctl.services.reconcile.refresh import refresh
 
     context.progress.step(f"querying providers about {counted(len(records), 'instance')}")

@@ -8,7 +8,7 @@ from gpuctl.errors import GpuctlError
 
 
 def keep_current(context: Context) -> None:
-    """Write the file again if machines came or went. That it cannot be written fails no command."""
+    """Write the file again if instances came or went. That it cannot be written fails no command."""
     if not context.wiring.has_used_store:
         return
     with suppress(OSError, GpuctlError):

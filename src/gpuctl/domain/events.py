@@ -15,8 +15,8 @@ class EventName(StrEnum):
     """Every event there is, as histories and the config name it; in output each carries the prefix `instance:`."""
 
     PROVISIONING = "provisioning"  # the record is on disk, before anything was asked of a cloud
-    ATTEMPT = "attempt"  # a numbered try to create the machine begins
-    PROVISIONED = "provisioned"  # the cloud gave the machine an id
+    ATTEMPT = "attempt"  # a numbered try to create the instance begins
+    PROVISIONED = "provisioned"  # the cloud gave the instance an id
     READY = "ready"  # it can be used
     RUNNING = "running"  # a task is attached to it
     EXTENDED = "extended"  # its deadline was moved

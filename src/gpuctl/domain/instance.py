@@ -1,4 +1,4 @@
-"""The record of one machine, and what a cloud reports about one."""
+"""The record of one instance, and what a cloud reports about one."""
 
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -24,7 +24,7 @@ class ProviderName(StrEnum):
 
 
 class Status(StrEnum):
-    """Where a machine stands in its life; see `lifecycle` for what may follow what."""
+    """Where an instance stands in its life; see `lifecycle` for what may follow what."""
 
     PROVISIONING = "PROVISIONING"
     CONFIGURING = "CONFIGURING"
@@ -41,14 +41,14 @@ class Status(StrEnum):
 
 
 class Market(StrEnum):
-    """How the machine is bought."""
+    """How the instance is bought."""
 
     ON_DEMAND = "on-demand"
     SPOT = "spot"
 
 
 class Reason(StrEnum):
-    """Why a machine ended, or is to end."""
+    """Why an instance ended, or is to end."""
 
     USER = "user"
     EXPIRED = "expired"
@@ -64,13 +64,13 @@ class Reason(StrEnum):
 
 
 class Outcome(StrEnum):
-    """What is known of one attempt to create a machine."""
+    """What is known of one attempt to create an instance."""
 
     PENDING = "pending"  # written down; sent or about to be
     UNKNOWN = "unknown"  # sent, and no reply told what happened
     REFUSED = "refused"  # every send was refused by the cloud: nothing of it exists
     CREATED = "created"  # the cloud gave an id
-    LEFTOVERS = "leftovers"  # refused when parts of it were made already: they are swept and ended like a machine
+    LEFTOVERS = "leftovers"  # refused when parts of it were made already: they are swept and ended like an instance
     ENDED = "ended"  # nothing of it is left
 
     @classmethod
@@ -80,7 +80,7 @@ class Outcome(StrEnum):
 
 
 class Attempt(Value):
-    """One numbered try to create the machine, with the token that makes its repeats harmless."""
+    """One numbered try to create the instance, with the token that makes its repeats harmless."""
 
     number: int
     token: str
@@ -129,10 +129,10 @@ class BillingTerms(Value):
 
 
 class Instance(Value):
-    """Our record of one machine: what was asked, what it costs, when it must end.
+    """Our record of one instance: what was asked, what it costs, when it must end.
 
     Written before the first cloud call that could create anything, changed only through `lifecycle`. The prices (the
-    machine's own, its disk's, its address's) and the billing terms are frozen at launch; a price of None is unknown,
+    instance's own, its disk's, its address's) and the billing terms are frozen at launch; a price of None is unknown,
     never free. `deleted_by_us_at` is the moment the cloud first accepted our request to end it. `absent_since` is when
     a complete listing first lacked it. `delivered` counts the history's entries that hooks were told of; unused for
     `idle`, it also ends by itself. `id_is_from_create`: our own create returned the id. `ssh_key` lets in `ssh_user`,
@@ -231,7 +231,7 @@ class Instance(Value):
 
 
 class CloudState(StrEnum):
-    """What a cloud says of a machine, in words common to all of them."""
+    """What a cloud says of an instance, in words common to all of them."""
 
     PENDING = "pending"
     RUNNING = "running"
@@ -239,7 +239,7 @@ class CloudState(StrEnum):
     ENDING = "ending"
     ENDED = "ended"
     FAILED = "failed"  # it exists, and will never run
-    REMNANT = "remnant"  # there is no machine, not yet or not any more; what was made for it is there
+    REMNANT = "remnant"  # there is no instance, not yet or not any more; what was made for it is there
 
 
 class Refusal(Value):
@@ -251,7 +251,7 @@ class Refusal(Value):
 
 
 class Observed(Value):
-    """What a cloud reports about one machine now.
+    """What a cloud reports about one instance now.
 
     `ready` is the cloud's own word for usable; None where it was not asked. `ended_at` and `end_reason` are set only
     where the cloud tells them. `tags` is everything it carries, ours and others'; `name` is what it is called there.

@@ -72,7 +72,7 @@ def advance(
         facts.setdefault("absent_since", None)
         facts.setdefault("attempts", tuple(_closed(attempt, instance) for attempt in instance.attempts))
     if reason is not None:
-        # Why it is to end is said once: a machine asked to end because it expired did not end because of the proof.
+        # Why it is to end is said once: an instance asked to end because it expired did not end because of the proof.
         facts.setdefault("reason", instance.reason or reason)
     return _entered(instance, _EVENT[status], status, at, reason, detail, facts)
 
@@ -97,11 +97,11 @@ def with_facts(instance: Instance, at: datetime, **facts: Any) -> Instance:
 
 
 def refreshed(instance: Instance, seen: Observed, at: datetime, *, from_create: bool = False) -> Instance:
-    """The record brought up to what a cloud reports of its machine: id, addresses, launch, and how far it has come.
+    """The record brought up to what a cloud reports of its instance: id, addresses, launch, and how far it has come.
 
     Never leaves STOPPING, never ends anything, and never turns a deadline: those are decisions, not observations.
     Leaves PROVISIONING only for an instance, never for parts that were made for one.
-    `from_create` says that the create call itself returned this machine.
+    `from_create` says that the create call itself returned this instance.
     """
     if instance.status.is_ended:
         return instance
@@ -139,9 +139,9 @@ def refreshed(instance: Instance, seen: Observed, at: datetime, *, from_create: 
 
 
 def resting_since(instance: Instance) -> datetime | None:
-    """When the machine was first seen powered off so that it costs nothing itself; None if it runs, or ran since.
+    """When the instance was first seen powered off so that it costs nothing itself; None if it runs, or ran since.
 
-    A machine that ended at rest was at rest until its end.
+    An instance that ended at rest was at rest until its end.
     """
     seen = [entry for entry in instance.history if entry.event in _POWERED_OFF | _POWERED_ON]
     return seen[-1].at if seen and seen[-1].event in _POWERED_OFF else None
@@ -167,7 +167,7 @@ def provisioning(instance: Instance) -> Instance:
 
 
 def was_refused(instance: Instance) -> bool:
-    """Whether there is no machine, and can be none unless another attempt is made."""
+    """Whether there is no instance, and can be none unless another attempt is made."""
     over = (Outcome.REFUSED, Outcome.LEFTOVERS, Outcome.ENDED)
     return instance.status is Status.PROVISIONING and all(attempt.outcome in over for attempt in instance.attempts)
 
@@ -202,7 +202,7 @@ def attempted(instance: Instance, attempt: Attempt, at: datetime, **facts: Any) 
     """The record with one more attempt, which it follows from here on: where, what, and in which market.
 
     IllegalTransition unless nobody gave the record up and every attempt before was refused for sure: one that may have
-    made a machine has no successor.
+    made an instance has no successor.
     """
     if not was_refused(instance):
         raise IllegalTransition(f"{instance.id}: {instance.status}: no further attempt is possible")

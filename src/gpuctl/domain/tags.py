@@ -1,4 +1,4 @@
-"""The tags that make a machine ours: how a record id and a deadline are spelled, and read back without trust."""
+"""The tags that make an instance ours: how a record id and a deadline are spelled, and read back without trust."""
 
 import re
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ _DEADLINE_FORM = "%Y%m%dt%H%M%Sz"
 
 @dataclass(frozen=True, slots=True)
 class Ownership:
-    """What a machine's tags say of it; a part that is missing or cannot be read is None."""
+    """What an instance's tags say of it; a part that is missing or cannot be read is None."""
 
     record_id: str | None
     state_id: str | None

@@ -84,8 +84,8 @@ class Order:
     """Everything that one attempt's create is made of: the same order always makes the very same request.
 
     `created_at` is when the attempt was written down. `ssh_key` is a public key, in one line; `ssh_from` the range of
-    addresses that port 22 is opened to, None for nobody. `max_price` is the most a spot machine may cost in dollars an
-    hour; None means as much as on demand. Unused for `idle`, the machine powers itself off.
+    addresses that port 22 is opened to, None for nobody. `max_price` is the most a spot instance may cost in dollars an
+    hour; None means as much as on demand. Unused for `idle`, the instance powers itself off.
     """
 
     token: str
@@ -112,10 +112,10 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What a diagnosis asks about: one machine of that kind in that region, of which nothing is ever made.
+    """What a diagnosis asks about: one instance of that kind in that region, of which nothing is ever made.
 
     `order` is what would be sent, None where no image was found for it. `until` is the last deadline that this login
-    has to serve. `machine` is the cloud id of a machine of ours there, where one lives.
+    has to serve. `machine` is the cloud id of an instance of ours there, where one lives.
     `opens_ssh`: instances are to be reachable on port 22.
     """
 
@@ -158,7 +158,7 @@ class Provider(Protocol):
         ...
 
     def regions(self) -> Collection[str]:
-        """Every region this account can use. A region it never opened can hold no machine of its own."""
+        """Every region this account can use. A region it never opened can hold no instance of its own."""
         ...
 
     def find_image(self, region: str, kind: InstanceType, image: str | None) -> Image:
@@ -192,9 +192,9 @@ class Provider(Protocol):
         ...
 
     def create(self, order: Order) -> Observed:
-        """Send the order's create once, without any retry, and return the machine.
+        """Send the order's create once, without any retry, and return the instance.
 
-        Repeating it with the same order makes no second machine. OutcomeUnknown when a reply does not tell whether
+        Repeating it with the same order makes no second instance. OutcomeUnknown when a reply does not tell whether
         something was made; HalfMade when the cloud refused it after parts of it were made; any other GpuctlError is
         its definite refusal of this send, of which nothing is left. A refusal that comes only later is in what `get`
         and `list_instances` report.
@@ -217,25 +217,25 @@ class Provider(Protocol):
         ...
 
     def get(self, region: str, cloud_id: str) -> Observed | None:
-        """One machine by its cloud id, readiness included; None only if the cloud says it knows no such id."""
+        """One instance by its cloud id, readiness included; None only if the cloud says it knows no such id."""
         ...
 
     def find(self, region: str, record_id: str) -> Sequence[Observed]:
-        """Every machine that carries this record's id tag, ended ones included, from a complete listing."""
+        """Every instance that carries this record's id tag, ended ones included, from a complete listing."""
         ...
 
     def list_instances(self, region: str, ask_ready: Collection[str] = ()) -> Sequence[Observed]:
-        """Every machine in the region that carries a `gpuctl-state` tag, whatever its value, ended ones included.
+        """Every instance in the region that carries a `gpuctl-state` tag, whatever its value, ended ones included.
 
         Complete, or it raises. Readiness is asked for the cloud ids in `ask_ready` only.
         """
         ...
 
     def terminate(self, region: str, cloud_ids: Sequence[str], *, force: bool = False) -> Mapping[str, GpuctlError]:
-        """Ask for the end of these machines and return at once, with what failed for which id.
+        """Ask for the end of these instances and return at once, with what failed for which id.
 
         Ids not in the answer were accepted; one that is gone already counts as accepted. One bad id never keeps the
-        others alive. Raises only when nothing could be asked at all. Where others' things stand among a machine's own,
+        others alive. Raises only when nothing could be requested. Where foreign parts are among an instance's own,
         they are spared, and that is a failure of its id; with `force` they are ended too.
         """
         ...
@@ -259,7 +259,7 @@ class Provider(Protocol):
         ...
 
     def diagnose(self, trial: Trial) -> Iterable[Finding]:
-        """Whether this login may create such a machine and end it, how much of it the account may have, whether the
+        """Whether this login may create such an instance and end it, how much of it the account may have, whether the
         cloud sells it there, and how long the login lasts. Makes and changes nothing.
 
         Named `create`, `end`, `quota`, `offered` and `lasts`, in that order. What could not be asked is a finding
@@ -275,7 +275,7 @@ class Provider(Protocol):
         ...
 
     def set_deadline(self, region: str, cloud_id: str, expires_at: datetime) -> None:
-        """Move the deadline that the machine itself carries, and whatever timer follows it. Twice is the same.
+        """Move the deadline that the instance itself carries, and whatever timer follows it. Twice is the same.
 
         Returns only if both were read back as moved.
         """

@@ -41,7 +41,7 @@ class PriceList(Protocol):
 
 
 def checked_address(url: str, *, setting: str) -> str:
-    """The address of a price API. UsageError if it is none, or if it is plain http to another machine."""
+    """The address of a price API. UsageError if it is none, or if it is plain http to another instance."""
     parts = urlsplit(url)
     if parts.scheme == "http" and parts.hostname not in LOOPBACK:
         raise UsageError(
@@ -53,5 +53,5 @@ def checked_address(url: str, *, setting: str) -> str:
 
 
 def is_loopback(url: str) -> bool:
-    """Whether the address is on this machine."""
+    """Whether the address is on this computer."""
     return urlsplit(url).hostname in LOOPBACK

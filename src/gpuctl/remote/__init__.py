@@ -1,1 +1,1 @@
-"""What leads onto a machine: keys, the caller's own address, and OpenSSH's programs."""
+"""What leads onto an instance: keys, the caller's own address, and OpenSSH's programs."""

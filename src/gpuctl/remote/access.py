@@ -1,4 +1,4 @@
-"""How one state's machines are got onto: by which key, as whom, by which way, and what is remembered of them."""
+"""How one state's instances are got onto: by which key, as whom, by which way, and what is remembered of them."""
 
 import os
 import pwd
@@ -22,7 +22,7 @@ class Access:
     `key_folder` is where gpuctl's own key is, for every state of this computer; `state_folder` returns the folder for
     what is known of the instances of one state; `key_file` is a person's key, to be used instead; `user` whom to log in
     as, where the cloud's own word does not hold; `options` are further ones of ssh, each `Key=Value`; `echo` the
-    service to ask for a caller's public address instead of the default one. In the sandbox no machine boots, and the
+    service to ask for a caller's public address instead of the default one. In the sandbox no instance boots, and the
     addresses it makes up are somebody else's: there only `options` can lead anywhere.
     """
 
@@ -48,7 +48,7 @@ class Access:
         return None
 
     def key(self) -> Key:
-        """The key that goes onto machines; gpuctl's own pair is made when it is first asked for.
+        """The key that goes onto instances; gpuctl's own pair is made when it is first asked for.
 
         UsageError where it cannot be read or made, StateUnusableError where its folder takes no file.
         """
@@ -64,7 +64,7 @@ class Access:
             )
 
     def target(self, record: Instance, login: str | None = None) -> Target:
-        """How ssh is to reach the machine of that record, as `login` or whoever its image and the settings say.
+        """How ssh is to reach the instance of that record, as `login` or whoever its image and the settings say.
 
         What is remembered of its host key is in a file of its own. Raises as `key` and `remote.target.target` do.
         """

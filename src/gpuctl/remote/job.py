@@ -1,4 +1,4 @@
-"""A command on a machine that does not hang on the connection: started once, followed, and found again."""
+"""A command on an instance that does not hang on the connection: started once, followed, and found again."""
 
 import os
 import re
@@ -21,12 +21,12 @@ _NO_ROOM = 73
 
 
 class Lost(CloudError):
-    """The command is gone, and left no exit code: the machine was restarted, or it was killed from outside."""
+    """The command is gone, and left no exit code: the instance was restarted, or it was killed from outside."""
 
 
 @dataclass
 class Job:
-    """One command on one machine. `told` counts the bytes of each stream that were passed on: none twice, none missed.
+    """One command on one instance. `told` counts the bytes of each stream that were passed on: none twice, none missed.
 
     `token` names it there; `variables` are of its environment; `printed` counts the bytes read of each stream.
     """
@@ -41,7 +41,7 @@ class Job:
 
         Command and variables go over the connection's stdin: they stand in no command line here, and in no file
         there. UnreachableError if that could not be asked, or is not known; asking again is harmless. CloudError if the
-        machine has no room for it, Lost if it was begun and is gone.
+        instance has no room for it, Lost if it was begun and is gone.
         """
         reply = line.ask(self.script(), within=_ANSWERS)
         if reply.code == _NO_ROOM:

@@ -1,4 +1,4 @@
-"""The key that gets its owner onto machines: gpuctl's own pair, made when it is first needed, or a person's."""
+"""The key that gets its owner onto instances: gpuctl's own pair, made when it is first needed, or a person's."""
 
 import re
 import shutil
@@ -13,7 +13,7 @@ from gpuctl.files import Disk, make_path_private, private_folder, write_whole
 from gpuctl.platform import read_platform
 
 NAME = "id_ed25519"
-# One line of printable ASCII; what stands in it goes into the user data of every machine.
+# One line of printable ASCII; what stands in it goes into the user data of every instance.
 _PUBLIC = re.compile(
     r"(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)|sk-[a-z0-9@.-]+) [A-Za-z0-9+/]{40,}={0,3}( [!-~ ]*)?"
 )

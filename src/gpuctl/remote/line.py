@@ -34,14 +34,14 @@ _SHELL = "exec bash -s"
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a script on the machine answered."""
+    """What a script on the instance answered."""
 
     code: int
     out: bytes
 
 
 class Line:
-    """The way to one machine. Each call is a connection of its own."""
+    """The way to one instance. Each call is a connection of its own."""
 
     def __init__(self, target: Target) -> None:
         self.target = target
@@ -50,7 +50,7 @@ class Line:
         """Run a script there and return what it said, whatever its exit code.
 
         The script goes over stdin, so that nothing of it stands in a command line or a log. UnreachableError where it
-        could not be asked, CredentialsError where nobody is let in, CloudError where it is not the machine it was.
+        could not be asked, CredentialsError where nobody is let in, CloudError where it is not the instance it was.
         """
         with self.open() as process:
             try:

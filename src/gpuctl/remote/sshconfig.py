@@ -17,12 +17,12 @@ _HEAD = "# Written by gpuctl and updated when instances change. Needs the SSH ke
 
 
 def text_of(targets: Sequence[Target]) -> str:
-    """The settings of these machines, a block each."""
+    """The settings of these instances, a block each."""
     return _HEAD + "".join(f"\n{target.block()}" for target in targets)
 
 
 def write(folder: Path, targets: Sequence[Target]) -> Path:
-    """Put the settings of these machines, and of no other, into the state's own file; returns it. Raises OSError."""
+    """Put the settings of these instances, and of no other, into the state's own file; returns it. Raises OSError."""
     private_folder(folder)
     path, text = folder / NAME, text_of(targets).encode()
     if not path.exists() or path.read_bytes() != text:
@@ -65,7 +65,7 @@ def exclude(ssh_config: Path, path: Path) -> bool:
 
 
 def forget_ended(folder: Path, live: Sequence[str]) -> None:
-    """Remove what is remembered of host keys of machines that are gone."""
+    """Remove what is remembered of host keys of instances that are gone."""
     with suppress(OSError):
         for path in (folder / KNOWN_HOSTS).iterdir():
             if path.name not in live:

@@ -1,4 +1,4 @@
-"""One machine as OpenSSH is to reach it: the options that every way in shares, on a command line or in a file."""
+"""One instance as OpenSSH is to reach it: the options that every way in shares, on a command line or in a file."""
 
 import re
 import shlex
@@ -14,13 +14,13 @@ from gpuctl.errors import NotReadyError, UsageError
 DEFAULT_USER = "ubuntu"
 _OPTION = re.compile(r"([A-Za-z]+)=(.+)")
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
-# What decides whether a machine is the one it was: gpuctl sets these, and nobody else.
+# What decides whether an instance is the one it was: gpuctl sets these, and nobody else.
 _OURS = ("hostkeyalias", "userknownhostsfile", "globalknownhostsfile", "stricthostkeychecking", "checkhostip")
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A machine that can be named to ssh. Every value is checked when it is made: none can pass for an option."""
+    """An instance that can be named to ssh. Every value is checked when it is made: none can pass for an option."""
 
     record_id: str
     names: tuple[str, ...]
@@ -34,7 +34,7 @@ class Target:
         """Every option with its value; the first of a name counts, so what must hold comes before what a person adds.
 
         The host key is taken when it is first seen and must be the same ever after; it is kept under the record's id,
-        because the next machine may have the same address.
+        because the next instance may have the same address.
         """
         yield "HostKeyAlias", self.record_id
         yield "UserKnownHostsFile", _quoted(self.known_hosts)
@@ -75,7 +75,7 @@ class Target:
 
 
 def target(record: Instance, identity: Path, known_hosts: Path, user: str | None, options: Sequence[str]) -> Target:
-    """The machine of that record. UsageError for a user or an option that cannot be meant.
+    """The instance of that record. UsageError for a user or an option that cannot be meant.
 
     NotReadyError where it has no address, or has one that is none: an address comes from a cloud, and is no option.
     """

@@ -1,4 +1,4 @@
-"""Carries files and folders to a machine and back, as tar streams over ssh, with nothing left to a shell to read."""
+"""Carries files and folders to an instance and back, as tar streams over ssh, with nothing left to a shell to read."""
 
 import os
 import posixpath
@@ -41,9 +41,9 @@ def check_upload(transfer: Transfer) -> None:
 
 
 def upload(line: Line, transfer: Transfer) -> None:
-    """Put it onto the machine, over what is there. UnreachableError if the connection broke; again is harmless.
+    """Put it onto the instance, over what is there. UnreachableError if the connection broke; again is harmless.
 
-    CloudError if the machine refused it.
+    CloudError if the instance refused it.
     """
     here = Path(transfer.source).expanduser()
     remote = _remote(transfer.target)
@@ -59,7 +59,7 @@ def upload(line: Line, transfer: Transfer) -> None:
                 tar.add(here.resolve(), arcname=name, filter=_nobodys)
             process.stdin.close()
         except BrokenPipeError:
-            # Why is told by what ssh, or tar on the machine, says.
+            # Why is told by what ssh, or tar on the instance, says.
             pass
         content = process.stderr.read()
         _judge(line, process.wait(), content, f"{transfer.source} was not uploaded")
@@ -68,9 +68,9 @@ def upload(line: Line, transfer: Transfer) -> None:
 
 
 def download(line: Line, transfer: Transfer) -> None:
-    """Fetch it from the machine. Raises as `upload` does.
+    """Fetch it from the instance. Raises as `upload` does.
 
-    The machine may be anybody's by then: the local tar takes no path that leads out of the folder.
+    The instance may be anybody's by then: the local tar takes no path that leads out of the folder.
     """
     location, here = _remote(transfer.source).rstrip("/") or "/", Path(transfer.target).expanduser()
     folder, name = posixpath.split(location)

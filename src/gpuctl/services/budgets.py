@@ -61,7 +61,7 @@ class Allowance:
 
     @classmethod
     def ending(cls, store: RecordStore, budgets: Budgets, now: datetime) -> dict[str, Limit]:
-        """The machines to end for the sake of the budgets, by id, and for which limit; none where they end none."""
+        """The instances to end for the sake of the budgets, by id, and for which limit; none where they end none."""
         if budgets.action is not BudgetAction.TERMINATE:
             return {}
         return to_end(budgets, list(cls(store, budgets, now)._known.values()), now)

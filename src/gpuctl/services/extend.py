@@ -1,4 +1,4 @@
-"""Moves a deadline: on the machine first, then in the record, so that no reader believes a life nobody granted."""
+"""Moves a deadline: on the instance first, then in the record, so that no reader believes a life nobody granted."""
 
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -26,11 +26,11 @@ def extend(
     ttl: timedelta | None,
     allow_unknown_price: bool = False,
 ) -> Instance:
-    """Let the machine live longer: `by` adds to its deadline, `ttl` counts from now. The record with the new deadline.
+    """Let the instance live longer: `by` adds to its deadline, `ttl` counts from now. The record with the new deadline.
 
     UsageError when it is over, ending or past its deadline, when the result is earlier than the present deadline or
     more than `max_ttl` from now, and where its timer cannot be moved any more; BudgetError when it would cost more than
-    is allowed; UnresolvedError when the machine could not be told. Then the old deadline holds.
+    is allowed; UnresolvedError when the instance could not be told. Then the old deadline holds.
     """
     session = runtime.sessions.of(record)
     record, unread = _read_tags(runtime, session, record)
@@ -64,7 +64,7 @@ def extend(
     try:
         return runtime.store.update(record.id, granted, allowance.changing(record.id))
     except BudgetError:
-        # Another command took what was left meanwhile: the machine is told its old deadline again, as well as may be.
+        # Another command took what was left meanwhile: the instance is told its old deadline again, as well as may be.
         with suppress(GpuctlError):
             session.provider.set_deadline(record.region, record.cloud_id, record.expires_at)
         raise

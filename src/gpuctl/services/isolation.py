@@ -1,4 +1,4 @@
-"""The one place where any exception is caught: a bug in the step for one machine must not keep the others alive."""
+"""The one place where any exception is caught: a bug in the step for one instance must not keep the others alive."""
 
 import traceback
 from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ def run_isolated(
         step(items)
     except GpuctlError:
         raise
-    except Exception:  # noqa: BLE001 - one machine's bug must never keep other machines alive and billing
+    except Exception:  # noqa: BLE001 - one instance's bug must never keep other instances alive and billing
         if len(items) == 1:
             on_bug(items[0], traceback.format_exc())
             return

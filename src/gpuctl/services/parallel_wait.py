@@ -1,4 +1,4 @@
-"""Waits until a machine that lives already can be worked on by ssh."""
+"""Waits until an instance that lives already can be worked on by ssh."""
 
 from datetime import timedelta
 
@@ -10,7 +10,7 @@ from gpuctl.services.wait import POLL_EVERY, Goal, wait_for
 
 
 def wait_for_ssh(runtime: Runtime, record: Instance, patience: timedelta) -> Instance:
-    """The machine once it is READY and ssh gets onto it. It is only looked at: nothing ends it here.
+    """The instance once it is READY and ssh gets onto it. It is only looked at: nothing ends it here.
 
     NotReadyError when the time is out, or when something else runs there; CloudError if it can no longer become ready.
     """

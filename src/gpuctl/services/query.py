@@ -16,7 +16,7 @@ _WHOLE = len(RECORD_ID_PREFIX) + RECORD_ID_LENGTH
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which machines are meant; None and empty ask nothing of that side."""
+    """Which instances are meant; None and empty ask nothing of that side."""
 
     user: str | None = None
     task: str | None = None
@@ -29,7 +29,7 @@ class Selection:
     older_than: timedelta | None = None
 
     def matches(self, record: Instance, now: datetime) -> bool:
-        """Whether that machine is meant."""
+        """Whether that instance is meant."""
         return (
             self.user in (None, record.user)
             and self.task in (None, record.task)

@@ -1,4 +1,4 @@
-"""Runs one command on a machine over ssh, and ends the machine whatever comes of it."""
+"""Runs one command on an instance over ssh, and ends the instance whatever comes of it."""
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
@@ -40,7 +40,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What is to be done on a machine: files there, the command with its variables, files back."""
+    """What is to be done on an instance: files there, the command with its variables, files back."""
 
     command: Sequence[str]
     variables: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -62,7 +62,7 @@ class TaskResult:
 
 
 class _Over(Exception):
-    """The machine is, or is about to be, no more."""
+    """The instance is, or is about to be, no more."""
 
     def __init__(self, error: GpuctlError, reason: Reason) -> None:
         super().__init__(error.message)
@@ -129,7 +129,7 @@ def _terminate(runtime: Runtime, result: TaskResult, reason: Reason) -> None:
 
 
 class _Run:
-    """One command on one machine, through as many connections as it takes."""
+    """One command on one instance, through as many connections as it takes."""
 
     def __init__(self, runtime: Runtime, line: Line, record: Instance) -> None:
         self._runtime = runtime
@@ -157,7 +157,7 @@ class _Run:
             self._persist(lambda transfer=transfer: download(self._line, transfer))  # type: ignore[misc]
 
     def leave(self, code: int | None) -> None:
-        """Let the machine live: READY, with nothing of ours running on it."""
+        """Let the instance live: READY, with nothing of ours running on it."""
         runtime, now = self._runtime, self._runtime.clock.now()
         if self._job is not None and code is None:
             try:
@@ -170,7 +170,7 @@ class _Run:
         )
 
     def _persist(self, attempt: Callable[[], T]) -> T:
-        """Try until there is an answer, or the machine is over."""
+        """Try until there is an answer, or the instance is over."""
         pause, is_told = FIRST_PAUSE, False
         while True:
             self._keep_on()
@@ -180,7 +180,7 @@ class _Run:
                 if not is_told:
                     self._runtime.progress.warn(f"connection lost ({error.message}); reconnecting until the deadline")
                 is_told = True
-            # Ask the cloud, too: a machine that is gone is not worth waiting for.
+            # Ask the cloud, too: an instance that is gone is not worth waiting for.
             settle(self._runtime, [self._record.id])
             self._looked_at = None
             self._keep_on()
@@ -189,7 +189,7 @@ class _Run:
             pause = min(pause * 2, LONGEST_PAUSE)
 
     def _keep_on(self) -> None:
-        """Raise _Over once the deadline has come, or somebody else ended the machine."""
+        """Raise _Over once the deadline has come, or somebody else ended the instance."""
         elapsed = self._runtime.clock.elapsed()
         if self._looked_at is not None and elapsed - self._looked_at < LOOK_EVERY:
             return

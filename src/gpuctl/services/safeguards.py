@@ -1,4 +1,4 @@
-"""Reads back what will end a machine if nobody comes back, and writes that down."""
+"""Reads back what will end an instance if nobody comes back, and writes that down."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -19,9 +19,9 @@ REPORTS_WITHIN = timedelta(minutes=5)
 
 
 def read_back(runtime: Runtime, records: Sequence[Instance]) -> Mapping[str, GpuctlError]:
-    """Ask the clouds what protects these machines, and keep the answers in their records.
+    """Ask the clouds what protects these instances, and keep the answers in their records.
 
-    For each that could not be asked, why; its record keeps what was read before. Those without a machine, and
+    For each that could not be asked, why; its record keeps what was read before. Those without an instance, and
     those on their way out, are left out.
     """
     answers: dict[str, Sequence[Safeguard]] = {}
@@ -78,7 +78,7 @@ def _is_early(record: Instance, safeguard: Safeguard, now: datetime) -> bool:
 
 
 def gaps(record: Instance) -> list[str]:
-    """What should end this machine and, as it was read back, will not; a line each."""
+    """The safeguards of this instance that are missing, a line each."""
     return [
         f"{record.label} has no {safeguard.mechanism}: {safeguard.detail}"
         for safeguard in record.safeguards

@@ -1,4 +1,4 @@
-"""Lets machines become READY that must pass a check first, beside their cloud's own word."""
+"""Lets instances become READY that must pass a check first, beside their cloud's own word."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""Which machines ssh can get onto now, and whether it does."""
+"""Which instances ssh can get onto now, and whether it does."""
 
 import shlex
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ _ANSWERS = timedelta(seconds=60)
 
 
 def targets(access: Access, records: Sequence[Instance]) -> list[Target]:
-    """Every live machine that has an address, oldest first."""
+    """Every live instance that has an address, oldest first."""
     targets = []
     for instance in sorted(records, key=lambda record: (record.created_at, record.id)):
         if instance.is_live and instance.status is not Status.STOPPING:
@@ -27,7 +27,7 @@ def targets(access: Access, records: Sequence[Instance]) -> list[Target]:
 
 
 def failing(access: Access, record: Instance, check: str) -> GpuctlError | None:
-    """Why the machine does not pass: ssh does not get there, or the command, given as a line for its shell, fails.
+    """Why the instance does not pass: ssh does not get there, or the command, given as a line for its shell, fails.
 
     `ssh` only asks for ssh. None if it passes.
     """

@@ -1,4 +1,4 @@
-"""Ends machines: the intention first, durably, then the asking, then the wait for proof."""
+"""Ends instances: the intention first, durably, then the asking, then the wait for proof."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -31,8 +31,8 @@ def end(runtime: Runtime, record_ids: Sequence[str], reason: Reason, *, force: b
     """Write STOPPING into these records, then ask their clouds to end them; returns without waiting for proof.
 
     What has ended is left alone and is no error. Once STOPPING is written the reaper goes on with whatever failed here.
-    An error stands for each machine whose end was not accepted. `force` ends with a machine what others put among its
-    own things; else they are spared, and that machine's end is open.
+    There is an error for each termination not accepted. `force` deletes with an instance what others put among its
+    own things; else they are spared, and that instance's end is open.
     """
     refused = _write_stopping(runtime.store, runtime.clock.now(), record_ids, reason)
     settled = settle(runtime, [text for text in record_ids if text not in refused], force=force)

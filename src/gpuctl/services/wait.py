@@ -1,4 +1,4 @@
-"""Waits until machines are ready, or proven gone; looks only, and ends nothing."""
+"""Waits until instances are ready, or proven gone; looks only, and ends nothing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -35,7 +35,7 @@ class Waited:
 def wait_for(runtime: Runtime, requested: Sequence[Instance], goal: Goal, timeout: timedelta) -> Waited:
     """Wait until every one of these has come that far. What has ended, archived or not, is terminated.
 
-    A machine that can no longer become ready is a CloudError at once, and the others are waited for no longer; one for
+    An instance that can no longer become ready is a CloudError at once, and the wait for the others ends; one for
     which the time ran out is an UnresolvedError, with what kept its cloud from being asked where that was the reason.
     """
     poll = Poll(runtime.clock, FIRST_POLL, POLL_EVERY)

@@ -1,1 +1,1 @@
-"""Where records are kept: the protocol in `base`, the file on this machine in `local`."""
+"""Where records are kept: the protocol in `base`, the file on this computer in `local`."""

@@ -11,7 +11,7 @@ from gpuctl.store.lease import Lease
 
 
 class Sweep(Value):
-    """When a scope was last listed completely, by which profile, and how many machines of ours were there."""
+    """When a scope was last listed completely, by which profile, and how many instances of ours were there."""
 
     scope: Scope
     profile: str | None = None

@@ -51,7 +51,7 @@ def apis(served_apis: PriceApis) -> PriceApis:
 
 @pytest.fixture
 def buyer(tmp_path: Path, apis: PriceApis, monkeypatch: pytest.MonkeyPatch) -> Operator:
-    """Somebody whose price APIs are on loopback, and who needs no machine."""
+    """Somebody whose price APIs are on loopback, and who needs no instance."""
     nothing = cast(Any, SimpleNamespace())
     monkeypatch.setenv("AWS_ENDPOINT_URL_PRICING", apis.url)
     monkeypatch.setenv("AWS_ENDPOINT_URL_EC2", apis.url)

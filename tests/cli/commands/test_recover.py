@@ -37,7 +37,7 @@ def few_regions(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def two(operator: Operator, few_regions: None) -> Operator:
-    """Two machines, of an hour and of two, in two regions; and a copy of the state as it is now."""
+    """Two instances, of an hour and of two, in two regions; and a copy of the state as it is now."""
     assert operator.provision("--name", "one").code == 0
     assert operator.json("provision", "g5.xlarge", "--region", "eu-west-1", "--ttl", "120", "--name", "two").code == 0
     shutil.copy(operator.state, operator.folder / "older")

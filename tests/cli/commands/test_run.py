@@ -1,4 +1,4 @@
-"""`gpuctl run` against a real OpenSSH server: whatever comes of the command, the machine is ended."""
+"""`gpuctl run` against a real OpenSSH server: whatever comes of the command, the instance is ended."""
 
 import io
 import json
@@ -28,7 +28,7 @@ NEW = ("g4dn.xlarge", "--region", "us-east-1", "--name", "n")
 
 
 class Runner:
-    """Runs `gpuctl run` in this process with a clock of the test's, for a machine that is really reached."""
+    """Runs `gpuctl run` in this process with a clock of the test's, for an instance that is really reached."""
 
     def __init__(self, reachable: Reachable) -> None:
         self.operator, self.sshd, self.cable = reachable.operator, reachable.sshd, reachable.cable

@@ -1,4 +1,4 @@
-"""Getting onto a machine: `gpuctl ssh`, and ssh itself by the names that `gpuctl ssh-config` gives."""
+"""Getting onto an instance: `gpuctl ssh`, and ssh itself by the names that `gpuctl ssh-config` gives."""
 
 import os
 import pty
@@ -58,7 +58,7 @@ def test_a_machine_with_another_host_key_is_refused(reachable: Reachable, sshd: 
     assert changed.returncode == 255
     assert b"HOST IDENTIFICATION HAS CHANGED" in changed.stderr
     assert not (sshd.home / "was-here").exists()
-    # Another machine at the same address is another machine: nothing is known of it yet.
+    # Another instance at the same address is another instance: nothing is known of it yet.
     second = reachable.operator.provision().instance["id"]
     assert reachable.run("ssh", second, "--", "true").returncode == 0
     assert sorted(path.name for path in (reachable.operator.own_folder / "known_hosts").iterdir()) == sorted(

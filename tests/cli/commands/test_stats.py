@@ -31,7 +31,7 @@ def priced(usd: str) -> Price:
 
 
 def machine(operator: Operator, number: int, ago: timedelta, life: timedelta | None, **facts: Any) -> Instance:
-    """One that costs $1 an hour all in, $0.90 of it the machine."""
+    """One that costs $1 an hour all in, $0.90 of it the instance."""
     start = operator.clock.now() - ago
     told: dict[str, Any] = {
         "created_at": start,

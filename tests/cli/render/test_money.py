@@ -1,4 +1,4 @@
-"""Money as a person sees it is all in; the machine's own figures stay what they were for scripts."""
+"""Money as a person sees it is all in; the instance's own figures stay what they were for scripts."""
 
 from datetime import timedelta
 from decimal import Decimal

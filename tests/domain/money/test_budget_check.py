@@ -24,7 +24,7 @@ ALL_IN: dict[str, Any] = {"price": priced("0.90"), "disk_price": priced("0.08"),
 
 
 def asked(number: int, **facts: Any) -> Instance:
-    """A new record of a machine that costs a dollar an hour and is to live an hour."""
+    """A new record of an instance that costs a dollar an hour and is to live an hour."""
     return an_instance(f"inst-{number:012d}", **(ALL_IN | {"created_at": NOW} | facts))
 
 

@@ -1,4 +1,4 @@
-"""What many machines cost together, against a recomputation that shares nothing with it."""
+"""What many instances cost together, against a recomputation that shares nothing with it."""
 
 import random
 from collections import defaultdict
@@ -30,7 +30,7 @@ def a_machine(number: int, start: datetime, life: timedelta | None, **facts: obj
 
 
 def a_busy_month() -> list[Instance]:
-    """Four hundred machines of two clouds and three users, some of seconds, some over midnight, some alive still."""
+    """Four hundred instances of two clouds and three users, some of seconds, some over midnight, some alive still."""
     dice = random.Random(20261125)
     machines = []
     for number in range(400):

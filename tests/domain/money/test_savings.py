@@ -1,4 +1,4 @@
-"""The savings table of a machine that runs only while it is used."""
+"""The savings table of an instance that runs only while it is used."""
 
 from decimal import Decimal
 

@@ -1,4 +1,4 @@
-"""What proves that a machine is gone and when it ended, and which machine is the one a record means."""
+"""What proves that an instance is gone and when it ended, and which instance is the one a record means."""
 
 from datetime import datetime, timedelta
 
@@ -16,7 +16,7 @@ GUARDED = DEADLINE + 2 * MINUTE
 
 
 def tagged(record: Instance, *left: str) -> Observed:
-    """The record's machine with these of its tags left, launched another time than the record says."""
+    """The record's instance with these of its tags left, launched another time than the record says."""
     tags = {key: value for key, value in ours(record).items() if key in left}
     return seen_of(record, tags=tags, launched_at=NOON + SECOND)
 
@@ -25,7 +25,7 @@ def ended(record: Instance, at: datetime | None = None, reason: Reason | None = 
     return seen_of(record, state=CloudState.ENDED, ended_at=at, end_reason=reason)
 
 
-# the same machine
+# the same instance
 
 
 def test_a_machine_found_by_tag_must_carry_the_records_id_and_the_state() -> None:

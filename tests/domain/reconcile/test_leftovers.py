@@ -1,4 +1,4 @@
-"""Machines made of parts: what is done about parts without a machine, and about what an attempt left behind."""
+"""Instances made of parts: what is done about parts without an instance, and about what an attempt left behind."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -41,7 +41,7 @@ def told(actions: list[Action]) -> list[tuple[Kind, Reason | None]]:
 
 
 def remnant(record: Instance, **facts: Any) -> Observed:
-    """What was made for the record's machine, which is not there."""
+    """What was made for the record's instance, which is not there."""
     seen = seen_of(record, state=CloudState.REMNANT, instance_type="", ready=False, **facts)
     return seen.model_copy(update={"launched_at": None})
 
@@ -70,7 +70,7 @@ def left_by(record: Instance) -> Observed:
     return seen.model_copy(update={"region": "eu-west-1"})
 
 
-# parts without a machine
+# parts without an instance
 
 
 def test_parts_whose_machine_may_still_come_are_waited_for() -> None:
@@ -119,7 +119,7 @@ def test_parts_that_do_not_tell_when_they_were_made_are_reported_and_never_ended
     assert (action.kind, action.unresolved) == (Kind.REPORT, True)
 
 
-# a machine that failed
+# an instance that failed
 
 
 def test_a_machine_the_cloud_could_not_bring_up_is_ended_with_the_clouds_own_words() -> None:

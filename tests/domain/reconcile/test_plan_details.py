@@ -1,4 +1,4 @@
-"""The fine print of the plan: which of several machines is the record's, where each patience ends, what is said."""
+"""The fine print of the plan: which of several instances is the record's, where each patience ends, what is said."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -29,7 +29,7 @@ def without_launch(seen: Observed) -> Observed:
     return seen.model_copy(update={"launched_at": None})
 
 
-# which machine is the record's
+# which instance is the record's
 
 
 def test_a_machine_found_under_a_records_tag_is_no_stranger_too() -> None:

@@ -1,4 +1,4 @@
-"""Two copies of a record, a deadline on a machine, and the plan of a state that was put back."""
+"""Two copies of a record, a deadline on an instance, and the plan of a state that was put back."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""The guard is a real script; these tests run it and ask one thing: when does the machine end?"""
+"""The guard is a real script; these tests run it and ask one thing: when does the instance end?"""
 
 from collections.abc import Iterator
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""The guard and time: clocks that are wrong or set late, reboots, and images taken of a guarded machine."""
+"""The guard and time: clocks that are wrong or set late, reboots, and images taken of a guarded instance."""
 
 from collections.abc import Iterator
 from datetime import timedelta

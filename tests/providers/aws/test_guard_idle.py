@@ -1,4 +1,4 @@
-"""With `--idle` the machine also ends when nothing has used it for so long; whatever is not known counts as use."""
+"""With `--idle` the instance also ends when nothing has used it for so long; whatever is not known counts as use."""
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta

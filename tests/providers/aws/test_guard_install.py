@@ -1,4 +1,4 @@
-"""The guard's user data is a real script too; these tests run it into a folder instead of a machine's root."""
+"""The guard's user data is a real script too; these tests run it into a folder instead of an instance's root."""
 
 import os
 import select
@@ -22,7 +22,7 @@ UNITS = "etc/systemd/system"
 
 
 class Host:
-    """A machine at its first boot, before its user data has run."""
+    """An instance at its first boot, before its user data has run."""
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine

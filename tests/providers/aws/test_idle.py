@@ -1,4 +1,4 @@
-"""`--idle` reaches the machine, and a machine is said to have ended idle only where its own console says so."""
+"""`--idle` reaches the instance, and an instance is said to have ended idle only where its own console says so."""
 
 import base64
 
@@ -23,7 +23,7 @@ def on_the_console(text: str) -> Fault:
 
 
 def powered_off(operator: Operator, console: str, *argv: str) -> dict[str, object]:
-    """A machine that powered itself off after twenty minutes, as the reaper then closes it."""
+    """An instance that powered itself off after twenty minutes, as the reaper then closes it."""
     machine = operator.provision("--name", "n", *argv).instance
     operator.later(minutes=20)
     operator.cloud.power_off(machine["cloudInstanceId"])

@@ -60,7 +60,7 @@ def a_whole_life(operator: Operator) -> list[Sent]:
     read_the_prices(operator)
     tested = operator.json("selftest", "g4dn.xlarge", "--region", "us-east-1", "--ssh-from", "none")
     assert [check["status"] for check in tested.json["checks"][-2:]] == ["ok", "ok"]
-    # Doctor asks about a machine that cannot exist; whatever the answer is, it is of no use to a policy by tags.
+    # Doctor asks about an instance that cannot exist; whatever the answer is, it is of no use to a policy by tags.
     return [sent for sent in operator.wire.sent if sent.form.get("InstanceId.1") != "i-00000000000000000"]
 
 

@@ -29,7 +29,7 @@ def state_of(provider: AzureProvider) -> CloudState:
 
 
 def attach(arm: LoopbackAzure, order: Order, disk: str) -> None:
-    """Attach a data disk to the machine past gpuctl."""
+    """Attach a data disk to the instance past gpuctl."""
     body = {"properties": {"storageProfile": {"dataDisks": [_data_disk(disk)]}}}
     arm.compute.virtual_machines.begin_update(GROUP, order.token, body).result()
 

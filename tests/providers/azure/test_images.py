@@ -39,7 +39,7 @@ def provider(arm: LoopbackAzure) -> AzureProvider:
 
 
 def made(provider: AzureProvider, arm: LoopbackAzure, name: str, image: Image, **changes: Any) -> dict[str, Any]:
-    """The machine that a create with that image makes, as the cloud has it."""
+    """The instance that a create with that image makes, as the cloud has it."""
     order = replace(an_order(image, REGION, name), ssh_key=KEY, disk_gb=200, **changes)
     provider.create(order)
     (machine,) = arm.machines()

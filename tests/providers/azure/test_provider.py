@@ -53,7 +53,7 @@ class TestAzure(ProviderContract):
         return replace(an_order(image, region, self.instance_type), ssh_key=KEY, disk_gb=100)
 
     def machines(self) -> list[dict[str, Any]]:
-        # The sandbox names machines; for gpuctl one is known by its group.
+        # The sandbox names instances; for gpuctl one is known by its group.
         return [machine | {"id": group_in(machine["id"])} for machine in self.arm.machines()]
 
     def ssh_from(self, cloud_id: str) -> list[str]:
@@ -129,7 +129,7 @@ class TestAzure(ProviderContract):
         assert len(self.machines()) == 1
 
     def whole_machine(self) -> list[dict[str, Any]]:
-        """What a machine is made of, by the cloud's books."""
+        """What an instance is made of, by the cloud's books."""
         found = self.arm.resources()
         assert len({item["type"] for item in found}) == len(found) == 8
         return found
@@ -137,7 +137,7 @@ class TestAzure(ProviderContract):
     def test_everything_that_was_made_carries_our_id(self, provider: AzureProvider, order: Order) -> None:
         provider.create(order)
         bare = [item["type"] for item in self.whole_machine() if item["tags"].get("gpuctl-id") != order.record_id]
-        # Azure makes the disk itself; it belongs to the machine and goes with it.
+        # Azure makes the disk itself; it belongs to the instance and goes with it.
         assert bare in ([], ["Microsoft.Compute/disks"])
 
     def test_somebody_elses_group_of_our_name_is_refused_and_left_as_it_is(

@@ -38,7 +38,7 @@ def group() -> list[Recorded]:
 
 
 def machine() -> list[Recorded]:
-    """A machine of 2021 with its interface, from its making to its end."""
+    """An instance of 2021 with its interface, from its making to its end."""
     return renamed(
         read(f"{COMPUTE}_base_async.test_compute_vm"),
         {

@@ -172,7 +172,7 @@ def test_a_schedule_that_would_not_end_this_machine_is_no_timer(
     assert timer_of(provider).status is SafeguardStatus.MISSING
 
 
-# while the machine is being created
+# while the instance is being created
 
 
 def test_a_machine_that_takes_a_while_gets_its_timer_when_it_is_there(

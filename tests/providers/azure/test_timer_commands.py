@@ -1,4 +1,4 @@
-"""What a user sees of Azure's shutdown timer: before anything is made, at a late extend, and while a machine starts."""
+"""What a user sees of Azure's shutdown timer: before a create, at a late extend, and while an instance starts."""
 
 import pytest
 from support.azure import LoopbackAzure

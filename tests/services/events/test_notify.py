@@ -28,7 +28,7 @@ class Silent:
 
 
 class Scene:
-    """A store with machines, a clock, and hooks that note what they are told."""
+    """A store with instances, a clock, and hooks that note what they are told."""
 
     def __init__(self) -> None:
         self.store, self.clock = MemoryStore(), FakeClock(NOON + timedelta(minutes=1))

@@ -1,4 +1,4 @@
-"""A machine chosen by what it must have, in the market and at the price that were asked for."""
+"""An instance chosen by what it must have, in the market and at the price that were asked for."""
 
 import pytest
 from support.cli import Operator

@@ -1,4 +1,4 @@
-"""The state fails after the record was written and before the machine's id could be: nothing is lost, nothing bills."""
+"""The state fails after the record and before the instance's id was written: nothing is lost, nothing bills."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Where there is no room the next place is tried: one record, one attempt after the other, at most one machine."""
+"""Where there is no room the next place is tried: one record, one attempt after the other, at most one instance."""
 
 import re
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The fine print of the store on this machine: what is not made, what is not touched, and what is said."""
+"""The fine print of the store on this computer: what is not made, what is not touched, and what is said."""
 
 import os
 from collections.abc import Callable

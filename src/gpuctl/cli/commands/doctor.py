@@ -1,4 +1,4 @@
-"""`gpuctl doctor`: is everything right for machines to start, and to end?"""
+"""`gpuctl doctor`: is everything right for instances to start, and to end?"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ _MARKS = {Verdict.OK: "ok", Verdict.WARN: "warn", Verdict.FAIL: "FAIL", Verdict.
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """A finding, and of which cloud; None for what is of this machine."""
+    """A finding, and of which cloud; None for what is of this computer."""
 
     cloud: ProviderName | None
     finding: Finding

@@ -1,4 +1,4 @@
-"""`gpuctl estimate`: what a machine costs that runs only while it is used, against one that is always on."""
+"""`gpuctl estimate`: what an instance costs that runs only while it is used, against one that is always on."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

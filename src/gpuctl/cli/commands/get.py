@@ -1,4 +1,4 @@
-"""`gpuctl get`: one machine, all of it or a few fields."""
+"""`gpuctl get`: one instance, all of it or a few fields."""
 
 from collections.abc import Mapping
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""`gpuctl recommend`: which machine fits a task, for how long, at what price, and the line to type."""
+"""`gpuctl recommend`: which instance fits a task, for how long, at what price, and the line to type."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

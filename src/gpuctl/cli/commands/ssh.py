@@ -1,4 +1,4 @@
-"""`gpuctl ssh`: get onto a machine."""
+"""`gpuctl ssh`: get onto an instance."""
 
 import os
 import sys

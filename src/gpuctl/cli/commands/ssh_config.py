@@ -1,4 +1,4 @@
-"""`gpuctl ssh-config`: let ssh itself, scp, rsync and editors know the machines."""
+"""`gpuctl ssh-config`: let ssh itself, scp, rsync and editors know the instances."""
 
 import os
 import pwd

@@ -1,4 +1,4 @@
-"""`gpuctl terminate`: end machines, and wait until the cloud has proven them gone."""
+"""`gpuctl terminate`: end instances, and wait until the cloud has proven them gone."""
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -71,7 +71,7 @@ def command(
 
 
 def _named(context: Context, texts: Sequence[str]) -> tuple[list[Instance], dict[str, GpuctlError]]:
-    """The machines of these names, each once, and what is wrong with those that name none."""
+    """The instances of these names, each once, and what is wrong with those that name none."""
     if "-" in texts:
         from_input = [line.split("\t")[0].strip() for line in context.streams.input.read().splitlines()]
         texts = [*(text for text in texts if text != "-"), *(text for text in from_input if text)]

@@ -1,4 +1,4 @@
-"""`gpuctl wait`: come back when machines are ready, or proven gone."""
+"""`gpuctl wait`: come back when instances are ready, or proven gone."""
 
 from datetime import timedelta
 from typing import Annotated

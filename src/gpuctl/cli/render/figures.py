@@ -26,7 +26,7 @@ def rate(amount: Decimal | None) -> str:
 
 
 def all_in(cost: Cost) -> str:
-    """`$0.42` with disk and address; `$0.42*` where one of those is unknown, `?` where the machine's price is."""
+    """`$0.42` with disk and address; `$0.42*` where one of those is unknown, `?` where the instance's price is."""
     return money(cost.counted) + _mark(cost)
 
 
@@ -49,7 +49,7 @@ def plain(amount: Decimal | None) -> str:
 
 
 def per_hour(record: Instance) -> Decimal | None:
-    """What the machine costs an hour, as frozen at its launch."""
+    """What the instance costs an hour, as frozen at its launch."""
     return record.price.usd_per_hour if record.price else None
 
 
@@ -93,7 +93,7 @@ def ago(at: datetime | None, now: datetime) -> str:
 
 
 def is_bare(record: Instance) -> bool:
-    """Whether its figures are of the machine alone, and marked so."""
+    """Whether its figures are of the instance alone, and marked so."""
     rates = hourly(record)
     return rates.counted is not None and not rates.is_whole
 

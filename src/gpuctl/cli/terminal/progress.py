@@ -96,7 +96,7 @@ class TerminalProgress:
         self.redraw()
 
     def _put(self, text: str) -> None:
-        # Whoever does not listen any more must not keep a machine from being ended.
+        # Whoever does not listen any more must not keep an instance from being ended.
         try:
             self.stream.write(text)
             self.stream.flush()

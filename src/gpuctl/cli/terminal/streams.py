@@ -30,7 +30,7 @@ class Streams:
 class Globals:
     """The options that may stand anywhere, as they were given; None where they were not.
 
-    `command` is the command that was named, `rest` what follows `--` where that is a command line of another machine's.
+    `command` is the command that was named, `rest` what follows `--` where that is a command line for an instance.
     """
 
     output: str | None = None

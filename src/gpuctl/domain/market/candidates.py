@@ -1,4 +1,4 @@
-"""Where a machine may be tried, in which order, and what one refusal says about the other places."""
+"""Where an instance may be tried, in which order, and what one refusal says about the other places."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass

@@ -122,9 +122,9 @@ class Lack(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What a machine must have; None asks nothing of that side. `min_memory_gib` is of one GPU (or of the slice).
+    """What an instance must have; None asks nothing of that side. `min_memory_gib` is of one GPU (or of the slice).
 
-    `capped`: a spot machine is bid for with the highest price, so that its price need not be known.
+    `capped`: a spot instance is bid for with the highest price, so that its price need not be known.
     """
 
     gpu: str | None = None
@@ -167,7 +167,7 @@ class Need:
 def ranked(offers: Iterable[Offer], need: Need) -> Sequence[Offer]:
     """The offers that meet the need, cheapest first; unknown prices last; ties by type and region.
 
-    Among unknown prices those come first that cost less on demand: a spot machine costs no more than that.
+    Among unknown prices those come first that cost less on demand: a spot instance costs no more than that.
     """
     fitting = [offer for offer in offers if need.is_met_by(offer)]
     return sorted(fitting, key=_rank)

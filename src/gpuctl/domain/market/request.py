@@ -1,4 +1,4 @@
-"""What a user asks for when asking for a machine, and the limits of it."""
+"""What a user asks for when asking for an instance, and the limits of it."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -31,10 +31,10 @@ _LONGEST_TEXT = {"user": 200, "task": 200, "purpose": 1_000, "check": 1_000, "im
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One call for machines, as asked; None where nothing was said.
+    """One call for instances, as asked; None where nothing was said.
 
-    `region` is one, several in order with commas between them, or `any`. Without an `instance_type` the machine is
-    chosen by what it must have. `falls_back`: where no spot machine is to be had, one on demand will do.
+    `region` is one, several in order with commas between them, or `any`. Without an `instance_type` the instance is
+    chosen by what it must have. `falls_back`: where no spot instance is to be had, one on demand will do.
     """
 
     user: str
@@ -82,12 +82,12 @@ class Request:
 
     @property
     def describes(self) -> bool:
-        """Whether it says what the machine must have."""
+        """Whether it says what the instance must have."""
         return any(item is not None for item in (self.gpu, self.min_gpus, self.min_memory_gib))
 
     @property
     def need(self) -> Need:
-        """What an offer must have. Described rather than named, a machine has at least one whole GPU."""
+        """What an offer must have. Described rather than named, an instance has at least one whole GPU."""
         by_need = self.instance_type is None
         return Need(
             gpu=self.gpu,
@@ -99,7 +99,7 @@ class Request:
         )
 
     def named(self, number: int) -> "Request":
-        """The request for the number-th of several machines: `N` becomes `N-1`, `N-2`, …"""
+        """The request for the number-th of several instances: `N` becomes `N-1`, `N-2`, …"""
         if self.count == 1 or self.name is None:
             return self
         return replace(self, name=f"{self.name}-{number}")
@@ -184,7 +184,7 @@ def check_tag(key: str, value: str) -> None:
 
 
 def differences(request: Request, standing: Instance, types: Collection[str]) -> list[str]:
-    """How a machine that lives under the request's name differs from what is asked now; empty if it is the same.
+    """How an instance that lives under the request's name differs from what is asked now; empty if it is the same.
 
     `types` are those that meet the request.
     """

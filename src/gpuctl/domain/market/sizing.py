@@ -1,4 +1,4 @@
-"""How large a machine a task needs, and how long it should live: by its documents, by its minutes, or by both."""
+"""How large an instance a task needs, and how long it should live: by its documents, by its minutes, or by both."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class Size(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Class:
-    """What a machine of a size must have at least, and the type that is preferred among equals."""
+    """What an instance of a size must have at least, and the type that is preferred among equals."""
 
     gpu_memory_gib: Decimal
     memory_gib: Decimal

@@ -1,4 +1,4 @@
-"""From where a machine lets ssh in: an address range, or nobody."""
+"""From where an instance lets ssh in: an address range, or nobody."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 """What budgets still allow: spent in their period plus committed by active instances, against their limits.
 
-A budget is judged by money that is all in. What a machine could still cost until its deadline counts in the present
+A budget is judged by money that is all in. What an instance could still cost until its deadline counts in the present
 day and month in full, though a part of it may fall into the next: rather too much than too little.
 """
 
@@ -43,7 +43,7 @@ class Limit:
     tag: str | None = None
 
     def covers(self, record: Instance) -> bool:
-        """Whether what that machine costs counts in it."""
+        """Whether what that instance costs counts in it."""
         if self.tag is not None:
             key, _, value = self.tag.partition("=")
             return record.tags.get(key) == value
@@ -83,7 +83,7 @@ class BudgetStatus:
 
     @property
     def unknown_price_count(self) -> int:
-        """How many machines of unknown price belong in it, and cannot be counted; those that live are among them."""
+        """How many instances of unknown price belong in it, and cannot be counted; those that live are among them."""
         return self.spent.unknown_price_count
 
     @property
@@ -167,10 +167,10 @@ def warnings(budgets: Budgets, records: Sequence[Instance], now: datetime, reque
 
 
 def to_end(budgets: Budgets, records: Sequence[Instance], now: datetime) -> dict[str, Limit]:
-    """The machines to end so that what is spent and what the others could still cost fits every limit, and why.
+    """The instances to end so that what is spent and what the others could still cost fits every limit, and why.
 
-    The newest first. None where budgets do not end machines. What is being ended counts with what it cost so far, so
-    that one machine too many never ends a second; what has no known price frees nothing and is left alone.
+    The newest first. None where budgets do not end instances. What is being ended counts with what it cost so far, so
+    that one instance too many never ends a second; what has no known price frees nothing and is left alone.
     """
     if budgets.action is not BudgetAction.TERMINATE:
         return {}
@@ -191,7 +191,7 @@ def to_end(budgets: Budgets, records: Sequence[Instance], now: datetime) -> dict
 
 
 def ends_for(actions: Iterable[Action], chosen: Mapping[str, Limit]) -> list[Action]:
-    """The end of every machine among those chosen that the plan saw there and does not end anyway."""
+    """The end of every instance among those chosen that the plan saw there and does not end anyway."""
     planned = list(actions)
     ended = {action.record.id for action in planned if action.record and action.kind in (Kind.TERMINATE, Kind.CLOSE)}
     return [

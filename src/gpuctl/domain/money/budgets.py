@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class BudgetAction(StrEnum):
-    """What happens when a limit would be passed: a warning, no new machine, or the end of those that spend."""
+    """What happens when a limit would be passed: a warning, no new instance, or the end of those that spend."""
 
     WARN = "warn"
     BLOCK = "block"

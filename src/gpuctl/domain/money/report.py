@@ -165,7 +165,7 @@ def start_of_day(at: datetime) -> datetime:
 
 
 def _spent(record: Instance, since: datetime | None, now: datetime) -> Cost:
-    # Without a window an ended machine's cost is frozen, whatever this machine's clock says.
+    # Without a window an ended instance's cost is frozen, whatever this computer's clock says.
     return spent(record, now) if since is None else spent_between(record, since, now)
 
 

@@ -1,4 +1,4 @@
-"""What a machine costs that runs only while it is used, against one that is always on."""
+"""What an instance costs that runs only while it is used, against one that is always on."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -11,7 +11,7 @@ _HUNDRED = Decimal(100)
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """How much a machine is used: hours on each of so many days a month, by so many users with one machine each."""
+    """How much an instance is used: hours on each of so many days a month, by so many users with one instance each."""
 
     hours_per_day: Decimal
     days: int = DAYS_A_MONTH
@@ -19,12 +19,12 @@ class Usage:
 
     @property
     def hours(self) -> Decimal:
-        """Machine hours a month, all users together."""
+        """Instance hours a month, all users together."""
         return self.hours_per_day * self.days * self.users
 
     @property
     def always_on_hours(self) -> Decimal:
-        """Machine hours a month if each user's machine were never ended: 30 days, or more if it is used on more."""
+        """Instance hours a month if each user's instance were never ended: 30 days, or more if it is used on more."""
         return Decimal(HOURS_A_DAY * max(self.days, DAYS_A_MONTH) * self.users)
 
 
@@ -62,5 +62,5 @@ class Savings:
 
 
 def savings(usd_per_hour: Decimal, usage: Usage) -> Savings:
-    """What that usage costs at that price, against the same machines always on."""
+    """What that usage costs at that price, against the same instances always on."""
     return Savings(always_on=usd_per_hour * usage.always_on_hours, on_demand=usd_per_hour * usage.hours)

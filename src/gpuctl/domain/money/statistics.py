@@ -1,4 +1,4 @@
-"""Figures over many machines: how many, how long, what the machines alone cost and what always-on would have."""
+"""Figures over many instances: how many, how long, what the instances alone cost and what always-on would have."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ _ZERO = Decimal(0)
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """Figures over many records. Money is the machines' alone, in dollars; `average_duration_h` is in hours.
+    """Figures over many records. Money is the instances' alone, in dollars; `average_duration_h` is in hours.
 
     Averages are over terminated instances only. Launches that never became an instance cost nothing and count in no
     average. Instances of unknown price are in no sum of money and are counted in `unknown_price_count`.
@@ -37,12 +37,12 @@ class Statistics:
 
 
 def within(records: Iterable[Instance], since: datetime | None, now: datetime) -> list[Instance]:
-    """The machines that were asked for, or were there, after that instant; all of them for None."""
+    """The instances that were asked for, or were there, after that instant; all of them for None."""
     return [record for record in records if since is None or record.created_at >= since or _last(record, now) > since]
 
 
 def ended_within(records: Iterable[Instance], since: datetime | None, now: datetime) -> list[Instance]:
-    """The machines that ran and ended, after that instant where one is given."""
+    """The instances that ran and ended, after that instant where one is given."""
     ended = [record for record in records if record.launched_at is not None and record.status is Status.TERMINATED]
     return [record for record in ended if since is None or _last(record, now) > since]
 

@@ -1,4 +1,4 @@
-"""What can be decided, what the clouds answered, and which machine stands for which record."""
+"""What can be decided, what the clouds answered, and which instance stands for which record."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ class Kind(StrEnum):
 class Action:
     """One decision. `unresolved` means that a person should look: it shows on stderr and in the exit code.
 
-    `record` is the record it is about, None for a machine without one; `seen` the machine, None where it was not seen.
+    `record` is None for an instance without one; `seen` is the observed instance, None where it was not observed.
     `left` is the cloud id of what one of the record's attempts left behind, where that is gone now.
     `extended_to` is the later deadline that another copy of the state has granted.
     """
@@ -84,12 +84,12 @@ class Rules:
 
 
 def scope_of(record: Instance) -> Scope:
-    """Where the record's machine is, if it is anywhere."""
+    """Where the record's instance is, if it is anywhere."""
     return Scope(provider=record.provider, account=record.account, region=record.region)
 
 
 class Finder:
-    """Which machine stands for which record."""
+    """Which instance stands for which record."""
 
     def __init__(self, view: View, state_id: str) -> None:
         self._view = view
@@ -101,7 +101,7 @@ class Finder:
                 self._by_record.setdefault(claims.record_id, []).append(observed)
 
     def listed(self, record: Instance) -> Observed | None:
-        """The record's machine in the listings: by the id our create returned, else by our tag in our region."""
+        """The record's instance in the listings: by the id our create returned, else by our tag in our region."""
         if record.cloud_id is not None:
             return self._by_cloud_id.get((record.region, record.cloud_id))
         # The tags of a further attempt say the same record: what earlier ones had is not its instance any more.
@@ -110,7 +110,7 @@ class Finder:
             for observed in self._by_record.get(record.id, ())
             if observed.region == record.region and observed.cloud_id not in record.former_cloud_ids
         ]
-        # Were there ever two, the first launched is the machine; the other is an orphan and judged as one.
+        # Were there ever two, the first launched is the instance; the other is an orphan and judged as one.
         return min(
             tagged, key=lambda observed: (not observed.exists, observed.launched_at or record.expires_at), default=None
         )
@@ -121,5 +121,5 @@ class Finder:
         return seen is not None and seen.exists
 
     def anywhere(self, record: Instance) -> Observed | None:
-        """The record's machine in the listings, or else as the cloud gave it when asked for it alone."""
+        """The record's instance in the listings, or else as the cloud gave it when asked for it alone."""
         return self.listed(record) or self._view.by_id.get(record.id)

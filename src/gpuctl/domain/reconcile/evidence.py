@@ -1,4 +1,4 @@
-"""What counts as proof that a machine is gone, and that a machine is the one a record means.
+"""What counts as proof that an instance is gone, and that an instance is the one a record means.
 
 Absence is not evidence until it is proof: a cloud may not show yet what it has just made, or show nothing at all.
 """
@@ -18,7 +18,7 @@ GUARD_GRACE = timedelta(minutes=2)
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """That a machine is gone: when it ended, whether that is an estimate, why, and the status that follows."""
+    """That an instance is gone: when it ended, whether that is an estimate, why, and the status that follows."""
 
     ended_at: datetime
     is_estimate: bool
@@ -27,9 +27,9 @@ class Proof:
 
 
 def is_the_same_machine(record: Instance, seen: Observed, state_id: str) -> bool:
-    """Whether this machine is the one the record means.
+    """Whether this instance is the one that the record means.
 
-    Found by our own tag it must carry this state's. A machine whose id our create returned stays ours when its tags are
+    Found by our tag, it must carry this state's. An instance whose id our create returned stays ours when its tags are
     gone, if its launch time is ours too, or if it has ended; another record's or state's tag means that it is not.
     """
     claimed_id, claimed_state = seen.tags.get(ID), seen.tags.get(STATE)
@@ -46,7 +46,7 @@ def is_the_same_machine(record: Instance, seen: Observed, state_id: str) -> bool
 
 
 def end_of(record: Instance, seen: Observed, now: datetime | None) -> Proof:
-    """The proof that lies in a cloud showing that very machine as ended."""
+    """The proof that lies in a cloud showing that very instance as ended."""
     if seen.ended_at is not None:
         return Proof(seen.ended_at, False, _why(record, seen, seen.ended_at))
     return _estimated(record, record.absent_since or now or record.updated_at, seen)
@@ -67,7 +67,7 @@ def launch_failure(record: Instance, seen: Observed) -> Refusal | None:
 
 
 def absence_proves(record: Instance, *, listed_at: datetime, now: datetime | None) -> Proof | None:
-    """The proof that lies in a machine missing from this complete listing and unknown when asked for by itself.
+    """The proof that lies in an instance missing from this complete listing and unknown when asked for by itself.
 
     None unless it was missing already from a complete listing at least 60 s before, and is 5 min past its launch, or
     15 min past its last attempt where no launch is known.
@@ -86,7 +86,7 @@ def absence_proves(record: Instance, *, listed_at: datetime, now: datetime | Non
 
 
 def _estimated(record: Instance, first_missed: datetime, seen: Observed | None) -> Proof:
-    # The timer on the machine acts 2 min past the deadline, so it did not bill later than that.
+    # The timer on the instance acts 2 min past the deadline, so it did not bill later than that.
     ended_at = min(first_missed, record.expires_at + GUARD_GRACE)
     if record.launched_at is not None:
         ended_at = max(ended_at, record.launched_at)

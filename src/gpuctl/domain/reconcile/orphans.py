@@ -1,4 +1,4 @@
-"""What to do about machines that stand for no record: another state's are told of, ours are adopted or ended.
+"""What to do about instances that stand for no record: another state's are told of, ours are adopted or ended.
 
 Only strong evidence kills: tags that are whole and name this state, or one that the user listed.
 """
@@ -14,7 +14,7 @@ ORPHAN_AGE = timedelta(minutes=15)
 
 
 def for_strangers(records: Sequence[Instance], view: View, rules: Rules) -> list[Action]:
-    """What to do about the machines that stand for none of the records, and about places that did not answer."""
+    """What to do about the instances that stand for none of the records, and about places that did not answer."""
     finder, by_id = Finder(view, rules.state_id), {record.id: record for record in records}
     known = {record.cloud_id for record in records} | {
         seen.cloud_id for record in records if (seen := finder.listed(record))

@@ -1,6 +1,6 @@
-"""What to do about every machine, decided from the records and from what the clouds answered; nothing is done here.
+"""What to do about every instance, decided from the records and from what the clouds answered; nothing is done here.
 
-Weak evidence is reported, only strong evidence kills: a record is closed on proof alone (`evidence`), a machine without
+Weak evidence is reported, only strong evidence terminates: a record closes on proof (`evidence`), an instance without
 a record is ended only if its tags are whole (`strangers`).
 """
 
@@ -160,7 +160,7 @@ def _was_ready(record: Instance) -> bool:
 
 
 def _why_empty(record: Instance, now: datetime | None) -> Reason | None:
-    """Why there is no machine in what was made for it; None while there may still be one, or it may still come."""
+    """Why there is no instance in what was made for it; None while there may still be one, or it may still come."""
     if now is None:
         return None
     if record.launched_at is None:

@@ -1,4 +1,4 @@
-"""What a restored state and its clouds make of each other: two copies of a record, a deadline on a machine."""
+"""What a restored state and its clouds make of each other: two copies of a record, a deadline on an instance."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -35,7 +35,7 @@ def combined(record: Instance, other: Instance) -> Instance:
 
 
 def with_deadline_of(record: Instance, seen: Observed, now: datetime, max_ttl: timedelta) -> Instance:
-    """The record with the deadline its machine carries, up to `max_ttl` from now, where that is later: an extension
+    """The record with the deadline its instance carries, up to `max_ttl` from now, where that is later: an extension
     that an older state has forgotten. A tag that cannot be read moves nothing."""
     instant = ownership(seen.tags).expires_at
     if not record.is_live or instant is None or min(instant, now + max_ttl) <= record.expires_at:

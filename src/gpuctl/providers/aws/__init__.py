@@ -1,4 +1,4 @@
-"""AWS: machines are EC2 instances, found by their tags, and ended by the guard on them if by nobody else."""
+"""AWS: instances are EC2 instances, found by their tags, and ended by the guard on them if by nobody else."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""The one RunInstances call that carries everything a machine needs to end by itself."""
+"""The one RunInstances call that carries everything an instance needs to end by itself."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -62,7 +62,7 @@ def run_instances(order: Order, group_id: str | None, *, is_ipv6_only: bool = Fa
     if order.subnet is not None:
         call["SubnetId"] = order.subnet
     if order.market is Market.SPOT:
-        # One-time only: a persistent request would start the machine again after its end.
+        # One-time only: a persistent request would start the instance again after its end.
         spot = {"SpotInstanceType": "one-time", "InstanceInterruptionBehavior": "terminate"}
         if order.max_price is not None:
             spot["MaxPrice"] = f"{order.max_price:f}"

@@ -1,4 +1,4 @@
-"""What AWS says of a machine that is not made: dry runs, quotas, zones, and how long the login lasts."""
+"""What AWS says of an instance that is not made: dry runs, quotas, zones, and how long the login lasts."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -97,7 +97,7 @@ def _group(clients: Clients, order: Order, opens_ssh: bool) -> Finding | None:
 
 
 def _end(clients: Clients, trial: Trial) -> Finding:
-    """Asked about a machine that cannot exist; policies may tell machines by their tags, so then about a real one."""
+    """Ask about an instance that cannot exist; a policy may decide by tags, so then about a real one."""
     ec2 = clients.client("ec2", trial.region)
     failure: Exception | None = None
     for machine in (_NOBODYS, *([trial.machine] if trial.machine else [])):

@@ -22,7 +22,7 @@ _PARTITIONS = ("aws", "aws-us-gov")
 _MOST_PAGES = 1000
 # What EC2 says in a region that the account has not enabled.
 _CLOSED = frozenset({"AuthFailure", "OptInRequired", "UnrecognizedClientException"})
-# A Linux machine on shared hardware, bought by the hour without a reservation, with nothing preinstalled.
+# A Linux instance on shared hardware, bought by the hour without a reservation, with nothing preinstalled.
 _WANTED = {
     "operatingSystem": "Linux",
     "tenancy": "Shared",
@@ -77,7 +77,7 @@ class AwsPriceList:
         return {str(entry.get("InstanceType")) for entry in entries}
 
     def _spot(self, region: str, offered: Sequence[str]) -> dict[PriceKey, Decimal]:
-        """The price in the dearest zone of each type: nobody knows yet in which zone a machine will be."""
+        """The price in the dearest zone of each type: nobody knows yet in which zone an instance will be."""
         now = self._retry.now()
         newest: dict[tuple[str, str], tuple[datetime, Decimal]] = {}
         entries = self._entries(

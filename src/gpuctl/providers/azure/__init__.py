@@ -1,4 +1,4 @@
-"""Azure: a machine is a resource group with all its parts in it, found by its tags and ended as one."""
+"""Azure: an instance is a resource group with all its parts in it, found by its tags and ended as one."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Where a machine can be reached; asked of ARM plainly, because the network's client is slow to load."""
+"""Where an instance can be reached; asked of ARM plainly, because the network's client is slow to load."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +10,7 @@ _API = "2022-11-01"
 
 
 def addresses_of(clients: Clients, machine: Mapping[str, Any]) -> dict[str, Any]:
-    """The facts of an `Observed` that say where that machine is reached; raises what the SDK raises."""
+    """The facts of an `Observed` that say where that instance is reached; raises what the SDK raises."""
     interfaces = machine["properties"].get("networkProfile", {}).get("networkInterfaces", ())
     interface = read_network(clients, interfaces[0]["id"]) if interfaces else None
     configured = (interface or {}).get("properties", {}).get("ipConfigurations", ())

@@ -47,7 +47,7 @@ class Clients:
 
     @property
     def is_loopback(self) -> bool:
-        """Whether the cloud is on this machine."""
+        """Whether the cloud is on this computer."""
         return urlsplit(self.endpoint).scheme == "http"
 
     @property
@@ -74,7 +74,7 @@ class Clients:
 
     @cached_property
     def compute(self) -> Any:
-        """Machines, images and sizes."""
+        """Instances, images and sizes."""
         from azure.mgmt.compute import ComputeManagementClient
 
         return ComputeManagementClient(self._credential, self.subscription, self.endpoint, **self._settings)

@@ -1,4 +1,4 @@
-"""Making a machine: its group first, then its network, then the machine with everything that hangs on it.
+"""Making an instance: its group first, then its network, then the instance with everything that hangs on it.
 
 Every body follows from the order alone and every name from its token, so that a repeat makes nothing twice.
 """
@@ -97,7 +97,7 @@ def create_group(clients: Clients, order: Order) -> None:
 
 
 def create_network(clients: Clients, order: Order) -> None:
-    """Make the machine's firewall and, unless it goes into a subnet of the user's, its network.
+    """Make the instance's firewall and, unless it goes into a subnet of the user's, its network.
 
     TimeoutError where Azure does not get done with them; raises what the SDK raises.
     """
@@ -124,7 +124,7 @@ def create_network(clients: Clients, order: Order) -> None:
 
 
 def create_machine(clients: Clients, order: Order) -> Any:
-    """Ask for the machine, and return what tells how far that is; raises what the SDK raises."""
+    """Ask for the instance, and return what tells how far that is; raises what the SDK raises."""
     body, group = machine(order, clients.subscription), group_of(order.token)
     machines = clients.compute.virtual_machines
     return _once_known(clients, group, lambda: machines.begin_create_or_update(group, order.token, body, **_ONCE))
@@ -146,9 +146,9 @@ def _once_known(clients: Clients, group: str, send: Callable[[], Any]) -> Any:
 
 
 def wait_for_refusal(poller: Any) -> None:
-    """Give Azure a minute to find that it cannot bring the machine up; raises what the SDK raises.
+    """Give Azure a minute to find that it cannot bring the instance up; raises what the SDK raises.
 
-    It accepts a machine before it looks for a place for it. Whatever takes longer is seen when the machine is listed.
+    Azure accepts an instance before it looks for capacity. What takes longer is seen when the instance is listed.
     """
     poller.wait(_MACHINE_WITHIN_S)
     if poller.done():
@@ -188,14 +188,14 @@ def firewall(order: Order) -> dict[str, Any]:
 
 
 def network(order: Order) -> dict[str, Any]:
-    """A network of the machine's own, with one subnet."""
+    """A network of the instance's own, with one subnet."""
     subnet = {"name": SUBNET, "properties": {"addressPrefix": "10.0.0.0/24"}}
     shape = {"addressSpace": {"addressPrefixes": ["10.0.0.0/24"]}, "subnets": [subnet]}
     return {"location": order.region, "tags": tags_of(order), "properties": shape}
 
 
 def machine(order: Order, subscription: str) -> dict[str, Any]:
-    """The machine, its disk, its interface and its address; all of them go when it goes."""
+    """The instance, its disk, its interface and its address; all of them go when it goes."""
     settings = order.image.settings
     controller = {"diskControllerType": "NVMe"} if NVME in settings else {}
     shape: dict[str, Any] = {
@@ -262,7 +262,7 @@ def _interface(order: Order, subscription: str) -> Mapping[str, Any]:
 
 
 class Making:
-    """What a failure means while a machine is made, by how far it had come."""
+    """What a failure means while an instance is made, by how far it had come."""
 
     def __init__(self, order: Order, cloud_time: Callable[[], datetime | None]) -> None:
         self._order = order

@@ -1,4 +1,4 @@
-"""What Azure says of a machine that is not made: rights, quota, where it is sold, and how long the login lasts."""
+"""What Azure says of an instance that is not made: rights, quota, where it is sold, and how long the login lasts."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase

@@ -93,7 +93,7 @@ def _without_group(clients: Clients, group: str, why: GpuctlError) -> GpuctlErro
 
 
 def _deallocated(clients: Clients, group: str) -> str:
-    # A lock against deletion still lets the machine be deallocated, which ends its compute cost.
+    # A lock against deletion still lets the instance be deallocated, which ends its compute cost.
     try:
         clients.compute.virtual_machines.begin_deallocate(group, token_of(group), polling=False)
     except SDK_ERRORS as error:
@@ -111,8 +111,8 @@ def _foreign(clients: Clients, group: str) -> list[str]:
 
 
 def _is_ours(resource: Mapping[str, Any], record: str | None, machine: str) -> bool:
-    # A policy may hang an extension on the machine, which belongs to it and ends with it. A disk that is attached to
-    # the machine may be somebody's data: what the machine itself says of its disks decides.
+    # A policy may hang an extension on the instance, which belongs to it and ends with it. A disk that is attached to
+    # the instance may be somebody's data: what the instance itself says of its disks decides.
     resource_id = str(resource["id"]).casefold()
     belongs = str(resource.get("managedBy") or "").casefold() == machine
     is_part = f"{resource_id}/".startswith(f"{machine}/")
@@ -121,7 +121,7 @@ def _is_ours(resource: Mapping[str, Any], record: str | None, machine: str) -> b
 
 
 def _named_by_machine(clients: Clients, group: str) -> Collection[str]:
-    """The ids of the disks, interfaces and addresses that came with our machine, tagged or not, in lower case."""
+    """The ids of the disks, interfaces and addresses that came with our instance, tagged or not, in lower case."""
     try:
         machine = _machine(clients, group) or {}
     except SDK_ERRORS:
@@ -131,7 +131,7 @@ def _named_by_machine(clients: Clients, group: str) -> Collection[str]:
     attached = [data_disk for data_disk in storage.get("dataDisks") or () if data_disk.get("createOption") != "Attach"]
     disks = [item.get("managedDisk", {}).get("id") for item in (storage.get("osDisk") or {}, *attached)]
     made = properties.get("networkProfile", {}).get("networkInterfaces") or ()
-    # One that somebody attached later is not deleted with the machine.
+    # One that somebody attached later is not deleted with the instance.
     interfaces = [item["id"] for item in made if item.get("properties", {}).get("deleteOption") == "Delete"]
     addresses = [address for interface in interfaces for address in _addresses(clients, interface)]
     return {str(disk).casefold() for disk in (*disks, *interfaces, *addresses) if disk}

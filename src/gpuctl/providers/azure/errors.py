@@ -123,7 +123,7 @@ def unreadable_credentials(error: Exception, doing: str) -> GpuctlError:
 
 
 def refusal_of(code: str, message: str) -> Refusal:
-    """Why a machine never came up, from what its own status says."""
+    """Why an instance never came up, from what its own status says."""
     # No HTTP status comes with it, but it is Azure's last word on what was sent.
     error = _of_code(code, message, 400, "the instance could not be started")
     return Refusal(code=error.code, text=error.message)

@@ -1,4 +1,4 @@
-"""What everything of one machine is called: all of it follows from the attempt's token alone."""
+"""What everything of one instance is called: all of it follows from the attempt's token alone."""
 
 import re
 
@@ -11,12 +11,12 @@ _GROUP = re.compile(rf"gpuctl-(?P<token>(?P<record>{RECORD_ID.pattern})(-[1-9]\d
 
 
 def group_of(token: str) -> str:
-    """The resource group that holds one attempt's machine and nothing else; it is the machine's cloud id."""
+    """The resource group that holds one attempt's instance and nothing else; it is the instance's cloud id."""
     return f"gpuctl-{token}"
 
 
 def token_of(group: str) -> str | None:
-    """The attempt's token in a group's name, which is also what its machine is called; None in a name of others."""
+    """The attempt's token in a group's name, which is also what its instance is called; None in a name of others."""
     match = _GROUP.fullmatch(group)
     return match["token"].lower() if match else None
 
@@ -33,7 +33,7 @@ def group_id(subscription: str, group: str) -> str:
 
 
 def machine_id(subscription: str, group: str) -> str:
-    """The full id of the machine in a group of ours."""
+    """The full id of the instance in a group of ours."""
     return f"{group_id(subscription, group)}/providers/{VIRTUAL_MACHINES}/{token_of(group)}"
 
 

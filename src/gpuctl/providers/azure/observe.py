@@ -1,4 +1,4 @@
-"""What Azure says about a group of ours and the machine in it, in our words."""
+"""What Azure says about a group of ours and the instance in it, in our words."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -28,7 +28,7 @@ def observed(
     *,
     is_asked_ready: bool = False,
 ) -> Observed:
-    """One group, the machine in it (None where there is none), and what its instance view says; ARM's own JSON.
+    """One group, the instance in it (None where there is none), and what its instance view says; ARM's own JSON.
 
     KeyError, ValueError, TypeError or AttributeError where the answer is not of that shape: then it says nothing.
     """
@@ -62,7 +62,7 @@ def observed(
 
 
 def statuses_of(machine: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
-    """The statuses in the instance view of a machine; none where it has no instance view, or is None."""
+    """The statuses in the instance view of an instance; none where it has no instance view, or is None."""
     view = (machine or {}).get("properties", {}).get("instanceView", {})
     return list(view.get("statuses", ()))
 
@@ -85,7 +85,7 @@ def _state(
     if step == "Failed":
         return CloudState.FAILED, _refusal(statuses)
     if power:
-        # A word we do not know is no reason to think it off, nor to fail to see every other machine.
+        # A word we do not know is no reason to think it off, nor to fail to see every other instance.
         return _POWER.get(power, CloudState.RUNNING), None
     return CloudState.PENDING, None
 

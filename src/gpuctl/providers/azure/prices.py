@@ -30,13 +30,13 @@ _TIMEOUT_S = 30.0
 _MOST_BYTES = 32 * 1024 * 1024
 _MOST_PAGES = 1000
 _REGION = re.compile(r"[a-z0-9]{2,40}")
-# Meters that are no price of a Linux machine by the hour, by words of their own names.
+# Meters that are no price of a Linux instance by the hour, by words of their own names.
 _OTHER_METERS = ("Low Priority", "Expired")
 _OTHER_PRODUCTS = ("Windows", "Dedicated Host", "CloudServices", "Cloud Services")
 
 
 class AzurePriceList:
-    """Reads a region page by page, only machines of the N series, which are all that have a GPU."""
+    """Reads a region page by page, only instances of the N series, which are all that have a GPU."""
 
     name = ProviderName.AZURE
     sources: Mapping[Market, str] = FACTS.price_sources
@@ -64,7 +64,7 @@ class AzurePriceList:
             key, usd = _price(item, region, by_folded_name)
             if key is None:
                 continue
-            # Where one machine has several meters, the primary one counts; among equals the dearest, so that no
+            # Where one instance has several meters, the primary one counts; among equals the dearest, so that no
             # budget is ever told too little.
             rank = (item.get("isPrimaryMeterRegion") is not False, usd)
             if key not in best or rank > best[key][0]:
@@ -122,7 +122,7 @@ class _NoRedirects(HTTPRedirectHandler):
 
 
 def _price(item: Mapping[str, Any], region: str, by_folded_name: Mapping[str, str]) -> tuple[PriceKey | None, Decimal]:
-    """What the meter prices, and its price; no key for one that is no Linux machine by the hour."""
+    """What the meter prices, and its price; no key for one that is no Linux instance by the hour."""
     usd: Decimal = item["retailPrice"]
     name = by_folded_name.get(item["armSkuName"].casefold())
     meter, product = item["meterName"], item["productName"]

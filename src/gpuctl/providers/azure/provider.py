@@ -38,7 +38,7 @@ _ODD_SHAPE = (KeyError, IndexError, TypeError, ValueError, AttributeError, Valid
 class AzureProvider:
     """A subscription as one login sees it; see `Provider` for what each method promises.
 
-    A machine's cloud id is the name of its resource group, and its account is tenant and subscription.
+    An instance's cloud id is the name of its resource group, and its account is tenant and subscription.
     """
 
     name = FACTS.name
@@ -93,7 +93,7 @@ class AzureProvider:
             self._registration.register(say)
 
     def zones(self, region: str, kind: InstanceType) -> Sequence[str]:
-        # A machine that names no zone is put wherever the region has a place: trying its zones one by one adds nothing.
+        # Without a zone Azure uses any zone of the region with capacity: trying its zones one by one adds nothing.
         return ()
 
     def create(self, order: Order) -> Observed:
@@ -109,7 +109,7 @@ class AzureProvider:
             is_armed = self._try_to_arm(order, group)
             creation.wait_for_refusal(poller)
             if not is_armed and poller.done():
-                # It may be that Azure takes no schedule for a machine that it is still creating.
+                # It may be that Azure takes no schedule for an instance that it is still creating.
                 self._try_to_arm(order, group)
             seen = self._one(group, account)
             if seen.state is CloudState.REMNANT:
@@ -189,7 +189,7 @@ class AzureProvider:
         return self._account or self.identity().account
 
     def _try_to_arm(self, order: Order, group: str) -> bool:
-        """Arm the timer; where that fails the machine is there all the same, and what reads it back says why."""
+        """Arm the timer; where that fails the instance is there all the same, and what reads it back says why."""
         try:
             with _translated("it could not be set"):
                 timer.arm(self._clients, group, order.region, creation.tags_of(order), order.expires_at)
@@ -206,7 +206,7 @@ class AzureProvider:
         return safeguard.model_copy(update={"detail": f"{safeguard.detail}: {why}"})
 
     def _tag_machine(self, group: str, tags: Mapping[str, str]) -> None:
-        """Give the machine the tags of its group. One that is being created is left alone: an update could preempt
+        """Give the instance the tags of its group. One that is being created is left alone: an update could preempt
         that, and what counts is on the group."""
         machines, token = self._clients.compute.virtual_machines, token_of(group)
         stands = machines.get(group, token).as_dict()
@@ -215,14 +215,14 @@ class AzureProvider:
             machines.begin_update(group, token, {"tags": dict(tags)}, polling=False)
 
     def _one(self, group: str, account: str) -> Observed:
-        """The machine of that group with its readiness and addresses; raises what the SDK raises."""
+        """The instance of that group with its readiness and addresses; raises what the SDK raises."""
         reply = self._clients.resource.resource_groups.get(group).as_dict()
         machine = self._machine(group)
         seen = observed(reply, machine, statuses_of(machine), account, is_asked_ready=True)
         return seen if machine is None else seen.model_copy(update=addresses_of(self._clients, machine))
 
     def _machine(self, group: str) -> Mapping[str, Any] | None:
-        """The machine in that group with its instance view; None where there is none, or the group is of others."""
+        """The instance in that group with its instance view; None where there is none, or the group is of others."""
         operations, token = self._clients.compute.virtual_machines, token_of(group)
         if token is None:
             return None
@@ -248,7 +248,7 @@ class AzureProvider:
             return [*matching, *(group for group in gone if group is not None and group.cloud_id not in groups)]
 
     def _machines(self, groups: set[str]) -> dict[str, tuple[Mapping[str, Any], list[Mapping[str, Any]]]]:
-        """The machine of each group with what its instance view says: asked one by one where they are few, as every
+        """The instance of each group with what its instance view says: asked one by one where they are few, as every
         listing is of the whole subscription."""
         operations = self._clients.compute.virtual_machines
         if len(groups) <= _FEW:
@@ -270,14 +270,14 @@ class AzureProvider:
             self._deletions[group] = requested
 
     def _deleted(self, group: str) -> Observed | None:
-        """The machine as ended, where Azure reports the deletion that we asked for as completed."""
+        """The instance as ended, where Azure reports the deletion that we asked for as completed."""
         deletion = self._deletions.get(group)
         try:
             if deletion is None or not is_deleted(self._clients, deletion.address):
                 return None
         except SDK_ERRORS:
             return None
-        # Azure tells of no machine when it ended: this is when it said that nothing is left.
+        # Azure tells of no instance when it ended: this is when it said that nothing is left.
         ended = {"state": CloudState.ENDED, "ready": False, "ended_at": self._clients.cloud_time}
         return observed(deletion.group, None, [], self._known_account()).model_copy(update=ended)
 

@@ -119,7 +119,7 @@ def _read(clients: Clients, group: str) -> Mapping[str, Any] | None:
 
 
 def _next(reported: Mapping[str, Any] | None, clients: Clients, group: str, now: datetime) -> datetime | None:
-    """When the schedule fires next; None if it is not one that ends this machine."""
+    """When the schedule fires next; None if it is not one that terminates this instance."""
     properties = (reported or {}).get("properties", {})
     target = str(properties.get("targetResourceId", "")).casefold()
     stands = (

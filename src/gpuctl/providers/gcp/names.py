@@ -18,7 +18,7 @@ _OTHER = re.compile(r"[^a-z0-9_-]")
 
 @dataclass(frozen=True, slots=True)
 class MachineType:
-    """An instance type as Compute Engine takes it: a machine type, and the GPUs that are attached to it."""
+    """An instance type as Compute Engine takes it: an instance type, and the GPUs that are attached to it."""
 
     name: str
     gpu: str | None = None

@@ -80,7 +80,7 @@ class Zones:
         except ApiError as error:
             if error.status not in _NOT_LISTED:
                 raise
-            # Without the permission every zone with the machine type is tried: the insert tells.
+            # Without the permission every zone with the instance type is tried: the insert tells.
             return frozenset(zones)
 
     def _named(self, kind: str, name: str) -> set[str]:

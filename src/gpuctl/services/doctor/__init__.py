@@ -1,6 +1,6 @@
-"""Looks at everything that must be right for machines to start and to end, and says what is not.
+"""Looks at everything that must be right for instances to start and to end, and says what is not.
 
-A check is a function from what is examined to findings. Those of this machine are in `LOCAL`, those of one cloud in
+A check is a function from what is examined to findings. Those of this computer are in `LOCAL`, those of one cloud in
 `CLOUD`; to add one, add it to its list. A check that raises what gpuctl expects has failed, and says why.
 """
 
@@ -30,7 +30,7 @@ CLOUD: Sequence[Callable[[Setup, Cloud], Iterable[Finding]]] = (
 
 
 def examine_local(setup: Setup) -> Iterator[Finding]:
-    """What this machine shows, in order."""
+    """What this computer shows, in order."""
     for check in LOCAL:
         yield from _findings(check.__name__.strip("_"), partial(check, setup))
 

@@ -1,4 +1,4 @@
-"""What one cloud says: whose login it is, what time it is there, and whether a machine could start and end."""
+"""What one cloud says: whose login it is, what time it is there, and whether an instance could start and end."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -25,7 +25,7 @@ def login(setup: Setup, cloud: Cloud) -> Iterator[Finding]:
 
 
 def clock(setup: Setup, cloud: Cloud) -> Iterator[Finding]:
-    """How far this machine's clock is from the cloud's: what is signed by a wrong one is refused."""
+    """How far this computer's clock is from the cloud's: what is signed by a wrong one is refused."""
     instant = cloud.session(setup).provider.identity().cloud_time
     if instant is None:
         yield Finding("clock", Verdict.UNKNOWN, f"{cloud.name} did not report its time")

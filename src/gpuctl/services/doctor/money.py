@@ -11,7 +11,7 @@ from gpuctl.services.doctor.setup import Cloud, Setup
 
 
 def prices(setup: Setup, cloud: Cloud) -> Iterator[Finding]:
-    """How old the on-demand prices of the cloud are, or those of the region where a machine would be."""
+    """How old the on-demand prices of the cloud are, or those of the region where an instance would be."""
     today = setup.runtime.clock.now().date()
     offers = setup.catalog.offers(cloud.name)
     known = [offer.price for offer in offers if offer.price is not None and cloud.region in (None, offer.region)]
@@ -33,7 +33,7 @@ def prices(setup: Setup, cloud: Cloud) -> Iterator[Finding]:
 
 
 def budget(setup: Setup) -> Iterator[Finding]:
-    """How every limit stands; one that lets no machine start any more fails."""
+    """How every limit stands; one that lets no instance start any more fails."""
     runtime = setup.runtime
     statuses = Allowance(runtime.store, runtime.budgets, runtime.clock.now()).statuses()
     if not statuses:

@@ -1,4 +1,4 @@
-"""Decides, before anything is written, whose key a new machine carries and from where its port 22 can be reached."""
+"""Decides, before anything is written, whose key a new instance carries and from where its port 22 can be reached."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

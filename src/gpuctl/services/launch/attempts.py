@@ -105,7 +105,7 @@ class Attempts:
     def _send(self, record: Instance, here: Launchable) -> CreateResult:
         known = self.prepared.refusals.of(here.place)
         if known is not None:
-            # Another machine of this call was refused there meanwhile; this attempt was never sent.
+            # Another instance of this call was refused there meanwhile; this attempt was never sent.
             return CreateResult(Outcome.REFUSED, error=known)
         where = here.place.where
         self.runtime.progress.step(f"{record.label}: creating {record.instance_type} in {where}")
@@ -129,7 +129,7 @@ class Attempts:
         goes_on = is_elsewhere(error)
         if not (goes_on or self.prepared.retries.allows(error)):
             return None
-        # The refusal is written down first: whoever comes between finds nothing that may have made a machine.
+        # The refusal is written down first: whoever comes between finds nothing that may have made an instance.
         record = self.runtime.store.update(record.id, lambda record: with_refusal(record, result, here))
         if goes_on:
             return self._elsewhere(record, error)
@@ -218,7 +218,7 @@ class Attempts:
             end(self.runtime, [record.id], Reason.REFUSED)
         if result.observed is None:
             return
-        # Somebody gave the record up while the create was under way: its machine must not outlive that.
+        # Somebody gave the record up while the create was under way: its instance must not outlive that.
         if fresh.status is Status.STOPPING:
             end(self.runtime, [record.id], fresh.reason or Reason.CANCELLED)
         elif fresh.status.is_ended:

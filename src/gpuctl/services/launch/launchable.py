@@ -35,12 +35,12 @@ class Launchable:
 
     @property
     def hourly(self) -> Cost:
-        """Dollars an hour for one machine, by component."""
+        """Dollars an hour for one instance, by component."""
         return rates(self.offer.price, self.extras.disk, self.extras.public_ip)
 
     @property
     def cost(self) -> Cost:
-        """Dollars for all of the request's machines until their deadlines, by component."""
+        """Dollars for all of the request's instances until their deadlines, by component."""
         return self.hourly.over(self.request.ttl * self.request.count)
 
 

@@ -1,4 +1,4 @@
-"""Finds where a machine can be tried first, and everything its launch needs, before anything is written or made."""
+"""Finds where an instance can be tried first, and everything its launch needs, before anything is written or made."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -71,7 +71,7 @@ class Prepared:
         return self.logins.unchecked
 
     def cost_of(self, offer: Offer) -> Cost:
-        """Dollars for all of the machines by that offer until their deadlines, by component."""
+        """Dollars for all of the instances by that offer until their deadlines, by component."""
         return self.logins.hourly(offer).over(self.request.ttl * self.request.count)
 
     def places(self) -> Iterator[Place]:

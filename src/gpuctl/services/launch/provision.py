@@ -1,4 +1,4 @@
-"""Starts machines: the record first, then their creates, then the wait until they can be used."""
+"""Starts instances: the record first, then their creates, then the wait until they can be used."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -58,7 +58,7 @@ def start(
     keep: bool = False,
     made: list[Instance] | None = None,
 ) -> Provisioned:
-    """Start the machines, and wait that long until they are ready; None only looks for those that nobody answered for.
+    """Start the instances, and wait that long until they are ready; None only looks for those that nobody answered for.
 
     `agree` is asked before another offer than the first is tried, and may refuse it. What was created, or may
     have been, is added to `made` at once, for a caller that is interrupted.
@@ -144,7 +144,7 @@ def wait_until_ready(result: Provisioned, runtime: Runtime, timeout: timedelta, 
 
 
 def look_once(result: Provisioned, runtime: Runtime) -> Provisioned:
-    """Look for the machines whose create was answered by nobody, once; what is found is an error no more."""
+    """Look for the instances whose create was answered by nobody, once; what is found is an error no more."""
     unknown = [record.id for record in result.records if _is_starting(record) and record.id in result.errors]
     if unknown:
         settle(runtime, unknown)
@@ -203,7 +203,7 @@ def _give_up(late: Sequence[Instance], result: Provisioned, runtime: Runtime, wa
 
 
 def _judged(result: Provisioned, runtime: Runtime) -> Provisioned:
-    """Say of every machine that is not READY what that means: refused, ended again, or open."""
+    """Say of every instance that is not READY what that means: refused, ended again, or open."""
     for record in result.records:
         if record.status in (Status.READY, Status.RUNNING):
             result.errors.pop(record.id, None)

@@ -37,7 +37,7 @@ def write_records(prepared: Prepared, runtime: Runtime) -> tuple[Sequence[Instan
 
 
 def affordable(prepared: Prepared, runtime: Runtime) -> list[str]:
-    """What the budgets have to say of the machines, before anything is written. BudgetError where one has no room."""
+    """What the budgets have to say of the instances, before anything is written. BudgetError where one has no room."""
     now = prepared.session.now
     drafts = [_record(prepared, Entry(), number + 1, now) for number in range(prepared.request.count)]
     return allowance_of(prepared.request, runtime.store, runtime.budgets, now).check(drafts)

@@ -1,4 +1,4 @@
-"""The reaper without a state: machines are ended by what their own tags say, and nothing else is done."""
+"""The reaper without a state: instances are ended by what their own tags say, and nothing else is done."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -56,7 +56,7 @@ class ReapResult:
 
     @property
     def orphans(self) -> int:
-        """How many machines without a record were ended."""
+        """How many instances without a record were ended."""
         ended = [outcome.action for outcome in self.done if outcome.action.kind is Kind.TERMINATE]
         return sum(action.record is None and action.reason is Reason.ORPHAN for action in ended)
 
@@ -96,7 +96,7 @@ def reap(runtime: Runtime, times: ReapTimes, options: ReapOptions) -> ReapResult
         state = runtime.store.snapshot()
     over = {} if state.is_restored else Allowance.ending(runtime.store, runtime.budgets, now)
     for login, regions in _to_look_at(state.records, times, options, now, over).items():
-        # Alone, so that neither a failure nor a bug in one account keeps another's machines alive.
+        # Alone, so that neither a failure nor a bug in one account keeps another's instances alive.
         run_isolated(
             [(login, regions)],
             partial(_reap_logins, runtime, options, result),
@@ -230,7 +230,7 @@ def _reap_login(
     survey = Survey(session)
     survey.list_scopes(scopes, [record for record in runtime.store.snapshot().records if scope_of(record) in scopes])
     result.hints += [hint for hint in survey.hints.values() if hint is not None]
-    # The state is read after the clouds were listed: whatever machine is in a listing had its record by then.
+    # The state is read after the clouds were listed: whatever instance is in a listing had its record by then.
     state = runtime.store.snapshot()
     rules = Rules(state.state_id or "", options.reap_state_ids, options.max_orphans - result.orphans, runtime.max_ttl)
     records = [record for record in state.records if record.provider is name and record.account == session.account]
@@ -271,7 +271,7 @@ def _swept(survey: Survey, scope: Scope, profile: str | None, rules: Rules, runt
         observed.exists and observed.region == scope.region and observed.tags.get(STATE) in mine
         for observed in survey.observed
     )
-    # The time is this machine's own, since it is compared with this machine's own on the next run.
+    # The time is this computer's own, since it is compared with this computer's own on the next run.
     return Sweep(scope=scope, profile=profile, at=runtime.clock.now(), ours=ours)
 
 

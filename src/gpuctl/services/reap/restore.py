@@ -50,12 +50,12 @@ class Everywhere:
     failures: list[GpuctlError] = field(default_factory=list)
 
     def machines_of(self, state_id: str) -> list[tuple[Survey, Observed]]:
-        """Every machine that exists, names a record of that state and a deadline, and tells its launch."""
+        """Every instance that exists, names a record of that state and a deadline, and tells its launch."""
         matching = [(survey, seen) for survey in self.surveys for seen in survey.observed if seen.exists]
         return [(survey, seen) for survey, seen in matching if _is_whole(seen, state_id)]
 
     def state_ids(self) -> dict[str, int]:
-        """Every state that machines here belong to, with how many those are."""
+        """Every state that instances here belong to, with how many those are."""
         counts: dict[str, int] = {}
         for survey in self.surveys:
             for seen in survey.observed:

@@ -1,4 +1,4 @@
-"""Makes a record of a machine that carries our tags and stands in no record."""
+"""Makes a record of an instance that carries our tags and stands in no record."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -11,10 +11,10 @@ from gpuctl.services.runtime import Runtime
 
 
 def adopted(seen: Observed, profile: str | None, now: datetime, runtime: Runtime) -> Instance:
-    """The record of that machine, from its tags alone; its deadline is the tag's, at most `max_ttl` from now.
+    """The record of that instance, from its tags alone; its deadline is the tag's, at most `max_ttl` from now.
 
     It goes by the name it has in the cloud, if that is one of ours. ValueError if its tags do not name an id and a
-    deadline: such a machine is reported, never adopted.
+    deadline: such an instance is reported, never adopted.
     """
     from gpuctl.domain.market.request import DEFAULT_PURPOSE
 
@@ -70,7 +70,7 @@ def adopted(seen: Observed, profile: str | None, now: datetime, runtime: Runtime
 
 
 def without_taken_name(record: Instance, present: Iterable[Instance]) -> Instance:
-    """The record, without its name if another machine lives under that: a name stands for one machine."""
+    """The record, without its name if another instance lives under that: a name stands for one instance."""
     taken = any(instance.is_live and instance.name == record.name for instance in present)
     return record.having(name=None) if taken else record
 

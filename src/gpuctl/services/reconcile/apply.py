@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ActionResult:
-    """What became of one action: the record as it is now (None for a machine without one) and what failed.
+    """What became of one action: the record as it is now (None for an instance without one) and what failed.
 
     `hint` is what to do about it, None where nothing is known.
     """
@@ -56,7 +56,7 @@ class NotDue(GpuctlError):
 class Applier:
     """Does what a plan says for one account. Doing the same plan twice is harmless.
 
-    With `force` others' things that stand among a machine's own are ended with it.
+    With `force` others' things that stand among an instance's own are ended with it.
     """
 
     def __init__(self, runtime: Runtime, survey: Survey, *, force: bool = False) -> None:
@@ -195,7 +195,7 @@ class Applier:
         return done.error is None and done.action.kind is Kind.TERMINATE
 
     def _ask_end(self, going: Iterable[Action]) -> dict[int, GpuctlError]:
-        """Ask for the end of these machines, a call a region, and tell what failed for which action."""
+        """Ask for the end of these instances, a call a region, and tell what failed for which action."""
         failures: dict[int, GpuctlError] = {}
         regions: dict[str, dict[str, Action]] = {}
         for action in going:
@@ -273,7 +273,7 @@ def _by_id(actions: Mapping[str, Action], change: Callable[[Instance, Action], I
 
 
 def _moved_on(fresh: Instance, action: Action) -> bool:
-    """Whether the record got another machine, or another attempt, after the plan was made."""
+    """Whether the record got another instance, or another attempt, after the plan was made."""
     planned = action.record
     if planned is None:
         return False

@@ -31,8 +31,8 @@ def settle(
 ) -> Settled:
     """Bring these records up to what their clouds say, closing what is proven gone and ending what is due.
 
-    Says of those whose deadline is near that it is. Touches no other record and no machine without one. `wanted` leaves
-    out actions the caller does not want done. `force` ends with a machine what others put among its own things.
+    Notes a deadline that is near. Touches no other record and no instance without one. `wanted` leaves
+    out actions the caller does not want done. `force` ends with an instance what others put among its own things.
     """
     settled = Settled()
     before = runtime.store.snapshot()

@@ -103,7 +103,7 @@ def service_unit(job: Job) -> str:
 
 
 def timer_unit(job: Job) -> str:
-    """The timer that runs it, and catches up once after the machine slept."""
+    """The timer that runs it, and catches up once after the instance slept."""
     minutes = _minutes(job.every)
     return (
         "# Made by `gpuctl schedule install`, removed by `gpuctl schedule uninstall`.\n"

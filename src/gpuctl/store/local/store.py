@@ -1,4 +1,4 @@
-"""The state on this machine: a TinyDB file that is replaced whole, under a lock, and never in doubt."""
+"""The state on this computer: a TinyDB file that is replaced whole, under a lock, and never in doubt."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

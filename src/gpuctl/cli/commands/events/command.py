@@ -1,4 +1,4 @@
-"""`gpuctl events`: what happened to machines, from their records' own histories; and what happens now."""
+"""`gpuctl events`: what happened to instances, from their records' own histories; and what happens now."""
 
 import json
 from collections.abc import Callable, Sequence

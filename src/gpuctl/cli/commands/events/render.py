@@ -44,7 +44,7 @@ def row(event: Event, now: datetime) -> list[str]:
 
 
 def table(events: Sequence[Event], now: datetime, *, machine: int | None = None, heading: bool = True) -> "Table":
-    """The events for a person. Column widths do not depend on what is in them, but for the machine's (`machine`), so
+    """The events for a person. Column widths do not depend on what is in them, but for the instance's (`machine`), so
     that a stream of tables of one line each looks like one."""
     from rich.text import Text
 

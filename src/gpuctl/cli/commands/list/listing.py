@@ -17,26 +17,26 @@ from gpuctl.services.query import Selection, everything
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A selection of machines, asked for by one command."""
+    """A selection of instances, asked for by one command."""
 
     context: Context
     selection: Selection
     with_ended: bool
 
     def records(self, now: datetime, keeping: Collection[str] = ()) -> list[Instance]:
-        """The machines meant, newest first; of those that have ended only the ones to be kept, unless all are asked."""
+        """The selected instances, newest first; terminated ones only if all are requested or they are to be shown."""
         every = everything(self.context.wiring.store, with_archived=self.with_ended)
         wanted = [record for record in every if self.with_ended or record.is_live or record.id in keeping]
         return [record for record in wanted if self.selection.matches(record, now)]
 
     def refreshed(self) -> Mapping[str, GpuctlError]:
-        """Ask the clouds about these machines first; for each that could not be asked, that it is stale."""
+        """Ask the clouds about these instances first; for each that could not be asked, that it is stale."""
         from gpuctl.cli.refreshing import refreshed
 
         return refreshed(self.context, self.records(self.context.clock.now()))
 
     def result(self, stale: Mapping[str, GpuctlError], keeping: Collection[str] = ()) -> Result:
-        """The machines as they stand now, in every form."""
+        """The instances as they stand now, in every form."""
         now = self.context.clock.now()
         chosen = self.records(now, keeping)
         return Result(

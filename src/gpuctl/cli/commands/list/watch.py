@@ -100,7 +100,7 @@ def _stream(listing: Listing, interval: timedelta, *, refresh: bool) -> None:
 
 
 class _Live:
-    """The table on the terminal's other screen. Machines that end while one looks on stay in it."""
+    """The table on the terminal's other screen. Instances that end while one looks on stay in it."""
 
     def __init__(self, listing: Listing, interval: timedelta) -> None:
         self._listing = listing

@@ -1,4 +1,4 @@
-"""`gpuctl provision`: start GPU machines, and wait until they can be used."""
+"""`gpuctl provision`: start GPU instances, and wait until they can be used."""
 
 import typer
 

@@ -1,4 +1,4 @@
-"""What `gpuctl provision` has to tell: the machines it started, or what it would have started."""
+"""What `gpuctl provision` has to tell: the instances it started, or what it would have started."""
 
 from collections.abc import Mapping, Sequence
 
@@ -20,7 +20,7 @@ def provisioned(
     footer: str,
     failure: Failure | None = None,
 ) -> Result:
-    """The machines as they stand, what was said of them, and what went wrong."""
+    """The instances as they stand, what was said of them, and what went wrong."""
     now = context.clock.now()
     records = outcome.records
     shapes = [instance_shape(record, now) for record in records]
@@ -36,7 +36,7 @@ def provisioned(
         document=document,
         columns=COLUMNS,
         rows=[row(record, now) for record in records],
-        # Those of new machines were printed when their records were written.
+        # Those of new instances were printed when their records were written.
         ids=[] if is_new else [record.id for record in records],
         draw=lambda width: table(records, now, width),
         footer=footer.splitlines(),

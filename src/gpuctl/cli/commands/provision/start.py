@@ -113,7 +113,7 @@ def agreement(context: Context, prepared: Prepared, *, yes: bool) -> Agree:
 
 
 def _warn_of_temporary_state(context: Context) -> None:
-    """A CI job's state dies with its runner: only by an id known beforehand can a reaper elsewhere end its machines."""
+    """A CI job's state is lost with its runner: a reaper elsewhere needs a state ID that is known beforehand."""
     environ = context.environ
     is_ci = bool(environ.get("CI")) and not environ.get("GPUCTL_STATE_ID") and not context.sandbox
     if is_ci and context.wiring.store.snapshot().state_id is None:

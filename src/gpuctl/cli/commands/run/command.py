@@ -1,4 +1,4 @@
-"""`gpuctl run`: a machine for one command, and its end whatever comes of that."""
+"""`gpuctl run`: an instance for one command, and its end whatever comes of that."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What `gpuctl run` does around its command: the machine before it, the output during it, the account after it."""
+"""What `gpuctl run` does around its command: the instance before it, the output during it, the account after it."""
 
 import re
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""Draws what groups of machines cost as an SVG picture: columns for days, bars for everything else."""
+"""Draws what groups of instances cost as an SVG picture: columns for days, bars for everything else."""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC

@@ -1,4 +1,4 @@
-"""`gpuctl stats`: machines, hours, cost and savings, summed up."""
+"""`gpuctl stats`: instances, hours, cost and savings, summed up."""
 
 from pathlib import Path
 from typing import Annotated

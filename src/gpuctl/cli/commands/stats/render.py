@@ -1,4 +1,4 @@
-"""What machines cost together, as a table with bars and as JSON."""
+"""What instances cost together, as a table with bars and as JSON."""
 
 from collections.abc import Sequence
 from decimal import Decimal
@@ -30,7 +30,7 @@ def spending_shape(report: Report) -> dict[str, Any]:
 
 
 def group_shape(group: Group) -> dict[str, Any]:
-    """A group; `totalCost` is the machines' alone, as it is everywhere."""
+    """A group; `totalCost` is the instances' alone, as it is everywhere."""
     return {
         "key": group.key,
         "instanceCount": group.instance_count,
