@@ -188,6 +188,7 @@ def test_ctrl_c_between_two_attempts_leaves_nothing(
     operator.wire.arm("RunInstances", FULL)
     ran = operator.run("provision", "g4dn.xlarge", "--region", REGIONS, terminal=terminal)
     assert ran.code == 130
+    assert ("nothing was created" in ran.err) is terminal
     assert [record.status for record in operator.records] == ["FAILED"]
     assert operator.alive == []
 

@@ -9,7 +9,7 @@ import pytest
 from support.cli import Operator
 from support.clock import StepClock
 from support.processes import PROVISION, started, until_called, waiting
-from support.wire import HELD
+from support.wire import HELD, LOST, NEVER_ARRIVED, Fault
 
 from gpuctl.cli.interrupts import HOOKS_WITHIN, TERMINATE_WITHIN, interruptible, time_limit
 from gpuctl.domain.instance import Reason, Status
@@ -91,6 +91,23 @@ def test_an_interrupted_terminate_reports_that_the_termination_is_saved(real_tim
     else:
         assert "x is STOPPING: the termination is saved, and the reaper continues it" in err.decode()
         assert "hint: gpuctl get x --refresh" in err.decode()
+
+
+@pytest.mark.parametrize(("fault", "exists"), [(LOST, True), (NEVER_ARRIVED, False)])
+def test_ctrl_c_before_the_create_is_answered_says_that_an_instance_may_exist(
+    operator: Operator, fault: Fault, exists: bool
+) -> None:
+    operator.wire.arm("RunInstances", fault)
+    # Ctrl-C comes in the pause before the create is sent again.
+    operator.clock = StepClock(operator.clock.now(), [])
+    ran = operator.run("provision", *PROVISION[1:], "--name", "n", terminal=True)
+    assert (ran.code, operator.records[0].cloud_id, len(operator.alive)) == (130, None, int(exists))
+    assert "n may still be running until" in ran.err
+    assert "an instance may have been created" in ran.err
+    assert "hint: gpuctl get n --refresh" in ran.err
+    assert "keeps running" not in ran.err
+    refreshed = operator.json("get", "n", "--refresh").instance
+    assert (refreshed["cloudInstanceId"] in operator.alive) is exists
 
 
 @pytest.mark.parametrize("form", ["table", "json"])

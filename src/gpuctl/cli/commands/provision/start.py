@@ -10,7 +10,7 @@ from gpuctl.cli.interrupts import TERMINATE_WITHIN, time_limit
 from gpuctl.cli.render.figures import age_notes, all_in, all_in_rate, ends_in, local, plain
 from gpuctl.cli.render.result import Result
 from gpuctl.domain.duration import spelled
-from gpuctl.domain.instance import Instance, Market, Price, Reason
+from gpuctl.domain.instance import Instance, Market, Price, Reason, Status
 from gpuctl.domain.lifecycle import was_refused
 from gpuctl.domain.market.ssh_source import NONE
 from gpuctl.domain.money.cost import hourly
@@ -194,17 +194,28 @@ def _interrupted(
     now = context.clock.now()
     summary = "\n".join(
         (
-            f"{record.label} runs until {local(record.expires_at)} ({ends_in(record, now)}) at "
-            f"${all_in_rate(hourly(record))}/h"
+            f"{record.label} {'may still be running' if record.cloud_id is None else 'runs'} until "
+            f"{local(record.expires_at)} ({ends_in(record, now)}) at ${all_in_rate(hourly(record))}/h"
         )
         for record in lives
     )
-    stopped = Interrupted(
-        "stopped waiting; the instance keeps running" if lives else "stopped",
-        signal_number=interrupted.signal_number,
-        hint=f"gpuctl terminate {' '.join(record.label for record in lives)}" if lives else None,
-    )
+    message, hint = _stopped(records)
+    stopped = Interrupted(message, signal_number=interrupted.signal_number, hint=hint)
     return provisioned(context, Provisioned(records), len(records), {"created": True}, summary, stopped)
+
+
+def _stopped(records: Sequence[Instance]) -> tuple[str, str | None]:
+    """The message and the hint after Ctrl-C. Without a cloud id nobody knows whether the create made an instance."""
+    lives = [record for record in records if record.is_live]
+    if any(record.cloud_id is None for record in lives):
+        hint = f"gpuctl get {lives[0].label} --refresh" if len(lives) == 1 else "gpuctl list --refresh"
+        return "stopped; an instance may have been created and may still be running", hint
+    if lives:
+        hint = f"gpuctl terminate {' '.join(record.label for record in lives)}"
+        return "stopped waiting; the instance keeps running", hint
+    return (
+        "stopped; nothing was created" if all(record.status is Status.FAILED for record in records) else "stopped"
+    ), None
 
 
 def _after_signal(record: Instance) -> str:
