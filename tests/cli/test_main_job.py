@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 from support.cli import Operator
+from support.clock import StepClock
 from support.instances import NOON
 from support.wire import LOST, NEVER_ARRIVED, Answer, Fault, refuse
 
@@ -256,6 +257,32 @@ def test_the_same_name_asked_for_alike_is_the_same_machine(operator: Operator) -
     assert (first.json["created"], second.json["created"], second.code) == (True, False, 0)
     assert first.instance["id"] == second.instance["id"]
     assert len(operator.alive) == 1
+
+
+def test_the_same_name_while_its_instance_is_starting_is_waited_for(operator: Operator) -> None:
+    operator.provision("--name", "n", "--no-wait")
+    unwaited = operator.provision("--name", "n", "--no-wait")
+    assert (unwaited.code, unwaited.instance["status"]) == (0, "CONFIGURING")
+    second = operator.provision("--name", "n")
+    assert (second.code, second.json["created"], second.instance["status"]) == (0, False, "READY")
+    assert len(operator.alive) == 1
+
+
+def test_an_instance_of_another_call_that_is_not_ready_in_time_is_not_terminated(operator: Operator) -> None:
+    operator.provision("--name", "n", "--no-wait")
+    operator.wire.arm("DescribeInstanceStatus", *[refuse("InternalError", 500)] * 99)
+    ran = operator.provision("--name", "n", "--timeout", "60s")
+    assert (ran.code, ran.json["created"], ran.instance["status"]) == (8, False, "CONFIGURING")
+    assert ran.json["error"]["code"] == "unresolved"
+    assert len(operator.alive) == 1
+
+
+def test_an_instance_of_another_call_that_is_terminated_before_it_is_ready_is_not_ready(operator: Operator) -> None:
+    operator.provision("--name", "n", "--no-wait")
+    operator.wire.arm("DescribeInstanceStatus", *[refuse("InternalError", 500)] * 99)
+    operator.clock = StepClock(operator.clock.now(), [lambda: operator.run("terminate", "n")])
+    ran = operator.provision("--name", "n")
+    assert (ran.code, ran.json["created"], ran.json["error"]["code"]) == (5, False, "not_ready")
 
 
 def test_the_same_name_asked_for_otherwise_is_refused_with_the_differences(operator: Operator) -> None:

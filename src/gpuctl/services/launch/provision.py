@@ -30,6 +30,7 @@ from gpuctl.services.reconcile.reconcile import Settled, settle
 from gpuctl.services.runtime import Runtime
 from gpuctl.services.ssh_check import check_booted
 from gpuctl.services.terminate import end
+from gpuctl.services.wait import Goal, wait_for
 
 FIRST_POLL, POLL_EVERY = timedelta(seconds=1), timedelta(seconds=5)
 LOOK_FOR_UNKNOWN = timedelta(minutes=2)
@@ -141,6 +142,17 @@ def wait_until_ready(result: Provisioned, runtime: Runtime, timeout: timedelta, 
             if not unchecked:
                 runtime.progress.step(_progress(result.records))
             poll.pause(timeout)
+
+
+def wait_for_active(records: Sequence[Instance], runtime: Runtime, timeout: timedelta) -> Provisioned:
+    """Wait until each of these instances, which another call started, is READY. Terminates nothing.
+
+    One that is not ready when the time is out has an UnresolvedError.
+    """
+    waited = wait_for(runtime, records, Goal.READY, timeout)
+    starting = {record.id for record in waited.records if _is_starting(record)}
+    late = {key: error for key, error in waited.errors.items() if key in starting}
+    return _judged(Provisioned(waited.records, late), runtime)
 
 
 def look_once(result: Provisioned, runtime: Runtime) -> Provisioned:

@@ -10,7 +10,7 @@ from gpuctl.cli.context import Context
 from gpuctl.cli.render.result import Result
 from gpuctl.services.launch.offers import choose
 from gpuctl.services.launch.prepare import active_records, prepare
-from gpuctl.services.launch.provision import Provisioned
+from gpuctl.services.launch.provision import Provisioned, wait_for_active
 
 EXAMPLES = """\
 gpuctl provision g4dn.xlarge --region us-east-1 --ttl 30
@@ -34,13 +34,13 @@ def command(ctx: typer.Context, launch: LaunchOptions) -> Result:
     choice = choose(request, defaults_of(context), context.wiring.runtime, context.wiring.catalog)
     existing = active_records(choice, context.wiring.store.snapshot().records)
     if existing:
-        return provisioned(
-            context,
-            Provisioned(existing),
-            request.count,
-            {"created": False},
-            f"using the active instance {existing[0].label}",
-        )
+        active = Provisioned(existing)
+        if launch.wait and not launch.dry_run:
+            types = (context.wiring.catalog.find(record.instance_type, record.provider) for record in existing)
+            timeout = launch.timeout or max(kind.ready_within for kind in types)
+            active = wait_for_active(existing, context.wiring.runtime, timeout)
+        line = f"using the active instance {existing[0].label}"
+        return provisioned(context, active, request.count, {"created": False}, line)
     prepared = prepare(choice, context.wiring.runtime, launch.retry_policy)
     announce(context, prepared)
     if launch.dry_run:
