@@ -38,13 +38,13 @@ def entry() -> None:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     code = main(sys.argv[1:])
-    _let_go_of(sys.stdout, 1)
-    _let_go_of(sys.stderr, 2)
+    _discard_unwritable(sys.stdout, 1)
+    _discard_unwritable(sys.stderr, 2)
     sys.exit(code)
 
 
-def _let_go_of(stream: TextIO | None, number: int) -> None:
-    """What a stream does not take Python would try once more on its way out, and then exit with 120."""
+def _discard_unwritable(stream: TextIO | None, number: int) -> None:
+    """Flush the stream. If that fails, discard its output: else Python flushes it again at exit, and exits with 120."""
     try:
         if stream is not None:
             stream.flush()

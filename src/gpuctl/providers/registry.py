@@ -67,7 +67,7 @@ def open_provider(name: ProviderName, connection: "Connection") -> "Provider":
 
     UsageError where it is not supported yet, or where its extra is not installed.
     """
-    with _installed(name, f"provider `{name}`"):
+    with _installed(name):
         provider: Provider = import_module(f"{__package__}.{name}").open_provider(connection)
     return provider
 
@@ -77,13 +77,13 @@ def open_price_list(name: ProviderName, connection: "Connection", retry: "Retry"
 
     UsageError where it is not supported yet, where its extra is not installed, or where its address is not a safe one.
     """
-    with _installed(name, f"reading the prices of `{name}`"):
+    with _installed(name):
         prices: PriceList = import_module(f"{__package__}.{name}").open_price_list(connection, retry)
     return prices
 
 
 @contextmanager
-def _installed(name: ProviderName, what: str) -> Iterator[None]:
+def _installed(name: ProviderName) -> Iterator[None]:
     check_supported(name)
     try:
         yield
@@ -92,5 +92,6 @@ def _installed(name: ProviderName, what: str) -> Iterator[None]:
             raise
         from gpuctl.distribution import install_extra
 
-        hint = install_extra(facts_of(name).extra)
-        raise UsageError(f"{what} needs `{error.name}`, which is not installed", hint=hint) from error
+        facts = facts_of(name)
+        text = f"support for {facts.title} is not installed: there is no module `{error.name}`"
+        raise UsageError(text, hint=install_extra(facts.extra)) from error

@@ -42,7 +42,7 @@ class Retry:
                 wait = timedelta(seconds=2 ** (attempt - 1)) if busy.after is None else busy.after
                 if wait > _LONGEST_WAIT:
                     raise ThrottledError(
-                        f"{busy.failure.message}; it requests a pause of {rough(wait)}",
+                        f"{busy.failure.message}; the provider asks gpuctl to wait {rough(wait)}",
                         hint=f"retry in {rough(wait)}",
                     ) from busy
                 if attempt == ATTEMPTS or self._clock.elapsed() + wait >= self._until:

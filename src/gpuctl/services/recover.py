@@ -122,8 +122,9 @@ def _which(everywhere: Everywhere) -> GpuctlError:
     if not counts:
         return _no_state(everywhere)
     result = ", ".join(f"`{text}` ({count})" for text, count in counts.items())
+    possible = "1 state is" if len(counts) == 1 else f"{len(counts)} states are"
     return UsageError(
-        f"several states are possible: instances belong to {result}",
+        f"{possible} possible: instances belong to {result}",
         hint=f"gpuctl recover --state-id {next(iter(counts))}",
     )
 

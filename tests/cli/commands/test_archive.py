@@ -65,7 +65,7 @@ def test_a_second_time_adds_to_the_file(with_history: Operator) -> None:
 def test_what_ended_in_this_month_stays_for_the_budgets(with_history: Operator) -> None:
     file = with_history.folder / "old.jsonl.gz"
     ran = with_history.run("archive", "--older-than", "1d", "--to", str(file))
-    assert "what ended since 2026-11-01 stays" in ran.err
+    assert "records since 2026-11-01 are kept" in ran.err
     assert ids_in(file) == [OLD]
 
 

@@ -98,5 +98,5 @@ def test_a_backup_is_read_as_strictly_as_a_state(store: LocalStore, path: Path) 
 
 def test_a_backup_of_the_sandbox_is_no_backup_of_the_real_world(store: LocalStore, path: Path) -> None:
     other = LocalStore(path, kind=Kind.SANDBOX, clock=FakeClock())
-    with pytest.raises(StateUnusableError, match="of kind real"):
+    with pytest.raises(StateUnusableError, match="belongs to real accounts"):
         other.backup(str(path))

@@ -49,7 +49,7 @@ def test_a_state_may_be_given_its_id_and_refuses_to_be_taken_for_another(tmp_pat
 def test_the_two_kinds_never_mix(tmp_path: Path) -> None:
     opened(tmp_path).add([an_instance(ONE)], anyone)
     for use in (lambda store: store.snapshot(), lambda store: store.add([an_instance(TWO)], anyone)):
-        with pytest.raises(StateUnusableError, match="of kind real"):
+        with pytest.raises(StateUnusableError, match="belongs to real accounts"):
             use(opened(tmp_path, kind=Kind.SANDBOX))
 
 

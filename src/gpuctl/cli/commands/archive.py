@@ -40,7 +40,7 @@ def command(
     context.wiring.require_state()
     if before > month:
         before = month
-        context.progress.info(f"what ended since {month:%Y-%m-%d} stays: budgets count it")
+        context.progress.info(f"records since {month:%Y-%m-%d} are kept, because budgets still count them")
     context.wiring.store.archive(before)
     moved = context.wiring.store.hand_over(before, bundle.add)
     summary = (

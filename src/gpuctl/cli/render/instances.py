@@ -118,7 +118,7 @@ def details(record: Instance, now: datetime, safeguards: Sequence[Safeguard]) ->
             drawn.add_row(label, Text(brief(value), _STYLES.get(record.status, "") if label == "status" else ""))
     drawn.add_row("", "")
     for safeguard in safeguards:
-        acts = f" at {local(safeguard.acts_at)}" if safeguard.acts_at else ""
+        acts = f", acts at {local(safeguard.acts_at)}" if safeguard.acts_at else ""
         style = "red" if safeguard.is_missing else "green"
         drawn.add_row(
             f"safeguard: {safeguard.mechanism}", Text(clean(f"{safeguard.status}{acts} · {safeguard.detail}"), style)

@@ -52,7 +52,9 @@ def _stranger(seen: Observed, records: Mapping[str, Instance], view: View, rules
     if _is_ripe(claims.expires_at, born, view.now, ours):
         return act(Kind.TERMINATE, Reason.ORPHAN, detail=f"{seen.cloud_id} is past its deadline and has no record")
     if ours and seen.state is CloudState.REMNANT and view.now - born > ORPHAN_AGE:
-        return act(Kind.TERMINATE, Reason.ORPHAN, detail=f"{seen.cloud_id} has no instance and no record")
+        return act(
+            Kind.TERMINATE, Reason.ORPHAN, detail=f"{seen.cloud_id} is left over: no instance and no record uses it"
+        )
     if not ours or view.now >= claims.expires_at or seen.state is CloudState.REMNANT:
         return act(Kind.WAIT, detail=f"{seen.cloud_id} has no record")
     if record is not None:

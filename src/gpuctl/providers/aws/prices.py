@@ -152,7 +152,7 @@ def _page(call: Callable[[], Page], member: str, doing: str) -> Page:
     except (OSError, EOFError) as error:
         raise unreadable_credentials(error, doing) from error
     if not isinstance(page.get(member), list):
-        raise Busy(UnreachableError(f"{doing}: a page of `{member}` has another shape than documented"))
+        raise Busy(UnreachableError(f"{doing}: a page of `{member}` has an unexpected format"))
     return page
 
 
@@ -190,7 +190,7 @@ def _product(text: object, wanted: Mapping[str, str], where: str) -> tuple[str, 
         ]
         prices = [_usd(dimension["pricePerUnit"]["USD"], where) for dimension in dimensions]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UnreachableError(f"could not read {where}: an entry has another shape than documented") from error
+        raise UnreachableError(f"could not read {where}: an entry has an unexpected format") from error
     return name, max(prices, default=None)
 
 

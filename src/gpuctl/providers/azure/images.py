@@ -102,7 +102,10 @@ def _check(facts: Mapping[str, Any], features: Mapping[str, str], size: Size, im
     if str(facts.get("osType") or "Linux") != "Linux":
         raise UsageError(f"the image `{image}` is not of Linux", hint=_LEAVE_OUT)
     if str(facts.get("osState") or "Generalized") != "Generalized":
-        raise UsageError(f"the image `{image}` is specialized: it takes neither a user nor a key", hint=_LEAVE_OUT)
+        raise UsageError(
+            f"the image `{image}` already contains its users, so gpuctl cannot add its user and SSH key",
+            hint=_LEAVE_OUT,
+        )
     if facts.get("plan"):
         raise UsageError(
             f"the image `{image}` is sold under a plan with legal terms and a price of its own, which gpuctl does not "

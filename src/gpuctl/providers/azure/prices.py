@@ -165,7 +165,7 @@ def _parsed(text: bytes, doing: str) -> dict[str, Any]:
         raise Busy(UnreachableError(f"{doing}: a page of it is not JSON")) from error
     items = page.get("Items") if isinstance(page, dict) else None
     if not isinstance(items, list) or not all(_is_item(item) for item in items):
-        raise Busy(UnreachableError(f"{doing}: a page of it has another shape than documented"))
+        raise Busy(UnreachableError(f"{doing}: a page of it has an unexpected format"))
     if not isinstance(page.setdefault("NextPageLink", None), str | None) or page.get("Count", len(items)) != len(items):
         raise Busy(UnreachableError(f"{doing}: a page of it is not whole"))
     return dict(page)

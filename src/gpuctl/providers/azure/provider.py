@@ -183,7 +183,7 @@ class AzureProvider:
                 stood = groups.update(cloud_id, {"tags": tags}).as_dict().get("tags") or {}
             self._tag_machine(cloud_id, tags)
             if stood.get(EXPIRES_AT) != moved:
-                raise CloudError(f"the deadline of {cloud_id} does not stand as it was set")
+                raise CloudError(f"{cloud_id}: the provider shows another deadline than the one set")
 
     def _known_account(self) -> str:
         return self._account or self.identity().account

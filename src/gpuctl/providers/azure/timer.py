@@ -59,7 +59,7 @@ def arm(clients: Clients, group: str, region: str, tags: Mapping[str, str], expi
     """Set the timer for that deadline and read it back. One that serves is left as it is; a second call does nothing.
 
     UsageError, and nothing is written, where it is too late to move it or the deadline is too far off. CloudError where
-    it does not stand as it was set; raises what the SDK raises.
+    Azure shows another one than was set; raises what the SDK raises.
     """
     stood = _read(clients, group)
     now = clients.cloud_time

@@ -38,7 +38,7 @@ def set_deadline(api: Api, cloud_id: str, expires_at: datetime) -> None:
     _change(api, path, instance, "setMetadata", lambda shown: _metadata(shown, moved))
     instance = api.get(path)
     if _metadata(instance, moved) is not None or _labels(instance, moved) is not None:
-        raise CloudError(f"the deadline of {cloud_id} does not stand as it was set")
+        raise CloudError(f"{cloud_id}: the provider shows another deadline than the one set")
 
 
 def _change(api: Api, path: str, instance: Json, what: str, body_of: Any) -> None:

@@ -164,7 +164,7 @@ class GcpPriceList:
         if reply.status_code != 200:
             raise self._refused(reply)
         if not isinstance(body, dict) or not isinstance(body.get("skus"), list):
-            raise Busy(UnreachableError(f"{_DOING}: a page of it has another shape than documented"))
+            raise Busy(UnreachableError(f"{_DOING}: a page of it has an unexpected format"))
         return body
 
     def _refused(self, reply: requests.Response) -> GpuctlError | Busy:

@@ -22,19 +22,19 @@ class Refusals:
     runtime: Runtime
     choice: Choice
     quotas: list[tuple[Offer, QuotaError]] = field(default_factory=list)
-    bound: list[tuple[Place, GpuctlError]] = field(default_factory=list)
-    full: dict[str, datetime] = field(default_factory=dict)
+    refused_places: list[tuple[Place, GpuctlError]] = field(default_factory=list)
+    without_capacity: dict[str, datetime] = field(default_factory=dict)
 
     def of(self, place: Place) -> GpuctlError | None:
         """Why the place need not be asked now; None if it may be."""
         for offer, error in self.quotas:
             if exceeds_with(offer, place.offer):
                 return error
-        for refused, refusal in self.bound:
+        for refused, refusal in self.refused_places:
             if rules_out(refusal.extent, refused, place):
                 return refusal
         now = self.runtime.clock.now()
-        refused_at = (self.runtime.cooldown.active(now) | self.full).get(self._key(place))
+        refused_at = (self.runtime.cooldown.active(now) | self.without_capacity).get(self._key(place))
         if refused_at is None:
             return None
         left = rough(COOLDOWN - (now - refused_at))
@@ -56,10 +56,10 @@ class Refusals:
         if isinstance(error, QuotaError):
             self.quotas.append((place.offer, error))
         elif is_room(error):
-            self.full[self._key(place)] = self.runtime.clock.now()
+            self.without_capacity[self._key(place)] = self.runtime.clock.now()
             self.runtime.cooldown.start(self._key(place), self.runtime.clock.now())
         elif error.extent is not Extent.EVERYWHERE:
-            self.bound.append((place, error))
+            self.refused_places.append((place, error))
 
     def _key(self, place: Place) -> str:
         return place.cooldown_key(self.choice.bids[place.offer.type.provider].request.subnet)

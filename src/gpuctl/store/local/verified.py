@@ -30,9 +30,12 @@ def verified(path: Path, raw: bytes, kind: Kind, ids: dict[str, str | None]) -> 
 def refuse_other_kind(header: Header, kind: Kind, name: str) -> None:
     """Raise StateUnusableError where the sandbox's records would mix with real ones."""
     if header.kind is not kind:
-        with_or_without = "add `--sandbox`" if header.kind is Kind.SANDBOX else "leave out `--sandbox`"
+        is_sandbox = header.kind is Kind.SANDBOX
+        owner = "the sandbox" if is_sandbox else "real accounts"
         raise StateUnusableError(
-            f"the state `{name}` is of kind {header.kind}", hint=with_or_without, fault=StateFault.OTHER
+            f"the state `{name}` belongs to {owner}",
+            hint="add `--sandbox`" if is_sandbox else "leave out `--sandbox`",
+            fault=StateFault.OTHER,
         )
 
 

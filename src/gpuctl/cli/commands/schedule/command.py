@@ -121,7 +121,7 @@ def _check_first_run(place: Place, scheduler: Scheduler, job: Job, installed_at:
 def _proven(context: Context, job: Job) -> list[str]:
     """Use the credentials once in exactly the environment of the job; what came of it, as lines below the answer."""
     trial = replace(job, argv=proof_command_of(context))
-    context.progress.step("proving the credentials in the environment of the schedule")
+    context.progress.step("checking that the scheduled reaper can log in")
     ran = started_bare(trial.command, bare_environment(), _PROOF_PATIENCE_S)
     try:
         proofs = proofs_from(ran)

@@ -72,8 +72,8 @@ def command(
     require_within(prepared, max_cost)
     announce(context, prepared)
     context.progress.info(
-        f"the instance is terminated after the checks; it costs at most {money(most_cost(prepared))}, if nothing "
-        f"terminates it before its extended deadline"
+        f"the instance is terminated after the checks; it costs at most {money(most_cost(prepared))}, even if "
+        f"it runs until its extended deadline"
     )
     _confirm(context, yes=launch.yes)
     return _carried_out(context, prepared, max_cost, launch.timeout or prepared.offer.type.ready_within, report)
