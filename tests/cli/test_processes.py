@@ -15,6 +15,7 @@ from support.cli import Operator
 from support.processes import GPUCTL, PROVISION, environment, waiting
 
 from gpuctl.domain.instance import Reason, Status
+from gpuctl.domain.tags import EXPIRES_AT, deadline_tag
 
 
 @pytest.fixture
@@ -68,6 +69,10 @@ def test_a_provision_that_is_killed_leaves_a_record_from_which_the_reaper_ends_t
     (record,) = real_time.records
     assert record.cloud_id in real_time.alive
     real_time.store.update(record.id, lambda record: record.having(expires_at=record.created_at))
+    # A later deadline in the tag would count as one that another computer has granted.
+    real_time.cloud.client("ec2").create_tags(
+        Resources=[record.cloud_id], Tags=[{"Key": EXPIRES_AT, "Value": deadline_tag(record.created_at)}]
+    )
     done = subprocess.run([*GPUCTL, "reap"], env=environment(real_time), capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
     assert real_time.alive == []

@@ -10,6 +10,7 @@ from support.cli import Operator
 from support.instances import NOON, a_ready_instance
 
 from gpuctl.domain.instance import Status
+from gpuctl.providers.registry import SUPPORTED
 
 COMPLETIONS = Path(__file__).parents[3] / "completions"
 ONE, TWO = "inst-000000000001", "inst-000000000002"
@@ -44,7 +45,7 @@ def test_commands_are_offered_with_their_summaries(operator: Operator) -> None:
         ("list --output = c", ["csv"]),
         ("wait --for ", ["ready", "terminated"]),
         ("stats --by reg", ["region"]),
-        ("provision --provider ", ["aws", "azure"]),
+        ("provision --provider ", [*SUPPORTED]),
         ("completion z", ["zsh"]),
         ("help exit", ["exit-codes"]),
         ("archive --to ", ["\tfile"]),

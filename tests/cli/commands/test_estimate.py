@@ -82,7 +82,7 @@ def test_the_region_is_the_one_named_else_the_one_configured(buyer: Operator) ->
         ["recommend", "--minutes", "0"],
         ["recommend", "--minutes", "soon"],
         ["recommend", "--docs", "5", "--region", "us-esat-1"],
-        ["recommend", "--docs", "5", "--provider", "gcp"],
+        ["recommend", "--docs", "5", "--provider", "oracle"],
     ],
     ids=" ".join,
 )
@@ -106,9 +106,9 @@ def test_the_sizes_of_today_and_the_line_to_type(buyer: Operator) -> None:
 
 def test_it_tells_the_cost_the_reason_and_what_the_other_cloud_has(buyer: Operator) -> None:
     ran = buyer.json("recommend", "--docs", "30", "--minutes", "40")
-    best, (other,) = ran.json["recommendation"], ran.json["alternatives"]
+    best, others = ran.json["recommendation"], ran.json["alternatives"]
     assert (best["instanceType"], best["size"], best["autoTerminateMinutes"]) == ("Standard_NC4as_T4_v3", "medium", 60)
-    assert (best["costUntilDeadline"], other["provider"]) == (0.526, "AWS")
+    assert (best["costUntilDeadline"], {other["provider"] for other in others}) == (0.526, {"AWS", "GCP"})
     assert best["fullCostUntilDeadline"] > best["costUntilDeadline"]
     reason = "medium, for 30 documents and a task of 40m: the cheapest with 16 GB GPU memory and 28 GB RAM"
     assert ran.json["reason"] == reason

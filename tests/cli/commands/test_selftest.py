@@ -67,7 +67,7 @@ def tester(operator: Operator, sshd: Sshd) -> Operator:
 
 
 @pytest.fixture
-def arm(tester: Operator, monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackAzure]:
+def azure_cloud(tester: Operator, monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackAzure]:
     """The same operator's Azure."""
     apis = PriceApis()
     apis.meters = [meter(AZURE_T4, 0.526)]

@@ -18,7 +18,7 @@ sys.exit(0 if [one for one in machines if one["cloud"] == "azure"][-1]["gpu_work
 
 
 @pytest.fixture
-def arm(reachable: Reachable, monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackAzure]:
+def azure_cloud(reachable: Reachable, monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackAzure]:
     operator = reachable.operator
     operator.cloud.now = operator.clock.now
     monkeypatch.setenv("GPUCTL_AZURE_ENDPOINT", operator.wire.url)
