@@ -114,6 +114,8 @@ def extend_against_reap(
             if "Traceback" in extending.err + reaping.err:
                 wrong.append("traceback")
             score.add(f"race {number}, extend {code}", wrong)
+        if score.has_failed_as(mutants):
+            break
     return score
 
 

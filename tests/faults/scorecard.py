@@ -165,7 +165,7 @@ GATES = (
         "ended though extended = 0",
         lambda world: lost_replies.extend_against_reap(world, 8),
         lambda world: lost_replies.extend_against_reap(world, 300),
-        _under(lost_replies.extend_against_reap, "deadline not read again", 4),
+        _under(lost_replies.extend_against_reap, "deadline not read again", 24),
     ),
     Gate(
         "B3",
@@ -173,7 +173,7 @@ GATES = (
         "ended though extended = 0",
         lambda world: azure.azure_races(world, 2),
         lambda world: azure.azure_races(world, 60),
-        _under(azure.azure_races, "deadline not read again", 4),
+        _under(azure.azure_races, "deadline not read again", 24),
     ),
     Gate(
         "B4",
