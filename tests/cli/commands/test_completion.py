@@ -111,7 +111,7 @@ def test_bash_completes_commands_values_and_files(tmp_path: Path) -> None:
     assert lines == ["start,status,stop", "READY", f"{tmp_path}/my file.json", "complete -F _gpuctl gpuctl"]
 
 
-@pytest.mark.skipif(shutil.which("zsh") is None, reason="zsh is not installed")
+@pytest.mark.skipif(shutil.which("zsh") is None, reason="needs zsh")
 def test_zsh_loads_the_script_with_source_and_from_a_folder_of_fpath(tmp_path: Path) -> None:
     """With `source`, the script only defines the function: called outside of a completion, it fails."""
     shutil.copy(COMPLETIONS / "_gpuctl", tmp_path / "_gpuctl")
