@@ -4,6 +4,7 @@ An edit whose text is no longer in the source is an error: a mutant that breaks 
 """
 
 import inspect
+import pkgutil
 import textwrap
 from collections.abc import Callable
 from datetime import timedelta
@@ -12,7 +13,16 @@ from typing import Any
 
 import pytest
 
+import gpuctl
+
 Break = Callable[[pytest.MonkeyPatch], None]
+
+
+def load_all_modules() -> None:
+    """Import every module of gpuctl. One that is imported while a rule is broken keeps the broken function for good."""
+    for module in pkgutil.walk_packages(gpuctl.__path__, "gpuctl."):
+        if not module.name.endswith(".__main__"):
+            import_module(module.name)
 
 
 def edited(target: str, *edits: tuple[str, str]) -> Break:

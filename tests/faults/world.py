@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
-from faults.mutants import MUTANTS
+from faults.mutants import MUTANTS, load_all_modules
 from faults.processes import Process, Processes
 from support.cli import Operator
 from support.clock import FileClock
@@ -91,6 +91,8 @@ def _nobodys_login(login: Mapping[str, str]) -> Iterator[None]:
 def broken(mutants: Sequence[str]) -> Iterator[None]:
     """These rules of gpuctl's are broken in this process for the length of a block."""
     patch = pytest.MonkeyPatch()
+    if mutants:
+        load_all_modules()
     try:
         for name in mutants:
             MUTANTS[name](patch)
