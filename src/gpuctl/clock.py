@@ -4,7 +4,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-# The plain one of Linux stands still while a laptop sleeps, and instances go on billing.
+# The plain one of Linux stops while a laptop sleeps, and instances are billed all the same.
 _STEADY: int = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 

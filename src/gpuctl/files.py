@@ -116,7 +116,7 @@ def lock(descriptor: int) -> bool:
 def write_whole(disk: Disk, path: Path, content: bytes) -> None:
     """Replace a file by this content so that, whatever happens, either the old or the new is there, whole.
 
-    Durable on return. Raises OSError, and then the old file stands unless only the folder could not be synced.
+    Durable on return. Raises OSError, and then the old file is unchanged unless only the folder could not be synced.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
     try:

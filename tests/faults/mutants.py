@@ -150,7 +150,7 @@ MUTANTS: dict[str, Break] = {
             ("if record.cloud_id is None:", "return True\n    if True:"),
         ),
         edited(
-            "gpuctl.domain.reconcile.orphans:_stranger",
+            "gpuctl.domain.reconcile.orphans:_unmanaged",
             ("if not ours and claims.state_id not in rules.reap_state_ids:", "if False:"),
             (_WHOLE, "if False:"),
         ),

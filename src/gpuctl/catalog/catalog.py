@@ -22,7 +22,7 @@ class Catalog:
     """Shapes and list prices as they ship with gpuctl, and the prices that were read since; the newer date wins.
 
     A provider's file is read when it is first asked about; `read_since` then gives what was read of that cloud, None
-    if nothing was. Where a figure came from and when it was true stands in every price. What is not known is None.
+    if nothing was. Every price has its source and date. What is not known is None.
     """
 
     def __init__(self, read_since: Callable[[ProviderName], PriceBook | None] = lambda _: None) -> None:

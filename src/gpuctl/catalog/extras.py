@@ -18,7 +18,7 @@ class ExtraPrices:
     """Prices of disks and addresses as they ship with gpuctl, from the clouds' public price pages.
 
     A cloud's file is read when it is first asked about. Where a region's own disk price is not known the dearest known
-    region's stands in for it, and the price's source says so: rather too much than too little.
+    region's is used, and the source of the price says so: rather too high than too low.
     """
 
     def __init__(self) -> None:

@@ -210,7 +210,7 @@ def _kind_of(parameter: Any) -> ParameterType[Any] | None:
 
 
 def _unconverted(parameter: Any, ctx: Any, value: Any) -> Any:
-    """The text. It is converted when the command starts: then the global options, wherever they stand, are known."""
+    """The text. It is converted when the command starts: then the global options are known, at any position."""
     if parameter.required and parameter.value_is_missing(value):
         # Raises the error of the library for a missing value.
         return type(parameter).process_value(parameter, ctx, value)

@@ -153,6 +153,6 @@ def with_sandbox(text: str) -> str:
 
     from gpuctl.cli.command_table import COMMANDS
 
-    # In a sentence `gpuctl` may stand before any word, such as in "gpuctl tags".
+    # In a sentence, `gpuctl` may precede any word, such as in "gpuctl tags".
     names = "|".join(name for name in COMMANDS if name not in ("sandbox", "help"))
     return re.sub(rf"\bgpuctl (?=({names})\b)", "gpuctl --sandbox ", text)

@@ -25,7 +25,7 @@ ANY = "*"
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One setting. A part of `path` that is `*` stands for any name that a user chooses.
+    """One setting. A part of `path` that is `*` is any name that a user chooses.
 
     `variables` are those of a cloud that decide where nothing of gpuctl does; without them `default` is in force.
     """
@@ -133,7 +133,7 @@ def key_of(path: Path) -> Key | None:
 
 
 def known_below(path: Path) -> list[str]:
-    """The names that may stand below that section, in order; `*` where a user chooses them."""
+    """The names that may be in that section, in order; `*` where a user chooses them."""
     depth = len(path)
     return list(dict.fromkeys(key.path[depth] for key in KEYS.values() if _begins(key.path, path)))
 

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 
 class Verdict(StrEnum):
-    """How it stands with one thing. UNKNOWN is what could not be asked, and is no failure."""
+    """The result of one check. UNKNOWN could not be checked, and is no failure."""
 
     OK = "ok"
     WARN = "warn"
@@ -15,7 +15,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at: its name in a word, how it stands, and what to type where that helps."""
+    """One check: its name, its result, and a command to type where that helps."""
 
     check: str
     verdict: Verdict

@@ -1,4 +1,4 @@
-"""The event log: the histories of the records, told together, under the names that scripts know."""
+"""The event log: the merged histories of the records, under public names."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

@@ -18,9 +18,9 @@ def expiring_at(record: Instance) -> datetime:
 
 
 def is_expiring(record: Instance, now: datetime) -> bool:
-    """Whether it is time to say so: it lives, nobody asked for its end, and it was not said of this deadline yet."""
-    lives = record.is_live and record.status is not Status.STOPPING
-    return lives and expiring_at(record) <= now < record.expires_at and not _has_notice(record)
+    """Whether the event is due: active, not STOPPING, and not recorded for this deadline yet."""
+    is_open = record.is_live and record.status is not Status.STOPPING
+    return is_open and expiring_at(record) <= now < record.expires_at and not _has_notice(record)
 
 
 def with_notice(record: Instance, now: datetime) -> Instance:

@@ -24,7 +24,7 @@ class ProviderName(StrEnum):
 
 
 class Status(StrEnum):
-    """Where an instance stands in its life; see `lifecycle` for what may follow what."""
+    """The status of a record; `lifecycle` has the allowed changes."""
 
     PROVISIONING = "PROVISIONING"
     CONFIGURING = "CONFIGURING"
@@ -67,7 +67,7 @@ class Outcome(StrEnum):
     """What is known of one attempt to create an instance."""
 
     PENDING = "pending"  # written down; sent or about to be
-    UNKNOWN = "unknown"  # sent, and no reply told what happened
+    UNKNOWN = "unknown"  # sent, and no reply showed the result
     REFUSED = "refused"  # every send was refused by the cloud: nothing of it exists
     CREATED = "created"  # the cloud gave an id
     LEFTOVERS = "leftovers"  # refused when parts of it were made already: they are swept and ended like an instance
@@ -106,10 +106,7 @@ class HistoryEntry(Value):
 
 
 class Price(Value):
-    """Dollars an hour, with where the figure came from and when it was true.
-
-    `is_fetched`: gpuctl read it from the cloud's price list; otherwise it is one of the bundled prices.
-    """
+    """Dollars an hour with source and date. `is_fetched`: from the provider's price list, else bundled with gpuctl."""
 
     usd_per_hour: Decimal
     source: str
@@ -129,16 +126,19 @@ class BillingTerms(Value):
 
 
 class Instance(Value):
-    """Our record of one instance: what was asked, what it costs, when it must end.
+    """The record of one instance: the request, its prices and its deadline.
 
-    Written before the first cloud call that could create anything, changed only through `lifecycle`. The prices (the
-    instance's own, its disk's, its address's) and the billing terms are frozen at launch; a price of None is unknown,
-    never free. `deleted_by_us_at` is the moment the cloud first accepted our request to end it. `absent_since` is when
-    a complete listing first lacked it. `delivered` counts the history's entries that hooks were told of; unused for
-    `idle`, it also ends by itself. `id_is_from_create`: our own create returned the id. `ssh_key` lets in `ssh_user`,
-    at a port 22 open to `ssh_from`.
-    `unconfirmed_deadlines`: `extend` sent them to the provider and did not grant them.
-    `check` must work there before it is READY; its cloud called it ready at `booted_at`.
+    Written before the first cloud call that could create anything, changed only through `lifecycle`. The prices (of
+    compute, disk and public IP) and the billing terms are fixed at launch; a price of None is unknown, never free.
+
+    `deleted_by_us_at`: when the provider first accepted our request to terminate the instance.
+    `absent_since`: when a complete listing first did not contain the instance.
+    `delivered`: the number of history entries that were delivered to hooks.
+    `idle`: the time without activity after which the instance also terminates.
+    `id_is_from_create`: our own create returned `cloud_id`.
+    `ssh_key`: the public key of `ssh_user`; port 22 is open to `ssh_from`.
+    `unconfirmed_deadlines`: deadlines that `extend` sent to the provider and did not grant.
+    `check`: the readiness check; `booted_at` is when the provider reported the instance as ready.
     """
 
     id: str
@@ -209,7 +209,7 @@ class Instance(Value):
 
     @property
     def left_behind(self) -> tuple[Attempt, ...]:
-        """The attempts that were refused when parts were made, other than what the record itself stands for now."""
+        """The attempts that were refused after parts were created, except the record's present one."""
         left = (attempt for attempt in self.attempts if attempt.outcome is Outcome.LEFTOVERS)
         return tuple(attempt for attempt in left if attempt.cloud_id not in (None, self.cloud_id))
 

@@ -1,4 +1,4 @@
-"""The one door through which a record changes: the transition table, and the history that every change appends to.
+"""The only module that changes a record: the transition table, and the history that every change appends to.
 
 PROVISIONING -> CONFIGURING -> READY <-> RUNNING -> STOPPING -> TERMINATED
       |               |          |          |           ^
@@ -132,7 +132,7 @@ def refreshed(instance: Instance, seen: Observed, at: datetime, *, from_create: 
     instance = _rested(instance, seen, at)
     if instance.status is Status.CONFIGURING and seen.ready:
         if instance.check is not None:
-            # Whoever waits for it makes the check, and says READY.
+            # The command that waits runs the check, and then sets READY.
             return with_facts(instance, at, booted_at=instance.booted_at or at)
         instance = advance(instance, Status.READY, at)
     return instance

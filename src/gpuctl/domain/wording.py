@@ -1,4 +1,4 @@
-"""Text from clouds and programs, fit to stand in a sentence of ours."""
+"""Text from clouds and programs, made fit for a sentence of ours."""
 
 # A record holds such texts; a cloud's longest are some 2,000 characters.
 _MOST = 4_000

@@ -54,7 +54,7 @@ def _unusable(path: Path, why: str) -> StateUnusableError:
 
 
 def _text(book: PriceBook) -> str:
-    # Dates and sources are few: each stands once, and rows number them.
+    # Dates and sources are few: each is stored once, and rows refer to them by number.
     dates = sorted({price.as_of for price in book.prices.values()})
     sources = sorted({price.source for price in book.prices.values()})
     rows: dict[str, list[list[Any]]] = {}

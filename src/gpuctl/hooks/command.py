@@ -30,7 +30,7 @@ class CommandHook:
 
     def send(self, message: Message, patience: timedelta) -> str | None:
         try:
-            # Files and no pipes: one that reads nothing, or whose child lives on, must not keep us waiting.
+            # Files and no pipes: a hook that reads nothing, or whose child keeps running, must not block us.
             with TemporaryFile() as given, TemporaryFile() as temporary:
                 given.write(f"{message.document}\n".encode())
                 given.seek(0)
@@ -43,7 +43,7 @@ class CommandHook:
             "GPUCTL_EVENT": message.name,
             "GPUCTL_INSTANCE_ID": message.instance_id,
             "GPUCTL_EVENT_NUMBER": str(message.number),
-            # A gpuctl that it runs delivers nothing itself, or one event would be told without end.
+            # A gpuctl that it runs delivers nothing itself, or one event would be delivered without end.
             IN_HOOK: "1",
         }
         process = subprocess.Popen(

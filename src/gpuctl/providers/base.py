@@ -115,7 +115,7 @@ class Trial:
     """What a diagnosis asks about: one instance of that kind in that region, of which nothing is ever made.
 
     `order` is what would be sent, None where no image was found for it. `until` is the last deadline that this login
-    has to serve. `machine` is the cloud id of an instance of ours there, where one lives.
+    has to serve. `machine` is the cloud id of an active instance of ours there, if there is one.
     `opens_ssh`: instances are to be reachable on port 22.
     """
 
@@ -146,7 +146,7 @@ class Provider(Protocol):
 
     @property
     def is_local(self) -> bool:
-        """Whether this cloud is on this very computer, so that whoever calls it comes from the loopback address."""
+        """Whether this cloud is emulated on this computer, so that every caller has the loopback address."""
         ...
 
     def default_region(self) -> tuple[str, str] | None:

@@ -73,7 +73,7 @@ class CloudFacts:
     `title` and `account_noun` are for people; of an account ID only the last `account_digits` are shown, None for all.
     `login` is the setting that names the credentials, `log_in` the command that creates some, `tool` the cloud's own
     command line. `extra` is the extra of the distribution that installs its SDK.
-    `example_type` and `example_region` stand in hints; the region is also where the sandbox's checks run by default.
+    `example_type` and `example_region` are for hints; the region is also where the sandbox's checks run by default.
     `quota_families` gives the quotas that an instance type counts against, on demand and as spot, by its name.
     `price_sources` are the published price lists; `prices_are_public`: reading them takes no credentials.
     `force` says what `terminate --force` also deletes, None where the option changes nothing.

@@ -48,7 +48,7 @@ def all_facts() -> "tuple[CloudFacts, ...]":
 
 
 def example() -> "CloudFacts":
-    """The cloud whose type and region stand in hints and help texts."""
+    """The cloud whose type and region hints and help texts name."""
     return all_facts()[0]
 
 

@@ -1,4 +1,4 @@
-"""What a cloud or this computer says, fit to stand in a sentence of ours."""
+"""Texts of a cloud or of this computer, made fit for a sentence of ours."""
 
 from gpuctl.domain.wording import one_line
 

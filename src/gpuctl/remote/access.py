@@ -54,8 +54,8 @@ class Access:
         """
         return named_key(self.key_file) if self.key_file else own_key(self.key_folder)
 
-    def refuse_strangers(self) -> None:
-        """Raise UsageError where ssh would go to a computer that is none of ours."""
+    def check_available(self) -> None:
+        """Raise UsageError in the sandbox, where no instance can be reached, unless the options lead to a server."""
         leads = any(option.casefold().startswith(("hostname=", "proxycommand=")) for option in self.options)
         if self.is_sandbox and not leads:
             raise UsageError(
@@ -64,11 +64,11 @@ class Access:
             )
 
     def target(self, record: Instance, login: str | None = None) -> Target:
-        """How ssh is to reach the instance of that record, as `login` or whoever its image and the settings say.
+        """How ssh reaches the instance of that record, as `login` or the user of its image and the settings.
 
         What is remembered of its host key is in a file of its own. Raises as `key` and `remote.target.target` do.
         """
-        self.refuse_strangers()
+        self.check_available()
         known = self.state_folder() / KNOWN_HOSTS
         try:
             private_folder(known)

@@ -39,7 +39,7 @@ class Job:
     def start(self, line: Line) -> None:
         """Start it, unless it was started before. It goes on when the connection ends.
 
-        Command and variables go over the connection's stdin: they stand in no command line here, and in no file
+        Command and variables go over the connection's stdin: they are in no command line here, and in no file
         there. UnreachableError if that could not be asked, or is not known; asking again is harmless. CloudError if the
         instance has no room for it, Lost if it was begun and is gone.
         """
@@ -133,7 +133,7 @@ def _send(process: "subprocess.Popen[bytes]", script: bytes) -> None:
         process.stdin.write(script)
         process.stdin.close()
     except BrokenPipeError:
-        # Why it broke is told by what ssh says.
+        # The message of ssh has the reason.
         return
 
 

@@ -13,7 +13,7 @@ from gpuctl.files import Disk, make_path_private, private_folder, write_whole
 from gpuctl.platform import read_platform
 
 NAME = "id_ed25519"
-# One line of printable ASCII; what stands in it goes into the user data of every instance.
+# One line of printable ASCII; its content goes into the user data of every instance.
 _PUBLIC = re.compile(
     r"(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)|sk-[a-z0-9@.-]+) [A-Za-z0-9+/]{40,}={0,3}( [!-~ ]*)?"
 )
@@ -92,7 +92,7 @@ def _make(folder: Path) -> None:
             raise UsageError(
                 f"`ssh-keygen` created no key: {shown(last)}", hint=f"ssh-keygen -t ed25519 -f {folder / NAME}"
             )
-        # A link is made once, whoever comes first: nobody's key is ever replaced by another.
+        # Only one process can create the link: no key is ever replaced by another.
         try:
             Disk().link(pair, folder / NAME)
         except FileExistsError:

@@ -1,4 +1,4 @@
-"""Runs ssh for gpuctl itself: no terminal, no questions, and a failure told in words of ours."""
+"""Runs ssh for gpuctl itself: without a terminal or questions, with failures as our own errors."""
 
 import os
 import signal
@@ -49,7 +49,7 @@ class Line:
     def ask(self, script: bytes, *, within: timedelta) -> Reply:
         """Run a script there and return what it said, whatever its exit code.
 
-        The script goes over stdin, so that nothing of it stands in a command line or a log. UnreachableError where it
+        The script goes over stdin, so that nothing of it is in a command line or a log. UnreachableError where it
         could not be asked, CredentialsError where nobody is let in, CloudError where it is not the instance it was.
         """
         with self.open() as process:

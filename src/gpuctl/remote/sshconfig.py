@@ -34,7 +34,7 @@ def include(ssh_config: Path, path: Path) -> bool:
     """Lead ssh from a person's own settings to that file; whether anything was changed. Once is enough.
 
     It comes first, because ssh takes the first value it finds and a line after a `Host` would belong to that host.
-    What stands in the file stays byte for byte, and so does its mode; one that is a link is written where it leads.
+    The rest of the file and its mode stay unchanged; a link is followed.
     Raises OSError.
     """
     line = _line(path)

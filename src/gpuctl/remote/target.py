@@ -95,7 +95,7 @@ def target(record: Instance, identity: Path, known_hosts: Path, user: str | None
 def words_of(command: Sequence[str]) -> str:
     """What the remote shell is to be given, so that it runs exactly this.
 
-    One word is a line for the shell, as it stands; several are a program and its arguments, which no shell changes.
+    One word is a line for the shell, unchanged; several are a program and its arguments, which no shell changes.
     """
     return command[0] if len(command) == 1 else shlex.join(command)
 

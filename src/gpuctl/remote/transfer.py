@@ -59,7 +59,7 @@ def upload(line: Line, transfer: Transfer) -> None:
                 tar.add(here.resolve(), arcname=name, filter=_nobodys)
             process.stdin.close()
         except BrokenPipeError:
-            # Why is told by what ssh, or tar on the instance, says.
+            # The message of ssh, or of tar on the instance, has the reason.
             pass
         content = process.stderr.read()
         _judge(line, process.wait(), content, f"{transfer.source} was not uploaded")

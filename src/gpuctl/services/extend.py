@@ -30,7 +30,7 @@ def extend(
 
     UsageError when it is over, ending or past its deadline, when the result is earlier than the present deadline or
     more than `max_ttl` from now, and where its timer cannot be moved any more; BudgetError when it would cost more than
-    is allowed; UnresolvedError when the instance could not be told. Then the old deadline holds.
+    is allowed; UnresolvedError when the provider did not confirm it. Then the old deadline holds.
     """
     session = runtime.sessions.of(record)
     record, unread = _read_tags(runtime, session, record)
@@ -64,7 +64,7 @@ def extend(
     try:
         return runtime.store.update(record.id, granted, allowance.changing(record.id))
     except BudgetError:
-        # Another command took what was left meanwhile: the instance is told its old deadline again, as well as may be.
+        # Another command was faster: the old deadline is written to the instance again, as far as possible.
         with suppress(GpuctlError):
             session.provider.set_deadline(record.region, record.cloud_id, record.expires_at)
         raise

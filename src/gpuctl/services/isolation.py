@@ -12,10 +12,10 @@ Item = TypeVar("Item")
 def run_isolated(
     items: Sequence[Item], step: Callable[[Sequence[Item]], None], on_bug: Callable[[Item, str], None]
 ) -> None:
-    """Do the step for all items at once; if a bug stops it, again for each alone, and tell whose bug it was.
+    """Do the step for all items at once; if a bug stops it, do it for each item alone and report the failing ones.
 
-    The step must be harmless when done twice. A GpuctlError is no bug: it is passed on. `on_bug` gets the item and the
-    traceback's text.
+    The step must be harmless when done twice. A GpuctlError is no bug: it is raised. `on_bug` gets the item and the
+    text of the traceback.
     """
     try:
         step(items)

@@ -1,4 +1,4 @@
-"""Waits until an instance that lives already can be worked on by ssh."""
+"""Waits until an active instance can be used over SSH."""
 
 from datetime import timedelta
 

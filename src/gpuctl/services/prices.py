@@ -30,7 +30,7 @@ class Refreshed:
     """What reading one cloud's prices brought.
 
     `closed` are regions this login may not use, `up` and `down` count the prices that moved, and `unseen` those that
-    were known in the regions read and that the cloud no longer told: they keep their dates.
+    were known in the regions read and that the provider no longer lists: they keep their dates.
     """
 
     provider: ProviderName
@@ -60,8 +60,8 @@ def refresh(
     """Read that region's prices, or every region's, and put them into the cloud's book.
 
     Raises, and leaves the book as it is, if one page of it could not be had. Prices that the gate refuses, and those
-    of regions that were not read, keep their figures and their dates. `on_region` is told of each region before it is
-    asked about, with its number from 0 and how many there are.
+    of regions that were not read, keep their figures and their dates. `on_region` is called before each region is
+    queried, with the region, its number from 0 and how many there are.
     """
     provider = price_list.name
     known = catalog.regions(provider)

@@ -21,7 +21,7 @@ FIRST_POLL, POLL_EVERY = timedelta(milliseconds=500), timedelta(seconds=4)
 
 @dataclass(slots=True)
 class Ended:
-    """The records as they stand now, and for which ids the end is open, with why."""
+    """The present records, and by ID the error of each termination that is not confirmed."""
 
     records: list[Instance]
     errors: dict[str, GpuctlError] = field(default_factory=dict)
@@ -87,7 +87,7 @@ def _write_stopping(
 
     def stopping(fresh: Instance) -> Instance:
         if was_refused(fresh):
-            # Every attempt was refused, and whoever would make another finds it closed: there is nothing to end.
+            # Every attempt was refused, and a further one would find the record closed: nothing is to be terminated.
             return advance(fresh, Status.FAILED, now, reason)
         return fresh if fresh.status.is_ended else advance(fresh, Status.STOPPING, now, reason)
 

@@ -26,7 +26,7 @@ class Goal(StrEnum):
 
 @dataclass(slots=True)
 class Waited:
-    """The records as they stand, in the order they were asked for, and for which ids the wait was in vain, with why."""
+    """The present records in the requested order, and by ID the error of each wait that failed."""
 
     records: list[Instance]
     errors: dict[str, GpuctlError] = field(default_factory=dict)

@@ -17,7 +17,7 @@ Guard = Callable[[Sequence[Instance]], None]
 
 
 class Kind(StrEnum):
-    """Whether the records of a state stand for real instances or for those of the sandbox; the two never mix."""
+    """Whether the records of a state are of real instances or of the sandbox; the two never mix."""
 
     REAL = "real"
     SANDBOX = "sandbox"

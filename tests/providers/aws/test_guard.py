@@ -193,7 +193,7 @@ def test_a_span_that_cannot_be_read_is_the_longest_there_is(machine: Machine, ar
     [
         {"TZ": "Pacific/Kiritimati"},
         {"TZ": "America/St_Johns"},
-        {"TZ": "XXX-14:59"},
+        {"TZ": "XXX-14:59"},  # a POSIX zone name, 14 h 59 min ahead of UTC
         {"LC_ALL": "tr_TR.UTF-8"},
         {"LC_ALL": "", "LANG": "ar_EG.UTF-8", "LC_TIME": "fa_IR"},
         {"LC_COLLATE": "C.UTF-8", "LC_ALL": "xx_nonsense"},

@@ -64,7 +64,7 @@ def _read_back(context: Context, record: Instance) -> Mapping[str, GpuctlError]:
 
     context.progress.step(f"checking safeguards of {record.label}")
     failures = read_back(context.wiring.runtime, [record])
-    # Said once: afterwards it stands in the record.
+    # Printed once: afterwards the record has it.
     for gap in gaps(resolve(context.wiring.store, record.id)):
         if gap not in gaps(record):
             context.progress.warn(gap)

@@ -124,7 +124,7 @@ def _ended(
     patience: timedelta | None,
     force: bool,
 ) -> Result:
-    """End what lives of these; `patience` is how long to wait for proof, None for not at all."""
+    """Terminate the active ones of these; `patience` is how long to wait for confirmation, None for not at all."""
     live = [record.id for record in chosen if record.is_live]
     outcome, interrupted = Ended([]), None
     if live:

@@ -96,7 +96,7 @@ class TerminalProgress:
         self.redraw()
 
     def _put(self, text: str) -> None:
-        # Whoever does not listen any more must not keep an instance from being ended.
+        # A closed or full stderr must not prevent a termination.
         try:
             self.stream.write(text)
             self.stream.flush()

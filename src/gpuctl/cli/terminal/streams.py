@@ -1,4 +1,4 @@
-"""What an invocation is given: its streams, and the options that may stand anywhere."""
+"""The input of an invocation: its streams, and the global options."""
 
 import os
 import sys
@@ -22,13 +22,13 @@ class Streams:
     @classmethod
     def of_process(cls) -> "Streams":
         """The process's own; one that is closed takes everything and keeps nothing."""
-        nothing = open(os.devnull, "r+", encoding="utf-8")  # noqa: SIM115 - it lives as long as the process
+        nothing = open(os.devnull, "r+", encoding="utf-8")  # noqa: SIM115 - it stays open as long as the process
         return cls(sys.stdin or nothing, sys.stdout or nothing, sys.stderr or nothing)
 
 
 @dataclass(frozen=True, slots=True)
 class Globals:
-    """The options that may stand anywhere, as they were given; None where they were not.
+    """The global options, which may be before or after the command; None where not given.
 
     `command` is the command that was named, `rest` what follows `--` where that is a command line for an instance.
     """

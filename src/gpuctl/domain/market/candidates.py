@@ -22,7 +22,7 @@ class Place:
         return self.zone or self.offer.region
 
     def cooldown_key(self, subnet: str | None) -> str:
-        """What has room or has none, as a key: a subnet stands for the zone where none is named."""
+        """The key of the capacity cooldown. Without a zone, the subnet determines the zone."""
         kind = self.offer.type
         return f"{kind.provider} {self.zone or subnet or self.offer.region} {kind.name} {self.offer.market}"
 

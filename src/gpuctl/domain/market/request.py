@@ -183,25 +183,25 @@ def check_tag(key: str, value: str) -> None:
     _refuse_secret("a tag", f"{key}={value}")
 
 
-def differences(request: Request, standing: Instance, types: Collection[str]) -> list[str]:
-    """How an instance that lives under the request's name differs from what is asked now; empty if it is the same.
+def differences(request: Request, active: Instance, types: Collection[str]) -> list[str]:
+    """The settings in which the active instance of that name differs from the request; empty if there are none.
 
     `types` are those that meet the request.
     """
     parameters: dict[str, tuple[Any, Any]] = {
-        "disk": (request.disk_gb, standing.disk_gb),
-        "ttl": (request.ttl, standing.ttl),
-        "idle": (request.idle, standing.idle),
-        "task": (request.task, standing.task),
-        "user": (request.user, standing.user),
-        "tags": (dict(request.tags), standing.tags),
-        "image": (request.image or standing.image, standing.image),
-        "subnet": (request.subnet or standing.subnet, standing.subnet),
+        "disk": (request.disk_gb, active.disk_gb),
+        "ttl": (request.ttl, active.ttl),
+        "idle": (request.idle, active.idle),
+        "task": (request.task, active.task),
+        "user": (request.user, active.user),
+        "tags": (dict(request.tags), active.tags),
+        "image": (request.image or active.image, active.image),
+        "subnet": (request.subnet or active.subnet, active.subnet),
     }
     among: dict[str, tuple[Any, Collection[Any]]] = {
-        "type": (standing.instance_type, types),
-        "region": (standing.region, request.regions or (standing.region,)),
-        "market": (standing.market, request.markets),
+        "type": (active.instance_type, types),
+        "region": (active.region, request.regions or (active.region,)),
+        "market": (active.market, request.markets),
     }
     other = [what for what, (has, fit) in among.items() if has not in fit]
     return other + [what for what, (now, then) in parameters.items() if now != then]

@@ -172,7 +172,7 @@ def _billed_by(instance: Instance, end: datetime | None, at: datetime) -> timede
 
 def _for(price: Price | None, span: timedelta, instance: Instance) -> Decimal | None:
     if price is None:
-        # What never was, or was not in that time, cost nothing whatever its price; what lives may cost anything.
+        # What did not exist in that time cost nothing at any price; the cost of what is active is unknown.
         return None if span or instance.is_live else _ZERO
     return _times(price.usd_per_hour, span)
 

@@ -63,7 +63,7 @@ def judged(read: Mapping[PriceKey, Decimal], last: Last, believed: Collection[st
     """Which of the prices read may be believed, given the last known ones.
 
     Refused are those that are not above zero, those five times up or down (unless the type is in `believed`), an
-    on-demand price below its spot price, and a spot price above the on-demand price that stands.
+    on-demand price below its spot price, and a spot price above the known on-demand price.
     """
     refused: dict[PriceKey, str] = {}
     for key, usd in read.items():

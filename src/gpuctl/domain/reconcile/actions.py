@@ -1,4 +1,4 @@
-"""What can be decided, what the clouds answered, and which instance stands for which record."""
+"""The possible actions, the replies of the providers, and which instance belongs to which record."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -89,7 +89,7 @@ def scope_of(record: Instance) -> Scope:
 
 
 class Finder:
-    """Which instance stands for which record."""
+    """Finds the instance of a record."""
 
     def __init__(self, view: View, state_id: str) -> None:
         self._view = view

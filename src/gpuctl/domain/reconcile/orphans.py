@@ -1,6 +1,6 @@
-"""What to do about instances that stand for no record: another state's are told of, ours are adopted or ended.
+"""The plan for instances without a record: those of another state are reported, ours are adopted or terminated.
 
-Only strong evidence kills: tags that are whole and name this state, or one that the user listed.
+Only strong evidence terminates: complete tags that name this state, or one in `reap_state_ids`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,19 +13,19 @@ from gpuctl.domain.tags import STATE, ownership
 ORPHAN_AGE = timedelta(minutes=15)
 
 
-def for_strangers(records: Sequence[Instance], view: View, rules: Rules) -> list[Action]:
-    """What to do about the instances that stand for none of the records, and about places that did not answer."""
+def plan_without_record(records: Sequence[Instance], view: View, rules: Rules) -> list[Action]:
+    """The actions for instances without a record, and for regions that did not reply."""
     finder, by_id = Finder(view, rules.state_id), {record.id: record for record in records}
     known = {record.cloud_id for record in records} | {
         seen.cloud_id for record in records if (seen := finder.listed(record))
     }
-    strangers = [seen for seen in view.observed if seen.exists and seen.cloud_id not in known]
-    decided = [_stranger(seen, by_id, view, rules) for seen in strangers]
+    unmanaged = [seen for seen in view.observed if seen.exists and seen.cloud_id not in known]
+    decided = [_unmanaged(seen, by_id, view, rules) for seen in unmanaged]
     unreachable = [Action(Kind.REPORT, scope, detail=why, unresolved=True) for scope, why in view.unreachable.items()]
     return [*_within_limit(decided, rules.max_orphans), *unreachable]
 
 
-def _stranger(seen: Observed, records: Mapping[str, Instance], view: View, rules: Rules) -> Action:
+def _unmanaged(seen: Observed, records: Mapping[str, Instance], view: View, rules: Rules) -> Action:
     scope = Scope(provider=seen.provider, account=seen.account, region=seen.region)
 
     def act(kind: Kind, reason: Reason | None = None, *, detail: str, unresolved: bool = False) -> Action:

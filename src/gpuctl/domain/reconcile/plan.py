@@ -1,7 +1,7 @@
 """What to do about every instance, decided from the records and from what the clouds answered; nothing is done here.
 
 Weak evidence is reported, only strong evidence terminates: a record closes on proof (`evidence`), an instance without
-a record is ended only if its tags are whole (`strangers`).
+a record is terminated only if its tags are complete (`orphans`).
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -18,7 +18,7 @@ from gpuctl.domain.reconcile.evidence import (
     end_of,
     is_the_same_machine,
 )
-from gpuctl.domain.reconcile.orphans import for_strangers
+from gpuctl.domain.reconcile.orphans import plan_without_record
 
 # EC2 says "longer than a few minutes" of a delayed termination and forces it after hours; neither is billed:
 # https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/TroubleshootingInstancesShuttingDown.html
@@ -60,7 +60,7 @@ def plan(
     The records are all of this account's, the closed ones too; whatever scope the view neither listed nor failed to
     list is left alone. `isolate` wraps the decision about one record, so that a bug in it can be kept from the others.
     """
-    return [*plan_records(records, view, rules, isolate), *for_strangers(records, view, rules)]
+    return [*plan_records(records, view, rules, isolate), *plan_without_record(records, view, rules)]
 
 
 def plan_records(
@@ -95,7 +95,7 @@ def _about(record: Instance, finder: Finder, view: View, rules: Rules) -> Iterab
 
 
 def _left_behind(record: Instance, finder: Finder, view: View) -> Iterable[Action]:
-    """What earlier attempts left behind and is gone by now; what is still there is ended as a stranger is."""
+    """Leftovers of earlier attempts that are gone by now; existing ones are terminated like orphans."""
     for attempt in record.left_behind:
         scope = Scope(provider=record.provider, account=record.account, region=attempt.region)
         listed_at = view.listed.get(scope)

@@ -13,7 +13,7 @@ from gpuctl.domain.tags import ownership
 
 def combined(record: Instance, other: Instance) -> Instance:
     """Two copies of the same record as one: ended goes before STOPPING, that before live, then the one with more
-    attempts, then the newer. The later deadline stands while it lives, and no attempt and no cloud id is lost."""
+    attempts, then the newer. While it is active the later deadline is kept, and no attempt and no cloud id is lost."""
     copies = sorted((record, other), key=lambda copy: (_rank(copy), len(copy.attempts), copy.updated_at), reverse=True)
     first, second = copies
     facts: dict[str, object] = {}

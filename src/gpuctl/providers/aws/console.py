@@ -63,9 +63,9 @@ def read_console(ec2: Any, cloud_id: str) -> Console:
 def last_words(ec2: Any, described: Mapping[str, Any], seen_at: datetime | None) -> LastWords | None:
     """When and why the guard powered off that ended instance, from one entry of DescribeInstances.
 
-    None where the instance did not power itself off, or its guard did not do it: whoever is logged in can, too. Anybody
-    on the instance can write to the console, so a time before its launch, or after `seen_at`, is left out. Raises what
-    the SDK raises.
+    None where the instance did not power itself off, or its guard did not do it: every user on the instance can, too.
+    Every user can write to the console as well, so a time before its launch, or after `seen_at`, is left out. Raises
+    what the SDK raises.
     """
     if described.get("StateReason", {}).get("Code") != "Client.InstanceInitiatedShutdown":
         return None

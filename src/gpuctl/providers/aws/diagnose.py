@@ -82,7 +82,7 @@ def _spot(clients: Clients, order: Order) -> str:
 
 
 def _group(clients: Clients, order: Order, opens_ssh: bool) -> Finding | None:
-    """What stands in the way of the security group that lets ssh in; None if nothing does."""
+    """What prevents the security group that allows SSH; None if nothing does."""
     if not opens_ssh:
         return None
     code, failure = _tried(lambda: try_group(clients, replace(order, ssh_from=_EXAMPLE_RANGE), _EXAMPLE_RANGE))
@@ -153,7 +153,7 @@ def _family(name: str, market: Market) -> str:
 
 
 def _used(clients: Clients, trial: Trial, market: Market) -> int:
-    """The vCPUs of every instance that counts against the type's quota in that market, whoever started it."""
+    """The vCPUs of every instance that counts against the type's quota in that market, regardless of who started it."""
     family = _family(trial.kind.name, market)
     pages = (
         clients.client("ec2", trial.region)
@@ -233,7 +233,7 @@ def _of_profile(clients: Clients, method: str) -> Finding | None:
             "credential-expiry", Verdict.WARN, text, "take a profile without `mfa_serial` for the scheduled reaper"
         )
     if any(key in profile for profile in chain for key in ("sso_session", "sso_start_url", "login_session")):
-        text = "the role stands on a session that a person opens, and ends with it; then only the timers act"
+        text = "the role depends on a session that a person opens; when it ends, only the shutdown timers act"
         return Finding(
             "credential-expiry", Verdict.WARN, text, "take a profile whose keys last for the scheduled reaper"
         )

@@ -170,7 +170,7 @@ def _network(ec2: Any, subnet: str | None) -> str:
 
 
 def _groups_by_name(ec2: Any, network: str, names: Sequence[str]) -> dict[str, Mapping[str, Any]]:
-    """The groups of these names in a network, by name, in the order of the names; whoever owns them."""
+    """The groups of these names in a network, by name, in the order of the names, regardless of their owner."""
     filters = [{"Name": "vpc-id", "Values": [network]}, {"Name": "group-name", "Values": list(names)}]
     fields = {str(group["GroupName"]): group for group in _described(ec2, filters)}
     return {name: fields[name] for name in names if name in fields}

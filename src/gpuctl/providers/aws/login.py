@@ -1,5 +1,5 @@
 """The credentials of the AWS SDK as gpuctl uses them: asked for at a terminal only, cached where the AWS CLI caches
-them, and every failure before a request is sent told as what it is."""
+them, and every failure before a request is sent reported as a failure of settings or credentials."""
 
 import os
 from collections.abc import Iterator, Mapping

@@ -110,7 +110,7 @@ class AwsPriceList:
             name, usd = _product(text, wanted, f"the price list of `{region}`")
             if usd is not None and name in offered:
                 key = PriceKey(name, region, Market.ON_DEMAND)
-                # Of several the dearest, so that no budget is ever told too little.
+                # Of several the highest, so that no budget is given too low a figure.
                 fields[key] = max(usd, fields.get(key, usd))
         return fields
 

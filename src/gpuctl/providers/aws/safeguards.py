@@ -18,7 +18,7 @@ _SILENT_AFTER = timedelta(minutes=5)  # ready for so long, a guard that runs has
 
 
 def read_back(ec2: Any, cloud_id: str, at: datetime, ready_at: datetime | None) -> list[Safeguard]:
-    """The sweep and the timer on that instance, as they stand in the cloud at `at`.
+    """The sweep and the timer of that instance, as the provider reports them at `at`.
 
     A guard whose console is silent 5 min after `ready_at` is missing: its image cannot run it. Raises what the SDK
     raises, and KeyError, IndexError, TypeError or ValueError for an answer of an odd shape.

@@ -3,7 +3,7 @@
 from gpuctl.providers.aws import guard
 from gpuctl.providers.base import Order
 
-# Fixed, because EC2 compares user data byte for byte on a repeated create; it stands in no part.
+# Fixed, because EC2 compares user data byte for byte on a repeated create; no part contains it.
 _BOUNDARY = "=gpuctl-part="
 _PARTS = f"""\
 MIME-Version: 1.0

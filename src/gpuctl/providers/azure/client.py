@@ -202,7 +202,7 @@ class _Transport(RequestsTransport):  # type: ignore[misc]  # the SDK exports it
 
 
 class _Nobody:
-    """Stands where the SDK wants a credential and none is ever asked."""
+    """A placeholder where the SDK wants a credential and never uses it."""
 
     def get_token(self, *scopes: str, **options: Any) -> Any:
         raise CredentialsError("credentials are never used with an emulated cloud")

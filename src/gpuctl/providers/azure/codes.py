@@ -87,7 +87,7 @@ BUSY = frozenset(
         "AnotherOperationInProgress",
         "CanceledAndSupersededDueToAnotherOperation",
         "OperationPreempted",
-        # The group was there a moment ago: whoever deletes it, or has not heard of it yet, decides what exists.
+        # The group existed a moment ago: a deletion, or a server that does not know it yet, decides what exists.
         "ResourceGroupNotFound",
         "RetryableError",
     }

@@ -58,14 +58,14 @@ class AzurePriceList:
         by_folded_name = {name.casefold(): name for name in types}
         best: dict[PriceKey, tuple[tuple[bool, Decimal], Decimal]] = {}
         for item in self._items(region):
-            # An announced price stands beside the present one for days, and an ended one may.
+            # An announced price is listed beside the present one for days, and an ended one may be.
             if not _is_in_force(item, self._retry.now()):
                 continue
             key, usd = _price(item, region, by_folded_name)
             if key is None:
                 continue
             # Where one instance has several meters, the primary one counts; among equals the dearest, so that no
-            # budget is ever told too little.
+            # budget is given too low a figure.
             rank = (item.get("isPrimaryMeterRegion") is not False, usd)
             if key not in best or rank > best[key][0]:
                 best[key] = (rank, usd)

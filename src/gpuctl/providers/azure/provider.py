@@ -209,9 +209,9 @@ class AzureProvider:
         """Give the instance the tags of its group. One that is being created is left alone: an update could preempt
         that, and what counts is on the group."""
         machines, token = self._clients.compute.virtual_machines, token_of(group)
-        stands = machines.get(group, token).as_dict()
-        is_changed = (stands.get("tags") or {}).get(EXPIRES_AT) != tags[EXPIRES_AT]
-        if is_changed and stands["properties"].get("provisioningState") == "Succeeded":
+        present = machines.get(group, token).as_dict()
+        is_changed = (present.get("tags") or {}).get(EXPIRES_AT) != tags[EXPIRES_AT]
+        if is_changed and present["properties"].get("provisioningState") == "Succeeded":
             machines.begin_update(group, token, {"tags": dict(tags)}, polling=False)
 
     def _one(self, group: str, account: str) -> Observed:

@@ -39,18 +39,18 @@ def check_life(life: timedelta) -> None:
         )
 
 
-def is_needed(stands: datetime | None, expires_at: datetime, now: datetime) -> bool:
-    """Whether a timer that acts at `stands` (None: there is none) must be set for that deadline.
+def is_needed(acts_at: datetime | None, expires_at: datetime, now: datetime) -> bool:
+    """Whether a timer that acts at `acts_at` (None: there is none) must be set for that deadline.
 
-    UsageError where it must, and it is too late for that: Azure would still act at the time that stands, or a day late.
+    UsageError where it must, and it is too late for that: Azure would still act at the old time, or a day late.
     """
-    if stands is not None and _whole(expires_at + GUARD_GRACE) <= stands <= fires_at(expires_at, now):
+    if acts_at is not None and _whole(expires_at + GUARD_GRACE) <= acts_at <= fires_at(expires_at, now):
         return False
-    if stands is not None and now < stands < now + FIXED:
+    if acts_at is not None and now < acts_at < now + FIXED:
         raise UsageError(
-            f"its shutdown timer acts at {stands:%H:%M} UTC, and Azure takes no change of it in the last "
+            f"its shutdown timer acts at {acts_at:%H:%M} UTC, and Azure takes no change of it in the last "
             f"{spelled(FIXED)}",
-            hint=f"extend before {stands - FIXED:%H:%M} UTC another time, or begin with a longer `--ttl`",
+            hint=f"extend before {acts_at - FIXED:%H:%M} UTC another time, or begin with a longer `--ttl`",
         )
     return True
 
@@ -83,13 +83,13 @@ def arm(clients: Clients, group: str, region: str, tags: Mapping[str, str], expi
         },
     }
     clients.ask("PUT", _path(clients, group), API, body)
-    stands = _next(_read(clients, group), clients, group, now)
-    if stands != at:
-        raise CloudError(f"the timer of `{group}` was set for {at:%H:%M} UTC and does not stand so")
+    acts_at = _next(_read(clients, group), clients, group, now)
+    if acts_at != at:
+        raise CloudError(f"the timer of `{group}` was set for {at:%H:%M} UTC, and Azure shows another time")
 
 
 def read_back(clients: Clients, group: str, at: datetime) -> Safeguard:
-    """When the timer will really act, as it stands in the cloud now."""
+    """When the timer will act, as Azure reports it now."""
     stored = _read(clients, group)
     acts_at = _next(stored, clients, group, at) if stored is not None else None
     if acts_at is None:
@@ -122,14 +122,14 @@ def _next(reported: Mapping[str, Any] | None, clients: Clients, group: str, now:
     """When the schedule fires next; None if it is not one that terminates this instance."""
     properties = (reported or {}).get("properties", {})
     target = str(properties.get("targetResourceId", "")).casefold()
-    stands = (
+    settings = (
         properties.get("status"),
         properties.get("taskType"),
         region_of(str(properties.get("timeZoneId", ""))),
         target,
     )
     wanted = ("Enabled", "ComputeVmShutdownTask", "utc", machine_id(clients.subscription, group).casefold())
-    if stands != wanted:
+    if settings != wanted:
         return None
     hhmm = properties["dailyRecurrence"]["time"]
     today = now.astimezone(UTC).replace(hour=int(hhmm[:2]), minute=int(hhmm[2:]), second=0, microsecond=0)

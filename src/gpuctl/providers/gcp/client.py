@@ -82,7 +82,7 @@ class Api:
         return self._login
 
     def get(self, path: str, **query: str) -> Json:
-        """What stands below the project; tried again a little while Google is busy or does not answer."""
+        """A resource of the project; retried for a short time while Google is busy or does not reply."""
         for pause in (*PAUSES, None):
             try:
                 return self._call("GET", self._address(path), query=query)

@@ -21,7 +21,7 @@ def set_deadline(api: Api, cloud_id: str, expires_at: datetime) -> None:
     """Write the deadline into labels and metadata, and read both back.
 
     UsageError where Google's run limit comes first: it cannot be moved while the instance runs. Raises what a call
-    raises, OperationFailed, TimeoutError, and CloudError where something else stands there afterwards.
+    raises, OperationFailed, TimeoutError, and CloudError where another value is read back.
     """
     zone, name = parts(cloud_id)
     path, moved = f"zones/{zone}/instances/{name}", deadline_tag(expires_at)
@@ -57,7 +57,7 @@ def _change(api: Api, path: str, instance: Json, what: str, body_of: Any) -> Non
 
 
 def _metadata(instance: Mapping[str, Any], moved: str) -> Json | None:
-    """The metadata with the deadline; None where it stands there already."""
+    """The metadata with the deadline; None if it already has it."""
     entries = metadata_of(instance)
     if entries.get(EXPIRES_AT) == moved:
         return None
@@ -66,7 +66,7 @@ def _metadata(instance: Mapping[str, Any], moved: str) -> Json | None:
 
 
 def _labels(instance: Mapping[str, Any], moved: str) -> Json | None:
-    """The labels with the deadline; None where it stands there already."""
+    """The labels with the deadline; None if they already have it."""
     labels = dict(instance.get("labels") or {})
     if labels.get(EXPIRES_AT) == moved:
         return None

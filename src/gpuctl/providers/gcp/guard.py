@@ -8,8 +8,8 @@ from gpuctl.providers import guard
 GRACE = guard.GRACE
 CONSOLE_PREFIX, GPU_PREFIX = guard.CONSOLE_PREFIX, guard.GPU_PREFIX
 
-# The guard stands down on an instance that was made from an image of a guarded one: it compares instance IDs, and not
-# every image of Google's has cloud-init, which notes them.
+# The guard does nothing on an instance that was created from an image of a guarded one: it compares instance IDs, and
+# not every image of Google has cloud-init, which saves them.
 _WHOSE = """\
 INSTANCE_ID=$(curl -q -g -s --noproxy '*' --connect-timeout 2 --max-time 5 -H 'Metadata-Flavor: Google' \\
     http://169.254.169.254/computeMetadata/v1/instance/id)

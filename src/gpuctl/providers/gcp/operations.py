@@ -28,7 +28,7 @@ def check(operation: Json) -> None:
 
 
 def wait(api: Api, operation: Json, within: timedelta) -> Json:
-    """The operation when it has ended, or as it stands after that time. Raises what the last look raised."""
+    """The operation when it is done, or its present state after that time. Raises what the last request raised."""
     scope = f"zones/{last(operation['zone'])}" if operation.get("zone") else "global"
     path, until = f"{scope}/operations/{operation['name']}", api.elapsed() + within
     looks = 0

@@ -127,7 +127,7 @@ class GcpPriceList:
         return core * parts.vcpus + ram * parts.gib + gpu * parts.gpus
 
     def _every_rate(self) -> Iterator[tuple[tuple[str, str, Market], Decimal]]:
-        """The dearest rate of each part, region and market, so that no budget is ever told too little."""
+        """The dearest rate of each part, region and market, so that no budget is given too low a figure."""
         rates: dict[tuple[str, str, Market], Decimal] = {}
         for sku in self._skus():
             for key, usd in _rates(sku):

@@ -1,4 +1,4 @@
-"""Whether what gpuctl believes of money is of today, and how the budgets stand."""
+"""How old the prices are, and what is left of the budgets."""
 
 from collections.abc import Iterator
 
@@ -33,7 +33,7 @@ def prices(setup: Setup, cloud: Cloud) -> Iterator[Finding]:
 
 
 def budget(setup: Setup) -> Iterator[Finding]:
-    """How every limit stands; one that lets no instance start any more fails."""
+    """The status of every limit; one that allows no further instance fails."""
     runtime = setup.runtime
     statuses = Allowance(runtime.store, runtime.budgets, runtime.clock.now()).statuses()
     if not statuses:

@@ -12,7 +12,7 @@ _WRITES_OF_A_LIFE = 3
 
 
 class Follower:
-    """A reader of the event log that knows what it has told. One may look as seldom as it likes."""
+    """A reader of the event log that remembers what it has returned. It may be polled at any interval."""
 
     def __init__(self, store: RecordStore) -> None:
         self._store = store
@@ -21,7 +21,7 @@ class Follower:
         self._serial = 0
 
     def past(self, since: datetime | None = None) -> list[Event]:
-        """What happened until now (from `since` on), oldest first, the archive's included; now it is all told."""
+        """The events until now (from `since` on), oldest first, with those of the archive. `news` continues here."""
         state = self._store.snapshot()
         records = _longest((*state.records, *self._store.archived()))
         self._remember(state, records)

@@ -78,7 +78,7 @@ class Attempts:
     def resume(self, record: Instance, seen: Observed, error: GpuctlError) -> GpuctlError | None:
         """Go on after the provider could not start the record's instance `seen`; what prevents one, or None.
 
-        Where no attempt follows the record is as it was, for whoever closes it or terminates what is left.
+        Where no attempt follows, the record is unchanged; the caller closes it or terminates what is left.
         """
         here = self._here
         self.prepared.refusals.add(here.place, error)
@@ -129,7 +129,7 @@ class Attempts:
         goes_on = is_elsewhere(error)
         if not (goes_on or self.prepared.retries.allows(error)):
             return None
-        # The refusal is written down first: whoever comes between finds nothing that may have made an instance.
+        # The refusal is saved first: a process that reads the record meanwhile finds no attempt with an open outcome.
         record = self.runtime.store.update(record.id, lambda record: with_refusal(record, result, here))
         if goes_on:
             return self._elsewhere(record, error)
@@ -166,7 +166,7 @@ class Attempts:
         return written
 
     def _next_place(self, record: Instance, ahead: Iterator[Place]) -> Launchable | None:
-        """The next place that can be tried, with the reason told for each that cannot; None where there is none."""
+        """The next placement that can be tried, or None; the reason is printed for each that cannot."""
         has_leftovers = any(attempt.outcome is Outcome.LEFTOVERS for attempt in record.attempts)
         for place in ahead:
             # What an attempt left behind is looked for in the cloud that the record names.

@@ -14,7 +14,7 @@ from gpuctl.services.launch.offers import Choice
 from gpuctl.services.runtime import Runtime
 from gpuctl.services.sessions import Session
 
-# Stands for an image that cannot be looked up yet.
+# The placeholder for an image that cannot be looked up yet.
 _UNKNOWN = Image("", "", 0)
 
 
@@ -44,7 +44,7 @@ class Launchable:
         return self.hourly.over(self.request.ttl * self.request.count)
 
 
-# Given what is tried next and the line that says so, which is printed by whoever agrees.
+# Gets the next placement and the line that announces it, and prints that line if it agrees.
 Agree = Callable[[Launchable, str], bool]
 
 

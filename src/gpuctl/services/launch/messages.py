@@ -43,7 +43,7 @@ def attempt_message(launchable: Launchable, before: Launchable, left: timedelta)
 
 
 def all_refused(tried: Sequence[Tried], choice: Choice) -> GpuctlError:
-    """The one failure that stands for all of these: theirs if they failed alike, else that they did not.
+    """One failure for all of these: their common one if they failed alike, else a summary.
 
     A place that could never have had it (no subnet there, a type that is not supported, a region that is forbidden)
     decides the exit code only where every place was like that; what the cloud said of it is shown all the same.

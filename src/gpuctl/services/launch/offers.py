@@ -17,7 +17,7 @@ from gpuctl.services.sessions import Sessions
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """What the settings say of one cloud where no option does, and where its region stands."""
+    """Settings of one provider that apply where no option is given, and the source of its region."""
 
     region: str | None = None
     region_source: str = "config"
@@ -157,7 +157,7 @@ def _chosen(
         fitting = [offer for offer in present if lacks[id(offer)] is None]
         types |= {offer.type.name for offer in present if replace(need, max_usd_per_hour=None).is_met_by(offer)}
         is_listed = kind is not None and not request.is_anywhere
-        # Whoever names regions for a type says in which order; else the cheapest comes first.
+        # Regions named together with a type are tried in that order; else the cheapest offer comes first.
         offers += fitting if is_listed else ranked(fitting, need)
     if not offers:
         raise _nothing_fits(request, skipped, unusable, catalog, bids, too_expensive)

@@ -222,7 +222,7 @@ def _judged(result: Provisioned, runtime: Runtime) -> Provisioned:
         elif record.status is Status.FAILED:
             result.errors.setdefault(record.id, CloudError(record.last_error or f"{record.label} was never created"))
         elif record.status is Status.TERMINATED or record.deleted_by_us_at is not None:
-            # A refusal is told as what it is, though parts were made and had to be ended.
+            # A refusal is reported as a refusal, although parts were created and had to be deleted.
             if record.reason not in (Reason.REFUSED, Reason.INTERRUPTED) or record.id not in result.errors:
                 result.errors[record.id] = _ended_early(record)
         elif record.id not in result.errors:

@@ -1,4 +1,4 @@
-"""Writes the records of one call down, in one transaction, before anything that they stand for is asked for."""
+"""Saves the records of one call in one transaction, before any create request is sent."""
 
 from collections.abc import Sequence
 from datetime import datetime

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from gpuctl.domain.reconcile.actions import Action, Kind, Rules
-from gpuctl.domain.reconcile.orphans import for_strangers
+from gpuctl.domain.reconcile.orphans import plan_without_record
 from gpuctl.services.isolation import run_isolated
 from gpuctl.services.reap.reaper import ReapOptions, ReapResult
 from gpuctl.services.reap.restore import logins_of, survey_everywhere
@@ -24,9 +24,9 @@ def reap_by_tags(runtime: Runtime, state_id: str, times: ReapTimes, options: Rea
     def work(surveys: Sequence[Survey]) -> None:
         for survey in surveys:
             rules = Rules(state_id, options.reap_state_ids, options.max_orphans - result.orphans)
-            # A place that did not answer stands among the problems already.
+            # A region that did not reply is among the problems already.
             view = replace(survey.view, unreachable={})
-            actions = [_not_adopted(action) for action in for_strangers((), view, rules)]
+            actions = [_not_adopted(action) for action in plan_without_record((), view, rules)]
             done = (
                 [ActionResult(action, None) for action in actions]
                 if options.dry_run

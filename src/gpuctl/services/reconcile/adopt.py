@@ -1,4 +1,4 @@
-"""Makes a record of an instance that carries our tags and stands in no record."""
+"""Creates the record of an instance that has our tags and no record."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -70,7 +70,7 @@ def adopted(seen: Observed, profile: str | None, now: datetime, runtime: Runtime
 
 
 def without_taken_name(record: Instance, present: Iterable[Instance]) -> Instance:
-    """The record, without its name if another instance lives under that: a name stands for one instance."""
+    """The record, without its name if another active instance has it: a name identifies one instance."""
     taken = any(instance.is_live and instance.name == record.name for instance in present)
     return record.having(name=None) if taken else record
 

@@ -56,7 +56,7 @@ class NotDue(GpuctlError):
 class Applier:
     """Does what a plan says for one account. Doing the same plan twice is harmless.
 
-    With `force` others' things that stand among an instance's own are ended with it.
+    With `force`, foreign resources among those of an instance are deleted with it.
     """
 
     def __init__(self, runtime: Runtime, survey: Survey, *, force: bool = False) -> None:
@@ -106,7 +106,7 @@ class Applier:
     def _arm(self, batch: Sequence[Action]) -> None:
         """Set the timer outside your computer where the create could not and did not live to do it afterwards.
 
-        What stands is read first and kept in the record, so that nothing is written twice.
+        The present timer is read first and saved in the record, so that nothing is written twice.
         """
         provider = self._survey.session.provider
         if provider.capabilities.timer_in_create:

@@ -70,7 +70,7 @@ def cron_line(job: Job) -> str:
 
 
 def from_cron(line: str) -> Job | None:
-    """The job that a line stands for; None for one that is not ours."""
+    """The job in a line of a crontab; None for one that is not ours."""
     mark = _MARK.search(line)
     if mark is None or line.lstrip().startswith("#"):
         return None
@@ -119,7 +119,7 @@ def timer_unit(job: Job) -> str:
 
 
 def from_units(key: str, service: str, timer: str) -> Job | None:
-    """The job that a pair of units stands for; None where they cannot be read."""
+    """The job in a pair of units; None where they cannot be read."""
     calendar = re.search(r"^OnCalendar=\*:(?:0/(\d+)|00)$", timer, re.MULTILINE)
     command = re.search(r"^ExecStart=(.+)$", service, re.MULTILINE)
     if calendar is None or command is None:

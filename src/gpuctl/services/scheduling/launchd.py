@@ -158,7 +158,7 @@ def agent(job: Job, error_log: Path) -> bytes:
 
 
 def from_agent(key: str, content: bytes) -> Job | None:
-    """The job that the file of an agent stands for; None where it cannot be read."""
+    """The job in the file of an agent; None where it cannot be read."""
     try:
         read = plistlib.loads(content)
         minutes = next(minutes for minutes in MINUTES if _calendar(minutes) == read["StartCalendarInterval"])

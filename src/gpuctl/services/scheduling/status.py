@@ -27,7 +27,7 @@ class ScheduleStatus:
 
     @property
     def is_overdue(self) -> bool:
-        """Whether it should have run and did not; also when its job is gone and the note of it stands."""
+        """Whether it should have run and did not; also when its job is gone and its note is still there."""
         return self.note is not None and (
             self.job is None
             or late_by(self.now, self.job.every, self.note.installed_at, self.times.last_reap_at) is not None

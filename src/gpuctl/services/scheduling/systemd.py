@@ -59,7 +59,7 @@ class Timers:
             raise ScheduleError(f"`{timer}` could not be written: {error.strerror}") from error
         self._must("daemon-reload")
         self._must("enable", timer.name)
-        # A timer that runs already must be told of its new interval.
+        # A timer that is active already must get its new interval.
         self._must("restart", timer.name)
         if self.find(job.key) != job:
             raise ScheduleError(f"`{timer}` does not contain what was written", hint=f"cat {timer}")

@@ -190,7 +190,7 @@ class _Runner:
             if any(record.is_live for record in ended.records):
                 ended = wait_until_gone(self._runtime, [record_id], GONE_WITHIN)
         except (StateUnusableError, StateLockedError) as error:
-            # Without the state, only the provider can still be told.
+            # Without the state, only the provider can still be requested to terminate it.
             raise unwritten(error, [before] if before else [], self._runtime) from error
         observed: dict[str, Figure] = {"confirmedAfter": _seconds(self._runtime.clock.elapsed() - started)}
         for problem in ended.errors.values():

@@ -22,7 +22,7 @@ ListedPrice = Callable[[Instance], Decimal | None]
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """What a self-test can use beside the provider. A reason stands for what it cannot use.
+    """What a self-test can use beside the provider. Where it cannot use something, the value is the reason.
 
     `ask` runs a shell script on the instance over ssh. `listed_price` reads the provider's price list.
     """

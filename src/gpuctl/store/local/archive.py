@@ -1,4 +1,4 @@
-"""Records that ended long ago, a JSON line each in a file per month: the state stays as small as what lives."""
+"""Records that ended long ago, a JSON line each in a file per month, so that the state stays small."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""A lock for disks that have none: a file is claimed by whoever creates the next of a row of numbered ones."""
+"""A lock for disks that have none: a process claims a file by creating the next in a sequence of numbered files."""
 
 import os
 from contextlib import suppress

@@ -70,7 +70,7 @@ class LocalLeases:
         if descriptor is None:
             return
         if lease.unfinished_since is not None and self.is_current(lease):
-            # The holder before may still hang: whoever comes next is told of it, too.
+            # The previous holder may still hang: the next one must know that, too.
             before = replace(_Entry.of(lease), began_at=lease.unfinished_since, expires_at=lease.unfinished_since)
             with suppress(OSError):
                 _write(descriptor, before)

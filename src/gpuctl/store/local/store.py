@@ -237,7 +237,7 @@ class LocalStore:
             self._lock.remember_serial(lock, header.serial + 1)
 
     def _read(self, lock: int | None = None) -> tuple[Header, Tables] | None:
-        """The state as it stands on the disk, verified; None where there never was one. `lock` is the held lock's."""
+        """The state on the disk, verified; None if there never was one. `lock` is the content of the held lock."""
         remembered = self._lock.remembered(lock)
         try:
             raw = self._path.read_bytes()
@@ -274,7 +274,7 @@ class LocalStore:
                 raise UsageError(f"the state `{self._path}` is usable: nothing was replaced", hint="gpuctl list")
 
     def _set_aside(self) -> str | None:
-        """Keep what stands in the state's place under another name too, so that replacing it loses nothing."""
+        """Save the present file of that path under another name too, so that replacing it loses nothing."""
         aside = self._path.with_name(f"{self._path.name}.unusable-{self._clock.now():%Y%m%dT%H%M%SZ}")
         try:
             self._disk.link(self._path, aside)

@@ -1,4 +1,4 @@
-"""TinyDB's door to the state file: one verified read, and one atomic write of whatever the transaction left."""
+"""The TinyDB storage of the state file: one verified read, and one atomic write at the end of a transaction."""
 
 from dataclasses import replace
 from datetime import datetime

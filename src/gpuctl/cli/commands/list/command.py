@@ -1,4 +1,4 @@
-"""`gpuctl list`: what lives, until when, and what it costs."""
+"""`gpuctl list`: active instances with their time left and cost."""
 
 from datetime import timedelta
 from typing import Annotated

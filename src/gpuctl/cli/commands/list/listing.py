@@ -36,7 +36,7 @@ class Listing:
         return refreshed(self.context, self.records(self.context.clock.now()))
 
     def result(self, stale: Mapping[str, GpuctlError], keeping: Collection[str] = ()) -> Result:
-        """The instances as they stand now, in every form."""
+        """The present instances, for every output format."""
         now = self.context.clock.now()
         chosen = self.records(now, keeping)
         return Result(

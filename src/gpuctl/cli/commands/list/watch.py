@@ -150,8 +150,8 @@ class _Live:
         status = f"{now.astimezone():%H:%M:%S} · every {spelled(self._interval)} · {doing}"
         below.append(Text(status, "dim"))
         taken = sum(len(line.wrap(console, context.width)) for line in below)
-        room = max(context.size[1] - taken - 2, 1)
-        visible = records if len(records) <= room else records[: room - 1]
+        free_lines = max(context.size[1] - taken - 2, 1)
+        visible = records if len(records) <= free_lines else records[: free_lines - 1]
         above: Sequence[RenderableType] = [table(visible, now, context.width, closely=True)] if records else []
         more = [Text(f"… and {len(records) - len(visible)} more", "dim")] if len(visible) < len(records) else []
         return Group(*above, *more, *([Text("")] if records else []), *below)

@@ -1,4 +1,4 @@
-"""What `gpuctl prices` has to tell: where prices stand, or what reading them brought."""
+"""The results of `gpuctl prices`: the source and age of prices, or what a refresh changed."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence

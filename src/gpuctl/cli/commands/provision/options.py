@@ -139,7 +139,7 @@ class LaunchOptions:
         UsageError for a readiness check in the sandbox, which has no SSH server.
         """
         if self.check is not None:
-            context.wiring.access.refuse_strangers()
+            context.wiring.access.check_available()
         return Request(
             user=self.user or context.wiring.user,
             provider=self.provider,

@@ -20,7 +20,7 @@ def provisioned(
     footer: str,
     failure: Failure | None = None,
 ) -> Result:
-    """The instances as they stand, what was said of them, and what went wrong."""
+    """The instances, the lines below them, and the error."""
     now = context.clock.now()
     records = outcome.records
     shapes = [instance_shape(record, now) for record in records]
@@ -47,7 +47,7 @@ def provisioned(
 
 
 def news(records: Sequence[Instance], context: Context) -> str:
-    """A line for each that lives: where it is and when it ends."""
+    """A line for each active instance: its placement and its deadline."""
     now_of = context.wiring.runtime.sessions.now_of
     return "\n".join(
         f"{record.label} ({type_label(record)}) is {record.status}"

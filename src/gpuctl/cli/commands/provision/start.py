@@ -190,14 +190,14 @@ def _interrupted(
             Reason.CANCELLED,
         )
     records = last_known_records(context.wiring.store, written)
-    lives = [record for record in records if record.is_live]
+    active = [record for record in records if record.is_live]
     now = context.clock.now()
     summary = "\n".join(
         (
             f"{record.label} {'may still be running' if record.cloud_id is None else 'runs'} until "
             f"{local(record.expires_at)} ({ends_in(record, now)}) at ${all_in_rate(hourly(record))}/h"
         )
-        for record in lives
+        for record in active
     )
     message, hint = _stopped(records)
     stopped = Interrupted(message, signal_number=interrupted.signal_number, hint=hint)
@@ -206,12 +206,12 @@ def _interrupted(
 
 def _stopped(records: Sequence[Instance]) -> tuple[str, str | None]:
     """The message and the hint after Ctrl-C. Without a cloud id nobody knows whether the create made an instance."""
-    lives = [record for record in records if record.is_live]
-    if any(record.cloud_id is None for record in lives):
-        hint = f"gpuctl get {lives[0].label} --refresh" if len(lives) == 1 else "gpuctl list --refresh"
+    active = [record for record in records if record.is_live]
+    if any(record.cloud_id is None for record in active):
+        hint = f"gpuctl get {active[0].label} --refresh" if len(active) == 1 else "gpuctl list --refresh"
         return "stopped; an instance may have been created and may still be running", hint
-    if lives:
-        hint = f"gpuctl terminate {' '.join(record.label for record in lives)}"
+    if active:
+        hint = f"gpuctl terminate {' '.join(record.label for record in active)}"
         return "stopped waiting; the instance keeps running", hint
     return (
         "stopped; nothing was created" if all(record.status is Status.FAILED for record in records) else "stopped"

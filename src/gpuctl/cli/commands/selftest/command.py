@@ -126,7 +126,7 @@ def _confirm(context: Context, *, yes: bool) -> None:
 def _means(context: Context) -> Means:
     no_ssh = None
     try:
-        context.wiring.access.refuse_strangers()
+        context.wiring.access.check_available()
     except UsageError:
         no_ssh = "sandbox instances have no ssh server"
 

@@ -91,11 +91,11 @@ def _bars(groups: Sequence[Group], side: str | None, width: int) -> "Table":
     drawn = table(heading, right("INSTANCES"), right("HOURS"), right("COST"), "")
     names = [clean(group.key or "(none)") for group in groups]
     most = max((group.cost.total for group in groups), default=Decimal(0))
-    room = min(_LONGEST_BAR, width - max(len(name) for name in (heading, *names)) - 40)
+    bar_width = min(_LONGEST_BAR, width - max(len(name) for name in (heading, *names)) - 40)
     for name, group in zip(names, groups, strict=True):
         cells = (name, str(group.instance_count), f"{group.hours:.2f}", _cost(group.cost))
         color = "yellow" if side == DAY else "cyan"
-        bar = Bar(1, 0, float(group.cost.total / most), width=room, color=color) if most and room > 0 else ""
+        bar = Bar(1, 0, float(group.cost.total / most), width=bar_width, color=color) if most and bar_width > 0 else ""
         drawn.add_row(*cells, bar)
     return drawn
 
