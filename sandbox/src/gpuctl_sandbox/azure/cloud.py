@@ -29,6 +29,7 @@ from gpuctl_sandbox.azure.routes import Route, Routes
 from gpuctl_sandbox.azure.stock import Stock
 from gpuctl_sandbox.azure.wire import Call, Json, Refusal, read_call
 from gpuctl_sandbox.azure.world import World
+from gpuctl_sandbox.setup import set_up
 
 _CALLS_KEPT = 10_000
 _VERSION = re.compile(r"\d{4}-\d{2}-\d{2}(-preview)?")
@@ -115,16 +116,8 @@ class ArmCloud:
         Raises Refusal, and changes nothing then, for a name or value that is unknown.
         """
         with self._lock:
-            match what:
-                case "settings":
-                    self._world.conditions.change(said)
-                case "faults":
-                    self._world.conditions.add_fault(said)
-                case "finish":
-                    self._world.operations.finish_all(self._now())
-                case _:
-                    return None
-            return {"done": what}
+            world = self._world
+            return set_up(what, said, world.conditions, lambda: world.operations.finish_all(self._now()))
 
     def reset(self) -> None:
         """An empty cloud under the usual conditions."""

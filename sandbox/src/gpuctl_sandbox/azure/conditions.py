@@ -1,11 +1,12 @@
 """What a test or a user can set up: how fast the cloud is, what it has, and what goes wrong with which call."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
 from gpuctl_sandbox.azure.wire import Call, Json, Refusal
+from gpuctl_sandbox.setup import change, take
 
 # These let the call through, and the operation that it begins fails, is lost, or never ends.
 OF_THE_MACHINE = {
@@ -155,16 +156,10 @@ class Conditions:
 
     def change(self, said: Json) -> None:
         """Set what is named. Raises Refusal for a name or a value that means nothing here, and changes nothing then."""
-        known = {field.name for field in fields(self)} - {"faults"}
-        wrong = sorted(set(said) - known)
-        if wrong:
-            raise Refusal(400, "UnknownSetting", f"unknown: {', '.join(wrong)}; known: {', '.join(sorted(known))}")
-        for name, value in said.items():
-            present = getattr(self, name)
-            if name not in _COUNTS and not isinstance(value, type(present)):
-                raise Refusal(400, "UnknownSetting", f"{name} is a {type(present).__name__}")
-        for name, value in said.items():
-            setattr(self, name, value)
+        try:
+            change(self, said, _COUNTS)
+        except ValueError as error:
+            raise Refusal(400, "UnknownSetting", str(error)) from error
 
     def add_fault(self, said: Json) -> None:
         """Add one fault. Raises Refusal if it names something unknown."""
@@ -178,23 +173,13 @@ class Conditions:
         if not any(_grants(permission, action) for permission in self.permissions):
             raise Fault("AuthorizationFailed").refusal(action, call.path)
         later = set(OF_THE_MACHINE) | OF_THE_OPERATION | OF_THE_GROUP
-        fault = self._take(call, kind, lambda code: code not in later)
+        fault = take(self.faults, lambda fault: fault.code not in later and fault.fits(call, kind))
         if fault is not None:
             raise fault.refusal(action, call.path)
 
     def take(self, call: Call, kind: str, codes: Any) -> Fault | None:
         """The fault with one of these codes that is to befall what this call begins, used up once."""
-        return self._take(call, kind, lambda code: code in codes)
-
-    def _take(self, call: Call, kind: str, is_wanted: Any) -> Fault | None:
-        for fault in self.faults:
-            if is_wanted(fault.code) and fault.fits(call, kind) and fault.times != 0:
-                if fault.skip > 0:
-                    fault.skip -= 1
-                    continue
-                fault.times -= 1
-                return fault
-        return None
+        return take(self.faults, lambda fault: fault.code in codes and fault.fits(call, kind))
 
     @staticmethod
     def in_region(places: dict[str, Any], region: str, absent: Any) -> Any:

@@ -22,6 +22,7 @@ from gpuctl_sandbox.gcp.schema import Discovery
 from gpuctl_sandbox.gcp.stock import Stock, check_zone
 from gpuctl_sandbox.gcp.wire import Call, Json, Refusal, not_found, read_call, reply
 from gpuctl_sandbox.gcp.world import Instance, World
+from gpuctl_sandbox.setup import set_up
 
 _CALLS_KEPT = 10_000
 _MANAGER = "/v1/projects/"
@@ -102,16 +103,8 @@ class ComputeCloud:
         Raises Refusal, and changes nothing then, for a name or value that is unknown.
         """
         with self._lock:
-            match what:
-                case "settings":
-                    self._world.conditions.change(settings)
-                case "faults":
-                    self._world.conditions.add_fault(settings)
-                case "finish":
-                    self._world.operations.finish_all(self._now())
-                case _:
-                    return None
-            return {"done": what}
+            world = self._world
+            return set_up(what, settings, world.conditions, lambda: world.operations.finish_all(self._now()))
 
     def reset(self) -> None:
         """An empty cloud under the usual conditions."""

@@ -1,11 +1,12 @@
 """What a test or a user can set up: how fast the cloud is, what it has, and what goes wrong with which call."""
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
 from gpuctl_sandbox.gcp.operations import OperationError
 from gpuctl_sandbox.gcp.wire import Call, Json, Refusal
+from gpuctl_sandbox.setup import change, take
 
 _POOL = (
     "The zone 'projects/{project}/zones/{zone}' does not have enough resources available to fulfill the request.  "
@@ -118,16 +119,10 @@ class Conditions:
 
     def change(self, settings: Json) -> None:
         """Set what is named. Raises Refusal for a name or a value that means nothing here, and changes nothing then."""
-        known = {field.name for field in fields(self)} - {"faults"}
-        wrong = sorted(set(settings) - known)
-        if wrong:
-            raise Refusal(400, "UnknownSetting", f"unknown: {', '.join(wrong)}; known: {', '.join(sorted(known))}")
-        for name, value in settings.items():
-            present = getattr(self, name)
-            if name not in _COUNTS and not isinstance(value, type(present)):
-                raise Refusal(400, "UnknownSetting", f"{name} is a {type(present).__name__}")
-        for name, value in settings.items():
-            setattr(self, name, value)
+        try:
+            change(self, settings, _COUNTS)
+        except ValueError as error:
+            raise Refusal(400, "UnknownSetting", str(error)) from error
 
     def add_fault(self, settings: Json) -> None:
         """Add one fault. Raises Refusal if it names something unknown."""
@@ -142,20 +137,11 @@ class Conditions:
 
     def refuse(self, call: Call) -> None:
         """Raise the fault that befalls this call before anything is done."""
-        fault = self._take(call, lambda code: code not in OF_THE_OPERATION and code not in OF_THE_ANSWER)
+        later = {*OF_THE_OPERATION, *OF_THE_ANSWER}
+        fault = take(self.faults, lambda fault: fault.code not in later and fault.fits(call))
         if fault is not None:
             raise fault.refusal(call)
 
     def take(self, call: Call, codes: Any) -> Fault | None:
         """The fault with one of these codes that is to befall what this call begins, used up once."""
-        return self._take(call, lambda code: code in codes)
-
-    def _take(self, call: Call, is_wanted: Any) -> Fault | None:
-        for fault in self.faults:
-            if is_wanted(fault.code) and fault.fits(call) and fault.times != 0:
-                if fault.skip > 0:
-                    fault.skip -= 1
-                    continue
-                fault.times -= 1
-                return fault
-        return None
+        return take(self.faults, lambda fault: fault.code in codes and fault.fits(call))
