@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from faults.crashes import crash_points, die, points
-from faults.lost_replies import extend_against_reap
+from faults.lost_replies import extend_against_reap, life
 from faults.world import Scenario, Score, World
 from support.azure import LoopbackAzure
 from support.wire import FAILED_AFTER, LOST, NEVER_ARRIVED, TRUNCATED, Answer, Fault, Phase, Sent, refuse_arm
@@ -160,29 +160,10 @@ def azure_faults(
     for action, name, times in cases[::share]:
         with world.scenario(mutants, AzureScenario) as scenario:
             scenario.wire.arm(action, *[FAULTS[name]] * times)
-            score.add(f"{action} {name} x{times}", _life(scenario))
+            score.add(f"{action} {name} x{times}", life(scenario))
         if score.has_failed_as(mutants):
             break
     return score
-
-
-def _life(scenario: Scenario) -> list[str]:
-    told: list[str] = []
-    for argv in (
-        (*scenario.asking, "-q"),
-        ("extend", "n", "--by", "5m"),
-        ("get", "n", "--refresh"),
-        ("terminate", "n"),
-    ):
-        process = scenario.start(*argv)
-        code = process.wait()
-        told += [part for part in process.out.split() if argv[0] == "provision" and part.startswith("inst-")]
-        if code not in (0, 1, 2, 3, 4, 5, 6, 8):
-            scenario.faults.append(f"{argv[0]} exited with {code}")
-        bills = [instance for instance in scenario.ours if instance["bills"]]
-        if argv[0] == "provision" and code not in (0, 8) and bills:
-            scenario.faults.append(f"provision exited with {code}, and a machine bills on")
-    return scenario.finish(told)
 
 
 def _unarmed(scenario: AzureScenario, machine: dict[str, Any]) -> list[str]:

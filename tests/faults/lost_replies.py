@@ -39,23 +39,23 @@ def cloud_faults(world: World, mutants: Sequence[str] = (), share: int = 1) -> S
     for action, name, times in cases[::share]:
         with world.scenario(mutants) as scenario:
             scenario.wire.arm(action, *[FAULTS[name]] * times)
-            score.add(f"{action} {name} x{times}", _life(scenario))
+            score.add(f"{action} {name} x{times}", life(scenario))
         if score.has_failed_as(mutants):
             return score
     for action in Scenario.mutating[:: 1 if share == 1 else 3]:
         with world.scenario(mutants) as scenario:
             scenario.wire.arm(action, HANGING)
-            score.add(f"{action} performed, and the reply hangs", _life(scenario))
+            score.add(f"{action} performed, and the reply hangs", life(scenario))
     with world.scenario(mutants) as scenario:
         scenario.wire.arm("RunInstances", *LOST_THEN_REFUSED)
-        score.add("RunInstances lost, then refused", _life(scenario))
+        score.add("RunInstances lost, then refused", life(scenario))
     with world.scenario(mutants) as scenario:
         scenario.wire.arm("RunInstances", FAULTS["capacity"], *LOST_THEN_REFUSED)
-        score.add("RunInstances full, then lost, then refused, in several regions", _life(scenario, SEVERAL))
+        score.add("RunInstances full, then lost, then refused, in several regions", life(scenario, SEVERAL))
     with world.scenario(mutants) as scenario:
         scenario.lag(299)
         scenario.wire.arm("RunInstances", *[LOST] * 4)
-        score.add("RunInstances lost four times, 299 s lag", _life(scenario))
+        score.add("RunInstances lost four times, 299 s lag", life(scenario))
     return score
 
 
@@ -171,19 +171,24 @@ def _skewed(scenario: Scenario, days: float, zone: str, *, is_jump: bool) -> lis
     return [*wrong, *scenario.finish()]
 
 
-def _life(scenario: Scenario, provision: Sequence[str] = PROVISION) -> list[str]:
-    """Start, extend, ask, end; in real processes, whatever each of them says."""
-    told: list[str] = []
-    for argv in ((*provision, "-q"), ("extend", "n", "--by", "5m"), ("get", "n", "--refresh"), ("terminate", "n")):
+def life(scenario: Scenario, provision: Sequence[str] | None = None) -> list[str]:
+    """Provision, extend, get and terminate in real processes, whatever each of them prints; returns the violations."""
+    acknowledged: list[str] = []
+    for argv in (
+        (*(provision or scenario.asking), "-q"),
+        ("extend", "n", "--by", "5m"),
+        ("get", "n", "--refresh"),
+        ("terminate", "n"),
+    ):
         process = scenario.start(*argv)
         code = process.wait()
-        told += [part for part in process.out.split() if argv[0] == "provision" and part.startswith("inst-")]
+        acknowledged += [part for part in process.out.split() if argv[0] == "provision" and part.startswith("inst-")]
         if code not in (0, 1, 2, 3, 4, 5, 6, 8):
             scenario.faults.append(f"{argv[0]} exited with {code}")
-        bills = [instance for instance in scenario.ours if instance["state"] in ("pending", "running")]
-        if argv[0] == "provision" and code not in (0, 8) and bills:
-            scenario.faults.append(f"provision exited with {code}, and a machine bills on")
-    return scenario.finish(told)
+        billed = [item for item in scenario.ours if item.get("bills", item["state"] in ("pending", "running"))]
+        if argv[0] == "provision" and code not in (0, 8) and billed:
+            scenario.faults.append(f"provision exited with {code}, and an instance is still billed")
+    return scenario.finish(acknowledged)
 
 
 def _forged(scenario: Scenario, number: int) -> dict[str, str]:

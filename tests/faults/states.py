@@ -12,6 +12,7 @@ from pathlib import Path
 
 from faults.world import Score, broken
 from support.disks import FailingDisk
+from support.forks import forked
 from support.instances import an_instance
 
 from gpuctl.clock import SystemClock
@@ -43,7 +44,7 @@ def state_kills(count: int, mutants: Sequence[str] = (), seed: int = 1) -> Score
                     file.flush()
 
         for number in range(count):
-            pid = _forked(write_for_ever)
+            pid = forked(write_for_ever)
             signal.sigtimedwait([], chance.uniform(0, 3 * spent))
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
@@ -70,7 +71,7 @@ def racing_writers(processes: int, each: int, mutants: Sequence[str] = ()) -> Sc
 
             return insert
 
-        for pid in [_forked(writer(number)) for number in range(processes)]:
+        for pid in [forked(writer(number)) for number in range(processes)]:
             os.waitpid(pid, 0)
         try:
             present = sum(record.user == "w" for record in _opened(folder).snapshot().records)
@@ -164,17 +165,6 @@ def _span_of_a_write(folder: Path) -> float:
     for _ in range(5):
         _opened(folder, SlowDisk()).update(ONE, lambda record: record.having(purpose=record.purpose + "."))
     return (clock.elapsed() - started).total_seconds() / 5
-
-
-def _forked(work: Callable[[], None]) -> int:
-    pid = os.fork()
-    if pid:
-        return pid
-    try:
-        work()
-    except BaseException:
-        os._exit(1)
-    os._exit(0)
 
 
 def _judged(folder: Path, told: Path) -> list[str]:

@@ -1,14 +1,11 @@
 """The Azure side of the loopback sandbox, through Microsoft's own clients and behind their backs."""
 
-import json
-from datetime import datetime, timedelta
-from http.client import HTTPConnection
 from typing import Any
-from urllib.parse import quote, urlsplit
 
 from azure.core.credentials import AccessToken
 from azure.core.pipeline.policies import SansIOHTTPPolicy
 from support.clouds import LoopbackAws
+from support.loopback import LoopbackCloud
 
 from gpuctl_sandbox.azure.places import SUBSCRIPTION
 
@@ -29,36 +26,20 @@ class _Credential:
         return AccessToken("sandbox", 4_000_000_000)
 
 
-class LoopbackAzure:
-    """ARM as `cloud` serves it, on the same port and clock as its AWS; empty after each `reset` of that."""
+class LoopbackAzure(LoopbackCloud):
+    """Azure Resource Manager."""
 
+    name = "azure"
     subscription = SUBSCRIPTION
 
     def __init__(self, cloud: LoopbackAws) -> None:
-        self._cloud = cloud
+        super().__init__(cloud)
         self._clients: dict[str, Any] = {}
         self.register()
 
     def register(self) -> None:
         """Register the subscription for all that gpuctl needs, as most are that anybody works with."""
         self.set(registered=["Microsoft.Compute", "Microsoft.Network", "Microsoft.DevTestLab"])
-
-    @property
-    def url(self) -> str:
-        return self._cloud.url
-
-    @property
-    def now(self) -> datetime:
-        """What the cloud's clock says; set it as `LoopbackAws.now`."""
-        return self._cloud.now
-
-    @now.setter
-    def now(self, clock: Any) -> None:
-        self._cloud.now = clock
-
-    def later(self, **span: float) -> None:
-        """Let time pass in the cloud."""
-        self._cloud.now = self._cloud.now + timedelta(**span)
 
     @property
     def compute(self) -> Any:
@@ -82,10 +63,6 @@ class LoopbackAzure:
 
         return self._client("resources", ResourceManagementClient)
 
-    def machines(self) -> list[dict[str, Any]]:
-        """Every Azure instance since the last reset, oldest first, ended ones too, as the sandbox lists them."""
-        return [machine for machine in self._cloud.machines() if machine["cloud"] == "azure"]
-
     def resources(self, kind: str = "") -> list[dict[str, Any]]:
         """Everything that exists, groups included, whose type ends so: id, type, location, tags, state, bills."""
         found = self._cloud.ask("GET", "/gpuctl-sandbox/azure/resources")
@@ -94,26 +71,6 @@ class LoopbackAzure:
     def calls(self) -> list[dict[str, str]]:
         """The ARM calls served since the last reset, oldest first: method, type, action, region, path."""
         return [call for call in self._cloud.calls() if call["service"] == "azure"]
-
-    def set(self, **settings: Any) -> None:
-        """Change how the cloud is: polls, page_size, quotas, ... (see the sandbox's `azure/conditions.py`)."""
-        self._set_up("settings", settings)
-
-    def break_next(self, code: str, **fault: Any) -> None:
-        """Let the next call that fits (method, type, path, skip, times, status, message, retry_after) go wrong so."""
-        self._set_up("faults", {"code": code, **fault})
-
-    def finish(self) -> None:
-        """End every operation that is under way, those too that would never end."""
-        self._set_up("finish", {})
-
-    def shut_down(self, machine_id: str) -> None:
-        """Power an instance off from inside: it bills on."""
-        self._cloud.ask("POST", f"/gpuctl-sandbox/azure/shutdown?id={quote(machine_id)}")
-
-    def interrupt(self, machine_id: str) -> None:
-        """Take one spot instance back as its eviction policy says."""
-        self._cloud.ask("POST", f"/gpuctl-sandbox/interrupt?id={quote(machine_id)}")
 
     def client_of(self, url: str) -> Any:
         """A compute client of another server on loopback, for the subscription of Microsoft's recordings."""
@@ -165,24 +122,11 @@ class LoopbackAzure:
 
     def raw(self, method: str, path: str, body: Any = None) -> tuple[int, dict[str, str], Any]:
         """One plain call: status, headers (names in lower case) and JSON (None if there is none)."""
-        connection = HTTPConnection(str(urlsplit(self.url).netloc), timeout=30)
-        try:
-            sent = None if body is None else json.dumps(body)
-            connection.request(method, path, sent, {"Content-Type": "application/json"})
-            answer = connection.getresponse()
-            text = answer.read()
-            headers = {name.lower(): value for name, value in answer.getheaders()}
-        finally:
-            connection.close()
-        return answer.status, headers, json.loads(text) if text else None
+        return self.request(method, path, body)
 
     def close(self) -> None:
         for client in self._clients.values():
             client.close()
-
-    def _set_up(self, what: str, said: dict[str, Any]) -> None:
-        status, _, told = self.raw("POST", f"/gpuctl-sandbox/azure/{what}", said)
-        assert status == 200, told
 
     def _client(self, name: str, kind: Any) -> Any:
         if name not in self._clients:

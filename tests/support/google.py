@@ -1,12 +1,9 @@
 """The Google side of the loopback sandbox: plain calls of its API, and what is known behind it."""
 
-import json
-from datetime import datetime, timedelta
-from http.client import HTTPConnection
 from typing import Any
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
-from support.clouds import LoopbackAws
+from support.loopback import LoopbackCloud
 
 from gpuctl_sandbox.gcp.places import PROJECT
 
@@ -24,30 +21,11 @@ class Refused(Exception):
         self.message = str(error["message"])
 
 
-class LoopbackGoogle:
-    """Compute Engine as `cloud` serves it, on the same port and clock as its AWS; empty after each `reset` of that."""
+class LoopbackGoogle(LoopbackCloud):
+    """Compute Engine."""
 
+    name = "gcp"
     project = PROJECT
-
-    def __init__(self, cloud: LoopbackAws) -> None:
-        self._cloud = cloud
-
-    @property
-    def url(self) -> str:
-        return self._cloud.url
-
-    @property
-    def now(self) -> datetime:
-        """What the cloud's clock says; set it as `LoopbackAws.now`."""
-        return self._cloud.now
-
-    @now.setter
-    def now(self, clock: Any) -> None:
-        self._cloud.now = clock
-
-    def later(self, **span: float) -> None:
-        """Let time pass in the cloud."""
-        self._cloud.now = self._cloud.now + timedelta(**span)
 
     def call(self, method: str, path: str, body: Any = None, **query: Any) -> Any:
         """One call below `projects/P/`: its JSON. Raises Refused for an error."""
@@ -59,15 +37,8 @@ class LoopbackGoogle:
 
     def raw(self, method: str, target: str, body: Any = None) -> tuple[int, Any]:
         """One plain request: status and JSON."""
-        connection = HTTPConnection(str(urlsplit(self.url).netloc), timeout=30)
-        try:
-            sent = None if body is None else json.dumps(body)
-            connection.request(method, target, sent, {"Content-Type": "application/json"})
-            answer = connection.getresponse()
-            text = answer.read()
-        finally:
-            connection.close()
-        return answer.status, json.loads(text) if text else None
+        status, _, reply = self.request(method, target, body)
+        return status, reply
 
     def insert(self, name: str = "vm", zone: str = ZONE, request_id: str | None = None, **changes: Any) -> Any:
         """The operation that an insert of `instance(...)` begins."""
@@ -89,10 +60,6 @@ class LoopbackGoogle:
         zone, _, name = instance_id.partition("/")
         return self.call("GET", f"zones/{zone}/instances/{name}")
 
-    def machines(self) -> list[dict[str, Any]]:
-        """Every instance since the last reset, oldest first, ended ones too, as the sandbox lists them."""
-        return [machine for machine in self._cloud.machines() if machine["cloud"] == "gcp"]
-
     def resources(self, kind: str = "") -> list[dict[str, Any]]:
         """Every instance, disk and firewall rule of that type: id, type, tags, state, bills."""
         found = self._cloud.ask("GET", "/gpuctl-sandbox/gcp/resources")
@@ -106,33 +73,9 @@ class LoopbackGoogle:
             if call["service"] == "gcp" and call["action"] == (action or call["action"])
         ]
 
-    def set(self, **settings: Any) -> None:
-        """Change how the cloud is (see the sandbox's `gcp/conditions.py`)."""
-        self._set_up("settings", settings)
-
-    def break_next(self, code: str, **fault: Any) -> None:
-        """Let the next call that fits (method, path, skip, times, status, message) go wrong so."""
-        self._set_up("faults", {"code": code, **fault})
-
-    def finish(self) -> None:
-        """End every operation that is under way, those too that would never end."""
-        self._set_up("finish", {})
-
-    def shut_down(self, instance_id: str) -> None:
-        """Power an instance off from inside."""
-        self._cloud.ask("POST", f"/gpuctl-sandbox/gcp/shutdown?id={quote(instance_id)}")
-
     def fail_host(self, instance_id: str) -> None:
         """Let the host of an instance fail."""
         self._cloud.ask("POST", f"/gpuctl-sandbox/gcp/host-error?id={quote(instance_id)}")
-
-    def interrupt(self, instance_id: str) -> None:
-        """Take one spot instance back as its termination action says."""
-        self._cloud.ask("POST", f"/gpuctl-sandbox/interrupt?id={quote(instance_id)}")
-
-    def _set_up(self, what: str, settings: dict[str, Any]) -> None:
-        status, reply = self.raw("POST", f"/gpuctl-sandbox/gcp/{what}", settings)
-        assert status == 200, reply
 
 
 def instance(

@@ -40,6 +40,14 @@ class Meaning(Enum):
     FAILED = auto()  # the cloud failed by itself: anything may have happened
 
 
+# What to type after a failure, the same for every provider; each adds the commands of its own tool.
+HINTS = {
+    Meaning.THROTTLED: "retry in a minute",
+    Meaning.CAPACITY: "add another `--region`, or take another type: gpuctl types",
+}
+NETWORK_HINT = "check the network, then retry"
+
+
 @dataclass(frozen=True, slots=True)
 class CodeTable:
     """The error codes of one cloud.

@@ -1,6 +1,5 @@
 """The Google Cloud provider against a Compute Engine on loopback, over real HTTP."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -39,20 +38,6 @@ FIRST = f"us-central1-a/{TOKEN}"
 @pytest.fixture
 def region() -> str:
     return REGION
-
-
-@pytest.fixture
-def noon(cloud: LoopbackAws) -> Iterator[LoopbackAws]:
-    cloud.now = NOON
-    yield cloud
-    cloud.now = timedelta(0)
-
-
-@pytest.fixture
-def wire(noon: LoopbackAws) -> Iterator[Wire]:
-    line = Wire(noon.url)
-    yield line
-    line.stop()
 
 
 @pytest.fixture

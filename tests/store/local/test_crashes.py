@@ -3,13 +3,13 @@
 import errno
 import os
 import signal
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from contracts.records import ONE, TWO, anyone
 from store.local.test_store import opened
 from support.disks import FailingDisk
+from support.forks import forked
 from support.instances import an_instance
 from tinydb import TinyDB
 
@@ -17,18 +17,6 @@ from gpuctl.clock import SystemClock
 from gpuctl.errors import StateUnusableError
 
 PROCESSES = 8
-
-
-def forked(work: Callable[[], None]) -> int:
-    """Do the work in a process of its own, which ends with it."""
-    pid = os.fork()
-    if pid:
-        return pid
-    try:
-        work()
-    except BaseException:
-        os._exit(1)
-    os._exit(0)
 
 
 def test_tinydbs_own_storage_loses_what_another_writes_in_between(tmp_path: Path) -> None:

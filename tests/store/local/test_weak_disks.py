@@ -4,13 +4,13 @@ import errno
 import fcntl
 import os
 import shutil
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from support.clock import FakeClock
 from support.disks import WeakDisk
+from support.forks import forked
 from support.instances import NOON, an_instance
 
 from gpuctl.clock import SystemClock
@@ -192,17 +192,6 @@ def test_writers_at_once_lose_nothing_on_a_disk_without_locks(tmp_path: Path, mo
         assert os.waitpid(pid, 0)[1] == 0
     assert len(opened(tmp_path).snapshot().records) == 41
     assert len(list(tmp_path.glob("*.claim.*"))) == 1
-
-
-def forked(work: Callable[[], None]) -> int:
-    pid = os.fork()
-    if pid:
-        return pid
-    try:
-        work()
-    except BaseException:
-        os._exit(1)
-    os._exit(0)
 
 
 def test_a_claim_excludes_others_until_it_is_released(tmp_path: Path) -> None:

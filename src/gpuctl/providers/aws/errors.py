@@ -12,7 +12,7 @@ from gpuctl.distribution import install_package
 from gpuctl.domain.instance import Refusal
 from gpuctl.errors import CredentialsError, Extent, GpuctlError, OutcomeUnknown, UnreachableError, UsageError
 from gpuctl.providers.aws.codes import CLOSED_REGION, TABLE
-from gpuctl.providers.codes import Meaning, create_error, error_of
+from gpuctl.providers.codes import HINTS, NETWORK_HINT, Meaning, create_error, error_of
 from gpuctl.providers.http import parse_date
 from gpuctl.providers.unsent import is_no_connection
 from gpuctl.providers.wording import local_problem, one_line
@@ -52,10 +52,8 @@ _MAYBE_SENT = (
     ResponseParserError,
 )
 
-_HINTS = {
+_HINTS = HINTS | {
     Meaning.CREDENTIALS: "aws sts get-caller-identity",
-    Meaning.THROTTLED: "retry in a minute",
-    Meaning.CAPACITY: "add another `--region`, or take another type: gpuctl types",
     Meaning.QUOTA: "ask AWS for more under Service Quotas",
 }
 _KEY_HINT = "the key that encrypts EBS volumes by default may not be usable: aws ec2 get-ebs-default-kms-key-id"
@@ -89,7 +87,7 @@ def translate(error: Exception, doing: str, *, region: str | None = None) -> Gpu
     if isinstance(error, sdk.SSLError):
         return _tls_problem(error, doing)
     if _was_never_sent(error):
-        return UnreachableError(f"{doing}: AWS could not be reached", hint="check the network, then retry")
+        return UnreachableError(f"{doing}: AWS could not be reached", hint=NETWORK_HINT)
     if region is not None and _is_closed(error):
         return CredentialsError(
             f"{doing}: `{region}` is not enabled in this account ({_error_text(error)})",

@@ -12,7 +12,7 @@ from gpuctl.domain.instance import Refusal
 from gpuctl.errors import CredentialsError, GpuctlError, UnreachableError, UsageError
 from gpuctl.providers.azure.codes import NOT_FOUND, TABLE
 from gpuctl.providers.azure.login import LoginError, setting_problem
-from gpuctl.providers.codes import Meaning, create_error, error_of
+from gpuctl.providers.codes import HINTS, NETWORK_HINT, Meaning, create_error, error_of
 from gpuctl.providers.http import causes
 from gpuctl.providers.unsent import is_no_connection
 from gpuctl.providers.wording import local_problem, one_line
@@ -25,13 +25,10 @@ _ABSENT = frozenset({"ResourceGroupNotFound", "ResourceNotFound", "NotFound"})
 _GROUP_NOT_FOUND = re.compile(r"resource ?groups?(?:/| ')(?P<name>[^/']+)", re.IGNORECASE)
 _NAMESPACE = re.compile(r"namespace '(?P<name>[\w.]+)'")
 
-_HINTS = {
+_HINTS = HINTS | {
     Meaning.CREDENTIALS: "az account show",
-    Meaning.THROTTLED: "retry in a minute",
-    Meaning.CAPACITY: "add another `--region`, or take another type: gpuctl types",
     Meaning.QUOTA: "ask Azure for more: az vm list-usage, then its Quotas page",
 }
-_NETWORK_HINT = "check the network, then retry"
 
 # Of an end that fails only the sentence is kept in the record, not the hint.
 _SAID_WITH_HINT = frozenset({"ScopeLocked"})
@@ -58,7 +55,7 @@ def translate(error: Exception, doing: str) -> GpuctlError:
     if isinstance(error, sdk.ClientAuthenticationError) and not code_of(error):
         return CredentialsError(f"{doing}: {one_line(str(error))}", hint="az login")
     if was_never_sent(error) or isinstance(error, sdk.ServiceRequestError):
-        return UnreachableError(f"{doing}: Azure could not be reached{_why(error)}", hint=_NETWORK_HINT)
+        return UnreachableError(f"{doing}: Azure could not be reached{_why(error)}", hint=NETWORK_HINT)
     code = code_of(error)
     if not code:
         return UnreachableError(f"{doing}: Azure returned no readable answer ({type(error).__name__})")

@@ -19,6 +19,7 @@ from gpuctl.domain.money.prices import PriceKey
 from gpuctl.domain.wording import one_line
 from gpuctl.errors import CloudError, GpuctlError, ThrottledError, UnreachableError
 from gpuctl.providers.azure.facts import FACTS
+from gpuctl.providers.codes import NETWORK_HINT
 from gpuctl.providers.prices import RegionPrices, is_loopback
 from gpuctl.providers.retry import Busy, Retry
 
@@ -194,7 +195,7 @@ def _refused(error: HTTPError, doing: str) -> GpuctlError | Busy:
 def _unreachable(error: Exception, doing: str) -> UnreachableError:
     why = getattr(error, "reason", None) or error
     text = one_line(str(why)) or type(error).__name__
-    return UnreachableError(f"{doing}: {text}", hint="check the network, then retry")
+    return UnreachableError(f"{doing}: {text}", hint=NETWORK_HINT)
 
 
 def _after(error: HTTPError) -> timedelta | None:

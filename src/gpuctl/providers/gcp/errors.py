@@ -5,7 +5,7 @@ from typing import Any
 
 from gpuctl.domain.instance import Refusal
 from gpuctl.errors import CredentialsError, GpuctlError, OutcomeUnknown, UnreachableError
-from gpuctl.providers.codes import Meaning, create_error, error_of
+from gpuctl.providers.codes import HINTS, NETWORK_HINT, Meaning, create_error, error_of
 from gpuctl.providers.gcp.codes import ABSENT, TABLE
 from gpuctl.providers.gcp.failures import ApiError, LoginError, OperationFailed, PartialList
 from gpuctl.providers.http import causes
@@ -15,13 +15,10 @@ from gpuctl.providers.wording import one_line
 # What a call raises: an answer of Google's, no answer, or a part of one. `requests` makes its errors OSErrors.
 CALL_ERRORS = (ApiError, PartialList, LoginError, OSError)
 
-_HINTS = {
+_HINTS = HINTS | {
     Meaning.CREDENTIALS: "gpuctl doctor gcp; docs/gcp-role.yaml has the permissions",
-    Meaning.THROTTLED: "retry in a minute",
-    Meaning.CAPACITY: "add another `--region`, or take another type: gpuctl types",
     Meaning.QUOTA: "request more: https://console.cloud.google.com/iam-admin/quotas",
 }
-_NETWORK_HINT = "check the network, then retry"
 
 
 def is_absent(error: Exception) -> bool:
@@ -50,7 +47,7 @@ def translate(error: Exception, doing: str) -> GpuctlError:
         return _unanswered(error, doing)
     code = code_of(error)
     if not code:
-        return UnreachableError(f"{doing}: Google answered {error.status} without a reason", hint=_NETWORK_HINT)
+        return UnreachableError(f"{doing}: Google answered {error.status} without a reason", hint=NETWORK_HINT)
     return _of_code(error, code, doing)
 
 
@@ -100,7 +97,7 @@ def _error_text(error: ApiError | OperationFailed) -> str:
 def _unanswered(error: Exception, doing: str) -> GpuctlError:
     why = next((one_line(cause.verify_message) for cause in causes(error) if _is_certificate(cause)), "")
     text = f" ({why})" if why else ""
-    return UnreachableError(f"{doing}: Google could not be reached{text}", hint=_NETWORK_HINT)
+    return UnreachableError(f"{doing}: Google could not be reached{text}", hint=NETWORK_HINT)
 
 
 def _is_certificate(cause: Any) -> bool:
