@@ -21,7 +21,7 @@ from pathlib import Path
 from gpuctl.clock import SystemClock
 from gpuctl.domain.instance import Attempt, Instance, Market, Outcome, Price, ProviderName, Reason, Status
 from gpuctl.domain.lifecycle import advance, provisioning
-from gpuctl.store.base import Kind
+from gpuctl.store.base import StateKind
 from gpuctl.store.local.store import LocalStore
 
 ROUNDS = 15
@@ -65,7 +65,7 @@ def start_up(home: Path, environment: Mapping[str, str]) -> None:
     hello = home / "hello.py"
     hello.write_text(HELLO)
     state = home / "hundred" / "state.json"
-    _store(state, Kind.REAL).add([a_record(f"inst-{number:012d}") for number in range(100)], lambda present: None)
+    _store(state, StateKind.REAL).add([a_record(f"inst-{number:012d}") for number in range(100)], lambda present: None)
     commands = {
         "hello": [sys.executable, str(hello), "hello"],
         "list": [*GPUCTL, "list", "-o", "json", "--state", str(state)],
@@ -83,7 +83,9 @@ def start_up(home: Path, environment: Mapping[str, str]) -> None:
 def history(home: Path, environment: Mapping[str, str]) -> None:
     lean, full = home / "lean" / "state.json", home / "full" / "state.json"
     for state in (lean, full):
-        _store(state, Kind.REAL).add([a_record(f"inst-{number:012d}") for number in range(100)], lambda present: None)
+        _store(state, StateKind.REAL).add(
+            [a_record(f"inst-{number:012d}") for number in range(100)], lambda present: None
+        )
     archive = Path(f"{full}.archive")
     archive.mkdir(mode=0o700)
     line = an_ended_record("inst-xxxxxxxxxxxx").model_dump_json()
@@ -139,7 +141,7 @@ def five_hundred(home: Path, environment: Mapping[str, str]) -> None:
     try:
         state = home / "gpuctl" / "sandbox" / "bench" / "state.json"
         records = [a_record(f"inst-{number:012d}", region=_region(number), due=True) for number in range(500)]
-        store = _store(state, Kind.SANDBOX)
+        store = _store(state, StateKind.SANDBOX)
         state_id = store.add(records, lambda present: None).state_id
         clients = {
             region: boto3.client(
@@ -255,7 +257,7 @@ def _aws() -> str:
     return str(home / "bin" / "aws")
 
 
-def _store(state: Path, kind: Kind) -> LocalStore:
+def _store(state: Path, kind: StateKind) -> LocalStore:
     return LocalStore(state, kind=kind, clock=SystemClock())
 
 

@@ -17,7 +17,7 @@ from support.clouds import LoopbackAws
 
 import gpuctl_sandbox
 from gpuctl import sandbox
-from gpuctl.sandbox import Address, SandboxError, ensure, read_address, reset, status, stop, verify
+from gpuctl.sandbox import SandboxError, ServerAddress, ensure, read_address, reset, status, stop, verify
 
 SOURCE = Path(sandbox.__file__).parents[1]
 EMULATORS = Path(gpuctl_sandbox.__file__).parents[1]
@@ -39,7 +39,7 @@ def write_address(folder: Path, **changes: Any) -> None:
     (folder / "address.json").write_text(json.dumps({**said, **changes}))
 
 
-def run_instance(address: Address) -> int:
+def run_instance(address: ServerAddress) -> int:
     scope = "20261124/us-east-1/ec2/aws4_request"
     connection = HTTPConnection(address.url.removeprefix("http://"), timeout=30)
     connection.request(
@@ -56,7 +56,7 @@ def run_instance(address: Address) -> int:
     return code
 
 
-def machines(address: Address) -> list[dict[str, Any]]:
+def machines(address: ServerAddress) -> list[dict[str, Any]]:
     connection = HTTPConnection(address.url.removeprefix("http://"), timeout=30)
     connection.request("GET", "/gpuctl-sandbox/machines")
     found = json.loads(connection.getresponse().read())
@@ -170,7 +170,9 @@ def test_an_address_file_that_says_nothing_is_no_address(folder: Path, left_behi
 
 def test_an_address_where_nothing_answers_is_replaced(folder: Path) -> None:
     write_address(folder)
-    assert read_address(folder) == Address(NOWHERE, os.getpid(), "loopback", datetime(2026, 11, 24, 10, tzinfo=UTC))
+    assert read_address(folder) == ServerAddress(
+        NOWHERE, os.getpid(), "loopback", datetime(2026, 11, 24, 10, tzinfo=UTC)
+    )
 
     address = ensure(folder)
 

@@ -1,28 +1,28 @@
-"""Every failure gpuctl expects, each knowing its code, its exit code and what to type next.
+"""Every expected failure, with its code, its exit code and a hint.
 
     GpuctlError
-    ├── UsageError           usage          2   what was asked cannot be meant
-    ├── NotFoundError        not_found      3   no such record
-    ├── CredentialsError     credentials    4   no login, the wrong account, or not permitted
-    ├── CloudError           cloud          1   the cloud said no, for a reason of its own
-    │   ├── CapacityError    capacity       5   none left there now
-    │   │   └── NotNowError  capacity       5   not possible there now, for another reason than room
-    │   ├── ThrottledError   throttled      5   asked too fast
-    │   ├── UnreachableError unreachable    5   no answer, and nothing was created
-    │   ├── QuotaError       quota          6   the account may not have more
+    ├── UsageError           usage          2   the request is invalid
+    ├── NotFoundError        not_found      3   no record matches
+    ├── CredentialsError     credentials    4   credentials missing, of the wrong account, or without permission
+    ├── CloudError           cloud          1   the provider refused the request
+    │   ├── CapacityError    capacity       5   no capacity at present
+    │   │   └── NotNowError  capacity       5   not possible at present for another reason than capacity
+    │   ├── ThrottledError   throttled      5   too many requests
+    │   ├── UnreachableError unreachable    5   no reply, and nothing was created
+    │   ├── QuotaError       quota          6   above a quota of the account
     │   └── NotPreparedError cloud          1   the account must be prepared first
-    ├── NotReadyError        not_ready      5   it did not become ready in time and was ended
-    ├── BudgetError          budget         7   it would cost more than was allowed
-    ├── UnresolvedError      unresolved     8   something may live; look before you retry
-    │   ├── OutcomeUnknown   unresolved     8   a create whose reply does not tell what happened
-    │   └── HalfMade         unresolved     8   a create that was refused when parts of it were made already
+    ├── NotReadyError        not_ready      5   not ready in time, and terminated
+    ├── BudgetError          budget         7   above a budget
+    ├── UnresolvedError      unresolved     8   an instance may exist: check before you retry
+    │   ├── OutcomeUnknown   unresolved     8   a create whose outcome is unknown
+    │   └── PartialCreate    unresolved     8   a create that was refused after parts of it were created
     ├── PartialError         partial        8   some of several failed
-    ├── StateLockedError     state_locked   5   another gpuctl holds the state
-    └── StateUnusableError   state_unusable 9   missing, damaged, newer, of another kind, or unwritable
+    ├── StateLockedError     state_locked   5   another process holds the lock of the state
+    └── StateUnusableError   state_unusable 9   missing, damaged, newer, of another kind, or not writable
 
-    Interrupted              interrupted    129, 130, 143: a signal; no Exception, so that nothing carries on after it
+    Interrupted              interrupted    129, 130, 143: a signal; no Exception, so that nothing continues after it
 
-A bug is none of these: it keeps its traceback and ends with code `internal`, exit 1.
+Anything else is a bug: it keeps its traceback, and the exit code is 1 with the code `internal`.
 """
 
 from datetime import datetime
@@ -208,7 +208,7 @@ class OutcomeUnknown(UnresolvedError):
         self.may_repeat = may_repeat
 
 
-class HalfMade(UnresolvedError):
+class PartialCreate(UnresolvedError):
     """A create was refused when parts of it were made already: they are ended like an instance.
 
     `refusal` is what the cloud refused, `cloud_id` names what is there.

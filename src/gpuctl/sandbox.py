@@ -28,7 +28,7 @@ class SandboxError(UnreachableError):
 
 
 @dataclass(frozen=True)
-class Address:
+class ServerAddress:
     """Where a server said it answers, and the name it was started under; whether it still does only `verify` knows."""
 
     url: str
@@ -37,7 +37,7 @@ class Address:
     started_at: datetime
 
 
-def read_address(folder: Path) -> Address | None:
+def read_address(folder: Path) -> ServerAddress | None:
     """What the address file says, without asking anyone. None if there is none or it cannot be read as one.
 
     Raises SandboxError if it belongs to another user or names a place that is not on loopback.
@@ -54,7 +54,7 @@ def read_address(folder: Path) -> Address | None:
         raise SandboxError(f"`{path}` belongs to another user", hint=f"rm {path}")
     try:
         document = json.loads(body)
-        address = Address(
+        address = ServerAddress(
             str(document["url"]),
             int(document["pid"]),
             str(document["nonce"]),
@@ -78,19 +78,19 @@ def state_folder(folder: Path) -> Path:
     return folder / (server.nonce if server else "none")
 
 
-def verify(address: Address, timeout: timedelta = ANSWER_WITHIN) -> bool:
+def verify(address: ServerAddress, timeout: timedelta = ANSWER_WITHIN) -> bool:
     """Whether the very server of this address answers there now: same nonce, same process. Never raises."""
     reply = _ask(address, "GET", "/gpuctl-sandbox", timeout)
     return reply is not None and reply.get("nonce") == address.nonce and reply.get("pid") == address.pid
 
 
-def status(folder: Path) -> Address | None:
+def status(folder: Path) -> ServerAddress | None:
     """The server that runs for this folder, verified. None if none does."""
     address = read_address(folder)
     return address if address is not None and verify(address) else None
 
 
-def ensure(folder: Path, patience: timedelta = PATIENCE) -> Address:
+def ensure(folder: Path, patience: timedelta = PATIENCE) -> ServerAddress:
     """The server of this folder, verified: the running one, or a new and empty one if none runs.
 
     Callers at the same time get the same server. Raises SandboxError if it cannot be started within `patience`, and
@@ -167,7 +167,7 @@ def _locked(folder: Path, patience: timedelta) -> Iterator[None]:
         os.close(lock)
 
 
-def _start(folder: Path, patience: timedelta) -> Address:
+def _start(folder: Path, patience: timedelta) -> ServerAddress:
     import subprocess
     import sys
     from threading import Thread
@@ -230,7 +230,7 @@ def _environment() -> dict[str, str]:
     return environment
 
 
-def _ask(address: Address, method: str, path: str, timeout: timedelta) -> dict[str, Any] | None:
+def _ask(address: ServerAddress, method: str, path: str, timeout: timedelta) -> dict[str, Any] | None:
     """The JSON object that the server answers with status 200, over a plain socket that no proxy setting can divert."""
     from http.client import HTTPConnection, HTTPException
 

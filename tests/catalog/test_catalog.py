@@ -11,7 +11,7 @@ import pytest
 
 from gpuctl.catalog import Catalog
 from gpuctl.domain.instance import Market, ProviderName
-from gpuctl.domain.market.offers import Availability, InstanceType, Need, Offer, ranked
+from gpuctl.domain.market.offers import Availability, InstanceType, Offer, Requirements, ranked
 from gpuctl.errors import UsageError
 
 AWS, AZURE = ProviderName.AWS, ProviderName.AZURE
@@ -192,7 +192,7 @@ def offer(name: str, gpu: str, price: str | None, memory: str = "16", count: str
 
 def test_the_cheapest_comes_first_and_unknown_prices_last() -> None:
     offers = [offer("b", "T4", None), offer("c", "T4", "2"), offer("a", "T4", "1")]
-    assert [offer.type.name for offer in ranked(offers, Need())] == ["a", "c", "b"]
+    assert [offer.type.name for offer in ranked(offers, Requirements())] == ["a", "c", "b"]
 
 
 @pytest.mark.parametrize(
@@ -207,12 +207,12 @@ def test_the_cheapest_comes_first_and_unknown_prices_last() -> None:
     ],
 )
 def test_a_gpu_is_asked_for_by_whole_words(asked: str, model: str, fits: bool) -> None:
-    assert Need(gpu=asked).is_met_by(offer("a", model, "1")) is fits
+    assert Requirements(gpu=asked).is_met_by(offer("a", model, "1")) is fits
 
 
 def test_an_unknown_price_does_not_meet_a_highest_price() -> None:
-    assert not Need(max_usd_per_hour=Decimal(9)).is_met_by(offer("a", "T4", None))
-    assert Need(max_usd_per_hour=Decimal(1)).is_met_by(offer("a", "T4", "1"))
+    assert not Requirements(max_usd_per_hour=Decimal(9)).is_met_by(offer("a", "T4", None))
+    assert Requirements(max_usd_per_hour=Decimal(1)).is_met_by(offer("a", "T4", "1"))
 
 
 def test_a_slice_of_a_gpu_is_named_as_one() -> None:

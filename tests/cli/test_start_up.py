@@ -15,7 +15,7 @@ from gpuctl.cli.main import main
 from gpuctl.cli.terminal.streams import Streams
 from gpuctl.clock import SystemClock
 from gpuctl.domain.reconcile.actions import scope_of
-from gpuctl.store.base import Kind
+from gpuctl.store.base import StateKind
 from gpuctl.store.local import open_state
 from gpuctl.store.local.store import LocalStore
 from gpuctl.store.reaper import ReapTimes, Sweep
@@ -56,9 +56,9 @@ def state(tmp_path: Path) -> Path:
     # A real process has the real time.
     path, clock = tmp_path / "state.json", SystemClock()
     record = a_ready_instance(created_at=clock.now())
-    LocalStore(path, kind=Kind.REAL, clock=clock).add([record], lambda present: None)
+    LocalStore(path, kind=StateKind.REAL, clock=clock).add([record], lambda present: None)
     swept = Sweep(scope=scope_of(record), profile=record.profile, at=clock.now(), ours=1)
-    open_state(str(path), kind=Kind.REAL, clock=clock).reaper.update(lambda times: ReapTimes(sweeps=(swept,)))
+    open_state(str(path), kind=StateKind.REAL, clock=clock).reaper.update(lambda times: ReapTimes(sweeps=(swept,)))
     return path
 
 

@@ -11,7 +11,7 @@ from support.instances import NOON, a_ready_instance, an_instance
 from gpuctl.domain.instance import Instance, Status
 from gpuctl.domain.lifecycle import advance
 from gpuctl.errors import NotFoundError, StateFault, StateUnusableError, UsageError
-from gpuctl.store.base import Kind, RecordStore
+from gpuctl.store.base import RecordStore, StateKind
 
 ONE, TWO, THREE = (f"inst-00000000000{number}" for number in (1, 2, 3))
 
@@ -28,7 +28,7 @@ class RecordStoreContract(ABC):
     """Subclass it, say how to open a store at a place, and every test below runs against that."""
 
     @abstractmethod
-    def open(self, place: Path, kind: Kind = Kind.REAL) -> RecordStore: ...
+    def open(self, place: Path, kind: StateKind = StateKind.REAL) -> RecordStore: ...
 
     @abstractmethod
     def lose(self, place: Path) -> None:

@@ -19,7 +19,7 @@ from gpuctl.clock import SystemClock
 from gpuctl.domain.instance import Instance
 from gpuctl.errors import GpuctlError, StateLockedError, StateUnusableError
 from gpuctl.files import Disk
-from gpuctl.store.base import Kind
+from gpuctl.store.base import StateKind
 from gpuctl.store.local.store import LocalStore
 
 ONE = "inst-000000000001"
@@ -138,7 +138,7 @@ def _folder() -> Iterator[Path]:
 
 
 def _opened(folder: Path, disk: Disk | None = None) -> LocalStore:
-    return LocalStore(folder / "state.json", kind=Kind.REAL, clock=SystemClock(), disk=disk)
+    return LocalStore(folder / "state.json", kind=StateKind.REAL, clock=SystemClock(), disk=disk)
 
 
 def _anyone(present: object) -> None:

@@ -8,7 +8,7 @@ from support.cli import Operator
 from gpuctl.clock import SystemClock
 from gpuctl.errors import UsageError
 from gpuctl.home.location import Home, home_of_state, state_url
-from gpuctl.store.base import Kind
+from gpuctl.store.base import StateKind
 from gpuctl.store.registry import open_store
 
 
@@ -40,7 +40,7 @@ def test_the_home_of_a_state_elsewhere_is_the_default_folder(tmp_path: Path) -> 
 
 def test_a_store_that_is_not_there_is_named_without_its_password() -> None:
     with pytest.raises(UsageError) as error:
-        open_store("postgresql://ana:hunter2@db.example/gpuctl", kind=Kind.REAL, clock=SystemClock())
+        open_store("postgresql://ana:hunter2@db.example/gpuctl", kind=StateKind.REAL, clock=SystemClock())
     assert error.value.message == "no store for `postgresql://`"
     assert "hunter2" not in f"{error.value.message}{error.value.hint}"
 

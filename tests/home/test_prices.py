@@ -11,7 +11,7 @@ from store.local.test_crashes import forked
 from support.disks import FailingDisk
 
 from gpuctl.domain.instance import Market, Price, ProviderName
-from gpuctl.domain.money.prices import PriceBook, PriceKey, Refusal
+from gpuctl.domain.money.prices import PriceBook, PriceKey, RejectedPrice
 from gpuctl.errors import StateUnusableError
 from gpuctl.files import Disk
 from gpuctl.home.prices import LocalPrices
@@ -24,7 +24,7 @@ def a_book(usd: str = "0.526", types: int = 3) -> PriceBook:
     price = Price(usd_per_hour=Decimal(usd), as_of=date(2026, 11, 24), source="a test", is_fetched=True)
     older = price.model_copy(update={"as_of": date(2026, 1, 1), "source": "another"})
     keys = [PriceKey(f"g{number}.xlarge", "us-east-1", Market.ON_DEMAND) for number in range(types)]
-    refusal = Refusal(keys[0]._replace(market=Market.SPOT), Decimal(0), "not above zero")
+    refusal = RejectedPrice(keys[0]._replace(market=Market.SPOT), Decimal(0), "not above zero")
     prices = {**dict.fromkeys(keys, price), keys[0]._replace(region="eu-west-1"): older}
     return PriceBook(AWS, NOON, prices, (refusal,))
 

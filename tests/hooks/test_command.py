@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from gpuctl.hooks.base import Message
+from gpuctl.hooks.base import HookMessage
 from gpuctl.hooks.opening import open_hook
 
-EVENT = Message("instance:ready", "inst-000000000001", 4, json.dumps({"detail": "$(touch pwned)`touch pwned`; x"}))
+EVENT = HookMessage("instance:ready", "inst-000000000001", 4, json.dumps({"detail": "$(touch pwned)`touch pwned`; x"}))
 LONG = timedelta(seconds=20)
 SHORT = timedelta(milliseconds=300)
 PATH = {"PATH": "/usr/bin:/bin"}
@@ -64,7 +64,7 @@ def test_what_it_leaves_in_the_background_keeps_nobody_waiting() -> None:
 
 
 def test_one_that_reads_nothing_takes_an_event_of_any_size() -> None:
-    large = Message("instance:ready", "inst-000000000001", 1, "x" * 1_000_000)
+    large = HookMessage("instance:ready", "inst-000000000001", 1, "x" * 1_000_000)
     assert open_hook("exit 0", PATH).send(large, LONG) is None
 
 

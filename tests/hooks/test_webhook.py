@@ -10,10 +10,10 @@ from threading import Thread
 import pytest
 from support.receiver import Receiver
 
-from gpuctl.hooks.base import Message
+from gpuctl.hooks.base import HookMessage
 from gpuctl.hooks.opening import open_hook
 
-EVENT = Message("instance:ready", "inst-000000000001", 4, json.dumps({"event": "instance:ready"}))
+EVENT = HookMessage("instance:ready", "inst-000000000001", 4, json.dumps({"event": "instance:ready"}))
 LONG = timedelta(seconds=20)
 SHORT = timedelta(milliseconds=300)
 

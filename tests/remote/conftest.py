@@ -7,7 +7,7 @@ from support.instances import a_ready_instance
 from support.sshd import Cable, Sshd
 
 from gpuctl.remote.access import Access
-from gpuctl.remote.line import Line
+from gpuctl.remote.line import SshConnection
 
 
 @pytest.fixture
@@ -20,5 +20,5 @@ def access(sshd: Sshd, cable: Cable, tmp_path: Path) -> Access:
 
 
 @pytest.fixture
-def line(access: Access) -> Line:
-    return Line(access.target(a_ready_instance(public_ip="203.0.113.7")))
+def line(access: Access) -> SshConnection:
+    return SshConnection(access.target(a_ready_instance(public_ip="203.0.113.7")))

@@ -9,7 +9,7 @@ import pytest
 from support.sshd import Cable, Sshd
 
 from gpuctl.errors import CloudError, UnreachableError, UsageError
-from gpuctl.remote.line import Line
+from gpuctl.remote.line import SshConnection
 from gpuctl.remote.transfer import Transfer, check_upload, download, transfer, upload
 
 ODD = "an odd $(name)`id` 'x'; *"
@@ -32,7 +32,7 @@ def here(tmp_path: Path) -> Path:
      ("~/work", "work/deep/one.txt"), ("~", "data/deep/one.txt"), ("existing", "existing/data/deep/one.txt")],
 )  # fmt: skip
 def test_a_folder_arrives_under_the_name_that_was_given(
-    line: Line, sshd: Sshd, here: Path, target: str, arrives: str
+    line: SshConnection, sshd: Sshd, here: Path, target: str, arrives: str
 ) -> None:
     (sshd.home / "existing").mkdir()
     upload(line, Transfer(str(here / "data"), target))
@@ -40,7 +40,7 @@ def test_a_folder_arrives_under_the_name_that_was_given(
     assert os.access((sshd.home / arrives).parent.parent / "run.sh", os.X_OK)
 
 
-def test_a_file_with_an_odd_name_comes_there_and_back_as_it_was(line: Line, sshd: Sshd, here: Path) -> None:
+def test_a_file_with_an_odd_name_comes_there_and_back_as_it_was(line: SshConnection, sshd: Sshd, here: Path) -> None:
     upload(line, Transfer(str(here / ODD), f"odd/{ODD}"))
     download(line, Transfer(f"odd/{ODD}", str(here / "back" / "again")))
     assert (here / "back" / "again").read_bytes() == (here / ODD).read_bytes()
@@ -49,14 +49,14 @@ def test_a_file_with_an_odd_name_comes_there_and_back_as_it_was(line: Line, sshd
     assert sorted(path.name for path in (here / "back").iterdir()) == sorted([ODD, "again"])
 
 
-def test_a_folder_comes_back(line: Line, sshd: Sshd, here: Path) -> None:
+def test_a_folder_comes_back(line: SshConnection, sshd: Sshd, here: Path) -> None:
     (sshd.home / "out").mkdir()
     (sshd.home / "out" / "model").write_text("weights")
     download(line, Transfer("out", str(here / "results")))
     assert (here / "results" / "model").read_text() == "weights"
 
 
-def test_what_is_not_there_is_an_error_that_says_so(line: Line, here: Path) -> None:
+def test_what_is_not_there_is_an_error_that_says_so(line: SshConnection, here: Path) -> None:
     with pytest.raises(CloudError, match="was not downloaded"):
         download(line, Transfer("nothing", str(here / "results")))
     assert not (here / "results").exists()
@@ -67,7 +67,7 @@ def test_what_is_not_there_is_an_error_that_says_so(line: Line, here: Path) -> N
 
 
 def test_a_connection_that_breaks_is_told_apart_and_doing_it_again_is_whole(
-    line: Line, sshd: Sshd, cable: Cable, here: Path
+    line: SshConnection, sshd: Sshd, cable: Cable, here: Path
 ) -> None:
     (sshd.home / "big").write_bytes(os.urandom(2_000_000))
     cable.cut_after, cable.cuts = 500_000, 1
@@ -77,7 +77,9 @@ def test_a_connection_that_breaks_is_told_apart_and_doing_it_again_is_whole(
     assert (here / "big").read_bytes() == (sshd.home / "big").read_bytes()
 
 
-def test_a_machine_that_turned_bad_cannot_write_outside_of_the_folder(line: Line, sshd: Sshd, here: Path) -> None:
+def test_a_machine_that_turned_bad_cannot_write_outside_of_the_folder(
+    line: SshConnection, sshd: Sshd, here: Path
+) -> None:
     evil = io.BytesIO()
     with tarfile.open(fileobj=evil, mode="w") as tar:
         for name in ("../escaped", "/tmp/escaped-by-gpuctl-test"):

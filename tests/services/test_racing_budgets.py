@@ -25,7 +25,7 @@ from gpuctl.services.launch.prepare import prepare
 from gpuctl.services.launch.provision import start
 from gpuctl.services.runtime import Runtime
 from gpuctl.services.sessions import Sessions
-from gpuctl.store.base import Kind
+from gpuctl.store.base import StateKind
 from gpuctl.store.local.store import LocalStore
 
 CATALOG = Catalog()
@@ -38,7 +38,7 @@ def runtime_of(folder: Path, budgets: Budgets) -> Runtime:
     clock = FakeClock()
     cloud = FakeCloud(clock, lag=timedelta(0))
     return Runtime(
-        LocalStore(folder / "state.json", kind=Kind.REAL, clock=SystemClock()),
+        LocalStore(folder / "state.json", kind=StateKind.REAL, clock=SystemClock()),
         Sessions(lambda name, profile: cloud, clock, Silent()),
         clock,
         Silent(),
@@ -80,7 +80,7 @@ def test_of_ten_extensions_at_once_with_room_for_three_three_are_granted(tmp_pat
 
     def longer(number: int) -> bool:
         runtime = Runtime(
-            LocalStore(tmp_path / "state.json", kind=Kind.REAL, clock=SystemClock()),
+            LocalStore(tmp_path / "state.json", kind=StateKind.REAL, clock=SystemClock()),
             free.sessions,
             free.clock,
             Silent(),

@@ -9,13 +9,13 @@ from contracts.records import RecordStoreContract
 from support.clock import FakeClock
 from support.stores import MemoryCooldown, MemoryLeases, MemoryStore, memory_state
 
-from gpuctl.store.base import Kind, State
+from gpuctl.store.base import State, StateKind
 
 _PLACES: dict[tuple[type, Path], object] = {}
 
 
 class TestMemoryStore(RecordStoreContract):
-    def open(self, place: Path, kind: Kind = Kind.REAL) -> MemoryStore:
+    def open(self, place: Path, kind: StateKind = StateKind.REAL) -> MemoryStore:
         return _PLACES.setdefault((MemoryStore, place), MemoryStore())  # type: ignore[return-value]
 
     def lose(self, place: Path) -> None:

@@ -17,7 +17,7 @@ from gpuctl.cli.main import main
 from gpuctl.cli.terminal.streams import Streams
 from gpuctl.domain.instance import Instance
 from gpuctl.platform import Platform
-from gpuctl.store.base import Kind
+from gpuctl.store.base import StateKind
 from gpuctl.store.local import open_state
 from gpuctl.store.local.store import LocalStore
 from gpuctl.store.reaper import ReaperMemory
@@ -107,12 +107,12 @@ class Operator:
     @property
     def store(self) -> LocalStore:
         """The records."""
-        return LocalStore(self.state, kind=Kind.REAL, clock=self.clock)
+        return LocalStore(self.state, kind=StateKind.REAL, clock=self.clock)
 
     @property
     def reaper_memory(self) -> ReaperMemory:
         """What the reaper remembers."""
-        return open_state(str(self.state), kind=Kind.REAL, clock=self.clock).reaper
+        return open_state(str(self.state), kind=StateKind.REAL, clock=self.clock).reaper
 
     @property
     def records(self) -> tuple[Instance, ...]:

@@ -12,7 +12,7 @@ from typer._click.shell_completion import CompletionItem
 from typer.core import TyperCommand, TyperGroup
 from typer.exceptions import TyperException
 
-from gpuctl.cli.command_table import Entry, entry_of
+from gpuctl.cli.command_table import CommandRow, entry_of
 from gpuctl.cli.context import Context
 from gpuctl.cli.namesake import warn_if_foreign
 from gpuctl.cli.overdue import warn_if_overdue
@@ -86,7 +86,7 @@ class Command(TyperCommand):
 class Group(TyperGroup):
     """A group of sub-commands. Without the name of one, `default` runs, if the group has a default."""
 
-    entries: Mapping[str, Entry] = {}
+    entries: Mapping[str, CommandRow] = {}
     default: str | None = None
     other_names: Mapping[str, str] = {}
 
@@ -163,7 +163,7 @@ class Group(TyperGroup):
         return " ".join([*ctx.command_path.split()[1:], name])
 
 
-def load(path: str, entry: Entry) -> Any:
+def load(path: str, entry: CommandRow) -> Any:
     """The command of a row of the table, its module imported. `path` is its name as typed, such as `prices refresh`."""
     module = import_module(f"gpuctl.cli.commands.{entry.module}")
     name, examples = path.split()[-1], getattr(module, "EXAMPLES", "")

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class CommandRow:
     """One command's row; its module is imported only when the command runs or its help is shown.
 
     `only_reads`: the command changes nothing, so without its output it has failed. `warns_if_overdue`: it warns if the
@@ -22,28 +22,28 @@ class Entry:
     warns_if_overdue: bool = True
     warns_if_foreign: bool = False
     is_hidden: bool = False
-    commands: "Mapping[str, Entry]" = field(default_factory=dict)
+    commands: "Mapping[str, CommandRow]" = field(default_factory=dict)
     default: str | None = None
 
 
 _INSTANCES, _ACCESS, _COST, _SETUP = "Instances", "Access and lifecycle", "Prices and cost", "Setup and maintenance"
 
 
-def _reading(module: str, summary: str, heading: str = "", function: str = "command") -> Entry:
+def _reading(module: str, summary: str, heading: str = "", function: str = "command") -> CommandRow:
     """A command that changes nothing and neither uses the state nor needs the reaper."""
-    return Entry(module, summary, heading, function, only_reads=True, warns_if_overdue=False)
+    return CommandRow(module, summary, heading, function, only_reads=True, warns_if_overdue=False)
 
 
-def _silent(module: str, summary: str, function: str) -> Entry:
-    return Entry(module, summary, function=function, warns_if_overdue=False)
+def _silent(module: str, summary: str, function: str) -> CommandRow:
+    return CommandRow(module, summary, function=function, warns_if_overdue=False)
 
 
 _PRICES = {
-    "show": Entry("prices.command", "Show the source and age of price data", function="show", only_reads=True),
-    "refresh": Entry("prices.command", "Fetch current prices from the providers", function="refresh"),
+    "show": CommandRow("prices.command", "Show the source and age of price data", function="show", only_reads=True),
+    "refresh": CommandRow("prices.command", "Fetch current prices from the providers", function="refresh"),
 }
 _SCHEDULE = {
-    "install": Entry(
+    "install": CommandRow(
         "schedule.command",
         "Install or replace the schedule",
         function="install",
@@ -53,7 +53,7 @@ _SCHEDULE = {
     "status": _reading("schedule.command", "Show the schedule and the last run of the reaper", function="status"),
     "uninstall": _silent("schedule.command", "Remove the schedule", "uninstall"),
     # Run by `install` in the environment of the schedule.
-    "prove": Entry(
+    "prove": CommandRow(
         "schedule.command", "Use the credentials once", function="prove", warns_if_overdue=False, is_hidden=True
     ),
 }
@@ -69,40 +69,44 @@ _SANDBOX = {
 }
 
 COMMANDS = {
-    "provision": Entry(
+    "provision": CommandRow(
         "provision.command", "Start a GPU instance and wait until it is ready", _INSTANCES, warns_if_foreign=True
     ),
-    "get": Entry("get", "Show one instance", _INSTANCES, only_reads=True),
-    "run": Entry("run.command", "Run a command on a temporary instance", _INSTANCES, warns_if_foreign=True),
-    "list": Entry("list.command", "List instances with cost and time left", _INSTANCES, only_reads=True),
-    "terminate": Entry("terminate", "Terminate instances", _INSTANCES),
-    "stats": Entry("stats.command", "Show usage, cost and savings", _INSTANCES, only_reads=True),
-    "reap": Entry("reap", "Terminate expired and orphaned instances (for cron)", _INSTANCES, warns_if_overdue=False),
-    "extend": Entry("extend", "Extend the deadline of an instance", _ACCESS),
-    "wait": Entry("wait", "Wait until instances are ready or terminated", _ACCESS),
-    "events": Entry("events.command", "Show or follow the event log", _ACCESS, only_reads=True),
-    "ssh": Entry("ssh", "Open an SSH session or run a remote command", _ACCESS),
-    "ssh-config": Entry("ssh_config", "Add your instances to the SSH config", _ACCESS),
-    "types": Entry("types", "List GPU instance types and prices", _COST, only_reads=True),
-    "estimate": Entry("estimate", "Estimate savings over an always-on instance", _COST, only_reads=True),
-    "recommend": Entry("recommend", "Recommend an instance type and TTL for a task", _COST, only_reads=True),
-    "prices": Entry("prices.command", "Show or refresh price data", _COST, commands=_PRICES, default="show"),
-    "schedule": Entry("schedule.command", "Run the reaper from cron, systemd or launchd", _SETUP, commands=_SCHEDULE),
+    "get": CommandRow("get", "Show one instance", _INSTANCES, only_reads=True),
+    "run": CommandRow("run.command", "Run a command on a temporary instance", _INSTANCES, warns_if_foreign=True),
+    "list": CommandRow("list.command", "List instances with cost and time left", _INSTANCES, only_reads=True),
+    "terminate": CommandRow("terminate", "Terminate instances", _INSTANCES),
+    "stats": CommandRow("stats.command", "Show usage, cost and savings", _INSTANCES, only_reads=True),
+    "reap": CommandRow(
+        "reap", "Terminate expired and orphaned instances (for cron)", _INSTANCES, warns_if_overdue=False
+    ),
+    "extend": CommandRow("extend", "Extend the deadline of an instance", _ACCESS),
+    "wait": CommandRow("wait", "Wait until instances are ready or terminated", _ACCESS),
+    "events": CommandRow("events.command", "Show or follow the event log", _ACCESS, only_reads=True),
+    "ssh": CommandRow("ssh", "Open an SSH session or run a remote command", _ACCESS),
+    "ssh-config": CommandRow("ssh_config", "Add your instances to the SSH config", _ACCESS),
+    "types": CommandRow("types", "List GPU instance types and prices", _COST, only_reads=True),
+    "estimate": CommandRow("estimate", "Estimate savings over an always-on instance", _COST, only_reads=True),
+    "recommend": CommandRow("recommend", "Recommend an instance type and TTL for a task", _COST, only_reads=True),
+    "prices": CommandRow("prices.command", "Show or refresh price data", _COST, commands=_PRICES, default="show"),
+    "schedule": CommandRow(
+        "schedule.command", "Run the reaper from cron, systemd or launchd", _SETUP, commands=_SCHEDULE
+    ),
     "doctor": _reading("doctor", "Check credentials, permissions, quota and setup", _SETUP),
-    "selftest": Entry(
+    "selftest": CommandRow(
         "selftest.command", "Run one instance and check every promise on it", _SETUP, warns_if_foreign=True
     ),
-    "config": Entry("config", "Show settings and where they come from", _SETUP, commands=_CONFIG, default="show"),
-    "archive": Entry("archive", "Move old records to a compressed file", _SETUP),
-    "recover": Entry("recover", "Rebuild a lost or damaged state file", _SETUP),
-    "sandbox": Entry("sandbox", "Manage the sandbox (emulated clouds)", _SETUP, commands=_SANDBOX),
+    "config": CommandRow("config", "Show settings and where they come from", _SETUP, commands=_CONFIG, default="show"),
+    "archive": CommandRow("archive", "Move old records to a compressed file", _SETUP),
+    "recover": CommandRow("recover", "Rebuild a lost or damaged state file", _SETUP),
+    "sandbox": CommandRow("sandbox", "Manage the sandbox (emulated clouds)", _SETUP, commands=_SANDBOX),
     "help": _reading("help.command", "Show help for a command or topic", _SETUP),
     "completion": _reading("completion.command", "Print a shell completion script", _SETUP),
 }
 
 # Called by the completion scripts only, therefore not in help.
 HIDDEN = {
-    "complete": Entry(
+    "complete": CommandRow(
         "completion.candidates",
         "Print completion candidates",
         only_reads=True,
@@ -112,7 +116,7 @@ HIDDEN = {
 }
 
 
-def entry_of(path: str) -> Entry:
+def entry_of(path: str) -> CommandRow:
     """The row of a command as typed, such as `list` or `prices refresh`. KeyError for any other text."""
     entry, *names = path.split()
     row = COMMANDS.get(entry) or HIDDEN[entry]

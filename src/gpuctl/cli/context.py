@@ -14,7 +14,7 @@ from gpuctl.platform import Platform, read_platform
 from gpuctl.providers.registry import secret_variables
 from gpuctl.redaction import Redactor
 from gpuctl.wiring.invocation import Wiring
-from gpuctl.wiring.selection import Selection, refuse_unknown_sandbox
+from gpuctl.wiring.selection import StateSelection, refuse_unknown_sandbox
 
 
 class Context:
@@ -58,10 +58,10 @@ class Context:
         return bool(self.globals.output or self.environ.get("GPUCTL_OUTPUT"))
 
     @property
-    def selection(self) -> Selection:
+    def selection(self) -> StateSelection:
         """The state, config file, profile and kind of providers that the options and the environment select."""
         given = self.globals
-        return Selection.of(
+        return StateSelection.of(
             self.environ, state=given.state, config=given.config, profile=given.profile, sandbox=given.sandbox
         )
 

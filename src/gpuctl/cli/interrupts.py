@@ -16,7 +16,7 @@ HOOKS_WITHIN = timedelta(seconds=2)
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class _TimeIsUp(BaseException):
+class _TimeLimitReached(BaseException):
     """No Exception: nothing that carries on after a failure may carry on after this."""
 
 
@@ -54,7 +54,7 @@ def time_limit(span: timedelta) -> Iterator[None]:
 
     def on_alarm(number: int, frame: FrameType | None) -> None:
         if not is_over:
-            raise _TimeIsUp
+            raise _TimeLimitReached
 
     before = signal.signal(signal.SIGALRM, on_alarm)
     signal.setitimer(signal.ITIMER_REAL, span.total_seconds())
@@ -63,7 +63,7 @@ def time_limit(span: timedelta) -> Iterator[None]:
             yield
         finally:
             is_over = True
-    except _TimeIsUp:
+    except _TimeLimitReached:
         pass
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)

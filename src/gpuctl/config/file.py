@@ -5,7 +5,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from gpuctl.config.schema import ANY, Key, Values, key_of, known_below, spelled_path
+from gpuctl.config.schema import ANY, SettingKey, Values, key_of, known_below, spelled_path
 from gpuctl.domain.duration import shown
 from gpuctl.errors import UsageError
 
@@ -66,7 +66,7 @@ def _values(
             raise _wrong((*prefix, *path), file, "a section")
 
 
-def _read(key: Key, value: Any, path: tuple[str, ...], file: Path) -> Any:
+def _read(key: SettingKey, value: Any, path: tuple[str, ...], file: Path) -> Any:
     kind, where = key.kind, spelled_path(path)
     if kind.is_list and isinstance(value, list) and all(map(_is_text, value)):
         return tuple(kind.read(item, where) for item in value)

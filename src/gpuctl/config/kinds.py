@@ -15,7 +15,7 @@ from gpuctl.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class SettingKind:
     """What a value must be. `read` turns one text into the value, and raises UsageError naming its second argument."""
 
     read: Callable[[str, str], Any]
@@ -85,6 +85,6 @@ def _source(text: str, where: str) -> str:
         raise UsageError(f"{where} must be {expected}, not {shown(text)}") from None
 
 
-TEXT, DURATION, TTL, ACTION, HOOK, SOURCE = map(Kind, (_text, _duration, _ttl, _action, _hook, _source))
-DOLLARS = Kind(_dollars, "a number", is_number=True)
-TEXTS, STATE_IDS = (Kind(read, "a list of texts", is_list=True) for read in (_text, _state_id))
+TEXT, DURATION, TTL, ACTION, HOOK, SOURCE = map(SettingKind, (_text, _duration, _ttl, _action, _hook, _source))
+DOLLARS = SettingKind(_dollars, "a number", is_number=True)
+TEXTS, STATE_IDS = (SettingKind(read, "a list of texts", is_list=True) for read in (_text, _state_id))

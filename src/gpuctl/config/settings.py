@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gpuctl.config.file import read_file
-from gpuctl.config.schema import KEYS, Config, Key, config_of, key_of, spelled_path
+from gpuctl.config.schema import KEYS, Config, SettingKey, config_of, key_of, spelled_path
 from gpuctl.domain.duration import shown
 from gpuctl.errors import UsageError
 from gpuctl.providers.registry import all_facts
@@ -18,7 +18,7 @@ class Setting:
     """One setting: its value (None where nothing sets it) and its source, such as `GPUCTL_USER` or `[profile.prod]`."""
 
     path: tuple[str, ...]
-    key: Key
+    key: SettingKey
     value: Any
     source: str
 
@@ -92,7 +92,7 @@ def _by_variable(environ: Mapping[str, str]) -> Iterator[Setting]:
         yield Setting(key.path, key, values if key.kind.is_list else values[0], name)
 
 
-def _unset(key: Key, environ: Mapping[str, str]) -> Setting:
+def _unset(key: SettingKey, environ: Mapping[str, str]) -> Setting:
     for variable in key.variables:
         if environ.get(variable):
             return Setting(key.path, key, environ[variable], variable)

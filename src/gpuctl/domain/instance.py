@@ -242,7 +242,7 @@ class CloudState(StrEnum):
     REMNANT = "remnant"  # there is no instance, not yet or not any more; what was made for it is there
 
 
-class Refusal(Value):
+class LaunchRefusal(Value):
     """Why an instance never came up, where the cloud reported it only after it had accepted the create."""
 
     code: Code
@@ -267,7 +267,7 @@ class Observed(Value):
     name: str | None = None
     state: CloudState
     ready: bool | None = None
-    refusal: Refusal | None = None
+    refusal: LaunchRefusal | None = None
     bills_when_stopped: bool = False
     tells_addresses: bool = True
     instance_type: str

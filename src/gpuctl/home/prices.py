@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gpuctl.domain.instance import Market, Price, ProviderName
-from gpuctl.domain.money.prices import PriceBook, PriceKey, Refusal
+from gpuctl.domain.money.prices import PriceBook, PriceKey, RejectedPrice
 from gpuctl.errors import StateUnusableError
 from gpuctl.files import Disk, private_folder, remove_stale, write_whole
 
@@ -89,7 +89,7 @@ def _book(provider: ProviderName, document: Mapping[str, Any]) -> PriceBook:
         for region, market, usd, as_of, source in rows
     }
     refused = tuple(
-        Refusal(_key(name, region, market), Decimal(usd), str(why))
+        RejectedPrice(_key(name, region, market), Decimal(usd), str(why))
         for name, region, market, usd, why in document["refused"]
     )
     return PriceBook(provider, read_at, prices, refused)

@@ -9,7 +9,7 @@ IN_HOOK = "GPUCTL_IN_HOOK"
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class HookMessage:
     """One event on its way to a hook: `document` is its JSON, `name` is `instance:ready`.
 
     `instance_id` and `number` together name the event, also when it is delivered twice.
@@ -24,7 +24,7 @@ class Message:
 class Hook(Protocol):
     """A receiver of events."""
 
-    def send(self, message: Message, patience: timedelta) -> str | None:
+    def send(self, message: HookMessage, patience: timedelta) -> str | None:
         """Send the message within that time. None if it was accepted, else why not, in a few words.
 
         Never raises for what a hook or its network can do, and never names an address or a command: those are secrets.

@@ -11,7 +11,7 @@ from typing import IO
 
 from gpuctl.domain.duration import spelled
 from gpuctl.domain.wording import last_line
-from gpuctl.hooks.base import IN_HOOK, Message
+from gpuctl.hooks.base import IN_HOOK, HookMessage
 
 _SHELL = "/bin/sh"
 _MOST_SAID = 4096
@@ -28,7 +28,7 @@ class CommandHook:
         self._command = command
         self._environ = environ
 
-    def send(self, message: Message, patience: timedelta) -> str | None:
+    def send(self, message: HookMessage, patience: timedelta) -> str | None:
         try:
             # Files and no pipes: a hook that reads nothing, or whose child keeps running, must not block us.
             with TemporaryFile() as given, TemporaryFile() as temporary:
@@ -38,7 +38,7 @@ class CommandHook:
         except OSError as error:
             return f"could not be run: {error.strerror}"
 
-    def _run(self, message: Message, patience: timedelta, stdin: IO[bytes], stderr: IO[bytes]) -> str | None:
+    def _run(self, message: HookMessage, patience: timedelta, stdin: IO[bytes], stderr: IO[bytes]) -> str | None:
         shape = {
             "GPUCTL_EVENT": message.name,
             "GPUCTL_INSTANCE_ID": message.instance_id,

@@ -13,7 +13,7 @@ from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_ope
 
 from gpuctl import __version__
 from gpuctl.domain.duration import spelled
-from gpuctl.hooks.base import Message
+from gpuctl.hooks.base import HookMessage
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -24,7 +24,7 @@ class Webhook:
     def __init__(self, url: str) -> None:
         self._url = url
 
-    def send(self, message: Message, patience: timedelta) -> str | None:
+    def send(self, message: HookMessage, patience: timedelta) -> str | None:
         answer: list[str | None] = []
         # In a thread, because neither the look-up of a name nor an answer in drops knows of any total time.
         thread = Thread(target=lambda: answer.append(self._post(message, patience)), daemon=True)
@@ -32,7 +32,7 @@ class Webhook:
         thread.join(patience.total_seconds())
         return answer[0] if answer else f"timed out after {spelled(patience)}"
 
-    def _post(self, message: Message, patience: timedelta) -> str | None:
+    def _post(self, message: HookMessage, patience: timedelta) -> str | None:
         try:
             request, is_loopback = self._request(message)
             opener = build_opener(_NoRedirect, ProxyHandler({} if is_loopback else None))
@@ -48,7 +48,7 @@ class Webhook:
         except ValueError:
             return "its URL is not valid"
 
-    def _request(self, message: Message) -> tuple[Request, bool]:
+    def _request(self, message: HookMessage) -> tuple[Request, bool]:
         parts = urlsplit(self._url)
         headers = {
             "Content-Type": "application/json",

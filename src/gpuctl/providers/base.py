@@ -111,7 +111,7 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class DiagnosedInstance:
     """What a diagnosis asks about: one instance of that kind in that region, of which nothing is ever made.
 
     `order` is what would be sent, None where no image was found for it. `until` is the last deadline that this login
@@ -194,10 +194,10 @@ class Provider(Protocol):
     def create(self, order: Order) -> Observed:
         """Send the order's create once, without any retry, and return the instance.
 
-        Repeating it with the same order makes no second instance. OutcomeUnknown when a reply does not tell whether
-        something was made; HalfMade when the cloud refused it after parts of it were made; any other GpuctlError is
-        its definite refusal of this send, of which nothing is left. A refusal that comes only later is in what `get`
-        and `list_instances` report.
+        Repeating it with the same order creates no second instance. Raises OutcomeUnknown when the reply does not show
+        whether something was created, PartialCreate when the provider refused the request after creating parts, and any
+        other GpuctlError for a definite refusal that left nothing. A later refusal is in what `get` and
+        `list_instances` return.
         """
         ...
 
@@ -258,7 +258,7 @@ class Provider(Protocol):
         """
         ...
 
-    def diagnose(self, trial: Trial) -> Iterable[Finding]:
+    def diagnose(self, trial: DiagnosedInstance) -> Iterable[Finding]:
         """Whether this login may create such an instance and end it, how much of it the account may have, whether the
         cloud sells it there, and how long the login lasts. Makes and changes nothing.
 

@@ -15,7 +15,7 @@ LIMIT = timedelta(minutes=30)
 _LONGEST_WAIT = timedelta(minutes=2)
 
 
-class Busy(Exception):
+class TransientFailure(Exception):
     """A call failed in a way that may pass. `after`: the pause that the API requested, None if it requested none."""
 
     def __init__(self, failure: GpuctlError, after: timedelta | None = None) -> None:
@@ -38,7 +38,7 @@ class Retry:
             self.check()
             try:
                 return request()
-            except Busy as busy:
+            except TransientFailure as busy:
                 wait = timedelta(seconds=2 ** (attempt - 1)) if busy.after is None else busy.after
                 if wait > _LONGEST_WAIT:
                     raise ThrottledError(

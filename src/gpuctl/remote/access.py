@@ -10,7 +10,7 @@ from pathlib import Path
 from gpuctl.domain.instance import Instance
 from gpuctl.errors import StateUnusableError, UsageError
 from gpuctl.files import make_private, private_folder
-from gpuctl.remote.keys import NAME, Key, named_key, own_key
+from gpuctl.remote.keys import NAME, SshKey, named_key, own_key
 from gpuctl.remote.sshconfig import KNOWN_HOSTS
 from gpuctl.remote.target import Target, target
 
@@ -47,7 +47,7 @@ class Access:
             return f"the user ID {os.getuid()} has no name, and `ssh-keygen` needs one (a line in /etc/passwd)"
         return None
 
-    def key(self) -> Key:
+    def key(self) -> SshKey:
         """The key that goes onto instances; gpuctl's own pair is made when it is first asked for.
 
         UsageError where it cannot be read or made, StateUnusableError where its folder takes no file.

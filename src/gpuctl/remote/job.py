@@ -11,7 +11,7 @@ from datetime import timedelta
 from importlib.resources import files
 
 from gpuctl.errors import CloudError, UnreachableError
-from gpuctl.remote.line import Line, failure, stop
+from gpuctl.remote.line import SshConnection, failure, stop
 
 _ANSWERS = timedelta(seconds=60)
 _LOOK_UP_EVERY_S = 1.0
@@ -20,12 +20,12 @@ _LONGEST_LINE = 64
 _NO_ROOM = 73
 
 
-class Lost(CloudError):
+class CommandLostError(CloudError):
     """The command is gone, and left no exit code: the instance was restarted, or it was killed from outside."""
 
 
 @dataclass
-class Job:
+class RemoteJob:
     """One command on one instance. `told` counts the bytes of each stream that were passed on: none twice, none missed.
 
     `token` names it there; `variables` are of its environment; `printed` counts the bytes read of each stream.
@@ -36,7 +36,7 @@ class Job:
     variables: Mapping[str, str] = field(default_factory=dict, repr=False)
     printed: dict[str, int] = field(default_factory=lambda: {"O": 0, "E": 0})
 
-    def start(self, line: Line) -> None:
+    def start(self, line: SshConnection) -> None:
         """Start it, unless it was started before. It goes on when the connection ends.
 
         Command and variables go over the connection's stdin: they are in no command line here, and in no file
@@ -47,7 +47,7 @@ class Job:
         if reply.code == _NO_ROOM:
             raise CloudError(f"`{line.target.user}` has no writable home directory on the instance")
         if reply.code != 0:
-            raise Lost("the command did not start on the instance")
+            raise CommandLostError("the command did not start on the instance")
 
     def script(self) -> bytes:
         """What starts it, for `bash -s`."""
@@ -56,7 +56,7 @@ class Job:
         text = f"{_shell('start.sh')}\n{{\n{exports}{call}\nexit\n}}\n"
         return text.encode(errors="surrogateescape")
 
-    def follow(self, line: Line, on_output: Callable[[str, bytes], None], keep_on: Callable[[], None]) -> int:
+    def follow(self, line: SshConnection, on_output: Callable[[str, bytes], None], keep_on: Callable[[], None]) -> int:
         """Pass on what it says, from where it was left, until it has ended; its exit code.
 
         `on_output` is given `O` or `E` and bytes. `keep_on` is called at least once a second, and ends the following by
@@ -74,7 +74,7 @@ class Job:
         finally:
             stop(process)
 
-    def kill(self, line: Line) -> None:
+    def kill(self, line: SshConnection) -> None:
         """End it and everything it started there. Gone already is success."""
         script = f'pid=$(cat "$HOME/.gpuctl/{self.token}/pid") && kill -TERM -- "-$pid"\nexit 0\n'
         line.ask(script.encode(), within=_ANSWERS)
@@ -103,7 +103,9 @@ class Job:
                 if frame[1]:
                     stream, left = frame[1].decode(), int(frame[2])
                 elif frame[4]:
-                    raise Lost("the command ended without an exit code: it was killed, or the instance was restarted")
+                    raise CommandLostError(
+                        "the command ended without an exit code: it was killed, or the instance was restarted"
+                    )
                 elif frame[5]:
                     return int(frame[5])
         return None

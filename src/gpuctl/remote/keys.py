@@ -22,14 +22,14 @@ LONGEST_KEY = 3_000
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
+class SshKey:
     """A public key, in one line and without its comment, and the file that `ssh -i` is to be given for it."""
 
     public: str
     identity: Path
 
 
-def own_key(folder: Path) -> Key:
+def own_key(folder: Path) -> SshKey:
     """gpuctl's own pair in that folder, made now if there is none; two processes at once get the same.
 
     UsageError where `ssh-keygen` is missing, StateUnusableError where the folder takes no file.
@@ -40,14 +40,14 @@ def own_key(folder: Path) -> Key:
             _make(folder)
         if private.stat().st_mode & 0o077:
             make_path_private(private)
-        return Key(_public_of(private), private)
+        return SshKey(_public_of(private), private)
     except OSError as error:
         raise StateUnusableError(
             f"the ssh key `{private}` cannot be used: {error.strerror}", hint=f"ls -ld {folder}"
         ) from error
 
 
-def named_key(path: Path) -> Key:
+def named_key(path: Path) -> SshKey:
     """The key of that file, the public one or the private one beside it. UsageError where it cannot be used."""
     public = path if path.suffix == ".pub" else path.with_name(f"{path.name}.pub")
     try:
@@ -70,7 +70,7 @@ def named_key(path: Path) -> Key:
         )
     private = public.with_suffix("")
     # Without the private file an agent may hold it; ssh then finds it there by the public one.
-    return Key(line, private if private.exists() else public)
+    return SshKey(line, private if private.exists() else public)
 
 
 def _make(folder: Path) -> None:

@@ -40,7 +40,7 @@ class Reply:
     out: bytes
 
 
-class Line:
+class SshConnection:
     """The way to one instance. Each call is a connection of its own."""
 
     def __init__(self, target: Target) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from gpuctl.domain.duration import shown
 from gpuctl.domain.wording import last_line
 from gpuctl.errors import CloudError, UsageError
-from gpuctl.remote.line import CONNECTION_FAILED, Line, failure, stop
+from gpuctl.remote.line import CONNECTION_FAILED, SshConnection, failure, stop
 
 _ANSWERS = timedelta(seconds=60)
 
@@ -40,7 +40,7 @@ def check_upload(transfer: Transfer) -> None:
         raise UsageError(f"{shown(transfer.source)} does not exist (from --upload)", hint="check `--upload`")
 
 
-def upload(line: Line, transfer: Transfer) -> None:
+def upload(line: SshConnection, transfer: Transfer) -> None:
     """Put it onto the instance, over what is there. UnreachableError if the connection broke; again is harmless.
 
     CloudError if the instance refused it.
@@ -67,7 +67,7 @@ def upload(line: Line, transfer: Transfer) -> None:
         stop(process)
 
 
-def download(line: Line, transfer: Transfer) -> None:
+def download(line: SshConnection, transfer: Transfer) -> None:
     """Fetch it from the instance. Raises as `upload` does.
 
     The instance may be anybody's by then: the local tar takes no path that leads out of the folder.
@@ -105,7 +105,7 @@ def _remote(path: str) -> str:
     return path.removeprefix("~/")
 
 
-def _is_folder(line: Line, path: str) -> bool:
+def _is_folder(line: SshConnection, path: str) -> bool:
     return line.ask(f"test -d {shlex.quote(path)}\n".encode(), within=_ANSWERS).code == 0
 
 
@@ -116,7 +116,7 @@ def _nobodys(member: tarfile.TarInfo) -> tarfile.TarInfo:
     return member
 
 
-def _judge(line: Line, code: int, output: bytes, what: str) -> None:
+def _judge(line: SshConnection, code: int, output: bytes, what: str) -> None:
     if code == CONNECTION_FAILED:
         raise failure(line.target, output)
     if code != 0:

@@ -8,12 +8,12 @@ from typing import Protocol
 from gpuctl.catalog import Catalog
 from gpuctl.clock import Clock
 from gpuctl.domain.instance import Price, ProviderName
-from gpuctl.domain.money.prices import PriceBook, PriceKey, Refusal, judged
+from gpuctl.domain.money.prices import PriceBook, PriceKey, RejectedPrice, judged
 from gpuctl.errors import CloudError, CredentialsError, GpuctlError, StateUnusableError, UsageError
 from gpuctl.providers.prices import PriceList
 
 
-class Books(Protocol):
+class PriceBooks(Protocol):
     """Where books of prices are kept."""
 
     def read(self, provider: ProviderName) -> PriceBook | None:
@@ -26,7 +26,7 @@ class Books(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Refreshed:
+class PriceRefresh:
     """What reading one cloud's prices brought.
 
     `closed` are regions this login may not use, `up` and `down` count the prices that moved, and `unseen` those that
@@ -41,7 +41,7 @@ class Refreshed:
     up: int
     down: int
     unseen: int
-    refused: Sequence[Refusal]
+    refused: Sequence[RejectedPrice]
 
 
 OnRegion = Callable[[str, int, int], None]
@@ -51,12 +51,12 @@ def refresh(
     price_list: PriceList,
     region: str | None,
     catalog: Catalog,
-    books: Books,
+    books: PriceBooks,
     clock: Clock,
     *,
     believed: Collection[str] = (),
     on_region: OnRegion = lambda region, number, total: None,
-) -> Refreshed:
+) -> PriceRefresh:
     """Read that region's prices, or every region's, and put them into the cloud's book.
 
     Raises, and leaves the book as it is, if one page of it could not be had. Prices that the gate refuses, and those
@@ -92,7 +92,7 @@ def refresh(
     prices_by_key = old.prices if old else {}
     carried = [refusal for refusal in (old.refused if old else ()) if refusal.key.region not in requested]
     books.write(PriceBook(provider, clock.now(), {**prices_by_key, **fresh}, (*carried, *judgement.refused)))
-    return Refreshed(
+    return PriceRefresh(
         provider=provider,
         regions=requested,
         closed=closed,
@@ -105,7 +105,7 @@ def refresh(
     )
 
 
-def _standing(books: Books, provider: ProviderName) -> PriceBook | None:
+def _standing(books: PriceBooks, provider: ProviderName) -> PriceBook | None:
     try:
         return books.read(provider)
     except StateUnusableError:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from gpuctl.domain.instance import Instance
 from gpuctl.domain.tags import STATE_ID
 from gpuctl.errors import CredentialsError, GpuctlError, StateFault, StateUnusableError, UnresolvedError, UsageError
-from gpuctl.services.reap.restore import NO_PROVIDER, ConfiguredRegion, Everywhere, logins_of, merge, survey_everywhere
+from gpuctl.services.reap.restore import NO_PROVIDER, ConfiguredRegion, FullSurvey, logins_of, merge, survey_everywhere
 from gpuctl.services.reconcile.adopt import adopted
 from gpuctl.services.runtime import Runtime
 from gpuctl.store.base import RecordStore, Snapshot, State
@@ -19,7 +19,7 @@ class Recovery:
     state_id: str
     backup: Sequence[Instance]
     unknown: Sequence[Instance]
-    everywhere: Everywhere
+    everywhere: FullSurvey
     is_merging: bool = False
 
 
@@ -117,7 +117,7 @@ def _archived(store: RecordStore) -> list[Instance]:
         return []
 
 
-def _which(everywhere: Everywhere) -> GpuctlError:
+def _which(everywhere: FullSurvey) -> GpuctlError:
     counts = everywhere.state_ids()
     if not counts:
         return _no_state(everywhere)
@@ -129,7 +129,7 @@ def _which(everywhere: Everywhere) -> GpuctlError:
     )
 
 
-def _no_state(everywhere: Everywhere) -> GpuctlError:
+def _no_state(everywhere: FullSurvey) -> GpuctlError:
     """Why no state is known. That nothing was found proves nothing where a provider could not be queried."""
     if everywhere.surveys and not everywhere.problems:
         unused = "".join(f"; {remark}" for remark in everywhere.remarks)

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from gpuctl.domain.instance import Instance, Reason, Status
 from gpuctl.domain.lifecycle import advance
-from gpuctl.domain.reconcile.actions import Kind
+from gpuctl.domain.reconcile.actions import ActionKind
 from gpuctl.errors import (
     CapacityError,
     CloudError,
@@ -21,8 +21,8 @@ from gpuctl.errors import (
     UsageError,
 )
 from gpuctl.remote.access import Access
-from gpuctl.remote.job import Job
-from gpuctl.remote.line import Line
+from gpuctl.remote.job import RemoteJob
+from gpuctl.remote.line import SshConnection
 from gpuctl.remote.transfer import Transfer, download, upload
 from gpuctl.services.launch.emergency import end_interrupted, unwritten
 from gpuctl.services.query import current_record
@@ -61,7 +61,7 @@ class TaskResult:
     end_error: GpuctlError | None = None
 
 
-class _Over(Exception):
+class _InstanceTerminated(Exception):
     """The instance is, or is about to be, no more."""
 
     def __init__(self, error: GpuctlError, reason: Reason) -> None:
@@ -88,7 +88,7 @@ def run_task(
     """
     _begin(runtime, record)
     ran = TaskResult(record)
-    run = _Run(runtime, Line(access.target(record)), record)
+    run = _Run(runtime, SshConnection(access.target(record)), record)
     # Until it is known how it went, it was cut short: by a signal, or by a bug.
     reason, is_cut_short = Reason.CANCELLED, True
     try:
@@ -96,7 +96,7 @@ def run_task(
             ran.code = run.command(task, on_output)
             run.downloads(task)
             reason = Reason.USER
-        except _Over as over:
+        except _InstanceTerminated as over:
             ran.error, reason = over.error, over.reason
         except GpuctlError as error:
             ran.error = error
@@ -131,11 +131,11 @@ def _terminate(runtime: Runtime, result: TaskResult, reason: Reason) -> None:
 class _Run:
     """One command on one instance, through as many connections as it takes."""
 
-    def __init__(self, runtime: Runtime, line: Line, record: Instance) -> None:
+    def __init__(self, runtime: Runtime, line: SshConnection, record: Instance) -> None:
         self._runtime = runtime
         self._line = line
         self._record = record
-        self._job: Job | None = None
+        self._job: RemoteJob | None = None
         self._looked_at: timedelta | None = None
 
     def command(self, task: Task, on_output: OnOutput) -> int:
@@ -143,7 +143,7 @@ class _Run:
         for transfer in task.uploads:
             self._runtime.progress.step(f"uploading {transfer.source}")
             self._persist(lambda transfer=transfer: upload(self._line, transfer))  # type: ignore[misc]
-        job = self._job = Job(secrets.token_hex(8), task.command, task.variables)
+        job = self._job = RemoteJob(secrets.token_hex(8), task.command, task.variables)
         self._runtime.progress.step("starting the command")
         self._persist(lambda: job.start(self._line))
         # From here on the terminal is the command's.
@@ -189,21 +189,23 @@ class _Run:
             pause = min(pause * 2, LONGEST_PAUSE)
 
     def _keep_on(self) -> None:
-        """Raise _Over once the deadline has come, or somebody else ended the instance."""
+        """Raise _InstanceTerminated once the deadline has come, or somebody else ended the instance."""
         elapsed = self._runtime.clock.elapsed()
         if self._looked_at is not None and elapsed - self._looked_at < LOOK_EVERY:
             return
         self._looked_at = elapsed
         fresh = current_record(self._runtime.store, self._record)
         if not fresh.is_live or fresh.status is Status.STOPPING:
-            raise _Over(_ended(fresh), fresh.reason or Reason.USER)
+            raise _InstanceTerminated(_ended(fresh), fresh.reason or Reason.USER)
         if fresh.is_due(self._runtime.clock.now()) and not self._is_extended():
             late = f"the deadline of {fresh.label} passed before the command finished"
-            raise _Over(CloudError(late, hint="add `--ttl 120`, or run gpuctl extend in time"), Reason.EXPIRED)
+            raise _InstanceTerminated(
+                CloudError(late, hint="add `--ttl 120`, or run gpuctl extend in time"), Reason.EXPIRED
+            )
 
     def _is_extended(self) -> bool:
         """Whether another copy of this state has extended the instance, as its tags say; the record has that then."""
-        settle(self._runtime, [self._record.id], lambda action: action.kind is Kind.REFRESH)
+        settle(self._runtime, [self._record.id], lambda action: action.kind is ActionKind.REFRESH)
         fresh = current_record(self._runtime.store, self._record)
         is_wanted = fresh.is_live and fresh.status is not Status.STOPPING
         return is_wanted and not fresh.is_due(self._runtime.clock.now())

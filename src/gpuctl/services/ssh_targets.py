@@ -7,7 +7,7 @@ from datetime import timedelta
 from gpuctl.domain.instance import Instance, Status
 from gpuctl.errors import CloudError, GpuctlError, NotReadyError
 from gpuctl.remote.access import Access
-from gpuctl.remote.line import Line
+from gpuctl.remote.line import SshConnection
 from gpuctl.remote.target import Target
 
 SSH = "ssh"
@@ -32,7 +32,7 @@ def failing(access: Access, record: Instance, check: str) -> GpuctlError | None:
     `ssh` only asks for ssh. None if it passes.
     """
     try:
-        line = Line(access.target(record))
+        line = SshConnection(access.target(record))
         script = "exit 0\n" if check == SSH else f"exec bash -lc {shlex.quote(check)} </dev/null\n"
         reply = line.ask(script.encode(), within=_ANSWERS)
     except GpuctlError as error:

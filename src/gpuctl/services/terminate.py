@@ -6,13 +6,13 @@ from datetime import datetime, timedelta
 
 from gpuctl.domain.instance import Instance, Reason, Status
 from gpuctl.domain.lifecycle import advance, was_refused
-from gpuctl.domain.reconcile.actions import Action, Kind, scope_of
+from gpuctl.domain.reconcile.actions import Action, ActionKind, scope_of
 from gpuctl.errors import GpuctlError, UnresolvedError
 from gpuctl.services.polling import Poll
 from gpuctl.services.query import records_of
 from gpuctl.services.reconcile.apply import Applier
 from gpuctl.services.reconcile.observe import Survey
-from gpuctl.services.reconcile.reconcile import Settled, by_login, settle
+from gpuctl.services.reconcile.reconcile import ReconcileResult, by_login, settle
 from gpuctl.services.runtime import Runtime
 from gpuctl.store.base import RecordStore
 
@@ -20,14 +20,14 @@ FIRST_POLL, POLL_EVERY = timedelta(milliseconds=500), timedelta(seconds=4)
 
 
 @dataclass(slots=True)
-class Ended:
+class TerminateResult:
     """The present records, and by ID the error of each termination that is not confirmed."""
 
     records: list[Instance]
     errors: dict[str, GpuctlError] = field(default_factory=dict)
 
 
-def end(runtime: Runtime, record_ids: Sequence[str], reason: Reason, *, force: bool = False) -> Ended:
+def end(runtime: Runtime, record_ids: Sequence[str], reason: Reason, *, force: bool = False) -> TerminateResult:
     """Write STOPPING into these records, then ask their clouds to end them; returns without waiting for proof.
 
     What has ended is left alone and is no error. Once STOPPING is written the reaper goes on with whatever failed here.
@@ -37,10 +37,10 @@ def end(runtime: Runtime, record_ids: Sequence[str], reason: Reason, *, force: b
     refused = _write_stopping(runtime.store, runtime.clock.now(), record_ids, reason)
     settled = settle(runtime, [text for text in record_ids if text not in refused], force=force)
     records = records_of(runtime.store, record_ids)
-    return Ended(records, {**refused, **_open_ends(records, settled)})
+    return TerminateResult(records, {**refused, **_open_ends(records, settled)})
 
 
-def end_at_once(runtime: Runtime, record_ids: Sequence[str], reason: Reason) -> Ended:
+def end_at_once(runtime: Runtime, record_ids: Sequence[str], reason: Reason) -> TerminateResult:
     """As `end`, for a process that has little time left: the requests that matter most are sent first.
 
     An instance whose id our own create returned is asked to end by that id, before any listing; the others are looked
@@ -55,26 +55,26 @@ def end_at_once(runtime: Runtime, record_ids: Sequence[str], reason: Reason) -> 
             # The look below meets the same failure, and reports it.
             continue
         Applier(runtime, survey).apply(
-            [Action(Kind.TERMINATE, scope_of(record), record, reason=record.reason) for record in group]
+            [Action(ActionKind.TERMINATE, scope_of(record), record, reason=record.reason) for record in group]
         )
     live = [record for record in records_of(runtime.store, record_ids) if record.is_live]
     is_open = [record.id for record in live if record.deleted_by_us_at is None and record.id not in refused]
     settled = settle(runtime, is_open)
     records = records_of(runtime.store, record_ids)
-    return Ended(records, {**refused, **_open_ends(records, settled)})
+    return TerminateResult(records, {**refused, **_open_ends(records, settled)})
 
 
-def wait_until_gone(runtime: Runtime, record_ids: Sequence[str], timeout: timedelta) -> Ended:
+def wait_until_gone(runtime: Runtime, record_ids: Sequence[str], timeout: timedelta) -> TerminateResult:
     """Wait until every one of these is proven gone, or the time is out: then it is STOPPING, and the reaper goes on."""
     poll = Poll(runtime.clock, FIRST_POLL, POLL_EVERY)
-    settled = Settled()
+    settled = ReconcileResult()
     while True:
         records = records_of(runtime.store, record_ids)
         pending = [record for record in records if record.is_live]
         if not pending:
-            return Ended(records)
+            return TerminateResult(records)
         if poll.waited >= timeout:
-            return Ended(records, _unproven(pending, settled))
+            return TerminateResult(records, _unproven(pending, settled))
         runtime.progress.step(f"waiting for {_named(pending)} to terminate")
         poll.pause(timeout)
         settled = settle(runtime, [record.id for record in pending], wanted=_is_news)
@@ -98,10 +98,10 @@ def _write_stopping(
 def _is_news(action: Action) -> bool:
     # An end the cloud accepted need not be asked for at every poll.
     is_requested = action.record is not None and action.record.deleted_by_us_at is not None
-    return not (action.kind is Kind.TERMINATE and is_requested)
+    return not (action.kind is ActionKind.TERMINATE and is_requested)
 
 
-def _open_ends(records: Sequence[Instance], settled: Settled) -> dict[str, GpuctlError]:
+def _open_ends(records: Sequence[Instance], settled: ReconcileResult) -> dict[str, GpuctlError]:
     failed = {done.record.id: done for done in settled.done if done.record and done.error}
     errors: dict[str, GpuctlError] = {}
     for record in records:
@@ -117,7 +117,7 @@ def _open_ends(records: Sequence[Instance], settled: Settled) -> dict[str, Gpuct
     return errors
 
 
-def _unproven(pending: Sequence[Instance], settled: Settled) -> dict[str, GpuctlError]:
+def _unproven(pending: Sequence[Instance], settled: ReconcileResult) -> dict[str, GpuctlError]:
     errors = _open_ends(pending, settled)
     for record in pending:
         errors.setdefault(

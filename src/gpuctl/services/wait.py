@@ -25,14 +25,14 @@ class Goal(StrEnum):
 
 
 @dataclass(slots=True)
-class Waited:
+class WaitResult:
     """The present records in the requested order, and by ID the error of each wait that failed."""
 
     records: list[Instance]
     errors: dict[str, GpuctlError] = field(default_factory=dict)
 
 
-def wait_for(runtime: Runtime, requested: Sequence[Instance], goal: Goal, timeout: timedelta) -> Waited:
+def wait_for(runtime: Runtime, requested: Sequence[Instance], goal: Goal, timeout: timedelta) -> WaitResult:
     """Wait until every one of these has come that far. What has ended, archived or not, is terminated.
 
     An instance that can no longer become ready is a CloudError at once, and the wait for the others ends; one for
@@ -44,7 +44,7 @@ def wait_for(runtime: Runtime, requested: Sequence[Instance], goal: Goal, timeou
         errors = {record.id: _hopeless(record) for record in records if goal is Goal.READY and _is_over(record)}
         pending = [record for record in records if not _has_come(record, goal) and record.id not in errors]
         if errors or not pending:
-            return Waited(records, errors)
+            return WaitResult(records, errors)
         runtime.progress.step(f"waiting until {_named(pending)} {'is' if len(pending) == 1 else 'are'} {goal}")
         unasked = refresh(runtime, [record.id for record in pending])
         why = {key: f"the provider could not be queried: {error.message}" for key, error in unasked.items()}
@@ -61,7 +61,7 @@ def wait_for(runtime: Runtime, requested: Sequence[Instance], goal: Goal, timeou
         ]
         waited = poll.waited
         if pending and waited >= timeout:
-            return Waited(
+            return WaitResult(
                 current_records(runtime.store, requested),
                 {record.id: _late(record, goal, waited, why.get(record.id)) for record in pending},
             )

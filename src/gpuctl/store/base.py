@@ -16,7 +16,7 @@ Change = Callable[[Instance], Instance]
 Guard = Callable[[Sequence[Instance]], None]
 
 
-class Kind(StrEnum):
+class StateKind(StrEnum):
     """Whether the records of a state are of real instances or of the sandbox; the two never mix."""
 
     REAL = "real"

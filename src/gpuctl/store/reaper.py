@@ -34,7 +34,7 @@ class OpenedRange(Value):
     is_closed: bool = False
 
 
-class Unreached(Value):
+class UnreachedRegion(Value):
     """A region that the reaper's last run could not query, and why. `account` is None where no record names one."""
 
     provider: ProviderName
@@ -60,12 +60,12 @@ class ReapTimes(Value):
     last_reap_exit: int | None = None
     failing_since: AwareDatetime | None = None
     sweeps: tuple[Sweep, ...] = ()
-    unreached: tuple[Unreached, ...] = ()
+    unreached: tuple[UnreachedRegion, ...] = ()
     opened_ranges: tuple[OpenedRange, ...] = ()
     reported: dict[str, AwareDatetime] = Field(default_factory=dict)
     hooks_reported: dict[str, AwareDatetime] = Field(default_factory=dict)
 
-    def failure(self, scope: Scope) -> Unreached | None:
+    def failure(self, scope: Scope) -> UnreachedRegion | None:
         """What kept the last run from querying that region of that account; None where nothing did."""
         wanted = (scope.provider, scope.region)
         failed = [unreached for unreached in self.unreached if (unreached.provider, unreached.region) == wanted]

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Protocol
 
 from gpuctl.clock import Clock
 from gpuctl.errors import UsageError
-from gpuctl.store.base import Kind, State
+from gpuctl.store.base import State, StateKind
 
 
 class Opener(Protocol):
     """What the package of each store provides as `open_state`. Neither reads nor writes the state."""
 
-    def __call__(self, url: str, *, kind: Kind, clock: Clock, new_state_id: str | None) -> State: ...
+    def __call__(self, url: str, *, kind: StateKind, clock: Clock, new_state_id: str | None) -> State: ...
 
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def scheme_of(url: str) -> str:
     return match[1] if match else FILE
 
 
-def open_store(url: str, *, kind: Kind, clock: Clock, new_state_id: str | None = None) -> State:
+def open_store(url: str, *, kind: StateKind, clock: Clock, new_state_id: str | None = None) -> State:
     """The state at that path or URL, as its store keeps it. Neither reads nor writes it.
 
     `new_state_id` is the ID of a state that is created here; an existing state with another ID is refused.

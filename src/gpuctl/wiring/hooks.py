@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from gpuctl.documents import event_document
 from gpuctl.domain.events import Event
-from gpuctl.hooks.base import IN_HOOK, Hook, Message
+from gpuctl.hooks.base import IN_HOOK, Hook, HookMessage
 from gpuctl.services.events.deliver import DELIVER_WITHIN, Send
 from gpuctl.services.events.notify import Notifier
 from gpuctl.wiring.invocation import Wiring
@@ -39,7 +39,7 @@ def _sender(wiring: Wiring, hook: Hook) -> Send:
     def send(event: Event, patience: timedelta) -> str | None:
         document = event_document(event, wiring.clock.now(), sandbox=wiring.sandbox)
         text = wiring.redactor.clean(json.dumps(document, ensure_ascii=True))
-        return hook.send(Message(event.name, event.record.id, event.number, text), patience)
+        return hook.send(HookMessage(event.name, event.record.id, event.number, text), patience)
 
     return send
 

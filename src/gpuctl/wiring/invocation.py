@@ -15,8 +15,8 @@ from gpuctl.home.location import Home, home_of_state, state_url
 from gpuctl.platform import Platform, read_platform
 from gpuctl.redaction import Redactor
 from gpuctl.services.progress import Progress
-from gpuctl.store.base import Kind
-from gpuctl.wiring.selection import Selection
+from gpuctl.store.base import StateKind
+from gpuctl.wiring.selection import StateSelection
 
 if TYPE_CHECKING:
     from gpuctl.catalog import Catalog
@@ -41,7 +41,7 @@ class Wiring:
     `redactor`.
     """
 
-    selection: Selection
+    selection: StateSelection
     environ: Mapping[str, str]
     clock: Clock
     progress: Progress
@@ -134,7 +134,7 @@ class Wiring:
 
             self._state = open_store(
                 self.state_url,
-                kind=Kind.SANDBOX if self.sandbox else Kind.REAL,
+                kind=StateKind.SANDBOX if self.sandbox else StateKind.REAL,
                 clock=self.clock,
                 new_state_id=self.environ.get("GPUCTL_STATE_ID"),
             )

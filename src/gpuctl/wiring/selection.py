@@ -21,7 +21,7 @@ def refuse_unknown_sandbox(environ: Mapping[str, str]) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
+class StateSelection:
     """The state, config file, profile and kind of providers that an invocation works with; None means the default."""
 
     state: str | None
@@ -38,7 +38,7 @@ class Selection:
         config: str | None = None,
         profile: str | None = None,
         sandbox: bool = False,
-    ) -> "Selection":
+    ) -> "StateSelection":
         """The given values, and where there is none the variables `GPUCTL_STATE`, `_CONFIG`, `_PROFILE`, `_SANDBOX`."""
         return cls(
             state=state or environ.get("GPUCTL_STATE") or None,

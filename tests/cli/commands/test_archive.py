@@ -15,7 +15,7 @@ from gpuctl.domain.instance import Instance, Status
 from gpuctl.errors import GpuctlError
 from gpuctl.files import Disk
 from gpuctl.home.export import Bundle
-from gpuctl.store.base import Kind
+from gpuctl.store.base import StateKind
 from gpuctl.store.local.store import LocalStore
 
 OLD, YOUNG, LIVE = "inst-000000000001", "inst-000000000002", "inst-000000000003"
@@ -88,7 +88,7 @@ def test_whatever_fails_no_record_is_lost(tmp_path: Path, good_for: int) -> None
     def store_on(disk: Disk) -> LocalStore:
         from support.clock import FakeClock
 
-        return LocalStore(tmp_path / "state.json", kind=Kind.REAL, clock=FakeClock(), disk=disk)
+        return LocalStore(tmp_path / "state.json", kind=StateKind.REAL, clock=FakeClock(), disk=disk)
 
     whole = store_on(Disk())
     whole.add([ended(OLD, 60), ended(YOUNG, 3)], lambda present: None)

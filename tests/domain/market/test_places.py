@@ -8,8 +8,8 @@ from support.instances import NOON, an_instance
 
 from gpuctl.domain.instance import Attempt, Market, Outcome, Price, ProviderName, Status
 from gpuctl.domain.lifecycle import IllegalTransition, attempted
-from gpuctl.domain.market.candidates import Place, exceeds_with, in_order, rules_out
-from gpuctl.domain.market.offers import Availability, InstanceType, Lack, Need, Offer, ranked
+from gpuctl.domain.market.candidates import Placement, exceeds_with, in_order, rules_out
+from gpuctl.domain.market.offers import Availability, InstanceType, Mismatch, Offer, Requirements, ranked
 from gpuctl.errors import Extent
 from gpuctl.providers.registry import facts_of
 
@@ -87,11 +87,11 @@ def test_zones_are_not_asked_for_before_their_turn() -> None:
 def test_spot_and_on_demand_are_different_doors_and_so_is_a_subnet() -> None:
     offer = an_offer("g4dn.xlarge", "r1")
     keys = {
-        Place(offer).cooldown_key(None),
-        Place(replace(offer, market=Market.SPOT)).cooldown_key(None),
-        Place(offer, "r1a").cooldown_key(None),
+        Placement(offer).cooldown_key(None),
+        Placement(replace(offer, market=Market.SPOT)).cooldown_key(None),
+        Placement(offer, "r1a").cooldown_key(None),
     }
-    assert len(keys | {Place(offer).cooldown_key("subnet-1")}) == 4
+    assert len(keys | {Placement(offer).cooldown_key("subnet-1")}) == 4
 
 
 @pytest.mark.parametrize(
@@ -120,18 +120,18 @@ def test_a_type_whose_quota_is_not_known_has_a_quota_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("extent", "place", "stands"),
     [
-        (Extent.ZONE, Place(an_offer("g5.xlarge", "r1"), "r1a"), True),
-        (Extent.ZONE, Place(an_offer("g5.xlarge", "r1"), "r1b"), False),
-        (Extent.REGION, Place(an_offer("g5.xlarge", "r1")), True),
-        (Extent.REGION, Place(an_offer("g5.xlarge", "r2")), False),
-        (Extent.REGION, Place(an_offer("g5.2xlarge", "r1")), False),
-        (Extent.MARKET, Place(an_offer("g4dn.xlarge", "r2")), True),
-        (Extent.MARKET, Place(an_offer("g5.xlarge", "r1", market=Market.SPOT)), False),
-        (Extent.EVERYWHERE, Place(an_offer("g5.xlarge", "r1"), "r1a"), False),
+        (Extent.ZONE, Placement(an_offer("g5.xlarge", "r1"), "r1a"), True),
+        (Extent.ZONE, Placement(an_offer("g5.xlarge", "r1"), "r1b"), False),
+        (Extent.REGION, Placement(an_offer("g5.xlarge", "r1")), True),
+        (Extent.REGION, Placement(an_offer("g5.xlarge", "r2")), False),
+        (Extent.REGION, Placement(an_offer("g5.2xlarge", "r1")), False),
+        (Extent.MARKET, Placement(an_offer("g4dn.xlarge", "r2")), True),
+        (Extent.MARKET, Placement(an_offer("g5.xlarge", "r1", market=Market.SPOT)), False),
+        (Extent.EVERYWHERE, Placement(an_offer("g5.xlarge", "r1"), "r1a"), False),
     ],
 )
-def test_a_refusal_rules_out_what_it_reaches_and_nothing_else(extent: Extent, place: Place, stands: bool) -> None:
-    assert rules_out(extent, Place(an_offer("g5.xlarge", "r1"), "r1a"), place) is stands
+def test_a_refusal_rules_out_what_it_reaches_and_nothing_else(extent: Extent, place: Placement, stands: bool) -> None:
+    assert rules_out(extent, Placement(an_offer("g5.xlarge", "r1"), "r1a"), place) is stands
 
 
 def test_an_unknown_spot_price_ranks_by_what_it_costs_on_demand_and_after_all_known_ones() -> None:
@@ -141,23 +141,23 @@ def test_an_unknown_spot_price_ranks_by_what_it_costs_on_demand_and_after_all_kn
         replace(cheap, on_demand=an_offer("cheap", "r1", "2").price),
         an_offer("known", "r1", "20", Market.SPOT),
     ]
-    assert [offer.type.name for offer in ranked(offers, Need())] == ["known", "cheap", "adear"]
+    assert [offer.type.name for offer in ranked(offers, Requirements())] == ["known", "cheap", "adear"]
 
 
 @pytest.mark.parametrize(
     ("usd", "market", "lack"),
     [
         ("1", Market.ON_DEMAND, None),
-        ("1.01", Market.ON_DEMAND, Lack.ABOVE_MAX_PRICE),
-        (None, Market.ON_DEMAND, Lack.UNKNOWN_PRICE),
+        ("1.01", Market.ON_DEMAND, Mismatch.ABOVE_MAX_PRICE),
+        (None, Market.ON_DEMAND, Mismatch.UNKNOWN_PRICE),
         (None, Market.SPOT, None),
-        ("1.01", Market.SPOT, Lack.ABOVE_MAX_PRICE),
+        ("1.01", Market.SPOT, Mismatch.ABOVE_MAX_PRICE),
     ],
 )
 def test_the_cap_stands_in_for_a_spot_price_and_for_no_other(
-    usd: str | None, market: Market, lack: Lack | None
+    usd: str | None, market: Market, lack: Mismatch | None
 ) -> None:
-    need = Need(max_usd_per_hour=Decimal(1), capped=True)
+    need = Requirements(max_usd_per_hour=Decimal(1), capped=True)
     assert need.lack_of(an_offer("g4dn.xlarge", "r1", usd, market)) is lack
 
 
@@ -165,7 +165,7 @@ def test_the_cap_stands_in_for_a_spot_price_and_for_no_other(
 def test_memory_is_asked_for_as_it_is_sold(asked: str, fits: bool) -> None:
     offer = an_offer("g5.xlarge", "r1")
     sold = replace(offer, type=replace(offer.type, gpu_memory_gib=Decimal("22.35")))
-    assert Need(min_memory_gib=Decimal(asked)).is_met_by(sold) is fits
+    assert Requirements(min_memory_gib=Decimal(asked)).is_met_by(sold) is fits
 
 
 def test_a_further_attempt_follows_a_refusal() -> None:

@@ -11,7 +11,7 @@ from support.instances import NOON, a_ready_instance, an_instance
 
 from gpuctl.domain.instance import Instance, Market, Price, ProviderName, Status
 from gpuctl.domain.money.cost import Cost, to_cents
-from gpuctl.domain.money.report import groups, outlook, together
+from gpuctl.domain.money.report import cost_sum, cost_summary, groups
 
 HOUR = timedelta(hours=1)
 MONTH = datetime(2026, 11, 1, tzinfo=UTC)
@@ -83,7 +83,7 @@ def test_a_months_costs_are_to_the_cent_what_an_independent_count_makes_them() -
     machines = a_busy_month()
     assert any(record.is_live for record in machines)
     independent = sum(bill(machines).values(), Fraction(0))
-    assert to_cents(outlook(machines, END).spent.total) == cents(independent)
+    assert to_cents(cost_summary(machines, END).spent.total) == cents(independent)
     for side in ("user", "type", "provider", "market", "region", "day", "tag:project"):
         assert to_cents(sum((group.cost.total for group in groups(machines, side, END)), Decimal(0))) == cents(
             independent
@@ -134,7 +134,7 @@ def test_a_window_leaves_out_what_was_over_before_and_counts_a_part_of_what_stra
 
 def test_the_outlook_tells_what_burns_what_is_spent_and_what_is_still_to_come() -> None:
     machines = [a_machine(1, NOON, HOUR), a_machine(2, NOON, None), an_instance(status=Status.FAILED, price=None)]
-    ahead = outlook(machines, NOON + HOUR / 4)
+    ahead = cost_summary(machines, NOON + HOUR / 4)
     assert (ahead.live, ahead.hourly.total) == (1, Decimal("0.542"))
     assert ahead.remaining.total == Decimal("0.4065")
     assert ahead.by_deadline.total == ahead.spent.total + ahead.remaining.total
@@ -150,5 +150,5 @@ def test_the_outlook_tells_what_burns_what_is_spent_and_what_is_still_to_come() 
     ],
 )
 def test_a_sum_says_how_many_it_leaves_out(cost: Cost, unpriced: int, bare: int, total: int) -> None:
-    summed = together([cost])
+    summed = cost_sum([cost])
     assert (summed.unknown_price_count, summed.compute_only_count, summed.total) == (unpriced, bare, total)

@@ -7,7 +7,7 @@ from support.instances import ACCOUNT, NOON, a_ready_instance
 from support.observations import STATE, ours, seen_of
 
 from gpuctl.domain.instance import CloudState, Instance, Observed, ProviderName, Reason, Scope, Status
-from gpuctl.domain.reconcile.actions import Kind, Rules, View
+from gpuctl.domain.reconcile.actions import ActionKind, Rules, View
 from gpuctl.domain.reconcile.deadlines import extended, extended_by_tags, with_unconfirmed, without_unconfirmed
 from gpuctl.domain.reconcile.plan import plan
 from gpuctl.domain.tags import deadline_tag
@@ -24,16 +24,16 @@ def tagged(record: Instance, expires_at: datetime | str, **facts: object) -> Obs
     return seen_of(record, tags=ours(record) | {"gpuctl-expires-at": text}, **facts)
 
 
-def decided(record: Instance, observed: Observed, now: datetime = DEADLINE) -> list[Kind]:
+def decided(record: Instance, observed: Observed, now: datetime = DEADLINE) -> list[ActionKind]:
     view = View(now=now, listed={SCOPE: now}, observed=(observed,))
     return [action.kind for action in plan([record], view, RULES)]
 
 
 def test_an_instance_that_another_copy_extended_is_not_terminated_before_its_new_deadline() -> None:
     record = a_ready_instance()
-    assert decided(record, tagged(record, LATER)) == [Kind.REFRESH]
-    assert decided(record, tagged(record, LATER), LATER - timedelta(seconds=1)) == [Kind.REFRESH]
-    assert decided(record, tagged(record, LATER), LATER) == [Kind.REFRESH, Kind.TERMINATE]
+    assert decided(record, tagged(record, LATER)) == [ActionKind.REFRESH]
+    assert decided(record, tagged(record, LATER), LATER - timedelta(seconds=1)) == [ActionKind.REFRESH]
+    assert decided(record, tagged(record, LATER), LATER) == [ActionKind.REFRESH, ActionKind.TERMINATE]
 
 
 def test_the_new_deadline_goes_with_the_action_and_into_the_record() -> None:
@@ -48,7 +48,7 @@ def test_the_new_deadline_goes_with_the_action_and_into_the_record() -> None:
 @pytest.mark.parametrize("tag", [DEADLINE, DEADLINE - MINUTE, "", "soon", "20261331t000000z"])
 def test_a_tag_that_is_no_later_or_cannot_be_read_moves_nothing(tag: datetime | str) -> None:
     record = a_ready_instance()
-    assert decided(record, tagged(record, tag)) == [Kind.REFRESH, Kind.TERMINATE]
+    assert decided(record, tagged(record, tag)) == [ActionKind.REFRESH, ActionKind.TERMINATE]
 
 
 def test_a_deadline_further_ahead_than_extend_grants_moves_nothing() -> None:
@@ -84,8 +84,8 @@ def test_the_tags_of_another_or_an_ended_instance_move_nothing() -> None:
 
 def test_a_deadline_that_this_state_sent_and_did_not_grant_does_not_count() -> None:
     record = with_unconfirmed(a_ready_instance(), LATER, NOON)
-    assert decided(record, tagged(record, LATER)) == [Kind.REFRESH, Kind.TERMINATE]
-    assert decided(record, tagged(record, LATER + MINUTE)) == [Kind.REFRESH]
+    assert decided(record, tagged(record, LATER)) == [ActionKind.REFRESH, ActionKind.TERMINATE]
+    assert decided(record, tagged(record, LATER + MINUTE)) == [ActionKind.REFRESH]
     assert extended(record, LATER, DEADLINE) is record
 
 

@@ -6,7 +6,7 @@ import pytest
 from support.instances import NOON, a_ready_instance, an_instance
 from support.observations import STATE, ours, seen_of
 
-from gpuctl.domain.instance import CloudState, Instance, Observed, Reason, Refusal, Status
+from gpuctl.domain.instance import CloudState, Instance, LaunchRefusal, Observed, Reason, Status
 from gpuctl.domain.reconcile.evidence import Proof, absence_proves, end_of, is_the_same_machine
 from gpuctl.errors import Code
 
@@ -137,7 +137,7 @@ def test_an_end_that_was_asked_for_before_any_machine_was_seen_keeps_its_reason(
 
 
 def test_an_instance_that_its_cloud_ended_before_it_was_ready_was_refused_and_later_it_vanished() -> None:
-    refusal = Refusal(code=Code.CAPACITY, text="none left")
+    refusal = LaunchRefusal(code=Code.CAPACITY, text="none left")
     starting, ready = an_instance(cloud_id="i-1"), a_ready_instance()
     for record, reason in ((starting, Reason.REFUSED), (ready, Reason.VANISHED)):
         seen = seen_of(record, state=CloudState.ENDED, refusal=refusal)

@@ -7,16 +7,26 @@ import pytest
 from support.instances import ACCOUNT, NOON, a_ready_instance, an_instance
 from support.observations import STATE, seen_of
 
-from gpuctl.domain.instance import CloudState, Instance, Observed, Outcome, ProviderName, Reason, Refusal, Scope, Status
+from gpuctl.domain.instance import (
+    CloudState,
+    Instance,
+    LaunchRefusal,
+    Observed,
+    Outcome,
+    ProviderName,
+    Reason,
+    Scope,
+    Status,
+)
 from gpuctl.domain.lifecycle import IllegalTransition, attempted, launch_failed
-from gpuctl.domain.reconcile.actions import Action, Kind, Rules, View
+from gpuctl.domain.reconcile.actions import Action, ActionKind, Rules, View
 from gpuctl.domain.reconcile.evidence import launch_failure
 from gpuctl.domain.reconcile.plan import plan
 from gpuctl.errors import Code
 
 MINUTE = timedelta(minutes=1)
 SCOPE = Scope(provider=ProviderName.AWS, account=ACCOUNT, region="us-east-1")
-REFUSAL = Refusal(code=Code.CAPACITY, text="no capacity")
+REFUSAL = LaunchRefusal(code=Code.CAPACITY, text="no capacity")
 
 
 def starting(**facts: Any) -> Instance:
@@ -44,7 +54,7 @@ def decided(record: Instance, *seen: Observed, **facts: Any) -> list[Action]:
 def test_the_first_instance_never_closes_the_record_of_the_second_attempt() -> None:
     first = ended(starting())
     record = with_second_attempt(first)
-    assert [action.kind for action in decided(record, first, by_id={record.id: None})] == [Kind.WAIT]
+    assert [action.kind for action in decided(record, first, by_id={record.id: None})] == [ActionKind.WAIT]
 
 
 def test_the_second_instance_is_adopted_beside_the_first_one() -> None:
@@ -52,7 +62,7 @@ def test_the_second_instance_is_adopted_beside_the_first_one() -> None:
     record = with_second_attempt(first)
     second = seen_of(record, cloud_id="i-2", launched_at=NOON + MINUTE)
     (action,) = decided(record, first, second)
-    assert (action.kind, action.seen) == (Kind.ADOPT, second)
+    assert (action.kind, action.seen) == (ActionKind.ADOPT, second)
 
 
 def test_a_failed_first_instance_that_still_exists_is_terminated_and_never_adopted() -> None:
@@ -60,8 +70,8 @@ def test_a_failed_first_instance_that_still_exists_is_terminated_and_never_adopt
     record = with_second_attempt(first)
     actions = decided(record, first, by_id={record.id: None})
     assert [(action.kind, action.seen, action.reason) for action in actions] == [
-        (Kind.WAIT, None, None),
-        (Kind.TERMINATE, first, Reason.REFUSED),
+        (ActionKind.WAIT, None, None),
+        (ActionKind.TERMINATE, first, Reason.REFUSED),
     ]
 
 

@@ -10,17 +10,17 @@ from gpuctl.domain.instance import (
     Attempt,
     CloudState,
     Instance,
+    LaunchRefusal,
     Market,
     Observed,
     Outcome,
     ProviderName,
     Reason,
-    Refusal,
     Scope,
     Status,
 )
 from gpuctl.domain.lifecycle import STOPPED_AND_BILLING, advance, refreshed, swept
-from gpuctl.domain.reconcile.actions import Action, Kind, Rules, View
+from gpuctl.domain.reconcile.actions import Action, ActionKind, Rules, View
 from gpuctl.domain.reconcile.plan import plan
 from gpuctl.domain.tags import deadline_tag
 from gpuctl.errors import Code
@@ -36,7 +36,7 @@ def decided(records: list[Instance], *seen: Observed, now: datetime = NOON + 30 
     return plan(records, view, RULES)
 
 
-def told(actions: list[Action]) -> list[tuple[Kind, Reason | None]]:
+def told(actions: list[Action]) -> list[tuple[ActionKind, Reason | None]]:
     return [(action.kind, action.reason) for action in actions]
 
 
@@ -75,14 +75,14 @@ def left_by(record: Instance) -> Observed:
 
 def test_parts_whose_machine_may_still_come_are_waited_for() -> None:
     record = an_instance()
-    assert told(decided([record], remnant(record), now=NOON + 14 * MINUTE)) == [(Kind.REFRESH, None)]
+    assert told(decided([record], remnant(record), now=NOON + 14 * MINUTE)) == [(ActionKind.REFRESH, None)]
 
 
 def test_parts_whose_machine_never_came_are_ended_when_the_attempt_has_had_its_time() -> None:
     record = an_instance()
     assert told(decided([record], remnant(record), now=NOON + 15 * MINUTE)) == [
-        (Kind.REFRESH, None),
-        (Kind.TERMINATE, Reason.ABANDONED),
+        (ActionKind.REFRESH, None),
+        (ActionKind.TERMINATE, Reason.ABANDONED),
     ]
 
 
@@ -96,27 +96,27 @@ def test_parts_without_an_instance_never_leave_provisioning_and_make_no_outcome_
 
 def test_parts_are_ended_at_the_deadline_whatever_else() -> None:
     record = an_instance(ttl=5 * MINUTE)
-    assert told(decided([record], remnant(record), now=NOON + 5 * MINUTE))[-1] == (Kind.TERMINATE, Reason.EXPIRED)
+    assert told(decided([record], remnant(record), now=NOON + 5 * MINUTE))[-1] == (ActionKind.TERMINATE, Reason.EXPIRED)
 
 
 def test_parts_whose_machine_is_gone_are_ended_and_it_is_said_why() -> None:
     ready, spot = a_ready_instance(), a_ready_instance(market=Market.SPOT)
-    assert told(decided([ready], remnant(ready)))[-1] == (Kind.TERMINATE, Reason.VANISHED)
-    assert told(decided([spot], remnant(spot)))[-1] == (Kind.TERMINATE, Reason.INTERRUPTED)
-    assert told(decided([ready], remnant(ready), now=NOON + 4 * MINUTE)) == [(Kind.REFRESH, None)]
+    assert told(decided([ready], remnant(ready)))[-1] == (ActionKind.TERMINATE, Reason.VANISHED)
+    assert told(decided([spot], remnant(spot)))[-1] == (ActionKind.TERMINATE, Reason.INTERRUPTED)
+    assert told(decided([ready], remnant(ready), now=NOON + 4 * MINUTE)) == [(ActionKind.REFRESH, None)]
 
 
 def test_parts_of_no_record_are_ended_a_quarter_of_an_hour_after_they_were_made_and_never_adopted() -> None:
     stray = an_instance("inst-stranger0001")
     made = remnant(stray)
     tagged = made.model_copy(update={"tags": {**made.tags, "gpuctl-created-at": deadline_tag(NOON)}})
-    assert told(decided([], tagged, now=NOON + 15 * MINUTE)) == [(Kind.WAIT, None)]
-    assert told(decided([], tagged, now=NOON + 16 * MINUTE)) == [(Kind.TERMINATE, Reason.ORPHAN)]
+    assert told(decided([], tagged, now=NOON + 15 * MINUTE)) == [(ActionKind.WAIT, None)]
+    assert told(decided([], tagged, now=NOON + 16 * MINUTE)) == [(ActionKind.TERMINATE, Reason.ORPHAN)]
 
 
 def test_parts_that_do_not_tell_when_they_were_made_are_reported_and_never_ended() -> None:
     (action,) = decided([], remnant(an_instance("inst-stranger0001")), now=NOON + 600 * MINUTE)
-    assert (action.kind, action.unresolved) == (Kind.REPORT, True)
+    assert (action.kind, action.unresolved) == (ActionKind.REPORT, True)
 
 
 # an instance that failed
@@ -124,16 +124,16 @@ def test_parts_that_do_not_tell_when_they_were_made_are_reported_and_never_ended
 
 def test_a_machine_the_cloud_could_not_bring_up_is_ended_with_the_clouds_own_words() -> None:
     record = a_ready_instance(status=Status.CONFIGURING)
-    failed = seen_of(record, state=CloudState.FAILED, refusal=Refusal(code=Code.CAPACITY, text="none left"))
+    failed = seen_of(record, state=CloudState.FAILED, refusal=LaunchRefusal(code=Code.CAPACITY, text="none left"))
     *_, end = decided([record], failed)
-    assert (end.kind, end.reason, end.detail) == (Kind.TERMINATE, Reason.REFUSED, "none left")
+    assert (end.kind, end.reason, end.detail) == (ActionKind.TERMINATE, Reason.REFUSED, "none left")
 
 
 def test_a_machine_that_was_ready_is_not_ended_because_the_cloud_calls_it_failed_later() -> None:
     record = a_ready_instance()
     failed = seen_of(record, state=CloudState.FAILED)
-    assert told(decided([record], failed)) == [(Kind.REFRESH, None), (Kind.REPORT, None)]
-    assert told(decided([record], failed, now=NOON + 60 * MINUTE))[-1] == (Kind.TERMINATE, Reason.EXPIRED)
+    assert told(decided([record], failed)) == [(ActionKind.REFRESH, None), (ActionKind.REPORT, None)]
+    assert told(decided([record], failed, now=NOON + 60 * MINUTE))[-1] == (ActionKind.TERMINATE, Reason.EXPIRED)
 
 
 def test_a_machine_that_is_off_and_bills_says_so_until_it_is_on_again() -> None:
@@ -149,7 +149,7 @@ def test_a_machine_that_is_off_and_bills_says_so_until_it_is_on_again() -> None:
 def test_what_a_refused_attempt_left_behind_is_ended_while_the_record_lives_on() -> None:
     record = with_leftovers(a_ready_instance())
     actions = decided([record], seen_of(record), left_by(record))
-    assert told(actions) == [(Kind.REFRESH, None), (Kind.TERMINATE, Reason.REFUSED)]
+    assert told(actions) == [(ActionKind.REFRESH, None), (ActionKind.TERMINATE, Reason.REFUSED)]
     assert (actions[1].record, actions[1].seen and actions[1].seen.cloud_id) == (None, "group-1")
 
 
@@ -159,14 +159,16 @@ def test_what_was_left_behind_is_ended_though_its_record_is_closed_and_no_limit_
     view = View(
         now=NOON + 30 * MINUTE, listed={SCOPE: NOON, ELSEWHERE: NOON}, observed=(seen_of(record), left_by(record))
     )
-    ends = [action for action in plan([record], view, Rules(STATE, max_orphans=0)) if action.kind is Kind.TERMINATE]
+    ends = [
+        action for action in plan([record], view, Rules(STATE, max_orphans=0)) if action.kind is ActionKind.TERMINATE
+    ]
     assert Reason.REFUSED in [action.reason for action in ends]
 
 
 def test_under_anothers_tags_it_is_not_what_we_left_behind() -> None:
     record = with_leftovers(a_ready_instance())
     theirs = left_by(record).model_copy(update={"tags": ours(record, "another-state")})
-    assert told(decided([record], seen_of(record), theirs))[1:] == [(Kind.REPORT, None)]
+    assert told(decided([record], seen_of(record), theirs))[1:] == [(ActionKind.REPORT, None)]
 
 
 def test_an_attempt_is_over_when_a_listing_of_its_place_lacks_what_it_left_a_quarter_of_an_hour_after_it() -> None:

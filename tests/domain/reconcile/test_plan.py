@@ -8,7 +8,7 @@ from support.instances import ACCOUNT, NOON, a_ready_instance, an_instance
 from support.observations import STATE, ours, seen_of
 
 from gpuctl.domain.instance import CloudState, Instance, Observed, ProviderName, Reason, Scope, Status
-from gpuctl.domain.reconcile.actions import Action, Kind, Rules, View
+from gpuctl.domain.reconcile.actions import Action, ActionKind, Rules, View
 from gpuctl.domain.reconcile.deadlines import UNREAD_GRACE
 from gpuctl.domain.reconcile.plan import plan, to_ask_by_id
 
@@ -28,11 +28,11 @@ def unlisted(now: datetime | None = LATE, **facts: Any) -> View:
     return View(now=now, listed={}, observed=(), unreachable={SCOPE: "no answer"}, **facts)
 
 
-def decided(record: Instance, seen: View, rules: Rules = RULES) -> list[tuple[Kind, Reason | None]]:
+def decided(record: Instance, seen: View, rules: Rules = RULES) -> list[tuple[ActionKind, Reason | None]]:
     return [(action.kind, action.reason) for action in plan([record], seen, rules) if action.record is not None]
 
 
-def about_strangers(*actions: Action) -> list[Kind]:
+def about_strangers(*actions: Action) -> list[ActionKind]:
     return [action.kind for action in actions if action.record is None]
 
 
@@ -46,12 +46,12 @@ def gone(record: Instance, now: datetime, **facts: Any) -> View:
 
 def test_a_live_machine_in_time_is_brought_up_to_date_and_nothing_else() -> None:
     record = a_ready_instance()
-    assert decided(record, view(seen_of(record))) == [(Kind.REFRESH, None)]
+    assert decided(record, view(seen_of(record))) == [(ActionKind.REFRESH, None)]
 
 
 def test_a_machine_stopped_in_the_cloud_is_still_due_at_its_deadline() -> None:
     record = a_ready_instance()
-    assert (Kind.TERMINATE, Reason.EXPIRED) in decided(
+    assert (ActionKind.TERMINATE, Reason.EXPIRED) in decided(
         record, view(seen_of(record, state=CloudState.STOPPED), now=LATE)
     )
 
@@ -61,32 +61,32 @@ def test_a_machine_stopped_in_the_cloud_is_still_due_at_its_deadline() -> None:
 
 def test_a_machine_is_ended_at_its_deadline_and_not_a_second_before() -> None:
     record = a_ready_instance()
-    assert (Kind.TERMINATE, Reason.EXPIRED) not in decided(record, view(seen_of(record), now=LATE - SECOND))
-    assert (Kind.TERMINATE, Reason.EXPIRED) in decided(record, view(seen_of(record), now=LATE))
+    assert (ActionKind.TERMINATE, Reason.EXPIRED) not in decided(record, view(seen_of(record), now=LATE - SECOND))
+    assert (ActionKind.TERMINATE, Reason.EXPIRED) in decided(record, view(seen_of(record), now=LATE))
 
 
 def test_what_is_stopping_is_asked_to_end_again_for_ever() -> None:
     record = a_ready_instance(status=Status.STOPPING, reason=Reason.USER, deleted_by_us_at=NOON)
-    assert (Kind.TERMINATE, Reason.USER) in decided(record, view(seen_of(record), now=NOON + MINUTE))
+    assert (ActionKind.TERMINATE, Reason.USER) in decided(record, view(seen_of(record), now=NOON + MINUTE))
     actions = plan([record], view(seen_of(record), now=NOON + 31 * MINUTE), RULES)
-    assert [action.unresolved for action in actions if action.kind is Kind.TERMINATE] == [True]
+    assert [action.unresolved for action in actions if action.kind is ActionKind.TERMINATE] == [True]
 
 
 def test_a_machine_its_cloud_could_not_bring_up_is_ended() -> None:
     record = a_ready_instance(status=Status.CONFIGURING)
-    assert (Kind.TERMINATE, Reason.REFUSED) in decided(record, view(seen_of(record, state=CloudState.FAILED)))
+    assert (ActionKind.TERMINATE, Reason.REFUSED) in decided(record, view(seen_of(record, state=CloudState.FAILED)))
 
 
 def test_without_the_clouds_clock_nothing_is_ended_by_its_deadline_and_that_is_said() -> None:
     record = a_ready_instance()
     actions = plan([record], view(seen_of(record), now=None), RULES)
-    assert Kind.TERMINATE not in [action.kind for action in actions]
+    assert ActionKind.TERMINATE not in [action.kind for action in actions]
     assert any(action.unresolved for action in actions)
 
 
 def test_without_the_clouds_clock_what_was_told_to_end_still_ends() -> None:
     record = a_ready_instance(status=Status.STOPPING, reason=Reason.USER)
-    assert (Kind.TERMINATE, Reason.USER) in decided(record, view(seen_of(record), now=None))
+    assert (ActionKind.TERMINATE, Reason.USER) in decided(record, view(seen_of(record), now=None))
 
 
 # live, proven gone
@@ -96,7 +96,7 @@ def test_a_machine_shown_as_ended_is_closed_at_the_clouds_own_time() -> None:
     record = a_ready_instance()
     seen = seen_of(record, state=CloudState.ENDED, ended_at=NOON + 20 * MINUTE)
     (action,) = plan([record], view(seen), RULES)
-    assert (action.kind, action.proof and action.proof.ended_at) == (Kind.CLOSE, NOON + 20 * MINUTE)
+    assert (action.kind, action.proof and action.proof.ended_at) == (ActionKind.CLOSE, NOON + 20 * MINUTE)
     assert action.proof and action.proof.reason is Reason.VANISHED
     assert not action.proof.is_estimate
 
@@ -118,36 +118,36 @@ def test_an_interrupted_machine_says_so() -> None:
 def test_twice_absent_and_unknown_by_id_is_proof() -> None:
     record = a_ready_instance(absent_since=IN_TIME - 60 * SECOND)
     (action,) = plan([record], gone(record, IN_TIME), RULES)
-    assert action.kind is Kind.CLOSE
+    assert action.kind is ActionKind.CLOSE
     assert action.proof and (action.proof.ended_at, action.proof.is_estimate) == (IN_TIME - 60 * SECOND, True)
 
 
 def test_twice_absent_within_a_minute_is_not() -> None:
     record = a_ready_instance(absent_since=IN_TIME - 59 * SECOND)
-    assert decided(record, gone(record, IN_TIME)) == [(Kind.WAIT, None)]
+    assert decided(record, gone(record, IN_TIME)) == [(ActionKind.WAIT, None)]
 
 
 def test_absent_for_the_first_time_is_not() -> None:
     record = a_ready_instance()
-    assert decided(record, gone(record, IN_TIME)) == [(Kind.WAIT, None)]
+    assert decided(record, gone(record, IN_TIME)) == [(ActionKind.WAIT, None)]
 
 
 def test_absent_within_five_minutes_of_launch_is_not() -> None:
     record = a_ready_instance(absent_since=NOON)
-    assert decided(record, gone(record, NOON + 5 * MINUTE - SECOND)) == [(Kind.WAIT, None)]
-    assert decided(record, gone(record, NOON + 5 * MINUTE)) == [(Kind.CLOSE, Reason.VANISHED)]
+    assert decided(record, gone(record, NOON + 5 * MINUTE - SECOND)) == [(ActionKind.WAIT, None)]
+    assert decided(record, gone(record, NOON + 5 * MINUTE)) == [(ActionKind.CLOSE, Reason.VANISHED)]
 
 
 def test_absent_from_the_listings_but_not_asked_by_id_is_not_and_that_is_said() -> None:
     record = a_ready_instance(absent_since=NOON)
     (action,) = plan([record], view(now=IN_TIME), RULES)
-    assert (action.kind, action.unresolved) == (Kind.WAIT, True)
+    assert (action.kind, action.unresolved) == (ActionKind.WAIT, True)
 
 
 def test_absent_from_the_listings_but_known_by_id_is_there() -> None:
     record = a_ready_instance(absent_since=NOON)
     asked = view(now=IN_TIME, by_id={record.id: seen_of(record)})
-    assert decided(record, asked) == [(Kind.REFRESH, None)]
+    assert decided(record, asked) == [(ActionKind.REFRESH, None)]
 
 
 def test_only_what_a_complete_listing_lacked_is_asked_for_by_id() -> None:
@@ -169,9 +169,9 @@ def test_an_end_that_nobody_saw_is_no_later_than_the_guard_would_have_made_it() 
 def test_a_due_machine_missing_from_the_listing_is_asked_to_end_by_the_id_our_create_returned() -> None:
     record = a_ready_instance()
     late = LATE + UNREAD_GRACE
-    assert (Kind.TERMINATE, Reason.EXPIRED) in decided(record, gone(record, late))
+    assert (ActionKind.TERMINATE, Reason.EXPIRED) in decided(record, gone(record, late))
     adopted = a_ready_instance(id_is_from_create=False)
-    assert Kind.TERMINATE not in [kind for kind, _ in decided(adopted, gone(adopted, late))]
+    assert ActionKind.TERMINATE not in [kind for kind, _ in decided(adopted, gone(adopted, late))]
 
 
 # listing failed
@@ -180,27 +180,27 @@ def test_a_due_machine_missing_from_the_listing_is_asked_to_end_by_the_id_our_cr
 def test_a_listing_that_failed_closes_nothing() -> None:
     record = a_ready_instance(absent_since=NOON)
     actions = plan([record], unlisted(now=IN_TIME), RULES)
-    assert [(action.kind, action.unresolved) for action in actions] == [(Kind.REPORT, True)]
+    assert [(action.kind, action.unresolved) for action in actions] == [(ActionKind.REPORT, True)]
 
 
 def test_an_expired_instance_in_a_region_that_was_not_listed_is_queried_by_id_and_terminated() -> None:
     record = a_ready_instance()
     assert to_ask_by_id([record], unlisted(), RULES) == [record]
     queried = unlisted(by_id={record.id: seen_of(record)})
-    assert decided(record, queried) == [(Kind.REFRESH, None), (Kind.TERMINATE, Reason.EXPIRED)]
+    assert decided(record, queried) == [(ActionKind.REFRESH, None), (ActionKind.TERMINATE, Reason.EXPIRED)]
 
 
 def test_an_expired_instance_whose_tags_cannot_be_read_is_terminated_by_id_a_quarter_of_an_hour_later() -> None:
     record, late = a_ready_instance(), LATE + UNREAD_GRACE
     (waits, _) = plan([record], unlisted(late - SECOND), RULES)
-    assert (waits.kind, waits.unresolved) == (Kind.WAIT, True)
-    assert decided(record, unlisted(late)) == [(Kind.TERMINATE, Reason.EXPIRED)]
+    assert (waits.kind, waits.unresolved) == (ActionKind.WAIT, True)
+    assert decided(record, unlisted(late)) == [(ActionKind.TERMINATE, Reason.EXPIRED)]
     assert decided(a_ready_instance(id_is_from_create=False), unlisted(late)) == []
 
 
 def test_what_is_stopping_in_an_unlisted_region_is_asked_by_id_only_if_that_id_is_from_our_create() -> None:
     stopping = {"status": Status.STOPPING, "reason": Reason.USER}
-    assert decided(a_ready_instance(**stopping), unlisted(now=IN_TIME)) == [(Kind.TERMINATE, Reason.USER)]
+    assert decided(a_ready_instance(**stopping), unlisted(now=IN_TIME)) == [(ActionKind.TERMINATE, Reason.USER)]
     assert decided(a_ready_instance(**stopping, id_is_from_create=False), unlisted(now=IN_TIME)) == []
 
 
@@ -214,12 +214,12 @@ def test_a_place_that_was_not_looked_at_is_left_alone() -> None:
 
 def test_a_young_attempt_that_is_not_seen_is_waited_for() -> None:
     record = an_instance(absent_since=NOON)
-    assert decided(record, gone(record, NOON + 15 * MINUTE - SECOND)) == [(Kind.WAIT, None)]
+    assert decided(record, gone(record, NOON + 15 * MINUTE - SECOND)) == [(ActionKind.WAIT, None)]
 
 
 def test_an_attempt_found_under_our_tag_gives_its_id() -> None:
     record = an_instance()
-    assert decided(record, view(seen_of(record))) == [(Kind.ADOPT, None)]
+    assert decided(record, view(seen_of(record))) == [(ActionKind.ADOPT, None)]
 
 
 def test_an_old_attempt_proven_absent_was_abandoned() -> None:
@@ -230,12 +230,12 @@ def test_an_old_attempt_proven_absent_was_abandoned() -> None:
 
 def test_an_old_attempt_absent_only_once_is_not_given_up() -> None:
     record = an_instance()
-    assert decided(record, gone(record, NOON + 16 * MINUTE)) == [(Kind.WAIT, None)]
+    assert decided(record, gone(record, NOON + 16 * MINUTE)) == [(ActionKind.WAIT, None)]
 
 
 def test_stopping_without_an_id_is_ended_when_found_and_closed_when_proven_absent() -> None:
     record = an_instance(status=Status.STOPPING, reason=Reason.USER, absent_since=NOON)
-    assert decided(record, view(seen_of(record))) == [(Kind.REFRESH, None), (Kind.TERMINATE, Reason.USER)]
+    assert decided(record, view(seen_of(record))) == [(ActionKind.REFRESH, None), (ActionKind.TERMINATE, Reason.USER)]
     (action,) = plan([record], gone(record, NOON + 15 * MINUTE), RULES)
     assert action.proof and (action.proof.status, action.proof.reason) == (Status.TERMINATED, Reason.USER)
 
@@ -243,13 +243,13 @@ def test_stopping_without_an_id_is_ended_when_found_and_closed_when_proven_absen
 def test_a_machine_with_our_record_tag_but_another_states_is_not_the_records() -> None:
     record = an_instance()
     forged = seen_of(record, tags=ours(record, "another-state"))
-    assert decided(record, view(forged, by_id={record.id: None})) == [(Kind.WAIT, None)]
+    assert decided(record, view(forged, by_id={record.id: None})) == [(ActionKind.WAIT, None)]
 
 
 def test_a_machine_of_another_state_that_was_asked_for_by_tag_is_not_the_records_either() -> None:
     record = an_instance()
     forged = seen_of(record, tags=ours(record, "another-state"))
-    assert decided(record, view(by_id={record.id: forged})) == [(Kind.REPORT, None)]
+    assert decided(record, view(by_id={record.id: forged})) == [(ActionKind.REPORT, None)]
 
 
 # has id X, and Y carries its tag
@@ -259,10 +259,12 @@ def test_a_second_machine_under_the_same_tag_is_an_orphan_and_never_taken_over_t
     record = a_ready_instance()
     double = seen_of(record, cloud_id="i-double")
     in_time = plan([record], view(seen_of(record), double), RULES)
-    assert [(action.kind, action.unresolved) for action in in_time if action.record is None] == [(Kind.REPORT, True)]
+    assert [(action.kind, action.unresolved) for action in in_time if action.record is None] == [
+        (ActionKind.REPORT, True)
+    ]
     late = plan([record], view(seen_of(record), double, now=LATE), RULES)
     assert [(action.kind, action.reason) for action in late if action.record is None] == [
-        (Kind.TERMINATE, Reason.ORPHAN)
+        (ActionKind.TERMINATE, Reason.ORPHAN)
     ]
 
 
@@ -276,22 +278,22 @@ def test_a_machine_that_carries_somebody_elses_tag_is_reported_and_never_touched
     record = a_ready_instance()
     seen = seen_of(record, tags=ours(record) | tags)
     actions = plan([record], view(seen, now=LATE), RULES)
-    assert {action.kind for action in actions} == {Kind.REPORT}
+    assert {action.kind for action in actions} == {ActionKind.REPORT}
     assert actions[0].unresolved
 
 
 def test_a_machine_whose_tags_are_gone_stays_ours_if_its_launch_time_is() -> None:
     record = a_ready_instance()
-    assert (Kind.TERMINATE, Reason.EXPIRED) in decided(
+    assert (ActionKind.TERMINATE, Reason.EXPIRED) in decided(
         record, view(now=LATE, by_id={record.id: seen_of(record, tags={})})
     )
     other = view(now=LATE, by_id={record.id: seen_of(record, tags={}, launched_at=NOON + SECOND)})
-    assert decided(record, other) == [(Kind.REPORT, None)]
+    assert decided(record, other) == [(ActionKind.REPORT, None)]
 
 
 def test_an_adopted_machine_whose_tags_are_gone_is_ours_no_more() -> None:
     record = a_ready_instance(id_is_from_create=False)
-    assert decided(record, view(now=LATE, by_id={record.id: seen_of(record, tags={})})) == [(Kind.REPORT, None)]
+    assert decided(record, view(now=LATE, by_id={record.id: seen_of(record, tags={})})) == [(ActionKind.REPORT, None)]
 
 
 # closed
@@ -299,9 +301,9 @@ def test_an_adopted_machine_whose_tags_are_gone_is_ours_no_more() -> None:
 
 def test_a_machine_that_lives_though_its_record_is_closed_is_ended() -> None:
     record = a_ready_instance(status=Status.TERMINATED)
-    assert decided(record, view(seen_of(record))) == [(Kind.TERMINATE, Reason.ORPHAN)]
+    assert decided(record, view(seen_of(record))) == [(ActionKind.TERMINATE, Reason.ORPHAN)]
     failed = an_instance(status=Status.FAILED)
-    assert decided(failed, view(seen_of(failed))) == [(Kind.TERMINATE, Reason.ORPHAN)]
+    assert decided(failed, view(seen_of(failed))) == [(ActionKind.TERMINATE, Reason.ORPHAN)]
 
 
 def test_a_closed_record_and_an_ended_machine_are_done() -> None:
@@ -319,31 +321,31 @@ def stranger(**facts: Any) -> Observed:
 
 def test_an_orphan_of_ours_past_its_deadline_is_ended() -> None:
     (action,) = plan([], view(stranger(), now=LATE), RULES)
-    assert (action.kind, action.reason) == (Kind.TERMINATE, Reason.ORPHAN)
+    assert (action.kind, action.reason) == (ActionKind.TERMINATE, Reason.ORPHAN)
 
 
 def test_an_orphan_younger_than_a_quarter_of_an_hour_is_waited_for() -> None:
     young = stranger(launched_at=LATE - 15 * MINUTE)
-    assert about_strangers(*plan([], view(young, now=LATE), RULES)) == [Kind.WAIT]
+    assert about_strangers(*plan([], view(young, now=LATE), RULES)) == [ActionKind.WAIT]
 
 
 def test_a_machine_of_ours_in_time_is_adopted() -> None:
-    assert about_strangers(*plan([], view(stranger()), RULES)) == [Kind.ADOPT]
+    assert about_strangers(*plan([], view(stranger()), RULES)) == [ActionKind.ADOPT]
 
 
 def test_a_listed_states_orphan_is_ended_a_quarter_of_an_hour_past_its_deadline_and_never_adopted() -> None:
     record = a_ready_instance("inst-stranger0001", cloud_id="i-stranger")
     theirs = seen_of(record, tags=ours(record, "ci-state"))
     rules = Rules(STATE, frozenset({"ci-state"}))
-    assert about_strangers(*plan([], view(theirs), rules)) == [Kind.WAIT]
-    assert about_strangers(*plan([], view(theirs, now=LATE + 15 * MINUTE - SECOND), rules)) == [Kind.WAIT]
-    assert about_strangers(*plan([], view(theirs, now=LATE + 15 * MINUTE), rules)) == [Kind.TERMINATE]
+    assert about_strangers(*plan([], view(theirs), rules)) == [ActionKind.WAIT]
+    assert about_strangers(*plan([], view(theirs, now=LATE + 15 * MINUTE - SECOND), rules)) == [ActionKind.WAIT]
+    assert about_strangers(*plan([], view(theirs, now=LATE + 15 * MINUTE), rules)) == [ActionKind.TERMINATE]
 
 
 def test_another_states_machine_is_reported_and_is_nobodys_problem_here() -> None:
     record = a_ready_instance("inst-stranger0001", cloud_id="i-stranger")
     (action,) = plan([], view(seen_of(record, tags=ours(record, "another-state")), now=LATE), RULES)
-    assert (action.kind, action.unresolved) == (Kind.REPORT, False)
+    assert (action.kind, action.unresolved) == (ActionKind.REPORT, False)
 
 
 @pytest.mark.parametrize(
@@ -358,19 +360,19 @@ def test_another_states_machine_is_reported_and_is_nobodys_problem_here() -> Non
 def test_a_machine_of_ours_with_unreadable_tags_is_reported_and_never_ended(odd: dict[str, str]) -> None:
     seen = stranger()
     (action,) = plan([], view(seen.model_copy(update={"tags": seen.tags | odd}), now=LATE), RULES)
-    assert (action.kind, action.unresolved) == (Kind.REPORT, True)
+    assert (action.kind, action.unresolved) == (ActionKind.REPORT, True)
 
 
 def test_no_more_orphans_are_ended_in_one_run_than_allowed() -> None:
     many = [seen_of(a_ready_instance(f"inst-stranger000{number}", cloud_id=f"i-{number}")) for number in range(5)]
     actions = plan([], view(*many, now=LATE), Rules(STATE, max_orphans=3))
-    assert [action.kind for action in actions] == [Kind.TERMINATE] * 3 + [Kind.REPORT] * 2
+    assert [action.kind for action in actions] == [ActionKind.TERMINATE] * 3 + [ActionKind.REPORT] * 2
     assert [action.unresolved for action in actions] == [False] * 3 + [True] * 2
 
 
 def test_without_the_clouds_clock_no_orphan_is_ended() -> None:
     (action,) = plan([], view(stranger(), now=None), RULES)
-    assert (action.kind, action.unresolved) == (Kind.REPORT, True)
+    assert (action.kind, action.unresolved) == (ActionKind.REPORT, True)
 
 
 def test_an_ended_stranger_is_nothing() -> None:

@@ -8,7 +8,7 @@ from support.instances import ACCOUNT, NOON, a_ready_instance, an_instance
 from support.observations import STATE, ours, seen_of
 
 from gpuctl.domain.instance import CloudState, Observed, ProviderName, Reason, Scope, Status
-from gpuctl.domain.reconcile.actions import Action, Kind, Rules, View
+from gpuctl.domain.reconcile.actions import Action, ActionKind, Rules, View
 from gpuctl.domain.reconcile.plan import plan
 
 MINUTE, SECOND = timedelta(minutes=1), timedelta(seconds=1)
@@ -34,14 +34,17 @@ def without_launch(seen: Observed) -> Observed:
 
 def test_a_machine_found_under_a_records_tag_is_no_stranger_too() -> None:
     record = an_instance()
-    assert [action.kind for action in plan([record], view(seen_of(record)), RULES)] == [Kind.ADOPT]
+    assert [action.kind for action in plan([record], view(seen_of(record)), RULES)] == [ActionKind.ADOPT]
 
 
 def test_a_machine_under_a_records_tag_in_another_region_is_not_the_records() -> None:
     record = an_instance()
     elsewhere = seen_of(record, region="eu-west-1")
     actions = plan([record], view(elsewhere, by_id={record.id: None}), RULES)
-    assert [(action.kind, action.record) for action in actions] == [(Kind.WAIT, record), (Kind.REPORT, None)]
+    assert [(action.kind, action.record) for action in actions] == [
+        (ActionKind.WAIT, record),
+        (ActionKind.REPORT, None),
+    ]
 
 
 @pytest.mark.parametrize("order", [1, -1])
@@ -49,8 +52,8 @@ def test_of_two_machines_under_one_tag_the_first_launched_is_the_records(order: 
     record = an_instance()
     first, second = (seen_of(record, cloud_id=f"i-{n}", launched_at=NOON + n * MINUTE) for n in (1, 2))
     adopted, reported = plan([record], view(*[first, second][::order]), RULES)
-    assert (adopted.kind, adopted.seen) == (Kind.ADOPT, first)
-    assert (reported.kind, reported.seen, reported.unresolved) == (Kind.REPORT, second, True)
+    assert (adopted.kind, adopted.seen) == (ActionKind.ADOPT, first)
+    assert (reported.kind, reported.seen, reported.unresolved) == (ActionKind.REPORT, second, True)
 
 
 @pytest.mark.parametrize("order", [1, -1])
@@ -59,7 +62,7 @@ def test_of_two_machines_under_one_tag_the_living_one_is_the_records(order: int)
     dead = seen_of(record, cloud_id="i-1", launched_at=NOON, state=CloudState.ENDED)
     alive = seen_of(record, cloud_id="i-2", launched_at=NOON + MINUTE)
     (action,) = plan([record], view(*[dead, alive][::order]), RULES)
-    assert (action.kind, action.seen) == (Kind.ADOPT, alive)
+    assert (action.kind, action.seen) == (ActionKind.ADOPT, alive)
 
 
 @pytest.mark.parametrize("order", [1, -1])
@@ -93,33 +96,33 @@ def test_an_end_is_stubborn_more_than_half_an_hour_after_the_cloud_accepted_it(
 ) -> None:
     record = a_ready_instance(status=Status.STOPPING, reason=Reason.USER, deleted_by_us_at=accepted)
     refresh, end = plan([record], view(seen_of(record), now=now), RULES)
-    assert (refresh.kind, refresh.unresolved) == (Kind.REFRESH, False)
-    assert (end.kind, end.unresolved) == (Kind.TERMINATE, stubborn)
+    assert (refresh.kind, refresh.unresolved) == (ActionKind.REFRESH, False)
+    assert (end.kind, end.unresolved) == (ActionKind.TERMINATE, stubborn)
     assert end.detail == ("still there long after its termination was accepted" if stubborn else "")
 
 
 def test_three_orphans_in_one_run_unless_told_otherwise() -> None:
     actions = plan([], view(*strangers(4), now=LATE), RULES)
-    assert [(action.kind, action.reason) for action in actions] == [(Kind.TERMINATE, Reason.ORPHAN)] * 3 + [
-        (Kind.REPORT, Reason.ORPHAN)
+    assert [(action.kind, action.reason) for action in actions] == [(ActionKind.TERMINATE, Reason.ORPHAN)] * 3 + [
+        (ActionKind.REPORT, Reason.ORPHAN)
     ]
     assert "--max-orphans 3" in actions[3].detail
 
 
 def test_the_limit_counts_ends_only() -> None:
-    assert [action.kind for action in plan([], view(*strangers(5)), RULES)] == [Kind.ADOPT] * 5
+    assert [action.kind for action in plan([], view(*strangers(5)), RULES)] == [ActionKind.ADOPT] * 5
 
 
 def test_a_stranger_whose_launch_is_unknown_is_reported_and_never_ended() -> None:
     (action,) = plan([], view(without_launch(strangers(1)[0]), now=LATE), RULES)
-    assert (action.kind, action.unresolved) == (Kind.REPORT, True)
+    assert (action.kind, action.unresolved) == (ActionKind.REPORT, True)
 
 
 def test_what_cannot_be_judged_without_the_clouds_clock_is_reported() -> None:
     record = a_ready_instance()
     assert [(action.kind, action.unresolved) for action in plan([record], view(seen_of(record), now=None), RULES)] == [
-        (Kind.REFRESH, False),
-        (Kind.REPORT, True),
+        (ActionKind.REFRESH, False),
+        (ActionKind.REPORT, True),
     ]
 
 
@@ -151,7 +154,7 @@ def test_every_decision_about_a_record_says_why() -> None:
 
 def test_an_action_is_about_its_record_else_the_record_its_machine_claims_else_the_machine_else_the_place() -> None:
     record, machine = a_ready_instance(), strangers(1)[0]
-    assert Action(Kind.REPORT, SCOPE, record, machine).subject == record.id
-    assert Action(Kind.REPORT, SCOPE, None, machine).subject == "inst-stranger0000"
-    assert Action(Kind.REPORT, SCOPE, None, machine.model_copy(update={"tags": {}})).subject == "i-0"
-    assert Action(Kind.REPORT, SCOPE).subject == f"aws {ACCOUNT} us-east-1"
+    assert Action(ActionKind.REPORT, SCOPE, record, machine).subject == record.id
+    assert Action(ActionKind.REPORT, SCOPE, None, machine).subject == "inst-stranger0000"
+    assert Action(ActionKind.REPORT, SCOPE, None, machine.model_copy(update={"tags": {}})).subject == "i-0"
+    assert Action(ActionKind.REPORT, SCOPE).subject == f"aws {ACCOUNT} us-east-1"

@@ -8,7 +8,7 @@ from support.observations import seen_of
 
 from gpuctl.domain.instance import CloudState, Instance, Outcome, Reason, Scope, Status
 from gpuctl.domain.lifecycle import advance, attempted, launch_failed
-from gpuctl.domain.reconcile.actions import Action, Kind
+from gpuctl.domain.reconcile.actions import Action, ActionKind
 from gpuctl.domain.reconcile.recovery import combined, with_deadline_of, without_deadlines
 from gpuctl.domain.tags import EXPIRES_AT, deadline_tag
 
@@ -98,19 +98,19 @@ def test_a_tag_that_cannot_be_read_and_a_record_that_is_closed_move_nothing() ->
 
 
 def test_a_state_that_was_put_back_ends_nothing_by_a_deadline_and_says_so() -> None:
-    due = Action(Kind.TERMINATE, SCOPE, LIVE, seen_of(LIVE), Reason.EXPIRED)
-    orphan = Action(Kind.TERMINATE, SCOPE, None, seen_of(LIVE), Reason.ORPHAN)
+    due = Action(ActionKind.TERMINATE, SCOPE, LIVE, seen_of(LIVE), Reason.EXPIRED)
+    orphan = Action(ActionKind.TERMINATE, SCOPE, None, seen_of(LIVE), Reason.ORPHAN)
     for action in without_deadlines([due, orphan]):
-        assert (action.kind, action.reason, action.unresolved) == (Kind.REPORT, None, True)
+        assert (action.kind, action.reason, action.unresolved) == (ActionKind.REPORT, None, True)
 
 
 @pytest.mark.parametrize(
     "action",
     [
-        Action(Kind.TERMINATE, SCOPE, STOPPING, seen_of(LIVE), Reason.USER),
-        Action(Kind.TERMINATE, SCOPE, ENDED, seen_of(LIVE), Reason.ORPHAN),
-        Action(Kind.CLOSE, SCOPE, LIVE, seen_of(LIVE)),
-        Action(Kind.ADOPT, SCOPE, None, seen_of(LIVE)),
+        Action(ActionKind.TERMINATE, SCOPE, STOPPING, seen_of(LIVE), Reason.USER),
+        Action(ActionKind.TERMINATE, SCOPE, ENDED, seen_of(LIVE), Reason.ORPHAN),
+        Action(ActionKind.CLOSE, SCOPE, LIVE, seen_of(LIVE)),
+        Action(ActionKind.ADOPT, SCOPE, None, seen_of(LIVE)),
     ],
     ids=["asked for", "closed", "gone", "unknown"],
 )

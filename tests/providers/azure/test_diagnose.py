@@ -17,7 +17,7 @@ from gpuctl.catalog import Catalog
 from gpuctl.domain.diagnosis import Finding, Verdict
 from gpuctl.providers.azure import open_provider
 from gpuctl.providers.azure.diagnose import TO_CREATE, TO_END
-from gpuctl.providers.base import Connection, Trial
+from gpuctl.providers.base import Connection, DiagnosedInstance
 
 IMAGES = "Microsoft.Compute/locations/publishers"
 T4 = Catalog().find("Standard_NC4as_T4_v3")
@@ -40,7 +40,7 @@ def arm(cloud: LoopbackAws) -> Iterator[LoopbackAzure]:
 
 def diagnosed(wire: Wire) -> dict[str, Finding]:
     provider = open_provider(Connection(sandbox_url=wire.url))
-    trial = Trial(region="eastus", kind=T4, order=None, now=NOON, until=NOON + timedelta(hours=1))
+    trial = DiagnosedInstance(region="eastus", kind=T4, order=None, now=NOON, until=NOON + timedelta(hours=1))
     return {finding.check: finding for finding in provider.diagnose(trial)}
 
 

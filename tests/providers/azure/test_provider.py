@@ -15,8 +15,8 @@ from gpuctl.errors import (
     CloudError,
     CredentialsError,
     GpuctlError,
-    HalfMade,
     OutcomeUnknown,
+    PartialCreate,
     QuotaError,
     ThrottledError,
     UnreachableError,
@@ -79,7 +79,7 @@ class TestAzure(ProviderContract):
         self, provider: AzureProvider, order: Order, wire: Wire, code: str, kind: type[GpuctlError]
     ) -> None:
         wire.arm("PUT virtualMachines", refuse_arm(code))
-        with pytest.raises(HalfMade) as caught:
+        with pytest.raises(PartialCreate) as caught:
             provider.create(order)
         assert (type(caught.value.refusal), caught.value.cloud_id) == (kind, GROUP)
         (seen,) = provider.list_instances(REGION)
@@ -97,7 +97,7 @@ class TestAzure(ProviderContract):
         self, provider: AzureProvider, order: Order, region: str
     ) -> None:
         self.arm.break_next("AllocationFailed", type="Microsoft.Compute/virtualMachines", method="PUT")
-        with pytest.raises(HalfMade) as caught:
+        with pytest.raises(PartialCreate) as caught:
             provider.create(order)
         assert isinstance(caught.value.refusal, CapacityError)
         seen = self.one(provider, region)
@@ -226,6 +226,6 @@ class TestAzure(ProviderContract):
 
     def test_a_quota_is_told_as_one(self, provider: AzureProvider, order: Order) -> None:
         self.arm.set(quotas={REGION: {"Standard NCASv3_T4 Family": 0}})
-        with pytest.raises(HalfMade) as caught:
+        with pytest.raises(PartialCreate) as caught:
             provider.create(order)
         assert isinstance(caught.value.refusal, QuotaError)

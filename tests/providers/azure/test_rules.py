@@ -22,15 +22,15 @@ from gpuctl.errors import (
     CredentialsError,
     Extent,
     GpuctlError,
-    HalfMade,
     NotNowError,
     OutcomeUnknown,
+    PartialCreate,
     QuotaError,
     ThrottledError,
     UnreachableError,
     UsageError,
 )
-from gpuctl.providers.azure.create import Making, check_request, firewall, machine, tags_of
+from gpuctl.providers.azure.create import CreateProgress, check_request, firewall, machine, tags_of
 from gpuctl.providers.azure.errors import translate, translate_create
 from gpuctl.providers.azure.names import group_in, machine_id, record_of, token_of
 from gpuctl.providers.azure.observe import observed
@@ -333,14 +333,14 @@ def test_a_refusal_says_whether_another_region_may_still_have_it(
 
 
 def test_a_refusal_is_one_of_nothing_until_something_was_made() -> None:
-    making = Making(ORDER, lambda: NOON)
+    making = CreateProgress(ORDER, lambda: NOON)
     assert type(making.failure(Answer("SkuNotAvailable"))) is CapacityError
     making.has_begun = True
     half = making.failure(Answer("SkuNotAvailable"))
-    assert isinstance(half, HalfMade)
+    assert isinstance(half, PartialCreate)
     assert (type(half.refusal), half.cloud_id) == (CapacityError, "gpuctl-inst-000000000001-2")
     assert isinstance(making.failure(Answer(None, 500)), OutcomeUnknown)
     assert isinstance(making.failure(TimeoutError()), OutcomeUnknown)
-    assert isinstance(making.failure(ServiceRequestTimeoutError("no connection")), HalfMade)
+    assert isinstance(making.failure(ServiceRequestTimeoutError("no connection")), PartialCreate)
     # The SDK's name for it says that the request was not sent: a TLS connection that breaks later has the same one.
     assert isinstance(making.failure(ServiceRequestError("bad record")), OutcomeUnknown)

@@ -14,7 +14,7 @@ from support.instances import NOON
 
 from gpuctl.catalog import Catalog
 from gpuctl.errors import CredentialsError, GpuctlError
-from gpuctl.providers.base import Connection, Trial
+from gpuctl.providers.base import Connection, DiagnosedInstance
 from gpuctl.providers.gcp import open_provider
 from gpuctl.providers.gcp.diagnose import TO_CREATE, TO_END, TO_OPEN
 
@@ -51,7 +51,7 @@ def everything(google: LoopbackGoogle) -> None:
     provider.set_deadline(REGION, made.cloud_id, NOON + timedelta(hours=2))
     known = [resource.id for resource in provider.resources(REGION, order.record_id, made.cloud_id)]
     assert known
-    trial = Trial(REGION, kind, order, NOON, NOON, made.cloud_id)
+    trial = DiagnosedInstance(REGION, kind, order, NOON, NOON, made.cloud_id)
     assert {finding.verdict.value for finding in provider.diagnose(trial)} == {"ok"}
     assert provider.terminate(REGION, [made.cloud_id]) == {}
     (ended,) = provider.list_instances(REGION)

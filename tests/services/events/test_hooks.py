@@ -17,7 +17,7 @@ from support.instances import a_ready_instance
 from gpuctl.domain.events import EventName
 from gpuctl.errors import Interrupted
 from gpuctl.hooks import opening
-from gpuctl.hooks.base import Message
+from gpuctl.hooks.base import HookMessage
 from gpuctl.services.events import deliver as delivering
 
 ALL = tuple(EventName)
@@ -28,10 +28,10 @@ class Heard:
     """In place of every hook: keeps what it is told, and does or answers what a test says."""
 
     def __init__(self) -> None:
-        self.messages: list[Message] = []
-        self.then: Callable[[Message], str | None] = lambda message: None
+        self.messages: list[HookMessage] = []
+        self.then: Callable[[HookMessage], str | None] = lambda message: None
 
-    def send(self, message: Message, patience: timedelta) -> str | None:
+    def send(self, message: HookMessage, patience: timedelta) -> str | None:
         self.messages.append(message)
         return self.then(message)
 
@@ -109,7 +109,7 @@ def test_a_reap_that_begins_while_hooks_are_told_ends_what_is_due(operator: Oper
     operator.provision("--name", "b", "--ttl", "6")
     operator.later(minutes=5, seconds=45)
 
-    def meanwhile(message: Message) -> None:
+    def meanwhile(message: HookMessage) -> None:
         heard.then = lambda message: None
         operator.later(seconds=20)
         assert operator.run("reap").code == 0
@@ -155,7 +155,7 @@ def _as_of_now(record: Any) -> Any:
 
 
 def test_two_at_once_tell_nothing_twice(operator: Operator, heard: Heard) -> None:
-    def meanwhile(message: Message) -> None:
+    def meanwhile(message: HookMessage) -> None:
         heard.then = lambda message: None
         operator.run("reap")
 
@@ -185,7 +185,7 @@ def test_expiring_is_told_once_for_each_deadline_across_many_reaps(operator: Ope
 def test_a_hook_that_extends_when_told_of_the_deadline_keeps_the_machine(operator: Operator, heard: Heard) -> None:
     operator.provision("--name", "n", "--ttl", "30")
 
-    def extends(message: Message) -> None:
+    def extends(message: HookMessage) -> None:
         if message.name == "instance:expiring":
             assert operator.json("extend", "n", "--by", "30m").code == 0
 
@@ -248,7 +248,7 @@ def test_the_watching_reaper_tells_hooks_out_of_its_pause(operator: Operator, he
 
 
 def test_a_signal_while_hooks_are_told_ends_the_telling_alone(operator: Operator, heard: Heard) -> None:
-    def interrupted(message: Message) -> str | None:
+    def interrupted(message: HookMessage) -> str | None:
         raise Interrupted("ended by SIGINT", signal_number=2)
 
     heard.then = interrupted

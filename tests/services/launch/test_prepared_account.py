@@ -10,7 +10,7 @@ import pytest
 
 from gpuctl.catalog.catalog import Catalog
 from gpuctl.domain.instance import Market, Price
-from gpuctl.domain.market.candidates import Place
+from gpuctl.domain.market.candidates import Placement
 from gpuctl.domain.market.offers import Offer
 from gpuctl.domain.market.request import Request
 from gpuctl.domain.money.cost import Extras
@@ -38,14 +38,14 @@ class Logins:
     def picks_zone(self, provider: object) -> bool:
         return True
 
-    def launchable(self, place: Place) -> Launchable:
+    def launchable(self, place: Placement) -> Launchable:
         return self._found
 
 
 class NoRefusals:
     """Nothing was refused lately."""
 
-    def of(self, place: Place) -> None:
+    def of(self, place: Placement) -> None:
         return None
 
     def needs_zones(self, offer: Offer) -> bool:
@@ -54,7 +54,7 @@ class NoRefusals:
 
 def prepared_and_found() -> tuple[Any, Launchable]:
     kind = Catalog().find("Standard_NC4as_T4_v3")
-    place = Place(Offer(kind, "eastus", Market.ON_DEMAND, a_price("0.5")))
+    place = Placement(Offer(kind, "eastus", Market.ON_DEMAND, a_price("0.5")))
     request = Request(user="ana", ttl=timedelta(hours=1))
     session: Any = None
     planned = Launchable(place, request, session, Image("", "", 0), Extras(disk=a_price("0.01")))

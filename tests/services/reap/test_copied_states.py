@@ -8,7 +8,7 @@ from support.wire import FAILED_AFTER, LOST, refuse
 
 from gpuctl.domain.instance import Status
 from gpuctl.platform import Platform
-from gpuctl.store.base import Kind
+from gpuctl.store.base import StateKind
 from gpuctl.store.local.store import LocalStore
 
 
@@ -147,7 +147,7 @@ def test_a_moved_state_that_cannot_be_written_is_read_as_restored(operator: Oper
     boot(operator, "a" * 32)
     operator.provision("--name", "n")
     calls: list[str] = []
-    store = LocalStore(operator.state, kind=Kind.REAL, clock=operator.clock)
+    store = LocalStore(operator.state, kind=StateKind.REAL, clock=operator.clock)
     store.runs_on("elsewhere", lambda: calls.append("moved"))
     operator.folder.chmod(0o500)
     operator.state.chmod(0o400)

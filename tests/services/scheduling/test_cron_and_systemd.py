@@ -12,23 +12,33 @@ from support.jobs import JOBS
 
 from gpuctl.errors import UsageError
 from gpuctl.services.scheduling.cron import Crontab
-from gpuctl.services.scheduling.job import Job, cron_line, from_cron, from_units, parse_every, service_unit, timer_unit
+from gpuctl.services.scheduling.job import (
+    ReaperJob,
+    cron_line,
+    from_cron,
+    from_units,
+    parse_every,
+    service_unit,
+    timer_unit,
+)
 from gpuctl.services.scheduling.overdue import late_by
 from gpuctl.services.scheduling.process import ProcessResult, ScheduleError
 
 MINUTE = timedelta(minutes=1)
-JOB = Job("0123abcd", MINUTE, ("/opt/g/gpuctl", "reap", "--state", '/home/a b/50% $HOME/it\'s "x".json'), {"A": "x y"})
+JOB = ReaperJob(
+    "0123abcd", MINUTE, ("/opt/g/gpuctl", "reap", "--state", '/home/a b/50% $HOME/it\'s "x".json'), {"A": "x y"}
+)
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(JOBS)
-def test_a_job_is_read_back_from_cron_as_it_was_written(job: Job) -> None:
+def test_a_job_is_read_back_from_cron_as_it_was_written(job: ReaperJob) -> None:
     assert from_cron(cron_line(job)) == job
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(JOBS)
-def test_a_job_is_read_back_from_systemd_as_it_was_written(job: Job) -> None:
+def test_a_job_is_read_back_from_systemd_as_it_was_written(job: ReaperJob) -> None:
     assert from_units(job.key, service_unit(job), timer_unit(job)) == job
 
 
@@ -52,13 +62,13 @@ def test_a_line_of_somebody_elses_is_no_job(line: str) -> None:
 
 def test_a_line_that_cron_would_cut_is_refused() -> None:
     with pytest.raises(UsageError) as raised:
-        cron_line(Job("0123abcd", MINUTE, ("/opt/gpuctl", "x" * 1_000)))
+        cron_line(ReaperJob("0123abcd", MINUTE, ("/opt/gpuctl", "x" * 1_000)))
     assert raised.value.hint == "gpuctl schedule install --systemd"
 
 
 def test_a_name_with_a_line_break_is_in_no_schedule() -> None:
     with pytest.raises(UsageError):
-        Job("0123abcd", MINUTE, ("/opt/gpuctl", "a\nb"))
+        ReaperJob("0123abcd", MINUTE, ("/opt/gpuctl", "a\nb"))
 
 
 @pytest.mark.parametrize("text", ["0s", "7m", "90s", "2h", "61m", "m", ""])
@@ -195,7 +205,7 @@ def test_debians_cron_takes_the_line(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd")
 def test_systemd_takes_the_units(tmp_path: Path) -> None:
-    job = Job(JOB.key, 5 * MINUTE, ("/bin/echo", *JOB.argv[1:]), JOB.environ)
+    job = ReaperJob(JOB.key, 5 * MINUTE, ("/bin/echo", *JOB.argv[1:]), JOB.environ)
     service, timer = tmp_path / "gpuctl-reap-0123abcd.service", tmp_path / "gpuctl-reap-0123abcd.timer"
     service.write_text(service_unit(job))
     timer.write_text(timer_unit(job))

@@ -12,12 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from support.clock import FakeClock
 from support.jobs import JOBS
 
-from gpuctl.services.scheduling.job import MINUTES, Job
+from gpuctl.services.scheduling.job import MINUTES, ReaperJob
 from gpuctl.services.scheduling.launchd import LaunchAgents, agent, from_agent
 from gpuctl.services.scheduling.process import ProcessResult, ScheduleError
 
 MINUTE = timedelta(minutes=1)
-JOB = Job(
+JOB = ReaperJob(
     "0123abcd", MINUTE, ("/opt/homebrew/bin/gpuctl", "reap", "--state", "/Users/ana/a b/x.json"), {"PATH": "/bin"}
 )
 LABEL = "io.gpuctl.reap.0123abcd"
@@ -94,13 +94,13 @@ def agents(folder: Path, launchctl: Launchctl) -> LaunchAgents:
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(JOBS)
-def test_a_job_is_read_back_from_an_agent_as_it_was_written(job: Job) -> None:
+def test_a_job_is_read_back_from_an_agent_as_it_was_written(job: ReaperJob) -> None:
     assert from_agent(job.key, agent(job, Path("/tmp/err"))) == job
 
 
 @pytest.mark.parametrize("minutes", MINUTES)
 def test_every_interval_is_of_the_calendar_so_that_a_run_missed_asleep_is_made_up(minutes: int) -> None:
-    read = plistlib.loads(agent(Job("0123abcd", minutes * MINUTE, ("/g",)), Path("/tmp/err")))
+    read = plistlib.loads(agent(ReaperJob("0123abcd", minutes * MINUTE, ("/g",)), Path("/tmp/err")))
     assert "StartInterval" not in read and "KeepAlive" not in read
     times = [{"Minute": minute} for minute in range(0, 60, minutes)]
     assert read["StartCalendarInterval"] == ({} if minutes == 1 else times)
@@ -121,7 +121,7 @@ def test_install_loads_the_agent_and_again_replaces_it(tmp_path: Path) -> None:
     assert scheduler.obstacle is None
     path = Path(scheduler.install(JOB))
     assert (scheduler.find(JOB.key), scheduler.problem(JOB.key), scheduler.warnings(JOB.key)) == (JOB, None, [])
-    again = Job(JOB.key, 5 * MINUTE, JOB.argv, JOB.environ)
+    again = ReaperJob(JOB.key, 5 * MINUTE, JOB.argv, JOB.environ)
     scheduler.install(again)
     assert scheduler.find(JOB.key) == again
     assert (list(launchctl.loaded), path.stat().st_mode & 0o777) == ([f"{GUI}/{LABEL}"], 0o644)

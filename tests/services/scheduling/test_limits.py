@@ -8,13 +8,13 @@ from support.cli import Operator
 from support.programs import CRONTAB, having
 
 from gpuctl.platform import Platform
-from gpuctl.services.scheduling.job import Job
+from gpuctl.services.scheduling.job import ReaperJob
 from gpuctl.services.scheduling.limits import is_protected, limits, windows_task
 
 WSL2 = "5.15.167.4-microsoft-standard-WSL2"
 HOME = Path("/home/ana")
 STATE = HOME / ".local/state/gpuctl/state.json"
-JOB = Job(
+JOB = ReaperJob(
     "0123abcd",
     timedelta(minutes=5),
     (f"{HOME}/.local/bin/gpuctl", "reap", "--state", str(STATE), "--log", f"{STATE}.reap.log"),
@@ -64,12 +64,14 @@ def test_wsl_is_said_to_stop_and_windows_own_scheduler_is_named(tmp_path: Path) 
 
 def test_a_task_that_windows_would_refuse_goes_without_the_log() -> None:
     state = f"{HOME}/{'a' * 60}/state.json"
-    job = Job(JOB.key, JOB.every, ("/opt/gpuctl", "reap", "--state", state, "--log", f"{state}.reap.log" + "x" * 60))
+    job = ReaperJob(
+        JOB.key, JOB.every, ("/opt/gpuctl", "reap", "--state", state, "--log", f"{state}.reap.log" + "x" * 60)
+    )
     assert windows_task(job, "Ubuntu-24.04", "ana").endswith(f'reap --state {state}"')
 
 
 def test_a_word_with_a_space_is_quoted_twice() -> None:
-    job = Job(JOB.key, JOB.every, ("/opt/gpuctl", "reap", "--state", "/home/ana/a b.json"))
+    job = ReaperJob(JOB.key, JOB.every, ("/opt/gpuctl", "reap", "--state", "/home/ana/a b.json"))
     assert windows_task(job, "Ubuntu", "ana").endswith('--exec /opt/gpuctl reap --state \\"/home/ana/a b.json\\""')
 
 

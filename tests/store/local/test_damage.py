@@ -12,8 +12,8 @@ from store.local.test_store import opened
 from support.instances import an_instance
 
 from gpuctl.errors import StateUnusableError
-from gpuctl.store.base import Kind
-from gpuctl.store.local.format import Header, Unreadable, decode, encode
+from gpuctl.store.base import StateKind
+from gpuctl.store.local.format import Header, UnreadableStateFile, decode, encode
 
 STOCK = b'{"_default": {"1": {"id": "inst-000000000001"}}}'
 
@@ -97,27 +97,29 @@ def test_every_byte_of_a_state_is_guarded(place: Path) -> None:
     good = (place / "state.json").read_bytes()
     for position in range(len(good)):
         altered = good[:position] + bytes([good[position] ^ 1]) + good[position + 1 :]
-        with pytest.raises(Unreadable):
+        with pytest.raises(UnreadableStateFile):
             decode(altered)
 
 
 def test_every_shorter_state_is_refused(place: Path) -> None:
     good = (place / "state.json").read_bytes()
     for length in range(len(good)):
-        with pytest.raises(Unreadable):
+        with pytest.raises(UnreadableStateFile):
             decode(good[:length])
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_whatever_is_done_to_a_state_it_is_refused_or_it_is_the_same(place: Path, data: st.DataObject) -> None:
-    good = encode(Header("a-state-id", Kind.REAL, 1), {"instances": {ONE: an_instance(ONE).model_dump(mode="json")}})
+    good = encode(
+        Header("a-state-id", StateKind.REAL, 1), {"instances": {ONE: an_instance(ONE).model_dump(mode="json")}}
+    )
     start = data.draw(st.integers(0, len(good)))
     end = data.draw(st.integers(start, min(len(good), start + 40)))
     altered = good[:start] + data.draw(st.binary(max_size=40)) + good[end:]
     try:
         decoded = decode(altered)
-    except Unreadable:
+    except UnreadableStateFile:
         return
     assert decoded == decode(good)
 

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from store.local.test_damage import resealed
 
-from gpuctl.store.base import Kind
-from gpuctl.store.local.format import Header, Unreadable, decode, encode
+from gpuctl.store.base import StateKind
+from gpuctl.store.local.format import Header, UnreadableStateFile, decode, encode
 
-HEADER = Header("a-state-id", Kind.REAL, 7)
+HEADER = Header("a-state-id", StateKind.REAL, 7)
 
 
 def with_header(**facts: Any) -> bytes:
@@ -39,7 +39,7 @@ def test_a_number_that_other_readers_of_json_refuse_is_never_written() -> None:
 
 
 def test_a_header_made_by_hand_is_read_if_it_is_whole() -> None:
-    assert decode(with_header(serial=8)) == (Header("a-state-id", Kind.REAL, 8), {})
+    assert decode(with_header(serial=8)) == (Header("a-state-id", StateKind.REAL, 8), {})
 
 
 @pytest.mark.parametrize(
@@ -48,5 +48,5 @@ def test_a_header_made_by_hand_is_read_if_it_is_whole() -> None:
     ids=str,
 )
 def test_a_wrong_header_is_refused_whatever_is_wrong(wrong: dict[str, Any]) -> None:
-    with pytest.raises(Unreadable, match="has a header that cannot be read"):
+    with pytest.raises(UnreadableStateFile, match="has a header that cannot be read"):
         decode(with_header(**wrong))

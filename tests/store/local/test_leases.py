@@ -16,7 +16,7 @@ from store.local.test_crashes import forked
 from support.clock import FakeClock
 from support.instances import NOON
 
-from gpuctl.store.base import Kind, State
+from gpuctl.store.base import State, StateKind
 from gpuctl.store.lease import LeaseName
 from gpuctl.store.local import open_state
 from gpuctl.store.local.cooldown import LocalCooldown
@@ -34,7 +34,7 @@ class TestLocalLeases(LeaseContract):
 
 class TestLocalReaperMemory(ReaperMemoryContract):
     def open(self, place: Path, clock: FakeClock) -> State:
-        return open_state(str(place / "state.json"), kind=Kind.REAL, clock=clock)
+        return open_state(str(place / "state.json"), kind=StateKind.REAL, clock=clock)
 
 
 class TestLocalCooldown(CooldownContract):
@@ -151,7 +151,7 @@ def test_a_folder_that_takes_no_file_gives_the_lease_to_everyone(tmp_path: Path,
 
 
 def test_damage_to_the_reapers_memory_is_no_error(tmp_path: Path, clock: FakeClock) -> None:
-    state = open_state(str(tmp_path / "state.json"), kind=Kind.REAL, clock=clock)
+    state = open_state(str(tmp_path / "state.json"), kind=StateKind.REAL, clock=clock)
     state.reaper.update(lambda _: ReapTimes(last_reap_at=NOON))
     (tmp_path / "state.json.reap.json").write_text("{")
     assert state.reaper.read() == ReapTimes()

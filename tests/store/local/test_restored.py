@@ -8,7 +8,7 @@ from support.clock import FakeClock
 from support.instances import an_instance
 
 from gpuctl.errors import StateUnusableError, UsageError
-from gpuctl.store.base import Kind
+from gpuctl.store.base import StateKind
 from gpuctl.store.local.store import LocalStore
 
 ONE, TWO = "inst-000000000001", "inst-000000000002"
@@ -21,7 +21,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def store(path: Path) -> LocalStore:
-    opened = LocalStore(path, kind=Kind.REAL, clock=FakeClock())
+    opened = LocalStore(path, kind=StateKind.REAL, clock=FakeClock())
     opened.add([an_instance(ONE)], lambda present: None)
     return opened
 
@@ -97,6 +97,6 @@ def test_a_backup_is_read_as_strictly_as_a_state(store: LocalStore, path: Path) 
 
 
 def test_a_backup_of_the_sandbox_is_no_backup_of_the_real_world(store: LocalStore, path: Path) -> None:
-    other = LocalStore(path, kind=Kind.SANDBOX, clock=FakeClock())
+    other = LocalStore(path, kind=StateKind.SANDBOX, clock=FakeClock())
     with pytest.raises(StateUnusableError, match="belongs to real accounts"):
         other.backup(str(path))

@@ -9,7 +9,7 @@ from support.instances import NOON, a_ready_instance, an_instance
 
 from gpuctl.domain.instance import Status
 from gpuctl.errors import StateLockedError, StateUnusableError, UsageError
-from gpuctl.store.base import Kind
+from gpuctl.store.base import StateKind
 from gpuctl.store.lease import LeaseName, leased
 from gpuctl.store.local import open_state
 from gpuctl.store.local.backups import folder_of, list_backups
@@ -19,14 +19,14 @@ from gpuctl.store.reaper import ReapTimes
 
 
 def opened(place: Path, **facts: object) -> LocalStore:
-    return LocalStore(place / "state.json", **({"kind": Kind.REAL, "clock": FakeClock()} | facts))  # type: ignore[arg-type]
+    return LocalStore(place / "state.json", **({"kind": StateKind.REAL, "clock": FakeClock()} | facts))  # type: ignore[arg-type]
 
 
 class TestLocalStore(RecordStoreContract):
     def lose(self, place: Path) -> None:
         (place / "state.json").unlink()
 
-    def open(self, place: Path, kind: Kind = Kind.REAL) -> LocalStore:
+    def open(self, place: Path, kind: StateKind = StateKind.REAL) -> LocalStore:
         return opened(place, kind=kind)
 
 
@@ -50,7 +50,7 @@ def test_the_two_kinds_never_mix(tmp_path: Path) -> None:
     opened(tmp_path).add([an_instance(ONE)], anyone)
     for use in (lambda store: store.snapshot(), lambda store: store.add([an_instance(TWO)], anyone)):
         with pytest.raises(StateUnusableError, match="belongs to real accounts"):
-            use(opened(tmp_path, kind=Kind.SANDBOX))
+            use(opened(tmp_path, kind=StateKind.SANDBOX))
 
 
 def test_a_state_that_went_missing_is_an_error_and_never_a_new_one(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_nobody_else_can_read_any_of_it_whatever_the_umask(
     store.add([a_ready_instance(ONE, status=Status.TERMINATED, terminated_at=NOON)], anyone)
     store.add([an_instance(TWO)], anyone)
     store.archive(NOON + timedelta(days=1))
-    state = open_state(str(place / "state.json"), kind=Kind.REAL, clock=FakeClock())
+    state = open_state(str(place / "state.json"), kind=StateKind.REAL, clock=FakeClock())
     state.reaper.update(lambda times: ReapTimes())
     with leased(state.leases, LeaseName.REAP, "this", timedelta(minutes=5)):
         files = [path for path in tmp_path.rglob("*") if path.is_file()]

@@ -16,7 +16,7 @@ from support.instances import NOON, a_ready_instance, an_instance
 from gpuctl.domain.instance import Instance, Status
 from gpuctl.errors import GpuctlError, NotFoundError, StateUnusableError, UsageError
 from gpuctl.files import Disk
-from gpuctl.store.base import Kind, Snapshot
+from gpuctl.store.base import Snapshot, StateKind
 from gpuctl.store.local.backups import list_backups
 from gpuctl.store.local.format import Header
 from gpuctl.store.local.lock import Lock
@@ -53,7 +53,7 @@ def test_changing_no_record_waits_for_no_lock(tmp_path: Path) -> None:
 
 
 def test_a_transaction_that_changed_nothing_writes_nothing_and_says_so(tmp_path: Path) -> None:
-    place, header = tmp_path / "state.json", Header("a-state-id", Kind.REAL, 0)
+    place, header = tmp_path / "state.json", Header("a-state-id", StateKind.REAL, 0)
     storage = StateStorage({})
     assert storage.commit(place, header, Disk(), NOON) is False
     assert list(tmp_path.iterdir()) == []
@@ -159,14 +159,14 @@ def hint_of(kind: type[GpuctlError], use: Callable[[], object]) -> str:
 def test_every_refusal_says_what_to_do(tmp_path: Path) -> None:
     real, sandbox = tmp_path / "real", tmp_path / "sandbox"
     opened(real).add([an_instance(ONE)], anyone)
-    opened(sandbox, kind=Kind.SANDBOX).add([], anyone)
-    assert hint_of(StateUnusableError, opened(real, kind=Kind.SANDBOX).snapshot) == "leave out `--sandbox`"
+    opened(sandbox, kind=StateKind.SANDBOX).add([], anyone)
+    assert hint_of(StateUnusableError, opened(real, kind=StateKind.SANDBOX).snapshot) == "leave out `--sandbox`"
     assert hint_of(StateUnusableError, opened(sandbox).snapshot) == "add `--sandbox`"
     assert "another `--state`" in hint_of(StateUnusableError, opened(real, new_state_id="another-id").snapshot)
     assert "GPUCTL_STATE_ID" in hint_of(UsageError, lambda: opened(real, new_state_id="X"))
     assert hint_of(NotFoundError, lambda: opened(real).update(TWO, lambda record: record)) == "gpuctl list --all"
     (sandbox / "state.json").unlink()
-    missing = hint_of(StateUnusableError, opened(sandbox, kind=Kind.SANDBOX).snapshot)
+    missing = hint_of(StateUnusableError, opened(sandbox, kind=StateKind.SANDBOX).snapshot)
     assert missing == "gpuctl recover; there is no backup"
     newer = (real / "state.json").read_bytes().replace(b'"format":1', b'"format":2')
     (real / "state.json").write_bytes(newer)

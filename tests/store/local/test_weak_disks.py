@@ -18,7 +18,7 @@ from gpuctl.errors import StateLockedError, StateUnusableError
 from gpuctl.files import Disk, sync
 from gpuctl.home.rescue import RescueFolder
 from gpuctl.remote.keys import own_key
-from gpuctl.store.base import Kind
+from gpuctl.store.base import StateKind
 from gpuctl.store.lease import LeaseName, leased
 from gpuctl.store.local import open_state
 from gpuctl.store.local.claim import Claims, _holder
@@ -45,7 +45,7 @@ each_promise = pytest.mark.parametrize(
 
 
 def opened(folder: Path) -> LocalStore:
-    return LocalStore(folder / "state.json", kind=Kind.REAL, clock=FakeClock())
+    return LocalStore(folder / "state.json", kind=StateKind.REAL, clock=FakeClock())
 
 
 def lived(folder: Path) -> None:
@@ -70,7 +70,7 @@ def test_the_reaper_gets_its_lease_and_remembers_on_a_disk_without(
     promise: str, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     WeakDisk(monkeypatch, tmp_path, **{promise: number})
-    state = open_state(str(tmp_path / "state.json"), kind=Kind.REAL, clock=FakeClock())
+    state = open_state(str(tmp_path / "state.json"), kind=StateKind.REAL, clock=FakeClock())
     with leased(state.leases, LeaseName.REAP, "host 1", timedelta(minutes=5)) as lease:
         assert lease is not None
         assert state.reaper.update(lambda _: ReapTimes(last_reap_at=NOON), lease)
@@ -184,7 +184,7 @@ def test_writers_at_once_lose_nothing_on_a_disk_without_locks(tmp_path: Path, mo
 
     def insert(writer: int) -> None:
         for number in range(10):
-            LocalStore(tmp_path / "state.json", kind=Kind.REAL, clock=SystemClock()).add(
+            LocalStore(tmp_path / "state.json", kind=StateKind.REAL, clock=SystemClock()).add(
                 [an_instance(f"inst-w{writer:03d}{number:08d}")], lambda present: None
             )
 

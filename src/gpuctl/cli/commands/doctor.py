@@ -69,13 +69,13 @@ def command(
 
 
 def _setup(context: Context) -> Setup:
-    from gpuctl.cli.commands.schedule.reaper_job import Place
+    from gpuctl.cli.commands.schedule.reaper_job import StateSchedule
 
     return Setup(
         runtime=context.wiring.runtime,
         catalog=context.wiring.catalog,
         user=context.wiring.user,
-        schedule=lambda: Place(context).status(),
+        schedule=lambda: StateSchedule(context).status(),
         in_sandbox=context.sandbox,
         platform=context.platform,
         disk_problems=lambda: _disk_problems(context),

@@ -15,7 +15,7 @@ from gpuctl.cli.render.result import Result
 from gpuctl.cli.render.tables import right, table
 from gpuctl.documents import dollars, offer_shape
 from gpuctl.domain.instance import Market
-from gpuctl.domain.market.offers import Availability, InstanceType, Need, Offer, ranked
+from gpuctl.domain.market.offers import Availability, InstanceType, Offer, Requirements, ranked
 from gpuctl.domain.market.request import MAX_DISK_GB, MIN_DISK_GB
 from gpuctl.domain.money.cost import rates
 from gpuctl.domain.money.prices import origin
@@ -114,7 +114,7 @@ def _offer_for(wiring: Wiring, kind: InstanceType, region: str | None, market: M
         if offer.price is not None:
             return offer, "configured"
     offers = [offer for offer in catalog.offers(kind.provider, market) if offer.type.name == kind.name]
-    best = next(iter(ranked(offers, Need(with_retired=True))), None)
+    best = next(iter(ranked(offers, Requirements(with_retired=True))), None)
     if best is None:
         raise UsageError(f"no region has `{kind.name}`", hint="gpuctl types")
     return best, "the cheapest region"

@@ -16,7 +16,7 @@ from gpuctl.cli.render.result import Result
 from gpuctl.cli.render.tables import table, wrapped
 from gpuctl.cli.terminal.text import brief
 from gpuctl.documents import action_shape, reason_of
-from gpuctl.domain.reconcile.actions import Kind
+from gpuctl.domain.reconcile.actions import ActionKind
 from gpuctl.errors import UsageError
 from gpuctl.home.schedule import limit_error_log
 from gpuctl.services.reap.loop import ReapReport
@@ -104,7 +104,7 @@ def _result(context: Context, report: ReapReport, *, dry_run: bool) -> Result | 
 
 
 def _is_done(outcome: ActionResult) -> bool:
-    return outcome.action.kind in (Kind.TERMINATE, Kind.CLOSE, Kind.ADOPT) and outcome.error is None
+    return outcome.action.kind in (ActionKind.TERMINATE, ActionKind.CLOSE, ActionKind.ADOPT) and outcome.error is None
 
 
 def _row(outcome: ActionResult) -> list[str]:

@@ -5,7 +5,7 @@ import typer
 from gpuctl.cli.context import Context
 from gpuctl.cli.render.result import Result
 from gpuctl.domain.duration import rough
-from gpuctl.sandbox import Address, ensure, status, stop
+from gpuctl.sandbox import ServerAddress, ensure, status, stop
 
 EXAMPLES = """\
 gpuctl sandbox start
@@ -51,7 +51,7 @@ def reset(ctx: typer.Context) -> Result:
     return _result(address, "the sandbox was reset" if was_running else _NOT_RUNNING)
 
 
-def _result(address: Address | None, text: str) -> Result:
+def _result(address: ServerAddress | None, text: str) -> Result:
     if address is None:
         return Result({"running": False, "url": None}, columns=("url",), rows=[], footer=[text])
     document = {"running": True, "url": address.url, "pid": address.pid}

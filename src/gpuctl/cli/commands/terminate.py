@@ -19,7 +19,7 @@ from gpuctl.domain.money.cost import spent
 from gpuctl.errors import GpuctlError, Interrupted, PartialError, UsageError
 from gpuctl.providers.registry import all_facts
 from gpuctl.services.query import Selection, current_records, everything, resolve
-from gpuctl.services.terminate import Ended, end, wait_until_gone
+from gpuctl.services.terminate import TerminateResult, end, wait_until_gone
 
 EXAMPLES = """\
 gpuctl terminate train-7
@@ -126,7 +126,7 @@ def _ended(
 ) -> Result:
     """Terminate the active ones of these; `patience` is how long to wait for confirmation, None for not at all."""
     live = [record.id for record in chosen if record.is_live]
-    outcome, interrupted = Ended([]), None
+    outcome, interrupted = TerminateResult([]), None
     if live:
         context.progress.step(f"terminating {counted(len(live), 'instance')}")
         try:
@@ -136,7 +136,7 @@ def _ended(
                 outcome = wait_until_gone(context.wiring.runtime, live, patience)
                 outcome.errors = {key: unaccepted.get(key, error) for key, error in outcome.errors.items()}
         except Interrupted as signal:
-            outcome = Ended(_reread(context, chosen))
+            outcome = TerminateResult(_reread(context, chosen))
             interrupted = _interrupted(signal, [record for record in outcome.records if record.is_live])
     now = context.clock.now()
     present = {record.id: record for record in outcome.records}

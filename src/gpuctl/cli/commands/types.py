@@ -15,7 +15,7 @@ from gpuctl.cli.render.result import Result
 from gpuctl.cli.render.tables import fitting, right, table, total, widest
 from gpuctl.documents import offer_shape
 from gpuctl.domain.instance import Market, Price, ProviderName
-from gpuctl.domain.market.offers import Availability, Need, Offer, ranked
+from gpuctl.domain.market.offers import Availability, Offer, Requirements, ranked
 from gpuctl.domain.market.request import ANYWHERE
 from gpuctl.domain.money.prices import age_in_days
 from gpuctl.errors import UsageError
@@ -63,7 +63,7 @@ def command(
     """
     context: Context = ctx.find_root().obj
     region = None if region == ANYWHERE else region
-    need = Need(
+    need = Requirements(
         gpu=gpu,
         max_usd_per_hour=max_price,
         min_memory_gib=min_gpu_memory,
@@ -76,7 +76,7 @@ def command(
     market = Market.SPOT if spot else Market.ON_DEMAND
     offers = [offer for provider in providers for offer in context.wiring.catalog.offers(provider, market)]
     if gpu and not any(
-        need_of_gpu.is_met_by(offer) for need_of_gpu in (Need(gpu=gpu, with_retired=True),) for offer in offers
+        need_of_gpu.is_met_by(offer) for need_of_gpu in (Requirements(gpu=gpu, with_retired=True),) for offer in offers
     ):
         models = sorted({offer.type.gpu_model for offer in offers})
         raise UsageError(f"no instance type has the GPU `{gpu[:40]}`", hint=f"one of {', '.join(models)}")

@@ -10,7 +10,7 @@ from gpuctl.domain.instance import Instance, Market, Price
 from gpuctl.domain.money.cost import Cost, hourly, to_cents
 
 if TYPE_CHECKING:
-    from gpuctl.domain.money.report import Sum
+    from gpuctl.domain.money.report import CostSum
 
 BARE = "* compute only: the disk or public IP price is unknown"
 
@@ -100,16 +100,16 @@ def is_bare(record: Instance) -> bool:
 
 def burn(records: Sequence[Instance], now: datetime) -> str:
     """The line below a list: how many live, what they cost an hour, so far, and if all run to their deadlines."""
-    from gpuctl.domain.money.report import outlook
+    from gpuctl.domain.money.report import cost_summary
 
-    ahead = outlook(records, now)
+    ahead = cost_summary(records, now)
     return (
         f"{ahead.live} active · {money(ahead.hourly.total)}/h · {money(ahead.spent.total)} spent · "
         f"{money(ahead.by_deadline.total)} at the deadlines{left_out(ahead.by_deadline)}"
     )
 
 
-def left_out(summed: "Sum") -> str:
+def left_out(summed: "CostSum") -> str:
     """What a sum does not hold, to be said behind it; empty where it holds everything."""
     text = f" · {summed.unknown_price_count} of unknown price not counted" if summed.unknown_price_count else ""
     return f"{text} · {summed.compute_only_count} without disk or public IP" if summed.compute_only_count else text

@@ -55,7 +55,7 @@ class LogFile(RotatingFileHandler):
             self._err.write(f"warning: cannot write the log `{self.baseFilename}`: {error.strerror}\n")
 
 
-class _Teed:
+class _CopiedStream:
     """A stream whose text is also appended to the log."""
 
     def __init__(self, stream: TextIO, log: LogFile) -> None:
@@ -73,4 +73,6 @@ class _Teed:
 def logged(streams: Streams, path: Path, clock: Clock) -> Streams:
     """The same streams, whose text is also appended to that file."""
     log = LogFile(path, clock, streams.err)
-    return Streams(streams.input, cast(TextIO, _Teed(streams.out, log)), cast(TextIO, _Teed(streams.err, log)))
+    return Streams(
+        streams.input, cast(TextIO, _CopiedStream(streams.out, log)), cast(TextIO, _CopiedStream(streams.err, log))
+    )

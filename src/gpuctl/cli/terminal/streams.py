@@ -50,7 +50,7 @@ class Globals:
         return replace(self, **{name: value for name, value in given.items() if value not in (None, False)})
 
 
-class _Cleaned:
+class _RedactedStream:
     """A stream that removes secrets from what is written."""
 
     def __init__(self, stream: TextIO, clean: Callable[[str], str]) -> None:
@@ -71,7 +71,7 @@ class _Cleaned:
 
 def cleaned(streams: Streams, redactor: Redactor) -> Streams:
     """Streams that write text without its secrets. Bytes that another program writes are passed on unchanged."""
-    out, err = _Cleaned(streams.out, redactor.clean), _Cleaned(streams.err, redactor.clean)
+    out, err = _RedactedStream(streams.out, redactor.clean), _RedactedStream(streams.err, redactor.clean)
     return Streams(streams.input, cast(TextIO, out), cast(TextIO, err))
 
 

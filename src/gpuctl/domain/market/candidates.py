@@ -10,7 +10,7 @@ from gpuctl.errors import Extent
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Placement:
     """An offer, and the zone in its region; None leaves the zone to the cloud."""
 
     offer: Offer
@@ -35,7 +35,7 @@ PicksZone = Callable[[ProviderName], bool]
 
 def in_order(
     offers: Iterable[Offer], zones_of: ZonesOf, picks_zone: PicksZone = lambda provider: True
-) -> Iterator[Place]:
+) -> Iterator[Placement]:
     """Every place once: the offers as they stand, but all regions of a type before the single zones of any of them.
 
     Left to itself a cloud picks a zone with room, so that naming zones comes last; and another zone of the same type
@@ -47,9 +47,9 @@ def in_order(
     ):
         together = list(alike)
         if picks_zone(provider):
-            yield from (Place(offer) for offer in together)
+            yield from (Placement(offer) for offer in together)
         for offer in together:
-            yield from (Place(offer, zone) for zone in zones_of(offer))
+            yield from (Placement(offer, zone) for zone in zones_of(offer))
 
 
 def exceeds_with(refused: Offer, other: Offer) -> bool:
@@ -65,7 +65,7 @@ def exceeds_with(refused: Offer, other: Offer) -> bool:
     return first.vcpus is None or second.vcpus is None or second.vcpus >= first.vcpus
 
 
-def rules_out(extent: Extent, refused: Place, other: Place) -> bool:
+def rules_out(extent: Extent, refused: Placement, other: Placement) -> bool:
     """Whether a refusal of that extent at one placement also rules out the other placement.
 
     Within a region it says nothing about another instance type: policies and services forbid types as well.

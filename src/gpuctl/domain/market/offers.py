@@ -104,7 +104,7 @@ class Offer:
 _AS_SOLD = Decimal("0.931")
 
 
-class Lack(StrEnum):
+class Mismatch(StrEnum):
     """Why an offer is not taken, in words that a count may stand before."""
 
     GPU_MODEL = "with another GPU"
@@ -121,7 +121,7 @@ class Lack(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Need:
+class Requirements:
     """What an instance must have; None asks nothing of that side. `min_memory_gib` is of one GPU (or of the slice).
 
     `capped`: a spot instance is bid for with the highest price, so that its price need not be known.
@@ -139,32 +139,32 @@ class Need:
         """Whether the offer has all of it. An unknown price does not meet a highest price."""
         return self.lack_of(offer) is None
 
-    def lack_of(self, offer: Offer) -> Lack | None:
+    def lack_of(self, offer: Offer) -> Mismatch | None:
         """The first thing that the offer lacks; None where it has all of it."""
         kind = offer.type
         if self.gpu is not None and not _same_model(self.gpu, kind.gpu_model):
-            return Lack.GPU_MODEL
+            return Mismatch.GPU_MODEL
         if self.min_gpus is not None and kind.gpu_count < self.min_gpus:
-            return Lack.GPU_COUNT
+            return Mismatch.GPU_COUNT
         if self.min_memory_gib is not None and (
             kind.gpu_memory_gib is None or kind.gpu_memory_gib < self.min_memory_gib * _AS_SOLD
         ):
-            return Lack.GPU_MEMORY
+            return Mismatch.GPU_MEMORY
         if self.region is not None and offer.region != self.region:
-            return Lack.REGION
+            return Mismatch.REGION
         if not self.with_retired and kind.availability is Availability.RETIRED:
-            return Lack.RETIRED
+            return Mismatch.RETIRED
         return self._price_lack(offer)
 
-    def _price_lack(self, offer: Offer) -> Lack | None:
+    def _price_lack(self, offer: Offer) -> Mismatch | None:
         if self.max_usd_per_hour is None:
             return None
         if offer.price is None:
-            return None if self.capped and offer.market is Market.SPOT else Lack.UNKNOWN_PRICE
-        return Lack.ABOVE_MAX_PRICE if offer.price.usd_per_hour > self.max_usd_per_hour else None
+            return None if self.capped and offer.market is Market.SPOT else Mismatch.UNKNOWN_PRICE
+        return Mismatch.ABOVE_MAX_PRICE if offer.price.usd_per_hour > self.max_usd_per_hour else None
 
 
-def ranked(offers: Iterable[Offer], need: Need) -> Sequence[Offer]:
+def ranked(offers: Iterable[Offer], need: Requirements) -> Sequence[Offer]:
     """The offers that meet the need, cheapest first; unknown prices last; ties by type and region.
 
     Among unknown prices those come first that cost less on demand: a spot instance costs no more than that.

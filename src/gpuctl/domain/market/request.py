@@ -9,9 +9,9 @@ from typing import Any
 
 from gpuctl.domain.duration import shown, spelled
 from gpuctl.domain.instance import Instance, Market, ProviderName
-from gpuctl.domain.market.offers import Need
+from gpuctl.domain.market.offers import Requirements
 from gpuctl.domain.market.secrets import secret_in
-from gpuctl.domain.market.ssh_source import Source
+from gpuctl.domain.market.ssh_source import SshSource
 from gpuctl.domain.tags import PREFIX, RECORD_ID_PREFIX
 from gpuctl.errors import UsageError
 
@@ -55,7 +55,7 @@ class Request:
     allow_unknown_price: bool = False
     market: Market = Market.ON_DEMAND
     idle: timedelta | None = None
-    ssh_from: Source = field(default_factory=Source)
+    ssh_from: SshSource = field(default_factory=SshSource)
     check: str | None = None
     falls_back: bool = False
     gpu: str | None = None
@@ -86,10 +86,10 @@ class Request:
         return any(item is not None for item in (self.gpu, self.min_gpus, self.min_memory_gib))
 
     @property
-    def need(self) -> Need:
+    def need(self) -> Requirements:
         """What an offer must have. Described rather than named, an instance has at least one whole GPU."""
         by_need = self.instance_type is None
-        return Need(
+        return Requirements(
             gpu=self.gpu,
             min_gpus=self.min_gpus or (Decimal(1) if by_need else None),
             min_memory_gib=self.min_memory_gib,

@@ -23,7 +23,7 @@ class Size(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Class:
+class SizeClass:
     """What an instance of a size must have at least, and the type that is preferred among equals."""
 
     gpu_memory_gib: Decimal
@@ -33,9 +33,9 @@ class Class:
 
 
 CLASSES = {
-    Size.LIGHT: Class(Decimal(15), Decimal(15), "g4dn.xlarge", "a T4 or better, with 16 GB GPU memory"),
-    Size.MEDIUM: Class(Decimal(15), Decimal(28), "Standard_NC6", "16 GB GPU memory and 28 GB RAM"),
-    Size.HEAVY: Class(Decimal(22), Decimal(16), "p3.2xlarge", "24 GB GPU memory, such as an L4 or A10G"),
+    Size.LIGHT: SizeClass(Decimal(15), Decimal(15), "g4dn.xlarge", "a T4 or better, with 16 GB GPU memory"),
+    Size.MEDIUM: SizeClass(Decimal(15), Decimal(28), "Standard_NC6", "16 GB GPU memory and 28 GB RAM"),
+    Size.HEAVY: SizeClass(Decimal(22), Decimal(16), "p3.2xlarge", "24 GB GPU memory, such as an L4 or A10G"),
 }
 LIVES = {
     Size.LIGHT: timedelta(minutes=30),

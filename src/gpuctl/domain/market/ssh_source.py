@@ -17,7 +17,7 @@ _WIDE = {4: 8, 6: 16}
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class SshSource:
     """From where ssh is to be let in: `auto`, `none` or a range; `is_demanded` when doing without is no answer."""
 
     text: str = AUTO

@@ -13,8 +13,8 @@ from enum import StrEnum
 from gpuctl.domain.instance import Instance, Reason, Status
 from gpuctl.domain.money.budgets import BudgetAction, Budgets, Limits
 from gpuctl.domain.money.cost import remaining, spent_between, to_cents
-from gpuctl.domain.money.report import Sum, start_of_day, together
-from gpuctl.domain.reconcile.actions import Action, Kind
+from gpuctl.domain.money.report import CostSum, cost_sum, start_of_day
+from gpuctl.domain.reconcile.actions import Action, ActionKind
 from gpuctl.errors import BudgetError
 
 NEAR = Decimal("0.8")
@@ -62,9 +62,9 @@ class BudgetStatus:
     """A limit with what counts against it: spent in its period, committed by active instances, and requested now."""
 
     limit: Limit
-    spent: Sum
-    ahead: Sum
-    requested: Sum
+    spent: CostSum
+    ahead: CostSum
+    requested: CostSum
 
     @property
     def total(self) -> Decimal:
@@ -89,7 +89,7 @@ class BudgetStatus:
     @property
     def summary(self) -> str:
         """The sum in words: `$3.10 spent + $0.60 committed + $0.54 requested = $4.24`."""
-        this = f" + {_usd(self.requested.total)} requested" if self.requested != Sum() else ""
+        this = f" + {_usd(self.requested.total)} requested" if self.requested != CostSum() else ""
         bare = f", {self.spent.compute_only_count} without disk or public IP" if self.spent.compute_only_count else ""
         return (
             f"{_usd(self.spent.total)} spent + {_usd(self.ahead.total)} committed{this} = "
@@ -179,7 +179,7 @@ def to_end(budgets: Budgets, records: Sequence[Instance], now: datetime) -> dict
         covered = [record for record in records if limit.covers(record)]
         running = [record for record in covered if record.is_live and record.status is not Status.STOPPING]
         frees = {record.id: remaining(record, now).counted or _ZERO for record in running}
-        spent = together(spent_between(record, limit.period.start(now), now) for record in covered).total
+        spent = cost_sum(spent_between(record, limit.period.start(now), now) for record in covered).total
         total = spent + sum((usd for record_id, usd in frees.items() if record_id not in chosen), _ZERO)
         for record in sorted(running, key=lambda instance: (instance.created_at, instance.id), reverse=True):
             if total <= limit.usd:
@@ -193,16 +193,20 @@ def to_end(budgets: Budgets, records: Sequence[Instance], now: datetime) -> dict
 def ends_for(actions: Iterable[Action], chosen: Mapping[str, Limit]) -> list[Action]:
     """The end of every instance among those chosen that the plan saw there and does not end anyway."""
     planned = list(actions)
-    ended = {action.record.id for action in planned if action.record and action.kind in (Kind.TERMINATE, Kind.CLOSE)}
+    ended = {
+        action.record.id
+        for action in planned
+        if action.record and action.kind in (ActionKind.TERMINATE, ActionKind.CLOSE)
+    }
     return [
         replace(
             action,
-            kind=Kind.TERMINATE,
+            kind=ActionKind.TERMINATE,
             reason=Reason.BUDGET,
             detail=f"budget of {chosen[action.record.id].label} exceeded",
         )
         for action in planned
-        if action.kind in (Kind.REFRESH, Kind.ADOPT)
+        if action.kind in (ActionKind.REFRESH, ActionKind.ADOPT)
         and action.record
         and action.record.id in chosen.keys() - ended
         and action.seen
@@ -214,9 +218,9 @@ def _status(limit: Limit, records: Iterable[Instance], now: datetime, requested:
     covered = [record for record in records if limit.covers(record)]
     return BudgetStatus(
         limit,
-        spent=together(spent_between(record, limit.period.start(now), now) for record in covered),
-        ahead=together(remaining(record, now) for record in covered if record.id not in requested),
-        requested=together(remaining(record, now) for record in covered if record.id in requested),
+        spent=cost_sum(spent_between(record, limit.period.start(now), now) for record in covered),
+        ahead=cost_sum(remaining(record, now) for record in covered if record.id not in requested),
+        requested=cost_sum(remaining(record, now) for record in covered if record.id in requested),
     )
 
 

@@ -27,7 +27,7 @@ class PriceKey(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class RejectedPrice:
     """A price that was read and not believed: what was read, and why it cannot be true."""
 
     key: PriceKey
@@ -45,21 +45,21 @@ class PriceBook:
     provider: ProviderName
     read_at: datetime
     prices: Mapping[PriceKey, Price]
-    refused: tuple[Refusal, ...] = ()
+    refused: tuple[RejectedPrice, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class PriceJudgement:
     """What passed the gate, and what did not."""
 
     taken: Mapping[PriceKey, Decimal]
-    refused: tuple[Refusal, ...] = field(default=())
+    refused: tuple[RejectedPrice, ...] = field(default=())
 
 
 Last = Callable[[PriceKey], Price | None]
 
 
-def judged(read: Mapping[PriceKey, Decimal], last: Last, believed: Collection[str] = ()) -> Judgement:
+def judged(read: Mapping[PriceKey, Decimal], last: Last, believed: Collection[str] = ()) -> PriceJudgement:
     """Which of the prices read may be believed, given the last known ones.
 
     Refused are those that are not above zero, those five times up or down (unless the type is in `believed`), an
@@ -85,9 +85,9 @@ def judged(read: Mapping[PriceKey, Decimal], last: Last, believed: Collection[st
         on_demand = standing(key._replace(market=Market.ON_DEMAND)) if key.market is Market.SPOT else None
         if key not in refused and on_demand is not None and usd > on_demand:
             refused[key] = f"above the on-demand price of ${on_demand:f}"
-    return Judgement(
+    return PriceJudgement(
         taken={key: usd for key, usd in read.items() if key not in refused},
-        refused=tuple(Refusal(key, read[key], refused[key]) for key in sorted(refused)),
+        refused=tuple(RejectedPrice(key, read[key], refused[key]) for key in sorted(refused)),
     )
 
 

@@ -24,7 +24,7 @@ DAY, TAG = "day", "tag:"
 
 
 @dataclass(frozen=True, slots=True)
-class Sum:
+class CostSum:
     """Dollars of several instances in parts.
 
     `unknown_price_count`: instances of unknown price, which are in no part. `compute_only_count`: instances whose disk
@@ -42,8 +42,8 @@ class Sum:
         """Everything that is known, together."""
         return self.compute + self.disk + self.public_ip
 
-    def __add__(self, other: "Sum") -> "Sum":
-        return Sum(
+    def __add__(self, other: "CostSum") -> "CostSum":
+        return CostSum(
             self.compute + other.compute,
             self.disk + other.disk,
             self.public_ip + other.public_ip,
@@ -53,18 +53,18 @@ class Sum:
 
 
 @dataclass(frozen=True, slots=True)
-class Outlook:
+class CostSummary:
     """What instances cost together: an hour right now, by now, what is still to come, and both together."""
 
     live: int
-    hourly: Sum
-    spent: Sum
-    remaining: Sum
-    by_deadline: Sum
+    hourly: CostSum
+    spent: CostSum
+    remaining: CostSum
+    by_deadline: CostSum
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class UsageGroup:
     """The instances that are alike on one side: how many, their hours, their cost, and what of that was spot.
 
     `key` is None for those that have nothing on that side.
@@ -73,12 +73,12 @@ class Group:
     key: str | None
     instance_count: int
     hours: Decimal
-    cost: Sum
-    spot: Sum
+    cost: CostSum
+    spot: CostSum
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class UsageReport:
     """What instances cost together since an instant (None: from the beginning) until now, and by a side if given.
 
     `each` is what one that ended cost on average, over its whole life; None where none ended at a known price.
@@ -87,28 +87,28 @@ class Report:
     since: datetime | None
     now: datetime
     figures: Statistics
-    outlook: Outlook
-    spot: Sum
+    cost_summary: CostSummary
+    spot: CostSum
     each: Decimal | None
     side: str | None
-    groups: Sequence[Group]
+    groups: Sequence[UsageGroup]
 
     @property
-    def spent(self) -> Sum:
+    def spent(self) -> CostSum:
         """What they cost in that time."""
-        return self.outlook.spent
+        return self.cost_summary.spent
 
 
 def report(
     records: Iterable[Instance], now: datetime, since: datetime | None = None, side: str | None = None
-) -> Report:
+) -> UsageReport:
     """Everything there is to say of what these cost; a side is what `groups` takes."""
     every = within(records, since, now)
-    return Report(
+    return UsageReport(
         since,
         now,
         figures=statistics(every, now, since),
-        outlook=outlook(every, now, since),
+        cost_summary=cost_summary(every, now, since),
         spot=_cost_of(every, now, since, Market.SPOT),
         each=_average(every, now, since),
         side=side,
@@ -116,7 +116,7 @@ def report(
     )
 
 
-def together(costs: Iterable[Cost]) -> Sum:
+def cost_sum(costs: Iterable[Cost]) -> CostSum:
     """The costs summed up."""
     compute = disk = public_ip = _ZERO
     unknown_price_count = compute_only_count = 0
@@ -128,21 +128,21 @@ def together(costs: Iterable[Cost]) -> Sum:
         compute += cost.compute
         disk += cost.disk or _ZERO
         public_ip += cost.public_ip or _ZERO
-    return Sum(compute, disk, public_ip, unknown_price_count, compute_only_count)
+    return CostSum(compute, disk, public_ip, unknown_price_count, compute_only_count)
 
 
-def outlook(records: Sequence[Instance], now: datetime, since: datetime | None = None) -> Outlook:
+def cost_summary(records: Sequence[Instance], now: datetime, since: datetime | None = None) -> CostSummary:
     """What these cost together; with `since` only what they cost after that is spent."""
-    return Outlook(
+    return CostSummary(
         live=sum(record.is_live for record in records),
-        hourly=together(current_hourly(record) for record in records),
+        hourly=cost_sum(current_hourly(record) for record in records),
         spent=_cost_of(records, now, since),
-        remaining=together(remaining(record, now) for record in records),
-        by_deadline=together(by_deadline(record, now) for record in records),
+        remaining=cost_sum(remaining(record, now) for record in records),
+        by_deadline=cost_sum(by_deadline(record, now) for record in records),
     )
 
 
-def groups(records: Iterable[Instance], side: str, now: datetime, since: datetime | None = None) -> list[Group]:
+def groups(records: Iterable[Instance], side: str, now: datetime, since: datetime | None = None) -> list[UsageGroup]:
     """The instances grouped by a side (one of SIDES, `day`, or `tag:KEY`), the dearest first, days in their order.
 
     An instance counts in every day it existed, with the part of its cost that fell on it; UTC days, none left out in
@@ -169,8 +169,10 @@ def _spent(record: Instance, since: datetime | None, now: datetime) -> Cost:
     return spent(record, now) if since is None else spent_between(record, since, now)
 
 
-def _cost_of(records: Iterable[Instance], now: datetime, since: datetime | None, market: Market | None = None) -> Sum:
-    return together(_spent(record, since, now) for record in records if market in (None, record.market))
+def _cost_of(
+    records: Iterable[Instance], now: datetime, since: datetime | None, market: Market | None = None
+) -> CostSum:
+    return cost_sum(_spent(record, since, now) for record in records if market in (None, record.market))
 
 
 def _average(records: Iterable[Instance], now: datetime, since: datetime | None) -> Decimal | None:
@@ -178,8 +180,8 @@ def _average(records: Iterable[Instance], now: datetime, since: datetime | None)
     return sum(costs, _ZERO) / len(costs) if costs else None
 
 
-def _group(key: str | None, some: Sequence[Instance], since: datetime | None, now: datetime) -> Group:
-    return Group(
+def _group(key: str | None, some: Sequence[Instance], since: datetime | None, now: datetime) -> UsageGroup:
+    return UsageGroup(
         key,
         instance_count=len(some),
         hours=sum((_hours(record, since, now) for record in some), _ZERO),
@@ -188,7 +190,7 @@ def _group(key: str | None, some: Sequence[Instance], since: datetime | None, no
     )
 
 
-def _days(every: Sequence[Instance], now: datetime, since: datetime | None) -> list[Group]:
+def _days(every: Sequence[Instance], now: datetime, since: datetime | None) -> list[UsageGroup]:
     records = [record for record in every if record.launched_at is not None]
     if not records:
         return []

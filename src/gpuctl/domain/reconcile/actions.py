@@ -10,7 +10,7 @@ from gpuctl.domain.reconcile.evidence import Proof
 from gpuctl.domain.tags import ownership
 
 
-class Kind(StrEnum):
+class ActionKind(StrEnum):
     """The kinds of action; `refresh` brings a record up to date and is no news to anybody."""
 
     TERMINATE = "terminate"
@@ -30,7 +30,7 @@ class Action:
     `extended_to` is the later deadline that another copy of the state has granted.
     """
 
-    kind: Kind
+    kind: ActionKind
     scope: Scope
     record: Instance | None = None
     seen: Observed | None = None

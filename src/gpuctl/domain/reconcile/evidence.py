@@ -6,7 +6,7 @@ Absence is not evidence until it is proof: a cloud may not show yet what it has 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from gpuctl.domain.instance import CloudState, Instance, Observed, Reason, Refusal, Status
+from gpuctl.domain.instance import CloudState, Instance, LaunchRefusal, Observed, Reason, Status
 from gpuctl.domain.tags import ID, STATE
 from gpuctl.errors import Code
 
@@ -52,7 +52,7 @@ def end_of(record: Instance, seen: Observed, now: datetime | None) -> Proof:
     return _estimated(record, record.absent_since or now or record.updated_at, seen)
 
 
-def launch_failure(record: Instance, seen: Observed) -> Refusal | None:
+def launch_failure(record: Instance, seen: Observed) -> LaunchRefusal | None:
     """Why the provider could not start the record's instance after it had accepted the create; None if it still may.
 
     `seen` is that very instance. None as well for an instance that came up, or that somebody decided to terminate.
@@ -62,7 +62,7 @@ def launch_failure(record: Instance, seen: Observed) -> Refusal | None:
     if seen.state not in (CloudState.ENDED, CloudState.FAILED):
         return None
     if seen.refusal is None and seen.end_reason is Reason.INTERRUPTED:
-        return Refusal(code=Code.CAPACITY, text="the provider took the spot instance back while it was starting")
+        return LaunchRefusal(code=Code.CAPACITY, text="the provider took the spot instance back while it was starting")
     return seen.refusal
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from gpuctl.domain.instance import CloudState, Instance, Observed, Reason, Scope
-from gpuctl.domain.reconcile.actions import Action, Finder, Kind, Rules, View
+from gpuctl.domain.reconcile.actions import Action, ActionKind, Finder, Rules, View
 from gpuctl.domain.tags import STATE, ownership
 
 ORPHAN_AGE = timedelta(minutes=15)
@@ -21,45 +21,53 @@ def plan_without_record(records: Sequence[Instance], view: View, rules: Rules) -
     }
     unmanaged = [seen for seen in view.observed if seen.exists and seen.cloud_id not in known]
     decided = [_unmanaged(seen, by_id, view, rules) for seen in unmanaged]
-    unreachable = [Action(Kind.REPORT, scope, detail=why, unresolved=True) for scope, why in view.unreachable.items()]
+    unreachable = [
+        Action(ActionKind.REPORT, scope, detail=why, unresolved=True) for scope, why in view.unreachable.items()
+    ]
     return [*_within_limit(decided, rules.max_orphans), *unreachable]
 
 
 def _unmanaged(seen: Observed, records: Mapping[str, Instance], view: View, rules: Rules) -> Action:
     scope = Scope(provider=seen.provider, account=seen.account, region=seen.region)
 
-    def act(kind: Kind, reason: Reason | None = None, *, detail: str, unresolved: bool = False) -> Action:
+    def act(kind: ActionKind, reason: Reason | None = None, *, detail: str, unresolved: bool = False) -> Action:
         return Action(kind, scope, None, seen, reason, None, detail, unresolved)
 
     claims = ownership(seen.tags)
     ours = claims.state_id == rules.state_id
     if not ours and claims.state_id not in rules.reap_state_ids:
-        return act(Kind.REPORT, detail=f"{seen.cloud_id} belongs to state {seen.tags.get(STATE, '')!r}")
+        return act(ActionKind.REPORT, detail=f"{seen.cloud_id} belongs to state {seen.tags.get(STATE, '')!r}")
     record = records.get(claims.record_id or "")
     if ours and record is not None and _is_left_behind(seen, record):
-        return act(Kind.TERMINATE, Reason.REFUSED, detail=f"{seen.cloud_id} was left by a refused attempt")
+        return act(ActionKind.TERMINATE, Reason.REFUSED, detail=f"{seen.cloud_id} was left by a refused attempt")
     born = seen.launched_at or claims.created_at
     if claims.record_id is None or claims.expires_at is None or born is None:
         return act(
-            Kind.REPORT,
+            ActionKind.REPORT,
             detail=f"{seen.cloud_id} is tagged with this state but has no valid ID or deadline tag",
             unresolved=True,
         )
     if view.now is None:
         return act(
-            Kind.REPORT, detail="the provider's clock could not be read: the deadline is not enforced", unresolved=True
+            ActionKind.REPORT,
+            detail="the provider's clock could not be read: the deadline is not enforced",
+            unresolved=True,
         )
     if _is_ripe(claims.expires_at, born, view.now, ours):
-        return act(Kind.TERMINATE, Reason.ORPHAN, detail=f"{seen.cloud_id} is past its deadline and has no record")
+        return act(
+            ActionKind.TERMINATE, Reason.ORPHAN, detail=f"{seen.cloud_id} is past its deadline and has no record"
+        )
     if ours and seen.state is CloudState.REMNANT and view.now - born > ORPHAN_AGE:
         return act(
-            Kind.TERMINATE, Reason.ORPHAN, detail=f"{seen.cloud_id} is left over: no instance and no record uses it"
+            ActionKind.TERMINATE,
+            Reason.ORPHAN,
+            detail=f"{seen.cloud_id} is left over: no instance and no record uses it",
         )
     if not ours or view.now >= claims.expires_at or seen.state is CloudState.REMNANT:
-        return act(Kind.WAIT, detail=f"{seen.cloud_id} has no record")
+        return act(ActionKind.WAIT, detail=f"{seen.cloud_id} has no record")
     if record is not None:
-        return act(Kind.REPORT, detail=f"{seen.cloud_id} claims the record of {record.cloud_id}", unresolved=True)
-    return act(Kind.ADOPT, detail=f"{seen.cloud_id} had no record")
+        return act(ActionKind.REPORT, detail=f"{seen.cloud_id} claims the record of {record.cloud_id}", unresolved=True)
+    return act(ActionKind.ADOPT, detail=f"{seen.cloud_id} had no record")
 
 
 def _is_left_behind(seen: Observed, record: Instance) -> bool:
@@ -74,10 +82,10 @@ def _is_ripe(expires_at: datetime, born: datetime, now: datetime, ours: bool) ->
 def _within_limit(actions: Iterable[Action], max_orphans: int) -> Iterable[Action]:
     ended = 0
     for action in actions:
-        if action.kind is Kind.TERMINATE and action.reason is Reason.ORPHAN:
+        if action.kind is ActionKind.TERMINATE and action.reason is Reason.ORPHAN:
             ended += 1
             if ended > max_orphans:
                 spared = f"{action.detail}; more orphans than --max-orphans {max_orphans} allows in one run"
-                yield Action(Kind.REPORT, action.scope, None, action.seen, Reason.ORPHAN, None, spared, True)
+                yield Action(ActionKind.REPORT, action.scope, None, action.seen, Reason.ORPHAN, None, spared, True)
                 continue
         yield action

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 
 from gpuctl.domain.instance import CloudState, Instance, Market, Observed, Reason, Scope, Status
-from gpuctl.domain.reconcile.actions import Action, Finder, Kind, Rules, View, scope_of
+from gpuctl.domain.reconcile.actions import Action, ActionKind, Finder, Rules, View, scope_of
 from gpuctl.domain.reconcile.deadlines import UNREAD_GRACE, extended, extended_by_tags
 from gpuctl.domain.reconcile.evidence import (
     ATTEMPT_GRACE,
@@ -81,13 +81,15 @@ def _for_record(record: Instance, finder: Finder, view: View, rules: Rules) -> l
 def _about(record: Instance, finder: Finder, view: View, rules: Rules) -> Iterable[Action]:
     seen = finder.anywhere(record)
     extended_to = extended_by_tags(record, seen, rules, view.now)
-    act = _Acting(record, scope_of(record), seen, extended_to)
+    act = _ActionMaker(record, scope_of(record), seen, extended_to)
     if seen is not None and not is_the_same_machine(record, seen, rules.state_id):
         if seen.exists:
-            yield act(Kind.REPORT, detail=f"the gpuctl tags of {seen.cloud_id} were changed", unresolved=record.is_live)
+            yield act(
+                ActionKind.REPORT, detail=f"the gpuctl tags of {seen.cloud_id} were changed", unresolved=record.is_live
+            )
     elif record.status.is_ended:
         if seen is not None and seen.exists:
-            yield act(Kind.TERMINATE, Reason.ORPHAN, detail="still running although recorded as terminated")
+            yield act(ActionKind.TERMINATE, Reason.ORPHAN, detail="still running although recorded as terminated")
     elif seen is not None:
         yield from _present(extended(record, extended_to, record.updated_at), seen, view, act)
     else:
@@ -102,10 +104,10 @@ def _left_behind(record: Instance, finder: Finder, view: View) -> Iterable[Actio
         if attempt.cloud_id is None or listed_at is None or listed_at - attempt.at < ATTEMPT_GRACE:
             continue
         if not finder.has(attempt.region, attempt.cloud_id):
-            yield Action(Kind.REFRESH, scope, record, left=attempt.cloud_id)
+            yield Action(ActionKind.REFRESH, scope, record, left=attempt.cloud_id)
 
 
-class _Acting:
+class _ActionMaker:
     """Makes actions about one record."""
 
     def __init__(self, record: Instance, scope: Scope, seen: Observed | None, extended_to: datetime | None) -> None:
@@ -114,7 +116,7 @@ class _Acting:
 
     def __call__(
         self,
-        kind: Kind,
+        kind: ActionKind,
         reason: Reason | None = None,
         *,
         detail: str = "",
@@ -125,32 +127,32 @@ class _Acting:
         return Action(kind, scope, record, seen, reason, proof, detail, unresolved, extended_to=self._extended_to)
 
 
-def _present(record: Instance, seen: Observed, view: View, act: _Acting) -> Iterable[Action]:
+def _present(record: Instance, seen: Observed, view: View, act: _ActionMaker) -> Iterable[Action]:
     if not seen.exists:
         detail = seen.refusal.text if seen.refusal else ""
-        yield act(Kind.CLOSE, proof=end_of(record, seen, view.now), detail=detail)
+        yield act(ActionKind.CLOSE, proof=end_of(record, seen, view.now), detail=detail)
         return
     if record.status is Status.PROVISIONING and seen.state is not CloudState.REMNANT:
-        yield act(Kind.ADOPT, detail=f"its instance is {seen.cloud_id}")
+        yield act(ActionKind.ADOPT, detail=f"its instance is {seen.cloud_id}")
     else:
-        yield act(Kind.REFRESH)
+        yield act(ActionKind.REFRESH)
     if record.status is Status.STOPPING:
         stubborn = _is_stubborn(record, view.now)
         yield act(
-            Kind.TERMINATE,
+            ActionKind.TERMINATE,
             record.reason,
             detail="still there long after its termination was accepted" if stubborn else "",
             unresolved=stubborn,
         )
     elif seen.state is CloudState.FAILED and not _was_ready(record):
         why = seen.refusal.text if seen.refusal else "the provider could not start it"
-        yield act(Kind.TERMINATE, Reason.REFUSED, detail=why)
+        yield act(ActionKind.TERMINATE, Reason.REFUSED, detail=why)
     elif seen.state is CloudState.FAILED:
         # It was usable: what failed since (an extension that a policy put on it, say) may not have stopped its task.
-        yield act(Kind.REPORT, detail="the provider reports a failure; kept until its deadline", unresolved=True)
+        yield act(ActionKind.REPORT, detail="the provider reports a failure; kept until its deadline", unresolved=True)
         yield from _if_due(record, view, act)
     elif seen.state is CloudState.REMNANT and (reason := _why_empty(record, view.now)) is not None:
-        yield act(Kind.TERMINATE, reason, detail="there is no instance, only resources created for it")
+        yield act(ActionKind.TERMINATE, reason, detail="there is no instance, only resources created for it")
     else:
         yield from _if_due(record, view, act)
 
@@ -170,44 +172,46 @@ def _why_empty(record: Instance, now: datetime | None) -> Reason | None:
     return Reason.INTERRUPTED if record.market is Market.SPOT else Reason.VANISHED
 
 
-def _absent(record: Instance, view: View, act: _Acting) -> Iterable[Action]:
+def _absent(record: Instance, view: View, act: _ActionMaker) -> Iterable[Action]:
     scope = scope_of(record)
     if scope in view.unreachable:
         yield from _unseen_end(record, view, act)
         return
     is_requested = record.id in view.by_id
     if not is_requested:
-        yield act(Kind.WAIT, detail="not in the listing, and could not be queried by ID", unresolved=True)
+        yield act(ActionKind.WAIT, detail="not in the listing, and could not be queried by ID", unresolved=True)
         return
     proof = absence_proves(record, listed_at=view.listed[scope], now=view.now)
     if proof is not None:
-        yield act(Kind.CLOSE, proof.reason, proof=proof)
+        yield act(ActionKind.CLOSE, proof.reason, proof=proof)
         return
-    yield act(Kind.WAIT, detail="not found at the provider; termination is not confirmed yet")
+    yield act(ActionKind.WAIT, detail="not found at the provider; termination is not confirmed yet")
     yield from _unseen_end(record, view, act)
 
 
-def _unseen_end(record: Instance, view: View, act: _Acting) -> Iterable[Action]:
+def _unseen_end(record: Instance, view: View, act: _ActionMaker) -> Iterable[Action]:
     # Should the listing lie or fail, the end is asked for all the same, but only by an id that our own create returned.
     if not record.id_is_from_create:
         return
     if record.status is Status.STOPPING:
-        yield act(Kind.TERMINATE, record.reason, detail="terminated by ID; it was in no listing")
+        yield act(ActionKind.TERMINATE, record.reason, detail="terminated by ID; it was in no listing")
     elif view.now is not None and record.is_due(view.now) and view.now - record.expires_at < UNREAD_GRACE:
         # Another copy of this state may have extended the deadline, which only the tags would show.
         detail = "past its deadline; not terminated yet, because its tags could not be read"
-        yield act(Kind.WAIT, detail=detail, unresolved=True)
+        yield act(ActionKind.WAIT, detail=detail, unresolved=True)
     else:
         yield from _if_due(record, view, act)
 
 
-def _if_due(record: Instance, view: View, act: _Acting) -> Iterable[Action]:
+def _if_due(record: Instance, view: View, act: _ActionMaker) -> Iterable[Action]:
     if view.now is None:
         yield act(
-            Kind.REPORT, detail="the provider's clock could not be read: the deadline is not enforced", unresolved=True
+            ActionKind.REPORT,
+            detail="the provider's clock could not be read: the deadline is not enforced",
+            unresolved=True,
         )
     elif record.is_due(view.now):
-        yield act(Kind.TERMINATE, Reason.EXPIRED)
+        yield act(ActionKind.TERMINATE, Reason.EXPIRED)
 
 
 def _is_stubborn(record: Instance, now: datetime | None) -> bool:

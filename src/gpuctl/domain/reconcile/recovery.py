@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from gpuctl.domain.events import EventName
 from gpuctl.domain.instance import Instance, Observed, Reason, Status
 from gpuctl.domain.lifecycle import note
-from gpuctl.domain.reconcile.actions import Action, Kind
+from gpuctl.domain.reconcile.actions import Action, ActionKind
 from gpuctl.domain.tags import ownership
 
 
@@ -57,9 +57,9 @@ def _rank(copy: Instance) -> int:
 
 def _is_by_deadline(action: Action) -> bool:
     is_orphan = action.record is None and action.reason is Reason.ORPHAN
-    return action.kind is Kind.TERMINATE and (action.reason is Reason.EXPIRED or is_orphan)
+    return action.kind is ActionKind.TERMINATE and (action.reason is Reason.EXPIRED or is_orphan)
 
 
 def _spared(action: Action) -> Action:
     why = "deadline not enforced: the state was restored, and not all regions were queried since"
-    return replace(action, kind=Kind.REPORT, reason=None, detail=why, unresolved=True)
+    return replace(action, kind=ActionKind.REPORT, reason=None, detail=why, unresolved=True)

@@ -29,7 +29,7 @@ class Console:
 
 
 @dataclass(frozen=True, slots=True)
-class LastWords:
+class GuardReport:
     """The guard's last line: when it powered the instance off (None where it knew no time), and why."""
 
     at: datetime | None
@@ -60,7 +60,7 @@ def read_console(ec2: Any, cloud_id: str) -> Console:
     return console
 
 
-def last_words(ec2: Any, described: Mapping[str, Any], seen_at: datetime | None) -> LastWords | None:
+def last_words(ec2: Any, described: Mapping[str, Any], seen_at: datetime | None) -> GuardReport | None:
     """When and why the guard powered off that ended instance, from one entry of DescribeInstances.
 
     None where the instance did not power itself off, or its guard did not do it: every user on the instance can, too.
@@ -75,7 +75,7 @@ def last_words(ec2: Any, described: Mapping[str, Any], seen_at: datetime | None)
     at, launched_at = parse_deadline(match[1] or ""), described.get("LaunchTime")
     is_before = at is not None and launched_at is not None and at < launched_at.astimezone(UTC)
     is_after = at is not None and seen_at is not None and at > seen_at
-    return LastWords(None if is_before or is_after else at, match[2].strip())
+    return GuardReport(None if is_before or is_after else at, match[2].strip())
 
 
 def _last(pattern: re.Pattern[str], output: str) -> str | None:

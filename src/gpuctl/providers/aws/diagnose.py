@@ -15,7 +15,7 @@ from gpuctl.providers.aws.create import run_instances
 from gpuctl.providers.aws.errors import NOT_FOUND, SDK_ERRORS, code_of, translate
 from gpuctl.providers.aws.facts import quota_families
 from gpuctl.providers.aws.ingress import try_group
-from gpuctl.providers.base import Order, Trial
+from gpuctl.providers.base import DiagnosedInstance, Order
 
 # Quotas are of vCPUs; https://docs.aws.amazon.com/ec2/latest/instancetypes/ec2-instance-quotas.html
 _QUOTAS = {
@@ -35,7 +35,7 @@ _RENEWED = ("iam-role", "container-role", "assume-role-with-web-identity")
 _EXAMPLE_RANGE = "192.0.2.1/32"
 
 
-def diagnose(clients: Clients, trial: Trial) -> Iterator[Finding]:
+def diagnose(clients: Clients, trial: DiagnosedInstance) -> Iterator[Finding]:
     """See `Provider.diagnose`."""
     yield _create(clients, trial)
     yield _end(clients, trial)
@@ -53,7 +53,7 @@ def _finding_of(check: str, ask: Callable[[], Finding]) -> Finding:
         return Finding(check, Verdict.UNKNOWN, problem.message, problem.hint)
 
 
-def _create(clients: Clients, trial: Trial) -> Finding:
+def _create(clients: Clients, trial: DiagnosedInstance) -> Finding:
     if trial.order is None:
         return Finding("create-permission", Verdict.UNKNOWN, "there is no image to check with")
     what = f"`{trial.kind.name}` in {trial.region}"
@@ -96,7 +96,7 @@ def _group(clients: Clients, order: Order, opens_ssh: bool) -> Finding | None:
     return Finding("create-permission", Verdict.FAIL, problem.message, hint)
 
 
-def _end(clients: Clients, trial: Trial) -> Finding:
+def _end(clients: Clients, trial: DiagnosedInstance) -> Finding:
     """Ask about an instance that cannot exist; a policy may decide by tags, so then about a real one."""
     ec2 = clients.client("ec2", trial.region)
     failure: Exception | None = None
@@ -113,7 +113,7 @@ def _end(clients: Clients, trial: Trial) -> Finding:
     return Finding("terminate-permission", Verdict.FAIL, problem.message, "docs/aws-policy.json")
 
 
-def _quota(clients: Clients, trial: Trial) -> Finding:
+def _quota(clients: Clients, trial: DiagnosedInstance) -> Finding:
     if clients.connection.sandbox_url is not None:
         return Finding("quota", Verdict.OK, "the sandbox's AWS sets no quota")
     need = trial.kind.vcpus
@@ -130,7 +130,7 @@ def _quota(clients: Clients, trial: Trial) -> Finding:
     return Finding("quota", Verdict.FAIL, text, f"aws service-quotas request-service-quota-increase {more}")
 
 
-def _as_spot(clients: Clients, trial: Trial) -> str:
+def _as_spot(clients: Clients, trial: DiagnosedInstance) -> str:
     """How much of the type's quota for spot is in use; empty where that is not known."""
     code = _QUOTAS.get((_family(trial.kind.name, Market.SPOT), Market.SPOT))
     if code is None:
@@ -142,7 +142,7 @@ def _as_spot(clients: Clients, trial: Trial) -> str:
     return f"; as spot {used} of {allowed} ({code})"
 
 
-def _allowed(clients: Clients, trial: Trial, code: str) -> int:
+def _allowed(clients: Clients, trial: DiagnosedInstance, code: str) -> int:
     service_quota = clients.client("service-quotas", trial.region).get_service_quota(ServiceCode="ec2", QuotaCode=code)
     return int(service_quota["Quota"]["Value"])
 
@@ -152,7 +152,7 @@ def _family(name: str, market: Market) -> str:
     return spot if market is Market.SPOT else on_demand
 
 
-def _used(clients: Clients, trial: Trial, market: Market) -> int:
+def _used(clients: Clients, trial: DiagnosedInstance, market: Market) -> int:
     """The vCPUs of every instance that counts against the type's quota in that market, regardless of who started it."""
     family = _family(trial.kind.name, market)
     pages = (
@@ -179,7 +179,7 @@ def _vcpus(machine: dict[str, Any]) -> int:
     return int(shape.get("CoreCount", 0)) * int(shape.get("ThreadsPerCore", 1))
 
 
-def _offered(clients: Clients, trial: Trial) -> Finding:
+def _offered(clients: Clients, trial: DiagnosedInstance) -> Finding:
     instance_type_offerings = clients.client("ec2", trial.region).describe_instance_type_offerings(
         LocationType="availability-zone", Filters=[{"Name": "instance-type", "Values": [trial.kind.name]}]
     )
@@ -193,7 +193,7 @@ def _offered(clients: Clients, trial: Trial) -> Finding:
     return Finding("zones", Verdict.OK, f"`{trial.kind.name}` is offered in {', '.join(zones)}")
 
 
-def _lasts(clients: Clients, trial: Trial) -> Finding:
+def _lasts(clients: Clients, trial: DiagnosedInstance) -> Finding:
     login = clients.session.get_credentials()
     if login is None:
         return Finding("credential-expiry", Verdict.UNKNOWN, "the login could not be read")

@@ -22,11 +22,11 @@ def end_instances(ec2: Any, region: str, cloud_ids: Sequence[str]) -> dict[str, 
     """
     failures: dict[str, GpuctlError] = {}
     for batch in _in_batches(list(dict.fromkeys(cloud_ids)), _MOST_IDS):
-        failures |= _Ending(ec2, region).end(batch)
+        failures |= _TerminateBatch(ec2, region).end(batch)
     return failures
 
 
-class _Ending:
+class _TerminateBatch:
     """One batch, and how many calls may still be spent on finding the ids that spoil it."""
 
     def __init__(self, ec2: Any, region: str) -> None:

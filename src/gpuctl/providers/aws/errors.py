@@ -9,7 +9,7 @@ from botocore import exceptions as sdk
 from botocore.parsers import ResponseParserError
 
 from gpuctl.distribution import install_package
-from gpuctl.domain.instance import Refusal
+from gpuctl.domain.instance import LaunchRefusal
 from gpuctl.errors import CredentialsError, Extent, GpuctlError, OutcomeUnknown, UnreachableError, UsageError
 from gpuctl.providers.aws.codes import CLOSED_REGION, TABLE
 from gpuctl.providers.codes import HINTS, NETWORK_HINT, Meaning, create_error, error_of
@@ -125,7 +125,7 @@ def unreadable_credentials(error: Exception, doing: str) -> GpuctlError:
     )
 
 
-def refusal_of(code: str, message: str) -> Refusal | None:
+def refusal_of(code: str, message: str) -> LaunchRefusal | None:
     """Why AWS ended an instance that it was starting, from the StateReason of the instance; None without a reason.
 
     A StateReason's code begins with `Client.` or `Server.`, then has the words of an error code. Under
@@ -146,7 +146,7 @@ def refusal_of(code: str, message: str) -> Refusal | None:
     is_key = words.startswith("InvalidKMSKey") or (side, words) == ("Client", "InternalError")
     hint = _KEY_HINT if is_key else TABLE.hint(words) or _HINTS.get(meaning)
     error = error_of(meaning, text, code=told_code, hint=hint, extent=Extent.EVERYWHERE)
-    return Refusal(code=error.code, text=error.message, hint=error.hint)
+    return LaunchRefusal(code=error.code, text=error.message, hint=error.hint)
 
 
 def _login_hint(error: Exception) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from gpuctl.domain.instance import CloudState, Market, Observed, ProviderName, Reason, Refusal
+from gpuctl.domain.instance import CloudState, LaunchRefusal, Market, Observed, ProviderName, Reason
 from gpuctl.providers.aws.errors import refusal_of
 
 NAME = "Name"  # the tag that AWS's own console shows as the instance's name
@@ -79,7 +79,7 @@ def _end_reason(instance: Mapping[str, Any]) -> Reason | None:
     return Reason.INTERRUPTED if _reason_code(instance) in _INTERRUPTIONS or (is_spot and by_aws) else None
 
 
-def _failure(instance: Mapping[str, Any]) -> Refusal | None:
+def _failure(instance: Mapping[str, Any]) -> LaunchRefusal | None:
     """Why AWS ended the instance; None where AWS gives no cause, or somebody or the instance itself ended it."""
     code = _reason_code(instance)
     if not code or code in _NO_FAILURE:

@@ -14,7 +14,7 @@ from gpuctl.providers.aws.client import Clients
 from gpuctl.providers.aws.errors import SDK_ERRORS, code_of, translate, unreadable_credentials
 from gpuctl.providers.aws.facts import FACTS
 from gpuctl.providers.prices import RegionPrices, checked_address
-from gpuctl.providers.retry import Busy, Retry
+from gpuctl.providers.retry import Retry, TransientFailure
 
 # One of the few regions the Price List API answers from; it knows the prices of all.
 _HOME = "us-east-1"
@@ -56,7 +56,7 @@ class AwsPriceList:
             if not offered:
                 return RegionPrices({})
             return RegionPrices({**self._spot(region, offered), **self._on_demand(region, offered)})
-        except _Closed:
+        except _RegionClosed:
             return RegionPrices({}, is_open=False)
 
     def _named_by_sdk(self) -> Collection[str]:
@@ -136,7 +136,7 @@ class AwsPriceList:
             more = {"NextToken": token}
 
 
-class _Closed(Exception):
+class _RegionClosed(Exception):
     """EC2 does not know this account in that region."""
 
 
@@ -147,16 +147,16 @@ def _page(call: Callable[[], Page], member: str, doing: str) -> Page:
     except SDK_ERRORS as error:
         # An organization's policy may forbid single regions: what is allowed in the others is read all the same.
         if code_of(error) in _CLOSED or translate(error, doing).extent is Extent.REGION:
-            raise _Closed from error
+            raise _RegionClosed from error
         raise _failure(error, doing) from error
     except (OSError, EOFError) as error:
         raise unreadable_credentials(error, doing) from error
     if not isinstance(page.get(member), list):
-        raise Busy(UnreachableError(f"{doing}: a page of `{member}` has an unexpected format"))
+        raise TransientFailure(UnreachableError(f"{doing}: a page of `{member}` has an unexpected format"))
     return page
 
 
-def _failure(error: Exception, doing: str) -> GpuctlError | Busy:
+def _failure(error: Exception, doing: str) -> GpuctlError | TransientFailure:
     failure = translate(error, doing)
     response: Any = getattr(error, "response", None) or {}
     reply = response.get("ResponseMetadata", {})
@@ -166,7 +166,7 @@ def _failure(error: Exception, doing: str) -> GpuctlError | Busy:
         return failure
     after = str(reply.get("HTTPHeaders", {}).get("retry-after", ""))
     is_told = after.isascii() and after.isdigit()
-    return Busy(failure, timedelta(seconds=int(after[:9])) if is_told else None)
+    return TransientFailure(failure, timedelta(seconds=int(after[:9])) if is_told else None)
 
 
 def _product(text: object, wanted: Mapping[str, str], where: str) -> tuple[str, Decimal | None]:

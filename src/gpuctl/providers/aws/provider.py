@@ -47,7 +47,7 @@ from gpuctl.providers.aws.readiness import ready_ids
 from gpuctl.providers.aws.resources import list_resources
 from gpuctl.providers.aws.safeguards import read_back
 from gpuctl.providers.aws.zones import zones_of
-from gpuctl.providers.base import Identity, Image, Order, Trial
+from gpuctl.providers.base import DiagnosedInstance, Identity, Image, Order
 
 _ODD_SHAPE = (KeyError, IndexError, TypeError, ValueError, ValidationError)
 _MAY_NOT_OPEN = "add `--ssh-from none`, or allow it: docs/aws-policy.json"
@@ -186,7 +186,7 @@ class AwsProvider:
         with _translated(f"could not list the resources of {record_id} in `{region}`"):
             return list_resources(self._clients.client("ec2", region), record_id, cloud_id, known)
 
-    def diagnose(self, trial: Trial) -> Iterable[Finding]:
+    def diagnose(self, trial: DiagnosedInstance) -> Iterable[Finding]:
         with _translated("could not check AWS permissions"):
             return list(diagnose(self._clients, trial))
 

@@ -201,14 +201,14 @@ class _Transport(RequestsTransport):  # type: ignore[misc]  # the SDK exports it
         super().sleep(min(duration, LONGEST_PAUSE.total_seconds()))
 
 
-class _Nobody:
+class _NoCredential:
     """A placeholder where the SDK wants a credential and never uses it."""
 
     def get_token(self, *scopes: str, **options: Any) -> Any:
         raise CredentialsError("credentials are never used with an emulated cloud")
 
 
-_NOBODY = _Nobody()
+_NOBODY = _NoCredential()
 
 
 class _Retries(policies.RetryPolicy[Any, Any]):

@@ -11,7 +11,15 @@ from gpuctl.domain.duration import shown
 from gpuctl.domain.instance import Market
 from gpuctl.domain.market.request import Request
 from gpuctl.domain.tags import CREATED_AT, EXPIRES_AT, ID, OWNER, STATE, deadline_tag
-from gpuctl.errors import CloudError, Extent, GpuctlError, HalfMade, OutcomeUnknown, UnreachableError, UsageError
+from gpuctl.errors import (
+    CloudError,
+    Extent,
+    GpuctlError,
+    OutcomeUnknown,
+    PartialCreate,
+    UnreachableError,
+    UsageError,
+)
 from gpuctl.providers.azure.client import Clients
 from gpuctl.providers.azure.errors import SDK_ERRORS, code_of, is_absent, is_not_visible_yet, translate_create
 from gpuctl.providers.azure.facts import FACTS
@@ -261,7 +269,7 @@ def _interface(order: Order, subscription: str) -> Mapping[str, Any]:
     return {"name": NIC, "tags": tags_of(order), "properties": shape}
 
 
-class Making:
+class CreateProgress:
     """What a failure means while an instance is made, by how far it had come."""
 
     def __init__(self, order: Order, cloud_time: Callable[[], datetime | None]) -> None:
@@ -272,7 +280,7 @@ class Making:
         self.has_begun = False
 
     def failure(self, error: Exception) -> GpuctlError:
-        """A refusal of what was not begun, HalfMade where parts are there, OutcomeUnknown where the answer is lost."""
+        """A refusal before anything was begun, PartialCreate after parts were made, OutcomeUnknown for a lost reply."""
         if isinstance(error, OutcomeUnknown):
             return error
         if isinstance(error, GpuctlError):
@@ -285,7 +293,7 @@ class Making:
             return OutcomeUnknown(f"{self._doing}: Azure's answer could not be read ({type(error).__name__})")
         if isinstance(translated, OutcomeUnknown) or not self.has_begun:
             return translated
-        return HalfMade(translated, self._group)
+        return PartialCreate(translated, self._group)
 
     @property
     def _is_young(self) -> bool:

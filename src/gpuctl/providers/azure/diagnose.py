@@ -12,7 +12,7 @@ from gpuctl.providers.azure.codes import NOT_REGISTERED
 from gpuctl.providers.azure.errors import SDK_ERRORS, code_of, translate
 from gpuctl.providers.azure.registration import NOT_CHECKED, Registration
 from gpuctl.providers.azure.sizes import size_of
-from gpuctl.providers.base import Trial
+from gpuctl.providers.base import DiagnosedInstance
 
 _PERMISSIONS_API = "2022-04-01"
 _GROUPS = "Microsoft.Resources/subscriptions/resourceGroups"
@@ -43,7 +43,7 @@ _LASTS = (
 _REGIONAL, _SPOT = "cores", "lowPriorityCores"
 
 
-def diagnose(clients: Clients, trial: Trial) -> Iterator[Finding]:
+def diagnose(clients: Clients, trial: DiagnosedInstance) -> Iterator[Finding]:
     """See `Provider.diagnose`. Azure has no dry run: what this login is granted on the subscription is read instead."""
     registration = Registration(clients)
     granted = _finding_of("create-permission", lambda: _granted(clients))
@@ -71,12 +71,14 @@ def _finding_of(check: str, ask: Callable[[], Any]) -> Any:
         return Finding(check, Verdict.UNKNOWN, problem.message, problem.hint)
 
 
-def _finding_at(check: str, look: Callable[[Clients, Trial], Finding], clients: Clients, trial: Trial) -> Finding:
+def _finding_at(
+    check: str, look: Callable[[Clients, DiagnosedInstance], Finding], clients: Clients, trial: DiagnosedInstance
+) -> Finding:
     finding: Finding = _finding_of(check, lambda: look(clients, trial))
     return finding
 
 
-def _creatable(registration: Registration, granted: Sequence[Mapping[str, Any]], trial: Trial) -> Finding:
+def _creatable(registration: Registration, granted: Sequence[Mapping[str, Any]], trial: DiagnosedInstance) -> Finding:
     finding = _permitted("create-permission", TO_CREATE, granted, trial)
     missing = registration.missing() if finding.verdict is Verdict.OK else []
     barred = [name for name in missing if not any(_grants(item, f"{name}/register/action") for item in granted)]
@@ -96,7 +98,9 @@ def _granted(clients: Clients) -> Sequence[Mapping[str, Any]]:
     return granted
 
 
-def _permitted(check: str, needed: Sequence[str], granted: Sequence[Mapping[str, Any]], trial: Trial) -> Finding:
+def _permitted(
+    check: str, needed: Sequence[str], granted: Sequence[Mapping[str, Any]], trial: DiagnosedInstance
+) -> Finding:
     missing = [right for right in needed if not any(_grants(item, right) for item in granted)]
     doing = {"create-permission": "creating", "terminate-permission": "terminating"}[check]
     if missing:
@@ -113,7 +117,7 @@ def _grants(role: Mapping[str, Any], right: str) -> bool:
     return among(role.get("actions") or ()) and not among(role.get("notActions") or ())
 
 
-def _quota(clients: Clients, trial: Trial) -> Finding:
+def _quota(clients: Clients, trial: DiagnosedInstance) -> Finding:
     """Azure counts vCPUs on demand for the family and for the region, and those of spot in a sum of their own."""
     need, name = trial.kind.vcpus, trial.kind.name
     try:
@@ -140,7 +144,7 @@ def _quota(clients: Clients, trial: Trial) -> Finding:
     return Finding("quota", Verdict.FAIL, text, f"az vm list-usage --location {trial.region}, then its Quotas page")
 
 
-def _offered(registration: Registration, clients: Clients, trial: Trial) -> Finding:
+def _offered(registration: Registration, clients: Clients, trial: DiagnosedInstance) -> Finding:
     if not registration.has_timer(trial.region):
         text = f"Azure has no shutdown timer in {trial.region}: gpuctl starts nothing there"
         return Finding("zones", Verdict.FAIL, text, "take another `--region`")

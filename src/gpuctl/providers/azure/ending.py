@@ -17,14 +17,14 @@ _SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Requested:
+class RequestedDeletion:
     """A deletion that Azure accepted: the group as it was, and the address that reports the deletion's progress."""
 
     group: Mapping[str, Any]
     address: str
 
 
-def end_group(clients: Clients, group: str, *, force: bool) -> Requested | None:
+def end_group(clients: Clients, group: str, *, force: bool) -> RequestedDeletion | None:
     """Request the deletion of a group; None where it is absent or is being deleted already.
 
     CloudError, and nothing is deleted, where the group is not ours. Where it holds what is not ours (unless `force`),
@@ -38,7 +38,7 @@ def end_group(clients: Clients, group: str, *, force: bool) -> Requested | None:
     try:
         foreign = _foreign(clients, group)
         if not foreign or force:
-            return Requested(reply, _delete_group(clients, group))
+            return RequestedDeletion(reply, _delete_group(clients, group))
     except SDK_ERRORS as error:
         raise _without_group(clients, group, translate(error, f"could not delete the group `{group}`")) from error
     names = ", ".join(f"`{_short(text)}`" for text in foreign[:_SHOWN])

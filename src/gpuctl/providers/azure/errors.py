@@ -8,7 +8,7 @@ from typing import Any
 from azure.core import exceptions as sdk
 from urllib3 import exceptions as urllib3
 
-from gpuctl.domain.instance import Refusal
+from gpuctl.domain.instance import LaunchRefusal
 from gpuctl.errors import CredentialsError, GpuctlError, UnreachableError, UsageError
 from gpuctl.providers.azure.codes import NOT_FOUND, TABLE
 from gpuctl.providers.azure.login import LoginError, setting_problem
@@ -119,11 +119,11 @@ def unreadable_credentials(error: Exception, doing: str) -> GpuctlError:
     return CredentialsError(text, hint="az account show")
 
 
-def refusal_of(code: str, message: str) -> Refusal:
+def refusal_of(code: str, message: str) -> LaunchRefusal:
     """Why an instance never came up, from what its own status says."""
     # No HTTP status comes with it, but it is Azure's last word on what was sent.
     error = _of_code(code, message, 400, "the instance could not be started")
-    return Refusal(code=error.code, text=error.message)
+    return LaunchRefusal(code=error.code, text=error.message)
 
 
 def _of_code(code: str, message: str, status: int, doing: str) -> GpuctlError:

@@ -11,7 +11,7 @@ from gpuctl.providers.azure.codes import NOT_REGISTERED
 from gpuctl.providers.azure.errors import SDK_ERRORS, code_of, is_absent
 from gpuctl.providers.azure.imagenames import GalleryImage, Urn, image_named
 from gpuctl.providers.azure.registration import NOT_CHECKED
-from gpuctl.providers.azure.sizes import Size, size_of
+from gpuctl.providers.azure.sizes import VmSize, size_of
 from gpuctl.providers.base import Image
 
 _LATEST = "latest"
@@ -43,7 +43,7 @@ def find_image(clients: Clients, region: str, kind: InstanceType, image: str | N
     return image_for(clients, region, size, image or (kind.image.name if kind.image else ""))
 
 
-def image_for(clients: Clients, region: str, size: Size, image: str) -> Image:
+def image_for(clients: Clients, region: str, size: VmSize, image: str) -> Image:
     """The image of that name for that size; see `find_image`."""
     if size.is_confidential:
         raise UsageError(
@@ -97,7 +97,7 @@ def _in_gallery(clients: Clients, image: GalleryImage) -> tuple[Mapping[str, Any
     return facts | {"plan": facts.get("purchasePlan")}, Image(str(exact), "", int(disk.get("sizeInGB") or 30))
 
 
-def _check(facts: Mapping[str, Any], features: Mapping[str, str], size: Size, image: str) -> None:
+def _check(facts: Mapping[str, Any], features: Mapping[str, str], size: VmSize, image: str) -> None:
     """UsageError for an image that Azure would refuse for that size, or that gpuctl cannot start."""
     if str(facts.get("osType") or "Linux") != "Linux":
         raise UsageError(f"the image `{image}` is not of Linux", hint=_LEAVE_OUT)
@@ -128,7 +128,7 @@ def _check(facts: Mapping[str, Any], features: Mapping[str, str], size: Size, im
         raise UsageError(f"the image `{image}` does not boot from NVMe, and `{size.name}` does", hint=_LEAVE_OUT)
 
 
-def _settings(facts: Mapping[str, Any], features: Mapping[str, str], size: Size) -> frozenset[str]:
+def _settings(facts: Mapping[str, Any], features: Mapping[str, str], size: VmSize) -> frozenset[str]:
     # Where both can have Trusted Launch a subscription may make it the default, Secure Boot included, and a driver that
     # is not signed does not load then. Named with Secure Boot off it is accepted everywhere; `Standard` only where the
     # subscription has the feature UseStandardSecurityType.

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from gpuctl.domain.instance import CloudState, Market, Observed, ProviderName, Refusal
+from gpuctl.domain.instance import CloudState, LaunchRefusal, Market, Observed, ProviderName
 from gpuctl.providers.azure.errors import refusal_of
 
 NAME = "gpuctl-name"
@@ -74,7 +74,7 @@ def region_of(location: str) -> str:
 
 def _state(
     group: Mapping[str, Any], machine: Mapping[str, Any] | None, statuses: list[Mapping[str, Any]], power: str
-) -> tuple[CloudState, Refusal | None]:
+) -> tuple[CloudState, LaunchRefusal | None]:
     if group.get("properties", {}).get("provisioningState") == "Deleting":
         return CloudState.ENDING, None
     if machine is None:
@@ -95,7 +95,7 @@ def _status(statuses: list[Mapping[str, Any]], kind: str) -> str:
     return next((code[1].casefold() for code in codes if code[0] == kind and len(code) == 2), "")
 
 
-def _refusal(statuses: list[Mapping[str, Any]]) -> Refusal | None:
+def _refusal(statuses: list[Mapping[str, Any]]) -> LaunchRefusal | None:
     for status in statuses:
         kind, _, code = str(status["code"]).partition("/")
         step, _, why = code.partition("/")

@@ -21,7 +21,7 @@ from gpuctl.errors import CloudError, GpuctlError, ThrottledError, UnreachableEr
 from gpuctl.providers.azure.facts import FACTS
 from gpuctl.providers.codes import NETWORK_HINT
 from gpuctl.providers.prices import RegionPrices, is_loopback
-from gpuctl.providers.retry import Busy, Retry
+from gpuctl.providers.retry import Retry, TransientFailure
 
 VARIABLE = "GPUCTL_AZURE_PRICES_ENDPOINT"
 ADDRESS = "https://prices.azure.com"
@@ -100,7 +100,7 @@ class AzurePriceList:
             with error:
                 raise _refused(error, doing) from error
         except (OSError, HTTPException) as error:
-            raise Busy(_unreachable(error, doing)) from error
+            raise TransientFailure(_unreachable(error, doing)) from error
         return _parsed(text, doing)
 
     def _body(self, reply: Any, doing: str) -> bytes:
@@ -163,12 +163,12 @@ def _parsed(text: bytes, doing: str) -> dict[str, Any]:
     try:
         page = json.loads(text, parse_float=Decimal, parse_int=Decimal, parse_constant=_no_number)
     except ValueError as error:
-        raise Busy(UnreachableError(f"{doing}: a page of it is not JSON")) from error
+        raise TransientFailure(UnreachableError(f"{doing}: a page of it is not JSON")) from error
     items = page.get("Items") if isinstance(page, dict) else None
     if not isinstance(items, list) or not all(_is_item(item) for item in items):
-        raise Busy(UnreachableError(f"{doing}: a page of it has an unexpected format"))
+        raise TransientFailure(UnreachableError(f"{doing}: a page of it has an unexpected format"))
     if not isinstance(page.setdefault("NextPageLink", None), str | None) or page.get("Count", len(items)) != len(items):
-        raise Busy(UnreachableError(f"{doing}: a page of it is not whole"))
+        raise TransientFailure(UnreachableError(f"{doing}: a page of it is not whole"))
     return dict(page)
 
 
@@ -184,11 +184,11 @@ def _is_item(item: object) -> bool:
     )
 
 
-def _refused(error: HTTPError, doing: str) -> GpuctlError | Busy:
+def _refused(error: HTTPError, doing: str) -> GpuctlError | TransientFailure:
     if error.code == 429:
-        return Busy(ThrottledError(f"{doing}: Azure throttles requests (429)"), _after(error))
+        return TransientFailure(ThrottledError(f"{doing}: Azure throttles requests (429)"), _after(error))
     if error.code >= 500:
-        return Busy(UnreachableError(f"{doing}: Azure answered {error.code}"), _after(error))
+        return TransientFailure(UnreachableError(f"{doing}: Azure answered {error.code}"), _after(error))
     return CloudError(f"{doing}: Azure answered {error.code}", cloud_code=str(error.code))
 
 

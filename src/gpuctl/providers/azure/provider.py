@@ -20,7 +20,7 @@ from gpuctl.providers.azure import timer
 from gpuctl.providers.azure.addresses import addresses_of
 from gpuctl.providers.azure.client import SUBSCRIPTIONS_API, Clients
 from gpuctl.providers.azure.diagnose import diagnose
-from gpuctl.providers.azure.ending import Requested, end_group, is_deleted
+from gpuctl.providers.azure.ending import RequestedDeletion, end_group, is_deleted
 from gpuctl.providers.azure.errors import SDK_ERRORS, is_absent, translate, unless_absent, unreadable_credentials
 from gpuctl.providers.azure.facts import FACTS, REGION_VARIABLE
 from gpuctl.providers.azure.images import find_image
@@ -28,7 +28,7 @@ from gpuctl.providers.azure.names import group_in, group_of, token_of
 from gpuctl.providers.azure.observe import observed, region_of, statuses_of
 from gpuctl.providers.azure.registration import Registration
 from gpuctl.providers.azure.resources import list_resources
-from gpuctl.providers.base import Identity, Image, Order, Trial
+from gpuctl.providers.base import DiagnosedInstance, Identity, Image, Order
 from gpuctl.providers.safeguards import sweep_safeguard
 
 _FEW = 4
@@ -47,7 +47,7 @@ class AzureProvider:
     def __init__(self, clients: Clients) -> None:
         self._clients = clients
         self._account: str | None = None
-        self._deletions: dict[str, Requested] = {}
+        self._deletions: dict[str, RequestedDeletion] = {}
         self._registration = Registration(clients)
         self._unarmed: dict[str, str] = {}
 
@@ -97,7 +97,7 @@ class AzureProvider:
         return ()
 
     def create(self, order: Order) -> Observed:
-        making, group = creation.Making(order, lambda: self._clients.cloud_time), group_of(order.token)
+        making, group = creation.CreateProgress(order, lambda: self._clients.cloud_time), group_of(order.token)
         with _translated(f"could not create `{order.instance_type}` in `{order.region}`"):
             account = self._known_account()
         try:
@@ -165,7 +165,7 @@ class AzureProvider:
         with _translated(f"could not list the resources of {record_id}"):
             return list_resources(self._clients, record_id, cloud_id)
 
-    def diagnose(self, trial: Trial) -> Iterable[Finding]:
+    def diagnose(self, trial: DiagnosedInstance) -> Iterable[Finding]:
         with _translated("could not check the permissions of this subscription"):
             return list(diagnose(self._clients, trial))
 

@@ -8,7 +8,7 @@ from gpuctl.providers.azure.client import Clients
 
 
 @dataclass(frozen=True, slots=True)
-class Size:
+class VmSize:
     """One size in one region: the quota family it counts in, what it boots, and its zones.
 
     `arch` and `generations` are those of the images that it boots, `controllers` those of the disks that it takes.
@@ -26,7 +26,7 @@ class Size:
     is_sold_as_spot: bool = True
 
 
-def size_of(clients: Clients, region: str, name: str) -> Size:
+def size_of(clients: Clients, region: str, name: str) -> VmSize:
     """The size as it is sold there.
 
     CapacityError where this subscription cannot have it in that region; raises what the SDK raises.
@@ -50,7 +50,7 @@ def size_of(clients: Clients, region: str, name: str) -> Size:
     }
     places = [place for place in matching[0].get("locationInfo", ()) if _region(place["location"]) == _region(region)]
     generations = can.get("HyperVGenerations", "V1,V2").split(",")
-    return Size(
+    return VmSize(
         name,
         str(matching[0].get("family", "")),
         generations,

@@ -5,7 +5,7 @@ from typing import Any
 
 from gpuctl.domain.diagnosis import Finding, Verdict
 from gpuctl.domain.instance import Market
-from gpuctl.providers.base import Trial
+from gpuctl.providers.base import DiagnosedInstance
 from gpuctl.providers.gcp.client import Api
 from gpuctl.providers.gcp.errors import CALL_ERRORS, translate
 from gpuctl.providers.gcp.names import parts
@@ -37,7 +37,7 @@ _LASTS = (
 _PAGE = "https://console.cloud.google.com/iam-admin/quotas"
 
 
-def diagnose(api: Api, zones: Zones, trial: Trial) -> Iterator[Finding]:
+def diagnose(api: Api, zones: Zones, trial: DiagnosedInstance) -> Iterator[Finding]:
     """See `Provider.diagnose`. Google has no dry run: the permissions held on the whole project are read instead."""
     to_create = TO_CREATE + (TO_OPEN if trial.opens_ssh else ())
     yield _finding_of("create-permission", lambda: _permitted(api, "create-permission", to_create, trial))
@@ -56,12 +56,12 @@ def _finding_of(check: str, ask: Callable[[], Finding]) -> Finding:
         return Finding(check, Verdict.UNKNOWN, problem.message, problem.hint)
 
 
-def _permitted(api: Api, check: str, wanted: tuple[str, ...], trial: Trial) -> Finding:
+def _permitted(api: Api, check: str, wanted: tuple[str, ...], trial: DiagnosedInstance) -> Finding:
     held = api.permissions(list(wanted))
     return _finding(check, [name for name in wanted if name not in held], trial)
 
 
-def _may_end(api: Api, trial: Trial) -> Finding:
+def _may_end(api: Api, trial: DiagnosedInstance) -> Finding:
     if trial.machine is None:
         return _permitted(api, "terminate-permission", TO_END, trial)
     zone, name = parts(trial.machine)
@@ -71,7 +71,7 @@ def _may_end(api: Api, trial: Trial) -> Finding:
     return _finding("terminate-permission", [name for name in wanted if name not in held], trial)
 
 
-def _finding(check: str, missing: list[str], trial: Trial) -> Finding:
+def _finding(check: str, missing: list[str], trial: DiagnosedInstance) -> Finding:
     doing = {"create-permission": "creating", "terminate-permission": "terminating"}[check]
     if missing:
         more = " …" if len(missing) > 1 else ""
@@ -80,7 +80,7 @@ def _finding(check: str, missing: list[str], trial: Trial) -> Finding:
     return Finding(check, Verdict.OK, f"{doing} instances is permitted")
 
 
-def _quota(api: Api, trial: Trial) -> Finding:
+def _quota(api: Api, trial: DiagnosedInstance) -> Finding:
     """The quota of the GPU family on demand and as spot in the region, and of all GPUs in the project."""
     need, kind = trial.kind.gpu_count, trial.kind
     of_project = _counters(api.get(""))
@@ -112,7 +112,7 @@ def _counters(answer: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
     return {str(item["metric"]): (float(item["usage"]), float(item["limit"])) for item in answer.get("quotas") or ()}
 
 
-def _offered(zones: Zones, trial: Trial) -> Finding:
+def _offered(zones: Zones, trial: DiagnosedInstance) -> Finding:
     zone_order = zones.of(trial.region, trial.kind.name)
     if not zone_order:
         text = f"`{trial.kind.name}` is not offered in {trial.region}"

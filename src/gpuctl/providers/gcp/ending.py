@@ -13,7 +13,7 @@ from gpuctl.providers.gcp.names import parts, record_of
 _AT_ONCE = 8
 
 
-class Ending:
+class Deletions:
     """Requests deletions and remembers them, with the instance as it was: Google shows nothing of what is deleted."""
 
     def __init__(self, api: Api) -> None:

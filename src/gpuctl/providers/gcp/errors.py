@@ -3,7 +3,7 @@
 import ssl
 from typing import Any
 
-from gpuctl.domain.instance import Refusal
+from gpuctl.domain.instance import LaunchRefusal
 from gpuctl.errors import CredentialsError, GpuctlError, OutcomeUnknown, UnreachableError
 from gpuctl.providers.codes import HINTS, NETWORK_HINT, Meaning, create_error, error_of
 from gpuctl.providers.gcp.codes import ABSENT, TABLE
@@ -67,10 +67,10 @@ def was_never_sent(error: Exception) -> bool:
     return isinstance(error, LoginError) or any(map(is_no_connection, causes(error)))
 
 
-def refusal_of(error: OperationFailed) -> Refusal:
+def refusal_of(error: OperationFailed) -> LaunchRefusal:
     """Why an instance never came up, where its insert failed only later."""
     translated = translate(error, "the instance could not be started")
-    return Refusal(code=translated.code, text=translated.message, hint=translated.hint)
+    return LaunchRefusal(code=translated.code, text=translated.message, hint=translated.hint)
 
 
 def _of_code(error: ApiError | OperationFailed, code: str, doing: str) -> GpuctlError:

@@ -20,7 +20,7 @@ _BRIEF_S = 1
 _KEY_FILE = "GOOGLE_APPLICATION_CREDENTIALS"
 
 
-class _Brief(Request):
+class _MetadataRequest(Request):
     """Asks the metadata server, which is near where there is one."""
 
     def __call__(self, url: str, *arguments: Any, **options: Any) -> Any:
@@ -42,7 +42,7 @@ class Login:
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         # Without a file nothing but the metadata server is left, which a computer elsewhere would wait for ten seconds.
-        request = None if _has_file(environ) else _Brief()
+        request = None if _has_file(environ) else _MetadataRequest()
         try:
             self._credentials, self.project = google.auth.default(scopes=[_SCOPE], request=request)
         except (sdk.GoogleAuthError, OSError, ValueError) as error:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from gpuctl.domain.instance import CloudState, Market, Observed, ProviderName, Reason, Refusal
+from gpuctl.domain.instance import CloudState, LaunchRefusal, Market, Observed, ProviderName, Reason
 from gpuctl.domain.tags import ID
 from gpuctl.providers.gcp.client import last, region_of
 from gpuctl.providers.gcp.names import NAME, cloud_id
@@ -55,7 +55,7 @@ def observed(instance: Mapping[str, Any], account: str, *, is_asked_ready: bool)
 
 
 def ended(
-    instance_id: str, account: str, *, at: datetime | None, reason: Reason | None, refusal: Refusal | None = None
+    instance_id: str, account: str, *, at: datetime | None, reason: Reason | None, refusal: LaunchRefusal | None = None
 ) -> Observed:
     """An instance of which only its operations are left."""
     zone, _, _ = instance_id.partition("/")

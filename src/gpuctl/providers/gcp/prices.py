@@ -19,7 +19,7 @@ from gpuctl.providers.gcp.facts import API_KEY_VARIABLE, FACTS, PRICES_VARIABLE
 from gpuctl.providers.gcp.failures import ApiError, LoginError
 from gpuctl.providers.gcp.names import machine_type
 from gpuctl.providers.prices import RegionPrices, checked_address, is_loopback
-from gpuctl.providers.retry import Busy, Retry
+from gpuctl.providers.retry import Retry, TransientFailure
 
 ADDRESS = "https://cloudbilling.googleapis.com"
 # The service Compute Engine.
@@ -38,7 +38,7 @@ _USAGE = {"OnDemand": Market.ON_DEMAND, "Preemptible": Market.SPOT}
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class PriceComponents:
     """What an instance type is the sum of: SKUs by the words of their description, and how many of each."""
 
     core: str
@@ -63,20 +63,22 @@ _L4S = {24: 2, 48: 4, 96: 8}
 _MEGA = "a2-megagpu-16g"
 
 
-def parts_of(instance_type: str) -> Parts | None:
+def parts_of(instance_type: str) -> PriceComponents | None:
     """The parts of a type; None for one whose price has parts that the list does not name alike (local SSDs, say)."""
     machine = machine_type(instance_type)
     if (match := _N1.fullmatch(machine.name)) and machine.gpu in _ATTACHED:
         vcpus, core = int(match[1]), "N1 Predefined Instance"
         gib = vcpus * 15 // 4
-        return Parts(f"{core} Core", f"{core} Ram", _ATTACHED[machine.gpu], vcpus, gib, machine.gpus)
+        return PriceComponents(f"{core} Core", f"{core} Ram", _ATTACHED[machine.gpu], vcpus, gib, machine.gpus)
     if match := _G2.fullmatch(machine.name):
         vcpus = int(match[1])
-        return Parts("G2 Instance Core", "G2 Instance Ram", "Nvidia L4 GPU", vcpus, vcpus * 4, _L4S.get(vcpus, 1))
+        return PriceComponents(
+            "G2 Instance Core", "G2 Instance Ram", "Nvidia L4 GPU", vcpus, vcpus * 4, _L4S.get(vcpus, 1)
+        )
     if match := _A2.fullmatch(machine.name):
         gpus = int(match[1])
         vcpus, gib = (96, 1360) if machine.name == _MEGA else (12 * gpus, 85 * gpus)
-        return Parts("A2 Instance Core", "A2 Instance Ram", "Nvidia Tesla A100 GPU", vcpus, gib, gpus)
+        return PriceComponents("A2 Instance Core", "A2 Instance Ram", "Nvidia Tesla A100 GPU", vcpus, gib, gpus)
     return None
 
 
@@ -160,23 +162,25 @@ class GcpPriceList:
         except LoginError as error:
             raise translate(error, _DOING) from error
         except requests.RequestException as error:
-            raise Busy(UnreachableError(f"{_DOING}: {type(error).__name__}", hint="check the network")) from error
+            raise TransientFailure(
+                UnreachableError(f"{_DOING}: {type(error).__name__}", hint="check the network")
+            ) from error
         if reply.status_code != 200:
             raise self._refused(reply)
         if not isinstance(body, dict) or not isinstance(body.get("skus"), list):
-            raise Busy(UnreachableError(f"{_DOING}: a page of it has an unexpected format"))
+            raise TransientFailure(UnreachableError(f"{_DOING}: a page of it has an unexpected format"))
         return body
 
-    def _refused(self, reply: requests.Response) -> GpuctlError | Busy:
+    def _refused(self, reply: requests.Response) -> GpuctlError | TransientFailure:
         try:
             body = reply.json()
         except ValueError:
             body = None
         error = ApiError(reply.status_code, body)
         if reply.status_code == 429:
-            return Busy(ThrottledError(f"{_DOING}: Google throttles requests (429)"))
+            return TransientFailure(ThrottledError(f"{_DOING}: Google throttles requests (429)"))
         if reply.status_code >= 500:
-            return Busy(UnreachableError(f"{_DOING}: Google answered {reply.status_code}"))
+            return TransientFailure(UnreachableError(f"{_DOING}: Google answered {reply.status_code}"))
         failure = translate(error, _DOING)
         if isinstance(failure, CredentialsError):
             failure.hint = f"gcloud services enable cloudbilling.googleapis.com, or set {API_KEY_VARIABLE}"

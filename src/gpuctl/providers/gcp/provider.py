@@ -13,14 +13,14 @@ from gpuctl.domain.market.request import Request
 from gpuctl.domain.resource import Resource
 from gpuctl.domain.safeguards import Safeguard
 from gpuctl.domain.tags import ID, STATE
-from gpuctl.errors import CapacityError, CloudError, GpuctlError, HalfMade, OutcomeUnknown, UnreachableError
-from gpuctl.providers.base import Identity, Image, Order, Trial
+from gpuctl.errors import CapacityError, CloudError, GpuctlError, OutcomeUnknown, PartialCreate, UnreachableError
+from gpuctl.providers.base import DiagnosedInstance, Identity, Image, Order
 from gpuctl.providers.gcp import create as creation
 from gpuctl.providers.gcp import safeguards
 from gpuctl.providers.gcp.client import Api, Json, region_of
 from gpuctl.providers.gcp.deadline import set_deadline
 from gpuctl.providers.gcp.diagnose import diagnose
-from gpuctl.providers.gcp.ending import Ending
+from gpuctl.providers.gcp.ending import Deletions
 from gpuctl.providers.gcp.errors import CALL_ERRORS, is_absent, refusal_of, translate, translate_create
 from gpuctl.providers.gcp.facts import FACTS, REGION_VARIABLES
 from gpuctl.providers.gcp.failures import ApiError, OperationFailed
@@ -52,7 +52,7 @@ class GcpProvider:
         self._account: str | None = None
         self._zones = Zones(api)
         self._ingress = Ingress(api)
-        self._ending = Ending(api)
+        self._ending = Deletions(api)
 
     @property
     def login(self) -> str | None:
@@ -154,7 +154,7 @@ class GcpProvider:
         with _translated(f"could not list the resources of {record_id}"):
             return list_resources(self._api, record_id, cloud_id, known)
 
-    def diagnose(self, trial: Trial) -> Iterable[Finding]:
+    def diagnose(self, trial: DiagnosedInstance) -> Iterable[Finding]:
         with _translated("could not check the permissions of this project"):
             return list(diagnose(self._api, self._zones, trial))
 
@@ -191,7 +191,7 @@ class GcpProvider:
         return None
 
     def _decided(self, operation: Json, order: Order, zone: str) -> None:
-        """Wait until Google has decided, or long enough. OperationFailed, or HalfMade where something is left."""
+        """Wait until Google has decided, within a limit. Raises OperationFailed, or PartialCreate if parts are left."""
         try:
             operation = wait(self._api, operation, _REFUSED_WITHIN)
         except CALL_ERRORS:
@@ -204,7 +204,7 @@ class GcpProvider:
             if isinstance(refusal, CapacityError):
                 self._zones.refused(order.instance_type, error.advised_zones)
             if self._is_left(cloud_id(zone, order.token)):
-                raise HalfMade(refusal, cloud_id(zone, order.token)) from error
+                raise PartialCreate(refusal, cloud_id(zone, order.token)) from error
             raise
 
     def _is_left(self, instance_id: str) -> bool:

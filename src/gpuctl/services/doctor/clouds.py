@@ -6,10 +6,10 @@ from datetime import datetime
 from gpuctl.domain.diagnosis import Finding, Verdict
 from gpuctl.domain.duration import spelled
 from gpuctl.domain.instance import Market
-from gpuctl.domain.market.offers import Availability, InstanceType, Need, ranked
+from gpuctl.domain.market.offers import Availability, InstanceType, Requirements, ranked
 from gpuctl.domain.market.request import DEFAULT_TTL, MIN_DISK_GB
 from gpuctl.errors import GpuctlError, NotPreparedError, UsageError
-from gpuctl.providers.base import Image, Order, Trial
+from gpuctl.providers.base import DiagnosedInstance, Image, Order
 from gpuctl.services.doctor.setup import Cloud, Setup
 from gpuctl.services.record_id import new_record_id
 from gpuctl.services.sessions import MAX_SKEW
@@ -104,7 +104,7 @@ def permissions(setup: Setup, cloud: Cloud) -> Iterator[Finding]:
     ]
     records = [record for record in mine if record.region == region and record.cloud_id is not None]
     yield from session.provider.diagnose(
-        Trial(
+        DiagnosedInstance(
             region=region,
             kind=kind,
             order=_order(setup, cloud, kind, region, session.now),
@@ -133,7 +133,7 @@ def _kind(setup: Setup, cloud: Cloud, region: str) -> InstanceType:
     """The type that was named, else the cheapest common one with a whole GPU and an image for it there."""
     if cloud.instance_type is not None:
         return setup.catalog.find(cloud.instance_type, cloud.name)
-    offers = ranked(setup.catalog.offers(cloud.name), Need(region=region))
+    offers = ranked(setup.catalog.offers(cloud.name), Requirements(region=region))
     whole = [offer.type for offer in offers if offer.type.gpu_count >= 1 and offer.type.arch == "x86_64"]
     if cloud.image is None and setup.catalog.lists_images(cloud.name):
         whole = [kind for kind in whole if kind.image is not None] or whole

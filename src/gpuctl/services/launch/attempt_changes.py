@@ -17,7 +17,7 @@ LEAST_LEFT = timedelta(minutes=5)
 MOST_ATTEMPTS = 40
 
 
-class NoMore(GpuctlError):
+class NoMoreAttempts(GpuctlError):
     """No further attempt may be made: somebody gave the record up, or its deadline is too near."""
 
 
@@ -40,9 +40,9 @@ def with_result(fresh: Instance, result: CreateResult, here: Launchable) -> Inst
 
 
 def start_failed(fresh: Instance, seen: Observed, error: GpuctlError, here: Launchable) -> Instance:
-    """The record after its instance could not be started. NoMore if that is not what it is doing any more."""
+    """The record after its instance could not be started. NoMoreAttempts if that is not what it is doing any more."""
     if fresh.status is not Status.CONFIGURING or fresh.cloud_id != seen.cloud_id:
-        raise NoMore(f"{fresh.label} is {fresh.status} now: no further attempt is made")
+        raise NoMoreAttempts(f"{fresh.label} is {fresh.status} now: no further attempt is made")
     return launch_failed(fresh, seen, error.message, here.session.now)
 
 
@@ -75,7 +75,7 @@ def reason_for_no_attempt(record: Instance, now: datetime) -> str | None:
 def with_attempt(fresh: Instance, launchable: Launchable, sources: Sequence[str]) -> Instance:
     now = launchable.session.now
     if (why := reason_for_no_attempt(fresh, now)) is not None:
-        raise NoMore(why)
+        raise NoMoreAttempts(why)
     number, offer = len(fresh.attempts) + 1, launchable.offer
     attempt = Attempt(
         number=number,

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from gpuctl.domain.instance import Instance, Observed, Outcome, Reason, Status
-from gpuctl.domain.market.candidates import Place
+from gpuctl.domain.market.candidates import Placement
 from gpuctl.errors import BudgetError, CredentialsError, GpuctlError
 from gpuctl.services.budgets import allowance_of
 from gpuctl.services.launch.access import other_sources
 from gpuctl.services.launch.attempt_changes import (
-    NoMore,
+    NoMoreAttempts,
     order_of,
     reason_for_no_attempt,
     start_failed,
@@ -24,7 +24,7 @@ from gpuctl.services.launch.attempt_changes import (
 from gpuctl.services.launch.cooldown import is_elsewhere
 from gpuctl.services.launch.create import CreateResult, send_create
 from gpuctl.services.launch.launchable import Agree, Launchable
-from gpuctl.services.launch.messages import Tried, all_refused, next_attempt_message
+from gpuctl.services.launch.messages import FailedPlacement, all_refused, next_attempt_message
 from gpuctl.services.launch.prepare import Prepared
 from gpuctl.services.runtime import Runtime
 from gpuctl.services.terminate import end
@@ -49,10 +49,10 @@ class Attempts:
     state_id: str
     made: list[Instance]
     agree: Agree
-    tried: list[Tried] = field(default_factory=list)
+    tried: list[FailedPlacement] = field(default_factory=list)
     may_go_on: bool = True
     _here: Launchable = field(init=False)
-    _ahead: Iterator[Place] = field(init=False)
+    _ahead: Iterator[Placement] = field(init=False)
 
     def __post_init__(self) -> None:
         self._here, self._ahead = self.prepared.first, self._after_first()
@@ -65,7 +65,7 @@ class Attempts:
             if result.outcome not in (Outcome.REFUSED, Outcome.LEFTOVERS) or result.error is None:
                 self._close(record, result, here)
                 return result.error
-            self.tried.append(Tried(here.place, result.error))
+            self.tried.append(FailedPlacement(here.place, result.error))
             following = self._after_refusal(record, result, here)
             if following is None:
                 refusal = all_refused(self.tried, self.prepared.choice)
@@ -82,7 +82,7 @@ class Attempts:
         """
         here = self._here
         self.prepared.refusals.add(here.place, error)
-        self.tried.append(Tried(here.place, error, is_late=True))
+        self.tried.append(FailedPlacement(here.place, error, is_late=True))
         following = None
         if is_elsewhere(error):
             following = self._elsewhere(record, error, lambda fresh: start_failed(fresh, seen, error, here))
@@ -95,7 +95,7 @@ class Attempts:
             self.made[:] = [made for made in self.made if made.cloud_id != seen.cloud_id]
         return self.pursue(following)
 
-    def _after_first(self) -> Iterator[Place]:
+    def _after_first(self) -> Iterator[Placement]:
         places = self.prepared.places()
         for place in places:
             if place == self.prepared.first.place:
@@ -147,7 +147,7 @@ class Attempts:
         here = self._here
         try:
             candidate = over(record)
-        except NoMore as why:
+        except NoMoreAttempts as why:
             self.runtime.progress.info(why.message)
             return None
         if (reason := reason_for_no_attempt(candidate, here.session.now)) is not None:
@@ -165,7 +165,7 @@ class Attempts:
             self._here = launchable
         return written
 
-    def _next_place(self, record: Instance, ahead: Iterator[Place]) -> Launchable | None:
+    def _next_place(self, record: Instance, ahead: Iterator[Placement]) -> Launchable | None:
         """The next placement that can be tried, or None; the reason is printed for each that cannot."""
         has_leftovers = any(attempt.outcome is Outcome.LEFTOVERS for attempt in record.attempts)
         for place in ahead:
@@ -182,7 +182,7 @@ class Attempts:
                 return self.prepared.logins.launchable(place)
             except GpuctlError as error:
                 if isinstance(error, CredentialsError) and not is_elsewhere(error):
-                    self.tried.append(Tried(place, error))
+                    self.tried.append(FailedPlacement(place, error))
                     return None
                 self.runtime.progress.info(f"{place.where} is skipped: {error.message}")
         return None
@@ -197,7 +197,7 @@ class Attempts:
             return self.runtime.store.update(
                 record.id, lambda fresh: with_attempt(over(fresh), launchable, sources), allowance.changing(record.id)
             )
-        except (NoMore, BudgetError) as why:
+        except (NoMoreAttempts, BudgetError) as why:
             self.runtime.progress.info(why.message)
             return None
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from gpuctl.domain.duration import rough
-from gpuctl.domain.market.candidates import Place, exceeds_with, rules_out
+from gpuctl.domain.market.candidates import Placement, exceeds_with, rules_out
 from gpuctl.domain.market.offers import Offer
 from gpuctl.errors import CapacityError, Extent, GpuctlError, NotNowError, QuotaError
 from gpuctl.services.launch.offers import Choice
@@ -22,10 +22,10 @@ class Refusals:
     runtime: Runtime
     choice: Choice
     quotas: list[tuple[Offer, QuotaError]] = field(default_factory=list)
-    refused_places: list[tuple[Place, GpuctlError]] = field(default_factory=list)
+    refused_places: list[tuple[Placement, GpuctlError]] = field(default_factory=list)
     without_capacity: dict[str, datetime] = field(default_factory=dict)
 
-    def of(self, place: Place) -> GpuctlError | None:
+    def of(self, place: Placement) -> GpuctlError | None:
         """Why the place need not be asked now; None if it may be."""
         for offer, error in self.quotas:
             if exceeds_with(offer, place.offer):
@@ -48,10 +48,10 @@ class Refusals:
 
     def needs_zones(self, offer: Offer) -> bool:
         """Whether the region refused it where the cloud itself chose a zone, so that other zones may still have it."""
-        error = self.of(Place(offer))
+        error = self.of(Placement(offer))
         return error is not None and (is_room(error) or error.extent is Extent.ZONE)
 
-    def add(self, place: Place, error: GpuctlError) -> None:
+    def add(self, place: Placement, error: GpuctlError) -> None:
         """Remember a refusal, if it says something about later requests."""
         if isinstance(error, QuotaError):
             self.quotas.append((place.offer, error))
@@ -61,7 +61,7 @@ class Refusals:
         elif error.extent is not Extent.EVERYWHERE:
             self.refused_places.append((place, error))
 
-    def _key(self, place: Place) -> str:
+    def _key(self, place: Placement) -> str:
         return place.cooldown_key(self.choice.bids[place.offer.type.provider].request.subnet)
 
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from gpuctl.clock import Clock
 from gpuctl.domain.instance import Observed, Outcome
-from gpuctl.errors import GpuctlError, HalfMade, OutcomeUnknown, ThrottledError, UnreachableError
+from gpuctl.errors import GpuctlError, OutcomeUnknown, PartialCreate, ThrottledError, UnreachableError
 from gpuctl.providers.base import Order, Provider
 
 _TRANSIENT = (ThrottledError, UnreachableError)
@@ -43,7 +43,7 @@ def send_create(
         except OutcomeUnknown as unknown:
             error = lost = unknown
             again = unknown.may_repeat
-        except HalfMade as half:
+        except PartialCreate as half:
             error, leftovers = half.refusal, half.cloud_id
             again = isinstance(half.refusal, _TRANSIENT)
         except _TRANSIENT as refusal:

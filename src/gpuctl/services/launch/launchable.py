@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from gpuctl.domain.instance import ProviderName
-from gpuctl.domain.market.candidates import Place
+from gpuctl.domain.market.candidates import Placement
 from gpuctl.domain.market.offers import Offer
 from gpuctl.domain.market.request import Request
 from gpuctl.domain.money.cost import Cost, Extras, rates
@@ -22,7 +22,7 @@ _UNKNOWN = Image("", "", 0)
 class Launchable:
     """A place with what a create there needs: the request as that cloud is asked, a login, an image."""
 
-    place: Place
+    place: Placement
     request: Request
     session: Session
     image: Image
@@ -48,7 +48,7 @@ class Launchable:
 Agree = Callable[[Launchable, str], bool]
 
 
-def _priced(place: Place, image: Image) -> Place:
+def _priced(place: Placement, image: Image) -> Placement:
     """The place as its offer is with that image: an image with a license of its own makes the price unknown."""
     if image.license is None:
         return place
@@ -93,7 +93,7 @@ class Logins:
         enabled = session.provider.regions()
         return [offer for offer in offers if offer.region in enabled]
 
-    def launchable(self, place: Place) -> Launchable:
+    def launchable(self, place: Placement) -> Launchable:
         """The place with what a create there needs. UsageError if the image does not fit; raises what a cloud does."""
         kind, region = place.offer.type, place.offer.region
         session, request = self._session(kind.provider), self._choice.bids[kind.provider].request
@@ -111,7 +111,7 @@ class Logins:
         present = replace(request, provider=kind.provider, instance_type=kind.name, region=region)
         return Launchable(_priced(place, image), present, session, image, self._extras(place.offer))
 
-    def _image(self, session: Session, place: Place, request: Request) -> Image:
+    def _image(self, session: Session, place: Placement, request: Request) -> Image:
         kind, region = place.offer.type, place.offer.region
         try:
             image = session.provider.find_image(region, kind, request.image)

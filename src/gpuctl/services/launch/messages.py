@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from gpuctl.domain.instance import Market
-from gpuctl.domain.market.candidates import Place
+from gpuctl.domain.market.candidates import Placement
 from gpuctl.domain.market.offers import Offer
 from gpuctl.domain.money.cost import to_cents
 from gpuctl.errors import CapacityError, CloudError, Extent, GpuctlError, PartialError, QuotaError
@@ -18,10 +18,10 @@ _NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
+class FailedPlacement:
     """A place that was asked, and how it refused; `is_late` if it did after it had accepted the create."""
 
-    place: Place
+    place: Placement
     error: GpuctlError
     is_late: bool = False
 
@@ -42,7 +42,7 @@ def attempt_message(launchable: Launchable, before: Launchable, left: timedelta)
     return f"trying {what} at ${each:.3f}/h{instead}, ${to_cents(cost)} until the deadline"
 
 
-def all_refused(tried: Sequence[Tried], choice: Choice) -> GpuctlError:
+def all_refused(tried: Sequence[FailedPlacement], choice: Choice) -> GpuctlError:
     """One failure for all of these: their common one if they failed alike, else a summary.
 
     A place that could never have had it (no subnet there, a type that is not supported, a region that is forbidden)
@@ -73,17 +73,17 @@ def _never_had_it(error: GpuctlError) -> bool:
     return error.extent is not Extent.EVERYWHERE and not isinstance(error, (CapacityError, QuotaError))
 
 
-def _several(tried: Sequence[Tried]) -> Iterable[str]:
+def _several(tried: Sequence[FailedPlacement]) -> Iterable[str]:
     for code in dict.fromkeys(item.error.code for item in tried):
         alike = [item for item in tried if item.error.code is code]
         yield f"{code.value} of {_types(alike)} in {_places(alike)}"
 
 
-def _types(tried: Sequence[Tried]) -> str:
+def _types(tried: Sequence[FailedPlacement]) -> str:
     return _listed(dict.fromkeys(_named(item.place.offer) for item in tried), "types")
 
 
-def _places(tried: Sequence[Tried]) -> str:
+def _places(tried: Sequence[FailedPlacement]) -> str:
     zones = len({item.place.zone for item in tried if item.place.zone})
     where = _listed((f"`{region}`" for region in dict.fromkeys(item.place.offer.region for item in tried)), "regions")
     return f"{where} ({zones} zone{'' if zones == 1 else 's'} tried)" if zones else where
@@ -98,7 +98,7 @@ def _named(offer: Offer) -> str:
     return f"`{offer.type.name}`{' spot' if offer.market is Market.SPOT else ''}"
 
 
-def _hint(tried: Sequence[Tried], choice: Choice) -> str:
+def _hint(tried: Sequence[FailedPlacement], choice: Choice) -> str:
     request, offer = choice.request, tried[0].place.offer
     if request.market is Market.SPOT and not request.falls_back:
         return "add `--fallback on-demand`, or another `--region`"

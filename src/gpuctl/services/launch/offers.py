@@ -8,7 +8,7 @@ from decimal import Decimal
 from gpuctl.catalog import Catalog
 from gpuctl.domain.duration import shown
 from gpuctl.domain.instance import Market, ProviderName
-from gpuctl.domain.market.offers import Availability, InstanceType, Lack, Offer, ranked
+from gpuctl.domain.market.offers import Availability, InstanceType, Mismatch, Offer, ranked
 from gpuctl.domain.market.request import Request, check
 from gpuctl.errors import GpuctlError, UsageError
 from gpuctl.services.runtime import EveryRegion, Runtime
@@ -27,11 +27,11 @@ class Defaults:
 
 
 DefaultsOf = Callable[[ProviderName], Defaults]
-Skipped = Mapping[Lack, int]
+Skipped = Mapping[Mismatch, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Bid:
+class ProviderRequest:
     """The request as it is put to one cloud, with that cloud's own settings."""
 
     request: Request
@@ -46,7 +46,7 @@ class Choice:
     """
 
     request: Request
-    bids: Mapping[ProviderName, Bid]
+    bids: Mapping[ProviderName, ProviderRequest]
     offers: tuple[Offer, ...]
     types: frozenset[str]
     skipped: Skipped = field(default_factory=dict)
@@ -91,7 +91,7 @@ def _bids(
     sessions: Sessions,
     every_region: EveryRegion,
     unusable: dict[ProviderName, GpuctlError],
-) -> Iterator[tuple[ProviderName, Bid]]:
+) -> Iterator[tuple[ProviderName, ProviderRequest]]:
     named = kind.provider if kind else request.provider
     for name in [named] if named else every_region() if request.describes else ():
         bid = _bid(
@@ -107,11 +107,11 @@ def _bids(
                 unusable[name] = error
                 continue
             if matching:
-                bid = Bid(replace(bid.request, region=matching[0]), matching[1])
+                bid = ProviderRequest(replace(bid.request, region=matching[0]), matching[1])
         yield name, bid
 
 
-def _bid(request: Request, defaults: Defaults) -> Bid:
+def _bid(request: Request, defaults: Defaults) -> ProviderRequest:
     filled = replace(
         request,
         region=request.region or defaults.region,
@@ -119,10 +119,10 @@ def _bid(request: Request, defaults: Defaults) -> Bid:
         subnet=request.subnet or defaults.subnet,
         profile=defaults.profile,
     )
-    return Bid(filled, "--region" if request.region else defaults.region_source)
+    return ProviderRequest(filled, "--region" if request.region else defaults.region_source)
 
 
-def _check_regions(bids: dict[ProviderName, Bid], catalog: Catalog) -> None:
+def _check_regions(bids: dict[ProviderName, ProviderRequest], catalog: Catalog) -> None:
     """Refuse a region that none of the clouds knows, and keep of each cloud's what that one knows."""
     for bid in list(bids.values()):
         for region in bid.request.regions:
@@ -138,12 +138,12 @@ def _check_regions(bids: dict[ProviderName, Bid], catalog: Catalog) -> None:
 
 def _chosen(
     request: Request,
-    bids: Mapping[ProviderName, Bid],
+    bids: Mapping[ProviderName, ProviderRequest],
     kind: InstanceType | None,
     catalog: Catalog,
     unusable: Mapping[ProviderName, GpuctlError],
 ) -> Choice:
-    need, skipped = request.need, Counter[Lack]()
+    need, skipped = request.need, Counter[Mismatch]()
     offers: list[Offer] = []
     too_expensive: list[Decimal] = []
     types = {kind.name} if kind else set[str]()
@@ -151,7 +151,9 @@ def _chosen(
         present = [offer for name, bid in bids.items() for offer in _offers(bid, name, kind, market, catalog)]
         lacks = {id(offer): need.lack_of(offer) or _lack_of_image(offer, request, bids, catalog) for offer in present}
         too_expensive += [
-            offer.price.usd_per_hour for offer in present if offer.price and lacks[id(offer)] is Lack.ABOVE_MAX_PRICE
+            offer.price.usd_per_hour
+            for offer in present
+            if offer.price and lacks[id(offer)] is Mismatch.ABOVE_MAX_PRICE
         ]
         skipped.update(lack for lack in lacks.values() if lack is not None)
         fitting = [offer for offer in present if lacks[id(offer)] is None]
@@ -166,13 +168,15 @@ def _chosen(
     )
 
 
-def _lack_of_image(offer: Offer, request: Request, bids: Mapping[ProviderName, Bid], catalog: Catalog) -> Lack | None:
+def _lack_of_image(
+    offer: Offer, request: Request, bids: Mapping[ProviderName, ProviderRequest], catalog: Catalog
+) -> Mismatch | None:
     """Of the types that a description fits, one is not chosen for which no image with a driver is known."""
     provider, image = offer.type.provider, offer.type.image
     if request.instance_type is not None or bids[provider].request.image is not None:
         return None
     has_driver = image is not None and image.driver is not None
-    return None if has_driver or not catalog.lists_images(provider) else Lack.IMAGE
+    return None if has_driver or not catalog.lists_images(provider) else Mismatch.IMAGE
 
 
 def _elsewhere(offers: Sequence[Offer], request: Request, catalog: Catalog) -> Offer | None:
@@ -182,7 +186,7 @@ def _elsewhere(offers: Sequence[Offer], request: Request, catalog: Catalog) -> O
 
 
 def _offers(
-    bid: Bid, name: ProviderName, kind: InstanceType | None, market: Market, catalog: Catalog
+    bid: ProviderRequest, name: ProviderName, kind: InstanceType | None, market: Market, catalog: Catalog
 ) -> Iterator[Offer]:
     if kind is not None and not bid.request.is_anywhere:
         offers: Sequence[Offer] = [catalog.offer(kind, region, market) for region in bid.request.regions]
@@ -201,13 +205,13 @@ def _nothing_fits(
     skipped: Skipped,
     unusable: Mapping[ProviderName, GpuctlError],
     catalog: Catalog,
-    bids: Mapping[ProviderName, Bid],
+    bids: Mapping[ProviderName, ProviderRequest],
     too_expensive: Sequence[Decimal],
 ) -> GpuctlError:
     """Why no offer matches; `too_expensive` are the prices of those that only cost too much."""
     if unusable and not skipped:
         return next(iter(unusable.values()))
-    if request.gpu is not None and request.instance_type is None and set(skipped) == {Lack.GPU_MODEL}:
+    if request.gpu is not None and request.instance_type is None and set(skipped) == {Mismatch.GPU_MODEL}:
         models = sorted({kind.gpu_model for name in bids for kind in catalog.types(name)})
         return UsageError(
             f"no instance type there has the GPU {shown(request.gpu)}", hint=f"one of {', '.join(models)}"
@@ -217,7 +221,7 @@ def _nothing_fits(
     if too_expensive:
         cheapest = min(too_expensive)
         return UsageError(f"no offer matches{why}", hint=f"the cheapest costs ${cheapest:f}/h: raise `--max-price`")
-    if Lack.IMAGE in skipped:
+    if Mismatch.IMAGE in skipped:
         hint = f"add `--image` with an image that has a driver for it, or: gpuctl types{wanted}"
         return UsageError(f"no offer matches{why}", hint=hint)
     elsewhere = "" if request.is_anywhere else ", or add `--region any`"

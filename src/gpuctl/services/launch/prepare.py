@@ -8,8 +8,8 @@ from typing import TypeVar
 
 from gpuctl.domain.duration import spelled
 from gpuctl.domain.instance import Instance, Status
-from gpuctl.domain.market.candidates import Place, in_order
-from gpuctl.domain.market.offers import Lack, Offer
+from gpuctl.domain.market.candidates import Placement, in_order
+from gpuctl.domain.market.offers import Mismatch, Offer
 from gpuctl.domain.market.request import Request, differences
 from gpuctl.domain.money.cost import Cost
 from gpuctl.errors import CapacityError, GpuctlError, NotReadyError, UsageError
@@ -74,7 +74,7 @@ class Prepared:
         """Dollars for all of the instances by that offer until their deadlines, by component."""
         return self.logins.hourly(offer).over(self.request.ttl * self.request.count)
 
-    def places(self) -> Iterator[Place]:
+    def places(self) -> Iterator[Placement]:
         """Every place there is to try, in order; the zones of a region are asked for when it is their turn."""
         return _places(self.offers, self.logins, self.refusals)
 
@@ -162,13 +162,13 @@ def _prepared(choice: Choice, runtime: Runtime, retries: Retries) -> Prepared:
             if all(offer.type.provider is name for offer in offers):
                 raise
             runtime.progress.info(f"{name} is skipped: {error.message}")
-            usable, lack = [], Lack.PROVIDER_UNAVAILABLE
+            usable, lack = [], Mismatch.PROVIDER_UNAVAILABLE
         else:
-            lack = Lack.REGION_NOT_ENABLED
+            lack = Mismatch.REGION_NOT_ENABLED
         remaining = [offer for offer in offers if offer.type.provider is not name or offer in usable]
         skipped[lack] += len(offers) - len(remaining)
         offers = remaining
-    skipped[Lack.NO_RECENT_CAPACITY] += sum(refusals.of(Place(offer)) is not None for offer in offers)
+    skipped[Mismatch.NO_RECENT_CAPACITY] += sum(refusals.of(Placement(offer)) is not None for offer in offers)
     first = _first(offers, logins, refusals, runtime)
     if first.image.license is not None:
         # One image was named for that cloud: all of its offers are with that license.
@@ -199,7 +199,7 @@ def _first(offers: Sequence[Offer], logins: Logins, refusals: Refusals, runtime:
     )
 
 
-def _places(offers: Sequence[Offer], logins: Logins, refusals: Refusals) -> Iterator[Place]:
+def _places(offers: Sequence[Offer], logins: Logins, refusals: Refusals) -> Iterator[Placement]:
     def zones_of(offer: Offer) -> Sequence[str]:
         is_needed = not logins.picks_zone(offer.type.provider) or refusals.needs_zones(offer)
         return logins.zones_of(offer) if is_needed else ()

@@ -7,7 +7,7 @@ from datetime import timedelta
 from gpuctl.domain.duration import spelled
 from gpuctl.domain.instance import Instance, Observed, Reason, Status
 from gpuctl.domain.money.cost import hourly
-from gpuctl.domain.reconcile.actions import Action, Kind
+from gpuctl.domain.reconcile.actions import Action, ActionKind
 from gpuctl.domain.reconcile.evidence import launch_failure
 from gpuctl.errors import (
     CloudError,
@@ -26,7 +26,7 @@ from gpuctl.services.launch.prepare import Prepared, prepare_account
 from gpuctl.services.launch.records import write_records
 from gpuctl.services.polling import Poll
 from gpuctl.services.query import current_records
-from gpuctl.services.reconcile.reconcile import Settled, settle
+from gpuctl.services.reconcile.reconcile import ReconcileResult, settle
 from gpuctl.services.runtime import Runtime
 from gpuctl.services.ssh_check import check_booted
 from gpuctl.services.terminate import end
@@ -38,7 +38,7 @@ _GO_ON = "gpuctl reap continues automatically"
 
 
 @dataclass(slots=True)
-class Provisioned:
+class ProvisionResult:
     """The instances as their records are now, and what went wrong for which id; `attempts` by id, to go on with."""
 
     records: list[Instance]
@@ -58,7 +58,7 @@ def start(
     agree: Agree,
     keep: bool = False,
     made: list[Instance] | None = None,
-) -> Provisioned:
+) -> ProvisionResult:
     """Start the instances, and wait that long until they are ready; None only looks for those that nobody answered for.
 
     `agree` is asked before another offer than the first is tried, and may refuse it. What was created, or may
@@ -80,7 +80,7 @@ def start(
 
 def launch(
     prepared: Prepared, runtime: Runtime, on_written: OnWritten, made: list[Instance], agree: Agree
-) -> Provisioned:
+) -> ProvisionResult:
     """Do what the account needs, write the records, tell `on_written`, then send each one's create, and the next one
     where it was refused.
 
@@ -91,7 +91,7 @@ def launch(
     prepared = prepare_account(prepared, runtime, agree)
     records, state_id = write_records(prepared, runtime)
     on_written(records)
-    result = Provisioned(list(records))
+    result = ProvisionResult(list(records))
     for record in records:
         result.attempts[record.id] = attempts = Attempts(prepared, runtime, state_id, made, agree)
         error = attempts.pursue(record)
@@ -100,7 +100,7 @@ def launch(
     return _reread(result, runtime)
 
 
-def wait_until_ready(result: Provisioned, runtime: Runtime, timeout: timedelta, *, keep: bool) -> Provisioned:
+def wait_until_ready(result: ProvisionResult, runtime: Runtime, timeout: timedelta, *, keep: bool) -> ProvisionResult:
     """Wait until each instance that was not refused is READY, or terminate it when the time is out (unless `keep`).
 
     Where the provider cannot start an instance that it had accepted, the next attempt of its record is made. An attempt
@@ -144,7 +144,7 @@ def wait_until_ready(result: Provisioned, runtime: Runtime, timeout: timedelta, 
             poll.pause(timeout)
 
 
-def wait_for_active(records: Sequence[Instance], runtime: Runtime, timeout: timedelta) -> Provisioned:
+def wait_for_active(records: Sequence[Instance], runtime: Runtime, timeout: timedelta) -> ProvisionResult:
     """Wait until each of these instances, which another call started, is READY. Terminates nothing.
 
     One that is not ready when the time is out has an UnresolvedError.
@@ -152,10 +152,10 @@ def wait_for_active(records: Sequence[Instance], runtime: Runtime, timeout: time
     waited = wait_for(runtime, records, Goal.READY, timeout)
     starting = {record.id for record in waited.records if _is_starting(record)}
     late = {key: error for key, error in waited.errors.items() if key in starting}
-    return _judged(Provisioned(waited.records, late), runtime)
+    return _judged(ProvisionResult(waited.records, late), runtime)
 
 
-def look_once(result: Provisioned, runtime: Runtime) -> Provisioned:
+def look_once(result: ProvisionResult, runtime: Runtime) -> ProvisionResult:
     """Look for the instances whose create was answered by nobody, once; what is found is an error no more."""
     unknown = [record.id for record in result.records if _is_starting(record) and record.id in result.errors]
     if unknown:
@@ -170,12 +170,12 @@ def look_once(result: Provisioned, runtime: Runtime) -> Provisioned:
     return replace(result, errors=errors | _leftover_errors(result))
 
 
-def _without_failed_launches(result: Provisioned, failed: dict[str, Observed]) -> Callable[[Action], bool]:
+def _without_failed_launches(result: ProvisionResult, failed: dict[str, Observed]) -> Callable[[Action], bool]:
     """Leaves out of a pass what it would do about an instance that could not be started, and adds that to `failed`."""
 
     def wanted(action: Action) -> bool:
         record, seen = action.record, action.seen
-        if record is None or seen is None or action.kind not in (Kind.CLOSE, Kind.TERMINATE):
+        if record is None or seen is None or action.kind not in (ActionKind.CLOSE, ActionKind.TERMINATE):
             return True
         if launch_failure(record, seen) is None or not result.attempts[record.id].may_go_on:
             return True
@@ -185,7 +185,7 @@ def _without_failed_launches(result: Provisioned, failed: dict[str, Observed]) -
     return wanted
 
 
-def _resume(result: Provisioned, failed: Mapping[str, Observed], runtime: Runtime) -> dict[str, timedelta]:
+def _resume(result: ProvisionResult, failed: Mapping[str, Observed], runtime: Runtime) -> dict[str, timedelta]:
     """Go on with the records whose instance could not be started; when each was."""
     resumed = {}
     for record in result.records:
@@ -200,7 +200,9 @@ def _resume(result: Provisioned, failed: Mapping[str, Observed], runtime: Runtim
     return resumed
 
 
-def _give_up(late: Sequence[Instance], result: Provisioned, runtime: Runtime, waited: timedelta, *, keep: bool) -> None:
+def _give_up(
+    late: Sequence[Instance], result: ProvisionResult, runtime: Runtime, waited: timedelta, *, keep: bool
+) -> None:
     if not keep:
         runtime.progress.step(
             f"not ready after {spelled(waited)}: terminating {', '.join(record.label for record in late)}"
@@ -214,7 +216,7 @@ def _give_up(late: Sequence[Instance], result: Provisioned, runtime: Runtime, wa
         )
 
 
-def _judged(result: Provisioned, runtime: Runtime) -> Provisioned:
+def _judged(result: ProvisionResult, runtime: Runtime) -> ProvisionResult:
     """Say of every instance that is not READY what that means: refused, ended again, or open."""
     for record in result.records:
         if record.status in (Status.READY, Status.RUNNING):
@@ -233,14 +235,14 @@ def _judged(result: Provisioned, runtime: Runtime) -> Provisioned:
     return result
 
 
-def _late_refusals(settled: Settled) -> dict[str, GpuctlError]:
+def _late_refusals(settled: ReconcileResult) -> dict[str, GpuctlError]:
     """What the clouds refused after they had accepted the create, by record."""
     seen = {outcome.record.id: outcome.action.seen for outcome in settled.done if outcome.record}
     refusals = {key: observed.refusal for key, observed in seen.items() if observed and observed.refusal}
     return {key: refused(refusal.code, refusal.text, refusal.hint) for key, refusal in refusals.items()}
 
 
-def _leftover_errors(result: Provisioned) -> dict[str, GpuctlError]:
+def _leftover_errors(result: ProvisionResult) -> dict[str, GpuctlError]:
     """The refused ones of which parts were made that nobody agreed to end yet."""
     return {
         record.id: UnresolvedError(
@@ -273,5 +275,5 @@ def _progress(records: Sequence[Instance]) -> str:
     return f"{where}{status}{f' at ${each:.3f}/h' if each is not None else ''}"
 
 
-def _reread(result: Provisioned, runtime: Runtime) -> Provisioned:
+def _reread(result: ProvisionResult, runtime: Runtime) -> ProvisionResult:
     return replace(result, records=current_records(runtime.store, result.records))

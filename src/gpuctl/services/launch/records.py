@@ -8,7 +8,7 @@ from gpuctl.domain.lifecycle import provisioning
 from gpuctl.domain.market.ssh_source import NONE, with_sources
 from gpuctl.errors import NotReadyError
 from gpuctl.services.budgets import allowance_of
-from gpuctl.services.launch.access import Entry, other_sources, ssh_entry
+from gpuctl.services.launch.access import SshAccess, other_sources, ssh_entry
 from gpuctl.services.launch.prepare import Prepared, active_records
 from gpuctl.services.record_id import new_record_id
 from gpuctl.services.runtime import Runtime
@@ -39,11 +39,11 @@ def write_records(prepared: Prepared, runtime: Runtime) -> tuple[Sequence[Instan
 def affordable(prepared: Prepared, runtime: Runtime) -> list[str]:
     """What the budgets have to say of the instances, before anything is written. BudgetError where one has no room."""
     now = prepared.session.now
-    drafts = [_record(prepared, Entry(), number + 1, now) for number in range(prepared.request.count)]
+    drafts = [_record(prepared, SshAccess(), number + 1, now) for number in range(prepared.request.count)]
     return allowance_of(prepared.request, runtime.store, runtime.budgets, now).check(drafts)
 
 
-def _sources(prepared: Prepared, way_in: Entry, runtime: Runtime) -> Sequence[str]:
+def _sources(prepared: Prepared, way_in: SshAccess, runtime: Runtime) -> Sequence[str]:
     """From where the network itself lets ssh in. The plan has not said so where the caller's address was not found."""
     request = prepared.request
     sources = other_sources(prepared.session.provider, prepared.offer.region, request.subnet, way_in.cidr)
@@ -52,7 +52,7 @@ def _sources(prepared: Prepared, way_in: Entry, runtime: Runtime) -> Sequence[st
     return sources
 
 
-def _record(prepared: Prepared, way_in: Entry, number: int, now: datetime, sources: Sequence[str] = ()) -> Instance:
+def _record(prepared: Prepared, way_in: SshAccess, number: int, now: datetime, sources: Sequence[str] = ()) -> Instance:
     request, offer = prepared.request.named(number), prepared.offer
     record_id = new_record_id()
     attempt = Attempt(

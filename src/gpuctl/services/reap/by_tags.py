@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from gpuctl.domain.reconcile.actions import Action, Kind, Rules
+from gpuctl.domain.reconcile.actions import Action, ActionKind, Rules
 from gpuctl.domain.reconcile.orphans import plan_without_record
 from gpuctl.services.isolation import run_isolated
 from gpuctl.services.reap.reaper import ReapOptions, ReapResult
@@ -44,6 +44,6 @@ def reap_by_tags(runtime: Runtime, state_id: str, times: ReapTimes, options: Rea
 
 
 def _not_adopted(action: Action) -> Action:
-    if action.kind is not Kind.ADOPT:
+    if action.kind is not ActionKind.ADOPT:
         return action
-    return replace(action, kind=Kind.WAIT, detail="before its deadline, and its state is not usable")
+    return replace(action, kind=ActionKind.WAIT, detail="before its deadline, and its state is not usable")

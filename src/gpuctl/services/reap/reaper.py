@@ -7,7 +7,7 @@ from functools import partial
 
 from gpuctl.domain.instance import Instance, ProviderName, Reason, Scope, Status
 from gpuctl.domain.money.budget_check import ends_for
-from gpuctl.domain.reconcile.actions import Kind, Rules, scope_of
+from gpuctl.domain.reconcile.actions import ActionKind, Rules, scope_of
 from gpuctl.domain.reconcile.plan import plan
 from gpuctl.domain.reconcile.recovery import without_deadlines
 from gpuctl.domain.tags import STATE
@@ -24,7 +24,7 @@ from gpuctl.services.runtime import Runtime
 from gpuctl.services.safeguards import gaps, read_back, unconfirmed
 from gpuctl.services.sessions import Login, Session
 from gpuctl.store.base import Snapshot
-from gpuctl.store.reaper import OpenedRange, ReapTimes, Sweep, Unreached
+from gpuctl.store.reaper import OpenedRange, ReapTimes, Sweep, UnreachedRegion
 
 SWEEP_EVERY = timedelta(minutes=5)
 
@@ -49,7 +49,7 @@ class ReapResult:
     done: list[ActionResult] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     sweeps: list[Sweep] = field(default_factory=list)
-    unreached: list[Unreached] = field(default_factory=list)
+    unreached: list[UnreachedRegion] = field(default_factory=list)
     looked_at: set[Scope] = field(default_factory=set)
     opened_ranges: tuple[OpenedRange, ...] = ()
     hints: list[str] = field(default_factory=list)
@@ -57,7 +57,7 @@ class ReapResult:
     @property
     def orphans(self) -> int:
         """How many instances without a record were ended."""
-        ended = [outcome.action for outcome in self.done if outcome.action.kind is Kind.TERMINATE]
+        ended = [outcome.action for outcome in self.done if outcome.action.kind is ActionKind.TERMINATE]
         return sum(action.record is None and action.reason is Reason.ORPHAN for action in ended)
 
     @property
@@ -244,7 +244,7 @@ def _reap_login(
         result.done += [ActionResult(action, action.record) for action in actions]
         return
     result.unreached += [
-        Unreached(provider=scope.provider, account=scope.account, region=scope.region, message=message)
+        UnreachedRegion(provider=scope.provider, account=scope.account, region=scope.region, message=message)
         for scope, message in survey.unreachable.items()
     ]
     result.done += Applier(runtime, survey).apply(actions)
@@ -281,9 +281,10 @@ def _on_bug(runtime: Runtime, result: ReapResult, place: _Place, trace: str) -> 
     result.unreached += _unreached(*place, "internal error in this pass")
 
 
-def _unreached(login: Login, regions: Sequence[str], message: str) -> list[Unreached]:
+def _unreached(login: Login, regions: Sequence[str], message: str) -> list[UnreachedRegion]:
     return [
-        Unreached(provider=login.provider, account=login.account, region=region, message=message) for region in regions
+        UnreachedRegion(provider=login.provider, account=login.account, region=region, message=message)
+        for region in regions
     ]
 
 
@@ -294,4 +295,4 @@ def _named(place: _Place) -> str:
 
 def news(done: Iterable[ActionResult]) -> list[ActionResult]:
     """What is worth telling: everything but records that were merely brought up to date."""
-    return [outcome for outcome in done if outcome.action.kind is not Kind.REFRESH]
+    return [outcome for outcome in done if outcome.action.kind is not ActionKind.REFRESH]

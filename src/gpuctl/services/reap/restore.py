@@ -40,7 +40,7 @@ class Unqueried:
 
 
 @dataclass(slots=True)
-class Everywhere:
+class FullSurvey:
     """What every provider answered. `problems` must be queried and could not be; `remarks`, a line each, are providers
     that could not be queried and of which no use is known. `failures` are the errors of the credentials behind both."""
 
@@ -80,9 +80,9 @@ def logins_of(
     return used
 
 
-def survey_everywhere(runtime: Runtime, used: dict[Login, set[str]]) -> Everywhere:
+def survey_everywhere(runtime: Runtime, used: dict[Login, set[str]]) -> FullSurvey:
     """List every region of these logins' accounts, and of the ambient login of every cloud that none of them is for."""
-    surveyed, requested = Everywhere(), set[tuple[ProviderName, str]]()
+    surveyed, requested = FullSurvey(), set[tuple[ProviderName, str]]()
     all_regions = runtime.every_region()
     for login, regions in used.items():
         try:
@@ -104,7 +104,7 @@ def survey_everywhere(runtime: Runtime, used: dict[Login, set[str]]) -> Everywhe
     return surveyed
 
 
-def merge(runtime: Runtime, everywhere: Everywhere, state_id: str) -> list[Instance]:
+def merge(runtime: Runtime, everywhere: FullSurvey, state_id: str) -> list[Instance]:
     """Bring a restored state up to what the clouds and its own archive know, and return the records it lacked.
 
     It counts as whole from then on if every place answered. Ends nothing; twice is harmless.
@@ -154,7 +154,7 @@ def _survey_login(
     regions: Collection[str],
     all_regions: Mapping[ProviderName, Collection[str]],
     queried: set[tuple[ProviderName, str]],
-    everywhere: Everywhere,
+    everywhere: FullSurvey,
 ) -> None:
     session = runtime.sessions.by(login)
     name = session.provider.name
@@ -178,7 +178,7 @@ def _survey_login(
         everywhere.surveys.append(survey)
 
 
-def _machine_of(record: Instance, everywhere: Everywhere, state_id: str) -> tuple[Survey, Observed] | None:
+def _machine_of(record: Instance, everywhere: FullSurvey, state_id: str) -> tuple[Survey, Observed] | None:
     for survey in everywhere.surveys:
         if survey.session.account == record.account and scope_of(record) in survey.listed:
             seen = Finder(survey.view, state_id).listed(record)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from gpuctl.domain.instance import CloudState, Instance, Observed, Reason, Status
 from gpuctl.domain.lifecycle import advance, refreshed, swept, with_facts
-from gpuctl.domain.reconcile.actions import Action, Kind
+from gpuctl.domain.reconcile.actions import Action, ActionKind
 from gpuctl.domain.reconcile.deadlines import extended
 from gpuctl.domain.safeguards import Safeguard
 from gpuctl.errors import GpuctlError, UnresolvedError
@@ -43,10 +43,10 @@ class ActionResult:
     @property
     def terminates(self) -> bool:
         """Whether it terminates the instance, or confirms that it is terminated."""
-        return self.action.kind in (Kind.TERMINATE, Kind.CLOSE)
+        return self.action.kind in (ActionKind.TERMINATE, ActionKind.CLOSE)
 
 
-_NOTED = (Kind.REFRESH, Kind.ADOPT, Kind.WAIT)
+_NOTED = (ActionKind.REFRESH, ActionKind.ADOPT, ActionKind.WAIT)
 
 
 class NotDue(GpuctlError):
@@ -70,12 +70,16 @@ class Applier:
         steps: list[tuple[Callable[[Sequence[Action]], None], list[Action]]] = [
             (self._sweep, [action for action in actions if action.left]),
             (self._note, [action for action in actions if action.record and action.kind in _NOTED and not action.left]),
-            (self._close, [action for action in actions if action.kind is Kind.CLOSE]),
-            (self._end, [action for action in actions if action.kind is Kind.TERMINATE]),
-            (self._adopt, [action for action in actions if action.record is None and action.kind is Kind.ADOPT]),
+            (self._close, [action for action in actions if action.kind is ActionKind.CLOSE]),
+            (self._end, [action for action in actions if action.kind is ActionKind.TERMINATE]),
+            (self._adopt, [action for action in actions if action.record is None and action.kind is ActionKind.ADOPT]),
             (
                 self._arm,
-                [action for action in actions if action.kind in (Kind.ADOPT, Kind.REFRESH) and not action.left],
+                [
+                    action
+                    for action in actions
+                    if action.kind in (ActionKind.ADOPT, ActionKind.REFRESH) and not action.left
+                ],
             ),
         ]
         for step, batch in steps:
@@ -187,12 +191,12 @@ class Applier:
         if done.error is not None or done.record is None or done.record.status.is_ended:
             return
         if done.record.status is not Status.STOPPING:
-            waits = replace(action, kind=Kind.WAIT, reason=None, detail="extended in the meantime")
+            waits = replace(action, kind=ActionKind.WAIT, reason=None, detail="extended in the meantime")
             self._done[id(action)] = replace(done, action=waits)
 
     def _goes_on(self, action: Action) -> bool:
         done = self._done[id(action)]
-        return done.error is None and done.action.kind is Kind.TERMINATE
+        return done.error is None and done.action.kind is ActionKind.TERMINATE
 
     def _ask_end(self, going: Iterable[Action]) -> dict[int, GpuctlError]:
         """Ask for the end of these instances, a call a region, and tell what failed for which action."""
@@ -233,7 +237,7 @@ class Applier:
         for action in batch:
             answer = answers.get(action.record.id) if action.record else None
             if isinstance(answer, NotDue):
-                waits = replace(action, kind=Kind.WAIT, reason=None, detail=answer.message)
+                waits = replace(action, kind=ActionKind.WAIT, reason=None, detail=answer.message)
                 self._done[id(action)] = ActionResult(waits, action.record)
             elif isinstance(answer, GpuctlError):
                 self._done[id(action)] = ActionResult(action, action.record, answer.message)

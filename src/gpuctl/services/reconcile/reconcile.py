@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
 from gpuctl.domain.instance import Instance, ProviderName
-from gpuctl.domain.reconcile.actions import Action, Kind, Rules, scope_of
+from gpuctl.domain.reconcile.actions import Action, ActionKind, Rules, scope_of
 from gpuctl.domain.reconcile.plan import Decide, Isolate, plan_records
 from gpuctl.errors import GpuctlError, UnreachableError
 from gpuctl.services.isolation import run_isolated
@@ -16,7 +16,7 @@ from gpuctl.services.runtime import Runtime
 
 
 @dataclass(slots=True)
-class Settled:
+class ReconcileResult:
     """What one pass over some records did, and the records whose cloud could not be asked, with why."""
 
     done: list[ActionResult] = field(default_factory=list)
@@ -28,13 +28,13 @@ Wanted = Callable[[Action], bool]
 
 def settle(
     runtime: Runtime, record_ids: Collection[str], wanted: Wanted = lambda action: True, *, force: bool = False
-) -> Settled:
+) -> ReconcileResult:
     """Bring these records up to what their clouds say, closing what is proven gone and ending what is due.
 
     Notes a deadline that is near. Touches no other record and no instance without one. `wanted` leaves
     out actions the caller does not want done. `force` ends with an instance what others put among its own things.
     """
-    settled = Settled()
+    settled = ReconcileResult()
     before = runtime.store.snapshot()
     record_near_deadlines(runtime.store, runtime.clock.now(), before, record_ids)
     chosen = [record for record in before.records if record.id in record_ids and record.is_live]
@@ -71,7 +71,7 @@ def isolated(progress: Progress) -> Isolate:
             def on_bug(record: Instance, trace: str) -> None:
                 progress.trace(trace)
                 detail = f"internal error while deciding about {record.id}"
-                actions.append(Action(Kind.REPORT, scope_of(record), record, detail=detail, unresolved=True))
+                actions.append(Action(ActionKind.REPORT, scope_of(record), record, detail=detail, unresolved=True))
 
             run_isolated([record], lambda alone: actions.extend(decide(alone[0])), on_bug)
             return actions

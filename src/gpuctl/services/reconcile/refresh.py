@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 
-from gpuctl.domain.reconcile.actions import Kind
+from gpuctl.domain.reconcile.actions import ActionKind
 from gpuctl.errors import GpuctlError
 from gpuctl.services.reconcile.reconcile import settle
 from gpuctl.services.runtime import Runtime
@@ -13,4 +13,4 @@ def refresh(runtime: Runtime, record_ids: Collection[str]) -> Mapping[str, Gpuct
 
     Ended records are left as they are. Nothing is ended, not even what is past its deadline.
     """
-    return settle(runtime, record_ids, wanted=lambda action: action.kind is not Kind.TERMINATE).unasked
+    return settle(runtime, record_ids, wanted=lambda action: action.kind is not ActionKind.TERMINATE).unasked

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from itertools import zip_longest
 
-from gpuctl.services.scheduling.job import Job, cron_line, from_cron
+from gpuctl.services.scheduling.job import ReaperJob, cron_line, from_cron
 from gpuctl.services.scheduling.process import Run, ScheduleError
 
 KIND = "cron"
@@ -40,7 +40,7 @@ class Crontab:
             return error.message
         return None
 
-    def find(self, key: str) -> Job | None:
+    def find(self, key: str) -> ReaperJob | None:
         """The job under that key; None if there is none, or no crontab that this user can read."""
         return None if self.obstacle else self._find(key)
 
@@ -52,7 +52,7 @@ class Crontab:
         """Nothing limits a job of cron."""
         return []
 
-    def install(self, job: Job) -> str:
+    def install(self, job: ReaperJob) -> str:
         """Put the job in, in the place of one under its key, and read it back. Returns the line."""
         line = cron_line(job)
         self._write([*self._others(job.key), line])
@@ -67,7 +67,7 @@ class Crontab:
         self._write(self._others(key))
         return True
 
-    def _find(self, key: str) -> Job | None:
+    def _find(self, key: str) -> ReaperJob | None:
         return next((job for line in self._lines() if (job := from_cron(line)) and job.key == key), None)
 
     def _others(self, key: str) -> list[str]:

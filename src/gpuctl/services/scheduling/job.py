@@ -20,7 +20,7 @@ _LONGEST_LINE = 980
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class ReaperJob:
     """What runs, how often, and with which variables. `key` tells the reapers of several states apart."""
 
     key: str
@@ -54,7 +54,7 @@ def parse_every(text: str) -> timedelta:
     return span
 
 
-def cron_line(job: Job) -> str:
+def cron_line(job: ReaperJob) -> str:
     """The job as one line of a crontab, its mark at the end as a comment of the shell's."""
     minutes = _minutes(job.every)
     when = {1: "* * * * *", 60: "0 * * * *"}.get(minutes, f"*/{minutes} * * * *")
@@ -69,7 +69,7 @@ def cron_line(job: Job) -> str:
     return line
 
 
-def from_cron(line: str) -> Job | None:
+def from_cron(line: str) -> ReaperJob | None:
     """The job in a line of a crontab; None for one that is not ours."""
     mark = _MARK.search(line)
     if mark is None or line.lstrip().startswith("#"):
@@ -84,7 +84,7 @@ def from_cron(line: str) -> Job | None:
     return _job(mark[1], timedelta(minutes=minutes), words)
 
 
-def service_unit(job: Job) -> str:
+def service_unit(job: ReaperJob) -> str:
     """The service that systemd runs each time."""
     variables = "".join(f"Environment={_quoted(f'{name}={value}')}\n" for name, value in job.environ.items())
     command = " ".join(_quoted(text).replace("$", "$$") for text in job.argv)
@@ -102,7 +102,7 @@ def service_unit(job: Job) -> str:
     )
 
 
-def timer_unit(job: Job) -> str:
+def timer_unit(job: ReaperJob) -> str:
     """The timer that runs it, and catches up once after the instance slept."""
     minutes = _minutes(job.every)
     return (
@@ -118,7 +118,7 @@ def timer_unit(job: Job) -> str:
     )
 
 
-def from_units(key: str, service: str, timer: str) -> Job | None:
+def from_units(key: str, service: str, timer: str) -> ReaperJob | None:
     """The job in a pair of units; None where they cannot be read."""
     calendar = re.search(r"^OnCalendar=\*:(?:0/(\d+)|00)$", timer, re.MULTILINE)
     command = re.search(r"^ExecStart=(.+)$", service, re.MULTILINE)
@@ -132,17 +132,17 @@ def from_units(key: str, service: str, timer: str) -> Job | None:
     except ValueError:
         return None
     environ = dict(text.split("=", 1) for text in assigned)
-    return Job(key, timedelta(minutes=int(calendar[1] or 60)), tuple(argv), environ)
+    return ReaperJob(key, timedelta(minutes=int(calendar[1] or 60)), tuple(argv), environ)
 
 
-def _job(key: str, every: timedelta, words: list[str]) -> Job:
+def _job(key: str, every: timedelta, words: list[str]) -> ReaperJob:
     environ: dict[str, str] = {}
     if words[:1] == [ENV]:
         words = words[1:]
         while words and _ASSIGNMENT.match(words[0]):
             name, value = words.pop(0).split("=", 1)
             environ[name] = value
-    return Job(key, every, tuple(words), environ)
+    return ReaperJob(key, every, tuple(words), environ)
 
 
 def _quoted(text: str) -> str:

@@ -13,7 +13,7 @@ from xml.parsers.expat import ExpatError
 
 from gpuctl.clock import Clock
 from gpuctl.errors import UsageError
-from gpuctl.services.scheduling.job import MINUTES, Job
+from gpuctl.services.scheduling.job import MINUTES, ReaperJob
 from gpuctl.services.scheduling.process import ProcessResult, Run, ScheduleError
 
 KIND = "launchd"
@@ -46,7 +46,7 @@ class LaunchAgents:
         failed = [ran for domain in self._domains if not (ran := self._launchctl("print", domain)).ok]
         return failed[0].failure if len(failed) == len(self._domains) else None
 
-    def find(self, key: str) -> Job | None:
+    def find(self, key: str) -> ReaperJob | None:
         """The job under that key; None if there is none of ours. ScheduleError if it cannot be read."""
         path = self._path(key)
         try:
@@ -68,7 +68,7 @@ class LaunchAgents:
             return []
         return ["launchd starts the reaper only after a login over ssh, and the keychain is locked then"]
 
-    def install(self, job: Job) -> str:
+    def install(self, job: ReaperJob) -> str:
         """Install the job in the place of one under its key, load it and read it back. Returns the path of the agent.
 
         launchd runs the job at once. ScheduleError if launchd does not load it; nothing is left then.
@@ -142,7 +142,7 @@ class LaunchAgents:
         return self._folder / f"{_label(key)}.plist"
 
 
-def agent(job: Job, error_log: Path) -> bytes:
+def agent(job: ReaperJob, error_log: Path) -> bytes:
     """The file of the agent that runs the job, at once when it is loaded and then at the minutes of its interval."""
     content = {
         "Label": _label(job.key),
@@ -157,13 +157,13 @@ def agent(job: Job, error_log: Path) -> bytes:
     return plistlib.dumps(content)
 
 
-def from_agent(key: str, content: bytes) -> Job | None:
+def from_agent(key: str, content: bytes) -> ReaperJob | None:
     """The job in the file of an agent; None where it cannot be read."""
     try:
         read = plistlib.loads(content)
         minutes = next(minutes for minutes in MINUTES if _calendar(minutes) == read["StartCalendarInterval"])
         argv, environ = tuple(read["ProgramArguments"]), dict(read["EnvironmentVariables"])
-        return Job(key, timedelta(minutes=minutes), argv, environ)
+        return ReaperJob(key, timedelta(minutes=minutes), argv, environ)
     except (ExpatError, ValueError, KeyError, TypeError, AttributeError, StopIteration, UsageError):
         return None
 

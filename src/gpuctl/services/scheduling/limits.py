@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gpuctl.platform import Platform
-from gpuctl.services.scheduling.job import Job
+from gpuctl.services.scheduling.job import ReaperJob
 
 # Below the home directory. Without Full Disk Access a program that launchd starts may not read them, although the
 # terminal may.
@@ -17,7 +17,7 @@ ON_WINDOWS_DRIVE = "on a drive of Windows, which has no permissions and no relia
 
 
 def limits(
-    platform: Platform, job: Job, files: Sequence[Path], home: Path, distribution: str | None, user: str
+    platform: Platform, job: ReaperJob, files: Sequence[Path], home: Path, distribution: str | None, user: str
 ) -> list[str]:
     """What limits that job here. `files` are those it reads, `distribution` is the name of the one of WSL."""
     if platform.is_mac:
@@ -50,7 +50,7 @@ def is_protected(path: Path, home: Path) -> bool:
     return any(real.is_relative_to(os.path.realpath(folder)) for folder in folders)
 
 
-def windows_task(job: Job, distribution: str, user: str) -> str:
+def windows_task(job: ReaperJob, distribution: str, user: str) -> str:
     """The command for Windows that makes its own scheduler run the job in WSL, without the log if it gets too long."""
     argv = job.argv
     if len(_task(argv, distribution, user)) > _LONGEST_TASK and "--log" in argv:

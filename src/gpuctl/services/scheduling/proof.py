@@ -12,7 +12,7 @@ from gpuctl.services.sessions import Login, Sessions
 
 
 @dataclass(frozen=True, slots=True)
-class Proof:
+class CredentialsProof:
     """The result of using one set of credentials: their account, or the error.
 
     `warning` says what keeps them from working for long without a person.
@@ -47,26 +47,26 @@ def logins_to_prove(records: Iterable[Instance], ambient: Iterable[tuple[Provide
     return list(dict.fromkeys((*recorded, *named)))
 
 
-def prove(sessions: Sessions, logins: Sequence[Login]) -> list[Proof]:
+def prove(sessions: Sessions, logins: Sequence[Login]) -> list[CredentialsProof]:
     """Ask each provider whose these credentials are. One that fails never keeps the others from being asked."""
     proofs = []
     for login in logins:
         try:
             session = sessions.by(login)
         except GpuctlError as error:
-            proofs.append(Proof(login.provider, login.account, error.message))
+            proofs.append(CredentialsProof(login.provider, login.account, error.message))
         else:
             warning = session.provider.unattended_warning()
-            proofs.append(Proof(login.provider, session.account, warning=warning))
+            proofs.append(CredentialsProof(login.provider, session.account, warning=warning))
     return proofs
 
 
-def proofs_from(result: ProcessResult) -> list[Proof]:
+def proofs_from(result: ProcessResult) -> list[CredentialsProof]:
     """The proofs that `gpuctl schedule prove` printed. ValueError where it printed none."""
     try:
         document = json.loads(result.out)
         return [
-            Proof(ProviderName(proof["provider"]), proof["account"], proof["error"], proof["warning"])
+            CredentialsProof(ProviderName(proof["provider"]), proof["account"], proof["error"], proof["warning"])
             for proof in document["proofs"]
         ]
     except (ValueError, KeyError, TypeError) as error:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from gpuctl.services.scheduling.job import Job
+from gpuctl.services.scheduling.job import ReaperJob
 from gpuctl.services.scheduling.process import ScheduleError
 
 
@@ -23,7 +23,7 @@ class Scheduler(Protocol):
         """Why this user cannot use it on this computer; None if it can be used."""
         ...
 
-    def find(self, key: str) -> Job | None:
+    def find(self, key: str) -> ReaperJob | None:
         """The job under that key; None if there is none. ScheduleError if that cannot be read."""
         ...
 
@@ -35,7 +35,7 @@ class Scheduler(Protocol):
         """What limits the installed job, such as a logout."""
         ...
 
-    def install(self, job: Job) -> str:
+    def install(self, job: ReaperJob) -> str:
         """Install the job in the place of one under its key. Returns what was written, or where. ScheduleError."""
         ...
 
@@ -66,7 +66,7 @@ class Schedulers:
             f"no scheduler is available ({'; '.join(obstacles)})", hint="run under a supervisor: gpuctl reap --watch"
         )
 
-    def find(self, key: str) -> tuple[Scheduler, Job] | None:
+    def find(self, key: str) -> tuple[Scheduler, ReaperJob] | None:
         """The job under that key and the scheduler that has it; None if there is none. ScheduleError as `find`."""
         for scheduler in self._schedulers:
             job = scheduler.find(key)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from gpuctl.domain.schedule import Installed
-from gpuctl.services.scheduling.job import Job
+from gpuctl.services.scheduling.job import ReaperJob
 from gpuctl.services.scheduling.overdue import failing_for, late_by
 from gpuctl.store.reaper import ReapTimes
 
@@ -18,7 +18,7 @@ class ScheduleStatus:
     """
 
     kind: str | None
-    job: Job | None
+    job: ReaperJob | None
     note: Installed | None
     times: ReapTimes
     now: datetime

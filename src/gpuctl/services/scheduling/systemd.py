@@ -3,7 +3,7 @@
 from contextlib import suppress
 from pathlib import Path
 
-from gpuctl.services.scheduling.job import Job, from_units, service_unit, timer_unit
+from gpuctl.services.scheduling.job import ReaperJob, from_units, service_unit, timer_unit
 from gpuctl.services.scheduling.process import Run, ScheduleError
 
 KIND = "systemd"
@@ -38,7 +38,7 @@ class Timers:
             return []
         return ["the timer stops when you log out; to keep it running: loginctl enable-linger"]
 
-    def find(self, key: str) -> Job | None:
+    def find(self, key: str) -> ReaperJob | None:
         """The job under that key; None if there is none, or one that cannot be read."""
         service, timer = self._paths(key)
         try:
@@ -48,7 +48,7 @@ class Timers:
         except (OSError, UnicodeDecodeError) as error:
             raise ScheduleError(f"the unit `{timer}` cannot be read: {error}") from error
 
-    def install(self, job: Job) -> str:
+    def install(self, job: ReaperJob) -> str:
         """Put the job in, in the place of one under its key, start its timer and read it back. Returns the timer."""
         service, timer = self._paths(job.key)
         try:

@@ -13,10 +13,10 @@ from gpuctl.errors import CloudError, GpuctlError, StateLockedError, StateUnusab
 from gpuctl.services.launch.emergency import end_interrupted, unwritten
 from gpuctl.services.launch.launchable import Agree
 from gpuctl.services.launch.prepare import Prepared
-from gpuctl.services.launch.provision import Provisioned, start, wait_until_ready
+from gpuctl.services.launch.provision import ProvisionResult, start, wait_until_ready
 from gpuctl.services.runtime import Runtime
 from gpuctl.services.selftest import checks
-from gpuctl.services.selftest.subject import Means, Subject
+from gpuctl.services.selftest.subject import SelftestTools, Subject
 from gpuctl.services.terminate import end, wait_until_gone
 
 GONE_WITHIN = timedelta(minutes=10)
@@ -28,7 +28,7 @@ NAMES = ("create", "listing", "ready", *(name for name, _ in checks.ON_INSTANCE)
 
 
 @dataclass(slots=True)
-class Report:
+class SelftestReport:
     """The checks in order, filled as they run, and the record once it is written.
 
     `refusal` is what kept the instance from being created.
@@ -60,8 +60,8 @@ class Report:
 def run(
     prepared: Prepared,
     runtime: Runtime,
-    means: Means,
-    report: Report,
+    means: SelftestTools,
+    report: SelftestReport,
     ready_within: timedelta,
     *,
     agree: Agree,
@@ -84,7 +84,9 @@ def run(
 
 
 class _Runner:
-    def __init__(self, prepared: Prepared, runtime: Runtime, means: Means, report: Report, agree: Agree) -> None:
+    def __init__(
+        self, prepared: Prepared, runtime: Runtime, means: SelftestTools, report: SelftestReport, agree: Agree
+    ) -> None:
         self._prepared = prepared
         self._runtime = runtime
         self._means = means
@@ -143,7 +145,7 @@ class _Runner:
         skipped = (Check(name, CheckStatus.SKIPPED, "not reached") for name in NAMES)
         self._report.checks = [checks.get(check.name, check) for check in skipped]
 
-    def _create(self) -> tuple[Provisioned, Subject | None]:
+    def _create(self) -> tuple[ProvisionResult, Subject | None]:
         self._runtime.progress.step("selftest: create")
         started = self._runtime.clock.elapsed()
         result = start(self._prepared, self._runtime, self._on_written, None, agree=self._agree, made=self._made)
@@ -174,7 +176,7 @@ class _Runner:
         self._record_id = records[0].id
         self._report.record = records[0]
 
-    def _wait(self, result: Provisioned, subject: Subject, ready_within: timedelta) -> Check:
+    def _wait(self, result: ProvisionResult, subject: Subject, ready_within: timedelta) -> Check:
         done = wait_until_ready(result, self._runtime, ready_within, keep=True)
         error = done.errors.get(subject.record_id)
         if error is not None:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 from gpuctl.domain.instance import Instance
-from gpuctl.domain.market.candidates import Place
+from gpuctl.domain.market.candidates import Placement
 from gpuctl.domain.market.offers import InstanceType
 from gpuctl.domain.resource import Resource
 from gpuctl.errors import GpuctlError, UnresolvedError
@@ -21,7 +21,7 @@ ListedPrice = Callable[[Instance], Decimal | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Means:
+class SelftestTools:
     """What a self-test can use beside the provider. Where it cannot use something, the value is the reason.
 
     `ask` runs a shell script on the instance over ssh. `listed_price` reads the provider's price list.
@@ -44,7 +44,7 @@ class Subject:
 
     prepared: Prepared
     runtime: Runtime
-    means: Means
+    means: SelftestTools
     record_id: str
     created_at: timedelta
     known: set[str] = field(default_factory=set)
@@ -106,10 +106,10 @@ class Subject:
         return resources
 
     @property
-    def _place(self) -> Place:
+    def _place(self) -> Placement:
         attempt = self.record.attempts[-1]
         for offer in self.prepared.offers:
             wanted = (attempt.instance_type, attempt.region, attempt.market)
             if (offer.type.name, offer.region, offer.market) == wanted:
-                return Place(offer, attempt.zone)
+                return Placement(offer, attempt.zone)
         raise GpuctlError(f"no offer matches the last attempt of {self.record_id}")

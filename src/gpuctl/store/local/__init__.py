@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from gpuctl.clock import Clock
-from gpuctl.store.base import Kind, State
+from gpuctl.store.base import State, StateKind
 
 
-def open_state(url: str, *, kind: Kind, clock: Clock, new_state_id: str | None = None) -> State:
+def open_state(url: str, *, kind: StateKind, clock: Clock, new_state_id: str | None = None) -> State:
     """The state in the file at that path."""
     from gpuctl.store.local.cooldown import LocalCooldown
     from gpuctl.store.local.lease import LocalLeases

@@ -10,7 +10,7 @@ from typing import Any
 
 from gpuctl.domain.tags import STATE_ID
 from gpuctl.errors import StateFault
-from gpuctl.store.base import Kind
+from gpuctl.store.base import StateKind
 
 FORMAT = 1
 MOST_COMPUTERS = 100
@@ -23,7 +23,7 @@ _BLANK = b"0" * 64
 Tables = dict[str, dict[str, Any]]
 
 
-class Unreadable(Exception):
+class UnreadableStateFile(Exception):
     """The bytes are no state of ours that this gpuctl can read; the text completes `the state PATH ...`."""
 
     def __init__(self, why: str, fault: StateFault = StateFault.DAMAGED) -> None:
@@ -39,7 +39,7 @@ class Header:
     """
 
     state_id: str
-    kind: Kind
+    kind: StateKind
     serial: int
     is_restored: bool = False
     computers: tuple[str, ...] = ()
@@ -70,21 +70,21 @@ def encode(header: Header, tables: Mapping[str, Any]) -> bytes:
 def decode(raw: bytes) -> tuple[Header, Tables]:
     """The header and the tables in these bytes. Unreadable, saying why, for anything that is not exactly a state."""
     if not raw.strip():
-        raise Unreadable("is empty")
+        raise UnreadableStateFile("is empty")
     try:
         document = json.loads(raw)
     except ValueError:
-        raise Unreadable("is damaged: it is not complete JSON") from None
+        raise UnreadableStateFile("is damaged: it is not complete JSON") from None
     except RecursionError:
-        raise Unreadable("is damaged: it is nested too deeply") from None
+        raise UnreadableStateFile("is damaged: it is nested too deeply") from None
     head = _head(document)
     if isinstance(head.get("format"), int) and head["format"] > FORMAT:
-        raise Unreadable(
+        raise UnreadableStateFile(
             f"has format {head['format']}; this gpuctl reads format {FORMAT}: it needs a newer gpuctl", StateFault.NEWER
         )
     match = _CHECKSUM.search(raw)
     if match is None or _digest(raw[: match.start(1)] + _BLANK + raw[match.end(1) :]) != match.group(1):
-        raise Unreadable("is damaged or was altered: its checksum does not match")
+        raise UnreadableStateFile("is damaged or was altered: its checksum does not match")
     return _checked(head), {name: table for name, table in document.items() if name != HEADER_TABLE}
 
 
@@ -107,7 +107,7 @@ def _head(document: Any) -> Mapping[str, Any]:
     table = document.get(HEADER_TABLE) if isinstance(document, dict) else None
     head = table.get("1") if isinstance(table, dict) else None
     if not isinstance(head, dict):
-        raise Unreadable("was not written by gpuctl")
+        raise UnreadableStateFile("was not written by gpuctl")
     return head
 
 
@@ -116,12 +116,12 @@ def _checked(head: Mapping[str, Any]) -> Header:
     try:
         computers = tuple(str(computer) for computer in head.get("computers", ()))
         header = Header(
-            str(head["stateId"]), Kind(head["kind"]), int(head["serial"]), head.get("restored") is True, computers
+            str(head["stateId"]), StateKind(head["kind"]), int(head["serial"]), head.get("restored") is True, computers
         )
     except (KeyError, ValueError, TypeError):
-        raise Unreadable("has a header that cannot be read") from None
+        raise UnreadableStateFile("has a header that cannot be read") from None
     if not is_state_id(header.state_id):
-        raise Unreadable("has a header that cannot be read")
+        raise UnreadableStateFile("has a header that cannot be read")
     return header
 
 

@@ -25,7 +25,7 @@ _SERIAL = re.compile(r"serial (\d{16})\n", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
-class Remembered:
+class LockContent:
     """What the lock file says of the state: its id, whether the state file was ever there, its newest serial."""
 
     state_id: str
@@ -63,7 +63,7 @@ class Lock:
         finally:
             os.close(descriptor)
 
-    def remembered(self, descriptor: int | None = None) -> Remembered | None:
+    def remembered(self, descriptor: int | None = None) -> LockContent | None:
         """The state that this lock belongs to; None where none was ever born. Takes no lock.
 
         The holder passes its descriptor: where locks are mandatory (SMB) nobody can read the file through another one.
@@ -76,7 +76,7 @@ class Lock:
         state_id, _, phase = lines[:_ID_WIDTH].strip("\x00\n ").partition(" ")
         serial = _SERIAL.fullmatch(lines[_ID_WIDTH:])
         return (
-            Remembered(state_id, phase.strip() == "born", int(serial[1]) if serial else 0)
+            LockContent(state_id, phase.strip() == "born", int(serial[1]) if serial else 0)
             if is_state_id(state_id)
             else None
         )
@@ -87,7 +87,7 @@ class Lock:
             self.path.read_bytes()
 
     @staticmethod
-    def remember(descriptor: int, state: Remembered) -> None:
+    def remember(descriptor: int, state: LockContent) -> None:
         """Write the state's id down, durably. The lock must be held."""
         phase = "born" if state.is_born else "new"
         line = f"{state.state_id} {phase}".ljust(_ID_WIDTH - 1) + f"\nserial {state.serial:016}\n"

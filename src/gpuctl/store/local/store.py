@@ -12,11 +12,20 @@ from gpuctl.clock import Clock
 from gpuctl.domain.instance import Instance
 from gpuctl.errors import GpuctlError, StateFault, StateUnusableError, UsageError
 from gpuctl.files import Disk, make_path_private, private_folder, write_whole
-from gpuctl.store.base import Change, Guard, Kind, Snapshot
+from gpuctl.store.base import Change, Guard, Snapshot, StateKind
 from gpuctl.store.local import backups
 from gpuctl.store.local.archive import Archive
-from gpuctl.store.local.format import TABLE, Header, Tables, Unreadable, decode, encode, is_state_id, new_state_id
-from gpuctl.store.local.lock import Lock, Remembered
+from gpuctl.store.local.format import (
+    TABLE,
+    Header,
+    Tables,
+    UnreadableStateFile,
+    decode,
+    encode,
+    is_state_id,
+    new_state_id,
+)
+from gpuctl.store.local.lock import Lock, LockContent
 from gpuctl.store.local.promises import refuse_unwritable
 from gpuctl.store.local.record import instance
 from gpuctl.store.local.verified import refuse_other_kind, translated, unusable, verified
@@ -33,7 +42,7 @@ class LocalStore:
     """
 
     def __init__(
-        self, path: Path, *, kind: Kind, clock: Clock, new_state_id: str | None = None, disk: Disk | None = None
+        self, path: Path, *, kind: StateKind, clock: Clock, new_state_id: str | None = None, disk: Disk | None = None
     ) -> None:
         if new_state_id is not None and not is_state_id(new_state_id):
             raise UsageError(
@@ -156,7 +165,7 @@ class LocalStore:
         try:
             header, tables = decode(Path(name).read_bytes())
             snapshot = self._snapshot(header, tables)
-        except (OSError, Unreadable) as error:
+        except (OSError, UnreadableStateFile) as error:
             why = error.strerror if isinstance(error, OSError) else error
             newest = backups.list_backups(self._path)[:3]
             raise StateUnusableError(
@@ -177,7 +186,7 @@ class LocalStore:
                 header = Header(state_id, self._kind, remembered.serial + 1 if remembered else 1, is_restored=True)
                 header = header.written_on(self._computer)
                 table = {record.id: record.model_dump(mode="json") for record in records}
-                self._lock.remember(lock, Remembered(state_id, True, header.serial))
+                self._lock.remember(lock, LockContent(state_id, True, header.serial))
                 write_whole(self._disk, self._path, encode(header, {TABLE: table}))
                 return aside
 
@@ -224,7 +233,7 @@ class LocalStore:
     def _birth(self, lock: int) -> Header:
         remembered = self._lock.remembered(lock)
         state_id = self._wanted_id or (remembered.state_id if remembered else new_state_id(os.urandom(16)))
-        self._lock.remember(lock, Remembered(state_id, is_born=False))
+        self._lock.remember(lock, LockContent(state_id, is_born=False))
         self._disk.sync_folder(self._path.parent)
         return Header(state_id, self._kind, 0)
 
@@ -232,7 +241,7 @@ class LocalStore:
         self._state_id = header.state_id
         remembered = self._lock.remembered(lock)
         if remembered is None or (remembered.state_id, remembered.is_born) != (header.state_id, True):
-            self._lock.remember(lock, Remembered(header.state_id, True, header.serial + 1))
+            self._lock.remember(lock, LockContent(header.state_id, True, header.serial + 1))
         else:
             self._lock.remember_serial(lock, header.serial + 1)
 
@@ -263,7 +272,7 @@ class LocalStore:
     def _refuse_usable(self, lock: int) -> None:
         try:
             stored = self._read(lock)
-        except Unreadable as error:
+        except UnreadableStateFile as error:
             if error.fault is StateFault.NEWER:
                 raise
         except StateUnusableError as error:

@@ -5,12 +5,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from gpuctl.errors import StateFault, StateUnusableError
-from gpuctl.store.base import Kind
+from gpuctl.store.base import StateKind
 from gpuctl.store.local import backups
-from gpuctl.store.local.format import Header, Tables, Unreadable, decode
+from gpuctl.store.local.format import Header, Tables, UnreadableStateFile, decode
 
 
-def verified(path: Path, raw: bytes, kind: Kind, ids: dict[str, str | None]) -> tuple[Header, Tables]:
+def verified(path: Path, raw: bytes, kind: StateKind, ids: dict[str, str | None]) -> tuple[Header, Tables]:
     """The content of the state file. `ids` maps the source of each ID that the state must have to that ID, if any.
 
     Unreadable where the bytes are no state, StateUnusableError where it is another one than is meant.
@@ -27,10 +27,10 @@ def verified(path: Path, raw: bytes, kind: Kind, ids: dict[str, str | None]) -> 
     return header, tables
 
 
-def refuse_other_kind(header: Header, kind: Kind, name: str) -> None:
+def refuse_other_kind(header: Header, kind: StateKind, name: str) -> None:
     """Raise StateUnusableError where the sandbox's records would mix with real ones."""
     if header.kind is not kind:
-        is_sandbox = header.kind is Kind.SANDBOX
+        is_sandbox = header.kind is StateKind.SANDBOX
         owner = "the sandbox" if is_sandbox else "real accounts"
         raise StateUnusableError(
             f"the state `{name}` belongs to {owner}",
@@ -54,7 +54,7 @@ def translated(path: Path, done: str) -> Iterator[None]:
     """Turn what the disk and the content of the state raise into StateUnusableError. `done` is what was being done."""
     try:
         yield
-    except Unreadable as error:
+    except UnreadableStateFile as error:
         raise unusable(path, str(error), error.fault) from None
     except OSError as error:
         reason = error.strerror or str(error)

@@ -33,7 +33,7 @@ def watch(listing: Listing, interval: timedelta, *, refresh: bool) -> Result | N
             _stream(listing, interval, refresh=refresh)
         return None
     _refuse_unwatchable(listing)
-    live = _Live(listing, interval)
+    live = _LiveTable(listing, interval)
     with until_ctrl_c(), context.progress.paused(), suppress(OSError):
         live.run(refresh=refresh)
     return listing.result({}, live.shown)
@@ -99,7 +99,7 @@ def _stream(listing: Listing, interval: timedelta, *, refresh: bool) -> None:
         context.clock.sleep(interval)
 
 
-class _Live:
+class _LiveTable:
     """The table on the terminal's other screen. Instances that end while one looks on stay in it."""
 
     def __init__(self, listing: Listing, interval: timedelta) -> None:

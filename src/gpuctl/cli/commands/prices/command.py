@@ -15,7 +15,7 @@ from gpuctl.cli.render.result import Result, overall
 from gpuctl.domain.instance import Market, ProviderName
 from gpuctl.errors import GpuctlError, Interrupted, PartialError, StateUnusableError
 from gpuctl.providers.registry import SUPPORTED
-from gpuctl.services.prices import OnRegion, Refreshed
+from gpuctl.services.prices import OnRegion, PriceRefresh
 from gpuctl.services.prices import refresh as fetch
 
 EXAMPLES = """\
@@ -91,7 +91,7 @@ def _with_region(context: Context, region: str | None) -> Sequence[ProviderName]
 
 
 def _refreshed(context: Context, clouds: Sequence[ProviderName], region: str | None, accepted: Sequence[str]) -> Result:
-    done: list[Refreshed] = []
+    done: list[PriceRefresh] = []
     failed: dict[str, GpuctlError] = {}
     for provider in clouds:
         try:
@@ -110,7 +110,7 @@ def _refreshed(context: Context, clouds: Sequence[ProviderName], region: str | N
     return refreshed(done, files, failed, overall(failed, len(clouds), partial))
 
 
-def _read(context: Context, name: ProviderName, region: str | None, accepted: Sequence[str]) -> Refreshed:
+def _read(context: Context, name: ProviderName, region: str | None, accepted: Sequence[str]) -> PriceRefresh:
     from gpuctl.providers.registry import open_price_list
     from gpuctl.providers.retry import Retry
 

@@ -12,9 +12,9 @@ from gpuctl.cli.render.tables import right, table
 from gpuctl.documents import dollars, instant, scope_shape
 from gpuctl.domain.instance import Market, Price, ProviderName
 from gpuctl.domain.market.offers import Offer
-from gpuctl.domain.money.prices import PriceBook, Refusal, age_in_days, age_note, is_old, origin
+from gpuctl.domain.money.prices import PriceBook, RejectedPrice, age_in_days, age_note, is_old, origin
 from gpuctl.errors import GpuctlError
-from gpuctl.services.prices import Refreshed
+from gpuctl.services.prices import PriceRefresh
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -90,7 +90,7 @@ def status(statuses: Sequence[PriceStatus], now: datetime, note: str | None = No
 
 
 def refreshed(
-    done: Sequence[Refreshed],
+    done: Sequence[PriceRefresh],
     files: Mapping[ProviderName, str],
     failed: Mapping[str, GpuctlError],
     error: GpuctlError | None,
@@ -151,7 +151,7 @@ def _status_shape(price_status: PriceStatus) -> dict[str, Any]:
     }
 
 
-def _refreshed_shape(refreshed: Refreshed, file: str) -> dict[str, Any]:
+def _refreshed_shape(refreshed: PriceRefresh, file: str) -> dict[str, Any]:
     return {
         "provider": refreshed.provider.upper(),
         "regions": list(refreshed.regions),
@@ -166,7 +166,7 @@ def _refreshed_shape(refreshed: Refreshed, file: str) -> dict[str, Any]:
     }
 
 
-def _refusal_shape(refusal: Refusal) -> dict[str, Any]:
+def _refusal_shape(refusal: RejectedPrice) -> dict[str, Any]:
     return {
         "instanceType": refusal.key.instance_type,
         "region": refusal.key.region,
@@ -176,7 +176,7 @@ def _refusal_shape(refusal: Refusal) -> dict[str, Any]:
     }
 
 
-def _refusals(refused: Sequence[Refusal], what: str, ending: str = "") -> list[str]:
+def _refusals(refused: Sequence[RejectedPrice], what: str, ending: str = "") -> list[str]:
     lines = [f"{what}: {refusal.key.label}: ${refusal.usd:f} is {refusal.why}" for refusal in refused[:_SHOWN_REFUSALS]]
     if len(refused) > _SHOWN_REFUSALS:
         lines.append(f"and {len(refused) - _SHOWN_REFUSALS} more; -o json tells them all")
@@ -199,7 +199,7 @@ def _status_table(statuses: Sequence[PriceStatus], now: datetime) -> "Table":
     return drawn
 
 
-def _refreshed_table(done: Sequence[Refreshed]) -> "Table":
+def _refreshed_table(done: Sequence[PriceRefresh]) -> "Table":
     drawn = _grid("REGIONS", "PRICES", "NEW", "UP", "DOWN", "REJECTED")
     for item in done:
         figures = (len(item.regions), item.taken, item.new, item.up, item.down, len(item.refused))

@@ -10,7 +10,7 @@ from gpuctl.cli.context import Context
 from gpuctl.cli.render.result import Result
 from gpuctl.services.launch.offers import choose
 from gpuctl.services.launch.prepare import active_records, prepare
-from gpuctl.services.launch.provision import Provisioned, wait_for_active
+from gpuctl.services.launch.provision import ProvisionResult, wait_for_active
 
 EXAMPLES = """\
 gpuctl provision g4dn.xlarge --region us-east-1 --ttl 30
@@ -34,7 +34,7 @@ def command(ctx: typer.Context, launch: LaunchOptions) -> Result:
     choice = choose(request, defaults_of(context), context.wiring.runtime, context.wiring.catalog)
     existing = active_records(choice, context.wiring.store.snapshot().records)
     if existing:
-        active = Provisioned(existing)
+        active = ProvisionResult(existing)
         if launch.wait and not launch.dry_run:
             types = (context.wiring.catalog.find(record.instance_type, record.provider) for record in existing)
             timeout = launch.timeout or max(kind.ready_within for kind in types)

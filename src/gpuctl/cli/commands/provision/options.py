@@ -38,7 +38,7 @@ from gpuctl.cli.parameters import (
 )
 from gpuctl.domain.instance import Market, ProviderName
 from gpuctl.domain.market.request import DEFAULT_PURPOSE, Request
-from gpuctl.domain.market.ssh_source import AUTO, Source, source
+from gpuctl.domain.market.ssh_source import AUTO, SshSource, source
 from gpuctl.providers.registry import all_facts
 from gpuctl.services.launch.offers import Defaults, DefaultsOf
 from gpuctl.services.launch.retry import MAX_RETRIES, Retries
@@ -167,11 +167,11 @@ class LaunchOptions:
             check=self.check,
         )
 
-    def _source(self, context: Context) -> Source:
+    def _source(self, context: Context) -> SshSource:
         if self.ssh_from is not None:
-            return Source(self.ssh_from, is_demanded=True)
+            return SshSource(self.ssh_from, is_demanded=True)
         configured = source(context.wiring.config.ssh.ssh_from, option="ssh.from")
-        return Source(configured, is_demanded=configured != AUTO or self.check is not None)
+        return SshSource(configured, is_demanded=configured != AUTO or self.check is not None)
 
 
 def launch_options(*without: str) -> Callable[[Callable[..., T]], Callable[..., T]]:

@@ -9,12 +9,12 @@ from gpuctl.cli.render.result import Result, overall
 from gpuctl.documents import instance_shape
 from gpuctl.domain.instance import Instance
 from gpuctl.errors import Failure, PartialError
-from gpuctl.services.launch.provision import Provisioned
+from gpuctl.services.launch.provision import ProvisionResult
 
 
 def provisioned(
     context: Context,
-    outcome: Provisioned,
+    outcome: ProvisionResult,
     requested: int,
     fields: Mapping[str, object],
     footer: str,

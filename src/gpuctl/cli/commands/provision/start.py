@@ -20,7 +20,7 @@ from gpuctl.services.launch.access import other_sources
 from gpuctl.services.launch.emergency import end_interrupted
 from gpuctl.services.launch.launchable import Agree, Launchable
 from gpuctl.services.launch.prepare import Prepared
-from gpuctl.services.launch.provision import Provisioned, start
+from gpuctl.services.launch.provision import ProvisionResult, start
 from gpuctl.services.launch.records import affordable
 from gpuctl.services.query import last_known_records
 from gpuctl.services.safeguards import gaps, read_back
@@ -150,12 +150,12 @@ def carried_out(
     except GpuctlError as error:
         if not written:
             raise
-        present = Provisioned(last_known_records(context.wiring.store, written))
+        present = ProvisionResult(last_known_records(context.wiring.store, written))
         return provisioned(context, present, len(written), {"created": True}, "", error)
     return provisioned(context, result, len(written), {"created": True}, news(result.records, context))
 
 
-def protected(context: Context, result: Provisioned) -> Provisioned:
+def protected(context: Context, result: ProvisionResult) -> ProvisionResult:
     """The instances with their safeguards as the provider shows them. A missing safeguard is only a warning."""
     context.progress.step("checking safeguards")
     try:
@@ -167,7 +167,7 @@ def protected(context: Context, result: Provisioned) -> Provisioned:
     records = last_known_records(context.wiring.store, result.records)
     for gap in (gap for record in records for gap in gaps(record)):
         context.progress.warn(gap)
-    return Provisioned(records, result.errors)
+    return ProvisionResult(records, result.errors)
 
 
 def _interrupted(
@@ -181,7 +181,7 @@ def _interrupted(
                 context.progress.warn(unrecorded.message)
         records = last_known_records(context.wiring.store, written)
         summary = "; ".join(_after_signal(record) for record in records)
-        return provisioned(context, Provisioned(records), len(records), {"created": True}, summary, interrupted)
+        return provisioned(context, ProvisionResult(records), len(records), {"created": True}, summary, interrupted)
     # Close the records of refused requests: nothing of them exists, and nothing retries them.
     with time_limit(TERMINATE_WITHIN), suppress(StateUnusableError, StateLockedError):
         end(
@@ -201,7 +201,7 @@ def _interrupted(
     )
     message, hint = _stopped(records)
     stopped = Interrupted(message, signal_number=interrupted.signal_number, hint=hint)
-    return provisioned(context, Provisioned(records), len(records), {"created": True}, summary, stopped)
+    return provisioned(context, ProvisionResult(records), len(records), {"created": True}, summary, stopped)
 
 
 def _stopped(records: Sequence[Instance]) -> tuple[str, str | None]:

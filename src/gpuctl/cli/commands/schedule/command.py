@@ -10,7 +10,7 @@ import typer
 
 from gpuctl.cli.commands.schedule.programs import started_bare
 from gpuctl.cli.commands.schedule.reaper_job import (
-    Place,
+    StateSchedule,
     bare_environment,
     command_of,
     left_behind,
@@ -33,7 +33,7 @@ from gpuctl.errors import UsageError
 from gpuctl.home.schedule import ScheduleNote
 from gpuctl.providers.registry import all_facts
 from gpuctl.services.scheduling.cron import KIND as CRON
-from gpuctl.services.scheduling.job import Job, parse_every
+from gpuctl.services.scheduling.job import ReaperJob, parse_every
 from gpuctl.services.scheduling.overdue import patience, wait_for_run
 from gpuctl.services.scheduling.process import ScheduleError
 from gpuctl.services.scheduling.proof import logins_to_prove, proofs_from
@@ -76,7 +76,7 @@ def install(
     context, location = place.context, place.context.wiring.state_url
     variables, scheduler = variables_of(context), place.schedulers.choose(wanted)
     folder = context.wiring.create_state_folder()
-    job = Job(place.key, every, command_of(context, folder), variables)
+    job = ReaperJob(place.key, every, command_of(context, folder), variables)
     installed_at = context.clock.now()
     where = scheduler.install(job)
     place.schedulers.uninstall(place.key, keep=scheduler)
@@ -91,7 +91,7 @@ def install(
     return _result(place, footer=[*lines, where] if context.globals.verbose else lines)
 
 
-def _installed(seen: ScheduleStatus, kind: str, job: Job, log: Path) -> str:
+def _installed(seen: ScheduleStatus, kind: str, job: ReaperJob, log: Path) -> str:
     """What the installation has achieved, in a line."""
     if seen.problem is None:
         return f"{kind} runs the reaper every {spelled(job.every)}; log: {log}"
@@ -99,7 +99,9 @@ def _installed(seen: ScheduleStatus, kind: str, job: Job, log: Path) -> str:
     return f"{written}, but nothing runs it: {seen.remedy}"
 
 
-def _check_first_run(place: Place, scheduler: Scheduler, job: Job, installed_at: datetime, *, wait: bool) -> None:
+def _check_first_run(
+    place: StateSchedule, scheduler: Scheduler, job: ReaperJob, installed_at: datetime, *, wait: bool
+) -> None:
     """Warn of what is known to keep the reaper from running. With `wait`, ScheduleError if two runs are missed."""
     context = place.context
     problem = place.status().problem
@@ -118,7 +120,7 @@ def _check_first_run(place: Place, scheduler: Scheduler, job: Job, installed_at:
     )
 
 
-def _proven(context: Context, job: Job) -> list[str]:
+def _proven(context: Context, job: ReaperJob) -> list[str]:
     """Use the credentials once in exactly the environment of the job; what came of it, as lines below the answer."""
     trial = replace(job, argv=proof_command_of(context))
     context.progress.step("checking that the scheduled reaper can log in")
@@ -181,14 +183,14 @@ def uninstall(ctx: typer.Context) -> Result:
     return _result(place, footer=[removed])
 
 
-def _place(ctx: typer.Context, wanted: str | None = None) -> Place:
+def _place(ctx: typer.Context, wanted: str | None = None) -> StateSchedule:
     context: Context = ctx.find_root().obj
     if context.sandbox:
         raise UsageError("the sandbox needs no schedule", hint="gpuctl --sandbox reap")
-    return Place(context, wanted)
+    return StateSchedule(context, wanted)
 
 
-def _result(place: Place, footer: list[str]) -> Result:
+def _result(place: StateSchedule, footer: list[str]) -> Result:
     context = place.context
     seen = place.status()
     folder = context.wiring.state_folder

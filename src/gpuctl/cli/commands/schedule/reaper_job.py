@@ -15,7 +15,7 @@ from gpuctl.platform import Platform
 from gpuctl.providers.registry import all_facts
 from gpuctl.services.scheduling import cron, launchd, systemd
 from gpuctl.services.scheduling.cron_daemon import runs_cron
-from gpuctl.services.scheduling.job import Job, key_of
+from gpuctl.services.scheduling.job import ReaperJob, key_of
 from gpuctl.services.scheduling.limits import limits
 from gpuctl.services.scheduling.overdue import patience
 from gpuctl.services.scheduling.program import missing_program
@@ -106,7 +106,7 @@ def left_behind(context: Context) -> list[str]:
     return [*secrets, *hooks, *proxies]
 
 
-def limits_of(context: Context, job: Job) -> list[str]:
+def limits_of(context: Context, job: ReaperJob) -> list[str]:
     """What the operating system does to that job, as warnings."""
     files = [Path(job.argv[0]), context.wiring.config_path]
     if scheme_of(context.wiring.state_url) == FILE:
@@ -125,7 +125,7 @@ def providers_in_use(context: Context) -> list[tuple[ProviderName, str | None]]:
     return list({**dict.fromkeys(named), **configured}.items())
 
 
-class Place:
+class StateSchedule:
     """The schedule of this invocation's state: its key, the note of it, and the schedulers that may have it.
 
     On macOS cron is among them only if `wanted` or the note names it: to run `crontab` there opens a dialog.

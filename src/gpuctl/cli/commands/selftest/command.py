@@ -20,13 +20,13 @@ from gpuctl.cli.render.result import Result
 from gpuctl.domain.instance import Instance
 from gpuctl.domain.money.prices import PriceKey
 from gpuctl.errors import Failure, Interrupted, UsageError
-from gpuctl.remote.line import Line, Reply
+from gpuctl.remote.line import Reply, SshConnection
 from gpuctl.services.launch.launchable import Launchable
 from gpuctl.services.launch.offers import choose
 from gpuctl.services.launch.prepare import Prepared, prepare
 from gpuctl.services.selftest.planning import affordable, is_within, most_cost, request_of, require_within
-from gpuctl.services.selftest.runner import Report, run
-from gpuctl.services.selftest.subject import Means
+from gpuctl.services.selftest.runner import SelftestReport, run
+from gpuctl.services.selftest.subject import SelftestTools
 
 EXAMPLES = """\
 gpuctl selftest --provider aws --region us-east-1
@@ -82,7 +82,7 @@ def command(
 def _carried_out(
     context: Context, prepared: Prepared, limit: Decimal, ready_within: timedelta, file: Path | None
 ) -> Result:
-    started, outcome, failure = context.clock.now(), Report(), None
+    started, outcome, failure = context.clock.now(), SelftestReport(), None
     try:
         run(
             prepared,
@@ -123,7 +123,7 @@ def _confirm(context: Context, *, yes: bool) -> None:
         raise UsageError("no instance was started")
 
 
-def _means(context: Context) -> Means:
+def _means(context: Context) -> SelftestTools:
     no_ssh = None
     try:
         context.wiring.access.check_available()
@@ -131,9 +131,9 @@ def _means(context: Context) -> Means:
         no_ssh = "sandbox instances have no ssh server"
 
     def ask(record: Instance, script: str) -> Reply:
-        return Line(context.wiring.access.target(record)).ask(script.encode(), within=_ASK_WITHIN)
+        return SshConnection(context.wiring.access.target(record)).ask(script.encode(), within=_ASK_WITHIN)
 
-    return Means(
+    return SelftestTools(
         ask=ask,
         no_ssh=no_ssh,
         listed_price=lambda record: _listed_price(context, record),

@@ -7,7 +7,7 @@ from html import escape
 
 from gpuctl.cli.render.figures import counted, left_out, money
 from gpuctl.cli.terminal.text import clean
-from gpuctl.domain.money.report import DAY, TAG, Group, Report, Sum
+from gpuctl.domain.money.report import DAY, TAG, CostSum, UsageGroup, UsageReport
 
 _WIDTH, _MARGIN, _TOP, _BOTTOM = 900, 40, 96, 72
 _ROW, _PLOT = 34, 260
@@ -20,7 +20,7 @@ text{font-family:system-ui,-apple-system,"Segoe UI",Roboto,sans-serif;font-size:
 """
 
 
-def chart(report: Report) -> str:
+def chart(report: UsageReport) -> str:
     """The picture's text. Of very many bars the dearest are drawn and the rest is one; days are all drawn."""
     side = report.side or DAY
     shown = list(report.groups) if side == DAY else _fewer(report.groups)
@@ -40,7 +40,7 @@ def chart(report: Report) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _heading(report: Report, side: str) -> Iterator[str]:
+def _heading(report: UsageReport, side: str) -> Iterator[str]:
     span = f"{report.since.astimezone(UTC):%Y-%m-%d} to " if report.since else "up to "
     until = f"{report.now.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
     yield _label(_MARGIN, 42, _title(side), "title")
@@ -53,7 +53,7 @@ def _heading(report: Report, side: str) -> Iterator[str]:
         yield _label(right - 39, 42, "spot")
 
 
-def _bars(groups: Sequence[Group]) -> Iterator[str]:
+def _bars(groups: Sequence[UsageGroup]) -> Iterator[str]:
     names = [_short(group.key) for group in groups]
     left = _MARGIN + min(260, 24 + 8 * max(len(name) for name in names))
     room = _WIDTH - _MARGIN - left - 90
@@ -69,7 +69,7 @@ def _bars(groups: Sequence[Group]) -> Iterator[str]:
         yield _label(left + sum(long) + 10, y + 17, money(group.cost.total)) + "</g>"
 
 
-def _columns(groups: Sequence[Group]) -> Iterator[str]:
+def _columns(groups: Sequence[UsageGroup]) -> Iterator[str]:
     top_usd, step = _scale(max(group.cost.total for group in groups))
     left, right, floor = _MARGIN + 60, _WIDTH - _MARGIN, _TOP + _PLOT
     usd = _ZERO
@@ -101,23 +101,23 @@ def _scale(most: Decimal) -> tuple[Decimal, Decimal]:
     return (most / step).quantize(Decimal(1), ROUND_CEILING) * step, step
 
 
-def _fewer(groups: Sequence[Group]) -> list[Group]:
+def _fewer(groups: Sequence[UsageGroup]) -> list[UsageGroup]:
     if len(groups) <= _MOST_BARS:
         return list(groups)
     largest, rest = groups[: _MOST_BARS - 1], groups[_MOST_BARS - 1 :]
     return [
         *largest,
-        Group(
+        UsageGroup(
             f"{len(rest)} others",
             instance_count=sum(group.instance_count for group in rest),
             hours=sum((group.hours for group in rest), _ZERO),
-            cost=sum((group.cost for group in rest), Sum()),
-            spot=sum((group.spot for group in rest), Sum()),
+            cost=sum((group.cost for group in rest), CostSum()),
+            spot=sum((group.spot for group in rest), CostSum()),
         ),
     ]
 
 
-def _note(spent: Sum) -> str:
+def _note(spent: CostSum) -> str:
     return f"Full cost: compute, disk and public IP, at the prices of the launch{left_out(spent)}"
 
 
@@ -125,7 +125,7 @@ def _title(side: str) -> str:
     return f"GPU spending by {clean(side.removeprefix(TAG))}"
 
 
-def _tip(group: Group) -> str:
+def _tip(group: UsageGroup) -> str:
     count = counted(group.instance_count, "instance")
     return f"<title>{_text(group.key or '(none)')}: {money(group.cost.total)}, {count}, {group.hours:.2f} h</title>"
 

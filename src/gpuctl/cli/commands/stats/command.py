@@ -13,7 +13,7 @@ from gpuctl.cli.render.figures import left_out, plain
 from gpuctl.cli.render.result import Result
 from gpuctl.documents import instant, statistics_shape
 from gpuctl.domain.duration import shown
-from gpuctl.domain.money.report import DAY, SIDES, TAG, Group, Report, report
+from gpuctl.domain.money.report import DAY, SIDES, TAG, UsageGroup, UsageReport, report
 from gpuctl.errors import UsageError
 from gpuctl.services.query import everything
 
@@ -73,7 +73,7 @@ def command(
     )
 
 
-def _missing(context: Context, spending: Report) -> list[str]:
+def _missing(context: Context, spending: UsageReport) -> list[str]:
     missing = left_out(spending.spent).removeprefix(" · ")
     lines = [missing] if missing else []
     lines += [f"not counted, because it cannot be read: {record}" for record in context.wiring.store.unreadable()]
@@ -83,7 +83,7 @@ def _missing(context: Context, spending: Report) -> list[str]:
     return [*lines, "no instances"] if spending.side and not spending.groups else lines
 
 
-def _draw(path: Path, spending: Report) -> None:
+def _draw(path: Path, spending: UsageReport) -> None:
     from gpuctl.cli.commands.stats.chart import chart
 
     if path.suffix.lower() != ".svg":
@@ -94,7 +94,7 @@ def _draw(path: Path, spending: Report) -> None:
         raise UsageError(f"{shown(str(path))} cannot be written: {error.strerror}", hint="check `--chart`") from error
 
 
-def _row(group: Group) -> list[str]:
+def _row(group: UsageGroup) -> list[str]:
     return [
         group.key or "",
         str(group.instance_count),

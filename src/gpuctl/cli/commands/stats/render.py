@@ -8,7 +8,7 @@ from gpuctl.cli.render.figures import money
 from gpuctl.cli.render.tables import right, table
 from gpuctl.cli.terminal.text import clean
 from gpuctl.documents import dollars, hours
-from gpuctl.domain.money.report import DAY, TAG, Group, Report, Sum
+from gpuctl.domain.money.report import DAY, TAG, CostSum, UsageGroup, UsageReport
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -18,18 +18,18 @@ _TELLING = Decimal("0.01")
 _LONGEST_BAR = 40
 
 
-def spending_shape(report: Report) -> dict[str, Any]:
+def spending_shape(report: UsageReport) -> dict[str, Any]:
     """What is spent all in, by market too, an hour right now, and still to come until the deadlines."""
     return {
         **_sum_shape(report.spent),
         "onDemand": dollars(report.spent.total - report.spot.total),
         "spot": dollars(report.spot.total),
-        "totalPerHour": dollars(report.outlook.hourly.total),
-        "remainingUntilDeadlines": dollars(report.outlook.remaining.total),
+        "totalPerHour": dollars(report.cost_summary.hourly.total),
+        "remainingUntilDeadlines": dollars(report.cost_summary.remaining.total),
     }
 
 
-def group_shape(group: Group) -> dict[str, Any]:
+def group_shape(group: UsageGroup) -> dict[str, Any]:
     """A group; `totalCost` is the instances' alone, as it is everywhere."""
     return {
         "key": group.key,
@@ -41,7 +41,7 @@ def group_shape(group: Group) -> dict[str, Any]:
     }
 
 
-def drawn(report: Report, width: int) -> "RenderableType":
+def drawn(report: UsageReport, width: int) -> "RenderableType":
     """The figures, and below them the groups with a bar each."""
     from rich.console import Group as Stack
 
@@ -49,7 +49,7 @@ def drawn(report: Report, width: int) -> "RenderableType":
     return Stack(summary, "", _bars(report.groups, report.side, width)) if report.side and report.groups else summary
 
 
-def _summary(report: Report) -> "Table":
+def _summary(report: UsageReport) -> "Table":
     from rich.table import Column
 
     drawn = table(Column(style="bold", no_wrap=True), right(), Column(style="dim"), header=False)
@@ -63,12 +63,12 @@ def _summary(report: Report) -> "Table":
     return drawn
 
 
-def _lines(report: Report) -> list[tuple[str, str, str]]:
-    figures, spent, ahead = report.figures, report.spent, report.outlook
+def _lines(report: UsageReport) -> list[tuple[str, str, str]]:
+    figures, spent, ahead = report.figures, report.spent, report.cost_summary
     running = f"{figures.currently_running} running, {figures.currently_billing} billing"
     parts = f"{money(spent.compute)} compute, {money(spent.disk)} disks, {money(spent.public_ip)} public IPs"
     lines = [("instances", str(figures.total_provisioned), running), ("spent", money(spent.total), parts)]
-    if report.spot != Sum():
+    if report.spot != CostSum():
         lines.append(
             ("by market", money(report.spot.total), f"spot, {money(spent.total - report.spot.total)} on-demand")
         )
@@ -84,7 +84,7 @@ def _lines(report: Report) -> list[tuple[str, str, str]]:
     return lines
 
 
-def _bars(groups: Sequence[Group], side: str | None, width: int) -> "Table":
+def _bars(groups: Sequence[UsageGroup], side: str | None, width: int) -> "Table":
     from rich.bar import Bar
 
     heading = clean((side or "").removeprefix(TAG).upper())
@@ -100,13 +100,13 @@ def _bars(groups: Sequence[Group], side: str | None, width: int) -> "Table":
     return drawn
 
 
-def _cost(cost: Sum) -> str:
+def _cost(cost: CostSum) -> str:
     if cost.unknown_price_count and not cost.total:
         return "?"
     return money(cost.total) + ("*" if cost.unknown_price_count or cost.compute_only_count else "")
 
 
-def _sum_shape(cost: Sum) -> dict[str, Any]:
+def _sum_shape(cost: CostSum) -> dict[str, Any]:
     return {
         "total": dollars(cost.total),
         "compute": dollars(cost.compute),
