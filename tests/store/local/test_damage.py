@@ -13,7 +13,7 @@ from support.instances import an_instance
 
 from gpuctl.errors import StateUnusableError
 from gpuctl.store.base import StateKind
-from gpuctl.store.local.format import Header, UnreadableStateFile, decode, encode
+from gpuctl.store.local.format import Header, UnreadableState, decode, encode
 
 STOCK = b'{"_default": {"1": {"id": "inst-000000000001"}}}'
 
@@ -97,14 +97,14 @@ def test_every_byte_of_a_state_is_guarded(place: Path) -> None:
     good = (place / "state.json").read_bytes()
     for position in range(len(good)):
         altered = good[:position] + bytes([good[position] ^ 1]) + good[position + 1 :]
-        with pytest.raises(UnreadableStateFile):
+        with pytest.raises(UnreadableState):
             decode(altered)
 
 
 def test_every_shorter_state_is_refused(place: Path) -> None:
     good = (place / "state.json").read_bytes()
     for length in range(len(good)):
-        with pytest.raises(UnreadableStateFile):
+        with pytest.raises(UnreadableState):
             decode(good[:length])
 
 
@@ -119,7 +119,7 @@ def test_whatever_is_done_to_a_state_it_is_refused_or_it_is_the_same(place: Path
     altered = good[:start] + data.draw(st.binary(max_size=40)) + good[end:]
     try:
         decoded = decode(altered)
-    except UnreadableStateFile:
+    except UnreadableState:
         return
     assert decoded == decode(good)
 

@@ -7,7 +7,7 @@ import pytest
 from store.local.test_damage import resealed
 
 from gpuctl.store.base import StateKind
-from gpuctl.store.local.format import Header, UnreadableStateFile, decode, encode
+from gpuctl.store.local.format import Header, UnreadableState, decode, encode
 
 HEADER = Header("a-state-id", StateKind.REAL, 7)
 
@@ -48,5 +48,5 @@ def test_a_header_made_by_hand_is_read_if_it_is_whole() -> None:
     ids=str,
 )
 def test_a_wrong_header_is_refused_whatever_is_wrong(wrong: dict[str, Any]) -> None:
-    with pytest.raises(UnreadableStateFile, match="has a header that cannot be read"):
+    with pytest.raises(UnreadableState, match="has a header that cannot be read"):
         decode(with_header(**wrong))

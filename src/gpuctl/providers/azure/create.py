@@ -258,11 +258,10 @@ def _interface(order: Order, subscription: str) -> Mapping[str, Any]:
         "properties": {"deleteOption": "Delete", "publicIPAllocationMethod": "Static"},
     }
     inner = {"subnet": {"id": subnet}, "primary": True, "publicIPAddressConfiguration": address}
-    fast = {"enableAcceleratedNetworking": True} if FAST_NETWORK in order.image.settings else {}
     shape = {
         "primary": True,
         "deleteOption": "Delete",
-        **fast,
+        **({"enableAcceleratedNetworking": True} if FAST_NETWORK in order.image.settings else {}),
         "networkSecurityGroup": {"id": f"{network_of}/networkSecurityGroups/{SUBNET}"},
         "ipConfigurations": [{"name": NIC, "properties": inner}],
     }

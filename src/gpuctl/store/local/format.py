@@ -23,7 +23,7 @@ _BLANK = b"0" * 64
 Tables = dict[str, dict[str, Any]]
 
 
-class UnreadableStateFile(Exception):
+class UnreadableState(Exception):
     """The bytes are no state of ours that this gpuctl can read; the text completes `the state PATH ...`."""
 
     def __init__(self, why: str, fault: StateFault = StateFault.DAMAGED) -> None:
@@ -70,21 +70,21 @@ def encode(header: Header, tables: Mapping[str, Any]) -> bytes:
 def decode(raw: bytes) -> tuple[Header, Tables]:
     """The header and the tables in these bytes. Unreadable, saying why, for anything that is not exactly a state."""
     if not raw.strip():
-        raise UnreadableStateFile("is empty")
+        raise UnreadableState("is empty")
     try:
         document = json.loads(raw)
     except ValueError:
-        raise UnreadableStateFile("is damaged: it is not complete JSON") from None
+        raise UnreadableState("is damaged: it is not complete JSON") from None
     except RecursionError:
-        raise UnreadableStateFile("is damaged: it is nested too deeply") from None
+        raise UnreadableState("is damaged: it is nested too deeply") from None
     head = _head(document)
     if isinstance(head.get("format"), int) and head["format"] > FORMAT:
-        raise UnreadableStateFile(
+        raise UnreadableState(
             f"has format {head['format']}; this gpuctl reads format {FORMAT}: it needs a newer gpuctl", StateFault.NEWER
         )
     match = _CHECKSUM.search(raw)
     if match is None or _digest(raw[: match.start(1)] + _BLANK + raw[match.end(1) :]) != match.group(1):
-        raise UnreadableStateFile("is damaged or was altered: its checksum does not match")
+        raise UnreadableState("is damaged or was altered: its checksum does not match")
     return _checked(head), {name: table for name, table in document.items() if name != HEADER_TABLE}
 
 
@@ -107,7 +107,7 @@ def _head(document: Any) -> Mapping[str, Any]:
     table = document.get(HEADER_TABLE) if isinstance(document, dict) else None
     head = table.get("1") if isinstance(table, dict) else None
     if not isinstance(head, dict):
-        raise UnreadableStateFile("was not written by gpuctl")
+        raise UnreadableState("was not written by gpuctl")
     return head
 
 
@@ -119,9 +119,9 @@ def _checked(head: Mapping[str, Any]) -> Header:
             str(head["stateId"]), StateKind(head["kind"]), int(head["serial"]), head.get("restored") is True, computers
         )
     except (KeyError, ValueError, TypeError):
-        raise UnreadableStateFile("has a header that cannot be read") from None
+        raise UnreadableState("has a header that cannot be read") from None
     if not is_state_id(header.state_id):
-        raise UnreadableStateFile("has a header that cannot be read")
+        raise UnreadableState("has a header that cannot be read")
     return header
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from gpuctl.domain.instance import Instance
-from gpuctl.store.local.format import UnreadableStateFile
+from gpuctl.store.local.format import UnreadableState
 
 
 def instance(stored: Mapping[str, Any]) -> Instance:
@@ -14,4 +14,4 @@ def instance(stored: Mapping[str, Any]) -> Instance:
     try:
         return Instance.model_validate(dict(stored))
     except ValidationError as error:
-        raise UnreadableStateFile(f"holds a record that cannot be read: {error.errors()[0]['msg']}") from None
+        raise UnreadableState(f"holds a record that cannot be read: {error.errors()[0]['msg']}") from None

@@ -15,16 +15,7 @@ from gpuctl.files import Disk, make_path_private, private_folder, write_whole
 from gpuctl.store.base import Change, Guard, Snapshot, StateKind
 from gpuctl.store.local import backups
 from gpuctl.store.local.archive import Archive
-from gpuctl.store.local.format import (
-    TABLE,
-    Header,
-    Tables,
-    UnreadableStateFile,
-    decode,
-    encode,
-    is_state_id,
-    new_state_id,
-)
+from gpuctl.store.local.format import TABLE, Header, Tables, UnreadableState, decode, encode, is_state_id, new_state_id
 from gpuctl.store.local.lock import Lock, LockContent
 from gpuctl.store.local.promises import refuse_unwritable
 from gpuctl.store.local.record import instance
@@ -165,7 +156,7 @@ class LocalStore:
         try:
             header, tables = decode(Path(name).read_bytes())
             snapshot = self._snapshot(header, tables)
-        except (OSError, UnreadableStateFile) as error:
+        except (OSError, UnreadableState) as error:
             why = error.strerror if isinstance(error, OSError) else error
             newest = backups.list_backups(self._path)[:3]
             raise StateUnusableError(
@@ -204,7 +195,7 @@ class LocalStore:
                 yield Transaction(Header(self._wanted_id or "", self._kind, 0), StateStorage({}))
                 return
             with self._lock.held() as lock:
-                header, tables = self._read(lock) or (self._birth(lock), {})
+                header, tables = self._read(lock) or (self._new_header(lock), {})
                 transaction = Transaction(header.written_on(self._computer), StateStorage(tables))
                 yield transaction
                 if transaction.storage.commit(self._path, transaction.header, self._disk, self._clock.now()):
@@ -230,7 +221,7 @@ class LocalStore:
         finally:
             self.has_written, self._lock.patience = has_written, patience
 
-    def _birth(self, lock: int) -> Header:
+    def _new_header(self, lock: int) -> Header:
         remembered = self._lock.remembered(lock)
         state_id = self._wanted_id or (remembered.state_id if remembered else new_state_id(os.urandom(16)))
         self._lock.remember(lock, LockContent(state_id, is_born=False))
@@ -272,7 +263,7 @@ class LocalStore:
     def _refuse_usable(self, lock: int) -> None:
         try:
             stored = self._read(lock)
-        except UnreadableStateFile as error:
+        except UnreadableState as error:
             if error.fault is StateFault.NEWER:
                 raise
         except StateUnusableError as error:

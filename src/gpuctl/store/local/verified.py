@@ -7,7 +7,7 @@ from pathlib import Path
 from gpuctl.errors import StateFault, StateUnusableError
 from gpuctl.store.base import StateKind
 from gpuctl.store.local import backups
-from gpuctl.store.local.format import Header, Tables, UnreadableStateFile, decode
+from gpuctl.store.local.format import Header, Tables, UnreadableState, decode
 
 
 def verified(path: Path, raw: bytes, kind: StateKind, ids: dict[str, str | None]) -> tuple[Header, Tables]:
@@ -54,7 +54,7 @@ def translated(path: Path, done: str) -> Iterator[None]:
     """Turn what the disk and the content of the state raise into StateUnusableError. `done` is what was being done."""
     try:
         yield
-    except UnreadableStateFile as error:
+    except UnreadableState as error:
         raise unusable(path, str(error), error.fault) from None
     except OSError as error:
         reason = error.strerror or str(error)
