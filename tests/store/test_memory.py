@@ -4,6 +4,7 @@ from pathlib import Path
 
 from contracts.cooldown import CooldownContract
 from contracts.leases import LeaseContract
+from contracts.pools import PoolStoreContract
 from contracts.reaper_memory import ReaperMemoryContract
 from contracts.records import RecordStoreContract
 from support.clock import FakeClock
@@ -35,3 +36,8 @@ class TestMemoryReaper(ReaperMemoryContract):
 class TestMemoryCooldown(CooldownContract):
     def open(self, place: Path) -> MemoryCooldown:
         return _PLACES.setdefault((MemoryCooldown, place), MemoryCooldown())  # type: ignore[return-value]
+
+
+class TestMemoryPools(PoolStoreContract):
+    def open(self, place: Path) -> State:
+        return _PLACES.setdefault((PoolStoreContract, place), memory_state(FakeClock()))  # type: ignore[return-value]

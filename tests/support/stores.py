@@ -6,10 +6,13 @@ from datetime import datetime, timedelta
 
 from gpuctl.clock import Clock
 from gpuctl.domain.instance import Instance
+from gpuctl.domain.pools.events import PoolEvent
+from gpuctl.domain.pools.spec import Pool
 from gpuctl.errors import GpuctlError, NotFoundError, StateFault, StateUnusableError, UsageError
 from gpuctl.store.base import Change, Guard, Snapshot, State
 from gpuctl.store.cooldown import COOLDOWN
 from gpuctl.store.lease import Lease, LeaseName, Leases
+from gpuctl.store.pools import PoolChange
 from gpuctl.store.reaper import ReapTimes
 
 
@@ -208,7 +211,41 @@ class MemoryCooldown:
         self._times[placement] = at
 
 
+class MemoryPools:
+    """A `PoolStore` that lasts as long as the object."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+        self._pools: dict[str, Pool] = {}
+        self._history: dict[str, list[PoolEvent]] = {}
+
+    def read(self) -> Mapping[str, Pool]:
+        return dict(self._pools)
+
+    def change(self, name: str, change: PoolChange) -> Pool | None:
+        after = change(self._pools.get(name))
+        if self._store.state_id is None:
+            self._store.add([], lambda present: None)
+        if after is None:
+            self._pools.pop(name, None)
+        else:
+            self._pools[name] = after
+        return after
+
+    def append(self, name: str, entries: Sequence[PoolEvent]) -> None:
+        self._history.setdefault(name, []).extend(entries)
+
+    def history(self, name: str, since: datetime) -> Sequence[PoolEvent]:
+        return sorted((entry for entry in self._history.get(name, ()) if entry.at >= since), key=lambda entry: entry.at)
+
+    def forget(self, before: datetime) -> None:
+        self._history = {
+            name: [entry for entry in entries if entry.at >= before] for name, entries in self._history.items()
+        }
+
+
 def memory_state(clock: Clock) -> State:
     """A state that touches no file."""
     leases = MemoryLeases(clock)
-    return State(MemoryStore(), MemoryReaper(leases), leases, MemoryCooldown())
+    records = MemoryStore()
+    return State(records, MemoryReaper(leases), leases, MemoryCooldown(), MemoryPools(records))

@@ -19,6 +19,8 @@ class EventName(StrEnum):
     PROVISIONED = "provisioned"  # the cloud gave the instance an id
     READY = "ready"  # it can be used
     RUNNING = "running"  # a task is attached to it
+    LEASED = "leased"  # somebody has it on lease, from its pool
+    RELEASED = "released"  # its lease is over
     EXTENDED = "extended"  # its deadline was moved
     EXPIRING = "expiring"  # its deadline is near: the time to extend it
     ADOPTED = "adopted"  # it was found in the cloud and in no record

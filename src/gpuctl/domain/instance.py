@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import AliasChoices, AwareDatetime, Field
 
+from gpuctl.domain.membership import Membership
 from gpuctl.domain.safeguards import Safeguard
 from gpuctl.domain.value import Value
 from gpuctl.errors import Code
@@ -138,7 +139,7 @@ class Instance(Value):
     `id_is_from_create`: our own create returned `cloud_id`.
     `ssh_key`: the public key of `ssh_user`; port 22 is open to `ssh_from`.
     `unconfirmed_deadlines`: deadlines that `extend` sent to the provider and did not grant.
-    `check`: the readiness check; `booted_at` is when the provider reported the instance as ready.
+    `check`: the readiness check; `booted_at`: when the provider reported it as ready. `pool`: its pool and leases.
     """
 
     id: str
@@ -165,6 +166,7 @@ class Instance(Value):
     expires_at: AwareDatetime
     unconfirmed_deadlines: tuple[AwareDatetime, ...] = ()
     idle: timedelta | None = None
+    pool: Membership | None = None
     tags: dict[str, str] = Field(default_factory=dict)
     price: Price | None = None
     disk_price: Price | None = None
@@ -253,10 +255,9 @@ class LaunchRefusal(Value):
 class Observed(Value):
     """What a cloud reports about one instance now.
 
-    `ready` is the cloud's own word for usable; None where it was not asked. `ended_at` and `end_reason` are set only
-    where the cloud tells them. `tags` is everything it carries, ours and others'; `name` is what it is called there.
-    `instance_type` is empty for a remnant. `bills_when_stopped`: it is powered off, and costs as much as before.
-    `tells_addresses` is false where they were not asked for, so that None says nothing.
+    `ready`: the provider calls it usable; None if unknown. `ended_at` and `end_reason`: set where the provider reports
+    them. `tags`: all of them, also foreign ones. `instance_type` is empty for a remnant. `bills_when_stopped`: powered
+    off, and billed as before. `tells_addresses`: whether its addresses were requested.
     """
 
     provider: ProviderName

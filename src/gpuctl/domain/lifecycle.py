@@ -134,8 +134,16 @@ def refreshed(instance: Instance, seen: Observed, at: datetime, *, from_create: 
         if instance.check is not None:
             # The command that waits runs the check, and then sets READY.
             return with_facts(instance, at, booted_at=instance.booted_at or at)
-        instance = advance(instance, Status.READY, at)
+        instance = became_ready(instance, at)
     return instance
+
+
+def became_ready(instance: Instance, at: datetime) -> Instance:
+    """The record of an instance that can be used from now on: READY, or RUNNING if somebody has it on lease."""
+    if instance.pool is None:
+        return advance(instance, Status.READY, at)
+    ready = advance(instance, Status.READY, at, pool=instance.pool.having(idle_since=at))
+    return ready if instance.pool.lease is None else advance(ready, Status.RUNNING, at, detail=instance.pool.lease.id)
 
 
 def resting_since(instance: Instance) -> datetime | None:

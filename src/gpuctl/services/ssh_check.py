@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from gpuctl.domain.instance import Instance, Status
-from gpuctl.domain.lifecycle import advance
+from gpuctl.domain.lifecycle import became_ready
 from gpuctl.errors import GpuctlError
 from gpuctl.services.runtime import Runtime
 from gpuctl.services.ssh_targets import failing
@@ -31,4 +31,4 @@ def check_booted(runtime: Runtime, records: Sequence[Instance]) -> Mapping[str, 
 
 def _passed(fresh: Instance, runtime: Runtime) -> Instance:
     # It may be ending by now.
-    return advance(fresh, Status.READY, runtime.clock.now()) if fresh.status is Status.CONFIGURING else fresh
+    return became_ready(fresh, runtime.clock.now()) if fresh.status is Status.CONFIGURING else fresh

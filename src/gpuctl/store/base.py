@@ -1,4 +1,4 @@
-"""What every store must do; services see only this, `reaper.py`, `lease.py` and `cooldown.py`."""
+"""What every store must do; services see only this, `reaper.py`, `lease.py`, `cooldown.py` and `pools.py`."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from gpuctl.domain.instance import Instance
 from gpuctl.errors import GpuctlError
 from gpuctl.store.cooldown import Cooldown
 from gpuctl.store.lease import Leases
+from gpuctl.store.pools import PoolStore
 from gpuctl.store.reaper import ReaperMemory
 
 Change = Callable[[Instance], Instance]
@@ -172,4 +173,5 @@ class State:
     reaper: ReaperMemory
     leases: Leases
     cooldown: Cooldown
+    pools: PoolStore
     backups: Backups | None = None

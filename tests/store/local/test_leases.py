@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from contracts.cooldown import CooldownContract
 from contracts.leases import LeaseContract
+from contracts.pools import PoolStoreContract
 from contracts.reaper_memory import ReaperMemoryContract
 from store.local.test_crashes import forked
 from support.clock import FakeClock
@@ -35,6 +36,11 @@ class TestLocalLeases(LeaseContract):
 class TestLocalReaperMemory(ReaperMemoryContract):
     def open(self, place: Path, clock: FakeClock) -> State:
         return open_state(str(place / "state.json"), kind=StateKind.REAL, clock=clock)
+
+
+class TestLocalPools(PoolStoreContract):
+    def open(self, place: Path) -> State:
+        return open_state(str(place / "state.json"), kind=StateKind.REAL, clock=FakeClock())
 
 
 class TestLocalCooldown(CooldownContract):

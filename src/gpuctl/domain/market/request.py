@@ -12,6 +12,7 @@ from gpuctl.domain.instance import Instance, Market, ProviderName
 from gpuctl.domain.market.offers import Requirements
 from gpuctl.domain.market.secrets import secret_in
 from gpuctl.domain.market.ssh_source import SshSource
+from gpuctl.domain.membership import Membership
 from gpuctl.domain.tags import PREFIX, RECORD_ID_PREFIX
 from gpuctl.errors import UsageError
 
@@ -35,6 +36,7 @@ class Request:
 
     `region` is one, several in order with commas between them, or `any`. Without an `instance_type` the instance is
     chosen by what it must have. `falls_back`: where no spot instance is to be had, one on demand will do.
+    `pool` makes it a request of a pool.
     """
 
     user: str
@@ -62,6 +64,7 @@ class Request:
     min_gpus: Decimal | None = None
     min_memory_gib: Decimal | None = None
     max_price: Decimal | None = None
+    pool: Membership | None = None
 
     @property
     def regions(self) -> tuple[str, ...]:

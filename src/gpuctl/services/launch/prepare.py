@@ -20,6 +20,7 @@ from gpuctl.services.launch.offers import Choice, Skipped
 from gpuctl.services.launch.retry import Retries
 from gpuctl.services.runtime import Runtime
 from gpuctl.services.sessions import Session
+from gpuctl.store.base import Guard
 
 _T = TypeVar("_T")
 
@@ -29,6 +30,7 @@ class Prepared:
     """A request that can be launched: checked, priced, in an account, with an image.
 
     `offers` are those that may be tried, in order, and `skipped` counts the others by why; `first` is where to begin.
+    `admit` gets all records in the transaction that adds the new ones, and refuses them by raising.
     """
 
     choice: Choice
@@ -39,6 +41,7 @@ class Prepared:
     logins: Logins
     refusals: Refusals
     retries: Retries = field(default_factory=Retries)
+    admit: Guard = lambda present: None
 
     @property
     def request(self) -> Request:

@@ -17,8 +17,8 @@ from gpuctl.services.runtime import Runtime
 def write_records(prepared: Prepared, runtime: Runtime) -> tuple[Sequence[Instance], str]:
     """The new records, durable on return, each with its first attempt; and the id of the state that has them now.
 
-    Raises if they cannot be written, if a budget has no room for them, or if another gpuctl took one of the names
-    meanwhile; then nothing was created.
+    Raises if they cannot be written, if a budget has no room for them, if another gpuctl took one of the names
+    meanwhile, or if `prepared.admit` refuses them; then nothing was created.
     """
     if runtime.store.state_id is None:
         # Before the key, whose folder may be beside the state: the error must name the state.
@@ -31,6 +31,7 @@ def write_records(prepared: Prepared, runtime: Runtime) -> tuple[Sequence[Instan
 
     def guard(present: Sequence[Instance]) -> None:
         _refuse_standing(prepared, present)
+        prepared.admit(present)
         is_affordable(present)
 
     return records, runtime.store.add(records, guard).state_id or ""
@@ -90,6 +91,7 @@ def _record(prepared: Prepared, way_in: SshAccess, number: int, now: datetime, s
             max_ttl=prepared.max_ttl,
             expires_at=(now + request.ttl).replace(microsecond=0),
             idle=request.idle,
+            pool=request.pool,
             tags=dict(request.tags),
             metadata=with_sources({}, sources),
             price=offer.price,

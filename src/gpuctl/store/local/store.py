@@ -73,6 +73,10 @@ class LocalStore:
     def runs_on(self, computer: str | None, on_moved: Callable[[], None]) -> None:
         self._computer, self._on_moved = computer, on_moved
 
+    def tables(self) -> Tables:
+        """What the state file holds; nothing where no state exists yet."""
+        return (self._read() or (None, {}))[1]
+
     def snapshot(self) -> Snapshot:
         with self._translated("read"):
             stored = self._read()
@@ -86,14 +90,14 @@ class LocalStore:
     def add(self, records: Sequence[Instance], guard: Guard) -> Snapshot:
         from gpuctl.store.local.transaction import document
 
-        with self._transaction(may_create=True) as transaction:
+        with self.transaction(may_create=True) as transaction:
             guard(transaction.records())
             transaction.table.insert_multiple(document(record) for record in records)
         written = replace(transaction.header, serial=transaction.header.serial + 1)
         return self._snapshot(written, transaction.storage.read())
 
     def update(self, record_id: str, change: Change, guard: Guard | None = None) -> Instance:
-        with self._transaction(may_create=False) as transaction:
+        with self.transaction(may_create=False) as transaction:
             answer = transaction.change(record_id, change)
             if isinstance(answer, GpuctlError):
                 raise answer
@@ -104,11 +108,11 @@ class LocalStore:
     def update_each(self, record_ids: Sequence[str], change: Change) -> Mapping[str, Instance | GpuctlError]:
         if not record_ids:
             return {}
-        with self._transaction(may_create=False) as transaction:
+        with self.transaction(may_create=False) as transaction:
             return {text: transaction.change(text, change) for text in dict.fromkeys(record_ids)}
 
     def archive(self, ended_before: datetime) -> int:
-        with self._transaction(may_create=False) as transaction:
+        with self.transaction(may_create=False) as transaction:
             old = [
                 record
                 for record in transaction.records()
@@ -148,7 +152,7 @@ class LocalStore:
             return self._archive.unreadable()
 
     def accept_restored(self) -> None:
-        with self._transaction(may_create=False) as transaction:
+        with self.transaction(may_create=False) as transaction:
             if transaction.header.is_restored:
                 transaction.accept()
 
@@ -182,7 +186,7 @@ class LocalStore:
                 return aside
 
     @contextmanager
-    def _transaction(self, *, may_create: bool) -> Iterator["Transaction"]:
+    def transaction(self, *, may_create: bool) -> Iterator["Transaction"]:
         # TinyDB is loaded only to write: most commands read.
         from gpuctl.store.local.tinydb import StateStorage
         from gpuctl.store.local.transaction import Transaction
@@ -216,7 +220,7 @@ class LocalStore:
         self._lock.patience = timedelta(0)
         try:
             # A state that cannot be written, or is being written, is noted by a later command.
-            with suppress(GpuctlError), self._transaction(may_create=False) as transaction:
+            with suppress(GpuctlError), self.transaction(may_create=False) as transaction:
                 transaction.storage.write(transaction.storage.read())
         finally:
             self.has_written, self._lock.patience = has_written, patience

@@ -1,0 +1,83 @@
+"""What a record says of its pool: why the instance was launched, and who had it on lease."""
+
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from pydantic import AwareDatetime
+
+from gpuctl.domain.value import Value
+
+LEASE_ID_PREFIX = "lease-"
+
+
+class LeaseOutcome(StrEnum):
+    """What a release did with the instance."""
+
+    RETURNED = "returned"
+    ENDED = "ended"
+
+
+class Origin(StrEnum):
+    """Why an instance of a pool was launched."""
+
+    DEMAND = "demand"
+    SPARE = "spare"
+    LEASE = "lease"
+
+
+class Lease(Value):
+    """The right of one holder to use an instance until `expires_at`. Open until `released_at` is set.
+
+    `work` in `unit` is what was done under it, where the release says so.
+    """
+
+    id: str
+    user: str
+    task: str | None = None
+    purpose: str
+    since: AwareDatetime
+    expires_at: AwareDatetime
+    released_at: AwareDatetime | None = None
+    outcome: LeaseOutcome | None = None
+    is_dirty: bool = False
+    work: Decimal | None = None
+    unit: str | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it was not released."""
+        return self.released_at is None
+
+    def has_expired(self, now: datetime) -> bool:
+        """Whether it was not released in time."""
+        return self.is_open and now >= self.expires_at
+
+
+class Membership(Value):
+    """The pool of an instance. `group` is set by the first lease: only leases of the same reuse group may follow.
+
+    `idle_since` is when the instance last became idle; None until it was first ready. `is_draining`: no lease may
+    follow, and the instance is terminated as soon as it is idle.
+    """
+
+    pool: str
+    origin: Origin = Origin.DEMAND
+    group: str | None = None
+    leases: tuple[Lease, ...] = ()
+    idle_since: AwareDatetime | None = None
+    is_draining: bool = False
+
+    @property
+    def lease(self) -> Lease | None:
+        """The open lease; None where nobody has the instance."""
+        return self.leases[-1] if self.leases and self.leases[-1].is_open else None
+
+    def having(self, **facts: object) -> "Membership":
+        """A copy with other facts."""
+        return self.model_copy(update=facts)
+
+    def with_lease(self, lease: Lease) -> "Membership":
+        """The same with this lease in the place of the one of its ID, or after all others."""
+        others = tuple(other for other in self.leases if other.id != lease.id)
+        return self.having(leases=(*others, lease))

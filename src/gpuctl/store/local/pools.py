@@ -1,0 +1,104 @@
+"""The pools of a state in a file: a table of the state itself, and beside it a folder with a history for each pool."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from gpuctl.domain.pools.events import PoolEvent
+from gpuctl.domain.pools.spec import Pool
+from gpuctl.files import Disk, make_private, private_folder, write_all
+from gpuctl.store.local.format import UnreadableState
+from gpuctl.store.local.store import LocalStore
+from gpuctl.store.local.verified import translated
+from gpuctl.store.pools import PoolChange
+
+TABLE = "pools"
+
+
+class LocalPools:
+    """A `PoolStore` in a state file and beside it. Making one touches nothing."""
+
+    def __init__(self, store: LocalStore, state: Path, disk: Disk | None = None) -> None:
+        state = Path(os.path.realpath(state))
+        self._store = store
+        self._state = state
+        self._folder = state.with_name(f"{state.name}.pools")
+        self._disk = disk or Disk()
+
+    def read(self) -> Mapping[str, Pool]:
+        with translated(self._state, "read"):
+            return {name: _pool(stored) for name, stored in self._store.tables().get(TABLE, {}).items()}
+
+    def change(self, name: str, change: PoolChange) -> Pool | None:
+        with self._store.transaction(may_create=True) as transaction:
+            tables = transaction.storage.read()
+            stored = tables.get(TABLE, {})
+            before = _pool(stored[name]) if name in stored else None
+            after = change(before)
+            if after != before:
+                remaining = {key: value for key, value in stored.items() if key != name}
+                table = remaining if after is None else {**remaining, name: after.model_dump(mode="json")}
+                transaction.storage.write({**tables, TABLE: table})
+            return after
+
+    def append(self, name: str, entries: Sequence[PoolEvent]) -> None:
+        months: dict[str, list[PoolEvent]] = {}
+        for entry in entries:
+            months.setdefault(_month(entry.at), []).append(entry)
+        with translated(self._folder, "written"):
+            for month, some in months.items():
+                lines = [json.dumps(entry.model_dump(mode="json", exclude_defaults=True)) for entry in some]
+                self._append(self._folder / name / f"{month}.jsonl", "".join(f"{line}\n" for line in lines))
+
+    def history(self, name: str, since: datetime) -> Sequence[PoolEvent]:
+        with translated(self._folder, "read"):
+            files = [path for path in self._files(name) if path.stem >= _month(since)]
+            lines = [line for path in files for line in path.read_bytes().splitlines()]
+        entries = [entry for line in lines if (entry := _event(line)) is not None and entry.at >= since]
+        return sorted(entries, key=lambda entry: entry.at)
+
+    def forget(self, before: datetime) -> None:
+        with translated(self._folder, "written"):
+            for path in self._folder.glob("*/????-??.jsonl"):
+                if path.stem < _month(before):
+                    path.unlink(missing_ok=True)
+
+    def _files(self, name: str) -> list[Path]:
+        return sorted((self._folder / name).glob("????-??.jsonl"))
+
+    def _append(self, path: Path, lines: str) -> None:
+        private_folder(path.parent)
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(path, flags, 0o600)
+        try:
+            make_private(descriptor)
+            size = os.fstat(descriptor).st_size
+            # A line that a crash cut short stays alone. What is lost here costs a forecast some of its accuracy, so
+            # nothing is synced.
+            is_cut = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+            write_all(self._disk, descriptor, (f"\n{lines}" if is_cut else lines).encode())
+        finally:
+            os.close(descriptor)
+
+
+def _month(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m}"
+
+
+def _pool(stored: Mapping[str, Any]) -> Pool:
+    try:
+        return Pool.model_validate(dict(stored))
+    except ValidationError as error:
+        raise UnreadableState(f"holds a pool that cannot be read: {error.errors()[0]['msg']}") from None
+
+
+def _event(line: bytes) -> PoolEvent | None:
+    try:
+        return PoolEvent.model_validate_json(line) if line.strip() else None
+    except (ValidationError, ValueError):
+        return None
