@@ -86,7 +86,7 @@ COMMANDS = {
     "ssh": CommandRow("ssh", "Open an SSH session or run a remote command", _ACCESS),
     "ssh-config": CommandRow("ssh_config", "Add your instances to the SSH config", _ACCESS),
     "types": CommandRow("types", "List GPU instance types and prices", _COST, only_reads=True),
-    "estimate": CommandRow("estimate", "Estimate savings over an always-on instance", _COST, only_reads=True),
+    "estimate": CommandRow("estimate.command", "Estimate savings over always-on, or of spot", _COST, only_reads=True),
     "recommend": CommandRow("recommend", "Recommend an instance type and TTL for a task", _COST, only_reads=True),
     "prices": CommandRow("prices.command", "Show or refresh price data", _COST, commands=_PRICES, default="show"),
     "schedule": CommandRow(

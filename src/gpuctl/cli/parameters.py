@@ -202,7 +202,9 @@ def whole_number(text: str, name: str) -> int:
     return int(text)
 
 
-def _above_zero(metavar: str, wanted: str) -> ParameterType[Decimal]:
+def above_zero(metavar: str, wanted: str) -> ParameterType[Decimal]:
+    """A decimal of plain digits above zero; `wanted` names it in the error."""
+
     def convert(text: str, name: str) -> Decimal:
         # Decimal itself takes digits of every script, and underscores between them.
         number = Decimal(text.strip(" ")) if _PLAIN.fullmatch(text.strip(" ")) else Decimal(0)
@@ -215,10 +217,10 @@ def _above_zero(metavar: str, wanted: str) -> ParameterType[Decimal]:
 
 INTERVAL = at_least(timedelta(seconds=1))
 COUNT = whole("N")
-USD = _above_zero("USD", "dollars, such as `1.20`")
-GIB = _above_zero("GIB", "GiB, such as `24`")
-HOURS = _above_zero("HOURS", "hours, such as `2` or `7.5`")
-NUMBER = _above_zero("N", "a number, such as `1`")
+USD = above_zero("USD", "dollars, such as `1.20`")
+GIB = above_zero("GIB", "GiB, such as `24`")
+HOURS = above_zero("HOURS", "hours, such as `2` or `7.5`")
+NUMBER = above_zero("N", "a number, such as `1`")
 
 
 # Tags, addresses, names of the catalog and of the state

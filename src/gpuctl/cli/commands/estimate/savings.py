@@ -1,22 +1,17 @@
-"""`gpuctl estimate`: what an instance costs that runs only while it is used, against one that is always on."""
+"""What an instance costs that runs only while it is used, compared with one that is always on."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
-
-from gpuctl.cli import options
 from gpuctl.cli.context import Context
-from gpuctl.cli.parameters import HOURS, option, whole
 from gpuctl.cli.render.figures import age_notes, counted, money, plain
 from gpuctl.cli.render.result import Result
 from gpuctl.cli.render.tables import right, table
 from gpuctl.documents import dollars, offer_shape
 from gpuctl.domain.instance import Market
 from gpuctl.domain.market.offers import Availability, InstanceType, Offer, Requirements, ranked
-from gpuctl.domain.market.request import MAX_DISK_GB, MIN_DISK_GB
 from gpuctl.domain.money.cost import rates
 from gpuctl.domain.money.prices import origin
 from gpuctl.domain.money.savings import DAYS_A_MONTH, HOURS_A_DAY, Savings, Usage, savings
@@ -26,11 +21,6 @@ from gpuctl.wiring.invocation import Wiring
 if TYPE_CHECKING:
     from rich.table import Table
 
-EXAMPLES = """\
-gpuctl estimate Standard_NC6 --hours-per-day 2 --days 30
-gpuctl estimate g5.xlarge --hours-per-day 6 --days 22 --users 100
-gpuctl estimate g4dn.xlarge --region eu-west-1 --spot -o json"""
-
 COLUMNS = ("users", "period", "alwaysOn", "whileUsed", "savings", "savingsPercent")
 LEFT_OUT = (
     "traffic",
@@ -39,9 +29,6 @@ LEFT_OUT = (
     "the minutes an instance takes to start",
     "discounts of your contract",
 )
-_MOST_USERS = 1_000_000
-_MOST_DAYS = 31
-_DISK = whole("GB", MIN_DISK_GB, MAX_DISK_GB)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,27 +43,18 @@ class _Row:
     percent: Decimal
 
 
-def command(
-    ctx: typer.Context,
-    instance_type: options.InstanceType,
-    hours_per_day: Annotated[Decimal, option(HOURS, "Hours of use per day")] = Decimal(2),
-    days: Annotated[int, option(whole("DAYS", 1, _MOST_DAYS), "Days of use per month")] = DAYS_A_MONTH,
-    users: Annotated[int, option(whole("N", 1, _MOST_USERS), "Number of users, each with an own instance")] = 1,
-    region: options.PricedRegion = None,
-    disk_size: Annotated[int, option(_DISK, "Size of the boot disk in GB, for the full cost")] = 100,
-    spot: options.Spot = False,
+def savings_result(
+    context: Context,
+    instance_type: str,
+    usage: Usage,
+    region: str | None,
+    disk_gb: int,
+    *,
+    is_spot: bool,
 ) -> Result:
-    """Estimate what an instance costs that runs only while it is used, compared with one that is always on.
-
-    Always on means 24 hours on 30 days a month; a year has 12 such months. The table shows compute cost; the line below
-    adds disk and public IP. Sends no network requests.
-    """
-    context: Context = ctx.find_root().obj
-    if hours_per_day > HOURS_A_DAY:
-        raise UsageError(f"--hours-per-day must be at most {HOURS_A_DAY}, not `{plain(hours_per_day)}`")
-    usage = Usage(hours_per_day=hours_per_day, days=days, users=users)
+    """The savings of that type, as `gpuctl estimate` shows them. UsageError where a name or a price is unknown."""
     kind = context.wiring.catalog.find(instance_type)
-    offer, why_there = _offer_for(context.wiring, kind, region, Market.SPOT if spot else Market.ON_DEMAND)
+    offer, region_source = _offer_for(context.wiring, kind, region, Market.SPOT if is_spot else Market.ON_DEMAND)
     if offer.price is None:
         raise UsageError(
             f"the {offer.market.value} price of `{kind.name}` in `{offer.region}` is unknown",
@@ -86,16 +64,16 @@ def command(
     each = savings(usd, Usage(usage.hours_per_day, usage.days))
     together = savings(usd, usage)
     rows = [*_rows(1, each), *(_rows(usage.users, together) if usage.users > 1 else [])]
-    extras = context.wiring.extras.of(kind.provider, offer.region, disk_size)
+    extras = context.wiring.extras.of(kind.provider, offer.region, disk_gb)
     all_in = rates(offer.price, extras.disk, extras.public_ip).total
     with_all = None if all_in is None else savings(all_in, usage)
     return Result(
-        document={"estimate": _shape(offer, usage, each, together, disk_size, with_all)},
+        document={"estimate": _shape(offer, usage, each, together, disk_gb, with_all)},
         columns=COLUMNS,
         rows=[_plain(row) for row in rows],
         ids=[kind.name],
         draw=lambda width: _table(rows),
-        footer=_footer(context, offer, why_there, usage, disk_size, with_all),
+        footer=_footer(context, offer, region_source, usage, disk_gb, with_all),
     )
 
 

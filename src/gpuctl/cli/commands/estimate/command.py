@@ -1,0 +1,84 @@
+"""`gpuctl estimate`: what an instance or a task with a deadline would cost, before anything is started."""
+
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gpuctl.cli import options
+from gpuctl.cli.commands.estimate.savings import savings_result
+from gpuctl.cli.commands.estimate.spot import Replay, replay_result
+from gpuctl.cli.context import Context
+from gpuctl.cli.parameters import DURATION, FILE, HOURS, INSTANCE_TYPE, argument, flag, option, whole
+from gpuctl.cli.quantities import SECONDS, SHARE
+from gpuctl.cli.render.figures import plain
+from gpuctl.cli.render.result import Result
+from gpuctl.domain.market.deadline_rule import RESTART
+from gpuctl.domain.market.request import MAX_DISK_GB, MIN_DISK_GB
+from gpuctl.domain.money.savings import DAYS_A_MONTH, HOURS_A_DAY, Usage
+from gpuctl.errors import UsageError
+
+EXAMPLES = """\
+gpuctl estimate Standard_NC6 --hours-per-day 2 --days 30
+gpuctl estimate g5.xlarge --hours-per-day 6 --days 22 --users 100
+gpuctl estimate g4dn.xlarge --region eu-west-1 --spot -o json
+gpuctl estimate --spot-trace trace.csv --work 2h --finish-by 6h --checkpointed"""
+
+_MOST_USERS = 1_000_000
+_MOST_DAYS = 31
+_DISK = whole("GB", MIN_DISK_GB, MAX_DISK_GB)
+_SPOT = "Replay over a trace of spot capacity (instead of TYPE)"
+_TRACE = "CSV file with the columns zone, start_s, length_s and available"
+
+
+def command(
+    ctx: typer.Context,
+    instance_type: Annotated[str | None, argument(INSTANCE_TYPE, options.INSTANCE_TYPE_HELP, "[TYPE]")] = None,
+    hours_per_day: Annotated[Decimal, option(HOURS, "Hours of use per day")] = Decimal(2),
+    days: Annotated[int, option(whole("DAYS", 1, _MOST_DAYS), "Days of use per month")] = DAYS_A_MONTH,
+    users: Annotated[int, option(whole("N", 1, _MOST_USERS), "Number of users, each with an own instance")] = 1,
+    region: options.PricedRegion = None,
+    disk_size: Annotated[int, option(_DISK, "Size of the boot disk in GB, for the full cost")] = 100,
+    spot: options.Spot = False,
+    spot_trace: Annotated[Path | None, option(FILE, _TRACE, panel=_SPOT)] = None,
+    work: Annotated[timedelta | None, option(DURATION, "Duration of the work, such as 2h", panel=_SPOT)] = None,
+    finish_by: Annotated[
+        timedelta | None, option(DURATION, "Time from the start until the work must be done", panel=_SPOT)
+    ] = None,
+    checkpointed: Annotated[
+        bool, flag("The work continues where it was interrupted", "--checkpointed", panel=_SPOT)
+    ] = False,
+    start: Annotated[
+        list[float] | None,
+        option(SECONDS, "Second of the trace at which the work starts (repeatable) [default: 100 starts]", panel=_SPOT),
+    ] = None,
+    spot_share: Annotated[
+        Decimal, option(SHARE, "Price of spot as a share of the on-demand price", panel=_SPOT)
+    ] = Decimal("0.30"),
+    restart: Annotated[
+        timedelta, option(DURATION, "Time from a create request until the work continues", panel=_SPOT)
+    ] = RESTART,
+) -> Result:
+    """Estimate what an instance costs that runs only while it is used, compared with one that is always on.
+
+    Always on means 24 hours on 30 days a month; a year has 12 such months. The table shows compute cost; the line below
+    adds disk and public IP. With --spot-trace, replays work with a deadline over a trace of spot capacity; cost is then
+    a share of the same work on-demand. Sends no network requests.
+    """
+    context: Context = ctx.find_root().obj
+    if spot_trace is not None:
+        if instance_type is not None:
+            raise UsageError("specify either TYPE or --spot-trace", hint="leave out the instance type")
+        if work is None or finish_by is None:
+            raise UsageError("--spot-trace needs --work and --finish-by", hint="add `--work 2h --finish-by 6h`")
+        return replay_result(Replay(spot_trace, work, finish_by, checkpointed, start or (), spot_share, restart))
+    if work is not None or finish_by is not None or start or checkpointed:
+        raise UsageError("--work, --finish-by, --start and --checkpointed need --spot-trace", hint="add `--spot-trace`")
+    if instance_type is None:
+        raise UsageError("Instance type is required", hint="gpuctl types, or add `--spot-trace FILE`")
+    if hours_per_day > HOURS_A_DAY:
+        raise UsageError(f"--hours-per-day must be at most {HOURS_A_DAY}, not `{plain(hours_per_day)}`")
+    usage = Usage(hours_per_day=hours_per_day, days=days, users=users)
+    return savings_result(context, instance_type, usage, region, disk_size, is_spot=spot)

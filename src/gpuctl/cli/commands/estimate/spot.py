@@ -1,0 +1,121 @@
+"""What work with a deadline would have cost over a trace of spot capacity."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gpuctl.cli.render.figures import counted
+from gpuctl.cli.render.result import Result
+from gpuctl.cli.render.tables import right, table
+from gpuctl.domain.duration import shown, spelled
+from gpuctl.domain.market.spot_replay import Job, SpotRun, replay
+from gpuctl.domain.market.spot_trace import Trace, parse_trace
+from gpuctl.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+COLUMNS = ("start", "cost", "onDemandShare", "late", "interruptions", "switches")
+_STARTS = 100
+_SHOWN = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """The options of a replay; without `starts`, there are 100 of them, evenly over the trace."""
+
+    path: Path
+    work: timedelta
+    finish_by: timedelta
+    is_checkpointed: bool
+    starts: Sequence[float]
+    spot_share: Decimal
+    restart: timedelta
+
+
+def replay_result(asked: Replay) -> Result:
+    """The replay of every start. UsageError where the trace cannot be read, or the deadline can never be met."""
+    if asked.work <= timedelta(0):
+        raise UsageError("--work must be above zero")
+    if asked.finish_by < asked.work:
+        raise UsageError(
+            f"--finish-by must be at least the work, not `{spelled(asked.finish_by)}`",
+            hint=f"add `--finish-by {spelled(2 * asked.work)}`",
+        )
+    trace = _trace(asked.path)
+    job = Job(asked.work, asked.finish_by, asked.is_checkpointed, float(asked.spot_share), asked.restart)
+    starts = asked.starts or _even_starts(trace, asked.finish_by.total_seconds())
+    runs = [replay(trace, job, start_s) for start_s in starts]
+    return Result(
+        document={"spot": [_shape(run) for run in runs], "summary": _summary(runs)},
+        columns=COLUMNS,
+        rows=[[_text(value) for value in _shape(run).values()] for run in runs],
+        draw=lambda width: _table(runs),
+        footer=_footer(runs, trace),
+    )
+
+
+def _trace(path: Path) -> Trace:
+    try:
+        with path.open(encoding="utf-8", newline="") as lines:
+            return parse_trace(lines)
+    except OSError as error:
+        raise UsageError(f"{shown(str(path))} cannot be read: {error.strerror}", hint="check `--spot-trace`") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{shown(str(path))} is not UTF-8 text", hint="check `--spot-trace`") from error
+
+
+def _even_starts(trace: Trace, needed_s: float) -> list[float]:
+    """Starts whose deadline is within the trace; its begin alone where none is."""
+    span = trace.end_s - trace.begin_s - needed_s
+    return [trace.begin_s + span * number / _STARTS for number in range(_STARTS)] if span > 0 else [trace.begin_s]
+
+
+def _shape(run: SpotRun) -> dict[str, Any]:
+    return {
+        "start": int(run.start_s) if run.start_s.is_integer() else round(run.start_s, 3),
+        "cost": round(run.cost, 6),
+        "onDemandShare": round(run.on_demand_share, 6),
+        "late": run.is_late,
+        "interruptions": run.interruptions,
+        "switches": run.switches,
+    }
+
+
+def _summary(runs: Sequence[SpotRun]) -> dict[str, Any]:
+    return {"cost": round(_mean_cost(runs), 6), "late": sum(run.is_late for run in runs)}
+
+
+def _mean_cost(runs: Sequence[SpotRun]) -> float:
+    return sum(run.cost for run in runs) / len(runs)
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _table(runs: Sequence[SpotRun]) -> "Table":
+    drawn = table(right("START"), right("COST"), right("ON-DEMAND"), "LATE", right("INTERRUPTIONS"), right("SWITCHES"))
+    for run in runs[:_SHOWN]:
+        drawn.add_row(
+            f"{run.start_s:g} s",
+            f"{run.cost:.3f}",
+            f"{run.on_demand_share:.0%}",
+            "late" if run.is_late else "",
+            str(run.interruptions),
+            str(run.switches),
+        )
+    return drawn
+
+
+def _footer(runs: Sequence[SpotRun], trace: Trace) -> list[str]:
+    more = [f"and {len(runs) - _SHOWN} more: add `-o json`"] if len(runs) > _SHOWN else []
+    late = sum(run.is_late for run in runs)
+    mean = (
+        f"mean of {counted(len(runs), 'start')} over {counted(len(trace.zones), 'zone')}: {_mean_cost(runs):.3f} of "
+        f"the cost on-demand, start-up included; {late} late"
+    )
+    return [*more, mean]

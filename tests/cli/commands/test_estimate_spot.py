@@ -1,0 +1,78 @@
+"""`gpuctl estimate --spot-trace`: the rule of `run --finish-by`, replayed."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from support.cli import Operator
+
+HEADER = "zone,start_s,length_s,available\n"
+
+
+@pytest.fixture
+def buyer(tmp_path: Path) -> Operator:
+    """Somebody who sends no request."""
+    nothing = cast(Any, SimpleNamespace())
+    return Operator(tmp_path, nothing, nothing)
+
+
+@pytest.fixture
+def trace(tmp_path: Path) -> str:
+    path = tmp_path / "trace.csv"
+    path.write_text(HEADER + "a,0,7200,1\na,7200,79200,0\nb,0,86400,1\n", "utf-8")
+    return str(path)
+
+
+def test_each_start_is_replayed_and_summed_up(buyer: Operator, trace: str) -> None:
+    asked = ("estimate", "--spot-trace", trace, "--work", "2h", "--finish-by", "5h", "--start", "0", "--start", "2h")
+    document = buyer.json(*asked).json
+    assert document == {
+        "success": True,
+        "schemaVersion": 1,
+        "spot": [
+            {"start": 0, "cost": 1.285714, "onDemandShare": 0.512195, "late": False, "interruptions": 1, "switches": 1},
+            {"start": 7200, "cost": 0.3, "onDemandShare": 0.0, "late": False, "interruptions": 0, "switches": 0},
+        ],
+        "summary": {"cost": 0.792857, "late": 0},
+    }
+    shared = buyer.json(*asked, "--spot-share", "0.5", "--restart", "0s", "--checkpointed").json
+    assert shared["summary"] == {"cost": 0.5, "late": 0}
+
+
+def test_without_starts_a_hundred_of_them_are_spread_over_the_trace(buyer: Operator, trace: str) -> None:
+    asked = ("estimate", "--spot-trace", trace, "--work", "1h", "--finish-by", "2h", "--checkpointed")
+    assert len(buyer.json(*asked).json["spot"]) == 100
+    shown = buyer.run(*asked, terminal=True, environ={"NO_COLOR": "1"})
+    assert "INTERRUPTIONS" in shown.out
+    assert "mean of 100 starts over 2 zones: 0.3" in shown.err and "0 late" in shown.err
+    assert len(buyer.json(*asked[:-1], "--finish-by", "2d").json["spot"]) == 1
+    assert buyer.run(*asked, "-o", "csv").out.startswith("start,cost,onDemandShare,late,interruptions,switches\n0,0.3,")
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (("g4dn.xlarge", "--spot-trace", "TRACE", "--work", "1h", "--finish-by", "2h"), "either TYPE or --spot-trace"),
+        (("--spot-trace", "TRACE", "--work", "1h"), "needs --work and --finish-by"),
+        (("--spot-trace", "TRACE", "--work", "0s", "--finish-by", "2h"), "--work must be above zero"),
+        (("--spot-trace", "TRACE", "--work", "3h", "--finish-by", "2h"), "--finish-by must be at least the work"),
+        (("--spot-trace", "nowhere.csv", "--work", "1h", "--finish-by", "2h"), "cannot be read: No such file"),
+        (("--spot-trace", "TRACE", "--work", "1h", "--finish-by", "2h", "--start", "-1"), "--start must be"),
+        (("--spot-trace", "TRACE", "--work", "1h", "--finish-by", "2h", "--spot-share", "0"), "--spot-share must be"),
+        (("g4dn.xlarge", "--work", "1h"), "need --spot-trace"),
+        ((), "Instance type is required"),
+    ],
+)
+def test_options_that_do_not_go_together_are_one_error(
+    buyer: Operator, trace: str, options: tuple[str, ...], text: str
+) -> None:
+    failed = buyer.run("estimate", *(trace if word == "TRACE" else word for word in options))
+    assert failed.code == 2 and text in failed.err
+
+
+def test_a_file_that_is_not_text_is_one_error(buyer: Operator, tmp_path: Path) -> None:
+    path = tmp_path / "binary"
+    path.write_bytes(b"\xff\xfe\x00")
+    failed = buyer.run("estimate", "--spot-trace", str(path), "--work", "1h", "--finish-by", "2h")
+    assert failed.code == 2 and "is not UTF-8 text" in failed.err
