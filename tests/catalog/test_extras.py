@@ -8,7 +8,7 @@ from gpuctl.catalog import Catalog
 from gpuctl.catalog.extras import ExtraPrices
 from gpuctl.domain.instance import Price, ProviderName
 
-AWS, AZURE = ProviderName.AWS, ProviderName.AZURE
+AWS, AZURE, GCP = ProviderName.AWS, ProviderName.AZURE, ProviderName.GCP
 MONTH = 730
 
 
@@ -34,7 +34,10 @@ def test_azure_bills_the_next_larger_size_of_a_disk(prices: ExtraPrices, gb: int
     assert round(disk(prices, AZURE, "eastus", gb).usd_per_hour * MONTH, 4) == Decimal(monthly)
 
 
-@pytest.mark.parametrize(("provider", "region", "dearest"), [(AWS, "il-central-1", 15.2), (AZURE, "westus2", 17.92)])
+@pytest.mark.parametrize(
+    ("provider", "region", "dearest"),
+    [(AWS, "il-central-1", 15.2), (AZURE, "westus2", 17.92), (GCP, "asia-southeast3", 16)],
+)
 def test_an_unknown_region_is_counted_at_the_dearest_known_one_and_says_so(
     prices: ExtraPrices, provider: ProviderName, region: str, dearest: float
 ) -> None:
@@ -44,14 +47,26 @@ def test_an_unknown_region_is_counted_at_the_dearest_known_one_and_says_so(
 
 
 def test_no_region_is_dearer_than_the_one_that_stands_in(prices: ExtraPrices) -> None:
-    for provider, stand_in in ((AWS, "sa-east-1"), (AZURE, "brazilsouth")):
+    for provider, stand_in in ((AWS, "sa-east-1"), (AZURE, "brazilsouth"), (GCP, "me-central2")):
         dearest = disk(prices, provider, stand_in, 128).usd_per_hour
         for region in Catalog().regions(provider):
             assert disk(prices, provider, region, 128).usd_per_hour <= dearest
 
 
+@pytest.mark.parametrize(
+    ("region", "monthly"),
+    [("us-central1", "10.00"), ("asia-northeast1", "13.00"), ("northamerica-northeast1", "11.00")],
+)
+def test_a_disk_on_google_cloud_costs_the_rate_of_its_own_region(
+    prices: ExtraPrices, region: str, monthly: str
+) -> None:
+    price = disk(prices, GCP, region, 100)
+    assert round(price.usd_per_hour * MONTH, 4) == Decimal(monthly)
+    assert price.source.endswith(f"in {region}")
+
+
 def test_an_address_costs_half_a_cent_an_hour_in_every_cloud(prices: ExtraPrices) -> None:
-    for provider, region in ((AWS, "us-east-1"), (AZURE, "eastus"), (ProviderName.GCP, "us-central1")):
+    for provider, region in ((AWS, "us-east-1"), (AZURE, "eastus"), (GCP, "us-central1")):
         address = prices.of(provider, region, 100).public_ip
         assert address is not None and address.usd_per_hour == Decimal("0.005") and address.source and address.as_of
 

@@ -22,14 +22,21 @@ from gpuctl.providers.retry import Retry
 REGION = "us-central1"
 
 
-def sku(description: str, usd: str, usage: str = "OnDemand", unit: str = "h", currency: str = "USD") -> dict[str, Any]:
+def sku(
+    description: str,
+    usd: str,
+    usage: str = "OnDemand",
+    unit: str = "h",
+    currency: str = "USD",
+    family: str = "Compute",
+) -> dict[str, Any]:
     """One SKU as the Cloud Billing Catalog lists it."""
     whole, _, fraction = usd.partition(".")
     price = {"currencyCode": currency, "units": whole, "nanos": int((fraction + "0" * 9)[:9])}
     expression = {"usageUnit": unit, "tieredRates": [{"startUsageAmount": 0, "unitPrice": price}]}
     return {
         "description": description,
-        "category": {"resourceFamily": "Compute", "usageType": usage},
+        "category": {"resourceFamily": family, "usageType": usage},
         "serviceRegions": [REGION, "us-east1"],
         "pricingInfo": [{"pricingExpression": expression}],
     }
@@ -42,6 +49,17 @@ G2 = [
     sku("Spot Preemptible G2 Instance Core running in Americas", "0.01", "Preemptible"),
     sku("Spot Preemptible G2 Instance Ram running in Americas", "0.001", "Preemptible", "GiBy.h"),
     sku("Nvidia L4 GPU attached to Spot Preemptible VMs running in Americas", "0.2", "Preemptible"),
+]
+# What Google published for us-central1 in 2026.
+ULTRA = [
+    sku("A2 Instance Core running in Americas", "0.031611"),
+    sku("A2 Instance Ram running in Americas", "0.004237", unit="GiBy.h"),
+    sku("Nvidia Tesla A100 GPU running in Americas", "2.933908"),
+    sku("Nvidia Tesla A100 80GB GPU running in Americas", "3.92808"),
+    sku("SSD backed Local Storage", "0.08", unit="GiBy.mo", family="Storage"),
+    sku("SSD backed Local Storage attached to Spot Preemptible VMs", "9", unit="GiBy.mo", family="Storage"),
+    sku("SSD backed Local Storage attached to DWS VMs", "9", unit="GiBy.mo", family="Storage"),
+    sku("Commitment v1: Local SSD in Americas for 1 Year", "9", "Commit1Yr", "GiBy.mo", family="Storage"),
 ]
 OTHERS = [
     sku("Commitment v1: G2 Cpu in Americas for 1 Year", "9", "Commit1Yr"),
@@ -101,7 +119,7 @@ def prices(billing: Billing) -> GcpPriceList:
 
 
 def test_a_price_is_the_sum_of_the_parts_on_demand_and_as_spot(prices: GcpPriceList, billing: Billing) -> None:
-    read = prices.read(REGION, ["g2-standard-4", "g2-standard-24", "a3-highgpu-8g"]).prices
+    read = prices.read(REGION, ["g2-standard-4", "g2-standard-24", "a3-megagpu-8g"]).prices
     core, ram, gpu = Decimal("0.024988"), Decimal("0.002927"), Decimal("0.56004")
     assert read == {
         PriceKey("g2-standard-4", REGION, Market.ON_DEMAND): 4 * core + 16 * ram + gpu,
@@ -119,10 +137,27 @@ def test_a_type_of_which_a_part_is_missing_has_no_price(prices: GcpPriceList, bi
     assert prices.read(REGION, ["g2-standard-4"]).prices == {}
 
 
+def test_local_ssds_that_come_with_a_type_are_part_of_its_price(prices: GcpPriceList, billing: Billing) -> None:
+    billing.skus = ULTRA
+    read = prices.read(REGION, ["a2-ultragpu-1g", "a2-highgpu-1g"]).prices
+    prices_now = {key.instance_type: round(usd, 6) for key, usd in read.items()}
+    assert prices_now == {"a2-ultragpu-1g": Decimal("5.068798"), "a2-highgpu-1g": Decimal("3.673385")}
+
+
+def test_a_share_of_a_gpu_costs_its_share(prices: GcpPriceList, billing: Billing) -> None:
+    billing.skus = [
+        sku("G4 Instance Core running in Iowa", "0.05"),
+        sku("G4 Instance Ram running in Iowa", "0.005", unit="GiBy.h"),
+        sku("RTX 6000 96GB running in Iowa", "0.8"),
+    ]
+    (usd,) = prices.read(REGION, ["g4-standard-6"]).prices.values()
+    assert usd == Decimal("0.3") + Decimal("0.11") + Decimal("0.1")
+
+
 def test_the_parts_agree_with_the_catalog() -> None:
     kinds = {kind.name: kind for kind in Catalog().types(ProviderName.GCP)}
     composed = {name: parts for name in kinds if (parts := parts_of(name)) is not None}
-    assert {name.partition("-")[0] for name in composed} == {"n1", "g2", "a2"}
+    assert {name.partition("-")[0] for name in composed} == {"n1", "g2", "g4", "a2", "a3"}
     for name, parts in composed.items():
         kind = kinds[name]
         assert (parts.vcpus, parts.gib, parts.gpus) == (kind.vcpus, kind.memory_gib, kind.gpu_count), name

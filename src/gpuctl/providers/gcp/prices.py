@@ -4,6 +4,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from fractions import Fraction
 from functools import partial
 from typing import Any
 
@@ -29,24 +30,31 @@ _TIMEOUT_S = 30.0
 _MOST_PAGES = 200
 _DOING = "could not read Google's prices"
 _NANO = Decimal("0.000000001")
+_HOURS_A_MONTH = 730
+_LOCAL_SSD = "SSD backed Local Storage"
 
 _SKU = re.compile(
     r"(?P<spot>Spot Preemptible )?(?P<what>[A-Za-z0-9 ]+?)(?P<attached> attached to Spot Preemptible VMs)?"
     r" running in .+"
 )
+_SSD_SKU = re.compile(rf"(?P<what>{_LOCAL_SSD})(?P<attached> attached to Spot Preemptible VMs)?(?: in .+)?")
 _USAGE = {"OnDemand": Market.ON_DEMAND, "Preemptible": Market.SPOT}
 
 
 @dataclass(frozen=True, slots=True)
 class PriceComponents:
-    """What an instance type is the sum of: SKUs by the words of their description, and how many of each."""
+    """What an instance type is the sum of: SKUs by the words of their description, and how many of each.
+
+    `gpus` below 1 is a share of one; `ssd_gib` is the size of the local SSDs that come with the type.
+    """
 
     core: str
     ram: str
     gpu: str
     vcpus: int
     gib: int
-    gpus: int
+    gpus: Fraction | int
+    ssd_gib: int = 0
 
 
 # GPUs by their words in the price list.
@@ -58,28 +66,41 @@ _ATTACHED = {
 }
 _N1 = re.compile(r"n1-standard-(\d+)")
 _G2 = re.compile(r"g2-standard-(\d+)")
+_G4 = re.compile(r"g4-standard-(\d+)")
 _A2 = re.compile(r"a2-(?:high|mega)gpu-(\d+)g")
+_A2_ULTRA = re.compile(r"a2-ultragpu-(\d+)g")
+_A3_HIGH = re.compile(r"a3-highgpu-(\d+)g")
 _L4S = {24: 2, 48: 4, 96: 8}
 _MEGA = "a2-megagpu-16g"
 
 
 def parts_of(instance_type: str) -> PriceComponents | None:
-    """The parts of a type; None for one whose price has parts that the list does not name alike (local SSDs, say)."""
+    """The parts of a type; None for a family whose parts the price list does not name beyond doubt."""
     machine = machine_type(instance_type)
     if (match := _N1.fullmatch(machine.name)) and machine.gpu in _ATTACHED:
-        vcpus, core = int(match[1]), "N1 Predefined Instance"
-        gib = vcpus * 15 // 4
-        return PriceComponents(f"{core} Core", f"{core} Ram", _ATTACHED[machine.gpu], vcpus, gib, machine.gpus)
+        vcpus = int(match[1])
+        return _parts("N1 Predefined", _ATTACHED[machine.gpu], vcpus, vcpus * 15 // 4, machine.gpus)
     if match := _G2.fullmatch(machine.name):
         vcpus = int(match[1])
-        return PriceComponents(
-            "G2 Instance Core", "G2 Instance Ram", "Nvidia L4 GPU", vcpus, vcpus * 4, _L4S.get(vcpus, 1)
-        )
+        return _parts("G2", "Nvidia L4 GPU", vcpus, vcpus * 4, _L4S.get(vcpus, 1))
+    if match := _G4.fullmatch(machine.name):
+        vcpus = int(match[1])
+        return _parts("G4", "RTX 6000 96GB", vcpus, vcpus * 15 // 4, Fraction(vcpus, 48))
     if match := _A2.fullmatch(machine.name):
         gpus = int(match[1])
         vcpus, gib = (96, 1360) if machine.name == _MEGA else (12 * gpus, 85 * gpus)
-        return PriceComponents("A2 Instance Core", "A2 Instance Ram", "Nvidia Tesla A100 GPU", vcpus, gib, gpus)
+        return _parts("A2", "Nvidia Tesla A100 GPU", vcpus, gib, gpus)
+    if match := _A2_ULTRA.fullmatch(machine.name):
+        gpus = int(match[1])
+        return _parts("A2", "Nvidia Tesla A100 80GB GPU", 12 * gpus, 170 * gpus, gpus, ssd_gib=375 * gpus)
+    if match := _A3_HIGH.fullmatch(machine.name):
+        gpus = int(match[1])
+        return _parts("A3", "Nvidia H100 80GB GPU", 26 * gpus, 234 * gpus, gpus, ssd_gib=750 * gpus)
     return None
+
+
+def _parts(family: str, gpu: str, vcpus: int, gib: int, gpus: Fraction | int, *, ssd_gib: int = 0) -> PriceComponents:
+    return PriceComponents(f"{family} Instance Core", f"{family} Instance Ram", gpu, vcpus, gib, gpus, ssd_gib)
 
 
 def open_list(connection: Connection, retry: Retry) -> "GcpPriceList":
@@ -122,11 +143,21 @@ class GcpPriceList:
         parts, rates = parts_of(name), self._rates or {}
         if parts is None:
             return None
-        amounts = [rates.get((word, region, market)) for word in (parts.core, parts.ram, parts.gpu)]
-        core, ram, gpu = amounts
-        if core is None or ram is None or gpu is None:
-            return None
-        return core * parts.vcpus + ram * parts.gib + gpu * parts.gpus
+        counts = (
+            (parts.core, parts.vcpus),
+            (parts.ram, parts.gib),
+            (parts.gpu, parts.gpus),
+            (_LOCAL_SSD, parts.ssd_gib),
+        )
+        total = Decimal(0)
+        for sku, count in counts:
+            if not count:
+                continue
+            rate = rates.get((sku, region, market))
+            if rate is None:
+                return None
+            total += rate * count.numerator / count.denominator
+        return total
 
     def _every_rate(self) -> Iterator[tuple[tuple[str, str, Market], Decimal]]:
         """The dearest rate of each part, region and market, so that no budget is given too low a figure."""
@@ -199,24 +230,25 @@ class GcpPriceList:
 
 
 def _rates(sku: Mapping[str, Any]) -> Iterator[tuple[tuple[str, str, Market], Decimal]]:
-    """The rate of one SKU in each of its regions; nothing for one that is no plain part by the hour."""
+    """The rate per hour of one SKU in each of its regions; nothing for one that is no plain part."""
     category, text = sku.get("category") or {}, str(sku.get("description") or "")
-    market, match = _USAGE.get(str(category.get("usageType"))), _SKU.fullmatch(text)
-    usd = _usd(sku)
-    if category.get("resourceFamily") != "Compute" or market is None or match is None or usd is None:
+    is_ssd = category.get("resourceFamily") == "Storage"
+    market, match = _USAGE.get(str(category.get("usageType"))), (_SSD_SKU if is_ssd else _SKU).fullmatch(text)
+    usd = _usd(sku, ("GiBy.mo",) if is_ssd else ("h", "GiBy.h"))
+    if category.get("resourceFamily") not in ("Compute", "Storage") or market is None or match is None or usd is None:
         return
-    if (market is Market.SPOT) != bool(match["spot"] or match["attached"]):
+    if (market is Market.SPOT) != bool(match["attached"] or match.groupdict().get("spot")):
         return
     for region in sku.get("serviceRegions") or ():
-        yield (match["what"], str(region), market), usd
+        yield (match["what"], str(region), market), usd / _HOURS_A_MONTH if is_ssd else usd
 
 
-def _usd(sku: Mapping[str, Any]) -> Decimal | None:
-    """Dollars an hour per unit, by the last tier; None where it is in another currency or by another unit."""
+def _usd(sku: Mapping[str, Any], units: Collection[str]) -> Decimal | None:
+    """Dollars per unit, by the last tier; None where it is in another currency or by another unit."""
     try:
         expression = sku["pricingInfo"][-1]["pricingExpression"]
         price = expression["tieredRates"][-1]["unitPrice"]
-        if price["currencyCode"] != "USD" or expression["usageUnit"] not in ("h", "GiBy.h"):
+        if price["currencyCode"] != "USD" or expression["usageUnit"] not in units:
             return None
         usd = Decimal(str(price.get("units") or 0)) + Decimal(int(price.get("nanos") or 0)) * _NANO
     except (KeyError, IndexError, TypeError, ValueError, InvalidOperation):
