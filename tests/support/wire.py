@@ -83,8 +83,8 @@ class Sent:
 class Wire:
     """Carries calls to `upstream`. `arm` breaks the next ones of an action; `sent` is every call that came.
 
-    `bugs` is what went wrong in here. `instead` may answer for the cloud. `watch` is told of every phase of every call,
-    and hangs up by returning False.
+    `bugs` is what went wrong in here. `instead` may answer for the cloud, and `change` may change its
+    answers. `watch` is told of every phase of every call, and hangs up by returning False.
     """
 
     def __init__(self, upstream: str) -> None:
@@ -94,6 +94,7 @@ class Wire:
         self.sent: list[Sent] = []
         self.bugs: list[str] = []
         self.instead: Callable[[Sent], Answer | None] = lambda sent: None
+        self.change: Callable[[Sent, Answer], Answer] = lambda sent, answer: answer
         self.watch: Callable[[Phase, Sent], bool] = lambda phase, sent: True
         wire = self
 
@@ -136,6 +137,7 @@ class Wire:
         self.sent.clear()
         self.bugs.clear()
         self.instead = lambda sent: None
+        self.change = lambda sent, answer: answer
         self.watch = lambda phase, sent: True
 
     def stop(self) -> None:
@@ -166,7 +168,7 @@ class Wire:
             self._over.wait()
         real = self.instead(sent)
         if real is None and (fault is None or fault.is_performed):
-            real = self._forward(handler, body)
+            real = self.change(sent, self._forward(handler, body))
         answer = real if fault is None else fault.answer(real)
         if fault is not None and fault.is_hanging:
             self._over.wait(30)

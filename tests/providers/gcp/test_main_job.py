@@ -104,9 +104,9 @@ def test_a_stockout_that_comes_late_leads_to_the_next_zone_too(
 ) -> None:
     from datetime import timedelta
 
-    from gpuctl.providers.gcp import provider
+    from gpuctl.providers.gcp import launch
 
-    monkeypatch.setattr(provider, "_REFUSED_WITHIN", timedelta(0))
+    monkeypatch.setattr(launch, "_REFUSED_WITHIN", timedelta(0))
     google_cloud.set(polls=12, sold_out={"us-central1-a": ["g2-standard-4"]})
     ran = operator.json(*L4)
     assert (ran.code, ran.instance["zone"]) == (0, "us-central1-b")

@@ -26,8 +26,7 @@ from gpuctl.errors import (
     UsageError,
 )
 from gpuctl.providers.base import Connection, Image, Order
-from gpuctl.providers.gcp import open_provider
-from gpuctl.providers.gcp import provider as provider_module
+from gpuctl.providers.gcp import launch, open_provider
 
 REGION = "us-central1"
 TOKEN = "inst-000000000001"
@@ -198,7 +197,7 @@ class TestGcp(ProviderContract):
     def test_an_operation_that_takes_its_time_is_an_instance_that_is_pending(
         self, provider: Any, order: Order, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(provider_module, "_REFUSED_WITHIN", timedelta(0))
+        monkeypatch.setattr(launch, "_REFUSED_WITHIN", timedelta(0))
         self.google.break_next("StuckOperation", method="instances.insert")
         made = provider.create(order)
         assert (made.state, made.ready) == (CloudState.PENDING, False)
@@ -208,7 +207,7 @@ class TestGcp(ProviderContract):
     def test_a_refusal_that_comes_late_is_told_by_the_operations_of_the_zone(
         self, provider: Any, order: Order, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(provider_module, "_REFUSED_WITHIN", timedelta(0))
+        monkeypatch.setattr(launch, "_REFUSED_WITHIN", timedelta(0))
         self.google.break_next("StuckOperation", method="instances.insert")
         self.google.break_next("ZONE_RESOURCE_POOL_EXHAUSTED")
         made = provider.create(order)

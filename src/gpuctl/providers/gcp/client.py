@@ -24,6 +24,7 @@ PAGE = 500
 _SANDBOX_PROJECT = "sandbox-project"
 _SHORT = timedelta(milliseconds=20)
 _MOST_PAGES = 200
+_VERSION = "/compute/v1"
 _PROJECT = re.compile(r"[a-z0-9.:-]{1,80}")
 
 Json = dict[str, Any]
@@ -39,7 +40,7 @@ class Api:
         self._is_sandbox = connection.sandbox_url is not None
         self._connection = connection
         self.environ: Mapping[str, str] = {} if self._is_sandbox else connection.environ
-        self.endpoint = endpoint_of(connection, ENDPOINT_VARIABLE, COMPUTE)
+        self.endpoint = endpoint_of(connection, ENDPOINT_VARIABLE, COMPUTE).removesuffix(_VERSION).rstrip("/")
         self.cloud_time: datetime | None = None
         named = None if self._is_sandbox else connection.profile
         self._project = named or next((self.environ[key] for key in PROJECT_VARIABLES if self.environ.get(key)), None)
@@ -87,7 +88,7 @@ class Api:
             try:
                 return self._call("GET", self._address(path), query=query)
             except (ApiError, requests.RequestException) as error:
-                is_final = isinstance(error, ApiError) and not error.is_passing
+                is_final = isinstance(error, ApiError) and not error.is_transient
                 if pause is None or is_final:
                     raise
                 self.pause(pause)
@@ -112,20 +113,18 @@ class Api:
                 return
         raise ValueError(f"the pages of {path} never end")
 
-    def everywhere(self, kind: str, **query: str) -> Iterator[tuple[str, Json]]:
-        """Every resource of that kind in all zones, with its zone. ValueError unless the list is complete."""
+    def aggregated(self, kind: str, **query: str) -> Iterator[tuple[str, Json]]:
+        """Every resource of that kind in all zones, with its zone. PartialList at the end if some are missing."""
+        missing: list[str] = []
         for page in self.pages(f"aggregated/{kind}", **query):
-            if page.get("unreachables"):
-                raise PartialList(f"{', '.join(map(str, page['unreachables']))} could not be reached")
+            missing += map(str, page.get("unreachables") or ())
             for scope, entry in (page.get("items") or {}).items():
-                code = (entry.get("warning") or {}).get("code")
-                if code not in (None, "NO_RESULTS_ON_PAGE"):
-                    raise PartialList(f"{scope}: {code}")
-                for item in entry.get(kind) or ():
-                    yield str(scope).removeprefix("zones/"), item
-            warning = (page.get("warning") or {}).get("code")
-            if warning not in (None, "NO_RESULTS_ON_PAGE"):
-                raise PartialList(str(warning))
+                missing += _warnings(str(scope), entry)
+                zone = last(scope)
+                yield from ((zone, {"zone": zone} | item) for item in entry.get(kind) or ())
+            missing += _warnings("all zones", page)
+        if missing:
+            raise PartialList(", ".join(dict.fromkeys(missing)))
 
     def permissions(self, wanted: list[str]) -> frozenset[str]:
         """Those of the permissions that these credentials hold on the whole project."""
@@ -143,8 +142,8 @@ class Api:
 
     def _address(self, path: str) -> str:
         if path.startswith("projects/"):
-            return f"{self.endpoint}/compute/v1/{path}"
-        return f"{self.endpoint}/compute/v1/projects/{self.project}/{path}".rstrip("/")
+            return f"{self.endpoint}{_VERSION}/{path}"
+        return f"{self.endpoint}{_VERSION}/projects/{self.project}/{path}".rstrip("/")
 
     def _call(self, method: str, address: str, *, body: Any = None, query: Mapping[str, str] | None = None) -> Json:
         headers = {"User-Agent": f"gpuctl/{__version__}", "Accept": "application/json"}
@@ -178,6 +177,11 @@ class Api:
             else:
                 self._session = self.login.session()
         return self._session
+
+
+def _warnings(scope: str, entry: Json) -> list[str]:
+    code = (entry.get("warning") or {}).get("code")
+    return [] if code in (None, "NO_RESULTS_ON_PAGE") else [f"{scope}: {code}"]
 
 
 def last(address: object) -> str:

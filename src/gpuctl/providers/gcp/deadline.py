@@ -34,21 +34,23 @@ def set_deadline(api: Api, cloud_id: str, expires_at: datetime) -> None:
             hint="gpuctl provision ... with a longer `max_ttl` in the config",
         )
     # The labels first: after a failure they alone are read, to find out what has to be put back.
-    _change(api, path, instance, "setLabels", lambda shown: _labels(shown, moved))
-    _change(api, path, instance, "setMetadata", lambda shown: _metadata(shown, moved))
+    _change(api, cloud_id, instance, "setLabels", lambda shown: _labels(shown, moved))
+    _change(api, cloud_id, instance, "setMetadata", lambda shown: _metadata(shown, moved))
     instance = api.get(path)
     if _metadata(instance, moved) is not None or _labels(instance, moved) is not None:
         raise CloudError(f"{cloud_id}: the provider shows another deadline than the one set")
 
 
-def _change(api: Api, path: str, instance: Json, what: str, body_of: Any) -> None:
+def _change(api: Api, cloud_id: str, instance: Json, what: str, body_of: Any) -> None:
     """Send one change with the fingerprint of what it replaces; read again once where that was stale."""
+    zone, name = parts(cloud_id)
+    path = f"zones/{zone}/instances/{name}"
     for tries_left in reversed(range(_TRIES)):
         body = body_of(instance)
         if body is None:
             return
         try:
-            finished(api, api.post(f"{path}/{what}", body), _WITHIN)
+            finished(api, api.post(f"{path}/{what}", body), f"zones/{zone}", _WITHIN)
             return
         except ApiError as error:
             if error.status != 412 or not tries_left:
@@ -62,7 +64,7 @@ def _metadata(instance: Mapping[str, Any], moved: str) -> Json | None:
     if entries.get(EXPIRES_AT) == moved:
         return None
     items = [{"key": key, "value": value} for key, value in (entries | {EXPIRES_AT: moved}).items()]
-    return {"fingerprint": (instance.get("metadata") or {}).get("fingerprint"), "items": items}
+    return _with_fingerprint("fingerprint", instance.get("metadata") or {}) | {"items": items}
 
 
 def _labels(instance: Mapping[str, Any], moved: str) -> Json | None:
@@ -70,4 +72,8 @@ def _labels(instance: Mapping[str, Any], moved: str) -> Json | None:
     labels = dict(instance.get("labels") or {})
     if labels.get(EXPIRES_AT) == moved:
         return None
-    return {"labelFingerprint": instance.get("labelFingerprint"), "labels": labels | {EXPIRES_AT: moved}}
+    return _with_fingerprint("labelFingerprint", instance) | {"labels": labels | {EXPIRES_AT: moved}}
+
+
+def _with_fingerprint(name: str, shown: Mapping[str, Any]) -> Json:
+    return {name: shown[name]} if shown.get(name) else {}

@@ -1,6 +1,8 @@
 """Google's errors as gpuctl's. The reason decides, never the HTTP status alone: 403 means six things."""
 
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from gpuctl.domain.instance import LaunchRefusal
@@ -14,6 +16,8 @@ from gpuctl.providers.wording import one_line
 
 # What a call raises: an answer of Google's, no answer, or a part of one. `requests` makes its errors OSErrors.
 CALL_ERRORS = (ApiError, PartialList, LoginError, OSError)
+# What reading an answer raises where a field is missing or of another kind than Google's.
+ODD_SHAPE = (KeyError, IndexError, TypeError, ValueError, AttributeError)
 
 _HINTS = HINTS | {
     Meaning.CREDENTIALS: "gpuctl doctor gcp; docs/gcp-role.yaml has the permissions",
@@ -24,7 +28,9 @@ _HINTS = HINTS | {
 def is_absent(error: Exception) -> bool:
     """Whether Google says that there is no such thing."""
     # A 404 without a reason may come from a gateway or a wrong address.
-    return isinstance(error, ApiError) and error.status == 404 and error.reason == ABSENT
+    if not isinstance(error, ApiError) or error.is_unsupported:
+        return False
+    return error.status == 404 and error.reason == ABSENT
 
 
 def code_of(error: Exception) -> str:
@@ -35,6 +41,17 @@ def code_of(error: Exception) -> str:
         # `forbidden` with a detail (billing, scopes) means that detail.
         return error.info if error.info in TABLE.hints else error.reason or error.info
     return ""
+
+
+@contextmanager
+def translated(doing: str) -> Iterator[None]:
+    """Raise Google's errors as gpuctl's; an answer of an odd shape is no answer."""
+    try:
+        yield
+    except (*CALL_ERRORS, OperationFailed) as error:
+        raise translate(error, doing) from error
+    except ODD_SHAPE as error:
+        raise UnreachableError(f"{doing}: Google's answer could not be read ({type(error).__name__})") from error
 
 
 def translate(error: Exception, doing: str) -> GpuctlError:

@@ -6,7 +6,20 @@ from typing import Any
 
 from gpuctl.errors import GpuctlError
 
-_PASSING_REASONS = frozenset({"rateLimitExceeded", "userRateLimitExceeded"})
+_TRANSIENT = frozenset({"rateLimitExceeded", "userRateLimitExceeded"})
+# The reason where Google's newer front ends give only `status`, the canonical code of google.rpc.Code.
+_REASONS = {
+    "INVALID_ARGUMENT": "invalid",
+    "UNAUTHENTICATED": "authError",
+    "PERMISSION_DENIED": "forbidden",
+    "NOT_FOUND": "notFound",
+    "ALREADY_EXISTS": "alreadyExists",
+    "FAILED_PRECONDITION": "conditionNotMet",
+    "RESOURCE_EXHAUSTED": "rateLimitExceeded",
+    "INTERNAL": "internalError",
+    "UNAVAILABLE": "backendError",
+    "DEADLINE_EXCEEDED": "backendError",
+}
 
 
 class ApiError(Exception):
@@ -18,16 +31,22 @@ class ApiError(Exception):
         first = next(iter(_objects(error.get("errors"))), {})
         infos = _objects(error.get("details"))
         self.status = status
-        self.reason = str(first.get("reason") or "")
+        self.reason = str(first.get("reason") or _REASONS.get(str(error.get("status")), ""))
         self.message = str(error.get("message") or "")
         self.info = next((str(item["reason"]) for item in infos if item.get("reason")), "")
         self.cloud_time = cloud_time
         super().__init__(f"{status} {self.reason or self.info}: {self.message}")
 
     @property
-    def is_passing(self) -> bool:
+    def is_transient(self) -> bool:
         """Whether the same call may succeed a moment later."""
-        return self.status == 429 or self.status >= 500 or self.reason in _PASSING_REASONS
+        return self.status == 429 or (self.status >= 500 and self.status != 501) or self.reason in _TRANSIENT
+
+    @property
+    def is_unsupported(self) -> bool:
+        """Whether that address has no such method at all: the answer of an endpoint that offers a part of the API."""
+        is_unknown_path = self.status == 404 and (not self.reason or self.message.startswith("Method not found"))
+        return self.status in (405, 501) or is_unknown_path
 
 
 class OperationFailed(Exception):

@@ -7,7 +7,7 @@ from gpuctl.domain.duration import shown
 from gpuctl.domain.market.offers import InstanceType
 from gpuctl.errors import UsageError
 from gpuctl.providers.base import Image
-from gpuctl.providers.gcp.client import Api
+from gpuctl.providers.gcp.client import Api, last
 from gpuctl.providers.gcp.errors import is_absent
 from gpuctl.providers.gcp.failures import ApiError
 
@@ -16,6 +16,8 @@ _PATH = re.compile(
     rf"(?:https://(?:www|compute)\.googleapis\.com/compute/v1/)?(projects/{_PART}/global/images/(?:family/)?{_PART})"
 )
 _LEAVE_OUT = "leave out `--image`, or add one that fits"
+_NAME_ONE = "add `--image projects/PROJECT/global/images/NAME`"
+_SMALLEST_DISK_GB = 10
 _ARCHITECTURES = {"x86_64": "X86_64", "arm64": "ARM64"}
 
 
@@ -43,14 +45,18 @@ def find_image(api: Api, kind: InstanceType, image: str | None) -> Image:
     try:
         answer = api.get(f"projects/{project}/{rest}")
     except ApiError as error:
-        if is_absent(error) or error.status == 404:
-            raise UsageError(f"there is no image `{path}`", hint=_LEAVE_OUT) from error
+        if error.is_unsupported:
+            # An endpoint without images: an insert may name a family as well.
+            return Image(id=path, root_device="", min_disk_gb=_SMALLEST_DISK_GB)
+        if is_absent(error):
+            raise UsageError(f"there is no image `{path}`", hint=_LEAVE_OUT if image else _NAME_ONE) from error
         raise
     _check(answer, kind, path)
+    name = answer.get("name") or last(answer.get("selfLink"))
     return Image(
-        id=f"projects/{project}/global/images/{answer['name']}",
+        id=f"projects/{project}/global/images/{name}" if name else path,
         root_device="",
-        min_disk_gb=int(answer.get("diskSizeGb") or 10),
+        min_disk_gb=int(answer.get("diskSizeGb") or _SMALLEST_DISK_GB),
     )
 
 

@@ -107,10 +107,10 @@ class Ingress:
             **body,
         }
         try:
-            finished(self._api, self._api.post("global/firewalls", whole), _WITHIN)
+            finished(self._api, self._api.post("global/firewalls", whole), "global", _WITHIN)
         except ApiError as error:
-            # Another process made it just now; the name says that it is the same rule.
-            if error.reason != "alreadyExists":
+            # Another process made it just now, whose name says that it is the same rule; or the endpoint has no rules.
+            if error.reason != "alreadyExists" and not error.is_unsupported:
                 raise
         self._made.add(name)
 
@@ -123,7 +123,7 @@ class Ingress:
                 raise
 
     def _in_use(self, region: str, state_id: str) -> frozenset[str]:
-        matching = self._api.everywhere("instances", filter=f"labels.{STATE}={state_id}")
+        matching = self._api.aggregated("instances", filter=f"labels.{STATE}={state_id}")
         here = (instance for zone, instance in matching if region_of(zone) == region)
         return frozenset(str(tag) for instance in here for tag in (instance.get("tags") or {}).get("items") or ())
 
@@ -142,7 +142,7 @@ class Ingress:
         try:
             return [rule for page in self._api.pages("global/firewalls") for rule in page.get("items") or ()]
         except ApiError as error:
-            if is_absent(error):
+            if is_absent(error) or error.is_unsupported:
                 return []
             raise
 

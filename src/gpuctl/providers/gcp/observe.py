@@ -30,11 +30,11 @@ def observed(instance: Mapping[str, Any], account: str, *, is_asked_ready: bool)
     """One instance as the API shows it. KeyError, ValueError, TypeError or AttributeError for an odd answer."""
     zone, name = last(instance["zone"]), str(instance["name"])
     # A status we do not know is no reason to think it stopped, nor to fail to see every other instance.
-    state = _STATES.get(str(instance["status"]), CloudState.RUNNING)
+    state = _STATES.get(str(instance.get("status")), CloudState.RUNNING)
     interface = (instance.get("networkInterfaces") or [{}])[0]
     config = (interface.get("accessConfigs") or [{}])[0]
     labels = {str(key): str(value) for key, value in (instance.get("labels") or {}).items()}
-    kind = last(instance["machineType"])
+    kind = last(instance.get("machineType"))
     return Observed(
         provider=ProviderName.GCP,
         account=account,
@@ -43,7 +43,7 @@ def observed(instance: Mapping[str, Any], account: str, *, is_asked_ready: bool)
         cloud_id=cloud_id(zone, name),
         name=labels.get(NAME) or (None if labels.get(ID) else name),
         state=state,
-        ready=instance["status"] == "RUNNING" if is_asked_ready else None,
+        ready=instance.get("status") == "RUNNING" if is_asked_ready else None,
         instance_type=_type_of(instance, kind),
         market=_market(instance.get("scheduling") or {}),
         launched_at=instant(instance.get("creationTimestamp")),
@@ -81,9 +81,11 @@ def limit_of(instance: Mapping[str, Any]) -> datetime | None:
     if shown:
         return instant(shown)
     scheduling = instance.get("scheduling") or {}
-    started, duration = instant(instance.get("lastStartTimestamp")), scheduling.get("maxRunDuration") or {}
+    duration = scheduling.get("maxRunDuration") or {}
+    # Not shown before it runs. It was created before it ran: the limit is never later than this.
+    started = instant(instance.get("lastStartTimestamp") or instance.get("creationTimestamp"))
     if started is None or not duration.get("seconds") or instance.get("status") in ("TERMINATED", "STOPPED"):
-        return None
+        return instant(scheduling.get("terminationTime"))
     return started + timedelta(seconds=int(duration["seconds"]))
 
 

@@ -1,10 +1,10 @@
 """Waiting for operations: they run on in the cloud whether anybody looks or not."""
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from gpuctl.domain.instance import Reason
-from gpuctl.providers.gcp.client import Api, Json, last
+from gpuctl.providers.gcp.client import Api, Json
 from gpuctl.providers.gcp.failures import ApiError, OperationFailed
 
 _PAUSES = (timedelta(milliseconds=500), timedelta(seconds=1), timedelta(seconds=2))
@@ -27,22 +27,24 @@ def check(operation: Json) -> None:
         raise OperationFailed(operation)
 
 
-def wait(api: Api, operation: Json, within: timedelta) -> Json:
-    """The operation when it is done, or its present state after that time. Raises what the last request raised."""
-    scope = f"zones/{last(operation['zone'])}" if operation.get("zone") else "global"
+def wait(api: Api, operation: Json, scope: str, within: timedelta) -> Json:
+    """The operation when it is done, or its present state after that time. Raises what the last request raised.
+
+    `scope` is `zones/ZONE` or `global`.
+    """
     path, until = f"{scope}/operations/{operation['name']}", api.elapsed() + within
-    looks = 0
+    polls = 0
     while not is_done(operation) and api.elapsed() < until:
-        if looks:
-            api.pause(_PAUSES[min(looks, len(_PAUSES)) - 1])
+        if polls:
+            api.pause(_PAUSES[min(polls, len(_PAUSES)) - 1])
         operation = api.get(path)
-        looks += 1
+        polls += 1
     return operation
 
 
-def finished(api: Api, operation: Json, within: timedelta) -> Json:
+def finished(api: Api, operation: Json, scope: str, within: timedelta) -> Json:
     """The operation, ended without an error. OperationFailed or TimeoutError otherwise."""
-    operation = wait(api, operation, within)
+    operation = wait(api, operation, scope, within)
     check(operation)
     if not is_done(operation):
         raise TimeoutError(f"the operation {operation['name']} has not ended yet")
@@ -60,7 +62,7 @@ def of_instance(api: Api, zone: str, name: str) -> list[Json]:
             raise
     # An address may be written in another way, so nothing found by it is looked for in the whole list.
     matching = matching or list(_matching(api, zone, name))
-    return sorted(matching, key=lambda operation: _instant(operation, "insertTime"), reverse=True)
+    return sorted(matching, key=_begun_at, reverse=True)
 
 
 def end_reason(operations: list[Json]) -> tuple[Reason | None, datetime | None]:
@@ -68,15 +70,16 @@ def end_reason(operations: list[Json]) -> tuple[Reason | None, datetime | None]:
     for operation in operations:
         kind = str(operation.get("operationType"))
         if kind in _ENDS or (kind == "delete" and is_done(operation) and not operation.get("error")):
-            at = _instant(operation, "endTime") if operation.get("endTime") else None
-            return _ENDS.get(kind), at
+            ended_at = operation.get("endTime")
+            return _ENDS.get(kind), None if ended_at is None else datetime.fromisoformat(str(ended_at))
     return None, None
 
 
 def failed_insert(operations: list[Json]) -> OperationFailed | None:
     """How the insert of an instance that is gone failed; None where it did not."""
     inserts = [operation for operation in operations if operation.get("operationType") == "insert"]
-    return OperationFailed(inserts[0]) if inserts and inserts[0].get("error") else None
+    # A repeat of an insert that succeeded fails because the name is taken.
+    return OperationFailed(inserts[0]) if inserts and all(each.get("error") for each in inserts) else None
 
 
 def _matching(api: Api, zone: str, name: str, **query: str) -> Iterator[Json]:
@@ -86,5 +89,6 @@ def _matching(api: Api, zone: str, name: str, **query: str) -> Iterator[Json]:
                 yield operation
 
 
-def _instant(operation: Json, key: str) -> datetime:
-    return datetime.fromisoformat(str(operation[key]))
+def _begun_at(operation: Json) -> datetime:
+    begun_at = operation.get("insertTime") or operation.get("startTime") or operation.get("endTime")
+    return datetime.fromisoformat(str(begun_at)) if begun_at else datetime.min.replace(tzinfo=UTC)

@@ -14,12 +14,12 @@ from gpuctl.providers.gcp.names import cloud_id, parts
 def list_resources(api: Api, record_id: str, instance_id: str, known: Collection[str]) -> list[Resource]:
     """The instances and disks with the record's label, and what they hold. Complete, or raises what a call raises."""
     wanted = f"labels.{ID}={record_id}"
-    instances = {cloud_id(zone, item["name"]): item for zone, item in api.everywhere("instances", filter=wanted)}
+    instances = {cloud_id(zone, item["name"]): item for zone, item in api.aggregated("instances", filter=wanted)}
     for each in (instance_id, *known):
         fields = None if each in instances or each.count("/") != 1 else _get(api, "instances", each)
         if fields is not None:
             instances[each] = fields
-    disks = {cloud_id(zone, item["name"]): item for zone, item in api.everywhere("disks", filter=wanted)}
+    disks = {cloud_id(zone, item["name"]): item for zone, item in api.aggregated("disks", filter=wanted)}
     for each in (*_disks_of(instances.values()), *known):
         fields = None if each in disks or each.count("/") != 1 else _get(api, "disks", each)
         if fields is not None:

@@ -4,10 +4,11 @@ from collections.abc import Iterator, Sequence
 from typing import overload
 
 from gpuctl.providers.gcp.client import Api, region_of
-from gpuctl.providers.gcp.failures import ApiError
+from gpuctl.providers.gcp.failures import ApiError, PartialList
 from gpuctl.providers.gcp.names import machine_type
 
-_NOT_LISTED = (403, 404)
+# Zones, and why others may be missing: None where the list is complete.
+_Offered = tuple[frozenset[str], PartialList | None]
 
 
 class ZoneOrder(Sequence[str]):
@@ -44,11 +45,11 @@ class ZoneOrder(Sequence[str]):
 
 
 class Zones:
-    """Compute Engine picks no zone, so gpuctl does. Each question is asked once."""
+    """Compute Engine picks no zone, so gpuctl does. Each list is read once."""
 
     def __init__(self, api: Api) -> None:
         self._api = api
-        self._offered: dict[str, frozenset[str]] = {}
+        self._offered: dict[str, _Offered] = {}
         self._orders: dict[tuple[str, str], ZoneOrder] = {}
 
     def of(self, region: str, instance_type: str) -> ZoneOrder:
@@ -67,22 +68,48 @@ class Zones:
 
     def _in(self, region: str, instance_type: str) -> list[str]:
         if instance_type not in self._offered:
-            self._offered[instance_type] = self._selling(instance_type)
-        return sorted(zone for zone in self._offered[instance_type] if region_of(zone) == region)
+            self._offered[instance_type] = self._offering(region, instance_type)
+        offered, incomplete = self._offered[instance_type]
+        zones = sorted(zone for zone in offered if region_of(zone) == region)
+        if not zones and incomplete is not None:
+            raise incomplete
+        return zones
 
-    def _selling(self, instance_type: str) -> frozenset[str]:
+    def _offering(self, region: str, instance_type: str) -> _Offered:
         machine = machine_type(instance_type)
-        zones = self._named("machineTypes", machine.name)
-        if machine.gpu is None:
-            return frozenset(zones)
         try:
-            return frozenset(zones & self._named("acceleratorTypes", machine.gpu))
+            zones, incomplete = self._named("machineTypes", machine.name)
         except ApiError as error:
-            if error.status not in _NOT_LISTED:
+            if not _is_not_listed(error):
                 raise
-            # Without the permission every zone with the instance type is tried: the insert tells.
-            return frozenset(zones)
+            # Without the permission every zone of the region is tried: the insert tells.
+            return self._all_in(region), None
+        if machine.gpu is None:
+            return zones, incomplete
+        try:
+            with_gpu, also_incomplete = self._named("acceleratorTypes", machine.gpu)
+        except ApiError as error:
+            if not _is_not_listed(error):
+                raise
+            return zones, incomplete
+        return zones & with_gpu, incomplete or also_incomplete
 
-    def _named(self, kind: str, name: str) -> set[str]:
-        matching = self._api.everywhere(kind, filter=f"name={name}")
-        return {zone for zone, item in matching if item.get("name") == name}
+    def _named(self, kind: str, name: str) -> _Offered:
+        """The zones with a machine type or accelerator of that name, and why the list of them is not complete."""
+        zones = set()
+        try:
+            for zone, item in self._api.aggregated(kind, filter=f"name={name}"):
+                if item.get("name") == name:
+                    zones.add(zone)
+        except PartialList as incomplete:
+            return frozenset(zones), incomplete
+        return frozenset(zones), None
+
+    def _all_in(self, region: str) -> frozenset[str]:
+        listed = (zone for page in self._api.pages("zones") for zone in page.get("items") or ())
+        names = (str(zone["name"]) for zone in listed if zone.get("status", "UP") == "UP")
+        return frozenset(name for name in names if region_of(name) == region)
+
+
+def _is_not_listed(error: ApiError) -> bool:
+    return error.status in (403, 404) or error.is_unsupported
