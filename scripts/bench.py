@@ -164,7 +164,7 @@ def five_hundred(home: Path, environment: Mapping[str, str]) -> None:
             )
             cloud_id = reply["Instances"][0]["InstanceId"]
             store.update(
-                record.id, lambda item, cloud_id=cloud_id: item.having(cloud_id=cloud_id, id_is_from_create=True)
+                record.id, lambda item, cloud_id=cloud_id: item.with_fields(cloud_id=cloud_id, id_is_from_create=True)
             )
         before = len(_asked(address.url, "/gpuctl-sandbox/calls"))
         command = [*GPUCTL, "--sandbox", "--state", str(state), "reap", "-o", "json"]

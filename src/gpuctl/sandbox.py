@@ -96,7 +96,7 @@ def ensure(folder: Path, patience: timedelta = PATIENCE) -> ServerAddress:
     Callers at the same time get the same server. Raises SandboxError if it cannot be started within `patience`, and
     UsageError if the extra `sandbox` is not installed.
     """
-    _own(folder)
+    _require_own(folder)
     running = status(folder)
     if running is not None:
         return running
@@ -111,7 +111,7 @@ def stop(folder: Path) -> bool:
         return False
     with suppress(ProcessLookupError):
         os.kill(address.pid, signal.SIGTERM)
-    for _ in range(_tries(timedelta(seconds=10))):
+    for _ in range(_attempts_within(timedelta(seconds=10))):
         if not verify(address):
             return True
         _wait()
@@ -136,7 +136,7 @@ def _check_installed() -> None:
         raise UsageError(f"the sandbox needs `{missing[0]}`, which is not installed", hint=install_extra("sandbox"))
 
 
-def _own(folder: Path) -> None:
+def _require_own(folder: Path) -> None:
     try:
         private_folder(folder.parent)
         folder.mkdir(mode=0o700, exist_ok=True)
@@ -152,7 +152,7 @@ def _locked(folder: Path, patience: timedelta) -> Iterator[None]:
     lock = os.open(folder / "start.lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         # A start under way may take all its patience; the margin lets us see how it ended.
-        for _ in range(_tries(patience + timedelta(seconds=5))):
+        for _ in range(_attempts_within(patience + timedelta(seconds=5))):
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
@@ -185,7 +185,7 @@ def _start(folder: Path, patience: timedelta) -> ServerAddress:
             env=_environment(),
             start_new_session=True,
         )
-    for _ in range(_tries(patience)):
+    for _ in range(_attempts_within(patience)):
         address = read_address(folder)
         if address is not None and address.nonce == nonce and verify(address):
             # A caller that outlives the server must not keep it as a zombie.
@@ -261,7 +261,7 @@ def _reason(error: OSError) -> str:
     return (error.strerror or str(error)).lower()
 
 
-def _tries(span: timedelta) -> int:
+def _attempts_within(span: timedelta) -> int:
     return max(1, int(span / _PAUSE))
 
 

@@ -68,7 +68,7 @@ def test_a_provision_that_is_killed_leaves_a_record_from_which_the_reaper_ends_t
     process.communicate(timeout=30)
     (record,) = real_time.records
     assert record.cloud_id in real_time.alive
-    real_time.store.update(record.id, lambda record: record.having(expires_at=record.created_at))
+    real_time.store.update(record.id, lambda record: record.with_fields(expires_at=record.created_at))
     # A later deadline in the tag would count as one that another computer has granted.
     real_time.cloud.client("ec2").create_tags(
         Resources=[record.cloud_id], Tags=[{"Key": EXPIRES_AT, "Value": deadline_tag(record.created_at)}]

@@ -75,9 +75,9 @@ class RecordStoreContract(ABC):
             if len(seen) > 1:
                 raise UsageError("no more")
 
-        store.update(TWO, lambda record: record.having(task="a"), guard)
+        store.update(TWO, lambda record: record.with_fields(task="a"), guard)
         with pytest.raises(UsageError, match="no more"):
-            store.update(ONE, lambda record: record.having(task="b"), guard)
+            store.update(ONE, lambda record: record.with_fields(task="b"), guard)
         assert seen == [[None, "a"], ["b", "a"]]
         assert [record.task for record in store.snapshot().records] == [None, "a"]
 
@@ -89,13 +89,13 @@ class RecordStoreContract(ABC):
 
     def test_a_change_replaces_one_record_and_spares_the_rest(self, store: RecordStore) -> None:
         store.add([an_instance(ONE), an_instance(TWO)], anyone)
-        changed = store.update(ONE, lambda record: record.having(user="bob", name=None))
+        changed = store.update(ONE, lambda record: record.with_fields(user="bob", name=None))
         assert changed.user == "bob"
         assert [record.user for record in store.snapshot().records] == ["bob", "ana"]
 
     def test_a_change_sees_the_record_as_it_is_now(self, store: RecordStore, tmp_path: Path) -> None:
         store.add([an_instance(ONE)], anyone)
-        self.open(tmp_path).update(ONE, lambda record: record.having(user="bob"))
+        self.open(tmp_path).update(ONE, lambda record: record.with_fields(user="bob"))
         seen = []
         store.update(ONE, lambda record: seen.append(record.user) or record)
         assert seen == ["bob"]
@@ -124,7 +124,7 @@ class RecordStoreContract(ABC):
         def change(record: Instance) -> Instance:
             if record.id == ONE:
                 raise UsageError("not this one")
-            return record.having(user="bob")
+            return record.with_fields(user="bob")
 
         answers = store.update_each([ONE, TWO, THREE], change)
         assert isinstance(answers[ONE], UsageError)
@@ -138,7 +138,7 @@ class RecordStoreContract(ABC):
         def change(record: Instance) -> Instance:
             if record.id == TWO:
                 raise ZeroDivisionError
-            return record.having(user="bob")
+            return record.with_fields(user="bob")
 
         with pytest.raises(ZeroDivisionError):
             store.update_each([ONE, TWO], change)
@@ -205,7 +205,7 @@ class RecordStoreContract(ABC):
 
     def test_the_serial_grows_with_every_write(self, store: RecordStore) -> None:
         serials = [store.add([an_instance(ONE)], anyone).serial]
-        store.update(ONE, lambda record: record.having(user="bob"))
+        store.update(ONE, lambda record: record.with_fields(user="bob"))
         serials.append(store.snapshot().serial)
         serials.append(store.add([an_instance(TWO)], anyone).serial)
         assert serials == sorted(set(serials))

@@ -2,7 +2,7 @@ from datetime import timedelta
 
 import pytest
 
-from gpuctl.domain.duration import parse_duration, parse_minutes, rough, shown, spelled
+from gpuctl.domain.duration import approximate, as_typed, exact, parse_duration, parse_minutes
 from gpuctl.errors import UsageError
 
 MINUTE = timedelta(minutes=1)
@@ -62,7 +62,7 @@ def test_a_bare_number_means_minutes_where_a_life_is_asked_for() -> None:
     [(timedelta(0), "0s"), (90 * MINUTE, "1h30m"), (timedelta(days=7), "7d"), (timedelta(seconds=45.9), "45s")],
 )
 def test_a_span_is_spelled_as_it_would_be_typed(span: timedelta, text: str) -> None:
-    assert spelled(span) == text
+    assert exact(span) == text
 
 
 @pytest.mark.parametrize(
@@ -77,9 +77,9 @@ def test_a_span_is_spelled_as_it_would_be_typed(span: timedelta, text: str) -> N
     ],
 )
 def test_a_glance_needs_one_or_two_units(span: timedelta, text: str) -> None:
-    assert rough(span) == text
+    assert approximate(span) == text
 
 
 def test_what_somebody_typed_is_shown_without_its_control_characters() -> None:
-    assert shown("a\x1b[2Jb") == "`a\\x1b[2Jb`"
-    assert len(shown("x" * 1000)) < 70
+    assert as_typed("a\x1b[2Jb") == "`a\\x1b[2Jb`"
+    assert len(as_typed("x" * 1000)) < 70

@@ -155,7 +155,7 @@ def test_an_attempt_that_was_refused_stays_refused_at_the_end() -> None:
 def test_facts_that_are_new_date_the_record_and_are_no_event() -> None:
     record = a_ready_instance()
     told = with_facts(record, LATER, last_error="x", zone=None)
-    assert told == record.having(last_error="x", updated_at=LATER)
+    assert told == record.with_fields(last_error="x", updated_at=LATER)
 
 
 def test_everything_the_cloud_tells_of_a_machine_is_taken_over() -> None:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from support.instances import a_ready_instance, an_instance
 
 from gpuctl.domain.instance import HistoryEntry, Instance, Outcome
-from gpuctl.domain.lifecycle import resting_since
+from gpuctl.domain.lifecycle import powered_off_since
 from gpuctl.domain.safeguards import Mechanism, Safeguard, SafeguardStatus
 
 LATER = datetime(2026, 11, 24, 13, tzinfo=UTC)
@@ -41,4 +41,4 @@ def test_an_instance_whose_history_says_stopped_is_still_powered_off() -> None:
     record = a_ready_instance()
     entry = HistoryEntry(at=LATER, event="stopped", status=record.status)
 
-    assert resting_since(record.having(history=(entry,))) == LATER
+    assert powered_off_since(record.with_fields(history=(entry,))) == LATER

@@ -110,7 +110,7 @@ def _walk(chance: random.Random) -> list[str]:
         by = timedelta(minutes=chance.randrange(1, 60), seconds=7 * number + chance.randrange(7))
         promised = max(promised, computers[number].extend(by) or promised)
 
-    def held() -> None:
+    def hold() -> None:
         extended()
         clock.move(max(promised - cloud.true_time - timedelta(minutes=60), timedelta(seconds=chance.randrange(90))))
 
@@ -125,7 +125,7 @@ def _walk(chance: random.Random) -> list[str]:
         elif step == 3:
             cloud.troubles = []
             clock.move(max(promised - cloud.true_time - timedelta(seconds=1), timedelta(0)))
-            cloud.after_listing = held
+            cloud.after_listing = hold
             computers[chance.randrange(2)].reap(sweep=True)
             cloud.after_listing = None
         else:

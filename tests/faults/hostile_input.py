@@ -89,7 +89,7 @@ def hostile_text(world: World, mutants: Sequence[str] = ()) -> Score:
         scenario.store.add([a_ready_instance(**facts)], lambda present: None)
         for text in HOSTILE:
             told = dict.fromkeys(facts, text) | {"tags": {text: text}, "metadata": {"imageId": text}}
-            scenario.store.update(ONE, lambda item, told=told: item.having(**told))  # type: ignore[misc]
+            scenario.store.update(ONE, lambda item, told=told: item.with_fields(**told))  # type: ignore[misc]
             for form in FORMATS:
                 for argv in (("list", "-a"), ("get", ONE)):
                     ran = scenario.run(*argv, "-o", form, "--color", "never", terminal=form == "table")

@@ -84,12 +84,12 @@ _STOCK = """(lambda stock: (stock.write(__import__("json").loads(content)), stoc
                 __import__("tinydb").storages.JSONStorage(str(path), separators=(",", ":"), allow_nan=False)
             )"""
 _TWICE = "if now is None or record.absent_since is None or listed_at - record.absent_since < SIGHTINGS_APART:"
-_WHOLE = "if claims.record_id is None or claims.expires_at is None or born is None:"
+_WHOLE = "if claims.record_id is None or claims.expires_at is None or created_at is None:"
 _SEALED = "if match is None or _digest(raw[: match.start(1)] + _BLANK + raw[match.end(1) :]) != match.group(1):"
 _PATIENCE = "patience = timedelta(0)"
 _SENT = "if result.error is not None and result.outcome is not Outcome.UNKNOWN:"
 _ADDED = "self.runtime.store.add([record], lambda present: None)"
-_DEFINITE = "goes_on = is_elsewhere(error)"
+_DEFINITE = "may_continue = is_elsewhere(error)"
 
 _TAGS_IGNORED = edited("gpuctl.domain.reconcile.deadlines:extended_by_tags", ("if is_granted and", "if False and"))
 _JUDGED_LATE = edited(
@@ -117,10 +117,10 @@ MUTANTS: dict[str, Break] = {
     ),
     "another attempt after a lost reply": every(
         edited(
-            "gpuctl.services.launch.attempts:Attempts.pursue",
+            "gpuctl.services.launch.attempts:Attempts.send_attempts",
             ("result.outcome not in (Outcome.REFUSED, Outcome.LEFTOVERS)", "result.outcome is Outcome.CREATED"),
         ),
-        edited("gpuctl.services.launch.attempts:Attempts._after_refusal", (_DEFINITE, "goes_on = True")),
+        edited("gpuctl.services.launch.attempts:Attempts._after_refusal", (_DEFINITE, "may_continue = True")),
         edited("gpuctl.domain.lifecycle:attempted", ("if not was_refused(instance):", "if False:")),
     ),
     "no client token": edited(
@@ -142,7 +142,7 @@ MUTANTS: dict[str, Break] = {
         (_TWICE, "if False:"),
         ("if now - record.launched_at < LAUNCH_GRACE:", "if False:"),
         ("if now - record.last_attempt_at < ATTEMPT_GRACE:", "if False:"),
-        ("_estimated(record, record.absent_since, None)", "_estimated(record, listed_at, None)"),
+        ("_estimated_proof(record, record.absent_since, None)", "_estimated_proof(record, listed_at, None)"),
     ),
     "no tag check": every(
         edited(
@@ -154,7 +154,7 @@ MUTANTS: dict[str, Break] = {
             ("if not ours and claims.state_id not in rules.reap_state_ids:", "if False:"),
             (_WHOLE, "if False:"),
         ),
-        edited("gpuctl.domain.reconcile.orphans:_is_ripe", (_PATIENCE, f"return True\n    {_PATIENCE}")),
+        edited("gpuctl.domain.reconcile.orphans:_is_expired", (_PATIENCE, f"return True\n    {_PATIENCE}")),
     ),
     "remnants passed over": edited(
         "gpuctl.providers.azure.provider:AzureProvider._listed",

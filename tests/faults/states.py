@@ -39,7 +39,7 @@ def state_kills(count: int, mutants: Sequence[str] = (), seed: int = 1) -> Score
             store = _opened(folder, SlowDisk())
             with told.open("a") as file:
                 while True:
-                    record = store.update(ONE, lambda record: record.having(user=str(int(record.user) + 1)))
+                    record = store.update(ONE, lambda record: record.with_fields(user=str(int(record.user) + 1)))
                     file.write(f"{record.user}\n")
                     file.flush()
 
@@ -163,7 +163,7 @@ def _span_of_a_write(folder: Path) -> float:
     clock = SystemClock()
     started = clock.elapsed()
     for _ in range(5):
-        _opened(folder, SlowDisk()).update(ONE, lambda record: record.having(purpose=record.purpose + "."))
+        _opened(folder, SlowDisk()).update(ONE, lambda record: record.with_fields(purpose=record.purpose + "."))
     return (clock.elapsed() - started).total_seconds() / 5
 
 

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from importlib.resources import files
 from typing import Any
 
-from gpuctl.domain.duration import shown
+from gpuctl.domain.duration import as_typed
 from gpuctl.domain.instance import Market, Price, ProviderName
 from gpuctl.domain.market.offers import Availability, GpuImage, InstanceType, Offer
 from gpuctl.domain.money.prices import PriceBook, PriceKey, newest
@@ -48,7 +48,7 @@ class Catalog:
                     hint=f"leave out `--provider`, or: gpuctl types --provider {provider}",
                 )
             return instance_type
-        raise UsageError(f"unknown instance type {shown(name)}", hint=self._nearest_types(name, provider))
+        raise UsageError(f"unknown instance type {as_typed(name)}", hint=self._nearest_types(name, provider))
 
     def regions(self, provider: ProviderName) -> frozenset[str]:
         """Every region of that cloud in which some type is offered."""
@@ -59,7 +59,7 @@ class Catalog:
         providers = [provider for provider in WITH_DATA if region in self.regions(provider)]
         if not providers:
             known = sorted({name for provider in WITH_DATA for name in self.regions(provider)})
-            raise UsageError(f"no provider has a region {shown(region)}", hint=_nearest(region, known))
+            raise UsageError(f"no provider has a region {as_typed(region)}", hint=_nearest(region, known))
         return providers
 
     def check_region(self, provider: ProviderName, region: str) -> None:
@@ -67,7 +67,7 @@ class Catalog:
         known = self.regions(provider)
         if region in known:
             return
-        raise UsageError(f"unknown region {shown(region)} of `{provider}`", hint=_nearest(region, sorted(known)))
+        raise UsageError(f"unknown region {as_typed(region)} of `{provider}`", hint=_nearest(region, sorted(known)))
 
     def is_listed(self, kind: InstanceType, region: str) -> bool:
         """Whether the catalog knows the type in that region at all."""

@@ -13,7 +13,7 @@ from gpuctl.cli.command import (
 )
 from gpuctl.cli.command_table import COMMANDS, EXAMPLES, HIDDEN, OTHER_NAMES
 from gpuctl.cli.context import Context
-from gpuctl.cli.parameters import FILE_NAME, NAME, flag, option, words
+from gpuctl.cli.parameters import FILE_NAME, NAME, flag, option, word_choice
 from gpuctl.cli.terminal.streams import FORMATS
 
 
@@ -56,7 +56,7 @@ def build() -> Any:
 def _root(
     ctx: typer.Context,
     output: Annotated[
-        str | None, option(words("FORMAT", FORMATS), "Output format: table, json, csv or tsv", "--output", "-o")
+        str | None, option(word_choice("FORMAT", FORMATS), "Output format: table, json, csv or tsv", "--output", "-o")
     ] = None,
     quiet: Annotated[bool, flag("Print IDs only, no progress", "--quiet", "-q")] = False,
     state: Annotated[str | None, option(FILE_NAME, "State file [env: GPUCTL_STATE]")] = None,
@@ -69,7 +69,7 @@ def _root(
     verbose: Annotated[bool, flag("Show the underlying cause of errors", "--verbose", "-v")] = False,
     no_input: Annotated[bool, flag("Never prompt", "--no-input")] = False,
     color: Annotated[
-        str | None, option(words("WHEN", ("auto", "always", "never")), "Colored output: auto, always or never")
+        str | None, option(word_choice("WHEN", ("auto", "always", "never")), "Colored output: auto, always or never")
     ] = None,
     version: Annotated[bool, flag("Show the version", "--version", "-V")] = False,
 ) -> None:

@@ -242,7 +242,7 @@ def take_global_options(ctx: Any) -> None:
     """Move the global options from the parameters of this context into the `Context` of the invocation."""
     root = ctx.find_root()
     given = {option.name: _converted(option, ctx.params.get(option.name)) for option in global_options(root.command)}
-    root.obj.globals = root.obj.globals.with_(given)
+    root.obj.globals = root.obj.globals.with_options(given)
     if ctx is not root:
         for name in given:
             ctx.params.pop(name, None)

@@ -8,7 +8,7 @@ from pathlib import Path
 from gpuctl.cli.terminal.progress import TerminalProgress, TickingClock
 from gpuctl.cli.terminal.streams import FORMATS, Globals, Streams, cleaned, is_terminal
 from gpuctl.clock import Clock
-from gpuctl.domain.duration import shown
+from gpuctl.domain.duration import as_typed
 from gpuctl.errors import UsageError
 from gpuctl.platform import Platform, read_platform
 from gpuctl.providers.registry import secret_variables
@@ -48,7 +48,7 @@ class Context:
         """Raise UsageError if the environment selects an unknown output format, or has an unknown `GPUCTL_SANDBOX`."""
         selected = self.environ.get("GPUCTL_OUTPUT")
         if self.globals.output is None and selected is not None and selected not in FORMATS:
-            raise UsageError(f"GPUCTL_OUTPUT must be table, json, csv or tsv, not {shown(selected)}")
+            raise UsageError(f"GPUCTL_OUTPUT must be table, json, csv or tsv, not {as_typed(selected)}")
         if not self.globals.sandbox:
             refuse_unknown_sandbox(self.environ)
 

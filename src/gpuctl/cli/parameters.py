@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 import typer
 from typer._click.shell_completion import CompletionItem
 
-from gpuctl.domain.duration import parse_duration, parse_minutes, shown, spelled
+from gpuctl.domain.duration import as_typed, exact, parse_duration, parse_minutes
 from gpuctl.domain.instance import ProviderName, Status
 from gpuctl.errors import UsageError
 from gpuctl.providers.registry import SUPPORTED, check_supported
@@ -33,7 +33,7 @@ _PLAIN = re.compile(r"\d{1,9}(\.\d{1,6})?|\.\d{1,6}", re.ASCII)
 _WHOLE = re.compile(r"-?\d{1,9}", re.ASCII)
 
 
-def _no_candidates(context: "Context", words: Sequence[str]) -> Iterable[str]:
+def _no_candidates(context: "Context", word_choice: Sequence[str]) -> Iterable[str]:
     return ()
 
 
@@ -94,7 +94,7 @@ def flag(text: str, *names: str, panel: str | None = None) -> Any:
 
 def default_text(value: Any) -> str:
     """A typed default as it would be typed."""
-    return spelled(value) if isinstance(value, timedelta) else str(value)
+    return exact(value) if isinstance(value, timedelta) else str(value)
 
 
 # Text and files
@@ -129,7 +129,7 @@ def choice(metavar: str, kind: type[E]) -> ParameterType[E]:
     return ParameterType(metavar, lambda text, name: kind(one_of(list(kind), text, name)), lambda *_: list(kind))
 
 
-def words(metavar: str, known: tuple[str, ...]) -> ParameterType[str]:
+def word_choice(metavar: str, known: tuple[str, ...]) -> ParameterType[str]:
     """One of these words, in any letter case."""
     return ParameterType(metavar, lambda text, name: one_of(known, text, name), lambda *_: known)
 
@@ -143,7 +143,7 @@ def one_of(known: Iterable[str], text: str, name: str) -> str:
         listed = f"{', '.join(most)} or {last}" if most else last
         near = get_close_matches(folded, by_folded, n=1)
         hint = f"did you mean `{by_folded[near[0]]}`?" if near else None
-        raise UsageError(f"{name} must be {listed}, not {shown(text)}", hint=hint)
+        raise UsageError(f"{name} must be {listed}, not {as_typed(text)}", hint=hint)
     return by_folded[folded]
 
 
@@ -170,19 +170,19 @@ DURATION = ParameterType("TIME", lambda text, name: parse_duration(text, option=
 MINUTES = ParameterType("TIME", lambda text, name: parse_minutes(text, option=name))
 
 
-def at_least(least: timedelta) -> ParameterType[timedelta]:
+def minimum_duration(least: timedelta) -> ParameterType[timedelta]:
     """A duration of at least that."""
 
     def convert(text: str, name: str) -> timedelta:
         span = parse_duration(text, option=name)
         if span < least:
-            raise UsageError(f"{name} must be at least {spelled(least)}")
+            raise UsageError(f"{name} must be at least {exact(least)}")
         return span
 
     return ParameterType("TIME", convert)
 
 
-def whole(metavar: str, least: int | None = None, most: int | None = None) -> ParameterType[int]:
+def integer(metavar: str, least: int | None = None, most: int | None = None) -> ParameterType[int]:
     """A whole number of plain digits, within these limits."""
 
     def convert(text: str, name: str) -> int:
@@ -198,7 +198,7 @@ def whole(metavar: str, least: int | None = None, most: int | None = None) -> Pa
 def whole_number(text: str, name: str) -> int:
     """The number. UsageError, naming the option, for anything but plain digits with at most one sign."""
     if not _WHOLE.fullmatch(text.strip(" ")):
-        raise UsageError(f"{name} must be a whole number, not {shown(text)}")
+        raise UsageError(f"{name} must be a whole number, not {as_typed(text)}")
     return int(text)
 
 
@@ -209,7 +209,7 @@ def above_zero(metavar: str, wanted: str) -> ParameterType[Decimal]:
         # Decimal itself takes digits of every script, and underscores between them.
         number = Decimal(text.strip(" ")) if _PLAIN.fullmatch(text.strip(" ")) else Decimal(0)
         if number <= 0:
-            raise UsageError(f"{name} must be {wanted}, not {shown(text)}")
+            raise UsageError(f"{name} must be {wanted}, not {as_typed(text)}")
         return number
 
     return ParameterType(metavar, convert)
@@ -238,7 +238,7 @@ def _tag(text: str, name: str) -> Tag:
 
     key, equals, value = text.partition("=")
     if not equals:
-        raise UsageError(f"{name} must be K=V, not {shown(text)}", hint=f"add `{name} project=x`")
+        raise UsageError(f"{name} must be K=V, not {as_typed(text)}", hint=f"add `{name} project=x`")
     check_tag(key, value)
     return Tag(key, value)
 
@@ -248,7 +248,7 @@ def tags_of(pairs: list[Tag] | None) -> dict[str, str]:
     tags: dict[str, str] = {}
     for key, value in pairs or ():
         if key in tags:
-            raise UsageError(f"--tag has {shown(key)} twice")
+            raise UsageError(f"--tag has {as_typed(key)} twice")
         tags[key] = value
     return tags
 
@@ -259,11 +259,11 @@ def _cidr(text: str, name: str) -> str:
     return source(text, option=name)
 
 
-def _active_ids(context: "Context", words: Sequence[str]) -> Iterable[str]:
+def _active_ids(context: "Context", word_choice: Sequence[str]) -> Iterable[str]:
     return _ids(context, with_ended=False)
 
 
-def _all_ids(context: "Context", words: Sequence[str]) -> Iterable[str]:
+def _all_ids(context: "Context", word_choice: Sequence[str]) -> Iterable[str]:
     return _ids(context, with_ended=True)
 
 
@@ -272,17 +272,17 @@ def _ids(context: "Context", *, with_ended: bool) -> list[str]:
     return [*(record.name for record in records if record.name), *(record.id for record in records)]
 
 
-def _instance_types(context: "Context", words: Sequence[str]) -> Iterable[str]:
+def _instance_types(context: "Context", word_choice: Sequence[str]) -> Iterable[str]:
     from gpuctl.domain.market.offers import Availability
 
     every = [each for provider in SUPPORTED for each in context.wiring.catalog.types(provider)]
     return [each.name for each in every if each.availability is not Availability.RETIRED]
 
 
-def _regions(context: "Context", words: Sequence[str]) -> Iterable[str]:
+def _regions(context: "Context", word_choice: Sequence[str]) -> Iterable[str]:
     """The regions of the provider or the instance type on the command line, else those of every provider."""
-    providers = [provider for provider in SUPPORTED if provider in words]
-    for word in words:
+    providers = [provider for provider in SUPPORTED if provider in word_choice]
+    for word in word_choice:
         with suppress(UsageError):
             providers = [context.wiring.catalog.find(word).provider]
     return sorted(region for provider in providers or SUPPORTED for region in context.wiring.catalog.regions(provider))

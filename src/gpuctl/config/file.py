@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from gpuctl.config.schema import ANY, SettingKey, Values, key_of, known_below, spelled_path
-from gpuctl.domain.duration import shown
+from gpuctl.domain.duration import as_typed
 from gpuctl.errors import UsageError
 
 
@@ -18,12 +18,12 @@ def read_file(path: Path, *, is_explicit: bool) -> tuple[Values, dict[str, Value
     tree = _parsed(path, is_explicit=is_explicit)
     profiles = tree.pop("profile", {})
     if not isinstance(profiles, dict):
-        raise _wrong(("profile",), path, "a section")
+        raise _invalid(("profile",), path, "a section")
     values = dict(_values(tree, (), (), path))
     by_profile: dict[str, Values] = {}
     for name, section in profiles.items():
         if not isinstance(section, dict):
-            raise _wrong(("profile", name), path, "a section")
+            raise _invalid(("profile", name), path, "a section")
         by_profile[name] = dict(_values(section, (), ("profile", name), path))
     return values, by_profile
 
@@ -63,7 +63,7 @@ def _values(
         elif isinstance(value, dict):
             yield from _values(value, path, prefix, file)
         else:
-            raise _wrong((*prefix, *path), file, "a section")
+            raise _invalid((*prefix, *path), file, "a section")
 
 
 def _read(key: SettingKey, value: Any, path: tuple[str, ...], file: Path) -> Any:
@@ -72,7 +72,7 @@ def _read(key: SettingKey, value: Any, path: tuple[str, ...], file: Path) -> Any
         return tuple(kind.read(item, where) for item in value)
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if kind.is_list or not (is_number if kind.is_number else _is_text(value)):
-        raise _wrong(path, file, kind.expected)
+        raise _invalid(path, file, kind.expected)
     return kind.read(str(value), where)
 
 
@@ -84,7 +84,9 @@ def _check_chosen(below: tuple[str, ...], name: str, file: Path) -> None:
     """Raise UsageError for a name that a user cannot choose: the tag of a budget is one `key=value`."""
     key, equals, _ = name.partition("=")
     if below == ("budget", "tag") and not (key and equals):
-        raise UsageError(f"{shown(name)} under [budget.tag] in `{file}` is not a tag", hint='[budget.tag."project=x"]')
+        raise UsageError(
+            f"{as_typed(name)} under [budget.tag] in `{file}` is not a tag", hint='[budget.tag."project=x"]'
+        )
     if not name.strip():
         raise UsageError(f"a name under [{spelled_path(below)}] in `{file}` is empty")
 
@@ -94,8 +96,8 @@ def _unknown(name: str, known: list[str], section: tuple[str, ...], file: Path) 
     near = get_close_matches(name.removeprefix("instance:"), names, n=1)
     hint = f"did you mean `{near[0]}`?" if near else f"known keys: {', '.join(names)}"
     where = f"[{spelled_path(section)}] " if section else ""
-    return UsageError(f"unknown key {where}{shown(name)} in `{file}`", hint=hint)
+    return UsageError(f"unknown key {where}{as_typed(name)} in `{file}`", hint=hint)
 
 
-def _wrong(path: tuple[str, ...], file: Path, expected: str) -> UsageError:
+def _invalid(path: tuple[str, ...], file: Path, expected: str) -> UsageError:
     return UsageError(f"`{spelled_path(path)}` in `{file}` must be {expected}")

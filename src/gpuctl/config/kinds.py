@@ -7,7 +7,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-from gpuctl.domain.duration import parse_duration, shown, spelled
+from gpuctl.domain.duration import as_typed, exact, parse_duration
 from gpuctl.domain.market.request import HIGHEST_MAX_TTL, MIN_TTL
 from gpuctl.domain.money.budgets import BudgetAction
 from gpuctl.domain.tags import STATE_ID
@@ -31,7 +31,7 @@ _SAFE_URL = re.compile(r"https://[^\s/]|http://(127\.0\.0\.1|localhost|\[::1\])(
 
 def _text(text: str, where: str) -> str:
     if not text.isprintable():
-        raise UsageError(f"{where} holds control characters: {shown(text)}")
+        raise UsageError(f"{where} holds control characters: {as_typed(text)}")
     return text
 
 
@@ -42,25 +42,25 @@ def _duration(text: str, where: str) -> timedelta:
 def _ttl(text: str, where: str) -> timedelta:
     ttl = _duration(text, where)
     if not MIN_TTL <= ttl <= HIGHEST_MAX_TTL:
-        raise UsageError(f"{where} must be {spelled(MIN_TTL)} to {spelled(HIGHEST_MAX_TTL)}, not `{spelled(ttl)}`")
+        raise UsageError(f"{where} must be {exact(MIN_TTL)} to {exact(HIGHEST_MAX_TTL)}, not `{exact(ttl)}`")
     return ttl
 
 
 def _dollars(text: str, where: str) -> Decimal:
     if not _DOLLARS.fullmatch(text):
-        raise UsageError(f"{where} must be dollars, such as `10` or `2.50`, not {shown(text)}")
+        raise UsageError(f"{where} must be dollars, such as `10` or `2.50`, not {as_typed(text)}")
     return Decimal(text)
 
 
 def _state_id(text: str, where: str) -> str:
     if not STATE_ID.fullmatch(text):
-        raise UsageError(f"{where} holds {shown(text)}, which is not a valid state ID")
+        raise UsageError(f"{where} holds {as_typed(text)}, which is not a valid state ID")
     return text
 
 
 def _action(text: str, where: str) -> BudgetAction:
     if text not in BudgetAction.__members__.values():
-        raise UsageError(f"{where} must be {', '.join(BudgetAction)}, not {shown(text)}")
+        raise UsageError(f"{where} must be {', '.join(BudgetAction)}, not {as_typed(text)}")
     return BudgetAction(text)
 
 
@@ -82,7 +82,7 @@ def _source(text: str, where: str) -> str:
         return str(ip_network(text, strict=False))
     except ValueError:
         expected = "`auto`, `none` or a CIDR such as `192.0.2.0/24`"
-        raise UsageError(f"{where} must be {expected}, not {shown(text)}") from None
+        raise UsageError(f"{where} must be {expected}, not {as_typed(text)}") from None
 
 
 TEXT, DURATION, TTL, ACTION, HOOK, SOURCE = map(SettingKind, (_text, _duration, _ttl, _action, _hook, _source))

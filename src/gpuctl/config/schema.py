@@ -107,7 +107,7 @@ _WHOSE = {("user", ANY): " for one user", ("tag", ANY): " for instances with one
 
 
 def _declared() -> Iterator[SettingKey]:
-    yield from _of(Config)
+    yield from _keys_of(Config)
     for facts in all_facts():
         for own in facts.settings:
             yield SettingKey((facts.name, own.name), TEXTS if own.is_list else TEXT, own.help, None, own.variables)
@@ -118,10 +118,10 @@ def _declared() -> Iterator[SettingKey]:
     yield from (
         SettingKey(("hooks", event), HOOK, "command or https URL that receives this event") for event in EventName
     )
-    yield from _of(SshConfig, "ssh")
+    yield from _keys_of(SshConfig, "ssh")
 
 
-def _of(section: type, *prefix: str) -> Iterator[SettingKey]:
+def _keys_of(section: type, *prefix: str) -> Iterator[SettingKey]:
     for item in fields(section):
         for declared in getattr(item.type, "__metadata__", ()):
             yield SettingKey((*prefix, declared.name or item.name), declared.kind, declared.help, item.default or None)
@@ -132,13 +132,13 @@ KEYS: Mapping[Path, SettingKey] = {key.path: key for key in _declared()}
 
 def key_of(path: Path) -> SettingKey | None:
     """The declaration of that setting; None where there is none."""
-    return KEYS.get(path) or next((key for key in KEYS.values() if _fits(key.path, path)), None)
+    return KEYS.get(path) or next((key for key in KEYS.values() if _matches(key.path, path)), None)
 
 
 def known_below(path: Path) -> list[str]:
     """The names that may be in that section, in order; `*` where a user chooses them."""
     depth = len(path)
-    return list(dict.fromkeys(key.path[depth] for key in KEYS.values() if _begins(key.path, path)))
+    return list(dict.fromkeys(key.path[depth] for key in KEYS.values() if _is_prefix(key.path, path)))
 
 
 def spelled_path(path: Path) -> str:
@@ -175,9 +175,9 @@ def _limits(values: Values, whose: str) -> dict[str, Limits]:
     return {name: Limits(**_below(values, "budget", whose, name)) for name in names}
 
 
-def _fits(pattern: Path, path: Path) -> bool:
+def _matches(pattern: Path, path: Path) -> bool:
     return len(pattern) == len(path) and all(name in (ANY, part) for name, part in zip(pattern, path, strict=True))
 
 
-def _begins(pattern: Path, path: Path) -> bool:
-    return len(pattern) > len(path) and _fits(pattern[: len(path)], path)
+def _is_prefix(pattern: Path, path: Path) -> bool:
+    return len(pattern) > len(path) and _matches(pattern[: len(path)], path)

@@ -8,7 +8,7 @@ from typing import Any
 
 from gpuctl.config.file import read_file
 from gpuctl.config.schema import KEYS, Config, SettingKey, config_of, key_of, spelled_path
-from gpuctl.domain.duration import shown
+from gpuctl.domain.duration import as_typed
 from gpuctl.errors import UsageError
 from gpuctl.providers.registry import all_facts
 
@@ -67,7 +67,7 @@ def read_settings(
     if profile is not None and profile not in profiles:
         near = get_close_matches(profile, profiles, n=1)
         raise UsageError(
-            f"profile {shown(profile)} does not exist in `{file}`",
+            f"profile {as_typed(profile)} does not exist in `{file}`",
             hint=f"did you mean `--profile {near[0]}`?" if near else f"add a section [profile.{profile[:40]}] to it",
         )
     present: dict[tuple[str, ...], Setting] = {}
@@ -110,6 +110,7 @@ def _check_credentials(present: Mapping[tuple[str, ...], Setting], profile: str,
             ambient = environ.get(variable)
             if setting and ambient and setting.value != ambient:
                 raise UsageError(
-                    f"{profile} uses {facts.title} {facts.login} `{setting.value}`, and {variable} is {shown(ambient)}",
+                    f"{profile} uses {facts.title} {facts.login} `{setting.value}`, but {variable} is "
+                    f"{as_typed(ambient)}",
                     hint=f"unset {variable}, or leave out `--profile`",
                 )

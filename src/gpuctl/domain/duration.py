@@ -14,10 +14,10 @@ def parse_duration(text: str, *, option: str) -> timedelta:
     """The span that `90s`, `15m`, `1h30m` or `7d` names. UsageError, naming the option, for anything else."""
     match = _FORM.fullmatch(text.strip(" "))
     if match is None or not any(match.groups()):
-        raise UsageError(f"{option} must be a duration such as `90s`, `15m` or `1h30m`, not {shown(text)}")
+        raise UsageError(f"{option} must be a duration such as `90s`, `15m` or `1h30m`, not {as_typed(text)}")
     seconds = sum(int(count) * unit for count, unit in zip(match.groups(), _UNITS.values(), strict=True) if count)
     if seconds > 36_500 * 86_400:
-        raise UsageError(f"{option} is too long: {shown(text)}")
+        raise UsageError(f"{option} is too long: {as_typed(text)}")
     return timedelta(seconds=seconds)
 
 
@@ -28,7 +28,7 @@ def parse_minutes(text: str, *, option: str) -> timedelta:
     return parse_duration(text, option=option)
 
 
-def spelled(span: timedelta) -> str:
+def exact(span: timedelta) -> str:
     """A span as it would be typed: `2h`, `1h30m`, `45s`; below a second `0s`."""
     left, parts = int(span.total_seconds()), []
     for unit, size in _UNITS.items():
@@ -38,7 +38,7 @@ def spelled(span: timedelta) -> str:
     return "".join(parts) or "0s"
 
 
-def rough(span: timedelta) -> str:
+def approximate(span: timedelta) -> str:
     """A span at the precision a glance needs: `37m`, `2h05m`, `3d4h`, `40s`; the sign is dropped."""
     seconds = int(abs(span.total_seconds()))
     if seconds < 60:
@@ -53,7 +53,7 @@ def rough(span: timedelta) -> str:
     return f"{days}d{hours}h" if hours else f"{days}d"
 
 
-def shown(text: str) -> str:
+def as_typed(text: str) -> str:
     """What somebody typed, quoted for a one-line message: control characters escaped, long text cut."""
     printable = "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text[:60])
     return f"`{printable}{'…' if len(text) > 60 else ''}`"

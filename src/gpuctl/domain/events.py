@@ -54,13 +54,13 @@ def events_of(record: Instance, after: int = 0) -> list[Event]:
     return [Event(record, number) for number in range(after + 1, len(record.history) + 1)]
 
 
-def unseen(record: Instance, seen: Sequence[HistoryEntry]) -> list[Event]:
-    """The events of a record that are not among those seen; all from the first that differs, if it was rebuilt."""
-    same = takewhile(lambda pair: pair[0] == pair[1], zip(record.history, seen, strict=False))
+def new_events(record: Instance, known: Sequence[HistoryEntry]) -> list[Event]:
+    """The events of a record that are not among the known entries; all from the first difference if it was rebuilt."""
+    same = takewhile(lambda pair: pair[0] == pair[1], zip(record.history, known, strict=False))
     return events_of(record, after=sum(1 for _ in same))
 
 
-def in_order(records: Iterable[Instance], since: datetime | None = None) -> list[Event]:
+def events_in_order(records: Iterable[Instance], since: datetime | None = None) -> list[Event]:
     """Every event of these records, those from `since` on only if given, oldest first."""
     every = [event for record in records for event in events_of(record)]
     return sorted_events(event for event in every if since is None or event.entry.at >= since)

@@ -210,7 +210,7 @@ class Instance(Value):
         return self.attempts[-1].at
 
     @property
-    def left_behind(self) -> tuple[Attempt, ...]:
+    def leftover_attempts(self) -> tuple[Attempt, ...]:
         """The attempts that were refused after parts were created, except the record's present one."""
         left = (attempt for attempt in self.attempts if attempt.outcome is Outcome.LEFTOVERS)
         return tuple(attempt for attempt in left if attempt.cloud_id not in (None, self.cloud_id))
@@ -227,7 +227,7 @@ class Instance(Value):
         """How a person would call it: its name where it has one, else its id."""
         return self.name or self.id
 
-    def having(self, **facts: Any) -> "Instance":
+    def with_fields(self, **facts: Any) -> "Instance":
         """A copy with other facts. For `lifecycle` and tests; everything else goes through `lifecycle`."""
         return self.model_copy(update=facts)
 

@@ -70,11 +70,11 @@ def advance(
         facts.setdefault("terminated_at", at)
         facts.setdefault("last_error", None)
         facts.setdefault("absent_since", None)
-        facts.setdefault("attempts", tuple(_closed(attempt, instance) for attempt in instance.attempts))
+        facts.setdefault("attempts", tuple(_closed_attempt(attempt, instance) for attempt in instance.attempts))
     if reason is not None:
         # Why it is to end is said once: an instance asked to end because it expired did not end because of the proof.
         facts.setdefault("reason", instance.reason or reason)
-    return _entered(instance, _EVENT[status], status, at, reason, detail, facts)
+    return _with_entry(instance, _EVENT[status], status, at, reason, detail, facts)
 
 
 def note(
@@ -87,16 +87,16 @@ def note(
     **facts: Any,
 ) -> Instance:
     """The record with an event that changes no status: a deadline moved, an attempt, an adoption."""
-    return _entered(instance, event, instance.status, at, reason, detail, facts)
+    return _with_entry(instance, event, instance.status, at, reason, detail, facts)
 
 
 def with_facts(instance: Instance, at: datetime, **facts: Any) -> Instance:
     """The record with fields that are no event (an address, the last error); itself if none of them is new."""
     changed = {key: value for key, value in facts.items() if getattr(instance, key) != value}
-    return instance.having(**changed, updated_at=at) if changed else instance
+    return instance.with_fields(**changed, updated_at=at) if changed else instance
 
 
-def refreshed(instance: Instance, seen: Observed, at: datetime, *, from_create: bool = False) -> Instance:
+def refreshed(instance: Instance, observed: Observed, at: datetime, *, from_create: bool = False) -> Instance:
     """The record brought up to what a cloud reports of its instance: id, addresses, launch, and how far it has come.
 
     Never leaves STOPPING, never ends anything, and never turns a deadline: those are decisions, not observations.
@@ -105,7 +105,7 @@ def refreshed(instance: Instance, seen: Observed, at: datetime, *, from_create: 
     """
     if instance.status.is_ended:
         return instance
-    if instance.status is Status.PROVISIONING and seen.state is Cloud.REMNANT:
+    if instance.status is Status.PROVISIONING and observed.state is Cloud.REMNANT:
         # What was made for an instance proves nothing about the instance: its outcome is as unknown as before.
         return with_facts(instance, at, absent_since=None)
     if instance.status is Status.PROVISIONING:
@@ -113,24 +113,24 @@ def refreshed(instance: Instance, seen: Observed, at: datetime, *, from_create: 
             instance,
             Status.CONFIGURING,
             at,
-            detail=seen.cloud_id,
+            detail=observed.cloud_id,
         )
     instance = with_facts(
         instance,
         at,
-        cloud_id=instance.cloud_id or seen.cloud_id,
+        cloud_id=instance.cloud_id or observed.cloud_id,
         id_is_from_create=instance.id_is_from_create or from_create,
-        attempts=tuple(_created(attempt, seen) for attempt in instance.attempts),
-        zone=seen.zone or instance.zone,
-        public_ip=_address(seen.public_ip, instance.public_ip, seen),
-        private_ip=_address(seen.private_ip, instance.private_ip, seen),
-        metadata={**instance.metadata, **seen.metadata},
-        launched_at=instance.launched_at or seen.launched_at,
-        absent_since=None if seen.exists else instance.absent_since,
-        status_message=_status_message(instance, seen),
+        attempts=tuple(_created_attempt(attempt, observed) for attempt in instance.attempts),
+        zone=observed.zone or instance.zone,
+        public_ip=_address(observed.public_ip, instance.public_ip, observed),
+        private_ip=_address(observed.private_ip, instance.private_ip, observed),
+        metadata={**instance.metadata, **observed.metadata},
+        launched_at=instance.launched_at or observed.launched_at,
+        absent_since=None if observed.exists else instance.absent_since,
+        status_message=_status_message(instance, observed),
     )
-    instance = _rested(instance, seen, at)
-    if instance.status is Status.CONFIGURING and seen.ready:
+    instance = _with_power_event(instance, observed, at)
+    if instance.status is Status.CONFIGURING and observed.ready:
         if instance.check is not None:
             # The command that waits runs the check, and then sets READY.
             return with_facts(instance, at, booted_at=instance.booted_at or at)
@@ -146,13 +146,13 @@ def became_ready(instance: Instance, at: datetime) -> Instance:
     return ready if instance.pool.lease is None else advance(ready, Status.RUNNING, at, detail=instance.pool.lease.id)
 
 
-def resting_since(instance: Instance) -> datetime | None:
+def powered_off_since(instance: Instance) -> datetime | None:
     """When the instance was first seen powered off so that it costs nothing itself; None if it runs, or ran since.
 
     An instance that ended at rest was at rest until its end.
     """
-    seen = [entry for entry in instance.history if entry.event in _POWERED_OFF | _POWERED_ON]
-    return seen[-1].at if seen and seen[-1].event in _POWERED_OFF else None
+    power_events = [entry for entry in instance.history if entry.event in _POWERED_OFF | _POWERED_ON]
+    return power_events[-1].at if power_events and power_events[-1].event in _POWERED_OFF else None
 
 
 def swept(instance: Instance, cloud_id: str, at: datetime) -> Instance:
@@ -168,7 +168,7 @@ def swept(instance: Instance, cloud_id: str, at: datetime) -> Instance:
 
 def provisioning(instance: Instance) -> Instance:
     """A new record with the first lines of its history: the record itself and its first attempt."""
-    born = _entered(instance, EventName.PROVISIONING, Status.PROVISIONING, instance.created_at, None, None, {})
+    born = _with_entry(instance, EventName.PROVISIONING, Status.PROVISIONING, instance.created_at, None, None, {})
     return note(
         born, EventName.ATTEMPT, instance.created_at, detail=f"{instance.attempts[-1].token} in {instance.region}"
     )
@@ -180,16 +180,16 @@ def was_refused(instance: Instance) -> bool:
     return instance.status is Status.PROVISIONING and all(attempt.outcome in over for attempt in instance.attempts)
 
 
-def launch_failed(instance: Instance, seen: Observed, why: str, at: datetime) -> Instance:
+def launch_failed(instance: Instance, observed: Observed, why: str, at: datetime) -> Instance:
     """The record of an instance that its provider could not start, PROVISIONING again so that `attempted` may follow.
 
     The attempt is over: ENDED where the provider shows that instance as terminated, else LEFTOVERS, which are swept.
-    IllegalTransition unless the record is CONFIGURING and `seen` is its instance.
+    IllegalTransition unless the record is CONFIGURING and `observed` is its instance.
     """
-    if instance.status is not Status.CONFIGURING or instance.cloud_id != seen.cloud_id:
-        raise IllegalTransition(f"{instance.id}: {seen.cloud_id} is not the instance that it is starting")
-    outcome = Outcome.LEFTOVERS if seen.exists else Outcome.ENDED
-    over = instance.attempts[-1].model_copy(update={"outcome": outcome, "cloud_id": seen.cloud_id, "detail": why})
+    if instance.status is not Status.CONFIGURING or instance.cloud_id != observed.cloud_id:
+        raise IllegalTransition(f"{instance.id}: {observed.cloud_id} is not the instance that it is starting")
+    outcome = Outcome.LEFTOVERS if observed.exists else Outcome.ENDED
+    over = instance.attempts[-1].model_copy(update={"outcome": outcome, "cloud_id": observed.cloud_id, "detail": why})
     facts: dict[str, Any] = {
         "attempts": (*instance.attempts[:-1], over),
         "cloud_id": None,
@@ -203,7 +203,7 @@ def launch_failed(instance: Instance, seen: Observed, why: str, at: datetime) ->
         "status_message": None,
         "last_error": why,
     }
-    return _entered(instance, EventName.ERROR, Status.PROVISIONING, at, None, why, facts)
+    return _with_entry(instance, EventName.ERROR, Status.PROVISIONING, at, None, why, facts)
 
 
 def attempted(instance: Instance, attempt: Attempt, at: datetime, **facts: Any) -> Instance:
@@ -227,7 +227,7 @@ def attempted(instance: Instance, attempt: Attempt, at: datetime, **facts: Any) 
     return note(instance, EventName.ATTEMPT, at, detail=f"{attempt.token} in {where}", **{**follows, **facts})
 
 
-def _entered(
+def _with_entry(
     instance: Instance,
     event: EventName,
     status: Status,
@@ -237,16 +237,18 @@ def _entered(
     facts: dict[str, Any],
 ) -> Instance:
     entry = HistoryEntry(at=at, event=event.value, status=status, reason=reason, detail=detail)
-    return instance.having(**{"status": status, "updated_at": at, "history": (*instance.history, entry), **facts})
+    return instance.with_fields(**{"status": status, "updated_at": at, "history": (*instance.history, entry), **facts})
 
 
-def _rested(instance: Instance, seen: Observed, at: datetime) -> Instance:
-    rests = seen.state is Cloud.STOPPED and not seen.bills_when_stopped
-    runs = seen.state in (Cloud.PENDING, Cloud.RUNNING) or (seen.state is Cloud.STOPPED and seen.bills_when_stopped)
-    if rests and resting_since(instance) is None:
+def _with_power_event(instance: Instance, observed: Observed, at: datetime) -> Instance:
+    rests = observed.state is Cloud.STOPPED and not observed.bills_when_stopped
+    runs = observed.state in (Cloud.PENDING, Cloud.RUNNING) or (
+        observed.state is Cloud.STOPPED and observed.bills_when_stopped
+    )
+    if rests and powered_off_since(instance) is None:
         billed = "only the disk is" if instance.billing.releases_address else "only disk and public IP are"
         return note(instance, EventName.POWERED_OFF, at, detail=f"powered off: {billed} billed")
-    if runs and resting_since(instance) is not None:
+    if runs and powered_off_since(instance) is not None:
         return note(
             instance,
             EventName.POWERED_ON,
@@ -256,28 +258,28 @@ def _rested(instance: Instance, seen: Observed, at: datetime) -> Instance:
     return instance
 
 
-def _created(attempt: Attempt, seen: Observed) -> Attempt:
-    if attempt.outcome not in (Outcome.PENDING, Outcome.UNKNOWN) or seen.state is Cloud.REMNANT:
+def _created_attempt(attempt: Attempt, observed: Observed) -> Attempt:
+    if attempt.outcome not in (Outcome.PENDING, Outcome.UNKNOWN) or observed.state is Cloud.REMNANT:
         return attempt
-    return attempt.model_copy(update={"outcome": Outcome.CREATED, "cloud_id": seen.cloud_id, "detail": None})
+    return attempt.model_copy(update={"outcome": Outcome.CREATED, "cloud_id": observed.cloud_id, "detail": None})
 
 
-def _closed(attempt: Attempt, instance: Instance) -> Attempt:
+def _closed_attempt(attempt: Attempt, instance: Instance) -> Attempt:
     # What an earlier attempt left behind is elsewhere, and is gone only when it was looked for there.
-    left = attempt.outcome is Outcome.LEFTOVERS and attempt.cloud_id != instance.cloud_id
-    if attempt.outcome is Outcome.REFUSED or left:
+    is_elsewhere = attempt.outcome is Outcome.LEFTOVERS and attempt.cloud_id != instance.cloud_id
+    if attempt.outcome is Outcome.REFUSED or is_elsewhere:
         return attempt
     return attempt.model_copy(update={"outcome": Outcome.ENDED})
 
 
-def _address(reported: str | None, known: str | None, seen: Observed) -> str | None:
-    return reported if seen.exists and seen.tells_addresses else known
+def _address(reported: str | None, known: str | None, observed: Observed) -> str | None:
+    return reported if observed.exists and observed.tells_addresses else known
 
 
-def _status_message(instance: Instance, seen: Observed) -> str | None:
-    if seen.state is Cloud.STOPPED:
-        return STOPPED_AND_BILLING if seen.bills_when_stopped else STOPPED_IN_CLOUD
-    if seen.refusal is not None:
-        return seen.refusal.text
-    stood = instance.status_message
-    return None if stood in (STOPPED_IN_CLOUD, STOPPED_AND_BILLING) else stood
+def _status_message(instance: Instance, observed: Observed) -> str | None:
+    if observed.state is Cloud.STOPPED:
+        return STOPPED_AND_BILLING if observed.bills_when_stopped else STOPPED_IN_CLOUD
+    if observed.refusal is not None:
+        return observed.refusal.text
+    message = instance.status_message
+    return None if message in (STOPPED_IN_CLOUD, STOPPED_AND_BILLING) else message

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from shlex import quote
 
-from gpuctl.domain.duration import shown
+from gpuctl.domain.duration import as_typed
 from gpuctl.errors import UsageError
 
 # What each folder holds that must not be overlooked where it lies in another place.
@@ -68,8 +68,8 @@ def path_of(text: str) -> Path:
     try:
         return Path(text).expanduser().absolute()
     except RuntimeError:
-        raise UsageError(f"there is no home directory for {shown(text)}", hint="use an absolute path") from None
+        raise UsageError(f"there is no home directory for {as_typed(text)}", hint="use an absolute path") from None
     except FileNotFoundError:
         raise UsageError(
-            f"the current directory was deleted, cannot resolve {shown(text)}", hint="use an absolute path"
+            f"the current directory was deleted, cannot resolve {as_typed(text)}", hint="use an absolute path"
         ) from None

@@ -20,12 +20,12 @@ class Bundle:
 
     def check(self) -> None:
         """Raise UsageError for a file that is there and is no whole gzip file, or for a folder that is not there."""
-        self._present()
+        self._content()
 
     def add(self, records: Sequence[Instance]) -> None:
         """Write these after what is there, durably. StateUnusableError where it cannot; then nothing was changed."""
         lines = "".join(json.dumps(record.model_dump(mode="json")) + "\n" for record in records)
-        content = self._present() + gzip.compress(lines.encode(), mtime=0)
+        content = self._content() + gzip.compress(lines.encode(), mtime=0)
         try:
             write_whole(self._disk, self.path, content)
         except OSError as error:
@@ -33,7 +33,7 @@ class Bundle:
                 f"`{self.path}` could not be written: {error.strerror}", hint=f"ls -ld {self.path.parent}"
             ) from error
 
-    def _present(self) -> bytes:
+    def _content(self) -> bytes:
         try:
             content = self.path.read_bytes()
             # A member that a crash cut short would hide all that come after it.

@@ -9,7 +9,7 @@ from datetime import timedelta
 from tempfile import TemporaryFile
 from typing import IO
 
-from gpuctl.domain.duration import spelled
+from gpuctl.domain.duration import exact
 from gpuctl.domain.wording import last_line
 from gpuctl.hooks.base import IN_HOOK, HookMessage
 
@@ -31,10 +31,10 @@ class CommandHook:
     def send(self, message: HookMessage, patience: timedelta) -> str | None:
         try:
             # Files and no pipes: a hook that reads nothing, or whose child keeps running, must not block us.
-            with TemporaryFile() as given, TemporaryFile() as temporary:
-                given.write(f"{message.document}\n".encode())
-                given.seek(0)
-                return self._run(message, patience, given, temporary)
+            with TemporaryFile() as input_file, TemporaryFile() as temporary:
+                input_file.write(f"{message.document}\n".encode())
+                input_file.seek(0)
+                return self._run(message, patience, input_file, temporary)
         except OSError as error:
             return f"could not be run: {error.strerror}"
 
@@ -58,11 +58,11 @@ class CommandHook:
             code = process.wait(patience.total_seconds())
         except subprocess.TimeoutExpired:
             _kill(process)
-            return f"timed out after {spelled(patience)}"
+            return f"timed out after {exact(patience)}"
         except BaseException:
             _kill(process)
             raise
-        return None if code == 0 else f"{_fate(code)}{_last_words(stderr)}"
+        return None if code == 0 else f"{_exit_text(code)}{_last_line(stderr)}"
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
@@ -71,11 +71,11 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _fate(code: int) -> str:
+def _exit_text(code: int) -> str:
     return f"exited with {code}" if code > 0 else f"was ended by signal {-code}"
 
 
-def _last_words(output: IO[bytes]) -> str:
+def _last_line(output: IO[bytes]) -> str:
     output.seek(max(output.seek(0, os.SEEK_END) - _MOST_SAID, 0))
     words = last_line(output.read())
     return f": {words}" if words else ""

@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_opener
 
 from gpuctl import __version__
-from gpuctl.domain.duration import spelled
+from gpuctl.domain.duration import exact
 from gpuctl.hooks.base import HookMessage
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -30,7 +30,7 @@ class Webhook:
         thread = Thread(target=lambda: answer.append(self._post(message, patience)), daemon=True)
         thread.start()
         thread.join(patience.total_seconds())
-        return answer[0] if answer else f"timed out after {spelled(patience)}"
+        return answer[0] if answer else f"timed out after {exact(patience)}"
 
     def _post(self, message: HookMessage, patience: timedelta) -> str | None:
         try:
@@ -42,9 +42,9 @@ class Webhook:
             error.close()
             return f"answered {error.code}"
         except TimeoutError:
-            return f"timed out after {spelled(patience)}"
+            return f"timed out after {exact(patience)}"
         except (OSError, HTTPException) as error:
-            return _why(error, patience)
+            return _cause(error, patience)
         except ValueError:
             return "its URL is not valid"
 
@@ -68,10 +68,10 @@ class _NoRedirect(HTTPRedirectHandler):
         return None
 
 
-def _why(error: OSError | HTTPException, patience: timedelta) -> str:
+def _cause(error: OSError | HTTPException, patience: timedelta) -> str:
     reason = error.reason if isinstance(error, URLError) else error
     if isinstance(reason, TimeoutError):
-        return f"timed out after {spelled(patience)}"
+        return f"timed out after {exact(patience)}"
     if isinstance(reason, ssl.SSLError):
         return f"could not be trusted: {reason.reason or 'TLS failed'}"
     if isinstance(reason, OSError) and reason.strerror:

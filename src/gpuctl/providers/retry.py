@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from gpuctl.clock import Clock
-from gpuctl.domain.duration import rough
+from gpuctl.domain.duration import approximate
 from gpuctl.errors import GpuctlError, ThrottledError, UnreachableError
 
 Answer = TypeVar("Answer")
@@ -42,8 +42,8 @@ class Retry:
                 wait = timedelta(seconds=2 ** (attempt - 1)) if busy.after is None else busy.after
                 if wait > _LONGEST_WAIT:
                     raise ThrottledError(
-                        f"{busy.failure.message}; the provider asks gpuctl to wait {rough(wait)}",
-                        hint=f"retry in {rough(wait)}",
+                        f"{busy.failure.message}; the provider asks gpuctl to wait {approximate(wait)}",
+                        hint=f"retry in {approximate(wait)}",
                     ) from busy
                 if attempt == ATTEMPTS or self._clock.elapsed() + wait >= self._until:
                     raise busy.failure from busy
@@ -58,6 +58,6 @@ class Retry:
         """Raise UnreachableError if the limit of time is over."""
         if self._clock.elapsed() >= self._until:
             raise UnreachableError(
-                f"not everything was read within {rough(self._limit)}",
+                f"not everything was read within {approximate(self._limit)}",
                 hint="refresh one region at a time: add `--region REGION`",
             )

@@ -88,10 +88,10 @@ class RemoteJob:
             buffer += chunk
             while buffer:
                 if left:
-                    some, buffer = buffer[:left], buffer[left:]
-                    left -= len(some)
-                    on_output(stream, some)
-                    self.printed[stream] += len(some)
+                    content, buffer = buffer[:left], buffer[left:]
+                    left -= len(content)
+                    on_output(stream, content)
+                    self.printed[stream] += len(content)
                     continue
                 head, newline, rest = buffer.partition(b"\n")
                 if not newline and len(head) <= _LONGEST_LINE:

@@ -7,7 +7,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from gpuctl.domain.duration import shown
+from gpuctl.domain.duration import as_typed
 from gpuctl.errors import StateUnusableError, UsageError
 from gpuctl.files import Disk, make_path_private, private_folder, write_whole
 from gpuctl.platform import read_platform
@@ -60,7 +60,7 @@ def named_key(path: Path) -> SshKey:
     line = _checked(text)
     if line is None:
         raise UsageError(
-            f"`{public}` is not a public SSH key: {shown(text.strip()[:20])}", hint="check `ssh.public_key`"
+            f"`{public}` is not a public SSH key: {as_typed(text.strip()[:20])}", hint="check `ssh.public_key`"
         )
     if len(line) > LONGEST_KEY:
         # A cloud may take no more than 16 KB of user data, and the guard is in there as well.
@@ -90,7 +90,7 @@ def _make(folder: Path) -> None:
             lines = [f"exit code {done.returncode}", *done.stderr.decode("utf-8", "replace").split("\n")]
             last = next(line.strip() for line in reversed(lines) if line.strip())
             raise UsageError(
-                f"`ssh-keygen` created no key: {shown(last)}", hint=f"ssh-keygen -t ed25519 -f {folder / NAME}"
+                f"`ssh-keygen` created no key: {as_typed(last)}", hint=f"ssh-keygen -t ed25519 -f {folder / NAME}"
             )
         # Only one process can create the link: no key is ever replaced by another.
         try:

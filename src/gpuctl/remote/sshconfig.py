@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from gpuctl.domain.duration import shown
+from gpuctl.domain.duration import as_typed
 from gpuctl.errors import UsageError
 from gpuctl.files import Disk, make_path_private, private_folder, write_whole
 from gpuctl.remote.target import Target
@@ -75,7 +75,7 @@ def forget_ended(folder: Path, live: Sequence[str]) -> None:
 def _line(path: Path) -> str:
     text = str(path)
     if '"' in text or "${" in text or not text.isprintable() or any(char in text for char in "*?["):
-        raise UsageError(f"ssh cannot include the path {shown(text)}", hint="add `--state FILE` with a plain path")
+        raise UsageError(f"ssh cannot include the path {as_typed(text)}", hint="add `--state FILE` with a plain path")
     return f'Include "{text}"'
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 
-from gpuctl.domain.duration import shown
+from gpuctl.domain.duration import as_typed
 from gpuctl.domain.instance import Instance
 from gpuctl.errors import NotReadyError, UsageError
 
@@ -87,7 +87,7 @@ def target(record: Instance, identity: Path, known_hosts: Path, user: str | None
         raise NotReadyError(f"{record.label} has no IP address", hint=hint) from None
     who = user or record.ssh_user or DEFAULT_USER
     if not _USER.fullmatch(who):
-        raise UsageError(f"--login must consist of `a-z0-9_-`, not {shown(who)}", hint="add `--login ubuntu`")
+        raise UsageError(f"--login must consist of `a-z0-9_-`, not {as_typed(who)}", hint="add `--login ubuntu`")
     names = tuple(f"gpu-{text}" for text in (record.id, record.name) if text)
     return Target(record.id, names, host, who, identity, known_hosts, tuple(_option(option) for option in options))
 
@@ -103,7 +103,7 @@ def words_of(command: Sequence[str]) -> str:
 def _option(text: str) -> str:
     match = _OPTION.fullmatch(text.strip())
     if match is None or not text.isprintable():
-        raise UsageError(f"`ssh.options` holds {shown(text)}", hint='such as options = ["ProxyJump=bastion"]')
+        raise UsageError(f"`ssh.options` holds {as_typed(text)}", hint='such as options = ["ProxyJump=bastion"]')
     if match[1].casefold() in _OURS:
         raise UsageError(f"`ssh.options` may not set {match[1]}", hint="gpuctl manages the host keys of instances")
     return f"{match[1]}={match[2].strip()}"
@@ -112,7 +112,7 @@ def _option(text: str) -> str:
 def _quoted(path: Path) -> str:
     text = str(path)
     if '"' in text or "${" in text or not text.isprintable():
-        raise UsageError(f"ssh cannot be given the path {shown(text)}", hint="add `--state FILE` with a plain path")
+        raise UsageError(f"ssh cannot be given the path {as_typed(text)}", hint="add `--state FILE` with a plain path")
     doubled = text.replace("%", "%%")
     return f'"{doubled}"'
 

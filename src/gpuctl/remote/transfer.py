@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from gpuctl.domain.duration import shown
+from gpuctl.domain.duration import as_typed
 from gpuctl.domain.wording import last_line
 from gpuctl.errors import CloudError, UsageError
 from gpuctl.remote.line import CONNECTION_FAILED, SshConnection, failure, stop
@@ -30,14 +30,14 @@ def transfer(text: str, *, option: str) -> Transfer:
     """What `SRC:DST` says. UsageError for anything else."""
     source, colon, target = text.partition(":")
     if not colon or not source or not target or not text.isprintable():
-        raise UsageError(f"{option} must be SRC:DST, not {shown(text)}", hint=f"such as `{option} data:data`")
+        raise UsageError(f"{option} must be SRC:DST, not {as_typed(text)}", hint=f"such as `{option} data:data`")
     return Transfer(source, target)
 
 
 def check_upload(transfer: Transfer) -> None:
     """UsageError where there is nothing of that name here."""
     if not Path(transfer.source).expanduser().exists():
-        raise UsageError(f"{shown(transfer.source)} does not exist (from --upload)", hint="check `--upload`")
+        raise UsageError(f"{as_typed(transfer.source)} does not exist (from --upload)", hint="check `--upload`")
 
 
 def upload(line: SshConnection, transfer: Transfer) -> None:
@@ -45,10 +45,10 @@ def upload(line: SshConnection, transfer: Transfer) -> None:
 
     CloudError if the instance refused it.
     """
-    here = Path(transfer.source).expanduser()
+    source = Path(transfer.source).expanduser()
     remote = _remote(transfer.target)
-    into = remote.endswith("/") or _is_folder(line, remote)
-    folder, name = (remote, here.resolve().name) if into else posixpath.split(remote)
+    into_folder = remote.endswith("/") or _is_folder(line, remote)
+    folder, name = (remote, source.resolve().name) if into_folder else posixpath.split(remote)
     place = shlex.quote(folder or ".")
     process = line.open(f"mkdir -p -- {place} && exec tar -xf - -C {place}")
     assert process.stdin is not None
@@ -56,13 +56,13 @@ def upload(line: SshConnection, transfer: Transfer) -> None:
     try:
         try:
             with tarfile.open(fileobj=process.stdin, mode="w|", dereference=False) as tar:
-                tar.add(here.resolve(), arcname=name, filter=_nobodys)
+                tar.add(source.resolve(), arcname=name, filter=_without_owner)
             process.stdin.close()
         except BrokenPipeError:
             # The message of ssh, or of tar on the instance, has the reason.
             pass
         content = process.stderr.read()
-        _judge(line, process.wait(), content, f"{transfer.source} was not uploaded")
+        _require_success(line, process.wait(), content, f"{transfer.source} was not uploaded")
     finally:
         stop(process)
 
@@ -72,10 +72,10 @@ def download(line: SshConnection, transfer: Transfer) -> None:
 
     The instance may be anybody's by then: the local tar takes no path that leads out of the folder.
     """
-    location, here = _remote(transfer.source).rstrip("/") or "/", Path(transfer.target).expanduser()
+    location, target = _remote(transfer.source).rstrip("/") or "/", Path(transfer.target).expanduser()
     folder, name = posixpath.split(location)
-    into = transfer.target.endswith("/") or here.is_dir()
-    place = here if into else here.parent
+    into_folder = transfer.target.endswith("/") or target.is_dir()
+    place = target if into_folder else target.parent
     place.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".gpuctl-", dir=place) as passing:
         process = line.open(
@@ -85,17 +85,17 @@ def download(line: SshConnection, transfer: Transfer) -> None:
         assert process.stderr is not None
         try:
             unpacked = subprocess.run(
-                ["tar", "-x", "-f", "-", "--no-same-owner", "-C", str(place if into else passing)],
+                ["tar", "-x", "-f", "-", "--no-same-owner", "-C", str(place if into_folder else passing)],
                 stdin=process.stdout, stderr=subprocess.PIPE, check=False,
             )  # fmt: skip
             content = process.stderr.read()
-            _judge(line, process.wait(), content, f"{transfer.source} was not downloaded")
+            _require_success(line, process.wait(), content, f"{transfer.source} was not downloaded")
         finally:
             stop(process)
         if unpacked.returncode != 0:
             raise CloudError(f"{transfer.source} was not downloaded: {last_line(unpacked.stderr)}")
-        if not into:
-            os.replace(Path(passing) / name, here)
+        if not into_folder:
+            os.replace(Path(passing) / name, target)
 
 
 def _remote(path: str) -> str:
@@ -109,14 +109,14 @@ def _is_folder(line: SshConnection, path: str) -> bool:
     return line.ask(f"test -d {shlex.quote(path)}\n".encode(), within=_ANSWERS).code == 0
 
 
-def _nobodys(member: tarfile.TarInfo) -> tarfile.TarInfo:
+def _without_owner(member: tarfile.TarInfo) -> tarfile.TarInfo:
     # Who owns it here is nobody's business there.
     member.uid = member.gid = 0
     member.uname = member.gname = ""
     return member
 
 
-def _judge(line: SshConnection, code: int, output: bytes, what: str) -> None:
+def _require_success(line: SshConnection, code: int, output: bytes, what: str) -> None:
     if code == CONNECTION_FAILED:
         raise failure(line.target, output)
     if code != 0:

@@ -10,9 +10,9 @@ from gpuctl.domain.money.budget_check import (
     Limit,
     Period,
     budget_statuses,
+    instances_to_terminate,
     limits,
     refuse_over,
-    to_end,
     warnings,
 )
 from gpuctl.domain.money.budgets import BudgetAction, Budgets
@@ -43,17 +43,19 @@ class Allowance:
 
         A first look, for an answer before anything is asked of a cloud: only a guard makes sure.
         """
-        records, ids = self._with(requested), {record.id for record in requested}
+        records, ids = self._with_requested(requested), {record.id for record in requested}
         self._refuse(records, ids)
         return warnings(self._budgets, records, self._now, ids)
 
     def adding(self, requested: Sequence[Instance]) -> Guard:
         """The guard for `Store.add` of these records."""
-        return lambda present: self._refuse(self._with([*present, *requested]), {record.id for record in requested})
+        return lambda present: self._refuse(
+            self._with_requested([*present, *requested]), {record.id for record in requested}
+        )
 
     def changing(self, *record_ids: str) -> Guard:
         """The guard for `Store.update` of these records: to another price, place, or deadline."""
-        return lambda after: self._refuse(self._with(after), record_ids)
+        return lambda after: self._refuse(self._with_requested(after), record_ids)
 
     def statuses(self) -> list[BudgetStatus]:
         """The status of every limit."""
@@ -64,9 +66,9 @@ class Allowance:
         """The instances to end for the sake of the budgets, by id, and for which limit; none where they end none."""
         if budgets.action is not BudgetAction.TERMINATE:
             return {}
-        return to_end(budgets, list(cls(store, budgets, now)._known.values()), now)
+        return instances_to_terminate(budgets, list(cls(store, budgets, now)._known.values()), now)
 
-    def _with(self, records: Sequence[Instance]) -> list[Instance]:
+    def _with_requested(self, records: Sequence[Instance]) -> list[Instance]:
         return list({**self._known, **{record.id: record for record in records}}.values())
 
     def _refuse(self, records: Sequence[Instance], requested: Collection[str]) -> None:

@@ -4,7 +4,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 
-from gpuctl.domain.duration import spelled
+from gpuctl.domain.duration import exact
 from gpuctl.domain.events import EventName
 from gpuctl.domain.instance import Instance, Status
 from gpuctl.domain.lifecycle import note
@@ -34,23 +34,24 @@ def extend(
     """
     session = runtime.sessions.of(record)
     record, unread = _read_tags(runtime, session, record)
-    moved = _moved(record, session.now, runtime.max_ttl, by=by, ttl=ttl)
+    moved = _new_deadline(record, session.now, runtime.max_ttl, by=by, ttl=ttl)
     if record.cloud_id is None:
         raise NotReadyError(f"{record.label} has no instance yet", hint=f"gpuctl get {record.id} --refresh")
     if unread is not None:
-        raise UnresolvedError(f"{unread.message}; {_stands(record)}", hint=unread.hint) from unread
+        raise UnresolvedError(f"{unread.message}; {_unchanged_text(record)}", hint=unread.hint) from unread
     allowance = Allowance(runtime.store, runtime.budgets, session.now, allow_unknown_price=allow_unknown_price)
-    for warning in allowance.check([record.having(expires_at=moved)]):
+    for warning in allowance.check([record.with_fields(expires_at=moved)]):
         runtime.progress.warn(warning)
     runtime.store.update(record.id, partial(with_unconfirmed, expires_at=moved, at=session.now))
     try:
         session.provider.set_deadline(record.region, record.cloud_id, moved)
     except GpuctlError as error:
-        _withdraw(runtime, session, record, moved)
+        _restore_deadline(runtime, session, record, moved)
         if isinstance(error, UsageError):
-            raise UsageError(f"{error.message}; {_stands(record)}", hint=error.hint) from error
+            raise UsageError(f"{error.message}; {_unchanged_text(record)}", hint=error.hint) from error
         raise UnresolvedError(
-            f"the deadline could not be changed at the provider ({error.message}); {_stands(record)}", hint=error.hint
+            f"the deadline could not be changed at the provider ({error.message}); {_unchanged_text(record)}",
+            hint=error.hint,
         ) from error
 
     def granted(fresh: Instance) -> Instance:
@@ -87,7 +88,7 @@ def _read_tags(runtime: Runtime, session: Session, record: Instance) -> tuple[In
     return runtime.store.update(record.id, partial(extended, expires_at=later, at=session.now)), None
 
 
-def _withdraw(runtime: Runtime, session: Session, record: Instance, moved: datetime) -> None:
+def _restore_deadline(runtime: Runtime, session: Session, record: Instance, moved: datetime) -> None:
     """After a failure: put the old deadline back into the tags, or forget the new one if it never arrived there.
 
     Otherwise another copy of this state would believe the new one, or grant the same and be denied it here.
@@ -102,7 +103,7 @@ def _withdraw(runtime: Runtime, session: Session, record: Instance, moved: datet
         runtime.store.update(record.id, partial(without_unconfirmed, expires_at=moved, at=session.now))
 
 
-def _moved(
+def _new_deadline(
     record: Instance, now: datetime, max_ttl: timedelta, *, by: timedelta | None, ttl: timedelta | None
 ) -> datetime:
     if (by is None) == (ttl is None):
@@ -111,13 +112,13 @@ def _moved(
     moved = (record.expires_at + by if by is not None else now + (ttl or timedelta(0))).replace(microsecond=0)
     if moved < record.expires_at.replace(microsecond=0):
         raise UsageError(
-            f"the new deadline of {record.label} would be earlier; {_stands(record)}",
+            f"the new deadline of {record.label} would be earlier; {_unchanged_text(record)}",
             hint=f"gpuctl terminate {record.label}",
         )
     if moved > now + max_ttl:
         raise UsageError(
-            f"the deadline of {record.label} can be at most {spelled(max_ttl)} from now; {_stands(record)}",
-            hint=f"gpuctl extend {record.label} --ttl {spelled(max_ttl)}",
+            f"the deadline of {record.label} can be at most {exact(max_ttl)} from now; {_unchanged_text(record)}",
+            hint=f"gpuctl extend {record.label} --ttl {exact(max_ttl)}",
         )
     return moved
 
@@ -129,5 +130,5 @@ def _refuse_over(record: Instance, now: datetime) -> None:
         raise UsageError(f"{record.label} is past its deadline: it can no longer be extended")
 
 
-def _stands(record: Instance) -> str:
+def _unchanged_text(record: Instance) -> str:
     return f"the deadline stays {record.expires_at:%Y-%m-%d %H:%M:%S %z}"

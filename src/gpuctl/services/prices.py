@@ -36,7 +36,7 @@ class PriceRefresh:
     provider: ProviderName
     regions: Sequence[str]
     closed: Sequence[str]
-    taken: int
+    accepted: int
     new: int
     up: int
     down: int
@@ -76,19 +76,19 @@ def refresh(
         closed += [] if answer.is_open else [text]
     requested = [region for region in regions if region not in closed]
     if not read:
-        raise _nothing(provider, region, catalog, is_closed=not requested)
+        raise _no_prices_error(provider, region, catalog, is_closed=not requested)
 
     def last(key: PriceKey) -> Price | None:
         return catalog.offer(catalog.find(key.instance_type, provider), key.region, key.market).price
 
     judgement = judged(read, last, believed)
-    before = {key: price for key in judgement.taken if (price := last(key)) is not None}
+    before = {key: price for key in judgement.accepted if (price := last(key)) is not None}
     today = clock.now().date()
     fresh = {
         key: Price(usd_per_hour=usd.normalize(), as_of=today, source=price_list.sources[key.market], is_fetched=True)
-        for key, usd in judgement.taken.items()
+        for key, usd in judgement.accepted.items()
     }
-    old = _standing(books, provider)
+    old = _stored_book(books, provider)
     prices_by_key = old.prices if old else {}
     carried = [refusal for refusal in (old.refused if old else ()) if refusal.key.region not in requested]
     books.write(PriceBook(provider, clock.now(), {**prices_by_key, **fresh}, (*carried, *judgement.refused)))
@@ -96,7 +96,7 @@ def refresh(
         provider=provider,
         regions=requested,
         closed=closed,
-        taken=len(fresh),
+        accepted=len(fresh),
         new=len(fresh) - len(before),
         up=sum(price.usd_per_hour < fresh[key].usd_per_hour for key, price in before.items()),
         down=sum(price.usd_per_hour > fresh[key].usd_per_hour for key, price in before.items()),
@@ -105,7 +105,7 @@ def refresh(
     )
 
 
-def _standing(books: PriceBooks, provider: ProviderName) -> PriceBook | None:
+def _stored_book(books: PriceBooks, provider: ProviderName) -> PriceBook | None:
     try:
         return books.read(provider)
     except StateUnusableError:
@@ -113,7 +113,7 @@ def _standing(books: PriceBooks, provider: ProviderName) -> PriceBook | None:
         return None
 
 
-def _nothing(provider: ProviderName, region: str | None, catalog: Catalog, *, is_closed: bool) -> GpuctlError:
+def _no_prices_error(provider: ProviderName, region: str | None, catalog: Catalog, *, is_closed: bool) -> GpuctlError:
     """Why there is nothing to keep."""
     if is_closed:
         where = f"`{region}`" if region else "any region"

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from gpuctl.domain.duration import shown
+from gpuctl.domain.duration import as_typed
 from gpuctl.domain.instance import Instance, ProviderName, Status
 from gpuctl.domain.tags import RECORD_ID_LENGTH, RECORD_ID_PREFIX
 from gpuctl.errors import NotFoundError, StateUnusableError, UsageError
@@ -43,7 +43,7 @@ class Selection:
         )
 
 
-def everything(store: RecordStore, *, with_archived: bool, since: datetime | None = None) -> list[Instance]:
+def all_records(store: RecordStore, *, with_archived: bool, since: datetime | None = None) -> list[Instance]:
     """Every record, newest first; with `with_archived` also those of the archive that ended after `since`.
 
     Some that ended before may be among them.
@@ -88,7 +88,7 @@ def resolve(store: RecordStore, text: str, *, whole_only: bool = False) -> Insta
     text = text.strip()
     if not text:
         raise UsageError("ID is empty", hint="gpuctl list")
-    present = everything(store, with_archived=False)
+    present = all_records(store, with_archived=False)
     live = [record for record in present if record.is_live]
     ended = [record for record in present if not record.is_live]
     for group in (live, ended):
@@ -99,7 +99,7 @@ def resolve(store: RecordStore, text: str, *, whole_only: bool = False) -> Insta
     match = _match(archived, text, whole_only=whole_only)
     if match is not None:
         return match
-    if whole_only and _among(present, _prefix(text)):
+    if whole_only and _by_id_prefix(present, _prefix(text)):
         raise NotFoundError("Instance not found", hint="without a terminal a complete ID or name is required")
     raise NotFoundError("Instance not found", hint="gpuctl list --all")
 
@@ -108,10 +108,10 @@ def _match(records: Sequence[Instance], text: str, *, whole_only: bool) -> Insta
     named = [record for record in records if text in (record.id, record.name)]
     if named:
         return max(named, key=lambda record: record.created_at)
-    candidates = [] if whole_only else _among(records, _prefix(text))
+    candidates = [] if whole_only else _by_id_prefix(records, _prefix(text))
     if len(candidates) > 1:
         several = ", ".join(f"`{record.id}`" for record in candidates[:5])
-        raise UsageError(f"{shown(text)} matches {len(candidates)} instances", hint=f"one of {several}")
+        raise UsageError(f"{as_typed(text)} matches {len(candidates)} instances", hint=f"one of {several}")
     return candidates[0] if candidates else None
 
 
@@ -119,7 +119,7 @@ def _prefix(text: str) -> str:
     return text if text.startswith(RECORD_ID_PREFIX) else f"{RECORD_ID_PREFIX}{text}"
 
 
-def _among(records: Sequence[Instance], prefix: str) -> list[Instance]:
+def _by_id_prefix(records: Sequence[Instance], prefix: str) -> list[Instance]:
     if not len(RECORD_ID_PREFIX) + _SHORTEST <= len(prefix) < _WHOLE:
         return []
     return [record for record in records if record.id.startswith(prefix)]

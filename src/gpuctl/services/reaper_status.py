@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from gpuctl.domain.duration import rough
+from gpuctl.domain.duration import approximate
 from gpuctl.domain.instance import Instance
 from gpuctl.domain.reconcile.actions import scope_of
 from gpuctl.domain.safeguards import SafeguardStatus
@@ -21,7 +21,7 @@ def reaper_status(times: ReapTimes, record: Instance, now: datetime) -> tuple[Sa
     if now < last:
         return SafeguardStatus.MISSING, "the time of its last run is in the future: gpuctl reap"
     if now - last >= _RAN_LATELY:
-        return SafeguardStatus.MISSING, f"it last ran {rough(now - last)} ago: gpuctl schedule status"
+        return SafeguardStatus.MISSING, f"it last ran {approximate(now - last)} ago: gpuctl schedule status"
     failure = times.failure(scope)
     if failure is not None:
         return SafeguardStatus.MISSING, f"it could not query {failure.label}: {failure.message}"

@@ -37,7 +37,7 @@ def find(
     UnresolvedError when that is so because providers could not be queried; StateUnusableError when it is another's or
     the backup cannot be used.
     """
-    store, present = state.records, _present(state.records)
+    store, present = state.records, _restored_state(state.records)
     if present is not None and backup is not None:
         raise UsageError(
             f"the state `{store.location}` was already restored",
@@ -48,10 +48,10 @@ def find(
     records = base.records if base else ()
     everywhere = survey_everywhere(runtime, logins_of([*records, *_archived(store)], state.reaper.read(), places))
     if wanted is None:
-        raise _which(everywhere)
+        raise _several_states(everywhere)
     ids = {record.id for record in records}
     machines = everywhere.machines_of(wanted)
-    unknown = [adopted(seen, survey.session.profile, survey.session.now, runtime) for survey, seen in machines]
+    unknown = [adopted(observed, survey.session.profile, survey.session.now, runtime) for survey, observed in machines]
     return Recovery(
         wanted, records, [record for record in unknown if record.id not in ids], everywhere, present is not None
     )
@@ -82,7 +82,7 @@ def _backup(state: State, name: str) -> Snapshot:
     return state.backups.backup(name)
 
 
-def _present(store: RecordStore) -> Snapshot | None:
+def _restored_state(store: RecordStore) -> Snapshot | None:
     """The state if it was put back by hand; None if it is lost."""
     try:
         state = store.snapshot()
@@ -117,10 +117,10 @@ def _archived(store: RecordStore) -> list[Instance]:
         return []
 
 
-def _which(everywhere: FullSurvey) -> GpuctlError:
+def _several_states(everywhere: FullSurvey) -> GpuctlError:
     counts = everywhere.state_ids()
     if not counts:
-        return _no_state(everywhere)
+        return _no_state_found(everywhere)
     result = ", ".join(f"`{text}` ({count})" for text, count in counts.items())
     possible = "1 state is" if len(counts) == 1 else f"{len(counts)} states are"
     return UsageError(
@@ -129,7 +129,7 @@ def _which(everywhere: FullSurvey) -> GpuctlError:
     )
 
 
-def _no_state(everywhere: FullSurvey) -> GpuctlError:
+def _no_state_found(everywhere: FullSurvey) -> GpuctlError:
     """Why no state is known. That nothing was found proves nothing where a provider could not be queried."""
     if everywhere.surveys and not everywhere.problems:
         unused = "".join(f"; {remark}" for remark in everywhere.remarks)

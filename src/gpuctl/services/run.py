@@ -106,11 +106,11 @@ def run_task(
         if is_cut_short:
             with hurry():
                 if keep:
-                    run.leave(ran.code)
+                    run.mark_ready(ran.code)
                 elif (unrecorded := end_interrupted(runtime, [record], reason=reason)) is not None:
                     runtime.progress.warn(unrecorded.message)
         elif keep:
-            run.leave(ran.code)
+            run.mark_ready(ran.code)
             ran.record = current_record(runtime.store, record)
         else:
             _terminate(runtime, ran, reason)
@@ -156,7 +156,7 @@ class _Run:
             self._runtime.progress.step(f"downloading {transfer.source}")
             self._persist(lambda transfer=transfer: download(self._line, transfer))  # type: ignore[misc]
 
-    def leave(self, code: int | None) -> None:
+    def mark_ready(self, code: int | None) -> None:
         """Let the instance live: READY, with nothing of ours running on it."""
         runtime, now = self._runtime, self._runtime.clock.now()
         if self._job is not None and code is None:

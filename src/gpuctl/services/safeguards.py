@@ -50,13 +50,15 @@ def safeguards_of(provider: "Provider", record: Instance, now: datetime) -> tupl
     safeguards = provider.safeguards(record.region, record.cloud_id or "", now, record.ready_at)
     if provider.capabilities.timer_ends_all:
         return tuple(safeguards)
-    return tuple(_with_rest(safeguard, record) if safeguard.is_timer else safeguard for safeguard in safeguards)
+    return tuple(
+        _with_remaining_cost(safeguard, record) if safeguard.is_timer else safeguard for safeguard in safeguards
+    )
 
 
-def _with_rest(timer: Safeguard, record: Instance) -> Safeguard:
+def _with_remaining_cost(timer: Safeguard, record: Instance) -> Safeguard:
     if timer.is_missing:
         return timer
-    cost = hourly(record).over(_MONTH)
+    cost = hourly(record).for_span(_MONTH)
     known = None if cost.disk is None or cost.public_ip is None else to_cents(cost.disk + cost.public_ip)
     price = "an unknown amount" if known is None else f"${known}"
     detail = f"{timer.detail}; disk and public IP then still cost {price} a month until the reaper deletes them"

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from gpuctl.clock import Clock
-from gpuctl.domain.duration import spelled
+from gpuctl.domain.duration import exact
 from gpuctl.domain.instance import Instance, ProviderName
 from gpuctl.errors import CredentialsError, GpuctlError
 from gpuctl.platform import Platform, read_platform
@@ -101,7 +101,7 @@ class Sessions:
         CredentialsError where neither is it; what kept them from being asked, where that is the reason.
         """
         failure: GpuctlError | None = None
-        seen = []
+        accounts = []
         for candidate in dict.fromkeys((profile, None)):
             try:
                 session = self.open(name, candidate)
@@ -110,11 +110,11 @@ class Sessions:
                 continue
             if session.account == account:
                 return session
-            seen.append(session.account)
-        if not seen and failure:
+            accounts.append(session.account)
+        if not accounts and failure:
             raise failure
         raise CredentialsError(
-            f"these credentials belong to {name} account `{seen[0]}`, not `{account}`",
+            f"these credentials belong to {name} account `{accounts[0]}`, not `{account}`",
             hint=f"use credentials of `{account}`" + (f", or fix the profile `{profile}`" if profile else ""),
         )
 
@@ -149,7 +149,7 @@ class Sessions:
             self._skew_told = True
             way = "ahead of" if here > anchor else "behind"
             self._progress.warn(
-                f"the clock of this computer is {spelled(abs(anchor - here))} {way} the provider's; using "
+                f"the clock of this computer is {exact(abs(anchor - here))} {way} the provider's; using "
                 "the provider's time"
             )
         return Session(provider, identity.account, provider.login, self._clock, anchor, elapsed)
@@ -162,7 +162,7 @@ class Sessions:
         way = "ahead of" if here > instant else "behind"
         return CredentialsError(
             (
-                f"the clock of this computer is {spelled(abs(instant - here))} {way} the provider's, which "
+                f"the clock of this computer is {exact(abs(instant - here))} {way} the provider's, which "
                 "rejects its signatures"
             ),
             hint=f"set the clock: {self._read_platform().set_clock}",

@@ -23,12 +23,12 @@ def check_booted(runtime: Runtime, records: Sequence[Instance]) -> Mapping[str, 
         runtime.progress.step(f"{record.label} is running; waiting until the check `{record.check}` succeeds")
         problem = failing(runtime.access, record, record.check)
         if problem is None:
-            runtime.store.update(record.id, lambda fresh: _passed(fresh, runtime))
+            runtime.store.update(record.id, lambda fresh: _ready(fresh, runtime))
         else:
             failed[record.id] = problem
     return failed
 
 
-def _passed(fresh: Instance, runtime: Runtime) -> Instance:
+def _ready(fresh: Instance, runtime: Runtime) -> Instance:
     # It may be ending by now.
     return became_ready(fresh, runtime.clock.now()) if fresh.status is Status.CONFIGURING else fresh

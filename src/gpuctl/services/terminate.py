@@ -37,7 +37,7 @@ def end(runtime: Runtime, record_ids: Sequence[str], reason: Reason, *, force: b
     refused = _write_stopping(runtime.store, runtime.clock.now(), record_ids, reason)
     settled = settle(runtime, [text for text in record_ids if text not in refused], force=force)
     records = records_of(runtime.store, record_ids)
-    return TerminateResult(records, {**refused, **_open_ends(records, settled)})
+    return TerminateResult(records, {**refused, **_unconfirmed_errors(records, settled)})
 
 
 def end_at_once(runtime: Runtime, record_ids: Sequence[str], reason: Reason) -> TerminateResult:
@@ -61,7 +61,7 @@ def end_at_once(runtime: Runtime, record_ids: Sequence[str], reason: Reason) -> 
     is_open = [record.id for record in live if record.deleted_by_us_at is None and record.id not in refused]
     settled = settle(runtime, is_open)
     records = records_of(runtime.store, record_ids)
-    return TerminateResult(records, {**refused, **_open_ends(records, settled)})
+    return TerminateResult(records, {**refused, **_unconfirmed_errors(records, settled)})
 
 
 def wait_until_gone(runtime: Runtime, record_ids: Sequence[str], timeout: timedelta) -> TerminateResult:
@@ -74,8 +74,8 @@ def wait_until_gone(runtime: Runtime, record_ids: Sequence[str], timeout: timede
         if not pending:
             return TerminateResult(records)
         if poll.waited >= timeout:
-            return TerminateResult(records, _unproven(pending, settled))
-        runtime.progress.step(f"waiting for {_named(pending)} to terminate")
+            return TerminateResult(records, _timeout_errors(pending, settled))
+        runtime.progress.step(f"waiting for {_labels_of(pending)} to terminate")
         poll.pause(timeout)
         settled = settle(runtime, [record.id for record in pending], wanted=_is_news)
 
@@ -101,7 +101,7 @@ def _is_news(action: Action) -> bool:
     return not (action.kind is ActionKind.TERMINATE and is_requested)
 
 
-def _open_ends(records: Sequence[Instance], settled: ReconcileResult) -> dict[str, GpuctlError]:
+def _unconfirmed_errors(records: Sequence[Instance], settled: ReconcileResult) -> dict[str, GpuctlError]:
     failed = {done.record.id: done for done in settled.done if done.record and done.error}
     errors: dict[str, GpuctlError] = {}
     for record in records:
@@ -117,8 +117,8 @@ def _open_ends(records: Sequence[Instance], settled: ReconcileResult) -> dict[st
     return errors
 
 
-def _unproven(pending: Sequence[Instance], settled: ReconcileResult) -> dict[str, GpuctlError]:
-    errors = _open_ends(pending, settled)
+def _timeout_errors(pending: Sequence[Instance], settled: ReconcileResult) -> dict[str, GpuctlError]:
+    errors = _unconfirmed_errors(pending, settled)
     for record in pending:
         errors.setdefault(
             record.id,
@@ -129,7 +129,7 @@ def _unproven(pending: Sequence[Instance], settled: ReconcileResult) -> dict[str
     return errors
 
 
-def _named(records: Sequence[Instance]) -> str:
+def _labels_of(records: Sequence[Instance]) -> str:
     if len(records) <= 3:
         return ", ".join(record.label for record in records)
     return f"{len(records)} instances"

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 
-from gpuctl.domain.duration import spelled
+from gpuctl.domain.duration import exact
 from gpuctl.domain.instance import Instance, Status
 from gpuctl.errors import CloudError, GpuctlError, UnresolvedError
 from gpuctl.services.polling import Poll
@@ -41,11 +41,13 @@ def wait_for(runtime: Runtime, requested: Sequence[Instance], goal: Goal, timeou
     poll = Poll(runtime.clock, FIRST_POLL, POLL_EVERY)
     while True:
         records = current_records(runtime.store, requested)
-        errors = {record.id: _hopeless(record) for record in records if goal is Goal.READY and _is_over(record)}
-        pending = [record for record in records if not _has_come(record, goal) and record.id not in errors]
+        errors = {
+            record.id: _cannot_be_ready_error(record) for record in records if goal is Goal.READY and _is_over(record)
+        }
+        pending = [record for record in records if not _is_reached(record, goal) and record.id not in errors]
         if errors or not pending:
             return WaitResult(records, errors)
-        runtime.progress.step(f"waiting until {_named(pending)} {'is' if len(pending) == 1 else 'are'} {goal}")
+        runtime.progress.step(f"waiting until {_labels_of(pending)} {'is' if len(pending) == 1 else 'are'} {goal}")
         unasked = refresh(runtime, [record.id for record in pending])
         why = {key: f"the provider could not be queried: {error.message}" for key, error in unasked.items()}
         if goal is Goal.READY:
@@ -57,19 +59,19 @@ def wait_for(runtime: Runtime, requested: Sequence[Instance], goal: Goal, timeou
         pending = [
             record
             for record in current_records(runtime.store, pending)
-            if not _has_come(record, goal) and not (goal is Goal.READY and _is_over(record))
+            if not _is_reached(record, goal) and not (goal is Goal.READY and _is_over(record))
         ]
         waited = poll.waited
         if pending and waited >= timeout:
             return WaitResult(
                 current_records(runtime.store, requested),
-                {record.id: _late(record, goal, waited, why.get(record.id)) for record in pending},
+                {record.id: _timeout_error(record, goal, waited, why.get(record.id)) for record in pending},
             )
         if pending:
             poll.pause(timeout - waited)
 
 
-def _has_come(record: Instance, goal: Goal) -> bool:
+def _is_reached(record: Instance, goal: Goal) -> bool:
     return record.status.is_ended if goal is Goal.TERMINATED else record.status in (Status.READY, Status.RUNNING)
 
 
@@ -77,20 +79,20 @@ def _is_over(record: Instance) -> bool:
     return record.status.is_ended or record.status is Status.STOPPING
 
 
-def _hopeless(record: Instance) -> GpuctlError:
+def _cannot_be_ready_error(record: Instance) -> GpuctlError:
     why = f" ({record.reason})" if record.reason else ""
     return CloudError(
         f"{record.label} is {record.status}{why}: it can no longer become ready", hint=f"gpuctl get {record.id}"
     )
 
 
-def _late(record: Instance, goal: Goal, waited: timedelta, problem: str | None) -> GpuctlError:
+def _timeout_error(record: Instance, goal: Goal, waited: timedelta, problem: str | None) -> GpuctlError:
     why = f"; {problem}" if problem else ""
     return UnresolvedError(
-        f"{record.label} is {record.status} and not {goal} after {spelled(waited)}{why}",
+        f"{record.label} is {record.status} and not {goal} after {exact(waited)}{why}",
         hint=f"gpuctl get {record.id} --refresh",
     )
 
 
-def _named(records: Sequence[Instance]) -> str:
+def _labels_of(records: Sequence[Instance]) -> str:
     return records[0].label if len(records) == 1 else f"{len(records)} instances"

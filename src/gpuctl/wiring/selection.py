@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gpuctl.domain.duration import shown
+from gpuctl.domain.duration import as_typed
 from gpuctl.errors import UsageError
 
 _YES = ("1", "true", "yes", "on")
@@ -15,7 +15,7 @@ def refuse_unknown_sandbox(environ: Mapping[str, str]) -> None:
     text = environ.get("GPUCTL_SANDBOX", "")
     if text.lower() not in (*_YES, *_NO):
         raise UsageError(
-            f"GPUCTL_SANDBOX must be 1, true, yes or on, or else 0, false, no, off or empty, not {shown(text)}",
+            f"GPUCTL_SANDBOX must be 1, true, yes or on, or else 0, false, no, off or empty, not {as_typed(text)}",
             hint="add `--sandbox`, or set GPUCTL_SANDBOX=1",
         )
 

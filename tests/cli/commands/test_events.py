@@ -14,7 +14,7 @@ from support.observations import seen_of
 from support.stores import MemoryStore
 
 import gpuctl
-from gpuctl.domain.events import EventName, in_order, unseen
+from gpuctl.domain.events import EventName, events_in_order, new_events
 from gpuctl.domain.instance import CloudState, Reason, Status
 from gpuctl.domain.lifecycle import advance, note, provisioning, refreshed
 from gpuctl.services.events.follow import Follower
@@ -125,14 +125,14 @@ def test_follow_writes_one_line_an_event_in_every_form(operator: Operator, form:
 def test_a_follower_that_slept_for_weeks_has_missed_nothing() -> None:
     store = MemoryStore()
     follower = Follower(store)
-    assert follower.past() == []
+    assert follower.past_events() == []
     store.add([provisioning(a_ready_instance("inst-000000000001"))], lambda present: None)
     for number in (2, 3):
         store.add([provisioning(a_ready_instance(f"inst-00000000000{number}"))], lambda present: None)
         store.update(f"inst-00000000000{number}", lambda record: advance(record, Status.STOPPING, NOON, Reason.USER))
         store.update(f"inst-00000000000{number}", lambda record: advance(record, Status.TERMINATED, NOON))
         store.archive(NOON + timedelta(days=1))
-    told = follower.news()
+    told = follower.new_events()
     assert [event.entry.event for event in told if event.record.id.endswith("3")] == [
         "provisioning",
         "attempt",
@@ -140,21 +140,21 @@ def test_a_follower_that_slept_for_weeks_has_missed_nothing() -> None:
         "terminated",
     ]
     assert len(told) == 10
-    assert follower.news() == []
-    assert Follower(store).past(NOON) == told
+    assert follower.new_events() == []
+    assert Follower(store).past_events(NOON) == told
 
 
 def test_a_record_that_was_rebuilt_is_told_from_where_it_differs() -> None:
     known = provisioning(a_ready_instance())
     rebuilt = note(a_ready_instance(), EventName.ADOPTED, NOON)
-    assert [event.entry.event for event in unseen(rebuilt, known.history)] == ["adopted"]
-    assert unseen(known, known.history) == []
+    assert [event.entry.event for event in new_events(rebuilt, known.history)] == ["adopted"]
+    assert new_events(known, known.history) == []
 
 
 def test_a_clock_that_was_set_back_does_not_turn_a_record_s_own_order_around() -> None:
     one = provisioning(a_ready_instance())
     one = note(one, EventName.EXTENDED, NOON - timedelta(hours=3))
-    assert [event.number for event in in_order([one])] == [1, 2, 3]
+    assert [event.number for event in events_in_order([one])] == [1, 2, 3]
 
 
 def test_no_event_is_written_by_a_bare_text() -> None:

@@ -201,7 +201,7 @@ def test_empty_answers_for_everything_never_close_anything(operator: Operator) -
 
 def test_the_wrong_account_never_ends_or_closes_anything(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
     machine = operator.provision("--ttl", "5").instance
-    operator.store.update(machine["id"], lambda record: record.having(account="999999999999"))
+    operator.store.update(machine["id"], lambda record: record.with_fields(account="999999999999"))
     operator.later(minutes=60)
     ran = operator.run("reap")
     assert ran.code == 8
@@ -279,7 +279,7 @@ def listings(operator: Operator) -> list[Sent]:
 
 def test_what_is_unresolved_is_told_at_once_then_once_an_hour_and_in_every_exit_code(operator: Operator) -> None:
     machine = operator.provision("--ttl", "5").instance
-    operator.store.update(machine["id"], lambda record: record.having(account="999999999999"))
+    operator.store.update(machine["id"], lambda record: record.with_fields(account="999999999999"))
     operator.later(minutes=5)
     first, second = operator.run("reap"), operator.run("reap")
     assert "999999999999" in first.err
@@ -327,7 +327,7 @@ def test_an_extend_between_the_plan_and_the_deed_wins(operator: Operator, monkey
     real = applying.Applier.apply
 
     def apply(self: applying.Applier, plan: object) -> object:
-        operator.store.update(machine["id"], lambda record: record.having(expires_at=NOON + 60 * MINUTE))
+        operator.store.update(machine["id"], lambda record: record.with_fields(expires_at=NOON + 60 * MINUTE))
         return real(self, plan)  # type: ignore[arg-type]
 
     monkeypatch.setattr(applying.Applier, "apply", apply)
@@ -386,7 +386,7 @@ def a_record_without_its_machine(operator: Operator, record_id: str) -> Instance
             attempt.model_copy(update={"outcome": Outcome.PENDING, "cloud_id": None}) for attempt in blank.attempts
         ),
     }
-    return operator.store.update(record_id, lambda record: record.having(**forgotten))
+    return operator.store.update(record_id, lambda record: record.with_fields(**forgotten))
 
 
 def test_a_create_that_never_happened_is_given_up_after_a_quarter_of_an_hour(operator: Operator) -> None:

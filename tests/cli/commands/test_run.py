@@ -102,7 +102,7 @@ def test_keep_leaves_the_machine_ready_whatever_the_code(runner: Runner) -> None
 def test_two_commands_do_not_run_on_one_machine(runner: Runner) -> None:
     runner.run("--keep")
     store, (record,) = runner.operator.store, runner.operator.records
-    store.update(record.id, lambda record: record.having(status=Status.RUNNING))
+    store.update(record.id, lambda record: record.with_fields(status=Status.RUNNING))
     assert runner.run(machine=("--on", "n")) == 202
     assert "is already running on n" in runner.err
     assert len(runner.operator.alive) == 1

@@ -8,7 +8,7 @@ from support.instances import NOON, an_instance
 
 from gpuctl.domain.instance import Attempt, Market, Outcome, Price, ProviderName, Status
 from gpuctl.domain.lifecycle import IllegalTransition, attempted
-from gpuctl.domain.market.candidates import Placement, exceeds_with, in_order, rules_out
+from gpuctl.domain.market.candidates import Placement, exceeds_with, placements, rules_out
 from gpuctl.domain.market.offers import Availability, InstanceType, Mismatch, Offer, Requirements, ranked
 from gpuctl.errors import Extent
 from gpuctl.providers.registry import facts_of
@@ -37,7 +37,7 @@ def an_offer(name: str, region: str, usd: str | None = "1", market: Market = Mar
 def an_attempt_after(outcome: Outcome, status: Status = Status.PROVISIONING) -> Attempt:
     first = an_instance()
     tried = first.attempts[0].model_copy(update={"outcome": outcome})
-    record = first.having(attempts=(tried,), status=status)
+    record = first.with_fields(attempts=(tried,), status=status)
     following = tried.model_copy(
         update={"number": 2, "token": f"{first.id}-2", "region": "us-west-2", "outcome": Outcome.PENDING}
     )
@@ -46,8 +46,8 @@ def an_attempt_after(outcome: Outcome, status: Status = Status.PROVISIONING) -> 
 
 def test_all_regions_of_a_type_come_before_its_zones_and_those_before_the_next_type() -> None:
     offers = [an_offer("g4dn.xlarge", "r1"), an_offer("g4dn.xlarge", "r2"), an_offer("g5.xlarge", "r1")]
-    places = in_order(offers, lambda offer: [f"{offer.region}a", f"{offer.region}b"])
-    assert [(place.offer.type.name, place.where) for place in places] == [
+    places = placements(offers, lambda offer: [f"{offer.region}a", f"{offer.region}b"])
+    assert [(place.offer.type.name, place.location) for place in places] == [
         ("g4dn.xlarge", "r1"),
         ("g4dn.xlarge", "r2"),
         ("g4dn.xlarge", "r1a"),
@@ -62,7 +62,7 @@ def test_all_regions_of_a_type_come_before_its_zones_and_those_before_the_next_t
 
 def test_a_cloud_that_picks_no_zone_is_tried_in_its_zones_only() -> None:
     offers = [an_offer("g4dn.xlarge", "r1"), an_offer("g4dn.xlarge", "r2"), an_offer("g5.xlarge", "r1")]
-    places = in_order(offers, lambda offer: [f"{offer.region}a", f"{offer.region}b"], lambda provider: False)
+    places = placements(offers, lambda offer: [f"{offer.region}a", f"{offer.region}b"], lambda provider: False)
     assert [(place.offer.type.name, place.zone) for place in places] == [
         ("g4dn.xlarge", "r1a"),
         ("g4dn.xlarge", "r1b"),
@@ -80,8 +80,8 @@ def test_zones_are_not_asked_for_before_their_turn() -> None:
         asked.append(offer.region)
         return ()
 
-    places = in_order([an_offer("g4dn.xlarge", "r1"), an_offer("g4dn.xlarge", "r2")], zones_of)
-    assert [next(places).where, next(places).where, asked] == ["r1", "r2", []]
+    places = placements([an_offer("g4dn.xlarge", "r1"), an_offer("g4dn.xlarge", "r2")], zones_of)
+    assert [next(places).location, next(places).location, asked] == ["r1", "r2", []]
 
 
 def test_spot_and_on_demand_are_different_doors_and_so_is_a_subnet() -> None:
@@ -158,7 +158,7 @@ def test_the_cap_stands_in_for_a_spot_price_and_for_no_other(
     usd: str | None, market: Market, lack: Mismatch | None
 ) -> None:
     need = Requirements(max_usd_per_hour=Decimal(1), capped=True)
-    assert need.lack_of(an_offer("g4dn.xlarge", "r1", usd, market)) is lack
+    assert need.mismatch(an_offer("g4dn.xlarge", "r1", usd, market)) is lack
 
 
 @pytest.mark.parametrize(("asked", "fits"), [("24", True), ("22", True), ("26", False)])

@@ -8,7 +8,15 @@ import pytest
 from support.instances import a_ready_instance, an_instance
 
 from gpuctl.domain.instance import Instance, Price, Status
-from gpuctl.domain.money.budget_check import Limit, Period, budget_statuses, limits, refuse_over, to_end, warnings
+from gpuctl.domain.money.budget_check import (
+    Limit,
+    Period,
+    budget_statuses,
+    instances_to_terminate,
+    limits,
+    refuse_over,
+    warnings,
+)
 from gpuctl.domain.money.budgets import BudgetAction, Budgets, Limits
 from gpuctl.errors import BudgetError
 
@@ -169,38 +177,40 @@ def ending(usd: str, **facts: Any) -> Budgets:
 
 def test_the_newest_are_ended_until_the_rest_fits() -> None:
     records = [lives(number, NOW - timedelta(minutes=number)) for number in range(1, 5)]
-    assert list(to_end(ending("4"), records, NOW)) == []
-    assert list(to_end(ending("3.99"), records, NOW)) == ["inst-000000000001"]
-    assert list(to_end(ending("2.10"), records, NOW)) == ["inst-000000000001", "inst-000000000002"]
+    assert list(instances_to_terminate(ending("4"), records, NOW)) == []
+    assert list(instances_to_terminate(ending("3.99"), records, NOW)) == ["inst-000000000001"]
+    assert list(instances_to_terminate(ending("2.10"), records, NOW)) == ["inst-000000000001", "inst-000000000002"]
 
 
 def test_nothing_is_ended_where_budgets_only_block_or_warn() -> None:
     for action in (BudgetAction.BLOCK, BudgetAction.WARN):
-        assert to_end(daily("0.10", action=action), [lives(1, NOW)], NOW) == {}
+        assert instances_to_terminate(daily("0.10", action=action), [lives(1, NOW)], NOW) == {}
 
 
 def test_what_is_being_ended_is_not_ended_twice_and_ends_no_second_one() -> None:
     stopping = lives(1, NOW, status=Status.STOPPING)
     older = lives(2, NOW - HOUR / 2)
-    assert to_end(ending("1"), [stopping, older], NOW) == {}
+    assert instances_to_terminate(ending("1"), [stopping, older], NOW) == {}
 
 
 def test_only_those_a_limit_covers_are_ended_for_it() -> None:
     budgets = Budgets(action=BudgetAction.TERMINATE, per_user={"ana": Limits(daily_usd=Decimal("0.5"))})
-    chosen = to_end(budgets, [lives(1, NOW, user="ben"), lives(2, NOW - HOUR / 9, user="ana")], NOW)
+    chosen = instances_to_terminate(budgets, [lives(1, NOW, user="ben"), lives(2, NOW - HOUR / 9, user="ana")], NOW)
     assert chosen == {"inst-000000000002": Limit(Decimal("0.5"), Period.DAY, user="ana")}
 
 
 def test_one_end_serves_every_limit_it_frees() -> None:
     budgets = ending("1.5", per_user={"ana": Limits(daily_usd=Decimal("1.5"))})
-    assert list(to_end(budgets, [lives(1, NOW), lives(2, NOW - HOUR / 9)], NOW)) == ["inst-000000000001"]
+    assert list(instances_to_terminate(budgets, [lives(1, NOW), lives(2, NOW - HOUR / 9)], NOW)) == [
+        "inst-000000000001"
+    ]
 
 
 def test_what_would_free_nothing_is_left_alone() -> None:
     unpriced, late = lives(1, NOW, price=None), lives(2, NOW - 2 * HOUR)
-    assert to_end(ending("0.10"), [unpriced, late], NOW) == {}
+    assert instances_to_terminate(ending("0.10"), [unpriced, late], NOW) == {}
 
 
 def test_when_the_limit_is_spent_already_everything_that_still_costs_is_ended() -> None:
     records = [lived(1, NOW - 9 * HOUR, 8 * HOUR), lives(2, NOW), lives(3, NOW - HOUR / 2)]
-    assert list(to_end(ending("5"), records, NOW)) == ["inst-000000000002", "inst-000000000003"]
+    assert list(instances_to_terminate(ending("5"), records, NOW)) == ["inst-000000000002", "inst-000000000003"]

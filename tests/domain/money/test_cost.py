@@ -41,7 +41,7 @@ def ended(record_id: str, start: timedelta, span: timedelta, **facts: Any) -> In
 
 
 def whole(record: Instance) -> Instance:
-    return record.having(disk_price=DISK, address_price=ADDRESS)
+    return record.with_fields(disk_price=DISK, address_price=ADDRESS)
 
 
 def test_half_an_hour_of_the_documents_machine_costs_what_the_document_says() -> None:
@@ -172,7 +172,7 @@ def test_a_rest_that_nobody_saw_the_end_of_counts_in_full_once_the_machine_runs_
 
 def test_a_machine_that_ended_at_rest_was_at_rest_until_its_end() -> None:
     record = seen_in(seen_in(whole(a_ready_instance()), CloudState.STOPPED, 30), CloudState.ENDING, 50)
-    gone = record.having(status=Status.TERMINATED, terminated_at=NOON + HOUR)
+    gone = record.with_fields(status=Status.TERMINATED, terminated_at=NOON + HOUR)
     assert spent(gone, NOON + 9 * HOUR) == Cost(Decimal("0.263"), Decimal("0.011"), Decimal("0.0025"))
 
 

@@ -23,7 +23,7 @@ def why(read: dict[PriceKey, str], last: dict[PriceKey, str] | None = None, *bel
     usd = {key: Decimal(text) for key, text in read.items()}
     judgement = judged(usd, known.get, believed)
     refused = {refusal.key: refusal for refusal in judgement.refused}
-    assert judgement.taken == {key: value for key, value in usd.items() if key not in refused}
+    assert judgement.accepted == {key: value for key, value in usd.items() if key not in refused}
     assert all(refusal.usd is usd[key] for key, refusal in refused.items())
     return {key.market: refusal.why for key, refusal in refused.items()}
 

@@ -62,14 +62,14 @@ def test_the_second_instance_is_adopted_beside_the_first_one() -> None:
     record = with_second_attempt(first)
     second = seen_of(record, cloud_id="i-2", launched_at=NOON + MINUTE)
     (action,) = decided(record, first, second)
-    assert (action.kind, action.seen) == (ActionKind.ADOPT, second)
+    assert (action.kind, action.observed) == (ActionKind.ADOPT, second)
 
 
 def test_a_failed_first_instance_that_still_exists_is_terminated_and_never_adopted() -> None:
     first = ended(starting(), state=CloudState.FAILED)
     record = with_second_attempt(first)
     actions = decided(record, first, by_id={record.id: None})
-    assert [(action.kind, action.seen, action.reason) for action in actions] == [
+    assert [(action.kind, action.observed, action.reason) for action in actions] == [
         (ActionKind.WAIT, None, None),
         (ActionKind.TERMINATE, first, Reason.REFUSED),
     ]
@@ -77,7 +77,7 @@ def test_a_failed_first_instance_that_still_exists_is_terminated_and_never_adopt
 
 def test_what_is_left_of_the_first_attempt_stays_an_attempt_with_leftovers() -> None:
     over = launch_failed(starting(), ended(starting(), state=CloudState.FAILED), "no capacity", NOON)
-    assert [(attempt.outcome, attempt.cloud_id) for attempt in over.left_behind] == [(Outcome.LEFTOVERS, "i-1")]
+    assert [(attempt.outcome, attempt.cloud_id) for attempt in over.leftover_attempts] == [(Outcome.LEFTOVERS, "i-1")]
     assert (over.status, over.cloud_id, over.launched_at) == (Status.PROVISIONING, None, None)
 
 

@@ -62,7 +62,7 @@ def with_leftovers(record: Instance) -> Instance:
         outcome=Outcome.CREATED,
         cloud_id=record.cloud_id,
     )
-    return record.having(attempts=(first, second))
+    return record.with_fields(attempts=(first, second))
 
 
 def left_by(record: Instance) -> Observed:
@@ -88,7 +88,7 @@ def test_parts_whose_machine_never_came_are_ended_when_the_attempt_has_had_its_t
 
 def test_parts_without_an_instance_never_leave_provisioning_and_make_no_outcome_known() -> None:
     record = an_instance()
-    lost = record.having(attempts=(record.attempts[0].model_copy(update={"outcome": Outcome.UNKNOWN}),))
+    lost = record.with_fields(attempts=(record.attempts[0].model_copy(update={"outcome": Outcome.UNKNOWN}),))
     after = refreshed(lost, remnant(lost), NOON + MINUTE)
     assert (after.status, after.cloud_id, after.attempts[0].outcome) == (Status.PROVISIONING, None, Outcome.UNKNOWN)
     assert refreshed(after, seen_of(after, ready=False), NOON + 2 * MINUTE).status is Status.CONFIGURING
@@ -150,7 +150,7 @@ def test_what_a_refused_attempt_left_behind_is_ended_while_the_record_lives_on()
     record = with_leftovers(a_ready_instance())
     actions = decided([record], seen_of(record), left_by(record))
     assert told(actions) == [(ActionKind.REFRESH, None), (ActionKind.TERMINATE, Reason.REFUSED)]
-    assert (actions[1].record, actions[1].seen and actions[1].seen.cloud_id) == (None, "group-1")
+    assert (actions[1].record, actions[1].observed and actions[1].observed.cloud_id) == (None, "group-1")
 
 
 def test_what_was_left_behind_is_ended_though_its_record_is_closed_and_no_limit_of_orphans_counts_it() -> None:

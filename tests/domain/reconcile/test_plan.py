@@ -10,7 +10,7 @@ from support.observations import STATE, ours, seen_of
 from gpuctl.domain.instance import CloudState, Instance, Observed, ProviderName, Reason, Scope, Status
 from gpuctl.domain.reconcile.actions import Action, ActionKind, Rules, View
 from gpuctl.domain.reconcile.deadlines import UNREAD_GRACE
-from gpuctl.domain.reconcile.plan import plan, to_ask_by_id
+from gpuctl.domain.reconcile.plan import plan, records_to_query
 
 MINUTE, SECOND = timedelta(minutes=1), timedelta(seconds=1)
 SCOPE = Scope(provider=ProviderName.AWS, account=ACCOUNT, region="us-east-1")
@@ -156,8 +156,8 @@ def test_only_what_a_complete_listing_lacked_is_asked_for_by_id() -> None:
         a_ready_instance("inst-000000000002"),
         a_ready_instance("inst-000000000003", status=Status.TERMINATED),
     )
-    assert to_ask_by_id([there, lost, closed], view(seen_of(there)), RULES) == [lost]
-    assert to_ask_by_id([there, lost], unlisted(IN_TIME), RULES) == []
+    assert records_to_query([there, lost, closed], view(seen_of(there)), RULES) == [lost]
+    assert records_to_query([there, lost], unlisted(IN_TIME), RULES) == []
 
 
 def test_an_end_that_nobody_saw_is_no_later_than_the_guard_would_have_made_it() -> None:
@@ -185,7 +185,7 @@ def test_a_listing_that_failed_closes_nothing() -> None:
 
 def test_an_expired_instance_in_a_region_that_was_not_listed_is_queried_by_id_and_terminated() -> None:
     record = a_ready_instance()
-    assert to_ask_by_id([record], unlisted(), RULES) == [record]
+    assert records_to_query([record], unlisted(), RULES) == [record]
     queried = unlisted(by_id={record.id: seen_of(record)})
     assert decided(record, queried) == [(ActionKind.REFRESH, None), (ActionKind.TERMINATE, Reason.EXPIRED)]
 

@@ -52,8 +52,8 @@ def test_of_two_machines_under_one_tag_the_first_launched_is_the_records(order: 
     record = an_instance()
     first, second = (seen_of(record, cloud_id=f"i-{n}", launched_at=NOON + n * MINUTE) for n in (1, 2))
     adopted, reported = plan([record], view(*[first, second][::order]), RULES)
-    assert (adopted.kind, adopted.seen) == (ActionKind.ADOPT, first)
-    assert (reported.kind, reported.seen, reported.unresolved) == (ActionKind.REPORT, second, True)
+    assert (adopted.kind, adopted.observed) == (ActionKind.ADOPT, first)
+    assert (reported.kind, reported.observed, reported.unresolved) == (ActionKind.REPORT, second, True)
 
 
 @pytest.mark.parametrize("order", [1, -1])
@@ -62,7 +62,7 @@ def test_of_two_machines_under_one_tag_the_living_one_is_the_records(order: int)
     dead = seen_of(record, cloud_id="i-1", launched_at=NOON, state=CloudState.ENDED)
     alive = seen_of(record, cloud_id="i-2", launched_at=NOON + MINUTE)
     (action,) = plan([record], view(*[dead, alive][::order]), RULES)
-    assert (action.kind, action.seen) == (ActionKind.ADOPT, alive)
+    assert (action.kind, action.observed) == (ActionKind.ADOPT, alive)
 
 
 @pytest.mark.parametrize("order", [1, -1])
@@ -70,7 +70,7 @@ def test_of_two_machines_under_one_tag_one_whose_launch_is_unknown_comes_last(or
     record = an_instance()
     known, unknown = seen_of(record, cloud_id="i-1"), without_launch(seen_of(record, cloud_id="i-2"))
     adopted, *_ = plan([record], view(*[known, unknown][::order]), RULES)
-    assert adopted.seen == known
+    assert adopted.observed == known
 
 
 def test_a_machine_that_carries_somebody_elses_tag_and_ended_is_nothing() -> None:

@@ -9,7 +9,7 @@ from support.observations import seen_of
 from gpuctl.domain.instance import CloudState, Instance, Outcome, Reason, Scope, Status
 from gpuctl.domain.lifecycle import advance, attempted, launch_failed
 from gpuctl.domain.reconcile.actions import Action, ActionKind
-from gpuctl.domain.reconcile.recovery import combined, with_deadline_of, without_deadlines
+from gpuctl.domain.reconcile.recovery import merged, with_deadline_of, without_deadlines
 from gpuctl.domain.tags import EXPIRES_AT, deadline_tag
 
 MINUTE = timedelta(minutes=1)
@@ -23,9 +23,9 @@ ENDED = a_ready_instance(status=Status.TERMINATED)
 
 @pytest.mark.parametrize(("record", "other"), [(ENDED, STOPPING), (ENDED, LIVE), (STOPPING, LIVE)])
 def test_ended_goes_before_stopping_and_that_before_live_whichever_is_newer(record: Instance, other: Instance) -> None:
-    newer = other.having(updated_at=NOON + MINUTE)
-    assert combined(record, newer).status is record.status
-    assert combined(newer, record).status is record.status
+    newer = other.with_fields(updated_at=NOON + MINUTE)
+    assert merged(record, newer).status is record.status
+    assert merged(newer, record).status is record.status
 
 
 def test_the_copy_with_the_last_attempt_says_where_the_instance_may_be() -> None:
@@ -38,40 +38,40 @@ def test_the_copy_with_the_last_attempt_says_where_the_instance_may_be() -> None
     record = attempted(over, second, NOON)
     for cloud_id in (None, "i-1"):
         rescued = advance(an_instance(cloud_id=cloud_id), Status.STOPPING, NOON + MINUTE, Reason.CANCELLED)
-        for found in (combined(rescued, record), combined(record, rescued)):
+        for found in (merged(rescued, record), merged(record, rescued)):
             assert (found.status, found.reason) == (Status.STOPPING, Reason.CANCELLED)
             assert (found.region, found.cloud_id, found.attempts) == ("us-west-2", None, record.attempts)
             assert found.history == (*record.history, rescued.history[-1])
-            assert [attempt.cloud_id for attempt in found.left_behind] == ["i-1"]
+            assert [attempt.cloud_id for attempt in found.leftover_attempts] == ["i-1"]
 
 
 def test_the_cloud_id_of_an_earlier_attempt_is_not_taken_for_that_of_the_last_one() -> None:
     older = an_instance(status=Status.CONFIGURING, cloud_id="i-1")
     over = launch_failed(older, seen_of(older, cloud_id="i-1", state=CloudState.ENDED), "no capacity", NOON)
     record = attempted(over, over.attempts[0].model_copy(update={"number": 2, "outcome": Outcome.PENDING}), NOON)
-    assert combined(record, older.having(updated_at=NOON + MINUTE)).cloud_id is None
+    assert merged(record, older.with_fields(updated_at=NOON + MINUTE)).cloud_id is None
 
 
 def test_of_two_that_stand_alike_the_newer_is_the_record() -> None:
-    newer = LIVE.having(user="ben", updated_at=NOON + MINUTE)
-    assert combined(LIVE, newer).user == combined(newer, LIVE).user == "ben"
+    newer = LIVE.with_fields(user="ben", updated_at=NOON + MINUTE)
+    assert merged(LIVE, newer).user == merged(newer, LIVE).user == "ben"
 
 
 def test_the_later_deadline_stands_while_it_lives_and_an_end_keeps_its_own() -> None:
-    later = LIVE.having(expires_at=LIVE.expires_at + MINUTE)
-    assert combined(LIVE, later).expires_at == later.expires_at
-    assert combined(STOPPING, later).expires_at == later.expires_at
-    assert combined(ENDED, later).expires_at == ENDED.expires_at
+    later = LIVE.with_fields(expires_at=LIVE.expires_at + MINUTE)
+    assert merged(LIVE, later).expires_at == later.expires_at
+    assert merged(STOPPING, later).expires_at == later.expires_at
+    assert merged(ENDED, later).expires_at == ENDED.expires_at
 
 
 def test_no_cloud_id_is_lost_and_whose_it_is_stays_known() -> None:
     nameless = an_instance(status=Status.STOPPING)
-    found = combined(nameless, LIVE)
+    found = merged(nameless, LIVE)
     assert (found.status, found.cloud_id, found.id_is_from_create) == (Status.STOPPING, LIVE.cloud_id, True)
-    by_tag = STOPPING.having(id_is_from_create=False)
-    assert combined(by_tag, LIVE).id_is_from_create
-    other = STOPPING.having(cloud_id="i-other", id_is_from_create=False)
-    assert not combined(other, LIVE).id_is_from_create
+    by_tag = STOPPING.with_fields(id_is_from_create=False)
+    assert merged(by_tag, LIVE).id_is_from_create
+    other = STOPPING.with_fields(cloud_id="i-other", id_is_from_create=False)
+    assert not merged(other, LIVE).id_is_from_create
 
 
 def moved(by: timedelta, record: Instance = LIVE) -> Instance:

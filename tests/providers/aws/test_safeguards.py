@@ -169,7 +169,7 @@ def test_a_region_that_could_not_be_listed_leaves_the_reaper_missing_there_only(
 def test_another_accounts_failure_leaves_the_reaper_of_this_one(operator: Operator) -> None:
     operator.provision("--name", "n")
     other = operator.provision("--name", "other").instance
-    operator.store.update(other["id"], lambda record: record.having(account="999999999999"))
+    operator.store.update(other["id"], lambda record: record.with_fields(account="999999999999"))
     assert operator.run("reap", "--sweep").code == 8
     assert operator.json("get", "n").instance["safeguards"][0]["status"] == SafeguardStatus.VERIFIED
     assert operator.json("get", "other").instance["safeguards"][0]["status"] == SafeguardStatus.MISSING

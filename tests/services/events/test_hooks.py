@@ -71,7 +71,7 @@ def test_a_whole_life_is_told_in_order_with_the_machine_and_at_last_its_cost(ope
 @pytest.mark.parametrize("argv", [("list",), ("get", "n"), ("events",), ("stats",), ("reap", "--dry-run")])
 def test_what_changes_nothing_tells_nobody(operator: Operator, heard: Heard, argv: tuple[str, ...]) -> None:
     operator.store.add([a_ready_instance(name="n")], lambda present: None)
-    operator.store.update("inst-000000000001", lambda record: record.having(history=()))
+    operator.store.update("inst-000000000001", lambda record: record.with_fields(history=()))
     operator.run(*argv)
     assert heard.messages == []
     assert operator.records[0].delivered == 0
@@ -151,7 +151,7 @@ def _as_of_now(record: Any) -> Any:
 
     now = SystemClock().now()
     entries = tuple(item.model_copy(update={"at": now}) for item in record.history)
-    return record.having(history=entries, expires_at=now + timedelta(hours=1))
+    return record.with_fields(history=entries, expires_at=now + timedelta(hours=1))
 
 
 def test_two_at_once_tell_nothing_twice(operator: Operator, heard: Heard) -> None:

@@ -74,7 +74,7 @@ def test_telling_changes_nothing_that_anybody_sees(scene: Scene) -> None:
     record = a_life(ONE)
     scene.has(record)
     scene.run()
-    assert scene.store.snapshot().records == (record.having(delivered=4),)
+    assert scene.store.snapshot().records == (record.with_fields(delivered=4),)
 
 
 def test_a_kill_between_the_telling_and_the_count_tells_it_again_and_nothing_before_it(scene: Scene) -> None:

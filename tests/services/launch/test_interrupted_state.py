@@ -39,7 +39,7 @@ def test_an_instance_is_terminated_though_another_process_holds_the_lock(operato
     process = started(operator, *argv)
     until_called(operator, process, "DescribeInstanceStatus")
     (instance,) = operator.alive
-    with Lock(operator.state.with_name("state.json.lock"), SystemClock()).held():
+    with Lock(operator.state.with_name("state.json.lock"), SystemClock()).hold():
         process.send_signal(signal.SIGTERM)
         _, err = process.communicate(timeout=NET_S)
     told = err.decode()

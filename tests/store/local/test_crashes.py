@@ -92,7 +92,7 @@ def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
     os.waitpid(pid, 0)
     os.close(held)
     os.close(tell)
-    assert opened(tmp_path).update(ONE, lambda record: record.having(user="bob")).user == "bob"
+    assert opened(tmp_path).update(ONE, lambda record: record.with_fields(user="bob")).user == "bob"
 
 
 def test_what_a_killed_writer_left_is_swept_up_after_an_hour_and_not_before(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def refused(place: Path, content: bytes) -> str:
 def place(tmp_path: Path) -> Path:
     store = opened(tmp_path)
     store.add([an_instance(ONE)], anyone)
-    store.update(ONE, lambda record: record.having(user="bob"))
+    store.update(ONE, lambda record: record.with_fields(user="bob"))
     return tmp_path
 
 

@@ -42,7 +42,7 @@ def test_it_stays_restored_through_every_write_until_that_is_accepted(store: Loc
     shutil.copy(path, path.with_name("older"))
     grow(store)
     shutil.copy(path.with_name("older"), path)
-    store.update(ONE, lambda record: record.having(user="ben"))
+    store.update(ONE, lambda record: record.with_fields(user="ben"))
     assert store.snapshot().is_restored
     store.accept_restored()
     assert not store.snapshot().is_restored

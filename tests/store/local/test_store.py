@@ -128,7 +128,7 @@ def test_a_lock_that_is_held_is_waited_for_and_then_named(tmp_path: Path) -> Non
     opened(tmp_path).add([an_instance(ONE)], anyone)
     clock = FakeClock()
     with (
-        Lock(tmp_path / "state.json.lock", clock).held(),
+        Lock(tmp_path / "state.json.lock", clock).hold(),
         pytest.raises(StateLockedError, match=f"process {os.getpid()}"),
     ):
         opened(tmp_path, clock=clock).add([an_instance(TWO)], anyone)
@@ -137,7 +137,7 @@ def test_a_lock_that_is_held_is_waited_for_and_then_named(tmp_path: Path) -> Non
 
 def test_reading_waits_for_no_lock(tmp_path: Path) -> None:
     opened(tmp_path).add([an_instance(ONE)], anyone)
-    with Lock(tmp_path / "state.json.lock", FakeClock()).held():
+    with Lock(tmp_path / "state.json.lock", FakeClock()).hold():
         assert len(opened(tmp_path).snapshot().records) == 1
 
 
@@ -145,12 +145,12 @@ def test_a_backup_is_kept_before_a_write_but_not_before_every_write(tmp_path: Pa
     clock = FakeClock()
     store = opened(tmp_path, clock=clock)
     store.add([an_instance(ONE)], anyone)
-    store.update(ONE, lambda record: record.having(user="bob"))
+    store.update(ONE, lambda record: record.with_fields(user="bob"))
     clock.move(timedelta(minutes=9))
-    store.update(ONE, lambda record: record.having(user="eve"))
+    store.update(ONE, lambda record: record.with_fields(user="eve"))
     assert len(list_backups(tmp_path / "state.json")) == 1
     clock.move(timedelta(minutes=1))
-    store.update(ONE, lambda record: record.having(user="zoe"))
+    store.update(ONE, lambda record: record.with_fields(user="zoe"))
     newest = list_backups(tmp_path / "state.json")[0]
     assert '"user":"eve"' in newest.read_text()
 
@@ -161,7 +161,7 @@ def test_backups_are_thinned_to_the_last_twelve_and_one_a_day_for_two_weeks(tmp_
     store.add([an_instance(ONE)], anyone)
     for number in range(20 * 24):
         clock.move(timedelta(hours=1))
-        store.update(ONE, lambda item, number=number: item.having(user=f"u{number}"))
+        store.update(ONE, lambda item, number=number: item.with_fields(user=f"u{number}"))
     every = list_backups(tmp_path / "state.json")
     assert len(every) == 12 + 14
     assert len({path.name[:8] for path in every}) == 15
@@ -171,7 +171,7 @@ def test_a_backup_that_cannot_be_made_keeps_nothing_from_being_written(tmp_path:
     store = opened(tmp_path)
     store.add([an_instance(ONE)], anyone)
     folder_of(tmp_path / "state.json").write_text("in the way")
-    store.update(ONE, lambda record: record.having(user="bob"))
+    store.update(ONE, lambda record: record.with_fields(user="bob"))
     assert store.snapshot().records[0].user == "bob"
 
 

@@ -48,7 +48,7 @@ def test_where_no_state_is_nothing_is_made_in_its_folder_either(tmp_path: Path) 
 
 def test_changing_no_record_waits_for_no_lock(tmp_path: Path) -> None:
     opened(tmp_path).add([an_instance(ONE)], anyone)
-    with Lock(tmp_path / "state.json.lock", FakeClock()).held():
+    with Lock(tmp_path / "state.json.lock", FakeClock()).hold():
         assert opened(tmp_path).update_each([], lambda record: record) == {}
 
 

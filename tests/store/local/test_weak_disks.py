@@ -52,7 +52,7 @@ def lived(folder: Path) -> None:
     """Everything that a state is used for, from its creation to its end."""
     opened(folder).add([an_instance(FIRST)], lambda present: None)
     opened(folder).add([an_instance(SECOND)], lambda present: None)
-    opened(folder).update(FIRST, lambda record: record.having(user="ben"))
+    opened(folder).update(FIRST, lambda record: record.with_fields(user="ben"))
     RescueFolder(lambda: folder).save(an_instance("inst-000000000003"))
     assert {record.id: record.user for record in opened(folder).snapshot().records} == {FIRST: "ben", SECOND: "ana"}
 
@@ -82,7 +82,7 @@ def test_a_state_works_where_a_locked_file_cannot_be_read_through_another_descri
 ) -> None:
     WeakDisk(monkeypatch, tmp_path, shared_reads=errno.EACCES)
     lived(tmp_path)
-    with Lock(tmp_path / "state.json.lock", FakeClock()).held():
+    with Lock(tmp_path / "state.json.lock", FakeClock()).hold():
         assert len(opened(tmp_path).snapshot().records) == 2
 
 
@@ -240,10 +240,10 @@ def test_the_claim_of_another_computer_is_waited_for_and_over_after_five_minutes
     claim = tmp_path / "state.json.lock.claim.1"
     claim.write_text("elsewhere 1\n")
     with pytest.raises(StateLockedError):
-        opened(tmp_path).update(FIRST, lambda record: record.having(user="ben"))
+        opened(tmp_path).update(FIRST, lambda record: record.with_fields(user="ben"))
     old = claim.stat().st_mtime - timedelta(minutes=6).total_seconds()
     os.utime(claim, (old, old))
-    assert opened(tmp_path).update(FIRST, lambda record: record.having(user="ben")).user == "ben"
+    assert opened(tmp_path).update(FIRST, lambda record: record.with_fields(user="ben")).user == "ben"
 
 
 def test_a_process_that_was_held_up_over_an_old_claim_gives_way(

@@ -13,7 +13,7 @@ from gpuctl.cli.render.result import Result
 from gpuctl.cli.render.tables import table, wrapped
 from gpuctl.cli.terminal.text import clean
 from gpuctl.config import Setting
-from gpuctl.domain.duration import spelled
+from gpuctl.domain.duration import exact
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -47,7 +47,7 @@ def show(ctx: typer.Context) -> Result:
     Precedence: command-line flag, GPUCTL_* variable, profile, config file, the provider's own settings, default.
     """
     context: Context = ctx.find_root().obj
-    settings = [_named(setting, context) for setting in context.wiring.settings.every(context.environ)]
+    settings = [_with_login_name(setting, context) for setting in context.wiring.settings.every(context.environ)]
     present = [setting for setting in settings if setting.source]
     unset = len(settings) - len(present)
     file = context.wiring.config_path
@@ -67,7 +67,7 @@ def show(ctx: typer.Context) -> Result:
             "path": str(file),
         },
         columns=COLUMNS,
-        rows=[[setting.name, _spelled(setting), setting.source] for setting in settings],
+        rows=[[setting.name, _value_text(setting), setting.source] for setting in settings],
         ids=[setting.name for setting in present],
         draw=lambda width: _table(present),
         footer=[
@@ -77,7 +77,7 @@ def show(ctx: typer.Context) -> Result:
     )
 
 
-def _named(setting: Setting, context: Context) -> Setting:
+def _with_login_name(setting: Setting, context: Context) -> Setting:
     """The user's name, where nothing sets it, is that of the login."""
     if setting.path != ("user",) or setting.source:
         return setting
@@ -89,17 +89,17 @@ def _plain(setting: Setting) -> Any:
     value = setting.value
     if isinstance(value, tuple):
         return list(value)
-    return float(value) if isinstance(value, Decimal) else (None if value is None else _spelled(setting))
+    return float(value) if isinstance(value, Decimal) else (None if value is None else _value_text(setting))
 
 
-def _spelled(setting: Setting) -> str:
+def _value_text(setting: Setting) -> str:
     value = setting.value
     if value is None:
         return ""
     if setting.path[0] == "hooks":
         return masked(value)
     if isinstance(value, timedelta):
-        return spelled(value)
+        return exact(value)
     return ", ".join(value) if isinstance(value, tuple) else str(value)
 
 
@@ -115,5 +115,5 @@ def masked(hook: str) -> str:
 def _table(settings: Sequence[Setting]) -> "Table":
     drawn = table("KEY", wrapped("VALUE"), wrapped("SOURCE", style="dim"))
     for setting in settings:
-        drawn.add_row(clean(setting.name), clean(_spelled(setting)), clean(setting.source))
+        drawn.add_row(clean(setting.name), clean(_value_text(setting)), clean(setting.source))
     return drawn

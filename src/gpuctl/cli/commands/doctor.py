@@ -17,7 +17,7 @@ from gpuctl.cli.render.result import Result
 from gpuctl.cli.render.tables import table, wrapped
 from gpuctl.cli.terminal.text import brief, clean
 from gpuctl.domain.diagnosis import Finding, Verdict
-from gpuctl.domain.duration import shown
+from gpuctl.domain.duration import as_typed
 from gpuctl.domain.instance import ProviderName
 from gpuctl.domain.market.ssh_source import NONE
 from gpuctl.errors import CloudError, GpuctlError, UsageError
@@ -144,7 +144,7 @@ def _unknown_region(context: Context, region: str, names: Sequence[ProviderName]
     near = get_close_matches(region, known, n=3)
     named = ", ".join(f"`{name}`" for name in near or known[:4])
     hint = f"did you mean {named}?" if near else f"one of {named}, …"
-    return UsageError(f"no provider has a region {shown(region)}", hint=hint)
+    return UsageError(f"no provider has a region {as_typed(region)}", hint=hint)
 
 
 def _result(context: Context, lines: Sequence[_Line]) -> Result:

@@ -15,7 +15,7 @@ from gpuctl.cli.render.figures import ago
 from gpuctl.cli.render.instances import COLUMNS, details, row
 from gpuctl.cli.render.result import Result
 from gpuctl.documents import instance_shape
-from gpuctl.domain.duration import shown
+from gpuctl.domain.duration import as_typed
 from gpuctl.domain.instance import Instance
 from gpuctl.domain.safeguards import Mechanism, Safeguard, SafeguardStatus
 from gpuctl.errors import GpuctlError, UnresolvedError, UsageError
@@ -94,7 +94,7 @@ def _field(shape: dict[str, Any], key: str) -> str:
     if key not in shape:
         near = get_close_matches(key, shape, n=3)
         names = near or list(shape)
-        raise UsageError(f"unknown field {shown(key)}", hint=f"one of {', '.join(f'`{name}`' for name in names)}")
+        raise UsageError(f"unknown field {as_typed(key)}", hint=f"one of {', '.join(f'`{name}`' for name in names)}")
     value = shape[key]
     if isinstance(value, dict | list):
         import json

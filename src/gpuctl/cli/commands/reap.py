@@ -10,7 +10,7 @@ import typer
 
 from gpuctl.cli import options
 from gpuctl.cli.context import Context
-from gpuctl.cli.parameters import FILE, INTERVAL, flag, option, whole
+from gpuctl.cli.parameters import FILE, INTERVAL, flag, integer, option
 from gpuctl.cli.render.renderer import render
 from gpuctl.cli.render.result import Result
 from gpuctl.cli.render.tables import table, wrapped
@@ -20,7 +20,7 @@ from gpuctl.domain.reconcile.actions import ActionKind
 from gpuctl.errors import UsageError
 from gpuctl.home.schedule import limit_error_log
 from gpuctl.services.reap.loop import ReapReport
-from gpuctl.services.reap.reaper import news
+from gpuctl.services.reap.reaper import reportable
 from gpuctl.services.reconcile.apply import ActionResult
 from gpuctl.wiring.reaper import open_reaper, reap_options
 
@@ -43,7 +43,7 @@ def command(
     wait: Annotated[bool, flag("Wait until termination is confirmed", "--wait")] = False,
     watch: Annotated[bool, flag("Run continuously, once every --interval", "--watch")] = False,
     interval: Annotated[timedelta, option(INTERVAL, "Time between runs with --watch")] = timedelta(seconds=60),
-    max_orphans: Annotated[int, option(whole("N", 0), "Maximum number of orphans to terminate per run")] = 3,
+    max_orphans: Annotated[int, option(integer("N", 0), "Maximum number of orphans to terminate per run")] = 3,
     log: Annotated[Path | None, option(FILE, "Also append messages to FILE (rotated)")] = None,
 ) -> Result | None:
     """Terminate expired instances, record confirmed terminations, adopt or terminate orphans.
@@ -82,7 +82,7 @@ def _notify(context: Context, within: timedelta) -> None:
 def _result(context: Context, report: ReapReport, *, dry_run: bool) -> Result | None:
     if report.is_busy and not context.is_output_chosen:
         return None
-    done = news(report.result.done)
+    done = reportable(report.result.done)
     shown = done if dry_run or context.is_output_chosen else [outcome for outcome in done if _is_done(outcome)]
     footer = [f"unresolved: {problem}" for problem in report.problems]
     if not shown and not footer and (context.is_terminal or dry_run):

@@ -10,12 +10,12 @@ import typer
 
 from gpuctl.cli import options
 from gpuctl.cli.context import Context
-from gpuctl.cli.parameters import MINUTES, option, whole
+from gpuctl.cli.parameters import MINUTES, integer, option
 from gpuctl.cli.render.figures import age_notes, counted, money, plain, rate
 from gpuctl.cli.render.result import Result
 from gpuctl.cli.render.tables import right, table
 from gpuctl.documents import dollars, offer_shape
-from gpuctl.domain.duration import spelled
+from gpuctl.domain.duration import exact
 from gpuctl.domain.instance import ProviderName
 from gpuctl.domain.market.offers import Offer
 from gpuctl.domain.market.sizing import CLASSES, Advice, advice, cheapest
@@ -48,7 +48,7 @@ class _Choice:
 
 def command(
     ctx: typer.Context,
-    docs: Annotated[int | None, option(whole("N", 1, _MOST_DOCS), "Number of documents")] = None,
+    docs: Annotated[int | None, option(integer("N", 1, _MOST_DOCS), "Number of documents")] = None,
     minutes: Annotated[timedelta | None, option(MINUTES, "Duration of the task: minutes, or 1h30m")] = None,
     region: options.PricedRegion = None,
     provider: options.Provider = None,
@@ -75,7 +75,7 @@ def command(
     chosen.sort(key=lambda choice: choice.compute or Decimal(0))
     return Result(
         document={
-            "reason": _why(recommended, docs, minutes),
+            "reason": _explanation(recommended, docs, minutes),
             "recommendation": _shape(recommended, chosen[0]),
             "alternatives": [_shape(recommended, choice) for choice in chosen[1:]],
         },
@@ -100,20 +100,20 @@ def _clouds(context: Context, chosen: ProviderName | None, region: str | None) -
 def _chosen(context: Context, cloud: ProviderName, region: str | None, recommended: Advice) -> _Choice | None:
     offers = context.wiring.catalog.offers(cloud)
     wanted = region or context.wiring.config.cloud(cloud).region
-    best = cheapest(_in(offers, wanted), recommended.size)
+    best = cheapest(_offers_in(offers, wanted), recommended.size)
     if best is None and region is None:
         best = cheapest(context.wiring.catalog.offers(cloud), recommended.size)
     if best is None:
         return None
     extras = context.wiring.extras.of(cloud, best.region, _DISK_GB)
-    cost = rates(best.price, extras.disk, extras.public_ip).over(recommended.life)
+    cost = rates(best.price, extras.disk, extras.public_ip).for_span(recommended.life)
     life = int(recommended.life.total_seconds() // 60)
     program = "gpuctl --sandbox" if context.sandbox else "gpuctl"
     line = f"{program} provision {best.type.name} --region {best.region} --ttl {life}"
     return _Choice(best, cost.compute, cost.total, line)
 
 
-def _in(offers: Iterable[Offer], region: str | None) -> list[Offer]:
+def _offers_in(offers: Iterable[Offer], region: str | None) -> list[Offer]:
     return [offer for offer in offers if region in (None, offer.region)]
 
 
@@ -140,7 +140,7 @@ def _table(recommended: Advice, chosen: Sequence[_Choice]) -> "Table":
             kind.gpu_label,
             choice.offer.region,
             rate(price.usd_per_hour if price else None),
-            spelled(recommended.life),
+            exact(recommended.life),
             money(choice.full_cost),
         )
     return drawn
@@ -149,24 +149,24 @@ def _table(recommended: Advice, chosen: Sequence[_Choice]) -> "Table":
 def _footer(
     context: Context, recommended: Advice, docs: int | None, task: timedelta | None, chosen: Sequence[_Choice]
 ) -> list[str]:
-    lines = [_why(recommended, docs, task)]
+    lines = [_explanation(recommended, docs, task)]
     if recommended.life < recommended.needed:
         over = task is not None and task >= recommended.life
         trouble = "the task does not fit" if over else "the margin is small"
         lines.append(
-            f"recommended TTL is {spelled(recommended.needed)}, but max_ttl is {spelled(recommended.life)}: {trouble}; "
+            f"recommended TTL is {exact(recommended.needed)}, but max_ttl is {exact(recommended.life)}: {trouble}; "
             "split the task, or raise max_ttl in the config"
         )
     old = age_notes([choice.offer.price for choice in chosen], context.clock.now(), in_sandbox=context.sandbox)
     return [*lines, *old, *(choice.line for choice in chosen[:1])]
 
 
-def _why(recommended: Advice, docs: int | None, task: timedelta | None) -> str:
+def _explanation(recommended: Advice, docs: int | None, task: timedelta | None) -> str:
     parts = []
     if docs is not None:
         parts.append(counted(docs, "document"))
     if task is not None:
-        parts.append(f"a task of {spelled(task)}")
+        parts.append(f"a task of {exact(task)}")
     return f"{recommended.size}, for {' and '.join(parts)}: the cheapest with {CLASSES[recommended.size].why}"
 
 

@@ -4,7 +4,7 @@ import typer
 
 from gpuctl.cli.context import Context
 from gpuctl.cli.render.result import Result
-from gpuctl.domain.duration import rough
+from gpuctl.domain.duration import approximate
 from gpuctl.sandbox import ServerAddress, ensure, status, stop
 
 EXAMPLES = """\
@@ -31,7 +31,7 @@ def show_status(ctx: typer.Context) -> Result:
     address = status(context.wiring.sandbox_folder)
     if address is None:
         return _result(None, _NOT_RUNNING)
-    age = rough(context.clock.now() - address.started_at)
+    age = approximate(context.clock.now() - address.started_at)
     return _result(address, f"the sandbox has been running at {address.url} for {age}")
 
 

@@ -11,14 +11,14 @@ from gpuctl.cli.context import Context
 from gpuctl.cli.parameters import ID, argument, flag, tags_of
 from gpuctl.cli.render.figures import all_in, counted
 from gpuctl.cli.render.instances import COLUMNS, row, table
-from gpuctl.cli.render.result import Result, overall
+from gpuctl.cli.render.result import Result, overall_error
 from gpuctl.documents import instance_shape
-from gpuctl.domain.duration import shown
+from gpuctl.domain.duration import as_typed
 from gpuctl.domain.instance import Instance, Reason, Status
 from gpuctl.domain.money.cost import spent
 from gpuctl.errors import GpuctlError, Interrupted, PartialError, UsageError
 from gpuctl.providers.registry import all_facts
-from gpuctl.services.query import Selection, current_records, everything, resolve
+from gpuctl.services.query import Selection, all_records, current_records, resolve
 from gpuctl.services.terminate import TerminateResult, end, wait_until_gone
 
 EXAMPLES = """\
@@ -60,17 +60,17 @@ def command(
         now = context.clock.now()
         chosen = [
             record
-            for record in everything(context.wiring.store, with_archived=False)
+            for record in all_records(context.wiring.store, with_archived=False)
             if record.is_live and selection.matches(record, now)
         ]
         missing: dict[str, GpuctlError] = {}
     else:
-        chosen, missing = _named(context, instances or [])
+        chosen, missing = _selected_by_name(context, instances or [])
     _confirm(context, chosen, yes=yes, by_selection=by_selection)
-    return _ended(context, chosen, missing, patience=timeout if wait else None, force=force)
+    return _terminate(context, chosen, missing, patience=timeout if wait else None, force=force)
 
 
-def _named(context: Context, texts: Sequence[str]) -> tuple[list[Instance], dict[str, GpuctlError]]:
+def _selected_by_name(context: Context, texts: Sequence[str]) -> tuple[list[Instance], dict[str, GpuctlError]]:
     """The instances of these names, each once, and what is wrong with those that name none."""
     if "-" in texts:
         from_input = [line.split("\t")[0].strip() for line in context.streams.input.read().splitlines()]
@@ -85,13 +85,13 @@ def _named(context: Context, texts: Sequence[str]) -> tuple[list[Instance], dict
         else:
             by_id[record.id] = record
     if missing and len(texts) > 1:
-        missing = {text: _about(error, text) for text, error in missing.items()}
+        missing = {text: _with_argument(error, text) for text, error in missing.items()}
     return list(by_id.values()), missing
 
 
-def _about(error: GpuctlError, text: str) -> GpuctlError:
+def _with_argument(error: GpuctlError, text: str) -> GpuctlError:
     # Several were named: say which one it was, in the same kind of failure.
-    return type(error)(f"{error.message}: {shown(text)}", hint=error.hint)
+    return type(error)(f"{error.message}: {as_typed(text)}", hint=error.hint)
 
 
 def _confirm(context: Context, chosen: Sequence[Instance], *, yes: bool, by_selection: bool) -> None:
@@ -116,7 +116,7 @@ def _confirm(context: Context, chosen: Sequence[Instance], *, yes: bool, by_sele
         raise UsageError("nothing was terminated")
 
 
-def _ended(
+def _terminate(
     context: Context,
     chosen: Sequence[Instance],
     missing: dict[str, GpuctlError],
@@ -144,7 +144,7 @@ def _ended(
     shapes = [instance_shape(record, now) for record in records]
     errors, requested = {**outcome.errors, **missing}, len(records) + len(missing)
     partial = PartialError(f"{len(errors)} of {requested} could not be terminated", hint="gpuctl list")
-    error = interrupted or overall(errors, requested, partial)
+    error = interrupted or overall_error(errors, requested, partial)
     document: dict[str, object] = {"instances": shapes, "count": len(shapes)}
     if len(shapes) == 1 and not missing:
         document["instance"] = shapes[0]
@@ -156,7 +156,11 @@ def _ended(
         rows=[row(record, now) for record in records],
         ids=[record.id for record in records],
         draw=lambda width: table(records, now, width),
-        footer=[_message(records)] if error is None else _saved(outcome.records, missing) if interrupted else [],
+        footer=[_message(records)]
+        if error is None
+        else _savings_lines(outcome.records, missing)
+        if interrupted
+        else [],
         error=error,
         # In text they would take the place of the signal's own line and hint.
         errors={} if interrupted else errors,
@@ -170,7 +174,7 @@ def _interrupted(signal: Interrupted, records: Sequence[Instance]) -> Interrupte
     return Interrupted(signal.message, signal_number=signal.signal_number, hint=hint)
 
 
-def _saved(records: Sequence[Instance], missing: Mapping[str, GpuctlError]) -> list[str]:
+def _savings_lines(records: Sequence[Instance], missing: Mapping[str, GpuctlError]) -> list[str]:
     stopping = (
         f"{record.label} is STOPPING: the termination is saved, and the reaper continues it"
         for record in records

@@ -12,7 +12,7 @@ from gpuctl.cli.context import Context
 from gpuctl.cli.parameters import REGION, flag, option
 from gpuctl.cli.render.figures import age_notes, counted, plain, rate
 from gpuctl.cli.render.result import Result
-from gpuctl.cli.render.tables import fitting, right, table, total, widest
+from gpuctl.cli.render.tables import column_width, fitting_headings, right, table, total
 from gpuctl.documents import offer_shape
 from gpuctl.domain.instance import Market, Price, ProviderName
 from gpuctl.domain.market.offers import Availability, Offer, Requirements, ranked
@@ -128,10 +128,10 @@ def _row(offer: Offer) -> list[str]:
 
 def _table(matches: Sequence[Offer], width: int, today: date) -> "Table":
     cells = {heading: [value(offer, today) for offer in matches] for heading, value in _TABLE.items()}
-    chosen = fitting(cells, _SPARE, width)
+    chosen = fitting_headings(cells, _SPARE, width)
     # What remains too wide is cut where that costs least: never the price.
     excess = max(0, total(cells, chosen) - width)
-    widths = {heading: widest(heading, cells[heading]) for heading in chosen}
+    widths = {heading: column_width(heading, cells[heading]) for heading in chosen}
     for heading, least in _LEAST.items():
         cut = min(excess, max(0, widths[heading] - least))
         widths[heading] -= cut

@@ -9,7 +9,7 @@ from gpuctl.cli import options
 from gpuctl.cli.context import Context
 from gpuctl.cli.parameters import ID, argument, choice, option
 from gpuctl.cli.render.instances import COLUMNS, row, table
-from gpuctl.cli.render.result import Result, overall
+from gpuctl.cli.render.result import Result, overall_error
 from gpuctl.documents import instance_shape
 from gpuctl.errors import PartialError
 from gpuctl.services.query import resolve
@@ -53,7 +53,7 @@ def command(
         rows=[row(record, now) for record in waited.records],
         ids=[record.id for record in waited.records],
         draw=lambda width: table(waited.records, now, width),
-        error=hopeless or overall(waited.errors, len(records), partial),
+        error=hopeless or overall_error(waited.errors, len(records), partial),
         errors=waited.errors,
         requested=len(records),
     )

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from gpuctl.domain.duration import rough
+from gpuctl.domain.duration import approximate
 from gpuctl.domain.instance import Instance, Market, Price
 from gpuctl.domain.money.cost import Cost, hourly, to_cents
 
@@ -63,7 +63,7 @@ def ends_in(record: Instance, now: datetime) -> str:
     if not record.is_live:
         return ""
     left = record.expires_at - now
-    return f"{rough(left)} late" if left < timedelta(0) else rough(left)
+    return f"{approximate(left)} late" if left < timedelta(0) else approximate(left)
 
 
 def countdown(record: Instance, now: datetime) -> str:
@@ -89,7 +89,7 @@ def utc(at: datetime | None) -> str:
 
 def ago(at: datetime | None, now: datetime) -> str:
     """`2m ago`; `never` where it never was."""
-    return "never" if at is None else f"{rough(now - at)} ago"
+    return "never" if at is None else f"{approximate(now - at)} ago"
 
 
 def is_bare(record: Instance) -> bool:
@@ -98,18 +98,18 @@ def is_bare(record: Instance) -> bool:
     return rates.counted is not None and not rates.is_whole
 
 
-def burn(records: Sequence[Instance], now: datetime) -> str:
+def cost_line(records: Sequence[Instance], now: datetime) -> str:
     """The line below a list: how many live, what they cost an hour, so far, and if all run to their deadlines."""
     from gpuctl.domain.money.report import cost_summary
 
     ahead = cost_summary(records, now)
     return (
         f"{ahead.live} active · {money(ahead.hourly.total)}/h · {money(ahead.spent.total)} spent · "
-        f"{money(ahead.by_deadline.total)} at the deadlines{left_out(ahead.by_deadline)}"
+        f"{money(ahead.by_deadline.total)} at the deadlines{exclusions(ahead.by_deadline)}"
     )
 
 
-def left_out(summed: "CostSum") -> str:
+def exclusions(summed: "CostSum") -> str:
     """What a sum does not hold, to be said behind it; empty where it holds everything."""
     text = f" · {summed.unknown_price_count} of unknown price not counted" if summed.unknown_price_count else ""
     return f"{text} · {summed.compute_only_count} without disk or public IP" if summed.compute_only_count else text

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from gpuctl.cli.render import tables
 from gpuctl.cli.render.figures import all_in, all_in_rate, countdown, ends_in, local, per_hour, plain, type_label, utc
-from gpuctl.cli.render.tables import fitting, labeled, right
+from gpuctl.cli.render.tables import fitting_headings, labeled, right
 from gpuctl.cli.terminal.text import brief, clean
-from gpuctl.domain.duration import rough, spelled
+from gpuctl.domain.duration import approximate, exact
 from gpuctl.domain.instance import SSH_ALSO_FROM, Instance, Price, Status
 from gpuctl.domain.money.cost import accrued, by_deadline, hourly, spent
 from gpuctl.domain.safeguards import Safeguard
@@ -60,7 +60,7 @@ _TABLE = (
     _Column("TYPE", lambda record, now: type_label(record), 1),
     _Column("REGION", lambda record, now: record.region, 5),
     _Column("STATUS", lambda record, now: record.status.value),
-    _Column("AGE", lambda record, now: rough(now - record.created_at), 6, is_number=True),
+    _Column("AGE", lambda record, now: approximate(now - record.created_at), 6, is_number=True),
     _Column("ENDS IN", lambda record, now: ends_in(record, now), 0, is_number=True),
     _Column("$/H", lambda record, now: all_in_rate(hourly(record)), 4, is_number=True),
     _Column("SPENT", lambda record, now: all_in(spent(record, now)), 2, is_number=True),
@@ -97,7 +97,7 @@ def table(records: Sequence[Instance], now: datetime, width: int, *, closely: bo
     cells = {column.heading: [clean(column.value(record, now)) for record in records] for column in _TABLE}
     if closely:
         cells["ENDS IN"] = [countdown(record, now) for record in records]
-    chosen = _fitting(cells, width)
+    chosen = _fitting_columns(cells, width)
     drawn = tables.table(*(right(column.heading) if column.is_number else column.heading for column in chosen))
     for number, record in enumerate(records):
         styles = {
@@ -171,16 +171,14 @@ def _lines(record: Instance, now: datetime) -> list[tuple[str, str]]:
         ("purpose", record.purpose),
         ("tags", ", ".join(f"{key}={value}" for key, value in record.tags.items())),
         ("TTL", _ttl(record)),
-        ("idle", f"terminated after {spelled(record.idle)} without activity" if record.idle else ""),
+        ("idle", f"terminated after {exact(record.idle)} without activity" if record.idle else ""),
     ]
 
 
 def _ttl(record: Instance) -> str:
     if not record.is_live or not facts_of(record.provider).capabilities.timer_reads_tag:
-        return spelled(record.ttl)
-    return (
-        f"{spelled(record.ttl)} (the shutdown timer uses {spelled(record.max_ttl)} if it cannot read the deadline tag)"
-    )
+        return exact(record.ttl)
+    return f"{exact(record.ttl)} (the shutdown timer uses {exact(record.max_ttl)} if it cannot read the deadline tag)"
 
 
 def _also_from(record: Instance) -> str:
@@ -192,7 +190,7 @@ def _priced(price: Price | None) -> str:
     return f"${plain(price.usd_per_hour)}/h ({price.source}, {price.as_of})" if price else "unknown"
 
 
-def _fitting(cells: dict[str, list[str]], width: int) -> list[_Column]:
+def _fitting_columns(cells: dict[str, list[str]], width: int) -> list[_Column]:
     candidates = {heading: texts for heading, texts in cells.items() if heading != "NAME" or any(texts)}
-    chosen = fitting(candidates, {column.heading: column.spare for column in _TABLE}, width)
+    chosen = fitting_headings(candidates, {column.heading: column.spare for column in _TABLE}, width)
     return [column for column in _TABLE if column.heading in chosen]

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 Draw = Callable[[int], "RenderableType"]
 
 
-def overall(errors: Mapping[str, GpuctlError], requested: int, partial: GpuctlError) -> GpuctlError | None:
+def overall_error(errors: Mapping[str, GpuctlError], requested: int, partial: GpuctlError) -> GpuctlError | None:
     """The error of a command for several instances or providers: None if none of them failed.
 
     If all that were requested failed with the same exit code, it is the first of their errors, otherwise `partial`.

@@ -45,7 +45,7 @@ def labeled() -> "Table":
     return table(Column(style="bold", no_wrap=True), wrapped(), header=False)
 
 
-def fitting(cells: Mapping[str, Sequence[str]], spare: Mapping[str, int], width: int) -> list[str]:
+def fitting_headings(cells: Mapping[str, Sequence[str]], spare: Mapping[str, int], width: int) -> list[str]:
     """The headings that fit into the width, in the order of `cells`.
 
     Columns with the highest `spare` are left out first; those without one always stay.
@@ -61,9 +61,9 @@ def fitting(cells: Mapping[str, Sequence[str]], spare: Mapping[str, int], width:
 
 def total(cells: Mapping[str, Sequence[str]], chosen: Sequence[str]) -> int:
     """How many characters these columns take in a line."""
-    return sum(widest(heading, cells[heading]) + _GAP for heading in chosen) - _GAP
+    return sum(column_width(heading, cells[heading]) + _GAP for heading in chosen) - _GAP
 
 
-def widest(heading: str, texts: Sequence[str]) -> int:
+def column_width(heading: str, texts: Sequence[str]) -> int:
     """The length of the longest text of a column, its heading included."""
     return max(len(text) for text in (heading, *texts))

@@ -45,7 +45,7 @@ class Globals:
     command: str = ""
     rest: tuple[str, ...] = ()
 
-    def with_(self, given: Mapping[str, Any]) -> "Globals":
+    def with_options(self, given: Mapping[str, Any]) -> "Globals":
         """These options, with those that were given later."""
         return replace(self, **{name: value for name, value in given.items() if value not in (None, False)})
 

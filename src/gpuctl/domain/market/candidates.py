@@ -17,7 +17,7 @@ class Placement:
     zone: str | None = None
 
     @property
-    def where(self) -> str:
+    def location(self) -> str:
         """The zone where one is named, else the region."""
         return self.zone or self.offer.region
 
@@ -33,7 +33,7 @@ ZonesOf = Callable[[Offer], Sequence[str]]
 PicksZone = Callable[[ProviderName], bool]
 
 
-def in_order(
+def placements(
     offers: Iterable[Offer], zones_of: ZonesOf, picks_zone: PicksZone = lambda provider: True
 ) -> Iterator[Placement]:
     """Every place once: the offers as they stand, but all regions of a type before the single zones of any of them.
@@ -45,10 +45,10 @@ def in_order(
     for (provider, *_), alike in groupby(
         offers, key=lambda offer: (offer.type.provider, offer.type.name, offer.market)
     ):
-        together = list(alike)
+        same_type = list(alike)
         if picks_zone(provider):
-            yield from (Placement(offer) for offer in together)
-        for offer in together:
+            yield from (Placement(offer) for offer in same_type)
+        for offer in same_type:
             yield from (Placement(offer, zone) for zone in zones_of(offer))
 
 

@@ -137,12 +137,12 @@ class Requirements:
 
     def is_met_by(self, offer: Offer) -> bool:
         """Whether the offer has all of it. An unknown price does not meet a highest price."""
-        return self.lack_of(offer) is None
+        return self.mismatch(offer) is None
 
-    def lack_of(self, offer: Offer) -> Mismatch | None:
+    def mismatch(self, offer: Offer) -> Mismatch | None:
         """The first thing that the offer lacks; None where it has all of it."""
         kind = offer.type
-        if self.gpu is not None and not _same_model(self.gpu, kind.gpu_model):
+        if self.gpu is not None and not _is_same_model(self.gpu, kind.gpu_model):
             return Mismatch.GPU_MODEL
         if self.min_gpus is not None and kind.gpu_count < self.min_gpus:
             return Mismatch.GPU_COUNT
@@ -164,12 +164,12 @@ class Requirements:
         return Mismatch.ABOVE_MAX_PRICE if offer.price.usd_per_hour > self.max_usd_per_hour else None
 
 
-def ranked(offers: Iterable[Offer], need: Requirements) -> Sequence[Offer]:
+def ranked(offers: Iterable[Offer], requirements: Requirements) -> Sequence[Offer]:
     """The offers that meet the need, cheapest first; unknown prices last; ties by type and region.
 
     Among unknown prices those come first that cost less on demand: a spot instance costs no more than that.
     """
-    fitting = [offer for offer in offers if need.is_met_by(offer)]
+    fitting = [offer for offer in offers if requirements.is_met_by(offer)]
     return sorted(fitting, key=_rank)
 
 
@@ -184,7 +184,9 @@ def _rank(offer: Offer) -> tuple[bool, bool, Decimal, str, str]:
     )
 
 
-def _same_model(requested: str, model: str) -> bool:
+def _is_same_model(requested: str, model: str) -> bool:
     # `A100` means every A100, `A100 80GB` only that one; `t4` is T4 and not T4G.
-    wanted, words = requested.casefold().split(), model.casefold().split()
-    return words[: len(wanted)] == wanted or requested.casefold().replace(" ", "") == model.casefold().replace(" ", "")
+    requested_words, words = requested.casefold().split(), model.casefold().split()
+    return words[: len(requested_words)] == requested_words or requested.casefold().replace(
+        " ", ""
+    ) == model.casefold().replace(" ", "")

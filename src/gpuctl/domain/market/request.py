@@ -7,7 +7,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-from gpuctl.domain.duration import shown, spelled
+from gpuctl.domain.duration import as_typed, exact
 from gpuctl.domain.instance import Instance, Market, ProviderName
 from gpuctl.domain.market.offers import Requirements
 from gpuctl.domain.market.secrets import secret_in
@@ -134,7 +134,7 @@ def check(request: Request, max_ttl: timedelta) -> None:
     if not 1 <= request.count <= MAX_COUNT:
         raise UsageError(f"--count must be 1 to {MAX_COUNT}, not `{request.count}`")
     if not all(request.regions) or (ANYWHERE in request.regions):
-        raise UsageError(f"--region must be one, several as `a,b,c`, or `any`, not {shown(request.region or '')}")
+        raise UsageError(f"--region must be one, several as `a,b,c`, or `any`, not {as_typed(request.region or '')}")
     if request.falls_back and request.market is not Market.SPOT:
         raise UsageError("--fallback requires `--spot`", hint="add `--spot`")
     if request.allow_retired and request.instance_type is None:
@@ -142,7 +142,7 @@ def check(request: Request, max_ttl: timedelta) -> None:
     if request.subnet is not None and (request.is_anywhere or len(request.regions) > 1):
         raise UsageError("--subnet requires a single region", hint="add `--region REGION`")
     if request.idle is not None and not MIN_IDLE <= request.idle <= max_ttl:
-        raise UsageError(f"--idle must be {spelled(MIN_IDLE)} to {spelled(max_ttl)}", hint="add `--idle 15m`")
+        raise UsageError(f"--idle must be {exact(MIN_IDLE)} to {exact(max_ttl)}", hint="add `--idle 15m`")
     if request.name is not None:
         check_name(request.name)
     for what in _LONGEST_TEXT:
@@ -155,10 +155,12 @@ def check_name(name: str) -> None:
     """Raise UsageError unless it can stand for an id: 1-40 of `a-z0-9-`, not beginning like an id."""
     if not NAME.fullmatch(name):
         raise UsageError(
-            f"--name must be 1 to 40 characters of `a-z0-9-`, not {shown(name)}", hint="add `--name train-7`"
+            f"--name must be 1 to 40 characters of `a-z0-9-`, not {as_typed(name)}", hint="add `--name train-7`"
         )
     if name.startswith(RECORD_ID_PREFIX):
-        raise UsageError(f"a name may not begin with `{RECORD_ID_PREFIX}`: {shown(name)}", hint="add `--name train-7`")
+        raise UsageError(
+            f"a name may not begin with `{RECORD_ID_PREFIX}`: {as_typed(name)}", hint="add `--name train-7`"
+        )
 
 
 def check_text(what: str, text: str | None) -> None:
@@ -170,7 +172,7 @@ def check_text(what: str, text: str | None) -> None:
     if len(text) > _LONGEST_TEXT[what]:
         raise UsageError(f"--{what} is longer than {_LONGEST_TEXT[what]} characters")
     if not text.isprintable():
-        raise UsageError(f"--{what} holds control characters: {shown(text)}")
+        raise UsageError(f"--{what} holds control characters: {as_typed(text)}")
     _refuse_secret(f"--{what}", text)
 
 
@@ -179,9 +181,9 @@ def check_tag(key: str, value: str) -> None:
     if not key:
         raise UsageError("a tag has an empty key", hint="add `--tag project=x`")
     if key.casefold().startswith(PREFIX):
-        raise UsageError(f"tags beginning with `{PREFIX}` are reserved: {shown(key)}")
+        raise UsageError(f"tags beginning with `{PREFIX}` are reserved: {as_typed(key)}")
     if not key.isprintable() or not value.isprintable():
-        raise UsageError(f"tag {shown(key)} holds control characters")
+        raise UsageError(f"tag {as_typed(key)} holds control characters")
     # The whole of it, because a key may have been put on either side.
     _refuse_secret("a tag", f"{key}={value}")
 

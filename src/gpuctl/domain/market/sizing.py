@@ -37,7 +37,7 @@ CLASSES = {
     Size.MEDIUM: SizeClass(Decimal(15), Decimal(28), "Standard_NC6", "16 GB GPU memory and 28 GB RAM"),
     Size.HEAVY: SizeClass(Decimal(22), Decimal(16), "p3.2xlarge", "24 GB GPU memory, such as an L4 or A10G"),
 }
-LIVES = {
+TTLS = {
     Size.LIGHT: timedelta(minutes=30),
     Size.MEDIUM: timedelta(minutes=60),
     Size.HEAVY: timedelta(minutes=120),
@@ -64,14 +64,14 @@ def advice(docs: int | None, task: timedelta | None, longest: timedelta) -> Advi
     size = by_docs or by_time
     if size is None:
         raise ValueError("neither documents nor minutes")
-    needed = LIVES[by_time or size]
+    needed = TTLS[by_time or size]
     if task is not None and task > _LONG:
         # A third on top, as the shorter lives have it, in whole quarters of an hour.
         needed = -(-task * 4 // (3 * _QUICK)) * _QUICK
     return Advice(size, min(needed, longest), needed)
 
 
-def fits(kind: InstanceType, size: Size) -> bool:
+def fits_size(kind: InstanceType, size: Size) -> bool:
     """Whether the type is of that size: still started, x86, CUDA with a known image, whole GPUs, and enough memory."""
     least = CLASSES[size]
     return (
@@ -90,7 +90,7 @@ def fits(kind: InstanceType, size: Size) -> bool:
 
 def cheapest(offers: Iterable[Offer], size: Size) -> Offer | None:
     """The cheapest offer of that size whose price is known; of several at that price the preferred type."""
-    fitting = [offer for offer in offers if offer.price is not None and fits(offer.type, size)]
+    fitting = [offer for offer in offers if offer.price is not None and fits_size(offer.type, size)]
     preferred = CLASSES[size].preferred
     return min(
         fitting,

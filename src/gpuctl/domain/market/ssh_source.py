@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
-from gpuctl.domain.duration import shown
+from gpuctl.domain.duration import as_typed
 from gpuctl.domain.instance import SSH_ALSO_FROM
 from gpuctl.errors import UsageError
 
@@ -35,9 +35,11 @@ def source(text: str, *, option: str) -> str:
     try:
         network = ip_network(text, strict=False)
     except ValueError:
-        raise UsageError(f"{option} must be auto, none or a range of addresses, not {shown(text)}", hint=HINT) from None
+        raise UsageError(
+            f"{option} must be auto, none or a range of addresses, not {as_typed(text)}", hint=HINT
+        ) from None
     if isinstance(network, IPv6Network) and (network.network_address.ipv4_mapped or "%" in text):
-        raise UsageError(f"{option} must be a plain range of addresses, not {shown(text)}", hint=HINT)
+        raise UsageError(f"{option} must be a plain range of addresses, not {as_typed(text)}", hint=HINT)
     return str(network)
 
 

@@ -100,9 +100,9 @@ class BudgetStatus:
 def limits(budgets: Budgets) -> list[Limit]:
     """Every limit there is: of everybody, of users, of tags."""
     return [
-        *_of(Limits(budgets.daily_usd, budgets.monthly_usd)),
-        *(limit for user, some in budgets.per_user.items() for limit in _of(some, user=user)),
-        *(limit for tag, some in budgets.per_tag.items() for limit in _of(some, tag=tag)),
+        *_limits_of(Limits(budgets.daily_usd, budgets.monthly_usd)),
+        *(limit for user, some in budgets.per_user.items() for limit in _limits_of(some, user=user)),
+        *(limit for tag, some in budgets.per_tag.items() for limit in _limits_of(some, tag=tag)),
     ]
 
 
@@ -166,7 +166,7 @@ def warnings(budgets: Budgets, records: Sequence[Instance], now: datetime, reque
     return parts
 
 
-def to_end(budgets: Budgets, records: Sequence[Instance], now: datetime) -> dict[str, Limit]:
+def instances_to_terminate(budgets: Budgets, records: Sequence[Instance], now: datetime) -> dict[str, Limit]:
     """The instances to end so that what is spent and what the others could still cost fits every limit, and why.
 
     The newest first. None where budgets do not end instances. What is being ended counts with what it cost so far, so
@@ -209,8 +209,8 @@ def ends_for(actions: Iterable[Action], chosen: Mapping[str, Limit]) -> list[Act
         if action.kind in (ActionKind.REFRESH, ActionKind.ADOPT)
         and action.record
         and action.record.id in chosen.keys() - ended
-        and action.seen
-        and action.seen.exists
+        and action.observed
+        and action.observed.exists
     ]
 
 
@@ -224,8 +224,8 @@ def _status(limit: Limit, records: Iterable[Instance], now: datetime, requested:
     )
 
 
-def _of(some: Limits, user: str | None = None, tag: str | None = None) -> list[Limit]:
-    text = ((some.daily_usd, Period.DAY), (some.monthly_usd, Period.MONTH))
+def _limits_of(limits: Limits, user: str | None = None, tag: str | None = None) -> list[Limit]:
+    text = ((limits.daily_usd, Period.DAY), (limits.monthly_usd, Period.MONTH))
     return [Limit(usd, period, user, tag) for usd, period in text if usd is not None]
 
 

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 
 from gpuctl.domain.instance import BillingTerms, Instance, Price
-from gpuctl.domain.lifecycle import resting_since
+from gpuctl.domain.lifecycle import powered_off_since
 
 _HOUR = Decimal(3600)
 _ZERO = Decimal(0)
@@ -43,7 +43,7 @@ class Cost:
         """Whether every part is known."""
         return self.total is not None
 
-    def over(self, span: timedelta) -> "Cost":
+    def for_span(self, span: timedelta) -> "Cost":
         """What these dollars an hour come to in that time."""
         return Cost(
             *(None if amount is None else _times(amount, span) for amount in (self.compute, self.disk, self.public_ip))
@@ -88,13 +88,13 @@ def spent_between(instance: Instance, since: datetime | None, until: datetime) -
 
     None for `since` is from the beginning. A least time falls due at the launch.
     """
-    end, rest = instance.terminated_at, resting_since(instance)
+    end, rest = instance.terminated_at, powered_off_since(instance)
     span = _billed(instance, end, since, until)
     on = _billed(instance, min(rest, end or rest) if rest else end, since, until)
     return Cost(
-        _for(instance.price, on, instance),
-        _for(instance.disk_price, span, instance),
-        _for(instance.address_price, on if instance.billing.releases_address else span, instance),
+        _amount(instance.price, on, instance),
+        _amount(instance.disk_price, span, instance),
+        _amount(instance.address_price, on if instance.billing.releases_address else span, instance),
     )
 
 
@@ -108,9 +108,9 @@ def remaining(instance: Instance, now: datetime) -> Cost:
         return Cost()
     left = max(instance.expires_at - _paid_until(instance, now), _NOTHING)
     return Cost(
-        _for(instance.price, left, instance),
-        _for(instance.disk_price, left, instance),
-        _for(instance.address_price, left, instance),
+        _amount(instance.price, left, instance),
+        _amount(instance.disk_price, left, instance),
+        _amount(instance.address_price, left, instance),
     )
 
 
@@ -134,7 +134,7 @@ def current_hourly(instance: Instance) -> Cost:
     if not instance.is_live:
         return Cost()
     running = hourly(instance)
-    if not resting_since(instance):
+    if not powered_off_since(instance):
         return running
     return Cost(_ZERO, running.disk, _ZERO if instance.billing.releases_address else running.public_ip)
 
@@ -170,7 +170,7 @@ def _billed_by(instance: Instance, end: datetime | None, at: datetime) -> timede
     return max(stop - start, instance.billing.minimum)
 
 
-def _for(price: Price | None, span: timedelta, instance: Instance) -> Decimal | None:
+def _amount(price: Price | None, span: timedelta, instance: Instance) -> Decimal | None:
     if price is None:
         # What did not exist in that time cost nothing at any price; the cost of what is active is unknown.
         return None if span or instance.is_live else _ZERO

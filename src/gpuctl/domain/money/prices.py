@@ -52,7 +52,7 @@ class PriceBook:
 class PriceJudgement:
     """What passed the gate, and what did not."""
 
-    taken: Mapping[PriceKey, Decimal]
+    accepted: Mapping[PriceKey, Decimal]
     refused: tuple[RejectedPrice, ...] = field(default=())
 
 
@@ -67,26 +67,26 @@ def judged(read: Mapping[PriceKey, Decimal], last: Last, believed: Collection[st
     """
     refused: dict[PriceKey, str] = {}
     for key, usd in read.items():
-        why = _alone(usd, last(key), is_believed=key.instance_type in believed)
+        why = _implausible_reason(usd, last(key), is_believed=key.instance_type in believed)
         if why is not None:
             refused[key] = why
 
-    def standing(key: PriceKey) -> Decimal | None:
+    def accepted_usd(key: PriceKey) -> Decimal | None:
         if key in read and key not in refused:
             return read[key]
         known = last(key)
         return known.usd_per_hour if known else None
 
     for key, usd in read.items():
-        spot = standing(key._replace(market=Market.SPOT)) if key.market is Market.ON_DEMAND else None
+        spot = accepted_usd(key._replace(market=Market.SPOT)) if key.market is Market.ON_DEMAND else None
         if key not in refused and spot is not None and usd < spot:
             refused[key] = f"below the spot price of ${spot:f}"
     for key, usd in read.items():
-        on_demand = standing(key._replace(market=Market.ON_DEMAND)) if key.market is Market.SPOT else None
+        on_demand = accepted_usd(key._replace(market=Market.ON_DEMAND)) if key.market is Market.SPOT else None
         if key not in refused and on_demand is not None and usd > on_demand:
             refused[key] = f"above the on-demand price of ${on_demand:f}"
     return PriceJudgement(
-        taken={key: usd for key, usd in read.items() if key not in refused},
+        accepted={key: usd for key, usd in read.items() if key not in refused},
         refused=tuple(RejectedPrice(key, read[key], refused[key]) for key in sorted(refused)),
     )
 
@@ -124,7 +124,7 @@ def age_note(prices: Iterable[Price | None], today: date) -> str | None:
     return f"{which} older than 30 days (up to {oldest}); update them with: gpuctl prices refresh"
 
 
-def _alone(usd: Decimal, last: Price | None, *, is_believed: bool) -> str | None:
+def _implausible_reason(usd: Decimal, last: Price | None, *, is_believed: bool) -> str | None:
     if not usd.is_finite() or usd <= 0:
         return "not above zero"
     if last is None or is_believed:

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from gpuctl.domain.instance import Instance, Market
 from gpuctl.domain.money.cost import Cost, by_deadline, current_hourly, remaining, seconds, spent, spent_between
-from gpuctl.domain.money.statistics import Statistics, ended_within, statistics, within
+from gpuctl.domain.money.statistics import Statistics, ended_within, existing_since, statistics
 
 _ZERO = Decimal(0)
 _HOUR = Decimal(3600)
@@ -103,7 +103,7 @@ def report(
     records: Iterable[Instance], now: datetime, since: datetime | None = None, side: str | None = None
 ) -> UsageReport:
     """Everything there is to say of what these cost; a side is what `groups` takes."""
-    every = within(records, since, now)
+    every = existing_since(records, since, now)
     return UsageReport(
         since,
         now,
@@ -148,7 +148,7 @@ def groups(records: Iterable[Instance], side: str, now: datetime, since: datetim
     An instance counts in every day it existed, with the part of its cost that fell on it; UTC days, none left out in
     between.
     """
-    every = within(records, since, now)
+    every = existing_since(records, since, now)
     if side == DAY:
         return _days(every, now, since)
     key_of = _tag(side.removeprefix(TAG)) if side.startswith(TAG) else SIDES[side]
@@ -180,13 +180,13 @@ def _average(records: Iterable[Instance], now: datetime, since: datetime | None)
     return sum(costs, _ZERO) / len(costs) if costs else None
 
 
-def _group(key: str | None, some: Sequence[Instance], since: datetime | None, now: datetime) -> UsageGroup:
+def _group(key: str | None, records: Sequence[Instance], since: datetime | None, now: datetime) -> UsageGroup:
     return UsageGroup(
         key,
-        instance_count=len(some),
-        hours=sum((_hours(record, since, now) for record in some), _ZERO),
-        cost=_cost_of(some, now, since),
-        spot=_cost_of(some, now, since, Market.SPOT),
+        instance_count=len(records),
+        hours=sum((_hours(record, since, now) for record in records), _ZERO),
+        cost=_cost_of(records, now, since),
+        spot=_cost_of(records, now, since, Market.SPOT),
     )
 
 

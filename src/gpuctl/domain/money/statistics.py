@@ -36,15 +36,19 @@ class Statistics:
     unknown_price_count: int
 
 
-def within(records: Iterable[Instance], since: datetime | None, now: datetime) -> list[Instance]:
+def existing_since(records: Iterable[Instance], since: datetime | None, now: datetime) -> list[Instance]:
     """The instances that were asked for, or were there, after that instant; all of them for None."""
-    return [record for record in records if since is None or record.created_at >= since or _last(record, now) > since]
+    return [
+        record
+        for record in records
+        if since is None or record.created_at >= since or _last_known_at(record, now) > since
+    ]
 
 
 def ended_within(records: Iterable[Instance], since: datetime | None, now: datetime) -> list[Instance]:
     """The instances that ran and ended, after that instant where one is given."""
     ended = [record for record in records if record.launched_at is not None and record.status is Status.TERMINATED]
-    return [record for record in ended if since is None or _last(record, now) > since]
+    return [record for record in ended if since is None or _last_known_at(record, now) > since]
 
 
 def statistics(records: Iterable[Instance], now: datetime, since: datetime | None = None) -> Statistics:
@@ -53,7 +57,7 @@ def statistics(records: Iterable[Instance], now: datetime, since: datetime | Non
     With `since` over those of `within`, of whose cost and always-on cost only the part since then counts; averages are
     over those that ended since then.
     """
-    every = within(records, since, now)
+    every = existing_since(records, since, now)
     launched = [record for record in every if record.launched_at is not None]
     ended = ended_within(every, since, now)
     priced = [record for record in launched if record.price is not None]
@@ -66,8 +70,8 @@ def statistics(records: Iterable[Instance], now: datetime, since: datetime | Non
         total_cost=total,
         average_duration_h=_mean([seconds(lifetime(record, now)) / _HOUR for record in ended]),
         average_cost=_mean([accrued(record, now) or _ZERO for record in ended if record.price is not None]),
-        provider_breakdown=_counted(record.provider.upper() for record in every),
-        instance_type_breakdown=_counted(record.instance_type for record in every),
+        provider_breakdown=_counts(record.provider.upper() for record in every),
+        instance_type_breakdown=_counts(record.instance_type for record in every),
         always_on_cost=always_on,
         savings=always_on - total,
         savings_percent=(always_on - total) * 100 / always_on if always_on else _ZERO,
@@ -75,7 +79,7 @@ def statistics(records: Iterable[Instance], now: datetime, since: datetime | Non
     )
 
 
-def _last(record: Instance, now: datetime) -> datetime:
+def _last_known_at(record: Instance, now: datetime) -> datetime:
     """When it was last there, as far as is known."""
     if record.launched_at is None:
         return record.created_at
@@ -86,7 +90,7 @@ def _mean(values: Sequence[Decimal]) -> Decimal:
     return sum(values, _ZERO) / len(values) if values else _ZERO
 
 
-def _counted(words: Iterable[str]) -> dict[str, int]:
+def _counts(words: Iterable[str]) -> dict[str, int]:
     counts: dict[str, int] = {}
     for word in words:
         counts[word] = counts.get(word, 0) + 1
@@ -105,10 +109,10 @@ def _always_on_cost(group: Sequence[Instance], since: datetime | None, now: date
     start = first if since is None else max(first, since)
     newest = max(group, key=lambda record: record.created_at)
     rate = newest.price.usd_per_hour if newest.price else _ZERO
-    return rate * seconds(now - start) / _HOUR * _most_at_once(group, now)
+    return rate * seconds(now - start) / _HOUR * _peak_count(group, now)
 
 
-def _most_at_once(group: Iterable[Instance], now: datetime) -> int:
+def _peak_count(group: Iterable[Instance], now: datetime) -> int:
     # An end at the very instant of a launch comes first: those two were never on together.
     changes = []
     for record in group:

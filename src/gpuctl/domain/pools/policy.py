@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
-from gpuctl.domain.duration import parse_duration, shown, spelled
+from gpuctl.domain.duration import as_typed, exact, parse_duration
 from gpuctl.errors import UsageError
 
 DEFAULT_WAITING_VALUE = 30.0
@@ -72,7 +72,7 @@ def parse_policy(text: str, *, option: str = "--policy") -> Policy:
     if name == PolicyKind.PREDICT and _WORTH.fullmatch(value) and float(value) > 0:
         return Policy(PolicyKind.PREDICT, worth=float(value))
     raise UsageError(
-        f"{option} must be auto, on-demand, keep:TIME, reactive, predict, tuned or always:N, not {shown(text)}",
+        f"{option} must be auto, on-demand, keep:TIME, reactive, predict, tuned or always:N, not {as_typed(text)}",
         hint="for example `keep:10m` or `always:2`",
     )
 
@@ -101,4 +101,4 @@ def spelled_seconds(seconds: int) -> str:
     """Seconds as a duration is typed: `10m`."""
     from datetime import timedelta
 
-    return spelled(timedelta(seconds=seconds))
+    return exact(timedelta(seconds=seconds))

@@ -25,7 +25,7 @@ class ActionKind(StrEnum):
 class Action:
     """One decision. `unresolved` means that a person should look: it shows on stderr and in the exit code.
 
-    `record` is None for an instance without one; `seen` is the observed instance, None where it was not observed.
+    `record` is None for an instance without one; `observed` is the observed instance, None where it was not observed.
     `left` is the cloud id of what one of the record's attempts left behind, where that is gone now.
     `extended_to` is the later deadline that another copy of the state has granted.
     """
@@ -33,7 +33,7 @@ class Action:
     kind: ActionKind
     scope: Scope
     record: Instance | None = None
-    seen: Observed | None = None
+    observed: Observed | None = None
     reason: Reason | None = None
     proof: Proof | None = None
     detail: str = ""
@@ -46,7 +46,7 @@ class Action:
         """The ID of the record, else the one in the tag, else the provider's. None where it is about a whole scope."""
         if self.record:
             return self.record.id
-        return (ownership(self.seen.tags).record_id or self.seen.cloud_id) if self.seen else None
+        return (ownership(self.observed.tags).record_id or self.observed.cloud_id) if self.observed else None
 
     @property
     def subject(self) -> str:
@@ -117,9 +117,9 @@ class Finder:
 
     def has(self, region: str, cloud_id: str) -> bool:
         """Whether something of that id exists in the listings of that region."""
-        seen = self._by_cloud_id.get((region, cloud_id))
-        return seen is not None and seen.exists
+        observed = self._by_cloud_id.get((region, cloud_id))
+        return observed is not None and observed.exists
 
-    def anywhere(self, record: Instance) -> Observed | None:
+    def listed_or_queried(self, record: Instance) -> Observed | None:
         """The record's instance in the listings, or else as the cloud gave it when asked for it alone."""
         return self.listed(record) or self._view.by_id.get(record.id)

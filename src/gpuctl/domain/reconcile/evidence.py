@@ -26,44 +26,44 @@ class Proof:
     status: Status = Status.TERMINATED
 
 
-def is_the_same_machine(record: Instance, seen: Observed, state_id: str) -> bool:
+def is_the_same_machine(record: Instance, observed: Observed, state_id: str) -> bool:
     """Whether this instance is the one that the record means.
 
     Found by our tag, it must carry this state's. An instance whose id our create returned stays ours when its tags are
     gone, if its launch time is ours too, or if it has ended; another record's or state's tag means that it is not.
     """
-    claimed_id, claimed_state = seen.tags.get(ID), seen.tags.get(STATE)
+    claimed_id, claimed_state = observed.tags.get(ID), observed.tags.get(STATE)
     if record.cloud_id is None:
         return claimed_id == record.id and claimed_state == state_id
     if claimed_id not in (None, record.id) or claimed_state not in (None, state_id):
         return False
-    if not seen.exists:
+    if not observed.exists:
         # A cloud drops the tags of what has ended, and closing the record changes nothing there.
-        return seen.cloud_id == record.cloud_id
+        return observed.cloud_id == record.cloud_id
     tagged = claimed_id is not None and claimed_state is not None
-    untouched = record.launched_at is not None and record.launched_at == seen.launched_at
+    untouched = record.launched_at is not None and record.launched_at == observed.launched_at
     return tagged or (record.id_is_from_create and untouched)
 
 
-def end_of(record: Instance, seen: Observed, now: datetime | None) -> Proof:
+def end_of(record: Instance, observed: Observed, now: datetime | None) -> Proof:
     """The proof that lies in a cloud showing that very instance as ended."""
-    if seen.ended_at is not None:
-        return Proof(seen.ended_at, False, _why(record, seen, seen.ended_at))
-    return _estimated(record, record.absent_since or now or record.updated_at, seen)
+    if observed.ended_at is not None:
+        return Proof(observed.ended_at, False, _reason(record, observed, observed.ended_at))
+    return _estimated_proof(record, record.absent_since or now or record.updated_at, observed)
 
 
-def launch_failure(record: Instance, seen: Observed) -> LaunchRefusal | None:
+def launch_failure(record: Instance, observed: Observed) -> LaunchRefusal | None:
     """Why the provider could not start the record's instance after it had accepted the create; None if it still may.
 
-    `seen` is that very instance. None as well for an instance that came up, or that somebody decided to terminate.
+    `observed` is that very instance. None as well for an instance that came up, or that somebody decided to terminate.
     """
     if record.status is not Status.CONFIGURING or record.booted_at is not None:
         return None
-    if seen.state not in (CloudState.ENDED, CloudState.FAILED):
+    if observed.state not in (CloudState.ENDED, CloudState.FAILED):
         return None
-    if seen.refusal is None and seen.end_reason is Reason.INTERRUPTED:
+    if observed.refusal is None and observed.end_reason is Reason.INTERRUPTED:
         return LaunchRefusal(code=Code.CAPACITY, text="the provider took the spot instance back while it was starting")
-    return seen.refusal
+    return observed.refusal
 
 
 def absence_proves(record: Instance, *, listed_at: datetime, now: datetime | None) -> Proof | None:
@@ -77,7 +77,7 @@ def absence_proves(record: Instance, *, listed_at: datetime, now: datetime | Non
     if record.launched_at is not None:
         if now - record.launched_at < LAUNCH_GRACE:
             return None
-        return _estimated(record, record.absent_since, None)
+        return _estimated_proof(record, record.absent_since, None)
     if now - record.last_attempt_at < ATTEMPT_GRACE:
         return None
     if record.cloud_id is None and record.status is Status.PROVISIONING:
@@ -85,19 +85,19 @@ def absence_proves(record: Instance, *, listed_at: datetime, now: datetime | Non
     return Proof(listed_at, False, record.reason or Reason.VANISHED)
 
 
-def _estimated(record: Instance, first_missed: datetime, seen: Observed | None) -> Proof:
+def _estimated_proof(record: Instance, first_missed: datetime, observed: Observed | None) -> Proof:
     # The timer on the instance acts 2 min past the deadline, so it did not bill later than that.
     ended_at = min(first_missed, record.expires_at + GUARD_GRACE)
     if record.launched_at is not None:
         ended_at = max(ended_at, record.launched_at)
-    return Proof(ended_at, True, _why(record, seen, ended_at))
+    return Proof(ended_at, True, _reason(record, observed, ended_at))
 
 
-def _why(record: Instance, seen: Observed | None, ended_at: datetime) -> Reason:
+def _reason(record: Instance, observed: Observed | None, ended_at: datetime) -> Reason:
     if record.reason is not None:
         return record.reason
-    if seen is not None and seen.end_reason is not None:
-        return seen.end_reason
-    if seen is not None and seen.refusal is not None and record.booted_at is None and record.ready_at is None:
+    if observed is not None and observed.end_reason is not None:
+        return observed.end_reason
+    if observed is not None and observed.refusal is not None and record.booted_at is None and record.ready_at is None:
         return Reason.REFUSED
     return Reason.EXPIRED if ended_at >= record.expires_at else Reason.VANISHED

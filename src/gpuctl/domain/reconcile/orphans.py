@@ -17,34 +17,34 @@ def plan_without_record(records: Sequence[Instance], view: View, rules: Rules) -
     """The actions for instances without a record, and for regions that did not reply."""
     finder, by_id = Finder(view, rules.state_id), {record.id: record for record in records}
     known = {record.cloud_id for record in records} | {
-        seen.cloud_id for record in records if (seen := finder.listed(record))
+        observed.cloud_id for record in records if (observed := finder.listed(record))
     }
-    unmanaged = [seen for seen in view.observed if seen.exists and seen.cloud_id not in known]
-    decided = [_unmanaged(seen, by_id, view, rules) for seen in unmanaged]
+    unmanaged = [observed for observed in view.observed if observed.exists and observed.cloud_id not in known]
+    decided = [_unmanaged(observed, by_id, view, rules) for observed in unmanaged]
     unreachable = [
         Action(ActionKind.REPORT, scope, detail=why, unresolved=True) for scope, why in view.unreachable.items()
     ]
     return [*_within_limit(decided, rules.max_orphans), *unreachable]
 
 
-def _unmanaged(seen: Observed, records: Mapping[str, Instance], view: View, rules: Rules) -> Action:
-    scope = Scope(provider=seen.provider, account=seen.account, region=seen.region)
+def _unmanaged(observed: Observed, records: Mapping[str, Instance], view: View, rules: Rules) -> Action:
+    scope = Scope(provider=observed.provider, account=observed.account, region=observed.region)
 
     def act(kind: ActionKind, reason: Reason | None = None, *, detail: str, unresolved: bool = False) -> Action:
-        return Action(kind, scope, None, seen, reason, None, detail, unresolved)
+        return Action(kind, scope, None, observed, reason, None, detail, unresolved)
 
-    claims = ownership(seen.tags)
+    claims = ownership(observed.tags)
     ours = claims.state_id == rules.state_id
     if not ours and claims.state_id not in rules.reap_state_ids:
-        return act(ActionKind.REPORT, detail=f"{seen.cloud_id} belongs to state {seen.tags.get(STATE, '')!r}")
+        return act(ActionKind.REPORT, detail=f"{observed.cloud_id} belongs to state {observed.tags.get(STATE, '')!r}")
     record = records.get(claims.record_id or "")
-    if ours and record is not None and _is_left_behind(seen, record):
-        return act(ActionKind.TERMINATE, Reason.REFUSED, detail=f"{seen.cloud_id} was left by a refused attempt")
-    born = seen.launched_at or claims.created_at
-    if claims.record_id is None or claims.expires_at is None or born is None:
+    if ours and record is not None and _is_leftover(observed, record):
+        return act(ActionKind.TERMINATE, Reason.REFUSED, detail=f"{observed.cloud_id} was left by a refused attempt")
+    created_at = observed.launched_at or claims.created_at
+    if claims.record_id is None or claims.expires_at is None or created_at is None:
         return act(
             ActionKind.REPORT,
-            detail=f"{seen.cloud_id} is tagged with this state but has no valid ID or deadline tag",
+            detail=f"{observed.cloud_id} is tagged with this state but has no valid ID or deadline tag",
             unresolved=True,
         )
     if view.now is None:
@@ -53,30 +53,35 @@ def _unmanaged(seen: Observed, records: Mapping[str, Instance], view: View, rule
             detail="the provider's clock could not be read: the deadline is not enforced",
             unresolved=True,
         )
-    if _is_ripe(claims.expires_at, born, view.now, ours):
+    if _is_expired(claims.expires_at, created_at, view.now, ours):
         return act(
-            ActionKind.TERMINATE, Reason.ORPHAN, detail=f"{seen.cloud_id} is past its deadline and has no record"
+            ActionKind.TERMINATE, Reason.ORPHAN, detail=f"{observed.cloud_id} is past its deadline and has no record"
         )
-    if ours and seen.state is CloudState.REMNANT and view.now - born > ORPHAN_AGE:
+    if ours and observed.state is CloudState.REMNANT and view.now - created_at > ORPHAN_AGE:
         return act(
             ActionKind.TERMINATE,
             Reason.ORPHAN,
-            detail=f"{seen.cloud_id} is left over: no instance and no record uses it",
+            detail=f"{observed.cloud_id} is left over: no instance and no record uses it",
         )
-    if not ours or view.now >= claims.expires_at or seen.state is CloudState.REMNANT:
-        return act(ActionKind.WAIT, detail=f"{seen.cloud_id} has no record")
+    if not ours or view.now >= claims.expires_at or observed.state is CloudState.REMNANT:
+        return act(ActionKind.WAIT, detail=f"{observed.cloud_id} has no record")
     if record is not None:
-        return act(ActionKind.REPORT, detail=f"{seen.cloud_id} claims the record of {record.cloud_id}", unresolved=True)
-    return act(ActionKind.ADOPT, detail=f"{seen.cloud_id} had no record")
+        return act(
+            ActionKind.REPORT, detail=f"{observed.cloud_id} claims the record of {record.cloud_id}", unresolved=True
+        )
+    return act(ActionKind.ADOPT, detail=f"{observed.cloud_id} had no record")
 
 
-def _is_left_behind(seen: Observed, record: Instance) -> bool:
-    return any((attempt.region, attempt.cloud_id) == (seen.region, seen.cloud_id) for attempt in record.left_behind)
+def _is_leftover(observed: Observed, record: Instance) -> bool:
+    return any(
+        (attempt.region, attempt.cloud_id) == (observed.region, observed.cloud_id)
+        for attempt in record.leftover_attempts
+    )
 
 
-def _is_ripe(expires_at: datetime, born: datetime, now: datetime, ours: bool) -> bool:
+def _is_expired(expires_at: datetime, created_at: datetime, now: datetime, ours: bool) -> bool:
     patience = timedelta(0) if ours else ORPHAN_AGE
-    return now >= expires_at + patience and now - born > ORPHAN_AGE
+    return now >= expires_at + patience and now - created_at > ORPHAN_AGE
 
 
 def _within_limit(actions: Iterable[Action], max_orphans: int) -> Iterable[Action]:
@@ -86,6 +91,6 @@ def _within_limit(actions: Iterable[Action], max_orphans: int) -> Iterable[Actio
             ended += 1
             if ended > max_orphans:
                 spared = f"{action.detail}; more orphans than --max-orphans {max_orphans} allows in one run"
-                yield Action(ActionKind.REPORT, action.scope, None, action.seen, Reason.ORPHAN, None, spared, True)
+                yield Action(ActionKind.REPORT, action.scope, None, action.observed, Reason.ORPHAN, None, spared, True)
                 continue
         yield action

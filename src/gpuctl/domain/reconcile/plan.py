@@ -26,7 +26,7 @@ from gpuctl.domain.reconcile.orphans import plan_without_record
 STUBBORN_AFTER = timedelta(minutes=30)
 
 
-def to_ask_by_id(records: Iterable[Instance], view: View, rules: Rules) -> list[Instance]:
+def records_to_query(records: Iterable[Instance], view: View, rules: Rules) -> list[Instance]:
     """The active records whose instance is queried by itself before `plan`.
 
     A complete listing lacked it, or its region could not be listed and its deadline has passed by the record alone.
@@ -75,30 +75,35 @@ def plan_records(
 def _for_record(record: Instance, finder: Finder, view: View, rules: Rules) -> list[Action]:
     scope = scope_of(record)
     was_asked = scope in view.listed or scope in view.unreachable
-    return [*(_about(record, finder, view, rules) if was_asked else ()), *_left_behind(record, finder, view)]
+    return [
+        *(_actions(record, finder, view, rules) if was_asked else ()),
+        *_actions_for_leftovers(record, finder, view),
+    ]
 
 
-def _about(record: Instance, finder: Finder, view: View, rules: Rules) -> Iterable[Action]:
-    seen = finder.anywhere(record)
-    extended_to = extended_by_tags(record, seen, rules, view.now)
-    act = _ActionMaker(record, scope_of(record), seen, extended_to)
-    if seen is not None and not is_the_same_machine(record, seen, rules.state_id):
-        if seen.exists:
+def _actions(record: Instance, finder: Finder, view: View, rules: Rules) -> Iterable[Action]:
+    observed = finder.listed_or_queried(record)
+    extended_to = extended_by_tags(record, observed, rules, view.now)
+    act = _ActionMaker(record, scope_of(record), observed, extended_to)
+    if observed is not None and not is_the_same_machine(record, observed, rules.state_id):
+        if observed.exists:
             yield act(
-                ActionKind.REPORT, detail=f"the gpuctl tags of {seen.cloud_id} were changed", unresolved=record.is_live
+                ActionKind.REPORT,
+                detail=f"the gpuctl tags of {observed.cloud_id} were changed",
+                unresolved=record.is_live,
             )
     elif record.status.is_ended:
-        if seen is not None and seen.exists:
+        if observed is not None and observed.exists:
             yield act(ActionKind.TERMINATE, Reason.ORPHAN, detail="still running although recorded as terminated")
-    elif seen is not None:
-        yield from _present(extended(record, extended_to, record.updated_at), seen, view, act)
+    elif observed is not None:
+        yield from _actions_if_present(extended(record, extended_to, record.updated_at), observed, view, act)
     else:
-        yield from _absent(record, view, act)
+        yield from _actions_if_absent(record, view, act)
 
 
-def _left_behind(record: Instance, finder: Finder, view: View) -> Iterable[Action]:
+def _actions_for_leftovers(record: Instance, finder: Finder, view: View) -> Iterable[Action]:
     """Leftovers of earlier attempts that are gone by now; existing ones are terminated like orphans."""
-    for attempt in record.left_behind:
+    for attempt in record.leftover_attempts:
         scope = Scope(provider=record.provider, account=record.account, region=attempt.region)
         listed_at = view.listed.get(scope)
         if attempt.cloud_id is None or listed_at is None or listed_at - attempt.at < ATTEMPT_GRACE:
@@ -110,8 +115,8 @@ def _left_behind(record: Instance, finder: Finder, view: View) -> Iterable[Actio
 class _ActionMaker:
     """Makes actions about one record."""
 
-    def __init__(self, record: Instance, scope: Scope, seen: Observed | None, extended_to: datetime | None) -> None:
-        self._about = (scope, record, seen)
+    def __init__(self, record: Instance, scope: Scope, observed: Observed | None, extended_to: datetime | None) -> None:
+        self._actions = (scope, record, observed)
         self._extended_to = extended_to
 
     def __call__(
@@ -123,17 +128,17 @@ class _ActionMaker:
         proof: Proof | None = None,
         unresolved: bool = False,
     ) -> Action:
-        scope, record, seen = self._about
-        return Action(kind, scope, record, seen, reason, proof, detail, unresolved, extended_to=self._extended_to)
+        scope, record, observed = self._actions
+        return Action(kind, scope, record, observed, reason, proof, detail, unresolved, extended_to=self._extended_to)
 
 
-def _present(record: Instance, seen: Observed, view: View, act: _ActionMaker) -> Iterable[Action]:
-    if not seen.exists:
-        detail = seen.refusal.text if seen.refusal else ""
-        yield act(ActionKind.CLOSE, proof=end_of(record, seen, view.now), detail=detail)
+def _actions_if_present(record: Instance, observed: Observed, view: View, act: _ActionMaker) -> Iterable[Action]:
+    if not observed.exists:
+        detail = observed.refusal.text if observed.refusal else ""
+        yield act(ActionKind.CLOSE, proof=end_of(record, observed, view.now), detail=detail)
         return
-    if record.status is Status.PROVISIONING and seen.state is not CloudState.REMNANT:
-        yield act(ActionKind.ADOPT, detail=f"its instance is {seen.cloud_id}")
+    if record.status is Status.PROVISIONING and observed.state is not CloudState.REMNANT:
+        yield act(ActionKind.ADOPT, detail=f"its instance is {observed.cloud_id}")
     else:
         yield act(ActionKind.REFRESH)
     if record.status is Status.STOPPING:
@@ -144,17 +149,17 @@ def _present(record: Instance, seen: Observed, view: View, act: _ActionMaker) ->
             detail="still there long after its termination was accepted" if stubborn else "",
             unresolved=stubborn,
         )
-    elif seen.state is CloudState.FAILED and not _was_ready(record):
-        why = seen.refusal.text if seen.refusal else "the provider could not start it"
+    elif observed.state is CloudState.FAILED and not _was_ready(record):
+        why = observed.refusal.text if observed.refusal else "the provider could not start it"
         yield act(ActionKind.TERMINATE, Reason.REFUSED, detail=why)
-    elif seen.state is CloudState.FAILED:
+    elif observed.state is CloudState.FAILED:
         # It was usable: what failed since (an extension that a policy put on it, say) may not have stopped its task.
         yield act(ActionKind.REPORT, detail="the provider reports a failure; kept until its deadline", unresolved=True)
-        yield from _if_due(record, view, act)
-    elif seen.state is CloudState.REMNANT and (reason := _why_empty(record, view.now)) is not None:
+        yield from _actions_if_expired(record, view, act)
+    elif observed.state is CloudState.REMNANT and (reason := _why_empty(record, view.now)) is not None:
         yield act(ActionKind.TERMINATE, reason, detail="there is no instance, only resources created for it")
     else:
-        yield from _if_due(record, view, act)
+        yield from _actions_if_expired(record, view, act)
 
 
 def _was_ready(record: Instance) -> bool:
@@ -172,10 +177,10 @@ def _why_empty(record: Instance, now: datetime | None) -> Reason | None:
     return Reason.INTERRUPTED if record.market is Market.SPOT else Reason.VANISHED
 
 
-def _absent(record: Instance, view: View, act: _ActionMaker) -> Iterable[Action]:
+def _actions_if_absent(record: Instance, view: View, act: _ActionMaker) -> Iterable[Action]:
     scope = scope_of(record)
     if scope in view.unreachable:
-        yield from _unseen_end(record, view, act)
+        yield from _actions_by_id(record, view, act)
         return
     is_requested = record.id in view.by_id
     if not is_requested:
@@ -186,10 +191,10 @@ def _absent(record: Instance, view: View, act: _ActionMaker) -> Iterable[Action]
         yield act(ActionKind.CLOSE, proof.reason, proof=proof)
         return
     yield act(ActionKind.WAIT, detail="not found at the provider; termination is not confirmed yet")
-    yield from _unseen_end(record, view, act)
+    yield from _actions_by_id(record, view, act)
 
 
-def _unseen_end(record: Instance, view: View, act: _ActionMaker) -> Iterable[Action]:
+def _actions_by_id(record: Instance, view: View, act: _ActionMaker) -> Iterable[Action]:
     # Should the listing lie or fail, the end is asked for all the same, but only by an id that our own create returned.
     if not record.id_is_from_create:
         return
@@ -200,10 +205,10 @@ def _unseen_end(record: Instance, view: View, act: _ActionMaker) -> Iterable[Act
         detail = "past its deadline; not terminated yet, because its tags could not be read"
         yield act(ActionKind.WAIT, detail=detail, unresolved=True)
     else:
-        yield from _if_due(record, view, act)
+        yield from _actions_if_expired(record, view, act)
 
 
-def _if_due(record: Instance, view: View, act: _ActionMaker) -> Iterable[Action]:
+def _actions_if_expired(record: Instance, view: View, act: _ActionMaker) -> Iterable[Action]:
     if view.now is None:
         yield act(
             ActionKind.REPORT,

@@ -11,7 +11,7 @@ from gpuctl.domain.reconcile.actions import Action, ActionKind
 from gpuctl.domain.tags import ownership
 
 
-def combined(record: Instance, other: Instance) -> Instance:
+def merged(record: Instance, other: Instance) -> Instance:
     """Two copies of the same record as one: ended goes before STOPPING, that before live, then the one with more
     attempts, then the newer. While it is active the later deadline is kept, and no attempt and no cloud id is lost."""
     copies = sorted((record, other), key=lambda copy: (_rank(copy), len(copy.attempts), copy.updated_at), reverse=True)
@@ -23,21 +23,21 @@ def combined(record: Instance, other: Instance) -> Instance:
         # Only the copy with the last attempt says where the instance may be.
         entries = [entry for entry in first.history if entry not in second.history]
         facts |= {"status": first.status, "reason": first.reason, "history": (*second.history, *entries)}
-        return second.having(**facts, updated_at=max(first.updated_at, second.updated_at))
+        return second.with_fields(**facts, updated_at=max(first.updated_at, second.updated_at))
     if len(second.attempts) < len(first.attempts):
         # Its cloud id is that of an earlier attempt.
-        return first.having(**facts)
+        return first.with_fields(**facts)
     if first.cloud_id is None and second.cloud_id is not None:
         facts |= {"cloud_id": second.cloud_id, "id_is_from_create": second.id_is_from_create}
     elif first.cloud_id == second.cloud_id:
         facts["id_is_from_create"] = first.id_is_from_create or second.id_is_from_create
-    return first.having(**facts)
+    return first.with_fields(**facts)
 
 
-def with_deadline_of(record: Instance, seen: Observed, now: datetime, max_ttl: timedelta) -> Instance:
+def with_deadline_of(record: Instance, observed: Observed, now: datetime, max_ttl: timedelta) -> Instance:
     """The record with the deadline its instance carries, up to `max_ttl` from now, where that is later: an extension
     that an older state has forgotten. A tag that cannot be read moves nothing."""
-    instant = ownership(seen.tags).expires_at
+    instant = ownership(observed.tags).expires_at
     if not record.is_live or instant is None or min(instant, now + max_ttl) <= record.expires_at:
         return record
     later = min(instant, now + max_ttl)
@@ -48,7 +48,7 @@ def with_deadline_of(record: Instance, seen: Observed, now: datetime, max_ttl: t
 def without_deadlines(actions: Sequence[Action]) -> list[Action]:
     """The plan of a restored state: whatever would be ended by its deadline is reported instead, for the deadline may
     have been moved after that state was written."""
-    return [_spared(action) if _is_by_deadline(action) else action for action in actions]
+    return [_without_termination(action) if _is_by_deadline(action) else action for action in actions]
 
 
 def _rank(copy: Instance) -> int:
@@ -60,6 +60,6 @@ def _is_by_deadline(action: Action) -> bool:
     return action.kind is ActionKind.TERMINATE and (action.reason is Reason.EXPIRED or is_orphan)
 
 
-def _spared(action: Action) -> Action:
+def _without_termination(action: Action) -> Action:
     why = "deadline not enforced: the state was restored, and not all regions were queried since"
     return replace(action, kind=ActionKind.REPORT, reason=None, detail=why, unresolved=True)

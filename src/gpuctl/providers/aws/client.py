@@ -65,9 +65,9 @@ class Clients:
         """The settings of the profile in use, then those of its `source_profile`, and so on."""
         core = self.session._session
         profiles, name = core.full_config.get("profiles", {}), core.get_config_variable("profile") or "default"
-        seen: set[str] = set()
-        while name in profiles and name not in seen:
-            seen.add(name)
+        visited: set[str] = set()
+        while name in profiles and name not in visited:
+            visited.add(name)
             yield profiles[name]
             name = profiles[name].get("source_profile", "")
 

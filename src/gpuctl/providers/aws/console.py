@@ -54,7 +54,7 @@ def read_console(ec2: Any, cloud_id: str) -> Console:
         except ClientError:
             continue
         is_current = console.is_current or bool(latest)
-        console = Console(_last(_GUARD, output), _last(_GPU, output) or console.gpu, is_current)
+        console = Console(_last_match(_GUARD, output), _last_match(_GPU, output) or console.gpu, is_current)
         if console.guard is not None:
             break
     return console
@@ -78,6 +78,6 @@ def last_words(ec2: Any, described: Mapping[str, Any], seen_at: datetime | None)
     return GuardReport(None if is_before or is_after else at, match[2].strip())
 
 
-def _last(pattern: re.Pattern[str], output: str) -> str | None:
+def _last_match(pattern: re.Pattern[str], output: str) -> str | None:
     lines: list[str] = pattern.findall(output)
     return lines[-1].strip() if lines else None

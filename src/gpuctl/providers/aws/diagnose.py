@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from gpuctl.domain.diagnosis import Finding, Verdict
-from gpuctl.domain.duration import rough
+from gpuctl.domain.duration import approximate
 from gpuctl.domain.instance import Market
 from gpuctl.errors import CredentialsError
 from gpuctl.providers.aws.client import Clients
@@ -41,7 +41,7 @@ def diagnose(clients: Clients, trial: DiagnosedInstance) -> Iterator[Finding]:
     yield _end(clients, trial)
     yield _finding_of("quota", lambda: _quota(clients, trial))
     yield _finding_of("zones", lambda: _offered(clients, trial))
-    yield _finding_of("credential-expiry", lambda: _lasts(clients, trial))
+    yield _finding_of("credential-expiry", lambda: _credential_expiry(clients, trial))
 
 
 def _finding_of(check: str, ask: Callable[[], Finding]) -> Finding:
@@ -58,7 +58,7 @@ def _create(clients: Clients, trial: DiagnosedInstance) -> Finding:
         return Finding("create-permission", Verdict.UNKNOWN, "there is no image to check with")
     what = f"`{trial.kind.name}` in {trial.region}"
     call = run_instances(trial.order, None) | {"DryRun": True}
-    code, failure = _tried(lambda: clients.client("ec2", trial.region, once=True).run_instances(**call))
+    code, failure = _dry_run_code(lambda: clients.client("ec2", trial.region, once=True).run_instances(**call))
     if code == _PERMITTED:
         text = f"creating {what} is permitted{_spot(clients, trial.order)}"
         return _group(clients, trial.order, trial.opens_ssh) or Finding("create-permission", Verdict.OK, text)
@@ -74,7 +74,7 @@ def _create(clients: Clients, trial: DiagnosedInstance) -> Finding:
 def _spot(clients: Clients, order: Order) -> str:
     """What prevents a spot instance where an on-demand one is permitted; empty if nothing does."""
     call = run_instances(replace(order, market=Market.SPOT), None) | {"DryRun": True}
-    code, failure = _tried(lambda: clients.client("ec2", order.region, once=True).run_instances(**call))
+    code, failure = _dry_run_code(lambda: clients.client("ec2", order.region, once=True).run_instances(**call))
     if code == _PERMITTED or failure is None:
         return ""
     problem = translate(failure, "as spot it would fail")
@@ -85,7 +85,7 @@ def _group(clients: Clients, order: Order, opens_ssh: bool) -> Finding | None:
     """What prevents the security group that allows SSH; None if nothing does."""
     if not opens_ssh:
         return None
-    code, failure = _tried(lambda: try_group(clients, replace(order, ssh_from=_EXAMPLE_RANGE), _EXAMPLE_RANGE))
+    code, failure = _dry_run_code(lambda: try_group(clients, replace(order, ssh_from=_EXAMPLE_RANGE), _EXAMPLE_RANGE))
     if code == _PERMITTED:
         return None
     if failure is None:
@@ -101,7 +101,7 @@ def _end(clients: Clients, trial: DiagnosedInstance) -> Finding:
     ec2 = clients.client("ec2", trial.region)
     failure: Exception | None = None
     for machine in (_NOBODYS, *([trial.machine] if trial.machine else [])):
-        code, failure = _tried(partial(ec2.terminate_instances, InstanceIds=[machine], DryRun=True))
+        code, failure = _dry_run_code(partial(ec2.terminate_instances, InstanceIds=[machine], DryRun=True))
         if code == _PERMITTED or code in NOT_FOUND:
             return Finding("terminate-permission", Verdict.OK, f"terminating instances in {trial.region} is permitted")
     if failure is None:
@@ -121,7 +121,7 @@ def _quota(clients: Clients, trial: DiagnosedInstance) -> Finding:
     code = _QUOTAS.get((family, Market.ON_DEMAND))
     if code is None or need is None:
         return Finding("quota", Verdict.UNKNOWN, f"no quota is known for `{trial.kind.name}`")
-    allowed, used = _allowed(clients, trial, code), _used(clients, trial, Market.ON_DEMAND)
+    allowed, used = _allowed(clients, trial, code), _used_vcpus(clients, trial, Market.ON_DEMAND)
     text = f"{used} of {allowed} vCPUs in use in {trial.region} ({code}); `{trial.kind.name}` needs {need}"
     text += _as_spot(clients, trial)
     if used + need <= allowed:
@@ -136,7 +136,7 @@ def _as_spot(clients: Clients, trial: DiagnosedInstance) -> str:
     if code is None:
         return ""
     try:
-        allowed, used = _allowed(clients, trial, code), _used(clients, trial, Market.SPOT)
+        allowed, used = _allowed(clients, trial, code), _used_vcpus(clients, trial, Market.SPOT)
     except (*SDK_ERRORS, KeyError):
         return ""
     return f"; as spot {used} of {allowed} ({code})"
@@ -152,7 +152,7 @@ def _family(name: str, market: Market) -> str:
     return spot if market is Market.SPOT else on_demand
 
 
-def _used(clients: Clients, trial: DiagnosedInstance, market: Market) -> int:
+def _used_vcpus(clients: Clients, trial: DiagnosedInstance, market: Market) -> int:
     """The vCPUs of every instance that counts against the type's quota in that market, regardless of who started it."""
     family = _family(trial.kind.name, market)
     pages = (
@@ -193,7 +193,7 @@ def _offered(clients: Clients, trial: DiagnosedInstance) -> Finding:
     return Finding("zones", Verdict.OK, f"`{trial.kind.name}` is offered in {', '.join(zones)}")
 
 
-def _lasts(clients: Clients, trial: DiagnosedInstance) -> Finding:
+def _credential_expiry(clients: Clients, trial: DiagnosedInstance) -> Finding:
     login = clients.session.get_credentials()
     if login is None:
         return Finding("credential-expiry", Verdict.UNKNOWN, "the login could not be read")
@@ -205,7 +205,7 @@ def _lasts(clients: Clients, trial: DiagnosedInstance) -> Finding:
     if ends is None:
         text = "these are session credentials without a known end; the shutdown timers of the instances need none"
         return Finding("credential-expiry", Verdict.WARN, text, "aws sts get-caller-identity")
-    left = rough(ends - trial.now)
+    left = approximate(ends - trial.now)
     if ends < trial.until:
         text = f"the credentials expire in {left}, before the last deadline; from then on only the shutdown timers act"
         return Finding("credential-expiry", Verdict.WARN, text, "aws sso login, or take a profile whose keys last")
@@ -240,7 +240,7 @@ def _of_profile(clients: Clients, method: str) -> Finding | None:
     return None
 
 
-def _tried(call: Callable[[], Any]) -> tuple[str, Exception | None]:
+def _dry_run_code(call: Callable[[], Any]) -> tuple[str, Exception | None]:
     """AWS's code for what would have happened."""
     try:
         call()

@@ -39,13 +39,13 @@ class _TerminateBatch:
             self._calls_left -= 1
             self._ec2.terminate_instances(InstanceIds=list(batch))
         except SDK_ERRORS as error:
-            return self._after(error, batch)
+            return self._errors_after(error, batch)
         return {}
 
-    def _after(self, error: Exception, batch: Sequence[str]) -> dict[str, GpuctlError]:
+    def _errors_after(self, error: Exception, batch: Sequence[str]) -> dict[str, GpuctlError]:
         code = code_of(error)
         if code in NOT_FOUND and len(batch) > 1:
-            known = self._known(batch)
+            known = self._known_ids(batch)
             if len(known) < len(batch):
                 unknown = [text for text in batch if text not in known]
                 failures = {text: self._unknown(text) for text in unknown}
@@ -56,7 +56,7 @@ class _TerminateBatch:
         middle = len(batch) // 2
         return self.end(batch[:middle]) | self.end(batch[middle:])
 
-    def _known(self, batch: Sequence[str]) -> list[str]:
+    def _known_ids(self, batch: Sequence[str]) -> list[str]:
         known: set[str] = set()
         for part in _in_batches(batch, _MOST_FILTER_VALUES):
             pages = self._ec2.get_paginator("describe_instances").paginate(

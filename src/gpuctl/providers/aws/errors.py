@@ -133,19 +133,19 @@ def refusal_of(code: str, message: str) -> LaunchRefusal | None:
     """
     if not code:
         return None
-    told_code, _, result = message.partition(":")
-    if not result or not _STATE_REASON.fullmatch(told_code):
-        told_code, result = code, message
-    side, words = told_code.split(".", 1) if _STATE_REASON.fullmatch(told_code) else ("", told_code)
+    reported_code, _, result = message.partition(":")
+    if not result or not _STATE_REASON.fullmatch(reported_code):
+        reported_code, result = code, message
+    side, words = reported_code.split(".", 1) if _STATE_REASON.fullmatch(reported_code) else ("", reported_code)
     known = TABLE.meaning(words, 400)
     # AWS ended it and said so: whatever failed in there, the outcome is known.
     meaning = Meaning.REFUSED if known in (Meaning.FAILED, Meaning.TOKEN_USED) else known
     sentence = one_line(result.strip())
-    text = f"AWS ended it while it was starting: `{told_code}`{f' ({sentence})' if sentence else ''}"
+    text = f"AWS ended it while it was starting: `{reported_code}`{f' ({sentence})' if sentence else ''}"
     # "Client error on launch" is what EC2 says where the caller may not use the key of an encrypted volume.
     is_key = words.startswith("InvalidKMSKey") or (side, words) == ("Client", "InternalError")
     hint = _KEY_HINT if is_key else TABLE.hint(words) or _HINTS.get(meaning)
-    error = error_of(meaning, text, code=told_code, hint=hint, extent=Extent.EVERYWHERE)
+    error = error_of(meaning, text, code=reported_code, hint=hint, extent=Extent.EVERYWHERE)
     return LaunchRefusal(code=error.code, text=error.message, hint=error.hint)
 
 

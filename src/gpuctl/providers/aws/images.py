@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from gpuctl.domain.duration import shown
+from gpuctl.domain.duration import as_typed
 from gpuctl.domain.market.offers import InstanceType
 from gpuctl.errors import UsageError
 from gpuctl.providers.aws.client import Clients
@@ -109,5 +109,5 @@ def _user(name: str) -> str | None:
 
 def _no_image(image_id: str, region: str) -> UsageError:
     return UsageError(
-        f"image {shown(image_id)} does not exist in `{region}`", hint="add `--image ami-...`, or leave it out"
+        f"image {as_typed(image_id)} does not exist in `{region}`", hint="add `--image ami-...`, or leave it out"
     )

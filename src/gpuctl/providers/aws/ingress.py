@@ -96,15 +96,15 @@ class Ingress:
         ec2 = self._clients.client("ec2", order.region)
         network = _network(ec2, order.subnet)
         wanted: _Rule = ("tcp", _SSH, _SSH, cidr)
-        taken = _groups_by_name(ec2, network, _names(order.state_id, cidr))
-        for group in taken.values():
+        groups = _groups_by_name(ec2, network, _names(order.state_id, cidr))
+        for group in groups.values():
             # A rule that others added would let more in than was asked for: such a group is not used again.
             if _carries_state(group, order.state_id) and set(_rules(group)) <= {wanted}:
                 return _with_rule(ec2, str(group["GroupId"]), cidr, is_present=bool(list(_rules(group))))
         created = self._created.get(_key(order, cidr))
         if created is not None:
             return _with_rule(ec2, created, cidr)
-        free = [name for name in _names(order.state_id, cidr) if name not in taken]
+        free = [name for name in _names(order.state_id, cidr) if name not in groups]
         if not free:
             raise CloudError(
                 f"{_MOST_NAMES} security groups named `{_names(order.state_id, cidr)[0]}` exist in {network}, and "

@@ -99,12 +99,12 @@ def settings_of(environ: Mapping[str, str]) -> Iterator[None]:
         ) from error
     except (ValueError, TypeError, KeyError, sdk.ValidationError, sdk.InvalidRetryConfigurationError) as error:
         raise UsageError(
-            f"{_named(environ, str(error))} cannot be used: {one_line(str(error)) or type(error).__name__}",
+            f"{_quoted_settings(environ, str(error))} cannot be used: {one_line(str(error)) or type(error).__name__}",
             hint="aws configure list",
         ) from error
 
 
-def _named(environ: Mapping[str, str], sentence: str) -> str:
+def _quoted_settings(environ: Mapping[str, str], sentence: str) -> str:
     """The variable whose value the SDK's sentence quotes; all the settings where it quotes none."""
     quoted = [
         (len(value), name)

@@ -122,7 +122,7 @@ class AwsPriceList:
         checked_address(client.meta.endpoint_url, setting=f"AWS_ENDPOINT_URL_{service.upper()}")
         doing = f"could not read AWS's prices of `{about or home}`"
         more: dict[str, str] = {}
-        seen: set[str] = set()
+        tokens: set[str] = set()
         while True:
             call = partial(getattr(client, operation), **filters, **more)
             page = self._retry.call(partial(_page, call, member, doing))
@@ -130,9 +130,9 @@ class AwsPriceList:
             token = page.get("NextToken")
             if not token:
                 return
-            if token in seen or len(seen) >= _MOST_PAGES:
+            if token in tokens or len(tokens) >= _MOST_PAGES:
                 raise UnreachableError(f"{doing}: its pages never end")
-            seen.add(token)
+            tokens.add(token)
             more = {"NextToken": token}
 
 

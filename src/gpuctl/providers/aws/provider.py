@@ -113,7 +113,9 @@ class AwsProvider:
         return
 
     def zones(self, region: str, kind: InstanceType) -> Sequence[str]:
-        with _translated(f"could not list the zones of `{region}` that offer `{kind.name}`", self._proven(region)):
+        with _translated(
+            f"could not list the zones of `{region}` that offer `{kind.name}`", self._checked_region(region)
+        ):
             return zones_of(self._clients.client("ec2", region), region, kind.name)
 
     def create(self, order: Order) -> Observed:
@@ -173,7 +175,7 @@ class AwsProvider:
         return self._listed(region, {"Name": "tag-key", "Values": [STATE]}, ask_ready)
 
     def terminate(self, region: str, cloud_ids: Sequence[str], *, force: bool = False) -> Mapping[str, GpuctlError]:
-        with _translated(f"could not terminate instances in `{region}`", self._proven(region)):
+        with _translated(f"could not terminate instances in `{region}`", self._checked_region(region)):
             return end_instances(self._clients.client("ec2", region), region, cloud_ids)
 
     def safeguards(
@@ -246,7 +248,7 @@ class AwsProvider:
         region = self.default_region()
         return region[0] if region else "us-east-1"
 
-    def _proven(self, region: str) -> str | None:
+    def _checked_region(self, region: str) -> str | None:
         """The region, where these credentials have worked: refused there, they are not wrong, the region is closed."""
         return region if self._account is not None else None
 
@@ -254,7 +256,7 @@ class AwsProvider:
         return self._account or self.identity().account
 
     def _listed(self, region: str, wanted: Mapping[str, Any], ask_ready: Collection[str]) -> list[Observed]:
-        with _translated(f"could not list instances in `{region}`", self._proven(region)):
+        with _translated(f"could not list instances in `{region}`", self._checked_region(region)):
             ec2, account = self._clients.client("ec2", region), self._known_account()
             pages = ec2.get_paginator("describe_instances").paginate(
                 Filters=[wanted], PaginationConfig={"PageSize": self._page_size}

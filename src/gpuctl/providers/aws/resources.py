@@ -15,19 +15,19 @@ def list_resources(ec2: Any, record_id: str, cloud_id: str, known: Collection[st
     Complete, or it raises what the SDK raises: KeyError, IndexError, TypeError or ValueError for an odd answer.
     """
     instances = list(_instances(ec2, record_id, cloud_id))
-    volumes, interfaces, groups = _parts(instances)
+    volumes, interfaces, groups = _part_ids(instances)
     resources = [_resource("instance", instance["InstanceId"], instance.get("Tags")) for instance in instances]
     volumes |= {name for name in known if name.startswith("vol-")}
     interfaces |= {name for name in known if name.startswith("eni-")}
     groups |= {name for name in known if name.startswith("sg-")}
     resources += [
         _resource("volume", item["VolumeId"], item.get("Tags"))
-        for item in _each(ec2, "describe_volumes", "Volumes", _filters(record_id, "volume-id", volumes))
+        for item in _items(ec2, "describe_volumes", "Volumes", _filters(record_id, "volume-id", volumes))
         if item.get("State") != "deleted"
     ]
     resources += [
         _resource("network-interface", item["NetworkInterfaceId"], item.get("TagSet"))
-        for item in _each(
+        for item in _items(
             ec2,
             "describe_network_interfaces",
             "NetworkInterfaces",
@@ -52,14 +52,14 @@ def _instances(ec2: Any, record_id: str, cloud_id: str) -> Iterator[Mapping[str,
         for filters in _filters(record_id, "instance-id", {cloud_id} - {""})
         for page in ec2.get_paginator("describe_instances").paginate(Filters=[filters])
     )
-    seen: dict[str, Mapping[str, Any]] = {}
+    instances: dict[str, Mapping[str, Any]] = {}
     for page in pages:
         for reservation in page["Reservations"]:
-            seen |= {instance["InstanceId"]: instance for instance in reservation["Instances"]}
-    yield from (item for item in seen.values() if item["State"]["Name"] not in _GONE)
+            instances |= {instance["InstanceId"]: instance for instance in reservation["Instances"]}
+    yield from (item for item in instances.values() if item["State"]["Name"] not in _GONE)
 
 
-def _parts(instances: Sequence[Mapping[str, Any]]) -> tuple[set[str], set[str], set[str]]:
+def _part_ids(instances: Sequence[Mapping[str, Any]]) -> tuple[set[str], set[str], set[str]]:
     """IDs of the volumes, interfaces and security groups that the instances refer to."""
     volumes, interfaces, groups = set[str](), set[str](), set[str]()
     for instance in instances:
@@ -75,7 +75,7 @@ def _filters(record_id: str, name: str, ids: Collection[str]) -> list[dict[str, 
     return [by_tag, {"Name": name, "Values": sorted(ids)}] if ids else [by_tag]
 
 
-def _each(ec2: Any, operation: str, key: str, filters: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def _items(ec2: Any, operation: str, key: str, filters: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     fields: dict[str, Mapping[str, Any]] = {}
     for each in filters:
         for page in ec2.get_paginator(operation).paginate(Filters=[each]):

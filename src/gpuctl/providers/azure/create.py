@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from gpuctl.domain.duration import shown
+from gpuctl.domain.duration import as_typed
 from gpuctl.domain.instance import Market
 from gpuctl.domain.market.request import Request
 from gpuctl.domain.tags import CREATED_AT, EXPIRES_AT, ID, OWNER, STATE, deadline_tag
@@ -54,16 +54,16 @@ def check_request(request: Request) -> None:
     folded = [key.casefold() for key in request.tags]
     for key, value in request.tags.items():
         if len(key) > _LONGEST_KEY or set(key) & _NOT_IN_KEYS or key.casefold().startswith(_RESERVED):
-            raise UsageError(f"Azure does not take {shown(key)} as a tag's key", hint="add `--tag project=x`")
+            raise UsageError(f"Azure does not take {as_typed(key)} as a tag's key", hint="add `--tag project=x`")
         if folded.count(key.casefold()) > 1:
-            raise UsageError(f"Azure takes {shown(key)} as a tag's key once, whatever its case")
+            raise UsageError(f"Azure takes {as_typed(key)} as a tag's key once, whatever its case")
         if len(value) > _LONGEST_VALUE:
-            raise UsageError(f"Azure takes at most {_LONGEST_VALUE} characters in a tag's value: {shown(key)}")
+            raise UsageError(f"Azure takes at most {_LONGEST_VALUE} characters in a tag's value: {as_typed(key)}")
     if request.image is not None:
         image_named(request.image)
     if request.subnet is not None and "/subnets/" not in request.subnet:
         raise UsageError(
-            f"on Azure --subnet must be a complete resource ID, not {shown(request.subnet)}",
+            f"on Azure --subnet must be a complete resource ID, not {as_typed(request.subnet)}",
             hint="az network vnet subnet show --query id",
         )
     if request.disk_gb > _LARGEST_DISK_GB:
@@ -112,12 +112,12 @@ def create_network(clients: Clients, order: Order) -> None:
     group, network_client = group_of(order.token), clients.network
     rules, networks = network_client.network_security_groups, network_client.virtual_networks
     pending = [
-        _once_known(clients, group, lambda: rules.begin_create_or_update(group, SUBNET, firewall(order), **_ONCE))
+        _sent_when_known(clients, group, lambda: rules.begin_create_or_update(group, SUBNET, firewall(order), **_ONCE))
     ]
     if order.subnet is None:
         body = network(order)
         pending.append(
-            _once_known(clients, group, lambda: networks.begin_create_or_update(group, SUBNET, body, **_ONCE))
+            _sent_when_known(clients, group, lambda: networks.begin_create_or_update(group, SUBNET, body, **_ONCE))
         )
     for poller in pending:
         poller.wait(_NETWORK_WITHIN_S)
@@ -135,10 +135,10 @@ def create_machine(clients: Clients, order: Order) -> Any:
     """Ask for the instance, and return what tells how far that is; raises what the SDK raises."""
     body, group = machine(order, clients.subscription), group_of(order.token)
     machines = clients.compute.virtual_machines
-    return _once_known(clients, group, lambda: machines.begin_create_or_update(group, order.token, body, **_ONCE))
+    return _sent_when_known(clients, group, lambda: machines.begin_create_or_update(group, order.token, body, **_ONCE))
 
 
-def _once_known(clients: Clients, group: str, send: Callable[[], Any]) -> Any:
+def _sent_when_known(clients: Clients, group: str, send: Callable[[], Any]) -> Any:
     """The answer to a request that refers to what was created just now, sent again while Azure does not find that.
 
     Each such answer is a definite refusal, so that nothing is created twice.

@@ -55,7 +55,7 @@ def translate(error: Exception, doing: str) -> GpuctlError:
     if isinstance(error, sdk.ClientAuthenticationError) and not code_of(error):
         return CredentialsError(f"{doing}: {one_line(str(error))}", hint="az login")
     if was_never_sent(error) or isinstance(error, sdk.ServiceRequestError):
-        return UnreachableError(f"{doing}: Azure could not be reached{_why(error)}", hint=NETWORK_HINT)
+        return UnreachableError(f"{doing}: Azure could not be reached{_cause(error)}", hint=NETWORK_HINT)
     code = code_of(error)
     if not code:
         return UnreachableError(f"{doing}: Azure returned no readable answer ({type(error).__name__})")
@@ -100,7 +100,7 @@ def was_never_sent(error: Exception) -> bool:
     return any(map(is_no_connection, causes(error)))
 
 
-def _why(error: Exception) -> str:
+def _cause(error: Exception) -> str:
     """The innermost reason for which there was no connection, in brackets."""
     for cause in causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from gpuctl.domain.duration import shown
+from gpuctl.domain.duration import as_typed
 from gpuctl.errors import UsageError
 
 # The recommended image of most sizes, as an example of what to type.
@@ -58,7 +58,7 @@ def image_named(text: str) -> Urn | GalleryImage:
     parts = text.split(":")
     if len(parts) != 4 or not all(part and part.isprintable() and "/" not in part for part in parts):
         raise UsageError(
-            f"an Azure image is `PUBLISHER:OFFER:SKU:VERSION` or the id of a gallery image, not {shown(text)}",
+            f"an Azure image is `PUBLISHER:OFFER:SKU:VERSION` or the id of a gallery image, not {as_typed(text)}",
             hint=f"add `--image {_EXAMPLE}`, or leave it out",
         )
     return Urn(*parts)

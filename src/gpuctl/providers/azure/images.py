@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from gpuctl.domain.duration import shown
+from gpuctl.domain.duration import as_typed
 from gpuctl.domain.market.offers import InstanceType
 from gpuctl.errors import NotPreparedError, UsageError
 from gpuctl.providers.azure.client import Clients
@@ -159,4 +159,4 @@ def _newest(clients: Clients, region: str, urn: Urn) -> str:
 
 def _no_image(image: str, region: str | None) -> UsageError:
     where = f" in `{region}`" if region else ""
-    return UsageError(f"there is no image {shown(image)}{where}", hint=_LEAVE_OUT)
+    return UsageError(f"there is no image {as_typed(image)}{where}", hint=_LEAVE_OUT)

@@ -90,7 +90,7 @@ class Login:
         except (sdk.AzureError, ValueError):
             return None
 
-    def turn_to(self, tenant: str) -> bool:
+    def switch_to(self, tenant: str) -> bool:
         """Take tokens of that tenant from now on; whether that is news."""
         is_new = tenant != self._tenant
         self._tenant = tenant
@@ -110,7 +110,7 @@ class TenantPolicy(ARMChallengeAuthenticationPolicy):
     def send(self, request: PipelineRequest[Any]) -> PipelineResponse[Any, Any]:
         response: PipelineResponse[Any, Any] = super().send(request)
         tenant = _tenant_of(response.http_response)
-        if tenant is None or not self._login.turn_to(tenant):
+        if tenant is None or not self._login.switch_to(tenant):
             return response
         self.authorize_request(request, *self._scopes)
         return self.next.send(request)

@@ -78,11 +78,11 @@ class AzurePriceList:
             "and startswith(armSkuName, 'Standard_N')"
         )
         query = urlencode({"currencyCode": "USD", "$filter": wanted})
-        seen: set[str] = set()
+        queries: set[str] = set()
         while query:
-            if query in seen or len(seen) >= _MOST_PAGES:
+            if query in queries or len(queries) >= _MOST_PAGES:
                 raise UnreachableError(f"Azure's price pages for `{region}` never end")
-            seen.add(query)
+            queries.add(query)
             page = self._retry.call(partial(self._page, region, query))
             yield from page["Items"]
             # Only the question is taken from the link: the answer comes from where the first one came from.
@@ -161,7 +161,7 @@ def _instant(text: object) -> datetime | None:
 def _parsed(text: bytes, doing: str) -> dict[str, Any]:
     """One page, whole and of the documented shape. Busy for anything else: the next try may be better."""
     try:
-        page = json.loads(text, parse_float=Decimal, parse_int=Decimal, parse_constant=_no_number)
+        page = json.loads(text, parse_float=Decimal, parse_int=Decimal, parse_constant=_refuse_number)
     except ValueError as error:
         raise TransientFailure(UnreachableError(f"{doing}: a page of it is not JSON")) from error
     items = page.get("Items") if isinstance(page, dict) else None
@@ -172,7 +172,7 @@ def _parsed(text: bytes, doing: str) -> dict[str, Any]:
     return dict(page)
 
 
-def _no_number(word: str) -> None:
+def _refuse_number(word: str) -> None:
     raise ValueError(f"{word} is not a number")
 
 
@@ -186,9 +186,9 @@ def _is_item(item: object) -> bool:
 
 def _refused(error: HTTPError, doing: str) -> GpuctlError | TransientFailure:
     if error.code == 429:
-        return TransientFailure(ThrottledError(f"{doing}: Azure throttles requests (429)"), _after(error))
+        return TransientFailure(ThrottledError(f"{doing}: Azure throttles requests (429)"), _retry_after(error))
     if error.code >= 500:
-        return TransientFailure(UnreachableError(f"{doing}: Azure answered {error.code}"), _after(error))
+        return TransientFailure(UnreachableError(f"{doing}: Azure answered {error.code}"), _retry_after(error))
     return CloudError(f"{doing}: Azure answered {error.code}", cloud_code=str(error.code))
 
 
@@ -198,7 +198,7 @@ def _unreachable(error: Exception, doing: str) -> UnreachableError:
     return UnreachableError(f"{doing}: {text}", hint=NETWORK_HINT)
 
 
-def _after(error: HTTPError) -> timedelta | None:
+def _retry_after(error: HTTPError) -> timedelta | None:
     """How long Azure wants to be left alone: Retry-After in seconds, or as a date."""
     text = (error.headers.get("Retry-After") or "").strip()
     if text.isascii() and text.isdigit():

@@ -111,12 +111,12 @@ class AzureProvider:
             if not is_armed and poller.done():
                 # It may be that Azure takes no schedule for an instance that it is still creating.
                 self._try_to_arm(order, group)
-            seen = self._one(group, account)
-            if seen.state is CloudState.REMNANT:
+            instance = self._instance_of(group, account)
+            if instance.state is CloudState.REMNANT:
                 raise OutcomeUnknown(f"Azure accepted `{order.token}` and does not show it yet")
         except (GpuctlError, *SDK_ERRORS, *_ODD_SHAPE, OSError) as error:
             raise making.failure(error) from error
-        return seen
+        return instance
 
     def other_ssh_sources(self, region: str, subnet: str | None, ssh_from: str | None) -> Sequence[str]:
         # AllowVnetInBound is in every network security group; nothing else exists in a network of the instance's own.
@@ -129,7 +129,7 @@ class AzureProvider:
     def get(self, region: str, cloud_id: str) -> Observed | None:
         with _translated(f"could not read {cloud_id}"):
             try:
-                return self._one(cloud_id, self._known_account())
+                return self._instance_of(cloud_id, self._known_account())
             except SDK_ERRORS as error:
                 if not is_absent(error):
                     raise
@@ -175,14 +175,14 @@ class AzureProvider:
     def set_deadline(self, region: str, cloud_id: str, expires_at: datetime) -> None:
         with _translated(f"could not extend the deadline of {cloud_id}"):
             groups, moved = self._clients.resource.resource_groups, deadline_tag(expires_at)
-            stood = groups.get(cloud_id).as_dict().get("tags") or {}
-            tags = stood | {EXPIRES_AT: moved}
+            stored_tags = groups.get(cloud_id).as_dict().get("tags") or {}
+            tags = stored_tags | {EXPIRES_AT: moved}
             timer.arm(self._clients, cloud_id, region, tags, expires_at)
             self._unarmed.pop(cloud_id, None)
-            if stood.get(EXPIRES_AT) != moved:
-                stood = groups.update(cloud_id, {"tags": tags}).as_dict().get("tags") or {}
+            if stored_tags.get(EXPIRES_AT) != moved:
+                stored_tags = groups.update(cloud_id, {"tags": tags}).as_dict().get("tags") or {}
             self._tag_machine(cloud_id, tags)
-            if stood.get(EXPIRES_AT) != moved:
+            if stored_tags.get(EXPIRES_AT) != moved:
                 raise CloudError(f"{cloud_id}: the provider shows another deadline than the one set")
 
     def _known_account(self) -> str:
@@ -214,12 +214,12 @@ class AzureProvider:
         if is_changed and present["properties"].get("provisioningState") == "Succeeded":
             machines.begin_update(group, token, {"tags": dict(tags)}, polling=False)
 
-    def _one(self, group: str, account: str) -> Observed:
+    def _instance_of(self, group: str, account: str) -> Observed:
         """The instance of that group with its readiness and addresses; raises what the SDK raises."""
         reply = self._clients.resource.resource_groups.get(group).as_dict()
         machine = self._machine(group)
-        seen = observed(reply, machine, statuses_of(machine), account, is_asked_ready=True)
-        return seen if machine is None else seen.model_copy(update=addresses_of(self._clients, machine))
+        instance = observed(reply, machine, statuses_of(machine), account, is_asked_ready=True)
+        return instance if machine is None else instance.model_copy(update=addresses_of(self._clients, machine))
 
     def _machine(self, group: str) -> Mapping[str, Any] | None:
         """The instance in that group with its instance view; None where there is none, or the group is of others."""
@@ -231,21 +231,21 @@ class AzureProvider:
     def _listed(self, region: str, wanted: str, ask_ready: Collection[str]) -> list[Observed]:
         with _translated(f"could not list instances in `{region}`"):
             account = self._known_account()
-            every = _dicts(self._clients.resource.resource_groups.list(filter=wanted))
-            groups = {str(item["name"]).lower(): item for item in every if region_of(item["location"]) == region}
+            replies = _dicts(self._clients.resource.resource_groups.list(filter=wanted))
+            groups = {str(item["name"]).lower(): item for item in replies if region_of(item["location"]) == region}
             machines = self._machines(set(groups)) if groups else {}
             matching = []
             for name, group in groups.items():
                 machine, statuses = machines.get(name, (None, []))
-                seen = observed(group, machine, statuses, account, is_asked_ready=name in ask_ready)
+                instance = observed(group, machine, statuses, account, is_asked_ready=name in ask_ready)
                 if machine is not None and name in ask_ready:
-                    seen = seen.model_copy(update=addresses_of(self._clients, machine))
-                matching.append(seen)
+                    instance = instance.model_copy(update=addresses_of(self._clients, machine))
+                matching.append(instance)
             deleting = [
                 name for name, requested in self._deletions.items() if region_of(requested.group["location"]) == region
             ]
-            gone = [self._deleted(name) for name in deleting]
-            return [*matching, *(group for group in gone if group is not None and group.cloud_id not in groups)]
+            deleted = [self._deleted(name) for name in deleting]
+            return [*matching, *(group for group in deleted if group is not None and group.cloud_id not in groups)]
 
     def _machines(self, groups: set[str]) -> dict[str, tuple[Mapping[str, Any], list[Mapping[str, Any]]]]:
         """The instance of each group with what its instance view says: asked one by one where they are few, as every

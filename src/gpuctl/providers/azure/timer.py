@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from gpuctl.domain.duration import spelled
+from gpuctl.domain.duration import exact
 from gpuctl.domain.reconcile.evidence import GUARD_GRACE
 from gpuctl.domain.safeguards import Mechanism, Safeguard, SafeguardStatus
 from gpuctl.errors import CloudError, UsageError
@@ -26,7 +26,7 @@ _MINUTE, _DAY = timedelta(minutes=1), timedelta(days=1)
 
 def fires_at(expires_at: datetime, now: datetime) -> datetime:
     """The full minute at which the timer is to act: 2 min past the deadline, and far enough off to act today."""
-    return _whole(max(expires_at + GUARD_GRACE, now + SOONEST))
+    return _rounded_up(max(expires_at + GUARD_GRACE, now + SOONEST))
 
 
 def check_life(life: timedelta) -> None:
@@ -34,8 +34,8 @@ def check_life(life: timedelta) -> None:
     longest = FARTHEST - GUARD_GRACE - _MINUTE
     if life > longest:
         raise UsageError(
-            f"the TTL on Azure is at most {spelled(longest)}: a shutdown schedule has a time of day and no date",
-            hint=f"add `--ttl {spelled(longest)}`, and later: gpuctl extend ID --by 12h",
+            f"the TTL on Azure is at most {exact(longest)}: a shutdown schedule has a time of day and no date",
+            hint=f"add `--ttl {exact(longest)}`, and later: gpuctl extend ID --by 12h",
         )
 
 
@@ -44,12 +44,12 @@ def is_needed(acts_at: datetime | None, expires_at: datetime, now: datetime) -> 
 
     UsageError where it must, and it is too late for that: Azure would still act at the old time, or a day late.
     """
-    if acts_at is not None and _whole(expires_at + GUARD_GRACE) <= acts_at <= fires_at(expires_at, now):
+    if acts_at is not None and _rounded_up(expires_at + GUARD_GRACE) <= acts_at <= fires_at(expires_at, now):
         return False
     if acts_at is not None and now < acts_at < now + FIXED:
         raise UsageError(
             f"its shutdown timer acts at {acts_at:%H:%M} UTC, and Azure takes no change of it in the last "
-            f"{spelled(FIXED)}",
+            f"{exact(FIXED)}",
             hint=f"extend before {acts_at - FIXED:%H:%M} UTC another time, or begin with a longer `--ttl`",
         )
     return True
@@ -61,15 +61,15 @@ def arm(clients: Clients, group: str, region: str, tags: Mapping[str, str], expi
     UsageError, and nothing is written, where it is too late to move it or the deadline is too far off. CloudError where
     Azure shows another one than was set; raises what the SDK raises.
     """
-    stood = _read(clients, group)
+    schedule = _read(clients, group)
     now = clients.cloud_time
     if now is None:
         raise CloudError(f"the timer of `{group}` was not set: Azure does not say what time it is there")
-    if not is_needed(_next(stood, clients, group, now), expires_at, now):
+    if not is_needed(_next_shutdown(schedule, clients, group, now), expires_at, now):
         return
     at = fires_at(expires_at, now)
     if at - now >= FARTHEST:
-        raise UsageError(f"the timer of `{group}` cannot hold a deadline {spelled(at - now)} off")
+        raise UsageError(f"the timer of `{group}` cannot hold a deadline {exact(at - now)} off")
     body = {
         "location": region,
         "tags": dict(tags),
@@ -83,7 +83,7 @@ def arm(clients: Clients, group: str, region: str, tags: Mapping[str, str], expi
         },
     }
     clients.ask("PUT", _path(clients, group), API, body)
-    acts_at = _next(_read(clients, group), clients, group, now)
+    acts_at = _next_shutdown(_read(clients, group), clients, group, now)
     if acts_at != at:
         raise CloudError(f"the timer of `{group}` was set for {at:%H:%M} UTC, and Azure shows another time")
 
@@ -91,7 +91,7 @@ def arm(clients: Clients, group: str, region: str, tags: Mapping[str, str], expi
 def read_back(clients: Clients, group: str, at: datetime) -> Safeguard:
     """When the timer will act, as Azure reports it now."""
     stored = _read(clients, group)
-    acts_at = _next(stored, clients, group, at) if stored is not None else None
+    acts_at = _next_shutdown(stored, clients, group, at) if stored is not None else None
     if acts_at is None:
         why = "no shutdown schedule" if stored is None else "its shutdown schedule is not for it, or is off"
         return Safeguard(mechanism=Mechanism.TIMER, status=SafeguardStatus.MISSING, checked_at=at, detail=why)
@@ -104,9 +104,9 @@ def read_back(clients: Clients, group: str, at: datetime) -> Safeguard:
     )
 
 
-def _whole(at: datetime) -> datetime:
-    whole = at.replace(second=0, microsecond=0)
-    return whole if whole == at else whole + _MINUTE
+def _rounded_up(at: datetime) -> datetime:
+    minute = at.replace(second=0, microsecond=0)
+    return minute if minute == at else minute + _MINUTE
 
 
 def _path(clients: Clients, group: str) -> str:
@@ -118,7 +118,7 @@ def _read(clients: Clients, group: str) -> Mapping[str, Any] | None:
     return unless_absent(lambda: clients.ask("GET", _path(clients, group), API).json())
 
 
-def _next(reported: Mapping[str, Any] | None, clients: Clients, group: str, now: datetime) -> datetime | None:
+def _next_shutdown(reported: Mapping[str, Any] | None, clients: Clients, group: str, now: datetime) -> datetime | None:
     """When the schedule fires next; None if it is not one that terminates this instance."""
     properties = (reported or {}).get("properties", {})
     target = str(properties.get("targetResourceId", "")).casefold()

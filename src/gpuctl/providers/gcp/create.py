@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
-from gpuctl.domain.duration import shown
+from gpuctl.domain.duration import as_typed
 from gpuctl.domain.instance import Market
 from gpuctl.domain.market.request import Request
 from gpuctl.domain.tags import EXPIRES_AT, deadline_tag
@@ -33,14 +33,14 @@ def check_request(request: Request) -> None:
     for key, value in request.tags.items():
         if not LABEL_KEY.fullmatch(key):
             raise UsageError(
-                f"Google Cloud does not accept {shown(key)} as the key of a label: at most 63 lower-case letters, "
+                f"Google Cloud does not accept {as_typed(key)} as the key of a label: at most 63 lower-case letters, "
                 "digits, `_` and `-`, beginning with a letter",
                 hint="add `--tag project=x`",
             )
         if not LABEL_VALUE.fullmatch(value):
             raise UsageError(
-                f"Google Cloud does not accept {shown(value)} as the value of a label: at most 63 lower-case letters, "
-                "digits, `_` and `-`",
+                f"Google Cloud does not accept {as_typed(value)} as the value of a label: at most 63 lower-case "
+                "letters, digits, `_` and `-`",
                 hint=f"add `--tag {key}=x`",
             )
     if request.image is not None:
@@ -67,7 +67,7 @@ def subnet_path(subnet: str, region: str) -> str:
         case ["regions", _, "subnetworks", _] | ["projects", _, "regions", _, "subnetworks", _]:
             return "/".join(parts)
     raise UsageError(
-        f"on Google Cloud --subnet must be a subnetwork's name or path, not {shown(subnet)}",
+        f"on Google Cloud --subnet must be a subnetwork's name or path, not {as_typed(subnet)}",
         hint="gcloud compute networks subnets list",
     )
 

@@ -89,7 +89,9 @@ def _quota(api: Api, trial: DiagnosedInstance) -> Finding:
     standard = of_region.get(kind.quota_family(Market.ON_DEMAND))
     spot = of_region.get(kind.quota_family(Market.SPOT))
     parts = [f"{used:g} of {limit:g} GPUs in use in all regions" for used, limit in [total] if total] if total else []
-    parts += [f"{used:g} of {limit:g} in {trial.region} ({name})" for name, used, limit in _named(kind, standard)]
+    parts += [
+        f"{used:g} of {limit:g} in {trial.region} ({name})" for name, used, limit in _limits_named(kind, standard)
+    ]
     if spot is not None:
         parts.append(f"as spot {spot[0]:g} of {spot[1]:g}")
     text = f"{', '.join(parts) or 'no quota is shown'}; `{kind.name}` needs {need:g}"
@@ -104,7 +106,7 @@ def _quota(api: Api, trial: DiagnosedInstance) -> Finding:
     return Finding("quota", Verdict.OK, text)
 
 
-def _named(kind: Any, standard: tuple[float, float] | None) -> list[tuple[str, float, float]]:
+def _limits_named(kind: Any, standard: tuple[float, float] | None) -> list[tuple[str, float, float]]:
     return [] if standard is None else [(kind.quota_family(Market.ON_DEMAND), *standard)]
 
 

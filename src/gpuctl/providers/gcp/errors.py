@@ -61,7 +61,7 @@ def translate(error: Exception, doing: str) -> GpuctlError:
     if isinstance(error, PartialList):
         return UnreachableError(f"{doing}: Google's list is not complete ({one_line(str(error))})", hint="retry later")
     if not isinstance(error, (ApiError, OperationFailed)):
-        return _unanswered(error, doing)
+        return _no_reply_error(error, doing)
     code = code_of(error)
     if not code:
         return UnreachableError(f"{doing}: Google answered {error.status} without a reason", hint=NETWORK_HINT)
@@ -111,7 +111,7 @@ def _error_text(error: ApiError | OperationFailed) -> str:
     return f"`{code_of(error)}`{f' ({one_line(error.message)})' if error.message else ''}"
 
 
-def _unanswered(error: Exception, doing: str) -> GpuctlError:
+def _no_reply_error(error: Exception, doing: str) -> GpuctlError:
     why = next((one_line(cause.verify_message) for cause in causes(error) if _is_certificate(cause)), "")
     text = f" ({why})" if why else ""
     return UnreachableError(f"{doing}: Google could not be reached{text}", hint=NETWORK_HINT)

@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from gpuctl.domain.duration import shown
+from gpuctl.domain.duration import as_typed
 from gpuctl.domain.market.offers import InstanceType
 from gpuctl.errors import UsageError
 from gpuctl.providers.base import Image
@@ -27,7 +27,7 @@ def image_path(text: str) -> str:
     if match is None:
         raise UsageError(
             f"a Google Cloud image is `projects/PROJECT/global/images/NAME` or `.../images/family/FAMILY`, not "
-            f"{shown(text)}",
+            f"{as_typed(text)}",
             hint="gcloud compute images list --uri",
         )
     return match[1]

@@ -14,7 +14,7 @@ from typing import Any
 from gpuctl.domain.tags import STATE
 from gpuctl.errors import CloudError
 from gpuctl.providers.base import Order
-from gpuctl.providers.gcp.client import Api, Json, last, region_of
+from gpuctl.providers.gcp.client import Api, Json, last_part, region_of
 from gpuctl.providers.gcp.create import NETWORK, subnet_path
 from gpuctl.providers.gcp.errors import is_absent
 from gpuctl.providers.gcp.failures import ApiError
@@ -45,9 +45,9 @@ class Ingress:
         closed = _name(order.state_id, order.region, network, "closed")
         rules = self._rules_of(network)
         tags = []
-        if any(_lets_in(rule) for rule in rules if not _is_ours(rule)):
-            everybody = {"denied": _ssh(), "sourceRanges": [_EVERYBODY[0]], "priority": CLOSED}
-            self._create(rules, closed, order, network, "from nobody else", everybody)
+        if any(_is_open_to_internet(rule) for rule in rules if not _is_ours(rule)):
+            internet = {"denied": _ssh(), "sourceRanges": [_EVERYBODY[0]], "priority": CLOSED}
+            self._create(rules, closed, order, network, "from nobody else", internet)
             tags.append(closed)
         if order.ssh_from is not None and not ip_network(order.ssh_from).is_loopback:
             opened = _name(order.state_id, order.region, network, order.ssh_from)
@@ -62,7 +62,7 @@ class Ingress:
         return [
             f"{source} (firewall rule `{rule['name']}`)"
             for rule in rules
-            if not _is_ours(rule) and _lets_in(rule) and int(rule.get("priority", 1000)) < CLOSED
+            if not _is_ours(rule) and _is_open_to_internet(rule) and int(rule.get("priority", 1000)) < CLOSED
             for source in _public(rule)
         ]
 
@@ -71,8 +71,8 @@ class Ingress:
 
         Returns False while an instance uses one of them: Google would delete it all the same. Twice is the same.
         """
-        mine = f"gpuctl state {state_id}, {region}:"
-        rules = [rule for rule in self._rules() if _is_ours(rule) and str(rule["description"]).startswith(mine)]
+        prefix = f"gpuctl state {state_id}, {region}:"
+        rules = [rule for rule in self._rules() if _is_ours(rule) and str(rule["description"]).startswith(prefix)]
         remaining = {
             str(rule["name"])
             for rule in rules
@@ -136,7 +136,7 @@ class Ingress:
         return str(answer["network"]).partition("/compute/v1/")[2] or NETWORK
 
     def _rules_of(self, network: str) -> list[Json]:
-        return [rule for rule in self._rules() if last(rule.get("network")) == last(network)]
+        return [rule for rule in self._rules() if last_part(rule.get("network")) == last_part(network)]
 
     def _rules(self) -> list[Json]:
         try:
@@ -148,7 +148,7 @@ class Ingress:
 
 
 def _name(state_id: str, region: str, network: str, what: str) -> str:
-    digest = hashlib.sha256(f"{state_id}\n{region}\n{last(network)}\n{what}".encode()).hexdigest()
+    digest = hashlib.sha256(f"{state_id}\n{region}\n{last_part(network)}\n{what}".encode()).hexdigest()
     return f"{_PREFIX}ssh-{digest[:20]}"
 
 
@@ -170,13 +170,13 @@ def _plain(value: Any) -> Any:
     return sorted(map(str, value)) if isinstance(value, list) else value
 
 
-def _lets_in(rule: Mapping[str, Any]) -> bool:
+def _is_open_to_internet(rule: Mapping[str, Any]) -> bool:
     """Whether it opens port 22 of every instance of its network to an address outside private ranges."""
     if rule.get("direction", "INGRESS") != "INGRESS" or rule.get("disabled"):
         return False
     if rule.get("targetTags") or rule.get("targetServiceAccounts") or not rule.get("allowed"):
         return False
-    return bool(_public(rule)) and any(_meets_ssh(item) for item in rule["allowed"])
+    return bool(_public(rule)) and any(_includes_ssh(item) for item in rule["allowed"])
 
 
 def _public(rule: Mapping[str, Any]) -> list[str]:
@@ -189,12 +189,12 @@ def _is_private(source: str) -> bool:
     return isinstance(network, IPv4Network) and any(network.subnet_of(private) for private in _PRIVATE)
 
 
-def _meets_ssh(item: Mapping[str, Any]) -> bool:
+def _includes_ssh(item: Mapping[str, Any]) -> bool:
     if str(item.get("IPProtocol")).lower() not in ("tcp", "6", "all"):
         return False
-    return any(_covers(str(text)) for text in item.get("ports") or ("0-65535",))
+    return any(_includes_port(str(text)) for text in item.get("ports") or ("0-65535",))
 
 
-def _covers(ports: str) -> bool:
+def _includes_port(ports: str) -> bool:
     first, _, upper = ports.partition("-")
     return first.isdigit() and int(first) <= _SSH <= int(upper or first)

@@ -6,7 +6,7 @@ from typing import Any
 
 from gpuctl.domain.instance import CloudState, LaunchRefusal, Market, Observed, ProviderName, Reason
 from gpuctl.domain.tags import ID
-from gpuctl.providers.gcp.client import last, region_of
+from gpuctl.providers.gcp.client import last_part, region_of
 from gpuctl.providers.gcp.names import NAME, cloud_id
 
 _STATES = {
@@ -28,7 +28,7 @@ _STATES = {
 
 def observed(instance: Mapping[str, Any], account: str, *, is_asked_ready: bool) -> Observed:
     """One instance as the API shows it. KeyError, ValueError, TypeError or AttributeError for an odd answer."""
-    zone, name = last(instance["zone"]), str(instance["name"])
+    zone, name = last_part(instance["zone"]), str(instance["name"])
     # A status we do not know is no reason to think it stopped, nor to fail to see every other instance.
     state = _STATES.get(str(instance.get("status")), CloudState.RUNNING)
     interface = (instance.get("networkInterfaces") or [{}])[0]
@@ -109,4 +109,4 @@ def _type_of(instance: Mapping[str, Any], kind: str) -> str:
     attached = instance.get("guestAccelerators") or ()
     if not attached or not kind.startswith("n1-"):
         return kind
-    return f"{kind}+{attached[0]['acceleratorCount']}x{last(attached[0]['acceleratorType'])}"
+    return f"{kind}+{attached[0]['acceleratorCount']}x{last_part(attached[0]['acceleratorType'])}"

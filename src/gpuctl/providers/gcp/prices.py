@@ -168,16 +168,16 @@ class GcpPriceList:
         yield from rates.items()
 
     def _skus(self) -> Iterator[Mapping[str, Any]]:
-        token, seen = "", set()
+        token, tokens = "", set()
         for _ in range(_MOST_PAGES):
             page = self._retry.call(partial(self._page, token))
             yield from page["skus"]
             token = page.get("nextPageToken") or ""
             if not token:
                 return
-            if token in seen:
+            if token in tokens:
                 break
-            seen.add(token)
+            tokens.add(token)
         raise UnreachableError(f"{_DOING}: its pages never end")
 
     def _page(self, token: str) -> dict[str, Any]:

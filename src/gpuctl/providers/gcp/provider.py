@@ -161,8 +161,8 @@ class GcpProvider:
                 if region_of(zone) == region:
                     is_asked = cloud_id(zone, instance["name"]) in ask_ready
                     matching.append(observed(instance, account, is_asked_ready=is_asked))
-            known = {seen.cloud_id for seen in matching}
-            return [*matching, *(seen for seen in self._deleted(region, account) if seen.cloud_id not in known)]
+            known = {listed.cloud_id for listed in matching}
+            return [*matching, *(listed for listed in self._deleted(region, account) if listed.cloud_id not in known)]
 
     def _deleted(self, region: str, account: str) -> Iterator[Observed]:
         """Those whose deletion was requested here and is done, as they were: nothing else shows them any more."""

@@ -5,7 +5,7 @@ from typing import Any
 
 from gpuctl.domain.resource import Resource
 from gpuctl.domain.tags import ID
-from gpuctl.providers.gcp.client import Api, Json, last
+from gpuctl.providers.gcp.client import Api, Json, last_part
 from gpuctl.providers.gcp.errors import is_absent
 from gpuctl.providers.gcp.failures import ApiError
 from gpuctl.providers.gcp.names import cloud_id, parts
@@ -16,12 +16,12 @@ def list_resources(api: Api, record_id: str, instance_id: str, known: Collection
     wanted = f"labels.{ID}={record_id}"
     instances = {cloud_id(zone, item["name"]): item for zone, item in api.aggregated("instances", filter=wanted)}
     for each in (instance_id, *known):
-        fields = None if each in instances or each.count("/") != 1 else _get(api, "instances", each)
+        fields = None if each in instances or each.count("/") != 1 else _get_resource(api, "instances", each)
         if fields is not None:
             instances[each] = fields
     disks = {cloud_id(zone, item["name"]): item for zone, item in api.aggregated("disks", filter=wanted)}
     for each in (*_disks_of(instances.values()), *known):
-        fields = None if each in disks or each.count("/") != 1 else _get(api, "disks", each)
+        fields = None if each in disks or each.count("/") != 1 else _get_resource(api, "disks", each)
         if fields is not None:
             disks[each] = fields
     return [
@@ -31,7 +31,7 @@ def list_resources(api: Api, record_id: str, instance_id: str, known: Collection
     ]
 
 
-def _get(api: Api, kind: str, name: str) -> Json | None:
+def _get_resource(api: Api, kind: str, name: str) -> Json | None:
     zone, short = parts(name)
     try:
         return api.get(f"zones/{zone}/{kind}/{short}")
@@ -45,7 +45,7 @@ def _disks_of(instances: Collection[Mapping[str, Any]]) -> Iterator[str]:
     for instance in instances:
         for disk in instance.get("disks") or ():
             if disk.get("source"):
-                yield cloud_id(last(instance["zone"]), last(disk["source"]))
+                yield cloud_id(last_part(instance["zone"]), last_part(disk["source"]))
 
 
 def _parts(name: str, instance: Mapping[str, Any]) -> Iterator[Resource]:

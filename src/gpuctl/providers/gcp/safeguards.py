@@ -37,7 +37,7 @@ def read_back(api: Api, cloud_id: str, at: datetime, ready_at: datetime | None) 
 def _timer(instance: Mapping[str, Any], console: str, at: datetime, *, is_overdue: bool) -> Safeguard:
     entries, limit = metadata_of(instance), limit_of(instance)
     deadline = parse_deadline(entries.get(EXPIRES_AT, ""))
-    line, gpu = _last(_GUARD, console), _last(_GPU, console)
+    line, gpu = _last_match(_GUARD, console), _last_match(_GPU, console)
     has_guard = "gpuctl-guard.timer" in entries.get("startup-script", "")
     last_end = f"Google itself deletes the instance at {limit:%Y-%m-%dT%H:%M:%SZ}" if limit else "no run limit is shown"
     if not has_guard or deadline is None or (is_overdue and not line):
@@ -62,6 +62,6 @@ def _console(api: Api, zone: str, name: str) -> str:
         return ""
 
 
-def _last(pattern: re.Pattern[str], text: str) -> str:
+def _last_match(pattern: re.Pattern[str], text: str) -> str:
     lines: list[str] = pattern.findall(text)
     return lines[-1].strip() if lines else ""

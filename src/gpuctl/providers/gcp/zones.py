@@ -56,7 +56,7 @@ class Zones:
         """The zones of the region that sell the type. Raises what a call raises."""
         key = (region, instance_type)
         if key not in self._orders:
-            self._orders[key] = ZoneOrder(self._in(region, instance_type))
+            self._orders[key] = ZoneOrder(self._zones_in(region, instance_type))
         return self._orders[key]
 
     def refused(self, instance_type: str, advised: Sequence[str]) -> None:
@@ -66,7 +66,7 @@ class Zones:
             if order is not None:
                 order.advised.insert(0, zone)
 
-    def _in(self, region: str, instance_type: str) -> list[str]:
+    def _zones_in(self, region: str, instance_type: str) -> list[str]:
         if instance_type not in self._offered:
             self._offered[instance_type] = self._offering(region, instance_type)
         offered, incomplete = self._offered[instance_type]

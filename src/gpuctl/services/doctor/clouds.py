@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from gpuctl.domain.diagnosis import Finding, Verdict
-from gpuctl.domain.duration import spelled
+from gpuctl.domain.duration import exact
 from gpuctl.domain.instance import Market
 from gpuctl.domain.market.offers import Availability, InstanceType, Requirements, ranked
 from gpuctl.domain.market.request import DEFAULT_TTL, MIN_DISK_GB
@@ -34,7 +34,7 @@ def clock(setup: Setup, cloud: Cloud) -> Iterator[Finding]:
     skew = abs(instant - here)
     if skew > MAX_SKEW:
         way = "ahead of" if here > instant else "behind"
-        text = f"the clock of this computer is {spelled(skew)} {way} the provider's"
+        text = f"the clock of this computer is {exact(skew)} {way} the provider's"
         yield Finding("clock", Verdict.FAIL, text, setup.platform.set_clock)
     else:
         yield Finding("clock", Verdict.OK, f"within {max(1, round(skew.total_seconds()))} s of the provider's")
@@ -97,18 +97,18 @@ def permissions(setup: Setup, cloud: Cloud) -> Iterator[Finding]:
     if region is None:
         return
     session, kind = cloud.session(setup), _kind(setup, cloud, region)
-    mine = [
+    records = [
         record
         for record in setup.records
         if record.is_live and record.account == session.account and record.provider is cloud.name
     ]
-    records = [record for record in mine if record.region == region and record.cloud_id is not None]
+    records = [record for record in records if record.region == region and record.cloud_id is not None]
     yield from session.provider.diagnose(
         DiagnosedInstance(
             region=region,
             kind=kind,
             order=_order(setup, cloud, kind, region, session.now),
-            until=max([session.now + DEFAULT_TTL, *(record.expires_at for record in mine)]),
+            until=max([session.now + DEFAULT_TTL, *(record.expires_at for record in records)]),
             now=session.now,
             machine=records[0].cloud_id if records else None,
             opens_ssh=cloud.ssh_from is not None,

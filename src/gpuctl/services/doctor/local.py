@@ -8,7 +8,7 @@ from platform import python_version
 from gpuctl import __version__
 from gpuctl.distribution import FOREIGN, NAME, find_foreign, remove_foreign
 from gpuctl.domain.diagnosis import Finding, Verdict
-from gpuctl.domain.duration import rough, spelled
+from gpuctl.domain.duration import approximate, exact
 from gpuctl.services.doctor.setup import Setup
 from gpuctl.services.scheduling.limits import ON_WINDOWS_DRIVE, WSL_STOPS
 from gpuctl.store.base import Snapshot
@@ -46,7 +46,7 @@ def state(setup: Setup) -> Iterator[Finding]:
         store.check_writable()
         yield Finding("state", Verdict.OK, f"none yet; the first instance creates {store.location}")
         return
-    matters = [*_matters(setup, snapshot), *_disk(setup)]
+    matters = [*_problems(setup, snapshot), *_disk(setup)]
     yield from matters
     if not matters:
         live = sum(record.is_live for record in snapshot.records)
@@ -58,12 +58,12 @@ def _disk(setup: Setup) -> Iterator[Finding]:
         yield Finding("state", Verdict.WARN, text, "move the state to a local disk, or select one: --state FILE")
 
 
-def _matters(setup: Setup, snapshot: Snapshot) -> Iterator[Finding]:
+def _problems(setup: Setup, snapshot: Snapshot) -> Iterator[Finding]:
     store, now = setup.runtime.store, setup.runtime.clock.now()
     live = [record for record in snapshot.records if record.is_live]
     overdue = [record for record in live if now - record.expires_at > _GRACE]
     if overdue:
-        names = ", ".join(f"{record.label} by {rough(now - record.expires_at)}" for record in overdue[:3])
+        names = ", ".join(f"{record.label} by {approximate(now - record.expires_at)}" for record in overdue[:3])
         more = f" and {len(overdue) - 3} more" if len(overdue) > 3 else ""
         yield Finding("state", Verdict.FAIL, f"past the deadline: {names}{more}", "gpuctl reap")
     if snapshot.is_restored:
@@ -82,25 +82,25 @@ def schedule(setup: Setup) -> Iterator[Finding]:
     if setup.in_sandbox:
         yield Finding("schedule", Verdict.OK, "not needed in the sandbox")
         return
-    seen = setup.schedule()
-    last = seen.times.last_reap_at
-    when = f"last ran {rough(seen.now - last)} ago" if last else "has not run yet"
-    if seen.problem is not None:
-        text = f"{seen.kind} does not run the reaper: {seen.problem}; it {when}"
-        yield Finding("schedule", Verdict.FAIL, text, seen.remedy)
-    elif seen.is_overdue:
-        yield Finding("schedule", Verdict.FAIL, f"{seen.word}; the reaper {when}", "gpuctl schedule status")
-    elif seen.job is not None:
-        text = f"{seen.kind} runs the reaper every {spelled(seen.job.every)}; it {when}"
-        if seen.times.last_reap_exit:
-            ended = f"{text}, with exit code {seen.times.last_reap_exit}"
-            if seen.is_failing:
+    status = setup.schedule()
+    last = status.times.last_reap_at
+    when = f"last ran {approximate(status.now - last)} ago" if last else "has not run yet"
+    if status.problem is not None:
+        text = f"{status.kind} does not run the reaper: {status.problem}; it {when}"
+        yield Finding("schedule", Verdict.FAIL, text, status.remedy)
+    elif status.is_overdue:
+        yield Finding("schedule", Verdict.FAIL, f"{status.word}; the reaper {when}", "gpuctl schedule status")
+    elif status.job is not None:
+        text = f"{status.kind} runs the reaper every {exact(status.job.every)}; it {when}"
+        if status.times.last_reap_exit:
+            ended = f"{text}, with exit code {status.times.last_reap_exit}"
+            if status.is_failing:
                 yield Finding("schedule", Verdict.FAIL, f"{ended}; every run of the last minutes failed", "gpuctl reap")
             else:
                 yield Finding("schedule", Verdict.WARN, ended, "gpuctl reap")
         else:
             yield Finding("schedule", Verdict.OK, text)
-    elif last is not None and timedelta(0) <= seen.now - last < _LATELY:
+    elif last is not None and timedelta(0) <= status.now - last < _LATELY:
         # One run says nothing of the next one: it may have been somebody at a terminal.
         text = f"the reaper {when}, but gpuctl has installed no schedule: check that something runs it regularly"
         yield Finding("schedule", Verdict.WARN, text, "gpuctl schedule install")

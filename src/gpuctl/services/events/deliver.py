@@ -90,28 +90,28 @@ class Delivery:
                     break
                 done.count += 1
                 # The record as it is now: entries written in the meantime are delivered, too.
-                record = self.store.update(record.id, partial(_counted, number=event.number))
+                record = self.store.update(record.id, partial(_without_given_up, number=event.number))
 
     def _drop_old(self, done: DeliveryResult, horizon: datetime) -> None:
         """Skip what is too old: a hook that failed for a day, or is new, does not get the past."""
         old = {}
         for record in self.store.snapshot().records:
-            late = [event for event in self._wanted(record) if event.entry.at < horizon]
+            late = [event for event in self._undelivered(record) if event.entry.at < horizon]
             if late:
                 old[record.id] = late[-1].number
                 done.dropped += len(late)
-        self.store.update_each(list(old), lambda fresh: _counted(fresh, number=old[fresh.id]))
+        self.store.update_each(list(old), lambda fresh: _without_given_up(fresh, number=old[fresh.id]))
 
     def _pending(self, record: Instance, horizon: datetime) -> list[Event]:
-        return [event for event in self._wanted(record) if event.entry.at >= horizon]
+        return [event for event in self._undelivered(record) if event.entry.at >= horizon]
 
-    def _wanted(self, record: Instance) -> list[Event]:
+    def _undelivered(self, record: Instance) -> list[Event]:
         return [event for event in events_of(record, after=record.delivered) if event.entry.event in self.hooks]
 
     def _on_bug(self, record: Instance, trace: str) -> None:
         self.progress.trace(trace)
 
 
-def _counted(record: Instance, *, number: int) -> Instance:
+def _without_given_up(record: Instance, *, number: int) -> Instance:
     # A delivery is no change of the instance, so its update time stays.
     return with_facts(record, record.updated_at, delivered=max(record.delivered, number))

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime
 
-from gpuctl.domain.events import Event, in_order, sorted_events, unseen
+from gpuctl.domain.events import Event, events_in_order, new_events, sorted_events
 from gpuctl.domain.instance import HistoryEntry, Instance
 from gpuctl.store.base import RecordStore, Snapshot
 
@@ -20,28 +20,28 @@ class Follower:
         self._present: set[str] = set()
         self._serial = 0
 
-    def past(self, since: datetime | None = None) -> list[Event]:
+    def past_events(self, since: datetime | None = None) -> list[Event]:
         """The events until now (from `since` on), oldest first, with those of the archive. `news` continues here."""
         state = self._store.snapshot()
         records = _longest((*state.records, *self._store.archived()))
         self._remember(state, records)
-        return in_order(records, since)
+        return events_in_order(records, since)
 
-    def news(self) -> list[Event]:
+    def new_events(self) -> list[Event]:
         """What was written since the last look, oldest first."""
         state = self._store.snapshot()
         records = list(state.records)
-        if self._may_lack(state):
+        if self._may_be_stale(state):
             # After the snapshot, so that a record on its way from there to here is in one of them at least.
             records = _longest((*records, *self._store.archived()))
-        events = [event for record in records for event in unseen(record, self._seen.get(record.id, ()))]
+        events = [event for record in records for event in new_events(record, self._seen.get(record.id, ()))]
         self._remember(state, records)
         return sorted_events(events)
 
-    def _may_lack(self, state: Snapshot) -> bool:
+    def _may_be_stale(self, state: Snapshot) -> bool:
         """Whether the archive may hold something new: a record left the state, or one had the time to pass through."""
-        gone = self._present - {record.id for record in state.records}
-        return bool(gone) or not 0 <= state.serial - self._serial < _WRITES_OF_A_LIFE
+        removed = self._present - {record.id for record in state.records}
+        return bool(removed) or not 0 <= state.serial - self._serial < _WRITES_OF_A_LIFE
 
     def _remember(self, state: Snapshot, records: Iterable[Instance]) -> None:
         self._seen |= {record.id: record.history for record in records}

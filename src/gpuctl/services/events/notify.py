@@ -6,7 +6,7 @@ from datetime import timedelta
 from functools import partial
 
 from gpuctl.clock import Clock
-from gpuctl.domain.duration import spelled
+from gpuctl.domain.duration import exact
 from gpuctl.domain.events import Event
 from gpuctl.errors import GpuctlError
 from gpuctl.services.events.deliver import DROPPED_AFTER, Delivery, DeliveryResult, Send
@@ -66,7 +66,7 @@ class Notifier:
         if result.left and not result.failures:
             self.progress.warn(f"{_events(result.left)} left for the next reap: hooks timed out")
         if result.dropped:
-            self.progress.warn(f"{_events(result.dropped)} older than {spelled(DROPPED_AFTER)} were dropped")
+            self.progress.warn(f"{_events(result.dropped)} older than {exact(DROPPED_AFTER)} were dropped")
         if failing != reported:
             self.state.reaper.update(lambda fresh: fresh.model_copy(update={"hooks_reported": failing}), lease)
 

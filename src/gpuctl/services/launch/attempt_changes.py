@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from gpuctl.domain.duration import spelled
+from gpuctl.domain.duration import exact
 from gpuctl.domain.events import EventName
 from gpuctl.domain.instance import Attempt, Instance, Observed, Outcome, Reason, Status
 from gpuctl.domain.lifecycle import advance, attempted, launch_failed, note, refreshed, with_facts
@@ -21,9 +21,9 @@ class NoMoreAttempts(GpuctlError):
     """No further attempt may be made: somebody gave the record up, or its deadline is too near."""
 
 
-def with_result(fresh: Instance, result: CreateResult, here: Launchable) -> Instance:
+def with_result(fresh: Instance, result: CreateResult, launchable: Launchable) -> Instance:
     """The record with what became of its last attempt, after which there is none."""
-    now = here.session.now
+    now = launchable.session.now
     if result.observed is not None:
         if fresh.status.is_ended:
             return with_facts(fresh, now, cloud_id=result.observed.cloud_id, id_is_from_create=True)
@@ -39,24 +39,24 @@ def with_result(fresh: Instance, result: CreateResult, here: Launchable) -> Inst
     return advance(fresh, ended, now, Reason.REFUSED, detail=detail, last_error=detail)
 
 
-def start_failed(fresh: Instance, seen: Observed, error: GpuctlError, here: Launchable) -> Instance:
+def start_failed(fresh: Instance, observed: Observed, error: GpuctlError, launchable: Launchable) -> Instance:
     """The record after its instance could not be started. NoMoreAttempts if that is not what it is doing any more."""
-    if fresh.status is not Status.CONFIGURING or fresh.cloud_id != seen.cloud_id:
+    if fresh.status is not Status.CONFIGURING or fresh.cloud_id != observed.cloud_id:
         raise NoMoreAttempts(f"{fresh.label} is {fresh.status} now: no further attempt is made")
-    return launch_failed(fresh, seen, error.message, here.session.now)
+    return launch_failed(fresh, observed, error.message, launchable.session.now)
 
 
-def with_refusal(fresh: Instance, result: CreateResult, here: Launchable) -> Instance:
+def with_refusal(fresh: Instance, result: CreateResult, launchable: Launchable) -> Instance:
     """The record with a refusal after which another attempt may follow."""
     fresh = _with_outcome(fresh, result)
-    return note(fresh, EventName.ERROR, here.session.now, detail=fresh.last_error)
+    return note(fresh, EventName.ERROR, launchable.session.now, detail=fresh.last_error)
 
 
 def _with_outcome(fresh: Instance, result: CreateResult) -> Instance:
     detail = result.error.message if result.error else None
     shape = {"outcome": result.outcome, "detail": detail, "cloud_id": result.leftovers}
     last = fresh.attempts[-1].model_copy(update=shape)
-    return fresh.having(attempts=(*fresh.attempts[:-1], last), last_error=detail)
+    return fresh.with_fields(attempts=(*fresh.attempts[:-1], last), last_error=detail)
 
 
 def reason_for_no_attempt(record: Instance, now: datetime) -> str | None:
@@ -65,7 +65,7 @@ def reason_for_no_attempt(record: Instance, now: datetime) -> str | None:
         return f"{record.label} is {record.status} now: no further attempt is made"
     if record.expires_at - now < LEAST_LEFT:
         return (
-            f"less than {spelled(LEAST_LEFT)} are left until the deadline of {record.label}: no further attempt is made"
+            f"less than {exact(LEAST_LEFT)} are left until the deadline of {record.label}: no further attempt is made"
         )
     if len(record.attempts) >= MOST_ATTEMPTS:
         return f"{record.label} had {MOST_ATTEMPTS} attempts: no further attempt is made"
@@ -103,7 +103,7 @@ def with_attempt(fresh: Instance, launchable: Launchable, sources: Sequence[str]
     )
 
 
-def order_of(record: Instance, here: Launchable, state_id: str) -> Order:
+def order_of(record: Instance, launchable: Launchable, state_id: str) -> Order:
     """The order of the record's last attempt there: the same record always gives the same order."""
     attempt = record.attempts[-1]
     return Order(
@@ -119,12 +119,12 @@ def order_of(record: Instance, here: Launchable, state_id: str) -> Order:
         subnet=record.subnet,
         instance_type=attempt.instance_type,
         market=attempt.market,
-        image=here.image,
-        disk_gb=here.request.disk_gb,
+        image=launchable.image,
+        disk_gb=launchable.request.disk_gb,
         created_at=attempt.at,
         ssh_key=record.ssh_key,
         ssh_from=record.ssh_from,
-        max_price=here.request.max_price,
+        max_price=launchable.request.max_price,
         idle=record.idle,
         tags=record.tags,
     )

@@ -32,7 +32,7 @@ from gpuctl.services.terminate import end
 Over = Callable[[Instance], Instance]
 
 
-def _as_it_is(fresh: Instance) -> Instance:
+def _unchanged(fresh: Instance) -> Instance:
     return fresh
 
 
@@ -49,7 +49,7 @@ class Attempts:
     state_id: str
     made: list[Instance]
     agree: Agree
-    tried: list[FailedPlacement] = field(default_factory=list)
+    failed_placements: list[FailedPlacement] = field(default_factory=list)
     may_go_on: bool = True
     _here: Launchable = field(init=False)
     _ahead: Iterator[Placement] = field(init=False)
@@ -57,43 +57,45 @@ class Attempts:
     def __post_init__(self) -> None:
         self._here, self._ahead = self.prepared.first, self._after_first()
 
-    def pursue(self, record: Instance) -> GpuctlError | None:
+    def send_attempts(self, record: Instance) -> GpuctlError | None:
         """Send its attempts. What prevents an instance, or None if there is one."""
         while True:
-            here = self._here
-            result = self._send(record, here)
+            launchable = self._here
+            result = self._send(record, launchable)
             if result.outcome not in (Outcome.REFUSED, Outcome.LEFTOVERS) or result.error is None:
-                self._close(record, result, here)
+                self._close(record, result, launchable)
                 return result.error
-            self.tried.append(FailedPlacement(here.place, result.error))
-            following = self._after_refusal(record, result, here)
+            self.failed_placements.append(FailedPlacement(launchable.place, result.error))
+            following = self._after_refusal(record, result, launchable)
             if following is None:
-                refusal = all_refused(self.tried, self.prepared.choice)
-                self._close(record, result, here)
+                refusal = all_refused(self.failed_placements, self.prepared.choice)
+                self._close(record, result, launchable)
                 return refusal
             # Only now: where nothing follows they are ended with the record.
-            self._end_leftovers(result.leftovers, here)
+            self._delete_leftovers(result.leftovers, launchable)
             record = following
 
-    def resume(self, record: Instance, seen: Observed, error: GpuctlError) -> GpuctlError | None:
-        """Go on after the provider could not start the record's instance `seen`; what prevents one, or None.
+    def resume(self, record: Instance, observed: Observed, error: GpuctlError) -> GpuctlError | None:
+        """Go on after the provider could not start the record's instance `observed`; what prevents one, or None.
 
         Where no attempt follows, the record is unchanged; the caller closes it or terminates what is left.
         """
-        here = self._here
-        self.prepared.refusals.add(here.place, error)
-        self.tried.append(FailedPlacement(here.place, error, is_late=True))
+        launchable = self._here
+        self.prepared.refusals.add(launchable.place, error)
+        self.failed_placements.append(FailedPlacement(launchable.place, error, is_late=True))
         following = None
         if is_elsewhere(error):
-            following = self._elsewhere(record, error, lambda fresh: start_failed(fresh, seen, error, here))
+            following = self._with_next_attempt(
+                record, error, lambda fresh: start_failed(fresh, observed, error, launchable)
+            )
         if following is None:
             self.may_go_on = False
-            return all_refused(self.tried, self.prepared.choice)
-        if seen.exists:
-            self._end_leftovers(seen.cloud_id, here)
+            return all_refused(self.failed_placements, self.prepared.choice)
+        if observed.exists:
+            self._delete_leftovers(observed.cloud_id, launchable)
         else:
-            self.made[:] = [made for made in self.made if made.cloud_id != seen.cloud_id]
-        return self.pursue(following)
+            self.made[:] = [made for made in self.made if made.cloud_id != observed.cloud_id]
+        return self.send_attempts(following)
 
     def _after_first(self) -> Iterator[Placement]:
         places = self.prepared.places()
@@ -102,44 +104,44 @@ class Attempts:
                 break
         return places
 
-    def _send(self, record: Instance, here: Launchable) -> CreateResult:
-        known = self.prepared.refusals.of(here.place)
+    def _send(self, record: Instance, launchable: Launchable) -> CreateResult:
+        known = self.prepared.refusals.of(launchable.place)
         if known is not None:
             # Another instance of this call was refused there meanwhile; this attempt was never sent.
             return CreateResult(Outcome.REFUSED, error=known)
-        where = here.place.where
+        where = launchable.place.location
         self.runtime.progress.step(f"{record.label}: creating {record.instance_type} in {where}")
         result = send_create(
-            here.session.provider,
-            order_of(record, here, self.state_id),
+            launchable.session.provider,
+            order_of(record, launchable, self.state_id),
             self.runtime.clock,
             lambda error: self.runtime.progress.info(f"{error.message}; trying again"),
         )
         if result.error is not None and result.outcome is not Outcome.UNKNOWN:
-            self.prepared.refusals.add(here.place, result.error)
+            self.prepared.refusals.add(launchable.place, result.error)
         if result.outcome is not Outcome.REFUSED:
-            self.made.append(with_result(record, result, here))
+            self.made.append(with_result(record, result, launchable))
         return result
 
-    def _after_refusal(self, record: Instance, result: CreateResult, here: Launchable) -> Instance | None:
+    def _after_refusal(self, record: Instance, result: CreateResult, launchable: Launchable) -> Instance | None:
         """The record with its next attempt written down; None if there is to be none."""
         error = result.error
         if error is None:
             return None
-        goes_on = is_elsewhere(error)
-        if not (goes_on or self.prepared.retries.allows(error)):
+        may_continue = is_elsewhere(error)
+        if not (may_continue or self.prepared.retries.allows(error)):
             return None
         # The refusal is saved first: a process that reads the record meanwhile finds no attempt with an open outcome.
-        record = self.runtime.store.update(record.id, lambda record: with_refusal(record, result, here))
-        if goes_on:
-            return self._elsewhere(record, error)
-        if (why := reason_for_no_attempt(record, here.session.now)) is not None:
+        record = self.runtime.store.update(record.id, lambda record: with_refusal(record, result, launchable))
+        if may_continue:
+            return self._with_next_attempt(record, error)
+        if (why := reason_for_no_attempt(record, launchable.session.now)) is not None:
             self.runtime.progress.info(why)
             return None
         self.prepared.retries.wait(error, self.runtime.clock, self.runtime.progress)
-        return self._written(record, here, _as_it_is)
+        return self._written(record, launchable, _unchanged)
 
-    def _elsewhere(self, record: Instance, error: GpuctlError, over: Over = _as_it_is) -> Instance | None:
+    def _with_next_attempt(self, record: Instance, error: GpuctlError, over: Over = _unchanged) -> Instance | None:
         """The record with an attempt at the next placement written down, which is where it is now; None without one.
 
         `over` says in the record that its last attempt is, in the transaction that writes the next one.
@@ -175,16 +177,16 @@ class Attempts:
                 continue
             if moves and has_leftovers:
                 self.runtime.progress.info(
-                    f"{place.where} is skipped until the leftovers in {record.provider} are removed"
+                    f"{place.location} is skipped until the leftovers in {record.provider} are removed"
                 )
                 continue
             try:
                 return self.prepared.logins.launchable(place)
             except GpuctlError as error:
                 if isinstance(error, CredentialsError) and not is_elsewhere(error):
-                    self.tried.append(FailedPlacement(place, error))
+                    self.failed_placements.append(FailedPlacement(place, error))
                     return None
-                self.runtime.progress.info(f"{place.where} is skipped: {error.message}")
+                self.runtime.progress.info(f"{place.location} is skipped: {error.message}")
         return None
 
     def _written(self, record: Instance, launchable: Launchable, over: Over) -> Instance | None:
@@ -201,19 +203,19 @@ class Attempts:
             self.runtime.progress.info(why.message)
             return None
 
-    def _end_leftovers(self, leftovers: str | None, here: Launchable) -> None:
+    def _delete_leftovers(self, leftovers: str | None, launchable: Launchable) -> None:
         if leftovers is None:
             return
         try:
-            failed = dict(here.session.provider.terminate(here.offer.region, [leftovers]))
+            failed = dict(launchable.session.provider.terminate(launchable.offer.region, [leftovers]))
         except GpuctlError as error:
             failed = {leftovers: error}
         for refusal in failed.values():
             self.runtime.progress.warn(f"leftovers of {leftovers} are not removed yet: {refusal.message}")
 
-    def _close(self, record: Instance, result: CreateResult, here: Launchable) -> None:
+    def _close(self, record: Instance, result: CreateResult, launchable: Launchable) -> None:
         """Write down how the last attempt came out; what nobody wants any more is ended."""
-        fresh = self.runtime.store.update(record.id, lambda record: with_result(record, result, here))
+        fresh = self.runtime.store.update(record.id, lambda record: with_result(record, result, launchable))
         if result.leftovers is not None:
             end(self.runtime, [record.id], Reason.REFUSED)
         if result.observed is None:
@@ -222,7 +224,7 @@ class Attempts:
         if fresh.status is Status.STOPPING:
             end(self.runtime, [record.id], fresh.reason or Reason.CANCELLED)
         elif fresh.status.is_ended:
-            for error in here.session.provider.terminate(record.region, [result.observed.cloud_id]).values():
+            for error in launchable.session.provider.terminate(record.region, [result.observed.cloud_id]).values():
                 self.runtime.progress.warn(
                     f"{result.observed.cloud_id} of {record.label} is not terminated yet: {error.message}"
                 )

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from gpuctl.domain.duration import rough
+from gpuctl.domain.duration import approximate
 from gpuctl.domain.market.candidates import Placement, exceeds_with, rules_out
 from gpuctl.domain.market.offers import Offer
 from gpuctl.errors import CapacityError, Extent, GpuctlError, NotNowError, QuotaError
@@ -37,11 +37,11 @@ class Refusals:
         refused_at = (self.runtime.cooldown.active(now) | self.without_capacity).get(self._key(place))
         if refused_at is None:
             return None
-        left = rough(COOLDOWN - (now - refused_at))
+        left = approximate(COOLDOWN - (now - refused_at))
         return CapacityError(
             (
-                f"`{place.where}` had no capacity for `{place.offer.type.name}` {rough(now - refused_at)} ago; "
-                "not retried yet"
+                f"`{place.location}` had no capacity for `{place.offer.type.name}` {approximate(now - refused_at)} "
+                "ago; not retried yet"
             ),
             hint=f"retry in {left}, or add another `--region`",
         )

@@ -58,8 +58,8 @@ def send_create(
         return CreateResult(Outcome.LEFTOVERS, error=error, leftovers=leftovers)
     if lost is None:
         return CreateResult(Outcome.REFUSED, error=error)
-    return CreateResult(Outcome.UNKNOWN, error=lost if error is lost else _both(lost, error))
+    return CreateResult(Outcome.UNKNOWN, error=lost if error is lost else _combined_refusal(lost, error))
 
 
-def _both(lost: GpuctlError, refusal: GpuctlError) -> GpuctlError:
+def _combined_refusal(lost: GpuctlError, refusal: GpuctlError) -> GpuctlError:
     return OutcomeUnknown(f"{lost.message}; a repeat was refused ({refusal.message})", hint=lost.hint)

@@ -41,14 +41,14 @@ class Launchable:
     @property
     def cost(self) -> Cost:
         """Dollars for all of the request's instances until their deadlines, by component."""
-        return self.hourly.over(self.request.ttl * self.request.count)
+        return self.hourly.for_span(self.request.ttl * self.request.count)
 
 
 # Gets the next placement and the line that announces it, and prints that line if it agrees.
 Agree = Callable[[Launchable, str], bool]
 
 
-def _priced(place: Placement, image: Image) -> Placement:
+def _with_license_price(place: Placement, image: Image) -> Placement:
     """The place as its offer is with that image: an image with a license of its own makes the price unknown."""
     if image.license is None:
         return place
@@ -109,7 +109,7 @@ class Logins:
                 hint=f"add `--disk-size {image.min_disk_gb}`",
             )
         present = replace(request, provider=kind.provider, instance_type=kind.name, region=region)
-        return Launchable(_priced(place, image), present, session, image, self._extras(place.offer))
+        return Launchable(_with_license_price(place, image), present, session, image, self._extras(place.offer))
 
     def _image(self, session: Session, place: Placement, request: Request) -> Image:
         kind, region = place.offer.type, place.offer.region
@@ -121,7 +121,7 @@ class Logins:
             self._unchecked = error.message
             return _UNKNOWN
         self._images[(kind.provider, region, kind.name)] = image
-        self._tell_of(image, request)
+        self._report_image(image, request)
         return image
 
     def hourly(self, offer: Offer) -> Cost:
@@ -137,7 +137,7 @@ class Logins:
         extras = self._runtime.extras_of(offer.type.provider, offer.region, gb)
         return extras if all(disk.has_list_price for disk in disks) else replace(extras, disk=None)
 
-    def _tell_of(self, image: Image, request: Request) -> None:
+    def _report_image(self, image: Image, request: Request) -> None:
         if image.disks:
             sizes = ", ".join(f"{disk.device} of {disk.size_gb} GB" for disk in image.disks)
             self._runtime.progress.info(

@@ -34,8 +34,8 @@ def next_attempt_message(error: GpuctlError, before: Launchable, launchable: Lau
 def attempt_message(launchable: Launchable, before: Launchable, left: timedelta) -> str:
     """What is tried now instead of `before`, at what price; `left` is the time to the deadline."""
     is_alike = (launchable.offer.type, launchable.offer.market) == (before.offer.type, before.offer.market)
-    what = launchable.place.where if is_alike else f"{_named(launchable.offer)} in {launchable.place.where}"
-    each, was, cost = launchable.hourly.counted, before.hourly.counted, launchable.hourly.over(left).counted
+    what = launchable.place.location if is_alike else f"{_offer_text(launchable.offer)} in {launchable.place.location}"
+    each, was, cost = launchable.hourly.counted, before.hourly.counted, launchable.hourly.for_span(left).counted
     if each is None or cost is None:
         return f"trying {what}, at an unknown price"
     instead = f" instead of ${was:.3f}" if was is not None and was != each else ""
@@ -48,7 +48,7 @@ def all_refused(tried: Sequence[FailedPlacement], choice: Choice) -> GpuctlError
     A place that could never have had it (no subnet there, a type that is not supported, a region that is forbidden)
     decides the exit code only where every place was like that; what the cloud said of it is shown all the same.
     """
-    decisive = [item for item in tried if not _never_had_it(item.error)] or list(tried)
+    decisive = [item for item in tried if not _is_unsuitable(item.error)] or list(tried)
     errors = [tried.error for tried in decisive]
     ended = f"; {_NOTHING}" if choice.request.count == 1 else ""
     beside = next((f"; {item.error.message}" for item in reversed(tried) if item.is_late or item not in decisive), "")
@@ -62,39 +62,41 @@ def all_refused(tried: Sequence[FailedPlacement], choice: Choice) -> GpuctlError
         return QuotaError(message, hint=errors[0].hint)
     if len({error.exit_code for error in errors}) == 1:
         return errors[-1]
-    if all(_never_had_it(error) for error in errors):
+    if all(_is_unsuitable(error) for error in errors):
         every = "; ".join(dict.fromkeys(error.message for error in errors))
         return CloudError(f"{every}{ended}", hint=errors[-1].hint)
-    why = "; ".join(_several(decisive))
+    why = "; ".join(_texts_by_code(decisive))
     return PartialError(f"refused everywhere, and not alike: {why}{beside}{ended}", hint=errors[-1].hint)
 
 
-def _never_had_it(error: GpuctlError) -> bool:
+def _is_unsuitable(error: GpuctlError) -> bool:
     return error.extent is not Extent.EVERYWHERE and not isinstance(error, (CapacityError, QuotaError))
 
 
-def _several(tried: Sequence[FailedPlacement]) -> Iterable[str]:
+def _texts_by_code(tried: Sequence[FailedPlacement]) -> Iterable[str]:
     for code in dict.fromkeys(item.error.code for item in tried):
         alike = [item for item in tried if item.error.code is code]
         yield f"{code.value} of {_types(alike)} in {_places(alike)}"
 
 
 def _types(tried: Sequence[FailedPlacement]) -> str:
-    return _listed(dict.fromkeys(_named(item.place.offer) for item in tried), "types")
+    return _names_or_count(dict.fromkeys(_offer_text(item.place.offer) for item in tried), "types")
 
 
 def _places(tried: Sequence[FailedPlacement]) -> str:
     zones = len({item.place.zone for item in tried if item.place.zone})
-    where = _listed((f"`{region}`" for region in dict.fromkeys(item.place.offer.region for item in tried)), "regions")
+    where = _names_or_count(
+        (f"`{region}`" for region in dict.fromkeys(item.place.offer.region for item in tried)), "regions"
+    )
     return f"{where} ({zones} zone{'' if zones == 1 else 's'} tried)" if zones else where
 
 
-def _listed(names: Iterable[str], what: str) -> str:
+def _names_or_count(names: Iterable[str], what: str) -> str:
     every = list(names)
     return ", ".join(every) if len(every) <= _NAMED else f"{len(every)} {what}"
 
 
-def _named(offer: Offer) -> str:
+def _offer_text(offer: Offer) -> str:
     return f"`{offer.type.name}`{' spot' if offer.market is Market.SPOT else ''}"
 
 

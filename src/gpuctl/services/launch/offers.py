@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from gpuctl.catalog import Catalog
-from gpuctl.domain.duration import shown
+from gpuctl.domain.duration import as_typed
 from gpuctl.domain.instance import Market, ProviderName
 from gpuctl.domain.market.offers import Availability, InstanceType, Mismatch, Offer, ranked
 from gpuctl.domain.market.request import Request, check
@@ -149,7 +149,7 @@ def _chosen(
     types = {kind.name} if kind else set[str]()
     for market in request.markets:
         present = [offer for name, bid in bids.items() for offer in _offers(bid, name, kind, market, catalog)]
-        lacks = {id(offer): need.lack_of(offer) or _lack_of_image(offer, request, bids, catalog) for offer in present}
+        lacks = {id(offer): need.mismatch(offer) or _lack_of_image(offer, request, bids, catalog) for offer in present}
         too_expensive += [
             offer.price.usd_per_hour
             for offer in present
@@ -164,7 +164,7 @@ def _chosen(
     if not offers:
         raise _nothing_fits(request, skipped, unusable, catalog, bids, too_expensive)
     return Choice(
-        request, bids, tuple(offers), frozenset(types), skipped, unusable, _elsewhere(offers, request, catalog)
+        request, bids, tuple(offers), frozenset(types), skipped, unusable, _cheapest_elsewhere(offers, request, catalog)
     )
 
 
@@ -179,7 +179,7 @@ def _lack_of_image(
     return None if has_driver or not catalog.lists_images(provider) else Mismatch.IMAGE
 
 
-def _elsewhere(offers: Sequence[Offer], request: Request, catalog: Catalog) -> Offer | None:
+def _cheapest_elsewhere(offers: Sequence[Offer], request: Request, catalog: Catalog) -> Offer | None:
     kind, requested = offers[0].type, {offer.region for offer in offers}
     others = [offer for offer in catalog.offers(kind.provider, request.market) if offer.type == kind]
     return next((offer for offer in ranked(others, request.need) if offer.region not in requested), None)
@@ -214,7 +214,7 @@ def _nothing_fits(
     if request.gpu is not None and request.instance_type is None and set(skipped) == {Mismatch.GPU_MODEL}:
         models = sorted({kind.gpu_model for name in bids for kind in catalog.types(name)})
         return UsageError(
-            f"no instance type there has the GPU {shown(request.gpu)}", hint=f"one of {', '.join(models)}"
+            f"no instance type there has the GPU {as_typed(request.gpu)}", hint=f"one of {', '.join(models)}"
         )
     why = f": {skipped_summary(skipped)}" if skipped else ""
     wanted = f" --gpu '{request.gpu}'" if request.gpu else ""

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TypeVar
 
-from gpuctl.domain.duration import spelled
+from gpuctl.domain.duration import exact
 from gpuctl.domain.instance import Instance, Status
-from gpuctl.domain.market.candidates import Placement, in_order
+from gpuctl.domain.market.candidates import Placement, placements
 from gpuctl.domain.market.offers import Mismatch, Offer
 from gpuctl.domain.market.request import Request, differences
 from gpuctl.domain.money.cost import Cost
@@ -75,7 +75,7 @@ class Prepared:
 
     def cost_of(self, offer: Offer) -> Cost:
         """Dollars for all of the instances by that offer until their deadlines, by component."""
-        return self.logins.hourly(offer).over(self.request.ttl * self.request.count)
+        return self.logins.hourly(offer).for_span(self.request.ttl * self.request.count)
 
     def places(self) -> Iterator[Placement]:
         """Every place there is to try, in order; the zones of a region are asked for when it is their turn."""
@@ -99,7 +99,7 @@ def active_records(choice: Choice, records: Sequence[Instance]) -> list[Instance
         differing = differences(bid.request, record, choice.types) if bid else ["provider"]
         if differing:
             is_short = differing == ["ttl"] and request.ttl > record.ttl
-            extend = f"gpuctl extend {record.name} --ttl {spelled(request.ttl)}, " if is_short else ""
+            extend = f"gpuctl extend {record.name} --ttl {exact(request.ttl)}, " if is_short else ""
             raise UsageError(
                 f"`{record.name}` is already active, with another {', '.join(differing)}",
                 hint=f"{extend}use another `--name`, or gpuctl terminate {record.name}",
@@ -136,7 +136,7 @@ def prepare_account(prepared: Prepared, runtime: Runtime, agree: Agree) -> Prepa
     def first() -> Launchable:
         if is_checked:
             return logins.launchable(planned)
-        return _first(prepared.offers, logins, prepared.refusals, runtime)
+        return _first_launchable(prepared.offers, logins, prepared.refusals, runtime)
 
     launchable = _retried(first, runtime, prepared.retries)
     if launchable != prepared.first and not agree(
@@ -172,7 +172,7 @@ def _prepared(choice: Choice, runtime: Runtime, retries: Retries) -> Prepared:
         skipped[lack] += len(offers) - len(remaining)
         offers = remaining
     skipped[Mismatch.NO_RECENT_CAPACITY] += sum(refusals.of(Placement(offer)) is not None for offer in offers)
-    first = _first(offers, logins, refusals, runtime)
+    first = _first_launchable(offers, logins, refusals, runtime)
     if first.image.license is not None:
         # One image was named for that cloud: all of its offers are with that license.
         cloud = first.offer.type.provider
@@ -180,14 +180,14 @@ def _prepared(choice: Choice, runtime: Runtime, retries: Retries) -> Prepared:
     return Prepared(choice, tuple(offers), +skipped, first, runtime.max_ttl, logins, refusals, retries)
 
 
-def _first(offers: Sequence[Offer], logins: Logins, refusals: Refusals, runtime: Runtime) -> Launchable:
+def _first_launchable(offers: Sequence[Offer], logins: Logins, refusals: Refusals, runtime: Runtime) -> Launchable:
     """The first place that can be tried. Raises why there is none."""
-    shut: GpuctlError | None = None
+    cooldown: GpuctlError | None = None
     unfit: GpuctlError | None = None
     for place in _places(offers, logins, refusals):
         known = refusals.of(place)
         if known is not None:
-            shut = shut or known
+            cooldown = cooldown or known
             continue
         try:
             return logins.launchable(place)
@@ -195,10 +195,13 @@ def _first(offers: Sequence[Offer], logins: Logins, refusals: Refusals, runtime:
             if not isinstance(error, UsageError) and not is_elsewhere(error):
                 raise
             if len(offers) > 1:
-                runtime.progress.info(f"{place.where} is skipped: {error.message}")
+                runtime.progress.info(f"{place.location} is skipped: {error.message}")
             unfit = unfit or error
     raise (
-        shut or unfit or logins.zone_failure or CapacityError("there is no placement to try", hint="add `--region any`")
+        cooldown
+        or unfit
+        or logins.zone_failure
+        or CapacityError("there is no placement to try", hint="add `--region any`")
     )
 
 
@@ -207,4 +210,4 @@ def _places(offers: Sequence[Offer], logins: Logins, refusals: Refusals) -> Iter
         is_needed = not logins.picks_zone(offer.type.provider) or refusals.needs_zones(offer)
         return logins.zones_of(offer) if is_needed else ()
 
-    return in_order(offers, zones_of, logins.picks_zone)
+    return placements(offers, zones_of, logins.picks_zone)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
-from gpuctl.domain.duration import spelled
+from gpuctl.domain.duration import exact
 from gpuctl.domain.instance import Instance, Observed, Reason, Status
 from gpuctl.domain.money.cost import hourly
 from gpuctl.domain.reconcile.actions import Action, ActionKind
@@ -94,7 +94,7 @@ def launch(
     result = ProvisionResult(list(records))
     for record in records:
         result.attempts[record.id] = attempts = Attempts(prepared, runtime, state_id, made, agree)
-        error = attempts.pursue(record)
+        error = attempts.send_attempts(record)
         if error is not None:
             result.errors[record.id] = error
     return _reread(result, runtime)
@@ -126,10 +126,10 @@ def wait_until_ready(result: ProvisionResult, runtime: Runtime, timeout: timedel
         if late:
             for text in dict.fromkeys(unchecked[record.id].message for record in late if record.id in unchecked):
                 runtime.progress.warn(text)
-            _give_up(late, result, runtime, waited, keep=keep)
+            _terminate_late(late, result, runtime, waited, keep=keep)
             pending = [record for record in pending if record not in late]
         if not pending:
-            return _judged(_reread(result, runtime), runtime)
+            return _with_errors(_reread(result, runtime), runtime)
         failed: dict[str, Observed] = {}
         settled = settle(runtime, [record.id for record in pending], _without_failed_launches(result, failed))
         for problem in settled.unasked.values():
@@ -137,7 +137,7 @@ def wait_until_ready(result: ProvisionResult, runtime: Runtime, timeout: timedel
         unchecked = check_booted(runtime, _reread(result, runtime).records)
         result = _reread(result, runtime)
         result.errors = _late_refusals(settled) | result.errors
-        resumed |= _resume(result, failed, runtime)
+        resumed |= _send_next_attempts(result, failed, runtime)
         if any(_is_starting(record) for record in result.records):
             if not unchecked:
                 runtime.progress.step(_progress(result.records))
@@ -152,7 +152,7 @@ def wait_for_active(records: Sequence[Instance], runtime: Runtime, timeout: time
     waited = wait_for(runtime, records, Goal.READY, timeout)
     starting = {record.id for record in waited.records if _is_starting(record)}
     late = {key: error for key, error in waited.errors.items() if key in starting}
-    return _judged(ProvisionResult(waited.records, late), runtime)
+    return _with_errors(ProvisionResult(waited.records, late), runtime)
 
 
 def look_once(result: ProvisionResult, runtime: Runtime) -> ProvisionResult:
@@ -174,24 +174,26 @@ def _without_failed_launches(result: ProvisionResult, failed: dict[str, Observed
     """Leaves out of a pass what it would do about an instance that could not be started, and adds that to `failed`."""
 
     def wanted(action: Action) -> bool:
-        record, seen = action.record, action.seen
-        if record is None or seen is None or action.kind not in (ActionKind.CLOSE, ActionKind.TERMINATE):
+        record, observed = action.record, action.observed
+        if record is None or observed is None or action.kind not in (ActionKind.CLOSE, ActionKind.TERMINATE):
             return True
-        if launch_failure(record, seen) is None or not result.attempts[record.id].may_go_on:
+        if launch_failure(record, observed) is None or not result.attempts[record.id].may_go_on:
             return True
-        failed[record.id] = seen
+        failed[record.id] = observed
         return False
 
     return wanted
 
 
-def _resume(result: ProvisionResult, failed: Mapping[str, Observed], runtime: Runtime) -> dict[str, timedelta]:
+def _send_next_attempts(
+    result: ProvisionResult, failed: Mapping[str, Observed], runtime: Runtime
+) -> dict[str, timedelta]:
     """Go on with the records whose instance could not be started; when each was."""
     resumed = {}
     for record in result.records:
-        if (seen := failed.get(record.id)) is None or (refusal := launch_failure(record, seen)) is None:
+        if (observed := failed.get(record.id)) is None or (refusal := launch_failure(record, observed)) is None:
             continue
-        error = result.attempts[record.id].resume(record, seen, refused(refusal.code, refusal.text, refusal.hint))
+        error = result.attempts[record.id].resume(record, observed, refused(refusal.code, refusal.text, refusal.hint))
         resumed[record.id] = runtime.clock.elapsed()
         if error is None:
             result.errors.pop(record.id, None)
@@ -200,23 +202,23 @@ def _resume(result: ProvisionResult, failed: Mapping[str, Observed], runtime: Ru
     return resumed
 
 
-def _give_up(
+def _terminate_late(
     late: Sequence[Instance], result: ProvisionResult, runtime: Runtime, waited: timedelta, *, keep: bool
 ) -> None:
     if not keep:
         runtime.progress.step(
-            f"not ready after {spelled(waited)}: terminating {', '.join(record.label for record in late)}"
+            f"not ready after {exact(waited)}: terminating {', '.join(record.label for record in late)}"
         )
         end(runtime, [record.id for record in late], Reason.TIMEOUT)
     for record in late:
         before = result.errors.get(record.id)
-        text = before.message if before else f"{record.label} was not ready after {spelled(waited)}"
+        text = before.message if before else f"{record.label} was not ready after {exact(waited)}"
         result.errors[record.id] = UnresolvedError(
             f"{text} and may still be running", hint=f"gpuctl get {record.id} --refresh"
         )
 
 
-def _judged(result: ProvisionResult, runtime: Runtime) -> ProvisionResult:
+def _with_errors(result: ProvisionResult, runtime: Runtime) -> ProvisionResult:
     """Say of every instance that is not READY what that means: refused, ended again, or open."""
     for record in result.records:
         if record.status in (Status.READY, Status.RUNNING):
@@ -237,8 +239,8 @@ def _judged(result: ProvisionResult, runtime: Runtime) -> ProvisionResult:
 
 def _late_refusals(settled: ReconcileResult) -> dict[str, GpuctlError]:
     """What the clouds refused after they had accepted the create, by record."""
-    seen = {outcome.record.id: outcome.action.seen for outcome in settled.done if outcome.record}
-    refusals = {key: observed.refusal for key, observed in seen.items() if observed and observed.refusal}
+    observed = {outcome.record.id: outcome.action.observed for outcome in settled.done if outcome.record}
+    refusals = {key: instance.refusal for key, instance in observed.items() if instance and instance.refusal}
     return {key: refused(refusal.code, refusal.text, refusal.hint) for key, refusal in refusals.items()}
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from gpuctl.clock import Clock
-from gpuctl.domain.duration import spelled
+from gpuctl.domain.duration import exact
 from gpuctl.errors import GpuctlError, ThrottledError, UnreachableError
 from gpuctl.services.progress import Progress
 
@@ -30,6 +30,6 @@ class Retries:
             return False
         self.used += 1
         pause = self.backoff * self.used
-        progress.info(f"{error.message}; trying again in {spelled(pause)} ({self.used} of {self.limit})")
+        progress.info(f"{error.message}; trying again in {exact(pause)} ({self.used} of {self.limit})")
         clock.sleep(pause)
         return True

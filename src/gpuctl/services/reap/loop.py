@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from gpuctl.clock import Clock
-from gpuctl.domain.duration import rough
+from gpuctl.domain.duration import approximate
 from gpuctl.errors import GpuctlError, StateFault, StateLockedError, StateUnusableError, UnresolvedError
 from gpuctl.services.events.deliver import DELIVER_WITHIN
 from gpuctl.services.launch.emergency import Unwritable
@@ -65,7 +65,7 @@ class ReapLoop:
             if lease is None:
                 return ReapReport(is_busy=True)
             if lease.unfinished_since is not None:
-                age = rough(self.clock.now() - lease.unfinished_since)
+                age = approximate(self.clock.now() - lease.unfinished_since)
                 runtime.progress.warn(f"another reap has been running for {age}; running in parallel")
             return self._run(runtime, lease, wait=wait)
 

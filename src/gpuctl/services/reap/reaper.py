@@ -50,7 +50,7 @@ class ReapResult:
     problems: list[str] = field(default_factory=list)
     sweeps: list[Sweep] = field(default_factory=list)
     unreached: list[UnreachedRegion] = field(default_factory=list)
-    looked_at: set[Scope] = field(default_factory=set)
+    listed_scopes: set[Scope] = field(default_factory=set)
     opened_ranges: tuple[OpenedRange, ...] = ()
     hints: list[str] = field(default_factory=list)
 
@@ -95,7 +95,7 @@ def reap(runtime: Runtime, times: ReapTimes, options: ReapOptions) -> ReapResult
         run_isolated([state], partial(_merge, runtime, times, options, result), partial(_on_merge_bug, runtime, result))
         state = runtime.store.snapshot()
     over = {} if state.is_restored else Allowance.ending(runtime.store, runtime.budgets, now)
-    for login, regions in _to_look_at(state.records, times, options, now, over).items():
+    for login, regions in _regions_to_list(state.records, times, options, now, over).items():
         # Alone, so that neither a failure nor a bug in one account keeps another's instances alive.
         run_isolated(
             [(login, regions)],
@@ -160,7 +160,7 @@ def remembered(times: ReapTimes, result: ReapResult, options: ReapOptions, recor
     )
 
 
-def _to_look_at(
+def _regions_to_list(
     records: Sequence[Instance], times: ReapTimes, options: ReapOptions, now: datetime, over: Collection[str]
 ) -> dict[Login, list[str]]:
     """The regions to list, by login: where something is due or over budget, and where the last sweep is old or was
@@ -173,8 +173,8 @@ def _to_look_at(
         places.setdefault(Login(scope.provider, sweep.profile, scope.account), {})[scope.region] = False
     for record in records:
         regions = places.setdefault(Login(record.provider, record.profile, record.account), {})
-        regions[record.region] = regions.get(record.region, False) or record.id in over or _needs_a_look(record, now)
-        regions.update(dict.fromkeys((left.region for left in record.left_behind), True))
+        regions[record.region] = regions.get(record.region, False) or record.id in over or _needs_listing(record, now)
+        regions.update(dict.fromkeys((left.region for left in record.leftover_attempts), True))
     for provider, profile, region in options.places:
         places.setdefault(Login(provider, profile, None), {}).setdefault(region, False)
     return {
@@ -190,7 +190,7 @@ def _to_look_at(
     }
 
 
-def _needs_a_look(record: Instance, now: datetime) -> bool:
+def _needs_listing(record: Instance, now: datetime) -> bool:
     return record.is_live and (
         record.is_due(now) or record.status is Status.STOPPING or record.absent_since is not None
     )
@@ -219,14 +219,14 @@ def _reap_login(
     try:
         session = runtime.sessions.by(login)
     except GpuctlError as error:
-        result.problems.append(f"{_named((login, regions))}: {error.message}")
+        result.problems.append(f"{_scope_text((login, regions))}: {error.message}")
         result.unreached += _unreached(login, regions, error.message)
         return
     name = session.provider.name
     scopes = [Scope(provider=name, account=session.account, region=region) for region in regions]
     # Two profiles, or a profile and the config, may lead to the same account.
-    scopes = [scope for scope in scopes if scope not in result.looked_at]
-    result.looked_at |= set(scopes)
+    scopes = [scope for scope in scopes if scope not in result.listed_scopes]
+    result.listed_scopes |= set(scopes)
     survey = Survey(session)
     survey.list_scopes(scopes, [record for record in runtime.store.snapshot().records if scope_of(record) in scopes])
     result.hints += [hint for hint in survey.hints.values() if hint is not None]
@@ -266,9 +266,9 @@ def _confirm_guards(runtime: Runtime, session: Session, scopes: Collection[Scope
 
 
 def _swept(survey: Survey, scope: Scope, profile: str | None, rules: Rules, runtime: Runtime) -> Sweep:
-    mine = {rules.state_id, *rules.reap_state_ids}
+    state_ids = {rules.state_id, *rules.reap_state_ids}
     ours = sum(
-        observed.exists and observed.region == scope.region and observed.tags.get(STATE) in mine
+        observed.exists and observed.region == scope.region and observed.tags.get(STATE) in state_ids
         for observed in survey.observed
     )
     # The time is this computer's own, since it is compared with this computer's own on the next run.
@@ -277,7 +277,7 @@ def _swept(survey: Survey, scope: Scope, profile: str | None, rules: Rules, runt
 
 def _on_bug(runtime: Runtime, result: ReapResult, place: _Place, trace: str) -> None:
     runtime.progress.trace(trace)
-    result.problems.append(f"{_named(place)}: internal error in this pass")
+    result.problems.append(f"{_scope_text(place)}: internal error in this pass")
     result.unreached += _unreached(*place, "internal error in this pass")
 
 
@@ -288,11 +288,11 @@ def _unreached(login: Login, regions: Sequence[str], message: str) -> list[Unrea
     ]
 
 
-def _named(place: _Place) -> str:
+def _scope_text(place: _Place) -> str:
     login, regions = place
     return f"{login.label} ({', '.join(regions)})"
 
 
-def news(done: Iterable[ActionResult]) -> list[ActionResult]:
+def reportable(done: Iterable[ActionResult]) -> list[ActionResult]:
     """What is worth telling: everything but records that were merely brought up to date."""
     return [outcome for outcome in done if outcome.action.kind is not ActionKind.REFRESH]

@@ -8,7 +8,7 @@ from functools import partial
 from gpuctl.domain.instance import Instance, Observed, ProviderName, Scope
 from gpuctl.domain.reconcile.actions import Finder, scope_of
 from gpuctl.domain.reconcile.evidence import is_the_same_machine
-from gpuctl.domain.reconcile.recovery import combined, with_deadline_of
+from gpuctl.domain.reconcile.recovery import merged, with_deadline_of
 from gpuctl.domain.tags import ownership
 from gpuctl.errors import GpuctlError, StateUnusableError, UnresolvedError, UsageError
 from gpuctl.services.reconcile.adopt import adopted, without_taken_name
@@ -51,16 +51,16 @@ class FullSurvey:
 
     def machines_of(self, state_id: str) -> list[tuple[Survey, Observed]]:
         """Every instance that exists, names a record of that state and a deadline, and tells its launch."""
-        matching = [(survey, seen) for survey in self.surveys for seen in survey.observed if seen.exists]
-        return [(survey, seen) for survey, seen in matching if _is_whole(seen, state_id)]
+        matching = [(survey, observed) for survey in self.surveys for observed in survey.observed if observed.exists]
+        return [(survey, observed) for survey, observed in matching if _is_whole(observed, state_id)]
 
     def state_ids(self) -> dict[str, int]:
         """Every state that instances here belong to, with how many those are."""
         counts: dict[str, int] = {}
         for survey in self.surveys:
-            for seen in survey.observed:
-                state_id = ownership(seen.tags).state_id
-                if seen.exists and state_id:
+            for observed in survey.observed:
+                state_id = ownership(observed.tags).state_id
+                if observed.exists and state_id:
                     counts[state_id] = counts.get(state_id, 0) + 1
         return counts
 
@@ -115,14 +115,14 @@ def merge(runtime: Runtime, everywhere: FullSurvey, state_id: str) -> list[Insta
 
     def known(fresh: Instance) -> Instance:
         if fresh.id in archived:
-            fresh = combined(fresh, archived[fresh.id])
+            fresh = merged(fresh, archived[fresh.id])
         matching = machines.get(fresh.id)
         return with_deadline_of(fresh, matching[1], matching[0].session.now, runtime.max_ttl) if matching else fresh
 
     runtime.store.update_each(list(records), known)
     unknown: dict[str, Instance] = {}
-    for survey, seen in everywhere.machines_of(state_id):
-        record = adopted(seen, survey.session.profile, survey.session.now, runtime)
+    for survey, observed in everywhere.machines_of(state_id):
+        record = adopted(observed, survey.session.profile, survey.session.now, runtime)
         if record.id not in {**records, **archived, **unknown}:
             unknown[record.id] = without_taken_name(record, [*records.values(), *unknown.values()])
     if unknown:
@@ -140,7 +140,7 @@ def restore_rescued(store: RecordStore, rescue: Rescue) -> list[str]:
             # Another process may have added it in between.
             with suppress(UnresolvedError):
                 store.add([rescued], _refuse_known([rescued.id]))
-        store.update(rescued.id, partial(combined, rescued))
+        store.update(rescued.id, partial(merged, rescued))
         try:
             rescue.delete(rescued.id)
         except StateUnusableError as error:
@@ -181,15 +181,15 @@ def _survey_login(
 def _machine_of(record: Instance, everywhere: FullSurvey, state_id: str) -> tuple[Survey, Observed] | None:
     for survey in everywhere.surveys:
         if survey.session.account == record.account and scope_of(record) in survey.listed:
-            seen = Finder(survey.view, state_id).listed(record)
-            if seen is not None and seen.exists and is_the_same_machine(record, seen, state_id):
-                return survey, seen
+            observed = Finder(survey.view, state_id).listed(record)
+            if observed is not None and observed.exists and is_the_same_machine(record, observed, state_id):
+                return survey, observed
     return None
 
 
-def _is_whole(seen: Observed, state_id: str) -> bool:
-    claims = ownership(seen.tags)
-    return claims.state_id == state_id and None not in (claims.record_id, claims.expires_at, seen.launched_at)
+def _is_whole(observed: Observed, state_id: str) -> bool:
+    claims = ownership(observed.tags)
+    return claims.state_id == state_id and None not in (claims.record_id, claims.expires_at, observed.launched_at)
 
 
 def _refuse_known(ids: Collection[str]) -> Guard:

@@ -91,11 +91,11 @@ class Applier:
         now = self._survey.session.now
 
         def facts(fresh: Instance, action: Action) -> Instance:
-            if action.seen is not None:
-                if _moved_on(fresh, action):
+            if action.observed is not None:
+                if _is_outdated(fresh, action):
                     return fresh
-                return extended(refreshed(fresh, action.seen, now), action.extended_to, now)
-            if fresh.status.is_ended or _moved_on(fresh, action) or fresh.id not in self._survey.by_id:
+                return extended(refreshed(fresh, action.observed, now), action.extended_to, now)
+            if fresh.status.is_ended or _is_outdated(fresh, action) or fresh.id not in self._survey.by_id:
                 return fresh
             listed_at = self._survey.listed[action.scope]
             return with_facts(fresh, fresh.updated_at, absent_since=fresh.absent_since or listed_at)
@@ -117,7 +117,7 @@ class Applier:
             return
         for action in batch:
             done = self._done[id(action)]
-            if done.record is None or done.error is not None or not _lacks_timer(done.record, action.seen):
+            if done.record is None or done.error is not None or not _lacks_timer(done.record, action.observed):
                 continue
             try:
                 safeguards = _with_timer(provider, done.record, self._survey.session.now)
@@ -132,10 +132,10 @@ class Applier:
 
         def closed(fresh: Instance, action: Action) -> Instance:
             proof = action.proof
-            if proof is None or fresh.status.is_ended or _moved_on(fresh, action):
+            if proof is None or fresh.status.is_ended or _is_outdated(fresh, action):
                 return fresh
-            if action.seen is not None:
-                fresh = refreshed(fresh, action.seen, now)
+            if action.observed is not None:
+                fresh = refreshed(fresh, action.observed, now)
             return advance(
                 fresh,
                 proof.status,
@@ -155,20 +155,20 @@ class Applier:
         def stopping(fresh: Instance, action: Action) -> Instance:
             if fresh.status.is_ended:
                 return fresh
-            if action.seen is not None and action.seen.cloud_id in fresh.former_cloud_ids:
+            if action.observed is not None and action.observed.cloud_id in fresh.former_cloud_ids:
                 raise NotDue("another attempt was made in the meantime")
             fresh = extended(fresh, action.extended_to, now)
             if action.reason is Reason.EXPIRED and fresh.status is not Status.STOPPING and not fresh.is_due(judged_at):
                 return fresh
-            if action.seen is not None and not _moved_on(fresh, action):
-                fresh = refreshed(fresh, action.seen, now)
+            if action.observed is not None and not _is_outdated(fresh, action):
+                fresh = refreshed(fresh, action.observed, now)
             return advance(fresh, Status.STOPPING, now, action.reason)
 
         self._write(batch, stopping)
         for action in batch:
             self._spare_extended(action)
-        going = [action for action in batch if self._goes_on(action)]
-        failures = self._ask_end(going)
+        actions = [action for action in batch if self._is_still_expired(action)]
+        failures = self._request_termination(actions)
 
         def requested(fresh: Instance, action: Action) -> Instance:
             if fresh.status.is_ended:
@@ -178,8 +178,8 @@ class Applier:
                 return with_facts(fresh, now, last_error=error.message)
             return with_facts(fresh, now, last_error=None, deleted_by_us_at=fresh.deleted_by_us_at or now)
 
-        self._write(going, requested)
-        for action in going:
+        self._write(actions, requested)
+        for action in actions:
             if id(action) in failures:
                 done = self._done[id(action)]
                 failure = failures[id(action)]
@@ -194,11 +194,11 @@ class Applier:
             waits = replace(action, kind=ActionKind.WAIT, reason=None, detail="extended in the meantime")
             self._done[id(action)] = replace(done, action=waits)
 
-    def _goes_on(self, action: Action) -> bool:
+    def _is_still_expired(self, action: Action) -> bool:
         done = self._done[id(action)]
         return done.error is None and done.action.kind is ActionKind.TERMINATE
 
-    def _ask_end(self, going: Iterable[Action]) -> dict[int, GpuctlError]:
+    def _request_termination(self, going: Iterable[Action]) -> dict[int, GpuctlError]:
         """Ask for the end of these instances, a call a region, and tell what failed for which action."""
         failures: dict[int, GpuctlError] = {}
         regions: dict[str, dict[str, Action]] = {}
@@ -219,9 +219,9 @@ class Applier:
     def _adopt(self, batch: Sequence[Action]) -> None:
         now = self._survey.session.now
         for action in batch:
-            if action.seen is None:
+            if action.observed is None:
                 continue
-            record = adopted(action.seen, self._survey.session.profile, now, self._runtime)
+            record = adopted(action.observed, self._survey.session.profile, now, self._runtime)
             record = without_taken_name(record, self._runtime.store.snapshot().records)
             try:
                 self._runtime.store.add([record], partial(_refuse_known, record))
@@ -251,11 +251,11 @@ class Applier:
         )
 
 
-def _lacks_timer(record: Instance, seen: Observed | None) -> bool:
-    if not record.is_live or record.status is Status.STOPPING or seen is None:
+def _lacks_timer(record: Instance, observed: Observed | None) -> bool:
+    if not record.is_live or record.status is Status.STOPPING or observed is None:
         return False
     # While an instance is being created nothing is changed on it: what was accepted could be preempted by that.
-    is_made = seen.state is CloudState.RUNNING and seen.ready is not False
+    is_made = observed.state is CloudState.RUNNING and observed.ready is not False
     return is_made and not _has_timer(record.safeguards)
 
 
@@ -276,13 +276,15 @@ def _by_id(actions: Mapping[str, Action], change: Callable[[Instance, Action], I
     return lambda fresh: change(fresh, actions[fresh.id])
 
 
-def _moved_on(fresh: Instance, action: Action) -> bool:
+def _is_outdated(fresh: Instance, action: Action) -> bool:
     """Whether the record got another instance, or another attempt, after the plan was made."""
     planned = action.record
     if planned is None:
         return False
-    if action.seen is not None:
-        return fresh.cloud_id not in (None, action.seen.cloud_id) or action.seen.cloud_id in fresh.former_cloud_ids
+    if action.observed is not None:
+        return (
+            fresh.cloud_id not in (None, action.observed.cloud_id) or action.observed.cloud_id in fresh.former_cloud_ids
+        )
     return fresh.cloud_id != planned.cloud_id or fresh.attempts != planned.attempts
 
 
@@ -292,6 +294,6 @@ def _refuse_known(record: Instance, present: Sequence[Instance]) -> None:
 
 
 def _cloud_id(action: Action) -> str | None:
-    if action.seen is not None:
-        return action.seen.cloud_id
+    if action.observed is not None:
+        return action.observed.cloud_id
     return action.record.cloud_id if action.record else None

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from gpuctl.domain.instance import Instance, Observed, Reason, Scope, Status
 from gpuctl.domain.reconcile.actions import Rules, View, scope_of
-from gpuctl.domain.reconcile.plan import to_ask_by_id
+from gpuctl.domain.reconcile.plan import records_to_query
 from gpuctl.domain.tags import STATE
 from gpuctl.errors import GpuctlError
 from gpuctl.services.sessions import Session
@@ -59,7 +59,7 @@ class Survey:
         records = list(records)
         self._ask_why(records)
         unanswered = set[Scope]()
-        for record in to_ask_by_id(records, self.view, rules):
+        for record in records_to_query(records, self.view, rules):
             if scope_of(record) in unanswered:
                 continue
             try:
@@ -76,12 +76,12 @@ class Survey:
             place = places.get((record.region, record.cloud_id or ""))
             if place is None or not record.is_live or record.reason is not None:
                 continue
-            seen = self.observed[place]
-            is_told = seen.ended_at is not None and record.idle is None
-            if seen.exists or seen.end_reason is not None or is_told:
+            observed = self.observed[place]
+            is_told = observed.ended_at is not None and record.idle is None
+            if observed.exists or observed.end_reason is not None or is_told:
                 continue
             with suppress(GpuctlError):
-                self.observed[place] = self._by_id(record, seen.cloud_id) or seen
+                self.observed[place] = self._by_id(record, observed.cloud_id) or observed
 
     def _ask(self, record: Instance, rules: Rules) -> Observed | None:
         provider = self.session.provider
@@ -95,11 +95,11 @@ class Survey:
         return tagged[0] if tagged else None
 
     def _by_id(self, record: Instance, cloud_id: str) -> Observed | None:
-        seen = self.session.provider.get(record.region, cloud_id)
-        if seen is not None and seen.end_reason is Reason.IDLE and record.idle is None:
+        observed = self.session.provider.get(record.region, cloud_id)
+        if observed is not None and observed.end_reason is Reason.IDLE and record.idle is None:
             # Anybody on the instance can write the words of an idle watch, which this instance does not have.
-            return seen.model_copy(update={"end_reason": None})
-        return seen
+            return observed.model_copy(update={"end_reason": None})
+        return observed
 
 
 def _is_starting(record: Instance) -> bool:

@@ -55,7 +55,7 @@ class Crontab:
     def install(self, job: ReaperJob) -> str:
         """Put the job in, in the place of one under its key, and read it back. Returns the line."""
         line = cron_line(job)
-        self._write([*self._others(job.key), line])
+        self._write([*self._other_lines(job.key), line])
         if self._find(job.key) != job:
             raise ScheduleError("the crontab does not contain the line that was written", hint="crontab -l")
         return line
@@ -64,13 +64,13 @@ class Crontab:
         """Remove the job; whether there was one."""
         if self.find(key) is None:
             return False
-        self._write(self._others(key))
+        self._write(self._other_lines(key))
         return True
 
     def _find(self, key: str) -> ReaperJob | None:
         return next((job for line in self._lines() if (job := from_cron(line)) and job.key == key), None)
 
-    def _others(self, key: str) -> list[str]:
+    def _other_lines(self, key: str) -> list[str]:
         lines = _without_headers(self._lines())
         return [line for line in lines if (job := from_cron(line)) is None or job.key != key]
 

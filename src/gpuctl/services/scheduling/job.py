@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from hashlib import sha256
 
-from gpuctl.domain.duration import parse_duration, shown, spelled
+from gpuctl.domain.duration import as_typed, exact, parse_duration
 from gpuctl.errors import UsageError
 
 ENV = "/usr/bin/env"
@@ -31,7 +31,7 @@ class ReaperJob:
     def __post_init__(self) -> None:
         for text in (*self.argv, *self.environ.values()):
             if not text.isprintable():
-                raise UsageError(f"a schedule cannot contain control characters: {shown(text)}")
+                raise UsageError(f"a schedule cannot contain control characters: {as_typed(text)}")
 
     @property
     def command(self) -> tuple[str, ...]:
@@ -49,8 +49,8 @@ def parse_every(text: str) -> timedelta:
     """How often, as cron can say it. UsageError for a span that is no whole part of an hour."""
     span = parse_duration(text, option="--every")
     if span not in [timedelta(minutes=minute) for minute in MINUTES]:
-        known = ", ".join(f"`{spelled(timedelta(minutes=minute))}`" for minute in MINUTES)
-        raise UsageError(f"--every must divide an hour, not {shown(text)}", hint=f"one of {known}")
+        known = ", ".join(f"`{exact(timedelta(minutes=minute))}`" for minute in MINUTES)
+        raise UsageError(f"--every must divide an hour, not {as_typed(text)}", hint=f"one of {known}")
     return span
 
 
@@ -108,7 +108,7 @@ def timer_unit(job: ReaperJob) -> str:
     return (
         "# Made by `gpuctl schedule install`, removed by `gpuctl schedule uninstall`.\n"
         "[Unit]\n"
-        f"Description=gpuctl reap every {spelled(job.every)}\n\n"
+        f"Description=gpuctl reap every {exact(job.every)}\n\n"
         "[Timer]\n"
         f"OnCalendar={'*:00' if minutes == 60 else f'*:0/{minutes}'}\n"
         "AccuracySec=1s\n"

@@ -75,7 +75,7 @@ class LaunchAgents:
         """
         path = self._path(job.key)
         self._write(path, agent(job, self._error_log))
-        self._boot_out(job.key)
+        self._unload(job.key)
         failed = [ran for domain in self._domains if not (ran := self._bootstrap(domain, path, job.key)).ok]
         if not self._is_loaded(job.key):
             path.unlink(missing_ok=True)
@@ -92,7 +92,7 @@ class LaunchAgents:
         path = self._path(key)
         if not path.exists() and not self._is_loaded(key):
             return False
-        is_gone = self._boot_out(key)
+        is_gone = self._unload(key)
         with suppress(FileNotFoundError):
             path.unlink()
         if not is_gone:
@@ -113,7 +113,7 @@ class LaunchAgents:
             ran = self._launchctl("bootstrap", domain, str(path))
         return ran
 
-    def _boot_out(self, key: str) -> bool:
+    def _unload(self, key: str) -> bool:
         """Unload the agent; whether it is gone within some seconds."""
         for domain in self._domains:
             self._launchctl("bootout", f"{domain}/{_label(key)}")

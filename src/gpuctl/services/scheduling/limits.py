@@ -21,10 +21,10 @@ def limits(
 ) -> list[str]:
     """What limits that job here. `files` are those it reads, `distribution` is the name of the one of WSL."""
     if platform.is_mac:
-        shut = [str(path) for path in files if is_protected(path, home)]
-        if shut:
+        protected = [str(path) for path in files if is_protected(path, home)]
+        if protected:
             return [
-                f"launchd may not read {', '.join(shut)} without Full Disk Access (System Settings, Privacy & "
+                f"launchd may not read {', '.join(protected)} without Full Disk Access (System Settings, Privacy & "
                 "Security): move it to another folder"
             ]
     if platform.is_wsl:

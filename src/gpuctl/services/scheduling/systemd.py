@@ -57,10 +57,10 @@ class Timers:
             timer.write_text(timer_unit(job), "utf-8")
         except OSError as error:
             raise ScheduleError(f"`{timer}` could not be written: {error.strerror}") from error
-        self._must("daemon-reload")
-        self._must("enable", timer.name)
+        self._systemctl("daemon-reload")
+        self._systemctl("enable", timer.name)
         # A timer that is active already must get its new interval.
-        self._must("restart", timer.name)
+        self._systemctl("restart", timer.name)
         if self.find(job.key) != job:
             raise ScheduleError(f"`{timer}` does not contain what was written", hint=f"cat {timer}")
         return str(timer)
@@ -77,7 +77,7 @@ class Timers:
         self._run(["systemctl", "--user", "daemon-reload"], "")
         return True
 
-    def _must(self, *words: str) -> None:
+    def _systemctl(self, *words: str) -> None:
         ran = self._run(["systemctl", "--user", *words], "")
         if not ran.ok:
             raise ScheduleError(

@@ -120,8 +120,8 @@ def extension(subject: Subject) -> Check:
     had_timer = any(safeguard.is_timer and not safeguard.is_missing for safeguard in before.safeguards)
     started = subject.runtime.clock.elapsed()
     while True:
-        seen = subject.provider.get(moved.region, subject.cloud_id)
-        tags_seen = seen.tags if seen else {}
+        observed = subject.provider.get(moved.region, subject.cloud_id)
+        tags_seen = observed.tags if observed else {}
         safeguards = _safeguards(subject)
         check = judge_extend(before.expires_at, moved.expires_at, tags_seen, safeguards, had_timer=had_timer)
         # The guard reads the tag once a minute, and its console shows the old deadline until then.

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
-from gpuctl.domain.duration import spelled
+from gpuctl.domain.duration import exact
 from gpuctl.domain.market.offers import Offer
 from gpuctl.domain.market.request import MIN_TTL, Request
 from gpuctl.domain.money.cost import rates
@@ -33,7 +33,7 @@ def request_of(request: Request, max_ttl: timedelta) -> Request:
         raise UsageError("Provider is required", hint="gpuctl selftest --provider PROVIDER --region REGION")
     ttl = min(LONGEST, max_ttl - EXTEND_BY)
     if ttl < MIN_TTL:
-        least = spelled(MIN_TTL + EXTEND_BY)
+        least = exact(MIN_TTL + EXTEND_BY)
         raise UsageError(f"the self-test needs a `max_ttl` of at least {least}", hint=f'set max_ttl = "{least}"')
     return replace(
         request, ttl=ttl, count=1, purpose=PURPOSE, min_gpus=None if named else request.min_gpus or Decimal(1)
@@ -90,9 +90,9 @@ def is_within(launchable: Launchable, limit: Decimal) -> bool:
 
 
 def _cost_with_extension(launchable: Launchable) -> Decimal | None:
-    return launchable.hourly.over(launchable.request.ttl + EXTEND_BY).total
+    return launchable.hourly.for_span(launchable.request.ttl + EXTEND_BY).total
 
 
 def _most_cost(offer: Offer, choice: Choice, runtime: Runtime) -> Decimal | None:
     extras = runtime.extras_of(offer.type.provider, offer.region, choice.request.disk_gb)
-    return rates(offer.price, extras.disk, extras.public_ip).over(choice.request.ttl + EXTEND_BY).total
+    return rates(offer.price, extras.disk, extras.public_ip).for_span(choice.request.ttl + EXTEND_BY).total

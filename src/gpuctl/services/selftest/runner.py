@@ -117,7 +117,7 @@ class _Runner:
         if self._record_id is None:
             return
         self._run("end", partial(self._end, self._record_id))
-        self._run("nothing-left", partial(self._left, self._subject(self._runtime.clock.elapsed())))
+        self._run("nothing-left", partial(self._check_leftovers, self._subject(self._runtime.clock.elapsed())))
 
     def request_termination(self, hurry: Callable[[], AbstractContextManager[None]]) -> None:
         """Request the termination, unless it is confirmed, without waiting for the confirmation.
@@ -201,7 +201,7 @@ class _Runner:
         observed |= {"status": closed.status.value, "endIsEstimate": closed.end_is_estimate}
         return Check("end", _OK, f"confirmed: {closed.status}", observed)
 
-    def _left(self, subject: Subject) -> Check:
+    def _check_leftovers(self, subject: Subject) -> Check:
         started = self._runtime.clock.elapsed()
         while True:
             is_needed = self._close_ingress(subject)

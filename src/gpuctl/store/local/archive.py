@@ -25,8 +25,8 @@ class Archive:
         for record in records:
             months.setdefault(f"{record.terminated_at or record.updated_at:%Y-%m}", []).append(record)
         private_folder(self.folder)
-        for month, some in months.items():
-            lines = [json.dumps(record.model_dump(mode="json")) for record in some]
+        for month, records in months.items():
+            lines = [json.dumps(record.model_dump(mode="json")) for record in records]
             self._append(self.folder / f"{month}.jsonl", "".join(f"{line}\n" for line in lines))
         self._disk.sync_folder(self.folder)
 
@@ -50,14 +50,14 @@ class Archive:
         ]
 
     def _records(self, leaving_out: Collection[str], first: str = "", containing: bytes = b"") -> Iterator[Instance]:
-        seen = set(leaving_out)
+        ids = set(leaving_out)
         for path in self._files():
             if path.stem < first:
                 return
             for line in reversed(path.read_bytes().splitlines()):
                 record = _record(line) if containing in line else None
-                if record is not None and record.id not in seen:
-                    seen.add(record.id)
+                if record is not None and record.id not in ids:
+                    ids.add(record.id)
                     yield record
 
     def unreadable(self) -> list[str]:
@@ -82,10 +82,10 @@ class Archive:
         # First there, then the date from which is counted, then gone from here.
         since = max(ended_before, self.counts_from() or ended_before)
         write_whole(self._disk, self._since, json.dumps({"countsFrom": since.isoformat()}).encode())
-        gone = {record.id for record in old}
+        moved_ids = {record.id for record in old}
         for path in self._files():
             lines = path.read_bytes().splitlines(keepends=True)
-            remaining = [line for line in lines if (record := _record(line)) is None or record.id not in gone]
+            remaining = [line for line in lines if (record := _record(line)) is None or record.id not in moved_ids]
             if len(remaining) < len(lines):
                 write_whole(self._disk, path, b"".join(remaining))
         return len(old)
@@ -110,8 +110,8 @@ class Archive:
         try:
             make_private(descriptor)
             size = os.fstat(descriptor).st_size
-            torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
-            write_all(self._disk, descriptor, (f"\n{lines}" if torn else lines).encode())
+            is_torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+            write_all(self._disk, descriptor, (f"\n{lines}" if is_torn else lines).encode())
             self._disk.sync(descriptor)
         finally:
             os.close(descriptor)

@@ -22,11 +22,11 @@ class Claims:
     def make(self) -> Path:
         """Claim the lock and return the claim. BlockingIOError while another process holds it."""
         highest = max(self._numbers(), default=0)
-        if highest and not self._is_over(self._at(highest)):
+        if highest and not self._is_over(self._path_of(highest)):
             raise BlockingIOError
-        mine = self._at(highest + 1)
+        path = self._path_of(highest + 1)
         try:
-            descriptor = os.open(mine, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         except FileExistsError:
             raise BlockingIOError from None
         try:
@@ -36,12 +36,12 @@ class Claims:
         numbers = self._numbers()
         if max(numbers) > highest + 1:
             with suppress(OSError):
-                mine.unlink()
+                path.unlink()
             raise BlockingIOError
         for number in numbers - {highest + 1}:
             with suppress(OSError):
-                self._at(number).unlink()
-        return mine
+                self._path_of(number).unlink()
+        return path
 
     def release(self, claim: Path) -> None:
         """Let the next one have it."""
@@ -58,7 +58,7 @@ class Claims:
         names = (path.name.removeprefix(start) for path in self._path.parent.iterdir() if path.name.startswith(start))
         return {int(name) for name in names if name.isdecimal()}
 
-    def _at(self, number: int) -> Path:
+    def _path_of(self, number: int) -> Path:
         return self._path.with_name(f"{self._path.name}.claim.{number}")
 
     def _is_over(self, claim: Path) -> bool:

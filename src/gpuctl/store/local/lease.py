@@ -34,7 +34,7 @@ class LocalLeases:
         except OSError:
             return unguarded
         try:
-            lease = _taken(descriptor, unguarded)
+            lease = _acquired(descriptor, unguarded)
         except OSError:
             os.close(descriptor)
             return unguarded
@@ -99,7 +99,7 @@ class _Entry:
         return self.began_at <= now < self.expires_at
 
 
-def _taken(descriptor: int, wanted: Lease) -> Lease | None:
+def _acquired(descriptor: int, wanted: Lease) -> Lease | None:
     """The lease, written into its open file, or as it was where there are no locks; None if another holder has it."""
     make_private(descriptor)
     try:

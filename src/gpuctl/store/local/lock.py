@@ -46,7 +46,7 @@ class Lock:
         self.patience = PATIENCE
 
     @contextmanager
-    def held(self) -> Iterator[int]:
+    def hold(self) -> Iterator[int]:
         """Hold the lock, and get the lock file's descriptor. StateLockedError, with its holder, after `patience`."""
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:

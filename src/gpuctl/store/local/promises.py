@@ -33,7 +33,7 @@ def missing_promises(folder: Path) -> list[str]:
             ("replacing a file", lambda: os.replace(first, first)),
             ("fsync of folders", lambda: _synced(folder)),
         )
-        return [name for name, step in steps if not _works(step)]
+        return [name for name, step in steps if not _succeeds(step)]
     finally:
         os.close(descriptor)
         for path in (first, second):
@@ -62,7 +62,7 @@ def is_unsuitable(filesystem: str | None) -> bool:
     return filesystem is not None and (filesystem in UNSUITABLE or filesystem.startswith("fuse"))
 
 
-def _works(step: Callable[[], object]) -> bool:
+def _succeeds(step: Callable[[], object]) -> bool:
     try:
         step()
     except OSError:

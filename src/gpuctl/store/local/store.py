@@ -140,7 +140,7 @@ class LocalStore:
             stored = self._read()
             if stored is None:
                 return 0
-            with self._lock.held():
+            with self._lock.hold():
                 # What a crash left in both places is the state's.
                 return self._archive.hand_over(ended_before, set(stored[1].get(TABLE, {})), keep)
 
@@ -174,9 +174,9 @@ class LocalStore:
     def rebuild(self, state_id: str, records: Sequence[Instance]) -> str | None:
         with self._translated("written"):
             private_folder(self._path.parent)
-            with self._lock.held() as lock:
-                self._refuse_usable(lock)
-                aside = self._set_aside()
+            with self._lock.hold() as lock:
+                self._require_unusable(lock)
+                aside = self._save_previous()
                 remembered = self._lock.remembered(lock)
                 header = Header(state_id, self._kind, remembered.serial + 1 if remembered else 1, is_restored=True)
                 header = header.written_on(self._computer)
@@ -198,7 +198,7 @@ class LocalStore:
                 # Nothing to change, and nothing is made for it.
                 yield Transaction(Header(self._wanted_id or "", self._kind, 0), StateStorage({}))
                 return
-            with self._lock.held() as lock:
+            with self._lock.hold() as lock:
                 header, tables = self._read(lock) or (self._new_header(lock), {})
                 transaction = Transaction(header.written_on(self._computer), StateStorage(tables))
                 yield transaction
@@ -264,7 +264,7 @@ class LocalStore:
             header = replace(header, is_restored=True)
         return header, tables
 
-    def _refuse_usable(self, lock: int) -> None:
+    def _require_unusable(self, lock: int) -> None:
         try:
             stored = self._read(lock)
         except UnreadableState as error:
@@ -277,7 +277,7 @@ class LocalStore:
             if stored is not None:
                 raise UsageError(f"the state `{self._path}` is usable: nothing was replaced", hint="gpuctl list")
 
-    def _set_aside(self) -> str | None:
+    def _save_previous(self) -> str | None:
         """Save the present file of that path under another name too, so that replacing it loses nothing."""
         aside = self._path.with_name(f"{self._path.name}.unusable-{self._clock.now():%Y%m%dT%H%M%SZ}")
         try:

@@ -6,7 +6,7 @@ import typer
 
 from gpuctl.cli.commands.completion.scripts import SCRIPTS
 from gpuctl.cli.context import Context
-from gpuctl.cli.parameters import argument, words
+from gpuctl.cli.parameters import argument, word_choice
 
 EXAMPLES = """\
 gpuctl completion bash > ~/.local/share/bash-completion/completions/gpuctl
@@ -16,7 +16,7 @@ gpuctl completion fish > ~/.config/fish/completions/gpuctl.fish"""
 
 def command(
     ctx: typer.Context,
-    shell: Annotated[str, argument(words("SHELL", tuple(SCRIPTS)), "Shell: bash, zsh or fish", "bash|zsh|fish")],
+    shell: Annotated[str, argument(word_choice("SHELL", tuple(SCRIPTS)), "Shell: bash, zsh or fish", "bash|zsh|fish")],
 ) -> None:
     """Print the completion script of a shell."""
     context: Context = ctx.find_root().obj

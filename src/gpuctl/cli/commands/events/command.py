@@ -43,7 +43,7 @@ def command(
     now = context.clock.now()
     only = resolve(context.wiring.store, instance).id if instance else None
     follower = Follower(context.wiring.store)
-    past = _of(follower.past(now - since if since is not None else None), only)
+    past = _events_of(follower.past_events(now - since if since is not None else None), only)
     if follow:
         with until_ctrl_c():
             _follow(context, follower, past if since is not None else [], only)
@@ -63,7 +63,7 @@ def _follow(context: Context, follower: Follower, past: Sequence[Event], only: s
     write_events(past)
     while True:
         context.clock.sleep(_LOOK_EVERY)
-        write_events(_of(follower.news(), only))
+        write_events(_events_of(follower.new_events(), only))
 
 
 def _writer(context: Context) -> Callable[[Sequence[Event]], None]:
@@ -96,5 +96,5 @@ def _writer(context: Context) -> Callable[[Sequence[Event]], None]:
     return as_rows
 
 
-def _of(events: Sequence[Event], only: str | None) -> list[Event]:
+def _events_of(events: Sequence[Event], only: str | None) -> list[Event]:
     return [event for event in events if only in (None, event.record.id)]

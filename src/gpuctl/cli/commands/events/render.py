@@ -57,12 +57,12 @@ def table(events: Sequence[Event], now: datetime, *, machine: int | None = None,
             Text(_local(event.entry.at, now), "dim"),
             Text(clean(name), _STYLES.get(EventName(name), "") if name in set(EventName) else ""),
             Text(clean(event.record.label)),
-            Text(brief(_what(event, now))),
+            Text(brief(_event_text(event, now))),
         )
     return drawn
 
 
-def _what(event: Event, now: datetime) -> str:
+def _event_text(event: Event, now: datetime) -> str:
     entry = event.entry
     cost = all_in(spent(event.record, now)) if entry.status is Status.TERMINATED else None
     return " · ".join(part for part in (entry.reason and entry.reason.value, entry.detail, cost) if part)

@@ -10,7 +10,7 @@ from gpuctl.cli.command_table import COMMANDS
 from gpuctl.cli.commands.help.topics import TOPICS, text_of
 from gpuctl.cli.context import Context
 from gpuctl.cli.parameters import ParameterType, argument
-from gpuctl.domain.duration import shown
+from gpuctl.domain.duration import as_typed
 from gpuctl.errors import UsageError
 
 EXAMPLES = """\
@@ -45,6 +45,6 @@ def _text(ctx: typer.Context, about: list[str], width: int) -> str:
             topic = " ".join(about)
             near = get_close_matches(topic, [*TOPICS, *COMMANDS], n=1)
             hint = f"did you mean `gpuctl help {near[0]}`?" if near else f"topics: {', '.join(TOPICS)}"
-            raise UsageError(f"no help for {shown(topic)}", hint=hint)
+            raise UsageError(f"no help for {as_typed(topic)}", hint=hint)
         inner = named.make_context(name, [], parent=inner, resilient_parsing=True)
     return f"{inner.get_help()}\n"

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from gpuctl.cli.context import Context
-from gpuctl.cli.render.figures import BARE, ago, burn, is_bare
+from gpuctl.cli.render.figures import BARE, ago, cost_line, is_bare
 from gpuctl.cli.render.instances import COLUMNS, row, table
 from gpuctl.cli.render.result import Result
 from gpuctl.documents import instance_shape
 from gpuctl.domain.instance import Instance, Status
 from gpuctl.errors import GpuctlError
 from gpuctl.providers.registry import example
-from gpuctl.services.query import Selection, everything
+from gpuctl.services.query import Selection, all_records
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Listing:
 
     def records(self, now: datetime, keeping: Collection[str] = ()) -> list[Instance]:
         """The selected instances, newest first; terminated ones only if all are requested or they are to be shown."""
-        every = everything(self.context.wiring.store, with_archived=self.with_ended)
+        every = all_records(self.context.wiring.store, with_archived=self.with_ended)
         wanted = [record for record in every if self.with_ended or record.is_live or record.id in keeping]
         return [record for record in wanted if self.selection.matches(record, now)]
 
@@ -53,7 +53,7 @@ class Listing:
 
     def footer(self, chosen: Sequence[Instance], now: datetime) -> list[str]:
         """The lines below the table."""
-        if not chosen and self.selection != Selection() and everything(self.context.wiring.store, with_archived=False):
+        if not chosen and self.selection != Selection() and all_records(self.context.wiring.store, with_archived=False):
             return ["no instance matches", "hint: gpuctl list --all"]
         if not chosen:
             return [
@@ -67,6 +67,6 @@ class Listing:
         reaped = f"reaper ran {ago(times.last_reap_at, now)}" if times.last_reap_at else "reaper never ran"
         if times.unreached:
             reaped += f", which could not query {', '.join(unreached.label for unreached in times.unreached)}"
-        lines += [burn(chosen, now), f"{queried} · {reaped}"]
+        lines += [cost_line(chosen, now), f"{queried} · {reaped}"]
         failing = [record for record in chosen if record.last_error and record.status is Status.STOPPING]
         return [*lines, *(f"{record.label}: {record.last_error}" for record in failing)]

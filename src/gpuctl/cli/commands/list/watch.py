@@ -12,7 +12,7 @@ from gpuctl.cli.render.result import Result
 from gpuctl.cli.terminal.interrupt import until_ctrl_c
 from gpuctl.cli.terminal.text import brief, clean
 from gpuctl.documents import instance_shape
-from gpuctl.domain.duration import rough, spelled
+from gpuctl.domain.duration import approximate, exact
 from gpuctl.errors import GpuctlError, StateLockedError, UsageError
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class _Refresher:
         """`synced 5s ago · `; empty if the providers were never queried."""
         if self._refreshed_at is None:
             return ""
-        return f"synced {rough(self._listing.context.clock.elapsed() - self._refreshed_at)} ago · "
+        return f"synced {approximate(self._listing.context.clock.elapsed() - self._refreshed_at)} ago · "
 
     def refresh(self) -> None:
         context = self._listing.context
@@ -117,9 +117,9 @@ class _LiveTable:
         with Live(console=console, screen=True, auto_refresh=False, redirect_stdout=False, redirect_stderr=False) as on:
             while True:
                 if refresher.is_due:
-                    on.update(self._picture(console, refresher.stale, "querying providers"), refresh=True)
+                    on.update(self._screen(console, refresher.stale, "querying providers"), refresh=True)
                     refresher.refresh()
-                on.update(self._picture(console, refresher.stale, f"{refresher.age}Ctrl-C stops"), refresh=True)
+                on.update(self._screen(console, refresher.stale, f"{refresher.age}Ctrl-C stops"), refresh=True)
                 self._context.clock.sleep(self._interval)
 
     def _console(self) -> "Console":
@@ -136,7 +136,7 @@ class _LiveTable:
             emoji=False,
         )
 
-    def _picture(self, console: "Console", stale: Mapping[str, GpuctlError], doing: str) -> "RenderableType":
+    def _screen(self, console: "Console", stale: Mapping[str, GpuctlError], doing: str) -> "RenderableType":
         from rich.console import Group
         from rich.text import Text
 
@@ -147,7 +147,7 @@ class _LiveTable:
         self.shown |= {record.id for record in records}
         below = [Text(clean(line)) for line in self._listing.footer(records, now)]
         below += [Text(brief(error.message), "red") for error in dict.fromkeys(stale.values())]
-        status = f"{now.astimezone():%H:%M:%S} · every {spelled(self._interval)} · {doing}"
+        status = f"{now.astimezone():%H:%M:%S} · every {exact(self._interval)} · {doing}"
         below.append(Text(status, "dim"))
         taken = sum(len(line.wrap(console, context.width)) for line in below)
         free_lines = max(context.size[1] - taken - 2, 1)

@@ -11,7 +11,7 @@ from gpuctl.cli import options
 from gpuctl.cli.commands.prices.render import PriceStatus, refreshed, status
 from gpuctl.cli.context import Context
 from gpuctl.cli.parameters import INSTANCE_TYPE, option
-from gpuctl.cli.render.result import Result, overall
+from gpuctl.cli.render.result import Result, overall_error
 from gpuctl.domain.instance import Market, ProviderName
 from gpuctl.errors import GpuctlError, Interrupted, PartialError, StateUnusableError
 from gpuctl.providers.registry import SUPPORTED
@@ -107,7 +107,7 @@ def _refreshed(context: Context, clouds: Sequence[ProviderName], region: str | N
         f"fetched the prices of {len(done)} of {len(clouds)} providers; the others are unchanged",
         hint=f"gpuctl prices refresh --provider {next(iter(failed), '')}",
     )
-    return refreshed(done, files, failed, overall(failed, len(clouds), partial))
+    return refreshed(done, files, failed, overall_error(failed, len(clouds), partial))
 
 
 def _read(context: Context, name: ProviderName, region: str | None, accepted: Sequence[str]) -> PriceRefresh:

@@ -156,7 +156,7 @@ def _refreshed_shape(refreshed: PriceRefresh, file: str) -> dict[str, Any]:
         "provider": refreshed.provider.upper(),
         "regions": list(refreshed.regions),
         "skippedRegions": list(refreshed.closed),
-        "prices": refreshed.taken,
+        "prices": refreshed.accepted,
         "new": refreshed.new,
         "up": refreshed.up,
         "down": refreshed.down,
@@ -202,7 +202,7 @@ def _status_table(statuses: Sequence[PriceStatus], now: datetime) -> "Table":
 def _refreshed_table(done: Sequence[PriceRefresh]) -> "Table":
     drawn = _grid("REGIONS", "PRICES", "NEW", "UP", "DOWN", "REJECTED")
     for item in done:
-        figures = (len(item.regions), item.taken, item.new, item.up, item.down, len(item.refused))
+        figures = (len(item.regions), item.accepted, item.new, item.up, item.down, len(item.refused))
         drawn.add_row(item.provider.value, *(f"{figure:,}" for figure in figures))
     return drawn
 

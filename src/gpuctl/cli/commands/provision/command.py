@@ -2,10 +2,10 @@
 
 import typer
 
-from gpuctl.cli.commands.provision.dry_run import dry
+from gpuctl.cli.commands.provision.dry_run import dry_run_result
 from gpuctl.cli.commands.provision.options import LaunchOptions, defaults_of, launch_options
 from gpuctl.cli.commands.provision.render import provisioned
-from gpuctl.cli.commands.provision.start import announce, carried_out, confirm
+from gpuctl.cli.commands.provision.start import announce, confirm, start_result
 from gpuctl.cli.context import Context
 from gpuctl.cli.render.result import Result
 from gpuctl.services.launch.offers import choose
@@ -46,7 +46,7 @@ def command(ctx: typer.Context, launch: LaunchOptions) -> Result:
     if launch.dry_run:
         if prepared.unchecked is not None:
             context.progress.info(prepared.unchecked)
-        return dry(prepared)
+        return dry_run_result(prepared)
     confirm(context, prepared, yes=launch.yes)
     timeout = launch.timeout or prepared.offer.type.ready_within
-    return carried_out(context, prepared, timeout, wait=launch.wait, keep=launch.keep, yes=launch.yes)
+    return start_result(context, prepared, timeout, wait=launch.wait, keep=launch.keep, yes=launch.yes)

@@ -20,7 +20,7 @@ COLUMNS = ("provider", "instanceType", "region", "costPerHour", "market", "costU
 _SHOWN = 10
 
 
-def dry(prepared: Prepared) -> Result:
+def dry_run_result(prepared: Prepared) -> Result:
     """What would have been tried, in that order, and why the rest would not."""
     offers = prepared.offers
     lines = [f"skipped: {skipped_summary(prepared.skipped)}"] if prepared.skipped else []

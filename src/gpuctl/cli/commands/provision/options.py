@@ -30,11 +30,11 @@ from gpuctl.cli.parameters import (
     Tag,
     argument,
     flag,
+    integer,
     option,
     tags_of,
     text,
-    whole,
-    words,
+    word_choice,
 )
 from gpuctl.domain.instance import Market, ProviderName
 from gpuctl.domain.market.request import DEFAULT_PURPOSE, Request
@@ -75,7 +75,7 @@ class LaunchOptions:
     idle: Annotated[
         timedelta | None, option(DURATION, f"Terminate early after TIME without activity{_IDLE}", panel=_INSTANCE)
     ] = None
-    disk_size: Annotated[int, option(whole("GB"), "Size of the boot disk in GB, 30 to 16384", panel=_INSTANCE)] = 100
+    disk_size: Annotated[int, option(integer("GB"), "Size of the boot disk in GB, 30 to 16384", panel=_INSTANCE)] = 100
     image: Annotated[
         str | None, option(text("IMAGE"), "Boot image [default: latest GPU image of the provider]", panel=_INSTANCE)
     ] = None
@@ -100,7 +100,9 @@ class LaunchOptions:
     spot: Annotated[bool, flag("Use a spot instance (cheaper; can be interrupted)", "--spot", panel=_PRICE)] = False
     fallback: Annotated[
         str | None,
-        option(words("on-demand", (Market.ON_DEMAND,)), "Use on-demand if there is no spot capacity", panel=_PRICE),
+        option(
+            word_choice("on-demand", (Market.ON_DEMAND,)), "Use on-demand if there is no spot capacity", panel=_PRICE
+        ),
     ] = None
     name: Annotated[
         str | None, option(NAME, "Unique name; an active instance of this name is reused", panel=_LABELS)
@@ -118,7 +120,7 @@ class LaunchOptions:
         str | None, option(text("ssh|COMMAND"), "Readiness check: ssh, or a command run over SSH", panel=_LAUNCH)
     ] = None
     retries: Annotated[
-        int, option(whole("N", 0, MAX_RETRIES), "Retries for temporary errors, 0 to 20", panel=_LAUNCH)
+        int, option(integer("N", 0, MAX_RETRIES), "Retries for temporary errors, 0 to 20", panel=_LAUNCH)
     ] = 0
     backoff: Annotated[timedelta, option(DURATION, "Wait before retry N: N times TIME", panel=_LAUNCH)] = timedelta(
         seconds=5

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from gpuctl.cli.context import Context
 from gpuctl.cli.render.figures import ends_in, local, type_label
 from gpuctl.cli.render.instances import COLUMNS, row, table
-from gpuctl.cli.render.result import Result, overall
+from gpuctl.cli.render.result import Result, overall_error
 from gpuctl.documents import instance_shape
 from gpuctl.domain.instance import Instance
 from gpuctl.errors import Failure, PartialError
@@ -40,13 +40,13 @@ def provisioned(
         ids=[] if is_new else [record.id for record in records],
         draw=lambda width: table(records, now, width),
         footer=footer.splitlines(),
-        error=failure or overall(outcome.errors, len(records), partial),
+        error=failure or overall_error(outcome.errors, len(records), partial),
         errors=outcome.errors,
         requested=requested,
     )
 
 
-def news(records: Sequence[Instance], context: Context) -> str:
+def ready_lines(records: Sequence[Instance], context: Context) -> str:
     """A line for each active instance: its placement and its deadline."""
     now_of = context.wiring.runtime.sessions.now_of
     return "\n".join(

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
 
-from gpuctl.cli.commands.provision.render import news, provisioned
+from gpuctl.cli.commands.provision.render import provisioned, ready_lines
 from gpuctl.cli.context import Context
 from gpuctl.cli.interrupts import TERMINATE_WITHIN, time_limit
 from gpuctl.cli.render.figures import age_notes, all_in, all_in_rate, ends_in, local, plain
 from gpuctl.cli.render.result import Result
-from gpuctl.domain.duration import spelled
+from gpuctl.domain.duration import exact
 from gpuctl.domain.instance import Instance, Market, Price, Reason, Status
 from gpuctl.domain.lifecycle import was_refused
 from gpuctl.domain.market.ssh_source import NONE
@@ -34,7 +34,7 @@ def announce(context: Context, prepared: Prepared) -> None:
     """
     request, offer = prepared.request, prepared.offer
     named = prepared.region_source != "--region"
-    where = f"{prepared.first.place.where} ({prepared.region_source})" if named else prepared.first.place.where
+    where = f"{prepared.first.place.location} ({prepared.region_source})" if named else prepared.first.place.location
     many = f"{request.count} x " if request.count > 1 else ""
     context.progress.info(
         f"{many}{offer.type.name} ({offer.type.gpu_label}), {where}, {offer.market.value}, {_account(prepared)}"
@@ -72,14 +72,14 @@ def _price(prepared: Prepared) -> str:
         why = f" ({image_license})" if image_license is not None else limit
         return f"price unknown{why}; cost until the deadline unknown"
     covered = "with disk and public IP" if each.is_whole else "without disk and public IP, whose prices are unknown"
-    until = f"{all_in(prepared.cost)} until the deadline in {spelled(prepared.request.ttl)}"
+    until = f"{all_in(prepared.cost)} until the deadline in {exact(prepared.request.ttl)}"
     rate, count = f"${all_in_rate(each)}/h", prepared.request.count
     if count > 1:
-        rate = f"${all_in_rate(each.over(timedelta(hours=count)))}/h for {count} ({rate} each)"
-    return f"{rate} {covered}; {until} ({_of(prepared.offer.market, price)})"
+        rate = f"${all_in_rate(each.for_span(timedelta(hours=count)))}/h for {count} ({rate} each)"
+    return f"{rate} {covered}; {until} ({_price_kind(prepared.offer.market, price)})"
 
 
-def _of(market: Market, price: Price) -> str:
+def _price_kind(market: Market, price: Price) -> str:
     what = "spot price" if market is Market.SPOT else "list price"
     return f"{what} of {price.as_of}, {price.source}" if price.is_fetched else f"{what} of {price.as_of}"
 
@@ -122,7 +122,7 @@ def _warn_of_temporary_state(context: Context) -> None:
         )
 
 
-def carried_out(
+def start_result(
     context: Context, prepared: Prepared, patience: timedelta, *, wait: bool, keep: bool, yes: bool
 ) -> Result:
     """Start the instances and return the result, also after a signal. IDs are printed as soon as records exist."""
@@ -142,7 +142,7 @@ def carried_out(
     agree = agreement(context, prepared, yes=yes)
     try:
         result = start(prepared, runtime, on_written, patience if wait else None, keep=keep, agree=agree, made=made)
-        result = protected(context, result)
+        result = with_safeguards(context, result)
     except Interrupted as interrupted:
         if not written:
             raise
@@ -152,10 +152,10 @@ def carried_out(
             raise
         present = ProvisionResult(last_known_records(context.wiring.store, written))
         return provisioned(context, present, len(written), {"created": True}, "", error)
-    return provisioned(context, result, len(written), {"created": True}, news(result.records, context))
+    return provisioned(context, result, len(written), {"created": True}, ready_lines(result.records, context))
 
 
-def protected(context: Context, result: ProvisionResult) -> ProvisionResult:
+def with_safeguards(context: Context, result: ProvisionResult) -> ProvisionResult:
     """The instances with their safeguards as the provider shows them. A missing safeguard is only a warning."""
     context.progress.step("checking safeguards")
     try:

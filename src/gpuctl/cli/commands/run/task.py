@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
 from gpuctl.cli.commands.provision.options import LaunchOptions, defaults_of
-from gpuctl.cli.commands.provision.start import agreement, announce, confirm, protected
+from gpuctl.cli.commands.provision.start import agreement, announce, confirm, with_safeguards
 from gpuctl.cli.context import Context
 from gpuctl.cli.interrupts import TERMINATE_WITHIN, time_limit
 from gpuctl.cli.render.renderer import document, failure_lines
@@ -142,7 +142,7 @@ def ready_instance(context: Context, launch: LaunchOptions, on: str | None, repo
         report.record = written[0] if written else None
     for error in outcome.errors.values():
         raise error
-    (record,) = protected(context, outcome).records
+    (record,) = with_safeguards(context, outcome).records
     report.record = record
     if record.status is not Status.READY:
         raise UnresolvedError(f"{record.label} is {record.status}", hint=f"gpuctl get {record.id}")

@@ -13,11 +13,11 @@ from gpuctl.cli.commands.schedule.reaper_job import (
     StateSchedule,
     bare_environment,
     command_of,
-    left_behind,
     limits_of,
     log_in,
     proof_command_of,
     providers_in_use,
+    variables_left_out,
     variables_of,
 )
 from gpuctl.cli.context import Context
@@ -27,7 +27,7 @@ from gpuctl.cli.render.result import Result
 from gpuctl.cli.render.tables import labeled
 from gpuctl.cli.terminal.text import clean
 from gpuctl.documents import instant
-from gpuctl.domain.duration import spelled
+from gpuctl.domain.duration import exact
 from gpuctl.domain.schedule import Installed
 from gpuctl.errors import UsageError
 from gpuctl.home.schedule import ScheduleNote
@@ -83,20 +83,20 @@ def install(
     ScheduleNote(folder).write(
         Installed(kind=scheduler.kind, every=job.every, installed_at=installed_at, state=location)
     )
-    for warning in (*_left_behind(context), *scheduler.warnings(place.key), *limits_of(context, job)):
+    for warning in (*_warnings_of_variables(context), *scheduler.warnings(place.key), *limits_of(context, job)):
         context.progress.warn(warning)
-    proven = _proven(context, job)
+    proven = _credentials_report(context, job)
     _check_first_run(place, scheduler, job, installed_at, wait=wait)
     lines = [_installed(place.status(), scheduler.kind, job, log_in(folder)), *proven]
     return _result(place, footer=[*lines, where] if context.globals.verbose else lines)
 
 
-def _installed(seen: ScheduleStatus, kind: str, job: ReaperJob, log: Path) -> str:
+def _installed(status: ScheduleStatus, kind: str, job: ReaperJob, log: Path) -> str:
     """What the installation has achieved, in a line."""
-    if seen.problem is None:
-        return f"{kind} runs the reaper every {spelled(job.every)}; log: {log}"
+    if status.problem is None:
+        return f"{kind} runs the reaper every {exact(job.every)}; log: {log}"
     written = "the line is in the crontab" if kind == CRON else f"the schedule is written for {kind}"
-    return f"{written}, but nothing runs it: {seen.remedy}"
+    return f"{written}, but nothing runs it: {status.remedy}"
 
 
 def _check_first_run(
@@ -114,13 +114,13 @@ def _check_first_run(
     if wait_for_run(context.wiring.state.reaper.read, installed_at, within, context.clock):
         return
     if wait:
-        raise ScheduleError(f"the reaper did not run within {spelled(within)}", hint="gpuctl schedule status")
+        raise ScheduleError(f"the reaper did not run within {exact(within)}", hint="gpuctl schedule status")
     context.progress.warn(
-        f"{scheduler.kind} has not run the reaper within {spelled(within)}; run: gpuctl schedule status"
+        f"{scheduler.kind} has not run the reaper within {exact(within)}; run: gpuctl schedule status"
     )
 
 
-def _proven(context: Context, job: ReaperJob) -> list[str]:
+def _credentials_report(context: Context, job: ReaperJob) -> list[str]:
     """Use the credentials once in exactly the environment of the job; what came of it, as lines below the answer."""
     trial = replace(job, argv=proof_command_of(context))
     context.progress.step("checking that the scheduled reaper can log in")
@@ -136,9 +136,9 @@ def _proven(context: Context, job: ReaperJob) -> list[str]:
         if proof.warning is not None:
             text = f"the schedule can use your credentials for {proof.label} only for a time: {proof.warning}"
             context.progress.warn(text)
-    tried = {proof.provider for proof in proofs}
+    providers = {proof.provider for proof in proofs}
     for provider, _ in providers_in_use(context):
-        if provider not in tried:
+        if provider not in providers:
             context.progress.warn(
                 f"the schedule cannot use your credentials for {provider}: nothing that it is given names them"
             )
@@ -157,8 +157,8 @@ def prove(ctx: typer.Context) -> Result:
     return Result({"proofs": [proof.shape for proof in proofs]}, columns=["credentials", "error"], rows=rows)
 
 
-def _left_behind(context: Context) -> list[str]:
-    missing = left_behind(context)
+def _warnings_of_variables(context: Context) -> list[str]:
+    missing = variables_left_out(context)
     if not missing:
         return []
     return [
@@ -175,11 +175,11 @@ def status(ctx: typer.Context) -> Result:
 def uninstall(ctx: typer.Context) -> Result:
     """Remove the schedule of the reaper."""
     place = _place(ctx)
-    was_there = place.schedulers.uninstall(place.key)
+    was_installed = place.schedulers.uninstall(place.key)
     folder = place.context.wiring.state_folder
     if folder is not None:
         ScheduleNote(folder).forget()
-    removed = "schedule removed" if was_there else "no schedule was installed"
+    removed = "schedule removed" if was_installed else "no schedule was installed"
     return _result(place, footer=[removed])
 
 
@@ -192,17 +192,17 @@ def _place(ctx: typer.Context, wanted: str | None = None) -> StateSchedule:
 
 def _result(place: StateSchedule, footer: list[str]) -> Result:
     context = place.context
-    seen = place.status()
+    schedule_status = place.status()
     folder = context.wiring.state_folder
     log = None if folder is None else str(log_in(folder))
-    shape = _shape(seen, context.wiring.store.location, log)
+    shape = _shape(schedule_status, context.wiring.store.location, log)
     hints = {"overdue": f"tail {log}", "failing": f"tail {log}", "installed": ""}
-    hint = hints.get(seen.word, seen.remedy)
+    hint = hints.get(schedule_status.word, schedule_status.remedy)
     return Result(
         document={"schedule": shape},
         columns=list(shape),
         rows=[[_cell(value) for value in shape.values()]],
-        draw=lambda width: _table(seen, context.wiring.store.location, log),
+        draw=lambda width: _table(schedule_status, context.wiring.store.location, log),
         footer=[*footer, *([f"hint: {hint}"] if hint and not footer else [])],
     )
 
@@ -212,7 +212,7 @@ def _shape(status: ScheduleStatus, state: str, log: str | None) -> dict[str, Any
     return {
         "installed": job is not None,
         "scheduler": status.kind,
-        "every": spelled(job.every) if job else None,
+        "every": exact(job.every) if job else None,
         "command": shlex.join(job.command) if job else None,
         "state": state,
         "log": log,
@@ -235,7 +235,7 @@ def _table(status: ScheduleStatus, state: str, log: str | None) -> "Table":
     last = ago(times.last_reap_at, status.now)
     exit_code = f", exit {times.last_reap_exit}" if times.last_reap_exit else ""
     rows = [
-        ("schedule", f"{status.word}, {status.kind} every {spelled(job.every)}" if job else status.word),
+        ("schedule", f"{status.word}, {status.kind} every {exact(job.every)}" if job else status.word),
         *([("problem", status.problem)] if status.problem else []),
         ("last reap", f"{last}{exit_code}"),
         ("state", state),

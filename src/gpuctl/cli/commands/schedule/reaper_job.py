@@ -37,15 +37,15 @@ def log_in(folder: Path) -> Path:
 
 def command_of(context: Context, folder: Path) -> tuple[str, ...]:
     """The command that reaps this state with these settings, from a bare environment, and logs into that folder."""
-    return (*own_program(context.environ), "reap", *_named(context), "--log", str(log_in(folder)))
+    return (*own_program(context.environ), "reap", *_options_of_the_state(context), "--log", str(log_in(folder)))
 
 
 def proof_command_of(context: Context) -> tuple[str, ...]:
     """The command that opens the credentials which `command_of` needs, and prints for each what it got, as JSON."""
-    return (*own_program(context.environ), "schedule", "prove", *_named(context), "-o", "json")
+    return (*own_program(context.environ), "schedule", "prove", *_options_of_the_state(context), "-o", "json")
 
 
-def _named(context: Context) -> list[str]:
+def _options_of_the_state(context: Context) -> list[str]:
     named = ["--state", context.wiring.state_url]
     if context.wiring.config_path.exists():
         named += ["--config", str(context.wiring.config_path)]
@@ -62,7 +62,7 @@ def variables_of(context: Context) -> dict[str, str]:
     """
     environ = context.environ
     carried = {"PATH": search_path(environ.get("PATH", ""), context.platform)}
-    carried |= {name: environ[name] for name in _carried() if environ.get(name) and "@" not in environ[name]}
+    carried |= {name: environ[name] for name in _carried_variables() if environ.get(name) and "@" not in environ[name]}
     paths = (*(name for facts in all_facts() for name in facts.variables.paths), *_CARRIED_PATHS)
     carried |= {name: str(path_of(environ[name])) for name in paths if environ.get(name)}
     set_here = context.wiring.settings.by_variable
@@ -70,7 +70,7 @@ def variables_of(context: Context) -> dict[str, str]:
     return carried
 
 
-def _carried() -> tuple[str, ...]:
+def _carried_variables() -> tuple[str, ...]:
     return (*(name for facts in all_facts() for name in facts.variables.carried), *_CARRIED)
 
 
@@ -97,12 +97,12 @@ def bare_environment() -> dict[str, str]:
     return {**known, "HOME": entry.pw_dir, "LOGNAME": entry.pw_name, "USER": entry.pw_name}
 
 
-def left_behind(context: Context) -> list[str]:
+def variables_left_out(context: Context) -> list[str]:
     """The names of the variables that the reaper will miss, because they hold secrets."""
     variables = [facts.variables for facts in all_facts()]
     secrets = [name for cloud in variables for name in (*cloud.secrets, *cloud.refused) if context.environ.get(name)]
     hooks = [name for name, setting in context.wiring.settings.by_variable if setting.path[0] == "hooks"]
-    proxies = [name for name in _carried() if "@" in context.environ.get(name, "")]
+    proxies = [name for name in _carried_variables() if "@" in context.environ.get(name, "")]
     return [*secrets, *hooks, *proxies]
 
 

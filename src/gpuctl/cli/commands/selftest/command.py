@@ -76,18 +76,16 @@ def command(
         f"it runs until its extended deadline"
     )
     _confirm(context, yes=launch.yes)
-    return _carried_out(context, prepared, max_cost, launch.timeout or prepared.offer.type.ready_within, report)
+    return _run(context, prepared, max_cost, launch.timeout or prepared.offer.type.ready_within, report)
 
 
-def _carried_out(
-    context: Context, prepared: Prepared, limit: Decimal, ready_within: timedelta, file: Path | None
-) -> Result:
+def _run(context: Context, prepared: Prepared, limit: Decimal, ready_within: timedelta, file: Path | None) -> Result:
     started, outcome, failure = context.clock.now(), SelftestReport(), None
     try:
         run(
             prepared,
             context.wiring.runtime,
-            _means(context),
+            _tools(context),
             outcome,
             ready_within,
             agree=lambda launchable, line: _is_agreed(context, launchable, line, limit),
@@ -110,7 +108,7 @@ def _is_agreed(context: Context, launchable: Launchable, line: str, limit: Decim
         context.progress.info(line)
         return True
     context.progress.info(
-        f"{launchable.offer.type.name} in {launchable.place.where} is not tried: it may cost more than ${limit:.2f}"
+        f"{launchable.offer.type.name} in {launchable.place.location} is not tried: it may cost more than ${limit:.2f}"
     )
     return False
 
@@ -123,7 +121,7 @@ def _confirm(context: Context, *, yes: bool) -> None:
         raise UsageError("no instance was started")
 
 
-def _means(context: Context) -> SelftestTools:
+def _tools(context: Context) -> SelftestTools:
     no_ssh = None
     try:
         context.wiring.access.check_available()

@@ -5,7 +5,7 @@ from datetime import UTC
 from decimal import ROUND_CEILING, Decimal
 from html import escape
 
-from gpuctl.cli.render.figures import counted, left_out, money
+from gpuctl.cli.render.figures import counted, exclusions, money
 from gpuctl.cli.terminal.text import clean
 from gpuctl.domain.money.report import DAY, TAG, CostSum, UsageGroup, UsageReport
 
@@ -23,7 +23,7 @@ text{font-family:system-ui,-apple-system,"Segoe UI",Roboto,sans-serif;font-size:
 def chart(report: UsageReport) -> str:
     """The picture's text. Of very many bars the dearest are drawn and the rest is one; days are all drawn."""
     side = report.side or DAY
-    shown = list(report.groups) if side == DAY else _fewer(report.groups)
+    shown = list(report.groups) if side == DAY else _with_rest_summed(report.groups)
     height = _TOP + _BOTTOM + (_PLOT if side == DAY else _ROW * max(len(shown), 1))
     draw = _columns if side == DAY else _bars
     nothing = [_label(_MARGIN, _TOP + 20, "nothing was spent", "note")]
@@ -61,7 +61,7 @@ def _bars(groups: Sequence[UsageGroup]) -> Iterator[str]:
     for number, (name, group) in enumerate(zip(names, groups, strict=True)):
         y = _TOP + number * _ROW
         long = [float(part / most * room) for part in (group.cost.total - group.spot.total, group.spot.total)]
-        yield "<g>" + _tip(group)
+        yield "<g>" + _tooltip(group)
         yield _label(left - 12, y + 17, name, "end")
         yield f'<rect class="on-demand" x="{left}" y="{y + 2}" width="{long[0]:.1f}" height="20" rx="3"/>'
         if group.spot.total:
@@ -84,7 +84,7 @@ def _columns(groups: Sequence[UsageGroup]) -> Iterator[str]:
         x = left + each * number + (each - wide) / 2
         parts = (group.spot.total, group.cost.total - group.spot.total)
         spot, rest = (float(part / top_usd) * (_PLOT - 20) for part in parts)
-        yield "<g>" + _tip(group)
+        yield "<g>" + _tooltip(group)
         yield f'<rect class="on-demand" x="{x:.1f}" y="{floor - rest:.1f}" width="{wide:.1f}" height="{rest:.1f}"/>'
         if group.spot.total:
             y = floor - rest - spot
@@ -101,7 +101,7 @@ def _scale(most: Decimal) -> tuple[Decimal, Decimal]:
     return (most / step).quantize(Decimal(1), ROUND_CEILING) * step, step
 
 
-def _fewer(groups: Sequence[UsageGroup]) -> list[UsageGroup]:
+def _with_rest_summed(groups: Sequence[UsageGroup]) -> list[UsageGroup]:
     if len(groups) <= _MOST_BARS:
         return list(groups)
     largest, rest = groups[: _MOST_BARS - 1], groups[_MOST_BARS - 1 :]
@@ -118,14 +118,14 @@ def _fewer(groups: Sequence[UsageGroup]) -> list[UsageGroup]:
 
 
 def _note(spent: CostSum) -> str:
-    return f"Full cost: compute, disk and public IP, at the prices of the launch{left_out(spent)}"
+    return f"Full cost: compute, disk and public IP, at the prices of the launch{exclusions(spent)}"
 
 
 def _title(side: str) -> str:
     return f"GPU spending by {clean(side.removeprefix(TAG))}"
 
 
-def _tip(group: UsageGroup) -> str:
+def _tooltip(group: UsageGroup) -> str:
     count = counted(group.instance_count, "instance")
     return f"<title>{_text(group.key or '(none)')}: {money(group.cost.total)}, {count}, {group.hours:.2f} h</title>"
 

@@ -9,13 +9,13 @@ from gpuctl.cli import options
 from gpuctl.cli.commands.stats.render import drawn, group_shape, spending_shape
 from gpuctl.cli.context import Context
 from gpuctl.cli.parameters import FILE, ParameterType, one_of, option
-from gpuctl.cli.render.figures import left_out, plain
+from gpuctl.cli.render.figures import exclusions, plain
 from gpuctl.cli.render.result import Result
 from gpuctl.documents import instant, statistics_shape
-from gpuctl.domain.duration import shown
+from gpuctl.domain.duration import as_typed
 from gpuctl.domain.money.report import DAY, SIDES, TAG, UsageGroup, UsageReport, report
 from gpuctl.errors import UsageError
-from gpuctl.services.query import everything
+from gpuctl.services.query import all_records
 
 EXAMPLES = """\
 gpuctl stats --since 30d --by user
@@ -51,7 +51,7 @@ def command(
     now = context.clock.now()
     side = by or (DAY if chart else None)
     start = None if since is None else now - since
-    every = everything(context.wiring.store, with_archived=True, since=start)
+    every = all_records(context.wiring.store, with_archived=True, since=start)
     spending = report([record for record in every if user in (None, record.user)], now, start, side)
     if chart is not None:
         _draw(chart, spending)
@@ -74,7 +74,7 @@ def command(
 
 
 def _missing(context: Context, spending: UsageReport) -> list[str]:
-    missing = left_out(spending.spent).removeprefix(" · ")
+    missing = exclusions(spending.spent).removeprefix(" · ")
     lines = [missing] if missing else []
     lines += [f"not counted, because it cannot be read: {record}" for record in context.wiring.store.unreadable()]
     counts_from = context.wiring.store.counts_from()
@@ -87,11 +87,15 @@ def _draw(path: Path, spending: UsageReport) -> None:
     from gpuctl.cli.commands.stats.chart import chart
 
     if path.suffix.lower() != ".svg":
-        raise UsageError(f"--chart draws SVG, not {shown(path.suffix or path.name)}", hint="add `--chart spending.svg`")
+        raise UsageError(
+            f"--chart draws SVG, not {as_typed(path.suffix or path.name)}", hint="add `--chart spending.svg`"
+        )
     try:
         path.write_text(chart(spending), "utf-8")
     except OSError as error:
-        raise UsageError(f"{shown(str(path))} cannot be written: {error.strerror}", hint="check `--chart`") from error
+        raise UsageError(
+            f"{as_typed(str(path))} cannot be written: {error.strerror}", hint="check `--chart`"
+        ) from error
 
 
 def _row(group: UsageGroup) -> list[str]:
