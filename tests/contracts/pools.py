@@ -51,7 +51,7 @@ class PoolStoreContract(ABC):
 
         def pause(present: Pool | None) -> Pool | None:
             seen.append(present)
-            return present and present.having(status=PoolStatus.PAUSED)
+            return present and present.with_fields(status=PoolStatus.PAUSED)
 
         paused = state.pools.change("train", pause)
         assert seen[-1] == a_pool(max=3)
@@ -78,7 +78,7 @@ class PoolStoreContract(ABC):
 
         state.records.add([an_instance()], lambda present: None)
         state.pools.change("train", lambda present: a_pool())
-        state.records.update(an_instance().id, lambda record: record.having(task="t"))
+        state.records.update(an_instance().id, lambda record: record.with_fields(task="t"))
         assert [record.task for record in state.records.snapshot().records] == ["t"]
         assert state.pools.read() == {"train": a_pool()}
 

@@ -142,7 +142,7 @@ def became_ready(instance: Instance, at: datetime) -> Instance:
     """The record of an instance that can be used from now on: READY, or RUNNING if somebody has it on lease."""
     if instance.pool is None:
         return advance(instance, Status.READY, at)
-    ready = advance(instance, Status.READY, at, pool=instance.pool.having(idle_since=at))
+    ready = advance(instance, Status.READY, at, pool=instance.pool.with_fields(idle_since=at))
     return ready if instance.pool.lease is None else advance(ready, Status.RUNNING, at, detail=instance.pool.lease.id)
 
 

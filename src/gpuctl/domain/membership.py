@@ -73,11 +73,11 @@ class Membership(Value):
         """The open lease; None where nobody has the instance."""
         return self.leases[-1] if self.leases and self.leases[-1].is_open else None
 
-    def having(self, **facts: object) -> "Membership":
+    def with_fields(self, **facts: object) -> "Membership":
         """A copy with other facts."""
         return self.model_copy(update=facts)
 
     def with_lease(self, lease: Lease) -> "Membership":
         """The same with this lease in the place of the one of its ID, or after all others."""
         others = tuple(other for other in self.leases if other.id != lease.id)
-        return self.having(leases=(*others, lease))
+        return self.with_fields(leases=(*others, lease))

@@ -104,7 +104,7 @@ def test_an_instance_is_not_returned_that_is_used_once_draining_expired_or_worn(
     leased = taken(an_idle_member(), pool, a_lease(), NOON)
     many = tuple(a_lease(f"lease-{number:012d}", released_at=NOON) for number in range(2, MOST_LEASES + 1))
     assert leased.pool is not None
-    worn = leased.having(pool=leased.pool.having(leases=(*many, a_lease())))
+    worn = leased.with_fields(pool=leased.pool.with_fields(leases=(*many, a_lease())))
     for record, now, spec in (
         (leased, NOON, a_pool()),
         (drained(leased, NOON), NOON, pool),
@@ -160,4 +160,4 @@ def test_an_instance_leased_while_it_starts_is_running_as_soon_as_it_is_ready() 
 def test_an_instance_counts_until_its_provider_has_accepted_the_termination() -> None:
     stopping = an_idle_member(status=Status.STOPPING)
     assert is_counted(stopping)
-    assert not is_counted(stopping.having(deleted_by_us_at=NOON))
+    assert not is_counted(stopping.with_fields(deleted_by_us_at=NOON))

@@ -72,7 +72,7 @@ def taken(record: Instance, pool: Pool, lease: Lease, now: datetime) -> Instance
     if (why := _objection(record, pool, lease, now)) is not None:
         raise NotFree(f"{record.label} {why}")
     membership = _membership(record).with_lease(lease)
-    membership = membership.having(group=pool.reuse_group(lease.user, lease.purpose))
+    membership = membership.with_fields(group=pool.reuse_group(lease.user, lease.purpose))
     # Cost and history belong to whoever has the instance.
     whose: dict[str, Any] = {"user": lease.user, "task": lease.task, "purpose": lease.purpose}
     if record.status is Status.READY:
@@ -99,7 +99,7 @@ def returned(record: Instance, pool: Pool, lease_id: str, now: datetime, **work:
     over = lease.model_copy(update={"released_at": now, "outcome": LeaseOutcome.RETURNED, **work})
     free = advance(record, Status.READY, now)
     facts: dict[str, Any] = {
-        "pool": membership.with_lease(over).having(idle_since=now),
+        "pool": membership.with_lease(over).with_fields(idle_since=now),
         "user": pool.user,
         "task": None,
     }
@@ -120,7 +120,7 @@ def ended(
     if not lease.is_open:
         return record
     update = {"released_at": now, "outcome": LeaseOutcome.ENDED, "is_dirty": is_dirty, **work}
-    membership = _membership(record).with_lease(lease.model_copy(update=update)).having(is_draining=True)
+    membership = _membership(record).with_lease(lease.model_copy(update=update)).with_fields(is_draining=True)
     detail = f"{lease.id}, dirty" if is_dirty else lease.id
     over = note(record, EventName.RELEASED, now, detail=detail, pool=membership)
     return over if over.status.is_ended else advance(over, Status.STOPPING, now, reason)
@@ -146,11 +146,11 @@ def given_back(record: Instance, lease_id: str, now: datetime) -> Instance:
     membership = record.pool
     if membership is None or membership.lease is None or membership.lease.id != lease_id:
         return record
-    remaining = membership.having(
+    remaining = membership.with_fields(
         leases=membership.leases[:-1], group=membership.group if membership.leases[:-1] else None
     )
     if record.status is Status.RUNNING:
-        record, remaining = advance(record, Status.READY, now), remaining.having(idle_since=now)
+        record, remaining = advance(record, Status.READY, now), remaining.with_fields(idle_since=now)
     return note(record, EventName.RELEASED, now, detail=f"{lease_id}, not used", pool=remaining)
 
 
@@ -159,7 +159,7 @@ def drained(record: Instance, now: datetime) -> Instance:
     membership = _membership(record)
     if membership.is_draining:
         return record
-    return record.having(pool=membership.having(is_draining=True), updated_at=now)
+    return record.with_fields(pool=membership.with_fields(is_draining=True), updated_at=now)
 
 
 def _objection(record: Instance, pool: Pool, lease: Lease, now: datetime) -> str | None:

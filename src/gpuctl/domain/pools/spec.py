@@ -110,7 +110,7 @@ class Pool(Value):
     created_at: AwareDatetime
     updated_at: AwareDatetime
 
-    def having(self, **facts: Any) -> "Pool":
+    def with_fields(self, **facts: Any) -> "Pool":
         """A copy with other facts."""
         return self.model_copy(update=facts)
 
