@@ -215,8 +215,8 @@ def above_zero(metavar: str, wanted: str) -> ParameterType[Decimal]:
     return ParameterType(metavar, convert)
 
 
-INTERVAL = at_least(timedelta(seconds=1))
-COUNT = whole("N")
+INTERVAL = minimum_duration(timedelta(seconds=1))
+COUNT = integer("N")
 USD = above_zero("USD", "dollars, such as `1.20`")
 GIB = above_zero("GIB", "GiB, such as `24`")
 HOURS = above_zero("HOURS", "hours, such as `2` or `7.5`")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from gpuctl.domain.duration import rough
+from gpuctl.domain.duration import approximate
 from gpuctl.domain.instance import Market
 
 # With this much more time than work, waiting for spot costs less than on-demand in between.
@@ -108,8 +108,8 @@ def explained(situation: Situation, decision: Decision) -> str:
     after = "checkpointed" if situation.is_checkpointed else "from zero after an interruption"
     losses = f"{situation.losses} interruption{'' if situation.losses == 1 else 's'}"
     return (
-        f"{decision.action}{where}: {decision.why} ({rough(situation.left)} left, {rough(situation.work_left)} of "
-        f"{rough(situation.work)} of work to do, {after}, {rough(situation.restart)} to start, {losses}, "
+        f"{decision.action}{where}: {decision.why} ({approximate(situation.left)} left, "
+        f"{approximate(situation.work_left)} of {approximate(situation.work)} of work to do, {after}, {approximate(situation.restart)} to start, {losses}, "
         f"no spot capacity: {down})"
     )
 

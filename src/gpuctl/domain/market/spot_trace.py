@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import isfinite
 
-from gpuctl.domain.duration import shown
+from gpuctl.domain.duration import as_typed
 from gpuctl.errors import UsageError
 
 COLUMNS = ("zone", "start_s", "length_s", "available")
@@ -74,7 +74,8 @@ def _number(row: Mapping[str, str | None], column: str, line: int) -> float:
         number = float("nan")
     if not isfinite(number):
         raise UsageError(
-            f"`{column}` in line {line} of the trace must be a number, not {shown(text)}", hint="check `--spot-trace`"
+            f"`{column}` in line {line} of the trace must be a number, not {as_typed(text)}",
+            hint="check `--spot-trace`",
         )
     return number
 
@@ -84,7 +85,7 @@ def _zone_trace(zone: str, rows: Sequence[tuple[float, float, bool]]) -> ZoneTra
     for (_, end, _), (start, _, _) in pairwise(ordered):
         if start < end:
             raise UsageError(
-                f"two spells of {shown(zone)} in the trace overlap at {start:g} s", hint="check `--spot-trace`"
+                f"two spells of {as_typed(zone)} in the trace overlap at {start:g} s", hint="check `--spot-trace`"
             )
     starts: list[float] = []
     ends: list[float] = []

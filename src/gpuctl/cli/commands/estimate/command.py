@@ -11,7 +11,7 @@ from gpuctl.cli import options
 from gpuctl.cli.commands.estimate.savings import savings_result
 from gpuctl.cli.commands.estimate.spot import Replay, replay_result
 from gpuctl.cli.context import Context
-from gpuctl.cli.parameters import DURATION, FILE, HOURS, INSTANCE_TYPE, argument, flag, option, whole
+from gpuctl.cli.parameters import DURATION, FILE, HOURS, INSTANCE_TYPE, argument, flag, integer, option
 from gpuctl.cli.quantities import SECONDS, SHARE
 from gpuctl.cli.render.figures import plain
 from gpuctl.cli.render.result import Result
@@ -28,7 +28,7 @@ gpuctl estimate --spot-trace trace.csv --work 2h --finish-by 6h --checkpointed""
 
 _MOST_USERS = 1_000_000
 _MOST_DAYS = 31
-_DISK = whole("GB", MIN_DISK_GB, MAX_DISK_GB)
+_DISK = integer("GB", MIN_DISK_GB, MAX_DISK_GB)
 _SPOT = "Replay over a trace of spot capacity (instead of TYPE)"
 _TRACE = "CSV file with the columns zone, start_s, length_s and available"
 
@@ -37,8 +37,8 @@ def command(
     ctx: typer.Context,
     instance_type: Annotated[str | None, argument(INSTANCE_TYPE, options.INSTANCE_TYPE_HELP, "[TYPE]")] = None,
     hours_per_day: Annotated[Decimal, option(HOURS, "Hours of use per day")] = Decimal(2),
-    days: Annotated[int, option(whole("DAYS", 1, _MOST_DAYS), "Days of use per month")] = DAYS_A_MONTH,
-    users: Annotated[int, option(whole("N", 1, _MOST_USERS), "Number of users, each with an own instance")] = 1,
+    days: Annotated[int, option(integer("DAYS", 1, _MOST_DAYS), "Days of use per month")] = DAYS_A_MONTH,
+    users: Annotated[int, option(integer("N", 1, _MOST_USERS), "Number of users, each with an own instance")] = 1,
     region: options.PricedRegion = None,
     disk_size: Annotated[int, option(_DISK, "Size of the boot disk in GB, for the full cost")] = 100,
     spot: options.Spot = False,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from gpuctl.cli.render.figures import counted
 from gpuctl.cli.render.result import Result
 from gpuctl.cli.render.tables import right, table
-from gpuctl.domain.duration import shown, spelled
+from gpuctl.domain.duration import as_typed, exact
 from gpuctl.domain.market.spot_replay import Job, SpotRun, replay
 from gpuctl.domain.market.spot_trace import Trace, parse_trace
 from gpuctl.errors import UsageError
@@ -42,8 +42,8 @@ def replay_result(asked: Replay) -> Result:
         raise UsageError("--work must be above zero")
     if asked.finish_by < asked.work:
         raise UsageError(
-            f"--finish-by must be at least the work, not `{spelled(asked.finish_by)}`",
-            hint=f"add `--finish-by {spelled(2 * asked.work)}`",
+            f"--finish-by must be at least the work, not `{exact(asked.finish_by)}`",
+            hint=f"add `--finish-by {exact(2 * asked.work)}`",
         )
     trace = _trace(asked.path)
     job = Job(asked.work, asked.finish_by, asked.is_checkpointed, float(asked.spot_share), asked.restart)
@@ -63,9 +63,11 @@ def _trace(path: Path) -> Trace:
         with path.open(encoding="utf-8", newline="") as lines:
             return parse_trace(lines)
     except OSError as error:
-        raise UsageError(f"{shown(str(path))} cannot be read: {error.strerror}", hint="check `--spot-trace`") from error
+        raise UsageError(
+            f"{as_typed(str(path))} cannot be read: {error.strerror}", hint="check `--spot-trace`"
+        ) from error
     except UnicodeDecodeError as error:
-        raise UsageError(f"{shown(str(path))} is not UTF-8 text", hint="check `--spot-trace`") from error
+        raise UsageError(f"{as_typed(str(path))} is not UTF-8 text", hint="check `--spot-trace`") from error
 
 
 def _even_starts(trace: Trace, needed_s: float) -> list[float]:
