@@ -109,7 +109,8 @@ def explained(situation: Situation, decision: Decision) -> str:
     losses = f"{situation.losses} interruption{'' if situation.losses == 1 else 's'}"
     return (
         f"{decision.action}{where}: {decision.why} ({approximate(situation.left)} left, "
-        f"{approximate(situation.work_left)} of {approximate(situation.work)} of work to do, {after}, {approximate(situation.restart)} to start, {losses}, "
+        f"{approximate(situation.work_left)} of {approximate(situation.work)} of work to do, {after}, "
+        f"{approximate(situation.restart)} to start, {losses}, "
         f"no spot capacity: {down})"
     )
 
