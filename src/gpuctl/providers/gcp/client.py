@@ -120,7 +120,7 @@ class Api:
             missing += map(str, page.get("unreachables") or ())
             for scope, entry in (page.get("items") or {}).items():
                 missing += _warnings(str(scope), entry)
-                zone = last(scope)
+                zone = last_part(scope)
                 yield from ((zone, {"zone": zone} | item) for item in entry.get(kind) or ())
             missing += _warnings("all zones", page)
         if missing:
@@ -184,7 +184,7 @@ def _warnings(scope: str, entry: Json) -> list[str]:
     return [] if code in (None, "NO_RESULTS_ON_PAGE") else [f"{scope}: {code}"]
 
 
-def last(address: object) -> str:
+def last_part(address: object) -> str:
     """The last part of an address; Google's own always name its public host, so they are never followed."""
     return str(address or "").rstrip("/").rpartition("/")[2]
 

@@ -34,7 +34,7 @@ def observed(instance: Mapping[str, Any], account: str, *, is_asked_ready: bool)
     interface = (instance.get("networkInterfaces") or [{}])[0]
     config = (interface.get("accessConfigs") or [{}])[0]
     labels = {str(key): str(value) for key, value in (instance.get("labels") or {}).items()}
-    kind = last(instance.get("machineType"))
+    kind = last_part(instance.get("machineType"))
     return Observed(
         provider=ProviderName.GCP,
         account=account,

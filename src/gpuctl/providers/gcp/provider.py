@@ -176,6 +176,8 @@ class GcpProvider:
                 continue
             if is_done(operation) and not operation.get("error"):
                 reason, at = end_reason([operation])
-                was = observed({"zone": zone} | instance, account, is_asked_ready=True)
+                last_observed = observed({"zone": zone} | instance, account, is_asked_ready=True)
                 end = ended(instance_id, account, at=at, reason=reason)
-                yield was.model_copy(update={"state": CloudState.ENDED, "ready": False, "ended_at": end.ended_at})
+                yield last_observed.model_copy(
+                    update={"state": CloudState.ENDED, "ready": False, "ended_at": end.ended_at}
+                )

@@ -78,7 +78,7 @@ class Zones:
     def _offering(self, region: str, instance_type: str) -> _Offered:
         machine = machine_type(instance_type)
         try:
-            zones, incomplete = self._named("machineTypes", machine.name)
+            zones, incomplete = self._names_of("machineTypes", machine.name)
         except ApiError as error:
             if not _is_not_listed(error):
                 raise
@@ -87,14 +87,14 @@ class Zones:
         if machine.gpu is None:
             return zones, incomplete
         try:
-            with_gpu, also_incomplete = self._named("acceleratorTypes", machine.gpu)
+            with_gpu, also_incomplete = self._names_of("acceleratorTypes", machine.gpu)
         except ApiError as error:
             if not _is_not_listed(error):
                 raise
             return zones, incomplete
         return zones & with_gpu, incomplete or also_incomplete
 
-    def _named(self, kind: str, name: str) -> _Offered:
+    def _names_of(self, kind: str, name: str) -> _Offered:
         """The zones with a machine type or accelerator of that name, and why the list of them is not complete."""
         zones = set()
         try:
