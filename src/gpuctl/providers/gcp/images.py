@@ -7,7 +7,7 @@ from gpuctl.domain.duration import as_typed
 from gpuctl.domain.market.offers import InstanceType
 from gpuctl.errors import UsageError
 from gpuctl.providers.base import Image
-from gpuctl.providers.gcp.client import Api, last
+from gpuctl.providers.gcp.client import Api, last_part
 from gpuctl.providers.gcp.errors import is_absent
 from gpuctl.providers.gcp.failures import ApiError
 
@@ -52,7 +52,7 @@ def find_image(api: Api, kind: InstanceType, image: str | None) -> Image:
             raise UsageError(f"there is no image `{path}`", hint=_LEAVE_OUT if image else _NAME_ONE) from error
         raise
     _check(answer, kind, path)
-    name = answer.get("name") or last(answer.get("selfLink"))
+    name = answer.get("name") or last_part(answer.get("selfLink"))
     return Image(
         id=f"projects/{project}/global/images/{name}" if name else path,
         root_device="",
