@@ -1,4 +1,4 @@
-"""Gate B4: two copies of one state on two computers, with extends and reaps of both in any order."""
+"""Gate B4: two copies of one state on two computers, with extends, reaps and restored backups of both in any order."""
 
 import random
 from collections.abc import Callable, Collection, Sequence
@@ -14,9 +14,9 @@ from support.silent import Silent
 from support.stores import MemoryStore
 
 from gpuctl.catalog import Catalog
-from gpuctl.domain.instance import Observed
+from gpuctl.domain.instance import Observed, ProviderName
 from gpuctl.domain.market.request import Request
-from gpuctl.errors import GpuctlError
+from gpuctl.errors import CredentialsError, GpuctlError
 from gpuctl.services.extend import extend
 from gpuctl.services.launch.offers import Defaults, choose
 from gpuctl.services.launch.prepare import prepare
@@ -29,6 +29,7 @@ from gpuctl.store.reaper import ReapTimes
 CATALOG = Catalog()
 MAX_TTL = timedelta(hours=2)
 STEPS = 40
+LOST_PROFILE = "lost"
 
 
 def copied_states(walks: int, mutants: Sequence[str] = (), seed: int = 1) -> Score:
@@ -56,17 +57,24 @@ class HeldCloud(FakeCloud):
 
 
 class Computer:
-    """One computer with a copy of the state."""
+    """One computer with a copy of the state.
 
-    def __init__(self, store: MemoryStore, cloud: HeldCloud, clock: FakeClock) -> None:
+    With `lost_credentials`, the config names a profile that never works again: a restored state stays restored.
+    """
+
+    def __init__(
+        self, store: MemoryStore, cloud: HeldCloud, clock: FakeClock, *, lost_credentials: bool = False
+    ) -> None:
         self.store = store
         self._cloud, self._clock = cloud, clock
         self._times = ReapTimes()
+        self._backup = deepcopy(store)
+        self._places = ((ProviderName.AWS, LOST_PROFILE, "us-east-1"),) if lost_credentials else ()
 
     @property
     def runtime(self) -> Runtime:
         """A new process on it."""
-        sessions = Sessions(lambda name, profile: self._cloud, self._clock, Silent())
+        sessions = Sessions(self._open, self._clock, Silent())
         return Runtime(self.store, sessions, self._clock, Silent(), lambda *_: PRICE, MAX_TTL)
 
     def provision(self) -> datetime:
@@ -87,18 +95,34 @@ class Computer:
 
     def reap(self, *, sweep: bool) -> None:
         """One run of the reaper here."""
-        options = ReapOptions(sweep=sweep)
+        options = ReapOptions(sweep=sweep, places=self._places)
         with suppress(Crash):
             reaped = reap(self.runtime, self._times, options)
             self._times = remembered(self._times, reaped, options, self.store.snapshot().records)
+
+    def back_up(self) -> None:
+        """Save a copy of the state as it is now."""
+        self._backup = deepcopy(self.store)
+
+    def restore(self) -> None:
+        """Put the saved copy back."""
+        self.store = deepcopy(self._backup)
+        self.store.is_restored = True
+
+    def _open(self, name: ProviderName, profile: str | None) -> HeldCloud:
+        if profile == LOST_PROFILE:
+            raise CredentialsError("the account was deleted")
+        return self._cloud
 
 
 def _walk(chance: random.Random) -> list[str]:
     clock = FakeClock()
     cloud = HeldCloud(clock)
-    first = Computer(MemoryStore(), cloud, clock)
+    lost_credentials = chance.random() < 0.5
+    first = Computer(MemoryStore(), cloud, clock, lost_credentials=lost_credentials)
     promised = first.provision()
-    computers = [first, Computer(deepcopy(first.store), cloud, clock)]
+    first.back_up()
+    computers = [first, Computer(deepcopy(first.store), cloud, clock, lost_credentials=lost_credentials)]
 
     def extended() -> None:
         nonlocal promised
@@ -117,7 +141,7 @@ def _walk(chance: random.Random) -> list[str]:
     for _ in range(STEPS):
         before = {machine.cloud_id for machine in cloud.alive}
         cloud.troubles = _troubles(chance)
-        step = chance.randrange(6)
+        step = chance.randrange(8)
         if step == 0:
             extended()
         elif step in (1, 2):
@@ -128,6 +152,14 @@ def _walk(chance: random.Random) -> list[str]:
             cloud.after_listing = hold
             computers[chance.randrange(2)].reap(sweep=True)
             cloud.after_listing = None
+        elif step == 4:
+            computers[chance.randrange(2)].back_up()
+        elif step == 5:
+            computer = computers[chance.randrange(2)]
+            computer.restore()
+            # The account is known, and no query about its instances succeeds.
+            cloud.troubles = [None, *[Trouble.NEVER_ARRIVED] * 3]
+            computer.reap(sweep=False)
         else:
             clock.move(timedelta(seconds=chance.choice([1, 20, 60, 300, 900, 1800])))
         if before and not cloud.alive:

@@ -180,6 +180,14 @@ MUTANTS: dict[str, Break] = {
     ),
     "tags of another copy ignored": _TAGS_IGNORED,
     "deadlines judged after the listing": _JUDGED_LATE,
+    # Either alone hides that the other is broken.
+    "restored deadlines believed": every(
+        edited("gpuctl.domain.reconcile.recovery:with_deadline_of", ("if not record.is_live", "if True")),
+        edited("gpuctl.domain.reconcile.recovery:confirmed_by_tags", ("if _is_by_deadline(action)", "if False")),
+    ),
+    "restored deadlines never enforced": edited(
+        "gpuctl.domain.reconcile.recovery:confirmed_by_tags", ("not _has_passed_in_tags(action, now, max_ttl)", "True")
+    ),
     "guard left out": edited(
         "gpuctl.providers.aws.create:run_instances", ('"UserData": user_data(order)', '"UserData": "#!/bin/sh"')
     ),

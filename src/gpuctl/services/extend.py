@@ -11,6 +11,7 @@ from gpuctl.domain.lifecycle import note
 from gpuctl.domain.reconcile.actions import Rules
 from gpuctl.domain.reconcile.deadlines import extended, extended_by_tags, with_unconfirmed, without_unconfirmed
 from gpuctl.domain.reconcile.evidence import is_the_same_machine
+from gpuctl.domain.reconcile.recovery import with_deadline_of
 from gpuctl.domain.tags import ownership
 from gpuctl.errors import BudgetError, GpuctlError, NotReadyError, UnresolvedError, UsageError
 from gpuctl.services.budgets import Allowance
@@ -75,13 +76,17 @@ def _read_tags(runtime: Runtime, session: Session, record: Instance) -> tuple[In
     """The record with the deadline that another copy of this state has granted meanwhile, and why that is not known."""
     if record.cloud_id is None or record.status.is_ended or record.status is Status.STOPPING:
         return record, None
-    rules = Rules(runtime.store.snapshot().state_id or "", max_ttl=runtime.max_ttl)
+    state = runtime.store.snapshot()
+    rules = Rules(state.state_id or "", max_ttl=runtime.max_ttl)
     try:
         observed = session.provider.get(record.region, record.cloud_id)
     except GpuctlError as error:
         return record, error
     if observed is not None and observed.exists and not is_the_same_machine(record, observed, rules.state_id):
         return record, UnresolvedError(f"the gpuctl tags of {record.cloud_id} were changed")
+    if state.is_restored and observed is not None and observed.exists:
+        tagged = partial(with_deadline_of, observed=observed, now=session.now, max_ttl=runtime.max_ttl)
+        return runtime.store.update(record.id, tagged), None
     later = extended_by_tags(record, observed, rules, session.now)
     if later is None:
         return record, None

@@ -145,7 +145,8 @@ class Wiring:
     def _warn_of_move(self) -> None:
         self.progress.warn(
             "this state was written on another computer: if it is in use there too, the reapers of both respect each "
-            "other's extensions; deadlines are not enforced here until all regions are swept: gpuctl reap --sweep"
+            "other's extensions; until all regions are swept, only deadlines that the tags confirm are enforced: "
+            "gpuctl reap --sweep"
         )
 
     @property

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from support.cli import Operator
+from support.instances import an_instance
 from support.wire import LOST, refuse
 
 from gpuctl.cli.main import main
@@ -190,7 +191,7 @@ def test_a_backup_that_forgot_an_extension_kills_nothing_early(two: Operator) ->
     assert two.alive == []
 
 
-def test_a_restored_state_ends_nothing_by_deadline_until_every_region_was_asked(two: Operator) -> None:
+def test_a_restored_state_enforces_no_deadline_that_was_extended_until_every_region_was_queried(two: Operator) -> None:
     assert two.json("extend", "one", "--by", "45m").code == 0
     put_back(two)
     two.later(minutes=70)
@@ -206,7 +207,28 @@ def test_a_restored_state_ends_nothing_by_deadline_until_every_region_was_asked(
     assert len(two.alive) == 1
 
 
-def test_an_orphan_is_no_deadline_to_judge_by_either_while_the_state_is_restored(two: Operator) -> None:
+def test_a_restored_state_with_credentials_that_never_work_again_enforces_every_deadline_that_the_tags_confirm(
+    two: Operator,
+) -> None:
+    """The account of an old record was deleted: its regions can never be queried, and the state stays restored."""
+    deleted = an_instance("inst-0000000000zz", account="999999999999", status=Status.TERMINATED)
+    two.store.add([deleted], lambda present: None)
+    shutil.copy(two.state, two.folder / "older")
+    assert two.json("extend", "one", "--by", "45m").code == 0
+    put_back(two)
+    two.later(minutes=70)
+    assert two.run("reap").code == 8
+    assert len(two.alive) == 2
+    two.later(minutes=40)
+    assert two.run("reap").code == 8
+    assert len(two.alive) == 1
+    two.later(minutes=11)
+    assert two.run("reap").code == 8
+    assert two.alive == []
+    assert two.store.snapshot().is_restored
+
+
+def test_an_instance_without_a_record_is_terminated_by_its_own_tags_while_the_state_is_restored(two: Operator) -> None:
     two.later(minutes=1)
     two.cloud.launch(
         tags={
@@ -220,7 +242,8 @@ def test_an_orphan_is_no_deadline_to_judge_by_either_while_the_state_is_restored
     two.later(minutes=30)
     two.wire.arm(PAGE, refuse("UnauthorizedOperation", 403))
     assert two.json("reap", "--sweep").code == 8
-    assert len(two.alive) == 3
+    assert two.store.snapshot().is_restored
+    assert len(two.alive) == 2
 
 
 def test_a_state_that_was_put_back_is_made_whole_without_waiting_for_the_reaper(two: Operator) -> None:

@@ -6,10 +6,10 @@ import pytest
 from support.instances import NOON, a_ready_instance, an_instance
 from support.observations import seen_of
 
-from gpuctl.domain.instance import CloudState, Instance, Outcome, Reason, Scope, Status
+from gpuctl.domain.instance import CloudState, Instance, Observed, Outcome, Reason, Scope, Status
 from gpuctl.domain.lifecycle import advance, attempted, launch_failed
 from gpuctl.domain.reconcile.actions import Action, ActionKind
-from gpuctl.domain.reconcile.recovery import merged, with_deadline_of, without_deadlines
+from gpuctl.domain.reconcile.recovery import confirmed_by_tags, merged, with_deadline_of
 from gpuctl.domain.tags import EXPIRES_AT, deadline_tag
 
 MINUTE = timedelta(minutes=1)
@@ -97,11 +97,34 @@ def test_a_tag_that_cannot_be_read_and_a_record_that_is_closed_move_nothing() ->
     assert moved(20 * MINUTE, ENDED) == ENDED
 
 
-def test_a_state_that_was_put_back_ends_nothing_by_a_deadline_and_says_so() -> None:
+def test_a_restored_state_enforces_no_deadline_that_has_not_passed_in_the_tags_and_says_so() -> None:
     due = Action(ActionKind.TERMINATE, SCOPE, LIVE, seen_of(LIVE), Reason.EXPIRED)
     orphan = Action(ActionKind.TERMINATE, SCOPE, None, seen_of(LIVE), Reason.ORPHAN)
-    for action in without_deadlines([due, orphan]):
+    before = LIVE.expires_at - MINUTE
+    for action in confirmed_by_tags([due, orphan], before, MAX_TTL):
         assert (action.kind, action.reason, action.unresolved) == (ActionKind.REPORT, None, True)
+    assert confirmed_by_tags([due, orphan], LIVE.expires_at, MAX_TTL) == [due, orphan]
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [None, seen_of(LIVE, tags={}), seen_of(LIVE, tags={EXPIRES_AT: deadline_tag(LIVE.expires_at + 20 * MINUTE)})],
+    ids=["not seen", "no tags", "extended"],
+)
+def test_a_deadline_that_the_tags_of_a_restored_record_do_not_confirm_is_not_enforced(seen: Observed | None) -> None:
+    due = Action(ActionKind.TERMINATE, SCOPE, LIVE, seen, Reason.EXPIRED)
+    (action,) = confirmed_by_tags([due], LIVE.expires_at + MINUTE, MAX_TTL)
+    assert action.kind is ActionKind.REPORT
+    assert confirmed_by_tags([due], None, MAX_TTL)[0].kind is ActionKind.REPORT
+
+
+def test_a_tag_that_no_extension_writes_delays_the_end_once_and_not_with_every_run() -> None:
+    once = moved(timedelta(days=400))
+    seen = seen_of(LIVE, tags={**seen_of(LIVE).tags, EXPIRES_AT: deadline_tag(LIVE.expires_at + timedelta(days=400))})
+    later = once.expires_at + MINUTE
+    assert with_deadline_of(once, seen, later, MAX_TTL) == once
+    due = Action(ActionKind.TERMINATE, SCOPE, once, seen, Reason.EXPIRED)
+    assert confirmed_by_tags([due], later, MAX_TTL) == [due]
 
 
 @pytest.mark.parametrize(
@@ -115,4 +138,4 @@ def test_a_state_that_was_put_back_ends_nothing_by_a_deadline_and_says_so() -> N
     ids=["asked for", "closed", "gone", "unknown"],
 )
 def test_everything_else_is_done_as_ever(action: Action) -> None:
-    assert without_deadlines([action]) == [action]
+    assert confirmed_by_tags([action], LIVE.expires_at - MINUTE, MAX_TTL) == [action]

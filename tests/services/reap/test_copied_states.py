@@ -81,6 +81,18 @@ def test_an_extend_whose_reply_was_lost_and_that_could_not_be_read_back_leaves_t
     assert operator.alive == []
 
 
+def test_a_backup_from_before_an_extension_was_granted_does_not_shorten_it(operator: Operator) -> None:
+    operator.provision("--name", "n")
+    operator.wire.arm("CreateTags", *[refuse("UnauthorizedOperation", 403)] * 4)
+    operator.wire.arm("DescribeInstances", *[None, *[refuse("InternalError", 500)] * 4])  # type: ignore[list-item]
+    assert operator.run("extend", "n", "--by", "30m").code == 8
+    operator.wire.reset()
+    older = operator.state.read_bytes()
+    assert operator.run("extend", "n", "--by", "30m").code == 0
+    operator.state.write_bytes(older)
+    assert operator.json("extend", "n", "--by", "10m").instance["expiresAt"] == "2026-11-24T13:40:00Z"
+
+
 def test_while_the_tags_cannot_be_read_a_passed_deadline_is_reported_and_waited_for(
     operator: Operator, copy: Operator
 ) -> None:
@@ -111,7 +123,7 @@ def few_regions(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gpuctl.catalog.Catalog.regions", lambda catalog, provider: regions)
 
 
-def test_a_state_on_another_computer_says_so_once_and_enforces_no_deadline_until_every_region_was_swept(
+def test_a_state_on_another_computer_says_so_once_and_enforces_no_deadline_before_the_tags_were_read(
     operator: Operator, few_regions: None
 ) -> None:
     boot(operator, "a" * 32)
@@ -122,8 +134,11 @@ def test_a_state_on_another_computer_says_so_once_and_enforces_no_deadline_until
     assert operator.run("list").err.count("another computer") == 0
     assert operator.store.snapshot().is_restored
     operator.later(minutes=61)
-    operator.wire.arm("DescribeInstances", *[refuse("InternalError", 500)] * 4)
-    assert operator.run("reap").code == 8
+    operator.later(minutes=16)
+    operator.wire.arm("DescribeInstances", *[refuse("InternalError", 500)] * 20)
+    reaped = operator.run("reap")
+    assert reaped.code == 8
+    assert "the tags of the instance could not be read since" in reaped.err
     assert len(operator.alive) == 1
     operator.wire.reset()
     assert operator.run("reap").code == 0

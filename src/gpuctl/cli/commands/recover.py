@@ -82,7 +82,8 @@ def _result(context: Context, records: Sequence[Instance], recovery: Recovery, p
     error = None
     if problems:
         error = UnresolvedError(
-            f"{len(problems)} regions could not be queried: {problems[0]}; until they were, no deadline is acted on",
+            f"{len(problems)} regions could not be queried: {problems[0]}; until then only deadlines that the tags "
+            "confirm are enforced",
             hint="fix the problem, then run: gpuctl reap",
         )
 

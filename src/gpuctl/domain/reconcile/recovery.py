@@ -35,20 +35,38 @@ def merged(record: Instance, other: Instance) -> Instance:
 
 
 def with_deadline_of(record: Instance, observed: Observed, now: datetime, max_ttl: timedelta) -> Instance:
-    """The record with the deadline its instance carries, up to `max_ttl` from now, where that is later: an extension
-    that an older state has forgotten. A tag that cannot be read moves nothing."""
-    instant = ownership(observed.tags).expires_at
-    if not record.is_live or instant is None or min(instant, now + max_ttl) <= record.expires_at:
+    """The record with the deadline in the tags of its instance, where that is later: an older state may have forgotten
+    an extension.
+
+    A deadline further ahead than `max_ttl` counts as `max_ttl` from now, and only once. Unreadable tags change nothing.
+    """
+    tagged = ownership(observed.tags).expires_at
+    if not record.is_live or tagged is None:
         return record
-    later = min(instant, now + max_ttl)
+    later, unconfirmed = tagged, record.unconfirmed_deadlines
+    latest = now + max(max_ttl, record.max_ttl)
+    if tagged > latest:
+        if tagged in unconfirmed:
+            return record
+        later = latest
+        unconfirmed = (*unconfirmed, tagged)
+    if later <= record.expires_at:
+        return record
     detail = f"{record.expires_at:%Y-%m-%dT%H:%M:%SZ} to {later:%Y-%m-%dT%H:%M:%SZ}, as tagged on the instance"
-    return note(record, EventName.EXTENDED, now, detail=detail, expires_at=later)
+    event = EventName.EXTENDED
+    return note(record, event, now, detail=detail, expires_at=later, unconfirmed_deadlines=unconfirmed)
 
 
-def without_deadlines(actions: Sequence[Action]) -> list[Action]:
-    """The plan of a restored state: whatever would be ended by its deadline is reported instead, for the deadline may
-    have been moved after that state was written."""
-    return [_without_termination(action) if _is_by_deadline(action) else action for action in actions]
+def confirmed_by_tags(actions: Sequence[Action], now: datetime | None, max_ttl: timedelta) -> list[Action]:
+    """The plan of a restored state: terminations by deadline that the tags of the instance do not confirm are reported.
+
+    The record may lack an extension, but `extend` writes the tags first: a deadline in the tags that has passed at
+    `now`, when the listing began, was not moved by any copy of the state.
+    """
+    return [
+        _unenforced(action) if _is_by_deadline(action) and not _has_passed_in_tags(action, now, max_ttl) else action
+        for action in actions
+    ]
 
 
 def _rank(copy: Instance) -> int:
@@ -60,6 +78,15 @@ def _is_by_deadline(action: Action) -> bool:
     return action.kind is ActionKind.TERMINATE and (action.reason is Reason.EXPIRED or is_orphan)
 
 
-def _without_termination(action: Action) -> Action:
-    why = "deadline not enforced: the state was restored, and not all regions were queried since"
+def _has_passed_in_tags(action: Action, now: datetime | None, max_ttl: timedelta) -> bool:
+    expires_at = ownership(action.observed.tags).expires_at if action.observed is not None else None
+    if expires_at is None or now is None:
+        return False
+    latest = now + max(max_ttl, action.record.max_ttl if action.record is not None else max_ttl)
+    # `extend` grants no deadline after the latest.
+    return expires_at <= now or expires_at > latest
+
+
+def _unenforced(action: Action) -> Action:
+    why = "deadline not enforced: the state was restored, and the tags of the instance could not be read since"
     return replace(action, kind=ActionKind.REPORT, reason=None, detail=why, unresolved=True)

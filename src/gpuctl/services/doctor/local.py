@@ -67,7 +67,7 @@ def _problems(setup: Setup, snapshot: Snapshot) -> Iterator[Finding]:
         more = f" and {len(overdue) - 3} more" if len(overdue) > 3 else ""
         yield Finding("state", Verdict.FAIL, f"past the deadline: {names}{more}", "gpuctl reap")
     if snapshot.is_restored:
-        text = "the state was restored; deadlines are not enforced until all regions are swept"
+        text = "the state was restored; until all regions are swept, only deadlines that the tags confirm are enforced"
         yield Finding("state", Verdict.WARN, text, "gpuctl reap --sweep")
     unreadable = store.unreadable()
     if unreadable:

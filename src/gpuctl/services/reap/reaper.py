@@ -9,7 +9,7 @@ from gpuctl.domain.instance import Instance, ProviderName, Reason, Scope, Status
 from gpuctl.domain.money.budget_check import ends_for
 from gpuctl.domain.reconcile.actions import ActionKind, Rules, scope_of
 from gpuctl.domain.reconcile.plan import plan
-from gpuctl.domain.reconcile.recovery import without_deadlines
+from gpuctl.domain.reconcile.recovery import confirmed_by_tags
 from gpuctl.domain.tags import STATE
 from gpuctl.errors import GpuctlError, UnresolvedError
 from gpuctl.services.budgets import Allowance
@@ -237,7 +237,7 @@ def _reap_login(
     survey.ask_by_id([record for record in records if scope_of(record) in scopes], rules)
     actions = plan(records, survey.view, rules, isolated(runtime.progress))
     if state.is_restored:
-        actions = without_deadlines(actions)
+        actions = confirmed_by_tags(actions, survey.view.now, runtime.max_ttl)
     elif session.checked_now is not None:
         actions += ends_for(actions, Allowance.ending(runtime.store, runtime.budgets, session.checked_now))
     if options.dry_run:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from gpuctl.domain.instance import Instance, ProviderName
 from gpuctl.domain.reconcile.actions import Action, ActionKind, Rules, scope_of
 from gpuctl.domain.reconcile.plan import Decide, Isolate, plan_records
+from gpuctl.domain.reconcile.recovery import confirmed_by_tags
 from gpuctl.errors import GpuctlError, UnreachableError
 from gpuctl.services.isolation import run_isolated
 from gpuctl.services.progress import Progress
@@ -57,6 +58,8 @@ def settle(
         fresh = [record for record in state.records if record.id in ids]
         survey.ask_by_id(fresh, rules)
         actions = plan_records(fresh, survey.view, rules, isolated(runtime.progress))
+        if state.is_restored:
+            actions = confirmed_by_tags(actions, survey.view.now, runtime.max_ttl)
         settled.done += Applier(runtime, survey, force=force).apply([action for action in actions if wanted(action)])
     return settled
 
