@@ -1,5 +1,6 @@
 """CI jobs that are canceled: the examples let gpuctl receive the signal, and gpuctl does its part before SIGKILL."""
 
+import os
 import re
 import signal
 from collections.abc import Iterator
@@ -72,25 +73,26 @@ def hold(operator: Operator) -> None:
 
 
 @pytest.mark.parametrize("command", ["provision", "run"])
-def test_before_sigterm_the_termination_is_recorded_and_requested_though_the_cloud_hangs(
+def test_sigint_sigterm_and_sigkill_one_after_the_other_leave_a_recorded_and_requested_termination(
     real_time: Operator, command: str
 ) -> None:
     if command == "provision":
-        process = waiting(real_time)
+        process = waiting(real_time, start_new_session=True)
         hold(real_time)
     else:
         real_time.wire.arm("DescribeInstances", *[HELD] * 100)
-        process = started(real_time, "run", *PROVISION[1:], "--", "true")
+        process = started(real_time, "run", *PROVISION[1:], "--", "true", start_new_session=True)
         until_called(real_time, process, "DescribeInstances")
         hold(real_time)
     process.send_signal(signal.SIGINT)
     until_called(real_time, process, "TerminateInstances")
-    # Here, at the latest TERMINATE_WITHIN after SIGINT, the state already has what the reaper needs.
-    (record,) = real_time.records
+    # The runner waits longer (gate E5 has its times): here every signal comes as soon as it may do harm.
     process.send_signal(signal.SIGTERM)
+    os.killpg(process.pid, signal.SIGKILL)
     _, err = process.communicate(timeout=NET_S)
+    (record,) = real_time.records
     assert (record.status, record.reason) == (Status.STOPPING, Reason.CANCELLED)
-    assert process.returncode in (130, 143)
+    assert process.returncode in (143, -signal.SIGKILL)
     assert b"Traceback" not in err
 
 

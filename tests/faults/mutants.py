@@ -188,6 +188,10 @@ MUTANTS: dict[str, Break] = {
     "restored deadlines never enforced": edited(
         "gpuctl.domain.reconcile.recovery:confirmed_by_tags", ("not _has_passed_in_tags(action, now, max_ttl)", "True")
     ),
+    "no time limit after a signal": edited(
+        "gpuctl.cli.interrupts:time_limit",
+        ("signal.setitimer(signal.ITIMER_REAL, span.total_seconds())", "pass"),
+    ),
     "guard left out": edited(
         "gpuctl.providers.aws.create:run_instances", ('"UserData": user_data(order)', '"UserData": "#!/bin/sh"')
     ),

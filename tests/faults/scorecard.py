@@ -19,7 +19,7 @@ from pathlib import Path
 
 from boot.cases import CASES, booted_guards
 from boot.system import missing
-from faults import azure, copies, crashes, gcp, hostile_input, lost_replies, secrets, states
+from faults import azure, cancels, copies, crashes, gcp, hostile_input, lost_replies, secrets, states
 from faults.world import Score, World, broken, world
 from support.document import part, put
 
@@ -295,6 +295,15 @@ GATES = (
         lambda world: gcp.gcp_faults(world, share=73),
         lambda world: gcp.gcp_faults(world, share=11),
         _under(gcp.gcp_faults, "another name on each send", actions=("POST instances",)),
+    ),
+    Gate(
+        "E5",
+        "a job canceled as by GitHub's runner (SIGINT, 7.5 s, SIGTERM, 2.5 s, SIGKILL) while no call is answered: "
+        "`provision` and `run` on each cloud",
+        "running at SIGTERM, not recorded, not requested on AWS = 0",
+        None,
+        cancels.canceled_jobs,
+        _under(cancels.canceled_jobs, "no time limit after a signal", cancels.KINDS[:1]),
     ),
     Gate(
         "F1",
