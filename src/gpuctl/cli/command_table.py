@@ -26,7 +26,8 @@ class CommandRow:
     default: str | None = None
 
 
-_INSTANCES, _ACCESS, _COST, _SETUP = "Instances", "Access and lifecycle", "Prices and cost", "Setup and maintenance"
+_INSTANCES, _ACCESS, _POOLS = "Instances", "Access and lifecycle", "Pools and forecasts"
+_COST, _SETUP = "Prices and cost", "Setup and maintenance"
 
 
 def _reading(module: str, summary: str, heading: str = "", function: str = "command") -> CommandRow:
@@ -67,6 +68,9 @@ _SANDBOX = {
     "stop": _silent("sandbox", "Stop the sandbox", "stop_server"),
     "reset": _silent("sandbox", "Delete all sandbox instances and records", "reset"),
 }
+_POOL = {
+    "simulate": _reading("pool.simulate", "Simulate policies with a trace of jobs"),
+}
 
 COMMANDS = {
     "provision": CommandRow(
@@ -89,6 +93,7 @@ COMMANDS = {
     "estimate": CommandRow("estimate.command", "Estimate savings over always-on, or of spot", _COST, only_reads=True),
     "recommend": CommandRow("recommend", "Recommend an instance type and TTL for a task", _COST, only_reads=True),
     "prices": CommandRow("prices.command", "Show or refresh price data", _COST, commands=_PRICES, default="show"),
+    "pool": CommandRow("pool", "Keep instances ready for work that arrives", _POOLS, commands=_POOL),
     "schedule": CommandRow(
         "schedule.command", "Run the reaper from cron, systemd or launchd", _SETUP, commands=_SCHEDULE
     ),

@@ -7,9 +7,10 @@ from heapq import heappop, heappush
 from math import ceil, floor, inf
 from typing import Protocol
 
+from gpuctl.domain.pools.choice import FALLBACK, Evidence
 from gpuctl.domain.pools.demand import Job
 from gpuctl.domain.pools.forecast import Learned, expected_excess
-from gpuctl.domain.pools.policy import DEFAULT_WAITING_VALUE, Policy, PolicyKind, idle_limit_s
+from gpuctl.domain.pools.policy import DEFAULT_WAITING_VALUE, PREDICT, Policy, PolicyKind, idle_limit_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +78,15 @@ class PolicyController:
 
     def __init__(self, policy: Policy, setup: Setup, start_s: float) -> None:
         self.launches_for_jobs = policy.kind not in (PolicyKind.REACTIVE, PolicyKind.ALWAYS)
-        self.idle_limit_s: float | None = idle_limit_s(policy)
+        # `auto` begins with the fallback, until there is enough history for a forecast.
+        self._is_auto = policy.kind is PolicyKind.AUTO
+        self.idle_limit_s: float | None = idle_limit_s(FALLBACK if self._is_auto else policy)
         self.initial = policy.count
         self._is_one_shot, self._arrived = setup.one_shot, 0
         self._value = policy.worth or setup.waiting_value
-        is_predicting = policy.kind is PolicyKind.PREDICT
-        self._learned = Learned(start_s, setup.boot_s, setup.tick_s) if is_predicting else None
+        learns = policy.kind in (PolicyKind.PREDICT, PolicyKind.AUTO)
+        self._learned = Learned(start_s, setup.boot_s, setup.tick_s) if learns else None
+        self._start_s = start_s
 
     def target(self, arrivals: int, peak: int, waiting: int, busy: int, alive: int) -> int:
         """Demand and spares; for `always:N` exactly N."""
@@ -91,19 +95,25 @@ class PolicyController:
         if self._learned is None:
             return waiting + busy
         demand = waiting + busy
+        self._arrived += arrivals
         if self._is_one_shot:
             # An instance that becomes free does not serve the next job.
-            self._arrived += arrivals
-            peak = demand = self._arrived
-        self._learned.observe(arrivals, peak, demand)
-        return waiting + busy + expected_excess(self._learned, self._value)
+            self._learned.observe(arrivals, self._arrived, self._arrived)
+        else:
+            self._learned.observe(arrivals, peak, demand)
+        if self._is_auto:
+            if not Evidence(self._learned.until_s - self._start_s, self._arrived).is_enough:
+                return demand
+            self._is_auto, self.idle_limit_s = False, idle_limit_s(PREDICT)
+        return demand + expected_excess(self._learned, self._value)
 
 
-def oracle_s(jobs: Iterable[Job], boot_s: float, since_s: float = -inf, *, one_shot: bool = False) -> float:
+def oracle_s(jobs: Iterable[Job], boot_s: float, since_s: float | None = None, *, one_shot: bool = False) -> float:
     """The instance seconds of who knows the future and lets no job wait, for jobs in order of arrival.
 
     Each job takes the instance that became idle last; the gap before it costs the smaller of the gap and a boot.
     """
+    since_s = -inf if since_s is None else since_s
     ends: list[float] = []
     idle: list[float] = []
     total = 0.0

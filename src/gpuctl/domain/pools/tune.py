@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from gpuctl.domain.pools.choice import FALLBACK
+from gpuctl.domain.pools.choice import FALLBACK, Evidence, candidate
 from gpuctl.domain.pools.demand import Job
-from gpuctl.domain.pools.policy import Policy, parse_policy
+from gpuctl.domain.pools.policy import AUTO, TUNED, Policy, parse_policy
 from gpuctl.domain.pools.replay import Replay, Setup, replay
 
 FAMILY = tuple(
@@ -51,6 +51,27 @@ def tune(jobs: Sequence[Job], setup: Setup, family: Sequence[Policy] = FAMILY) -
     """The policy of the family that would have cost least; the fallback without jobs. Of equals, the first."""
     scores = sorted(shadow(jobs, family, setup), key=lambda score: score.total_cost_s)
     return Tuned(scores[0].policy if jobs else FALLBACK, scores)
+
+
+def simulate(jobs: Sequence[Job], policy: Policy, setup: Setup, since_s: float | None = None) -> tuple[Policy, Replay]:
+    """The replay of a policy, and the policy that `tuned` stands for.
+
+    `tuned` is chosen from what was over at `since_s`; with too little history it is what `auto` would be.
+    """
+    played = policy
+    if policy == TUNED:
+        past = _until(jobs, jobs[0].arrival_s if jobs and since_s is None else since_s or 0.0)
+        evidence = Evidence(past[-1].arrival_s - past[0].arrival_s if past else 0.0, len(past))
+        played = tune(past, setup).policy if evidence.is_enough else candidate(AUTO, None, evidence)
+    return played, replay(jobs, played, setup, since_s)
+
+
+def _until(jobs: Sequence[Job], until_s: float) -> list[Job]:
+    return [
+        job._replace(duration_s=min(job.duration_s or 0.0, until_s - job.arrival_s))
+        for job in jobs
+        if job.arrival_s < until_s
+    ]
 
 
 def score(policy: Policy, result: Replay, setup: Setup) -> Score:

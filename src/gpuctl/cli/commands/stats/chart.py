@@ -3,21 +3,17 @@
 from collections.abc import Iterator, Sequence
 from datetime import UTC
 from decimal import ROUND_CEILING, Decimal
-from html import escape
 
 from gpuctl.cli.render.figures import counted, exclusions, money
+from gpuctl.cli.render.svg import MARGIN, WIDTH, label, opening, text
 from gpuctl.cli.terminal.text import clean
 from gpuctl.domain.money.report import DAY, TAG, CostSum, UsageGroup, UsageReport
 
-_WIDTH, _MARGIN, _TOP, _BOTTOM = 900, 40, 96, 72
+_TOP, _BOTTOM = 96, 72
 _ROW, _PLOT = 34, 260
 _MOST_BARS = 30
 _ZERO = Decimal(0)
-_STYLE = """\
-text{font-family:system-ui,-apple-system,"Segoe UI",Roboto,sans-serif;font-size:13px;fill:#3d4451}
-.title{font-size:20px;font-weight:600;fill:#151a23}.note{fill:#6b7280}.end{text-anchor:end}.mid{text-anchor:middle}
-.grid{stroke:#e5e7eb}.on-demand{fill:#2f6fde}.spot{fill:#14b8a6}
-"""
+_STYLE = ".on-demand{fill:#2f6fde}.spot{fill:#14b8a6}"
 
 
 def chart(report: UsageReport) -> str:
@@ -26,15 +22,12 @@ def chart(report: UsageReport) -> str:
     shown = list(report.groups) if side == DAY else _with_rest_summed(report.groups)
     height = _TOP + _BOTTOM + (_PLOT if side == DAY else _ROW * max(len(shown), 1))
     draw = _columns if side == DAY else _bars
-    nothing = [_label(_MARGIN, _TOP + 20, "nothing was spent", "note")]
+    nothing = [label(MARGIN, _TOP + 20, "nothing was spent", "note")]
     lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" height="{height}" '
-        f'role="img" aria-label="{_text(_title(side))}">',
-        f"<style>{_STYLE}</style>",
-        f'<rect width="{_WIDTH}" height="{height}" fill="#ffffff"/>',
+        *opening(_title(side), height, _STYLE),
         *_heading(report, side),
         *(draw(shown) if any(group.cost.total for group in shown) else nothing),
-        _label(_MARGIN, height - 18, _note(report.spent), "note"),
+        label(MARGIN, height - 18, _note(report.spent), "note"),
         "</svg>",
     ]
     return "\n".join(lines) + "\n"
@@ -43,40 +36,40 @@ def chart(report: UsageReport) -> str:
 def _heading(report: UsageReport, side: str) -> Iterator[str]:
     span = f"{report.since.astimezone(UTC):%Y-%m-%d} to " if report.since else "up to "
     until = f"{report.now.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
-    yield _label(_MARGIN, 42, _title(side), "title")
-    yield _label(_MARGIN, 66, f"{money(report.spent.total)} in all, {span}{until}", "note")
+    yield label(MARGIN, 42, _title(side), "title")
+    yield label(MARGIN, 66, f"{money(report.spent.total)} in all, {span}{until}", "note")
     if report.spot.total:
-        right = _WIDTH - _MARGIN
+        right = WIDTH - MARGIN
         yield f'<rect class="on-demand" x="{right - 160}" y="32" width="11" height="11" rx="2"/>'
-        yield _label(right - 143, 42, "on-demand")
+        yield label(right - 143, 42, "on-demand")
         yield f'<rect class="spot" x="{right - 56}" y="32" width="11" height="11" rx="2"/>'
-        yield _label(right - 39, 42, "spot")
+        yield label(right - 39, 42, "spot")
 
 
 def _bars(groups: Sequence[UsageGroup]) -> Iterator[str]:
     names = [_short(group.key) for group in groups]
-    left = _MARGIN + min(260, 24 + 8 * max(len(name) for name in names))
-    room = _WIDTH - _MARGIN - left - 90
+    left = MARGIN + min(260, 24 + 8 * max(len(name) for name in names))
+    room = WIDTH - MARGIN - left - 90
     most = max(group.cost.total for group in groups)
     for number, (name, group) in enumerate(zip(names, groups, strict=True)):
         y = _TOP + number * _ROW
         long = [float(part / most * room) for part in (group.cost.total - group.spot.total, group.spot.total)]
         yield "<g>" + _tooltip(group)
-        yield _label(left - 12, y + 17, name, "end")
+        yield label(left - 12, y + 17, name, "end")
         yield f'<rect class="on-demand" x="{left}" y="{y + 2}" width="{long[0]:.1f}" height="20" rx="3"/>'
         if group.spot.total:
             yield f'<rect class="spot" x="{left + long[0]:.1f}" y="{y + 2}" width="{long[1]:.1f}" height="20" rx="3"/>'
-        yield _label(left + sum(long) + 10, y + 17, money(group.cost.total)) + "</g>"
+        yield label(left + sum(long) + 10, y + 17, money(group.cost.total)) + "</g>"
 
 
 def _columns(groups: Sequence[UsageGroup]) -> Iterator[str]:
     top_usd, step = _scale(max(group.cost.total for group in groups))
-    left, right, floor = _MARGIN + 60, _WIDTH - _MARGIN, _TOP + _PLOT
+    left, right, floor = MARGIN + 60, WIDTH - MARGIN, _TOP + _PLOT
     usd = _ZERO
     while usd <= top_usd:
         y = floor - float(usd / top_usd) * (_PLOT - 20)
         yield f'<line class="grid" x1="{left}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}"/>'
-        yield _label(left - 10, y + 4, money(usd), "note end")
+        yield label(left - 10, y + 4, money(usd), "note end")
         usd += step
     each = (right - left) / len(groups)
     wide, every = min(each * 0.72, 48), -(-len(groups) // 14)
@@ -91,7 +84,7 @@ def _columns(groups: Sequence[UsageGroup]) -> Iterator[str]:
             yield f'<rect class="spot" x="{x:.1f}" y="{y:.1f}" width="{wide:.1f}" height="{spot:.1f}"/>'
         yield "</g>"
         if number % every == 0:
-            yield _label(x + wide / 2, floor + 20, (group.key or "")[5:], "note mid")
+            yield label(x + wide / 2, floor + 20, (group.key or "")[5:], "note mid")
 
 
 def _scale(most: Decimal) -> tuple[Decimal, Decimal]:
@@ -127,17 +120,9 @@ def _title(side: str) -> str:
 
 def _tooltip(group: UsageGroup) -> str:
     count = counted(group.instance_count, "instance")
-    return f"<title>{_text(group.key or '(none)')}: {money(group.cost.total)}, {count}, {group.hours:.2f} h</title>"
+    return f"<title>{text(group.key or '(none)')}: {money(group.cost.total)}, {count}, {group.hours:.2f} h</title>"
 
 
 def _short(key: str | None) -> str:
     name = clean(key or "(none)")
     return name if len(name) <= 28 else f"{name[:27]}…"
-
-
-def _label(x: float, y: float, text: str, style: str = "") -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}"{f" class={chr(34)}{style}{chr(34)}" if style else ""}>{_text(text)}</text>'
-
-
-def _text(text: str) -> str:
-    return escape(clean(text))

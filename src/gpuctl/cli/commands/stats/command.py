@@ -12,9 +12,7 @@ from gpuctl.cli.parameters import FILE, ParameterType, one_of, option
 from gpuctl.cli.render.figures import exclusions, plain
 from gpuctl.cli.render.result import Result
 from gpuctl.documents import instant, statistics_shape
-from gpuctl.domain.duration import as_typed
 from gpuctl.domain.money.report import DAY, SIDES, TAG, UsageGroup, UsageReport, report
-from gpuctl.errors import UsageError
 from gpuctl.services.query import all_records
 
 EXAMPLES = """\
@@ -85,17 +83,10 @@ def _missing(context: Context, spending: UsageReport) -> list[str]:
 
 def _draw(path: Path, spending: UsageReport) -> None:
     from gpuctl.cli.commands.stats.chart import chart
+    from gpuctl.cli.render.svg import check_name, save
 
-    if path.suffix.lower() != ".svg":
-        raise UsageError(
-            f"--chart draws SVG, not {as_typed(path.suffix or path.name)}", hint="add `--chart spending.svg`"
-        )
-    try:
-        path.write_text(chart(spending), "utf-8")
-    except OSError as error:
-        raise UsageError(
-            f"{as_typed(str(path))} cannot be written: {error.strerror}", hint="check `--chart`"
-        ) from error
+    check_name(path, "spending.svg")
+    save(path, chart(spending))
 
 
 def _row(group: UsageGroup) -> list[str]:

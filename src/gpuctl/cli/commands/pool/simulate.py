@@ -1,0 +1,119 @@
+"""`gpuctl pool simulate`: what the policies of a pool would have cost, and how long jobs would have waited."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from decimal import Decimal
+from math import isfinite
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gpuctl.cli.commands.pool.render import COLUMNS, Played, Simulation, drawn, footer, row, shape
+from gpuctl.cli.commands.pool.trace_file import STDIN, read_trace
+from gpuctl.cli.context import Context
+from gpuctl.cli.parameters import FILE, USD, ParameterType, integer, option, word_choice
+from gpuctl.cli.render.result import Result
+from gpuctl.domain.duration import as_typed, parse_duration
+from gpuctl.domain.pools.demand import Job
+from gpuctl.domain.pools.policy import POLICY_FORMS, Policy, parse_policy, waiting_value
+from gpuctl.domain.pools.replay import Setup, oracle_s
+from gpuctl.domain.pools.tune import simulate
+from gpuctl.errors import UsageError
+
+EXAMPLES = """\
+gpuctl pool simulate --trace jobs.csv --wait-cost 30 --price 0.526
+gpuctl pool simulate --trace jobs.csv --policy keep:10m --policy predict
+gpuctl pool simulate --trace jobs.gz --train-until 604800 --chart pool.svg"""
+
+POLICY = ParameterType("POLICY", lambda text, name: parse_policy(text, option=name), lambda *_: POLICY_FORMS)
+_DEFAULT_POLICIES = tuple(map(parse_policy, ("on-demand", "keep:10m", "reactive", "predict", "tuned")))
+_DEFAULT_WAIT_COST, _DEFAULT_PRICE = Decimal(30), Decimal(1)
+
+
+def _span(text: str, name: str) -> timedelta:
+    plain = text.strip(" ")
+    span = parse_duration(f"{plain}s" if plain.isdecimal() else plain, option=name)
+    if not timedelta(seconds=1) <= span <= timedelta(days=1):
+        raise UsageError(f"{name} must be 1s to 1d, not {as_typed(text)}")
+    return span
+
+
+def _instant(text: str, name: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = parse_duration(text, option=name).total_seconds()
+    if not isfinite(seconds):
+        raise UsageError(f"{name} must be a number of seconds, such as `604800`, not {as_typed(text)}")
+    return seconds
+
+
+_TRACE = ParameterType("FILE", lambda text, name: text, lambda *_: (STDIN,), is_file=True)
+_SPAN = ParameterType("TIME", _span)
+_SECONDS = ParameterType("SECONDS", _instant)
+
+
+def command(
+    ctx: typer.Context,
+    trace: Annotated[str, option(_TRACE, "Trace: CSV or JSON lines, also .gz; - for standard input", "--trace")],
+    policy: Annotated[
+        list[Policy] | None,
+        option(POLICY, "on-demand, keep:TIME, reactive, predict, tuned, always:N or auto (repeatable)", "--policy"),
+    ] = None,
+    boot: Annotated[timedelta, option(_SPAN, "Time from launch to ready")] = timedelta(seconds=150),
+    tick: Annotated[timedelta, option(_SPAN, "Time between two runs of `gpuctl pool scale`")] = timedelta(seconds=60),
+    wait_cost: Annotated[Decimal, option(USD, "Cost of an hour of waiting in USD", "--wait-cost")] = _DEFAULT_WAIT_COST,
+    price: Annotated[Decimal, option(USD, "Price of an instance in USD per hour")] = _DEFAULT_PRICE,
+    max_instances: Annotated[
+        int | None, option(integer("N", 1, 10_000), "Maximum number of instances [default: no limit]", "--max")
+    ] = None,
+    train_until: Annotated[
+        float | None, option(_SECONDS, "Learn until then, count only what follows (in the time of the trace)")
+    ] = None,
+    reuse: Annotated[
+        str, option(word_choice("WHEN", ("any", "never")), "any: instances serve several jobs; never: one job each")
+    ] = "any",
+    chart: Annotated[Path | None, option(FILE, "Also write a chart to FILE (SVG)")] = None,
+) -> Result:
+    """Simulate policies with the jobs of a trace: cost, waits, and instances over time.
+
+    A trace has a row per job, with the columns arrival_s and duration_s in seconds. Cost is relative to an oracle that
+    knows the future and never lets a job wait. Needs no cloud and no pool, and starts nothing.
+    """
+    context: Context = ctx.find_root().obj
+    if chart is not None:
+        from gpuctl.cli.render.svg import check_name
+
+        check_name(chart, "pool.svg")
+    setup = Setup(
+        boot.total_seconds(), tick.total_seconds(), waiting_value(wait_cost, price), max_instances, reuse == "never"
+    )
+    result = _simulation(
+        read_trace(context, trace), list(dict.fromkeys(policy or _DEFAULT_POLICIES)), setup, price, train_until
+    )
+    if chart is not None:
+        from gpuctl.cli.commands.pool.chart import chart as picture
+        from gpuctl.cli.render.svg import save
+
+        save(chart, picture(result))
+    return Result(
+        document={"simulation": shape(result)},
+        columns=COLUMNS,
+        rows=[row(result, played) for played in result.played],
+        ids=[played.name for played in result.played],
+        draw=lambda width: drawn(result, width),
+        footer=[*footer(result), *([f"chart written to {chart}"] if chart else [])],
+    )
+
+
+def _simulation(
+    jobs: Sequence[Job], policies: Sequence[Policy], setup: Setup, price: Decimal, since_s: float | None
+) -> Simulation:
+    return Simulation(
+        [job for job in jobs if since_s is None or job.arrival_s >= since_s],
+        setup,
+        price,
+        oracle_s(jobs, setup.boot_s, since_s, one_shot=setup.one_shot),
+        [Played(policy, *simulate(jobs, policy, setup, since_s)) for policy in policies],
+    )
