@@ -31,13 +31,18 @@ class SafeguardStatus(StrEnum):
 
 
 class Safeguard(Value):
-    """One safeguard of an instance, when it acts, and when that was read."""
+    """One safeguard of an instance, when it acts, and when that was read.
+
+    `afterwards` is None where nothing bills once it has acted. Otherwise it only stops the instance, and `afterwards` is
+    what the provider does later, or empty; it is not saved.
+    """
 
     mechanism: Mechanism = Field(validation_alias=AliasChoices("mechanism", "killer"))
     status: SafeguardStatus = Field(validation_alias=AliasChoices("status", "standing"))
     acts_at: AwareDatetime | None = None
     checked_at: AwareDatetime = Field(validation_alias=AliasChoices("checked_at", "read_at"))
     detail: str = ""
+    afterwards: str | None = Field(default=None, exclude=True)
 
     @property
     def is_timer(self) -> bool:

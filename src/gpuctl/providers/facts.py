@@ -15,17 +15,15 @@ from gpuctl.domain.sshkeys import KeyRule
 class Capabilities:
     """What a cloud can do that others cannot.
 
-    `timer_in_create`: the timer outside the laptop is armed by the create call itself. `timer_ends_all`: when it acts,
-    nothing bills any more; else only the instance's own hours end, and its disk and address go on until a reaper comes.
-    `timer_reads_tag`: it follows the deadline in the tag, and acts at the longest TTL where it cannot read the tag.
-    `idle_ends`: an instance that powers itself off because nothing uses it is gone. `needs_ssh_key`: an instance cannot
-    be made without somebody's public key, and `ssh_keys` which of them are accepted. `user` is whom that key lets
-    in, on the images that the cloud recommends. `picks_zone`: a create that names no zone is put wherever the region
-    has room; otherwise every create names a zone.
+    `timer_in_create`: the shutdown timer is set by the create request itself. `timer_reads_tag`: it follows the
+    deadline in the tag, and acts at the longest TTL where it cannot read the tag. `idle_ends`: an instance that powers
+    itself off because nothing uses it is gone. `needs_ssh_key`: an instance cannot be made without somebody's public
+    key, and `ssh_keys` which of them are accepted. `user` is whom that key lets in, on the images that the cloud
+    recommends. `picks_zone`: a create that names no zone is put wherever the region has room; otherwise every create
+    names a zone.
     """
 
     timer_in_create: bool
-    timer_ends_all: bool = True
     timer_reads_tag: bool = False
     idle_ends: bool = True
     needs_ssh_key: bool = False

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from gpuctl.domain.instance import Instance, Status
 from gpuctl.domain.lifecycle import with_facts
-from gpuctl.domain.money.cost import hourly, to_cents
+from gpuctl.domain.money.cost import hourly_when_stopped, to_cents
 from gpuctl.domain.safeguards import Safeguard
 from gpuctl.errors import GpuctlError
 from gpuctl.services.runtime import Runtime
@@ -45,24 +45,23 @@ def read_back(runtime: Runtime, records: Sequence[Instance]) -> Mapping[str, Gpu
 def safeguards_of(provider: "Provider", record: Instance, now: datetime) -> tuple[Safeguard, ...]:
     """What terminates the instance without us, read back from its provider now. Raises what the provider does.
 
-    A timer that leaves something to be paid says how much.
+    A timer that only stops the instance says what that leaves to be paid, and until when.
     """
     safeguards = provider.safeguards(record.region, record.cloud_id or "", now, record.ready_at)
-    if provider.capabilities.timer_ends_all:
-        return tuple(safeguards)
-    return tuple(
-        _with_remaining_cost(safeguard, record) if safeguard.is_timer else safeguard for safeguard in safeguards
-    )
+    return tuple(_with_remaining_cost(safeguard, record) for safeguard in safeguards)
 
 
-def _with_remaining_cost(timer: Safeguard, record: Instance) -> Safeguard:
-    if timer.is_missing:
-        return timer
-    cost = hourly(record).for_span(_MONTH)
+def _with_remaining_cost(safeguard: Safeguard, record: Instance) -> Safeguard:
+    if safeguard.afterwards is None or safeguard.is_missing:
+        return safeguard
+    cost = hourly_when_stopped(record).for_span(_MONTH)
     known = None if cost.disk is None or cost.public_ip is None else to_cents(cost.disk + cost.public_ip)
     price = "an unknown amount" if known is None else f"${known}"
-    detail = f"{timer.detail}; disk and public IP then still cost {price} a month until the reaper deletes them"
-    return timer.model_copy(update={"detail": detail})
+    what = "the disk still costs" if record.billing.releases_address else "disk and public IP still cost"
+    remaining = f"after that, {what} {price} a month until the reaper deletes the instance"
+    return safeguard.model_copy(
+        update={"detail": "; ".join(filter(None, (safeguard.detail, remaining, safeguard.afterwards)))}
+    )
 
 
 def unconfirmed(records: Sequence[Instance], now: datetime) -> list[Instance]:

@@ -179,6 +179,6 @@ def test_a_timer_that_stands_is_read_once_and_not_written_by_any_look(
 def test_get_tells_what_is_paid_after_the_timer_has_acted(operator: Operator, azure_cloud: LoopbackAzure) -> None:
     operator.json(*T4)
     assert timer(operator)["detail"] == (
-        "stops the instance at 13:02 UTC (changeable until 12:31 UTC); disk and public IP then still cost $13.25 a "
-        "month until the reaper deletes them"
+        "stops the instance at 13:02 UTC (changeable until 12:31 UTC); after that, disk and public IP still cost "
+        "$13.25 a month until the reaper deletes the instance"
     )

@@ -45,7 +45,10 @@ def test_get_shows_both_timers_and_extend_moves_what_can_be_moved(
     machine = operator.json(*L4, "--ttl", "30", "--name", "n").instance
     timer = next(item for item in machine["safeguards"] if item["mechanism"] == "timer")
     assert (timer["status"], timer["actsAt"]) == ("configured", "2026-11-24T12:32:00Z")
-    assert "Google itself deletes the instance at 2026-11-24T14:02:00Z" in timer["detail"]
+    assert timer["detail"] == (
+        "the guard is installed; it powers the instance off; after that, the disk still costs $10.00 a month until the "
+        "reaper deletes the instance; Google itself deletes the instance at 2026-11-24T14:02:00Z if it still runs"
+    )
     moved = operator.json("extend", "n", "--by", "30m").instance
     timer = next(item for item in moved["safeguards"] if item["mechanism"] == "timer")
     assert (moved["expiresAt"], timer["actsAt"]) == ("2026-11-24T13:00:00Z", "2026-11-24T13:02:00Z")
@@ -147,7 +150,10 @@ def test_a_power_off_from_inside_is_ended_at_the_deadline(operator: Operator, go
     operator.later(minutes=20)
     google_cloud.shut_down(machine["cloudInstanceId"])
     operator.run("reap", "--sweep")
-    assert operator.json("get", "n").instance["status"] != "TERMINATED"
+    stopped = operator.json("get", "n", "--refresh").instance
+    timer = next(item for item in stopped["safeguards"] if item["mechanism"] == "timer")
+    assert (stopped["status"], timer["actsAt"]) == ("READY", "2026-11-24T12:20:00Z")
+    assert "powered off since 2026-11-24T12:20:00Z; after that, the disk still costs $10.00 a month" in timer["detail"]
     operator.later(minutes=40)
     operator.run("reap", "--wait")
     assert operator.json("get", "n").instance["status"] == "TERMINATED"

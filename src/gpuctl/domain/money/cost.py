@@ -133,9 +133,12 @@ def current_hourly(instance: Instance) -> Cost:
     """Dollars an hour now: nothing once terminated, disk and, where it is kept, public IP while powered off."""
     if not instance.is_live:
         return Cost()
+    return hourly_when_stopped(instance) if powered_off_since(instance) else hourly(instance)
+
+
+def hourly_when_stopped(instance: Instance) -> Cost:
+    """Dollars an hour while it is powered off but not deleted: disk and, where it is kept, public IP."""
     running = hourly(instance)
-    if not powered_off_since(instance):
-        return running
     return Cost(_ZERO, running.disk, _ZERO if instance.billing.releases_address else running.public_ip)
 
 

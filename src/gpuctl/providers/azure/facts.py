@@ -65,12 +65,10 @@ FACTS = CloudFacts(
         ours={ENDPOINT_VARIABLE: "another endpoint for Azure; plain http only on loopback, without credentials"},
         others={f"{SUBSCRIPTION_VARIABLE}, AZURE_CLIENT_ID, ...": "select the Azure credentials"},
     ),
-    # The timer only stops the instance: its disk and its address bill until a reaper deletes them.
     # https://learn.microsoft.com/azure/virtual-machines/ssh-keys-azure-cli: RSA of 2048 bits or more, and Ed25519; no
     # key is taken for root.
     capabilities=Capabilities(
         timer_in_create=False,
-        timer_ends_all=False,
         idle_ends=False,
         needs_ssh_key=True,
         ssh_keys=KeyRule(frozenset({"ssh-rsa", "ssh-ed25519"}), least_rsa_bits=2048),

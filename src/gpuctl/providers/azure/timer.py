@@ -101,6 +101,7 @@ def read_back(clients: Clients, group: str, at: datetime) -> Safeguard:
         acts_at=acts_at,
         checked_at=at,
         detail=f"stops the instance at {acts_at:%H:%M} UTC (changeable until {acts_at - FIXED:%H:%M} UTC)",
+        afterwards="",
     )
 
 

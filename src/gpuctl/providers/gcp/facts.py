@@ -80,10 +80,8 @@ FACTS = CloudFacts(
         },
         others={"GOOGLE_APPLICATION_CREDENTIALS, ...": "select the Google Cloud credentials"},
     ),
-    # Powering off leaves the disk, which bills until the reaper or the run limit deletes the instance.
     capabilities=Capabilities(
         timer_in_create=True,
-        timer_ends_all=False,
         timer_reads_tag=True,
         idle_ends=False,
         picks_zone=False,

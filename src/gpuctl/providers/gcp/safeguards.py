@@ -40,6 +40,8 @@ def _timer(instance: Mapping[str, Any], console: str, at: datetime, *, is_overdu
     line, gpu = _last_match(_GUARD, console), _last_match(_GPU, console)
     has_guard = "gpuctl-guard.timer" in entries.get("startup-script", "")
     last_end = f"Google itself deletes the instance at {limit:%Y-%m-%dT%H:%M:%SZ}" if limit else "no run limit is shown"
+    if instance.get("status") in ("TERMINATED", "STOPPED"):
+        return _stopped(instance, at)
     if not has_guard or deadline is None or (is_overdue and not line):
         why = "its console has no line of the guard 5 min after it was ready: an image without systemd?"
         detail = f"{why if has_guard and deadline else 'there is no guard in its metadata'}; {last_end}"
@@ -50,8 +52,27 @@ def _timer(instance: Mapping[str, Any], console: str, at: datetime, *, is_overdu
     if line:
         status, detail = SafeguardStatus.VERIFIED, f"its console says: {line}"
         acts_at = reported_end(line, GRACE) or acts_at
-    detail = f"{detail}; {last_end}" + (f"; GPU: {gpu}" if gpu else "")
-    return Safeguard(mechanism=Mechanism.TIMER, status=status, acts_at=acts_at, checked_at=at, detail=detail)
+    detail += f"; GPU: {gpu}" if gpu else ""
+    return Safeguard(
+        mechanism=Mechanism.TIMER,
+        status=status,
+        acts_at=acts_at,
+        checked_at=at,
+        detail=detail,
+        afterwards=f"{last_end} if it still runs" if limit else last_end,
+    )
+
+
+def _stopped(instance: Mapping[str, Any], at: datetime) -> Safeguard:
+    stopped_at = instant(instance.get("lastStopTimestamp"))
+    return Safeguard(
+        mechanism=Mechanism.TIMER,
+        status=SafeguardStatus.VERIFIED,
+        acts_at=stopped_at,
+        checked_at=at,
+        detail=f"the instance is powered off{f' since {stopped_at:%Y-%m-%dT%H:%M:%SZ}' if stopped_at else ''}",
+        afterwards="whether Google's run limit deletes it then is not documented",
+    )
 
 
 def _console(api: Api, zone: str, name: str) -> str:
