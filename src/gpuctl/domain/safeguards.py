@@ -33,8 +33,8 @@ class SafeguardStatus(StrEnum):
 class Safeguard(Value):
     """One safeguard of an instance, when it acts, and when that was read.
 
-    `afterwards` is None where nothing bills once it has acted. Otherwise it only stops the instance, and `afterwards` is
-    what the provider does later, or empty; it is not saved.
+    `afterwards` is None where nothing bills once it has acted. Otherwise it only stops the instance, and `afterwards`
+    is what the provider does later, or empty; it is not saved.
     """
 
     mechanism: Mechanism = Field(validation_alias=AliasChoices("mechanism", "killer"))

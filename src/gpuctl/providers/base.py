@@ -67,7 +67,7 @@ class Image:
     `user` is the login name that a key belongs to on it, None where the provider's usual name applies. `settings` are
     what a create has to say of it on the type it was found for, in the provider's own words. `disks` are created with
     every instance of it. `license` says why instances with this image cost more than the list price; None if they do
-    not.
+    not. `warning` is why the guard may not run on it, and what acts instead after `max_ttl`; None where it runs.
     """
 
     id: str
@@ -77,6 +77,7 @@ class Image:
     settings: frozenset[str] = frozenset()
     disks: tuple[ImageDisk, ...] = ()
     license: str | None = None
+    warning: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -186,6 +186,36 @@ def test_a_partial_list_closes_no_record(operator: Operator, google_cloud: Loopb
     assert operator.json("get", "n").instance["status"] == "READY"
 
 
+def test_an_image_that_may_not_run_the_guard_is_reported_before_anything_is_written(
+    operator: Operator, google_cloud: LoopbackGoogle
+) -> None:
+    other = "projects/cos-cloud/global/images/family/cos-stable"
+    planned = operator.run(*L4, "--image", other, "--dry-run")
+    assert operator.records == ()
+    warned = operator.run(*L4, "--image", other)
+    for ran in (planned, warned):
+        assert ran.code == 0
+        assert f"the guard may not run on the image `{other}`: it needs systemd" in ran.err
+        assert "`max_ttl` + 2 min after its start (`max_ttl` is 2h)" in ran.err
+    debian = "projects/debian-cloud/global/images/family/debian-12"
+    assert "the guard may" not in operator.run(*L4, "--image", debian).err
+
+
+@pytest.mark.parametrize(
+    ("constraint", "needed"),
+    [("compute.requireOsLogin", "need OS Login to be off"), ("compute.vmExternalIpAccess", "has a public IP")],
+)
+def test_an_organization_policy_is_named_with_what_it_forbids(
+    operator: Operator, google_cloud: LoopbackGoogle, constraint: str, needed: str
+) -> None:
+    google_cloud.set(constraints=[constraint])
+    refused = operator.json(*L4).json["error"]
+    assert (refused["exitCode"], refused["code"]) == (4, "credentials")
+    assert f"constraints/{constraint}" in refused["message"]
+    assert needed in refused["hint"]
+    assert alive(google_cloud) == []
+
+
 def test_a_lost_state_is_rebuilt_from_the_labels(operator: Operator, google_cloud: LoopbackGoogle) -> None:
     machine = operator.json(*L4, "--name", "n", "--user", "ana", "--tag", "project=x").instance
     operator.state.unlink()

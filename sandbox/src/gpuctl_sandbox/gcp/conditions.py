@@ -92,8 +92,8 @@ class Conditions:
     deletes an instance that was stopped before it. `delete_again`: whether a second delete, while the first is under
     way, is `refused` or `accepted`. `request_ids_kept_s`: for how long a request ID is remembered. `default_network`:
     whether there is one; `allows_ssh`: whether it has the rule `default-allow-ssh`. `constraints`: organisation
-    policies in force (`compute.vmExternalIpAccess`). `api` is `on` or `off`, as is `billing`. `permissions` are
-    patterns of what the caller may do.
+    policies in force (`compute.vmExternalIpAccess`, `compute.requireOsLogin`). `api` is `on` or `off`, as is
+    `billing`. `permissions` are patterns of what the caller may do.
     """
 
     polls: int | None = 0

@@ -26,6 +26,13 @@ RULES: tuple[Rule, ...] = (
         "reported",
     ),
     _rule(
+        "OS Login required by a policy",
+        "Under constraints/compute.requireOsLogin an insert whose metadata has `enable-oslogin: FALSE` is 412 "
+        "`conditionNotMet` at once.",
+        "Compute Engine documentation, Manage OS Login in an organization: such requests are rejected; how is assumed",
+        "documented",
+    ),
+    _rule(
         "request ID",
         "A repeat with the same request ID returns the operation that the first one began, in the state it has by "
         "then, and begins nothing.",

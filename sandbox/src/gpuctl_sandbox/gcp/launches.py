@@ -12,6 +12,8 @@ from gpuctl_sandbox.gcp.stock import Stock
 from gpuctl_sandbox.gcp.wire import Call, Json, Refusal, invalid, last
 from gpuctl_sandbox.gcp.world import Disk, Instance, World
 
+_OS_LOGIN = "compute.requireOsLogin"
+
 
 class Launches:
     """Makes instances with their disks. A request ID that was used gives back the operation that it began."""
@@ -28,6 +30,7 @@ class Launches:
             path = f"projects/{call.project}/zones/{call.zone}/instances/{name}"
             raise Refusal(409, "alreadyExists", f"The resource '{path}' already exists")
         instance = self._built(call, name, body)
+        self._check_os_login(instance)
         instance.request_id = call.query.get("requestId")
         fault = self._world.conditions.take(call, OF_THE_OPERATION)
         failure = fault.failure(call, self._stock.advice(instance)) if fault is not None else None
@@ -54,6 +57,12 @@ class Launches:
             self._world.ended.remove(instance)
             raise
         lives.start(instance, self._world.now())
+
+    def _check_os_login(self, instance: Instance) -> None:
+        is_off = instance.metadata.get("enable-oslogin", "").upper() == "FALSE"
+        if is_off and _OS_LOGIN in self._world.conditions.constraints:
+            project = instance.path.split("/")[1]
+            raise Refusal(412, "conditionNotMet", f"Constraint constraints/{_OS_LOGIN} violated for project {project}.")
 
     def _check_policies(self, instance: Instance) -> None:
         constraint = "compute.vmExternalIpAccess"

@@ -23,6 +23,11 @@ _HINTS = HINTS | {
     Meaning.CREDENTIALS: "gpuctl doctor gcp; docs/gcp-role.yaml has the permissions",
     Meaning.QUOTA: "request more: https://console.cloud.google.com/iam-admin/quotas",
 }
+# What to do where an organization policy forbids something that every instance of gpuctl has.
+_POLICY_HINTS = {
+    "compute.requireOsLogin": "ask for an exception for this project: gpuctl's SSH keys need OS Login to be off",
+    "compute.vmExternalIpAccess": "ask for an exception for this project: every instance has a public IP",
+}
 
 
 def is_absent(error: Exception) -> bool:
@@ -92,7 +97,7 @@ def refusal_of(error: OperationFailed) -> LaunchRefusal:
 
 def _of_code(error: ApiError | OperationFailed, code: str, doing: str) -> GpuctlError:
     meaning = _meaning(error, code)
-    hint = TABLE.hint(code) or _HINTS.get(meaning)
+    hint = _policy_hint(error.message) or TABLE.hint(code) or _HINTS.get(meaning)
     translated = error_of(meaning, f"{doing}: {_error_text(error)}", code=code, hint=hint, extent=TABLE.extent(code))
     if isinstance(translated, CredentialsError) and isinstance(error, ApiError):
         translated.cloud_time = error.cloud_time
@@ -102,9 +107,16 @@ def _of_code(error: ApiError | OperationFailed, code: str, doing: str) -> Gpuctl
 def _meaning(error: ApiError | OperationFailed, code: str) -> Meaning:
     if isinstance(error, ApiError) and error.reason == "forbidden" and "quota" in error.message.casefold():
         return Meaning.QUOTA
+    # `conditionNotMet` is also what a stale fingerprint gets.
+    if "constraint constraints/" in error.message.casefold():
+        return Meaning.CREDENTIALS
     # An operation that has ended with an error made nothing, whatever HTTP status Google puts beside it.
     status = error.status if isinstance(error, ApiError) else 400
     return TABLE.meaning(code, status)
+
+
+def _policy_hint(message: str) -> str | None:
+    return next((hint for constraint, hint in _POLICY_HINTS.items() if constraint in message), None)
 
 
 def _error_text(error: ApiError | OperationFailed) -> str:

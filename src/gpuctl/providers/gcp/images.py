@@ -16,6 +16,23 @@ _PATH = re.compile(
     rf"(?:https://(?:www|compute)\.googleapis\.com/compute/v1/)?(projects/{_PART}/global/images/(?:family/)?{_PART})"
 )
 _LEAVE_OUT = "leave out `--image`, or add one that fits"
+# Public projects whose images have systemd, bash and Google's guest agent, which runs startup scripts.
+_WITH_SYSTEMD = frozenset(
+    {
+        "ubuntu-os-accelerator-images",
+        "ubuntu-os-cloud",
+        "ubuntu-os-pro-cloud",
+        "deeplearning-platform-release",
+        "debian-cloud",
+        "rocky-linux-cloud",
+        "rocky-linux-accelerator-cloud",
+        "rhel-cloud",
+        "centos-cloud",
+        "suse-cloud",
+        "opensuse-cloud",
+        "fedora-cloud",
+    }
+)
 _NAME_ONE = "add `--image projects/PROJECT/global/images/NAME`"
 _SMALLEST_DISK_GB = 10
 _ARCHITECTURES = {"x86_64": "X86_64", "arm64": "ARM64"}
@@ -47,7 +64,7 @@ def find_image(api: Api, kind: InstanceType, image: str | None) -> Image:
     except ApiError as error:
         if error.is_unsupported:
             # An endpoint without images: an insert may name a family as well.
-            return Image(id=path, root_device="", min_disk_gb=_SMALLEST_DISK_GB)
+            return Image(path, "", _SMALLEST_DISK_GB, warning=_guard_warning(project, path))
         if is_absent(error):
             raise UsageError(f"there is no image `{path}`", hint=_LEAVE_OUT if image else _NAME_ONE) from error
         raise
@@ -57,6 +74,16 @@ def find_image(api: Api, kind: InstanceType, image: str | None) -> Image:
         id=f"projects/{project}/global/images/{name}" if name else path,
         root_device="",
         min_disk_gb=int(answer.get("diskSizeGb") or _SMALLEST_DISK_GB),
+        warning=_guard_warning(project, path),
+    )
+
+
+def _guard_warning(project: str, path: str) -> str | None:
+    if project in _WITH_SYSTEMD:
+        return None
+    return (
+        f"the guard may not run on the image `{path}`: it needs systemd, bash and Google's guest agent. Without the "
+        "guard only Google's run limit deletes the instance, `max_ttl` + 2 min after its start"
     )
 
 
