@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from gpuctl.domain.duration import spelled
+from gpuctl.domain.duration import exact
 from gpuctl.domain.instance import ProviderName
 from gpuctl.domain.market.candidates import Placement
 from gpuctl.domain.market.offers import Offer
@@ -145,7 +145,7 @@ class Logins:
                 f"the image `{image.id}` brings further disks, deleted with the instance: {sizes}"
             )
         if image.warning is not None:
-            self._runtime.progress.warn(f"{image.warning} (`max_ttl` is {spelled(self._runtime.max_ttl)})")
+            self._runtime.progress.warn(f"{image.warning} (`max_ttl` is {exact(self._runtime.max_ttl)})")
         if image.license is None:
             return
         if request.max_price is not None:
