@@ -12,6 +12,8 @@ from support.azure import LoopbackAzure
 from support.cli import Operator
 from support.clouds import LoopbackAws
 from support.google import LoopbackGoogle
+from support.postgres import MISSING as NO_POSTGRES
+from support.postgres import POSTGRES, PostgresServer
 from support.reachable import Reachable
 from support.sdk import share_models
 from support.sshd import MISSING, SSHD, Cable, Sshd
@@ -68,6 +70,28 @@ def operator(tmp_path: Path, cloud: LoopbackAws, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "a-secret-canary")
     yield Operator(tmp_path, cloud, wire)
     wire.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A real PostgreSQL server, one for each worker."""
+    if POSTGRES is None:
+        pytest.skip(NO_POSTGRES)
+    server = PostgresServer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def schema(postgres: PostgresServer) -> str:
+    """An empty schema."""
+    return postgres.new_schema()
+
+
+@pytest.fixture
+def url(postgres: PostgresServer, schema: str) -> str:
+    """The URL of a state in PostgreSQL that is not initialised."""
+    return postgres.url(schema)
 
 
 @pytest.fixture

@@ -125,6 +125,12 @@ def event_document(event: Event, now: datetime, *, sandbox: bool) -> dict[str, A
     return {"schemaVersion": SCHEMA_VERSION, **kind, **event_shape(event, now), **instance}
 
 
+def exported_shape(record: Instance, now: datetime, *, sandbox: bool) -> dict[str, Any]:
+    """A record as a document of its own, for a file of records."""
+    kind = {"sandbox": True} if sandbox else {}
+    return {"schemaVersion": SCHEMA_VERSION, **kind, **instance_shape(record, now)}
+
+
 def action_shape(action: "Action", record: Instance | None, error: str | None) -> dict[str, Any]:
     """What the reaper did, or would do; `record` as it is now, `error` why it failed."""
     return {

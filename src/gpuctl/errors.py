@@ -19,6 +19,8 @@
     ├── PartialError         partial        8   some of several failed
     ├── StateLockedError     state_locked   5   another process holds the lock of the state
     └── StateUnusableError   state_unusable 9   missing, damaged, newer, of another kind, or not writable
+        ├── StateUnreachableError               its engine cannot be reached now
+        └── StateAccessError credentials    4   its engine refuses the password or the permission
 
     Interrupted              interrupted    129, 130, 143: a signal; no Exception, so that nothing continues after it
 
@@ -81,8 +83,7 @@ class GpuctlError(Exception):
 class UsageError(GpuctlError):
     """What was asked cannot be meant: nothing was written and no cloud was called."""
 
-    code = Code.USAGE
-    exit_code = 2
+    code, exit_code = Code.USAGE, 2
 
 
 class NotFoundError(GpuctlError):
@@ -235,24 +236,48 @@ class StateLockedError(GpuctlError):
 
 
 class StateFault(StrEnum):
-    """What is wrong with a state. The last two are of states that are good, and not this gpuctl's to use."""
+    """What is wrong with a state. The last three are of states that are good, and not this gpuctl's to use."""
 
     MISSING = "missing"
     DAMAGED = "damaged"
     UNWRITABLE = "unwritable"
+    UNREACHABLE = "unreachable"
     NEWER = "newer"
     OTHER = "other"
+    MOVED = "moved"
+
+    @property
+    def is_good(self) -> bool:
+        """Whether the state itself is not lost: nothing may be rebuilt in its place."""
+        return self in (StateFault.UNREACHABLE, StateFault.NEWER, StateFault.OTHER, StateFault.MOVED)
 
 
 class StateUnusableError(GpuctlError):
     """The state is missing, damaged, of a newer format, of another kind, or cannot be written; it was left as it is."""
 
-    code = Code.STATE_UNUSABLE
-    exit_code = 9
+    code, exit_code = Code.STATE_UNUSABLE, 9
+    usual_fault: ClassVar[StateFault] = StateFault.UNWRITABLE
 
-    def __init__(self, message: str, *, hint: str | None = None, fault: StateFault = StateFault.UNWRITABLE) -> None:
+    def __init__(self, message: str, *, hint: str | None = None, fault: StateFault | None = None) -> None:
         super().__init__(message, hint=hint)
-        self.fault = fault
+        self.fault = fault or self.usual_fault
+
+
+class StateUnreachableError(StateUnusableError):
+    """The engine of the state does not answer, or has no connection left. What it keeps is not lost."""
+
+    usual_fault = StateFault.UNREACHABLE
+
+    @property
+    def retryable(self) -> bool:
+        """True: the engine may answer next time."""
+        return True
+
+
+class StateAccessError(StateUnusableError):
+    """The engine of the state refuses the credentials, or they lack a permission."""
+
+    code, exit_code, usual_fault = Code.CREDENTIALS, 4, StateFault.UNREACHABLE
 
 
 class Interrupted(BaseException):

@@ -11,6 +11,7 @@ _SHORTEST, _SHORTEST_PASSWORD = 8, 6
 # So much of a long secret is enough to know it by, where a sentence was cut in the middle of it.
 _PART = 16
 _IN_ADDRESS = re.compile(r"(://[^/\s:@]*:)[^/\s@]+@")
+_IN_QUERY = re.compile(r"([?&](?:ssl)?password=)[^&\s]+")
 _TEXT = r"[\w/+=%.~-]"
 _NO_TEXT_BEFORE = r"(?<![\w/+=%.~-])"
 
@@ -30,8 +31,8 @@ class Redactor:
         for name in _PROXIES:
             for address in (environ.get(name), environ.get(name.lower())):
                 password = _password(address or "")
-                self.add(password, shortest=_SHORTEST_PASSWORD)
-                self.add(unquote(password), shortest=_SHORTEST_PASSWORD)
+                self.add_password(password)
+                self.add_password(unquote(password))
 
     def add(self, secret: str | None, shortest: int = _SHORTEST) -> None:
         """Take that value for a secret from now on. One that is too short to be told from a word is not."""
@@ -41,10 +42,15 @@ class Redactor:
             self._parts |= {part.casefold() for form in forms for part in (form[:_PART], form[-_PART:])}
             self._pattern = None
 
+    def add_password(self, password: str | None) -> None:
+        """Take that value for a secret from now on, also one that is shorter than keys are."""
+        self.add(password, shortest=_SHORTEST_PASSWORD)
+
     def clean(self, text: str) -> str:
         """The text without any of the secrets, in any letter case."""
         if "://" in text:
             text = _IN_ADDRESS.sub(rf"\g<1>{HIDDEN}@", text)
+            text = _IN_QUERY.sub(rf"\g<1>{HIDDEN}", text)
         folded = text.casefold()
         # Most texts hold none, and a long one is searched for a few words much faster than by a pattern.
         if not any(part in folded for part in self._parts):

@@ -21,7 +21,19 @@ from gpuctl.store.local.store import LocalStore
 from gpuctl.store.reaper import ReapTimes, Sweep
 
 # Neither an SDK nor HTTP and TLS, neither Rich nor the query engine of the store, which only writing needs.
-NEVER = {"azure", "boto3", "botocore", "http.client", "moto", "rich", "ssl", "tinydb", "urllib.request"}
+NEVER = {
+    "azure",
+    "psycopg",
+    "gpuctl.store.shared",
+    "boto3",
+    "botocore",
+    "http.client",
+    "moto",
+    "rich",
+    "ssl",
+    "tinydb",
+    "urllib.request",
+}
 NEVER |= {
     "gpuctl.catalog",
     "gpuctl.hooks",

@@ -40,8 +40,8 @@ def test_the_home_of_a_state_elsewhere_is_the_default_folder(tmp_path: Path) -> 
 
 def test_a_store_that_is_not_there_is_named_without_its_password() -> None:
     with pytest.raises(UsageError) as error:
-        open_store("postgresql://ana:hunter2@db.example/gpuctl", kind=StateKind.REAL, clock=SystemClock())
-    assert error.value.message == "no store for `postgresql://`"
+        open_store("redis://ana:hunter2@db.example/gpuctl", kind=StateKind.REAL, clock=SystemClock())
+    assert error.value.message == "no store for `redis://`"
     assert "hunter2" not in f"{error.value.message}{error.value.hint}"
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import NoReturn
 
 from gpuctl.clock import Clock
 from gpuctl.domain.instance import Instance
@@ -244,8 +245,15 @@ class MemoryPools:
         }
 
 
+class NoAdmin:
+    """A `StateAdmin` of a state in memory, which nobody describes or moves."""
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise AssertionError(f"{name} of a state in memory")
+
+
 def memory_state(clock: Clock) -> State:
     """A state that touches no file."""
     leases = MemoryLeases(clock)
     records = MemoryStore()
-    return State(records, MemoryReaper(leases), leases, MemoryCooldown(), MemoryPools(records))
+    return State(records, MemoryReaper(leases), leases, MemoryCooldown(), MemoryPools(records), NoAdmin())

@@ -59,7 +59,7 @@ def _root(
         str | None, option(word_choice("FORMAT", FORMATS), "Output format: table, json, csv or tsv", "--output", "-o")
     ] = None,
     quiet: Annotated[bool, flag("Print IDs only, no progress", "--quiet", "-q")] = False,
-    state: Annotated[str | None, option(FILE_NAME, "State file [env: GPUCTL_STATE]")] = None,
+    state: Annotated[str | None, option(FILE_NAME, "State file, or URL of a shared state [env: GPUCTL_STATE]")] = None,
     config: Annotated[str | None, option(FILE_NAME, "Config file [env: GPUCTL_CONFIG]")] = None,
     profile: Annotated[str | None, option(NAME, "Config profile to use, [profile.NAME] [env: GPUCTL_PROFILE]")] = None,
     sandbox: Annotated[

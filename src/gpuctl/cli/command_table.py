@@ -71,6 +71,12 @@ _SANDBOX = {
 _POOL = {
     "simulate": _reading("pool.simulate", "Simulate policies with a trace of jobs"),
 }
+_STATE = {
+    "show": _reading("state.command", "Show where the state is, and its size", function="show"),
+    "init": _silent("state.command", "Create the state with its tables", "init"),
+    "move": _silent("state.command", "Move the state to another place", "move"),
+    "export": _reading("state.command", "Print every record as a line of JSON", function="export"),
+}
 
 COMMANDS = {
     "provision": CommandRow(
@@ -104,6 +110,7 @@ COMMANDS = {
     "config": CommandRow("config", "Show settings and where they come from", _SETUP, commands=_CONFIG, default="show"),
     "archive": CommandRow("archive", "Move old records to a compressed file", _SETUP),
     "recover": CommandRow("recover", "Rebuild a lost or damaged state file", _SETUP),
+    "state": CommandRow("state.command", "Show, create, move or export the state", _SETUP, commands=_STATE),
     "sandbox": CommandRow("sandbox", "Manage the sandbox (emulated clouds)", _SETUP, commands=_SANDBOX),
     "help": _reading("help.command", "Show help for a command or topic", _SETUP),
     "completion": _reading("completion.command", "Print a shell completion script", _SETUP),

@@ -81,6 +81,7 @@ class Config:
     """Every setting with its value in force. `hooks` map the name of an event, such as `ready`, to a command or URL."""
 
     user: Annotated[str | None, Declaration(TEXT, "owner of new instances; default: login name")] = None
+    state: Annotated[str | None, Declaration(TEXT, "state file, or URL of a shared state")] = None
     max_ttl: Annotated[timedelta, Declaration(TTL, "longest time to live that may be requested")] = DEFAULT_MAX_TTL
     confirm_above_usd: Annotated[
         Decimal, Declaration(DOLLARS, "prompt on a terminal if an instance costs more than this until its deadline")

@@ -26,6 +26,11 @@ class Home:
         return self.folder / "ssh"
 
     @property
+    def engines(self) -> Path:
+        """Folder of what is remembered of states on engines."""
+        return self.folder / "engines"
+
+    @property
     def states(self) -> Path:
         """Folder of the folders of states; missing as long as no state has a file there."""
         return self.folder / "states"

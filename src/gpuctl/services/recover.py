@@ -61,7 +61,9 @@ def is_needed(store: RecordStore) -> bool:
     """Whether there is anything to recover: the state is lost, was never there, or was put back by hand."""
     try:
         state = store.snapshot()
-    except StateUnusableError:
+    except StateUnusableError as error:
+        if error.fault is StateFault.UNREACHABLE:
+            raise
         return True
     return state.state_id is None or state.is_restored
 
@@ -87,7 +89,7 @@ def _restored_state(store: RecordStore) -> Snapshot | None:
     try:
         state = store.snapshot()
     except StateUnusableError as error:
-        if error.fault in (StateFault.NEWER, StateFault.OTHER):
+        if error.fault.is_good:
             raise
         return None
     if state.state_id is None:

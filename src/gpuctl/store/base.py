@@ -3,12 +3,13 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Protocol
 
 from gpuctl.domain.instance import Instance
 from gpuctl.errors import GpuctlError
+from gpuctl.store.admin import StateAdmin
 from gpuctl.store.cooldown import Cooldown
+from gpuctl.store.kind import StateKind as StateKind
 from gpuctl.store.lease import Leases
 from gpuctl.store.pools import PoolStore
 from gpuctl.store.reaper import ReaperMemory
@@ -17,26 +18,20 @@ Change = Callable[[Instance], Instance]
 Guard = Callable[[Sequence[Instance]], None]
 
 
-class StateKind(StrEnum):
-    """Whether the records of a state are of real instances or of the sandbox; the two never mix."""
-
-    REAL = "real"
-    SANDBOX = "sandbox"
-
-
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """The state as it was at one instant. `state_id` is None, and `records` empty, where no state exists yet.
 
     `serial` grows with every write. `is_restored`: the state is older than the newest one that was written, or was
     rebuilt, and no complete sweep has been merged since: deadlines may have been moved, and instances may exist that
-    have no record.
+    have no record. `moved_to`: where the state was moved to; None where it is in use.
     """
 
     state_id: str | None
     serial: int
     records: tuple[Instance, ...]
     is_restored: bool = False
+    moved_to: str | None = None
 
 
 class RecordStore(Protocol):
@@ -44,7 +39,8 @@ class RecordStore(Protocol):
 
     Every method raises StateUnusableError where the state is missing though it existed, damaged, of a newer format or
     of the other kind, cannot be reached or cannot be written, and StateLockedError where other writers keep the store
-    busy for 30 s. Whatever is raised, nothing of the call was written. No method calls a cloud.
+    busy for 30 s. Whatever is raised, nothing of the call was written. No method calls a cloud. A state that was moved
+    elsewhere can be read; every method that writes raises StateUnusableError.
     """
 
     @property
@@ -166,7 +162,7 @@ class Backups(Protocol):
 class State:
     """One state and everything its store keeps of it. Making one neither reads nor writes.
 
-    `backups` is None where the engine makes backups by its own means.
+    `admin` describes, creates and moves it. `backups` is None where the engine makes backups by its own means.
     """
 
     records: RecordStore
@@ -174,4 +170,5 @@ class State:
     leases: Leases
     cooldown: Cooldown
     pools: PoolStore
+    admin: StateAdmin
     backups: Backups | None = None

@@ -6,23 +6,32 @@ from typing import TYPE_CHECKING, Protocol
 
 from gpuctl.clock import Clock
 from gpuctl.errors import UsageError
-from gpuctl.store.base import State, StateKind
+from gpuctl.store.base import State
+from gpuctl.store.kind import StateKind
 
 
 class Opener(Protocol):
     """What the package of each store provides as `open_state`. Neither reads nor writes the state."""
 
-    def __call__(self, url: str, *, kind: StateKind, clock: Clock, new_state_id: str | None) -> State: ...
+    def __call__(
+        self, url: str, *, kind: StateKind, clock: Clock, new_state_id: str | None, surroundings: "Surroundings | None"
+    ) -> State: ...
 
 
 if TYPE_CHECKING:
     from gpuctl.store.local import open_state as open_local
+    from gpuctl.store.opening import Surroundings
+    from gpuctl.store.postgres import open_state as open_postgres
 
     # Each is imported by name below; this is where the type checker holds them to the protocol.
-    _HELD: tuple[Opener, ...] = (open_local,)
+    _HELD: tuple[Opener, ...] = (open_local, open_postgres)
 
 FILE = "file"
-_MODULES = {FILE: "gpuctl.store.local"}
+_MODULES = {
+    FILE: "gpuctl.store.local",
+    "postgresql": "gpuctl.store.postgres",
+    "postgres": "gpuctl.store.postgres",
+}
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.ASCII)
 
 
@@ -32,7 +41,14 @@ def scheme_of(url: str) -> str:
     return match[1] if match else FILE
 
 
-def open_store(url: str, *, kind: StateKind, clock: Clock, new_state_id: str | None = None) -> State:
+def open_store(
+    url: str,
+    *,
+    kind: StateKind,
+    clock: Clock,
+    new_state_id: str | None = None,
+    surroundings: "Surroundings | None" = None,
+) -> State:
     """The state at that path or URL, as its store keeps it. Neither reads nor writes it.
 
     `new_state_id` is the ID of a state that is created here; an existing state with another ID is refused.
@@ -41,6 +57,8 @@ def open_store(url: str, *, kind: StateKind, clock: Clock, new_state_id: str | N
     scheme = scheme_of(url)
     if scheme not in _MODULES:
         # The rest of the URL may contain a password.
-        raise UsageError(f"no store for `{scheme}://`", hint="use a file: --state FILE")
+        raise UsageError(f"no store for `{scheme}://`", hint="--state FILE, or --state postgresql://HOST/DATABASE")
     opener: Opener = import_module(_MODULES[scheme]).open_state
-    return opener(url.removeprefix(f"{FILE}://"), kind=kind, clock=clock, new_state_id=new_state_id)
+    return opener(
+        url.removeprefix(f"{FILE}://"), kind=kind, clock=clock, new_state_id=new_state_id, surroundings=surroundings
+    )

@@ -15,8 +15,8 @@ from gpuctl.home.location import Home, home_of_state, state_url
 from gpuctl.platform import Platform, read_platform
 from gpuctl.redaction import Redactor
 from gpuctl.services.progress import Progress
-from gpuctl.store.base import StateKind
 from gpuctl.wiring.selection import StateSelection
+from gpuctl.wiring.state import StateOpener, note_computer, refuse_missing
 
 if TYPE_CHECKING:
     from gpuctl.catalog import Catalog
@@ -97,9 +97,10 @@ class Wiring:
     @cached_property
     def state_url(self) -> str:
         """The path or URL of the state. Each sandbox server has its own, so a new server begins with an empty state."""
-        if self.selection.state or not self.sandbox:
-            url = state_url(self.selection.state, self._default_folder)
-            if not self.selection.state and self.platform.is_on_windows_drive(Path(url)) and not os.path.exists(url):
+        named = self._named_state
+        if named or not self.sandbox:
+            url = state_url(named, self._default_folder)
+            if not named and self.platform.is_on_windows_drive(Path(url)) and not os.path.exists(url):
                 raise StateUnusableError(
                     f"`{url}` would be on a drive of Windows, which has no permissions and no reliable locks",
                     hint="add `--state FILE` with a file on the disk of WSL, or set HOME",
@@ -108,6 +109,15 @@ class Wiring:
         from gpuctl.sandbox import state_folder
 
         return state_url(None, lambda: state_folder(self.sandbox_folder))
+
+    @cached_property
+    def _named_state(self) -> str | None:
+        """The state that the options, the environment or the config names; None for the default one."""
+        is_settled = self.selection.state is not None or self.sandbox
+        # Most have no config file, and then a list pays for no settings.
+        if is_settled or not (self.selection.config or self.selection.profile or self.config_path.exists()):
+            return self.selection.state
+        return self.config.state
 
     @cached_property
     def home(self) -> Home:
@@ -130,24 +140,15 @@ class Wiring:
     def state(self) -> "State":
         """The state, as its store keeps it."""
         if self._state is None:
-            from gpuctl.store.registry import open_store
-
-            self._state = open_store(
-                self.state_url,
-                kind=StateKind.SANDBOX if self.sandbox else StateKind.REAL,
-                clock=self.clock,
-                new_state_id=self.environ.get("GPUCTL_STATE_ID"),
-            )
-            if self._state.backups is not None:
-                self._state.backups.runs_on(self.platform.computer, self._warn_of_move)
+            self._state = self.open_state(self.state_url, self.environ.get("GPUCTL_STATE_ID"))
+            note_computer(self._state, self.platform.computer, self.progress)
         return self._state
 
-    def _warn_of_move(self) -> None:
-        self.progress.warn(
-            "this state was written on another computer: if it is in use there too, the reapers of both respect each "
-            "other's extensions; until all regions are swept, only deadlines that the tags confirm are enforced: "
-            "gpuctl reap --sweep"
-        )
+    def open_state(self, named: str, new_state_id: str | None = None) -> "State":
+        """The state of that path or URL, of the same kind as the selected one. Neither reads nor writes it."""
+        url = state_url(named, self._default_folder)
+        opener = StateOpener(self.environ, self.redactor, self.clock, is_sandbox=self.sandbox)
+        return opener.open(url, home_of_state(url, self._default_folder).engines, new_state_id)
 
     @property
     def store(self) -> "RecordStore":
@@ -250,11 +251,8 @@ class Wiring:
 
     def require_state(self) -> None:
         """Raise StateUnusableError if a state was selected explicitly and does not exist."""
-        if self.selection.state is not None and self.store.snapshot().state_id is None:
-            raise StateUnusableError(
-                f"state file `{self.store.location}` does not exist",
-                hint="check `--state`, or create it with: gpuctl provision",
-            )
+        if self._named_state is not None:
+            refuse_missing(self.store, self.state_url)
 
     def _default_folder(self) -> Path:
         return folder("state", self.environ, self.platform.name)

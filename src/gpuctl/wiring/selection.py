@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from gpuctl.domain.duration import as_typed
 from gpuctl.errors import UsageError
 
-_YES = ("1", "true", "yes", "on")
+YES = ("1", "true", "yes", "on")
 _NO = ("", "0", "false", "no", "off")
 
 
 def refuse_unknown_sandbox(environ: Mapping[str, str]) -> None:
     """Raise UsageError if `GPUCTL_SANDBOX` is neither yes nor no: a typing error must not mean the real account."""
     text = environ.get("GPUCTL_SANDBOX", "")
-    if text.lower() not in (*_YES, *_NO):
+    if text.lower() not in (*YES, *_NO):
         raise UsageError(
             f"GPUCTL_SANDBOX must be 1, true, yes or on, or else 0, false, no, off or empty, not {as_typed(text)}",
             hint="add `--sandbox`, or set GPUCTL_SANDBOX=1",
@@ -44,5 +44,5 @@ class StateSelection:
             state=state or environ.get("GPUCTL_STATE") or None,
             config=config or environ.get("GPUCTL_CONFIG") or None,
             profile=profile or environ.get("GPUCTL_PROFILE") or None,
-            sandbox=sandbox or environ.get("GPUCTL_SANDBOX", "").lower() in _YES,
+            sandbox=sandbox or environ.get("GPUCTL_SANDBOX", "").lower() in YES,
         )

@@ -144,7 +144,8 @@ class ReapLoop:
             self.require_state()
             return reap(runtime, times, self.options), None
         except (StateUnusableError, StateLockedError) as error:
-            is_anothers = isinstance(error, StateUnusableError) and error.fault is StateFault.OTHER
+            # The records of another state, or of one that was moved, are another reaper's.
+            is_anothers = isinstance(error, StateUnusableError) and error.fault in (StateFault.OTHER, StateFault.MOVED)
             state_id = None if is_anothers else self.state.records.state_id
             if state_id is None:
                 raise

@@ -24,6 +24,7 @@ from gpuctl.services.runtime import Runtime
 from gpuctl.services.safeguards import gaps, read_back, unconfirmed
 from gpuctl.services.sessions import Login, Session
 from gpuctl.store.base import Snapshot
+from gpuctl.store.moves import refuse_moved
 from gpuctl.store.reaper import OpenedRange, ReapTimes, Sweep, UnreachedRegion
 
 SWEEP_EVERY = timedelta(minutes=5)
@@ -91,6 +92,7 @@ def reap(runtime: Runtime, times: ReapTimes, options: ReapOptions) -> ReapResult
     if not options.dry_run:
         result.problems += restore_rescued(runtime.store, runtime.rescue)
     state = runtime.store.snapshot()
+    refuse_moved(state.moved_to, runtime.store.location)
     if state.is_restored and not options.dry_run:
         run_isolated([state], partial(_merge, runtime, times, options, result), partial(_on_merge_bug, runtime, result))
         state = runtime.store.snapshot()

@@ -80,15 +80,23 @@ class Archive:
             return 0
         keep(old)
         # First there, then the date from which is counted, then gone from here.
-        since = max(ended_before, self.counts_from() or ended_before)
+        self.count_from(max(ended_before, self.counts_from() or ended_before))
+        self.remove([record.id for record in old])
+        return len(old)
+
+    def count_from(self, since: datetime) -> None:
+        """Note that records which ended before then were taken out."""
+        private_folder(self.folder)
         write_whole(self._disk, self._since, json.dumps({"countsFrom": since.isoformat()}).encode())
-        moved_ids = {record.id for record in old}
+
+    def remove(self, ids: Collection[str]) -> None:
+        """Remove every line of these records; one that is not there is no error."""
+        removed_ids = set(ids)
         for path in self._files():
             lines = path.read_bytes().splitlines(keepends=True)
-            remaining = [line for line in lines if (record := _record(line)) is None or record.id not in moved_ids]
+            remaining = [line for line in lines if (record := _record(line)) is None or record.id not in removed_ids]
             if len(remaining) < len(lines):
                 write_whole(self._disk, path, b"".join(remaining))
-        return len(old)
 
     def counts_from(self) -> datetime | None:
         """See `RecordStore.counts_from`."""

@@ -3,14 +3,13 @@
 import hashlib
 import json
 import re
-import string
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from gpuctl.domain.tags import STATE_ID
 from gpuctl.errors import StateFault
-from gpuctl.store.base import StateKind
+from gpuctl.store.kind import StateKind
+from gpuctl.store.state_id import is_state_id
 
 FORMAT = 1
 MOST_COMPUTERS = 100
@@ -35,7 +34,8 @@ class UnreadableState(Exception):
 class Header:
     """What the state says of itself. `is_restored`: it is an older one that was put back, and the clouds know more.
 
-    `computers` are the IDs of those on which it was written, the newest last.
+    `computers` are the IDs of those on which it was written, the newest last. `moved_to` is where the state went,
+    `incoming_from` where a move that has not finished reads.
     """
 
     state_id: str
@@ -43,6 +43,8 @@ class Header:
     serial: int
     is_restored: bool = False
     computers: tuple[str, ...] = ()
+    moved_to: str | None = None
+    incoming_from: str | None = None
 
     def written_on(self, computer: str | None) -> "Header":
         """The header that a write on that computer makes; None where the computer has no ID."""
@@ -60,6 +62,8 @@ def encode(header: Header, tables: Mapping[str, Any]) -> bytes:
         "serial": header.serial,
         "restored": header.is_restored,
         "computers": list(header.computers),
+        **({"movedTo": header.moved_to} if header.moved_to else {}),
+        **({"incomingFrom": header.incoming_from} if header.incoming_from else {}),
         "checksum": _BLANK.decode(),
     }
     document = {HEADER_TABLE: {"1": head}, **{name: table for name, table in tables.items() if name != HEADER_TABLE}}
@@ -88,21 +92,6 @@ def decode(raw: bytes) -> tuple[Header, Tables]:
     return _checked(head), {name: table for name, table in document.items() if name != HEADER_TABLE}
 
 
-def is_state_id(text: str) -> bool:
-    """Whether it can name a state: 8 to 40 of `a-z0-9-`."""
-    return STATE_ID.fullmatch(text) is not None
-
-
-def new_state_id(random_bytes: bytes) -> str:
-    """A state id made of those bytes: twelve characters of `a-z0-9`."""
-    alphabet = string.ascii_lowercase + string.digits
-    number, letters = int.from_bytes(random_bytes), []
-    for _ in range(12):
-        number, index = divmod(number, len(alphabet))
-        letters.append(alphabet[index])
-    return "".join(letters)
-
-
 def _head(document: Any) -> Mapping[str, Any]:
     table = document.get(HEADER_TABLE) if isinstance(document, dict) else None
     head = table.get("1") if isinstance(table, dict) else None
@@ -116,7 +105,13 @@ def _checked(head: Mapping[str, Any]) -> Header:
     try:
         computers = tuple(str(computer) for computer in head.get("computers", ()))
         header = Header(
-            str(head["stateId"]), StateKind(head["kind"]), int(head["serial"]), head.get("restored") is True, computers
+            str(head["stateId"]),
+            StateKind(head["kind"]),
+            int(head["serial"]),
+            head.get("restored") is True,
+            computers,
+            head.get("movedTo"),
+            head.get("incomingFrom"),
         )
     except (KeyError, ValueError, TypeError):
         raise UnreadableState("has a header that cannot be read") from None

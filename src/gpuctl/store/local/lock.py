@@ -12,7 +12,7 @@ from gpuctl.clock import Clock
 from gpuctl.errors import StateLockedError
 from gpuctl.files import lock, make_private, sync
 from gpuctl.store.local.claim import Claims
-from gpuctl.store.local.format import is_state_id
+from gpuctl.store.state_id import is_state_id
 
 PATIENCE = timedelta(seconds=30)
 READ_PATIENCE = timedelta(seconds=1)

@@ -32,13 +32,13 @@ class LocalPools:
 
     def read(self) -> Mapping[str, Pool]:
         with translated(self._state, "read"):
-            return {name: _pool(stored) for name, stored in self._store.tables().get(TABLE, {}).items()}
+            return {name: read_pool(stored) for name, stored in self._store.tables().get(TABLE, {}).items()}
 
     def change(self, name: str, change: PoolChange) -> Pool | None:
         with self._store.transaction(may_create=True) as transaction:
             tables = transaction.storage.read()
             stored = tables.get(TABLE, {})
-            before = _pool(stored[name]) if name in stored else None
+            before = read_pool(stored[name]) if name in stored else None
             after = change(before)
             if after != before:
                 remaining = {key: value for key, value in stored.items() if key != name}
@@ -61,6 +61,19 @@ class LocalPools:
             lines = [line for path in files for line in path.read_bytes().splitlines()]
         entries = [entry for line in lines if (entry := _event(line)) is not None and entry.at >= since]
         return sorted(entries, key=lambda entry: entry.at)
+
+    def every_history(self) -> Mapping[str, Sequence[PoolEvent]]:
+        """Every history by the name of its pool."""
+        ever = datetime.min.replace(tzinfo=UTC)
+        return {folder.name: self.history(folder.name, ever) for folder in sorted(self._folder.glob("*/"))}
+
+    def replace_histories(self, histories: Mapping[str, Sequence[PoolEvent]]) -> None:
+        """Make these the histories of a state that is being filled."""
+        with translated(self._folder, "written"):
+            for path in self._folder.glob("*/????-??.jsonl"):
+                path.unlink()
+        for name, entries in histories.items():
+            self.append(name, entries)
 
     def forget(self, before: datetime) -> None:
         with translated(self._folder, "written"):
@@ -90,7 +103,8 @@ def _month(at: datetime) -> str:
     return f"{at.astimezone(UTC):%Y-%m}"
 
 
-def _pool(stored: Mapping[str, Any]) -> Pool:
+def read_pool(stored: Mapping[str, Any]) -> Pool:
+    """The pool that is stored so. UnreadableState if it is none."""
     try:
         return Pool.model_validate(dict(stored))
     except ValidationError as error:

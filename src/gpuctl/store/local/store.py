@@ -12,14 +12,17 @@ from gpuctl.clock import Clock
 from gpuctl.domain.instance import Instance
 from gpuctl.errors import GpuctlError, StateFault, StateUnusableError, UsageError
 from gpuctl.files import Disk, make_path_private, private_folder, write_whole
-from gpuctl.store.base import Change, Guard, Snapshot, StateKind
+from gpuctl.store.base import Change, Guard, Snapshot
+from gpuctl.store.kind import StateKind
 from gpuctl.store.local import backups
 from gpuctl.store.local.archive import Archive
-from gpuctl.store.local.format import TABLE, Header, Tables, UnreadableState, decode, encode, is_state_id, new_state_id
+from gpuctl.store.local.format import TABLE, Header, Tables, UnreadableState, decode, encode
 from gpuctl.store.local.lock import Lock, LockContent
 from gpuctl.store.local.promises import refuse_unwritable
 from gpuctl.store.local.record import instance
 from gpuctl.store.local.verified import refuse_other_kind, translated, unusable, verified
+from gpuctl.store.moves import refuse_incoming, refuse_moved
+from gpuctl.store.state_id import checked_id, new_state_id
 
 if TYPE_CHECKING:
     from gpuctl.store.local.transaction import Transaction
@@ -35,15 +38,10 @@ class LocalStore:
     def __init__(
         self, path: Path, *, kind: StateKind, clock: Clock, new_state_id: str | None = None, disk: Disk | None = None
     ) -> None:
-        if new_state_id is not None and not is_state_id(new_state_id):
-            raise UsageError(
-                "a state id has 8 to 40 characters of `a-z0-9-`",
-                hint="set `GPUCTL_STATE_ID` to a valid ID, or unset it",
-            )
         self._path = Path(os.path.realpath(path))
         self._kind = kind
         self._clock = clock
-        self._wanted_id = new_state_id
+        self._wanted_id = checked_id(new_state_id)
         self._disk = disk or Disk()
         self._state_id: str | None = None
         self.has_written = False
@@ -200,6 +198,7 @@ class LocalStore:
                 return
             with self._lock.hold() as lock:
                 header, tables = self._read(lock) or (self._new_header(lock), {})
+                refuse_moved(header.moved_to, self.location)
                 transaction = Transaction(header.written_on(self._computer), StateStorage(tables))
                 yield transaction
                 if transaction.storage.commit(self._path, transaction.header, self._disk, self._clock.now()):
@@ -253,6 +252,7 @@ class LocalStore:
             return None
         ids = {"GPUCTL_STATE_ID": self._wanted_id, "its lock file": remembered.state_id if remembered else None}
         header, tables = verified(self._path, raw, self._kind, ids)
+        refuse_incoming(header.incoming_from, self.location)
         self._state_id = header.state_id
         if self._path.stat().st_mode & 0o077:
             make_path_private(self._path)
@@ -290,7 +290,7 @@ class LocalStore:
 
     def _snapshot(self, header: Header, tables: Tables) -> Snapshot:
         records = tuple(instance(table) for table in tables.get(TABLE, {}).values())
-        return Snapshot(header.state_id, header.serial, records, header.is_restored)
+        return Snapshot(header.state_id, header.serial, records, header.is_restored, header.moved_to)
 
     def _translated(self, done: str) -> AbstractContextManager[None]:
         return translated(self._path, done)

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from gpuctl.errors import StateFault, StateUnusableError
-from gpuctl.store.base import StateKind
+from gpuctl.store.kind import StateKind
 from gpuctl.store.local import backups
 from gpuctl.store.local.format import Header, Tables, UnreadableState, decode
 

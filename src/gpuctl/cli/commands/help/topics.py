@@ -47,12 +47,12 @@ _CODES: Sequence[Row] = (
     ("quota", "6"),
     ("budget", "7"),
     ("unresolved, partial", "8"),
-    ("state_unusable", "9"),
+    ("state_unusable", "9; `retryable` is true while a shared state is out of reach"),
     ("interrupted", "129, 130 or 143"),
     ("cloud, internal", "1"),
 )
 _ENVIRONMENT: Sequence[Row] = (
-    ("GPUCTL_STATE", "state file, like --state"),
+    ("GPUCTL_STATE_PLAINTEXT", "1 to allow `sslmode=disable` for a state on another computer"),
     ("GPUCTL_STATE_ID", "ID for a newly created state, 8 to 40 of a-z0-9-; CI jobs share it with a reaper"),
     ("GPUCTL_CONFIG", "config file, like --config"),
     ("GPUCTL_PROFILE", "config profile, like --profile"),

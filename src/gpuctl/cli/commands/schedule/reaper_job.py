@@ -9,6 +9,7 @@ from gpuctl.cli.commands.schedule.programs import own_program, runner
 from gpuctl.cli.context import Context
 from gpuctl.domain.instance import ProviderName
 from gpuctl.domain.schedule import Installed
+from gpuctl.errors import UsageError
 from gpuctl.home.environment import home_of, login_name, path_of
 from gpuctl.home.schedule import ScheduleNote, error_log_in
 from gpuctl.platform import Platform
@@ -21,12 +22,15 @@ from gpuctl.services.scheduling.overdue import patience
 from gpuctl.services.scheduling.program import missing_program
 from gpuctl.services.scheduling.schedulers import Scheduler, Schedulers
 from gpuctl.services.scheduling.status import ScheduleStatus
+from gpuctl.store.opening import secrets_of
 from gpuctl.store.registry import FILE, scheme_of
 
 # What credentials of every cloud need, besides what each cloud's facts name. Never a secret: anybody who can read the
 # crontab or the units can read these.
-_CARRIED = ("HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy")
+_CARRIED = ("HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy", "GPUCTL_STATE_PLAINTEXT")
+_OF_ENGINES = ("PGHOST", "PGPORT", "PGUSER", "PGDATABASE", "PGSERVICE", "PGSSLMODE")
 _CARRIED_PATHS = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "XDG_CONFIG_HOME", "XDG_CACHE_HOME")
+_PATHS_OF_ENGINES = ("PGPASSFILE", "PGSERVICEFILE", "PGSSLROOTCERT")
 _DEFAULT_PATH = ("/usr/bin", "/bin")
 
 
@@ -46,7 +50,13 @@ def proof_command_of(context: Context) -> tuple[str, ...]:
 
 
 def _options_of_the_state(context: Context) -> list[str]:
-    named = ["--state", context.wiring.state_url]
+    url = context.wiring.state_url
+    if secrets_of(url):
+        raise UsageError(
+            "the URL of the state has a password, and everybody can read the command of a schedule",
+            hint="leave the password out of the URL, and put it into the file ~/.pgpass",
+        )
+    named = ["--state", url]
     if context.wiring.config_path.exists():
         named += ["--config", str(context.wiring.config_path)]
     if context.selection.profile is not None:
@@ -63,15 +73,15 @@ def variables_of(context: Context) -> dict[str, str]:
     environ = context.environ
     carried = {"PATH": search_path(environ.get("PATH", ""), context.platform)}
     carried |= {name: environ[name] for name in _carried_variables() if environ.get(name) and "@" not in environ[name]}
-    paths = (*(name for facts in all_facts() for name in facts.variables.paths), *_CARRIED_PATHS)
+    paths = (*(name for facts in all_facts() for name in facts.variables.paths), *_CARRIED_PATHS, *_PATHS_OF_ENGINES)
     carried |= {name: str(path_of(environ[name])) for name in paths if environ.get(name)}
     set_here = context.wiring.settings.by_variable
-    carried |= {name: environ[name] for name, setting in set_here if setting.path[0] != "hooks"}
+    carried |= {name: environ[name] for name, setting in set_here if setting.path[0] not in ("hooks", "state")}
     return carried
 
 
 def _carried_variables() -> tuple[str, ...]:
-    return (*(name for facts in all_facts() for name in facts.variables.carried), *_CARRIED)
+    return (*(name for facts in all_facts() for name in facts.variables.carried), *_CARRIED, *_OF_ENGINES)
 
 
 def search_path(path: str, platform: Platform) -> str:

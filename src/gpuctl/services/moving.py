@@ -1,0 +1,110 @@
+"""Moves a state to another store: copied whole, checked record by record, and only then marked as moved.
+
+The order makes a crash harmless. Until the source is marked, it is in use and the target refuses every command; from
+then on the target is complete. Run again, the move continues.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+from gpuctl.domain.instance import Instance
+from gpuctl.errors import StateFault, StateLockedError, StateUnusableError, UsageError
+from gpuctl.store.admin import Content, Description, StateAdmin
+from gpuctl.store.base import State
+
+_AT_ONCE = 500
+_PASSES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A finished move: numbers of records, and both locations."""
+
+    records: int
+    archived: int
+    source: str
+    target: str
+
+
+def move(source: State, target: State) -> Moved:
+    """Move the state into the target, and mark the source as moved. Run again after a crash it continues.
+
+    UsageError where both are the same. StateUnusableError where the target is not initialised, has another state or
+    records of its own, and where the source was moved elsewhere; nothing was changed then.
+    """
+    here, there = source.admin.describe(), target.admin.describe()
+    if here.location == there.location:
+        raise UsageError(f"the state is at `{here.location}` already", hint="name another place: --to URL")
+    if here.state_id is None:
+        raise StateUnusableError(
+            f"there is no state at `{here.location}`", hint="gpuctl list", fault=StateFault.MISSING
+        )
+    if here.moved_to not in (None, there.location):
+        raise StateUnusableError(
+            f"the state `{here.location}` was moved to `{here.moved_to}`",
+            hint=f"gpuctl --state {here.moved_to} state move --to {there.location}",
+            fault=StateFault.MOVED,
+        )
+    is_moved = here.moved_to is not None
+    if is_moved and there.incoming_from is None and there.state_id == here.state_id:
+        # The last step of an earlier run was done.
+        return Moved(there.records, there.archived, here.location, there.location)
+    _refuse_occupied(here, there)
+    target.admin.begin_filling(here.state_id, here.location)
+    for _ in range(_PASSES):
+        content = _copied(source.admin, target.admin)
+        if is_moved or source.admin.mark_moved(there.location, content.serial):
+            target.admin.finish_filling(content)
+            after = target.admin.describe()
+            return Moved(after.records, after.archived, here.location, there.location)
+        # Somebody wrote to the source in the meantime.
+    raise StateLockedError(
+        f"other processes kept writing to `{here.location}`; it is still in use there",
+        hint="stop them, and run it again",
+    )
+
+
+def _refuse_occupied(here: Description, there: Description) -> None:
+    """Raise StateUnusableError where the target has a state that would be lost."""
+    is_other = there.state_id is not None and there.state_id != here.state_id
+    if is_other and (there.is_claimed or there.records or there.archived):
+        raise StateUnusableError(
+            f"`{there.location}` has the state `{there.state_id}`, and `{here.location}` is `{here.state_id}`",
+            hint="use an empty database, schema, table or file",
+            fault=StateFault.OTHER,
+        )
+    is_free = there.incoming_from == here.location or there.moved_to is not None
+    if not is_free and (there.incoming_from is not None or there.records or there.archived):
+        raise StateUnusableError(
+            f"`{there.location}` has records of its own",
+            hint="use an empty database, schema, table or file",
+            fault=StateFault.OTHER,
+        )
+
+
+def _copied(source: StateAdmin, target: StateAdmin) -> Content:
+    """Copy everything, and return what was copied once the target has exactly that."""
+    content = source.content()
+    wanted = _digests(source.archive())
+    present = _digests(target.archive())
+    missing = (record for record in source.archive() if present.get(record.id) != wanted.get(record.id))
+    for records in _groups(missing):
+        target.fill(None, records)
+    target.fill(content, (), [key for key in present if key not in wanted])
+    copied, archived = target.content(), _digests(target.archive())
+    # What moved into the archive of the source meanwhile is copied by the next pass.
+    if _digests(copied.records) != _digests(content.records) or not wanted.items() <= archived.items():
+        raise StateUnusableError("the copy differs from the state: it was not moved", hint="run the command again")
+    return content
+
+
+def _digests(records: Iterable[Instance]) -> dict[str, bytes]:
+    return {record.id: hashlib.sha256(record.model_dump_json().encode()).digest() for record in records}
+
+
+def _groups(records: Iterable[Instance]) -> Iterator[list[Instance]]:
+    iterator = iter(records)
+    while group := list(islice(iterator, _AT_ONCE)):
+        yield group

@@ -1,0 +1,32 @@
+"""What stores other than a file need of this computer."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from gpuctl.store.known import KnownStates, NothingKnown
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """`known` is what this computer remembers of states on engines, `environ` the environment of this process.
+
+    `may_be_plain`: a connection to another computer may be without TLS, if the URL says so too.
+    """
+
+    known: KnownStates = field(default_factory=NothingKnown)
+    environ: Mapping[str, str] = field(default_factory=dict)
+    may_be_plain: bool = False
+
+
+def secrets_of(url: str) -> list[str]:
+    """The secrets in the URL of a state, as they are written there and as they are meant."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        # It cannot be opened either.
+        return []
+    user = parts.netloc.rpartition("@")[0]
+    written = [user.partition(":")[2]]
+    written += [value for name, value in parse_qsl(parts.query) if "password" in name or "secret" in name]
+    return [text for secret in written if secret for text in (secret, unquote(secret))]

@@ -1,0 +1,32 @@
+"""The state in PostgreSQL."""
+
+from gpuctl.clock import Clock
+from gpuctl.store.base import State
+from gpuctl.store.kind import StateKind
+from gpuctl.store.opening import Surroundings
+
+
+def open_state(
+    url: str,
+    *,
+    kind: StateKind,
+    clock: Clock,
+    new_state_id: str | None = None,
+    surroundings: Surroundings | None = None,
+) -> State:
+    """The state in the database of that URL. UsageError where the client library is not installed."""
+    from importlib.util import find_spec
+
+    from gpuctl.distribution import install_extra
+    from gpuctl.errors import UsageError
+
+    if find_spec("psycopg") is None:
+        raise UsageError("a state on PostgreSQL needs the extra `postgres`", hint=install_extra("postgres"))
+    from gpuctl.store.postgres.address import read_address
+    from gpuctl.store.postgres.connection import Connection
+    from gpuctl.store.postgres.engine import PostgresEngine
+    from gpuctl.store.shared.state import shared_state
+
+    around = surroundings or Surroundings()
+    engine = PostgresEngine(Connection(read_address(url, may_be_plain=around.may_be_plain), clock), clock)
+    return shared_state(engine, around.known, kind=kind, clock=clock, new_state_id=new_state_id)

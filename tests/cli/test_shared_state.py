@@ -1,0 +1,165 @@
+"""Whole commands on a state in PostgreSQL, as several people on several computers run them."""
+
+import json
+from pathlib import Path
+
+import pytest
+from support.cli import Operator
+from support.postgres import PostgresServer
+
+
+@pytest.fixture
+def team(operator: Operator, url: str, tmp_path: Path) -> Operator:
+    """An operator whose state is initialised, and nobody else's yet."""
+    operator.environ |= {"GPUCTL_STATE": url, "HOME": str(tmp_path)}
+    assert operator.run("state", "init").code == 0
+    return operator
+
+
+def elsewhere(team: Operator, folder: Path) -> Operator:
+    """The same person on another computer."""
+    other = Operator(team.folder, team.cloud, team.wire, team.clock)
+    other.environ = team.environ | {"XDG_STATE_HOME": str(folder), "HOME": str(folder)}
+    return other
+
+
+def test_one_list_one_budget_and_one_reaper_for_everybody(team: Operator, tmp_path: Path) -> None:
+    bob = elsewhere(team, tmp_path / "bob")
+    team.environ["GPUCTL_BUDGET_DAILY_USD"] = bob.environ["GPUCTL_BUDGET_DAILY_USD"] = "0.8"
+    machine = team.provision("--ttl", "60m").instance
+    assert [shape["id"] for shape in bob.json("list").json["instances"]] == [machine["id"]]
+    refused = bob.provision("--ttl", "60m")
+    assert (refused.code, refused.json["error"]["code"]) == (7, "budget")
+    team.later(minutes=61)
+    reaped = bob.json("reap")
+    assert [action["action"] for action in reaped.json["actions"]] == ["terminate"]
+    assert team.alive == []
+    team.later(minutes=2)
+    assert bob.json("reap").code == 0
+    assert team.json("get", machine["id"]).instance["status"] == "TERMINATED"
+
+
+def test_without_initialisation_every_command_names_it(operator: Operator, url: str) -> None:
+    for argv in (
+        ["list"],
+        ["provision", "g4dn.xlarge", "--region", "us-east-1"],
+        ["reap"],
+        ["stats"],
+        ["state", "show"],
+    ):
+        ran = operator.run("--state", url, *argv, "-o", "json")
+        assert (ran.code, ran.json["error"]["code"]) == (9, "state_unusable"), argv
+        assert "state init" in ran.json["error"]["hint"]
+    assert operator.alive == []
+
+
+def test_state_show_init_and_export(team: Operator) -> None:
+    again = team.json("state", "init")
+    assert again.code == 0
+    machine = team.provision().instance
+    shown = team.json("state", "show").json["state"]
+    assert set(shown) == {"location", "id", "kind", "format", "serial", "records", "archived", "movedTo"}
+    assert (shown["id"], shown["records"], shown["archived"]) == (again.json["state"]["id"], 1, 0)
+    assert shown["movedTo"] is None
+    team.json("terminate", machine["id"])
+    team.later(days=9)
+    team.run("reap", "--sweep")
+    lines = team.run("state", "export").out.splitlines()
+    assert [json.loads(line)["id"] for line in lines] == [machine["id"]]
+    assert team.json("state", "show").json["state"]["archived"] == 1
+
+
+def test_no_command_prints_the_password(team: Operator, url: str) -> None:
+    secret = "hunter2-very-secret"
+    named = url.replace("owner@", f"owner:{secret}@")
+    for argv in (["state", "show"], ["list"], ["doctor"], ["config", "show"], ["state", "move", "--to", named]):
+        for output in ("json", "table"):
+            ran = team.run("--state", named, *argv, "-o", output, environ={"GPUCTL_STATE": named})
+            assert secret not in f"{ran.out}{ran.err}", argv
+    unreachable = f"postgresql://ana:{secret}@127.0.0.1:1/x?password={secret}"
+    for argv in (["list"], ["terminate", "--all", "--yes"], ["bogus"], ["schedule", "install"]):
+        ran = team.run("--state", unreachable, *argv)
+        assert ran.code != 0
+        assert secret not in f"{ran.out}{ran.err}", argv
+
+
+def test_a_moved_state_refuses_and_says_where_it_went(team: Operator, url: str, tmp_path: Path) -> None:
+    machine = team.provision("--ttl", "60m").instance
+    target = str(tmp_path / "moved.json")
+    moved = team.json("state", "move", "--to", target)
+    assert moved.json["moved"] == {"records": 1, "archived": 0, "from": moved.json["moved"]["from"], "to": target}
+    for argv in (
+        ["provision", "g4dn.xlarge", "--region", "us-east-1"],
+        ["reap"],
+        ["extend", machine["id"], "--by", "10m"],
+    ):
+        ran = team.json(*argv)
+        assert (ran.code, ran.json["error"]["code"]) == (9, "state_unusable"), argv
+        assert target in ran.json["error"]["message"]
+    team.later(minutes=61)
+    assert team.json("reap").code == 9
+    assert len(team.alive) == 1
+    assert team.json("--state", target, "reap").code == 0
+    assert team.alive == []
+    assert team.json("state", "show").json["state"]["movedTo"] == target
+
+
+def test_a_file_moves_to_the_engine(operator: Operator, url: str, tmp_path: Path) -> None:
+    operator.environ["HOME"] = str(tmp_path)
+    machine = operator.provision().instance
+    uninitialised = operator.json("state", "move", "--to", url)
+    assert uninitialised.code == 9
+    assert "state init" in uninitialised.json["error"]["hint"]
+    assert operator.run("--state", url, "state", "init").code == 0
+    assert operator.json("state", "move", "--to", url).code == 0
+    assert operator.json("state", "move", "--to", url).code == 0
+    assert operator.json("--state", url, "get", machine["id"]).instance["id"] == machine["id"]
+    assert operator.json("list").json["count"] == 1
+    assert operator.json("reap").code == 9
+
+
+def test_nothing_moves_onto_a_state_of_another_id(team: Operator, tmp_path: Path) -> None:
+    team.provision()
+    other = str(tmp_path / "other.json")
+    assert team.json("--state", other, "provision", "g4dn.xlarge", "--region", "us-east-1").code == 0
+    assert team.json("state", "move", "--to", other).code == 9
+    assert team.json("list").json["count"] == 1
+
+
+def test_while_the_engine_is_out_of_reach_nothing_is_created_and_expired_instances_are_terminated_by_tag(
+    team: Operator, url: str, postgres: PostgresServer
+) -> None:
+    machine = team.provision("--ttl", "60m").instance
+    gone = {"GPUCTL_STATE": url.replace(str(postgres.folder), "/nonexistent")}
+    # What is remembered is found by the location, so the same URL must fail: the server is stopped.
+    assert team.run("list", environ=gone).code == 9
+    postgres.kill()
+    try:
+        created = team.provision()
+        error = created.json["error"]
+        assert (created.code, error["code"], error["retryable"]) == (9, "state_unusable", True)
+        assert str(postgres.folder) in error["message"]
+        assert len(team.alive) == 1
+        assert team.json("reap").code == 9
+        assert len(team.alive) == 1
+        team.later(minutes=80)
+        reaped = team.json("reap")
+        assert reaped.code == 9
+        assert [(action["id"], action["action"]) for action in reaped.json["actions"]] == [(machine["id"], "terminate")]
+        assert team.alive == []
+    finally:
+        postgres.start()
+    team.later(minutes=2)
+    assert team.json("reap").code == 0
+    assert team.json("get", machine["id"]).instance["status"] == "TERMINATED"
+
+
+def test_the_config_names_the_state_and_a_schedule_gets_no_password(team: Operator, url: str, tmp_path: Path) -> None:
+    folder = tmp_path / "gpuctl"
+    folder.mkdir(exist_ok=True)
+    (folder / "config.toml").write_text(f'state = "{url}"\n')
+    del team.environ["GPUCTL_STATE"]
+    assert team.json("state", "show").json["state"]["location"].startswith("postgresql://")
+    secret = url.replace("owner@", "owner:hunter2-very-secret@")
+    refused = team.json("--state", secret, "schedule", "install")
+    assert (refused.code, "pgpass" in refused.json["error"]["hint"]) == (2, True)

@@ -1,0 +1,220 @@
+"""What a server out of reach, full, read-only or closed to the user means for a state."""
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+from support.clock import FakeClock
+from support.instances import an_instance
+from support.postgres import PostgresServer
+
+from gpuctl.clock import SystemClock
+from gpuctl.errors import (
+    GpuctlError,
+    StateAccessError,
+    StateFault,
+    StateLockedError,
+    StateUnreachableError,
+    StateUnusableError,
+    UsageError,
+)
+from gpuctl.home.states import StatesOnEngines
+from gpuctl.store.base import State
+from gpuctl.store.kind import StateKind
+from gpuctl.store.opening import Surroundings
+from gpuctl.store.postgres import open_state
+from gpuctl.store.postgres.address import read_address
+
+ONE = "inst-000000000001"
+
+
+def opened(url: str, known: Path | None = None, kind: StateKind = StateKind.REAL) -> State:
+    surroundings = Surroundings(StatesOnEngines(known)) if known else Surroundings()
+    return open_state(url, kind=kind, clock=FakeClock(), surroundings=surroundings)
+
+
+def failure(state: State) -> GpuctlError:
+    with pytest.raises(GpuctlError) as raised:
+        state.records.add([an_instance(ONE)], lambda present: None)
+    error: GpuctlError = raised.value
+    return error
+
+
+def test_without_initialisation_every_call_names_it(url: str) -> None:
+    state = opened(url)
+    for call in (
+        state.records.snapshot,
+        state.admin.describe,
+        lambda: state.records.update(ONE, lambda record: record),
+    ):
+        with pytest.raises(StateUnusableError, match="is not initialised") as raised:
+            call()
+        assert (raised.value.exit_code, raised.value.fault) == (9, StateFault.MISSING)
+        assert "state init" in (raised.value.hint or "")
+    assert state.records.state_id is None
+
+
+def test_initialising_twice_is_harmless_and_the_id_stays(url: str) -> None:
+    first, second = opened(url).admin.create(), opened(url).admin.create()
+    assert first == second
+    opened(url).records.add([an_instance(ONE)], lambda present: None)
+    assert opened(url).admin.create().records == 1
+
+
+def test_tables_that_an_administrator_made_are_enough(postgres: PostgresServer, url: str) -> None:
+    script = opened(url).admin.script
+    assert script is not None
+    postgres.execute(url, script)
+    assert opened(url).admin.create().state_id is not None
+
+
+def test_a_newer_format_and_the_other_kind_are_refused(postgres: PostgresServer, url: str) -> None:
+    opened(url).admin.create()
+    with pytest.raises(StateUnusableError, match="belongs to real accounts"):
+        opened(url, kind=StateKind.SANDBOX).records.snapshot()
+    postgres.execute(url, "UPDATE gpuctl_state SET format = 2")
+    assert "format 2" in failure(opened(url)).message
+    postgres.execute(url, "ALTER TABLE gpuctl_state DROP COLUMN moved_to")
+    error = failure(opened(url))
+    assert isinstance(error, StateUnusableError)
+    assert error.fault is StateFault.NEWER
+
+
+def test_a_server_that_is_not_there_is_retryable_and_named(tmp_path: Path) -> None:
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        port = held.getsockname()[1]
+        error = failure(opened(f"postgresql://ana:hunter22@127.0.0.1:{port}/gpuctl"))
+    assert isinstance(error, StateUnreachableError)
+    assert (error.exit_code, error.retryable) == (9, True)
+    assert "127.0.0.1" in error.message
+    assert "hunter22" not in f"{error.message} {error.hint}"
+
+
+def test_out_of_connections_is_retryable(url: str, postgres: PostgresServer) -> None:
+    opened(url).admin.create()
+    name = f"limited_{os.getpid()}"
+    postgres.execute(url, f"CREATE ROLE {name} LOGIN CONNECTION LIMIT 0")
+    error = failure(opened(url.replace("owner@", f"{name}@")))
+    assert isinstance(error, StateUnreachableError)
+    assert "connection" in error.message
+
+
+def test_a_missing_right_and_an_unknown_user_are_exit_4(url: str, postgres: PostgresServer, schema: str) -> None:
+    opened(url).admin.create()
+    name = f"reader_{schema}"
+    postgres.execute(url, f"CREATE ROLE {name} LOGIN", f"GRANT USAGE ON SCHEMA {schema} TO {name}")
+    error = failure(opened(url.replace("owner@", f"{name}@")))
+    assert isinstance(error, StateAccessError)
+    assert (error.exit_code, error.code, error.retryable) == (4, "credentials", False)
+    postgres.execute(url, f"GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {name}")
+    reading = opened(url.replace("owner@", f"{name}@"))
+    assert reading.records.snapshot().records == ()
+    assert failure(reading).exit_code == 4
+    assert failure(opened(url.replace("owner@", "nobody_at_all@"))).exit_code == 4
+
+
+def test_a_replica_can_be_read_and_not_written(url: str, postgres: PostgresServer, schema: str) -> None:
+    opened(url).admin.create()
+    name = f"replica_{schema}"
+    postgres.execute(
+        url,
+        f"CREATE ROLE {name} LOGIN SUPERUSER",
+        f"ALTER ROLE {name} SET default_transaction_read_only = on",
+    )
+    replica = opened(url.replace("owner@", f"{name}@"))
+    assert replica.records.snapshot().records == ()
+    error = failure(replica)
+    assert (error.exit_code, error.retryable) == (9, False)
+    assert "read-only" in error.message
+
+
+def test_a_state_that_was_lost_is_not_initialised_anew(url: str, postgres: PostgresServer, tmp_path: Path) -> None:
+    state = opened(url, tmp_path)
+    state.admin.create()
+    state_id = state.records.add([an_instance(ONE)], lambda present: None).state_id
+    postgres.execute(url, "DROP TABLE gpuctl_state")
+    with pytest.raises(StateUnusableError, match="is missing"):
+        opened(url, tmp_path).admin.create()
+    assert opened(url, tmp_path).records.state_id == state_id
+
+
+def test_a_database_that_was_put_back_counts_as_restored(url: str, postgres: PostgresServer, tmp_path: Path) -> None:
+    state = opened(url, tmp_path)
+    state.admin.create()
+    state.records.add([an_instance(ONE)], lambda present: None)
+    state.records.update(ONE, lambda record: record.having(user="bob"))
+    postgres.execute(url, "UPDATE gpuctl_state SET serial = serial - 1")
+    assert opened(url, tmp_path).records.snapshot().is_restored
+    opened(url, tmp_path).records.accept_restored()
+    assert not opened(url, tmp_path).records.snapshot().is_restored
+
+
+def test_another_state_in_the_same_place_is_refused(url: str, postgres: PostgresServer, tmp_path: Path) -> None:
+    state = opened(url, tmp_path)
+    state.admin.create()
+    state.records.add([], lambda present: None)
+    postgres.execute(url, "UPDATE gpuctl_state SET state_id = 'another-state'")
+    error = failure(opened(url, tmp_path))
+    assert isinstance(error, StateUnusableError)
+    assert error.fault is StateFault.OTHER
+
+
+def test_a_transaction_that_hangs_elsewhere_is_waited_for_only_as_long_as_allowed(url: str) -> None:
+    import psycopg
+
+    state = open_state(url, kind=StateKind.REAL, clock=SystemClock())
+    state.admin.create()
+    from datetime import timedelta
+
+    state.records.wait_at_most(timedelta(seconds=1))
+    with psycopg.connect(url) as other:
+        other.execute("SELECT 1 FROM gpuctl_state FOR UPDATE")
+        assert isinstance(failure(state), StateLockedError)
+
+
+@pytest.mark.parametrize(
+    ("url", "location"),
+    [
+        ("postgresql://ana:p%40ss@db.example:5433/gpuctl", "postgresql://ana@db.example:5433/gpuctl"),
+        ("postgresql://db.example/gpuctl?password=secret&sslmode=verify-full", None),
+        ("postgresql://ana@/gpuctl?host=/run/postgresql", "postgresql://ana@/gpuctl?host=/run/postgresql"),
+        ("postgresql://a,b:1,2/x?target_session_attrs=read-write", None),
+        ("postgresql://ana@[::1]:5432/x", "postgresql://ana@[::1]:5432/x"),
+    ],
+)
+def test_the_location_has_no_secret_and_leads_to_the_same_place(url: str, location: str | None) -> None:
+    address = read_address(url, may_be_plain=False)
+    assert location in (None, address.location)
+    again = read_address(address.location, may_be_plain=False)
+    assert again.location == address.location
+    hidden = {key: value for key, value in address.parameters.items() if key != "password"}
+    assert again.parameters == hidden
+
+
+@pytest.fixture
+def no_libpq(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("PG")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.mark.usefixtures("no_libpq")
+def test_a_state_elsewhere_is_never_reached_in_plain_text_unless_that_was_said_twice() -> None:
+    assert read_address("postgresql://db.example/x", may_be_plain=False).parameters["sslmode"] == "require"
+    assert (
+        read_address("postgresql://db.example/x?sslmode=prefer", may_be_plain=True).parameters["sslmode"] == "require"
+    )
+    assert "sslmode" not in read_address("postgresql://127.0.0.1/x", may_be_plain=False).parameters
+    full = read_address("postgresql://db.example/x?sslmode=verify-full", may_be_plain=False)
+    assert full.parameters["sslmode"] == "verify-full"
+    with pytest.raises(UsageError, match="plain text"):
+        read_address("postgresql://db.example/x?sslmode=disable", may_be_plain=False)
+    allowed = read_address("postgresql://db.example/x?sslmode=disable", may_be_plain=True)
+    assert (allowed.parameters["sslmode"], allowed.may_be_plain) == ("disable", True)
+
+
+def test_a_url_that_cannot_be_read_is_refused_without_quoting_it() -> None:
+    with pytest.raises(UsageError) as raised:
+        read_address("postgresql://ana:hunter22@[::1/x", may_be_plain=False)
+    assert "hunter22" not in f"{raised.value.message} {raised.value.hint}"
