@@ -36,7 +36,7 @@ def init(
 ) -> Result | None:
     """Create the state with its tables. An existing state is not an error.
 
-    A database or an AWS account with a table must exist. A state file needs no initialisation.
+    The database must exist. A state file needs no initialisation.
     """
     context: Context = ctx.find_root().obj
     context.wiring.start_sandbox()
