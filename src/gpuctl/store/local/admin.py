@@ -147,7 +147,7 @@ class LocalAdmin:
     def _changing(self) -> Iterator[tuple[int, tuple[Header, Tables] | None]]:
         with translated(self._path, "written"):
             private_folder(self._path.parent)
-            with self._lock.held() as lock:
+            with self._lock.hold() as lock:
                 yield lock, self._read(lock)
 
     def _write(self, lock: int, header: Header, tables: Tables) -> None:
