@@ -86,9 +86,9 @@ def test_a_move_copies_everything_and_the_old_state_refuses_writes_and_names_the
     assert target.pools.read() == {"train": a_pool()}
     assert len(target.pools.history("train", NOON)) == 2
     with pytest.raises(StateUnusableError, match=r"moved to .*target\.json") as refused:
-        source.records.update(TWO, lambda record: record.having(user="bob"))
+        source.records.update(TWO, lambda record: record.with_fields(user="bob"))
     assert refused.value.fault is StateFault.MOVED
-    target.records.update(TWO, lambda record: record.having(user="bob"))
+    target.records.update(TWO, lambda record: record.with_fields(user="bob"))
 
 
 @pytest.mark.parametrize("after", [False, True])
@@ -105,13 +105,13 @@ def test_a_move_that_crashed_anywhere_loses_nothing_and_is_completed_by_the_next
     for state in (opened(tmp_path / "source.json"), opened(tmp_path / "target.json")):
         # A target that was not reached yet has no such record.
         with suppress(GpuctlError):
-            state.records.update(TWO, lambda record: record.having(task="written"))
+            state.records.update(TWO, lambda record: record.with_fields(task="written"))
             usable += 1
     assert usable <= 1
     move(opened(tmp_path / "source.json"), opened(tmp_path / "target.json"))
     after_move = records(opened(tmp_path / "target.json"))
     task = "written" if usable else None
-    expected = [record.having(task=task) if record.id == TWO else record for record in before[0]]
+    expected = [record.with_fields(task=task) if record.id == TWO else record for record in before[0]]
     assert (after_move[0], after_move[1]) == (expected, before[1])
 
 
@@ -127,7 +127,7 @@ def test_what_is_written_during_a_move_is_moved_too(source: State, tmp_path: Pat
         def mark_moved(self, to: str, serial: int) -> bool:
             if not self.written:
                 self.written = True
-                source.records.update(TWO, lambda record: record.having(user="bob"))
+                source.records.update(TWO, lambda record: record.with_fields(user="bob"))
             return source.admin.mark_moved(to, serial)
 
     move(replace(source, admin=Busy()), target)
@@ -142,13 +142,13 @@ def test_nothing_moves_onto_another_state_or_onto_records(source: State, tmp_pat
         move(source, other)
     assert refused.value.fault is StateFault.OTHER
     assert records(other) == before
-    source.records.update(TWO, lambda record: record.having(user="bob"))
+    source.records.update(TWO, lambda record: record.with_fields(user="bob"))
 
 
 def test_a_state_moves_back(source: State, tmp_path: Path) -> None:
     target = opened(tmp_path / "target.json")
     move(source, target)
-    target.records.update(TWO, lambda record: record.having(user="bob"))
+    target.records.update(TWO, lambda record: record.with_fields(user="bob"))
     target.records.hand_over(NOON + timedelta(days=1), lambda records: None)
     move(target, source)
     assert [record.user for record in source.records.snapshot().records] == ["bob", "ana"]
@@ -168,4 +168,4 @@ def test_a_copy_that_differs_is_not_moved(source: State, tmp_path: Path) -> None
 
     with pytest.raises(StateUnusableError, match="differs"):
         move(source, replace(target, admin=Losing()))
-    source.records.update(TWO, lambda record: record.having(user="bob"))
+    source.records.update(TWO, lambda record: record.with_fields(user="bob"))

@@ -144,7 +144,7 @@ def test_a_database_that_was_put_back_counts_as_restored(url: str, postgres: Pos
     state = opened(url, tmp_path)
     state.admin.create()
     state.records.add([an_instance(ONE)], lambda present: None)
-    state.records.update(ONE, lambda record: record.having(user="bob"))
+    state.records.update(ONE, lambda record: record.with_fields(user="bob"))
     postgres.execute(url, "UPDATE gpuctl_state SET serial = serial - 1")
     assert opened(url, tmp_path).records.snapshot().is_restored
     opened(url, tmp_path).records.accept_restored()
