@@ -162,7 +162,7 @@ def test_no_event_is_written_by_a_bare_text() -> None:
         f"{path.name}:{call.lineno}"
         for path in Path(gpuctl.__file__).parent.rglob("*.py")
         for call in ast.walk(ast.parse(path.read_text()))
-        if isinstance(call, ast.Call) and getattr(call.func, "id", "") in ("note", "_entered")
+        if isinstance(call, ast.Call) and getattr(call.func, "id", "") in ("note", "_with_entry")
         if any(isinstance(argument, ast.Constant) for argument in call.args[1:2])
     ]
     assert texts == []
