@@ -1,14 +1,17 @@
-"""Reads the prices of one cloud anew: everything that was asked for, through the gate, or nothing at all."""
+"""The prices of one provider: what is known now, and a refresh that takes effect as a whole or not at all."""
 
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from typing import Protocol
 
 from gpuctl.catalog import Catalog
 from gpuctl.clock import Clock
-from gpuctl.domain.instance import Price, ProviderName
-from gpuctl.domain.money.prices import PriceBook, PriceKey, RejectedPrice, judged
+from gpuctl.domain.instance import Market, Price, ProviderName
+from gpuctl.domain.market.offers import Offer
+from gpuctl.domain.money.prices import PriceBook, PriceKey, RejectedPrice, judged, origin
 from gpuctl.errors import CloudError, CredentialsError, GpuctlError, StateUnusableError, UsageError
 from gpuctl.providers.prices import PriceList
 
@@ -23,6 +26,49 @@ class PriceBooks(Protocol):
     def write(self, book: PriceBook) -> None:
         """Put this book in the place of the old one, at once."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class PriceStatus:
+    """One provider's prices as every command sees them now.
+
+    `book` is what was read of the provider's price list last, `file` where that is kept; None where nothing is.
+    """
+
+    provider: ProviderName
+    offers: Sequence[Offer]
+    book: PriceBook | None
+    file: str | None
+    today: date
+
+    @property
+    def priced(self) -> list[Offer]:
+        """The offers whose price is known."""
+        return [offer for offer in self.offers if offer.price is not None]
+
+    @property
+    def prices(self) -> list[Price]:
+        """The known prices."""
+        return [offer.price for offer in self.offers if offer.price is not None]
+
+    @property
+    def origins(self) -> dict[str, int]:
+        """How many prices are from each source, the most frequent first."""
+        return dict(Counter(origin(price) for price in self.prices).most_common())
+
+    def counted(self, market: Market) -> int:
+        """How many prices are known in that market."""
+        return sum(offer.market is market for offer in self.priced)
+
+    @property
+    def oldest(self) -> Price | None:
+        """The price with the earliest date; None without any."""
+        return min(self.prices, key=lambda price: price.as_of, default=None)
+
+    @property
+    def newest(self) -> Price | None:
+        """The price with the latest date; None without any."""
+        return max(self.prices, key=lambda price: price.as_of, default=None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from datetime import timedelta
 
-from gpuctl.documents import event_document
+from gpuctl.documents.events import event_document
 from gpuctl.domain.events import Event
 from gpuctl.hooks.base import IN_HOOK, Hook, HookMessage
 from gpuctl.services.events.deliver import DELIVER_WITHIN, Send

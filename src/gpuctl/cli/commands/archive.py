@@ -10,7 +10,7 @@ from gpuctl.cli.context import Context
 from gpuctl.cli.parameters import DURATION, FILE, option
 from gpuctl.cli.render.figures import counted
 from gpuctl.cli.render.result import Result
-from gpuctl.documents import instant
+from gpuctl.documents.values import instant
 from gpuctl.errors import UsageError
 from gpuctl.home.export import Bundle
 

@@ -16,6 +16,7 @@ from gpuctl.cli.render.hints import fitted
 from gpuctl.cli.render.result import Result
 from gpuctl.cli.render.tables import table, wrapped
 from gpuctl.cli.terminal.text import brief, clean
+from gpuctl.documents.checks import finding_shape
 from gpuctl.domain.diagnosis import Finding, Verdict
 from gpuctl.domain.duration import as_typed
 from gpuctl.domain.instance import ProviderName
@@ -156,7 +157,11 @@ def _result(context: Context, lines: Sequence[_Line]) -> Result:
         error = CloudError(f"{counted(len(failed), 'check')} failed: {names}", hint=failed[0].finding.hint)
     summary = f"{counted(len(lines), 'check')}: no failures" + (f", {counted(warned, 'warning')}" if warned else "")
     return Result(
-        document={"checks": [_shape(line) for line in lines], "count": len(lines), "failed": len(failed)},
+        document={
+            "checks": [finding_shape(line.finding, line.cloud) for line in lines],
+            "count": len(lines),
+            "failed": len(failed),
+        },
         columns=COLUMNS,
         rows=[[text or "" for text in _row(line)] for line in lines],
         ids=list(dict.fromkeys(line.finding.check for line in failed)),
@@ -169,11 +174,6 @@ def _result(context: Context, lines: Sequence[_Line]) -> Result:
 def _row(line: _Line) -> list[str | None]:
     finding = line.finding
     return [finding.check, finding.verdict.value, line.cloud.value if line.cloud else None, finding.text, finding.hint]
-
-
-def _shape(line: _Line) -> dict[str, str | None]:
-    shape = dict(zip(COLUMNS, _row(line), strict=True))
-    return shape | {"provider": line.cloud.value.upper() if line.cloud else None}
 
 
 def _table(context: Context, lines: Sequence[_Line]) -> "RenderableType":

@@ -11,7 +11,7 @@ from gpuctl.cli.parameters import DURATION, MINUTES, option
 from gpuctl.cli.render.figures import ends_in, local
 from gpuctl.cli.render.instances import COLUMNS, row, table
 from gpuctl.cli.render.result import Result
-from gpuctl.documents import instance_shape
+from gpuctl.documents.instances import instance_shape
 from gpuctl.errors import UsageError
 from gpuctl.services.extend import extend
 from gpuctl.services.query import resolve

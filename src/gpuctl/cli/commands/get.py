@@ -14,7 +14,7 @@ from gpuctl.cli.refreshing import refreshed
 from gpuctl.cli.render.figures import ago
 from gpuctl.cli.render.instances import COLUMNS, details, row
 from gpuctl.cli.render.result import Result
-from gpuctl.documents import instance_shape
+from gpuctl.documents.instances import instance_shape
 from gpuctl.domain.duration import as_typed
 from gpuctl.domain.instance import Instance
 from gpuctl.domain.safeguards import Mechanism, Safeguard, SafeguardStatus

@@ -15,7 +15,7 @@ from gpuctl.cli.render.renderer import render
 from gpuctl.cli.render.result import Result
 from gpuctl.cli.render.tables import table, wrapped
 from gpuctl.cli.terminal.text import brief
-from gpuctl.documents import action_shape, reason_of
+from gpuctl.documents.events import action_shape, reason_of
 from gpuctl.domain.reconcile.actions import ActionKind
 from gpuctl.errors import UsageError
 from gpuctl.home.schedule import limit_error_log

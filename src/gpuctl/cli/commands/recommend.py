@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,7 +14,7 @@ from gpuctl.cli.parameters import MINUTES, integer, option
 from gpuctl.cli.render.figures import age_notes, counted, money, plain, rate
 from gpuctl.cli.render.result import Result
 from gpuctl.cli.render.tables import right, table
-from gpuctl.documents import dollars, offer_shape
+from gpuctl.documents.offers import recommendation_shape
 from gpuctl.domain.duration import exact
 from gpuctl.domain.instance import ProviderName
 from gpuctl.domain.market.offers import Offer
@@ -73,11 +73,15 @@ def command(
             hint="another `--region`, or gpuctl prices refresh",
         )
     chosen.sort(key=lambda choice: choice.compute or Decimal(0))
+    shapes = [
+        recommendation_shape(recommended, choice.offer, choice.compute, choice.full_cost, choice.line)
+        for choice in chosen
+    ]
     return Result(
         document={
             "reason": _explanation(recommended, docs, minutes),
-            "recommendation": _shape(recommended, chosen[0]),
-            "alternatives": [_shape(recommended, choice) for choice in chosen[1:]],
+            "recommendation": shapes[0],
+            "alternatives": shapes[1:],
         },
         columns=COLUMNS,
         rows=[_row(recommended, choice) for choice in chosen],
@@ -168,15 +172,3 @@ def _explanation(recommended: Advice, docs: int | None, task: timedelta | None) 
     if task is not None:
         parts.append(f"a task of {exact(task)}")
     return f"{recommended.size}, for {' and '.join(parts)}: the cheapest with {CLASSES[recommended.size].why}"
-
-
-def _shape(recommended: Advice, choice: _Choice) -> dict[str, Any]:
-    return {
-        "size": recommended.size.value,
-        **offer_shape(choice.offer),
-        "autoTerminateMinutes": int(recommended.life.total_seconds() // 60),
-        "neededMinutes": int(recommended.needed.total_seconds() // 60),
-        "costUntilDeadline": dollars(choice.compute),
-        "fullCostUntilDeadline": dollars(choice.full_cost),
-        "command": choice.line,
-    }

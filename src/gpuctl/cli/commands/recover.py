@@ -11,7 +11,8 @@ from gpuctl.cli.parameters import FILE_NAME, option, text
 from gpuctl.cli.render.figures import counted, local
 from gpuctl.cli.render.instances import COLUMNS, row, table
 from gpuctl.cli.render.result import Result
-from gpuctl.documents import instance_shape, scope_shape
+from gpuctl.documents.errors import scope_shape
+from gpuctl.documents.instances import instance_shape
 from gpuctl.domain.instance import Instance
 from gpuctl.errors import UnresolvedError, UsageError
 from gpuctl.services.reap.restore import Unqueried

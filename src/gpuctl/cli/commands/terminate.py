@@ -12,7 +12,7 @@ from gpuctl.cli.parameters import ID, argument, flag, tags_of
 from gpuctl.cli.render.figures import all_in, counted
 from gpuctl.cli.render.instances import COLUMNS, row, table
 from gpuctl.cli.render.result import Result, overall_error
-from gpuctl.documents import instance_shape
+from gpuctl.documents.instances import instance_shape
 from gpuctl.domain.duration import as_typed
 from gpuctl.domain.instance import Instance, Reason, Status
 from gpuctl.domain.money.cost import spent

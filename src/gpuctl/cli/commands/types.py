@@ -13,7 +13,7 @@ from gpuctl.cli.parameters import REGION, flag, option
 from gpuctl.cli.render.figures import age_notes, counted, plain, rate
 from gpuctl.cli.render.result import Result
 from gpuctl.cli.render.tables import column_width, fitting_headings, right, table, total
-from gpuctl.documents import offer_shape
+from gpuctl.documents.offers import offer_shape
 from gpuctl.domain.instance import Market, Price, ProviderName
 from gpuctl.domain.market.offers import Availability, Offer, Requirements, ranked
 from gpuctl.domain.market.request import ANYWHERE

@@ -10,7 +10,7 @@ from gpuctl.cli.context import Context
 from gpuctl.cli.parameters import ID, argument, choice, option
 from gpuctl.cli.render.instances import COLUMNS, row, table
 from gpuctl.cli.render.result import Result, overall_error
-from gpuctl.documents import instance_shape
+from gpuctl.documents.instances import instance_shape
 from gpuctl.errors import PartialError
 from gpuctl.services.query import resolve
 from gpuctl.services.wait import Goal, wait_for

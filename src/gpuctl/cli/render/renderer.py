@@ -9,7 +9,8 @@ from gpuctl.cli.context import Context
 from gpuctl.cli.render.hints import fitted
 from gpuctl.cli.render.result import Result
 from gpuctl.cli.terminal.text import brief, cell, clean
-from gpuctl.documents import SCHEMA_VERSION, error_shape
+from gpuctl.documents import SCHEMA_VERSION
+from gpuctl.documents.errors import error_shape
 from gpuctl.errors import Failure
 
 if TYPE_CHECKING:

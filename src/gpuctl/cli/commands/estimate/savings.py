@@ -1,15 +1,15 @@
 """What an instance costs that runs only while it is used, compared with one that is always on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gpuctl.cli.context import Context
 from gpuctl.cli.render.figures import age_notes, counted, money, plain
 from gpuctl.cli.render.result import Result
 from gpuctl.cli.render.tables import right, table
-from gpuctl.documents import dollars, offer_shape
+from gpuctl.documents.offers import NOT_INCLUDED, estimate_shape
 from gpuctl.domain.instance import Market
 from gpuctl.domain.market.offers import Availability, InstanceType, Offer, Requirements, ranked
 from gpuctl.domain.money.cost import rates
@@ -22,13 +22,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 COLUMNS = ("users", "period", "alwaysOn", "whileUsed", "savings", "savingsPercent")
-LEFT_OUT = (
-    "traffic",
-    "disk operations",
-    "taxes",
-    "the minutes an instance takes to start",
-    "discounts of your contract",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +61,7 @@ def savings_result(
     all_in = rates(offer.price, extras.disk, extras.public_ip).total
     with_all = None if all_in is None else savings(all_in, usage)
     return Result(
-        document={"estimate": _shape(offer, usage, each, together, disk_gb, with_all)},
+        document={"estimate": estimate_shape(offer, usage, each, together, disk_gb, with_all)},
         columns=COLUMNS,
         rows=[_plain(row) for row in rows],
         ids=[kind.name],
@@ -157,7 +150,7 @@ def _footer(
         )
     else:
         lines.append("disk and public IP are not included: their prices are unknown")
-    lines.append(f"not counted: {', '.join(LEFT_OUT)}")
+    lines.append(f"not counted: {', '.join(NOT_INCLUDED)}")
     remark = _retired(kind)
     return [*lines, *([remark] if remark else []), *age_notes([price], context.clock.now(), in_sandbox=context.sandbox)]
 
@@ -168,30 +161,3 @@ def _retired(kind: InstanceType) -> str | None:
     since = f" on {kind.retired_on}" if kind.retired_on else ""
     instead = f": `{kind.successor}` is its successor" if kind.successor else ""
     return f"`{kind.name}` was retired{since} and can no longer be started{instead}"
-
-
-def _shape(
-    offer: Offer, usage: Usage, each: Savings, together: Savings, disk_gb: int, with_all: Savings | None
-) -> Mapping[str, Any]:
-    estimate = {
-        "hoursPerDay": float(usage.hours_per_day),
-        "daysPerMonth": usage.days,
-        "users": usage.users,
-        **_figures(together),
-        "perUser": _figures(each),
-        "withDiskAndPublicIp": None if with_all is None else {"diskSizeGB": disk_gb, **_figures(with_all)},
-        "excluded": list(LEFT_OUT),
-    }
-    return {**offer_shape(offer), **estimate}
-
-
-def _figures(savings: Savings) -> dict[str, Any]:
-    return {
-        "alwaysOnMonthly": dollars(savings.always_on),
-        "whileUsedMonthly": dollars(savings.on_demand),
-        "savingsMonthly": dollars(savings.saved),
-        "alwaysOnYearly": dollars(savings.always_on_a_year),
-        "whileUsedYearly": dollars(savings.on_demand_a_year),
-        "savingsYearly": dollars(savings.saved_a_year),
-        "savingsPercent": round(float(savings.percent), 2),
-    }

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from gpuctl.cli.render.figures import counted
 from gpuctl.cli.render.result import Result
 from gpuctl.cli.render.tables import right, table
+from gpuctl.documents.offers import replay_shape
 from gpuctl.domain.duration import as_typed, exact
 from gpuctl.domain.market.spot_replay import Job, SpotRun, replay
 from gpuctl.domain.market.spot_trace import Trace, parse_trace
@@ -50,9 +51,12 @@ def replay_result(asked: Replay) -> Result:
     starts = asked.starts or _even_starts(trace, asked.finish_by.total_seconds())
     runs = [replay(trace, job, start_s) for start_s in starts]
     return Result(
-        document={"spot": [_shape(run) for run in runs], "summary": _summary(runs)},
+        document={
+            "spot": [replay_shape(run) for run in runs],
+            "summary": {"cost": round(_mean_cost(runs), 6), "late": sum(run.is_late for run in runs)},
+        },
         columns=COLUMNS,
-        rows=[[_text(value) for value in _shape(run).values()] for run in runs],
+        rows=[[_text(value) for value in replay_shape(run).values()] for run in runs],
         draw=lambda width: _table(runs),
         footer=_footer(runs, trace),
     )
@@ -74,21 +78,6 @@ def _even_starts(trace: Trace, needed_s: float) -> list[float]:
     """Starts whose deadline is within the trace; its begin alone where none is."""
     span = trace.end_s - trace.begin_s - needed_s
     return [trace.begin_s + span * number / _STARTS for number in range(_STARTS)] if span > 0 else [trace.begin_s]
-
-
-def _shape(run: SpotRun) -> dict[str, Any]:
-    return {
-        "start": int(run.start_s) if run.start_s.is_integer() else round(run.start_s, 3),
-        "cost": round(run.cost, 6),
-        "onDemandShare": round(run.on_demand_share, 6),
-        "late": run.is_late,
-        "interruptions": run.interruptions,
-        "switches": run.switches,
-    }
-
-
-def _summary(runs: Sequence[SpotRun]) -> dict[str, Any]:
-    return {"cost": round(_mean_cost(runs), 6), "late": sum(run.is_late for run in runs)}
 
 
 def _mean_cost(runs: Sequence[SpotRun]) -> float:

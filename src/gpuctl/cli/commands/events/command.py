@@ -14,7 +14,7 @@ from gpuctl.cli.parameters import ANY_ID, flag, option
 from gpuctl.cli.render.renderer import draw, rows_of, write
 from gpuctl.cli.render.result import Result
 from gpuctl.cli.terminal.interrupt import until_ctrl_c
-from gpuctl.documents import event_document, event_shape
+from gpuctl.documents.events import event_document, event_shape
 from gpuctl.domain.events import Event
 from gpuctl.services.events.follow import Follower
 from gpuctl.services.query import resolve

@@ -8,7 +8,7 @@ from gpuctl.cli.context import Context
 from gpuctl.cli.render.figures import BARE, ago, cost_line, is_bare
 from gpuctl.cli.render.instances import COLUMNS, row, table
 from gpuctl.cli.render.result import Result
-from gpuctl.documents import instance_shape
+from gpuctl.documents.instances import instance_shape
 from gpuctl.domain.instance import Instance, Status
 from gpuctl.errors import GpuctlError
 from gpuctl.providers.registry import example

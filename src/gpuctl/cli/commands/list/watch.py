@@ -11,7 +11,7 @@ from gpuctl.cli.render.renderer import document, write
 from gpuctl.cli.render.result import Result
 from gpuctl.cli.terminal.interrupt import until_ctrl_c
 from gpuctl.cli.terminal.text import brief, clean
-from gpuctl.documents import instance_shape
+from gpuctl.documents.instances import instance_shape
 from gpuctl.domain.duration import approximate, exact
 from gpuctl.errors import GpuctlError, StateLockedError, UsageError
 

@@ -8,14 +8,14 @@ from typing import Annotated
 import typer
 
 from gpuctl.cli import options
-from gpuctl.cli.commands.prices.render import PriceStatus, refreshed, status
+from gpuctl.cli.commands.prices.render import refreshed, status
 from gpuctl.cli.context import Context
 from gpuctl.cli.parameters import INSTANCE_TYPE, option
 from gpuctl.cli.render.result import Result, overall_error
 from gpuctl.domain.instance import Market, ProviderName
 from gpuctl.errors import GpuctlError, Interrupted, PartialError, StateUnusableError
 from gpuctl.providers.registry import SUPPORTED
-from gpuctl.services.prices import OnRegion, PriceRefresh
+from gpuctl.services.prices import OnRegion, PriceRefresh, PriceStatus
 from gpuctl.services.prices import refresh as fetch
 
 EXAMPLES = """\

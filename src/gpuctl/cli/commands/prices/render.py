@@ -1,20 +1,18 @@
 """The results of `gpuctl prices`: the source and age of prices, or what a refresh changed."""
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gpuctl.cli.render.figures import ago, counted
 from gpuctl.cli.render.result import Result
 from gpuctl.cli.render.tables import right, table
-from gpuctl.documents import dollars, instant, scope_shape
+from gpuctl.documents.errors import scope_shape
+from gpuctl.documents.prices import price_refresh_shape, price_status_shape
 from gpuctl.domain.instance import Market, Price, ProviderName
-from gpuctl.domain.market.offers import Offer
-from gpuctl.domain.money.prices import PriceBook, RejectedPrice, age_in_days, age_note, is_old, origin
+from gpuctl.domain.money.prices import RejectedPrice, age_in_days, age_note
 from gpuctl.errors import GpuctlError
-from gpuctl.services.prices import PriceRefresh
+from gpuctl.services.prices import PriceRefresh, PriceStatus
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -36,45 +34,12 @@ _STATUS = (
 _REFRESHED = ("provider", "regions", "prices", "new", "up", "down", "unlisted", "rejected")
 
 
-@dataclass(frozen=True, slots=True)
-class PriceStatus:
-    """One provider's prices as every command sees them now.
-
-    `book` is what was read of the provider's price list last, `file` where that is kept; None where nothing is.
-    """
-
-    provider: ProviderName
-    offers: Sequence[Offer]
-    book: PriceBook | None
-    file: str | None
-    today: date
-
-    @property
-    def priced(self) -> list[Offer]:
-        return [offer for offer in self.offers if offer.price is not None]
-
-    @property
-    def prices(self) -> list[Price]:
-        return [offer.price for offer in self.offers if offer.price is not None]
-
-    def counted(self, market: Market) -> int:
-        return sum(offer.market is market for offer in self.priced)
-
-    @property
-    def oldest(self) -> Price | None:
-        return min(self.prices, key=lambda price: price.as_of, default=None)
-
-    @property
-    def newest(self) -> Price | None:
-        return max(self.prices, key=lambda price: price.as_of, default=None)
-
-
 def status(statuses: Sequence[PriceStatus], now: datetime, note: str | None = None) -> Result:
     """Each provider's prices: how many are known, where they are from, and how old they are at `now`."""
-    shapes = [_status_shape(price_status) for price_status in statuses]
+    shapes = [price_status_shape(price_status) for price_status in statuses]
     footer = [note] if note else []
     for price_status in statuses:
-        sources = ", ".join(f"{count} from the {source}" for source, count in _origins(price_status.prices).items())
+        sources = ", ".join(f"{count} from the {source}" for source, count in price_status.origins.items())
         footer += [f"{price_status.provider}: {sources}"] if sources else []
         footer += _refusals(price_status.book.refused if price_status.book else (), "rejected by the last refresh")
     # With a note there is nothing to refresh.
@@ -99,7 +64,7 @@ def refreshed(
 
     `files` says where each provider's prices are kept.
     """
-    shapes = [_refreshed_shape(refreshed, files[refreshed.provider]) for refreshed in done]
+    shapes = [price_refresh_shape(refreshed, files[refreshed.provider]) for refreshed in done]
     footer = []
     for item in done:
         if item.closed:
@@ -124,56 +89,6 @@ def refreshed(
         scoped_errors=[(scope_shape(provider), error) for provider, error in failed.items()],
         requested=len(done) + len(failed),
     )
-
-
-def _origins(prices: Iterable[Price]) -> dict[str, int]:
-    return dict(Counter(origin(price) for price in prices).most_common())
-
-
-def _status_shape(price_status: PriceStatus) -> dict[str, Any]:
-    prices = price_status.prices
-    shipped = sum(not price.is_fetched for price in prices)
-    return {
-        "provider": price_status.provider.upper(),
-        "types": len({offer.type.name for offer in price_status.priced}),
-        "regions": len({offer.region for offer in price_status.priced}),
-        "onDemandPrices": price_status.counted(Market.ON_DEMAND),
-        "spotPrices": price_status.counted(Market.SPOT),
-        "fetchedPrices": len(prices) - shipped,
-        "bundledPrices": shipped,
-        "newest": price_status.newest.as_of.isoformat() if price_status.newest else None,
-        "oldest": price_status.oldest.as_of.isoformat() if price_status.oldest else None,
-        "olderThan30Days": sum(is_old(price, price_status.today) for price in prices),
-        "fetchedAt": instant(price_status.book.read_at) if price_status.book else None,
-        "sources": [{"source": source, "prices": count} for source, count in _origins(prices).items()],
-        "rejected": [_refusal_shape(each) for each in (price_status.book.refused if price_status.book else ())],
-        "file": price_status.file,
-    }
-
-
-def _refreshed_shape(refreshed: PriceRefresh, file: str) -> dict[str, Any]:
-    return {
-        "provider": refreshed.provider.upper(),
-        "regions": list(refreshed.regions),
-        "skippedRegions": list(refreshed.closed),
-        "prices": refreshed.accepted,
-        "new": refreshed.new,
-        "up": refreshed.up,
-        "down": refreshed.down,
-        "unlisted": refreshed.unseen,
-        "rejected": [_refusal_shape(each) for each in refreshed.refused],
-        "file": file,
-    }
-
-
-def _refusal_shape(refusal: RejectedPrice) -> dict[str, Any]:
-    return {
-        "instanceType": refusal.key.instance_type,
-        "region": refusal.key.region,
-        "market": refusal.key.market.value,
-        "costPerHour": dollars(refusal.usd),
-        "reason": refusal.why,
-    }
 
 
 def _refusals(refused: Sequence[RejectedPrice], what: str, ending: str = "") -> list[str]:

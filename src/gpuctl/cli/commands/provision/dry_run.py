@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING
 from gpuctl.cli.render.figures import all_in, plain, rate
 from gpuctl.cli.render.result import Result
 from gpuctl.cli.render.tables import right, table
-from gpuctl.documents import dollars, offer_shape
+from gpuctl.documents.offers import priced_offer_shape
 from gpuctl.domain.instance import Market
 from gpuctl.domain.market.offers import Offer
-from gpuctl.domain.money.cost import Cost
 from gpuctl.services.launch.offers import skipped_summary
 from gpuctl.services.launch.prepare import Prepared
 
@@ -29,7 +28,7 @@ def dry_run_result(prepared: Prepared) -> Result:
     return Result(
         document={
             "dryRun": True,
-            "offers": [{**offer_shape(offer), **_cost_shape(prepared.cost_of(offer))} for offer in offers],
+            "offers": [priced_offer_shape(offer, prepared.cost_of(offer)) for offer in offers],
             "count": len(offers),
             "skipped": [{"reason": lack.name.lower(), "count": count} for lack, count in prepared.skipped.items()],
         },
@@ -38,10 +37,6 @@ def dry_run_result(prepared: Prepared) -> Result:
         draw=lambda width: _table(offers, prepared, width),
         footer=[*lines, "no instance was started"],
     )
-
-
-def _cost_shape(cost: Cost) -> dict[str, float | None]:
-    return {"costUntilDeadline": dollars(cost.compute), "fullCostUntilDeadline": dollars(cost.total)}
 
 
 def _row(offer: Offer, prepared: Prepared) -> list[str]:

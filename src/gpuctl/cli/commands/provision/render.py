@@ -6,7 +6,7 @@ from gpuctl.cli.context import Context
 from gpuctl.cli.render.figures import ends_in, local, type_label
 from gpuctl.cli.render.instances import COLUMNS, row, table
 from gpuctl.cli.render.result import Result, overall_error
-from gpuctl.documents import instance_shape
+from gpuctl.documents.instances import instance_shape
 from gpuctl.domain.instance import Instance
 from gpuctl.errors import Failure, PartialError
 from gpuctl.services.launch.provision import ProvisionResult

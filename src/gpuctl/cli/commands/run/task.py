@@ -12,7 +12,7 @@ from gpuctl.cli.context import Context
 from gpuctl.cli.interrupts import TERMINATE_WITHIN, time_limit
 from gpuctl.cli.render.renderer import document, failure_lines
 from gpuctl.cli.render.result import Result
-from gpuctl.documents import instance_shape
+from gpuctl.documents.instances import instance_shape
 from gpuctl.domain.instance import Instance, Status
 from gpuctl.domain.market.offers import READY_WITHIN
 from gpuctl.errors import Failure, Interrupted, UnresolvedError, UsageError

@@ -26,7 +26,7 @@ from gpuctl.cli.render.figures import ago
 from gpuctl.cli.render.result import Result
 from gpuctl.cli.render.tables import labeled
 from gpuctl.cli.terminal.text import clean
-from gpuctl.documents import instant
+from gpuctl.documents.schedule import schedule_shape
 from gpuctl.domain.duration import exact
 from gpuctl.domain.schedule import Installed
 from gpuctl.errors import UsageError
@@ -195,7 +195,7 @@ def _result(place: StateSchedule, footer: list[str]) -> Result:
     schedule_status = place.status()
     folder = context.wiring.state_folder
     log = None if folder is None else str(log_in(folder))
-    shape = _shape(schedule_status, context.wiring.store.location, log)
+    shape = schedule_shape(schedule_status, context.wiring.store.location, log)
     hints = {"overdue": f"tail {log}", "failing": f"tail {log}", "installed": ""}
     hint = hints.get(schedule_status.word, schedule_status.remedy)
     return Result(
@@ -205,24 +205,6 @@ def _result(place: StateSchedule, footer: list[str]) -> Result:
         draw=lambda width: _table(schedule_status, context.wiring.store.location, log),
         footer=[*footer, *([f"hint: {hint}"] if hint and not footer else [])],
     )
-
-
-def _shape(status: ScheduleStatus, state: str, log: str | None) -> dict[str, Any]:
-    job, times = status.job, status.times
-    return {
-        "installed": job is not None,
-        "scheduler": status.kind,
-        "every": exact(job.every) if job else None,
-        "command": shlex.join(job.command) if job else None,
-        "state": state,
-        "log": log,
-        "installedAt": instant(status.note.installed_at) if status.note else None,
-        "lastReapAt": instant(times.last_reap_at) if times.last_reap_at else None,
-        "lastReapExitCode": times.last_reap_exit,
-        "overdue": status.is_overdue,
-        "failing": status.is_failing,
-        "problem": status.problem,
-    }
 
 
 def _cell(value: Any) -> str:

@@ -10,7 +10,8 @@ from gpuctl.cli.render.figures import counted, money
 from gpuctl.cli.render.result import Result
 from gpuctl.cli.render.tables import right, table, wrapped
 from gpuctl.cli.terminal.text import clean
-from gpuctl.documents import dollars, instant
+from gpuctl.documents.checks import check_shape
+from gpuctl.documents.values import dollars, instant
 from gpuctl.domain.instance import Instance
 from gpuctl.domain.money.cost import spent
 from gpuctl.domain.selftest import Check, CheckStatus, Figure, redacted, short_account
@@ -56,7 +57,7 @@ def selftest_result(
         "maxCost": dollars(limit),
         "estimatedCost": dollars(most_cost(prepared)),
         "cost": dollars(cost),
-        "checks": [_shape(check) for check in checks],
+        "checks": [check_shape(check) for check in checks],
         "count": len(checks),
         "failed": sum(check.status in (CheckStatus.FAILED, CheckStatus.UNKNOWN) for check in checks),
     }
@@ -74,16 +75,6 @@ def selftest_result(
 def _summary(checks: Sequence[Check]) -> str:
     numbers = {status: sum(check.status is status for check in checks) for status in CheckStatus}
     return ", ".join(f"{number} {status}" for status, number in numbers.items() if number)
-
-
-def _shape(check: Check) -> dict[str, Any]:
-    return {
-        "name": check.name,
-        "status": check.status.value,
-        "detail": check.detail,
-        "seconds": check.seconds,
-        "observed": dict(check.observed),
-    }
 
 
 def _row(check: Check) -> list[str]:

@@ -9,7 +9,7 @@ from gpuctl.cli.context import Context
 from gpuctl.cli.parameters import FILE_NAME, flag, option
 from gpuctl.cli.render.figures import counted
 from gpuctl.cli.render.result import Result
-from gpuctl.documents import exported_shape
+from gpuctl.documents.events import exported_shape
 from gpuctl.domain.instance import Instance
 from gpuctl.services.moving import move as move_state
 from gpuctl.store.admin import Description

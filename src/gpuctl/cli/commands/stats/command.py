@@ -6,12 +6,13 @@ from typing import Annotated
 import typer
 
 from gpuctl.cli import options
-from gpuctl.cli.commands.stats.render import drawn, group_shape, spending_shape
+from gpuctl.cli.commands.stats.render import drawn
 from gpuctl.cli.context import Context
 from gpuctl.cli.parameters import FILE, ParameterType, one_of, option
 from gpuctl.cli.render.figures import exclusions, plain
 from gpuctl.cli.render.result import Result
-from gpuctl.documents import instant, statistics_shape
+from gpuctl.documents.usage import group_shape, spending_shape, statistics_shape
+from gpuctl.documents.values import instant
 from gpuctl.domain.money.report import DAY, SIDES, TAG, UsageGroup, UsageReport, report
 from gpuctl.services.query import all_records
 

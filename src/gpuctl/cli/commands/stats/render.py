@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gpuctl.cli.render.figures import money
 from gpuctl.cli.render.tables import right, table
 from gpuctl.cli.terminal.text import clean
-from gpuctl.documents import dollars, hours
 from gpuctl.domain.money.report import DAY, TAG, CostSum, UsageGroup, UsageReport
 
 if TYPE_CHECKING:
@@ -16,29 +15,6 @@ if TYPE_CHECKING:
 
 _TELLING = Decimal("0.01")
 _LONGEST_BAR = 40
-
-
-def spending_shape(report: UsageReport) -> dict[str, Any]:
-    """What is spent all in, by market too, an hour right now, and still to come until the deadlines."""
-    return {
-        **_sum_shape(report.spent),
-        "onDemand": dollars(report.spent.total - report.spot.total),
-        "spot": dollars(report.spot.total),
-        "totalPerHour": dollars(report.cost_summary.hourly.total),
-        "remainingUntilDeadlines": dollars(report.cost_summary.remaining.total),
-    }
-
-
-def group_shape(group: UsageGroup) -> dict[str, Any]:
-    """A group; `totalCost` is the instances' alone, as it is everywhere."""
-    return {
-        "key": group.key,
-        "instanceCount": group.instance_count,
-        "hours": hours(group.hours),
-        "totalCost": dollars(group.cost.compute),
-        "spot": dollars(group.spot.total),
-        "costBreakdown": _sum_shape(group.cost),
-    }
 
 
 def drawn(report: UsageReport, width: int) -> "RenderableType":
@@ -104,14 +80,3 @@ def _cost(cost: CostSum) -> str:
     if cost.unknown_price_count and not cost.total:
         return "?"
     return money(cost.total) + ("*" if cost.unknown_price_count or cost.compute_only_count else "")
-
-
-def _sum_shape(cost: CostSum) -> dict[str, Any]:
-    return {
-        "total": dollars(cost.total),
-        "compute": dollars(cost.compute),
-        "disk": dollars(cost.disk),
-        "publicIp": dollars(cost.public_ip),
-        "unknownPriceCount": cost.unknown_price_count,
-        "computeOnlyCount": cost.compute_only_count,
-    }
