@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from gpuctl.hooks import open_hook
 from gpuctl.hooks.base import HookMessage
-from gpuctl.hooks.opening import open_hook
 
 EVENT = HookMessage("instance:ready", "inst-000000000001", 4, json.dumps({"detail": "$(touch pwned)`touch pwned`; x"}))
 LONG = timedelta(seconds=20)

@@ -10,8 +10,8 @@ from threading import Thread
 import pytest
 from support.receiver import Receiver
 
+from gpuctl.hooks import open_hook
 from gpuctl.hooks.base import HookMessage
-from gpuctl.hooks.opening import open_hook
 
 EVENT = HookMessage("instance:ready", "inst-000000000001", 4, json.dumps({"event": "instance:ready"}))
 LONG = timedelta(seconds=20)

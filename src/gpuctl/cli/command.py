@@ -14,10 +14,8 @@ from typer.exceptions import TyperException
 
 from gpuctl.cli.command_table import CommandRow, entry_of
 from gpuctl.cli.context import Context
-from gpuctl.cli.namesake import warn_if_foreign
-from gpuctl.cli.overdue import warn_if_overdue
 from gpuctl.cli.parameters import ParameterType, default_text
-from gpuctl.cli.unread_config import warn_if_config_is_wrong
+from gpuctl.cli.warnings import warn_if_config_is_wrong, warn_if_foreign, warn_if_overdue
 from gpuctl.errors import UsageError
 
 _ROOT_ONLY = ("version",)

@@ -19,7 +19,6 @@ from gpuctl.cli.context import Context
 from gpuctl.cli.interrupts import HOOKS_WITHIN, interruptible, time_limit
 from gpuctl.cli.render.renderer import render, render_failure
 from gpuctl.cli.render.result import Result
-from gpuctl.cli.ssh_file import keep_current
 from gpuctl.cli.terminal.streams import Streams
 from gpuctl.clock import Clock, SystemClock
 from gpuctl.errors import Failure, GpuctlError, Interrupted, UsageError
@@ -90,7 +89,7 @@ def _run(context: Context, argv: list[str]) -> int:
     # The parser prints help by itself, to wherever stdout is.
     with redirect_stdout(context.streams.out):
         answer = build().main(argv, prog_name="gpuctl", standalone_mode=False, obj=context)
-    keep_current(context)
+    _update_ssh_file(context)
     if not isinstance(answer, Result):
         return answer if isinstance(answer, int) else 0
     context.is_interrupted = isinstance(answer.error, Interrupted)
@@ -165,3 +164,20 @@ def _wants_json(context: Context, argv: Sequence[str]) -> bool:
 def _only_reads(context: Context) -> bool:
     command = context.globals.command
     return command is not None and entry_of(command).only_reads
+
+
+def _update_ssh_file(context: Context) -> None:
+    """Update the installed SSH config file, if there is one. A failure to write it fails no command."""
+    if not context.wiring.has_used_store:
+        return
+    with suppress(OSError, GpuctlError):
+        folder = context.wiring.state_folder
+        # Without such a file no settings are read.
+        if folder is None or not os.path.exists(folder / "ssh_config"):
+            return
+        from gpuctl.remote.sshconfig import forget_ended, write
+        from gpuctl.services.ssh_targets import targets
+
+        known = targets(context.wiring.access, context.wiring.store.snapshot().records)
+        write(folder, known)
+        forget_ended(folder, [target.record_id for target in known])

@@ -7,12 +7,20 @@ from enum import StrEnum
 
 from gpuctl.domain.duration import exact
 from gpuctl.domain.instance import Instance, Status
-from gpuctl.errors import CloudError, GpuctlError, UnresolvedError
+from gpuctl.errors import (
+    CloudError,
+    CredentialsError,
+    GpuctlError,
+    NotReadyError,
+    UnreachableError,
+    UnresolvedError,
+)
 from gpuctl.services.polling import Poll
 from gpuctl.services.query import current_records
-from gpuctl.services.reconcile.refresh import refresh
+from gpuctl.services.reconcile.reconcile import refresh
 from gpuctl.services.runtime import Runtime
 from gpuctl.services.ssh_check import check_booted
+from gpuctl.services.ssh_targets import SSH, failing
 
 FIRST_POLL, POLL_EVERY = timedelta(seconds=1), timedelta(seconds=5)
 
@@ -69,6 +77,30 @@ def wait_for(runtime: Runtime, requested: Sequence[Instance], goal: Goal, timeou
             )
         if pending:
             poll.pause(timeout - waited)
+
+
+def wait_for_ssh(runtime: Runtime, record: Instance, patience: timedelta) -> Instance:
+    """The instance once it is READY and a connection over SSH succeeds. Terminates nothing.
+
+    NotReadyError after `patience`, or if another command runs on it; CloudError if it can no longer become ready.
+    """
+    if runtime.access is None:
+        raise NotReadyError(f"{record.label} is not reachable by SSH")
+    waited = wait_for(runtime, [record], Goal.READY, patience)
+    for error in waited.errors.values():
+        if isinstance(error, UnresolvedError):
+            raise NotReadyError(error.message, hint=error.hint)
+        raise error
+    (record,) = waited.records
+    started = runtime.clock.elapsed()
+    while (problem := failing(runtime.access, record, SSH)) is not None:
+        if not isinstance(problem, UnreachableError | CredentialsError):
+            raise problem
+        if runtime.clock.elapsed() - started >= patience:
+            raise NotReadyError(f"{problem.message}; {record.label} keeps running", hint=problem.hint) from problem
+        runtime.progress.step(f"waiting for SSH on {record.label}")
+        runtime.clock.sleep(POLL_EVERY)
+    return record
 
 
 def _is_reached(record: Instance, goal: Goal) -> bool:

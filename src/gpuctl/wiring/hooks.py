@@ -29,7 +29,7 @@ def notify_hooks(
 
 
 def _open_hooks(wiring: Wiring) -> dict[str, Send]:
-    from gpuctl.hooks.opening import open_hook
+    from gpuctl.hooks import open_hook
 
     environ = _environ(wiring)
     return {name: _sender(wiring, open_hook(text, environ)) for name, text in wiring.config.hooks.items()}

@@ -14,9 +14,9 @@ from support.cli import Operator, Ran
 from support.clock import StepClock
 from support.instances import a_ready_instance
 
+from gpuctl import hooks
 from gpuctl.domain.events import EventName
 from gpuctl.errors import Interrupted
-from gpuctl.hooks import opening
 from gpuctl.hooks.base import HookMessage
 from gpuctl.services.events import deliver as delivering
 
@@ -43,7 +43,7 @@ class Heard:
 @pytest.fixture
 def heard(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> Heard:
     heard = Heard()
-    monkeypatch.setattr(opening, "open_hook", lambda text, environ: heard)
+    monkeypatch.setattr(hooks, "open_hook", lambda text, environ: heard)
     hooked(operator, "somebody", *ALL)
     return heard
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gpuctl.services.scheduling.cron_daemon import runs_cron
+from gpuctl.services.scheduling.cron import runs_cron
 from gpuctl.services.scheduling.program import is_cached, missing_program, stable_path
 
 

@@ -10,7 +10,7 @@ import typer
 from gpuctl.cli import options
 from gpuctl.cli.context import Context
 from gpuctl.cli.parameters import option, text
-from gpuctl.cli.refreshing import refreshed
+from gpuctl.cli.refresh import refreshed
 from gpuctl.cli.render.figures import ago
 from gpuctl.cli.render.instances import COLUMNS, details, row
 from gpuctl.cli.render.result import Result

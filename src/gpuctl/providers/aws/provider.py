@@ -42,8 +42,7 @@ from gpuctl.providers.aws.errors import (
 from gpuctl.providers.aws.facts import FACTS, REGION_VARIABLES
 from gpuctl.providers.aws.images import find_image
 from gpuctl.providers.aws.ingress import Ingress
-from gpuctl.providers.aws.observe import observed
-from gpuctl.providers.aws.readiness import ready_ids
+from gpuctl.providers.aws.observe import observed, ready_ids
 from gpuctl.providers.aws.resources import list_resources
 from gpuctl.providers.aws.safeguards import read_back
 from gpuctl.providers.aws.zones import zones_of

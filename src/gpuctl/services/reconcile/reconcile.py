@@ -1,6 +1,6 @@
 """One pass over some records: look at their clouds, decide, act; waiting commands and the reaper share it."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from gpuctl.domain.instance import Instance, ProviderName
@@ -62,6 +62,14 @@ def settle(
             actions = confirmed_by_tags(actions, survey.view.now, runtime.max_ttl)
         settled.done += Applier(runtime, survey, force=force).apply([action for action in actions if wanted(action)])
     return settled
+
+
+def refresh(runtime: Runtime, record_ids: Collection[str]) -> Mapping[str, GpuctlError]:
+    """Update these records from their providers, and return the error of each that could not be queried.
+
+    Closes records whose instance is confirmed terminated. Terminates nothing, not even expired instances.
+    """
+    return settle(runtime, record_ids, wanted=lambda action: action.kind is not ActionKind.TERMINATE).unasked
 
 
 def isolated(progress: Progress) -> Isolate:

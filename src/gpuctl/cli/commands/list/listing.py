@@ -31,7 +31,7 @@ class Listing:
 
     def refreshed(self) -> Mapping[str, GpuctlError]:
         """Ask the clouds about these instances first; for each that could not be asked, that it is stale."""
-        from gpuctl.cli.refreshing import refreshed
+        from gpuctl.cli.refresh import refreshed
 
         return refreshed(self.context, self.records(self.context.clock.now()))
 

@@ -22,9 +22,9 @@ from gpuctl.services.launch.emergency import end_interrupted
 from gpuctl.services.launch.offers import choose
 from gpuctl.services.launch.prepare import active_records, prepare
 from gpuctl.services.launch.provision import start
-from gpuctl.services.parallel_wait import wait_for_ssh
 from gpuctl.services.query import last_known_records, resolve
 from gpuctl.services.run import Task, TaskResult, run_task
+from gpuctl.services.wait import wait_for_ssh
 
 OURS = 200
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

@@ -15,7 +15,7 @@ from gpuctl.home.schedule import ScheduleNote, error_log_in
 from gpuctl.platform import Platform
 from gpuctl.providers.registry import all_facts
 from gpuctl.services.scheduling import cron, launchd, systemd
-from gpuctl.services.scheduling.cron_daemon import runs_cron
+from gpuctl.services.scheduling.cron import runs_cron
 from gpuctl.services.scheduling.job import ReaperJob, key_of
 from gpuctl.services.scheduling.limits import limits
 from gpuctl.services.scheduling.overdue import patience

@@ -1,24 +1,44 @@
-"""The warning of every command when the reaper was put on a schedule and does not run."""
+"""Warnings that commands print on stderr beside their own result: reaper, config file, foreign distribution."""
 
 import os
 from collections.abc import Iterator
 
 from gpuctl.cli.context import Context
-from gpuctl.errors import GpuctlError
+from gpuctl.errors import GpuctlError, UsageError
 
 
 def warn_if_overdue(context: Context) -> None:
-    """Say on stderr that the reaper of this state does not run, where one was put on a schedule. Never raises."""
+    """Warn if the reaper of this state was put on a schedule and does not run. Never raises."""
     if context.sandbox:
         return
     try:
-        # Most have no schedule, and then pay one question to the file system.
+        # Without any schedule this costs a single file system call.
         if os.path.exists(context.wiring.home.states):
             for line in _warning_lines(context):
                 context.progress.warn(line)
     except (GpuctlError, OSError):
-        # What is wrong with the state is the command's own to say.
+        # The command itself reports an unusable state.
         return
+
+
+def warn_if_config_is_wrong(context: Context) -> None:
+    """Warn of an invalid config file; a command that only reads shows running instances all the same. Never raises."""
+    try:
+        if context.selection.config is not None or os.path.exists(context.wiring.config_path):
+            _ = context.wiring.settings
+    except UsageError as error:
+        context.progress.warn(error.message)
+
+
+def warn_if_foreign(context: Context) -> None:
+    """Warn if the foreign distribution `gpuctl` is in the same environment. Never raises."""
+    from gpuctl.distribution import FOREIGN, NAME, find_foreign
+
+    version = find_foreign()
+    if version is not None:
+        context.progress.warn(
+            f"the distribution `{FOREIGN}` {version} in this environment is not part of {NAME}: gpuctl doctor"
+        )
 
 
 def _warning_lines(context: Context) -> Iterator[str]:
@@ -45,7 +65,7 @@ def _warning_lines(context: Context) -> Iterator[str]:
             f"the reaper {how}, but {note.kind} should run it every {exact(note.every)}; run: gpuctl schedule status"
         )
         return
-    # One place is enough to say that it fails; `get` says it of each instance.
+    # One region is enough here; `get` shows it for each instance.
     for failed in times.unreached[:1]:
         yield f"the reaper's last run could not query {failed.label}: {failed.message}: gpuctl schedule status"
         return

@@ -1,4 +1,4 @@
-"""What `--refresh` adds to a reading command: the clouds are asked first, and what could not be asked is stale."""
+"""What `--refresh` does: query the providers first, and report each instance that could not be queried as stale."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,8 +9,8 @@ from gpuctl.errors import GpuctlError, UnresolvedError
 
 
 def refreshed(context: Context, records: Sequence[Instance]) -> Mapping[str, GpuctlError]:
-    """Ask the clouds about these instances. For each that could not be asked, that what is shown of it is stale."""
-    from gpuctl.services.reconcile.refresh import refresh
+    """Update the records of these instances; the error of each whose provider could not be queried, by ID."""
+    from gpuctl.services.reconcile.reconcile import refresh
 
     context.progress.step(f"querying providers about {counted(len(records), 'instance')}")
     unasked = refresh(context.wiring.runtime, [record.id for record in records if record.is_live])
