@@ -467,3 +467,11 @@ def test_what_could_not_be_asked_is_stale_and_says_so(operator: Operator) -> Non
     ran = operator.json("list", "--refresh")
     assert (ran.code, ran.json["count"]) == (8, 1)
     assert "stale" in ran.json["error"]["message"]
+
+
+def test_a_list_says_that_the_providers_were_just_queried_only_after_a_refresh(operator: Operator) -> None:
+    operator.provision()
+    assert "last sweep never · last reap never" in operator.run("list", terminal=True).err
+    assert "providers queried just now" in operator.run("list", "--refresh", terminal=True).err
+    operator.wire.arm("DescribeInstances", *[refuse("InternalError", 500)] * 9)
+    assert "providers queried just now" not in operator.run("list", "--refresh", terminal=True).err

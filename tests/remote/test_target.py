@@ -63,7 +63,7 @@ def test_an_option_is_one_option_and_never_one_that_decides_whom_to_trust(option
 
 @pytest.mark.parametrize("path", ['/state/"key', "/state/${HOME}/key", "/state/a\nb"])
 def test_a_path_that_ssh_would_read_as_something_else_is_refused(path: str) -> None:
-    with pytest.raises(UsageError, match="cannot be given the path"):
+    with pytest.raises(UsageError, match="cannot use the path"):
         target(a_ready_instance(public_ip="203.0.113.7"), Path(path), KNOWN, None, ()).argv()
 
 

@@ -5,15 +5,16 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from gpuctl.domain.duration import as_typed
-from gpuctl.errors import UsageError
 from gpuctl.files import Disk, make_path_private, private_folder, write_whole
-from gpuctl.remote.target import Target
+from gpuctl.remote.target import Target, plain_path
 
 NAME = "ssh_config"
 KNOWN_HOSTS = "known_hosts"
 _MARK = "# gpuctl: the instances of one state; `gpuctl ssh-config --remove` takes these two lines out"
 _HEAD = "# Written by gpuctl and updated when instances change. Needs the SSH keys of this gpuctl state.\n"
+
+# What would end the quotes, or be read as a pattern.
+_PATTERNS = '"*?['
 
 
 def text_of(targets: Sequence[Target]) -> str:
@@ -37,7 +38,7 @@ def include(ssh_config: Path, path: Path) -> bool:
     The rest of the file and its mode stay unchanged; a link is followed.
     Raises OSError.
     """
-    line = _line(path)
+    line = _include(path)
     before = _read(ssh_config)
     if line in before.splitlines():
         return False
@@ -50,7 +51,7 @@ def include(ssh_config: Path, path: Path) -> bool:
 
 def exclude(ssh_config: Path, path: Path) -> bool:
     """Take out what `include` put in; whether anything was there. Raises OSError."""
-    before, line = _read(ssh_config), _line(path)
+    before, line = _read(ssh_config), _include(path)
     lines = before.splitlines(keepends=True)
     remaining = [
         text
@@ -72,11 +73,8 @@ def forget_ended(folder: Path, live: Sequence[str]) -> None:
                 path.unlink()
 
 
-def _line(path: Path) -> str:
-    text = str(path)
-    if '"' in text or "${" in text or not text.isprintable() or any(char in text for char in "*?["):
-        raise UsageError(f"ssh cannot include the path {as_typed(text)}", hint="add `--state FILE` with a plain path")
-    return f'Include "{text}"'
+def _include(path: Path) -> str:
+    return f'Include "{plain_path(path, _PATTERNS)}"'
 
 
 def _read(path: Path) -> str:

@@ -109,11 +109,16 @@ def _option(text: str) -> str:
     return f"{match[1]}={match[2].strip()}"
 
 
-def _quoted(path: Path) -> str:
+def plain_path(path: Path, excluded: str = '"') -> str:
+    """The path as text. UsageError if OpenSSH does not take it literally in quotes, or it has an excluded character."""
     text = str(path)
-    if '"' in text or "${" in text or not text.isprintable():
-        raise UsageError(f"ssh cannot be given the path {as_typed(text)}", hint="add `--state FILE` with a plain path")
-    doubled = text.replace("%", "%%")
+    if "${" in text or not text.isprintable() or any(char in text for char in excluded):
+        raise UsageError(f"ssh cannot use the path {as_typed(text)}", hint="add `--state FILE` with a plain path")
+    return text
+
+
+def _quoted(path: Path) -> str:
+    doubled = plain_path(path).replace("%", "%%")
     return f'"{doubled}"'
 
 

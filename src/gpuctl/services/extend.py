@@ -17,6 +17,7 @@ from gpuctl.errors import BudgetError, GpuctlError, NotReadyError, UnresolvedErr
 from gpuctl.services.budgets import Allowance
 from gpuctl.services.runtime import Runtime
 from gpuctl.services.sessions import Session
+from gpuctl.store.base import RecordStore
 
 
 def extend(
@@ -47,7 +48,7 @@ def extend(
     try:
         session.provider.set_deadline(record.region, record.cloud_id, moved)
     except GpuctlError as error:
-        _restore_deadline(runtime, session, record, moved)
+        _restore_deadline(runtime.store, session, record, moved)
         if isinstance(error, UsageError):
             raise UsageError(f"{error.message}; {_unchanged_text(record)}", hint=error.hint) from error
         raise UnresolvedError(
@@ -93,7 +94,7 @@ def _read_tags(runtime: Runtime, session: Session, record: Instance) -> tuple[In
     return runtime.store.update(record.id, partial(extended, expires_at=later, at=session.now)), None
 
 
-def _restore_deadline(runtime: Runtime, session: Session, record: Instance, moved: datetime) -> None:
+def _restore_deadline(store: RecordStore, session: Session, record: Instance, moved: datetime) -> None:
     """After a failure: put the old deadline back into the tags, or forget the new one if it never arrived there.
 
     Otherwise another copy of this state would believe the new one, or grant the same and be denied it here.
@@ -105,7 +106,7 @@ def _restore_deadline(runtime: Runtime, session: Session, record: Instance, move
             return
         if ownership(observed.tags).expires_at == moved:
             session.provider.set_deadline(record.region, observed.cloud_id, record.expires_at)
-        runtime.store.update(record.id, partial(without_unconfirmed, expires_at=moved, at=session.now))
+        store.update(record.id, partial(without_unconfirmed, expires_at=moved, at=session.now))
 
 
 def _new_deadline(

@@ -8,7 +8,6 @@ from gpuctl.domain.instance import Instance, Scope
 from gpuctl.domain.reconcile.actions import scope_of
 from gpuctl.errors import GpuctlError
 from gpuctl.services.progress import Progress
-from gpuctl.services.runtime import Runtime
 from gpuctl.services.sessions import Sessions
 from gpuctl.store.reaper import OpenedRange
 
@@ -38,17 +37,18 @@ def opened_ranges(known: Sequence[OpenedRange], records: Sequence[Instance], now
     return [opened for key, opened in ranges.items() if key in named or not opened.is_closed]
 
 
-def close_unneeded(runtime: Runtime, ranges: Sequence[OpenedRange], state_id: str) -> list[OpenedRange]:
+def close_unneeded(
+    sessions: Sessions, progress: Progress, ranges: Sequence[OpenedRange], state_id: str, now: datetime
+) -> list[OpenedRange]:
     """Close what no instance has needed for an hour, with one request for each scope, and return all ranges.
 
     What cannot be closed costs nothing: it is reported, tried again a day later, and is no failure of the reap.
     """
-    now = runtime.clock.now()
     due = [opened for opened in ranges if _is_due(opened, now)]
     after = {_key(opened): opened for opened in ranges}
     for scope, profile in dict.fromkeys((opened.scope, opened.profile) for opened in due):
         needed = {opened.cidr for opened in ranges if opened.scope == scope and now - opened.needed_at <= NEEDED_FOR}
-        is_closed = _closed(runtime.sessions, runtime.progress, scope, profile, state_id, needed)
+        is_closed = _closed(sessions, progress, scope, profile, state_id, needed)
         for opened in due:
             if (opened.scope, opened.profile) == (scope, profile):
                 after[_key(opened)] = opened.model_copy(update={"close_requested_at": now, "is_closed": is_closed})

@@ -1,6 +1,7 @@
 """Lets instances become READY that must pass a check first, beside their cloud's own word."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from gpuctl.domain.instance import Instance, Status
 from gpuctl.domain.lifecycle import became_ready
@@ -23,12 +24,12 @@ def check_booted(runtime: Runtime, records: Sequence[Instance]) -> Mapping[str, 
         runtime.progress.step(f"{record.label} is running; waiting until the check `{record.check}` succeeds")
         problem = failing(runtime.access, record, record.check)
         if problem is None:
-            runtime.store.update(record.id, lambda fresh: _ready(fresh, runtime))
+            runtime.store.update(record.id, lambda fresh: _ready(fresh, runtime.clock.now()))
         else:
             failed[record.id] = problem
     return failed
 
 
-def _ready(fresh: Instance, runtime: Runtime) -> Instance:
+def _ready(fresh: Instance, now: datetime) -> Instance:
     # It may be ending by now.
-    return became_ready(fresh, runtime.clock.now()) if fresh.status is Status.CONFIGURING else fresh
+    return became_ready(fresh, now) if fresh.status is Status.CONFIGURING else fresh

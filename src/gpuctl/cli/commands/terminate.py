@@ -46,7 +46,8 @@ def command(
 ) -> Result:
     """Terminate instances. An instance that is already terminated is not an error.
 
-    The request is saved first, so the reaper retries it if this command fails.
+    The request is saved first, so the reaper retries it if this command fails. Asks for confirmation on a terminal;
+    without one, --task, --tag, --user and --all need --yes.
     """
     context: Context = ctx.find_root().obj
     by_selection = every or task is not None or user is not None or bool(tag)

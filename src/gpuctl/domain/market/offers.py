@@ -68,6 +68,13 @@ class InstanceType:
         return spot if market is Market.SPOT else on_demand
 
     @property
+    def retirement(self) -> str | None:
+        """That the provider retired this type, and when, as the begin of a sentence; None if it did not."""
+        if self.availability is not Availability.RETIRED:
+            return None
+        return f"`{self.name}` was retired" + (f" on {self.retired_on}" if self.retired_on else "")
+
+    @property
     def ready_within(self) -> timedelta:
         """How long to wait for an instance of this type by default: large ones and bare metal boot slowly."""
         return _SLOW if self.gpu_count >= 8 or "metal" in self.name else READY_WITHIN

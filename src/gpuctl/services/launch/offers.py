@@ -8,7 +8,7 @@ from decimal import Decimal
 from gpuctl.catalog import Catalog
 from gpuctl.domain.duration import as_typed
 from gpuctl.domain.instance import Market, ProviderName
-from gpuctl.domain.market.offers import Availability, InstanceType, Mismatch, Offer, ranked
+from gpuctl.domain.market.offers import InstanceType, Mismatch, Offer, ranked
 from gpuctl.domain.market.request import Request, check
 from gpuctl.errors import GpuctlError, UsageError
 from gpuctl.services.runtime import EveryRegion, Runtime
@@ -243,8 +243,7 @@ def _type_of(request: Request, catalog: Catalog) -> tuple[InstanceType | None, U
 
 
 def _refuse_retired(kind: InstanceType, request: Request) -> None:
-    if kind.availability is not Availability.RETIRED or request.allow_retired:
+    if kind.retirement is None or request.allow_retired:
         return
-    since = f" on {kind.retired_on}" if kind.retired_on else ""
     instead = f"use `{kind.successor}`, or add `--allow-retired`" if kind.successor else "add `--allow-retired`"
-    raise UsageError(f"`{kind.name}` was retired{since}", hint=instead)
+    raise UsageError(kind.retirement, hint=instead)

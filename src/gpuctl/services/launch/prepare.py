@@ -18,6 +18,7 @@ from gpuctl.services.launch.launchable import Agree, Launchable, Logins, unprice
 from gpuctl.services.launch.messages import attempt_message
 from gpuctl.services.launch.offers import Choice, Skipped
 from gpuctl.services.launch.retry import Retries
+from gpuctl.services.progress import Progress
 from gpuctl.services.runtime import Runtime
 from gpuctl.services.sessions import Session
 from gpuctl.store.base import Guard
@@ -136,7 +137,7 @@ def prepare_account(prepared: Prepared, runtime: Runtime, agree: Agree) -> Prepa
     def first() -> Launchable:
         if is_checked:
             return logins.launchable(planned)
-        return _first_launchable(prepared.offers, logins, prepared.refusals, runtime)
+        return _first_launchable(prepared.offers, logins, prepared.refusals, runtime.progress)
 
     launchable = _retried(first, runtime, prepared.retries)
     if launchable != prepared.first and not agree(
@@ -172,7 +173,7 @@ def _prepared(choice: Choice, runtime: Runtime, retries: Retries) -> Prepared:
         skipped[lack] += len(offers) - len(remaining)
         offers = remaining
     skipped[Mismatch.NO_RECENT_CAPACITY] += sum(refusals.of(Placement(offer)) is not None for offer in offers)
-    first = _first_launchable(offers, logins, refusals, runtime)
+    first = _first_launchable(offers, logins, refusals, runtime.progress)
     if first.image.license is not None:
         # One image was named for that cloud: all of its offers are with that license.
         cloud = first.offer.type.provider
@@ -180,7 +181,7 @@ def _prepared(choice: Choice, runtime: Runtime, retries: Retries) -> Prepared:
     return Prepared(choice, tuple(offers), +skipped, first, runtime.max_ttl, logins, refusals, retries)
 
 
-def _first_launchable(offers: Sequence[Offer], logins: Logins, refusals: Refusals, runtime: Runtime) -> Launchable:
+def _first_launchable(offers: Sequence[Offer], logins: Logins, refusals: Refusals, progress: Progress) -> Launchable:
     """The first place that can be tried. Raises why there is none."""
     cooldown: GpuctlError | None = None
     unfit: GpuctlError | None = None
@@ -195,7 +196,7 @@ def _first_launchable(offers: Sequence[Offer], logins: Logins, refusals: Refusal
             if not isinstance(error, UsageError) and not is_elsewhere(error):
                 raise
             if len(offers) > 1:
-                runtime.progress.info(f"{place.location} is skipped: {error.message}")
+                progress.info(f"{place.location} is skipped: {error.message}")
             unfit = unfit or error
     raise (
         cooldown

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
+from gpuctl.clock import Clock
 from gpuctl.domain.duration import exact
 from gpuctl.domain.instance import Instance, Observed, Reason, Status
 from gpuctl.domain.money.cost import hourly
@@ -31,6 +32,7 @@ from gpuctl.services.runtime import Runtime
 from gpuctl.services.ssh_check import check_booted
 from gpuctl.services.terminate import end
 from gpuctl.services.wait import Goal, wait_for
+from gpuctl.store.base import RecordStore
 
 FIRST_POLL, POLL_EVERY = timedelta(seconds=1), timedelta(seconds=5)
 LOOK_FOR_UNKNOWN = timedelta(minutes=2)
@@ -97,7 +99,7 @@ def launch(
         error = attempts.send_attempts(record)
         if error is not None:
             result.errors[record.id] = error
-    return _reread(result, runtime)
+    return _reread(result, runtime.store)
 
 
 def wait_until_ready(result: ProvisionResult, runtime: Runtime, timeout: timedelta, *, keep: bool) -> ProvisionResult:
@@ -111,7 +113,7 @@ def wait_until_ready(result: ProvisionResult, runtime: Runtime, timeout: timedel
     resumed: dict[str, timedelta] = {}
     unchecked: Mapping[str, GpuctlError] = {}
     while True:
-        result = _reread(result, runtime)
+        result = _reread(result, runtime.store)
         now = runtime.clock.elapsed()
         waited = now - poll.started
         pending = [record for record in result.records if _is_starting(record)]
@@ -129,15 +131,15 @@ def wait_until_ready(result: ProvisionResult, runtime: Runtime, timeout: timedel
             _terminate_late(late, result, runtime, waited, keep=keep)
             pending = [record for record in pending if record not in late]
         if not pending:
-            return _with_errors(_reread(result, runtime), runtime)
+            return _with_errors(_reread(result, runtime.store))
         failed: dict[str, Observed] = {}
         settled = settle(runtime, [record.id for record in pending], _without_failed_launches(result, failed))
         for problem in settled.unasked.values():
             runtime.progress.step(problem.message)
-        unchecked = check_booted(runtime, _reread(result, runtime).records)
-        result = _reread(result, runtime)
+        unchecked = check_booted(runtime, _reread(result, runtime.store).records)
+        result = _reread(result, runtime.store)
         result.errors = _late_refusals(settled) | result.errors
-        resumed |= _send_next_attempts(result, failed, runtime)
+        resumed |= _send_next_attempts(result, failed, runtime.clock)
         if any(_is_starting(record) for record in result.records):
             if not unchecked:
                 runtime.progress.step(_progress(result.records))
@@ -152,7 +154,7 @@ def wait_for_active(records: Sequence[Instance], runtime: Runtime, timeout: time
     waited = wait_for(runtime, records, Goal.READY, timeout)
     starting = {record.id for record in waited.records if _is_starting(record)}
     late = {key: error for key, error in waited.errors.items() if key in starting}
-    return _with_errors(ProvisionResult(waited.records, late), runtime)
+    return _with_errors(ProvisionResult(waited.records, late))
 
 
 def look_once(result: ProvisionResult, runtime: Runtime) -> ProvisionResult:
@@ -160,7 +162,7 @@ def look_once(result: ProvisionResult, runtime: Runtime) -> ProvisionResult:
     unknown = [record.id for record in result.records if _is_starting(record) and record.id in result.errors]
     if unknown:
         settle(runtime, unknown)
-    result = _reread(result, runtime)
+    result = _reread(result, runtime.store)
     names = {
         record.id
         for record in result.records
@@ -185,16 +187,14 @@ def _without_failed_launches(result: ProvisionResult, failed: dict[str, Observed
     return wanted
 
 
-def _send_next_attempts(
-    result: ProvisionResult, failed: Mapping[str, Observed], runtime: Runtime
-) -> dict[str, timedelta]:
+def _send_next_attempts(result: ProvisionResult, failed: Mapping[str, Observed], clock: Clock) -> dict[str, timedelta]:
     """Go on with the records whose instance could not be started; when each was."""
     resumed = {}
     for record in result.records:
         if (observed := failed.get(record.id)) is None or (refusal := launch_failure(record, observed)) is None:
             continue
         error = result.attempts[record.id].resume(record, observed, refused(refusal.code, refusal.text, refusal.hint))
-        resumed[record.id] = runtime.clock.elapsed()
+        resumed[record.id] = clock.elapsed()
         if error is None:
             result.errors.pop(record.id, None)
         else:
@@ -218,7 +218,7 @@ def _terminate_late(
         )
 
 
-def _with_errors(result: ProvisionResult, runtime: Runtime) -> ProvisionResult:
+def _with_errors(result: ProvisionResult) -> ProvisionResult:
     """Say of every instance that is not READY what that means: refused, ended again, or open."""
     for record in result.records:
         if record.status in (Status.READY, Status.RUNNING):
@@ -277,5 +277,5 @@ def _progress(records: Sequence[Instance]) -> str:
     return f"{where}{status}{f' at ${each:.3f}/h' if each is not None else ''}"
 
 
-def _reread(result: ProvisionResult, runtime: Runtime) -> ProvisionResult:
-    return replace(result, records=current_records(runtime.store, result.records))
+def _reread(result: ProvisionResult, store: RecordStore) -> ProvisionResult:
+    return replace(result, records=current_records(store, result.records))

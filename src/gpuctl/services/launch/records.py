@@ -10,6 +10,7 @@ from gpuctl.errors import NotReadyError
 from gpuctl.services.budgets import allowance_of
 from gpuctl.services.launch.access import SshAccess, other_sources, ssh_entry
 from gpuctl.services.launch.prepare import Prepared, active_records
+from gpuctl.services.progress import Progress
 from gpuctl.services.record_id import new_record_id
 from gpuctl.services.runtime import Runtime
 
@@ -24,9 +25,9 @@ def write_records(prepared: Prepared, runtime: Runtime) -> tuple[Sequence[Instan
         # Before the key, whose folder may be beside the state: the error must name the state.
         runtime.store.check_writable()
     now = prepared.session.now
-    way_in = ssh_entry(runtime.access, runtime.progress, prepared.session.provider, prepared.request.ssh_from)
-    sources = _sources(prepared, way_in, runtime)
-    records = [_record(prepared, way_in, number + 1, now, sources) for number in range(prepared.request.count)]
+    ssh_access = ssh_entry(runtime.access, runtime.progress, prepared.session.provider, prepared.request.ssh_from)
+    sources = _ssh_sources(prepared, ssh_access, runtime.progress)
+    records = [_record(prepared, ssh_access, number + 1, now, sources) for number in range(prepared.request.count)]
     is_affordable = allowance_of(prepared.request, runtime.store, runtime.budgets, now).adding(records)
 
     def guard(present: Sequence[Instance]) -> None:
@@ -44,16 +45,18 @@ def affordable(prepared: Prepared, runtime: Runtime) -> list[str]:
     return allowance_of(prepared.request, runtime.store, runtime.budgets, now).check(drafts)
 
 
-def _sources(prepared: Prepared, way_in: SshAccess, runtime: Runtime) -> Sequence[str]:
-    """From where the network itself lets ssh in. The plan has not said so where the caller's address was not found."""
+def _ssh_sources(prepared: Prepared, ssh_access: SshAccess, progress: Progress) -> Sequence[str]:
+    """The ranges from which the network allows SSH; printed here if the caller's own address is unknown."""
     request = prepared.request
-    sources = other_sources(prepared.session.provider, prepared.offer.region, request.subnet, way_in.cidr)
-    if sources and way_in.cidr is None and request.ssh_from.text != NONE:
-        runtime.progress.warn(f"the network also allows SSH from {'; '.join(sources)}")
+    sources = other_sources(prepared.session.provider, prepared.offer.region, request.subnet, ssh_access.cidr)
+    if sources and ssh_access.cidr is None and request.ssh_from.text != NONE:
+        progress.warn(f"the network also allows SSH from {'; '.join(sources)}")
     return sources
 
 
-def _record(prepared: Prepared, way_in: SshAccess, number: int, now: datetime, sources: Sequence[str] = ()) -> Instance:
+def _record(
+    prepared: Prepared, ssh_access: SshAccess, number: int, now: datetime, sources: Sequence[str] = ()
+) -> Instance:
     request, offer = prepared.request.named(number), prepared.offer
     record_id = new_record_id()
     attempt = Attempt(
@@ -82,9 +85,9 @@ def _record(prepared: Prepared, way_in: SshAccess, number: int, now: datetime, s
             market=offer.market,
             image=prepared.first.image.id,
             subnet=request.subnet,
-            ssh_key=way_in.key,
+            ssh_key=ssh_access.key,
             ssh_user=prepared.first.image.user or prepared.session.provider.capabilities.user,
-            ssh_from=way_in.cidr,
+            ssh_from=ssh_access.cidr,
             check=request.check,
             disk_gb=request.disk_gb,
             ttl=request.ttl,

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 
+from gpuctl.clock import Clock
 from gpuctl.domain.instance import Instance, ProviderName, Reason, Scope, Status
 from gpuctl.domain.money.budget_check import ends_for
 from gpuctl.domain.reconcile.actions import ActionKind, Rules, scope_of
@@ -15,6 +16,7 @@ from gpuctl.errors import GpuctlError, UnresolvedError
 from gpuctl.services.budgets import Allowance
 from gpuctl.services.ingress import close_unneeded, opened_ranges
 from gpuctl.services.isolation import run_isolated
+from gpuctl.services.progress import Progress
 from gpuctl.services.reap.restore import ConfiguredRegion, logins_of, merge, restore_rescued, survey_everywhere
 from gpuctl.services.reconcile.apply import ActionResult, Applier
 from gpuctl.services.reconcile.observe import Survey
@@ -94,7 +96,11 @@ def reap(runtime: Runtime, times: ReapTimes, options: ReapOptions) -> ReapResult
     state = runtime.store.snapshot()
     refuse_moved(state.moved_to, runtime.store.location)
     if state.is_restored and not options.dry_run:
-        run_isolated([state], partial(_merge, runtime, times, options, result), partial(_on_merge_bug, runtime, result))
+        run_isolated(
+            [state],
+            partial(_merge, runtime, times, options, result),
+            partial(_on_state_bug, runtime.progress, result, "merging the restored state"),
+        )
         state = runtime.store.snapshot()
     over = {} if state.is_restored else Allowance.ending(runtime.store, runtime.budgets, now)
     for login, regions in _regions_to_list(state.records, times, options, now, over).items():
@@ -102,14 +108,16 @@ def reap(runtime: Runtime, times: ReapTimes, options: ReapOptions) -> ReapResult
         run_isolated(
             [(login, regions)],
             partial(_reap_logins, runtime, options, result),
-            partial(_on_bug, runtime, result),
+            partial(_on_bug, runtime.progress, result),
         )
     if not options.dry_run:
         record_near_deadlines(runtime.store, runtime.clock.now(), state)
     result.opened_ranges = times.opened_ranges
     if not options.dry_run and not state.is_restored:
         run_isolated(
-            [state], partial(_close_unneeded, runtime, times, result), partial(_on_closing_bug, runtime, result)
+            [state],
+            partial(_close_unneeded, runtime, times, result),
+            partial(_on_state_bug, runtime.progress, result, "removing security groups"),
         )
     old = now - options.archive_after
     if not options.dry_run and any(record.status.is_ended and record.updated_at < old for record in state.records):
@@ -131,20 +139,18 @@ def _merge(
             result.problems.append(error.message)
 
 
-def _on_merge_bug(runtime: Runtime, result: ReapResult, state: Snapshot, trace: str) -> None:
-    runtime.progress.trace(trace)
-    result.problems.append("internal error while merging the restored state")
+def _on_state_bug(progress: Progress, result: ReapResult, doing: str, state: Snapshot, trace: str) -> None:
+    progress.trace(trace)
+    result.problems.append(f"internal error while {doing}")
 
 
 def _close_unneeded(runtime: Runtime, times: ReapTimes, result: ReapResult, states: Sequence[Snapshot]) -> None:
     for state in states:
-        ranges = opened_ranges(times.opened_ranges, state.records, runtime.clock.now())
-        result.opened_ranges = tuple(close_unneeded(runtime, ranges, state.state_id or ""))
-
-
-def _on_closing_bug(runtime: Runtime, result: ReapResult, state: Snapshot, trace: str) -> None:
-    runtime.progress.trace(trace)
-    result.problems.append("internal error while removing security groups")
+        now = runtime.clock.now()
+        ranges = opened_ranges(times.opened_ranges, state.records, now)
+        result.opened_ranges = tuple(
+            close_unneeded(runtime.sessions, runtime.progress, ranges, state.state_id or "", now)
+        )
 
 
 def remembered(times: ReapTimes, result: ReapResult, options: ReapOptions, records: Sequence[Instance]) -> ReapTimes:
@@ -252,7 +258,7 @@ def _reap_login(
     result.done += Applier(runtime, survey).apply(actions)
     if session.provider.capabilities.timer_in_create:
         _confirm_guards(runtime, session, survey.listed)
-    result.sweeps += [_swept(survey, scope, session.profile, rules, runtime) for scope in survey.listed]
+    result.sweeps += [_swept(survey, scope, session.profile, rules, runtime.clock) for scope in survey.listed]
 
 
 def _confirm_guards(runtime: Runtime, session: Session, scopes: Collection[Scope]) -> None:
@@ -267,18 +273,18 @@ def _confirm_guards(runtime: Runtime, session: Session, scopes: Collection[Scope
                 runtime.progress.warn(gap)
 
 
-def _swept(survey: Survey, scope: Scope, profile: str | None, rules: Rules, runtime: Runtime) -> Sweep:
+def _swept(survey: Survey, scope: Scope, profile: str | None, rules: Rules, clock: Clock) -> Sweep:
     state_ids = {rules.state_id, *rules.reap_state_ids}
     ours = sum(
         observed.exists and observed.region == scope.region and observed.tags.get(STATE) in state_ids
         for observed in survey.observed
     )
     # The time is this computer's own, since it is compared with this computer's own on the next run.
-    return Sweep(scope=scope, profile=profile, at=runtime.clock.now(), ours=ours)
+    return Sweep(scope=scope, profile=profile, at=clock.now(), ours=ours)
 
 
-def _on_bug(runtime: Runtime, result: ReapResult, place: _Place, trace: str) -> None:
-    runtime.progress.trace(trace)
+def _on_bug(progress: Progress, result: ReapResult, place: _Place, trace: str) -> None:
+    progress.trace(trace)
     result.problems.append(f"{_scope_text(place)}: internal error in this pass")
     result.unreached += _unreached(*place, "internal error in this pass")
 

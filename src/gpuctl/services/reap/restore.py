@@ -15,7 +15,7 @@ from gpuctl.services.reconcile.adopt import adopted, without_taken_name
 from gpuctl.services.reconcile.observe import Survey
 from gpuctl.services.rescue import Rescue
 from gpuctl.services.runtime import Runtime
-from gpuctl.services.sessions import Login
+from gpuctl.services.sessions import Login, Sessions
 from gpuctl.store.base import Guard, RecordStore
 from gpuctl.store.reaper import ReapTimes
 
@@ -86,13 +86,13 @@ def survey_everywhere(runtime: Runtime, used: dict[Login, set[str]]) -> FullSurv
     all_regions = runtime.every_region()
     for login, regions in used.items():
         try:
-            _survey_login(runtime, login, regions, all_regions, requested, surveyed)
+            _survey_login(runtime.sessions, login, regions, all_regions, requested, surveyed)
         except GpuctlError as error:
             surveyed.problems.append(Unqueried(error.message, login.provider, login.account))
             surveyed.failures.append(error)
     for provider in set(all_regions) - {login.provider for login in used}:
         try:
-            _survey_login(runtime, Login(provider, None, None), set(), all_regions, requested, surveyed)
+            _survey_login(runtime.sessions, Login(provider, None, None), set(), all_regions, requested, surveyed)
         except UsageError:
             # Its extra was never installed: nothing of this state can be there.
             continue
@@ -149,14 +149,14 @@ def restore_rescued(store: RecordStore, rescue: Rescue) -> list[str]:
 
 
 def _survey_login(
-    runtime: Runtime,
+    sessions: Sessions,
     login: Login,
     regions: Collection[str],
     all_regions: Mapping[ProviderName, Collection[str]],
     queried: set[tuple[ProviderName, str]],
     everywhere: FullSurvey,
 ) -> None:
-    session = runtime.sessions.by(login)
+    session = sessions.by(login)
     name = session.provider.name
     usable = set(session.provider.regions())
     surveys = [survey for survey in everywhere.surveys if survey.session.account == session.account]

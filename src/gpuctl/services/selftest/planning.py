@@ -13,7 +13,7 @@ from gpuctl.errors import UsageError
 from gpuctl.services.launch.launchable import Launchable
 from gpuctl.services.launch.offers import Choice
 from gpuctl.services.launch.prepare import Prepared
-from gpuctl.services.runtime import Runtime
+from gpuctl.services.runtime import ExtrasOf, Runtime
 
 # Long enough that a shutdown schedule can still be moved, which may be impossible in its last 30 minutes.
 LONGEST = timedelta(minutes=60)
@@ -48,7 +48,7 @@ def affordable(choice: Choice, runtime: Runtime, limit: Decimal) -> Choice:
     is_named = choice.request.instance_type is not None
     # Chosen by gpuctl, the instance has a GPU that the check of the GPU can see.
     offers = [offer for offer in choice.offers if is_named or shows_in_nvidia_smi(offer.type)]
-    known = {offer: cost for offer in offers if (cost := _most_cost(offer, choice, runtime)) is not None}
+    known = {offer: cost for offer in offers if (cost := _most_cost(offer, choice, runtime.extras_of)) is not None}
     fitting = tuple(sorted((offer for offer in known if known[offer] <= limit), key=lambda offer: known[offer]))
     if fitting:
         return replace(choice, offers=fitting)
@@ -93,6 +93,6 @@ def _cost_with_extension(launchable: Launchable) -> Decimal | None:
     return launchable.hourly.for_span(launchable.request.ttl + EXTEND_BY).total
 
 
-def _most_cost(offer: Offer, choice: Choice, runtime: Runtime) -> Decimal | None:
-    extras = runtime.extras_of(offer.type.provider, offer.region, choice.request.disk_gb)
+def _most_cost(offer: Offer, choice: Choice, extras_of: ExtrasOf) -> Decimal | None:
+    extras = extras_of(offer.type.provider, offer.region, choice.request.disk_gb)
     return rates(offer.price, extras.disk, extras.public_ip).for_span(choice.request.ttl + EXTEND_BY).total

@@ -11,7 +11,7 @@ from gpuctl.cli.render.result import Result
 from gpuctl.cli.render.tables import right, table
 from gpuctl.documents.offers import NOT_INCLUDED, estimate_shape
 from gpuctl.domain.instance import Market
-from gpuctl.domain.market.offers import Availability, InstanceType, Offer, Requirements, ranked
+from gpuctl.domain.market.offers import InstanceType, Offer, Requirements, ranked
 from gpuctl.domain.money.cost import rates
 from gpuctl.domain.money.prices import origin
 from gpuctl.domain.money.savings import DAYS_A_MONTH, HOURS_A_DAY, Savings, Usage, savings
@@ -151,13 +151,12 @@ def _footer(
     else:
         lines.append("disk and public IP are not included: their prices are unknown")
     lines.append(f"not counted: {', '.join(NOT_INCLUDED)}")
-    remark = _retired(kind)
+    remark = _retired_note(kind)
     return [*lines, *([remark] if remark else []), *age_notes([price], context.clock.now(), in_sandbox=context.sandbox)]
 
 
-def _retired(kind: InstanceType) -> str | None:
-    if kind.availability is not Availability.RETIRED:
+def _retired_note(kind: InstanceType) -> str | None:
+    if kind.retirement is None:
         return None
-    since = f" on {kind.retired_on}" if kind.retired_on else ""
     instead = f": `{kind.successor}` is its successor" if kind.successor else ""
-    return f"`{kind.name}` was retired{since} and can no longer be started{instead}"
+    return f"{kind.retirement} and can no longer be started{instead}"

@@ -64,4 +64,4 @@ def command(
         from gpuctl.cli.commands.list import watch as live
 
         return live.watch(listing, interval or timedelta(seconds=2), refresh=refresh)
-    return listing.result(listing.refreshed() if refresh else {})
+    return listing.result(listing.refreshed() if refresh else {}, is_refreshed=refresh)

@@ -35,8 +35,10 @@ class Listing:
 
         return refreshed(self.context, self.records(self.context.clock.now()))
 
-    def result(self, stale: Mapping[str, GpuctlError], keeping: Collection[str] = ()) -> Result:
-        """The present instances, for every output format."""
+    def result(
+        self, stale: Mapping[str, GpuctlError], keeping: Collection[str] = (), *, is_refreshed: bool = False
+    ) -> Result:
+        """The present instances, for every output format. `is_refreshed`: the providers were queried just now."""
         now = self.context.clock.now()
         chosen = self.records(now, keeping)
         return Result(
@@ -45,13 +47,15 @@ class Listing:
             rows=[] if self.context.output == "json" else [row(record, now) for record in chosen],
             ids=[record.id for record in chosen],
             draw=lambda width: table(chosen, now, width),
-            footer=self.footer(chosen, now) if self.context.output == "table" else (),
+            footer=self.footer(chosen, now, is_refreshed=is_refreshed and not stale)
+            if self.context.output == "table"
+            else (),
             error=next(iter(stale.values()), None),
             errors=stale,
             requested=len(chosen),
         )
 
-    def footer(self, chosen: Sequence[Instance], now: datetime) -> list[str]:
+    def footer(self, chosen: Sequence[Instance], now: datetime, *, is_refreshed: bool = False) -> list[str]:
         """The lines below the table."""
         if not chosen and self.selection != Selection() and all_records(self.context.wiring.store, with_archived=False):
             return ["no instance matches", "hint: gpuctl list --all"]
@@ -63,8 +67,8 @@ class Listing:
         times = self.context.wiring.state.reaper.read()
         swept_at = max((sweep.at for sweep in times.sweeps), default=None)
         lines = [BARE] if any(is_bare(record) for record in chosen) else []
-        queried = f"providers queried {ago(swept_at, now)}" if swept_at else "providers never queried"
-        reaped = f"reaper ran {ago(times.last_reap_at, now)}" if times.last_reap_at else "reaper never ran"
+        queried = "providers queried just now" if is_refreshed else f"last sweep {ago(swept_at, now)}"
+        reaped = f"last reap {ago(times.last_reap_at, now)}"
         if times.unreached:
             reaped += f", which could not query {', '.join(unreached.label for unreached in times.unreached)}"
         lines += [cost_line(chosen, now), f"{queried} · {reaped}"]

@@ -27,6 +27,9 @@ def command(ctx: typer.Context, launch: LaunchOptions) -> Result:
     Give an instance type, or describe the GPU: gpuctl picks the cheapest matching offer. If there is no capacity, it
     tries other zones, the other regions given, then the next offer. The instance is terminated after 60 minutes unless
     you set --ttl, even if your computer is off.
+
+    On a terminal, asks for confirmation if the cost until the deadline is above confirm_above_usd ($10) or unknown, and
+    for several instances. Never asks without a terminal, in CI, or with --yes or --no-input.
     """
     context: Context = ctx.find_root().obj
     request = launch.request(context)

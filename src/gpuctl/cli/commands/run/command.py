@@ -51,7 +51,8 @@ def command(
 
     If the connection drops, COMMAND keeps running and gpuctl reconnects until the deadline. Exit code: that of COMMAND;
     200 + N for gpuctl errors (205: safe to retry; 208: COMMAND succeeded, termination not confirmed). Several words
-    after -- are a program and its arguments; a single word is a line for the remote shell.
+    after -- are a program and its arguments; a single word is a line for the remote shell. Asks for confirmation as
+    gpuctl provision does.
     """
     context: Context = ctx.find_root().obj
     report = RunReport(context, result)
