@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from support.cli import Operator
-from support.programs import CRONTAB, having
+from support.programs import CRONTAB, with_programs
 
 from gpuctl.domain.instance import Status
 from gpuctl.domain.tags import EXPIRES_AT, ID, STATE, deadline_tag
@@ -132,7 +132,7 @@ def as_cron_does(line: str) -> "subprocess.CompletedProcess[str]":
 
 
 def test_cron_reaps_from_a_bare_environment_by_the_very_line(operator: Operator) -> None:
-    having(operator, crontab=CRONTAB)
+    with_programs(operator, crontab=CRONTAB)
     credentials = operator.folder / "credentials"
     credentials.write_text("[default]\naws_access_key_id = AKIAIOSFODNN7EXAMPLE\naws_secret_access_key = x\n")
     carried = {"AWS_SHARED_CREDENTIALS_FILE": str(credentials), "AWS_ENDPOINT_URL": operator.wire.url}

@@ -1,7 +1,7 @@
 """A life that leaves a file of every kind."""
 
 from support.cli import Operator
-from support.programs import CRONTAB, having
+from support.programs import CRONTAB, with_programs
 from support.wire import LOST
 
 from gpuctl.domain.instance import ProviderName
@@ -24,7 +24,7 @@ def a_life_that_makes_every_file(operator: Operator) -> None:
     operator.provision()
     operator.later(minutes=61)
     LocalPrices(operator.state.parent / "prices").write(PriceBook(ProviderName.AWS, operator.clock.now(), {}))
-    having(operator, crontab=CRONTAB)
+    with_programs(operator, crontab=CRONTAB)
     operator.json("schedule", "install")
     operator.json("reap", "--sweep", "--log", str(operator.own_folder / "reap.log"))
     operator.json("archive", "--older-than", "1d", "--to", str(operator.folder / "old.jsonl.gz"))

@@ -33,7 +33,7 @@ echo "$*" >>"{folder}/asked"
 LOGINCTL = "#!/bin/sh\necho no\n"
 
 
-def with_fields(operator: Operator, **programs: str) -> Operator:
+def with_programs(operator: Operator, **programs: str) -> Operator:
     """The operator on an instance that has these programs and no others."""
     folder = operator.folder / "bin"
     folder.mkdir()

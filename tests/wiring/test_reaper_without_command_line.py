@@ -32,10 +32,10 @@ from gpuctl.redaction import Redactor
 from gpuctl.wiring.hooks import notify_hooks
 from gpuctl.wiring.invocation import Wiring
 from gpuctl.wiring.reaper import open_reaper, reap_options
-from gpuctl.wiring.selection import Selection
+from gpuctl.wiring.selection import StateSelection
 
 clock = FakeClock(datetime.fromisoformat(sys.argv[1]))
-wiring = Wiring(Selection.of(os.environ), os.environ, clock, Silent(), Redactor(os.environ, secret_variables()))
+wiring = Wiring(StateSelection.of(os.environ), os.environ, clock, Silent(), Redactor(os.environ, secret_variables()))
 report = open_reaper(wiring, reap_options(wiring)).run(wait=True)
 notify_hooks(wiring, is_reaper=True)
 print(json.dumps({

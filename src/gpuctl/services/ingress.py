@@ -39,7 +39,7 @@ def opened_ranges(known: Sequence[OpenedRange], records: Sequence[Instance], now
 
 def close_unneeded(
     sessions: Sessions, progress: Progress, ranges: Sequence[OpenedRange], state_id: str, now: datetime
-) -> list[OpenedRange]:
+) -> tuple[OpenedRange, ...]:
     """Close what no instance has needed for an hour, with one request for each scope, and return all ranges.
 
     What cannot be closed costs nothing: it is reported, tried again a day later, and is no failure of the reap.
@@ -52,7 +52,7 @@ def close_unneeded(
         for opened in due:
             if (opened.scope, opened.profile) == (scope, profile):
                 after[_key(opened)] = opened.model_copy(update={"close_requested_at": now, "is_closed": is_closed})
-    return list(after.values())
+    return tuple(after.values())
 
 
 def _closed(

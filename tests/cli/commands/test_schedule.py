@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from support.cli import Operator
-from support.programs import CRONTAB, LOGINCTL, SYSTEMCTL, having
+from support.programs import CRONTAB, LOGINCTL, SYSTEMCTL, with_programs
 
 from gpuctl.home.schedule import ScheduleNote
 from gpuctl.services.scheduling.job import from_cron
@@ -14,12 +14,12 @@ from gpuctl.services.scheduling.job import from_cron
 
 @pytest.fixture
 def with_cron(operator: Operator) -> Operator:
-    return having(operator, crontab=CRONTAB)
+    return with_programs(operator, crontab=CRONTAB)
 
 
 @pytest.fixture
 def with_systemd(operator: Operator) -> Operator:
-    return having(operator, systemctl=SYSTEMCTL, loginctl=LOGINCTL)
+    return with_programs(operator, systemctl=SYSTEMCTL, loginctl=LOGINCTL)
 
 
 def tab(operator: Operator) -> str:
@@ -101,7 +101,7 @@ def test_systemd_gets_two_units_and_is_told_of_them(with_systemd: Operator) -> N
 
 
 def test_where_nothing_can_run_it_nothing_is_made(operator: Operator) -> None:
-    having(operator)
+    with_programs(operator)
     ran = operator.run("schedule", "install")
     assert (
         ran.code,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from support.cli import Operator
 from support.clock import StepClock
-from support.programs import BUSYBOX_CRONTAB, CRONTAB, CRONTAB_OF_A_MAC, CRONTAB_WITHOUT_SUID, LAUNCHCTL, having
+from support.programs import BUSYBOX_CRONTAB, CRONTAB, CRONTAB_OF_A_MAC, CRONTAB_WITHOUT_SUID, LAUNCHCTL, with_programs
 from support.wire import refuse
 
 from gpuctl.home.schedule import ScheduleNote, error_log_in
@@ -17,12 +17,12 @@ from gpuctl.platform import Platform
 
 @pytest.fixture
 def with_cron(operator: Operator) -> Operator:
-    return having(operator, crontab=CRONTAB)
+    return with_programs(operator, crontab=CRONTAB)
 
 
 @pytest.fixture
 def on_a_mac(operator: Operator) -> Operator:
-    having(operator, launchctl=LAUNCHCTL, crontab=CRONTAB_OF_A_MAC)
+    with_programs(operator, launchctl=LAUNCHCTL, crontab=CRONTAB_OF_A_MAC)
     operator.platform = Platform("darwin", root=operator.folder / "system")
     operator.environ["HOME"] = str(operator.folder)
     return operator
@@ -120,12 +120,12 @@ def test_install_fails_where_nothing_runs_the_reaper(with_cron: Operator) -> Non
 
 @pytest.mark.parametrize("crontab", [CRONTAB, BUSYBOX_CRONTAB])
 def test_a_user_without_a_crontab_gets_one_from_every_kind_of_cron(operator: Operator, crontab: str) -> None:
-    having(operator, crontab=crontab)
+    with_programs(operator, crontab=crontab)
     assert operator.json("schedule", "install").json["schedule"]["installed"] is True
 
 
 def test_a_crontab_that_refuses_is_quoted(operator: Operator) -> None:
-    having(operator, crontab=CRONTAB_WITHOUT_SUID)
+    with_programs(operator, crontab=CRONTAB_WITHOUT_SUID)
     ran = operator.run("schedule", "install")
     assert (ran.code, "crontab: must be suid to work properly" in ran.err) == (1, True)
     assert "gpuctl reap --watch" in ran.err

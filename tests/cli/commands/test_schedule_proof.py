@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from support.cli import Operator
-from support.programs import CRONTAB, having
+from support.programs import CRONTAB, with_programs
 
 from gpuctl.cli.commands.schedule.programs import started_bare
 from gpuctl.cli.commands.schedule.reaper_job import bare_environment, search_path
@@ -22,7 +22,7 @@ AZ = f"#!/bin/sh\ntouch {{folder}}/az-was-found\necho '{json.dumps(TOKEN).replac
 @pytest.fixture
 def at_aws(operator: Operator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Operator:
     """Credentials of a program that only this operator's PATH leads to."""
-    having(operator, crontab=CRONTAB, **{"my-login": LOGIN, "az": AZ})
+    with_programs(operator, crontab=CRONTAB, **{"my-login": LOGIN, "az": AZ})
     config = tmp_path / "aws-config"
     config.write_text("[profile work]\ncredential_process = my-login\nregion = us-east-1\n")
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
@@ -82,7 +82,7 @@ def test_az_is_found_where_only_the_users_path_leads_to(at_aws: Operator) -> Non
 
 
 def test_where_nothing_names_a_provider_nothing_is_tried_and_that_is_said(operator: Operator) -> None:
-    having(operator, crontab=CRONTAB)
+    with_programs(operator, crontab=CRONTAB)
     ran = operator.run("schedule", "install", terminal=True)
     assert "no credentials were tried" in ran.err
 

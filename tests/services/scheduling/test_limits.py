@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from support.cli import Operator
-from support.programs import CRONTAB, having
+from support.programs import CRONTAB, with_programs
 
 from gpuctl.platform import Platform
 from gpuctl.services.scheduling.job import ReaperJob
@@ -111,7 +111,7 @@ def test_a_container_is_pointed_to_its_supervisor() -> None:
 
 
 def test_a_new_state_is_not_made_on_a_drive_of_windows_unless_it_is_named(operator: Operator, tmp_path: Path) -> None:
-    having(operator, crontab=CRONTAB)
+    with_programs(operator, crontab=CRONTAB)
     platform = operator.platform = a_wsl(tmp_path / "system")
     mounts = platform.root / "proc" / "self" / "mountinfo"
     mounts.write_text(f"{MOUNTS}40 22 0:9 / {tmp_path} rw - 9p D:\\134 rw\n")

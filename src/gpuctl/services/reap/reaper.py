@@ -91,15 +91,14 @@ def reap(runtime: Runtime, times: ReapTimes, options: ReapOptions) -> ReapResult
     """
     now = runtime.clock.now()
     result = ReapResult()
+    on_bug = partial(_on_state_bug, runtime.progress, result)
     if not options.dry_run:
         result.problems += restore_rescued(runtime.store, runtime.rescue)
     state = runtime.store.snapshot()
     refuse_moved(state.moved_to, runtime.store.location)
     if state.is_restored and not options.dry_run:
         run_isolated(
-            [state],
-            partial(_merge, runtime, times, options, result),
-            partial(_on_state_bug, runtime.progress, result, "merging the restored state"),
+            [state], partial(_merge, runtime, times, options, result), partial(on_bug, "merging the restored state")
         )
         state = runtime.store.snapshot()
     over = {} if state.is_restored else Allowance.ending(runtime.store, runtime.budgets, now)
@@ -115,9 +114,7 @@ def reap(runtime: Runtime, times: ReapTimes, options: ReapOptions) -> ReapResult
     result.opened_ranges = times.opened_ranges
     if not options.dry_run and not state.is_restored:
         run_isolated(
-            [state],
-            partial(_close_unneeded, runtime, times, result),
-            partial(_on_state_bug, runtime.progress, result, "removing security groups"),
+            [state], partial(_close_unneeded, runtime, times, result), partial(on_bug, "removing security groups")
         )
     old = now - options.archive_after
     if not options.dry_run and any(record.status.is_ended and record.updated_at < old for record in state.records):
@@ -146,10 +143,9 @@ def _on_state_bug(progress: Progress, result: ReapResult, doing: str, state: Sna
 
 def _close_unneeded(runtime: Runtime, times: ReapTimes, result: ReapResult, states: Sequence[Snapshot]) -> None:
     for state in states:
-        now = runtime.clock.now()
-        ranges = opened_ranges(times.opened_ranges, state.records, now)
-        result.opened_ranges = tuple(
-            close_unneeded(runtime.sessions, runtime.progress, ranges, state.state_id or "", now)
+        ranges, now = times.opened_ranges, runtime.clock.now()
+        result.opened_ranges = close_unneeded(
+            runtime.sessions, runtime.progress, opened_ranges(ranges, state.records, now), state.state_id or "", now
         )
 
 
@@ -290,10 +286,8 @@ def _on_bug(progress: Progress, result: ReapResult, place: _Place, trace: str) -
 
 
 def _unreached(login: Login, regions: Sequence[str], message: str) -> list[UnreachedRegion]:
-    return [
-        UnreachedRegion(provider=login.provider, account=login.account, region=region, message=message)
-        for region in regions
-    ]
+    account = login.account
+    return [UnreachedRegion(provider=login.provider, account=account, region=at, message=message) for at in regions]
 
 
 def _scope_text(place: _Place) -> str:
