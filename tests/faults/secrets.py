@@ -29,13 +29,13 @@ FORMATS = ("json", "table", "csv", "tsv")
 REFUSED = ("RunInstances", "DescribeInstances", "TerminateInstances", "CreateTags")
 
 
-def canaries(world: World, mutants: Sequence[str] = ()) -> Score:
+def canaries(world: World, mutants: Sequence[str] = (), formats: Sequence[str] = FORMATS) -> Score:
     """F1: secrets in the environment, every command in every format with -v, and every failure of a cloud."""
     score = Score()
     with pytest.MonkeyPatch.context() as patch:
         for name, value in CANARIES.items():
             patch.setenv(name, value)
-        for form in FORMATS:
+        for form in formats:
             with world.scenario(mutants) as scenario:
                 scenario.environ |= CANARIES
                 said = {}
