@@ -29,7 +29,7 @@ def folder(kind: str, environ: Mapping[str, str], platform_name: str = sys.platf
         return Path(environ[variable]) / "gpuctl"
     home = home_of(environ)
     if home is None:
-        raise UsageError(f"there is no home directory for the {kind} file", hint=f"add `--{kind} FILE`, or set HOME")
+        raise UsageError(f"there is no home directory for the {kind} file", hint="add `--state FILE`, or set HOME")
     used, unused = home / default / "gpuctl", home / _LIBRARY / file_name
     if platform_name == "darwin" and unused.exists():
         hint = f"remove one of them, or select one with `--{kind} FILE`"

@@ -1,7 +1,6 @@
 """How one state's instances are got onto: by which key, as whom, by which way, and what is remembered of them."""
 
 import os
-import pwd
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from pathlib import Path
 from gpuctl.domain.instance import Instance
 from gpuctl.errors import StateUnusableError, UsageError
 from gpuctl.files import make_private, private_folder
-from gpuctl.remote.keys import NAME, SshKey, named_key, own_key
+from gpuctl.remote.keys import NAME, SshKey, has_name, named_key, own_key
 from gpuctl.remote.sshconfig import KNOWN_HOSTS
 from gpuctl.remote.target import Target, target
 
@@ -41,9 +40,7 @@ class Access:
             return None
         if not shutil.which("ssh-keygen"):
             return "`ssh-keygen` is not available"
-        try:
-            pwd.getpwuid(os.getuid())
-        except KeyError:
+        if not has_name():
             return f"the user ID {os.getuid()} has no name, and `ssh-keygen` needs one (a line in /etc/passwd)"
         return None
 

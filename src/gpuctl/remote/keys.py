@@ -1,5 +1,7 @@
 """The key that gets its owner onto instances: gpuctl's own pair, made when it is first needed, or a person's."""
 
+import os
+import pwd
 import re
 import shutil
 import subprocess
@@ -27,6 +29,20 @@ class SshKey:
 
     public: str
     identity: Path
+
+
+def has_name() -> bool:
+    """Whether the user ID has a line in /etc/passwd, without which OpenSSH refuses to work."""
+    try:
+        pwd.getpwuid(os.getuid())
+    except KeyError:
+        return False
+    return True
+
+
+def hint_without_name() -> str:
+    """What a user without a name types; in an image whose /etc/passwd can be written."""
+    return f"echo 'gpuctl:x:{os.getuid()}:0::/tmp:/bin/sh' >>/etc/passwd"
 
 
 def own_key(folder: Path) -> SshKey:
@@ -89,9 +105,8 @@ def _make(folder: Path) -> None:
         if done.returncode != 0:
             lines = [f"exit code {done.returncode}", *done.stderr.decode("utf-8", "replace").split("\n")]
             last = next(line.strip() for line in reversed(lines) if line.strip())
-            raise UsageError(
-                f"`ssh-keygen` created no key: {as_typed(last)}", hint=f"ssh-keygen -t ed25519 -f {folder / NAME}"
-            )
+            hint = f"ssh-keygen -t ed25519 -f {folder / NAME}" if has_name() else hint_without_name()
+            raise UsageError(f"`ssh-keygen` created no key: {as_typed(last)}", hint=hint)
         # Only one process can create the link: no key is ever replaced by another.
         try:
             Disk().link(pair, folder / NAME)

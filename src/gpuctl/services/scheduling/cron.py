@@ -89,7 +89,9 @@ class Crontab:
     def _write(self, lines: list[str]) -> None:
         ran = self._run(["crontab", "-"], "".join(f"{line}\n" for line in lines))
         if not ran.ok:
-            raise ScheduleError(f"could not write the crontab: {ran.failure}", hint="crontab -e")
+            raise ScheduleError(
+                f"could not write the crontab: {ran.failure}", hint="run under a supervisor: gpuctl reap --watch"
+            )
 
 
 def _without_headers(lines: Sequence[str]) -> list[str]:
