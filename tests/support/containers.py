@@ -3,7 +3,6 @@
 The mounts are those of a mount namespace of the process, and end with it.
 """
 
-import json
 import os
 import shutil
 import subprocess
@@ -12,22 +11,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from support.cli import Ran
+from support.processes import run_commands
 
 NAMELESS = 12345
 VOLUME = "/mnt/volume"
 _FOLDERS = [Path(sys.base_prefix), Path(sys.prefix), *(Path(entry) for entry in sys.path if os.path.isdir(entry))]
-_COMMANDS = """
-import io, json, sys
-from gpuctl.cli.main import main
-from gpuctl.cli.terminal.streams import Streams
-
-results = []
-for argv in json.loads(sys.argv[1]):
-    streams = Streams(io.StringIO(), io.StringIO(), io.StringIO())
-    code = main(argv, streams=streams)
-    results.append([code, streams.out.getvalue(), streams.err.getvalue()])
-print(json.dumps(results))
-"""
 
 
 def missing_privilege() -> str | None:
@@ -52,17 +40,8 @@ def contained(
         user = ["setpriv", f"--reuid={NAMELESS}", f"--regid={NAMELESS}", "--clear-groups"]
     if is_read_only:
         steps.append("mount -o remount,bind,ro /")
-    command = [*user, sys.executable, "-c", _COMMANDS, json.dumps(commands)]
-    done = subprocess.run(
-        ["unshare", "--mount", "sh", "-c", "\n".join([*steps, 'exec "$@"']), "sh", *command],
-        env={**environ, "PYTHONPATH": os.pathsep.join(sys.path), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
-        cwd="/",
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return [Ran(*result) for result in json.loads(done.stdout)]
+    script = "\n".join([*steps, 'exec "$@"'])
+    return run_commands(commands, environ, ["unshare", "--mount", "sh", "-c", script, "sh", *user])
 
 
 def _made_readable() -> list[str]:

@@ -1,12 +1,14 @@
 """gpuctl as a real process, with a cloud on loopback behind a wire."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from support.cli import Operator
+from support.cli import Operator, Ran
 from support.wire import Fault
 
 GPUCTL = [sys.executable, "-m", "gpuctl"]
@@ -16,6 +18,19 @@ _NOT_YET = (
     b"</DescribeInstanceStatusResponse>"
 )
 STARTING = Fault(False, lambda _: (200, {"Content-Type": "text/xml"}, _NOT_YET))
+
+_COMMANDS = """
+import io, json, sys
+from gpuctl.cli.main import main
+from gpuctl.cli.terminal.streams import Streams
+
+results = []
+for argv in json.loads(sys.argv[1]):
+    streams = Streams(io.StringIO(), io.StringIO(), io.StringIO())
+    code = main(argv, streams=streams)
+    results.append([code, streams.out.getvalue(), streams.err.getvalue()])
+print(json.dumps(results))
+"""
 
 
 def environment(operator: Operator) -> dict[str, str]:
@@ -45,6 +60,22 @@ def started(operator: Operator, *argv: str, **how: Any) -> subprocess.Popen[byte
     return subprocess.Popen(
         [*GPUCTL, *argv], env=environment(operator), preexec_fn=_as_at_a_terminal, **(streams | how)
     )
+
+
+def run_commands(
+    commands: Sequence[Sequence[str]], environ: Mapping[str, str], wrapper: Sequence[str] = ()
+) -> list[Ran]:
+    """Run these command lines, one after the other, in one process that `wrapper` starts, from the root folder."""
+    done = subprocess.run(
+        [*wrapper, sys.executable, "-c", _COMMANDS, json.dumps(commands)],
+        env={**environ, "PYTHONPATH": os.pathsep.join(sys.path), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
+        cwd="/",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return [Ran(*result) for result in json.loads(done.stdout)]
 
 
 def _as_at_a_terminal() -> None:
