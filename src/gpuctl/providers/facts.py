@@ -74,6 +74,7 @@ class CloudFacts:
     `example_type` and `example_region` are for hints; the region is also where the sandbox's checks run by default.
     `quota_families` gives the quotas that an instance type counts against, on demand and as spot, by its name.
     `price_sources` are the published price lists; `prices_are_public`: reading them takes no credentials.
+    `queue_form` is how its job queues are named, as `SCHEME:ADDRESS`; None where the queues cannot be counted.
     `force` says what `terminate --force` also deletes, None where the option changes nothing.
     """
 
@@ -93,6 +94,7 @@ class CloudFacts:
     prices_are_public: bool = False
     account_digits: int | None = None
     force: str | None = None
+    queue_form: str | None = None
 
     @property
     def extra(self) -> str:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from gpuctl.providers.base import Connection, Provider
     from gpuctl.providers.facts import CloudFacts
     from gpuctl.providers.prices import PriceList
+    from gpuctl.providers.queues import JobQueue
     from gpuctl.providers.retry import Retry
 
 # In the order in which they are listed, tried and checked.
@@ -80,6 +81,26 @@ def open_price_list(name: ProviderName, connection: "Connection", retry: "Retry"
     with _installed(name):
         prices: PriceList = import_module(f"{__package__}.{name}").open_price_list(connection, retry)
     return prices
+
+
+def queue_forms() -> tuple[str, ...]:
+    """How the queues of the providers are named, such as `sqs:URL`."""
+    return tuple(facts.queue_form for facts in all_facts() if facts.queue_form is not None)
+
+
+def queue_provider(scheme: str) -> ProviderName | None:
+    """The provider whose queues have that scheme; None if none has."""
+    return next((facts.name for facts in all_facts() if (facts.queue_form or "").split(":")[0] == scheme), None)
+
+
+def open_queue(name: ProviderName, address: str, connection: "Connection") -> "JobQueue":
+    """The queue of that provider at that address. Makes no call; loads its SDK.
+
+    UsageError where the address names no queue, or where the extra of the provider is not installed.
+    """
+    with _installed(name):
+        queue: JobQueue = import_module(f"{__package__}.{name}").open_queue(address, connection)
+    return queue
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Which instance of a pool a lease takes, and what taking and releasing it change in the record."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -17,6 +18,22 @@ AFTER_LEASE = timedelta(minutes=5)
 # An instance whose deadline is nearer than that is not leased: moving the deadline takes a moment.
 _LEAST_LEFT = timedelta(seconds=30)
 _STARTING = (Status.PROVISIONING, Status.CONFIGURING)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What was done under a lease, and what it is counted in."""
+
+    amount: Decimal | None = None
+    unit: str | None = None
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """As fields of the lease."""
+        return {"work": self.amount, "unit": self.unit}
+
+
+NO_WORK = Work()
 
 
 class NotFree(GpuctlError):
@@ -81,7 +98,7 @@ def taken(record: Instance, pool: Pool, lease: Lease, now: datetime) -> Instance
     return note(record, EventName.LEASED, now, detail=detail, pool=membership, **whose)
 
 
-def returned(record: Instance, pool: Pool, lease_id: str, now: datetime, **work: Decimal | str | None) -> Instance:
+def returned(record: Instance, pool: Pool, lease_id: str, now: datetime, work: Work = NO_WORK) -> Instance:
     """The record after that lease, idle again. The record itself where the lease is released already.
 
     NotFree where the instance must not be used again: it is draining, ending, or has had the most leases.
@@ -96,7 +113,7 @@ def returned(record: Instance, pool: Pool, lease_id: str, now: datetime, **work:
         raise NotFree(f"{record.label} is not used again")
     if lease.has_expired(now):
         raise NotFree(f"the lease of {record.label} has expired")
-    over = lease.model_copy(update={"released_at": now, "outcome": LeaseOutcome.RETURNED, **work})
+    over = lease.model_copy(update={"released_at": now, "outcome": LeaseOutcome.RETURNED, **work.facts})
     free = advance(record, Status.READY, now)
     facts: dict[str, Any] = {
         "pool": membership.with_lease(over).with_fields(idle_since=now),
@@ -113,13 +130,13 @@ def ended(
     *,
     is_dirty: bool,
     reason: Reason = Reason.USER,
-    **work: Decimal | str | None,
+    work: Work = NO_WORK,
 ) -> Instance:
     """The record after that lease, about to be terminated. The record itself where the lease is released already."""
     lease = _lease(record, lease_id)
     if not lease.is_open:
         return record
-    update = {"released_at": now, "outcome": LeaseOutcome.ENDED, "is_dirty": is_dirty, **work}
+    update = {"released_at": now, "outcome": LeaseOutcome.ENDED, "is_dirty": is_dirty, **work.facts}
     membership = _membership(record).with_lease(lease.model_copy(update=update)).with_fields(is_draining=True)
     detail = f"{lease.id}, dirty" if is_dirty else lease.id
     over = note(record, EventName.RELEASED, now, detail=detail, pool=membership)

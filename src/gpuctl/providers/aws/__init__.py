@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from gpuctl.providers.base import Connection, Provider
     from gpuctl.providers.prices import PriceList
+    from gpuctl.providers.queues import JobQueue
     from gpuctl.providers.retry import Retry
 
 
@@ -22,3 +23,11 @@ def open_price_list(connection: "Connection", retry: "Retry") -> "PriceList":
     from gpuctl.providers.aws.prices import AwsPriceList
 
     return AwsPriceList(Clients(connection), retry)
+
+
+def open_queue(address: str, connection: "Connection") -> "JobQueue":
+    """An SQS queue by its URL. Makes no call. UsageError if that names no queue."""
+    from gpuctl.providers.aws.client import Clients
+    from gpuctl.providers.aws.queue import SqsQueue
+
+    return SqsQueue(address, Clients(connection))

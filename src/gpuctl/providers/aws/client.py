@@ -75,8 +75,11 @@ class Clients:
         """Whether EC2 is at an address of this very computer."""
         return urlsplit(self.client("ec2", region).meta.endpoint_url).hostname in LOOPBACK
 
-    def client(self, service: str, region: str, *, once: bool = False) -> Any:
-        """The client of a service in a region; `once` for calls the SDK must never send again by itself."""
+    def client(self, service: str, region: str, *, once: bool = False, quick: bool = False) -> Any:
+        """The client of a service in a region; `once` for calls the SDK must never send again by itself.
+
+        `quick` for calls that must not take longer than 10 s.
+        """
         key = (service, region, once)
         if key not in self._clients:
             with settings_of(self.connection.environ):
@@ -86,7 +89,7 @@ class Clients:
                     service,
                     region_name=region,
                     endpoint_url=self.connection.sandbox_url,
-                    config=_config(is_sealed=self.connection.sandbox_url is not None, once=once),
+                    config=_config(is_sealed=self.connection.sandbox_url is not None, once=once, quick=quick),
                 )
                 check_keys(self.session._session, self.connection)
             client.meta.events.register("after-call", _without_token)
@@ -110,12 +113,14 @@ def _without_token(parsed: Any, **_: Any) -> None:
         error["Message"] = _TOKEN.sub(r"\1…", error["Message"])
 
 
-def _config(*, is_sealed: bool, once: bool) -> Config:
+def _config(*, is_sealed: bool, once: bool, quick: bool) -> Config:
     settings: dict[str, Any] = {
         "retries": {"mode": "standard", "total_max_attempts": 1 if once else ATTEMPTS},
         "connect_timeout": CONNECT_TIMEOUT.total_seconds(),
         "read_timeout": READ_TIMEOUT.total_seconds() * (2 if once else 1),
     }
+    if quick:
+        settings |= {"retries": {"mode": "standard", "total_max_attempts": 1}, "connect_timeout": 4, "read_timeout": 5}
     if is_sealed:
         settings |= {"proxies": {}, "use_fips_endpoint": False, "use_dualstack_endpoint": False}
     return Config(**settings)

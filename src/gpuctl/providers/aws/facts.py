@@ -82,4 +82,5 @@ FACTS = CloudFacts(
     example_region="us-east-1",
     price_sources={Market.ON_DEMAND: "AWS Price List API", Market.SPOT: "EC2 spot price history"},
     quota_families=quota_families,
+    queue_form="sqs:URL",
 )

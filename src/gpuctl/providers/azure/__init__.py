@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from gpuctl.providers.base import Connection, Provider
     from gpuctl.providers.prices import PriceList
+    from gpuctl.providers.queues import JobQueue
     from gpuctl.providers.retry import Retry
 
 
@@ -23,3 +24,11 @@ def open_price_list(connection: "Connection", retry: "Retry") -> "PriceList":
 
     address = checked_address(connection.environ.get(VARIABLE) or ADDRESS, setting=VARIABLE)
     return AzurePriceList(address, retry)
+
+
+def open_queue(address: str, connection: "Connection") -> "JobQueue":
+    """A queue of Azure Queue Storage, by `ACCOUNT/QUEUE`. Makes no call. UsageError if that names no queue."""
+    from gpuctl.providers.azure.client import Clients
+    from gpuctl.providers.azure.queue import StorageQueue
+
+    return StorageQueue(address, Clients(connection))

@@ -79,4 +79,5 @@ FACTS = CloudFacts(
     prices_are_public=True,
     quota_families=quota_families,
     force="resources that others added to the resource group",
+    queue_form="azure:ACCOUNT/QUEUE",
 )

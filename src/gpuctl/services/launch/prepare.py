@@ -31,7 +31,7 @@ class Prepared:
     """A request that can be launched: checked, priced, in an account, with an image.
 
     `offers` are those that may be tried, in order, and `skipped` counts the others by why; `first` is where to begin.
-    `admit` gets all records in the transaction that adds the new ones, and refuses them by raising.
+    `admit` gets all records, the new ones last, in the transaction that adds those, and refuses them by raising.
     """
 
     choice: Choice

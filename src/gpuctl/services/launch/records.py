@@ -31,8 +31,8 @@ def write_records(prepared: Prepared, runtime: Runtime) -> tuple[Sequence[Instan
     is_affordable = allowance_of(prepared.request, runtime.store, runtime.budgets, now).adding(records)
 
     def guard(present: Sequence[Instance]) -> None:
-        _refuse_taken_name(prepared, present)
-        prepared.admit(present)
+        _refuse_standing(prepared, present)
+        prepared.admit([*present, *records])
         is_affordable(present)
 
     return records, runtime.store.add(records, guard).state_id or ""
@@ -108,7 +108,7 @@ def _record(
     )
 
 
-def _refuse_taken_name(prepared: Prepared, present: Sequence[Instance]) -> None:
-    present = active_records(prepared.choice, present)
-    if present:
-        raise NotReadyError(f"`{present[0].name}` was just started by another gpuctl", hint="run the command again")
+def _refuse_standing(prepared: Prepared, present: Sequence[Instance]) -> None:
+    taken = active_records(prepared.choice, present)
+    if taken:
+        raise NotReadyError(f"`{taken[0].name}` was just started by another gpuctl", hint="run the command again")

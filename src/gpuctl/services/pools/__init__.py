@@ -1,0 +1,1 @@
+"""Pools: leases, releases, and the tick that launches, renews and terminates instances."""

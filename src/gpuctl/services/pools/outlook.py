@@ -1,0 +1,92 @@
+"""What the policy of a pool wants now, from the pool's own past as far as the policy needs it."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+from statistics import median
+
+from gpuctl.domain.instance import Instance
+from gpuctl.domain.pools.choice import ENOUGH_HISTORY_S, ENOUGH_LEASES, Evidence, InForce, policy_in_force
+from gpuctl.domain.pools.events import PoolEventName
+from gpuctl.domain.pools.forecast import Learned, learn, learn_steps, spares
+from gpuctl.domain.pools.plan import Outlook
+from gpuctl.domain.pools.policy import AUTO, TUNED, Policy, PolicyKind, idle_limit_s, parse_policy
+from gpuctl.domain.pools.policy import waiting_value as value_of_waiting
+from gpuctl.domain.pools.spec import Pool
+from gpuctl.services.pools.history import jobs_of, steps_of
+from gpuctl.services.pools.tools import PoolTools
+
+DEFAULT_BOOT_S = 150.0
+TICK_S = 60.0
+LEARNS_FROM = timedelta(days=35)
+_SAVED_EVERY_S = 3_600.0
+_MOST_SAMPLES = 50
+
+
+def boot_seconds(records: Sequence[Instance], pool: str) -> float:
+    """How long an instance of that pool takes from its launch until it is ready: the median of the last ones."""
+    mine = [record for record in records if record.pool is not None and record.pool.pool == pool]
+    spans = [
+        (record.ready_at - record.created_at).total_seconds()
+        for record in sorted(mine, key=lambda record: record.created_at)[-_MOST_SAMPLES:]
+        if record.ready_at is not None and record.ready_at > record.created_at
+    ]
+    return median(spans) if spans else DEFAULT_BOOT_S
+
+
+def outlook_of(tools: PoolTools, pool: Pool, records: Sequence[Instance], price: Decimal | None) -> Outlook:
+    """What the pool's policy wants now. The history is only read where the policy depends on it.
+
+    `price` is that of one instance in dollars an hour, None where it is unknown.
+    """
+    now, wanted = tools.now(), parse_policy(pool.policy)
+    if wanted not in (AUTO, TUNED) and wanted.kind is not PolicyKind.PREDICT:
+        return _outlook(InForce(wanted, "set by you"), 0)
+    kept = tools.forecasts.read(pool.name)
+    chosen = parse_policy(pool.chosen.policy) if pool.chosen else None
+    in_force = policy_in_force(wanted, chosen, _evidence(tools, pool, kept, now))
+    if in_force.policy.kind is not PolicyKind.PREDICT:
+        return _outlook(in_force, 0)
+    learned = learned_until(tools, pool, records, kept, now)
+    return _outlook(in_force, spares(in_force.policy, learned, value_of_waiting(pool.wait_cost, price)))
+
+
+def learned_until(
+    tools: PoolTools, pool: Pool, records: Sequence[Instance], kept: Learned | None, now: datetime
+) -> Learned:
+    """What the history has shown until now: from the counters that were kept, else from the whole history."""
+    if kept is None or kept.until_s > now.timestamp():
+        since = max(now - LEARNS_FROM, pool.created_at - timedelta(days=90))
+        events = tools.pools.history(pool.name, since)
+        begin = min((event.at.timestamp() for event in events), default=now.timestamp())
+        empty = Learned(until_s=begin, boot_s=boot_seconds(records, pool.name), tick_s=TICK_S)
+        learned = learn(empty, jobs_of(events, now), now.timestamp())
+        tools.forecasts.write(pool.name, learned)
+        return learned
+    since = datetime.fromtimestamp(kept.until_s, now.tzinfo)
+    events = tools.pools.history(pool.name, since - timedelta(hours=24))
+    learned = learn_steps(kept, steps_of(events, now), now.timestamp())
+    if learned.until_s - kept.until_s >= _SAVED_EVERY_S:
+        tools.forecasts.write(pool.name, learned)
+    return learned
+
+
+def _evidence(tools: PoolTools, pool: Pool, kept: Learned | None, now: datetime) -> Evidence:
+    if kept is not None:
+        return Evidence(ENOUGH_HISTORY_S, ENOUGH_LEASES)
+    events = tools.pools.history(pool.name, now - LEARNS_FROM)
+    leases = sum(event.event is PoolEventName.LEASED for event in events)
+    first = min((event.at for event in events), default=now)
+    return Evidence((now - first).total_seconds(), leases)
+
+
+def _outlook(in_force: InForce, spare_count: int) -> Outlook:
+    policy: Policy = in_force.policy
+    limit = idle_limit_s(policy)
+    return Outlook(
+        spares=spare_count,
+        idle_limit=None if limit is None else timedelta(seconds=limit),
+        fixed=policy.count if policy.kind is PolicyKind.ALWAYS else None,
+        policy=str(policy),
+        reason=in_force.reason,
+    )

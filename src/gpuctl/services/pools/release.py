@@ -1,0 +1,173 @@
+"""Ends a lease: the instance goes back to its pool clean, or is terminated."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from gpuctl.domain.duration import exact
+from gpuctl.domain.instance import Instance, Reason, Status
+from gpuctl.domain.membership import Lease, LeaseOutcome
+from gpuctl.domain.pools.events import PoolEvent, PoolEventName
+from gpuctl.domain.pools.leasing import AFTER_LEASE, NO_WORK, NotFree, Work, ended, extended, is_idle, returned
+from gpuctl.domain.pools.plan import MOST_AHEAD
+from gpuctl.domain.pools.spec import Pool
+from gpuctl.errors import GpuctlError, NotFoundError, UsageError
+from gpuctl.services.pools.deadline import move_deadline
+from gpuctl.services.pools.tools import PoolTools
+from gpuctl.services.query import all_records
+from gpuctl.services.terminate import end
+from gpuctl.store.base import RecordStore
+
+# Runs the command that cleans an instance; what failed, or None.
+Clean = Callable[[Instance, str], GpuctlError | None]
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseRequest:
+    """How a lease ends. `is_dirty`: the instance must not be used again. `work` is what was done under it."""
+
+    is_dirty: bool = False
+    work: Work = NO_WORK
+
+
+@dataclass(frozen=True, slots=True)
+class ReleasedLease:
+    """A lease that is over, and its instance. `error`: the termination was not accepted yet; the reaper continues."""
+
+    lease: Lease
+    record: Instance
+    error: GpuctlError | None = None
+
+
+def leased_instance(store: RecordStore, lease_id: str) -> tuple[Instance, Lease]:
+    """The instance that has, or had, that lease. NotFoundError if there is none, in the state or in its archive."""
+    for with_archived in (False, True):
+        for record in all_records(store, with_archived=with_archived):
+            for lease in record.pool.leases if record.pool else ():
+                if lease.id == lease_id:
+                    return record, lease
+    raise NotFoundError(f"no lease `{lease_id}`", hint="gpuctl pool list")
+
+
+def release(tools: PoolTools, lease_id: str, wanted: ReleaseRequest, clean: Clean) -> ReleasedLease:
+    """End the lease. A lease that is over already is no error, and nothing changes.
+
+    The instance is returned where the pool uses instances again and its clean-up succeeded; else it is terminated.
+    NotFoundError if there is no such lease.
+    """
+    store = tools.runtime.store
+    record, lease = leased_instance(store, lease_id)
+    if not lease.is_open:
+        return ReleasedLease(lease, record)
+    if not record.is_live and all(present.id != record.id for present in store.snapshot().records):
+        # In the archive nothing is written any more.
+        over = {"released_at": record.terminated_at, "outcome": LeaseOutcome.ENDED}
+        return ReleasedLease(lease.model_copy(update=over), record)
+    pool = tools.pools.read().get(record.pool.pool if record.pool else "")
+    is_dirty, is_usable = wanted.is_dirty, False
+    if pool is not None and not is_dirty:
+        is_usable = _is_returnable(record, pool, lease, tools.now())
+        is_dirty = is_usable and not _cleaned(tools, pool, record, clean)
+    error: GpuctlError | None = None
+    now = tools.now()
+    try:
+        if pool is None or is_dirty or not is_usable:
+            raise NotFree(f"{record.label} is not used again")
+        record = store.update(record.id, lambda fresh: returned(fresh, pool, lease_id, now, wanted.work))
+    except NotFree:
+        record, error = _terminated(tools, record, lease_id, wanted.work, is_dirty=is_dirty)
+    else:
+        record = _nearer(tools, record)
+    closed = next(other for other in (record.pool.leases if record.pool else ()) if other.id == lease_id)
+    tools.append(record.pool.pool if record.pool else "", [released_event(closed, record, now)])
+    return ReleasedLease(closed, record, error)
+
+
+def extend_lease(tools: PoolTools, lease_id: str, span: timedelta) -> tuple[Lease, Instance]:
+    """Let the lease end that long from now, and move the deadline of its instance, which comes first.
+
+    UsageError where the lease is over, would end earlier, or would end after the highest age of its instance.
+    """
+    record, lease = leased_instance(tools.runtime.store, lease_id)
+    now = tools.now()
+    until = (now + span).replace(microsecond=0)
+    extended(record, lease_id, until, now)
+    pool = tools.pools.read().get(record.pool.pool if record.pool else "")
+    if pool is not None and until + AFTER_LEASE > record.created_at + pool.max_age:
+        left = exact(max(record.created_at + pool.max_age - AFTER_LEASE - now, timedelta(0)))
+        raise UsageError(f"an instance of pool `{pool.name}` has {left} left", hint="lease another one")
+    if span > tools.runtime.max_ttl - AFTER_LEASE:
+        most = exact(tools.runtime.max_ttl - AFTER_LEASE)
+        raise UsageError(f"--for can be at most {most}", hint="raise `max_ttl` in the config")
+
+    def is_open(fresh: Instance) -> bool:
+        return fresh.pool is not None and fresh.pool.lease is not None and fresh.pool.lease.id == lease_id
+
+    if record.expires_at < until + AFTER_LEASE:
+        move_deadline(tools.runtime, record, until + AFTER_LEASE, is_open)
+    record = tools.runtime.store.update(record.id, lambda fresh: extended(fresh, lease_id, until, tools.now()))
+    lease = next(other for other in (record.pool.leases if record.pool else ()) if other.id == lease_id)
+    tools.append(
+        record.pool.pool if record.pool else "",
+        [PoolEvent(at=now, event=PoolEventName.EXTENDED, lease=lease_id, instance=record.id, until=until)],
+    )
+    return lease, record
+
+
+def released_event(lease: Lease, record: Instance, at: datetime) -> PoolEvent:
+    """The entry of the history for a lease that is over."""
+    figures = {} if lease.work is None else {"work": float(lease.work), "unit": lease.unit}
+    return PoolEvent(
+        at=lease.released_at or at,
+        event=PoolEventName.RELEASED,
+        lease=lease.id,
+        instance=record.id,
+        detail=lease.outcome.value if lease.outcome else None,
+        figures=figures,
+    )
+
+
+def _is_returnable(record: Instance, pool: Pool, lease: Lease, now: datetime) -> bool:
+    """Whether the instance may be used again once it is clean."""
+    try:
+        returned(record, pool, lease.id, now)
+    except NotFree:
+        return False
+    return True
+
+
+def _cleaned(tools: PoolTools, pool: Pool, record: Instance, clean: Clean) -> bool:
+    """Whether the clean-up succeeded, or there is none. The lease is held meanwhile, so nobody else gets it."""
+    if pool.on_release is None:
+        return True
+    tools.runtime.progress.step(f"cleaning {record.label}")
+    failure = clean(record, pool.on_release)
+    if failure is not None:
+        tools.runtime.progress.warn(f"{record.label} is terminated: its clean-up failed ({failure.message})")
+    return failure is None
+
+
+def _terminated(
+    tools: PoolTools, record: Instance, lease_id: str, work: Work, *, is_dirty: bool
+) -> tuple[Instance, GpuctlError | None]:
+    """The instance after its termination was requested, and why the provider has not accepted that."""
+    now = tools.now()
+    record = tools.runtime.store.update(
+        record.id, lambda fresh: ended(fresh, lease_id, now, is_dirty=is_dirty, work=work)
+    )
+    if record.status is not Status.STOPPING or record.deleted_by_us_at is not None:
+        return record, None
+    outcome = end(tools.runtime, [record.id], Reason.USER)
+    return (outcome.records or [record])[0], outcome.errors.get(record.id)
+
+
+def _nearer(tools: PoolTools, record: Instance) -> Instance:
+    """The instance with a near deadline, as every idle one has. Where that fails, the next tick does it."""
+    if record.expires_at - tools.now() <= MOST_AHEAD:
+        return record
+    deadline = (tools.now() + MOST_AHEAD).replace(microsecond=0)
+    try:
+        return move_deadline(tools.runtime, record, deadline, is_idle)
+    except GpuctlError as error:
+        tools.runtime.progress.info(f"the deadline of {record.label} stays for now: {error.message}")
+        return record
