@@ -1,20 +1,16 @@
 """What the services of pools work with in one invocation."""
 
-from collections.abc import Callable
-
-from gpuctl.domain.instance import ProviderName
 from gpuctl.domain.market.request import Request
 from gpuctl.domain.pools.load import QueueReading
 from gpuctl.domain.pools.spec import Pool
 from gpuctl.domain.tags import RECORD_ID_PREFIX
 from gpuctl.home.forecasts import LocalForecasts
-from gpuctl.services.launch.offers import Choice, Defaults, choose
+from gpuctl.services.launch.offers import Choice, choose
 from gpuctl.services.pools.tools import Forecasts, NoForecasts, PoolTools
 from gpuctl.services.record_id import new_record_id
+from gpuctl.wiring.defaults import defaults_of
 from gpuctl.wiring.invocation import Wiring
 from gpuctl.wiring.queues import read_queue
-
-DefaultsOf = Callable[[ProviderName], Defaults]
 
 
 def open_pools(wiring: Wiring) -> PoolTools:
@@ -34,22 +30,6 @@ def open_pools(wiring: Wiring) -> PoolTools:
         new_id=lambda: new_record_id().removeprefix(RECORD_ID_PREFIX),
         forecasts=_forecasts(wiring),
     )
-
-
-def defaults_of(wiring: Wiring) -> DefaultsOf:
-    """The settings of each provider that apply where no option is given."""
-
-    def of(name: ProviderName) -> Defaults:
-        settings = wiring.config.cloud(name)
-        return Defaults(
-            region=settings.region,
-            region_source=wiring.settings.source(name.value, "region") or "config",
-            image=settings.image,
-            subnet=settings.subnet,
-            profile=None if wiring.sandbox else settings.profile,
-        )
-
-    return of
 
 
 def _forecasts(wiring: Wiring) -> Forecasts:

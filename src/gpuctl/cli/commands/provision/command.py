@@ -3,7 +3,7 @@
 import typer
 
 from gpuctl.cli.commands.provision.dry_run import dry_run_result
-from gpuctl.cli.commands.provision.options import LaunchOptions, defaults_of, launch_options
+from gpuctl.cli.commands.provision.options import LaunchOptions, launch_options
 from gpuctl.cli.commands.provision.render import provisioned
 from gpuctl.cli.commands.provision.start import announce, confirm, start_result
 from gpuctl.cli.context import Context
@@ -11,6 +11,7 @@ from gpuctl.cli.render.result import Result
 from gpuctl.services.launch.offers import choose
 from gpuctl.services.launch.prepare import active_records, prepare
 from gpuctl.services.launch.provision import ProvisionResult, wait_for_active
+from gpuctl.wiring.defaults import defaults_of
 
 EXAMPLES = """\
 gpuctl provision g4dn.xlarge --region us-east-1 --ttl 30
@@ -34,7 +35,7 @@ def command(ctx: typer.Context, launch: LaunchOptions) -> Result:
     context: Context = ctx.find_root().obj
     request = launch.request(context)
     context.wiring.start_sandbox()
-    choice = choose(request, defaults_of(context), context.wiring.runtime, context.wiring.catalog)
+    choice = choose(request, defaults_of(context.wiring), context.wiring.runtime, context.wiring.catalog)
     existing = active_records(choice, context.wiring.store.snapshot().records)
     if existing:
         active = ProvisionResult(existing)

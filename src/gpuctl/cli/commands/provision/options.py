@@ -40,7 +40,6 @@ from gpuctl.domain.instance import Market, ProviderName
 from gpuctl.domain.market.request import DEFAULT_PURPOSE, Request
 from gpuctl.domain.market.ssh_source import AUTO, SshSource, source
 from gpuctl.providers.registry import all_facts
-from gpuctl.services.launch.offers import Defaults, DefaultsOf
 from gpuctl.services.launch.retry import MAX_RETRIES, Retries
 
 _INSTANCE, _GPU, _PRICE = "Instance", "GPU requirements (instead of TYPE)", "Price"
@@ -204,19 +203,3 @@ def _parameters() -> Iterator[Parameter]:
     for field in fields(LaunchOptions):
         default = Parameter.empty if field.default is MISSING else field.default
         yield Parameter(field.name, Parameter.POSITIONAL_OR_KEYWORD, default=default, annotation=field.type)
-
-
-def defaults_of(context: Context) -> DefaultsOf:
-    """The settings of each provider that apply where no option is given."""
-
-    def of(name: ProviderName) -> Defaults:
-        settings = context.wiring.config.cloud(name)
-        return Defaults(
-            region=settings.region,
-            region_source=context.wiring.settings.source(name.value, "region") or "config",
-            image=settings.image,
-            subnet=settings.subnet,
-            profile=None if context.sandbox else settings.profile,
-        )
-
-    return of

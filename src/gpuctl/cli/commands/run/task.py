@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
-from gpuctl.cli.commands.provision.options import LaunchOptions, defaults_of
+from gpuctl.cli.commands.provision.options import LaunchOptions
 from gpuctl.cli.commands.provision.start import agreement, announce, confirm, with_safeguards
 from gpuctl.cli.context import Context
 from gpuctl.cli.interrupts import TERMINATE_WITHIN, time_limit
@@ -25,6 +25,7 @@ from gpuctl.services.launch.provision import start
 from gpuctl.services.query import last_known_records, resolve
 from gpuctl.services.run import Task, TaskResult, run_task
 from gpuctl.services.wait import wait_for_ssh
+from gpuctl.wiring.defaults import defaults_of
 
 OURS = 200
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -117,7 +118,7 @@ def ready_instance(context: Context, launch: LaunchOptions, on: str | None, repo
         return wait_for_ssh(context.wiring.runtime, record, launch.timeout or READY_WITHIN)
     request = launch.request(context)
     context.wiring.start_sandbox()
-    choice = choose(request, defaults_of(context), context.wiring.runtime, context.wiring.catalog)
+    choice = choose(request, defaults_of(context.wiring), context.wiring.runtime, context.wiring.catalog)
     existing = active_records(choice, context.wiring.store.snapshot().records)
     if existing:
         context.progress.info(f"using the active instance {existing[0].label}")

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from gpuctl.cli.commands.provision.options import LaunchOptions, defaults_of, launch_options
+from gpuctl.cli.commands.provision.options import LaunchOptions, launch_options
 from gpuctl.cli.commands.provision.start import announce
 from gpuctl.cli.commands.selftest.render import selftest_result
 from gpuctl.cli.context import Context
@@ -27,6 +27,7 @@ from gpuctl.services.launch.prepare import Prepared, prepare
 from gpuctl.services.selftest.planning import affordable, is_within, most_cost, request_of, require_within
 from gpuctl.services.selftest.runner import SelftestReport, run
 from gpuctl.services.selftest.subject import SelftestTools
+from gpuctl.wiring.defaults import defaults_of
 
 EXAMPLES = """\
 gpuctl selftest --provider aws --region us-east-1
@@ -63,7 +64,7 @@ def command(
         _check_writable(report)
     context.wiring.start_sandbox()
     choice = affordable(
-        choose(request, defaults_of(context), context.wiring.runtime, context.wiring.catalog),
+        choose(request, defaults_of(context.wiring), context.wiring.runtime, context.wiring.catalog),
         context.wiring.runtime,
         max_cost,
     )
