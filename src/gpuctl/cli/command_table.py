@@ -62,6 +62,16 @@ _CONFIG = {
     "show": _reading("config", "Show every setting with its value and source", function="show"),
     "path": _reading("config", "Print the path of the config file", function="path"),
 }
+_POOL = {
+    "create": CommandRow("pool.create", "Create a pool", warns_if_foreign=True),
+    "list": CommandRow("pool.listing", "List pools", function="show_all", only_reads=True),
+    "show": CommandRow("pool.listing", "Show a pool, its leases and its demand", function="show", only_reads=True),
+    "scale": CommandRow("pool.scale", "Launch and terminate by demand (for cron)", warns_if_overdue=False),
+    "pause": CommandRow("pool.changes", "Launch no further instances", function="pause"),
+    "resume": CommandRow("pool.changes", "Let a pool launch instances again", function="resume"),
+    "drain": CommandRow("pool.changes", "Terminate instances as they become idle", function="drain"),
+    "delete": CommandRow("pool.changes", "Terminate the instances and delete the pool", function="delete"),
+}
 _SANDBOX = {
     "start": _silent("sandbox", "Start the sandbox", "start"),
     "status": _reading("sandbox", "Show whether the sandbox is running", function="show_status"),
@@ -95,6 +105,9 @@ COMMANDS = {
     "events": CommandRow("events.command", "Show or follow the event log", _ACCESS, only_reads=True),
     "ssh": CommandRow("ssh", "Open an SSH session or run a remote command", _ACCESS),
     "ssh-config": CommandRow("ssh_config", "Add your instances to the SSH config", _ACCESS),
+    "lease": CommandRow("lease", "Lease an instance of a pool", _POOLS, warns_if_foreign=True),
+    "release": CommandRow("release", "Return a leased instance", _POOLS),
+    "pool": CommandRow("pool", "Keep instances ready for work that arrives", _POOLS, commands=_POOL),
     "types": CommandRow("types", "List GPU instance types and prices", _COST, only_reads=True),
     "estimate": CommandRow("estimate.command", "Estimate savings over always-on, or of spot", _COST, only_reads=True),
     "recommend": CommandRow("recommend", "Recommend an instance type and TTL for a task", _COST, only_reads=True),

@@ -168,10 +168,10 @@ def swept(instance: Instance, cloud_id: str, at: datetime) -> Instance:
 
 def provisioning(instance: Instance) -> Instance:
     """A new record with the first lines of its history: the record itself and its first attempt."""
-    born = _with_entry(instance, EventName.PROVISIONING, Status.PROVISIONING, instance.created_at, None, None, {})
-    return note(
-        born, EventName.ATTEMPT, instance.created_at, detail=f"{instance.attempts[-1].token} in {instance.region}"
-    )
+    record = _with_entry(instance, EventName.PROVISIONING, Status.PROVISIONING, instance.created_at, None, None, {})
+    if record.pool is not None and record.pool.lease is not None:
+        record = note(record, EventName.LEASED, record.created_at, detail=record.pool.lease.summary)
+    return note(record, EventName.ATTEMPT, record.created_at, detail=f"{record.attempts[-1].token} in {record.region}")
 
 
 def was_refused(instance: Instance) -> bool:

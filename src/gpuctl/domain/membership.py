@@ -49,6 +49,11 @@ class Lease(Value):
         """Whether it was not released."""
         return self.released_at is None
 
+    @property
+    def summary(self) -> str:
+        """`lease-… until 2026-11-24T12:30:00Z, task nightly`."""
+        return f"{self.id} until {self.expires_at:%Y-%m-%dT%H:%M:%SZ}" + (f", task {self.task}" if self.task else "")
+
     def has_expired(self, now: datetime) -> bool:
         """Whether it was not released in time."""
         return self.is_open and now >= self.expires_at

@@ -53,7 +53,7 @@ class ReapTimes(Value):
 
     `failing_since` is the end of the first of the runs that failed without a success after it. `unreached` is what the
     last run could not query. `opened_ranges` is where port 22 was opened. `reported` maps an unresolved matter's text
-    to when it was last printed, `hooks_reported` a failing hook's name.
+    to when it was last printed, `hooks_reported` a failing hook's name, `pools_reported` a problem of a pool.
     """
 
     last_reap_at: AwareDatetime | None = None
@@ -64,6 +64,7 @@ class ReapTimes(Value):
     opened_ranges: tuple[OpenedRange, ...] = ()
     reported: dict[str, AwareDatetime] = Field(default_factory=dict)
     hooks_reported: dict[str, AwareDatetime] = Field(default_factory=dict)
+    pools_reported: dict[str, AwareDatetime] = Field(default_factory=dict)
 
     def failure(self, scope: Scope) -> UnreachedRegion | None:
         """What kept the last run from querying that region of that account; None where nothing did."""

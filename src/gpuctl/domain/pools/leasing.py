@@ -94,8 +94,7 @@ def taken(record: Instance, pool: Pool, lease: Lease, now: datetime) -> Instance
     whose: dict[str, Any] = {"user": lease.user, "task": lease.task, "purpose": lease.purpose}
     if record.status is Status.READY:
         record = advance(record, Status.RUNNING, now, detail=lease.id)
-    detail = f"{lease.id} until {lease.expires_at:%Y-%m-%dT%H:%M:%SZ}" + (f", task {lease.task}" if lease.task else "")
-    return note(record, EventName.LEASED, now, detail=detail, pool=membership, **whose)
+    return note(record, EventName.LEASED, now, detail=lease.summary, pool=membership, **whose)
 
 
 def returned(record: Instance, pool: Pool, lease_id: str, now: datetime, work: Work = NO_WORK) -> Instance:

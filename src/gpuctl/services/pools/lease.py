@@ -76,14 +76,14 @@ def lease_instance(
         pool = pool_named(tools.pools, name)
         if pool.status is PoolStatus.DRAINING:
             raise NotReadyError(f"pool `{name}` is draining", hint=f"gpuctl pool resume {name}")
-        now = tools.now()
+        now = tools.now().replace(microsecond=0)
         lease = Lease(
             id=lease_id,
             user=wanted.user,
             task=wanted.task,
             purpose=wanted.purpose or pool.purpose,
             since=now,
-            expires_at=(now + wanted.span).replace(microsecond=0),
+            expires_at=now + wanted.span,
         )
         waited = tools.runtime.clock.elapsed() - started
         left = None if wanted.timeout is None else max(wanted.timeout - waited, timedelta(0))

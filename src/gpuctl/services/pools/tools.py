@@ -1,8 +1,9 @@
 """What the services of pools share: the pools of the state, a way to choose offers, and the queues."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from gpuctl.domain.market.request import Request
@@ -60,6 +61,11 @@ class PoolTools:
                 self.pools.append(pool, entries)
         except GpuctlError as error:
             self.runtime.progress.warn(f"the history of pool `{pool}` could not be written: {error.message}")
+
+    def forget_old(self, age: timedelta) -> None:
+        """Remove what is older from the histories of all pools, as far as the store can."""
+        with suppress(GpuctlError):
+            self.pools.forget(self.now() - age)
 
     def now(self) -> datetime:
         """The present instant."""

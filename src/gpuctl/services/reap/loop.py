@@ -133,10 +133,13 @@ class ReapLoop:
                 "reported": {text: now if text in due else times.reported[text] for text in result.unresolved},
             }
         )
-        # Events may have been delivered in the meantime.
-        self.state.reaper.update(
-            lambda fresh: memory.model_copy(update={"hooks_reported": fresh.hooks_reported}), lease
-        )
+
+        def with_others(fresh: ReapTimes) -> ReapTimes:
+            # Events may have been delivered in the meantime, and pools scaled.
+            others = {"hooks_reported": fresh.hooks_reported, "pools_reported": fresh.pools_reported}
+            return memory.model_copy(update=others)
+
+        self.state.reaper.update(with_others, lease)
 
     def _reap(self, runtime: Runtime, times: ReapTimes) -> tuple[ReapResult, Unwritable | None]:
         """By the records; where they cannot be used, or a process that hangs holds them, by tags, with the reason."""

@@ -1,0 +1,86 @@
+"""`gpuctl release`: give an instance back to its pool, or end it."""
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Annotated
+
+import typer
+
+from gpuctl.cli.commands.pool.parameters import UNIT, LeaseId
+from gpuctl.cli.commands.pool.shapes import lease_shape
+from gpuctl.cli.context import Context
+from gpuctl.cli.parameters import NUMBER, flag, option
+from gpuctl.cli.render.instances import table
+from gpuctl.cli.render.result import Result
+from gpuctl.documents import instance_shape, instant
+from gpuctl.domain.instance import Instance
+from gpuctl.domain.membership import LeaseOutcome
+from gpuctl.domain.pools.leasing import Work
+from gpuctl.errors import CloudError, GpuctlError, UsageError
+from gpuctl.services.pools.release import Clean, ReleasedLease, ReleaseRequest, release
+from gpuctl.wiring.pools import open_pools
+
+EXAMPLES = """\
+gpuctl release lease-4k2m9x0abc1d
+gpuctl release "$lease" --dirty
+gpuctl release "$lease" --work 120 --unit docs"""
+
+_CLEANED_WITHIN = timedelta(minutes=5)
+COLUMNS = ("lease", "pool", "instance", "outcome", "releasedAt")
+
+
+def command(
+    ctx: typer.Context,
+    lease: LeaseId,
+    dirty: Annotated[bool, flag("Terminate the instance: it must not be used again", "--dirty")] = False,
+    work: Annotated[Decimal | None, option(NUMBER, "Amount of work done under the lease")] = None,
+    unit: Annotated[str | None, option(UNIT, "Unit of --work, such as docs")] = None,
+) -> Result:
+    """Release a lease. A lease that is released already is not an error.
+
+    The instance is terminated, or, in a pool with --reuse, cleaned and returned to the pool.
+    """
+    context: Context = ctx.find_root().obj
+    if unit is not None and work is None:
+        raise UsageError("--unit requires --work", hint="add `--work 120`")
+    return released_result(context, release_with(context, lease, ReleaseRequest(dirty, Work(work, unit))))
+
+
+def release_with(context: Context, lease_id: str, wanted: ReleaseRequest) -> ReleasedLease:
+    """Release a lease; the clean-up of its pool is run over SSH."""
+    return release(open_pools(context.wiring), lease_id, wanted, cleaner(context))
+
+
+def released_result(context: Context, released: ReleasedLease) -> Result:
+    """The lease that is over, and its instance, in every format."""
+    record, lease, now = released.record, released.lease, context.clock.now()
+    outcome = lease.outcome.value if lease.outcome else ""
+    pool = record.pool.pool if record.pool else ""
+    what = "was returned to its pool" if lease.outcome is LeaseOutcome.RETURNED else f"is {record.status}"
+    return Result(
+        document={"lease": lease_shape(record, lease), "instance": instance_shape(record, now)},
+        columns=COLUMNS,
+        rows=[[lease.id, pool, record.id, outcome, instant(lease.released_at) or ""]],
+        ids=[lease.id],
+        draw=lambda width: table([record], now, width),
+        footer=[f"{lease.id} is released; {record.label} {what}"],
+        error=released.error,
+    )
+
+
+def cleaner(context: Context) -> Clean:
+    """Runs the clean-up command of a pool on an instance, over SSH."""
+
+    def clean(record: Instance, command: str) -> GpuctlError | None:
+        from gpuctl.remote.line import SshConnection
+
+        if context.sandbox:
+            context.progress.info(f"the sandbox has no SSH server: `{command}` is not run")
+            return None
+        try:
+            reply = SshConnection(context.wiring.access.target(record)).ask(command.encode(), within=_CLEANED_WITHIN)
+        except GpuctlError as error:
+            return error
+        return None if reply.code == 0 else CloudError(f"`{command}` exited with {reply.code}")
+
+    return clean
