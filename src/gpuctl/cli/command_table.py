@@ -71,15 +71,13 @@ _POOL = {
     "resume": CommandRow("pool.changes", "Let a pool launch instances again", function="resume"),
     "drain": CommandRow("pool.changes", "Terminate instances as they become idle", function="drain"),
     "delete": CommandRow("pool.changes", "Terminate the instances and delete the pool", function="delete"),
+    "simulate": _reading("pool.simulate", "Simulate policies with a trace of jobs"),
 }
 _SANDBOX = {
     "start": _silent("sandbox", "Start the sandbox", "start"),
     "status": _reading("sandbox", "Show whether the sandbox is running", function="show_status"),
     "stop": _silent("sandbox", "Stop the sandbox", "stop_server"),
     "reset": _silent("sandbox", "Delete all sandbox instances and records", "reset"),
-}
-_POOL = {
-    "simulate": _reading("pool.simulate", "Simulate policies with a trace of jobs"),
 }
 _STATE = {
     "show": _reading("state.command", "Show where the state is, and its size", function="show"),
@@ -112,7 +110,6 @@ COMMANDS = {
     "estimate": CommandRow("estimate.command", "Estimate savings over always-on, or of spot", _COST, only_reads=True),
     "recommend": CommandRow("recommend", "Recommend an instance type and TTL for a task", _COST, only_reads=True),
     "prices": CommandRow("prices.command", "Show or refresh price data", _COST, commands=_PRICES, default="show"),
-    "pool": CommandRow("pool", "Keep instances ready for work that arrives", _POOLS, commands=_POOL),
     "schedule": CommandRow(
         "schedule.command", "Run the reaper from cron, systemd or launchd", _SETUP, commands=_SCHEDULE
     ),

@@ -26,13 +26,13 @@ from gpuctl.cli.parameters import (
 from gpuctl.domain.instance import ProviderName
 from gpuctl.providers.registry import SUPPORTED, example
 
-_ID = "Instance ID, name, or ID prefix (4+ characters)"
+INSTANCE_ID_HELP = "Instance ID, name, or ID prefix (4+ characters)"
 PROVIDERS = f"{', '.join(SUPPORTED[:-1])} or {SUPPORTED[-1]}"
 INSTANCE_TYPE_HELP = f"Instance type, such as {example().example_type}"
 _PROVIDER = f"Only this provider: {PROVIDERS}"
 
-InstanceId = Annotated[str, argument(ID, _ID)]
-AnyInstanceId = Annotated[str, argument(ANY_ID, _ID)]
+InstanceId = Annotated[str, argument(ID, INSTANCE_ID_HELP)]
+AnyInstanceId = Annotated[str, argument(ANY_ID, INSTANCE_ID_HELP)]
 InstanceType = Annotated[str, argument(INSTANCE_TYPE, INSTANCE_TYPE_HELP)]
 
 User = Annotated[str | None, option(USER, "Only instances of this user")]

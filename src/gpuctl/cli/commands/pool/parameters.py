@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 
-from gpuctl.cli.parameters import ParameterType, argument, choice, text
+from gpuctl.cli.parameters import ID, ParameterType, argument, choice, text
 from gpuctl.domain.pools.policy import POLICY_FORMS, parse_policy
 from gpuctl.domain.pools.spec import PoolMarket, Reuse
 from gpuctl.errors import GpuctlError
@@ -30,6 +30,7 @@ def _leases(context: "Context", words: Sequence[str]) -> Iterable[str]:
 
 POOL = ParameterType("POOL", _text, _pools)
 LEASE = ParameterType("LEASE", _text, _leases)
+ID_OR_LEASE = ParameterType("ID|LEASE", _text, lambda *given: [*ID.candidates(*given), *_leases(*given)])
 POLICY = ParameterType("POLICY", lambda text, name: str(parse_policy(text, option=name)), lambda *_: POLICY_FORMS)
 REUSE = choice("WHO", Reuse)
 MARKET = choice("MARKET", PoolMarket)
