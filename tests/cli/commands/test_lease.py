@@ -140,7 +140,7 @@ def test_a_budget_without_room_refuses_a_lease_and_launches_nothing(operator: Op
 def test_a_budget_without_room_leaves_an_idle_instance_unleased(operator: Operator) -> None:
     create(operator, "--reuse", "any", "--yes", name="shared")
     operator.json("release", operator.json("lease", "shared", "--for", "5m").json["lease"]["id"])
-    (operator.folder / "config.toml").write_text("[budget]\ndaily_usd = 0.5\n")
+    operator.environ["GPUCTL_BUDGET_DAILY_USD"] = "0.5"
     assert operator.json("lease", "shared", "--for", "100m").code == 7
     assert operator.json("pool", "show", "shared").json["pool"]["machines"]["idle"] == 1
 

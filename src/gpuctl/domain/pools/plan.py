@@ -119,7 +119,11 @@ def plan_pool(
     ]
     going |= {action.record.id for action in drains if action.record}
     alive = [record for record in mine if record.id not in going and not _is_leaving(record)]
-    target = _target(pool, demand, outlook)
+    # The work on an instance that is to go afterwards needs no other one.
+    leaving = [record for record in mine if is_busy(record) and _is_leaving(record) and record.id not in going]
+    served = len(leaving) + len(drains)
+    needed = max(demand.instances - served, 0)
+    target = _target(pool, needed, outlook)
     if demand.is_known:
         surplus = _surplus(pool, alive, target, outlook, now)
         ends += surplus
@@ -130,7 +134,7 @@ def plan_pool(
         if record.id not in {ending.record.id for ending in ends if ending.record}
         and (action := _renewal(pool, record, demand, outlook, now)) is not None
     ]
-    launches = _launches(pool, records, len(alive), target, demand) if demand.is_known else []
+    launches = _launches(pool, records, len(alive), target, needed, demand) if demand.is_known else []
     holds = [] if demand.is_known else [_hold(pool, demand.problem or "the demand is unknown")]
     return [*ends, *drains, *renewals, *launches, *holds]
 
@@ -177,10 +181,10 @@ def _why_drained(pool: Pool) -> str:
     return "the pool is draining" if is_pool else f"reaches the age of {exact(pool.max_age)}"
 
 
-def _target(pool: Pool, demand: Demand, outlook: Outlook) -> int:
+def _target(pool: Pool, needed: int, outlook: Outlook) -> int:
     if pool.status is not PoolStatus.ACTIVE:
-        return min(demand.instances, pool.max)
-    wanted = outlook.fixed if outlook.fixed is not None else demand.instances + outlook.spares
+        return min(needed, pool.max)
+    wanted = outlook.fixed if outlook.fixed is not None else needed + outlook.spares
     return min(max(wanted, pool.min), pool.max)
 
 
@@ -222,11 +226,13 @@ def _renew(pool: Pool, record: Instance, deadline: datetime, reason: str) -> Poo
     return PoolAction(PoolActionKind.RENEW, pool.name, reason, record, deadline=deadline.replace(microsecond=0))
 
 
-def _launches(pool: Pool, records: Sequence[Instance], alive: int, target: int, demand: Demand) -> list[PoolAction]:
+def _launches(
+    pool: Pool, records: Sequence[Instance], alive: int, target: int, needed: int, demand: Demand
+) -> list[PoolAction]:
     if pool.status is not PoolStatus.ACTIVE:
         return []
     room = pool.max - sum(is_counted(record) for record in members(records, pool.name))
-    by_demand = min(max(demand.instances, pool.min), target) - alive
+    by_demand = min(max(needed, pool.min), target) - alive
     origins = [Origin.DEMAND if number < by_demand else Origin.SPARE for number in range(min(target - alive, room))]
     return [
         PoolAction(PoolActionKind.LAUNCH, pool.name, _why_launched(pool, demand, origin), origin=origin)

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from gpuctl.domain.instance import Instance, Market
 from gpuctl.domain.pools.events import PoolEvent, PoolEventName
-from gpuctl.domain.pools.leasing import is_busy, members
+from gpuctl.domain.pools.leasing import is_busy, lease_of, members
 from gpuctl.domain.pools.load import Demand, demand_of, unknown_demand
 from gpuctl.domain.pools.plan import Outlook
 from gpuctl.domain.pools.spec import Pool, PoolMarket
@@ -41,13 +41,19 @@ def view_of(tools: PoolTools, pool: Pool, records: Sequence[Instance], *, saves:
 
 def current_demand(tools: PoolTools, pool: Pool, records: Sequence[Instance]) -> Demand:
     """The demand on the pool now. A queue that fails makes it unknown."""
-    leased = sum(is_busy(record) for record in members(records, pool.name))
+    leased = leased_count(pool, records, tools.now())
     if pool.queue is None:
         return demand_of(None, leased, pool.per_instance)
     try:
         return demand_of(tools.read_queue(pool), leased, pool.per_instance)
     except GpuctlError as error:
         return unknown_demand(leased, f"the queue could not be read: {error.message}")
+
+
+def leased_count(pool: Pool, records: Sequence[Instance], now: datetime) -> int:
+    """How many instances of the pool are in use. A lease that has expired is no use."""
+    busy = [record for record in members(records, pool.name) if is_busy(record)]
+    return sum(not ((lease := lease_of(record)) and lease.has_expired(now)) for record in busy)
 
 
 def price_of(tools: PoolTools, pool: Pool, records: Sequence[Instance]) -> Decimal | None:

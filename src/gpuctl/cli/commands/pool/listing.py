@@ -6,10 +6,10 @@ from gpuctl.cli.commands.pool.parameters import PoolName
 from gpuctl.cli.commands.pool.shapes import COLUMNS, pool_row, pool_shape, pool_table, pools_table
 from gpuctl.cli.context import Context
 from gpuctl.cli.render.result import Result
-from gpuctl.domain.pools.leasing import is_busy, members
 from gpuctl.domain.pools.load import Demand, demand_of, unknown_demand
+from gpuctl.domain.pools.spec import Pool
 from gpuctl.services.pools.tools import pool_named
-from gpuctl.services.pools.view import view_of
+from gpuctl.services.pools.view import leased_count, view_of
 from gpuctl.wiring.pools import open_pools
 
 EXAMPLES = """\
@@ -23,11 +23,11 @@ def show_all(ctx: typer.Context) -> Result:
     pools = sorted(context.wiring.state.pools.read().values(), key=lambda pool: pool.name)
     records, now = context.wiring.store.snapshot().records, context.clock.now()
 
-    def demand(name: str, has_queue: bool) -> Demand:
-        leased = sum(is_busy(record) for record in members(records, name))
-        return unknown_demand(leased, "not read") if has_queue else demand_of(None, leased, 1)
+    def demand(pool: Pool) -> Demand:
+        leased = leased_count(pool, records, now)
+        return demand_of(None, leased, 1) if pool.queue is None else unknown_demand(leased, "not read")
 
-    shapes = [pool_shape(pool, records, now, demand(pool.name, pool.queue is not None)) for pool in pools]
+    shapes = [pool_shape(pool, records, now, demand(pool)) for pool in pools]
     return Result(
         document={"pools": shapes, "count": len(shapes)},
         columns=COLUMNS,
