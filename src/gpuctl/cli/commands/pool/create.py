@@ -30,6 +30,7 @@ from gpuctl.domain.pools.spec import (
     differences,
 )
 from gpuctl.errors import UsageError
+from gpuctl.providers.registry import queue_forms
 from gpuctl.services.pools.launch import launch_ttl
 from gpuctl.services.pools.tools import PoolTools
 from gpuctl.wiring.pools import open_pools
@@ -37,8 +38,8 @@ from gpuctl.wiring.queues import check_queue
 
 EXAMPLES = """\
 gpuctl pool create train g4dn.xlarge --region us-east-1 --max 4
-gpuctl pool create batch --gpu A100 --region any --queue sqs:https://sqs.us-east-1.amazonaws.com/123456789012/jobs
-gpuctl pool create dev g5.xlarge --region us-east-1 --reuse user --on-release 'rm -rf work' --policy keep:10m"""
+gpuctl pool create batch --gpu A100 --region any --queue 'cmd:./depth'
+gpuctl pool create dev g5.xlarge --reuse user --on-release 'rm -rf work'"""
 
 _POOL, _MONEY, _WORK = "Pool", "Money", "Work"
 
@@ -65,7 +66,7 @@ def command(
     max_age: Annotated[timedelta, option(DURATION, "Maximum age of an instance", panel=_POOL)] = DEFAULT_MAX_AGE,
     queue: Annotated[
         str | None,
-        option(QUEUE, "Source of demand: sqs:URL, azure:ACCOUNT/QUEUE or cmd:COMMAND", panel=_WORK),
+        option(QUEUE, f"Source of demand: {', '.join(queue_forms())} or cmd:COMMAND", panel=_WORK),
     ] = None,
     queue_shell: Annotated[bool, flag("Run the command of --queue in a shell", "--queue-shell", panel=_WORK)] = False,
     per_machine: Annotated[int, option(integer("N", 1), "Jobs that one instance does at a time", panel=_WORK)] = 1,

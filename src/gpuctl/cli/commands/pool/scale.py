@@ -30,8 +30,7 @@ if TYPE_CHECKING:
 EXAMPLES = """\
 gpuctl pool scale --dry-run
 gpuctl pool scale train
-gpuctl schedule install               run it every minute; or by crontab line:
-* * * * * /usr/local/bin/gpuctl pool scale --state /home/ana/.local/state/gpuctl/state.json"""
+gpuctl schedule install               run it every minute"""
 
 COLUMNS = ("pool", "action", "id", "reason")
 
