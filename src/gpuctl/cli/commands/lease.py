@@ -8,14 +8,15 @@ import typer
 
 from gpuctl.cli import options
 from gpuctl.cli.commands.pool.parameters import PoolName
-from gpuctl.cli.commands.pool.shapes import lease_shape
 from gpuctl.cli.context import Context
 from gpuctl.cli.interrupts import TERMINATE_WITHIN, time_limit
 from gpuctl.cli.parameters import DURATION, TASK, TEXT, USER, flag, option
 from gpuctl.cli.render.figures import ends_in
 from gpuctl.cli.render.instances import table
 from gpuctl.cli.render.result import Result
-from gpuctl.documents import instance_shape, instant
+from gpuctl.documents.instances import instance_shape
+from gpuctl.documents.pools import lease_shape
+from gpuctl.documents.values import instant
 from gpuctl.domain.instance import Instance
 from gpuctl.domain.market.offers import READY_WITHIN
 from gpuctl.errors import GpuctlError, Interrupted

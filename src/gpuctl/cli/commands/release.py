@@ -7,12 +7,13 @@ from typing import Annotated
 import typer
 
 from gpuctl.cli.commands.pool.parameters import UNIT, LeaseId
-from gpuctl.cli.commands.pool.shapes import lease_shape
 from gpuctl.cli.context import Context
 from gpuctl.cli.parameters import NUMBER, flag, option
 from gpuctl.cli.render.instances import table
 from gpuctl.cli.render.result import Result
-from gpuctl.documents import instance_shape, instant
+from gpuctl.documents.instances import instance_shape
+from gpuctl.documents.pools import lease_shape
+from gpuctl.documents.values import instant
 from gpuctl.domain.instance import Instance
 from gpuctl.domain.membership import LeaseOutcome
 from gpuctl.domain.pools.leasing import Work

@@ -6,12 +6,13 @@ import typer
 
 from gpuctl.cli import options
 from gpuctl.cli.commands.pool.parameters import PoolName
-from gpuctl.cli.commands.pool.shapes import COLUMNS, pool_row, pool_shape, pools_table
+from gpuctl.cli.commands.pool.tables import COLUMNS, pool_row, pools_table
 from gpuctl.cli.context import Context
 from gpuctl.cli.parameters import flag
 from gpuctl.cli.render.figures import counted
 from gpuctl.cli.render.result import Result, overall_error
-from gpuctl.documents import instance_shape
+from gpuctl.documents.instances import instance_shape
+from gpuctl.documents.pools import pool_shape
 from gpuctl.domain.pools.leasing import is_busy, members
 from gpuctl.domain.pools.load import demand_of
 from gpuctl.domain.pools.spec import Pool, PoolStatus

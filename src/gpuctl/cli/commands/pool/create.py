@@ -8,12 +8,13 @@ import typer
 
 from gpuctl.cli import options
 from gpuctl.cli.commands.pool.parameters import COMMAND, MARKET, POLICY, QUEUE, REUSE
-from gpuctl.cli.commands.pool.shapes import COLUMNS, pool_row, pool_shape, pools_table
+from gpuctl.cli.commands.pool.tables import COLUMNS, pool_row, pools_table
 from gpuctl.cli.commands.provision.options import LaunchOptions, launch_options
 from gpuctl.cli.context import Context
 from gpuctl.cli.parameters import DURATION, NAME, USD, argument, flag, integer, option
 from gpuctl.cli.render.figures import rate
 from gpuctl.cli.render.result import Result
+from gpuctl.documents.pools import pool_shape
 from gpuctl.domain.instance import Price
 from gpuctl.domain.market.request import Request
 from gpuctl.domain.membership import Membership

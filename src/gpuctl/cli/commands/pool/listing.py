@@ -3,9 +3,10 @@
 import typer
 
 from gpuctl.cli.commands.pool.parameters import PoolName
-from gpuctl.cli.commands.pool.shapes import COLUMNS, pool_row, pool_shape, pool_table, pools_table
+from gpuctl.cli.commands.pool.tables import COLUMNS, pool_row, pool_table, pools_table
 from gpuctl.cli.context import Context
 from gpuctl.cli.render.result import Result
+from gpuctl.documents.pools import pool_shape
 from gpuctl.domain.pools.load import Demand, demand_of, unknown_demand
 from gpuctl.domain.pools.spec import Pool
 from gpuctl.services.pools.tools import pool_named
