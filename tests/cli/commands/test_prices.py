@@ -222,6 +222,16 @@ def test_a_region_that_the_account_may_not_use_is_left_out(buyer: Operator, apis
     assert buyer.run("prices", "refresh", "--provider", "aws", "--region", "us-east-1").code == 4
 
 
+def test_credentials_that_the_price_list_does_not_know_change_no_price(buyer: Operator, apis: PriceApis) -> None:
+    # AWS's price list is in the commercial partition only: credentials of GovCloud, which EC2 knows, are foreign there.
+    apis.offerings["us-gov-west-1"] = [T4]
+    apis.arm(PRODUCTS, not_listed("UnrecognizedClientException"))
+    ran = buyer.json("prices", "refresh", "--provider", "aws", "--region", "us-gov-west-1")
+    assert (ran.code, ran.json["error"]["code"]) == (4, "credentials")
+    assert "us-gov-west-1" in ran.json["error"]["message"]
+    assert buyer.json("prices").json["prices"][0]["fetchedPrices"] == 0
+
+
 # what goes wrong
 
 WRONG: Sequence[tuple[str, str, Sequence[Reply | None], int]] = [
