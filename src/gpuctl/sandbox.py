@@ -20,6 +20,7 @@ PATIENCE = timedelta(seconds=30)
 ANSWER_WITHIN = timedelta(seconds=5)
 
 _PAUSE = timedelta(milliseconds=50)
+_NO_PORT = 1
 _LOOPBACK = re.compile(r"http://127\.0\.0\.1:(?P<port>[1-9]\d{0,4})")
 
 
@@ -43,15 +44,9 @@ def read_address(folder: Path) -> ServerAddress | None:
     Raises SandboxError if it belongs to another user or names a place that is not on loopback.
     """
     path = folder / "address.json"
-    try:
-        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
-            owner, body = os.fstat(file.fileno()).st_uid, file.read(4096)
-    except FileNotFoundError:
+    body = _own_file(path)
+    if body is None:
         return None
-    except OSError as error:
-        raise SandboxError(f"cannot read `{path}`: {_reason(error)}", hint=f"rm {path}") from error
-    if owner != os.getuid():
-        raise SandboxError(f"`{path}` belongs to another user", hint=f"rm {path}")
     try:
         document = json.loads(body)
         address = ServerAddress(
@@ -67,6 +62,20 @@ def read_address(folder: Path) -> ServerAddress | None:
     if not _LOOPBACK.fullmatch(address.url):
         raise SandboxError(f"`{path}` names a server that is not on loopback", hint=f"rm {path}")
     return address
+
+
+def ssh_options(folder: Path, address: str) -> tuple[str, ...]:
+    """The options of ssh that lead to the sandbox instance with that public address, as its server published them.
+
+    An instance that cannot be reached leads to a port at which nothing answers, never to the address itself: the
+    addresses of the sandbox belong to other people. Raises SandboxError as `read_address` does.
+    """
+    try:
+        ports = json.loads(_own_file(folder / "network.json") or b"{}")["ports"]
+        port = int(ports.get(address, _NO_PORT))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        port = _NO_PORT
+    return ("HostName=127.0.0.1", f"Port={port if 0 < port < 65_536 else _NO_PORT}", "ProxyJump=none")
 
 
 def state_folder(folder: Path) -> Path:
@@ -128,10 +137,24 @@ def reset(folder: Path) -> bool:
     return True
 
 
+def _own_file(path: Path) -> bytes | None:
+    """The content of a file that the server wrote; None if there is none."""
+    try:
+        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
+            owner, body = os.fstat(file.fileno()).st_uid, file.read()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise SandboxError(f"cannot read `{path}`: {_reason(error)}", hint=f"rm {path}") from error
+    if owner != os.getuid():
+        raise SandboxError(f"`{path}` belongs to another user", hint=f"rm {path}")
+    return body
+
+
 def _check_installed() -> None:
     from importlib.util import find_spec
 
-    missing = [name for name in ("gpuctl_sandbox", "moto", "flask", "werkzeug") if find_spec(name) is None]
+    missing = [name for name in ("gpuctl_sandbox", "moto", "flask", "werkzeug", "asyncssh") if find_spec(name) is None]
     if missing:
         raise UsageError(f"the sandbox needs `{missing[0]}`, which is not installed", hint=install_extra("sandbox"))
 

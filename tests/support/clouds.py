@@ -2,9 +2,11 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
@@ -14,6 +16,7 @@ from botocore.config import Config
 
 from gpuctl_sandbox.app import build_app, serve
 from gpuctl_sandbox.aws.images import IMAGES
+from gpuctl_sandbox.guests.instances import Instances
 
 _DIRECT = Config(proxies={}, connect_timeout=5, read_timeout=30, retries={"mode": "standard", "total_max_attempts": 1})
 # A test may poison the environment and still look at the cloud through these clients.
@@ -108,6 +111,17 @@ class LoopbackAws:
     def set_up(self, **settings: Any) -> None:
         """Change AWS's conditions; the names and values are those of `sandbox/aws/conditions.py`."""
         self.ask("POST", "/gpuctl-sandbox/aws/settings", settings)
+
+    @contextmanager
+    def with_instances(self, folder: Path) -> Iterator[Instances]:
+        """Let the instances of all clouds boot, with their files in that folder, for the length of a block."""
+        app: Any = self._server.app
+        app.instances = Instances(folder, app.clouds, self.url)
+        try:
+            yield app.instances
+        finally:
+            app.instances.close()
+            app.instances = None
 
     def reset(self) -> None:
         """An empty cloud on the system's clock."""

@@ -2,8 +2,10 @@
 
 `/gpuctl-sandbox` says who answers, `/gpuctl-sandbox/machines` what truly exists, `/gpuctl-sandbox/calls` what was
 asked of the clouds; a POST to `/gpuctl-sandbox/reset` empties them and one to `/gpuctl-sandbox/interrupt?id=` takes a
-spot machine back. `/gpuctl-sandbox/NAME/...` belongs to one cloud: see its `control.py`. Every other path belongs to
-the cloud that owns it, or to the first in the table.
+spot machine back. Where instances can be logged in to, a POST of JSON to `/gpuctl-sandbox/network` sets up what happens
+to SSH connections, one to `/gpuctl-sandbox/network/cut` breaks them, and `/gpuctl-sandbox/metadata/NAME/...` is the
+metadata service of an instance. `/gpuctl-sandbox/NAME/...` belongs to one cloud: see its `control.py`. Every other path
+belongs to the cloud that owns it, or to the first in the table.
 """
 
 import json
@@ -18,6 +20,8 @@ from werkzeug.serving import BaseWSGIServer, make_server
 from werkzeug.wrappers import Request, Response
 
 from gpuctl_sandbox.clouds import CLOUDS
+from gpuctl_sandbox.guests import metadata
+from gpuctl_sandbox.guests.instances import Instances
 
 _OWN = "/gpuctl-sandbox"
 
@@ -27,7 +31,12 @@ def system_now() -> datetime:
 
 
 class Sandbox:
-    """The application: give it to `serve`, or call it as any WSGI application."""
+    """The application: give it to `serve`, or call it as any WSGI application.
+
+    With `instances`, running instances can be logged in to: they follow the clouds after every request.
+    """
+
+    instances: Instances | None = None
 
     def __init__(self, nonce: str, now: Callable[[], datetime]) -> None:
         self.nonce = nonce
@@ -40,9 +49,13 @@ class Sandbox:
         self.last_asked = self.now()
         path = environ.get("PATH_INFO", "")
         if path == _OWN or path.startswith(f"{_OWN}/"):
-            return self._own(Request(environ))(environ, start_response)
-        first, *others = self.clouds.values()
-        return next((cloud for cloud in others if cloud.owns(path)), first)(environ, start_response)
+            reply = self._own(Request(environ))(environ, start_response)
+        else:
+            first, *others = self.clouds.values()
+            reply = next((cloud for cloud in others if cloud.owns(path)), first)(environ, start_response)
+        if self.instances is not None and not path.startswith(f"{_OWN}/metadata/"):
+            self.instances.settle()
+        return reply
 
     def _own(self, request: Request) -> Response:
         match request.method, request.path.removeprefix(_OWN):
@@ -61,6 +74,8 @@ class Sandbox:
                 instance_id = request.args.get("id", "")
                 is_ended = any(cloud.interrupt(instance_id) for cloud in self.clouds.values())
                 return _json({"interrupted": is_ended}, 200 if is_ended else 404)
+            case method, path if self.instances is not None and path.startswith(("/network", "/metadata/")):
+                return _of_instances(self.instances, method, path, request)
             case method, path:
                 return self._control(method, path, request)
 
@@ -91,6 +106,23 @@ class _Handler(MotoRequestHandler):
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         pass
+
+
+def _of_instances(instances: Instances, method: str, path: str, request: Request) -> Response:
+    kind, _, rest = path.removeprefix("/").partition("/")
+    if kind == "metadata":
+        name, _, wanted = rest.partition("/")
+        return metadata.answer(instances.guest(name), wanted, request)
+    if (method, rest) == ("POST", "cut"):
+        instances.cut()
+        return _json({"done": "cut"})
+    if (method, rest) != ("POST", ""):
+        return _json({"error": "no such path or method"}, 404)
+    try:
+        instances.network.change(json.loads(request.get_data() or b"{}"))
+    except (ValueError, AttributeError) as error:
+        return _json({"error": str(error)}, 400)
+    return _json({"done": "network"})
 
 
 def _json(value: object, status: int = 200) -> Response:

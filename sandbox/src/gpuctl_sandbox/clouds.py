@@ -17,6 +17,7 @@ from gpuctl_sandbox.fidelity import Rule
 from gpuctl_sandbox.gcp import ComputeCloud
 from gpuctl_sandbox.gcp.control import control as control_gcp
 from gpuctl_sandbox.gcp.fidelity import RULES as GCP_RULES
+from gpuctl_sandbox.guests.guest import Guest
 
 
 class Cloud(Protocol):
@@ -30,6 +31,14 @@ class Cloud(Protocol):
 
     def machines(self) -> list[dict[str, Any]]:
         """Every instance that truly exists or existed since the last reset, oldest first."""
+        ...
+
+    def guests(self) -> list[Guest]:
+        """Every instance that exists now, running or not, as those who log in find it."""
+        ...
+
+    def power_off(self, instance_id: str, /) -> bool:
+        """Let an instance power itself off. False if none that runs has that ID."""
         ...
 
     def calls(self) -> list[dict[str, str]]:

@@ -40,9 +40,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ |= _EMULATORS
     # Only now: importing moto takes a second, and what it says belongs into the log.
     from gpuctl_sandbox.app import build_app, serve
+    from gpuctl_sandbox.guests.instances import Instances
 
     app = build_app(options.nonce)
     server = serve(app, options.port)
+    app.instances = Instances(folder, app.clouds, f"http://127.0.0.1:{server.port}")
     Thread(target=server.serve_forever, daemon=True).start()
     address = folder / "address.json"
     try:
@@ -51,6 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         while is_wanted(address, options.nonce, app.last_asked, datetime.now(UTC)):
             pause.wait(LOOK_AROUND.total_seconds())
     finally:
+        app.instances.close()
         if _names(address, options.nonce):
             address.unlink(missing_ok=True)
     return 0

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gpuctl.domain.instance import Instance
-from gpuctl.errors import StateUnusableError, UsageError
+from gpuctl.errors import StateUnusableError
 from gpuctl.files import make_private, private_folder
 from gpuctl.remote.keys import NAME, SshKey, has_name, named_key, own_key
 from gpuctl.remote.sshconfig import KNOWN_HOSTS
@@ -21,8 +21,8 @@ class Access:
     `key_folder` is where gpuctl's own key is, for every state of this computer; `state_folder` returns the folder for
     what is known of the instances of one state; `key_file` is a person's key, to be used instead; `user` whom to log in
     as, where the cloud's own word does not hold; `options` are further ones of ssh, each `Key=Value`; `echo` the
-    service to ask for a caller's public address instead of the default one. In the sandbox no instance boots, and the
-    addresses it makes up are somebody else's: there only `options` can lead anywhere.
+    service to ask for a caller's public address instead of the default one. `route` returns the options that lead to a
+    public address where ssh cannot connect to the address itself, as in the sandbox; they precede `options`.
     """
 
     key_folder: Path
@@ -31,7 +31,7 @@ class Access:
     user: str | None = None
     options: tuple[str, ...] = ()
     echo: str | None = None
-    is_sandbox: bool = False
+    route: Callable[[str], tuple[str, ...]] | None = None
 
     @property
     def no_key_because(self) -> str | None:
@@ -51,21 +51,11 @@ class Access:
         """
         return named_key(self.key_file) if self.key_file else own_key(self.key_folder)
 
-    def check_available(self) -> None:
-        """Raise UsageError in the sandbox, where no instance can be reached, unless the options lead to a server."""
-        leads = any(option.casefold().startswith(("hostname=", "proxycommand=")) for option in self.options)
-        if self.is_sandbox and not leads:
-            raise UsageError(
-                "SSH is not available in the sandbox: its instances do not boot",
-                hint="GPUCTL_SSH_OPTIONS=HostName=127.0.0.1,Port=2222 uses your own SSH server",
-            )
-
     def target(self, record: Instance, login: str | None = None) -> Target:
         """How ssh reaches the instance of that record, as `login` or the user of its image and the settings.
 
         What is remembered of its host key is in a file of its own. Raises as `key` and `remote.target.target` do.
         """
-        self.check_available()
         known = self.state_folder() / KNOWN_HOSTS
         try:
             private_folder(known)
@@ -77,7 +67,8 @@ class Access:
             raise StateUnusableError(
                 f"`{known}` cannot be made: {error.strerror}", hint=f"ls -ld {known.parent}"
             ) from error
-        return target(record, self.key().identity, known / record.id, login or self.user, self.options)
+        route = () if self.route is None else self.route(record.public_ip or "")
+        return target(record, self.key().identity, known / record.id, login or self.user, (*route, *self.options))
 
     def own_range(self) -> str:
         """The range of one that the caller's public address makes; raises as `own_address` does."""

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -195,16 +195,16 @@ class Wiring:
     def access(self) -> "Access":
         """How the instances of this state are reached by SSH."""
         from gpuctl.remote.access import Access
+        from gpuctl.sandbox import ssh_options
 
-        settings = self.config.ssh
         return Access(
             key_folder=self.home.ssh,
             state_folder=self.create_state_folder,
-            key_file=path_of(settings.public_key) if settings.public_key else None,
-            user=settings.user,
-            options=settings.options,
+            key_file=path_of(self.config.ssh.public_key) if self.config.ssh.public_key else None,
+            user=self.config.ssh.user,
+            options=self.config.ssh.options,
             echo=self.environ.get("GPUCTL_PUBLIC_IP_URL") or None,
-            is_sandbox=self.sandbox,
+            route=partial(ssh_options, self.sandbox_folder) if self.sandbox else None,
         )
 
     @property

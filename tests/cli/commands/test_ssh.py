@@ -4,8 +4,8 @@ import os
 import pty
 import shutil
 import subprocess
-from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,8 +14,8 @@ from support.instances import a_ready_instance
 from support.reachable import Reachable
 from support.sshd import Sshd
 
-from gpuctl.errors import UsageError
 from gpuctl.remote.access import Access
+from gpuctl.sandbox import ssh_options
 
 
 def test_a_command_runs_there_with_its_own_output_and_code(reachable: Reachable) -> None:
@@ -118,24 +118,27 @@ def test_it_prints_what_it_would_install(operator: Operator) -> None:
     assert operator.run("ssh-config", "--install", "--remove").code == 2
 
 
-def test_in_the_sandbox_ssh_never_goes_to_an_address_that_was_made_up(tmp_path: Path) -> None:
-    access = Access(tmp_path / "keys", lambda: tmp_path / "keys", is_sandbox=True)
+def test_in_the_sandbox_ssh_goes_to_the_published_port_and_never_to_the_address(tmp_path: Path) -> None:
+    (tmp_path / "sandbox").mkdir()
+    access = Access(
+        tmp_path / "keys",
+        lambda: tmp_path / "keys",
+        options=("ProxyJump=bastion",),
+        route=partial(ssh_options, tmp_path / "sandbox"),
+    )
     machine = a_ready_instance(public_ip="8.8.8.8")
-    with pytest.raises(UsageError, match="not available in the sandbox"):
-        access.target(machine)
-    assert not (tmp_path / "keys").exists()
-    led = replace(access, options=("HostName=127.0.0.1",))
-    assert "-oHostName=127.0.0.1" in led.target(machine).argv()
-
-
-@pytest.mark.parametrize("argv", [("run", "g4dn.xlarge", "--", "true"), ("provision", "g4dn.xlarge", "--check", "ssh")])
-def test_in_the_sandbox_what_needs_ssh_is_refused_before_anything_is_started(
-    operator: Operator, argv: tuple[str, ...]
-) -> None:
-    ran = operator.run("--sandbox", *argv)
-    assert ran.code in (2, 202)
-    assert "not available in the sandbox" in ran.err
-    assert operator.wire.sent == []
+    for published, port in (
+        ("", 1),
+        ("[]", 1),
+        ('{"ports": {"8.8.4.4": 4022}}', 1),
+        ('{"ports": {"8.8.8.8": 4022}}', 4022),
+    ):
+        (tmp_path / "sandbox" / "network.json").write_text(published)
+        argv = access.target(machine).argv()
+        first = [
+            next(word for word in argv if word.startswith(f"-o{name}=")) for name in ("HostName", "Port", "ProxyJump")
+        ]
+        assert first == ["-oHostName=127.0.0.1", f"-oPort={port}", "-oProxyJump=none"]
 
 
 def test_a_check_that_this_computer_cannot_make_is_not_tried_until_the_patience_ends(

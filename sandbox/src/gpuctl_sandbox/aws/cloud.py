@@ -17,6 +17,7 @@ from gpuctl_sandbox.aws import groups
 from gpuctl_sandbox.aws.conditions import Conditions, unknown_login
 from gpuctl_sandbox.aws.console import console_output, is_xen
 from gpuctl_sandbox.aws.gate import refused_request
+from gpuctl_sandbox.aws.guests import guest_of
 from gpuctl_sandbox.aws.images import stock
 from gpuctl_sandbox.aws.launches import Launches
 from gpuctl_sandbox.aws.lives import ITSELF, SPOT, Cause, Lives
@@ -25,6 +26,7 @@ from gpuctl_sandbox.aws.prose import refused_prose
 from gpuctl_sandbox.aws.texts import refused_text
 from gpuctl_sandbox.aws.volumes import refused_volumes, volumes_of, with_image_disks
 from gpuctl_sandbox.aws.wire import Call, read_call, refusal, with_form, without_regions
+from gpuctl_sandbox.guests.guest import Guest
 
 _CALLS_KEPT = 10_000
 _INSTANCE_ID = re.compile(r"i-([0-9a-f]{8}|[0-9a-f]{17})")
@@ -56,6 +58,16 @@ class AwsCloud:
             for backend in backends:
                 self._lives.settle(backend, self._now())
             return self._lives.machines(backends)
+
+    def guests(self) -> list[Guest]:
+        """Every instance that is not terminated, as those who log in find it."""
+        with self._lock:
+            return [
+                guest_of(instance, backend)
+                for backend in self._backends()
+                for instance in backend.all_instances()
+                if instance.state != "terminated"
+            ]
 
     @staticmethod
     def owns(path: str) -> bool:

@@ -3,6 +3,7 @@
 from gpuctl_sandbox.aws.conditions import RULES as CONDITIONS
 from gpuctl_sandbox.aws.gate import RULES as GATE
 from gpuctl_sandbox.aws.groups import RULES as GROUP_RULES
+from gpuctl_sandbox.aws.guests import RULES as GUESTS
 from gpuctl_sandbox.aws.images import RULES as IMAGES
 from gpuctl_sandbox.aws.lives import RULES as LIVES
 from gpuctl_sandbox.aws.prose import PROSE
@@ -17,6 +18,7 @@ RULES: tuple[Rule, ...] = (
     *(prose.rule for prose in PROSE),
     *CONDITIONS,
     *GROUP_RULES,
+    *GUESTS,
     Rule(
         "AWS",
         "client token",

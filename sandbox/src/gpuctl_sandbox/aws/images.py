@@ -180,6 +180,12 @@ def gpu_works(backend: Any, image_id: str, instance_type: str) -> bool:
     return isinstance(image, _Image) and instance_type.partition(".")[0] in image.stocked.families
 
 
+def has_driver(backend: Any, image_id: str) -> bool:
+    """Whether the image has an NVIDIA driver."""
+    image = backend.amis.get(image_id)
+    return isinstance(image, _Image) and bool(image.stocked.families)
+
+
 def further_disks(backend: Any, image_id: str) -> tuple[Disk, ...]:
     """The image's EBS mappings other than the root's; none for an image of another maker."""
     image = backend.amis.get(image_id)

@@ -17,6 +17,7 @@ from gpuctl_sandbox.azure.firewall import ssh_from
 from gpuctl_sandbox.azure.galleries import Galleries
 from gpuctl_sandbox.azure.groups import KIND as GROUP
 from gpuctl_sandbox.azure.groups import Groups
+from gpuctl_sandbox.azure.guests import guest_of
 from gpuctl_sandbox.azure.images import Marketplace
 from gpuctl_sandbox.azure.interfaces import Interfaces
 from gpuctl_sandbox.azure.launches import Launches
@@ -29,6 +30,7 @@ from gpuctl_sandbox.azure.routes import Route, Routes
 from gpuctl_sandbox.azure.stock import Stock
 from gpuctl_sandbox.azure.wire import Call, Json, Refusal, read_call
 from gpuctl_sandbox.azure.world import World
+from gpuctl_sandbox.guests.guest import Guest
 from gpuctl_sandbox.setup import set_up
 
 _CALLS_KEPT = 10_000
@@ -70,6 +72,12 @@ class ArmCloud:
             ]
             return sorted([*self._world.ended, *alive], key=lambda item: (item["launched_at"], item["id"]))
 
+    def guests(self) -> list[Guest]:
+        """Every virtual machine that exists, as those who log in find it."""
+        with self._lock:
+            self._settle(is_look=False)
+            return [guest_of(machine, self._world.books) for machine in self._world.books.resources(MACHINE)]
+
     def resources(self) -> list[Json]:
         """Everything that exists now, groups included: id, type, location, tags, state, and whether it bills."""
         with self._lock:
@@ -100,7 +108,7 @@ class ArmCloud:
             self._machines.evict(machine)
             return True
 
-    def shut_down(self, machine_id: str) -> bool:
+    def power_off(self, machine_id: str) -> bool:
         """Power a machine off from inside: it stays allocated and bills on. False if there is none of that id."""
         with self._lock:
             self._settle(is_look=False)

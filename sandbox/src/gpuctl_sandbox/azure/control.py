@@ -12,7 +12,7 @@ def control(cloud: ArmCloud, method: str, action: str, request: Request) -> tupl
     if (method, action) == ("GET", "resources"):
         return cloud.resources(), 200
     if (method, action) == ("POST", "shutdown"):
-        is_off = cloud.shut_down(request.args.get("id", ""))
+        is_off = cloud.power_off(request.args.get("id", ""))
         return {"shutdown": is_off}, 200 if is_off else 404
     if method != "POST":
         return None

@@ -68,6 +68,7 @@ class Launches:
         if profile:
             machine.properties["securityProfile"] = profile
         machine.hidden["gpu_works"] = image.shows(size.gpu, secure_boot=has_secure_boot(profile))
+        machine.hidden["has_driver"] = bool(image.gpus)
         lives.born(machine, self._world.now())
         self._world.books.add(machine)
         self._world.books.add(disk)

@@ -10,6 +10,7 @@ from werkzeug.wrappers import Response
 
 from gpuctl_sandbox.gcp import lives
 from gpuctl_sandbox.gcp.disks import Disks
+from gpuctl_sandbox.gcp.guests import guest_of
 from gpuctl_sandbox.gcp.images import IMAGES, Images
 from gpuctl_sandbox.gcp.instances import Instances
 from gpuctl_sandbox.gcp.launches import Launches, RequestIds
@@ -22,6 +23,7 @@ from gpuctl_sandbox.gcp.schema import Discovery
 from gpuctl_sandbox.gcp.stock import Stock, check_zone
 from gpuctl_sandbox.gcp.wire import Call, Json, Refusal, not_found, read_call, reply
 from gpuctl_sandbox.gcp.world import Instance, World
+from gpuctl_sandbox.guests.guest import Guest
 from gpuctl_sandbox.setup import set_up
 
 _CALLS_KEPT = 10_000
@@ -59,6 +61,12 @@ class ComputeCloud:
             every = [*self._world.ended, *self._world.instances.values()]
             shown = [lives.entry(instance, self._now(), self._network.ssh_from(instance)) for instance in every]
             return sorted(shown, key=lambda item: (item["launched_at"], item["id"]))
+
+    def guests(self) -> list[Guest]:
+        """Every instance that exists, as those who log in find it."""
+        with self._lock:
+            self._settle(is_look=False)
+            return [guest_of(instance, self._network) for instance in self._world.instances.values()]
 
     def resources(self) -> list[Json]:
         """Every instance, disk and firewall rule that exists now: id, type, labels, state, and whether it bills."""

@@ -1,6 +1,7 @@
 """The rules of the emulated Compute Engine and their sources, for docs/fidelity.md."""
 
 from gpuctl_sandbox.fidelity import Rule, Status
+from gpuctl_sandbox.gcp.guests import RULES as GUESTS
 
 
 def _rule(name: str, statement: str, source: str, status: Status) -> Rule:
@@ -11,6 +12,7 @@ _DISCOVERY = "Google's discovery document of compute v1, revision 20261106"
 _INSTANCE_LIMIT = "cloud.google.com/compute/docs/instances/limit-vm-runtime"
 
 RULES: tuple[Rule, ...] = (
+    *GUESTS,
     _rule(
         "fields and parameters",
         "A path, parameter, field, type or enum value that is not in the discovery document is refused with 400; "

@@ -49,7 +49,7 @@ class Ingress:
             internet = {"denied": _ssh(), "sourceRanges": [_EVERYBODY[0]], "priority": CLOSED}
             self._create(rules, closed, order, network, "from nobody else", internet)
             tags.append(closed)
-        if order.ssh_from is not None and not ip_network(order.ssh_from).is_loopback:
+        if order.ssh_from is not None:
             opened = _name(order.state_id, order.region, network, order.ssh_from)
             narrow = {"allowed": _ssh(), "sourceRanges": [order.ssh_from], "priority": OPEN}
             self._create(rules, opened, order, network, f"from {order.ssh_from}", narrow)

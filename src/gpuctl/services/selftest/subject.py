@@ -28,7 +28,6 @@ class SelftestTools:
     """
 
     ask: Ask
-    no_ssh: str | None
     listed_price: ListedPrice
     no_price_list: str | None = None
     no_boot: str | None = None
@@ -74,8 +73,6 @@ class Subject:
     @property
     def no_ssh(self) -> str | None:
         """Why ssh cannot reach the instance; None where it should."""
-        if self.means.no_ssh is not None:
-            return self.means.no_ssh
         if self.ssh_failed:
             return "ssh does not reach the instance"
         record = self.record

@@ -1,0 +1,1 @@
+"""The operating systems of emulated instances: SSH servers and processes on this computer, one per running instance."""
