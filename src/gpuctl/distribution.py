@@ -78,9 +78,9 @@ def add_package(installation: Installation, requirement: str) -> str:
         case Installer.PIPX:
             return f"pipx inject {NAME} {quote(requirement)}"
         case Installer.UV_TOOL:
-            ours = _requirement(installation.source, sorted(installation.extras))
+            installed = _requirement(installation.source, sorted(installation.extras))
             editable = "-e " if installation.is_editable else ""
-            return f"uv tool install --force --with {quote(requirement)} {editable}{ours}"
+            return f"uv tool install --force --with {quote(requirement)} {editable}{installed}"
         case Installer.UV:
             return f"uv pip install --python {quote(installation.python)} {quote(requirement)}"
         case Installer.PIP:

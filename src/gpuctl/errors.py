@@ -81,7 +81,7 @@ class GpuctlError(Exception):
 
 
 class UsageError(GpuctlError):
-    """What was asked cannot be meant: nothing was written and no cloud was called."""
+    """The request is invalid: nothing was written and no request was sent."""
 
     code, exit_code = Code.USAGE, 2
 
@@ -192,16 +192,16 @@ class BudgetError(GpuctlError):
 
 
 class UnresolvedError(GpuctlError):
-    """Something may live that could not be asked, ended or proven gone."""
+    """An instance may exist that could not be queried, terminated or confirmed terminated."""
 
     code = Code.UNRESOLVED
     exit_code = 8
 
 
 class OutcomeUnknown(UnresolvedError):
-    """A create was sent and its reply does not tell whether an instance exists.
+    """The outcome of a create request is unknown.
 
-    `may_repeat` is false when the cloud says the token was used already: then only a look by tag can tell.
+    `may_repeat` is false if the provider reported that the token was used before: then only a lookup by tag shows it.
     """
 
     def __init__(self, message: str, *, hint: str | None = None, may_repeat: bool = True) -> None:
@@ -210,9 +210,9 @@ class OutcomeUnknown(UnresolvedError):
 
 
 class PartialCreate(UnresolvedError):
-    """A create was refused when parts of it were made already: they are ended like an instance.
+    """A create request was refused after parts of the instance were created; the parts are deleted like an instance.
 
-    `refusal` is what the cloud refused, `cloud_id` names what is there.
+    `refusal` is the provider's refusal, `cloud_id` names the parts.
     """
 
     def __init__(self, refusal: GpuctlError, cloud_id: str) -> None:

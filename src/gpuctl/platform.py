@@ -1,4 +1,4 @@
-"""The operating system of your computer: what tells it apart, and the commands that hints name on it."""
+"""The operating system of your computer: its kind, and the commands that hints name for it."""
 
 import hashlib
 import os

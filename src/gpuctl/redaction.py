@@ -17,10 +17,7 @@ _NO_TEXT_BEFORE = r"(?<![\w/+=%.~-])"
 
 
 class Redactor:
-    """The secret values of this invocation, added as they become known, and the text without them.
-
-    `variables` are the environment variables whose whole value is a secret.
-    """
+    """Replaces secrets in text."""
 
     def __init__(self, environ: Mapping[str, str], variables: Iterable[str]) -> None:
         self._forms: set[str] = set()

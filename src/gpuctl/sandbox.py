@@ -39,9 +39,9 @@ class ServerAddress:
 
 
 def read_address(folder: Path) -> ServerAddress | None:
-    """What the address file says, without asking anyone. None if there is none or it cannot be read as one.
+    """The content of the address file, without a request. None if there is none or it cannot be read.
 
-    Raises SandboxError if it belongs to another user or names a place that is not on loopback.
+    SandboxError if it belongs to another user or names an address that is not loopback.
     """
     path = folder / "address.json"
     body = _own_file(path)

@@ -151,7 +151,7 @@ MUTANTS: dict[str, Break] = {
         ),
         edited(
             "gpuctl.domain.reconcile.orphans:_unmanaged",
-            ("if not ours and claims.state_id not in rules.reap_state_ids:", "if False:"),
+            ("if not is_ours and claims.state_id not in rules.reap_state_ids:", "if False:"),
             (_WHOLE, "if False:"),
         ),
         edited("gpuctl.domain.reconcile.orphans:_is_expired", (_PATIENCE, f"return True\n    {_PATIENCE}")),

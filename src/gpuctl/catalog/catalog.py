@@ -19,10 +19,10 @@ WITH_DATA = tuple(name for name in ProviderName if _DATA.joinpath(f"{name}.json"
 
 
 class Catalog:
-    """Shapes and list prices as they ship with gpuctl, and the prices that were read since; the newer date wins.
+    """Instance types and list prices bundled with gpuctl, and the prices fetched since; the newer date wins.
 
-    A provider's file is read when it is first asked about; `read_since` then gives what was read of that cloud, None
-    if nothing was. Every price has its source and date. What is not known is None.
+    A provider's file is read on first use; `read_since` then returns the prices fetched from that provider, None if
+    there are none. Every price has a source and a date. Unknown is None.
     """
 
     def __init__(self, read_since: Callable[[ProviderName], PriceBook | None] = lambda _: None) -> None:

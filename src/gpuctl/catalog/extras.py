@@ -15,10 +15,10 @@ _PLACES = Decimal("0.000000001")
 
 
 class ExtraPrices:
-    """Prices of disks and addresses as they ship with gpuctl, from the clouds' public price pages.
+    """Bundled prices of disks and public IPs, from the providers' public price pages.
 
-    A cloud's file is read when it is first asked about. Where a region's own disk price is not known the dearest known
-    region's is used, and the source of the price says so: rather too high than too low.
+    A provider's file is read on first use. Where the disk price of a region is unknown, the highest known one applies,
+    and the source of the price says so.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""The command line: the only floor that knows Typer and Rich."""
+"""The command line: the only package that imports Typer and Rich."""
 
 import gc
 import os

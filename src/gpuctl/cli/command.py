@@ -126,8 +126,8 @@ class Group(TyperGroup):
         name = args[0]
         if not ctx.resilient_parsing and name not in self.entries and not name.startswith("-"):
             near = get_close_matches(name, self.list_commands(ctx), n=1, cutoff=0.6)
-            ours = self.other_names.get(name) or (near[0] if near else None)
-            hint = f"did you mean `{ctx.command_path} {ours}`?" if ours else f"{ctx.command_path} --help"
+            suggestion = self.other_names.get(name) or (near[0] if near else None)
+            hint = f"did you mean `{ctx.command_path} {suggestion}`?" if suggestion else f"{ctx.command_path} --help"
             raise UsageError(f"unknown command `{self._path_of(ctx, name[:40])}`", hint=hint)
         if ctx.obj is not None:
             ctx.obj.globals = replace(ctx.obj.globals, command=self._path_of(ctx, name))
@@ -239,10 +239,10 @@ def global_options(root: Any) -> list[Any]:
 def take_global_options(ctx: Any) -> None:
     """Move the global options from the parameters of this context into the `Context` of the invocation."""
     root = ctx.find_root()
-    given = {option.name: _converted(option, ctx.params.get(option.name)) for option in global_options(root.command)}
-    root.obj.globals = root.obj.globals.with_options(given)
+    values = {option.name: _converted(option, ctx.params.get(option.name)) for option in global_options(root.command)}
+    root.obj.globals = root.obj.globals.with_options(values)
     if ctx is not root:
-        for name in given:
+        for name in values:
             ctx.params.pop(name, None)
 
 

@@ -60,9 +60,9 @@ class Context:
     @property
     def selection(self) -> StateSelection:
         """The state, config file, profile and kind of providers that the options and the environment select."""
-        given = self.globals
+        options = self.globals
         return StateSelection.of(
-            self.environ, state=given.state, config=given.config, profile=given.profile, sandbox=given.sandbox
+            self.environ, state=options.state, config=options.config, profile=options.profile, sandbox=options.sandbox
         )
 
     @property

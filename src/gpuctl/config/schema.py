@@ -104,7 +104,7 @@ class Config:
 
 
 _LIMITS = {"daily_usd": "limit per UTC day in dollars", "monthly_usd": "limit per UTC month in dollars"}
-_WHOSE = {("user", ANY): " for one user", ("tag", ANY): " for instances with one tag"}
+_SCOPES = {("user", ANY): " for one user", ("tag", ANY): " for instances with one tag"}
 
 
 def _declared() -> Iterator[SettingKey]:
@@ -114,8 +114,8 @@ def _declared() -> Iterator[SettingKey]:
             yield SettingKey((facts.name, own.name), TEXTS if own.is_list else TEXT, own.help, None, own.variables)
     yield from (SettingKey(("budget", name), DOLLARS, f"{help}, all instances") for name, help in _LIMITS.items())
     yield SettingKey(("budget", "action"), ACTION, "action at a limit: warn, block or terminate", BudgetAction.BLOCK)
-    for of, whose in _WHOSE.items():
-        yield from (SettingKey(("budget", *of, name), DOLLARS, f"{help}{whose}") for name, help in _LIMITS.items())
+    for of, suffix in _SCOPES.items():
+        yield from (SettingKey(("budget", *of, name), DOLLARS, f"{help}{suffix}") for name, help in _LIMITS.items())
     yield from (
         SettingKey(("hooks", event), HOOK, "command or https URL that receives this event") for event in EventName
     )
@@ -171,9 +171,9 @@ def _below(values: Values, *section: str) -> dict[str, Any]:
     return {path[-1]: value for path, value in values.items() if path[:-1] == section}
 
 
-def _limits(values: Values, whose: str) -> dict[str, Limits]:
-    names = dict.fromkeys(path[2] for path in values if path[:2] == ("budget", whose))
-    return {name: Limits(**_below(values, "budget", whose, name)) for name in names}
+def _limits(values: Values, section: str) -> dict[str, Limits]:
+    names = dict.fromkeys(path[2] for path in values if path[:2] == ("budget", section))
+    return {name: Limits(**_below(values, "budget", section, name)) for name in names}
 
 
 def _matches(pattern: Path, path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""What a look at the health of a setup finds: one line each, with what to type to mend it."""
+"""The result of a check by doctor: one line each, with the command that fixes it."""
 
 from dataclasses import dataclass
 from enum import StrEnum

@@ -97,11 +97,11 @@ def with_facts(instance: Instance, at: datetime, **facts: Any) -> Instance:
 
 
 def refreshed(instance: Instance, observed: Observed, at: datetime, *, from_create: bool = False) -> Instance:
-    """The record brought up to what a cloud reports of its instance: id, addresses, launch, and how far it has come.
+    """The record with what a provider reports of its instance: ID, addresses, launch time and status.
 
-    Never leaves STOPPING, never ends anything, and never turns a deadline: those are decisions, not observations.
-    Leaves PROVISIONING only for an instance, never for parts that were made for one.
-    `from_create` says that the create call itself returned this instance.
+    Never leaves STOPPING, terminates nothing and moves no deadline: those are decisions, not observations. Leaves
+    PROVISIONING only for an instance, never for parts of one. `from_create`: the create request itself returned this
+    instance.
     """
     if instance.status.is_ended:
         return instance
@@ -207,10 +207,10 @@ def launch_failed(instance: Instance, observed: Observed, why: str, at: datetime
 
 
 def attempted(instance: Instance, attempt: Attempt, at: datetime, **facts: Any) -> Instance:
-    """The record with one more attempt, which it follows from here on: where, what, and in which market.
+    """The record with one more attempt, which it follows from now on.
 
-    IllegalTransition unless nobody gave the record up and every attempt before was refused for sure: one that may have
-    made an instance has no successor.
+    IllegalTransition unless the record is active and every earlier attempt was definitely refused: an attempt that may
+    have created an instance has no successor.
     """
     if not was_refused(instance):
         raise IllegalTransition(f"{instance.id}: {instance.status}: no further attempt is possible")

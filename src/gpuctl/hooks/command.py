@@ -18,10 +18,10 @@ _MOST_SAID = 4096
 
 
 class CommandHook:
-    """Runs the command by `sh -c`, exactly as it is written: nothing of an event is ever put into it.
+    """Runs the command by `sh -c`, exactly as written: no part of an event is put into it.
 
-    `environ` is what it runs with. Exit code 0 in time means that the event was taken. What it leaves in the background
-    goes on; if the time is out everything it started is killed.
+    `environ` is its environment. Exit code 0 within the time limit means that the event was accepted. Background
+    processes continue; after the time limit everything it started is killed.
     """
 
     def __init__(self, command: str, environ: Mapping[str, str]) -> None:

@@ -22,15 +22,15 @@ def _forget(secret: str | None) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """How a cloud is reached: by a named login or the ambient one, or, in the sandbox, at a loopback address.
+    """How a provider is reached: with named or ambient credentials, or at a loopback address in the sandbox.
 
-    `profile` is the name that the cloud's own tools use for credentials, such as a profile or a subscription.
-    `environ` is where gpuctl's own code looks variables up; an SDK reads those of the process.
+    `profile` is the name of credentials in the provider's own tools, such as a profile or a subscription. gpuctl's own
+    code reads variables from `environ`; an SDK reads those of the process.
 
-    `ask` asks a person for a code that is not shown while it is typed; None where nobody can be asked. `hide` is given
-    every secret value as it becomes known, so that it is never printed.
+    `ask` prompts a person for a code without echo; None where nobody can be asked. `hide` receives every secret value
+    as it becomes known, so that it is never printed.
 
-    With `sandbox_url` set nothing else decides: no profile, environment, proxy or metadata service is read.
+    With `sandbox_url`, no profile, environment, proxy or metadata service is read.
     """
 
     profile: str | None = None
@@ -42,7 +42,7 @@ class Connection:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Whose login this is, and the time by the cloud's own clock when it said so (None where it did not tell)."""
+    """The account of the credentials, and the time by the provider's clock (None if the reply carried none)."""
 
     account: str
     cloud_time: datetime | None
@@ -113,11 +113,11 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class DiagnosedInstance:
-    """What a diagnosis asks about: one instance of that kind in that region, of which nothing is ever made.
+    """What a diagnosis checks: one instance of that type in that region, which is never created.
 
-    `order` is what would be sent, None where no image was found for it. `until` is the last deadline that this login
-    has to serve. `machine` is the cloud id of an active instance of ours there, if there is one.
-    `opens_ssh`: instances are to be reachable on port 22.
+    `order` is what would be sent, None without an image. `until` is the last deadline these credentials must serve.
+    `machine` is the cloud ID of an active instance of ours there, if any. `opens_ssh`: instances are to be reachable on
+    port 22.
     """
 
     region: str
@@ -182,9 +182,9 @@ class Provider(Protocol):
         ...
 
     def prepare(self, region: str, say: Callable[[str], None]) -> None:
-        """Do what the account needs before its first instance there, in bounded time, telling `say` of it beforehand.
+        """Do what the account needs before its first instance, in bounded time, reporting to `say` first.
 
-        Makes nothing that costs; a second call does nothing. Raises any GpuctlError where it cannot be done.
+        Creates nothing that costs; a second call does nothing. Raises any GpuctlError if it cannot be done.
         """
         ...
 
@@ -226,18 +226,18 @@ class Provider(Protocol):
         ...
 
     def list_instances(self, region: str, ask_ready: Collection[str] = ()) -> Sequence[Observed]:
-        """Every instance in the region that carries a `gpuctl-state` tag, whatever its value, ended ones included.
+        """Every instance in the region with a `gpuctl-state` tag of any value, terminated ones included.
 
-        Complete, or it raises. Readiness is asked for the cloud ids in `ask_ready` only.
+        Complete, or an error is raised. Readiness is queried only for the cloud IDs in `ask_ready`.
         """
         ...
 
     def terminate(self, region: str, cloud_ids: Sequence[str], *, force: bool = False) -> Mapping[str, GpuctlError]:
-        """Ask for the end of these instances and return at once, with what failed for which id.
+        """Request the termination of these instances and return at once, with the error by ID.
 
-        Ids not in the answer were accepted; one that is gone already counts as accepted. One bad id never keeps the
-        others alive. Raises only when nothing could be requested. Where foreign parts are among an instance's own,
-        they are spared, and that is a failure of its id; with `force` they are ended too.
+        IDs without an error were accepted; an instance that is already gone counts as accepted. One bad ID does not
+        affect others. Raises only if nothing could be requested. Foreign resources among those of an instance are
+        spared, which is an error of that ID; with `force` they are deleted too.
         """
         ...
 
@@ -260,11 +260,10 @@ class Provider(Protocol):
         ...
 
     def diagnose(self, trial: DiagnosedInstance) -> Iterable[Finding]:
-        """Whether this login may create such an instance and end it, how much of it the account may have, whether the
-        cloud sells it there, and how long the login lasts. Makes and changes nothing.
+        """Whether these credentials may create and terminate such an instance, the quota, the zones that offer it, and
+        when the credentials expire. Creates and changes nothing.
 
-        Named `create`, `end`, `quota`, `offered` and `lasts`, in that order. What could not be asked is a finding
-        too, UNKNOWN.
+        A check that could not be queried is a finding too: UNKNOWN.
         """
         ...
 

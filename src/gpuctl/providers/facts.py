@@ -13,14 +13,13 @@ from gpuctl.domain.sshkeys import KeyRule
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a cloud can do that others cannot.
+    """What a provider can do that others cannot.
 
-    `timer_in_create`: the shutdown timer is set by the create request itself. `timer_reads_tag`: it follows the
-    deadline in the tag, and acts at the longest TTL where it cannot read the tag. `idle_ends`: an instance that powers
-    itself off because nothing uses it is gone. `needs_ssh_key`: an instance cannot be made without somebody's public
-    key, and `ssh_keys` which of them are accepted. `user` is whom that key lets in, on the images that the cloud
-    recommends. `picks_zone`: a create that names no zone is put wherever the region has room; otherwise every create
-    names a zone.
+    `timer_in_create`: the create request itself sets the shutdown timer. `timer_reads_tag`: the timer follows the
+    deadline in the tag, and acts at the longest TTL if it cannot read the tag. `idle_ends`: an idle instance that
+    powers itself off is terminated. `needs_ssh_key`: creating requires a public key; `ssh_keys` are the accepted kinds.
+    `user` is the login name on the recommended images. `picks_zone`: a create without a zone is placed where the region
+    has capacity; otherwise every create names a zone.
     """
 
     timer_in_create: bool

@@ -21,11 +21,10 @@ class RegionPrices:
 
 
 class PriceList(Protocol):
-    """The prices that one cloud publishes.
+    """The prices that one provider publishes.
 
-    Every method ends within a bounded time. It returns everything that was asked for, or raises what kept it from
-    doing so: CredentialsError, ThrottledError, UnreachableError, CloudError. A price is returned as it was published,
-    whether it can be true or not.
+    Every method returns in bounded time. It returns everything requested, or raises CredentialsError, ThrottledError,
+    UnreachableError or CloudError. Prices are returned as published, plausible or not.
     """
 
     name: ProviderName

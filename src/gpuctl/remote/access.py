@@ -16,7 +16,7 @@ from gpuctl.remote.target import Target, target
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What the settings say about ssh, and the folders for its files. Making one touches nothing.
+    """The SSH settings and the folders of SSH files. Creating one touches no file.
 
     `key_folder` is where gpuctl's own key is, for every state of this computer; `state_folder` returns the folder for
     what is known of the instances of one state; `key_file` is a person's key, to be used instead; `user` whom to log in

@@ -14,10 +14,10 @@ _TIMEOUT_S = 4.0
 
 
 def own_address(url: str = DEFAULT_ECHO) -> str:
-    """The range of one that this computer's public address makes, such as `203.0.113.7/32`.
+    """The CIDR range of this computer's public address, such as `203.0.113.7/32`.
 
-    UnreachableError for every failure and every odd answer; there is no fallback. UsageError for a service that is
-    neither https nor on loopback. No proxy is used: the address of a proxy is not from where ssh would come.
+    UnreachableError for every failure and unexpected reply; there is no fallback. UsageError for a service that is
+    neither https nor on loopback. No proxy is used, because SSH does not come from the proxy's address.
     """
     parts = urlsplit(url)
     host = parts.hostname

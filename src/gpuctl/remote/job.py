@@ -37,11 +37,11 @@ class RemoteJob:
     printed: dict[str, int] = field(default_factory=lambda: {"O": 0, "E": 0})
 
     def start(self, line: SshConnection) -> None:
-        """Start it, unless it was started before. It goes on when the connection ends.
+        """Start the command, unless it was started before. It continues after the connection ends.
 
-        Command and variables go over the connection's stdin: they are in no command line here, and in no file
-        there. UnreachableError if that could not be asked, or is not known; asking again is harmless. CloudError if the
-        instance has no room for it, Lost if it was begun and is gone.
+        Command and variables are sent over stdin: they are in no command line and in no file. UnreachableError if the
+        request failed or its result is unknown; repeating it is harmless. CloudError if the disk of the instance is
+        full, CommandLostError if the command was started and is gone.
         """
         reply = line.ask(self.script(), within=_ANSWERS)
         if reply.code == _NO_ROOM:
@@ -57,11 +57,11 @@ class RemoteJob:
         return text.encode(errors="surrogateescape")
 
     def follow(self, line: SshConnection, on_output: Callable[[str, bytes], None], keep_on: Callable[[], None]) -> int:
-        """Pass on what it says, from where it was left, until it has ended; its exit code.
+        """Pass on the output from where it was left, until the command exits, and return its exit code.
 
-        `on_output` is given `O` or `E` and bytes. `keep_on` is called at least once a second, and ends the following by
-        raising. UnreachableError when the connection broke: follow again, and nothing is lost or repeated. Lost if the
-        command is gone.
+        `on_output` receives `O` or `E` and bytes. `keep_on` is called at least once a second and stops following by
+        raising. UnreachableError if the connection broke: follow again, and nothing is lost or repeated.
+        CommandLostError if the command is gone.
         """
         call = shlex.join(["gpuctl_follow", self.token, str(self.printed["O"]), str(self.printed["E"])])
         process = line.open()
@@ -75,7 +75,7 @@ class RemoteJob:
             stop(process)
 
     def kill(self, line: SshConnection) -> None:
-        """End it and everything it started there. Gone already is success."""
+        """Kill the command and everything it started. Already gone is success."""
         script = f'pid=$(cat "$HOME/.gpuctl/{self.token}/pid") && kill -TERM -- "-$pid"\nexit 0\n'
         line.ask(script.encode(), within=_ANSWERS)
 

@@ -47,10 +47,10 @@ class SshConnection:
         self.target = target
 
     def ask(self, script: bytes, *, within: timedelta) -> Reply:
-        """Run a script there and return what it said, whatever its exit code.
+        """Run a script on the instance and return its output, whatever its exit code.
 
-        The script goes over stdin, so that nothing of it is in a command line or a log. UnreachableError where it
-        could not be asked, CredentialsError where nobody is let in, CloudError where it is not the instance it was.
+        The script is sent over stdin, so that no part of it is in a command line or a log. UnreachableError if the
+        connection failed, CredentialsError if the login was rejected, CloudError if the host key has changed.
         """
         with self.open() as process:
             try:
@@ -83,7 +83,7 @@ class SshConnection:
 
 
 def failure(target: Target, output: bytes) -> GpuctlError:
-    """Why ssh could not get there, from what it said."""
+    """Why ssh could not connect, from its output."""
     text = output.decode(errors="replace")
     if "IDENTIFICATION HAS CHANGED" in text or "Host key verification failed" in text:
         return CloudError(
@@ -108,7 +108,7 @@ def failure(target: Target, output: bytes) -> GpuctlError:
 
 
 def stop(process: "subprocess.Popen[bytes]") -> None:
-    """End a connection, with what it started to get through, and wait until it has ended."""
+    """Close a connection with the programs it started, and wait until they have exited."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     for stream in (process.stdin, process.stdout, process.stderr):

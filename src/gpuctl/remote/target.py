@@ -31,10 +31,10 @@ class Target:
     options: tuple[str, ...] = ()
 
     def settings(self) -> Iterator[tuple[str, str]]:
-        """Every option with its value; the first of a name counts, so what must hold comes before what a person adds.
+        """Every option with its value; ssh uses the first of a name, so fixed options come before the user's.
 
-        The host key is taken when it is first seen and must be the same ever after; it is kept under the record's id,
-        because the next instance may have the same address.
+        The host key is accepted on first use and must stay the same; it is stored under the record's ID, because the
+        next instance may get the same address.
         """
         yield "HostKeyAlias", self.record_id
         yield "UserKnownHostsFile", _quoted(self.known_hosts)
@@ -75,9 +75,9 @@ class Target:
 
 
 def target(record: Instance, identity: Path, known_hosts: Path, user: str | None, options: Sequence[str]) -> Target:
-    """The instance of that record. UsageError for a user or an option that cannot be meant.
+    """How ssh reaches the instance of that record. UsageError for an invalid user or option.
 
-    NotReadyError where it has no address, or has one that is none: an address comes from a cloud, and is no option.
+    NotReadyError if it has no valid address: addresses come from a provider and must not be read as options.
     """
     result = record.public_ip or record.private_ip
     try:
@@ -85,11 +85,13 @@ def target(record: Instance, identity: Path, known_hosts: Path, user: str | None
     except ValueError:
         hint = f"gpuctl get {record.id} --refresh"
         raise NotReadyError(f"{record.label} has no IP address", hint=hint) from None
-    who = user or record.ssh_user or DEFAULT_USER
-    if not _USER.fullmatch(who):
-        raise UsageError(f"--login must consist of `a-z0-9_-`, not {as_typed(who)}", hint="add `--login ubuntu`")
+    user_name = user or record.ssh_user or DEFAULT_USER
+    if not _USER.fullmatch(user_name):
+        raise UsageError(f"--login must consist of `a-z0-9_-`, not {as_typed(user_name)}", hint="add `--login ubuntu`")
     names = tuple(f"gpu-{text}" for text in (record.id, record.name) if text)
-    return Target(record.id, names, host, who, identity, known_hosts, tuple(_option(option) for option in options))
+    return Target(
+        record.id, names, host, user_name, identity, known_hosts, tuple(_option(option) for option in options)
+    )
 
 
 def words_of(command: Sequence[str]) -> str:

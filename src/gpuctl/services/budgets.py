@@ -39,9 +39,9 @@ class Allowance:
             self._known = {record.id: record for record in (*archived, *present)}
 
     def check(self, requested: Sequence[Instance]) -> list[str]:
-        """What to warn of were these records added, or put in the place of those of their ids. BudgetError if refused.
+        """The warnings if these records were added or replaced. BudgetError if a limit is exceeded.
 
-        A first look, for an answer before anything is asked of a cloud: only a guard makes sure.
+        An early check, before any request to a provider: only a guard is decisive.
         """
         records, ids = self._with_requested(requested), {record.id for record in requested}
         self._refuse(records, ids)

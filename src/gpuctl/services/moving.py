@@ -34,51 +34,52 @@ def move(source: State, target: State) -> Moved:
     UsageError where both are the same. StateUnusableError where the target is not initialised, has another state or
     records of its own, and where the source was moved elsewhere; nothing was changed then.
     """
-    here, there = source.admin.describe(), target.admin.describe()
-    if here.location == there.location:
-        raise UsageError(f"the state is at `{here.location}` already", hint="name another place: --to URL")
-    if here.state_id is None:
+    source_state, target_state = source.admin.describe(), target.admin.describe()
+    if source_state.location == target_state.location:
+        raise UsageError(f"the state is at `{source_state.location}` already", hint="name another place: --to URL")
+    if source_state.state_id is None:
         raise StateUnusableError(
-            f"there is no state at `{here.location}`", hint="gpuctl list", fault=StateFault.MISSING
+            f"there is no state at `{source_state.location}`", hint="gpuctl list", fault=StateFault.MISSING
         )
-    if here.moved_to not in (None, there.location):
+    if source_state.moved_to not in (None, target_state.location):
         raise StateUnusableError(
-            f"the state `{here.location}` was moved to `{here.moved_to}`",
-            hint=f"gpuctl --state {here.moved_to} state move --to {there.location}",
+            f"the state `{source_state.location}` was moved to `{source_state.moved_to}`",
+            hint=f"gpuctl --state {source_state.moved_to} state move --to {target_state.location}",
             fault=StateFault.MOVED,
         )
-    is_moved = here.moved_to is not None
-    if is_moved and there.incoming_from is None and there.state_id == here.state_id:
+    is_moved = source_state.moved_to is not None
+    if is_moved and target_state.incoming_from is None and target_state.state_id == source_state.state_id:
         # The last step of an earlier run was done.
-        return Moved(there.records, there.archived, here.location, there.location)
-    _refuse_occupied(here, there)
-    target.admin.begin_filling(here.state_id, here.location)
+        return Moved(target_state.records, target_state.archived, source_state.location, target_state.location)
+    _refuse_occupied(source_state, target_state)
+    target.admin.begin_filling(source_state.state_id, source_state.location)
     for _ in range(_PASSES):
         content = _copied(source.admin, target.admin)
-        if is_moved or source.admin.mark_moved(there.location, content.serial):
+        if is_moved or source.admin.mark_moved(target_state.location, content.serial):
             target.admin.finish_filling(content)
             after = target.admin.describe()
-            return Moved(after.records, after.archived, here.location, there.location)
+            return Moved(after.records, after.archived, source_state.location, target_state.location)
         # Somebody wrote to the source in the meantime.
     raise StateLockedError(
-        f"other processes kept writing to `{here.location}`; it is still in use there",
+        f"other processes kept writing to `{source_state.location}`; it is still in use there",
         hint="stop them, and run it again",
     )
 
 
-def _refuse_occupied(here: Description, there: Description) -> None:
+def _refuse_occupied(source_state: Description, target_state: Description) -> None:
     """Raise StateUnusableError where the target has a state that would be lost."""
-    is_other = there.state_id is not None and there.state_id != here.state_id
-    if is_other and (there.is_claimed or there.records or there.archived):
+    is_other = target_state.state_id is not None and target_state.state_id != source_state.state_id
+    if is_other and (target_state.is_claimed or target_state.records or target_state.archived):
         raise StateUnusableError(
-            f"`{there.location}` has the state `{there.state_id}`, and `{here.location}` is `{here.state_id}`",
+            f"`{target_state.location}` has the state `{target_state.state_id}`, and `{source_state.location}` is "
+            f"`{source_state.state_id}`",
             hint="use an empty database, schema, table or file",
             fault=StateFault.OTHER,
         )
-    is_free = there.incoming_from == here.location or there.moved_to is not None
-    if not is_free and (there.incoming_from is not None or there.records or there.archived):
+    is_free = target_state.incoming_from == source_state.location or target_state.moved_to is not None
+    if not is_free and (target_state.incoming_from is not None or target_state.records or target_state.archived):
         raise StateUnusableError(
-            f"`{there.location}` has records of its own",
+            f"`{target_state.location}` has records of its own",
             hint="use an empty database, schema, table or file",
             fault=StateFault.OTHER,
         )

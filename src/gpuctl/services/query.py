@@ -80,10 +80,10 @@ def current_record(store: RecordStore, record: Instance) -> Instance:
 
 
 def resolve(store: RecordStore, text: str, *, whole_only: bool = False) -> Instance:
-    """The record that goes by this text: a whole id, a whole name, or a prefix of at least 4 of the id's random part.
+    """The record with this ID, this name, or this prefix of at least 4 characters of the ID's random part.
 
-    Live records come before ended ones, those before archived ones. UsageError where several could be meant or the
-    text is empty, NotFoundError where none is.
+    Active records come before terminated ones, those before archived ones. UsageError if several match or the text is
+    empty, NotFoundError if none matches.
     """
     text = text.strip()
     if not text:

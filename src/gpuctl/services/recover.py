@@ -31,11 +31,10 @@ def find(
     backup: str | None,
     state_id: str | None,
 ) -> Recovery:
-    """Look at the backup and at every region of every cloud. Writes nothing.
+    """Read the backup and query every region of every provider. Writes nothing.
 
-    UsageError when the state can be used, or when nothing tells which state is meant; CredentialsError or
-    UnresolvedError when that is so because providers could not be queried; StateUnusableError when it is another's or
-    the backup cannot be used.
+    UsageError if the state is usable, or if no state ID is known; CredentialsError or UnresolvedError if that is
+    because providers could not be queried; StateUnusableError if the state is another's or the backup cannot be used.
     """
     store, present = state.records, _restored_state(state.records)
     if present is not None and backup is not None:
@@ -69,9 +68,9 @@ def is_needed(store: RecordStore) -> bool:
 
 
 def rebuild(runtime: Runtime, recovery: Recovery) -> str | None:
-    """Write the state anew from the recovery, and return the path of the file it replaced; None without one.
+    """Write the recovered state, and return the path of the file it replaced; None without one.
 
-    Where some place did not answer, nothing is ended by its deadline until a reap has asked them all.
+    Until every region was queried, no deadline is enforced.
     """
     aside = None if recovery.is_merging else runtime.store.rebuild(recovery.state_id, recovery.backup)
     merge(runtime, recovery.everywhere, recovery.state_id)

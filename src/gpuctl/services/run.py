@@ -1,4 +1,4 @@
-"""Runs one command on an instance over ssh, and ends the instance whatever comes of it."""
+"""Runs one command on an instance over SSH, and terminates the instance even if the command fails."""
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
@@ -157,7 +157,7 @@ class _Run:
             self._persist(lambda transfer=transfer: download(self._line, transfer))  # type: ignore[misc]
 
     def mark_ready(self, code: int | None) -> None:
-        """Let the instance live: READY, with nothing of ours running on it."""
+        """Keep the instance: READY, without a command of ours running on it."""
         runtime, now = self._runtime, self._runtime.clock.now()
         if self._job is not None and code is None:
             try:

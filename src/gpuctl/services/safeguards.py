@@ -1,4 +1,4 @@
-"""Reads back what will end an instance if nobody comes back, and writes that down."""
+"""Reads from the provider which safeguards an instance has, and saves them in its record."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -19,10 +19,10 @@ REPORTS_WITHIN = timedelta(minutes=5)
 
 
 def read_back(runtime: Runtime, records: Sequence[Instance]) -> Mapping[str, GpuctlError]:
-    """Ask the clouds what protects these instances, and keep the answers in their records.
+    """Query the safeguards of these instances and save them in their records.
 
-    For each that could not be asked, why; its record keeps what was read before. Those without an instance, and
-    those on their way out, are left out.
+    Returns the error of each that could not be queried; its record keeps the earlier result. Records without an
+    instance, and those being terminated, are skipped.
     """
     answers: dict[str, Sequence[Safeguard]] = {}
     failures: dict[str, GpuctlError] = {}

@@ -1,4 +1,4 @@
-"""One checked login per account: whose it is, and what time it is there."""
+"""One verified session per account: whose credentials these are, and the provider's time."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -39,10 +39,10 @@ class Login:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A login that was asked whose it is.
+    """Credentials whose account was verified.
 
-    `_anchor` is the time as it was believed at that moment, None where the cloud's reply carried no date to compare
-    with; since then time is counted by a clock that nobody can set, so that a jump of the laptop's ends nothing.
+    `_anchor` is the provider's time at that moment, None if the reply carried no date; since then time is counted by a
+    monotonic clock, so that a jump of the computer's clock terminates nothing.
     """
 
     provider: "Provider"
@@ -96,9 +96,9 @@ class Sessions:
         return self._open[key]
 
     def of_account(self, name: ProviderName, account: str, profile: str | None) -> Session:
-        """A login for that very account: by the profile it was made with, else the ambient one.
+        """A session for that account: with the profile the record was created with, else with the ambient credentials.
 
-        CredentialsError where neither is it; what kept them from being asked, where that is the reason.
+        CredentialsError if neither belongs to it; the query's own error, if that is the reason.
         """
         failure: GpuctlError | None = None
         accounts = []

@@ -28,11 +28,11 @@ class TerminateResult:
 
 
 def end(runtime: Runtime, record_ids: Sequence[str], reason: Reason, *, force: bool = False) -> TerminateResult:
-    """Write STOPPING into these records, then ask their clouds to end them; returns without waiting for proof.
+    """Write STOPPING into these records, then request the termination of their instances; returns without confirmation.
 
-    What has ended is left alone and is no error. Once STOPPING is written the reaper goes on with whatever failed here.
-    There is an error for each termination not accepted. `force` deletes with an instance what others put among its
-    own things; else they are spared, and that instance's end is open.
+    Terminated instances are no error. Once STOPPING is written, the reaper retries whatever failed. Returns the error
+    of each termination that was not accepted. `force` also deletes resources that others added to those of an instance;
+    without it they are spared, and that termination is unconfirmed.
     """
     refused = _write_stopping(runtime.store, runtime.clock.now(), record_ids, reason)
     settled = settle(runtime, [text for text in record_ids if text not in refused], force=force)
@@ -41,10 +41,10 @@ def end(runtime: Runtime, record_ids: Sequence[str], reason: Reason, *, force: b
 
 
 def end_at_once(runtime: Runtime, record_ids: Sequence[str], reason: Reason) -> TerminateResult:
-    """As `end`, for a process that has little time left: the requests that matter most are sent first.
+    """As `end`, for a process with little time left: the most important requests are sent first.
 
-    An instance whose id our own create returned is asked to end by that id, before any listing; the others are looked
-    for afterwards.
+    An instance whose ID our own create returned is terminated by that ID before any listing; the others are looked up
+    afterwards.
     """
     refused = _write_stopping(runtime.store, runtime.clock.now(), record_ids, reason)
     live = [record for record in records_of(runtime.store, record_ids) if record.is_live]
@@ -65,7 +65,9 @@ def end_at_once(runtime: Runtime, record_ids: Sequence[str], reason: Reason) -> 
 
 
 def wait_until_gone(runtime: Runtime, record_ids: Sequence[str], timeout: timedelta) -> TerminateResult:
-    """Wait until every one of these is proven gone, or the time is out: then it is STOPPING, and the reaper goes on."""
+    """Wait until all of these are confirmed terminated or the time is up; then the record stays STOPPING for the
+    reaper.
+    """
     poll = Poll(runtime.clock, FIRST_POLL, POLL_EVERY)
     settled = ReconcileResult()
     while True:

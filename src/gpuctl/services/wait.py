@@ -1,4 +1,4 @@
-"""Waits until instances are ready, or proven gone; looks only, and ends nothing."""
+"""Waits until instances are ready or confirmed terminated; queries only, and terminates nothing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ FIRST_POLL, POLL_EVERY = timedelta(seconds=1), timedelta(seconds=5)
 
 
 class Goal(StrEnum):
-    """What is waited for."""
+    """The status to wait for."""
 
     READY = "ready"
     TERMINATED = "terminated"
@@ -41,10 +41,10 @@ class WaitResult:
 
 
 def wait_for(runtime: Runtime, requested: Sequence[Instance], goal: Goal, timeout: timedelta) -> WaitResult:
-    """Wait until every one of these has come that far. What has ended, archived or not, is terminated.
+    """Wait until all of these have reached the goal. Archived records count as terminated.
 
-    An instance that can no longer become ready is a CloudError at once, and the wait for the others ends; one for
-    which the time ran out is an UnresolvedError, with what kept its cloud from being asked where that was the reason.
+    An instance that can no longer become ready is a CloudError at once, which stops the wait for the others; a timeout
+    is an UnresolvedError, with the error of the last query if that was the reason.
     """
     poll = Poll(runtime.clock, FIRST_POLL, POLL_EVERY)
     while True:

@@ -83,13 +83,13 @@ class RecordStore(Protocol):
         ...
 
     def update(self, record_id: str, change: Change, guard: Guard | None = None) -> Instance:
-        """Replace one record by `change` of it as it is now, and return the new one.
+        """Replace one record by `change` of its present value, and return the new one.
 
-        `guard` is called with all records as they would then be, inside the transaction, and refuses by raising.
+        `guard` is called inside the transaction with all records as they would be, and refuses by raising.
 
-        `change` is pure and may be called again after a lost race; what it raises is passed on and nothing is
-        written. NotFoundError if there is no such record (archived ones are out of reach). A change that returns
-        its argument writes nothing.
+        `change` is pure and may be called again after a lost race; an exception of it is passed on and nothing is
+        written. NotFoundError if there is no such record (archived ones cannot be changed). A change that returns its
+        argument writes nothing.
         """
         ...
 

@@ -49,7 +49,7 @@ class UnreachedRegion(Value):
 
 
 class ReapTimes(Value):
-    """What the reaper remembers between runs. Losing it only means that the next run sweeps at once.
+    """The reaper's memory between runs. Losing it only means that the next run sweeps at once.
 
     `failing_since` is the end of the first of the runs that failed without a success after it. `unreached` is what the
     last run could not query. `opened_ranges` is where port 22 was opened. `reported` maps an unresolved matter's text

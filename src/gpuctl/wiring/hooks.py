@@ -15,10 +15,10 @@ from gpuctl.wiring.invocation import Wiring
 def notify_hooks(
     wiring: Wiring, within: timedelta = DELIVER_WITHIN, *, is_reaper: bool = False, is_attended: bool = False
 ) -> None:
-    """Deliver to the configured hooks what they have not received, in that time at most. Never fails: it warns.
+    """Deliver pending events to the configured hooks within the time limit. Never fails: it warns.
 
-    `is_reaper` and `is_attended` as in `Notifier`. Does nothing in a process that a hook started, and where there is no
-    state. What is left is delivered by the next reap.
+    `is_reaper` and `is_attended` as in `Notifier`. Does nothing in a process that a hook started, or without a state.
+    The next reap delivers what is left.
     """
     if not wiring.config.hooks or wiring.environ.get(IN_HOOK) or wiring.store.state_id is None:
         return

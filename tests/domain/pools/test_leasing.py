@@ -19,7 +19,7 @@ from gpuctl.domain.pools.leasing import (
     given_back,
     is_counted,
     returned,
-    taken,
+    with_new_lease,
 )
 from gpuctl.domain.pools.spec import MOST_LEASES, Reuse
 from gpuctl.errors import UsageError
@@ -56,16 +56,16 @@ def test_a_lease_takes_the_most_recently_used_idle_instance_and_then_the_oldest_
 def test_an_instance_that_is_not_free_is_not_leased(record: Instance) -> None:
     assert free_instances([record], a_pool(), a_lease(), NOON) == ([], [])
     with pytest.raises(NotFree):
-        taken(record, a_pool(), a_lease(), NOON)
+        with_new_lease(record, a_pool(), a_lease(), NOON)
 
 
 def test_a_lease_is_in_the_record_with_whose_work_the_instance_does() -> None:
-    record = taken(an_idle_member(), a_pool(), a_lease(), NOON)
+    record = with_new_lease(an_idle_member(), a_pool(), a_lease(), NOON)
     assert (record.status, record.user, record.task) == (Status.RUNNING, "bo", "t1")
     assert record.pool is not None and record.pool.lease == a_lease()
     assert record.history[-1].detail == "lease-000000000001 until 2026-11-24T12:30:00Z, task t1"
     with pytest.raises(NotFree):
-        taken(record, a_pool(), a_lease("lease-000000000002"), NOON)
+        with_new_lease(record, a_pool(), a_lease("lease-000000000002"), NOON)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_only_a_lease_of_the_same_reuse_group_follows(
     reuse: Reuse, next_lease: dict[str, str], may_follow: bool
 ) -> None:
     pool = a_pool(reuse=reuse, on_release="true")
-    record = returned(taken(an_idle_member(), pool, a_lease(), NOON), pool, a_lease().id, NOON + MINUTE)
+    record = returned(with_new_lease(an_idle_member(), pool, a_lease(), NOON), pool, a_lease().id, NOON + MINUTE)
     idle, _ = free_instances([record], pool, a_lease("lease-000000000002", **next_lease), NOON + MINUTE)
     assert bool(idle) is may_follow
 
@@ -102,7 +102,7 @@ def test_a_returned_instance_is_idle_again_and_keeps_what_was_done() -> None:
 
 def test_an_instance_is_not_returned_that_is_used_once_draining_expired_or_worn() -> None:
     pool = a_pool(**REUSED)
-    leased = taken(an_idle_member(), pool, a_lease(), NOON)
+    leased = with_new_lease(an_idle_member(), pool, a_lease(), NOON)
     many = tuple(a_lease(f"lease-{number:012d}", released_at=NOON) for number in range(2, MOST_LEASES + 1))
     assert leased.pool is not None
     worn = leased.with_fields(pool=leased.pool.with_fields(leases=(*many, a_lease())))
@@ -117,7 +117,7 @@ def test_an_instance_is_not_returned_that_is_used_once_draining_expired_or_worn(
 
 
 def test_an_ended_lease_ends_the_instance_in_the_same_change() -> None:
-    leased = taken(an_idle_member(), a_pool(), a_lease(), NOON)
+    leased = with_new_lease(an_idle_member(), a_pool(), a_lease(), NOON)
     record = ended(leased, a_lease().id, NOON + MINUTE, is_dirty=True)
     assert (record.status, record.reason) == (Status.STOPPING, Reason.USER)
     assert record.pool is not None
@@ -133,7 +133,7 @@ def test_a_lease_can_be_released_after_its_instance_was_terminated() -> None:
 
 
 def test_a_lease_that_was_not_used_leaves_no_trace_in_the_reuse_group() -> None:
-    record = given_back(taken(an_idle_member(), a_pool(), a_lease(), NOON), a_lease().id, NOON)
+    record = given_back(with_new_lease(an_idle_member(), a_pool(), a_lease(), NOON), a_lease().id, NOON)
     idle, _ = free_instances([record], a_pool(), a_lease("lease-000000000002", user="cy"), NOON)
     assert [free.id for free in idle] == [record.id]
     assert given_back(record, a_lease().id, NOON) is record
@@ -151,7 +151,7 @@ def test_a_lease_is_extended_and_never_shortened() -> None:
 
 def test_an_instance_leased_while_it_starts_is_running_as_soon_as_it_is_ready() -> None:
     starting = an_instance(status=Status.CONFIGURING, pool=Membership(pool="train"), expires_at=NOON + 15 * MINUTE)
-    record = became_ready(taken(starting, a_pool(), a_lease(), NOON), NOON + MINUTE)
+    record = became_ready(with_new_lease(starting, a_pool(), a_lease(), NOON), NOON + MINUTE)
     assert (record.status, record.ready_at) == (Status.RUNNING, NOON + MINUTE)
     free = became_ready(starting, NOON + MINUTE)
     assert free.status is Status.READY

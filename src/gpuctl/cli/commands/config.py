@@ -113,7 +113,7 @@ def masked(hook: str) -> str:
 
 
 def _table(settings: Sequence[Setting]) -> "Table":
-    drawn = table("KEY", wrapped("VALUE"), wrapped("SOURCE", style="dim"))
+    grid = table("KEY", wrapped("VALUE"), wrapped("SOURCE", style="dim"))
     for setting in settings:
-        drawn.add_row(clean(setting.name), clean(_value_text(setting)), clean(setting.source))
-    return drawn
+        grid.add_row(clean(setting.name), clean(_value_text(setting)), clean(setting.source))
+    return grid

@@ -179,13 +179,13 @@ def _row(line: _Line) -> list[str | None]:
 def _table(context: Context, lines: Sequence[_Line]) -> "RenderableType":
     from rich.text import Text
 
-    drawn = table("", "", wrapped(), header=False)
+    grid = table("", "", wrapped(), header=False)
     for line in lines:
         finding = line.finding
-        drawn.add_row(
+        grid.add_row(
             Text(_MARKS[finding.verdict], style=_COLORS[finding.verdict]), finding.check, Text(brief(finding.text))
         )
         hint = fitted(finding.hint, in_sandbox=context.sandbox, state=context.globals.state)
         if hint and finding.verdict is not Verdict.OK:
-            drawn.add_row("", "", Text(f"hint: {clean(hint)}", style="dim"))
-    return drawn
+            grid.add_row("", "", Text(f"hint: {clean(hint)}", style="dim"))
+    return grid

@@ -119,13 +119,13 @@ def _row(outcome: ActionResult) -> list[str]:
 
 
 def _table(done: Sequence[ActionResult]) -> "Table":
-    drawn = table("ID", "NAME", "ACTION", wrapped("REASON"), "STATUS")
+    grid = table("ID", "NAME", "ACTION", wrapped("REASON"), "STATUS")
     for outcome in done:
         why = outcome.error or " · ".join(
             dict.fromkeys(part for part in (reason_of(outcome.action), outcome.action.detail) if part)
         )
         status = outcome.record.status.value if outcome.record else ""
-        drawn.add_row(
+        grid.add_row(
             *(
                 brief(text)
                 for text in (
@@ -137,4 +137,4 @@ def _table(done: Sequence[ActionResult]) -> "Table":
                 )
             )
         )
-    return drawn
+    return grid

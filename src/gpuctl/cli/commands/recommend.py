@@ -136,10 +136,10 @@ def _row(recommended: Advice, choice: _Choice) -> list[str]:
 
 
 def _table(recommended: Advice, chosen: Sequence[_Choice]) -> "Table":
-    drawn = table("TYPE", "GPU", "REGION", right("$/H"), right("TTL"), right("EST. COST"))
+    grid = table("TYPE", "GPU", "REGION", right("$/H"), right("TTL"), right("EST. COST"))
     for choice in chosen:
         kind, price = choice.offer.type, choice.offer.price
-        drawn.add_row(
+        grid.add_row(
             kind.name,
             kind.gpu_label,
             choice.offer.region,
@@ -147,7 +147,7 @@ def _table(recommended: Advice, chosen: Sequence[_Choice]) -> "Table":
             exact(recommended.life),
             money(choice.full_cost),
         )
-    return drawn
+    return grid
 
 
 def _footer(

@@ -136,12 +136,12 @@ def _table(matches: Sequence[Offer], width: int, today: date) -> "Table":
         cut = min(excess, max(0, widths[heading] - least))
         widths[heading] -= cut
         excess -= cut
-    drawn = table(*(right(heading) if heading in _NUMBERS else heading for heading in chosen))
-    for column, heading in zip(drawn.columns, chosen, strict=True):
+    grid = table(*(right(heading) if heading in _NUMBERS else heading for heading in chosen))
+    for column, heading in zip(grid.columns, chosen, strict=True):
         column.width = widths[heading]
     for number in range(len(matches)):
-        drawn.add_row(*(cells[heading][number] for heading in chosen))
-    return drawn
+        grid.add_row(*(cells[heading][number] for heading in chosen))
+    return grid
 
 
 def _gib(value: Decimal | None) -> str:

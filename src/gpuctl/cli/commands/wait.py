@@ -1,4 +1,4 @@
-"""`gpuctl wait`: come back when instances are ready, or proven gone."""
+"""`gpuctl wait`: waits until instances are ready or terminated."""
 
 from datetime import timedelta
 from typing import Annotated

@@ -22,4 +22,4 @@ def fitted(hint: str | None, *, in_sandbox: bool, state: str | None = None) -> s
     options = "--sandbox " if in_sandbox else ""
     if state is not None and not _STATE.search(hint):
         options += f"--state {shlex.quote(state)} "
-    return _COMMAND.sub(lambda found: found[0] + options, hint)
+    return _COMMAND.sub(lambda match: match[0] + options, hint)

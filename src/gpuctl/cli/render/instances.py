@@ -98,36 +98,36 @@ def table(records: Sequence[Instance], now: datetime, width: int, *, closely: bo
     if closely:
         cells["ENDS IN"] = [countdown(record, now) for record in records]
     chosen = _fitting_columns(cells, width)
-    drawn = tables.table(*(right(column.heading) if column.is_number else column.heading for column in chosen))
+    grid = tables.table(*(right(column.heading) if column.is_number else column.heading for column in chosen))
     for number, record in enumerate(records):
         styles = {
             "STATUS": _STYLES.get(record.status, ""),
             "ENDS IN": "bold red" if record.is_live and now > record.expires_at else "",
         }
-        drawn.add_row(*(Text(cells[column.heading][number], styles.get(column.heading, "")) for column in chosen))
-    return drawn
+        grid.add_row(*(Text(cells[column.heading][number], styles.get(column.heading, "")) for column in chosen))
+    return grid
 
 
 def details(record: Instance, now: datetime, safeguards: Sequence[Safeguard]) -> "Table":
     """Everything a person may want to know about one instance, and the safeguards that terminate it."""
     from rich.text import Text
 
-    drawn = labeled()
+    grid = labeled()
     for label, value in _lines(record, now):
         if value:
-            drawn.add_row(label, Text(brief(value), _STYLES.get(record.status, "") if label == "status" else ""))
-    drawn.add_row("", "")
+            grid.add_row(label, Text(brief(value), _STYLES.get(record.status, "") if label == "status" else ""))
+    grid.add_row("", "")
     for safeguard in safeguards:
         acts = f", acts at {local(safeguard.acts_at)}" if safeguard.acts_at else ""
         style = "red" if safeguard.is_missing else "green"
-        drawn.add_row(
+        grid.add_row(
             f"safeguard: {safeguard.mechanism}", Text(clean(f"{safeguard.status}{acts} · {safeguard.detail}"), style)
         )
-    drawn.add_row("", "")
+    grid.add_row("", "")
     for entry in record.history:
         about = " · ".join(part for part in (entry.event, entry.reason and entry.reason.value, entry.detail) if part)
-        drawn.add_row(Text(local(entry.at), "dim"), brief(about))
-    return drawn
+        grid.add_row(Text(local(entry.at), "dim"), brief(about))
+    return grid
 
 
 def _lines(record: Instance, now: datetime) -> list[tuple[str, str]]:

@@ -13,8 +13,8 @@ def table(*columns: "str | Column", header: bool = True) -> "Table":
     """An empty table without lines. A column given by its heading alone is not wrapped."""
     from rich.table import Column, Table
 
-    given = [Column(column, no_wrap=True) if isinstance(column, str) else column for column in columns]
-    return Table(*given, box=None, pad_edge=False, show_header=header, header_style="bold", padding=(0, 2, 0, 0))
+    converted = [Column(column, no_wrap=True) if isinstance(column, str) else column for column in columns]
+    return Table(*converted, box=None, pad_edge=False, show_header=header, header_style="bold", padding=(0, 2, 0, 0))
 
 
 def right(heading: str = "") -> "Column":

@@ -61,7 +61,7 @@ class TerminalProgress:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Leave the screen to a picture: steps are not shown, and what else is said is said at the end."""
+        """Leave the screen to a live table: progress lines are dropped, other lines are printed at the end."""
         self.clear()
         self._held = []
         try:

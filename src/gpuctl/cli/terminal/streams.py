@@ -45,9 +45,9 @@ class Globals:
     command: str = ""
     rest: tuple[str, ...] = ()
 
-    def with_options(self, given: Mapping[str, Any]) -> "Globals":
+    def with_options(self, options: Mapping[str, Any]) -> "Globals":
         """These options, with those that were given later."""
-        return replace(self, **{name: value for name, value in given.items() if value not in (None, False)})
+        return replace(self, **{name: value for name, value in options.items() if value not in (None, False)})
 
 
 class _RedactedStream:

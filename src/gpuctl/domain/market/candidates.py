@@ -1,4 +1,4 @@
-"""Where an instance may be tried, in which order, and what one refusal says about the other places."""
+"""Placements, the order in which they are tried, and what a refusal of one says about others."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from gpuctl.errors import Extent
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """An offer, and the zone in its region; None leaves the zone to the cloud."""
+    """An offer and a zone of its region; with None the provider picks the zone."""
 
     offer: Offer
     zone: str | None = None
@@ -36,11 +36,11 @@ PicksZone = Callable[[ProviderName], bool]
 def placements(
     offers: Iterable[Offer], zones_of: ZonesOf, picks_zone: PicksZone = lambda provider: True
 ) -> Iterator[Placement]:
-    """Every place once: the offers as they stand, but all regions of a type before the single zones of any of them.
+    """Every placement once: offers in the given order, but all regions of a type before single zones.
 
-    Left to itself a cloud picks a zone with room, so that naming zones comes last; and another zone of the same type
-    costs no more, while the next type may. Where the cloud does not pick a zone, only zones are tried. `zones_of` is
-    called for a region only when its turn has come.
+    Without a zone a provider picks one with capacity, so naming zones comes last; another zone of the same type costs
+    no more, while the next type may. If the provider does not pick zones, only zones are tried. `zones_of` is called
+    for a region only when needed.
     """
     for (provider, *_), alike in groupby(
         offers, key=lambda offer: (offer.type.provider, offer.type.name, offer.market)

@@ -24,10 +24,10 @@ _SLOW = timedelta(minutes=30)
 
 @dataclass(frozen=True, slots=True)
 class GpuImage:
-    """A provider's image for a GPU: its name there, the branch of its driver, and what it was built for.
+    """A provider's image for a GPU: its name, the branch of its driver, and what it was built for.
 
-    `driver` is None where the image has none. `generation` is the hypervisor's, None where the provider has no such
-    thing. `secure_boot` is whether the driver is signed, so that it loads under Secure Boot.
+    `driver` is None if the image has none. `generation` is that of the hypervisor, None if the provider has none.
+    `secure_boot`: the driver is signed, so it loads under Secure Boot.
     """
 
     name: str
@@ -112,7 +112,7 @@ _AS_SOLD = Decimal("0.931")
 
 
 class Mismatch(StrEnum):
-    """Why an offer is not taken, in words that a count may stand before."""
+    """Why an offer does not match, in words that follow a count."""
 
     GPU_MODEL = "with another GPU"
     GPU_COUNT = "with fewer GPUs"

@@ -32,11 +32,11 @@ _LONGEST_TEXT = {"user": 200, "task": 200, "purpose": 1_000, "check": 1_000, "im
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One call for instances, as asked; None where nothing was said.
+    """A request for instances, as given; None where an option was not given.
 
-    `region` is one, several in order with commas between them, or `any`. Without an `instance_type` the instance is
-    chosen by what it must have. `falls_back`: where no spot instance is to be had, one on demand will do.
-    `pool` makes it a request of a pool.
+    `region` is one region, several in order separated by commas, or `any`. Without an `instance_type` the requirements
+    select the instance. `falls_back`: without spot capacity, on-demand is acceptable. `pool` makes it a request of a
+    pool.
     """
 
     user: str
@@ -213,7 +213,9 @@ def differences(request: Request, active: Instance, types: Collection[str]) -> l
 
 
 def _refuse_secret(where: str, text: str) -> None:
-    """What stands there is kept and shown to others. The message never repeats it."""
+    """UsageError if the text looks like a secret, because it is stored and shown to others. The message does not repeat
+    it.
+    """
     kind = secret_in(text)
     if kind is not None:
         raise UsageError(

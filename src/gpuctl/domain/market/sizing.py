@@ -1,4 +1,4 @@
-"""How large an instance a task needs, and how long it should live: by its documents, by its minutes, or by both."""
+"""The instance size and TTL that fit a task, by the number of documents, by the duration, or by both."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -46,7 +46,7 @@ TTLS = {
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """The size and the life that fit a task. `needed` is the life it should have; `life` the one it may have."""
+    """The size and TTL that fit a task. `needed` is the TTL it should have, `life` the one that `max_ttl` allows."""
 
     size: Size
     life: timedelta

@@ -18,7 +18,7 @@ _WIDE = {4: 8, 6: 16}
 
 @dataclass(frozen=True, slots=True)
 class SshSource:
-    """From where ssh is to be let in: `auto`, `none` or a range; `is_demanded` when doing without is no answer."""
+    """The allowed SSH source: `auto`, `none` or a CIDR range; `is_demanded`: failing to open it is an error."""
 
     text: str = AUTO
     is_demanded: bool = False

@@ -52,9 +52,9 @@ class Limit:
     @property
     def label(self) -> str:
         """`$20.00 a day for user `ana``."""
-        whose = f" for user `{self.user}`" if self.user is not None else ""
-        whose = f" for tag `{self.tag}`" if self.tag is not None else whose
-        return f"{_usd(self.usd)} a {self.period}{whose}"
+        suffix = f" for user `{self.user}`" if self.user is not None else ""
+        suffix = f" for tag `{self.tag}`" if self.tag is not None else suffix
+        return f"{_usd(self.usd)} a {self.period}{suffix}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +89,10 @@ class BudgetStatus:
     @property
     def summary(self) -> str:
         """The sum in words: `$3.10 spent + $0.60 committed + $0.54 requested = $4.24`."""
-        this = f" + {_usd(self.requested.total)} requested" if self.requested != CostSum() else ""
+        requested = f" + {_usd(self.requested.total)} requested" if self.requested != CostSum() else ""
         bare = f", {self.spent.compute_only_count} without disk or public IP" if self.spent.compute_only_count else ""
         return (
-            f"{_usd(self.spent.total)} spent + {_usd(self.ahead.total)} committed{this} = "
+            f"{_usd(self.spent.total)} spent + {_usd(self.ahead.total)} committed{requested} = "
             f"{_usd(self.total.quantize(Decimal('0.01'), ROUND_UP))}{bare}"
         )
 
@@ -109,9 +109,9 @@ def limits(budgets: Budgets) -> list[Limit]:
 def budget_statuses(
     budgets: Budgets, records: Sequence[Instance], now: datetime, requested: Collection[str] = ()
 ) -> list[BudgetStatus]:
-    """The status of every limit that covers any of the records named by id in `requested`; of all if that is empty.
+    """The status of every limit that covers any of the records in `requested`, by ID; of all limits if that is empty.
 
-    `records` are all there are, the ended and archived ones of the period and those requested among them.
+    `records` are all records, with the terminated and archived ones of the period.
     """
     wanted = [record for record in records if record.id in requested]
     return [
@@ -167,10 +167,11 @@ def warnings(budgets: Budgets, records: Sequence[Instance], now: datetime, reque
 
 
 def instances_to_terminate(budgets: Budgets, records: Sequence[Instance], now: datetime) -> dict[str, Limit]:
-    """The instances to end so that what is spent and what the others could still cost fits every limit, and why.
+    """The instances to terminate, newest first, so that spent and committed cost fit every limit, with the exceeded
+    limit.
 
-    The newest first. None where budgets do not end instances. What is being ended counts with what it cost so far, so
-    that one instance too many never ends a second; what has no known price frees nothing and is left alone.
+    Empty unless budgets terminate instances. An instance that is being terminated counts with its cost so far, so that
+    one excess terminates no second instance; one of unknown price is left alone.
     """
     if budgets.action is not BudgetAction.TERMINATE:
         return {}
@@ -191,7 +192,7 @@ def instances_to_terminate(budgets: Budgets, records: Sequence[Instance], now: d
 
 
 def ends_for(actions: Iterable[Action], chosen: Mapping[str, Limit]) -> list[Action]:
-    """The end of every instance among those chosen that the plan saw there and does not end anyway."""
+    """A termination of every chosen instance that exists and that the plan does not terminate anyway."""
     planned = list(actions)
     ended = {
         action.record.id

@@ -99,10 +99,10 @@ def spent_between(instance: Instance, since: datetime | None, until: datetime) -
 
 
 def remaining(instance: Instance, now: datetime) -> Cost:
-    """What it will still cost if it runs from now to its deadline; nothing once it has ended.
+    """What the instance will still cost until its deadline; 0 once terminated.
 
-    A record whose instance was not seen yet counts from the beginning. A powered-off one counts as running: it can be
-    started at any moment.
+    A record whose instance was not observed yet counts from its creation. A powered-off instance counts as running,
+    because it can be started at any moment.
     """
     if not instance.is_live:
         return Cost()
@@ -115,7 +115,7 @@ def remaining(instance: Instance, now: datetime) -> Cost:
 
 
 def by_deadline(instance: Instance, now: datetime) -> Cost:
-    """What it will have cost if it runs to its deadline; what it cost if it ended."""
+    """The cost until the deadline; the final cost if terminated."""
     return spent(instance, now) + remaining(instance, now)
 
 

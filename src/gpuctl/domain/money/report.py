@@ -54,7 +54,7 @@ class CostSum:
 
 @dataclass(frozen=True, slots=True)
 class CostSummary:
-    """What instances cost together: an hour right now, by now, what is still to come, and both together."""
+    """The cost of several instances: per hour now, so far, remaining until the deadlines, and in total by then."""
 
     live: int
     hourly: CostSum
@@ -79,9 +79,9 @@ class UsageGroup:
 
 @dataclass(frozen=True, slots=True)
 class UsageReport:
-    """What instances cost together since an instant (None: from the beginning) until now, and by a side if given.
+    """The cost of instances from `since` (None: from the beginning) until `now`, grouped if `side` is given.
 
-    `each` is what one that ended cost on average, over its whole life; None where none ended at a known price.
+    `each` is the average total cost of a terminated instance; None without any of known price.
     """
 
     since: datetime | None
@@ -102,7 +102,7 @@ class UsageReport:
 def report(
     records: Iterable[Instance], now: datetime, since: datetime | None = None, side: str | None = None
 ) -> UsageReport:
-    """Everything there is to say of what these cost; a side is what `groups` takes."""
+    """The report of these records; `side` is one of those that `groups` takes."""
     every = existing_since(records, since, now)
     return UsageReport(
         since,

@@ -1,4 +1,4 @@
-"""The history of a pool: what was asked of it and what it did, an entry each, only ever appended."""
+"""The history of a pool: requests and actions, one entry each, append-only."""
 
 from datetime import timedelta
 from enum import StrEnum

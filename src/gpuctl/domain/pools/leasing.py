@@ -84,14 +84,14 @@ def free_instances(
     return idle, sorted((record for record in free if is_starting(record)), key=lambda record: record.created_at)
 
 
-def taken(record: Instance, pool: Pool, lease: Lease, now: datetime) -> Instance:
+def with_new_lease(record: Instance, pool: Pool, lease: Lease, now: datetime) -> Instance:
     """The record with that lease. NotFree unless the instance, as it is now, may be leased for it."""
     if (why := _objection(record, pool, lease, now)) is not None:
         raise NotFree(f"{record.label} {why}")
     membership = _membership(record).with_lease(lease)
     membership = membership.with_fields(group=pool.reuse_group(lease.user, lease.purpose))
     # Cost and history belong to whoever has the instance.
-    whose: dict[str, Any] = {"user": lease.user, "task": lease.task, "purpose": lease.purpose}
+    owner_fields: dict[str, Any] = {"user": lease.user, "task": lease.task, "purpose": lease.purpose}
     if record.status is Status.READY:
         record = advance(record, Status.RUNNING, now, detail=lease.id)
     return note(record, EventName.LEASED, now, detail=lease.summary, pool=membership, **whose)

@@ -24,7 +24,7 @@ MOST_LEASES = 100
 
 
 class PoolStatus(StrEnum):
-    """What a pool does: ACTIVE launches and leases, PAUSED launches nothing, DRAINING also ends what becomes idle."""
+    """ACTIVE launches instances and grants leases, PAUSED launches nothing, DRAINING also terminates idle instances."""
 
     ACTIVE = "ACTIVE"
     PAUSED = "PAUSED"

@@ -23,11 +23,10 @@ class ActionKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """One decision. `unresolved` means that a person should look: it shows on stderr and in the exit code.
+    """One decision. `unresolved`: a person should check it; it is printed on stderr and sets the exit code.
 
-    `record` is None for an instance without one; `observed` is the observed instance, None where it was not observed.
-    `left` is the cloud id of what one of the record's attempts left behind, where that is gone now.
-    `extended_to` is the later deadline that another copy of the state has granted.
+    `record` is None for an instance without one; `observed` is None if the instance was not observed. `left` is the
+    cloud ID of a leftover that is gone now. `extended_to` is the later deadline that another copy of the state granted.
     """
 
     kind: ActionKind

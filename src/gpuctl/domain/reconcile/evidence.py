@@ -1,6 +1,7 @@
-"""What counts as proof that an instance is gone, and that an instance is the one a record means.
+"""What proves that an instance is gone, and that an instance is the one of a record.
 
-Absence is not evidence until it is proof: a cloud may not show yet what it has just made, or show nothing at all.
+Absence from a listing is no proof by itself: a provider may not list yet what it has just created, or list nothing at
+all.
 """
 
 from dataclasses import dataclass
@@ -27,10 +28,10 @@ class Proof:
 
 
 def is_the_same_machine(record: Instance, observed: Observed, state_id: str) -> bool:
-    """Whether this instance is the one that the record means.
+    """Whether this instance is the one of the record.
 
-    Found by our tag, it must carry this state's. An instance whose id our create returned stays ours when its tags are
-    gone, if its launch time is ours too, or if it has ended; another record's or state's tag means that it is not.
+    An instance found by our tag must carry the tag of this state. An instance whose ID our create returned stays ours
+    without tags if its launch time matches or it has ended; a tag of another record or state means that it is not.
     """
     claimed_id, claimed_state = observed.tags.get(ID), observed.tags.get(STATE)
     if record.cloud_id is None:

@@ -34,11 +34,11 @@ def _unmanaged(observed: Observed, records: Mapping[str, Instance], view: View, 
         return Action(kind, scope, None, observed, reason, None, detail, unresolved)
 
     claims = ownership(observed.tags)
-    ours = claims.state_id == rules.state_id
-    if not ours and claims.state_id not in rules.reap_state_ids:
+    is_ours = claims.state_id == rules.state_id
+    if not is_ours and claims.state_id not in rules.reap_state_ids:
         return act(ActionKind.REPORT, detail=f"{observed.cloud_id} belongs to state {observed.tags.get(STATE, '')!r}")
     record = records.get(claims.record_id or "")
-    if ours and record is not None and _is_leftover(observed, record):
+    if is_ours and record is not None and _is_leftover(observed, record):
         return act(ActionKind.TERMINATE, Reason.REFUSED, detail=f"{observed.cloud_id} was left by a refused attempt")
     created_at = observed.launched_at or claims.created_at
     if claims.record_id is None or claims.expires_at is None or created_at is None:
@@ -53,17 +53,17 @@ def _unmanaged(observed: Observed, records: Mapping[str, Instance], view: View, 
             detail="the provider's clock could not be read: the deadline is not enforced",
             unresolved=True,
         )
-    if _is_expired(claims.expires_at, created_at, view.now, ours):
+    if _is_expired(claims.expires_at, created_at, view.now, is_ours):
         return act(
             ActionKind.TERMINATE, Reason.ORPHAN, detail=f"{observed.cloud_id} is past its deadline and has no record"
         )
-    if ours and observed.state is CloudState.REMNANT and view.now - created_at > ORPHAN_AGE:
+    if is_ours and observed.state is CloudState.REMNANT and view.now - created_at > ORPHAN_AGE:
         return act(
             ActionKind.TERMINATE,
             Reason.ORPHAN,
             detail=f"{observed.cloud_id} is left over: no instance and no record uses it",
         )
-    if not ours or view.now >= claims.expires_at or observed.state is CloudState.REMNANT:
+    if not is_ours or view.now >= claims.expires_at or observed.state is CloudState.REMNANT:
         return act(ActionKind.WAIT, detail=f"{observed.cloud_id} has no record")
     if record is not None:
         return act(
@@ -79,8 +79,8 @@ def _is_leftover(observed: Observed, record: Instance) -> bool:
     )
 
 
-def _is_expired(expires_at: datetime, created_at: datetime, now: datetime, ours: bool) -> bool:
-    patience = timedelta(0) if ours else ORPHAN_AGE
+def _is_expired(expires_at: datetime, created_at: datetime, now: datetime, is_ours: bool) -> bool:
+    patience = timedelta(0) if is_ours else ORPHAN_AGE
     return now >= expires_at + patience and now - created_at > ORPHAN_AGE
 
 

@@ -55,10 +55,10 @@ Isolate = Callable[[Decide], Decide]
 def plan(
     records: Sequence[Instance], view: View, rules: Rules, isolate: Isolate = lambda decide: decide
 ) -> list[Action]:
-    """Everything to do about an account, in the order it should be done: its records, and instances without a record.
+    """All actions for one account, in order: for its records, and for instances without a record.
 
-    The records are all of this account's, the closed ones too; whatever scope the view neither listed nor failed to
-    list is left alone. `isolate` wraps the decision about one record, so that a bug in it can be kept from the others.
+    `records` are all of this account, the closed ones too. Scopes that the view neither listed nor failed to list are
+    left alone. `isolate` wraps the decision about one record, so that a bug in it does not affect others.
     """
     return [*plan_records(records, view, rules, isolate), *plan_without_record(records, view, rules)]
 
@@ -167,7 +167,7 @@ def _was_ready(record: Instance) -> bool:
 
 
 def _why_empty(record: Instance, now: datetime | None) -> Reason | None:
-    """Why there is no instance in what was made for it; None while there may still be one, or it may still come."""
+    """Why only leftovers and no instance exist for the record; None while an instance may still appear."""
     if now is None:
         return None
     if record.launched_at is None:

@@ -12,8 +12,9 @@ from gpuctl.domain.tags import ownership
 
 
 def merged(record: Instance, other: Instance) -> Instance:
-    """Two copies of the same record as one: ended goes before STOPPING, that before live, then the one with more
-    attempts, then the newer. While it is active the later deadline is kept, and no attempt and no cloud id is lost."""
+    """Two copies of the same record as one: terminated wins over STOPPING, STOPPING over active, then more attempts,
+    then the newer one. While active the later deadline is kept; no attempt and no cloud ID is lost.
+    """
     copies = sorted((record, other), key=lambda copy: (_rank(copy), len(copy.attempts), copy.updated_at), reverse=True)
     first, second = copies
     facts: dict[str, object] = {}

@@ -1,4 +1,4 @@
-"""AWS: instances are EC2 instances, found by their tags, and ended by the guard on them if by nobody else."""
+"""AWS: instances are EC2 instances, found by their tags; the guard on the instance is their shutdown timer."""
 
 from typing import TYPE_CHECKING
 

@@ -42,10 +42,10 @@ class GuardReport:
 
 
 def read_console(ec2: Any, cloud_id: str) -> Console:
-    """The console of that instance; an empty one where EC2 refuses to show it. Raises what else the SDK raises.
+    """The console output of an instance; empty if EC2 refuses to show it. Raises other errors of the SDK.
 
-    Instances that are not built on Nitro refuse to show the newest output, and one that has ended may; what was posted
-    when they started or ended is read then.
+    Instances not built on Nitro refuse to show the newest output, and a terminated one may; then the output posted at
+    start and termination is returned.
     """
     console = Console()
     for latest in ({"Latest": True}, {}):

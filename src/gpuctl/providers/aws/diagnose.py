@@ -45,7 +45,7 @@ def diagnose(clients: Clients, trial: DiagnosedInstance) -> Iterator[Finding]:
 
 
 def _finding_of(check: str, ask: Callable[[], Finding]) -> Finding:
-    """What could not be asked is no failure of what was to be checked."""
+    """The finding, or UNKNOWN if AWS could not be queried."""
     try:
         return ask()
     except SDK_ERRORS as error:

@@ -16,9 +16,9 @@ _MOST_CALLS = 60
 
 
 def end_instances(ec2: Any, region: str, cloud_ids: Sequence[str]) -> dict[str, GpuctlError]:
-    """Ask for the end of these instances and return what failed for which. Termination protection is never lifted.
+    """Request the termination of these instances and return the error by ID. Never lifts termination protection.
 
-    An id that AWS does not know is a failure too: right after a create it may only not know it yet.
+    An ID that AWS does not know is an error too: right after a create, AWS may not know it yet.
     """
     failures: dict[str, GpuctlError] = {}
     for batch in _in_batches(list(dict.fromkeys(cloud_ids)), _MOST_IDS):

@@ -170,7 +170,7 @@ def _tls_problem(error: Exception, doing: str) -> GpuctlError:
     if "No such file" in text or "invalid path" in text:
         return UsageError(
             f"{doing}: the file of trusted certificates cannot be read: {text}",
-            hint="mend or unset AWS_CA_BUNDLE, REQUESTS_CA_BUNDLE, or `ca_bundle` in ~/.aws/config",
+            hint="correct or unset AWS_CA_BUNDLE, REQUESTS_CA_BUNDLE, or `ca_bundle` in ~/.aws/config",
         )
     return UnreachableError(f"{doing}: AWS could not be reached: {text}", hint="check the proxy and its certificate")
 

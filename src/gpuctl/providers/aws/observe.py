@@ -84,7 +84,7 @@ def _end_reason(instance: Mapping[str, Any]) -> Reason | None:
 
 
 def _failure(instance: Mapping[str, Any]) -> LaunchRefusal | None:
-    """Why AWS ended the instance; None where AWS gives no cause, or somebody or the instance itself ended it."""
+    """Why AWS terminated the instance; None if AWS gives no cause, or a user or the instance itself terminated it."""
     code = _reason_code(instance)
     if not code or code in _NO_FAILURE:
         return None

@@ -35,7 +35,7 @@ Page = Mapping[str, Any]
 
 
 class AwsPriceList:
-    """Reads a region: what it offers, what that costs on spot now, and what on demand."""
+    """Reads a region: the instance types offered there, their spot prices and their on-demand prices."""
 
     name = ProviderName.AWS
     sources: Mapping[Market, str] = FACTS.price_sources
@@ -170,7 +170,7 @@ def _failure(error: Exception, doing: str) -> GpuctlError | TransientFailure:
 
 
 def _product(text: object, wanted: Mapping[str, str], where: str) -> tuple[str, Decimal | None]:
-    """A product's type and its price an hour; no price for one that is not what was asked for."""
+    """The instance type of a product and its price per hour; no price if the product does not match the filter."""
     try:
         product = json.loads(str(text))
         attributes = product["product"]["attributes"]

@@ -6,7 +6,7 @@ from typing import Any
 from gpuctl.domain.resource import Resource
 from gpuctl.domain.tags import ID, STATE
 
-_GONE = ("terminated",)
+_TERMINATED = ("terminated",)
 
 
 def list_resources(ec2: Any, record_id: str, cloud_id: str, known: Collection[str]) -> list[Resource]:
@@ -56,7 +56,7 @@ def _instances(ec2: Any, record_id: str, cloud_id: str) -> Iterator[Mapping[str,
     for page in pages:
         for reservation in page["Reservations"]:
             instances |= {instance["InstanceId"]: instance for instance in reservation["Instances"]}
-    yield from (item for item in instances.values() if item["State"]["Name"] not in _GONE)
+    yield from (item for item in instances.values() if item["State"]["Name"] not in _TERMINATED)
 
 
 def _part_ids(instances: Sequence[Mapping[str, Any]]) -> tuple[set[str], set[str], set[str]]:

@@ -1,4 +1,4 @@
-"""What will end an instance when nobody comes back, as AWS itself tells it: not what we meant to set."""
+"""The shutdown timer of an EC2 instance as AWS reports it, not as gpuctl requested it."""
 
 import base64
 import binascii

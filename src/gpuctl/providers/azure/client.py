@@ -140,7 +140,7 @@ class Clients:
     @cached_property
     def _credential(self) -> Any:
         if self.is_loopback:
-            return _NOBODY
+            return _NO_CREDENTIAL
         return Login(self._subscription)
 
     @cached_property
@@ -226,7 +226,7 @@ class _NoCredential:
         raise CredentialsError("credentials are never used with an emulated cloud")
 
 
-_NOBODY = _NoCredential()
+_NO_CREDENTIAL = _NoCredential()
 
 
 class _Retries(policies.RetryPolicy[Any, Any]):

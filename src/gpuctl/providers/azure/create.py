@@ -74,10 +74,10 @@ def check_request(request: Request) -> None:
 
 
 def create_group(clients: Clients, order: Order) -> None:
-    """Make the attempt's group, or find that it is ours already.
+    """Create the resource group of the attempt, or confirm that it is ours already.
 
-    CloudError where somebody else has a group of that name, or the type is not sold as spot in that region; raises
-    what the SDK raises.
+    CloudError if the group belongs to others, or the type is not sold as spot in that region; raises what the SDK
+    raises.
     """
     # The key was chosen for the provider of the first attempt, which may have been another one.
     objection = _KEYS.objection(order.ssh_key or "")
@@ -132,7 +132,7 @@ def create_network(clients: Clients, order: Order) -> None:
 
 
 def create_machine(clients: Clients, order: Order) -> Any:
-    """Ask for the instance, and return what tells how far that is; raises what the SDK raises."""
+    """Request the virtual machine and return a poller of its creation; raises what the SDK raises."""
     body, group = machine(order, clients.subscription), group_of(order.token)
     machines = clients.compute.virtual_machines
     return _sent_when_known(clients, group, lambda: machines.begin_create_or_update(group, order.token, body, **_ONCE))
@@ -154,9 +154,9 @@ def _sent_when_known(clients: Clients, group: str, send: Callable[[], Any]) -> A
 
 
 def wait_for_refusal(poller: Any) -> None:
-    """Give Azure a minute to find that it cannot bring the instance up; raises what the SDK raises.
+    """Wait up to a minute for a late refusal; raises what the SDK raises.
 
-    Azure accepts an instance before it looks for capacity. What takes longer is seen when the instance is listed.
+    Azure accepts an instance before it looks for capacity. A later refusal is seen when the instance is listed.
     """
     poller.wait(_MACHINE_WITHIN_S)
     if poller.done():

@@ -61,7 +61,7 @@ def diagnose(clients: Clients, trial: DiagnosedInstance) -> Iterator[Finding]:
 
 
 def _finding_of(check: str, ask: Callable[[], Any]) -> Any:
-    """The answer, or that it could not be had, which is no failure of what was to be checked."""
+    """The reply, or a finding UNKNOWN if Azure could not be queried."""
     try:
         return ask()
     except SDK_ERRORS as error:

@@ -41,7 +41,7 @@ def code_of(error: Exception) -> str:
 
 
 def is_absent(error: Exception) -> bool:
-    """Whether Azure says that there is no such thing."""
+    """Whether Azure reports that the resource does not exist."""
     return isinstance(error, sdk.HttpResponseError) and error.status_code == 404 and code_of(error) in _ABSENT
 
 
@@ -63,7 +63,7 @@ def translate(error: Exception, doing: str) -> GpuctlError:
 
 
 def unless_absent(read: Callable[[], Any]) -> Mapping[str, Any] | None:
-    """What the call returns; None where Azure says that the resource is absent. Raises what else the SDK raises."""
+    """The result of the call; None if Azure reports that the resource does not exist. Raises other SDK errors."""
     try:
         reply: Mapping[str, Any] = read()
     except SDK_ERRORS as error:
@@ -120,7 +120,7 @@ def unreadable_credentials(error: Exception, doing: str) -> GpuctlError:
 
 
 def refusal_of(code: str, message: str) -> LaunchRefusal:
-    """Why an instance never came up, from what its own status says."""
+    """Why an instance never became ready, from its instance view."""
     # No HTTP status comes with it, but it is Azure's last word on what was sent.
     error = _of_code(code, message, 400, "the instance could not be started")
     return LaunchRefusal(code=error.code, text=error.message)

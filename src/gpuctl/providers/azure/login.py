@@ -160,7 +160,7 @@ def _credential_chain() -> Any:
 
 
 def _reasons(text: str) -> Iterator[str]:
-    """What each kind of credentials said that somebody had set up, the first one first."""
+    """The failure of each configured kind of credentials, the first one first."""
     chain, *entries = _ENTRY.split(text)
     for entry in entries or [chain]:
         reply = entry.partition("\nTo mitigate this issue")[0]

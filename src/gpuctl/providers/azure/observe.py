@@ -1,4 +1,4 @@
-"""What Azure says about a group of ours and the instance in it, in our words."""
+"""Translates Azure's view of a resource group and its instance into `Observed`."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -28,9 +28,9 @@ def observed(
     *,
     is_asked_ready: bool = False,
 ) -> Observed:
-    """One group, the instance in it (None where there is none), and what its instance view says; ARM's own JSON.
+    """One group, its instance (None without one) and its instance view, all as ARM's JSON.
 
-    KeyError, ValueError, TypeError or AttributeError where the answer is not of that shape: then it says nothing.
+    KeyError, ValueError, TypeError or AttributeError if the reply has another shape.
     """
     properties = (machine or {}).get("properties", {})
     power = _status(statuses, "PowerState")

@@ -189,7 +189,7 @@ class AzureProvider:
         return self._account or self.identity().account
 
     def _try_to_arm(self, order: Order, group: str) -> bool:
-        """Arm the timer; where that fails the instance is there all the same, and what reads it back says why."""
+        """Set the timer; a failure does not affect the instance, and reading the safeguards back reports it."""
         try:
             with _translated("it could not be set"):
                 timer.arm(self._clients, group, order.region, creation.tags_of(order), order.expires_at)

@@ -50,10 +50,11 @@ class Registration:
         return [name for name in NAMESPACES if not _is_registered(self._provider(name))]
 
     def register(self, say: Callable[[str], None]) -> None:
-        """Register what is missing, telling `say` before it begins, and return when Azure reports all of it as done.
+        """Register the missing resource providers, reporting to `say` first, and return when Azure reports all as
+        registered.
 
-        CredentialsError where this login may not; NotReadyError where Azure takes longer than five minutes. A second
-        call does nothing. Raises what the SDK raises while it is looking.
+        CredentialsError without permission; NotReadyError after five minutes. A second call does nothing. Raises what
+        the SDK raises while reading.
         """
         missing = self.missing()
         if not missing:

@@ -48,7 +48,7 @@ def diagnose(api: Api, zones: Zones, trial: DiagnosedInstance) -> Iterator[Findi
 
 
 def _finding_of(check: str, ask: Callable[[], Finding]) -> Finding:
-    """The finding, or that it could not be had, which is no failure of what was to be checked."""
+    """The finding, or UNKNOWN if Google could not be queried."""
     try:
         return ask()
     except (*CALL_ERRORS, KeyError, TypeError, ValueError) as error:

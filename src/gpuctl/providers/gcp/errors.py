@@ -31,7 +31,7 @@ _POLICY_HINTS = {
 
 
 def is_absent(error: Exception) -> bool:
-    """Whether Google says that there is no such thing."""
+    """Whether Google reports that the resource does not exist."""
     # A 404 without a reason may come from a gateway or a wrong address.
     if not isinstance(error, ApiError) or error.is_unsupported:
         return False
@@ -81,7 +81,7 @@ def translate_create(error: Exception, doing: str) -> GpuctlError:
     if isinstance(error, (ApiError, OperationFailed)) and code_of(error):
         meaning = _meaning(error, code_of(error))
         return create_error(meaning, refusal, doing, "Google", _error_text(error))
-    return OutcomeUnknown(f"{doing}: no answer tells whether it was created ({type(error).__name__})")
+    return OutcomeUnknown(f"{doing}: no reply shows whether it was created ({type(error).__name__})")
 
 
 def was_never_sent(error: Exception) -> bool:

@@ -1,4 +1,4 @@
-"""What goes wrong with a call of Google's, as it was answered; `errors` says what each means for gpuctl."""
+"""The failures of calls to Google Cloud, as they were received; `errors` translates them."""
 
 from collections.abc import Mapping
 from datetime import datetime

@@ -24,7 +24,7 @@ from gpuctl.providers.gcp.operations import finished
 OPEN, CLOSED = 800, 900
 _WITHIN = timedelta(seconds=60)
 _SSH = 22
-_EVERYBODY = ("0.0.0.0/0", "::/0")
+_INTERNET = ("0.0.0.0/0", "::/0")
 _PREFIX = "gpuctl-"
 _PRIVATE = tuple(map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))
 
@@ -46,7 +46,7 @@ class Ingress:
         rules = self._rules_of(network)
         tags = []
         if any(_is_open_to_internet(rule) for rule in rules if not _is_ours(rule)):
-            internet = {"denied": _ssh(), "sourceRanges": [_EVERYBODY[0]], "priority": CLOSED}
+            internet = {"denied": _ssh(), "sourceRanges": [_INTERNET[0]], "priority": CLOSED}
             self._create(rules, closed, order, network, "from nobody else", internet)
             tags.append(closed)
         if order.ssh_from is not None:

@@ -1,4 +1,4 @@
-"""What ends an instance when nobody comes back, as Google shows it: the guard on it, and Google's own run limit."""
+"""The shutdown timers of an instance as Google reports them: the guard, and Google's own run limit."""
 
 import re
 from collections.abc import Mapping

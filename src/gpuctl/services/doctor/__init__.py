@@ -1,7 +1,7 @@
-"""Looks at everything that must be right for instances to start and to end, and says what is not.
+"""Checks everything that instances need to start and to be terminated.
 
-A check is a function from what is examined to findings. Those of this computer are in `LOCAL`, those of one cloud in
-`CLOUD`; to add one, add it to its list. A check that raises what gpuctl expects has failed, and says why.
+A check is a function that returns findings. Those of this computer are in `LOCAL`, those of one provider in `CLOUD`;
+add a check to its list. A check that raises an expected error has failed, with the error as its text.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""What one cloud says: whose login it is, what time it is there, and whether an instance could start and end."""
+"""The checks of one provider: credentials, clock, and whether an instance could be started and terminated."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -92,7 +92,7 @@ def ingress(setup: Setup, cloud: Cloud) -> Iterator[Finding]:
 
 
 def permissions(setup: Setup, cloud: Cloud) -> Iterator[Finding]:
-    """What only the cloud itself can say: may this login create and end it, how much of it, and for how long."""
+    """What only the provider itself can answer: permissions, quota, zones, and the expiry of the credentials."""
     region = _known_region(setup, cloud)
     if region is None:
         return

@@ -34,7 +34,7 @@ class Setup:
 
 @dataclass(frozen=True, slots=True)
 class Cloud:
-    """One cloud: the login to use there, and what an instance would be. None where nothing says so."""
+    """One provider, the credentials to use there, and the instance to check. None where nothing says so."""
 
     name: ProviderName
     profile: str | None = None

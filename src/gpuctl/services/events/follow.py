@@ -1,4 +1,4 @@
-"""Follows the event log as it grows, by reading the state again: misses nothing and tells nothing twice."""
+"""Follows the event log by reading the state again and again: every event once, none missed."""
 
 from collections.abc import Iterable
 from datetime import datetime

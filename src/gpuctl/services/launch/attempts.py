@@ -214,7 +214,7 @@ class Attempts:
             self.runtime.progress.warn(f"leftovers of {leftovers} are not removed yet: {refusal.message}")
 
     def _close(self, record: Instance, result: CreateResult, launchable: Launchable) -> None:
-        """Write down how the last attempt came out; what nobody wants any more is ended."""
+        """Write down the outcome of the last attempt; an instance that nobody needs any more is terminated."""
         fresh = self.runtime.store.update(record.id, lambda record: with_result(record, result, launchable))
         if result.leftovers is not None:
             end(self.runtime, [record.id], Reason.REFUSED)

@@ -1,4 +1,4 @@
-"""What was refused a moment ago, here or by another process, so that no cloud is asked for the same thing again."""
+"""Placements that had no capacity a moment ago, in any process, so that the same request is not sent again."""
 
 from dataclasses import dataclass, field
 from datetime import datetime

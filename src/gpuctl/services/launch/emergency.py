@@ -15,11 +15,11 @@ LOCK_PATIENCE = timedelta(seconds=1)
 
 
 def unwritten(error: Unwritable, made: Sequence[Instance], runtime: Runtime) -> GpuctlError:
-    """Keep the records of what was made where they can be kept, end all of it, and say what came of that.
+    """Save the records of what was created where possible, terminate all of it, and return the error to report.
 
-    A record goes into a rescue file, from which the reaper takes it in; if that fails too, onto stderr as JSON. The
-    instance is terminated in either case: a script that reads this exit code relies on nothing being left that bills.
-    UnresolvedError if something could not be ended, or nobody knows whether it was made.
+    A record goes into a rescue file, which the reaper reads; if that fails too, to stderr as JSON. The instance is
+    terminated in either case, because a script that reads this exit code relies on nothing being left. UnresolvedError
+    if something could not be terminated, or its outcome is unknown.
     """
     remaining = [_rescued(record, runtime) for record in made]
     ids = [record.cloud_id for record in made if record.cloud_id is not None]

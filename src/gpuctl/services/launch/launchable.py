@@ -21,7 +21,7 @@ _UNKNOWN = Image("", "", 0)
 
 @dataclass(frozen=True, slots=True)
 class Launchable:
-    """A place with what a create there needs: the request as that cloud is asked, a login, an image."""
+    """A placement with everything a create needs: the provider's request, a session, an image."""
 
     place: Placement
     request: Request
@@ -95,7 +95,9 @@ class Logins:
         return [offer for offer in offers if offer.region in enabled]
 
     def launchable(self, place: Placement) -> Launchable:
-        """The place with what a create there needs. UsageError if the image does not fit; raises what a cloud does."""
+        """The placement with everything a create needs. UsageError if the image does not fit; raises a provider's
+        errors.
+        """
         kind, region = place.offer.type, place.offer.region
         session, request = self._session(kind.provider), self._choice.bids[kind.provider].request
         key = (kind.provider, region, kind.name)

@@ -1,4 +1,4 @@
-"""What a row of refusals comes to, in words: each try as it is made, and all of them in the end."""
+"""The messages about refused attempts: one for each further attempt, and one for all of them at the end."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ _NAMED = 3
 
 @dataclass(frozen=True, slots=True)
 class FailedPlacement:
-    """A place that was asked, and how it refused; `is_late` if it did after it had accepted the create."""
+    """A placement that was refused, and the error; `is_late`: it was refused after the create had been accepted."""
 
     place: Placement
     error: GpuctlError
@@ -35,27 +35,31 @@ def attempt_message(launchable: Launchable, before: Launchable, left: timedelta)
     """What is tried now instead of `before`, at what price; `left` is the time to the deadline."""
     is_alike = (launchable.offer.type, launchable.offer.market) == (before.offer.type, before.offer.market)
     what = launchable.place.location if is_alike else f"{_offer_text(launchable.offer)} in {launchable.place.location}"
-    each, was, cost = launchable.hourly.counted, before.hourly.counted, launchable.hourly.for_span(left).counted
+    each, price_before, cost = (
+        launchable.hourly.counted,
+        before.hourly.counted,
+        launchable.hourly.for_span(left).counted,
+    )
     if each is None or cost is None:
         return f"trying {what}, at an unknown price"
-    instead = f" instead of ${was:.3f}" if was is not None and was != each else ""
+    instead = f" instead of ${price_before:.3f}" if price_before is not None and price_before != each else ""
     return f"trying {what} at ${each:.3f}/h{instead}, ${to_cents(cost)} until the deadline"
 
 
-def all_refused(tried: Sequence[FailedPlacement], choice: Choice) -> GpuctlError:
-    """One failure for all of these: their common one if they failed alike, else a summary.
+def all_refused(failed: Sequence[FailedPlacement], choice: Choice) -> GpuctlError:
+    """One error for all of these: their common one if they failed alike, else a summary.
 
-    A place that could never have had it (no subnet there, a type that is not supported, a region that is forbidden)
-    decides the exit code only where every place was like that; what the cloud said of it is shown all the same.
+    A placement that could never have had the instance (no subnet, a type that is not supported, a forbidden region)
+    decides the exit code only if every placement was like that; its error is shown all the same.
     """
-    decisive = [item for item in tried if not _is_unsuitable(item.error)] or list(tried)
-    errors = [tried.error for tried in decisive]
+    decisive = [item for item in failed if not _is_unsuitable(item.error)] or list(failed)
+    errors = [failed.error for failed in decisive]
     ended = f"; {_NOTHING}" if choice.request.count == 1 else ""
-    beside = next((f"; {item.error.message}" for item in reversed(tried) if item.is_late or item not in decisive), "")
+    beside = next((f"; {item.error.message}" for item in reversed(failed) if item.is_late or item not in decisive), "")
     if all(is_room(error) for error in errors):
         message = f"no {_types(decisive)} left in {_places(decisive)}{beside}{ended}"
         return CapacityError(message, hint=_hint(decisive, choice))
-    if len(tried) == 1:
+    if len(failed) == 1:
         return errors[0]
     if all(isinstance(error, QuotaError) for error in errors):
         message = f"no quota left for {_types(decisive)} in {_places(decisive)}{beside}{ended}"
@@ -73,20 +77,20 @@ def _is_unsuitable(error: GpuctlError) -> bool:
     return error.extent is not Extent.EVERYWHERE and not isinstance(error, (CapacityError, QuotaError))
 
 
-def _texts_by_code(tried: Sequence[FailedPlacement]) -> Iterable[str]:
-    for code in dict.fromkeys(item.error.code for item in tried):
-        alike = [item for item in tried if item.error.code is code]
+def _texts_by_code(failed: Sequence[FailedPlacement]) -> Iterable[str]:
+    for code in dict.fromkeys(item.error.code for item in failed):
+        alike = [item for item in failed if item.error.code is code]
         yield f"{code.value} of {_types(alike)} in {_places(alike)}"
 
 
-def _types(tried: Sequence[FailedPlacement]) -> str:
-    return _names_or_count(dict.fromkeys(_offer_text(item.place.offer) for item in tried), "types")
+def _types(failed: Sequence[FailedPlacement]) -> str:
+    return _names_or_count(dict.fromkeys(_offer_text(item.place.offer) for item in failed), "types")
 
 
-def _places(tried: Sequence[FailedPlacement]) -> str:
-    zones = len({item.place.zone for item in tried if item.place.zone})
+def _places(failed: Sequence[FailedPlacement]) -> str:
+    zones = len({item.place.zone for item in failed if item.place.zone})
     where = _names_or_count(
-        (f"`{region}`" for region in dict.fromkeys(item.place.offer.region for item in tried)), "regions"
+        (f"`{region}`" for region in dict.fromkeys(item.place.offer.region for item in failed)), "regions"
     )
     return f"{where} ({zones} zone{'' if zones == 1 else 's'} tried)" if zones else where
 
@@ -100,8 +104,8 @@ def _offer_text(offer: Offer) -> str:
     return f"`{offer.type.name}`{' spot' if offer.market is Market.SPOT else ''}"
 
 
-def _hint(tried: Sequence[FailedPlacement], choice: Choice) -> str:
-    request, offer = choice.request, tried[0].place.offer
+def _hint(failed: Sequence[FailedPlacement], choice: Choice) -> str:
+    request, offer = choice.request, failed[0].place.offer
     if request.market is Market.SPOT and not request.falls_back:
         return "add `--fallback on-demand`, or another `--region`"
     if request.instance_type is None:

@@ -40,9 +40,10 @@ class ProviderRequest:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What fits a request: `offers` in the order they are tried, `skipped` how many did not fit and why.
+    """What matches a request: `offers` in the order of attempts, `skipped` counts the others by reason.
 
-    `types` are the names of those that would do, whatever they cost. `unusable` tells of clouds that were left out.
+    `types` are the names of the types that match regardless of price. `unusable` has the providers that were left out,
+    with the reason.
     """
 
     request: Request

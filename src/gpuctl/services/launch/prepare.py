@@ -114,21 +114,21 @@ def active_records(choice: Choice, records: Sequence[Instance]) -> list[Instance
 
 
 def prepare(choice: Choice, runtime: Runtime, retries: Retries | None = None) -> Prepared:
-    """Find accounts, what they may use, and the image for the place that is tried first. Changes nothing anywhere.
+    """Find accounts, usable regions, and the image of the placement that is tried first. Changes nothing.
 
-    Where an account must be prepared before its images can be looked up, `unchecked` says so; `prepare_account` does
-    that. A provider that cannot be used is skipped if another one fits too; else its error is raised. CapacityError
-    where every placement is in cooldown: then no request is sent.
+    If an account must be prepared before its images can be looked up, `unchecked` says so; `prepare_account` does that.
+    A provider that cannot be used is skipped if another one matches; else its error is raised. CapacityError if every
+    placement is in cooldown: then no request is sent.
     """
     retries = retries or Retries()
     return _retried(lambda: _prepared(choice, runtime, retries), runtime, retries)
 
 
 def prepare_account(prepared: Prepared, runtime: Runtime, agree: Agree) -> Prepared:
-    """The same, after the user has agreed to it: what its account needs before its first instance is done, and said.
+    """The same after the user has confirmed: the account is prepared for its first instance, and this is reported.
 
-    Images that could not be looked up before are looked up now. Where that changes the image, the price or the place,
-    `agree` is asked, and UsageError raised where it refuses. A second call does nothing. Raises what `prepare` raises.
+    Images that could not be looked up before are looked up now. If that changes the image, the price or the placement,
+    `agree` is called, with UsageError if it refuses. A second call does nothing. Raises what `prepare` raises.
     """
     logins, planned = prepared.logins, prepared.first.place
     is_checked = logins.unchecked is None

@@ -61,12 +61,12 @@ def start(
     keep: bool = False,
     made: list[Instance] | None = None,
 ) -> ProvisionResult:
-    """Start the instances, and wait that long until they are ready; None only looks for those that nobody answered for.
+    """Start the instances and wait up to `patience` until they are ready; None only looks up those of unknown outcome.
 
-    `agree` is asked before another offer than the first is tried, and may refuse it. What was created, or may
-    have been, is added to `made` at once, for a caller that is interrupted.
+    `agree` is called before another offer than the first is tried, and may refuse it. What was created, or may have
+    been, is added to `made` at once, for a caller that is interrupted.
 
-    StateUnusableError or StateLockedError where the state could not take them down: then nothing of this call is left.
+    StateUnusableError or StateLockedError if the state could not be written: then nothing of this call is left.
     """
     made = [] if made is None else made
     try:
@@ -83,12 +83,12 @@ def start(
 def launch(
     prepared: Prepared, runtime: Runtime, on_written: OnWritten, made: list[Instance], agree: Agree
 ) -> ProvisionResult:
-    """Do what the account needs, write the records, tell `on_written`, then send each one's create, and the next one
-    where it was refused.
+    """Prepare the account, write the records, call `on_written`, then send the create requests, and the next attempt of
+    each that is refused.
 
-    What was made, or may have been, is added to `made` before anything else is done. Creates go one after the other:
-    a cloud may allow only two of them a second, so more at once only means being throttled. Raises if the account
-    cannot be prepared or the records cannot be written; then nothing was created.
+    What was created, or may have been, is added to `made` before anything else. Creates are sent one after the other,
+    because a provider may allow only two per second. Raises if the account cannot be prepared or the records cannot be
+    written; then nothing was created.
     """
     prepared = prepare_account(prepared, runtime, agree)
     records, state_id = write_records(prepared, runtime)
@@ -158,7 +158,7 @@ def wait_for_active(records: Sequence[Instance], runtime: Runtime, timeout: time
 
 
 def look_once(result: ProvisionResult, runtime: Runtime) -> ProvisionResult:
-    """Look for the instances whose create was answered by nobody, once; what is found is an error no more."""
+    """Look up once the instances of unknown outcome; what is found is no longer an error."""
     unknown = [record.id for record in result.records if _is_starting(record) and record.id in result.errors]
     if unknown:
         settle(runtime, unknown)
@@ -219,7 +219,7 @@ def _terminate_late(
 
 
 def _with_errors(result: ProvisionResult) -> ProvisionResult:
-    """Say of every instance that is not READY what that means: refused, ended again, or open."""
+    """The result with an error for each instance that is not READY: refused, terminated again, or unresolved."""
     for record in result.records:
         if record.status in (Status.READY, Status.RUNNING):
             result.errors.pop(record.id, None)
@@ -245,7 +245,7 @@ def _late_refusals(settled: ReconcileResult) -> dict[str, GpuctlError]:
 
 
 def _leftover_errors(result: ProvisionResult) -> dict[str, GpuctlError]:
-    """The refused ones of which parts were made that nobody agreed to end yet."""
+    """The errors of refused records whose leftovers are not accepted for deletion yet."""
     return {
         record.id: UnresolvedError(
             f"{result.errors[record.id].message}; its leftovers are not removed yet", hint=_GO_ON

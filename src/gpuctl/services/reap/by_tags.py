@@ -1,4 +1,4 @@
-"""The reaper without a state: instances are ended by what their own tags say, and nothing else is done."""
+"""The reaper without a state: terminates instances by their own tags, and does nothing else."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,8 +15,9 @@ from gpuctl.store.reaper import ReapTimes
 
 
 def reap_by_tags(runtime: Runtime, state_id: str, times: ReapTimes, options: ReapOptions) -> ReapResult:
-    """One pass while the state cannot be used: what carries this state's id and is past its own deadline is ended, as
-    an orphan is. The store is never touched. Everywhere the reaper has been is asked, and else every region there is.
+    """One run while the state cannot be used: instances with this state's ID past the deadline in their tag are
+    terminated like orphans. The store is not written. Queries every region where the reaper has been, else every
+    region.
     """
     everywhere = survey_everywhere(runtime, logins_of((), times, options.places))
     result = ReapResult(problems=[str(problem) for problem in everywhere.problems])

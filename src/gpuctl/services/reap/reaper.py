@@ -1,4 +1,4 @@
-"""The reaper: ends what is due, closes what is proven gone, and sweeps the clouds for what no record knows."""
+"""The reaper: terminates expired instances, closes records confirmed terminated, and sweeps for orphans."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -84,10 +84,10 @@ _Place = tuple[Login, Sequence[str]]
 
 
 def reap(runtime: Runtime, times: ReapTimes, options: ReapOptions) -> ReapResult:
-    """One pass over everything this state knows, and over the clouds where a look is due. Safe beside another pass.
+    """One run over all records, and over the providers whose sweep is due. Safe beside another run.
 
-    Loads no cloud and opens no socket when nothing is due and the last sweep is fresh. Raises StateUnusableError when
-    the state cannot be read; everything a cloud does wrong is in the answer instead.
+    Loads no SDK and sends no request if nothing is expired and the last sweep is recent. StateUnusableError if the
+    state cannot be read; errors of providers are in the result instead.
     """
     now = runtime.clock.now()
     result = ReapResult()
@@ -125,7 +125,7 @@ def reap(runtime: Runtime, times: ReapTimes, options: ReapOptions) -> ReapResult
 def _merge(
     runtime: Runtime, times: ReapTimes, options: ReapOptions, result: ReapResult, states: Sequence[Snapshot]
 ) -> None:
-    """Make a restored state whole if every place can be asked; what kept it from that is among the problems."""
+    """Complete a restored state if every region can be queried; failures are added to the problems."""
     for state in states:
         known = [*state.records, *runtime.store.archived()]
         everywhere = survey_everywhere(runtime, logins_of(known, times, options.places))
@@ -150,7 +150,7 @@ def _close_unneeded(runtime: Runtime, times: ReapTimes, result: ReapResult, stat
 
 
 def remembered(times: ReapTimes, result: ReapResult, options: ReapOptions, records: Sequence[Instance]) -> ReapTimes:
-    """The reaper's memory after this run: each place's newest sweep, as long as there is a reason to look there."""
+    """The reaper's memory after this run: the newest sweep of each region that still needs sweeping."""
     swept = {(sweep.scope, sweep.profile): sweep for sweep in (*times.sweeps, *result.sweeps)}
     needed = {scope_of(record) for record in records}
     configured = {(provider, region) for provider, _, region in options.places}

@@ -71,8 +71,8 @@ def adopted(observed: Observed, profile: str | None, now: datetime, runtime: Run
 
 def without_taken_name(record: Instance, present: Iterable[Instance]) -> Instance:
     """The record, without its name if another active instance has it: a name identifies one instance."""
-    taken = any(instance.is_live and instance.name == record.name for instance in present)
-    return record.with_fields(name=None) if taken else record
+    is_taken = any(instance.is_live and instance.name == record.name for instance in present)
+    return record.with_fields(name=None) if is_taken else record
 
 
 def _name(observed: Observed) -> str | None:

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ActionResult:
-    """What became of one action: the record as it is now (None for an instance without one) and what failed.
+    """The result of one action: the present record (None for an instance without one) and the error.
 
-    `hint` is what to do about it, None where nothing is known.
+    `hint` is what to do about the error, None if unknown.
     """
 
     action: Action
@@ -198,11 +198,13 @@ class Applier:
         done = self._done[id(action)]
         return done.error is None and done.action.kind is ActionKind.TERMINATE
 
-    def _request_termination(self, going: Iterable[Action]) -> dict[int, GpuctlError]:
-        """Ask for the end of these instances, a call a region, and tell what failed for which action."""
+    def _request_termination(self, actions: Iterable[Action]) -> dict[int, GpuctlError]:
+        """Request the termination of these instances, one call per region; the error of each failed action by its
+        position.
+        """
         failures: dict[int, GpuctlError] = {}
         regions: dict[str, dict[str, Action]] = {}
-        for action in going:
+        for action in actions:
             cloud_id = _cloud_id(action)
             if cloud_id is not None:
                 regions.setdefault(action.scope.region, {})[cloud_id] = action
@@ -246,9 +248,8 @@ class Applier:
 
     def _on_bug(self, action: Action, trace: str) -> None:
         self._runtime.progress.trace(trace)
-        self._done[id(action)] = ActionResult(
-            action, action.record, f"internal error while processing {action.subject}"
-        )
+        error = f"internal error while processing {action.subject}"
+        self._done[id(action)] = ActionResult(action, action.record, error)
 
 
 def _lacks_timer(record: Instance, observed: Observed | None) -> bool:
@@ -264,7 +265,7 @@ def _has_timer(safeguards: Iterable[Safeguard]) -> bool:
 
 
 def _with_timer(provider: "Provider", record: Instance, now: datetime) -> tuple[Safeguard, ...]:
-    """What terminates the instance, read back, its timer set before where there was none. Raises what a cloud does."""
+    """The safeguards read back, after setting a missing timer. Raises a provider's errors."""
     safeguards = safeguards_of(provider, record, now)
     if _has_timer(safeguards):
         return safeguards

@@ -1,4 +1,4 @@
-"""Asks the clouds what is there, account by account, so that a plan can be made of the answers."""
+"""Queries providers, account by account, for the observations that a plan is made of."""
 
 from collections.abc import Iterable, Sequence
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""One pass over some records: look at their clouds, decide, act; waiting commands and the reaper share it."""
+"""One pass over some records: observe, plan, apply; shared by waiting commands and the reaper."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ from gpuctl.services.runtime import Runtime
 
 @dataclass(slots=True)
 class ReconcileResult:
-    """What one pass over some records did, and the records whose cloud could not be asked, with why."""
+    """The results of one pass over some records, and the error of each record that could not be queried."""
 
     done: list[ActionResult] = field(default_factory=list)
     unasked: dict[str, GpuctlError] = field(default_factory=dict)
@@ -30,10 +30,10 @@ Wanted = Callable[[Action], bool]
 def settle(
     runtime: Runtime, record_ids: Collection[str], wanted: Wanted = lambda action: True, *, force: bool = False
 ) -> ReconcileResult:
-    """Bring these records up to what their clouds say, closing what is proven gone and ending what is due.
+    """Update these records from their providers, close what is confirmed terminated and terminate what is expired.
 
-    Notes a deadline that is near. Touches no other record and no instance without one. `wanted` leaves
-    out actions the caller does not want done. `force` ends with an instance what others put among its own things.
+    Notes a deadline that is near. Touches no other record and no instance without one. `wanted` selects the actions to
+    apply. `force` also deletes resources that others added to those of an instance.
     """
     settled = ReconcileResult()
     before = runtime.store.snapshot()

@@ -25,7 +25,7 @@ _DAEMONS = frozenset({"cron", "crond", "anacron", "fcron", "dcron", "cronie"})
 
 
 class Crontab:
-    """The crontab of the user who runs this. `has_daemon` tells whether a cron daemon runs; None if that is unknown."""
+    """The crontab of the current user. `has_daemon` returns whether a cron daemon runs; None if unknown."""
 
     kind = KIND
     remedy = "start the cron daemon, or run under a supervisor: gpuctl reap --watch"

@@ -21,7 +21,7 @@ _LONGEST_LINE = 980
 
 @dataclass(frozen=True, slots=True)
 class ReaperJob:
-    """What runs, how often, and with which variables. `key` tells the reapers of several states apart."""
+    """The scheduled command, its interval and its variables. `key` distinguishes the reapers of several states."""
 
     key: str
     every: timedelta

@@ -48,7 +48,7 @@ def logins_to_prove(records: Iterable[Instance], ambient: Iterable[tuple[Provide
 
 
 def prove(sessions: Sessions, logins: Sequence[Login]) -> list[CredentialsProof]:
-    """Ask each provider whose these credentials are. One that fails never keeps the others from being asked."""
+    """Query each provider for the account of these credentials. One failure does not affect the others."""
     proofs = []
     for login in logins:
         try:

@@ -32,7 +32,7 @@ class UnreadableState(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What the state says of itself. `is_restored`: it is an older one that was put back, and the clouds know more.
+    """The header of the state file. `is_restored`: an older state was restored, and providers know more than it does.
 
     `computers` are the IDs of those on which it was written, the newest last. `moved_to` is where the state went,
     `incoming_from` where a move that has not finished reads.

@@ -82,7 +82,7 @@ class LocalLeases:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """What a lock file says of its lease. `is_locked`: its holder has the lock too, so the lock tells when it died."""
+    """The content of a lock file. `is_locked`: the holder also holds the file lock, so that its death is noticed."""
 
     began_at: datetime
     expires_at: datetime
@@ -125,7 +125,7 @@ def _write(descriptor: int, entry: _Entry) -> None:
 
 
 def _read(descriptor: int, duration: timedelta) -> _Entry:
-    """What the file says; where it says nothing that can be read, a lease since the file was last changed."""
+    """The content of the file; if it cannot be parsed, a lease that began when the file was last changed."""
     entry = _parse(os.pread(descriptor, _LONGEST, 0), duration)
     if entry is None:
         began_at = datetime.fromtimestamp(os.fstat(descriptor).st_mtime, UTC)

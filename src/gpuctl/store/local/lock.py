@@ -26,7 +26,7 @@ _SERIAL = re.compile(r"serial (\d{16})\n", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class LockContent:
-    """What the lock file says of the state: its id, whether the state file was ever there, its newest serial."""
+    """The content of the lock file: the state's ID, whether the state file ever existed, and its newest serial."""
 
     state_id: str
     is_born: bool
@@ -82,7 +82,7 @@ class Lock:
         )
 
     def require_readable(self) -> None:
-        """Raise PermissionError where the file is there and cannot be read, so that nobody knows what it says."""
+        """PermissionError if the lock file exists and cannot be read, so that its content is unknown."""
         with suppress(FileNotFoundError):
             self.path.read_bytes()
 

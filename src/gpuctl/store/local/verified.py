@@ -1,4 +1,4 @@
-"""Whether a state file is the one that is meant, and the errors that say why it is not usable."""
+"""Checks that a state file is the expected one and is intact."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

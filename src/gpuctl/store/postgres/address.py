@@ -43,7 +43,7 @@ def read_address(url: str, *, may_be_plain: bool) -> Address:
     twice: by `sslmode=disable` and by the setting.
     """
     try:
-        given = {key: str(value) for key, value in conninfo.conninfo_to_dict(url).items() if value is not None}
+        from_url = {key: str(value) for key, value in conninfo.conninfo_to_dict(url).items() if value is not None}
     except psycopg.ProgrammingError:
         # The reason that libpq gives quotes the URL, and with it the password.
         raise UsageError(
@@ -53,11 +53,11 @@ def read_address(url: str, *, may_be_plain: bool) -> Address:
     known = {
         option.keyword.decode(): option.val.decode() for option in pq.Conninfo.get_defaults() if option.val is not None
     }
-    hosts = [host for key in ("hostaddr", "host") for host in given.get(key, known.get(key, "")).split(",") if host]
+    hosts = [host for key in ("hostaddr", "host") for host in from_url.get(key, known.get(key, "")).split(",") if host]
     is_elsewhere = any(not is_local(host) for host in hosts)
-    has_service = "service" in given or "service" in known
-    mode = given.get("sslmode", known.get("sslmode", "prefer"))
-    parameters = {**{key: value for key, value in _DEFAULTS.items() if key not in known}, **given}
+    has_service = "service" in from_url or "service" in known
+    mode = from_url.get("sslmode", known.get("sslmode", "prefer"))
+    parameters = {**{key: value for key, value in _DEFAULTS.items() if key not in known}, **from_url}
     if is_elsewhere and mode == "disable" and not may_be_plain:
         raise UsageError(
             f"`sslmode=disable` would send the state and the password to `{hosts[0]}` in plain text",
@@ -67,7 +67,7 @@ def read_address(url: str, *, may_be_plain: bool) -> Address:
         # libpq would fall back to plain text without a word.
         parameters["sslmode"] = "require"
     allowed = not is_elsewhere and not has_service
-    return Address(parameters, _location(given), ", ".join(hosts) or "the local server", allowed or may_be_plain)
+    return Address(parameters, _location(from_url), ", ".join(hosts) or "the local server", allowed or may_be_plain)
 
 
 def is_local(host: str) -> bool:
@@ -80,14 +80,14 @@ def is_local(host: str) -> bool:
         return False
 
 
-def _location(given: Mapping[str, str]) -> str:
-    host, port = given.get("host", ""), given.get("port", "")
-    shown = {key: value for key, value in given.items() if key not in _SECRET and key not in _IN_PATH}
+def _location(from_url: Mapping[str, str]) -> str:
+    host, port = from_url.get("host", ""), from_url.get("port", "")
+    shown = {key: value for key, value in from_url.items() if key not in _SECRET and key not in _IN_PATH}
     is_name = bool(host) and not host.startswith(("/", "@")) and "," not in host
     if not is_name:
         # A socket and several hosts are legal in the query only.
-        shown = {key: given[key] for key in ("host", "port") if key in given} | shown
-    user = f"{quote(given['user'], safe='')}@" if "user" in given else ""
+        shown = {key: from_url[key] for key in ("host", "port") if key in from_url} | shown
+    user = f"{quote(from_url['user'], safe='')}@" if "user" in from_url else ""
     place = (f"[{host}]" if ":" in host else host) + (f":{port}" if port else "") if is_name else ""
     query = f"?{urlencode(shown, safe='/', quote_via=quote)}" if shown else ""
-    return f"postgresql://{user}{place}/{quote(given.get('dbname', ''), safe='')}{query}"
+    return f"postgresql://{user}{place}/{quote(from_url.get('dbname', ''), safe='')}{query}"

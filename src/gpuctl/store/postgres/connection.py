@@ -175,11 +175,11 @@ def send(connection: "psycopg.Connection[Any]", statements: Sequence[Statement])
     texts = [cursor.mogrify(text, values) if values else text for text, values in statements]
     # Without arguments, so that the library looks for no placeholders in what is quoted already.
     cursor.execute(";\n".join(texts).encode())
-    found: list[Rows] = []
+    results: list[Rows] = []
     for _ in statements:
-        found.append(cursor.fetchall() if cursor.description is not None else [])
+        results.append(cursor.fetchall() if cursor.description is not None else [])
         cursor.nextset()
-    return found
+    return results
 
 
 def _milliseconds(span: timedelta) -> int:

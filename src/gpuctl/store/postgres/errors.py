@@ -15,7 +15,7 @@ from gpuctl.errors import (
 
 LOST_RACE = frozenset({"40001", "40P01", "23505"})
 NO_TABLE = frozenset({"42P01", "3F000"})
-_GONE = ("08", "57P0", "25P03")
+_CONNECTION_LOST = ("08", "57P0", "25P03")
 _NO_ROOM = re.compile(r"too many (connections|clients)|remaining connection slots|connection limit", re.IGNORECASE)
 _NO_ACCESS = re.compile(
     r"authentication failed|no password supplied|no pg_hba\.conf entry|role \".*\" (does not exist|is not permitted)"
@@ -30,7 +30,7 @@ _NO_TLS = re.compile(r"server does not support SSL", re.IGNORECASE)
 def is_connection_lost(error: psycopg.Error) -> bool:
     """Whether the connection ended with that error, so that nobody knows what became of a commit."""
     state = error.sqlstate
-    return isinstance(error, psycopg.OperationalError) and (state is None or state.startswith(_GONE))
+    return isinstance(error, psycopg.OperationalError) and (state is None or state.startswith(_CONNECTION_LOST))
 
 
 def connecting_failed(error: psycopg.Error, location: str, host: str) -> GpuctlError:

@@ -71,13 +71,13 @@ class SharedPools:
 
     def copy(self, name: str, entries: Sequence[PoolEvent]) -> None:
         """Add entries of a state that is moved; twice is harmless."""
-        seen: Counter[str] = Counter()
+        counts: Counter[str] = Counter()
         bodies = []
         for entry in entries:
             body = _body(entry)
-            seen[body] += 1
+            counts[body] += 1
             # Equal entries differ by how many came before.
-            key = hashlib.sha256(f"{name} {seen[body]} {body}".encode()).hexdigest()
+            key = hashlib.sha256(f"{name} {counts[body]} {body}".encode()).hexdigest()
             bodies.append((entry.at, key, body))
         self._append(name, bodies)
 

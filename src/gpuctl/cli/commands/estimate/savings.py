@@ -117,9 +117,9 @@ def _plain(row: _Row) -> list[str]:
 
 
 def _table(rows: Sequence[_Row]) -> "Table":
-    drawn = table("", "", right("ALWAYS ON"), right("WHILE USED"), right("SAVINGS"), "")
+    grid = table("", "", right("ALWAYS ON"), right("WHILE USED"), right("SAVINGS"), "")
     for row in rows:
-        drawn.add_row(
+        grid.add_row(
             counted(row.users, "user"),
             f"a {row.period}",
             money(row.always_on),
@@ -127,7 +127,7 @@ def _table(rows: Sequence[_Row]) -> "Table":
             money(row.saved),
             f"{row.percent:.1f} %",
         )
-    return drawn
+    return grid
 
 
 def _footer(

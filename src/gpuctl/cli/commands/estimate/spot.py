@@ -37,18 +37,18 @@ class Replay:
     restart: timedelta
 
 
-def replay_result(asked: Replay) -> Result:
+def replay_result(options: Replay) -> Result:
     """The replay of every start. UsageError where the trace cannot be read, or the deadline can never be met."""
-    if asked.work <= timedelta(0):
+    if options.work <= timedelta(0):
         raise UsageError("--work must be above zero")
-    if asked.finish_by < asked.work:
+    if options.finish_by < options.work:
         raise UsageError(
-            f"--finish-by must be at least the work, not `{exact(asked.finish_by)}`",
-            hint=f"add `--finish-by {exact(2 * asked.work)}`",
+            f"--finish-by must be at least the work, not `{exact(options.finish_by)}`",
+            hint=f"add `--finish-by {exact(2 * options.work)}`",
         )
-    trace = _trace(asked.path)
-    job = Job(asked.work, asked.finish_by, asked.is_checkpointed, float(asked.spot_share), asked.restart)
-    starts = asked.starts or _even_starts(trace, asked.finish_by.total_seconds())
+    trace = _trace(options.path)
+    job = Job(options.work, options.finish_by, options.is_checkpointed, float(options.spot_share), options.restart)
+    starts = options.starts or _even_starts(trace, options.finish_by.total_seconds())
     runs = [replay(trace, job, start_s) for start_s in starts]
     return Result(
         document={
@@ -89,9 +89,9 @@ def _text(value: Any) -> str:
 
 
 def _table(runs: Sequence[SpotRun]) -> "Table":
-    drawn = table(right("START"), right("COST"), right("ON-DEMAND"), "LATE", right("INTERRUPTIONS"), right("SWITCHES"))
+    grid = table(right("START"), right("COST"), right("ON-DEMAND"), "LATE", right("INTERRUPTIONS"), right("SWITCHES"))
     for run in runs[:_SHOWN]:
-        drawn.add_row(
+        grid.add_row(
             f"{run.start_s:g} s",
             f"{run.cost:.3f}",
             f"{run.on_demand_share:.0%}",
@@ -99,7 +99,7 @@ def _table(runs: Sequence[SpotRun]) -> "Table":
             str(run.interruptions),
             str(run.switches),
         )
-    return drawn
+    return grid
 
 
 def _footer(runs: Sequence[SpotRun], trace: Trace) -> list[str]:

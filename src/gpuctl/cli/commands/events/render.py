@@ -50,16 +50,16 @@ def table(events: Sequence[Event], now: datetime, *, machine: int | None = None,
 
     widest = machine or max((len(clean(event.record.label)) for event in events), default=0)
     columns = (fixed("TIME", _TIME), fixed("EVENT", _EVENT), fixed("INSTANCE", max(widest, 8)), wrapped("DETAIL"))
-    drawn = tables.table(*columns, header=heading)
+    grid = tables.table(*columns, header=heading)
     for event in events:
         name = event.name.removeprefix(PREFIX)
-        drawn.add_row(
+        grid.add_row(
             Text(_local(event.entry.at, now), "dim"),
             Text(clean(name), _STYLES.get(EventName(name), "") if name in set(EventName) else ""),
             Text(clean(event.record.label)),
             Text(brief(_event_text(event, now))),
         )
-    return drawn
+    return grid
 
 
 def _event_text(event: Event, now: datetime) -> str:

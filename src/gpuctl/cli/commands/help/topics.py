@@ -89,12 +89,12 @@ def _environment() -> Sequence[Part]:
     from gpuctl.providers.registry import all_facts
 
     clouds = [facts.variables for facts in all_facts()]
-    ours = [*_ENVIRONMENT, *(row for cloud in clouds for row in cloud.ours.items())]
+    rows = [*_ENVIRONMENT, *(row for cloud in clouds for row in cloud.ours.items())]
     others = [*(row for cloud in clouds for row in cloud.others.items()), *_OTHERS]
 
     settings = [(key.variable, f"{key.help} ({'.'.join(path)})") for path, key in KEYS.items() if key.variable]
     return (
-        Part("Flags override variables, and variables override the config. Variables of gpuctl:", ours),
+        Part("Flags override variables, and variables override the config. Variables of gpuctl:", rows),
         Part("Variables for config settings (lists are comma-separated):", settings),
         Part("Variables read by other libraries:", others),
     )

@@ -149,8 +149,8 @@ class _LiveTable:
         below += [Text(brief(error.message), "red") for error in dict.fromkeys(stale.values())]
         status = f"{now.astimezone():%H:%M:%S} · every {exact(self._interval)} · {doing}"
         below.append(Text(status, "dim"))
-        taken = sum(len(line.wrap(console, context.width)) for line in below)
-        free_lines = max(context.size[1] - taken - 2, 1)
+        used_lines = sum(len(line.wrap(console, context.width)) for line in below)
+        free_lines = max(context.size[1] - used_lines - 2, 1)
         visible = records if len(records) <= free_lines else records[: free_lines - 1]
         above: Sequence[RenderableType] = [table(visible, now, context.width, closely=True)] if records else []
         more = [Text(f"… and {len(records) - len(visible)} more", "dim")] if len(visible) < len(records) else []

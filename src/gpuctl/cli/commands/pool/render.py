@@ -83,7 +83,7 @@ def row(result: Simulation, played: Played) -> list[str]:
     return [played.name, f"{replay.instance_s:.3f}", *figures]
 
 
-def drawn(result: Simulation, width: int) -> "RenderableType":
+def report_renderable(result: Simulation, width: int) -> "RenderableType":
     """The figures of each policy, and below them the number of instances over time."""
     from rich.console import Group
 
@@ -120,12 +120,12 @@ def _policy_shape(result: Simulation, played: Played) -> dict[str, Any]:
 
 def _figures(result: Simulation) -> "Table":
     waits = right("MEAN WAIT"), right("P50"), right("P95")
-    drawn = table(
+    grid = table(
         "POLICY", right("HOURS"), right("COST"), right("/ ORACLE"), *waits, right("PEAK"), right("COST WITH WAITS")
     )
     for played in result.played:
         ratio, replay = result.ratio(played), played.replay
-        drawn.add_row(
+        grid.add_row(
             played.name,
             f"{replay.instance_s / _HOUR_S:,.1f}",
             money(result.cost(replay.instance_s)),
@@ -134,7 +134,7 @@ def _figures(result: Simulation) -> "Table":
             str(replay.peak),
             money(result.with_waits(played)),
         )
-    return drawn
+    return grid
 
 
 def _chart(result: Simulation, width: int) -> "Table":
@@ -145,10 +145,10 @@ def _chart(result: Simulation, width: int) -> "Table":
     lines = [demand_counts(result.jobs), *(played.replay.counts for played in result.played)]
     averages = [average_counts(counts, since_s, until_s, columns) for counts in lines]
     most = max(max(line) for line in averages) or 1.0
-    drawn = table("", f"INSTANCES OVER {approximate(timedelta(seconds=until_s - since_s))}, UP TO {most:.1f}")
+    grid = table("", f"INSTANCES OVER {approximate(timedelta(seconds=until_s - since_s))}, UP TO {most:.1f}")
     for name, line in zip(names, averages, strict=True):
-        drawn.add_row(name, "".join(_BLOCKS[min(8, -int(-value * 8 // most))] for value in line))
-    return drawn
+        grid.add_row(name, "".join(_BLOCKS[min(8, -int(-value * 8 // most))] for value in line))
+    return grid
 
 
 def _instances(value: float) -> str:

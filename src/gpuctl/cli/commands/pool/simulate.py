@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from gpuctl.cli.commands.pool.render import COLUMNS, Played, Simulation, drawn, footer, row, shape
+from gpuctl.cli.commands.pool.render import COLUMNS, Played, Simulation, footer, report_renderable, row, shape
 from gpuctl.cli.commands.pool.trace_file import STDIN, read_trace
 from gpuctl.cli.context import Context
 from gpuctl.cli.parameters import FILE, USD, ParameterType, integer, option, word_choice
@@ -102,7 +102,7 @@ def command(
         columns=COLUMNS,
         rows=[row(result, played) for played in result.played],
         ids=[played.name for played in result.played],
-        draw=lambda width: drawn(result, width),
+        draw=lambda width: report_renderable(result, width),
         footer=[*footer(result), *([f"chart written to {chart}"] if chart else [])],
     )
 

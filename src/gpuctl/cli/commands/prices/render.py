@@ -60,9 +60,9 @@ def refreshed(
     failed: Mapping[str, GpuctlError],
     error: GpuctlError | None,
 ) -> Result:
-    """What was read of each provider, what was refused, and which providers could not be read.
+    """The result of a refresh: the prices read from each provider, the rejected ones, and the providers that failed.
 
-    `files` says where each provider's prices are kept.
+    `files` has the path of each provider's prices.
     """
     shapes = [price_refresh_shape(refreshed, files[refreshed.provider]) for refreshed in done]
     footer = []
@@ -94,14 +94,14 @@ def refreshed(
 def _refusals(refused: Sequence[RejectedPrice], what: str, ending: str = "") -> list[str]:
     lines = [f"{what}: {refusal.key.label}: ${refusal.usd:f} is {refusal.why}" for refusal in refused[:_SHOWN_REFUSALS]]
     if len(refused) > _SHOWN_REFUSALS:
-        lines.append(f"and {len(refused) - _SHOWN_REFUSALS} more; -o json tells them all")
+        lines.append(f"and {len(refused) - _SHOWN_REFUSALS} more: add `-o json`")
     return [*lines, ending] if lines and ending else lines
 
 
 def _status_table(statuses: Sequence[PriceStatus], now: datetime) -> "Table":
-    drawn = _grid("TYPES", "REGIONS", "ON-DEMAND", "SPOT", "NEWEST", "OLDEST", "REFRESHED")
+    grid = _grid("TYPES", "REGIONS", "ON-DEMAND", "SPOT", "NEWEST", "OLDEST", "REFRESHED")
     for price_status in statuses:
-        drawn.add_row(
+        grid.add_row(
             price_status.provider.value,
             str(len({offer.type.name for offer in price_status.priced})),
             str(len({offer.region for offer in price_status.priced})),
@@ -111,15 +111,15 @@ def _status_table(statuses: Sequence[PriceStatus], now: datetime) -> "Table":
             _days(price_status.oldest, price_status.today),
             ago(price_status.book.read_at if price_status.book else None, now),
         )
-    return drawn
+    return grid
 
 
 def _refreshed_table(done: Sequence[PriceRefresh]) -> "Table":
-    drawn = _grid("REGIONS", "PRICES", "NEW", "UP", "DOWN", "REJECTED")
+    grid = _grid("REGIONS", "PRICES", "NEW", "UP", "DOWN", "REJECTED")
     for item in done:
         figures = (len(item.regions), item.accepted, item.new, item.up, item.down, len(item.refused))
-        drawn.add_row(item.provider.value, *(f"{figure:,}" for figure in figures))
-    return drawn
+        grid.add_row(item.provider.value, *(f"{figure:,}" for figure in figures))
+    return grid
 
 
 def _grid(*headings: str) -> "Table":

@@ -1,4 +1,4 @@
-"""What `gpuctl provision --dry-run` has to tell: the offers in the order of their trial, and what was passed over."""
+"""The result of `gpuctl provision --dry-run`: matching offers in the order of attempts, and what was skipped."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -57,7 +57,7 @@ def _table(offers: Sequence[Offer], prepared: Prepared, width: int) -> "Table":
     numbers = {"GPU MEM", "$/H", "EST. COST"}
     spared = {"PRICE DATE", "GPU MEM"} if width < 96 else set()
     chosen = [heading for heading in headings if heading not in spared]
-    drawn = table(*(right(heading) if heading in numbers else heading for heading in chosen))
+    grid = table(*(right(heading) if heading in numbers else heading for heading in chosen))
     for offer in offers[:_SHOWN]:
         kind, price = offer.type, offer.price
         memory = kind.gpu_memory_gib
@@ -70,5 +70,5 @@ def _table(offers: Sequence[Offer], prepared: Prepared, width: int) -> "Table":
             "EST. COST": all_in(prepared.cost_of(offer)),
             "PRICE DATE": price.as_of.isoformat() if price else "",
         }
-        drawn.add_row(*(cells[heading] for heading in chosen))
-    return drawn
+        grid.add_row(*(cells[heading] for heading in chosen))
+    return grid

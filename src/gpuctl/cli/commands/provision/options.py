@@ -182,8 +182,8 @@ def launch_options(*without: str) -> Callable[[Callable[..., T]], Callable[..., 
 
         @wraps(command)
         def with_launch_options(**values: Any) -> T:
-            given = {parameter.name: values.pop(parameter.name) for parameter in chosen}
-            return command(**values, launch=LaunchOptions(**given))
+            launch_values = {parameter.name: values.pop(parameter.name) for parameter in chosen}
+            return command(**values, launch=LaunchOptions(**launch_values))
 
         together = [each for name, parameter in own.items() for each in (chosen if name == "launch" else [parameter])]
         # Typer reads the options of a command from these two.

@@ -1,4 +1,4 @@
-"""What `gpuctl provision` has to tell: the instances it started, or what it would have started."""
+"""The result of `gpuctl provision`: the instances it started."""
 
 from collections.abc import Mapping, Sequence
 

@@ -95,7 +95,9 @@ def confirm(context: Context, prepared: Prepared, *, yes: bool) -> None:
 
 
 def agreement(context: Context, prepared: Prepared, *, yes: bool) -> Agree:
-    """Says what is tried next, and asks where that costs more than agreed, and is dear or of an unknown price."""
+    """Prints each further attempt, and asks if it costs more than agreed and more than confirm_above_usd, or is of
+    unknown price.
+    """
     agreed = prepared.cost.counted
 
     def agree(next_offer: Launchable, line: str) -> bool:

@@ -1,4 +1,4 @@
-"""`gpuctl run`: an instance for one command, and its end whatever comes of that."""
+"""`gpuctl run`: runs one command on a temporary instance and terminates the instance."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -75,8 +75,8 @@ class RunReport:
 
     def _value(self, name: str) -> str:
         if "=" in name:
-            given = name.partition("=")[0]
-            shown = given if _NAME.fullmatch(given) else "NAME"
+            variable = name.partition("=")[0]
+            shown = variable if _NAME.fullmatch(variable) else "NAME"
             raise UsageError(
                 "--env takes a variable name, not NAME=VALUE: command lines are visible to other users",
                 hint=f"export {shown}, then `--env {shown}`",
@@ -173,7 +173,7 @@ def run_command(context: Context, record: Instance, task: Task, *, keep: bool) -
 
 
 def exit_code(result: TaskResult) -> int:
-    """The command's own, as far as there is one; 200 and ours where gpuctl failed, or the end is not proven."""
+    """The exit code of the command if it has one; 200 + N where gpuctl failed or the termination is not confirmed."""
     if result.code:
         return result.code
     if result.error is not None:

@@ -121,7 +121,7 @@ def _check_first_run(
 
 
 def _credentials_report(context: Context, job: ReaperJob) -> list[str]:
-    """Use the credentials once in exactly the environment of the job; what came of it, as lines below the answer."""
+    """Use the credentials once in the environment of the job, and return the result as lines below the table."""
     trial = replace(job, argv=proof_command_of(context))
     context.progress.step("checking that the scheduled reaper can log in")
     ran = started_bare(trial.command, bare_environment(), _PROOF_PATIENCE_S)
@@ -212,7 +212,7 @@ def _cell(value: Any) -> str:
 
 
 def _table(status: ScheduleStatus, state: str, log: str | None) -> "Table":
-    drawn = labeled()
+    grid = labeled()
     job, times = status.job, status.times
     last = ago(times.last_reap_at, status.now)
     exit_code = f", exit {times.last_reap_exit}" if times.last_reap_exit else ""
@@ -224,5 +224,5 @@ def _table(status: ScheduleStatus, state: str, log: str | None) -> "Table":
         *([("command", shlex.join(job.command)), ("log", log or "")] if job else []),
     ]
     for name, text in rows:
-        drawn.add_row(name, clean(text))
-    return drawn
+        grid.add_row(name, clean(text))
+    return grid

@@ -65,10 +65,10 @@ def _options_of_the_state(context: Context) -> list[str]:
 
 
 def variables_of(context: Context) -> dict[str, str]:
-    """What of this environment decides where the clouds are and what the settings are, and is no secret.
+    """The variables of this environment that select providers and settings and hold no secret.
 
-    With the path: credentials come from programs as well, such as a cloud's own command line, which are often where the
-    path of cron and systemd does not lead.
+    PATH is among them: a credential program, such as a provider's own command line, is often outside the PATH of cron
+    and systemd.
     """
     environ = context.environ
     carried = {"PATH": search_path(environ.get("PATH", ""), context.platform)}

@@ -115,7 +115,7 @@ def _is_agreed(context: Context, launchable: Launchable, line: str, limit: Decim
 
 
 def _confirm(context: Context, *, yes: bool) -> None:
-    """Ask on a terminal, as `provision` does where it asks; nothing is asked in the sandbox, where nothing costs."""
+    """Ask for confirmation as `provision` does; never in the sandbox, which costs nothing."""
     if yes or context.sandbox or not context.may_ask:
         return
     if not context.confirm("Start the self-test?"):

@@ -84,12 +84,12 @@ def _row(check: Check) -> list[str]:
 def _table(checks: Sequence[Check]) -> "RenderableType":
     from rich.text import Text
 
-    drawn = table("", "", right(), wrapped(), header=False)
+    grid = table("", "", right(), wrapped(), header=False)
     for check in checks:
         mark = Text(_MARKS.get(check.status, check.status.value), style=_COLORS[check.status])
         took = "" if check.seconds is None else f"{check.seconds:.1f} s"
-        drawn.add_row(mark, check.name, took, Text(clean(check.detail)))
-    return drawn
+        grid.add_row(mark, check.name, took, Text(clean(check.detail)))
+    return grid
 
 
 def _redacted(check: Check, secrets: Sequence[str]) -> Check:

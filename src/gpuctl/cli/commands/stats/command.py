@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from gpuctl.cli import options
-from gpuctl.cli.commands.stats.render import drawn
+from gpuctl.cli.commands.stats.render import report_renderable
 from gpuctl.cli.context import Context
 from gpuctl.cli.parameters import FILE, ParameterType, one_of, option
 from gpuctl.cli.render.figures import exclusions, plain
@@ -67,7 +67,7 @@ def command(
         document=document,
         columns=GROUP_COLUMNS if side else list(flat),
         rows=[_row(group) for group in spending.groups] if side else [[str(value) for value in flat.values()]],
-        draw=lambda width: drawn(spending, width),
+        draw=lambda width: report_renderable(spending, width),
         footer=[*_missing(context, spending), *([f"chart written to {chart}"] if chart else [])],
     )
 

@@ -17,7 +17,7 @@ _TELLING = Decimal("0.01")
 _LONGEST_BAR = 40
 
 
-def drawn(report: UsageReport, width: int) -> "RenderableType":
+def report_renderable(report: UsageReport, width: int) -> "RenderableType":
     """The figures, and below them the groups with a bar each."""
     from rich.console import Group as Stack
 
@@ -28,15 +28,15 @@ def drawn(report: UsageReport, width: int) -> "RenderableType":
 def _summary(report: UsageReport) -> "Table":
     from rich.table import Column
 
-    drawn = table(Column(style="bold", no_wrap=True), right(), Column(style="dim"), header=False)
+    grid = table(Column(style="bold", no_wrap=True), right(), Column(style="dim"), header=False)
     for cells in _lines(report):
-        drawn.add_row(*cells)
+        grid.add_row(*cells)
     figures = report.figures
     counts = [("providers", figures.provider_breakdown), ("types", figures.instance_type_breakdown)]
     for heading, by_name in counts if report.side is None else ():
         for number, (name, count) in enumerate(by_name.items()):
-            drawn.add_row("" if number else heading, str(count), clean(name))
-    return drawn
+            grid.add_row("" if number else heading, str(count), clean(name))
+    return grid
 
 
 def _lines(report: UsageReport) -> list[tuple[str, str, str]]:
@@ -64,7 +64,7 @@ def _bars(groups: Sequence[UsageGroup], side: str | None, width: int) -> "Table"
     from rich.bar import Bar
 
     heading = clean((side or "").removeprefix(TAG).upper())
-    drawn = table(heading, right("INSTANCES"), right("HOURS"), right("COST"), "")
+    grid = table(heading, right("INSTANCES"), right("HOURS"), right("COST"), "")
     names = [clean(group.key or "(none)") for group in groups]
     most = max((group.cost.total for group in groups), default=Decimal(0))
     bar_width = min(_LONGEST_BAR, width - max(len(name) for name in (heading, *names)) - 40)
@@ -72,8 +72,8 @@ def _bars(groups: Sequence[UsageGroup], side: str | None, width: int) -> "Table"
         cells = (name, str(group.instance_count), f"{group.hours:.2f}", _cost(group.cost))
         color = "yellow" if side == DAY else "cyan"
         bar = Bar(1, 0, float(group.cost.total / most), width=bar_width, color=color) if most and bar_width > 0 else ""
-        drawn.add_row(*cells, bar)
-    return drawn
+        grid.add_row(*cells, bar)
+    return grid
 
 
 def _cost(cost: CostSum) -> str:
