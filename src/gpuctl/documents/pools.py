@@ -105,5 +105,7 @@ def pool_per_hour(pool: Pool, records: Sequence[Instance]) -> Decimal:
 
 def pool_cost_today(pool: Pool, records: Sequence[Instance], now: datetime) -> Decimal:
     """Dollars that the instances of the pool have cost since midnight UTC."""
-    mine = [record for record in records if record.pool is not None and record.pool.pool == pool.name]
-    return cost_sum(spent_between(record, start_of_day(now), record.terminated_at or now) for record in mine).total
+    pool_records = [record for record in records if record.pool is not None and record.pool.pool == pool.name]
+    return cost_sum(
+        spent_between(record, start_of_day(now), record.terminated_at or now) for record in pool_records
+    ).total

@@ -91,7 +91,7 @@ def test_only_a_lease_of_the_same_reuse_group_follows(
 
 def test_a_returned_instance_is_idle_again_and_keeps_what_was_done() -> None:
     pool = a_pool(**REUSED)
-    leased = taken(an_idle_member(), pool, a_lease(), NOON)
+    leased = with_new_lease(an_idle_member(), pool, a_lease(), NOON)
     record = returned(leased, pool, a_lease().id, NOON + MINUTE, Work(unit="docs"))
     assert (record.status, record.user, record.task) == (Status.READY, "ana", None)
     assert record.pool is not None and record.pool.idle_since == NOON + MINUTE

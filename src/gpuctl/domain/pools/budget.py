@@ -28,13 +28,16 @@ def refuse_over_pool_budget(pool: Pool, records: Sequence[Instance], now: dateti
     for limit, name, is_prewarm in limits:
         if limit is None:
             continue
-        mine = [record for record in records if record.pool is not None and record.pool.pool == pool.name]
-        if any(record.is_live and record.price is None for record in mine) and not pool.offer.allow_unknown_price:
+        pool_records = [record for record in records if record.pool is not None and record.pool.pool == pool.name]
+        if (
+            any(record.is_live and record.price is None for record in pool_records)
+            and not pool.offer.allow_unknown_price
+        ):
             raise BudgetError(
                 f"cannot check the {name} of pool `{pool.name}`: instances of unknown price",
                 hint="add `--allow-unknown-price` to the pool",
             )
-        total = sum((_cost_today(record, now, is_prewarm=is_prewarm) for record in mine), _ZERO)
+        total = sum((_cost_today(record, now, is_prewarm=is_prewarm) for record in pool_records), _ZERO)
         if total > limit:
             raise BudgetError(
                 f"{name} of pool `{pool.name}` exceeded: ${to_cents(total)} of ${to_cents(limit)} a day",

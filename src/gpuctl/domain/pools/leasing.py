@@ -94,7 +94,7 @@ def with_new_lease(record: Instance, pool: Pool, lease: Lease, now: datetime) ->
     owner_fields: dict[str, Any] = {"user": lease.user, "task": lease.task, "purpose": lease.purpose}
     if record.status is Status.READY:
         record = advance(record, Status.RUNNING, now, detail=lease.id)
-    return note(record, EventName.LEASED, now, detail=lease.summary, pool=membership, **whose)
+    return note(record, EventName.LEASED, now, detail=lease.summary, pool=membership, **owner_fields)
 
 
 def returned(record: Instance, pool: Pool, lease_id: str, now: datetime, work: Work = NO_WORK) -> Instance:

@@ -95,13 +95,13 @@ class PoolCounts:
 
 def counts_of(records: Iterable[Instance], pool: str) -> PoolCounts:
     """The instances of that pool, each in one of the four numbers."""
-    mine = members(records, pool)
-    staying = [record for record in mine if not _is_leaving(record)]
+    pool_records = members(records, pool)
+    staying = [record for record in pool_records if not _is_leaving(record)]
     return PoolCounts(
         starting=sum(is_starting(record) for record in staying),
         idle=sum(is_idle(record) for record in staying),
         leased=sum(is_busy(record) for record in staying),
-        draining=len(mine) - len(staying),
+        draining=len(pool_records) - len(staying),
     )
 
 
@@ -109,18 +109,18 @@ def plan_pool(
     pool: Pool, records: Sequence[Instance], demand: Demand, outlook: Outlook, now: datetime
 ) -> list[PoolAction]:
     """Everything to do about a pool, in the order in which it should be done: terminations first, launches last."""
-    mine = [record for record in members(records, pool.name) if record.status is not Status.STOPPING]
-    ends = [action for record in mine if (action := _end_of(pool, record, now)) is not None]
+    pool_records = [record for record in members(records, pool.name) if record.status is not Status.STOPPING]
+    ends = [action for record in pool_records if (action := _end_of(pool, record, now)) is not None]
     going = {action.record.id for action in ends if action.record}
     drains = [
         PoolAction(PoolActionKind.DRAIN, pool.name, _why_drained(pool), record)
-        for record in mine
+        for record in pool_records
         if record.id not in going and lease_of(record) is not None and _is_to_drain(pool, record, now)
     ]
     going |= {action.record.id for action in drains if action.record}
-    alive = [record for record in mine if record.id not in going and not _is_leaving(record)]
+    alive = [record for record in pool_records if record.id not in going and not _is_leaving(record)]
     # The work on an instance that is to go afterwards needs no other one.
-    leaving = [record for record in mine if is_busy(record) and _is_leaving(record) and record.id not in going]
+    leaving = [record for record in pool_records if is_busy(record) and _is_leaving(record) and record.id not in going]
     served = len(leaving) + len(drains)
     needed = max(demand.instances - served, 0)
     target = _target(pool, needed, outlook)
@@ -130,7 +130,7 @@ def plan_pool(
         going |= {action.record.id for action in surplus if action.record}
     renewals = [
         action
-        for record in mine
+        for record in pool_records
         if record.id not in {ending.record.id for ending in ends if ending.record}
         and (action := _renewal(pool, record, demand, outlook, now)) is not None
     ]

@@ -31,7 +31,7 @@ def write_records(prepared: Prepared, runtime: Runtime) -> tuple[Sequence[Instan
     is_affordable = allowance_of(prepared.request, runtime.store, runtime.budgets, now).adding(records)
 
     def guard(present: Sequence[Instance]) -> None:
-        _refuse_standing(prepared, present)
+        _refuse_taken_name(prepared, present)
         prepared.admit([*present, *records])
         is_affordable(present)
 
@@ -108,7 +108,7 @@ def _record(
     )
 
 
-def _refuse_standing(prepared: Prepared, present: Sequence[Instance]) -> None:
-    taken = active_records(prepared.choice, present)
-    if taken:
-        raise NotReadyError(f"`{taken[0].name}` was just started by another gpuctl", hint="run the command again")
+def _refuse_taken_name(prepared: Prepared, present: Sequence[Instance]) -> None:
+    active = active_records(prepared.choice, present)
+    if active:
+        raise NotReadyError(f"`{active[0].name}` was just started by another gpuctl", hint="run the command again")

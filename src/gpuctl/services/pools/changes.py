@@ -52,9 +52,9 @@ def delete_pool(tools: PoolTools, name: str, *, is_forced: bool) -> DeletedPool:
     """
     pool = set_status(tools, name, PoolStatus.DRAINING)
     refuse_leased(tools, pool, is_forced=is_forced)
-    mine = members(tools.runtime.store.snapshot().records, name)
+    pool_records = members(tools.runtime.store.snapshot().records, name)
     now = tools.now()
-    ids = [record.id for record in mine]
+    ids = [record.id for record in pool_records]
     written = tools.runtime.store.update_each(ids, partial(_stopping, now=now, is_forced=is_forced))
     refusals = [answer for answer in written.values() if isinstance(answer, UsageError)]
     outcome = end(tools.runtime, [key for key, answer in written.items() if isinstance(answer, Instance)], Reason.USER)

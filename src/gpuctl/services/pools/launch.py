@@ -127,16 +127,16 @@ def affordable_count(
     refusal: BudgetError | None = None
     least, most = 0, len(launches)
     while least < most:
-        tried = (least + most + 1) // 2
+        middle = (least + most + 1) // 2
         origin = launches[0].origin
-        drafts = [_draft(tools, pool, choice, origin, number, now) for number in range(before + tried)]
+        drafts = [_draft(tools, pool, choice, origin, number, now) for number in range(before + middle)]
         try:
             allowance.check(drafts)
             refuse_over_pool_budget(pool, [*present, *drafts], now, origin)
         except BudgetError as error:
-            refusal, most = error, tried - 1
+            refusal, most = error, middle - 1
         else:
-            least = tried
+            least = middle
     return Affordable(least, refusal)
 
 

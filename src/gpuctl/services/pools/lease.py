@@ -17,7 +17,7 @@ from gpuctl.domain.pools.leasing import (
     free_instances,
     given_back,
     lease_of,
-    taken,
+    with_new_lease,
 )
 from gpuctl.domain.pools.spec import Pool, PoolStatus
 from gpuctl.errors import GpuctlError, NotReadyError, UsageError
@@ -88,7 +88,7 @@ def lease_instance(
         waited = tools.runtime.clock.elapsed() - started
         left = None if wanted.timeout is None else max(wanted.timeout - waited, timedelta(0))
         try:
-            record, error = _found(tools, pool, lease, left), None
+            record, error = _leased_instance(tools, pool, lease, left), None
             if record is None:
                 record, error = _launched(tools, pool, lease, left, made, on_written)
         except _Freed:
@@ -120,30 +120,30 @@ def _check_span(tools: PoolTools, pool: Pool, span: timedelta) -> None:
         )
 
 
-def _found(tools: PoolTools, pool: Pool, lease: Lease, left: timedelta | None) -> Instance | None:
+def _leased_instance(tools: PoolTools, pool: Pool, lease: Lease, left: timedelta | None) -> Instance | None:
     """An instance of the pool that carries the lease now; None if none is free."""
     idle, starting = free_instances(tools.runtime.store.snapshot().records, pool, lease, tools.now())
     for candidate in idle:
-        record = _taken(tools, pool, lease, candidate)
+        record = _with_lease(tools, pool, lease, candidate)
         if record is not None:
             return record
     for candidate in starting:
         # Without an ID its deadline cannot be moved yet, so that somebody has to wait for it.
         if candidate.cloud_id is None and left is None:
             continue
-        record = _taken(tools, pool, lease, candidate)
+        record = _with_lease(tools, pool, lease, candidate)
         if record is not None:
             return record if left is None else _awaited(tools, lease, record, left)
     return None
 
 
-def _taken(tools: PoolTools, pool: Pool, lease: Lease, candidate: Instance) -> Instance | None:
+def _with_lease(tools: PoolTools, pool: Pool, lease: Lease, candidate: Instance) -> Instance | None:
     """The instance with the lease and a deadline after it; None if it is not free any more, or keeps its deadline."""
     runtime, now = tools.runtime, tools.now()
     deadline = lease.expires_at + AFTER_LEASE
 
     def take(fresh: Instance) -> Instance:
-        return taken(fresh, pool, lease, now)
+        return with_new_lease(fresh, pool, lease, now)
 
     try:
         record = runtime.store.update(candidate.id, take, _affords(tools, candidate.id, deadline))

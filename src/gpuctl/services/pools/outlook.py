@@ -25,10 +25,10 @@ _MOST_SAMPLES = 50
 
 def boot_seconds(records: Sequence[Instance], pool: str) -> float:
     """How long an instance of that pool takes from its launch until it is ready: the median of the last ones."""
-    mine = [record for record in records if record.pool is not None and record.pool.pool == pool]
+    pool_records = [record for record in records if record.pool is not None and record.pool.pool == pool]
     spans = [
         (record.ready_at - record.created_at).total_seconds()
-        for record in sorted(mine, key=lambda record: record.created_at)[-_MOST_SAMPLES:]
+        for record in sorted(pool_records, key=lambda record: record.created_at)[-_MOST_SAMPLES:]
         if record.ready_at is not None and record.ready_at > record.created_at
     ]
     return median(spans) if spans else DEFAULT_BOOT_S
@@ -42,20 +42,20 @@ def outlook_of(tools: PoolTools, pool: Pool, records: Sequence[Instance], price:
     now, wanted = tools.now(), parse_policy(pool.policy)
     if wanted not in (AUTO, TUNED) and wanted.kind is not PolicyKind.PREDICT:
         return _outlook(InForce(wanted, "set by you"), 0)
-    kept = tools.forecasts.read(pool.name)
+    stored = tools.forecasts.read(pool.name)
     chosen = parse_policy(pool.chosen.policy) if pool.chosen else None
-    in_force = policy_in_force(wanted, chosen, _evidence(tools, pool, kept, now))
+    in_force = policy_in_force(wanted, chosen, _evidence(tools, pool, stored, now))
     if in_force.policy.kind is not PolicyKind.PREDICT:
         return _outlook(in_force, 0)
-    learned = learned_until(tools, pool, records, kept, now)
+    learned = learned_until(tools, pool, records, stored, now)
     return _outlook(in_force, spares(in_force.policy, learned, value_of_waiting(pool.wait_cost, price)))
 
 
 def learned_until(
-    tools: PoolTools, pool: Pool, records: Sequence[Instance], kept: Learned | None, now: datetime
+    tools: PoolTools, pool: Pool, records: Sequence[Instance], stored: Learned | None, now: datetime
 ) -> Learned:
     """What the history has shown until now: from the counters that were kept, else from the whole history."""
-    if kept is None or kept.until_s > now.timestamp():
+    if stored is None or stored.until_s > now.timestamp():
         since = max(now - LEARNS_FROM, pool.created_at - timedelta(days=90))
         events = tools.pools.history(pool.name, since)
         begin = min((event.at.timestamp() for event in events), default=now.timestamp())
@@ -63,16 +63,16 @@ def learned_until(
         learned = learn(empty, jobs_of(events, now), now.timestamp())
         tools.forecasts.write(pool.name, learned)
         return learned
-    since = datetime.fromtimestamp(kept.until_s, now.tzinfo)
+    since = datetime.fromtimestamp(stored.until_s, now.tzinfo)
     events = tools.pools.history(pool.name, since - timedelta(hours=24))
-    learned = learn_steps(kept, steps_of(events, now), now.timestamp())
-    if learned.until_s - kept.until_s >= _SAVED_EVERY_S:
+    learned = learn_steps(stored, steps_of(events, now), now.timestamp())
+    if learned.until_s - stored.until_s >= _SAVED_EVERY_S:
         tools.forecasts.write(pool.name, learned)
     return learned
 
 
-def _evidence(tools: PoolTools, pool: Pool, kept: Learned | None, now: datetime) -> Evidence:
-    if kept is not None:
+def _evidence(tools: PoolTools, pool: Pool, stored: Learned | None, now: datetime) -> Evidence:
+    if stored is not None:
         return Evidence(ENOUGH_HISTORY_S, ENOUGH_LEASES)
     events = tools.pools.history(pool.name, now - LEARNS_FROM)
     leases = sum(event.event is PoolEventName.LEASED for event in events)

@@ -58,9 +58,11 @@ def leased_count(pool: Pool, records: Sequence[Instance], now: datetime) -> int:
 
 def price_of(tools: PoolTools, pool: Pool, records: Sequence[Instance]) -> Decimal | None:
     """Dollars an hour for an instance of the pool: of the newest one, else by the catalog. None where it is unknown."""
-    mine = [record for record in records if record.pool is not None and record.pool.pool == pool.name and record.price]
-    if mine:
-        newest = max(mine, key=lambda record: record.created_at)
+    priced_records = [
+        record for record in records if record.pool is not None and record.pool.pool == pool.name and record.price
+    ]
+    if priced_records:
+        newest = max(priced_records, key=lambda record: record.created_at)
         return newest.price.usd_per_hour if newest.price else None
     offer = pool.offer
     if offer.instance_type is None or offer.region is None:

@@ -30,7 +30,7 @@ def _leases(context: "Context", words: Sequence[str]) -> Iterable[str]:
 
 POOL = ParameterType("POOL", _text, _pools)
 LEASE = ParameterType("LEASE", _text, _leases)
-ID_OR_LEASE = ParameterType("ID|LEASE", _text, lambda *given: [*ID.candidates(*given), *_leases(*given)])
+ID_OR_LEASE = ParameterType("ID|LEASE", _text, lambda *args: [*ID.candidates(*args), *_leases(*args)])
 POLICY = ParameterType("POLICY", lambda text, name: str(parse_policy(text, option=name)), lambda *_: POLICY_FORMS)
 REUSE = choice("WHO", Reuse)
 MARKET = choice("MARKET", PoolMarket)

@@ -137,7 +137,7 @@ def _row(each: PoolActionResult) -> list[str]:
 
 
 def _table(done: Sequence[PoolActionResult]) -> "Table":
-    drawn = table("POOL", "ACTION", "ID", wrapped("REASON"))
+    grid = table("POOL", "ACTION", "ID", wrapped("REASON"))
     for each in done:
-        drawn.add_row(*(brief(cell) for cell in _row(each)))
-    return drawn
+        grid.add_row(*(brief(cell) for cell in _row(each)))
+    return grid

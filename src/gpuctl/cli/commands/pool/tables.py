@@ -39,20 +39,20 @@ def pool_row(pool: Pool, records: Sequence[Instance]) -> list[str]:
 def pools_table(pools: Sequence[Pool], records: Sequence[Instance]) -> "Table":
     """The pools, one line each."""
     numbers = ("STARTING", "IDLE", "LEASED", "DRAINING", "$/H")
-    drawn = table("NAME", "STATUS", "SIZE", "POLICY", *map(right, numbers))
+    grid = table("NAME", "STATUS", "SIZE", "POLICY", *map(right, numbers))
     for pool in pools:
         counts = counts_of(records, pool.name)
         figures = (counts.starting, counts.idle, counts.leased, counts.draining)
         per_hour = rate(pool_per_hour(pool, records))
         size = f"{pool.min}-{pool.max}"
-        drawn.add_row(pool.name, pool.status.value, size, pool.policy, *map(str, figures), per_hour)
-    return drawn
+        grid.add_row(pool.name, pool.status.value, size, pool.policy, *map(str, figures), per_hour)
+    return grid
 
 
 def pool_table(pool: Pool, records: Sequence[Instance], now: datetime, demand: Demand, outlook: Outlook) -> "Table":
     """Everything about one pool."""
     counts, offer = counts_of(records, pool.name), pool.offer
-    drawn = labeled()
+    grid = labeled()
     rows = [
         ("name", pool.name),
         ("status", pool.status.value + (f" ({pool.paused_because})" if pool.paused_because else "")),
@@ -75,10 +75,10 @@ def pool_table(pool: Pool, records: Sequence[Instance], now: datetime, demand: D
     ]
     for label, value in rows:
         if value:
-            drawn.add_row(label, brief(value))
+            grid.add_row(label, brief(value))
     for record in leased_instances(pool, records):
         lease = record.pool.lease if record.pool else None
         if lease is not None:
             until = f"{record.label} for {lease.user} until {instant(lease.expires_at)}"
-            drawn.add_row(lease.id, brief(f"{until}, task {lease.task}" if lease.task else until))
-    return drawn
+            grid.add_row(lease.id, brief(f"{until}, task {lease.task}" if lease.task else until))
+    return grid
