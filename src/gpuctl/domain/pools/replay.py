@@ -72,6 +72,10 @@ class Controller(Protocol):
         """The number of instances that this tick wants. `peak`: highest demand since the last tick."""
         ...
 
+    def skip(self, ticks: int) -> int:
+        """How many of the next ticks, in which nothing happens, can be left out; they count as done."""
+        ...
+
 
 class PolicyController:
     """The policies of a pool, as its tick follows them."""
@@ -86,7 +90,7 @@ class PolicyController:
         self._value = policy.worth or setup.waiting_value
         learns = policy.kind in (PolicyKind.PREDICT, PolicyKind.AUTO)
         self._learned = Learned(start_s, setup.boot_s, setup.tick_s) if learns else None
-        self._start_s = start_s
+        self._start_s, self._excess = start_s, 0
 
     def target(self, arrivals: int, peak: int, waiting: int, busy: int, alive: int) -> int:
         """Demand and spares; for `always:N` exactly N."""
@@ -105,7 +109,14 @@ class PolicyController:
             if not Evidence(self._learned.until_s - self._start_s, self._arrived).is_enough:
                 return demand
             self._is_auto, self.idle_limit_s = False, idle_limit_s(PREDICT)
-        return demand + expected_excess(self._learned, self._value)
+        self._excess = expected_excess(self._learned, self._value)
+        return demand + self._excess
+
+    def skip(self, ticks: int) -> int:
+        """All of them, or those that teach the forecast nothing."""
+        if self._learned is None:
+            return ticks
+        return 0 if self._excess else self._learned.skip(ticks)
 
 
 def oracle_s(jobs: Iterable[Job], boot_s: float, since_s: float | None = None, *, one_shot: bool = False) -> float:
@@ -190,6 +201,10 @@ class _Run:
                 self._advance(self.next_tick_s)
                 self._tick(self.next_tick_s)
                 self.next_tick_s += self.setup.tick_s
+                if not (self.waiting or self.booting or self.idle):
+                    ticks = floor((min(arrival_s, event_s) - self.next_tick_s) / self.setup.tick_s)
+                    if ticks > 0:
+                        self.next_tick_s += self.controller.skip(ticks) * self.setup.tick_s
 
     def _advance(self, now_s: float) -> None:
         if now_s > self.last_s:

@@ -2,18 +2,18 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import sqrt
 
 from gpuctl.domain.pools.choice import FALLBACK, Evidence, candidate
 from gpuctl.domain.pools.demand import Job
-from gpuctl.domain.pools.policy import AUTO, TUNED, Policy, parse_policy
+from gpuctl.domain.pools.policy import AUTO, PREDICT, TUNED, Policy, PolicyKind, parse_policy
 from gpuctl.domain.pools.replay import Replay, Setup, replay
 
-FAMILY = tuple(
-    map(
-        parse_policy,
-        ("on-demand", "keep:5m", "keep:10m", "keep:30m", "keep:60m", "reactive", "predict", "predict:10"),
-    )
-)
+_FIXED = tuple(map(parse_policy, ("on-demand", "keep:5m", "keep:10m", "keep:30m", "keep:1h", "reactive", "predict")))
+# The forecast takes every wait for a whole boot, which is too much where short jobs free instances.
+_WORTHS = (0.1, 0.3, 3)
+# How much cheaper than the forecast another policy must have been, of 1, divided by the root of the number of jobs.
+_DOUBT = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Tuned:
-    """The cheapest policy, and the scores of the whole family, the cheapest first."""
+    """The policy to use, and the scores of the whole family, the cheapest first."""
 
     policy: Policy
     scores: Sequence[Score]
@@ -47,10 +47,23 @@ def shadow(
     return tuple(score(policy, replay(finished, policy, setup, since_s), setup) for policy in policies)
 
 
-def tune(jobs: Sequence[Job], setup: Setup, family: Sequence[Policy] = FAMILY) -> Tuned:
-    """The policy of the family that would have cost least; the fallback without jobs. Of equals, the first."""
-    scores = sorted(shadow(jobs, family, setup), key=lambda score: score.total_cost_s)
-    return Tuned(scores[0].policy if jobs else FALLBACK, scores)
+def family(waiting_value: float) -> tuple[Policy, ...]:
+    """The policies that are compared."""
+    worths = (float(f"{factor * waiting_value:.3g}") for factor in _WORTHS)
+    return (*_FIXED, *(Policy(PolicyKind.PREDICT, worth=worth) for worth in worths))
+
+
+def tune(jobs: Sequence[Job], setup: Setup) -> Tuned:
+    """The policy that would have cost least; the fallback without jobs.
+
+    With few jobs chance decides which policy looks cheapest, so the forecast stays unless another was clearly cheaper.
+    """
+    scores = sorted(shadow(jobs, family(setup.waiting_value), setup), key=lambda score: score.total_cost_s)
+    if not jobs:
+        return Tuned(FALLBACK, scores)
+    doubt = 1 + _DOUBT / sqrt(len(jobs))
+    chosen = min(scores, key=lambda score: score.total_cost_s * (1 if score.policy == PREDICT else doubt))
+    return Tuned(chosen.policy, scores)
 
 
 def simulate(jobs: Sequence[Job], policy: Policy, setup: Setup, since_s: float | None = None) -> tuple[Policy, Replay]:
