@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test recordings torture boot lint format bench bench-spot mutants completions docs picture install-check release clean
+.PHONY: help demo test recordings torture boot lint format bench bench-pools bench-spot mutants completions docs picture install-check release clean
 
 help:  ## Show what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -44,6 +44,9 @@ format: $(READY)  ## Put the code into shape
 
 bench: $(READY)  ## Measure speed against a hello-world and the AWS CLI, as ratios in one run
 	@$(BIN)/python scripts/bench.py
+
+bench-pools: $(READY)  ## Replay jobs against the policies of a pool (FILES="a.csv b.csv"), beside other autoscalers
+	@$(BIN)/python scripts/bench_pools.py $(FILES)
 
 bench-spot: $(READY)  ## Replay work with a deadline over spot traces (FILES="a.csv b.csv"), beside other rules
 	@$(BIN)/python scripts/bench_spot.py $(FILES)
