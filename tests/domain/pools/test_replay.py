@@ -6,6 +6,7 @@ from gpuctl.domain.pools.demand import Job
 from gpuctl.domain.pools.policy import parse_policy
 from gpuctl.domain.pools.replay import Replay, Setup, oracle_s, replay
 
+DAY = 86_400.0
 TWO = [Job(0, 100), Job(400, 100)]
 
 
@@ -100,3 +101,26 @@ def test_a_forecast_learns_a_rhythm_and_serves_it_without_waits() -> None:
 
 def test_the_same_replay_gives_the_same_result() -> None:
     assert played("predict", TWO) == played("predict", TWO)
+
+
+def test_a_budget_that_is_used_up_allows_launches_again_on_the_next_day() -> None:
+    jobs = [Job(0, 1_000), Job(2_000, 1_000), Job(90_000, 1_000)]
+    result = played("on-demand", jobs, day_limit_s=1_000)
+    # The second job waits for midnight, and the third for the midnight after it.
+    assert list(result.waits_s) == [150, 2 * DAY + 150 - 90_000, DAY + 150 - 2_000]
+    assert played("on-demand", jobs, day_limit_s=1_500).mean_wait_s == 150
+
+
+def test_a_tiny_budget_and_many_jobs_take_no_time() -> None:
+    result = played("predict", [Job(float(number), 60) for number in range(500)], day_limit_s=1, one_shot=True)
+    assert result.peak == 1 and result.wait_s(1) > 400 * DAY
+
+
+def test_the_number_of_instances_changes_when_it_changes() -> None:
+    assert list(played("on-demand", TWO).counts) == [(0, 1), (250, 0), (400, 1)]
+
+
+def test_always_replaces_an_instance_that_was_used_once() -> None:
+    result = played("always:1", [Job(0, 100), Job(50, 100)], one_shot=True)
+    # Ready again 150 s after the tick at 120.
+    assert list(result.waits_s) == [0, 220]

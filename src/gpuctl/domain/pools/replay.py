@@ -12,13 +12,16 @@ from gpuctl.domain.pools.demand import Job
 from gpuctl.domain.pools.forecast import Learned, expected_excess
 from gpuctl.domain.pools.policy import DEFAULT_WAITING_VALUE, PREDICT, Policy, PolicyKind, idle_limit_s
 
+_DAY_S = 86_400
+
 
 @dataclass(frozen=True, slots=True)
 class Setup:
     """What a replay assumes.
 
     `waiting_value`: what an hour of waiting is worth, in hours of an instance. `limit`: most instances at one time;
-    None is without limit. `one_shot`: an instance is used once.
+    None is without limit. `one_shot`: an instance is used once. `day_limit_s`: instance seconds after which nothing
+    more is launched on that day.
     """
 
     boot_s: float = 150.0
@@ -26,6 +29,7 @@ class Setup:
     waiting_value: float = DEFAULT_WAITING_VALUE
     limit: int | None = None
     one_shot: bool = False
+    day_limit_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +179,8 @@ class _Run:
         self.events: list[tuple[float, bool]] = []
         self.busy = self.booting = 0
         self.alive = initial
-        self.instance_s = 0.0
+        self.instance_s = self.today_s = 0.0
+        self.counted_s = jobs[0].arrival_s
         self.last_s = since_s
         self.peak = 0
         self.waits_s: list[float] = []
@@ -201,8 +206,8 @@ class _Run:
                 self._advance(self.next_tick_s)
                 self._tick(self.next_tick_s)
                 self.next_tick_s += self.setup.tick_s
-                if not (self.waiting or self.booting or self.idle):
-                    ticks = floor((min(arrival_s, event_s) - self.next_tick_s) / self.setup.tick_s)
+                if not (self.booting or self.idle or (self.waiting and self._may_launch())):
+                    ticks = floor((min(arrival_s, event_s, self._next_day_s()) - self.next_tick_s) / self.setup.tick_s)
                     if ticks > 0:
                         self.next_tick_s += self.controller.skip(ticks) * self.setup.tick_s
 
@@ -210,9 +215,13 @@ class _Run:
         if now_s > self.last_s:
             self.instance_s += self.alive * (now_s - self.last_s)
             self.peak = max(self.peak, self.alive)
-            self.last_s = now_s
             if not self.counts or self.counts[-1][1] != self.alive:
-                self.counts.append((now_s, self.alive))
+                self.counts.append((self.last_s, self.alive))
+            self.last_s = now_s
+        if self.setup.day_limit_s is not None:
+            day_s = max(self.counted_s, now_s // _DAY_S * _DAY_S)
+            self.today_s = self.today_s * (day_s == self.counted_s) + self.alive * (now_s - day_s)
+            self.counted_s = now_s
 
     def _arrive(self, job: Job) -> None:
         self.arrivals += 1
@@ -221,7 +230,7 @@ class _Run:
             self._start(job, job.arrival_s)
         else:
             self.waiting.append(job)
-            if self.controller.launches_for_jobs and len(self.waiting) > self.booting and self.alive < self.limit:
+            if self.controller.launches_for_jobs and len(self.waiting) > self.booting and self._may_launch():
                 self._launch(job.arrival_s)
         self.demand_peak = max(self.demand_peak, len(self.waiting) + self.busy)
 
@@ -231,7 +240,7 @@ class _Run:
             self.booting -= 1
         else:
             self.busy -= 1
-            if self.setup.one_shot and not self.controller.initial:
+            if self.setup.one_shot:
                 self.alive -= 1
                 return
         if self.waiting:
@@ -251,7 +260,7 @@ class _Run:
         waiting, controller = len(self.waiting), self.controller
         target = controller.target(self.arrivals, self.demand_peak, waiting, self.busy, self.alive)
         target = int(min(target, self.limit))
-        while self.alive < target:
+        while self.alive < target and self._may_launch():
             self._launch(now_s)
         limit_s = controller.idle_limit_s
         if limit_s is not None:
@@ -259,6 +268,15 @@ class _Run:
                 self.idle.popleft()
                 self.alive -= 1
         self.arrivals, self.demand_peak = 0, waiting + self.busy
+
+    def _next_day_s(self) -> float:
+        """When a budget that is used up allows launches again."""
+        return inf if self._may_launch() else (self.last_s // _DAY_S + 1) * _DAY_S
+
+    def _may_launch(self) -> bool:
+        limit_s = self.setup.day_limit_s
+        planned_s = self.today_s + self.booting * self.setup.boot_s
+        return self.alive < self.limit and (limit_s is None or planned_s < limit_s)
 
     def _launch(self, now_s: float) -> None:
         self.booting += 1

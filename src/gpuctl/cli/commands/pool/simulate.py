@@ -71,6 +71,9 @@ def command(
     train_until: Annotated[
         float | None, option(_SECONDS, "Learn until then, count only what follows (in the time of the trace)")
     ] = None,
+    budget_day: Annotated[
+        Decimal | None, option(USD, "Launch nothing more on a day that has cost USD [default: no limit]")
+    ] = None,
     reuse: Annotated[
         str, option(word_choice("WHEN", ("any", "never")), "any: instances serve several jobs; never: one job each")
     ] = "any",
@@ -87,7 +90,12 @@ def command(
 
         check_name(chart, "pool.svg")
     setup = Setup(
-        boot.total_seconds(), tick.total_seconds(), waiting_value(wait_cost, price), max_instances, reuse == "never"
+        boot.total_seconds(),
+        tick.total_seconds(),
+        waiting_value(wait_cost, price),
+        max_instances,
+        reuse == "never",
+        None if budget_day is None else float(budget_day / price) * 3_600,
     )
     result = _simulation(
         read_trace(context, trace), list(dict.fromkeys(policy or _DEFAULT_POLICIES)), setup, price, train_until
