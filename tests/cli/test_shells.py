@@ -162,17 +162,11 @@ def test_names_of_any_script_are_kept_and_shown_in_any_language(real_time: Opera
     code, _, err = ended(started(real_time, *START, *said, environ=environ))
     assert code == 0, err
     assert is_done(real_time)
-    for *argv, form in (
-        ["list", "table"],
-        ["list", "tsv"],
-        ["get", "n", "table"],
-        ["get", "n", "csv"],
-        ["stats", "table"],
-        ["types", "--gpu", "t4", "table"],
-    ):
-        code, out, err = ended(started(real_time, *argv, "-o", form, environ=environ))
-        assert code == 0, err
-        assert out
+    for form in ("table", "tsv", "csv", "json"):
+        for argv in (["list"], ["get", "n"], ["list", "--status", "ready"], ["stats"], ["types", "--gpu", "t4"]):
+            code, out, err = ended(started(real_time, *argv, "-o", form, environ=environ))
+            assert code == 0, err
+            assert out
     code, out, _ = ended(started(real_time, "get", "n", "-o", "json", environ=environ))
     assert json.loads(out)["instance"]["status"] == "READY"
 

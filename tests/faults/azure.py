@@ -103,11 +103,11 @@ def azure_races(world: World, count: int, mutants: Sequence[str] = ()) -> Score:
     return extend_against_reap(world, count, mutants, AzureScenario)
 
 
-def azure_timers(world: World, mutants: Sequence[str] = (), share: int = 1, calls: Sequence[str] = ()) -> Score:
+def azure_timers(world: World, mutants: Sequence[str] = (), share: int = 1) -> Score:
     """A7: whatever a kill left without its timer has one after the next reap, long before its deadline."""
     score = Score()
-    every = points(world, "provision", "no lag", AzureScenario, calls)
-    for point in [point for point in every if point[1] is not Phase.SENT][::share]:
+    found = [point for point in points(world, "provision", "no lag", AzureScenario) if point[1] is not Phase.SENT]
+    for point in found[::share]:
         with world.scenario(mutants, AzureScenario) as scenario:
             assert isinstance(scenario, AzureScenario)
             die(scenario, "provision", "no lag", point)

@@ -40,22 +40,16 @@ def crash_points(
     commands: Sequence[str] = tuple(COMMANDS),
     conditions: Sequence[str] = CONDITIONS,
     kind: type[Scenario] = Scenario,
-    *,
-    calls: Sequence[str] = (),
-    rotates: bool = False,
 ) -> Score:
     """A1: every command, killed at every cloud call in every phase, and at every step of every file write.
 
-    `share` takes every so-manieth point, from another start in each condition. With `calls` only those calls are
-    points; with `rotates` each command has one of the conditions, the next one for the next command.
+    `share` takes every so-manieth point, from another start in each condition.
     """
     score = Score()
-    for place, command in enumerate(commands):
+    for command in commands:
         for number, condition in enumerate(conditions):
-            if rotates and number != place % len(conditions):
-                continue
-            every = list(points(world, command, condition, kind, calls))
-            for point in every[number % share :: share]:
+            found = list(points(world, command, condition, kind))
+            for point in found[number % share :: share]:
                 with world.scenario(mutants, kind) as scenario:
                     score.add(f"{command}, {condition}, {point}", _killed(scenario, command, condition, point))
                 if score.has_failed_as(mutants):
@@ -111,13 +105,8 @@ def _lives(world: World) -> list[float]:
 Point = tuple[int, Phase | None]
 
 
-def points(
-    world: World, command: str, condition: str, kind: type[Scenario], calls: Sequence[str] = ()
-) -> Iterator[Point]:
-    """Where that command can be killed: (number of the call, phase), and (number of the step, None).
-
-    With `calls` only at those calls.
-    """
+def points(world: World, command: str, condition: str, kind: type[Scenario]) -> Iterator[Point]:
+    """Where that command can be killed: (number of the call, phase), and (number of the step, None)."""
     with world.scenario((), kind) as scenario:
         steps = scenario.folder / "steps"
         setup, argv = COMMANDS[command]
@@ -127,10 +116,10 @@ def points(
         # A poll that is repeated is no other point than its first and its second time.
         actions = [sent.action for sent in scenario.wire.sent]
         for call, action in enumerate(actions):
-            if actions[:call].count(action) < 2 and (not calls or action in calls):
+            if actions[:call].count(action) < 2:
                 for phase in Phase:
                     yield call, phase
-        for step in range(0 if calls else len(steps.read_text().split())):
+        for step in range(len(steps.read_text().split())):
             yield step + 1, None
 
 

@@ -29,13 +29,13 @@ FORMATS = ("json", "table", "csv", "tsv")
 REFUSED = ("RunInstances", "DescribeInstances", "TerminateInstances", "CreateTags")
 
 
-def canaries(world: World, mutants: Sequence[str] = (), formats: Sequence[str] = FORMATS) -> Score:
+def canaries(world: World, mutants: Sequence[str] = ()) -> Score:
     """F1: secrets in the environment, every command in every format with -v, and every failure of a cloud."""
     score = Score()
     with pytest.MonkeyPatch.context() as patch:
         for name, value in CANARIES.items():
             patch.setenv(name, value)
-        for form in formats:
+        for form in FORMATS:
             with world.scenario(mutants) as scenario:
                 scenario.environ |= CANARIES
                 said = {}

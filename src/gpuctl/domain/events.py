@@ -15,6 +15,7 @@ class EventName(StrEnum):
     """Every event there is, as histories and the config name it; in output each carries the prefix `instance:`."""
 
     PROVISIONING = "provisioning"  # the record is on disk, before anything was asked of a cloud
+    DECIDED = "decided"  # spot, on-demand or waiting was chosen for work with a deadline
     ATTEMPT = "attempt"  # a numbered try to create the instance begins
     PROVISIONED = "provisioned"  # the cloud gave the instance an id
     READY = "ready"  # it can be used

@@ -10,6 +10,7 @@ from pydantic import AliasChoices, AwareDatetime, Field
 from gpuctl.domain.membership import Membership
 from gpuctl.domain.safeguards import Safeguard
 from gpuctl.domain.value import Value
+from gpuctl.domain.work import TimedWork, WorkDone
 from gpuctl.errors import Code
 
 # The key in a record's metadata for the sources from which the network itself lets ssh in.
@@ -116,11 +117,7 @@ class Price(Value):
 
 
 class BillingTerms(Value):
-    """How the provider counts the time of an instance.
-
-    `minimum` is the least time that it bills, for the instance, its disk and its public IP. `releases_address`: a
-    stopped instance has no public IP, which then is not billed.
-    """
+    """How the provider counts time: `minimum` is the least it bills; with `releases_address` no IP at rest."""
 
     minimum: timedelta = timedelta(0)
     releases_address: bool = False
@@ -133,13 +130,12 @@ class Instance(Value):
     compute, disk and public IP) and the billing terms are fixed at launch; a price of None is unknown, never free.
 
     `deleted_by_us_at`: when the provider first accepted our request to terminate the instance.
-    `absent_since`: when a complete listing first did not contain the instance.
-    `delivered`: the number of history entries that were delivered to hooks.
-    `idle`: the time without activity after which the instance also terminates.
-    `id_is_from_create`: our own create returned `cloud_id`.
-    `ssh_key`: the public key of `ssh_user`; port 22 is open to `ssh_from`.
+    `absent_since`: when a complete listing first lacked it. `delivered`: how many history entries hooks have received.
+    `idle`: it also terminates after that time without activity. `id_is_from_create`: our create returned `cloud_id`.
+    `ssh_key`: the public key of `ssh_user`; port 22 is open to `ssh_from`. `work`: what the instance has done.
     `unconfirmed_deadlines`: deadlines that `extend` sent to the provider and did not grant.
     `check`: the readiness check; `booted_at`: when the provider reported it as ready. `pool`: its pool and leases.
+    `timed_work`: the work with a deadline that it is for.
     """
 
     id: str
@@ -192,6 +188,8 @@ class Instance(Value):
     absent_since: AwareDatetime | None = None
     safeguards: tuple[Safeguard, ...] = Field(default=(), validation_alias=AliasChoices("safeguards", "protection"))
     updated_at: AwareDatetime
+    timed_work: TimedWork | None = None
+    work: tuple[WorkDone, ...] = ()
     history: tuple[HistoryEntry, ...] = ()
     delivered: int = 0
 

@@ -78,17 +78,19 @@ def run_task(
     on_output: OnOutput,
     *,
     keep: bool,
+    watch: Callable[[Instance], None] = lambda record: None,
     hurry: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> TaskResult:
     """Run the task on that instance, which is READY, and terminate the instance; with `keep` it is READY again instead.
 
     `on_output` gets the output as it comes, `O` or `E` and bytes. A connection that breaks is made again until the
     deadline: the command goes on meanwhile. The instance is terminated on every way out, a signal included (then
-    without waiting for confirmation, and within `hurry`). UsageError if another task runs on it.
+    without waiting for confirmation, and within `hurry`). `watch` gets the record as it is now, every ten seconds.
+    UsageError if another task runs on it.
     """
     _begin(runtime, record)
     ran = TaskResult(record)
-    run = _Run(runtime, SshConnection(access.target(record)), record)
+    run = _Run(runtime, SshConnection(access.target(record)), record, watch)
     # Until it is known how it went, it was cut short: by a signal, or by a bug.
     reason, is_cut_short = Reason.CANCELLED, True
     try:
@@ -131,7 +133,10 @@ def _terminate(runtime: Runtime, result: TaskResult, reason: Reason) -> None:
 class _Run:
     """One command on one instance, through as many connections as it takes."""
 
-    def __init__(self, runtime: Runtime, line: SshConnection, record: Instance) -> None:
+    def __init__(
+        self, runtime: Runtime, line: SshConnection, record: Instance, watch: Callable[[Instance], None]
+    ) -> None:
+        self._watch = watch
         self._runtime = runtime
         self._line = line
         self._record = record
@@ -194,6 +199,7 @@ class _Run:
         if self._looked_at is not None and elapsed - self._looked_at < LOOK_EVERY:
             return
         self._looked_at = elapsed
+        self._watch(current_record(self._runtime.store, self._record))
         fresh = current_record(self._runtime.store, self._record)
         if not fresh.is_live or fresh.status is Status.STOPPING:
             raise _InstanceTerminated(_ended(fresh), fresh.reason or Reason.USER)

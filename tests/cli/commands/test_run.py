@@ -1,53 +1,24 @@
 """`gpuctl run` against a real OpenSSH server: whatever comes of the command, the instance is ended."""
 
-import io
-import json
 import os
 import pty
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
-from typing import Any
 
 import pytest
 from support.canaries import canary_hits
 from support.cli import Operator
 from support.reachable import GPUCTL, Reachable
+from support.runner import NEW, Runner
 from support.sshd import Cable, Sshd
 from support.wire import LOST, NEVER_ARRIVED, refuse
 
-from gpuctl.cli.main import main
-from gpuctl.cli.terminal.streams import Streams
 from gpuctl.domain.instance import Reason, Status
-
-NEW = ("g4dn.xlarge", "--region", "us-east-1", "--name", "n")
-
-
-class Runner:
-    """Runs `gpuctl run` in this process with a clock of the test's, for an instance that is really reached."""
-
-    def __init__(self, reachable: Reachable) -> None:
-        self.operator, self.sshd, self.cable = reachable.operator, reachable.sshd, reachable.cable
-        self.operator.cloud.now = self.operator.clock.now
-        self.result = self.operator.folder / "result.json"
-        self.code, self.out, self.err = -1, "", ""
-
-    def run(self, *argv: str, there: Sequence[str] = ("true",), machine: Sequence[str] = NEW) -> int:
-        streams = Streams(io.StringIO(), io.StringIO(), io.StringIO())
-        words = ["run", *machine, *argv, "--result", str(self.result), "--", *there]
-        self.code = main(words, clock=self.operator.clock, environ=self.operator.environ, streams=streams)
-        self.out, self.err = streams.out.getvalue(), streams.err.getvalue()  # type: ignore[attr-defined]
-        assert "Traceback" not in self.err, self.err
-        return self.code
-
-    @property
-    def told(self) -> Any:
-        """The document that `--result` asked for."""
-        return json.loads(self.result.read_text())
 
 
 @pytest.fixture
@@ -60,7 +31,7 @@ def test_a_command_that_succeeds_has_its_output_and_nothing_else_on_stdout(runne
     assert runner.out == "out\n"
     assert "err\n" in runner.err
     assert runner.operator.alive == []
-    document = runner.told
+    document = runner.document
     assert (document["success"], document["exitCode"], document["commandExitCode"]) == (True, 0, 0)
     assert (document["instance"]["status"], document["instance"]["name"]) == ("TERMINATED", "n")
     events = [item["event"] for item in document["instance"]["history"]]
@@ -72,7 +43,7 @@ def test_a_command_that_succeeds_has_its_output_and_nothing_else_on_stdout(runne
 @pytest.mark.parametrize("code", [1, 7, 137])
 def test_a_command_that_fails_gives_its_code_and_its_machine_is_ended(runner: Runner, code: int) -> None:
     assert runner.run(there=["bash", "-c", f"exit {code}"]) == code
-    assert (runner.told["commandExitCode"], runner.operator.alive) == (code, [])
+    assert (runner.document["commandExitCode"], runner.operator.alive) == (code, [])
 
 
 def test_files_go_there_and_come_back_even_when_the_command_fails(runner: Runner, tmp_path: Path) -> None:
@@ -87,7 +58,7 @@ def test_files_go_there_and_come_back_even_when_the_command_fails(runner: Runner
 def test_a_result_that_is_not_there_is_a_failure_of_ours(runner: Runner) -> None:
     assert runner.run("--download", f"nothing:{runner.operator.folder}/x") == 201
     assert "was not downloaded" in runner.err
-    assert (runner.told["commandExitCode"], runner.operator.alive) == (0, [])
+    assert (runner.document["commandExitCode"], runner.operator.alive) == (0, [])
 
 
 def test_keep_leaves_the_machine_ready_whatever_the_code(runner: Runner) -> None:
@@ -131,13 +102,13 @@ def test_a_machine_taken_back_by_the_cloud_is_worth_another_try(runner: Runner, 
 
     with once_there_is(runner.sshd.home / "begun", take_back):
         code = runner.run(there=["touch begun; sleep 600"])
-    assert (code, runner.told["error"]["code"], runner.operator.alive) == (205, "capacity", [])
+    assert (code, runner.document["error"]["code"], runner.operator.alive) == (205, "capacity", [])
 
 
 def test_a_machine_that_ssh_never_gets_onto_is_ended_and_nothing_was_run(runner: Runner, cable: Cable) -> None:
     cable.cut(for_good=True)
     assert runner.run("--timeout", "1m") == 205
-    assert runner.told["error"]["code"] == "not_ready"
+    assert runner.document["error"]["code"] == "not_ready"
     assert runner.operator.alive == []
     assert runner.operator.records[0].ready_at is None
     assert not (runner.sshd.home / ".gpuctl").exists()
@@ -146,7 +117,7 @@ def test_a_machine_that_ssh_never_gets_onto_is_ended_and_nothing_was_run(runner:
 def test_a_success_whose_end_is_not_proven_is_208(runner: Runner) -> None:
     runner.operator.wire.arm("TerminateInstances", *[NEVER_ARRIVED] * 500)
     assert runner.run() == 208
-    assert runner.told["commandExitCode"] == 0
+    assert runner.document["commandExitCode"] == 0
     assert runner.operator.records[0].status is Status.STOPPING
 
 

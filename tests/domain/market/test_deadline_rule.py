@@ -87,7 +87,7 @@ def test_the_explanation_names_the_decision_its_reason_and_its_inputs() -> None:
     asked = situation(zones=(Zone("a", False), Zone("b", True)), losses=1)
     assert explained(asked, decide(asked)) == (
         "spot in b: a spot instance can be lost and on-demand still finishes in time (6h00m left, 2h00m of 2h00m of "
-        "work to do, from zero after an interruption, 6m to start, 1 interruption, no spot capacity: a)"
+        "work to do, from zero after an interruption, 6m to start, 1 interruption, without spot capacity: a)"
     )
 
 

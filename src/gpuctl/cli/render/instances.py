@@ -10,6 +10,7 @@ from gpuctl.cli.render.figures import all_in, all_in_rate, countdown, ends_in, l
 from gpuctl.cli.render.tables import fitting_headings, labeled, right
 from gpuctl.cli.terminal.text import brief, clean
 from gpuctl.domain.duration import approximate, exact
+from gpuctl.domain.events import EventName
 from gpuctl.domain.instance import SSH_ALSO_FROM, Instance, Price, Status
 from gpuctl.domain.money.cost import accrued, by_deadline, hourly, spent
 from gpuctl.domain.safeguards import Safeguard
@@ -162,6 +163,7 @@ def _lines(record: Instance, now: datetime) -> list[tuple[str, str]]:
                 f"{record.image}"
             ),
         ),
+        ("market", _decision(record)),
         ("location", f"{record.provider} {record.zone or record.region}, account {record.account}"),
         ("cloud id", record.cloud_id or ""),
         ("address", " / ".join(part for part in (record.public_ip, record.private_ip) if part)),
@@ -173,6 +175,11 @@ def _lines(record: Instance, now: datetime) -> list[tuple[str, str]]:
         ("TTL", _ttl(record)),
         ("idle", f"terminated after {exact(record.idle)} without activity" if record.idle else ""),
     ]
+
+
+def _decision(record: Instance) -> str:
+    """The last decision between spot and on-demand, with its reason, for work with a deadline."""
+    return next((entry.detail or "" for entry in reversed(record.history) if entry.event == EventName.DECIDED), "")
 
 
 def _ttl(record: Instance) -> str:

@@ -111,7 +111,7 @@ def explained(situation: Situation, decision: Decision) -> str:
         f"{decision.action}{where}: {decision.why} ({approximate(situation.left)} left, "
         f"{approximate(situation.work_left)} of {approximate(situation.work)} of work to do, {after}, "
         f"{approximate(situation.restart)} to start, {losses}, "
-        f"no spot capacity: {down})"
+        f"without spot capacity: {down})"
     )
 
 

@@ -14,6 +14,7 @@ from gpuctl.domain.market.secrets import secret_in
 from gpuctl.domain.market.ssh_source import SshSource
 from gpuctl.domain.membership import Membership
 from gpuctl.domain.tags import PREFIX, RECORD_ID_PREFIX
+from gpuctl.domain.work import TimedWork
 from gpuctl.errors import UsageError
 
 MIN_DISK_GB, MAX_DISK_GB = 30, 16_384
@@ -36,7 +37,7 @@ class Request:
 
     `region` is one region, several in order separated by commas, or `any`. Without an `instance_type` the requirements
     select the instance. `falls_back`: without spot capacity, on-demand is acceptable. `pool` makes it a request of a
-    pool.
+    pool. `timed_work` is its work with a deadline, `decision` why it gets this market.
     """
 
     user: str
@@ -65,6 +66,8 @@ class Request:
     min_memory_gib: Decimal | None = None
     max_price: Decimal | None = None
     pool: Membership | None = None
+    timed_work: TimedWork | None = None
+    decision: str | None = None
 
     @property
     def regions(self) -> tuple[str, ...]:

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from gpuctl.domain.events import EventName
 from gpuctl.domain.instance import Attempt, Instance
-from gpuctl.domain.lifecycle import provisioning
+from gpuctl.domain.lifecycle import note, provisioning
 from gpuctl.domain.market.ssh_source import NONE, with_sources
 from gpuctl.errors import NotReadyError
 from gpuctl.services.budgets import allowance_of
@@ -69,7 +70,7 @@ def _record(
         instance_type=offer.type.name,
         market=offer.market,
     )
-    return provisioning(
+    record = provisioning(
         Instance(
             id=record_id,
             name=request.name,
@@ -102,10 +103,12 @@ def _record(
             address_price=prepared.first.extras.public_ip,
             billing=prepared.first.extras.billing,
             attempts=(attempt,),
+            timed_work=request.timed_work,
             created_at=now,
             updated_at=now,
         )
     )
+    return note(record, EventName.DECIDED, now, detail=request.decision) if request.decision else record
 
 
 def _refuse_taken_name(prepared: Prepared, present: Sequence[Instance]) -> None:

@@ -6,6 +6,7 @@ from gpuctl.cli.commands.provision.dry_run import dry_run_result
 from gpuctl.cli.commands.provision.options import LaunchOptions, launch_options
 from gpuctl.cli.commands.provision.render import provisioned
 from gpuctl.cli.commands.provision.start import announce, confirm, start_result
+from gpuctl.cli.commands.provision.timed import candidates, timed_request
 from gpuctl.cli.context import Context
 from gpuctl.cli.render.result import Result
 from gpuctl.services.launch.offers import choose
@@ -17,6 +18,7 @@ EXAMPLES = """\
 gpuctl provision g4dn.xlarge --region us-east-1 --ttl 30
 gpuctl provision --gpu A100 --region any --max-price 5 --dry-run
 gpuctl provision g5.xlarge --region any --spot --fallback on-demand
+gpuctl provision g5.xlarge --region any --market auto --work 2h --finish-by 6h
 gpuctl provision g5.xlarge --name train-7 --tag project=x --disk-size 200
 id=$(gpuctl provision g4dn.xlarge --region us-east-1 -q)"""
 
@@ -35,8 +37,8 @@ def command(ctx: typer.Context, launch: LaunchOptions) -> Result:
     context: Context = ctx.find_root().obj
     request = launch.request(context)
     context.wiring.start_sandbox()
-    choice = choose(request, defaults_of(context.wiring), context.wiring.runtime, context.wiring.catalog)
-    existing = active_records(choice, context.wiring.store.snapshot().records)
+    timed = timed_request(context, launch, request) if launch.is_timed else None
+    existing = active_records(candidates(context, timed or request), context.wiring.store.snapshot().records)
     if existing:
         active = ProvisionResult(existing)
         if launch.wait and not launch.dry_run:
@@ -45,6 +47,7 @@ def command(ctx: typer.Context, launch: LaunchOptions) -> Result:
             active = wait_for_active(existing, context.wiring.runtime, timeout)
         line = f"using the active instance {existing[0].label}"
         return provisioned(context, active, request.count, {"created": False}, line)
+    choice = choose(timed or request, defaults_of(context.wiring), context.wiring.runtime, context.wiring.catalog)
     prepared = prepare(choice, context.wiring.runtime, launch.retry_policy)
     announce(context, prepared)
     if launch.dry_run:

@@ -36,13 +36,18 @@ from gpuctl.cli.parameters import (
     text,
     word_choice,
 )
+from gpuctl.cli.quantities import WORK, WORK_HELP, Work, duration_of
 from gpuctl.domain.instance import Market, ProviderName
-from gpuctl.domain.market.request import DEFAULT_PURPOSE, Request
+from gpuctl.domain.market.request import DEFAULT_PURPOSE, DEFAULT_TTL, Request
 from gpuctl.domain.market.ssh_source import AUTO, SshSource, source
+from gpuctl.errors import UsageError
 from gpuctl.providers.registry import all_facts
 from gpuctl.services.launch.retry import MAX_RETRIES, Retries
 
+AUTO_MARKET = "auto"
+MARKETS = (AUTO_MARKET, *Market)
 _INSTANCE, _GPU, _PRICE = "Instance", "GPU requirements (instead of TYPE)", "Price"
+_WORK = "Work with a deadline"
 _LABELS, _LAUNCH = "Labels", "Launch behavior"
 _REGIONS = "Region, comma-separated list in order of preference, or any"
 _TIMEOUT = "Terminate if not ready after TIME [default: 15m; 30m with 8 GPUs or on bare metal]"
@@ -62,15 +67,16 @@ class LaunchOptions:
         ProviderName | None, option(PROVIDER, f"Cloud provider: {PROVIDERS} [default: from TYPE]", panel=_INSTANCE)
     ] = None
     ttl: Annotated[
-        timedelta,
+        timedelta | None,
         option(
             MINUTES,
-            "Time until termination: minutes, or a duration such as 1h30m; 5m to 2h unless max_ttl is set",
+            "Time until termination: minutes, or a duration such as 1h30m; 5m to 2h unless max_ttl is set "
+            "[default: 1h; with --finish-by until shortly after that]",
             "--ttl",
             "--auto-terminate",
             panel=_INSTANCE,
         ),
-    ] = timedelta(minutes=60)
+    ] = None
     idle: Annotated[
         timedelta | None, option(DURATION, f"Terminate early after TIME without activity{_IDLE}", panel=_INSTANCE)
     ] = None
@@ -97,12 +103,28 @@ class LaunchOptions:
     min_gpu_memory: Annotated[Decimal | None, option(GIB, "Minimum memory per GPU in GiB", panel=_GPU)] = None
     max_price: Annotated[Decimal | None, option(USD, "Maximum compute price in USD per hour", panel=_PRICE)] = None
     spot: Annotated[bool, flag("Use a spot instance (cheaper; can be interrupted)", "--spot", panel=_PRICE)] = False
+    market: Annotated[
+        str | None,
+        option(
+            word_choice("MARKET", MARKETS),
+            "spot, on-demand, or auto: the cheaper one that is in time [default: on-demand; with --finish-by auto]",
+            panel=_PRICE,
+        ),
+    ] = None
     fallback: Annotated[
         str | None,
         option(
             word_choice("on-demand", (Market.ON_DEMAND,)), "Use on-demand if there is no spot capacity", panel=_PRICE
         ),
     ] = None
+    finish_by: Annotated[
+        timedelta | None,
+        option(DURATION, "Time until the work must be done [default: 3 times --work]", panel=_WORK),
+    ] = None
+    work: Annotated[list[Work] | None, option(WORK, WORK_HELP, panel=_WORK)] = None
+    checkpointed: Annotated[
+        bool, flag("The work continues where it was interrupted", "--checkpointed", panel=_WORK)
+    ] = False
     name: Annotated[
         str | None, option(NAME, "Unique name; an active instance of this name is reused", panel=_LABELS)
     ] = None
@@ -130,6 +152,20 @@ class LaunchOptions:
     yes: Annotated[bool, flag("Skip confirmation", "--yes", "-y", panel=_LAUNCH)] = False
 
     @property
+    def is_timed(self) -> bool:
+        """Whether the market is chosen by the deadline of the work. UsageError where options exclude each other."""
+        is_given = self.finish_by is not None or self.checkpointed or duration_of(self.work) is not None
+        if self.spot and self.market not in (None, Market.SPOT):
+            raise UsageError(f"--spot and --market {self.market} exclude each other", hint="leave out `--spot`")
+        if self.market != AUTO_MARKET and (self.market is not None or self.spot) and is_given:
+            raise UsageError(
+                "--finish-by, --work and --checkpointed choose the market", hint=f"add `--market {AUTO_MARKET}`"
+            )
+        if self.market == AUTO_MARKET and self.fallback is not None:
+            raise UsageError(f"--market {AUTO_MARKET} includes on-demand", hint="leave out `--fallback`")
+        return self.market == AUTO_MARKET or is_given
+
+    @property
     def retry_policy(self) -> Retries:
         """How often a temporary error is retried, and after which pause."""
         return Retries(self.retries, self.backoff)
@@ -142,7 +178,7 @@ class LaunchOptions:
             instance_type=self.instance_type,
             region=self.region,
             disk_gb=self.disk_size,
-            ttl=self.ttl,
+            ttl=self.ttl or DEFAULT_TTL,
             count=self.count,
             name=self.name,
             task=self.task,
@@ -156,7 +192,7 @@ class LaunchOptions:
             min_gpus=self.gpu_count,
             min_memory_gib=self.min_gpu_memory,
             max_price=self.max_price,
-            market=Market.SPOT if self.spot else Market.ON_DEMAND,
+            market=Market.SPOT if self.spot or self.market == Market.SPOT else Market.ON_DEMAND,
             falls_back=self.fallback is not None,
             idle=self.idle,
             ssh_from=self._source(context),

@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from gpuctl.cli.commands.provision.options import LaunchOptions, launch_options
-from gpuctl.cli.commands.run.task import RunReport, ready_instance, run_command
+from gpuctl.cli.commands.run.task import RunReport, active_instance, ready_instance, run_command
+from gpuctl.cli.commands.run.timed import run_timed
 from gpuctl.cli.context import Context
 from gpuctl.cli.parameters import FILE, ID, NAME, ParameterType, flag, option
 from gpuctl.errors import GpuctlError, Interrupted
@@ -17,6 +18,7 @@ EXAMPLES = """\
 gpuctl run g4dn.xlarge --region us-east-1 -- nvidia-smi
 gpuctl run --gpu T4 --upload .:work --download work/out:out -- bash -c 'cd work && ./train.sh'
 HF_TOKEN=... gpuctl run g5.xlarge --env HF_TOKEN --ttl 90 -- ./train.sh
+gpuctl run g5.xlarge --finish-by 6h --work 2h --upload .:work -- 'cd work && ./train.sh'
 gpuctl run --on train-7 --keep -- python bench.py"""
 TAKES_REST = True
 
@@ -58,7 +60,15 @@ def command(
     report = RunReport(context, result)
     try:
         task = report.task(context.globals.rest, upload or [], download or [], env or [])
-        record = ready_instance(context, replace(launch, check=launch.check or "ssh"), on, report)
+        launch = replace(launch, check=launch.check or "ssh")
+        if on is not None:
+            record = active_instance(context, launch, on, report)
+            return report.finish(run_command(context, record, task, keep=keep))
+        request = launch.request(context)
+        context.wiring.start_sandbox()
+        if launch.is_timed:
+            return report.finish(run_timed(context, launch, request, task, report, keep=keep))
+        record = ready_instance(context, launch, request, report)
         return report.finish(run_command(context, record, task, keep=keep))
     except (GpuctlError, Interrupted) as failure:
         report.failed(failure)

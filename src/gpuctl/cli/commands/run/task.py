@@ -3,11 +3,13 @@
 import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
 from gpuctl.cli.commands.provision.options import LaunchOptions
 from gpuctl.cli.commands.provision.start import agreement, announce, confirm, with_safeguards
+from gpuctl.cli.commands.provision.timed import candidates
 from gpuctl.cli.context import Context
 from gpuctl.cli.interrupts import TERMINATE_WITHIN, time_limit
 from gpuctl.cli.render.renderer import document, failure_lines
@@ -15,6 +17,7 @@ from gpuctl.cli.render.result import Result
 from gpuctl.documents.instances import instance_shape
 from gpuctl.domain.instance import Instance, Status
 from gpuctl.domain.market.offers import READY_WITHIN
+from gpuctl.domain.market.request import Request
 from gpuctl.errors import Failure, Interrupted, UnresolvedError, UsageError
 from gpuctl.providers.registry import example
 from gpuctl.remote.transfer import Transfer, check_upload
@@ -107,23 +110,26 @@ class RunReport:
             self._context.progress.warn(f"`{self._path}` could not be written: {error.strerror}")
 
 
-def ready_instance(context: Context, launch: LaunchOptions, on: str | None, report: RunReport) -> Instance:
-    """The instance to run on, READY and reachable by SSH: a new one, an active one of that name, or that of `--on`.
+def active_instance(context: Context, launch: LaunchOptions, on: str, report: RunReport) -> Instance:
+    """The active instance that `--on` names, READY and reachable by SSH."""
+    report.record = resolve(context.wiring.store, on, whole_only=not context.is_terminal)
+    return wait_for_ssh(context.wiring.runtime, report.record, launch.timeout or READY_WITHIN)
 
-    A new instance that did not become ready, or whose start was interrupted, is terminated.
+
+def ready_instance(
+    context: Context, launch: LaunchOptions, request: Request, report: RunReport, limit: timedelta | None = None
+) -> Instance:
+    """The instance to run on, READY and reachable by SSH: an active one of the requested name, or a new one.
+
+    A new instance that is not ready in time (`limit`, if that is shorter), or whose start was interrupted, is
+    terminated.
     """
-    if on is not None:
-        record = resolve(context.wiring.store, on, whole_only=not context.is_terminal)
-        report.record = record
-        return wait_for_ssh(context.wiring.runtime, record, launch.timeout or READY_WITHIN)
-    request = launch.request(context)
-    context.wiring.start_sandbox()
-    choice = choose(request, defaults_of(context.wiring), context.wiring.runtime, context.wiring.catalog)
-    existing = active_records(choice, context.wiring.store.snapshot().records)
+    existing = active_records(candidates(context, request), context.wiring.store.snapshot().records)
     if existing:
         context.progress.info(f"using the active instance {existing[0].label}")
         report.record = existing[0]
         return wait_for_ssh(context.wiring.runtime, existing[0], launch.timeout or READY_WITHIN)
+    choice = choose(request, defaults_of(context.wiring), context.wiring.runtime, context.wiring.catalog)
     prepared = prepare(choice, context.wiring.runtime, launch.retry_policy)
     announce(context, prepared)
     confirm(context, prepared, yes=launch.yes)
@@ -131,6 +137,7 @@ def ready_instance(context: Context, launch: LaunchOptions, on: str | None, repo
     made: list[Instance] = []
     agree = agreement(context, prepared, yes=launch.yes)
     patience = launch.timeout or prepared.offer.type.ready_within
+    patience = min(patience, limit) if limit is not None else patience
     try:
         outcome = start(prepared, context.wiring.runtime, written.extend, patience, agree=agree, made=made)
     except Interrupted:
@@ -150,8 +157,15 @@ def ready_instance(context: Context, launch: LaunchOptions, on: str | None, repo
     return record
 
 
-def run_command(context: Context, record: Instance, task: Task, *, keep: bool) -> TaskResult:
-    """Run the task on the instance; its output goes to stdout and stderr as it arrives."""
+def run_command(
+    context: Context,
+    record: Instance,
+    task: Task,
+    *,
+    keep: bool,
+    watch: Callable[[Instance], None] = lambda record: None,
+) -> TaskResult:
+    """Run the task on the instance; its output goes to stdout and stderr as it arrives. `watch`: see `run_task`."""
     context.progress.clear()
     out, err = _sink(context.streams.out), _sink(context.streams.err)
     after = "it stays" if keep else "the instance is terminated afterwards"
@@ -163,6 +177,7 @@ def run_command(context: Context, record: Instance, task: Task, *, keep: bool) -
         task,
         lambda stream, some: (out if stream == "O" else err)(some),
         keep=keep,
+        watch=watch,
         hurry=lambda: time_limit(TERMINATE_WITHIN),
     )
     now = context.clock.now()
