@@ -1,5 +1,6 @@
 """The credentials behind Google's calls: found when first needed; what keeps them from working, in a sentence."""
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,10 @@ class Login:
         # Without a file nothing but the metadata server is left, which a computer elsewhere would wait for ten seconds.
         request = None if _has_file(environ) else _MetadataRequest()
         try:
-            self._credentials, self.project = google.auth.default(scopes=[_SCOPE], request=request)
+            with warnings.catch_warnings():
+                # A user login without a quota project is fine: the calls of gpuctl are counted for their own project.
+                warnings.simplefilter("ignore", UserWarning)
+                self._credentials, self.project = google.auth.default(scopes=[_SCOPE], request=request)
         except (sdk.GoogleAuthError, OSError, ValueError) as error:
             raise login_error(error) from error
 
@@ -56,8 +60,9 @@ class Login:
 
 def login_error(error: Exception) -> LoginError:
     """Why there is no token: nothing is set up, it was revoked, or the login service could not be reached."""
-    text = one_line(str(error))
-    if isinstance(error, sdk.TransportError):
+    # The second argument of a RefreshError is the whole answer of the login service.
+    text = one_line(str(error.args[0] if error.args else error))
+    if isinstance(error, sdk.TransportError) or (isinstance(error, sdk.RefreshError) and error.retryable):
         return LoginError(
             UnreachableError,
             f"Google's login service could not be reached ({text})",
