@@ -233,8 +233,9 @@ class TestGcp(ProviderContract):
     def test_a_type_that_no_zone_sells_is_told_before_anything_is_made(self, provider: Any) -> None:
         zones = {zone: [self.instance_type] for zone in ("us-central1-a", "us-central1-b", "us-central1-c")}
         self.google.set(unoffered=zones | {"us-central1-f": [self.instance_type]})
-        with pytest.raises(CapacityError, match="is not offered"):
+        with pytest.raises(CapacityError, match="is not offered") as caught:
             provider.find_image(REGION, Catalog().find(self.instance_type), None)
+        assert caught.value.hint == "gpuctl types --provider gcp --region us-central1, or another `--region`"
 
     def test_attached_gpus_are_sold_where_both_parts_are(self, provider: Any) -> None:
         self.google.set(unoffered={"us-central1-a": ["nvidia-tesla-t4"], "us-central1-b": ["n1-standard-4"]})

@@ -8,7 +8,7 @@ from gpuctl.domain.instance import Market
 from gpuctl.providers.base import DiagnosedInstance
 from gpuctl.providers.gcp.client import Api
 from gpuctl.providers.gcp.errors import CALL_ERRORS, translate
-from gpuctl.providers.gcp.names import parts
+from gpuctl.providers.gcp.names import other_types_hint, parts
 from gpuctl.providers.gcp.zones import Zones
 
 # docs/gcp-role.yaml has all of it.
@@ -118,5 +118,5 @@ def _offered(zones: Zones, trial: DiagnosedInstance) -> Finding:
     zone_order = zones.of(trial.region, trial.kind.name)
     if not zone_order:
         text = f"`{trial.kind.name}` is not offered in {trial.region}"
-        return Finding("zones", Verdict.FAIL, text, f"gpuctl types {trial.kind.name}")
+        return Finding("zones", Verdict.FAIL, text, other_types_hint(trial.region))
     return Finding("zones", Verdict.OK, f"`{trial.kind.name}` is offered in {', '.join(zone_order)}")

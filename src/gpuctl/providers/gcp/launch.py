@@ -13,7 +13,7 @@ from gpuctl.providers.gcp.errors import CALL_ERRORS, ODD_SHAPE, is_absent, trans
 from gpuctl.providers.gcp.failures import ApiError, OperationFailed
 from gpuctl.providers.gcp.ingress import Ingress
 from gpuctl.providers.gcp.lookup import read_instance
-from gpuctl.providers.gcp.names import cloud_id
+from gpuctl.providers.gcp.names import cloud_id, other_types_hint
 from gpuctl.providers.gcp.operations import check, wait
 from gpuctl.providers.gcp.zones import Zones
 from gpuctl.providers.wording import one_line
@@ -36,7 +36,7 @@ class Launching:
         with translated(doing):
             zone = order.zone or next(iter(self._zones.of(order.region, order.instance_type)), None)
             if zone is None:
-                raise CapacityError(f"{doing}: no zone offers it", hint=f"gpuctl types {order.instance_type}")
+                raise CapacityError(f"{doing}: no zone offers it", hint=other_types_hint(order.region))
             body = insert_body(order, zone, self._api.project, self._ingress.tags_for(order))
         operation = self._insert(body, order, zone, doing)
         # From here on the instance may exist: only its operation can say that it does not.

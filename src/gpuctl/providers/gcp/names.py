@@ -62,6 +62,11 @@ def labels_of(order: Order) -> dict[str, str]:
     }
 
 
+def other_types_hint(region: str) -> str:
+    """What to type where a type is not offered in that region."""
+    return f"gpuctl types --provider gcp --region {region}, or another `--region`"
+
+
 def folded(text: str) -> str:
     """A text as a label's value takes it: lower case, other characters as `-`, 63 at most."""
     return _OTHER.sub("-", text.lower())[:63]

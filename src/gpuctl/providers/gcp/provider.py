@@ -25,7 +25,7 @@ from gpuctl.providers.gcp.images import find_image
 from gpuctl.providers.gcp.ingress import Ingress
 from gpuctl.providers.gcp.launch import Launching
 from gpuctl.providers.gcp.lookup import read_end, read_instance
-from gpuctl.providers.gcp.names import cloud_id, parts
+from gpuctl.providers.gcp.names import cloud_id, other_types_hint, parts
 from gpuctl.providers.gcp.observe import ended, observed
 from gpuctl.providers.gcp.operations import end_reason, is_done
 from gpuctl.providers.gcp.resources import list_resources
@@ -84,7 +84,7 @@ class GcpProvider:
     def find_image(self, region: str, kind: InstanceType, image: str | None) -> Image:
         with translated("could not find an image"):
             if not self._zones.of(region, kind.name):
-                raise CapacityError(f"`{kind.name}` is not offered in `{region}`", hint=f"gpuctl types {kind.name}")
+                raise CapacityError(f"`{kind.name}` is not offered in `{region}`", hint=other_types_hint(region))
             return find_image(self._api, kind, image)
 
     def check_request(self, request: Request) -> None:
