@@ -1,14 +1,14 @@
-"""Gates A9, B5, C4 and E4: the same attacks on Google Cloud, where an insert is decided in an operation."""
+"""Gates A9, A10, B5, C4 and E4: the same attacks on Google Cloud, where an insert is decided in an operation."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from faults.crashes import crash_points
+from faults.crashes import crash_points, die, points
 from faults.lost_replies import extend_against_reap, life
 from faults.world import Scenario, Score, World
 from support.google import LoopbackGoogle
-from support.wire import FAILED_AFTER, LOST, NEVER_ARRIVED, TRUNCATED, Answer, Fault, Sent, refuse_google
+from support.wire import FAILED_AFTER, LOST, NEVER_ARRIVED, TRUNCATED, Answer, Fault, Phase, Sent, refuse_google
 
 from gpuctl.domain.tags import deadline_tag
 
@@ -83,6 +83,25 @@ def gcp_crash_points(world: World, mutants: Sequence[str] = (), share: int = 1, 
     return crash_points(world, mutants, share, **({"conditions": CONDITIONS} | size), kind=GcpScenario)
 
 
+def gcp_timers(world: World, mutants: Sequence[str] = (), share: int = 1) -> Score:
+    """A10: wherever a provision is killed, an instance that exists has its guard, its deadline and Google's limit."""
+    score = Score()
+    with world.scenario((), GcpScenario) as scenario:
+        scenario.run(*scenario.asking)
+        insert = [sent.action for sent in scenario.wire.sent].index("POST instances")
+    found = points(world, "provision", "no lag", GcpScenario)
+    after_insert = [(call, phase) for call, phase in found if phase and (call, phase) != (insert, Phase.SENT)]
+    for point in [point for point in after_insert if point[0] >= insert][::share]:
+        with world.scenario(mutants, GcpScenario) as scenario:
+            assert isinstance(scenario, GcpScenario)
+            die(scenario, "provision", "no lag", point)
+            for machine in scenario.ours:
+                score.add(f"provision, {point}", _unarmed(scenario, machine))
+        if score.has_failed_as(mutants):
+            break
+    return score
+
+
 def gcp_races(world: World, count: int, mutants: Sequence[str] = ()) -> Score:
     """B5: extend against reap on Google Cloud, half of them with the reaper held between reading and deciding."""
     return extend_against_reap(world, count, mutants, GcpScenario)
@@ -119,6 +138,17 @@ def gcp_faults(world: World, mutants: Sequence[str] = (), share: int = 1, action
         if score.has_failed_as(mutants):
             break
     return score
+
+
+def _unarmed(scenario: GcpScenario, machine: dict[str, Any]) -> list[str]:
+    """What the instance lacks of both timers, as Google shows it."""
+    shown = scenario.google.get(machine["id"])
+    entries = {item["key"]: item["value"] for item in shown["metadata"]["items"]}
+    wrong = [] if "gpuctl-guard.timer" in entries.get("startup-script", "") else ["no guard in its startup script"]
+    wrong += [] if "gpuctl-expires-at" in entries else ["no deadline in its metadata"]
+    scheduling = shown["scheduling"]
+    has_limit = "maxRunDuration" in scheduling and scheduling.get("instanceTerminationAction") == "DELETE"
+    return wrong if has_limit else [*wrong, "no run limit that deletes it"]
 
 
 def _forged(mine: str, past: str, number: int) -> dict[str, str]:

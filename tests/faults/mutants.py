@@ -131,6 +131,11 @@ MUTANTS: dict[str, Break] = {
         edited("gpuctl.providers.gcp.create:request_id", ("uuid5(", "__import__('uuid').uuid4() or uuid5(")),
         edited("gpuctl.providers.gcp.create:insert_body", ('"name": order.token', f'"name": {_OTHER_NAME}')),
     ),
+    "run limit left out": edited(
+        "gpuctl.providers.gcp.create:_scheduling",
+        ('"maxRunDuration": {"seconds": str(seconds)},', ""),
+        ('"instanceTerminationAction": "DELETE",', ""),
+    ),
     "copies taken for ours": edited(
         "gpuctl.providers.gcp.ending:_check",
         ("if record is None:", "if False:"),

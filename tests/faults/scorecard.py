@@ -152,6 +152,15 @@ GATES = (
         _under(gcp.gcp_crash_points, "record after create", commands=["provision"], conditions=["no lag"], share=4),
     ),
     Gate(
+        "A10",
+        "instances on Google Cloud that carry both timers (guard and deadline, run limit that deletes) wherever their "
+        "provision was killed",
+        "without one = 0",
+        lambda world: gcp.gcp_timers(world, share=12),
+        gcp.gcp_timers,
+        _under(gcp.gcp_timers, "run limit left out", share=12),
+    ),
+    Gate(
         "B1",
         "inserts by processes at once",
         "lost = 0",

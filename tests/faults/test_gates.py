@@ -45,7 +45,7 @@ def test_a_gate_fails_when_its_rule_is_broken(gate: Gate, name: str, run: Run, p
 
 
 def test_the_document_holds_a_row_of_figures_for_every_gate() -> None:
-    row = r"^\| ([A-F]\d) \| (.*?) \| .*? \| (\d+) \| (\d+) \| (.*) \|$"
+    row = r"^\| ([A-F]\d+) \| (.*?) \| .*? \| (\d+) \| (\d+) \| (.*) \|$"
     rows = re.findall(row, DOCUMENT.read_text(), re.MULTILINE)
     assert [(found[0], found[1]) for found in rows] == [(gate.id, gate.measure) for gate in GATES]
     assert all(int(cases) > 0 and violations == "0" for _, _, cases, violations, _ in rows)
