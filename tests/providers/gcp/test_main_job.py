@@ -231,6 +231,13 @@ def test_doctor_looks_at_permissions_quota_and_zones(operator: Operator, google_
     checks = {item["check"]: item for item in operator.json(*argv).json["checks"]}
     named = ("credentials", "image", "create-permission", "terminate-permission", "quota", "zones")
     assert {name: checks[name]["status"] for name in named} == dict.fromkeys(named, "ok")
+    assert "the project has billing" in checks["create-permission"]["message"]
+    google_cloud.set(permissions=["compute.*"])
+    (check,) = [item for item in operator.json(*argv).json["checks"] if item["check"] == "create-permission"]
+    assert (check["status"], "has billing could not be queried" in check["message"]) == ("ok", True)
+    google_cloud.set(permissions=["*"], billing="off")
+    (check,) = [item for item in operator.json(*argv).json["checks"] if item["check"] == "create-permission"]
+    assert (check["status"], check["message"]) == ("fail", "the project has no billing")
     google_cloud.set(permissions=["compute.projects.get", "compute.*.list", "compute.regions.*", "compute.images.*"])
     google_cloud.set(quotas={"us-central1": {"NVIDIA_L4_GPUS": 0}, "project": {"GPUS_ALL_REGIONS": 0}})
     checks = {item["check"]: item for item in operator.json(*argv).json["checks"]}

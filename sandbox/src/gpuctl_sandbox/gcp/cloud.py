@@ -28,7 +28,7 @@ from gpuctl_sandbox.setup import set_up
 
 _CALLS_KEPT = 10_000
 _MANAGER = "/v1/projects/"
-_TEST = ":testIamPermissions"
+_TEST, _BILLING = ":testIamPermissions", "/billingInfo"
 
 
 class ComputeCloud:
@@ -42,8 +42,8 @@ class ComputeCloud:
 
     @staticmethod
     def owns(path: str) -> bool:
-        """Whether a path is one of Compute Engine's, or of the Resource Manager's."""
-        return path.startswith("/compute/") or (path.startswith(_MANAGER) and path.endswith(_TEST))
+        """Whether a path is one of Compute Engine's, the Resource Manager's or Cloud Billing's."""
+        return path.startswith("/compute/") or (path.startswith(_MANAGER) and path.endswith((_TEST, _BILLING)))
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         try:
@@ -147,6 +147,9 @@ class ComputeCloud:
         self._settle(is_look=True)
         entry: Json = {"service": "gcp", "action": "", "region": "", "method": call.http, "path": call.path}
         self._calls.append(entry)
+        if call.path.endswith(_BILLING):
+            entry["action"] = "projects.getBillingInfo"
+            return self._billing_info(call)
         if call.path.startswith(_MANAGER):
             entry["action"] = "projects.testIamPermissions"
             return self._test_permissions(call)
@@ -208,6 +211,14 @@ class ComputeCloud:
         permissions = (call.body or {}).get("permissions", [])
         held = [name for name in permissions if self._world.conditions.grants(name)]
         return reply({"permissions": held} if held else {})
+
+    def _billing_info(self, call: Call) -> Response:
+        project = call.path[len(_MANAGER) : -len(_BILLING)]
+        if project not in (PROJECT, NUMBER) or not self._world.conditions.grants("resourcemanager.projects.get"):
+            raise Refusal(403, "forbidden", "The caller does not have permission")
+        account = {"billingAccountName": "billingAccounts/000000-000000-000000", "billingEnabled": True}
+        info = {"name": f"projects/{PROJECT}/billingInfo", "projectId": PROJECT}
+        return reply(info | (account if self._world.conditions.billing == "on" else {}))
 
     def _operation(self, call: Call) -> Json:
         scope = f"zones/{call.zone}" if "zone" in call.names else "global"

@@ -198,6 +198,13 @@ RULES: tuple[Rule, ...] = (
         "documented",
     ),
     _rule(
+        "billing of a project",
+        "projects.getBillingInfo needs `resourcemanager.projects.get`; a project without billing has no field "
+        "`billingEnabled`.",
+        "discovery document of Cloud Billing v1, projects.getBillingInfo; that a false field is left out is assumed",
+        "documented",
+    ),
+    _rule(
         "API or billing off",
         "A project without the API answers 403 `accessNotConfigured`, one without billing 403 with BILLING_DISABLED on "
         "calls that create.",

@@ -19,6 +19,7 @@ from gpuctl.providers.http import endpoint_of, parse_date
 CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 5.0, 30.0
 PAUSES = (timedelta(seconds=1), timedelta(seconds=3))
 COMPUTE, MANAGER = "https://compute.googleapis.com", "https://cloudresourcemanager.googleapis.com"
+BILLING = "https://cloudbilling.googleapis.com"
 PAGE = 500
 
 _SANDBOX_PROJECT = "sandbox-project"
@@ -128,9 +129,17 @@ class Api:
 
     def permissions(self, wanted: list[str]) -> frozenset[str]:
         """Those of the permissions that these credentials hold on the whole project."""
-        root = MANAGER if self.endpoint == COMPUTE else self.endpoint
-        address = f"{root}/v1/projects/{self.project}:testIamPermissions"
+        address = f"{self._root(MANAGER)}/v1/projects/{self.project}:testIamPermissions"
         return frozenset(self._call("POST", address, body={"permissions": wanted}).get("permissions") or ())
+
+    def has_billing(self) -> bool:
+        """Whether a billing account pays for the project. Needs the Cloud Billing API."""
+        # A field that is false is left out.
+        address = f"{self._root(BILLING)}/v1/projects/{self.project}/billingInfo"
+        return self._call("GET", address).get("billingEnabled") is True
+
+    def _root(self, public: str) -> str:
+        return public if self.endpoint == COMPUTE else self.endpoint
 
     def pause(self, span: timedelta) -> None:
         """Wait, but on loopback hardly."""

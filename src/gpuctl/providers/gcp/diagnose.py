@@ -7,6 +7,7 @@ from gpuctl.domain.diagnosis import Finding, Verdict
 from gpuctl.domain.instance import Market
 from gpuctl.providers.base import DiagnosedInstance
 from gpuctl.providers.gcp.client import Api
+from gpuctl.providers.gcp.codes import TABLE
 from gpuctl.providers.gcp.errors import CALL_ERRORS, translate
 from gpuctl.providers.gcp.names import other_types_hint, parts
 from gpuctl.providers.gcp.zones import Zones
@@ -32,7 +33,7 @@ TO_END = ("compute.instances.list", "compute.instances.get", "compute.instances.
 _GLOBAL = "GPUS_ALL_REGIONS"
 _LASTS = (
     "tokens are renewed automatically until the login or the key behind them is revoked, which Google does not report; "
-    "an organisation may require a new `gcloud auth application-default login` every few hours"
+    "an organization may require a new `gcloud auth application-default login` every few hours"
 )
 _PAGE = "https://console.cloud.google.com/iam-admin/quotas"
 
@@ -40,7 +41,7 @@ _PAGE = "https://console.cloud.google.com/iam-admin/quotas"
 def diagnose(api: Api, zones: Zones, trial: DiagnosedInstance) -> Iterator[Finding]:
     """See `Provider.diagnose`. Google has no dry run: the permissions held on the whole project are read instead."""
     to_create = TO_CREATE + (TO_OPEN if trial.opens_ssh else ())
-    yield _finding_of("create-permission", lambda: _permitted(api, "create-permission", to_create, trial))
+    yield _finding_of("create-permission", lambda: _may_create(api, to_create, trial))
     yield _finding_of("terminate-permission", lambda: _may_end(api, trial))
     yield _finding_of("quota", lambda: _quota(api, trial))
     yield _finding_of("zones", lambda: _offered(zones, trial))
@@ -59,6 +60,20 @@ def _finding_of(check: str, ask: Callable[[], Finding]) -> Finding:
 def _permitted(api: Api, check: str, wanted: tuple[str, ...], trial: DiagnosedInstance) -> Finding:
     held = api.permissions(list(wanted))
     return _finding(check, [name for name in wanted if name not in held], trial)
+
+
+def _may_create(api: Api, wanted: tuple[str, ...], trial: DiagnosedInstance) -> Finding:
+    finding = _permitted(api, "create-permission", wanted, trial)
+    if finding.verdict is Verdict.FAIL:
+        return finding
+    try:
+        has_billing = api.has_billing()
+    except (*CALL_ERRORS, ValueError) as error:
+        text = f"{finding.text}; whether the project has billing could not be queried"
+        return Finding(finding.check, finding.verdict, f"{text} ({translate(error, 'Cloud Billing API').message})")
+    if has_billing:
+        return Finding(finding.check, finding.verdict, f"{finding.text}, and the project has billing")
+    return Finding(finding.check, Verdict.FAIL, "the project has no billing", TABLE.hint("BILLING_DISABLED"))
 
 
 def _may_end(api: Api, trial: DiagnosedInstance) -> Finding:
