@@ -8,7 +8,7 @@ from typing import Any
 
 from werkzeug.wrappers import Response
 
-from gpuctl_sandbox.gcp import lives
+from gpuctl_sandbox.gcp import lives, projects
 from gpuctl_sandbox.gcp.disks import Disks
 from gpuctl_sandbox.gcp.guests import guest_of
 from gpuctl_sandbox.gcp.images import IMAGES, Images
@@ -27,8 +27,6 @@ from gpuctl_sandbox.guests.guest import Guest
 from gpuctl_sandbox.setup import set_up
 
 _CALLS_KEPT = 10_000
-_MANAGER = "/v1/projects/"
-_TEST, _BILLING = ":testIamPermissions", "/billingInfo"
 
 
 class ComputeCloud:
@@ -43,7 +41,7 @@ class ComputeCloud:
     @staticmethod
     def owns(path: str) -> bool:
         """Whether a path is one of Compute Engine's, the Resource Manager's or Cloud Billing's."""
-        return path.startswith("/compute/") or (path.startswith(_MANAGER) and path.endswith((_TEST, _BILLING)))
+        return path.startswith("/compute/") or projects.owns(path)
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         try:
@@ -147,12 +145,9 @@ class ComputeCloud:
         self._settle(is_look=True)
         entry: Json = {"service": "gcp", "action": "", "region": "", "method": call.http, "path": call.path}
         self._calls.append(entry)
-        if call.path.endswith(_BILLING):
-            entry["action"] = "projects.getBillingInfo"
-            return self._billing_info(call)
-        if call.path.startswith(_MANAGER):
-            entry["action"] = "projects.testIamPermissions"
-            return self._test_permissions(call)
+        if projects.owns(call.path):
+            entry["action"], answer = projects.performed(call, self._world.conditions)
+            return answer
         call = self._discovery.find(call)
         entry |= {"action": call.method, "region": ZONES.get(call.names.get("zone", ""), call.names.get("region", ""))}
         own = call.names.get("project") in (PROJECT, NUMBER)
@@ -203,22 +198,6 @@ class ComputeCloud:
                 f"visiting https://console.developers.google.com/billing/enable?project={NUMBER} then retry.",
                 [_info("BILLING_DISABLED")],
             )
-
-    def _test_permissions(self, call: Call) -> Response:
-        project = call.path[len(_MANAGER) : -len(_TEST)]
-        if project not in (PROJECT, NUMBER):
-            raise Refusal(403, "forbidden", "The caller does not have permission")
-        permissions = (call.body or {}).get("permissions", [])
-        held = [name for name in permissions if self._world.conditions.grants(name)]
-        return reply({"permissions": held} if held else {})
-
-    def _billing_info(self, call: Call) -> Response:
-        project = call.path[len(_MANAGER) : -len(_BILLING)]
-        if project not in (PROJECT, NUMBER) or not self._world.conditions.grants("resourcemanager.projects.get"):
-            raise Refusal(403, "forbidden", "The caller does not have permission")
-        account = {"billingAccountName": "billingAccounts/000000-000000-000000", "billingEnabled": True}
-        info = {"name": f"projects/{PROJECT}/billingInfo", "projectId": PROJECT}
-        return reply(info | (account if self._world.conditions.billing == "on" else {}))
 
     def _operation(self, call: Call) -> Json:
         scope = f"zones/{call.zone}" if "zone" in call.names else "global"
