@@ -86,6 +86,13 @@ def test_parts_whose_machine_never_came_are_ended_when_the_attempt_has_had_its_t
     ]
 
 
+def test_parts_that_another_copy_of_the_state_has_just_made_are_waited_for() -> None:
+    record = an_instance()
+    tags = {**seen_of(record).tags, "gpuctl-created-at": deadline_tag(NOON + 20 * MINUTE)}
+    for minute, expected in ((34, 1), (35, 2)):
+        assert len(decided([record], remnant(record, tags=tags), now=NOON + minute * MINUTE)) == expected
+
+
 def test_parts_without_an_instance_never_leave_provisioning_and_make_no_outcome_known() -> None:
     record = an_instance()
     lost = record.with_fields(attempts=(record.attempts[0].model_copy(update={"outcome": Outcome.UNKNOWN}),))

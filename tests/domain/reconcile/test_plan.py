@@ -56,6 +56,28 @@ def test_a_machine_stopped_in_the_cloud_is_still_due_at_its_deadline() -> None:
     )
 
 
+# ended
+
+
+def created_elsewhere(record: Instance, launched_at: datetime) -> View:
+    return view(seen_of(record, cloud_id="i-2", launched_at=launched_at), now=NOON + 40 * MINUTE)
+
+
+def test_an_instance_that_another_copy_of_the_state_created_after_the_record_ended_here_lives_to_its_deadline() -> None:
+    failed = an_instance(status=Status.FAILED)
+    assert decided(failed, created_elsewhere(failed, NOON + 15 * MINUTE)) == [(ActionKind.REPORT, None)]
+    late = view(seen_of(failed, cloud_id="i-2", launched_at=NOON + 15 * MINUTE), now=LATE)
+    assert decided(failed, late) == [(ActionKind.TERMINATE, Reason.ORPHAN)]
+
+
+def test_an_instance_that_our_own_create_may_have_made_is_terminated_as_soon_as_its_record_has_ended() -> None:
+    failed = an_instance(status=Status.FAILED)
+    assert decided(failed, created_elsewhere(failed, NOON + 14 * MINUTE)) == [(ActionKind.TERMINATE, Reason.ORPHAN)]
+    closed = a_ready_instance(status=Status.TERMINATED)
+    again = view(seen_of(closed, launched_at=NOON + 20 * MINUTE), now=NOON + 40 * MINUTE)
+    assert decided(closed, again) == [(ActionKind.TERMINATE, Reason.ORPHAN)]
+
+
 # live, past its deadline, or STOPPING
 
 

@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 from support.cli import Operator
+from support.observations import ours
 from support.wire import FAILED_AFTER, LOST, refuse
 
 from gpuctl.domain.instance import Status
@@ -108,6 +109,23 @@ def test_while_the_tags_cannot_be_read_a_passed_deadline_is_reported_and_waited_
     operator.run("reap")
     assert operator.alive == []
     assert [record.status for record in operator.records] == [Status.STOPPING]
+
+
+def test_what_the_other_copy_created_for_a_record_that_has_failed_here_lives_to_its_deadline(
+    operator: Operator,
+) -> None:
+    operator.wire.arm("RunInstances", *[refuse("InsufficientInstanceCapacity", 500)] * 20)
+    assert operator.provision().code == 5
+    (record,) = operator.records
+    operator.later(minutes=20)
+    operator.cloud.launch(tags=ours(record, operator.state_id))
+    reaped = operator.json("reap", "--sweep")
+    assert (reaped.code, len(operator.alive)) == (0, 1)
+    (action,) = reaped.json["actions"]
+    assert action["detail"] == "created by another copy of this state; terminated at its deadline"
+    operator.later(minutes=40)
+    assert operator.run("reap", "--sweep").code == 0
+    assert operator.alive == []
 
 
 def boot(operator: Operator, machine_id: str) -> None:

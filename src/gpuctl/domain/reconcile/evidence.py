@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from gpuctl.domain.instance import CloudState, Instance, LaunchRefusal, Observed, Reason, Status
-from gpuctl.domain.tags import ID, STATE
+from gpuctl.domain.tags import ID, STATE, ownership
 from gpuctl.errors import Code
 
 LAUNCH_GRACE = timedelta(minutes=5)
@@ -44,6 +44,22 @@ def is_the_same_machine(record: Instance, observed: Observed, state_id: str) -> 
     tagged = claimed_id is not None and claimed_state is not None
     untouched = record.launched_at is not None and record.launched_at == observed.launched_at
     return tagged or (record.id_is_from_create and untouched)
+
+
+def made_at(observed: Observed) -> datetime | None:
+    """When the instance, or what was made for it, was created; None where neither the cloud nor the tags show that."""
+    return observed.launched_at or ownership(observed.tags).created_at
+
+
+def is_of_another_copy(record: Instance, observed: Observed, now: datetime | None) -> bool:
+    """Whether another copy of this state has created the instance of a record that has ended here without one.
+
+    A create of this copy shows within 15 min of the last attempt; the deadline in the tags has not passed yet.
+    """
+    created, expires_at = made_at(observed), ownership(observed.tags).expires_at
+    if record.cloud_id is not None or now is None or created is None or expires_at is None:
+        return False
+    return created - record.last_attempt_at >= ATTEMPT_GRACE and now < expires_at
 
 
 def end_of(record: Instance, observed: Observed, now: datetime | None) -> Proof:

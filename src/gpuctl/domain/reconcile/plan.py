@@ -16,7 +16,9 @@ from gpuctl.domain.reconcile.evidence import (
     Proof,
     absence_proves,
     end_of,
+    is_of_another_copy,
     is_the_same_machine,
+    made_at,
 )
 from gpuctl.domain.reconcile.orphans import plan_without_record
 
@@ -93,7 +95,9 @@ def _actions(record: Instance, finder: Finder, view: View, rules: Rules) -> Iter
                 unresolved=record.is_live,
             )
     elif record.status.is_ended:
-        if observed is not None and observed.exists:
+        if observed is not None and observed.exists and is_of_another_copy(record, observed, view.now):
+            yield act(ActionKind.REPORT, detail="created by another copy of this state; terminated at its deadline")
+        elif observed is not None and observed.exists:
             yield act(ActionKind.TERMINATE, Reason.ORPHAN, detail="still running although recorded as terminated")
     elif observed is not None:
         yield from _actions_if_present(extended(record, extended_to, record.updated_at), observed, view, act)
@@ -156,7 +160,7 @@ def _actions_if_present(record: Instance, observed: Observed, view: View, act: _
         # It was usable: what failed since (an extension that a policy put on it, say) may not have stopped its task.
         yield act(ActionKind.REPORT, detail="the provider reports a failure; kept until its deadline", unresolved=True)
         yield from _actions_if_expired(record, view, act)
-    elif observed.state is CloudState.REMNANT and (reason := _why_empty(record, view.now)) is not None:
+    elif observed.state is CloudState.REMNANT and (reason := _why_empty(record, observed, view.now)) is not None:
         yield act(ActionKind.TERMINATE, reason, detail="there is no instance, only resources created for it")
     else:
         yield from _actions_if_expired(record, view, act)
@@ -166,12 +170,14 @@ def _was_ready(record: Instance) -> bool:
     return record.status in (Status.READY, Status.RUNNING)
 
 
-def _why_empty(record: Instance, now: datetime | None) -> Reason | None:
+def _why_empty(record: Instance, observed: Observed, now: datetime | None) -> Reason | None:
     """Why only leftovers and no instance exist for the record; None while an instance may still appear."""
     if now is None:
         return None
     if record.launched_at is None:
-        return Reason.ABANDONED if now - record.last_attempt_at >= ATTEMPT_GRACE else None
+        # Another copy of this state may make a later attempt of the record.
+        last_attempt_at = max(record.last_attempt_at, made_at(observed) or record.last_attempt_at)
+        return Reason.ABANDONED if now - last_attempt_at >= ATTEMPT_GRACE else None
     if now - record.launched_at < LAUNCH_GRACE:
         return None
     return Reason.INTERRUPTED if record.market is Market.SPOT else Reason.VANISHED
