@@ -3,13 +3,16 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from gpuctl.domain.instance import Instance
-from gpuctl.domain.pools.events import PoolEvent
-from gpuctl.domain.pools.spec import Pool
 from gpuctl.store.kind import StateKind
 from gpuctl.store.reaper import ReapTimes
+
+# Commands that only read records load no pools.
+if TYPE_CHECKING:
+    from gpuctl.domain.pools.events import PoolEvent
+    from gpuctl.domain.pools.spec import Pool
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +45,8 @@ class Content:
     counts_from: datetime | None
     records: Sequence[Instance]
     times: ReapTimes
-    pools: Mapping[str, Pool]
-    pool_events: Mapping[str, Sequence[PoolEvent]]
+    pools: "Mapping[str, Pool]"
+    pool_events: "Mapping[str, Sequence[PoolEvent]]"
 
 
 class StateAdmin(Protocol):

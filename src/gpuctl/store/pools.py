@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from gpuctl.domain.pools.events import PoolEvent
-from gpuctl.domain.pools.spec import Pool
+# Commands that only read records load no pools.
+if TYPE_CHECKING:
+    from gpuctl.domain.pools.events import PoolEvent
+    from gpuctl.domain.pools.spec import Pool
 
-PoolChange = Callable[[Pool | None], Pool | None]
+PoolChange = Callable[["Pool | None"], "Pool | None"]
 
 
 class PoolStore(Protocol):
@@ -16,11 +18,11 @@ class PoolStore(Protocol):
     Leases are no documents of their own: they are in the records of the instances, and change with them.
     """
 
-    def read(self) -> Mapping[str, Pool]:
+    def read(self) -> "Mapping[str, Pool]":
         """Every pool by its name; empty where no state exists yet."""
         ...
 
-    def change(self, name: str, change: PoolChange) -> Pool | None:
+    def change(self, name: str, change: PoolChange) -> "Pool | None":
         """Replace one pool by `change` of it as it is now, and return the new one. None stands for no pool.
 
         `change` is pure and may be called again after a lost race; what it raises is passed on, and nothing is
@@ -28,11 +30,11 @@ class PoolStore(Protocol):
         """
         ...
 
-    def append(self, name: str, entries: Sequence[PoolEvent]) -> None:
+    def append(self, name: str, entries: "Sequence[PoolEvent]") -> None:
         """Add entries to the history of a pool, whether the pool exists or not."""
         ...
 
-    def history(self, name: str, since: datetime) -> Sequence[PoolEvent]:
+    def history(self, name: str, since: datetime) -> "Sequence[PoolEvent]":
         """The entries of that pool from then on, ordered by time. Entries that cannot be read are left out."""
         ...
 

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -195,7 +195,6 @@ class Wiring:
     def access(self) -> "Access":
         """How the instances of this state are reached by SSH."""
         from gpuctl.remote.access import Access
-        from gpuctl.sandbox import ssh_options
 
         return Access(
             key_folder=self.home.ssh,
@@ -204,8 +203,13 @@ class Wiring:
             user=self.config.ssh.user,
             options=self.config.ssh.options,
             echo=self.environ.get("GPUCTL_PUBLIC_IP_URL") or None,
-            route=partial(ssh_options, self.sandbox_folder) if self.sandbox else None,
+            route=self._sandbox_route if self.sandbox else None,
         )
+
+    def _sandbox_route(self, address: str) -> tuple[str, ...]:
+        from gpuctl.sandbox import ssh_options
+
+        return ssh_options(self.sandbox_folder, address)
 
     @property
     def runtime(self) -> "Runtime":
@@ -238,10 +242,7 @@ class Wiring:
         return Connection(profile=profile, environ=self.environ, ask=self.prompt, hide=self.redactor.add)
 
     def forget_credentials(self) -> None:
-        """Make the next use of a provider look up credentials and the provider's time again.
-
-        A process that runs for days must do so: credentials expire and clocks are corrected.
-        """
+        """Look up credentials and time again on the next use of a provider, as long-running processes must."""
         self._runtime = None
 
     def start_sandbox(self) -> None:

@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -73,7 +74,7 @@ def test_an_image_that_is_looked_up_late_and_costs_more_is_compared_with_what_wa
         asked.append((there, line))
         return False
 
-    runtime: Any = None
+    runtime: Any = SimpleNamespace(progress=None)
     with pytest.raises(UsageError, match="no instance was started"):
         prepare_account(prepared, runtime, agree)
     assert [there for there, _ in asked] == [found]
@@ -82,5 +83,5 @@ def test_an_image_that_is_looked_up_late_and_costs_more_is_compared_with_what_wa
 
 def test_an_image_that_is_agreed_to_is_what_is_launched() -> None:
     prepared, found = prepared_and_found()
-    runtime: Any = None
+    runtime: Any = SimpleNamespace(progress=None)
     assert prepare_account(prepared, runtime, lambda there, line: True).first == found

@@ -5,17 +5,20 @@ import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from gpuctl.domain.pools.events import PoolEvent
-from gpuctl.domain.pools.spec import Pool
 from gpuctl.files import Disk, make_private, private_folder, write_all
 from gpuctl.store.local.format import UnreadableState
 from gpuctl.store.local.store import LocalStore
 from gpuctl.store.local.verified import translated
 from gpuctl.store.pools import PoolChange
+
+# Commands that only read records load no pools.
+if TYPE_CHECKING:
+    from gpuctl.domain.pools.events import PoolEvent
+    from gpuctl.domain.pools.spec import Pool
 
 TABLE = "pools"
 
@@ -30,11 +33,11 @@ class LocalPools:
         self._folder = state.with_name(f"{state.name}.pools")
         self._disk = disk or Disk()
 
-    def read(self) -> Mapping[str, Pool]:
+    def read(self) -> "Mapping[str, Pool]":
         with translated(self._state, "read"):
             return {name: read_pool(stored) for name, stored in self._store.tables().get(TABLE, {}).items()}
 
-    def change(self, name: str, change: PoolChange) -> Pool | None:
+    def change(self, name: str, change: PoolChange) -> "Pool | None":
         with self._store.transaction(may_create=True) as transaction:
             tables = transaction.storage.read()
             stored = tables.get(TABLE, {})
@@ -46,7 +49,7 @@ class LocalPools:
                 transaction.storage.write({**tables, TABLE: table})
             return after
 
-    def append(self, name: str, entries: Sequence[PoolEvent]) -> None:
+    def append(self, name: str, entries: "Sequence[PoolEvent]") -> None:
         months: dict[str, list[PoolEvent]] = {}
         for entry in entries:
             months.setdefault(_month(entry.at), []).append(entry)
@@ -55,19 +58,19 @@ class LocalPools:
                 lines = [json.dumps(entry.model_dump(mode="json", exclude_defaults=True)) for entry in some]
                 self._append(self._folder / name / f"{month}.jsonl", "".join(f"{line}\n" for line in lines))
 
-    def history(self, name: str, since: datetime) -> Sequence[PoolEvent]:
+    def history(self, name: str, since: datetime) -> "Sequence[PoolEvent]":
         with translated(self._folder, "read"):
             files = [path for path in self._files(name) if path.stem >= _month(since)]
             lines = [line for path in files for line in path.read_bytes().splitlines()]
         entries = [entry for line in lines if (entry := _event(line)) is not None and entry.at >= since]
         return sorted(entries, key=lambda entry: entry.at)
 
-    def every_history(self) -> Mapping[str, Sequence[PoolEvent]]:
+    def every_history(self) -> "Mapping[str, Sequence[PoolEvent]]":
         """Every history by the name of its pool."""
         ever = datetime.min.replace(tzinfo=UTC)
         return {folder.name: self.history(folder.name, ever) for folder in sorted(self._folder.glob("*/"))}
 
-    def replace_histories(self, histories: Mapping[str, Sequence[PoolEvent]]) -> None:
+    def replace_histories(self, histories: "Mapping[str, Sequence[PoolEvent]]") -> None:
         """Make these the histories of a state that is being filled."""
         with translated(self._folder, "written"):
             for path in self._folder.glob("*/????-??.jsonl"):
@@ -103,16 +106,20 @@ def _month(at: datetime) -> str:
     return f"{at.astimezone(UTC):%Y-%m}"
 
 
-def read_pool(stored: Mapping[str, Any]) -> Pool:
+def read_pool(stored: Mapping[str, Any]) -> "Pool":
     """The pool that is stored so. UnreadableState if it is none."""
     try:
+        from gpuctl.domain.pools.spec import Pool
+
         return Pool.model_validate(dict(stored))
     except ValidationError as error:
         raise UnreadableState(f"holds a pool that cannot be read: {error.errors()[0]['msg']}") from None
 
 
-def _event(line: bytes) -> PoolEvent | None:
+def _event(line: bytes) -> "PoolEvent | None":
     try:
+        from gpuctl.domain.pools.events import PoolEvent
+
         return PoolEvent.model_validate_json(line) if line.strip() else None
     except (ValidationError, ValueError):
         return None
