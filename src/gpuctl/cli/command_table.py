@@ -71,7 +71,9 @@ _POOL = {
     "resume": CommandRow("pool.changes", "Let a pool launch instances again", function="resume"),
     "drain": CommandRow("pool.changes", "Terminate instances as they become idle", function="drain"),
     "delete": CommandRow("pool.changes", "Terminate the instances and delete the pool", function="delete"),
-    "simulate": _reading("pool.simulate", "Simulate policies with a trace of jobs"),
+    "forecast": CommandRow("pool.forecast", "Show the demand expected in the next hours", only_reads=True),
+    "tune": CommandRow("pool.tune", "Propose the policy that costs least with waits"),
+    "simulate": _reading("pool.simulate", "Simulate policies with jobs of the past"),
 }
 _SANDBOX = {
     "start": _silent("sandbox", "Start the sandbox", "start"),

@@ -14,6 +14,7 @@ from gpuctl.domain.pools.leasing import lease_of, members
 from gpuctl.domain.pools.load import Demand
 from gpuctl.domain.pools.plan import Outlook, counts_of
 from gpuctl.domain.pools.spec import Pool
+from gpuctl.domain.pools.tune import Score
 
 
 def pool_shape(
@@ -90,6 +91,23 @@ def lease_shape(record: Instance, lease: Lease) -> dict[str, Any]:
         "dirty": lease.is_dirty,
         "work": None if lease.work is None else float(lease.work),
         "unit": lease.unit,
+    }
+
+
+def score_shape(score: Score, price: Decimal | None) -> dict[str, Any]:
+    """What a policy would have cost, in dollars where the price of an instance is known."""
+    costs = (score.instance_s, score.total_cost_s)
+    cost, with_waits = (None if price is None else dollars(Decimal(each) / 3_600 * price) for each in costs)
+    return {
+        "policy": str(score.policy),
+        "machineSeconds": round(score.instance_s, 3),
+        "cost": cost,
+        "costWithWaits": with_waits,
+        "waitSeconds": {
+            "mean": round(score.mean_wait_s, 3),
+            "p50": round(score.p50_wait_s, 3),
+            "p95": round(score.p95_wait_s, 3),
+        },
     }
 
 

@@ -38,6 +38,16 @@ class InForce:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class RecentCosts:
+    """What a policy and the fallback would have cost in the 7 days before `at_s`; None with less history."""
+
+    at_s: float
+    policy: str
+    cost: float | None = None
+    fallback_cost: float | None = None
+
+
 def candidate(wanted: Policy, chosen: Policy | None, evidence: Evidence) -> Policy:
     """The policy that would be in force if it costs no more than the fallback; compute its recent cost first."""
     if wanted not in (AUTO, TUNED):

@@ -1,6 +1,7 @@
 """Numbers over time: changes of a number, and its averages in equal parts of a time."""
 
 from collections.abc import Iterable, Sequence
+from math import ceil
 
 from gpuctl.domain.pools.demand import Job, steps
 
@@ -32,3 +33,16 @@ def average_counts(counts: Sequence[Count], since_s: float, until_s: float, part
             sums[part] += number * (stop_s - at_s)
             at_s = stop_s
     return [total / length_s for total in sums]
+
+
+def highest_counts(counts: Sequence[Count], since_s: float, until_s: float, parts: int) -> list[int]:
+    """The highest number in each of the parts."""
+    length_s = (until_s - since_s) / parts
+    highest = [0] * parts
+    for (at_s, number), (end_s, _) in zip(counts, [*counts[1:], (until_s, 0)], strict=True):
+        at_s, end_s = max(at_s, since_s), min(end_s, until_s)
+        if at_s < end_s:
+            first, last = int((at_s - since_s) / length_s), ceil((end_s - since_s) / length_s)
+            for part in range(first, min(last, parts)):
+                highest[part] = max(highest[part], number)
+    return highest

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from gpuctl.domain.market.request import Request
+from gpuctl.domain.pools.choice import RecentCosts
 from gpuctl.domain.pools.events import PoolEvent
 from gpuctl.domain.pools.forecast import Learned
 from gpuctl.domain.pools.load import QueueReading
@@ -28,6 +29,14 @@ class Forecasts(Protocol):
         """Keep the counters, as far as the disk allows. Never raises."""
         ...
 
+    def read_costs(self, pool: str) -> RecentCosts | None:
+        """The last comparison of that pool's policy with the fallback; None where there is none."""
+        ...
+
+    def write_costs(self, pool: str, costs: RecentCosts) -> None:
+        """Keep the comparison, as far as the disk allows. Never raises."""
+        ...
+
 
 class NoForecasts:
     """`Forecasts` that keeps nothing."""
@@ -36,6 +45,12 @@ class NoForecasts:
         return None
 
     def write(self, pool: str, learned: Learned) -> None:
+        return None
+
+    def read_costs(self, pool: str) -> RecentCosts | None:
+        return None
+
+    def write_costs(self, pool: str, costs: RecentCosts) -> None:
         return None
 
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from gpuctl.cli.commands.pool.scores import seconds
 from gpuctl.cli.render.figures import counted, money
 from gpuctl.cli.render.tables import right, table
 from gpuctl.domain.duration import approximate
@@ -130,7 +131,7 @@ def _figures(result: Simulation) -> "Table":
             f"{replay.instance_s / _HOUR_S:,.1f}",
             money(result.cost(replay.instance_s)),
             "" if ratio is None else f"{ratio:.2f}",
-            *(_seconds(wait) for wait in (replay.mean_wait_s, replay.wait_s(0.5), replay.wait_s(0.95))),
+            *(seconds(wait) for wait in (replay.mean_wait_s, replay.wait_s(0.5), replay.wait_s(0.95))),
             str(replay.peak),
             money(result.with_waits(played)),
         )
@@ -154,9 +155,3 @@ def _chart(result: Simulation, width: int) -> "Table":
 def _instances(value: float) -> str:
     """`1 instance`, `57 instances`."""
     return f"{value:.4g} instance{'' if value == 1 else 's'}"
-
-
-def _seconds(seconds: float) -> str:
-    if 0 < seconds < 9.95:
-        return f"{seconds:.1f}s"
-    return f"{seconds:.0f}s" if seconds < 1_000 else approximate(timedelta(seconds=seconds))

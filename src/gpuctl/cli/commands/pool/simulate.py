@@ -1,6 +1,7 @@
 """`gpuctl pool simulate`: what the policies of a pool would have cost, and how long jobs would have waited."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from math import isfinite
@@ -9,10 +10,11 @@ from typing import Annotated
 
 import typer
 
+from gpuctl.cli.commands.pool.parameters import POOL
 from gpuctl.cli.commands.pool.render import COLUMNS, Played, Simulation, footer, report_renderable, row, shape
 from gpuctl.cli.commands.pool.trace_file import STDIN, read_trace
 from gpuctl.cli.context import Context
-from gpuctl.cli.parameters import FILE, USD, ParameterType, integer, option, word_choice
+from gpuctl.cli.parameters import FILE, USD, ParameterType, argument, integer, option, word_choice
 from gpuctl.cli.render.result import Result
 from gpuctl.domain.duration import as_typed, parse_duration
 from gpuctl.domain.pools.demand import Job
@@ -24,9 +26,10 @@ from gpuctl.errors import UsageError
 EXAMPLES = """\
 gpuctl pool simulate --trace jobs.csv --wait-cost 30 --price 0.526
 gpuctl pool simulate --trace jobs.csv --policy keep:10m --policy predict
-gpuctl pool simulate --trace jobs.gz --train-until 604800 --chart pool.svg"""
+gpuctl pool simulate --trace jobs.gz --train-until 604800 --chart pool.svg
+gpuctl pool simulate train --policy predict --policy keep:30m"""
 
-POLICY = ParameterType("POLICY", lambda text, name: parse_policy(text, option=name), lambda *_: POLICY_FORMS)
+_POLICY = ParameterType("POLICY", lambda text, name: parse_policy(text, option=name), lambda *_: POLICY_FORMS)
 _DEFAULT_POLICIES = tuple(map(parse_policy, ("on-demand", "keep:10m", "reactive", "predict", "tuned")))
 _DEFAULT_WAIT_COST, _DEFAULT_PRICE = Decimal(30), Decimal(1)
 
@@ -49,6 +52,17 @@ def _instant(text: str, name: str) -> float:
     return seconds
 
 
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    """The jobs that are simulated, and what holds for them unless an option says otherwise."""
+
+    jobs: Sequence[Job]
+    setup: Setup
+    price: Decimal
+    wait_cost: Decimal
+    budget_day: Decimal | None
+
+
 _TRACE = ParameterType("FILE", lambda text, name: text, lambda *_: (STDIN,), is_file=True)
 _SPAN = ParameterType("TIME", _span)
 _SECONDS = ParameterType("SECONDS", _instant)
@@ -56,15 +70,20 @@ _SECONDS = ParameterType("SECONDS", _instant)
 
 def command(
     ctx: typer.Context,
-    trace: Annotated[str, option(_TRACE, "Trace: CSV or JSON lines, also .gz; - for standard input", "--trace")],
+    name: Annotated[str | None, argument(POOL, "Pool whose own past is simulated, with its settings", "[NAME]")] = None,
+    trace: Annotated[
+        str | None, option(_TRACE, "Trace: CSV or JSON lines, also .gz; - for standard input", "--trace")
+    ] = None,
     policy: Annotated[
         list[Policy] | None,
-        option(POLICY, "on-demand, keep:TIME, reactive, predict, tuned, always:N or auto (repeatable)", "--policy"),
+        option(_POLICY, "on-demand, keep:TIME, reactive, predict, tuned, always:N or auto (repeatable)", "--policy"),
     ] = None,
-    boot: Annotated[timedelta, option(_SPAN, "Time from launch to ready")] = timedelta(seconds=150),
+    boot: Annotated[timedelta | None, option(_SPAN, "Time from launch to ready [default: 150s]")] = None,
     tick: Annotated[timedelta, option(_SPAN, "Time between two runs of `gpuctl pool scale`")] = timedelta(seconds=60),
-    wait_cost: Annotated[Decimal, option(USD, "Cost of an hour of waiting in USD", "--wait-cost")] = _DEFAULT_WAIT_COST,
-    price: Annotated[Decimal, option(USD, "Price of an instance in USD per hour")] = _DEFAULT_PRICE,
+    wait_cost: Annotated[
+        Decimal | None, option(USD, "Cost of an hour of waiting in USD [default: 30]", "--wait-cost")
+    ] = None,
+    price: Annotated[Decimal | None, option(USD, "Price of an instance in USD per hour [default: 1]")] = None,
     max_instances: Annotated[
         int | None, option(integer("N", 1, 10_000), "Maximum number of instances [default: no limit]", "--max")
     ] = None,
@@ -75,31 +94,35 @@ def command(
         Decimal | None, option(USD, "Launch nothing more on a day that has cost USD [default: no limit]")
     ] = None,
     reuse: Annotated[
-        str, option(word_choice("WHEN", ("any", "never")), "any: instances serve several jobs; never: one job each")
-    ] = "any",
+        str | None,
+        option(word_choice("WHEN", ("any", "never")), "any: instances serve several jobs; never: one [default: any]"),
+    ] = None,
     chart: Annotated[Path | None, option(FILE, "Also write a chart to FILE (SVG)")] = None,
 ) -> Result:
-    """Simulate policies with the jobs of a trace: cost, waits, and instances over time.
+    """Simulate policies with jobs of the past: cost, waits, and instances over time.
 
     A trace has a row per job, with the columns arrival_s and duration_s in seconds. Cost is relative to an oracle that
-    knows the future and never lets a job wait. Needs no cloud and no pool, and starts nothing.
+    knows the future and never lets a job wait. Needs no cloud and no pool, and starts nothing. With the name of a pool,
+    the jobs are its own leases, in seconds since the first, and its settings are the defaults of the options.
     """
     context: Context = ctx.find_root().obj
     if chart is not None:
         from gpuctl.cli.render.svg import check_name
 
         check_name(chart, "pool.svg")
+    subject = _subject(context, name, trace)
+    price = price or subject.price
+    wait_cost = wait_cost or subject.wait_cost
+    budget_day = budget_day or subject.budget_day
     setup = Setup(
-        boot.total_seconds(),
+        boot.total_seconds() if boot else subject.setup.boot_s,
         tick.total_seconds(),
         waiting_value(wait_cost, price),
-        max_instances,
-        reuse == "never",
+        max_instances or subject.setup.limit,
+        subject.setup.one_shot if reuse is None else reuse == "never",
         None if budget_day is None else float(budget_day / price) * 3_600,
     )
-    result = _simulation(
-        read_trace(context, trace), list(dict.fromkeys(policy or _DEFAULT_POLICIES)), setup, price, train_until
-    )
+    result = _simulation(subject.jobs, list(dict.fromkeys(policy or _DEFAULT_POLICIES)), setup, price, train_until)
     if chart is not None:
         from gpuctl.cli.commands.pool.chart import chart as picture
         from gpuctl.cli.render.svg import save
@@ -113,6 +136,32 @@ def command(
         draw=lambda width: report_renderable(result, width),
         footer=[*footer(result), *([f"chart written to {chart}"] if chart else [])],
     )
+
+
+def _subject(context: Context, name: str | None, trace: str | None) -> _Subject:
+    """What is simulated. UsageError unless either a trace or a pool is named, NotFoundError for an unknown pool."""
+    if (name is None) == (trace is None):
+        problem = "nothing to simulate" if name is None else "two things to simulate"
+        raise UsageError(
+            f"{problem}: give either --trace FILE or the name of a pool", hint="gpuctl pool simulate --trace jobs.csv"
+        )
+    if trace is not None:
+        return _Subject(read_trace(context, trace), Setup(), _DEFAULT_PRICE, _DEFAULT_WAIT_COST, None)
+    from gpuctl.domain.pools.events import KEPT_FOR
+    from gpuctl.services.pools.past import past_of
+    from gpuctl.services.pools.tools import pool_named
+    from gpuctl.services.pools.view import price_of
+    from gpuctl.wiring.pools import open_pools
+
+    tools = open_pools(context.wiring)
+    pool = pool_named(tools.pools, name or "")
+    records = context.wiring.store.snapshot().records
+    price = price_of(tools, pool, records)
+    past = past_of(tools, pool, records, price, KEPT_FOR)
+    finished = [job for job in past.jobs if job.duration_s is not None]
+    start_s = finished[0].arrival_s if finished else 0.0
+    jobs = [job._replace(arrival_s=job.arrival_s - start_s) for job in finished]
+    return _Subject(jobs, past.setup, price or _DEFAULT_PRICE, pool.wait_cost, pool.budget_day)
 
 
 def _simulation(
