@@ -20,6 +20,7 @@ _INSTALL_SSH = {
     "zypper": "sudo zypper install openssh-clients",
     "pacman": "sudo pacman -S openssh",
 }
+ON_WINDOWS_DRIVE = "on a drive of Windows, which has no permissions and no reliable locks"
 # How WSL mounts the drives of Windows: drvfs in version 1, 9p or virtiofs in version 2.
 _WINDOWS_DRIVES = frozenset({"9p", "drvfs", "v9fs", "virtiofs"})
 # A space and other characters in the paths of mountinfo: a backslash and three octal digits.

@@ -16,7 +16,7 @@ from gpuctl.platform import Platform, read_platform
 from gpuctl.redaction import Redactor
 from gpuctl.services.progress import Progress
 from gpuctl.wiring.selection import StateSelection
-from gpuctl.wiring.state import StateOpener, note_computer, refuse_missing
+from gpuctl.wiring.state import StateOpener, check_place, note_computer, refuse_missing
 
 if TYPE_CHECKING:
     from gpuctl.catalog import Catalog
@@ -100,11 +100,7 @@ class Wiring:
         named = self._named_state
         if named or not self.sandbox:
             url = state_url(named, self._default_folder)
-            if not named and self.platform.is_on_windows_drive(Path(url)) and not os.path.exists(url):
-                raise StateUnusableError(
-                    f"`{url}` would be on a drive of Windows, which has no permissions and no reliable locks",
-                    hint="add `--state FILE` with a file on the disk of WSL, or set HOME",
-                )
+            check_place(url, self.platform, self.progress, is_named=named is not None)
             return url
         from gpuctl.sandbox import state_folder
 

@@ -1,11 +1,13 @@
 """Opens the state of an invocation, with what its store needs of this computer."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from gpuctl.clock import Clock
 from gpuctl.errors import StateFault, StateUnusableError
+from gpuctl.platform import ON_WINDOWS_DRIVE, Platform
 from gpuctl.redaction import Redactor
 from gpuctl.services.progress import Progress
 from gpuctl.store.base import RecordStore, State
@@ -39,6 +41,19 @@ class StateOpener:
         may_be_plain = self.environ.get("GPUCTL_STATE_PLAINTEXT", "").lower() in YES
         surroundings = Surroundings(StatesOnEngines(known), self.environ, may_be_plain)
         return open_store(url, kind=kind, clock=self.clock, new_state_id=new_state_id, surroundings=surroundings)
+
+
+def check_place(url: str, platform: Platform, progress: Progress, *, is_named: bool) -> None:
+    """Warn of a new state file on a drive of Windows, and raise StateUnusableError if nobody named that file."""
+    is_new = os.path.isabs(url) and not os.path.exists(url)
+    if not is_new or not platform.is_on_windows_drive(Path(url)):
+        return
+    if is_named:
+        progress.warn(f"`{url}` is {ON_WINDOWS_DRIVE}; a file on the disk of WSL has both")
+        return
+    raise StateUnusableError(
+        f"`{url}` would be {ON_WINDOWS_DRIVE}", hint="add `--state FILE` with a file on the disk of WSL, or set HOME"
+    )
 
 
 def refuse_missing(store: RecordStore, url: str) -> None:

@@ -110,6 +110,13 @@ def test_a_container_is_pointed_to_its_supervisor() -> None:
     assert limits(Platform(), JOB, [STATE], HOME, None, "ana") == []
 
 
+def test_doctor_sends_a_container_to_its_supervisor_too(operator: Operator) -> None:
+    operator.platform = Platform(is_container=True, root=operator.folder / "system")
+    checks = operator.json("doctor", "--region", "us-east-1").json["checks"]
+    (hint,) = [check["hint"] for check in checks if check["check"] == "schedule"]
+    assert hint == "run under a supervisor: gpuctl reap --watch"
+
+
 def test_a_new_state_is_not_made_on_a_drive_of_windows_unless_it_is_named(operator: Operator, tmp_path: Path) -> None:
     with_programs(operator, crontab=CRONTAB)
     platform = operator.platform = a_wsl(tmp_path / "system")
@@ -119,6 +126,8 @@ def test_a_new_state_is_not_made_on_a_drive_of_windows_unless_it_is_named(operat
     ran = operator.provision()
     assert (ran.code, ran.json["error"]["code"], operator.wire.sent) == (9, "state_unusable", [])
     assert "would be on a drive of Windows" in ran.json["error"]["message"]
+    listed = operator.run("list", "--state", named)
+    assert (listed.code, f"`{named}` is on a drive of Windows" in listed.err) == (0, True)
     installed = operator.run("schedule", "install", "--state", named)
     assert (installed.code, f"{named} is on a drive of Windows" in installed.err) == (0, True)
     checks = operator.json("doctor", "--region", "us-east-1", "--state", named).json["checks"]

@@ -9,8 +9,9 @@ from gpuctl import __version__
 from gpuctl.distribution import FOREIGN, NAME, find_foreign, remove_foreign
 from gpuctl.domain.diagnosis import Finding, Verdict
 from gpuctl.domain.duration import approximate, exact
+from gpuctl.platform import ON_WINDOWS_DRIVE
 from gpuctl.services.doctor.setup import Setup
-from gpuctl.services.scheduling.limits import ON_WINDOWS_DRIVE, WSL_STOPS
+from gpuctl.services.scheduling.limits import WSL_STOPS
 from gpuctl.store.base import Snapshot
 
 _GRACE = timedelta(minutes=5)
@@ -106,4 +107,7 @@ def schedule(setup: Setup) -> Iterator[Finding]:
         yield Finding("schedule", Verdict.WARN, text, "gpuctl schedule install")
     else:
         text = f"the reaper is not scheduled and {when}: only the shutdown timers terminate instances"
-        yield Finding("schedule", Verdict.WARN, text, "gpuctl schedule install")
+        in_container = "run under a supervisor: gpuctl reap --watch"
+        yield Finding(
+            "schedule", Verdict.WARN, text, in_container if setup.platform.is_container else "gpuctl schedule install"
+        )

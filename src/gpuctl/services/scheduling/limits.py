@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from gpuctl.platform import Platform
+from gpuctl.platform import ON_WINDOWS_DRIVE, Platform
 from gpuctl.services.scheduling.job import ReaperJob
 
 # Below the home directory. Without Full Disk Access a program that launchd starts may not read them, although the
@@ -13,7 +13,6 @@ _PROTECTED = ("Desktop", "Documents", "Downloads", "Library/Mobile Documents")
 # `schtasks` refuses a longer command.
 _LONGEST_TASK = 261
 WSL_STOPS = "the reaper runs only while WSL runs, and WSL stops about 15 seconds after its last window was closed"
-ON_WINDOWS_DRIVE = "on a drive of Windows, which has no permissions and no reliable locks"
 
 
 def limits(
@@ -32,9 +31,7 @@ def limits(
         warnings = [f"{WSL_STOPS}; to run it from Windows, type there: {task}"]
         drives = [str(path) for path in files if platform.is_on_windows_drive(path)]
         if drives:
-            warnings.append(
-                f"{', '.join(drives)} is on a drive of Windows, which has no permissions and no reliable locks"
-            )
+            warnings.append(f"{', '.join(drives)} is {ON_WINDOWS_DRIVE}")
         return warnings
     if platform.is_container:
         return [
