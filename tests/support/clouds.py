@@ -17,6 +17,7 @@ from botocore.config import Config
 from gpuctl_sandbox.app import build_app, serve
 from gpuctl_sandbox.aws.images import IMAGES
 from gpuctl_sandbox.guests.instances import Instances
+from gpuctl_sandbox.guests.units import Clock
 
 _DIRECT = Config(proxies={}, connect_timeout=5, read_timeout=30, retries={"mode": "standard", "total_max_attempts": 1})
 # A test may poison the environment and still look at the cloud through these clients.
@@ -113,10 +114,13 @@ class LoopbackAws:
         self.ask("POST", "/gpuctl-sandbox/aws/settings", settings)
 
     @contextmanager
-    def with_instances(self, folder: Path) -> Iterator[Instances]:
-        """Let the instances of all clouds boot, with their files in that folder, for the length of a block."""
+    def with_instances(self, folder: Path, pace: float = 1.0) -> Iterator[Instances]:
+        """Let the instances of all clouds boot, with their files in that folder, for the length of a block.
+
+        Their timers run `pace` times faster than in real time.
+        """
         app: Any = self._server.app
-        app.instances = Instances(folder, app.clouds, self.url)
+        app.instances = Instances(folder, app.clouds, self.url, Clock(app.now, pace))
         try:
             yield app.instances
         finally:

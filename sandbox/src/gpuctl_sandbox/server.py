@@ -41,10 +41,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Only now: importing moto takes a second, and what it says belongs into the log.
     from gpuctl_sandbox.app import build_app, serve
     from gpuctl_sandbox.guests.instances import Instances
+    from gpuctl_sandbox.guests.units import Clock
 
     app = build_app(options.nonce)
     server = serve(app, options.port)
-    app.instances = Instances(folder, app.clouds, f"http://127.0.0.1:{server.port}")
+    app.instances = Instances(folder, app.clouds, f"http://127.0.0.1:{server.port}", Clock(app.now))
     Thread(target=server.serve_forever, daemon=True).start()
     address = folder / "address.json"
     try:

@@ -1,5 +1,6 @@
 """One instance that has booted: its folder, its SSH server and its processes."""
 
+import asyncio
 import os
 import shutil
 from contextlib import suppress
@@ -10,6 +11,7 @@ from gpuctl_sandbox.guests.guest import Guest
 from gpuctl_sandbox.guests.network import Network
 from gpuctl_sandbox.guests.server import SshServer, new_host_key
 from gpuctl_sandbox.guests.shell import Session
+from gpuctl_sandbox.guests.units import Clock, Units, can_boot
 
 _SYSTEM = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # A login shell reads /etc/profile, which sets the PATH anew, and this file after it.
@@ -25,12 +27,14 @@ class BootedInstance:
     Everything of it is in `folder`, which nobody but the user who started the sandbox can enter.
     """
 
-    def __init__(self, guest: Guest, folder: Path, url: str, network: Network) -> None:
+    def __init__(self, guest: Guest, folder: Path, clock: Clock, url: str, network: Network) -> None:
         self.guest = guest
         self.folder = folder
         self.port = 0
         self._url = url
         self._server = SshServer(lambda: self.guest, self._session, new_host_key(), network)
+        self._clock = clock
+        self._units: asyncio.Task[None] | None = None
         self.is_up = False
 
     @property
@@ -44,11 +48,19 @@ class BootedInstance:
         programs.install(self.guest, self.folder, self.metadata_url)
         self.port = await self._server.open(self.port)
         self.is_up = True
+        if self.guest.boot_script is not None and can_boot():
+            units = Units(self.folder, self.environment("root"), lambda: self._server.count, self._clock)
+            work = units.run(self.guest.boot_script, self.guest.id, self.metadata_url)
+            self._units = asyncio.create_task(work)
 
     async def halt(self) -> None:
         """Break its connections and kill its processes; its files stay. A second call has no effect."""
         self.is_up = False
         await self._server.close()
+        if self._units is not None:
+            self._units.cancel()
+            await asyncio.gather(self._units, return_exceptions=True)
+            self._units = None
         processes.kill(self.folder)
         for name in (programs.POWER_FILE, "terminals"):
             (self.folder / name).unlink(missing_ok=True)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from gpuctl_sandbox.guests import processes
 from gpuctl_sandbox.guests.guest import Guest
 from gpuctl_sandbox.guests.network import Network
+from gpuctl_sandbox.guests.units import Clock
 
 if TYPE_CHECKING:
     from gpuctl_sandbox.guests.booted import BootedInstance
@@ -44,8 +45,9 @@ class Instances:
     that runs, so that a sandbox without instances starts as fast as before.
     """
 
-    def __init__(self, folder: Path, clouds: Mapping[str, Host], url: str) -> None:
+    def __init__(self, folder: Path, clouds: Mapping[str, Host], url: str, clock: Clock) -> None:
         self.network = Network()
+        self._clock = clock
         self._folder = folder / "instances"
         self._published = folder / "network.json"
         self._clouds = clouds
@@ -118,7 +120,7 @@ class Instances:
             for thread in self._threads:
                 thread.start()
         self._folder.mkdir(mode=0o700, exist_ok=True)
-        return BootedInstance(guest, self._folder / guest.name, self._url, self.network)
+        return BootedInstance(guest, self._folder / guest.name, self._clock, self._url, self.network)
 
     def _boot(self, instance: "BootedInstance") -> None:
         try:
