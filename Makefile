@@ -17,7 +17,7 @@ $(READY): pyproject.toml sandbox/pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ./sandbox -e '.[dev]'
 	@touch $@
 
-demo: $(READY)  ## Show the main job in the sandbox: provision, list, cost, end, statistics
+demo: $(READY)  ## Show the main job in the sandbox: run, provision, list, cost, terminate, statistics
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh scripts/demo.sh
 
 test: $(READY)  ## Run the tests

@@ -1,5 +1,5 @@
 #!/bin/sh
-# The main job in the sandbox, with the real commands: provision, list, what it costs, the end, statistics.
+# The main job in the sandbox, with the real commands: run one command, then provision, list, cost, terminate, statistics.
 set -eu
 
 # A state folder of its own, so that the demo neither sees nor leaves anything.
@@ -23,9 +23,11 @@ show() {
 printf 'A sandbox: the real provider against a cloud on this machine (GPUCTL_SANDBOX=1). Nothing here costs money.\n'
 
 show types --gpu T4 --provider aws --region us-east-1
+show run g4dn.xlarge --region us-east-1 --ttl 30 -- nvidia-smi
 show provision g4dn.xlarge --region us-east-1 --disk-size 50 --ttl 30 --name demo --task readme
 show list
 show get demo --field costPerHour --field totalCost --field expiresAt
+show ssh demo -- nvidia-smi --query-gpu=name,memory.total --format=csv
 show extend demo --by 10m
 show reap --sweep --dry-run
 show terminate demo --yes

@@ -18,6 +18,7 @@ from rich.text import Text
 ROOT = Path(__file__).parents[1]
 COLUMNS = 96
 SESSION = """\
+gpuctl run g4dn.xlarge --region us-east-1 --ttl 30 -- nvidia-smi -L
 gpuctl provision g4dn.xlarge --region us-east-1 --ttl 60 --name train-7
 gpuctl provision g5.xlarge --region us-west-2 --ttl 30 --name eval --quiet
 gpuctl reap --sweep

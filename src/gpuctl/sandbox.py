@@ -21,6 +21,7 @@ ANSWER_WITHIN = timedelta(seconds=5)
 
 _PAUSE = timedelta(milliseconds=50)
 _NO_PORT = 1
+_PASSED_ON = ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
 _LOOPBACK = re.compile(r"http://127\.0\.0\.1:(?P<port>[1-9]\d{0,4})")
 
 
@@ -64,12 +65,15 @@ def read_address(folder: Path) -> ServerAddress | None:
     return address
 
 
-def ssh_options(folder: Path, address: str) -> tuple[str, ...]:
+def ssh_options(folder: Path, address: str, key: str) -> tuple[str, ...]:
     """The options of ssh that lead to the sandbox instance with that public address, as its server published them.
 
-    An instance that cannot be reached leads to a port at which nothing answers, never to the address itself: the
-    addresses of the sandbox belong to other people. Raises SandboxError as `read_address` does.
+    From now on the server lets in that public key, if the instance was created with it: whoever else uses the server
+    could create an instance with a key of their own. An instance that cannot be reached leads to a port at which
+    nothing answers, never to the address itself: the addresses of the sandbox belong to other people. Raises
+    SandboxError as `read_address` does, and if the key cannot be written.
     """
+    _let_in(folder / "login_keys", key)
     try:
         ports = json.loads(_own_file(folder / "network.json") or b"{}")["ports"]
         port = int(ports.get(address, _NO_PORT))
@@ -151,6 +155,16 @@ def _own_file(path: Path) -> bytes | None:
     return body
 
 
+def _let_in(path: Path, key: str) -> None:
+    if key.encode() in (_own_file(path) or b"").splitlines():
+        return
+    try:
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600), "ab") as file:
+            file.write(f"{key}\n".encode())
+    except OSError as error:
+        raise SandboxError(f"cannot write `{path}`: {_reason(error)}", hint=f"ls -ld {path.parent}") from error
+
+
 def _check_installed() -> None:
     from importlib.util import find_spec
 
@@ -230,18 +244,7 @@ def _environment() -> dict[str, str]:
     """What the server needs to find Python and its modules, and nothing that could lead its emulators elsewhere."""
     from importlib.util import find_spec
 
-    remaining = (
-        "PATH",
-        "HOME",
-        "TMPDIR",
-        "LANG",
-        "LC_ALL",
-        "LD_LIBRARY_PATH",
-        "PYTHONPATH",
-        "PYTHONHOME",
-        "VIRTUAL_ENV",
-    )
-    environment = {name: os.environ[name] for name in remaining if name in os.environ}
+    environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     # The caller may import them from a folder that its environment does not name, or names relative to its own folder.
     package = find_spec("gpuctl_sandbox")
     assert package is not None

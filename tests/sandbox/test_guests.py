@@ -5,6 +5,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,33 @@ def test_nobody_else_gets_in(guests: Guests, user: str, key: str, options: tuple
     ran = guests.ssh("true", user=user, key=getattr(guests, key), options=options)
     assert ran.returncode == 255
     assert "Permission denied (publickey)" in ran.stderr
+
+
+def test_a_key_that_the_user_of_the_sandbox_never_used_gets_nobody_in(guests: Guests) -> None:
+    guests.launch()
+    (guests.folder / "login_keys").write_text("")
+    ran = guests.ssh("true")
+    assert (ran.returncode, "Permission denied (publickey)" in ran.stderr) == (255, True)
+
+
+@pytest.mark.parametrize(
+    "header", [{"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}, {"Host": "evil.example:80"}]
+)
+def test_a_web_page_cannot_use_the_sandbox(guests: Guests, header: dict[str, str]) -> None:
+    connection = HTTPConnection("127.0.0.1", int(guests.cloud.url.rpartition(":")[2]), timeout=20)
+    connection.request("POST", "/compute/v1/projects/p/zones/us-central1-a/instances", "{}", header)
+    reply = connection.getresponse()
+    assert (reply.status, b"only the user who started the sandbox" in reply.read()) == (403, True)
+    connection.close()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can act as another user")
+def test_another_user_of_the_computer_cannot_use_the_sandbox(guests: Guests) -> None:
+    fetch = "import sys, urllib.request as u; print(u.urlopen(sys.argv[1]).status)"
+    argv = ["/usr/bin/python3", "-I", "-c", fetch, f"{guests.cloud.url}/gpuctl-sandbox"]
+    assert subprocess.run(argv, capture_output=True, check=False).stdout == b"200\n"
+    other = subprocess.run(argv, capture_output=True, check=False, user=65534, group=65534)
+    assert (other.returncode, b"403" in other.stderr) == (1, True)
 
 
 def test_nothing_listens_beyond_loopback(guests: Guests) -> None:

@@ -20,6 +20,7 @@ class Guests:
     def __init__(self, cloud: LoopbackAws, instances: Instances, folder: Path) -> None:
         self.cloud, self.instances, self.folder = cloud, instances, folder
         self.owner, self.stranger = self._pair("owner"), self._pair("stranger")
+        (folder / "login_keys").write_text(f"{self.public_key}\n")
 
     def launch(self, **parameters: Any) -> str:
         """Start a g4dn.xlarge on AWS with the owner's key and port 22 open to this computer; returns its ID."""

@@ -22,6 +22,7 @@ from werkzeug.wrappers import Request, Response
 from gpuctl_sandbox.clouds import CLOUDS
 from gpuctl_sandbox.guests import metadata
 from gpuctl_sandbox.guests.instances import Instances
+from gpuctl_sandbox.guests.requests import is_own_request
 
 _OWN = "/gpuctl-sandbox"
 
@@ -33,7 +34,8 @@ def system_now() -> datetime:
 class Sandbox:
     """The application: give it to `serve`, or call it as any WSGI application.
 
-    With `instances`, running instances can be logged in to: they follow the clouds after every request.
+    With `instances`, running instances can be logged in to: they follow the clouds after every request. As they execute
+    what requests carry, only requests of the user who started the sandbox are served then.
     """
 
     instances: Instances | None = None
@@ -48,6 +50,8 @@ class Sandbox:
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         self.last_asked = self.now()
         path = environ.get("PATH_INFO", "")
+        if self.instances is not None and not is_own_request(environ):
+            return _json({"error": "only the user who started the sandbox can use it"}, 403)(environ, start_response)
         if path == _OWN or path.startswith(f"{_OWN}/"):
             reply = self._own(Request(environ))(environ, start_response)
         else:

@@ -21,8 +21,9 @@ class Access:
     `key_folder` is where gpuctl's own key is, for every state of this computer; `state_folder` returns the folder for
     what is known of the instances of one state; `key_file` is a person's key, to be used instead; `user` whom to log in
     as, where the cloud's own word does not hold; `options` are further ones of ssh, each `Key=Value`; `echo` the
-    service to ask for a caller's public address instead of the default one. `route` returns the options that lead to a
-    public address where ssh cannot connect to the address itself, as in the sandbox; they precede `options`.
+    service to ask for a caller's public address instead of the default one. `route` returns the options that lead a
+    public key to a public address where ssh cannot connect to the address itself, as in the sandbox; they precede
+    `options`.
     """
 
     key_folder: Path
@@ -31,7 +32,7 @@ class Access:
     user: str | None = None
     options: tuple[str, ...] = ()
     echo: str | None = None
-    route: Callable[[str], tuple[str, ...]] | None = None
+    route: Callable[[str, str], tuple[str, ...]] | None = None
 
     @property
     def no_key_because(self) -> str | None:
@@ -67,8 +68,9 @@ class Access:
             raise StateUnusableError(
                 f"`{known}` cannot be made: {error.strerror}", hint=f"ls -ld {known.parent}"
             ) from error
-        route = () if self.route is None else self.route(record.public_ip or "")
-        return target(record, self.key().identity, known / record.id, login or self.user, (*route, *self.options))
+        key = self.key()
+        route = () if self.route is None else self.route(record.public_ip or "", key.public)
+        return target(record, key.identity, known / record.id, login or self.user, (*route, *self.options))
 
     def own_range(self) -> str:
         """The range of one that the caller's public address makes; raises as `own_address` does."""

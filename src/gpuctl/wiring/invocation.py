@@ -202,10 +202,10 @@ class Wiring:
             route=self._sandbox_route if self.sandbox else None,
         )
 
-    def _sandbox_route(self, address: str) -> tuple[str, ...]:
+    def _sandbox_route(self, address: str, key: str) -> tuple[str, ...]:
         from gpuctl.sandbox import ssh_options
 
-        return ssh_options(self.sandbox_folder, address)
+        return ssh_options(self.sandbox_folder, address, key)
 
     @property
     def runtime(self) -> "Runtime":

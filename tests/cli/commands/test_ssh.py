@@ -139,6 +139,8 @@ def test_in_the_sandbox_ssh_goes_to_the_published_port_and_never_to_the_address(
             next(word for word in argv if word.startswith(f"-o{name}=")) for name in ("HostName", "Port", "ProxyJump")
         ]
         assert first == ["-oHostName=127.0.0.1", f"-oPort={port}", "-oProxyJump=none"]
+    assert (tmp_path / "sandbox" / "login_keys").read_text() == f"{access.key().public}\n"
+    assert (tmp_path / "sandbox" / "login_keys").stat().st_mode & 0o777 == 0o600
 
 
 def test_a_check_that_this_computer_cannot_make_is_not_tried_until_the_patience_ends(

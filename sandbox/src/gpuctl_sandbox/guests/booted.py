@@ -32,7 +32,8 @@ class BootedInstance:
         self.folder = folder
         self.port = 0
         self._url = url
-        self._server = SshServer(lambda: self.guest, self._session, new_host_key(), network)
+        login_keys = folder.parent.parent / "login_keys"
+        self._server = SshServer(lambda: self.guest, self._session, new_host_key(), login_keys, network)
         self._clock = clock
         self._units: asyncio.Task[None] | None = None
         self.is_up = False

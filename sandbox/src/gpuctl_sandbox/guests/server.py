@@ -19,10 +19,15 @@ _LOGIN_WITHIN_S = 30
 
 
 class _Server(asyncssh.SSHServer):
-    """Lets in the users of the instance with the keys that its create carried, and nobody else."""
+    """Lets in the users of the instance with the keys that its create carried, and nobody else.
 
-    def __init__(self, guest: Callable[[], Guest]) -> None:
+    A key must also be in `login_keys`, which only the user who started the sandbox can write: a create could come from
+    somebody else, and what is run here is run as that user.
+    """
+
+    def __init__(self, guest: Callable[[], Guest], login_keys: Path) -> None:
         self._guest = guest
+        self._login_keys = login_keys
 
     def begin_auth(self, username: str) -> bool:
         return True
@@ -32,7 +37,11 @@ class _Server(asyncssh.SSHServer):
 
     def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
         offered = " ".join(key.export_public_key("openssh").decode().split()[:2])
-        return (username, offered) in self._guest().logins
+        try:
+            allowed = self._login_keys.read_text("utf-8").splitlines()
+        except OSError:
+            return False
+        return offered in allowed and (username, offered) in self._guest().logins
 
     def connection_requested(self, dest_host: str, dest_port: int, orig_host: str, orig_port: int) -> bool:
         # `ssh -L` to the instance itself, which is this computer.
@@ -58,11 +67,17 @@ class SshServer:
     """The server of one instance on a port of 127.0.0.1. Use it in one event loop."""
 
     def __init__(
-        self, guest: Callable[[], Guest], session: Callable[[str], Session], key: asyncssh.SSHKey, network: Network
+        self,
+        guest: Callable[[], Guest],
+        session: Callable[[str], Session],
+        key: asyncssh.SSHKey,
+        login_keys: Path,
+        network: Network,
     ) -> None:
         self._guest = guest
         self._session = session
         self._key = key
+        self._login_keys = login_keys
         self._network = network
         self._listener: socket.socket | None = None
         self._connections: set[asyncio.Task[None]] = set()
@@ -134,7 +149,7 @@ class SshServer:
         with suppress(asyncssh.Error, OSError, asyncio.TimeoutError):
             connection = await asyncssh.run_server(
                 far,
-                server_factory=lambda: _Server(self._guest),
+                server_factory=lambda: _Server(self._guest, self._login_keys),
                 server_host_keys=[self._key],
                 process_factory=lambda process: run(process, self._session(_user(process))),
                 sftp_factory=lambda channel: _Files(channel, self._session(_user(channel)).home),
