@@ -202,7 +202,7 @@ GATES = (
         "ended though extended = 0",
         lambda world: gcp.gcp_races(world, 2),
         lambda world: gcp.gcp_races(world, 12),
-        _under(gcp.gcp_races, "deadline not read again", 4),
+        _under(gcp.gcp_races, "deadline not read again", 24),
     ),
     Gate(
         "C1",

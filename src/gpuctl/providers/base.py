@@ -277,6 +277,6 @@ class Provider(Protocol):
     def set_deadline(self, region: str, cloud_id: str, expires_at: datetime) -> None:
         """Move the deadline that the instance itself carries, and whatever timer follows it. Twice is the same.
 
-        Returns only if both were read back as moved.
+        Returns only if both were read back as moved. UnresolvedError if the provider may still move them later.
         """
         ...

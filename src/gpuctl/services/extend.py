@@ -48,7 +48,8 @@ def extend(
     try:
         session.provider.set_deadline(record.region, record.cloud_id, moved)
     except GpuctlError as error:
-        _restore_deadline(runtime.store, session, record, moved)
+        may_still_move = isinstance(error, UnresolvedError)
+        _restore_deadline(runtime.store, session, record, moved, may_still_move=may_still_move)
         if isinstance(error, UsageError):
             raise UsageError(f"{error.message}; {_unchanged_text(record)}", hint=error.hint) from error
         raise UnresolvedError(
@@ -94,18 +95,22 @@ def _read_tags(runtime: Runtime, session: Session, record: Instance) -> tuple[In
     return runtime.store.update(record.id, partial(extended, expires_at=later, at=session.now)), None
 
 
-def _restore_deadline(store: RecordStore, session: Session, record: Instance, moved: datetime) -> None:
+def _restore_deadline(
+    store: RecordStore, session: Session, record: Instance, moved: datetime, *, may_still_move: bool
+) -> None:
     """After a failure: put the old deadline back into the tags, or forget the new one if it never arrived there.
 
     Otherwise another copy of this state would believe the new one, or grant the same and be denied it here.
     """
-    # Where the tags cannot be read either, the deadline stays unconfirmed.
+    # Where the tags cannot be read either, or may change later, the deadline stays unconfirmed.
     with suppress(GpuctlError):
         observed = session.provider.get(record.region, record.cloud_id or "")
         if observed is None:
             return
         if ownership(observed.tags).expires_at == moved:
             session.provider.set_deadline(record.region, observed.cloud_id, record.expires_at)
+        elif may_still_move:
+            return
         store.update(record.id, partial(without_unconfirmed, expires_at=moved, at=session.now))
 
 

@@ -79,6 +79,27 @@ def test_a_deadline_that_could_not_be_moved_leaves_the_old_one(
     assert (entries["gpuctl-expires-at"], shown["labels"]["gpuctl-expires-at"]) == ("20261124t123000z",) * 2
 
 
+def test_a_deadline_that_moves_after_extend_has_given_up_is_not_believed(
+    operator: Operator, google_cloud: LoopbackGoogle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from datetime import timedelta
+
+    from gpuctl.providers.gcp import deadline
+
+    monkeypatch.setattr(deadline, "_WITHIN", timedelta(0))
+    operator.json(*L4, "--ttl", "30", "--name", "n")
+    google_cloud.break_next("StuckOperation", method="instances.setLabels")
+    refused = operator.json("extend", "n", "--by", "30m")
+    assert (refused.code, "has not ended yet" in refused.json["error"]["message"]) == (8, True)
+    google_cloud.finish()
+    record = operator.json("get", "n", "--refresh").instance
+    assert google_cloud.get(record["cloudInstanceId"])["labels"]["gpuctl-expires-at"] == "20261124t130000z"
+    assert record["expiresAt"] == "2026-11-24T12:30:00Z"
+    operator.later(minutes=31)
+    assert actions(operator.json("reap", "--sweep", "--wait"))[:1] == [("terminate", "expired")]
+    assert alive(google_cloud) == []
+
+
 def test_a_zone_without_room_leads_to_the_zone_that_google_names(
     operator: Operator, google_cloud: LoopbackGoogle
 ) -> None:

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from gpuctl.domain.tags import EXPIRES_AT, deadline_tag
-from gpuctl.errors import CloudError, UsageError
+from gpuctl.errors import CloudError, UnresolvedError, UsageError
 from gpuctl.providers.gcp.client import Api, Json
 from gpuctl.providers.gcp.failures import ApiError
 from gpuctl.providers.gcp.guard import GRACE
@@ -21,7 +21,8 @@ def set_deadline(api: Api, cloud_id: str, expires_at: datetime) -> None:
     """Write the deadline into labels and metadata, and read both back.
 
     UsageError where Google's run limit comes first: it cannot be moved while the instance runs. Raises what a call
-    raises, OperationFailed, TimeoutError, and CloudError where another value is read back.
+    raises, OperationFailed, UnresolvedError for a change that has not ended in a minute, and CloudError where another
+    value is read back.
     """
     zone, name = parts(cloud_id)
     path, moved = f"zones/{zone}/instances/{name}", deadline_tag(expires_at)
@@ -52,6 +53,8 @@ def _change(api: Api, cloud_id: str, instance: Json, what: str, body_of: Any) ->
         try:
             finished(api, api.post(f"{path}/{what}", body), f"zones/{zone}", _WITHIN)
             return
+        except TimeoutError as error:
+            raise UnresolvedError(f"{what} of {cloud_id}: {error}", hint="retry in a minute") from error
         except ApiError as error:
             if error.status != 412 or not tries_left:
                 raise
