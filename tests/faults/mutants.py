@@ -99,6 +99,27 @@ _JUDGED_LATE = edited(
 _OTHER_NAME = """order.token + "-" + str(__import__("secrets").randbelow(9000) + 10)"""
 
 MUTANTS: dict[str, Break] = {
+    "written without its version": edited(
+        "gpuctl.store.postgres.statements:write",
+        ("version = version + 1 WHERE id = %s AND version = %s", "version = version + 1 WHERE id = %s AND %s > 0"),
+    ),
+    "guarded without the serial": edited(
+        "gpuctl.store.postgres.statements:_header_of_write", ('" AND serial = %s" if', '" AND %s >= 0" if')
+    ),
+    "acknowledged without a commit": edited(
+        "gpuctl.store.postgres.connection:Transaction.finish",
+        ('"ROLLBACK" if self._is_refused else "COMMIT"', '"ROLLBACK"'),
+    ),
+    "a lost reply taken for a failure": edited(
+        "gpuctl.store.postgres.engine:PostgresEngine._was_committed", ("return rows[0][0] is False", "return False")
+    ),
+    "a late commit not forestalled": edited(
+        "gpuctl.store.postgres.statements:settle",
+        (
+            'return [(text, (token,)), ("SELECT is_void FROM gpuctl_commits WHERE token = %s", (token,))]',
+            'return [("SELECT NOT EXISTS (SELECT FROM gpuctl_commits WHERE token = %s)", (token,))]',
+        ),
+    ),
     "stock TinyDB storage": every(
         edited("gpuctl.store.local.tinydb:StateStorage.commit", ("write_whole(disk, path, content)", _STOCK)),
         edited("gpuctl.store.local.lock:Lock._wait_for", ("while True:", "while False:")),

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from boot.cases import CASES, booted_guards
 from boot.system import missing
-from faults import azure, cancels, copies, crashes, gcp, hostile_input, lost_replies, secrets, states
+from faults import azure, cancels, copies, crashes, gcp, hostile_input, lost_replies, secrets, shared, states
 from faults.world import Score, World, broken, world
 from support.document import part, put
 
@@ -329,6 +329,52 @@ GATES = (
         secrets.modes,
         secrets.modes,
         _under(secrets.modes, "modes left to the umask"),
+    ),
+    Gate(
+        "G1",
+        "processes that change one record of a state in PostgreSQL at once",
+        "lost, done twice = 0",
+        _alone(lambda: shared.shared_changes(4, 20)),
+        _alone(lambda: shared.shared_changes(16, 200)),
+        _alone_under(shared.shared_changes, "written without its version", 4, 10),
+        shared.missing,
+    ),
+    Gate(
+        "G2",
+        "processes that add at once what a budget has room for only a few times, in PostgreSQL",
+        "over the budget, refused with room left = 0",
+        _alone(lambda: shared.shared_budgets(2, 6, 3)),
+        _alone(lambda: shared.shared_budgets(50, 16, 5)),
+        _alone_under(shared.shared_budgets, "guarded without the serial", 3, 8, 2),
+        shared.missing,
+    ),
+    Gate(
+        "G3",
+        "processes that write to PostgreSQL, killed at random instants",
+        "lost, done twice = 0",
+        _alone(lambda: shared.shared_client_kills(12, 3)),
+        _alone(lambda: shared.shared_client_kills(500, 6)),
+        _alone_under(shared.shared_client_kills, "acknowledged without a commit", 3, 2),
+        shared.missing,
+    ),
+    Gate(
+        "G4",
+        "the server of PostgreSQL killed and started again while processes write",
+        "lost, done twice = 0",
+        _alone(lambda: shared.shared_server_kills(1, 3)),
+        _alone(lambda: shared.shared_server_kills(20, 6)),
+        _alone_under(shared.shared_server_kills, "acknowledged without a commit", 1, 2),
+        shared.missing,
+    ),
+    Gate(
+        "G5",
+        "a commit to PostgreSQL that is lost, whose reply is lost, or that arrives late",
+        "lost, done twice = 0",
+        _alone(lambda: shared.shared_lost_replies(1)),
+        _alone(lambda: shared.shared_lost_replies(50)),
+        _alone_under(shared.shared_lost_replies, "a lost reply taken for a failure", 1)
+        | _alone_under(shared.shared_lost_replies, "a late commit not forestalled", 1),
+        shared.missing,
     ),
 )
 
