@@ -24,7 +24,8 @@ from gpuctl.domain.instance import Instance
 from gpuctl.errors import BudgetError, StateLockedError, StateUnusableError
 from gpuctl.store.base import RecordStore, State
 from gpuctl.store.kind import StateKind
-from gpuctl.store.postgres import open_state
+from gpuctl.store.opening import Surroundings
+from gpuctl.store.registry import open_store
 
 ONE = "inst-000000000001"
 
@@ -34,9 +35,9 @@ def missing() -> str | None:
     return None if POSTGRES else MISSING
 
 
-def shared_changes(processes: int, each: int, mutants: Sequence[str] = ()) -> Score:
+def shared_changes(processes: int, each: int, mutants: Sequence[str] = (), url: str | None = None) -> Score:
     """G1: processes that change one record at once."""
-    url, folder, score = _new_state(), _folder(), Score()
+    url, folder, score = url or _new_state(), _folder(), Score()
     with broken(mutants):
         pids = [forked(_changing(url, folder / str(number), f"p{number}", each)) for number in range(processes)]
         for pid in pids:
@@ -45,12 +46,14 @@ def shared_changes(processes: int, each: int, mutants: Sequence[str] = ()) -> Sc
     return score
 
 
-def shared_budgets(rounds: int, processes: int, room: int, mutants: Sequence[str] = ()) -> Score:
+def shared_budgets(
+    rounds: int, processes: int, room: int, mutants: Sequence[str] = (), new_state: Callable[[], str] | None = None
+) -> Score:
     """G2: processes that add at once what a guard has room for only `room` times; a case is a round."""
     score = Score()
     with broken(mutants):
         for number in range(rounds):
-            url = _new_state(records=0)
+            url = new_state() if new_state else _new_state(records=0)
             gate, opened = os.pipe()
             pids = [forked(partial(_spend, url, place, room, gate, opened)) for place in range(processes)]
             os.close(opened)
@@ -220,7 +223,7 @@ def _anyone(present: Sequence[Instance]) -> None:
 
 
 def _opened(url: str) -> State:
-    return open_state(url, kind=StateKind.REAL, clock=SystemClock())
+    return open_store(url, kind=StateKind.REAL, clock=SystemClock(), surroundings=Surroundings(environ=os.environ))
 
 
 def _new_state(server: PostgresServer | None = None, records: int = 1) -> str:

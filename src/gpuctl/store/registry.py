@@ -19,18 +19,20 @@ class Opener(Protocol):
 
 
 if TYPE_CHECKING:
+    from gpuctl.store.dynamodb import open_state as open_dynamodb
     from gpuctl.store.local import open_state as open_local
     from gpuctl.store.opening import Surroundings
     from gpuctl.store.postgres import open_state as open_postgres
 
     # Each is imported by name below; this is where the type checker holds them to the protocol.
-    _HELD: tuple[Opener, ...] = (open_local, open_postgres)
+    _HELD: tuple[Opener, ...] = (open_local, open_postgres, open_dynamodb)
 
 FILE = "file"
 _MODULES = {
     FILE: "gpuctl.store.local",
     "postgresql": "gpuctl.store.postgres",
     "postgres": "gpuctl.store.postgres",
+    "dynamodb": "gpuctl.store.dynamodb",
 }
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.ASCII)
 
@@ -57,7 +59,10 @@ def open_store(
     scheme = scheme_of(url)
     if scheme not in _MODULES:
         # The rest of the URL may contain a password.
-        raise UsageError(f"no store for `{scheme}://`", hint="--state FILE, or --state postgresql://HOST/DATABASE")
+        raise UsageError(
+            f"no store for `{scheme}://`",
+            hint="--state FILE, postgresql://HOST/DATABASE or dynamodb://TABLE?region=REGION",
+        )
     opener: Opener = import_module(_MODULES[scheme]).open_state
     return opener(
         url.removeprefix(f"{FILE}://"), kind=kind, clock=clock, new_state_id=new_state_id, surroundings=surroundings

@@ -12,11 +12,20 @@ from gpuctl.cli.parameters import ID, argument, flag, tags_of
 from gpuctl.cli.render.figures import all_in, counted
 from gpuctl.cli.render.instances import COLUMNS, row, table
 from gpuctl.cli.render.result import Result, overall_error
+from gpuctl.documents.events import action_shape
 from gpuctl.documents.instances import instance_shape
 from gpuctl.domain.duration import as_typed
 from gpuctl.domain.instance import Instance, Reason, Status
 from gpuctl.domain.money.cost import spent
-from gpuctl.errors import GpuctlError, Interrupted, PartialError, UsageError
+from gpuctl.errors import (
+    GpuctlError,
+    Interrupted,
+    PartialError,
+    StateFault,
+    StateUnusableError,
+    UnresolvedError,
+    UsageError,
+)
 from gpuctl.providers.registry import all_facts
 from gpuctl.services.query import Selection, all_records, current_records, resolve
 from gpuctl.services.terminate import TerminateResult, end, wait_until_gone
@@ -66,21 +75,59 @@ def command(
         ]
         missing: dict[str, GpuctlError] = {}
     else:
-        chosen, missing = _selected_by_name(context, instances or [])
+        texts = _texts(context, instances or [])
+        try:
+            chosen, missing = _selected_by_name(context, texts)
+        except StateUnusableError as error:
+            return _terminate_by_tags(context, texts, error)
     _confirm(context, chosen, yes=yes, by_selection=by_selection)
     return _terminate(context, chosen, missing, patience=timeout if wait else None, force=force)
 
 
+def _texts(context: Context, texts: Sequence[str]) -> list[str]:
+    """The names given, with those on stdin in the place of `-`."""
+    if "-" not in texts:
+        return list(texts)
+    from_input = [line.split("\t")[0].strip() for line in context.streams.input.read().splitlines()]
+    return [*(text for text in texts if text != "-"), *(text for text in from_input if text)]
+
+
+def _terminate_by_tags(context: Context, texts: Sequence[str], error: StateUnusableError) -> Result:
+    """Terminate the instances with these complete IDs by their tags, because the state cannot be used."""
+    from gpuctl.domain.tags import RECORD_ID
+    from gpuctl.services.reap.by_tags import terminate_by_tags
+    from gpuctl.wiring.reaper import configured_regions
+
+    ids = [text for text in texts if RECORD_ID.fullmatch(text)]
+    is_anothers = error.fault in (StateFault.OTHER, StateFault.MOVED)
+    state_id = None if is_anothers or not ids else context.wiring.store.state_id
+    if state_id is None:
+        raise error
+    wiring = context.wiring
+    context.progress.step("querying the providers")
+    times, places = wiring.state.reaper.read(), configured_regions(wiring)
+    result = terminate_by_tags(wiring.runtime, state_id, ids, times, places)
+    lines = [f"{done.action.detail}: {done.error or 'its termination was requested'}" for done in result.done]
+    lines += result.problems
+    is_open = bool(result.problems) or len(result.done) < len(texts) or any(done.error for done in result.done)
+    message = "; ".join([error.message, *(lines or ["no instance with these tags was found"])])
+    failed = UnresolvedError(message, hint=error.hint) if is_open else type(error)(message, hint=error.hint)
+    actions = [action_shape(done.action, done.record, done.error) for done in result.done]
+    return Result({"instances": [], "count": 0, "actions": actions}, error=failed, footer=lines)
+
+
 def _selected_by_name(context: Context, texts: Sequence[str]) -> tuple[list[Instance], dict[str, GpuctlError]]:
-    """The instances of these names, each once, and what is wrong with those that name none."""
-    if "-" in texts:
-        from_input = [line.split("\t")[0].strip() for line in context.streams.input.read().splitlines()]
-        texts = [*(text for text in texts if text != "-"), *(text for text in from_input if text)]
+    """The instances of these names, each once, and what is wrong with those that name none.
+
+    StateUnusableError where the state cannot be read.
+    """
     by_id: dict[str, Instance] = {}
     missing: dict[str, GpuctlError] = {}
     for text in texts:
         try:
             record = resolve(context.wiring.store, text, whole_only=not context.is_terminal)
+        except StateUnusableError:
+            raise
         except GpuctlError as error:
             missing[text] = error
         else:

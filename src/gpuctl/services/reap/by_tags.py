@@ -1,17 +1,27 @@
 """The reaper without a state: terminates instances by their own tags, and does nothing else."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
+from gpuctl.domain.instance import Reason, Scope
 from gpuctl.domain.reconcile.actions import Action, ActionKind, Rules
 from gpuctl.domain.reconcile.orphans import plan_without_record
+from gpuctl.domain.tags import ownership
 from gpuctl.services.isolation import run_isolated
 from gpuctl.services.reap.reaper import ReapOptions, ReapResult
-from gpuctl.services.reap.restore import logins_of, survey_everywhere
+from gpuctl.services.reap.restore import ConfiguredRegion, logins_of, survey_everywhere
 from gpuctl.services.reconcile.apply import ActionResult, Applier
 from gpuctl.services.reconcile.observe import Survey
 from gpuctl.services.runtime import Runtime
 from gpuctl.store.reaper import ReapTimes
+
+
+@dataclass(slots=True)
+class TerminatedByTags:
+    """What was terminated without a state, and what could not be queried."""
+
+    done: list[ActionResult] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
 
 
 def reap_by_tags(runtime: Runtime, state_id: str, times: ReapTimes, options: ReapOptions) -> ReapResult:
@@ -41,6 +51,24 @@ def reap_by_tags(runtime: Runtime, state_id: str, times: ReapTimes, options: Rea
 
     for survey in everywhere.surveys:
         run_isolated([survey], work, on_bug)
+    return result
+
+
+def terminate_by_tags(
+    runtime: Runtime, state_id: str, record_ids: Sequence[str], times: ReapTimes, places: Sequence[ConfiguredRegion]
+) -> TerminatedByTags:
+    """Terminate the instances tagged with these complete IDs, this state and a deadline, while the state is unusable.
+
+    The store is never touched. Everywhere the reaper has been is queried, and otherwise every region.
+    """
+    everywhere = survey_everywhere(runtime, logins_of((), times, places))
+    result = TerminatedByTags(problems=[str(problem) for problem in everywhere.problems])
+    for survey, observed in everywhere.machines_of(state_id):
+        if ownership(observed.tags).record_id in record_ids:
+            scope = Scope(provider=observed.provider, account=observed.account, region=observed.region)
+            detail = f"{observed.cloud_id} carries the tags of {ownership(observed.tags).record_id}"
+            action = Action(ActionKind.TERMINATE, scope, None, observed, Reason.USER, None, detail)
+            result.done += Applier(runtime, survey).apply([action])
     return result
 
 

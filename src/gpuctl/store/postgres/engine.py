@@ -25,6 +25,8 @@ _SETTLE_WITHIN, _SETTLE_PAUSE = timedelta(seconds=15), timedelta(milliseconds=30
 class PostgresEngine:
     """A state in the tables of one schema. Making one connects to nothing."""
 
+    largest_write = 5_000
+
     def __init__(self, connection: Connection, clock: Clock) -> None:
         self._connection = connection
         self._clock = clock

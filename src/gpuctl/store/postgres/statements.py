@@ -8,8 +8,8 @@ from typing import Any
 from gpuctl.domain.instance import Instance
 from gpuctl.store.kind import StateKind
 from gpuctl.store.postgres.connection import Statement
+from gpuctl.store.shared.bodies import body_of, ended_at
 from gpuctl.store.shared.engine import Document, DocumentKind, Fence, Header, Write
-from gpuctl.store.shared.records import body_of, ended_at
 
 _COLUMNS = tuple(field.name for field in fields(Header))
 _OPEN = "moved_to IS NULL AND incoming_from IS NULL AND state_id IS NOT NULL"

@@ -10,6 +10,8 @@ from gpuctl.domain.instance import Instance
 from gpuctl.store.kind import StateKind
 
 FORMAT = 1
+# An archived record takes so much of the size of a write.
+ARCHIVING = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,11 @@ class Engine(Protocol):
     A method that writes returns False where a condition did not hold; then nothing was written. A reply that was lost
     is settled before it returns.
     """
+
+    @property
+    def largest_write(self) -> int:
+        """How many records one write may change, and `ARCHIVING` times as many as it may archive."""
+        ...
 
     @property
     def location(self) -> str:

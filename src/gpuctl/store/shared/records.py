@@ -1,12 +1,12 @@
 """The records of a state on an engine: optimistic, so that nothing is held while a change or a guard is computed."""
 
-import json
 import os
 import random
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import TypeVar
 
 from pydantic import ValidationError
@@ -18,13 +18,14 @@ from gpuctl.store.base import Change, Guard, Snapshot
 from gpuctl.store.kind import StateKind
 from gpuctl.store.known import Known, KnownStates
 from gpuctl.store.moves import refuse_moved
-from gpuctl.store.shared.engine import Contents, Engine, Header, Write
+from gpuctl.store.shared.bodies import ended_at, readable
+from gpuctl.store.shared.engine import ARCHIVING, Contents, Engine, Header, Write
 from gpuctl.store.shared.header import lost, not_initialised, refuse_unusable
 from gpuctl.store.state_id import checked_id, new_state_id
 
 _T = TypeVar("_T")
 PATIENCE = timedelta(seconds=30)
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.002, 0.2
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.002, 0.03
 
 
 class SharedRecords:
@@ -111,11 +112,14 @@ class SharedRecords:
         return self._written(self._engine.load, write)
 
     def update_each(self, record_ids: Sequence[str], change: Change) -> Mapping[str, Instance | GpuctlError]:
-        ids = list(dict.fromkeys(record_ids))
-        if not ids:
-            return {}
+        ids, size = list(dict.fromkeys(record_ids)), self._engine.largest_write
+        answers: dict[str, Instance | GpuctlError] = {}
+        for first in range(0, len(ids), size):
+            answers |= self._changed(ids[first : first + size], change)
+        return answers
 
-        def write(contents: Contents) -> tuple[Write | None, Mapping[str, Instance | GpuctlError]]:
+    def _changed(self, ids: Sequence[str], change: Change) -> dict[str, Instance | GpuctlError]:
+        def write(contents: Contents) -> tuple[Write | None, dict[str, Instance | GpuctlError]]:
             present = self._records(contents)
             answers: dict[str, Instance | GpuctlError] = {}
             for record_id in ids:
@@ -139,21 +143,25 @@ class SharedRecords:
                 for key, record in self._records(contents).items()
                 if record.status.is_ended and ended_at(record) < ended_before
             }
-            return Write(archive=old) if old else None, len(old)
+            some = dict(islice(old.items(), self._engine.largest_write // ARCHIVING))
+            return Write(archive=some) if some else None, len(some)
 
-        return self._written(self._engine.load, write)
+        total = 0
+        while count := self._written(self._engine.load, write):
+            total += count
+        return total
 
     def archived(self, *, with_present: bool = False, since: datetime | None = None) -> Iterable[Instance]:
         known, contents = self._known.read(self.location), self._engine.load()
         self._usable(contents.header if contents else None, known)
         present = contents.rows if contents is not None and not with_present else {}
-        yield from _readable(item for item in self._engine.archived(since) if item[0] not in present)
+        yield from readable(item for item in self._engine.archived(since) if item[0] not in present)
 
     def find_archived(self, text: str) -> Sequence[Instance]:
         known, contents = self._known.read(self.location), self._engine.load()
         self._usable(contents.header if contents else None, known)
         present = contents.rows if contents is not None else {}
-        return list(_readable(item for item in self._engine.find_archived(text) if item[0] not in present))
+        return list(readable(item for item in self._engine.find_archived(text) if item[0] not in present))
 
     def hand_over(self, ended_before: datetime, keep: Callable[[Sequence[Instance]], None]) -> int:
         old = [record for record in self.archived(with_present=True) if ended_at(record) < ended_before]
@@ -174,7 +182,7 @@ class SharedRecords:
 
     def unreadable(self) -> Sequence[str]:
         items = self._engine.archived()
-        return [f"{self.location} {key}" for key, body in items if not list(_readable([(key, body)]))]
+        return [f"{self.location} {key}" for key, body in items if not list(readable([(key, body)]))]
 
     def accept_restored(self) -> None:
         known = self._known.read(self.location)
@@ -201,10 +209,13 @@ class SharedRecords:
         serial = known.serial + 1 if known else 1
         fresh = Header(self._kind, state_id, serial, is_claimed=True, is_restored=True)
         self._engine.replace_header(fresh)
-        write = Write(serial, change={record.id: (None, record) for record in records})
-        if records and not self._engine.commit(write):
-            raise _busy(self.location)
-        self._known.save(self.location, Known(state_id, serial + bool(records)))
+        size = self._engine.largest_write
+        for first in range(0, len(records), size):
+            change = {record.id: (None, record) for record in records[first : first + size]}
+            if not self._engine.commit(Write(serial, change=change)):
+                raise _busy(self.location)
+            serial += 1
+        self._known.save(self.location, Known(state_id, serial))
         self.has_written = True
         return None
 
@@ -268,25 +279,9 @@ class SharedRecords:
         return records
 
 
-def body_of(record: Instance) -> str:
-    """The record as an engine keeps it: JSON in ASCII, because an engine may lack some characters."""
-    return json.dumps(record.model_dump(mode="json"), separators=(",", ":"))
-
-
-def ended_at(record: Instance) -> datetime:
-    """When the record ended; of a record without an end the last change."""
-    return record.terminated_at or record.updated_at
-
-
 def _is_restored(header: Header, known: Known | None) -> bool:
     # A serial before the newest one that was seen: the engine was put back to an earlier time.
     return header.is_restored or (known is not None and header.serial < known.serial)
-
-
-def _readable(items: Iterable[tuple[str, str]]) -> Iterator[Instance]:
-    for _, body in items:
-        with suppress(ValidationError):
-            yield Instance.model_validate_json(body)
 
 
 def _not_found() -> NotFoundError:

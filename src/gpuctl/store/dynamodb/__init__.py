@@ -1,0 +1,31 @@
+"""The state in a table of DynamoDB."""
+
+from gpuctl.clock import Clock
+from gpuctl.store.base import State
+from gpuctl.store.kind import StateKind
+from gpuctl.store.opening import Surroundings
+
+
+def open_state(
+    url: str,
+    *,
+    kind: StateKind,
+    clock: Clock,
+    new_state_id: str | None = None,
+    surroundings: Surroundings | None = None,
+) -> State:
+    """The state in the table of that URL. UsageError where the client library is not installed."""
+    from importlib.util import find_spec
+
+    from gpuctl.distribution import install_extra
+    from gpuctl.errors import UsageError
+
+    if find_spec("boto3") is None:
+        raise UsageError("a state on DynamoDB needs the extra `aws`", hint=install_extra("aws"))
+    from gpuctl.store.dynamodb.engine import DynamoEngine
+    from gpuctl.store.dynamodb.table import DynamoTable, read_address
+    from gpuctl.store.shared.state import shared_state
+
+    around = surroundings or Surroundings()
+    table = DynamoTable(read_address(url), around.environ, clock)
+    return shared_state(DynamoEngine(table, clock), around.known, kind=kind, clock=clock, new_state_id=new_state_id)

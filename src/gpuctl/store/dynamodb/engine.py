@@ -1,0 +1,254 @@
+"""An `Engine` on a table of DynamoDB."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from uuid import uuid4
+
+from botocore.exceptions import ClientError
+
+from gpuctl.clock import Clock
+from gpuctl.domain.instance import Instance
+from gpuctl.errors import StateUnreachableError, StateUnusableError
+from gpuctl.store.dynamodb import items
+from gpuctl.store.dynamodb.items import Item
+from gpuctl.store.dynamodb.schema import TABLE, script
+from gpuctl.store.dynamodb.table import DynamoTable, LostReplyError, refused_as
+from gpuctl.store.shared.engine import Contents, Document, DocumentKind, Fence, Header, Row, Write
+from gpuctl.store.shared.header import not_initialised
+
+_READS = 5
+_SENDS = 5
+_SETTLE_WITHIN, _SETTLE_PAUSE = timedelta(seconds=15), timedelta(milliseconds=300)
+
+
+class DynamoEngine:
+    """A state in one table. Making one connects to nothing."""
+
+    # A transaction has at most 100 actions, of which two are for the header and the token.
+    largest_write = 96
+
+    def __init__(self, table: DynamoTable, clock: Clock) -> None:
+        self._table = table
+        self._clock = clock
+
+    @property
+    def location(self) -> str:
+        return self._table.location
+
+    @property
+    def script(self) -> str:
+        return script(self._table.address.name)
+
+    def set_patience(self, span: timedelta) -> None:
+        self._table.patience = span
+
+    def create(self, header: Header) -> None:
+        self._create_table()
+        try:
+            condition = {"ConditionExpression": "attribute_not_exists(p)"}
+            self._table.call("put_item", Item=items.header_item(header), **condition)
+        except ClientError:
+            # Another process was first.
+            return
+
+    def replace_header(self, header: Header) -> None:
+        self._create_table()
+        present = [{"DeleteRequest": {"Key": items.key(items.RECORDS, name)}} for name in self._rows()]
+        self._table.batch(present)
+        self._table.call("put_item", Item=items.header_item(header))
+
+    def header(self) -> Header | None:
+        try:
+            reply = self._table.call("get_item", Key=items.HEADER_KEY, ConsistentRead=True)
+        except ClientError:
+            # Without a table nothing was ever initialised, as without a header.
+            return None
+        return items.header_of(reply["Item"]) if "Item" in reply else None
+
+    def load(self) -> Contents | None:
+        header = self.header()
+        for _ in range(_READS):
+            if header is None:
+                return None
+            rows = self._rows()
+            after = self.header()
+            if after is not None and after.serial == header.serial:
+                break
+            header = after if after is not None else header
+        # Under writers that never pause each record is right, and the serial is from before all of them.
+        return Contents(header, rows) if header is not None else None
+
+    def fetch(self, ids: Sequence[str]) -> Contents | None:
+        header = self.header()
+        if header is None:
+            return None
+        found: dict[str, Item] = {}
+        for name in ids:
+            reply = self._table.call("get_item", Key=items.key(items.RECORDS, name), ConsistentRead=True)
+            if "Item" in reply:
+                found[name] = reply["Item"]
+        return Contents(header, {name: _row(item) for name, item in found.items()})
+
+    def commit(self, write: Write) -> bool:
+        actions = items.actions_of(write, write.serial)
+        if write.forget:
+            # Without conditions and repeatable: first those, so that a crash leaves them counted as present.
+            self._forget(write.forget)
+        return self._write(actions)
+
+    def fill(self, records: Sequence[Instance] | None, archived: Sequence[Instance]) -> None:
+        header = self.header()
+        if header is None or header.incoming_from is None:
+            raise StateUnusableError(f"the state `{self.location}` is in use: nothing was moved there")
+        puts = [item for record in archived for item in items.archive_items(record)]
+        requests: list[Item] = [{"PutRequest": {"Item": item}} for item in puts]
+        if records is not None:
+            wanted = {record.id for record in records}
+            gone = [name for name in self._rows() if name not in wanted]
+            requests += [{"DeleteRequest": {"Key": items.key(items.RECORDS, name)}} for name in gone]
+            for place, record in enumerate(records):
+                requests.append({"PutRequest": {"Item": items.record_item(record, 1, f"{place:020}")}})
+        self._table.batch(requests)
+
+    def archived(self, since: datetime | None = None) -> Iterable[tuple[str, str]]:
+        months = sorted({item["month"]["S"] for item in self._query(items.ARCHIVED)}, reverse=True)
+        first = items.since_key(since) if since is not None else ""
+        for month in months:
+            if month >= first[:7]:
+                for item in self._query(items.month_of(month), first=first, is_newest_first=True):
+                    yield item["id"]["S"], item["body"]["S"]
+
+    def find_archived(self, text: str) -> Sequence[tuple[str, str]]:
+        places = {item["k"]["S"]: item for item in self._query(f"name#{text}")} if text else {}
+        places |= {item["k"]["S"]: item for item in self._query(items.ARCHIVED, beginning=text)}
+        found = []
+        for name in sorted(places):
+            place = places[name]
+            key = items.key(items.month_of(place["month"]["S"]), place["at"]["S"])
+            reply = self._table.call("get_item", Key=key, ConsistentRead=True)
+            if "Item" in reply:
+                found.append((name, reply["Item"]["body"]["S"]))
+        return found
+
+    def count_archived(self) -> int:
+        return sum(1 for _ in self._query(items.ARCHIVED))
+
+    def document(self, kind: DocumentKind, name: str) -> Document | None:
+        reply = self._existing("get_item", Key=items.key(f"document#{kind}", name), ConsistentRead=True)
+        return items.document_of(reply["Item"], self._table.read_at) if "Item" in reply else None
+
+    def documents(self, kind: DocumentKind) -> Mapping[str, Document]:
+        found = list(self._query(f"document#{kind}"))
+        return {item["k"]["S"]: items.document_of(item, self._table.read_at) for item in found}
+
+    def put_document(
+        self, kind: DocumentKind, name: str, document: Document | None, expected: int | None, fence: Fence | None = None
+    ) -> bool:
+        return self._write(items.document_actions(kind, name, document, expected, fence))
+
+    def append_history(self, name: str, entries: Sequence[tuple[datetime, str, str]]) -> None:
+        self._table.batch([{"PutRequest": {"Item": item}} for item in items.history_items(name, entries)])
+
+    def history(self, name: str, since: datetime) -> Iterable[str]:
+        return [item["body"]["S"] for item in self._query(f"history#{name}", first=items.since_key(since))]
+
+    def histories(self) -> Sequence[str]:
+        return [item["k"]["S"] for item in self._query(items.HISTORIES)]
+
+    def forget_history(self, before: datetime) -> None:
+        limit = items.since_key(before)
+        for name in self.histories():
+            keys = [item["k"]["S"] for item in self._query(f"history#{name}") if item["k"]["S"] < limit]
+            self._table.batch([{"DeleteRequest": {"Key": items.key(f"history#{name}", text)}} for text in keys])
+
+    def now(self) -> datetime:
+        self.header()
+        return self._table.read_at
+
+    def _create_table(self) -> None:
+        try:
+            self._table.call("describe_table")
+        except ClientError:
+            self._table.call("create_table", **TABLE)
+        else:
+            return
+        self._table.wait_until_created()
+        ttl = {"Enabled": True, "AttributeName": "expires"}
+        self._table.call("update_time_to_live", TimeToLiveSpecification=ttl)
+
+    def _rows(self) -> dict[str, Row]:
+        found = sorted(self._query(items.RECORDS), key=lambda item: str(item["number"]["S"]))
+        return {item["k"]["S"]: _row(item) for item in found}
+
+    def _query(
+        self, partition: str, *, first: str = "", beginning: str = "", is_newest_first: bool = False
+    ) -> Iterator[Item]:
+        """The items of a partition, in the order of their keys, from a key on or with that beginning."""
+        expression, values = "p = :p", {":p": {"S": partition}}
+        if first or beginning:
+            expression += " AND k >= :k" if first else " AND begins_with(k, :k)"
+            values[":k"] = {"S": first or beginning}
+        query = {"KeyConditionExpression": expression, "ExpressionAttributeValues": values, "ConsistentRead": True}
+        try:
+            for page in self._table.pages("query", **query, ScanIndexForward=not is_newest_first):
+                yield from page["Items"]
+        except ClientError as error:
+            raise not_initialised(self.location) from error
+
+    def _existing(self, operation: str, **arguments: object) -> Item:
+        try:
+            return self._table.call(operation, **arguments)
+        except ClientError as error:
+            raise not_initialised(self.location) from error
+
+    def _forget(self, names: Sequence[str]) -> None:
+        wanted = set(names)
+        requests: list[Item] = []
+        for item in self._query(items.ARCHIVED):
+            name = item["k"]["S"]
+            if name in wanted:
+                keys = [items.key(items.month_of(item["month"]["S"]), item["at"]["S"]), items.key(items.ARCHIVED, name)]
+                if "name" in item:
+                    keys.append(items.key(f"name#{item['name']['S']}", name))
+                requests += [{"DeleteRequest": {"Key": key}} for key in keys]
+        self._table.batch(requests)
+
+    def _write(self, actions: Sequence[Item]) -> bool:
+        for _ in range(_SENDS):
+            token = uuid4().hex
+            note = {"Item": items.commit_item(token, self._table.read_at, is_void=False)}
+            condition = {"ConditionExpression": "attribute_not_exists(p)"}
+            try:
+                return self._table.transact([*actions, {"Put": {**note, **condition}}], token)
+            except LostReplyError as lost:
+                if self._was_committed(token, lost):
+                    return True
+        raise StateUnreachableError(
+            f"{_SENDS} writes in a row to the state `{self.location}` got no reply; nothing was written",
+            hint="check the network, then run it again",
+        )
+
+    def _was_committed(self, token: str, lost: LostReplyError) -> bool:
+        """Whether the transaction with that token was carried out. If it was not yet, it never will be."""
+        until = self._clock.elapsed() + min(_SETTLE_WITHIN, self._table.patience)
+        void = items.commit_item(token, self._table.read_at, is_void=True)
+        while True:
+            try:
+                self._table.call("put_item", Item=void, ConditionExpression="attribute_not_exists(p)")
+                return False
+            except ClientError as error:
+                if refused_as(error) != "ConditionalCheckFailedException":
+                    raise not_initialised(self.location) from error
+                reply = self._existing("get_item", Key=items.key(items.COMMITS, token), ConsistentRead=True)
+                return reply.get("Item", {}).get("isVoid", {}).get("BOOL") is False
+            except StateUnreachableError as error:
+                if self._clock.elapsed() >= until:
+                    raise StateUnreachableError(
+                        f"a write to the state `{self.location}` got no reply, and may have been done: {error}",
+                        hint="check the network, then: gpuctl list",
+                    ) from lost
+                self._clock.sleep(_SETTLE_PAUSE)
+
+
+def _row(item: Item) -> Row:
+    return Row(int(item["version"]["N"]), item["body"]["S"])

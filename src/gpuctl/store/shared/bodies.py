@@ -1,0 +1,27 @@
+"""Records as an engine keeps them."""
+
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from datetime import datetime
+
+from pydantic import ValidationError
+
+from gpuctl.domain.instance import Instance
+
+
+def body_of(record: Instance) -> str:
+    """The record as an engine keeps it: JSON in ASCII, because an engine may lack some characters."""
+    return json.dumps(record.model_dump(mode="json"), separators=(",", ":"))
+
+
+def ended_at(record: Instance) -> datetime:
+    """When the record ended; of a record without an end the last change."""
+    return record.terminated_at or record.updated_at
+
+
+def readable(items: Iterable[tuple[str, str]]) -> Iterator[Instance]:
+    """The records with these IDs and bodies; one that cannot be read is skipped."""
+    for _, body in items:
+        with suppress(ValidationError):
+            yield Instance.model_validate_json(body)
