@@ -10,6 +10,7 @@ from gpuctl.domain.instance import Instance
 from gpuctl.domain.membership import Lease
 from gpuctl.domain.money.cost import current_hourly, spent_between
 from gpuctl.domain.money.report import cost_sum, start_of_day
+from gpuctl.domain.pools.choice import FALLBACK, RECENT_S, RecentCosts
 from gpuctl.domain.pools.leasing import lease_of, members
 from gpuctl.domain.pools.load import Demand
 from gpuctl.domain.pools.plan import Outlook, counts_of
@@ -108,6 +109,19 @@ def score_shape(score: Score, price: Decimal | None) -> dict[str, Any]:
             "p50": round(score.p50_wait_s, 3),
             "p95": round(score.p95_wait_s, 3),
         },
+    }
+
+
+def shadow_shape(costs: RecentCosts | None, price: Decimal | None) -> dict[str, Any] | None:
+    """What a policy and the fallback would have cost in the last 7 days, waits included. None where nobody knows."""
+    if costs is None or costs.cost is None or costs.fallback_cost is None or price is None:
+        return None
+    return {
+        "policy": costs.policy,
+        "costWithWaits": dollars(Decimal(costs.cost) / 3_600 * price),
+        "fallback": str(FALLBACK),
+        "fallbackCostWithWaits": dollars(Decimal(costs.fallback_cost) / 3_600 * price),
+        "days": RECENT_S // 86_400,
     }
 
 

@@ -67,6 +67,20 @@ def test_a_forecast_that_costs_more_than_on_demand_is_out_of_force(operator: Ope
     assert "more than `on-demand` in the last 7 days" in forecast["policyReason"]
     shadow = {policy["policy"]: policy["costWithWaits"] for policy in forecast["shadow"]}
     assert shadow["predict"] > 1.05 * shadow["on-demand"]
+    shown = operator.json("pool", "show", "train").json["pool"]["shadow"]
+    assert (shown["policy"], shown["fallback"], shown["days"]) == ("predict", "on-demand", 7)
+    assert (shown["costWithWaits"], shown["fallbackCostWithWaits"]) == (shadow["predict"], shadow["on-demand"])
+    assert "predict would have cost" in operator.run("pool", "show", "train").err
+
+
+@pytest.mark.parametrize(("reuse", "needs_spares"), [(("--reuse", "user", "--on-release", "true"), False), ((), True)])
+def test_instances_that_are_used_once_need_spares_though_demand_never_rises(
+    operator: Operator, reuse: tuple[str, ...], needs_spares: bool
+) -> None:
+    assert operator.json("pool", "create", "train", "g4dn.xlarge", "--region", "us-east-1", *reuse).code == 0
+    write_history(operator, 1, every=timedelta(minutes=3), length=timedelta(minutes=3))
+    spares = operator.json("pool", "show", "train").json["pool"]["spares"]
+    assert (spares > 0) == needs_spares
 
 
 def test_the_demand_of_the_next_hours_is_that_of_past_days(operator: Operator) -> None:

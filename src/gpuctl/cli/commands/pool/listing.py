@@ -1,16 +1,21 @@
 """`gpuctl pool list` and `gpuctl pool show`."""
 
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
 import typer
 
 from gpuctl.cli.commands.pool.parameters import PoolName
 from gpuctl.cli.commands.pool.tables import COLUMNS, pool_row, pool_table, pools_table
 from gpuctl.cli.context import Context
+from gpuctl.cli.render.figures import money
 from gpuctl.cli.render.result import Result
-from gpuctl.documents.pools import pool_shape
+from gpuctl.documents.pools import pool_shape, shadow_shape
 from gpuctl.domain.pools.load import Demand, demand_of, unknown_demand
 from gpuctl.domain.pools.spec import Pool
 from gpuctl.services.pools.tools import pool_named
-from gpuctl.services.pools.view import leased_count, view_of
+from gpuctl.services.pools.view import leased_count, price_of, view_of
 from gpuctl.wiring.pools import open_pools
 
 EXAMPLES = """\
@@ -46,10 +51,20 @@ def show(ctx: typer.Context, name: PoolName) -> Result:
     pool = pool_named(tools.pools, name)
     records, now = context.wiring.store.snapshot().records, context.clock.now()
     view = view_of(tools, pool, records, saves=False)
+    shadow = shadow_shape(tools.forecasts.read_costs(name), price_of(tools, pool, records))
     return Result(
-        document={"pool": pool_shape(pool, records, now, view.demand, view.outlook)},
+        document={"pool": {**pool_shape(pool, records, now, view.demand, view.outlook), "shadow": shadow}},
         columns=COLUMNS,
         rows=[pool_row(pool, records)],
         ids=[name],
         draw=lambda width: pool_table(pool, records, now, view.demand, view.outlook),
+        footer=[] if shadow is None else [_would_have_cost(shadow)],
+    )
+
+
+def _would_have_cost(shadow: Mapping[str, Any]) -> str:
+    mine, fallback = (money(Decimal(str(shadow[key]))) for key in ("costWithWaits", "fallbackCostWithWaits"))
+    return (
+        f"in the last {shadow['days']} days {shadow['policy']} would have cost {mine} with waits, "
+        f"{shadow['fallback']} {fallback}"
     )
