@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test recordings torture boot lint format bench bench-pools bench-spot mutants completions docs picture install-check release clean
+.PHONY: help demo test recordings torture boot lint format bench bench-pools bench-spot bench-work mutants completions docs picture install-check release clean
 
 help:  ## Show what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -50,6 +50,9 @@ bench-pools: $(READY)  ## Replay jobs against the policies of a pool (FILES="a.c
 
 bench-spot: $(READY)  ## Replay work with a deadline over spot traces (FILES="a.csv b.csv"), beside other rules
 	@$(BIN)/python scripts/bench_spot.py $(FILES)
+
+bench-work: $(READY)  ## Choose a GPU for 26 measured workloads by dollars per work, beside the cheapest hour and the fastest
+	@$(BIN)/python scripts/bench_work.py
 
 mutants: $(READY)  ## Break the safety core in a thousand places and count what its tests notice (minutes)
 	@$(BIN)/python scripts/mutants.py --write docs/reliability.md

@@ -6,10 +6,11 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
-from gpuctl.cli.parameters import ParameterType, above_zero
+from gpuctl.cli.parameters import ParameterType, above_zero, word_choice
 from gpuctl.domain.duration import as_typed, parse_duration
 from gpuctl.errors import UsageError
 
+_UNIT = re.compile(r"[\w.-]{1,40}")
 _NUMBER = re.compile(r"\d{1,12}(\.\d{1,9})?", re.ASCII)
 
 
@@ -64,3 +65,15 @@ def amount_of(work: Sequence[Work] | None, unit: str | None) -> Decimal | None:
     if unit is not None and not amounts:
         raise UsageError("--unit needs an amount of work", hint=f"add `--work 120 --unit {unit}`")
     return amounts[0] if amounts else None
+
+
+def _unit(text: str, name: str) -> str:
+    unit = text.strip(" ")
+    if not _UNIT.fullmatch(unit):
+        raise UsageError(f"{name} must be 1 to 40 letters, digits, `.`, `-` or `_`, not {as_typed(text)}")
+    return unit
+
+
+UNIT = ParameterType("UNIT", _unit)
+BY_WORK = word_choice("work", ("work",))
+BY_WORK_HELP = "Rank by dollars per unit of work, as learned from past runs of --purpose"

@@ -3,6 +3,7 @@
 from typing import Any
 
 from gpuctl.documents.values import dollars, hours, number
+from gpuctl.documents.work import per_work
 from gpuctl.domain.money.report import CostSum, UsageGroup, UsageReport
 from gpuctl.domain.money.statistics import Statistics
 
@@ -44,6 +45,10 @@ def group_shape(group: UsageGroup) -> dict[str, Any]:
         "totalCost": dollars(group.cost.compute),
         "spot": dollars(group.spot.total),
         "costBreakdown": _sum_shape(group.cost),
+        "work": [
+            {"unit": work.unit, "amount": float(work.amount), "costPerUnit": per_work(work.usd_per_unit)}
+            for work in group.work
+        ],
     }
 
 

@@ -10,16 +10,20 @@ import typer
 from gpuctl.cli import options
 from gpuctl.cli.context import Context
 from gpuctl.cli.parameters import REGION, flag, option
+from gpuctl.cli.quantities import BY_WORK, BY_WORK_HELP
 from gpuctl.cli.render.figures import age_notes, counted, plain, rate
 from gpuctl.cli.render.result import Result
 from gpuctl.cli.render.tables import column_width, fitting_headings, right, table, total
+from gpuctl.cli.render.work import WORK_COLUMNS, learned_notes, work_cells, work_table
 from gpuctl.documents.offers import offer_shape
+from gpuctl.documents.work import work_shape
 from gpuctl.domain.instance import Market, Price, ProviderName
 from gpuctl.domain.market.offers import Availability, Offer, Requirements, ranked
-from gpuctl.domain.market.request import ANYWHERE
+from gpuctl.domain.market.request import ANYWHERE, DEFAULT_PURPOSE
 from gpuctl.domain.money.prices import age_in_days
 from gpuctl.errors import UsageError
 from gpuctl.providers.registry import SUPPORTED
+from gpuctl.services.work_history import history_of_purpose
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -28,6 +32,7 @@ EXAMPLES = """\
 gpuctl types --gpu T4 --region us-east-1
 gpuctl types --min-gpu-memory 24 --max-price 2
 gpuctl types --spot --gpu A100
+gpuctl types --by work --purpose ocr
 gpuctl types --provider azure --all"""
 
 COLUMNS = (
@@ -55,6 +60,8 @@ def command(
     min_gpu_memory: options.GpuMemory = None,
     region: Annotated[str | None, option(REGION, "Region, or any [default: cheapest for each type]")] = None,
     spot: options.Spot = False,
+    by: Annotated[str | None, option(BY_WORK, BY_WORK_HELP)] = None,
+    purpose: options.Purpose = DEFAULT_PURPOSE,
     with_retired: Annotated[bool, flag("Include retired types", "--all", "-a")] = False,
 ) -> Result:
     """List GPU instance types and compute prices, cheapest first. Sends no network requests.
@@ -74,12 +81,17 @@ def command(
     if provider and region:
         context.wiring.catalog.check_region(provider, region)
     market = Market.SPOT if spot else Market.ON_DEMAND
-    offers = [offer for provider in providers for offer in context.wiring.catalog.offers(provider, market)]
+    markets = tuple(Market) if by and not spot else (market,)
+    offers = [
+        offer for provider in providers for each in markets for offer in context.wiring.catalog.offers(provider, each)
+    ]
     if gpu and not any(
         need_of_gpu.is_met_by(offer) for need_of_gpu in (Requirements(gpu=gpu, with_retired=True),) for offer in offers
     ):
         models = sorted({offer.type.gpu_model for offer in offers})
         raise UsageError(f"no instance type has the GPU `{gpu[:40]}`", hint=f"one of {', '.join(models)}")
+    if by is not None:
+        return _by_work(context, _cheapest_of_each(ranked(offers, need)), purpose)
     matching = _cheapest_of_each(ranked(offers, need))
     # Most types have no spot price that is known: rows of question marks would hide those that do.
     matches = [offer for offer in matching if offer.price] if spot else matching
@@ -94,6 +106,23 @@ def command(
     )
 
 
+def _by_work(context: Context, offers: Sequence[Offer], purpose: str) -> Result:
+    """The offers of known price in both markets by dollars per unit of work, as the past runs of the purpose show."""
+    history = history_of_purpose(context.wiring.store, context.wiring.catalog, purpose)
+    costs = history.ranked(offer for offer in offers if offer.price)
+    return Result(
+        document={
+            "types": [{**offer_shape(cost.offer), **work_shape(cost, history)} for cost in costs],
+            "count": len(costs),
+        },
+        columns=(*COLUMNS, *WORK_COLUMNS),
+        rows=[[*_row(cost.offer), *work_cells(cost, history)] for cost in costs],
+        ids=[cost.offer.type.name for cost in costs],
+        draw=lambda width: work_table(costs, history, width),
+        footer=learned_notes(history, purpose) if costs else ["no instance type matches", "hint: gpuctl types --all"],
+    )
+
+
 def _with_region(context: Context, region: str | None) -> Sequence[ProviderName]:
     if region is None:
         return SUPPORTED
@@ -101,9 +130,9 @@ def _with_region(context: Context, region: str | None) -> Sequence[ProviderName]
 
 
 def _cheapest_of_each(offers: Sequence[Offer]) -> list[Offer]:
-    best: dict[str, Offer] = {}
+    best: dict[tuple[str, Market], Offer] = {}
     for offer in offers:
-        best.setdefault(offer.type.name, offer)
+        best.setdefault((offer.type.name, offer.market), offer)
     return list(best.values())
 
 

@@ -8,6 +8,7 @@ from decimal import Decimal
 from gpuctl.domain.instance import Instance, Market
 from gpuctl.domain.money.cost import Cost, by_deadline, current_hourly, remaining, seconds, spent, spent_between
 from gpuctl.domain.money.statistics import Statistics, ended_within, existing_since, statistics
+from gpuctl.domain.money.work_sums import WorkSum, work_sums
 
 _ZERO = Decimal(0)
 _HOUR = Decimal(3600)
@@ -19,6 +20,7 @@ SIDES: Mapping[str, Callable[[Instance], str]] = {
     "provider": lambda record: record.provider.upper(),
     "market": lambda record: record.market.value,
     "region": lambda record: record.region,
+    "purpose": lambda record: record.purpose,
 }
 DAY, TAG = "day", "tag:"
 
@@ -75,6 +77,7 @@ class UsageGroup:
     hours: Decimal
     cost: CostSum
     spot: CostSum
+    work: Sequence[WorkSum] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +190,7 @@ def _group(key: str | None, records: Sequence[Instance], since: datetime | None,
         hours=sum((_hours(record, since, now) for record in records), _ZERO),
         cost=_cost_of(records, now, since),
         spot=_cost_of(records, now, since, Market.SPOT),
+        work=work_sums(records, now),
     )
 
 

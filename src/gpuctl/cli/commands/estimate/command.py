@@ -10,13 +10,14 @@ import typer
 from gpuctl.cli import options
 from gpuctl.cli.commands.estimate.savings import savings_result
 from gpuctl.cli.commands.estimate.spot import Replay, replay_result
+from gpuctl.cli.commands.estimate.work import with_work
 from gpuctl.cli.context import Context
 from gpuctl.cli.parameters import DURATION, FILE, HOURS, INSTANCE_TYPE, argument, flag, integer, option
-from gpuctl.cli.quantities import SECONDS, SHARE
+from gpuctl.cli.quantities import BY_WORK, SECONDS, SHARE
 from gpuctl.cli.render.figures import plain
 from gpuctl.cli.render.result import Result
 from gpuctl.domain.market.deadline_rule import RESTART
-from gpuctl.domain.market.request import MAX_DISK_GB, MIN_DISK_GB
+from gpuctl.domain.market.request import DEFAULT_PURPOSE, MAX_DISK_GB, MIN_DISK_GB
 from gpuctl.domain.money.savings import DAYS_A_MONTH, HOURS_A_DAY, Usage
 from gpuctl.errors import UsageError
 
@@ -24,6 +25,7 @@ EXAMPLES = """\
 gpuctl estimate Standard_NC6 --hours-per-day 2 --days 30
 gpuctl estimate g5.xlarge --hours-per-day 6 --days 22 --users 100
 gpuctl estimate g4dn.xlarge --region eu-west-1 --spot -o json
+gpuctl estimate g5.xlarge --by work --purpose ocr
 gpuctl estimate --spot-trace trace.csv --work 2h --finish-by 6h --checkpointed"""
 
 _MOST_USERS = 1_000_000
@@ -42,6 +44,8 @@ def command(
     region: options.PricedRegion = None,
     disk_size: Annotated[int, option(_DISK, "Size of the boot disk in GB, for the full cost")] = 100,
     spot: options.Spot = False,
+    by: Annotated[str | None, option(BY_WORK, "Add dollars per unit of work, from past runs of --purpose")] = None,
+    purpose: options.Purpose = DEFAULT_PURPOSE,
     spot_trace: Annotated[Path | None, option(FILE, _TRACE, panel=_SPOT)] = None,
     work: Annotated[timedelta | None, option(DURATION, "Duration of the work, such as 2h", panel=_SPOT)] = None,
     finish_by: Annotated[
@@ -81,4 +85,5 @@ def command(
     if hours_per_day > HOURS_A_DAY:
         raise UsageError(f"--hours-per-day must be at most {HOURS_A_DAY}, not `{plain(hours_per_day)}`")
     usage = Usage(hours_per_day=hours_per_day, days=days, users=users)
-    return savings_result(context, instance_type, usage, region, disk_size, is_spot=spot)
+    result = savings_result(context, instance_type, usage, region, disk_size, is_spot=spot)
+    return with_work(context, result, purpose) if by is not None else result

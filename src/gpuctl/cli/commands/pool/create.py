@@ -47,7 +47,7 @@ _POOL, _MONEY, _WORK = "Pool", "Money", "Work"
 
 @launch_options(
     "ttl", "idle", "count", "spot", "fallback", "name", "task", "wait", "timeout", "keep", "retries", "backoff",
-    "dry_run", "yes", "market", "finish_by", "work", "checkpointed",
+    "dry_run", "yes", "market", "finish_by", "work", "checkpointed", "by",
 )  # fmt: skip
 def command(
     ctx: typer.Context,

@@ -6,19 +6,18 @@ from gpuctl.cli.commands.provision.dry_run import dry_run_result
 from gpuctl.cli.commands.provision.options import LaunchOptions, launch_options
 from gpuctl.cli.commands.provision.render import provisioned
 from gpuctl.cli.commands.provision.start import announce, confirm, start_result
-from gpuctl.cli.commands.provision.timed import candidates, timed_request
+from gpuctl.cli.commands.provision.timed import candidates, choice_of, timed_request
 from gpuctl.cli.context import Context
 from gpuctl.cli.render.result import Result
-from gpuctl.services.launch.offers import choose
 from gpuctl.services.launch.prepare import active_records, prepare
 from gpuctl.services.launch.provision import ProvisionResult, wait_for_active
-from gpuctl.wiring.defaults import defaults_of
 
 EXAMPLES = """\
 gpuctl provision g4dn.xlarge --region us-east-1 --ttl 30
 gpuctl provision --gpu A100 --region any --max-price 5 --dry-run
 gpuctl provision g5.xlarge --region any --spot --fallback on-demand
 gpuctl provision g5.xlarge --region any --market auto --work 2h --finish-by 6h
+gpuctl provision --gpu any --region any --by work --purpose ocr --dry-run
 gpuctl provision g5.xlarge --name train-7 --tag project=x --disk-size 200
 id=$(gpuctl provision g4dn.xlarge --region us-east-1 -q)"""
 
@@ -47,7 +46,7 @@ def command(ctx: typer.Context, launch: LaunchOptions) -> Result:
             active = wait_for_active(existing, context.wiring.runtime, timeout)
         line = f"using the active instance {existing[0].label}"
         return provisioned(context, active, request.count, {"created": False}, line)
-    choice = choose(timed or request, defaults_of(context.wiring), context.wiring.runtime, context.wiring.catalog)
+    choice = choice_of(context, launch, timed or request)
     prepared = prepare(choice, context.wiring.runtime, launch.retry_policy)
     announce(context, prepared)
     if launch.dry_run:

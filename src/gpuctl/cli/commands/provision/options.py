@@ -36,7 +36,7 @@ from gpuctl.cli.parameters import (
     text,
     word_choice,
 )
-from gpuctl.cli.quantities import WORK, WORK_HELP, Work, duration_of
+from gpuctl.cli.quantities import BY_WORK, BY_WORK_HELP, WORK, WORK_HELP, Work, duration_of
 from gpuctl.domain.instance import Market, ProviderName
 from gpuctl.domain.market.request import DEFAULT_PURPOSE, DEFAULT_TTL, Request
 from gpuctl.domain.market.ssh_source import AUTO, SshSource, source
@@ -98,7 +98,7 @@ class LaunchOptions:
     allow_unknown_price: Annotated[
         bool, flag("Skip budget checks for instances of unknown price", "--allow-unknown-price", panel=_INSTANCE)
     ] = False
-    gpu: Annotated[str | None, option(MODEL, "GPU model, such as T4 or 'A100 80GB'", panel=_GPU)] = None
+    gpu: Annotated[str | None, option(MODEL, "GPU model, such as T4 or 'A100 80GB', or any", panel=_GPU)] = None
     gpu_count: Annotated[Decimal | None, option(NUMBER, "Minimum number of GPUs", panel=_GPU)] = None
     min_gpu_memory: Annotated[Decimal | None, option(GIB, "Minimum memory per GPU in GiB", panel=_GPU)] = None
     max_price: Annotated[Decimal | None, option(USD, "Maximum compute price in USD per hour", panel=_PRICE)] = None
@@ -125,6 +125,7 @@ class LaunchOptions:
     checkpointed: Annotated[
         bool, flag("The work continues where it was interrupted", "--checkpointed", panel=_WORK)
     ] = False
+    by: Annotated[str | None, option(BY_WORK, BY_WORK_HELP, panel=_GPU)] = None
     name: Annotated[
         str | None, option(NAME, "Unique name; an active instance of this name is reused", panel=_LABELS)
     ] = None
@@ -150,6 +151,11 @@ class LaunchOptions:
         bool, flag("Show matching offers and their cost; create nothing", "--dry-run", panel=_LAUNCH)
     ] = False
     yes: Annotated[bool, flag("Skip confirmation", "--yes", "-y", panel=_LAUNCH)] = False
+
+    @property
+    def is_any_gpu(self) -> bool:
+        """Whether every GPU model will do."""
+        return self.gpu is not None and self.gpu.strip().casefold() == "any"
 
     @property
     def is_timed(self) -> bool:
@@ -188,8 +194,8 @@ class LaunchOptions:
             subnet=self.subnet,
             allow_retired=self.allow_retired,
             allow_unknown_price=self.allow_unknown_price,
-            gpu=self.gpu,
-            min_gpus=self.gpu_count,
+            gpu=None if self.is_any_gpu else self.gpu,
+            min_gpus=self.gpu_count or (Decimal(1) if self.is_any_gpu else None),
             min_memory_gib=self.min_gpu_memory,
             max_price=self.max_price,
             market=Market.SPOT if self.spot or self.market == Market.SPOT else Market.ON_DEMAND,

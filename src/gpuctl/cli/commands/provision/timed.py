@@ -1,16 +1,18 @@
-"""Work with a deadline: what the options say of it, and the request that the decision leads to."""
+"""Work with a deadline or a unit: the request that the decision leads to, and the offers by dollars per unit."""
 
 from dataclasses import replace
 
 from gpuctl.cli.commands.provision.options import LaunchOptions
 from gpuctl.cli.context import Context
 from gpuctl.cli.quantities import duration_of
+from gpuctl.cli.render.work import basis_text, learned_notes, per_unit
 from gpuctl.domain.duration import exact
 from gpuctl.domain.instance import Market
 from gpuctl.domain.market.request import Request
 from gpuctl.domain.work import TimedWork
 from gpuctl.services.launch.offers import Choice, choose
 from gpuctl.services.launch.timed import MarketRule, timed_work
+from gpuctl.services.work_history import history_of_purpose
 from gpuctl.wiring.defaults import defaults_of
 
 
@@ -50,3 +52,20 @@ def candidates(context: Context, request: Request) -> Choice:
     """What an active instance of the requested name may be: for work with a deadline, in either market."""
     wide = replace(request, market=Market.SPOT, falls_back=True) if request.timed_work else request
     return choose(wide, defaults_of(context.wiring), context.wiring.runtime, context.wiring.catalog)
+
+
+def choice_of(context: Context, launch: LaunchOptions, request: Request) -> Choice:
+    """The offers for the request in the order in which they are tried; with `--by work` by dollars per unit."""
+    choice = choose(request, defaults_of(context.wiring), context.wiring.runtime, context.wiring.catalog)
+    if launch.by is None:
+        return choice
+    history = history_of_purpose(context.wiring.store, context.wiring.catalog, launch.purpose)
+    costs = history.ranked(choice.offers)
+    for line in learned_notes(history, launch.purpose):
+        context.progress.info(line)
+    if costs[0].usd is not None:
+        context.progress.info(
+            f"{costs[0].offer.type.name} {costs[0].offer.market} in {costs[0].offer.region}: {per_unit(costs[0])} per "
+            f"{history.unit} ({basis_text(costs[0])})"
+        )
+    return replace(choice, offers=tuple(cost.offer for cost in costs))

@@ -7,10 +7,11 @@ from typing import Annotated
 import typer
 
 from gpuctl.cli.commands.provision.options import LaunchOptions, launch_options
-from gpuctl.cli.commands.run.task import RunReport, active_instance, ready_instance, run_command
+from gpuctl.cli.commands.run.task import RunReport, active_instance, ready_instance, run_command, save_work
 from gpuctl.cli.commands.run.timed import run_timed
 from gpuctl.cli.context import Context
 from gpuctl.cli.parameters import FILE, ID, NAME, ParameterType, flag, option
+from gpuctl.cli.quantities import UNIT, amount_of
 from gpuctl.errors import GpuctlError, Interrupted
 from gpuctl.remote.transfer import Transfer, transfer
 
@@ -19,6 +20,7 @@ gpuctl run g4dn.xlarge --region us-east-1 -- nvidia-smi
 gpuctl run --gpu T4 --upload .:work --download work/out:out -- bash -c 'cd work && ./train.sh'
 HF_TOKEN=... gpuctl run g5.xlarge --env HF_TOKEN --ttl 90 -- ./train.sh
 gpuctl run g5.xlarge --finish-by 6h --work 2h --upload .:work -- 'cd work && ./train.sh'
+gpuctl run g5.xlarge --purpose ocr --work 120 --unit docs -- ./scan.sh
 gpuctl run --on train-7 --keep -- python bench.py"""
 TAKES_REST = True
 
@@ -48,6 +50,9 @@ def command(
     ] = None,
     result: Annotated[Path | None, option(FILE, "Write the result as JSON to FILE", panel=_TASK)] = None,
     keep: Annotated[bool, flag("Keep the instance until its deadline", "--keep", panel=_TASK)] = False,
+    unit: Annotated[
+        str | None, option(UNIT, "Unit of an amount in --work, such as docs; saved if COMMAND succeeds", panel=_TASK)
+    ] = None,
 ) -> int:
     """Start an instance, run COMMAND over SSH, and terminate the instance, even if COMMAND fails.
 
@@ -61,15 +66,21 @@ def command(
     try:
         task = report.task(context.globals.rest, upload or [], download or [], env or [])
         launch = replace(launch, check=launch.check or "ssh")
+        amount = amount_of(launch.work, unit)
         if on is not None:
             record = active_instance(context, launch, on, report)
-            return report.finish(run_command(context, record, task, keep=keep))
-        request = launch.request(context)
-        context.wiring.start_sandbox()
-        if launch.is_timed:
-            return report.finish(run_timed(context, launch, request, task, report, keep=keep))
-        record = ready_instance(context, launch, request, report)
-        return report.finish(run_command(context, record, task, keep=keep))
+            ran = run_command(context, record, task, keep=keep)
+        else:
+            request = launch.request(context)
+            context.wiring.start_sandbox()
+            if launch.is_timed:
+                ran = run_timed(context, launch, request, task, report, keep=keep)
+            else:
+                record = ready_instance(context, launch, request, report)
+                ran = run_command(context, record, task, keep=keep)
+        if amount is not None and unit is not None:
+            save_work(context, ran, amount, unit)
+        return report.finish(ran)
     except (GpuctlError, Interrupted) as failure:
         report.failed(failure)
         raise

@@ -4,31 +4,40 @@ import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
 from gpuctl.cli.commands.provision.options import LaunchOptions
 from gpuctl.cli.commands.provision.start import agreement, announce, confirm, with_safeguards
-from gpuctl.cli.commands.provision.timed import candidates
+from gpuctl.cli.commands.provision.timed import candidates, choice_of
 from gpuctl.cli.context import Context
 from gpuctl.cli.interrupts import TERMINATE_WITHIN, time_limit
 from gpuctl.cli.render.renderer import document, failure_lines
 from gpuctl.cli.render.result import Result
 from gpuctl.documents.instances import instance_shape
+from gpuctl.domain.history import run_spans
 from gpuctl.domain.instance import Instance, Status
 from gpuctl.domain.market.offers import READY_WITHIN
 from gpuctl.domain.market.request import Request
-from gpuctl.errors import Failure, Interrupted, UnresolvedError, UsageError
+from gpuctl.errors import (
+    Failure,
+    Interrupted,
+    NotFoundError,
+    StateLockedError,
+    StateUnusableError,
+    UnresolvedError,
+    UsageError,
+)
 from gpuctl.providers.registry import example
 from gpuctl.remote.transfer import Transfer, check_upload
 from gpuctl.services.launch.emergency import end_interrupted
-from gpuctl.services.launch.offers import choose
 from gpuctl.services.launch.prepare import active_records, prepare
 from gpuctl.services.launch.provision import start
 from gpuctl.services.query import last_known_records, resolve
 from gpuctl.services.run import Task, TaskResult, run_task
 from gpuctl.services.wait import wait_for_ssh
-from gpuctl.wiring.defaults import defaults_of
+from gpuctl.services.work_history import record_work
 
 OURS = 200
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -129,7 +138,7 @@ def ready_instance(
         context.progress.info(f"using the active instance {existing[0].label}")
         report.record = existing[0]
         return wait_for_ssh(context.wiring.runtime, existing[0], launch.timeout or READY_WITHIN)
-    choice = choose(request, defaults_of(context.wiring), context.wiring.runtime, context.wiring.catalog)
+    choice = choice_of(context, launch, request)
     prepared = prepare(choice, context.wiring.runtime, launch.retry_policy)
     announce(context, prepared)
     confirm(context, prepared, yes=launch.yes)
@@ -185,6 +194,17 @@ def run_command(
     spent = "" if cost is None else f"; ${cost:.2f} so far" if ran.record.is_live else f"; it cost ${cost:.2f}"
     context.progress.info(f"{ran.record.label} is {ran.record.status}{spent}")
     return ran
+
+
+def save_work(context: Context, ran: TaskResult, amount: Decimal, unit: str) -> None:
+    """Save how much the command has done, if it succeeded. A state that cannot be used is only a warning."""
+    if ran.code != 0:
+        return
+    try:
+        spans = run_spans(ran.record)
+        ran.record = record_work(context.wiring.runtime, ran.record, amount, unit, spans[-1] if spans else None)
+    except (NotFoundError, StateUnusableError, StateLockedError) as error:
+        context.progress.warn(f"the amount of work could not be saved: {error.message}")
 
 
 def exit_code(result: TaskResult) -> int:

@@ -37,7 +37,7 @@ gpuctl --sandbox selftest --provider azure --region eastus"""
 _ASK_WITHIN = timedelta(seconds=60)
 _NOT_OFFERED = (
     "ttl", "idle", "count", "allow_retired", "gpu", "gpu_count", "min_gpu_memory", "max_price", "spot", "fallback",
-    "market", "finish_by", "work", "checkpointed",
+    "market", "finish_by", "work", "checkpointed", "by",
     "allow_unknown_price", "name", "user", "task", "purpose", "tag", "wait", "keep", "check", "retries", "backoff",
     "dry_run",
 )  # fmt: skip

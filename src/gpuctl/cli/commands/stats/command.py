@@ -29,6 +29,8 @@ def _group_key(text: str, name: str) -> str:
 
 
 _GROUP_KEY = ParameterType("KEY", _group_key, lambda *_: (*SIDES, DAY, TAG))
+PURPOSE = "purpose"
+WORK_COLUMNS = ("workUnit", "workAmount", "costPerWork")
 GROUP_COLUMNS = ("key", "instanceCount", "hours", "totalCost", "fullCost")
 
 
@@ -37,7 +39,7 @@ def command(
     user: options.User = None,
     since: options.Since = None,
     by: Annotated[
-        str | None, option(_GROUP_KEY, "Group by user, type, provider, region, market, day or tag:KEY")
+        str | None, option(_GROUP_KEY, "Group by user, type, provider, region, market, purpose, day or tag:KEY")
     ] = None,
     chart: Annotated[Path | None, option(FILE, "Also write a chart to FILE (SVG)")] = None,
 ) -> Result:
@@ -65,8 +67,10 @@ def command(
         document |= {"by": side, "groups": [group_shape(group) for group in spending.groups]}
     return Result(
         document=document,
-        columns=GROUP_COLUMNS if side else list(flat),
-        rows=[_row(group) for group in spending.groups] if side else [[str(value) for value in flat.values()]],
+        columns=(*GROUP_COLUMNS, *(WORK_COLUMNS if side == PURPOSE else ())) if side else list(flat),
+        rows=[[*_row(group), *(_work(group) if side == PURPOSE else ())] for group in spending.groups]
+        if side
+        else [[str(value) for value in flat.values()]],
         draw=lambda width: report_renderable(spending, width),
         footer=[*_missing(context, spending), *([f"chart written to {chart}"] if chart else [])],
     )
@@ -98,3 +102,10 @@ def _row(group: UsageGroup) -> list[str]:
         plain(group.cost.compute),
         plain(group.cost.total),
     ]
+
+
+def _work(group: UsageGroup) -> list[str]:
+    """The work of the unit that most instances have; empty without any."""
+    if not group.work:
+        return ["", "", ""]
+    return [group.work[0].unit, plain(group.work[0].amount), plain(group.work[0].usd_per_unit)]

@@ -64,16 +64,26 @@ def _bars(groups: Sequence[UsageGroup], side: str | None, width: int) -> "Table"
     from rich.bar import Bar
 
     heading = clean((side or "").removeprefix(TAG).upper())
-    grid = table(heading, right("INSTANCES"), right("HOURS"), right("COST"), "")
+    has_work = any(group.work for group in groups)
+    per_unit = [right("PER UNIT")] if has_work else []
+    grid = table(heading, right("INSTANCES"), right("HOURS"), right("COST"), *per_unit, "")
     names = [clean(group.key or "(none)") for group in groups]
     most = max((group.cost.total for group in groups), default=Decimal(0))
     bar_width = min(_LONGEST_BAR, width - max(len(name) for name in (heading, *names)) - 40)
     for name, group in zip(names, groups, strict=True):
-        cells = (name, str(group.instance_count), f"{group.hours:.2f}", _cost(group.cost))
+        work = [_per_unit(group)] if has_work else []
+        cells = (name, str(group.instance_count), f"{group.hours:.2f}", _cost(group.cost), *work)
         color = "yellow" if side == DAY else "cyan"
         bar = Bar(1, 0, float(group.cost.total / most), width=bar_width, color=color) if most and bar_width > 0 else ""
         grid.add_row(*cells, bar)
     return grid
+
+
+def _per_unit(group: UsageGroup) -> str:
+    if not group.work:
+        return ""
+    usd, unit = group.work[0].usd_per_unit, group.work[0].unit
+    return f"? per {unit}" if usd is None else f"${usd:.4g} per {unit}"
 
 
 def _cost(cost: CostSum) -> str:
