@@ -91,7 +91,7 @@ class Conditions:
     `limit_late_s`: how late Compute Engine acts on a time limit. `limit_counts_when_stopped`: whether the limit still
     deletes an instance that was stopped before it. `delete_again`: whether a second delete, while the first is under
     way, is `refused` or `accepted`. `request_ids_kept_s`: for how long a request ID is remembered. `default_network`:
-    whether there is one; `allows_ssh`: whether it has the rule `default-allow-ssh`. `constraints`: organisation
+    whether there is one; `allows_ssh`: whether it has the rule `default-allow-ssh`. `constraints`: organization
     policies in force (`compute.vmExternalIpAccess`, `compute.requireOsLogin`). `api` is `on` or `off`, as is
     `billing`. `permissions` are patterns of what the caller may do.
     """

@@ -22,7 +22,7 @@ RULES: tuple[Rule, ...] = (
     ),
     _rule(
         "an insert is answered before it is decided",
-        "An insert is answered with 200 and an operation; stockouts, quotas and organisation policies are errors "
+        "An insert is answered with 200 and an operation; stockouts, quotas and organization policies are errors "
         "inside the operation, whose reply stays 200.",
         f"{_DISCOVERY}, Operation.error; public run logs of stockouts",
         "reported",

@@ -1,4 +1,4 @@
-"""What an insert makes, and what is decided only in its operation: stock, quotas and organisation policies."""
+"""What an insert makes, and what is decided only in its operation: stock, quotas and organization policies."""
 
 from typing import Any
 from uuid import UUID

@@ -76,7 +76,7 @@ def _stopped(instance: Mapping[str, Any], at: datetime) -> Safeguard:
 
 
 def _console(api: Api, zone: str, name: str) -> str:
-    """The console's text; empty where an organisation policy or a missing permission hides it."""
+    """The console's text; empty where an organization policy or a missing permission hides it."""
     try:
         return str(api.get(f"zones/{zone}/instances/{name}/serialPort").get("contents") or "")
     except ApiError:
