@@ -13,9 +13,12 @@ from pathlib import Path
 from support.cli import Ran
 from support.processes import run_commands
 
+import gpuctl
+
 NAMELESS = 12345
 VOLUME = "/mnt/volume"
-_FOLDERS = [Path(sys.base_prefix), Path(sys.prefix), *(Path(entry) for entry in sys.path if os.path.isdir(entry))]
+_SOURCES = Path(gpuctl.__file__).parents[1]
+_FOLDERS = [Path(sys.base_prefix), Path(sys.prefix), _SOURCES, *map(Path, filter(os.path.isdir, sys.path))]
 
 
 def missing_privilege() -> str | None:
@@ -47,7 +50,8 @@ def contained(
 def _made_readable() -> list[str]:
     """Mounts that let every user read Python and gpuctl where they are, whatever the folders above them allow."""
     hidden = {folder: _closed_above(folder) for folder in sorted({folder.absolute() for folder in _FOLDERS})}
-    hidden = {folder: closed for folder, closed in hidden.items() if closed is not None}
+    # One that is closed itself has nothing that is needed but other folders of the list.
+    hidden = {folder: closed for folder, closed in hidden.items() if closed not in (None, folder)}
     kept = {folder: f"/mnt/{number}" for number, folder in enumerate(hidden)}
     steps = [f"mkdir '{place}' && mount --bind '{folder}' '{place}'" for folder, place in kept.items()]
     steps += [f"mount -t tmpfs -o mode=0755 tmpfs '{closed}'" for closed in sorted(set(hidden.values()))]
