@@ -127,7 +127,7 @@ def test_the_network_is_the_fast_one_where_size_and_image_have_it(provider: Azur
     ("name", "image", "why"),
     [
         (T4, "nvidia:ngc_azure_17_11:ngc-base-version-24_10_1_gen2:latest", "legal terms and a price of its own"),
-        (T4, "MicrosoftWindowsServer:WindowsServer:2022-datacenter-g2:latest", "is not of Linux"),
+        (T4, "MicrosoftWindowsServer:WindowsServer:2022-datacenter-g2:latest", "is not a Linux image"),
         (T4, "microsoft-dsvm:ubuntu-hpc:2404-gb:latest", "is for Arm64 processors"),
         ("Standard_ND128isr_NDR_GB200_v6", GEN2, "is for x64 processors"),
         ("Standard_NCC40ads_H100_v5", GEN2, "is a confidential size"),

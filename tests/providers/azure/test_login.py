@@ -81,7 +81,7 @@ def test_without_tls_an_endpoint_is_on_loopback_or_refused(address: str, monkeyp
 def test_a_sandbox_is_on_loopback_only_and_reads_nothing_of_the_users(
     cloud: LoopbackAws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(UsageError, match="a sandbox is on loopback only"):
+    with pytest.raises(UsageError, match="the sandbox must be on loopback"):
         open_provider(Connection(sandbox_url="https://management.azure.com"))
     monkeypatch.setenv("AZURE_SUBSCRIPTION_ID", "of-the-environment")
     monkeypatch.setenv("GPUCTL_AZURE_ENDPOINT", "http://127.0.0.1:1")

@@ -84,9 +84,9 @@ def spent(instance: Instance, now: datetime) -> Cost:
 
 
 def spent_between(instance: Instance, since: datetime | None, until: datetime) -> Cost:
-    """The part of its cost that fell between the two instants: parts that meet end to end add up to the whole.
+    """The cost between two instants; the costs of adjacent periods add up to the total.
 
-    None for `since` is from the beginning. A least time falls due at the launch.
+    `since` of None means from the beginning. A minimum billing time counts at the launch.
     """
     end, rest = instance.terminated_at, powered_off_since(instance)
     span = _billed(instance, end, since, until)

@@ -39,7 +39,7 @@ class Clients:
         self.connection = connection
         url = connection.sandbox_url
         if url is not None and (urlsplit(url).scheme != "http" or urlsplit(url).hostname not in LOOPBACK):
-            raise UsageError(f"a sandbox is on loopback only, not at `{url}`", hint="gpuctl sandbox start")
+            raise UsageError(f"the sandbox must be on loopback, not at `{url}`", hint="gpuctl sandbox start")
         self._session: Any = None
         self._clients: dict[tuple[str, str, bool], Any] = {}
 

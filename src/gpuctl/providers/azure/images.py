@@ -100,7 +100,7 @@ def _in_gallery(clients: Clients, image: GalleryImage) -> tuple[Mapping[str, Any
 def _check(facts: Mapping[str, Any], features: Mapping[str, str], size: VmSize, image: str) -> None:
     """UsageError for an image that Azure would refuse for that size, or that gpuctl cannot start."""
     if str(facts.get("osType") or "Linux") != "Linux":
-        raise UsageError(f"the image `{image}` is not of Linux", hint=_LEAVE_OUT)
+        raise UsageError(f"the image `{image}` is not a Linux image", hint=_LEAVE_OUT)
     if str(facts.get("osState") or "Generalized") != "Generalized":
         raise UsageError(
             f"the image `{image}` already contains its users, so gpuctl cannot add its user and SSH key",

@@ -96,4 +96,4 @@ def _check(answer: dict[str, Any], kind: InstanceType, path: str) -> None:
         )
     features = {str(item.get("type")) for item in answer.get("guestOsFeatures") or ()}
     if "WINDOWS" in features:
-        raise UsageError(f"the image `{path}` is not of Linux", hint=_LEAVE_OUT)
+        raise UsageError(f"the image `{path}` is not a Linux image", hint=_LEAVE_OUT)

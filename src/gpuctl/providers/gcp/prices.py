@@ -160,7 +160,7 @@ class GcpPriceList:
         return total
 
     def _every_rate(self) -> Iterator[tuple[tuple[str, str, Market], Decimal]]:
-        """The dearest rate of each part, region and market, so that no budget is given too low a figure."""
+        """The highest rate of each part, region and market, so that budgets never count too little."""
         rates: dict[tuple[str, str, Market], Decimal] = {}
         for sku in self._skus():
             for key, usd in _rates(sku):

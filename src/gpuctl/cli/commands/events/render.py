@@ -44,8 +44,8 @@ def row(event: Event, now: datetime) -> list[str]:
 
 
 def table(events: Sequence[Event], now: datetime, *, machine: int | None = None, heading: bool = True) -> "Table":
-    """The events for a person. Column widths do not depend on what is in them, but for the instance's (`machine`), so
-    that a stream of tables of one line each looks like one."""
+    """The events as a table. Only the width of INSTANCE depends on its content, unless `machine` gives that width, so
+    that tables of one line each, printed one after the other, line up."""
     from rich.text import Text
 
     widest = machine or max((len(clean(event.record.label)) for event in events), default=0)
