@@ -22,7 +22,7 @@ def endpoint_of(connection: "Connection", variable: str, public: str) -> str:
         return address.rstrip("/")
     if parts.scheme != "http" or parts.hostname not in LOOPBACK:
         subject = "a sandbox" if connection.sandbox_url else f"{variable} without TLS"
-        raise UsageError(f"{subject} is on loopback only, not at `{address[:80]}`", hint=f"unset {variable}")
+        raise UsageError(f"{subject} must be on loopback, not at `{address[:80]}`", hint=f"unset {variable}")
     return address.rstrip("/")
 
 
