@@ -59,13 +59,13 @@ def recent_costs(
     Without 7 days of history both are None.
     """
     now_s = tools.now().timestamp()
-    kept = tools.forecasts.read_costs(pool.name)
-    if kept is not None and kept.policy == str(policy) and 0 <= now_s - kept.at_s < _COMPARED_EVERY_S:
-        return kept
+    stored = tools.forecasts.read_costs(pool.name)
+    if stored is not None and stored.policy == str(policy) and 0 <= now_s - stored.at_s < _COMPARED_EVERY_S:
+        return stored
     past, since_s = past_of(tools, pool, records, price), now_s - RECENT_S
     costs = RecentCosts(now_s, str(policy))
     if past.jobs and past.jobs[0].arrival_s <= since_s:
-        mine, fallback = shadow(past.jobs, [policy, FALLBACK], past.setup, since_s)
-        costs = RecentCosts(now_s, str(policy), mine.total_cost_s, fallback.total_cost_s)
+        policy_score, fallback = shadow(past.jobs, [policy, FALLBACK], past.setup, since_s)
+        costs = RecentCosts(now_s, str(policy), policy_score.total_cost_s, fallback.total_cost_s)
     tools.forecasts.write_costs(pool.name, costs)
     return costs

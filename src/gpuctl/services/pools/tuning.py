@@ -39,8 +39,8 @@ def propose(past: Past) -> Proposal:
     if first and len(first) < len(past.jobs):
         known = [job._replace(duration_s=min(job.duration_s or 0.0, half_s - job.arrival_s)) for job in first]
         policies = [tune(known, past.setup).policy, FALLBACK]
-        mine, fallback = shadow(past.jobs, policies, past.setup, half_s)
-        held_out = (mine, fallback)
+        policy_score, fallback = shadow(past.jobs, policies, past.setup, half_s)
+        held_out = (policy_score, fallback)
     return Proposal(tune(past.jobs, past.setup), held_out)
 
 

@@ -82,12 +82,12 @@ class DynamoEngine:
         header = self.header()
         if header is None:
             return None
-        found: dict[str, Item] = {}
+        matches: dict[str, Item] = {}
         for name in ids:
             reply = self._table.call("get_item", Key=items.key(items.RECORDS, name), ConsistentRead=True)
             if "Item" in reply:
-                found[name] = reply["Item"]
-        return Contents(header, {name: _row(item) for name, item in found.items()})
+                matches[name] = reply["Item"]
+        return Contents(header, {name: _row(item) for name, item in matches.items()})
 
     def commit(self, write: Write) -> bool:
         actions = items.actions_of(write, write.serial)
@@ -104,8 +104,8 @@ class DynamoEngine:
         requests: list[Item] = [{"PutRequest": {"Item": item}} for item in puts]
         if records is not None:
             wanted = {record.id for record in records}
-            gone = [name for name in self._rows() if name not in wanted]
-            requests += [{"DeleteRequest": {"Key": items.key(items.RECORDS, name)}} for name in gone]
+            unwanted = [name for name in self._rows() if name not in wanted]
+            requests += [{"DeleteRequest": {"Key": items.key(items.RECORDS, name)}} for name in unwanted]
             for place, record in enumerate(records):
                 requests.append({"PutRequest": {"Item": items.record_item(record, 1, f"{place:020}")}})
         self._table.batch(requests)
@@ -121,14 +121,14 @@ class DynamoEngine:
     def find_archived(self, text: str) -> Sequence[tuple[str, str]]:
         places = {item["k"]["S"]: item for item in self._query(f"name#{text}")} if text else {}
         places |= {item["k"]["S"]: item for item in self._query(items.ARCHIVED, beginning=text)}
-        found = []
+        matches = []
         for name in sorted(places):
             place = places[name]
             key = items.key(items.month_of(place["month"]["S"]), place["at"]["S"])
             reply = self._table.call("get_item", Key=key, ConsistentRead=True)
             if "Item" in reply:
-                found.append((name, reply["Item"]["body"]["S"]))
-        return found
+                matches.append((name, reply["Item"]["body"]["S"]))
+        return matches
 
     def count_archived(self) -> int:
         return sum(1 for _ in self._query(items.ARCHIVED))
@@ -138,8 +138,8 @@ class DynamoEngine:
         return items.document_of(reply["Item"], self._table.read_at) if "Item" in reply else None
 
     def documents(self, kind: DocumentKind) -> Mapping[str, Document]:
-        found = list(self._query(f"document#{kind}"))
-        return {item["k"]["S"]: items.document_of(item, self._table.read_at) for item in found}
+        matches = list(self._query(f"document#{kind}"))
+        return {item["k"]["S"]: items.document_of(item, self._table.read_at) for item in matches}
 
     def put_document(
         self, kind: DocumentKind, name: str, document: Document | None, expected: int | None, fence: Fence | None = None
@@ -177,8 +177,8 @@ class DynamoEngine:
         self._table.call("update_time_to_live", TimeToLiveSpecification=ttl)
 
     def _rows(self) -> dict[str, Row]:
-        found = sorted(self._query(items.RECORDS), key=lambda item: str(item["number"]["S"]))
-        return {item["k"]["S"]: _row(item) for item in found}
+        matches = sorted(self._query(items.RECORDS), key=lambda item: str(item["number"]["S"]))
+        return {item["k"]["S"]: _row(item) for item in matches}
 
     def _query(
         self, partition: str, *, first: str = "", beginning: str = "", is_newest_first: bool = False

@@ -70,7 +70,7 @@ def command(
         columns=COLUMNS,
         rows=[[utc(hour.starts_at), f"{hour.average:.3f}", str(hour.highest), str(hour.days)] for hour in expected],
         ids=[name],
-        draw=lambda width: _drawn(expected, scores, price or Decimal(1)),
+        draw=lambda width: _renderable(expected, scores, price or Decimal(1)),
         footer=[
             f"in force: {outlook.policy} ({outlook.reason}), holds {spares} spare instances now",
             *([] if past.jobs else ["no history yet"]),
@@ -87,13 +87,13 @@ def _hour_shape(hour: HourForecast) -> dict[str, Any]:
     }
 
 
-def _drawn(expected: "list[HourForecast]", scores: "tuple[Score, ...]", price: Decimal) -> "RenderableType":
+def _renderable(expected: "list[HourForecast]", scores: "tuple[Score, ...]", price: Decimal) -> "RenderableType":
     from rich.bar import Bar
     from rich.console import Group
 
     most = max((hour.average for hour in expected), default=0.0)
-    drawn = table("HOUR", right("AVERAGE"), right("HIGHEST"), right("DAYS"), "")
+    grid = table("HOUR", right("AVERAGE"), right("HIGHEST"), right("DAYS"), "")
     for hour in expected:
         bar = Bar(1, 0, hour.average / most, width=_WIDEST_BAR, color="cyan") if most else ""
-        drawn.add_row(local(hour.starts_at)[:16], f"{hour.average:.1f}", str(hour.highest), str(hour.days), bar)
-    return Group(drawn, "", "WOULD HAVE COST IN THE LAST 7 DAYS", scores_table(scores, price)) if scores else drawn
+        grid.add_row(local(hour.starts_at)[:16], f"{hour.average:.1f}", str(hour.highest), str(hour.days), bar)
+    return Group(grid, "", "WOULD HAVE COST IN THE LAST 7 DAYS", scores_table(scores, price)) if scores else grid

@@ -32,16 +32,16 @@ def score_row(score: Score, price: Decimal | None) -> list[str]:
 def scores_table(scores: Sequence[Score], price: Decimal) -> "Table":
     """The figures of each policy."""
     waits = right("MEAN WAIT"), right("P50"), right("P95")
-    drawn = table("POLICY", right("HOURS"), right("COST"), *waits, right("COST WITH WAITS"))
+    grid = table("POLICY", right("HOURS"), right("COST"), *waits, right("COST WITH WAITS"))
     for score in scores:
-        drawn.add_row(
+        grid.add_row(
             str(score.policy),
             f"{score.instance_s / _HOUR_S:,.1f}",
             money(dollars_of(score.instance_s, price)),
             *(seconds(wait) for wait in (score.mean_wait_s, score.p50_wait_s, score.p95_wait_s)),
             money(dollars_of(score.total_cost_s, price)),
         )
-    return drawn
+    return grid
 
 
 def seconds(span_s: float) -> str:

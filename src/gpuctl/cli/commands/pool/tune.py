@@ -81,7 +81,7 @@ def command(
 def _checked(held_out: Sequence[Score] | None, usd: Decimal) -> list[str]:
     if held_out is None:
         return []
-    mine, fallback = (money(dollars_of(score.total_cost_s, usd)) for score in held_out)
+    policy_cost, fallback = (money(dollars_of(score.total_cost_s, usd)) for score in held_out)
     return [
-        f"check: {held_out[0].policy}, from the first half, costs {mine} with waits in the second, on-demand {fallback}"
+        f"check: {held_out[0].policy}, from the first half, costs {policy_cost} with waits in the second, on-demand {fallback}"
     ]
