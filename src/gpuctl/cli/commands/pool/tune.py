@@ -83,5 +83,6 @@ def _checked(held_out: Sequence[Score] | None, usd: Decimal) -> list[str]:
         return []
     policy_cost, fallback = (money(dollars_of(score.total_cost_s, usd)) for score in held_out)
     return [
-        f"check: {held_out[0].policy}, from the first half, costs {policy_cost} with waits in the second, on-demand {fallback}"
+        f"check: {held_out[0].policy}, from the first half, costs {policy_cost} with waits in the second, "
+        f"on-demand {fallback}"
     ]
