@@ -80,8 +80,8 @@ def command(
     clouds = _clouds(context, provider, region)
     recommended = advice(docs, minutes, context.wiring.config.max_ttl)
     history = history_of_purpose(context.wiring.store, context.wiring.catalog, purpose) if by else None
-    found = (_chosen(context, cloud, region, recommended, history) for cloud in clouds)
-    chosen = [choice for choice in found if choice is not None]
+    matching = (_chosen(context, cloud, region, recommended, history) for cloud in clouds)
+    chosen = [choice for choice in matching if choice is not None]
     if not chosen:
         where = f" in `{region}`" if region else ""
         raise UsageError(

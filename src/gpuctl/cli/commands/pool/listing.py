@@ -63,8 +63,8 @@ def show(ctx: typer.Context, name: PoolName) -> Result:
 
 
 def _would_have_cost(shadow: Mapping[str, Any]) -> str:
-    pool_records, fallback = (money(Decimal(str(shadow[key]))) for key in ("costWithWaits", "fallbackCostWithWaits"))
+    policy_cost, fallback = (money(Decimal(str(shadow[key]))) for key in ("costWithWaits", "fallbackCostWithWaits"))
     return (
-        f"in the last {shadow['days']} days {shadow['policy']} would have cost {pool_records} with waits, "
+        f"in the last {shadow['days']} days {shadow['policy']} would have cost {policy_cost} with waits, "
         f"{shadow['fallback']} {fallback}"
     )
