@@ -242,4 +242,28 @@ MUTANTS: dict[str, Break] = {
         ("folder.mkdir(mode=0o700)", "folder.mkdir()"),
         ("make_path_private(folder, 0o700)", "pass"),
     ),
+    "leases not checked when they are written": edited(
+        "gpuctl.domain.pools.leasing:taken",
+        ("if (why := _objection(record, pool, lease, now)) is not None:", "if (why := None) is not None:"),
+    ),
+    "maximum not checked when it is reached": edited(
+        "gpuctl.services.pools.launch:refuse_over_max", ("if _count(pool, records) > pool.max:", "if False:")
+    ),
+    "pool budget not checked when it is spent": edited(
+        "gpuctl.services.pools.launch:admission", ("refuse_over_pool_budget(pool, records, now, origin)", "pass")
+    ),
+    "leased since the plan was made": edited(
+        "gpuctl.services.pools.carry_out:_stopping", ("if not lease.has_expired(now):", "if False:")
+    ),
+    "lease without a deadline of its own": edited(
+        "gpuctl.services.pools.lease:_taken",
+        ("if record.cloud_id is None or record.expires_at >= deadline:", "if True:"),
+    ),
+    "overwritten deadline not repaired": edited(
+        "gpuctl.services.pools.deadline:move_deadline", ("_repair(runtime, session, record)", "pass")
+    ),
+    "pool instances with the longest TTL": edited(
+        "gpuctl.services.pools.launch:launch_ttl",
+        ("min(MOST_AHEAD, tools.runtime.max_ttl)", "tools.runtime.max_ttl"),
+    ),
 }
