@@ -256,11 +256,11 @@ MUTANTS: dict[str, Break] = {
         "gpuctl.services.pools.carry_out:_stopping", ("if not lease.has_expired(now):", "if False:")
     ),
     "lease without a deadline of its own": edited(
-        "gpuctl.services.pools.lease:_taken",
+        "gpuctl.services.pools.lease:_with_lease",
         ("if record.cloud_id is None or record.expires_at >= deadline:", "if True:"),
     ),
-    "overwritten deadline not repaired": edited(
-        "gpuctl.services.pools.deadline:move_deadline", ("_repair(runtime, session, record)", "pass")
+    "deadlines on their way not noticed": edited(
+        "gpuctl.domain.pools.leasing:_objection", ("if record.unconfirmed_deadlines else None", "if False else None")
     ),
     "pool instances with the longest TTL": edited(
         "gpuctl.services.pools.launch:launch_ttl",

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from boot.cases import CASES, booted_guards
 from boot.system import missing
-from faults import azure, cancels, copies, crashes, gcp, hostile_input, lost_replies, secrets, shared, states
+from faults import azure, cancels, copies, crashes, gcp, hostile_input, lost_replies, pools, secrets, shared, states
 from faults.world import Score, World, broken, world
 from support.document import part, put
 
@@ -375,6 +375,18 @@ GATES = (
         _alone_under(shared.shared_lost_replies, "a lost reply taken for a failure", 1)
         | _alone_under(shared.shared_lost_replies, "a late commit not forestalled", 1),
         shared.missing,
+    ),
+    Gate(
+        "H1",
+        "pools under random schedules of ticks, leases, releases, deaths, two processes at once, budget cuts, lost "
+        "replies, failing queues and a cron that stops",
+        "double leases, leases cut short, launches over a limit, instances without cron = 0",
+        _alone(lambda: pools.pool_schedules(25)),
+        _alone(lambda: pools.pool_schedules(1000)),
+        _alone_under(pools.pool_schedules, "leases not checked when they are written", 200)
+        | _alone_under(pools.pool_schedules, "maximum not checked when it is reached", 200)
+        | _alone_under(pools.pool_schedules, "pool budget not checked when it is spent", 200)
+        | _alone_under(pools.pool_schedules, "pool instances with the longest TTL", 200),
     ),
 )
 

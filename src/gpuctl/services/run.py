@@ -61,6 +61,10 @@ class TaskResult:
     end_error: GpuctlError | None = None
 
 
+# Releases the lease of the instance; whether the instance must not be used again.
+Release = Callable[[TaskResult, bool], None]
+
+
 class _InstanceTerminated(Exception):
     """The instance is, or is about to be, no more."""
 
@@ -79,6 +83,7 @@ def run_task(
     *,
     keep: bool,
     watch: Callable[[Instance], None] = lambda record: None,
+    release: Release | None = None,
     hurry: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> TaskResult:
     """Run the task on that instance, which is READY, and terminate the instance; with `keep` it is READY again instead.
@@ -86,9 +91,11 @@ def run_task(
     `on_output` gets the output as it comes, `O` or `E` and bytes. A connection that breaks is made again until the
     deadline: the command goes on meanwhile. The instance is terminated on every way out, a signal included (then
     without waiting for confirmation, and within `hurry`). `watch` gets the record as it is now, every ten seconds.
-    UsageError if another task runs on it.
+    With `release` the instance is leased, RUNNING and stays so: the lease is released at the end. UsageError if another
+    task runs on it.
     """
-    _begin(runtime, record)
+    if release is None:
+        _begin(runtime, record)
     ran = TaskResult(record)
     run = _Run(runtime, SshConnection(access.target(record)), record, watch)
     # Until it is known how it went, it was cut short: by a signal, or by a bug.
@@ -105,7 +112,11 @@ def run_task(
         is_cut_short = False
     finally:
         runtime.progress.clear()
-        if is_cut_short:
+        if release is not None:
+            with hurry() if is_cut_short else nullcontext():
+                run.stop_command(ran.code)
+                release(ran, is_cut_short or ran.error is not None)
+        elif is_cut_short:
             with hurry():
                 if keep:
                     run.mark_ready(ran.code)
@@ -161,14 +172,18 @@ class _Run:
             self._runtime.progress.step(f"downloading {transfer.source}")
             self._persist(lambda transfer=transfer: download(self._line, transfer))  # type: ignore[misc]
 
-    def mark_ready(self, code: int | None) -> None:
-        """Keep the instance: READY, without a command of ours running on it."""
-        runtime, now = self._runtime, self._runtime.clock.now()
+    def stop_command(self, code: int | None) -> None:
+        """Kill the command if it has not ended."""
         if self._job is not None and code is None:
             try:
                 self._job.kill(self._line)
             except GpuctlError as error:
-                runtime.progress.warn(f"the command may still be running on the instance: {error.message}")
+                self._runtime.progress.warn(f"the command may still be running on the instance: {error.message}")
+
+    def mark_ready(self, code: int | None) -> None:
+        """Keep the instance: READY, without a command of ours running on it."""
+        runtime, now = self._runtime, self._runtime.clock.now()
+        self.stop_command(code)
         runtime.store.update(
             self._record.id,
             lambda fresh: advance(fresh, Status.READY, now) if fresh.status is Status.RUNNING else fresh,

@@ -6,13 +6,15 @@ from typing import Annotated
 
 import typer
 
+from gpuctl.cli.commands.pool.parameters import POOL
 from gpuctl.cli.commands.provision.options import LaunchOptions, launch_options
+from gpuctl.cli.commands.run.leased import run_leased
 from gpuctl.cli.commands.run.task import RunReport, active_instance, ready_instance, run_command, save_work
 from gpuctl.cli.commands.run.timed import run_timed
 from gpuctl.cli.context import Context
 from gpuctl.cli.parameters import FILE, ID, NAME, ParameterType, flag, option
 from gpuctl.cli.quantities import UNIT, amount_of
-from gpuctl.errors import GpuctlError, Interrupted
+from gpuctl.errors import GpuctlError, Interrupted, UsageError
 from gpuctl.remote.transfer import Transfer, transfer
 
 EXAMPLES = """\
@@ -21,7 +23,8 @@ gpuctl run --gpu T4 --upload .:work --download work/out:out -- bash -c 'cd work 
 HF_TOKEN=... gpuctl run g5.xlarge --env HF_TOKEN --ttl 90 -- ./train.sh
 gpuctl run g5.xlarge --finish-by 6h --work 2h --upload .:work -- 'cd work && ./train.sh'
 gpuctl run g5.xlarge --purpose ocr --work 120 --unit docs -- ./scan.sh
-gpuctl run --on train-7 --keep -- python bench.py"""
+gpuctl run --on train-7 --keep -- python bench.py
+gpuctl run --pool train -- nvidia-smi"""
 TAKES_REST = True
 
 _TASK = "Command and files"
@@ -35,6 +38,9 @@ def command(
     on: Annotated[
         str | None,
         option(ID, "Use this active instance instead of a new one", panel=_TASK),
+    ] = None,
+    pool: Annotated[
+        str | None, option(POOL, "Lease an instance of this pool for --ttl instead of starting one", panel=_TASK)
     ] = None,
     upload: Annotated[
         list[Transfer] | None,
@@ -65,6 +71,10 @@ def command(
     report = RunReport(context, result)
     try:
         task = report.task(context.globals.rest, upload or [], download or [], env or [])
+        if pool is not None:
+            if on is not None or keep:
+                raise UsageError("--pool does not go together with --on and --keep", hint="leave them out")
+            return report.finish(run_leased(context, launch, pool, task, report))
         launch = replace(launch, check=launch.check or "ssh")
         amount = amount_of(launch.work, unit)
         if on is not None:

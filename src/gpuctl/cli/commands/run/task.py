@@ -35,7 +35,7 @@ from gpuctl.services.launch.emergency import end_interrupted
 from gpuctl.services.launch.prepare import active_records, prepare
 from gpuctl.services.launch.provision import start
 from gpuctl.services.query import last_known_records, resolve
-from gpuctl.services.run import Task, TaskResult, run_task
+from gpuctl.services.run import Release, Task, TaskResult, run_task
 from gpuctl.services.wait import wait_for_ssh
 from gpuctl.services.work_history import record_work
 
@@ -173,11 +173,16 @@ def run_command(
     *,
     keep: bool,
     watch: Callable[[Instance], None] = lambda record: None,
+    release: Release | None = None,
 ) -> TaskResult:
-    """Run the task on the instance; its output goes to stdout and stderr as it arrives. `watch`: see `run_task`."""
+    """Run the task on the instance; its output goes to stdout and stderr as it arrives.
+
+    `watch` and `release`: see `run_task`.
+    """
     context.progress.clear()
     out, err = _sink(context.streams.out), _sink(context.streams.err)
     after = "it stays" if keep else "the instance is terminated afterwards"
+    after = after if release is None else "the lease is released afterwards"
     context.progress.info(f"{record.label} is ready; running the command ({after})")
     ran = run_task(
         context.wiring.runtime,
@@ -187,6 +192,7 @@ def run_command(
         lambda stream, some: (out if stream == "O" else err)(some),
         keep=keep,
         watch=watch,
+        release=release,
         hurry=lambda: time_limit(TERMINATE_WITHIN),
     )
     now = context.clock.now()

@@ -15,6 +15,7 @@ from gpuctl.cli.commands.schedule.reaper_job import (
     command_of,
     limits_of,
     log_in,
+    pools_command_of,
     proof_command_of,
     providers_in_use,
     variables_left_out,
@@ -64,7 +65,7 @@ def install(
     systemd: Annotated[bool, flag("Use a systemd user timer", "--systemd")] = False,
     wait: Annotated[bool, flag("Wait until the reaper has run, for at most two intervals", "--wait")] = False,
 ) -> Result:
-    """Run `gpuctl reap` on a schedule. Installing again replaces the schedule.
+    """Run `gpuctl reap` and `gpuctl pool scale` on a schedule. Installing again replaces the schedule.
 
     Uses launchd on macOS, elsewhere a systemd user timer if available, otherwise cron. Writes absolute paths, and no
     secrets.
@@ -79,7 +80,10 @@ def install(
     job = ReaperJob(place.key, every, command_of(context, folder), variables)
     installed_at = context.clock.now()
     where = scheduler.install(job)
-    place.schedulers.uninstall(place.key, keep=scheduler)
+    # In a process of its own: no launch delays a termination.
+    scheduler.install(replace(job, key=place.pools_key, argv=pools_command_of(context, folder)))
+    for key in (place.key, place.pools_key):
+        place.schedulers.uninstall(key, keep=scheduler)
     ScheduleNote(folder).write(
         Installed(kind=scheduler.kind, every=job.every, installed_at=installed_at, state=location)
     )
@@ -175,6 +179,7 @@ def status(ctx: typer.Context) -> Result:
 def uninstall(ctx: typer.Context) -> Result:
     """Remove the schedule of the reaper."""
     place = _place(ctx)
+    place.schedulers.uninstall(place.pools_key)
     was_installed = place.schedulers.uninstall(place.key)
     folder = place.context.wiring.state_folder
     if folder is not None:

@@ -44,6 +44,12 @@ def command_of(context: Context, folder: Path) -> tuple[str, ...]:
     return (*own_program(context.environ), "reap", *_options_of_the_state(context), "--log", str(log_in(folder)))
 
 
+def pools_command_of(context: Context, folder: Path) -> tuple[str, ...]:
+    """The command of a tick over the pools of this state, likewise."""
+    log = str(folder / "pools.log")
+    return (*own_program(context.environ), "pool", "scale", *_options_of_the_state(context), "--log", log)
+
+
 def proof_command_of(context: Context) -> tuple[str, ...]:
     """The command that opens the credentials which `command_of` needs, and prints for each what it got, as JSON."""
     return (*own_program(context.environ), "schedule", "prove", *_options_of_the_state(context), "-o", "json")
@@ -136,7 +142,7 @@ def providers_in_use(context: Context) -> list[tuple[ProviderName, str | None]]:
 
 
 class StateSchedule:
-    """The schedule of this invocation's state: its key, the note of it, and the schedulers that may have it.
+    """The schedule of this invocation's state: its keys, the note of it, and the schedulers that may have it.
 
     On macOS cron is among them only if `wanted` or the note names it: to run `crontab` there opens a dialog.
     """
@@ -144,7 +150,8 @@ class StateSchedule:
     def __init__(self, context: Context, wanted: str | None = None) -> None:
         self.context = context
         installed, location = self.note, context.wiring.state_url
-        self.key = key_of(installed.state if installed and _is_same_file(installed.state, location) else location)
+        state = installed.state if installed and _is_same_file(installed.state, location) else location
+        self.key, self.pools_key = key_of(state), key_of(f"pools of {state}")
         kinds = (wanted, installed.kind if installed else None)
         self.schedulers = Schedulers(*_schedulers(context, uses_cron=cron.KIND in kinds))
 
