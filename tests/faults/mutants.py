@@ -243,7 +243,7 @@ MUTANTS: dict[str, Break] = {
         ("make_path_private(folder, 0o700)", "pass"),
     ),
     "leases not checked when they are written": edited(
-        "gpuctl.domain.pools.leasing:taken",
+        "gpuctl.domain.pools.leasing:with_new_lease",
         ("if (why := _objection(record, pool, lease, now)) is not None:", "if (why := None) is not None:"),
     ),
     "maximum not checked when it is reached": edited(

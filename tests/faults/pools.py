@@ -309,7 +309,11 @@ def _schedule(chance: random.Random) -> list[str]:
     for _ in range(STEPS):
         world.daily_before = world.budgets.daily_usd
         work, other = chance.choices(works, weights, k=2)
-        race, world.store.after, world.cloud.after = chance.random(), chance.randrange(6), chance.randrange(4)
+        race, world.store.after, world.cloud.after = (
+            chance.random(),
+            chance.choice([0, 0, 0, 1, 3]),
+            chance.randrange(4),
+        )
         if race < 0.25:
             world.store.interlude = lambda other=other: _run(other)  # type: ignore[misc]
         elif race < 0.5:
