@@ -84,6 +84,12 @@ def test_a_pool_that_cannot_work_is_not_created(operator: Operator, argv: list[s
     assert operator.json("pool", "list").json["count"] == 0
 
 
+def test_the_error_about_a_bad_name_names_the_argument_and_the_command(operator: Operator) -> None:
+    error = create(operator, name="Train_7").json["error"]
+    assert error["message"].startswith("NAME must be 1 to 40 characters")
+    assert error["hint"].startswith("gpuctl pool create train-7")
+
+
 def test_a_tick_with_nothing_to_do_prints_nothing_and_sends_nothing(operator: Operator) -> None:
     create(operator)
     ran = operator.run("pool", "scale")
@@ -209,6 +215,7 @@ def test_a_pool_with_a_lease_is_deleted_by_force_only(operator: Operator) -> Non
     ran = operator.json("pool", "delete", "train")
     assert (ran.code, ran.json["error"]["code"]) == (2, "usage")
     assert granted["id"] in ran.json["error"]["message"]
+    assert show(operator)["status"] == "ACTIVE"
     assert operator.json("pool", "delete", "train", "--force").code == 2
     assert len(operator.alive) == 1
     assert operator.json("pool", "delete", "train", "--yes", "--force").code == 0

@@ -154,16 +154,15 @@ def check(request: Request, max_ttl: timedelta) -> None:
         check_tag(key, value)
 
 
-def check_name(name: str) -> None:
-    """Raise UsageError unless it can stand for an id: 1-40 of `a-z0-9-`, not beginning like an id."""
+def check_name(name: str, parameter: str = "--name", hint: str = "add `--name train-7`") -> None:
+    """Raise UsageError unless it can stand for an id: 1-40 of `a-z0-9-`, not beginning like an id.
+
+    `parameter` is what the error calls it.
+    """
     if not NAME.fullmatch(name):
-        raise UsageError(
-            f"--name must be 1 to 40 characters of `a-z0-9-`, not {as_typed(name)}", hint="add `--name train-7`"
-        )
+        raise UsageError(f"{parameter} must be 1 to 40 characters of `a-z0-9-`, not {as_typed(name)}", hint=hint)
     if name.startswith(RECORD_ID_PREFIX):
-        raise UsageError(
-            f"a name may not begin with `{RECORD_ID_PREFIX}`: {as_typed(name)}", hint="add `--name train-7`"
-        )
+        raise UsageError(f"a name may not begin with `{RECORD_ID_PREFIX}`: {as_typed(name)}", hint=hint)
 
 
 def check_text(what: str, text: str | None) -> None:

@@ -166,7 +166,7 @@ class Pool(Value):
 
 def check_pool(pool: Pool, *, yes: bool) -> None:
     """Raise UsageError for the first limit that the specification breaks; `yes` confirms reuse without a clean-up."""
-    check_name(pool.name)
+    check_name(pool.name, "NAME", "gpuctl pool create train-7 TYPE --region REGION")
     if not 0 <= pool.min <= pool.max:
         raise UsageError(f"--min must be 0 to --max ({pool.max}), not `{pool.min}`")
     if not 1 <= pool.max <= HIGHEST_MAX:

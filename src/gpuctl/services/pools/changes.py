@@ -50,8 +50,8 @@ def delete_pool(tools: PoolTools, name: str, *, is_forced: bool) -> DeletedPool:
     UsageError while an instance is on lease, unless `is_forced`: then that instance is terminated as well. A
     termination that was not accepted is repeated by the reaper. NotFoundError if there is no pool of that name.
     """
+    refuse_leased(tools, pool_named(tools.pools, name), is_forced=is_forced)
     pool = set_status(tools, name, PoolStatus.DRAINING)
-    refuse_leased(tools, pool, is_forced=is_forced)
     pool_records = members(tools.runtime.store.snapshot().records, name)
     now = tools.now()
     ids = [record.id for record in pool_records]
@@ -73,8 +73,8 @@ def refuse_leased(tools: PoolTools, pool: Pool, *, is_forced: bool) -> None:
     if leased and not is_forced:
         names = ", ".join(lease.id if (lease := lease_of(record)) else record.id for record in leased[:3])
         raise UsageError(
-            f"{len(leased)} of the instances of pool `{pool.name}` are in use ({names}); the pool is draining now",
-            hint=f"release them, or gpuctl pool delete {pool.name} --yes --force",
+            f"{len(leased)} of the instances of pool `{pool.name}` are in use ({names})",
+            hint=f"gpuctl pool drain {pool.name}, or gpuctl pool delete {pool.name} --yes --force",
         )
 
 

@@ -74,7 +74,7 @@ def command(
         if pool is not None:
             if on is not None or keep:
                 raise UsageError("--pool does not go together with --on and --keep", hint="leave them out")
-            return report.finish(run_leased(context, launch, pool, task, report))
+            return report.finish(run_leased(context, launch, pool, task, report, unit))
         launch = replace(launch, check=launch.check or "ssh")
         amount = amount_of(launch.work, unit)
         if on is not None:
