@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cached_property
 from typing import TypeVar
 
 from gpuctl.domain.instance import Instance, Reason, Status
@@ -74,6 +75,20 @@ class _InstanceTerminated(Exception):
         self.reason = reason
 
 
+def begin(runtime: Runtime, record: Instance) -> None:
+    """Make the instance RUNNING. UsageError if another task runs on it, NotReadyError if it is not READY."""
+    now = runtime.clock.now()
+
+    def running(fresh: Instance) -> Instance:
+        if fresh.status is Status.RUNNING:
+            raise UsageError(f"a task is already running on {fresh.label}", hint=f"gpuctl get {fresh.label}")
+        if fresh.status is not Status.READY:
+            raise NotReadyError(f"{fresh.label} is {fresh.status}, not READY", hint=f"gpuctl wait {fresh.label}")
+        return advance(fresh, Status.RUNNING, now)
+
+    runtime.store.update(record.id, running)
+
+
 def run_task(
     runtime: Runtime,
     access: Access,
@@ -86,18 +101,15 @@ def run_task(
     release: Release | None = None,
     hurry: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> TaskResult:
-    """Run the task on that instance, which is READY, and terminate the instance; with `keep` it is READY again instead.
+    """Run the task on that instance, after `begin`, and terminate the instance; with `keep` it is READY again instead.
 
     `on_output` gets the output as it comes, `O` or `E` and bytes. A connection that breaks is made again until the
     deadline: the command goes on meanwhile. The instance is terminated on every way out, a signal included (then
     without waiting for confirmation, and within `hurry`). `watch` gets the record as it is now, every ten seconds.
-    With `release` the instance is leased, RUNNING and stays so: the lease is released at the end. UsageError if another
-    task runs on it.
+    With `release` the instance is leased, RUNNING and stays so: the lease is released at the end.
     """
-    if release is None:
-        _begin(runtime, record)
     ran = TaskResult(record)
-    run = _Run(runtime, SshConnection(access.target(record)), record, watch)
+    run = _Run(runtime, access, record, watch)
     # Until it is known how it went, it was cut short: by a signal, or by a bug.
     reason, is_cut_short = Reason.CANCELLED, True
     try:
@@ -144,15 +156,18 @@ def _terminate(runtime: Runtime, result: TaskResult, reason: Reason) -> None:
 class _Run:
     """One command on one instance, through as many connections as it takes."""
 
-    def __init__(
-        self, runtime: Runtime, line: SshConnection, record: Instance, watch: Callable[[Instance], None]
-    ) -> None:
+    def __init__(self, runtime: Runtime, access: Access, record: Instance, watch: Callable[[Instance], None]) -> None:
         self._watch = watch
         self._runtime = runtime
-        self._line = line
+        self._access = access
         self._record = record
         self._job: RemoteJob | None = None
         self._looked_at: timedelta | None = None
+
+    @cached_property
+    def _line(self) -> SshConnection:
+        # Not at the start of the run: it can fail, and from there on a failure terminates the instance.
+        return SshConnection(self._access.target(self._record))
 
     def command(self, task: Task, on_output: OnOutput) -> int:
         """Files there, then the command, to its end; its exit code."""
@@ -173,10 +188,12 @@ class _Run:
             self._persist(lambda transfer=transfer: download(self._line, transfer))  # type: ignore[misc]
 
     def stop_command(self, code: int | None) -> None:
-        """Kill the command if it has not ended."""
+        """Kill the command if it has not ended, nor its instance."""
         if self._job is not None and code is None:
             try:
-                self._job.kill(self._line)
+                fresh = current_record(self._runtime.store, self._record)
+                if fresh.is_live and fresh.status is not Status.STOPPING:
+                    self._job.kill(self._line)
             except GpuctlError as error:
                 self._runtime.progress.warn(f"the command may still be running on the instance: {error.message}")
 
@@ -230,19 +247,6 @@ class _Run:
         fresh = current_record(self._runtime.store, self._record)
         is_wanted = fresh.is_live and fresh.status is not Status.STOPPING
         return is_wanted and not fresh.is_due(self._runtime.clock.now())
-
-
-def _begin(runtime: Runtime, record: Instance) -> None:
-    now = runtime.clock.now()
-
-    def running(fresh: Instance) -> Instance:
-        if fresh.status is Status.RUNNING:
-            raise UsageError(f"a task is already running on {fresh.label}", hint=f"gpuctl get {fresh.label}")
-        if fresh.status is not Status.READY:
-            raise NotReadyError(f"{fresh.label} is {fresh.status}, not READY", hint=f"gpuctl wait {fresh.label}")
-        return advance(fresh, Status.RUNNING, now)
-
-    runtime.store.update(record.id, running)
 
 
 def _ended(record: Instance) -> GpuctlError:

@@ -95,14 +95,18 @@ def test_a_connection_cut_for_good_ends_at_the_deadline_with_the_machine(runner:
     assert (runner.operator.alive, runner.operator.records[0].reason) == ([], Reason.EXPIRED)
 
 
-def test_a_machine_taken_back_by_the_cloud_is_worth_another_try(runner: Runner, cable: Cable) -> None:
+@pytest.mark.parametrize("options", [(), ("--keep",)])
+def test_a_machine_taken_back_by_the_cloud_is_worth_another_try(
+    runner: Runner, cable: Cable, options: tuple[str, ...]
+) -> None:
     def take_back() -> None:
         runner.operator.cloud.interrupt(runner.operator.alive[0])
         cable.cut(for_good=True)
 
     with once_there_is(runner.sshd.home / "begun", take_back):
-        code = runner.run(there=["touch begun; sleep 600"])
+        code = runner.run(*options, there=["touch begun; sleep 600"])
     assert (code, runner.document["error"]["code"], runner.operator.alive) == (205, "capacity", [])
+    assert "may still be running" not in runner.err
 
 
 def test_a_machine_that_ssh_never_gets_onto_is_ended_and_nothing_was_run(runner: Runner, cable: Cable) -> None:

@@ -87,7 +87,7 @@ def command(
                 ran = run_timed(context, launch, request, task, report, keep=keep)
             else:
                 record = ready_instance(context, launch, request, report)
-                ran = run_command(context, record, task, keep=keep)
+                ran = run_command(context, record, task, keep=keep, is_new=report.is_new)
         if amount is not None and unit is not None:
             save_work(context, ran, amount, unit)
         return report.finish(ran)

@@ -1,8 +1,8 @@
 """What `gpuctl run` does around its command: the instance before it, the output during it, the account after it."""
 
 import re
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -22,6 +22,7 @@ from gpuctl.domain.market.offers import READY_WITHIN
 from gpuctl.domain.market.request import Request
 from gpuctl.errors import (
     Failure,
+    GpuctlError,
     Interrupted,
     NotFoundError,
     StateLockedError,
@@ -35,7 +36,7 @@ from gpuctl.services.launch.emergency import end_interrupted
 from gpuctl.services.launch.prepare import active_records, prepare
 from gpuctl.services.launch.provision import start
 from gpuctl.services.query import last_known_records, resolve
-from gpuctl.services.run import Release, Task, TaskResult, run_task
+from gpuctl.services.run import Release, Task, TaskResult, begin, run_task
 from gpuctl.services.wait import wait_for_ssh
 from gpuctl.services.work_history import record_work
 
@@ -44,12 +45,13 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class RunReport:
-    """The state of a run, for the file that `--result` names."""
+    """The state of a run, for the file that `--result` names. `is_new`: whether this run created the instance."""
 
     def __init__(self, context: Context, path: Path | None) -> None:
         self._context = context
         self._path = path
         self.record: Instance | None = None
+        self.is_new = False
         if path is not None and not path.parent.is_dir():
             raise UsageError(
                 f"the directory of `{path}` does not exist", hint="create the directory, or use another `--result`"
@@ -136,7 +138,7 @@ def ready_instance(
     existing = active_records(candidates(context, request), context.wiring.store.snapshot().records)
     if existing:
         context.progress.info(f"using the active instance {existing[0].label}")
-        report.record = existing[0]
+        report.record, report.is_new = existing[0], False
         return wait_for_ssh(context.wiring.runtime, existing[0], launch.timeout or READY_WITHIN)
     choice = choice_of(context, launch, request)
     prepared = prepare(choice, context.wiring.runtime, launch.retry_policy)
@@ -148,22 +150,32 @@ def ready_instance(
     patience = launch.timeout or prepared.offer.type.ready_within
     patience = min(patience, limit) if limit is not None else patience
     try:
-        outcome = start(prepared, context.wiring.runtime, written.extend, patience, agree=agree, made=made)
-    except Interrupted:
+        with terminating(context, written, made, Interrupted):
+            outcome = start(prepared, context.wiring.runtime, written.extend, patience, agree=agree, made=made)
+            for error in outcome.errors.values():
+                raise error
+            (record,) = with_safeguards(context, outcome).records
+    finally:
+        report.record, report.is_new = written[0] if written else None, True
+    report.record = record
+    if record.status is not Status.READY:
+        raise UnresolvedError(f"{record.label} is {record.status}", hint=f"gpuctl get {record.id}")
+    return record
+
+
+@contextmanager
+def terminating(
+    context: Context, written: Sequence[Instance], made: Sequence[Instance], *failures: type[Failure]
+) -> Iterator[None]:
+    """Requests the termination of these instances, within seconds, if one of these failures leaves the block."""
+    try:
+        yield
+    except failures:
         with time_limit(TERMINATE_WITHIN):
             unrecorded = end_interrupted(context.wiring.runtime, written, made)
             if unrecorded is not None:
                 context.progress.warn(unrecorded.message)
         raise
-    finally:
-        report.record = written[0] if written else None
-    for error in outcome.errors.values():
-        raise error
-    (record,) = with_safeguards(context, outcome).records
-    report.record = record
-    if record.status is not Status.READY:
-        raise UnresolvedError(f"{record.label} is {record.status}", hint=f"gpuctl get {record.id}")
-    return record
 
 
 def run_command(
@@ -174,15 +186,20 @@ def run_command(
     keep: bool,
     watch: Callable[[Instance], None] = lambda record: None,
     release: Release | None = None,
+    is_new: bool = False,
 ) -> TaskResult:
     """Run the task on the instance; its output goes to stdout and stderr as it arrives.
 
+    An instance that is new is terminated also if the task cannot begin on it.
     `watch` and `release`: see `run_task`.
     """
     context.progress.clear()
     out, err = _sink(context.streams.out), _sink(context.streams.err)
     after = "it stays" if keep else "the instance is terminated afterwards"
     after = after if release is None else "the lease is released afterwards"
+    if release is None:
+        with terminating(context, [record], [], *((GpuctlError, Interrupted) if is_new else ())):
+            begin(context.wiring.runtime, record)
     context.progress.info(f"{record.label} is ready; running the command ({after})")
     ran = run_task(
         context.wiring.runtime,

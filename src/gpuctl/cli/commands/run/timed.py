@@ -5,14 +5,14 @@ from datetime import timedelta
 
 from gpuctl.cli.commands.provision.options import LaunchOptions
 from gpuctl.cli.commands.provision.timed import market_rule, work_of
-from gpuctl.cli.commands.run.task import RunReport, ready_instance, run_command
+from gpuctl.cli.commands.run.task import RunReport, ready_instance, run_command, terminating
 from gpuctl.cli.context import Context
 from gpuctl.domain.history import is_lost
 from gpuctl.domain.instance import Instance, Market, Reason
 from gpuctl.domain.market.deadline_rule import TICK, Action
 from gpuctl.domain.market.request import Request
 from gpuctl.domain.work import GRACE, TimedWork
-from gpuctl.errors import GpuctlError, UsageError
+from gpuctl.errors import GpuctlError, Interrupted, UsageError
 from gpuctl.services.extend import extend
 from gpuctl.services.launch.timed import Decided, after_loss, noted
 from gpuctl.services.run import Task, TaskResult
@@ -75,9 +75,12 @@ class _Timed:
                 self._context.progress.warn(error.message)
                 self._not_started(decided)
                 continue
-            if self._is_too_late_for_spot(record):
+            with terminating(self._context, [record], [], GpuctlError, Interrupted):
+                is_too_late = self._is_too_late_for_spot(record)
+            if is_too_late:
                 continue
-            result = run_command(self._context, record, self._task, keep=self._keep, watch=self._extend)
+            is_new = self._report.is_new
+            result = run_command(self._context, record, self._task, keep=self._keep, watch=self._extend, is_new=is_new)
             if result.code is not None or not is_lost(result.record):
                 return result
             self._lost(result.record)
