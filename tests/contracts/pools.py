@@ -10,7 +10,7 @@ from support.pools import a_pool
 
 from gpuctl.domain.pools.events import PoolEvent, PoolEventName
 from gpuctl.domain.pools.spec import Pool, PoolStatus
-from gpuctl.errors import UsageError
+from gpuctl.errors import StateUnusableError, UsageError
 from gpuctl.store.base import State
 
 MINUTE = timedelta(minutes=1)
@@ -56,6 +56,16 @@ class PoolStoreContract(ABC):
         paused = state.pools.change("train", pause)
         assert seen[-1] == a_pool(max=3)
         assert paused == a_pool(max=3, status=PoolStatus.PAUSED)
+
+    def test_a_change_counts_as_a_write_of_the_state_so_that_a_move_copies_it(self, state: State) -> None:
+        state.pools.change("train", lambda present: a_pool())
+        before = state.records.snapshot().serial
+        state.pools.change("train", lambda present: a_pool(max=3))
+        assert not state.admin.mark_moved("elsewhere", before)
+        assert state.admin.mark_moved("elsewhere", state.records.snapshot().serial)
+        with pytest.raises(StateUnusableError, match="was moved to `elsewhere`"):
+            state.pools.change("train", lambda present: a_pool(max=4))
+        assert state.pools.read() == {"train": a_pool(max=3)}
 
     def test_a_change_that_raises_writes_nothing(self, state: State) -> None:
         def refuse(present: Pool | None) -> Pool | None:

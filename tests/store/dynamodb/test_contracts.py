@@ -26,9 +26,11 @@ from gpuctl.store.dynamodb.engine import DynamoEngine
 from gpuctl.store.dynamodb.items import HEADER_KEY
 from gpuctl.store.dynamodb.table import DynamoTable, read_address
 from gpuctl.store.kind import StateKind
+from gpuctl.store.known import NothingKnown
 from gpuctl.store.lease import Leases
 from gpuctl.store.opening import Surroundings
-from gpuctl.store.shared.engine import Header
+from gpuctl.store.shared.engine import Header, Row
+from gpuctl.store.shared.records import SharedRecords
 
 ONE = "inst-000000000001"
 
@@ -113,6 +115,25 @@ def test_without_a_table_every_call_names_the_initialisation(dynamodb: DynamoSer
         assert raised.value.fault is StateFault.MISSING
     assert state.cooldown.active(NOON) == {}
     assert state.admin.create() == state.admin.create()
+
+
+def test_a_guard_never_writes_on_records_that_are_older_than_its_serial(dynamodb: DynamoServer, url: str) -> None:
+    writer, written = opened(url, dynamodb), []
+
+    class Raced(DynamoEngine):
+        def _rows(self) -> dict[str, Row]:
+            rows = super()._rows()
+            if len(written) < 5:
+                written.append(an_instance(f"inst-{len(written):012}"))
+                writer.records.add(written[-1:], lambda present: None)
+            return rows
+
+    writer.admin.create()
+    engine = Raced(DynamoTable(read_address(url), dynamodb.environ, FakeClock()), FakeClock())
+    records = SharedRecords(engine, NothingKnown(), kind=StateKind.REAL, clock=FakeClock())
+    seen: list[int] = []
+    records.add([an_instance("inst-00000000000a")], lambda present: seen.append(len(present)))
+    assert seen[-1] == 5
 
 
 def test_more_records_than_one_transaction_holds_are_changed_and_archived(dynamodb: DynamoServer, url: str) -> None:

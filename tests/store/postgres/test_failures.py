@@ -4,6 +4,7 @@ import os
 import socket
 from pathlib import Path
 
+import psycopg
 import pytest
 from support.clock import FakeClock
 from support.instances import an_instance
@@ -25,6 +26,8 @@ from gpuctl.store.kind import StateKind
 from gpuctl.store.opening import Surroundings
 from gpuctl.store.postgres import open_state
 from gpuctl.store.postgres.address import read_address
+from gpuctl.store.postgres.errors import statement_failed
+from gpuctl.store.postgres.schema import TABLES
 
 ONE = "inst-000000000001"
 
@@ -60,6 +63,23 @@ def test_initialising_twice_is_harmless_and_the_id_stays(url: str) -> None:
     assert first == second
     opened(url).records.add([an_instance(ONE)], lambda present: None)
     assert opened(url).admin.create().records == 1
+
+
+def test_an_initialisation_that_crashed_halfway_is_completed_by_the_next(postgres: PostgresServer, url: str) -> None:
+    postgres.execute(url, TABLES[0])
+    opened(url).admin.create()
+    opened(url).records.add([an_instance(ONE)], lambda present: None)
+    assert opened(url).admin.describe().records == 1
+
+
+def test_a_standby_that_cannot_serialize_says_that_it_is_a_replica() -> None:
+    class NotOnStandby(psycopg.errors.FeatureNotSupported):
+        sqlstate = "0A000"
+
+    error = statement_failed(NotOnStandby("cannot use serializable mode in a hot standby"), "postgresql:///x", "db")
+    assert (error.exit_code, error.retryable) == (9, False)
+    assert "read-only replica" in error.message
+    assert "target_session_attrs" in (error.hint or "")
 
 
 def test_tables_that_an_administrator_made_are_enough(postgres: PostgresServer, url: str) -> None:

@@ -66,17 +66,17 @@ class DynamoEngine:
         return items.header_of(reply["Item"]) if "Item" in reply else None
 
     def load(self) -> Contents | None:
-        header = self.header()
+        after = self.header()
         for _ in range(_READS):
-            if header is None:
+            if after is None:
                 return None
-            rows = self._rows()
+            header, rows = after, self._rows()
             after = self.header()
             if after is not None and after.serial == header.serial:
                 break
-            header = after if after is not None else header
-        # Under writers that never pause each record is right, and the serial is from before all of them.
-        return Contents(header, rows) if header is not None else None
+        # Under writers that never pause each record is right, and the serial is from before all of them: a guard that
+        # was computed on these records loses its race.
+        return Contents(header, rows)
 
     def fetch(self, ids: Sequence[str]) -> Contents | None:
         header = self.header()
@@ -142,9 +142,17 @@ class DynamoEngine:
         return {item["k"]["S"]: items.document_of(item, self._table.read_at) for item in matches}
 
     def put_document(
-        self, kind: DocumentKind, name: str, document: Document | None, expected: int | None, fence: Fence | None = None
+        self,
+        kind: DocumentKind,
+        name: str,
+        document: Document | None,
+        expected: int | None,
+        fence: Fence | None = None,
+        *,
+        is_counted: bool = False,
     ) -> bool:
-        return self._write(items.document_actions(kind, name, document, expected, fence))
+        counted = items.actions_of(Write(), None) if is_counted else []
+        return self._write([*counted, *items.document_actions(kind, name, document, expected, fence)])
 
     def append_history(self, name: str, entries: Sequence[tuple[datetime, str, str]]) -> None:
         self._table.batch([{"PutRequest": {"Item": item}} for item in items.history_items(name, entries)])

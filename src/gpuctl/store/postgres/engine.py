@@ -13,7 +13,7 @@ from gpuctl.errors import GpuctlError, StateUnreachableError, StateUnusableError
 from gpuctl.store.postgres import statements as sql
 from gpuctl.store.postgres.connection import Connection, LostReply, Rows, Statement
 from gpuctl.store.postgres.errors import LOST_RACE, NO_TABLE, statement_failed
-from gpuctl.store.postgres.schema import TABLES, script
+from gpuctl.store.postgres.schema import NAMES, TABLES, script
 from gpuctl.store.shared.engine import Contents, Document, DocumentKind, Fence, Header, Row, Write
 from gpuctl.store.shared.header import not_initialised
 
@@ -45,15 +45,11 @@ class PostgresEngine:
     def create(self, header: Header) -> None:
         if self.header() is not None:
             return
-        if not self._has_tables():
-            for statement in TABLES:
-                self._query((statement, ()))
+        self._create_tables()
         self._write(sql.insert_header(header), must_change=False)
 
     def replace_header(self, header: Header) -> None:
-        if not self._has_tables():
-            for statement in TABLES:
-                self._query((statement, ()))
+        self._create_tables()
         remove = [("DELETE FROM gpuctl_state", ()), ("DELETE FROM gpuctl_instances", ())]
         self._write([*remove, *sql.insert_header(header)], must_change=False)
 
@@ -104,12 +100,20 @@ class PostgresEngine:
         return {row[0]: _document(row) for row in rows}
 
     def put_document(
-        self, kind: DocumentKind, name: str, document: Document | None, expected: int | None, fence: Fence | None = None
+        self,
+        kind: DocumentKind,
+        name: str,
+        document: Document | None,
+        expected: int | None,
+        fence: Fence | None = None,
+        *,
+        is_counted: bool = False,
     ) -> bool:
         if kind is DocumentKind.REAPER:
             # Once for each run of the reaper.
             self._write([sql.FORGET_COMMITS], must_change=False)
-        return self._write(sql.put_document(kind, name, document, expected, fence))
+        counted = sql.write(Write()) if is_counted else []
+        return self._write([*counted, *sql.put_document(kind, name, document, expected, fence)])
 
     def append_history(self, name: str, entries: Sequence[tuple[datetime, str, str]]) -> None:
         self._write([sql.append_history(name, entry) for entry in entries], must_change=False)
@@ -128,8 +132,12 @@ class PostgresEngine:
         at: datetime = self._query(("SELECT clock_timestamp()", ()))[0][0]
         return at
 
-    def _has_tables(self) -> bool:
-        return self._query(("SELECT to_regclass('gpuctl_state') IS NOT NULL", ()))[0][0] is True
+    def _create_tables(self) -> None:
+        # Not where all are there, because their user may not be allowed to create one.
+        missing = "SELECT 1 FROM unnest(%s::text[]) AS name WHERE to_regclass(name) IS NULL"
+        if self._query((missing, (list(NAMES),))):
+            for statement in TABLES:
+                self._query((statement, ()))
 
     def _contents(self, records: Statement) -> Contents | None:
         begin = ("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", ())

@@ -75,7 +75,8 @@ def statement_failed(error: psycopg.Error, location: str, host: str) -> GpuctlEr
         return StateAccessError(
             f"the state `{location}` refuses: {text}", hint="see which rights are needed: gpuctl state init --print"
         )
-    if state == "25006":
+    # A standby refuses a serializable transaction before it looks at what that would write.
+    if state == "25006" or "hot standby" in text:
         return StateUnusableError(
             f"the state `{location}` cannot be written on `{host}`, which is a read-only replica: {text}",
             hint="use the primary's URL, or add `target_session_attrs=read-write` to it",

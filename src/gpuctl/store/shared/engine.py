@@ -175,9 +175,19 @@ class Engine(Protocol):
         ...
 
     def put_document(
-        self, kind: DocumentKind, name: str, document: Document | None, expected: int | None, fence: Fence | None = None
+        self,
+        kind: DocumentKind,
+        name: str,
+        document: Document | None,
+        expected: int | None,
+        fence: Fence | None = None,
+        *,
+        is_counted: bool = False,
     ) -> bool:
-        """Replace the document that had the `expected` version (None: there was none); None removes it."""
+        """Replace the document that had the `expected` version (None: there was none); None removes it.
+
+        `is_counted`: it increments the serial, and needs a state that was not moved and is not being filled.
+        """
         ...
 
     def append_history(self, name: str, entries: Sequence[tuple[datetime, str, str]]) -> None:

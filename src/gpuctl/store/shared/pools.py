@@ -35,23 +35,20 @@ class SharedPools:
         return {name: self._pool(document) for name, document in self._engine.documents(DocumentKind.POOL).items()}
 
     def change(self, name: str, change: PoolChange) -> Pool | None:
-        # Refuses a state that was moved, and makes the ID of a new one final.
-        self._records.check_writable()
-        if self._is_new():
-            self._records.add([], lambda present: None)
         for _ in range(_TRIES):
+            # Refuses a state that was moved, and makes the ID of a new one final.
+            self._records.check_writable()
+            if self._is_new():
+                self._records.add([], lambda present: None)
             document = self._engine.document(DocumentKind.POOL, name)
             before = self._pool(document) if document is not None else None
             after = change(before)
             if after == before:
                 return after
             version = document.version if document is not None else None
-            if after is None:
-                is_written = self._engine.put_document(DocumentKind.POOL, name, None, version)
-            else:
-                new = Document((version or 0) + 1, after.model_dump_json())
-                is_written = self._engine.put_document(DocumentKind.POOL, name, new, version)
-            if is_written:
+            new = Document((version or 0) + 1, after.model_dump_json()) if after is not None else None
+            # A move copies what was counted, and nothing is written to a state that was moved.
+            if self._engine.put_document(DocumentKind.POOL, name, new, version, is_counted=True):
                 return after
         raise StateLockedError(f"other processes kept changing the pool `{name}`", hint="run the command again")
 
