@@ -92,6 +92,7 @@ def test_a_moved_state_refuses_and_says_where_it_went(team: Operator, url: str, 
         ["provision", "g4dn.xlarge", "--region", "us-east-1"],
         ["reap"],
         ["extend", machine["id"], "--by", "10m"],
+        ["pool", "scale"],
     ):
         ran = team.json(*argv)
         assert (ran.code, ran.json["error"]["code"]) == (9, "state_unusable"), argv

@@ -5,6 +5,7 @@ then on the target is complete. Run again, the move continues.
 """
 
 import hashlib
+import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -44,7 +45,8 @@ def move(source: State, target: State) -> Moved:
     if source_state.moved_to not in (None, target_state.location):
         raise StateUnusableError(
             f"the state `{source_state.location}` was moved to `{source_state.moved_to}`",
-            hint=f"gpuctl --state {source_state.moved_to} state move --to {target_state.location}",
+            hint=f"gpuctl --state {shlex.quote(source_state.moved_to or '')} state move --to "
+            f"{shlex.quote(target_state.location)}",
             fault=StateFault.MOVED,
         )
     is_moved = source_state.moved_to is not None

@@ -1,5 +1,7 @@
 """What a state that was moved, or is being filled by a move, refuses."""
 
+import shlex
+
 from gpuctl.errors import StateFault, StateUnusableError
 
 
@@ -8,7 +10,7 @@ def refuse_moved(moved_to: str | None, location: str) -> None:
     if moved_to is not None:
         raise StateUnusableError(
             f"the state `{location}` was moved to `{moved_to}`",
-            hint=f"use it there: --state {moved_to}",
+            hint=f"use it there: --state {shlex.quote(moved_to)}",
             fault=StateFault.MOVED,
         )
 
@@ -18,6 +20,6 @@ def refuse_incoming(incoming_from: str | None, location: str) -> None:
     if incoming_from is not None:
         raise StateUnusableError(
             f"the state `{location}` is being filled from `{incoming_from}`, and that has not finished",
-            hint=f"gpuctl --state {incoming_from} state move --to {location}",
+            hint=f"gpuctl --state {shlex.quote(incoming_from)} state move --to {shlex.quote(location)}",
             fault=StateFault.OTHER,
         )

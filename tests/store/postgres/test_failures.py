@@ -1,6 +1,7 @@
 """What a server out of reach, full, read-only or closed to the user means for a state."""
 
 import os
+import shlex
 import socket
 from pathlib import Path
 
@@ -23,11 +24,13 @@ from gpuctl.errors import (
 from gpuctl.home.states import StatesOnEngines
 from gpuctl.store.base import State
 from gpuctl.store.kind import StateKind
+from gpuctl.store.moves import refuse_incoming, refuse_moved
 from gpuctl.store.opening import Surroundings
 from gpuctl.store.postgres import open_state
 from gpuctl.store.postgres.address import read_address
 from gpuctl.store.postgres.errors import statement_failed
 from gpuctl.store.postgres.schema import TABLES
+from gpuctl.store.shared.header import not_initialised
 
 ONE = "inst-000000000001"
 
@@ -150,6 +153,35 @@ def test_a_replica_can_be_read_and_not_written(url: str, postgres: PostgresServe
     assert "read-only" in error.message
 
 
+def test_a_record_that_cannot_be_read_is_an_error_of_the_state_for_a_move_too(
+    url: str, postgres: PostgresServer
+) -> None:
+    state = opened(url)
+    state.admin.create()
+    state.records.add([an_instance(ONE)], lambda present: None)
+    postgres.execute(url, "UPDATE gpuctl_instances SET body = '{}'")
+    with pytest.raises(StateUnusableError, match=f"cannot be read, {ONE}") as raised:
+        state.admin.content()
+    assert raised.value.fault is StateFault.DAMAGED
+
+
+def words(hint: str | None) -> list[str]:
+    lexer = shlex.shlex(hint or "", posix=True, punctuation_chars=True)
+    lexer.whitespace_split = True
+    return list(lexer)
+
+
+def test_a_hint_can_be_pasted_into_a_shell() -> None:
+    location = "postgresql://owner@/x?host=/run/postgresql&options=-cx%3D1"
+    assert words(not_initialised(location).hint) == ["gpuctl", "--state", location, "state", "init"]
+    with pytest.raises(StateUnusableError) as moved:
+        refuse_moved(location, "x.json")
+    assert words(moved.value.hint)[-1] == location
+    with pytest.raises(StateUnusableError) as incoming:
+        refuse_incoming("x.json", location)
+    assert words(incoming.value.hint)[-1] == location
+
+
 def test_a_state_that_was_lost_is_not_initialised_anew(url: str, postgres: PostgresServer, tmp_path: Path) -> None:
     state = opened(url, tmp_path)
     state.admin.create()
@@ -232,6 +264,19 @@ def test_a_state_elsewhere_is_never_reached_in_plain_text_unless_that_was_said_t
         read_address("postgresql://db.example/x?sslmode=disable", may_be_plain=False)
     allowed = read_address("postgresql://db.example/x?sslmode=disable", may_be_plain=True)
     assert (allowed.parameters["sslmode"], allowed.may_be_plain) == ("disable", True)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://ana:se@cret@db.example/x",
+        "postgresql://ana:secret@db.example/x?connect_timeout=cret",
+    ],
+)
+def test_a_password_with_a_bare_at_sign_and_a_timeout_that_is_no_number_are_refused(url: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        read_address(url, may_be_plain=False)
+    assert "cret" not in f"{refused.value.message} {refused.value.hint}"
 
 
 def test_a_url_that_cannot_be_read_is_refused_without_quoting_it() -> None:

@@ -27,6 +27,7 @@ from gpuctl.services.query import records_of
 from gpuctl.services.reconcile.reconcile import settle
 from gpuctl.services.ssh_check import check_booted
 from gpuctl.store.base import Snapshot
+from gpuctl.store.moves import refuse_moved
 
 _STARTING = (Status.PROVISIONING, Status.CONFIGURING)
 
@@ -55,7 +56,9 @@ def scale(tools: PoolTools, names: Sequence[str], *, is_dry_run: bool) -> ScaleR
 
     NotFoundError for an unknown name, before anything is done. What goes wrong with one pool is in the result and
     keeps no other from its turn. Where there is nothing to do, no provider is loaded and no request is sent.
+    StateUnusableError where the state was moved.
     """
+    refuse_moved(tools.runtime.store.snapshot().moved_to, tools.runtime.store.location)
     pools = [pool_named(tools.pools, name) for name in dict.fromkeys(names)] or list(tools.pools.read().values())
     if not names:
         pools += _without_pool(tools, {pool.name for pool in pools})

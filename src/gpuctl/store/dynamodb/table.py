@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -213,5 +214,5 @@ def translated(error: ClientError | BotoCoreError, location: str, endpoint: str)
             f"the state `{location}` cannot be reached at `{host}`: {text}", hint="check the network, then run it again"
         )
     return StateUnusableError(
-        f"the state `{location}` could not be used: {text}", hint=f"gpuctl --state '{location}' state show"
+        f"the state `{location}` could not be used: {text}", hint=f"gpuctl --state {shlex.quote(location)} state show"
     )

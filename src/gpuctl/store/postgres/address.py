@@ -11,6 +11,7 @@ from psycopg import conninfo, pq
 from gpuctl.errors import UsageError
 
 _SECRET = frozenset({"password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key"})
+_FORM = "--state postgresql://USER@HOST/DATABASE, password in PGPASSFILE"
 _IN_PATH = ("user", "host", "port", "dbname")
 # A computer that vanished is noticed within a minute, and not after the two hours of the operating system.
 _DEFAULTS = {
@@ -44,12 +45,13 @@ def read_address(url: str, *, may_be_plain: bool) -> Address:
     """
     try:
         from_url = {key: str(value) for key, value in conninfo.conninfo_to_dict(url).items() if value is not None}
-    except psycopg.ProgrammingError:
+        int(from_url.get("connect_timeout", "0"))
+    except (psycopg.ProgrammingError, ValueError):
         # The reason that libpq gives quotes the URL, and with it the password.
-        raise UsageError(
-            "the URL of the state cannot be read",
-            hint="--state postgresql://USER@HOST/DATABASE, password in PGPASSFILE",
-        ) from None
+        raise UsageError("the URL of the state cannot be read", hint=_FORM) from None
+    if any("@" in host[1:] for host in from_url.get("host", "").split(",") if not host.startswith("/")):
+        # libpq takes what follows the first `@` for the host, and so would every message.
+        raise UsageError("the URL of the state has more than one `@`; write `%40` in a password", hint=_FORM)
     known = {
         option.keyword.decode(): option.val.decode() for option in pq.Conninfo.get_defaults() if option.val is not None
     }

@@ -1,6 +1,7 @@
 """What PostgreSQL's failures mean for a state. Its own sentence is in every message."""
 
 import re
+import shlex
 
 import psycopg
 
@@ -86,7 +87,7 @@ def statement_failed(error: psycopg.Error, location: str, host: str) -> GpuctlEr
     if state == "57014":
         return unreachable(location, host, text)
     return StateUnusableError(
-        f"the state `{location}` could not be used: {text}", hint=f"gpuctl --state {location} state show"
+        f"the state `{location}` could not be used: {text}", hint=f"gpuctl --state {shlex.quote(location)} state show"
     )
 
 

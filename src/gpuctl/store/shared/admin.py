@@ -2,11 +2,8 @@
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-
-from pydantic import ValidationError
 
 from gpuctl.domain.instance import Instance
 from gpuctl.errors import StateFault, StateLockedError, StateUnusableError
@@ -14,6 +11,7 @@ from gpuctl.store.admin import Content, Description
 from gpuctl.store.kind import StateKind
 from gpuctl.store.known import Known, KnownStates
 from gpuctl.store.reaper import ReaperMemory
+from gpuctl.store.shared.bodies import every_record, readable
 from gpuctl.store.shared.engine import Engine, Header, Write
 from gpuctl.store.shared.header import lost, not_initialised, refuse_unusable
 from gpuctl.store.shared.pools import SharedPools
@@ -103,7 +101,7 @@ class SharedAdmin:
         self._check(header)
         known = self._known.read(self._engine.location)
         is_restored = header.is_restored or (known is not None and header.serial < known.serial)
-        records = [Instance.model_validate_json(row.body) for row in contents.rows.values()]
+        records = list(every_record(contents, self._engine.location).values())
         events = {name: self._pools.history(name, _EVER) for name in self._engine.histories()}
         return Content(
             header.state_id or "",
@@ -117,9 +115,7 @@ class SharedAdmin:
         )
 
     def archive(self) -> Iterable[Instance]:
-        for _, body in self._engine.archived():
-            with suppress(ValidationError):
-                yield Instance.model_validate_json(body)
+        return readable(self._engine.archived())
 
     def begin_filling(self, state_id: str, source: str) -> None:
         def filling(header: Header) -> Header:

@@ -8,6 +8,8 @@ from datetime import datetime
 from pydantic import ValidationError
 
 from gpuctl.domain.instance import Instance
+from gpuctl.errors import StateFault, StateUnusableError
+from gpuctl.store.shared.engine import Contents
 
 
 def body_of(record: Instance) -> str:
@@ -25,3 +27,18 @@ def readable(items: Iterable[tuple[str, str]]) -> Iterator[Instance]:
     for _, body in items:
         with suppress(ValidationError):
             yield Instance.model_validate_json(body)
+
+
+def every_record(contents: Contents | None, location: str) -> dict[str, Instance]:
+    """The records by ID. StateUnusableError where one cannot be read."""
+    records = {}
+    for key, row in contents.rows.items() if contents else ():
+        try:
+            records[key] = Instance.model_validate_json(row.body)
+        except ValidationError as error:
+            raise StateUnusableError(
+                f"the state `{location}` holds a record that cannot be read, {key}: {error.errors()[0]['msg']}",
+                hint="restore the database from its backup",
+                fault=StateFault.DAMAGED,
+            ) from None
+    return records

@@ -1,5 +1,7 @@
 """Whether a state on an engine may be used, and the errors that say why it may not."""
 
+import shlex
+
 from gpuctl.errors import StateFault, StateUnusableError
 from gpuctl.store.kind import StateKind
 from gpuctl.store.moves import refuse_incoming
@@ -38,7 +40,7 @@ def not_initialised(location: str) -> StateUnusableError:
     """The error for an engine on which no state was ever made, as far as this computer knows."""
     return StateUnusableError(
         f"there is no state at `{location}`: it is not initialised",
-        hint=f"gpuctl --state {location} state init",
+        hint=f"gpuctl --state {shlex.quote(location)} state init",
         fault=StateFault.MISSING,
     )
 

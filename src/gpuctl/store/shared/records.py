@@ -9,16 +9,14 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import TypeVar
 
-from pydantic import ValidationError
-
 from gpuctl.clock import Clock
 from gpuctl.domain.instance import Instance
-from gpuctl.errors import GpuctlError, NotFoundError, StateFault, StateLockedError, StateUnusableError, UsageError
+from gpuctl.errors import GpuctlError, NotFoundError, StateLockedError, StateUnusableError, UsageError
 from gpuctl.store.base import Change, Guard, Snapshot
 from gpuctl.store.kind import StateKind
 from gpuctl.store.known import Known, KnownStates
 from gpuctl.store.moves import refuse_moved
-from gpuctl.store.shared.bodies import ended_at, readable
+from gpuctl.store.shared.bodies import ended_at, every_record, readable
 from gpuctl.store.shared.engine import ARCHIVING, Contents, Engine, Header, Write
 from gpuctl.store.shared.header import lost, not_initialised, refuse_unusable
 from gpuctl.store.state_id import checked_id, new_state_id
@@ -71,14 +69,14 @@ class SharedRecords:
     def snapshot(self) -> Snapshot:
         known, contents = self._known.read(self.location), self._engine.load()
         header = self._usable(contents.header if contents else None, known)
-        records = self._records(contents)
+        records = every_record(contents, self.location)
         self._remember(header, known)
         is_restored = _is_restored(header, known)
         return Snapshot(header.state_id, header.serial, tuple(records.values()), is_restored, header.moved_to)
 
     def add(self, records: Sequence[Instance], guard: Guard) -> Snapshot:
         def write(contents: Contents) -> tuple[Write, Snapshot]:
-            present = self._records(contents)
+            present = every_record(contents, self.location)
             guard(list(present.values()))
             for record in records:
                 if record.id in present:
@@ -99,7 +97,7 @@ class SharedRecords:
             return answer
 
         def write(contents: Contents) -> tuple[Write | None, Instance]:
-            present = self._records(contents)
+            present = every_record(contents, self.location)
             if record_id not in present:
                 raise _not_found()
             before = present[record_id]
@@ -121,7 +119,7 @@ class SharedRecords:
 
     def _changed(self, ids: Sequence[str], change: Change) -> dict[str, Instance | GpuctlError]:
         def write(contents: Contents) -> tuple[Write | None, dict[str, Instance | GpuctlError]]:
-            present = self._records(contents)
+            present = every_record(contents, self.location)
             answers: dict[str, Instance | GpuctlError] = {}
             for record_id in ids:
                 try:
@@ -141,7 +139,7 @@ class SharedRecords:
         def write(contents: Contents) -> tuple[Write | None, int]:
             old = {
                 key: (contents.rows[key].version, record)
-                for key, record in self._records(contents).items()
+                for key, record in every_record(contents, self.location).items()
                 if record.status.is_ended and ended_at(record) < ended_before
             }
             some = dict(islice(old.items(), self._engine.largest_write // ARCHIVING))
@@ -264,20 +262,6 @@ class SharedRecords:
             return
         if known is None or known.state_id != header.state_id or known.serial < header.serial:
             self._known.save(self.location, Known(header.state_id, header.serial))
-
-    def _records(self, contents: Contents | None) -> dict[str, Instance]:
-        records = {}
-        for key, row in contents.rows.items() if contents else ():
-            try:
-                records[key] = Instance.model_validate_json(row.body)
-            except ValidationError as error:
-                raise StateUnusableError(
-                    f"the state `{self.location}` holds a record that cannot be read, {key}: "
-                    f"{error.errors()[0]['msg']}",
-                    hint="restore the database from its backup",
-                    fault=StateFault.DAMAGED,
-                ) from None
-        return records
 
 
 def _is_restored(header: Header, known: Known | None) -> bool:
