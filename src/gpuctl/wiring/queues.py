@@ -8,7 +8,8 @@ import subprocess
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import timedelta
-from tempfile import TemporaryFile
+from selectors import EVENT_READ, DefaultSelector
+from threading import Event, Timer
 
 from gpuctl.domain.duration import as_typed, exact
 from gpuctl.domain.pools.load import QueueReading
@@ -21,6 +22,7 @@ from gpuctl.providers.registry import open_queue, queue_forms, queue_provider
 COMMAND = "cmd"
 PATIENCE = timedelta(seconds=10)
 _LONGEST_OUTPUT = 65_536
+_STEP = timedelta(seconds=0.1)
 _MOST_JOBS = 1_000_000
 
 
@@ -39,14 +41,14 @@ def check_queue(text: str, *, in_shell: bool = False) -> None:
     open_queue(provider, address, Connection())
 
 
-def read_queue(pool: Pool, connection: Connection) -> QueueReading:
+def read_queue(pool: Pool, connection: Connection, patience: timedelta = PATIENCE) -> QueueReading:
     """What the pool's queue reports now. UsageError, CredentialsError or a CloudError where it reports nothing usable.
 
-    Takes 10 s at most where it is a command: what that has started is killed then.
+    Takes no longer than `patience` where it is a command: what that has started is killed then.
     """
     scheme, _, address = (pool.queue or "").partition(":")
     if scheme == COMMAND:
-        output = _run(_words(address, in_shell=pool.queue_shell), connection.environ)
+        output = _run(_words(address, in_shell=pool.queue_shell), connection.environ, patience)
         return parsed_reading(output)
     provider = queue_provider(scheme)
     if provider is None:
@@ -92,27 +94,66 @@ def _words(command: str, *, in_shell: bool) -> list[str]:
     return words
 
 
-def _run(words: list[str], environ: Mapping[str, str]) -> str:
-    """The output of the command. UnreachableError if it fails, takes too long, or writes too much."""
+def _run(words: list[str], environ: Mapping[str, str], patience: timedelta) -> str:
+    """The output of the command. UnreachableError if it fails, takes longer than that, or writes too much."""
     try:
-        # Files and no pipes: what the command leaves in the background must not block us.
-        with TemporaryFile() as output, TemporaryFile() as errors:
-            process = subprocess.Popen(
-                words, stdin=subprocess.DEVNULL, stdout=output, stderr=errors, env=dict(environ), start_new_session=True
-            )
-            try:
-                code = process.wait(PATIENCE.total_seconds())
-            except subprocess.TimeoutExpired:
-                raise UnreachableError(f"the command took longer than {exact(PATIENCE)}") from None
-            finally:
-                with suppress(ProcessLookupError, PermissionError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-            if code != 0:
-                errors.seek(0)
-                words_of_it = last_line(errors.read(_LONGEST_OUTPUT))
-                raise UnreachableError(f"the command exited with {code}{f': {words_of_it}' if words_of_it else ''}")
-            output.seek(0)
-            return output.read(_LONGEST_OUTPUT).decode(errors="replace")
+        process = subprocess.Popen(
+            words,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=dict(environ),
+            start_new_session=True,
+        )
     except OSError as error:
         raise UnreachableError(f"`{words[0]}` could not be run: {error.strerror}") from error
+    is_late = Event()
+
+    def kill() -> None:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+    def give_up() -> None:
+        is_late.set()
+        kill()
+
+    limit = Timer(patience.total_seconds(), give_up)
+    limit.start()
+    try:
+        output, errors = _written(process, is_late)
+        code = process.wait()
+    finally:
+        limit.cancel()
+        # Also what the command leaves in the background.
+        kill()
+        process.wait()
+    if is_late.is_set():
+        raise UnreachableError(f"the command took longer than {exact(patience)}")
+    if code != 0:
+        reason = last_line(errors)
+        raise UnreachableError(f"the command exited with {code}{f': {reason}' if reason else ''}")
+    return output.decode(errors="replace")
+
+
+def _written(process: "subprocess.Popen[bytes]", is_late: Event) -> tuple[bytes, bytes]:
+    """What the command writes to its two streams until it ends. UnreachableError if that is too much."""
+    assert process.stdout is not None
+    assert process.stderr is not None
+    written = {process.stdout: b"", process.stderr: b""}
+    with process.stdout, process.stderr, DefaultSelector() as selector:
+        for stream in written:
+            selector.register(stream, EVENT_READ, stream)
+        while selector.get_map() and not is_late.is_set():
+            is_over = process.poll() is not None
+            events = selector.select(_STEP.total_seconds())
+            for key, _ in events:
+                some = os.read(key.fd, _LONGEST_OUTPUT)
+                written[key.data] += some
+                if not some:
+                    selector.unregister(key.fileobj)
+                if len(written[key.data]) > _LONGEST_OUTPUT:
+                    raise UnreachableError(f"the command wrote more than {_LONGEST_OUTPUT:,} bytes")
+            if is_over and not events:
+                # What it has left in the background still holds a stream.
+                break
+        return written[process.stdout], written[process.stderr]

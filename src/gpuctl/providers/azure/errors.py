@@ -23,6 +23,8 @@ SDK_ERRORS = (sdk.AzureError, OSError)
 _ABSENT = frozenset({"ResourceGroupNotFound", "ResourceNotFound", "NotFound"})
 # `Resource /subscriptions/.../resourceGroups/NAME/... referenced by ... was not found`, or `Resource group 'NAME'`.
 _GROUP_NOT_FOUND = re.compile(r"resource ?groups?(?:/| ')(?P<name>[^/']+)", re.IGNORECASE)
+# The lines after the first are the ID of the request and the time.
+_XML_SENTENCE = re.compile(r"<Message>([^<\n]*)")
 _NAMESPACE = re.compile(r"namespace '(?P<name>[\w.]+)'")
 
 _HINTS = HINTS | {
@@ -60,6 +62,17 @@ def translate(error: Exception, doing: str) -> GpuctlError:
     if not code:
         return UnreachableError(f"{doing}: Azure returned no readable answer ({type(error).__name__})")
     return _of_code(code, _message(error), _status(error), doing)
+
+
+def translate_storage(error: Exception, doing: str) -> GpuctlError:
+    """The same of a request to Azure Storage, which names the code in a header and replies in XML."""
+    response = getattr(error, "response", None)
+    if response is None:
+        return translate(error, doing)
+    code, sentence = response.headers.get("x-ms-error-code", ""), _XML_SENTENCE.search(response.text())
+    if not code:
+        return UnreachableError(f"{doing}: Azure replied with status {response.status_code}")
+    return _of_code(code, sentence[1] if sentence else "", response.status_code, doing)
 
 
 def unless_absent(read: Callable[[], Any]) -> Mapping[str, Any] | None:

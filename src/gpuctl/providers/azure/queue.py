@@ -9,7 +9,7 @@ from gpuctl.domain.duration import as_typed
 from gpuctl.domain.pools.load import QueueReading
 from gpuctl.errors import UnreachableError, UsageError
 from gpuctl.providers.azure.client import Clients
-from gpuctl.providers.azure.errors import SDK_ERRORS, translate
+from gpuctl.providers.azure.errors import SDK_ERRORS, translate_storage
 
 # Tokens of Entra are accepted from 2017-11-09 on.
 _VERSION = "2020-10-02"
@@ -36,7 +36,7 @@ class StorageQueue:
         try:
             response = self._clients.ask_storage(self._url, {"comp": "metadata"}, _VERSION)
         except SDK_ERRORS as error:
-            raise translate(error, doing) from error
+            raise translate_storage(error, doing) from error
         count = response.headers.get(_COUNT, "")
         if not count.isdecimal():
             raise UnreachableError(f"{doing}: the reply has no `{_COUNT}`")
