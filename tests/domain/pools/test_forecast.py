@@ -92,11 +92,12 @@ def test_years_without_a_job_are_skipped_and_counted() -> None:
     assert learned.counts[()].by_excess[1] == 4
 
 
-def test_skipping_quiet_ticks_changes_no_count() -> None:
-    jobs = [Job(10.0, 30), Job(DAY, 30), Job(DAY + 400, 5)]
+@pytest.mark.parametrize("at_s", [DAY, DAY + 1, DAY - 1], ids=["at a tick", "after a tick", "before a tick"])
+def test_skipping_quiet_ticks_changes_no_count(at_s: float) -> None:
+    jobs = [Job(10.0, 30), Job(at_s, 30), Job(at_s + 400, 5)]
     skipped, stepped = learn(learner(), jobs, 2 * DAY), learner()
-    for few in range(1, 2 * 288 + 1):
-        stepped = learn(stepped, jobs, few * 300.0)
+    for few in range(1, 2 * 480 + 1):
+        stepped = learn(stepped, jobs, few * 180.0)
     assert skipped.counts == stepped.counts
 
 

@@ -61,6 +61,12 @@ def test_the_deadline_of_an_instance_that_is_leased_before_its_renewal_is_that_o
     assert record.expires_at == tag(world.cloud) == NOON + 34 * MINUTE
 
 
+def test_a_lease_of_an_idle_instance_moves_its_deadline_at_the_provider_and_in_the_record(world: _World) -> None:
+    lease(world)
+    (record,) = world.records()
+    assert record.expires_at == tag(world.cloud) == NOON + 25 * MINUTE
+
+
 def test_no_instance_is_leased_while_its_deadline_is_on_its_way_to_the_provider(world: _World) -> None:
     world.pools.change("train", lambda present: world.pool.with_fields(policy="keep:10m"))
     world.cloud.pass_time(9 * MINUTE)
@@ -85,6 +91,10 @@ def test_no_instance_is_leased_while_its_deadline_is_on_its_way_to_the_provider(
     ("rule", "test"),
     [
         ("leased since the plan was made", test_an_instance_that_is_leased_after_the_plan_was_made_is_not_terminated),
+        (
+            "lease without a deadline of its own",
+            test_a_lease_of_an_idle_instance_moves_its_deadline_at_the_provider_and_in_the_record,
+        ),
         (
             "deadlines on their way not noticed",
             test_no_instance_is_leased_while_its_deadline_is_on_its_way_to_the_provider,

@@ -76,7 +76,8 @@ class Learned:
     def skip(self, ticks: int) -> int:
         """Add most of so many ticks without any event in them, if the time before is quiet, too: how many are added.
 
-        The last ones are left, because an event after them is an excess of theirs.
+        The last ones are left, because an event after them is an excess of theirs; one more for an event at the
+        instant of a tick, which is part of that tick.
         """
         ticks = max(0, ticks - self._ticks_of_a_boot - 1) if self.short_rate == self.long_rate == 0 else 0
         if ticks:
