@@ -104,7 +104,7 @@ def lock(descriptor: int) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except PermissionError as error:
-        # NFS and SMB make a lock of fcntl of it, for which POSIX allows EACCES where another process holds it.
+        # On NFS and SMB, flock becomes an fcntl lock, which may fail with EACCES where another process holds it.
         raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN)) from error
     except OSError as error:
         if error.errno not in _NO_LOCKS:

@@ -83,7 +83,11 @@ def ssh_options(folder: Path, address: str, key: str) -> tuple[str, ...]:
 
 
 def state_folder(folder: Path) -> Path:
-    """The folder for the state of the server whose address is in `folder`. UsageError where that cannot be used."""
+    """The folder for the state of the server named by the address file in `folder`: each server has its own state.
+
+    The folder `none` where no server was started. UsageError where the address file belongs to another user, cannot
+    be opened or names an address that is not loopback.
+    """
     try:
         server = read_address(folder)
     except SandboxError as error:

@@ -141,6 +141,7 @@ class Context:
         return self.streams.input.readline().strip().lower() in ("y", "yes")
 
     def _prompt(self, question: str) -> str:
+        """Read a secret, such as an MFA code, from the terminal without echo."""
         from getpass import getpass
 
         self.progress.clear()

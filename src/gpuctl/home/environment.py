@@ -35,7 +35,7 @@ def folder(kind: str, environ: Mapping[str, str], platform_name: str = sys.platf
         hint = f"remove one of them, or select one with `--{kind} FILE`"
         if not (used / file_name).exists():
             hint = f"mkdir -p {quote(str(used))} && mv {quote(str(unused))}* {quote(str(used))}"
-        raise UsageError(f"the {kind} file is {used / file_name}, but there is also {unused}", hint=hint)
+        raise UsageError(f"the {kind} file is read from `{used / file_name}`, but `{unused}` also exists", hint=hint)
     return used
 
 

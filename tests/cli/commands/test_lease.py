@@ -103,7 +103,7 @@ def test_a_failed_clean_up_terminates_the_instance(operator: Operator) -> None:
     granted = operator.json("lease", "shared").json["lease"]
     ran = operator.json("release", granted["id"])
     assert (ran.code, ran.json["lease"]["outcome"]) == (0, "ended")
-    assert "its clean-up failed" in ran.err
+    assert "`--on-release` failed on" in ran.err
     assert operator.alive == []
 
 

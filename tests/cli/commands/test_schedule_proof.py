@@ -65,7 +65,7 @@ def test_keys_in_the_environment_are_not_there_for_the_schedule(at_aws: Operator
     at_aws.environ |= {"AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY": "a-secret-canary"}
     ran = at_aws.run("schedule", "install")
     assert "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY will not be there" in ran.err
-    assert "the schedule cannot use your credentials for aws: nothing that it is given names them" in ran.err
+    assert "the schedule cannot use your credentials for aws: it finds none in its environment and files" in ran.err
 
 
 def test_az_is_found_where_only_the_users_path_leads_to(at_aws: Operator) -> None:

@@ -157,7 +157,7 @@ def test_an_image_of_a_gallery_is_booted_in_its_newest_version_or_the_named_one(
 @pytest.mark.parametrize(
     ("facts", "why"),
     [
-        ({"state": "Specialized"}, "already contains its users, so gpuctl cannot add"),
+        ({"state": "Specialized"}, "is specialized, not generalized: gpuctl cannot add"),
         ({"arch": "Arm64"}, "is for Arm64 processors"),
         ({"plan": "paid"}, "legal terms"),
         ({"generation": "V1"}, "generation V1"),

@@ -72,7 +72,7 @@ def _announce(context: Context, recovery: Recovery) -> None:
     context.progress.info(f"state `{recovery.state_id}`: {', '.join(parts)}")
     for record in (*recovery.backup, *recovery.unknown)[:_MOST_SHOWN]:
         about = (record.id, record.name or "", record.status.value, record.instance_type, record.region, record.user)
-        context.progress.info("  ".join(part for part in (*about, f"ends {local(record.expires_at)}") if part))
+        context.progress.info("  ".join(part for part in (*about, f"deadline {local(record.expires_at)}") if part))
     for remark in sorted(recovery.everywhere.remarks):
         context.progress.info(remark)
 

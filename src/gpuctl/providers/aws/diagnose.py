@@ -228,7 +228,7 @@ def _of_profile(clients: Clients, method: str) -> Finding | None:
         return None
     chain = list(clients.profile_chain())
     if any("mfa_serial" in profile for profile in chain):
-        text = "the role needs an MFA code, which serves for an hour; then only the instances' own timers act"
+        text = "the role needs an MFA code, whose session lasts an hour; after it only the instances' own timers act"
         return Finding(
             "credential-expiry", Verdict.WARN, text, "take a profile without `mfa_serial` for the scheduled reaper"
         )

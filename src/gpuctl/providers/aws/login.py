@@ -99,13 +99,13 @@ def settings_of(environ: Mapping[str, str]) -> Iterator[None]:
         ) from error
     except (ValueError, TypeError, KeyError, sdk.ValidationError, sdk.InvalidRetryConfigurationError) as error:
         raise UsageError(
-            f"{_quoted_settings(environ, str(error))} cannot be used: {one_line(str(error)) or type(error).__name__}",
+            f"{_quoted_setting(environ, str(error))} cannot be used: {one_line(str(error)) or type(error).__name__}",
             hint="aws configure list",
         ) from error
 
 
-def _quoted_settings(environ: Mapping[str, str], sentence: str) -> str:
-    """The variable whose value the SDK's sentence quotes; all the settings where it quotes none."""
+def _quoted_setting(environ: Mapping[str, str], sentence: str) -> str:
+    """The AWS variable whose value the SDK's sentence quotes, for a message; `an AWS setting` where it quotes none."""
     quoted = [
         (len(value), name)
         for name, value in environ.items()
@@ -119,8 +119,8 @@ def _prompter(connection: Connection) -> Any:
         if connection.ask is None:
             profile = f" --profile {connection.profile}" if connection.profile else ""
             raise CredentialsError(
-                "these AWS credentials need an MFA code, and nobody can be asked for it here",
-                hint=f"at a terminal: aws sts get-caller-identity{profile}; that serves for an hour",
+                "these AWS credentials need an MFA code, which gpuctl reads only from a terminal",
+                hint=f"in a terminal: aws sts get-caller-identity{profile}; gpuctl then uses that session for an hour",
             )
         return connection.ask(question)
 

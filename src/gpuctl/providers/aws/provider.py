@@ -255,6 +255,7 @@ class AwsProvider:
         return self._account or self.identity().account
 
     def _listed(self, region: str, wanted: Mapping[str, Any], ask_ready: Collection[str]) -> list[Observed]:
+        """The instances of the region that match the filter; status checks decide `ready` of those in `ask_ready`."""
         with _translated(f"could not list instances in `{region}`", self._checked_region(region)):
             ec2, account = self._clients.client("ec2", region), self._known_account()
             pages = ec2.get_paginator("describe_instances").paginate(

@@ -26,13 +26,13 @@ def read_back(ec2: Any, cloud_id: str, at: datetime, ready_at: datetime | None) 
     reply = ec2.describe_instances(InstanceIds=[cloud_id])["Reservations"][0]["Instances"][0]
     tags = {tag["Key"]: tag["Value"] for tag in reply.get("Tags", ())}
     launched_at = reply["LaunchTime"].astimezone(UTC)
-    is_overdue = reply["State"]["Name"] == "running" and ready_at is not None and at - ready_at >= _SILENT_AFTER
+    must_have_reported = reply["State"]["Name"] == "running" and ready_at is not None and at - ready_at >= _SILENT_AFTER
     sweep = sweep_safeguard(tags, launched_at, at, source="its tags")
-    return [sweep, _timer(ec2, cloud_id, reply, ownership(tags), at, is_overdue=is_overdue)]
+    return [sweep, _timer(ec2, cloud_id, reply, ownership(tags), at, must_have_reported=must_have_reported)]
 
 
 def _timer(
-    ec2: Any, cloud_id: str, instance: Mapping[str, Any], claims: Ownership, at: datetime, *, is_overdue: bool
+    ec2: Any, cloud_id: str, instance: Mapping[str, Any], claims: Ownership, at: datetime, *, must_have_reported: bool
 ) -> Safeguard:
     installed = _INSTALLED.search(_user_data(ec2, cloud_id))
     behaviour = _attribute(ec2, cloud_id, "instanceInitiatedShutdownBehavior", "InstanceInitiatedShutdownBehavior")
@@ -44,7 +44,7 @@ def _timer(
         )
         return Safeguard(mechanism=Mechanism.TIMER, status=SafeguardStatus.MISSING, checked_at=at, detail=why)
     console = read_console(ec2, cloud_id)
-    if console.guard is None and console.is_current and is_overdue:
+    if console.guard is None and console.is_current and must_have_reported:
         why = "its console has no line of the guard, 5 min after it was ready: an image without cloud-init or systemd?"
         return Safeguard(
             mechanism=Mechanism.TIMER, status=SafeguardStatus.MISSING, checked_at=at, detail=_with_gpu(why, console)

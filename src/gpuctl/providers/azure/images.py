@@ -103,7 +103,7 @@ def _check(facts: Mapping[str, Any], features: Mapping[str, str], size: VmSize, 
         raise UsageError(f"the image `{image}` is not a Linux image", hint=_LEAVE_OUT)
     if str(facts.get("osState") or "Generalized") != "Generalized":
         raise UsageError(
-            f"the image `{image}` already contains its users, so gpuctl cannot add its user and SSH key",
+            f"the image `{image}` is specialized, not generalized: gpuctl cannot add its user and SSH key",
             hint=_LEAVE_OUT,
         )
     if facts.get("plan"):

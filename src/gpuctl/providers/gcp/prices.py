@@ -160,7 +160,7 @@ class GcpPriceList:
         return total
 
     def _every_rate(self) -> Iterator[tuple[tuple[str, str, Market], Decimal]]:
-        """The highest rate of each part, region and market, so that budgets never count too little."""
+        """The highest rate of each part (vCPU, memory, GPU, SSD), region and market: budgets never count too little."""
         rates: dict[tuple[str, str, Market], Decimal] = {}
         for sku in self._skus():
             for key, usd in _rates(sku):

@@ -129,7 +129,7 @@ def installation(metadata: str, max_ttl: timedelta, idle: timedelta | None = Non
 
 
 def script(metadata: str, *, watches_idle: bool = False) -> str:
-    """The script that the timers run, with its comments. Its first argument is the longest life in seconds.
+    """The script that the timers run, with its comments. Its first argument is the maximum TTL in seconds.
 
     With `gpu` as the second argument the script only reports the GPUs; with `idle SECONDS` (`watches_idle`) it only
     watches whether the instance is in use.
@@ -149,5 +149,5 @@ def _more(name: str, description: str, arguments: str, after: str) -> str:
 def _seconds(span: timedelta, shortest: timedelta = timedelta(seconds=1)) -> str:
     seconds = span // timedelta(seconds=1)
     if span != timedelta(seconds=seconds) or not shortest <= span <= LONGEST:
-        raise ValueError(f"a guard cannot hold {span}")
+        raise ValueError(f"a guard takes whole seconds from {shortest} to {LONGEST}, not {span}")
     return str(seconds)

@@ -211,7 +211,9 @@ class Attempts:
         except GpuctlError as error:
             failed = {leftovers: error}
         for refusal in failed.values():
-            self.runtime.progress.warn(f"leftovers of {leftovers} are not removed yet: {refusal.message}")
+            self.runtime.progress.warn(
+                f"leftovers of the refused create `{leftovers}` are not removed yet: {refusal.message}"
+            )
 
     def _close(self, record: Instance, result: CreateResult, launchable: Launchable) -> None:
         """Write down the outcome of the last attempt; an instance that nobody needs any more is terminated."""

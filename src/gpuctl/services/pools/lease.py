@@ -114,9 +114,10 @@ def lease_instance(
 def _check_span(tools: PoolTools, pool: Pool, span: timedelta) -> None:
     most = min(tools.runtime.max_ttl - AFTER_LEASE, pool.max_age - AFTER_LEASE)
     if not LEAST_LEASE <= span <= most:
+        longer = "extend the lease later, or raise `max_ttl` in the config and `--max-age` of the pool"
         raise UsageError(
             f"a lease of pool `{pool.name}` takes {exact(LEAST_LEASE)} to {exact(most)}, not `{exact(span)}`",
-            hint="extend the lease later, or raise `max_ttl` in the config and `--max-age` of the pool",
+            hint=longer if span > most else f"request at least `{exact(LEAST_LEASE)}`",
         )
 
 

@@ -143,7 +143,7 @@ def _cleaned(tools: PoolTools, pool: Pool, record: Instance, clean: Clean) -> bo
     tools.runtime.progress.step(f"cleaning {record.label}")
     failure = clean(record, pool.on_release)
     if failure is not None:
-        tools.runtime.progress.warn(f"{record.label} is terminated: its clean-up failed ({failure.message})")
+        tools.runtime.progress.warn(f"`--on-release` failed on {record.label}, so it is terminated: {failure.message}")
     return failure is None
 
 

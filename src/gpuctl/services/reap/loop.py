@@ -108,7 +108,10 @@ class ReapLoop:
         return report
 
     def _wait(self, runtime: Runtime, result: ReapResult) -> Unwritable | None:
-        """Wait until the terminations of the run are confirmed, and add those that are not to its problems."""
+        """Wait until the terminations of the run are confirmed, and add those that are not to its problems.
+
+        Returns the error where the state cannot be written, else None.
+        """
         active = [done.record.id for done in result.done if done.terminates and done.record and done.record.is_live]
         try:
             for key, error in wait_until_gone(runtime, active, _WAIT).errors.items():

@@ -99,7 +99,9 @@ class DynamoEngine:
     def fill(self, records: Sequence[Instance] | None, archived: Sequence[Instance]) -> None:
         header = self.header()
         if header is None or header.incoming_from is None:
-            raise StateUnusableError(f"the state `{self.location}` is in use: nothing was moved there")
+            raise StateUnusableError(
+                f"the state `{self.location}` is no longer the target of this move: nothing was copied"
+            )
         puts = [item for record in archived for item in items.archive_items(record)]
         requests: list[Item] = [{"PutRequest": {"Item": item}} for item in puts]
         if records is not None:

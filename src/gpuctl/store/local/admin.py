@@ -109,7 +109,9 @@ class LocalAdmin:
     def fill(self, content: Content | None, archived: Sequence[Instance], leaving: Sequence[str] = ()) -> None:
         with self._changing() as (lock, stored):
             if stored is None or stored[0].incoming_from is None:
-                raise StateUnusableError(f"the state `{self._path}` is in use: nothing was moved there")
+                raise StateUnusableError(
+                    f"the state `{self._path}` is no longer the target of this move: nothing was copied"
+                )
             if archived:
                 self._archive.append(archived)
             if leaving:

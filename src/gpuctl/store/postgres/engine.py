@@ -73,7 +73,9 @@ class PostgresEngine:
 
     def fill(self, records: Sequence[Instance] | None, archived: Sequence[Instance]) -> None:
         if not self._write(sql.fill(records, archived)):
-            raise StateUnusableError(f"the state `{self.location}` is in use: nothing was moved there")
+            raise StateUnusableError(
+                f"the state `{self.location}` is no longer the target of this move: nothing was copied"
+            )
 
     def archived(self, since: datetime | None = None) -> Iterable[tuple[str, str]]:
         after: tuple[datetime, str] | None = None

@@ -62,7 +62,8 @@ def command(
         Decimal, option(SHARE, "Price of spot as a share of the on-demand price", panel=_SPOT)
     ] = Decimal("0.30"),
     restart: Annotated[
-        timedelta, option(DURATION, "Time from a create request until the work continues", panel=_SPOT)
+        timedelta,
+        option(DURATION, "Time to replace an instance: from the create request until the work continues", panel=_SPOT),
     ] = RESTART,
 ) -> Result:
     """Estimate what an instance costs that runs only while it is used, compared with one that is always on.

@@ -26,7 +26,7 @@ gpuctl events --follow
 gpuctl events --follow -o json | jq -r 'select(.event == "instance:ready") | .instance.publicIp'"""
 
 _LOOK_EVERY = timedelta(seconds=1)
-_MACHINE = 17  # as wide as an id
+_INSTANCE_WIDTH = 17  # as wide as an id
 
 
 def command(
@@ -83,14 +83,14 @@ def _writer(context: Context) -> Callable[[Sequence[Event]], None]:
 
     def as_table(events: Sequence[Event]) -> None:
         if events:
-            draw(context, table(events, context.clock.now(), machine=_MACHINE, heading=False))
+            draw(context, table(events, context.clock.now(), instance_width=_INSTANCE_WIDTH, heading=False))
 
     if context.output == "json":
         return as_json
     if context.globals.quiet:
         return as_ids
     if context.output == "table":
-        draw(context, table((), context.clock.now(), machine=_MACHINE))
+        draw(context, table((), context.clock.now(), instance_width=_INSTANCE_WIDTH))
         return as_table
     write(context, rows_of(COLUMNS, [], context.output))
     return as_rows

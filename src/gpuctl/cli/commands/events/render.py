@@ -43,12 +43,14 @@ def row(event: Event, now: datetime) -> list[str]:
     ]
 
 
-def table(events: Sequence[Event], now: datetime, *, machine: int | None = None, heading: bool = True) -> "Table":
-    """The events as a table. Only the width of INSTANCE depends on its content, unless `machine` gives that width, so
-    that tables of one line each, printed one after the other, line up."""
+def table(
+    events: Sequence[Event], now: datetime, *, instance_width: int | None = None, heading: bool = True
+) -> "Table":
+    """The events as a table. Only the width of INSTANCE depends on the events, unless `instance_width` is given: then
+    tables of one line each, printed one after the other, line up."""
     from rich.text import Text
 
-    widest = machine or max((len(clean(event.record.label)) for event in events), default=0)
+    widest = instance_width or max((len(clean(event.record.label)) for event in events), default=0)
     columns = (fixed("TIME", _TIME), fixed("EVENT", _EVENT), fixed("INSTANCE", max(widest, 8)), wrapped("DETAIL"))
     grid = tables.table(*columns, header=heading)
     for event in events:

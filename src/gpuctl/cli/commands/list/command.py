@@ -37,7 +37,7 @@ def command(
     ] = None,
     with_ended: Annotated[bool, flag("Include terminated and archived instances", "--all", "-a")] = False,
     refresh: options.Refresh = False,
-    watch: Annotated[bool, flag("Refresh the list until Ctrl-C (exit code 0)", "--watch", "-w")] = False,
+    watch: Annotated[bool, flag("Refresh the list until Ctrl-C, which exits with code 0", "--watch", "-w")] = False,
     interval: Annotated[timedelta | None, option(INTERVAL, "Time between refreshes with --watch [default: 2s]")] = None,
 ) -> Result | None:
     """List instances, newest first. Reads only the local state, unless --refresh is set.

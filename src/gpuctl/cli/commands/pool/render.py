@@ -139,7 +139,7 @@ def _figures(result: Simulation) -> "Table":
 
 
 def _chart(result: Simulation, width: int) -> "Table":
-    """A line of blocks per policy: the average number of instances in each part of the time, all on one scale."""
+    """A line of blocks for the demand and for each policy: average numbers of instances over time, on one scale."""
     names = ["demand", *(played.name for played in result.played)]
     columns = max(10, min(_WIDEST_CHART, width - max(map(len, names)) - 2))
     since_s, until_s = result.span_s

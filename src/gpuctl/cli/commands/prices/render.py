@@ -35,7 +35,10 @@ _REFRESHED = ("provider", "regions", "prices", "new", "up", "down", "unlisted", 
 
 
 def status(statuses: Sequence[PriceStatus], now: datetime, note: str | None = None) -> Result:
-    """Each provider's prices: how many are known, where they are from, and how old they are at `now`."""
+    """Each provider's prices: how many are known, where they are from, and how old they are at `now`.
+
+    `note` says why nothing can be refreshed: it replaces the hint to refresh old prices.
+    """
     shapes = [price_status_shape(price_status) for price_status in statuses]
     footer = [note] if note else []
     for price_status in statuses:

@@ -107,7 +107,8 @@ class LaunchOptions:
         str | None,
         option(
             word_choice("MARKET", MARKETS),
-            "spot, on-demand, or auto: the cheaper one that is in time [default: on-demand; with --finish-by auto]",
+            "spot, on-demand, or auto: the cheaper market that meets --finish-by "
+            "[default: on-demand; auto with --finish-by]",
             panel=_PRICE,
         ),
     ] = None

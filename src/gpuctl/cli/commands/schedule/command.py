@@ -127,7 +127,7 @@ def _check_first_run(
 def _credentials_report(context: Context, job: ReaperJob) -> list[str]:
     """Use the credentials once in the environment of the job, and return the result as lines below the table."""
     trial = replace(job, argv=proof_command_of(context))
-    context.progress.step("checking that the scheduled reaper can log in")
+    context.progress.step("checking the credentials of the scheduled reaper")
     ran = started_bare(trial.command, bare_environment(), _PROOF_PATIENCE_S)
     try:
         proofs = proofs_from(ran)
@@ -144,7 +144,7 @@ def _credentials_report(context: Context, job: ReaperJob) -> list[str]:
     for provider, _ in providers_in_use(context):
         if provider not in providers:
             context.progress.warn(
-                f"the schedule cannot use your credentials for {provider}: nothing that it is given names them"
+                f"the schedule cannot use your credentials for {provider}: it finds none in its environment and files"
             )
     proven = [proof.label for proof in proofs if proof.error is None]
     if not proofs:
