@@ -83,11 +83,9 @@ def ssh_options(folder: Path, address: str, key: str) -> tuple[str, ...]:
 
 
 def state_folder(folder: Path) -> Path:
-    """The folder for the state of the server named by the address file in `folder`: each server has its own state.
+    """The folder for the state of the server in the address file: each server has a state of its own.
 
-    The folder `none` where no server was started. UsageError where the address file belongs to another user, cannot
-    be opened or names an address that is not loopback.
-    """
+    UsageError where `read_address` raises SandboxError."""
     try:
         server = read_address(folder)
     except SandboxError as error:
