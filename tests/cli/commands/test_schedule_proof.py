@@ -46,7 +46,8 @@ def test_a_program_that_only_the_users_path_leads_to_is_found_and_the_account_is
 
 def test_the_installed_line_itself_reaps_from_nothing(at_aws: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
     at_aws.run("schedule", "install")
-    job = from_cron((at_aws.folder / "tab").read_text().strip())
+    reaper, _ = (at_aws.folder / "tab").read_text().splitlines()
+    job = from_cron(reaper)
     assert job is not None
     done = started_bare((*job.command, "--sweep"), bare_environment(), 60)
     assert (done.code, done.out, done.err) == (0, "", "")

@@ -119,8 +119,8 @@ def _prompter(connection: Connection) -> Any:
         if connection.ask is None:
             profile = f" --profile {connection.profile}" if connection.profile else ""
             raise CredentialsError(
-                "these AWS credentials need an MFA code, which gpuctl reads only from a terminal",
-                hint=f"in a terminal: aws sts get-caller-identity{profile}; gpuctl then uses that session for an hour",
+                "these AWS credentials need an MFA code, and gpuctl cannot ask for it here",
+                hint=f"at a terminal: aws sts get-caller-identity{profile}; gpuctl then uses that session for an hour",
             )
         return connection.ask(question)
 
