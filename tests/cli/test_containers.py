@@ -20,7 +20,7 @@ def environ(operator: Operator) -> dict[str, str]:
     return {name: value for name, value in environment(operator).items() if name not in left_out}
 
 
-def test_a_user_id_without_a_name_starts_and_terminates_an_instance_without_a_key_and_is_told_why(
+def test_a_user_id_without_a_name_starts_and_terminates_an_instance_without_a_key_and_shows_why(
     operator: Operator, environ: dict[str, str]
 ) -> None:
     commands = [

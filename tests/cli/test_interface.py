@@ -188,7 +188,7 @@ def test_options_may_stand_before_and_after_the_command(operator: Operator) -> N
     assert operator.run("--output=csv", "list", "-ojson").json == after.json
 
 
-def test_what_lies_beneath_a_failure_is_told_if_asked_and_holds_no_secret(operator: Operator) -> None:
+def test_verbose_shows_the_cause_of_a_failure_without_secrets(operator: Operator) -> None:
     asked = ["provision", "g4dn.xlarge", "--region", "us-east-1"]
     operator.wire.arm("GetCallerIdentity", *[refuse("ExpiredToken", 403)] * 2)
     plain, deep = operator.run(*asked), operator.run(*asked, "-v")
@@ -370,7 +370,7 @@ def test_fields_are_printed_bare(operator: Operator) -> None:
     assert "`publicIp`" in operator.run("get", "0000", "--field", "publicip").err
 
 
-def test_a_person_is_asked_before_a_machine_is_ended_and_no_is_no(operator: Operator) -> None:
+def test_a_person_is_asked_before_an_instance_is_terminated_and_no_is_no(operator: Operator) -> None:
     machine = operator.provision().instance
     refused = operator.run("terminate", machine["id"][5:9], terminal=True, typed="n\n")
     assert (refused.code, len(operator.alive)) == (2, 1)
@@ -387,7 +387,7 @@ def test_nobody_is_asked_where_nobody_could_answer(operator: Operator, quieted: 
     assert operator.alive == []
 
 
-def test_an_expensive_machine_is_asked_about_on_a_terminal_only(operator: Operator) -> None:
+def test_an_expensive_instance_is_asked_about_on_a_terminal_only(operator: Operator) -> None:
     dear = ["provision", "g4dn.metal", "--region", "us-east-1", "--ttl", "120"]
     assert operator.run(*dear, terminal=True, typed="n\n").code == 2
     assert operator.alive == []
@@ -410,7 +410,7 @@ def test_settings_come_from_the_flag_then_the_environment_then_the_file(operator
     assert (by_flag["userId"], by_flag["region"]) == ("flag", "us-east-1")
 
 
-def test_the_clouds_own_region_is_the_last_resort_and_the_plan_says_whose_it_is(
+def test_the_clouds_own_region_is_the_last_resort_and_the_plan_names_its_source(
     operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_REGION", "eu-west-1")

@@ -13,7 +13,7 @@ from gpuctl.domain.lifecycle import advance
 from gpuctl_sandbox.aws.images import IMAGES
 
 
-def test_the_documents_machine_is_ready_and_costs_what_the_document_says(operator: Operator) -> None:
+def test_the_instance_of_the_document_is_ready_and_costs_what_the_document_says(operator: Operator) -> None:
     started = operator.provision("--disk-size", "50", "--ttl", "30")
     assert started.code == 0
     machine = started.instance
@@ -158,7 +158,7 @@ def test_a_lost_reply_without_waiting_is_still_found_by_its_tag(operator: Operat
     assert ran.instance["cloudInstanceId"] == operator.alive[0]
 
 
-def test_a_lost_reply_is_repeated_with_the_very_same_request_and_makes_one_machine(operator: Operator) -> None:
+def test_a_lost_reply_is_repeated_with_the_very_same_request_and_makes_one_instance(operator: Operator) -> None:
     operator.wire.arm("RunInstances", LOST)
     assert operator.provision().code == 0
     first, second = operator.wire.calls("RunInstances")
@@ -166,7 +166,7 @@ def test_a_lost_reply_is_repeated_with_the_very_same_request_and_makes_one_machi
     assert len(operator.alive) == 1
 
 
-def test_a_reply_that_arrives_for_a_record_that_is_to_end_ends_the_machine(operator: Operator) -> None:
+def test_a_reply_that_arrives_for_a_stopping_record_terminates_the_instance(operator: Operator) -> None:
     def terminated_meanwhile(answer: Answer | None) -> Answer | None:
         (record,) = operator.records
         operator.store.update(
@@ -181,7 +181,7 @@ def test_a_reply_that_arrives_for_a_record_that_is_to_end_ends_the_machine(opera
     assert operator.alive == []
 
 
-def test_a_reply_that_arrives_for_a_record_that_was_given_up_ends_the_machine(operator: Operator) -> None:
+def test_a_reply_that_arrives_for_a_record_that_was_given_up_terminates_the_instance(operator: Operator) -> None:
     def given_up_meanwhile(answer: Answer | None) -> Answer | None:
         (record,) = operator.records
         operator.store.update(
@@ -238,21 +238,21 @@ def test_throttling_is_waited_out(operator: Operator) -> None:
     assert len(operator.alive) == 1
 
 
-def test_a_machine_that_is_not_ready_in_time_is_ended(operator: Operator) -> None:
+def test_an_instance_that_is_not_ready_in_time_is_terminated(operator: Operator) -> None:
     operator.wire.arm("DescribeInstanceStatus", *[refuse("InternalError", 500)] * 99)
     ran = operator.provision("--timeout", "60s")
     assert (ran.code, ran.json["error"]["code"], ran.json["error"]["retryable"]) == (5, "not_ready", True)
     assert operator.alive == []
 
 
-def test_a_machine_that_is_not_ready_in_time_may_be_kept(operator: Operator) -> None:
+def test_an_instance_that_is_not_ready_in_time_may_be_kept(operator: Operator) -> None:
     operator.wire.arm("DescribeInstanceStatus", *[refuse("InternalError", 500)] * 99)
     ran = operator.provision("--timeout", "60s", "--keep")
     assert (ran.code, ran.instance["status"]) == (8, "CONFIGURING")
     assert len(operator.alive) == 1
 
 
-def test_the_same_name_asked_for_alike_is_the_same_machine(operator: Operator) -> None:
+def test_the_same_name_asked_for_alike_is_the_same_instance(operator: Operator) -> None:
     first, second = operator.provision("--name", "n"), operator.provision("--name", "n")
     assert (first.json["created"], second.json["created"], second.code) == (True, False, 0)
     assert first.instance["id"] == second.instance["id"]
@@ -293,20 +293,20 @@ def test_the_same_name_asked_for_otherwise_is_refused_with_the_differences(opera
     assert len(operator.alive) == 1
 
 
-def test_a_name_is_free_again_when_its_machine_has_ended(operator: Operator) -> None:
+def test_a_name_is_free_again_when_its_instance_is_terminated(operator: Operator) -> None:
     operator.provision("--name", "n")
     operator.run("terminate", "n")
     assert operator.provision("--name", "n").json["created"] is True
 
 
-def test_a_name_whose_machine_is_still_ending_is_not_now(operator: Operator) -> None:
+def test_a_name_is_not_free_while_its_instance_is_stopping(operator: Operator) -> None:
     operator.provision("--name", "n")
     operator.wire.arm("TerminateInstances", *[refuse("InternalError", 500)] * 99)
     operator.run("terminate", "n", "--no-wait")
     assert operator.provision("--name", "n").code == 5
 
 
-def test_several_machines_are_numbered_and_each_has_a_record_and_a_token(operator: Operator) -> None:
+def test_several_instances_are_numbered_and_each_has_a_record_and_a_token(operator: Operator) -> None:
     ran = operator.provision("--count", "3", "--name", "n")
     assert (ran.code, ran.json["count"]) == (0, 3)
     assert [instance["name"] for instance in ran.json["instances"]] == ["n-1", "n-2", "n-3"]
@@ -337,7 +337,7 @@ def test_quiet_prints_the_id_and_nothing_else(operator: Operator) -> None:
     assert ran.err == ""
 
 
-def test_a_deadline_is_moved_on_the_machine_and_then_in_the_record(operator: Operator) -> None:
+def test_a_deadline_is_moved_on_the_instance_and_then_in_the_record(operator: Operator) -> None:
     machine = operator.provision("--ttl", "30").instance
     moved = operator.json("extend", machine["id"], "--by", "30m")
     assert (moved.code, moved.instance["expiresAt"]) == (0, "2026-11-24T13:00:00Z")
@@ -437,7 +437,7 @@ def test_without_a_terminal_only_whole_ids_and_names_are_ended(operator: Operato
     assert len(operator.alive) == 1
 
 
-def test_what_lives_is_still_known_when_the_machine_was_stopped_in_the_console(operator: Operator) -> None:
+def test_an_instance_that_was_stopped_in_the_console_stays_active(operator: Operator) -> None:
     machine = operator.provision("--ttl", "30").instance
     operator.cloud.client("ec2", "us-east-1").stop_instances(InstanceIds=[machine["cloudInstanceId"]])
     shown = operator.json("get", machine["id"], "--refresh").instance
@@ -447,7 +447,7 @@ def test_what_lives_is_still_known_when_the_machine_was_stopped_in_the_console(o
     assert operator.alive == []
 
 
-def test_a_machine_ended_in_the_console_is_closed_with_the_clouds_own_time(operator: Operator) -> None:
+def test_an_instance_ended_in_the_console_is_closed_with_the_clouds_own_time(operator: Operator) -> None:
     machine = operator.provision().instance
     operator.later(minutes=10)
     operator.cloud.client("ec2", "us-east-1").terminate_instances(InstanceIds=[machine["cloudInstanceId"]])

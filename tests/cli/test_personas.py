@@ -88,7 +88,7 @@ def at_a_terminal(operator: Operator, *argv: str) -> Iterator[Screen]:
         os.close(screen)
 
 
-def test_an_operator_starts_watches_and_ends_machines_and_is_asked(real_time: Operator) -> None:
+def test_an_operator_starts_watches_and_terminates_instances_and_is_asked(real_time: Operator) -> None:
     start = ("provision", "g4dn.xlarge", "--region", "us-east-1", "--count", "2", "--name", "train")
     with at_a_terminal(real_time, *start) as screen:
         screen.wait_for("Start 2? [y/N]")

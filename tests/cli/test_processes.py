@@ -42,7 +42,7 @@ def test_without_a_terminal_a_signal_asks_for_the_end_of_what_was_started(
     assert real_time.alive == []
 
 
-def test_ctrl_c_at_a_terminal_leaves_the_machine_and_says_what_lives(real_time: Operator) -> None:
+def test_ctrl_c_at_a_terminal_leaves_the_instance_and_prints_what_is_active(real_time: Operator) -> None:
     screen, terminal = pty.openpty()
     process = waiting(real_time, "--name", "n", stdin=terminal, stdout=terminal, stderr=terminal)
     os.close(terminal)
@@ -62,7 +62,9 @@ def test_ctrl_c_at_a_terminal_leaves_the_machine_and_says_what_lives(real_time: 
     assert real_time.records[0].status is Status.CONFIGURING
 
 
-def test_a_provision_that_is_killed_leaves_a_record_from_which_the_reaper_ends_the_machine(real_time: Operator) -> None:
+def test_a_provision_that_is_killed_leaves_a_record_from_which_the_reaper_terminates_the_instance(
+    real_time: Operator,
+) -> None:
     process = waiting(real_time)
     process.kill()
     process.communicate(timeout=30)

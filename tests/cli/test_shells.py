@@ -90,7 +90,7 @@ def test_a_reader_that_stops_reading_is_no_failure(many: Operator, form: str) ->
 
 @pytest.mark.parametrize("more", [["-q"], ["-o", "json"], ["-o", "table"], []], ids=" ".join)
 @pytest.mark.parametrize("gone", ["pipe", "full", "closed"])
-def test_a_machine_is_started_and_written_down_though_nobody_takes_the_output(
+def test_an_instance_is_started_and_written_down_though_nobody_takes_the_output(
     real_time: Operator, gone: str, more: list[str]
 ) -> None:
     line = {
@@ -105,7 +105,7 @@ def test_a_machine_is_started_and_written_down_though_nobody_takes_the_output(
 
 @pytest.mark.parametrize("more", [["-q"], ["-o", "json"], []], ids=" ".join)
 @pytest.mark.parametrize("redirected", ["2>/dev/full", "2>&-", ">&- 2>&-", "<&-", "<&- >&- 2>&-"])
-def test_a_machine_is_started_and_written_down_without_one_stream_or_another(
+def test_an_instance_is_started_and_written_down_without_one_stream_or_another(
     real_time: Operator, redirected: str, more: list[str]
 ) -> None:
     code, _, _ = in_shell(real_time, f"gpuctl {' '.join([*START, *more])} {redirected}")
@@ -121,7 +121,7 @@ def test_data_is_printed_without_the_other_streams(real_time: Operator, redirect
     assert in_shell(real_time, f"gpuctl get nobody {redirected}")[0] == 3
 
 
-def test_a_closed_stdin_names_no_machine_and_none_is_ended(real_time: Operator) -> None:
+def test_a_closed_stdin_names_no_instance_and_none_is_terminated(real_time: Operator) -> None:
     real_time.provision()
     code, _, err = in_shell(real_time, "gpuctl terminate - <&-")
     assert code == 0, err
@@ -129,7 +129,7 @@ def test_a_closed_stdin_names_no_machine_and_none_is_ended(real_time: Operator) 
 
 
 @pytest.mark.parametrize("redirected", [">/dev/full", ">&-", "2>&-", "2>/dev/full"])
-def test_a_machine_is_ended_though_nobody_takes_the_output(real_time: Operator, redirected: str) -> None:
+def test_an_instance_is_terminated_though_nobody_takes_the_output(real_time: Operator, redirected: str) -> None:
     real_time.provision("--name", "n")
     assert in_shell(real_time, f"gpuctl terminate n {redirected}")[0] == 0
     assert (the_record(real_time).status, real_time.alive) == (Status.TERMINATED, [])
@@ -138,7 +138,7 @@ def test_a_machine_is_ended_though_nobody_takes_the_output(real_time: Operator, 
 # no environment, no language, no folder
 
 
-def test_a_machine_is_started_and_ended_with_nothing_in_the_environment(real_time: Operator) -> None:
+def test_an_instance_is_started_and_terminated_with_nothing_in_the_environment(real_time: Operator) -> None:
     code, _, err = ended(started(real_time, *START))
     assert code == 0, err
     assert is_done(real_time)
@@ -171,7 +171,7 @@ def test_names_of_any_script_are_kept_and_shown_in_any_language(real_time: Opera
     assert json.loads(out)["instance"]["status"] == "READY"
 
 
-def test_a_name_that_python_was_told_not_to_read_is_refused_before_anything_is_done(real_time: Operator) -> None:
+def test_a_name_that_python_is_set_not_to_read_is_refused_before_anything_is_done(real_time: Operator) -> None:
     environ = bare(real_time, LC_ALL="C", PYTHONCOERCECLOCALE="0", PYTHONUTF8="0")
     code, _, err = ended(started(real_time, *START, "--user", "Žofie", environ=environ))
     assert (code, len(err.splitlines())) == (2, 1)
@@ -179,7 +179,7 @@ def test_a_name_that_python_was_told_not_to_read_is_refused_before_anything_is_d
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
-def test_bytes_that_are_no_text_name_no_machine(real_time: Operator, encoding: str) -> None:
+def test_bytes_that_are_no_text_name_no_instance(real_time: Operator, encoding: str) -> None:
     real_time.provision("--name", "n")
     environ = bare(real_time, PYTHONIOENCODING=encoding)
     process = started(real_time, "terminate", "-", environ=environ, stdin=subprocess.PIPE)

@@ -126,13 +126,13 @@ def test_no_help_lists_the_command_of_the_completion_scripts(operator: Operator)
     assert "\n  complete " not in operator.run("--help").out
 
 
-def test_ci_with_a_random_state_is_told_once(operator: Operator) -> None:
+def test_ci_with_a_random_state_is_warned_once(operator: Operator) -> None:
     first = operator.run("provision", "g4dn.xlarge", "--region", "us-east-1", environ={"CI": "true"})
     again = operator.run("provision", "g4dn.xlarge", "--region", "us-east-1", environ={"CI": "true"})
     assert ("without GPUCTL_STATE_ID" in first.err, "without GPUCTL_STATE_ID" in again.err) == (True, False)
 
 
-def test_ci_with_a_state_of_a_known_id_is_not_told(operator: Operator) -> None:
+def test_ci_with_a_state_of_a_known_id_is_not_warned(operator: Operator) -> None:
     known = {"CI": "true", "GPUCTL_STATE_ID": "ci-my-repo"}
     ran = operator.run("provision", "g4dn.xlarge", "--region", "us-east-1", environ=known)
     assert "GPUCTL_STATE_ID" not in ran.err

@@ -56,7 +56,7 @@ def test_a_healthy_setup_makes_nothing_and_says_so_of_every_part(healthy: Operat
     assert (healthy.cloud.machines(), healthy.state.exists()) == ([], False)
 
 
-def test_prices_are_told_by_their_age(healthy: Operator) -> None:
+def test_prices_are_reported_by_their_age(healthy: Operator) -> None:
     stale = of(healthy.json(*ARGV))["prices"]
     assert "are older than 30 days, the oldest 127 days" in stale["message"]
     assert stale["hint"] == "gpuctl prices refresh --provider aws --region us-east-1"
@@ -91,7 +91,7 @@ def test_a_refusal_to_end_what_cannot_exist_is_no_proof(healthy: Operator) -> No
     assert (ran.code, of(ran)["terminate-permission"]["status"]) == (0, "unknown")
 
 
-def test_an_end_that_the_policy_permits_by_tags_is_found_on_a_machine_of_ours(healthy: Operator) -> None:
+def test_an_end_that_the_policy_permits_by_tags_is_found_on_an_instance_of_ours(healthy: Operator) -> None:
     healthy.provision()
     healthy.wire.arm("TerminateInstances", refuse("UnauthorizedOperation", 403))
     assert of(healthy.json(*ARGV))["terminate-permission"]["status"] == "ok"
@@ -112,7 +112,7 @@ def test_a_quota_that_may_not_be_asked_is_unknown(operator: Operator) -> None:
     assert (ran.code, of(ran)["quota"]["status"]) == (0, "unknown")
 
 
-def test_a_quota_for_spot_is_told_beside_the_one_on_demand(operator: Operator) -> None:
+def test_a_quota_for_spot_is_reported_beside_the_one_on_demand(operator: Operator) -> None:
     operator.wire.arm("GetServiceQuota", a_quota(8), a_quota(16))
     found = of(operator.json(*ARGV))["quota"]
     assert (found["status"], "; as spot 0 of 16 (L-3819A6DF)" in found["message"]) == ("ok", True)
@@ -178,7 +178,9 @@ def test_a_retired_type_fails_with_its_successor(healthy: Operator) -> None:
     assert found["type"]["hint"].startswith("gpuctl doctor --type g")
 
 
-def test_no_login_is_told_once_and_nothing_more_is_asked(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_login_is_reported_once_and_nothing_more_is_asked(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     ran = operator.json(*ARGV)
@@ -186,7 +188,7 @@ def test_no_login_is_told_once_and_nothing_more_is_asked(operator: Operator, mon
     assert of(ran)["credentials"]["hint"].startswith("aws configure")
 
 
-def test_a_login_that_ends_before_the_deadline_is_told(healthy: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_login_that_ends_before_the_deadline_is_reported(healthy: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
     from datetime import UTC, datetime
 
     # botocore compares with the real time, and renews nothing that is good for more than 15 minutes.
@@ -208,7 +210,7 @@ def test_a_clock_that_is_off_fails(healthy: Operator) -> None:
     assert "4m ahead of the provider's" in of(ran)["clock"]["message"]
 
 
-def test_a_machine_past_its_deadline_fails(healthy: Operator) -> None:
+def test_an_instance_past_its_deadline_fails(healthy: Operator) -> None:
     healthy.provision("--name", "train-7")
     healthy.later(minutes=70)
     ran = healthy.json(*ARGV)

@@ -19,7 +19,7 @@ def buyer(tmp_path: Path) -> Operator:
     return Operator(tmp_path, nothing, nothing)
 
 
-def test_the_savings_of_one_machine(buyer: Operator) -> None:
+def test_the_savings_of_one_instance(buyer: Operator) -> None:
     figures = buyer.json(*NC6).json["estimate"]
     assert (figures["alwaysOnMonthly"], figures["whileUsedMonthly"], figures["savingsMonthly"]) == (648, 54, 594)
     assert (figures["alwaysOnYearly"], figures["whileUsedYearly"], figures["savingsYearly"]) == (7776, 648, 7128)
@@ -116,7 +116,7 @@ def test_it_tells_the_cost_the_reason_and_what_the_other_cloud_has(buyer: Operat
     assert (told[0], told[-1]) == (reason, best["command"])
 
 
-def test_a_task_that_is_too_long_is_told_and_max_ttl_is_heeded(buyer: Operator) -> None:
+def test_a_task_that_is_too_long_is_reported_and_max_ttl_is_heeded(buyer: Operator) -> None:
     assert "the task does not fit" in buyer.run("recommend", "--minutes", "150").err
     longer = buyer.run("recommend", "--minutes", "150", environ={"GPUCTL_MAX_TTL": "6h"})
     assert "--ttl 210" in longer.out and "most allowed" not in longer.err

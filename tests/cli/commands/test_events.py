@@ -31,7 +31,7 @@ def lines(ran: Ran) -> list[dict[str, object]]:
     return [json.loads(line) for line in ran.out.splitlines()]
 
 
-def test_a_whole_life_is_told_oldest_first_with_what_it_cost(operator: Operator) -> None:
+def test_all_events_of_an_instance_are_listed_oldest_first_with_its_cost(operator: Operator) -> None:
     record = operator.provision("--name", "n").instance["id"]
     operator.later(minutes=30)
     operator.json("terminate", "n")
@@ -45,7 +45,7 @@ def test_a_whole_life_is_told_oldest_first_with_what_it_cost(operator: Operator)
     assert (ran.json["count"], ran.json["events"][-1]["reason"]) == (6, "user")
 
 
-def test_a_deadline_that_is_moved_and_a_machine_that_is_refused_are_events(operator: Operator) -> None:
+def test_a_deadline_that_is_moved_and_an_instance_that_is_refused_are_events(operator: Operator) -> None:
     operator.provision("--name", "n")
     operator.json("extend", "n", "--by", "30m")
     operator.run("provision", "g4dn.xlarge", "--region", "us-east-1", "--image", "ami-none")
@@ -144,7 +144,7 @@ def test_a_follower_that_slept_for_weeks_has_missed_nothing() -> None:
     assert Follower(store).past_events(NOON) == told
 
 
-def test_a_record_that_was_rebuilt_is_told_from_where_it_differs() -> None:
+def test_events_of_a_rebuilt_record_begin_where_it_differs() -> None:
     known = provisioning(a_ready_instance())
     rebuilt = note(a_ready_instance(), EventName.ADOPTED, NOON)
     assert [event.entry.event for event in new_events(rebuilt, known.history)] == ["adopted"]
@@ -168,14 +168,14 @@ def test_no_event_is_written_by_a_bare_text() -> None:
     assert texts == []
 
 
-def test_a_machine_that_was_switched_off_and_on_in_the_cloud_has_events_that_a_hook_can_have() -> None:
+def test_an_instance_that_was_switched_off_and_on_in_the_cloud_has_events_that_a_hook_can_have() -> None:
     record = a_ready_instance()
     resting = refreshed(record, seen_of(record, state=CloudState.STOPPED), NOON)
     running = refreshed(resting, seen_of(record, state=CloudState.RUNNING), NOON)
     assert [entry.event for entry in running.history[-2:]] == [EventName.POWERED_OFF, EventName.POWERED_ON]
 
 
-def test_events_of_several_machines_are_told_in_the_order_of_time(operator: Operator) -> None:
+def test_events_of_several_instances_are_reported_in_the_order_of_time(operator: Operator) -> None:
     for name in ("a", "b"):
         operator.provision("--name", name)
         operator.later(minutes=1)

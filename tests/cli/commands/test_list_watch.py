@@ -28,13 +28,13 @@ def test_the_table_counts_down_on_the_other_screen_and_ctrl_c_gives_the_screen_b
     assert live.count("\x1b[?25l") == live.count("\x1b[?25h")
 
 
-def test_a_machine_that_ends_meanwhile_stays_to_be_seen(operator: Operator) -> None:
+def test_an_instance_that_is_terminated_meanwhile_stays_in_the_list(operator: Operator) -> None:
     operator.provision("--name", "n")
     steps(operator, lambda: operator.run("terminate", "n"))
     assert "TERMINATED" in operator.run("list", "--watch", terminal=True).out.partition("\x1b[?1049l")[2]
 
 
-def test_more_machines_than_the_terminal_has_lines_are_counted(
+def test_more_instances_than_the_terminal_has_lines_are_counted(
     operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LINES", "10")
@@ -85,7 +85,7 @@ def test_with_refresh_the_clouds_are_asked_at_a_modest_pace(operator: Operator) 
     assert 4 <= len(operator.wire.calls("DescribeInstances")) <= 6
 
 
-def test_a_cloud_that_does_not_answer_is_told_and_ends_nothing(operator: Operator) -> None:
+def test_a_cloud_that_does_not_answer_is_reported_and_ends_nothing(operator: Operator) -> None:
     operator.provision("--name", "n")
     operator.wire.arm("DescribeInstances", *[refuse("UnauthorizedOperation", 403)] * 50)
     steps(operator, None)

@@ -407,7 +407,7 @@ def test_one_region_leaves_the_others_with_their_dates(buyer: Operator, apis: Pr
 # how it is told
 
 
-def test_a_book_that_is_damaged_is_told_once_and_read_anew(buyer: Operator) -> None:
+def test_a_book_that_is_damaged_is_reported_once_and_read_anew(buyer: Operator) -> None:
     aws(buyer)
     for damage in (b"", b"{}", b'{"format": 2}', book(buyer).read_bytes()[:-40], b"\xff"):
         book(buyer).write_bytes(damage)
@@ -460,7 +460,7 @@ def test_what_cannot_be_meant_asks_nothing(buyer: Operator, apis: PriceApis, arg
     assert apis.sent == []
 
 
-def test_no_secret_of_the_login_is_kept_or_told(buyer: Operator, apis: PriceApis) -> None:
+def test_no_secret_of_the_credentials_is_saved_or_shown(buyer: Operator, apis: PriceApis) -> None:
     apis.arm(PRODUCTS, not_listed("AccessDeniedException"))
     told = buyer.run("prices", "refresh", "--provider", "aws", "--region", "us-east-1", "-v")
     aws(buyer)

@@ -37,7 +37,7 @@ def test_reap_ends_what_expired_and_spares_the_rest(operator: Operator) -> None:
     assert operator.alive == [spared["cloudInstanceId"]]
 
 
-def test_machines_that_are_not_ours_survive_every_command(operator: Operator) -> None:
+def test_instances_that_are_not_ours_survive_every_command(operator: Operator) -> None:
     ours = operator.provision("--ttl", "5").instance
     strangers = [
         operator.cloud.launch("us-east-1", {}),
@@ -58,7 +58,7 @@ def test_machines_that_are_not_ours_survive_every_command(operator: Operator) ->
     assert sorted(operator.alive) == sorted(strangers)
 
 
-def test_a_machine_of_ours_with_unreadable_tags_is_reported_and_is_exit_8(operator: Operator) -> None:
+def test_an_instance_of_ours_with_unreadable_tags_is_reported_and_is_exit_8(operator: Operator) -> None:
     operator.provision()
     operator.cloud.launch("us-east-1", tags("inst-zzzzzzzzzzz1", operator.state_id, "soon"))
     ran = operator.run("reap", "--sweep")
@@ -66,14 +66,14 @@ def test_a_machine_of_ours_with_unreadable_tags_is_reported_and_is_exit_8(operat
     assert "no valid ID or deadline tag" in ran.err
 
 
-def test_another_states_machine_is_reported_and_is_no_failure(operator: Operator) -> None:
+def test_another_states_instance_is_reported_and_is_no_failure(operator: Operator) -> None:
     operator.provision()
     operator.cloud.launch("us-east-1", tags("inst-zzzzzzzzzzzz", "another-state"))
     assert ("inst-zzzzzzzzzzzz", "report") in actions(operator, "--sweep")
     assert operator.run("reap", "--sweep").code == 0
 
 
-def test_an_orphan_past_its_deadline_is_ended_and_one_in_time_is_adopted(operator: Operator) -> None:
+def test_an_expired_orphan_is_terminated_and_an_orphan_in_time_is_adopted(operator: Operator) -> None:
     operator.provision("--ttl", "120")
     late = operator.cloud.launch("us-east-1", tags("inst-orphan000001", operator.state_id, NOON + 10 * MINUTE))
     young = operator.cloud.launch("us-east-1", tags("inst-orphan000002", operator.state_id, NOON + 90 * MINUTE))
@@ -104,7 +104,7 @@ def test_no_more_orphans_are_ended_than_the_limit_allows(operator: Operator) -> 
     assert len(operator.alive) == 1
 
 
-def test_the_machines_of_a_listed_state_that_died_are_ended(operator: Operator) -> None:
+def test_instances_of_a_listed_state_that_was_lost_are_terminated(operator: Operator) -> None:
     operator.provision("--ttl", "120")
     operator.cloud.launch("us-east-1", tags("inst-runner000001", "ci-shared", NOON + 30 * MINUTE))
     operator.environ["GPUCTL_REAP_STATE_IDS"] = "ci-shared"
@@ -170,7 +170,9 @@ def test_a_region_that_fails_never_stops_the_others(operator: Operator) -> None:
     assert operator.alive == []
 
 
-def test_two_passes_a_minute_apart_prove_a_vanished_machine_gone_and_one_pass_does_not(operator: Operator) -> None:
+def test_two_passes_a_minute_apart_confirm_that_an_instance_is_terminated_and_one_pass_does_not(
+    operator: Operator,
+) -> None:
     machine = operator.provision().instance
     operator.later(minutes=10)
     operator.cloud.client("ec2", "us-east-1").terminate_instances(InstanceIds=[machine["cloudInstanceId"]])
@@ -277,7 +279,7 @@ def listings(operator: Operator) -> list[Sent]:
     return [sent for sent in operator.wire.calls("DescribeInstances") if "Filter.1.Name" in sent.form]
 
 
-def test_what_is_unresolved_is_told_at_once_then_once_an_hour_and_in_every_exit_code(operator: Operator) -> None:
+def test_what_is_unresolved_is_reported_at_once_then_once_an_hour_and_in_every_exit_code(operator: Operator) -> None:
     machine = operator.provision("--ttl", "5").instance
     operator.store.update(machine["id"], lambda record: record.with_fields(account="999999999999"))
     operator.later(minutes=5)
@@ -353,7 +355,7 @@ def test_a_kill_between_the_tag_and_the_record_loses_the_extension_and_says_so(o
     assert operator.records[0].expires_at == NOON + 5 * MINUTE
 
 
-def test_a_machine_that_lives_though_its_record_is_closed_is_ended(operator: Operator) -> None:
+def test_an_active_instance_whose_record_is_closed_is_terminated(operator: Operator) -> None:
     machine = operator.provision().instance
     operator.store.update(
         machine["id"], lambda record: applying.advance(record, Status.TERMINATED, operator.clock.now())

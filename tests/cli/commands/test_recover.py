@@ -68,7 +68,7 @@ def test_with_a_missing_state_it_asks_every_region_if_nothing_else_is_known(two:
     assert two.alive == []
 
 
-def test_without_a_state_no_machine_in_time_and_none_of_others_is_ended(two: Operator) -> None:
+def test_without_a_state_no_instance_in_time_and_none_of_others_is_terminated(two: Operator) -> None:
     expired = deadline_tag(two.clock.now())
     two.cloud.launch(
         tags={"gpuctl-id": "inst-zzzzzzzzzzzz", "gpuctl-state": "another-state", "gpuctl-expires-at": expired}
@@ -89,7 +89,7 @@ def test_a_dry_run_without_a_state_ends_nothing(two: Operator) -> None:
     assert len(two.alive) == 2
 
 
-def test_a_state_that_cannot_be_written_keeps_no_machine_alive(two: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_state_that_cannot_be_written_keeps_no_instance_alive(two: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> int:
         raise OSError(28, "No space left on device")
 
@@ -101,7 +101,7 @@ def test_a_state_that_cannot_be_written_keeps_no_machine_alive(two: Operator, mo
     assert two.alive == []
 
 
-def test_a_state_that_another_process_never_lets_go_of_keeps_no_machine_alive(two: Operator) -> None:
+def test_a_state_that_another_process_never_lets_go_of_keeps_no_instance_alive(two: Operator) -> None:
     two.later(minutes=121)
     lock = (two.folder / "state.json.lock").open("r+")
     with lock:
@@ -125,7 +125,7 @@ def test_a_lost_state_is_rebuilt_from_the_tags(two: Operator) -> None:
     assert two.alive == []
 
 
-def test_a_name_that_another_machine_lives_under_is_not_given_twice(two: Operator) -> None:
+def test_a_name_of_another_active_instance_is_not_given_twice(two: Operator) -> None:
     (twin,) = [machine["id"] for machine in two.cloud.machines() if machine["tags"]["Name"] == "two"]
     two.cloud.client("ec2", "eu-west-1").create_tags(Resources=[twin], Tags=[{"Key": "Name", "Value": "one"}])
     two.state.unlink()

@@ -41,7 +41,7 @@ def test_a_command_that_succeeds_has_its_output_and_nothing_else_on_stdout(runne
 
 
 @pytest.mark.parametrize("code", [1, 7, 137])
-def test_a_command_that_fails_gives_its_code_and_its_machine_is_ended(runner: Runner, code: int) -> None:
+def test_a_command_that_fails_gives_its_code_and_its_instance_is_terminated(runner: Runner, code: int) -> None:
     assert runner.run(there=["bash", "-c", f"exit {code}"]) == code
     assert (runner.document["commandExitCode"], runner.operator.alive) == (code, [])
 
@@ -61,7 +61,7 @@ def test_a_result_that_is_not_there_is_a_failure_of_ours(runner: Runner) -> None
     assert (runner.document["commandExitCode"], runner.operator.alive) == (0, [])
 
 
-def test_keep_leaves_the_machine_ready_whatever_the_code(runner: Runner) -> None:
+def test_keep_leaves_the_instance_ready_whatever_the_code(runner: Runner) -> None:
     assert runner.run("--keep", there=["exit 3"]) == 3
     assert [record.status for record in runner.operator.records] == [Status.READY]
     assert runner.run("--keep", machine=("--on", "n"), there=["exit 0"]) == 0
@@ -70,7 +70,7 @@ def test_keep_leaves_the_machine_ready_whatever_the_code(runner: Runner) -> None
     assert runner.operator.alive == []
 
 
-def test_two_commands_do_not_run_on_one_machine(runner: Runner) -> None:
+def test_two_commands_do_not_run_on_one_instance(runner: Runner) -> None:
     runner.run("--keep")
     store, (record,) = runner.operator.store, runner.operator.records
     store.update(record.id, lambda record: record.with_fields(status=Status.RUNNING))
@@ -87,7 +87,7 @@ def test_a_broken_connection_loses_and_repeats_nothing(runner: Runner, cable: Ca
     assert "connection lost" in runner.err
 
 
-def test_a_connection_cut_for_good_ends_at_the_deadline_with_the_machine(runner: Runner, cable: Cable) -> None:
+def test_a_connection_cut_for_good_ends_at_the_deadline_with_the_instance(runner: Runner, cable: Cable) -> None:
     with once_there_is(runner.sshd.home / "begun", lambda: cable.cut(for_good=True)):
         code = runner.run(there=["touch begun; sleep 600"])
     assert code == 201
@@ -96,7 +96,7 @@ def test_a_connection_cut_for_good_ends_at_the_deadline_with_the_machine(runner:
 
 
 @pytest.mark.parametrize("options", [(), ("--keep",)])
-def test_a_machine_taken_back_by_the_cloud_is_worth_another_try(
+def test_an_interrupted_spot_instance_is_worth_another_try(
     runner: Runner, cable: Cable, options: tuple[str, ...]
 ) -> None:
     def take_back() -> None:
@@ -109,7 +109,7 @@ def test_a_machine_taken_back_by_the_cloud_is_worth_another_try(
     assert "may still be running" not in runner.err
 
 
-def test_a_machine_that_ssh_never_gets_onto_is_ended_and_nothing_was_run(runner: Runner, cable: Cable) -> None:
+def test_an_instance_that_ssh_never_gets_onto_is_terminated_and_nothing_was_run(runner: Runner, cable: Cable) -> None:
     cable.cut(for_good=True)
     assert runner.run("--timeout", "1m") == 205
     assert runner.document["error"]["code"] == "not_ready"
@@ -157,14 +157,14 @@ def test_what_fails_before_the_command_is_200_and_its_own_code(operator: Operato
     assert operator.alive == []
 
 
-def test_a_lost_reply_to_the_create_still_runs_and_ends_one_machine(runner: Runner) -> None:
+def test_a_lost_reply_to_the_create_still_runs_and_terminates_one_instance(runner: Runner) -> None:
     runner.operator.wire.arm("RunInstances", LOST)
     assert runner.run(there=["echo ran"]) == 0
     assert (runner.out, len(runner.operator.cloud.machines()), runner.operator.alive) == ("ran\n", 1, [])
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
-def test_a_signal_ends_the_machine(reachable: Reachable, number: signal.Signals) -> None:
+def test_a_signal_terminates_the_instance(reachable: Reachable, number: signal.Signals) -> None:
     process = reachable.process("run", *NEW, "--", "echo begun; sleep 600")
     assert process.stdout is not None
     assert process.stdout.readline() == b"begun\n"
@@ -185,7 +185,7 @@ os.execv(sys.argv[1], sys.argv[1:])
 """
 
 
-def test_ctrl_c_at_a_terminal_ends_the_machine(reachable: Reachable) -> None:
+def test_ctrl_c_at_a_terminal_terminates_the_instance(reachable: Reachable) -> None:
     screen, terminal = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-c", _LEADING, *GPUCTL, "run", *NEW, "--", "echo begun; sleep 600"],

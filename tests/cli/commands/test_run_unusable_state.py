@@ -44,7 +44,7 @@ def test_a_new_instance_on_which_the_command_cannot_start_is_terminated(
     assert "was terminated" in runner.err
 
 
-def test_a_signal_while_the_safeguards_are_checked_ends_the_machine(reachable: Reachable) -> None:
+def test_a_signal_while_the_safeguards_are_checked_terminates_the_instance(reachable: Reachable) -> None:
     runner = Runner(reachable)
 
     def interrupting(sent: Sent) -> None:

@@ -72,7 +72,7 @@ def test_every_command_says_so_when_the_reaper_is_silent(with_cron: Operator) ->
     assert "overdue" in with_cron.run("schedule", "status", terminal=True).out
 
 
-def test_a_line_that_somebody_took_out_is_told(with_cron: Operator) -> None:
+def test_a_line_that_somebody_took_out_is_reported(with_cron: Operator) -> None:
     with_cron.run("schedule", "install")
     (with_cron.folder / "tab").write_text("")
     status = with_cron.json("schedule", "status").json["schedule"]
@@ -89,7 +89,7 @@ def test_uninstall_leaves_nothing_and_no_warning(with_cron: Operator) -> None:
     assert with_cron.run("schedule", "uninstall").code == 0
 
 
-def test_systemd_gets_two_units_and_is_told_of_them(with_systemd: Operator) -> None:
+def test_systemd_gets_its_units_and_restarts_the_timer(with_systemd: Operator) -> None:
     ran = with_systemd.run("schedule", "install", "--every", "5m", "-o", "json")
     schedule = json.loads(ran.out)["schedule"]
     assert (schedule["scheduler"], schedule["every"]) == ("systemd", "5m")

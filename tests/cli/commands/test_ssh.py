@@ -48,7 +48,7 @@ def test_at_a_terminal_it_is_a_shell_there(reachable: Reachable) -> None:
     assert b"at-42" in shown and b"/dev/pts/" in shown
 
 
-def test_a_machine_with_another_host_key_is_refused(reachable: Reachable, sshd: Sshd) -> None:
+def test_an_instance_with_another_host_key_is_refused(reachable: Reachable, sshd: Sshd) -> None:
     first = reachable.operator.provision("--name", "n").instance["id"]
     assert reachable.run("ssh", "n", "--", "true").returncode == 0
     sshd.stop()
@@ -73,14 +73,14 @@ def test_a_user_that_is_none_is_refused(operator: Operator, user: str) -> None:
     assert (ran.code, ran.json["error"]["code"]) == (2, "usage")
 
 
-def test_a_machine_that_is_ended_is_not_for_ssh(operator: Operator) -> None:
+def test_an_instance_that_is_terminated_is_not_for_ssh(operator: Operator) -> None:
     operator.provision("--name", "n")
     operator.json("terminate", "n")
     ran = operator.json("ssh", "n")
     assert (ran.code, ran.json["error"]["code"]) == (5, "not_ready")
 
 
-def test_ssh_itself_finds_a_machine_by_its_name(reachable: Reachable) -> None:
+def test_ssh_itself_finds_an_instance_by_its_name(reachable: Reachable) -> None:
     reachable.operator.provision("--name", "n")
     home = Path(reachable.operator.environ["HOME"])
     assert reachable.run("ssh-config", "--install").returncode == 0
@@ -90,7 +90,7 @@ def test_ssh_itself_finds_a_machine_by_its_name(reachable: Reachable) -> None:
     assert (done.returncode, done.stdout) == (0, b"hello\n"), done.stderr
 
 
-def test_the_file_is_installed_once_and_follows_the_machines(operator: Operator) -> None:
+def test_the_file_is_installed_once_and_follows_the_instances(operator: Operator) -> None:
     home = operator.folder / "home"
     operator.environ["HOME"] = str(home)
     operator.provision("--name", "one")

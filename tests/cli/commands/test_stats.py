@@ -57,7 +57,7 @@ def busy(operator: Operator) -> Operator:
     return operator
 
 
-def test_the_documents_seven_figures_come_first_and_are_the_machines_own(busy: Operator) -> None:
+def test_the_seven_figures_of_the_document_come_first_and_are_compute_cost(busy: Operator) -> None:
     figures = busy.json("stats").json["statistics"]
     assert list(figures)[:7] == DOCUMENTED
     assert (figures["totalCost"], figures["averageCost"]) == (7.65, 3.6)
@@ -79,14 +79,14 @@ def test_what_is_spent_all_in_and_what_is_still_to_come_stand_beside_them(busy: 
     }
 
 
-def test_a_window_counts_the_part_of_a_machine_that_fell_into_it(busy: Operator) -> None:
+def test_a_window_counts_the_part_of_an_instance_that_fell_into_it(busy: Operator) -> None:
     told = busy.json("stats", "--since", "24h").json
     assert (told["statistics"]["totalProvisioned"], told["spending"]["total"]) == (2, 2.5)
     assert told["statistics"]["totalCost"] == 2.25
     assert busy.json("stats", "--since", "1h").json["spending"]["total"] == 0.5
 
 
-def test_machines_are_grouped_by_any_side(busy: Operator) -> None:
+def test_instances_are_grouped_by_any_key(busy: Operator) -> None:
     sides = {
         "user": {"ana": 4.5, "ben": 4.0},
         "type": {"g4dn.xlarge": 8.0, "g5.xlarge": 0.5},
@@ -162,7 +162,7 @@ def test_what_cannot_be_drawn_or_grouped_is_a_wrong_usage(busy: Operator, argv: 
     assert (ran.code, ran.err.splitlines()[0]) == (2, f"error: {message}")
 
 
-def test_no_machines_are_no_figures_and_no_failure(operator: Operator) -> None:
+def test_no_instances_are_no_figures_and_no_failure(operator: Operator) -> None:
     ran = operator.run("stats", "--by", "day", "--chart", str(operator.folder / "a.svg"))
     assert (ran.code, ran.out) == (0, "")
     assert operator.json("stats", "--by", "user").json["groups"] == []

@@ -27,14 +27,14 @@ class _LimitedClock(FakeClock):
         return super().elapsed()
 
 
-def test_it_comes_back_when_the_machine_is_ready(operator: Operator) -> None:
+def test_it_returns_when_the_instance_is_ready(operator: Operator) -> None:
     record = starting(operator)
     ran = operator.json("wait", record)
     assert (ran.code, ran.instance["status"]) == (0, "READY")
     assert operator.json("wait", record, "--for", "ready").code == 0
 
 
-def test_it_comes_back_when_the_machine_is_proven_gone_and_ends_nothing_itself(operator: Operator) -> None:
+def test_it_returns_when_the_instance_is_confirmed_terminated_and_terminates_nothing_itself(operator: Operator) -> None:
     starting(operator)
     ran = operator.json("wait", "n", "--for", "terminated", "--timeout", "30s")
     assert (ran.code, ran.json["error"]["code"]) == (8, "unresolved")
@@ -53,7 +53,7 @@ def test_what_has_ended_is_terminated_though_it_is_archived(operator: Operator) 
     assert len(operator.wire.sent) == asked
 
 
-def test_what_can_no_longer_become_ready_is_told_at_once(operator: Operator) -> None:
+def test_an_instance_that_can_no_longer_become_ready_is_reported_at_once(operator: Operator) -> None:
     starting(operator, "a")
     starting(operator, "b")
     operator.json("terminate", "a")
@@ -64,7 +64,7 @@ def test_what_can_no_longer_become_ready_is_told_at_once(operator: Operator) -> 
     assert operator.clock.now() == before
 
 
-def test_a_machine_past_its_deadline_is_waited_for_and_not_ended_by_the_wait(operator: Operator) -> None:
+def test_an_instance_past_its_deadline_is_waited_for_and_not_ended_by_the_wait(operator: Operator) -> None:
     starting(operator)
     operator.later(minutes=61)
     assert operator.json("wait", "n", "--for", "terminated", "--timeout", "1m").code == 8

@@ -34,7 +34,7 @@ def test_the_plan_line_and_the_table_are_all_in(operator: Operator) -> None:
     assert "1 active · $0.61/h · $0.31 spent · $0.61 at the deadlines" in shown.err
 
 
-def test_json_keeps_the_machines_own_figures_and_carries_the_rest_beside_them(operator: Operator) -> None:
+def test_json_keeps_the_compute_figures_and_carries_the_rest_beside_them(operator: Operator) -> None:
     operator.provision("--disk-size", "730", "--ttl", "60")
     operator.later(hours=1)
     (shape,) = operator.json("list").json["instances"]
@@ -49,7 +49,7 @@ def test_json_keeps_the_machines_own_figures_and_carries_the_rest_beside_them(op
     assert breakdown["total"] == pytest.approx(parts, abs=2e-6)
 
 
-def test_a_record_of_an_older_gpuctl_shows_the_machine_alone_and_says_so(operator: Operator) -> None:
+def test_a_record_of_an_older_gpuctl_shows_compute_cost_alone_and_says_so(operator: Operator) -> None:
     seeded(operator, a_ready_instance(created_at=operator.clock.now() - timedelta(minutes=30)))
     shown = operator.run("list", terminal=True, environ=NO_COLOR)
     assert shown.out.split()[-2:] == ["0.526*", "$0.26*"]

@@ -130,7 +130,7 @@ def test_a_machine_that_ended_past_its_deadline_expired() -> None:
     assert action.proof and action.proof.reason is Reason.EXPIRED
 
 
-def test_an_interrupted_machine_says_so() -> None:
+def test_an_interrupted_instance_says_so() -> None:
     record = a_ready_instance()
     seen = seen_of(record, state=CloudState.ENDED, ended_at=NOON, end_reason=Reason.INTERRUPTED)
     (action,) = plan([record], view(seen), RULES)
@@ -321,7 +321,7 @@ def test_an_adopted_machine_whose_tags_are_gone_is_ours_no_more() -> None:
 # closed
 
 
-def test_a_machine_that_lives_though_its_record_is_closed_is_ended() -> None:
+def test_an_active_instance_whose_record_is_closed_is_terminated() -> None:
     record = a_ready_instance(status=Status.TERMINATED)
     assert decided(record, view(seen_of(record))) == [(ActionKind.TERMINATE, Reason.ORPHAN)]
     failed = an_instance(status=Status.FAILED)

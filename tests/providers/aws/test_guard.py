@@ -69,7 +69,7 @@ def either(machine: Machine, request: pytest.FixtureRequest) -> Machine:
     return machine
 
 
-def test_a_machine_in_time_stays_on_and_says_that_it_is_guarded(machine: Machine) -> None:
+def test_an_instance_in_time_stays_on_and_says_that_it_is_guarded(machine: Machine) -> None:
     machine.tagged(ONE)
     machine.at(NOON + SECOND)
     assert machine.calls == []
@@ -171,7 +171,7 @@ def test_a_malformed_tag_counts_as_missing_and_is_never_run_or_printed(machine: 
     assert machine.console_file.read_text().isascii()
 
 
-def test_a_tag_further_ahead_than_gpuctl_ever_writes_does_not_make_the_machine_immortal(machine: Machine) -> None:
+def test_a_tag_further_ahead_than_gpuctl_ever_writes_does_not_make_the_instance_immortal(machine: Machine) -> None:
     machine.tagged(NOON + timedelta(days=400))
     machine.at(NOON + MINUTE)
     assert machine.at(NOON + MAX_TTL).is_off
@@ -201,7 +201,7 @@ def test_a_span_that_cannot_be_read_is_the_longest_there_is(machine: Machine, ar
         {"POSIXLY_CORRECT": "1"},
     ],
 )
-def test_zone_locale_and_proxy_of_the_machine_change_nothing(either: Machine, odd: dict[str, str]) -> None:
+def test_zone_locale_and_proxy_of_the_instance_change_nothing(either: Machine, odd: dict[str, str]) -> None:
     either.environment |= odd
     either.tagged(ONE)
     assert not either.at(ONE + GRACE - SECOND).is_off

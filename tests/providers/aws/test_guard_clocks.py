@@ -43,7 +43,7 @@ def test_one_unanswered_request_does_not_bring_a_wrong_clock_back(machine: Machi
 
 
 @pytest.mark.parametrize("error", [YEARS, 3 * MAX_TTL], ids=str)
-def test_a_clock_set_only_after_boot_does_not_end_a_machine_at_once(machine: Machine, error: timedelta) -> None:
+def test_a_clock_set_only_after_boot_does_not_end_an_instance_at_once(machine: Machine, error: timedelta) -> None:
     machine.metadata.date = None
     machine.clock_error = error
     machine.tagged(ONE)
@@ -62,7 +62,7 @@ def test_a_clock_set_late_in_the_first_boot_does_not_move_the_end(machine: Machi
     assert machine.at(NOON + MAX_TTL).is_off
 
 
-def test_a_clock_nobody_ever_set_still_ends_the_machine(machine: Machine) -> None:
+def test_a_clock_nobody_ever_set_still_terminates_the_instance(machine: Machine) -> None:
     machine.metadata.date = None
     machine.clock_error = -20 * YEARS
     machine.tagged(ONE)
@@ -70,7 +70,7 @@ def test_a_clock_nobody_ever_set_still_ends_the_machine(machine: Machine) -> Non
     assert machine.at(NOON + MAX_TTL).is_off
 
 
-def test_a_clock_lost_at_a_reboot_ends_a_machine_without_metadata_all_the_same(machine: Machine) -> None:
+def test_a_clock_lost_at_a_reboot_terminates_an_instance_without_metadata_all_the_same(machine: Machine) -> None:
     machine.tagged(ONE)
     machine.at(NOON + MINUTE)
     machine.reboot()
@@ -102,7 +102,7 @@ def test_a_reboot_does_not_forget_the_last_good_deadline(machine: Machine) -> No
 
 
 @pytest.mark.parametrize("answers", [True, False])
-def test_a_machine_started_again_is_given_time_to_find_its_tag(machine: Machine, answers: bool) -> None:
+def test_an_instance_started_again_is_given_time_to_find_its_tag(machine: Machine, answers: bool) -> None:
     machine.tagged(ONE)
     machine.at(NOON + MINUTE)
     machine.tagged(None)
@@ -114,7 +114,7 @@ def test_a_machine_started_again_is_given_time_to_find_its_tag(machine: Machine,
     assert machine.at(machine.booted + 5 * MINUTE).is_off
 
 
-def test_a_machine_started_again_past_its_deadline_ends_at_once(machine: Machine) -> None:
+def test_an_instance_started_again_past_its_deadline_ends_at_once(machine: Machine) -> None:
     machine.tagged(ONE)
     machine.at(NOON + MINUTE)
     machine.time_passes(timedelta(days=3))
@@ -122,7 +122,7 @@ def test_a_machine_started_again_past_its_deadline_ends_at_once(machine: Machine
     assert machine.tick().is_off
 
 
-def test_every_boot_says_anew_that_the_machine_is_guarded(machine: Machine) -> None:
+def test_every_boot_says_anew_that_the_instance_is_guarded(machine: Machine) -> None:
     machine.tagged(ONE)
     machine.at(NOON + MINUTE)
     machine.reboot()
@@ -130,7 +130,7 @@ def test_every_boot_says_anew_that_the_machine_is_guarded(machine: Machine) -> N
     assert machine.console == ["armed, ends at 20261124t130000z (tag)"] * 2
 
 
-def test_a_machine_made_from_an_image_of_a_guarded_one_is_left_alone(machine: Machine) -> None:
+def test_an_instance_made_from_an_image_of_a_guarded_instance_is_left_alone(machine: Machine) -> None:
     machine.at(NOON + MINUTE)
     (machine.disk / "instance-id").write_text("i-0123456789abcdef0\n")
     (machine.folder / "cloud-id").write_text("i-0fedcba9876543210\n")

@@ -104,7 +104,7 @@ def test_an_image_without_curl_is_guarded_by_wget(machine: Machine, status: int)
 # --- the disk
 
 
-def test_a_disk_that_takes_nothing_does_not_keep_the_machine_alive(machine: Machine) -> None:
+def test_a_disk_that_takes_nothing_does_not_keep_the_instance_alive(machine: Machine) -> None:
     machine.disk = machine.folder / "now" / "below-a-file"
     machine.tagged(ONE)
     machine.at(NOON + MINUTE)
@@ -150,7 +150,7 @@ def test_notes_that_are_folders_or_pipes_do_not_stop_it(machine: Machine) -> Non
 # --- the console, and the way to power off
 
 
-def test_a_console_that_blocks_does_not_keep_the_machine_alive(machine: Machine) -> None:
+def test_a_console_that_blocks_does_not_keep_the_instance_alive(machine: Machine) -> None:
     os.mkfifo(machine.console_file)
     machine.environment["GPUCTL_GUARD_WAIT_S"] = "0.5"
     machine.tagged(ONE)

@@ -83,7 +83,7 @@ UNREADABLE = [
 ]
 
 
-def test_a_machine_that_nothing_uses_ends_after_that_time_and_not_before(machine: Machine) -> None:
+def test_an_instance_that_nothing_uses_ends_after_that_time_and_not_before(machine: Machine) -> None:
     machine.watched(STEP).watched(IDLE - STEP, every=STEP)
     assert not machine.is_off
     assert machine.watched(2 * MINUTE).is_off
@@ -138,7 +138,7 @@ def test_a_reboot_begins_the_time_anew_and_just_after_it_nothing_is_idle(machine
     assert machine.watched(STEP, idle="60").is_off
 
 
-def test_a_memory_that_takes_no_notes_keeps_the_machine(machine: Machine) -> None:
+def test_a_memory_that_takes_no_notes_keeps_the_instance(machine: Machine) -> None:
     machine.watched(STEP)
     busy_gpu(machine)
     (machine.memory / "idle.new").mkdir()

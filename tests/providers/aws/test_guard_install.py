@@ -149,7 +149,7 @@ def test_a_service_that_cannot_be_started_is_run_by_hand(host: Host) -> None:
     assert host.machine.console == ["armed, ends at 20261124t130000z (tag)"]
 
 
-def test_user_data_run_again_on_the_same_machine_keeps_its_first_boot(host: Host) -> None:
+def test_user_data_run_again_on_the_same_instance_keeps_its_first_boot(host: Host) -> None:
     host.boots()
     host.machine.at(NOON + MINUTE)
     host.machine.time_passes(timedelta(hours=1))
@@ -158,7 +158,7 @@ def test_user_data_run_again_on_the_same_machine_keeps_its_first_boot(host: Host
     assert host.machine.at(NOON + MAX_TTL).is_off
 
 
-def test_a_machine_made_from_an_image_of_a_guarded_one_begins_a_life_of_its_own(host: Host) -> None:
+def test_an_instance_made_from_an_image_of_a_guarded_instance_begins_with_its_own_deadline(host: Host) -> None:
     host.boots()
     host.machine.tagged(NOON + MINUTE)
     host.machine.tick()

@@ -34,7 +34,7 @@ def powered_off(operator: Operator, console: str, *argv: str) -> dict[str, objec
     return ended
 
 
-def test_a_machine_whose_console_says_so_ended_idle(operator: Operator) -> None:
+def test_an_instance_whose_console_says_so_ended_idle(operator: Operator) -> None:
     ended = powered_off(operator, f"boot\n{LAST_WORDS}\n", "--idle", "15m")
     assert ended["statusReason"] == "idle"
     last = operator.json("events").json["events"][-1]
@@ -55,14 +55,14 @@ def test_the_words_of_an_idle_watch_mean_nothing_on_an_instance_without_one(oper
     assert len(operator.wire.calls("GetConsoleOutput")) == asked
 
 
-def test_one_that_was_ended_by_a_person_is_not_said_to_have_been_idle(operator: Operator) -> None:
+def test_an_instance_that_a_person_terminated_is_not_reported_as_idle(operator: Operator) -> None:
     operator.provision("--name", "n", "--idle", "15m")
     operator.wire.arm("GetConsoleOutput", *[on_the_console(LAST_WORDS)] * 10)
     operator.json("terminate", "n")
     assert operator.json("get", "n").instance["statusReason"] == "user"
 
 
-def test_one_that_was_ended_past_gpuctl_is_not_said_to_have_been_idle(operator: Operator) -> None:
+def test_an_instance_that_was_terminated_without_gpuctl_is_not_reported_as_idle(operator: Operator) -> None:
     machine = operator.provision("--name", "n", "--idle", "15m").instance
     operator.later(minutes=20)
     operator.cloud.client("ec2").terminate_instances(InstanceIds=[machine["cloudInstanceId"]])

@@ -142,7 +142,7 @@ def test_nothing_can_be_created_without_our_tags_on_every_part_of_it(
 
 
 @pytest.mark.parametrize("standing", [{}, {"Name": "theirs"}, {ID: OURS[ID]}, {STATE: ""}])
-def test_a_machine_that_is_not_ours_can_be_neither_ended_nor_tagged_nor_looked_into(
+def test_an_instance_that_is_not_ours_can_be_neither_ended_nor_tagged_nor_looked_into(
     policy: Policy, standing: dict[str, str]
 ) -> None:
     assert not allows(policy, to_end(standing))
@@ -151,7 +151,7 @@ def test_a_machine_that_is_not_ours_can_be_neither_ended_nor_tagged_nor_looked_i
     assert not any(allows(policy, Ask(action, instance("i-1"), context)) for action in LOOKING_INTO)
 
 
-def test_a_machine_of_ours_can_be_ended_and_its_deadline_moved(policy: Policy) -> None:
+def test_an_instance_of_ours_can_be_terminated_and_its_deadline_moved(policy: Policy) -> None:
     assert allows(policy, to_end(OURS))
     assert allows(policy, to_tag({EXPIRES_AT: "20261124t140000z"}, OURS))
 
@@ -166,7 +166,7 @@ def test_a_machine_of_ours_can_be_ended_and_its_deadline_moved(policy: Policy) -
         {},
     ],
 )
-def test_nothing_but_the_deadline_of_a_machine_can_be_changed(policy: Policy, changed: dict[str, str]) -> None:
+def test_nothing_but_the_deadline_of_an_instance_can_be_changed(policy: Policy, changed: dict[str, str]) -> None:
     assert not allows(policy, to_tag(changed, OURS))
 
 
@@ -212,7 +212,7 @@ def pinned(policy: Policy, state_id: str) -> Policy:
     return document
 
 
-def test_pinned_to_one_state_it_spares_the_machines_of_the_others(operator: Operator, policy: Policy) -> None:
+def test_pinned_to_one_state_it_spares_the_instances_of_the_others(operator: Operator, policy: Policy) -> None:
     operator.provision()
     mine = pinned(policy, operator.state_id)
     (tags,) = tags_in_the_books(operator).values()

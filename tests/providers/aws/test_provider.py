@@ -96,7 +96,7 @@ class TestAws(ProviderContract):
         first, second = wire.calls("RunInstances")
         assert first.form == second.form
 
-    def test_a_spot_machine_is_asked_for_once_and_never_comes_back(
+    def test_a_spot_instance_is_requested_once_and_is_not_persistent(
         self, provider: AwsProvider, order: Order, wire: Wire
     ) -> None:
         made = provider.create(replace(order, market=Market.SPOT, zone="us-east-1b"))
@@ -150,7 +150,7 @@ class TestAws(ProviderContract):
             ("InvalidAMIID.NotFound", 400, CloudError),
         ],
     )
-    def test_a_refusal_is_told_by_its_code_whatever_the_status_and_is_sent_once(
+    def test_a_refusal_is_classified_by_its_code_whatever_the_status_and_is_sent_once(
         self, provider: AwsProvider, order: Order, wire: Wire, code: str, status: int, kind: type[GpuctlError]
     ) -> None:
         provider.identity()
@@ -215,7 +215,7 @@ class TestAws(ProviderContract):
         assert [states[text] for text in made] == ["terminated", "running", "terminated", "terminated"]
         ec2.modify_instance_attribute(InstanceId=made[1], DisableApiTermination={"Value": False})
 
-    def test_five_hundred_machines_are_ended_in_one_call(self, provider: AwsProvider, wire: Wire) -> None:
+    def test_five_hundred_instances_are_terminated_in_one_call(self, provider: AwsProvider, wire: Wire) -> None:
         wire.arm("TerminateInstances", Fault(False, lambda _: (200, {}, b"<TerminateInstancesResponse/>")))
         assert provider.terminate(REGION, [f"i-{number:017x}" for number in range(500)]) == {}
         assert len(wire.calls("TerminateInstances")) == 1
@@ -227,7 +227,7 @@ class TestAws(ProviderContract):
         wire.arm("TerminateInstances", *[NEVER_ARRIVED] * 8)
         assert list(provider.terminate(REGION, [made.cloud_id])) == [made.cloud_id]
 
-    def test_an_interrupted_machine_says_so(self, provider: AwsProvider, order: Order, noon: LoopbackAws) -> None:
+    def test_an_interrupted_instance_says_so(self, provider: AwsProvider, order: Order, noon: LoopbackAws) -> None:
         made = provider.create(replace(order, market=Market.SPOT))
         noon.interrupt(made.cloud_id)
         assert self.one(provider, REGION).end_reason == "interrupted"

@@ -35,7 +35,7 @@ def safeguards_of(operator: Operator) -> dict[str, dict[str, str]]:
     return {item["mechanism"]: item for item in ran.instance["safeguards"]}
 
 
-def test_a_new_machine_has_a_sweep_and_a_timer_by_the_clouds_own_word(operator: Operator) -> None:
+def test_a_new_instance_has_a_sweep_and_a_timer_by_the_clouds_own_word(operator: Operator) -> None:
     started = operator.provision().instance
     told = {item["mechanism"]: (item["status"], item["actsAt"]) for item in started["safeguards"]}
     assert told == {
@@ -50,7 +50,7 @@ def test_an_extension_moves_what_both_act_by(operator: Operator) -> None:
     assert [item["actsAt"] for item in moved["safeguards"]] == ["2026-11-24T13:30:00Z", "2026-11-24T13:32:00Z"]
 
 
-def test_the_guards_line_on_the_console_is_seen_running_and_says_when(operator: Operator) -> None:
+def test_the_guards_line_on_the_console_shows_that_it_runs_and_when_it_acts(operator: Operator) -> None:
     operator.provision()
     operator.wire.arm("GetConsoleOutput", on_the_console(CONSOLE))
     timer = safeguards_of(operator)[Mechanism.TIMER]
@@ -84,7 +84,7 @@ def test_a_console_whose_newest_output_cannot_be_read_proves_no_silence(operator
     assert safeguards_of(operator)[Mechanism.TIMER]["status"] == SafeguardStatus.CONFIGURED
 
 
-def test_an_instance_with_a_guard_is_seen_running_with_its_gpu_and_driver(operator: Operator) -> None:
+def test_an_instance_with_a_guard_is_reported_as_running_with_its_gpu_and_driver(operator: Operator) -> None:
     operator.provision()
     operator.later(minutes=2)
     timer = safeguards_of(operator)[Mechanism.TIMER]
@@ -104,7 +104,7 @@ def test_an_instance_that_refuses_its_newest_output_is_asked_for_the_older_one(o
     assert safeguards_of(operator)[Mechanism.TIMER]["status"] == SafeguardStatus.VERIFIED
 
 
-def test_a_machine_that_only_stops_when_it_powers_off_has_no_timer(operator: Operator) -> None:
+def test_an_instance_that_only_stops_when_it_powers_off_has_no_timer(operator: Operator) -> None:
     operator.provision()
     stops = attribute("<instanceInitiatedShutdownBehavior><value>stop</value></instanceInitiatedShutdownBehavior>")
     operator.wire.arm("DescribeInstanceAttribute", None, stops)
@@ -113,7 +113,7 @@ def test_a_machine_that_only_stops_when_it_powers_off_has_no_timer(operator: Ope
     assert "powering off means `stop`" in timer["detail"]
 
 
-def test_a_machine_whose_user_data_lost_the_guard_has_no_timer_and_a_provision_says_so(operator: Operator) -> None:
+def test_an_instance_whose_user_data_lost_the_guard_has_no_timer_and_a_provision_says_so(operator: Operator) -> None:
     operator.wire.arm("DescribeInstanceAttribute", attribute("<userData/>"))
     ran = operator.provision("--name", "n")
     assert ran.code == 0
@@ -130,7 +130,7 @@ def test_tags_that_were_removed_are_no_safeguards(operator: Operator) -> None:
     assert told[Mechanism.TIMER]["actsAt"] == "2026-11-24T14:00:00Z"
 
 
-def test_a_reaper_is_seen_running_only_while_it_runs(operator: Operator) -> None:
+def test_a_reaper_is_reported_as_running_only_while_it_runs(operator: Operator) -> None:
     operator.provision()
     assert safeguards_of(operator)[Mechanism.REAPER]["status"] == SafeguardStatus.MISSING
     operator.run("reap")

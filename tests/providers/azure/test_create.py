@@ -53,7 +53,7 @@ def test_a_size_that_a_region_does_not_sell_as_spot_leads_to_the_next_region_and
     assert (ran.instance["region"], ran.instance["market"]) == place
 
 
-def test_where_every_region_is_closed_azures_own_sentence_is_told_and_nothing_is_left(
+def test_where_every_region_is_closed_azures_own_sentence_is_shown_and_nothing_is_left(
     operator: Operator, azure_cloud: LoopbackAzure
 ) -> None:
     azure_cloud.break_next("RequestDisallowedByAzure", method="PUT", type=NSG, status=403, message=CLOSED, times=-1)

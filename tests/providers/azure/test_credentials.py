@@ -70,7 +70,7 @@ def test_where_nothing_is_set_up_there_is_no_azure_login(
         (MFA, "AADSTS50076: Due to a configuration change made by your administrator"),
     ],
 )
-def test_entras_own_number_and_sentence_are_told(
+def test_entras_own_number_and_sentence_are_shown(
     operator: Operator, clean: pytest.MonkeyPatch, tmp_path: Path, failure: str, sentence: str
 ) -> None:
     clean.setenv("PATH", f"{fake_az(tmp_path / 'bin', failure)}:{os.environ['PATH']}")

@@ -63,7 +63,7 @@ def test_the_published_role_is_enough(wire: Wire, arm: LoopbackAzure) -> None:
     assert {*TO_CREATE, *TO_END} <= set(ROLE)
 
 
-def test_a_login_that_may_create_and_not_end_is_told(wire: Wire, arm: LoopbackAzure) -> None:
+def test_a_login_that_may_create_and_not_end_is_reported(wire: Wire, arm: LoopbackAzure) -> None:
     wire.arm("GET permissions", granting("*", but=("Microsoft.Resources/subscriptions/resourceGroups/delete",)))
     found = diagnosed(wire)
     assert (found["create-permission"].verdict, found["terminate-permission"].verdict) == (Verdict.OK, Verdict.FAIL)
@@ -76,14 +76,14 @@ def test_a_reader_may_do_neither(wire: Wire, arm: LoopbackAzure) -> None:
     assert (found["create-permission"].verdict, found["terminate-permission"].verdict) == (Verdict.FAIL, Verdict.FAIL)
 
 
-def test_too_little_quota_is_told_with_the_figures(wire: Wire, arm: LoopbackAzure) -> None:
+def test_too_little_quota_is_reported_with_the_figures(wire: Wire, arm: LoopbackAzure) -> None:
     arm.set(quotas={"eastus": {"Standard NCASv3_T4 Family": 2}})
     quota = diagnosed(wire)["quota"]
     assert quota.verdict is Verdict.FAIL
     assert "0 of 2 vCPUs in use" in quota.text
 
 
-def test_a_size_this_subscription_cannot_have_is_told(wire: Wire, arm: LoopbackAzure) -> None:
+def test_a_size_this_subscription_cannot_have_is_reported(wire: Wire, arm: LoopbackAzure) -> None:
     arm.set(restrictions={"eastus": {T4.name: "NotAvailableForSubscription"}})
     assert diagnosed(wire)["zones"].verdict is Verdict.FAIL
 
@@ -98,7 +98,7 @@ def test_what_cannot_be_asked_is_unknown_and_no_failure(wire: Wire, arm: Loopbac
     assert found["quota"].verdict is Verdict.OK
 
 
-def test_what_is_not_registered_is_told_and_is_a_failure_only_where_this_login_may_not(
+def test_an_unregistered_provider_is_reported_and_fails_only_without_permission_to_register(
     wire: Wire, arm: LoopbackAzure
 ) -> None:
     arm.set(registered=["Microsoft.Compute", "Microsoft.Network"])
@@ -110,7 +110,7 @@ def test_what_is_not_registered_is_told_and_is_a_failure_only_where_this_login_m
     assert wire.calls("POST register") == []
 
 
-def test_a_region_without_shutdown_timers_is_told(wire: Wire, arm: LoopbackAzure) -> None:
+def test_a_region_without_shutdown_timers_is_reported(wire: Wire, arm: LoopbackAzure) -> None:
     arm.set(no_daily_timer=["eastus"])
     offered = diagnosed(wire)["zones"]
     assert (offered.verdict, "no shutdown timer in eastus" in offered.text) == (Verdict.FAIL, True)
@@ -154,14 +154,16 @@ def test_the_role_grants_every_call_of_a_whole_life(wire: Wire, arm: LoopbackAzu
     assert not missing, missing
 
 
-def test_too_little_regional_quota_is_told_though_the_family_has_enough(wire: Wire, arm: LoopbackAzure) -> None:
+def test_too_little_regional_quota_is_reported_though_the_family_has_enough(wire: Wire, arm: LoopbackAzure) -> None:
     arm.set(quotas={"eastus": {"cores": 3}})
     quota = diagnosed(wire)["quota"]
     assert quota.verdict is Verdict.FAIL
     assert "0 of 3 vCPUs in use in eastus (all families)" in quota.text
 
 
-def test_too_little_spot_quota_is_told_and_no_failure_of_an_instance_on_demand(wire: Wire, arm: LoopbackAzure) -> None:
+def test_too_little_spot_quota_is_reported_and_no_failure_of_an_instance_on_demand(
+    wire: Wire, arm: LoopbackAzure
+) -> None:
     arm.set(quotas={"eastus": {"lowPriorityCores": 3}})
     quota = diagnosed(wire)["quota"]
     assert quota.verdict is Verdict.OK

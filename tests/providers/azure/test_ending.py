@@ -151,7 +151,7 @@ def test_a_group_that_is_no_longer_ours_is_not_ended(provider: AzureProvider, or
     assert states(arm) == ["running"]
 
 
-def test_a_group_that_lost_its_tags_is_known_by_its_machine(
+def test_a_group_that_lost_its_tags_is_known_by_its_instance(
     provider: AzureProvider, order: Order, arm: LoopbackAzure
 ) -> None:
     provider.create(order)
@@ -171,7 +171,7 @@ def test_an_end_that_is_under_way_is_shown_and_not_asked_for_again(
     assert len(wire.calls("DELETE resourceGroups")) == 1
 
 
-def test_another_process_sees_an_ended_machine_as_absent_and_not_as_ended(
+def test_another_process_lists_a_terminated_instance_as_absent_and_not_as_terminated(
     provider: AzureProvider, order: Order, wire: Wire
 ) -> None:
     provider.create(order)
@@ -180,7 +180,7 @@ def test_another_process_sees_an_ended_machine_as_absent_and_not_as_ended(
     assert (list(another.list_instances(REGION)), another.get(REGION, GROUP)) == ([], None)
 
 
-def test_an_evicted_instance_leaves_its_parts_to_be_seen_and_ended(
+def test_the_parts_of_an_evicted_instance_are_listed_and_deleted(
     provider: AzureProvider, order: Order, arm: LoopbackAzure
 ) -> None:
     provider.create(replace(order, market=Market.SPOT))

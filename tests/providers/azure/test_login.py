@@ -95,7 +95,7 @@ def test_nothing_is_sent_where_an_answer_leads_elsewhere(wire: Wire) -> None:
         clients.ask("GET", "https://example.com/subscriptions", "")
 
 
-def test_no_credential_is_looked_up_or_sent_to_a_cloud_on_this_machine(
+def test_no_credential_is_looked_up_or_sent_to_a_cloud_on_this_computer(
     wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def nobody(*_: Any, **__: Any) -> Any:

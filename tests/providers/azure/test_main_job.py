@@ -160,7 +160,7 @@ def test_what_could_not_be_let_go_of_is_exit_8_and_the_reaper_goes_on(
     assert ours(azure_cloud) == []
 
 
-def test_a_record_given_up_without_a_machine_takes_its_group_with_it(
+def test_a_record_given_up_without_an_instance_takes_its_group_with_it(
     operator: Operator, azure_cloud: LoopbackAzure
 ) -> None:
     operator.wire.arm("PUT virtualMachines", *[LOST] * 4)
@@ -169,7 +169,7 @@ def test_a_record_given_up_without_a_machine_takes_its_group_with_it(
     assert ours(azure_cloud) == []
 
 
-def test_a_group_that_holds_something_of_others_stays_until_forced_and_its_machine_does_not(
+def test_a_group_that_holds_something_of_others_stays_until_forced_and_its_instance_does_not(
     operator: Operator, azure_cloud: LoopbackAzure
 ) -> None:
     machine = operator.json(*T4, "--name", "n").instance
@@ -182,7 +182,7 @@ def test_a_group_that_holds_something_of_others_stays_until_forced_and_its_machi
     assert ours(azure_cloud) == []
 
 
-def test_a_machine_that_was_powered_off_from_within_is_shown_to_bill_and_still_ends(
+def test_an_instance_that_was_powered_off_from_within_is_shown_to_bill_and_still_ends(
     operator: Operator, azure_cloud: LoopbackAzure
 ) -> None:
     machine = operator.json(*T4, "--name", "n").instance
@@ -207,7 +207,7 @@ def test_the_timer_is_set_by_the_reaper_where_the_create_did_not_live_to_do_it(
     assert len(azure_cloud.resources("schedules")) == 1
 
 
-def test_machines_of_both_clouds_in_one_state(operator: Operator, azure_cloud: LoopbackAzure) -> None:
+def test_instances_of_both_clouds_in_one_state(operator: Operator, azure_cloud: LoopbackAzure) -> None:
     operator.json(*T4, "--name", "blue")
     operator.provision("--name", "orange")
     assert {instance["provider"] for instance in operator.json("list").json["instances"]} == {"AZURE", "AWS"}
@@ -225,7 +225,7 @@ def test_machines_of_both_clouds_in_one_state(operator: Operator, azure_cloud: L
     assert {machine["state"] for machine in operator.cloud.machines()} == {"terminated"}
 
 
-def test_a_machine_in_no_record_is_adopted_while_in_time_and_ended_when_late(
+def test_an_instance_in_no_record_is_adopted_while_in_time_and_terminated_when_late(
     operator: Operator, azure_cloud: LoopbackAzure
 ) -> None:
     machine = operator.json(*T4, "--name", "n").instance
@@ -265,7 +265,7 @@ print([name for name in ("azure.mgmt.network", "azure.identity", "boto3") if nam
     assert ran.stdout.strip() == "[]"
 
 
-def test_a_spot_machine_taken_back_leaves_no_parts(operator: Operator, azure_cloud: LoopbackAzure) -> None:
+def test_an_interrupted_spot_instance_leaves_no_parts(operator: Operator, azure_cloud: LoopbackAzure) -> None:
     started = operator.json(*T4, "--spot", "--name", "n")
     assert started.code == 0, started.out
     operator.later(minutes=6)

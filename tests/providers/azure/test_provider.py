@@ -93,7 +93,7 @@ class TestAzure(ProviderContract):
             provider.create(order)
         assert self.arm.resources() == []
 
-    def test_no_place_for_it_is_told_though_azure_had_accepted_it(
+    def test_missing_capacity_is_reported_though_azure_had_accepted_the_create(
         self, provider: AzureProvider, order: Order, region: str
     ) -> None:
         self.arm.break_next("AllocationFailed", type="Microsoft.Compute/virtualMachines", method="PUT")
@@ -105,7 +105,7 @@ class TestAzure(ProviderContract):
         assert provider.terminate(region, [GROUP]) == {}
         assert self.arm.resources() == []
 
-    def test_a_machine_that_takes_its_time_is_made_all_the_same(
+    def test_an_instance_that_takes_its_time_is_made_all_the_same(
         self, provider: AzureProvider, order: Order, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(creation, "_MACHINE_WITHIN_S", 0.05)
@@ -172,7 +172,7 @@ class TestAzure(ProviderContract):
         with pytest.raises(UnreachableError):
             provider.list_instances(REGION)
 
-    def test_throttling_is_waited_out_a_little_and_then_told(
+    def test_throttling_is_waited_out_a_little_and_then_reported(
         self, provider: AzureProvider, order: Order, wire: Wire, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         slept: list[float] = []
@@ -185,13 +185,13 @@ class TestAzure(ProviderContract):
             provider.list_instances(REGION)
         assert (max(slept), len(wire.calls("GET resourceGroups"))) == (9, 6)
 
-    def test_a_long_throttle_is_told_at_once_and_not_hammered(self, provider: AzureProvider, wire: Wire) -> None:
+    def test_a_long_throttle_is_reported_at_once_and_not_hammered(self, provider: AzureProvider, wire: Wire) -> None:
         wire.arm("GET resourceGroups", refuse_arm("TooManyRequests", 429, **{"Retry-After": "300"}))
         with pytest.raises(ThrottledError):
             provider.list_instances(REGION)
         assert len(wire.calls("GET resourceGroups")) == 1
 
-    def test_an_address_is_told_where_it_matters(self, provider: AzureProvider, order: Order) -> None:
+    def test_an_address_is_reported_where_it_matters(self, provider: AzureProvider, order: Order) -> None:
         made = provider.create(order)
         assert made.public_ip
         assert made.private_ip
@@ -217,14 +217,14 @@ class TestAzure(ProviderContract):
         with pytest.raises(UsageError, match="there is no image"):
             provider.find_image(REGION, Catalog().find(self.instance_type), "a:b:c:latest")
 
-    def test_a_size_this_subscription_may_not_have_is_told_before_anything_is_made(
+    def test_a_size_this_subscription_may_not_have_is_reported_before_anything_is_made(
         self, provider: AzureProvider
     ) -> None:
         self.arm.set(restrictions={REGION: {self.instance_type: "NotAvailableForSubscription"}})
         with pytest.raises(CapacityError, match="NotAvailableForSubscription"):
             provider.find_image(REGION, Catalog().find(self.instance_type), None)
 
-    def test_a_quota_is_told_as_one(self, provider: AzureProvider, order: Order) -> None:
+    def test_a_quota_error_is_reported_as_a_quota_error(self, provider: AzureProvider, order: Order) -> None:
         self.arm.set(quotas={REGION: {"Standard NCASv3_T4 Family": 0}})
         with pytest.raises(PartialCreate) as caught:
             provider.create(order)

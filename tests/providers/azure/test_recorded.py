@@ -72,7 +72,7 @@ def test_the_regions_are_those_of_the_subscription(azure: AzureProvider) -> None
     assert all(region == region.lower() and " " not in region for region in regions)
 
 
-def test_a_machine_is_read_with_its_state_and_its_address(azure: AzureProvider, replay: Replay) -> None:
+def test_an_instance_is_read_with_its_state_and_its_address(azure: AzureProvider, replay: Replay) -> None:
     seen = azure.get("eastus", GROUP)
 
     assert seen is not None
@@ -94,7 +94,7 @@ def test_a_group_that_is_asked_to_go_is_gone_when_azure_says_so(azure: AzureProv
     assert [is_deleted(clients, address) for _ in range(2)] == [False, True]
 
 
-def test_machines_of_others_in_a_real_listing_are_passed_over() -> None:
+def test_instances_of_others_in_a_real_listing_are_passed_over() -> None:
     ours = quote("tagName eq 'gpuctl-state'")
     recorded = group()
     listed = next(

@@ -95,7 +95,7 @@ def power(word: str) -> list[dict[str, Any]]:
         ("gpuctl-inst-000000000001-x", None, None),
     ],
 )
-def test_a_group_tells_whose_it_is_by_its_name_or_is_not_ours(
+def test_the_name_of_a_group_shows_its_state_or_the_group_is_foreign(
     group: str, token: str | None, record: str | None
 ) -> None:
     assert (token_of(group), record_of(group)) == (token, record)
@@ -120,7 +120,9 @@ def test_the_group_is_found_in_an_id_of_any_case() -> None:
         ("deallocating", CloudState.STOPPED, False, False),
     ],
 )
-def test_a_machine_is_what_its_power_state_says(word: str, state: CloudState, ready: bool, bills: bool) -> None:
+def test_the_state_of_an_instance_follows_its_power_state(
+    word: str, state: CloudState, ready: bool, bills: bool
+) -> None:
     seen = observed(GROUP, vm(), power(word), "t/s", is_asked_ready=True)
     assert (seen.state, seen.ready, seen.bills_when_stopped) == (state, ready, bills)
     assert (seen.region, seen.launched_at) == ("eastus", NOON + timedelta(seconds=5))
@@ -131,22 +133,22 @@ def test_running_is_not_ready_before_azure_has_set_it_up() -> None:
     assert (seen.state, seen.ready) == (CloudState.RUNNING, False)
 
 
-def test_a_power_state_nobody_knows_hides_no_machine() -> None:
+def test_an_unknown_power_state_hides_no_instance() -> None:
     seen = observed(GROUP, vm(), power("hibernating"), "t/s", is_asked_ready=True)
     assert (seen.state, seen.ready) == (CloudState.RUNNING, True)
 
 
-def test_readiness_that_was_not_asked_for_is_not_told() -> None:
+def test_readiness_that_was_not_requested_is_not_reported() -> None:
     assert observed(GROUP, vm(), power("running"), "t/s").ready is None
 
 
-def test_a_group_without_a_machine_is_a_remnant_and_one_on_its_way_out_is_ending() -> None:
+def test_a_group_without_an_instance_is_leftovers_and_a_group_in_deletion_is_ending() -> None:
     leaving = GROUP | {"properties": {"provisioningState": "Deleting"}}
     assert observed(GROUP, None, [], "t/s").state is CloudState.REMNANT
     assert observed(leaving, vm(), power("running"), "t/s").state is CloudState.ENDING
 
 
-def test_a_machine_that_found_no_place_says_so_in_our_words() -> None:
+def test_an_instance_without_capacity_is_reported_in_the_terms_of_gpuctl() -> None:
     statuses = [{"code": "ProvisioningState/failed/AllocationFailed", "message": "We do not have capacity."}]
     seen = observed(GROUP, vm("Failed"), statuses, "t/s")
     assert seen.state is CloudState.FAILED
@@ -155,7 +157,7 @@ def test_a_machine_that_found_no_place_says_so_in_our_words() -> None:
     assert seen.launched_at is None
 
 
-def test_a_spot_machine_and_its_zone_are_told() -> None:
+def test_a_spot_instance_and_its_zone_are_reported() -> None:
     seen = observed(GROUP, vm(priority="Spot") | {"zones": ["2"]}, power("running"), "t/s")
     assert (seen.market, seen.zone) == (Market.SPOT, "eastus-2")
 
@@ -163,7 +165,7 @@ def test_a_spot_machine_and_its_zone_are_told() -> None:
 # what is asked
 
 
-def test_everything_hangs_on_the_machine_and_goes_with_it() -> None:
+def test_everything_hangs_on_the_instance_and_goes_with_it() -> None:
     body = machine(ORDER, "s")
     told = body["properties"]
     interface = told["networkProfile"]["networkInterfaceConfigurations"][0]
@@ -284,7 +286,7 @@ def test_a_life_of_nearly_a_day_is_as_long_as_the_timer_can_hold() -> None:
         (None, 502, "", UnreachableError),
     ],
 )
-def test_a_refusal_is_told_apart_by_its_code(
+def test_a_refusal_is_classified_by_its_code(
     code: str | None, status: int, message: str, kind: type[GpuctlError]
 ) -> None:
     assert type(translate(Answer(code, status, message), "no")) is kind
@@ -306,7 +308,7 @@ def test_a_lost_or_unreadable_reply_and_a_5xx_prove_nothing_about_a_create(error
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 412, 422])
-def test_a_4xx_with_a_code_that_nobody_has_seen_before_is_a_refusal_with_azures_own_sentence(status: int) -> None:
+def test_a_4xx_with_an_unknown_code_is_a_refusal_with_azures_own_sentence(status: int) -> None:
     refusal = translate_create(Answer("SomethingNew", status, "this subscription may not."), "could not create it")
     assert (type(refusal), refusal.message) == (
         CloudError,

@@ -49,7 +49,7 @@ def test_the_timer_is_armed_by_the_create_moved_with_the_deadline_and_read_back(
     assert (sweep.acts_at, timer.acts_at) == (NOON + 90 * MINUTE, NOON + 92 * MINUTE)
 
 
-def test_the_timer_really_ends_what_the_machine_costs(
+def test_the_timer_really_ends_the_cost_of_the_instance(
     provider: AzureProvider, order: Order, arm: LoopbackAzure
 ) -> None:
     provider.create(order)
@@ -143,7 +143,7 @@ def test_a_deadline_a_day_off_is_more_than_the_timer_can_hold(provider: AzurePro
         provider.set_deadline(REGION, GROUP, NOON + timedelta(hours=23))
 
 
-def test_a_machine_whose_timer_could_not_be_set_is_there_and_says_why(
+def test_an_instance_whose_timer_could_not_be_set_exists_and_shows_why(
     provider: AzureProvider, order: Order, wire: Wire
 ) -> None:
     wire.arm("PUT schedules", *[refuse_arm("AuthorizationFailed", 403)] * 4)
@@ -158,7 +158,7 @@ def test_a_machine_whose_timer_could_not_be_set_is_there_and_says_why(
     [{"status": "Disabled"}, {"timeZoneId": "Pacific Standard Time"}, {"targetResourceId": ELSEWHERE}],
     ids=lambda change: next(iter(change)),
 )
-def test_a_schedule_that_would_not_end_this_machine_is_no_timer(
+def test_a_schedule_that_would_not_end_this_instance_is_no_timer(
     provider: AzureProvider, order: Order, wire: Wire, change: dict[str, str]
 ) -> None:
     provider.create(order)
@@ -175,7 +175,7 @@ def test_a_schedule_that_would_not_end_this_machine_is_no_timer(
 # while the instance is being created
 
 
-def test_a_machine_that_takes_a_while_gets_its_timer_when_it_is_there(
+def test_an_instance_that_takes_a_while_gets_its_timer_when_it_is_there(
     provider: AzureProvider, order: Order, arm: LoopbackAzure, wire: Wire
 ) -> None:
     arm.set(polls=3)
@@ -185,7 +185,7 @@ def test_a_machine_that_takes_a_while_gets_its_timer_when_it_is_there(
 
 
 @pytest.mark.parametrize("update", ["refused", "preempts"])
-def test_a_deadline_is_moved_without_a_write_to_a_machine_that_is_being_created(
+def test_a_deadline_is_moved_without_a_write_to_an_instance_that_is_being_created(
     provider: AzureProvider,
     order: Order,
     arm: LoopbackAzure,
@@ -229,7 +229,7 @@ def test_a_registration_that_does_not_end_is_not_waited_for_without_end(
         provider.prepare(REGION, lambda line: None)
 
 
-def test_a_login_that_may_not_register_is_told_what_to_ask_for(
+def test_credentials_that_may_not_register_get_the_missing_permission_in_the_hint(
     provider: AzureProvider, arm: LoopbackAzure, wire: Wire
 ) -> None:
     arm.set(registered=["Microsoft.Compute", "Microsoft.Network"])

@@ -117,7 +117,7 @@ def test_a_region_without_timers_is_refused_or_left_for_the_next(
 # extend
 
 
-def test_an_extend_that_the_timer_cannot_follow_is_refused_and_the_machine_still_ends(
+def test_an_extend_that_the_timer_cannot_follow_is_refused_and_the_instance_still_ends(
     operator: Operator, azure_cloud: LoopbackAzure
 ) -> None:
     operator.json(*T4)
@@ -144,7 +144,7 @@ def test_an_extend_that_the_timer_serves_as_it_stands_needs_no_write_to_it(
 # what is written, and when
 
 
-def test_a_machine_that_takes_its_time_is_written_to_once_and_not_while_it_is_made(
+def test_an_instance_that_takes_its_time_is_written_to_once_and_not_while_it_is_made(
     operator: Operator, azure_cloud: LoopbackAzure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gpuctl.providers.azure.create._MACHINE_WITHIN_S", 0.05)

@@ -65,7 +65,7 @@ def test_a_connection_that_breaks_after_the_request_tells_nothing_about_what_was
     assert [resource["type"] for resource in arm.resources()] == ["Microsoft.Resources/resourceGroups"]
 
 
-def test_a_machines_own_request_that_breaks_after_it_arrived_is_unknown_and_its_repeat_finds_the_machine(
+def test_an_instances_own_request_that_breaks_after_it_arrived_is_unknown_and_its_repeat_finds_the_instance(
     provider: AzureProvider, order: Order, front: TlsFront, arm: LoopbackAzure
 ) -> None:
     front.broken, front.breaks = "/virtualMachines/", 1

@@ -163,7 +163,7 @@ def test_the_parts_agree_with_the_catalog() -> None:
         assert (parts.vcpus, parts.gib, parts.gpus) == (kind.vcpus, kind.memory_gib, kind.gpu_count), name
 
 
-def test_a_page_that_cannot_be_had_is_tried_again_and_then_told(prices: GcpPriceList, billing: Billing) -> None:
+def test_a_page_that_cannot_be_had_is_tried_again_and_then_reported(prices: GcpPriceList, billing: Billing) -> None:
     billing.instead = [(503, {}), (200, {"odd": 1})]
     assert prices.read(REGION, ["g2-standard-4"]).prices
     fresh = GcpPriceList(billing.url, Retry(FakeClock()), "a-key", {})

@@ -132,7 +132,7 @@ class TestGcp(ProviderContract):
             ("INTERNAL_ERROR", OutcomeUnknown),
         ],
     )
-    def test_what_an_operation_says_is_told_as_what_it_is(
+    def test_the_error_of_an_operation_is_classified_by_its_code(
         self, provider: Any, order: Order, code: str, kind: type[GpuctlError]
     ) -> None:
         self.google.break_next(code)
@@ -204,7 +204,7 @@ class TestGcp(ProviderContract):
         self.google.finish()
         assert provider.get(REGION, made.cloud_id).ready
 
-    def test_a_refusal_that_comes_late_is_told_by_the_operations_of_the_zone(
+    def test_a_late_refusal_is_read_from_the_operations_of_the_zone(
         self, provider: Any, order: Order, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(launch, "_REFUSED_WITHIN", timedelta(0))
@@ -230,7 +230,7 @@ class TestGcp(ProviderContract):
         assert provider.create(replace(order)).cloud_id == FIRST
         assert len(self.machines()) == 1
 
-    def test_a_type_that_no_zone_sells_is_told_before_anything_is_made(self, provider: Any) -> None:
+    def test_a_type_that_no_zone_sells_is_reported_before_anything_is_made(self, provider: Any) -> None:
         zones = {zone: [self.instance_type] for zone in ("us-central1-a", "us-central1-b", "us-central1-c")}
         self.google.set(unoffered=zones | {"us-central1-f": [self.instance_type]})
         with pytest.raises(CapacityError, match="is not offered") as caught:
@@ -343,7 +343,7 @@ class TestGcp(ProviderContract):
         with pytest.raises(CredentialsError):
             provider.set_deadline(REGION, made.cloud_id, NOON + 2 * LIFE)
 
-    def test_the_guard_and_the_limit_are_told_with_their_times(self, provider: Any, order: Order) -> None:
+    def test_the_guard_and_the_limit_are_shown_with_their_times(self, provider: Any, order: Order) -> None:
         made = provider.create(order)
         (sweep, timer) = provider.safeguards(REGION, made.cloud_id, NOON)
         assert (sweep.acts_at, timer.acts_at) == (NOON + LIFE, NOON + LIFE + timedelta(minutes=2))
@@ -358,7 +358,7 @@ class TestGcp(ProviderContract):
         (_, timer) = provider.safeguards(REGION, made.cloud_id, NOON + timedelta(minutes=2))
         assert timer.status == "verified"
 
-    def test_without_systemd_the_limit_alone_is_told(self, provider: Any, order: Order) -> None:
+    def test_without_systemd_the_limit_alone_is_reported(self, provider: Any, order: Order) -> None:
         image = provider.find_image(
             REGION, Catalog().find(self.instance_type), "projects/cos-cloud/global/images/family/cos-stable"
         )
@@ -376,7 +376,7 @@ class TestGcp(ProviderContract):
         assert self.ssh_from(made.cloud_id) == ["203.0.113.7/32"]
         assert self.ssh_from(theirs) == ["0.0.0.0/0"]
 
-    def test_a_rule_that_comes_before_ours_is_told(self, provider: Any) -> None:
+    def test_a_rule_that_comes_before_ours_is_reported(self, provider: Any) -> None:
         allowed = [{"IPProtocol": "tcp", "ports": ["20-30"]}]
         rule = {"name": "corp", "allowed": allowed, "sourceRanges": ["198.51.100.0/24", "10.0.0.0/8"], "priority": 10}
         self.google.call("POST", "global/firewalls", rule | {"network": "global/networks/default"})
