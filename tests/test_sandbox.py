@@ -15,9 +15,21 @@ from typing import Any
 import pytest
 from support.clouds import LoopbackAws
 
+import gpuctl
 import gpuctl_sandbox
 from gpuctl import sandbox
-from gpuctl.sandbox import SandboxError, ServerAddress, ensure, read_address, reset, status, stop, verify
+from gpuctl.errors import UsageError
+from gpuctl.sandbox import (
+    SandboxError,
+    ServerAddress,
+    ensure,
+    interrupt,
+    read_address,
+    ssh_options,
+    status,
+    stop,
+    verify,
+)
 
 SOURCE = Path(sandbox.__file__).parents[1]
 EMULATORS = Path(gpuctl_sandbox.__file__).parents[1]
@@ -72,14 +84,27 @@ def test_two_callers_at_once_get_the_one_server_and_later_ones_get_it_too(folder
     assert (folder.stat().st_mode & 0o777, (folder / "address.json").stat().st_mode & 0o777) == (0o700, 0o600)
 
 
-def test_a_reset_empties_the_running_server(folder: Path) -> None:
+def test_a_server_of_another_version_is_not_used_and_can_be_stopped(folder: Path) -> None:
     address = ensure(folder)
-    run_instance(address)
-    assert [machine["state"] for machine in machines(address)] == ["running"]
+    assert address.version == gpuctl_sandbox.__version__ == gpuctl.__version__
+    document = json.loads((folder / "address.json").read_text())
+    for version, text in ((None, "an older version of gpuctl"), ("0.0.9", "gpuctl 0.0.9")):
+        write_address(folder, **{**document, "version": version})
 
-    assert reset(folder) is True
+        with pytest.raises(UsageError, match=f"the sandbox was started by {text}; this is") as failure:
+            ensure(folder)
 
-    assert machines(address) == []
+        assert failure.value.hint == "gpuctl sandbox reset"
+    assert stop(folder) is True
+
+
+def test_an_instance_that_does_not_boot_is_an_error_that_no_retry_helps(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    (folder / "network.json").write_text('{"ports": {}, "failures": {"54.1.2.3": "no space left"}}')
+
+    assert "Port=1" in ssh_options(folder, "54.1.2.4", "ssh-ed25519 AAAA")
+    with pytest.raises(UsageError, match="could not boot the instance: no space left"):
+        ssh_options(folder, "54.1.2.3", "ssh-ed25519 AAAA")
 
 
 def test_after_a_stop_nothing_answers_and_the_next_server_is_another_one(folder: Path) -> None:
@@ -88,7 +113,7 @@ def test_after_a_stop_nothing_answers_and_the_next_server_is_another_one(folder:
     assert stop(folder) is True
 
     assert (verify(before), read_address(folder), status(folder)) == (False, None, None)
-    assert (stop(folder), reset(folder)) == (False, False)
+    assert (stop(folder), interrupt(folder, "i-1")) == (False, False)
     assert ensure(folder).nonce != before.nonce
 
 
@@ -129,7 +154,7 @@ def test_a_server_of_another_name_is_not_adopted_and_not_ended(folder: Path, tmp
     foreign = ensure(elsewhere)
     write_address(folder, url=foreign.url, pid=foreign.pid, nonce="another")
 
-    used = (status(folder), stop(folder), reset(folder))
+    used = (status(folder), stop(folder), interrupt(folder, "i-1"))
     mine = ensure(folder)
 
     assert used == (None, False, False)
@@ -194,7 +219,7 @@ def test_an_address_where_nothing_answers_is_replaced(folder: Path) -> None:
 def test_an_address_off_loopback_is_refused_by_everyone(folder: Path, url: str) -> None:
     write_address(folder, url=url)
 
-    for use in (read_address, status, ensure, stop, reset):
+    for use in (read_address, status, ensure, stop):
         with pytest.raises(SandboxError, match="names a server that is not on loopback"):
             use(folder)
 

@@ -1,4 +1,4 @@
-"""Start, find, empty and stop the server of the emulated clouds (`gpuctl_sandbox`); imports nothing that is slow."""
+"""Start, find and stop the server of the emulated clouds (`gpuctl_sandbox`); imports nothing that is slow."""
 
 import fcntl
 import json
@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from gpuctl import __version__
 from gpuctl.distribution import install_extra
 from gpuctl.errors import UnreachableError, UsageError
 from gpuctl.files import private_folder
@@ -37,6 +38,7 @@ class ServerAddress:
     pid: int
     nonce: str
     started_at: datetime
+    version: str | None = None
 
 
 def read_address(folder: Path) -> ServerAddress | None:
@@ -50,12 +52,8 @@ def read_address(folder: Path) -> ServerAddress | None:
         return None
     try:
         document = json.loads(body)
-        address = ServerAddress(
-            str(document["url"]),
-            int(document["pid"]),
-            str(document["nonce"]),
-            datetime.fromisoformat(document["startedAt"]),
-        )
+        started_at, version = datetime.fromisoformat(document["startedAt"]), document.get("version")
+        address = ServerAddress(str(document["url"]), int(document["pid"]), str(document["nonce"]), started_at, version)
     except (ValueError, KeyError, TypeError):
         return None
     if address.pid < 2 or address.started_at.tzinfo is None:
@@ -71,12 +69,15 @@ def ssh_options(folder: Path, address: str, key: str) -> tuple[str, ...]:
     From now on the server lets in that public key, if the instance was created with it: whoever else uses the server
     could create an instance with a key of their own. An instance that cannot be reached leads to a port at which
     nothing answers, never to the address itself: the addresses of the sandbox belong to other people. Raises
-    SandboxError as `read_address` does, and if the key cannot be written.
+    SandboxError as `read_address` does, and if the key cannot be written; UsageError if the server could not boot the
+    instance, because no retry helps.
     """
     _let_in(folder / "login_keys", key)
     try:
-        ports = json.loads(_own_file(folder / "network.json") or b"{}")["ports"]
-        port = int(ports.get(address, _NO_PORT))
+        network = json.loads(_own_file(folder / "network.json") or b"{}")
+        if (problem := network.get("failures", {}).get(address)) is not None:
+            raise UsageError(f"the sandbox could not boot the instance: {problem}", hint=f"cat {folder / 'server.log'}")
+        port = int(network["ports"].get(address, _NO_PORT))
     except (ValueError, KeyError, TypeError, AttributeError):
         port = _NO_PORT
     return ("HostName=127.0.0.1", f"Port={port if 0 < port < 65_536 else _NO_PORT}", "ProxyJump=none")
@@ -109,14 +110,18 @@ def ensure(folder: Path, patience: timedelta = PATIENCE) -> ServerAddress:
     """The server of this folder, verified: the running one, or a new and empty one if none runs.
 
     Callers at the same time get the same server. Raises SandboxError if it cannot be started within `patience`, and
-    UsageError if the extra `sandbox` is not installed.
+    UsageError if the extra `sandbox` is not installed or the running server is of another version of gpuctl.
     """
     _require_own(folder)
     running = status(folder)
-    if running is not None:
-        return running
-    with _locked(folder, patience):
-        return status(folder) or _start(folder, patience)
+    if running is None:
+        with _locked(folder, patience):
+            running = status(folder) or _start(folder, patience)
+    if running.version != __version__:
+        # Another version may lack what this one relies on: then instances would never become ready.
+        other = f"gpuctl {running.version}" if running.version else "an older version of gpuctl"
+        raise UsageError(f"the sandbox was started by {other}; this is {__version__}", hint="gpuctl sandbox reset")
+    return running
 
 
 def stop(folder: Path) -> bool:
@@ -133,14 +138,12 @@ def stop(folder: Path) -> bool:
     raise SandboxError(f"the sandbox server (process {address.pid}) does not end", hint=f"kill -9 {address.pid}")
 
 
-def reset(folder: Path) -> bool:
-    """Empty every cloud of the running server. False if none runs: then there is nothing to empty."""
-    address = status(folder)
-    if address is None:
-        return False
-    if _ask(address, "POST", "/gpuctl-sandbox/reset", PATIENCE) is None:
-        raise SandboxError("the sandbox server did not empty its clouds", hint=f"cat {folder / 'server.log'}")
-    return True
+def interrupt(folder: Path, cloud_id: str) -> bool:
+    """Take that spot instance back, as its provider would. False if no spot instance has that ID, or no server runs."""
+    from urllib.parse import quote
+
+    address, path = status(folder), f"/gpuctl-sandbox/interrupt?id={quote(cloud_id, safe='')}"
+    return address is not None and _ask(address, "POST", path, PATIENCE) is not None
 
 
 def _own_file(path: Path) -> bytes | None:

@@ -1,5 +1,6 @@
 """Logging in to instances of the emulated clouds: who may, what runs there, and that all of it ends with them."""
 
+import json
 import os
 import socket
 import subprocess
@@ -193,3 +194,15 @@ def test_google_cloud_lets_in_the_users_of_its_metadata(guests: Guests, google: 
     fetch = f"curl -s -o /dev/null -w '%{{http_code}} ' {service}; curl -s -H 'Metadata-Flavor: Google' {service}"
     assert guests.ssh(fetch, user="ana").stdout == "403 blue"
     assert guests.ssh("true").returncode == 255
+
+
+def test_what_keeps_an_instance_from_booting_is_published_and_the_cloud_goes_on(guests: Guests) -> None:
+    blocked = guests.folder / "instances"
+    blocked.write_text("a file where the folder of the instances would be")
+    guests.launch()
+    (problem,) = json.loads((guests.folder / "network.json").read_text())["failures"].values()
+    assert "File exists" in problem and guests.ports == {}
+    blocked.unlink()
+    guests.instances.settle()
+    assert json.loads((guests.folder / "network.json").read_text())["failures"] == {}
+    assert guests.ssh("true").returncode == 0

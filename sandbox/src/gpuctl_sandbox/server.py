@@ -15,6 +15,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event, Thread
 
+from gpuctl_sandbox import __version__
+
 IDLE_LIMIT = timedelta(hours=24)
 LOOK_AROUND = timedelta(seconds=2)
 _EMULATORS = {
@@ -89,6 +91,7 @@ def _write_address(address: Path, port: int, nonce: str, started_at: datetime) -
         "pid": os.getpid(),
         "nonce": nonce,
         "startedAt": started_at.isoformat(),
+        "version": __version__,
     }
     draft = address.with_name(f"address.{os.getpid()}.tmp")
     with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:

@@ -41,8 +41,8 @@ class Instances:
     """The instances of all clouds. `settle` brings them into line with what the clouds state.
 
     Their files are in `folder/instances`; `folder/network.json` has the port of this computer for each public address
-    whose port 22 is open to it. `url` is the address of the sandbox. The SSH library is imported for the first instance
-    that runs, so that a sandbox without instances starts as fast as before.
+    whose port 22 is open to it, and for each that does not boot, why. `url` is the address of the sandbox. The SSH
+    library is imported for the first instance that runs, so that a sandbox without instances starts as fast as before.
     """
 
     def __init__(self, folder: Path, clouds: Mapping[str, Host], url: str, clock: Clock) -> None:
@@ -54,6 +54,7 @@ class Instances:
         self._url = url
         self._lock = RLock()
         self._booted: dict[str, BootedInstance] = {}
+        self._failures: dict[str, str] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._threads: list[Thread] = []
         self._closed = Event()
@@ -69,12 +70,13 @@ class Instances:
             if self._closed.is_set():
                 return
             guests = {guest.name: guest for cloud in self._clouds.values() for guest in cloud.guests()}
+            self._failures.clear()
             for name in [name for name in self._booted if name not in guests]:
                 self._do(self._booted.pop(name).remove())
             for name, guest in guests.items():
                 instance = self._booted.get(name)
-                if instance is None and guest.is_running:
-                    instance = self._booted[name] = self._new(guest)
+                if instance is None and guest.is_running and (instance := self._new(guest)) is not None:
+                    self._booted[name] = instance
                 if instance is not None:
                     instance.guest = guest
                     if guest.is_running and not instance.is_up:
@@ -108,9 +110,15 @@ class Instances:
         shutil.rmtree(self._folder, ignore_errors=True)
         self._published.unlink(missing_ok=True)
 
-    def _new(self, guest: Guest) -> "BootedInstance":
-        from gpuctl_sandbox.guests.booted import BootedInstance
+    def _new(self, guest: Guest) -> "BootedInstance | None":
+        """The instance, not booted; None where what it needs is missing on this computer."""
+        try:
+            from gpuctl_sandbox.guests.booted import BootedInstance
 
+            self._folder.mkdir(mode=0o700, exist_ok=True)
+        except (ImportError, OSError) as error:
+            self._failed(guest, error)
+            return None
         if self._loop is None:
             self._loop = asyncio.new_event_loop()
             self._threads = [
@@ -119,16 +127,20 @@ class Instances:
             ]
             for thread in self._threads:
                 thread.start()
-        self._folder.mkdir(mode=0o700, exist_ok=True)
         return BootedInstance(guest, self._folder / guest.name, self._clock, self._url, self.network)
 
     def _boot(self, instance: "BootedInstance") -> None:
         try:
             self._do(instance.boot())
         except OSError as error:
-            # The cloud's own calls must go on; the next one boots it again.
-            sys.stderr.write(f"{instance.guest.id} does not boot: {error}\n")
+            self._failed(instance.guest, error)
             self._do(instance.halt())
+
+    def _failed(self, guest: Guest, error: Exception) -> None:
+        # The cloud's own calls must go on; the next one boots it again.
+        sys.stderr.write(f"{guest.id} does not boot: {error!r}\n")
+        if guest.address is not None:
+            self._failures[guest.address] = str(error) or type(error).__name__
 
     def _do(self, work: Any) -> None:
         assert self._loop is not None
@@ -156,7 +168,7 @@ class Instances:
             for instance in self._booted.values()
             if instance.is_up and instance.guest.is_reachable
         }
-        text = json.dumps({"ports": ports})
+        text = json.dumps({"ports": ports, "failures": self._failures})
         if self._published.exists() and self._published.read_text("utf-8") == text:
             return
         draft = self._published.with_name("network.json.new")
