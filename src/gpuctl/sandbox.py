@@ -68,9 +68,8 @@ def ssh_options(folder: Path, address: str, key: str) -> tuple[str, ...]:
 
     From now on the server lets in that public key, if the instance was created with it: whoever else uses the server
     could create an instance with a key of their own. An instance that cannot be reached leads to a port at which
-    nothing answers, never to the address itself: the addresses of the sandbox belong to other people. Raises
-    SandboxError as `read_address` does, and if the key cannot be written; UsageError if the server could not boot the
-    instance, because no retry helps.
+    nothing answers, never to its address, which belongs to other people. Raises SandboxError as `read_address` does,
+    and if the key cannot be written; UsageError if the server could not boot the instance.
     """
     _let_in(folder / "login_keys", key)
     try:
@@ -142,8 +141,8 @@ def interrupt(folder: Path, cloud_id: str) -> bool:
     """Take that spot instance back, as its provider would. False if no spot instance has that ID, or no server runs."""
     from urllib.parse import quote
 
-    address, path = status(folder), f"/gpuctl-sandbox/interrupt?id={quote(cloud_id, safe='')}"
-    return address is not None and _ask(address, "POST", path, PATIENCE) is not None
+    address, query = status(folder), f"id={quote(cloud_id, safe='')}"
+    return bool(address and _ask(address, "POST", f"/gpuctl-sandbox/interrupt?{query}", PATIENCE))
 
 
 def _own_file(path: Path) -> bytes | None:
@@ -201,9 +200,8 @@ def _locked(folder: Path, patience: timedelta) -> Iterator[None]:
             except BlockingIOError:
                 _wait()
         else:
-            raise SandboxError(
-                "another process is still starting the sandbox", hint=f"cat {folder / 'server.log'}, then try again"
-            )
+            hint = f"cat {folder / 'server.log'}, then try again"
+            raise SandboxError("another process is still starting the sandbox", hint=hint)
         yield
     finally:
         os.close(lock)
@@ -240,9 +238,8 @@ def _start(folder: Path, patience: timedelta) -> ServerAddress:
         raise SandboxError(f"the sandbox server ended at once: {_last_line(log)}", hint=f"cat {log}")
     process.kill()
     process.wait()
-    raise SandboxError(
-        f"the sandbox server did not answer within {patience.total_seconds():g} s: {_last_line(log)}", hint=f"cat {log}"
-    )
+    within = f"{patience.total_seconds():g} s"
+    raise SandboxError(f"the sandbox server did not answer within {within}: {_last_line(log)}", hint=f"cat {log}")
 
 
 def _environment() -> dict[str, str]:

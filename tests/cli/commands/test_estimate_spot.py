@@ -60,6 +60,7 @@ def test_without_starts_a_hundred_of_them_are_spread_over_the_trace(buyer: Opera
         (("--spot-trace", "nowhere.csv", "--work", "1h", "--finish-by", "2h"), "cannot be read: No such file"),
         (("--spot-trace", "TRACE", "--work", "1h", "--finish-by", "2h", "--start", "-1"), "--start must be"),
         (("--spot-trace", "TRACE", "--work", "1h", "--finish-by", "2h", "--spot-share", "0"), "--spot-share must be"),
+        (("--spot-trace", "TRACE", "--work", "1h", "--finish-by", "2h", "--start", "999999999999"), "not in the trace"),
         (("g4dn.xlarge", "--work", "1h"), "need --spot-trace"),
         ((), "Instance type is required"),
     ],
@@ -76,3 +77,27 @@ def test_a_file_that_is_not_text_is_one_error(buyer: Operator, tmp_path: Path) -
     path.write_bytes(b"\xff\xfe\x00")
     failed = buyer.run("estimate", "--spot-trace", str(path), "--work", "1h", "--finish-by", "2h")
     assert failed.code == 2 and "is not UTF-8 text" in failed.err
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "must have the columns"),
+        (HEADER, "has no rows"),
+        ("zone,start_s,length_s\na,0,1\n", "must have the columns"),
+        (HEADER + "a,0,1000,1\na,500,1000,0\n", "two spells of `a` in the trace overlap at 500 s"),
+        (HEADER + "a,1e300,10,1\n", "`start_s` in line 2 of the trace must be a number"),
+    ],
+)
+def test_a_file_that_is_no_trace_is_one_error(buyer: Operator, tmp_path: Path, text: str, problem: str) -> None:
+    (tmp_path / "trace.csv").write_text(text)
+    failed = buyer.run("estimate", "--spot-trace", str(tmp_path / "trace.csv"), "--work", "1h", "--finish-by", "2h")
+    assert failed.code == 2 and problem in failed.err
+
+
+def test_a_trace_of_a_spreadsheet_with_fractions_of_seconds_is_read(buyer: Operator, tmp_path: Path) -> None:
+    # A byte order mark, line ends of Windows, and 0.1 + 0.2, which is a little more than 0.3.
+    (tmp_path / "trace.csv").write_bytes(f"\ufeff{HEADER}a,0.1,0.2,1\na,0.3,86400,1\n".replace("\n", "\r\n").encode())
+    asked = ("--work", "1h", "--finish-by", "3h", "--start", "0.1")
+    document = buyer.json("estimate", "--spot-trace", str(tmp_path / "trace.csv"), *asked).json
+    assert document["summary"] == {"cost": 0.3, "late": 0}

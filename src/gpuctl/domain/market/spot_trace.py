@@ -11,6 +11,10 @@ from gpuctl.domain.duration import as_typed
 from gpuctl.errors import UsageError
 
 COLUMNS = ("zone", "start_s", "length_s", "available")
+# Three centuries: seconds that dates can be computed with.
+LONGEST_S = 1e10
+# Starts and lengths of fractions of a second do not add up exactly.
+_ROUNDING_S = 1e-3
 _WANTED = ",".join(COLUMNS)
 
 
@@ -72,7 +76,7 @@ def _number(row: Mapping[str, str | None], column: str, line: int) -> float:
         number = float(text)
     except ValueError:
         number = float("nan")
-    if not isfinite(number):
+    if not isfinite(number) or abs(number) > LONGEST_S:
         raise UsageError(
             f"`{column}` in line {line} of the trace must be a number, not {as_typed(text)}",
             hint="check `--spot-trace`",
@@ -83,7 +87,7 @@ def _number(row: Mapping[str, str | None], column: str, line: int) -> float:
 def _zone_trace(zone: str, rows: Sequence[tuple[float, float, bool]]) -> ZoneTrace:
     ordered = sorted(rows)
     for (_, end, _), (start, _, _) in pairwise(ordered):
-        if start < end:
+        if start < end - _ROUNDING_S:
             raise UsageError(
                 f"two spells of {as_typed(zone)} in the trace overlap at {start:g} s", hint="check `--spot-trace`"
             )
@@ -92,7 +96,7 @@ def _zone_trace(zone: str, rows: Sequence[tuple[float, float, bool]]) -> ZoneTra
     for start, end, is_up in ordered:
         if not is_up or end <= start:
             continue
-        if ends and ends[-1] == start:
+        if ends and ends[-1] >= start - _ROUNDING_S:
             ends[-1] = end
         else:
             starts.append(start)

@@ -47,6 +47,12 @@ def replay_result(options: Replay) -> Result:
             hint=f"add `--finish-by {exact(2 * options.work)}`",
         )
     trace = _trace(options.path)
+    for start_s in options.starts:
+        if start_s >= trace.end_s:
+            raise UsageError(
+                f"--start {start_s:g} is not in the trace, which ends at {trace.end_s:g} s",
+                hint="add an earlier `--start`",
+            )
     job = Job(options.work, options.finish_by, options.is_checkpointed, float(options.spot_share), options.restart)
     starts = options.starts or _even_starts(trace, options.finish_by.total_seconds())
     runs = [replay(trace, job, start_s) for start_s in starts]
@@ -64,7 +70,7 @@ def replay_result(options: Replay) -> Result:
 
 def _trace(path: Path) -> Trace:
     try:
-        with path.open(encoding="utf-8", newline="") as lines:
+        with path.open(encoding="utf-8-sig", newline="") as lines:
             return parse_trace(lines)
     except OSError as error:
         raise UsageError(
