@@ -1,5 +1,6 @@
 """A state in DynamoDB keeps the promises of every store."""
 
+import socket
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -183,6 +184,18 @@ def test_out_of_reach_is_retryable_and_names_the_host(dynamodb: DynamoServer, ur
     with pytest.raises(StateUnreachableError, match=r"127\.0\.0\.1:1") as raised:
         state.records.snapshot()
     assert (raised.value.exit_code, raised.value.retryable) == (9, True)
+
+
+def test_a_table_that_does_not_answer_is_waited_for_once(dynamodb: DynamoServer) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        environ = {"AWS_ENDPOINT_URL_DYNAMODB": f"http://127.0.0.1:{silent.getsockname()[1]}"}
+        table = DynamoTable(read_address("dynamodb://table?region=us-east-1"), environ, FakeClock())
+        table.patience = timedelta(seconds=0)
+        assert table.limits == (1.0, 3)
+        with pytest.raises(StateUnreachableError):
+            table.call("describe_table")
+        table.patience = timedelta(seconds=30)
+        assert table.limits == (2.0, 1)
 
 
 def test_missing_credentials_are_exit_4(

@@ -115,6 +115,20 @@ def test_a_server_that_is_not_there_is_retryable_and_named(tmp_path: Path) -> No
     assert "hunter22" not in f"{error.message} {error.hint}"
 
 
+def test_a_server_that_does_not_answer_is_waited_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits: list[str] = []
+
+    def silent(conninfo: str, **options: object) -> None:
+        limits.append(str(psycopg.conninfo.conninfo_to_dict(conninfo)["connect_timeout"]))
+        raise psycopg.errors.ConnectionTimeout("connection timeout expired")
+
+    monkeypatch.setattr(psycopg, "connect", silent)
+    state = opened("postgresql://127.0.0.1/x")
+    for _ in range(3):
+        assert isinstance(failure(state), StateUnreachableError)
+    assert limits == ["10", "2", "2"]
+
+
 def test_out_of_connections_is_retryable(url: str, postgres: PostgresServer) -> None:
     opened(url).admin.create()
     name = f"limited_{os.getpid()}"

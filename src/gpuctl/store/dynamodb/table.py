@@ -13,7 +13,15 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, NoRegionError, ProfileNotFound
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectTimeoutError,
+    HTTPClientError,
+    NoRegionError,
+    ProfileNotFound,
+    ReadTimeoutError,
+)
 
 from gpuctl.clock import Clock
 from gpuctl.errors import GpuctlError, StateAccessError, StateUnreachableError, StateUnusableError, UsageError
@@ -70,13 +78,20 @@ class DynamoTable:
         self._environ = environ
         self._clock = clock
         self._lock = RLock()
-        self._opened: tuple[int, Any] | None = None
+        self._opened: tuple[tuple[int, float, int], Any] | None = None
+        self._is_silent = False
         self._read_at: datetime | None = None
 
     @property
     def location(self) -> str:
         """The URL that leads there."""
         return self.address.location
+
+    @property
+    def limits(self) -> tuple[float, int]:
+        """How many seconds a request may take, and how often it is sent: less after one that got no answer."""
+        longest, attempts = (2.0, 1) if self._is_silent else (10.0, 3)
+        return max(1.0, min(longest, self.patience.total_seconds())), attempts
 
     @property
     def read_at(self) -> datetime:
@@ -89,7 +104,7 @@ class DynamoTable:
             try:
                 reply: Item = getattr(self._client(), operation)(TableName=self.address.name, **arguments)
             except (ClientError, BotoCoreError) as error:
-                self._note_time(getattr(error, "response", {}))
+                self._note_time(getattr(error, "response", None) or {})
                 if refused_as(error) in ("ResourceNotFoundException", "ConditionalCheckFailedException"):
                     raise
                 raise self._translated(error) from error
@@ -161,11 +176,13 @@ class DynamoTable:
         raise self._translated(error) from error
 
     def _client(self) -> Any:
-        if self._opened is None or self._opened[0] != os.getpid():
+        limit, attempts = self.limits
+        key = (os.getpid(), limit, attempts)
+        if self._opened is None or self._opened[0] != key:
             endpoint = self._environ.get("AWS_ENDPOINT_URL_DYNAMODB") or self._environ.get("AWS_ENDPOINT_URL")
             try:
                 session = boto3.Session(profile_name=self.address.profile, region_name=self.address.region)
-                client = session.client("dynamodb", endpoint_url=endpoint, config=self._config())
+                client = session.client("dynamodb", endpoint_url=endpoint, config=_config(limit, attempts))
             except NoRegionError:
                 raise UsageError("the URL of the state names no region", hint=_FORM) from None
             except ProfileNotFound as error:
@@ -174,15 +191,11 @@ class DynamoTable:
                 ) from error
             except (BotoCoreError, ValueError) as error:
                 raise UsageError(f"the state `{self.location}` cannot be opened: {error}", hint=_FORM) from error
-            self._opened = (os.getpid(), client)
+            self._opened = (key, client)
         return self._opened[1]
 
-    def _config(self) -> Config:
-        limit = max(1.0, min(10.0, self.patience.total_seconds()))
-        attempts = {"mode": "standard", "total_max_attempts": 3}
-        return Config(connect_timeout=limit, read_timeout=limit, retries=attempts)
-
     def _note_time(self, reply: Item) -> None:
+        self._is_silent = self._is_silent and not reply
         date = reply.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
         try:
             at = parsedate_to_datetime(date) if date else None
@@ -192,7 +205,13 @@ class DynamoTable:
             self._read_at = at
 
     def _translated(self, error: ClientError | BotoCoreError) -> GpuctlError:
+        self._is_silent = isinstance(error, (ConnectTimeoutError, ReadTimeoutError))
         return translated(error, self.location, self._opened[1].meta.endpoint_url if self._opened else "")
+
+
+def _config(limit: float, attempts: int) -> Config:
+    retries = {"mode": "standard", "total_max_attempts": attempts}
+    return Config(connect_timeout=limit, read_timeout=limit, retries=retries)
 
 
 def refused_as(error: Exception) -> str:

@@ -18,6 +18,8 @@ from gpuctl.store.postgres.errors import connecting_failed, is_connection_lost, 
 _PATIENCE = timedelta(seconds=30)
 # A process that hangs in the middle of a transaction keeps others waiting so long.
 _LONGEST_IDLE = timedelta(seconds=10)
+# A server that did not answer is not waited for that long again: a reap without its state connects several times.
+_AFTER_SILENCE_S = 2
 
 Statement = tuple[str, Sequence[Any]]
 Rows = list[tuple[Any, ...]]
@@ -40,6 +42,7 @@ class Connection:
         self._lock = RLock()
         self._connection: psycopg.Connection[Any] | None = None
         self._pid = os.getpid()
+        self._is_silent = False
 
     def __del__(self) -> None:
         self._drop()
@@ -96,12 +99,15 @@ class Connection:
             return self._connection
         self._connection, self._pid = None, os.getpid()
         parameters: Mapping[str, str] = self.address.parameters
-        limit = max(1, min(int(self.patience.total_seconds()), int(parameters.get("connect_timeout", "10"))))
+        longest = _AFTER_SILENCE_S if self._is_silent else int(parameters.get("connect_timeout", "10"))
+        limit = max(1, min(int(self.patience.total_seconds()), longest))
         try:
             conninfo = make_conninfo(**{**parameters, "connect_timeout": str(limit)})
             connection = psycopg.connect(conninfo, autocommit=True, prepare_threshold=None)
         except psycopg.OperationalError as error:
+            self._is_silent = isinstance(error, psycopg.errors.ConnectionTimeout)
             raise connecting_failed(error, self.location, self.address.host) from error
+        self._is_silent = False
         self._refuse_plain(connection)
         self._connection = connection
         return connection
