@@ -82,14 +82,36 @@ def test_files_go_there_and_back_and_a_lost_connection_loses_nothing(home: Home)
 def test_a_spot_interruption_ends_the_run_and_what_it_started(home: Home) -> None:
     running = home.start("run", *AWS, "--spot", "--name", "spot", "--", "sleep 604 & echo up; wait")
     assert running.stdout is not None and running.stdout.readline() == "up\n"
-    record = json.loads(home.run("get", "spot", "-o", "json")[1])["instance"]
-    assert home.control(f"/interrupt?id={record['cloudInstanceId']}", {})["interrupted"] is True
+    assert home.run("sandbox", "interrupt", "spot")[0] == 0
     _, err = running.communicate(timeout=120)
     assert running.returncode == 205
     assert "was terminated before the command finished (interrupted)" in err
     assert "sleep\0604" not in "".join(
         path.read_text() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()
     )
+
+
+def test_work_that_is_interrupted_twice_finishes_in_time(home: Home) -> None:
+    running = home.start(
+        "run", *AWS, "--finish-by", "1h", "--work", "20m", "--market", "auto", "--name", "timed",
+        "--", "echo begun; sleep 3; echo done",
+    )  # fmt: skip
+    assert running.stdout is not None
+    for _ in range(2):
+        assert running.stdout.readline() == "begun\n"
+        assert home.run("sandbox", "interrupt", "timed")[0] == 0
+    out, err = running.communicate(timeout=120)
+    assert (running.returncode, out) == (0, "begun\ndone\n")
+    assert err.count("timed was interrupted; the work continues on another instance") == 2
+    listed = json.loads(home.run("list", "--all", "-o", "json")[1])["instances"]
+    ended = [(each["market"], each["statusReason"]) for each in listed if each["name"] == "timed"]
+    assert sorted(ended) == [("spot", "interrupted"), ("spot", "interrupted"), ("spot", "user")]
+    assert {each["status"] for each in listed} == {"TERMINATED"}
+
+
+def test_only_a_running_spot_instance_is_interrupted(home: Home) -> None:
+    code, _, err = home.run("sandbox", "interrupt", "nobody")
+    assert (code, err.splitlines()[0]) == (3, "error: Instance not found")
 
 
 def test_a_check_waits_for_its_command_and_ssh_ends_with_the_instance(home: Home) -> None:

@@ -80,6 +80,7 @@ _SANDBOX = {
     "status": _reading("sandbox", "Show whether the sandbox is running", function="show_status"),
     "stop": _silent("sandbox", "Stop the sandbox", "stop_server"),
     "reset": _silent("sandbox", "Delete all sandbox instances and records", "reset"),
+    "interrupt": _silent("sandbox", "Interrupt a spot instance of the sandbox", "interrupt_instance"),
 }
 _STATE = {
     "show": _reading("state.command", "Show where the state is, and its size", function="show"),

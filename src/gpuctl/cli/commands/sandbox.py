@@ -1,15 +1,21 @@
 """`gpuctl sandbox`: start, inspect and stop the emulated clouds on this computer."""
 
+from dataclasses import replace
+
 import typer
 
+from gpuctl.cli import options
 from gpuctl.cli.context import Context
 from gpuctl.cli.render.result import Result
 from gpuctl.domain.duration import approximate
-from gpuctl.sandbox import ServerAddress, ensure, status, stop
+from gpuctl.errors import UsageError
+from gpuctl.sandbox import ServerAddress, ensure, interrupt, status, stop
+from gpuctl.services.query import resolve
 
 EXAMPLES = """\
 gpuctl sandbox start
 gpuctl --sandbox provision g4dn.xlarge --region us-east-1
+gpuctl sandbox interrupt train-7
 gpuctl sandbox stop"""
 
 _NOT_RUNNING = "the sandbox is not running"
@@ -49,6 +55,18 @@ def reset(ctx: typer.Context) -> Result:
     was_running = stop(context.wiring.sandbox_folder)
     address = ensure(context.wiring.sandbox_folder) if was_running else None
     return _result(address, "the sandbox was reset" if was_running else _NOT_RUNNING)
+
+
+def interrupt_instance(ctx: typer.Context, instance: options.InstanceId) -> Result:
+    """Interrupt a spot instance of the sandbox, as a provider does when it needs the capacity."""
+    context: Context = ctx.find_root().obj
+    # Its record is in the state of the sandbox, whether or not `--sandbox` was given.
+    context.globals = replace(context.globals, sandbox=True)
+    record = resolve(context.wiring.store, instance, whole_only=not context.is_terminal)
+    if record.cloud_id is None or not interrupt(context.wiring.sandbox_folder, record.cloud_id):
+        raise UsageError(f"{record.label} is not a running spot instance", hint=f"gpuctl get {record.label}")
+    document = {"id": record.id, "interrupted": True}
+    return Result(document, columns=("id",), rows=[[record.id]], footer=[f"{record.label} was interrupted"])
 
 
 def _result(address: ServerAddress | None, text: str) -> Result:
