@@ -52,11 +52,12 @@ def test_every_module_opens_with_what_it_is_for() -> None:
     assert [str(path) for path in SOURCES if path.stat().st_size and not path.read_text().startswith('"""')] == []
 
 
-def test_only_the_console_script_and_the_sandbox_read_the_environment_of_the_process() -> None:
+def test_only_the_entry_points_and_the_sandbox_read_the_environment_of_the_process() -> None:
     reading = [path for path in PRODUCT if re.search(r"os\.(environ|getenv)\b", path.read_text())]
     assert {path.relative_to(ROOT / "src" / "gpuctl").as_posix() for path in reading} <= {
         "cli/__init__.py",
         "cli/main.py",
+        "function.py",
         "sandbox.py",
     }
 

@@ -1,5 +1,6 @@
 """The public JSON of events and of the reaper's actions."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from gpuctl.domain.money.cost import accrued
 
 if TYPE_CHECKING:
     from gpuctl.domain.reconcile.actions import Action
+    from gpuctl.services.reconcile.apply import ActionResult
 
 
 def event_shape(event: Event, now: datetime) -> dict[str, Any]:
@@ -55,6 +57,15 @@ def action_shape(action: "Action", record: Instance | None, error: str | None) -
         "status": record.status.value if record else None,
         "error": error,
     }
+
+
+def reap_shape(done: "Sequence[ActionResult]", *, is_dry_run: bool) -> dict[str, Any]:
+    """What a run of the reaper did, or would do, as far as that is reported."""
+    from gpuctl.services.reap.reaper import reportable
+
+    shown = reportable(done)
+    actions = [action_shape(outcome.action, outcome.record, outcome.error) for outcome in shown]
+    return {"dryRun": is_dry_run, "actions": actions, "count": len(actions)}
 
 
 def reason_of(action: "Action") -> str | None:

@@ -51,12 +51,14 @@ class UnreachedRegion(Value):
 class ReapTimes(Value):
     """The reaper's memory between runs. Losing it only means that the next run sweeps at once.
 
+    `last_reap_in` is the service that ran the last one, such as `kubernetes`, and None for a computer.
     `failing_since` is the end of the first of the runs that failed without a success after it. `unreached` is what the
     last run could not query. `opened_ranges` is where port 22 was opened. `reported` maps an unresolved matter's text
     to when it was last printed, `hooks_reported` a failing hook's name, `pools_reported` a problem of a pool.
     """
 
     last_reap_at: AwareDatetime | None = None
+    last_reap_in: str | None = None
     last_reap_exit: int | None = None
     failing_since: AwareDatetime | None = None
     sweeps: tuple[Sweep, ...] = ()

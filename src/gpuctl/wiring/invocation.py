@@ -38,7 +38,7 @@ class Wiring:
     """Everything that services need, each part built on first use. Creating it opens no file and no socket.
 
     `prompt` asks the user for a secret; None where nobody can answer. Credentials that become known are added to
-    `redactor`.
+    `redactor`. `place` is the service that runs this process, such as `kubernetes`; None on a computer.
     """
 
     selection: StateSelection
@@ -48,6 +48,7 @@ class Wiring:
     redactor: Redactor
     prompt: Prompt | None = None
     platform: Platform = field(default_factory=read_platform)
+    place: str | None = None
     _state: "State | None" = field(default=None, init=False)
     _runtime: "Runtime | None" = field(default=None, init=False)
 
@@ -161,9 +162,12 @@ class Wiring:
         """Whether this invocation changed a record."""
         return self._state is not None and self._state.records.has_written
 
-    @property
+    @cached_property
     def holder(self) -> str:
         """What this process is called in the leases of the state."""
+        if self.place is not None:
+            # Two instances of a function may have the same host name and process number.
+            return f"{self.place} {os.urandom(4).hex()}"
         return f"{os.uname().nodename} process {os.getpid()}"
 
     @property

@@ -26,7 +26,16 @@ def open_reaper(wiring: Wiring, options: ReapOptions, *, is_attended: bool = Fal
         wiring.forget_credentials()
         return wiring.runtime
 
-    return ReapLoop(open_runtime, wiring.require_state, wiring.state, wiring.holder, wiring.clock, options, is_attended)
+    return ReapLoop(
+        open_runtime,
+        wiring.require_state,
+        wiring.state,
+        wiring.holder,
+        wiring.clock,
+        options,
+        is_attended,
+        wiring.place,
+    )
 
 
 def configured_regions(wiring: Wiring) -> tuple[ConfiguredRegion, ...]:

@@ -83,7 +83,8 @@ def _reaper(context: Context, record: Instance, now: datetime) -> list[Safeguard
     status, why = reaper_status(times, record, now)
     acts_at = record.expires_at if status is not SafeguardStatus.MISSING else None
     last = times.last_reap_at
-    ran = f"last run {ago(last, now)}" if last else "never ran"
+    runs = f"seen running in {times.last_reap_in}" if times.last_reap_in else "last run"
+    ran = f"{runs} {ago(last, now)}" if last else "never ran"
     detail = f"{ran}; {why}" if why else ran
     return [
         Safeguard(mechanism=Mechanism.REAPER, status=status, acts_at=acts_at, checked_at=last or now, detail=detail)

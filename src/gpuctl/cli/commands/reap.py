@@ -15,7 +15,7 @@ from gpuctl.cli.render.renderer import render
 from gpuctl.cli.render.result import Result
 from gpuctl.cli.render.tables import table, wrapped
 from gpuctl.cli.terminal.text import brief
-from gpuctl.documents.events import action_shape, reason_of
+from gpuctl.documents.events import reap_shape, reason_of
 from gpuctl.domain.reconcile.actions import ActionKind
 from gpuctl.errors import UsageError
 from gpuctl.home.schedule import limit_error_log
@@ -88,11 +88,7 @@ def _result(context: Context, report: ReapReport, *, dry_run: bool) -> Result | 
     if not shown and not footer and (context.is_terminal or dry_run):
         footer = ["nothing to do"]
     return Result(
-        document={
-            "dryRun": dry_run,
-            "actions": [action_shape(outcome.action, outcome.record, outcome.error) for outcome in done],
-            "count": len(done),
-        },
+        document=reap_shape(report.result.done, is_dry_run=dry_run),
         columns=COLUMNS,
         rows=[_row(outcome) for outcome in shown],
         ids=[outcome.action.subject for outcome in shown if outcome.terminates],

@@ -12,6 +12,7 @@ from gpuctl.domain.duration import approximate, exact
 from gpuctl.platform import ON_WINDOWS_DRIVE
 from gpuctl.services.doctor.setup import Setup
 from gpuctl.services.scheduling.limits import WSL_STOPS
+from gpuctl.services.scheduling.status import ScheduleStatus
 from gpuctl.store.base import Snapshot
 
 _GRACE = timedelta(minutes=5)
@@ -92,15 +93,10 @@ def schedule(setup: Setup) -> Iterator[Finding]:
     elif status.is_overdue:
         yield Finding("schedule", Verdict.FAIL, f"{status.word}; the reaper {when}", "gpuctl schedule status")
     elif status.job is not None:
-        text = f"{status.kind} runs the reaper every {exact(status.job.every)}; it {when}"
-        if status.times.last_reap_exit:
-            ended = f"{text}, with exit code {status.times.last_reap_exit}"
-            if status.is_failing:
-                yield Finding("schedule", Verdict.FAIL, f"{ended}; every run of the last minutes failed", "gpuctl reap")
-            else:
-                yield Finding("schedule", Verdict.WARN, ended, "gpuctl reap")
-        else:
-            yield Finding("schedule", Verdict.OK, text)
+        yield _of_run(f"{status.kind} runs the reaper every {exact(status.job.every)}; it {when}", status)
+    elif last is not None and status.times.last_reap_in and timedelta(0) <= status.now - last < _LATELY:
+        text = f"reaper: seen running in {status.times.last_reap_in} {approximate(status.now - last)} ago"
+        yield _of_run(text, status)
     elif last is not None and timedelta(0) <= status.now - last < _LATELY:
         # One run says nothing of the next one: it may have been somebody at a terminal.
         text = f"the reaper {when}, but gpuctl has installed no schedule: check that something runs it regularly"
@@ -111,3 +107,13 @@ def schedule(setup: Setup) -> Iterator[Finding]:
         yield Finding(
             "schedule", Verdict.WARN, text, in_container if setup.platform.is_container else "gpuctl schedule install"
         )
+
+
+def _of_run(text: str, status: ScheduleStatus) -> Finding:
+    """The finding of a reaper that runs: `text`, and what its last runs ended with."""
+    if not status.times.last_reap_exit:
+        return Finding("schedule", Verdict.OK, text)
+    ended = f"{text}, with exit code {status.times.last_reap_exit}"
+    if status.is_failing:
+        return Finding("schedule", Verdict.FAIL, f"{ended}; every run of the last minutes failed", "gpuctl reap")
+    return Finding("schedule", Verdict.WARN, ended, "gpuctl reap")

@@ -41,7 +41,7 @@ class ReapLoop:
 
     `require_state` raises StateUnusableError where a state was selected that does not exist. `holder`: this process
     in the leases. `is_attended`: a person reads the reports, so each names every problem; otherwise a problem is
-    repeated once an hour.
+    repeated once an hour. `place`: the service that runs this process; None on a computer.
     """
 
     open_runtime: Callable[[], Runtime]
@@ -51,6 +51,7 @@ class ReapLoop:
     clock: Clock
     options: ReapOptions
     is_attended: bool
+    place: str | None = None
 
     def run(self, *, wait: bool = False) -> ReapReport:
         """One run; with `wait` it also waits until terminations are confirmed. Does nothing while another run works.
@@ -131,6 +132,7 @@ class ReapLoop:
         memory = memory.model_copy(
             update={
                 "last_reap_at": now,
+                "last_reap_in": self.place,
                 "last_reap_exit": report.error.exit_code if report.error else 0,
                 "failing_since": (times.failing_since or now) if report.error else None,
                 "reported": {text: now if text in due else times.reported[text] for text in result.unresolved},

@@ -56,7 +56,8 @@ class SharedRecords:
         with suppress(StateUnusableError):
             header = self._engine.header()
             return header.state_id if header else None
-        return None
+        # A function has no memory of earlier runs: out of reach, the ID in its environment is all that it knows.
+        return self._wanted_id
 
     def check_writable(self) -> None:
         self._usable(self._engine.header(), self._known.read(self.location), is_written=True)

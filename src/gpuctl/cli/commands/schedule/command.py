@@ -220,11 +220,12 @@ def _table(status: ScheduleStatus, state: str, log: str | None) -> "Table":
     grid = labeled()
     job, times = status.job, status.times
     last = ago(times.last_reap_at, status.now)
+    place = f" in {times.last_reap_in}" if times.last_reap_in else ""
     exit_code = f", exit {times.last_reap_exit}" if times.last_reap_exit else ""
     rows = [
         ("schedule", f"{status.word}, {status.kind} every {exact(job.every)}" if job else status.word),
         *([("problem", status.problem)] if status.problem else []),
-        ("last reap", f"{last}{exit_code}"),
+        ("last reap", f"{last}{place}{exit_code}"),
         ("state", state),
         *([("command", shlex.join(job.command)), ("log", log or "")] if job else []),
     ]
