@@ -82,6 +82,9 @@ _SANDBOX = {
     "reset": _silent("sandbox", "Delete all sandbox instances and records", "reset"),
     "interrupt": _silent("sandbox", "Interrupt a spot instance of the sandbox", "interrupt_instance"),
 }
+_REAPER = {
+    "template": _reading("reaper.template", "Print a template that runs the reaper in a cloud or a container"),
+}
 _STATE = {
     "show": _reading("state.command", "Show where the state is, and its size", function="show"),
     "init": _silent("state.command", "Create the state with its tables", "init"),
@@ -116,6 +119,7 @@ COMMANDS = {
     "schedule": CommandRow(
         "schedule.command", "Run the reaper from cron, systemd or launchd", _SETUP, commands=_SCHEDULE
     ),
+    "reaper": CommandRow("reaper.template", "Run the reaper in a cloud or a container", _SETUP, commands=_REAPER),
     "doctor": _reading("doctor", "Check credentials, permissions, quota and setup", _SETUP),
     "selftest": CommandRow(
         "selftest.command", "Run one instance and check every promise on it", _SETUP, warns_if_foreign=True

@@ -18,7 +18,7 @@ from gpuctl.store.base import State
 from gpuctl.store.lease import Lease, LeaseName, leased
 from gpuctl.store.reaper import ReapTimes
 
-_BUSY_FOR = timedelta(minutes=5)
+BUSY_FOR = timedelta(minutes=5)
 _WAIT = timedelta(minutes=5)
 
 
@@ -62,7 +62,7 @@ class ReapLoop:
         if self.options.dry_run:
             result, unusable = self._reap(runtime, self.state.reaper.read())
             return ReapReport(result, result.unresolved, unusable)
-        with leased(self.state.leases, LeaseName.REAP, self.holder, _BUSY_FOR) as lease:
+        with leased(self.state.leases, LeaseName.REAP, self.holder, BUSY_FOR) as lease:
             if lease is None:
                 return ReapReport(is_busy=True)
             if lease.unfinished_since is not None:
