@@ -26,6 +26,7 @@ EXCEPTIONS = {
     "store/dynamodb/table.py": ({"aws", "boto3", "botocore"}, "the same: the variables of its SDK"),
     "store/dynamodb/engine.py": ({"botocore"}, "the same: its SDK's error"),
     "store/dynamodb/schema.py": ({"AWS"}, "the same: the resource of its template"),
+    "cli/commands/reaper/package.py": ({"aws"}, "the service for which the zip is built, as it is typed"),
     "function.py": ({"aws"}, "the variable and the name of a service that runs functions"),
     "domain/instance.py": ({"aws", "azure", "gcp"}, "the closed set of providers that a record may name"),
     "providers/registry.py": ({"aws", "azure", "gcp"}, "the table of clouds: one row each"),

@@ -83,6 +83,7 @@ _SANDBOX = {
     "interrupt": _silent("sandbox", "Interrupt a spot instance of the sandbox", "interrupt_instance"),
 }
 _REAPER = {
+    "package": _silent("reaper.package", "Build the zip of the reaper's function", "command"),
     "template": _reading("reaper.template", "Print a template that runs the reaper in a cloud or a container"),
 }
 _STATE = {
