@@ -64,7 +64,7 @@ def _refuse_choices(launch: LaunchOptions) -> None:
         if field.name not in _OF_A_LEASE and getattr(launch, field.name) != field.default:
             name = "TYPE" if field.name == "instance_type" else f"--{field.name.replace('_', '-')}"
             raise UsageError(
-                f"--pool and {name} exclude each other: the pool says which instance", hint=f"leave out {name}"
+                f"--pool and {name} exclude each other: the pool says which instance", hint=f"leave out `{name}`"
             )
     if duration_of(launch.work) is not None:
         raise UsageError("--pool takes no duration in --work", hint="add `--ttl 2h`: the length of the lease")
