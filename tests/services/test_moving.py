@@ -1,5 +1,6 @@
 """Moving a state: whole, checked, and after a crash at any point run again."""
 
+import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -169,3 +170,12 @@ def test_a_copy_that_differs_is_not_moved(source: State, tmp_path: Path) -> None
     with pytest.raises(StateUnusableError, match="differs"):
         move(source, replace(target, admin=Losing()))
     source.records.update(TWO, lambda record: record.with_fields(user="bob"))
+
+
+def test_a_state_that_was_lost_after_its_move_is_copied_again_as_restored(source: State, tmp_path: Path) -> None:
+    move(source, opened(tmp_path / "target.json"))
+    for path in tmp_path.glob("target.json*"):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    move(source, opened(tmp_path / "target.json"))
+    # Deadlines may have been moved in the copy that is lost.
+    assert opened(tmp_path / "target.json").records.snapshot().is_restored

@@ -7,7 +7,7 @@ then on the target is complete. Run again, the move continues.
 import hashlib
 import shlex
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from gpuctl.domain.instance import Instance
@@ -58,7 +58,9 @@ def move(source: State, target: State) -> Moved:
     for _ in range(_PASSES):
         content = _copied(source.admin, target.admin)
         if is_moved or source.admin.mark_moved(target_state.location, content.serial):
-            target.admin.finish_filling(content)
+            # A copy of a state that was used elsewhere since, and lost there.
+            is_old = is_moved and target_state.incoming_from is None
+            target.admin.finish_filling(replace(content, is_restored=content.is_restored or is_old))
             after = target.admin.describe()
             return Moved(after.records, after.archived, source_state.location, target_state.location)
         # Somebody wrote to the source in the meantime.
