@@ -183,5 +183,5 @@ def test_a_project_that_does_not_exist_is_a_matter_of_credentials(
 
 
 def test_an_endpoint_beyond_this_computer_must_be_https() -> None:
-    with pytest.raises(UsageError, match="loopback only"):
+    with pytest.raises(UsageError, match="must be on loopback"):
         Api(Connection(environ={"GPUCTL_GCP_ENDPOINT": "http://compute.example.com/compute/v1/"}))
