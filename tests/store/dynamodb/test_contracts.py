@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 from contracts.cooldown import CooldownContract
 from contracts.leases import LeaseContract
-from contracts.pools import PoolStoreContract
+from contracts.pools import MovablePoolStoreContract
 from contracts.reaper_memory import ReaperMemoryContract
 from contracts.records import RecordStoreContract
 from faults.shared import shared_budgets, shared_changes
@@ -97,7 +97,7 @@ class TestDynamoReaperMemory(_OnDynamoDB, ReaperMemoryContract):
         return self.open_state(clock)
 
 
-class TestDynamoPools(_OnDynamoDB, PoolStoreContract):
+class TestDynamoPools(_OnDynamoDB, MovablePoolStoreContract):
     def open(self, place: Path) -> State:
         return self.open_state(FakeClock())
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from contracts.cooldown import CooldownContract
 from contracts.leases import LeaseContract
-from contracts.pools import PoolStoreContract
+from contracts.pools import MovablePoolStoreContract
 from contracts.reaper_memory import ReaperMemoryContract
 from store.local.test_crashes import forked
 from support.clock import FakeClock
@@ -38,7 +38,7 @@ class TestLocalReaperMemory(ReaperMemoryContract):
         return open_state(str(place / "state.json"), kind=StateKind.REAL, clock=clock)
 
 
-class TestLocalPools(PoolStoreContract):
+class TestLocalPools(MovablePoolStoreContract):
     def open(self, place: Path) -> State:
         return open_state(str(place / "state.json"), kind=StateKind.REAL, clock=FakeClock())
 

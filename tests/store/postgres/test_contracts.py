@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from contracts.cooldown import CooldownContract
 from contracts.leases import LeaseContract
-from contracts.pools import PoolStoreContract
+from contracts.pools import MovablePoolStoreContract
 from contracts.reaper_memory import ReaperMemoryContract
 from contracts.records import RecordStoreContract
 from support.clock import FakeClock
@@ -79,7 +79,7 @@ class TestPostgresReaperMemory(_OnPostgres, ReaperMemoryContract):
         return self.open_state(clock)
 
 
-class TestPostgresPools(_OnPostgres, PoolStoreContract):
+class TestPostgresPools(_OnPostgres, MovablePoolStoreContract):
     def open(self, place: Path) -> State:
         return self.open_state(FakeClock())
 
