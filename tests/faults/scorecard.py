@@ -201,7 +201,7 @@ GATES = (
         "extend against reap at the deadline on Google Cloud, half of them with the reaper held before it decides",
         "ended though extended = 0",
         lambda world: gcp.gcp_races(world, 2),
-        lambda world: gcp.gcp_races(world, 12),
+        lambda world: gcp.gcp_races(world, 60),
         _under(gcp.gcp_races, "deadline not read again", 24),
     ),
     Gate(
