@@ -66,7 +66,7 @@ def read_address(folder: Path) -> ServerAddress | None:
 def ssh_options(folder: Path, address: str, key: str) -> tuple[str, ...]:
     """The options of ssh that lead to the sandbox instance with that public address, as its server published them.
 
-    From now on the server lets in that public key, if the instance was created with it: whoever else uses the server
+    From now on the server lets in that public key, if the instance was created with it: anyone else who uses the server
     could create an instance with a key of their own. An instance that cannot be reached leads to a port at which
     nothing answers, never to its address, which belongs to other people. Raises SandboxError as `read_address` does,
     and if the key cannot be written; UsageError if the server could not boot the instance.

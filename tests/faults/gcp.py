@@ -54,7 +54,7 @@ class GcpScenario(Scenario):
         self.foreign += [self.google.launch("theirs"), self.google.launch("inst-zzzzzzzzzzzz", labels=labels)]
 
     def fill_up(self) -> None:
-        # Google accepts the insert; its operation finds no room.
+        # Google accepts the insert; its operation fails for lack of capacity.
         zones = ("us-central1-a", "us-central1-b", "us-central1-c", "us-central1-f")
         self.google.set(sold_out={zone: ["g2-standard-4"] for zone in zones})
 

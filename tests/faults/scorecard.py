@@ -341,8 +341,8 @@ GATES = (
     ),
     Gate(
         "G2",
-        "processes that add at once what a budget has room for only a few times, in PostgreSQL",
-        "over the budget, refused with room left = 0",
+        "processes that add at once more records than a budget allows, in PostgreSQL",
+        "over the budget, refused within it = 0",
         _alone(lambda: shared.shared_budgets(2, 6, 3)),
         _alone(lambda: shared.shared_budgets(50, 16, 5)),
         _alone_under(shared.shared_budgets, "guarded without the serial", 3, 8, 2),

@@ -47,21 +47,21 @@ def shared_changes(processes: int, each: int, mutants: Sequence[str] = (), url: 
 
 
 def shared_budgets(
-    rounds: int, processes: int, room: int, mutants: Sequence[str] = (), new_state: Callable[[], str] | None = None
+    rounds: int, processes: int, allowed: int, mutants: Sequence[str] = (), new_state: Callable[[], str] | None = None
 ) -> Score:
-    """G2: processes that add at once what a guard has room for only `room` times; a case is a round."""
+    """G2: processes that add at once more records than the `allowed` ones; a case is a round."""
     score = Score()
     with broken(mutants):
         for number in range(rounds):
             url = new_state() if new_state else _new_state(records=0)
             gate, opened = os.pipe()
-            pids = [forked(partial(_spend, url, place, room, gate, opened)) for place in range(processes)]
+            pids = [forked(partial(_spend, url, place, allowed, gate, opened)) for place in range(processes)]
             os.close(opened)
             for pid in pids:
                 os.waitpid(pid, 0)
             os.close(gate)
             count = len(_opened(url).records.snapshot().records)
-            score.add(f"round {number}", [] if count == room else [f"{count} records, there was room for {room}"])
+            score.add(f"round {number}", [] if count == allowed else [f"{count} records, {allowed} were allowed"])
     return score
 
 
@@ -177,8 +177,8 @@ def _noting(token: str) -> Callable[[Instance], Instance]:
     return note
 
 
-def _spend(url: str, number: int, room: int, gate: int, opened: int) -> None:
-    """Add a record if there is room. All begin when the other end of the pipe is closed everywhere."""
+def _spend(url: str, number: int, allowed: int, gate: int, opened: int) -> None:
+    """Add a record if it is allowed. All begin when the other end of the pipe is closed everywhere."""
     records = _opened(url).records
     records.snapshot()
     os.close(opened)
@@ -187,8 +187,8 @@ def _spend(url: str, number: int, room: int, gate: int, opened: int) -> None:
     def guard(present: Sequence[Instance]) -> None:
         # Others decide in the meantime.
         signal.sigtimedwait([], 0.01)
-        if len(present) >= room:
-            raise BudgetError("there is no room")
+        if len(present) >= allowed:
+            raise BudgetError("no more records are allowed")
 
     try:
         records.add([an_instance(f"inst-{number:012}")], guard)

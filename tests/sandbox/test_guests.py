@@ -31,7 +31,7 @@ def until(holds: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 20
     while not holds():
         assert time.monotonic() < deadline
-        time.sleep(0.02)
+        time.sleep(0.02)  # what ends a connection is another process, in real time
 
 
 def test_the_owner_of_the_key_gets_in_and_the_exit_code_comes_back(guests: Guests) -> None:

@@ -32,14 +32,14 @@ def wait_for(folder: Path, text: str) -> None:
     limit = time.monotonic() + 30
     while not any(text in path.read_text() for path in (folder / "instances").glob("*/console")):
         assert time.monotonic() < limit, list((folder / "instances").glob("*/console"))
-        time.sleep(0.05)
+        time.sleep(0.05)  # the guard is a real process: its timers run 300 times as fast, not at once
 
 
 def wait_for_end(cloud: LoopbackAws, state: str) -> None:
     limit = time.monotonic() + 30
     while cloud.machines()[0]["state"] != state:
         assert time.monotonic() < limit, cloud.machines()
-        time.sleep(0.05)
+        time.sleep(0.05)  # the guard is a real process: its timers run 300 times as fast, not at once
 
 
 def launched(cloud: LoopbackAws, **changes: object) -> str:

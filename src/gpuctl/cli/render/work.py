@@ -25,7 +25,7 @@ def work_cells(cost: WorkCost, history: WorkHistory) -> list[str]:
 
 
 def work_table(costs: Sequence[WorkCost], history: WorkHistory, width: int) -> "Table":
-    """One offer a line, the cheapest for the same work first; the GPU and the price where there is room."""
+    """One offer a line, the cheapest for the same work first; the GPU and the price if the terminal is wide enough."""
     is_wide = width >= _WIDE
     per_work = right(f"$ PER {history.unit.upper()}")
     if is_wide:

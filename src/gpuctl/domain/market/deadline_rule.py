@@ -9,7 +9,7 @@ from gpuctl.domain.instance import Market
 
 # With this much more time than work, waiting for spot costs less than on-demand in between.
 LOOSE = 1.5
-# The share of the work left that waiting leaves to spare: later, on-demand in between has room to return to spot.
+# Waiting stops with this share of the remaining work to spare, so that on-demand can still return to spot.
 RESERVE = 0.1
 RESTART = timedelta(minutes=6)
 TICK = timedelta(seconds=60)

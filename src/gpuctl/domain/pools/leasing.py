@@ -90,7 +90,7 @@ def with_new_lease(record: Instance, pool: Pool, lease: Lease, now: datetime) ->
         raise NotFree(f"{record.label} {why}")
     membership = _membership(record).with_lease(lease)
     membership = membership.with_fields(group=pool.reuse_group(lease.user, lease.purpose))
-    # Cost and history belong to whoever has the instance.
+    # Cost and history belong to the holder of the lease.
     owner_fields: dict[str, Any] = {"user": lease.user, "task": lease.task, "purpose": lease.purpose}
     if record.status is Status.READY:
         record = advance(record, Status.RUNNING, now, detail=lease.id)

@@ -231,9 +231,9 @@ def _launches(
 ) -> list[PoolAction]:
     if pool.status is not PoolStatus.ACTIVE:
         return []
-    room = pool.max - sum(is_counted(record) for record in members(records, pool.name))
+    free = pool.max - sum(is_counted(record) for record in members(records, pool.name))
     by_demand = min(max(needed, pool.min), target) - alive
-    origins = [Origin.DEMAND if number < by_demand else Origin.SPARE for number in range(min(target - alive, room))]
+    origins = [Origin.DEMAND if number < by_demand else Origin.SPARE for number in range(min(target - alive, free))]
     return [
         PoolAction(PoolActionKind.LAUNCH, pool.name, _why_launched(pool, demand, origin), origin=origin)
         for origin in origins

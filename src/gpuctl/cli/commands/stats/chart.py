@@ -49,11 +49,11 @@ def _heading(report: UsageReport, side: str) -> Iterator[str]:
 def _bars(groups: Sequence[UsageGroup]) -> Iterator[str]:
     names = [_short(group.key) for group in groups]
     left = MARGIN + min(260, 24 + 8 * max(len(name) for name in names))
-    room = WIDTH - MARGIN - left - 90
+    longest = WIDTH - MARGIN - left - 90
     most = max(group.cost.total for group in groups)
     for number, (name, group) in enumerate(zip(names, groups, strict=True)):
         y = _TOP + number * _ROW
-        long = [float(part / most * room) for part in (group.cost.total - group.spot.total, group.spot.total)]
+        long = [float(part / most * longest) for part in (group.cost.total - group.spot.total, group.spot.total)]
         yield "<g>" + _tooltip(group)
         yield label(left - 12, y + 17, name, "end")
         yield f'<rect class="on-demand" x="{left}" y="{y + 2}" width="{long[0]:.1f}" height="20" rx="3"/>'
