@@ -4,6 +4,7 @@ moto checks a condition and writes in two steps, so requests are not let in side
 that DynamoDB itself serializes them, which AWS documents.
 """
 
+import json
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -14,13 +15,17 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 
 
 class DynamoServer:
-    """A served DynamoDB, started by making one. `lose` says of each request whether its reply is lost."""
+    """A served DynamoDB, started by making one. `lose` says of each request whether its reply is lost.
+
+    `refuse` gives the code with which a request is answered instead, and whether it is carried out all the same.
+    """
 
     def __init__(self) -> None:
         from moto.server import DomainDispatcherApplication, create_backend_app
 
         self.now: Callable[[], datetime] = lambda: datetime.now(UTC)
         self.lose: Callable[[str], bool] = lambda operation: False
+        self.refuse: Callable[[str], tuple[str, bool] | None] = lambda operation: None
         self._app: Any = DomainDispatcherApplication(create_backend_app)
         self._lock = Lock()
         clock = self
@@ -56,6 +61,14 @@ class DynamoServer:
 
     def _serve(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         operation = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2]
+        refusal = self.refuse(operation)
+        if refusal is not None:
+            code, is_done = refusal
+            with self._lock:
+                if is_done:
+                    list(self._app(environ, lambda status, headers, *rest: None))
+            start_response("400 Bad Request", [("Content-Type", "application/x-amz-json-1.0")])
+            return [json.dumps({"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": code}).encode()]
         with self._lock:
             body = list(self._app(environ, start_response))
         if self.lose(operation):

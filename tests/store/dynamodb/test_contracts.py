@@ -49,7 +49,7 @@ def dynamodb(server: DynamoServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[
         monkeypatch.setenv(name, value)
     before = server.now
     yield server
-    server.now, server.lose = before, lambda operation: False
+    server.now, server.lose, server.refuse = before, lambda operation: False, lambda operation: None
 
 
 @pytest.fixture
@@ -176,6 +176,26 @@ def test_a_write_whose_reply_was_lost_is_done_once(dynamodb: DynamoServer, url: 
     left[0] = lost
     state.records.add([an_instance("inst-000000000002")], lambda present: None)
     assert len(state.records.snapshot().records) == 2
+
+
+def test_a_write_that_is_still_under_way_when_it_is_sent_again_is_done_once(dynamodb: DynamoServer, url: str) -> None:
+    """The codes that DynamoDB's service model documents for an ongoing transaction: of its token, and of its items."""
+    state = opened(url, dynamodb)
+    state.admin.create()
+    state.records.add([an_instance(ONE, metadata={"count": "0"})], lambda present: None)
+    answers = {
+        "TransactWriteItems": [
+            *[("TransactionInProgressException", False)] * 2,
+            ("TransactionInProgressException", True),
+        ],
+        "PutItem": [("TransactionConflictException", False)] * 2,
+    }
+    dynamodb.refuse = lambda operation: answers[operation].pop() if answers.get(operation) else None
+    changed = state.records.update(
+        ONE, lambda record: record.with_fields(metadata={"count": str(int(record.metadata["count"]) + 1)})
+    )
+    assert (changed.metadata["count"], answers) == ("1", {"TransactWriteItems": [], "PutItem": []})
+    assert state.records.snapshot().records[0].metadata["count"] == "1"
 
 
 def test_out_of_reach_is_retryable_and_names_the_host(dynamodb: DynamoServer, url: str) -> None:

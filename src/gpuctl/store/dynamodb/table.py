@@ -32,7 +32,10 @@ _FORM = "--state 'dynamodb://TABLE?region=REGION'"
 _NO_ACCESS = re.compile(
     r"AccessDenied|UnrecognizedClient|InvalidSignature|ExpiredToken|MissingAuthentication|IncompleteSignature|OptInRequired"
 )
-_BUSY = re.compile(r"Throttl|ProvisionedThroughputExceeded|RequestLimitExceeded|InternalServer|ServiceUnavailable")
+_BUSY = re.compile(
+    r"Throttl|ProvisionedThroughputExceeded|RequestLimitExceeded|InternalServer|ServiceUnavailable"
+    r"|TransactionConflict|ReplicatedWriteConflict"
+)
 _LOST_RACE = frozenset({"None", "ConditionalCheckFailed", "TransactionConflict", "ThrottlingError"})
 _LOST_RACE |= {"ProvisionedThroughputExceeded", "DuplicateItem"}
 
@@ -169,8 +172,9 @@ class DynamoTable:
                 raise LostReplyError(str(error)) from error
             if set(reasons) <= _LOST_RACE:
                 return False
-        if code in ("TransactionInProgressException", "TransactionConflictException"):
-            return False
+        if code == "TransactionInProgressException":
+            # An earlier send of this very request is under way, and may still be carried out.
+            raise LostReplyError(str(error)) from error
         if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500:
             raise LostReplyError(str(error)) from error
         raise self._translated(error) from error
