@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from gpuctl.errors import UsageError
 from gpuctl.store.known import KnownStates, NothingKnown
 
 
@@ -17,6 +18,16 @@ class Surroundings:
     known: KnownStates = field(default_factory=NothingKnown)
     environ: Mapping[str, str] = field(default_factory=dict)
     may_be_plain: bool = False
+
+
+def require_library(module: str, *, extra: str, engine: str) -> None:
+    """UsageError with the command that installs it, if the client library of that engine is missing."""
+    from importlib.util import find_spec
+
+    from gpuctl.distribution import install_extra
+
+    if find_spec(module) is None:
+        raise UsageError(f"a state on {engine} needs the extra `{extra}`", hint=install_extra(extra))
 
 
 def secrets_of(url: str) -> list[str]:

@@ -3,7 +3,7 @@
 from gpuctl.clock import Clock
 from gpuctl.store.base import State
 from gpuctl.store.kind import StateKind
-from gpuctl.store.opening import Surroundings
+from gpuctl.store.opening import Surroundings, require_library
 
 
 def open_state(
@@ -15,13 +15,7 @@ def open_state(
     surroundings: Surroundings | None = None,
 ) -> State:
     """The state in the table of that URL. UsageError where the client library is not installed."""
-    from importlib.util import find_spec
-
-    from gpuctl.distribution import install_extra
-    from gpuctl.errors import UsageError
-
-    if find_spec("boto3") is None:
-        raise UsageError("a state on DynamoDB needs the extra `aws`", hint=install_extra("aws"))
+    require_library("boto3", extra="aws", engine="DynamoDB")
     from gpuctl.store.dynamodb.engine import DynamoEngine
     from gpuctl.store.dynamodb.table import DynamoTable, read_address
     from gpuctl.store.shared.state import shared_state

@@ -2,23 +2,21 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from uuid import uuid4
 
 from botocore.exceptions import ClientError
 
 from gpuctl.clock import Clock
 from gpuctl.domain.instance import Instance
-from gpuctl.errors import StateUnreachableError, StateUnusableError
+from gpuctl.errors import StateUnusableError
 from gpuctl.store.dynamodb import items
 from gpuctl.store.dynamodb.items import Item
 from gpuctl.store.dynamodb.schema import TABLE, script
-from gpuctl.store.dynamodb.table import DynamoTable, LostReplyError, refused_as
+from gpuctl.store.dynamodb.table import DynamoTable, refused_as
 from gpuctl.store.shared.engine import Contents, Document, DocumentKind, Fence, Header, Row, Write
 from gpuctl.store.shared.header import not_initialised
+from gpuctl.store.shared.lost_reply import written
 
 _READS = 5
-_SENDS = 5
-_SETTLE_WITHIN, _SETTLE_PAUSE = timedelta(seconds=15), timedelta(milliseconds=300)
 
 
 class DynamoEngine:
@@ -224,40 +222,28 @@ class DynamoEngine:
         self._table.batch(requests)
 
     def _write(self, actions: Sequence[Item]) -> bool:
-        for _ in range(_SENDS):
-            token = uuid4().hex
+        """Whether they were carried out: all of them, or none where a condition did not hold."""
+
+        def send(token: str) -> bool:
             note = {"Item": items.commit_item(token, self._table.read_at, is_void=False)}
             condition = {"ConditionExpression": "attribute_not_exists(p)"}
-            try:
-                return self._table.transact([*actions, {"Put": {**note, **condition}}], token)
-            except LostReplyError as lost:
-                if self._was_committed(token, lost):
-                    return True
-        raise StateUnreachableError(
-            f"{_SENDS} writes in a row to the state `{self.location}` got no reply; nothing was written",
-            hint="check the network, then run it again",
+            return self._table.transact([*actions, {"Put": {**note, **condition}}], token)
+
+        return written(
+            send, self._was_committed, location=self.location, patience=self._table.patience, clock=self._clock
         )
 
-    def _was_committed(self, token: str, lost: LostReplyError) -> bool:
+    def _was_committed(self, token: str) -> bool:
         """Whether the transaction with that token was carried out. If it was not yet, it never will be."""
-        until = self._clock.elapsed() + min(_SETTLE_WITHIN, self._table.patience)
         void = items.commit_item(token, self._table.read_at, is_void=True)
-        while True:
-            try:
-                self._table.call("put_item", Item=void, ConditionExpression="attribute_not_exists(p)")
-                return False
-            except ClientError as error:
-                if refused_as(error) != "ConditionalCheckFailedException":
-                    raise not_initialised(self.location) from error
-                reply = self._existing("get_item", Key=items.key(items.COMMITS, token), ConsistentRead=True)
-                return reply.get("Item", {}).get("isVoid", {}).get("BOOL") is False
-            except StateUnreachableError as error:
-                if self._clock.elapsed() >= until:
-                    raise StateUnreachableError(
-                        f"a write to the state `{self.location}` got no reply, and may have been done: {error}",
-                        hint="check the network, then: gpuctl list",
-                    ) from lost
-                self._clock.sleep(_SETTLE_PAUSE)
+        try:
+            self._table.call("put_item", Item=void, ConditionExpression="attribute_not_exists(p)")
+        except ClientError as error:
+            if refused_as(error) != "ConditionalCheckFailedException":
+                raise not_initialised(self.location) from error
+            reply = self._existing("get_item", Key=items.key(items.COMMITS, token), ConsistentRead=True)
+            return reply.get("Item", {}).get("isVoid", {}).get("BOOL") is False
+        return False
 
 
 def _row(item: Item) -> Row:

@@ -25,6 +25,7 @@ from botocore.exceptions import (
 
 from gpuctl.clock import Clock
 from gpuctl.errors import GpuctlError, StateAccessError, StateUnreachableError, StateUnusableError, UsageError
+from gpuctl.store.shared.lost_reply import LostReplyError
 
 Item = dict[str, Any]
 _NAME = re.compile(r"[A-Za-z0-9_.-]{3,255}", re.ASCII)
@@ -53,10 +54,6 @@ class TableAddress:
         """The URL that leads there."""
         query = {key: value for key, value in (("region", self.region), ("profile", self.profile)) if value}
         return f"dynamodb://{self.name}{'?' if query else ''}{urlencode(query)}"
-
-
-class LostReplyError(Exception):
-    """Nobody knows whether the request was carried out."""
 
 
 def read_address(url: str) -> TableAddress:

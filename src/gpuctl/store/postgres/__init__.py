@@ -3,7 +3,7 @@
 from gpuctl.clock import Clock
 from gpuctl.store.base import State
 from gpuctl.store.kind import StateKind
-from gpuctl.store.opening import Surroundings
+from gpuctl.store.opening import Surroundings, require_library
 
 
 def open_state(
@@ -15,13 +15,7 @@ def open_state(
     surroundings: Surroundings | None = None,
 ) -> State:
     """The state in the database of that URL. UsageError where the client library is not installed."""
-    from importlib.util import find_spec
-
-    from gpuctl.distribution import install_extra
-    from gpuctl.errors import UsageError
-
-    if find_spec("psycopg") is None:
-        raise UsageError("a state on PostgreSQL needs the extra `postgres`", hint=install_extra("postgres"))
+    require_library("psycopg", extra="postgres", engine="PostgreSQL")
     from gpuctl.store.postgres.address import read_address
     from gpuctl.store.postgres.connection import Connection
     from gpuctl.store.postgres.engine import PostgresEngine

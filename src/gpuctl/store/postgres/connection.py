@@ -14,6 +14,7 @@ from gpuctl.clock import Clock
 from gpuctl.errors import StateUnreachableError
 from gpuctl.store.postgres.address import Address, is_local
 from gpuctl.store.postgres.errors import connecting_failed, is_connection_lost, statement_failed
+from gpuctl.store.shared.lost_reply import LostReplyError
 
 _PATIENCE = timedelta(seconds=30)
 # A process that hangs in the middle of a transaction keeps others waiting so long.
@@ -23,10 +24,6 @@ _AFTER_SILENCE_S = 2
 
 Statement = tuple[str, Sequence[Any]]
 Rows = list[tuple[Any, ...]]
-
-
-class LostReply(Exception):
-    """The connection was lost when a commit was on its way: nobody knows yet whether it was done."""
 
 
 class Connection:
@@ -74,7 +71,7 @@ class Connection:
 
     @contextmanager
     def transaction(self, isolation: str = "READ COMMITTED") -> Iterator["Transaction"]:
-        """A transaction that is committed at the end, unless it was refused. LostReply where its outcome is unknown."""
+        """A transaction, committed at the end unless it was refused. LostReplyError where its outcome is unknown."""
         with self._lock:
             try:
                 transaction = Transaction(self._open(), isolation, self.patience)
@@ -85,7 +82,7 @@ class Connection:
                     self._rollback()
                     raise
                 self._drop()
-                raise LostReply from error
+                raise LostReplyError from error
             except psycopg.Error:
                 self._rollback()
                 raise

@@ -3,23 +3,21 @@
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import uuid4
 
 import psycopg
 
 from gpuctl.clock import Clock
 from gpuctl.domain.instance import Instance
-from gpuctl.errors import GpuctlError, StateUnreachableError, StateUnusableError
+from gpuctl.errors import GpuctlError, StateUnusableError
 from gpuctl.store.postgres import statements as sql
-from gpuctl.store.postgres.connection import Connection, LostReply, Rows, Statement
+from gpuctl.store.postgres.connection import Connection, Rows, Statement
 from gpuctl.store.postgres.errors import LOST_RACE, NO_TABLE, statement_failed
 from gpuctl.store.postgres.schema import NAMES, TABLES, script
 from gpuctl.store.shared.engine import Contents, Document, DocumentKind, Fence, Header, Row, Write
 from gpuctl.store.shared.header import not_initialised
+from gpuctl.store.shared.lost_reply import written
 
 _PAGE = 1_000
-_SENDS = 5
-_SETTLE_WITHIN, _SETTLE_PAUSE = timedelta(seconds=15), timedelta(milliseconds=300)
 
 
 class PostgresEngine:
@@ -172,8 +170,8 @@ class PostgresEngine:
         self, statements: Sequence[Statement], isolation: str = "READ COMMITTED", *, must_change: bool = True
     ) -> bool:
         """Whether they were committed: all of them, or none where one changed no row and `must_change` is set."""
-        for _ in range(_SENDS):
-            token = uuid4().hex
+
+        def send(token: str) -> bool:
             try:
                 with self._connection.transaction(isolation) as transaction:
                     rows = transaction.send(*statements, sql.note_commit(token))
@@ -181,34 +179,23 @@ class PostgresEngine:
                         transaction.refuse()
                         return False
                 return True
-            except LostReply as lost:
-                if self._was_committed(token, lost):
-                    return True
             except psycopg.Error as error:
                 if error.sqlstate in LOST_RACE:
                     return False
                 raise self._translated(error) from error
-        raise StateUnreachableError(
-            f"the connection to the state `{self.location}` was lost {_SENDS} times in a row; nothing was written",
-            hint="check the server, then run it again",
+
+        return written(
+            send, self._was_committed, location=self.location, patience=self._connection.patience, clock=self._clock
         )
 
-    def _was_committed(self, token: str, lost: LostReply) -> bool:
+    def _was_committed(self, token: str) -> bool:
         """Whether the transaction with that token was committed. If it was not yet, it never will be."""
-        until = self._clock.elapsed() + min(_SETTLE_WITHIN, self._connection.patience)
-        while True:
-            try:
-                # Whoever inserts the token first wins; a transaction that is still under way is waited for.
-                rows = self._connection.query(*sql.settle(token))[-1]
-                return rows[0][0] is False
-            except (psycopg.Error, StateUnreachableError) as error:
-                if self._clock.elapsed() >= until:
-                    failure = self._translated(error) if isinstance(error, psycopg.Error) else error
-                    raise StateUnreachableError(
-                        f"a write to the state `{self.location}` got no reply, and may have been done: {failure}",
-                        hint="check the server, then: gpuctl list",
-                    ) from lost
-                self._clock.sleep(_SETTLE_PAUSE)
+        try:
+            # The side that inserts the token first wins; a transaction that is still under way is waited for.
+            rows = self._connection.query(*sql.settle(token))[-1]
+        except psycopg.Error as error:
+            raise self._translated(error) from error
+        return rows[0][0] is False
 
     def _translated(self, error: psycopg.Error) -> GpuctlError:
         if error.sqlstate in NO_TABLE:
