@@ -1,6 +1,7 @@
 """One connection to PostgreSQL: opened when it is needed, and again after it was lost."""
 
 import os
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -40,9 +41,8 @@ class Connection:
         self._connection: psycopg.Connection[Any] | None = None
         self._pid = os.getpid()
         self._is_silent = False
-
-    def __del__(self) -> None:
-        self._drop()
+        # A finalizer of its own: in a cycle of garbage the library's would run first, and warn of an open connection.
+        self._closing: weakref.finalize[..., Any] | None = None
 
     @property
     def location(self) -> str:
@@ -94,7 +94,8 @@ class Connection:
     def _open(self) -> "psycopg.Connection[Any]":
         if self._connection is not None and self._pid == os.getpid() and not self._connection.closed:
             return self._connection
-        self._connection, self._pid = None, os.getpid()
+        self._drop()
+        self._pid = os.getpid()
         parameters: Mapping[str, str] = self.address.parameters
         longest = _AFTER_SILENCE_S if self._is_silent else int(parameters.get("connect_timeout", "10"))
         limit = max(1, min(int(self.patience.total_seconds()), longest))
@@ -107,6 +108,7 @@ class Connection:
         self._is_silent = False
         self._refuse_plain(connection)
         self._connection = connection
+        self._closing = weakref.finalize(self, _close_in, self._pid, connection)
         return connection
 
     def _refuse_plain(self, connection: "psycopg.Connection[Any]") -> None:
@@ -140,9 +142,9 @@ class Connection:
             self._drop()
 
     def _drop(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None and self._pid == os.getpid():
-            connection.close()
+        self._connection = None
+        if self._closing is not None:
+            self._closing()
 
 
 class Transaction:
@@ -183,6 +185,12 @@ def send(connection: "psycopg.Connection[Any]", statements: Sequence[Statement])
         results.append(cursor.fetchall() if cursor.description is not None else [])
         cursor.nextset()
     return results
+
+
+def _close_in(pid: int, connection: "psycopg.Connection[Any]") -> None:
+    """Close it, but not in a forked process: that would end the session of the process that opened it."""
+    if pid == os.getpid():
+        connection.close()
 
 
 def _milliseconds(span: timedelta) -> int:
