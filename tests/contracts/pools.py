@@ -1,15 +1,19 @@
 """What the pools of every store must do; each implementation runs all of it."""
 
 from abc import ABC, abstractmethod
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
 from support.instances import NOON
-from support.pools import a_pool
+from support.pools import a_leased_member, a_pool
 
+from gpuctl.domain.instance import Instance
+from gpuctl.domain.membership import CleanUp
 from gpuctl.domain.pools.events import PoolEvent, PoolEventName
-from gpuctl.domain.pools.spec import Pool, PoolStatus
+from gpuctl.domain.pools.leasing import BeingCleaned, Dirty, being_cleaned
+from gpuctl.domain.pools.spec import Pool, PoolStatus, Reuse
 from gpuctl.errors import StateUnusableError, UsageError
 from gpuctl.store.base import State
 
@@ -81,6 +85,23 @@ class PoolStoreContract(ABC):
         state.records.update(an_instance().id, lambda record: record.with_fields(task="t"))
         assert [record.task for record in state.records.snapshot().records] == ["t"]
         assert state.pools.read() == {"train": a_pool()}
+
+    def test_one_release_at_a_time_cleans_an_instance(self, state: State, tmp_path: Path) -> None:
+        leased, pool = a_leased_member(), a_pool(reuse=Reuse.ANY, on_release="rm -rf work")
+        state.records.add([leased], lambda present: None)
+
+        def mark(by: str, now: datetime) -> Instance:
+            clean_up = CleanUp(by=by, until=now + MINUTE)
+            change = partial(being_cleaned, pool=pool, lease_id="lease-000000000001", clean_up=clean_up, now=now)
+            return self.open(tmp_path).records.update(leased.id, change)
+
+        marked = mark("one", NOON)
+        assert self.open(tmp_path).records.snapshot().records == (marked,)
+        with pytest.raises(BeingCleaned) as busy:
+            mark("two", NOON)
+        assert busy.value.until == NOON + MINUTE
+        with pytest.raises(Dirty):
+            mark("two", NOON + MINUTE)
 
     def test_a_history_is_ordered_by_time_and_read_from_an_instant_on(self, state: State, tmp_path: Path) -> None:
         state.pools.append("train", [an_event(5, lease="lease-b", figures={"price": 1.5})])

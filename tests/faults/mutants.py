@@ -253,11 +253,14 @@ MUTANTS: dict[str, Break] = {
         "gpuctl.services.pools.launch:admission", ("refuse_over_pool_budget(pool, records, now, origin)", "pass")
     ),
     "leased since the plan was made": edited(
-        "gpuctl.services.pools.carry_out:_stopping", ("if not lease.has_expired(now):", "if False:")
+        "gpuctl.services.pools.carry_out:_stopping", ("if lease.lapse(now) is None:", "if False:")
     ),
     "lease without a deadline of its own": edited(
         "gpuctl.services.pools.lease:_with_lease",
         ("if record.cloud_id is None or record.expires_at >= deadline:", "if True:"),
+    ),
+    "clean-ups not marked": edited(
+        "gpuctl.services.pools.clean_up:_marked", ("tools.runtime.store.update(record.id, mark)", "record")
     ),
     "deadlines on their way not noticed": edited(
         "gpuctl.domain.pools.leasing:_objection", ("if record.unconfirmed_deadlines else None", "if False else None")

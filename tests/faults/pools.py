@@ -1,4 +1,4 @@
-"""Gate G1: pools under random schedules of ticks, leases, releases, deaths, lost replies, budgets and failing queues.
+"""Gate H1: pools under random schedules of ticks, leases, releases, deaths, lost replies, budgets and failing queues.
 
 What is true is read from the cloud's own books: who was granted what, and which instances exist.
 """
@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from itertools import count
 
 from faults.world import Score, broken
@@ -23,6 +24,7 @@ from gpuctl.catalog import Catalog
 from gpuctl.domain.instance import Instance
 from gpuctl.domain.membership import Lease
 from gpuctl.domain.money.budgets import Budgets
+from gpuctl.domain.pools.leasing import lease_of
 from gpuctl.domain.pools.load import QueueReading
 from gpuctl.domain.pools.spec import Pool, PoolStatus, Reuse
 from gpuctl.domain.tags import parse_deadline
@@ -48,7 +50,7 @@ GUARD = 2 * MINUTE
 
 
 def pool_schedules(schedules: int, mutants: Sequence[str] = (), seed: int = 1) -> Score:
-    """G1: no two leases share an instance, none ends early, no launch exceeds a limit, and all ends without cron."""
+    """H1: no two leases share an instance, none ends early, no launch exceeds a limit, and all ends without cron."""
     score = Score()
     with broken(mutants):
         for number in range(schedules):
@@ -131,6 +133,8 @@ class _World:
     granted: list[Granted] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     interrupted: set[str] = field(default_factory=set)
+    cleaning: set[str] = field(default_factory=set)
+    half_cleaned: set[str] = field(default_factory=set)
     daily_before: Decimal | None = None
     numbers: "count[int]" = field(default_factory=lambda: count(1))
 
@@ -192,6 +196,8 @@ class _World:
             return
         record = self.record(granted.record.id)
         here = Granted(granted.lease, granted.record.cloud_id, granted.record.id, granted.lease.expires_at)
+        if here.record_id in self.half_cleaned:
+            self.wrong.append(f"{here.lease.id} has {here.record_id}, whose clean-up was interrupted")
         for other in self.granted:
             is_open = other.until is not None and other.until > self.clock.now()
             if is_open and other.record_id == here.record_id:
@@ -211,13 +217,26 @@ class _World:
         granted = self.chance.choice(self.granted)
         # From here on its holder makes no use of it any more, whatever becomes of the call.
         granted.until = None
-        clean = self.chance.choice([None, UnreachableError("no answer")])
-        release(
-            self.tools,
-            granted.lease.id,
-            ReleaseRequest(is_dirty=self.chance.random() < 0.2),
-            lambda record, command: clean,
-        )
+        wanted = ReleaseRequest(is_dirty=self.chance.random() < 0.2)
+        release(self.tools, granted.lease.id, wanted, partial(self.clean, granted.lease))
+
+    def clean(self, lease: Lease, record: Instance, command: str) -> GpuctlError | None:
+        """A clean-up during which other processes work, and which may be killed."""
+        if record.id in self.cleaning:
+            self.wrong.append(f"two releases clean {record.id}")
+            return None
+        self.cleaning.add(record.id)
+        if len(self.cleaning) == 1:
+            for work in self.chance.choice([(), (), (self.release,), (self.release, self.lease), (self.tick,)]):
+                _run(work)
+        self.cleaning.remove(record.id)
+        present = self.record(record.id)
+        if present is not None and (other := lease_of(present)) is not None and other.id != lease.id:
+            self.wrong.append(f"{record.id} is cleaned for {lease.id} while {other.id} has it")
+        if self.chance.random() < 0.2:
+            self.half_cleaned.add(record.id)
+            raise Crash
+        return self.chance.choice([None, None, UnreachableError("no answer")])
 
     def extend(self) -> None:
         mine = [granted for granted in self.granted if granted.until and granted.until > self.clock.now()]

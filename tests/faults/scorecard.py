@@ -380,13 +380,15 @@ GATES = (
         "H1",
         "pools under random schedules of ticks, leases, releases, deaths, two processes at once, budget cuts, lost "
         "replies, failing queues and a cron that stops",
-        "double leases, leases cut short, launches over a limit, instances without cron = 0",
+        "double leases, leases cut short, clean-ups of instances in use, launches over a limit, instances without "
+        "cron = 0",
         _alone(lambda: pools.pool_schedules(25)),
         _alone(lambda: pools.pool_schedules(1000)),
         _alone_under(pools.pool_schedules, "leases not checked when they are written", 200)
         | _alone_under(pools.pool_schedules, "maximum not checked when it is reached", 200)
         | _alone_under(pools.pool_schedules, "pool budget not checked when it is spent", 200)
-        | _alone_under(pools.pool_schedules, "pool instances with the longest TTL", 200),
+        | _alone_under(pools.pool_schedules, "pool instances with the longest TTL", 200)
+        | _alone_under(pools.pool_schedules, "clean-ups not marked", 200),
     ),
 )
 

@@ -26,10 +26,18 @@ class Origin(StrEnum):
     LEASE = "lease"
 
 
+class CleanUp(Value):
+    """A release cleans the instance: `by` says which, `until` when it must have finished."""
+
+    by: str
+    until: AwareDatetime
+
+
 class Lease(Value):
     """The right of one holder to use an instance until `expires_at`. Open until `released_at` is set.
 
-    `work` in `unit` is what was done under it, where the release says so.
+    `clean_up` is set while a release cleans the instance. `work` in `unit` is what was done under the lease, where the
+    release says so.
     """
 
     id: str
@@ -41,6 +49,7 @@ class Lease(Value):
     released_at: AwareDatetime | None = None
     outcome: LeaseOutcome | None = None
     is_dirty: bool = False
+    clean_up: CleanUp | None = None
     work: Decimal | None = None
     unit: str | None = None
 
@@ -54,9 +63,13 @@ class Lease(Value):
         """`lease-… until 2026-11-24T12:30:00Z, task nightly`."""
         return f"{self.id} until {self.expires_at:%Y-%m-%dT%H:%M:%SZ}" + (f", task {self.task}" if self.task else "")
 
-    def has_expired(self, now: datetime) -> bool:
-        """Whether it was not released in time."""
-        return self.is_open and now >= self.expires_at
+    def lapse(self, now: datetime) -> str | None:
+        """Why the lease is over although it was not released, such as `has expired`; None while it is in force."""
+        if self.is_open and now >= self.expires_at:
+            return "has expired"
+        if self.is_open and self.clean_up is not None and now >= self.clean_up.until:
+            return "was not cleaned up in time"
+        return None
 
 
 class Membership(Value):

@@ -1,13 +1,14 @@
-"""`gpuctl release`: give an instance back to its pool, or end it."""
+"""`gpuctl release`: return an instance to its pool, or terminate it."""
 
-from datetime import timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Annotated
 
 import typer
 
 from gpuctl.cli.commands.pool.parameters import UNIT, LeaseId
 from gpuctl.cli.context import Context
+from gpuctl.cli.interrupts import TERMINATE_WITHIN, time_limit
 from gpuctl.cli.parameters import NUMBER, flag, option
 from gpuctl.cli.render.instances import table
 from gpuctl.cli.render.result import Result
@@ -18,7 +19,8 @@ from gpuctl.domain.instance import Instance
 from gpuctl.domain.membership import LeaseOutcome
 from gpuctl.domain.pools.leasing import Work
 from gpuctl.errors import CloudError, GpuctlError, UsageError
-from gpuctl.services.pools.release import Clean, ReleasedLease, ReleaseRequest, release
+from gpuctl.services.pools.clean_up import CLEANED_WITHIN, Clean
+from gpuctl.services.pools.release import ReleasedLease, ReleaseRequest, release
 from gpuctl.wiring.pools import open_pools
 
 EXAMPLES = """\
@@ -26,7 +28,6 @@ gpuctl release lease-4k2m9x0abc1d
 gpuctl release "$lease" --dirty
 gpuctl release "$lease" --work 120 --unit docs"""
 
-_CLEANED_WITHIN = timedelta(minutes=5)
 COLUMNS = ("lease", "pool", "instance", "outcome", "releasedAt")
 
 
@@ -49,7 +50,8 @@ def command(
 
 def release_with(context: Context, lease_id: str, wanted: ReleaseRequest) -> ReleasedLease:
     """Release a lease; the clean-up of its pool is run over SSH."""
-    return release(open_pools(context.wiring), lease_id, wanted, cleaner(context))
+    hurry = partial(time_limit, TERMINATE_WITHIN)
+    return release(open_pools(context.wiring), lease_id, wanted, cleaner(context), hurry)
 
 
 def released_result(context: Context, released: ReleasedLease) -> Result:
@@ -76,7 +78,7 @@ def cleaner(context: Context) -> Clean:
         from gpuctl.remote.line import SshConnection
 
         try:
-            reply = SshConnection(context.wiring.access.target(record)).ask(command.encode(), within=_CLEANED_WITHIN)
+            reply = SshConnection(context.wiring.access.target(record)).ask(command.encode(), within=CLEANED_WITHIN)
         except GpuctlError as error:
             return error
         return None if reply.code == 0 else CloudError(f"`{command}` exited with {reply.code}")

@@ -9,7 +9,7 @@ from typing import Any
 from gpuctl.domain.events import EventName
 from gpuctl.domain.instance import Instance, Reason, Status
 from gpuctl.domain.lifecycle import advance, note
-from gpuctl.domain.membership import Lease, LeaseOutcome, Membership
+from gpuctl.domain.membership import CleanUp, Lease, LeaseOutcome, Membership
 from gpuctl.domain.pools.spec import MOST_LEASES, Pool
 from gpuctl.errors import GpuctlError, UsageError
 
@@ -38,6 +38,18 @@ NO_WORK = Work()
 
 class NotFree(GpuctlError):
     """The instance is on lease, is ending, or is not for this lease: another one has to be found."""
+
+
+class Dirty(NotFree):
+    """What was done on the instance may still be there: it must be terminated."""
+
+
+class BeingCleaned(GpuctlError):
+    """Another release cleans the instance, and must have finished by `until`."""
+
+    def __init__(self, message: str, until: datetime) -> None:
+        super().__init__(message)
+        self.until = until
 
 
 def members(records: Iterable[Instance], pool: str) -> list[Instance]:
@@ -97,10 +109,28 @@ def with_new_lease(record: Instance, pool: Pool, lease: Lease, now: datetime) ->
     return note(record, EventName.LEASED, now, detail=lease.summary, pool=membership, **owner_fields)
 
 
-def returned(record: Instance, pool: Pool, lease_id: str, now: datetime, work: Work = NO_WORK) -> Instance:
+def being_cleaned(record: Instance, pool: Pool, lease_id: str, clean_up: CleanUp, now: datetime) -> Instance:
+    """The record with that clean-up under way. The record itself where the lease is released already.
+
+    BeingCleaned while another clean-up is under way, Dirty where that was not finished in time, NotFree where the
+    instance must not be used again.
+    """
+    lease = _lease(record, lease_id)
+    if lease.is_open and lease.clean_up is not None and lease.clean_up.by != clean_up.by and lease.lapse(now) is None:
+        raise BeingCleaned(f"{record.label} is being cleaned by another release", lease.clean_up.until)
+    if returned(record, pool, lease_id, now, by=clean_up.by) is record:
+        return record
+    marked = lease.model_copy(update={"clean_up": clean_up})
+    return record.with_fields(pool=_membership(record).with_lease(marked), updated_at=now)
+
+
+def returned(
+    record: Instance, pool: Pool, lease_id: str, now: datetime, work: Work = NO_WORK, by: str | None = None
+) -> Instance:
     """The record after that lease, idle again. The record itself where the lease is released already.
 
-    NotFree where the instance must not be used again: it is draining, ending, or has had the most leases.
+    NotFree where the instance must not be used again: it is draining, ending, or has had the most leases. Dirty where
+    the lease has expired, or another release than `by` cleans the instance.
     """
     lease = _lease(record, lease_id)
     if not lease.is_open:
@@ -110,9 +140,13 @@ def returned(record: Instance, pool: Pool, lease_id: str, now: datetime, work: W
         raise NotFree(f"{record.label} is used once")
     if membership.is_draining or record.status is not Status.RUNNING or len(membership.leases) >= MOST_LEASES:
         raise NotFree(f"{record.label} is not used again")
-    if lease.has_expired(now):
-        raise NotFree(f"the lease of {record.label} has expired")
-    over = lease.model_copy(update={"released_at": now, "outcome": LeaseOutcome.RETURNED, **work.facts})
+    if (lapse := lease.lapse(now)) is not None:
+        raise Dirty(f"the lease of {record.label} {lapse}")
+    if lease.clean_up is not None and lease.clean_up.by != by:
+        raise Dirty(f"{record.label} is cleaned by another release")
+    over = lease.model_copy(
+        update={"released_at": now, "outcome": LeaseOutcome.RETURNED, "clean_up": None, **work.facts}
+    )
     free = advance(record, Status.READY, now)
     facts: dict[str, Any] = {
         "pool": membership.with_lease(over).with_fields(idle_since=now),
@@ -135,18 +169,21 @@ def ended(
     lease = _lease(record, lease_id)
     if not lease.is_open:
         return record
-    update = {"released_at": now, "outcome": LeaseOutcome.ENDED, "is_dirty": is_dirty, **work.facts}
-    membership = _membership(record).with_lease(lease.model_copy(update=update)).with_fields(is_draining=True)
+    update = {"released_at": now, "outcome": LeaseOutcome.ENDED, "is_dirty": is_dirty, "clean_up": None}
+    over = lease.model_copy(update=update | work.facts)
+    membership = _membership(record).with_lease(over).with_fields(is_draining=True)
     detail = f"{lease.id}, dirty" if is_dirty else lease.id
-    over = note(record, EventName.RELEASED, now, detail=detail, pool=membership)
-    return over if over.status.is_ended else advance(over, Status.STOPPING, now, reason)
+    record = note(record, EventName.RELEASED, now, detail=detail, pool=membership)
+    return record if record.status.is_ended else advance(record, Status.STOPPING, now, reason)
 
 
 def extended(record: Instance, lease_id: str, until: datetime, now: datetime) -> Instance:
     """The record with a later end of that lease. UsageError where the lease is over, or the end would be earlier."""
     lease = _lease(record, lease_id)
-    if not lease.is_open or lease.has_expired(now) or record.status is Status.STOPPING or not record.is_live:
+    if not lease.is_open or lease.lapse(now) is not None or record.status is Status.STOPPING or not record.is_live:
         raise UsageError(f"{lease_id} is over: it can no longer be extended", hint="gpuctl lease POOL")
+    if lease.clean_up is not None:
+        raise UsageError(f"{lease_id} is being released: it can no longer be extended", hint="gpuctl lease POOL")
     if until < lease.expires_at:
         raise UsageError(f"the new end of {lease_id} would be earlier", hint=f"gpuctl release {lease_id}")
     membership = _membership(record).with_lease(lease.model_copy(update={"expires_at": until}))

@@ -151,9 +151,10 @@ def _end_of(pool: Pool, record: Instance, now: datetime) -> PoolAction | None:
     """The termination of an instance that nobody may use any more, whatever the demand is."""
     lease = lease_of(record)
     if lease is not None:
-        if not lease.has_expired(now):
+        lapse = lease.lapse(now)
+        if lapse is None:
             return None
-        reason, because = f"{lease.id} has expired", Reason.EXPIRED
+        reason, because = f"{lease.id} {lapse}", Reason.EXPIRED
     elif is_busy(record):
         return None
     elif _membership(record).is_draining:

@@ -96,7 +96,7 @@ def _stopping(record: Instance, action: PoolAction, now: datetime) -> Instance:
     if planned is None or record.status.is_ended or record.status is Status.STOPPING:
         raise NotFree(f"{record.label} is {record.status}")
     if lease is not None:
-        if not lease.has_expired(now):
+        if lease.lapse(now) is None:
             raise NotFree(f"{record.label} is on lease")
         return ended(record, lease.id, now, is_dirty=True, reason=action.because)
     is_same = record.pool is not None and planned.pool is not None and record.pool.leases == planned.pool.leases

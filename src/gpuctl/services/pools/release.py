@@ -1,25 +1,35 @@
 """Ends a lease: the instance goes back to its pool clean, or is terminated."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from gpuctl.domain.duration import exact
 from gpuctl.domain.instance import Instance, Reason, Status
 from gpuctl.domain.membership import Lease, LeaseOutcome
 from gpuctl.domain.pools.events import PoolEvent, PoolEventName
-from gpuctl.domain.pools.leasing import AFTER_LEASE, NO_WORK, NotFree, Work, ended, extended, is_idle, returned
+from gpuctl.domain.pools.leasing import (
+    AFTER_LEASE,
+    NO_WORK,
+    Dirty,
+    NotFree,
+    Work,
+    ended,
+    extended,
+    is_idle,
+    lease_of,
+    returned,
+)
 from gpuctl.domain.pools.plan import MOST_AHEAD
-from gpuctl.domain.pools.spec import Pool
-from gpuctl.errors import GpuctlError, NotFoundError, UsageError
+from gpuctl.errors import GpuctlError, Interrupted, NotFoundError, UsageError
+from gpuctl.services.pools.clean_up import Clean, cleaned
 from gpuctl.services.pools.deadline import move_deadline
 from gpuctl.services.pools.tools import PoolTools
 from gpuctl.services.query import all_records
 from gpuctl.services.terminate import end
-from gpuctl.store.base import RecordStore
-
-# Runs the command that cleans an instance; what failed, or None.
-Clean = Callable[[Instance, str], GpuctlError | None]
+from gpuctl.store.base import Change, RecordStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +59,18 @@ def leased_instance(store: RecordStore, lease_id: str) -> tuple[Instance, Lease]
     raise NotFoundError(f"no lease `{lease_id}`", hint="gpuctl pool list")
 
 
-def release(tools: PoolTools, lease_id: str, wanted: ReleaseRequest, clean: Clean) -> ReleasedLease:
+def release(
+    tools: PoolTools,
+    lease_id: str,
+    wanted: ReleaseRequest,
+    clean: Clean,
+    hurry: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> ReleasedLease:
     """End the lease. A lease that is over already is no error, and nothing changes.
 
     The instance is returned where the pool uses instances again and its clean-up succeeded; else it is terminated.
-    NotFoundError if there is no such lease.
+    Waits while another release cleans the instance. Where a signal interrupts the clean-up, the termination is
+    requested within `hurry`. NotFoundError if there is no such lease.
     """
     store = tools.runtime.store
     record, lease = leased_instance(store, lease_id)
@@ -64,22 +81,32 @@ def release(tools: PoolTools, lease_id: str, wanted: ReleaseRequest, clean: Clea
         over = {"released_at": record.terminated_at, "outcome": LeaseOutcome.ENDED}
         return ReleasedLease(lease.model_copy(update=over), record)
     pool = tools.pools.read().get(record.pool.pool if record.pool else "")
-    is_dirty, is_usable = wanted.is_dirty, False
-    if pool is not None and not is_dirty:
-        is_usable = _is_returnable(record, pool, lease, tools.now())
-        is_dirty = is_usable and not _cleaned(tools, pool, record, clean)
-    error: GpuctlError | None = None
-    now = tools.now()
+    by, error = tools.new_id(), None
     try:
-        if pool is None or is_dirty or not is_usable:
+        if pool is None or wanted.is_dirty:
             raise NotFree(f"{record.label} is not used again")
-        record = store.update(record.id, lambda fresh: returned(fresh, pool, lease_id, now, wanted.work))
-    except NotFree:
-        record, error = _terminated(tools, record, lease_id, wanted.work, is_dirty=is_dirty)
-    else:
+        record = cleaned(tools, pool, record, lease_id, clean, by)
+        lease, now = _lease(record, lease_id), tools.now()
+        if not lease.is_open:
+            return ReleasedLease(lease, record)
+        record = store.update(
+            record.id, partial(returned, pool=pool, lease_id=lease_id, now=now, work=wanted.work, by=by)
+        )
+    except NotFree as refusal:
+        now, is_dirty = tools.now(), wanted.is_dirty or isinstance(refusal, Dirty)
+        change = partial(ended, lease_id=lease_id, now=now, is_dirty=is_dirty, work=wanted.work)
+        record, error = _terminated(tools, record, change)
+    except Interrupted:
+        # Neither dirty nor clean: nobody may use it.
+        with hurry(), suppress(GpuctlError):
+            _terminated(tools, record, partial(_half_cleaned, lease_id=lease_id, now=tools.now(), by=by))
+        raise
+    if is_idle(record):
         record = _nearer(tools, record)
-    closed = next(other for other in (record.pool.leases if record.pool else ()) if other.id == lease_id)
-    tools.append(record.pool.pool if record.pool else "", [released_event(closed, record, now)])
+    closed = _lease(record, lease_id)
+    # Not where another process released it meanwhile.
+    if closed.released_at == now:
+        tools.append(record.pool.pool if record.pool else "", [released_event(closed, record, now)])
     return ReleasedLease(closed, record, error)
 
 
@@ -106,7 +133,7 @@ def extend_lease(tools: PoolTools, lease_id: str, span: timedelta) -> tuple[Leas
     if record.expires_at < until + AFTER_LEASE:
         move_deadline(tools.runtime, record, until + AFTER_LEASE, is_open)
     record = tools.runtime.store.update(record.id, lambda fresh: extended(fresh, lease_id, until, tools.now()))
-    lease = next(other for other in (record.pool.leases if record.pool else ()) if other.id == lease_id)
+    lease = _lease(record, lease_id)
     tools.append(
         record.pool.pool if record.pool else "",
         [PoolEvent(at=now, event=PoolEventName.EXTENDED, lease=lease_id, instance=record.id, until=until)],
@@ -127,34 +154,21 @@ def released_event(lease: Lease, record: Instance, at: datetime) -> PoolEvent:
     )
 
 
-def _is_returnable(record: Instance, pool: Pool, lease: Lease, now: datetime) -> bool:
-    """Whether the instance may be used again once it is clean."""
-    try:
-        returned(record, pool, lease.id, now)
-    except NotFree:
-        return False
-    return True
+def _lease(record: Instance, lease_id: str) -> Lease:
+    return next(lease for lease in (record.pool.leases if record.pool else ()) if lease.id == lease_id)
 
 
-def _cleaned(tools: PoolTools, pool: Pool, record: Instance, clean: Clean) -> bool:
-    """Whether the clean-up succeeded, or there is none. The lease is held meanwhile, so nobody else gets it."""
-    if pool.on_release is None:
-        return True
-    tools.runtime.progress.step(f"cleaning {record.label}")
-    failure = clean(record, pool.on_release)
-    if failure is not None:
-        tools.runtime.progress.warn(f"`--on-release` failed on {record.label}, so it is terminated: {failure.message}")
-    return failure is None
+def _half_cleaned(record: Instance, lease_id: str, now: datetime, by: str) -> Instance:
+    """The record after the clean-up by `by` was interrupted. NotFree where there is none."""
+    lease = lease_of(record)
+    if lease is None or lease.clean_up is None or lease.clean_up.by != by:
+        raise NotFree(f"{record.label} is not cleaned by this release")
+    return ended(record, lease_id, now, is_dirty=True)
 
 
-def _terminated(
-    tools: PoolTools, record: Instance, lease_id: str, work: Work, *, is_dirty: bool
-) -> tuple[Instance, GpuctlError | None]:
+def _terminated(tools: PoolTools, record: Instance, change: Change) -> tuple[Instance, GpuctlError | None]:
     """The instance after its termination was requested, and why the provider has not accepted that."""
-    now = tools.now()
-    record = tools.runtime.store.update(
-        record.id, lambda fresh: ended(fresh, lease_id, now, is_dirty=is_dirty, work=work)
-    )
+    record = tools.runtime.store.update(record.id, change)
     if record.status is not Status.STOPPING or record.deleted_by_us_at is not None:
         return record, None
     outcome = end(tools.runtime, [record.id], Reason.USER)

@@ -51,9 +51,9 @@ def current_demand(tools: PoolTools, pool: Pool, records: Sequence[Instance]) ->
 
 
 def leased_count(pool: Pool, records: Sequence[Instance], now: datetime) -> int:
-    """How many instances of the pool are in use. A lease that has expired is no use."""
+    """How many instances of the pool are in use. A lease that is over is no use."""
     busy = [record for record in members(records, pool.name) if is_busy(record)]
-    return sum(not ((lease := lease_of(record)) and lease.has_expired(now)) for record in busy)
+    return sum((lease := lease_of(record)) is None or lease.lapse(now) is None for record in busy)
 
 
 def price_of(tools: PoolTools, pool: Pool, records: Sequence[Instance]) -> Decimal | None:
