@@ -67,6 +67,10 @@ def test_a_run_terminates_what_is_past_its_deadline_and_is_seen_by_get_and_docto
     assert checks["schedule"]["status"] == "ok"
     assert checks["schedule"]["message"] == "reaper: seen running in aws-lambda 20s ago"
     assert "in aws-lambda" in team.run("schedule", "status", terminal=True).out
+    team.later(minutes=20)
+    checks = {check["check"]: check for check in team.json("doctor", "--region", "us-east-1").json["checks"]}
+    assert checks["schedule"]["status"] == "warn"
+    assert checks["schedule"]["message"].startswith("the reaper in aws-lambda last ran 20m ago")
 
 
 def test_what_stays_unresolved_is_in_the_document_and_fails_the_run(team: Operator, tmp_path: Path) -> None:

@@ -51,7 +51,14 @@ def granting(*actions: str, but: tuple[str, ...] = ()) -> Fault:
 
 def test_an_owner_with_quota_lacks_nothing_and_nothing_was_made(wire: Wire, arm: LoopbackAzure) -> None:
     found = diagnosed(wire)
-    assert list(found) == ["create-permission", "terminate-permission", "quota", "zones", "credential-expiry"]
+    assert list(found) == [
+        "create-permission",
+        "terminate-permission",
+        "janitor",
+        "quota",
+        "zones",
+        "credential-expiry",
+    ]
     assert {finding.verdict for finding in found.values()} == {Verdict.OK}
     assert arm.resources() == []
 

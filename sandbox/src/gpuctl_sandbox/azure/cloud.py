@@ -29,6 +29,7 @@ from gpuctl_sandbox.azure.places import OLDEST
 from gpuctl_sandbox.azure.routes import Route, Routes
 from gpuctl_sandbox.azure.stock import Stock
 from gpuctl_sandbox.azure.wire import Call, Json, Refusal, read_call
+from gpuctl_sandbox.azure.workflows import Workflows
 from gpuctl_sandbox.azure.world import World
 from gpuctl_sandbox.guests.guest import Guest
 from gpuctl_sandbox.setup import set_up
@@ -268,6 +269,7 @@ class ArmCloud:
             Route("GET", disk, disks.get, DISK),
             Route("DELETE", disk, disks.delete, DISK),
             *self._daily.routes(root, group),
+            *Workflows(self._world).routes(root, group),
             Route("GET", subnet, network.subnets, VNET),
             Route("GET", subnet + "/{subnet}", network.subnet, VNET),
             Route("PUT", subnet + "/{subnet}", network.put_subnet, VNET),

@@ -119,7 +119,8 @@ class Conditions:
     `update_while_creating`: what an update of such a machine does: it is `refused`, or it `preempts` the creation.
     `no_inline_tags`: whether interfaces and addresses described inside a machine's call lose their tags.
     `eviction_leaves_parts`: whether an evicted spot machine leaves its interface and address behind. `policy_makes`:
-    names of security groups that a policy puts into the group of every new machine, without tags.
+    names of security groups that a policy puts into the group of every new machine, without tags. `workflow_runs`: the
+    status of every further run of a Logic App.
     """
 
     polls: int | None = 0
@@ -142,6 +143,7 @@ class Conditions:
     no_inline_tags: bool = False
     eviction_leaves_parts: bool = True
     policy_makes: list[str] = field(default_factory=list)
+    workflow_runs: str = "Succeeded"
     features: list[str] = field(default_factory=list)
     spot_prices: dict[str, float] = field(default_factory=dict)
     subscriptions: dict[str, str] = field(default_factory=dict)

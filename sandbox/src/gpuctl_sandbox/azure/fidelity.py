@@ -4,6 +4,7 @@ from gpuctl_sandbox.azure.fidelity_create import RULES as OF_CREATING
 from gpuctl_sandbox.azure.fidelity_timer import RULES as OF_TIMERS
 from gpuctl_sandbox.azure.firewall import RULES as FIREWALL_RULES
 from gpuctl_sandbox.azure.guests import RULES as GUESTS
+from gpuctl_sandbox.azure.workflows import RULES as OF_WORKFLOWS
 from gpuctl_sandbox.fidelity import Rule
 
 RULES: tuple[Rule, ...] = (
@@ -18,4 +19,5 @@ RULES: tuple[Rule, ...] = (
     *OF_CREATING,
     *OF_TIMERS,
     *GUESTS,
+    *OF_WORKFLOWS,
 )

@@ -64,6 +64,7 @@ westus3 West US 3""".splitlines()
 COMPUTE = "Microsoft.Compute"
 NETWORK = "Microsoft.Network"
 LABS = "Microsoft.DevTestLab"
+LOGIC = "Microsoft.Logic"
 RESOURCES = "Microsoft.Resources"
 
 # The oldest api-version in which each understands what is modelled here.
@@ -72,11 +73,13 @@ OLDEST = {
     COMPUTE: "2021-03-01",
     NETWORK: "2020-11-01",
     LABS: "2018-09-15",
+    LOGIC: "2019-05-01",
 }
 
 TYPES = {
     COMPUTE: ("virtualMachines", "disks", "locations/usages", "skus"),
     NETWORK: ("virtualNetworks", "networkSecurityGroups", "networkInterfaces", "publicIPAddresses"),
     LABS: ("schedules",),
+    LOGIC: ("workflows",),
     RESOURCES: ("resourceGroups", "subscriptions"),
 }

@@ -10,6 +10,7 @@ from gpuctl.errors import CapacityError
 from gpuctl.providers.azure.client import Clients
 from gpuctl.providers.azure.codes import NOT_REGISTERED
 from gpuctl.providers.azure.errors import SDK_ERRORS, code_of, translate
+from gpuctl.providers.azure.janitor import find_janitor
 from gpuctl.providers.azure.registration import NOT_CHECKED, Registration
 from gpuctl.providers.azure.sizes import size_of
 from gpuctl.providers.base import DiagnosedInstance
@@ -54,6 +55,7 @@ def diagnose(clients: Clients, trial: DiagnosedInstance) -> Iterator[Finding]:
             yield Finding(check, granted.verdict, granted.text, granted.hint)
         else:
             yield _permitted(check, needed, granted, trial)
+    yield find_janitor(clients, trial.now)
     offered = partial(_offered, registration)
     for check, look in (("quota", _quota), ("zones", offered)):
         yield _finding_at(check, look, clients, trial)

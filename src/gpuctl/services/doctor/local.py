@@ -97,6 +97,9 @@ def schedule(setup: Setup) -> Iterator[Finding]:
     elif last is not None and status.times.last_reap_in and timedelta(0) <= status.now - last < _LATELY:
         text = f"reaper: seen running in {status.times.last_reap_in} {approximate(status.now - last)} ago"
         yield _of_run(text, status)
+    elif last is not None and status.times.last_reap_in:
+        text = f"the reaper in {status.times.last_reap_in} {when}: only the shutdown timers terminate instances"
+        yield Finding("schedule", Verdict.WARN, text, "read its log, or run it here: gpuctl schedule install")
     elif last is not None and timedelta(0) <= status.now - last < _LATELY:
         # One run says nothing of the next one: it may have been somebody at a terminal.
         text = f"the reaper {when}, but gpuctl has installed no schedule: check that something runs it regularly"
