@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from email.utils import format_datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Event, Thread
+from threading import Event
+
+from support.serving import Request, Server, send
 
 TOKEN = "a-session-token"
 
@@ -26,59 +27,41 @@ class Metadata:
         self.asked_without_token = 0
         self.asked: list[str] = []
         self.url = ""
+        self.over = Event()
+
+    def reply(self, request: Request) -> None:
+        """Answer as EC2 does: the token to a PUT, and a tag to a GET with the token."""
+        headers, path = request.headers, request.path
+        if request.command == "PUT":
+            is_valid = path == "/latest/api/token" and headers.get("X-aws-ec2-metadata-token-ttl-seconds")
+            self._send(request, self.status if is_valid else 400, TOKEN.encode())
+        elif headers.get("X-aws-ec2-metadata-token") != TOKEN:
+            self.asked_without_token += 1
+            self._send(request, 401, b"")
+        else:
+            value = self.tags.get(path.removeprefix("/latest/meta-data/tags/instance/"))
+            self._send(request, 404 if value is None else self.status, value or b"")
+
+    def _send(self, request: Request, status: int, body: bytes) -> None:
+        self.asked.append(f"{request.command} {request.path}")
+        if request.path in self.hangs:
+            self.over.wait()
+            request.close_connection = True
+        elif self.raw is not None and request.command == "GET":
+            request.wfile.write(self.raw)
+            request.close_connection = True
+        else:
+            send(request, status, body, {"Date": format_datetime(self.date, usegmt=True)} if self.date else {})
 
 
 @contextmanager
 def metadata_service() -> Iterator[Metadata]:
     """Serve one for the length of a block."""
-    said, over = Metadata(), Event()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_PUT(self) -> None:
-            wanted = self.path == "/latest/api/token" and self.headers.get("X-aws-ec2-metadata-token-ttl-seconds")
-            self._answer(said.status if wanted else 400, TOKEN.encode())
-
-        def do_GET(self) -> None:
-            if self.headers.get("X-aws-ec2-metadata-token") != TOKEN:
-                said.asked_without_token += 1
-                self._answer(401, b"")
-                return
-            value = said.tags.get(self.path.removeprefix("/latest/meta-data/tags/instance/"))
-            self._answer(404 if value is None else said.status, value or b"")
-
-        def _answer(self, status: int, body: bytes) -> None:
-            said.asked.append(f"{self.command} {self.path}")
-            if self.path in said.hangs:
-                over.wait()
-                self.close_connection = True
-            elif said.raw is not None and self.command == "GET":
-                self.wfile.write(said.raw)
-                self.close_connection = True
-            else:
-                self.send_response_only(status)
-                if said.date is not None:
-                    self.send_header("Date", format_datetime(said.date, usegmt=True))
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None:
-            return
-
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-
-        def handle_error(self, request: object, client_address: object) -> None:
-            """A client that hung up has nobody left to tell."""
-
-    server = Server(("127.0.0.1", 0), Handler)
-    said.url = f"http://127.0.0.1:{server.server_port}"
-    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
+    metadata = Metadata()
+    server = Server(metadata.reply)
+    metadata.url = server.url
     try:
-        yield said
+        yield metadata
     finally:
-        over.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
+        metadata.over.set()
+        server.stop()

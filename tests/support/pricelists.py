@@ -5,11 +5,11 @@ import re
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 from xml.sax.saxutils import escape
+
+from support.serving import Request, Server, body_of, hang_up, send
 
 from gpuctl_sandbox.aws.gate import refused_request
 from gpuctl_sandbox.aws.wire import Call as AwsCall
@@ -119,7 +119,7 @@ def meter(name: str, usd: float, region: str = "eastus", **told: Any) -> dict[st
     } | told
 
 
-class PriceApis:
+class PriceApis(Server):
     """Both clouds' price APIs at one address.
 
     `arm` says what the next calls of an action get instead of the answer; None lets one through. `sent` is every call
@@ -128,27 +128,7 @@ class PriceApis:
 
     def __init__(self) -> None:
         self.reset()
-        apis = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self) -> None:
-                apis._retail(self)
-
-            def do_POST(self) -> None:
-                apis._aws(self)
-
-            def log_message(self, format: str, *args: object) -> None:
-                return
-
-        class Server(ThreadingHTTPServer):
-            daemon_threads = True
-
-        self._server = Server(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-        self._thread.start()
+        super().__init__(lambda request: (self._retail if request.command == "GET" else self._aws)(request))
 
     def reset(self) -> None:
         """Nothing is priced, and nothing was asked."""
@@ -166,12 +146,7 @@ class PriceApis:
     def calls(self, action: str) -> list[Call]:
         return [call for call in self.sent if call.action == action]
 
-    def stop(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-    def _retail(self, handler: Any) -> None:
+    def _retail(self, handler: Request) -> None:
         query = {key: values[0] for key, values in parse_qs(urlsplit(handler.path).query).items()}
         wanted = query.get("$filter", "")
         (region,) = re.findall(r"armRegionName eq '([^']*)'", wanted) or [""]
@@ -189,8 +164,8 @@ class PriceApis:
         body = {"BillingCurrency": "USD", "Items": page, "NextPageLink": link if rest else None, "Count": len(page)}
         _send(handler, Reply(body=json.dumps(body).encode(), headers={"Content-Type": "application/json"}))
 
-    def _aws(self, handler: Any) -> None:
-        body = handler.rfile.read(int(handler.headers.get("Content-Length", 0))).decode()
+    def _aws(self, handler: Request) -> None:
+        body = body_of(handler).decode()
         (region,) = re.findall(r"Credential=[^/]+/\d+/([^/]+)/", handler.headers["Authorization"])
         is_list = handler.headers.get("X-Amz-Target", "").endswith(f".{PRODUCTS}")
         sent = {} if is_list else {key: values[0] for key, values in parse_qs(body).items()}
@@ -208,7 +183,7 @@ class PriceApis:
         if not self._answered(handler, Call(form["Action"], region, form)):
             _send(handler, self._offered(form, region) if form["Action"] == OFFERINGS else self._history(form, region))
 
-    def _answered(self, handler: Any, call: Call) -> bool:
+    def _answered(self, handler: Request, call: Call) -> bool:
         self.sent.append(call)
         armed = self._armed.get(call.action)
         reply = armed.popleft() if armed else None
@@ -262,14 +237,8 @@ def _xml(root: str, member: str, items: list[Mapping[str, str]], token: str) -> 
     return Reply(body=text.encode(), headers={"Content-Type": "text/xml"})
 
 
-def _send(handler: Any, reply: Reply) -> None:
-    if not reply.status:
-        handler.close_connection = True
-        handler.connection.close()
-        return
-    handler.send_response(reply.status)
-    for name, value in reply.headers.items():
-        handler.send_header(name, value)
-    handler.send_header("Content-Length", str(len(reply.body)))
-    handler.end_headers()
-    handler.wfile.write(reply.body)
+def _send(handler: Request, reply: Reply) -> None:
+    if reply.status:
+        send(handler, reply.status, reply.body, reply.headers)
+    else:
+        hang_up(handler)

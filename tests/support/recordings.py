@@ -5,14 +5,13 @@ import re
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 import yaml
+from support.serving import Request, Server, body_of, send
 
 FOLDER = Path(__file__).parents[2] / ".venv" / "recordings"
 SUBSCRIPTION = "00000000-0000-0000-0000-000000000000"
@@ -73,7 +72,7 @@ def renamed(recordings: Iterable[Recorded], names: Mapping[str, str]) -> list[Re
     ]
 
 
-class Replay:
+class Replay(Server):
     """Serves recorded replies: those to one call in the order they were given, the last one for ever.
 
     `unknown` are the calls for which there was none; they are answered with a 404 that says so.
@@ -84,51 +83,20 @@ class Replay:
         for recorded in recordings:
             self._replies.setdefault(recorded.key, deque()).append(recorded)
         self.unknown: list[tuple[str, str]] = []
-        replay = self
+        super().__init__(self._answer)
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self) -> None:
-                replay._answer(self)
-
-            do_PUT = do_POST = do_DELETE = do_PATCH = do_HEAD = do_GET  # noqa: N815  # the base class names them so
-
-            def log_message(self, format: str, *args: object) -> None:
-                return
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-    def _answer(self, handler: Any) -> None:
-        handler.rfile.read(int(handler.headers.get("Content-Length", 0)))
-        key = _key(handler.command, handler.path)
+    def _answer(self, request: Request) -> None:
+        body_of(request)
+        key = _key(request.command, request.path)
         replies = self._replies.get(key)
         if not replies:
             self.unknown.append(key)
-            said = {"error": {"code": "NotRecorded", "message": f"no reply was recorded to {' '.join(key)}"}}
-            self._send(handler, 404, {"content-type": "application/json"}, json.dumps(said).encode())
+            error = {"error": {"code": "NotRecorded", "message": f"no reply was recorded to {' '.join(key)}"}}
+            send(request, 404, json.dumps(error).encode(), {"content-type": "application/json"})
             return
-        one = replies.popleft() if len(replies) > 1 else replies[0]
-        headers = {name: _HOST.sub(self.url, value) for name, value in one.headers.items()}
-        self._send(handler, one.status, headers, _HOST.sub(self.url, one.body).encode())
-
-    def _send(self, handler: Any, status: int, headers: dict[str, str], body: bytes) -> None:
-        handler.send_response_only(status)
-        for name, value in headers.items():
-            handler.send_header(name, value)
-        handler.send_header("Content-Length", str(len(body)))
-        handler.end_headers()
-        if handler.command != "HEAD":
-            handler.wfile.write(body)
+        reply = replies.popleft() if len(replies) > 1 else replies[0]
+        headers = {name: _HOST.sub(self.url, value) for name, value in reply.headers.items()}
+        send(request, reply.status, _HOST.sub(self.url, reply.body).encode(), headers)
 
 
 # The recordings are large, and libyaml reads them ten times faster where it is there.

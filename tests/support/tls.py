@@ -6,19 +6,18 @@ import ssl
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
 from pathlib import Path
-from threading import Thread
-from typing import Any
 from urllib.parse import urlsplit
+
+from support.serving import Request, Server, body_of, send
 
 Answer = tuple[int, dict[str, str], bytes]
 # Reads the token of a request; None lets it through.
 Gate = Callable[[str], Answer | None]
 
 
-class TlsFront:
+class TlsFront(Server):
     """Carries each request to the cloud at that address, on `url`, with a certificate of its own at `ca`.
 
     `gate` answers in its place by the token. Of the requests whose `METHOD path` holds `broken`, as many as `breaks`
@@ -31,35 +30,12 @@ class TlsFront:
         self.gate: Gate = lambda _: None
         self.broken, self.breaks = "", 0
         self.tokens: list[str] = []
-        front = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def _carry(self) -> None:
-                front.carry(self, str(urlsplit(cloud).netloc))
-
-            # The base class looks its methods up by these names.
-            do_GET = do_PUT = do_POST = do_PATCH = do_DELETE = do_HEAD = _carry  # noqa: N815
-
-            def log_message(self, *_: Any) -> None:
-                return
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.ca, key)
-        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
-        self.url = f"https://127.0.0.1:{self._server.server_address[1]}"
-        self._thread = Thread(target=self._server.serve_forever, daemon=True)
-        self._thread.start()
+        super().__init__(lambda request: self.carry(request, urlsplit(cloud).netloc), tls=context)
 
-    def stop(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-    def carry(self, request: BaseHTTPRequestHandler, cloud: str) -> None:
-        body = request.rfile.read(int(request.headers.get("Content-Length") or 0))
+    def carry(self, request: Request, cloud: str) -> None:
+        body = body_of(request)
         token = str(request.headers.get("Authorization") or "").removeprefix("Bearer ")
         self.tokens.append(token)
         status, headers, answer = self.gate(token) or _asked(request, cloud, body)
@@ -68,12 +44,7 @@ class TlsFront:
             os.write(request.connection.fileno(), b"these bytes are no TLS record, whatever they are")
             request.close_connection = True
             return
-        request.send_response(status)
-        for name, value in headers.items():
-            request.send_header(name, value)
-        request.send_header("Content-Length", str(len(answer)))
-        request.end_headers()
-        request.wfile.write(answer)
+        send(request, status, answer, headers)
 
 
 def of_another_tenant(tenant: str) -> Gate:
@@ -116,7 +87,7 @@ def fake_az(folder: Path, failure: str = "", *, other_account: str = "") -> Path
     return folder
 
 
-def _asked(request: BaseHTTPRequestHandler, cloud: str, body: bytes) -> Answer:
+def _asked(request: Request, cloud: str, body: bytes) -> Answer:
     host = str(request.headers["Host"])
     connection = HTTPConnection(cloud, timeout=30)
     try:

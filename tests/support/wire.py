@@ -1,7 +1,6 @@
 """The line between gpuctl and a cloud on loopback: it carries every call, and breaks those it was told to break."""
 
 import json
-import sys
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,10 +8,10 @@ from datetime import datetime
 from email.utils import format_datetime
 from enum import Enum, auto
 from http.client import HTTPConnection
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Event, Thread
-from typing import Any
+from threading import Event
 from urllib.parse import parse_qs, urlsplit
+
+from support.serving import Request, Server, body_of, hang_up, send
 
 Answer = tuple[int, dict[str, str], bytes]
 _CARRIED = ("date", "content-type", "location", "azure-asyncoperation", "retry-after")
@@ -80,7 +79,7 @@ class Sent:
     body: bytes = field(default=b"", repr=False)
 
 
-class Wire:
+class Wire(Server):
     """Carries calls to `upstream`. `arm` breaks the next ones of an action; `sent` is every call that came.
 
     `bugs` is what went wrong in here. `instead` may answer for the cloud, and `change` may change its
@@ -96,32 +95,7 @@ class Wire:
         self.instead: Callable[[Sent], Answer | None] = lambda sent: None
         self.change: Callable[[Sent, Answer], Answer] = lambda sent, answer: answer
         self.watch: Callable[[Phase, Sent], bool] = lambda phase, sent: True
-        wire = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self) -> None:
-                wire._carry(self)
-
-            do_GET = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_POST  # noqa: N815 - http.server's own names
-
-            def log_message(self, format: str, *args: object) -> None:
-                return
-
-        class Server(ThreadingHTTPServer):
-            daemon_threads = True
-
-            def handle_error(self, request: object, client_address: object) -> None:
-                """A caller that was killed has nobody left to tell; any other trouble is a bug of a test's."""
-                error = sys.exc_info()[1]
-                if not isinstance(error, ConnectionError):
-                    wire.bugs.append(repr(error))
-
-        self._server = Server(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-        self._thread.start()
+        super().__init__(self._carry, report=lambda error: self.bugs.append(repr(error)))
 
     def arm(self, action: str, *faults: Fault | None) -> None:
         """Break the next calls of that action, one fault each; None lets one pass."""
@@ -142,12 +116,10 @@ class Wire:
 
     def stop(self) -> None:
         self._over.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        super().stop()
 
-    def _carry(self, handler: Any) -> None:
-        body = handler.rfile.read(int(handler.headers.get("Content-Length", 0)))
+    def _carry(self, handler: Request) -> None:
+        body = body_of(handler)
         path = urlsplit(handler.path).path
         is_arm, is_google = path.startswith(("/subscriptions", "/providers")), path.startswith("/compute/")
         told = "" if is_arm or is_google else body.decode()
@@ -160,7 +132,7 @@ class Wire:
         sent = Sent(action, form, handler.path, dict(handler.headers), body)
         self.sent.append(sent)
         if not self.watch(Phase.SENT, sent):
-            self._hang_up(handler)
+            hang_up(handler)
             return
         waiting = self._faults.get(action)
         fault = waiting.popleft() if waiting else None
@@ -173,23 +145,13 @@ class Wire:
         if fault is not None and fault.is_hanging:
             self._over.wait(30)
         if not self.watch(Phase.DONE, sent) or answer is None:
-            self._hang_up(handler)
+            hang_up(handler)
             return
         status, headers, content = answer
-        handler.send_response_only(status)
-        for name, value in headers.items():
-            handler.send_header(name, value)
-        handler.send_header("Content-Length", str(len(content)))
-        handler.end_headers()
-        handler.wfile.write(content)
-        handler.wfile.flush()
+        send(handler, status, content, headers)
         self.watch(Phase.ANSWERED, sent)
 
-    def _hang_up(self, handler: Any) -> None:
-        handler.close_connection = True
-        handler.connection.close()
-
-    def _forward(self, handler: Any, body: bytes) -> Answer:
+    def _forward(self, handler: Request, body: bytes) -> Answer:
         upstream = HTTPConnection(self._upstream, timeout=30)
         upstream.request(handler.command, handler.path, body, dict(handler.headers))
         reply = upstream.getresponse()

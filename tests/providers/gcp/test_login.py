@@ -11,9 +11,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -23,6 +21,7 @@ from support.cli import Operator
 from support.clouds import LoopbackAws
 from support.google import LoopbackGoogle
 from support.instances import NOON
+from support.serving import Request, Server, body_of, send
 from support.tls import Answer, TlsFront
 
 from gpuctl.catalog import Catalog
@@ -36,7 +35,7 @@ L4 = ("provision", "g2-standard-4", "--region", REGION, "--name", "n")
 REVOKED = {"error": "invalid_grant", "error_description": "Token has been expired or revoked."}
 
 
-class LoginService:
+class LoginService(Server):
     """Gives out tokens: `token-1`, `token-2`, ... each for `lifetime_s`; or answers with `failure`.
 
     As a metadata server it also knows the project and the service account.
@@ -46,45 +45,24 @@ class LoginService:
         self.lifetime_s = 3600
         self.failure: tuple[int, dict[str, Any]] | None = None
         self.given = 0
-        service = self
+        super().__init__(self._reply)
+        self.host = self.url.removeprefix("http://")
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                path = urlsplit(self.path).path
-                if path.endswith("/token"):
-                    self.do_POST()
-                elif path.endswith("/project/project-id"):
-                    service.reply(self, 200, LoopbackGoogle.project.encode(), "text/plain")
-                elif "/service-accounts/" in path:
-                    account = {"email": "sa@example.com", "scopes": ["cloud-platform"], "aliases": ["default"]}
-                    service.reply(self, 200, json.dumps(account).encode())
-                else:
-                    service.reply(self, 200, b"0.1/", "text/plain")
-
-            def do_POST(self) -> None:
-                self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                service.given += 1
-                token = {"access_token": f"token-{service.given}", "expires_in": service.lifetime_s}
-                status, body = service.failure or (200, token | {"token_type": "Bearer"})
-                service.reply(self, status, json.dumps(body).encode())
-
-            def log_message(self, format: str, *arguments: object) -> None:
-                return
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.host = f"127.0.0.1:{self._server.server_port}"
-        Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-
-    def reply(self, request: Any, status: int, body: bytes, kind: str = "application/json") -> None:
-        request.send_response(status)
-        for name, value in (("Content-Type", kind), ("Metadata-Flavor", "Google"), ("Content-Length", len(body))):
-            request.send_header(name, str(value))
-        request.end_headers()
-        request.wfile.write(body)
-
-    def stop(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+    def _reply(self, request: Request) -> None:
+        path, status, kind = urlsplit(request.path).path, 200, "application/json"
+        if request.command == "POST" or path.endswith("/token"):
+            body_of(request)
+            self.given += 1
+            token = {"access_token": f"token-{self.given}", "expires_in": self.lifetime_s, "token_type": "Bearer"}
+            status, answer = self.failure or (200, token)
+            body = json.dumps(answer)
+        elif path.endswith("/project/project-id"):
+            body, kind = LoopbackGoogle.project, "text/plain"
+        elif "/service-accounts/" in path:
+            body = json.dumps({"email": "sa@example.com", "scopes": ["cloud-platform"], "aliases": ["default"]})
+        else:
+            body, kind = "0.1/", "text/plain"
+        send(request, status, body.encode(), {"Content-Type": kind, "Metadata-Flavor": "Google"})
 
 
 @pytest.fixture

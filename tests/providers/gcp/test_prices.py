@@ -3,13 +3,12 @@
 import json
 from collections.abc import Iterator
 from decimal import Decimal
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from support.clock import FakeClock
+from support.serving import Request, Server, send
 
 from gpuctl.catalog import Catalog
 from gpuctl.domain.instance import Market, ProviderName
@@ -71,38 +70,23 @@ OTHERS = [
 ]
 
 
-class Billing:
+class Billing(Server):
     """The Cloud Billing Catalog on loopback, two SKUs a page. `instead` answers the next calls."""
 
     def __init__(self, skus: list[dict[str, Any]]) -> None:
         self.skus = skus
         self.instead: list[tuple[int, Any]] = []
         self.keys: list[str | None] = []
-        billing = self
+        super().__init__(self._page)
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                billing.keys.append(self.headers.get("X-Goog-Api-Key"))
-                query = parse_qs(urlsplit(self.path).query)
-                start = int(query.get("pageToken", ["0"])[0])
-                page: dict[str, Any] = {"skus": billing.skus[start : start + 2]}
-                if start + 2 < len(billing.skus):
-                    page["nextPageToken"] = str(start + 2)
-                status, body = billing.instead.pop(0) if billing.instead else (200, page)
-                self.send_response(status)
-                self.end_headers()
-                self.wfile.write(json.dumps(body).encode())
-
-            def log_message(self, format: str, *args: object) -> None:
-                return
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-
-    def stop(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+    def _page(self, request: Request) -> None:
+        self.keys.append(request.headers.get("X-Goog-Api-Key"))
+        start = int(parse_qs(urlsplit(request.path).query).get("pageToken", ["0"])[0])
+        page: dict[str, Any] = {"skus": self.skus[start : start + 2]}
+        if start + 2 < len(self.skus):
+            page["nextPageToken"] = str(start + 2)
+        status, body = self.instead.pop(0) if self.instead else (200, page)
+        send(request, status, json.dumps(body).encode())
 
 
 @pytest.fixture
