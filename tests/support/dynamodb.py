@@ -4,7 +4,9 @@ moto checks a condition and writes in two steps, so requests are not let in side
 that DynamoDB itself serializes them, which AWS documents.
 """
 
+import io
 import json
+import socket
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -17,15 +19,20 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 class DynamoServer:
     """A served DynamoDB, started by making one. `lose` says of each request whether its reply is lost.
 
-    `refuse` gives the code with which a request is answered instead, and whether it is carried out all the same.
+    `refuse` gives the code with which a request is answered instead, and whether it is carried out all the same;
+    `answer` gives the status and the document of another reply to an operation and its arguments. `operations` are
+    those that arrived.
     """
 
     def __init__(self) -> None:
         from moto.server import DomainDispatcherApplication, create_backend_app
 
-        self.now: Callable[[], datetime] = lambda: datetime.now(UTC)
-        self.lose: Callable[[str], bool] = lambda operation: False
-        self.refuse: Callable[[str], tuple[str, bool] | None] = lambda operation: None
+        self.now: Callable[[], datetime]
+        self.lose: Callable[[str], bool]
+        self.refuse: Callable[[str], tuple[str, bool] | None]
+        self.answer: Callable[[str, Any], tuple[str, Any] | None]
+        self.operations: list[str]
+        self.forget_faults()
         self._app: Any = DomainDispatcherApplication(create_backend_app)
         self._lock = Lock()
         clock = self
@@ -54,6 +61,12 @@ class DynamoServer:
             "AWS_SECRET_ACCESS_KEY": "a-secret-canary",
         }
 
+    def forget_faults(self) -> None:
+        """From now on answer as DynamoDB does, at the time of this computer."""
+        self.now, self.operations = lambda: datetime.now(UTC), []
+        self.lose, self.refuse = lambda operation: False, lambda operation: None
+        self.answer = lambda operation, arguments: None
+
     def stop(self) -> None:
         """Stop serving."""
         self._server.shutdown()
@@ -61,6 +74,13 @@ class DynamoServer:
 
     def _serve(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         operation = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2]
+        self.operations.append(operation)
+        arguments = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        environ["wsgi.input"] = io.BytesIO(arguments)
+        instead = self.answer(operation, json.loads(arguments or b"{}"))
+        if instead is not None:
+            start_response(instead[0], [("Content-Type", "application/x-amz-json-1.0")])
+            return [json.dumps(instead[1]).encode()]
         refusal = self.refuse(operation)
         if refusal is not None:
             code, is_done = refusal
@@ -73,6 +93,6 @@ class DynamoServer:
             body = list(self._app(environ, start_response))
         if self.lose(operation):
             # What was done is done; the connection ends before the reply.
-            environ["werkzeug.socket"].close()
+            environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
             raise ConnectionAbortedError
         return body

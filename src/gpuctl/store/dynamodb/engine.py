@@ -1,6 +1,7 @@
 """An `Engine` on a table of DynamoDB."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from botocore.exceptions import ClientError
@@ -42,12 +43,10 @@ class DynamoEngine:
 
     def create(self, header: Header) -> None:
         self._create_table()
-        try:
-            condition = {"ConditionExpression": "attribute_not_exists(p)"}
+        condition = {"ConditionExpression": "attribute_not_exists(p)"}
+        # Another process may have been first.
+        with suppress(ClientError):
             self._table.call("put_item", Item=items.header_item(header), **condition)
-        except ClientError:
-            # Another process was first.
-            return
 
     def replace_header(self, header: Header) -> None:
         self._create_table()
@@ -116,7 +115,7 @@ class DynamoEngine:
         for month in months:
             if month >= first[:7]:
                 for item in self._query(items.month_of(month), first=first, is_newest_first=True):
-                    yield item["id"]["S"], item["body"]["S"]
+                    yield item["id"]["S"], items.body_in(item)
 
     def find_archived(self, text: str) -> Sequence[tuple[str, str]]:
         places = {item["k"]["S"]: item for item in self._query(f"name#{text}")} if text else {}
@@ -127,7 +126,7 @@ class DynamoEngine:
             key = items.key(items.month_of(place["month"]["S"]), place["at"]["S"])
             reply = self._table.call("get_item", Key=key, ConsistentRead=True)
             if "Item" in reply:
-                matches.append((name, reply["Item"]["body"]["S"]))
+                matches.append((name, items.body_in(reply["Item"])))
         return matches
 
     def count_archived(self) -> int:
@@ -158,7 +157,7 @@ class DynamoEngine:
         self._table.batch([{"PutRequest": {"Item": item}} for item in items.history_items(name, entries)])
 
     def history(self, name: str, since: datetime) -> Iterable[str]:
-        return [item["body"]["S"] for item in self._query(f"history#{name}", first=items.since_key(since))]
+        return [items.body_in(item) for item in self._query(f"history#{name}", first=items.since_key(since))]
 
     def histories(self) -> Sequence[str]:
         return [item["k"]["S"] for item in self._query(items.HISTORIES)]
@@ -174,15 +173,18 @@ class DynamoEngine:
         return self._table.read_at
 
     def _create_table(self) -> None:
+        """Create the table unless it is there, and wait until it can be used, whoever creates it."""
         try:
             self._table.call("describe_table")
         except ClientError:
-            self._table.call("create_table", **TABLE)
-        else:
-            return
+            # Another process may have been first.
+            with suppress(ClientError):
+                self._table.call("create_table", **TABLE)
         self._table.wait_until_created()
         ttl = {"Enabled": True, "AttributeName": "expires"}
-        self._table.call("update_time_to_live", TimeToLiveSpecification=ttl)
+        # Refused where it is enabled already, and to those whose administrator made the table: nothing depends on it.
+        with suppress(StateUnusableError):
+            self._table.call("update_time_to_live", TimeToLiveSpecification=ttl)
 
     def _rows(self) -> dict[str, Row]:
         matches = sorted(self._query(items.RECORDS), key=lambda item: str(item["number"]["S"]))
@@ -247,4 +249,4 @@ class DynamoEngine:
 
 
 def _row(item: Item) -> Row:
-    return Row(int(item["version"]["N"]), item["body"]["S"])
+    return Row(int(item["version"]["N"]), items.body_in(item))

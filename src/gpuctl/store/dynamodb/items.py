@@ -1,5 +1,6 @@
 """How a state is kept in items of a table, and the actions that change them."""
 
+import zlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -14,6 +15,8 @@ HEADER_KEY: Item = {"p": {"S": "state"}, "k": {"S": "header"}}
 RECORDS, ARCHIVED, HISTORIES, COMMITS = "records", "archived", "histories", "commits"
 _FREE = "attribute_not_exists(movedTo) AND attribute_not_exists(incomingFrom) AND attribute_exists(stateId)"
 _COMMIT_SECONDS = 86_400
+# An item has at most 400 KB and a transaction 4 MB: a record with a long history, or 96 of them, stay below.
+_LARGEST_PLAIN = 16_000
 
 
 def key(partition: str, name: str) -> Item:
@@ -56,13 +59,24 @@ def header_of(item: Item) -> Header:
     )
 
 
+def body_value(text: str) -> Item:
+    """The value of a body: as it is, or compressed where it is long."""
+    return {"S": text} if len(text) <= _LARGEST_PLAIN else {"B": zlib.compress(text.encode())}
+
+
+def body_in(item: Item) -> str:
+    """The body of that item."""
+    value = item["body"]
+    return str(value["S"]) if "S" in value else zlib.decompress(value["B"]).decode()
+
+
 def record_item(record: Instance, version: int, number: str) -> Item:
     """A record as an item; `number` orders records by when they were added."""
     return {
         **key(RECORDS, record.id),
         "version": {"N": str(version)},
         "number": {"S": number},
-        "body": {"S": body_of(record)},
+        "body": body_value(body_of(record)),
     }
 
 
@@ -71,7 +85,7 @@ def archive_items(record: Instance) -> list[Item]:
     month, at = f"{ended_at(record).astimezone(UTC):%Y-%m}", _sortable(ended_at(record))
     place = {"month": {"S": month}, "at": {"S": f"{at}#{record.id}"}}
     items = [
-        {**key(month_of(month), f"{at}#{record.id}"), "id": {"S": record.id}, "body": {"S": body_of(record)}},
+        {**key(month_of(month), f"{at}#{record.id}"), "id": {"S": record.id}, "body": body_value(body_of(record))},
         {**key(ARCHIVED, record.id), **place, **({"name": {"S": record.name}} if record.name else {})},
     ]
     if record.name:
@@ -104,7 +118,7 @@ def actions_of(write: Write, serial: int | None) -> list[Item]:
                         "UpdateExpression": "SET body = :body, version = :next",
                         "ConditionExpression": "version = :version",
                         "ExpressionAttributeValues": {
-                            ":body": {"S": body_of(record)},
+                            ":body": body_value(body_of(record)),
                             ":next": {"N": str(version + 1)},
                             ":version": {"N": str(version)},
                         },
@@ -141,14 +155,14 @@ def document_actions(
         **key(f"document#{kind}", name),
         "version": {"N": str(document.version)},
         "fence": {"N": str(document.fence)},
-        "body": {"S": document.body},
+        "body": body_value(document.body),
     }
     return [*actions, {"Put": {"Item": item, **condition}}]
 
 
 def document_of(item: Item, read_at: datetime) -> Document:
     """The document in that item."""
-    return Document(int(item["version"]["N"]), item["body"]["S"], int(item["fence"]["N"]), read_at)
+    return Document(int(item["version"]["N"]), body_in(item), int(item["fence"]["N"]), read_at)
 
 
 def commit_item(token: str, at: datetime, *, is_void: bool) -> Item:
@@ -159,7 +173,9 @@ def commit_item(token: str, at: datetime, *, is_void: bool) -> Item:
 
 def history_items(name: str, entries: Sequence[tuple[datetime, str, str]]) -> list[Item]:
     """Entries of a history, and the note that it exists."""
-    items = [{**key(f"history#{name}", f"{_sortable(at)}#{own}"), "body": {"S": body}} for at, own, body in entries]
+    items = [
+        {**key(f"history#{name}", f"{_sortable(at)}#{own}"), "body": body_value(body)} for at, own, body in entries
+    ]
     return [*items, key(HISTORIES, name)]
 
 

@@ -16,6 +16,7 @@ from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
+    ConnectionError,
     ConnectTimeoutError,
     HTTPClientError,
     NoRegionError,
@@ -37,8 +38,11 @@ _BUSY = re.compile(
     r"Throttl|ProvisionedThroughputExceeded|RequestLimitExceeded|InternalServer|ServiceUnavailable"
     r"|TransactionConflict|ReplicatedWriteConflict"
 )
+_KNOWN = frozenset({"ResourceNotFoundException", "ConditionalCheckFailedException", "ResourceInUseException"})
 _LOST_RACE = frozenset({"None", "ConditionalCheckFailed", "TransactionConflict", "ThrottlingError"})
 _LOST_RACE |= {"ProvisionedThroughputExceeded", "DuplicateItem"}
+_FIRST_PAUSE, _LONGEST_PAUSE = timedelta(milliseconds=100), timedelta(seconds=3)
+_CREATED_WITHIN = timedelta(minutes=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +109,7 @@ class DynamoTable:
                 reply: Item = getattr(self._client(), operation)(TableName=self.address.name, **arguments)
             except (ClientError, BotoCoreError) as error:
                 self._note_time(getattr(error, "response", None) or {})
-                if refused_as(error) in ("ResourceNotFoundException", "ConditionalCheckFailedException"):
+                if refused_as(error) in _KNOWN:
                     raise
                 raise self._translated(error) from error
             self._note_time(reply)
@@ -124,7 +128,9 @@ class DynamoTable:
             except ClientError as error:
                 self._note_time(error.response)
                 return self._is_done(error)
-            except HTTPClientError as error:
+            except (HTTPClientError, ConnectionError) as error:
+                # Even where the last send did not get through: an earlier one may have.
+                self._is_silent = _is_silence(error)
                 raise LostReplyError(str(error)) from error
             except BotoCoreError as error:
                 raise self._translated(error) from error
@@ -142,26 +148,47 @@ class DynamoTable:
             start = {"ExclusiveStartKey": reply["LastEvaluatedKey"]}
 
     def batch(self, requests: Sequence[Item]) -> None:
-        """Put and delete these without conditions, as often as it takes."""
+        """Put and delete these without conditions, as often as it takes.
+
+        StateUnreachableError where the table is so busy that some are not done although they were repeated for as long
+        as this process has patience. Some may have been done then; all of them can be repeated.
+        """
         for first in range(0, len(requests), 25):
-            pending = list(requests[first : first + 25])
-            while pending:
+            pending, pause = list(requests[first : first + 25]), _FIRST_PAUSE
+            until = self._clock.elapsed() + self.patience
+            while True:
                 with self._lock:
                     try:
                         reply = self._client().batch_write_item(RequestItems={self.address.name: pending})
                     except (ClientError, BotoCoreError) as error:
                         raise self._translated(error) from error
                 pending = reply.get("UnprocessedItems", {}).get(self.address.name, [])
-                if pending:
-                    self._clock.sleep(timedelta(seconds=0.2))
+                if not pending:
+                    break
+                if self._clock.elapsed() >= until:
+                    raise StateUnreachableError(
+                        f"the state `{self.location}` is throttled: {len(pending)} items were not written",
+                        hint="run it again later",
+                    )
+                self._clock.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
 
     def wait_until_created(self) -> None:
-        """Return when the table can be used."""
-        while self.call("describe_table")["Table"]["TableStatus"] not in ("ACTIVE", "UPDATING"):
+        """Return when the table can be used. StateUnreachableError where that takes longer than two minutes."""
+        until = self._clock.elapsed() + _CREATED_WITHIN
+        while (status := self.call("describe_table")["Table"]["TableStatus"]) not in ("ACTIVE", "UPDATING"):
+            if self._clock.elapsed() >= until:
+                raise StateUnreachableError(
+                    f"the table of the state `{self.location}` is not ready: its status is {status}",
+                    hint=f"gpuctl --state {shlex.quote(self.location)} state init",
+                )
             self._clock.sleep(timedelta(seconds=1))
 
     def _is_done(self, error: ClientError) -> bool:
         code = refused_as(error)
+        if code != "TransactionCanceledException" and error.response.get("ResponseMetadata", {}).get("RetryAttempts"):
+            # The SDK got this for a repetition: an earlier send may have been carried out.
+            raise LostReplyError(str(error)) from error
         if code == "TransactionCanceledException":
             reasons = [reason.get("Code", "None") for reason in error.response.get("CancellationReasons", [])]
             if reasons and reasons[-1] == "ConditionalCheckFailed":
@@ -206,8 +233,12 @@ class DynamoTable:
             self._read_at = at
 
     def _translated(self, error: ClientError | BotoCoreError) -> GpuctlError:
-        self._is_silent = isinstance(error, (ConnectTimeoutError, ReadTimeoutError))
+        self._is_silent = _is_silence(error)
         return translated(error, self.location, self._opened[1].meta.endpoint_url if self._opened else "")
+
+
+def _is_silence(error: Exception) -> bool:
+    return isinstance(error, (ConnectTimeoutError, ReadTimeoutError))
 
 
 def _config(limit: float, attempts: int) -> Config:
