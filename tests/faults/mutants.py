@@ -116,7 +116,7 @@ MUTANTS: dict[str, Break] = {
     "a late commit not forestalled": edited(
         "gpuctl.store.postgres.statements:settle",
         (
-            'return [(text, (token,)), ("SELECT is_void FROM gpuctl_commits WHERE token = %s", (token,))]',
+            'return [(limit, ()), (text, (token,)), ("SELECT is_void FROM gpuctl_commits WHERE token = %s", (token,))]',
             'return [("SELECT NOT EXISTS (SELECT FROM gpuctl_commits WHERE token = %s)", (token,))]',
         ),
     ),

@@ -9,6 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 
 _COMMIT = b"Q\x00\x00\x00\x0bCOMMIT\x00"
+_QUERY = b"Q"
 _BLOCK = 65_536
 
 
@@ -18,15 +19,20 @@ class Loss(StrEnum):
     REPLY = "the reply is lost"
     REQUEST = "the commit is lost"
     LATE = "the commit arrives after the client has lost its connection"
+    SILENCE = "the commit arrives, and nothing comes back although the connection stands"
 
 
 class CommitProxy:
-    """Listens on a socket of its own. Each commit that is due for a loss gets it; everything else passes."""
+    """Listens on a socket of its own. Each commit that is due for a loss gets it; everything else passes.
+
+    While `is_mute`, the reply to every statement is dropped and the connection stays open.
+    """
 
     def __init__(self, server: Path) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="pgp-", dir="/tmp"))
         self._server = server / ".s.PGSQL.5432"
         self._losses: list[Loss] = []
+        self.is_mute = False
         self._lock = threading.Lock()
         self.done = 0
         self._listener = socket.socket(socket.AF_UNIX)
@@ -53,13 +59,15 @@ class CommitProxy:
                 return
             server = socket.socket(socket.AF_UNIX)
             server.connect(str(self._server))
-            state = _Pair(client, server)
-            threading.Thread(target=self._forward, args=(state,), daemon=True).start()
-            threading.Thread(target=state.back, daemon=True).start()
+            pair = _Pair(client, server)
+            threading.Thread(target=self._forward, args=(pair,), daemon=True).start()
+            threading.Thread(target=pair.back, daemon=True).start()
 
     def _forward(self, pair: "_Pair") -> None:
         with suppress(OSError):
             while block := pair.client.recv(_BLOCK):
+                # Connecting still works: what is dropped is what follows.
+                pair.is_mute = pair.is_mute or (self.is_mute and block.startswith(_QUERY))
                 loss = self._next() if block == _COMMIT else None
                 if loss is None:
                     pair.server.sendall(block)
@@ -67,7 +75,8 @@ class CommitProxy:
                 pair.lose(block, loss)
                 with self._lock:
                     self.done += 1
-                return
+                if loss is not Loss.SILENCE:
+                    return
         pair.close()
 
     def _next(self) -> Loss | None:
@@ -80,12 +89,14 @@ class _Pair:
 
     def __init__(self, client: socket.socket, server: socket.socket) -> None:
         self.client, self.server = client, server
-        self._is_silent = False
+        self.is_mute = self._is_silent = False
 
     def back(self) -> None:
         """Pass on what the server sends, until that is to be lost."""
         with suppress(OSError):
             while block := self.server.recv(_BLOCK):
+                if self.is_mute:
+                    continue
                 if self._is_silent:
                     # The server has committed: only now is the connection lost.
                     break
@@ -93,6 +104,10 @@ class _Pair:
         self.close()
 
     def lose(self, commit: bytes, loss: Loss) -> None:
+        if loss is Loss.SILENCE:
+            self.is_mute = True
+            self.server.sendall(commit)
+            return
         self._is_silent = True
         if loss is Loss.REPLY:
             self.server.sendall(commit)

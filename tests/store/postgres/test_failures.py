@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from support.at_once import state_ids_of_simultaneous_inits
 from support.clock import FakeClock
 from support.instances import an_instance
 from support.postgres import PostgresServer
@@ -31,6 +32,7 @@ from gpuctl.store.postgres import open_state
 from gpuctl.store.postgres.address import read_address
 from gpuctl.store.postgres.connection import Connection
 from gpuctl.store.postgres.errors import statement_failed
+from gpuctl.store.postgres.limited import LimitedConnection
 from gpuctl.store.postgres.schema import TABLES
 from gpuctl.store.shared.header import not_initialised
 
@@ -97,6 +99,12 @@ def test_an_initialisation_that_crashed_halfway_is_completed_by_the_next(postgre
     assert opened(url).admin.describe().records == 1
 
 
+def test_several_initialisations_at_once_make_one_state(postgres: PostgresServer) -> None:
+    for _ in range(4):
+        place = postgres.url(postgres.new_schema())
+        assert len(state_ids_of_simultaneous_inits(4, lambda place=place: opened(place))) == 1  # type: ignore[misc]
+
+
 def test_a_standby_that_cannot_serialize_says_that_it_is_a_replica() -> None:
     class NotOnStandby(psycopg.errors.FeatureNotSupported):
         sqlstate = "0A000"
@@ -144,7 +152,7 @@ def test_a_server_that_does_not_answer_is_waited_for_once(monkeypatch: pytest.Mo
         limits.append(str(psycopg.conninfo.conninfo_to_dict(conninfo)["connect_timeout"]))
         raise psycopg.errors.ConnectionTimeout("connection timeout expired")
 
-    monkeypatch.setattr(psycopg, "connect", silent)
+    monkeypatch.setattr(LimitedConnection, "connect", silent)
     state = opened("postgresql://127.0.0.1/x")
     for _ in range(3):
         assert isinstance(failure(state), StateUnreachableError)

@@ -15,13 +15,16 @@ from gpuctl.clock import Clock
 from gpuctl.errors import StateUnreachableError
 from gpuctl.store.postgres.address import Address, is_local
 from gpuctl.store.postgres.errors import connecting_failed, is_connection_lost, statement_failed
+from gpuctl.store.postgres.limited import LimitedConnection, NoReplyError
 from gpuctl.store.shared.lost_reply import LostReplyError
 
 _PATIENCE = timedelta(seconds=30)
 # A process that hangs in the middle of a transaction keeps others waiting so long.
 _LONGEST_IDLE = timedelta(seconds=10)
-# A server that did not answer is not waited for that long again: a reap without its state connects several times.
-_AFTER_SILENCE_S = 2
+# A write may wait for other writers; the server itself says so first where that takes too long.
+READ_WITHIN, WRITE_MARGIN = timedelta(seconds=10), timedelta(seconds=2)
+# A server that did not answer is not waited for that long again: a reap without its state tries several times.
+CONNECT_AFTER_SILENCE_S, REPLY_AFTER_SILENCE = 2, timedelta(seconds=5)
 
 Statement = tuple[str, Sequence[Any]]
 Rows = list[tuple[Any, ...]]
@@ -38,7 +41,7 @@ class Connection:
         self.patience = _PATIENCE
         self._clock = clock
         self._lock = RLock()
-        self._connection: psycopg.Connection[Any] | None = None
+        self._connection: LimitedConnection | None = None
         self._pid = os.getpid()
         self._is_silent = False
         # A finalizer of its own: in a cycle of garbage the library's would run first, and warn of an open connection.
@@ -55,33 +58,33 @@ class Connection:
         Raises what psycopg raises for a statement that the server refused.
         """
         with self._lock:
-            try:
-                return self._sent(self._open(), statements)
-            except psycopg.OperationalError as error:
-                if not is_connection_lost(error):
-                    raise
-                self._drop()
-            try:
-                return self._sent(self._open(), statements)
-            except psycopg.OperationalError as error:
-                if not is_connection_lost(error):
-                    raise
-                self._drop()
-                raise statement_failed(error, self.location, self.address.host) from error
+            is_last = self._is_silent
+            while True:
+                try:
+                    return self._sent(self._open(READ_WITHIN), statements)
+                except psycopg.OperationalError as error:
+                    if not is_connection_lost(error):
+                        raise
+                    self._lost(error)
+                    if is_last:
+                        raise statement_failed(error, self.location, self.address.host) from error
+                    is_last = True
 
     @contextmanager
     def transaction(self, isolation: str = "READ COMMITTED") -> Iterator["Transaction"]:
         """A transaction, committed at the end unless it was refused. LostReplyError where its outcome is unknown."""
         with self._lock:
             try:
-                transaction = Transaction(self._open(), isolation, self.patience)
+                connection = self._open(self.patience + WRITE_MARGIN)
+                transaction = Transaction(connection, isolation, connection.longest_silence - WRITE_MARGIN)
                 yield transaction
                 transaction.finish()
+                self._is_silent = False
             except psycopg.OperationalError as error:
                 if not is_connection_lost(error):
                     self._rollback()
                     raise
-                self._drop()
+                self._lost(error)
                 raise LostReplyError from error
             except psycopg.Error:
                 self._rollback()
@@ -91,23 +94,27 @@ class Connection:
                 self._drop()
                 raise
 
-    def _open(self) -> "psycopg.Connection[Any]":
-        if self._connection is not None and self._pid == os.getpid() and not self._connection.closed:
-            return self._connection
+    def _open(self, reply_within: timedelta) -> LimitedConnection:
+        """The connection, which from now on waits that long for a reply, and less after one that did not come."""
+        if self._connection is None or self._pid != os.getpid() or self._connection.closed:
+            self._connection = self._connected()
+        longest = min(reply_within, self.patience + WRITE_MARGIN)
+        self._connection.longest_silence = min(longest, REPLY_AFTER_SILENCE) if self._is_silent else longest
+        return self._connection
+
+    def _connected(self) -> LimitedConnection:
         self._drop()
         self._pid = os.getpid()
         parameters: Mapping[str, str] = self.address.parameters
-        longest = _AFTER_SILENCE_S if self._is_silent else int(parameters.get("connect_timeout", "10"))
+        longest = CONNECT_AFTER_SILENCE_S if self._is_silent else int(parameters.get("connect_timeout", "10"))
         limit = max(1, min(int(self.patience.total_seconds()), longest))
         try:
             conninfo = make_conninfo(**{**parameters, "connect_timeout": str(limit)})
-            connection = psycopg.connect(conninfo, autocommit=True, prepare_threshold=None)
+            connection = LimitedConnection.connect(conninfo, autocommit=True, prepare_threshold=None)
         except psycopg.OperationalError as error:
             self._is_silent = isinstance(error, psycopg.errors.ConnectionTimeout)
             raise connecting_failed(error, self.location, self.address.host) from error
-        self._is_silent = False
         self._refuse_plain(connection)
-        self._connection = connection
         self._closing = weakref.finalize(self, _close_in, self._pid, connection)
         return connection
 
@@ -123,7 +130,7 @@ class Connection:
 
     def _sent(self, connection: "psycopg.Connection[Any]", statements: Sequence[Statement]) -> list[Rows]:
         try:
-            return send(connection, statements)
+            rows = send(connection, statements)
         except psycopg.Error as error:
             if not is_connection_lost(error):
                 self._rollback()
@@ -131,6 +138,12 @@ class Connection:
         except BaseException:
             self._drop()
             raise
+        self._is_silent = False
+        return rows
+
+    def _lost(self, error: psycopg.OperationalError) -> None:
+        self._is_silent = self._is_silent or isinstance(error, NoReplyError)
+        self._drop()
 
     def _rollback(self) -> None:
         connection = self._connection

@@ -11,13 +11,15 @@ from gpuctl.domain.instance import Instance
 from gpuctl.errors import GpuctlError, StateUnusableError
 from gpuctl.store.postgres import statements as sql
 from gpuctl.store.postgres.connection import Connection, Rows, Statement
-from gpuctl.store.postgres.errors import LOST_RACE, NO_TABLE, statement_failed
+from gpuctl.store.postgres.errors import CREATED_MEANWHILE, LOST_RACE, NO_TABLE, statement_failed
 from gpuctl.store.postgres.schema import NAMES, TABLES, script
 from gpuctl.store.shared.engine import Contents, Document, DocumentKind, Fence, Header, Row, Write
 from gpuctl.store.shared.header import not_initialised
 from gpuctl.store.shared.lost_reply import written
 
 _PAGE = 1_000
+# Each process that creates the same tables at the same time may make a statement fail once.
+_CREATIONS = 20
 
 
 class PostgresEngine:
@@ -137,7 +139,20 @@ class PostgresEngine:
         missing = "SELECT 1 FROM unnest(%s::text[]) AS name WHERE to_regclass(name) IS NULL"
         if self._query((missing, (list(NAMES),))):
             for statement in TABLES:
-                self._query((statement, ()))
+                self._create_one(statement)
+
+    def _create_one(self, statement: str) -> None:
+        """IF NOT EXISTS sees nothing that another process is creating: it fails when that process commits."""
+        for _ in range(_CREATIONS):
+            try:
+                self._connection.query((statement, ()))
+            except psycopg.Error as error:
+                failure = error
+                if error.sqlstate not in CREATED_MEANWHILE:
+                    break
+            else:
+                return
+        raise self._translated(failure) from failure
 
     def _contents(self, records: Statement) -> Contents | None:
         begin = ("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", ())

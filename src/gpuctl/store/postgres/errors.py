@@ -15,6 +15,8 @@ from gpuctl.errors import (
 )
 
 LOST_RACE = frozenset({"40001", "40P01", "23505"})
+# What CREATE TABLE and CREATE INDEX report while another process creates the same.
+CREATED_MEANWHILE = LOST_RACE | {"42P07", "42710"}
 NO_TABLE = frozenset({"42P01", "3F000"})
 _CONNECTION_LOST = ("08", "57P0", "25P03")
 _NO_ROOM = re.compile(r"too many (connections|clients)|remaining connection slots|connection limit", re.IGNORECASE)

@@ -123,9 +123,13 @@ def note_commit(token: str) -> Statement:
 
 
 def settle(token: str) -> list[Statement]:
-    """Make that transaction void unless it is committed; the last row says whether it is void."""
+    """Make that transaction void unless it is committed; the last row says whether it is void.
+
+    While the transaction is under way, the statements fail: a server that hangs is not left with sessions that wait.
+    """
+    limit = "SET LOCAL lock_timeout = '4s'"
     text = "INSERT INTO gpuctl_commits (token, is_void) VALUES (%s, true) ON CONFLICT (token) DO NOTHING"
-    return [(text, (token,)), ("SELECT is_void FROM gpuctl_commits WHERE token = %s", (token,))]
+    return [(limit, ()), (text, (token,)), ("SELECT is_void FROM gpuctl_commits WHERE token = %s", (token,))]
 
 
 def _header_of_write(write: Write) -> Statement:
