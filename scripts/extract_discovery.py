@@ -12,17 +12,12 @@ from typing import Any
 OUT = Path(__file__).parents[1] / "sandbox" / "src" / "gpuctl_sandbox" / "gcp" / "discovery.json"
 
 METHODS = """\
-instances.insert instances.get instances.list instances.aggregatedList instances.delete instances.setLabels
-instances.setMetadata instances.setScheduling instances.setDeletionProtection instances.setTags instances.start
-instances.stop instances.getSerialPortOutput instances.testIamPermissions
-disks.get disks.list disks.aggregatedList disks.insert disks.delete disks.setLabels
-zoneOperations.get zoneOperations.list zoneOperations.wait globalOperations.get globalOperations.list
-globalOperations.wait
-firewalls.insert firewalls.get firewalls.list firewalls.delete
-networks.get networks.list subnetworks.get subnetworks.list
-images.get images.list images.getFromFamily
-machineTypes.get machineTypes.list machineTypes.aggregatedList acceleratorTypes.get acceleratorTypes.list
-acceleratorTypes.aggregatedList zones.get zones.list regions.get regions.list projects.get"""
+instances.insert instances.get instances.aggregatedList instances.delete instances.setLabels instances.setMetadata
+instances.setDeletionProtection instances.getSerialPortOutput instances.testIamPermissions
+disks.get disks.aggregatedList zoneOperations.get zoneOperations.list globalOperations.get
+firewalls.insert firewalls.get firewalls.list firewalls.delete subnetworks.get
+images.get images.getFromFamily machineTypes.aggregatedList acceleratorTypes.aggregatedList
+zones.list regions.get regions.list projects.get"""
 
 _KEPT = ("type", "format", "$ref", "enum", "pattern", "readOnly", "default")
 

@@ -63,7 +63,6 @@ def test_a_group_looks_as_recorded(azure: LoopbackAzure) -> None:
     made = azure.raw("PUT", place + version, {"location": "westus", "tags": {"a": "1"}})
     shown = azure.raw("GET", place + version)
     patched = azure.raw("PATCH", place + version, {"tags": {"b": "2"}})
-    there, absent = azure.raw("HEAD", place + version), azure.raw("HEAD", place + "x" + version)
     listed = azure.raw("GET", f"{place}/resources{version}")
     deleted = azure.raw("DELETE", place + version)
 
@@ -72,7 +71,6 @@ def test_a_group_looks_as_recorded(azure: LoopbackAzure) -> None:
 
     group = "test_resource_groups457f1050?"
     assert (made[0], patched[0]) == (status("PUT"), status("PATCH"))
-    assert (there[0], absent[0]) == (status("HEAD", group), status("HEAD", "unknowngroup"))
     assert (listed[0], listed[2]) == (status("GET", "/resources?"), one_of(recorded, "GET", "/resources?").said)
     assert deleted[0] == status("DELETE")
     assert ("location" in deleted[1], "azure-asyncoperation" in deleted[1]) == (
@@ -87,39 +85,24 @@ def test_a_group_looks_as_recorded(azure: LoopbackAzure) -> None:
     [
         ("test_network_security_groups", "networkSecurityGroups"),
         ("test_virtual_networks", "virtualNetworks"),
-        ("test_public_ip_addresses", "publicIPAddresses"),
-        ("test_network_interface_card", "networkInterfaces"),
     ],
 )
 def test_what_lies_in_a_network_looks_as_recorded(azure: LoopbackAzure, recording: str, kind: str) -> None:
     recorded = read(f"azure-mgmt-network/test_mgmt_network.{recording}")
     put = next(item for item in recorded if item.method == "PUT" and item.url.split("/")[-2] == kind)
     got = next(item for item in recorded if item.method == "GET" and item.url == put.url)
-    deleted = next(item for item in recorded if item.method == "DELETE" and item.url == put.url)
     azure.group(region="westus")
     azure.vnet("theirs", "westus")
     place = f"/subscriptions/{azure.subscription}/resourceGroups/theirs/providers/Microsoft.Network/{kind}/one"
     version = "?api-version=2022-11-01"
 
-    made = azure.raw("PUT", place + version, asked(azure, kind, put))
+    made = azure.raw("PUT", place + version, put.sent)
     shown = azure.raw("GET", place + version)
-    went = azure.raw("DELETE", place + version)
 
-    assert (made[0], shown[0], went[0]) == (put.status, got.status, deleted.status)
+    assert (made[0], shown[0]) == (put.status, got.status)
     assert made[2]["properties"]["provisioningState"] == put.said["properties"]["provisioningState"]
     assert "azure-asyncoperation" in put.headers and "azure-asyncoperation" in made[1]
-    assert {"azure-asyncoperation", "location"} <= set(deleted.headers) & set(went[1])
     assert invented(shown[2], got.said) == set()
-
-
-def asked(azure: LoopbackAzure, kind: str, put: Recorded) -> Any:
-    """What was asked for then, as far as Azure still takes it."""
-    if kind == "publicIPAddresses":
-        return put.sent | {"sku": {"name": "Standard"}, "properties": {"publicIPAllocationMethod": "Static"}}
-    if kind == "networkInterfaces":
-        subnet = {"name": "ip", "properties": {"subnet": {"id": azure.subnet_id("theirs")}}}
-        return {"location": "westus", "properties": {"ipConfigurations": [subnet]}}
-    return put.sent
 
 
 def test_a_machine_and_its_operations_look_as_recorded(azure: LoopbackAzure) -> None:
@@ -128,7 +111,7 @@ def test_a_machine_and_its_operations_look_as_recorded(azure: LoopbackAzure) -> 
     version = "?api-version=2024-07-01"
 
     shown = azure.raw("GET", machine_id + version)[2]
-    viewed = azure.raw("GET", f"{machine_id}/instanceView{version}")[2]
+    expanded = azure.raw("GET", f"{machine_id}{version}&$expand=instanceView")[2]
     stopped = azure.raw("POST", f"{machine_id}/deallocate{version}")
     status = azure.raw("GET", stopped[1]["azure-asyncoperation"].removeprefix(azure.url))
     result = azure.raw("GET", stopped[1]["location"].removeprefix(azure.url))
@@ -138,7 +121,7 @@ def test_a_machine_and_its_operations_look_as_recorded(azure: LoopbackAzure) -> 
     assert put.said["properties"]["provisioningState"] == "Creating"
     linux = {name for name in names(shown) if name.startswith("properties.osProfile.linuxConfiguration")}
     assert invented(shown, got.said) - linux <= {"properties.storageProfile.osDisk.diskSizeGB"}
-    assert invented(viewed, one_of(recorded, "GET", "/instanceView?").said) == set()
+    assert invented(expanded["properties"]["instanceView"], one_of(recorded, "GET", "/instanceView?").said) == set()
     asked = one_of(recorded, "POST", "/deallocate?")
     assert (stopped[0], stopped[2]) == (asked.status, asked.said)
     assert {"azure-asyncoperation", "location"} <= set(asked.headers)

@@ -193,9 +193,15 @@ def test_an_unregistered_provider_refuses_until_it_is_registered(azure: Loopback
 
 def test_a_new_subscription_is_registered_for_resources_alone(azure: LoopbackAzure) -> None:
     azure.set(registered=[])
-    every = azure.raw("GET", f"/subscriptions/{azure.subscription}/providers?api-version=2021-04-01")[2]["value"]
+    place = f"/subscriptions/{azure.subscription}/providers"
+    providers = [
+        azure.raw("GET", f"{place}/Microsoft.{name}?api-version=2021-04-01")[2]
+        for name in ("Resources", "Compute", "Network", "DevTestLab")
+    ]
 
-    assert {item["namespace"] for item in every if item["registrationState"] == "Registered"} == {"Microsoft.Resources"}
+    assert [item["namespace"] for item in providers if item["registrationState"] == "Registered"] == [
+        "Microsoft.Resources"
+    ]
     assert azure.raw("GET", f"/subscriptions/{azure.subscription}/resourcegroups?api-version=2021-04-01")[0] == 200
 
 

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
-from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceNotFoundError
+from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 from support.azure import LoopbackAzure, machine
 
 TEN = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
@@ -61,50 +61,11 @@ def test_a_deletion_takes_along_what_its_delete_option_says_and_nothing_else(
     assert azure.machines()[0]["state"] == "terminated"
 
 
-def test_what_a_machine_holds_cannot_be_deleted_before_it(azure: LoopbackAzure) -> None:
-    azure.launch(delete=None)
-    disk, nic, address = (
-        azure.resources(kind)[0]["id"].rpartition("/")[2]
-        for kind in ("disks", "networkInterfaces", "publicIPAddresses")
-    )
-
-    with pytest.raises(ResourceExistsError, match="OperationNotAllowed"):
-        azure.compute.disks.begin_delete("theirs", disk)
-    with pytest.raises(HttpResponseError, match="NicInUse"):
-        azure.network.network_interfaces.begin_delete("theirs", nic)
-    with pytest.raises(HttpResponseError, match="PublicIPAddressCannotBeDeleted"):
-        azure.network.public_ip_addresses.begin_delete("theirs", address)
-    with pytest.raises(HttpResponseError, match="InUseSubnetCannotBeDeleted"):
-        azure.network.virtual_networks.begin_delete("theirs", "net")
-
-    azure.compute.virtual_machines.begin_delete("theirs", "vm").result()
-    azure.compute.disks.begin_delete("theirs", disk).result()
-    azure.network.network_interfaces.begin_delete("theirs", nic).result()
-    azure.network.public_ip_addresses.begin_delete("theirs", address).result()
-    azure.network.virtual_networks.begin_delete("theirs", "net").result()
-    assert kinds(azure) == ["resourceGroups"]
-
-
-def test_an_interface_can_stay_reserved_for_a_while_after_its_machine(azure: LoopbackAzure) -> None:
-    azure.now = TEN
-    azure.set(interface_hold_s=180)
-    azure.launch(delete=None)
-    nic = azure.resources("networkInterfaces")[0]["id"].rpartition("/")[2]
-    azure.compute.virtual_machines.begin_delete("theirs", "vm").result()
-
-    with pytest.raises(HttpResponseError, match="NicReservedForAnotherVm"):
-        azure.network.network_interfaces.begin_delete("theirs", nic)
-
-    azure.later(seconds=180)
-    azure.network.network_interfaces.begin_delete("theirs", nic).result()
-
-
 def test_deleting_what_is_gone_is_no_content(azure: LoopbackAzure) -> None:
     azure.group()
     place = f"/subscriptions/{azure.subscription}/resourceGroups/theirs/providers"
 
-    for kind in ("Microsoft.Compute/virtualMachines", "Microsoft.Compute/disks", "Microsoft.Network/virtualNetworks"):
-        assert azure.raw("DELETE", f"{place}/{kind}/none?api-version=2025-04-01")[0] == 204
+    assert azure.raw("DELETE", f"{place}/Microsoft.Compute/virtualMachines/none?api-version=2025-04-01")[0] == 204
     with pytest.raises(ResourceNotFoundError, match="ResourceNotFound"):
         azure.compute.virtual_machines.get("theirs", "none")
     with pytest.raises(ResourceNotFoundError, match="ResourceGroupNotFound"):
@@ -154,7 +115,7 @@ def test_the_same_put_again_is_the_same_machine_and_another_is_refused(azure: Lo
         azure.compute.virtual_machines.begin_create_or_update("theirs", "vm", machine("westus2", subnet=subnet))
 
 
-def test_machines_are_listed_in_a_group_and_in_the_subscription_over_pages(azure: LoopbackAzure) -> None:
+def test_machines_are_listed_over_pages(azure: LoopbackAzure) -> None:
     for name in ("a", "b", "c"):
         azure.launch(name, group=f"group-{name}", region="eastus" if name == "a" else "westus2")
     azure.set(page_size=2)
@@ -166,8 +127,6 @@ def test_machines_are_listed_in_a_group_and_in_the_subscription_over_pages(azure
     assert "/resourceGroups/GROUP-A/" in everywhere[0].id
     assert [item.instance_view for item in everywhere] == [None, None, None]
     assert [item.instance_view.statuses[1].code for item in how] == ["PowerState/running"] * 3
-    assert [item.name for item in azure.compute.virtual_machines.list("group-b")] == ["b"]
-    assert [item.name for item in azure.compute.virtual_machines.list_by_location("westus2")] == ["b", "c"]
 
 
 def test_tags_are_changed_as_a_whole(azure: LoopbackAzure) -> None:
@@ -191,15 +150,11 @@ def test_only_deallocation_ends_the_bill(azure: LoopbackAzure) -> None:
     azure.shut_down(machine_id)
     azure.later(minutes=1)
     assert state() == ("stopped", True, 120)
-    machines.begin_start("theirs", "vm").result()
-    machines.begin_power_off("theirs", "vm").result()
-    azure.later(minutes=1)
-    assert state() == ("stopped", True, 180)
-    view = machines.instance_view("theirs", "vm")
+    view = machines.get("theirs", "vm", expand="instanceView").instance_view
     assert [status.code for status in view.statuses] == ["ProvisioningState/succeeded", "PowerState/stopped"]
     machines.begin_deallocate("theirs", "vm").result()
     azure.later(minutes=1)
-    assert state() == ("deallocated", False, 180)
+    assert state() == ("deallocated", False, 120)
     assert [resource["type"].rpartition("/")[2] for resource in azure.resources() if resource["bills"]] == [
         "disks",
         "publicIPAddresses",

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from azure.core.exceptions import HttpResponseError
 from support.azure import GEN1, GEN2, LoopbackAzure, machine
 
 Body = dict[str, Any]
@@ -252,39 +251,3 @@ def test_subnets_that_do_not_fit_are_refused(azure: LoopbackAzure, prefixes: lis
     status, _, said = azure.raw("PUT", f"{place}/net?api-version=2024-05-01", body)
 
     assert (status, said["error"]["code"]) == (400, code)
-
-
-def test_a_subnet_is_put_into_its_network_and_taken_out_again(azure: LoopbackAzure) -> None:
-    azure.launch()
-    subnets = azure.network.subnets
-
-    subnets.begin_create_or_update("theirs", "net", "second", {"properties": {"addressPrefix": "10.0.1.0/24"}}).result()
-
-    assert [item.name for item in subnets.list("theirs", "net")] == ["default", "second"]
-    subnets.begin_delete("theirs", "net", "second").result()
-    with pytest.raises(HttpResponseError, match="InUseSubnetCannotBeDeleted"):
-        subnets.begin_delete("theirs", "net", "default")
-    with pytest.raises(HttpResponseError, match="NetcfgSubnetRangesOverlap"):
-        subnets.begin_create_or_update("theirs", "net", "third", {"properties": {"addressPrefix": "10.0.0.0/25"}})
-
-
-def test_a_network_keeps_the_subnets_that_are_used(azure: LoopbackAzure) -> None:
-    azure.launch()
-    body = {"location": "eastus", "properties": {"addressSpace": {"addressPrefixes": ["10.0.0.0/16"]}, "subnets": []}}
-    place = f"/subscriptions/{azure.subscription}/resourceGroups/theirs/providers/Microsoft.Network/virtualNetworks"
-
-    status, _, said = azure.raw("PUT", f"{place}/net?api-version=2024-05-01", body)
-
-    assert (status, said["error"]["code"]) == (400, "InUseSubnetCannotBeDeleted")
-
-
-def test_a_security_group_that_is_used_stays(ground: LoopbackAzure) -> None:
-    security_group(ground, RULE)
-    rules = ground.resources("networkSecurityGroups")[0]["id"]
-    body = build(ground)
-    interface(body)["networkSecurityGroup"] = {"id": rules}
-    assert put(ground, body)[0] == 201
-
-    status, _, said = ground.raw("DELETE", f"{rules}?api-version=2024-05-01")
-
-    assert (status, said["error"]["code"]) == (400, "InUseNetworkSecurityGroupCannotBeDeleted")

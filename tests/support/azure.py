@@ -87,9 +87,10 @@ class LoopbackAzure(LoopbackCloud):
     def disk(self, name: str, group: str = "theirs", tags: dict[str, str] | None = None) -> str:
         """Make an empty disk past gpuctl in a group that exists, and return its id."""
         region = self.groups.get(group).location
-        said = {"diskSizeGB": 32, "creationData": {"createOption": "Empty"}}
-        asked = {"location": region, "tags": tags or {}, "properties": said}
-        return str(self.compute.disks.begin_create_or_update(group, name, asked).result()["id"])
+        properties = {"diskSizeGB": 32, "creationData": {"createOption": "Empty"}}
+        body = {"location": region, "tags": tags or {}, "properties": properties}
+        place = f"/subscriptions/{self.subscription}/resourceGroups/{group}/providers/Microsoft.Compute/disks/{name}"
+        return str(self.raw("PUT", f"{place}?api-version=2024-03-02", body)[2]["id"])
 
     def launch(
         self,

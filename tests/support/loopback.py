@@ -52,7 +52,7 @@ class LoopbackCloud:
 
     def shut_down(self, instance_id: str) -> None:
         """Power an instance off from inside."""
-        self._cloud.ask("POST", f"/gpuctl-sandbox/{self.name}/shutdown?id={quote(instance_id)}")
+        self._cloud.ask("POST", f"/gpuctl-sandbox/{self.name}/power-off?id={quote(instance_id)}")
 
     def interrupt(self, instance_id: str) -> None:
         """Take one spot instance back as its termination action says."""

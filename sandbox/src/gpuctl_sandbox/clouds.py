@@ -11,13 +11,12 @@ from gpuctl_sandbox.aws import AwsCloud
 from gpuctl_sandbox.aws.control import control as control_aws
 from gpuctl_sandbox.aws.fidelity import RULES as AWS_RULES
 from gpuctl_sandbox.azure import ArmCloud
-from gpuctl_sandbox.azure.control import control as control_azure
 from gpuctl_sandbox.azure.fidelity import RULES as AZURE_RULES
 from gpuctl_sandbox.fidelity import Rule
 from gpuctl_sandbox.gcp import ComputeCloud
-from gpuctl_sandbox.gcp.control import control as control_gcp
 from gpuctl_sandbox.gcp.fidelity import RULES as GCP_RULES
 from gpuctl_sandbox.guests.guest import Guest
+from gpuctl_sandbox.operated import control
 
 
 class Cloud(Protocol):
@@ -71,6 +70,6 @@ class Row:
 # The first one serves every path that no other owns.
 CLOUDS = (
     Row("aws", AwsCloud, control_aws, AWS_RULES),
-    Row("azure", ArmCloud, control_azure, AZURE_RULES),
-    Row("gcp", ComputeCloud, control_gcp, GCP_RULES),
+    Row("azure", ArmCloud, control, AZURE_RULES),
+    Row("gcp", ComputeCloud, control, GCP_RULES),
 )

@@ -1,74 +1,56 @@
-"""Changing the conditions of an emulated cloud, and taking the faults that were armed: the same for every cloud."""
+"""Conditions of an emulated cloud, which a test or a user sets up, and armed faults: what clouds have in common."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import fields
-from typing import Any, Protocol, TypeVar
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar
+
+Json = dict[str, Any]
 
 
-class Armed(Protocol):
-    """A fault that occurs `times` times (below 0: always) after `skip` calls that it spares."""
+@dataclass
+class Fault:
+    """One thing that goes wrong `times` times (below 0: always) after `skip` calls that it spares."""
 
     code: str
-    times: int
-    skip: int
+    times: int = field(default=1, kw_only=True)
+    skip: int = field(default=0, kw_only=True)
 
 
-class Changeable(Protocol):
-    """The conditions of a cloud."""
+@dataclass
+class Conditions:
+    """A cloud's own conditions are the fields of a subclass. Those named in `optional` also take None."""
 
-    def change(self, settings: dict[str, Any]) -> None:
-        """Set the named conditions."""
+    fault: ClassVar[type[Fault]]
+    optional: ClassVar[tuple[str, ...]] = ()
+    faults: list[Any] = field(default_factory=list, kw_only=True)
 
-    def add_fault(self, settings: dict[str, Any]) -> None:
-        """Arm one fault."""
+    def change(self, settings: Json) -> None:
+        """Set these fields. Raises ValueError, and changes nothing, for an unknown name or a value of another type."""
+        known = {field.name for field in fields(self)} - {"faults"}
+        wrong = sorted(set(settings) - known)
+        if wrong:
+            raise ValueError(f"unknown: {', '.join(wrong)}; known: {', '.join(sorted(known))}")
+        for name, value in settings.items():
+            present = getattr(self, name)
+            if name not in self.optional and not isinstance(value, type(present)):
+                raise ValueError(f"{name} is a {type(present).__name__}")
+        for name, value in settings.items():
+            setattr(self, name, value)
 
+    def add_fault(self, settings: Json) -> None:
+        """Arm one fault. Raises ValueError for a field that a fault does not have."""
+        try:
+            self.faults.append(self.fault(**settings))
+        except TypeError as error:
+            raise ValueError(str(error)) from error
 
-Fault = TypeVar("Fault", bound=Armed)
-
-
-def change(conditions: Any, settings: Mapping[str, Any], optional: Collection[str]) -> None:
-    """Set these fields of the dataclass `conditions`; those in `optional` also take None.
-
-    Raises ValueError, and changes nothing, for an unknown name or a value of another type.
-    """
-    known = {field.name for field in fields(conditions)} - {"faults"}
-    wrong = sorted(set(settings) - known)
-    if wrong:
-        raise ValueError(f"unknown: {', '.join(wrong)}; known: {', '.join(sorted(known))}")
-    for name, value in settings.items():
-        present = getattr(conditions, name)
-        if name not in optional and not isinstance(value, type(present)):
-            raise ValueError(f"{name} is a {type(present).__name__}")
-    for name, value in settings.items():
-        setattr(conditions, name, value)
-
-
-def take(faults: Sequence[Fault], is_due: Callable[[Fault], bool]) -> Fault | None:
-    """The first fault that is due, counted as used; None if there is none."""
-    for fault in faults:
-        if fault.times != 0 and is_due(fault):
-            if fault.skip > 0:
-                fault.skip -= 1
-                continue
-            fault.times -= 1
-            return fault
-    return None
-
-
-def set_up(
-    what: str, settings: dict[str, Any], conditions: Changeable, finish_all: Callable[[], object]
-) -> dict[str, Any] | None:
-    """Carry out one control request: change `settings`, arm one of `faults`, or `finish` all operations.
-
-    None if it is none of these. Raises what `conditions` raises for an unknown name or value.
-    """
-    match what:
-        case "settings":
-            conditions.change(settings)
-        case "faults":
-            conditions.add_fault(settings)
-        case "finish":
-            finish_all()
-        case _:
-            return None
-    return {"done": what}
+    def take_fault(self, is_due: Callable[[Any], bool]) -> Any:
+        """The first fault that is due, counted as used; None if there is none."""
+        for fault in self.faults:
+            if fault.times != 0 and is_due(fault):
+                if fault.skip > 0:
+                    fault.skip -= 1
+                    continue
+                fault.times -= 1
+                return fault
+        return None

@@ -119,8 +119,8 @@ def test_secure_boot_is_off_where_the_driver_is_not_signed(provider: AzureProvid
 
 def test_the_network_is_the_fast_one_where_size_and_image_have_it(provider: AzureProvider, arm: LoopbackAzure) -> None:
     made(provider, arm, T4, provider.find_image(REGION, Catalog().find(T4), None))
-    (nic,) = arm.network.network_interfaces.list_all()
-    assert nic.as_dict()["properties"]["enableAcceleratedNetworking"] is True
+    (nic,) = arm.resources("networkInterfaces")
+    assert arm.raw("GET", f"{nic['id']}?api-version=2022-11-01")[2]["properties"]["enableAcceleratedNetworking"] is True
 
 
 @pytest.mark.parametrize(

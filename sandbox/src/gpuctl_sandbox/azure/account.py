@@ -48,15 +48,8 @@ class Account:
     def subscription(self, call: Call) -> Response:
         return reply(_subscription(call.subscription, self._subscriptions[call.subscription]))
 
-    def tenants(self, call: Call) -> Response:
-        tenants = sorted(set(self._subscriptions.values()))
-        return reply({"value": [{"id": f"/tenants/{tenant}", "tenantId": tenant} for tenant in tenants]})
-
     def locations(self, call: Call) -> Response:
         return reply({"value": [_location(call.subscription, name, shown) for name, shown in REGIONS.items()]})
-
-    def providers(self, call: Call) -> Response:
-        return self._world.page(call, [self._provider(call, name) for name in TYPES])
 
     def provider(self, call: Call) -> Response:
         shown = self._provider(call, name := self._named(call))
@@ -82,14 +75,6 @@ class Account:
             {"dataActions": [], "notDataActions": [], **permission} for permission in self._world.conditions.permissions
         ]
         return reply({"value": granted})
-
-    def feature(self, call: Call) -> Response:
-        state = "Registered" if call.names["feature"] in self._world.conditions.features else "NotRegistered"
-        name = f"{call.names['namespace']}/{call.names['feature']}"
-        return reply(
-            {"id": call.path, "name": name, "type": "Microsoft.Features/providers/features"}
-            | {"properties": {"state": state}}
-        )
 
     @property
     def _subscriptions(self) -> dict[str, str]:

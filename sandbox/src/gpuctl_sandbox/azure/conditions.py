@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
+from gpuctl_sandbox import setup
 from gpuctl_sandbox.azure.wire import Call, Json, Refusal
-from gpuctl_sandbox.setup import change, take
 
 # These let the call through, and the operation that it begins fails, is lost, or never ends.
 OF_THE_MACHINE = {
@@ -22,8 +22,6 @@ OF_THE_MACHINE = {
 OF_THE_OPERATION = {"LostOperation", "StuckOperation"}
 OF_THE_GROUP = {"ResourceGroupDeletionBlocked"}
 DAILY = "Microsoft.DevTestLab/schedules"
-# How many looks something takes; None is for ever.
-_COUNTS = ("polls", "registering")
 _REFUSALS: dict[str, tuple[int, str, str]] = {
     "TooManyRequests": (
         429,
@@ -67,18 +65,15 @@ def _grants(role: Json, action: str) -> bool:
 
 
 @dataclass
-class Fault:
-    """One thing that goes wrong `times` times (below 0: always) after `skip` calls that it spares.
+class Fault(setup.Fault):
+    """A fault and its calls.
 
     `method` and `type` say with which calls, `path` which words their address holds; None means with all.
     """
 
-    code: str
     method: str | None = None
     type: str | None = None
     path: str | None = None
-    times: int = 1
-    skip: int = 0
     status: int | None = None
     message: str | None = None
     retry_after: int | None = None
@@ -101,15 +96,15 @@ class Fault:
 
 
 @dataclass
-class Conditions:
+class Conditions(setup.Conditions):
     """How things are.
 
     `polls`: how many later calls find an operation under way (None: all, until told to end). `listing_lag_s`: how long
     a new group or resource is missing from the listings of groups and of resources, which ARM keeps in a cache.
     `reference_lag_s`: how long it is not found by its id either, by a GET or where another call refers to it.
-    `interface_hold_s`: how long an interface stays reserved for a machine that is gone. Quotas, restrictions and what
-    is sold out go by region, `*` being all of them. `features` are what is registered on the subscription
-    (`TrustedLaunchByDefaultPreview`). `gallery` are images in compute galleries: id, versions, generation, arch, gpus.
+    Quotas, restrictions and what is sold out go by region, `*` being all of them. `features` are what is registered on
+    the subscription (`TrustedLaunchByDefaultPreview`). `gallery` are images in compute galleries: id, versions,
+    generation, arch, gpus.
 
     `registered`: the providers that the subscription is registered for, beside Microsoft.Resources; `unregistered`
     takes some away again. `registering`: how many looks at a provider find its registration under way (None: all).
@@ -123,10 +118,12 @@ class Conditions:
     status of every further run of a Logic App.
     """
 
+    fault = Fault
+    # How many looks something takes; None is for ever.
+    optional = ("polls", "registering")
     polls: int | None = 0
     retry_after: int = 0
     page_size: int = 100
-    interface_hold_s: int = 0
     listing_lag_s: int = 0
     reference_lag_s: int = 0
     quotas: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -149,39 +146,25 @@ class Conditions:
     subscriptions: dict[str, str] = field(default_factory=dict)
     permissions: list[Json] = field(default_factory=lambda: [{"actions": ["*"], "notActions": []}])
     gallery: list[Json] = field(default_factory=list)
-    faults: list[Fault] = field(default_factory=list)
 
     def offering(self, kind: str, regions: Iterable[str]) -> list[str]:
         """The regions that have resources of that type."""
         lacking = self.no_daily_timer if kind == DAILY else []
         return [region for region in regions if not {"*", region} & set(lacking)]
 
-    def change(self, said: Json) -> None:
-        """Set what is named. Raises Refusal for a name or a value that means nothing here, and changes nothing then."""
-        try:
-            change(self, said, _COUNTS)
-        except ValueError as error:
-            raise Refusal(400, "UnknownSetting", str(error)) from error
-
-    def add_fault(self, said: Json) -> None:
-        """Add one fault. Raises Refusal if it names something unknown."""
-        try:
-            self.faults.append(Fault(**said))
-        except TypeError as error:
-            raise Refusal(400, "UnknownSetting", str(error)) from error
-
     def refuse(self, call: Call, kind: str, action: str) -> None:
         """Raise what goes wrong with this call before anything is done: a right that is lacking, or a fault."""
         if not any(_grants(permission, action) for permission in self.permissions):
             raise Fault("AuthorizationFailed").refusal(action, call.path)
         later = set(OF_THE_MACHINE) | OF_THE_OPERATION | OF_THE_GROUP
-        fault = take(self.faults, lambda fault: fault.code not in later and fault.fits(call, kind))
+        fault = self.take_fault(lambda fault: fault.code not in later and fault.fits(call, kind))
         if fault is not None:
             raise fault.refusal(action, call.path)
 
     def take(self, call: Call, kind: str, codes: Any) -> Fault | None:
         """The fault with one of these codes that is to befall what this call begins, used up once."""
-        return take(self.faults, lambda fault: fault.code in codes and fault.fits(call, kind))
+        fault: Fault | None = self.take_fault(lambda fault: fault.code in codes and fault.fits(call, kind))
+        return fault
 
     @staticmethod
     def in_region(places: dict[str, Any], region: str, absent: Any) -> Any:

@@ -11,7 +11,6 @@ from gpuctl_sandbox.azure.conditions import DAILY
 from gpuctl_sandbox.azure.links import MACHINE
 from gpuctl_sandbox.azure.machines import Machines
 from gpuctl_sandbox.azure.places import REGIONS
-from gpuctl_sandbox.azure.routes import Route
 from gpuctl_sandbox.azure.schema import READ_ONLY, TAGS, Object, checked, checked_tags
 from gpuctl_sandbox.azure.wire import Call, Json, Refusal, reply
 from gpuctl_sandbox.azure.world import World, region_of
@@ -53,7 +52,6 @@ _DAILY = Object(
     },
     required=("location", "properties"),
 )
-_DAILY_UPDATE = Object("ScheduleFragment", {"tags": TAGS, "properties": Object("ScheduleProperties", _PROPERTIES)})
 
 
 class DailyTimers:
@@ -62,18 +60,6 @@ class DailyTimers:
     def __init__(self, world: World, machines: Machines) -> None:
         self._world = world
         self._machines = machines
-
-    def routes(self, root: str, group: str) -> list[Route]:
-        """Its calls."""
-        every, here = f"{root}/providers/{DAILY}", f"{group}/providers/{DAILY}"
-        return [
-            Route("GET", every, self.every, DAILY),
-            Route("GET", here, self.every, DAILY),
-            Route("PUT", here + "/{name}", self.put, DAILY),
-            Route("GET", here + "/{name}", self.get, DAILY),
-            Route("PATCH", here + "/{name}", self.patch, DAILY),
-            Route("DELETE", here + "/{name}", self.delete, DAILY),
-        ]
 
     def put(self, call: Call) -> Response:
         """Arm it, or write it anew."""
@@ -88,33 +74,8 @@ class DailyTimers:
         self._world.books.add(timer)
         return reply(timer.shown(), 200 if present is not None else 201)
 
-    def patch(self, call: Call) -> Response:
-        """Change what the call names."""
-        self._world.writable_group(call)
-        timer, body = self._find(call), checked(call.body, _DAILY_UPDATE, _CODE)
-        text = timer.properties | body.get("properties", {})
-        self._check(timer.name, timer.location, text)
-        timer.properties = text
-        if "tags" in body:
-            timer.tags = checked_tags(body["tags"])
-        self._written(timer)
-        return reply(timer.shown())
-
     def get(self, call: Call) -> Response:
         return reply(self._find(call).shown())
-
-    def every(self, call: Call) -> Response:
-        group = self._world.books.group(call.subscription, call.group) if "group" in call.names else None
-        resources = self._world.books.resources(DAILY, group=group, subscription=call.subscription)
-        return self._world.page(call, [resource.shown() for resource in resources])
-
-    def delete(self, call: Call) -> Response:
-        group = self._world.writable_group(call)
-        timer = self._world.books.find(f"{group.id}/providers/{DAILY}/{call.names['name']}")
-        if timer is None:
-            return reply(None, 204)
-        self._world.books.remove(timer)
-        return reply(None, 200)
 
     def fire(self) -> None:
         """Deallocate what was due since the last look."""

@@ -65,10 +65,6 @@ class Groups:
     def get(self, call: Call) -> Response:
         return reply(self._world.group(call).shown())
 
-    def head(self, call: Call) -> Response:
-        is_there = self._world.books.find_group(call.subscription, call.group) is not None
-        return reply(None, 204 if is_there else 404)
-
     def patch(self, call: Call) -> Response:
         """Change what the call names; tags as a whole."""
         body = checked(call.body, _PATCH)
@@ -84,10 +80,9 @@ class Groups:
         return self._world.page(call, [item.shown() for item in matching(call.query.get("$filter"), groups)])
 
     def resources(self, call: Call) -> Response:
-        """What lies in one group, or in all of the subscription."""
-        group = self._world.books.group(call.subscription, call.group) if "group" in call.names else None
-        every = self._world.books.resources(group=group, subscription=call.subscription)
-        resources = [resource for resource in every if self._is_listed(resource)]
+        """What lies in one group."""
+        group = self._world.books.group(call.subscription, call.group)
+        resources = [resource for resource in self._world.books.resources(group=group) if self._is_listed(resource)]
         expanded = set(call.query.get("$expand", "").split(",")) - {""}
         shown = [_as_listed(item, expanded) for item in matching(call.query.get("$filter"), resources)]
         return self._world.page(call, shown)

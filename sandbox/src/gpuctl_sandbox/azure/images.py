@@ -84,17 +84,6 @@ def find_image(reference: Json) -> tuple[Image, str]:
 class Marketplace:
     """The calls about images."""
 
-    def publishers(self, call: Call) -> Response:
-        return self._listed(call, "", sorted({image.publisher for image in IMAGES}))
-
-    def offers(self, call: Call) -> Response:
-        here = sorted({image.offer for image in self._chosen(call)})
-        return self._listed(call, f"/{call.names['publisher']}/artifacttypes/vmimage/offers", here)
-
-    def skus(self, call: Call) -> Response:
-        place = f"/{call.names['publisher']}/artifacttypes/vmimage/offers/{call.names['offer']}/skus"
-        return self._listed(call, place, sorted({image.sku for image in self._chosen(call)}))
-
     def versions(self, call: Call) -> Response:
         """All versions of one image, oldest first, or as `$orderby` says; `$top` cuts them."""
         (image,) = self._chosen(call)
@@ -106,7 +95,8 @@ class Marketplace:
         if order.lower().endswith("desc"):
             versions.reverse()
         top = call.query.get("$top")
-        return self._listed(call, _place(image) + "/versions", versions[: int(top)] if top else versions)
+        region, place = region_of(call.names["location"], COMPUTE), _place(image) + "/versions"
+        return reply([_entry(call, region, place, name) for name in (versions[: int(top)] if top else versions)])
 
     def version(self, call: Call) -> Response:
         """One version, with what a machine must bring for it. `latest` is a word of the machine's call, not of this."""
@@ -141,15 +131,10 @@ class Marketplace:
         region_of(call.names["location"], COMPUTE)
         images = list(IMAGES)
         for name in ("publisher", "offer", "sku"):
-            if name in call.names:
-                images = [image for image in images if getattr(image, name).lower() == call.names[name].lower()]
-                if not images:
-                    raise _no_artifact(call.names[name])
+            images = [image for image in images if getattr(image, name).lower() == call.names[name].lower()]
+            if not images:
+                raise _no_artifact(call.names[name])
         return images
-
-    def _listed(self, call: Call, place: str, names: list[str]) -> Response:
-        region = region_of(call.names["location"], COMPUTE)
-        return reply([_entry(call, region, place, name) for name in names])
 
 
 def features(image: Image) -> list[Json]:

@@ -1,10 +1,10 @@
-"""Interfaces and public addresses: made by their own calls, or inline by a machine's."""
+"""Interfaces and public addresses, which a machine's call describes inline."""
 
 from uuid import uuid4
 
 from gpuctl_sandbox.azure.addresses import private_address
 from gpuctl_sandbox.azure.books import Group, Resource, etag, same
-from gpuctl_sandbox.azure.links import ADDRESS, NIC, VNET, holders
+from gpuctl_sandbox.azure.links import ADDRESS, NIC, VNET
 from gpuctl_sandbox.azure.wire import Json, Refusal
 from gpuctl_sandbox.azure.world import World
 
@@ -15,35 +15,6 @@ class Interfaces:
     def __init__(self, world: World) -> None:
         self._world = world
         self._handed_out = 0
-
-    def make_address(self, draft: Resource, body: Json, present: Resource | None) -> None:
-        """Fill in a public address, keeping what it has if it is there."""
-        reply, sku = body.get("properties", {}), body.get("sku", {})
-        check_address_sku(sku, reply)
-        draft.top = {"sku": {"name": "Standard", "tier": sku.get("tier", "Regional")}}
-        if body.get("zones"):
-            draft.top["zones"] = body["zones"]
-        draft.properties = {
-            "publicIPAllocationMethod": "Static",
-            "publicIPAddressVersion": reply.get("publicIPAddressVersion", "IPv4"),
-            "idleTimeoutInMinutes": reply.get("idleTimeoutInMinutes", 4),
-            "ipAddress": present.properties["ipAddress"] if present else self._next_address(),
-        }
-        if "deleteOption" in reply:
-            draft.properties["deleteOption"] = reply["deleteOption"]
-        if present is not None and "ipConfiguration" in present.properties:
-            draft.properties["ipConfiguration"] = present.properties["ipConfiguration"]
-
-    def make_interface(self, draft: Resource, body: Json, present: Resource | None) -> None:
-        """Fill in an interface of its own, as other tools make them."""
-        properties = body["properties"]
-        draft.properties = self._interface(draft, properties, properties["ipConfigurations"])
-        remaining = present.properties if present is not None else {}
-        draft.properties |= {
-            name: remaining[name] for name in ("virtualMachine", "primary", "macAddress") if name in remaining
-        }
-        for configuration in draft.properties["ipConfigurations"]:
-            self._attach(configuration)
 
     def make_inline(self, group: Group, region: str, machine_id: str, parameters: Json) -> Resource:
         """The interface and its address that a machine's call describes; their names get a suffix of our choice.
@@ -84,9 +55,21 @@ class Interfaces:
     def _inline_address(self, group: Group, region: str, wanted: Json) -> Resource:
         name = f"{wanted['name']}-{uuid4().hex[:8]}"
         address = Resource(group, ADDRESS, name, region, self._world.now(), self._tags(wanted))
-        self.make_address(address, wanted, None)
-        address.properties |= {"provisioningState": "Succeeded", "resourceGuid": str(uuid4())}
-        address.top["etag"] = etag()
+        sku, properties = wanted.get("sku", {}), wanted.get("properties", {})
+        check_address_sku(sku, properties)
+        address.top = {"sku": {"name": "Standard", "tier": sku.get("tier", "Regional")}, "etag": etag()}
+        if wanted.get("zones"):
+            address.top["zones"] = wanted["zones"]
+        address.properties = {
+            "publicIPAllocationMethod": "Static",
+            "publicIPAddressVersion": properties.get("publicIPAddressVersion", "IPv4"),
+            "idleTimeoutInMinutes": properties.get("idleTimeoutInMinutes", 4),
+            "ipAddress": self._next_address(),
+            "provisioningState": "Succeeded",
+            "resourceGuid": str(uuid4()),
+        }
+        if "deleteOption" in properties:
+            address.properties["deleteOption"] = properties["deleteOption"]
         return self._world.books.add(address)
 
     def _tags(self, parameters: Json) -> dict[str, str]:
@@ -110,7 +93,7 @@ class Interfaces:
                 "subnet": {"id": subnet["id"]},
             }
             if "publicIPAddress" in own:
-                properties["publicIPAddress"] = self._free_address(own["publicIPAddress"]["id"], nic)
+                properties["publicIPAddress"] = own["publicIPAddress"]
             place = f"{nic.id}/ipConfigurations/{configuration['name']}"
             made.append({"name": configuration["name"], "id": place, "etag": etag(), "properties": properties})
         shown: Json = {
@@ -131,20 +114,6 @@ class Interfaces:
         address = self._world.books.find(reference["id"]) if reference else None
         if address is not None:
             address.properties["ipConfiguration"] = {"id": configuration["id"]}
-
-    def _free_address(self, address_id: str, nic: Resource) -> Json:
-        address = self._world.books.find(address_id)
-        if address is None or address.type != ADDRESS:
-            raise _no_such(address_id)
-        others = [resource for resource in holders(self._world.books, address) if not same(resource.id, nic.id)]
-        if others:
-            raise Refusal(
-                400,
-                "PublicIPAddressInUse",
-                f"Resource {nic.id} is referencing public IP address {address.id} that is already allocated to "
-                f"resource {others[0].id}.",
-            )
-        return {"id": address.id}
 
     def _subnet(self, subnet_id: str, region: str) -> Json:
         vnet_id, _, name = subnet_id.rpartition("/subnets/")

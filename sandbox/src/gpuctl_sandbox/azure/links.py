@@ -19,17 +19,6 @@ def holders(books: Books, resource: Resource) -> list[Resource]:
     return [item for item in books.resources() if item is not resource and _uses(item, resource)]
 
 
-def used_subnets(books: Books, vnet: Resource) -> dict[str, list[str]]:
-    """The subnets of a network that interfaces use: by their id in lower case, the ids of the configurations."""
-    used: dict[str, list[str]] = {}
-    for nic in books.resources(NIC):
-        for configuration in nic.properties["ipConfigurations"]:
-            subnet = str(configuration["properties"].get("subnet", {}).get("id", "")).lower()
-            if subnet.startswith(f"{vnet.id}/subnets/".lower()):
-                used.setdefault(subnet, []).append(configuration["id"])
-    return used
-
-
 def os_disk(machine: Resource) -> Json:
     """What the machine says of its OS disk."""
     disk: Json = machine.properties["storageProfile"]["osDisk"]

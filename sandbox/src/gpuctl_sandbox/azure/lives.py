@@ -58,7 +58,7 @@ def end(books: Books, machine: Resource, at: datetime, ended: list[Json]) -> Non
 
 
 def instance_view(machine: Resource) -> Json:
-    """What `$expand=instanceView` and the call of that name add."""
+    """What `$expand=instanceView` adds."""
     hidden: Any = machine.hidden
     state = machine.state
     since = rfc3339(hidden["state_since"])
@@ -87,7 +87,7 @@ def instance_view(machine: Resource) -> Json:
     return view | {"disks": [disk]}
 
 
-def detach(books: Books, machine: Resource, held_until: datetime) -> None:
+def detach(books: Books, machine: Resource) -> None:
     """Let go of what the machine held: disks and interfaces that stay behind are free."""
     for disk in books.resources(DISK):
         if str(disk.top.get("managedBy", "")).lower() == machine.id.lower():
@@ -97,10 +97,9 @@ def detach(books: Books, machine: Resource, held_until: datetime) -> None:
         nic = books.find(reference["id"])
         if nic is not None:
             detach_interface(nic)
-            nic.hidden["held_until"] = held_until
 
 
-def cascade(books: Books, machine: Resource, held_until: datetime) -> None:
+def cascade(books: Books, machine: Resource) -> None:
     """Delete with the machine what `deleteOption: Delete` says, and nothing else; what stays is free from then on."""
     disks = [os_disk(machine), *machine.properties["storageProfile"].get("dataDisks", [])]
     doomed = [disk["managedDisk"]["id"] for disk in disks if disk.get("deleteOption") == "Delete"]
@@ -116,7 +115,7 @@ def cascade(books: Books, machine: Resource, held_until: datetime) -> None:
                 doomed.append(address.id)
             elif reference["id"] in doomed:
                 address.properties.pop("ipConfiguration", None)
-    detach(books, machine, held_until)
+    detach(books, machine)
     for name in doomed:
         resource = books.find(name)
         if resource is not None:

@@ -1,7 +1,6 @@
 """Microsoft.Compute/virtualMachines: made, looked at, tagged, powered and deleted."""
 
-from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from werkzeug.wrappers import Response
@@ -64,24 +63,15 @@ class Machines:
             raise Refusal(400, "InvalidParameter", f"The value '{expanded}' of '$expand' is not valid.", "$expand")
         return reply(self._shown(machine, with_view=expanded == "instanceview"))
 
-    def view(self, call: Call) -> Response:
-        return reply(lives.instance_view(self._find(call)))
-
     def every(self, call: Call) -> Response:
-        """The machines of a group, of a region or of the whole subscription; `statusOnly` shows how they run."""
-        group = self._world.books.group(call.subscription, call.group) if "group" in call.names else None
-        resources = self._world.books.resources(MACHINE, group=group, subscription=call.subscription)
-        if "location" in call.names:
-            resources = [
-                resource for resource in resources if resource.location == region_of(call.names["location"], MACHINE)
-            ]
+        """The machines of the subscription; `statusOnly` shows how they run."""
+        resources = self._world.books.resources(MACHINE, subscription=call.subscription)
         is_status = call.query.get("statusOnly", "false").lower() == "true"
         with_view = is_status or call.query.get("$expand", "").lower() == "instanceview"
         shown = [self._shown(resource, with_view=with_view) for resource in resources]
-        if "group" not in call.names:
-            # As recorded: a listing that goes over groups writes their names in capitals.
-            for machine, body in zip(resources, shown, strict=True):
-                body["id"] = machine.id.replace(f"/{machine.group.name}/", f"/{machine.group.name.upper()}/", 1)
+        # As recorded: a listing that goes over groups writes their names in capitals.
+        for machine, body in zip(resources, shown, strict=True):
+            body["id"] = machine.id.replace(f"/{machine.group.name}/", f"/{machine.group.name.upper()}/", 1)
         return self._world.page(call, shown)
 
     def patch(self, call: Call) -> Response:
@@ -112,16 +102,12 @@ class Machines:
 
     def deallocate(self, call: Call) -> Response:
         """Begin to give the hardware back: the bill for it ends."""
-        return self._power(call, "deallocating", lambda machine: self.deallocated(machine, self._world.now()))
-
-    def power_off(self, call: Call) -> Response:
-        """Begin to power off: the hardware stays, and the bill goes on."""
-        return self._power(call, "stopping", lambda machine: self._to(machine, "Succeeded", "stopped"))
-
-    def start(self, call: Call) -> Response:
-        """Begin to start what was stopped or deallocated."""
-        fault = self._world.conditions.take(call, MACHINE, OF_THE_MACHINE)
-        return self._power(call, "starting", lambda machine: self._started(machine, fault))
+        self._world.writable_group(call)
+        machine = self._find(call)
+        self._check_alive(machine, "deallocate")
+        self._to(machine, "Updating", "deallocating")
+        operation = self._world.begin(call, MACHINE, lambda: self.deallocated(machine, self._world.now()))
+        return self._accepted(call, operation, machine, 202, None, location=True)
 
     def deallocated(self, machine: Resource, at: datetime) -> None:
         """Give its hardware back at that time, whoever wants it."""
@@ -165,8 +151,7 @@ class Machines:
 
     def _gone(self, machine: Resource) -> None:
         if self._world.books.find(machine.id) is machine:
-            held_until = self._world.now() + timedelta(seconds=self._world.conditions.interface_hold_s)
-            lives.cascade(self._world.books, machine, held_until)
+            lives.cascade(self._world.books, machine)
             lives.end(self._world.books, machine, self._world.now(), self._world.ended)
 
     def _updated_too_soon(self, machine: Resource) -> None:
@@ -188,18 +173,6 @@ class Machines:
         machine.hidden["failure"] = {"code": fault.code, "message": message}
         self._to(machine, "Failed", "running" if fault.code == "OSProvisioningTimedOut" else None, failed=True)
         raise Refusal(409, fault.code, message)
-
-    def _power(self, call: Call, meanwhile: str, finish: Callable[[Resource], None]) -> Response:
-        self._world.writable_group(call)
-        machine = self._find(call)
-        self._check_alive(machine, call.path.rpartition("/")[2])
-        self._to(machine, "Updating", meanwhile)
-
-        def done() -> None:
-            if self._world.books.find(machine.id) is machine and machine.state != "Deleting":
-                finish(machine)
-
-        return self._accepted(call, self._world.begin(call, MACHINE, done), machine, 202, None, location=True)
 
     def _to(
         self, machine: Resource, state: str, power: str | None, at: datetime | None = None, *, failed: bool = False

@@ -6,7 +6,7 @@ from werkzeug.wrappers import Response
 
 from gpuctl_sandbox.azure.books import Resource
 from gpuctl_sandbox.azure.links import ADDRESS, MACHINE
-from gpuctl_sandbox.azure.places import COMPUTE, NETWORK, REGIONS
+from gpuctl_sandbox.azure.places import COMPUTE, REGIONS
 from gpuctl_sandbox.azure.sizes import SIZES, Size
 from gpuctl_sandbox.azure.wire import Call, Json, Refusal, reply
 from gpuctl_sandbox.azure.world import World, region_of
@@ -44,13 +44,6 @@ class Stock:
         used = self._used(call.subscription, region)
         names = [*_LIMITS, *sorted({size.family for size in SIZES.values()})]
         return reply({"value": [_usage(name, used.get(name, 0), self._limit(region, name)) for name in names]})
-
-    def network_usages(self, call: Call) -> Response:
-        region = region_of(call.names["location"], NETWORK)
-        addresses = self._world.books.resources(ADDRESS, subscription=call.subscription)
-        count = sum(resource.location == region for resource in addresses)
-        entry = _usage("PublicIPAddresses", count, self._limit(region, "PublicIPAddresses"))
-        return reply({"value": [entry]})
 
     def check(self, subscription: str, region: str, size: Size, *, is_spot: bool) -> None:
         """Refuse a machine that the region has no place for, or that would exceed a quota."""

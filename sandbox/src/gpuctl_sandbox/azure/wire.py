@@ -10,10 +10,12 @@ from uuid import uuid4
 
 from werkzeug.wrappers import Response
 
+from gpuctl_sandbox.operated import Refused
+
 Json = dict[str, Any]
 
 
-class Refusal(Exception):
+class Refusal(Refused):
     """ARM says no: a status, a code, what it says about it, and sometimes which property it means."""
 
     def __init__(

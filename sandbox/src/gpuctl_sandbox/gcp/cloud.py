@@ -1,9 +1,7 @@
 """Compute Engine as one WSGI application, one call at a time: its methods, and what every call goes through first."""
 
-from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import datetime
-from threading import RLock
 from typing import Any
 
 from werkzeug.wrappers import Response
@@ -24,33 +22,23 @@ from gpuctl_sandbox.gcp.stock import Stock, check_zone
 from gpuctl_sandbox.gcp.wire import Call, Json, Refusal, not_found, read_call, reply
 from gpuctl_sandbox.gcp.world import Instance, World
 from gpuctl_sandbox.guests.guest import Guest
-from gpuctl_sandbox.setup import set_up
-
-_CALLS_KEPT = 10_000
+from gpuctl_sandbox.operated import OperatedCloud
 
 
-class ComputeCloud:
-    """Google Cloud with one project and every region; empty at birth, held in memory only."""
+class ComputeCloud(OperatedCloud):
+    """Google Cloud with one project and every region."""
+
+    _world: World
+    happenings = (*OperatedCloud.happenings, "host-error")
 
     def __init__(self, now: Callable[[], datetime]) -> None:
-        self._now = now
-        self._lock = RLock()
         self._discovery = Discovery()
-        self._forget()
+        super().__init__(now)
 
     @staticmethod
     def owns(path: str) -> bool:
         """Whether a path is one of Compute Engine's, the Resource Manager's or Cloud Billing's."""
         return path.startswith("/compute/") or projects.owns(path)
-
-    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        try:
-            call = read_call(environ)
-            with self._lock:
-                answer = self._answer(call)
-        except Refusal as refusal:
-            answer = refusal.reply()
-        return answer(environ, start_response)
 
     def machines(self) -> list[Json]:
         """Every instance since the last reset, ended ones too, oldest first."""
@@ -86,11 +74,6 @@ class ComputeCloud:
             ]
             return [*instances, *disks, *rules]
 
-    def calls(self) -> list[Json]:
-        """The calls served since the last reset, oldest first; of very many, the last ten thousand."""
-        with self._lock:
-            return list(self._calls)
-
     def interrupt(self, instance_id: str) -> bool:
         """Take one spot instance back. False if no spot instance has that id (`zone/name`)."""
         return self._with(instance_id, lives.preempt, lambda instance: instance.is_spot)
@@ -103,22 +86,7 @@ class ComputeCloud:
         """Let the host of an instance fail. False if none that runs has that id."""
         return self._with(instance_id, lives.host_error, lambda instance: instance.status == "RUNNING")
 
-    def set_up(self, what: str, settings: Json) -> Json | None:
-        """Change the conditions: `settings` by name, or one of the `faults` more. None if it means nothing.
-
-        Raises Refusal, and changes nothing then, for a name or value that is unknown.
-        """
-        with self._lock:
-            world = self._world
-            return set_up(what, settings, world.conditions, lambda: world.operations.finish_all(self._now()))
-
-    def reset(self) -> None:
-        """An empty cloud under the usual conditions."""
-        with self._lock:
-            self._forget()
-
     def _forget(self) -> None:
-        self._calls: deque[Json] = deque(maxlen=_CALLS_KEPT)
         world = self._world = World(self._now)
         self._stock, self._network, self._disks = Stock(world), Network(world), Disks(world)
         self._instances = Instances(world, Launches(world, self._stock, self._network))
@@ -141,6 +109,9 @@ class ComputeCloud:
         self._world.operations.settle(self._now(), is_look=is_look)
         lives.fire_limits(self._world)
 
+    def _read(self, environ: dict[str, Any]) -> Call:
+        return read_call(environ)
+
     def _answer(self, call: Call) -> Response:
         self._settle(is_look=True)
         entry: Json = {"service": "gcp", "action": "", "region": "", "method": call.http, "path": call.path}
@@ -155,7 +126,7 @@ class ComputeCloud:
             raise not_found(f"projects/{call.project}")
         self._check_account(call)
         self._world.conditions.refuse(call)
-        if "zone" in call.names and call.method != "zones.get":
+        if "zone" in call.names:
             check_zone(call)
         body = self._discovery.check(call)
         for permission in needed(call, body, own):
@@ -204,56 +175,37 @@ class ComputeCloud:
         return self._world.operations.find(PROJECT, scope, call.names["operation"]).shown(PROJECT)
 
     def _operations(self, call: Call) -> list[Json]:
-        scope = f"zones/{call.zone}" if "zone" in call.names else "global"
-        return [operation.shown(PROJECT) for operation in self._world.operations.of_scope(scope)]
+        return [operation.shown(PROJECT) for operation in self._world.operations.of_scope(f"zones/{call.zone}")]
 
     def _methods(self, call: Call, body: Any) -> dict[str, Callable[[], Any]]:
         instances, disks, network, stock = self._instances, self._disks, self._network, self._stock
-        world, zone = self._world, call.names.get("zone", "")
+        world = self._world
         return {
             "instances.insert": lambda: instances.insert(call, body),
             "instances.get": lambda: instances.get(call),
-            "instances.list": lambda: instances.by_zone().get(f"zones/{zone}", []),
             "instances.aggregatedList": lambda: aggregated(
                 world, call, "compute#instanceAggregatedList", "instances", instances.by_zone()
             ),
             "instances.delete": lambda: instances.delete(call),
             "instances.setLabels": lambda: instances.set_labels(call, body),
             "instances.setMetadata": lambda: instances.set_metadata(call, body),
-            "instances.setTags": lambda: instances.set_tags(call, body),
-            "instances.setScheduling": lambda: instances.set_scheduling(call, body),
             "instances.setDeletionProtection": lambda: instances.set_protection(call),
-            "instances.start": lambda: instances.start(call),
-            "instances.stop": lambda: instances.stop(call),
             "instances.getSerialPortOutput": lambda: instances.serial_port(call),
             "instances.testIamPermissions": lambda: instances.test_permissions(call, body),
             "disks.get": lambda: disks.get(call),
-            "disks.list": lambda: disks.by_zone().get(f"zones/{zone}", []),
             "disks.aggregatedList": lambda: aggregated(
                 world, call, "compute#diskAggregatedList", "disks", disks.by_zone()
             ),
-            "disks.insert": lambda: disks.insert(call, body),
-            "disks.delete": lambda: disks.delete(call),
-            "disks.setLabels": lambda: disks.set_labels(call, body),
             "zoneOperations.get": lambda: self._operation(call),
-            "zoneOperations.wait": lambda: self._operation(call),
             "zoneOperations.list": lambda: self._operations(call),
             "globalOperations.get": lambda: self._operation(call),
-            "globalOperations.wait": lambda: self._operation(call),
-            "globalOperations.list": lambda: self._operations(call),
             "firewalls.insert": lambda: network.insert_rule(call, body),
             "firewalls.get": lambda: network.rule(call),
             "firewalls.list": lambda: network.rules(call),
             "firewalls.delete": lambda: network.delete_rule(call),
-            "networks.get": lambda: network.get(call),
-            "networks.list": lambda: network.every(call),
             "subnetworks.get": lambda: network.subnet(call),
-            "subnetworks.list": lambda: network.subnets(call),
             "images.get": lambda: self._images.get(call),
-            "images.list": lambda: self._images.every(call),
             "images.getFromFamily": lambda: self._images.from_family(call),
-            "machineTypes.get": lambda: stock.machine_type(call),
-            "machineTypes.list": lambda: stock.machine_types(call),
             "machineTypes.aggregatedList": lambda: aggregated(
                 world, call, "compute#machineTypeAggregatedList", "machineTypes", stock.machine_types_by_zone()
             ),
@@ -264,9 +216,6 @@ class ComputeCloud:
                 "acceleratorTypes",
                 stock.accelerator_types_by_zone(),
             ),
-            "acceleratorTypes.get": lambda: stock.accelerator_type(call),
-            "acceleratorTypes.list": lambda: stock.accelerator_types(call),
-            "zones.get": lambda: stock.zone(call),
             "zones.list": lambda: stock.zones(call),
             "regions.get": lambda: stock.region(call),
             "regions.list": lambda: stock.regions(call),

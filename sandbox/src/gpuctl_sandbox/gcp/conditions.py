@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
+from gpuctl_sandbox import setup
 from gpuctl_sandbox.gcp.operations import OperationError
 from gpuctl_sandbox.gcp.wire import Call, Json, Refusal
-from gpuctl_sandbox.setup import change, take
 
 _POOL = (
     "The zone 'projects/{project}/zones/{zone}' does not have enough resources available to fulfill the request.  "
@@ -42,22 +42,17 @@ _REFUSALS: dict[str, tuple[int, str]] = {
     "notFound": (404, "The resource '{path}' was not found"),
     "alreadyExists": (409, "The resource '{path}' already exists"),
 }
-# How many looks something takes; None is for ever.
-_COUNTS = ("polls",)
 
 
 @dataclass
-class Fault:
-    """One thing that goes wrong `times` times (below 0: always) after `skip` calls that it spares.
+class Fault(setup.Fault):
+    """A fault and its calls.
 
     `method` (`instances.insert`) says with which calls, `path` which words their address holds; None means with all.
     """
 
-    code: str
     method: str | None = None
     path: str | None = None
-    times: int = 1
-    skip: int = 0
     status: int | None = None
     message: str | None = None
 
@@ -79,7 +74,7 @@ class Fault:
 
 
 @dataclass
-class Conditions:
+class Conditions(setup.Conditions):
     """How things are.
 
     `polls`: how many later calls find an operation under way (None: all, until told to end). `listing_lag_s`: how long
@@ -96,6 +91,9 @@ class Conditions:
     `billing`. `permissions` are patterns of what the caller may do.
     """
 
+    fault = Fault
+    # How many looks something takes; None is for ever.
+    optional = ("polls",)
     polls: int | None = 0
     page_size: int = 500
     listing_lag_s: int = 0
@@ -115,21 +113,6 @@ class Conditions:
     api: str = "on"
     billing: str = "on"
     permissions: list[str] = field(default_factory=lambda: ["*"])
-    faults: list[Fault] = field(default_factory=list)
-
-    def change(self, settings: Json) -> None:
-        """Set what is named. Raises Refusal for a name or a value that means nothing here, and changes nothing then."""
-        try:
-            change(self, settings, _COUNTS)
-        except ValueError as error:
-            raise Refusal(400, "UnknownSetting", str(error)) from error
-
-    def add_fault(self, settings: Json) -> None:
-        """Add one fault. Raises Refusal if it names something unknown."""
-        try:
-            self.faults.append(Fault(**settings))
-        except TypeError as error:
-            raise Refusal(400, "UnknownSetting", str(error)) from error
 
     def grants(self, permission: str) -> bool:
         """Whether the caller holds that permission."""
@@ -138,10 +121,11 @@ class Conditions:
     def refuse(self, call: Call) -> None:
         """Raise the fault that befalls this call before anything is done."""
         later = {*OF_THE_OPERATION, *OF_THE_ANSWER}
-        fault = take(self.faults, lambda fault: fault.code not in later and fault.fits(call))
+        fault = self.take_fault(lambda fault: fault.code not in later and fault.fits(call))
         if fault is not None:
             raise fault.refusal(call)
 
     def take(self, call: Call, codes: Any) -> Fault | None:
         """The fault with one of these codes that is to befall what this call begins, used up once."""
-        return take(self.faults, lambda fault: fault.code in codes and fault.fits(call))
+        fault: Fault | None = self.take_fault(lambda fault: fault.code in codes and fault.fits(call))
+        return fault

@@ -87,13 +87,6 @@ RULES: tuple[Rule, ...] = (
         "documented",
     ),
     _rule(
-        "time limit of a running instance",
-        "setScheduling with another limit on a running instance is refused: Max run duration cannot be changed while "
-        "the instance is running.",
-        "public logs of two users with that message; the HTTP status 400 is assumed",
-        "reported",
-    ),
-    _rule(
         "time limit of a stopped instance",
         "An instance that was stopped before its limit is not deleted by it; a test can let it be deleted.",
         f"{_INSTANCE_LIMIT} clears the timestamp on a stop; one user's log shows a deletion",

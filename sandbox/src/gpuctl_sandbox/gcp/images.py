@@ -86,9 +86,6 @@ class Images:
     def from_family(self, call: Call) -> Json:
         return find(f"projects/{call.project}/global/images/family/{call.names['family']}").shown()
 
-    def every(self, call: Call) -> list[Json]:
-        return [image.shown() for image in IMAGES if image.project == call.project]
-
 
 def find(source: str) -> Image:
     """The image of that full or partial address, or the newest of a family. Refused if there is none."""

@@ -67,55 +67,11 @@ class Instances:
             raise Refusal(412, "conditionNotMet", "Supplied fingerprint does not match current metadata fingerprint.")
         return self._changed(call, instance, "setMetadata", metadata=metadata)
 
-    def set_tags(self, call: Call, body: Json) -> Operation:
-        """Replace all network tags. Refused for a stale fingerprint."""
-        instance = self._find(call)
-        if body.get("fingerprint") != fingerprint(instance.tags):
-            raise Refusal(412, "conditionNotMet", "Supplied fingerprint does not match current tags fingerprint.")
-        return self._changed(call, instance, "setTags", tags=rules.check_tags(body))
-
     def set_protection(self, call: Call) -> Operation:
-        """Set the protection against deletion; on where the parameter is left out."""
+        """Set the protection against deletion, as an owner does; on where the parameter is left out."""
         instance = self._find(call)
         wanted = call.query.get("deletionProtection", "true").lower() == "true"
         return self._changed(call, instance, "setDeletionProtection", protected=wanted)
-
-    def set_scheduling(self, call: Call, body: Json) -> Operation:
-        """Change the scheduling. A running instance keeps its time limit: changing that is refused."""
-        instance = self._find(call)
-        before = instance.scheduling
-        merged = {key: value for key, value in before.items() if key not in ("maxRunDuration", "terminationTime")}
-        parameters = merged | body
-        wanted = rules.check_scheduling(parameters, instance.machine, instance.gpu, self._world.now())
-        limits = ("maxRunDuration", "terminationTime")
-        if instance.status != "TERMINATED" and any(before.get(key) != wanted.get(key) for key in limits):
-            raise Refusal(400, "invalid", "Max run duration cannot be changed while the instance is running.")
-        return self._changed(call, instance, "setScheduling", scheduling=wanted)
-
-    def stop(self, call: Call) -> Operation:
-        instance = self._find(call)
-        if instance.status != "RUNNING":
-            raise _not_ready(instance)
-        instance.status = "STOPPING"
-        return self._world.begin(
-            call,
-            f"zones/{instance.zone}",
-            "stop",
-            instance.target,
-            lambda: lives.stop(self._world, instance, self._world.now()),
-        )
-
-    def start(self, call: Call) -> Operation:
-        instance = self._find(call)
-        if instance.status != "TERMINATED":
-            raise _not_ready(instance)
-        return self._world.begin(
-            call,
-            f"zones/{instance.zone}",
-            "start",
-            instance.target,
-            lambda: lives.start(instance, self._world.now()),
-        )
 
     def serial_port(self, call: Call) -> Json:
         """The console output from `start` on."""

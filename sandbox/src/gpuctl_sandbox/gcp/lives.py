@@ -16,10 +16,10 @@ def start(instance: Instance, at: datetime) -> None:
     instance.limit_at = _limit(instance.scheduling, at)
 
 
-def stop(world: World, instance: Instance, at: datetime, *, status: str = "TERMINATED") -> None:
+def stop(world: World, instance: Instance, at: datetime) -> None:
     """Stop it: compute no longer bills, the disk does, and a time limit no longer counts."""
     _settle_bill(instance, at)
-    instance.status, instance.stopped_at = status, at
+    instance.status, instance.stopped_at = "TERMINATED", at
     if not world.conditions.limit_counts_when_stopped:
         instance.limit_at = None
 

@@ -20,43 +20,28 @@ class Network:
     def __init__(self, world: World) -> None:
         self._world = world
 
-    def get(self, call: Call) -> Json:
-        if call.names["network"] != "default" or not self._world.conditions.default_network:
-            raise not_found(f"projects/{call.project}/global/networks/{call.names['network']}")
-        return self._default()
-
-    def every(self, call: Call) -> list[Json]:
-        return [self._default()] if self._world.conditions.default_network else []
-
     def subnet(self, call: Call) -> Json:
-        for entry in self.subnets(call):
-            if entry["name"] == call.names["subnetwork"]:
-                return entry
-        raise not_found(
-            f"projects/{call.project}/regions/{call.names['region']}/subnetworks/{call.names['subnetwork']}"
-        )
-
-    def subnets(self, call: Call) -> list[Json]:
-        region = call.names["region"]
+        region, name = call.names["region"], call.names["subnetwork"]
         if region not in REGIONS:
             raise invalid("region", region, "Unknown region.")
-        return [
-            {
-                "kind": "compute#subnetwork",
-                "id": str(9_000 + list(REGIONS).index(region)),
-                "creationTimestamp": "2025-02-01T01:02:03.004-08:00",
-                "name": "default",
-                "network": link(f"projects/{PROJECT}/global/networks/default"),
-                "ipCidrRange": f"10.{128 + list(REGIONS).index(region)}.0.0/20",
-                "gatewayAddress": f"10.{128 + list(REGIONS).index(region)}.0.1",
-                "region": link(f"projects/{PROJECT}/regions/{region}"),
-                "selfLink": link(f"projects/{PROJECT}/regions/{region}/subnetworks/default"),
-                "privateIpGoogleAccess": False,
-                "purpose": "PRIVATE",
-                "stackType": "IPV4_ONLY",
-                "fingerprint": "3ba6uRW6NPQ=",
-            }
-        ]
+        if name != "default":
+            raise not_found(f"projects/{call.project}/regions/{region}/subnetworks/{name}")
+        number = list(REGIONS).index(region)
+        return {
+            "kind": "compute#subnetwork",
+            "id": str(9_000 + number),
+            "creationTimestamp": "2025-02-01T01:02:03.004-08:00",
+            "name": "default",
+            "network": link(f"projects/{PROJECT}/global/networks/default"),
+            "ipCidrRange": f"10.{128 + number}.0.0/20",
+            "gatewayAddress": f"10.{128 + number}.0.1",
+            "region": link(f"projects/{PROJECT}/regions/{region}"),
+            "selfLink": link(f"projects/{PROJECT}/regions/{region}/subnetworks/default"),
+            "privateIpGoogleAccess": False,
+            "purpose": "PRIVATE",
+            "stackType": "IPV4_ONLY",
+            "fingerprint": "3ba6uRW6NPQ=",
+        }
 
     def interface(self, requested: list[Json], zone: str) -> tuple[str, bool]:
         """The network of an insert's one interface and whether it has a public address. Refused where it has none."""
@@ -157,20 +142,6 @@ class Network:
             if self._world.conditions.allows_ssh:
                 ordinary.append(_ordinary("default-allow-ssh", "0.0.0.0/0", [{"IPProtocol": "tcp", "ports": ["22"]}]))
         return [*ordinary, *self._world.firewalls.values()]
-
-    def _default(self) -> Json:
-        return {
-            "kind": "compute#network",
-            "id": "7000000000000000001",
-            "creationTimestamp": "2025-02-01T01:02:03.004-08:00",
-            "name": "default",
-            "description": "Default network for the project",
-            "autoCreateSubnetworks": True,
-            "selfLink": link(f"projects/{PROJECT}/global/networks/default"),
-            "subnetworks": [link(f"projects/{PROJECT}/regions/{region}/subnetworks/default") for region in REGIONS],
-            "routingConfig": {"routingMode": "REGIONAL"},
-            "networkFirewallPolicyEnforcementOrder": "AFTER_CLASSIC_FIREWALL",
-        }
 
 
 def _ordinary(name: str, source: str, allowed: list[Json]) -> Json:

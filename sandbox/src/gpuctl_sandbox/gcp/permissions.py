@@ -9,19 +9,16 @@ _NAMES = {
     "instances.insert": "compute.instances.create",
     "instances.aggregatedList": "compute.instances.list",
     "disks.aggregatedList": "compute.disks.list",
-    "disks.insert": "compute.disks.create",
     "machineTypes.aggregatedList": "compute.machineTypes.list",
     "acceleratorTypes.aggregatedList": "compute.acceleratorTypes.list",
     "images.getFromFamily": "compute.images.getFromFamily",
-    "zoneOperations.wait": "compute.zoneOperations.get",
-    "globalOperations.wait": "compute.globalOperations.get",
     "firewalls.insert": "compute.firewalls.create",
     "projects.get": "compute.projects.get",
 }
 # Anybody may call these.
 _FREE = {"instances.testIamPermissions"}
 # Public images and their families may be read by everybody.
-_PUBLIC = ("images.get", "images.list", "images.getFromFamily")
+_PUBLIC = ("images.get", "images.getFromFamily")
 
 
 def needed(call: Call, body: Json | None, own_project: bool) -> Iterator[str]:

@@ -44,38 +44,13 @@ class Stock:
     def regions(self, call: Call) -> list[Json]:
         return [self._region(region) for region in REGIONS]
 
-    def zone(self, call: Call) -> Json:
-        if call.zone not in ZONES:
-            raise not_found(f"projects/{call.project}/zones/{call.zone}")
-        return _zone(call.zone)
-
     def zones(self, call: Call) -> list[Json]:
         return [_zone(zone) for zone in ZONES]
-
-    def machine_type(self, call: Call) -> Json:
-        machine = self.offered(call.zone).get(call.names["machineType"])
-        if machine is None:
-            raise not_found(f"projects/{call.project}/zones/{call.zone}/machineTypes/{call.names['machineType']}")
-        return machine.shown(PROJECT, call.zone)
-
-    def machine_types(self, call: Call) -> list[Json]:
-        return [machine.shown(PROJECT, call.zone) for machine in self.offered(call.zone).values()]
 
     def machine_types_by_zone(self) -> dict[str, list[Json]]:
         return {
             f"zones/{zone}": [machine.shown(PROJECT, zone) for machine in self.offered(zone).values()] for zone in ZONES
         }
-
-    def accelerator_type(self, call: Call) -> Json:
-        name = call.names["acceleratorType"]
-        for entry in self.accelerator_types(call):
-            if entry["name"] == name:
-                return entry
-        raise not_found(f"projects/{call.project}/zones/{call.zone}/acceleratorTypes/{name}")
-
-    def accelerator_types(self, call: Call) -> list[Json]:
-        lacking = self._named(self._world.conditions.unoffered, call.zone)
-        return [item.shown(PROJECT, call.zone) for item in ACCELERATORS.values() if item.name not in lacking]
 
     def accelerator_types_by_zone(self) -> dict[str, list[Json]]:
         lacking = {zone: self._named(self._world.conditions.unoffered, zone) for zone in ZONES}

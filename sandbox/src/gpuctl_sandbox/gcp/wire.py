@@ -9,12 +9,15 @@ from urllib.parse import parse_qsl, unquote
 
 from werkzeug.wrappers import Response
 
+from gpuctl_sandbox.operated import Refused
+
 Json = dict[str, Any]
+
 _PACIFIC = timezone(timedelta(hours=-8))
 LINKS = "https://www.googleapis.com/compute/v1/"
 
 
-class Refusal(Exception):
+class Refusal(Refused):
     """Google refuses: an HTTP status, a reason, a message, and sometimes details or what else stands in the error."""
 
     def __init__(self, status: int, reason: str, message: str, details: list[Json] | None = None) -> None:
