@@ -99,6 +99,7 @@ COMMANDS = {
     ),
     "get": CommandRow("get", "Show one instance", _INSTANCES, only_reads=True),
     "run": CommandRow("run.command", "Run a command on a temporary instance", _INSTANCES, warns_if_foreign=True),
+    "resume": CommandRow("resume", "Continue work whose gpuctl run was killed", _ACCESS),
     "list": CommandRow("list.command", "List instances with cost and time left", _INSTANCES, only_reads=True),
     "terminate": CommandRow("terminate", "Terminate instances", _INSTANCES),
     "stats": CommandRow("stats.command", "Show usage, cost and savings", _INSTANCES, only_reads=True),

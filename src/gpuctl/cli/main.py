@@ -25,6 +25,7 @@ from gpuctl.errors import Failure, GpuctlError, Interrupted, UsageError
 from gpuctl.platform import Platform
 
 _OURS_OF_RUN = 200
+_RUNNING = ("run", "resume")
 
 
 def entry() -> None:
@@ -122,7 +123,7 @@ def _notify_hooks(context: Context) -> None:
 
 def _failed(context: Context, failure: Failure, argv: Sequence[str]) -> int:
     # What `run` prints on stdout is its command's, and so is every exit code below 200.
-    is_run = context.globals.command == "run"
+    is_run = context.globals.command in _RUNNING
     with suppress(OSError, ValueError):
         render_failure(context, failure, as_json=not is_run and _wants_json(context, argv))
     return failure.exit_code + (_OURS_OF_RUN if is_run and not isinstance(failure, Interrupted) else 0)

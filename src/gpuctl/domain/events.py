@@ -22,6 +22,7 @@ class EventName(StrEnum):
     RUNNING = "running"  # a task is attached to it
     LEASED = "leased"  # somebody has it on lease, from its pool
     RELEASED = "released"  # its lease is over
+    FINISHED = "finished"  # its work with a deadline is over
     EXTENDED = "extended"  # its deadline was moved
     EXPIRING = "expiring"  # its deadline is near: the time to extend it
     ADOPTED = "adopted"  # it was found in the cloud and in no record

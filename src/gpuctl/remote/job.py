@@ -49,6 +49,10 @@ class RemoteJob:
         if reply.code != 0:
             raise CommandLostError("the command did not start on the instance")
 
+    def is_started(self, line: SshConnection) -> bool:
+        """Whether the command was started on the instance, whether it has ended or not. Raises what `ask` raises."""
+        return line.ask(f'test -e "$HOME/.gpuctl/{self.token}/claimed"\n'.encode(), within=_ANSWERS).code == 0
+
     def script(self) -> bytes:
         """What starts it, for `bash -s`."""
         exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in self.variables.items())

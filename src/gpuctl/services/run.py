@@ -22,7 +22,7 @@ from gpuctl.errors import (
     UsageError,
 )
 from gpuctl.remote.access import Access
-from gpuctl.remote.job import RemoteJob
+from gpuctl.remote.job import CommandLostError, RemoteJob
 from gpuctl.remote.line import SshConnection
 from gpuctl.remote.transfer import Transfer, download, upload
 from gpuctl.services.launch.emergency import end_interrupted, unwritten
@@ -41,12 +41,16 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What is to be done on an instance: files there, the command with its variables, files back."""
+    """What is to be done on an instance: files there, the command with its variables, files back.
+
+    `token` is the name of the command on the instance: a command of the same name is not started again.
+    """
 
     command: Sequence[str]
     variables: Mapping[str, str] = field(default_factory=dict, repr=False)
     uploads: Sequence[Transfer] = ()
     downloads: Sequence[Transfer] = ()
+    token: str | None = None
 
 
 @dataclass(slots=True)
@@ -75,11 +79,16 @@ class _InstanceTerminated(Exception):
         self.reason = reason
 
 
-def begin(runtime: Runtime, record: Instance) -> None:
-    """Make the instance RUNNING. UsageError if another task runs on it, NotReadyError if it is not READY."""
+def begin(runtime: Runtime, record: Instance, *, continues: bool = False) -> None:
+    """Make the instance RUNNING. UsageError if another task runs on it, NotReadyError if it is not READY.
+
+    With `continues` the task may run on it already.
+    """
     now = runtime.clock.now()
 
     def running(fresh: Instance) -> Instance:
+        if fresh.status is Status.RUNNING and continues:
+            return fresh
         if fresh.status is Status.RUNNING:
             raise UsageError(f"a task is already running on {fresh.label}", hint=f"gpuctl get {fresh.label}")
         if fresh.status is not Status.READY:
@@ -100,13 +109,15 @@ def run_task(
     watch: Callable[[Instance], None] = lambda record: None,
     release: Release | None = None,
     hurry: Callable[[], AbstractContextManager[None]] = nullcontext,
+    survives: bool = False,
 ) -> TaskResult:
     """Run the task on that instance, after `begin`, and terminate the instance; with `keep` it is READY again instead.
 
     `on_output` gets the output as it comes, `O` or `E` and bytes. A connection that breaks is made again until the
     deadline: the command goes on meanwhile. The instance is terminated on every way out, a signal included (then
     without waiting for confirmation, and within `hurry`). `watch` gets the record as it is now, every ten seconds.
-    With `release` the instance is leased, RUNNING and stays so: the lease is released at the end.
+    With `release` the instance is leased, RUNNING and stays so: the lease is released at the end. With `survives` the
+    command and the instance outlive a failure of this process, or a signal: another process can continue.
     """
     ran = TaskResult(record)
     run = _Run(runtime, access, record, watch)
@@ -118,13 +129,17 @@ def run_task(
             run.downloads(task)
             reason = Reason.USER
         except _InstanceTerminated as over:
+            run.is_over = True
             ran.error, reason = over.error, over.reason
         except GpuctlError as error:
             ran.error = error
         is_cut_short = False
     finally:
         runtime.progress.clear()
-        if release is not None:
+        is_left = is_cut_short or (ran.error is not None and not isinstance(ran.error, CommandLostError))
+        if survives and is_left and not run.is_over and ran.code is None:
+            runtime.progress.info(f"the command continues on {record.label}")
+        elif release is not None:
             with hurry() if is_cut_short else nullcontext():
                 run.stop_command(ran.code)
                 release(ran, is_cut_short or ran.error is not None)
@@ -162,6 +177,7 @@ class _Run:
         self._access = access
         self._record = record
         self._job: RemoteJob | None = None
+        self.is_over = False
         self._looked_at: timedelta | None = None
 
     @cached_property
@@ -170,11 +186,14 @@ class _Run:
         return SshConnection(self._access.target(self._record))
 
     def command(self, task: Task, on_output: OnOutput) -> int:
-        """Files there, then the command, to its end; its exit code."""
-        for transfer in task.uploads:
+        """Files there, then the command, to its end; its exit code. Of a command that was started only the end."""
+        job = RemoteJob(task.token or secrets.token_hex(8), task.command, task.variables)
+        may_be_started = task.token is not None and bool(task.uploads)
+        is_started = may_be_started and self._persist(lambda: job.is_started(self._line))
+        for transfer in () if is_started else task.uploads:
             self._runtime.progress.step(f"uploading {transfer.source}")
             self._persist(lambda transfer=transfer: upload(self._line, transfer))  # type: ignore[misc]
-        job = self._job = RemoteJob(secrets.token_hex(8), task.command, task.variables)
+        self._job = job
         self._runtime.progress.step("starting the command")
         self._persist(lambda: job.start(self._line))
         # From here on the terminal is the command's.

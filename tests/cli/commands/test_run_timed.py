@@ -13,7 +13,8 @@ from support.sshd import Cable
 from support.wire import Answer, Sent, refuse
 
 from gpuctl.domain.instance import Instance, Market, Reason, Status
-from gpuctl.domain.work import TimedWork
+from gpuctl.domain.unfinished import claimed
+from gpuctl.domain.work import Driver, TimedWork
 
 # Waits on the first instances, and ends on the third.
 COUNTING = (
@@ -72,6 +73,26 @@ def test_a_task_interrupted_twice_still_finishes_in_time(runner: Runner, cable: 
     assert {work.finish_by for work in works if work} == {works[0].finish_by if works[0] else None}
     assert "2 interruptions" in decisions(records[2])[0]
     assert runner.document["instance"]["id"] == records[2].id
+
+
+def test_run_starts_no_instance_while_another_process_continues_the_work(runner: Runner, cable: Cable) -> None:
+    free_at = None
+
+    def taken_over(sent: Sent) -> Answer | None:
+        """Another process claims the work between the decision and the record of the next instance."""
+        nonlocal free_at
+        lost = [record for record in runner.operator.records if record.reason is Reason.INTERRUPTED]
+        if free_at is None and lost and sent.action == "DescribeImages":
+            free_at = runner.operator.clock.now() + timedelta(minutes=7)
+            driver = Driver(holder="server process 1", until=free_at)
+            runner.operator.store.update(lost[0].id, lambda fresh: claimed(fresh, driver, driver.until, lambda _: True))
+        return None
+
+    runner.operator.wire.instead = taken_over
+    with interrupting(runner, cable, 1):
+        assert runner.run("--finish-by", "6h", "--work", "30m", there=[COUNTING.replace("-ge 2", "-ge 1")]) == 0
+    _, second = sorted(runner.operator.records, key=lambda record: record.created_at)
+    assert free_at is not None and second.created_at >= free_at
 
 
 def test_a_loss_that_leaves_no_time_for_another_leads_to_on_demand(runner: Runner, cable: Cable) -> None:

@@ -1,6 +1,7 @@
 """`gpuctl reap`: terminate expired instances, confirm terminations, find orphans. Safe to run at any time."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,8 @@ from gpuctl.cli.render.tables import table, wrapped
 from gpuctl.cli.terminal.text import brief
 from gpuctl.documents.events import reap_shape, reason_of
 from gpuctl.domain.reconcile.actions import ActionKind
-from gpuctl.errors import UsageError
+from gpuctl.domain.unfinished import has_work
+from gpuctl.errors import StateLockedError, StateUnusableError, UsageError
 from gpuctl.home.schedule import limit_error_log
 from gpuctl.services.reap.loop import ReapReport
 from gpuctl.services.reap.reaper import reportable
@@ -48,7 +50,8 @@ def command(
 ) -> Result | None:
     """Terminate expired instances, record confirmed terminations, adopt or terminate orphans.
 
-    If there is nothing to do and stdout is not a terminal, it prints nothing. Problems go to stderr and exit code 8.
+    Also starts `gpuctl resume` in the background for work with a deadline whose `gpuctl run` was killed. If there is
+    nothing to do and stdout is not a terminal, it prints nothing. Problems go to stderr and exit code 8.
     """
     context: Context = ctx.find_root().obj
     if log is not None:
@@ -65,8 +68,11 @@ def command(
     # Delivered after the reaper's lock is released: a reap that starts meanwhile terminates what is expired.
     context.owes_events = not dry_run
     if not watch:
-        return _result(context, reaper.run(wait=wait), dry_run=dry_run)
+        report = reaper.run(wait=wait)
+        _continue_work(context, report, dry_run=dry_run)
+        return _result(context, report, dry_run=dry_run)
     for report in reaper.watch(interval, partial(_notify, context), wait=wait):
+        _continue_work(context, report, dry_run=False)
         result = _result(context, report, dry_run=False)
         if result is not None:
             render(context, result)
@@ -77,6 +83,16 @@ def _notify(context: Context, within: timedelta) -> None:
     from gpuctl.wiring.hooks import notify_hooks
 
     notify_hooks(context.wiring, within, is_reaper=True, is_attended=context.is_terminal)
+
+
+def _continue_work(context: Context, report: ReapReport, *, dry_run: bool) -> None:
+    """Start what continues unfinished work. A state that cannot be used was reported by the reaper itself."""
+    with suppress(StateUnusableError, StateLockedError):
+        if report.is_busy or dry_run or not has_work(context.wiring.store.snapshot().records):
+            return
+        from gpuctl.cli.commands.run.background import continue_work
+
+        continue_work(context)
 
 
 def _result(context: Context, report: ReapReport, *, dry_run: bool) -> Result | None:

@@ -84,7 +84,7 @@ def command(
             request = launch.request(context)
             context.wiring.start_sandbox()
             if launch.is_timed:
-                ran = run_timed(context, launch, request, task, report, keep=keep)
+                ran = run_timed(context, launch, request, task, report, unit, keep=keep)
             else:
                 record = ready_instance(context, launch, request, report)
                 ran = run_command(context, record, task, keep=keep, is_new=report.is_new)

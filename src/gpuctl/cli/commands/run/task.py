@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -39,6 +40,7 @@ from gpuctl.services.query import last_known_records, resolve
 from gpuctl.services.run import Release, Task, TaskResult, begin, run_task
 from gpuctl.services.wait import wait_for_ssh
 from gpuctl.services.work_history import record_work
+from gpuctl.store.base import Guard
 
 OURS = 200
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -128,12 +130,17 @@ def active_instance(context: Context, launch: LaunchOptions, on: str, report: Ru
 
 
 def ready_instance(
-    context: Context, launch: LaunchOptions, request: Request, report: RunReport, limit: timedelta | None = None
+    context: Context,
+    launch: LaunchOptions,
+    request: Request,
+    report: RunReport,
+    limit: timedelta | None = None,
+    admit: Guard = lambda present: None,
 ) -> Instance:
     """The instance to run on, READY and reachable by SSH: an active one of the requested name, or a new one.
 
     A new instance that is not ready in time (`limit`, if that is shorter), or whose start was interrupted, is
-    terminated.
+    terminated. `admit`: see `Prepared`.
     """
     existing = active_records(candidates(context, request), context.wiring.store.snapshot().records)
     if existing:
@@ -141,7 +148,7 @@ def ready_instance(
         report.record, report.is_new = existing[0], False
         return wait_for_ssh(context.wiring.runtime, existing[0], launch.timeout or READY_WITHIN)
     choice = choice_of(context, launch, request)
-    prepared = prepare(choice, context.wiring.runtime, launch.retry_policy)
+    prepared = replace(prepare(choice, context.wiring.runtime, launch.retry_policy), admit=admit)
     announce(context, prepared)
     confirm(context, prepared, yes=launch.yes)
     written: list[Instance] = []
@@ -187,11 +194,12 @@ def run_command(
     watch: Callable[[Instance], None] = lambda record: None,
     release: Release | None = None,
     is_new: bool = False,
+    survives: bool = False,
 ) -> TaskResult:
     """Run the task on the instance; its output goes to stdout and stderr as it arrives.
 
     An instance that is new is terminated also if the task cannot begin on it.
-    `watch` and `release`: see `run_task`.
+    A task with a token may run on the instance already. `watch`, `release` and `survives`: see `run_task`.
     """
     context.progress.clear()
     out, err = _sink(context.streams.out), _sink(context.streams.err)
@@ -199,7 +207,7 @@ def run_command(
     after = after if release is None else "the lease is released afterwards"
     if release is None:
         with terminating(context, [record], [], *((GpuctlError, Interrupted) if is_new else ())):
-            begin(context.wiring.runtime, record)
+            begin(context.wiring.runtime, record, continues=task.token is not None)
     context.progress.info(f"{record.label} is ready; running the command ({after})")
     ran = run_task(
         context.wiring.runtime,
@@ -211,6 +219,7 @@ def run_command(
         watch=watch,
         release=release,
         hurry=lambda: time_limit(TERMINATE_WITHIN),
+        survives=survives,
     )
     now = context.clock.now()
     cost = instance_shape(ran.record, now)["totalCost"]
