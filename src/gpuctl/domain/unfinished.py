@@ -150,10 +150,10 @@ def over(record: Instance, now: datetime, exit_code: int | None, why: str) -> In
     return note(record, EventName.FINISHED, now, detail=why, timed_work=ended)
 
 
-def refuse_second_run(work_id: str, holder: str, seen: str | None) -> Callable[[Sequence[Instance]], None]:
+def refuse_second_run(work_id: str, holder: str, previous: str | None) -> Callable[[Sequence[Instance]], None]:
     """A guard for one more record of that work, which is the last of the records.
 
-    TakenOverError unless the newest record of the work is the one that was `seen`, this process is its driver, and no
+    TakenOverError unless the newest record of the work is `previous`, this process is its driver, and no
     command of the work can be running any more.
     """
 
@@ -165,7 +165,7 @@ def refuse_second_run(work_id: str, holder: str, seen: str | None) -> Callable[[
         if latest is None:
             return
         driver = latest.timed_work.driver if latest.timed_work is not None else None
-        if latest.id != seen or driver is None or driver.holder != holder:
+        if latest.id != previous or driver is None or driver.holder != holder:
             raise TakenOverError("another process continues the work", hint=f"gpuctl get {latest.id}")
         running = next((record for record in others if may_still_run(record)), None)
         if running is not None:

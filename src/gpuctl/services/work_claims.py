@@ -56,6 +56,6 @@ class WorkClaims:
         if record is not None:
             self.store.update(record.id, partial(over, now=now, exit_code=exit_code, why=why))
 
-    def admission(self, work_id: str, seen: Instance | None) -> Guard:
-        """The guard of the next record of that work after `seen`, the newest one that this process knows."""
-        return refuse_second_run(work_id, self.holder, seen.id if seen is not None else None)
+    def admission(self, work_id: str, previous: Instance | None) -> Guard:
+        """The guard of the next record of that work after `previous`, the newest one that this process knows."""
+        return refuse_second_run(work_id, self.holder, previous.id if previous is not None else None)

@@ -228,8 +228,8 @@ class TimedRun:
 
     def _with_late(self, result: TaskResult) -> TaskResult:
         """The result once the terminations of instances that were ready too late are confirmed, or with the error."""
-        gone = wait_until_gone(self._context.wiring.runtime, self._late, PROOF)
-        result.end_error = result.end_error or next(iter(gone.errors.values()), None)
+        waited = wait_until_gone(self._context.wiring.runtime, self._late, PROOF)
+        result.end_error = result.end_error or next(iter(waited.errors.values()), None)
         return result
 
     def _give_up(self, result: TaskResult | None, failure: BaseException | None) -> None:
