@@ -60,8 +60,9 @@ class Lease(Value):
 
     @property
     def summary(self) -> str:
-        """`lease-… until 2026-11-24T12:30:00Z, task nightly`."""
-        return f"{self.id} until {self.expires_at:%Y-%m-%dT%H:%M:%SZ}" + (f", task {self.task}" if self.task else "")
+        """`lease-… until 2026-11-24T12:30:00Z, user bo, task nightly`."""
+        text = f"{self.id} until {self.expires_at:%Y-%m-%dT%H:%M:%SZ}, user {self.user}"
+        return text + (f", task {self.task}" if self.task else "")
 
     def lapse(self, now: datetime) -> str | None:
         """Why the lease is over although it was not released, such as `has expired`; None while it is in force."""
@@ -75,11 +76,14 @@ class Lease(Value):
 class Membership(Value):
     """The pool of an instance. `group` is set by the first lease: only leases of the same reuse group may follow.
 
+    `owner` is the user to whom the instance belongs while nobody has it on lease, and `purpose` its purpose then.
     `idle_since` is when the instance last became idle; None until it was first ready. `is_draining`: no lease may
     follow, and the instance is terminated as soon as it is idle.
     """
 
     pool: str
+    owner: str | None = None
+    purpose: str | None = None
     origin: Origin = Origin.DEMAND
     group: str | None = None
     leases: tuple[Lease, ...] = ()

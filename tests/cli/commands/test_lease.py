@@ -4,6 +4,8 @@ import pytest
 from support.cli import Operator, Ran
 from support.wire import refuse
 
+from gpuctl.domain.events import EventName
+
 LEASE = {"id", "pool", "instanceId", "task", "expiresAt"}
 
 
@@ -162,3 +164,24 @@ def test_a_lease_whose_deadline_the_provider_refuses_is_not_granted(operator: Op
     ran = operator.json("lease", "shared", "--no-wait", "--for", "60m")
     assert ran.code == 5
     assert operator.json("pool", "show", "shared").json["pool"]["machines"]["idle"] == 1
+
+
+def test_the_cost_of_a_reused_instance_is_divided_among_its_leases_and_its_pool(operator: Operator) -> None:
+    create(operator, "--reuse", "any", "--yes", name="shared")
+    for user, minutes in (("bo", 20), ("cy", 15)):
+        granted = operator.json("lease", "shared", "--user", user, "--task", f"of-{user}").json["lease"]
+        operator.later(minutes=minutes)
+        operator.json("release", granted["id"])
+        operator.later(minutes=5)
+    assert len(operator.alive) == 1
+    for side, keys in (("user", {"bo", "cy"}), ("task", {"of-bo", "of-cy"})):
+        document = operator.json("stats", "--by", side).json
+        costs = {group["key"]: group["costBreakdown"]["total"] for group in document["groups"]}
+        assert costs.keys() == {*keys, "pool:shared"}
+        assert sum(costs.values()) == pytest.approx(document["spending"]["total"], abs=1e-5)
+    bo = operator.json("stats", "--user", "bo").json
+    assert (bo["statistics"]["totalProvisioned"], bo["statistics"]["currentlyBilling"]) == (1, 0)
+    assert 0 < bo["spending"]["total"] < document["spending"]["total"]
+    (record,) = operator.records
+    history = [entry.detail or "" for entry in record.history if entry.event == EventName.LEASED]
+    assert [detail.partition("Z, ")[2] for detail in history] == ["user bo, task of-bo", "user cy, task of-cy"]

@@ -151,8 +151,14 @@ def test_a_name_cannot_break_out_of_the_picture(operator: Operator) -> None:
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["--by", "usr"], "--by must be user, type, provider, market, region, purpose, day or tag:KEY, not `usr`"),
-        (["--by", "tag:"], "--by must be user, type, provider, market, region, purpose, day or tag:KEY, not `tag:`"),
+        (
+            ["--by", "usr"],
+            "--by must be user, task, purpose, type, provider, market, region, day or tag:KEY, not `usr`",
+        ),
+        (
+            ["--by", "tag:"],
+            "--by must be user, task, purpose, type, provider, market, region, day or tag:KEY, not `tag:`",
+        ),
         (["--chart", "x.png"], "--chart draws SVG, not `.png`"),
         (["--chart", "/nowhere/x.svg"], "`/nowhere/x.svg` cannot be written: No such file or directory"),
     ],

@@ -63,7 +63,7 @@ def test_a_lease_is_in_the_record_with_whose_work_the_instance_does() -> None:
     record = with_new_lease(an_idle_member(), a_pool(), a_lease(), NOON)
     assert (record.status, record.user, record.task) == (Status.RUNNING, "bo", "t1")
     assert record.pool is not None and record.pool.lease == a_lease()
-    assert record.history[-1].detail == "lease-000000000001 until 2026-11-24T12:30:00Z, task t1"
+    assert record.history[-1].detail == "lease-000000000001 until 2026-11-24T12:30:00Z, user bo, task t1"
     with pytest.raises(NotFree):
         with_new_lease(record, a_pool(), a_lease("lease-000000000002"), NOON)
 

@@ -14,6 +14,7 @@ from gpuctl.domain.instance import Instance, Reason, Status
 from gpuctl.domain.money.budgets import BudgetAction, Budgets, Limits
 from gpuctl.domain.money.cost import remaining, spent_between, to_cents
 from gpuctl.domain.money.report import CostSum, cost_sum, start_of_day
+from gpuctl.domain.money.shares import shares
 from gpuctl.domain.reconcile.actions import Action, ActionKind
 from gpuctl.errors import BudgetError
 
@@ -177,7 +178,7 @@ def instances_to_terminate(budgets: Budgets, records: Sequence[Instance], now: d
         return {}
     chosen: dict[str, Limit] = {}
     for limit in limits(budgets):
-        covered = [record for record in records if limit.covers(record)]
+        covered = _covered(limit, records, now)
         running = [record for record in covered if record.is_live and record.status is not Status.STOPPING]
         frees = {record.id: remaining(record, now).counted or _ZERO for record in running}
         spent = cost_sum(spent_between(record, limit.period.start(now), now) for record in covered).total
@@ -216,13 +217,20 @@ def ends_for(actions: Iterable[Action], chosen: Mapping[str, Limit]) -> list[Act
 
 
 def _status(limit: Limit, records: Iterable[Instance], now: datetime, requested: Collection[str]) -> BudgetStatus:
-    covered = [record for record in records if limit.covers(record)]
+    covered = _covered(limit, records, now)
     return BudgetStatus(
         limit,
         spent=cost_sum(spent_between(record, limit.period.start(now), now) for record in covered),
         ahead=cost_sum(remaining(record, now) for record in covered if record.id not in requested),
         requested=cost_sum(remaining(record, now) for record in covered if record.id in requested),
     )
+
+
+def _covered(limit: Limit, records: Iterable[Instance], now: datetime) -> list[Instance]:
+    """What counts in the limit. Of an instance of a pool a user pays for their own leases only."""
+    if limit.user is not None:
+        records = (share for record in records for share in shares(record, now))
+    return [record for record in records if limit.covers(record)]
 
 
 def _limits_of(limits: Limits, user: str | None = None, tag: str | None = None) -> list[Limit]:

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from gpuctl.domain.instance import Instance, Market
 from gpuctl.domain.money.cost import Cost, by_deadline, current_hourly, remaining, seconds, spent, spent_between
+from gpuctl.domain.money.shares import pool_of_idle_time, shares
 from gpuctl.domain.money.statistics import Statistics, ended_within, existing_since, statistics
 from gpuctl.domain.money.work_sums import WorkSum, work_sums
 
@@ -14,15 +15,21 @@ _ZERO = Decimal(0)
 _HOUR = Decimal(3600)
 _DAY = timedelta(days=1)
 
-SIDES: Mapping[str, Callable[[Instance], str]] = {
+# An instance of a pool is divided among those who had it on lease.
+_DIVIDED: Mapping[str, Callable[[Instance], str | None]] = {
     "user": lambda record: record.user,
+    "task": lambda record: record.task,
+    "purpose": lambda record: record.purpose,
+}
+_WHOLE: Mapping[str, Callable[[Instance], str | None]] = {
     "type": lambda record: record.instance_type,
     "provider": lambda record: record.provider.upper(),
     "market": lambda record: record.market.value,
     "region": lambda record: record.region,
-    "purpose": lambda record: record.purpose,
 }
+SIDES = (*_DIVIDED, *_WHOLE)
 DAY, TAG = "day", "tag:"
+POOL = "pool:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,12 +156,15 @@ def groups(records: Iterable[Instance], side: str, now: datetime, since: datetim
     """The instances grouped by a side (one of SIDES, `day`, or `tag:KEY`), the dearest first, days in their order.
 
     An instance counts in every day it existed, with the part of its cost that fell on it; UTC days, none left out in
-    between.
+    between. By user, task and purpose an instance of a pool counts for each of its leases with the cost of that time;
+    the key of the time without a lease is `pool:NAME`.
     """
     every = existing_since(records, since, now)
     if side == DAY:
         return _days(every, now, since)
-    key_of = _tag(side.removeprefix(TAG)) if side.startswith(TAG) else SIDES[side]
+    if side in _DIVIDED:
+        every = existing_since((share for record in every for share in shares(record, now)), since, now)
+    key_of = _key_of(side)
     alike: dict[str | None, list[Instance]] = {}
     for record in every:
         alike.setdefault(key_of(record), []).append(record)
@@ -186,7 +196,7 @@ def _average(records: Iterable[Instance], now: datetime, since: datetime | None)
 def _group(key: str | None, records: Sequence[Instance], since: datetime | None, now: datetime) -> UsageGroup:
     return UsageGroup(
         key,
-        instance_count=len(records),
+        instance_count=len({record.id for record in records}),
         hours=sum((_hours(record, since, now) for record in records), _ZERO),
         cost=_cost_of(records, now, since),
         spot=_cost_of(records, now, since, Market.SPOT),
@@ -222,5 +232,14 @@ def _hours(record: Instance, since: datetime | None, until: datetime) -> Decimal
     return seconds(max(min(record.terminated_at or until, until) - start, timedelta(0))) / _HOUR
 
 
-def _tag(key: str) -> Callable[[Instance], str | None]:
-    return lambda record: record.tags.get(key)
+def _key_of(side: str) -> Callable[[Instance], str | None]:
+    if side.startswith(TAG):
+        return lambda record: record.tags.get(side.removeprefix(TAG))
+    if side in _WHOLE:
+        return _WHOLE[side]
+
+    def owner(record: Instance) -> str | None:
+        pool = pool_of_idle_time(record)
+        return f"{POOL}{pool}" if pool is not None else _DIVIDED[side](record)
+
+    return owner

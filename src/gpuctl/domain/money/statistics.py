@@ -64,7 +64,7 @@ def statistics(records: Iterable[Instance], now: datetime, since: datetime | Non
     total = sum((spent_between(record, since, now).compute or _ZERO for record in priced), _ZERO)
     always_on = _always_on(priced, since, now)
     return Statistics(
-        total_provisioned=len(every),
+        total_provisioned=len({record.id for record in every}),
         currently_running=sum(record.status in (Status.READY, Status.RUNNING) for record in every),
         currently_billing=sum(record.is_live and record.launched_at is not None for record in every),
         total_cost=total,

@@ -132,7 +132,7 @@ class Pool(Value):
             purpose=purpose or self.purpose,
             ttl=ttl,
             count=count,
-            pool=membership,
+            pool=membership.with_fields(owner=self.user, purpose=self.purpose),
             provider=offer.provider,
             instance_type=offer.instance_type,
             region=offer.region,

@@ -14,6 +14,7 @@ from gpuctl.cli.render.result import Result
 from gpuctl.documents.usage import group_shape, spending_shape, statistics_shape
 from gpuctl.documents.values import instant
 from gpuctl.domain.money.report import DAY, SIDES, TAG, UsageGroup, UsageReport, report
+from gpuctl.domain.money.shares import shares
 from gpuctl.services.query import all_records
 
 EXAMPLES = """\
@@ -39,7 +40,7 @@ def command(
     user: options.User = None,
     since: options.Since = None,
     by: Annotated[
-        str | None, option(_GROUP_KEY, "Group by user, type, provider, region, market, purpose, day or tag:KEY")
+        str | None, option(_GROUP_KEY, "Group by user, task, purpose, type, provider, market, region, day or tag:KEY")
     ] = None,
     chart: Annotated[Path | None, option(FILE, "Also write a chart to FILE (SVG)")] = None,
 ) -> Result:
@@ -53,7 +54,9 @@ def command(
     side = by or (DAY if chart else None)
     start = None if since is None else now - since
     every = all_records(context.wiring.store, with_archived=True, since=start)
-    spending = report([record for record in every if user in (None, record.user)], now, start, side)
+    if user is not None:
+        every = [share for record in every for share in shares(record, now) if share.user == user]
+    spending = report(every, now, start, side)
     if chart is not None:
         _draw(chart, spending)
     shape = statistics_shape(spending.figures)
