@@ -99,6 +99,13 @@ _JUDGED_LATE = edited(
 _OTHER_NAME = """order.token + "-" + str(__import__("secrets").randbelow(9000) + 10)"""
 
 MUTANTS: dict[str, Break] = {
+    "filled though the move is done": edited(
+        "gpuctl.store.dynamodb.engine:DynamoEngine._fill", ("attribute_exists(incomingFrom)", "attribute_exists(p)")
+    ),
+    "begun though the move is done": edited(
+        "gpuctl.store.shared.admin:SharedAdmin.begin_filling",
+        ("Write(serial, ", "Write(None, "),
+    ),
     "written without its version": edited(
         "gpuctl.store.postgres.statements:write",
         ("version = version + 1 WHERE id = %s AND version = %s", "version = version + 1 WHERE id = %s AND %s > 0"),

@@ -19,7 +19,20 @@ from pathlib import Path
 
 from boot.cases import CASES, booted_guards
 from boot.system import missing
-from faults import azure, cancels, copies, crashes, gcp, hostile_input, lost_replies, pools, secrets, shared, states
+from faults import (
+    azure,
+    cancels,
+    copies,
+    crashes,
+    gcp,
+    hostile_input,
+    lost_replies,
+    moves,
+    pools,
+    secrets,
+    shared,
+    states,
+)
 from faults.world import Score, World, broken, world
 from support.document import part, put
 
@@ -375,6 +388,16 @@ GATES = (
         _alone_under(shared.shared_lost_replies, "a lost reply taken for a failure", 1)
         | _alone_under(shared.shared_lost_replies, "a late commit not forestalled", 1),
         shared.missing,
+    ),
+    Gate(
+        "G9",
+        "a move of a state to DynamoDB or from it that dies before or after any of its writes and is run again, or "
+        "stands still at any of its writes until the same move is done elsewhere",
+        "lost, both in use, overwritten = 0",
+        _alone(lambda: moves.moves([3], ["after, to", moves.OVERTAKEN])),
+        _alone(moves.moves),
+        _alone_under(moves.moves, "filled though the move is done", [3], [moves.OVERTAKEN])
+        | _alone_under(moves.moves, "begun though the move is done", [1], [moves.OVERTAKEN]),
     ),
     Gate(
         "H1",

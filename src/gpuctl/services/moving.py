@@ -54,7 +54,7 @@ def move(source: State, target: State) -> Moved:
         # The last step of an earlier run was done.
         return Moved(target_state.records, target_state.archived, source_state.location, target_state.location)
     _refuse_occupied(source_state, target_state)
-    target.admin.begin_filling(source_state.state_id, source_state.location)
+    target.admin.begin_filling(source_state.state_id, source_state.location, target_state.serial)
     for _ in range(_PASSES):
         content = _copied(source.admin, target.admin)
         if is_moved or source.admin.mark_moved(target_state.location, content.serial):
@@ -100,7 +100,8 @@ def _copied(source: StateAdmin, target: StateAdmin) -> Content:
     target.fill(content, (), [key for key in present if key not in wanted])
     copied, archived = target.content(), _digests(target.archive())
     # What moved into the archive of the source meanwhile is copied by the next pass.
-    if _digests(copied.records) != _digests(content.records) or not wanted.items() <= archived.items():
+    is_whole = _digests(copied.records) == _digests(content.records) and copied.pools == content.pools
+    if not is_whole or not wanted.items() <= archived.items():
         raise StateUnusableError("the copy differs from the state: it was not moved", hint="run the command again")
     return content
 

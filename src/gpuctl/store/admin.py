@@ -73,8 +73,11 @@ class StateAdmin(Protocol):
         """Every archived record, also of a state that was moved or is being filled."""
         ...
 
-    def begin_filling(self, state_id: str, source: str) -> None:
-        """Make it the state of that ID, which nobody can use until `finish_filling`. Twice is harmless."""
+    def begin_filling(self, state_id: str, source: str, serial: int) -> None:
+        """Make it the state of that ID, which nobody can use until `finish_filling`. Twice is harmless.
+
+        StateLockedError if it was written since that serial; nothing is changed then.
+        """
         ...
 
     def fill(self, content: Content | None, archived: Sequence[Instance], leaving: Sequence[str] = ()) -> None:

@@ -2,7 +2,7 @@
 
 import shlex
 
-from gpuctl.errors import StateFault, StateUnusableError
+from gpuctl.errors import StateFault, StateLockedError, StateUnusableError
 
 
 def refuse_moved(moved_to: str | None, location: str) -> None:
@@ -23,3 +23,8 @@ def refuse_incoming(incoming_from: str | None, location: str) -> None:
             hint=f"gpuctl --state {shlex.quote(incoming_from)} state move --to {shlex.quote(location)}",
             fault=StateFault.OTHER,
         )
+
+
+def changed_meanwhile(location: str) -> StateLockedError:
+    """The error of a move whose target was written by others."""
+    return StateLockedError(f"other processes wrote to `{location}` during the move", hint="run the command again")

@@ -1,6 +1,7 @@
 """Opens the state of an invocation, with what its store needs of this computer."""
 
 import os
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,7 +68,7 @@ def refuse_missing(store: RecordStore, url: str) -> None:
         )
     raise StateUnusableError(
         f"there is no state at `{store.location}`: it is not initialised",
-        hint=f"gpuctl --state {store.location} state init",
+        hint=f"gpuctl --state {shlex.quote(store.location)} state init",
         fault=StateFault.MISSING,
     )
 

@@ -8,16 +8,18 @@ from botocore.exceptions import ClientError
 
 from gpuctl.clock import Clock
 from gpuctl.domain.instance import Instance
-from gpuctl.errors import StateUnusableError
+from gpuctl.errors import StateLockedError
 from gpuctl.store.dynamodb import items
 from gpuctl.store.dynamodb.items import Item
 from gpuctl.store.dynamodb.schema import TABLE, script
 from gpuctl.store.dynamodb.table import DynamoTable, refused_as
 from gpuctl.store.shared.engine import Contents, Document, DocumentKind, Fence, Header, Row, Write
-from gpuctl.store.shared.header import not_initialised
+from gpuctl.store.shared.header import no_longer_target, not_initialised
 from gpuctl.store.shared.lost_reply import written
 
 _READS = 5
+# With the check of the header and the token: a third of what a transaction may have, because records can be large.
+_FILLED_AT_ONCE = 30
 
 
 class DynamoEngine:
@@ -94,20 +96,15 @@ class DynamoEngine:
         return self._write(actions)
 
     def fill(self, records: Sequence[Instance] | None, archived: Sequence[Instance]) -> None:
-        header = self.header()
-        if header is None or header.incoming_from is None:
-            raise StateUnusableError(
-                f"the state `{self.location}` is no longer the target of this move: nothing was copied"
-            )
-        puts = [item for record in archived for item in items.archive_items(record)]
-        requests: list[Item] = [{"PutRequest": {"Item": item}} for item in puts]
+        actions: list[Item] = [{"Put": {"Item": item}} for record in archived for item in items.archive_items(record)]
         if records is not None:
             wanted = {record.id for record in records}
             unwanted = [name for name in self._rows() if name not in wanted]
-            requests += [{"DeleteRequest": {"Key": items.key(items.RECORDS, name)}} for name in unwanted]
+            actions += [{"Delete": {"Key": items.key(items.RECORDS, name)}} for name in unwanted]
             for place, record in enumerate(records):
-                requests.append({"PutRequest": {"Item": items.record_item(record, 1, f"{place:020}")}})
-        self._table.batch(requests)
+                actions.append({"Put": {"Item": items.record_item(record, 1, f"{place:020}")}})
+        for first in range(0, len(actions), _FILLED_AT_ONCE):
+            self._fill(actions[first : first + _FILLED_AT_ONCE])
 
     def archived(self, since: datetime | None = None) -> Iterable[tuple[str, str]]:
         months = sorted({item["month"]["S"] for item in self._query(items.ARCHIVED)}, reverse=True)
@@ -148,10 +145,10 @@ class DynamoEngine:
         expected: int | None,
         fence: Fence | None = None,
         *,
-        is_counted: bool = False,
+        counted: Write | None = None,
     ) -> bool:
-        counted = items.actions_of(Write(), None) if is_counted else []
-        return self._write([*counted, *items.document_actions(kind, name, document, expected, fence)])
+        header = items.actions_of(counted, None) if counted else []
+        return self._write([*header, *items.document_actions(kind, name, document, expected, fence)])
 
     def append_history(self, name: str, entries: Sequence[tuple[datetime, str, str]]) -> None:
         self._table.batch([{"PutRequest": {"Item": item}} for item in items.history_items(name, entries)])
@@ -171,6 +168,17 @@ class DynamoEngine:
     def now(self) -> datetime:
         self.header()
         return self._table.read_at
+
+    def _fill(self, actions: Sequence[Item]) -> None:
+        # Another process that does the same move may finish it at any moment, and then the state is in use.
+        check = {"Key": items.HEADER_KEY, "ConditionExpression": "attribute_exists(incomingFrom)"}
+        for _ in range(_READS):
+            if self._write([{"ConditionCheck": dict(check)}, *actions]):
+                return
+            header = self.header()
+            if header is None or header.incoming_from is None:
+                raise no_longer_target(self.location)
+        raise StateLockedError(f"other processes kept writing to `{self.location}`", hint="run it again")
 
     def _create_table(self) -> None:
         """Create the table unless it is there, and wait until it can be used, whoever creates it."""

@@ -20,6 +20,7 @@ from gpuctl.store.local.pools import TABLE as POOLS
 from gpuctl.store.local.pools import LocalPools, read_pool
 from gpuctl.store.local.record import instance
 from gpuctl.store.local.verified import refuse_other_kind, translated, unusable
+from gpuctl.store.moves import changed_meanwhile
 from gpuctl.store.reaper import ReaperMemory
 from gpuctl.store.state_id import checked_id, new_state_id
 
@@ -100,8 +101,10 @@ class LocalAdmin:
         stored = self._read()
         return self._archive.records(leaving_out=set(stored[1].get(TABLE, {})) if stored else ())
 
-    def begin_filling(self, state_id: str, source: str) -> None:
+    def begin_filling(self, state_id: str, source: str, serial: int) -> None:
         with self._changing() as (lock, stored):
+            if serial != (stored[0].serial if stored else 0):
+                raise changed_meanwhile(str(self._path))
             header, tables = stored or (Header(state_id, self._kind, 0), {})
             filling = replace(header, state_id=state_id, moved_to=None, incoming_from=source)
             self._write(lock, filling, tables)

@@ -8,13 +8,13 @@ import psycopg
 
 from gpuctl.clock import Clock
 from gpuctl.domain.instance import Instance
-from gpuctl.errors import GpuctlError, StateUnusableError
+from gpuctl.errors import GpuctlError
 from gpuctl.store.postgres import statements as sql
 from gpuctl.store.postgres.connection import Connection, Rows, Statement
 from gpuctl.store.postgres.errors import CREATED_MEANWHILE, LOST_RACE, NO_TABLE, statement_failed
 from gpuctl.store.postgres.schema import NAMES, TABLES, script
 from gpuctl.store.shared.engine import Contents, Document, DocumentKind, Fence, Header, Row, Write
-from gpuctl.store.shared.header import not_initialised
+from gpuctl.store.shared.header import no_longer_target, not_initialised
 from gpuctl.store.shared.lost_reply import written
 
 _PAGE = 1_000
@@ -73,9 +73,7 @@ class PostgresEngine:
 
     def fill(self, records: Sequence[Instance] | None, archived: Sequence[Instance]) -> None:
         if not self._write(sql.fill(records, archived)):
-            raise StateUnusableError(
-                f"the state `{self.location}` is no longer the target of this move: nothing was copied"
-            )
+            raise no_longer_target(self.location)
 
     def archived(self, since: datetime | None = None) -> Iterable[tuple[str, str]]:
         after: tuple[datetime, str] | None = None
@@ -109,13 +107,13 @@ class PostgresEngine:
         expected: int | None,
         fence: Fence | None = None,
         *,
-        is_counted: bool = False,
+        counted: Write | None = None,
     ) -> bool:
         if kind is DocumentKind.REAPER:
             # Once for each run of the reaper.
             self._write([sql.FORGET_COMMITS], must_change=False)
-        counted = sql.write(Write()) if is_counted else []
-        return self._write([*counted, *sql.put_document(kind, name, document, expected, fence)])
+        header = sql.write(counted) if counted else []
+        return self._write([*header, *sql.put_document(kind, name, document, expected, fence)])
 
     def append_history(self, name: str, entries: Sequence[tuple[datetime, str, str]]) -> None:
         self._write([sql.append_history(name, entry) for entry in entries], must_change=False)

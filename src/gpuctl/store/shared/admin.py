@@ -6,14 +6,15 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from gpuctl.domain.instance import Instance
-from gpuctl.errors import StateFault, StateLockedError, StateUnusableError
+from gpuctl.errors import StateFault, StateUnusableError
 from gpuctl.store.admin import Content, Description
 from gpuctl.store.kind import StateKind
 from gpuctl.store.known import Known, KnownStates
+from gpuctl.store.moves import changed_meanwhile
 from gpuctl.store.reaper import ReaperMemory
 from gpuctl.store.shared.bodies import every_record, readable
 from gpuctl.store.shared.engine import Engine, Header, Write
-from gpuctl.store.shared.header import lost, not_initialised, refuse_unusable
+from gpuctl.store.shared.header import lost, no_longer_target, not_initialised, refuse_unusable
 from gpuctl.store.shared.pools import SharedPools
 from gpuctl.store.state_id import new_state_id
 
@@ -117,11 +118,12 @@ class SharedAdmin:
     def archive(self) -> Iterable[Instance]:
         return readable(self._engine.archived())
 
-    def begin_filling(self, state_id: str, source: str) -> None:
-        def filling(header: Header) -> Header:
-            return replace(header, state_id=state_id, is_claimed=True, incoming_from=source, moved_to=None)
-
-        self._changed(filling)
+    def begin_filling(self, state_id: str, source: str, serial: int) -> None:
+        header = self._header()
+        filling = replace(header, state_id=state_id, is_claimed=True, incoming_from=source, moved_to=None)
+        # Another process that does the same move may be done by now, and then the state is in use.
+        if header.serial != serial or not self._engine.commit(Write(serial, filling)):
+            raise changed_meanwhile(self._engine.location)
 
     def fill(self, content: Content | None, archived: Sequence[Instance], leaving: Sequence[str] = ()) -> None:
         self._engine.fill(content.records if content else None, archived)
@@ -133,6 +135,8 @@ class SharedAdmin:
                 self._pools.copy(name, events)
         for first in range(0, len(leaving), _AT_ONCE):
             header = self._header()
+            if header.incoming_from is None:
+                raise no_longer_target(self._engine.location)
             self._engine.commit(Write(header.serial, header, forget=leaving[first : first + _AT_ONCE]))
 
     def finish_filling(self, content: Content) -> None:
@@ -161,7 +165,7 @@ class SharedAdmin:
             header = self._header()
             if self._engine.commit(Write(header.serial, change(header))):
                 return
-        raise StateLockedError(f"other processes kept writing to `{self._engine.location}`", hint="run it again")
+        raise changed_meanwhile(self._engine.location)
 
     def _header(self) -> Header:
         header = self._engine.header()

@@ -182,11 +182,11 @@ class Engine(Protocol):
         expected: int | None,
         fence: Fence | None = None,
         *,
-        is_counted: bool = False,
+        counted: Write | None = None,
     ) -> bool:
         """Replace the document that had the `expected` version (None: there was none); None removes it.
 
-        `is_counted`: it increments the serial, and needs a state that was not moved and is not being filled.
+        `counted` is a write of the header in the same transaction, with its conditions.
         """
         ...
 

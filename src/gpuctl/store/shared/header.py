@@ -45,6 +45,14 @@ def not_initialised(location: str) -> StateUnusableError:
     )
 
 
+def no_longer_target(location: str) -> StateUnusableError:
+    """The error of a move whose target is in use, or is filled from elsewhere, by now."""
+    return StateUnusableError(
+        f"the state `{location}` is no longer the target of this move: nothing was copied",
+        hint=f"gpuctl --state {shlex.quote(location)} state show",
+    )
+
+
 def lost(location: str, state_id: str) -> StateUnusableError:
     """The error for a state that was there before."""
     return StateUnusableError(

@@ -13,7 +13,8 @@ from gpuctl.domain.pools.spec import Pool
 from gpuctl.errors import StateFault, StateLockedError, StateUnusableError
 from gpuctl.store.base import RecordStore
 from gpuctl.store.pools import PoolChange
-from gpuctl.store.shared.engine import Document, DocumentKind, Engine
+from gpuctl.store.shared.engine import Document, DocumentKind, Engine, Write
+from gpuctl.store.shared.header import no_longer_target
 
 _TRIES = 100
 _AT_ONCE = 500
@@ -48,20 +49,29 @@ class SharedPools:
             version = document.version if document is not None else None
             new = Document((version or 0) + 1, after.model_dump_json()) if after is not None else None
             # A move copies what was counted, and nothing is written to a state that was moved.
-            if self._engine.put_document(DocumentKind.POOL, name, new, version, is_counted=True):
+            if self._engine.put_document(DocumentKind.POOL, name, new, version, counted=Write()):
                 return after
         raise StateLockedError(f"other processes kept changing the pool `{name}`", hint="run the command again")
 
     def replace(self, pools: Mapping[str, Pool]) -> None:
-        """Make these the pools of a state that is being filled."""
-        for name, document in self._engine.documents(DocumentKind.POOL).items():
-            if name not in pools:
-                self._engine.put_document(DocumentKind.POOL, name, None, document.version)
-        for name, pool in pools.items():
+        """Make these the pools of a state that is being filled. StateUnusableError where it no longer is."""
+        for name in {**self._engine.documents(DocumentKind.POOL), **pools}:
+            self._replace(name, pools.get(name))
+
+    def _replace(self, name: str, pool: Pool | None) -> None:
+        for _ in range(_TRIES):
+            header = self._engine.header()
+            if header is None or header.incoming_from is None:
+                raise no_longer_target(self._engine.location)
             present = self._engine.document(DocumentKind.POOL, name)
             version = present.version if present is not None else None
-            new = Document((version or 0) + 1, pool.model_dump_json())
-            self._engine.put_document(DocumentKind.POOL, name, new, version)
+            new = Document((version or 0) + 1, pool.model_dump_json()) if pool is not None else None
+            if new is None and present is None:
+                return
+            counted = Write(header.serial, header)
+            if self._engine.put_document(DocumentKind.POOL, name, new, version, counted=counted):
+                return
+        raise StateLockedError(f"other processes kept changing the pool `{name}`", hint="run the command again")
 
     def append(self, name: str, entries: Sequence[PoolEvent]) -> None:
         self._append(name, [(entry.at, uuid4().hex, _body(entry)) for entry in entries])

@@ -1,5 +1,6 @@
 """`gpuctl state`: show, create, move and export the state."""
 
+import shlex
 from collections.abc import Iterator
 from typing import Annotated, Any
 
@@ -70,7 +71,7 @@ def move(
     }
     summary = (
         f"moved {counted(moved.records, 'record')} and {counted(moved.archived, 'archived record')}; from now on use "
-        f"`--state {moved.target}` or set GPUCTL_STATE"
+        f"`--state {shlex.quote(moved.target)}` or set GPUCTL_STATE"
     )
     return Result(
         {"moved": document},
