@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 
 from gpuctl.clock import Clock
 from gpuctl.domain.instance import Instance
-from gpuctl.errors import StateLockedError
+from gpuctl.errors import StateLockedError, StateUnusableError
 from gpuctl.store.dynamodb import items
 from gpuctl.store.dynamodb.items import Item
 from gpuctl.store.dynamodb.schema import TABLE, script
