@@ -13,6 +13,13 @@ def test_a_deadline_is_spelled_so_that_text_orders_as_time_does() -> None:
     assert parse_deadline(deadline_tag(AT)) == AT
 
 
+def test_the_microseconds_of_an_extension_stand_behind_its_deadline() -> None:
+    later = AT + timedelta(microseconds=42)
+    assert deadline_tag(later) == "20261123t131500z-000042"
+    assert parse_deadline(deadline_tag(later)) == later
+    assert deadline_tag(AT) < deadline_tag(later) < deadline_tag(AT + timedelta(seconds=1))
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -27,6 +34,9 @@ def test_a_deadline_is_spelled_so_that_text_orders_as_time_does() -> None:
         "2026-11-23t13:15z",
         "٢٠٢٦١١٢٣t131500z",
         "99999999t999999z",
+        "20261123t131500z-",
+        "20261123t131500z-42",
+        "20261123t131500z-0000042",
     ],
 )
 def test_anything_else_names_no_instant(text: str) -> None:

@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from copy import deepcopy
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from faults.world import Score, broken
@@ -16,6 +17,7 @@ from support.stores import MemoryStore
 from gpuctl.catalog import Catalog
 from gpuctl.domain.instance import Observed, ProviderName
 from gpuctl.domain.market.request import Request
+from gpuctl.domain.tags import EXPIRES_AT, parse_deadline
 from gpuctl.errors import CredentialsError, GpuctlError
 from gpuctl.services.extend import extend
 from gpuctl.services.launch.offers import Defaults, choose
@@ -27,7 +29,9 @@ from gpuctl.services.sessions import Sessions
 from gpuctl.store.reaper import ReapTimes
 
 CATALOG = Catalog()
-MAX_TTL = timedelta(hours=2)
+# The two computers may be configured differently.
+MAX_TTLS = (timedelta(hours=2), timedelta(hours=24))
+GUARD_GRACE = timedelta(minutes=2)
 STEPS = 40
 LOST_PROFILE = "lost"
 
@@ -47,6 +51,23 @@ class HeldCloud(FakeCloud):
     """A cloud in which something may happen after a listing was made and before its caller has it."""
 
     after_listing: Callable[[], None] | None = None
+    # What happens before one of the calls that follow.
+    on_call: tuple[int, Callable[[], None]] | None = None
+
+    def power_off_expired(self) -> None:
+        """Do what the guard on each instance does: obey its tag."""
+        for machine in self.alive:
+            expires_at = parse_deadline(machine.tags[EXPIRES_AT])
+            if expires_at is not None and expires_at + GUARD_GRACE <= self.true_time:
+                self.machines[machine.cloud_id] = replace(machine, ended_at=self.true_time)
+
+    def _next_trouble(self) -> Trouble | None:
+        if self.on_call is not None:
+            calls, happens = self.on_call
+            self.on_call = (calls - 1, happens) if calls else None
+            if not calls:
+                happens()
+        return super()._next_trouble()
 
     def list_instances(self, region: str, ask_ready: Collection[str] = ()) -> Sequence[Observed]:
         observed = super().list_instances(region, ask_ready)
@@ -63,9 +84,16 @@ class Computer:
     """
 
     def __init__(
-        self, store: MemoryStore, cloud: HeldCloud, clock: FakeClock, *, lost_credentials: bool = False
+        self,
+        store: MemoryStore,
+        cloud: HeldCloud,
+        clock: FakeClock,
+        max_ttl: timedelta,
+        *,
+        lost_credentials: bool = False,
     ) -> None:
         self.store = store
+        self.max_ttl = max_ttl
         self._cloud, self._clock = cloud, clock
         self._times = ReapTimes()
         self._backup = deepcopy(store)
@@ -75,7 +103,7 @@ class Computer:
     def runtime(self) -> Runtime:
         """A new process on it."""
         sessions = Sessions(self._open, self._clock, Silent())
-        return Runtime(self.store, sessions, self._clock, Silent(), lambda *_: PRICE, MAX_TTL)
+        return Runtime(self.store, sessions, self._clock, Silent(), lambda *_: PRICE, self.max_ttl)
 
     def provision(self) -> datetime:
         """Start an instance and return its deadline."""
@@ -83,6 +111,12 @@ class Computer:
         runtime = self.runtime
         choice = choose(request, lambda name: Defaults(), runtime, CATALOG)
         start(prepare(choice, runtime), runtime, lambda records: None, timedelta(minutes=15), agree=lambda *_: True)
+        (record,) = self.store.snapshot().records
+        return record.expires_at
+
+    @property
+    def expires_at(self) -> datetime:
+        """The deadline of the instance as this copy of the state has it."""
         (record,) = self.store.snapshot().records
         return record.expires_at
 
@@ -119,31 +153,65 @@ def _walk(chance: random.Random) -> list[str]:
     clock = FakeClock()
     cloud = HeldCloud(clock)
     lost_credentials = chance.random() < 0.5
-    first = Computer(MemoryStore(), cloud, clock, lost_credentials=lost_credentials)
+    first = Computer(MemoryStore(), cloud, clock, chance.choice(MAX_TTLS), lost_credentials=lost_credentials)
     promised = first.provision()
     first.back_up()
-    computers = [first, Computer(deepcopy(first.store), cloud, clock, lost_credentials=lost_credentials)]
+    second = Computer(deepcopy(first.store), cloud, clock, chance.choice(MAX_TTLS), lost_credentials=lost_credentials)
+    computers = [first, second]
 
-    def extended() -> None:
+    def extended(computer: Computer) -> None:
+        grant(computer, any_span(computer))
+
+    def any_span(computer: Computer) -> timedelta:
+        most = computer.max_ttl - (computer.expires_at - clock.now())
+        return timedelta(minutes=10 * chance.randrange(1, max(2, int(most / timedelta(minutes=10)))))
+
+    def grant(computer: Computer, by: timedelta) -> None:
         nonlocal promised
-        if Trouble.KILLED_AFTER in cloud.troubles:
-            # The other copy cannot know that nobody granted the deadline in the tags.
-            cloud.troubles = []
-        number = chance.randrange(2)
-        # The copies never extend to the same second: the tags could not tell whose deadline that is.
-        by = timedelta(minutes=chance.randrange(1, 60), seconds=7 * number + chance.randrange(7))
-        promised = max(promised, computers[number].extend(by) or promised)
+        # No two commands run in the same microsecond; the same second is likely.
+        clock.move(timedelta(microseconds=1 + chance.randrange(999)))
+        promised = max(promised, computer.extend(by) or promised)
+
+    def retry() -> None:
+        """One copy's extension is sent without a reply and cannot be read back; the other copy makes the same one."""
+        chance.shuffle(computers)
+        by = any_span(computers[0])
+        cloud.troubles = [None, None, Trouble.NEVER_ARRIVED, Trouble.NEVER_ARRIVED]
+        grant(computers[0], by)
+        cloud.troubles = []
+        grant(computers[1], by)
+
+    def race() -> None:
+        """Both extend at the same time."""
+        chance.shuffle(computers)
+        cloud.troubles = []
+        # Mostly between the first one's read of the tags and its write.
+        cloud.on_call = chance.choice([0, 1, 2, 2, 2, 2, 2, 3]), lambda: extended(computers[0])
+        extended(computers[1])
+        cloud.on_call = None
+
+    def reap_until_deadline() -> None:
+        """Both reapers run, as they do every minute, until just before the deadline."""
+        chance.shuffle(computers)
+        for span in (timedelta(0), max(promised - cloud.true_time - timedelta(seconds=1), timedelta(0))):
+            clock.move(span)
+            cloud.power_off_expired()
+            for computer in computers:
+                computer.reap(sweep=True)
 
     def hold() -> None:
-        extended()
+        extended(chance.choice(computers))
         clock.move(max(promised - cloud.true_time - timedelta(minutes=60), timedelta(seconds=chance.randrange(90))))
 
     for _ in range(STEPS):
         before = {machine.cloud_id for machine in cloud.alive}
         cloud.troubles = _troubles(chance)
-        step = chance.randrange(8)
+        step = chance.randrange(9)
         if step == 0:
-            extended()
+            extended(chance.choice(computers))
+        elif step == 6:
+            chance.choice([race, race, race, retry])()
+            reap_until_deadline()
         elif step in (1, 2):
             computers[chance.randrange(2)].reap(sweep=chance.random() < 0.5)
         elif step == 3:
@@ -162,11 +230,12 @@ def _walk(chance: random.Random) -> list[str]:
             computer.reap(sweep=False)
         else:
             clock.move(timedelta(seconds=chance.choice([1, 20, 60, 300, 900, 1800])))
+            cloud.power_off_expired()
         if before and not cloud.alive:
             early = cloud.true_time < promised
             return [f"terminated {promised - cloud.true_time} before its deadline"] if early else []
     cloud.troubles = []
-    clock.move(timedelta(hours=5))
+    clock.move(max(promised - cloud.true_time, timedelta(0)) + timedelta(hours=25))
     for computer in computers:
         computer.reap(sweep=True)
     return ["never terminated"] if cloud.alive else []

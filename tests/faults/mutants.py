@@ -218,8 +218,18 @@ MUTANTS: dict[str, Break] = {
         edited("gpuctl.domain.reconcile.recovery:with_deadline_of", ("if not record.is_live", "if True")),
         edited("gpuctl.domain.reconcile.recovery:confirmed_by_tags", ("if _is_by_deadline(action)", "if False")),
     ),
+    "granted deadline not written again": edited(
+        "gpuctl.services.reconcile.timers:write_granted_deadline",
+        ("lacks_granted_deadline(record, observed)", "False"),
+    ),
+    "extensions to one second not told apart": edited(
+        "gpuctl.services.extend:_new_deadline", ("replace(microsecond=now.microsecond)", "replace(microsecond=0)")
+    ),
+    "max_ttl of this computer for all": edited(
+        "gpuctl.domain.reconcile.deadlines:extended_by_tags", ("HIGHEST_MAX_TTL", "record.max_ttl")
+    ),
     "restored deadlines never enforced": edited(
-        "gpuctl.domain.reconcile.recovery:confirmed_by_tags", ("not _has_passed_in_tags(action, now, max_ttl)", "True")
+        "gpuctl.domain.reconcile.recovery:confirmed_by_tags", ("not _has_passed_in_tags(action, now)", "True")
     ),
     "no time limit after a signal": edited(
         "gpuctl.cli.interrupts:time_limit",

@@ -200,14 +200,18 @@ GATES = (
     Gate(
         "B4",
         "two copies of one state on two computers: extends, reaps and restored backups of both in any order, with lost "
-        "replies, deaths, credentials that no longer work, and extends between a listing and the decision",
+        "replies, deaths, credentials that no longer work, another `max_ttl`, and extends at the same time, or between "
+        "a listing and the decision",
         "terminated early, not terminated = 0",
         _alone(lambda: copies.copied_states(60)),
         _alone(lambda: copies.copied_states(4000)),
         _alone_under(copies.copied_states, "tags of another copy ignored", 300)
         | _alone_under(copies.copied_states, "deadlines judged after the listing", 300)
         | _alone_under(copies.copied_states, "restored deadlines believed", 300)
-        | _alone_under(copies.copied_states, "restored deadlines never enforced", 300),
+        | _alone_under(copies.copied_states, "restored deadlines never enforced", 300)
+        | _alone_under(copies.copied_states, "granted deadline not written again", 300)
+        | _alone_under(copies.copied_states, "extensions to one second not told apart", 300)
+        | _alone_under(copies.copied_states, "max_ttl of this computer for all", 300),
     ),
     Gate(
         "B5",

@@ -134,6 +134,7 @@ class Instance(Value):
     `idle`: it also terminates after that time without activity. `id_is_from_create`: our create returned `cloud_id`.
     `ssh_key`: the public key of `ssh_user`; port 22 is open to `ssh_from`. `work`: what the instance has done.
     `unconfirmed_deadlines`: deadlines that `extend` sent to the provider and did not grant.
+    `granted_deadline`: the last one that it granted.
     `check`: the readiness check; `booted_at`: when the provider reported it as ready. `pool`: its pool and leases.
     `timed_work`: the work with a deadline that it is for.
     """
@@ -161,6 +162,7 @@ class Instance(Value):
     max_ttl: timedelta
     expires_at: AwareDatetime
     unconfirmed_deadlines: tuple[AwareDatetime, ...] = ()
+    granted_deadline: AwareDatetime | None = None
     idle: timedelta | None = None
     pool: Membership | None = None
     tags: dict[str, str] = Field(default_factory=dict)

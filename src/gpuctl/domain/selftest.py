@@ -141,7 +141,7 @@ def judge_extend(
     timer_moved = timer is not None and _is_in_time(timer, after)
     observed: dict[str, Figure] = {
         "bySeconds": int((after - before).total_seconds()),
-        "tagMoved": tag == after.replace(microsecond=0),
+        "tagMoved": tag == after,
         "timerMoved": timer_moved if had_timer else None,
     }
     still = [name for name, key in (("tag", "tagMoved"), ("timer", "timerMoved")) if observed[key] is False]

@@ -15,7 +15,7 @@ PREFIX = "gpuctl-"
 RECORD_ID_PREFIX, RECORD_ID_LENGTH = "inst-", 12  # the length counts what follows the prefix
 RECORD_ID = re.compile(rf"{RECORD_ID_PREFIX}[0-9a-z]{{{RECORD_ID_LENGTH}}}")
 STATE_ID = re.compile(r"[a-z0-9-]{8,40}")
-_DEADLINE = re.compile(r"\d{8}t\d{6}z", re.ASCII)
+_DEADLINE = re.compile(r"(\d{8}t\d{6}z)(?:-(\d{6}))?", re.ASCII)
 _DEADLINE_FORM = "%Y%m%dt%H%M%Sz"
 
 
@@ -30,16 +30,21 @@ class Ownership:
 
 
 def deadline_tag(expires_at: datetime) -> str:
-    """The deadline as `20261123t131500z`: UTC, legal as a tag on every cloud, and ordered as a string."""
-    return expires_at.astimezone(UTC).strftime(_DEADLINE_FORM)
+    """The deadline as `20261123t131500z`: UTC, legal as a tag on every cloud, and ordered as a string.
+
+    With microseconds, as an extension has them, it is `20261123t131500z-000042`.
+    """
+    fraction = f"-{expires_at.microsecond:06}" if expires_at.microsecond else ""
+    return expires_at.astimezone(UTC).strftime(_DEADLINE_FORM) + fraction
 
 
 def parse_deadline(text: str) -> datetime | None:
     """The instant a deadline tag names, or None if it is not exactly of that form."""
-    if not _DEADLINE.fullmatch(text):
+    match = _DEADLINE.fullmatch(text)
+    if match is None:
         return None
     try:
-        return datetime.strptime(text, _DEADLINE_FORM).replace(tzinfo=UTC)
+        return datetime.strptime(match[1], _DEADLINE_FORM).replace(tzinfo=UTC, microsecond=int(match[2] or 0))
     except ValueError:
         return None
 

@@ -8,7 +8,7 @@ from gpuctl.domain.reconcile.orphans import ORPHAN_AGE
 from gpuctl.domain.safeguards import Mechanism, Safeguard, SafeguardStatus
 from gpuctl.domain.tags import ownership, parse_deadline
 
-_ARMED = re.compile(r"ends at (\d{8}t\d{6}z)( \(tag\))?")
+_ARMED = re.compile(r"ends at (\d{8}t\d{6}z(?:-\d{6})?)( \(tag\))?")
 
 
 def sweep_safeguard(

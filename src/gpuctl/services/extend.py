@@ -8,12 +8,13 @@ from gpuctl.domain.duration import exact
 from gpuctl.domain.events import EventName
 from gpuctl.domain.instance import Instance, Status
 from gpuctl.domain.lifecycle import note
+from gpuctl.domain.pools.leasing import needed_deadline
 from gpuctl.domain.reconcile.actions import Rules
 from gpuctl.domain.reconcile.deadlines import extended, extended_by_tags, with_unconfirmed, without_unconfirmed
 from gpuctl.domain.reconcile.evidence import is_the_same_machine
 from gpuctl.domain.reconcile.recovery import with_deadline_of
 from gpuctl.domain.tags import ownership
-from gpuctl.errors import BudgetError, GpuctlError, NotReadyError, UnresolvedError, UsageError
+from gpuctl.errors import GpuctlError, NotReadyError, UnresolvedError, UsageError
 from gpuctl.services.budgets import Allowance
 from gpuctl.services.runtime import Runtime
 from gpuctl.services.sessions import Session
@@ -63,14 +64,12 @@ def extend(
         _refuse_over(fresh, session.now)
         detail = f"{record.expires_at:%Y-%m-%dT%H:%M:%SZ} to {moved:%Y-%m-%dT%H:%M:%SZ}"
         fresh = without_unconfirmed(fresh, moved, session.now)
-        return note(fresh, EventName.EXTENDED, session.now, detail=detail, expires_at=moved)
+        return note(fresh, EventName.EXTENDED, session.now, detail=detail, expires_at=moved, granted_deadline=moved)
 
     try:
         return runtime.store.update(record.id, granted, allowance.changing(record.id))
-    except BudgetError:
-        # Another command was faster: the old deadline is written to the instance again, as far as possible.
-        with suppress(GpuctlError):
-            session.provider.set_deadline(record.region, record.cloud_id, record.expires_at)
+    except GpuctlError:
+        _write_present_deadline(runtime.store, session, record, moved)
         raise
 
 
@@ -79,7 +78,7 @@ def _read_tags(runtime: Runtime, session: Session, record: Instance) -> tuple[In
     if record.cloud_id is None or record.status.is_ended or record.status is Status.STOPPING:
         return record, None
     state = runtime.store.snapshot()
-    rules = Rules(state.state_id or "", max_ttl=runtime.max_ttl)
+    rules = Rules(state.state_id or "")
     try:
         observed = session.provider.get(record.region, record.cloud_id)
     except GpuctlError as error:
@@ -87,7 +86,7 @@ def _read_tags(runtime: Runtime, session: Session, record: Instance) -> tuple[In
     if observed is not None and observed.exists and not is_the_same_machine(record, observed, rules.state_id):
         return record, UnresolvedError(f"the gpuctl tags of {record.cloud_id} were changed")
     if state.is_restored and observed is not None and observed.exists:
-        tagged = partial(with_deadline_of, observed=observed, now=session.now, max_ttl=runtime.max_ttl)
+        tagged = partial(with_deadline_of, observed=observed, now=session.now)
         return runtime.store.update(record.id, tagged), None
     later = extended_by_tags(record, observed, rules, session.now)
     if later is None:
@@ -114,24 +113,37 @@ def _restore_deadline(
         store.update(record.id, partial(without_unconfirmed, expires_at=moved, at=session.now))
 
 
+def _write_present_deadline(store: RecordStore, session: Session, record: Instance, moved: datetime) -> None:
+    """Another command was faster: replace the new deadline in the tags by the one that the record has by now.
+
+    What cannot be written is written by the next run of the reaper.
+    """
+    with suppress(GpuctlError):
+        fresh = next(other for other in store.snapshot().records if other.id == record.id)
+        if fresh.is_live and fresh.status is not Status.STOPPING and fresh.cloud_id is not None:
+            session.provider.set_deadline(record.region, fresh.cloud_id, needed_deadline(fresh))
+            store.update(record.id, partial(without_unconfirmed, expires_at=moved, at=session.now))
+
+
 def _new_deadline(
     record: Instance, now: datetime, max_ttl: timedelta, *, by: timedelta | None, ttl: timedelta | None
 ) -> datetime:
     if (by is None) == (ttl is None):
         raise UsageError("give either `--by` or `--ttl`", hint=f"gpuctl extend {record.label} --by 30m")
     _refuse_over(record, now)
-    moved = (record.expires_at + by if by is not None else now + (ttl or timedelta(0))).replace(microsecond=0)
-    if moved < record.expires_at.replace(microsecond=0):
+    target = (record.expires_at + by if by is not None else now + (ttl or timedelta(0))).replace(microsecond=0)
+    if target < record.expires_at.replace(microsecond=0):
         raise UsageError(
             f"the new deadline of {record.label} would be earlier; {_unchanged_text(record)}",
             hint=f"gpuctl terminate {record.label}",
         )
-    if moved > now + max_ttl:
+    if target > now + max_ttl:
         raise UsageError(
             f"the deadline of {record.label} can be at most {exact(max_ttl)} from now; {_unchanged_text(record)}",
             hint=f"gpuctl extend {record.label} --ttl {exact(max_ttl)}",
         )
-    return moved
+    # Two copies of the state may extend to the same second: the microseconds show whose deadline is in the tags.
+    return target.replace(microsecond=now.microsecond)
 
 
 def _refuse_over(record: Instance, now: datetime) -> None:

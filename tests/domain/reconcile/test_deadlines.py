@@ -8,7 +8,13 @@ from support.observations import STATE, ours, seen_of
 
 from gpuctl.domain.instance import CloudState, Instance, Observed, ProviderName, Reason, Scope, Status
 from gpuctl.domain.reconcile.actions import ActionKind, Rules, View
-from gpuctl.domain.reconcile.deadlines import extended, extended_by_tags, with_unconfirmed, without_unconfirmed
+from gpuctl.domain.reconcile.deadlines import (
+    extended,
+    extended_by_tags,
+    lacks_granted_deadline,
+    with_unconfirmed,
+    without_unconfirmed,
+)
 from gpuctl.domain.reconcile.plan import plan
 from gpuctl.domain.tags import deadline_tag
 
@@ -51,13 +57,24 @@ def test_a_tag_that_is_no_later_or_cannot_be_read_moves_nothing(tag: datetime | 
     assert decided(record, tagged(record, tag)) == [ActionKind.REFRESH, ActionKind.TERMINATE]
 
 
-def test_a_deadline_further_ahead_than_extend_grants_moves_nothing() -> None:
+def test_a_deadline_further_ahead_than_extend_grants_on_any_computer_moves_nothing() -> None:
     record = a_ready_instance()
-    most = DEADLINE + record.max_ttl
+    most = DEADLINE + timedelta(days=7)
     assert extended_by_tags(record, tagged(record, most), RULES, DEADLINE) == most
     assert extended_by_tags(record, tagged(record, most + timedelta(seconds=1)), RULES, DEADLINE) is None
-    raised = Rules(STATE, max_ttl=record.max_ttl + MINUTE)
-    assert extended_by_tags(record, tagged(record, most + MINUTE), raised, DEADLINE) == most + MINUTE
+
+
+def test_tags_lack_a_deadline_that_was_granted_here_and_is_in_force() -> None:
+    granted = a_ready_instance(expires_at=LATER, granted_deadline=LATER)
+    assert lacks_granted_deadline(granted, tagged(granted, DEADLINE))
+    assert not lacks_granted_deadline(granted, tagged(granted, LATER))
+    assert not lacks_granted_deadline(granted, tagged(granted, LATER + MINUTE))
+    assert not lacks_granted_deadline(granted, tagged(granted, ""))
+    assert not lacks_granted_deadline(granted, None)
+    from_tags = granted.with_fields(granted_deadline=DEADLINE)
+    assert not lacks_granted_deadline(from_tags, tagged(from_tags, DEADLINE))
+    stopping = granted.with_fields(status=Status.STOPPING, reason=Reason.USER)
+    assert not lacks_granted_deadline(stopping, tagged(stopping, DEADLINE))
 
 
 def test_without_the_time_of_the_provider_no_tag_moves_a_deadline() -> None:

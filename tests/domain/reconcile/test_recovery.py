@@ -77,7 +77,7 @@ def test_no_cloud_id_is_lost_and_whose_it_is_stays_known() -> None:
 def moved(by: timedelta, record: Instance = LIVE) -> Instance:
     seen = seen_of(record)
     tags = {**seen.tags, EXPIRES_AT: deadline_tag(record.expires_at + by)}
-    return with_deadline_of(record, seen.model_copy(update={"tags": tags}), NOON, MAX_TTL)
+    return with_deadline_of(record, seen.model_copy(update={"tags": tags}), NOON)
 
 
 def test_a_later_deadline_on_the_machine_is_the_records_and_an_earlier_one_is_not() -> None:
@@ -93,7 +93,7 @@ def test_no_tag_lets_a_machine_live_longer_than_it_may() -> None:
 
 def test_a_tag_that_cannot_be_read_and_a_record_that_is_closed_move_nothing() -> None:
     seen = seen_of(LIVE, tags={**seen_of(LIVE).tags, EXPIRES_AT: "tomorrow"})
-    assert with_deadline_of(LIVE, seen, NOON, MAX_TTL) == LIVE
+    assert with_deadline_of(LIVE, seen, NOON) == LIVE
     assert moved(20 * MINUTE, ENDED) == ENDED
 
 
@@ -101,9 +101,9 @@ def test_a_restored_state_enforces_no_deadline_that_has_not_passed_in_the_tags_a
     due = Action(ActionKind.TERMINATE, SCOPE, LIVE, seen_of(LIVE), Reason.EXPIRED)
     orphan = Action(ActionKind.TERMINATE, SCOPE, None, seen_of(LIVE), Reason.ORPHAN)
     before = LIVE.expires_at - MINUTE
-    for action in confirmed_by_tags([due, orphan], before, MAX_TTL):
+    for action in confirmed_by_tags([due, orphan], before):
         assert (action.kind, action.reason, action.unresolved) == (ActionKind.REPORT, None, True)
-    assert confirmed_by_tags([due, orphan], LIVE.expires_at, MAX_TTL) == [due, orphan]
+    assert confirmed_by_tags([due, orphan], LIVE.expires_at) == [due, orphan]
 
 
 @pytest.mark.parametrize(
@@ -113,18 +113,18 @@ def test_a_restored_state_enforces_no_deadline_that_has_not_passed_in_the_tags_a
 )
 def test_a_deadline_that_the_tags_of_a_restored_record_do_not_confirm_is_not_enforced(seen: Observed | None) -> None:
     due = Action(ActionKind.TERMINATE, SCOPE, LIVE, seen, Reason.EXPIRED)
-    (action,) = confirmed_by_tags([due], LIVE.expires_at + MINUTE, MAX_TTL)
+    (action,) = confirmed_by_tags([due], LIVE.expires_at + MINUTE)
     assert action.kind is ActionKind.REPORT
-    assert confirmed_by_tags([due], None, MAX_TTL)[0].kind is ActionKind.REPORT
+    assert confirmed_by_tags([due], None)[0].kind is ActionKind.REPORT
 
 
 def test_a_tag_that_no_extension_writes_delays_the_end_once_and_not_with_every_run() -> None:
     once = moved(timedelta(days=400))
     seen = seen_of(LIVE, tags={**seen_of(LIVE).tags, EXPIRES_AT: deadline_tag(LIVE.expires_at + timedelta(days=400))})
     later = once.expires_at + MINUTE
-    assert with_deadline_of(once, seen, later, MAX_TTL) == once
+    assert with_deadline_of(once, seen, later) == once
     due = Action(ActionKind.TERMINATE, SCOPE, once, seen, Reason.EXPIRED)
-    assert confirmed_by_tags([due], later, MAX_TTL) == [due]
+    assert confirmed_by_tags([due], later) == [due]
 
 
 @pytest.mark.parametrize(
@@ -138,4 +138,4 @@ def test_a_tag_that_no_extension_writes_delays_the_end_once_and_not_with_every_r
     ids=["asked for", "closed", "gone", "unknown"],
 )
 def test_everything_else_is_done_as_ever(action: Action) -> None:
-    assert confirmed_by_tags([action], LIVE.expires_at - MINUTE, MAX_TTL) == [action]
+    assert confirmed_by_tags([action], LIVE.expires_at - MINUTE) == [action]

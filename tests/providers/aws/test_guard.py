@@ -109,6 +109,13 @@ def test_a_deadline_moved_later_is_obeyed(machine: Machine) -> None:
     assert machine.at(ONE + 30 * MINUTE + GRACE).is_off
 
 
+def test_a_deadline_with_microseconds_is_obeyed(machine: Machine) -> None:
+    machine.tagged(ONE + timedelta(microseconds=42))
+    assert not machine.at(ONE + GRACE).is_off
+    assert machine.at(ONE + GRACE + SECOND).is_off
+    assert machine.console[0] == "armed, ends at 20261124t130000z-000042 (tag)"
+
+
 def test_a_deadline_moved_far_past_max_ttl_from_first_boot_is_obeyed(machine: Machine) -> None:
     machine.tagged(ONE)
     machine.at(ONE)

@@ -62,6 +62,12 @@ def lease_of(record: Instance) -> Lease | None:
     return record.pool.lease if record.pool else None
 
 
+def needed_deadline(record: Instance) -> datetime:
+    """The deadline that the provider must have for that record: no lease may be cut short."""
+    lease = lease_of(record)
+    return record.expires_at if lease is None else max(record.expires_at, lease.expires_at + AFTER_LEASE)
+
+
 def is_starting(record: Instance) -> bool:
     """Whether it is launched, cannot be used yet, and is nobody's."""
     return record.status in _STARTING and lease_of(record) is None

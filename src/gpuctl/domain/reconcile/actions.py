@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 
 from gpuctl.domain.instance import Instance, Observed, Reason, Scope
@@ -71,15 +71,11 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What this reaper may terminate besides the instances of its own records, and how many of those in one run.
-
-    `max_ttl` is the longest time from now that `extend` grants.
-    """
+    """What this reaper may terminate besides the instances of its own records, and how many of those in one run."""
 
     state_id: str
     reap_state_ids: frozenset[str] = frozenset()
     max_orphans: int = 3
-    max_ttl: timedelta = timedelta(0)
 
 
 def scope_of(record: Instance) -> Scope:

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from gpuctl.domain.events import EventName
 from gpuctl.domain.instance import Instance, Observed, Status
 from gpuctl.domain.lifecycle import note, with_facts
+from gpuctl.domain.market.request import HIGHEST_MAX_TTL
 from gpuctl.domain.reconcile.actions import Rules
 from gpuctl.domain.tags import ownership
 
@@ -22,15 +23,15 @@ def extended_by_tags(
 ) -> datetime | None:
     """The deadline that another copy of this state has granted, where it is later than the record's; else None.
 
-    Only the tags of the record's own instance count, and no deadline further ahead than `max_ttl`, the most that
-    `extend` grants.
+    Only the tags of the record's own instance count, and no deadline further ahead than `extend` grants anywhere: the
+    other computer may have another `max_ttl`.
     """
     if observed is None or not observed.exists or now is None or record.cloud_id not in (None, observed.cloud_id):
         return None
     tags = ownership(observed.tags)
     if (tags.record_id, tags.state_id) != (record.id, rules.state_id) or tags.expires_at is None:
         return None
-    is_granted = record.expires_at < tags.expires_at <= now + max(record.max_ttl, rules.max_ttl)
+    is_granted = record.expires_at < tags.expires_at <= now + HIGHEST_MAX_TTL
     return tags.expires_at if is_granted and tags.expires_at not in record.unconfirmed_deadlines else None
 
 
@@ -45,6 +46,18 @@ def extended(record: Instance, expires_at: datetime | None, at: datetime) -> Ins
     change = f"{record.expires_at:%Y-%m-%dT%H:%M:%SZ} to {expires_at:%Y-%m-%dT%H:%M:%SZ}"
     detail = f"{change}, extended by another copy of this state"
     return note(record, EventName.EXTENDED, at, detail=detail, expires_at=expires_at)
+
+
+def lacks_granted_deadline(record: Instance, observed: Observed | None) -> bool:
+    """Whether the tags show an earlier deadline than the one that `extend` granted here and that is in force.
+
+    Another copy of this state has then extended the instance at the same time, and its request came last.
+    """
+    is_over = record.status.is_ended or record.status is Status.STOPPING
+    if is_over or observed is None or record.granted_deadline != record.expires_at:
+        return False
+    expires_at = ownership(observed.tags).expires_at
+    return expires_at is not None and expires_at < record.expires_at
 
 
 def with_unconfirmed(record: Instance, expires_at: datetime, at: datetime) -> Instance:

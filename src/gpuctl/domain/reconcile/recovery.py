@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from gpuctl.domain.events import EventName
 from gpuctl.domain.instance import Instance, Observed, Reason, Status
 from gpuctl.domain.lifecycle import note
+from gpuctl.domain.market.request import HIGHEST_MAX_TTL
 from gpuctl.domain.reconcile.actions import Action, ActionKind
 from gpuctl.domain.tags import ownership
 
@@ -35,21 +36,21 @@ def merged(record: Instance, other: Instance) -> Instance:
     return first.with_fields(**facts)
 
 
-def with_deadline_of(record: Instance, observed: Observed, now: datetime, max_ttl: timedelta) -> Instance:
+def with_deadline_of(record: Instance, observed: Observed, now: datetime) -> Instance:
     """The record with the deadline in the tags of its instance, where that is later: an older state may have forgotten
     an extension.
 
-    A deadline further ahead than `max_ttl` counts as `max_ttl` from now, and only once. Unreadable tags change nothing.
+    A deadline further ahead than `extend` grants counts as the record's `max_ttl` from now, and only once. Unreadable
+    tags change nothing.
     """
     tagged = ownership(observed.tags).expires_at
     if not record.is_live or tagged is None:
         return record
     later, unconfirmed = tagged, record.unconfirmed_deadlines
-    latest = now + max(max_ttl, record.max_ttl)
-    if tagged > latest:
+    if tagged > now + HIGHEST_MAX_TTL:
         if tagged in unconfirmed:
             return record
-        later = latest
+        later = now + record.max_ttl
         unconfirmed = (*unconfirmed, tagged)
     if later <= record.expires_at:
         return record
@@ -58,14 +59,14 @@ def with_deadline_of(record: Instance, observed: Observed, now: datetime, max_tt
     return note(record, event, now, detail=detail, expires_at=later, unconfirmed_deadlines=unconfirmed)
 
 
-def confirmed_by_tags(actions: Sequence[Action], now: datetime | None, max_ttl: timedelta) -> list[Action]:
+def confirmed_by_tags(actions: Sequence[Action], now: datetime | None) -> list[Action]:
     """The plan of a restored state: terminations by deadline that the tags of the instance do not confirm are reported.
 
     The record may lack an extension, but `extend` writes the tags first: a deadline in the tags that has passed at
     `now`, when the listing began, was not moved by any copy of the state.
     """
     return [
-        _unenforced(action) if _is_by_deadline(action) and not _has_passed_in_tags(action, now, max_ttl) else action
+        _unenforced(action) if _is_by_deadline(action) and not _has_passed_in_tags(action, now) else action
         for action in actions
     ]
 
@@ -79,13 +80,12 @@ def _is_by_deadline(action: Action) -> bool:
     return action.kind is ActionKind.TERMINATE and (action.reason is Reason.EXPIRED or is_orphan)
 
 
-def _has_passed_in_tags(action: Action, now: datetime | None, max_ttl: timedelta) -> bool:
+def _has_passed_in_tags(action: Action, now: datetime | None) -> bool:
     expires_at = ownership(action.observed.tags).expires_at if action.observed is not None else None
     if expires_at is None or now is None:
         return False
-    latest = now + max(max_ttl, action.record.max_ttl if action.record is not None else max_ttl)
-    # `extend` grants no deadline after the latest.
-    return expires_at <= now or expires_at > latest
+    # `extend` grants no deadline further ahead.
+    return expires_at <= now or expires_at > now + HIGHEST_MAX_TTL
 
 
 def _unenforced(action: Action) -> Action:

@@ -173,7 +173,7 @@ def tags_of(order: Order) -> dict[str, str]:
         STATE: order.state_id,
         OWNER: order.owner[:_LONGEST_VALUE],
         EXPIRES_AT: deadline_tag(order.expires_at),
-        CREATED_AT: deadline_tag(order.created_at),
+        CREATED_AT: deadline_tag(order.created_at.replace(microsecond=0)),
     }
 
 

@@ -28,7 +28,7 @@ def set_deadline(api: Api, cloud_id: str, expires_at: datetime) -> None:
     path, moved = f"zones/{zone}/instances/{name}", deadline_tag(expires_at)
     instance = api.get(path)
     limit = limit_of(instance)
-    if limit is not None and expires_at + GRACE > limit:
+    if limit is not None and expires_at.replace(microsecond=0) + GRACE > limit:
         raise UsageError(
             f"Google deletes {cloud_id} at {limit:%Y-%m-%dT%H:%M:%SZ}, which cannot be moved while it runs: the "
             f"deadline can be at most {limit - GRACE:%Y-%m-%dT%H:%M:%SZ}",

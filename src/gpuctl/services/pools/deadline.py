@@ -8,7 +8,7 @@ from gpuctl.domain.duration import exact
 from gpuctl.domain.events import EventName
 from gpuctl.domain.instance import Instance, Status
 from gpuctl.domain.lifecycle import note, with_facts
-from gpuctl.domain.pools.leasing import AFTER_LEASE, NotFree, lease_of
+from gpuctl.domain.pools.leasing import NotFree, needed_deadline
 from gpuctl.domain.reconcile.deadlines import with_unconfirmed
 from gpuctl.errors import GpuctlError, NotReadyError, UnresolvedError, UsageError
 from gpuctl.services.runtime import Runtime
@@ -70,12 +70,6 @@ def move_deadline(
     except GpuctlError:
         _repair(runtime, session, record)
         raise
-
-
-def needed_deadline(record: Instance) -> datetime:
-    """The deadline that the provider must have for that record: no lease may be cut short."""
-    lease = lease_of(record)
-    return record.expires_at if lease is None else max(record.expires_at, lease.expires_at + AFTER_LEASE)
 
 
 def _refuse_over(record: Instance, applies: Applies, now: datetime) -> None:

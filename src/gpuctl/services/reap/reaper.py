@@ -236,12 +236,12 @@ def _reap_login(
     result.hints += [hint for hint in survey.hints.values() if hint is not None]
     # The state is read after the clouds were listed: whatever instance is in a listing had its record by then.
     state = runtime.store.snapshot()
-    rules = Rules(state.state_id or "", options.reap_state_ids, options.max_orphans - result.orphans, runtime.max_ttl)
+    rules = Rules(state.state_id or "", options.reap_state_ids, options.max_orphans - result.orphans)
     records = [record for record in state.records if record.provider is name and record.account == session.account]
     survey.ask_by_id([record for record in records if scope_of(record) in scopes], rules)
     actions = plan(records, survey.view, rules, isolated(runtime.progress))
     if state.is_restored:
-        actions = confirmed_by_tags(actions, survey.view.now, runtime.max_ttl)
+        actions = confirmed_by_tags(actions, survey.view.now)
     elif session.checked_now is not None:
         actions += ends_for(actions, Allowance.ending(runtime.store, runtime.budgets, session.checked_now))
     if options.dry_run:

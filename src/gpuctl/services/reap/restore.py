@@ -117,7 +117,7 @@ def merge(runtime: Runtime, everywhere: FullSurvey, state_id: str) -> list[Insta
         if fresh.id in archived:
             fresh = merged(fresh, archived[fresh.id])
         matching = machines.get(fresh.id)
-        return with_deadline_of(fresh, matching[1], matching[0].session.now, runtime.max_ttl) if matching else fresh
+        return with_deadline_of(fresh, matching[1], matching[0].session.now) if matching else fresh
 
     runtime.store.update_each(list(records), known)
     unknown: dict[str, Instance] = {}

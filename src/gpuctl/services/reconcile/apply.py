@@ -2,25 +2,19 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING
 
-from gpuctl.domain.instance import CloudState, Instance, Observed, Reason, Status
+from gpuctl.domain.instance import Instance, Reason, Status
 from gpuctl.domain.lifecycle import advance, refreshed, swept, with_facts
 from gpuctl.domain.reconcile.actions import Action, ActionKind
-from gpuctl.domain.reconcile.deadlines import extended
-from gpuctl.domain.safeguards import Safeguard
+from gpuctl.domain.reconcile.deadlines import extended, lacks_granted_deadline
 from gpuctl.errors import GpuctlError, UnresolvedError
 from gpuctl.services.isolation import run_isolated
 from gpuctl.services.reconcile.adopt import adopted, without_taken_name
 from gpuctl.services.reconcile.observe import Survey
+from gpuctl.services.reconcile.timers import lacks_timer, with_timer, write_granted_deadline
 from gpuctl.services.runtime import Runtime
-from gpuctl.services.safeguards import safeguards_of
 from gpuctl.store.base import Change
-
-if TYPE_CHECKING:
-    from gpuctl.providers.base import Provider
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +75,10 @@ class Applier:
                     if action.kind in (ActionKind.ADOPT, ActionKind.REFRESH) and not action.left
                 ],
             ),
+            (
+                self._write_deadline,
+                [action for action in actions if action.kind is ActionKind.REFRESH and _lacks_deadline(action)],
+            ),
         ]
         for step, batch in steps:
             if batch:
@@ -117,15 +115,28 @@ class Applier:
             return
         for action in batch:
             done = self._done[id(action)]
-            if done.record is None or done.error is not None or not _lacks_timer(done.record, action.observed):
+            if done.record is None or done.error is not None or not lacks_timer(done.record, action.observed):
                 continue
             try:
-                safeguards = _with_timer(provider, done.record, self._survey.session.now)
+                safeguards = with_timer(provider, done.record, self._survey.session.now)
             except GpuctlError as error:
                 self._done[id(action)] = replace(done, error=f"its shutdown timer could not be set: {error.message}")
                 continue
             change = partial(with_facts, at=self._survey.session.now, safeguards=safeguards)
             self._runtime.store.update_each([done.record.id], change)
+
+    def _write_deadline(self, batch: Sequence[Action]) -> None:
+        """Write a granted deadline to the tags again where an extension on another computer has replaced it."""
+        provider = self._survey.session.provider
+        for action in batch:
+            done = self._done[id(action)]
+            if done.record is None or done.error is not None:
+                continue
+            try:
+                write_granted_deadline(provider, done.record)
+            except GpuctlError as error:
+                message = f"its deadline could not be written to its tags again: {error.message}"
+                self._done[id(action)] = replace(done, error=message, hint=error.hint)
 
     def _close(self, batch: Sequence[Action]) -> None:
         now = self._survey.session.now
@@ -252,25 +263,8 @@ class Applier:
         self._done[id(action)] = ActionResult(action, action.record, error)
 
 
-def _lacks_timer(record: Instance, observed: Observed | None) -> bool:
-    if not record.is_live or record.status is Status.STOPPING or observed is None:
-        return False
-    # While an instance is being created nothing is changed on it: what was accepted could be preempted by that.
-    is_made = observed.state is CloudState.RUNNING and observed.ready is not False
-    return is_made and not _has_timer(record.safeguards)
-
-
-def _has_timer(safeguards: Iterable[Safeguard]) -> bool:
-    return any(safeguard.is_timer and not safeguard.is_missing for safeguard in safeguards)
-
-
-def _with_timer(provider: "Provider", record: Instance, now: datetime) -> tuple[Safeguard, ...]:
-    """The safeguards read back, after setting a missing timer. Raises a provider's errors."""
-    safeguards = safeguards_of(provider, record, now)
-    if _has_timer(safeguards):
-        return safeguards
-    provider.set_deadline(record.region, record.cloud_id or "", record.expires_at)
-    return safeguards_of(provider, record, now)
+def _lacks_deadline(action: Action) -> bool:
+    return action.record is not None and lacks_granted_deadline(action.record, action.observed)
 
 
 def _by_id(actions: Mapping[str, Action], change: Callable[[Instance, Action], Instance]) -> Change:

@@ -53,13 +53,13 @@ def settle(
             if scope_of(record) in survey.unreachable
         }
         state = runtime.store.snapshot()
-        rules = Rules(state_id=state.state_id or "", max_ttl=runtime.max_ttl)
+        rules = Rules(state_id=state.state_id or "")
         ids = {record.id for record in group}
         fresh = [record for record in state.records if record.id in ids]
         survey.ask_by_id(fresh, rules)
         actions = plan_records(fresh, survey.view, rules, isolated(runtime.progress))
         if state.is_restored:
-            actions = confirmed_by_tags(actions, survey.view.now, runtime.max_ttl)
+            actions = confirmed_by_tags(actions, survey.view.now)
         settled.done += Applier(runtime, survey, force=force).apply([action for action in actions if wanted(action)])
     return settled
 
