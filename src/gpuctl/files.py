@@ -8,6 +8,7 @@ import errno
 import fcntl
 import os
 import shutil
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
 from glob import escape
@@ -113,10 +114,11 @@ def lock(descriptor: int) -> bool:
     return True
 
 
-def write_whole(disk: Disk, path: Path, content: bytes) -> None:
+def write_whole(disk: Disk, path: Path, content: bytes, check: Callable[[], None] = lambda: None) -> None:
     """Replace a file by this content so that, whatever happens, either the old or the new is there, whole.
 
     Durable on return. Raises OSError, and then the old file is unchanged unless only the folder could not be synced.
+    `check` is called just before the old file is replaced; what it raises leaves that unchanged.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
     try:
@@ -126,6 +128,7 @@ def write_whole(disk: Disk, path: Path, content: bytes) -> None:
             disk.sync(descriptor)
         finally:
             os.close(descriptor)
+        check()
         disk.replace(temporary, path)
     except BaseException:
         with suppress(OSError):

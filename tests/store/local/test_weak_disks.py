@@ -14,6 +14,7 @@ from support.forks import forked
 from support.instances import NOON, an_instance
 
 from gpuctl.clock import SystemClock
+from gpuctl.domain.instance import Instance
 from gpuctl.errors import StateLockedError, StateUnusableError
 from gpuctl.files import Disk, sync
 from gpuctl.home.rescue import RescueFolder
@@ -244,6 +245,30 @@ def test_the_claim_of_another_computer_is_waited_for_and_over_after_five_minutes
     old = claim.stat().st_mtime - timedelta(minutes=6).total_seconds()
     os.utime(claim, (old, old))
     assert opened(tmp_path).update(FIRST, lambda record: record.with_fields(user="ben")).user == "ben"
+
+
+@pytest.mark.parametrize("minutes", [4.5, 6])
+def test_a_writer_that_was_suspended_on_a_disk_without_locks_writes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, minutes: float
+) -> None:
+    """It resumes after, or shortly before, another computer may take over; where one has, its change stays."""
+    opened(tmp_path).add([an_instance(FIRST)], lambda present: None)
+    WeakDisk(monkeypatch, tmp_path, locks=errno.ENOLCK)
+
+    def suspended(record: Instance) -> Instance:
+        (claim,) = tmp_path.glob("state.json.lock.claim.*")
+        # Not a process of this computer, so that only its age counts.
+        claim.write_text("elsewhere 1\n")
+        old = claim.stat().st_mtime - timedelta(minutes=minutes).total_seconds()
+        os.utime(claim, (old, old))
+        if minutes > 5:
+            opened(tmp_path).update(FIRST, lambda record: record.with_fields(task="theirs"))
+        return record.with_fields(user="ben")
+
+    with pytest.raises(StateLockedError, match="nothing was written"):
+        opened(tmp_path).update(FIRST, suspended)
+    (record,) = opened(tmp_path).snapshot().records
+    assert (record.user, record.task) == ("ana", "theirs" if minutes > 5 else None)
 
 
 def test_a_process_that_was_held_up_over_an_old_claim_gives_way(

@@ -162,7 +162,8 @@ class LocalAdmin:
             backups.back_up(self._path, self._clock.now())
         else:
             self._lock.remember(lock, LockContent(header.state_id, is_born=False))
-        write_whole(self._disk, self._path, encode(replace(header, serial=header.serial + 1), tables))
+        content = encode(replace(header, serial=header.serial + 1), tables)
+        write_whole(self._disk, self._path, content, self._lock.require_held)
         self._lock.remember(lock, born)
 
     def _read(self, lock: int | None = None) -> tuple[Header, Tables] | None:

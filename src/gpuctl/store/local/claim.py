@@ -6,6 +6,8 @@ from datetime import timedelta
 from pathlib import Path
 
 ABANDONED_AFTER = timedelta(minutes=5)
+# How long what follows a look at one's own claim may take.
+_MARGIN = timedelta(minutes=1)
 _RELEASED = b"released\n"
 
 
@@ -43,6 +45,14 @@ class Claims:
                 self._path_of(number).unlink()
         return path
 
+    def is_held(self, claim: Path) -> bool:
+        """Whether nobody has taken over from that claim, and nobody will in the next minute."""
+        try:
+            is_newest = claim == self._path_of(max(self._numbers(), default=0))
+            return is_newest and self._age_s(claim) < (ABANDONED_AFTER - _MARGIN).total_seconds()
+        except OSError:
+            return False
+
     def release(self, claim: Path) -> None:
         """Let the next one have it."""
         # A claim that cannot be marked is over when its process is, or after 5 min.
@@ -63,14 +73,18 @@ class Claims:
 
     def _is_over(self, claim: Path) -> bool:
         try:
-            content, claimed_at = claim.read_bytes(), claim.stat().st_mtime
+            content = claim.read_bytes()
             if content == _RELEASED or _is_dead(content):
                 return True
-            # By the disk's own clock, which may be another computer's.
-            os.utime(self._path)
-            return self._path.stat().st_mtime - claimed_at > ABANDONED_AFTER.total_seconds()
+            return self._age_s(claim) > ABANDONED_AFTER.total_seconds()
         except OSError:
             return False
+
+    def _age_s(self, claim: Path) -> float:
+        claimed_at = claim.stat().st_mtime
+        # By the disk's own clock, which may be another computer's.
+        os.utime(self._path)
+        return self._path.stat().st_mtime - claimed_at
 
 
 def _holder() -> bytes:

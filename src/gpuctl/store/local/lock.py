@@ -43,6 +43,7 @@ class Lock:
         self.path = path
         self._clock = clock
         self._claims = Claims(path)
+        self._claim: Path | None = None
         self.patience = PATIENCE
 
     @contextmanager
@@ -51,7 +52,7 @@ class Lock:
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             make_private(descriptor)
-            claim = self._wait_for(descriptor)
+            self._claim = claim = self._wait_for(descriptor)
             try:
                 with suppress(OSError):
                     os.ftruncate(descriptor, min(os.fstat(descriptor).st_size, _HEAD))
@@ -62,6 +63,17 @@ class Lock:
                     self._claims.release(claim)
         finally:
             os.close(descriptor)
+
+    def require_held(self) -> None:
+        """StateLockedError where another process has taken over, because this one was suspended for minutes.
+
+        That happens on a disk without locks only.
+        """
+        if self._claim is not None and not self._claims.is_held(self._claim):
+            raise StateLockedError(
+                "another gpuctl has taken over the state while this one was suspended; nothing was written",
+                hint="run the command again",
+            )
 
     def remembered(self, descriptor: int | None = None) -> LockContent | None:
         """The state that this lock belongs to; None where none was ever born. Takes no lock.

@@ -180,7 +180,7 @@ class LocalStore:
                 header = header.written_on(self._computer)
                 table = {record.id: record.model_dump(mode="json") for record in records}
                 self._lock.remember(lock, LockContent(state_id, True, header.serial))
-                write_whole(self._disk, self._path, encode(header, {TABLE: table}))
+                write_whole(self._disk, self._path, encode(header, {TABLE: table}), self._lock.require_held)
                 return aside
 
     @contextmanager
@@ -201,7 +201,8 @@ class LocalStore:
                 refuse_moved(header.moved_to, self.location)
                 transaction = Transaction(header.written_on(self._computer), StateStorage(tables))
                 yield transaction
-                if transaction.storage.commit(self._path, transaction.header, self._disk, self._clock.now()):
+                check = self._lock.require_held
+                if transaction.storage.commit(self._path, transaction.header, self._disk, self._clock.now(), check):
                     self._remember(lock, transaction.header)
                     self.has_written = True
 
@@ -281,11 +282,10 @@ class LocalStore:
         """Save the present file of that path under another name too, so that replacing it loses nothing."""
         aside = self._path.with_name(f"{self._path.name}.unusable-{self._clock.now():%Y%m%dT%H%M%SZ}")
         try:
-            self._disk.link(self._path, aside)
+            with suppress(FileExistsError):
+                self._disk.link(self._path, aside)
         except FileNotFoundError:
             return None
-        except FileExistsError:
-            pass
         return str(aside)
 
     def _snapshot(self, header: Header, tables: Tables) -> Snapshot:

@@ -1,5 +1,6 @@
 """The TinyDB storage of the state file: one verified read, and one atomic write at the end of a transaction."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -34,15 +35,18 @@ class StateStorage(Storage):
     def write(self, data: dict[str, dict[str, Any]]) -> None:
         self._tables, self._is_changed = data, True
 
-    def commit(self, path: Path, header: Header, disk: Disk, now: datetime) -> bool:
-        """Replace the file by what the transaction left, keeping a backup of the old one; whether that was needed."""
+    def commit(self, path: Path, header: Header, disk: Disk, now: datetime, check: Callable[[], None]) -> bool:
+        """Replace the file by what the transaction left, keeping a backup of the old one; whether that was needed.
+
+        `check` is called just before, and raises where the lock is held no more.
+        """
         if not self._is_changed:
             return False
         content = encode(replace(header, serial=header.serial + 1), self._tables)
         if header.serial:
             backups.back_up(path, now)
         remove_stale(path, now)
-        write_whole(disk, path, content)
+        write_whole(disk, path, content, check)
         return True
 
 
