@@ -77,38 +77,11 @@ class LeaseContract(ABC):
         assert second.version > first.version
         assert (ours.is_current(first), theirs.is_current(second)) == (False, True)
 
-    def test_an_expired_lease_that_nobody_took_is_current_and_can_be_renewed(
-        self, ours: Leases, clock: FakeClock
-    ) -> None:
+    def test_an_expired_lease_that_nobody_took_is_current(self, ours: Leases, clock: FakeClock) -> None:
         lease = ours.acquire(REAP, "host 1", MINUTE)
         assert lease is not None
         clock.move(2 * MINUTE)
         assert ours.is_current(lease)
-        renewed = ours.renew(lease, MINUTE)
-        assert renewed is not None
-        assert (renewed.expires_at, renewed.version) == (NOON + 3 * MINUTE, lease.version)
-
-    def test_a_renewed_lease_keeps_others_out_for_longer(self, ours: Leases, theirs: Leases, clock: FakeClock) -> None:
-        lease = ours.acquire(REAP, "host 1", 5 * MINUTE)
-        assert lease is not None
-        clock.move(4 * MINUTE)
-        assert ours.renew(lease, 5 * MINUTE) is not None
-        clock.move(4 * MINUTE)
-        assert theirs.acquire(REAP, "host 2", 5 * MINUTE) is None
-        clock.move(1 * MINUTE)
-        assert theirs.acquire(REAP, "host 2", 5 * MINUTE) is not None
-
-    def test_a_lease_that_another_took_or_that_was_released_cannot_be_renewed(
-        self, ours: Leases, theirs: Leases, clock: FakeClock
-    ) -> None:
-        first = ours.acquire(REAP, "host 1", MINUTE)
-        clock.move(MINUTE)
-        second = theirs.acquire(REAP, "host 2", MINUTE)
-        assert first is not None
-        assert second is not None
-        assert ours.renew(first, MINUTE) is None
-        theirs.release(second)
-        assert theirs.renew(second, MINUTE) is None
 
     def test_a_holder_that_was_overtaken_stays_so_when_its_successor_has_finished(
         self, ours: Leases, theirs: Leases, clock: FakeClock
@@ -120,7 +93,6 @@ class LeaseContract(ABC):
         assert second is not None
         theirs.release(second)
         assert not ours.is_current(first)
-        assert ours.renew(first, MINUTE) is None
 
     def test_what_an_overtaken_holder_releases_is_not_its_successors(
         self, ours: Leases, theirs: Leases, clock: FakeClock, tmp_path: Path

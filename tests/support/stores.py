@@ -1,7 +1,6 @@
 """A store in memory, for tests that make thousands of transactions; it passes the same contracts as the real one."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import NoReturn
 
@@ -167,12 +166,6 @@ class MemoryLeases:
         version = before.version + 1 if before else 1
         self._leases[name] = Lease(name, holder, now, now + duration, version, unfinished_since)
         return self._leases[name]
-
-    def renew(self, lease: Lease, duration: timedelta) -> Lease | None:
-        if not self.is_current(lease) or lease in self._released:
-            return None
-        self._leases[lease.name] = replace(lease, expires_at=self._clock.now() + duration)
-        return self._leases[lease.name]
 
     def is_current(self, lease: Lease) -> bool:
         return self._leases[lease.name].version == lease.version

@@ -46,10 +46,6 @@ class Leases(Protocol):
         """
         ...
 
-    def renew(self, lease: Lease, duration: timedelta) -> Lease | None:
-        """The same lease, ending that long from now; None if another holder has taken it, or it was released."""
-        ...
-
     def is_current(self, lease: Lease) -> bool:
         """Whether nobody else has taken it since. A lease that expired and that nobody took is current."""
         ...

@@ -5,12 +5,6 @@ from datetime import datetime
 
 from gpuctl.domain.pools.demand import Job, Step, jobs_from_samples, steps
 from gpuctl.domain.pools.events import PoolEvent, PoolEventName
-from gpuctl.store.pools import PoolStore
-
-
-def past_jobs(pools: PoolStore, name: str, since: datetime, now: datetime) -> tuple[Job, ...]:
-    """The jobs of that pool since then, in the order of their arrival."""
-    return jobs_of(pools.history(name, since), now)
 
 
 def jobs_of(events: Sequence[PoolEvent], now: datetime) -> tuple[Job, ...]:

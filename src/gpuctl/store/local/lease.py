@@ -44,18 +44,6 @@ class LocalLeases:
             self._descriptors[lease.name, lease.version] = descriptor
         return lease
 
-    def renew(self, lease: Lease, duration: timedelta) -> Lease | None:
-        renewed = replace(lease, expires_at=self._clock.now() + duration)
-        descriptor = self._descriptors.get((lease.name, lease.version))
-        if lease.version and (descriptor is None or not self.is_current(lease)):
-            return None
-        try:
-            if descriptor is not None:
-                _write(descriptor, _Entry.of(renewed))
-        except OSError:
-            return lease
-        return renewed
-
     def is_current(self, lease: Lease) -> bool:
         if not lease.version:
             return True

@@ -44,20 +44,6 @@ class SharedLeases:
         now = self._clock.now()
         return Lease(name, holder, now, now + duration, version=0)
 
-    def renew(self, lease: Lease, duration: timedelta) -> Lease | None:
-        if not lease.version:
-            return replace(lease, expires_at=self._clock.now() + duration)
-        try:
-            document = self._engine.document(DocumentKind.LEASE, lease.name)
-            entry = _Entry.read(document)
-            if document is None or entry.version != lease.version or entry.is_released:
-                return None
-            now = document.read_at or self._engine.now()
-            renewed = replace(lease, expires_at=now + duration)
-            return renewed if self._put(_Entry.of(renewed), document) else None
-        except (StateUnusableError, StateLockedError):
-            return lease
-
     def is_current(self, lease: Lease) -> bool:
         try:
             document = self._engine.document(DocumentKind.LEASE, lease.name)
