@@ -67,12 +67,12 @@ class GpuctlError(Exception):
 
     code: ClassVar[Code] = Code.INTERNAL
     exit_code: int = 1
-    extent: Extent = Extent.EVERYWHERE
 
-    def __init__(self, message: str, *, hint: str | None = None) -> None:
+    def __init__(self, message: str, *, hint: str | None = None, extent: Extent = Extent.EVERYWHERE) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.extent = extent
 
     @property
     def retryable(self) -> bool:
@@ -89,8 +89,7 @@ class UsageError(GpuctlError):
 class NotFoundError(GpuctlError):
     """No record goes by that name."""
 
-    code = Code.NOT_FOUND
-    exit_code = 3
+    code, exit_code = Code.NOT_FOUND, 3
 
 
 class CredentialsError(GpuctlError):
@@ -100,8 +99,7 @@ class CredentialsError(GpuctlError):
     refused as if the login were bad.
     """
 
-    code = Code.CREDENTIALS
-    exit_code = 4
+    code, exit_code = Code.CREDENTIALS, 4
 
     def __init__(
         self,
@@ -111,35 +109,26 @@ class CredentialsError(GpuctlError):
         cloud_time: datetime | None = None,
         extent: Extent = Extent.EVERYWHERE,
     ) -> None:
-        super().__init__(message, hint=hint)
+        super().__init__(message, hint=hint, extent=extent)
         self.cloud_time = cloud_time
-        self.extent = extent
 
 
 class CloudError(GpuctlError):
     """The cloud refused for a reason of its own; `cloud_code` is its word for it, empty if it gave none."""
 
-    code = Code.CLOUD
-    exit_code = 1
+    code, exit_code = Code.CLOUD, 1
 
     def __init__(
-        self,
-        message: str,
-        *,
-        hint: str | None = None,
-        cloud_code: str = "",
-        extent: Extent = Extent.EVERYWHERE,
+        self, message: str, *, hint: str | None = None, cloud_code: str = "", extent: Extent = Extent.EVERYWHERE
     ) -> None:
-        super().__init__(message, hint=hint)
+        super().__init__(message, hint=hint, extent=extent)
         self.cloud_code = cloud_code
-        self.extent = extent
 
 
 class CapacityError(CloudError):
     """The cloud has none of that instance left there now."""
 
-    code = Code.CAPACITY
-    exit_code = 5
+    code, exit_code = Code.CAPACITY, 5
 
 
 class NotNowError(CapacityError):
@@ -149,22 +138,19 @@ class NotNowError(CapacityError):
 class ThrottledError(CloudError):
     """The cloud wants to be asked more slowly."""
 
-    code = Code.THROTTLED
-    exit_code = 5
+    code, exit_code = Code.THROTTLED, 5
 
 
 class UnreachableError(CloudError):
     """The cloud returned no readable answer; nothing was created by that call."""
 
-    code = Code.UNREACHABLE
-    exit_code = 5
+    code, exit_code = Code.UNREACHABLE, 5
 
 
 class QuotaError(CloudError):
     """The account may not have more of that instance."""
 
-    code = Code.QUOTA
-    exit_code = 6
+    code, exit_code = Code.QUOTA, 6
 
 
 class NotPreparedError(CloudError):
@@ -180,22 +166,19 @@ def refused(code: Code, message: str, hint: str | None = None) -> GpuctlError:
 class NotReadyError(GpuctlError):
     """The instance was not ready in time, and its end was accepted."""
 
-    code = Code.NOT_READY
-    exit_code = 5
+    code, exit_code = Code.NOT_READY, 5
 
 
 class BudgetError(GpuctlError):
     """It would cost more than was allowed."""
 
-    code = Code.BUDGET
-    exit_code = 7
+    code, exit_code = Code.BUDGET, 7
 
 
 class UnresolvedError(GpuctlError):
     """An instance may exist that could not be queried, terminated or confirmed terminated."""
 
-    code = Code.UNRESOLVED
-    exit_code = 8
+    code, exit_code = Code.UNRESOLVED, 8
 
 
 class OutcomeUnknown(UnresolvedError):
@@ -224,15 +207,13 @@ class PartialCreate(UnresolvedError):
 class PartialError(GpuctlError):
     """Several were asked for and not all of them went alike."""
 
-    code = Code.PARTIAL
-    exit_code = 8
+    code, exit_code = Code.PARTIAL, 8
 
 
 class StateLockedError(GpuctlError):
     """Other processes keep the state busy."""
 
-    code = Code.STATE_LOCKED
-    exit_code = 5
+    code, exit_code = Code.STATE_LOCKED, 5
 
 
 class StateFault(StrEnum):

@@ -158,6 +158,23 @@ def write_all(disk: Disk, descriptor: int, content: bytes) -> None:
         left = left[written:]
 
 
+def append_lines(disk: Disk, path: Path, lines: str, *, is_durable: bool) -> None:
+    """Add lines to a private file, which is made if it is missing. A line that a crash cut short stays alone.
+
+    Durable on return, if wanted.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        make_private(descriptor)
+        size = os.fstat(descriptor).st_size
+        is_cut = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+        write_all(disk, descriptor, (f"\n{lines}" if is_cut else lines).encode())
+        if is_durable:
+            disk.sync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def private_folder(folder: Path) -> None:
     """Make the folder, and those above it, readable by nobody else; one that exists is left as it is."""
     if not folder.exists():

@@ -54,8 +54,12 @@ class Catalog:
         """Every region of that cloud in which some type is offered."""
         return self._book(provider).regions
 
-    def with_region(self, region: str) -> Sequence[ProviderName]:
-        """The clouds that have the region. UsageError, naming the nearest of all clouds, if none has it."""
+    def providers(self, chosen: ProviderName | None, region: str | None) -> Sequence[ProviderName]:
+        """The chosen provider, else every one that has the region. UsageError, naming the nearest, if none has it."""
+        if region is None or chosen is not None:
+            if chosen is not None and region is not None:
+                self.check_region(chosen, region)
+            return [chosen] if chosen is not None else WITH_DATA
         providers = [provider for provider in WITH_DATA if region in self.regions(provider)]
         if not providers:
             known = sorted({name for provider in WITH_DATA for name in self.regions(provider)})

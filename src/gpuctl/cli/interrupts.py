@@ -1,13 +1,15 @@
 """Turns signals into an exception, and limits the time of what an interrupted command still has to do."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from threading import current_thread, main_thread
 from types import FrameType
 
-from gpuctl.errors import Interrupted
+from gpuctl.cli.context import Context
+from gpuctl.domain.instance import Instance
+from gpuctl.errors import Failure, Interrupted
 
 # Together less than 8 s: what stops a process, such as CI or an init system, sends SIGKILL about 10 s later.
 TERMINATE_WITHIN = timedelta(seconds=5)
@@ -68,6 +70,28 @@ def time_limit(span: timedelta) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+def terminate_in_time(context: Context, written: Sequence[Instance], made: Sequence[Instance]) -> None:
+    """Request the termination of these instances within seconds; warn of what the state could not record of it."""
+    from gpuctl.services.launch.emergency import end_interrupted
+
+    with time_limit(TERMINATE_WITHIN):
+        unrecorded = end_interrupted(context.wiring.runtime, written, made)
+        if unrecorded is not None:
+            context.progress.warn(unrecorded.message)
+
+
+@contextmanager
+def terminating(
+    context: Context, written: Sequence[Instance], made: Sequence[Instance], *failures: type[Failure]
+) -> Iterator[None]:
+    """Requests the termination of these instances, within seconds, if one of these failures leaves the block."""
+    try:
+        yield
+    except failures:
+        terminate_in_time(context, written, made)
+        raise
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -9,7 +9,7 @@ import typer
 from gpuctl.cli import options
 from gpuctl.cli.commands.pool.parameters import PoolName
 from gpuctl.cli.context import Context
-from gpuctl.cli.interrupts import TERMINATE_WITHIN, time_limit
+from gpuctl.cli.interrupts import terminating
 from gpuctl.cli.parameters import DURATION, TASK, TEXT, USER, flag, option
 from gpuctl.cli.render.figures import ends_in
 from gpuctl.cli.render.instances import table
@@ -20,7 +20,6 @@ from gpuctl.documents.values import instant
 from gpuctl.domain.instance import Instance
 from gpuctl.domain.market.offers import READY_WITHIN
 from gpuctl.errors import GpuctlError, Interrupted
-from gpuctl.services.launch.emergency import end_interrupted
 from gpuctl.services.pools.lease import LeasedInstance, LeaseRequest, lease_instance
 from gpuctl.wiring.pools import open_pools
 
@@ -57,14 +56,8 @@ def lease_with(context: Context, pool: str, wanted: LeaseRequest) -> LeasedInsta
     context.wiring.start_sandbox()
     written: list[Instance] = []
     made: list[Instance] = []
-    try:
+    with terminating(context, written, made, Interrupted):
         return lease_instance(open_pools(context.wiring), pool, wanted, made, written.extend)
-    except Interrupted:
-        with time_limit(TERMINATE_WITHIN):
-            unrecorded = end_interrupted(context.wiring.runtime, written, made)
-            if unrecorded is not None:
-                context.progress.warn(unrecorded.message)
-        raise
 
 
 def leased_result(context: Context, leased: LeasedInstance) -> Result:

@@ -27,7 +27,6 @@ from gpuctl.domain.market.sizing import CLASSES, Advice, advice, cheapest, fits_
 from gpuctl.domain.market.work_cost import WorkCost, WorkHistory
 from gpuctl.domain.money.cost import rates
 from gpuctl.errors import UsageError
-from gpuctl.providers.registry import SUPPORTED
 from gpuctl.services.query import all_records
 from gpuctl.services.work_history import history_of_purpose
 
@@ -77,7 +76,7 @@ def command(
         raise UsageError("specify --docs, --minutes, or both", hint="gpuctl recommend --docs 30 --minutes 40")
     if minutes is not None and minutes <= timedelta(0):
         raise UsageError("--minutes must be above zero")
-    clouds = _clouds(context, provider, region)
+    clouds = context.wiring.catalog.providers(provider, region)
     recommended = advice(docs, minutes, context.wiring.config.max_ttl)
     history = history_of_purpose(context.wiring.store, context.wiring.catalog, purpose) if by else None
     matching = (_chosen(context, cloud, region, recommended, history) for cloud in clouds)
@@ -111,16 +110,6 @@ def command(
             *(learned_notes(history, purpose) if history else []),
         ],
     )
-
-
-def _clouds(context: Context, chosen: ProviderName | None, region: str | None) -> Sequence[ProviderName]:
-    clouds = [chosen] if chosen else SUPPORTED
-    if region is None:
-        return clouds
-    having = [provider for provider in clouds if region in context.wiring.catalog.regions(provider)]
-    if not having:
-        context.wiring.catalog.check_region(clouds[0], region)
-    return having
 
 
 def _past_duration(context: Context, purpose: str) -> timedelta:

@@ -17,12 +17,11 @@ from gpuctl.cli.render.tables import column_width, fitting_headings, right, tabl
 from gpuctl.cli.render.work import WORK_COLUMNS, learned_notes, work_cells, work_table
 from gpuctl.documents.offers import offer_shape
 from gpuctl.documents.work import work_shape
-from gpuctl.domain.instance import Market, Price, ProviderName
+from gpuctl.domain.instance import Market, Price
 from gpuctl.domain.market.offers import Availability, Offer, Requirements, ranked
 from gpuctl.domain.market.request import ANYWHERE, DEFAULT_PURPOSE
 from gpuctl.domain.money.prices import age_in_days
 from gpuctl.errors import UsageError
-from gpuctl.providers.registry import SUPPORTED
 from gpuctl.services.work_history import history_of_purpose
 
 if TYPE_CHECKING:
@@ -77,17 +76,14 @@ def command(
         region=region,
         with_retired=with_retired,
     )
-    providers = [provider] if provider else _with_region(context, region)
-    if provider and region:
-        context.wiring.catalog.check_region(provider, region)
+    providers = context.wiring.catalog.providers(provider, region)
     market = Market.SPOT if spot else Market.ON_DEMAND
     markets = tuple(Market) if by and not spot else (market,)
     offers = [
         offer for provider in providers for each in markets for offer in context.wiring.catalog.offers(provider, each)
     ]
-    if gpu and not any(
-        need_of_gpu.is_met_by(offer) for need_of_gpu in (Requirements(gpu=gpu, with_retired=True),) for offer in offers
-    ):
+    of_model = Requirements(gpu=gpu, with_retired=True)
+    if gpu and not any(of_model.is_met_by(offer) for offer in offers):
         models = sorted({offer.type.gpu_model for offer in offers})
         raise UsageError(f"no instance type has the GPU `{gpu[:40]}`", hint=f"one of {', '.join(models)}")
     if by is not None:
@@ -121,12 +117,6 @@ def _by_work(context: Context, offers: Sequence[Offer], purpose: str) -> Result:
         draw=lambda width: work_table(costs, history, width),
         footer=learned_notes(history, purpose) if costs else ["no instance type matches", "hint: gpuctl types --all"],
     )
-
-
-def _with_region(context: Context, region: str | None) -> Sequence[ProviderName]:
-    if region is None:
-        return SUPPORTED
-    return context.wiring.catalog.with_region(region)
 
 
 def _cheapest_of_each(offers: Sequence[Offer]) -> list[Offer]:

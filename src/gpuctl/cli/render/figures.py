@@ -48,6 +48,11 @@ def plain(amount: Decimal | None) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+def cell(value: object) -> str:
+    """A value of a document as scripts want it in a row; empty for None."""
+    return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def per_hour(record: Instance) -> Decimal | None:
     """What the instance costs an hour, as frozen at its launch."""
     return record.price.usd_per_hour if record.price else None

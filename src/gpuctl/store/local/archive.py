@@ -1,7 +1,6 @@
 """Records that ended long ago, a JSON line each in a file per month, so that the state stays small."""
 
 import json
-import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from gpuctl.domain.instance import Instance
-from gpuctl.files import Disk, make_private, private_folder, write_all, write_whole
+from gpuctl.files import Disk, append_lines, private_folder, write_whole
 
 
 class Archive:
@@ -27,7 +26,8 @@ class Archive:
         private_folder(self.folder)
         for month, records in months.items():
             lines = [json.dumps(record.model_dump(mode="json")) for record in records]
-            self._append(self.folder / f"{month}.jsonl", "".join(f"{line}\n" for line in lines))
+            text = "".join(f"{line}\n" for line in lines)
+            append_lines(self._disk, self.folder / f"{month}.jsonl", text, is_durable=True)
         self._disk.sync_folder(self.folder)
 
     def records(self, leaving_out: Collection[str], since: datetime | None = None) -> Iterator[Instance]:
@@ -111,18 +111,6 @@ class Archive:
 
     def _files(self) -> list[Path]:
         return sorted(self.folder.glob("????-??.jsonl"), reverse=True)
-
-    def _append(self, path: Path, lines: str) -> None:
-        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
-        descriptor = os.open(path, flags, 0o600)
-        try:
-            make_private(descriptor)
-            size = os.fstat(descriptor).st_size
-            is_torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
-            write_all(self._disk, descriptor, (f"\n{lines}" if is_torn else lines).encode())
-            self._disk.sync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _is_called(record: Instance, text: str) -> bool:

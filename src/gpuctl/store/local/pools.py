@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from gpuctl.files import Disk, make_private, private_folder, write_all
+from gpuctl.files import Disk, append_lines, private_folder
 from gpuctl.store.local.format import UnreadableState
 from gpuctl.store.local.store import LocalStore
 from gpuctl.store.local.verified import translated
@@ -56,7 +56,10 @@ class LocalPools:
         with translated(self._folder, "written"):
             for month, some in months.items():
                 lines = [json.dumps(entry.model_dump(mode="json", exclude_defaults=True)) for entry in some]
-                self._append(self._folder / name / f"{month}.jsonl", "".join(f"{line}\n" for line in lines))
+                path = self._folder / name / f"{month}.jsonl"
+                private_folder(path.parent)
+                # What is lost here costs a forecast some of its accuracy, so nothing is synced.
+                append_lines(self._disk, path, "".join(f"{line}\n" for line in lines), is_durable=False)
 
     def history(self, name: str, since: datetime) -> "Sequence[PoolEvent]":
         with translated(self._folder, "read"):
@@ -86,20 +89,6 @@ class LocalPools:
 
     def _files(self, name: str) -> list[Path]:
         return sorted((self._folder / name).glob("????-??.jsonl"))
-
-    def _append(self, path: Path, lines: str) -> None:
-        private_folder(path.parent)
-        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
-        descriptor = os.open(path, flags, 0o600)
-        try:
-            make_private(descriptor)
-            size = os.fstat(descriptor).st_size
-            # A line that a crash cut short stays alone. What is lost here costs a forecast some of its accuracy, so
-            # nothing is synced.
-            is_cut = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
-            write_all(self._disk, descriptor, (f"\n{lines}" if is_cut else lines).encode())
-        finally:
-            os.close(descriptor)
 
 
 def _month(at: datetime) -> str:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from gpuctl.cli.render.figures import counted
+from gpuctl.cli.render.figures import cell, counted
 from gpuctl.cli.render.result import Result
 from gpuctl.cli.render.tables import right, table
 from gpuctl.documents.offers import replay_shape
@@ -62,7 +62,7 @@ def replay_result(options: Replay) -> Result:
             "summary": {"cost": round(_mean_cost(runs), 6), "late": sum(run.is_late for run in runs)},
         },
         columns=COLUMNS,
-        rows=[[_text(value) for value in replay_shape(run).values()] for run in runs],
+        rows=[[cell(value) for value in replay_shape(run).values()] for run in runs],
         draw=lambda width: _table(runs),
         footer=_footer(runs, trace),
     )
@@ -88,10 +88,6 @@ def _even_starts(trace: Trace, needed_s: float) -> list[float]:
 
 def _mean_cost(runs: Sequence[SpotRun]) -> float:
     return sum(run.cost for run in runs) / len(runs)
-
-
-def _text(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _table(runs: Sequence[SpotRun]) -> "Table":

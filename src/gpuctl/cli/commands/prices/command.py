@@ -14,7 +14,6 @@ from gpuctl.cli.parameters import INSTANCE_TYPE, option
 from gpuctl.cli.render.result import Result, overall_error
 from gpuctl.domain.instance import Market, ProviderName
 from gpuctl.errors import GpuctlError, Interrupted, PartialError, StateUnusableError
-from gpuctl.providers.registry import SUPPORTED
 from gpuctl.services.prices import OnRegion, PriceRefresh, PriceStatus
 from gpuctl.services.prices import refresh as fetch
 
@@ -28,11 +27,7 @@ gpuctl prices refresh --accept g4dn.xlarge"""
 def show(ctx: typer.Context, provider: options.Provider = None, region: options.Region = None) -> Result:
     """Show the source and age of price data. Sends no network requests."""
     context: Context = ctx.find_root().obj
-    clouds = _clouds(context, provider, region)
-    if region is not None:
-        for cloud in clouds:
-            context.wiring.catalog.check_region(cloud, region)
-    return _status(context, clouds, region)
+    return _status(context, context.wiring.catalog.providers(provider, region), region)
 
 
 def refresh(
@@ -50,15 +45,11 @@ def refresh(
     are rejected, and the previous price is kept.
     """
     context: Context = ctx.find_root().obj
-    clouds = _clouds(context, provider, region)
+    clouds = context.wiring.catalog.providers(provider, region)
     accepted = [context.wiring.catalog.find(text, provider).name for text in accept or ()]
     if context.sandbox:
         return _status(context, clouds, region, "nothing to refresh: the sandbox uses the bundled prices")
     return _refreshed(context, clouds, region, accepted)
-
-
-def _clouds(context: Context, chosen: ProviderName | None, region: str | None) -> Sequence[ProviderName]:
-    return [chosen] if chosen else _with_region(context, region)
 
 
 def _status(context: Context, clouds: Sequence[ProviderName], region: str | None, note: str | None = None) -> Result:
@@ -82,12 +73,6 @@ def _status_of(context: Context, provider: ProviderName, region: str | None, tod
         # The catalog has warned of it already.
         book = None
     return PriceStatus(provider, offers, book, str(known.path(provider)), today)
-
-
-def _with_region(context: Context, region: str | None) -> Sequence[ProviderName]:
-    if region is None:
-        return SUPPORTED
-    return context.wiring.catalog.with_region(region)
 
 
 def _refreshed(context: Context, clouds: Sequence[ProviderName], region: str | None, accepted: Sequence[str]) -> Result:

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from gpuctl.cli.commands.provision.render import provisioned, ready_lines
 from gpuctl.cli.context import Context
-from gpuctl.cli.interrupts import TERMINATE_WITHIN, time_limit
+from gpuctl.cli.interrupts import TERMINATE_WITHIN, terminate_in_time, time_limit
 from gpuctl.cli.render.figures import age_notes, all_in, all_in_rate, ends_in, local, plain
 from gpuctl.cli.render.result import Result
 from gpuctl.domain.duration import exact
@@ -17,7 +17,6 @@ from gpuctl.domain.money.cost import hourly
 from gpuctl.errors import GpuctlError, Interrupted, StateLockedError, StateUnusableError, UsageError
 from gpuctl.providers.registry import facts_of
 from gpuctl.services.launch.access import other_sources
-from gpuctl.services.launch.emergency import end_interrupted
 from gpuctl.services.launch.launchable import Agree, Launchable
 from gpuctl.services.launch.prepare import Prepared
 from gpuctl.services.launch.provision import ProvisionResult, start
@@ -177,10 +176,7 @@ def _interrupted(
 ) -> Result:
     """After Ctrl-C on a terminal, list what keeps running; otherwise request the termination of everything started."""
     if not context.is_terminal or interrupted.signal_number != 2:
-        with time_limit(TERMINATE_WITHIN):
-            unrecorded = end_interrupted(context.wiring.runtime, written, made)
-            if unrecorded is not None:
-                context.progress.warn(unrecorded.message)
+        terminate_in_time(context, written, made)
         records = last_known_records(context.wiring.store, written)
         summary = "; ".join(_after_signal(record) for record in records)
         return provisioned(context, ProvisionResult(records), len(records), {"created": True}, summary, interrupted)

@@ -1,8 +1,8 @@
 """What `gpuctl run` does around its command: the instance before it, the output during it, the account after it."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -13,7 +13,7 @@ from gpuctl.cli.commands.provision.options import LaunchOptions
 from gpuctl.cli.commands.provision.start import agreement, announce, confirm, with_safeguards
 from gpuctl.cli.commands.provision.timed import candidates, choice_of
 from gpuctl.cli.context import Context
-from gpuctl.cli.interrupts import TERMINATE_WITHIN, time_limit
+from gpuctl.cli.interrupts import TERMINATE_WITHIN, terminating, time_limit
 from gpuctl.cli.render.renderer import document, failure_lines
 from gpuctl.cli.render.result import Result
 from gpuctl.documents.instances import instance_shape
@@ -33,7 +33,6 @@ from gpuctl.errors import (
 )
 from gpuctl.providers.registry import example
 from gpuctl.remote.transfer import Transfer, check_upload
-from gpuctl.services.launch.emergency import end_interrupted
 from gpuctl.services.launch.prepare import active_records, prepare
 from gpuctl.services.launch.provision import start
 from gpuctl.services.query import last_known_records, resolve
@@ -168,21 +167,6 @@ def ready_instance(
     if record.status is not Status.READY:
         raise UnresolvedError(f"{record.label} is {record.status}", hint=f"gpuctl get {record.id}")
     return record
-
-
-@contextmanager
-def terminating(
-    context: Context, written: Sequence[Instance], made: Sequence[Instance], *failures: type[Failure]
-) -> Iterator[None]:
-    """Requests the termination of these instances, within seconds, if one of these failures leaves the block."""
-    try:
-        yield
-    except failures:
-        with time_limit(TERMINATE_WITHIN):
-            unrecorded = end_interrupted(context.wiring.runtime, written, made)
-            if unrecorded is not None:
-                context.progress.warn(unrecorded.message)
-        raise
 
 
 def run_command(

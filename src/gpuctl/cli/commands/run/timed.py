@@ -8,8 +8,9 @@ from datetime import timedelta
 from gpuctl.cli.commands.provision.options import LaunchOptions
 from gpuctl.cli.commands.provision.timed import market_rule, work_of
 from gpuctl.cli.commands.run.plan import CHECKPOINT, plan_for, with_checkpoint
-from gpuctl.cli.commands.run.task import RunReport, ready_instance, run_command, terminating
+from gpuctl.cli.commands.run.task import RunReport, ready_instance, run_command
 from gpuctl.cli.context import Context
+from gpuctl.cli.interrupts import terminating
 from gpuctl.domain.history import is_lost
 from gpuctl.domain.instance import Instance, Market, Reason, Status
 from gpuctl.domain.market.deadline_rule import TICK, Action

@@ -4,7 +4,7 @@ import shlex
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,7 +23,7 @@ from gpuctl.cli.commands.schedule.reaper_job import (
 )
 from gpuctl.cli.context import Context
 from gpuctl.cli.parameters import ParameterType, flag, option
-from gpuctl.cli.render.figures import ago
+from gpuctl.cli.render.figures import ago, cell
 from gpuctl.cli.render.result import Result
 from gpuctl.cli.render.tables import labeled
 from gpuctl.cli.terminal.text import clean
@@ -206,14 +206,10 @@ def _result(place: StateSchedule, footer: list[str]) -> Result:
     return Result(
         document={"schedule": shape},
         columns=list(shape),
-        rows=[[_cell(value) for value in shape.values()]],
+        rows=[[cell(value) for value in shape.values()]],
         draw=lambda width: _table(schedule_status, context.wiring.store.location, log),
         footer=[*footer, *([f"hint: {hint}"] if hint and not footer else [])],
     )
-
-
-def _cell(value: Any) -> str:
-    return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _table(status: ScheduleStatus, state: str, log: str | None) -> "Table":
