@@ -41,33 +41,30 @@ def check_rules(rules: Sequence[Json]) -> None:
 
 
 def _check_side(name: str, body: Json, side: str) -> None:
-    ports = [body.get(f"{side}PortRange"), *body.get(f"{side}PortRanges", [])]
-    places = [body.get(f"{side}AddressPrefix"), *body.get(f"{side}AddressPrefixes", [])]
-    for matching, what in ((ports, "PortRange"), (places, "AddressPrefix")):
-        if not any(matching):
+    port, place = (str(body.get(f"{side}{what}", "")) for what in ("PortRange", "AddressPrefix"))
+    for value, what in ((port, "PortRange"), (place, "AddressPrefix")):
+        if not value:
             raise Refusal(
                 400,
                 "SecurityRuleParameterNotSpecified",
                 f"Required security rule parameters are missing for security rule with Id: {name}. Security rule must "
                 f"specify either {side.title()}{what} or {side.title()}{what}es.",
             )
-    for port in filter(None, ports):
-        first, _, last = port.partition("-")
-        bounds = [first, last or first]
-        if port != "*" and not all(bound.isdigit() and 0 <= int(bound) <= 65535 for bound in bounds):
+    first, _, last = port.partition("-")
+    bounds = [first, last or first]
+    if port != "*" and not all(bound.isdigit() and 0 <= int(bound) <= 65535 for bound in bounds):
+        raise Refusal(
+            400, "SecurityRuleInvalidPortRange", f"Security rule has invalid Port range. Value provided: {port}."
+        )
+    if place.lower() not in _SERVICE_TAGS:
+        try:
+            ip_network(place)
+        except ValueError as error:
             raise Refusal(
-                400, "SecurityRuleInvalidPortRange", f"Security rule has invalid Port range. Value provided: {port}."
-            )
-    for place in filter(None, places):
-        if place.lower() not in _SERVICE_TAGS:
-            try:
-                ip_network(place)
-            except ValueError as error:
-                raise Refusal(
-                    400,
-                    "SecurityRuleInvalidAddressPrefix",
-                    f"Security rule has invalid Address prefix. Value provided: {place}.",
-                ) from error
+                400,
+                "SecurityRuleInvalidAddressPrefix",
+                f"Security rule has invalid Address prefix. Value provided: {place}.",
+            ) from error
 
 
 def check_subnets(vnet: str, space: Sequence[str], subnets: Sequence[Json]) -> None:

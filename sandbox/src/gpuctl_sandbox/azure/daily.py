@@ -24,16 +24,7 @@ _PROPERTIES = {
     "taskType": str,
     "dailyRecurrence": Object("DayDetails", {"time": str}, required=("time",)),
     "timeZoneId": str,
-    "notificationSettings": Object(
-        "NotificationSettings",
-        {
-            "status": ("Enabled", "Disabled"),
-            "timeInMinutes": int,
-            "webhookUrl": str,
-            "emailRecipient": str,
-            "notificationLocale": str,
-        },
-    ),
+    "notificationSettings": Object("NotificationSettings", {"status": ("Enabled", "Disabled")}),
     "targetResourceId": str,
     "createdDate": READ_ONLY,
     "provisioningState": READ_ONLY,

@@ -141,7 +141,6 @@ class Launches:
         system: Json = {
             name: value for name, value in said["osProfile"].items() if name not in ("customData", "adminPassword")
         }
-        system.setdefault("allowExtensionOperations", True)
         system.setdefault("requireGuestProvisionSignal", True)
         system["secrets"] = []
         # An OS disk that nobody named shows its group in capitals here, as on Azure.
@@ -171,8 +170,6 @@ class Launches:
             "priority",
             "evictionPolicy",
             "billingProfile",
-            "diagnosticsProfile",
-            "licenseType",
         ):
             if name in said:
                 properties[name] = said[name]

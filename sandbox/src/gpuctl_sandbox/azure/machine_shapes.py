@@ -1,7 +1,7 @@
 """The bodies that Microsoft.Compute takes for machines and disks, as far as this cloud knows them."""
 
 from gpuctl_sandbox.azure.network_shapes import REFERENCE
-from gpuctl_sandbox.azure.schema import READ_ONLY, TAGS, MapOf, Object
+from gpuctl_sandbox.azure.schema import READ_ONLY, TAGS, Object
 
 DELETE_OPTION = ("Delete", "Detach")
 STORAGE = (
@@ -18,8 +18,6 @@ _MANAGED_DISK = Object(
     {
         "id": str,
         "storageAccountType": STORAGE,
-        "diskEncryptionSet": REFERENCE,
-        "securityProfile": Object("VMDiskSecurityProfile", {"securityEncryptionType": str}),
     },
 )
 _OS_DISK = Object(
@@ -32,7 +30,6 @@ _OS_DISK = Object(
         "diskSizeGB": int,
         "managedDisk": _MANAGED_DISK,
         "deleteOption": DELETE_OPTION,
-        "writeAcceleratorEnabled": bool,
     },
     required=("createOption",),
 )
@@ -57,9 +54,6 @@ _IMAGE = Object(
         "offer": str,
         "sku": str,
         "version": str,
-        "exactVersion": READ_ONLY,
-        "sharedGalleryImageId": str,
-        "communityGalleryImageId": str,
     },
 )
 _LINUX = Object(
@@ -70,15 +64,6 @@ _LINUX = Object(
             "SshConfiguration",
             {"publicKeys": [Object("SshPublicKey", {"path": str, "keyData": str}, required=("path", "keyData"))]},
         ),
-        "provisionVMAgent": bool,
-        "patchSettings": Object(
-            "LinuxPatchSettings",
-            {
-                "patchMode": ("ImageDefault", "AutomaticByPlatform"),
-                "assessmentMode": ("ImageDefault", "AutomaticByPlatform"),
-            },
-        ),
-        "enableVMAgentPlatformUpdates": bool,
     },
 )
 _OS = Object(
@@ -89,7 +74,6 @@ _OS = Object(
         "adminPassword": str,
         "customData": str,
         "linuxConfiguration": _LINUX,
-        "allowExtensionOperations": bool,
         "requireGuestProvisionSignal": bool,
         "secrets": READ_ONLY,
     },
@@ -106,11 +90,6 @@ _ADDRESS = Object(
             {
                 "idleTimeoutInMinutes": int,
                 "deleteOption": DELETE_OPTION,
-                "dnsSettings": Object(
-                    "VirtualMachinePublicIPAddressDnsSettingsConfiguration",
-                    {"domainNameLabel": str, "domainNameLabelScope": str},
-                    required=("domainNameLabel",),
-                ),
                 "publicIPAddressVersion": ("IPv4", "IPv6"),
                 "publicIPAllocationMethod": ("Dynamic", "Static"),
             },
@@ -148,7 +127,6 @@ _INLINE_INTERFACE = Object(
                 "enableAcceleratedNetworking": bool,
                 "enableIPForwarding": bool,
                 "networkSecurityGroup": REFERENCE,
-                "dnsSettings": Object("DnsSettings", {"dnsServers": [str]}),
                 "ipConfigurations": [_IP_CONFIGURATION],
             },
             required=("ipConfigurations",),
@@ -196,15 +174,10 @@ _PROPERTIES = {
             "uefiSettings": Object("UefiSettings", {"secureBootEnabled": bool, "vTpmEnabled": bool}),
         },
     ),
-    "diagnosticsProfile": Object(
-        "DiagnosticsProfile", {"bootDiagnostics": Object("BootDiagnostics", {"enabled": bool, "storageUri": str})}
-    ),
     "priority": ("Regular", "Low", "Spot"),
     "evictionPolicy": ("Deallocate", "Delete"),
     "billingProfile": Object("BillingProfile", {"maxPrice": float}),
     "userData": str,
-    "licenseType": str,
-    "extensionsTimeBudget": str,
     "provisioningState": READ_ONLY,
     "vmId": READ_ONLY,
     "timeCreated": READ_ONLY,
@@ -218,8 +191,7 @@ _TOP = {
     "location": str,
     "tags": TAGS,
     "zones": [str],
-    "plan": Object("Plan", {"name": str, "publisher": str, "product": str, "promotionCode": str}),
-    "identity": Object("VirtualMachineIdentity", {"type": str, "userAssignedIdentities": MapOf(MapOf(str))}),
+    "plan": Object("Plan", {"name": str, "publisher": str, "product": str}),
 }
 MACHINE = Object(
     "VirtualMachine",
@@ -229,8 +201,7 @@ MACHINE = Object(
 )
 MACHINE_UPDATE = Object(
     "VirtualMachineUpdate",
-    {name: _TOP[name] for name in ("tags", "zones", "identity")}
-    | {"properties": Object("VirtualMachineProperties", _PROPERTIES)},
+    {name: _TOP[name] for name in ("tags", "zones")} | {"properties": Object("VirtualMachineProperties", _PROPERTIES)},
 )
 DISK = Object(
     "Disk",
