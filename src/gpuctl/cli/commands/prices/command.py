@@ -45,7 +45,8 @@ def refresh(
     are rejected, and the previous price is kept.
     """
     context: Context = ctx.find_root().obj
-    clouds = context.wiring.catalog.providers(provider, region)
+    # A region that the catalog does not know yet may be fetched from a provider that is named.
+    clouds = [provider] if provider else context.wiring.catalog.providers(None, region)
     accepted = [context.wiring.catalog.find(text, provider).name for text in accept or ()]
     if context.sandbox:
         return _status(context, clouds, region, "nothing to refresh: the sandbox uses the bundled prices")
