@@ -72,7 +72,7 @@ class CloudFacts:
     command line. `extra` is the extra of the distribution that installs its SDK.
     `example_type` and `example_region` are for hints; the region is also where the sandbox's checks run by default.
     `quota_families` gives the quotas that an instance type counts against, on demand and as spot, by its name.
-    `price_sources` are the published price lists; `prices_are_public`: reading them takes no credentials.
+    `price_sources` are the published price lists.
     `queue_form` is how its job queues are named, as `SCHEME:ADDRESS`; None where the queues cannot be counted.
     `force` says what `terminate --force` also deletes, None where the option changes nothing.
     """
@@ -90,7 +90,6 @@ class CloudFacts:
     example_region: str
     price_sources: Mapping[Market, str]
     quota_families: Callable[[str], tuple[str, str]]
-    prices_are_public: bool = False
     account_digits: int | None = None
     force: str | None = None
     queue_form: str | None = None

@@ -76,7 +76,6 @@ FACTS = CloudFacts(
     example_type="Standard_NC4as_T4_v3",
     example_region="eastus",
     price_sources={Market.ON_DEMAND: _PRICES, Market.SPOT: _PRICES},
-    prices_are_public=True,
     quota_families=quota_families,
     force="resources that others added to the resource group",
     queue_form="azure:ACCOUNT/QUEUE",
