@@ -173,7 +173,9 @@ def five_hundred(home: Path, environment: Mapping[str, str]) -> None:
         done = subprocess.run(command, env=dict(environment), capture_output=True, text=True, check=False)
         took = time.monotonic() - started
         calls = len(_asked(address.url, "/gpuctl-sandbox/calls")) - before
-        alive = sum(item["state"] in ("pending", "running") for item in _asked(address.url, "/gpuctl-sandbox/machines"))
+        alive = sum(
+            item["state"] in ("pending", "running") for item in _asked(address.url, "/gpuctl-sandbox/instances")
+        )
         print("ending 500 expired machines in 2 regions of the sandbox")
         print(
             f"  {calls:5d} API calls, {took:.1f} s, {alive} left alive, exit {done.returncode}   goal: at most 12 calls"

@@ -100,8 +100,8 @@ def test_the_reference_and_the_man_page_are_current() -> None:
         text=True,
         check=True,
     )
-    made = ((ROOT / "docs" / "reference.md").read_text(), (ROOT / "docs" / "man" / "gpuctl.1").read_text())
-    assert repr(made) + "\n" == done.stdout
+    created = ((ROOT / "docs" / "reference.md").read_text(), (ROOT / "docs" / "man" / "gpuctl.1").read_text())
+    assert repr(created) + "\n" == done.stdout
 
 
 def test_the_fidelity_page_is_current() -> None:

@@ -52,7 +52,7 @@ def test_no_document_and_no_message_installs_the_foreign_distribution() -> None:
         *(ROOT / "docs").rglob("*.yml"),
         *(ROOT / "src").rglob("*.py"),
     ]
-    assert [f"{path.name}: {found[0]}" for path in files for found in wrong.finditer(path.read_text())] == []
+    assert [f"{path.name}: {actual[0]}" for path in files for actual in wrong.finditer(path.read_text())] == []
 
 
 @pytest.mark.parametrize(

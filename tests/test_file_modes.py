@@ -25,14 +25,14 @@ def careless(request: pytest.FixtureRequest, operator: Operator) -> Iterator[Ope
     os.umask(before)
 
 
-def test_nobody_else_may_read_anything_whatever_the_umask(careless: Operator) -> None:
+def test_no_other_user_may_read_anything_whatever_the_umask(careless: Operator) -> None:
     a_life_that_makes_every_file(careless)
     # The stand-in for crontab and what it remembers are the test's own.
     assert [file for file in open_files(careless.folder) if not file.startswith(("bin", "tab"))] == []
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022])
-def test_nobody_else_may_read_the_sandbox_or_the_folders_above_it(tmp_path: Path, umask: int) -> None:
+def test_no_other_user_may_read_the_sandbox_or_the_folders_above_it(tmp_path: Path, umask: int) -> None:
     environ = {"PYTHONPATH": os.pathsep.join(sys.path), "XDG_STATE_HOME": str(tmp_path / "a" / "b")}
     for argv in (["--sandbox", "provision", "g4dn.xlarge", "--region", "us-east-1"], ["sandbox", "stop"]):
         command = [sys.executable, "-m", "gpuctl", *argv]
@@ -50,13 +50,13 @@ def test_files_that_others_could_read_are_closed_to_them(operator: Operator) -> 
     # the mode they have.
     spared = ("unusable", "schedule")
     files = [path for path in (*operator.state.parent.iterdir(), operator.own_folder / "reap.log") if path.is_file()]
-    kept = [path for path in files if not any(word in path.name for word in spared)]
-    for path in kept:
+    remaining = [path for path in files if not any(word in path.name for word in spared)]
+    for path in remaining:
         path.chmod(0o644)
     operator.provision()
     operator.later(minutes=61)
     operator.json("reap", "--log", str(operator.own_folder / "reap.log"))
-    assert len(kept) == 6
+    assert len(remaining) == 6
     assert open_files(operator.state.parent) == []
 
 
@@ -75,7 +75,7 @@ def modes_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("careless", "broken", "seen"),
+    ("careless", "broken", "observed"),
     [
         (0o000, modes_are_forgotten, "state.json.lock 0666"),
         (0o777, fchmod_does_nothing, "state.json 0000"),
@@ -88,9 +88,9 @@ def test_the_search_finds_what_others_could_read(
     careless: Operator,
     monkeypatch: pytest.MonkeyPatch,
     broken: Callable[[pytest.MonkeyPatch], None],
-    seen: str,
+    observed: str,
 ) -> None:
     broken(monkeypatch)
     careless.run("provision", "g4dn.xlarge", "--region", "us-east-1")
     monkeypatch.undo()
-    assert any(file.endswith(seen) for file in open_files(careless.folder))
+    assert any(file.endswith(observed) for file in open_files(careless.folder))

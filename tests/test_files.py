@@ -48,15 +48,15 @@ def descriptors() -> int:
 @pytest.fixture
 def synced(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """For every fsync whether it was of a folder."""
-    told: list[bool] = []
+    calls: list[bool] = []
     fsync = os.fsync
 
     def telling(descriptor: int) -> None:
-        told.append(stat.S_ISDIR(os.fstat(descriptor).st_mode))
+        calls.append(stat.S_ISDIR(os.fstat(descriptor).st_mode))
         fsync(descriptor)
 
     monkeypatch.setattr(os, "fsync", telling)
-    return told
+    return calls
 
 
 def test_the_content_is_synced_before_it_takes_the_old_ones_place_and_the_folder_after(
@@ -112,7 +112,7 @@ def test_a_single_byte_at_a_time_is_no_error(tmp_path: Path) -> None:
     assert (tmp_path / "file").read_bytes() == b"content"
 
 
-def test_what_failed_is_told_even_if_its_leftovers_cannot_be_removed(tmp_path: Path) -> None:
+def test_a_failure_is_reported_even_if_its_leftovers_cannot_be_removed(tmp_path: Path) -> None:
     class VanishingDisk(Disk):
         def replace(self, source: Path, target: Path) -> None:
             source.unlink()
@@ -134,17 +134,17 @@ def test_a_file_and_a_folder_are_closed_to_others_from_their_first_moment(
 
 
 def test_what_a_killed_write_leaves_is_hidden_says_whose_it_is_and_is_found_by_the_sweep(tmp_path: Path) -> None:
-    made: list[str] = []
+    created: list[str] = []
 
     class WatchedDisk(Disk):
         def create(self, path: Path) -> int:
-            made.append(path.name)
+            created.append(path.name)
             return super().create(path)
 
     for _ in range(2):
         write_whole(WatchedDisk(), tmp_path / "file", b"new")
-    assert all(re.fullmatch(rf"\.file\.{os.getpid()}\.[0-9a-f]{{8}}\.tmp", name) for name in made)
-    assert len(set(made)) == 2
+    assert all(re.fullmatch(rf"\.file\.{os.getpid()}\.[0-9a-f]{{8}}\.tmp", name) for name in created)
+    assert len(set(created)) == 2
 
 
 def test_a_folder_that_is_there_is_left_as_it_is(tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def test_a_run_terminates_what_is_past_its_deadline_and_is_seen_by_get_and_docto
     assert (outcome.failure, outcome.exit_code) == (None, 0)
     assert outcome.document["success"] is True and outcome.document["dryRun"] is False
     assert expired["id"] in [action["id"] for action in outcome.document["actions"] if action["action"] == "terminate"]
-    assert team.alive == [active["cloudInstanceId"]]
+    assert team.active == [active["cloudInstanceId"]]
     team.later(seconds=20)
     safeguards = {each["mechanism"]: each for each in team.json("get", active["id"]).instance["safeguards"]}
     assert safeguards["reaper"]["detail"].startswith("seen running in aws-lambda 20s ago")
@@ -95,7 +95,7 @@ def test_a_run_beside_another_one_does_nothing(team: Operator, tmp_path: Path) -
     state = open_state(url, kind=StateKind.REAL, clock=team.clock, surroundings=around)
     with leased(state.leases, LeaseName.REAP, "a laptop", timedelta(minutes=5)):
         outcome = reap_once(environ_of(team, tmp_path), team.clock)
-    assert (outcome.failure, outcome.document["count"], len(team.alive)) == (None, 0, 1)
+    assert (outcome.failure, outcome.document["count"], len(team.active)) == (None, 0, 1)
 
 
 def test_out_of_reach_the_id_in_the_environment_terminates_by_tags(
@@ -107,7 +107,7 @@ def test_out_of_reach_the_id_in_the_environment_terminates_by_tags(
     environ = environ_of(team, tmp_path) | {"GPUCTL_STATE_ID": state_id}
     environ["AWS_ENDPOINT_URL_DYNAMODB"] = "http://127.0.0.1:9"
     outcome = reap_once(environ, team.clock)
-    assert (outcome.exit_code, team.alive) == (9, [])
+    assert (outcome.exit_code, team.active) == (9, [])
     assert outcome.document["error"]["retryable"] is True
 
 

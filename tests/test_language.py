@@ -89,21 +89,21 @@ def texts_of(tree: ast.AST) -> Iterator[tuple[str, int]]:
 
 
 def test_names_are_no_pronouns_and_no_participles() -> None:
-    found = [
+    problems = [
         f"{path.relative_to(ROOT)}:{line}: {name}"
         for path in SOURCES
         for name, line in names_of(ast.parse(path.read_text()))
         if name in NAMES
     ]
-    assert found == []
+    assert problems == []
 
 
 def test_messages_use_the_terms_of_the_glossary() -> None:
-    found = [
+    problems = [
         f"{path.relative_to(ROOT)}:{line}: {violation}"
         for path in SOURCES
         for text, line in texts_of(ast.parse(path.read_text()))
         if QUOTED.get(str(path.relative_to(ROOT / "src" / "gpuctl"))) != text
         for violation in violations(text)
     ]
-    assert found == []
+    assert problems == []

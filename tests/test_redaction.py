@@ -41,17 +41,17 @@ ENVIRON = {
     ],
 )
 def test_a_secret_is_taken_out_in_every_form(secret: str, form: object) -> None:
-    said = Redactor(ENVIRON, secret_variables()).clean(f"before {form(secret)} after")  # type: ignore[operator]
-    assert HIDDEN in said
-    assert said.startswith("before ")
-    assert said.rstrip().endswith("after")
+    text = Redactor(ENVIRON, secret_variables()).clean(f"before {form(secret)} after")  # type: ignore[operator]
+    assert HIDDEN in text
+    assert text.startswith("before ")
+    assert text.rstrip().endswith("after")
     for part in (secret[:12], secret[-12:]):
-        assert part.casefold() not in said.casefold()
+        assert part.casefold() not in text.casefold()
 
 
-@pytest.mark.parametrize("said", ["http://ana:pass%2Fword1@proxy:3128", "pass/word1 was refused", "PASS/WORD1"])
-def test_the_password_of_a_proxy_is_taken_out(said: str) -> None:
-    assert "word1" not in Redactor(ENVIRON, secret_variables()).clean(said).casefold()
+@pytest.mark.parametrize("text", ["http://ana:pass%2Fword1@proxy:3128", "pass/word1 was refused", "PASS/WORD1"])
+def test_the_password_of_a_proxy_is_taken_out(text: str) -> None:
+    assert "word1" not in Redactor(ENVIRON, secret_variables()).clean(text).casefold()
 
 
 def test_a_password_in_any_address_is_taken_out() -> None:
@@ -76,8 +76,8 @@ def test_a_value_that_becomes_known_later_is_taken_out_from_then_on() -> None:
 
 def test_json_stays_json() -> None:
     redactor = Redactor({"AWS_SECRET_ACCESS_KEY": 'has"quotes\\and+more'}, secret_variables())
-    said = json.loads(redactor.clean(json.dumps({"lastError": 'x has"quotes\\and+more y'})))
-    assert said == {"lastError": f"x {HIDDEN} y"}
+    text = json.loads(redactor.clean(json.dumps({"lastError": 'x has"quotes\\and+more y'})))
+    assert text == {"lastError": f"x {HIDDEN} y"}
 
 
 def test_a_stream_passes_everything_else_on() -> None:

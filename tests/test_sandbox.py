@@ -46,9 +46,9 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 
 def write_address(folder: Path, **changes: Any) -> None:
-    said = {"url": NOWHERE, "pid": os.getpid(), "nonce": "loopback", "startedAt": "2026-11-24T10:00:00+00:00"}
+    body = {"url": NOWHERE, "pid": os.getpid(), "nonce": "loopback", "startedAt": "2026-11-24T10:00:00+00:00"}
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "address.json").write_text(json.dumps({**said, **changes}))
+    (folder / "address.json").write_text(json.dumps({**body, **changes}))
 
 
 def run_instance(address: ServerAddress) -> int:
@@ -68,12 +68,12 @@ def run_instance(address: ServerAddress) -> int:
     return code
 
 
-def machines(address: ServerAddress) -> list[dict[str, Any]]:
+def instances(address: ServerAddress) -> list[dict[str, Any]]:
     connection = HTTPConnection(address.url.removeprefix("http://"), timeout=30)
-    connection.request("GET", "/gpuctl-sandbox/machines")
-    found = json.loads(connection.getresponse().read())
+    connection.request("GET", "/gpuctl-sandbox/instances")
+    actual = json.loads(connection.getresponse().read())
     connection.close()
-    return found
+    return actual
 
 
 def test_two_callers_at_once_get_the_one_server_and_later_ones_get_it_too(folder: Path) -> None:
@@ -132,7 +132,7 @@ def test_neither_proxies_nor_cloud_settings_of_the_caller_reach_the_server(
     assert run_instance(address) == 200
 
 
-def test_a_pipe_around_the_caller_sees_its_end_though_the_server_lives(folder: Path) -> None:
+def test_a_pipe_around_the_caller_closes_while_the_server_runs(folder: Path) -> None:
     program = f"from gpuctl.sandbox import ensure; from pathlib import Path; print(ensure(Path({str(folder)!r})).pid)"
 
     caller = subprocess.run(
@@ -149,7 +149,7 @@ def test_a_pipe_around_the_caller_sees_its_end_though_the_server_lives(folder: P
     assert int(caller.stdout) == running.pid
 
 
-def test_a_server_of_another_name_is_not_adopted_and_not_ended(folder: Path, tmp_path: Path) -> None:
+def test_a_server_of_another_name_is_not_adopted_and_not_terminated(folder: Path, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     foreign = ensure(elsewhere)
     write_address(folder, url=foreign.url, pid=foreign.pid, nonce="another")
@@ -233,7 +233,7 @@ def test_an_address_file_that_is_a_link_is_refused(folder: Path, tmp_path: Path)
         ensure(folder)
 
 
-def test_a_server_that_dies_at_once_is_told_with_its_last_words(
+def test_a_server_that_exits_at_once_is_reported_with_its_last_line(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "moto").mkdir()
@@ -248,7 +248,9 @@ def test_a_server_that_dies_at_once_is_told_with_its_last_words(
     assert status(folder) is None
 
 
-def test_a_server_that_takes_too_long_is_ended(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_takes_too_long_is_terminated(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "moto").mkdir()
     (tmp_path / "moto" / "__init__.py").write_text("from threading import Event\nEvent().wait()\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
@@ -259,7 +261,7 @@ def test_a_server_that_takes_too_long_is_ended(folder: Path, tmp_path: Path, mon
     assert status(folder) is None
 
 
-def test_without_moto_the_error_says_what_to_install(folder: Path) -> None:
+def test_without_moto_the_error_names_what_to_install(folder: Path) -> None:
     program = (
         f"import sys; sys.path.insert(0, {str(SOURCE)!r})\n"
         "from pathlib import Path\n"
@@ -270,9 +272,9 @@ def test_without_moto_the_error_says_what_to_install(folder: Path) -> None:
     )
 
     # -S leaves out site-packages, and with it moto.
-    said = subprocess.run([sys.executable, "-I", "-S", "-c", program], capture_output=True, text=True, check=True)
+    text = subprocess.run([sys.executable, "-I", "-S", "-c", program], capture_output=True, text=True, check=True)
 
-    assert "install" in said.stdout and "[sandbox]" in said.stdout
+    assert "install" in text.stdout and "[sandbox]" in text.stdout
 
 
 def test_control_imports_nothing_slow() -> None:

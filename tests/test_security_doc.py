@@ -81,7 +81,7 @@ def test_every_field_and_tag_that_a_create_sends_is_named(operator: Operator) ->
     assert not fields & {"KeyName", "SecurityGroup", "NetworkInterface", "IamInstanceProfile"}
 
 
-def test_every_statement_of_the_policy_is_explained_and_the_text_to_pin_is_in_it_thrice() -> None:
+def test_every_statement_of_the_policy_is_explained_and_the_text_to_pin_is_in_it_three_times() -> None:
     policy = (DOCS / "aws-policy.json").read_text()
     statements = [load["Sid"] for load in json.loads(policy)["Statement"]]
     assert [name for name in statements if f"| `{name}` |" not in TEXT] == []
@@ -97,7 +97,7 @@ def test_the_policy_is_one_that_aws_takes() -> None:
     assert all(re.fullmatch("[A-Za-z0-9]+", item["Sid"]) for item in policy["Statement"])
 
 
-def test_what_verbose_prints_is_what_is_said_of_it(operator: Operator) -> None:
+def test_verbose_prints_what_the_page_promises(operator: Operator) -> None:
     from support.wire import refuse
 
     operator.wire.arm("GetCallerIdentity", refuse("ExpiredToken", message="the words of AWS"))

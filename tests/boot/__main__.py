@@ -14,11 +14,11 @@ def main() -> int:
         print(f"skipped: {reason}")  # noqa: T201 - its output is what it is for
         return 0
     started = datetime.now(UTC)
-    seen = boot_all()
-    for each in seen:
+    results = boot_all()
+    for each in results:
         print("\n    ".join((each.line, *each.console)))  # noqa: T201
     print(f"took {(datetime.now(UTC) - started).total_seconds():.0f} s")  # noqa: T201
-    return 1 if any(each.wrong for each in seen) else 0
+    return 1 if any(each.wrong for each in results) else 0
 
 
 if __name__ == "__main__":

@@ -80,8 +80,8 @@ def boot_all(cases: Sequence[Case] = CASES, spoil: Callable[[str], str] = str) -
 def booted_guards(cases: Sequence[Case] = CASES, *, is_script: bool = False) -> Score:
     """The gate. With the rule broken (`is_script`) the guard is a shell script, which cloud-init runs last."""
     score = Score()
-    for seen in boot_all(cases, as_script if is_script else str):
-        score.add(seen.case.name, seen.wrong)
+    for results in boot_all(cases, as_script if is_script else str):
+        score.add(results.case.name, results.wrong)
     return score
 
 
@@ -119,9 +119,9 @@ def _wrong(case: Case, took: timedelta | None, returned: int | None, console: Se
         wrong.append("it powered off too early")
     if returned != 0:
         wrong.append(f"it ended with {returned}")
-    said = [match[1] for line in console if (match := _LAST_WORDS.fullmatch(line))]
-    if not said or not re.fullmatch(case.why, said[-1]):
-        wrong.append(f"its last words are {said[-1:]}")
+    message = [match[1] for line in console if (match := _LAST_WORDS.fullmatch(line))]
+    if not message or not re.fullmatch(case.why, message[-1]):
+        wrong.append(f"its last words are {message[-1:]}")
     if not any(line.startswith(f"{GPU_PREFIX} 1 x Tesla T4, driver 595") for line in console):
         wrong.append("it named no GPU")
     return wrong

@@ -67,22 +67,22 @@ def metadata_namespace(name: str, metadata: Metadata) -> Iterator[None]:
 
 def _listener(namespace: str) -> socket.socket:
     """A socket that listens there: it belongs to the namespace of the thread that makes it."""
-    made: list[socket.socket] = []
+    created: list[socket.socket] = []
 
     def make() -> None:
         descriptor = os.open(f"/run/netns/{namespace}", os.O_RDONLY)
         try:
             if ctypes.CDLL(None, use_errno=True).setns(descriptor, _NEW_NETWORK) == 0:
-                made.append(socket.create_server((ADDRESS, 80)))
+                created.append(socket.create_server((ADDRESS, 80)))
         finally:
             os.close(descriptor)
 
     thread = Thread(target=make)
     thread.start()
     thread.join()
-    if not made:
+    if not created:
         raise OSError(ctypes.get_errno(), f"the network namespace {namespace} could not be entered")
-    return made[0]
+    return created[0]
 
 
 def _handler(metadata: Metadata) -> type[BaseHTTPRequestHandler]:

@@ -59,7 +59,7 @@ def test_the_reference_types_have_their_shapes_and_prices(
     assert offered.usd_per_hour == Decimal(price)
 
 
-def test_every_price_is_above_zero_and_says_when_and_whence(everything: list[Offer]) -> None:
+def test_every_price_is_above_zero_and_has_a_date_and_a_source(everything: list[Offer]) -> None:
     for offer in everything:
         if offer.price is not None:
             assert offer.price.usd_per_hour > 0
@@ -93,7 +93,7 @@ def test_shapes_make_sense(catalog: Catalog) -> None:
             assert kind.vcpus is None or kind.vcpus > 0
 
 
-def test_a_name_is_found_whatever_its_case(catalog: Catalog) -> None:
+def test_a_name_matches_in_any_case(catalog: Catalog) -> None:
     assert catalog.find("standard_nc6").name == "Standard_NC6"
 
 
@@ -196,7 +196,7 @@ def test_the_cheapest_comes_first_and_unknown_prices_last() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "model", "fits"),
+    ("requested", "model", "fits"),
     [
         ("t4", "T4", True),
         ("T4", "T4G", False),
@@ -206,8 +206,8 @@ def test_the_cheapest_comes_first_and_unknown_prices_last() -> None:
         ("rtxpro6000", "RTX PRO 6000", True),
     ],
 )
-def test_a_gpu_is_asked_for_by_whole_words(asked: str, model: str, fits: bool) -> None:
-    assert Requirements(gpu=asked).is_met_by(offer("a", model, "1")) is fits
+def test_a_gpu_is_requested_by_whole_words(requested: str, model: str, fits: bool) -> None:
+    assert Requirements(gpu=requested).is_met_by(offer("a", model, "1")) is fits
 
 
 def test_an_unknown_price_does_not_meet_a_highest_price() -> None:

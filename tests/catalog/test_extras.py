@@ -38,7 +38,7 @@ def test_azure_bills_the_next_larger_size_of_a_disk(prices: ExtraPrices, gb: int
     ("provider", "region", "dearest"),
     [(AWS, "il-central-1", 15.2), (AZURE, "westus2", 17.92), (GCP, "asia-southeast3", 16)],
 )
-def test_an_unknown_region_is_counted_at_the_dearest_known_one_and_says_so(
+def test_an_unknown_region_is_counted_at_the_most_expensive_known_one_and_says_so(
     prices: ExtraPrices, provider: ProviderName, region: str, dearest: float
 ) -> None:
     price = disk(prices, provider, region, 100)
@@ -46,7 +46,7 @@ def test_an_unknown_region_is_counted_at_the_dearest_known_one_and_says_so(
     assert f"in place of `{region}` whose rate is not known" in price.source
 
 
-def test_no_region_is_dearer_than_the_one_that_stands_in(prices: ExtraPrices) -> None:
+def test_no_region_is_more_expensive_than_the_assumed_region(prices: ExtraPrices) -> None:
     for provider, stand_in in ((AWS, "sa-east-1"), (AZURE, "brazilsouth"), (GCP, "me-central2")):
         dearest = disk(prices, provider, stand_in, 128).usd_per_hour
         for region in Catalog().regions(provider):

@@ -46,7 +46,7 @@ def test_a_user_id_without_a_name_starts_and_terminates_an_instance_without_a_ke
     assert (unreached.code, f"No user exists for uid {NAMELESS}" in unreached.err) == (2, True)
     assert f"echo 'gpuctl:x:{NAMELESS}:0::/tmp:/bin/sh' >>/etc/passwd" in unreached.err
     assert ended.code == 0
-    assert operator.alive == []
+    assert operator.active == []
 
 
 def test_on_a_root_that_cannot_be_written_a_volume_for_the_state_is_enough(
@@ -67,4 +67,4 @@ def test_on_a_root_that_cannot_be_written_a_volume_for_the_state_is_enough(
     assert (listed.code, listed.out) == (0, "")
     assert (refused.code, "Read-only file system" in refused.err) == (9, True)
     assert [(ran.code, ran.err) for ran in others if ran.code != 0] == []
-    assert operator.alive == []
+    assert operator.active == []

@@ -189,9 +189,9 @@ def test_options_may_stand_before_and_after_the_command(operator: Operator) -> N
 
 
 def test_verbose_shows_the_cause_of_a_failure_without_secrets(operator: Operator) -> None:
-    asked = ["provision", "g4dn.xlarge", "--region", "us-east-1"]
+    argv = ["provision", "g4dn.xlarge", "--region", "us-east-1"]
     operator.wire.arm("GetCallerIdentity", *[refuse("ExpiredToken", 403)] * 2)
-    plain, deep = operator.run(*asked), operator.run(*asked, "-v")
+    plain, deep = operator.run(*argv), operator.run(*argv, "-v")
     assert (plain.code, deep.code) == (4, 4)
     assert "caused by" not in plain.err
     assert "caused by: ClientError: " in deep.err
@@ -288,7 +288,7 @@ FLAGS = [
 
 
 @pytest.mark.parametrize("flag", FLAGS, ids=" ".join)
-def test_a_value_that_cannot_be_meant_is_one_line_exit_2_and_no_call(operator: Operator, flag: list[str]) -> None:
+def test_a_value_that_is_invalid_is_one_line_exit_2_and_no_call(operator: Operator, flag: list[str]) -> None:
     seeded(operator, a_ready_instance())
     before = operator.state.read_bytes()
     for value in WRONG:
@@ -304,7 +304,7 @@ def test_a_value_that_cannot_be_meant_is_one_line_exit_2_and_no_call(operator: O
 
 @pytest.mark.parametrize("flag", ["--user", "--task", "--purpose", "--image", "--subnet"])
 @pytest.mark.parametrize("value", ["", " ", "a\x00b", "a\nb", "\x1b[2J", "x" * 5000])
-def test_free_text_that_cannot_be_meant_makes_nothing(operator: Operator, flag: str, value: str) -> None:
+def test_free_text_that_is_invalid_makes_nothing(operator: Operator, flag: str, value: str) -> None:
     ran = operator.run("provision", "g4dn.xlarge", "--region", "us-east-1", flag, value)
     assert ran.code == 2
     assert len(ran.err.splitlines()) <= 3
@@ -370,31 +370,31 @@ def test_fields_are_printed_bare(operator: Operator) -> None:
     assert "`publicIp`" in operator.run("get", "0000", "--field", "publicip").err
 
 
-def test_a_person_is_asked_before_an_instance_is_terminated_and_no_is_no(operator: Operator) -> None:
-    machine = operator.provision().instance
-    refused = operator.run("terminate", machine["id"][5:9], terminal=True, typed="n\n")
-    assert (refused.code, len(operator.alive)) == (2, 1)
+def test_terminate_asks_for_confirmation_on_a_terminal_and_no_stops_it(operator: Operator) -> None:
+    instance = operator.provision().instance
+    refused = operator.run("terminate", instance["id"][5:9], terminal=True, typed="n\n")
+    assert (refused.code, len(operator.active)) == (2, 1)
     assert "Terminate it? [y/N]" in refused.err
-    assert operator.run("terminate", machine["id"][5:9], terminal=True, typed="y\n").code == 0
-    assert operator.alive == []
+    assert operator.run("terminate", instance["id"][5:9], terminal=True, typed="y\n").code == 0
+    assert operator.active == []
 
 
 @pytest.mark.parametrize("quieted", [["--no-input"], []])
-def test_nobody_is_asked_where_nobody_could_answer(operator: Operator, quieted: list[str]) -> None:
-    machine = operator.provision().instance
+def test_there_is_no_prompt_without_a_terminal(operator: Operator, quieted: list[str]) -> None:
+    instance = operator.provision().instance
     environ = {} if quieted else {"CI": "true"}
-    assert operator.run("terminate", machine["id"], *quieted, terminal=True, environ=environ).code == 0
-    assert operator.alive == []
+    assert operator.run("terminate", instance["id"], *quieted, terminal=True, environ=environ).code == 0
+    assert operator.active == []
 
 
 def test_an_expensive_instance_is_asked_about_on_a_terminal_only(operator: Operator) -> None:
     dear = ["provision", "g4dn.metal", "--region", "us-east-1", "--ttl", "120"]
     assert operator.run(*dear, terminal=True, typed="n\n").code == 2
-    assert operator.alive == []
+    assert operator.active == []
     assert operator.run(*dear, terminal=True, typed="y\n").code == 0
     assert operator.run(*dear, "--yes", terminal=True).code == 0
     assert operator.run(*dear).code == 0
-    assert len(operator.alive) == 3
+    assert len(operator.active) == 3
 
 
 def test_settings_come_from_the_flag_then_the_environment_then_the_file(operator: Operator) -> None:
@@ -420,7 +420,7 @@ def test_the_clouds_own_region_is_the_last_resort_and_the_plan_names_its_source(
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ('usr = "x"', "did you mean `user`?"),
         ("[aws]\nregoin = 'x'", "did you mean `region`?"),
@@ -431,11 +431,11 @@ def test_the_clouds_own_region_is_the_last_resort_and_the_plan_names_its_source(
         ("user = ", "is not valid TOML"),
     ],
 )
-def test_a_config_that_is_wrong_is_one_line(operator: Operator, text: str, said: str) -> None:
+def test_a_config_that_is_wrong_is_one_line(operator: Operator, text: str, message: str) -> None:
     path = operator.folder / "my.toml"
     path.write_text(text)
     ran = operator.run("provision", "g4dn.xlarge", "--region", "us-east-1", "--config", str(path))
-    assert (ran.code, said in ran.err) == (2, True)
+    assert (ran.code, message in ran.err) == (2, True)
     assert len(ran.err.splitlines()) <= 2
 
 
@@ -532,8 +532,8 @@ def test_disk_and_address_prices_are_looked_up_in_one_object() -> None:
     context = Context(Streams(io.StringIO(), io.StringIO(), io.StringIO()), FakeClock(), {"GPUCTL_STATE": "/nowhere"})
     wiring = context.wiring
     assert "extras" not in vars(wiring)
-    found = wiring.runtime.extras_of(ProviderName.AWS, "us-east-1", 100)
-    assert found == vars(wiring)["extras"].of(ProviderName.AWS, "us-east-1", 100)
+    actual = wiring.runtime.extras_of(ProviderName.AWS, "us-east-1", 100)
+    assert actual == vars(wiring)["extras"].of(ProviderName.AWS, "us-east-1", 100)
     assert wiring.extras is wiring.extras
 
 
@@ -603,5 +603,5 @@ def test_a_denial_names_the_permissions_and_not_the_login(operator: Operator, ac
     operator.provision("--name", "train-7")
     operator.wire.arm(action, *[refuse("UnauthorizedOperation", 403)] * 4)
     ran = operator.json("list", "--refresh") if action == "DescribeInstances" else operator.provision()
-    told = str(ran.json)
-    assert "docs/aws-policy.json" in told and "get-caller-identity" not in told
+    document = str(ran.json)
+    assert "docs/aws-policy.json" in document and "get-caller-identity" not in document

@@ -16,32 +16,32 @@ from gpuctl_sandbox.aws.images import IMAGES
 def test_the_instance_of_the_document_is_ready_and_costs_what_the_document_says(operator: Operator) -> None:
     started = operator.provision("--disk-size", "50", "--ttl", "30")
     assert started.code == 0
-    machine = started.instance
-    assert (machine["status"], machine["costPerHour"], machine["diskSizeGB"]) == ("READY", 0.526, 50)
-    assert (machine["provider"], machine["autoTerminateMinutes"], machine["expiresAt"]) == (
+    instance = started.instance
+    assert (instance["status"], instance["costPerHour"], instance["diskSizeGB"]) == ("READY", 0.526, 50)
+    assert (instance["provider"], instance["autoTerminateMinutes"], instance["expiresAt"]) == (
         "AWS",
         30,
         "2026-11-24T12:30:00Z",
     )
-    assert machine["metadata"]["availabilityZone"] == "us-east-1a"
+    assert instance["metadata"]["availabilityZone"] == "us-east-1a"
     operator.later(minutes=30)
-    assert operator.json("get", machine["id"]).instance["totalCost"] == 0.263
+    assert operator.json("get", instance["id"]).instance["totalCost"] == 0.263
 
 
-def test_it_ends_by_itself_at_its_deadline_and_not_before(operator: Operator) -> None:
-    machine = operator.provision("--ttl", "30").instance
+def test_the_reaper_terminates_an_instance_at_its_deadline_and_not_before(operator: Operator) -> None:
+    instance = operator.provision("--ttl", "30").instance
     operator.later(minutes=29, seconds=59)
     assert operator.run("reap", "--sweep").code == 0
-    assert operator.alive == [machine["cloudInstanceId"]]
+    assert operator.active == [instance["cloudInstanceId"]]
     operator.later(seconds=1)
     reaped = operator.json("reap").json["actions"]
     assert [(item["id"], item["action"], item["reason"]) for item in reaped] == [
-        (machine["id"], "terminate", "expired")
+        (instance["id"], "terminate", "expired")
     ]
-    assert operator.alive == []
+    assert operator.active == []
     operator.later(minutes=1)
     operator.run("reap")
-    ended = operator.json("get", machine["id"]).instance
+    ended = operator.json("get", instance["id"]).instance
     assert (ended["status"], ended["statusReason"], ended["terminatedAt"]) == (
         "TERMINATED",
         "expired",
@@ -50,13 +50,13 @@ def test_it_ends_by_itself_at_its_deadline_and_not_before(operator: Operator) ->
     assert ended["totalCost"] == 0.263
 
 
-def test_ending_it_twice_is_fine(operator: Operator) -> None:
-    machine = operator.provision().instance
-    first = operator.json("terminate", machine["id"])
+def test_terminating_twice_succeeds(operator: Operator) -> None:
+    instance = operator.provision().instance
+    first = operator.json("terminate", instance["id"])
     assert (first.code, first.json["message"]) == (0, "Instance terminated successfully")
     assert first.instance["status"] == "TERMINATED"
-    assert operator.alive == []
-    assert operator.json("terminate", machine["id"]).code == 0
+    assert operator.active == []
+    assert operator.json("terminate", instance["id"]).code == 0
 
 
 def test_an_unknown_id_is_not_found(operator: Operator) -> None:
@@ -67,7 +67,7 @@ def test_an_unknown_id_is_not_found(operator: Operator) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "said"),
+    ("argv", "text"),
     [
         (["g4dn.xlarge", "--region", "us-east-1", "--disk-size", "10"], "Disk size must be at least 30GB"),
         (["g4dn.xlarge", "--region", "us-east-1", "--ttl", "2"], "Auto-terminate must be at least 5 minutes"),
@@ -80,11 +80,11 @@ def test_an_unknown_id_is_not_found(operator: Operator) -> None:
         (["g4dn.xlarge"], "Region is required"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_before_anything_is_written_or_called(
-    operator: Operator, asked: list[str], said: str
+def test_invalid_values_are_refused_before_anything_is_written_or_called(
+    operator: Operator, argv: list[str], text: str
 ) -> None:
-    ran = operator.json("provision", *asked)
-    assert (ran.code, ran.json["error"]["code"], ran.json["error"]["message"]) == (2, "usage", said)
+    ran = operator.json("provision", *argv)
+    assert (ran.code, ran.json["error"]["code"], ran.json["error"]["message"]) == (2, "usage", text)
     assert operator.wire.sent == []
     assert not operator.state.exists()
 
@@ -126,16 +126,16 @@ def test_the_record_is_on_disk_before_the_first_call_that_could_create_anything(
     assert operator.wire.calls("RunInstances") == []
 
 
-def test_when_the_create_arrives_its_record_stands_with_account_region_and_deadline(operator: Operator) -> None:
-    seen = []
+def test_when_the_create_arrives_its_record_has_account_region_and_deadline(operator: Operator) -> None:
+    calls = []
 
     def look(answer: Answer | None) -> Answer | None:
-        seen.extend(operator.records)
+        calls.extend(operator.records)
         return answer
 
     operator.wire.arm("RunInstances", Fault(True, look))
     operator.provision("--ttl", "30")
-    (record,) = seen
+    (record,) = calls
     assert record.id == operator.wire.calls("RunInstances")[0].form["ClientToken"]
     assert (record.status, record.account, record.region) == (Status.PROVISIONING, "123456789012", "us-east-1")
     assert record.expires_at == NOON + timedelta(minutes=30)
@@ -148,14 +148,14 @@ def test_a_lost_reply_and_a_refused_repeat_is_not_called_refused_and_is_found_by
     assert ran.instance["status"] == "READY"
     assert [attempt["outcome"] for attempt in ran.instance["attempts"]] == ["created"]
     assert len({sent.form["ClientToken"] for sent in operator.wire.calls("RunInstances")}) == 1
-    assert len(operator.alive) == 1
+    assert len(operator.active) == 1
 
 
 def test_a_lost_reply_without_waiting_is_still_found_by_its_tag(operator: Operator) -> None:
     operator.wire.arm("RunInstances", LOST, refuse("VcpuLimitExceeded"))
     ran = operator.provision("--no-wait")
     assert (ran.code, ran.instance["status"]) == (0, "CONFIGURING")
-    assert ran.instance["cloudInstanceId"] == operator.alive[0]
+    assert ran.instance["cloudInstanceId"] == operator.active[0]
 
 
 def test_a_lost_reply_is_repeated_with_the_very_same_request_and_makes_one_instance(operator: Operator) -> None:
@@ -163,7 +163,7 @@ def test_a_lost_reply_is_repeated_with_the_very_same_request_and_makes_one_insta
     assert operator.provision().code == 0
     first, second = operator.wire.calls("RunInstances")
     assert first.form == second.form
-    assert len(operator.alive) == 1
+    assert len(operator.active) == 1
 
 
 def test_a_reply_that_arrives_for_a_stopping_record_terminates_the_instance(operator: Operator) -> None:
@@ -178,7 +178,7 @@ def test_a_reply_that_arrives_for_a_stopping_record_terminates_the_instance(oper
     ran = operator.provision()
     assert (ran.code, ran.json["error"]["code"]) == (5, "not_ready")
     assert ran.instance["cloudInstanceId"]
-    assert operator.alive == []
+    assert operator.active == []
 
 
 def test_a_reply_that_arrives_for_a_record_that_was_given_up_terminates_the_instance(operator: Operator) -> None:
@@ -191,10 +191,10 @@ def test_a_reply_that_arrives_for_a_record_that_was_given_up_terminates_the_inst
 
     operator.wire.arm("RunInstances", Fault(True, given_up_meanwhile))
     assert operator.provision().code != 0
-    assert operator.alive == []
+    assert operator.active == []
 
 
-def test_a_create_that_nobody_answered_stays_open_and_is_never_called_refused(operator: Operator) -> None:
+def test_a_create_without_an_answer_stays_pending_and_is_never_refused(operator: Operator) -> None:
     operator.wire.arm("RunInstances", NEVER_ARRIVED, refuse("VcpuLimitExceeded"))
     ran = operator.provision()
     assert (ran.code, ran.json["error"]["code"]) == (8, "unresolved")
@@ -209,7 +209,7 @@ def test_a_create_that_nobody_answered_stays_open_and_is_never_called_refused(op
 
 
 @pytest.mark.parametrize(
-    ("code", "exit_code", "said"),
+    ("code", "exit_code", "text"),
     [
         ("InsufficientInstanceCapacity", 5, "capacity"),
         ("VcpuLimitExceeded", 6, "quota"),
@@ -218,16 +218,16 @@ def test_a_create_that_nobody_answered_stays_open_and_is_never_called_refused(op
     ],
 )
 def test_a_refusal_starts_nothing_and_leaves_a_record_that_says_why(
-    operator: Operator, code: str, exit_code: int, said: str
+    operator: Operator, code: str, exit_code: int, text: str
 ) -> None:
     # EC2 answers a lack of capacity with a 5xx, everything else here with a 4xx.
     status = 500 if code.startswith("Insufficient") else 400
     operator.wire.arm("RunInstances", *[refuse(code, status)] * 9)
     ran = operator.provision()
-    assert (ran.code, ran.json["error"]["code"]) == (exit_code, said)
+    assert (ran.code, ran.json["error"]["code"]) == (exit_code, text)
     assert (ran.instance["status"], ran.instance["totalCost"]) == ("FAILED", 0)
     assert code in ran.instance["lastError"]
-    assert operator.alive == []
+    assert operator.active == []
 
 
 def test_throttling_is_waited_out(operator: Operator) -> None:
@@ -235,28 +235,28 @@ def test_throttling_is_waited_out(operator: Operator) -> None:
     assert operator.provision().code == 0
     operator.wire.arm("RunInstances", *[refuse("RequestLimitExceeded", 503)] * 4)
     assert operator.provision().code == 5
-    assert len(operator.alive) == 1
+    assert len(operator.active) == 1
 
 
 def test_an_instance_that_is_not_ready_in_time_is_terminated(operator: Operator) -> None:
     operator.wire.arm("DescribeInstanceStatus", *[refuse("InternalError", 500)] * 99)
     ran = operator.provision("--timeout", "60s")
     assert (ran.code, ran.json["error"]["code"], ran.json["error"]["retryable"]) == (5, "not_ready", True)
-    assert operator.alive == []
+    assert operator.active == []
 
 
 def test_an_instance_that_is_not_ready_in_time_may_be_kept(operator: Operator) -> None:
     operator.wire.arm("DescribeInstanceStatus", *[refuse("InternalError", 500)] * 99)
     ran = operator.provision("--timeout", "60s", "--keep")
     assert (ran.code, ran.instance["status"]) == (8, "CONFIGURING")
-    assert len(operator.alive) == 1
+    assert len(operator.active) == 1
 
 
-def test_the_same_name_asked_for_alike_is_the_same_instance(operator: Operator) -> None:
+def test_the_same_name_requested_alike_is_the_same_instance(operator: Operator) -> None:
     first, second = operator.provision("--name", "n"), operator.provision("--name", "n")
     assert (first.json["created"], second.json["created"], second.code) == (True, False, 0)
     assert first.instance["id"] == second.instance["id"]
-    assert len(operator.alive) == 1
+    assert len(operator.active) == 1
 
 
 def test_the_same_name_while_its_instance_is_starting_is_waited_for(operator: Operator) -> None:
@@ -265,7 +265,7 @@ def test_the_same_name_while_its_instance_is_starting_is_waited_for(operator: Op
     assert (unwaited.code, unwaited.instance["status"]) == (0, "CONFIGURING")
     second = operator.provision("--name", "n")
     assert (second.code, second.json["created"], second.instance["status"]) == (0, False, "READY")
-    assert len(operator.alive) == 1
+    assert len(operator.active) == 1
 
 
 def test_an_instance_of_another_call_that_is_not_ready_in_time_is_not_terminated(operator: Operator) -> None:
@@ -274,7 +274,7 @@ def test_an_instance_of_another_call_that_is_not_ready_in_time_is_not_terminated
     ran = operator.provision("--name", "n", "--timeout", "60s")
     assert (ran.code, ran.json["created"], ran.instance["status"]) == (8, False, "CONFIGURING")
     assert ran.json["error"]["code"] == "unresolved"
-    assert len(operator.alive) == 1
+    assert len(operator.active) == 1
 
 
 def test_an_instance_of_another_call_that_is_terminated_before_it_is_ready_is_not_ready(operator: Operator) -> None:
@@ -285,12 +285,12 @@ def test_an_instance_of_another_call_that_is_terminated_before_it_is_ready_is_no
     assert (ran.code, ran.json["created"], ran.json["error"]["code"]) == (5, False, "not_ready")
 
 
-def test_the_same_name_asked_for_otherwise_is_refused_with_the_differences(operator: Operator) -> None:
+def test_the_same_name_requested_otherwise_is_refused_with_the_differences(operator: Operator) -> None:
     operator.provision("--name", "n")
     ran = operator.provision("--name", "n", "--disk-size", "200")
     assert ran.code == 2
     assert "disk" in ran.json["error"]["message"]
-    assert len(operator.alive) == 1
+    assert len(operator.active) == 1
 
 
 def test_a_name_is_free_again_when_its_instance_is_terminated(operator: Operator) -> None:
@@ -312,16 +312,16 @@ def test_several_instances_are_numbered_and_each_has_a_record_and_a_token(operat
     assert [instance["name"] for instance in ran.json["instances"]] == ["n-1", "n-2", "n-3"]
     assert "instance" not in ran.json
     assert len({sent.form["ClientToken"] for sent in operator.wire.calls("RunInstances")}) == 3
-    assert len(operator.alive) == 3
+    assert len(operator.active) == 3
 
 
-def test_fewer_than_asked_for_is_partial_and_those_up_stay(operator: Operator) -> None:
+def test_fewer_than_requested_is_partial_and_those_up_stay(operator: Operator) -> None:
     operator.wire.arm("RunInstances", None, refuse("InvalidParameterValue"), None)
     ran = operator.provision("--count", "3")
     assert (ran.code, ran.json["error"]["code"]) == (8, "partial")
     assert sorted(instance["status"] for instance in ran.json["instances"]) == ["FAILED", "READY", "READY"]
     assert [error["code"] for error in ran.json["errors"]] == ["cloud"]
-    assert len(operator.alive) == 2
+    assert len(operator.active) == 2
 
 
 def test_a_dry_run_shows_the_offer_and_makes_and_writes_nothing(operator: Operator) -> None:
@@ -338,28 +338,28 @@ def test_quiet_prints_the_id_and_nothing_else(operator: Operator) -> None:
 
 
 def test_a_deadline_is_moved_on_the_instance_and_then_in_the_record(operator: Operator) -> None:
-    machine = operator.provision("--ttl", "30").instance
-    moved = operator.json("extend", machine["id"], "--by", "30m")
+    instance = operator.provision("--ttl", "30").instance
+    moved = operator.json("extend", instance["id"], "--by", "30m")
     assert (moved.code, moved.instance["expiresAt"]) == (0, "2026-11-24T13:00:00Z")
-    assert operator.cloud.machines()[0]["tags"]["gpuctl-expires-at"] == "20261124t130000z"
+    assert operator.cloud.instances()[0]["tags"]["gpuctl-expires-at"] == "20261124t130000z"
     operator.later(minutes=45)
     operator.run("reap", "--sweep")
-    assert len(operator.alive) == 1
+    assert len(operator.active) == 1
     operator.later(minutes=15)
     operator.run("reap")
-    assert operator.alive == []
+    assert operator.active == []
 
 
 def test_a_deadline_whose_tag_could_not_be_moved_stays_where_it_was(operator: Operator) -> None:
-    machine = operator.provision("--ttl", "30").instance
+    instance = operator.provision("--ttl", "30").instance
     operator.wire.arm("CreateTags", refuse("UnauthorizedOperation", 403))
-    ran = operator.json("extend", machine["id"], "--by", "30m")
+    ran = operator.json("extend", instance["id"], "--by", "30m")
     assert (ran.code, ran.json["error"]["code"]) == (8, "unresolved")
     assert operator.records[0].expires_at == NOON + timedelta(minutes=30)
 
 
 @pytest.mark.parametrize(
-    ("how", "said"),
+    ("how", "text"),
     [
         (["--by", "61m"], "can be at most 2h"),
         (["--ttl", "5m"], "would be earlier"),
@@ -369,32 +369,32 @@ def test_a_deadline_whose_tag_could_not_be_moved_stays_where_it_was(operator: Op
         (["--by", "x"], "--by must be a duration"),
     ],
 )
-def test_a_deadline_is_not_moved_to_where_it_may_not_be(operator: Operator, how: list[str], said: str) -> None:
-    machine = operator.provision().instance
-    ran = operator.json("extend", machine["id"], *how)
+def test_a_deadline_is_not_moved_to_where_it_may_not_be(operator: Operator, how: list[str], text: str) -> None:
+    instance = operator.provision().instance
+    ran = operator.json("extend", instance["id"], *how)
     assert ran.code == 2
-    assert said in ran.json["error"]["message"]
+    assert text in ran.json["error"]["message"]
     assert operator.wire.calls("CreateTags") == []
 
 
-def test_what_is_due_or_ending_can_no_longer_be_extended(operator: Operator) -> None:
-    machine = operator.provision("--ttl", "30").instance
+def test_expired_and_stopping_instances_cannot_be_extended(operator: Operator) -> None:
+    instance = operator.provision("--ttl", "30").instance
     operator.later(minutes=30)
-    assert operator.json("extend", machine["id"], "--by", "30m").code == 2
-    operator.run("terminate", machine["id"], "--no-wait")
-    assert operator.json("extend", machine["id"], "--by", "30m").code == 2
+    assert operator.json("extend", instance["id"], "--by", "30m").code == 2
+    operator.run("terminate", instance["id"], "--no-wait")
+    assert operator.json("extend", instance["id"], "--by", "30m").code == 2
 
 
-def test_an_end_the_cloud_does_not_accept_is_unresolved_and_the_reaper_goes_on(operator: Operator) -> None:
-    machine = operator.provision().instance
+def test_a_termination_that_the_cloud_refuses_is_unresolved_and_the_reaper_retries(operator: Operator) -> None:
+    instance = operator.provision().instance
     operator.wire.arm("TerminateInstances", *[refuse("InternalError", 500)] * 200)
-    ran = operator.json("terminate", machine["id"], "--timeout", "20s")
+    ran = operator.json("terminate", instance["id"], "--timeout", "20s")
     assert (ran.code, ran.json["error"]["code"], ran.instance["status"]) == (8, "unresolved", "STOPPING")
     assert operator.run("reap").code == 8
     operator.wire._faults.clear()
     operator.later(minutes=1)
     assert operator.run("reap").code == 0
-    assert operator.alive == []
+    assert operator.active == []
 
 
 def test_a_selection_ends_what_it_names_and_spares_the_rest(operator: Operator) -> None:
@@ -402,10 +402,10 @@ def test_a_selection_ends_what_it_names_and_spares_the_rest(operator: Operator) 
     operator.provision("--task", "nightly")
     spared = operator.provision("--task", "daily").instance
     assert operator.json("terminate", "--task", "nightly").code == 2
-    assert len(operator.alive) == 3
+    assert len(operator.active) == 3
     assert operator.json("terminate", "--task", "nightly", "--tag", "project=x", "--yes").json["count"] == 1
     assert operator.json("terminate", "--task", "nightly", "--yes").json["count"] == 1
-    assert operator.alive == [spared["cloudInstanceId"]]
+    assert operator.active == [spared["cloudInstanceId"]]
 
 
 def test_a_selection_or_an_input_with_nothing_in_it_is_success(operator: Operator) -> None:
@@ -419,38 +419,38 @@ def test_ids_may_come_from_a_pipe(operator: Operator) -> None:
     operator.provision()
     listed = operator.run("list", "-q").out
     assert operator.run("terminate", "-", typed=listed).code == 0
-    assert operator.alive == []
+    assert operator.active == []
 
 
 def test_one_bad_id_among_several_ends_the_others_and_is_partial(operator: Operator) -> None:
-    machine = operator.provision().instance
-    ran = operator.json("terminate", machine["id"], "inst-zzzzzzzzzzzz")
+    instance = operator.provision().instance
+    ran = operator.json("terminate", instance["id"], "inst-zzzzzzzzzzzz")
     assert (ran.code, ran.json["error"]["code"]) == (8, "partial")
     assert [(error["id"], error["code"]) for error in ran.json["errors"]] == [("inst-zzzzzzzzzzzz", "not_found")]
-    assert operator.alive == []
+    assert operator.active == []
 
 
-def test_without_a_terminal_only_whole_ids_and_names_are_ended(operator: Operator) -> None:
-    machine = operator.provision().instance
-    assert operator.json("terminate", machine["id"][5:9]).code == 3
-    assert operator.json("get", machine["id"][5:9]).code == 0
-    assert len(operator.alive) == 1
+def test_without_a_terminal_only_whole_ids_and_names_are_terminated(operator: Operator) -> None:
+    instance = operator.provision().instance
+    assert operator.json("terminate", instance["id"][5:9]).code == 3
+    assert operator.json("get", instance["id"][5:9]).code == 0
+    assert len(operator.active) == 1
 
 
 def test_an_instance_that_was_stopped_in_the_console_stays_active(operator: Operator) -> None:
-    machine = operator.provision("--ttl", "30").instance
-    operator.cloud.client("ec2", "us-east-1").stop_instances(InstanceIds=[machine["cloudInstanceId"]])
-    shown = operator.json("get", machine["id"], "--refresh").instance
+    instance = operator.provision("--ttl", "30").instance
+    operator.cloud.client("ec2", "us-east-1").stop_instances(InstanceIds=[instance["cloudInstanceId"]])
+    shown = operator.json("get", instance["id"], "--refresh").instance
     assert (shown["status"], shown["statusMessage"]) == ("READY", "stopped in the cloud")
     operator.later(minutes=30)
     operator.run("reap")
-    assert operator.alive == []
+    assert operator.active == []
 
 
 def test_an_instance_ended_in_the_console_is_closed_with_the_clouds_own_time(operator: Operator) -> None:
-    machine = operator.provision().instance
+    instance = operator.provision().instance
     operator.later(minutes=10)
-    operator.cloud.client("ec2", "us-east-1").terminate_instances(InstanceIds=[machine["cloudInstanceId"]])
+    operator.cloud.client("ec2", "us-east-1").terminate_instances(InstanceIds=[instance["cloudInstanceId"]])
     operator.later(minutes=10)
     operator.run("reap")
     ended = operator.records[0]
@@ -461,7 +461,7 @@ def test_an_instance_ended_in_the_console_is_closed_with_the_clouds_own_time(ope
     )
 
 
-def test_what_could_not_be_asked_is_stale_and_says_so(operator: Operator) -> None:
+def test_instances_that_could_not_be_queried_are_marked_stale(operator: Operator) -> None:
     operator.provision()
     operator.wire.arm("DescribeInstances", *[refuse("InternalError", 500)] * 9)
     ran = operator.json("list", "--refresh")

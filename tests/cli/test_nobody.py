@@ -30,7 +30,7 @@ def test_an_instance_lives_and_is_terminated_without_a_name_and_a_home(nobody: O
         assert nobody.run(*argv).code in (0, 1), argv
     nobody.later(minutes=61)
     assert nobody.run("reap").code == 0
-    assert nobody.alive == []
+    assert nobody.active == []
 
 
 def test_without_a_home_and_a_state_the_reason_is_clear_and_no_file_is_written(nobody: Operator) -> None:

@@ -92,11 +92,11 @@ def test_an_operator_starts_watches_and_terminates_instances_and_is_asked(real_t
     start = ("provision", "g4dn.xlarge", "--region", "us-east-1", "--count", "2", "--name", "train")
     with at_a_terminal(real_time, *start) as screen:
         screen.wait_for("Start 2? [y/N]")
-        assert real_time.alive == []
+        assert real_time.active == []
         screen.type("y\n")
         assert screen.end() == 0
     assert "train-2" in screen.shown
-    assert len(real_time.alive) == 2
+    assert len(real_time.active) == 2
 
     with at_a_terminal(real_time, "list", "--watch") as screen:
         screen.wait_for("train-1")
@@ -108,13 +108,13 @@ def test_an_operator_starts_watches_and_terminates_instances_and_is_asked(real_t
         screen.wait_for("[y/N]")
         screen.type("n\n")
         assert screen.end() == 2
-    assert len(real_time.alive) == 2
+    assert len(real_time.active) == 2
 
     with at_a_terminal(real_time, "terminate", "--all") as screen:
         screen.wait_for("[y/N]")
         screen.type("y\n")
         assert screen.end() == 0
-    assert real_time.alive == []
+    assert real_time.active == []
 
 
 def as_cron_does(line: str) -> "subprocess.CompletedProcess[str]":
@@ -145,7 +145,7 @@ def test_cron_reaps_from_a_bare_environment_by_the_very_line(operator: Operator)
     ran = as_cron_does(line)
 
     assert (ran.returncode, ran.stderr) == (0, "")
-    assert operator.alive == []
+    assert operator.active == []
     (record,) = operator.records
     assert record.status in (Status.STOPPING, Status.TERMINATED)
     log = operator.own_folder / "reap.log"
@@ -199,11 +199,11 @@ def test_a_script_in_ci_parses_every_answer_and_ends_what_it_started(real_time: 
     assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
     assert "Traceback" not in done.stderr
     assert real_time.state_id == "ci-my-repo"
-    assert len(real_time.cloud.machines()) == 1
-    assert real_time.alive == []
+    assert len(real_time.cloud.instances()) == 1
+    assert real_time.active == []
 
 
-def test_what_a_killed_job_left_behind_is_ended_by_a_reaper_that_never_saw_its_state(operator: Operator) -> None:
+def test_what_a_killed_job_left_behind_is_terminated_by_a_reaper_that_never_saw_its_state(operator: Operator) -> None:
     now = operator.clock.now()
     tags = {ID: "inst-000000000009", STATE: "ci-my-repo"}
     operator.cloud.now = now - timedelta(hours=1)
@@ -213,5 +213,5 @@ def test_what_a_killed_job_left_behind_is_ended_by_a_reaper_that_never_saw_its_s
     del operator.environ["GPUCTL_STATE"]
     reaper = {"GPUCTL_REAP_STATE_IDS": "ci-my-repo", "GPUCTL_AWS_SWEEP_REGIONS": "us-east-1"}
     ran = operator.run("reap", "--sweep", environ=reaper)
-    assert (ran.code, operator.alive) == (0, [in_grace])
-    assert "terminate\torphan" in ran.out and overdue not in operator.alive
+    assert (ran.code, operator.active) == (0, [in_grace])
+    assert "terminate\torphan" in ran.out and overdue not in operator.active

@@ -30,7 +30,7 @@ def instances_of(leases: Sequence[Ran]) -> set[str]:
     return names
 
 
-def machines(ran: Ran) -> dict[str, Any]:
+def pool_counts(ran: Ran) -> dict[str, Any]:
     shape: dict[str, Any] = ran.json["pool"]["machines"]
     return shape
 
@@ -44,7 +44,7 @@ def test_twenty_processes_share_a_pool_from_its_creation_to_its_deletion(operato
     assert sorted(ran.code for ran in morning) == [0] * MOST + [5] * (WORKERS - MOST), [ran.err for ran in morning]
     granted = [ran for ran in morning if ran.code == 0]
     leased = instances_of(granted)
-    assert len(operator.alive) == MOST
+    assert len(operator.active) == MOST
 
     ready = in_turn(operator, *(("wait", name) for name in sorted(leased)))
     assert {ran.code for ran in ready} == {0}
@@ -54,14 +54,14 @@ def test_twenty_processes_share_a_pool_from_its_creation_to_its_deletion(operato
     free = {ran.json["lease"]["instanceId"] for ran in released}
     noon = at_once(operator, [LEASE for _ in half])
     assert instances_of(noon) == free
-    assert len(operator.cloud.machines()) == MOST
+    assert len(operator.cloud.instances()) == MOST
 
     drained, show, refused = in_turn(
         operator, ("pool", "drain", "train"), ("pool", "show", "train"), ("lease", "train", "--no-wait")
     )
-    assert (drained.code, machines(show)["leased"] + machines(show)["draining"], refused.code) == (0, MOST, 5)
+    assert (drained.code, pool_counts(show)["leased"] + pool_counts(show)["draining"], refused.code) == (0, MOST, 5)
     open_leases = [ran.json["lease"]["id"] for ran in (*granted[MOST // 2 :], *noon)]
     evening = in_turn(operator, *(("release", lease) for lease in open_leases))
     assert [ran.json["lease"]["outcome"] for ran in evening] == ["ended"] * MOST
     deleted, pools = in_turn(operator, ("pool", "delete", "train", "--yes"), ("pool", "list"))
-    assert (deleted.code, pools.json["count"], operator.alive) == (0, 0, [])
+    assert (deleted.code, pools.json["count"], operator.active) == (0, 0, [])

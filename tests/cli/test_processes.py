@@ -28,7 +28,7 @@ def real_time(operator: Operator) -> Operator:
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)])
-def test_without_a_terminal_a_signal_asks_for_the_end_of_what_was_started(
+def test_without_a_terminal_a_signal_requests_termination_of_started_instances(
     real_time: Operator, number: signal.Signals, code: int
 ) -> None:
     process = waiting(real_time, "-o", "json")
@@ -39,7 +39,7 @@ def test_without_a_terminal_a_signal_asks_for_the_end_of_what_was_started(
     assert b"Traceback" not in err
     assert (document["success"], document["error"]["code"]) == (False, "interrupted")
     assert document["instance"]["statusReason"] == Reason.CANCELLED
-    assert real_time.alive == []
+    assert real_time.active == []
 
 
 def test_ctrl_c_at_a_terminal_leaves_the_instance_and_prints_what_is_active(real_time: Operator) -> None:
@@ -58,7 +58,7 @@ def test_ctrl_c_at_a_terminal_leaves_the_instance_and_prints_what_is_active(real
     assert b"n runs until" in shown
     assert b"gpuctl terminate n" in shown
     assert b"Traceback" not in shown
-    assert len(real_time.alive) == 1
+    assert len(real_time.active) == 1
     assert real_time.records[0].status is Status.CONFIGURING
 
 
@@ -69,7 +69,7 @@ def test_a_provision_that_is_killed_leaves_a_record_from_which_the_reaper_termin
     process.kill()
     process.communicate(timeout=30)
     (record,) = real_time.records
-    assert record.cloud_id in real_time.alive
+    assert record.cloud_id in real_time.active
     real_time.store.update(record.id, lambda record: record.with_fields(expires_at=record.created_at))
     # A later deadline in the tag would count as one that another computer has granted.
     real_time.cloud.client("ec2").create_tags(
@@ -77,7 +77,7 @@ def test_a_provision_that_is_killed_leaves_a_record_from_which_the_reaper_termin
     )
     done = subprocess.run([*GPUCTL, "reap"], env=environment(real_time), capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert real_time.alive == []
+    assert real_time.active == []
 
 
 @pytest.fixture

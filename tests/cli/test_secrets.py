@@ -43,7 +43,7 @@ class Listener:
         return code
 
     def hits(self) -> list[str]:
-        return canary_hits(CANARIES, said=self.said, folder=self.operator.state.parent, sent=self.operator.wire.sent)
+        return canary_hits(CANARIES, body=self.said, folder=self.operator.state.parent, sent=self.operator.wire.sent)
 
 
 class _Stream(io.StringIO):
@@ -104,13 +104,13 @@ def every_command(listener: Listener, *form: str) -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_no_secret_is_said_stored_or_sent_by_any_command(listener: Listener, form: str) -> None:
+def test_no_secret_is_printed_stored_or_sent_by_any_command(listener: Listener, form: str) -> None:
     every_command(listener, "-o", form, "-v")
     listener.run("list", "--all", "-v", terminal=True)
     assert listener.hits() == []
 
 
-def test_no_secret_of_a_profile_is_said_stored_or_sent_by_any_command(with_profile: Listener) -> None:
+def test_no_secret_of_a_profile_is_printed_stored_or_sent_by_any_command(with_profile: Listener) -> None:
     every_command(with_profile, "-o", "json", "-v")
     assert with_profile.hits() == []
     assert with_profile.operator.records[0].profile == "work"
@@ -182,7 +182,7 @@ def test_the_password_of_a_proxy_is_not_said(
         "[work]\ncredential_process = sh -c 'echo {secret}'\n",
     ],
 )
-def test_no_secret_is_said_of_a_credentials_file_that_cannot_be_used(with_profile: Listener, text: str) -> None:
+def test_no_secret_is_printed_of_a_credentials_file_that_cannot_be_used(with_profile: Listener, text: str) -> None:
     path = with_profile.operator.folder / "credentials"
     path.write_text(text.format(secret=CANARIES["the secret key of the profile"]))
     for form in FORMS:
@@ -206,7 +206,7 @@ def test_no_secret_is_in_the_traceback_of_a_bug(listener: Listener, monkeypatch:
     assert listener.hits() == []
 
 
-def test_the_search_finds_a_secret_that_is_said(listener: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_search_finds_a_secret_that_is_printed(listener: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
     from gpuctl.cli import context
     from gpuctl.cli.render import renderer
 
@@ -214,12 +214,12 @@ def test_the_search_finds_a_secret_that_is_said(listener: Listener, monkeypatch:
     honest = renderer.failure_lines
     monkeypatch.setattr(renderer, "failure_lines", lambda *some, **more: [*honest(*some, **more), str(os.environ)])
     listener.run("get", "nobody")
-    found = listener.hits()
-    assert len(found) == 4
-    assert all(text.startswith("stderr of get nobody") for text in found)
+    actual = listener.hits()
+    assert len(actual) == 4
+    assert all(text.startswith("stderr of get nobody") for text in actual)
 
 
-def test_a_secret_that_is_said_all_the_same_is_taken_out_where_it_is_printed(
+def test_a_secret_in_a_message_is_redacted_where_it_is_printed(
     listener: Listener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from gpuctl.cli.render import renderer
@@ -249,6 +249,6 @@ def test_the_search_finds_a_secret_in_user_data_and_in_other_spellings(
     assert "UserData of RunInstances: the secret key" in listener.hits()
     for before in ("", "x", "xy"):
         coded = base64.b64encode(f"{before}{secret}yz".encode()).decode()
-        assert canary_hits({"it": secret}, said={"there": coded}) == ["there: it"]
-    assert canary_hits({"it": secret}, said={"there": secret.encode().hex()}) == ["there: it"]
-    assert canary_hits({"it": secret}, said={"there": secret[:-1]}) == []
+        assert canary_hits({"it": secret}, body={"there": coded}) == ["there: it"]
+    assert canary_hits({"it": secret}, body={"there": secret.encode().hex()}) == ["there: it"]
+    assert canary_hits({"it": secret}, body={"there": secret[:-1]}) == []

@@ -26,17 +26,17 @@ def elsewhere(team: Operator, folder: Path) -> Operator:
 def test_one_list_one_budget_and_one_reaper_for_everybody(team: Operator, tmp_path: Path) -> None:
     bob = elsewhere(team, tmp_path / "bob")
     team.environ["GPUCTL_BUDGET_DAILY_USD"] = bob.environ["GPUCTL_BUDGET_DAILY_USD"] = "0.8"
-    machine = team.provision("--ttl", "60m").instance
-    assert [shape["id"] for shape in bob.json("list").json["instances"]] == [machine["id"]]
+    instance = team.provision("--ttl", "60m").instance
+    assert [shape["id"] for shape in bob.json("list").json["instances"]] == [instance["id"]]
     refused = bob.provision("--ttl", "60m")
     assert (refused.code, refused.json["error"]["code"]) == (7, "budget")
     team.later(minutes=61)
     reaped = bob.json("reap")
     assert [action["action"] for action in reaped.json["actions"]] == ["terminate"]
-    assert team.alive == []
+    assert team.active == []
     team.later(minutes=2)
     assert bob.json("reap").code == 0
-    assert team.json("get", machine["id"]).instance["status"] == "TERMINATED"
+    assert team.json("get", instance["id"]).instance["status"] == "TERMINATED"
 
 
 def test_without_initialisation_every_command_names_it(operator: Operator, url: str) -> None:
@@ -50,22 +50,22 @@ def test_without_initialisation_every_command_names_it(operator: Operator, url: 
         ran = operator.run("--state", url, *argv, "-o", "json")
         assert (ran.code, ran.json["error"]["code"]) == (9, "state_unusable"), argv
         assert "state init" in ran.json["error"]["hint"]
-    assert operator.alive == []
+    assert operator.active == []
 
 
 def test_state_show_init_and_export(team: Operator) -> None:
     again = team.json("state", "init")
     assert again.code == 0
-    machine = team.provision().instance
+    instance = team.provision().instance
     shown = team.json("state", "show").json["state"]
     assert set(shown) == {"location", "id", "kind", "format", "serial", "records", "archived", "movedTo"}
     assert (shown["id"], shown["records"], shown["archived"]) == (again.json["state"]["id"], 1, 0)
     assert shown["movedTo"] is None
-    team.json("terminate", machine["id"])
+    team.json("terminate", instance["id"])
     team.later(days=9)
     team.run("reap", "--sweep")
     lines = team.run("state", "export").out.splitlines()
-    assert [json.loads(line)["id"] for line in lines] == [machine["id"]]
+    assert [json.loads(line)["id"] for line in lines] == [instance["id"]]
     assert team.json("state", "show").json["state"]["archived"] == 1
 
 
@@ -84,14 +84,14 @@ def test_no_command_prints_the_password(team: Operator, url: str) -> None:
 
 
 def test_a_moved_state_refuses_and_says_where_it_went(team: Operator, url: str, tmp_path: Path) -> None:
-    machine = team.provision("--ttl", "60m").instance
+    instance = team.provision("--ttl", "60m").instance
     target = str(tmp_path / "moved.json")
     moved = team.json("state", "move", "--to", target)
     assert moved.json["moved"] == {"records": 1, "archived": 0, "from": moved.json["moved"]["from"], "to": target}
     for argv in (
         ["provision", "g4dn.xlarge", "--region", "us-east-1"],
         ["reap"],
-        ["extend", machine["id"], "--by", "10m"],
+        ["extend", instance["id"], "--by", "10m"],
         ["pool", "scale"],
     ):
         ran = team.json(*argv)
@@ -99,22 +99,22 @@ def test_a_moved_state_refuses_and_says_where_it_went(team: Operator, url: str, 
         assert target in ran.json["error"]["message"]
     team.later(minutes=61)
     assert team.json("reap").code == 9
-    assert len(team.alive) == 1
+    assert len(team.active) == 1
     assert team.json("--state", target, "reap").code == 0
-    assert team.alive == []
+    assert team.active == []
     assert team.json("state", "show").json["state"]["movedTo"] == target
 
 
 def test_a_file_moves_to_the_engine(operator: Operator, url: str, tmp_path: Path) -> None:
     operator.environ["HOME"] = str(tmp_path)
-    machine = operator.provision().instance
+    instance = operator.provision().instance
     uninitialised = operator.json("state", "move", "--to", url)
     assert uninitialised.code == 9
     assert "state init" in uninitialised.json["error"]["hint"]
     assert operator.run("--state", url, "state", "init").code == 0
     assert operator.json("state", "move", "--to", url).code == 0
     assert operator.json("state", "move", "--to", url).code == 0
-    assert operator.json("--state", url, "get", machine["id"]).instance["id"] == machine["id"]
+    assert operator.json("--state", url, "get", instance["id"]).instance["id"] == instance["id"]
     assert operator.json("list").json["count"] == 1
     assert operator.json("reap").code == 9
 
@@ -130,7 +130,7 @@ def test_nothing_moves_onto_a_state_of_another_id(team: Operator, tmp_path: Path
 def test_while_the_engine_is_out_of_reach_nothing_is_created_and_expired_instances_are_terminated_by_tag(
     team: Operator, postgres: PostgresServer
 ) -> None:
-    machine = team.provision("--ttl", "30m").instance
+    instance = team.provision("--ttl", "30m").instance
     other = team.provision("--ttl", "30m").instance
     postgres.kill()
     try:
@@ -139,21 +139,23 @@ def test_while_the_engine_is_out_of_reach_nothing_is_created_and_expired_instanc
         assert (created.code, error["code"], error["retryable"]) == (9, "state_unusable", True)
         assert str(postgres.folder) in error["message"]
         assert team.json("reap").code == 9
-        assert len(team.alive) == 2
+        assert len(team.active) == 2
         assert team.json("terminate", "inst-000000000000").code == 8
         named = team.json("terminate", other["id"])
         assert (named.code, named.json["actions"][0]["action"]) == (9, "terminate")
-        assert team.alive == [machine["cloudInstanceId"]]
+        assert team.active == [instance["cloudInstanceId"]]
         team.later(minutes=45)
         reaped = team.json("reap")
         assert reaped.code == 9
-        assert [(action["id"], action["action"]) for action in reaped.json["actions"]] == [(machine["id"], "terminate")]
-        assert team.alive == []
+        assert [(action["id"], action["action"]) for action in reaped.json["actions"]] == [
+            (instance["id"], "terminate")
+        ]
+        assert team.active == []
     finally:
         postgres.start()
     team.later(minutes=2)
     assert team.json("reap").code == 0
-    assert team.json("get", machine["id"]).instance["status"] == "TERMINATED"
+    assert team.json("get", instance["id"]).instance["status"] == "TERMINATED"
 
 
 def test_the_config_names_the_state_and_a_schedule_gets_no_password(team: Operator, url: str, tmp_path: Path) -> None:

@@ -55,9 +55,9 @@ def started(operator: Operator, *argv: str, environ: dict[str, str] | None = Non
 def ended(process: subprocess.Popen[Any]) -> tuple[int, str, str]:
     """Its exit code, stdout and stderr, each empty where nobody listened."""
     out, err = process.communicate(timeout=60)
-    told = (err or b"").decode(errors="replace")
-    assert "Traceback" not in told, told
-    return process.returncode, (out or b"").decode(errors="replace"), told
+    stderr = (err or b"").decode(errors="replace")
+    assert "Traceback" not in stderr, stderr
+    return process.returncode, (out or b"").decode(errors="replace"), stderr
 
 
 def in_shell(operator: Operator, line: str, **more: Any) -> tuple[int, str, str]:
@@ -75,7 +75,7 @@ def the_record(operator: Operator) -> Instance:
 def is_done(operator: Operator) -> bool:
     """Whether the one instance is up and its record says so."""
     record = the_record(operator)
-    return record.status is Status.READY and [record.cloud_id] == operator.alive
+    return record.status is Status.READY and [record.cloud_id] == operator.active
 
 
 # nobody reads what is written
@@ -89,16 +89,16 @@ def test_a_reader_that_stops_reading_is_no_failure(many: Operator, form: str) ->
 
 
 @pytest.mark.parametrize("more", [["-q"], ["-o", "json"], ["-o", "table"], []], ids=" ".join)
-@pytest.mark.parametrize("gone", ["pipe", "full", "closed"])
+@pytest.mark.parametrize("missing", ["pipe", "full", "closed"])
 def test_an_instance_is_started_and_written_down_though_nobody_takes_the_output(
-    real_time: Operator, gone: str, more: list[str]
+    real_time: Operator, missing: str, more: list[str]
 ) -> None:
     line = {
         "pipe": "gpuctl {} | true; exit ${{PIPESTATUS[0]}}",
         "full": "gpuctl {} >/dev/full",
         "closed": "gpuctl {} >&-",
     }
-    code, _, _ = in_shell(real_time, line[gone].format(" ".join([*START, *more])))
+    code, _, _ = in_shell(real_time, line[missing].format(" ".join([*START, *more])))
     assert code == 0
     assert is_done(real_time)
 
@@ -132,7 +132,7 @@ def test_a_closed_stdin_names_no_instance_and_none_is_terminated(real_time: Oper
 def test_an_instance_is_terminated_though_nobody_takes_the_output(real_time: Operator, redirected: str) -> None:
     real_time.provision("--name", "n")
     assert in_shell(real_time, f"gpuctl terminate n {redirected}")[0] == 0
-    assert (the_record(real_time).status, real_time.alive) == (Status.TERMINATED, [])
+    assert (the_record(real_time).status, real_time.active) == (Status.TERMINATED, [])
 
 
 # no environment, no language, no folder
@@ -144,7 +144,7 @@ def test_an_instance_is_started_and_terminated_with_nothing_in_the_environment(r
     assert is_done(real_time)
     assert the_record(real_time).user
     assert ended(started(real_time, "terminate", "n"))[0] == 0
-    assert real_time.alive == []
+    assert real_time.active == []
 
 
 LANGUAGES = [
@@ -158,8 +158,8 @@ LANGUAGES = [
 @pytest.mark.parametrize("language", LANGUAGES, ids=lambda item: " ".join(f"{k}={v}" for k, v in item.items()))
 def test_names_of_any_script_are_kept_and_shown_in_any_language(real_time: Operator, language: dict[str, str]) -> None:
     environ = bare(real_time, **language)
-    said = ["--user", "Žofie", "--task", "ÇİĞ-ıi", "--purpose", "数据 – 🚀"]
-    code, _, err = ended(started(real_time, *START, *said, environ=environ))
+    text = ["--user", "Žofie", "--task", "ÇİĞ-ıi", "--purpose", "数据 – 🚀"]
+    code, _, err = ended(started(real_time, *START, *text, environ=environ))
     assert code == 0, err
     assert is_done(real_time)
     for form in ("table", "tsv", "csv", "json"):
@@ -175,7 +175,7 @@ def test_a_name_that_python_is_set_not_to_read_is_refused_before_anything_is_don
     environ = bare(real_time, LC_ALL="C", PYTHONCOERCECLOCALE="0", PYTHONUTF8="0")
     code, _, err = ended(started(real_time, *START, "--user", "Žofie", environ=environ))
     assert (code, len(err.splitlines())) == (2, 1)
-    assert real_time.alive == []
+    assert real_time.active == []
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
@@ -199,9 +199,9 @@ def test_what_was_written_in_one_language_is_shown_in_another(real_time: Operato
 
 @pytest.mark.parametrize("argv", [["list", "--all"], START], ids=lambda argv: argv[0])
 def test_a_folder_that_was_deleted_under_it_is_no_matter(real_time: Operator, tmp_path: Path, argv: list[str]) -> None:
-    gone = tmp_path / "gone"
-    gone.mkdir()
-    line = f"cd {gone} && rmdir {gone} && gpuctl {' '.join(argv)}"
+    missing = tmp_path / "gone"
+    missing.mkdir()
+    line = f"cd {missing} && rmdir {missing} && gpuctl {' '.join(argv)}"
     code, _, err = in_shell(real_time, line)
     assert code == 0, err
     assert argv[0] == "list" or is_done(real_time)
@@ -215,19 +215,19 @@ def test_a_folder_that_was_deleted_under_it_is_no_matter(real_time: Operator, tm
 def test_a_file_that_is_named_from_a_folder_that_was_deleted_is_wrong_usage(
     real_time: Operator, tmp_path: Path, argv: list[str], option: str
 ) -> None:
-    gone = tmp_path / "gone"
-    gone.mkdir()
-    code, _, err = in_shell(real_time, f"cd {gone} && rmdir {gone} && gpuctl {' '.join(argv)} {option} my.file")
+    missing = tmp_path / "gone"
+    missing.mkdir()
+    code, _, err = in_shell(real_time, f"cd {missing} && rmdir {missing} && gpuctl {' '.join(argv)} {option} my.file")
     assert (code, len(err.splitlines())) == (2, 2)
     assert "was deleted" in err
-    assert real_time.alive == []
+    assert real_time.active == []
 
 
 @pytest.mark.parametrize("option", ["--state", "--config"])
 def test_a_file_in_the_home_of_nobody_is_wrong_usage(real_time: Operator, option: str) -> None:
     code, _, err = in_shell(real_time, f"gpuctl {' '.join(START)} {option} '~nobody-has-this-name/my.file'")
     assert (code, len(err.splitlines())) == (2, 2)
-    assert real_time.alive == []
+    assert real_time.active == []
 
 
 # signals

@@ -40,7 +40,7 @@ def run_everything(operator: Operator) -> None:
     operator.later(minutes=71)
     reaped = operator.run("reap")
     assert (reaped.code, reaped.err) == (0, "")
-    assert operator.alive == []
+    assert operator.active == []
     assert {record.status for record in operator.records} == {Status.STOPPING, Status.TERMINATED}
 
 

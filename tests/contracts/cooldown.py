@@ -16,7 +16,7 @@ class CooldownContract(ABC):
     """Subclass it, say how a process opens the cooldown of a state at a place, and every test runs against that."""
 
     @abstractmethod
-    def open(self, place: Path) -> Cooldown: ...
+    def open(self, folder: Path) -> Cooldown: ...
 
     @pytest.fixture
     def cooldown(self, tmp_path: Path) -> Cooldown:

@@ -21,7 +21,7 @@ class LeaseContract(ABC):
     """
 
     @abstractmethod
-    def open(self, place: Path, clock: FakeClock) -> Leases: ...
+    def open(self, folder: Path, clock: FakeClock) -> Leases: ...
 
     @pytest.fixture
     def clock(self) -> FakeClock:
@@ -42,7 +42,7 @@ class LeaseContract(ABC):
         assert lease.unfinished_since is None
         assert ours.is_current(lease)
 
-    def test_nobody_else_gets_it_before_it_expires(self, ours: Leases, theirs: Leases, clock: FakeClock) -> None:
+    def test_no_other_user_gets_it_before_it_expires(self, ours: Leases, theirs: Leases, clock: FakeClock) -> None:
         ours.acquire(REAP, "host 1", 5 * MINUTE)
         clock.move(5 * MINUTE - timedelta(seconds=1))
         assert theirs.acquire(REAP, "host 2", 5 * MINUTE) is None

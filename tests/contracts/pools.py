@@ -28,7 +28,7 @@ class PoolStoreContract(ABC):
     """Subclass it, say how a process opens the state at a place, and every test runs against its pools."""
 
     @abstractmethod
-    def open(self, place: Path) -> State: ...
+    def open(self, folder: Path) -> State: ...
 
     @pytest.fixture
     def state(self, tmp_path: Path) -> State:
@@ -51,14 +51,14 @@ class PoolStoreContract(ABC):
     def test_a_change_gets_the_pool_as_it_is_now(self, state: State, tmp_path: Path) -> None:
         state.pools.change("train", lambda present: a_pool())
         self.open(tmp_path).pools.change("train", lambda present: a_pool(max=3))
-        seen: list[Pool | None] = []
+        calls: list[Pool | None] = []
 
         def pause(present: Pool | None) -> Pool | None:
-            seen.append(present)
+            calls.append(present)
             return present and present.with_fields(status=PoolStatus.PAUSED)
 
         paused = state.pools.change("train", pause)
-        assert seen[-1] == a_pool(max=3)
+        assert calls[-1] == a_pool(max=3)
         assert paused == a_pool(max=3, status=PoolStatus.PAUSED)
 
     def test_a_change_that_raises_writes_nothing(self, state: State) -> None:

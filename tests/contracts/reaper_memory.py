@@ -21,7 +21,7 @@ class ReaperMemoryContract(ABC):
     """Subclass it, say how a process opens a state at a place, and every test below runs against that."""
 
     @abstractmethod
-    def open(self, place: Path, clock: FakeClock) -> State: ...
+    def open(self, folder: Path, clock: FakeClock) -> State: ...
 
     @pytest.fixture
     def clock(self) -> FakeClock:

@@ -28,10 +28,10 @@ class RecordStoreContract(ABC):
     """Subclass it, say how to open a store at a place, and every test below runs against that."""
 
     @abstractmethod
-    def open(self, place: Path, kind: StateKind = StateKind.REAL) -> RecordStore: ...
+    def open(self, folder: Path, kind: StateKind = StateKind.REAL) -> RecordStore: ...
 
     @abstractmethod
-    def lose(self, place: Path) -> None:
+    def lose(self, folder: Path) -> None:
         """Delete the records of the state there, as a user or a broken disk does."""
 
     @pytest.fixture
@@ -68,17 +68,17 @@ class RecordStoreContract(ABC):
 
     def test_a_guard_sees_a_change_among_all_the_records_and_can_refuse_it(self, store: RecordStore) -> None:
         store.add([an_instance(ONE), an_instance(TWO)], anyone)
-        seen: list[list[str | None]] = []
+        calls: list[list[str | None]] = []
 
         def guard(after: Sequence[Instance]) -> None:
-            seen.append([record.task for record in after])
-            if len(seen) > 1:
+            calls.append([record.task for record in after])
+            if len(calls) > 1:
                 raise UsageError("no more")
 
         store.update(TWO, lambda record: record.with_fields(task="a"), guard)
         with pytest.raises(UsageError, match="no more"):
             store.update(ONE, lambda record: record.with_fields(task="b"), guard)
-        assert seen == [[None, "a"], ["b", "a"]]
+        assert calls == [[None, "a"], ["b", "a"]]
         assert [record.task for record in store.snapshot().records] == [None, "a"]
 
     def test_an_id_that_is_there_is_never_replaced_by_adding(self, store: RecordStore) -> None:
@@ -96,9 +96,9 @@ class RecordStoreContract(ABC):
     def test_a_change_sees_the_record_as_it_is_now(self, store: RecordStore, tmp_path: Path) -> None:
         store.add([an_instance(ONE)], anyone)
         self.open(tmp_path).update(ONE, lambda record: record.with_fields(user="bob"))
-        seen = []
-        store.update(ONE, lambda record: seen.append(record.user) or record)
-        assert seen == ["bob"]
+        calls = []
+        store.update(ONE, lambda record: calls.append(record.user) or record)
+        assert calls == ["bob"]
 
     def test_a_change_that_raises_writes_nothing(self, store: RecordStore) -> None:
         before = store.add([an_instance(ONE)], anyone)
@@ -154,7 +154,7 @@ class RecordStoreContract(ABC):
         assert store.archive(NOON + timedelta(hours=1)) == 0
         assert list(store.archived()) == [old]
 
-    def test_what_lives_is_never_archived(self, store: RecordStore) -> None:
+    def test_active_records_are_never_archived(self, store: RecordStore) -> None:
         store.add([an_instance(ONE)], anyone)
         assert store.archive(NOON + timedelta(days=999)) == 0
         assert len(store.snapshot().records) == 1

@@ -53,7 +53,7 @@ def test_anything_else_is_refused_in_one_line_that_names_the_option(text: str) -
     assert caught.value.message.isprintable()
 
 
-def test_a_bare_number_means_minutes_where_a_life_is_asked_for() -> None:
+def test_a_bare_number_of_a_ttl_means_minutes() -> None:
     assert parse_minutes("30", option="--ttl") == parse_minutes("30m", option="--ttl") == 30 * MINUTE
 
 
@@ -80,6 +80,6 @@ def test_a_glance_needs_one_or_two_units(span: timedelta, text: str) -> None:
     assert approximate(span) == text
 
 
-def test_what_somebody_typed_is_shown_without_its_control_characters() -> None:
+def test_typed_text_is_shown_without_control_characters() -> None:
     assert as_typed("a\x1b[2Jb") == "`a\\x1b[2Jb`"
     assert len(as_typed("x" * 1000)) < 70

@@ -18,14 +18,14 @@ def extended(record: Instance, at: datetime, expires_at: datetime) -> Instance:
 
 
 @pytest.mark.parametrize(("ttl", "said_at"), [(5, 2.5), (10, 5), (20, 10), (21, 11), (60, 50), (120, 110)])
-def test_it_is_said_ten_minutes_before_the_deadline_or_halfway_if_that_is_later(ttl: int, said_at: float) -> None:
+def test_it_is_printed_ten_minutes_before_the_deadline_or_halfway_if_that_is_later(ttl: int, said_at: float) -> None:
     record = a_ready_instance(ttl=ttl * MINUTE)
     assert expiring_at(record) == NOON + said_at * MINUTE
     assert not is_expiring(record, NOON + said_at * MINUTE - timedelta(seconds=1))
     assert is_expiring(record, NOON + said_at * MINUTE)
 
 
-def test_it_is_said_once_for_a_deadline_and_again_for_the_next_one() -> None:
+def test_it_is_printed_once_for_a_deadline_and_again_for_the_next_one() -> None:
     record = with_notice(a_ready_instance(), NOON + 50 * MINUTE)
     assert record.history[-1].event == "expiring"
     assert record.history[-1].detail == "ends at 2026-11-24T13:00:00Z"
@@ -46,11 +46,11 @@ def test_a_short_extension_is_halved_from_when_it_was_granted() -> None:
 
 
 @pytest.mark.parametrize("status", [Status.STOPPING, Status.TERMINATED])
-def test_what_is_ending_is_not_said_to_expire(status: Status) -> None:
+def test_a_stopping_instance_has_no_expiring_event(status: Status) -> None:
     record = advance(a_ready_instance(), status, NOON)
     assert with_notice(record, NOON + 55 * MINUTE) is record
 
 
-def test_past_the_deadline_it_is_too_late_and_before_the_machine_is_up_it_is_not_too_early() -> None:
+def test_commands_are_refused_past_the_deadline_and_wait_before_the_instance_is_ready() -> None:
     assert not is_expiring(a_ready_instance(), NOON + 60 * MINUTE)
     assert is_expiring(an_instance(), NOON + 50 * MINUTE)

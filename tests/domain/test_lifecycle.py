@@ -44,7 +44,7 @@ def test_asking_for_the_present_status_changes_nothing(status: Status) -> None:
     assert advance(record, status, LATER, Reason.USER) is record
 
 
-def test_why_it_is_to_end_is_said_once() -> None:
+def test_the_reason_for_a_termination_is_given_once() -> None:
     stopping = advance(a_ready_instance(), Status.STOPPING, LATER, Reason.EXPIRED)
     ended = advance(stopping, Status.TERMINATED, LATER, Reason.VANISHED)
     assert ended.reason is Reason.EXPIRED
@@ -70,15 +70,15 @@ def test_facts_that_are_not_new_change_nothing() -> None:
     assert with_facts(record, LATER, last_error=None) is record
 
 
-def test_a_machine_that_was_found_gives_its_record_an_id_and_a_launch_time() -> None:
+def test_an_instance_that_was_found_gives_its_record_an_id_and_a_launch_time() -> None:
     record = an_instance()
-    taken = refreshed(record, seen_of(record, launched_at=LATER, ready=None), LATER)
-    assert (taken.status, taken.cloud_id, taken.launched_at) == (Status.CONFIGURING, "i-1", LATER)
-    assert taken.attempts[0].outcome is Outcome.CREATED
-    assert not taken.id_is_from_create
+    updated = refreshed(record, seen_of(record, launched_at=LATER, ready=None), LATER)
+    assert (updated.status, updated.cloud_id, updated.launched_at) == (Status.CONFIGURING, "i-1", LATER)
+    assert updated.attempts[0].outcome is Outcome.CREATED
+    assert not updated.id_is_from_create
 
 
-def test_a_machine_is_ready_when_its_cloud_says_so_and_not_before() -> None:
+def test_an_instance_is_ready_when_its_cloud_reports_it_and_not_before() -> None:
     record = an_instance()
     pending = refreshed(record, seen_of(record, ready=False), LATER)
     assert pending.status is Status.CONFIGURING
@@ -98,7 +98,7 @@ def test_looking_never_moves_a_deadline_or_a_price() -> None:
     assert (looked.expires_at, looked.price) == (record.expires_at, record.price)
 
 
-def test_a_machine_stopped_in_the_cloud_keeps_its_status_and_says_so() -> None:
+def test_an_instance_stopped_in_the_cloud_keeps_its_status_and_has_a_message() -> None:
     record = a_ready_instance()
     stopped = refreshed(record, seen_of(record, state=CloudState.STOPPED), LATER)
     assert (stopped.status, stopped.status_message) == (Status.READY, "stopped in the cloud")
@@ -127,11 +127,11 @@ def test_ready_is_dated_the_first_time_only() -> None:
 
 
 @pytest.mark.parametrize("status", [Status.CONFIGURING, Status.STOPPING, Status.FAILED])
-def test_a_machine_that_never_was_ready_says_so(status: Status) -> None:
+def test_an_instance_that_never_was_ready_has_its_reason(status: Status) -> None:
     assert advance(an_instance(), status, LATER).ready_at is None
 
 
-def test_an_end_is_dated_when_it_is_known_unless_its_time_is_told() -> None:
+def test_a_termination_has_the_time_of_its_confirmation_unless_the_cloud_reports_another() -> None:
     ended = advance(a_ready_instance(absent_since=NOON), Status.TERMINATED, LATER)
     assert (ended.terminated_at, ended.absent_since) == (LATER, None)
 
@@ -154,18 +154,20 @@ def test_an_attempt_that_was_refused_stays_refused_at_the_end() -> None:
 
 def test_facts_that_are_new_date_the_record_and_are_no_event() -> None:
     record = a_ready_instance()
-    told = with_facts(record, LATER, last_error="x", zone=None)
-    assert told == record.with_fields(last_error="x", updated_at=LATER)
+    error = with_facts(record, LATER, last_error="x", zone=None)
+    assert error == record.with_fields(last_error="x", updated_at=LATER)
 
 
-def test_everything_the_cloud_tells_of_a_machine_is_taken_over() -> None:
+def test_everything_the_cloud_reports_of_an_instance_is_taken() -> None:
     record = an_instance(absent_since=NOON, metadata={"a": "1", "b": "1"})
-    seen = seen_of(record, launched_at=LATER, ready=None, metadata={"b": "2"}, public_ip="192.0.2.7", private_ip="10.7")
-    taken = refreshed(record, seen, LATER, from_create=True)
-    assert (taken.cloud_id, taken.id_is_from_create, taken.launched_at) == ("i-1", True, LATER)
-    assert (taken.zone, taken.public_ip, taken.private_ip) == ("us-east-1a", "192.0.2.7", "10.7")
-    assert (taken.metadata, taken.absent_since) == ({"a": "1", "b": "2"}, None)
-    assert [(entry.status, entry.detail) for entry in taken.history] == [(Status.CONFIGURING, "i-1")]
+    observed = seen_of(
+        record, launched_at=LATER, ready=None, metadata={"b": "2"}, public_ip="192.0.2.7", private_ip="10.7"
+    )
+    updated = refreshed(record, observed, LATER, from_create=True)
+    assert (updated.cloud_id, updated.id_is_from_create, updated.launched_at) == ("i-1", True, LATER)
+    assert (updated.zone, updated.public_ip, updated.private_ip) == ("us-east-1a", "192.0.2.7", "10.7")
+    assert (updated.metadata, updated.absent_since) == ({"a": "1", "b": "2"}, None)
+    assert [(entry.status, entry.detail) for entry in updated.history] == [(Status.CONFIGURING, "i-1")]
 
 
 def test_looking_replaces_no_id_and_no_launch_time_and_does_not_forget_where_the_id_is_from() -> None:
@@ -174,23 +176,23 @@ def test_looking_replaces_no_id_and_no_launch_time_and_does_not_forget_where_the
     assert (looked.cloud_id, looked.id_is_from_create, looked.launched_at) == (record.cloud_id, True, NOON)
 
 
-def test_a_zone_that_is_told_replaces_the_old_one_and_silence_does_not() -> None:
+def test_a_reported_zone_replaces_the_old_zone_and_a_missing_zone_does_not() -> None:
     record = a_ready_instance(zone="us-east-1b")
     assert refreshed(record, seen_of(record), LATER).zone == "us-east-1a"
     assert refreshed(record, seen_of(record, zone=None), LATER).zone == "us-east-1b"
 
 
-def test_an_ended_machine_takes_no_addresses_away_and_stays_missing() -> None:
+def test_a_terminated_instance_takes_no_addresses_away_and_stays_missing() -> None:
     record = a_ready_instance(public_ip="192.0.2.7", private_ip="10.7", absent_since=NOON)
-    gone = seen_of(record, state=CloudState.ENDED, public_ip=None, private_ip=None)
-    looked = refreshed(record, gone, LATER)
+    terminated = seen_of(record, state=CloudState.ENDED, public_ip=None, private_ip=None)
+    looked = refreshed(record, terminated, LATER)
     assert (looked.public_ip, looked.private_ip, looked.absent_since) == ("192.0.2.7", "10.7", NOON)
-    there = refreshed(record, seen_of(record, public_ip=None, private_ip=None), LATER)
-    assert (there.public_ip, there.private_ip) == (None, None)
+    present = refreshed(record, seen_of(record, public_ip=None, private_ip=None), LATER)
+    assert (present.public_ip, present.private_ip) == (None, None)
 
 
 @pytest.mark.parametrize("outcome", Outcome)
-def test_only_an_attempt_that_is_open_or_unknown_made_the_machine_that_was_found(outcome: Outcome) -> None:
+def test_only_an_attempt_that_is_open_or_unknown_made_the_instance_that_was_found(outcome: Outcome) -> None:
     (first,) = an_instance().attempts
     before = first.model_copy(update={"outcome": outcome, "detail": "no reply"})
     record = an_instance(attempts=(before,))

@@ -19,15 +19,15 @@ def test_a_cloud_s_sentence_is_complete_in_one_line() -> None:
 
 
 def test_a_person_reads_the_whole_denial_and_the_ends_of_the_encoded_part() -> None:
-    told = brief(f"could not create: {DENIED}{ENCODED} (403)")
-    assert DENIED in told and told.endswith(" (403)")
-    assert len(told) < len(DENIED) + 80
+    text = brief(f"could not create: {DENIED}{ENCODED} (403)")
+    assert DENIED in text and text.endswith(" (403)")
+    assert len(text) < len(DENIED) + 80
 
 
 @pytest.mark.parametrize("length", [1_001, 5_000])
 def test_a_long_text_loses_its_middle_and_never_its_end(length: int) -> None:
-    told = brief(f"begin {'word ' * (length // 5)}the reason")
-    assert (told[:5], told[-10:], len(told)) == ("begin", "the reason", 1_000)
+    text = brief(f"begin {'word ' * (length // 5)}the reason")
+    assert (text[:5], text[-10:], len(text)) == ("begin", "the reason", 1_000)
 
 
 def test_an_id_of_a_cloud_is_never_cut() -> None:
@@ -41,8 +41,8 @@ def test_what_a_record_holds_is_bounded() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "line"),
+    ("content", "line"),
     [(b"", ""), (b"\n \n", ""), (b"one\ntwo\r\n\n", "two"), (b"a\x1b[31mb\n", "a [31mb"), (b"\xff", "\ufffd")],
 )
-def test_the_last_line_of_a_program_is_printable(said: bytes, line: str) -> None:
-    assert last_line(said) == line
+def test_the_last_line_of_a_program_is_printable(content: bytes, line: str) -> None:
+    assert last_line(content) == line

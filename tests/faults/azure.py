@@ -48,9 +48,9 @@ class AzureScenario(Scenario):
     def login(cls, url: str) -> dict[str, str]:
         return {**super().login(url), "GPUCTL_AZURE_ENDPOINT": url}
 
-    def __init__(self, folder: Path, place: World, mutants: tuple[str, ...]) -> None:
-        super().__init__(folder, place, mutants)
-        self.arm = LoopbackAzure(place.cloud)
+    def __init__(self, folder: Path, workspace: World, mutants: tuple[str, ...]) -> None:
+        super().__init__(folder, workspace, mutants)
+        self.arm = LoopbackAzure(workspace.cloud)
         theirs = {"gpuctl-id": "inst-zzzzzzzzzzzz", "gpuctl-state": "another-state"}
         self.arm.group("theirs")
         self.foreign.append(self.arm.launch("vm", "others", tags={**theirs, "gpuctl-expires-at": "20261124t120500z"}))
@@ -106,15 +106,15 @@ def azure_races(world: World, count: int, mutants: Sequence[str] = ()) -> Score:
 def azure_timers(world: World, mutants: Sequence[str] = (), share: int = 1) -> Score:
     """A7: whatever a kill left without its timer has one after the next reap, long before its deadline."""
     score = Score()
-    found = [point for point in points(world, "provision", "no lag", AzureScenario) if point[1] is not Phase.SENT]
-    for point in found[::share]:
+    kill_points = [point for point in points(world, "provision", "no lag", AzureScenario) if point[1] is not Phase.SENT]
+    for point in kill_points[::share]:
         with world.scenario(mutants, AzureScenario) as scenario:
             assert isinstance(scenario, AzureScenario)
             die(scenario, "provision", "no lag", point)
             scenario.later(minutes=1)
             scenario.run("reap", "--sweep")
-            for machine in scenario.ours:
-                score.add(f"provision, {point}", _unarmed(scenario, machine))
+            for instance in scenario.ours:
+                score.add(f"provision, {point}", _unarmed(scenario, instance))
             scenario.arm.close()
         if score.has_failed_as(mutants):
             break
@@ -130,19 +130,22 @@ def azure_look_alikes(world: World, count: int, mutants: Sequence[str] = ()) -> 
         mine, past = scenario.state_id, deadline_tag(scenario.clock.now())
         for number in range(count):
             scenario.arm.group(f"forged-{number}", tags=_forged(mine, past, number))
-        (machine,) = scenario.ours
-        scenario.arm.disk("precious", group=machine["id"].split("/")[4])
+        (instance,) = scenario.ours
+        scenario.arm.disk("precious", group=instance["id"].split("/")[4])
         scenario.before = scenario.parts_of_others()
         scenario.later(minutes=20)
         scenario.run("terminate", "--all", "--yes", "--timeout", "1s")
         for minutes in scenario.passes:
             scenario.later(minutes=minutes)
             scenario.run("reap", "--sweep", "--max-orphans", "99")
-        kept = [resource for resource in scenario.arm.resources() if resource["id"].endswith("/precious")]
+        remaining = [resource for resource in scenario.arm.resources() if resource["id"].endswith("/precious")]
         wrong = [
             f"changed: {parts_of_other}" for parts_of_other in sorted(scenario.before - scenario.parts_of_others())
         ]
-        score.cases, score.violations = count + 1, wrong + ([] if kept else ["a disk of others in our group is gone"])
+        score.cases, score.violations = (
+            count + 1,
+            wrong + ([] if remaining else ["a disk of others in our group is gone"]),
+        )
         scenario.arm.close()
     return score
 
@@ -166,8 +169,8 @@ def azure_faults(
     return score
 
 
-def _unarmed(scenario: AzureScenario, machine: dict[str, Any]) -> list[str]:
-    group = machine["id"].split("/")[4].lower()
+def _unarmed(scenario: AzureScenario, instance: dict[str, Any]) -> list[str]:
+    group = instance["id"].split("/")[4].lower()
     armed = [
         resource["id"] for resource in scenario.arm.resources("schedules") if f"/{group}/" in resource["id"].lower()
     ]

@@ -33,12 +33,12 @@ with ExitStack() as stack:
 """
 
 
-def canceled_jobs(place: World, kinds: Sequence[type[Scenario]] = KINDS, mutants: Sequence[str] = ()) -> Score:
+def canceled_jobs(workspace: World, kinds: Sequence[type[Scenario]] = KINDS, mutants: Sequence[str] = ()) -> Score:
     """E5: canceled, `provision` and `run` leave before SIGTERM; the termination is recorded, and requested on AWS."""
     score = Score()
     for kind in kinds:
         for command in ("provision", "run"):
-            with place.scenario(kind=kind) as scenario:
+            with workspace.scenario(kind=kind) as scenario:
                 score.add(f"{kind.__name__} {command}", _canceled(scenario, command, mutants))
     return score
 

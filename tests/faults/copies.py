@@ -56,10 +56,10 @@ class HeldCloud(FakeCloud):
 
     def power_off_expired(self) -> None:
         """Do what the guard on each instance does: obey its tag."""
-        for machine in self.alive:
-            expires_at = parse_deadline(machine.tags[EXPIRES_AT])
+        for instance in self.active:
+            expires_at = parse_deadline(instance.tags[EXPIRES_AT])
             if expires_at is not None and expires_at + GUARD_GRACE <= self.true_time:
-                self.machines[machine.cloud_id] = replace(machine, ended_at=self.true_time)
+                self.instances[instance.cloud_id] = replace(instance, ended_at=self.true_time)
 
     def _next_trouble(self) -> Trouble | None:
         if self.on_call is not None:
@@ -204,7 +204,7 @@ def _walk(chance: random.Random) -> list[str]:
         clock.move(max(promised - cloud.true_time - timedelta(minutes=60), timedelta(seconds=chance.randrange(90))))
 
     for _ in range(STEPS):
-        before = {machine.cloud_id for machine in cloud.alive}
+        before = {instance.cloud_id for instance in cloud.active}
         cloud.troubles = _troubles(chance)
         step = chance.randrange(9)
         if step == 0:
@@ -231,14 +231,14 @@ def _walk(chance: random.Random) -> list[str]:
         else:
             clock.move(timedelta(seconds=chance.choice([1, 20, 60, 300, 900, 1800])))
             cloud.power_off_expired()
-        if before and not cloud.alive:
+        if before and not cloud.active:
             early = cloud.true_time < promised
             return [f"terminated {promised - cloud.true_time} before its deadline"] if early else []
     cloud.troubles = []
     clock.move(max(promised - cloud.true_time, timedelta(0)) + timedelta(hours=25))
     for computer in computers:
         computer.reap(sweep=True)
-    return ["never terminated"] if cloud.alive else []
+    return ["never terminated"] if cloud.active else []
 
 
 def _troubles(chance: random.Random) -> list[Trouble | None]:  # type: ignore[misc]

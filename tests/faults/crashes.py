@@ -48,8 +48,8 @@ def crash_points(
     score = Score()
     for command in commands:
         for number, condition in enumerate(conditions):
-            found = list(points(world, command, condition, kind))
-            for point in found[number % share :: share]:
+            kill_points = list(points(world, command, condition, kind))
+            for point in kill_points[number % share :: share]:
                 with world.scenario(mutants, kind) as scenario:
                     score.add(f"{command}, {condition}, {point}", _killed(scenario, command, condition, point))
                 if score.has_failed_as(mutants):
@@ -60,14 +60,14 @@ def crash_points(
 def armed_timers(world: World, mutants: Sequence[str] = (), share: int = 1) -> Score:
     """A5: at every crash point of a provision, each existing instance carries its timer, as the cloud's books say."""
     score = Score()
-    found = [
+    kill_points = [
         point for point in points(world, "provision", "no lag", Scenario) if point[1] is not Phase.SENT or point[0] > 3
     ]
-    for point in found[::share]:
+    for point in kill_points[::share]:
         with world.scenario(mutants) as scenario:
             die(scenario, "provision", "no lag", point)
-            for machine in scenario.ours:
-                score.add(f"provision, {point}", _unarmed(scenario, machine["id"]))
+            for instance in scenario.ours:
+                score.add(f"provision, {point}", _unarmed(scenario, instance["id"]))
     return score
 
 
@@ -171,15 +171,15 @@ def _unarmed(scenario: Scenario, cloud_id: str) -> list[str]:
     ec2 = scenario.cloud.client("ec2")
     import base64
 
-    told = ec2.describe_instance_attribute(InstanceId=cloud_id, Attribute="userData")["UserData"]
-    data = base64.b64decode(told.get("Value", "")).decode()
+    reported = ec2.describe_instance_attribute(InstanceId=cloud_id, Attribute="userData")["UserData"]
+    data = base64.b64decode(reported.get("Value", "")).decode()
     behaviour = ec2.describe_instance_attribute(InstanceId=cloud_id, Attribute="instanceInitiatedShutdownBehavior")
-    (machine,) = [instance for instance in scenario.ours if instance["id"] == cloud_id]
+    (vm,) = [instance for instance in scenario.ours if instance["id"] == cloud_id]
     wrong = [] if "gpuctl-guard.timer" in data else ["no guard in its user data"]
     wrong += (
         [] if behaviour["InstanceInitiatedShutdownBehavior"]["Value"] == "terminate" else ["power-off only stops it"]
     )
-    return wrong + [f"no {name}" for name in ("gpuctl-expires-at", "gpuctl-id") if name not in machine["tags"]]
+    return wrong + [f"no {name}" for name in ("gpuctl-expires-at", "gpuctl-id") if name not in vm["tags"]]
 
 
 def _started(process: Callable[[], object]) -> bool:

@@ -46,9 +46,9 @@ class GcpScenario(Scenario):
         project = LoopbackGoogle.project
         return {**super().login(url), "GPUCTL_GCP_ENDPOINT": url, "GOOGLE_CLOUD_PROJECT": project}
 
-    def __init__(self, folder: Path, place: World, mutants: tuple[str, ...]) -> None:
-        super().__init__(folder, place, mutants)
-        self.google = LoopbackGoogle(place.cloud)
+    def __init__(self, folder: Path, workspace: World, mutants: tuple[str, ...]) -> None:
+        super().__init__(folder, workspace, mutants)
+        self.google = LoopbackGoogle(workspace.cloud)
         theirs = {"gpuctl-id": "inst-zzzzzzzzzzzz", "gpuctl-state": "another-state"}
         labels = {**theirs, "gpuctl-expires-at": "20261124t120500z"}
         self.foreign += [self.google.launch("theirs"), self.google.launch("inst-zzzzzzzzzzzz", labels=labels)]
@@ -89,14 +89,14 @@ def gcp_timers(world: World, mutants: Sequence[str] = (), share: int = 1) -> Sco
     with world.scenario((), GcpScenario) as scenario:
         scenario.run(*scenario.asking)
         insert = [sent.action for sent in scenario.wire.sent].index("POST instances")
-    found = points(world, "provision", "no lag", GcpScenario)
-    after_insert = [(call, phase) for call, phase in found if phase and (call, phase) != (insert, Phase.SENT)]
+    kill_points = points(world, "provision", "no lag", GcpScenario)
+    after_insert = [(call, phase) for call, phase in kill_points if phase and (call, phase) != (insert, Phase.SENT)]
     for point in [point for point in after_insert if point[0] >= insert][::share]:
         with world.scenario(mutants, GcpScenario) as scenario:
             assert isinstance(scenario, GcpScenario)
             die(scenario, "provision", "no lag", point)
-            for machine in scenario.ours:
-                score.add(f"provision, {point}", _unarmed(scenario, machine))
+            for instance in scenario.ours:
+                score.add(f"provision, {point}", _unarmed(scenario, instance))
         if score.has_failed_as(mutants):
             break
     return score
@@ -140,9 +140,9 @@ def gcp_faults(world: World, mutants: Sequence[str] = (), share: int = 1, action
     return score
 
 
-def _unarmed(scenario: GcpScenario, machine: dict[str, Any]) -> list[str]:
+def _unarmed(scenario: GcpScenario, instance: dict[str, Any]) -> list[str]:
     """What the instance lacks of both timers, as Google shows it."""
-    shown = scenario.google.get(machine["id"])
+    shown = scenario.google.get(instance["id"])
     entries = {item["key"]: item["value"] for item in shown["metadata"]["items"]}
     wrong = [] if "gpuctl-guard.timer" in entries.get("startup-script", "") else ["no guard in its startup script"]
     wrong += [] if "gpuctl-expires-at" in entries else ["no deadline in its metadata"]

@@ -88,8 +88,8 @@ def hostile_text(world: World, mutants: Sequence[str] = ()) -> Score:
         facts = dict.fromkeys(("user", "task", "purpose", "last_error", "public_ip", "status_message"), "x")
         scenario.store.add([a_ready_instance(**facts)], lambda present: None)
         for text in HOSTILE:
-            told = dict.fromkeys(facts, text) | {"tags": {text: text}, "metadata": {"imageId": text}}
-            scenario.store.update(ONE, lambda item, told=told: item.with_fields(**told))  # type: ignore[misc]
+            fields = dict.fromkeys(facts, text) | {"tags": {text: text}, "metadata": {"imageId": text}}
+            scenario.store.update(ONE, lambda item, fields=fields: item.with_fields(**fields))  # type: ignore[misc]
             for form in FORMATS:
                 for argv in (("list", "-a"), ("get", ONE)):
                     ran = scenario.run(*argv, "-o", form, "--color", "never", terminal=form == "table")
@@ -117,7 +117,7 @@ def _judge(
 
 
 def _raw(printed: str) -> list[str]:
-    found = {
+    actual = {
         char for char in printed if char not in "\n\t" and unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp")
     }
-    return [f"raw {sorted(found)!a}"] if found else []
+    return [f"raw {sorted(actual)!a}"] if actual else []

@@ -265,10 +265,10 @@ def _paused(scenario: Scenario) -> tuple[Process, Process]:
     extending: list[Process] = []
 
     def instead(sent: Sent) -> Answer | None:
-        asked = None if extending else scenario.looks_for(sent)
-        if asked is None:
+        requested = None if extending else scenario.looks_for(sent)
+        if requested is None:
             return None
-        if asked == "all":
+        if requested == "all":
             # Missing from the listing, it is asked for by its id: after the records were read, before it is decided.
             return scenario.nothing_listed
         extending.append(scenario.start("extend", "n", "--by", f"{scenario.race_by}m"))

@@ -41,11 +41,11 @@ def edited(target: str, *edits: tuple[str, str]) -> Break:
             if old not in source:
                 raise LookupError(f"{target} no longer holds {old!r}")
             source = source.replace(old, new)
-        made: dict[str, Any] = {}
-        exec(source, module.__dict__, made)
-        patch.setattr(owner, last, made[last])
+        created: dict[str, Any] = {}
+        exec(source, module.__dict__, created)
+        patch.setattr(owner, last, created[last])
         if not owner_names:
-            _everywhere(patch, last, original, made[last])
+            _everywhere(patch, last, original, created[last])
 
     return apply
 

@@ -95,10 +95,10 @@ class GuardedCloud(FakeCloud):
     def pass_time(self, span: timedelta) -> None:
         for _ in range(int(span / (MINUTE / 2))):
             self.clock.move(MINUTE / 2)
-            for machine in self.alive:
-                deadline = parse_deadline(machine.tags["gpuctl-expires-at"])
+            for instance in self.active:
+                deadline = parse_deadline(instance.tags["gpuctl-expires-at"])
                 if deadline is not None and self.true_time >= deadline + GUARD:
-                    self.machines[machine.cloud_id] = replace(machine, ended_at=self.true_time)
+                    self.instances[instance.cloud_id] = replace(instance, ended_at=self.true_time)
 
     def _next_trouble(self) -> Trouble | None:
         self.after -= 1
@@ -261,11 +261,11 @@ class _World:
         self.queue = self.chance.choice([None, 0, 1, 3, 9])
 
     def interrupt(self) -> None:
-        alive = self.cloud.alive
-        if alive:
-            machine = self.chance.choice(alive)
-            self.interrupted.add(machine.cloud_id)
-            self.cloud.machines[machine.cloud_id] = replace(machine, ended_at=self.cloud.true_time)
+        active = self.cloud.active
+        if active:
+            instance = self.chance.choice(active)
+            self.interrupted.add(instance.cloud_id)
+            self.cloud.instances[instance.cloud_id] = replace(instance, ended_at=self.cloud.true_time)
 
     # What must be true
 
@@ -274,8 +274,8 @@ class _World:
 
     def check_number(self) -> None:
         """The limit of instances, at the instant at which a create arrives."""
-        if len(self.cloud.alive) > self.pool.max:
-            self.wrong.append(f"{len(self.cloud.alive)} instances of at most {self.pool.max}")
+        if len(self.cloud.active) > self.pool.max:
+            self.wrong.append(f"{len(self.cloud.active)} instances of at most {self.pool.max}")
 
     def check_budgets(self) -> None:
         """The budgets, at the instant at which a record is written."""
@@ -298,7 +298,7 @@ class _World:
             cloud_id = granted.cloud_id or (record and record.cloud_id)
             if granted.until is None or now >= granted.until or cloud_id is None or cloud_id in self.interrupted:
                 continue
-            if self.cloud.machines[cloud_id].ended_at is not None:
+            if self.cloud.instances[cloud_id].ended_at is not None:
                 self.wrong.append(f"{granted.lease.id} lost its instance {granted.until - now} early")
                 granted.until = None
 
@@ -370,4 +370,4 @@ def _without_cron(world: _World) -> list[str]:
     unconfirmed = [deadline for record in world.records() for deadline in record.unconfirmed_deadlines]
     last = max([*leases, *unconfirmed, now])
     world.cloud.pass_time(last - now + 15 * MINUTE + GUARD)
-    return [*wrong, *(f"{machine.cloud_id} is there without cron" for machine in world.cloud.alive)]
+    return [*wrong, *(f"{instance.cloud_id} is there without cron" for instance in world.cloud.active)]

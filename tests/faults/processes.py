@@ -82,14 +82,14 @@ class Processes:
     ) -> Process:
         """Start one; it is at work when this returns."""
         self._count += 1
-        place = folder / f"process-{self._count}"
-        place.mkdir(parents=True)
+        url = folder / f"process-{self._count}"
+        url.mkdir(parents=True)
         request = {
             "argv": list(argv),
             "environ": dict(environ),
             "clock": str(clock),
-            "out": str(place / "out"),
-            "err": str(place / "err"),
+            "out": str(url / "out"),
+            "err": str(url / "err"),
             "mutants": list(mutants),
             "die_at_step": die_at_step,
             "steps": str(steps) if steps else None,
@@ -100,7 +100,7 @@ class Processes:
             [json.dumps(request).encode()], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [theirs]))]
         )
         os.close(theirs)
-        return Process(int(self._replies.readline()), place, ours)
+        return Process(int(self._replies.readline()), url, ours)
 
     def stop(self) -> None:
         """Close the line; the parent ends by itself."""

@@ -420,18 +420,18 @@ GATES = (
 )
 
 
-def measured(gate: Gate, place: World, *, is_quick: bool) -> tuple[list[str], list[str]]:
+def measured(gate: Gate, workspace: World, *, is_quick: bool) -> tuple[list[str], list[str]]:
     """The gate's row of the table, and what is to be said of it: what it and its mutants counted."""
-    score = (gate.quick or gate.full if is_quick else gate.full)(place)
-    said = [f"{gate.id}: {len(score.violations)} in {score.cases} · {gate.measure}"]
-    said += [f"    {wrong}" for wrong in score.violations[:5]]
-    told = []
+    score = (gate.quick or gate.full if is_quick else gate.full)(workspace)
+    text = [f"{gate.id}: {len(score.violations)} in {score.cases} · {gate.measure}"]
+    text += [f"    {wrong}" for wrong in score.violations[:5]]
+    calls = []
     for name, run in gate.mutants.items():
-        broken_score = run(place)
-        told.append(f"{name}: {len(broken_score.violations)} in {broken_score.cases}")
-        said.append(f"    mutant {told[-1]}")
-    row = [gate.id, gate.measure, gate.gate, str(score.cases), str(len(score.violations)), "; ".join(told)]
-    return row, said
+        broken_score = run(workspace)
+        calls.append(f"{name}: {len(broken_score.violations)} in {broken_score.cases}")
+        text.append(f"    mutant {calls[-1]}")
+    row = [gate.id, gate.measure, gate.gate, str(score.cases), str(len(score.violations)), "; ".join(calls)]
+    return row, text
 
 
 def measured_apart(gate_id: str, *, is_quick: bool) -> list[str]:
@@ -442,10 +442,10 @@ def measured_apart(gate_id: str, *, is_quick: bool) -> list[str]:
         return []
     command = [sys.executable, "-m", "faults.scorecard", "--one", gate_id, *(["--quick"] if is_quick else [])]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    *said, row = done.stdout.splitlines() or ["", "[]"]
-    print("\n".join(said) or done.stderr, flush=True)  # noqa: T201 - its output is what it is for
-    found: list[str] = json.loads(row)
-    return found or [gate_id, "", "", "0", "it broke down", ": 0 in"]
+    *output, row = done.stdout.splitlines() or ["", "[]"]
+    print("\n".join(output) or done.stderr, flush=True)  # noqa: T201 - its output is what it is for
+    actual: list[str] = json.loads(row)
+    return actual or [gate_id, "", "", "0", "it broke down", ": 0 in"]
 
 
 def as_table(rows: Sequence[Sequence[str]]) -> str:
@@ -464,11 +464,11 @@ def write(path: Path, rows: Sequence[Sequence[str]], spent: str) -> None:
     import moto
 
     versions = f"Python {platform.python_version()}, botocore {botocore.__version__}, moto {moto.__version__}"
-    standing = [line.strip("| ").split(" | ") for line in part(path, "scorecard").splitlines() if line.startswith("| ")]
-    known = {row[0]: row for row in (*standing, *rows)}
+    existing = [line.strip("| ").split(" | ") for line in part(path, "scorecard").splitlines() if line.startswith("| ")]
+    known = {row[0]: row for row in (*existing, *rows)}
     table = as_table([known[gate.id] for gate in GATES if gate.id in known])
-    told = f"Measured {datetime.now(UTC):%Y-%m-%d} by `make torture`{spent} with {versions}."
-    put(path, "scorecard", f"{told}\n\n{table}")
+    reported = f"Measured {datetime.now(UTC):%Y-%m-%d} by `make torture`{spent} with {versions}."
+    put(path, "scorecard", f"{reported}\n\n{table}")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -480,9 +480,11 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--one", help=argparse.SUPPRESS)
     options = parser.parse_args(argv)
     if options.one:
-        with world() as place:
-            row, said = measured(next(gate for gate in GATES if gate.id == options.one), place, is_quick=options.quick)
-        print("\n".join(said), json.dumps(row), sep="\n")  # noqa: T201 - read by the process above
+        with world() as workspace:
+            row, text = measured(
+                next(gate for gate in GATES if gate.id == options.one), workspace, is_quick=options.quick
+            )
+        print("\n".join(text), json.dumps(row), sep="\n")  # noqa: T201 - read by the process above
         return 0
     every = [gate.id for gate in GATES if gate.quick or not options.quick]
     wanted = options.only.split(",") if options.only else every

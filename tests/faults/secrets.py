@@ -38,19 +38,19 @@ def canaries(world: World, mutants: Sequence[str] = ()) -> Score:
         for form in FORMATS:
             with world.scenario(mutants) as scenario:
                 scenario.environ |= CANARIES
-                said = {}
+                body = {}
                 for number, argv in enumerate(LIFE):
                     if number == 4:
                         for action in REFUSED:
                             scenario.wire.arm(action, refuse("AuthFailure", 403))
                     process = scenario.start(*argv, "-o", form, "-v")
                     process.wait()
-                    said[f"{argv[0]} {number}"] = process.out + process.err
+                    body[f"{argv[0]} {number}"] = process.out + process.err
                 own = [path for path in scenario.folder.glob("state.json*") if path.is_file()]
-                said |= {path.name: path.read_text(errors="replace") for path in own}
-                for place, text in said.items():
-                    score.add(f"{form} {place}", canary_hits(CANARIES, said={place: text}))
-                score.add(f"{form} sent", canary_hits(CANARIES, said={}, sent=scenario.wire.sent))
+                body |= {path.name: path.read_text(errors="replace") for path in own}
+                for location, text in body.items():
+                    score.add(f"{form} {location}", canary_hits(CANARIES, body={location: text}))
+                score.add(f"{form} sent", canary_hits(CANARIES, body={}, sent=scenario.wire.sent))
             if score.has_failed_as(mutants):
                 break
     return score
@@ -64,7 +64,7 @@ def modes(world: World, mutants: Sequence[str] = ()) -> Score:
         scenario.environ |= {"GPUCTL_STATE": str(own / "state.json"), "XDG_STATE_HOME": str(own)}
         for argv in (*LIFE, ("reap",)):
             scenario.start(*argv, umask=0).wait()
-        found = open_files(own)
+        actual = open_files(own)
         score.cases = len(list(own.rglob("*")))
-        score.violations = found
+        score.violations = actual
     return score

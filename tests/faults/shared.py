@@ -55,7 +55,7 @@ def shared_budgets(
         for number in range(rounds):
             url = new_state() if new_state else _new_state(records=0)
             gate, opened = os.pipe()
-            pids = [forked(partial(_spend, url, place, allowed, gate, opened)) for place in range(processes)]
+            pids = [forked(partial(_spend, url, location, allowed, gate, opened)) for location in range(processes)]
             os.close(opened)
             for pid in pids:
                 os.waitpid(pid, 0)
@@ -148,12 +148,12 @@ def _writer(url: str, folder: Path, number: int) -> int:
     return forked(_changing(url, folder / str(number), f"p{number}", None))
 
 
-def _changing(url: str, told: Path, name: str, each: int | None) -> Callable[[], None]:
+def _changing(url: str, path: Path, name: str, each: int | None) -> Callable[[], None]:
     """Work that changes the record so often (None: for ever) and writes down what was acknowledged."""
 
     def work() -> None:
         store, number = _opened(url).records, 0
-        with told.open("a") as file:
+        with path.open("a") as file:
             while each is None or number < each:
                 token = f"{name}x{number}"
                 number += 1

@@ -29,15 +29,15 @@ def state_kills(count: int, mutants: Sequence[str] = (), seed: int = 1) -> Score
     """A3: a process that does nothing but write is killed at a random instant; all it acknowledged must stand."""
     score, chance = Score(), random.Random(seed)
     with _folder() as folder, broken(mutants):
-        told = folder / "acknowledged"
-        told.touch()
+        reported = folder / "acknowledged"
+        reported.touch()
         # Large enough that a write takes a while.
         _opened(folder).add([an_instance(ONE, user="0"), *_ballast()], _anyone)
         spent = _span_of_a_write(folder)
 
         def write_for_ever() -> None:
             store = _opened(folder, SlowDisk())
-            with told.open("a") as file:
+            with reported.open("a") as file:
                 while True:
                     record = store.update(ONE, lambda record: record.with_fields(user=str(int(record.user) + 1)))
                     file.write(f"{record.user}\n")
@@ -48,7 +48,7 @@ def state_kills(count: int, mutants: Sequence[str] = (), seed: int = 1) -> Score
             signal.sigtimedwait([], chance.uniform(0, 3 * spent))
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
-            score.add(f"kill {number}", _judged(folder, told))
+            score.add(f"kill {number}", _judged(folder, reported))
             if score.violations:
                 # What is unreadable once is unreadable ever after.
                 break
@@ -167,8 +167,8 @@ def _span_of_a_write(folder: Path) -> float:
     return (clock.elapsed() - started).total_seconds() / 5
 
 
-def _judged(folder: Path, told: Path) -> list[str]:
-    lines = told.read_text().split()
+def _judged(folder: Path, path: Path) -> list[str]:
+    lines = path.read_text().split()
     try:
         (record,) = [record for record in _opened(folder).snapshot().records if record.id == ONE]
     except (GpuctlError, ValueError) as error:
@@ -202,7 +202,7 @@ def _refused(folder: Path, altered: bytes, good: bytes) -> list[str]:
 
 def _counted(folder: Path, expected: int) -> list[str]:
     try:
-        found = len(_opened(folder).snapshot().records)
+        actual = len(_opened(folder).snapshot().records)
     except GpuctlError as error:
         return [f"unreadable: {error.message}"]
-    return [] if found == expected else [f"{found} records, not {expected}"]
+    return [] if actual == expected else [f"{actual} records, not {expected}"]

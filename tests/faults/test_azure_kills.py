@@ -8,17 +8,17 @@ from faults.world import World, world
 from support.wire import Phase, Sent
 
 
-def test_eight_machines_killed_at_random_steps_leave_no_part_behind() -> None:
+def test_eight_instances_killed_at_random_steps_leave_no_part_behind() -> None:
     chance = random.Random(7)
-    with world() as place, place.scenario((), AzureScenario) as scenario:
+    with world() as workspace, workspace.scenario((), AzureScenario) as scenario:
         for number in range(8):
-            _killed(place, scenario, f"n{number}", chance.randrange(1, 28), chance.choice(list(Phase)))
+            _killed(workspace, scenario, f"n{number}", chance.randrange(1, 28), chance.choice(list(Phase)))
             scenario.later(seconds=10)
         assert len(scenario.records) >= 4
         assert scenario.finish() == []
 
 
-def _killed(place: World, scenario: AzureScenario | object, name: str, at: int, phase: Phase) -> None:
+def _killed(workspace: World, scenario: AzureScenario | object, name: str, at: int, phase: Phase) -> None:
     assert isinstance(scenario, AzureScenario)
     started: list[Process] = []
     calls = 0
@@ -31,7 +31,7 @@ def _killed(place: World, scenario: AzureScenario | object, name: str, at: int, 
         started[0].kill()
         return False
 
-    place.wire.watch = watch
+    workspace.wire.watch = watch
     started.append(scenario.start(*scenario.asking[:-1], name))
     started[0].wait()
-    place.wire.watch = lambda now, sent: True
+    workspace.wire.watch = lambda now, sent: True

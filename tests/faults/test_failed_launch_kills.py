@@ -10,7 +10,7 @@ WHY = {"code": "Server.InsufficientInstanceCapacity", "message": "Insufficient c
 
 @pytest.mark.parametrize("phase", [Phase.SENT, Phase.DONE])
 def test_a_kill_at_the_second_create_leaves_nothing(phase: Phase) -> None:
-    with world() as place, place.scenario() as scenario:
+    with world() as workspace, workspace.scenario() as scenario:
         started: list[Process] = []
         creates = 0
 
@@ -22,8 +22,8 @@ def test_a_kill_at_the_second_create_leaves_nothing(phase: Phase) -> None:
                 return False
             return True
 
-        place.wire.watch = watch
-        place.cloud.set_up(launchFailures=[WHY])
+        workspace.wire.watch = watch
+        workspace.cloud.set_up(launchFailures=[WHY])
         started.append(scenario.start(*scenario.asking_wider))
         started[0].wait()
         assert creates == 2

@@ -27,23 +27,23 @@ def _collected() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def place() -> Iterator[World]:
+def workspace() -> Iterator[World]:
     with world() as started:
         yield started
 
 
 @pytest.mark.parametrize(("gate", "run"), QUICK, ids=[gate.id for gate, _ in QUICK])
-def test_a_gate_holds(gate: Gate, run: Run, place: World) -> None:
+def test_a_gate_holds(gate: Gate, run: Run, workspace: World) -> None:
     _skip_if_missing(gate)
-    score = run(place)
+    score = run(workspace)
     assert score.violations == []
     assert score.cases > 0
 
 
 @pytest.mark.parametrize(("gate", "name", "run"), MUTANTS, ids=[f"{gate.id} {name}" for gate, name, _ in MUTANTS])
-def test_a_gate_fails_when_its_rule_is_broken(gate: Gate, name: str, run: Run, place: World) -> None:
+def test_a_gate_fails_when_its_rule_is_broken(gate: Gate, name: str, run: Run, workspace: World) -> None:
     _skip_if_missing(gate)
-    assert run(place).violations != []
+    assert run(workspace).violations != []
 
 
 def _skip_if_missing(gate: Gate) -> None:
@@ -55,8 +55,8 @@ def _skip_if_missing(gate: Gate) -> None:
 def test_the_document_holds_a_row_of_figures_for_every_gate() -> None:
     row = r"^\| ([A-H]\d+) \| (.*?) \| .*? \| (\d+) \| (\d+) \| (.*) \|$"
     rows = re.findall(row, DOCUMENT.read_text(), re.MULTILINE)
-    assert [(found[0], found[1]) for found in rows] == [(gate.id, gate.measure) for gate in GATES]
+    assert [(actual[0], actual[1]) for actual in rows] == [(gate.id, gate.measure) for gate in GATES]
     assert all(int(cases) > 0 and violations == "0" for _, _, cases, violations, _ in rows)
-    for gate, found in zip(GATES, rows, strict=True):
-        assert all(f"{name}: " in found[4] for name in gate.mutants)
-        assert ": 0 in" not in found[4]
+    for gate, actual in zip(GATES, rows, strict=True):
+        assert all(f"{name}: " in actual[4] for name in gate.mutants)
+        assert ": 0 in" not in actual[4]

@@ -139,10 +139,10 @@ class Scenario(Operator):
         """The variables that lead to the cloud at this address."""
         return {**LOGIN, "AWS_ENDPOINT_URL": url}
 
-    def __init__(self, folder: Path, place: World, mutants: tuple[str, ...]) -> None:
-        super().__init__(folder, place.cloud, place.wire, FileClock(folder / "clock"))
-        self.environ |= {**self.login(place.wire.url), "HOME": str(folder), "PATH": "/usr/bin:/bin"}
-        self._processes = place.processes
+    def __init__(self, folder: Path, workspace: World, mutants: tuple[str, ...]) -> None:
+        super().__init__(folder, workspace.cloud, workspace.wire, FileClock(folder / "clock"))
+        self.environ |= {**self.login(workspace.wire.url), "HOME": str(folder), "PATH": "/usr/bin:/bin"}
+        self._processes = workspace.processes
         self._mutants = mutants
         self._started: list[Process] = []
         self.faults: list[str] = []
@@ -208,8 +208,8 @@ class Scenario(Operator):
         except GpuctlError as error:
             self.faults.append(f"state unreadable: {error.message}")
             return
-        for machine in self.ours:
-            if machine["state"] not in ("terminated", "shutting-down") and machine["tags"].get("gpuctl-id") in closed:
+        for instance in self.ours:
+            if instance["state"] not in ("terminated", "shutting-down") and instance["tags"].get("gpuctl-id") in closed:
                 self.faults.append("gone while alive")
 
     def look_for_the_unwritten(self) -> None:
@@ -218,14 +218,14 @@ class Scenario(Operator):
             known = {record.id for record in self.records}
         except GpuctlError:
             known = set()
-        for machine in self.ours:
-            if machine["tags"].get("gpuctl-id") not in known:
+        for instance in self.ours:
+            if instance["tags"].get("gpuctl-id") not in known:
                 self.faults.append("a machine that was never written down")
 
     @property
     def ours(self) -> list[dict]:  # type: ignore[type-arg]
         """Every instance but those of others, by the cloud's books."""
-        return [machine for machine in self.cloud.machines() if machine["id"] not in self.foreign]
+        return [instance for instance in self.cloud.instances() if instance["id"] not in self.foreign]
 
     def finish(self, acknowledged: Sequence[str] = ()) -> list[str]:
         """Let every deadline pass with a reaper at work, then count what is wrong."""
@@ -247,7 +247,7 @@ class Scenario(Operator):
         wrong += [
             f"volume left behind: {volume['id']}" for volume in self.cloud.volumes() if volume["instance"] is None
         ]
-        states = {machine["id"]: machine["state"] for machine in self.cloud.machines()}
+        states = {vm["id"]: vm["state"] for vm in self.cloud.instances()}
         wrong += [f"foreign machine changed: {text}" for text in self.foreign if states[text] != "running"]
         try:
             records = {record.id: record for record in (*self.records, *self.store.archived())}

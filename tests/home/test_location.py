@@ -50,9 +50,9 @@ def test_with_a_state_file_named_nothing_is_written_outside_of_its_folder(operat
     home = tmp_path / "read-only"
     home.mkdir(mode=0o500)
     operator.environ |= {"HOME": str(home), "XDG_STATE_HOME": str(home), "XDG_CONFIG_HOME": str(home)}
-    machine = operator.provision().instance
+    instance = operator.provision().instance
     assert operator.run("list").code == 0
-    assert operator.json("terminate", machine["id"]).code == 0
+    assert operator.json("terminate", instance["id"]).code == 0
     assert operator.run("reap", "--sweep").code == 0
     assert list(home.iterdir()) == []
 

@@ -52,8 +52,8 @@ def test_a_kill_at_any_step_leaves_the_old_book_or_the_new_one(tmp_path: Path, g
     LocalPrices(tmp_path).write(a_book("1"))
     pid = forked(lambda: LocalPrices(tmp_path, DyingDisk(good_for)).write(a_book("2", types=300)))
     killed = os.WIFSIGNALED(os.waitpid(pid, 0)[1])
-    found = LocalPrices(tmp_path).read(AWS)
-    assert found == (a_book("1") if killed else a_book("2", types=300))
+    actual = LocalPrices(tmp_path).read(AWS)
+    assert actual == (a_book("1") if killed else a_book("2", types=300))
     assert killed == (good_for < 4)
 
 
@@ -77,17 +77,17 @@ def test_what_a_kill_left_is_removed_by_a_later_write_and_not_at_once(tmp_path: 
 
 def test_a_reader_never_sees_half_a_book(tmp_path: Path) -> None:
     """Somebody reads at the worst moment: when the new one is written and not yet in its place."""
-    seen = []
+    calls = []
 
     class WatchedDisk(Disk):
         def replace(self, source: Path, target: Path) -> None:
-            seen.append(LocalPrices(tmp_path).read(AWS))
+            calls.append(LocalPrices(tmp_path).read(AWS))
             super().replace(source, target)
-            seen.append(LocalPrices(tmp_path).read(AWS))
+            calls.append(LocalPrices(tmp_path).read(AWS))
 
     LocalPrices(tmp_path).write(a_book("1"))
     LocalPrices(tmp_path, WatchedDisk()).write(a_book("2"))
-    assert seen == [a_book("1"), a_book("2")]
+    assert calls == [a_book("1"), a_book("2")]
 
 
 @pytest.mark.parametrize(

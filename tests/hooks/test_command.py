@@ -68,6 +68,6 @@ def test_one_that_reads_nothing_takes_an_event_of_any_size() -> None:
     assert open_hook("exit 0", PATH).send(large, LONG) is None
 
 
-def test_a_gpuctl_that_it_runs_is_told_so() -> None:
+def test_a_gpuctl_run_by_a_hook_has_a_variable_that_marks_it() -> None:
     assert tell('test "$GPUCTL_IN_HOOK" = 1') is None
     assert "GPUCTL_IN_HOOK" not in os.environ

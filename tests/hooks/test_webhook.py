@@ -47,7 +47,7 @@ def tell(url: str, patience: timedelta = LONG) -> str | None:
     return open_hook(url, {}).send(EVENT, patience)
 
 
-def test_the_event_is_posted_with_a_name_that_tells_a_repeat(receiver: Receiver) -> None:
+def test_the_event_is_posted_with_an_id_that_identifies_repeats(receiver: Receiver) -> None:
     assert tell(f"{receiver.url}/in?token=s3cret") is None
     ((path, headers, body),) = receiver.got
     assert (path, json.loads(body)) == ("/in?token=s3cret", {"event": "instance:ready"})

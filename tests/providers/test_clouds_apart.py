@@ -19,8 +19,8 @@ def _without_azure(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_without_azure")
-def test_a_life_on_aws_goes_by_without_azure(operator: Operator) -> None:
-    said = ""
+def test_a_lifecycle_on_aws_never_uses_azure(operator: Operator) -> None:
+    output = ""
     for argv in (
         ("provision", "g4dn.xlarge", "--region", "us-east-1", "--name", "n"),
         ("list", "--refresh"),
@@ -32,8 +32,8 @@ def test_a_life_on_aws_goes_by_without_azure(operator: Operator) -> None:
     ):
         ran = operator.run(*argv)
         assert ran.code == 0, (argv, ran.err)
-        said += ran.out + ran.err
-    assert "zure" not in said
+        output += ran.out + ran.err
+    assert "zure" not in output
     assert not [module for module in sys.modules if module.startswith("azure.")]
 
 
@@ -42,14 +42,14 @@ def test_asking_for_what_is_not_installed_says_how_to_install_it(operator: Opera
     refused = operator.run("provision", "Standard_NC4as_T4_v3", "--region", "eastus")
     assert refused.code == 2
     assert refused.err.splitlines()[-1] == f"hint: {install_extra('azure')}"
-    assert operator.alive == []
+    assert operator.active == []
 
 
 @pytest.mark.usefixtures("_without_azure")
-def test_a_lost_state_is_rebuilt_from_the_clouds_that_can_be_asked(operator: Operator) -> None:
-    machine = operator.provision("--name", "n").instance
+def test_a_lost_state_is_rebuilt_from_the_clouds_that_answer(operator: Operator) -> None:
+    instance = operator.provision("--name", "n").instance
     operator.state.unlink()
     rebuilt = operator.run("recover", "--yes")
     assert (rebuilt.code, "zure" in rebuilt.err) == (0, False)
-    assert operator.json("get", machine["id"]).instance["status"] == "CONFIGURING"
-    assert operator.json("get", machine["id"], "--refresh").instance["status"] == "READY"
+    assert operator.json("get", instance["id"]).instance["status"] == "CONFIGURING"
+    assert operator.json("get", instance["id"], "--refresh").instance["status"] == "READY"

@@ -22,7 +22,7 @@ def _without_google(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_without_google")
-def test_without_the_extra_it_is_said_how_to_install_it_and_aws_goes_on(operator: Operator) -> None:
+def test_without_the_extra_a_hint_names_the_install_command_and_aws_goes_on(operator: Operator) -> None:
     refused = operator.run(*L4)
     assert refused.code == 2
     assert refused.err.splitlines()[-1] == f"hint: {install_extra('gcp')}"
@@ -49,10 +49,10 @@ def test_while_google_cloud_is_down_the_others_are_reaped(operator: Operator, go
     for action in ("GET project", "GET instances", "DELETE instances"):
         operator.wire.arm(action, *[refuse_google("backendError", 503)] * 12)
     assert operator.run("reap", "--sweep").code == 8
-    assert operator.alive == [machine["id"] for machine in google_cloud.machines()]
+    assert operator.active == [instance["id"] for instance in google_cloud.instances()]
     operator.wire.reset()
     operator.run("reap", "--sweep")
-    assert operator.alive == []
+    assert operator.active == []
 
 
 def test_where_one_cloud_has_no_room_google_cloud_stands_in_for_it(
@@ -65,4 +65,4 @@ def test_where_one_cloud_has_no_room_google_cloud_stands_in_for_it(
     assert (ran.code, ran.instance["provider"], ran.instance["region"]) == (0, "GCP", "us-central1")
     assert [attempt["outcome"] for attempt in ran.instance["attempts"]][-1] == "created"
     operator.run("terminate", "n", "--yes")
-    assert operator.alive == []
+    assert operator.active == []

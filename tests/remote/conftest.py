@@ -14,9 +14,9 @@ from gpuctl.remote.line import SshConnection
 def access(sshd: Sshd, cable: Cable, tmp_path: Path) -> Access:
     """A key that gets in, and the way to the server."""
     way = ("HostName=127.0.0.1", f"Port={cable.port}")
-    found = Access(tmp_path / "ssh", lambda: tmp_path / "states", user=sshd.user, options=way)
-    sshd.let_in(found.key().public)
-    return found
+    actual = Access(tmp_path / "ssh", lambda: tmp_path / "states", user=sshd.user, options=way)
+    sshd.let_in(actual.key().public)
+    return actual
 
 
 @pytest.fixture

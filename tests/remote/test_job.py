@@ -49,7 +49,7 @@ def test_one_word_is_a_line_for_the_shell(line: SshConnection) -> None:
 @pytest.mark.parametrize(
     ("command", "code"), [(["true"], 0), (["no-such-program"], 127), (["/etc"], 126), (["kill -9 $$"], 137)]
 )
-def test_how_it_ends_is_told_as_a_shell_tells_it(line: SshConnection, command: list[str], code: int) -> None:
+def test_the_exit_code_is_that_of_a_shell(line: SshConnection, command: list[str], code: int) -> None:
     assert ran(line, *command)[0] == code
 
 
@@ -70,7 +70,7 @@ def test_variables_reach_the_command_and_nothing_else(line: SshConnection, sshd:
     assert "hunter2" not in sshd.log
 
 
-def test_it_is_started_once_however_often_it_is_asked_for(line: SshConnection, sshd: Sshd) -> None:
+def test_it_is_started_once_however_often_it_is_requested(line: SshConnection, sshd: Sshd) -> None:
     job = RemoteJob(TOKEN, ["echo begun >>begun; sleep 0.3"])
     for _ in range(3):
         job.start(line)
@@ -181,9 +181,7 @@ def test_the_first_host_key_is_kept_and_another_one_is_refused(line: SshConnecti
     assert known.read_text() == before
 
 
-def test_a_key_that_is_not_known_there_is_told_apart_from_no_way_there(
-    line: SshConnection, sshd: Sshd, cable: Cable
-) -> None:
+def test_an_unknown_key_is_distinguished_from_no_connection(line: SshConnection, sshd: Sshd, cable: Cable) -> None:
     sshd.let_in("")
     with pytest.raises(CredentialsError, match="login as"):
         RemoteJob(TOKEN, ["true"]).start(line)

@@ -34,8 +34,8 @@ def test_eight_processes_at_once_get_the_same_pair(tmp_path: Path) -> None:
     running = [
         subprocess.Popen(command, stdout=subprocess.PIPE, env={"PYTHONPATH": ":".join(sys.path)}) for _ in range(8)
     ]
-    told = {popen.communicate(timeout=60)[0] for popen in running}
-    assert told == {f"{own_key(tmp_path).public}\n".encode()}
+    fields = {popen.communicate(timeout=60)[0] for popen in running}
+    assert fields == {f"{own_key(tmp_path).public}\n".encode()}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["id_ed25519", "id_ed25519.pub"]
 
 

@@ -15,8 +15,8 @@ KEY, KNOWN = Path("/state/key"), Path("/state/known")
 
 
 def of(**facts: object) -> Target:
-    told = {"public_ip": "203.0.113.7", "name": "train-7", **facts}
-    return target(a_ready_instance(**told), KEY, KNOWN, None, ())
+    fields = {"public_ip": "203.0.113.7", "name": "train-7", **facts}
+    return target(a_ready_instance(**fields), KEY, KNOWN, None, ())
 
 
 @pytest.mark.parametrize(
@@ -70,11 +70,11 @@ def test_a_path_that_ssh_would_read_as_something_else_is_refused(path: str) -> N
 def test_ssh_itself_takes_it_as_it_is_meant(tmp_path: Path) -> None:
     folder = tmp_path / "100% of it"
     folder.mkdir()
-    machine = target(
+    vm = target(
         a_ready_instance(public_ip="203.0.113.7"), folder / "key", folder / "known", "ana", ("ProxyJump=bastion",)
     )
-    ssh, *options = machine.argv()
-    told = subprocess.run([ssh, "-G", *options], capture_output=True, text=True, check=True).stdout.splitlines()
+    ssh, *options = vm.argv()
+    document = subprocess.run([ssh, "-G", *options], capture_output=True, text=True, check=True).stdout.splitlines()
     expected = {
         "hostname 203.0.113.7",
         "user ana",
@@ -84,7 +84,7 @@ def test_ssh_itself_takes_it_as_it_is_meant(tmp_path: Path) -> None:
         "proxyjump bastion",
         f"userknownhostsfile {folder / 'known'}",
     }
-    assert expected - set(told) == set()
+    assert expected - set(document) == set()
 
 
 EVERY_HOST = """\
@@ -107,26 +107,26 @@ def effective_options(config: Path, *argv: str) -> set[str]:
 
 
 def test_settings_for_every_host_do_not_reach_through(tmp_path: Path) -> None:
-    theirs, machine = tmp_path / "config", of()
+    theirs, instance = tmp_path / "config", of()
     theirs.write_text(EVERY_HOST)
-    include(theirs, write(tmp_path / "ssh", [machine]))
-    for told in (effective_options(theirs, "gpu-train-7"), effective_options(theirs, *machine.argv()[1:])):
-        assert OURS - told == set()
-        assert told & {"pubkeyauthentication yes", "pubkeyauthentication true"}
-        assert not [line for line in told if line.startswith(("controlpath", "remotecommand"))]
+    include(theirs, write(tmp_path / "ssh", [instance]))
+    for options in (effective_options(theirs, "gpu-train-7"), effective_options(theirs, *instance.argv()[1:])):
+        assert OURS - options == set()
+        assert options & {"pubkeyauthentication yes", "pubkeyauthentication true"}
+        assert not [line for line in options if line.startswith(("controlpath", "remotecommand"))]
 
 
 def test_the_options_of_the_config_go_before_ours(tmp_path: Path) -> None:
     options = ("Port=2222", "ControlPath=/tmp/cm-%k", "RequestTTY=force")
-    machine = target(a_ready_instance(public_ip="203.0.113.7", name="train-7"), KEY, KNOWN, None, options)
-    theirs = write(tmp_path / "ssh", [machine])
+    vm = target(a_ready_instance(public_ip="203.0.113.7", name="train-7"), KEY, KNOWN, None, options)
+    theirs = write(tmp_path / "ssh", [vm])
     assert {"port 2222", "requesttty force"} - effective_options(theirs, "gpu-train-7") == set()
 
 
 def test_what_gpuctl_itself_needs_of_ssh_comes_before_the_options_of_the_config() -> None:
     options = ("ControlPath=/tmp/cm-%k", "ControlMaster=auto", "BatchMode=no", "LocalForward=8080 localhost:80")
-    machine = target(a_ready_instance(public_ip="203.0.113.7"), KEY, KNOWN, None, options)
-    effective = effective_options(Path("/dev/null"), *machine.argv(first=BATCH)[1:])
+    vm = target(a_ready_instance(public_ip="203.0.113.7"), KEY, KNOWN, None, options)
+    effective = effective_options(Path("/dev/null"), *vm.argv(first=BATCH)[1:])
     assert "batchmode yes" in effective
     assert not [line for line in effective if line.startswith(("controlpath", "localforward"))]
 
@@ -145,20 +145,20 @@ def test_a_control_path_that_is_too_long_is_no_reason_to_try_again(message: str)
 
 
 def test_what_a_person_adds_comes_before_our_defaults_and_after_what_must_hold() -> None:
-    machine = target(
+    vm = target(
         a_ready_instance(public_ip="203.0.113.7"), KEY, KNOWN, None, ("HostName=127.0.0.1", "User=root", "Port=2222")
     )
-    keys = [key for key, _ in machine.settings()]
+    keys = [key for key, _ in vm.settings()]
     assert keys.index("StrictHostKeyChecking") < keys.index("Port") < keys.index("IdentityFile")
-    assert next(value for key, value in machine.settings() if key == "HostName") == "127.0.0.1"
+    assert next(value for key, value in vm.settings() if key == "HostName") == "127.0.0.1"
 
 
 def test_a_host_key_that_is_known_must_be_the_one(tmp_path: Path) -> None:
     known = tmp_path / "known"
-    machine = target(a_ready_instance(public_ip="203.0.113.7"), KEY, known, None, ())
-    assert dict(machine.settings())["StrictHostKeyChecking"] == "accept-new"
+    vm = target(a_ready_instance(public_ip="203.0.113.7"), KEY, known, None, ())
+    assert dict(vm.settings())["StrictHostKeyChecking"] == "accept-new"
     known.write_text("inst-000000000001 ssh-ed25519 AAAA\n")
-    assert dict(machine.settings())["StrictHostKeyChecking"] == "yes"
+    assert dict(vm.settings())["StrictHostKeyChecking"] == "yes"
 
 
 def test_several_words_reach_the_shell_there_as_exactly_these() -> None:
@@ -168,7 +168,7 @@ def test_several_words_reach_the_shell_there_as_exactly_these() -> None:
     assert words_of(["a | b"]) == "a | b"
 
 
-def test_the_file_names_each_machine_by_id_and_name_and_ssh_reads_it(tmp_path: Path) -> None:
+def test_the_file_names_each_instance_by_id_and_name_and_ssh_reads_it(tmp_path: Path) -> None:
     second = target(a_ready_instance("inst-000000000002", public_ip="2001:db8::7"), KEY, KNOWN, "ana", ("Port=2222",))
     path = write(tmp_path / "ssh", [of(), second])
     assert path.stat().st_mode & 0o777 == 0o600
@@ -177,8 +177,8 @@ def test_the_file_names_each_machine_by_id_and_name_and_ssh_reads_it(tmp_path: P
         "gpu-inst-000000000001": {"hostname 203.0.113.7"},
         "gpu-inst-000000000002": {"hostname 2001:db8::7", "user ana", "port 2222"},
     }.items():
-        told = subprocess.run(["ssh", "-G", "-F", str(path), name], capture_output=True, text=True, check=True)
-        assert expected - set(told.stdout.splitlines()) == set()
+        options = subprocess.run(["ssh", "-G", "-F", str(path), name], capture_output=True, text=True, check=True)
+        assert expected - set(options.stdout.splitlines()) == set()
 
 
 THEIRS = "Host work\n    User ana\n\nMatch all\n    ForwardAgent no\n"
@@ -234,5 +234,5 @@ def test_a_path_that_would_include_more_than_one_file_is_refused(tmp_path: Path)
         include(tmp_path / "config", tmp_path / "*" / "config")
 
 
-def test_no_machine_is_an_empty_file() -> None:
+def test_no_instance_is_an_empty_file() -> None:
     assert "Host" not in text_of([])

@@ -56,7 +56,7 @@ def test_a_folder_comes_back(line: SshConnection, sshd: Sshd, here: Path) -> Non
     assert (here / "results" / "model").read_text() == "weights"
 
 
-def test_what_is_not_there_is_an_error_that_says_so(line: SshConnection, here: Path) -> None:
+def test_a_missing_file_is_an_error_that_names_it(line: SshConnection, here: Path) -> None:
     with pytest.raises(CloudError, match="was not downloaded"):
         download(line, Transfer("nothing", str(here / "results")))
     assert not (here / "results").exists()
@@ -66,7 +66,7 @@ def test_what_is_not_there_is_an_error_that_says_so(line: SshConnection, here: P
         check_upload(Transfer(str(here / "missing"), "x"))
 
 
-def test_a_connection_that_breaks_is_told_apart_and_doing_it_again_is_whole(
+def test_a_broken_connection_is_distinguished_and_a_repeated_transfer_is_complete(
     line: SshConnection, sshd: Sshd, cable: Cable, here: Path
 ) -> None:
     (sshd.home / "big").write_bytes(os.urandom(2_000_000))
@@ -77,9 +77,7 @@ def test_a_connection_that_breaks_is_told_apart_and_doing_it_again_is_whole(
     assert (here / "big").read_bytes() == (sshd.home / "big").read_bytes()
 
 
-def test_a_machine_that_turned_bad_cannot_write_outside_of_the_folder(
-    line: SshConnection, sshd: Sshd, here: Path
-) -> None:
+def test_a_hostile_instance_cannot_write_outside_of_the_folder(line: SshConnection, sshd: Sshd, here: Path) -> None:
     evil = io.BytesIO()
     with tarfile.open(fileobj=evil, mode="w") as tar:
         for name in ("../escaped", "/tmp/escaped-by-gpuctl-test"):

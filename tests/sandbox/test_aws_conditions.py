@@ -102,13 +102,13 @@ def test_an_access_key_sees_its_own_account_and_no_other(cloud: LoopbackAws) -> 
     mine = cloud.launch()
     theirs = other.run_instances(ImageId="ami-12c6146b", MinCount=1, MaxCount=1, InstanceType="g5.xlarge")
     identity = cloud.client("sts", access_key="AKIAOTHER").get_caller_identity()
-    seen = [
+    observed = [
         instance["InstanceId"] for page in other.describe_instances()["Reservations"] for instance in page["Instances"]
     ]
     assert identity["Account"] == "210987654321"
     assert cloud.client("sts").get_caller_identity()["Account"] == "123456789012"
-    assert seen == [theirs["Instances"][0]["InstanceId"]]
-    assert {machine["id"] for machine in cloud.machines()} == {mine, *seen}
+    assert observed == [theirs["Instances"][0]["InstanceId"]]
+    assert {vm["id"] for vm in cloud.instances()} == {mine, *observed}
 
 
 def test_a_launch_can_be_made_to_end_while_pending_with_its_reason(cloud: LoopbackAws) -> None:
@@ -118,7 +118,7 @@ def test_a_launch_can_be_made_to_end_while_pending_with_its_reason(cloud: Loopba
     answer = cloud.client("ec2").describe_instances(InstanceIds=[ended])["Reservations"][0]["Instances"][0]
     assert answer["State"]["Name"] == "terminated"
     assert answer["StateReason"] == {"Code": "Server.InternalError", "Message": message}
-    assert [machine["state"] for machine in cloud.machines() if machine["id"] == running] == ["running"]
+    assert [instance["state"] for instance in cloud.instances() if instance["id"] == running] == ["running"]
 
 
 @pytest.mark.parametrize("settings", [{"nonsense": 1}, {"full": ["us-east-1a"]}, {"launchFailures": [{"code": "x"}]}])

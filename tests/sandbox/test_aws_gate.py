@@ -68,7 +68,7 @@ def send(cloud: LoopbackAws, form: dict[str, str], service: str = "ec2") -> tupl
 def test_run_instances_refuses_what_ec2_does_not_accept(cloud: LoopbackAws, change: dict[str, str], code: str) -> None:
     status, body = send(cloud, RUN | change)
     assert (status, f"<Code>{code}</Code>" in body) == (400, True), body
-    assert cloud.machines() == []
+    assert cloud.instances() == []
 
 
 def test_a_parameter_that_is_required_is_missed(cloud: LoopbackAws) -> None:

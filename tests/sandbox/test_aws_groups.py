@@ -50,7 +50,7 @@ def test_the_oracle_knows_from_where_port_22_is_reachable(
 ) -> None:
     group_id = a_group(cloud, **rule, IpRanges=[{"CidrIp": "203.0.113.7/32"}])
     cloud.launch(SecurityGroupIds=[group_id])
-    assert [machine["ssh_from"] for machine in cloud.machines()] == [sources]
+    assert [instance["ssh_from"] for instance in cloud.instances()] == [sources]
 
 
 def test_the_quota_of_groups_counts_every_group_of_the_region(cloud: LoopbackAws) -> None:

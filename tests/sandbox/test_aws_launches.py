@@ -38,19 +38,19 @@ def the_code_of(refused: pytest.ExceptionInfo[ClientError]) -> tuple[str, int]:
     return reply["Error"]["Code"], reply["ResponseMetadata"]["HTTPStatusCode"]
 
 
-def test_a_repeated_token_gives_the_same_machine_back(cloud: LoopbackAws) -> None:
+def test_a_repeated_token_gives_the_same_instance_back(cloud: LoopbackAws) -> None:
     ec2 = cloud.client("ec2")
     first = ec2.run_instances(**ORDER)
 
     again = ec2.run_instances(**ORDER)
 
     assert again["ReservationId"] == first["ReservationId"]
-    assert [machine["InstanceId"] for machine in again["Instances"]] == [first["Instances"][0]["InstanceId"]]
+    assert [instance["InstanceId"] for instance in again["Instances"]] == [first["Instances"][0]["InstanceId"]]
     assert again["Instances"][0]["Tags"] == [{"Key": "gpuctl-id", "Value": "inst-4k2m9qz07xwa"}]
-    assert len(cloud.machines()) == 1
+    assert len(cloud.instances()) == 1
 
 
-def test_a_repeat_shows_the_machine_as_it_is_now(cloud: LoopbackAws) -> None:
+def test_a_repeat_shows_the_instance_as_it_is_now(cloud: LoopbackAws) -> None:
     ec2 = cloud.client("ec2")
     first = ec2.run_instances(**ORDER)["Instances"][0]
     ec2.stop_instances(InstanceIds=[first["InstanceId"]])
@@ -77,7 +77,7 @@ def test_a_token_with_other_parameters_is_refused(cloud: LoopbackAws, change: di
         ec2.run_instances(**{**ORDER, **change})
 
     assert the_code_of(refused) == ("IdempotentParameterMismatch", 400)
-    assert len(cloud.machines()) == 1
+    assert len(cloud.instances()) == 1
 
 
 def test_the_zone_is_not_compared(cloud: LoopbackAws) -> None:
@@ -96,11 +96,11 @@ def test_a_token_holds_in_its_region_only(cloud: LoopbackAws) -> None:
     cloud.client("ec2").run_instances(**ORDER)
     cloud.client("ec2", "us-west-2").run_instances(**elsewhere)
 
-    assert {machine["region"] for machine in cloud.machines()} == {"us-east-1", "us-west-2"}
+    assert {instance["region"] for instance in cloud.instances()} == {"us-east-1", "us-west-2"}
 
 
 @pytest.mark.parametrize("later", [timedelta(0), timedelta(hours=2)])
-def test_a_token_whose_machine_has_ended_is_refused(cloud: LoopbackAws, later: timedelta) -> None:
+def test_a_token_whose_instance_is_terminated_is_refused(cloud: LoopbackAws, later: timedelta) -> None:
     ec2 = cloud.client("ec2")
     ended = ec2.run_instances(**ORDER)["Instances"][0]["InstanceId"]
     ec2.terminate_instances(InstanceIds=[ended])
@@ -110,10 +110,10 @@ def test_a_token_whose_machine_has_ended_is_refused(cloud: LoopbackAws, later: t
         ec2.run_instances(**ORDER)
 
     assert the_code_of(refused) == ("IdempotentInstanceTerminated", 400)
-    assert [machine["state"] for machine in cloud.machines()] == ["terminated"]
+    assert [instance["state"] for instance in cloud.instances()] == ["terminated"]
 
 
-def test_eight_sends_of_one_token_at_once_make_one_machine(cloud: LoopbackAws) -> None:
+def test_eight_sends_of_one_token_at_once_make_one_instance(cloud: LoopbackAws) -> None:
     session = boto3.Session(aws_access_key_id="sandbox", aws_secret_access_key="sandbox", region_name="us-east-1")
     clients = [session.client("ec2", endpoint_url=cloud.url, config=Config(proxies={})) for _ in range(8)]
 
@@ -123,16 +123,16 @@ def test_eight_sends_of_one_token_at_once_make_one_machine(cloud: LoopbackAws) -
     for client in clients:
         client.close()
     assert len({reply["Instances"][0]["InstanceId"] for reply in replies}) == 1
-    assert len(cloud.machines()) == 1
+    assert len(cloud.instances()) == 1
 
 
-def test_without_a_token_every_call_is_a_machine(cloud: LoopbackAws) -> None:
+def test_without_a_token_every_call_is_an_instance(cloud: LoopbackAws) -> None:
     ec2 = cloud.client("ec2")
 
     ec2.run_instances(**{**ORDER, "ClientToken": ""})
     ec2.run_instances(**{**ORDER, "ClientToken": ""})
 
-    assert [machine["client_token"] for machine in cloud.machines()] == [None, None]
+    assert [instance["client_token"] for instance in cloud.instances()] == [None, None]
 
 
 def test_a_refused_launch_leaves_its_token_free(cloud: LoopbackAws) -> None:
@@ -142,7 +142,7 @@ def test_a_refused_launch_leaves_its_token_free(cloud: LoopbackAws) -> None:
 
     launched = ec2.run_instances(**ORDER)["Instances"][0]["InstanceId"]
 
-    assert [machine["id"] for machine in cloud.machines()] == [launched]
+    assert [instance["id"] for instance in cloud.instances()] == [launched]
 
 
 def test_a_dry_run_starts_nothing_and_leaves_its_token_free(cloud: LoopbackAws) -> None:
@@ -150,40 +150,40 @@ def test_a_dry_run_starts_nothing_and_leaves_its_token_free(cloud: LoopbackAws) 
     with pytest.raises(ClientError) as refused:
         ec2.run_instances(**ORDER, DryRun=True)
     assert the_code_of(refused) == ("DryRunOperation", 412)
-    assert cloud.machines() == []
+    assert cloud.instances() == []
 
     ec2.run_instances(**ORDER)
 
-    assert len(cloud.machines()) == 1
+    assert len(cloud.instances()) == 1
 
 
-def test_as_many_machines_start_as_may(cloud: LoopbackAws) -> None:
+def test_as_many_instances_start_as_may(cloud: LoopbackAws) -> None:
     launched = cloud.client("ec2").run_instances(**{**ORDER, "MinCount": 1, "MaxCount": 3})["Instances"]
 
     again = cloud.client("ec2").run_instances(**{**ORDER, "MinCount": 1, "MaxCount": 3})["Instances"]
 
-    assert len(launched) == len(cloud.machines()) == 3
-    assert {machine["InstanceId"] for machine in again} == {machine["InstanceId"] for machine in launched}
+    assert len(launched) == len(cloud.instances()) == 3
+    assert {instance["InstanceId"] for instance in again} == {instance["InstanceId"] for instance in launched}
 
 
-def test_a_launch_carries_everything_it_asked_for(cloud: LoopbackAws) -> None:
+def test_a_launch_carries_everything_it_requested(cloud: LoopbackAws) -> None:
     ec2 = cloud.client("ec2")
     market = {"MarketType": "spot", "SpotOptions": {"SpotInstanceType": "one-time"}}
 
     launched = ec2.run_instances(**ORDER, InstanceMarketOptions=market)["Instances"][0]["InstanceId"]
 
-    [machine] = ec2.describe_instances(InstanceIds=[launched])["Reservations"][0]["Instances"]
+    [instance] = ec2.describe_instances(InstanceIds=[launched])["Reservations"][0]["Instances"]
     [volume] = ec2.describe_volumes()["Volumes"]
     [interface] = ec2.describe_network_interfaces()["NetworkInterfaces"]
     tags = [{"Key": "gpuctl-id", "Value": "inst-4k2m9qz07xwa"}]
-    assert machine["Tags"] == volume["Tags"] == interface["TagSet"] == tags
+    assert instance["Tags"] == volume["Tags"] == interface["TagSet"] == tags
     assert (volume["Size"], volume["VolumeType"], volume["Encrypted"]) == (100, "gp3", True)
     assert interface["Attachment"]["DeleteOnTermination"] is True
-    assert machine["MetadataOptions"]["HttpTokens"] == "required"
-    assert machine["MetadataOptions"]["InstanceMetadataTags"] == "enabled"
-    assert (machine["InstanceLifecycle"], machine["ClientToken"]) == ("spot", ORDER["ClientToken"])
-    assert machine["Placement"]["AvailabilityZone"] == "us-east-1a"
-    assert machine["PublicIpAddress"]
+    assert instance["MetadataOptions"]["HttpTokens"] == "required"
+    assert instance["MetadataOptions"]["InstanceMetadataTags"] == "enabled"
+    assert (instance["InstanceLifecycle"], instance["ClientToken"]) == ("spot", ORDER["ClientToken"])
+    assert instance["Placement"]["AvailabilityZone"] == "us-east-1a"
+    assert instance["PublicIpAddress"]
 
 
 def test_user_data_and_shutdown_behaviour_can_be_read_back(cloud: LoopbackAws) -> None:
@@ -201,4 +201,4 @@ def test_user_data_and_shutdown_behaviour_can_be_read_back(cloud: LoopbackAws) -
 def test_a_retired_type_launches(cloud: LoopbackAws, retired: str) -> None:
     cloud.client("ec2").run_instances(**{**ORDER, "InstanceType": retired})
 
-    assert [machine["instance_type"] for machine in cloud.machines()] == [retired]
+    assert [instance["instance_type"] for instance in cloud.instances()] == [retired]

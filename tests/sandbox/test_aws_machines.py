@@ -28,8 +28,8 @@ def test_the_deep_learning_image_is_published_described_and_launched(
     assert (image["Architecture"], image["State"], image["RootDeviceType"]) == (architecture, "available", "ebs")
     [root] = [m for m in image["BlockDeviceMappings"] if m["DeviceName"] == image["RootDeviceName"]]
     assert 1 <= root["Ebs"]["VolumeSize"] <= 30
-    [machine] = ec2.describe_instances(InstanceIds=[machine_id])["Reservations"][0]["Instances"]
-    assert (machine["Architecture"], machine["RootDeviceName"]) == (architecture, image["RootDeviceName"])
+    [instance] = ec2.describe_instances(InstanceIds=[machine_id])["Reservations"][0]["Instances"]
+    assert (instance["Architecture"], instance["RootDeviceName"]) == (architecture, image["RootDeviceName"])
 
 
 def test_an_image_parameter_nobody_published_is_not_found(cloud: LoopbackAws) -> None:
@@ -38,10 +38,10 @@ def test_an_image_parameter_nobody_published_is_not_found(cloud: LoopbackAws) ->
 
 
 @pytest.mark.parametrize("region", ["us-east-1", "us-west-1", "eu-west-3", "ap-southeast-2", "sa-east-1", "ca-west-1"])
-def test_a_machine_starts_in_every_region_without_naming_a_network(cloud: LoopbackAws, region: str) -> None:
+def test_an_instance_starts_in_every_region_without_naming_a_network(cloud: LoopbackAws, region: str) -> None:
     cloud.launch(region)
 
-    assert [(machine["region"], machine["state"]) for machine in cloud.machines()] == [(region, "running")]
+    assert [(instance["region"], instance["state"]) for instance in cloud.instances()] == [(region, "running")]
 
 
 def test_launch_times_and_the_date_header_follow_the_clouds_clock(cloud: LoopbackAws) -> None:
@@ -70,7 +70,7 @@ def test_a_refusal_carries_the_clouds_date_too(cloud: LoopbackAws) -> None:
     assert refused.value.response["ResponseMetadata"]["HTTPHeaders"]["date"] == "Tue, 24 Nov 2026 10:00:00 GMT"
 
 
-def test_the_end_of_a_machine_is_told_as_aws_tells_it(cloud: LoopbackAws) -> None:
+def test_a_termination_is_reported_as_aws_does(cloud: LoopbackAws) -> None:
     cloud.now = TEN
     ec2, machine_id = cloud.client("ec2"), cloud.launch()
     cloud.now += timedelta(minutes=30)
@@ -79,15 +79,15 @@ def test_the_end_of_a_machine_is_told_as_aws_tells_it(cloud: LoopbackAws) -> Non
     cloud.now += timedelta(minutes=5)
     ec2.terminate_instances(InstanceIds=[machine_id])
 
-    [machine] = ec2.describe_instances(InstanceIds=[machine_id])["Reservations"][0]["Instances"]
-    assert machine["State"]["Name"] == "terminated"
-    assert machine["StateTransitionReason"] == "User initiated (2026-11-24 10:30:00 GMT)"
-    assert machine["StateReason"]["Code"] == "Client.UserInitiatedShutdown"
-    [known] = cloud.machines()
+    [instance] = ec2.describe_instances(InstanceIds=[machine_id])["Reservations"][0]["Instances"]
+    assert instance["State"]["Name"] == "terminated"
+    assert instance["StateTransitionReason"] == "User initiated (2026-11-24 10:30:00 GMT)"
+    assert instance["StateReason"]["Code"] == "Client.UserInitiatedShutdown"
+    [known] = cloud.instances()
     assert (known["launched_at"], known["ended_at"]) == ("2026-11-24T10:00:00Z", "2026-11-24T10:30:00Z")
 
 
-def test_nothing_of_an_ended_machine_stays(cloud: LoopbackAws) -> None:
+def test_no_resource_of_a_terminated_instance_remains(cloud: LoopbackAws) -> None:
     ec2 = cloud.client("ec2")
     tags = [{"Key": "gpuctl-id", "Value": "inst-1"}]
     kinds = ("instance", "volume", "network-interface")
@@ -100,7 +100,7 @@ def test_nothing_of_an_ended_machine_stays(cloud: LoopbackAws) -> None:
     assert [tag["ResourceId"] for tag in ec2.describe_tags()["Tags"]] == [machine_id]
 
 
-def test_an_ended_machine_vanishes_after_an_hour_but_the_oracle_remembers_it(cloud: LoopbackAws) -> None:
+def test_a_terminated_instance_vanishes_after_an_hour_but_the_oracle_remembers_it(cloud: LoopbackAws) -> None:
     cloud.now = TEN
     ec2, machine_id = cloud.client("ec2"), cloud.launch()
     ec2.terminate_instances(InstanceIds=[machine_id])
@@ -112,22 +112,25 @@ def test_an_ended_machine_vanishes_after_an_hour_but_the_oracle_remembers_it(clo
     assert ec2.describe_instances()["Reservations"] == []
     with pytest.raises(ClientError, match=r"InvalidInstanceID\.NotFound"):
         ec2.describe_instances(InstanceIds=[machine_id])
-    assert [(machine["id"], machine["state"]) for machine in cloud.machines()] == [(machine_id, "terminated")]
+    assert [(instance["id"], instance["state"]) for instance in cloud.instances()] == [(machine_id, "terminated")]
 
 
-def test_a_machine_taken_back_says_so(cloud: LoopbackAws) -> None:
+def test_an_interrupted_spot_instance_has_its_reason(cloud: LoopbackAws) -> None:
     cloud.now = TEN
-    taken, kept = cloud.launch(InstanceMarketOptions={"MarketType": "spot"}), cloud.launch()
+    interrupted, remaining = cloud.launch(InstanceMarketOptions={"MarketType": "spot"}), cloud.launch()
 
-    cloud.interrupt(taken)
+    cloud.interrupt(interrupted)
 
-    [machine] = cloud.client("ec2").describe_instances(InstanceIds=[taken])["Reservations"][0]["Instances"]
-    assert machine["StateReason"]["Code"] == "Server.SpotInstanceTermination"
-    assert machine["StateTransitionReason"] == "Service initiated (2026-11-24 10:00:00 GMT)"
-    assert {known["id"]: known["state"] for known in cloud.machines()} == {taken: "terminated", kept: "running"}
+    [instance] = cloud.client("ec2").describe_instances(InstanceIds=[interrupted])["Reservations"][0]["Instances"]
+    assert instance["StateReason"]["Code"] == "Server.SpotInstanceTermination"
+    assert instance["StateTransitionReason"] == "Service initiated (2026-11-24 10:00:00 GMT)"
+    assert {known["id"]: known["state"] for known in cloud.instances()} == {
+        interrupted: "terminated",
+        remaining: "running",
+    }
 
 
-def test_a_stopped_machine_starts_anew_at_a_new_launch_time(cloud: LoopbackAws) -> None:
+def test_a_stopped_instance_starts_again_at_a_new_launch_time(cloud: LoopbackAws) -> None:
     cloud.now = TEN
     ec2, machine_id = cloud.client("ec2"), cloud.launch()
     ec2.stop_instances(InstanceIds=[machine_id])
@@ -141,17 +144,17 @@ def test_a_stopped_machine_starts_anew_at_a_new_launch_time(cloud: LoopbackAws) 
     assert (started["State"]["Name"], started["LaunchTime"]) == ("running", TEN + timedelta(minutes=10))
 
 
-def test_machines_are_found_by_tag_page_by_page(cloud: LoopbackAws) -> None:
+def test_instances_are_found_by_tag_page_by_page(cloud: LoopbackAws) -> None:
     ours = {cloud.launch(tags={"gpuctl-state": "here"}) for _ in range(7)}
     cloud.launch(tags={"Name": "someone else's"})
     pages = cloud.client("ec2").get_paginator("describe_instances")
 
-    found = list(
+    problems = list(
         pages.paginate(Filters=[{"Name": "tag-key", "Values": ["gpuctl-state"]}], PaginationConfig={"PageSize": 5})
     )
 
-    assert [len(page["Reservations"]) for page in found] == [5, 2]
-    assert {m["InstanceId"] for page in found for r in page["Reservations"] for m in r["Instances"]} == ours
+    assert [len(page["Reservations"]) for page in problems] == [5, 2]
+    assert {m["InstanceId"] for page in problems for r in page["Reservations"] for m in r["Instances"]} == ours
 
 
 def test_status_checks_pass_and_the_console_answers(cloud: LoopbackAws) -> None:
@@ -169,10 +172,10 @@ def test_tags_are_changed_and_taken_away(cloud: LoopbackAws) -> None:
     ec2.create_tags(Resources=[machine_id], Tags=[{"Key": "a", "Value": "3"}])
     ec2.delete_tags(Resources=[machine_id], Tags=[{"Key": "b"}])
 
-    assert cloud.machines()[0]["tags"] == {"a": "3"}
+    assert cloud.instances()[0]["tags"] == {"a": "3"}
 
 
-def test_tagging_a_machine_that_is_not_there_is_refused(cloud: LoopbackAws) -> None:
+def test_tagging_an_instance_that_is_not_there_is_refused(cloud: LoopbackAws) -> None:
     with pytest.raises(ClientError, match=r"InvalidInstanceID\.NotFound"):
         cloud.client("ec2").create_tags(Resources=["i-0123456789abcdef0"], Tags=[{"Key": "a", "Value": "3"}])
 
@@ -183,7 +186,7 @@ def test_one_unknown_id_spares_the_others_of_a_termination(cloud: LoopbackAws) -
     with pytest.raises(ClientError, match=r"InvalidInstanceID\.NotFound"):
         cloud.client("ec2").terminate_instances(InstanceIds=[machine_id, "i-0123456789abcdef0"])
 
-    assert [machine["state"] for machine in cloud.machines()] == ["running"]
+    assert [instance["state"] for instance in cloud.instances()] == ["running"]
 
 
 def test_an_id_that_is_none_is_malformed(cloud: LoopbackAws) -> None:
@@ -196,14 +199,14 @@ def test_a_region_that_does_not_exist_is_refused(cloud: LoopbackAws) -> None:
         cloud.client("ec2", "mars-north-1").describe_instances()
 
 
-def test_the_oracle_knows_every_machine_and_its_tags(cloud: LoopbackAws) -> None:
+def test_the_oracle_knows_every_instance_and_its_tags(cloud: LoopbackAws) -> None:
     cloud.now = TEN
     machine_id = cloud.launch("us-west-2", tags={"gpuctl-id": "inst-1"}, ClientToken="inst-1")
 
     filters = [{"Name": "group-name", "Values": ["default"]}]
     (group,) = cloud.client("ec2", "us-west-2").describe_security_groups(Filters=filters)["SecurityGroups"]
 
-    assert cloud.machines() == [
+    assert cloud.instances() == [
         {
             "cloud": "aws",
             "region": "us-west-2",
@@ -235,5 +238,5 @@ def test_a_reset_empties_the_cloud_and_its_memory(cloud: LoopbackAws) -> None:
 
     cloud.reset()
 
-    assert (cloud.machines(), cloud.calls()) == ([], [])
+    assert (cloud.instances(), cloud.calls()) == ([], [])
     assert cloud.launch(ClientToken="t", InstanceType="g4dn.xlarge") != first

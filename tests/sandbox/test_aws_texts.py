@@ -15,8 +15,8 @@ def made(cloud: LoopbackAws, name: str, description: str) -> str:
 
 def refusal(error: ClientError) -> tuple[str, str]:
     """The error's code and message."""
-    said = error.response["Error"]
-    return said["Code"], said["Message"]
+    message = error.response["Error"]
+    return message["Code"], message["Message"]
 
 
 @pytest.mark.parametrize("description", ["ssh to ana's instances", "a > b", "größe", "", "x" * 256, "two\nlines"])

@@ -21,12 +21,12 @@ def ground(azure: LoopbackAzure) -> LoopbackAzure:
 
 def put(ground: LoopbackAzure, top: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
     body = machine("eastus", subnet=ground.subnet_id("theirs"), **changes) | (top or {})
-    made = ground.compute.virtual_machines.begin_create_or_update("theirs", "vm", body).result()
-    return dict(made.as_dict()["properties"])
+    created = ground.compute.virtual_machines.begin_create_or_update("theirs", "vm", body).result()
+    return dict(created.as_dict()["properties"])
 
 
 @pytest.mark.parametrize(
-    ("changes", "code", "said"),
+    ("changes", "code", "text"),
     [
         ({"securityProfile": {"securityType": "Standard"}}, "BadRequest", "UseStandardSecurityType"),
         ({"size": CONFIDENTIAL}, "BadRequest", "'<NULL>' security type"),
@@ -38,13 +38,13 @@ def put(ground: LoopbackAzure, top: dict[str, Any] | None = None, **changes: Any
     ],
 )
 def test_what_does_not_fit_together_is_refused_in_azures_words(
-    ground: LoopbackAzure, changes: dict[str, Any], code: str, said: str
+    ground: LoopbackAzure, changes: dict[str, Any], code: str, text: str
 ) -> None:
-    with pytest.raises(HttpResponseError, match=said) as refused:
+    with pytest.raises(HttpResponseError, match=text) as refused:
         put(ground, **changes)
     assert refused.value.error is not None
     assert refused.value.error.code == code
-    assert ground.machines() == []
+    assert ground.instances() == []
 
 
 def test_a_promo_size_is_not_sold_as_spot(ground: LoopbackAzure) -> None:
@@ -67,12 +67,12 @@ def test_secure_boot_by_default_hides_the_gpu_of_a_driver_that_is_not_signed(
 ) -> None:
     ground.set(features=[BY_DEFAULT])
     put(ground, size=size, image=GEN2, **({"securityProfile": profile} if profile else {}))
-    assert [machine["gpu_works"] for machine in ground.machines()] == [works]
+    assert [instance["gpu_works"] for instance in ground.instances()] == [works]
 
 
 def test_without_the_feature_nothing_is_secured_that_did_not_ask_for_it(ground: LoopbackAzure) -> None:
     assert "securityProfile" not in put(ground)
-    assert [machine["gpu_works"] for machine in ground.machines()] == [True]
+    assert [instance["gpu_works"] for instance in ground.instances()] == [True]
 
 
 def test_what_was_just_made_is_not_found_for_a_while(ground: LoopbackAzure) -> None:

@@ -29,15 +29,15 @@ NEWER = {
 }
 
 
-def names(said: Any, place: str = "") -> Iterator[str]:
+def names(body: Any, location: str = "") -> Iterator[str]:
     """Every property in a reply, as a dotted path; the elements of a list count as one."""
-    if isinstance(said, list):
-        for item in said:
-            yield from names(item, place)
-    elif isinstance(said, dict):
-        for key, value in said.items():
-            here = f"{place}.{key}" if place else key
-            if place != "tags" and not here.startswith("tags."):
+    if isinstance(body, list):
+        for item in body:
+            yield from names(item, location)
+    elif isinstance(body, dict):
+        for key, value in body.items():
+            here = f"{location}.{key}" if location else key
+            if location != "tags" and not here.startswith("tags."):
                 yield here
                 yield from names(value, here)
 
@@ -57,20 +57,20 @@ def invented(shown: Any, recorded: Any) -> set[str]:
 
 def test_a_group_looks_as_recorded(azure: LoopbackAzure) -> None:
     recorded = read("azure-mgmt-resource/test_mgmt_resource.test_resource_groups")
-    place = f"/subscriptions/{azure.subscription}/resourcegroups/mine"
+    path = f"/subscriptions/{azure.subscription}/resourcegroups/mine"
     version = "?api-version=2021-04-01"
 
-    made = azure.raw("PUT", place + version, {"location": "westus", "tags": {"a": "1"}})
-    shown = azure.raw("GET", place + version)
-    patched = azure.raw("PATCH", place + version, {"tags": {"b": "2"}})
-    listed = azure.raw("GET", f"{place}/resources{version}")
-    deleted = azure.raw("DELETE", place + version)
+    created = azure.raw("PUT", path + version, {"location": "westus", "tags": {"a": "1"}})
+    shown = azure.raw("GET", path + version)
+    patched = azure.raw("PATCH", path + version, {"tags": {"b": "2"}})
+    listed = azure.raw("GET", f"{path}/resources{version}")
+    deleted = azure.raw("DELETE", path + version)
 
     def status(method: str, *words: str) -> int:
         return one_of(recorded, method, *words).status
 
     group = "test_resource_groups457f1050?"
-    assert (made[0], patched[0]) == (status("PUT"), status("PATCH"))
+    assert (created[0], patched[0]) == (status("PUT"), status("PATCH"))
     assert (listed[0], listed[2]) == (status("GET", "/resources?"), one_of(recorded, "GET", "/resources?").said)
     assert deleted[0] == status("DELETE")
     assert ("location" in deleted[1], "azure-asyncoperation" in deleted[1]) == (
@@ -93,19 +93,19 @@ def test_what_lies_in_a_network_looks_as_recorded(azure: LoopbackAzure, recordin
     got = next(item for item in recorded if item.method == "GET" and item.url == put.url)
     azure.group(region="westus")
     azure.vnet("theirs", "westus")
-    place = f"/subscriptions/{azure.subscription}/resourceGroups/theirs/providers/Microsoft.Network/{kind}/one"
+    path = f"/subscriptions/{azure.subscription}/resourceGroups/theirs/providers/Microsoft.Network/{kind}/one"
     version = "?api-version=2022-11-01"
 
-    made = azure.raw("PUT", place + version, put.sent)
-    shown = azure.raw("GET", place + version)
+    created = azure.raw("PUT", path + version, put.sent)
+    shown = azure.raw("GET", path + version)
 
-    assert (made[0], shown[0]) == (put.status, got.status)
-    assert made[2]["properties"]["provisioningState"] == put.said["properties"]["provisioningState"]
-    assert "azure-asyncoperation" in put.headers and "azure-asyncoperation" in made[1]
+    assert (created[0], shown[0]) == (put.status, got.status)
+    assert created[2]["properties"]["provisioningState"] == put.said["properties"]["provisioningState"]
+    assert "azure-asyncoperation" in put.headers and "azure-asyncoperation" in created[1]
     assert invented(shown[2], got.said) == set()
 
 
-def test_a_machine_and_its_operations_look_as_recorded(azure: LoopbackAzure) -> None:
+def test_an_instance_and_its_operations_look_as_recorded(azure: LoopbackAzure) -> None:
     recorded = read("azure-mgmt-compute/test_mgmt_compute_vm.test_compute_vm")
     machine_id = azure.launch()
     version = "?api-version=2024-07-01"
@@ -122,9 +122,9 @@ def test_a_machine_and_its_operations_look_as_recorded(azure: LoopbackAzure) -> 
     linux = {name for name in names(shown) if name.startswith("properties.osProfile.linuxConfiguration")}
     assert invented(shown, got.said) - linux <= {"properties.storageProfile.osDisk.diskSizeGB"}
     assert invented(expanded["properties"]["instanceView"], one_of(recorded, "GET", "/instanceView?").said) == set()
-    asked = one_of(recorded, "POST", "/deallocate?")
-    assert (stopped[0], stopped[2]) == (asked.status, asked.said)
-    assert {"azure-asyncoperation", "location"} <= set(asked.headers)
+    requested = one_of(recorded, "POST", "/deallocate?")
+    assert (stopped[0], stopped[2]) == (requested.status, requested.said)
+    assert {"azure-asyncoperation", "location"} <= set(requested.headers)
     finished = one_of(recorded, "GET", "/operations/", "2020-12-01")
     assert set(names(status[2])) == set(names(finished.said))
     assert (result[0], result[2]) == (200, None)
@@ -133,15 +133,15 @@ def test_a_machine_and_its_operations_look_as_recorded(azure: LoopbackAzure) -> 
 def test_the_replies_are_served_again_for_todays_clients(azure: LoopbackAzure) -> None:
     replay = Replay(read("azure-mgmt-compute/test_mgmt_compute_base_async.test_compute_vm"))
     try:
-        machines = azure.client_of(replay.url).virtual_machines
+        instances = azure.client_of(replay.url).virtual_machines
 
-        everywhere = list(machines.list_all())
-        one = machines.get("rgname", "virtualmachinexxx9a731234", expand="instanceView")
+        everywhere = list(instances.list_all())
+        instance = instances.get("rgname", "virtualmachinexxx9a731234", expand="instanceView")
     finally:
         replay.stop()
 
     assert len(everywhere) > 1
-    assert [status.code for status in one.instance_view.statuses] == [
+    assert [status.code for status in instance.instance_view.statuses] == [
         "ProvisioningState/succeeded",
         "PowerState/running",
     ]

@@ -16,10 +16,14 @@ def refusal(error: HttpResponseError) -> tuple[int, str]:
 
 
 def test_a_group_is_made_found_and_tagged(azure: LoopbackAzure) -> None:
-    made = azure.groups.create_or_update("mine", {"location": "East US", "tags": {"a": "1"}})
+    created = azure.groups.create_or_update("mine", {"location": "East US", "tags": {"a": "1"}})
     patched = azure.groups.update("mine", {"tags": {"b": "2"}})
 
-    assert (made.location, made.properties.provisioning_state, made.tags) == ("eastus", "Succeeded", {"a": "1"})
+    assert (created.location, created.properties.provisioning_state, created.tags) == (
+        "eastus",
+        "Succeeded",
+        {"a": "1"},
+    )
     assert patched.tags == azure.groups.get("MINE").tags == {"b": "2"}
 
 
@@ -56,11 +60,11 @@ def test_a_group_does_not_move(azure: LoopbackAzure) -> None:
 def test_a_group_that_arm_would_not_take_is_refused(
     azure: LoopbackAzure, name: str, body: dict[str, object], code: str
 ) -> None:
-    status, _, said = azure.raw(
+    status, _, reply = azure.raw(
         "PUT", f"/subscriptions/{azure.subscription}/resourcegroups/{name}?api-version=2025-04-01", body
     )
 
-    assert (status, said["error"]["code"]) == (400, code)
+    assert (status, reply["error"]["code"]) == (400, code)
     assert azure.resources() == []
 
 
@@ -97,7 +101,7 @@ def test_what_lies_in_a_group_is_listed_with_its_times_and_tags(azure: LoopbackA
     azure.launch(tags={"gpuctl-id": "inst-1"})
 
     shown = list(azure.resource_client.resources.list_by_resource_group("theirs", expand="createdTime,changedTime"))
-    machines = list(
+    instances = list(
         azure.resource_client.resources.list_by_resource_group("theirs", filter=f"resourceType eq '{FORCED}'")
     )
 
@@ -111,15 +115,15 @@ def test_what_lies_in_a_group_is_listed_with_its_times_and_tags(azure: LoopbackA
     assert all(item.created_time is not None for item in shown)
     # The disk takes over the instance's tags; interface and address do not.
     assert {item.type.rpartition("/")[2] for item in shown if item.tags} == {"disks", "virtualMachines"}
-    assert [(machine.name, machine.tags) for machine in machines] == [("vm", {"gpuctl-id": "inst-1"})]
+    assert [(instance.name, instance.tags) for instance in instances] == [("vm", {"gpuctl-id": "inst-1"})]
 
 
 def test_a_group_is_deleted_through_its_location_header_and_takes_no_writes_meanwhile(azure: LoopbackAzure) -> None:
     azure.launch()
     azure.set(polls=3)
-    place = f"/subscriptions/{azure.subscription}/resourcegroups/theirs"
+    path = f"/subscriptions/{azure.subscription}/resourcegroups/theirs"
 
-    status, headers, _ = azure.raw("DELETE", f"{place}?api-version=2025-04-01&forceDeletionTypes={FORCED}")
+    status, headers, _ = azure.raw("DELETE", f"{path}?api-version=2025-04-01&forceDeletionTypes={FORCED}")
 
     assert status == 202
     assert "azure-asyncoperation" not in headers
@@ -161,13 +165,13 @@ def test_a_deletion_can_be_set_up_to_fail_half_way(azure: LoopbackAzure) -> None
     with pytest.raises(HttpResponseError, match="ResourceGroupDeletionBlocked"):
         azure.groups.begin_delete("theirs", force_deletion_types=FORCED).result()
 
-    assert azure.machines()[0]["state"] == "terminated"
+    assert azure.instances()[0]["state"] == "terminated"
     assert azure.resources("publicIPAddresses") != []
     azure.groups.begin_delete("theirs", force_deletion_types=FORCED).result()
     assert azure.resources() == []
 
 
-def test_only_machines_can_be_deleted_by_force(azure: LoopbackAzure) -> None:
+def test_only_instances_can_be_deleted_by_force(azure: LoopbackAzure) -> None:
     azure.group()
 
     with pytest.raises(HttpResponseError, match="InvalidForceDeletionTypes"):

@@ -56,7 +56,7 @@ def test_a_size_this_subscription_may_not_have_is_listed_so_and_refused(azure: L
         begin(azure)
 
     assert (refused.value.status_code, code(refused)) == (409, "SkuNotAvailable")
-    assert azure.machines() == []
+    assert azure.instances() == []
     shown = {item.name: item for item in azure.compute.resource_skus.list(filter="location eq 'eastus'")}
     assert [restriction.reason_code for restriction in shown[T4].restrictions] == ["NotAvailableForSubscription"]
     assert shown["Standard_NC6"].restrictions == []
@@ -99,29 +99,29 @@ def test_a_failed_allocation_comes_through_the_operation_and_leaves_the_parts(
     view = azure.compute.virtual_machines.get("theirs", "vm", expand="instanceView")
     assert view.properties.provisioning_state == "Failed"
     assert [status.code for status in view.instance_view.statuses] == [f"ProvisioningState/failed/{failure}"]
-    [one] = azure.machines()
-    assert (one["state"], one["bills"]) == ("failed", False)
+    [instance] = azure.instances()
+    assert (instance["state"], instance["bills"]) == ("failed", False)
     assert [len(azure.resources(kind)) for kind in ("disks", "networkInterfaces", "publicIPAddresses")] == [1, 1, 1]
 
     begin(azure).result()
 
-    assert [machine["state"] for machine in azure.machines()] == ["running"]
+    assert [vm["state"] for vm in azure.instances()] == ["running"]
     assert len(azure.resources("disks")) == 1
 
 
-def test_a_machine_whose_system_did_not_come_up_is_failed_and_bills(azure: LoopbackAzure) -> None:
+def test_an_instance_whose_system_did_not_come_up_is_failed_and_bills(azure: LoopbackAzure) -> None:
     azure.break_next("OSProvisioningTimedOut")
 
     with pytest.raises(HttpResponseError, match="OSProvisioningTimedOut"):
         begin(azure).result()
 
-    [one] = azure.machines()
-    assert (one["state"], one["bills"]) == ("running", True)
+    [instance] = azure.instances()
+    assert (instance["state"], instance["bills"]) == ("running", True)
     assert azure.compute.virtual_machines.get("theirs", "vm").properties.provisioning_state == "Failed"
 
 
 @pytest.mark.parametrize(
-    ("fault", "status", "said"),
+    ("fault", "status", "text"),
     [
         ("TooManyRequests", 429, "TooManyRequests"),
         ("OperationNotAllowed", 429, "OperationNotAllowed"),
@@ -133,16 +133,16 @@ def test_a_machine_whose_system_did_not_come_up_is_failed_and_bills(azure: Loopb
         ("Whatever", 400, "Whatever"),
     ],
 )
-def test_a_call_can_be_set_up_to_be_refused_once(azure: LoopbackAzure, fault: str, status: int, said: str) -> None:
+def test_a_call_can_be_set_up_to_be_refused_once(azure: LoopbackAzure, fault: str, status: int, text: str) -> None:
     azure.group()
     azure.break_next(fault, method="GET", type="Microsoft.Resources/resourceGroups", retry_after=None)
-    place = f"/subscriptions/{azure.subscription}/resourcegroups/theirs?api-version=2025-04-01"
+    path = f"/subscriptions/{azure.subscription}/resourcegroups/theirs?api-version=2025-04-01"
 
-    refused = azure.raw("GET", place)
+    refused = azure.raw("GET", path)
 
-    assert (refused[0], refused[2]["error"]["code"]) == (status, said)
+    assert (refused[0], refused[2]["error"]["code"]) == (status, text)
     assert ("retry-after" in refused[1]) is (status == 429)
-    assert azure.raw("GET", place)[0] == 200
+    assert azure.raw("GET", path)[0] == 200
 
 
 def test_a_fault_spares_the_calls_it_does_not_mean(azure: LoopbackAzure) -> None:
@@ -161,7 +161,7 @@ def test_an_operation_can_be_lost_while_its_work_is_done(azure: LoopbackAzure) -
     with pytest.raises(HttpResponseError, match="was not found"):
         begin(azure).result()
 
-    assert [machine["state"] for machine in azure.machines()] == ["running"]
+    assert [vm["state"] for vm in azure.instances()] == ["running"]
 
 
 def test_an_operation_can_get_stuck_until_it_is_finished_by_hand(azure: LoopbackAzure) -> None:
@@ -177,18 +177,18 @@ def test_an_operation_can_get_stuck_until_it_is_finished_by_hand(azure: Loopback
 
 def test_an_unregistered_provider_refuses_until_it_is_registered(azure: LoopbackAzure) -> None:
     azure.set(unregistered=["Microsoft.Compute"], registering=2)
-    place = f"/subscriptions/{azure.subscription}/providers/Microsoft.Compute"
+    path = f"/subscriptions/{azure.subscription}/providers/Microsoft.Compute"
     version = "?api-version=2025-04-01"
 
-    refused = azure.raw("GET", f"{place}/virtualMachines{version}")
-    before = azure.raw("GET", f"{place}{version}")[2]["registrationState"]
-    asked = azure.raw("POST", f"{place}/register{version}")[2]["registrationState"]
+    refused = azure.raw("GET", f"{path}/virtualMachines{version}")
+    before = azure.raw("GET", f"{path}{version}")[2]["registrationState"]
+    requested = azure.raw("POST", f"{path}/register{version}")[2]["registrationState"]
 
     assert (refused[0], refused[2]["error"]["code"]) == (409, "MissingSubscriptionRegistration")
-    assert (before, asked) == ("NotRegistered", "Registering")
-    looks = [azure.raw("GET", f"{place}{version}")[2]["registrationState"] for _ in range(3)]
+    assert (before, requested) == ("NotRegistered", "Registering")
+    looks = [azure.raw("GET", f"{path}{version}")[2]["registrationState"] for _ in range(3)]
     assert looks == ["Registering", "Registering", "Registered"]
-    assert azure.raw("GET", f"{place}/virtualMachines{version}")[0] == 200
+    assert azure.raw("GET", f"{path}/virtualMachines{version}")[0] == 200
 
 
 def test_a_new_subscription_is_registered_for_resources_alone(azure: LoopbackAzure) -> None:
@@ -206,7 +206,7 @@ def test_a_new_subscription_is_registered_for_resources_alone(azure: LoopbackAzu
 
 
 @pytest.mark.parametrize(
-    ("path", "status", "said"),
+    ("path", "status", "text"),
     [
         ("/subscriptions/{s}/resourcegroups", 400, "MissingApiVersionParameter"),
         ("/subscriptions/{s}/resourcegroups?api-version=latest", 400, "InvalidApiVersionParameter"),
@@ -218,16 +218,16 @@ def test_a_new_subscription_is_registered_for_resources_alone(azure: LoopbackAzu
     ],
 )
 def test_a_path_or_version_that_means_nothing_is_refused(
-    azure: LoopbackAzure, path: str, status: int, said: str
+    azure: LoopbackAzure, path: str, status: int, text: str
 ) -> None:
     answer = azure.raw("GET", path.replace("{s}", azure.subscription))
 
-    assert (answer[0], answer[2]["error"]["code"]) == (status, said)
+    assert (answer[0], answer[2]["error"]["code"]) == (status, text)
 
 
-def test_what_a_login_may_do_is_told_and_held(azure: LoopbackAzure) -> None:
+def test_permissions_of_a_login_are_listed_and_enforced(azure: LoopbackAzure) -> None:
     azure.set(permissions=[{"actions": ["*/read", "Microsoft.Resources/*"], "notActions": ["*/delete"]}])
-    place = f"/subscriptions/{azure.subscription}/providers/Microsoft.Authorization/permissions?api-version=2022-04-01"
+    path = f"/subscriptions/{azure.subscription}/providers/Microsoft.Authorization/permissions?api-version=2022-04-01"
 
     azure.group()
     with pytest.raises(HttpResponseError, match="perform action 'Microsoft.Resources/resourceGroups/delete'"):
@@ -235,11 +235,11 @@ def test_what_a_login_may_do_is_told_and_held(azure: LoopbackAzure) -> None:
     with pytest.raises(HttpResponseError, match="perform action 'Microsoft.Network/virtualNetworks/write'"):
         azure.vnet("theirs")
 
-    [granted] = azure.raw("GET", place)[2]["value"]
+    [granted] = azure.raw("GET", path)[2]["value"]
     assert granted["notActions"] == ["*/delete"]
 
 
-def test_a_setting_or_fault_of_no_meaning_is_told(azure: LoopbackAzure) -> None:
+def test_a_setting_or_fault_of_no_meaning_is_reported(azure: LoopbackAzure) -> None:
     with pytest.raises(AssertionError, match="unknown: speed"):
         azure.set(speed=1)
     with pytest.raises(AssertionError, match="page_size is a int"):
@@ -248,15 +248,15 @@ def test_a_setting_or_fault_of_no_meaning_is_told(azure: LoopbackAzure) -> None:
         azure.break_next("AllocationFailed", when="now")
 
 
-def test_the_account_is_told(azure: LoopbackAzure) -> None:
+def test_the_account_is_reported(azure: LoopbackAzure) -> None:
     azure.set(subscriptions={"33333333-3333-4333-8333-333333333333": "44444444-4444-4444-8444-444444444444"})
     version = "?api-version=2022-12-01"
 
-    one = azure.raw("GET", f"/subscriptions/{azure.subscription}{version}")[2]
+    instance = azure.raw("GET", f"/subscriptions/{azure.subscription}{version}")[2]
     every = azure.raw("GET", f"/subscriptions{version}")[2]["value"]
     regions = azure.raw("GET", f"/subscriptions/{azure.subscription}/locations{version}")[2]["value"]
 
-    assert (one["tenantId"], one["displayName"], one["state"]) == (
+    assert (instance["tenantId"], instance["displayName"], instance["state"]) == (
         "22222222-2222-4222-8222-222222222222",
         "gpuctl sandbox",
         "Enabled",

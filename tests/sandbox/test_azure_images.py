@@ -16,11 +16,11 @@ from support.azure import LoopbackAzure
 def test_the_newest_version_of_an_image_is_found_and_described(
     azure: LoopbackAzure, urn: str, generation: str, size_gb: int
 ) -> None:
-    images, place = azure.compute.virtual_machine_images, ("eastus", *urn.split(":"))
+    images, location = azure.compute.virtual_machine_images, ("eastus", *urn.split(":"))
 
-    every = [item.name for item in images.list(*place)]
-    [newest] = images.list(*place, top=1, orderby="name desc")
-    image = images.get(*place, newest.name)
+    every = [item.name for item in images.list(*location)]
+    [newest] = images.list(*location, top=1, orderby="name desc")
+    image = images.get(*location, newest.name)
 
     assert newest.name == every[-1]
     assert (image.hyper_v_generation, image.os_disk_image.operating_system) == (generation, "Linux")
@@ -30,13 +30,13 @@ def test_the_newest_version_of_an_image_is_found_and_described(
 
 
 @pytest.mark.parametrize(
-    "place",
+    "location",
     [
         ("nobody", "ubuntu-hpc", "2204", "22.04.2026092301"),
         ("microsoft-dsvm", "ubuntu-hpc", "2299", "22.04.2026092301"),
         ("microsoft-dsvm", "ubuntu-hpc", "2204", "latest"),
     ],
 )
-def test_an_image_that_is_not_there_is_not_found(azure: LoopbackAzure, place: tuple[str, str, str, str]) -> None:
+def test_an_image_that_is_not_there_is_not_found(azure: LoopbackAzure, location: tuple[str, str, str, str]) -> None:
     with pytest.raises(ResourceNotFoundError, match="was not found"):
-        azure.compute.virtual_machine_images.get("eastus", *place)
+        azure.compute.virtual_machine_images.get("eastus", *location)

@@ -14,13 +14,13 @@ def kinds(azure: LoopbackAzure) -> list[str]:
     return sorted(resource["type"].rpartition("/")[2] for resource in azure.resources())
 
 
-def test_a_machine_comes_with_its_disk_interface_and_address_and_the_group_takes_all_of_it(
+def test_an_instance_comes_with_its_disk_interface_and_address_and_the_group_takes_all_of_it(
     azure: LoopbackAzure,
 ) -> None:
     machine_id = azure.launch(tags={"gpuctl-id": "inst-1"})
 
-    machine = azure.compute.virtual_machines.get("theirs", "vm", expand="instanceView")
-    assert [status.code for status in machine.instance_view.statuses] == [
+    vm = azure.compute.virtual_machines.get("theirs", "vm", expand="instanceView")
+    assert [status.code for status in vm.instance_view.statuses] == [
         "ProvisioningState/succeeded",
         "PowerState/running",
     ]
@@ -32,7 +32,7 @@ def test_a_machine_comes_with_its_disk_interface_and_address_and_the_group_takes
         "virtualMachines",
         "virtualNetworks",
     ]
-    [running] = azure.machines()
+    [running] = azure.instances()
     assert (running["id"], running["state"], running["bills"]) == (machine_id, "running", True)
     assert (running["cloud"], running["region"], running["instance_type"]) == (
         "azure",
@@ -44,7 +44,7 @@ def test_a_machine_comes_with_its_disk_interface_and_address_and_the_group_takes
     azure.groups.begin_delete("theirs", force_deletion_types="Microsoft.Compute/virtualMachines").result()
 
     assert azure.resources() == []
-    [ended] = azure.machines()
+    [ended] = azure.instances()
     assert (ended["state"], ended["bills"], ended["ended_at"] is not None) == ("terminated", False, True)
 
 
@@ -58,14 +58,14 @@ def test_a_deletion_takes_along_what_its_delete_option_says_and_nothing_else(
 
     left = ["resourceGroups", "virtualNetworks"]
     assert kinds(azure) == (left if delete == "Delete" else ["disks", "networkInterfaces", "publicIPAddresses", *left])
-    assert azure.machines()[0]["state"] == "terminated"
+    assert azure.instances()[0]["state"] == "terminated"
 
 
 def test_deleting_what_is_gone_is_no_content(azure: LoopbackAzure) -> None:
     azure.group()
-    place = f"/subscriptions/{azure.subscription}/resourceGroups/theirs/providers"
+    path = f"/subscriptions/{azure.subscription}/resourceGroups/theirs/providers"
 
-    assert azure.raw("DELETE", f"{place}/Microsoft.Compute/virtualMachines/none?api-version=2025-04-01")[0] == 204
+    assert azure.raw("DELETE", f"{path}/Microsoft.Compute/virtualMachines/none?api-version=2025-04-01")[0] == 204
     with pytest.raises(ResourceNotFoundError, match="ResourceNotFound"):
         azure.compute.virtual_machines.get("theirs", "none")
     with pytest.raises(ResourceNotFoundError, match="ResourceGroupNotFound"):
@@ -77,18 +77,18 @@ def test_a_create_is_under_way_until_its_operation_says_otherwise(azure: Loopbac
     azure.group()
     azure.vnet("theirs")
     body = machine("eastus", subnet=azure.subnet_id("theirs"))
-    place = f"/subscriptions/{azure.subscription}/resourceGroups/theirs/providers/Microsoft.Compute/virtualMachines/vm"
+    path = f"/subscriptions/{azure.subscription}/resourceGroups/theirs/providers/Microsoft.Compute/virtualMachines/vm"
 
-    status, headers, made = azure.raw("PUT", f"{place}?api-version=2024-07-01", body)
+    status, headers, created = azure.raw("PUT", f"{path}?api-version=2024-07-01", body)
     polled = headers["azure-asyncoperation"].removeprefix(azure.url)
-    seen = [azure.raw("GET", polled)[2]["status"] for _ in range(3)]
+    observed = [azure.raw("GET", polled)[2]["status"] for _ in range(3)]
 
-    assert (status, made["properties"]["provisioningState"]) == (201, "Creating")
-    assert seen == ["InProgress", "InProgress", "Succeeded"]
+    assert (status, created["properties"]["provisioningState"]) == (201, "Creating")
+    assert observed == ["InProgress", "InProgress", "Succeeded"]
     assert azure.compute.virtual_machines.get("theirs", "vm").properties.provisioning_state == "Succeeded"
 
 
-def test_the_same_put_again_is_the_same_machine_and_another_is_refused(azure: LoopbackAzure) -> None:
+def test_the_same_put_again_is_the_same_instance_and_another_is_refused(azure: LoopbackAzure) -> None:
     azure.launch(tags={"a": "1"})
     before = azure.compute.virtual_machines.get("theirs", "vm")
     subnet = azure.subnet_id("theirs")
@@ -99,7 +99,7 @@ def test_the_same_put_again_is_the_same_machine_and_another_is_refused(azure: Lo
 
     again = azure.compute.virtual_machines.get("theirs", "vm")
     assert (again.vm_id, again.tags) == (before.vm_id, {"b": "2"})
-    assert len(azure.machines()) == 1 and len(azure.resources("networkInterfaces")) == 1
+    assert len(azure.instances()) == 1 and len(azure.resources("networkInterfaces")) == 1
     other_name = machine("eastus", subnet=subnet)
     other_name["properties"]["osProfile"]["computerName"] = "other"
     for body in (
@@ -115,7 +115,7 @@ def test_the_same_put_again_is_the_same_machine_and_another_is_refused(azure: Lo
         azure.compute.virtual_machines.begin_create_or_update("theirs", "vm", machine("westus2", subnet=subnet))
 
 
-def test_machines_are_listed_over_pages(azure: LoopbackAzure) -> None:
+def test_instances_are_listed_over_pages(azure: LoopbackAzure) -> None:
     for name in ("a", "b", "c"):
         azure.launch(name, group=f"group-{name}", region="eastus" if name == "a" else "westus2")
     azure.set(page_size=2)
@@ -140,19 +140,19 @@ def test_tags_are_changed_as_a_whole(azure: LoopbackAzure) -> None:
 
 def test_only_deallocation_ends_the_bill(azure: LoopbackAzure) -> None:
     azure.now = TEN
-    machine_id, machines = azure.launch(), azure.compute.virtual_machines
+    machine_id, instances = azure.launch(), azure.compute.virtual_machines
 
     def state() -> tuple[str, bool, float]:
-        [one] = azure.machines()
-        return one["state"], one["bills"], one["billed_s"]
+        [instance] = azure.instances()
+        return instance["state"], instance["bills"], instance["billed_s"]
 
     azure.later(minutes=1)
     azure.shut_down(machine_id)
     azure.later(minutes=1)
     assert state() == ("stopped", True, 120)
-    view = machines.get("theirs", "vm", expand="instanceView").instance_view
+    view = instances.get("theirs", "vm", expand="instanceView").instance_view
     assert [status.code for status in view.statuses] == ["ProvisioningState/succeeded", "PowerState/stopped"]
-    machines.begin_deallocate("theirs", "vm").result()
+    instances.begin_deallocate("theirs", "vm").result()
     azure.later(minutes=1)
     assert state() == ("deallocated", False, 120)
     assert [resource["type"].rpartition("/")[2] for resource in azure.resources() if resource["bills"]] == [
@@ -161,18 +161,18 @@ def test_only_deallocation_ends_the_bill(azure: LoopbackAzure) -> None:
     ]
 
 
-def test_a_spot_machine_is_taken_back_as_its_policy_says(azure: LoopbackAzure) -> None:
+def test_a_spot_instance_is_interrupted_as_its_policy_requires(azure: LoopbackAzure) -> None:
     spot = {"priority": "Spot", "billingProfile": {"maxPrice": -1}}
-    kept = azure.launch("kept", **spot, evictionPolicy="Deallocate")
+    remaining = azure.launch("kept", **spot, evictionPolicy="Deallocate")
     lost = azure.launch("lost", delete=None, **spot, evictionPolicy="Delete")
     regular = azure.launch("regular")
 
-    azure.interrupt(kept)
+    azure.interrupt(remaining)
     azure.interrupt(lost)
     with pytest.raises(AssertionError, match="404"):
         azure.interrupt(regular)
 
-    states = {machine["id"].rpartition("/")[2]: machine["state"] for machine in azure.machines()}
+    states = {vm["id"].rpartition("/")[2]: vm["state"] for vm in azure.instances()}
     assert states == {"kept": "deallocated", "lost": "terminated", "regular": "running"}
     assert len(azure.resources("disks")) == 3
     with pytest.raises(ResourceNotFoundError):

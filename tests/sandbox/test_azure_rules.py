@@ -12,9 +12,9 @@ T4 = "Standard_NC4as_T4_v3"
 
 
 def put(azure: LoopbackAzure, body: Body, name: str = "vm") -> tuple[int, Body]:
-    place = f"/subscriptions/{azure.subscription}/resourceGroups/theirs/providers/Microsoft.Compute/virtualMachines"
-    status, _, said = azure.raw("PUT", f"{place}/{name}?api-version=2024-07-01", body)
-    return status, said
+    path = f"/subscriptions/{azure.subscription}/resourceGroups/theirs/providers/Microsoft.Compute/virtualMachines"
+    status, _, reply = azure.raw("PUT", f"{path}/{name}?api-version=2024-07-01", body)
+    return status, reply
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def build(azure: LoopbackAzure, **changes: Any) -> Body:
         ({"hardwareProfile": {"vmSize": T4, "vmsize": T4}}, 400, "BadRequest", "properties.hardwareProfile.vmsize"),
     ],
 )
-def test_a_machine_that_does_not_fit_together_is_refused_and_leaves_nothing(
+def test_an_instance_that_does_not_fit_together_is_refused_and_leaves_nothing(
     ground: LoopbackAzure, changes: Body, status: int, code: str, target: str | None
 ) -> None:
     refused = put(ground, build(ground, **changes))
@@ -68,22 +68,22 @@ def test_a_machine_that_does_not_fit_together_is_refused_and_leaves_nothing(
         "resourceGroups",
         "virtualNetworks",
     ]
-    assert ground.machines() == []
+    assert ground.instances() == []
 
 
 def interface(body: Body) -> Body:
-    asked: Body = body["properties"]["networkProfile"]["networkInterfaceConfigurations"][0]["properties"]
-    return asked
+    request: Body = body["properties"]["networkProfile"]["networkInterfaceConfigurations"][0]["properties"]
+    return request
 
 
 def address(body: Body) -> Body:
-    asked: Body = interface(body)["ipConfigurations"][0]["properties"]["publicIPAddressConfiguration"]
-    return asked
+    request: Body = interface(body)["ipConfigurations"][0]["properties"]["publicIPAddressConfiguration"]
+    return request
 
 
 def system(body: Body) -> Body:
-    asked: Body = body["properties"]["osProfile"]
-    return asked
+    request: Body = body["properties"]["osProfile"]
+    return request
 
 
 @pytest.mark.parametrize(
@@ -129,36 +129,36 @@ def test_a_body_that_azure_would_not_take_is_refused(
     body = build(ground)
     spoil(body)
 
-    status, said = put(ground, body)
+    status, reply = put(ground, body)
 
-    assert (status, said["error"]["code"]) == (400, code)
-    assert ground.machines() == []
+    assert (status, reply["error"]["code"]) == (400, code)
+    assert ground.instances() == []
 
 
 def test_what_fits_is_taken(ground: LoopbackAzure) -> None:
     ground.set(features=["EncryptionAtHost"])
 
-    made = [
+    created = [
         put(ground, build(ground, name="gen1", size=NC6, image=GEN1, storage="StandardSSD_LRS"), "gen1"),
         put(ground, build(ground, name="gen2", image=GEN2, storage="Premium_LRS", disk_gb=None), "gen2"),
         put(ground, build(ground, name="sealed", securityProfile={"encryptionAtHost": True}), "sealed"),
         put(ground, build(ground, name="spot", priority="Spot", billingProfile={"maxPrice": 0.2}), "spot"),
     ]
 
-    assert [status for status, _ in made] == [201] * 4
-    gen1, gen2, _, spot = (said["properties"] for _, said in made)
+    assert [status for status, _ in created] == [201] * 4
+    gen1, gen2, _, spot = (text["properties"] for _, text in created)
     assert (gen1["storageProfile"]["osDisk"]["diskSizeGB"], gen2["storageProfile"]["osDisk"]["diskSizeGB"]) == (100, 64)
     assert (spot["evictionPolicy"], spot["billingProfile"]) == ("Deallocate", {"maxPrice": 0.2})
     assert gen2["storageProfile"]["imageReference"]["exactVersion"] == "22.04.2026092301"
 
 
-def test_a_machine_goes_into_one_zone_that_its_size_is_sold_in(ground: LoopbackAzure) -> None:
+def test_an_instance_goes_into_one_zone_that_its_size_is_sold_in(ground: LoopbackAzure) -> None:
     placed = put(ground, build(ground, name="placed") | {"zones": ["2"]}, "placed")
     nowhere = put(ground, build(ground) | {"zones": ["4"]})
     old = put(ground, build(ground, size=NC6, image=GEN1) | {"zones": ["1"]})
 
     assert (placed[0], placed[1]["zones"]) == (201, ["2"])
-    assert [said["error"]["code"] for _, said in (nowhere, old)] == ["AvailabilityZoneNotSupported"] * 2
+    assert [text["error"]["code"] for _, text in (nowhere, old)] == ["AvailabilityZoneNotSupported"] * 2
 
 
 def test_a_disk_name_that_is_taken_is_a_conflict(ground: LoopbackAzure) -> None:
@@ -166,19 +166,19 @@ def test_a_disk_name_that_is_taken_is_a_conflict(ground: LoopbackAzure) -> None:
     body = build(ground)
     body["properties"]["storageProfile"]["osDisk"]["name"] = "root"
 
-    status, said = put(ground, body)
+    status, reply = put(ground, body)
 
-    assert (status, said["error"]["code"]) == (409, "ConflictingUserInput")
+    assert (status, reply["error"]["code"]) == (409, "ConflictingUserInput")
 
 
 def test_a_spot_price_under_the_market_is_refused(ground: LoopbackAzure) -> None:
     ground.set(spot_prices={T4: 0.2})
 
     refused = put(ground, build(ground, priority="Spot", billingProfile={"maxPrice": 0.1}))
-    taken = put(ground, build(ground, priority="Spot", billingProfile={"maxPrice": 0.2}))
+    interrupted = put(ground, build(ground, priority="Spot", billingProfile={"maxPrice": 0.2}))
 
     assert (refused[0], refused[1]["error"]["code"]) == (409, "SpotPriceGreaterThanProvidedMaxPrice")
-    assert taken[0] == 201
+    assert interrupted[0] == 201
 
 
 RULE = {
@@ -194,11 +194,11 @@ RULE = {
 
 
 def security_group(azure: LoopbackAzure, *rules: Body) -> tuple[int, Body]:
-    place = f"/subscriptions/{azure.subscription}/resourceGroups/theirs/providers/Microsoft.Network"
+    path = f"/subscriptions/{azure.subscription}/resourceGroups/theirs/providers/Microsoft.Network"
     named = [{"name": f"rule-{number}", "properties": rule} for number, rule in enumerate(rules)]
     body = {"location": "eastus", "properties": {"securityRules": named}}
-    status, _, said = azure.raw("PUT", f"{place}/networkSecurityGroups/rules?api-version=2024-05-01", body)
-    return status, said
+    status, _, reply = azure.raw("PUT", f"{path}/networkSecurityGroups/rules?api-version=2024-05-01", body)
+    return status, reply
 
 
 @pytest.mark.parametrize(
@@ -213,9 +213,9 @@ def security_group(azure: LoopbackAzure, *rules: Body) -> tuple[int, Body]:
     ],
 )
 def test_a_security_rule_that_makes_no_sense_is_refused(ground: LoopbackAzure, change: Body, code: str) -> None:
-    status, said = security_group(ground, RULE | change)
+    status, reply = security_group(ground, RULE | change)
 
-    assert (status, said["error"]["code"]) == (400, code)
+    assert (status, reply["error"]["code"]) == (400, code)
     assert ground.resources("networkSecurityGroups") == []
 
 
@@ -241,13 +241,13 @@ def test_two_rules_of_one_priority_are_refused_and_one_is_taken(ground: Loopback
 )
 def test_subnets_that_do_not_fit_are_refused(azure: LoopbackAzure, prefixes: list[str], code: str) -> None:
     azure.group()
-    place = f"/subscriptions/{azure.subscription}/resourceGroups/theirs/providers/Microsoft.Network/virtualNetworks"
+    path = f"/subscriptions/{azure.subscription}/resourceGroups/theirs/providers/Microsoft.Network/virtualNetworks"
     subnets = [{"name": f"s{n}", "properties": {"addressPrefix": prefix}} for n, prefix in enumerate(prefixes)]
     body = {
         "location": "eastus",
         "properties": {"addressSpace": {"addressPrefixes": ["10.0.0.0/16"]}, "subnets": subnets},
     }
 
-    status, _, said = azure.raw("PUT", f"{place}/net?api-version=2024-05-01", body)
+    status, _, reply = azure.raw("PUT", f"{path}/net?api-version=2024-05-01", body)
 
-    assert (status, said["error"]["code"]) == (400, code)
+    assert (status, reply["error"]["code"]) == (400, code)

@@ -22,37 +22,37 @@ def daily(
         **changes,
     }
     body = {"location": "eastus", "properties": properties} if method == "PUT" else None
-    place = f"/subscriptions/{azure.subscription}/resourceGroups/theirs/providers/Microsoft.DevTestLab/schedules"
-    status, _, said = azure.raw(method, f"{place}/shutdown-computevm-{name}?api-version=2018-09-15", body)
-    return status, said
+    path = f"/subscriptions/{azure.subscription}/resourceGroups/theirs/providers/Microsoft.DevTestLab/schedules"
+    status, _, reply = azure.raw(method, f"{path}/shutdown-computevm-{name}?api-version=2018-09-15", body)
+    return status, reply
 
 
 def state(azure: LoopbackAzure) -> tuple[str, float]:
-    [one] = azure.machines()
-    return one["state"], one["billed_s"]
+    [instance] = azure.instances()
+    return instance["state"], instance["billed_s"]
 
 
 def viewed(azure: LoopbackAzure) -> str:
-    machine = azure.compute.virtual_machines.get("theirs", "vm", expand="instanceView")
-    return str(machine.instance_view.statuses[1].code)
+    vm = azure.compute.virtual_machines.get("theirs", "vm", expand="instanceView")
+    return str(vm.instance_view.statuses[1].code)
 
 
-def test_the_daily_timer_deallocates_at_its_time_though_nobody_looks_until_later(azure: LoopbackAzure) -> None:
+def test_the_daily_timer_deallocates_at_its_time_even_if_the_next_query_is_later(azure: LoopbackAzure) -> None:
     azure.now = TEN
     machine_id = azure.launch()
-    made, again = daily(azure, machine_id, "1130"), daily(azure, machine_id, "1130")
+    created, again = daily(azure, machine_id, "1130"), daily(azure, machine_id, "1130")
 
     azure.later(minutes=89)
     before = state(azure)
     azure.later(hours=5)
 
-    assert (made[0], again[0]) == (201, 200)
+    assert (created[0], again[0]) == (201, 200)
     assert before == ("running", 89 * 60)
     assert state(azure) == ("deallocated", 90 * 60)
     assert viewed(azure) == "PowerState/deallocated"
 
 
-def test_the_daily_timer_moves_when_it_is_written_anew(azure: LoopbackAzure) -> None:
+def test_the_daily_timer_moves_when_it_is_written_again(azure: LoopbackAzure) -> None:
     azure.now = TEN
     machine_id = azure.launch()
     daily(azure, machine_id, "1130")
@@ -98,13 +98,13 @@ def test_a_daily_timer_that_cannot_be_is_refused(
     assert azure.resources("schedules") == []
 
 
-def test_a_daily_timer_bears_the_name_of_its_machine(azure: LoopbackAzure) -> None:
+def test_a_daily_timer_has_the_name_of_its_instance(azure: LoopbackAzure) -> None:
     answer = daily(azure, azure.launch(), "1130", name="another")
 
     assert (answer[0], answer[1]["error"]["code"]) == (400, "InvalidScheduleId")
 
 
-def test_a_daily_timer_goes_with_its_group_and_outlives_its_machine(azure: LoopbackAzure) -> None:
+def test_a_daily_timer_goes_with_its_group_and_outlives_its_instance(azure: LoopbackAzure) -> None:
     azure.now = TEN
     daily(azure, azure.launch(), "1130")
     azure.compute.virtual_machines.begin_delete("theirs", "vm").result()
@@ -167,13 +167,13 @@ def test_a_region_may_have_no_schedules_and_its_provider_says_so(azure: Loopback
     )
 
 
-def test_a_machine_that_is_being_created_takes_no_schedule(azure: LoopbackAzure) -> None:
+def test_an_instance_that_is_being_created_takes_no_schedule(azure: LoopbackAzure) -> None:
     azure.break_next("StuckOperation", type="Microsoft.Compute/virtualMachines")
     azure.group()
     azure.vnet("theirs")
     body = machine("eastus", subnet=azure.subnet_id("theirs"))
     azure.compute.virtual_machines.begin_create_or_update("theirs", "vm", body, polling=False)
-    machine_id = azure.machines()[0]["id"]
+    machine_id = azure.instances()[0]["id"]
 
     refused = daily(azure, machine_id, "1130")
     azure.finish()

@@ -22,7 +22,7 @@ def update(azure: LoopbackAzure) -> None:
     azure.compute.virtual_machines.begin_update("theirs", "vm", {"tags": {"a": "b"}}, polling=False)
 
 
-def test_an_update_of_a_machine_that_is_being_created_is_refused(azure: LoopbackAzure) -> None:
+def test_an_update_of_an_instance_that_is_being_created_is_refused(azure: LoopbackAzure) -> None:
     stuck(azure)
 
     with pytest.raises(HttpResponseError, match="AnotherOperationInProgress"):
@@ -32,7 +32,7 @@ def test_an_update_of_a_machine_that_is_being_created_is_refused(azure: Loopback
     update(azure)
 
 
-def test_an_update_of_a_machine_that_is_being_created_may_preempt_that(azure: LoopbackAzure) -> None:
+def test_an_update_of_an_instance_that_is_being_created_may_preempt_that(azure: LoopbackAzure) -> None:
     azure.set(update_while_creating="preempts")
     stuck(azure)
 
@@ -43,7 +43,7 @@ def test_an_update_of_a_machine_that_is_being_created_may_preempt_that(azure: Lo
     assert [status.code for status in view.instance_view.statuses] == ["ProvisioningState/failed/OperationPreempted"]
 
 
-def test_a_machine_is_updated_twelve_times_and_then_four_times_a_minute(azure: LoopbackAzure) -> None:
+def test_an_instance_is_updated_twelve_times_and_then_four_times_a_minute(azure: LoopbackAzure) -> None:
     azure.now = TEN
     azure.launch()
     for _ in range(12):
@@ -59,7 +59,7 @@ def test_a_machine_is_updated_twelve_times_and_then_four_times_a_minute(azure: L
         update(azure)
 
 
-def test_what_a_machines_call_describes_may_lose_its_tags(azure: LoopbackAzure) -> None:
+def test_what_an_instances_call_describes_may_lose_its_tags(azure: LoopbackAzure) -> None:
     azure.set(no_inline_tags=True)
     azure.launch(tags={"a": "b"})
 
@@ -67,9 +67,9 @@ def test_what_a_machines_call_describes_may_lose_its_tags(azure: LoopbackAzure) 
     assert [resource["tags"] for resource in azure.resources("publicIPAddresses")] == [{}]
 
 
-def test_an_evicted_spot_machine_leaves_its_interface_and_its_address(azure: LoopbackAzure) -> None:
+def test_an_evicted_spot_instance_leaves_its_interface_and_its_address(azure: LoopbackAzure) -> None:
     azure.launch(priority="Spot", evictionPolicy="Delete")
-    azure.interrupt(azure.machines()[0]["id"])
+    azure.interrupt(azure.instances()[0]["id"])
 
     assert [len(azure.resources(kind)) for kind in ("disks", "networkInterfaces", "publicIPAddresses")] == [0, 1, 1]
 

@@ -46,7 +46,7 @@ def test_a_stockout_names_the_zones_that_have_room(google: LoopbackGoogle) -> No
         ({"us-central1": {"NVIDIA_L4_GPUS": 1}}, "Quota 'NVIDIA_L4_GPUS' exceeded.  Limit: 1.0 in region us-central1."),
     ],
 )
-def test_a_quota_is_told_by_the_operation_and_counts_what_is_there(
+def test_a_quota_is_reported_by_the_operation_and_counts_what_is_there(
     google: LoopbackGoogle, quotas: dict[str, Any], message: str
 ) -> None:
     google.set(quotas=quotas)
@@ -135,10 +135,10 @@ def test_what_google_does_not_take_is_refused_at_once(
     assert google.resources() == []
 
 
-def test_gpus_are_attached_to_an_n1_machine(google: LoopbackGoogle) -> None:
+def test_gpus_are_attached_to_an_n1_instance(google: LoopbackGoogle) -> None:
     google.launch(**T4)
-    (machine,) = google.machines()
-    assert (machine["instance_type"], machine["gpu_works"]) == ("n1-standard-4+1xnvidia-tesla-t4", True)
+    (instance,) = google.instances()
+    assert (instance["instance_type"], instance["gpu_works"]) == ("n1-standard-4+1xnvidia-tesla-t4", True)
 
 
 def test_a_network_that_is_missing_and_an_external_address_that_is_forbidden(google: LoopbackGoogle) -> None:

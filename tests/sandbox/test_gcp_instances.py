@@ -13,8 +13,8 @@ VM = "us-central1-a/vm"
 
 
 def operations(google: LoopbackGoogle, target: str) -> list[str]:
-    found = google.call("GET", "zones/us-central1-a/operations", filter=f"targetId={target}")
-    return [item["operationType"] for item in found.get("items", [])]
+    actual = google.call("GET", "zones/us-central1-a/operations", filter=f"targetId={target}")
+    return [item["operationType"] for item in actual.get("items", [])]
 
 
 def test_the_limit_deletes_at_its_time_by_the_clock(google: LoopbackGoogle) -> None:
@@ -27,7 +27,7 @@ def test_the_limit_deletes_at_its_time_by_the_clock(google: LoopbackGoogle) -> N
     google.later(seconds=1)
     with pytest.raises(Refused, match="notFound"):
         google.get(VM)
-    assert (google.machines()[0]["ended_at"], google.resources()) == ("2026-11-24T13:02:00Z", [])
+    assert (google.instances()[0]["ended_at"], google.resources()) == ("2026-11-24T13:02:00Z", [])
     assert operations(google, shown["id"]) == ["compute.instances.deferredDelete", "insert"]
 
 
@@ -39,8 +39,8 @@ def test_powered_off_from_inside_its_disk_bills_and_the_limit_may_count_on(
     google.launch(scheduling=LIMIT)
     google.later(minutes=10)
     google.shut_down(VM)
-    (machine,) = google.machines()
-    assert (machine["state"], machine["bills"], machine["billed_s"]) == ("stopped", False, 600.0)
+    (instance,) = google.instances()
+    assert (instance["state"], instance["bills"], instance["billed_s"]) == ("stopped", False, 600.0)
     assert google.get(VM)["status"] == "TERMINATED"
     google.later(hours=2)
     assert sorted(item["type"] for item in google.resources()) == left
@@ -206,18 +206,18 @@ def test_what_was_just_made_may_be_missing_for_a_moment(google: LoopbackGoogle) 
     assert "instances" not in google.call("GET", "aggregated/instances")["items"]["zones/us-central1-a"]
 
 
-def test_permissions_are_told_for_one_instance_and_for_the_project(google: LoopbackGoogle) -> None:
+def test_permissions_are_reported_for_one_instance_and_for_the_project(google: LoopbackGoogle) -> None:
     google.launch()
     google.set(permissions=["compute.instances.delete"])
-    asked = {"permissions": ["compute.instances.delete", "compute.instances.create"]}
+    query = {"permissions": ["compute.instances.delete", "compute.instances.create"]}
     path = "zones/us-central1-a/instances/vm/testIamPermissions"
-    assert google.call("POST", path, asked) == {"permissions": ["compute.instances.delete"]}
-    assert google.raw("POST", "/v1/projects/sandbox-project:testIamPermissions", asked) == (
+    assert google.call("POST", path, query) == {"permissions": ["compute.instances.delete"]}
+    assert google.raw("POST", "/v1/projects/sandbox-project:testIamPermissions", query) == (
         200,
         {"permissions": ["compute.instances.delete"]},
     )
     google.set(permissions=[])
-    assert google.call("POST", path, asked) == {}
+    assert google.call("POST", path, query) == {}
 
 
 def test_the_console_shows_the_guard_a_minute_after_the_start(google: LoopbackGoogle) -> None:
@@ -233,16 +233,16 @@ def test_the_console_shows_the_guard_a_minute_after_the_start(google: LoopbackGo
 
 def test_port_22_is_open_to_what_the_rules_of_lowest_number_say(google: LoopbackGoogle) -> None:
     google.launch(tags=["mine"])
-    assert google.machines()[0]["ssh_from"] == ["0.0.0.0/0"]
+    assert google.instances()[0]["ssh_from"] == ["0.0.0.0/0"]
     ssh = [{"IPProtocol": "tcp", "ports": ["22"]}]
     google.call("POST", "global/firewalls", {"name": "close", "denied": ssh, "targetTags": ["mine"], "priority": 1000})
-    assert google.machines()[0]["ssh_from"] == []
+    assert google.instances()[0]["ssh_from"] == []
     mine = {"name": "open", "allowed": ssh, "sourceRanges": ["203.0.113.7/32"], "targetTags": ["mine"]}
     operation = google.call("POST", "global/firewalls", mine | {"priority": 900})
     assert google.done(operation)["status"] == "DONE"
-    assert google.machines()[0]["ssh_from"] == ["203.0.113.7/32"]
+    assert google.instances()[0]["ssh_from"] == ["203.0.113.7/32"]
     google.call("DELETE", "global/firewalls/open")
-    assert google.machines()[0]["ssh_from"] == []
+    assert google.instances()[0]["ssh_from"] == []
     google.set(allows_ssh=False)
     google.call("DELETE", "global/firewalls/close")
-    assert google.machines()[0]["ssh_from"] == []
+    assert google.instances()[0]["ssh_from"] == []

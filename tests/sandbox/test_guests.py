@@ -53,7 +53,7 @@ def test_the_owner_of_the_key_gets_in_and_the_exit_code_comes_back(guests: Guest
         ("ubuntu", "owner", ("PubkeyAuthentication=no", "PreferredAuthentications=none,hostbased,gssapi-with-mic")),
     ],
 )
-def test_nobody_else_gets_in(guests: Guests, user: str, key: str, options: tuple[str, ...]) -> None:
+def test_no_other_user_gets_in(guests: Guests, user: str, key: str, options: tuple[str, ...]) -> None:
     guests.launch()
     ran = guests.ssh("true", user=user, key=getattr(guests, key), options=options)
     assert ran.returncode == 255
@@ -138,14 +138,14 @@ def test_a_stopped_instance_keeps_its_files_and_its_host_key(guests: Guests) -> 
 def test_a_power_off_is_that_of_the_instance(guests: Guests, command: str) -> None:
     guests.launch()
     guests.ssh(command)
-    until(lambda: guests.cloud.machines()[0]["state"] != "running")
+    until(lambda: guests.cloud.instances()[0]["state"] != "running")
     assert guests.ports == {}
 
 
 def test_a_power_off_in_some_minutes_can_be_cancelled(guests: Guests) -> None:
     guests.launch()
     assert guests.ssh("shutdown +5 && ls ../../power && shutdown -c && ls ../../power").returncode == 2
-    assert guests.cloud.machines()[0]["state"] == "running"
+    assert guests.cloud.instances()[0]["state"] == "running"
 
 
 def test_a_terminal_has_a_size_and_ends_with_its_shell(guests: Guests) -> None:

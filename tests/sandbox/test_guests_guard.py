@@ -37,8 +37,8 @@ def wait_for(folder: Path, text: str) -> None:
 
 def wait_for_end(cloud: LoopbackAws, state: str) -> None:
     limit = time.monotonic() + 30
-    while cloud.machines()[0]["state"] != state:
-        assert time.monotonic() < limit, cloud.machines()
+    while cloud.instances()[0]["state"] != state:
+        assert time.monotonic() < limit, cloud.instances()
         time.sleep(0.05)  # the guard is a real process: its timers run 300 times as fast, not at once
 
 
@@ -62,7 +62,7 @@ def test_on_aws_it_terminates_the_instance_two_minutes_past_the_deadline_in_its_
     cloud.client("ec2").create_tags(Resources=[instance_id], Tags=[{"Key": EXPIRES_AT, "Value": later}])
     cloud.now = DEADLINE + timedelta(minutes=3)
     wait_for(folder, f"armed, ends at {later} (tag)")
-    assert cloud.machines()[0]["state"] == "running"
+    assert cloud.instances()[0]["state"] == "running"
     cloud.now = DEADLINE + timedelta(minutes=12, seconds=1)
     wait_for_end(cloud, "terminated")
 
@@ -75,7 +75,7 @@ def test_on_google_cloud_it_stops_the_instance(cloud: LoopbackAws, folder: Path)
     wait_for_end(cloud, "stopped")
 
 
-def test_a_deadline_that_cannot_be_read_ends_the_longest_life(cloud: LoopbackAws, folder: Path) -> None:
+def test_an_unreadable_deadline_shuts_down_after_the_longest_ttl(cloud: LoopbackAws, folder: Path) -> None:
     launched(cloud, MetadataOptions={"HttpTokens": "required", "InstanceMetadataTags": "disabled"})
     wait_for(folder, "tag missing, ends at 20261124t1400")
     cloud.now = NOON + MAX_TTL + timedelta(minutes=1)

@@ -13,7 +13,7 @@ TEN = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(("idle", "wanted"), [(timedelta(hours=23, minutes=59), True), (timedelta(hours=24), False)])
-def test_a_server_nobody_asks_for_a_day_is_not_wanted(tmp_path: Path, idle: timedelta, wanted: bool) -> None:
+def test_a_server_without_requests_for_a_day_exits(tmp_path: Path, idle: timedelta, wanted: bool) -> None:
     address = tmp_path / "address.json"
     address.write_text('{"nonce": "mine"}')
 
@@ -33,10 +33,10 @@ def test_a_server_whose_folder_is_gone_is_not_wanted(tmp_path: Path) -> None:
 
 
 def test_the_server_says_who_it_is(cloud: LoopbackAws) -> None:
-    said = cloud.ask("GET", "/gpuctl-sandbox")
+    text = cloud.ask("GET", "/gpuctl-sandbox")
 
-    assert (said["nonce"], said["pid"]) == ("loopback", os.getpid())
-    assert datetime.fromisoformat(said["startedAt"]).tzinfo is not None
+    assert (text["nonce"], text["pid"]) == ("loopback", os.getpid())
+    assert datetime.fromisoformat(text["startedAt"]).tzinfo is not None
 
 
 def test_emptying_takes_a_post(cloud: LoopbackAws) -> None:
@@ -45,4 +45,4 @@ def test_emptying_takes_a_post(cloud: LoopbackAws) -> None:
     with pytest.raises(AssertionError, match="404"):
         cloud.ask("GET", "/gpuctl-sandbox/reset")
 
-    assert [machine["id"] for machine in cloud.machines()] == [machine_id]
+    assert [instance["id"] for instance in cloud.instances()] == [machine_id]

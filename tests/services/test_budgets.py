@@ -20,11 +20,13 @@ def statuses(operator: Operator) -> dict[str | None, str]:
 
 def deadline_on(operator: Operator, name: str) -> str:
     (record,) = (record for record in operator.records if record.name == name)
-    (machine,) = (machine for machine in operator.cloud.machines() if machine["id"] == record.cloud_id)
-    return str(machine["tags"]["gpuctl-expires-at"])
+    (instance,) = (instance for instance in operator.cloud.instances() if instance["id"] == record.cloud_id)
+    return str(instance["tags"]["gpuctl-expires-at"])
 
 
-def test_a_deadline_that_a_budget_has_no_room_for_stays_on_the_machine_and_in_the_record(operator: Operator) -> None:
+def test_a_deadline_that_exceeds_a_budget_is_changed_neither_at_the_provider_nor_in_the_record(
+    operator: Operator,
+) -> None:
     operator.provision("--name", "a", "--ttl", "60")
     before, tag = operator.records[0].expires_at, deadline_on(operator, "a")
     budget(operator, "daily_usd = 0.60")
@@ -58,7 +60,7 @@ def test_the_reaper_ends_the_newest_until_the_rest_fits(operator: Operator) -> N
     assert statuses(operator) == {"old": "READY", "middle": "READY", "new": "TERMINATED"}
     assert operator.json("get", "new").instance["statusReason"] == "budget"
     assert operator.run("reap").out == ""
-    assert len(operator.alive) == 2
+    assert len(operator.active) == 2
 
 
 def test_a_reaper_whose_budgets_only_block_ends_nothing_for_them(operator: Operator) -> None:
@@ -81,7 +83,7 @@ def test_the_reaper_goes_by_the_clouds_clock_when_this_ones_is_wrong(operator: O
     assert statuses(operator) == {"short": "READY", "long": "READY"}
 
 
-def test_another_states_machine_is_never_ended_for_a_budget(operator: Operator) -> None:
+def test_another_states_instance_is_never_terminated_for_a_budget(operator: Operator) -> None:
     other = operator.cloud.launch(
         tags={
             "gpuctl-id": "inst-zzzzzzzzzzzz",
@@ -93,14 +95,14 @@ def test_another_states_machine_is_never_ended_for_a_budget(operator: Operator) 
     budget(operator, 'daily_usd = 0.01\naction = "terminate"')
     operator.run("reap", "--sweep", "--wait")
     assert statuses(operator) == {"a": "TERMINATED"}
-    assert operator.alive == [other]
+    assert operator.active == [other]
 
 
 def test_doctor_tells_how_every_limit_stands(operator: Operator) -> None:
     operator.provision("--name", "a", "--ttl", "60")
     budget(operator, "daily_usd = 0.50\nmonthly_usd = 50\n[budget.user.ana]\ndaily_usd = 0.60")
-    told = [check for check in operator.json("doctor").json["checks"] if check["check"] == "budget"]
-    assert [(item["status"], item["message"].split(":")[0]) for item in told] == [
+    document = [check for check in operator.json("doctor").json["checks"] if check["check"] == "budget"]
+    assert [(item["status"], item["message"].split(":")[0]) for item in document] == [
         ("fail", "over $0.50 a day"),
         ("ok", "$50.00 a month"),
         ("warn", "$0.60 a day for user `ana`"),
@@ -110,23 +112,23 @@ def test_doctor_tells_how_every_limit_stands(operator: Operator) -> None:
 FULL = refuse("InsufficientInstanceCapacity", 500)
 
 
-def test_a_machine_that_a_budget_has_no_room_for_is_refused_before_anything_is_written(operator: Operator) -> None:
+def test_an_instance_that_exceeds_a_budget_is_refused_before_anything_is_written(operator: Operator) -> None:
     budget(operator, "daily_usd = 0.50")
     ran = operator.provision()
     assert (ran.code, ran.json["error"]["code"], ran.json["error"]["retryable"]) == (7, "budget", False)
     assert ran.json["error"]["message"] == (
         "budget of $0.50 a day exceeded: $0.00 spent + $0.00 committed + $0.54 requested = $0.55"
     )
-    assert (operator.cloud.machines(), operator.state.exists()) == ([], False)
+    assert (operator.cloud.instances(), operator.state.exists()) == ([], False)
     assert operator.run("provision", "g4dn.xlarge", "--region", "us-east-1", "--dry-run").code == 7
 
 
-def test_several_machines_are_refused_together(operator: Operator) -> None:
+def test_several_instances_are_refused_together(operator: Operator) -> None:
     budget(operator, "daily_usd = 1.50")
     assert operator.provision("--count", "3").code == 7
     assert operator.provision("--count", "2").code == 0
     assert operator.provision().code == 7
-    assert len(operator.alive) == 2
+    assert len(operator.active) == 2
 
 
 def test_what_ended_counts_with_what_it_cost_though_it_is_archived(operator: Operator) -> None:
@@ -154,11 +156,11 @@ def test_a_user_and_a_tag_have_budgets_of_their_own(operator: Operator) -> None:
     assert operator.provision("--tag", "project=y").code == 0
 
 
-def test_a_price_nobody_knows_is_refused_unless_it_is_allowed(operator: Operator) -> None:
+def test_an_unknown_price_is_refused_unless_it_is_allowed(operator: Operator) -> None:
     spot = ("--spot", "--ttl", "30")
     budget(operator, "daily_usd = 50")
     refused = operator.provision(*spot)
-    assert (refused.code, operator.cloud.machines()) == (7, [])
+    assert (refused.code, operator.cloud.instances()) == (7, [])
     assert "1 instances of unknown price" in refused.json["error"]["message"]
     assert refused.json["error"]["hint"] == "add `--allow-unknown-price` to skip the check for them"
     allowed = operator.run("provision", "g4dn.xlarge", "--region", "us-east-1", *spot, "--allow-unknown-price")
@@ -171,13 +173,13 @@ def test_without_a_budget_an_unknown_price_is_no_matter(operator: Operator) -> N
     assert operator.provision("--spot").code == 0
 
 
-def test_a_dearer_place_is_not_tried_where_the_budget_has_room_for_the_first_only(operator: Operator) -> None:
+def test_a_more_expensive_placement_is_not_tried_if_it_exceeds_the_budget(operator: Operator) -> None:
     budget(operator, "daily_usd = 0.56")
     operator.wire.arm("RunInstances", FULL)
     ran = operator.run("provision", "g4dn.xlarge", "--region", "us-east-1,sa-east-1")
     assert ran.code == 5
     assert "budget of $0.56 a day exceeded: " in ran.err
-    assert (operator.cloud.machines(), [len(record.attempts) for record in operator.records]) == ([], [1])
+    assert (operator.cloud.instances(), [len(record.attempts) for record in operator.records]) == ([], [1])
     budget(operator, "daily_usd = 5")
     operator.wire.arm("RunInstances", FULL)
     assert operator.run("provision", "g4dn.xlarge", "--region", "us-east-1,sa-east-1").code == 0

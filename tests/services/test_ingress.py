@@ -38,25 +38,25 @@ def echo(operator: Operator) -> Iterator[Echo]:
 
 def groups(operator: Operator) -> list[dict[str, Any]]:
     """The security groups that carry a state's tag, by the cloud itself."""
-    asked = {"Filters": [{"Name": "tag-key", "Values": [STATE]}]}
-    found: list[dict[str, Any]] = operator.cloud.client("ec2").describe_security_groups(**asked)["SecurityGroups"]
-    return found
+    query = {"Filters": [{"Name": "tag-key", "Values": [STATE]}]}
+    problems: list[dict[str, Any]] = operator.cloud.client("ec2").describe_security_groups(**query)["SecurityGroups"]
+    return problems
 
 
 def ranges(operator: Operator) -> list[str]:
     """The ranges that anything of ours opens to anybody, each rule once."""
     return [
-        said.get("CidrIp") or said["CidrIpv6"]
+        text.get("CidrIp") or text["CidrIpv6"]
         for group in groups(operator)
         for rule in group["IpPermissions"]
-        for said in (*rule["IpRanges"], *rule["Ipv6Ranges"])
+        for text in (*rule["IpRanges"], *rule["Ipv6Ranges"])
     ]
 
 
 def reachable_from(operator: Operator, *cloud_ids: str) -> list[list[str]]:
     """The sources that reach port 22 of these instances, by the cloud's own store."""
-    found = {machine["id"]: machine["ssh_from"] for machine in operator.cloud.machines()}
-    return [found[cloud_id] for cloud_id in cloud_ids]
+    problems = {instance["id"]: instance["ssh_from"] for instance in operator.cloud.instances()}
+    return [problems[cloud_id] for cloud_id in cloud_ids]
 
 
 def started(operator: Operator, *argv: str) -> str:
@@ -81,7 +81,7 @@ def test_a_cloud_on_this_computer_sees_its_callers_at_the_loopback_address(opera
     assert ranges(operator) == ["127.0.0.1/32"]
 
 
-def test_none_opens_nothing_and_asks_nobody(operator: Operator, echo: Echo) -> None:
+def test_ssh_from_none_opens_nothing_and_sends_no_request(operator: Operator, echo: Echo) -> None:
     operator.provision("--ssh-from", "none")
     (sent,) = operator.wire.calls("RunInstances")
     assert "SecurityGroupId.1" not in sent.form
@@ -89,7 +89,7 @@ def test_none_opens_nothing_and_asks_nobody(operator: Operator, echo: Echo) -> N
 
 
 @pytest.mark.parametrize(
-    ("said", "rule"),
+    ("text", "rule"),
     [
         ("203.0.113.7", "203.0.113.7/32"),
         ("203.0.113.0/24", "203.0.113.0/24"),
@@ -97,24 +97,24 @@ def test_none_opens_nothing_and_asks_nobody(operator: Operator, echo: Echo) -> N
         ("2001:db8::/48", "2001:db8::/48"),
     ],
 )
-def test_a_range_that_is_named_is_the_one_that_is_let_in(operator: Operator, echo: Echo, said: str, rule: str) -> None:
-    ran = operator.provision("--ssh-from", said)
+def test_a_range_that_is_named_is_the_one_that_is_let_in(operator: Operator, echo: Echo, text: str, rule: str) -> None:
+    ran = operator.provision("--ssh-from", text)
     assert (ran.code, ranges(operator), echo.asked) == (0, [rule], 0)
     assert "warning" not in ran.err
 
 
-@pytest.mark.parametrize("said", ["0.0.0.0/0", "::/0"])
-def test_everybody_is_let_in_only_where_that_is_written_out_and_with_a_warning(operator: Operator, said: str) -> None:
-    ran = operator.provision("--ssh-from", said)
-    assert ranges(operator) == [said]
-    assert f"warning: port 22 is open to everyone ({said})" in ran.err
+@pytest.mark.parametrize("text", ["0.0.0.0/0", "::/0"])
+def test_port_22_is_open_to_everyone_only_if_requested_and_with_a_warning(operator: Operator, text: str) -> None:
+    ran = operator.provision("--ssh-from", text)
+    assert ranges(operator) == [text]
+    assert f"warning: port 22 is open to everyone ({text})" in ran.err
 
 
 @pytest.mark.parametrize(
-    "said", ["203.0.113.7\n", "everybody", "203.0.113.7/33", "203.0.113", "::ffff:1.2.3.4", "0", "*", "-1", "١.2.3.4"]
+    "text", ["203.0.113.7\n", "everybody", "203.0.113.7/33", "203.0.113", "::ffff:1.2.3.4", "0", "*", "-1", "١.2.3.4"]
 )
-def test_what_is_no_range_is_refused_before_anything_is_done(operator: Operator, said: str) -> None:
-    ran = operator.provision(f"--ssh-from={said}")
+def test_what_is_no_range_is_refused_before_anything_is_done(operator: Operator, text: str) -> None:
+    ran = operator.provision(f"--ssh-from={text}")
     assert (ran.code, ran.json["error"]["code"], operator.wire.sent) == (2, "usage", [])
 
 
@@ -124,7 +124,7 @@ def test_an_odd_answer_about_one_s_address_opens_nothing(operator: Operator, ech
     demanded = operator.provision("--ssh-from", "auto")
     assert (demanded.code, demanded.json["error"]["code"]) == (5, "unreachable")
     assert "--ssh-from none" in demanded.json["error"]["hint"]
-    assert (operator.alive, operator.records) == ([], ())
+    assert (operator.active, operator.records) == ([], ())
     # Where nobody demanded it the instance is started, closed, and that is said.
     plain = operator.provision()
     assert plain.code == 0
@@ -135,17 +135,17 @@ def test_an_odd_answer_about_one_s_address_opens_nothing(operator: Operator, ech
 def test_a_service_that_fails_or_is_not_there_opens_nothing(operator: Operator, echo: Echo) -> None:
     echo.status = 503
     assert operator.provision("--ssh-from", "auto").code == 5
-    gone = operator.run(
+    ran = operator.run(
         "provision", "g4dn.xlarge", "--region", "us-east-1", environ={"GPUCTL_PUBLIC_IP_URL": "http://127.0.0.1:9/"}
     )
-    assert gone.code == 0
+    assert ran.code == 0
     assert ranges(operator) == []
 
 
 @pytest.mark.parametrize(
     "url", ["http://example.com/", "ftp://127.0.0.1/", "checkip", "https://", "http://127.0.0.1:x"]
 )
-def test_the_address_is_asked_for_by_https_or_on_loopback_only(operator: Operator, url: str) -> None:
+def test_the_address_is_requested_by_https_or_on_loopback_only(operator: Operator, url: str) -> None:
     operator.environ["GPUCTL_PUBLIC_IP_URL"] = url
     ran = operator.provision("--ssh-from", "auto")
     assert (ran.code, ran.json["error"]["code"], operator.records) == (2, "usage", ())
@@ -159,9 +159,9 @@ def test_the_settings_say_from_where_and_a_flag_goes_before_them(operator: Opera
 
 
 def test_an_instance_is_reachable_from_its_own_range_only_whatever_is_started_after_it(operator: Operator) -> None:
-    said = ["203.0.113.7/32", "198.51.100.0/24", "2001:db8::/48", "203.0.113.7/32"]
-    ids = [started(operator, "--ssh-from", cidr) for cidr in said]
-    assert reachable_from(operator, *ids) == [[cidr] for cidr in said]
+    text = ["203.0.113.7/32", "198.51.100.0/24", "2001:db8::/48", "203.0.113.7/32"]
+    ids = [started(operator, "--ssh-from", cidr) for cidr in text]
+    assert reachable_from(operator, *ids) == [[cidr] for cidr in text]
     assert len(groups(operator)) == 3
 
 
@@ -188,17 +188,17 @@ def test_a_group_without_its_rule_is_given_the_rule(operator: Operator) -> None:
 
 
 @pytest.mark.parametrize("times", [1, 2, 3])
-def test_a_group_that_ec2_does_not_find_yet_is_asked_for_again(operator: Operator, times: int) -> None:
+def test_a_group_that_ec2_does_not_find_yet_is_requested_again(operator: Operator, times: int) -> None:
     for _ in range(2):  # the first creates the group, the second finds it
         operator.wire.arm("RunInstances", *[refuse("InvalidGroup.NotFound")] * times)
         assert operator.provision().code == 0
-    assert (len(groups(operator)), len(operator.alive)) == (1, 2)
+    assert (len(groups(operator)), len(operator.active)) == (1, 2)
 
 
 def test_a_group_that_ec2_never_finds_is_not_now_and_starts_nothing(operator: Operator) -> None:
     operator.wire.arm("RunInstances", *[refuse("InvalidGroup.NotFound")] * 4)
     ran = operator.provision()
-    assert (ran.code, ran.json["error"]["code"], operator.alive) == (5, "unreachable", [])
+    assert (ran.code, ran.json["error"]["code"], operator.active) == (5, "unreachable", [])
 
 
 def test_a_group_that_was_deleted_after_it_was_found_is_created_again(operator: Operator) -> None:
@@ -215,7 +215,7 @@ def test_a_group_that_exists_and_is_not_shown_yet_is_waited_for(operator: Operat
     assert operator.provision().code == 0
     operator.wire.arm("CreateSecurityGroup", *[refuse("InvalidGroup.Duplicate")] * 4)
     ran = operator.provision("--ssh-from", "203.0.113.7/32")
-    assert (ran.code, ran.json["error"]["code"], len(operator.alive)) == (5, "unreachable", 1)
+    assert (ran.code, ran.json["error"]["code"], len(operator.active)) == (5, "unreachable", 1)
 
 
 @pytest.mark.parametrize(
@@ -229,7 +229,7 @@ def test_no_more_groups_or_rules_is_a_quota_and_starts_nothing(operator: Operato
     operator.wire.arm(action, refuse(code))
     ran = operator.provision("--ssh-from", "203.0.113.7/32")
     error = ran.json["error"]
-    assert (ran.code, error["code"], operator.alive) == (6, "quota", [])
+    assert (ran.code, error["code"], operator.active) == (6, "quota", [])
     assert code in error["message"] and "--ssh-from none" in error["hint"]
     assert operator.wire.calls("RunInstances") == []
 
@@ -245,7 +245,7 @@ def test_a_lost_reply_makes_no_second_group_and_no_second_rule(operator: Operato
 def test_a_group_that_cannot_be_made_is_a_refusal_and_nothing_is_left(operator: Operator) -> None:
     operator.wire.arm("CreateSecurityGroup", refuse("UnauthorizedOperation"))
     ran = operator.provision()
-    assert (ran.code, operator.alive, groups(operator)) == (4, [], [])
+    assert (ran.code, operator.active, groups(operator)) == (4, [], [])
     assert "--ssh-from none" in ran.json["error"]["hint"]
     assert ran.instance["status"] == "FAILED"
 
@@ -265,7 +265,7 @@ def test_nothing_is_started_where_others_hold_every_name(operator: Operator) -> 
     for suffix in ("", "-2", "-3", "-4", "-5"):
         operator.cloud.client("ec2").create_security_group(GroupName=f"{name}{suffix}", Description="theirs")
     ran = operator.provision()
-    assert (ran.code, ran.json["error"]["code"], operator.alive) == (1, "cloud", [])
+    assert (ran.code, ran.json["error"]["code"], operator.active) == (1, "cloud", [])
     assert "--ssh-from none" in ran.json["error"]["hint"]
 
 
@@ -316,7 +316,7 @@ def test_a_group_that_a_refused_create_left_is_deleted_too(operator: Operator) -
         assert "gpuctl" not in str(operator.cloud.client("ec2", region).describe_security_groups()["SecurityGroups"])
 
 
-def test_a_group_that_is_in_use_stays_and_is_asked_about_once_a_day(operator: Operator) -> None:
+def test_a_group_that_is_in_use_stays_and_is_queried_once_a_day(operator: Operator) -> None:
     operator.json("terminate", operator.provision().instance["id"])
     (group,) = groups(operator)
     theirs = operator.cloud.launch(SecurityGroupIds=[group["GroupId"]])

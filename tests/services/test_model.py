@@ -69,10 +69,10 @@ class World(RuleBasedStateMachine):
     @rule(ttl=st.integers(5, 120), waits=st.booleans(), troubles=TROUBLES)
     def provision(self, ttl: int, waits: bool, troubles: list[Trouble | None]) -> None:
         self.troubled(troubles)
-        asked = Request(user="ana", instance_type="g4dn.xlarge", region="us-east-1", ttl=timedelta(minutes=ttl))
+        request = Request(user="ana", instance_type="g4dn.xlarge", region="us-east-1", ttl=timedelta(minutes=ttl))
         with suppress(Crash, GpuctlError):
             runtime = self.runtime
-            choice = choose(asked, lambda name: Defaults(), runtime, CATALOG)
+            choice = choose(request, lambda name: Defaults(), runtime, CATALOG)
             patience = timedelta(minutes=15) if waits else None
             start(prepare(choice, runtime), runtime, lambda records: None, patience, agree=lambda offer, reason: True)
 
@@ -114,18 +114,20 @@ class World(RuleBasedStateMachine):
                     end(self.runtime, [self.live()[number].id], Reason.USER)
                 elif other == "extend":
                     extended = extend(self.runtime, self.live()[number], by=20 * MINUTE, ttl=None)
-                    kept.append(extended)
+                    remaining.append(extended)
                 else:
                     self.clock.move(20 * MINUTE)
 
-        kept: list[Instance] = []
-        before = {machine.cloud_id for machine in self.cloud.alive}
+        remaining: list[Instance] = []
+        before = {instance.cloud_id for instance in self.cloud.active}
         self.cloud.interlude = interlude
         self.run_reaper(sweep=True)
         self.cloud.interlude = None
-        gone = before - {machine.cloud_id for machine in self.cloud.alive}
+        missing = before - {instance.cloud_id for instance in self.cloud.active}
         # Whoever was told that an instance is extended must find it alive.
-        assert not [record for record in kept if record.cloud_id in gone and self.cloud.true_time < record.expires_at]
+        assert not [
+            record for record in remaining if record.cloud_id in missing and self.cloud.true_time < record.expires_at
+        ]
 
     def run_reaper(self, *, sweep: bool) -> None:
         reaper = ReapOptions(sweep=sweep, max_orphans=99)
@@ -150,21 +152,21 @@ class World(RuleBasedStateMachine):
 
     @invariant()
     def nothing_of_others_was_touched(self) -> None:
-        assert all(self.cloud.machines[text].ended_at is None for text in self.foreign)
+        assert all(self.cloud.instances[text].ended_at is None for text in self.foreign)
 
     @invariant()
     def one_record_is_one_machine(self) -> None:
         ids = [
-            machine.tags.get("gpuctl-id")
-            for machine in self.cloud.machines.values()
-            if machine.cloud_id not in self.foreign
+            instance.tags.get("gpuctl-id")
+            for instance in self.cloud.instances.values()
+            if instance.cloud_id not in self.foreign
         ]
         assert len(ids) == len(set(ids))
 
     @invariant()
     def what_is_closed_is_gone(self) -> None:
         closed = {record.id for record in self.store.snapshot().records if not record.is_live}
-        assert not [machine for machine in self.cloud.alive if machine.tags.get("gpuctl-id") in closed]
+        assert not [instance for instance in self.cloud.active if instance.tags.get("gpuctl-id") in closed]
 
     @invariant()
     def nothing_was_ended_before_its_time(self) -> None:
@@ -180,7 +182,7 @@ class World(RuleBasedStateMachine):
         for _ in range(4):
             self.run_reaper(sweep=True)
             self.clock.move(2 * MINUTE)
-        assert {machine.cloud_id for machine in self.cloud.alive} == set(self.foreign)
+        assert {instance.cloud_id for instance in self.cloud.active} == set(self.foreign)
         assert self.live() == []
 
 

@@ -21,7 +21,7 @@ def default_group(operator: Operator) -> str:
     return str(group["GroupId"])
 
 
-def test_without_a_range_the_default_security_group_decides_and_that_is_said(
+def test_without_a_range_the_default_security_group_decides_and_that_is_printed(
     operator: Operator, default_group: str
 ) -> None:
     argv = ("provision", "g4dn.xlarge", "--region", "us-east-1", "--name", "closed", "--ssh-from", "none")
@@ -31,8 +31,8 @@ def test_without_a_range_the_default_security_group_decides_and_that_is_said(
     assert "198.51.100.0/24" not in plan
     shown = operator.run("get", "closed", "--color", "never", terminal=True)
     assert world in " ".join(shown.out.split())
-    told = operator.json("get", "closed").instance["metadata"][SSH_ALSO_FROM]
-    assert told == f"instances in the default security group {default_group}; {world}"
+    document = operator.json("get", "closed").instance["metadata"][SSH_ALSO_FROM]
+    assert document == f"instances in the default security group {default_group}; {world}"
 
 
 def test_a_range_of_its_own_is_all_there_is(operator: Operator, default_group: str) -> None:
@@ -57,10 +57,10 @@ def test_an_address_that_was_not_found_does_not_hide_what_the_network_lets_in(
 
 def test_doctor_warns_of_it(operator: Operator, default_group: str) -> None:
     argv = ("doctor", "--region", "us-east-1")
-    found = [check for check in operator.json(*argv).json["checks"] if check["check"] == "ingress"]
+    checks = [check for check in operator.json(*argv).json["checks"] if check["check"] == "ingress"]
     operator.environ["GPUCTL_SSH_FROM"] = "none"
     warned = [check for check in operator.json(*argv).json["checks"] if check["check"] == "ingress"]
-    assert (found, [item["status"] for item in warned]) == ([], ["warn"])
+    assert (checks, [item["status"] for item in warned]) == ([], ["warn"])
     assert "0.0.0.0/0" in warned[0]["message"]
 
 
@@ -82,7 +82,7 @@ def test_the_next_attempt_has_the_sources_of_its_own_network(operator: Operator,
     assert default_group not in ran.instance["metadata"][SSH_ALSO_FROM]
 
 
-def test_on_azure_a_subnet_of_somebody_s_lets_its_network_in(
+def test_on_azure_a_chosen_subnet_allows_ssh_from_its_network(
     operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GPUCTL_AZURE_ENDPOINT", operator.wire.url)

@@ -49,7 +49,7 @@ def runtime_of(folder: Path, budgets: Budgets) -> Runtime:
     )
 
 
-def test_of_fifty_that_start_at_once_under_a_budget_for_ten_exactly_ten_get_a_machine(tmp_path: Path) -> None:
+def test_of_fifty_that_start_at_once_under_a_budget_for_ten_exactly_ten_get_an_instance(tmp_path: Path) -> None:
     budgets = Budgets(daily_usd=EACH * 10)
     ready = Barrier(50)
 

@@ -30,8 +30,8 @@ def test_a_task_goes_on_after_another_copy_of_the_state_has_extended_its_instanc
     team = Team()
     record = team.provision(5 * MINUTE)
     later = record.expires_at + timedelta(hours=1)
-    (machine,) = team.cloud.alive
-    team.cloud.set_deadline(record.region, machine.cloud_id, later)
+    (instance,) = team.cloud.active
+    team.cloud.set_deadline(record.region, instance.cloud_id, later)
     team.clock.move(6 * MINUTE)
     look(team, record)
     assert team.state.records.snapshot().records[0].expires_at == later
@@ -49,5 +49,5 @@ def test_an_instance_that_cannot_be_reached_from_here_is_terminated(tmp_path: Pa
     team = Team()
     record = team.provision(60 * MINUTE)
     result = run_task(team.runtime, unreachable(tmp_path), record, Task(["true"]), lambda *_: None, keep=False)
-    assert (result.code, result.error is None, team.cloud.alive) == (None, False, [])
+    assert (result.code, result.error is None, team.cloud.active) == (None, False, [])
     assert (result.record.status, result.record.reason) == (Status.TERMINATED, Reason.CANCELLED)

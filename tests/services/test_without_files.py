@@ -108,9 +108,9 @@ def team(monkeypatch: pytest.MonkeyPatch) -> Team:
 
 def test_an_instance_is_started_and_terminated_without_a_file(team: Team) -> None:
     record = team.provision(60 * MINUTE)
-    assert (team.status(record), len(team.cloud.alive)) == (Status.READY, 1)
+    assert (team.status(record), len(team.cloud.active)) == (Status.READY, 1)
     end(team.runtime, [record.id], Reason.USER)
-    assert team.cloud.alive == []
+    assert team.cloud.active == []
 
 
 def test_the_reaper_terminates_what_is_expired_without_a_file_and_remembers_it(team: Team) -> None:
@@ -118,7 +118,7 @@ def test_the_reaper_terminates_what_is_expired_without_a_file_and_remembers_it(t
     team.clock.move(6 * MINUTE)
     report = team.reap("host 1")
     assert [done.action.subject for done in report.result.done if done.terminates] == [expired.id]
-    assert [machine.tags["gpuctl-id"] for machine in team.cloud.alive] == [other.id]
+    assert [instance.tags["gpuctl-id"] for instance in team.cloud.active] == [other.id]
     times = team.state.reaper.read()
     assert (times.last_reap_at, len(times.sweeps)) == (team.clock.now(), 1)
 
@@ -167,7 +167,7 @@ def test_a_reaper_elsewhere_waits_for_one_that_works_and_takes_over_from_one_tha
     team.clock.move(6 * MINUTE)
     team.state.leases.acquire(LeaseName.REAP, "host 1", 5 * MINUTE)
     assert team.reap("host 2").is_busy
-    assert len(team.cloud.alive) == 1
+    assert len(team.cloud.active) == 1
     team.clock.move(5 * MINUTE)
     assert not team.reap("host 2").is_busy
-    assert team.cloud.alive == []
+    assert team.cloud.active == []

@@ -16,11 +16,11 @@ _PLACES: dict[tuple[type, Path], object] = {}
 
 
 class TestMemoryStore(RecordStoreContract):
-    def open(self, place: Path, kind: StateKind = StateKind.REAL) -> MemoryStore:
-        return _PLACES.setdefault((MemoryStore, place), MemoryStore())  # type: ignore[return-value]
+    def open(self, folder: Path, kind: StateKind = StateKind.REAL) -> MemoryStore:
+        return _PLACES.setdefault((MemoryStore, folder), MemoryStore())  # type: ignore[return-value]
 
-    def lose(self, place: Path) -> None:
-        self.open(place).lose()
+    def lose(self, folder: Path) -> None:
+        self.open(folder).lose()
 
 
 class TestMemoryLeases(LeaseContract):

@@ -65,8 +65,8 @@ class LoopbackAzure(LoopbackCloud):
 
     def resources(self, kind: str = "") -> list[dict[str, Any]]:
         """Everything that exists, groups included, whose type ends so: id, type, location, tags, state, bills."""
-        found = self._cloud.ask("GET", "/gpuctl-sandbox/azure/resources")
-        return [item for item in found if item["type"].lower().endswith(kind.lower())]
+        results = self._cloud.ask("GET", "/gpuctl-sandbox/azure/resources")
+        return [item for item in results if item["type"].lower().endswith(kind.lower())]
 
     def calls(self) -> list[dict[str, str]]:
         """The ARM calls served since the last reset, oldest first: method, type, action, region, path."""
@@ -81,16 +81,16 @@ class LoopbackAzure(LoopbackCloud):
 
     def group(self, name: str = "theirs", region: str = "eastus", tags: dict[str, str] | None = None) -> str:
         """Make a resource group past gpuctl, and return its id."""
-        made = self.groups.create_or_update(name, {"location": region, "tags": tags or {}})
-        return str(made.id)
+        created = self.groups.create_or_update(name, {"location": region, "tags": tags or {}})
+        return str(created.id)
 
     def disk(self, name: str, group: str = "theirs", tags: dict[str, str] | None = None) -> str:
         """Make an empty disk past gpuctl in a group that exists, and return its id."""
         region = self.groups.get(group).location
         properties = {"diskSizeGB": 32, "creationData": {"createOption": "Empty"}}
         body = {"location": region, "tags": tags or {}, "properties": properties}
-        place = f"/subscriptions/{self.subscription}/resourceGroups/{group}/providers/Microsoft.Compute/disks/{name}"
-        return str(self.raw("PUT", f"{place}?api-version=2024-03-02", body)[2]["id"])
+        path = f"/subscriptions/{self.subscription}/resourceGroups/{group}/providers/Microsoft.Compute/disks/{name}"
+        return str(self.raw("PUT", f"{path}?api-version=2024-03-02", body)[2]["id"])
 
     def launch(
         self,
@@ -103,16 +103,16 @@ class LoopbackAzure(LoopbackCloud):
         """Start an instance past gpuctl, group, network and all, as another tool would, and return its id."""
         self.group(group, region, tags)
         self.vnet(group, region)
-        asked = machine(region, subnet=self.subnet_id(group), tags=tags, name=name, **changes)
-        return str(self.compute.virtual_machines.begin_create_or_update(group, name, asked).result()["id"])
+        requested = machine(region, subnet=self.subnet_id(group), tags=tags, name=name, **changes)
+        return str(self.compute.virtual_machines.begin_create_or_update(group, name, requested).result()["id"])
 
     def vnet(self, group: str, region: str = "eastus") -> None:
         """A network with one subnet, in a group that exists."""
-        said = {
+        message = {
             "addressSpace": {"addressPrefixes": ["10.0.0.0/16"]},
             "subnets": [{"name": "default", "properties": {"addressPrefix": "10.0.0.0/24"}}],
         }
-        body = {"location": region, "properties": said}
+        body = {"location": region, "properties": message}
         self.network.virtual_networks.begin_create_or_update(group, "net", body).result()
 
     def subnet_id(self, group: str) -> str:
@@ -177,7 +177,7 @@ def machine(
             ],
         },
     }
-    said = {
+    body = {
         "hardwareProfile": {"vmSize": size},
         "storageProfile": {
             "imageReference": {"publisher": publisher, "offer": offer, "sku": sku, "version": version},
@@ -198,4 +198,4 @@ def machine(
         },
         "networkProfile": {"networkApiVersion": "2022-11-01", "networkInterfaceConfigurations": [interface]},
     }
-    return {"location": region, "tags": tags or {}, "properties": {**said, **properties}}
+    return {"location": region, "tags": tags or {}, "properties": {**body, **properties}}

@@ -8,14 +8,14 @@ from support.wire import Sent
 
 
 def canary_hits(
-    canaries: Mapping[str, str], *, said: Mapping[str, str], folder: Path | None = None, sent: Iterable[Sent] = ()
+    canaries: Mapping[str, str], *, body: Mapping[str, str], folder: Path | None = None, sent: Iterable[Sent] = ()
 ) -> list[str]:
     """`WHERE: NAME` for each canary (a name and its string) that is found anywhere; none is what is hoped for.
 
     `said` maps a place, such as `stderr of list`, to its text; every file below `folder` is read whole, names too; of
     each call in `sent` every field is read, user data also as the script that it stands for.
     """
-    places = [(where, text.encode(errors="surrogateescape")) for where, text in said.items()]
+    places = [(where, text.encode(errors="surrogateescape")) for where, text in body.items()]
     places += [(f"the file {path.relative_to(folder or path)}", path.read_bytes()) for path in _files(folder)]
     places += [("a file's name", str(path.relative_to(folder or path)).encode()) for path in _files(folder)]
     places += [(f"{key[:60]} of {call.action}", text) for call in sent for key, text in _fields(call)]

@@ -120,12 +120,12 @@ class Operator:
         return self.store.snapshot().records
 
     @property
-    def alive(self) -> list[str]:
+    def active(self) -> list[str]:
         """The instances that bill, by the cloud's own books."""
         return [
-            machine["id"]
-            for machine in self.cloud.machines()
-            if machine["state"] not in ("terminated", "shutting-down")
+            instance["id"]
+            for instance in self.cloud.instances()
+            if instance["state"] not in ("terminated", "shutting-down")
         ]
 
     @property

@@ -84,14 +84,14 @@ class LoopbackAws:
         specifications = (
             [{"ResourceType": "instance", "Tags": [{"Key": k, "Value": v} for k, v in tags.items()]}] if tags else []
         )
-        asked = {"ImageId": IMAGES[0].image_id(region), "InstanceType": "g5.xlarge", "MinCount": 1, "MaxCount": 1}
-        reply = self.client("ec2", region).run_instances(**{**asked, "TagSpecifications": specifications, **parameters})
+        query = {"ImageId": IMAGES[0].image_id(region), "InstanceType": "g5.xlarge", "MinCount": 1, "MaxCount": 1}
+        reply = self.client("ec2", region).run_instances(**{**query, "TagSpecifications": specifications, **parameters})
         return str(reply["Instances"][0]["InstanceId"])
 
-    def machines(self) -> list[dict[str, Any]]:
+    def instances(self) -> list[dict[str, Any]]:
         """The instances since the last reset, oldest first: cloud, region, id, state, instance_type, tags, launched_at,
         ended_at, client_token. Read from the cloud's own store, not through describe calls."""
-        return self.ask("GET", "/gpuctl-sandbox/machines")
+        return self.ask("GET", "/gpuctl-sandbox/instances")
 
     def volumes(self) -> list[dict[str, Any]]:
         """Every volume there is: id, size_gb, tags, instance (None where it is attached to none)."""

@@ -52,10 +52,10 @@ def _made_readable() -> list[str]:
     hidden = {folder: _closed_above(folder) for folder in sorted({folder.absolute() for folder in _FOLDERS})}
     # One that is closed itself has nothing that is needed but other folders of the list.
     hidden = {folder: closed for folder, closed in hidden.items() if closed not in (None, folder)}
-    kept = {folder: f"/mnt/{number}" for number, folder in enumerate(hidden)}
-    steps = [f"mkdir '{place}' && mount --bind '{folder}' '{place}'" for folder, place in kept.items()]
+    remaining = {folder: f"/mnt/{number}" for number, folder in enumerate(hidden)}
+    steps = [f"mkdir '{location}' && mount --bind '{folder}' '{location}'" for folder, location in remaining.items()]
     steps += [f"mount -t tmpfs -o mode=0755 tmpfs '{closed}'" for closed in sorted(set(hidden.values()))]
-    steps += [f"mkdir -p '{folder}' && mount --bind '{place}' '{folder}'" for folder, place in kept.items()]
+    steps += [f"mkdir -p '{folder}' && mount --bind '{location}' '{folder}'" for folder, location in remaining.items()]
     return steps
 
 

@@ -55,7 +55,7 @@ class FakeCloud:
     clock: FakeClock
     skew: timedelta = timedelta(0)
     lag: timedelta = timedelta(0)
-    machines: dict[str, Machine] = field(default_factory=dict)
+    instances: dict[str, Machine] = field(default_factory=dict)
     tokens: dict[str, str] = field(default_factory=dict)
     troubles: list[Trouble] = field(default_factory=list)
     ends_asked: list[str] = field(default_factory=list)
@@ -71,13 +71,13 @@ class FakeCloud:
         return self.clock.now() - self.skew
 
     @property
-    def alive(self) -> list[Machine]:
-        return [machine for machine in self.machines.values() if machine.ended_at is None]
+    def active(self) -> list[Machine]:
+        return [instance for instance in self.instances.values() if instance.ended_at is None]
 
     def launch(self, region: str, tags: Mapping[str, str]) -> str:
-        cloud_id = f"i-{len(self.machines):017x}"
+        cloud_id = f"i-{len(self.instances):017x}"
         now = self.true_time
-        self.machines[cloud_id] = Machine(cloud_id, region, tags, now, now + self.lag)
+        self.instances[cloud_id] = Machine(cloud_id, region, tags, now, now + self.lag)
         return cloud_id
 
     def default_region(self) -> tuple[str, str] | None:
@@ -129,7 +129,7 @@ class FakeCloud:
             raise Crash
         if trouble is Trouble.LOST:
             raise OutcomeUnknown("no answer")
-        return self._seen(self.machines[self.tokens[order.token]])
+        return self._seen(self.instances[self.tokens[order.token]])
 
     def other_ssh_sources(self, region: str, subnet: str | None, ssh_from: str | None) -> Sequence[str]:
         return ()
@@ -139,8 +139,8 @@ class FakeCloud:
 
     def get(self, region: str, cloud_id: str) -> Observed | None:
         self._trouble()
-        machine = self.machines.get(cloud_id)
-        return self._seen(machine) if machine and self._is_visible(machine) else None
+        instance = self.instances.get(cloud_id)
+        return self._seen(instance) if instance and self._is_visible(instance) else None
 
     def find(self, region: str, record_id: str) -> Sequence[Observed]:
         return [observed for observed in self.list_instances(region) if observed.tags["gpuctl-id"] == record_id]
@@ -148,9 +148,9 @@ class FakeCloud:
     def list_instances(self, region: str, ask_ready: Collection[str] = ()) -> Sequence[Observed]:
         self._trouble()
         return [
-            self._seen(machine)
-            for machine in self.machines.values()
-            if machine.region == region and "gpuctl-state" in machine.tags and self._is_visible(machine)
+            self._seen(instance)
+            for instance in self.instances.values()
+            if instance.region == region and "gpuctl-state" in instance.tags and self._is_visible(instance)
         ]
 
     def terminate(self, region: str, cloud_ids: Sequence[str], *, force: bool = False) -> Mapping[str, GpuctlError]:
@@ -159,11 +159,13 @@ class FakeCloud:
             raise Crash
         if trouble in (Trouble.REFUSED, Trouble.NEVER_ARRIVED):
             return dict.fromkeys(cloud_ids, CloudError("no"))
-        unknown = [text for text in cloud_ids if text not in self.machines or not self._is_visible(self.machines[text])]
+        unknown = [
+            text for text in cloud_ids if text not in self.instances or not self._is_visible(self.instances[text])
+        ]
         for cloud_id in set(cloud_ids) - set(unknown):
             self.ends_asked.append(cloud_id)
-            machine = self.machines[cloud_id]
-            self.machines[cloud_id] = replace(machine, ended_at=machine.ended_at or self.true_time)
+            instance = self.instances[cloud_id]
+            self.instances[cloud_id] = replace(instance, ended_at=instance.ended_at or self.true_time)
         if trouble is Trouble.KILLED_AFTER:
             raise Crash
         if trouble is Trouble.LOST:
@@ -179,9 +181,9 @@ class FakeCloud:
     def resources(self, region: str, record_id: str, cloud_id: str, known: Collection[str] = ()) -> Sequence[Resource]:
         self._trouble()
         return [
-            Resource("instance", machine.cloud_id, machine.tags)
-            for machine in self.alive
-            if machine.cloud_id == cloud_id or machine.tags.get("gpuctl-id") == record_id
+            Resource("instance", instance.cloud_id, instance.tags)
+            for instance in self.active
+            if instance.cloud_id == cloud_id or instance.tags.get("gpuctl-id") == record_id
         ]
 
     def set_deadline(self, region: str, cloud_id: str, expires_at: datetime) -> None:
@@ -190,33 +192,33 @@ class FakeCloud:
             raise Crash
         if trouble in (Trouble.REFUSED, Trouble.NEVER_ARRIVED):
             raise CloudError("no")
-        machine = self.machines[cloud_id]
-        tags = {**machine.tags, "gpuctl-expires-at": deadline_tag(expires_at)}
-        self.machines[cloud_id] = replace(machine, tags=tags)
+        instance = self.instances[cloud_id]
+        tags = {**instance.tags, "gpuctl-expires-at": deadline_tag(expires_at)}
+        self.instances[cloud_id] = replace(instance, tags=tags)
         if trouble is Trouble.KILLED_AFTER:
             raise Crash
         if trouble is Trouble.LOST:
             raise UnreachableError("no answer")
 
-    def _is_visible(self, machine: Machine) -> bool:
+    def _is_visible(self, instance: Machine) -> bool:
         # An ended instance is shown for an hour.
-        return machine.visible_from <= self.true_time and (
-            machine.ended_at is None or self.true_time - machine.ended_at < timedelta(hours=1)
+        return instance.visible_from <= self.true_time and (
+            instance.ended_at is None or self.true_time - instance.ended_at < timedelta(hours=1)
         )
 
-    def _seen(self, machine: Machine) -> Observed:
+    def _seen(self, instance: Machine) -> Observed:
         return Observed(
             provider=ProviderName.AWS,
             account=ACCOUNT,
-            region=machine.region,
-            cloud_id=machine.cloud_id,
-            state=CloudState.RUNNING if machine.ended_at is None else CloudState.ENDED,
-            ready=machine.ended_at is None,
+            region=instance.region,
+            cloud_id=instance.cloud_id,
+            state=CloudState.RUNNING if instance.ended_at is None else CloudState.ENDED,
+            ready=instance.ended_at is None,
             instance_type="g4dn.xlarge",
             market=Market.ON_DEMAND,
-            launched_at=machine.launched_at,
-            ended_at=machine.ended_at,
-            tags=dict(machine.tags),
+            launched_at=instance.launched_at,
+            ended_at=instance.ended_at,
+            tags=dict(instance.tags),
         )
 
     def _next_trouble(self) -> Trouble | None:

@@ -62,8 +62,8 @@ class LoopbackGoogle(LoopbackCloud):
 
     def resources(self, kind: str = "") -> list[dict[str, Any]]:
         """Every instance, disk and firewall rule of that type: id, type, tags, state, bills."""
-        found = self._cloud.ask("GET", "/gpuctl-sandbox/gcp/resources")
-        return [item for item in found if item["type"] == (kind or item["type"])]
+        results = self._cloud.ask("GET", "/gpuctl-sandbox/gcp/resources")
+        return [item for item in results if item["type"] == (kind or item["type"])]
 
     def calls(self, action: str = "") -> list[dict[str, str]]:
         """The calls of that method served since the last reset, oldest first: action, method, region, path."""

@@ -112,7 +112,7 @@ def _to_make_a_group(form: Mapping[str, str]) -> list[Ask]:
 def _to_run(form: Mapping[str, str]) -> list[Ask]:
     here = f"arn:aws:ec2:us-east-1:{ACCOUNT}"
     tagged = _specified_tags(form)
-    made = [Ask("ec2:RunInstances", f"{here}:{kind}/*", _request_tags(tagged.get(kind, {}))) for kind in _CREATED]
+    created = [Ask("ec2:RunInstances", f"{here}:{kind}/*", _request_tags(tagged.get(kind, {}))) for kind in _CREATED]
     tags = [
         Ask("ec2:CreateTags", f"{here}:{kind}/*", _request_tags(some) | {"ec2:CreateAction": ("RunInstances",)})
         for kind, some in tagged.items()
@@ -128,25 +128,25 @@ def _to_run(form: Mapping[str, str]) -> list[Ask]:
     service = {"iam:AWSServiceName": ("spot.amazonaws.com",)}
     is_spot = form.get("InstanceMarketOptions.MarketType") == "spot"
     roles = [Ask("iam:CreateServiceLinkedRole", role, service)] if is_spot else []
-    return [*made, *tags, *(Ask("ec2:RunInstances", text) for text in used), *roles]
+    return [*created, *tags, *(Ask("ec2:RunInstances", text) for text in used), *roles]
 
 
 def _specified_tags(form: Mapping[str, str]) -> dict[str, dict[str, str]]:
-    found = {}
+    actual = {}
     number = 1
     while kind := form.get(f"TagSpecification.{number}.ResourceType"):
-        found[kind] = _tags(form, f"TagSpecification.{number}.Tag")
+        actual[kind] = _tags(form, f"TagSpecification.{number}.Tag")
         number += 1
-    return found
+    return actual
 
 
 def _tags(form: Mapping[str, str], prefix: str) -> dict[str, str]:
-    found = {}
+    actual = {}
     number = 1
     while key := form.get(f"{prefix}.{number}.Key"):
-        found[key] = form[f"{prefix}.{number}.Value"]
+        actual[key] = form[f"{prefix}.{number}.Value"]
         number += 1
-    return found
+    return actual
 
 
 def _values(form: Mapping[str, str], name: str) -> list[str]:

@@ -35,10 +35,10 @@ def an_instance(record_id: str = "inst-000000000001", **facts: Any) -> Instance:
         "created_at": created_at,
         "updated_at": created_at,
     }
-    told = plain | facts
-    told.setdefault("billing", TERMS.get(told["provider"], BillingTerms()))
-    told.setdefault("attempts", (an_attempt(told),))
-    return Instance(**told)
+    fields = plain | facts
+    fields.setdefault("billing", TERMS.get(fields["provider"], BillingTerms()))
+    fields.setdefault("attempts", (an_attempt(fields),))
+    return Instance(**fields)
 
 
 def a_ready_instance(record_id: str = "inst-000000000001", **facts: Any) -> Instance:

@@ -14,12 +14,12 @@ def a_life_that_makes_every_file(operator: Operator) -> None:
     """The state, its lock, backups, the archive, the reaper's memory, two locks, and what damage leaves."""
     operator.environ["GPUCTL_HOOKS_READY"] = "exit 0"
     operator.wire.arm("RunInstances", LOST)
-    machine = operator.provision().instance
+    instance = operator.provision().instance
     operator.run("ssh-config", "--install", environ={"HOME": str(operator.folder / "somebodys-home")})
     operator.later(minutes=11)
-    operator.json("extend", machine["id"], "--by", "5m")
+    operator.json("extend", instance["id"], "--by", "5m")
     operator.json("reap", "--sweep")
-    operator.json("terminate", machine["id"])
+    operator.json("terminate", instance["id"])
     operator.later(days=8)
     operator.provision()
     operator.later(minutes=61)

@@ -34,9 +34,9 @@ class LoopbackCloud:
         """Let time pass in the cloud."""
         self._cloud.now = self._cloud.now + timedelta(**span)
 
-    def machines(self) -> list[dict[str, Any]]:
+    def instances(self) -> list[dict[str, Any]]:
         """Every instance since the last reset, oldest first, terminated ones too, as the sandbox lists them."""
-        return [machine for machine in self._cloud.machines() if machine["cloud"] == self.name]
+        return [instance for instance in self._cloud.instances() if instance["cloud"] == self.name]
 
     def set(self, **settings: Any) -> None:
         """Change the conditions of the cloud: the fields of `conditions.py` of that cloud in the sandbox."""

@@ -69,7 +69,7 @@ class Call:
 
 def product(name: str, usd: str, region: str = "us-east-1", **attributes: str) -> dict[str, Any]:
     """A product of the price list: a Linux instance on demand, unless the attributes say otherwise."""
-    told = {
+    fields = {
         "instanceType": name,
         "regionCode": region,
         "operatingSystem": "Linux",
@@ -82,7 +82,7 @@ def product(name: str, usd: str, region: str = "us-east-1", **attributes: str) -
     } | attributes
     dimension = {"unit": "Hrs", "beginRange": "0", "endRange": "Inf", "pricePerUnit": {"USD": usd}}
     return {
-        "product": {"productFamily": "Compute Instance", "sku": "SKU", "attributes": told},
+        "product": {"productFamily": "Compute Instance", "sku": "SKU", "attributes": fields},
         "serviceCode": "AmazonEC2",
         "terms": {"OnDemand": {"SKU.TERM": {"priceDimensions": {"SKU.TERM.RATE": dimension}}}},
     }
@@ -99,7 +99,7 @@ def spot(name: str, usd: str, zone: str = "us-east-1a", at: str = "2026-11-24T11
     }
 
 
-def meter(name: str, usd: float, region: str = "eastus", **told: Any) -> dict[str, Any]:
+def meter(name: str, usd: float, region: str = "eastus", **reported: Any) -> dict[str, Any]:
     """A meter of the retail price list: a Linux instance by the hour, unless `told` otherwise."""
     short = name.removeprefix("Standard_").replace("_", " ")
     return {
@@ -116,7 +116,7 @@ def meter(name: str, usd: float, region: str = "eastus", **told: Any) -> dict[st
         "type": "Consumption",
         "isPrimaryMeterRegion": True,
         "armSkuName": name,
-    } | told
+    } | reported
 
 
 class PriceApis(Server):
@@ -153,13 +153,13 @@ class PriceApis(Server):
         if self._answered(handler, Call(RETAIL, region, query)):
             return
         prefix = (re.findall(r"startswith\(armSkuName, '([^']*)'\)", wanted) or [""])[0]
-        found = [
+        problems = [
             meter
             for meter in self.meters
             if meter["armRegionName"] == region and meter["armSkuName"].startswith(prefix)
         ]
         skip = int(query.get("$skip", 0))
-        page, rest = found[skip : skip + self.page_size], found[skip + self.page_size :]
+        page, rest = problems[skip : skip + self.page_size], problems[skip + self.page_size :]
         link = f"https://prices.azure.com:443/api/retail/prices?$filter={quote(wanted)}&$skip={skip + self.page_size}"
         body = {"BillingCurrency": "USD", "Items": page, "NextPageLink": link if rest else None, "Count": len(page)}
         _send(handler, Reply(body=json.dumps(body).encode(), headers={"Content-Type": "application/json"}))
@@ -175,9 +175,9 @@ class PriceApis(Server):
             _send(handler, Reply(refusal.status_code, refusal.get_data(), {"Content-Type": refusal.content_type}))
             return
         if is_list:
-            asked = json.loads(body)
-            if not self._answered(handler, Call(PRODUCTS, region, asked)):
-                _send(handler, self._list(asked))
+            request = json.loads(body)
+            if not self._answered(handler, Call(PRODUCTS, region, request)):
+                _send(handler, self._list(request))
             return
         form = sent
         if not self._answered(handler, Call(form["Action"], region, form)):
@@ -192,16 +192,18 @@ class PriceApis(Server):
         _send(handler, reply)
         return True
 
-    def _list(self, asked: Mapping[str, Any]) -> Reply:
-        assert asked["ServiceCode"] == "AmazonEC2" and {item["Type"] for item in asked["Filters"]} == {"TERM_MATCH"}
-        wanted = {item["Field"]: item["Value"] for item in asked["Filters"]}
+    def _list(self, requested: Mapping[str, Any]) -> Reply:
+        assert requested["ServiceCode"] == "AmazonEC2" and {item["Type"] for item in requested["Filters"]} == {
+            "TERM_MATCH"
+        }
+        wanted = {item["Field"]: item["Value"] for item in requested["Filters"]}
         # A product without the attribute is not told apart, so that what is asked for has to be checked by the reader.
-        found = [
+        problems = [
             product
             for product in self.products
             if product["product"]["attributes"]["regionCode"] == wanted["regionCode"]
         ]
-        page, token = self._page(found, asked.get("NextToken"))
+        page, token = self._page(problems, requested.get("NextToken"))
         body = {"FormatVersion": "aws_v1", "PriceList": [json.dumps(item) for item in page]} | (
             {"NextToken": token} if token else {}
         )
@@ -215,18 +217,18 @@ class PriceApis(Server):
     def _history(self, form: Mapping[str, str], region: str) -> Reply:
         assert form["ProductDescription.1"] == "Linux/UNIX" and form["StartTime"]
         wanted = {value for key, value in form.items() if key.startswith("InstanceType.")}
-        found = [
+        problems = [
             spot
             for spot in self.spots
             if spot["instanceType"] in wanted and spot["availabilityZone"].startswith(region)
         ]
-        page, token = self._page(found, form.get("NextToken"))
+        page, token = self._page(problems, form.get("NextToken"))
         return _xml("DescribeSpotPriceHistoryResponse", "spotPriceHistorySet", page, token)
 
-    def _page(self, found: list[Any], token: str | None) -> tuple[list[Any], str]:
+    def _page(self, actual: list[Any], token: str | None) -> tuple[list[Any], str]:
         begin = int(token.removeprefix("page-")) if token else 0
         end = begin + self.page_size
-        return found[begin:end], f"page-{end}" if found[end:] else ""
+        return actual[begin:end], f"page-{end}" if actual[end:] else ""
 
 
 def _xml(root: str, member: str, items: list[Mapping[str, str]], token: str) -> Reply:

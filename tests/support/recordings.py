@@ -118,7 +118,9 @@ def _recorded(item: Any) -> Recorded:
 
 
 def _key(method: str, url: str) -> tuple[str, str]:
-    place = urlsplit(url)
-    asked = sorted((name.lower(), value) for name, value in parse_qsl(place.query) if name.lower() != "api-version")
-    path = re.sub(r"/+", "/", place.path).rstrip("/").lower()
-    return method, path + "".join(f"&{name}={value}" for name, value in asked)
+    location = urlsplit(url)
+    requested = sorted(
+        (name.lower(), value) for name, value in parse_qsl(location.query) if name.lower() != "api-version"
+    )
+    path = re.sub(r"/+", "/", location.path).rstrip("/").lower()
+    return method, path + "".join(f"&{name}={value}" for name, value in requested)

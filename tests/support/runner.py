@@ -22,9 +22,9 @@ class Runner:
         self.result = self.operator.folder / "result.json"
         self.code, self.out, self.err = -1, "", ""
 
-    def run(self, *argv: str, there: Sequence[str] = ("true",), machine: Sequence[str] = NEW) -> int:
+    def run(self, *argv: str, remote_command: Sequence[str] = ("true",), instance: Sequence[str] = NEW) -> int:
         streams = Streams(io.StringIO(), io.StringIO(), io.StringIO())
-        words = ["run", *machine, *argv, "--result", str(self.result), "--", *there]
+        words = ["run", *instance, *argv, "--result", str(self.result), "--", *remote_command]
         self.code = main(words, clock=self.operator.clock, environ=self.operator.environ, streams=streams)
         self.out, self.err = streams.out.getvalue(), streams.err.getvalue()  # type: ignore[attr-defined]
         assert "Traceback" not in self.err, self.err

@@ -122,8 +122,8 @@ class Wire(Server):
         body = body_of(handler)
         path = urlsplit(handler.path).path
         is_arm, is_google = path.startswith(("/subscriptions", "/providers")), path.startswith("/compute/")
-        told = "" if is_arm or is_google else body.decode()
-        form = {key: values[0] for key, values in parse_qs(told, keep_blank_values=True).items()}
+        reported = "" if is_arm or is_google else body.decode()
+        form = {key: values[0] for key, values in parse_qs(reported, keep_blank_values=True).items()}
         action = form.get("Action") or handler.headers.get("X-Amz-Target", "").rpartition(".")[2]
         if is_arm:
             action = f"{handler.command} {_kind(path)}"
@@ -155,8 +155,8 @@ class Wire(Server):
         upstream = HTTPConnection(self._upstream, timeout=30)
         upstream.request(handler.command, handler.path, body, dict(handler.headers))
         reply = upstream.getresponse()
-        kept = {name: value for name, value in reply.getheaders() if name.lower() in _CARRIED}
-        answer = (reply.status, kept, reply.read())
+        remaining = {name: value for name, value in reply.getheaders() if name.lower() in _CARRIED}
+        answer = (reply.status, remaining, reply.read())
         upstream.close()
         return answer
 

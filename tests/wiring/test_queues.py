@@ -118,7 +118,7 @@ def held(operator: Operator) -> str:
     """Why the tick holds."""
     ran = operator.json("pool", "scale")
     (action,) = ran.json["actions"]
-    assert (ran.code, action["action"], operator.alive) == (8, "hold", [])
+    assert (ran.code, action["action"], operator.active) == (8, "hold", [])
     reason: str = action["reason"]
     return reason
 
@@ -161,8 +161,8 @@ def test_azure_counts_all_messages_and_those_on_lease_are_being_processed(operat
     create(operator, "azure:mystorage/jobs")
     queue = AzureQueue(operator, (200, AZURE_QUEUE | {"x-ms-approximate-messages-count": "3"}, b""))
     assert demand(operator) == {"waiting": 3, "running": 0, "known": True}
-    (asked,) = queue.asked
-    assert (asked.path, asked.headers["x-ms-version"]) == ("/mystorage/jobs?comp=metadata", "2020-10-02")
+    (requested,) = queue.asked
+    assert (requested.path, requested.headers["x-ms-version"]) == ("/mystorage/jobs?comp=metadata", "2020-10-02")
     operator.json("lease", "batch", "--no-wait")
     assert demand(operator) == {"waiting": 2, "running": 1, "known": True}
 

@@ -85,7 +85,7 @@ def test_the_reaper_needs_no_command_line(operator: Operator, receiver: tuple[Re
 
     assert report["problems"] == [] and not report["failed"]
     assert ["terminate", expired["id"]] in report["actions"]
-    assert operator.alive == [active["cloudInstanceId"]]
+    assert operator.active == [active["cloudInstanceId"]]
     records = {record.name: record for record in operator.records}
     assert [records[name].status for name in ("expired", "active")] == ["TERMINATED", "READY"]
     (stopping,) = [json.loads(line) for line in events.read_text().splitlines()]

@@ -1,6 +1,6 @@
 """All clouds of the sandbox as one WSGI application on one loopback port, with what a test may ask behind their backs.
 
-`/gpuctl-sandbox` says who answers, `/gpuctl-sandbox/machines` what truly exists, `/gpuctl-sandbox/calls` what was
+`/gpuctl-sandbox` says who answers, `/gpuctl-sandbox/instances` what truly exists, `/gpuctl-sandbox/calls` what was
 asked of the clouds; a POST to `/gpuctl-sandbox/reset` empties them and one to `/gpuctl-sandbox/interrupt?id=` takes a
 spot machine back. Where instances can be logged in to, a POST of JSON to `/gpuctl-sandbox/network` sets up what happens
 to SSH connections, one to `/gpuctl-sandbox/network/cut` breaks them, and `/gpuctl-sandbox/metadata/NAME/...` is the
@@ -66,8 +66,8 @@ class Sandbox:
             case "GET", "" | "/":
                 started = self.started_at.isoformat().replace("+00:00", "Z")
                 return _json({"nonce": self.nonce, "pid": os.getpid(), "startedAt": started})
-            case "GET", "/machines":
-                return _json([machine for cloud in self.clouds.values() for machine in cloud.machines()])
+            case "GET", "/instances":
+                return _json([machine for cloud in self.clouds.values() for machine in cloud.instances()])
             case "GET", "/calls":
                 return _json([call for cloud in self.clouds.values() for call in cloud.calls()])
             case "POST", "/reset":

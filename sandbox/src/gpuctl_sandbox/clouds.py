@@ -28,7 +28,7 @@ class Cloud(Protocol):
         """Whether a path is one of this cloud's."""
         ...
 
-    def machines(self) -> list[dict[str, Any]]:
+    def instances(self) -> list[dict[str, Any]]:
         """Every instance that truly exists or existed since the last reset, oldest first."""
         ...
 

@@ -79,12 +79,12 @@ def test_a_file_that_is_no_whole_gzip_file_is_left_as_it_is(with_history: Operat
 
 
 @pytest.mark.parametrize("argv", [["--to", "x.gz"], ["--older-than", "30d"], ["--older-than", "30", "--to", "x.gz"]])
-def test_what_is_not_said_is_refused(with_history: Operator, argv: list[str]) -> None:
+def test_a_missing_option_is_refused(with_history: Operator, argv: list[str]) -> None:
     assert with_history.run("archive", *argv).code == 2
 
 
 @pytest.mark.parametrize("good_for", range(12))
-def test_whatever_fails_no_record_is_lost(tmp_path: Path, good_for: int) -> None:
+def test_no_record_is_lost_by_any_failure(tmp_path: Path, good_for: int) -> None:
     def store_on(disk: Disk) -> LocalStore:
         from support.clock import FakeClock
 
@@ -97,6 +97,6 @@ def test_whatever_fails_no_record_is_lost(tmp_path: Path, good_for: int) -> None
     file = tmp_path / "old.jsonl.gz"
     with suppress(GpuctlError):
         store_on(disk).hand_over(NOON - timedelta(days=30), Bundle(file, disk).add)
-    there = {record.id for record in whole.archived()} | set(ids_in(file) if file.exists() else [])
-    assert there == {OLD, YOUNG}
+    existing = {record.id for record in whole.archived()} | set(ids_in(file) if file.exists() else [])
+    assert existing == {OLD, YOUNG}
     assert list(whole.unreadable()) == []

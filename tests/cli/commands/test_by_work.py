@@ -53,7 +53,7 @@ def test_types_by_work_rank_both_markets_by_what_three_runs_show(buyer: Operator
     assert "learned from 6 runs of purpose `ocr`; 2 instance types with at least 3" in shown.err
 
 
-def test_without_three_runs_the_table_ranks_and_that_is_said(buyer: Operator) -> None:
+def test_without_three_runs_the_table_ranks_and_that_is_printed(buyer: Operator) -> None:
     remember(buyer, "g4dn.xlarge", 60, count=2)
     ran = buyer.run("types", "--by", "work", "--purpose", "ocr")
     assert "no instance type has 3 runs of purpose `ocr`" in ran.err and "gavel" in ran.err
@@ -81,10 +81,10 @@ def test_stats_by_purpose_have_dollars_per_unit(buyer: Operator) -> None:
 
 def test_provision_ranks_offers_by_work(operator: Operator) -> None:
     remember(operator, "g5.xlarge", 1)
-    asked = ("provision", "--gpu", "any", "--provider", "aws", "--region", "us-east-1", "--dry-run", "--by", "work")
-    offers = operator.json(*asked, "--purpose", "ocr").json["offers"]
+    argv = ("provision", "--gpu", "any", "--provider", "aws", "--region", "us-east-1", "--dry-run", "--by", "work")
+    offers = operator.json(*argv, "--purpose", "ocr").json["offers"]
     assert offers[0]["instanceType"] == "g5.xlarge"
-    assert operator.json(*asked[:-2]).json["offers"][0]["instanceType"] != "g5.xlarge"
+    assert operator.json(*argv[:-2]).json["offers"][0]["instanceType"] != "g5.xlarge"
 
 
 def test_an_amount_needs_its_unit(operator: Operator) -> None:

@@ -119,7 +119,7 @@ def test_an_unknown_profile_is_refused_by_every_command_with_the_nearest(file: P
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("[budget]\ndaly_usd = 5", "unknown key [budget] `daly_usd`"),
         ("[budget.user.ana]\nweekly_usd = 5", "unknown key [budget.user.ana] `weekly_usd`"),
@@ -139,12 +139,12 @@ def test_an_unknown_profile_is_refused_by_every_command_with_the_nearest(file: P
         ("[azure]\nsubnet = 'b'", "unknown key [azure] `subnet`"),
     ],
 )
-def test_what_is_wrong_in_the_file_is_named(tmp_path: Path, text: str, said: str) -> None:
+def test_what_is_wrong_in_the_file_is_named(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "wrong.toml"
     path.write_text(text)
     with pytest.raises(UsageError) as raised:
         reading(path)
-    assert said in raised.value.message
+    assert message in raised.value.message
     assert "secret" not in raised.value.message
 
 

@@ -31,7 +31,7 @@ def healthy(operator: Operator) -> Operator:
     return operator
 
 
-def test_a_healthy_setup_makes_nothing_and_says_so_of_every_part(healthy: Operator) -> None:
+def test_a_healthy_setup_creates_nothing_and_passes_every_check(healthy: Operator) -> None:
     ran = healthy.json(*ARGV)
     statuses = {check: item["status"] for check, item in of(ran).items()}
     assert ran.code == 0
@@ -53,7 +53,7 @@ def test_a_healthy_setup_makes_nothing_and_says_so_of_every_part(healthy: Operat
     }
     assert all(sent.form["DryRun"] == "true" for sent in healthy.wire.calls("RunInstances"))
     assert all(sent.form["DryRun"] == "true" for sent in healthy.wire.calls("TerminateInstances"))
-    assert (healthy.cloud.machines(), healthy.state.exists()) == ([], False)
+    assert (healthy.cloud.instances(), healthy.state.exists()) == ([], False)
 
 
 def test_prices_are_reported_by_their_age(healthy: Operator) -> None:
@@ -79,13 +79,13 @@ def test_what_is_not_permitted_fails_and_names_the_policy(healthy: Operator, act
     healthy.provision()
     healthy.wire.arm(action, *[refuse("UnauthorizedOperation", 403)] * 2)
     ran = healthy.json(*ARGV)
-    found = of(ran)[check]
-    assert (ran.code, found["status"], found["hint"]) == (1, "fail", "docs/aws-policy.json")
+    results = of(ran)[check]
+    assert (ran.code, results["status"], results["hint"]) == (1, "fail", "docs/aws-policy.json")
     assert ran.json["failed"] == 1
-    assert len(healthy.alive) == 1
+    assert len(healthy.active) == 1
 
 
-def test_a_refusal_to_end_what_cannot_exist_is_no_proof(healthy: Operator) -> None:
+def test_a_refusal_to_terminate_an_impossible_id_proves_no_permission(healthy: Operator) -> None:
     healthy.wire.arm("TerminateInstances", refuse("UnauthorizedOperation", 403))
     ran = healthy.json(*ARGV)
     assert (ran.code, of(ran)["terminate-permission"]["status"]) == (0, "unknown")
@@ -100,13 +100,13 @@ def test_an_end_that_the_policy_permits_by_tags_is_found_on_an_instance_of_ours(
 def test_a_quota_is_compared_with_the_need_and_what_is_in_use(operator: Operator) -> None:
     operator.wire.arm("GetServiceQuota", a_quota(2))
     ran = operator.json(*ARGV)
-    found = of(ran)["quota"]
-    assert (ran.code, found["status"]) == (1, "fail")
-    assert "0 of 2 vCPUs" in found["message"]
-    assert "--quota-code L-DB2E81BA --desired-value 4" in found["hint"]
+    check = of(ran)["quota"]
+    assert (ran.code, check["status"]) == (1, "fail")
+    assert "0 of 2 vCPUs" in check["message"]
+    assert "--quota-code L-DB2E81BA --desired-value 4" in check["hint"]
 
 
-def test_a_quota_that_may_not_be_asked_is_unknown(operator: Operator) -> None:
+def test_a_quota_that_may_not_be_queried_is_unknown(operator: Operator) -> None:
     operator.wire.arm("GetServiceQuota", refuse("AccessDeniedException"))
     ran = operator.json(*ARGV)
     assert (ran.code, of(ran)["quota"]["status"]) == (0, "unknown")
@@ -114,29 +114,29 @@ def test_a_quota_that_may_not_be_asked_is_unknown(operator: Operator) -> None:
 
 def test_a_quota_for_spot_is_reported_beside_the_one_on_demand(operator: Operator) -> None:
     operator.wire.arm("GetServiceQuota", a_quota(8), a_quota(16))
-    found = of(operator.json(*ARGV))["quota"]
-    assert (found["status"], "; as spot 0 of 16 (L-3819A6DF)" in found["message"]) == ("ok", True)
+    check = of(operator.json(*ARGV))["quota"]
+    assert (check["status"], "; as spot 0 of 16 (L-3819A6DF)" in check["message"]) == ("ok", True)
 
 
 @pytest.mark.parametrize(("instance_type", "code"), [("gr6.4xlarge", "L-DB2E81BA"), ("p6-b200.48xlarge", "L-417A185B")])
 def test_every_family_has_its_quota(operator: Operator, instance_type: str, code: str) -> None:
     operator.wire.arm("GetServiceQuota", a_quota(192))
-    found = of(operator.json("doctor", "--region", "us-east-1", "--type", instance_type))["quota"]
-    assert (found["status"], code in found["message"]) == ("ok", True)
+    check = of(operator.json("doctor", "--region", "us-east-1", "--type", instance_type))["quota"]
+    assert (check["status"], code in check["message"]) == ("ok", True)
 
 
-def test_a_spot_instance_that_may_not_be_created_is_said_beside_what_is_permitted(healthy: Operator) -> None:
+def test_a_spot_instance_that_may_not_be_created_is_reported_beside_permitted_actions(healthy: Operator) -> None:
     healthy.wire.arm("RunInstances", None, refuse("AuthFailure.ServiceLinkedRoleCreationNotPermitted", 403))
-    found = of(healthy.json(*ARGV))["create-permission"]
-    assert (found["status"], "is permitted; as spot it would fail" in found["message"]) == ("ok", True)
-    assert "create-service-linked-role --aws-service-name spot.amazonaws.com" in found["message"]
+    check = of(healthy.json(*ARGV))["create-permission"]
+    assert (check["status"], "is permitted; as spot it would fail" in check["message"]) == ("ok", True)
+    assert "create-service-linked-role --aws-service-name spot.amazonaws.com" in check["message"]
 
 
 def test_a_security_group_that_may_not_be_created_fails_where_ssh_is_to_be_let_in(healthy: Operator) -> None:
     healthy.wire.arm("CreateSecurityGroup", refuse("UnauthorizedOperation", 403))
-    found = of(healthy.json(*ARGV))["create-permission"]
-    assert (found["status"], "security group" in found["message"]) == ("fail", True)
-    assert found["hint"] == "add `--ssh-from none`, or allow it: docs/aws-policy.json"
+    check = of(healthy.json(*ARGV))["create-permission"]
+    assert (check["status"], "security group" in check["message"]) == ("fail", True)
+    assert check["hint"] == "add `--ssh-from none`, or allow it: docs/aws-policy.json"
     healthy.environ["GPUCTL_SSH_FROM"] = "none"
     healthy.wire.arm("CreateSecurityGroup", refuse("UnauthorizedOperation", 403))
     healthy.wire.arm("GetServiceQuota", a_quota(8))
@@ -144,7 +144,7 @@ def test_a_security_group_that_may_not_be_created_fails_where_ssh_is_to_be_let_i
 
 
 @pytest.mark.parametrize(
-    ("line", "status", "told"),
+    ("line", "status", "text"),
     [
         ("mfa_serial = arn:aws:iam::123456789012:mfa/ana", "warn", "MFA code"),
         ("sso_start_url = https://example.awsapps.com/start", "warn", "session that a person opens"),
@@ -152,7 +152,7 @@ def test_a_security_group_that_may_not_be_created_fails_where_ssh_is_to_be_let_i
     ],
 )
 def test_a_role_lasts_only_as_long_as_what_it_stands_on(
-    healthy: Operator, monkeypatch: pytest.MonkeyPatch, line: str, status: str, told: str
+    healthy: Operator, monkeypatch: pytest.MonkeyPatch, line: str, status: str, text: str
 ) -> None:
     import getpass
 
@@ -167,18 +167,18 @@ def test_a_role_lasts_only_as_long_as_what_it_stands_on(
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     ran = healthy.run(*ARGV, "-o", "json", terminal=True)
-    found = of(ran)["credential-expiry"]
-    assert (found["status"], told in found["message"]) == (status, True)
+    check = of(ran)["credential-expiry"]
+    assert (check["status"], text in check["message"]) == (status, True)
 
 
 def test_a_retired_type_fails_with_its_successor(healthy: Operator) -> None:
     ran = healthy.json("doctor", "--region", "us-east-1", "--type", "p3.2xlarge")
-    found = of(ran)
-    assert (ran.code, found["type"]["status"], found["zones"]["status"]) == (1, "fail", "fail")
-    assert found["type"]["hint"].startswith("gpuctl doctor --type g")
+    checks = of(ran)
+    assert (ran.code, checks["type"]["status"], checks["zones"]["status"]) == (1, "fail", "fail")
+    assert checks["type"]["hint"].startswith("gpuctl doctor --type g")
 
 
-def test_no_login_is_reported_once_and_nothing_more_is_asked(
+def test_missing_credentials_are_reported_once_and_nothing_more_is_queried(
     operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
@@ -196,8 +196,8 @@ def test_a_login_that_ends_before_the_deadline_is_reported(healthy: Operator, mo
     ends = healthy.clock.now() + timedelta(minutes=30)
     monkeypatch.setenv("AWS_SESSION_TOKEN", "a-token-canary")
     monkeypatch.setenv("AWS_CREDENTIAL_EXPIRATION", ends.isoformat())
-    found = of(healthy.json(*ARGV))["credential-expiry"]
-    assert (found["status"], "before the last deadline" in found["message"]) == ("warn", True)
+    check = of(healthy.json(*ARGV))["credential-expiry"]
+    assert (check["status"], "before the last deadline" in check["message"]) == ("warn", True)
     monkeypatch.delenv("AWS_CREDENTIAL_EXPIRATION")
     healthy.wire.arm("GetServiceQuota", a_quota(8))
     assert "without a known end" in of(healthy.json(*ARGV))["credential-expiry"]["message"]
@@ -214,17 +214,17 @@ def test_an_instance_past_its_deadline_fails(healthy: Operator) -> None:
     healthy.provision("--name", "train-7")
     healthy.later(minutes=70)
     ran = healthy.json(*ARGV)
-    found = of(ran)["state"]
-    assert (ran.code, found["status"], found["hint"]) == (1, "fail", "gpuctl reap")
-    assert found["message"] == "past the deadline: train-7 by 10m"
+    check = of(ran)["state"]
+    assert (ran.code, check["status"], check["hint"]) == (1, "fail", "gpuctl reap")
+    assert check["message"] == "past the deadline: train-7 by 10m"
 
 
 def test_a_damaged_state_fails_and_the_clouds_are_looked_at_all_the_same(healthy: Operator) -> None:
     healthy.provision()
     healthy.state.write_text("{")
     ran = healthy.json(*ARGV)
-    found = of(ran)
-    assert (ran.code, found["state"]["status"], found["credentials"]["status"]) == (1, "fail", "ok")
+    checks = of(ran)
+    assert (ran.code, checks["state"]["status"], checks["credentials"]["status"]) == (1, "fail", "ok")
 
 
 def test_a_silent_reaper_fails(healthy: Operator) -> None:
@@ -236,13 +236,13 @@ def test_a_silent_reaper_fails(healthy: Operator) -> None:
     assert of(ran)["schedule"]["hint"] == "gpuctl schedule status"
 
 
-def test_without_a_region_what_is_there_is_not_asked(operator: Operator) -> None:
+def test_without_a_region_no_regional_check_runs(operator: Operator) -> None:
     ran = operator.json("doctor", "--provider", "aws")
     assert (ran.code, list(of(ran))[-1]) == (0, "region")
 
 
 @pytest.mark.parametrize("argv", [["--type", "nope"], ["--provider", "oracle"], ["--region", ""]])
-def test_what_cannot_be_meant_is_refused(operator: Operator, argv: list[str]) -> None:
+def test_invalid_values_are_refused(operator: Operator, argv: list[str]) -> None:
     assert operator.json("doctor", *argv).code == 2
     assert operator.wire.sent == []
 
@@ -260,7 +260,7 @@ def test_a_region_that_the_providers_in_use_lack_is_checked_where_it_is(healthy:
 
 
 @pytest.mark.parametrize("argv", [[], ["--provider", "aws"], ["--type", "g5.xlarge"]])
-def test_a_region_that_nobody_has_is_refused_with_the_nearest(operator: Operator, argv: list[str]) -> None:
+def test_an_unknown_region_is_refused_with_the_closest_names(operator: Operator, argv: list[str]) -> None:
     ran = operator.json("doctor", "--region", "us-eest-1", *argv)
     assert (ran.code, ran.json["error"]["code"], operator.wire.sent) == (2, "usage", [])
     assert "us-east-1" in ran.json["error"]["hint"]
@@ -284,4 +284,4 @@ def test_a_folder_that_cannot_hold_the_state_is_named_by_doctor_and_by_provision
     assert (check["status"], "the folder of the state, `/proc/nope`, cannot be" in check["message"]) == ("fail", True)
     ran = healthy.provision("--state", state)
     assert (ran.code, ran.json["error"]["message"]) == (9, check["message"])
-    assert healthy.cloud.machines() == []
+    assert healthy.cloud.instances() == []

@@ -27,28 +27,28 @@ def test_the_savings_of_one_instance(buyer: Operator) -> None:
 
 
 def test_the_savings_of_a_hundred_users_in_every_form(buyer: Operator) -> None:
-    asked = (*NC6, "--users", "100")
-    figures = buyer.json(*asked).json["estimate"]
+    argv = (*NC6, "--users", "100")
+    figures = buyer.json(*argv).json["estimate"]
     assert (figures["alwaysOnMonthly"], figures["whileUsedMonthly"]) == (64_800, 5_400)
     assert (figures["savingsMonthly"], figures["savingsYearly"]) == (59_400, 712_800)
     assert figures["perUser"]["savingsYearly"] == 7128
-    rows = list(csv.DictReader(io.StringIO(buyer.run(*asked, "-o", "csv").out)))
+    rows = list(csv.DictReader(io.StringIO(buyer.run(*argv, "-o", "csv").out)))
     assert [(row["users"], row["period"], row["savings"]) for row in rows] == [
         ("1", "month", "594"),
         ("1", "year", "7128"),
         ("100", "month", "59400"),
         ("100", "year", "712800"),
     ]
-    shown = buyer.run(*asked, terminal=True, environ={"NO_COLOR": "1"})
+    shown = buyer.run(*argv, terminal=True, environ={"NO_COLOR": "1"})
     for figure in ("$648.00", "$54.00", "91.7 %", "$7,128.00", "$64,800.00", "$59,400.00", "$712,800.00"):
         assert figure in shown.out
 
 
-def test_it_says_what_it_counts_what_it_leaves_out_and_that_a_type_was_retired(buyer: Operator) -> None:
-    told = buyer.run(*NC6).err
+def test_estimate_prints_what_it_includes_and_excludes_and_that_a_type_is_retired(buyer: Operator) -> None:
+    stderr = buyer.run(*NC6).err
     for words in ("the cheapest region", "as of 2023-10-27", "100 GB disk", "not counted: traffic", "days old"):
-        assert words in told
-    assert "`Standard_NC6` was retired on 2023-09-06" in told and "`Standard_NC4as_T4_v3` is its successor" in told
+        assert words in stderr
+    assert "`Standard_NC6` was retired on 2023-09-06" in stderr and "`Standard_NC4as_T4_v3` is its successor" in stderr
     assert buyer.run(*NC6, "--allow-retired").code == 2
     with_all = buyer.json(*NC6).json["estimate"]["withDiskAndPublicIp"]
     assert with_all["whileUsedMonthly"] > 54
@@ -86,7 +86,7 @@ def test_the_region_is_the_one_named_else_the_one_configured(buyer: Operator) ->
     ],
     ids=" ".join,
 )
-def test_what_cannot_be_meant_is_one_line_and_exit_2(buyer: Operator, wrong: list[str]) -> None:
+def test_invalid_values_are_one_line_and_exit_2(buyer: Operator, wrong: list[str]) -> None:
     ran = buyer.run(*wrong)
     assert (ran.code, ran.out, len(ran.err.splitlines()) <= 2) == (2, "", True)
 
@@ -104,7 +104,7 @@ def test_the_sizes_of_today_and_the_line_to_type(buyer: Operator) -> None:
     ]
 
 
-def test_it_tells_the_cost_the_reason_and_what_the_other_cloud_has(buyer: Operator) -> None:
+def test_recommend_prints_the_cost_the_reason_and_the_offer_of_the_other_cloud(buyer: Operator) -> None:
     ran = buyer.json("recommend", "--docs", "30", "--minutes", "40")
     best, others = ran.json["recommendation"], ran.json["alternatives"]
     assert (best["instanceType"], best["size"], best["autoTerminateMinutes"]) == ("Standard_NC4as_T4_v3", "medium", 60)
@@ -112,8 +112,8 @@ def test_it_tells_the_cost_the_reason_and_what_the_other_cloud_has(buyer: Operat
     assert best["fullCostUntilDeadline"] > best["costUntilDeadline"]
     reason = "medium, for 30 documents and a task of 40m: the cheapest with 16 GB GPU memory and 28 GB RAM"
     assert ran.json["reason"] == reason
-    told = buyer.run("recommend", "--docs", "30", "--minutes", "40").err.splitlines()
-    assert (told[0], told[-1]) == (reason, best["command"])
+    lines = buyer.run("recommend", "--docs", "30", "--minutes", "40").err.splitlines()
+    assert (lines[0], lines[-1]) == (reason, best["command"])
 
 
 def test_a_task_that_is_too_long_is_reported_and_max_ttl_is_heeded(buyer: Operator) -> None:

@@ -25,8 +25,8 @@ def trace(tmp_path: Path) -> str:
 
 
 def test_each_start_is_replayed_and_summed_up(buyer: Operator, trace: str) -> None:
-    asked = ("estimate", "--spot-trace", trace, "--work", "2h", "--finish-by", "5h", "--start", "0", "--start", "2h")
-    document = buyer.json(*asked).json
+    argv = ("estimate", "--spot-trace", trace, "--work", "2h", "--finish-by", "5h", "--start", "0", "--start", "2h")
+    document = buyer.json(*argv).json
     assert document == {
         "success": True,
         "schemaVersion": 1,
@@ -36,18 +36,18 @@ def test_each_start_is_replayed_and_summed_up(buyer: Operator, trace: str) -> No
         ],
         "summary": {"cost": 0.792857, "late": 0},
     }
-    shared = buyer.json(*asked, "--spot-share", "0.5", "--restart", "0s", "--checkpointed").json
+    shared = buyer.json(*argv, "--spot-share", "0.5", "--restart", "0s", "--checkpointed").json
     assert shared["summary"] == {"cost": 0.5, "late": 0}
 
 
 def test_without_starts_a_hundred_of_them_are_spread_over_the_trace(buyer: Operator, trace: str) -> None:
-    asked = ("estimate", "--spot-trace", trace, "--work", "1h", "--finish-by", "2h", "--checkpointed")
-    assert len(buyer.json(*asked).json["spot"]) == 100
-    shown = buyer.run(*asked, terminal=True, environ={"NO_COLOR": "1"})
+    argv = ("estimate", "--spot-trace", trace, "--work", "1h", "--finish-by", "2h", "--checkpointed")
+    assert len(buyer.json(*argv).json["spot"]) == 100
+    shown = buyer.run(*argv, terminal=True, environ={"NO_COLOR": "1"})
     assert "INTERRUPTIONS" in shown.out
     assert "mean of 100 starts over 2 zones: 0.3" in shown.err and "0 late" in shown.err
-    assert len(buyer.json(*asked[:-1], "--finish-by", "2d").json["spot"]) == 1
-    assert buyer.run(*asked, "-o", "csv").out.startswith("start,cost,onDemandShare,late,interruptions,switches\n0,0.3,")
+    assert len(buyer.json(*argv[:-1], "--finish-by", "2d").json["spot"]) == 1
+    assert buyer.run(*argv, "-o", "csv").out.startswith("start,cost,onDemandShare,late,interruptions,switches\n0,0.3,")
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_a_file_that_is_not_text_is_one_error(buyer: Operator, tmp_path: Path) -
         (HEADER + "a,1e300,10,1\n", "`start_s` in line 2 of the trace must be a number"),
     ],
 )
-def test_a_file_that_is_no_trace_is_one_error(buyer: Operator, tmp_path: Path, text: str, problem: str) -> None:
+def test_a_file_that_is_not_a_trace_is_one_error(buyer: Operator, tmp_path: Path, text: str, problem: str) -> None:
     (tmp_path / "trace.csv").write_text(text)
     failed = buyer.run("estimate", "--spot-trace", str(tmp_path / "trace.csv"), "--work", "1h", "--finish-by", "2h")
     assert failed.code == 2 and problem in failed.err
@@ -98,6 +98,6 @@ def test_a_file_that_is_no_trace_is_one_error(buyer: Operator, tmp_path: Path, t
 def test_a_trace_of_a_spreadsheet_with_fractions_of_seconds_is_read(buyer: Operator, tmp_path: Path) -> None:
     # A byte order mark, line ends of Windows, and 0.1 + 0.2, which is a little more than 0.3.
     (tmp_path / "trace.csv").write_bytes(f"\ufeff{HEADER}a,0.1,0.2,1\na,0.3,86400,1\n".replace("\n", "\r\n").encode())
-    asked = ("--work", "1h", "--finish-by", "3h", "--start", "0.1")
-    document = buyer.json("estimate", "--spot-trace", str(tmp_path / "trace.csv"), *asked).json
+    argv = ("--work", "1h", "--finish-by", "3h", "--start", "0.1")
+    document = buyer.json("estimate", "--spot-trace", str(tmp_path / "trace.csv"), *argv).json
     assert document["summary"] == {"cost": 0.3, "late": 0}

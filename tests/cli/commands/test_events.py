@@ -87,7 +87,7 @@ def test_a_person_sees_a_table_and_a_script_rows(operator: Operator) -> None:
     assert operator.run("events", "-q").out.count("\n") == 1
 
 
-def test_follow_tells_what_others_write_each_once_and_ends_with_ctrl_c(operator: Operator) -> None:
+def test_follow_prints_events_of_other_processes_once_and_stops_with_ctrl_c(operator: Operator) -> None:
     operator.provision("--name", "before")
     steps = [
         lambda: operator.provision("--name", "n"),
@@ -108,8 +108,8 @@ def test_follow_begins_with_what_since_asks_for(operator: Operator) -> None:
     operator.later(minutes=10)
     operator.provision("--name", "new")
     operator.clock = StepClock(operator.clock.now(), [lambda: operator.json("extend", "new", "--by", "5m"), None])
-    told = [(line["name"], line["event"]) for line in lines(operator.json("events", "-f", "--since", "5m"))]
-    assert told == [("new", f"instance:{text}") for text in (*WHOLE_LIFE[:4], "extended")]
+    documents = [(line["name"], line["event"]) for line in lines(operator.json("events", "-f", "--since", "5m"))]
+    assert documents == [("new", f"instance:{text}") for text in (*WHOLE_LIFE[:4], "extended")]
 
 
 @pytest.mark.parametrize(("form", "heading"), [("table", "TIME"), ("csv", "at,event"), ("tsv", "")])
@@ -132,16 +132,16 @@ def test_a_follower_that_slept_for_weeks_has_missed_nothing() -> None:
         store.update(f"inst-00000000000{number}", lambda record: advance(record, Status.STOPPING, NOON, Reason.USER))
         store.update(f"inst-00000000000{number}", lambda record: advance(record, Status.TERMINATED, NOON))
         store.archive(NOON + timedelta(days=1))
-    told = follower.new_events()
-    assert [event.entry.event for event in told if event.record.id.endswith("3")] == [
+    events = follower.new_events()
+    assert [event.entry.event for event in events if event.record.id.endswith("3")] == [
         "provisioning",
         "attempt",
         "stopping",
         "terminated",
     ]
-    assert len(told) == 10
+    assert len(events) == 10
     assert follower.new_events() == []
-    assert Follower(store).past_events(NOON) == told
+    assert Follower(store).past_events(NOON) == events
 
 
 def test_events_of_a_rebuilt_record_begin_where_it_differs() -> None:
@@ -152,9 +152,9 @@ def test_events_of_a_rebuilt_record_begin_where_it_differs() -> None:
 
 
 def test_a_clock_that_was_set_back_does_not_turn_a_record_s_own_order_around() -> None:
-    one = provisioning(a_ready_instance())
-    one = note(one, EventName.EXTENDED, NOON - timedelta(hours=3))
-    assert [event.number for event in events_in_order([one])] == [1, 2, 3]
+    single = provisioning(a_ready_instance())
+    single = note(single, EventName.EXTENDED, NOON - timedelta(hours=3))
+    assert [event.number for event in events_in_order([single])] == [1, 2, 3]
 
 
 def test_no_event_is_written_by_a_bare_text() -> None:

@@ -18,18 +18,18 @@ def test_a_topic_fits_80_columns(operator: Operator, monkeypatch: pytest.MonkeyP
     assert max(len(line) for line in ran.out.splitlines()) <= 80
 
 
-def test_exit_codes_tells_every_code_there_is(operator: Operator) -> None:
-    said = operator.run("help", "exit-codes").out
+def test_exit_codes_lists_every_code(operator: Operator) -> None:
+    output = operator.run("help", "exit-codes").out
     every = [value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, GpuctlError)]
-    assert [item.exit_code for item in every if not re.search(rf"^  {item.exit_code} ", said, re.MULTILINE)] == []
-    assert [code for code in Code if code.value not in said] == []
+    assert [item.exit_code for item in every if not re.search(rf"^  {item.exit_code} ", output, re.MULTILINE)] == []
+    assert [code for code in Code if code.value not in output] == []
 
 
-def test_environment_tells_every_setting(operator: Operator) -> None:
+def test_environment_lists_every_setting(operator: Operator) -> None:
     from gpuctl.config.schema import KEYS
 
-    said = operator.run("help", "environment").out
-    assert [key.variable for key in KEYS.values() if key.variable and key.variable not in said] == []
+    output = operator.run("help", "environment").out
+    assert [key.variable for key in KEYS.values() if key.variable and key.variable not in output] == []
 
 
 def test_a_command_s_help_is_its_own(operator: Operator) -> None:

@@ -20,7 +20,7 @@ def lease(operator: Operator, *argv: str) -> dict[str, str]:
     return shape
 
 
-def machines(operator: Operator) -> dict[str, int]:
+def pool_counts(operator: Operator) -> dict[str, int]:
     shape: dict[str, int] = operator.json("pool", "show", "train").json["pool"]["machines"]
     return shape
 
@@ -38,8 +38,8 @@ def test_a_lease_launches_an_instance_and_answers_at_once_without_waiting(operat
     assert ran.json["lease"]["expiresAt"] == "2026-11-24T12:20:00Z"
     assert ran.instance["id"] == ran.json["lease"]["instanceId"]
     assert (ran.instance["taskId"], ran.instance["expiresAt"]) == ("t1", "2026-11-24T12:25:00Z")
-    assert len(operator.alive) == 1
-    assert machines(operator) == {"starting": 0, "idle": 0, "leased": 1, "draining": 0}
+    assert len(operator.active) == 1
+    assert pool_counts(operator) == {"starting": 0, "idle": 0, "leased": 1, "draining": 0}
 
 
 def test_a_lease_waits_until_its_instance_is_ready(operator: Operator) -> None:
@@ -62,7 +62,7 @@ def test_a_full_pool_is_exit_5_at_once_or_when_the_time_is_out(operator: Operato
     before = operator.clock.now()
     assert operator.json("lease", "train", "--timeout", "90s").code == 5
     assert 80 <= (operator.clock.now() - before).total_seconds() <= 100
-    assert len(operator.alive) == 2
+    assert len(operator.active) == 2
 
 
 def test_releasing_terminates_an_instance_that_is_used_once_and_a_second_time_is_success(operator: Operator) -> None:
@@ -71,7 +71,7 @@ def test_releasing_terminates_an_instance_that_is_used_once_and_a_second_time_is
     assert first.code == 0
     assert first.json["lease"]["outcome"] == "ended"
     assert (first.json["lease"]["work"], first.json["lease"]["unit"]) == (120, "docs")
-    assert operator.alive == []
+    assert operator.active == []
     operator.later(minutes=1)
     second = operator.json("release", granted["id"])
     assert second.code == 0
@@ -87,8 +87,8 @@ def test_a_returned_instance_is_leased_again_and_has_a_near_deadline(operator: O
     second = operator.json("lease", "shared", "--user", "cy", "--task", "t2")
     assert second.json["lease"]["instanceId"] == first["instanceId"]
     assert (second.instance["userId"], second.instance["taskId"]) == ("cy", "t2")
-    assert len(operator.alive) == 1
-    (tags,) = [machine["tags"] for machine in operator.cloud.machines()]
+    assert len(operator.active) == 1
+    (tags,) = [instance["tags"] for instance in operator.cloud.instances()]
     assert tags["gpuctl-expires-at"] == "20261124t123500z"
 
 
@@ -97,7 +97,7 @@ def test_a_dirty_release_terminates_an_instance_that_would_be_used_again(operato
     granted = operator.json("lease", "shared").json["lease"]
     released = operator.json("release", granted["id"], "--dirty").json["lease"]
     assert (released["outcome"], released["dirty"]) == ("ended", True)
-    assert operator.alive == []
+    assert operator.active == []
 
 
 def test_a_failed_clean_up_terminates_the_instance(operator: Operator) -> None:
@@ -106,7 +106,7 @@ def test_a_failed_clean_up_terminates_the_instance(operator: Operator) -> None:
     ran = operator.json("release", granted["id"])
     assert (ran.code, ran.json["lease"]["outcome"]) == (0, "ended")
     assert "`--on-release` failed on" in ran.err
-    assert operator.alive == []
+    assert operator.active == []
 
 
 def test_an_unknown_lease_or_pool_is_exit_3(operator: Operator) -> None:
@@ -129,14 +129,14 @@ def test_a_lease_is_extended_with_the_deadline_of_its_instance(operator: Operato
 def test_a_lease_longer_than_an_instance_may_exist_is_refused(operator: Operator) -> None:
     ran = operator.json("lease", "train", "--for", "3h")
     assert (ran.code, ran.json["error"]["code"]) == (2, "usage")
-    assert operator.alive == []
+    assert operator.active == []
 
 
 def test_a_budget_without_room_refuses_a_lease_and_launches_nothing(operator: Operator) -> None:
     create(operator, "--budget-day", "0.10", name="small")
     ran = operator.json("lease", "small", "--no-wait")
     assert (ran.code, ran.json["error"]["code"]) == (7, "budget")
-    assert (operator.alive, operator.records) == ([], ())
+    assert (operator.active, operator.records) == ([], ())
 
 
 def test_a_budget_without_room_leaves_an_idle_instance_unleased(operator: Operator) -> None:
@@ -154,7 +154,7 @@ def test_leases_of_a_paused_pool_take_idle_instances_only(operator: Operator) ->
     assert operator.json("lease", "shared", "--no-wait").code == 0
     ran = operator.json("lease", "shared", "--no-wait")
     assert (ran.code, ran.json["error"]["hint"]) == (5, "gpuctl pool resume shared")
-    assert len(operator.alive) == 1
+    assert len(operator.active) == 1
 
 
 def test_a_lease_whose_deadline_the_provider_refuses_is_not_granted(operator: Operator) -> None:

@@ -71,13 +71,13 @@ def test_as_json_it_is_one_document_a_change(operator: Operator) -> None:
     operator.provision("--name", "a")
     steps(operator, None, lambda: operator.provision("--name", "b"), None, lambda: operator.run("terminate", "a"), None)
     ran = operator.json("list", "--watch", "--interval", "1s")
-    told = [json.loads(line) for line in ran.out.splitlines()]
+    documents = [json.loads(line) for line in ran.out.splitlines()]
     assert ran.code == 0
-    assert [[instance["name"] for instance in each["instances"]] for each in told] == [["a"], ["b", "a"], ["b"]]
-    assert [each["count"] for each in told] == [1, 2, 1]
+    assert [[instance["name"] for instance in each["instances"]] for each in documents] == [["a"], ["b", "a"], ["b"]]
+    assert [each["count"] for each in documents] == [1, 2, 1]
 
 
-def test_with_refresh_the_clouds_are_asked_at_a_modest_pace(operator: Operator) -> None:
+def test_watch_with_refresh_queries_the_clouds_at_most_twice_a_minute(operator: Operator) -> None:
     operator.provision("--name", "n")
     operator.wire.sent.clear()
     steps(operator, *[None] * 60)

@@ -102,7 +102,7 @@ def test_a_tick_launches_the_minimum_once_and_renews_its_deadline(operator: Oper
     create(operator, "--min", "1", "--policy", "keep:10m")
     dry = operator.json("pool", "scale", "--dry-run")
     assert actions(dry) == [("launch", False)]
-    assert operator.alive == []
+    assert operator.active == []
     assert actions(operator.json("pool", "scale")) == [("launch", True)]
     operator.later(minutes=1)
     assert actions(operator.json("pool", "scale")) == []
@@ -118,7 +118,7 @@ def test_a_pool_disappears_when_nothing_renews_it(operator: Operator) -> None:
     operator.json("pool", "scale")
     operator.later(minutes=16)
     operator.json("reap")
-    assert operator.alive == []
+    assert operator.active == []
 
 
 def test_a_queue_decides_how_many_instances_there_are(operator: Operator, tmp_path: Path) -> None:
@@ -131,7 +131,7 @@ def test_a_queue_decides_how_many_instances_there_are(operator: Operator, tmp_pa
     waiting.write_text('{"waiting": 0, "running": 1}')
     operator.later(minutes=2)
     assert [action for action, _ in actions(operator.json("pool", "scale"))] == ["end"]
-    assert len(operator.alive) == 1
+    assert len(operator.active) == 1
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_a_queue_that_fails_holds_the_pool_with_exit_8(operator: Operator, comma
     for argv in (["--dry-run"], []):
         ran = operator.json("pool", "scale", *argv)
         assert (ran.code, actions(ran)) == (8, [("hold", False)])
-    assert operator.alive == []
+    assert operator.active == []
     demand = show(operator)["demand"]
     assert isinstance(demand, dict)
     assert (demand["waiting"], demand["known"]) == (None, False)
@@ -164,7 +164,7 @@ def test_a_budget_in_the_way_launches_fewer_with_exit_8(operator: Operator) -> N
         ran = operator.json("pool", "scale", *argv)
         assert (ran.code, [action["action"] for action in ran.json["actions"]]) == (8, ["launch", "launch", "hold"])
         assert "budget" in ran.json["actions"][-1]["reason"]
-    assert len(operator.alive) == 2
+    assert len(operator.active) == 2
 
 
 def test_the_prewarm_budget_limits_spares_and_not_demand(operator: Operator) -> None:
@@ -203,10 +203,10 @@ def test_draining_terminates_idle_instances_and_waits_for_leases(operator: Opera
     granted = operator.json("lease", "train").json["lease"]
     ran = operator.json("pool", "drain", "train")
     assert (ran.code, ran.json["pool"]["status"]) == (0, "DRAINING")
-    assert len(operator.alive) == 1
+    assert len(operator.active) == 1
     assert operator.json("lease", "train").code == 5
     assert operator.json("release", granted["id"]).json["lease"]["outcome"] == "ended"
-    assert operator.alive == []
+    assert operator.active == []
 
 
 def test_a_pool_with_a_lease_is_deleted_by_force_only(operator: Operator) -> None:
@@ -217,9 +217,9 @@ def test_a_pool_with_a_lease_is_deleted_by_force_only(operator: Operator) -> Non
     assert granted["id"] in ran.json["error"]["message"]
     assert show(operator)["status"] == "ACTIVE"
     assert operator.json("pool", "delete", "train", "--force").code == 2
-    assert len(operator.alive) == 1
+    assert len(operator.active) == 1
     assert operator.json("pool", "delete", "train", "--yes", "--force").code == 0
-    assert operator.alive == []
+    assert operator.active == []
     assert operator.json("pool", "delete", "train").code == 3
     assert operator.json("release", granted["id"]).json["lease"]["outcome"] == "ended"
 
@@ -231,7 +231,7 @@ def test_instances_of_a_deleted_pool_are_terminated_by_the_tick(operator: Operat
     state.pools.change("train", lambda pool: None)
     operator.later(minutes=1)
     assert actions(operator.json("pool", "scale")) == [("end", True)]
-    assert operator.alive == []
+    assert operator.active == []
 
 
 def test_an_expired_lease_terminates_its_instance(operator: Operator) -> None:
@@ -242,7 +242,7 @@ def test_an_expired_lease_terminates_its_instance(operator: Operator) -> None:
     assert [(action["action"], action["reason"]) for action in ran.json["actions"]] == [
         ("end", f"{granted['id']} has expired")
     ]
-    assert operator.alive == []
+    assert operator.active == []
     assert operator.json("release", granted["id"]).json["lease"]["outcome"] == "ended"
 
 

@@ -150,7 +150,7 @@ def test_a_bad_row_is_named_with_its_line(planner: Operator, tmp_path: Path) -> 
         ([], "--trace"),
     ],
 )
-def test_what_cannot_be_meant_is_one_line(
+def test_invalid_values_are_one_line(
     planner: Operator, trace: str, tmp_path: Path, options: list[str], message: str
 ) -> None:
     (tmp_path / "cut.gz").write_bytes(gzip.compress(b"arrival_s,duration_s\n" * 99)[:-9])

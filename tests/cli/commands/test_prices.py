@@ -93,9 +93,9 @@ def book(buyer: Operator, provider: str = "aws") -> Path:
 def test_prices_are_read_page_by_page_and_every_command_uses_them(buyer: Operator, apis: PriceApis) -> None:
     assert (aws(buyer)["prices"], aws(buyer)["rejected"]) == (3, [])
     assert [len(apis.calls(action)) for action in (OFFERINGS, SPOT, PRODUCTS)] == [4, 2, 4]
-    found = price(buyer, T4, "us-east-1")
-    assert found is not None
-    assert (found["costPerHour"], found["priceSource"], found["priceAsOf"]) == (
+    price_shown = price(buyer, T4, "us-east-1")
+    assert price_shown is not None
+    assert (price_shown["costPerHour"], price_shown["priceSource"], price_shown["priceAsOf"]) == (
         0.53,
         "AWS Price List API",
         "2026-11-24",
@@ -110,9 +110,9 @@ def test_azures_pages_are_followed_to_the_end_without_a_login(buyer: Operator, a
     apis.meters += [meter("Standard_D2s_v5", 0.096), meter(AZURE_T4, 9.0, region="westus")]
     assert azure(buyer)["prices"] == 5 - len(azure(buyer)["rejected"])
     assert len(apis.calls(RETAIL)) == 2 * 3
-    found = price(buyer, AZURE_T4, "eastus")
-    assert found is not None
-    assert (found["costPerHour"], found["priceSource"]) == (0.527, "Azure Retail Prices API")
+    price_shown = price(buyer, AZURE_T4, "eastus")
+    assert price_shown is not None
+    assert (price_shown["costPerHour"], price_shown["priceSource"]) == (0.527, "Azure Retail Prices API")
 
 
 def test_a_price_says_its_source_and_age_to_a_person(buyer: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,20 +153,20 @@ OTHER_METERS: list[dict[str, Any]] = [
 ]
 
 
-def test_only_a_plain_linux_machine_on_demand_has_the_on_demand_price(buyer: Operator, apis: PriceApis) -> None:
+def test_only_a_plain_linux_instance_on_demand_has_the_on_demand_price(buyer: Operator, apis: PriceApis) -> None:
     others = [product(T4, f"0.6{number}", **other) for number, other in enumerate(OTHER_PRODUCTS)]
     apis.products = [*others, product(T4, "0.53"), *others]
     assert aws(buyer)["prices"] == 2
-    found = price(buyer, T4, "us-east-1")
-    assert found is not None and found["costPerHour"] == 0.53
+    price_shown = price(buyer, T4, "us-east-1")
+    assert price_shown is not None and price_shown["costPerHour"] == 0.53
 
 
-def test_only_a_linux_machine_by_the_hour_has_azures_price(buyer: Operator, apis: PriceApis) -> None:
+def test_only_a_linux_instance_by_the_hour_has_azures_price(buyer: Operator, apis: PriceApis) -> None:
     others = [meter(AZURE_T4, 0.6 + number / 100, **other) for number, other in enumerate(OTHER_METERS)]
     apis.meters = [*others, meter(AZURE_T4, 0.527), *others]
     assert azure(buyer)["prices"] == 1
-    found = price(buyer, AZURE_T4, "eastus")
-    assert found is not None and found["costPerHour"] == 0.527
+    price_shown = price(buyer, AZURE_T4, "eastus")
+    assert price_shown is not None and price_shown["costPerHour"] == 0.527
 
 
 def test_a_type_that_the_region_does_not_offer_gets_no_new_price(buyer: Operator, apis: PriceApis) -> None:
@@ -177,7 +177,9 @@ def test_a_type_that_the_region_does_not_offer_gets_no_new_price(buyer: Operator
     assert old is not None and old["priceAsOf"] != "2026-11-24"
 
 
-def test_spot_is_the_newest_price_of_the_dearest_zone_and_no_local_zones(buyer: Operator, apis: PriceApis) -> None:
+def test_spot_is_the_newest_price_of_the_most_expensive_zone_and_no_local_zones(
+    buyer: Operator, apis: PriceApis
+) -> None:
     apis.spots = [
         spot(T4, "0.30", "us-east-1a", "2026-11-24T09:00:00.000Z"),
         spot(T4, "0.20", "us-east-1a", "2026-11-24T10:00:00.000Z"),
@@ -185,20 +187,20 @@ def test_spot_is_the_newest_price_of_the_dearest_zone_and_no_local_zones(buyer: 
         spot(T4, "0.45", "us-east-1-bos-1a"),
     ]
     aws(buyer)
-    found = price(buyer, T4, "us-east-1", "--spot")
-    assert found is not None and found["costPerHour"] == 0.25
+    price_shown = price(buyer, T4, "us-east-1", "--spot")
+    assert price_shown is not None and price_shown["costPerHour"] == 0.25
 
 
 def test_a_region_that_is_newer_than_the_catalog_counts_once_it_was_read(buyer: Operator, apis: PriceApis) -> None:
     apis.meters.append(meter(AZURE_T4, 0.6, region="atlantis"))
     assert buyer.run("types", "--provider", "azure", "--region", "atlantis").code == 2
     assert buyer.run("prices", "refresh", "--provider", "azure", "--region", "atlantis").code == 0
-    found = price(buyer, AZURE_T4, "atlantis", "--provider", "azure")
-    assert found is not None and found["costPerHour"] == 0.6
+    price_shown = price(buyer, AZURE_T4, "atlantis", "--provider", "azure")
+    assert price_shown is not None and price_shown["costPerHour"] == 0.6
 
 
 @pytest.mark.parametrize("cloud", ["aws", "azure"])
-def test_a_region_that_nobody_has_is_an_error_with_the_nearest(buyer: Operator, cloud: str) -> None:
+def test_an_unknown_region_is_an_error_with_the_closest_names(buyer: Operator, cloud: str) -> None:
     region = {"aws": "us-esat-1", "azure": "eatsus"}[cloud]
     ran = buyer.run("prices", "refresh", "--provider", cloud, "--region", region)
     assert (ran.code, "did you mean" in ran.err, book(buyer, cloud).exists()) == (2, True, False)
@@ -286,9 +288,7 @@ def test_what_could_not_be_read_whole_changes_nothing(
         ("azure", RETAIL, busy("7")),
     ],
 )
-def test_what_passes_by_itself_is_asked_again(
-    buyer: Operator, apis: PriceApis, cloud: str, action: str, first: Reply
-) -> None:
+def test_temporary_errors_are_retried(buyer: Operator, apis: PriceApis, cloud: str, action: str, first: Reply) -> None:
     apis.arm(action, first, BROKEN, HUNG_UP, Reply(503))
     started = buyer.clock.now()
     assert (aws if cloud == "aws" else azure)(buyer)["prices"]
@@ -352,7 +352,7 @@ NOT_BELIEVED = [
 
 
 @pytest.mark.parametrize(("usd", "why"), NOT_BELIEVED)
-def test_a_price_that_cannot_be_true_is_refused_and_the_last_one_stands(
+def test_an_implausible_price_is_rejected_and_the_previous_price_is_kept(
     buyer: Operator, apis: PriceApis, usd: str, why: str
 ) -> None:
     apis.spots = []
@@ -361,8 +361,8 @@ def test_a_price_that_cannot_be_true_is_refused_and_the_last_one_stands(
     apis.products[:2] = [product(T4, usd), product(A10G, "1.1")]
     brought = aws(buyer)
     assert [(item["instanceType"], why in item["reason"]) for item in brought["rejected"]] == [(T4, True)]
-    kept, moved = price(buyer, T4, "us-east-1"), price(buyer, A10G, "us-east-1")
-    assert kept is not None and (kept["costPerHour"], kept["priceAsOf"]) == (0.53, "2026-11-24")
+    previous, moved = price(buyer, T4, "us-east-1"), price(buyer, A10G, "us-east-1")
+    assert previous is not None and (previous["costPerHour"], previous["priceAsOf"]) == (0.53, "2026-11-24")
     assert moved is not None and (moved["costPerHour"], moved["priceAsOf"]) == (1.1, "2026-11-26")
     assert f"rejected by the last refresh: {T4} in us-east-1, on-demand" in buyer.run("prices").err
 
@@ -370,13 +370,13 @@ def test_a_price_that_cannot_be_true_is_refused_and_the_last_one_stands(
 def test_an_on_demand_price_below_spot_is_refused(buyer: Operator, apis: PriceApis) -> None:
     aws(buyer)
     apis.products[0], apis.spots = product(T4, "0.2"), [spot(T4, "0.25")]
-    (one,) = aws(buyer)["rejected"]
-    assert (one["market"], one["reason"]) == ("on-demand", "below the spot price of $0.25")
-    found = price(buyer, T4, "us-east-1", "--spot")
-    assert found is not None and found["costPerHour"] == 0.25
+    (single,) = aws(buyer)["rejected"]
+    assert (single["market"], single["reason"]) == ("on-demand", "below the spot price of $0.25")
+    price_shown = price(buyer, T4, "us-east-1", "--spot")
+    assert price_shown is not None and price_shown["costPerHour"] == 0.25
 
 
-def test_a_price_that_moved_far_is_taken_when_somebody_says_so(buyer: Operator, apis: PriceApis) -> None:
+def test_an_implausible_price_is_taken_with_accept(buyer: Operator, apis: PriceApis) -> None:
     aws(buyer)
     apis.spots = []
     apis.products[0] = product(T4, "2.7")
@@ -386,13 +386,13 @@ def test_a_price_that_moved_far_is_taken_when_somebody_says_so(buyer: Operator, 
     assert aws(buyer, "--accept", T4)["rejected"] != []
 
 
-def test_what_the_cloud_no_longer_tells_keeps_its_date(buyer: Operator, apis: PriceApis) -> None:
+def test_a_price_that_is_no_longer_listed_keeps_its_date(buyer: Operator, apis: PriceApis) -> None:
     aws(buyer)
     buyer.later(days=40)
     del apis.products[1]
     assert aws(buyer)["unlisted"] == 1
-    found = price(buyer, A10G, "us-east-1")
-    assert found is not None and found["priceAsOf"] == "2026-11-24"
+    price_shown = price(buyer, A10G, "us-east-1")
+    assert price_shown is not None and price_shown["priceAsOf"] == "2026-11-24"
 
 
 def test_one_region_leaves_the_others_with_their_dates(buyer: Operator, apis: PriceApis) -> None:
@@ -407,7 +407,7 @@ def test_one_region_leaves_the_others_with_their_dates(buyer: Operator, apis: Pr
 # how it is told
 
 
-def test_a_book_that_is_damaged_is_reported_once_and_read_anew(buyer: Operator) -> None:
+def test_damaged_prices_are_reported_once_and_fetched_again(buyer: Operator) -> None:
     aws(buyer)
     for damage in (b"", b"{}", b'{"format": 2}', book(buyer).read_bytes()[:-40], b"\xff"):
         book(buyer).write_bytes(damage)
@@ -417,7 +417,7 @@ def test_a_book_that_is_damaged_is_reported_once_and_read_anew(buyer: Operator) 
     assert "warning" not in buyer.run("types", "--region", "us-east-1").err
 
 
-def test_nothing_is_asked_of_the_network_unless_somebody_asks(buyer: Operator, apis: PriceApis) -> None:
+def test_no_request_is_sent_without_ssh_from_auto(buyer: Operator, apis: PriceApis) -> None:
     for argv in (["prices"], ["prices", "show", "--region", "us-east-1"], ["types"], ["types", "--spot"]):
         assert buyer.run(*argv).code == 0
     assert apis.sent == []
@@ -454,7 +454,7 @@ def test_a_terminal_sees_a_bar_and_a_pipe_one_line(buyer: Operator) -> None:
         ["prices", "refresh", "--provider", "azure", "--region", "x' or 1 eq 1"],
     ],
 )
-def test_what_cannot_be_meant_asks_nothing(buyer: Operator, apis: PriceApis, argv: list[str]) -> None:
+def test_invalid_values_send_nothing(buyer: Operator, apis: PriceApis, argv: list[str]) -> None:
     ran = buyer.json(*argv)
     assert (ran.code, ran.json["error"]["code"]) == (2, "usage")
     assert apis.sent == []
@@ -462,9 +462,9 @@ def test_what_cannot_be_meant_asks_nothing(buyer: Operator, apis: PriceApis, arg
 
 def test_no_secret_of_the_credentials_is_saved_or_shown(buyer: Operator, apis: PriceApis) -> None:
     apis.arm(PRODUCTS, not_listed("AccessDeniedException"))
-    told = buyer.run("prices", "refresh", "--provider", "aws", "--region", "us-east-1", "-v")
+    reported = buyer.run("prices", "refresh", "--provider", "aws", "--region", "us-east-1", "-v")
     aws(buyer)
-    assert "a-secret-canary" not in told.out + told.err + book(buyer).read_text()
+    assert "a-secret-canary" not in reported.out + reported.err + book(buyer).read_text()
     assert book(buyer).stat().st_mode & 0o077 == 0
     json.loads(book(buyer).read_text())
 

@@ -34,7 +34,7 @@ def test_reap_ends_what_expired_and_spares_the_rest(operator: Operator) -> None:
     spared = operator.provision("--ttl", "60").instance
     operator.later(minutes=30)
     operator.run("reap")
-    assert operator.alive == [spared["cloudInstanceId"]]
+    assert operator.active == [spared["cloudInstanceId"]]
 
 
 def test_instances_that_are_not_ours_survive_every_command(operator: Operator) -> None:
@@ -55,7 +55,7 @@ def test_instances_that_are_not_ours_survive_every_command(operator: Operator) -
     operator.run("list", "--refresh")
     operator.later(minutes=60)
     operator.run("reap", "--sweep")
-    assert sorted(operator.alive) == sorted(strangers)
+    assert sorted(operator.active) == sorted(strangers)
 
 
 def test_an_instance_of_ours_with_unreadable_tags_is_reported_and_is_exit_8(operator: Operator) -> None:
@@ -81,7 +81,7 @@ def test_an_expired_orphan_is_terminated_and_an_orphan_in_time_is_adopted(operat
     done = actions(operator, "--sweep")
     assert ("inst-orphan000001", "terminate") in done
     assert ("inst-orphan000002", "adopt") in done
-    assert late not in operator.alive
+    assert late not in operator.active
     adopted = operator.json("get", "inst-orphan000002").instance
     assert (adopted["cloudInstanceId"], adopted["expiresAt"], adopted["userId"]) == (
         young,
@@ -90,18 +90,18 @@ def test_an_expired_orphan_is_terminated_and_an_orphan_in_time_is_adopted(operat
     )
     operator.later(minutes=75)
     operator.run("reap")
-    assert young not in operator.alive
+    assert young not in operator.active
 
 
-def test_no_more_orphans_are_ended_than_the_limit_allows(operator: Operator) -> None:
+def test_no_more_orphans_are_terminated_than_the_limit_allows(operator: Operator) -> None:
     operator.provision("--ttl", "120")
     for number in range(5):
         operator.cloud.launch("us-east-1", tags(f"inst-orphan00000{number}", operator.state_id, NOON))
     operator.later(minutes=20)
     assert operator.run("reap", "--sweep", "--max-orphans", "2").code == 8
-    assert len(operator.alive) == 4
+    assert len(operator.active) == 4
     assert operator.run("reap", "--sweep", "--max-orphans", "9").code == 0
-    assert len(operator.alive) == 1
+    assert len(operator.active) == 1
 
 
 def test_instances_of_a_listed_state_that_was_lost_are_terminated(operator: Operator) -> None:
@@ -110,10 +110,10 @@ def test_instances_of_a_listed_state_that_was_lost_are_terminated(operator: Oper
     operator.environ["GPUCTL_REAP_STATE_IDS"] = "ci-shared"
     operator.later(minutes=44)
     operator.run("reap", "--sweep")
-    assert len(operator.alive) == 2
+    assert len(operator.active) == 2
     operator.later(minutes=1)
     operator.run("reap", "--sweep")
-    assert len(operator.alive) == 1
+    assert len(operator.active) == 1
 
 
 def test_an_orphan_in_a_region_of_the_config_is_found_though_no_record_names_it(operator: Operator) -> None:
@@ -123,14 +123,14 @@ def test_an_orphan_in_a_region_of_the_config_is_found_though_no_record_names_it(
     operator.cloud.launch("eu-west-1", tags("inst-orphan000001", operator.state_id, NOON))
     operator.later(minutes=20)
     operator.run("reap")
-    assert len(operator.alive) == 1
+    assert len(operator.active) == 1
 
 
 def test_a_bug_in_the_step_for_one_of_five_leaves_the_other_four_ended(
     operator: Operator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    machines = [operator.provision("--ttl", "5").instance for _ in range(5)]
-    poisoned = machines[2]
+    instances = [operator.provision("--ttl", "5").instance for _ in range(5)]
+    poisoned = instances[2]
     real = applying.advance
 
     def buggy(record: Instance, *rest: object, **facts: object) -> Instance:
@@ -143,7 +143,7 @@ def test_a_bug_in_the_step_for_one_of_five_leaves_the_other_four_ended(
     ran = reaped_with_a_bug(operator)
     assert ran[0] == 8
     assert "ZeroDivisionError: a bug" in ran[1]
-    assert operator.alive == [poisoned["cloudInstanceId"]]
+    assert operator.active == [poisoned["cloudInstanceId"]]
 
 
 def reaped_with_a_bug(operator: Operator) -> tuple[int, str]:
@@ -167,15 +167,15 @@ def test_a_region_that_fails_never_stops_the_others(operator: Operator) -> None:
     assert ran.code == 8
     assert "could not list instances" in ran.err
     # The unlisted one is ended by the id that its own create returned.
-    assert operator.alive == []
+    assert operator.active == []
 
 
 def test_two_passes_a_minute_apart_confirm_that_an_instance_is_terminated_and_one_pass_does_not(
     operator: Operator,
 ) -> None:
-    machine = operator.provision().instance
+    instance = operator.provision().instance
     operator.later(minutes=10)
-    operator.cloud.client("ec2", "us-east-1").terminate_instances(InstanceIds=[machine["cloudInstanceId"]])
+    operator.cloud.client("ec2", "us-east-1").terminate_instances(InstanceIds=[instance["cloudInstanceId"]])
     operator.later(hours=2)
     operator.run("reap")
     assert operator.records[0].status is not Status.TERMINATED
@@ -198,26 +198,24 @@ def test_empty_answers_for_everything_never_close_anything(operator: Operator) -
         assert operator.run("reap", "--sweep").code == 8
         operator.wire._faults.clear()
     assert {record.status for record in operator.records} == {Status.READY}
-    assert len(operator.alive) == 3
+    assert len(operator.active) == 3
 
 
 def test_the_wrong_account_never_ends_or_closes_anything(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
-    machine = operator.provision("--ttl", "5").instance
-    operator.store.update(machine["id"], lambda record: record.with_fields(account="999999999999"))
+    instance = operator.provision("--ttl", "5").instance
+    operator.store.update(instance["id"], lambda record: record.with_fields(account="999999999999"))
     operator.later(minutes=60)
     ran = operator.run("reap")
     assert ran.code == 8
     assert "not `999999999999`" in ran.err
-    assert operator.json("terminate", machine["id"], "--timeout", "5s").code == 8
-    assert len(operator.alive) == 1
+    assert operator.json("terminate", instance["id"], "--timeout", "5s").code == 8
+    assert len(operator.active) == 1
     assert operator.wire.calls("TerminateInstances") == []
 
 
 @pytest.mark.parametrize("years", [10, -10])
 @pytest.mark.parametrize("due", [False, True])
-def test_a_laptop_years_off_ends_what_is_due_by_the_clouds_clock_and_nothing_else(
-    operator: Operator, years: int, due: bool
-) -> None:
+def test_a_clock_years_off_terminates_by_the_clouds_clock_only(operator: Operator, years: int, due: bool) -> None:
     operator.provision("--ttl", "30")
     operator.later(minutes=30 if due else 29)
     off = timedelta(days=365 * years)
@@ -225,19 +223,19 @@ def test_a_laptop_years_off_ends_what_is_due_by_the_clouds_clock_and_nothing_els
     operator.clock.jump(off)
     ran = operator.run("reap")
     assert "clock" in ran.err
-    assert len(operator.alive) == (0 if due else 1)
+    assert len(operator.active) == (0 if due else 1)
 
 
-def test_without_the_clouds_clock_nothing_is_ended_by_its_deadline(operator: Operator) -> None:
+def test_without_the_clouds_clock_nothing_is_terminated_by_its_deadline(operator: Operator) -> None:
     operator.provision("--ttl", "5")
     operator.later(minutes=10)
     undated = Fault(True, lambda real: (real[0], {"Content-Type": real[1]["Content-Type"]}, real[2]) if real else None)
     operator.wire.arm("GetCallerIdentity", undated)
     ran = operator.run("reap")
     assert ran.code == 8
-    assert len(operator.alive) == 1
+    assert len(operator.active) == 1
     assert operator.run("reap").code == 0
-    assert operator.alive == []
+    assert operator.active == []
 
 
 def test_provision_takes_its_deadline_from_the_clouds_clock(operator: Operator) -> None:
@@ -280,8 +278,8 @@ def listings(operator: Operator) -> list[Sent]:
 
 
 def test_what_is_unresolved_is_reported_at_once_then_once_an_hour_and_in_every_exit_code(operator: Operator) -> None:
-    machine = operator.provision("--ttl", "5").instance
-    operator.store.update(machine["id"], lambda record: record.with_fields(account="999999999999"))
+    instance = operator.provision("--ttl", "5").instance
+    operator.store.update(instance["id"], lambda record: record.with_fields(account="999999999999"))
     operator.later(minutes=5)
     first, second = operator.run("reap"), operator.run("reap")
     assert "999999999999" in first.err
@@ -292,13 +290,13 @@ def test_what_is_unresolved_is_reported_at_once_then_once_an_hour_and_in_every_e
 
 
 def test_a_dry_run_shows_the_plan_and_changes_nothing(operator: Operator) -> None:
-    machine = operator.provision("--ttl", "5").instance
+    instance = operator.provision("--ttl", "5").instance
     operator.later(minutes=5)
     before = operator.state.read_bytes()
     ran = operator.json("reap", "--dry-run")
     assert (ran.code, ran.json["dryRun"]) == (0, True)
-    assert [(action["id"], action["action"]) for action in ran.json["actions"]] == [(machine["id"], "terminate")]
-    assert len(operator.alive) == 1
+    assert [(action["id"], action["action"]) for action in ran.json["actions"]] == [(instance["id"], "terminate")]
+    assert len(operator.active) == 1
     assert operator.state.read_bytes() == before
 
 
@@ -315,65 +313,65 @@ def test_a_reap_leaves_to_one_that_is_at_work_and_works_beside_one_that_hangs(op
     operator.later(minutes=5)
     with leased(LocalLeases(operator.state, operator.clock), LeaseName.REAP, "another", timedelta(minutes=5)):
         ran = operator.run("reap")
-        assert (ran.code, ran.out, ran.err, len(operator.alive)) == (0, "", "", 1)
+        assert (ran.code, ran.out, ran.err, len(operator.active)) == (0, "", "", 1)
         operator.later(minutes=5)
         ran = operator.run("reap")
         assert "running in parallel" in ran.err
-    assert operator.alive == []
+    assert operator.active == []
 
 
 def test_an_extend_between_the_plan_and_the_deed_wins(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
     """The reaper has listed and planned; before it acts the deadline moves."""
-    machine = operator.provision("--ttl", "5").instance
+    instance = operator.provision("--ttl", "5").instance
     operator.later(minutes=5)
     real = applying.Applier.apply
 
     def apply(self: applying.Applier, plan: object) -> object:
-        operator.store.update(machine["id"], lambda record: record.with_fields(expires_at=NOON + 60 * MINUTE))
+        operator.store.update(instance["id"], lambda record: record.with_fields(expires_at=NOON + 60 * MINUTE))
         return real(self, plan)  # type: ignore[arg-type]
 
     monkeypatch.setattr(applying.Applier, "apply", apply)
     assert ("wait") in [action for _, action in actions(operator)]
-    assert len(operator.alive) == 1
+    assert len(operator.active) == 1
     assert operator.records[0].status is Status.READY
 
 
 def test_a_kill_between_the_tag_and_the_record_loses_the_extension_and_says_so(operator: Operator) -> None:
-    machine = operator.provision("--ttl", "5").instance
+    instance = operator.provision("--ttl", "5").instance
     real_store = operator.store
 
     def reap_first(answer: object) -> object:
         real_store.update(
-            machine["id"], lambda record: applying.advance(record, Status.STOPPING, operator.clock.now(), None)
+            instance["id"], lambda record: applying.advance(record, Status.STOPPING, operator.clock.now(), None)
         )
         return answer
 
     operator.wire.arm("CreateTags", Fault(True, reap_first))  # type: ignore[arg-type]
-    ran = operator.json("extend", machine["id"], "--by", "30m")
+    ran = operator.json("extend", instance["id"], "--by", "30m")
     assert ran.code == 2
     assert "STOPPING" in ran.json["error"]["message"]
     assert operator.records[0].expires_at == NOON + 5 * MINUTE
 
 
 def test_an_active_instance_whose_record_is_closed_is_terminated(operator: Operator) -> None:
-    machine = operator.provision().instance
+    instance = operator.provision().instance
     operator.store.update(
-        machine["id"], lambda record: applying.advance(record, Status.TERMINATED, operator.clock.now())
+        instance["id"], lambda record: applying.advance(record, Status.TERMINATED, operator.clock.now())
     )
     operator.run("reap", "--sweep")
-    assert operator.alive == []
+    assert operator.active == []
 
 
 def test_the_reaper_takes_over_a_create_whose_process_died(operator: Operator) -> None:
     """Killed after the create was performed and before its reply was written down."""
-    machine = operator.provision("--ttl", "30").instance
-    before = a_record_without_its_machine(operator, machine["id"])
+    instance = operator.provision("--ttl", "30").instance
+    before = a_record_without_its_machine(operator, instance["id"])
     operator.later(minutes=6)
     assert (before.id, "adopt") in actions(operator)
-    assert operator.records[0].cloud_id == machine["cloudInstanceId"]
+    assert operator.records[0].cloud_id == instance["cloudInstanceId"]
     operator.later(minutes=24)
     operator.run("reap")
-    assert operator.alive == []
+    assert operator.active == []
 
 
 def a_record_without_its_machine(operator: Operator, record_id: str) -> Instance:
@@ -392,8 +390,8 @@ def a_record_without_its_machine(operator: Operator, record_id: str) -> Instance
 
 
 def test_a_create_that_never_happened_is_given_up_after_a_quarter_of_an_hour(operator: Operator) -> None:
-    machine = operator.provision().instance
-    a_record_without_its_machine(operator, machine["id"])
+    instance = operator.provision().instance
+    a_record_without_its_machine(operator, instance["id"])
     operator.cloud.ask("POST", "/gpuctl-sandbox/reset")
     for minutes in (6, 6):
         operator.later(minutes=minutes)
@@ -404,26 +402,26 @@ def test_a_create_that_never_happened_is_given_up_after_a_quarter_of_an_hour(ope
     assert (operator.records[0].status, operator.records[0].reason) == (Status.FAILED, "abandoned")
 
 
-def test_a_lost_reply_to_an_end_is_asked_again(operator: Operator) -> None:
+def test_a_lost_reply_to_a_termination_is_retried(operator: Operator) -> None:
     operator.provision("--ttl", "5")
     operator.later(minutes=5)
     operator.wire.arm("TerminateInstances", *[LOST] * 4)
     assert operator.run("reap").code == 8
     operator.later(minutes=1)
     assert operator.run("reap").code == 0
-    assert operator.alive == []
+    assert operator.active == []
     assert operator.records[0].status is Status.TERMINATED
 
 
 def test_what_ended_a_week_ago_moves_to_the_archive_and_is_still_found(operator: Operator) -> None:
-    machine = operator.provision("--name", "n").instance
+    instance = operator.provision("--name", "n").instance
     operator.run("terminate", "n")
     operator.later(days=8)
     operator.run("reap", "--sweep")
     assert operator.records == ()
-    assert operator.json("get", machine["id"]).instance["status"] == "TERMINATED"
+    assert operator.json("get", instance["id"]).instance["status"] == "TERMINATED"
     assert operator.json("stats").json["statistics"]["totalProvisioned"] == 1
-    assert operator.json("terminate", machine["id"]).code == 0
+    assert operator.json("terminate", instance["id"]).code == 0
 
 
 def test_a_guard_that_refuses_is_no_bug() -> None:

@@ -35,16 +35,16 @@ print(json.dumps({"document": document, "missing": missing}))
 
 def installed(folder: Path) -> None:
     """Put the installed distributions there that the function needs, and those that they need."""
-    pending, seen = [re.split(r"[^\w.-]", line)[0] for line in requirements("aws")], set[str]()
+    pending, calls = [re.split(r"[^\w.-]", line)[0] for line in requirements("aws")], set[str]()
     while pending:
         name = pending.pop()
-        if name in seen:
+        if name in calls:
             continue
-        seen.add(name)
-        found = distribution(name)
-        pending += [re.split(r"[^\w.-]", line)[0] for line in found.requires or () if ";" not in line]
-        for file in found.files or ():
-            source = Path(str(found.locate_file(file)))
+        calls.add(name)
+        actual = distribution(name)
+        pending += [re.split(r"[^\w.-]", line)[0] for line in actual.requires or () if ";" not in line]
+        for file in actual.files or ():
+            source = Path(str(actual.locate_file(file)))
             if ".." in file.parts or "__pycache__" in file.parts or not source.is_file():
                 continue
             target = folder / file
@@ -101,7 +101,7 @@ def test_the_function_reaps_from_its_zip_alone(operator: Operator, bundle: Bundl
     assert report["missing"] == []
     ended = [action["id"] for action in report["document"]["actions"] if action["action"] == "terminate"]
     assert ended == [ran.instance["id"]]
-    assert team.alive == []
+    assert team.active == []
 
 
 def test_the_zip_has_neither_the_command_line_nor_its_libraries(bundle: Bundle) -> None:
@@ -164,7 +164,7 @@ def test_what_pip_says_is_reported_with_what_to_check(tmp_path: Path) -> None:
         downloaded(Architecture.X86_64, ["boto3"], hanging, timeout_s=0.2)(tmp_path)
 
 
-def test_pip_is_that_of_this_python_else_one_on_the_path_else_it_is_said_how_to_install_it() -> None:
+def test_pip_is_that_of_this_python_or_on_the_path_or_a_hint_names_the_install_command() -> None:
     assert find_pip(lambda name: object()) == (sys.executable, "-m", "pip")
     assert find_pip(lambda name: None, lambda name: f"/usr/bin/{name}") == ("/usr/bin/pip3",)
     with pytest.raises(UsageError, match="pip is needed") as caught:

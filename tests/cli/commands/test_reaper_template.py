@@ -159,10 +159,10 @@ def test_the_role_permits_every_call_of_the_reaper_and_names_no_other(operator: 
         operator.json("reap", "--sweep")
     operator.later(days=2)
     operator.json("reap", "--sweep")
-    assert operator.alive == []
+    assert operator.active == []
     operator.state.unlink()
     operator.run("reap", environ={"GPUCTL_STATE_ID": state_id})
-    books |= {machine["id"]: machine["tags"] for machine in operator.cloud.machines()}
+    books |= {instance["id"]: instance["tags"] for instance in operator.cloud.instances()}
     questions = [ask for sent in operator.wire.sent for ask in asks(sent, books.__getitem__)]
     assert [ask for ask in questions if not allows(policy, ask)] == []
     # Of instances without a timer only.

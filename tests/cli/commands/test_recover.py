@@ -45,27 +45,27 @@ def two(operator: Operator, few_regions: None) -> Operator:
     return operator
 
 
-def test_with_a_damaged_state_the_reaper_ends_what_is_due_by_its_tags_and_exits_9(two: Operator) -> None:
+def test_with_a_damaged_state_the_reaper_terminates_by_tags_and_exits_9(two: Operator) -> None:
     content = damage(two)
     two.later(minutes=61)
     ran = two.json("reap")
     assert (ran.code, ran.json["error"]["code"]) == (9, "state_unusable")
     assert ("terminate", Reason.ORPHAN) in [(action["action"], action["reason"]) for action in ran.json["actions"]]
-    assert len(two.alive) == 1
+    assert len(two.active) == 1
     two.later(minutes=61)
     assert two.run("reap").code == 9
-    assert two.alive == []
+    assert two.active == []
     assert two.state.read_bytes() == content
 
 
-def test_with_a_missing_state_it_asks_every_region_if_nothing_else_is_known(two: Operator) -> None:
+def test_with_a_missing_state_every_region_is_queried(two: Operator) -> None:
     two.state.unlink()
     two.state.with_name("state.json.reap.json").unlink(missing_ok=True)
     two.later(minutes=121)
     ran = two.run("reap")
     assert ran.code == 9
     assert "is missing" in ran.err
-    assert two.alive == []
+    assert two.active == []
 
 
 def test_without_a_state_no_instance_in_time_and_none_of_others_is_terminated(two: Operator) -> None:
@@ -78,7 +78,7 @@ def test_without_a_state_no_instance_in_time_and_none_of_others_is_terminated(tw
     damage(two)
     two.later(minutes=30)
     assert two.run("reap").code == 9
-    assert len(two.alive) == 5
+    assert len(two.active) == 5
 
 
 def test_a_dry_run_without_a_state_ends_nothing(two: Operator) -> None:
@@ -86,10 +86,12 @@ def test_a_dry_run_without_a_state_ends_nothing(two: Operator) -> None:
     two.later(minutes=121)
     ran = two.json("reap", "--dry-run")
     assert (ran.code, ran.json["count"]) == (9, 2)
-    assert len(two.alive) == 2
+    assert len(two.active) == 2
 
 
-def test_a_state_that_cannot_be_written_keeps_no_instance_alive(two: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_state_that_cannot_be_written_keeps_no_instance_running(
+    two: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(*_: object) -> int:
         raise OSError(28, "No space left on device")
 
@@ -98,17 +100,17 @@ def test_a_state_that_cannot_be_written_keeps_no_instance_alive(two: Operator, m
     ran = two.run("reap")
     assert ran.code == 9
     assert "No space left" in ran.err
-    assert two.alive == []
+    assert two.active == []
 
 
-def test_a_state_that_another_process_never_lets_go_of_keeps_no_instance_alive(two: Operator) -> None:
+def test_a_state_that_another_process_never_lets_go_of_keeps_no_instance_running(two: Operator) -> None:
     two.later(minutes=121)
     lock = (two.folder / "state.json.lock").open("r+")
     with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         ran = two.json("reap")
     assert (ran.code, ran.json["error"]["code"]) == (5, "state_locked")
-    assert two.alive == []
+    assert two.active == []
 
 
 def test_a_lost_state_is_rebuilt_from_the_tags(two: Operator) -> None:
@@ -122,11 +124,11 @@ def test_a_lost_state_is_rebuilt_from_the_tags(two: Operator) -> None:
     assert {record.tags.get("Name") for record in two.records} == {None}
     two.later(minutes=121)
     assert two.run("reap").code == 0
-    assert two.alive == []
+    assert two.active == []
 
 
 def test_a_name_of_another_active_instance_is_not_given_twice(two: Operator) -> None:
-    (twin,) = [machine["id"] for machine in two.cloud.machines() if machine["tags"]["Name"] == "two"]
+    (twin,) = [instance["id"] for instance in two.cloud.instances() if instance["tags"]["Name"] == "two"]
     two.cloud.client("ec2", "eu-west-1").create_tags(Resources=[twin], Tags=[{"Key": "Name", "Value": "one"}])
     two.state.unlink()
     assert two.json("recover", "--yes").code == 0
@@ -156,7 +158,7 @@ def test_nothing_is_recovered_where_nothing_is_lost(two: Operator) -> None:
     assert (ran.code, ran.json["error"]["hint"]) == (2, "gpuctl reap --sweep adopts instances without a record")
 
 
-def test_where_nothing_tells_the_states_id_those_in_the_cloud_are_named(two: Operator) -> None:
+def test_without_a_known_state_id_the_ids_in_the_cloud_are_named(two: Operator) -> None:
     state_id = two.state_id
     shutil.rmtree(two.folder)
     two.folder.mkdir()
@@ -182,13 +184,13 @@ def test_a_backup_that_forgot_an_extension_kills_nothing_early(two: Operator) ->
     assert (ran.code, ran.json["count"]) == (0, 3)
     two.later(minutes=70)
     assert two.run("reap").code == 0
-    assert len(two.alive) == 3
+    assert len(two.active) == 3
     two.later(minutes=40)
     two.run("reap")
-    assert len(two.alive) == 2
+    assert len(two.active) == 2
     two.later(minutes=20)
     two.run("reap")
-    assert two.alive == []
+    assert two.active == []
 
 
 def test_a_restored_state_enforces_no_deadline_that_was_extended_until_every_region_was_queried(two: Operator) -> None:
@@ -197,14 +199,14 @@ def test_a_restored_state_enforces_no_deadline_that_was_extended_until_every_reg
     two.later(minutes=70)
     two.wire.arm(PAGE, refuse("UnauthorizedOperation", 403))
     assert two.json("reap").code == 8
-    assert len(two.alive) == 2
+    assert len(two.active) == 2
     assert two.store.snapshot().is_restored
     assert two.run("reap").code == 0
-    assert len(two.alive) == 2
+    assert len(two.active) == 2
     assert not two.store.snapshot().is_restored
     two.later(minutes=40)
     two.run("reap")
-    assert len(two.alive) == 1
+    assert len(two.active) == 1
 
 
 def test_a_restored_state_with_credentials_that_never_work_again_enforces_every_deadline_that_the_tags_confirm(
@@ -218,13 +220,13 @@ def test_a_restored_state_with_credentials_that_never_work_again_enforces_every_
     put_back(two)
     two.later(minutes=70)
     assert two.run("reap").code == 8
-    assert len(two.alive) == 2
+    assert len(two.active) == 2
     two.later(minutes=40)
     assert two.run("reap").code == 8
-    assert len(two.alive) == 1
+    assert len(two.active) == 1
     two.later(minutes=11)
     assert two.run("reap").code == 8
-    assert two.alive == []
+    assert two.active == []
     assert two.store.snapshot().is_restored
 
 
@@ -243,10 +245,10 @@ def test_an_instance_without_a_record_is_terminated_by_its_own_tags_while_the_st
     two.wire.arm(PAGE, refuse("UnauthorizedOperation", 403))
     assert two.json("reap", "--sweep").code == 8
     assert two.store.snapshot().is_restored
-    assert len(two.alive) == 2
+    assert len(two.active) == 2
 
 
-def test_a_state_that_was_put_back_is_made_whole_without_waiting_for_the_reaper(two: Operator) -> None:
+def test_a_state_that_was_restored_is_made_whole_without_waiting_for_the_reaper(two: Operator) -> None:
     two.run("extend", "one", "--by", "45m")
     put_back(two)
     assert two.json("recover", "--backup", str(two.folder / "older"), "--yes").code == 2
@@ -264,7 +266,7 @@ def test_what_ended_after_the_backup_stays_ended(two: Operator) -> None:
     assert two.json("get", "one").instance["status"] == Status.TERMINATED
 
 
-def test_a_recover_that_could_not_ask_everywhere_says_so_and_the_reaper_goes_on(two: Operator) -> None:
+def test_a_recover_that_could_not_query_every_region_reports_it_and_the_reaper_continues(two: Operator) -> None:
     damage(two)
     two.wire.arm(PAGE, refuse("UnauthorizedOperation", 403))
     ran = two.json("recover", "--yes")
@@ -288,9 +290,9 @@ def test_a_refusal_signed_by_a_wrong_clock_is_called_that_and_no_other_is(operat
         refuse("SignatureDoesNotMatch", 403, date=operator.clock.now() - timedelta(hours=off)) for off in (3, 0)
     ]
     operator.wire.arm("GetCallerIdentity", *refusals)
-    told = operator.provision().json["error"]
-    assert (told["exitCode"], told["hint"]) == (4, "set the clock: sudo timedatectl set-ntp true")
-    assert "computer is 3h ahead" in told["message"]
+    error = operator.provision().json["error"]
+    assert (error["exitCode"], error["hint"]) == (4, "set the clock: sudo timedatectl set-ntp true")
+    assert "computer is 3h ahead" in error["message"]
     assert "clock" not in operator.provision().json["error"]["message"]
 
 
@@ -309,5 +311,5 @@ def test_a_bug_while_a_restored_state_is_made_whole_ends_nothing_and_stops_nothi
     code = main(["reap"], clock=two.clock, environ=two.environ, streams=streams)
     assert code == 8
     assert "a bug of a test" in streams.err.getvalue()  # type: ignore[attr-defined]
-    assert len(two.alive) == 1
+    assert len(two.active) == 1
     assert [record.status for record in two.records if record.name == "two"] == [Status.TERMINATED]

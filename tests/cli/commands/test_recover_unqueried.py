@@ -35,7 +35,7 @@ def test_regions_that_could_not_be_queried_may_hold_instances_of_the_lost_state(
     assert error["message"].startswith("the providers could not be queried: ")
 
 
-def test_where_every_provider_was_queried_and_nothing_exists_the_state_id_is_asked_for(
+def test_where_every_provider_was_queried_and_nothing_exists_the_state_id_is_requested(
     operator: Operator, few_regions: None
 ) -> None:
     operator.state.write_text("{")

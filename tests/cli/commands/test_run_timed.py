@@ -47,7 +47,7 @@ def interrupting(runner: Runner, cable: Cable, times: int) -> Iterator[None]:
         for number in range(times):
             while not (runner.sshd.home / f"begun{number}").exists():
                 pause.wait(0.05)
-            (cloud_id,) = runner.operator.alive
+            (cloud_id,) = runner.operator.active
             runner.operator.clock.move(timedelta(minutes=10))
             runner.operator.cloud.interrupt(cloud_id)
             # The server is still there, so that a connection made after the first cut would stay.
@@ -63,8 +63,8 @@ def interrupting(runner: Runner, cable: Cable, times: int) -> Iterator[None]:
 
 def test_a_task_interrupted_twice_still_finishes_in_time(runner: Runner, cable: Cable) -> None:
     with interrupting(runner, cable, 2):
-        code = runner.run("--finish-by", "6h", "--work", "30m", there=[COUNTING])
-    assert (code, runner.out, runner.operator.alive) == (0, "2\n", [])
+        code = runner.run("--finish-by", "6h", "--work", "30m", remote_command=[COUNTING])
+    assert (code, runner.out, runner.operator.active) == (0, "2\n", [])
     records = sorted(runner.operator.records, key=lambda record: record.created_at)
     assert [record.reason for record in records] == [Reason.INTERRUPTED, Reason.INTERRUPTED, Reason.USER]
     assert {record.market for record in records} == {Market.SPOT}
@@ -98,7 +98,7 @@ def test_run_starts_no_instance_while_another_process_continues_the_work(runner:
 def test_a_loss_that_leaves_no_time_for_another_leads_to_on_demand(runner: Runner, cable: Cable) -> None:
     with interrupting(runner, cable, 1):
         # Two full runs fit before the first instance, but not after it.
-        code = runner.run("--finish-by", "75m", "--work", "30m", there=[COUNTING.replace("-ge 2", "-ge 1")])
+        code = runner.run("--finish-by", "75m", "--work", "30m", remote_command=[COUNTING.replace("-ge 2", "-ge 1")])
     assert code == 0
     first, second = sorted(runner.operator.records, key=lambda record: record.created_at)
     assert (first.market, second.market) == (Market.SPOT, Market.ON_DEMAND)
@@ -108,7 +108,7 @@ def test_a_loss_that_leaves_no_time_for_another_leads_to_on_demand(runner: Runne
 def test_work_without_spot_capacity_goes_to_on_demand_at_the_last_moment(runner: Runner) -> None:
     begun = runner.operator.clock.now()
     runner.operator.wire.instead = without_spot_capacity
-    code = runner.run("--finish-by", "90m", "--work", "30m", "--checkpointed", there=["echo done"])
+    code = runner.run("--finish-by", "90m", "--work", "30m", "--checkpointed", remote_command=["echo done"])
     assert (code, runner.out) == (0, "done\n")
     (record,) = (each for each in runner.operator.records if each.status is Status.TERMINATED)
     assert record.market is Market.ON_DEMAND
@@ -124,21 +124,28 @@ def test_the_command_gets_its_checkpoint_and_the_uploads_are_made_again(
 ) -> None:
     (tmp_path / "in").write_text("7")
     runner.operator.environ["GPUCTL_CHECKPOINT"] = "/mnt/bucket/run"
-    there = ['echo "$GPUCTL_CHECKPOINT $(cat in)" >>seen; rm in; ' + COUNTING.replace("-ge 2", "-ge 1")]
+    remote_command = ['echo "$GPUCTL_CHECKPOINT $(cat in)" >>seen; rm in; ' + COUNTING.replace("-ge 2", "-ge 1")]
     with interrupting(runner, cable, 1):
         code = runner.run(
-            "--finish-by", "6h", "--work", "2h", "--checkpointed", "--upload", f"{tmp_path}/in:in", there=there
+            "--finish-by",
+            "6h",
+            "--work",
+            "2h",
+            "--checkpointed",
+            "--upload",
+            f"{tmp_path}/in:in",
+            remote_command=remote_command,
         )
     assert code == 0
     assert (runner.sshd.home / "seen").read_text() == "/mnt/bucket/run 7\n" * 2
 
 
 def test_without_history_the_work_is_done_on_demand_and_then_its_duration_is_known(runner: Runner) -> None:
-    assert runner.run("--finish-by", "6h", there=["true"]) == 0
+    assert runner.run("--finish-by", "6h", remote_command=["true"]) == 0
     (first,) = runner.operator.records
     assert first.market is Market.ON_DEMAND
     assert "no run of purpose `AI Analysis` has finished yet" in runner.err
-    assert runner.run("--finish-by", "6h", there=["true"]) == 0
+    assert runner.run("--finish-by", "6h", remote_command=["true"]) == 0
     second = max(runner.operator.records, key=lambda record: record.created_at)
     assert second.market is Market.SPOT
     assert "the 90 % quantile of 1 run of purpose `AI Analysis`" in decisions(second)[0]
@@ -147,7 +154,7 @@ def test_without_history_the_work_is_done_on_demand_and_then_its_duration_is_kno
 
 
 def test_a_failing_command_is_not_run_again(runner: Runner) -> None:
-    assert runner.run("--finish-by", "6h", "--work", "1h", there=["exit 3"]) == 3
+    assert runner.run("--finish-by", "6h", "--work", "1h", remote_command=["exit 3"]) == 3
     assert [record.status for record in runner.operator.records] == [Status.TERMINATED]
 
 

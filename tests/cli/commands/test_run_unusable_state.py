@@ -22,7 +22,7 @@ def test_the_provider_is_requested_to_terminate_the_instance(reachable: Reachabl
     command = f"echo no state >{operator.state}; exit {own}"
     words = ["run", "g4dn.xlarge", "--region", "us-east-1", "--name", "n", "--", command]
     assert main(words, clock=operator.clock, environ=operator.environ, streams=streams) == code, err.getvalue()
-    assert operator.alive == []
+    assert operator.active == []
     assert "was terminated" in err.getvalue()
     assert "the record was saved as" in err.getvalue()
     assert "n is STOPPING" in err.getvalue()
@@ -40,7 +40,7 @@ def test_a_new_instance_on_which_the_command_cannot_start_is_terminated(
 
     runner.operator.wire.instead = breaking
     assert runner.run(*options) == 209
-    assert (runner.out, runner.operator.alive) == ("", [])
+    assert (runner.out, runner.operator.active) == ("", [])
     assert "was terminated" in runner.err
 
 
@@ -53,5 +53,5 @@ def test_a_signal_while_the_safeguards_are_checked_terminates_the_instance(reach
 
     runner.operator.wire.instead = interrupting
     assert runner.run() == 143
-    assert runner.operator.alive == []
+    assert runner.operator.active == []
     assert "n is STOPPING" in runner.err or "n is TERMINATED" in runner.err

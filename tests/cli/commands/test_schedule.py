@@ -76,7 +76,7 @@ def test_every_command_says_so_when_the_reaper_is_silent(with_cron: Operator) ->
     assert "overdue" in with_cron.run("schedule", "status", terminal=True).out
 
 
-def test_a_line_that_somebody_took_out_is_reported(with_cron: Operator) -> None:
+def test_a_removed_line_is_reported(with_cron: Operator) -> None:
     with_cron.run("schedule", "install")
     (with_cron.folder / "tab").write_text("")
     status = with_cron.json("schedule", "status").json["schedule"]
@@ -100,9 +100,9 @@ def test_systemd_gets_its_units_and_restarts_the_timer(with_systemd: Operator) -
     assert "loginctl enable-linger" in ran.err
     units = sorted(path.name for path in (with_systemd.folder / "systemd" / "user").iterdir())
     *_, timer = [unit for unit in units if unit.endswith(".timer")]
-    asked = (with_systemd.folder / "asked").read_text().splitlines()
+    calls = (with_systemd.folder / "asked").read_text().splitlines()
     assert len(units) == 4
-    assert f"--user restart {timer}" in asked
+    assert f"--user restart {timer}" in calls
     assert with_systemd.json("schedule", "uninstall").json["schedule"]["installed"] is False
     assert list((with_systemd.folder / "systemd" / "user").iterdir()) == []
 
@@ -121,7 +121,7 @@ def test_where_nothing_can_run_it_nothing_is_made(operator: Operator) -> None:
 @pytest.mark.parametrize(
     "argv", [["--every", "7m"], ["--every", "2h"], ["--cron", "--systemd"], ["--sandbox"], ["--every", ""]]
 )
-def test_what_cannot_be_meant_is_refused_before_anything_is_written(with_cron: Operator, argv: list[str]) -> None:
+def test_invalid_values_are_refused_before_anything_is_written(with_cron: Operator, argv: list[str]) -> None:
     assert with_cron.run("schedule", "install", *argv).code == 2
     assert not (with_cron.folder / "tab").exists()
     assert not with_cron.state.exists()
@@ -139,7 +139,7 @@ def test_the_log_is_turned_over_and_never_stops_the_reaper(with_cron: Operator) 
     with_cron.later(minutes=61)
     ran = with_cron.run("reap", "--log", str(with_cron.folder / "no" / "such" / "folder"))
     assert "cannot write the log" in ran.err
-    assert with_cron.alive == []
+    assert with_cron.active == []
 
 
 def test_the_state_that_a_line_names_is_never_another(with_cron: Operator, tmp_path: Path) -> None:

@@ -37,13 +37,13 @@ def schedule_check(operator: Operator) -> dict[str, str]:
 def test_a_schedule_whose_program_was_removed_is_reported(with_cron: Operator) -> None:
     with_cron.run("schedule", "install")
     assert with_cron.json("schedule", "status").json["schedule"]["problem"] is None
-    tab, gone = with_cron.folder / "tab", "/opt/gone/bin/gpuctl"
-    tab.write_text(tab.read_text().replace(str(Path(sys.executable).with_name("gpuctl")), gone))
+    tab, missing = with_cron.folder / "tab", "/opt/gone/bin/gpuctl"
+    tab.write_text(tab.read_text().replace(str(Path(sys.executable).with_name("gpuctl")), missing))
     status = with_cron.run("schedule", "status", terminal=True)
-    assert f"`{gone}` does not exist" in status.out
+    assert f"`{missing}` does not exist" in status.out
     assert "hint: gpuctl schedule install" in status.err
     check = schedule_check(with_cron)
-    assert (check["status"], gone in check["message"]) == ("fail", True)
+    assert (check["status"], missing in check["message"]) == ("fail", True)
 
 
 def test_a_gpuctl_in_a_cache_folder_is_not_scheduled(with_cron: Operator) -> None:
@@ -105,7 +105,7 @@ def test_without_a_cron_daemon_installation_warns_and_a_run_disproves_it(with_cr
     assert "cron runs the reaper every 1m" in installed
 
 
-def test_install_waits_for_a_sign_of_life(with_cron: Operator) -> None:
+def test_install_waits_for_the_first_run(with_cron: Operator) -> None:
     with_cron.clock = StepClock(with_cron.clock.now(), [None, None, lambda: with_cron.run("reap"), None])
     ran = with_cron.run("schedule", "install", "--wait")
     assert (ran.code, with_cron.clock.elapsed()) == (0, timedelta(seconds=3))
@@ -147,7 +147,7 @@ def test_a_mac_gets_an_agent_of_launchd_and_crontab_is_never_run(on_a_mac: Opera
     assert not (on_a_mac.folder / "crontab-was-run").exists()
 
 
-def test_a_mac_runs_crontab_only_if_asked_to_and_until_it_is_uninstalled(on_a_mac: Operator) -> None:
+def test_a_mac_runs_crontab_only_if_requested_and_until_it_is_uninstalled(on_a_mac: Operator) -> None:
     (on_a_mac.folder / "bin" / "crontab").write_text(CRONTAB.format(folder=on_a_mac.folder))
     assert on_a_mac.json("schedule", "install", "--cron").json["schedule"]["scheduler"] == "cron"
     assert on_a_mac.json("schedule", "status").json["schedule"]["scheduler"] == "cron"

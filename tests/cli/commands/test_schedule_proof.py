@@ -82,7 +82,7 @@ def test_az_is_found_where_only_the_users_path_leads_to(at_aws: Operator) -> Non
     assert "the schedule cannot use your credentials for azure: " in ran.err
 
 
-def test_where_nothing_names_a_provider_nothing_is_tried_and_that_is_said(operator: Operator) -> None:
+def test_where_nothing_names_a_provider_nothing_is_tried_and_that_is_printed(operator: Operator) -> None:
     with_programs(operator, crontab=CRONTAB)
     ran = operator.run("schedule", "install", terminal=True)
     assert "no credentials were tried" in ran.err

@@ -95,7 +95,7 @@ def azure(tester: Operator, *argv: str) -> Ran:
 def test_every_promise_is_kept_on_the_emulated_aws(tester: Operator) -> None:
     ran = aws(tester)
     assert statuses(ran) == dict.fromkeys(NAMES, "ok"), ran.json["checks"]
-    assert (ran.code, tester.alive) == (0, [])
+    assert (ran.code, tester.active) == (0, [])
     assert tester.json("list", "--all").json["instances"][0]["status"] == "TERMINATED"
 
 
@@ -128,8 +128,8 @@ def test_the_report_has_every_figure_and_no_account_id(tester: Operator, tmp_pat
 
 
 def test_an_account_id_in_the_clouds_own_words_does_not_reach_the_report(tester: Operator, tmp_path: Path) -> None:
-    told = "User: arn:aws:iam::123456789012:user/ana with AKIAIOSFODNN7EXAMPLE from 203.0.113.7 is not authorized"
-    tester.wire.arm("DescribeVolumes", refuse("UnauthorizedOperation", 403, told))
+    denial = "User: arn:aws:iam::123456789012:user/ana with AKIAIOSFODNN7EXAMPLE from 203.0.113.7 is not authorized"
+    tester.wire.arm("DescribeVolumes", refuse("UnauthorizedOperation", 403, denial))
     ran = aws(tester, "--report", str(tmp_path / "report.json"))
     text = (tmp_path / "report.json").read_text()
     assert statuses(ran)["tags"] == "unknown"
@@ -201,7 +201,7 @@ def _two_for_one(tester: Operator, sshd: Sshd) -> None:
         if phase is Phase.SENT and sent.action == "RunInstances":
             sends.append(sent.action)
             if len(sends) == 2:
-                tags = next(machine["tags"] for machine in tester.cloud.machines())
+                tags = next(instance["tags"] for instance in tester.cloud.instances())
                 tester.cloud.launch(tags=tags)
         return True
 
@@ -240,7 +240,7 @@ def test_a_broken_promise_fails_its_own_check_and_no_other(
     ran = aws(tester, "--timeout", "1m")
     assert (failed(ran), ran.code) == ([check], 1), ran.json["checks"]
     assert ran.json["error"]["code"] == "cloud"
-    assert (statuses(ran)["end"], statuses(ran)["nothing-left"], tester.alive) == ("ok", "ok", [])
+    assert (statuses(ran)["end"], statuses(ran)["nothing-left"], tester.active) == ("ok", "ok", [])
 
 
 def test_a_refused_create_has_its_own_exit_code_and_leaves_nothing(tester: Operator) -> None:
@@ -249,7 +249,7 @@ def test_a_refused_create_has_its_own_exit_code_and_leaves_nothing(tester: Opera
     assert (failed(ran), ran.code, ran.json["error"]["code"]) == (["create"], 5, "capacity")
     assert ran.json["checks"][0]["observed"]["code"] == "capacity"
     assert set(statuses(ran).values()) == {"failed", "skipped", "ok"}
-    assert (statuses(ran)["nothing-left"], tester.alive) == ("ok", [])
+    assert (statuses(ran)["nothing-left"], tester.active) == ("ok", [])
 
 
 @pytest.fixture
@@ -263,10 +263,10 @@ def test_an_instance_that_is_not_confirmed_terminated_is_unresolved(tester: Oper
     tester.wire.arm("TerminateInstances", *[refuse("OperationNotPermitted")] * 400)
     ran = aws(tester)
     assert (failed(ran), ran.code, ran.json["error"]["code"]) == (["end", "nothing-left"], 8, "unresolved")
-    assert len(tester.alive) == 1
+    assert len(tester.active) == 1
     tester.wire.reset()
     assert tester.json("reap", "--wait").code == 0
-    assert tester.alive == []
+    assert tester.active == []
 
 
 def test_a_volume_that_is_left_behind_is_unresolved_and_named(tester: Operator) -> None:
@@ -310,7 +310,7 @@ def test_a_group_that_azure_does_not_delete_is_unresolved(tester: Operator, azur
 def test_another_instance_of_the_state_keeps_its_security_group(tester: Operator) -> None:
     tester.provision("--name", "mine")
     ran = aws(tester)
-    assert (ran.code, statuses(ran)["nothing-left"], len(tester.alive)) == (0, "ok", 1)
+    assert (ran.code, statuses(ran)["nothing-left"], len(tester.active)) == (0, "ok", 1)
 
 
 def test_the_cost_limit_is_kept_before_anything_is_written(tester: Operator) -> None:
@@ -357,9 +357,9 @@ def test_a_person_sees_a_line_for_each_check(tester: Operator) -> None:
 
 
 def _sandbox(folder: Path, *argv: str, **how: Any) -> "subprocess.Popen[str]":
-    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    preserved = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     environ = {
-        **kept,
+        **preserved,
         "XDG_STATE_HOME": str(folder),
         "XDG_CONFIG_HOME": str(folder),
         "PYTHONPATH": os.pathsep.join(sys.path),

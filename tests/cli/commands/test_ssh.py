@@ -27,8 +27,8 @@ def test_a_command_runs_there_with_its_own_output_and_code(reachable: Reachable)
 
 def test_what_begins_with_a_dash_is_an_option_of_ssh_s(reachable: Reachable) -> None:
     reachable.operator.provision("--name", "n")
-    told = reachable.run("ssh", "n", "--", "-G").stdout.decode().splitlines()
-    assert {f"user {reachable.sshd.user}", "stricthostkeychecking accept-new"} <= set(told)
+    options = reachable.run("ssh", "n", "--", "-G").stdout.decode().splitlines()
+    assert {f"user {reachable.sshd.user}", "stricthostkeychecking accept-new"} <= set(options)
 
 
 def test_at_a_terminal_it_is_a_shell_there(reachable: Reachable) -> None:
@@ -126,7 +126,7 @@ def test_in_the_sandbox_ssh_goes_to_the_published_port_and_never_to_the_address(
         options=("ProxyJump=bastion",),
         route=partial(ssh_options, tmp_path / "sandbox"),
     )
-    machine = a_ready_instance(public_ip="8.8.8.8")
+    instance = a_ready_instance(public_ip="8.8.8.8")
     for published, port in (
         ("", 1),
         ("[]", 1),
@@ -134,7 +134,7 @@ def test_in_the_sandbox_ssh_goes_to_the_published_port_and_never_to_the_address(
         ('{"ports": {"8.8.8.8": 4022}}', 4022),
     ):
         (tmp_path / "sandbox" / "network.json").write_text(published)
-        argv = access.target(machine).argv()
+        argv = access.target(instance).argv()
         first = [
             next(word for word in argv if word.startswith(f"-o{name}=")) for name in ("HostName", "Port", "ProxyJump")
         ]
@@ -156,4 +156,4 @@ def test_a_check_that_this_computer_cannot_make_is_not_tried_until_the_patience_
     assert (ran.code, ran.json["error"]["code"]) == (5, "not_ready")
     assert "`ssh` is not installed" in ran.err
     assert operator.clock.elapsed() - before < timedelta(minutes=5)
-    assert operator.alive == []
+    assert operator.active == []

@@ -33,15 +33,15 @@ def priced(usd: str) -> Price:
 def machine(operator: Operator, number: int, ago: timedelta, life: timedelta | None, **facts: Any) -> Instance:
     """One that costs $1 an hour all in, $0.90 of it the instance."""
     start = operator.clock.now() - ago
-    told: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "created_at": start,
         "price": priced("0.90"),
         "disk_price": priced("0.08"),
         "address_price": priced("0.02"),
     }
     if life is not None:
-        told |= {"status": Status.TERMINATED, "terminated_at": start + life}
-    return a_ready_instance(f"inst-{number:012d}", **(told | facts))
+        fields |= {"status": Status.TERMINATED, "terminated_at": start + life}
+    return a_ready_instance(f"inst-{number:012d}", **(fields | facts))
 
 
 @pytest.fixture
@@ -80,9 +80,9 @@ def test_what_is_spent_all_in_and_what_is_still_to_come_stand_beside_them(busy: 
 
 
 def test_a_window_counts_the_part_of_an_instance_that_fell_into_it(busy: Operator) -> None:
-    told = busy.json("stats", "--since", "24h").json
-    assert (told["statistics"]["totalProvisioned"], told["spending"]["total"]) == (2, 2.5)
-    assert told["statistics"]["totalCost"] == 2.25
+    document = busy.json("stats", "--since", "24h").json
+    assert (document["statistics"]["totalProvisioned"], document["spending"]["total"]) == (2, 2.5)
+    assert document["statistics"]["totalCost"] == 2.25
     assert busy.json("stats", "--since", "1h").json["spending"]["total"] == 0.5
 
 
@@ -96,9 +96,9 @@ def test_instances_are_grouped_by_any_key(busy: Operator) -> None:
         "tag:project": {None: 4.5, "x": 4.0},
     }
     for side, wanted in sides.items():
-        told = busy.json("stats", "--by", side).json
-        assert told["by"] == side
-        assert {group["key"]: group["costBreakdown"]["total"] for group in told["groups"]} == wanted
+        document = busy.json("stats", "--by", side).json
+        assert document["by"] == side
+        assert {group["key"]: group["costBreakdown"]["total"] for group in document["groups"]} == wanted
 
 
 def test_days_are_utc_and_none_is_left_out(busy: Operator) -> None:

@@ -38,7 +38,7 @@ def test_it_returns_when_the_instance_is_confirmed_terminated_and_terminates_not
     starting(operator)
     ran = operator.json("wait", "n", "--for", "terminated", "--timeout", "30s")
     assert (ran.code, ran.json["error"]["code"]) == (8, "unresolved")
-    assert len(operator.alive) == 1
+    assert len(operator.active) == 1
     operator.json("terminate", "n", "--no-wait")
     assert operator.json("wait", "n", "--for", "terminated").instance["status"] == "TERMINATED"
 
@@ -48,9 +48,9 @@ def test_what_has_ended_is_terminated_though_it_is_archived(operator: Operator) 
     operator.json("terminate", "n")
     operator.later(days=8)
     operator.run("reap")
-    asked = len(operator.wire.sent)
+    calls_before = len(operator.wire.sent)
     assert operator.json("wait", record, "--for", "terminated").code == 0
-    assert len(operator.wire.sent) == asked
+    assert len(operator.wire.sent) == calls_before
 
 
 def test_an_instance_that_can_no_longer_become_ready_is_reported_at_once(operator: Operator) -> None:
@@ -64,11 +64,11 @@ def test_an_instance_that_can_no_longer_become_ready_is_reported_at_once(operato
     assert operator.clock.now() == before
 
 
-def test_an_instance_past_its_deadline_is_waited_for_and_not_ended_by_the_wait(operator: Operator) -> None:
+def test_an_instance_past_its_deadline_is_waited_for_and_not_terminated_by_the_wait(operator: Operator) -> None:
     starting(operator)
     operator.later(minutes=61)
     assert operator.json("wait", "n", "--for", "terminated", "--timeout", "1m").code == 8
-    assert len(operator.alive) == 1
+    assert len(operator.active) == 1
 
 
 def test_a_cloud_that_does_not_answer_is_why_the_time_was_out(operator: Operator) -> None:
@@ -102,7 +102,7 @@ def test_in_a_pipe_a_step_is_printed_once_though_a_warning_comes_between() -> No
 
 
 @pytest.mark.parametrize("argv", [["nobody"], ["n", "--for", "lunch"], ["n", "--timeout", "x"], [""], []])
-def test_what_cannot_be_meant_asks_nothing(operator: Operator, argv: list[str]) -> None:
+def test_invalid_values_send_nothing(operator: Operator, argv: list[str]) -> None:
     starting(operator)
     operator.wire.sent.clear()
     assert operator.run("wait", *argv).code == (3 if argv == ["nobody"] else 2)

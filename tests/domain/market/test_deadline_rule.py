@@ -84,8 +84,8 @@ def test_spot_that_costs_as_much_as_on_demand_is_not_used(is_checkpointed: bool)
 
 
 def test_the_explanation_names_the_decision_its_reason_and_its_inputs() -> None:
-    asked = situation(zones=(Zone("a", False), Zone("b", True)), losses=1)
-    assert explained(asked, decide(asked)) == (
+    requested = situation(zones=(Zone("a", False), Zone("b", True)), losses=1)
+    assert explained(requested, decide(requested)) == (
         "spot in b: a spot instance can be lost and on-demand still finishes in time (6h00m left, 2h00m of 2h00m of "
         "work to do, from zero after an interruption, 6m to start, 1 interruption, without spot capacity: a)"
     )
@@ -98,7 +98,7 @@ def test_the_explanation_names_the_decision_its_reason_and_its_inputs() -> None:
     outages=st.lists(st.booleans(), max_size=400),
     is_checkpointed=st.booleans(),
 )
-def test_whatever_spot_does_the_work_is_done_in_time_if_on_demand_was(
+def test_work_finishes_in_time_under_every_trace_if_on_demand_would(
     work: int, spare: int, interruptions: list[int], outages: list[bool], is_checkpointed: bool
 ) -> None:
     """An adversary chooses, minute by minute, where there is capacity and how long each spot instance lives."""

@@ -47,7 +47,7 @@ def an_attempt_after(outcome: Outcome, status: Status = Status.PROVISIONING) -> 
 def test_all_regions_of_a_type_come_before_its_zones_and_those_before_the_next_type() -> None:
     offers = [an_offer("g4dn.xlarge", "r1"), an_offer("g4dn.xlarge", "r2"), an_offer("g5.xlarge", "r1")]
     places = placements(offers, lambda offer: [f"{offer.region}a", f"{offer.region}b"])
-    assert [(place.offer.type.name, place.location) for place in places] == [
+    assert [(placement.offer.type.name, placement.location) for placement in places] == [
         ("g4dn.xlarge", "r1"),
         ("g4dn.xlarge", "r2"),
         ("g4dn.xlarge", "r1a"),
@@ -63,7 +63,7 @@ def test_all_regions_of_a_type_come_before_its_zones_and_those_before_the_next_t
 def test_a_cloud_that_picks_no_zone_is_tried_in_its_zones_only() -> None:
     offers = [an_offer("g4dn.xlarge", "r1"), an_offer("g4dn.xlarge", "r2"), an_offer("g5.xlarge", "r1")]
     places = placements(offers, lambda offer: [f"{offer.region}a", f"{offer.region}b"], lambda provider: False)
-    assert [(place.offer.type.name, place.zone) for place in places] == [
+    assert [(placement.offer.type.name, placement.zone) for placement in places] == [
         ("g4dn.xlarge", "r1a"),
         ("g4dn.xlarge", "r1b"),
         ("g4dn.xlarge", "r2a"),
@@ -73,18 +73,18 @@ def test_a_cloud_that_picks_no_zone_is_tried_in_its_zones_only() -> None:
     ]
 
 
-def test_zones_are_not_asked_for_before_their_turn() -> None:
-    asked: list[str] = []
+def test_zones_are_queried_only_when_they_are_tried() -> None:
+    calls: list[str] = []
 
     def zones_of(offer: Offer) -> Sequence[str]:
-        asked.append(offer.region)
+        calls.append(offer.region)
         return ()
 
     places = placements([an_offer("g4dn.xlarge", "r1"), an_offer("g4dn.xlarge", "r2")], zones_of)
-    assert [next(places).location, next(places).location, asked] == ["r1", "r2", []]
+    assert [next(places).location, next(places).location, calls] == ["r1", "r2", []]
 
 
-def test_spot_and_on_demand_are_different_doors_and_so_is_a_subnet() -> None:
+def test_spot_and_on_demand_are_different_placements_and_so_is_a_subnet() -> None:
     offer = an_offer("g4dn.xlarge", "r1")
     keys = {
         Placement(offer).cooldown_key(None),
@@ -118,7 +118,7 @@ def test_a_type_whose_quota_is_not_known_has_a_quota_of_its_own() -> None:
 
 
 @pytest.mark.parametrize(
-    ("extent", "place", "stands"),
+    ("extent", "placement", "is_stored"),
     [
         (Extent.ZONE, Placement(an_offer("g5.xlarge", "r1"), "r1a"), True),
         (Extent.ZONE, Placement(an_offer("g5.xlarge", "r1"), "r1b"), False),
@@ -130,8 +130,10 @@ def test_a_type_whose_quota_is_not_known_has_a_quota_of_its_own() -> None:
         (Extent.EVERYWHERE, Placement(an_offer("g5.xlarge", "r1"), "r1a"), False),
     ],
 )
-def test_a_refusal_rules_out_what_it_reaches_and_nothing_else(extent: Extent, place: Placement, stands: bool) -> None:
-    assert rules_out(extent, Placement(an_offer("g5.xlarge", "r1"), "r1a"), place) is stands
+def test_a_refusal_rules_out_what_it_reaches_and_nothing_else(
+    extent: Extent, placement: Placement, is_stored: bool
+) -> None:
+    assert rules_out(extent, Placement(an_offer("g5.xlarge", "r1"), "r1a"), placement) is is_stored
 
 
 def test_an_unknown_spot_price_ranks_by_what_it_costs_on_demand_and_after_all_known_ones() -> None:
@@ -161,11 +163,11 @@ def test_the_cap_stands_in_for_a_spot_price_and_for_no_other(
     assert need.mismatch(an_offer("g4dn.xlarge", "r1", usd, market)) is lack
 
 
-@pytest.mark.parametrize(("asked", "fits"), [("24", True), ("22", True), ("26", False)])
-def test_memory_is_asked_for_as_it_is_sold(asked: str, fits: bool) -> None:
+@pytest.mark.parametrize(("requested", "fits"), [("24", True), ("22", True), ("26", False)])
+def test_memory_is_requested_as_it_is_sold(requested: str, fits: bool) -> None:
     offer = an_offer("g5.xlarge", "r1")
     sold = replace(offer, type=replace(offer.type, gpu_memory_gib=Decimal("22.35")))
-    assert Requirements(min_memory_gib=Decimal(asked)).is_met_by(sold) is fits
+    assert Requirements(min_memory_gib=Decimal(requested)).is_met_by(sold) is fits
 
 
 def test_a_further_attempt_follows_a_refusal() -> None:
@@ -178,12 +180,12 @@ def test_a_further_attempt_follows_one_of_which_nothing_is_left() -> None:
 
 
 @pytest.mark.parametrize("outcome", [Outcome.PENDING, Outcome.UNKNOWN, Outcome.CREATED])
-def test_what_may_have_made_a_machine_has_no_successor(outcome: Outcome) -> None:
+def test_an_attempt_that_may_have_created_an_instance_has_no_next_attempt(outcome: Outcome) -> None:
     with pytest.raises(IllegalTransition):
         an_attempt_after(outcome)
 
 
 @pytest.mark.parametrize("status", [status for status in Status if status is not Status.PROVISIONING])
-def test_what_nobody_wants_any_more_is_not_tried_again(status: Status) -> None:
+def test_an_event_without_a_hook_is_not_retried(status: Status) -> None:
     with pytest.raises(IllegalTransition):
         an_attempt_after(Outcome.REFUSED, status)

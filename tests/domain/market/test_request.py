@@ -13,9 +13,9 @@ MAX_TTL = timedelta(minutes=120)
 GOOD = Request(user="ana", provider=ProviderName.AWS, instance_type="g4dn.xlarge", region="us-east-1")
 
 
-def refusal(**asked: Any) -> str:
+def refusal(**request: Any) -> str:
     with pytest.raises(UsageError) as caught:
-        check(replace(GOOD, **asked), asked.pop("max_ttl", MAX_TTL))
+        check(replace(GOOD, **request), request.pop("max_ttl", MAX_TTL))
     return caught.value.message
 
 
@@ -46,7 +46,7 @@ def test_the_first_failure_wins_in_the_order_they_stand() -> None:
     assert refusal(**wrong) == "Provider is required"
 
 
-def test_the_longest_life_names_the_number_in_force() -> None:
+def test_the_longest_ttl_names_the_number_in_force() -> None:
     with pytest.raises(UsageError, match="^Auto-terminate must be at most 180 minutes$"):
         check(replace(GOOD, ttl=timedelta(hours=4)), timedelta(hours=3))
 
@@ -57,7 +57,7 @@ def test_a_count_outside_its_limits_is_refused(count: int) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "A", "a_b", "a b", "inst-abc", "x" * 41, "é", "a\n", "../x"])
-def test_a_name_that_could_not_stand_for_an_id_is_refused(name: str) -> None:
+def test_a_name_that_looks_like_an_id_is_refused(name: str) -> None:
     assert "name" in refusal(name=name)
 
 
@@ -72,16 +72,16 @@ def test_a_tag_that_is_ours_or_that_no_cloud_could_carry_is_refused(tags: dict[s
     assert "tag" in refusal(tags=tags)
 
 
-def test_several_machines_of_one_name_are_numbered() -> None:
+def test_several_instances_of_one_name_are_numbered() -> None:
     assert replace(GOOD, name="n", count=3).named(2).name == "n-2"
     assert replace(GOOD, name="n").named(1).name == "n"
 
 
-def test_a_machine_that_lives_under_the_name_is_compared_with_what_is_asked_now() -> None:
-    standing = an_instance(name="n")
-    assert differences(GOOD, standing, {"g4dn.xlarge"}) == []
-    assert differences(GOOD, standing, {"g5.xlarge"}) == ["type"]
+def test_an_active_instance_of_the_name_is_compared_with_the_request() -> None:
+    existing = an_instance(name="n")
+    assert differences(GOOD, existing, {"g4dn.xlarge"}) == []
+    assert differences(GOOD, existing, {"g5.xlarge"}) == ["type"]
     other = replace(GOOD, disk_gb=200, region="us-west-2", market=Market.SPOT)
-    assert differences(other, standing, {"g4dn.xlarge"}) == ["region", "market", "disk"]
+    assert differences(other, existing, {"g4dn.xlarge"}) == ["region", "market", "disk"]
     for alike in (replace(other, region="us-west-2,us-east-1"), replace(other, region="any")):
-        assert differences(replace(alike, falls_back=True), standing, {"g4dn.xlarge"}) == ["disk"]
+        assert differences(replace(alike, falls_back=True), existing, {"g4dn.xlarge"}) == ["disk"]

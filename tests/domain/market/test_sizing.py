@@ -28,7 +28,7 @@ def test_documents_decide_the_size(docs: int, size: str) -> None:
 @pytest.mark.parametrize(
     ("task", "life"), [(1, 30), (14.9, 30), (15, 60), (45, 60), (45.1, 120), (90, 120), (91, 120), (500, 120)]
 )
-def test_minutes_decide_the_life(task: float, life: int) -> None:
+def test_minutes_decide_the_ttl(task: float, life: int) -> None:
     assert advice(5, minutes(task), TWO_HOURS).life == minutes(life)
 
 
@@ -78,13 +78,15 @@ def an_offer(name: str, usd: str | None, **facts: object) -> Offer:
     ids=str,
 )
 def test_what_is_cheaper_and_does_not_fit_is_passed_over(unfit: dict[str, object]) -> None:
-    found = cheapest([an_offer("cheap", "0.1", **unfit), an_offer("fits", "1"), an_offer("unknown", None)], Size.MEDIUM)
-    assert found is not None and found.type.name == "fits"
+    choice = cheapest(
+        [an_offer("cheap", "0.1", **unfit), an_offer("fits", "1"), an_offer("unknown", None)], Size.MEDIUM
+    )
+    assert choice is not None and choice.type.name == "fits"
 
 
 def test_of_two_at_one_price_the_one_that_once_was_the_answer() -> None:
-    found = cheapest([an_offer("a", "1"), an_offer("g4dn.xlarge", "1")], Size.LIGHT)
-    assert found is not None and found.type.name == "g4dn.xlarge"
+    choice = cheapest([an_offer("a", "1"), an_offer("g4dn.xlarge", "1")], Size.LIGHT)
+    assert choice is not None and choice.type.name == "g4dn.xlarge"
     assert cheapest([], Size.LIGHT) is None
 
 
@@ -97,5 +99,5 @@ def test_of_two_at_one_price_the_one_that_once_was_the_answer() -> None:
 )
 def test_what_ships_has_an_answer_for_every_size(cloud: ProviderName, names: list[str]) -> None:
     catalog = Catalog()
-    found = [cheapest(catalog.offers(cloud), size) for size in Size]
-    assert [offer.type.name for offer in found if offer] == names
+    choice = [cheapest(catalog.offers(cloud), size) for size in Size]
+    assert [offer.type.name for offer in choice if offer] == names

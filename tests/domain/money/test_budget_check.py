@@ -37,8 +37,8 @@ def asked(number: int, **facts: Any) -> Instance:
 
 
 def lived(number: int, start: datetime, span: timedelta, **facts: Any) -> Instance:
-    told: dict[str, Any] = {"created_at": start, "status": Status.TERMINATED, "terminated_at": start + span}
-    return a_ready_instance(f"inst-{number:012d}", **(ALL_IN | told | facts))
+    fields: dict[str, Any] = {"created_at": start, "status": Status.TERMINATED, "terminated_at": start + span}
+    return a_ready_instance(f"inst-{number:012d}", **(ALL_IN | fields | facts))
 
 
 def lives(number: int, start: datetime, **facts: Any) -> Instance:
@@ -60,7 +60,7 @@ def allowed(budgets: Budgets, records: list[Instance], new: Instance, **how: boo
     refuse_over(budgets, [*records, new], NOW, {new.id}, **how)
 
 
-def test_what_is_spent_what_lives_and_what_is_asked_for_are_one_sum_all_in() -> None:
+def test_a_budget_sums_spent_committed_and_requested_full_cost() -> None:
     records = [lived(1, NOW - 3 * HOUR, 2 * HOUR), lives(2, NOW - HOUR / 2)]
     allowed(daily("4"), records, asked(3))
     assert refused(daily("3.99"), records, asked(3)) == (
@@ -89,13 +89,13 @@ def test_a_month_begins_at_the_first_at_midnight_utc() -> None:
     assert Period.DAY.start(tokyo) == datetime(2026, 11, 30, tzinfo=UTC)
 
 
-def test_a_machine_that_runs_into_the_next_day_counts_in_full_in_this_one() -> None:
+def test_an_instance_that_runs_into_the_next_day_counts_in_full_in_this_one() -> None:
     late = NOW.replace(hour=23, minute=30)
     with pytest.raises(BudgetError):
         refuse_over(daily("0.99"), [asked(1, created_at=late)], late, {"inst-000000000001"})
 
 
-def test_a_machine_that_is_being_ended_counts_to_its_deadline_until_it_is_gone() -> None:
+def test_an_instance_that_is_being_terminated_counts_to_its_deadline_until_it_is_gone() -> None:
     refused(daily("1.5"), [lives(1, NOW, status=Status.STOPPING)], asked(2))
 
 
@@ -122,7 +122,7 @@ def test_an_unknown_price_is_a_refusal_unless_it_is_allowed(action: BudgetAction
     allowed(budgets, [], new, allow_unknown_price=True)
 
 
-def test_a_machine_of_unknown_price_that_lives_or_lived_in_the_period_keeps_the_next_from_being_checked() -> None:
+def test_an_instance_of_unknown_price_in_the_period_prevents_the_check_of_the_next() -> None:
     refused(daily("50"), [lives(1, NOW, price=None)], asked(2))
     refused(daily("50"), [lived(1, NOW - 2 * HOUR, HOUR, price=None)], asked(2))
     allowed(daily("50"), [lived(1, NOW - 48 * HOUR, HOUR, price=None)], asked(2))
@@ -144,10 +144,10 @@ def test_a_budget_that_only_warns_refuses_nothing_and_says_all_of_it() -> None:
 
 
 @pytest.mark.parametrize(("usd", "warned"), [("1.25", 1), ("1.26", 0)])
-def test_eighty_percent_of_a_limit_is_said(usd: str, warned: int) -> None:
-    told = warnings(daily(usd), [asked(1)], NOW, {"inst-000000000001"})
-    assert len(told) == warned
-    assert all(line.startswith("80 % of the budget of $1.25 a day: ") for line in told)
+def test_eighty_percent_of_a_limit_is_printed(usd: str, warned: int) -> None:
+    reported = warnings(daily(usd), [asked(1)], NOW, {"inst-000000000001"})
+    assert len(reported) == warned
+    assert all(line.startswith("80 % of the budget of $1.25 a day: ") for line in reported)
 
 
 def test_a_limit_of_nothing_lets_nothing_through() -> None:
@@ -157,8 +157,8 @@ def test_a_limit_of_nothing_lets_nothing_through() -> None:
 
 def test_every_limit_that_is_set_is_a_limit() -> None:
     both = Limits(daily_usd=Decimal(1), monthly_usd=Decimal(2))
-    found = limits(Budgets(Decimal(3), Decimal(4), per_user={"ana": both}, per_tag={"a=b": both}))
-    assert [(limit.usd, limit.period, limit.user, limit.tag) for limit in found] == [
+    active_limits = limits(Budgets(Decimal(3), Decimal(4), per_user={"ana": both}, per_tag={"a=b": both}))
+    assert [(limit.usd, limit.period, limit.user, limit.tag) for limit in active_limits] == [
         (3, "day", None, None),
         (4, "month", None, None),
         (1, "day", "ana", None),
@@ -175,25 +175,25 @@ def ending(usd: str, **facts: Any) -> Budgets:
     return daily(usd, action=BudgetAction.TERMINATE, **facts)
 
 
-def test_the_newest_are_ended_until_the_rest_fits() -> None:
+def test_the_newest_are_terminated_until_the_rest_fits() -> None:
     records = [lives(number, NOW - timedelta(minutes=number)) for number in range(1, 5)]
     assert list(instances_to_terminate(ending("4"), records, NOW)) == []
     assert list(instances_to_terminate(ending("3.99"), records, NOW)) == ["inst-000000000001"]
     assert list(instances_to_terminate(ending("2.10"), records, NOW)) == ["inst-000000000001", "inst-000000000002"]
 
 
-def test_nothing_is_ended_where_budgets_only_block_or_warn() -> None:
+def test_nothing_is_terminated_where_budgets_only_block_or_warn() -> None:
     for action in (BudgetAction.BLOCK, BudgetAction.WARN):
         assert instances_to_terminate(daily("0.10", action=action), [lives(1, NOW)], NOW) == {}
 
 
-def test_what_is_being_ended_is_not_ended_twice_and_ends_no_second_one() -> None:
+def test_a_stopping_instance_is_not_terminated_twice_for_a_budget() -> None:
     stopping = lives(1, NOW, status=Status.STOPPING)
     older = lives(2, NOW - HOUR / 2)
     assert instances_to_terminate(ending("1"), [stopping, older], NOW) == {}
 
 
-def test_only_those_a_limit_covers_are_ended_for_it() -> None:
+def test_only_those_a_limit_covers_are_terminated_for_it() -> None:
     budgets = Budgets(action=BudgetAction.TERMINATE, per_user={"ana": Limits(daily_usd=Decimal("0.5"))})
     chosen = instances_to_terminate(budgets, [lives(1, NOW, user="ben"), lives(2, NOW - HOUR / 9, user="ana")], NOW)
     assert chosen == {"inst-000000000002": Limit(Decimal("0.5"), Period.DAY, user="ana")}
@@ -211,6 +211,6 @@ def test_what_would_free_nothing_is_left_alone() -> None:
     assert instances_to_terminate(ending("0.10"), [unpriced, late], NOW) == {}
 
 
-def test_when_the_limit_is_spent_already_everything_that_still_costs_is_ended() -> None:
+def test_when_the_limit_is_spent_already_everything_that_still_costs_is_terminated() -> None:
     records = [lived(1, NOW - 9 * HOUR, 8 * HOUR), lives(2, NOW), lives(3, NOW - HOUR / 2)]
     assert list(instances_to_terminate(ending("5"), records, NOW)) == ["inst-000000000002", "inst-000000000003"]

@@ -44,11 +44,11 @@ def whole(record: Instance) -> Instance:
     return record.with_fields(disk_price=DISK, address_price=ADDRESS)
 
 
-def test_half_an_hour_of_the_documents_machine_costs_what_the_document_says() -> None:
+def test_half_an_hour_of_the_documents_instance_costs_what_the_document_says() -> None:
     assert accrued(ended("inst-000000000001", timedelta(0), HOUR / 2), NOON + 9 * HOUR) == Decimal("0.263")
 
 
-def test_a_live_machine_costs_by_the_second() -> None:
+def test_an_active_instance_costs_by_the_second() -> None:
     record = a_ready_instance()
     assert accrued(record, NOON + 61 * SECOND) == Decimal("0.526") * 61 / 3600
     assert accrued(record, NOON + HOUR) == Decimal("0.526")
@@ -75,7 +75,7 @@ def test_the_cost_counts_from_the_clouds_launch_time_and_is_never_negative() -> 
     assert lifetime(record, NOON + timedelta(minutes=31)) == timedelta(minutes=30)
 
 
-def test_disk_and_address_count_beside_the_machine_and_end_with_it() -> None:
+def test_disk_and_public_ip_are_billed_until_the_instance_is_terminated() -> None:
     cost = spent(whole(ended("inst-000000000001", timedelta(0), HOUR)), NOON + 99 * HOUR)
     assert cost == Cost(Decimal("0.526"), Decimal("0.011"), Decimal("0.005"))
     assert cost.total == cost.counted == Decimal("0.542")
@@ -88,24 +88,24 @@ def test_an_unknown_price_is_unknown_and_never_nothing() -> None:
         assert (cost.compute, cost.total, cost.counted, cost.is_whole) == (None, None, None, False)
 
 
-def test_a_record_from_before_disks_were_counted_is_the_machine_alone_and_says_so() -> None:
+def test_an_old_record_without_disk_price_is_marked_as_compute_only() -> None:
     cost = spent(a_ready_instance(), NOON + HOUR)
     assert (cost.disk, cost.public_ip, cost.total) == (None, None, None)
     assert (cost.counted, cost.is_whole) == (Decimal("0.526"), False)
 
 
-def test_what_never_was_a_machine_cost_nothing_whatever_its_price() -> None:
+def test_a_record_without_an_instance_costs_nothing_at_any_price() -> None:
     failed = an_instance(price=None, status=Status.FAILED, terminated_at=NOON)
     assert spent(failed, NOON + HOUR).total == by_deadline(failed, NOON + HOUR).total == 0
 
 
-def test_a_record_whose_machine_nobody_has_seen_costs_nothing_yet_and_may_cost_its_whole_life() -> None:
+def test_a_record_without_an_observed_instance_costs_nothing_yet_and_is_committed_for_its_whole_ttl() -> None:
     record = whole(an_instance())
     assert spent(record, NOON + HOUR / 2).total == 0
     assert remaining(record, NOON + HOUR / 2).total == Decimal("0.542")
 
 
-def test_a_machine_is_projected_to_its_deadline_and_beyond_it_to_now() -> None:
+def test_an_instance_is_projected_to_its_deadline_and_beyond_it_to_now() -> None:
     record = whole(a_ready_instance())
     for minutes in (0, 0.1, 1, 30, 60):
         assert by_deadline(record, NOON + minutes * MINUTE).total == Decimal("0.542")
@@ -114,7 +114,7 @@ def test_a_machine_is_projected_to_its_deadline_and_beyond_it_to_now() -> None:
     assert by_deadline(ended_early, NOON + HOUR).total == Decimal("0.271")
 
 
-def test_stopping_bills_until_it_is_proven_gone() -> None:
+def test_stopping_bills_until_it_is_confirmed_terminated() -> None:
     record = whole(a_ready_instance(status=Status.STOPPING, deleted_by_us_at=NOON + MINUTE))
     assert spent(record, NOON + 3 * HOUR).total == Decimal("0.542") * 3
     assert current_hourly(record).total == Decimal("0.542")
@@ -127,7 +127,7 @@ def test_a_window_holds_the_part_of_the_cost_that_fell_into_it() -> None:
     assert spent_between(record, NOON - HOUR, NOON).total == 0
 
 
-def test_a_machine_of_unknown_price_cost_nothing_in_a_time_when_it_was_not_there() -> None:
+def test_an_instance_of_unknown_price_costs_nothing_outside_of_its_time() -> None:
     record = ended("inst-000000000001", timedelta(0), HOUR, price=None)
     assert spent_between(record, NOON + 2 * HOUR, NOON + 3 * HOUR).total == 0
     assert spent_between(record, NOON, NOON + HOUR).total is None
@@ -141,8 +141,8 @@ def test_windows_that_meet_add_up_to_the_whole() -> None:
 
 
 def seen_in(record: Instance, state: CloudState, minutes: int, *, bills_when_stopped: bool = False) -> Instance:
-    seen = seen_of(record, state=state, bills_when_stopped=bills_when_stopped)
-    return refreshed(record, seen, NOON + minutes * MINUTE)
+    observed = seen_of(record, state=state, bills_when_stopped=bills_when_stopped)
+    return refreshed(record, observed, NOON + minutes * MINUTE)
 
 
 @pytest.mark.parametrize(
@@ -160,20 +160,20 @@ def test_a_stopped_instance_costs_its_disk_and_where_it_is_kept_its_address(
     assert remaining(later, NOON + HOUR / 2).total == Decimal("0.271")
 
 
-def test_azure_bills_a_machine_that_is_stopped_and_not_deallocated() -> None:
+def test_azure_bills_an_instance_that_is_stopped_and_not_deallocated() -> None:
     record = seen_in(whole(a_ready_instance()), CloudState.STOPPED, 30, bills_when_stopped=True)
     assert spent(record, NOON + HOUR).total == current_hourly(record).total == Decimal("0.542")
 
 
-def test_a_rest_that_nobody_saw_the_end_of_counts_in_full_once_the_machine_runs_again() -> None:
+def test_a_power_off_without_an_observed_end_counts_in_full_once_the_instance_runs_again() -> None:
     record = seen_in(seen_in(whole(a_ready_instance()), CloudState.STOPPED, 10), CloudState.RUNNING, 50)
     assert spent(record, NOON + HOUR).total == Decimal("0.542")
 
 
-def test_a_machine_that_ended_at_rest_was_at_rest_until_its_end() -> None:
+def test_an_instance_terminated_while_powered_off_was_powered_off_until_then() -> None:
     record = seen_in(seen_in(whole(a_ready_instance()), CloudState.STOPPED, 30), CloudState.ENDING, 50)
-    gone = record.with_fields(status=Status.TERMINATED, terminated_at=NOON + HOUR)
-    assert spent(gone, NOON + 9 * HOUR) == Cost(Decimal("0.263"), Decimal("0.011"), Decimal("0.0025"))
+    terminated = record.with_fields(status=Status.TERMINATED, terminated_at=NOON + HOUR)
+    assert spent(terminated, NOON + 9 * HOUR) == Cost(Decimal("0.263"), Decimal("0.011"), Decimal("0.0025"))
 
 
 def test_statistics_of_nothing_are_all_zero() -> None:
@@ -183,7 +183,7 @@ def test_statistics_of_nothing_are_all_zero() -> None:
     assert figures.provider_breakdown == figures.instance_type_breakdown == {}
 
 
-def test_statistics_count_live_cost_and_average_only_what_ended() -> None:
+def test_statistics_include_active_cost_and_average_terminated_instances_only() -> None:
     figures = statistics(
         [ended("inst-000000000001", timedelta(0), HOUR / 2), a_ready_instance("inst-000000000002", created_at=NOON)],
         NOON + HOUR,
@@ -208,7 +208,7 @@ def test_stopping_still_bills_and_is_not_running() -> None:
     assert figures.total_cost == Decimal("0.526")
 
 
-def test_unpriced_machines_are_counted_and_in_no_sum() -> None:
+def test_unpriced_instances_are_counted_and_in_no_sum() -> None:
     figures = statistics([a_ready_instance(price=None)], NOON + HOUR)
     assert (figures.unknown_price_count, figures.total_cost) == (1, 0)
 
@@ -231,7 +231,7 @@ def test_two_hours_a_day_for_a_month_save_what_the_document_says() -> None:
     assert round(figures.savings_percent, 1) == Decimal("91.7")
 
 
-def test_always_on_means_as_many_machines_as_ever_ran_at_once() -> None:
+def test_always_on_means_as_many_instances_as_ever_ran_at_once() -> None:
     together = [ended(f"inst-{number:012d}", timedelta(0), HOUR) for number in range(3)]
     after = ended("inst-00000000000a", HOUR, HOUR)
     assert statistics([*together, after], NOON + 10 * HOUR).always_on_cost == Decimal("0.526") * 30
@@ -242,7 +242,7 @@ def test_spot_and_on_demand_are_kept_apart_when_always_on_is_counted() -> None:
     assert statistics(both, NOON + 2 * HOUR).always_on_cost == Decimal("0.526") * 3
 
 
-def test_a_window_counts_only_the_part_of_a_machine_that_straddles_it() -> None:
+def test_a_window_counts_only_the_part_of_an_instance_that_straddles_it() -> None:
     since = NOON + HOUR
     straddles = ended("inst-000000000001", timedelta(0), 2 * HOUR)
     before = ended("inst-000000000002", timedelta(0), HOUR / 2)

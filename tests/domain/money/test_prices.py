@@ -77,7 +77,7 @@ def test_a_price_is_old_after_thirty_days() -> None:
     assert is_old(priced("1", date(2026, 10, 24)), TODAY)
 
 
-def test_age_is_said_in_one_line_and_only_where_it_matters() -> None:
+def test_age_is_printed_in_one_line_and_only_where_it_matters() -> None:
     old, fresh = priced("1", date(2026, 7, 20)), priced("1")
     assert age_note([fresh, None], TODAY) is None
     assert age_note([old], TODAY) == "this price is 127 days old; update it with: gpuctl prices refresh"

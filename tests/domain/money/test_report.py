@@ -23,21 +23,21 @@ def priced(usd: str) -> Price:
 
 
 def a_machine(number: int, start: datetime, life: timedelta | None, **facts: object) -> Instance:
-    told = {"price": priced("0.526"), "disk_price": priced("0.011"), "address_price": priced("0.005")} | facts
+    fields = {"price": priced("0.526"), "disk_price": priced("0.011"), "address_price": priced("0.005")} | facts
     if life is not None:
-        told |= {"status": Status.TERMINATED, "terminated_at": start + life}
-    return a_ready_instance(f"inst-{number:012d}", created_at=start, launched_at=start, **told)
+        fields |= {"status": Status.TERMINATED, "terminated_at": start + life}
+    return a_ready_instance(f"inst-{number:012d}", created_at=start, launched_at=start, **fields)
 
 
 def a_busy_month() -> list[Instance]:
     """Four hundred instances of two clouds and three users, some of seconds, some over midnight, some alive still."""
     dice = random.Random(20261125)
-    machines = []
+    instances = []
     for number in range(400):
         start = MONTH + timedelta(microseconds=dice.randrange(30 * 86_400 * 10**6))
         life = timedelta(microseconds=dice.choice([40, 400, 40_000]) * dice.randrange(1, 10**6))
         over = start + life < END
-        machines.append(
+        instances.append(
             a_machine(
                 number,
                 start,
@@ -49,13 +49,13 @@ def a_busy_month() -> list[Instance]:
                 disk_price=priced(dice.choice(["0.010958905", "0.013150685"])),
             )
         )
-    return [*machines, a_machine(400, END - 2 * HOUR, None)]
+    return [*instances, a_machine(400, END - 2 * HOUR, None)]
 
 
-def bill(machines: list[Instance]) -> dict[date, Fraction]:
+def bill(instances: list[Instance]) -> dict[date, Fraction]:
     """The month's bill by day in whole microseconds of whole micro-dollars, without anything of `gpuctl.domain`."""
     days: dict[date, Fraction] = defaultdict(Fraction)
-    for record in machines:
+    for record in instances:
         assert record.launched_at and record.price and record.disk_price and record.address_price
         nano_usd_per_hour = sum(
             int(price.usd_per_hour.scaleb(9)) for price in (record.price, record.disk_price, record.address_price)
@@ -80,23 +80,23 @@ def cents(amount: Fraction) -> Decimal:
 
 
 def test_a_months_costs_are_to_the_cent_what_an_independent_count_makes_them() -> None:
-    machines = a_busy_month()
-    assert any(record.is_live for record in machines)
-    independent = sum(bill(machines).values(), Fraction(0))
-    assert to_cents(cost_summary(machines, END).spent.total) == cents(independent)
+    instances = a_busy_month()
+    assert any(record.is_live for record in instances)
+    independent = sum(bill(instances).values(), Fraction(0))
+    assert to_cents(cost_summary(instances, END).spent.total) == cents(independent)
     for side in ("user", "type", "provider", "market", "region", "day", "tag:project"):
-        assert to_cents(sum((group.cost.total for group in groups(machines, side, END)), Decimal(0))) == cents(
+        assert to_cents(sum((group.cost.total for group in groups(instances, side, END)), Decimal(0))) == cents(
             independent
         )
 
 
 def test_every_day_of_that_month_is_to_the_cent_what_an_independent_count_makes_it() -> None:
-    machines = a_busy_month()
-    days = {date.fromisoformat(group.key or ""): to_cents(group.cost.total) for group in groups(machines, "day", END)}
-    assert days == {day: cents(amount) for day, amount in bill(machines).items()}
+    instances = a_busy_month()
+    days = {date.fromisoformat(group.key or ""): to_cents(group.cost.total) for group in groups(instances, "day", END)}
+    assert days == {day: cents(amount) for day, amount in bill(instances).items()}
 
 
-def test_a_machine_over_midnight_counts_in_both_days_with_its_part() -> None:
+def test_an_instance_over_midnight_counts_in_both_days_with_its_part() -> None:
     eve = datetime(2026, 11, 24, 23, 30, tzinfo=UTC)
     first, second = groups([a_machine(1, eve, HOUR)], "day", NOON + 2 * 24 * HOUR)[:2]
     assert (first.key, first.instance_count, first.hours, first.cost.total) == (
@@ -108,7 +108,7 @@ def test_a_machine_over_midnight_counts_in_both_days_with_its_part() -> None:
     assert (second.key, second.cost.total) == ("2026-11-25", Decimal("0.271"))
 
 
-def test_days_without_a_machine_are_there_with_nothing() -> None:
+def test_days_without_an_instance_are_listed_with_zero() -> None:
     days = groups([a_machine(1, NOON, HOUR)], "day", NOON + timedelta(days=2))
     assert [(group.key, group.instance_count, group.cost.total) for group in days][1:] == [
         ("2026-11-25", 0, 0),
@@ -116,25 +116,25 @@ def test_days_without_a_machine_are_there_with_nothing() -> None:
     ]
 
 
-def test_groups_are_the_dearest_first_and_those_without_the_tag_are_a_group() -> None:
-    machines = [
+def test_groups_are_the_most_expensive_first_and_those_without_the_tag_are_a_group() -> None:
+    instances = [
         a_machine(1, NOON, HOUR, tags={"project": "x"}),
         a_machine(2, NOON, 3 * HOUR, tags={"project": "y"}),
         a_machine(3, NOON, HOUR / 2),
     ]
-    found = groups(machines, "tag:project", NOON + 9 * HOUR)
-    assert [(group.key, group.hours) for group in found] == [("y", 3), ("x", 1), (None, Decimal("0.5"))]
+    actual = groups(instances, "tag:project", NOON + 9 * HOUR)
+    assert [(group.key, group.hours) for group in actual] == [("y", 3), ("x", 1), (None, Decimal("0.5"))]
 
 
 def test_a_window_leaves_out_what_was_over_before_and_counts_a_part_of_what_straddles() -> None:
-    machines = [a_machine(1, NOON, HOUR), a_machine(2, NOON, 3 * HOUR)]
-    (only,) = groups(machines, "user", NOON + 9 * HOUR, since=NOON + 2 * HOUR)
+    instances = [a_machine(1, NOON, HOUR), a_machine(2, NOON, 3 * HOUR)]
+    (only,) = groups(instances, "user", NOON + 9 * HOUR, since=NOON + 2 * HOUR)
     assert (only.instance_count, only.hours, only.cost.total) == (1, Decimal(1), Decimal("0.542"))
 
 
-def test_the_outlook_tells_what_burns_what_is_spent_and_what_is_still_to_come() -> None:
-    machines = [a_machine(1, NOON, HOUR), a_machine(2, NOON, None), an_instance(status=Status.FAILED, price=None)]
-    ahead = cost_summary(machines, NOON + HOUR / 4)
+def test_the_summary_has_the_rate_the_spent_cost_and_the_committed_cost() -> None:
+    instances = [a_machine(1, NOON, HOUR), a_machine(2, NOON, None), an_instance(status=Status.FAILED, price=None)]
+    ahead = cost_summary(instances, NOON + HOUR / 4)
     assert (ahead.live, ahead.hourly.total) == (1, Decimal("0.542"))
     assert ahead.remaining.total == Decimal("0.4065")
     assert ahead.by_deadline.total == ahead.spent.total + ahead.remaining.total

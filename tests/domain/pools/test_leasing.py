@@ -126,8 +126,8 @@ def test_an_ended_lease_ends_the_instance_in_the_same_change() -> None:
 
 
 def test_a_lease_can_be_released_after_its_instance_was_terminated() -> None:
-    gone = advance(a_leased_member(lease=a_lease()), Status.TERMINATED, NOON, Reason.INTERRUPTED)
-    record = ended(gone, a_lease().id, NOON + MINUTE, is_dirty=False)
+    terminated = advance(a_leased_member(lease=a_lease()), Status.TERMINATED, NOON, Reason.INTERRUPTED)
+    record = ended(terminated, a_lease().id, NOON + MINUTE, is_dirty=False)
     assert record.status is Status.TERMINATED
     assert record.pool is not None and record.pool.leases[0].outcome is LeaseOutcome.ENDED
 

@@ -28,7 +28,7 @@ def ended(record: Instance, at: datetime | None = None, reason: Reason | None = 
 # the same instance
 
 
-def test_a_machine_found_by_tag_must_carry_the_records_id_and_the_state() -> None:
+def test_an_instance_found_by_tag_must_carry_the_records_id_and_the_state() -> None:
     record = an_instance()
     assert is_the_same_machine(record, tagged(record, "gpuctl-id", "gpuctl-state"), STATE)
     assert not is_the_same_machine(record, tagged(record, "gpuctl-state"), STATE)
@@ -43,10 +43,10 @@ def test_half_of_our_tags_is_no_proof_where_the_launch_time_is_another() -> None
     assert not is_the_same_machine(record, tagged(record, "gpuctl-state"), STATE)
 
 
-def test_two_launch_times_that_nobody_knows_are_not_the_same() -> None:
+def test_two_unknown_launch_times_are_not_equal() -> None:
     record = a_ready_instance(launched_at=None)
-    seen = seen_of(record, tags={}).model_copy(update={"launched_at": None})
-    assert not is_the_same_machine(record, seen, STATE)
+    observed = seen_of(record, tags={}).model_copy(update={"launched_at": None})
+    assert not is_the_same_machine(record, observed, STATE)
 
 
 # shown as ended
@@ -74,14 +74,14 @@ def test_an_undated_end_is_estimated_by_the_earliest_that_is_known(
     assert end_of(record, ended(record), now) == Proof(estimated, True, Reason.VANISHED)
 
 
-def test_no_machine_is_estimated_to_have_ended_before_its_launch() -> None:
+def test_no_estimated_termination_is_before_the_launch() -> None:
     record = a_ready_instance(launched_at=NOON + 3 * MINUTE, absent_since=NOON + MINUTE)
     assert end_of(record, ended(record), None).ended_at == NOON + 3 * MINUTE
     unknown = an_instance(absent_since=NOON + MINUTE)
     assert end_of(unknown, ended(unknown), None).ended_at == NOON + MINUTE
 
 
-def test_no_machine_is_estimated_to_have_ended_after_its_guard_would_have_ended_it() -> None:
+def test_no_estimated_termination_is_later_than_the_guard() -> None:
     record = a_ready_instance()
     assert end_of(record, ended(record), GUARDED + SECOND).ended_at == GUARDED
     assert end_of(record, ended(record), GUARDED - SECOND).ended_at == GUARDED - SECOND
@@ -90,7 +90,7 @@ def test_no_machine_is_estimated_to_have_ended_after_its_guard_would_have_ended_
 # why
 
 
-def test_what_we_asked_for_is_why_it_ended_whatever_the_cloud_says() -> None:
+def test_our_own_request_is_the_reason_of_a_termination_before_the_clouds_reason() -> None:
     record = a_ready_instance(reason=Reason.USER)
     assert end_of(record, ended(record, DEADLINE, Reason.INTERRUPTED), None).reason is Reason.USER
 
@@ -115,19 +115,19 @@ def test_without_the_clouds_clock_absence_proves_nothing() -> None:
     assert missing(record, NOON + 20 * MINUTE) == Proof(NOON, True, Reason.VANISHED)
 
 
-def test_an_attempt_that_made_nothing_has_failed_and_was_never_a_machine() -> None:
+def test_an_attempt_that_created_nothing_failed_and_was_never_an_instance() -> None:
     record = an_instance(absent_since=NOON)
     assert missing(record, NOON + 15 * MINUTE - SECOND) is None
     proof = missing(record, NOON + 15 * MINUTE)
     assert proof == Proof(NOON + 20 * MINUTE, False, Reason.ABANDONED, Status.FAILED)
 
 
-def test_a_machine_whose_id_is_known_was_there_even_if_its_launch_is_unknown() -> None:
+def test_an_instance_whose_id_is_known_was_there_even_if_its_launch_is_unknown() -> None:
     record = an_instance(absent_since=NOON, cloud_id="i-1")
     assert missing(record, NOON + 20 * MINUTE) == Proof(NOON + 20 * MINUTE, False, Reason.VANISHED, Status.TERMINATED)
 
 
-def test_an_end_that_was_asked_for_before_any_machine_was_seen_keeps_its_reason() -> None:
+def test_a_termination_requested_before_any_instance_was_observed_keeps_its_reason() -> None:
     record = an_instance(absent_since=NOON, status=Status.STOPPING, reason=Reason.CANCELLED)
     proof = missing(record, NOON + 20 * MINUTE)
     assert proof == Proof(NOON + 20 * MINUTE, False, Reason.CANCELLED, Status.TERMINATED)
@@ -140,14 +140,14 @@ def test_an_instance_that_its_cloud_ended_before_it_was_ready_was_refused_and_la
     refusal = LaunchRefusal(code=Code.CAPACITY, text="none left")
     starting, ready = an_instance(cloud_id="i-1"), a_ready_instance()
     for record, reason in ((starting, Reason.REFUSED), (ready, Reason.VANISHED)):
-        seen = seen_of(record, state=CloudState.ENDED, refusal=refusal)
-        assert end_of(record, seen, NOON + MINUTE).reason is reason
+        observed = seen_of(record, state=CloudState.ENDED, refusal=refusal)
+        assert end_of(record, observed, NOON + MINUTE).reason is reason
 
 
-def test_an_ended_instance_without_tags_is_the_records_by_its_id_and_not_with_somebody_elses_tags() -> None:
+def test_a_terminated_instance_without_tags_belongs_to_the_record_by_its_id_unless_its_tags_are_foreign() -> None:
     record = a_ready_instance(id_is_from_create=False)
-    gone = seen_of(record, state=CloudState.ENDED, tags={}, launched_at=NOON + SECOND)
-    assert is_the_same_machine(record, gone, STATE)
-    assert not is_the_same_machine(record, gone.model_copy(update={"tags": {"gpuctl-state": "other"}}), STATE)
-    assert not is_the_same_machine(record, gone.model_copy(update={"cloud_id": "i-2"}), STATE)
-    assert not is_the_same_machine(record, gone.model_copy(update={"state": CloudState.RUNNING}), STATE)
+    terminated = seen_of(record, state=CloudState.ENDED, tags={}, launched_at=NOON + SECOND)
+    assert is_the_same_machine(record, terminated, STATE)
+    assert not is_the_same_machine(record, terminated.model_copy(update={"tags": {"gpuctl-state": "other"}}), STATE)
+    assert not is_the_same_machine(record, terminated.model_copy(update={"cloud_id": "i-2"}), STATE)
+    assert not is_the_same_machine(record, terminated.model_copy(update={"state": CloudState.RUNNING}), STATE)

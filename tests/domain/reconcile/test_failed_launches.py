@@ -46,9 +46,9 @@ def with_second_attempt(first: Observed) -> Instance:
     return attempted(over, second, NOON + MINUTE)
 
 
-def decided(record: Instance, *seen: Observed, **facts: Any) -> list[Action]:
+def decided(record: Instance, *observed: Observed, **facts: Any) -> list[Action]:
     now = NOON + 2 * MINUTE
-    return plan([record], View(**({"now": now, "listed": {SCOPE: now}, "observed": seen} | facts)), Rules(STATE))
+    return plan([record], View(**({"now": now, "listed": {SCOPE: now}, "observed": observed} | facts)), Rules(STATE))
 
 
 def test_the_first_instance_never_closes_the_record_of_the_second_attempt() -> None:

@@ -31,8 +31,10 @@ ELSEWHERE = Scope(provider=ProviderName.AWS, account=ACCOUNT, region="eu-west-1"
 RULES = Rules(STATE)
 
 
-def decided(records: list[Instance], *seen: Observed, now: datetime = NOON + 30 * MINUTE, **facts: Any) -> list[Action]:
-    view = View(**({"now": now, "listed": {SCOPE: now, ELSEWHERE: now}, "observed": seen} | facts))
+def decided(
+    records: list[Instance], *observed: Observed, now: datetime = NOON + 30 * MINUTE, **facts: Any
+) -> list[Action]:
+    view = View(**({"now": now, "listed": {SCOPE: now, ELSEWHERE: now}, "observed": observed} | facts))
     return plan(records, view, RULES)
 
 
@@ -42,8 +44,8 @@ def told(actions: list[Action]) -> list[tuple[ActionKind, Reason | None]]:
 
 def remnant(record: Instance, **facts: Any) -> Observed:
     """What was made for the record's instance, which is not there."""
-    seen = seen_of(record, state=CloudState.REMNANT, instance_type="", ready=False, **facts)
-    return seen.model_copy(update={"launched_at": None})
+    observed = seen_of(record, state=CloudState.REMNANT, instance_type="", ready=False, **facts)
+    return observed.model_copy(update={"launched_at": None})
 
 
 def with_leftovers(record: Instance) -> Instance:
@@ -66,19 +68,19 @@ def with_leftovers(record: Instance) -> Instance:
 
 
 def left_by(record: Instance) -> Observed:
-    seen = remnant(record, cloud_id="group-1")
-    return seen.model_copy(update={"region": "eu-west-1"})
+    observed = remnant(record, cloud_id="group-1")
+    return observed.model_copy(update={"region": "eu-west-1"})
 
 
 # parts without an instance
 
 
-def test_parts_whose_machine_may_still_come_are_waited_for() -> None:
+def test_parts_whose_instance_may_still_come_are_waited_for() -> None:
     record = an_instance()
     assert told(decided([record], remnant(record), now=NOON + 14 * MINUTE)) == [(ActionKind.REFRESH, None)]
 
 
-def test_parts_whose_machine_never_came_are_ended_when_the_attempt_has_had_its_time() -> None:
+def test_parts_whose_instance_never_came_are_terminated_when_the_attempt_has_had_its_time() -> None:
     record = an_instance()
     assert told(decided([record], remnant(record), now=NOON + 15 * MINUTE)) == [
         (ActionKind.REFRESH, None),
@@ -101,27 +103,27 @@ def test_parts_without_an_instance_never_leave_provisioning_and_make_no_outcome_
     assert refreshed(after, seen_of(after, ready=False), NOON + 2 * MINUTE).status is Status.CONFIGURING
 
 
-def test_parts_are_ended_at_the_deadline_whatever_else() -> None:
+def test_parts_are_terminated_at_the_deadline_whatever_else() -> None:
     record = an_instance(ttl=5 * MINUTE)
     assert told(decided([record], remnant(record), now=NOON + 5 * MINUTE))[-1] == (ActionKind.TERMINATE, Reason.EXPIRED)
 
 
-def test_parts_whose_machine_is_gone_are_ended_and_it_is_said_why() -> None:
+def test_resources_of_a_terminated_instance_are_deleted_with_the_reason() -> None:
     ready, spot = a_ready_instance(), a_ready_instance(market=Market.SPOT)
     assert told(decided([ready], remnant(ready)))[-1] == (ActionKind.TERMINATE, Reason.VANISHED)
     assert told(decided([spot], remnant(spot)))[-1] == (ActionKind.TERMINATE, Reason.INTERRUPTED)
     assert told(decided([ready], remnant(ready), now=NOON + 4 * MINUTE)) == [(ActionKind.REFRESH, None)]
 
 
-def test_parts_of_no_record_are_ended_a_quarter_of_an_hour_after_they_were_made_and_never_adopted() -> None:
+def test_parts_of_no_record_are_terminated_a_quarter_of_an_hour_after_they_were_made_and_never_adopted() -> None:
     stray = an_instance("inst-stranger0001")
-    made = remnant(stray)
-    tagged = made.model_copy(update={"tags": {**made.tags, "gpuctl-created-at": deadline_tag(NOON)}})
+    created = remnant(stray)
+    tagged = created.model_copy(update={"tags": {**created.tags, "gpuctl-created-at": deadline_tag(NOON)}})
     assert told(decided([], tagged, now=NOON + 15 * MINUTE)) == [(ActionKind.WAIT, None)]
     assert told(decided([], tagged, now=NOON + 16 * MINUTE)) == [(ActionKind.TERMINATE, Reason.ORPHAN)]
 
 
-def test_parts_that_do_not_tell_when_they_were_made_are_reported_and_never_ended() -> None:
+def test_resources_without_a_creation_time_are_reported_and_never_terminated() -> None:
     (action,) = decided([], remnant(an_instance("inst-stranger0001")), now=NOON + 600 * MINUTE)
     assert (action.kind, action.unresolved) == (ActionKind.REPORT, True)
 
@@ -129,21 +131,21 @@ def test_parts_that_do_not_tell_when_they_were_made_are_reported_and_never_ended
 # an instance that failed
 
 
-def test_a_machine_the_cloud_could_not_bring_up_is_ended_with_the_clouds_own_words() -> None:
+def test_an_instance_the_cloud_could_not_start_is_terminated_with_the_clouds_own_words() -> None:
     record = a_ready_instance(status=Status.CONFIGURING)
     failed = seen_of(record, state=CloudState.FAILED, refusal=LaunchRefusal(code=Code.CAPACITY, text="none left"))
     *_, end = decided([record], failed)
     assert (end.kind, end.reason, end.detail) == (ActionKind.TERMINATE, Reason.REFUSED, "none left")
 
 
-def test_a_machine_that_was_ready_is_not_ended_because_the_cloud_calls_it_failed_later() -> None:
+def test_an_instance_that_was_ready_is_not_terminated_because_the_cloud_calls_it_failed_later() -> None:
     record = a_ready_instance()
     failed = seen_of(record, state=CloudState.FAILED)
     assert told(decided([record], failed)) == [(ActionKind.REFRESH, None), (ActionKind.REPORT, None)]
     assert told(decided([record], failed, now=NOON + 60 * MINUTE))[-1] == (ActionKind.TERMINATE, Reason.EXPIRED)
 
 
-def test_a_machine_that_is_off_and_bills_says_so_until_it_is_on_again() -> None:
+def test_a_powered_off_instance_that_bills_has_a_message_until_it_is_on_again() -> None:
     record = a_ready_instance()
     off = refreshed(record, seen_of(record, state=CloudState.STOPPED, bills_when_stopped=True), NOON)
     assert off.status_message == STOPPED_AND_BILLING
@@ -153,14 +155,14 @@ def test_a_machine_that_is_off_and_bills_says_so_until_it_is_on_again() -> None:
 # what an attempt left behind
 
 
-def test_what_a_refused_attempt_left_behind_is_ended_while_the_record_lives_on() -> None:
+def test_leftovers_of_a_refused_attempt_are_terminated_while_the_record_stays_active() -> None:
     record = with_leftovers(a_ready_instance())
     actions = decided([record], seen_of(record), left_by(record))
     assert told(actions) == [(ActionKind.REFRESH, None), (ActionKind.TERMINATE, Reason.REFUSED)]
     assert (actions[1].record, actions[1].observed and actions[1].observed.cloud_id) == (None, "group-1")
 
 
-def test_what_was_left_behind_is_ended_though_its_record_is_closed_and_no_limit_of_orphans_counts_it() -> None:
+def test_what_was_left_behind_is_terminated_though_its_record_is_closed_and_no_limit_of_orphans_counts_it() -> None:
     record = advance(with_leftovers(a_ready_instance()), Status.TERMINATED, NOON, Reason.USER)
     assert [attempt.outcome for attempt in record.attempts] == [Outcome.LEFTOVERS, Outcome.ENDED]
     view = View(

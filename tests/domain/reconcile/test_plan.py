@@ -18,9 +18,9 @@ IN_TIME, LATE = NOON + 30 * MINUTE, NOON + 60 * MINUTE
 RULES = Rules(STATE)
 
 
-def view(*seen: Observed, now: datetime | None = IN_TIME, **facts: Any) -> View:
+def view(*observed: Observed, now: datetime | None = IN_TIME, **facts: Any) -> View:
     """A complete listing of the region, just now."""
-    return View(**({"now": now, "listed": {SCOPE: now or NOON}, "observed": seen} | facts))
+    return View(**({"now": now, "listed": {SCOPE: now or NOON}, "observed": observed} | facts))
 
 
 def unlisted(now: datetime | None = LATE, **facts: Any) -> View:
@@ -28,8 +28,8 @@ def unlisted(now: datetime | None = LATE, **facts: Any) -> View:
     return View(now=now, listed={}, observed=(), unreachable={SCOPE: "no answer"}, **facts)
 
 
-def decided(record: Instance, seen: View, rules: Rules = RULES) -> list[tuple[ActionKind, Reason | None]]:
-    return [(action.kind, action.reason) for action in plan([record], seen, rules) if action.record is not None]
+def decided(record: Instance, view: View, rules: Rules = RULES) -> list[tuple[ActionKind, Reason | None]]:
+    return [(action.kind, action.reason) for action in plan([record], view, rules) if action.record is not None]
 
 
 def about_strangers(*actions: Action) -> list[ActionKind]:
@@ -44,12 +44,12 @@ def gone(record: Instance, now: datetime, **facts: Any) -> View:
 # live, in time
 
 
-def test_a_live_machine_in_time_is_brought_up_to_date_and_nothing_else() -> None:
+def test_an_active_instance_before_its_deadline_is_only_refreshed() -> None:
     record = a_ready_instance()
     assert decided(record, view(seen_of(record))) == [(ActionKind.REFRESH, None)]
 
 
-def test_a_machine_stopped_in_the_cloud_is_still_due_at_its_deadline() -> None:
+def test_an_instance_stopped_in_the_cloud_still_expires_at_its_deadline() -> None:
     record = a_ready_instance()
     assert (ActionKind.TERMINATE, Reason.EXPIRED) in decided(
         record, view(seen_of(record, state=CloudState.STOPPED), now=LATE)
@@ -81,32 +81,32 @@ def test_an_instance_that_our_own_create_may_have_made_is_terminated_as_soon_as_
 # live, past its deadline, or STOPPING
 
 
-def test_a_machine_is_ended_at_its_deadline_and_not_a_second_before() -> None:
+def test_an_instance_is_terminated_at_its_deadline_and_not_a_second_before() -> None:
     record = a_ready_instance()
     assert (ActionKind.TERMINATE, Reason.EXPIRED) not in decided(record, view(seen_of(record), now=LATE - SECOND))
     assert (ActionKind.TERMINATE, Reason.EXPIRED) in decided(record, view(seen_of(record), now=LATE))
 
 
-def test_what_is_stopping_is_asked_to_end_again_for_ever() -> None:
+def test_termination_of_a_stopping_instance_is_requested_without_limit() -> None:
     record = a_ready_instance(status=Status.STOPPING, reason=Reason.USER, deleted_by_us_at=NOON)
     assert (ActionKind.TERMINATE, Reason.USER) in decided(record, view(seen_of(record), now=NOON + MINUTE))
     actions = plan([record], view(seen_of(record), now=NOON + 31 * MINUTE), RULES)
     assert [action.unresolved for action in actions if action.kind is ActionKind.TERMINATE] == [True]
 
 
-def test_a_machine_its_cloud_could_not_bring_up_is_ended() -> None:
+def test_an_instance_that_its_cloud_could_not_start_is_terminated() -> None:
     record = a_ready_instance(status=Status.CONFIGURING)
     assert (ActionKind.TERMINATE, Reason.REFUSED) in decided(record, view(seen_of(record, state=CloudState.FAILED)))
 
 
-def test_without_the_clouds_clock_nothing_is_ended_by_its_deadline_and_that_is_said() -> None:
+def test_without_the_clouds_clock_no_deadline_is_enforced_and_a_message_reports_it() -> None:
     record = a_ready_instance()
     actions = plan([record], view(seen_of(record), now=None), RULES)
     assert ActionKind.TERMINATE not in [action.kind for action in actions]
     assert any(action.unresolved for action in actions)
 
 
-def test_without_the_clouds_clock_what_was_told_to_end_still_ends() -> None:
+def test_without_the_clouds_clock_a_requested_termination_continues() -> None:
     record = a_ready_instance(status=Status.STOPPING, reason=Reason.USER)
     assert (ActionKind.TERMINATE, Reason.USER) in decided(record, view(seen_of(record), now=None))
 
@@ -114,26 +114,26 @@ def test_without_the_clouds_clock_what_was_told_to_end_still_ends() -> None:
 # live, proven gone
 
 
-def test_a_machine_shown_as_ended_is_closed_at_the_clouds_own_time() -> None:
+def test_an_instance_shown_as_terminated_is_closed_at_the_clouds_own_time() -> None:
     record = a_ready_instance()
-    seen = seen_of(record, state=CloudState.ENDED, ended_at=NOON + 20 * MINUTE)
-    (action,) = plan([record], view(seen), RULES)
+    observed = seen_of(record, state=CloudState.ENDED, ended_at=NOON + 20 * MINUTE)
+    (action,) = plan([record], view(observed), RULES)
     assert (action.kind, action.proof and action.proof.ended_at) == (ActionKind.CLOSE, NOON + 20 * MINUTE)
     assert action.proof and action.proof.reason is Reason.VANISHED
     assert not action.proof.is_estimate
 
 
-def test_a_machine_that_ended_past_its_deadline_expired() -> None:
+def test_an_instance_terminated_after_its_deadline_expired() -> None:
     record = a_ready_instance()
-    seen = seen_of(record, state=CloudState.ENDED, ended_at=LATE + 2 * MINUTE)
-    (action,) = plan([record], view(seen, now=LATE + 9 * MINUTE), RULES)
+    observed = seen_of(record, state=CloudState.ENDED, ended_at=LATE + 2 * MINUTE)
+    (action,) = plan([record], view(observed, now=LATE + 9 * MINUTE), RULES)
     assert action.proof and action.proof.reason is Reason.EXPIRED
 
 
 def test_an_interrupted_instance_says_so() -> None:
     record = a_ready_instance()
-    seen = seen_of(record, state=CloudState.ENDED, ended_at=NOON, end_reason=Reason.INTERRUPTED)
-    (action,) = plan([record], view(seen), RULES)
+    observed = seen_of(record, state=CloudState.ENDED, ended_at=NOON, end_reason=Reason.INTERRUPTED)
+    (action,) = plan([record], view(observed), RULES)
     assert action.proof and action.proof.reason is Reason.INTERRUPTED
 
 
@@ -160,7 +160,7 @@ def test_absent_within_five_minutes_of_launch_is_not() -> None:
     assert decided(record, gone(record, NOON + 5 * MINUTE)) == [(ActionKind.CLOSE, Reason.VANISHED)]
 
 
-def test_absent_from_the_listings_but_not_asked_by_id_is_not_and_that_is_said() -> None:
+def test_absence_from_listings_without_a_query_by_id_is_not_confirmed_and_reported() -> None:
     record = a_ready_instance(absent_since=NOON)
     (action,) = plan([record], view(now=IN_TIME), RULES)
     assert (action.kind, action.unresolved) == (ActionKind.WAIT, True)
@@ -168,27 +168,27 @@ def test_absent_from_the_listings_but_not_asked_by_id_is_not_and_that_is_said() 
 
 def test_absent_from_the_listings_but_known_by_id_is_there() -> None:
     record = a_ready_instance(absent_since=NOON)
-    asked = view(now=IN_TIME, by_id={record.id: seen_of(record)})
-    assert decided(record, asked) == [(ActionKind.REFRESH, None)]
+    requested = view(now=IN_TIME, by_id={record.id: seen_of(record)})
+    assert decided(record, requested) == [(ActionKind.REFRESH, None)]
 
 
-def test_only_what_a_complete_listing_lacked_is_asked_for_by_id() -> None:
-    there, lost, closed = (
+def test_only_what_a_complete_listing_lacked_is_requested_by_id() -> None:
+    present, lost, closed = (
         a_ready_instance("inst-000000000001"),
         a_ready_instance("inst-000000000002"),
         a_ready_instance("inst-000000000003", status=Status.TERMINATED),
     )
-    assert records_to_query([there, lost, closed], view(seen_of(there)), RULES) == [lost]
-    assert records_to_query([there, lost], unlisted(IN_TIME), RULES) == []
+    assert records_to_query([present, lost, closed], view(seen_of(present)), RULES) == [lost]
+    assert records_to_query([present, lost], unlisted(IN_TIME), RULES) == []
 
 
-def test_an_end_that_nobody_saw_is_no_later_than_the_guard_would_have_made_it() -> None:
+def test_an_unobserved_termination_is_not_later_than_the_guard() -> None:
     record = a_ready_instance(absent_since=LATE + 60 * MINUTE)
     (action,) = plan([record], gone(record, LATE + 70 * MINUTE), RULES)
     assert action.proof and (action.proof.ended_at, action.proof.reason) == (LATE + 2 * MINUTE, Reason.EXPIRED)
 
 
-def test_a_due_machine_missing_from_the_listing_is_asked_to_end_by_the_id_our_create_returned() -> None:
+def test_an_expired_instance_missing_from_the_listing_is_terminated_by_the_id_our_create_returned() -> None:
     record = a_ready_instance()
     late = LATE + UNREAD_GRACE
     assert (ActionKind.TERMINATE, Reason.EXPIRED) in decided(record, gone(record, late))
@@ -220,7 +220,7 @@ def test_an_expired_instance_whose_tags_cannot_be_read_is_terminated_by_id_a_qua
     assert decided(a_ready_instance(id_is_from_create=False), unlisted(late)) == []
 
 
-def test_what_is_stopping_in_an_unlisted_region_is_asked_by_id_only_if_that_id_is_from_our_create() -> None:
+def test_stopping_in_an_unlisted_region_is_queried_by_id_only_if_our_create_returned_it() -> None:
     stopping = {"status": Status.STOPPING, "reason": Reason.USER}
     assert decided(a_ready_instance(**stopping), unlisted(now=IN_TIME)) == [(ActionKind.TERMINATE, Reason.USER)]
     assert decided(a_ready_instance(**stopping, id_is_from_create=False), unlisted(now=IN_TIME)) == []
@@ -244,7 +244,7 @@ def test_an_attempt_found_under_our_tag_gives_its_id() -> None:
     assert decided(record, view(seen_of(record))) == [(ActionKind.ADOPT, None)]
 
 
-def test_an_old_attempt_proven_absent_was_abandoned() -> None:
+def test_an_old_attempt_confirmed_absent_was_abandoned() -> None:
     record = an_instance(absent_since=NOON + 10 * MINUTE)
     (action,) = plan([record], gone(record, NOON + 15 * MINUTE), RULES)
     assert action.proof and (action.proof.status, action.proof.reason) == (Status.FAILED, Reason.ABANDONED)
@@ -255,20 +255,20 @@ def test_an_old_attempt_absent_only_once_is_not_given_up() -> None:
     assert decided(record, gone(record, NOON + 16 * MINUTE)) == [(ActionKind.WAIT, None)]
 
 
-def test_stopping_without_an_id_is_ended_when_found_and_closed_when_proven_absent() -> None:
+def test_stopping_without_an_id_is_terminated_when_observed_and_closed_when_confirmed_absent() -> None:
     record = an_instance(status=Status.STOPPING, reason=Reason.USER, absent_since=NOON)
     assert decided(record, view(seen_of(record))) == [(ActionKind.REFRESH, None), (ActionKind.TERMINATE, Reason.USER)]
     (action,) = plan([record], gone(record, NOON + 15 * MINUTE), RULES)
     assert action.proof and (action.proof.status, action.proof.reason) == (Status.TERMINATED, Reason.USER)
 
 
-def test_a_machine_with_our_record_tag_but_another_states_is_not_the_records() -> None:
+def test_an_instance_with_our_record_tag_of_another_state_does_not_belong_to_it() -> None:
     record = an_instance()
     forged = seen_of(record, tags=ours(record, "another-state"))
     assert decided(record, view(forged, by_id={record.id: None})) == [(ActionKind.WAIT, None)]
 
 
-def test_a_machine_of_another_state_that_was_asked_for_by_tag_is_not_the_records_either() -> None:
+def test_an_instance_of_another_state_queried_by_tag_does_not_belong_to_the_record() -> None:
     record = an_instance()
     forged = seen_of(record, tags=ours(record, "another-state"))
     assert decided(record, view(by_id={record.id: forged})) == [(ActionKind.REPORT, None)]
@@ -277,7 +277,7 @@ def test_a_machine_of_another_state_that_was_asked_for_by_tag_is_not_the_records
 # has id X, and Y carries its tag
 
 
-def test_a_second_machine_under_the_same_tag_is_an_orphan_and_never_taken_over_the_first() -> None:
+def test_a_second_instance_under_the_same_tag_is_an_orphan_and_never_taken_over_the_first() -> None:
     record = a_ready_instance()
     double = seen_of(record, cloud_id="i-double")
     in_time = plan([record], view(seen_of(record), double), RULES)
@@ -296,15 +296,15 @@ def test_a_second_machine_under_the_same_tag_is_an_orphan_and_never_taken_over_t
 @pytest.mark.parametrize(
     "tags", [{"gpuctl-id": "inst-zzzzzzzzzzzz"}, {"gpuctl-state": "another-state"}], ids=["id", "state"]
 )
-def test_a_machine_that_carries_somebody_elses_tag_is_reported_and_never_touched(tags: dict[str, str]) -> None:
+def test_an_instance_that_carries_a_foreign_tag_is_reported_and_never_touched(tags: dict[str, str]) -> None:
     record = a_ready_instance()
-    seen = seen_of(record, tags=ours(record) | tags)
-    actions = plan([record], view(seen, now=LATE), RULES)
+    observed = seen_of(record, tags=ours(record) | tags)
+    actions = plan([record], view(observed, now=LATE), RULES)
     assert {action.kind for action in actions} == {ActionKind.REPORT}
     assert actions[0].unresolved
 
 
-def test_a_machine_whose_tags_are_gone_stays_ours_if_its_launch_time_is() -> None:
+def test_an_instance_whose_tags_are_gone_stays_ours_if_its_launch_time_is() -> None:
     record = a_ready_instance()
     assert (ActionKind.TERMINATE, Reason.EXPIRED) in decided(
         record, view(now=LATE, by_id={record.id: seen_of(record, tags={})})
@@ -313,7 +313,7 @@ def test_a_machine_whose_tags_are_gone_stays_ours_if_its_launch_time_is() -> Non
     assert decided(record, other) == [(ActionKind.REPORT, None)]
 
 
-def test_an_adopted_machine_whose_tags_are_gone_is_ours_no_more() -> None:
+def test_an_adopted_instance_without_tags_is_no_longer_ours() -> None:
     record = a_ready_instance(id_is_from_create=False)
     assert decided(record, view(now=LATE, by_id={record.id: seen_of(record, tags={})})) == [(ActionKind.REPORT, None)]
 
@@ -328,7 +328,7 @@ def test_an_active_instance_whose_record_is_closed_is_terminated() -> None:
     assert decided(failed, view(seen_of(failed))) == [(ActionKind.TERMINATE, Reason.ORPHAN)]
 
 
-def test_a_closed_record_and_an_ended_machine_are_done() -> None:
+def test_a_closed_record_with_a_terminated_instance_needs_no_action() -> None:
     record = a_ready_instance(status=Status.TERMINATED)
     assert plan([record], view(seen_of(record, state=CloudState.ENDED)), RULES) == []
 
@@ -341,7 +341,7 @@ def stranger(**facts: Any) -> Observed:
     return seen_of(record, **facts)
 
 
-def test_an_orphan_of_ours_past_its_deadline_is_ended() -> None:
+def test_an_orphan_of_ours_past_its_deadline_is_terminated() -> None:
     (action,) = plan([], view(stranger(), now=LATE), RULES)
     assert (action.kind, action.reason) == (ActionKind.TERMINATE, Reason.ORPHAN)
 
@@ -351,11 +351,11 @@ def test_an_orphan_younger_than_a_quarter_of_an_hour_is_waited_for() -> None:
     assert about_strangers(*plan([], view(young, now=LATE), RULES)) == [ActionKind.WAIT]
 
 
-def test_a_machine_of_ours_in_time_is_adopted() -> None:
+def test_an_instance_of_ours_before_its_deadline_is_adopted() -> None:
     assert about_strangers(*plan([], view(stranger()), RULES)) == [ActionKind.ADOPT]
 
 
-def test_a_listed_states_orphan_is_ended_a_quarter_of_an_hour_past_its_deadline_and_never_adopted() -> None:
+def test_a_listed_states_orphan_is_terminated_a_quarter_of_an_hour_past_its_deadline_and_never_adopted() -> None:
     record = a_ready_instance("inst-stranger0001", cloud_id="i-stranger")
     theirs = seen_of(record, tags=ours(record, "ci-state"))
     rules = Rules(STATE, frozenset({"ci-state"}))
@@ -364,7 +364,7 @@ def test_a_listed_states_orphan_is_ended_a_quarter_of_an_hour_past_its_deadline_
     assert about_strangers(*plan([], view(theirs, now=LATE + 15 * MINUTE), rules)) == [ActionKind.TERMINATE]
 
 
-def test_another_states_machine_is_reported_and_is_nobodys_problem_here() -> None:
+def test_an_instance_of_another_state_is_reported_only() -> None:
     record = a_ready_instance("inst-stranger0001", cloud_id="i-stranger")
     (action,) = plan([], view(seen_of(record, tags=ours(record, "another-state")), now=LATE), RULES)
     assert (action.kind, action.unresolved) == (ActionKind.REPORT, False)
@@ -379,20 +379,20 @@ def test_another_states_machine_is_reported_and_is_nobodys_problem_here() -> Non
         {"gpuctl-id": "i-1"},
     ],
 )
-def test_a_machine_of_ours_with_unreadable_tags_is_reported_and_never_ended(odd: dict[str, str]) -> None:
-    seen = stranger()
-    (action,) = plan([], view(seen.model_copy(update={"tags": seen.tags | odd}), now=LATE), RULES)
+def test_an_instance_of_ours_with_unreadable_tags_is_reported_and_never_terminated(odd: dict[str, str]) -> None:
+    observed = stranger()
+    (action,) = plan([], view(observed.model_copy(update={"tags": observed.tags | odd}), now=LATE), RULES)
     assert (action.kind, action.unresolved) == (ActionKind.REPORT, True)
 
 
-def test_no_more_orphans_are_ended_in_one_run_than_allowed() -> None:
+def test_no_more_orphans_are_terminated_in_one_run_than_allowed() -> None:
     many = [seen_of(a_ready_instance(f"inst-stranger000{number}", cloud_id=f"i-{number}")) for number in range(5)]
     actions = plan([], view(*many, now=LATE), Rules(STATE, max_orphans=3))
     assert [action.kind for action in actions] == [ActionKind.TERMINATE] * 3 + [ActionKind.REPORT] * 2
     assert [action.unresolved for action in actions] == [False] * 3 + [True] * 2
 
 
-def test_without_the_clouds_clock_no_orphan_is_ended() -> None:
+def test_without_the_clouds_clock_no_orphan_is_terminated() -> None:
     (action,) = plan([], view(stranger(), now=None), RULES)
     assert (action.kind, action.unresolved) == (ActionKind.REPORT, True)
 

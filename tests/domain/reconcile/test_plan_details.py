@@ -17,27 +17,27 @@ IN_TIME, LATE = NOON + 30 * MINUTE, NOON + 60 * MINUTE
 RULES = Rules(STATE)
 
 
-def view(*seen: Observed, now: datetime | None = IN_TIME, **facts: Any) -> View:
-    return View(**({"now": now, "listed": {SCOPE: now or NOON}, "observed": seen} | facts))
+def view(*observed: Observed, now: datetime | None = IN_TIME, **facts: Any) -> View:
+    return View(**({"now": now, "listed": {SCOPE: now or NOON}, "observed": observed} | facts))
 
 
 def strangers(count: int, **facts: Any) -> list[Observed]:
     return [seen_of(a_ready_instance(f"inst-stranger000{n}", cloud_id=f"i-{n}"), **facts) for n in range(count)]
 
 
-def without_launch(seen: Observed) -> Observed:
-    return seen.model_copy(update={"launched_at": None})
+def without_launch(observed: Observed) -> Observed:
+    return observed.model_copy(update={"launched_at": None})
 
 
 # which instance is the record's
 
 
-def test_a_machine_found_under_a_records_tag_is_no_stranger_too() -> None:
+def test_an_instance_with_a_records_tag_is_not_foreign() -> None:
     record = an_instance()
     assert [action.kind for action in plan([record], view(seen_of(record)), RULES)] == [ActionKind.ADOPT]
 
 
-def test_a_machine_under_a_records_tag_in_another_region_is_not_the_records() -> None:
+def test_an_instance_with_a_records_tag_in_another_region_does_not_belong_to_it() -> None:
     record = an_instance()
     elsewhere = seen_of(record, region="eu-west-1")
     actions = plan([record], view(elsewhere, by_id={record.id: None}), RULES)
@@ -48,7 +48,7 @@ def test_a_machine_under_a_records_tag_in_another_region_is_not_the_records() ->
 
 
 @pytest.mark.parametrize("order", [1, -1])
-def test_of_two_machines_under_one_tag_the_first_launched_is_the_records(order: int) -> None:
+def test_of_two_instances_under_one_tag_the_first_launched_is_the_records(order: int) -> None:
     record = an_instance()
     first, second = (seen_of(record, cloud_id=f"i-{n}", launched_at=NOON + n * MINUTE) for n in (1, 2))
     adopted, reported = plan([record], view(*[first, second][::order]), RULES)
@@ -57,26 +57,26 @@ def test_of_two_machines_under_one_tag_the_first_launched_is_the_records(order: 
 
 
 @pytest.mark.parametrize("order", [1, -1])
-def test_of_two_machines_under_one_tag_the_living_one_is_the_records(order: int) -> None:
+def test_of_two_instances_with_one_tag_the_active_instance_belongs_to_the_record(order: int) -> None:
     record = an_instance()
     dead = seen_of(record, cloud_id="i-1", launched_at=NOON, state=CloudState.ENDED)
-    alive = seen_of(record, cloud_id="i-2", launched_at=NOON + MINUTE)
-    (action,) = plan([record], view(*[dead, alive][::order]), RULES)
-    assert (action.kind, action.observed) == (ActionKind.ADOPT, alive)
+    active = seen_of(record, cloud_id="i-2", launched_at=NOON + MINUTE)
+    (action,) = plan([record], view(*[dead, active][::order]), RULES)
+    assert (action.kind, action.observed) == (ActionKind.ADOPT, active)
 
 
 @pytest.mark.parametrize("order", [1, -1])
-def test_of_two_machines_under_one_tag_one_whose_launch_is_unknown_comes_last(order: int) -> None:
+def test_of_two_instances_under_one_tag_one_whose_launch_is_unknown_comes_last(order: int) -> None:
     record = an_instance()
     known, unknown = seen_of(record, cloud_id="i-1"), without_launch(seen_of(record, cloud_id="i-2"))
     adopted, *_ = plan([record], view(*[known, unknown][::order]), RULES)
     assert adopted.observed == known
 
 
-def test_a_machine_that_carries_somebody_elses_tag_and_ended_is_nothing() -> None:
+def test_a_terminated_instance_with_a_foreign_tag_needs_no_action() -> None:
     record = a_ready_instance()
-    seen = seen_of(record, tags=ours(record, "another-state"), state=CloudState.ENDED)
-    assert plan([record], view(seen), RULES) == []
+    observed = seen_of(record, tags=ours(record, "another-state"), state=CloudState.ENDED)
+    assert plan([record], view(observed), RULES) == []
 
 
 # where each patience ends
@@ -101,7 +101,7 @@ def test_an_end_is_stubborn_more_than_half_an_hour_after_the_cloud_accepted_it(
     assert end.detail == ("still there long after its termination was accepted" if stubborn else "")
 
 
-def test_three_orphans_in_one_run_unless_told_otherwise() -> None:
+def test_three_orphans_in_one_run_by_default() -> None:
     actions = plan([], view(*strangers(4), now=LATE), RULES)
     assert [(action.kind, action.reason) for action in actions] == [(ActionKind.TERMINATE, Reason.ORPHAN)] * 3 + [
         (ActionKind.REPORT, Reason.ORPHAN)
@@ -113,7 +113,7 @@ def test_the_limit_counts_ends_only() -> None:
     assert [action.kind for action in plan([], view(*strangers(5)), RULES)] == [ActionKind.ADOPT] * 5
 
 
-def test_a_stranger_whose_launch_is_unknown_is_reported_and_never_ended() -> None:
+def test_an_orphan_of_unknown_launch_time_is_reported_and_never_terminated() -> None:
     (action,) = plan([], view(without_launch(strangers(1)[0]), now=LATE), RULES)
     assert (action.kind, action.unresolved) == (ActionKind.REPORT, True)
 
@@ -129,8 +129,8 @@ def test_what_cannot_be_judged_without_the_clouds_clock_is_reported() -> None:
 # what is said
 
 
-def said(record: Any, seen: View) -> list[str]:
-    return [action.detail for action in plan([record], seen, RULES) if action.detail]
+def said(record: Any, view: View) -> list[str]:
+    return [action.detail for action in plan([record], view, RULES) if action.detail]
 
 
 def test_every_decision_about_a_record_says_why() -> None:
@@ -152,9 +152,9 @@ def test_every_decision_about_a_record_says_why() -> None:
     assert said(closed, view(seen_of(closed))) == ["still running although recorded as terminated"]
 
 
-def test_an_action_is_about_its_record_else_the_record_its_machine_claims_else_the_machine_else_the_place() -> None:
-    record, machine = a_ready_instance(), strangers(1)[0]
-    assert Action(ActionKind.REPORT, SCOPE, record, machine).subject == record.id
-    assert Action(ActionKind.REPORT, SCOPE, None, machine).subject == "inst-stranger0000"
-    assert Action(ActionKind.REPORT, SCOPE, None, machine.model_copy(update={"tags": {}})).subject == "i-0"
+def test_an_action_names_its_record_or_the_claimed_record_or_the_instance_or_the_region() -> None:
+    record, instance = a_ready_instance(), strangers(1)[0]
+    assert Action(ActionKind.REPORT, SCOPE, record, instance).subject == record.id
+    assert Action(ActionKind.REPORT, SCOPE, None, instance).subject == "inst-stranger0000"
+    assert Action(ActionKind.REPORT, SCOPE, None, instance.model_copy(update={"tags": {}})).subject == "i-0"
     assert Action(ActionKind.REPORT, SCOPE).subject == f"aws {ACCOUNT} us-east-1"

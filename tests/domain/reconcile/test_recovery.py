@@ -22,7 +22,7 @@ ENDED = a_ready_instance(status=Status.TERMINATED)
 
 
 @pytest.mark.parametrize(("record", "other"), [(ENDED, STOPPING), (ENDED, LIVE), (STOPPING, LIVE)])
-def test_ended_goes_before_stopping_and_that_before_live_whichever_is_newer(record: Instance, other: Instance) -> None:
+def test_terminated_outranks_stopping_and_stopping_outranks_active(record: Instance, other: Instance) -> None:
     newer = other.with_fields(updated_at=NOON + MINUTE)
     assert merged(record, newer).status is record.status
     assert merged(newer, record).status is record.status
@@ -38,11 +38,15 @@ def test_the_copy_with_the_last_attempt_says_where_the_instance_may_be() -> None
     record = attempted(over, second, NOON)
     for cloud_id in (None, "i-1"):
         rescued = advance(an_instance(cloud_id=cloud_id), Status.STOPPING, NOON + MINUTE, Reason.CANCELLED)
-        for found in (merged(rescued, record), merged(record, rescued)):
-            assert (found.status, found.reason) == (Status.STOPPING, Reason.CANCELLED)
-            assert (found.region, found.cloud_id, found.attempts) == ("us-west-2", None, record.attempts)
-            assert found.history == (*record.history, rescued.history[-1])
-            assert [attempt.cloud_id for attempt in found.leftover_attempts] == ["i-1"]
+        for merged_record in (merged(rescued, record), merged(record, rescued)):
+            assert (merged_record.status, merged_record.reason) == (Status.STOPPING, Reason.CANCELLED)
+            assert (merged_record.region, merged_record.cloud_id, merged_record.attempts) == (
+                "us-west-2",
+                None,
+                record.attempts,
+            )
+            assert merged_record.history == (*record.history, rescued.history[-1])
+            assert [attempt.cloud_id for attempt in merged_record.leftover_attempts] == ["i-1"]
 
 
 def test_the_cloud_id_of_an_earlier_attempt_is_not_taken_for_that_of_the_last_one() -> None:
@@ -57,7 +61,7 @@ def test_of_two_that_stand_alike_the_newer_is_the_record() -> None:
     assert merged(LIVE, newer).user == merged(newer, LIVE).user == "ben"
 
 
-def test_the_later_deadline_stands_while_it_lives_and_an_end_keeps_its_own() -> None:
+def test_the_later_deadline_counts_while_active_and_a_terminated_record_keeps_its_own() -> None:
     later = LIVE.with_fields(expires_at=LIVE.expires_at + MINUTE)
     assert merged(LIVE, later).expires_at == later.expires_at
     assert merged(STOPPING, later).expires_at == later.expires_at
@@ -66,8 +70,12 @@ def test_the_later_deadline_stands_while_it_lives_and_an_end_keeps_its_own() -> 
 
 def test_no_cloud_id_is_lost_and_whose_it_is_stays_known() -> None:
     nameless = an_instance(status=Status.STOPPING)
-    found = merged(nameless, LIVE)
-    assert (found.status, found.cloud_id, found.id_is_from_create) == (Status.STOPPING, LIVE.cloud_id, True)
+    merged_record = merged(nameless, LIVE)
+    assert (merged_record.status, merged_record.cloud_id, merged_record.id_is_from_create) == (
+        Status.STOPPING,
+        LIVE.cloud_id,
+        True,
+    )
     by_tag = STOPPING.with_fields(id_is_from_create=False)
     assert merged(by_tag, LIVE).id_is_from_create
     other = STOPPING.with_fields(cloud_id="i-other", id_is_from_create=False)
@@ -75,25 +83,25 @@ def test_no_cloud_id_is_lost_and_whose_it_is_stays_known() -> None:
 
 
 def moved(by: timedelta, record: Instance = LIVE) -> Instance:
-    seen = seen_of(record)
-    tags = {**seen.tags, EXPIRES_AT: deadline_tag(record.expires_at + by)}
-    return with_deadline_of(record, seen.model_copy(update={"tags": tags}), NOON)
+    observed = seen_of(record)
+    tags = {**observed.tags, EXPIRES_AT: deadline_tag(record.expires_at + by)}
+    return with_deadline_of(record, observed.model_copy(update={"tags": tags}), NOON)
 
 
-def test_a_later_deadline_on_the_machine_is_the_records_and_an_earlier_one_is_not() -> None:
+def test_a_later_deadline_in_the_tags_is_taken_and_an_earlier_deadline_is_not() -> None:
     assert moved(20 * MINUTE).expires_at == LIVE.expires_at + 20 * MINUTE
     assert moved(20 * MINUTE).history[-1].event == "extended"
     assert moved(-20 * MINUTE) == LIVE
     assert moved(timedelta(0)) == LIVE
 
 
-def test_no_tag_lets_a_machine_live_longer_than_it_may() -> None:
+def test_no_tag_extends_an_instance_beyond_max_ttl() -> None:
     assert moved(timedelta(days=400)).expires_at == NOON + MAX_TTL
 
 
 def test_a_tag_that_cannot_be_read_and_a_record_that_is_closed_move_nothing() -> None:
-    seen = seen_of(LIVE, tags={**seen_of(LIVE).tags, EXPIRES_AT: "tomorrow"})
-    assert with_deadline_of(LIVE, seen, NOON) == LIVE
+    observed = seen_of(LIVE, tags={**seen_of(LIVE).tags, EXPIRES_AT: "tomorrow"})
+    assert with_deadline_of(LIVE, observed, NOON) == LIVE
     assert moved(20 * MINUTE, ENDED) == ENDED
 
 
@@ -107,12 +115,14 @@ def test_a_restored_state_enforces_no_deadline_that_has_not_passed_in_the_tags_a
 
 
 @pytest.mark.parametrize(
-    "seen",
+    "observed",
     [None, seen_of(LIVE, tags={}), seen_of(LIVE, tags={EXPIRES_AT: deadline_tag(LIVE.expires_at + 20 * MINUTE)})],
     ids=["not seen", "no tags", "extended"],
 )
-def test_a_deadline_that_the_tags_of_a_restored_record_do_not_confirm_is_not_enforced(seen: Observed | None) -> None:
-    due = Action(ActionKind.TERMINATE, SCOPE, LIVE, seen, Reason.EXPIRED)
+def test_a_deadline_that_the_tags_of_a_restored_record_do_not_confirm_is_not_enforced(
+    observed: Observed | None,
+) -> None:
+    due = Action(ActionKind.TERMINATE, SCOPE, LIVE, observed, Reason.EXPIRED)
     (action,) = confirmed_by_tags([due], LIVE.expires_at + MINUTE)
     assert action.kind is ActionKind.REPORT
     assert confirmed_by_tags([due], None)[0].kind is ActionKind.REPORT
@@ -120,10 +130,12 @@ def test_a_deadline_that_the_tags_of_a_restored_record_do_not_confirm_is_not_enf
 
 def test_a_tag_that_no_extension_writes_delays_the_end_once_and_not_with_every_run() -> None:
     once = moved(timedelta(days=400))
-    seen = seen_of(LIVE, tags={**seen_of(LIVE).tags, EXPIRES_AT: deadline_tag(LIVE.expires_at + timedelta(days=400))})
+    observed = seen_of(
+        LIVE, tags={**seen_of(LIVE).tags, EXPIRES_AT: deadline_tag(LIVE.expires_at + timedelta(days=400))}
+    )
     later = once.expires_at + MINUTE
-    assert with_deadline_of(once, seen, later) == once
-    due = Action(ActionKind.TERMINATE, SCOPE, once, seen, Reason.EXPIRED)
+    assert with_deadline_of(once, observed, later) == once
+    due = Action(ActionKind.TERMINATE, SCOPE, once, observed, Reason.EXPIRED)
     assert confirmed_by_tags([due], later) == [due]
 
 

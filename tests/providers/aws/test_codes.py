@@ -71,8 +71,8 @@ FAILED = "InternalError InternalFailure ServerInternal ServiceUnavailable Unavai
 
 
 def answered(code: str, status: int, message: str = "its own sentence") -> GpuctlError:
-    said: Any = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}}
-    return translate_create(ClientError(said, "RunInstances"), "could not create it")
+    body: Any = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    return translate_create(ClientError(body, "RunInstances"), "could not create it")
 
 
 @pytest.mark.parametrize("status", [400, 403, 500, 503])

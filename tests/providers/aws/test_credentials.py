@@ -184,7 +184,7 @@ def test_an_instance_made_under_a_profile_of_the_environment_ends_from_any_shell
     if later is not None:
         monkeypatch.setenv(variable, later)
     assert profiles.run("terminate", "x").code == 0
-    assert profiles.alive == []
+    assert profiles.active == []
 
 
 def test_keys_in_variables_go_before_a_profile_so_that_it_is_not_written_down(
@@ -209,7 +209,7 @@ def test_the_ambient_credentials_are_tried_where_the_recorded_profile_fails(
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "a-secret-canary")
     assert profiles.run("terminate", "x").code == 0
-    assert profiles.alive == []
+    assert profiles.active == []
 
 
 # codes
@@ -246,7 +246,7 @@ def test_what_a_code_at_a_terminal_has_opened_serves_the_reaper_without_one(
     assert keyless.wire.calls("AssumeRole")[0].form["TokenCode"] == "123456"
     keyless.later(minutes=61)
     assert keyless.run("reap").code == 0
-    assert keyless.alive == []
+    assert keyless.active == []
 
 
 def test_the_proof_of_a_schedule_says_that_a_role_needs_a_code_again_and_again(
@@ -263,7 +263,7 @@ def test_the_proof_of_a_schedule_says_that_a_role_needs_a_code_again_and_again(
 
 
 @pytest.mark.parametrize(("argv", "environ"), [(("--no-input",), {}), ((), {"CI": "true"})])
-def test_no_code_is_asked_for_where_nothing_may_be_asked(
+def test_no_mfa_code_is_requested_without_a_prompt(
     keyless: Operator, monkeypatch: pytest.MonkeyPatch, argv: tuple[str, ...], environ: dict[str, str]
 ) -> None:
     configured(keyless, monkeypatch, MFA)

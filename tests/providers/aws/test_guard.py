@@ -145,7 +145,7 @@ def test_a_tag_that_went_missing_leaves_max_ttl_from_the_last_good_deadline(eith
     assert either.at(ONE + MAX_TTL).is_off
 
 
-def test_a_last_good_deadline_before_first_boot_does_not_shorten_the_life_from_there(machine: Machine) -> None:
+def test_a_last_good_deadline_before_first_boot_does_not_shorten_the_ttl(machine: Machine) -> None:
     machine.at(NOON + MINUTE)
     (machine.disk / "deadline").write_text("20261124t090000z\n")
     assert not machine.at(NOON + MAX_TTL - SECOND).is_off
@@ -234,8 +234,8 @@ def test_the_console_hears_of_changes_only(machine: Machine) -> None:
 def test_its_last_words_give_the_reason(machine: Machine) -> None:
     machine.tagged(ONE)
     machine.at(ONE + GRACE)
-    said = f"powering off at {deadline_tag(ONE + GRACE)}: deadline {deadline_tag(ONE)} passed"
-    assert machine.console == [said]
+    text = f"powering off at {deadline_tag(ONE + GRACE)}: deadline {deadline_tag(ONE)} passed"
+    assert machine.console == [text]
 
 
 def test_its_last_words_have_no_time_where_the_guard_knows_none(machine: Machine) -> None:

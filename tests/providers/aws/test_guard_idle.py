@@ -15,52 +15,52 @@ STEP = timedelta(seconds=90)
 
 
 @pytest.fixture
-def machine(tmp_path: Path) -> Iterator[Machine]:
+def instance(tmp_path: Path) -> Iterator[Machine]:
     """Up for an hour, in which nobody looked."""
     with metadata_service() as metadata:
         metadata.date = NOON
-        machine = Machine(tmp_path, metadata)
-        machine.time_passes(timedelta(hours=1))
-        yield machine
+        instance = Machine(tmp_path, metadata)
+        instance.time_passes(timedelta(hours=1))
+        yield instance
 
 
-def busy_gpu(machine: Machine) -> None:
-    machine.stand_in("nvidia-smi", "#!/bin/sh\necho 0\necho 6\n")
+def busy_gpu(instance: Machine) -> None:
+    instance.stand_in("nvidia-smi", "#!/bin/sh\necho 0\necho 6\n")
 
 
 def gpu_says(text: str, code: int = 0) -> Callable[[Machine], None]:
-    return lambda machine: machine.stand_in("nvidia-smi", f"#!/bin/sh\nprintf '{text}'\nexit {code}\n")
+    return lambda instance: instance.stand_in("nvidia-smi", f"#!/bin/sh\nprintf '{text}'\nexit {code}\n")
 
 
-def no_nvidia_smi(machine: Machine) -> None:
-    (machine.bin / "nvidia-smi").unlink()
+def no_nvidia_smi(instance: Machine) -> None:
+    (instance.bin / "nvidia-smi").unlink()
 
 
-def logged_in(machine: Machine) -> None:
-    machine.stand_in("who", "#!/bin/sh\necho 'ubuntu pts/0 2026-11-24 12:00'\n")
+def logged_in(instance: Machine) -> None:
+    instance.stand_in("who", "#!/bin/sh\necho 'ubuntu pts/0 2026-11-24 12:00'\n")
 
 
-def nobody_can_tell_who(machine: Machine) -> None:
-    machine.stand_in("who", "#!/bin/sh\nexit 1\n")
+def nobody_can_tell_who(instance: Machine) -> None:
+    instance.stand_in("who", "#!/bin/sh\nexit 1\n")
 
 
-def loaded(machine: Machine) -> None:
-    machine.shows("loadavg", "0.50 0.00 0.00 1/123 4567\n")
+def loaded(instance: Machine) -> None:
+    instance.shows("loadavg", "0.50 0.00 0.00 1/123 4567\n")
 
 
-def odd_load(machine: Machine) -> None:
-    machine.shows("loadavg", "much\n")
+def odd_load(instance: Machine) -> None:
+    instance.shows("loadavg", "much\n")
 
 
-def no_connections(machine: Machine) -> None:
-    (machine.proc / "net" / "tcp").unlink()
+def no_connections(instance: Machine) -> None:
+    (instance.proc / "net" / "tcp").unlink()
 
 
-def a_job(machine: Machine) -> None:
-    job = machine.homes / "ubuntu" / ".gpuctl" / "token"
+def a_job(instance: Machine) -> None:
+    job = instance.homes / "ubuntu" / ".gpuctl" / "token"
     job.mkdir(parents=True)
     (job / "pid").write_text("4242\n")
-    machine.shows("4242/stat", "")
+    instance.shows("4242/stat", "")
 
 
 USES = {
@@ -83,11 +83,11 @@ UNREADABLE = [
 ]
 
 
-def test_an_instance_that_nothing_uses_ends_after_that_time_and_not_before(machine: Machine) -> None:
-    machine.watched(STEP).watched(IDLE - STEP, every=STEP)
-    assert not machine.is_off
-    assert machine.watched(2 * MINUTE).is_off
-    assert machine.console[:3] == [
+def test_an_instance_that_nothing_uses_ends_after_that_time_and_not_before(instance: Machine) -> None:
+    instance.watched(STEP).watched(IDLE - STEP, every=STEP)
+    assert not instance.is_off
+    assert instance.watched(2 * MINUTE).is_off
+    assert instance.console[:3] == [
         "gpuctl-idle: in use: not known before this look",
         "gpuctl-idle: nothing uses it, ends after 900s of that",
         "powering off at 20261124t131530z: idle for 900s: no GPU at work, nobody logged in, load below 0.5",
@@ -95,69 +95,69 @@ def test_an_instance_that_nothing_uses_ends_after_that_time_and_not_before(machi
 
 
 @pytest.mark.parametrize("what", USES)
-def test_whatever_uses_it_keeps_it_and_is_named(machine: Machine, what: str) -> None:
-    machine.watched(STEP)
-    USES[what](machine)
-    assert not machine.watched(2 * IDLE, every=STEP).is_off
-    assert machine.console[-1] == f"gpuctl-idle: in use: {what}"
+def test_every_activity_prevents_idle_shutdown_and_is_named(instance: Machine, what: str) -> None:
+    instance.watched(STEP)
+    USES[what](instance)
+    assert not instance.watched(2 * IDLE, every=STEP).is_off
+    assert instance.console[-1] == f"gpuctl-idle: in use: {what}"
 
 
 @pytest.mark.parametrize("gpus", UNREADABLE)
-def test_a_gpu_that_cannot_be_read_counts_as_used(machine: Machine, gpus: Callable[[Machine], None]) -> None:
-    machine.watched(STEP)
-    gpus(machine)
-    assert not machine.watched(2 * IDLE, every=STEP).is_off
+def test_a_gpu_that_cannot_be_read_counts_as_used(instance: Machine, gpus: Callable[[Machine], None]) -> None:
+    instance.watched(STEP)
+    gpus(instance)
+    assert not instance.watched(2 * IDLE, every=STEP).is_off
 
 
-def test_one_use_begins_the_time_anew(machine: Machine) -> None:
-    machine.watched(IDLE, every=STEP)
-    busy_gpu(machine)
-    machine.watched(STEP)
-    machine.is_used_by_nothing()
-    assert not machine.watched(IDLE - STEP, every=STEP).is_off
-    assert machine.watched(2 * STEP).is_off
+def test_one_use_begins_the_time_again(instance: Machine) -> None:
+    instance.watched(IDLE, every=STEP)
+    busy_gpu(instance)
+    instance.watched(STEP)
+    instance.is_used_by_nothing()
+    assert not instance.watched(IDLE - STEP, every=STEP).is_off
+    assert instance.watched(2 * STEP).is_off
 
 
-def test_a_job_that_is_over_keeps_nothing(machine: Machine) -> None:
-    a_job(machine)
-    (machine.homes / "ubuntu" / ".gpuctl" / "token" / "code").write_text("0\n")
-    assert machine.watched(IDLE + 2 * STEP, every=STEP).is_off
+def test_a_job_that_is_over_keeps_nothing(instance: Machine) -> None:
+    a_job(instance)
+    (instance.homes / "ubuntu" / ".gpuctl" / "token" / "code").write_text("0\n")
+    assert instance.watched(IDLE + 2 * STEP, every=STEP).is_off
 
 
-def test_a_time_in_which_nobody_looked_counts_as_use(machine: Machine) -> None:
-    machine.watched(STEP)
-    machine.time_passes(IDLE)
-    machine.run("idle", "900")
-    assert not machine.watched(IDLE - STEP, every=STEP).is_off
+def test_a_time_without_checks_counts_as_activity(instance: Machine) -> None:
+    instance.watched(STEP)
+    instance.time_passes(IDLE)
+    instance.run("idle", "900")
+    assert not instance.watched(IDLE - STEP, every=STEP).is_off
 
 
-def test_a_reboot_begins_the_time_anew_and_just_after_it_nothing_is_idle(machine: Machine) -> None:
-    machine.watched(IDLE - STEP, every=STEP)
-    machine.reboot()
-    assert not machine.watched(10 * MINUTE - SECOND, idle="60", every=STEP).is_off
-    assert machine.watched(STEP, idle="60").is_off
+def test_a_reboot_begins_the_time_again_and_just_after_it_nothing_is_idle(instance: Machine) -> None:
+    instance.watched(IDLE - STEP, every=STEP)
+    instance.reboot()
+    assert not instance.watched(10 * MINUTE - SECOND, idle="60", every=STEP).is_off
+    assert instance.watched(STEP, idle="60").is_off
 
 
-def test_a_memory_that_takes_no_notes_keeps_the_instance(machine: Machine) -> None:
-    machine.watched(STEP)
-    busy_gpu(machine)
-    (machine.memory / "idle.new").mkdir()
-    machine.watched(2 * IDLE, every=STEP)
-    machine.is_used_by_nothing()
-    assert not machine.watched(IDLE, every=STEP).is_off
+def test_a_memory_that_takes_no_notes_keeps_the_instance(instance: Machine) -> None:
+    instance.watched(STEP)
+    busy_gpu(instance)
+    (instance.memory / "idle.new").mkdir()
+    instance.watched(2 * IDLE, every=STEP)
+    instance.is_used_by_nothing()
+    assert not instance.watched(IDLE, every=STEP).is_off
 
 
 @pytest.mark.parametrize("span", ["", "0", "-5", "soon", "9", "9999999", "a[$(touch pwned)]"])
-def test_a_span_that_cannot_be_read_watches_nothing(machine: Machine, span: str) -> None:
-    assert machine.watched(20 * STEP, idle=span, every=STEP).calls == []
-    assert not (machine.folder / "pwned").exists()
+def test_a_span_that_cannot_be_read_watches_nothing(instance: Machine, span: str) -> None:
+    assert instance.watched(20 * STEP, idle=span, every=STEP).calls == []
+    assert not (instance.folder / "pwned").exists()
 
 
-def test_without_it_the_guard_is_what_it_was_and_with_it_the_deadline_comes_first(machine: Machine) -> None:
+def test_without_it_the_guard_is_what_it_was_and_with_it_the_deadline_comes_first(instance: Machine) -> None:
     assert guard.guard_script(watches_idle=True).startswith(guard.guard_script().rpartition("\ncase")[0])
-    logged_in(machine)
-    machine.tagged(NOON)
-    assert machine.tick().is_off
+    logged_in(instance)
+    instance.tagged(NOON)
+    assert instance.tick().is_off
 
 
 def test_its_timer_is_another_than_the_deadline_s_and_comes_after_it() -> None:

@@ -24,10 +24,10 @@ UNITS = "etc/systemd/system"
 class Host:
     """An instance at its first boot, before its user data has run."""
 
-    def __init__(self, machine: Machine) -> None:
-        self.machine = machine
-        self.root = machine.folder / "root"
-        machine.disk = self.root / "var/lib/gpuctl"
+    def __init__(self, instance: Machine) -> None:
+        self.instance = instance
+        self.root = instance.folder / "root"
+        instance.disk = self.root / "var/lib/gpuctl"
         self.cloud_id = self.root / "var/lib/cloud/data/instance-id"
         self.cloud_id.parent.mkdir(parents=True)
         self.cloud_id.write_text("i-0123456789abcdef0\n")
@@ -38,7 +38,7 @@ class Host:
             done = subprocess.run(
                 ["/bin/bash", "-s"],
                 input=script.encode(),
-                env=self.machine.surroundings() | {"GPUCTL_GUARD_ROOT": str(self.root)},
+                env=self.instance.surroundings() | {"GPUCTL_GUARD_ROOT": str(self.root)},
                 capture_output=True, timeout=30, check=False,
             )  # fmt: skip
             assert (done.returncode, done.stderr) == (0, b"")
@@ -78,7 +78,7 @@ def test_the_units_run_it_for_ever_and_after_every_boot(host: Host) -> None:
 
 def test_the_timer_is_enabled_and_the_guard_run_at_once(host: Host) -> None:
     host.boots()
-    assert host.machine.calls == [
+    assert host.instance.calls == [
         "systemctl daemon-reload",
         "systemctl enable --now --no-block gpuctl-guard.timer",
         "systemctl start --no-block gpuctl-guard.service",
@@ -93,11 +93,11 @@ def test_it_is_armed_where_multi_user_target_is_never_reached_and_makes_no_boot_
     host: Host, key: str | None, idle: timedelta | None
 ) -> None:
     host.boots(replace(ORDER, ssh_key=key, idle=idle), Stage.NETWORK)
-    assert host.machine.calls[1:3] == [
+    assert host.instance.calls[1:3] == [
         "systemctl enable --now --no-block gpuctl-guard.timer",
         "systemctl start --no-block gpuctl-guard.service",
     ]
-    assert "systemctl waits for ever" not in host.machine.calls
+    assert "systemctl waits for ever" not in host.instance.calls
     assert "gpuctl-guard" in host.text(f"{UNITS}/gpuctl-guard.service")
 
 
@@ -111,27 +111,27 @@ def test_its_units_wait_for_no_other_and_do_not_hold_up_a_shutdown(host: Host, u
 
 def test_a_full_disk_at_a_later_boot_keeps_the_guard_of_the_boot_before(host: Host) -> None:
     host.boots()
-    host.machine.stand_in("chmod", "#!/bin/sh\nexit 1\n")
-    host.machine.reboot()
+    host.instance.stand_in("chmod", "#!/bin/sh\nexit 1\n")
+    host.instance.reboot()
     host.boots()
     assert (host.root / "usr/local/sbin/gpuctl-guard").read_text() == without_comments(guard_script())
 
 
 def test_an_instance_id_that_cannot_be_read_at_a_later_boot_begins_no_new_life(host: Host) -> None:
     host.boots()
-    host.machine.at(NOON + MINUTE)
+    host.instance.at(NOON + MINUTE)
     host.cloud_id.unlink()
-    host.machine.time_passes(timedelta(hours=1))
-    host.machine.reboot()
+    host.instance.time_passes(timedelta(hours=1))
+    host.instance.reboot()
     host.boots()
-    assert host.machine.at(NOON + MAX_TTL).is_off
+    assert host.instance.at(NOON + MAX_TTL).is_off
 
 
 def test_a_timer_that_cannot_be_enabled_is_replaced_by_a_loop(host: Host) -> None:
-    os.mkfifo(host.machine.folder / "loop")
-    host.machine.stand_in("nohup", '#!/bin/sh\nprintf "%s " "$@" >"@FOLDER@/loop"\n')
-    host.machine.fails("systemctl")
-    pipe = os.open(host.machine.folder / "loop", os.O_RDWR | os.O_NONBLOCK)
+    os.mkfifo(host.instance.folder / "loop")
+    host.instance.stand_in("nohup", '#!/bin/sh\nprintf "%s " "$@" >"@FOLDER@/loop"\n')
+    host.instance.fails("systemctl")
+    pipe = os.open(host.instance.folder / "loop", os.O_RDWR | os.O_NONBLOCK)
     host.boots()
     waiting = select.poll()
     waiting.register(pipe, select.POLLIN)
@@ -143,32 +143,32 @@ def test_a_timer_that_cannot_be_enabled_is_replaced_by_a_loop(host: Host) -> Non
 
 
 def test_a_service_that_cannot_be_started_is_run_by_hand(host: Host) -> None:
-    host.machine.stand_in("systemctl", '#!/bin/sh\n[ "$1" != start ]\n')
-    host.machine.tagged(NOON + timedelta(hours=1))
+    host.instance.stand_in("systemctl", '#!/bin/sh\n[ "$1" != start ]\n')
+    host.instance.tagged(NOON + timedelta(hours=1))
     host.boots()
-    assert host.machine.console == ["armed, ends at 20261124t130000z (tag)"]
+    assert host.instance.console == ["armed, ends at 20261124t130000z (tag)"]
 
 
 def test_user_data_run_again_on_the_same_instance_keeps_its_first_boot(host: Host) -> None:
     host.boots()
-    host.machine.at(NOON + MINUTE)
-    host.machine.time_passes(timedelta(hours=1))
-    host.machine.reboot()
+    host.instance.at(NOON + MINUTE)
+    host.instance.time_passes(timedelta(hours=1))
+    host.instance.reboot()
     host.boots()
-    assert host.machine.at(NOON + MAX_TTL).is_off
+    assert host.instance.at(NOON + MAX_TTL).is_off
 
 
 def test_an_instance_made_from_an_image_of_a_guarded_instance_begins_with_its_own_deadline(host: Host) -> None:
     host.boots()
-    host.machine.tagged(NOON + MINUTE)
-    host.machine.tick()
-    host.machine.time_passes(timedelta(days=30))
-    host.machine.reboot()
-    host.machine.tagged(None)
+    host.instance.tagged(NOON + MINUTE)
+    host.instance.tick()
+    host.instance.time_passes(timedelta(days=30))
+    host.instance.reboot()
+    host.instance.tagged(None)
     host.cloud_id.write_text("i-0fedcba9876543210\n")
     host.boots()
-    assert not host.machine.at(host.machine.booted + MAX_TTL - SECOND).is_off
-    assert host.machine.at(host.machine.booted + MAX_TTL).is_off
+    assert not host.instance.at(host.instance.booted + MAX_TTL - SECOND).is_off
+    assert host.instance.at(host.instance.booted + MAX_TTL).is_off
 
 
 def test_it_has_no_comments_but_says_who_wrote_it() -> None:
@@ -181,7 +181,7 @@ def test_the_same_span_gives_the_same_user_data_and_another_span_another() -> No
     assert user_data(MAX_TTL) != user_data(timedelta(minutes=121))
 
 
-def test_the_longest_user_data_leaves_room_for_somebody_else_s() -> None:
+def test_the_longest_user_data_leaves_space_for_other_parts() -> None:
     text = user_data(timedelta(days=7))
     assert text.startswith("#!/bin/bash\n")
     assert text.isascii()

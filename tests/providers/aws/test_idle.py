@@ -14,19 +14,19 @@ LAST_WORDS = (
 
 
 def on_the_console(text: str) -> Fault:
-    said = base64.b64encode(text.encode()).decode()
+    message = base64.b64encode(text.encode()).decode()
     body = (
         '<GetConsoleOutputResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/">'
-        f"<output>{said}</output></GetConsoleOutputResponse>"
+        f"<output>{message}</output></GetConsoleOutputResponse>"
     )
     return Fault(False, lambda _: (200, {"Content-Type": "text/xml"}, body.encode()))
 
 
 def powered_off(operator: Operator, console: str, *argv: str) -> dict[str, object]:
     """An instance that powered itself off after twenty minutes, as the reaper then closes it."""
-    machine = operator.provision("--name", "n", *argv).instance
+    instance = operator.provision("--name", "n", *argv).instance
     operator.later(minutes=20)
-    operator.cloud.power_off(machine["cloudInstanceId"])
+    operator.cloud.power_off(instance["cloudInstanceId"])
     operator.wire.arm("GetConsoleOutput", *[on_the_console(console)] * 10)
     assert operator.run("reap", "--sweep").code == 0
     ended: dict[str, object] = operator.json("get", "n").instance
@@ -50,9 +50,9 @@ def test_without_that_it_only_vanished(operator: Operator, console: str) -> None
 
 def test_the_words_of_an_idle_watch_mean_nothing_on_an_instance_without_one(operator: Operator) -> None:
     assert powered_off(operator, LAST_WORDS)["statusReason"] == "vanished"
-    asked = len(operator.wire.calls("GetConsoleOutput"))
+    calls_before = len(operator.wire.calls("GetConsoleOutput"))
     operator.run("reap", "--sweep")
-    assert len(operator.wire.calls("GetConsoleOutput")) == asked
+    assert len(operator.wire.calls("GetConsoleOutput")) == calls_before
 
 
 def test_an_instance_that_a_person_terminated_is_not_reported_as_idle(operator: Operator) -> None:
@@ -63,9 +63,9 @@ def test_an_instance_that_a_person_terminated_is_not_reported_as_idle(operator: 
 
 
 def test_an_instance_that_was_terminated_without_gpuctl_is_not_reported_as_idle(operator: Operator) -> None:
-    machine = operator.provision("--name", "n", "--idle", "15m").instance
+    instance = operator.provision("--name", "n", "--idle", "15m").instance
     operator.later(minutes=20)
-    operator.cloud.client("ec2").terminate_instances(InstanceIds=[machine["cloudInstanceId"]])
+    operator.cloud.client("ec2").terminate_instances(InstanceIds=[instance["cloudInstanceId"]])
     operator.wire.arm("GetConsoleOutput", *[on_the_console(LAST_WORDS)] * 10)
     operator.run("reap", "--sweep")
     assert operator.json("get", "n").instance["statusReason"] == "vanished"
@@ -85,7 +85,7 @@ def test_it_is_in_the_user_data_and_a_person_sees_it(operator: Operator) -> None
 
 
 @pytest.mark.parametrize("span", ["4m", "3h", "15", "soon", ""])
-def test_a_span_that_makes_no_sense_is_refused_before_anything_is_asked(operator: Operator, span: str) -> None:
+def test_a_span_that_makes_no_sense_is_refused_before_any_request(operator: Operator, span: str) -> None:
     assert operator.provision("--idle", span).code == 2
     assert operator.wire.sent == []
 

@@ -31,11 +31,11 @@ def named(image: StockedImage) -> tuple[str, str]:
 
 
 def test_no_disk_of_an_image_stays_when_its_instance_has_ended(operator: Operator) -> None:
-    machine = operator.provision(*named(WITH_DATA_DISK)).instance
+    instance = operator.provision(*named(WITH_DATA_DISK)).instance
     volumes = operator.cloud.volumes()
     assert sorted(volume["size_gb"] for volume in volumes) == [20, 100, 500]
-    assert all(volume["tags"]["gpuctl-id"] == machine["id"] for volume in volumes)
-    operator.json("terminate", machine["id"])
+    assert all(volume["tags"]["gpuctl-id"] == instance["id"] for volume in volumes)
+    operator.json("terminate", instance["id"])
     assert operator.cloud.volumes() == []
 
 
@@ -59,8 +59,8 @@ def test_the_disks_of_an_image_count_in_the_price(operator: Operator) -> None:
 def test_a_disk_that_costs_more_than_the_root_makes_the_price_of_the_disks_unknown(operator: Operator) -> None:
     operator.provision("--name", "n", *named(WITH_FAST_DISK))
     operator.later(minutes=10)
-    machine = operator.json("get", "n").instance
-    assert (machine["costBreakdown"]["disk"], machine["costPerHour"]) == (None, 0.526)
+    instance = operator.json("get", "n").instance
+    assert (instance["costBreakdown"]["disk"], instance["costPerHour"]) == (None, 0.526)
 
 
 def test_a_disk_smaller_than_the_image_is_refused_by_the_cloud_and_before_it(operator: Operator) -> None:
@@ -74,7 +74,7 @@ def test_a_disk_smaller_than_the_image_is_refused_by_the_cloud_and_before_it(ope
 
 def test_an_image_of_windows_is_refused_before_anything_is_written(operator: Operator) -> None:
     ran = operator.provision(*named(WINDOWS))
-    assert (ran.code, operator.records, operator.cloud.machines()) == (2, (), [])
+    assert (ran.code, operator.records, operator.cloud.instances()) == (2, (), [])
     assert "of Windows, where gpuctl's guard cannot run" in ran.json["error"]["message"]
 
 
@@ -95,17 +95,17 @@ def test_an_image_without_cloud_init_does_not_count_as_guarded(operator: Operato
         (MARKETPLACE, "sold by its maker in the AWS Marketplace: `aw0evgkw8e5c1q413zgy5pjce`"),
     ],
 )
-def test_the_price_with_a_licensed_image_is_unknown_and_that_is_said_before_asking(
+def test_the_price_with_a_licensed_image_is_unknown_and_that_is_printed_before_asking(
     operator: Operator, image: StockedImage, why: str
 ) -> None:
     argv = ("provision", "g4dn.xlarge", "--region", REGION, *named(image))
     (offer,) = operator.json(*argv, "--dry-run").json["offers"]
     assert offer["costPerHour"] is None
-    asked = operator.run(*argv, terminal=True, typed="n\n")
-    assert (asked.code, operator.records) == (2, ())
-    assert why in asked.err and asked.err.index(why) < asked.err.index("?")
-    machine = operator.json(*argv).instance
-    assert (machine["costPerHour"], machine["totalCost"], machine["priceSource"]) == (None, None, None)
+    ran = operator.run(*argv, terminal=True, typed="n\n")
+    assert (ran.code, operator.records) == (2, ())
+    assert why in ran.err and ran.err.index(why) < ran.err.index("?")
+    instance = operator.json(*argv).instance
+    assert (instance["costPerHour"], instance["totalCost"], instance["priceSource"]) == (None, None, None)
 
 
 def test_a_licensed_image_keeps_no_highest_price(operator: Operator) -> None:
@@ -147,7 +147,7 @@ def test_a_type_without_an_image_needs_one_named_and_nothing_is_written(
     operator: Operator, kind: str, gpu: str
 ) -> None:
     ran = operator.json("provision", kind, "--region", REGION)
-    assert (ran.code, operator.records, operator.cloud.machines()) == (2, (), [])
+    assert (ran.code, operator.records, operator.cloud.instances()) == (2, (), [])
     assert ran.json["error"]["message"] == f"no AWS image with a driver for the {gpu} of `{kind}` is known"
     assert "--image ami-" in ran.json["error"]["hint"]
     own = operator.cloud.client("ec2").describe_images(ImageIds=[IMAGES[0].image_id(REGION)])["Images"][0]["ImageId"]
@@ -161,7 +161,7 @@ def test_a_gpu_for_which_no_image_is_known_is_not_chosen_by_its_description(oper
 
 
 def test_arm_instances_boot_the_image_for_arm(operator: Operator) -> None:
-    machine = operator.json("provision", "g5g.xlarge", "--region", REGION).instance
-    (seen,) = operator.cloud.machines()
-    assert seen["gpu_works"] and machine["metadata"]["imageId"] == IMAGES[3].image_id(REGION)
-    assert Decimal(str(machine["costPerHour"])) > 0
+    instance = operator.json("provision", "g5g.xlarge", "--region", REGION).instance
+    (observed,) = operator.cloud.instances()
+    assert observed["gpu_works"] and instance["metadata"]["imageId"] == IMAGES[3].image_id(REGION)
+    assert Decimal(str(instance["costPerHour"])) > 0

@@ -32,15 +32,15 @@ def a_whole_life(operator: Operator) -> list[Sent]:
     operator.wire.arm("RunInstances", NEVER_ARRIVED, refuse("UnauthorizedOperation"))
     operator.provision("--timeout", "10s")
     operator.wire.arm("RunInstances", LOST, LOST, LOST, LOST)
-    found = operator.provision("--subnet", a_subnet(operator)).instance
-    assert (lost["status"], found["status"]) == ("READY", "READY")
+    actual = operator.provision("--subnet", a_subnet(operator)).instance
+    assert (lost["status"], actual["status"]) == ("READY", "READY")
     operator.json("get", lost["id"], "--refresh")
     assert operator.provision("--spot", "--yes").code == 0
     operator.json("list", "--refresh")
     assert operator.json("extend", lost["id"], "--by", "30m").code == 0
     operator.json("doctor", "--region", "us-east-1")
     operator.provision("--count", "3", "--image", found_image(operator))
-    gone, *_ = operator.alive
+    missing, *_ = operator.active
     operator.wire.arm("TerminateInstances", refuse("InvalidInstanceID.NotFound"))
     operator.later(minutes=61)
     operator.json("reap", "--sweep")
@@ -48,7 +48,7 @@ def a_whole_life(operator: Operator) -> list[Sent]:
     operator.json("terminate", "--all", "--yes")
     operator.later(minutes=61)
     operator.json("reap", "--sweep")
-    assert gone not in operator.alive and operator.alive == []
+    assert missing not in operator.active and operator.active == []
     operator.json("terminate", operator.provision("--ssh-from", "203.0.113.7/32").instance["id"])
     operator.later(days=1)
     operator.json("terminate", operator.provision().instance["id"])
@@ -83,29 +83,31 @@ def found_image(operator: Operator) -> str:
 
 def groups_of(operator: Operator) -> dict[str, Mapping[str, str]]:
     """The security groups that carry a state's tag, with their tags."""
-    asked = {"Filters": [{"Name": "tag-key", "Values": [STATE]}]}
-    found = operator.cloud.client("ec2").describe_security_groups(**asked)["SecurityGroups"]
-    return {item["GroupId"]: {tag["Key"]: tag["Value"] for tag in item["Tags"]} for item in found}
+    query = {"Filters": [{"Name": "tag-key", "Values": [STATE]}]}
+    problems = operator.cloud.client("ec2").describe_security_groups(**query)["SecurityGroups"]
+    return {item["GroupId"]: {tag["Key"]: tag["Value"] for tag in item["Tags"]} for item in problems}
 
 
 def tags_in_the_books(operator: Operator) -> dict[str, Mapping[str, str]]:
-    return {machine["id"]: machine["tags"] for machine in operator.cloud.machines()}
+    return {instance["id"]: instance["tags"] for instance in operator.cloud.instances()}
 
 
-def to_tag(changed: Mapping[str, str], standing: Mapping[str, str]) -> Ask:
+def to_tag(changed: Mapping[str, str], account_tags: Mapping[str, str]) -> Ask:
     form = {"Action": "CreateTags", "ResourceId.1": "i-1"}
     for number, (key, value) in enumerate(changed.items(), 1):
         form |= {f"Tag.{number}.Key": key, f"Tag.{number}.Value": value}
-    (ask,) = asks(Sent("CreateTags", form), lambda _: standing)
+    (ask,) = asks(Sent("CreateTags", form), lambda _: account_tags)
     return ask
 
 
-def to_end(standing: Mapping[str, str]) -> Ask:
-    (ask,) = asks(Sent("TerminateInstances", {"InstanceId.1": "i-1"}), lambda _: standing)
+def to_end(account_tags: Mapping[str, str]) -> Ask:
+    (ask,) = asks(Sent("TerminateInstances", {"InstanceId.1": "i-1"}), lambda _: account_tags)
     return ask
 
 
-def test_a_whole_life_is_allowed_and_needs_every_statement_and_every_action(operator: Operator, policy: Policy) -> None:
+def test_a_whole_lifecycle_is_allowed_and_needs_every_statement_and_every_action(
+    operator: Operator, policy: Policy
+) -> None:
     groups: dict[str, Mapping[str, str]] = {}
 
     def note_groups(phase: Phase, sent: Sent) -> bool:
@@ -116,13 +118,13 @@ def test_a_whole_life_is_allowed_and_needs_every_statement_and_every_action(oper
     operator.wire.watch = note_groups
     sent = a_whole_life(operator)
     books = tags_in_the_books(operator) | groups
-    asked = [ask for item in sent for ask in asks(item, books.__getitem__)]
-    assert [ask for ask in asked if not allows(policy, ask)] == []
-    assert actions(policy) - {ask.action for ask in asked} == set()
+    requested = [ask for item in sent for ask in asks(item, books.__getitem__)]
+    assert [ask for ask in requested if not allows(policy, ask)] == []
+    assert actions(policy) - {ask.action for ask in requested} == set()
     assert not [action for action in actions(policy) if "*" in action]
     for needed in policy["Statement"]:
         less = {**policy, "Statement": [item for item in policy["Statement"] if item is not needed]}
-        assert any(not allows(less, ask) for ask in asked), needed["Sid"]
+        assert any(not allows(less, ask) for ask in requested), needed["Sid"]
 
 
 @pytest.mark.parametrize("missing", [ID, STATE, EXPIRES_AT])
@@ -141,13 +143,13 @@ def test_nothing_can_be_created_without_our_tags_on_every_part_of_it(
     assert not all(allows(policy, ask) for ask in asks(Sent("RunInstances", spared), {}.__getitem__))
 
 
-@pytest.mark.parametrize("standing", [{}, {"Name": "theirs"}, {ID: OURS[ID]}, {STATE: ""}])
+@pytest.mark.parametrize("account_tags", [{}, {"Name": "theirs"}, {ID: OURS[ID]}, {STATE: ""}])
 def test_an_instance_that_is_not_ours_can_be_neither_ended_nor_tagged_nor_looked_into(
-    policy: Policy, standing: dict[str, str]
+    policy: Policy, account_tags: dict[str, str]
 ) -> None:
-    assert not allows(policy, to_end(standing))
-    assert not allows(policy, to_tag({EXPIRES_AT: OURS[EXPIRES_AT]}, standing))
-    context = {f"aws:ResourceTag/{key}": (value,) for key, value in standing.items()}
+    assert not allows(policy, to_end(account_tags))
+    assert not allows(policy, to_tag({EXPIRES_AT: OURS[EXPIRES_AT]}, account_tags))
+    context = {f"aws:ResourceTag/{key}": (value,) for key, value in account_tags.items()}
     assert not any(allows(policy, Ask(action, instance("i-1"), context)) for action in LOOKING_INTO)
 
 
@@ -170,12 +172,12 @@ def test_nothing_but_the_deadline_of_an_instance_can_be_changed(policy: Policy, 
     assert not allows(policy, to_tag(changed, OURS))
 
 
-@pytest.mark.parametrize("standing", [{}, {"Name": "theirs"}, {STATE: ""}])
+@pytest.mark.parametrize("account_tags", [{}, {"Name": "theirs"}, {STATE: ""}])
 @pytest.mark.parametrize("action", ["AuthorizeSecurityGroupIngress", "DeleteSecurityGroup"])
 def test_a_group_that_is_not_ours_can_be_neither_opened_nor_removed(
-    policy: Policy, standing: dict[str, str], action: str
+    policy: Policy, account_tags: dict[str, str], action: str
 ) -> None:
-    (theirs,) = asks(Sent(action, {"GroupId": "sg-1"}), lambda _: standing)
+    (theirs,) = asks(Sent(action, {"GroupId": "sg-1"}), lambda _: account_tags)
     (ours,) = asks(Sent(action, {"GroupId": "sg-1"}), lambda _: OURS)
     assert (allows(policy, theirs), allows(policy, ours)) == (False, True)
 

@@ -29,7 +29,7 @@ def seen_late(operator: Operator, *console: Fault) -> dict[str, object]:
     return ended
 
 
-def test_it_ends_when_its_guard_said_and_not_when_it_was_looked_at(operator: Operator) -> None:
+def test_the_termination_time_is_that_of_the_guard_and_not_of_the_query(operator: Operator) -> None:
     ended = seen_late(operator)
     assert ended["terminatedAt"] == "2026-11-24T12:20:00Z"
     assert ended["totalCost"] == pytest.approx(0.526 / 3, abs=0.001)

@@ -52,12 +52,12 @@ class TestAws(ProviderContract):
     def _cloud(self, noon: LoopbackAws) -> None:
         self.cloud = noon
 
-    def machines(self) -> list[dict[str, Any]]:
-        return [machine for machine in self.cloud.machines() if machine["tags"].get("gpuctl-state") == "a-state-id"]
+    def instances(self) -> list[dict[str, Any]]:
+        return [instance for instance in self.cloud.instances() if instance["tags"].get("gpuctl-state") == "a-state-id"]
 
     def ssh_from(self, cloud_id: str) -> list[str]:
-        (found,) = (machine["ssh_from"] for machine in self.cloud.machines() if machine["id"] == cloud_id)
-        return [source for source in found if not source.startswith("sg-")]
+        (problems,) = (instance["ssh_from"] for instance in self.cloud.instances() if instance["id"] == cloud_id)
+        return [source for source in problems if not source.startswith("sg-")]
 
     def foreign_machine(self, tags: dict[str, str]) -> str:
         return self.cloud.launch(REGION, tags)
@@ -65,7 +65,7 @@ class TestAws(ProviderContract):
     def test_one_call_carries_everything(
         self, provider: AwsProvider, order: Order, wire: Wire, noon: LoopbackAws
     ) -> None:
-        made = provider.create(order)
+        created = provider.create(order)
         (sent,) = wire.calls("RunInstances")
         form = sent.form
         assert form["ClientToken"] == order.token
@@ -81,11 +81,11 @@ class TestAws(ProviderContract):
         assert form["BlockDeviceMapping.1.Ebs.DeleteOnTermination"] == "true"
         assert "InstanceMarketOptions.MarketType" not in form
         ec2 = noon.client("ec2", REGION)
-        (volume,) = ec2.describe_volumes(Filters=[{"Name": "attachment.instance-id", "Values": [made.cloud_id]}])[
+        (volume,) = ec2.describe_volumes(Filters=[{"Name": "attachment.instance-id", "Values": [created.cloud_id]}])[
             "Volumes"
         ]
         (interface,) = ec2.describe_network_interfaces(
-            Filters=[{"Name": "attachment.instance-id", "Values": [made.cloud_id]}]
+            Filters=[{"Name": "attachment.instance-id", "Values": [created.cloud_id]}]
         )["NetworkInterfaces"]
         for tags in (volume["Tags"], interface["TagSet"]):
             assert {"Key": "gpuctl-id", "Value": order.record_id} in tags
@@ -99,14 +99,14 @@ class TestAws(ProviderContract):
     def test_a_spot_instance_is_requested_once_and_is_not_persistent(
         self, provider: AwsProvider, order: Order, wire: Wire
     ) -> None:
-        made = provider.create(replace(order, market=Market.SPOT, zone="us-east-1b"))
+        created = provider.create(replace(order, market=Market.SPOT, zone="us-east-1b"))
         (sent,) = wire.calls("RunInstances")
         assert sent.form["InstanceMarketOptions.SpotOptions.SpotInstanceType"] == "one-time"
         assert sent.form["InstanceMarketOptions.SpotOptions.InstanceInterruptionBehavior"] == "terminate"
-        assert (made.market, made.zone) == (Market.SPOT, "us-east-1b")
+        assert (created.market, created.zone) == (Market.SPOT, "us-east-1b")
 
     @pytest.mark.parametrize("fault", [LOST, NEVER_ARRIVED, FAILED_AFTER, GARBLED, TRUNCATED], ids=range(5))
-    def test_an_answer_that_does_not_tell_leaves_the_outcome_unknown_and_is_sent_once(
+    def test_an_ambiguous_reply_leaves_the_outcome_unknown_and_is_sent_once(
         self, provider: AwsProvider, order: Order, wire: Wire, fault: Fault
     ) -> None:
         provider.identity()
@@ -116,7 +116,7 @@ class TestAws(ProviderContract):
         assert caught.value.may_repeat
         assert len(wire.calls("RunInstances")) == 1
         provider.create(order)
-        assert len(self.machines()) == 1
+        assert len(self.instances()) == 1
 
     @pytest.mark.parametrize(
         ("code", "status"),
@@ -160,13 +160,13 @@ class TestAws(ProviderContract):
         assert type(caught.value) is kind
         assert f"`{code}`" in caught.value.message
         assert len(wire.calls("RunInstances")) == 1
-        assert self.machines() == []
+        assert self.instances() == []
 
     def test_a_used_token_means_look_by_tag_and_never_refused(self, provider: AwsProvider, order: Order) -> None:
-        made = provider.create(order)
+        created = provider.create(order)
         with pytest.raises(OutcomeUnknown) as mismatch:
             provider.create(replace(order, disk_gb=60))
-        provider.terminate(REGION, [made.cloud_id])
+        provider.terminate(REGION, [created.cloud_id])
         with pytest.raises(OutcomeUnknown) as terminated:
             provider.create(order)
         assert not mismatch.value.may_repeat
@@ -191,45 +191,45 @@ class TestAws(ProviderContract):
             provider.get(REGION, self.unknown_cloud_id)
 
     def test_an_empty_answer_about_one_id_is_no_answer(self, provider: AwsProvider, wire: Wire, order: Order) -> None:
-        made = provider.create(order)
+        created = provider.create(order)
         empty = (
             b"<DescribeInstancesResponse "
             b'xmlns="http://ec2.amazonaws.com/doc/2016-11-15/"><reservationSet/></DescribeInstancesResponse>'
         )
         wire.arm("DescribeInstances", Fault(False, lambda _: (200, {"Content-Type": "text/xml"}, empty)))
         with pytest.raises(UnreachableError, match="AWS returned 0 instances"):
-            provider.get(REGION, made.cloud_id)
+            provider.get(REGION, created.cloud_id)
 
-    def test_termination_protection_is_reported_and_never_lifted_and_spares_nobody_else(
+    def test_termination_protection_is_reported_and_never_removed_and_the_others_are_terminated(
         self, provider: AwsProvider, order: Order, noon: LoopbackAws
     ) -> None:
-        made = [
+        created = [
             provider.create(replace(order, token=f"inst-00000000000{n}", record_id=f"inst-00000000000{n}")).cloud_id
             for n in range(4)
         ]
         ec2 = noon.client("ec2", REGION)
-        ec2.modify_instance_attribute(InstanceId=made[1], DisableApiTermination={"Value": True})
-        failed = provider.terminate(REGION, made)
-        assert list(failed) == [made[1]]
-        states = {machine["id"]: machine["state"] for machine in self.machines()}
-        assert [states[text] for text in made] == ["terminated", "running", "terminated", "terminated"]
-        ec2.modify_instance_attribute(InstanceId=made[1], DisableApiTermination={"Value": False})
+        ec2.modify_instance_attribute(InstanceId=created[1], DisableApiTermination={"Value": True})
+        failed = provider.terminate(REGION, created)
+        assert list(failed) == [created[1]]
+        states = {instance["id"]: instance["state"] for instance in self.instances()}
+        assert [states[text] for text in created] == ["terminated", "running", "terminated", "terminated"]
+        ec2.modify_instance_attribute(InstanceId=created[1], DisableApiTermination={"Value": False})
 
     def test_five_hundred_instances_are_terminated_in_one_call(self, provider: AwsProvider, wire: Wire) -> None:
         wire.arm("TerminateInstances", Fault(False, lambda _: (200, {}, b"<TerminateInstancesResponse/>")))
         assert provider.terminate(REGION, [f"i-{number:017x}" for number in range(500)]) == {}
         assert len(wire.calls("TerminateInstances")) == 1
 
-    def test_an_end_nobody_answered_is_a_failure_for_each(
+    def test_a_termination_without_a_reply_is_a_failure_of_each_instance(
         self, provider: AwsProvider, order: Order, wire: Wire
     ) -> None:
-        made = provider.create(order)
+        created = provider.create(order)
         wire.arm("TerminateInstances", *[NEVER_ARRIVED] * 8)
-        assert list(provider.terminate(REGION, [made.cloud_id])) == [made.cloud_id]
+        assert list(provider.terminate(REGION, [created.cloud_id])) == [created.cloud_id]
 
     def test_an_interrupted_instance_says_so(self, provider: AwsProvider, order: Order, noon: LoopbackAws) -> None:
-        made = provider.create(replace(order, market=Market.SPOT))
-        noon.interrupt(made.cloud_id)
+        created = provider.create(replace(order, market=Market.SPOT))
+        noon.interrupt(created.cloud_id)
         assert self.one(provider, REGION).end_reason == "interrupted"
 
     def test_the_image_is_the_recommended_one_or_the_named_one(self, provider: AwsProvider, image: Image) -> None:
@@ -243,7 +243,7 @@ class TestAws(ProviderContract):
         with pytest.raises(UsageError, match="is for x86_64, the instance type is arm64"):
             provider.find_image(REGION, ARM, image.id)
 
-    def test_without_a_recommendation_it_says_what_to_type(self, provider: AwsProvider, wire: Wire) -> None:
+    def test_without_a_recommendation_it_names_the_command(self, provider: AwsProvider, wire: Wire) -> None:
         body = b'{"__type": "ParameterNotFound"}'
         wire.arm("GetParameter", Fault(False, lambda _: (400, {"Content-Type": "application/x-amz-json-1.1"}, body)))
         with pytest.raises(UsageError) as caught:
@@ -271,7 +271,7 @@ def _tagged(tags: dict[str, str]) -> Request:
     ],
     ids=range(10),
 )
-def test_a_tag_that_ec2_would_refuse_is_refused_before_anything_is_asked(tags: dict[str, str]) -> None:
+def test_a_tag_that_ec2_would_refuse_is_refused_before_any_request(tags: dict[str, str]) -> None:
     with pytest.raises(UsageError):
         open_provider(Connection(sandbox_url="http://127.0.0.1:1")).check_request(_tagged(tags))
 
@@ -281,7 +281,7 @@ def test_tags_that_ec2_takes_are_taken() -> None:
     provider.check_request(_tagged({"Project+=.,_:@-1": "v" * 256, **{f"k{n}": "v" for n in range(44)}}))
 
 
-def test_nobody_there_means_that_nothing_was_asked_and_nothing_created() -> None:
+def test_no_connection_means_that_no_request_arrived_and_nothing_was_created() -> None:
     provider = open_provider(Connection(sandbox_url="http://127.0.0.1:1"))
     with pytest.raises(UnreachableError, match="could not be reached"):
         provider.identity()
@@ -334,8 +334,8 @@ def test_a_profile_that_is_not_there_is_a_matter_of_credentials() -> None:
 def test_an_id_that_ec2_does_not_know_yet_spoils_the_readiness_of_no_other(
     provider: AwsProvider, wire: Wire, noon: LoopbackAws
 ) -> None:
-    made = [noon.launch(REGION, {"gpuctl-state": "a-state-id"}) for _ in range(3)]
+    created = [noon.launch(REGION, {"gpuctl-state": "a-state-id"}) for _ in range(3)]
     wire.arm("DescribeInstanceStatus", refuse("InvalidInstanceID.NotFound"), None, refuse("InvalidInstanceID.NotFound"))
-    seen = provider.list_instances(REGION, made)
-    assert len(seen) == 3 and sum(bool(observed.ready) for observed in seen) >= 1
+    observations = provider.list_instances(REGION, created)
+    assert len(observations) == 3 and sum(bool(observed.ready) for observed in observations) >= 1
     assert len(wire.calls("DescribeInstanceStatus")) <= 5

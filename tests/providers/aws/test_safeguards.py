@@ -20,12 +20,12 @@ def on_the_console(text: str) -> Fault:
     return answered("GetConsoleOutput", f"<instanceId>i-1</instanceId><output>{output}</output>")
 
 
-def attribute(told: str) -> Fault:
-    return answered("DescribeInstanceAttribute", told)
+def attribute(text: str) -> Fault:
+    return answered("DescribeInstanceAttribute", text)
 
 
-def answered(action: str, told: str) -> Fault:
-    body = f'<{action}Response xmlns="http://ec2.amazonaws.com/doc/2016-11-15/">{told}</{action}Response>'
+def answered(action: str, text: str) -> Fault:
+    body = f'<{action}Response xmlns="http://ec2.amazonaws.com/doc/2016-11-15/">{text}</{action}Response>'
     return Fault(False, lambda _: (200, {"Content-Type": "text/xml"}, body.encode()))
 
 
@@ -37,8 +37,8 @@ def safeguards_of(operator: Operator) -> dict[str, dict[str, str]]:
 
 def test_a_new_instance_has_a_sweep_and_a_timer_by_the_clouds_own_word(operator: Operator) -> None:
     started = operator.provision().instance
-    told = {item["mechanism"]: (item["status"], item["actsAt"]) for item in started["safeguards"]}
-    assert told == {
+    fields = {item["mechanism"]: (item["status"], item["actsAt"]) for item in started["safeguards"]}
+    assert fields == {
         Mechanism.SWEEP: (SafeguardStatus.CONFIGURED, "2026-11-24T13:00:00Z"),
         Mechanism.TIMER: (SafeguardStatus.CONFIGURED, "2026-11-24T13:02:00Z"),
     }
@@ -57,10 +57,10 @@ def test_the_guards_line_on_the_console_shows_that_it_runs_and_when_it_acts(oper
     assert (timer["status"], timer["actsAt"]) == (SafeguardStatus.VERIFIED, "2026-11-24T14:02:00Z")
 
 
-@pytest.mark.parametrize("said", ["", "gpuctl-guard\n", "\x1b]0;gpuctl-guard: \x07\n"])
-def test_a_console_that_says_nothing_of_it_is_no_sight_of_it(operator: Operator, said: str) -> None:
+@pytest.mark.parametrize("text", ["", "gpuctl-guard\n", "\x1b]0;gpuctl-guard: \x07\n"])
+def test_a_console_without_the_line_of_the_guard_does_not_confirm_it(operator: Operator, text: str) -> None:
     operator.provision()
-    operator.wire.arm("GetConsoleOutput", *[on_the_console(said)] * 2)
+    operator.wire.arm("GetConsoleOutput", *[on_the_console(text)] * 2)
     assert safeguards_of(operator)[Mechanism.TIMER]["status"] == SafeguardStatus.CONFIGURED
 
 
@@ -98,7 +98,7 @@ def test_an_instance_without_a_driver_shows_why(operator: Operator) -> None:
     assert safeguards_of(operator)[Mechanism.TIMER]["detail"].endswith("; GPU: there is no nvidia-smi")
 
 
-def test_an_instance_that_refuses_its_newest_output_is_asked_for_the_older_one(operator: Operator) -> None:
+def test_an_instance_that_refuses_its_newest_output_is_requested_the_older_one(operator: Operator) -> None:
     operator.provision()
     operator.wire.arm("GetConsoleOutput", refuse("UnsupportedOperation"), on_the_console(CONSOLE))
     assert safeguards_of(operator)[Mechanism.TIMER]["status"] == SafeguardStatus.VERIFIED
@@ -122,12 +122,12 @@ def test_an_instance_whose_user_data_lost_the_guard_has_no_timer_and_a_provision
 
 def test_tags_that_were_removed_are_no_safeguards(operator: Operator) -> None:
     operator.provision()
-    (cloud_id,) = operator.alive
+    (cloud_id,) = operator.active
     operator.cloud.client("ec2").delete_tags(Resources=[cloud_id], Tags=[{"Key": "gpuctl-expires-at"}])
-    told = safeguards_of(operator)
-    assert told[Mechanism.SWEEP]["status"] == SafeguardStatus.MISSING
+    safeguards = safeguards_of(operator)
+    assert safeguards[Mechanism.SWEEP]["status"] == SafeguardStatus.MISSING
     # The guard then counts from the first boot.
-    assert told[Mechanism.TIMER]["actsAt"] == "2026-11-24T14:00:00Z"
+    assert safeguards[Mechanism.TIMER]["actsAt"] == "2026-11-24T14:00:00Z"
 
 
 def test_a_reaper_is_reported_as_running_only_while_it_runs(operator: Operator) -> None:
@@ -224,8 +224,8 @@ def test_what_could_not_be_read_back_keeps_what_was_and_is_exit_8(operator: Oper
 
 def test_reading_it_opens_no_socket_and_a_person_sees_it(operator: Operator) -> None:
     record = operator.provision().instance["id"]
-    asked = len(operator.wire.sent)
+    calls_before = len(operator.wire.sent)
     shown = operator.run("get", record, "-o", "table").out
-    assert len(operator.wire.sent) == asked
+    assert len(operator.wire.sent) == calls_before
     assert "safeguard: timer" in shown
     assert "safeguard: sweep" in shown

@@ -39,9 +39,9 @@ def test_without_a_key_it_is_the_guard_and_nothing_else() -> None:
 
 
 def test_with_a_key_it_is_the_settings_and_the_guard_byte_for_byte() -> None:
-    told = message_from_string(user_data(ORDER))
-    settings, script = told.get_payload()  # type: ignore[misc]
-    assert told.get_content_type() == "multipart/mixed"
+    document = message_from_string(user_data(ORDER))
+    settings, script = document.get_payload()  # type: ignore[misc]
+    assert document.get_content_type() == "multipart/mixed"
     assert [setting.get_content_type() for setting in (settings, script)] == [
         "text/cloud-config",
         "text/cloud-boothook",

@@ -32,25 +32,25 @@ def test_a_region_that_is_closed_to_the_subscription_is_left_for_the_next_one(
     ran = operator.json("provision", T4, "--region", "eastus,westus2")
     assert ran.code == 0
     assert (ran.instance["region"], ran.instance["status"]) == ("westus2", "READY")
-    assert [machine["region"] for machine in azure_cloud.machines()] == ["westus2"]
+    assert [vm["region"] for vm in azure_cloud.instances()] == ["westus2"]
 
 
 NO_SPOT = "Azure spot is not supported for this VM size"
 
 
 @pytest.mark.parametrize(
-    ("regions", "fallback", "place"),
+    ("regions", "fallback", "location"),
     [("eastus,westus2", [], ("westus2", "spot")), ("eastus", ["--fallback", "on-demand"], ("eastus", "on-demand"))],
 )
 def test_a_size_that_a_region_does_not_sell_as_spot_leads_to_the_next_region_and_to_the_fallback(
-    operator: Operator, azure_cloud: LoopbackAzure, regions: str, fallback: list[str], place: tuple[str, str]
+    operator: Operator, azure_cloud: LoopbackAzure, regions: str, fallback: list[str], location: tuple[str, str]
 ) -> None:
     azure_cloud.break_next(
         "AzureSpotIsNotSupportedForThisVMSize", method="PUT", type=MACHINE, status=400, message=NO_SPOT
     )
     ran = operator.json("provision", T4, "--region", regions, "--spot", *fallback, "--yes")
     assert ran.code == 0, ran.err
-    assert (ran.instance["region"], ran.instance["market"]) == place
+    assert (ran.instance["region"], ran.instance["market"]) == location
 
 
 def test_where_every_region_is_closed_azures_own_sentence_is_shown_and_nothing_is_left(
@@ -69,7 +69,7 @@ def test_where_every_region_is_closed_azures_own_sentence_is_shown_and_nothing_i
 def test_a_conflict_with_azures_own_work_passes(operator: Operator, azure_cloud: LoopbackAzure, code: str) -> None:
     azure_cloud.break_next(code, method="PUT", type=NSG, status=409)
     assert operator.json("provision", T4, "--region", "eastus").code == 0
-    assert len(azure_cloud.machines()) == 1
+    assert len(azure_cloud.instances()) == 1
 
 
 @pytest.mark.parametrize("lag", [1, 4])
@@ -83,7 +83,7 @@ def test_what_was_just_created_and_is_not_found_yet_is_waited_for(
     azure_cloud.set(reference_lag_s=lag)
     ran = operator.json("provision", T4, "--region", "eastus")
     assert (ran.code, ran.instance["status"]) == (0, "READY")
-    assert len(azure_cloud.machines()) == 1
+    assert len(azure_cloud.instances()) == 1
 
 
 def test_a_subnet_that_does_not_exist_is_refused_at_once(operator: Operator, azure_cloud: LoopbackAzure) -> None:
@@ -104,7 +104,7 @@ def test_an_unregistered_provider_is_named_in_the_hint(operator: Operator, azure
     assert "az provider register --namespace Microsoft.Network" in (ran.json["error"]["hint"] or "")
 
 
-def test_a_lock_on_the_group_says_what_to_type(operator: Operator, azure_cloud: LoopbackAzure) -> None:
+def test_a_lock_on_the_group_names_the_command(operator: Operator, azure_cloud: LoopbackAzure) -> None:
     operator.json("provision", T4, "--region", "eastus", "--name", "n")
     azure_cloud.break_next("ScopeLocked", method="DELETE", times=-1)
     assert "az lock list" in operator.run("terminate", "n", "--yes").err

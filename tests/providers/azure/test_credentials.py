@@ -127,10 +127,10 @@ def test_a_setting_or_a_file_that_is_wrong_is_named_and_nothing_is_retryable_tha
     for name, value in settings.items():
         clean.setenv(name, value)
     ran = provisioned(operator)
-    error, told = last(ran)
+    error, reported = last(ran)
     assert (ran.code, error.startswith(f"error: {DOING}")) == (code, True), ran.err
     assert sentence in error
-    assert hint in told
+    assert hint in reported
     assert "hunter2hunter2" not in ran.err
     assert operator.run("list", "--all", "-q").out == ""
 

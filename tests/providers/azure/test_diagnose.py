@@ -50,8 +50,8 @@ def granting(*actions: str, but: tuple[str, ...] = ()) -> Fault:
 
 
 def test_an_owner_with_quota_lacks_nothing_and_nothing_was_made(wire: Wire, arm: LoopbackAzure) -> None:
-    found = diagnosed(wire)
-    assert list(found) == [
+    findings = diagnosed(wire)
+    assert list(findings) == [
         "create-permission",
         "terminate-permission",
         "janitor",
@@ -59,28 +59,34 @@ def test_an_owner_with_quota_lacks_nothing_and_nothing_was_made(wire: Wire, arm:
         "zones",
         "credential-expiry",
     ]
-    assert {finding.verdict for finding in found.values()} == {Verdict.OK}
+    assert {finding.verdict for finding in findings.values()} == {Verdict.OK}
     assert arm.resources() == []
 
 
 def test_the_published_role_is_enough(wire: Wire, arm: LoopbackAzure) -> None:
     wire.arm("GET permissions", granting(*ROLE))
-    found = diagnosed(wire)
-    assert (found["create-permission"].verdict, found["terminate-permission"].verdict) == (Verdict.OK, Verdict.OK)
+    findings = diagnosed(wire)
+    assert (findings["create-permission"].verdict, findings["terminate-permission"].verdict) == (Verdict.OK, Verdict.OK)
     assert {*TO_CREATE, *TO_END} <= set(ROLE)
 
 
 def test_a_login_that_may_create_and_not_end_is_reported(wire: Wire, arm: LoopbackAzure) -> None:
     wire.arm("GET permissions", granting("*", but=("Microsoft.Resources/subscriptions/resourceGroups/delete",)))
-    found = diagnosed(wire)
-    assert (found["create-permission"].verdict, found["terminate-permission"].verdict) == (Verdict.OK, Verdict.FAIL)
-    assert "resourceGroups/delete" in found["terminate-permission"].text
+    findings = diagnosed(wire)
+    assert (findings["create-permission"].verdict, findings["terminate-permission"].verdict) == (
+        Verdict.OK,
+        Verdict.FAIL,
+    )
+    assert "resourceGroups/delete" in findings["terminate-permission"].text
 
 
 def test_a_reader_may_do_neither(wire: Wire, arm: LoopbackAzure) -> None:
     wire.arm("GET permissions", granting("*/read"))
-    found = diagnosed(wire)
-    assert (found["create-permission"].verdict, found["terminate-permission"].verdict) == (Verdict.FAIL, Verdict.FAIL)
+    findings = diagnosed(wire)
+    assert (findings["create-permission"].verdict, findings["terminate-permission"].verdict) == (
+        Verdict.FAIL,
+        Verdict.FAIL,
+    )
 
 
 def test_too_little_quota_is_reported_with_the_figures(wire: Wire, arm: LoopbackAzure) -> None:
@@ -95,14 +101,14 @@ def test_a_size_this_subscription_cannot_have_is_reported(wire: Wire, arm: Loopb
     assert diagnosed(wire)["zones"].verdict is Verdict.FAIL
 
 
-def test_what_cannot_be_asked_is_unknown_and_no_failure(wire: Wire, arm: LoopbackAzure) -> None:
+def test_a_check_that_cannot_be_queried_is_unknown_and_no_failure(wire: Wire, arm: LoopbackAzure) -> None:
     wire.arm("GET permissions", *[refuse_arm("AuthorizationFailed", 403)] * 4)
-    found = diagnosed(wire)
-    assert (found["create-permission"].verdict, found["terminate-permission"].verdict) == (
+    findings = diagnosed(wire)
+    assert (findings["create-permission"].verdict, findings["terminate-permission"].verdict) == (
         Verdict.UNKNOWN,
         Verdict.UNKNOWN,
     )
-    assert found["quota"].verdict is Verdict.OK
+    assert findings["quota"].verdict is Verdict.OK
 
 
 def test_an_unregistered_provider_is_reported_and_fails_only_without_permission_to_register(
@@ -140,7 +146,7 @@ def right_of(call: dict[str, str]) -> str:
     return f"{names.get(call['type'], call['type'])}/{verb}"
 
 
-def test_the_role_grants_every_call_of_a_whole_life(wire: Wire, arm: LoopbackAzure) -> None:
+def test_the_role_grants_every_call_of_a_whole_lifecycle(wire: Wire, arm: LoopbackAzure) -> None:
     provider = open_provider(Connection(sandbox_url=wire.url))
     arm.now = NOON
     provider.identity()
@@ -148,16 +154,16 @@ def test_the_role_grants_every_call_of_a_whole_life(wire: Wire, arm: LoopbackAzu
     provider.check_life("eastus", timedelta(hours=1))
     provider.prepare("eastus", lambda line: None)
     image = provider.find_image("eastus", T4, None)
-    made = provider.create(replace(an_order(image, "eastus", T4.name), ssh_key=KEY, disk_gb=100))
-    provider.list_instances("eastus", [made.cloud_id])
-    provider.set_deadline("eastus", made.cloud_id, NOON + timedelta(minutes=90))
-    provider.safeguards("eastus", made.cloud_id, NOON)
+    created = provider.create(replace(an_order(image, "eastus", T4.name), ssh_key=KEY, disk_gb=100))
+    provider.list_instances("eastus", [created.cloud_id])
+    provider.set_deadline("eastus", created.cloud_id, NOON + timedelta(minutes=90))
+    provider.safeguards("eastus", created.cloud_id, NOON)
     provider.regions()
-    provider.terminate("eastus", [made.cloud_id])
+    provider.terminate("eastus", [created.cloud_id])
     provider.list_instances("eastus")
-    taken = {right_of(call).casefold() for call in arm.calls()}
-    assert len(taken) > 10
-    missing = sorted(taken - {item.casefold() for item in ROLE})
+    used_permissions = {right_of(call).casefold() for call in arm.calls()}
+    assert len(used_permissions) > 10
+    missing = sorted(used_permissions - {item.casefold() for item in ROLE})
     assert not missing, missing
 
 

@@ -16,7 +16,7 @@ GROUP = "gpuctl-inst-000000000001"
 
 
 def states(arm: LoopbackAzure) -> list[str]:
-    return [str(machine["state"]) for machine in arm.machines()]
+    return [str(vm["state"]) for vm in arm.instances()]
 
 
 def kinds(arm: LoopbackAzure) -> set[str]:
@@ -128,10 +128,10 @@ def test_a_locked_group_lets_its_instance_be_deallocated(
 ) -> None:
     provider.create(order)
     arm.break_next("ScopeLocked", method="DELETE", times=-1)
-    told = provider.terminate(REGION, [GROUP])[GROUP].message
-    assert "`ScopeLocked`" in told
-    assert "it is being deallocated, its disk and its address cost on" in told
-    assert (states(arm), arm.machines()[0]["bills"]) == (["deallocated"], False)
+    reported = provider.terminate(REGION, [GROUP])[GROUP].message
+    assert "`ScopeLocked`" in reported
+    assert "it is being deallocated, its disk and its address cost on" in reported
+    assert (states(arm), arm.instances()[0]["bills"]) == (["deallocated"], False)
 
 
 def test_a_data_disk_that_others_attached_is_not_ours(
@@ -144,7 +144,9 @@ def test_a_data_disk_that_others_attached_is_not_ours(
     assert [resource["id"].rpartition("/")[2] for resource in arm.resources("disks")] == ["data"]
 
 
-def test_a_group_that_is_no_longer_ours_is_not_ended(provider: AzureProvider, order: Order, arm: LoopbackAzure) -> None:
+def test_a_group_that_is_no_longer_ours_is_not_terminated(
+    provider: AzureProvider, order: Order, arm: LoopbackAzure
+) -> None:
     provider.create(order)
     arm.groups.update(GROUP, {"tags": {"gpuctl-id": "inst-zzzzzzzzzzzz"}})
     assert "does not carry our tags" in provider.terminate(REGION, [GROUP], force=True)[GROUP].message
@@ -160,7 +162,7 @@ def test_a_group_that_lost_its_tags_is_known_by_its_instance(
     assert arm.resources() == []
 
 
-def test_an_end_that_is_under_way_is_shown_and_not_asked_for_again(
+def test_a_termination_under_way_is_shown_and_not_requested_again(
     provider: AzureProvider, order: Order, arm: LoopbackAzure, wire: Wire
 ) -> None:
     provider.create(order)
@@ -184,7 +186,7 @@ def test_the_parts_of_an_evicted_instance_are_listed_and_deleted(
     provider: AzureProvider, order: Order, arm: LoopbackAzure
 ) -> None:
     provider.create(replace(order, market=Market.SPOT))
-    arm.interrupt(arm.machines()[0]["id"])
+    arm.interrupt(arm.instances()[0]["id"])
     assert state_of(provider) is CloudState.REMNANT
     assert provider.terminate(REGION, [GROUP]) == {}
     assert arm.resources() == []

@@ -12,7 +12,7 @@ from support.reachable import Reachable
 NVIDIA_SMI = """\
 #!{python}
 import json, sys, urllib.request
-machines = json.load(urllib.request.urlopen("{url}/gpuctl-sandbox/machines"))
+machines = json.load(urllib.request.urlopen("{url}/gpuctl-sandbox/instances"))
 sys.exit(0 if [one for one in machines if one["cloud"] == "azure"][-1]["gpu_works"] else 9)
 """
 
@@ -51,7 +51,7 @@ def test_an_image_without_a_driver_for_the_gpu_is_never_ready(reachable: Reachab
     assert "was not ready in time and was terminated" in ran.err
 
 
-def test_a_size_without_an_image_says_what_to_type_and_makes_nothing(
+def test_a_size_without_an_image_names_the_command_and_makes_nothing(
     reachable: Reachable, azure_cloud: LoopbackAzure
 ) -> None:
     ran = provisioned(reachable, "Standard_NV36ads_A10_v5")

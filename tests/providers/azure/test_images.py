@@ -42,13 +42,13 @@ def made(provider: AzureProvider, arm: LoopbackAzure, name: str, image: Image, *
     """The instance that a create with that image makes, as the cloud has it."""
     order = replace(an_order(image, REGION, name), ssh_key=KEY, disk_gb=200, **changes)
     provider.create(order)
-    (machine,) = arm.machines()
-    return machine
+    (vm,) = arm.instances()
+    return vm
 
 
 def is_whole_life(provider: AzureProvider, arm: LoopbackAzure, name: str, image: str | None = None) -> bool:
-    found = provider.find_image(REGION, Catalog().find(name), image)
-    return bool(made(provider, arm, name, found)["gpu_works"])
+    actual = provider.find_image(REGION, Catalog().find(name), image)
+    return bool(made(provider, arm, name, actual)["gpu_works"])
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_a_size_with_an_image_in_the_catalog_has_a_gpu_that_works(
         "Standard_NCC40ads_H100_v5",
     ],
 )
-def test_a_size_without_an_image_is_refused_before_anything_is_asked_of_the_cloud(
+def test_a_size_without_an_image_is_refused_before_any_request(
     provider: AzureProvider, arm: LoopbackAzure, name: str
 ) -> None:
     with pytest.raises(UsageError, match="no Azure image with a driver") as caught:
@@ -147,10 +147,10 @@ def test_an_image_that_azure_would_refuse_is_refused_before_anything_is_made(
 def test_an_image_of_a_gallery_is_booted_in_its_newest_version_or_the_named_one(
     provider: AzureProvider, arm: LoopbackAzure, version: str
 ) -> None:
-    place = GALLERY.format(arm.subscription)
-    arm.set(gallery=[{"id": place, "versions": ["1.9.0", "1.10.0"], "size_gb": 150, "gpus": "vA10"}])
-    image = provider.find_image(REGION, Catalog().find("Standard_NV36ads_A10_v5"), place + version)
-    assert (image.id, image.min_disk_gb) == (f"{place}/versions/1.10.0", 150)
+    location = GALLERY.format(arm.subscription)
+    arm.set(gallery=[{"id": location, "versions": ["1.9.0", "1.10.0"], "size_gb": 150, "gpus": "vA10"}])
+    image = provider.find_image(REGION, Catalog().find("Standard_NV36ads_A10_v5"), location + version)
+    assert (image.id, image.min_disk_gb) == (f"{location}/versions/1.10.0", 150)
     assert made(provider, arm, "Standard_NV36ads_A10_v5", image)["gpu_works"]
 
 
@@ -167,23 +167,23 @@ def test_an_image_of_a_gallery_is_booted_in_its_newest_version_or_the_named_one(
 def test_an_image_of_a_gallery_that_cannot_be_booted_is_refused(
     provider: AzureProvider, arm: LoopbackAzure, facts: dict[str, Any], why: str
 ) -> None:
-    place = GALLERY.format(arm.subscription)
-    arm.set(gallery=[{"id": place, "versions": ["1.0.0"], **facts}])
+    location = GALLERY.format(arm.subscription)
+    arm.set(gallery=[{"id": location, "versions": ["1.0.0"], **facts}])
     with pytest.raises(UsageError, match=why):
-        provider.find_image(REGION, Catalog().find("Standard_NC40ads_H100_v5"), place)
+        provider.find_image(REGION, Catalog().find("Standard_NC40ads_H100_v5"), location)
 
 
 @pytest.mark.parametrize("controllers", ["SCSI", "SCSI, NVMe"])
 def test_a_size_that_boots_from_nvme_gets_such_an_image_or_none(
     provider: AzureProvider, arm: LoopbackAzure, controllers: str
 ) -> None:
-    place, name = GALLERY.format(arm.subscription), "Standard_NC144ds_xl_RTXPRO6000BSE_v6"
-    arm.set(gallery=[{"id": place, "versions": ["1.0.0"], "gpus": "RTXPRO6000", "controllers": controllers}])
+    location, name = GALLERY.format(arm.subscription), "Standard_NC144ds_xl_RTXPRO6000BSE_v6"
+    arm.set(gallery=[{"id": location, "versions": ["1.0.0"], "gpus": "RTXPRO6000", "controllers": controllers}])
     if "NVMe" not in controllers:
         with pytest.raises(UsageError, match="does not boot from NVMe"):
-            provider.find_image(REGION, Catalog().find(name), place)
+            provider.find_image(REGION, Catalog().find(name), location)
     else:
-        assert is_whole_life(provider, arm, name, place)
+        assert is_whole_life(provider, arm, name, location)
 
 
 def test_a_size_that_is_not_sold_as_spot_is_refused_before_anything_is_made(

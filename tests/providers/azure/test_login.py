@@ -30,9 +30,9 @@ def wire(cloud: LoopbackAws, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
 
 
 def chosen_by_the_cli(folder: Path, subscription: str) -> None:
-    told = {"subscriptions": [{"id": ANOTHER, "isDefault": False}, {"id": subscription, "isDefault": True}]}
+    fields = {"subscriptions": [{"id": ANOTHER, "isDefault": False}, {"id": subscription, "isDefault": True}]}
     # The CLI writes this file with a byte order mark.
-    (folder / "azureProfile.json").write_text(json.dumps(told), "utf-8-sig")
+    (folder / "azureProfile.json").write_text(json.dumps(fields), "utf-8-sig")
 
 
 def subscriptions(*ids: str) -> Fault:
@@ -52,13 +52,11 @@ def test_the_subscription_is_the_named_one_then_the_environments_then_the_clis_t
 
 
 @pytest.mark.parametrize(
-    ("found", "told"), [((), "have no subscription"), ((ONE, ANOTHER), "have 2 subscriptions: select one")]
+    ("actual", "text"), [((), "have no subscription"), ((ONE, ANOTHER), "have 2 subscriptions: select one")]
 )
-def test_a_login_that_does_not_tell_which_subscription_says_what_to_type(
-    wire: Wire, found: tuple[str, ...], told: str
-) -> None:
-    wire.arm("GET subscriptions", subscriptions(*found))
-    with pytest.raises(CredentialsError, match=told) as caught:
+def test_a_login_without_a_subscription_names_the_command(wire: Wire, actual: tuple[str, ...], text: str) -> None:
+    wire.arm("GET subscriptions", subscriptions(*actual))
+    with pytest.raises(CredentialsError, match=text) as caught:
         open_provider(Connection(environ=os.environ)).identity()
     assert "AZURE_SUBSCRIPTION_ID" in (caught.value.hint or "")
 
@@ -102,14 +100,14 @@ def test_no_credential_is_looked_up_or_sent_to_a_cloud_on_this_computer(
         raise AssertionError("a login was looked up")
 
     monkeypatch.setattr("azure.identity.DefaultAzureCredential", nobody)
-    seen: list[dict[str, str]] = []
-    wire.instead = lambda sent: seen.append(sent.headers)  # type: ignore[func-returns-value]
+    calls: list[dict[str, str]] = []
+    wire.instead = lambda sent: calls.append(sent.headers)  # type: ignore[func-returns-value]
     open_provider(Connection(environ=os.environ)).identity()
-    assert seen
-    assert not any("authorization" in {name.lower() for name in headers} for headers in seen)
+    assert calls
+    assert not any("authorization" in {name.lower() for name in headers} for headers in calls)
 
 
-def test_nobody_there_means_that_nothing_was_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_connection_means_that_no_request_arrived(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("azure.core.pipeline.transport.RequestsTransport.sleep", lambda transport, span: None)
     with pytest.raises(UnreachableError, match="could not be reached"):
         open_provider(Connection(sandbox_url="http://127.0.0.1:1")).identity()
@@ -123,15 +121,15 @@ def test_another_subscription_is_never_acted_in(
     arm = LoopbackAzure(operator.cloud)
     arm.set(subscriptions={ANOTHER: "44444444-4444-4444-8444-444444444444"})
     monkeypatch.setenv("AZURE_SUBSCRIPTION_ID", ONE)
-    machine = operator.json("provision", "Standard_NC4as_T4_v3", "--region", "eastus").instance
-    assert machine["account"].endswith(ONE)
+    vm = operator.json("provision", "Standard_NC4as_T4_v3", "--region", "eastus").instance
+    assert vm["account"].endswith(ONE)
     operator.later(minutes=61)
     elsewhere = json.dumps({"tenantId": "t", "subscriptionId": ANOTHER}).encode()
     answer = Fault(False, lambda _: (200, {"Content-Type": "application/json"}, elsewhere))
     operator.wire.arm("GET subscriptions", *[answer] * 4)
     assert operator.run("reap").code == 8
-    assert [machine["state"] for machine in arm.machines()] == ["running"]
+    assert [vm["state"] for vm in arm.instances()] == ["running"]
     operator.wire.reset()
     assert operator.run("reap").code == 0
-    assert [machine["state"] for machine in arm.machines()] == ["terminated"]
+    assert [vm["state"] for vm in arm.instances()] == ["terminated"]
     arm.close()

@@ -26,22 +26,22 @@ def actions(ran: Ran) -> list[tuple[str, str]]:
     return [(action["action"], action["reason"]) for action in ran.json["actions"]]
 
 
-def test_the_documents_example_is_started_costs_what_it_says_and_is_ended_by_the_reaper(
+def test_the_documents_example_is_started_costs_what_it_says_and_is_terminated_by_the_reaper(
     operator: Operator, azure_cloud: LoopbackAzure
 ) -> None:
-    machine = operator.json(*DOCUMENTED, "--allow-retired").instance
-    assert (machine["status"], machine["provider"], machine["costPerHour"]) == ("READY", "AZURE", 0.9)
-    assert machine["publicIp"]
-    assert machine["privateIp"]
-    group = f"gpuctl-{machine['id']}"
-    assert {"resourceGroup": group, "location": "eastus", "vmSize": "Standard_NC6"}.items() <= machine[
+    instance = operator.json(*DOCUMENTED, "--allow-retired").instance
+    assert (instance["status"], instance["provider"], instance["costPerHour"]) == ("READY", "AZURE", 0.9)
+    assert instance["publicIp"]
+    assert instance["privateIp"]
+    group = f"gpuctl-{instance['id']}"
+    assert {"resourceGroup": group, "location": "eastus", "vmSize": "Standard_NC6"}.items() <= instance[
         "metadata"
     ].items()
     operator.later(minutes=59)
     assert actions(operator.json("reap", "--sweep")) == []
     operator.later(minutes=1)
     assert actions(operator.json("reap", "--wait"))[:1] == [("terminate", "expired")]
-    ended = operator.json("get", machine["id"]).instance
+    ended = operator.json("get", instance["id"]).instance
     assert (ended["status"], ended["totalCost"]) == ("TERMINATED", 0.9)
     assert azure_cloud.resources() == []
 
@@ -54,8 +54,8 @@ def test_a_retired_type_is_refused_and_its_successor_named(operator: Operator, a
 
 
 def test_get_shows_what_protects_it_and_extend_moves_all_of_it(operator: Operator, azure_cloud: LoopbackAzure) -> None:
-    machine = operator.json(*T4, "--ttl", "30", "--name", "n").instance
-    timer = next(item for item in machine["safeguards"] if item["mechanism"] == "timer")
+    instance = operator.json(*T4, "--ttl", "30", "--name", "n").instance
+    timer = next(item for item in instance["safeguards"] if item["mechanism"] == "timer")
     assert (timer["status"], timer["actsAt"]) == ("configured", "2026-11-24T12:35:00Z")
     moved = operator.json("extend", "n", "--by", "30m").instance
     timer = next(item for item in moved["safeguards"] if item["mechanism"] == "timer")
@@ -69,9 +69,7 @@ def test_a_timer_that_cannot_be_moved_leaves_the_old_deadline(operator: Operator
     assert operator.json("get", "n").instance["expiresAt"] == "2026-11-24T12:30:00Z"
 
 
-def test_a_life_of_a_day_is_more_than_the_timer_can_hold_and_refused(
-    operator: Operator, azure_cloud: LoopbackAzure
-) -> None:
+def test_a_ttl_of_a_day_exceeds_the_timer_and_is_refused(operator: Operator, azure_cloud: LoopbackAzure) -> None:
     (operator.folder / "config.toml").write_text('max_ttl = "2d"\n')
     refused = operator.run(*T4, "--ttl", "24h", environ={"GPUCTL_CONFIG": str(operator.folder / "config.toml")})
     assert (refused.code, ours(azure_cloud)) == (2, [])
@@ -88,7 +86,7 @@ def test_no_capacity_leaves_nothing_and_may_be_asked_again(operator: Operator, a
     assert operator.json(*T4).code == 0
 
 
-def test_no_capacity_in_one_region_leads_to_the_next_and_what_was_made_is_ended(
+def test_no_capacity_in_one_region_leads_to_the_next_and_what_was_made_is_terminated(
     operator: Operator, azure_cloud: LoopbackAzure
 ) -> None:
     azure_cloud.break_next("AllocationFailed", type="Microsoft.Compute/virtualMachines", method="PUT")
@@ -121,7 +119,7 @@ def test_where_one_cloud_has_no_quota_the_other_stands_in_for_it(
     assert ran.instance["account"] != "123456789012"
     assert len(operator.wire.calls("RunInstances")) == 1
     operator.run("terminate", "n", "--yes")
-    assert (operator.alive, ours(azure_cloud)) == ([], [])
+    assert (operator.active, ours(azure_cloud)) == ([], [])
 
 
 def test_what_one_cloud_still_holds_keeps_the_record_there(operator: Operator, azure_cloud: LoopbackAzure) -> None:
@@ -129,7 +127,7 @@ def test_what_one_cloud_still_holds_keeps_the_record_there(operator: Operator, a
     ran = operator.run("provision", "--gpu", "T4", "--region", "us-east-1,eastus", "--max-price", "0.53")
     assert ran.code == 6
     assert "us-east-1 is skipped until the leftovers in azure are removed" in ran.err
-    assert (operator.alive, ours(azure_cloud)) == ([], [])
+    assert (operator.active, ours(azure_cloud)) == ([], [])
 
 
 def test_a_cloud_that_nobody_is_logged_in_to_is_left_out(operator: Operator, azure_cloud: LoopbackAzure) -> None:
@@ -172,12 +170,12 @@ def test_a_record_given_up_without_an_instance_takes_its_group_with_it(
 def test_a_group_that_holds_something_of_others_stays_until_forced_and_its_instance_does_not(
     operator: Operator, azure_cloud: LoopbackAzure
 ) -> None:
-    machine = operator.json(*T4, "--name", "n").instance
-    azure_cloud.disk("precious", group=machine["cloudInstanceId"])
+    vm = operator.json(*T4, "--name", "n").instance
+    azure_cloud.disk("precious", group=vm["cloudInstanceId"])
     spared = operator.json("terminate", "n", "--timeout", "1s")
     assert spared.code == 8
     assert "precious" in spared.json["error"]["message"]
-    assert [machine["state"] for machine in azure_cloud.machines()] == ["terminated"]
+    assert [vm["state"] for vm in azure_cloud.instances()] == ["terminated"]
     assert operator.json("terminate", "n", "--force").code == 0
     assert ours(azure_cloud) == []
 
@@ -185,17 +183,17 @@ def test_a_group_that_holds_something_of_others_stays_until_forced_and_its_insta
 def test_an_instance_that_was_powered_off_from_within_is_shown_to_bill_and_still_ends(
     operator: Operator, azure_cloud: LoopbackAzure
 ) -> None:
-    machine = operator.json(*T4, "--name", "n").instance
-    azure_cloud.shut_down(azure_cloud.machines()[0]["id"])
-    seen = operator.json("get", "n", "--refresh").instance
-    assert (seen["status"], seen["statusMessage"]) == ("READY", "powered off, but still billed")
+    instance = operator.json(*T4, "--name", "n").instance
+    azure_cloud.shut_down(azure_cloud.instances()[0]["id"])
+    observed = operator.json("get", "n", "--refresh").instance
+    assert (observed["status"], observed["statusMessage"]) == ("READY", "powered off, but still billed")
     operator.later(minutes=61)
     operator.run("reap", "--wait")
-    assert operator.json("get", machine["id"]).instance["status"] == "TERMINATED"
+    assert operator.json("get", instance["id"]).instance["status"] == "TERMINATED"
     assert ours(azure_cloud) == []
 
 
-def test_the_timer_is_set_by_the_reaper_where_the_create_did_not_live_to_do_it(
+def test_the_reaper_sets_the_timer_if_the_create_was_killed_before_it(
     operator: Operator, azure_cloud: LoopbackAzure
 ) -> None:
     operator.wire.arm("PUT schedules", *[refuse_arm("InternalServerError", 500)] * 8)
@@ -216,26 +214,26 @@ def test_instances_of_both_clouds_in_one_state(operator: Operator, azure_cloud: 
     operator.wire.arm("GET subscriptions", *[refuse_arm("InternalServerError", 500)] * 20)
     half = operator.json("reap", "--wait")
     assert half.code == 8
-    assert {machine["cloud"]: machine["state"] for machine in operator.cloud.machines()} == {
+    assert {vm["cloud"]: vm["state"] for vm in operator.cloud.instances()} == {
         "azure": "running",
         "aws": "terminated",
     }
     operator.wire.reset()
     assert operator.json("reap", "--wait").code == 0
-    assert {machine["state"] for machine in operator.cloud.machines()} == {"terminated"}
+    assert {vm["state"] for vm in operator.cloud.instances()} == {"terminated"}
 
 
 def test_an_instance_in_no_record_is_adopted_while_in_time_and_terminated_when_late(
     operator: Operator, azure_cloud: LoopbackAzure
 ) -> None:
-    machine = operator.json(*T4, "--name", "n").instance
+    instance = operator.json(*T4, "--name", "n").instance
     (operator.folder / "config.toml").write_text('[azure]\nregion = "eastus"\n')
-    told = {"GPUCTL_CONFIG": str(operator.folder / "config.toml")}
+    fields = {"GPUCTL_CONFIG": str(operator.folder / "config.toml")}
     state = operator.state.read_text()
     operator.state.unlink()
-    assert operator.run("recover", "--yes", environ=told).code == 0
-    back = operator.json("get", machine["id"]).instance
-    assert (back["name"], back["expiresAt"], back["tags"]) == ("n", machine["expiresAt"], {})
+    assert operator.run("recover", "--yes", environ=fields).code == 0
+    back = operator.json("get", instance["id"]).instance
+    assert (back["name"], back["expiresAt"], back["tags"]) == ("n", instance["expiresAt"], {})
     assert state != operator.state.read_text()
 
 
@@ -269,29 +267,29 @@ def test_an_interrupted_spot_instance_leaves_no_parts(operator: Operator, azure_
     started = operator.json(*T4, "--spot", "--name", "n")
     assert started.code == 0, started.out
     operator.later(minutes=6)
-    azure_cloud.interrupt(azure_cloud.machines()[0]["id"])
+    azure_cloud.interrupt(azure_cloud.instances()[0]["id"])
     operator.run("reap", "--sweep", "--wait")
     assert operator.json("get", "n").instance["statusReason"] == "interrupted"
     assert ours(azure_cloud) == []
 
 
-def test_no_place_in_one_region_is_tried_in_the_next_and_what_was_made_there_is_ended(
+def test_no_place_in_one_region_is_tried_in_the_next_and_what_was_made_there_is_terminated(
     operator: Operator, azure_cloud: LoopbackAzure
 ) -> None:
     azure_cloud.break_next("AllocationFailed", type="Microsoft.Compute/virtualMachines", method="PUT")
     started = operator.json("provision", "Standard_NC4as_T4_v3", "--region", "eastus,westus2", "--name", "n")
     assert started.code == 0, started.out
-    machine = started.instance
-    assert (machine["region"], machine["status"]) == ("westus2", "READY")
-    assert [attempt["outcome"] for attempt in machine["attempts"]] == ["leftovers", "created"]
-    assert machine["cloudInstanceId"] == f"gpuctl-{machine['id']}-2"
+    instance = started.instance
+    assert (instance["region"], instance["status"]) == ("westus2", "READY")
+    assert [attempt["outcome"] for attempt in instance["attempts"]] == ["leftovers", "created"]
+    assert instance["cloudInstanceId"] == f"gpuctl-{instance['id']}-2"
     assert {resource["location"] for resource in azure_cloud.resources() if "gpuctl" in resource["id"]} == {"westus2"}
     operator.later(minutes=20)
     operator.run("reap", "--sweep")
     assert [attempt["outcome"] for attempt in operator.json("get", "n").instance["attempts"]] == ["ended", "created"]
 
 
-def test_what_a_first_attempt_left_behind_is_ended_by_the_reaper_while_the_second_runs(
+def test_what_a_first_attempt_left_behind_is_terminated_by_the_reaper_while_the_second_runs(
     operator: Operator, azure_cloud: LoopbackAzure
 ) -> None:
     operator.wire.arm("PUT virtualMachines", refuse_arm("SkuNotAvailable"))
@@ -305,13 +303,13 @@ def test_what_a_first_attempt_left_behind_is_ended_by_the_reaper_while_the_secon
     operator.later(minutes=1)
     operator.run("reap")
     assert {resource["location"] for resource in azure_cloud.resources() if "gpuctl" in resource["id"]} == {"westus2"}
-    assert [machine["state"] for machine in azure_cloud.machines()] == ["running"]
+    assert [vm["state"] for vm in azure_cloud.instances()] == ["running"]
 
 
 def test_a_locked_group_is_reported_with_what_unlocks_it(operator: Operator, azure_cloud: LoopbackAzure) -> None:
-    machine = operator.json(*T4).instance
+    instance = operator.json(*T4).instance
     operator.wire.arm("DELETE resourceGroups", *[refuse_arm("ScopeLocked")] * 30)
-    ended = operator.json("terminate", machine["id"], "--timeout", "5s")
+    ended = operator.json("terminate", instance["id"], "--timeout", "5s")
     assert (ended.code, ended.json["error"]["hint"]) == (8, "az lock list, and delete the lock on that group")
     reaped = operator.json("reap", "--sweep")
     assert (reaped.code, reaped.json["error"]["hint"]) == (8, "az lock list, and delete the lock on that group")

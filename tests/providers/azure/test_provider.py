@@ -52,13 +52,13 @@ class TestAzure(ProviderContract):
     def order(self, image: Image, region: str) -> Order:
         return replace(an_order(image, region, self.instance_type), ssh_key=KEY, disk_gb=100)
 
-    def machines(self) -> list[dict[str, Any]]:
+    def instances(self) -> list[dict[str, Any]]:
         # The sandbox names instances; for gpuctl one is known by its group.
-        return [machine | {"id": group_in(machine["id"])} for machine in self.arm.machines()]
+        return [vm | {"id": group_in(vm["id"])} for vm in self.arm.instances()]
 
     def ssh_from(self, cloud_id: str) -> list[str]:
-        (found,) = (machine["ssh_from"] for machine in self.machines() if machine["id"] == cloud_id)
-        return [source for source in found if source != "VirtualNetwork"]
+        (problems,) = (instance["ssh_from"] for instance in self.instances() if instance["id"] == cloud_id)
+        return [source for source in problems if source != "VirtualNetwork"]
 
     def foreign_machine(self, tags: dict[str, str]) -> str:
         self.foreign += 1
@@ -82,8 +82,8 @@ class TestAzure(ProviderContract):
         with pytest.raises(PartialCreate) as caught:
             provider.create(order)
         assert (type(caught.value.refusal), caught.value.cloud_id) == (kind, GROUP)
-        (seen,) = provider.list_instances(REGION)
-        assert (seen.cloud_id, seen.state) == (GROUP, CloudState.REMNANT)
+        (observed,) = provider.list_instances(REGION)
+        assert (observed.cloud_id, observed.state) == (GROUP, CloudState.REMNANT)
 
     def test_a_refusal_before_anything_was_made_is_of_nothing(
         self, provider: AzureProvider, order: Order, wire: Wire
@@ -100,8 +100,8 @@ class TestAzure(ProviderContract):
         with pytest.raises(PartialCreate) as caught:
             provider.create(order)
         assert isinstance(caught.value.refusal, CapacityError)
-        seen = self.one(provider, region)
-        assert (seen.state, seen.refusal and seen.refusal.code) == (CloudState.FAILED, "capacity")
+        observed = self.one(provider, region)
+        assert (observed.state, observed.refusal and observed.refusal.code) == (CloudState.FAILED, "capacity")
         assert provider.terminate(region, [GROUP]) == {}
         assert self.arm.resources() == []
 
@@ -110,8 +110,8 @@ class TestAzure(ProviderContract):
     ) -> None:
         monkeypatch.setattr(creation, "_MACHINE_WITHIN_S", 0.05)
         self.arm.break_next("StuckOperation", type="Microsoft.Compute/virtualMachines", method="PUT")
-        made = provider.create(order)
-        assert (made.state, made.ready) == (CloudState.PENDING, False)
+        created = provider.create(order)
+        assert (created.state, created.ready) == (CloudState.PENDING, False)
         self.arm.finish()
 
     @pytest.mark.parametrize("call", ["resourceGroups", "networkSecurityGroups", "virtualNetworks", "virtualMachines"])
@@ -126,13 +126,13 @@ class TestAzure(ProviderContract):
         assert [resource["type"] for resource in self.arm.resources()] == [
             item["type"] for item in self.whole_machine()
         ]
-        assert len(self.machines()) == 1
+        assert len(self.instances()) == 1
 
     def whole_machine(self) -> list[dict[str, Any]]:
         """What an instance is made of, by the cloud's books."""
-        found = self.arm.resources()
-        assert len({item["type"] for item in found}) == len(found) == 8
-        return found
+        resources = self.arm.resources()
+        assert len({item["type"] for item in resources}) == len(resources) == 8
+        return resources
 
     def test_everything_that_was_made_carries_our_id(self, provider: AzureProvider, order: Order) -> None:
         provider.create(order)
@@ -153,12 +153,12 @@ class TestAzure(ProviderContract):
 
     def test_off_from_within_bills_and_deallocated_does_not(self, provider: AzureProvider, order: Order) -> None:
         provider.create(order)
-        self.arm.shut_down(self.arm.machines()[0]["id"])
-        seen = self.one(provider, REGION)
-        assert (seen.state, seen.bills_when_stopped) == (CloudState.STOPPED, True)
+        self.arm.shut_down(self.arm.instances()[0]["id"])
+        observed = self.one(provider, REGION)
+        assert (observed.state, observed.bills_when_stopped) == (CloudState.STOPPED, True)
         self.arm.compute.virtual_machines.begin_deallocate(GROUP, order.token).result()
-        seen = self.one(provider, REGION)
-        assert (seen.state, seen.bills_when_stopped) == (CloudState.STOPPED, False)
+        observed = self.one(provider, REGION)
+        assert (observed.state, observed.bills_when_stopped) == (CloudState.STOPPED, False)
 
     @pytest.mark.parametrize("call", ["GET resourceGroups", "GET virtualMachines"])
     def test_a_listing_of_which_one_page_fails_says_nothing(
@@ -192,13 +192,13 @@ class TestAzure(ProviderContract):
         assert len(wire.calls("GET resourceGroups")) == 1
 
     def test_an_address_is_reported_where_it_matters(self, provider: AzureProvider, order: Order) -> None:
-        made = provider.create(order)
-        assert made.public_ip
-        assert made.private_ip
+        created = provider.create(order)
+        assert created.public_ip
+        assert created.private_ip
         (plain,) = provider.list_instances(REGION)
         (starting,) = provider.list_instances(REGION, [GROUP])
         assert (plain.public_ip, plain.tells_addresses) == (None, False)
-        assert (starting.public_ip, starting.tells_addresses) == (made.public_ip, True)
+        assert (starting.public_ip, starting.tells_addresses) == (created.public_ip, True)
 
     # images
 

@@ -73,24 +73,24 @@ def test_the_regions_are_those_of_the_subscription(azure: AzureProvider) -> None
 
 
 def test_an_instance_is_read_with_its_state_and_its_address(azure: AzureProvider, replay: Replay) -> None:
-    seen = azure.get("eastus", GROUP)
+    observed = azure.get("eastus", GROUP)
 
-    assert seen is not None
-    assert (seen.cloud_id, seen.account, seen.region) == (GROUP, f"{TENANT}/{SUBSCRIPTION}", "eastus")
-    assert (seen.state, seen.ready, seen.market) == (CloudState.RUNNING, True, Market.ON_DEMAND)
-    assert (seen.instance_type, seen.private_ip, seen.public_ip) == ("Standard_D2_v2", "10.0.0.4", None)
-    assert seen.metadata["imageId"] == "MicrosoftWindowsServer:WindowsServer:2016-Datacenter:14393.4283.2103051830"
+    assert observed is not None
+    assert (observed.cloud_id, observed.account, observed.region) == (GROUP, f"{TENANT}/{SUBSCRIPTION}", "eastus")
+    assert (observed.state, observed.ready, observed.market) == (CloudState.RUNNING, True, Market.ON_DEMAND)
+    assert (observed.instance_type, observed.private_ip, observed.public_ip) == ("Standard_D2_v2", "10.0.0.4", None)
+    assert observed.metadata["imageId"] == "MicrosoftWindowsServer:WindowsServer:2016-Datacenter:14393.4283.2103051830"
     # The api-version of that time told no time of birth.
-    assert seen.launched_at is None
+    assert observed.launched_at is None
     assert replay.unknown == []
 
 
-def test_a_group_that_is_asked_to_go_is_gone_when_azure_says_so(azure: AzureProvider, replay: Replay) -> None:
+def test_a_deletion_of_a_group_is_confirmed_when_azure_confirms_it(azure: AzureProvider, replay: Replay) -> None:
     clients = Clients(Connection(sandbox_url=replay.url))
-    asked = next(recorded for recorded in group() if recorded.method == "DELETE")
-    address = asked.headers["location"].replace("https://management.azure.com", replay.url)
+    requested = next(recorded for recorded in group() if recorded.method == "DELETE")
+    address = requested.headers["location"].replace("https://management.azure.com", replay.url)
 
-    assert asked.status == 202
+    assert requested.status == 202
     assert [is_deleted(clients, address) for _ in range(2)] == [False, True]
 
 
@@ -109,11 +109,11 @@ def test_instances_of_others_in_a_real_listing_are_passed_over() -> None:
     with_status = replace(every, url=f"{every.url}&statusOnly=true")
     replay = Replay([*account(), filtered, every, with_status])
     try:
-        found = AzureProvider(Clients(Connection(sandbox_url=replay.url))).list_instances("eastus")
+        actual = AzureProvider(Clients(Connection(sandbox_url=replay.url))).list_instances("eastus")
     finally:
         replay.stop()
 
-    [mine] = [observed for observed in found if observed.cloud_id == GROUP]
+    [mine] = [observed for observed in actual if observed.cloud_id == GROUP]
     assert mine.instance_type == "Standard_D2_v2"
     assert replay.unknown == []
 

@@ -69,13 +69,13 @@ class Answer(HttpResponseError):
         self.error = None if code is None else type("Told", (), {"code": code, "message": message, "details": []})()  # type: ignore[assignment]
 
 
-def vm(step: str = "Succeeded", **told: Any) -> dict[str, Any]:
+def vm(step: str = "Succeeded", **reported: Any) -> dict[str, Any]:
     known = {
         "provisioningState": step,
         "hardwareProfile": {"vmSize": "Standard_NC4as_T4_v3"},
         "timeCreated": "2026-11-24T12:00:05.123+00:00",
     }
-    return {"name": "inst-000000000001", "properties": known | told}
+    return {"name": "inst-000000000001", "properties": known | reported}
 
 
 def power(word: str) -> list[dict[str, Any]]:
@@ -123,19 +123,19 @@ def test_the_group_is_found_in_an_id_of_any_case() -> None:
 def test_the_state_of_an_instance_follows_its_power_state(
     word: str, state: CloudState, ready: bool, bills: bool
 ) -> None:
-    seen = observed(GROUP, vm(), power(word), "t/s", is_asked_ready=True)
-    assert (seen.state, seen.ready, seen.bills_when_stopped) == (state, ready, bills)
-    assert (seen.region, seen.launched_at) == ("eastus", NOON + timedelta(seconds=5))
+    observations = observed(GROUP, vm(), power(word), "t/s", is_asked_ready=True)
+    assert (observations.state, observations.ready, observations.bills_when_stopped) == (state, ready, bills)
+    assert (observations.region, observations.launched_at) == ("eastus", NOON + timedelta(seconds=5))
 
 
 def test_running_is_not_ready_before_azure_has_set_it_up() -> None:
-    seen = observed(GROUP, vm("Creating"), [{"code": "PowerState/running"}], "t/s", is_asked_ready=True)
-    assert (seen.state, seen.ready) == (CloudState.RUNNING, False)
+    observations = observed(GROUP, vm("Creating"), [{"code": "PowerState/running"}], "t/s", is_asked_ready=True)
+    assert (observations.state, observations.ready) == (CloudState.RUNNING, False)
 
 
 def test_an_unknown_power_state_hides_no_instance() -> None:
-    seen = observed(GROUP, vm(), power("hibernating"), "t/s", is_asked_ready=True)
-    assert (seen.state, seen.ready) == (CloudState.RUNNING, True)
+    observations = observed(GROUP, vm(), power("hibernating"), "t/s", is_asked_ready=True)
+    assert (observations.state, observations.ready) == (CloudState.RUNNING, True)
 
 
 def test_readiness_that_was_not_requested_is_not_reported() -> None:
@@ -150,16 +150,16 @@ def test_a_group_without_an_instance_is_leftovers_and_a_group_in_deletion_is_end
 
 def test_an_instance_without_capacity_is_reported_in_the_terms_of_gpuctl() -> None:
     statuses = [{"code": "ProvisioningState/failed/AllocationFailed", "message": "We do not have capacity."}]
-    seen = observed(GROUP, vm("Failed"), statuses, "t/s")
-    assert seen.state is CloudState.FAILED
-    assert seen.refusal is not None
-    assert (seen.refusal.code, "AllocationFailed" in seen.refusal.text) == ("capacity", True)
-    assert seen.launched_at is None
+    observations = observed(GROUP, vm("Failed"), statuses, "t/s")
+    assert observations.state is CloudState.FAILED
+    assert observations.refusal is not None
+    assert (observations.refusal.code, "AllocationFailed" in observations.refusal.text) == ("capacity", True)
+    assert observations.launched_at is None
 
 
 def test_a_spot_instance_and_its_zone_are_reported() -> None:
-    seen = observed(GROUP, vm(priority="Spot") | {"zones": ["2"]}, power("running"), "t/s")
-    assert (seen.market, seen.zone) == (Market.SPOT, "eastus-2")
+    observations = observed(GROUP, vm(priority="Spot") | {"zones": ["2"]}, power("running"), "t/s")
+    assert (observations.market, observations.zone) == (Market.SPOT, "eastus-2")
 
 
 # what is asked
@@ -167,10 +167,10 @@ def test_a_spot_instance_and_its_zone_are_reported() -> None:
 
 def test_everything_hangs_on_the_instance_and_goes_with_it() -> None:
     body = machine(ORDER, "s")
-    told = body["properties"]
-    interface = told["networkProfile"]["networkInterfaceConfigurations"][0]
+    reported = body["properties"]
+    interface = reported["networkProfile"]["networkInterfaceConfigurations"][0]
     address = interface["properties"]["ipConfigurations"][0]["properties"]["publicIPAddressConfiguration"]
-    assert told["storageProfile"]["osDisk"]["deleteOption"] == "Delete"
+    assert reported["storageProfile"]["osDisk"]["deleteOption"] == "Delete"
     assert interface["properties"]["deleteOption"] == address["properties"]["deleteOption"] == "Delete"
     assert body["tags"] == interface["tags"] == address["tags"] == tags_of(ORDER)
 
@@ -189,8 +189,12 @@ def test_nothing_is_open_from_outside_unless_an_address_is_named() -> None:
 
 
 def test_spot_is_deleted_when_it_is_taken_back_and_costs_at_most_what_was_said() -> None:
-    told = machine(replace(ORDER, market=Market.SPOT, max_price=Decimal("0.20")), "s")["properties"]
-    assert (told["priority"], told["evictionPolicy"], told["billingProfile"]) == ("Spot", "Delete", {"maxPrice": 0.2})
+    reported = machine(replace(ORDER, market=Market.SPOT, max_price=Decimal("0.20")), "s")["properties"]
+    assert (reported["priority"], reported["evictionPolicy"], reported["billingProfile"]) == (
+        "Spot",
+        "Delete",
+        {"maxPrice": 0.2},
+    )
     uncapped = machine(replace(ORDER, market=Market.SPOT), "s")["properties"]
     assert uncapped["billingProfile"] == {"maxPrice": -1}
 
@@ -212,7 +216,7 @@ def test_spot_is_deleted_when_it_is_taken_back_and_costs_at_most_what_was_said()
     ],
     ids=range(11),
 )
-def test_what_azure_would_refuse_is_refused_before_anything_is_asked(request_: Request) -> None:
+def test_what_azure_would_refuse_is_refused_before_any_request(request_: Request) -> None:
     with pytest.raises(UsageError):
         check_request(request_)
 
@@ -236,7 +240,7 @@ def test_the_timer_fires_two_minutes_past_the_deadline_on_a_full_minute_and_neve
 
 
 @pytest.mark.parametrize(
-    ("stands", "deadline", "now"),
+    ("stored", "deadline", "now"),
     [
         (62, 60, 0),  # as it was set
         (62, 60, 55),  # and as it stands shortly before
@@ -245,22 +249,22 @@ def test_the_timer_fires_two_minutes_past_the_deadline_on_a_full_minute_and_neve
         (35, 33, 34),
     ],
 )
-def test_a_timer_that_serves_is_never_written_again(stands: int, deadline: int, now: int) -> None:
-    assert not is_needed(NOON + stands * MINUTE, NOON + deadline * MINUTE, NOON + now * MINUTE)
+def test_a_timer_that_serves_is_never_written_again(stored: int, deadline: int, now: int) -> None:
+    assert not is_needed(NOON + stored * MINUTE, NOON + deadline * MINUTE, NOON + now * MINUTE)
 
 
-@pytest.mark.parametrize(("stands", "deadline", "now"), [(62, 90, 31), (62, 30, 0), (35, 60, 4), (62, 90, 63)])
-def test_a_timer_is_moved_while_azure_takes_that(stands: int, deadline: int, now: int) -> None:
-    assert is_needed(NOON + stands * MINUTE, NOON + deadline * MINUTE, NOON + now * MINUTE)
+@pytest.mark.parametrize(("stored", "deadline", "now"), [(62, 90, 31), (62, 30, 0), (35, 60, 4), (62, 90, 63)])
+def test_a_timer_is_moved_while_azure_takes_that(stored: int, deadline: int, now: int) -> None:
+    assert is_needed(NOON + stored * MINUTE, NOON + deadline * MINUTE, NOON + now * MINUTE)
 
 
-@pytest.mark.parametrize(("stands", "deadline", "now"), [(62, 90, 32), (62, 90, 61), (35, 60, 5)])
-def test_a_timer_is_not_moved_in_its_last_31_minutes(stands: int, deadline: int, now: int) -> None:
+@pytest.mark.parametrize(("stored", "deadline", "now"), [(62, 90, 32), (62, 90, 61), (35, 60, 5)])
+def test_a_timer_is_not_moved_in_its_last_31_minutes(stored: int, deadline: int, now: int) -> None:
     with pytest.raises(UsageError, match=r"takes no change of it in the last 31m"):
-        is_needed(NOON + stands * MINUTE, NOON + deadline * MINUTE, NOON + now * MINUTE)
+        is_needed(NOON + stored * MINUTE, NOON + deadline * MINUTE, NOON + now * MINUTE)
 
 
-def test_a_life_of_nearly_a_day_is_as_long_as_the_timer_can_hold() -> None:
+def test_a_ttl_of_nearly_a_day_is_the_longest_of_the_timer() -> None:
     check_life(timedelta(hours=22, minutes=57))
     with pytest.raises(UsageError, match="a shutdown schedule has a time of day and no date"):
         check_life(timedelta(hours=22, minutes=58))

@@ -54,11 +54,11 @@ def test_the_timer_really_ends_the_cost_of_the_instance(
 ) -> None:
     provider.create(order)
     arm.later(minutes=61)
-    assert arm.machines()[0]["bills"]
+    assert arm.instances()[0]["bills"]
     arm.later(minutes=2)
-    assert not arm.machines()[0]["bills"]
-    (seen,) = provider.list_instances(REGION)
-    assert seen.state is CloudState.STOPPED
+    assert not arm.instances()[0]["bills"]
+    (observed,) = provider.list_instances(REGION)
+    assert observed.state is CloudState.STOPPED
 
 
 @pytest.mark.parametrize("late", ["tomorrow", "old time too"])
@@ -74,7 +74,7 @@ def test_a_deadline_is_not_moved_in_the_last_31_minutes_of_the_timer(
         provider.set_deadline(REGION, GROUP, NOON + 90 * MINUTE)
     assert {sent.action.partition(" ")[0] for sent in wire.sent} == {"GET"}
     arm.later(minutes=63 - minutes)
-    assert not arm.machines()[0]["bills"]
+    assert not arm.instances()[0]["bills"]
 
 
 def test_a_deadline_that_was_moved_in_time_holds(provider: AzureProvider, order: Order, arm: LoopbackAzure) -> None:
@@ -82,9 +82,9 @@ def test_a_deadline_that_was_moved_in_time_holds(provider: AzureProvider, order:
     arm.later(minutes=30)
     provider.set_deadline(REGION, GROUP, NOON + 90 * MINUTE)
     arm.later(minutes=61)
-    assert arm.machines()[0]["bills"]
+    assert arm.instances()[0]["bills"]
     arm.later(minutes=2)
-    assert not arm.machines()[0]["bills"]
+    assert not arm.instances()[0]["bills"]
 
 
 def test_a_timer_that_serves_is_left_as_it_is(
@@ -99,10 +99,10 @@ def test_a_timer_that_serves_is_left_as_it_is(
         0,
     ]
     arm.later(minutes=23)
-    assert not arm.machines()[0]["bills"]
+    assert not arm.instances()[0]["bills"]
 
 
-def test_a_short_life_has_a_timer_as_soon_as_azure_can_act(
+def test_a_short_ttl_has_a_timer_as_soon_as_azure_can_act(
     provider: AzureProvider, order: Order, arm: LoopbackAzure
 ) -> None:
     from dataclasses import replace
@@ -110,7 +110,7 @@ def test_a_short_life_has_a_timer_as_soon_as_azure_can_act(
     provider.create(replace(order, expires_at=NOON + 5 * MINUTE))
     assert timer_of(provider).acts_at == NOON + 35 * MINUTE
     arm.later(minutes=36)
-    assert not arm.machines()[0]["bills"]
+    assert not arm.instances()[0]["bills"]
 
 
 def test_a_schedule_that_others_made_too_late_is_shown_to_act_the_next_day(
@@ -119,22 +119,22 @@ def test_a_schedule_that_others_made_too_late_is_shown_to_act_the_next_day(
     provider.create(order)
 
     def made_late(real: Any) -> Any:
-        told = json.loads(real[2])
-        told["properties"]["createdDate"] = "2026-11-24T12:40:00.0000000Z"
-        return real[0], real[1], json.dumps(told).encode()
+        document = json.loads(real[2])
+        document["properties"]["createdDate"] = "2026-11-24T12:40:00.0000000Z"
+        return real[0], real[1], json.dumps(document).encode()
 
     wire.arm("GET schedules", Fault(True, made_late))
     assert timer_of(provider, 45).acts_at == NOON + timedelta(days=1, minutes=62)
 
 
-def test_a_timer_that_does_not_stand_as_it_was_set_moves_no_deadline(
+def test_a_timer_that_was_not_set_as_requested_moves_no_deadline(
     provider: AzureProvider, order: Order, arm: LoopbackAzure, wire: Wire
 ) -> None:
     provider.create(order)
     wire.arm("PUT schedules", Fault(False, lambda _: (200, {"Content-Type": "application/json"}, b"{}")))
     with pytest.raises(CloudError, match="Azure shows another time"):
         provider.set_deadline(REGION, GROUP, NOON + 90 * MINUTE)
-    assert arm.machines()[0]["tags"]["gpuctl-expires-at"] == deadline_tag(order.expires_at)
+    assert arm.instances()[0]["tags"]["gpuctl-expires-at"] == deadline_tag(order.expires_at)
 
 
 def test_a_deadline_a_day_off_is_more_than_the_timer_can_hold(provider: AzureProvider, order: Order) -> None:
@@ -164,9 +164,9 @@ def test_a_schedule_that_would_not_end_this_instance_is_no_timer(
     provider.create(order)
 
     def changed(real: Any) -> Any:
-        told = json.loads(real[2])
-        told["properties"] |= change
-        return real[0], real[1], json.dumps(told).encode()
+        document = json.loads(real[2])
+        document["properties"] |= change
+        return real[0], real[1], json.dumps(document).encode()
 
     wire.arm("GET schedules", Fault(True, changed))
     assert timer_of(provider).status is SafeguardStatus.MISSING
@@ -201,7 +201,7 @@ def test_a_deadline_is_moved_without_a_write_to_an_instance_that_is_being_create
     assert timer_of(provider).acts_at == NOON + 92 * MINUTE
     assert wire.calls("PATCH virtualMachines") == []
     arm.finish()
-    assert [machine["state"] for machine in arm.machines()] == ["running"]
+    assert [vm["state"] for vm in arm.instances()] == ["running"]
 
 
 # what the subscription must have
@@ -211,9 +211,9 @@ def test_what_is_not_registered_is_registered_and_said_before_anything_is_made(
     provider: AzureProvider, arm: LoopbackAzure, wire: Wire
 ) -> None:
     arm.set(registered=["Microsoft.Compute"], registering=2)
-    said: list[str] = []
-    provider.prepare(REGION, said.append)
-    (line,) = said
+    text: list[str] = []
+    provider.prepare(REGION, text.append)
+    (line,) = text
     assert "registering Microsoft.DevTestLab, Microsoft.Network in subscription" in line
     assert len(wire.calls("POST register")) == 2
     provider.prepare(REGION, nothing)

@@ -14,8 +14,8 @@ WRITES = ("PUT schedules", "PATCH resourceGroups", "PATCH virtualMachines")
 
 
 def timer(operator: Operator) -> dict[str, str]:
-    found = operator.json("get", "n").instance["safeguards"]
-    return next(item for item in found if item["mechanism"] == "timer")
+    problems = operator.json("get", "n").instance["safeguards"]
+    return next(item for item in problems if item["mechanism"] == "timer")
 
 
 def written(operator: Operator) -> list[int]:
@@ -25,7 +25,7 @@ def written(operator: Operator) -> list[int]:
 # before anything is made
 
 
-def test_a_new_subscription_is_registered_once_and_the_timer_stands(
+def test_a_new_subscription_is_registered_once_and_the_timer_is_set(
     operator: Operator, azure_cloud: LoopbackAzure
 ) -> None:
     azure_cloud.set(registered=[])
@@ -59,9 +59,9 @@ def test_doctor_reports_what_a_new_subscription_keeps_it_from_checking(
 ) -> None:
     azure_cloud.set(registered=[])
     ran = operator.json("doctor", "--provider", "azure", "--region", "eastus")
-    found = {check["check"]: check for check in ran.json["checks"]}
-    assert (found["image"]["status"], found["image"]["message"]) == ("unknown", NOT_CHECKED)
-    assert (found["quota"]["status"], found["quota"]["message"]) == ("unknown", NOT_CHECKED)
+    checks = {check["check"]: check for check in ran.json["checks"]}
+    assert (checks["image"]["status"], checks["image"]["message"]) == ("unknown", NOT_CHECKED)
+    assert (checks["quota"]["status"], checks["quota"]["message"]) == ("unknown", NOT_CHECKED)
 
 
 def test_nothing_is_registered_before_the_cost_was_shown_and_confirmed(
@@ -74,7 +74,7 @@ def test_nothing_is_registered_before_the_cost_was_shown_and_confirmed(
     assert NOT_CHECKED not in refused.err
     agreed = operator.run(*T4[:-2], "--count", "2", terminal=True, typed="y\n").err
     assert agreed.index("until the deadline") < agreed.index("registering Microsoft.DevTestLab")
-    assert len(azure_cloud.machines()) == 2
+    assert len(azure_cloud.instances()) == 2
 
 
 def test_an_image_that_does_not_exist_on_a_new_subscription_is_rejected_before_anything_is_made(
@@ -127,7 +127,7 @@ def test_an_extend_that_the_timer_cannot_follow_is_refused_and_the_instance_stil
     assert "its shutdown timer acts at 13:02 UTC" in refused.json["error"]["message"]
     assert "the deadline stays 2026-11-24 13:00:00 +0000" in refused.json["error"]["message"]
     operator.later(minutes=23)
-    assert not azure_cloud.machines()[0]["bills"]
+    assert not azure_cloud.instances()[0]["bills"]
 
 
 def test_an_extend_that_the_timer_serves_as_it_stands_needs_no_write_to_it(
@@ -138,7 +138,7 @@ def test_an_extend_that_the_timer_serves_as_it_stands_needs_no_write_to_it(
     assert operator.json("extend", "n", "--by", "20m").instance["expiresAt"] == "2026-11-24T12:30:00Z"
     assert len(operator.wire.calls("PUT schedules")) == 1
     operator.later(minutes=27)
-    assert not azure_cloud.machines()[0]["bills"]
+    assert not azure_cloud.instances()[0]["bills"]
 
 
 # what is written, and when
@@ -162,9 +162,7 @@ def test_an_instance_that_takes_its_time_is_written_to_once_and_not_while_it_is_
     assert timer(operator)["status"] == "configured"
 
 
-def test_a_timer_that_stands_is_read_once_and_not_written_by_any_look(
-    operator: Operator, azure_cloud: LoopbackAzure
-) -> None:
+def test_a_timer_that_is_set_is_read_once_and_not_written_again(operator: Operator, azure_cloud: LoopbackAzure) -> None:
     operator.json(*T4, "--no-wait")
     for _ in range(5):
         operator.later(minutes=6)
@@ -176,7 +174,7 @@ def test_a_timer_that_stands_is_read_once_and_not_written_by_any_look(
 # what is said
 
 
-def test_get_tells_what_is_paid_after_the_timer_has_acted(operator: Operator, azure_cloud: LoopbackAzure) -> None:
+def test_get_shows_what_is_billed_after_the_timer_has_acted(operator: Operator, azure_cloud: LoopbackAzure) -> None:
     operator.json(*T4)
     assert timer(operator)["detail"] == (
         "stops the instance at 13:02 UTC (changeable until 12:31 UTC); after that, disk and public IP still cost "

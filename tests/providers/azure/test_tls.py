@@ -35,13 +35,13 @@ def arm(cloud: LoopbackAws, monkeypatch: pytest.MonkeyPatch) -> Iterator[Loopbac
 
 @pytest.fixture
 def front(arm: LoopbackAzure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TlsFront]:
-    found = TlsFront(arm.url, tmp_path)
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(found.ca))
+    actual = TlsFront(arm.url, tmp_path)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(actual.ca))
     monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "AzureCliCredential")
     monkeypatch.setenv("PATH", f"{fake_az(tmp_path / 'bin')}:{os.environ['PATH']}")
     monkeypatch.setenv("NO_PROXY", "*")
-    yield found
-    found.stop()
+    yield actual
+    actual.stop()
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def order(provider: AzureProvider) -> Order:
     return replace(an_order(image, "eastus", T4.name), ssh_key=KEY, disk_gb=100)
 
 
-def test_a_connection_that_breaks_after_the_request_tells_nothing_about_what_was_made(
+def test_a_connection_that_breaks_after_the_request_leaves_the_outcome_unknown(
     provider: AzureProvider, order: Order, front: TlsFront, arm: LoopbackAzure
 ) -> None:
     front.broken, front.breaks = "PUT /subscriptions", 1
@@ -71,9 +71,9 @@ def test_an_instances_own_request_that_breaks_after_it_arrived_is_unknown_and_it
     front.broken, front.breaks = "/virtualMachines/", 1
     with pytest.raises(OutcomeUnknown):
         provider.create(order)
-    assert len(arm.machines()) == 1
+    assert len(arm.instances()) == 1
     assert provider.create(order).ready
-    assert len(arm.machines()) == 1
+    assert len(arm.instances()) == 1
 
 
 def test_a_certificate_that_is_not_trusted_means_that_nothing_was_sent(

@@ -56,14 +56,14 @@ def test_wait_returns_when_it_is_ready_and_when_it_is_gone(
 ) -> None:
     monkeypatch.setattr(launch, "_REFUSED_WITHIN", timedelta(0))
     google_cloud.set(polls=12)
-    made = operator.json("provision", *L4, "--no-wait").instance
-    assert made["status"] in ("CONFIGURING", "PROVISIONING")
+    created = operator.json("provision", *L4, "--no-wait").instance
+    assert created["status"] in ("CONFIGURING", "PROVISIONING")
     assert operator.json("wait", "n").instance["status"] == "READY"
     operator.json("terminate", "n", "--no-wait")
-    assert operator.json("wait", made["id"], "--for", "terminated").instance["status"] == "TERMINATED"
+    assert operator.json("wait", created["id"], "--for", "terminated").instance["status"] == "TERMINATED"
 
 
-def test_events_and_stats_tell_a_life_with_its_cost(operator: Operator, google_cloud: LoopbackGoogle) -> None:
+def test_events_and_stats_show_a_lifecycle_with_its_cost(operator: Operator, google_cloud: LoopbackGoogle) -> None:
     operator.json("provision", *T4, "--ttl", "30", "--user", "ana", "--tag", "project=x")
     operator.json("extend", "n", "--by", "30m")
     operator.later(minutes=60)

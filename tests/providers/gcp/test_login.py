@@ -150,7 +150,7 @@ def test_an_insert_whose_token_is_refused_is_sent_again_with_a_new_one_and_makes
     provider.identity()
     front.gate = refuses("token-1")
     assert provider.create(order).ready
-    assert len(LoopbackGoogle(cloud).machines()) == 1
+    assert len(LoopbackGoogle(cloud).instances()) == 1
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_a_token_that_cannot_be_renewed_before_an_insert_is_a_refusal_with_googl
         provider.create(order)
     assert sentence in str(caught.value)
     assert "access_token" not in str(caught.value)
-    assert LoopbackGoogle(cloud).machines() == []
+    assert LoopbackGoogle(cloud).instances() == []
 
 
 def test_a_revoked_login_is_exit_4_and_leaves_the_record_as_it_is(

@@ -12,7 +12,7 @@ L4 = ("provision", "g2-standard-4", "--region", "us-central1")
 T4 = ("provision", "n1-standard-4+1xnvidia-tesla-t4", "--region", "us-central1")
 
 
-def alive(google_cloud: LoopbackGoogle) -> list[str]:
+def active(google_cloud: LoopbackGoogle) -> list[str]:
     return [item["id"] for item in google_cloud.resources() if item["type"] != "firewall"]
 
 
@@ -21,29 +21,29 @@ def actions(ran: Ran) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("words", "price"), [(L4, 0.7068), (T4, 0.54)])
-def test_an_instance_is_started_costs_what_the_plan_said_and_is_ended_by_the_reaper(
+def test_an_instance_is_started_costs_what_the_plan_said_and_is_terminated_by_the_reaper(
     operator: Operator, google_cloud: LoopbackGoogle, words: tuple[str, ...], price: float
 ) -> None:
-    machine = operator.json(*words, "--user", "Ana.B", "--tag", "project=x").instance
-    assert (machine["status"], machine["provider"], machine["market"]) == ("READY", "GCP", "on-demand")
-    assert machine["costPerHour"] == pytest.approx(price, rel=0.05)
-    assert machine["account"] == "sandbox-project/123456789012"
-    assert (machine["zone"], machine["cloudInstanceId"]) == ("us-central1-a", f"us-central1-a/{machine['id']}")
-    assert machine["publicIp"] and machine["privateIp"]
+    instance = operator.json(*words, "--user", "Ana.B", "--tag", "project=x").instance
+    assert (instance["status"], instance["provider"], instance["market"]) == ("READY", "GCP", "on-demand")
+    assert instance["costPerHour"] == pytest.approx(price, rel=0.05)
+    assert instance["account"] == "sandbox-project/123456789012"
+    assert (instance["zone"], instance["cloudInstanceId"]) == ("us-central1-a", f"us-central1-a/{instance['id']}")
+    assert instance["publicIp"] and instance["privateIp"]
     operator.later(minutes=59)
     assert actions(operator.json("reap", "--sweep")) == []
     operator.later(minutes=1)
     assert actions(operator.json("reap", "--wait"))[:1] == [("terminate", "expired")]
-    ended = operator.json("get", machine["id"]).instance
+    ended = operator.json("get", instance["id"]).instance
     assert (ended["status"], ended["totalCost"]) == ("TERMINATED", pytest.approx(price, rel=0.05))
-    assert alive(google_cloud) == []
+    assert active(google_cloud) == []
 
 
 def test_get_shows_both_timers_and_extend_moves_what_can_be_moved(
     operator: Operator, google_cloud: LoopbackGoogle
 ) -> None:
-    machine = operator.json(*L4, "--ttl", "30", "--name", "n").instance
-    timer = next(item for item in machine["safeguards"] if item["mechanism"] == "timer")
+    instance = operator.json(*L4, "--ttl", "30", "--name", "n").instance
+    timer = next(item for item in instance["safeguards"] if item["mechanism"] == "timer")
     assert (timer["status"], timer["actsAt"]) == ("configured", "2026-11-24T12:32:00Z")
     assert timer["detail"] == (
         "the guard is installed; it powers the instance off; after that, the disk still costs $10.00 a month until the "
@@ -97,7 +97,7 @@ def test_a_deadline_that_moves_after_extend_has_given_up_is_not_believed(
     assert record["expiresAt"] == "2026-11-24T12:30:00Z"
     operator.later(minutes=31)
     assert actions(operator.json("reap", "--sweep", "--wait"))[:1] == [("terminate", "expired")]
-    assert alive(google_cloud) == []
+    assert active(google_cloud) == []
 
 
 def test_a_zone_without_room_leads_to_the_zone_that_google_names(
@@ -107,7 +107,7 @@ def test_a_zone_without_room_leads_to_the_zone_that_google_names(
     ran = operator.json(*L4)
     assert (ran.code, ran.instance["zone"]) == (0, "us-central1-f")
     assert [attempt["outcome"] for attempt in ran.instance["attempts"]] == ["refused", "created"]
-    assert len(alive(google_cloud)) == 2
+    assert len(active(google_cloud)) == 2
 
 
 def test_a_region_without_room_leads_to_the_next_and_none_to_exit_5(
@@ -120,7 +120,7 @@ def test_a_region_without_room_leads_to_the_next_and_none_to_exit_5(
     operator.later(minutes=4)
     refused = operator.json(*L4)
     assert (refused.code, refused.json["error"]["code"]) == (5, "capacity")
-    assert len(alive(google_cloud)) == 2
+    assert len(active(google_cloud)) == 2
 
 
 def test_a_stockout_that_comes_late_leads_to_the_next_zone_too(
@@ -134,7 +134,7 @@ def test_a_stockout_that_comes_late_leads_to_the_next_zone_too(
     google_cloud.set(polls=12, sold_out={"us-central1-a": ["g2-standard-4"]})
     ran = operator.json(*L4)
     assert (ran.code, ran.instance["zone"]) == (0, "us-central1-b")
-    assert len(alive(google_cloud)) == 2
+    assert len(active(google_cloud)) == 2
 
 
 def test_no_quota_is_exit_6_and_an_unreachable_cloud_exit_5(operator: Operator, google_cloud: LoopbackGoogle) -> None:
@@ -145,20 +145,20 @@ def test_no_quota_is_exit_6_and_an_unreachable_cloud_exit_5(operator: Operator, 
     operator.wire.arm("GET project", *[refuse_google("backendError", 503)] * 3)
     unreachable = operator.json(*L4)
     assert (unreachable.code, unreachable.json["error"]["code"]) == (5, "unreachable")
-    assert alive(google_cloud) == []
+    assert active(google_cloud) == []
 
 
 def test_a_lost_reply_of_the_insert_is_one_instance(operator: Operator, google_cloud: LoopbackGoogle) -> None:
     operator.wire.arm("POST instances", LOST)
     assert operator.json(*L4).code == 0
-    assert len(google_cloud.machines()) == 1
+    assert len(google_cloud.instances()) == 1
 
 
 def test_spot_is_interrupted_and_the_operations_say_so(operator: Operator, google_cloud: LoopbackGoogle) -> None:
-    machine = operator.json(*L4, "--spot", "--name", "n").instance
-    assert machine["market"] == "spot"
+    instance = operator.json(*L4, "--spot", "--name", "n").instance
+    assert instance["market"] == "spot"
     operator.later(minutes=20)
-    google_cloud.interrupt(machine["cloudInstanceId"])
+    google_cloud.interrupt(instance["cloudInstanceId"])
     operator.later(minutes=5)
     operator.run("reap", "--sweep")
     ended = operator.json("get", "n").instance
@@ -166,10 +166,12 @@ def test_spot_is_interrupted_and_the_operations_say_so(operator: Operator, googl
     assert ended["terminatedAt"] == "2026-11-24T12:20:00Z"
 
 
-def test_a_power_off_from_inside_is_ended_at_the_deadline(operator: Operator, google_cloud: LoopbackGoogle) -> None:
-    machine = operator.json(*L4, "--name", "n").instance
+def test_a_power_off_from_inside_is_terminated_at_the_deadline(
+    operator: Operator, google_cloud: LoopbackGoogle
+) -> None:
+    instance = operator.json(*L4, "--name", "n").instance
     operator.later(minutes=20)
-    google_cloud.shut_down(machine["cloudInstanceId"])
+    google_cloud.shut_down(instance["cloudInstanceId"])
     operator.run("reap", "--sweep")
     stopped = operator.json("get", "n", "--refresh").instance
     timer = next(item for item in stopped["safeguards"] if item["mechanism"] == "timer")
@@ -178,7 +180,7 @@ def test_a_power_off_from_inside_is_ended_at_the_deadline(operator: Operator, go
     operator.later(minutes=40)
     operator.run("reap", "--wait")
     assert operator.json("get", "n").instance["status"] == "TERMINATED"
-    assert alive(google_cloud) == []
+    assert active(google_cloud) == []
 
 
 def test_an_instance_of_the_state_without_a_record_is_adopted_and_others_are_left(
@@ -192,8 +194,8 @@ def test_an_instance_of_the_state_without_a_record_is_adopted_and_others_are_lef
     google_cloud.launch("theirs")
     operator.later(minutes=20)
     operator.run("reap", "--sweep")
-    running = [machine for machine in google_cloud.machines() if machine["state"] == "running"]
-    names = sorted(machine["id"].split("/")[1] for machine in running)
+    running = [instance for instance in google_cloud.instances() if instance["state"] == "running"]
+    names = sorted(instance["id"].split("/")[1] for instance in running)
     assert names == ["inst-0000000000yy", operator.records[0].id, "theirs"]
 
 
@@ -234,17 +236,17 @@ def test_an_organization_policy_is_named_with_what_it_forbids(
     assert (refused["exitCode"], refused["code"]) == (4, "credentials")
     assert f"constraints/{constraint}" in refused["message"]
     assert needed in refused["hint"]
-    assert alive(google_cloud) == []
+    assert active(google_cloud) == []
 
 
 def test_a_lost_state_is_rebuilt_from_the_labels(operator: Operator, google_cloud: LoopbackGoogle) -> None:
-    machine = operator.json(*L4, "--name", "n", "--user", "ana", "--tag", "project=x").instance
+    instance = operator.json(*L4, "--name", "n", "--user", "ana", "--tag", "project=x").instance
     operator.state.unlink()
     assert operator.run("recover", "--yes").code == 0
     operator.run("list", "--refresh")
-    again = operator.json("get", machine["id"]).instance
+    again = operator.json("get", instance["id"]).instance
     assert (again["name"], again["tags"], again["userId"]) == ("n", {"project": "x"}, "ana")
-    assert again["cloudInstanceId"] == machine["cloudInstanceId"]
+    assert again["cloudInstanceId"] == instance["cloudInstanceId"]
 
 
 def test_doctor_looks_at_permissions_quota_and_zones(operator: Operator, google_cloud: LoopbackGoogle) -> None:
@@ -264,7 +266,7 @@ def test_doctor_looks_at_permissions_quota_and_zones(operator: Operator, google_
     checks = {item["check"]: item for item in operator.json(*argv).json["checks"]}
     assert checks["create-permission"]["status"] == checks["quota"]["status"] == "fail"
     assert "lacks `compute.instances.create`" in json.dumps(checks["create-permission"])
-    assert google_cloud.machines() == []
+    assert google_cloud.instances() == []
 
 
 def test_a_tag_that_is_no_label_is_refused_before_anything_is_written(

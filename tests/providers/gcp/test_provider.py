@@ -64,11 +64,11 @@ class TestGcp(ProviderContract):
     def order(self, image: Image, region: str) -> Order:
         return replace(an_order(image, region, self.instance_type), ssh_key=KEY, disk_gb=100)
 
-    def machines(self) -> list[dict[str, Any]]:
-        return self.google.machines()
+    def instances(self) -> list[dict[str, Any]]:
+        return self.google.instances()
 
     def ssh_from(self, cloud_id: str) -> list[str]:
-        (sources,) = (machine["ssh_from"] for machine in self.machines() if machine["id"] == cloud_id)
+        (sources,) = (instance["ssh_from"] for instance in self.instances() if instance["id"] == cloud_id)
         return list(sources)
 
     def foreign_machine(self, tags: dict[str, str]) -> str:
@@ -98,17 +98,17 @@ class TestGcp(ProviderContract):
 
     def test_gpus_are_attached_to_an_n1(self, provider: Any, order: Order) -> None:
         kind = "n1-standard-4+1xnvidia-tesla-t4"
-        made = provider.create(replace(order, instance_type=kind))
-        assert (made.instance_type, self.machines()[0]["instance_type"]) == (kind, kind)
+        created = provider.create(replace(order, instance_type=kind))
+        assert (created.instance_type, self.instances()[0]["instance_type"]) == (kind, kind)
 
     def test_spot_is_deleted_when_it_is_taken_back_and_says_so(self, provider: Any, order: Order) -> None:
-        made = provider.create(replace(order, market=Market.SPOT))
-        assert made.market is Market.SPOT
+        created = provider.create(replace(order, market=Market.SPOT))
+        assert created.market is Market.SPOT
         self.google.later(minutes=10)
-        self.google.interrupt(made.cloud_id)
-        seen = provider.get(REGION, made.cloud_id)
-        assert (seen.state, seen.end_reason) == (CloudState.ENDED, Reason.INTERRUPTED)
-        assert seen.ended_at == NOON + timedelta(minutes=10)
+        self.google.interrupt(created.cloud_id)
+        observed = provider.get(REGION, created.cloud_id)
+        assert (observed.state, observed.end_reason) == (CloudState.ENDED, Reason.INTERRUPTED)
+        assert observed.ended_at == NOON + timedelta(minutes=10)
 
     def test_a_stockout_comes_through_the_operation_and_the_zones_that_it_names_are_next(
         self, provider: Any, order: Order
@@ -169,16 +169,16 @@ class TestGcp(ProviderContract):
         with pytest.raises(OutcomeUnknown):
             provider.create(order)
         assert provider.create(order).ready
-        assert len(self.machines()) == 1
+        assert len(self.instances()) == 1
 
     def test_an_error_of_an_odd_shape_leaves_the_outcome_unknown(self, provider: Any, order: Order, wire: Wire) -> None:
         odd = b'{"error": {"errors": ["busy"], "details": 5}}'
         wire.arm("POST instances", Fault(True, lambda _: (502, {"Content-Type": "application/json"}, odd)))
         with pytest.raises(OutcomeUnknown):
             provider.create(order)
-        assert len(self.machines()) == 1
+        assert len(self.instances()) == 1
 
-    def test_looks_that_are_lost_say_nothing_about_the_instance(self, provider: Any, order: Order, wire: Wire) -> None:
+    def test_lost_queries_prove_nothing_about_the_instance(self, provider: Any, order: Order, wire: Wire) -> None:
         self.google.set(polls=3, allows_ssh=False)
         wire.arm("GET operations", *[LOST] * 3)
         assert provider.create(order).cloud_id == FIRST
@@ -192,17 +192,17 @@ class TestGcp(ProviderContract):
         wire.arm("GET instances", refuse_google("forbidden"))
         with pytest.raises(OutcomeUnknown, match="Google accepted it"):
             provider.create(order)
-        assert len(self.machines()) == 1
+        assert len(self.instances()) == 1
 
     def test_an_operation_that_takes_its_time_is_an_instance_that_is_pending(
         self, provider: Any, order: Order, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(launch, "_REFUSED_WITHIN", timedelta(0))
         self.google.break_next("StuckOperation", method="instances.insert")
-        made = provider.create(order)
-        assert (made.state, made.ready) == (CloudState.PENDING, False)
+        created = provider.create(order)
+        assert (created.state, created.ready) == (CloudState.PENDING, False)
         self.google.finish()
-        assert provider.get(REGION, made.cloud_id).ready
+        assert provider.get(REGION, created.cloud_id).ready
 
     def test_a_late_refusal_is_read_from_the_operations_of_the_zone(
         self, provider: Any, order: Order, monkeypatch: pytest.MonkeyPatch
@@ -210,10 +210,10 @@ class TestGcp(ProviderContract):
         monkeypatch.setattr(launch, "_REFUSED_WITHIN", timedelta(0))
         self.google.break_next("StuckOperation", method="instances.insert")
         self.google.break_next("ZONE_RESOURCE_POOL_EXHAUSTED")
-        made = provider.create(order)
+        created = provider.create(order)
         self.google.finish()
-        seen = provider.get(REGION, made.cloud_id)
-        assert (seen.state, seen.refusal.code) == (CloudState.ENDED, "capacity")
+        observed = provider.get(REGION, created.cloud_id)
+        assert (observed.state, observed.refusal.code) == (CloudState.ENDED, "capacity")
 
     def test_an_instance_of_that_name_that_is_not_ours_is_refused_and_left_as_it_is(
         self, provider: Any, order: Order
@@ -228,7 +228,7 @@ class TestGcp(ProviderContract):
         self.google.later(hours=2)
         self.google.set(request_ids_kept_s=60)
         assert provider.create(replace(order)).cloud_id == FIRST
-        assert len(self.machines()) == 1
+        assert len(self.instances()) == 1
 
     def test_a_type_that_no_zone_sells_is_reported_before_anything_is_made(self, provider: Any) -> None:
         zones = {zone: [self.instance_type] for zone in ("us-central1-a", "us-central1-b", "us-central1-c")}
@@ -242,7 +242,7 @@ class TestGcp(ProviderContract):
         kind = Catalog().find("n1-standard-4+1xnvidia-tesla-t4")
         assert list(provider.zones(REGION, kind)) == ["us-central1-c", "us-central1-f"]
 
-    def test_without_the_list_of_gpus_every_zone_with_the_machine_type_is_tried(
+    def test_without_the_list_of_gpus_every_zone_with_the_instance_type_is_tried(
         self, provider: Any, wire: Wire
     ) -> None:
         wire.arm("GET acceleratorTypes", refuse_google("forbidden"))
@@ -268,44 +268,44 @@ class TestGcp(ProviderContract):
             provider.list_instances(REGION)
 
     def test_powered_off_from_inside_it_is_stopped_and_not_gone(self, provider: Any, order: Order) -> None:
-        made = provider.create(order)
-        self.google.shut_down(made.cloud_id)
-        seen = self.one(provider, REGION)
-        assert (seen.state, seen.exists, seen.bills_when_stopped) == (CloudState.STOPPED, True, False)
+        created = provider.create(order)
+        self.google.shut_down(created.cloud_id)
+        observed = self.one(provider, REGION)
+        assert (observed.state, observed.exists, observed.bills_when_stopped) == (CloudState.STOPPED, True, False)
 
     def test_the_run_limit_is_an_end_because_of_the_deadline(self, provider: Any, order: Order) -> None:
-        made = provider.create(order)
+        created = provider.create(order)
         self.google.later(hours=2, minutes=2)
-        seen = provider.get(REGION, made.cloud_id)
-        assert (seen.state, seen.end_reason) == (CloudState.ENDED, Reason.EXPIRED)
-        assert seen.ended_at == NOON + timedelta(hours=2, minutes=2)
+        observed = provider.get(REGION, created.cloud_id)
+        assert (observed.state, observed.end_reason) == (CloudState.ENDED, Reason.EXPIRED)
+        assert observed.ended_at == NOON + timedelta(hours=2, minutes=2)
 
-    def test_a_404_of_somebody_else_is_no_proof_that_an_instance_is_gone(
+    def test_a_404_from_elsewhere_does_not_confirm_that_an_instance_is_terminated(
         self, provider: Any, order: Order, wire: Wire
     ) -> None:
-        made = provider.create(order)
+        created = provider.create(order)
         gateway = Fault(False, lambda _: (404, {"Content-Type": "text/html"}, b"<html>not found"))
         wire.arm("GET instances", gateway, gateway)
         with pytest.raises(UnreachableError):
-            provider.get(REGION, made.cloud_id)
-        assert set(provider.terminate(REGION, [made.cloud_id])) == {made.cloud_id}
+            provider.get(REGION, created.cloud_id)
+        assert set(provider.terminate(REGION, [created.cloud_id])) == {created.cloud_id}
 
     # ending
 
     def test_a_protected_instance_is_reported_and_left(self, provider: Any, order: Order) -> None:
-        made = provider.create(order)
+        created = provider.create(order)
         path = f"zones/us-central1-a/instances/{TOKEN}/setDeletionProtection"
         self.google.call("POST", path, deletionProtection="true")
-        failed = provider.terminate(REGION, [made.cloud_id])
-        assert "protected against deletion" in failed[made.cloud_id].message
-        assert self.machines()[0]["state"] == "running"
+        failed = provider.terminate(REGION, [created.cloud_id])
+        assert "protected against deletion" in failed[created.cloud_id].message
+        assert self.instances()[0]["state"] == "running"
 
     @pytest.mark.parametrize("again", ["refused", "accepted"])
     def test_a_second_end_while_the_first_is_under_way_is_fine(self, provider: Any, order: Order, again: str) -> None:
-        made = provider.create(order)
+        created = provider.create(order)
         self.google.set(polls=None, delete_again=again)
         for _ in range(2):
-            assert provider.terminate(REGION, [made.cloud_id]) == {}
+            assert provider.terminate(REGION, [created.cloud_id]) == {}
         assert self.one(provider, REGION).state is CloudState.ENDING
 
     def test_an_instance_of_others_is_never_deleted(self, provider: Any, order: Order) -> None:
@@ -320,32 +320,32 @@ class TestGcp(ProviderContract):
     def test_the_deadline_moves_in_metadata_and_labels_and_never_past_the_limit(
         self, provider: Any, order: Order
     ) -> None:
-        made = provider.create(order)
+        created = provider.create(order)
         longest = NOON + 2 * LIFE
-        provider.set_deadline(REGION, made.cloud_id, longest)
+        provider.set_deadline(REGION, created.cloud_id, longest)
         entries = {item["key"]: item["value"] for item in self.google.get(FIRST)["metadata"]["items"]}
         assert entries["gpuctl-expires-at"] == deadline_tag(longest)
         with pytest.raises(UsageError, match="at most 2026-11-24T14:00:00Z"):
-            provider.set_deadline(REGION, made.cloud_id, longest + timedelta(minutes=1))
+            provider.set_deadline(REGION, created.cloud_id, longest + timedelta(minutes=1))
 
     def test_a_change_of_the_labels_by_others_meanwhile_is_kept(self, provider: Any, order: Order, wire: Wire) -> None:
-        made = provider.create(order)
+        created = provider.create(order)
         wire.arm("POST instances/setLabels", refuse_google("conditionNotMet", 412))
-        provider.set_deadline(REGION, made.cloud_id, NOON + 2 * LIFE)
-        assert self.machines()[0]["tags"]["gpuctl-expires-at"] == deadline_tag(NOON + 2 * LIFE)
+        provider.set_deadline(REGION, created.cloud_id, NOON + 2 * LIFE)
+        assert self.instances()[0]["tags"]["gpuctl-expires-at"] == deadline_tag(NOON + 2 * LIFE)
 
     @pytest.mark.parametrize("call", ["setMetadata", "setLabels"])
     def test_a_deadline_that_could_not_be_moved_is_an_error(
         self, provider: Any, order: Order, wire: Wire, call: str
     ) -> None:
-        made = provider.create(order)
+        created = provider.create(order)
         wire.arm(f"POST instances/{call}", refuse_google("forbidden"))
         with pytest.raises(CredentialsError):
-            provider.set_deadline(REGION, made.cloud_id, NOON + 2 * LIFE)
+            provider.set_deadline(REGION, created.cloud_id, NOON + 2 * LIFE)
 
     def test_the_guard_and_the_limit_are_shown_with_their_times(self, provider: Any, order: Order) -> None:
-        made = provider.create(order)
-        (sweep, timer) = provider.safeguards(REGION, made.cloud_id, NOON)
+        created = provider.create(order)
+        (sweep, timer) = provider.safeguards(REGION, created.cloud_id, NOON)
         assert (sweep.acts_at, timer.acts_at) == (NOON + LIFE, NOON + LIFE + timedelta(minutes=2))
         assert (
             timer.status,
@@ -355,25 +355,25 @@ class TestGcp(ProviderContract):
             True,
         )
         self.google.later(minutes=2)
-        (_, timer) = provider.safeguards(REGION, made.cloud_id, NOON + timedelta(minutes=2))
+        (_, timer) = provider.safeguards(REGION, created.cloud_id, NOON + timedelta(minutes=2))
         assert timer.status == "verified"
 
     def test_without_systemd_the_limit_alone_is_reported(self, provider: Any, order: Order) -> None:
         image = provider.find_image(
             REGION, Catalog().find(self.instance_type), "projects/cos-cloud/global/images/family/cos-stable"
         )
-        made = provider.create(replace(order, image=image))
+        created = provider.create(replace(order, image=image))
         self.google.later(minutes=10)
-        (_, timer) = provider.safeguards(REGION, made.cloud_id, NOON + timedelta(minutes=10), NOON)
+        (_, timer) = provider.safeguards(REGION, created.cloud_id, NOON + timedelta(minutes=10), NOON)
         assert (timer.status, timer.acts_at) == ("configured", NOON + 2 * LIFE + timedelta(minutes=2))
         assert "no line of the guard" in timer.detail
 
     # the rules of the firewall
 
-    def test_the_rule_that_lets_everybody_in_is_not_ours_to_touch(self, provider: Any, order: Order) -> None:
-        made = provider.create(replace(order, ssh_from="203.0.113.7/32"))
+    def test_an_ingress_rule_for_everyone_is_never_changed(self, provider: Any, order: Order) -> None:
+        created = provider.create(replace(order, ssh_from="203.0.113.7/32"))
         theirs = self.google.launch("theirs")
-        assert self.ssh_from(made.cloud_id) == ["203.0.113.7/32"]
+        assert self.ssh_from(created.cloud_id) == ["203.0.113.7/32"]
         assert self.ssh_from(theirs) == ["0.0.0.0/0"]
 
     def test_a_rule_that_comes_before_ours_is_reported(self, provider: Any) -> None:

@@ -40,25 +40,25 @@ def everything(google: LoopbackGoogle) -> None:
         an_order(image, REGION, T4), ssh_from="203.0.113.7/32", subnet="default", ssh_key="ssh-ed25519 AAAA"
     )
     provider.other_ssh_sources(REGION, None, None)
-    made = provider.create(order)
-    assert provider.get(REGION, made.cloud_id)
+    created = provider.create(order)
+    assert provider.get(REGION, created.cloud_id)
     assert "us-central1-b" not in provider.zones(REGION, kind)
     assert provider.find(REGION, order.record_id) and provider.list_instances(REGION)
-    timer = provider.safeguards(REGION, made.cloud_id, NOON)[-1]
+    timer = provider.safeguards(REGION, created.cloud_id, NOON)[-1]
     assert timer.acts_at
     google.later(minutes=2)
-    assert provider.safeguards(REGION, made.cloud_id, NOON)[-1].status == "verified"
-    provider.set_deadline(REGION, made.cloud_id, NOON + timedelta(hours=2))
-    known = [resource.id for resource in provider.resources(REGION, order.record_id, made.cloud_id)]
+    assert provider.safeguards(REGION, created.cloud_id, NOON)[-1].status == "verified"
+    provider.set_deadline(REGION, created.cloud_id, NOON + timedelta(hours=2))
+    known = [resource.id for resource in provider.resources(REGION, order.record_id, created.cloud_id)]
     assert known
-    trial = DiagnosedInstance(REGION, kind, order, NOON, NOON, made.cloud_id)
+    trial = DiagnosedInstance(REGION, kind, order, NOON, NOON, created.cloud_id)
     assert {finding.verdict.value for finding in provider.diagnose(trial)} == {"ok"}
-    assert provider.terminate(REGION, [made.cloud_id]) == {}
+    assert provider.terminate(REGION, [created.cloud_id]) == {}
     (ended,) = provider.list_instances(REGION)
     assert ended.ended_at
-    fresh = open_provider(Connection(sandbox_url=google.url)).get(REGION, made.cloud_id)
+    fresh = open_provider(Connection(sandbox_url=google.url)).get(REGION, created.cloud_id)
     assert fresh is not None and fresh.ended_at
-    assert list(provider.resources(REGION, order.record_id, made.cloud_id, known)) == []
+    assert list(provider.resources(REGION, order.record_id, created.cloud_id, known)) == []
     assert provider.close_ingress(REGION, order.state_id, [])
 
 

@@ -65,9 +65,9 @@ def with_status_only(value: Any) -> Any:
 
 def live(operator: Operator, google_cloud: LoopbackGoogle) -> None:
     """A whole life: nothing is missing in it, and nothing is left of it."""
-    made = operator.json(*L4, "--ttl", "30")
-    assert made.code == 0, made.out
-    assert made.instance["zone"] == "us-central1-a"
+    created = operator.json(*L4, "--ttl", "30")
+    assert created.code == 0, created.out
+    assert created.instance["zone"] == "us-central1-a"
     assert operator.json("extend", "n", "--by", "30m").instance["expiresAt"] == "2026-11-24T13:00:00Z"
     assert operator.run("extend", "n", "--ttl", "2h").code == 0
     operator.later(minutes=10)
@@ -80,7 +80,7 @@ def live(operator: Operator, google_cloud: LoopbackGoogle) -> None:
 
 
 @pytest.mark.parametrize("change", [sparse, with_status_only])
-def test_a_life_needs_no_optional_field(operator: Operator, google_cloud: LoopbackGoogle, change: Change) -> None:
+def test_a_lifecycle_needs_no_optional_field(operator: Operator, google_cloud: LoopbackGoogle, change: Change) -> None:
     operator.wire.change = changed(change)
     live(operator, google_cloud)
 
@@ -93,7 +93,7 @@ def test_a_life_needs_no_optional_field(operator: Operator, google_cloud: Loopba
         (501, b'{"error": {"code": 501, "message": "not implemented", "status": "UNIMPLEMENTED"}}'),
     ],
 )
-def test_a_life_needs_no_optional_call(
+def test_a_lifecycle_needs_no_optional_call(
     operator: Operator, google_cloud: LoopbackGoogle, status: int, body: bytes
 ) -> None:
     optional = ("machineTypes", "acceleratorTypes", "firewalls", "images", "serialPort", "/regions")
@@ -114,7 +114,7 @@ def test_operations_may_be_done_at_once_or_after_long(
     live(operator, google_cloud)
 
 
-def test_a_list_that_ignores_filters_makes_no_instance_of_others_ours(
+def test_a_list_that_ignores_filters_makes_no_foreign_instance_ours(
     operator: Operator, google_cloud: LoopbackGoogle
 ) -> None:
     google_cloud.launch("theirs")
@@ -131,15 +131,15 @@ def test_a_list_that_ignores_filters_makes_no_instance_of_others_ours(
     assert operator.json(*L4).code == 0
     operator.later(minutes=61)
     operator.run("reap", "--sweep", "--wait")
-    running = [machine["id"] for machine in google_cloud.machines() if machine["state"] == "running"]
+    running = [instance["id"] for instance in google_cloud.instances() if instance["state"] == "running"]
     assert running == ["us-central1-a/theirs"]
 
 
 @pytest.mark.parametrize("how", ["warning", "unreachables"])
 def test_zones_that_are_not_reached_are_left_out(operator: Operator, google_cloud: LoopbackGoogle, how: str) -> None:
     google_cloud.set(zones_out={"us-central1-a": how, "us-central1-b": how})
-    made = operator.json(*L4, "--no-wait")
-    assert (made.code, made.instance["zone"]) == (0, "us-central1-c"), made.out
+    created = operator.json(*L4, "--no-wait")
+    assert (created.code, created.instance["zone"]) == (0, "us-central1-c"), created.out
 
 
 def test_a_region_none_of_whose_zones_is_reached_is_unreachable(
@@ -160,8 +160,8 @@ def test_a_name_that_is_taken_is_looked_up_where_the_operation_says_so_too(
         return value | {"status": "DONE", "error": {"errors": [error]}, "httpErrorStatusCode": 409}
 
     operator.wire.change = changed(taken)
-    made = operator.json(*L4)
-    assert (made.code, made.instance["status"], len(google_cloud.machines())) == (0, "READY", 1)
+    created = operator.json(*L4)
+    assert (created.code, created.instance["status"], len(google_cloud.instances())) == (0, "READY", 1)
 
 
 @pytest.mark.parametrize("path", ["", "/", "/compute/v1", "/compute/v1/"])

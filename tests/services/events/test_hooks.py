@@ -52,24 +52,26 @@ def hooked(operator: Operator, hook: str, *events: str) -> None:
     operator.environ |= {f"GPUCTL_HOOKS_{event.upper()}": hook for event in events}
 
 
-def test_a_whole_life_is_told_in_order_with_the_machine_and_at_last_its_cost(operator: Operator, heard: Heard) -> None:
+def test_a_whole_lifecycle_is_delivered_in_order_with_the_instance_and_its_final_cost(
+    operator: Operator, heard: Heard
+) -> None:
     operator.provision("--name", "n")
     assert heard.names == LIFE[:4]
     operator.later(minutes=30)
     operator.json("terminate", "n")
     assert heard.names == LIFE
-    told = [json.loads(message.document) for message in heard.messages]
-    assert list(told[0])[:4] == ["schemaVersion", "event", "at", "instanceId"]
-    assert {item["instance"]["name"] for item in told} == {"n"}
-    assert told[3]["instance"]["status"] == "READY"
-    assert [item["totalCost"] for item in told[:5]] == [None] * 5
-    assert told[5]["totalCost"] == told[5]["instance"]["totalCost"] > 0
+    documents = [json.loads(message.document) for message in heard.messages]
+    assert list(documents[0])[:4] == ["schemaVersion", "event", "at", "instanceId"]
+    assert {item["instance"]["name"] for item in documents} == {"n"}
+    assert documents[3]["instance"]["status"] == "READY"
+    assert [item["totalCost"] for item in documents[:5]] == [None] * 5
+    assert documents[5]["totalCost"] == documents[5]["instance"]["totalCost"] > 0
     operator.json("reap")
     assert len(heard.messages) == 6
 
 
 @pytest.mark.parametrize("argv", [("list",), ("get", "n"), ("events",), ("stats",), ("reap", "--dry-run")])
-def test_what_changes_nothing_tells_nobody(operator: Operator, heard: Heard, argv: tuple[str, ...]) -> None:
+def test_a_command_without_changes_delivers_nothing(operator: Operator, heard: Heard, argv: tuple[str, ...]) -> None:
     operator.store.add([a_ready_instance(name="n")], lambda present: None)
     operator.store.update("inst-000000000001", lambda record: record.with_fields(history=()))
     operator.run(*argv)
@@ -77,16 +79,16 @@ def test_what_changes_nothing_tells_nobody(operator: Operator, heard: Heard, arg
     assert operator.records[0].delivered == 0
 
 
-def test_every_end_was_asked_for_before_anybody_is_told(operator: Operator, heard: Heard) -> None:
+def test_every_termination_is_requested_before_any_delivery(operator: Operator, heard: Heard) -> None:
     for name in ("a", "b", "c"):
         operator.provision("--name", name, "--ttl", "5")
     heard.messages.clear()
     operator.later(minutes=6)
-    alive: list[int] = []
-    heard.then = lambda message: alive.append(len(operator.alive))
+    active: list[int] = []
+    heard.then = lambda message: active.append(len(operator.active))
     operator.json("reap")
     assert len(heard.messages) >= 3
-    assert set(alive) == {0}
+    assert set(active) == {0}
 
 
 def test_hooks_that_hang_delay_no_end_and_keep_no_reap_that_follows_out(
@@ -100,11 +102,11 @@ def test_hooks_that_hang_delay_no_end_and_keep_no_reap_that_follows_out(
     operator.later(minutes=5)
     ran = operator.run("reap")
     assert ran.code == 0
-    assert operator.alive == []
+    assert operator.active == []
     assert operator.records[0].delivered == 0
 
 
-def test_a_reap_that_begins_while_hooks_are_told_ends_what_is_due(operator: Operator, heard: Heard) -> None:
+def test_a_reap_during_the_delivery_of_events_terminates_expired_instances(operator: Operator, heard: Heard) -> None:
     operator.provision("--name", "a", "--ttl", "5")
     operator.provision("--name", "b", "--ttl", "6")
     operator.later(minutes=5, seconds=45)
@@ -113,14 +115,14 @@ def test_a_reap_that_begins_while_hooks_are_told_ends_what_is_due(operator: Oper
         heard.then = lambda message: None
         operator.later(seconds=20)
         assert operator.run("reap").code == 0
-        assert operator.alive == []
+        assert operator.active == []
 
     heard.then = meanwhile
     operator.run("reap")
     assert heard.names.count("stopping") == 2
 
 
-def test_a_kill_between_the_telling_and_the_count_tells_it_again(operator: Operator, tmp_path: Path) -> None:
+def test_a_kill_between_delivery_and_count_delivers_again(operator: Operator, tmp_path: Path) -> None:
     operator.provision()
     operator.cloud.now = timedelta(0)
     heard = tmp_path / "heard"
@@ -130,19 +132,19 @@ def test_a_kill_between_the_telling_and_the_count_tells_it_again(operator: Opera
         "PYTHONPATH": os.pathsep.join(sys.path),
         "PATH": "/usr/bin:/bin",
     }
-    told = f'printf "%s\\n" "$GPUCTL_EVENT_NUMBER" >>{heard}'
+    script = f'printf "%s\\n" "$GPUCTL_EVENT_NUMBER" >>{heard}'
     operator.store.update(operator.records[0].id, _as_of_now)
 
     def reaps(hook: str) -> int:
-        hooks = {"GPUCTL_HOOKS_PROVISIONED": hook, "GPUCTL_HOOKS_READY": told}
+        hooks = {"GPUCTL_HOOKS_PROVISIONED": hook, "GPUCTL_HOOKS_READY": script}
         run = [sys.executable, "-m", "gpuctl", "reap"]
         return subprocess.run(run, env=environ | hooks, capture_output=True, check=False, timeout=60).returncode
 
-    assert reaps(f"{told}; kill -9 $PPID; sleep 60") == -9
+    assert reaps(f"{script}; kill -9 $PPID; sleep 60") == -9
     assert operator.records[0].delivered == 0
-    assert reaps(told) == 0
+    assert reaps(script) == 0
     assert heard.read_text().split() == ["3", "3", "4"]
-    assert reaps(told) == 0
+    assert reaps(script) == 0
     assert heard.read_text().split() == ["3", "3", "4"]
 
 
@@ -154,7 +156,7 @@ def _as_of_now(record: Any) -> Any:
     return record.with_fields(history=entries, expires_at=now + timedelta(hours=1))
 
 
-def test_two_at_once_tell_nothing_twice(operator: Operator, heard: Heard) -> None:
+def test_two_processes_deliver_no_event_twice(operator: Operator, heard: Heard) -> None:
     def meanwhile(message: HookMessage) -> None:
         heard.then = lambda message: None
         operator.run("reap")
@@ -164,7 +166,7 @@ def test_two_at_once_tell_nothing_twice(operator: Operator, heard: Heard) -> Non
     assert heard.names == LIFE[:4]
 
 
-def test_expiring_is_told_once_for_each_deadline_across_many_reaps(operator: Operator, heard: Heard) -> None:
+def test_expiring_is_delivered_once_for_each_deadline_across_many_reaps(operator: Operator, heard: Heard) -> None:
     operator.provision("--name", "n", "--ttl", "60")
     operator.later(minutes=49, seconds=59)
     operator.run("reap")
@@ -182,7 +184,7 @@ def test_expiring_is_told_once_for_each_deadline_across_many_reaps(operator: Ope
     assert [event["event"] for event in operator.json("events").json["events"]].count("instance:expiring") == 2
 
 
-def test_a_hook_that_extends_when_told_of_the_deadline_keeps_the_machine(operator: Operator, heard: Heard) -> None:
+def test_a_hook_that_extends_on_expiring_keeps_the_instance(operator: Operator, heard: Heard) -> None:
     operator.provision("--name", "n", "--ttl", "30")
 
     def extends(message: HookMessage) -> None:
@@ -194,7 +196,7 @@ def test_a_hook_that_extends_when_told_of_the_deadline_keeps_the_machine(operato
     operator.run("reap")
     operator.later(minutes=10)
     operator.run("reap")
-    assert len(operator.alive) == 1
+    assert len(operator.active) == 1
     assert heard.names[4:] == ["expiring", "extended"]
 
 
@@ -205,7 +207,7 @@ def test_a_command_that_waits_says_that_the_deadline_is_near(operator: Operator,
     assert heard.names == [*LIFE[:4], "expiring"]
 
 
-def test_a_gpuctl_that_a_hook_runs_tells_nobody(operator: Operator, heard: Heard) -> None:
+def test_a_gpuctl_that_a_hook_runs_delivers_nothing(operator: Operator, heard: Heard) -> None:
     operator.environ["GPUCTL_IN_HOOK"] = "1"
     operator.provision()
     assert heard.messages == []
@@ -233,7 +235,7 @@ def test_cron_hears_of_a_failing_hook_once_an_hour_and_of_nothing_else(operator:
     assert operator.run("reap") == Ran(0, "", "")
 
 
-def test_the_watching_reaper_tells_hooks_out_of_its_pause(operator: Operator, heard: Heard) -> None:
+def test_the_watching_reaper_delivers_events_between_runs(operator: Operator, heard: Heard) -> None:
     operator.provision("--ttl", "5")
     heard.messages.clear()
     clock = StepClock(operator.clock.now() + timedelta(minutes=5), [None] * 119)
@@ -241,13 +243,13 @@ def test_the_watching_reaper_tells_hooks_out_of_its_pause(operator: Operator, he
     heard.then = lambda message: clock.move(timedelta(seconds=20))
     began = clock.elapsed()
     operator.run("reap", "--watch", "--interval", "60s")
-    assert operator.alive == []
+    assert operator.active == []
     assert heard.names == ["stopping", "terminated"]
     # Two pauses, and what was told came out of them: 119 seconds slept and 40 told are 159, not 160 and more passes.
     assert clock.elapsed() - began <= timedelta(seconds=160)
 
 
-def test_a_signal_while_hooks_are_told_ends_the_telling_alone(operator: Operator, heard: Heard) -> None:
+def test_a_signal_during_the_delivery_of_events_stops_the_delivery_only(operator: Operator, heard: Heard) -> None:
     def interrupted(message: HookMessage) -> str | None:
         raise Interrupted("ended by SIGINT", signal_number=2)
 
@@ -272,8 +274,8 @@ def test_an_address_is_never_shown(operator: Operator) -> None:
     assert ran.code == 0
     assert "could not be reached" in ran.err
     assert "s3cret" not in ran.err + ran.out + operator.run("reap", "-v").err
-    kept = [path.read_text() for path in operator.folder.rglob("*") if path.is_file()]
-    assert not any("s3cret" in text for text in kept)
+    remaining = [path.read_text() for path in operator.folder.rglob("*") if path.is_file()]
+    assert not any("s3cret" in text for text in remaining)
 
 
 def test_the_config_hooks_every_event_there_is_and_no_other() -> None:

@@ -24,7 +24,7 @@ class Killed(BaseException):
 
 class Silent:
     def __getattr__(self, name: str) -> Any:
-        return lambda *said: None
+        return lambda *text: None
 
 
 class Scene:
@@ -62,7 +62,7 @@ def a_life(record_id: str) -> Instance:
     return advance(record, Status.TERMINATED, NOON)
 
 
-def test_each_event_is_told_once_and_in_order_and_what_nobody_asked_for_is_passed_over(scene: Scene) -> None:
+def test_each_event_is_delivered_once_and_in_order_and_events_without_a_hook_are_skipped(scene: Scene) -> None:
     scene.has(a_life(ONE))
     assert scene.run().count == 3
     assert scene.told == [(ONE, 1), (ONE, 3), (ONE, 4)]
@@ -70,14 +70,14 @@ def test_each_event_is_told_once_and_in_order_and_what_nobody_asked_for_is_passe
     assert scene.counts == {ONE: 4}
 
 
-def test_telling_changes_nothing_that_anybody_sees(scene: Scene) -> None:
+def test_delivery_changes_no_record(scene: Scene) -> None:
     record = a_life(ONE)
     scene.has(record)
     scene.run()
     assert scene.store.snapshot().records == (record.with_fields(delivered=4),)
 
 
-def test_a_kill_between_the_telling_and_the_count_tells_it_again_and_nothing_before_it(scene: Scene) -> None:
+def test_a_kill_between_delivery_and_count_delivers_only_that_event_again(scene: Scene) -> None:
     scene.has(a_life(ONE))
 
     def killed(event: Event, patience: timedelta) -> str | None:
@@ -92,7 +92,7 @@ def test_a_kill_between_the_telling_and_the_count_tells_it_again_and_nothing_bef
     assert scene.told == [(ONE, 1), (ONE, 3), (ONE, 3), (ONE, 4)]
 
 
-def test_a_hook_that_fails_holds_back_its_machine_s_later_events_and_no_other_machine_s(scene: Scene) -> None:
+def test_a_hook_that_fails_holds_back_its_instance_s_later_events_and_no_other_instance_s(scene: Scene) -> None:
     scene.has(a_life(ONE), provisioning(a_ready_instance(TWO)))
     scene.hooks["stopping"] = lambda event, patience: "exited with 1"
     done = scene.run()
@@ -103,18 +103,18 @@ def test_a_hook_that_fails_holds_back_its_machine_s_later_events_and_no_other_ma
     assert scene.told[2:] == [(ONE, 3), (ONE, 4)]
 
 
-def test_a_hook_that_failed_is_not_asked_again_in_the_same_run(scene: Scene) -> None:
+def test_a_hook_that_failed_is_not_called_again_in_the_same_run(scene: Scene) -> None:
     scene.has(*(a_life(f"inst-{number:012}") for number in range(20)))
-    asked = []
+    calls = []
 
     def slow(event: Event, patience: timedelta) -> str | None:
-        asked.append(patience)
+        calls.append(patience)
         scene.clock.move(patience)
         return "timed out after 10s"
 
     scene.hooks["provisioning"] = slow
     scene.run()
-    assert asked == [HOOK_TIMEOUT]
+    assert calls == [HOOK_TIMEOUT]
 
 
 def test_a_run_ends_in_time_though_every_hook_takes_all_of_its_own(scene: Scene) -> None:
@@ -133,7 +133,7 @@ def test_a_run_ends_in_time_though_every_hook_takes_all_of_its_own(scene: Scene)
     assert len(scene.told) == 4
 
 
-def test_what_is_written_while_hooks_are_told_is_told_too(scene: Scene) -> None:
+def test_events_written_during_a_delivery_are_delivered_too(scene: Scene) -> None:
     scene.has(provisioning(a_ready_instance(ONE)))
 
     def ends_it(event: Event, patience: timedelta) -> str | None:
@@ -163,7 +163,7 @@ def test_the_oldest_waiting_event_goes_first(scene: Scene) -> None:
     assert scene.told == [(ONE, 1), (TWO, 1)]
 
 
-def test_a_bug_in_telling_of_one_machine_spares_the_others(scene: Scene) -> None:
+def test_a_bug_in_the_delivery_for_one_instance_does_not_affect_the_others(scene: Scene) -> None:
     scene.has(provisioning(a_ready_instance(ONE)), provisioning(a_ready_instance(TWO)))
 
     def buggy(event: Event, patience: timedelta) -> str | None:

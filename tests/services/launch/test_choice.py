@@ -64,7 +64,7 @@ def test_a_dry_run_at_a_terminal_is_a_table_and_says_what_was_passed_over(operat
 
 
 @pytest.mark.parametrize(
-    ("argv", "said"),
+    ("argv", "text"),
     [
         (["--region", "us-east-1"], "Provider is required"),
         (["--provider", "aws"], "Instance type is required"),
@@ -87,10 +87,10 @@ def test_a_dry_run_at_a_terminal_is_a_table_and_says_what_was_passed_over(operat
         (["--gpu", "T4", "--region", "any", "--gpu-count", "0"], "--gpu-count must be a number"),
     ],
 )
-def test_what_cannot_be_meant_is_one_line_and_calls_nothing(operator: Operator, argv: list[str], said: str) -> None:
+def test_invalid_values_are_one_line_and_no_call(operator: Operator, argv: list[str], text: str) -> None:
     ran = operator.run("provision", *argv)
     assert ran.code == 2
-    assert said in ran.err
+    assert text in ran.err
     assert operator.wire.sent == []
 
 
@@ -106,7 +106,7 @@ def test_the_next_offer_is_tried_when_the_first_is_nowhere_to_be_had(operator: O
     assert ran.instance["attempts"][-1]["token"] == f"{ran.instance['id']}-{len(ran.instance['attempts'])}"
 
 
-def test_an_offer_dearer_than_the_cap_is_never_taken(operator: Operator) -> None:
+def test_an_offer_more_expensive_than_the_cap_is_never_taken(operator: Operator) -> None:
     operator.wire.arm("RunInstances", *[FULL] * 30)
     ran = operator.json("provision", "--gpu", "T4", "--provider", "aws", "--region", "us-east-1", "--max-price", "0.6")
     assert ran.code == 5
@@ -119,7 +119,7 @@ def test_a_region_the_account_has_not_enabled_is_passed_over(operator: Operator)
     assert {offer["region"] for offer in dry["offers"]} <= enabled
 
 
-def test_a_name_stands_for_a_machine_that_meets_the_need(operator: Operator) -> None:
+def test_a_name_is_accepted_for_an_instance_that_meets_the_requirements(operator: Operator) -> None:
     argv = ("provision", "--gpu", "T4", "--region", "us-east-1,us-west-2", "--name", "n")
     first, second = operator.json(*argv), operator.json(*argv)
     assert (first.json["created"], second.json["created"]) == (True, False)
@@ -127,7 +127,7 @@ def test_a_name_stands_for_a_machine_that_meets_the_need(operator: Operator) -> 
     assert (other.code, "type" in other.json["error"]["message"]) == (2, True)
 
 
-def test_spot_is_asked_for_once_and_capped(operator: Operator) -> None:
+def test_spot_is_requested_once_and_capped(operator: Operator) -> None:
     ran = operator.provision("--spot", "--max-price", "0.2", "--yes")
     (call,) = sent(operator)
     options = {key.rpartition(".")[2]: value for key, value in call.form.items() if "InstanceMarketOptions" in key}
@@ -154,13 +154,13 @@ def test_spot_that_is_not_to_be_had_falls_back_to_on_demand(operator: Operator) 
     assert alone.code == 6
 
 
-def test_a_spot_machine_that_is_taken_back_is_closed_as_interrupted(operator: Operator) -> None:
-    made = operator.provision("--spot", "--max-price", "0.2", "--yes").instance
+def test_an_interrupted_spot_instance_is_closed_as_interrupted(operator: Operator) -> None:
+    created = operator.provision("--spot", "--max-price", "0.2", "--yes").instance
     operator.later(minutes=10)
-    operator.cloud.interrupt(made["cloudInstanceId"])
+    operator.cloud.interrupt(created["cloudInstanceId"])
     operator.later(minutes=1)
     ran = operator.json("reap", "--sweep")
     assert [(action["action"], action["reason"]) for action in ran.json["actions"]] == [("close", "interrupted")]
-    ended = operator.json("get", made["id"]).instance
+    ended = operator.json("get", created["id"]).instance
     assert (ended["status"], ended["statusReason"], ended["market"]) == ("TERMINATED", "interrupted", "spot")
-    assert operator.alive == []
+    assert operator.active == []

@@ -51,15 +51,15 @@ def full(filling: Operator, monkeypatch: pytest.MonkeyPatch) -> Operator:
     return filling
 
 
-def test_the_record_is_kept_beside_the_state_and_the_machine_is_ended(filling: Operator) -> None:
+def test_the_record_is_kept_beside_the_state_and_the_instance_is_terminated(filling: Operator) -> None:
     ran = filling.provision()
     assert (ran.code, ran.json["error"]["code"]) == (9, "state_unusable")
-    assert len(filling.cloud.machines()) == 1
-    assert filling.alive == []
-    (kept,) = (filling.own_folder / "rescue").iterdir()
-    assert kept.stat().st_mode & 0o777 == 0o600
-    assert json.loads(kept.read_text())["cloud_id"] == filling.cloud.machines()[0]["id"]
-    assert str(kept) in ran.json["error"]["message"]
+    assert len(filling.cloud.instances()) == 1
+    assert filling.active == []
+    (remaining,) = (filling.own_folder / "rescue").iterdir()
+    assert remaining.stat().st_mode & 0o777 == 0o600
+    assert json.loads(remaining.read_text())["cloud_id"] == filling.cloud.instances()[0]["id"]
+    assert str(remaining) in ran.json["error"]["message"]
 
 
 def test_the_reaper_takes_the_record_in_when_the_disk_has_room_again(filling: Operator, room: Room) -> None:
@@ -68,23 +68,23 @@ def test_the_reaper_takes_the_record_in_when_the_disk_has_room_again(filling: Op
     filling.later(minutes=1)
     assert filling.run("reap").code == 0
     (record,) = filling.records
-    assert (record.status, record.cloud_id) == (Status.TERMINATED, filling.cloud.machines()[0]["id"])
+    assert (record.status, record.cloud_id) == (Status.TERMINATED, filling.cloud.instances()[0]["id"])
     assert list((filling.own_folder / "rescue").iterdir()) == []
 
 
 def test_where_nothing_can_be_kept_the_record_is_json_on_stderr(full: Operator) -> None:
     ran = full.provision()
     assert ran.code == 9
-    told = next(line for line in ran.err.splitlines() if "could not be saved" in line)
-    assert json.loads(told[told.index("{") :])["cloud_id"] == full.cloud.machines()[0]["id"]
-    assert full.alive == []
+    lines = next(line for line in ran.err.splitlines() if "could not be saved" in line)
+    assert json.loads(lines[lines.index("{") :])["cloud_id"] == full.cloud.instances()[0]["id"]
+    assert full.active == []
 
 
 def test_what_could_not_be_ended_either_is_unresolved(full: Operator) -> None:
     full.wire.arm("TerminateInstances", *[refuse("UnauthorizedOperation", 403)] * 9)
     ran = full.provision()
     assert (ran.code, ran.json["error"]["code"]) == (8, "unresolved")
-    assert full.alive[0] in ran.json["error"]["message"]
+    assert full.active[0] in ran.json["error"]["message"]
 
 
 def test_what_may_have_been_made_is_unresolved(filling: Operator) -> None:
@@ -98,7 +98,7 @@ def test_a_refused_create_leaves_nothing_to_rescue(filling: Operator) -> None:
     filling.wire.arm("RunInstances", refuse("InsufficientInstanceCapacity", 500))
     assert filling.provision().code == 9
     assert not (filling.own_folder / "rescue").exists()
-    assert filling.alive == []
+    assert filling.active == []
 
 
 def test_before_the_create_nothing_is_made_at_all(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,7 +111,7 @@ def test_before_the_create_nothing_is_made_at_all(operator: Operator, monkeypatc
     assert operator.wire.calls("RunInstances") == []
 
 
-def test_a_disk_that_fills_while_it_waits_ends_the_machine_too(filling: Operator, room: Room) -> None:
+def test_a_disk_that_fills_while_provision_waits_still_terminates_the_instance(filling: Operator, room: Room) -> None:
     room.left = 2
     assert filling.provision().code == 9
-    assert filling.alive == []
+    assert filling.active == []

@@ -65,7 +65,7 @@ def test_an_instance_that_ends_while_launching_leads_to_the_next_region(
     assert (second["token"], sentence in first["detail"]) == (f"{first['token']}-2", True)
     assert (ran.instance["status"], ran.instance["region"]) == ("READY", "us-west-2")
     assert f"({sentence}); trying us-west-2 at $" in ran.err
-    assert len(operator.alive) == 1
+    assert len(operator.active) == 1
 
 
 def test_a_spot_instance_that_is_taken_back_while_launching_leads_to_the_next_region(operator: Operator) -> None:
@@ -89,7 +89,7 @@ def test_what_failed_everywhere_is_one_record_and_shows_the_last_reason(operator
     assert "Insufficient capacity to satisfy instance request" in ran.json["error"]["message"]
     record = the_record(operator)
     assert (record.status, record.reason) == ("TERMINATED", "refused")
-    assert operator.alive == []
+    assert operator.active == []
 
 
 def test_another_command_does_not_repeat_the_place_that_failed(operator: Operator) -> None:
@@ -113,10 +113,10 @@ def test_an_attempt_after_a_failed_launch_needs_five_minutes_until_the_deadline(
 
 def test_the_next_attempt_is_on_disk_with_the_first_one_ended_before_it_is_sent(operator: Operator) -> None:
     launches_fail(operator, NO_CAPACITY)
-    seen: list[Instance] = []
-    at_second_create(operator, Phase.SENT, lambda: seen.append(the_record(operator)))
+    calls: list[Instance] = []
+    at_second_create(operator, Phase.SENT, lambda: calls.append(the_record(operator)))
     provision(operator)
-    (record,) = seen
+    (record,) = calls
     assert (record.status, record.cloud_id, record.launched_at) == ("PROVISIONING", None, None)
     assert [attempt.outcome.value for attempt in record.attempts] == ["ended", "pending"]
 
@@ -129,7 +129,7 @@ def test_a_reaper_between_two_attempts_never_takes_the_first_instance_for_the_se
     assert ran.code == 0, ran.out
     assert attempts(ran.instance) == [("us-east-1", "ended"), ("us-east-1", "created")]
     assert ran.instance["status"] == "READY"
-    assert len(operator.alive) == 1
+    assert len(operator.active) == 1
 
 
 def test_what_was_terminated_between_two_attempts_is_not_tried_again(operator: Operator) -> None:
@@ -138,7 +138,7 @@ def test_what_was_terminated_between_two_attempts_is_not_tried_again(operator: O
     provision(operator)
     operator.later(minutes=1)
     operator.run("reap", "--sweep")
-    assert operator.alive == []
+    assert operator.active == []
     assert the_record(operator).status.is_ended
 
 
@@ -149,7 +149,7 @@ def test_a_lost_reply_after_a_failed_launch_is_looked_for_and_never_sent_elsewhe
     launches_fail(operator, NO_CAPACITY)
     operator.wire.arm("RunInstances", None, *[trouble] * 4)
     ran = operator.provision("--name", "n")
-    assert (ran.code, len(operator.alive)) == ((0, 1) if trouble is LOST else (8, 0)), ran.out
+    assert (ran.code, len(operator.active)) == ((0, 1) if trouble is LOST else (8, 0)), ran.out
     assert len(ran.instance["attempts"]) == 2
 
 

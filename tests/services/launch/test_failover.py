@@ -44,12 +44,12 @@ def at_each_create(operator: Operator, *happens: Callable[[], None]) -> None:
     operator.wire.watch = watch
 
 
-def test_two_full_regions_and_the_third_has_the_machine(operator: Operator) -> None:
+def test_two_full_regions_and_the_third_has_the_instance(operator: Operator) -> None:
     operator.wire.arm("RunInstances", FULL, FULL)
     ran = operator.json("provision", "g4dn.xlarge", "--region", REGIONS)
-    (machine,) = operator.cloud.machines()
+    (instance,) = operator.cloud.instances()
     shape = ran.instance
-    assert (ran.code, machine["region"], shape["region"]) == (0, "eu-west-1", "eu-west-1")
+    assert (ran.code, instance["region"], shape["region"]) == (0, "eu-west-1", "eu-west-1")
     assert outcomes(shape) == [("us-east-1", "refused"), ("us-west-2", "refused"), ("eu-west-1", "created")]
     first, *later = [attempt["token"] for attempt in shape["attempts"]]
     assert (first, later) == (shape["id"], [f"{shape['id']}-2", f"{shape['id']}-3"])
@@ -60,10 +60,10 @@ def test_two_full_regions_and_the_third_has_the_machine(operator: Operator) -> N
 
 def test_every_try_is_printed_with_its_reason_and_what_it_costs_more(operator: Operator) -> None:
     operator.wire.arm("RunInstances", FULL, FULL)
-    said = operator.run("provision", "g4dn.xlarge", "--region", REGIONS).err
-    assert "`InsufficientInstanceCapacity` (no); trying us-west-2 at $0.542/h, $0.54 until the deadline" in said
+    output = operator.run("provision", "g4dn.xlarge", "--region", REGIONS).err
+    assert "`InsufficientInstanceCapacity` (no); trying us-west-2 at $0.542/h, $0.54 until the deadline" in output
     dearer = re.search(
-        r"trying eu-west-1 at \$(0\.\d{3})/h instead of \$(0\.\d{3}), \$0\.\d\d until the deadline", said
+        r"trying eu-west-1 at \$(0\.\d{3})/h instead of \$(0\.\d{3}), \$0\.\d\d until the deadline", output
     )
     assert dearer is not None
     assert dearer[1] > dearer[2]
@@ -71,17 +71,17 @@ def test_every_try_is_printed_with_its_reason_and_what_it_costs_more(operator: O
 
 def test_the_next_attempt_is_on_disk_before_it_is_sent(operator: Operator) -> None:
     operator.wire.arm("RunInstances", FULL, FULL)
-    seen: list[list[str]] = []
+    calls: list[list[str]] = []
 
     def watch(phase: Phase, sent: Sent) -> bool:
         if phase is Phase.SENT and sent.action == "RunInstances":
-            seen.append([attempt.token for attempt in operator.records[0].attempts])
-            assert sent.form["ClientToken"] == seen[-1][-1]
+            calls.append([attempt.token for attempt in operator.records[0].attempts])
+            assert sent.form["ClientToken"] == calls[-1][-1]
         return True
 
     operator.wire.watch = watch
     operator.json("provision", "g4dn.xlarge", "--region", REGIONS)
-    assert [len(item) for item in seen] == [1, 2, 3]
+    assert [len(item) for item in calls] == [1, 2, 3]
     assert operator.wire.bugs == []
 
 
@@ -126,7 +126,7 @@ def test_a_lost_reply_in_the_second_attempt_never_leads_to_a_third(operator: Ope
     operator.run("reap", "--sweep")
     operator.later(minutes=2)
     operator.run("reap", "--sweep")
-    assert operator.alive == []
+    assert operator.active == []
     assert [record.status.is_ended for record in operator.records] == [True]
 
 
@@ -153,7 +153,7 @@ def test_one_code_if_all_failed_alike(operator: Operator, troubles: list[Any], e
     ran = operator.json("provision", "g4dn.xlarge", "--region", "us-east-1,us-west-2")
     assert (ran.code, ran.json["error"]["code"]) == (exit_code, code)
     assert "no instance was started" in ran.json["error"]["message"]
-    assert operator.alive == []
+    assert operator.active == []
 
 
 def test_too_near_its_deadline_no_further_attempt_is_made(operator: Operator) -> None:
@@ -165,14 +165,14 @@ def test_too_near_its_deadline_no_further_attempt_is_made(operator: Operator) ->
     assert operator.records[0].status == "FAILED"
 
 
-def test_a_record_that_somebody_ended_between_two_attempts_gets_no_further_one(operator: Operator) -> None:
+def test_a_record_terminated_between_two_attempts_gets_no_further_attempt(operator: Operator) -> None:
     operator.wire.arm("RunInstances", FULL, FULL)
     at_each_create(operator, lambda: operator.run("terminate", "--all", "--yes", "--no-wait") and None)
     ran = operator.json("provision", "g4dn.xlarge", "--region", REGIONS)
     assert ran.code != 0
     assert len(tokens(operator)) == 1
     assert [record.status.is_ended for record in operator.records] == [True]
-    assert operator.alive == []
+    assert operator.active == []
 
 
 @pytest.mark.parametrize("terminal", [True, False])
@@ -190,10 +190,10 @@ def test_ctrl_c_between_two_attempts_leaves_nothing(
     assert ran.code == 130
     assert ("nothing was created" in ran.err) is terminal
     assert [record.status for record in operator.records] == ["FAILED"]
-    assert operator.alive == []
+    assert operator.active == []
 
 
-def test_a_full_region_is_not_asked_again_by_another_process_for_three_minutes(operator: Operator) -> None:
+def test_a_region_without_capacity_is_not_tried_by_another_process_for_three_minutes(operator: Operator) -> None:
     operator.wire.arm("RunInstances", *[FULL] * 20)
     operator.provision()
     knocks = len(tokens(operator))
@@ -233,7 +233,7 @@ def test_retries_wait_out_what_passes_and_each_is_an_attempt_of_its_own(operator
     assert (ran.code, len(ran.instance["attempts"])) == (0, 3)
     # 1 + 3 + 6 s within each of two attempts, then 7 s and twice 7 s between them.
     assert operator.clock.now() - began >= timedelta(seconds=2 * 10 + 7 + 14)
-    assert len(operator.alive) == 1
+    assert len(operator.active) == 1
 
 
 def test_retries_come_to_an_end(operator: Operator) -> None:
@@ -248,7 +248,7 @@ def test_retries_wait_out_a_cloud_that_cannot_be_reached_before_anything_is_writ
     assert operator.provision("--retries", "1").code == 0
 
 
-def test_several_machines_find_their_places_each_for_itself(operator: Operator) -> None:
+def test_several_instances_find_their_places_each_for_itself(operator: Operator) -> None:
     operator.wire.arm("RunInstances", None, FULL)
     ran = operator.json("provision", "g4dn.xlarge", "--region", REGIONS, "--count", "3")
     assert ran.code == 0
@@ -258,13 +258,13 @@ def test_several_machines_find_their_places_each_for_itself(operator: Operator) 
     assert len(tokens(operator)) == 4
 
 
-def test_a_dearer_region_is_asked_about_at_a_terminal(operator: Operator) -> None:
+def test_a_more_expensive_region_needs_confirmation_on_a_terminal(operator: Operator) -> None:
     operator.environ["GPUCTL_CONFIRM_ABOVE_USD"] = "0.55"
     operator.wire.arm("RunInstances", FULL, FULL)
     ran = operator.run("provision", "g4dn.xlarge", "--region", REGIONS, terminal=True, typed="n\n")
     assert ran.code == 5
     assert "Try that?" in ran.err
-    assert operator.alive == []
+    assert operator.active == []
     operator.later(minutes=4)
     operator.wire.arm("RunInstances", FULL, FULL)
     assert operator.run("provision", "g4dn.xlarge", "--region", REGIONS, terminal=True, typed="y\n").code == 0

@@ -31,7 +31,7 @@ def hold(operator: Operator, *actions: str) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
-def test_what_a_provision_started_is_asked_to_end_though_listings_hang(
+def test_instances_of_a_signaled_provision_are_terminated_even_if_listings_hang(
     real_time: Operator, number: signal.Signals
 ) -> None:
     process = waiting(real_time, "-o", "json")
@@ -43,10 +43,10 @@ def test_what_a_provision_started_is_asked_to_end_though_listings_hang(
     assert (process.returncode, json.loads(out)["error"]["code"]) == (128 + number, "interrupted"), err
     assert (record.status, record.reason) == (Status.STOPPING, Reason.CANCELLED)
     assert record.deleted_by_us_at is not None
-    assert real_time.alive == []
+    assert real_time.active == []
 
 
-def test_a_provision_leaves_though_nothing_answers_and_says_who_goes_on(real_time: Operator) -> None:
+def test_a_signaled_provision_exits_without_a_reply_and_names_the_reaper(real_time: Operator) -> None:
     process = waiting(real_time)
     hold(real_time, "DescribeInstances", "TerminateInstances", "GetCallerIdentity")
     process.send_signal(signal.SIGTERM)
@@ -70,7 +70,7 @@ def test_a_run_leaves_though_listings_hang(real_time: Operator) -> None:
     process.communicate(timeout=NET_S)
     assert process.returncode == 143
     assert real_time.records[0].deleted_by_us_at is not None
-    assert real_time.alive == []
+    assert real_time.active == []
 
 
 @pytest.mark.parametrize("form", ["table", "json"])
@@ -101,13 +101,13 @@ def test_ctrl_c_before_the_create_is_answered_says_that_an_instance_may_exist(
     # Ctrl-C comes in the pause before the create is sent again.
     operator.clock = StepClock(operator.clock.now(), [])
     ran = operator.run("provision", *PROVISION[1:], "--name", "n", terminal=True)
-    assert (ran.code, operator.records[0].cloud_id, len(operator.alive)) == (130, None, int(exists))
+    assert (ran.code, operator.records[0].cloud_id, len(operator.active)) == (130, None, int(exists))
     assert "n may still be running until" in ran.err
     assert "an instance may have been created" in ran.err
     assert "hint: gpuctl get n --refresh" in ran.err
     assert "keeps running" not in ran.err
     refreshed = operator.json("get", "n", "--refresh").instance
-    assert (refreshed["cloudInstanceId"] in operator.alive) is exists
+    assert (refreshed["cloudInstanceId"] in operator.active) is exists
 
 
 @pytest.mark.parametrize("form", ["table", "json"])
@@ -136,7 +136,7 @@ def test_a_wait_leaves_at_once_though_a_call_hangs_and_ends_nothing(real_time: O
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=NET_S)
     assert process.returncode == 143
-    assert len(real_time.alive) == 1
+    assert len(real_time.active) == 1
 
 
 def test_a_block_is_left_when_its_time_is_up_wherever_it_is() -> None:

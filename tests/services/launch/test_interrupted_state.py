@@ -22,15 +22,15 @@ def test_an_instance_is_terminated_and_the_exit_code_is_that_of_the_signal(opera
     operator.wire.arm("DescribeInstanceStatus", *[HELD] * 100)
     process = started(operator, *argv)
     until_called(operator, process, "DescribeInstanceStatus")
-    (instance,) = operator.alive
+    (instance,) = operator.active
     operator.state.write_text("no state")
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=NET_S)
-    told = err.decode()
-    assert (process.returncode, operator.alive) == (143, []), told
-    assert f"{instance} was terminated" in told
-    assert "the record was saved as" in told
-    assert "Traceback" not in told
+    stderr = err.decode()
+    assert (process.returncode, operator.active) == (143, []), stderr
+    assert f"{instance} was terminated" in stderr
+    assert "the record was saved as" in stderr
+    assert "Traceback" not in stderr
 
 
 @pytest.mark.parametrize("argv", [PROVISION, RUN], ids=lambda argv: argv[0])
@@ -38,13 +38,13 @@ def test_an_instance_is_terminated_though_another_process_holds_the_lock(operato
     operator.wire.arm("DescribeInstanceStatus", *[HELD] * 100)
     process = started(operator, *argv)
     until_called(operator, process, "DescribeInstanceStatus")
-    (instance,) = operator.alive
+    (instance,) = operator.active
     with Lock(operator.state.with_name("state.json.lock"), SystemClock()).hold():
         process.send_signal(signal.SIGTERM)
         _, err = process.communicate(timeout=NET_S)
-    told = err.decode()
-    assert (process.returncode, operator.alive) == (143, []), told
-    assert f"{instance} was terminated" in told
+    stderr = err.decode()
+    assert (process.returncode, operator.active) == (143, []), stderr
+    assert f"{instance} was terminated" in stderr
     operator.run("reap")
     assert operator.records[0].status in (Status.STOPPING, Status.TERMINATED)
 

@@ -28,10 +28,10 @@ def a_price(usd: str) -> Price:
 class Logins:
     """An account whose images can be looked up once the user has agreed to prepare it."""
 
-    def __init__(self, found: Launchable) -> None:
+    def __init__(self, actual: Launchable) -> None:
         self.unchecked: str | None = "not registered yet"
         self.zone_failure = None
-        self._found = found
+        self._found = actual
 
     def agree(self) -> None:
         self.unchecked = None
@@ -39,14 +39,14 @@ class Logins:
     def picks_zone(self, provider: object) -> bool:
         return True
 
-    def launchable(self, place: Placement) -> Launchable:
+    def launchable(self, placement: Placement) -> Launchable:
         return self._found
 
 
 class NoRefusals:
     """Nothing was refused lately."""
 
-    def of(self, place: Placement) -> None:
+    def of(self, placement: Placement) -> None:
         return None
 
     def needs_zones(self, offer: Offer) -> bool:
@@ -55,33 +55,33 @@ class NoRefusals:
 
 def prepared_and_found() -> tuple[Any, Launchable]:
     kind = Catalog().find("Standard_NC4as_T4_v3")
-    place = Placement(Offer(kind, "eastus", Market.ON_DEMAND, a_price("0.5")))
+    placement = Placement(Offer(kind, "eastus", Market.ON_DEMAND, a_price("0.5")))
     request = Request(user="ana", ttl=timedelta(hours=1))
     session: Any = None
-    planned = Launchable(place, request, session, Image("", "", 0), Extras(disk=a_price("0.01")))
-    found = replace(planned, image=Image("an-image", "", 64), extras=Extras(disk=a_price("0.9")))
+    planned = Launchable(placement, request, session, Image("", "", 0), Extras(disk=a_price("0.01")))
+    actual = replace(planned, image=Image("an-image", "", 64), extras=Extras(disk=a_price("0.9")))
     nothing: Any = None
-    logins, refusals = Logins(found), NoRefusals()
-    offers = (place.offer,)
-    return Prepared(nothing, offers, Counter(), planned, timedelta(hours=2), logins, refusals), found  # type: ignore[arg-type]
+    logins, refusals = Logins(actual), NoRefusals()
+    offers = (placement.offer,)
+    return Prepared(nothing, offers, Counter(), planned, timedelta(hours=2), logins, refusals), actual  # type: ignore[arg-type]
 
 
 def test_an_image_that_is_looked_up_late_and_costs_more_is_compared_with_what_was_agreed_to() -> None:
-    prepared, found = prepared_and_found()
-    asked: list[tuple[Launchable, str]] = []
+    prepared, actual = prepared_and_found()
+    calls: list[tuple[Launchable, str]] = []
 
-    def agree(there: Launchable, line: str) -> bool:
-        asked.append((there, line))
+    def agree(present: Launchable, line: str) -> bool:
+        calls.append((present, line))
         return False
 
     runtime: Any = SimpleNamespace(progress=None)
     with pytest.raises(UsageError, match="no instance was started"):
         prepare_account(prepared, runtime, agree)
-    assert [there for there, _ in asked] == [found]
-    assert "trying eastus at $1.400/h instead of $0.510" in asked[0][1]
+    assert [present for present, _ in calls] == [actual]
+    assert "trying eastus at $1.400/h instead of $0.510" in calls[0][1]
 
 
 def test_an_image_that_is_agreed_to_is_what_is_launched() -> None:
-    prepared, found = prepared_and_found()
+    prepared, actual = prepared_and_found()
     runtime: Any = SimpleNamespace(progress=None)
-    assert prepare_account(prepared, runtime, lambda there, line: True).first == found
+    assert prepare_account(prepared, runtime, lambda present, line: True).first == actual

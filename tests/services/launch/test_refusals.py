@@ -40,7 +40,7 @@ def test_trouble_with_one_zone_leads_to_the_next_zone(operator: Operator, troubl
     assert [attempt["outcome"] for attempt in ran.instance["attempts"]] == ["refused", "refused", "created"]
 
 
-def test_a_zone_without_a_default_subnet_is_not_asked_at_all(operator: Operator) -> None:
+def test_a_zone_without_a_default_subnet_is_not_tried(operator: Operator) -> None:
     ec2 = operator.cloud.client("ec2")
     filters = [{"Name": "availability-zone", "Values": ["us-east-1a"]}]
     (subnet,) = ec2.describe_subnets(Filters=filters)["Subnets"]
@@ -122,7 +122,7 @@ def test_an_account_that_never_had_spot_falls_back_to_on_demand(operator: Operat
     assert len(zones_asked(operator)) == 2
 
 
-def test_without_a_fallback_it_is_told_how_the_role_is_made(operator: Operator) -> None:
+def test_without_a_fallback_the_error_explains_how_the_role_is_created(operator: Operator) -> None:
     operator.wire.arm("RunInstances", *[NO_ROLE] * 9)
     ran = operator.provision("--spot", "--yes")
     error = ran.json["error"]
@@ -140,7 +140,7 @@ def test_every_capacity_code_of_ec2s_leads_to_the_next_region(operator: Operator
     assert (ran.code, ran.instance["region"]) == (0, "us-west-2")
 
 
-def test_a_spot_price_above_the_maximum_is_asked_about_again_at_once(operator: Operator) -> None:
+def test_a_spot_price_above_the_maximum_is_queried_again_at_once(operator: Operator) -> None:
     low = refuse("SpotMaxPriceTooLow", 400, "Your Spot request price of 0.1 is lower than the minimum of 0.2")
     operator.wire.arm("RunInstances", *[low] * 9)
     error = operator.provision("--spot", "--max-price", "0.10", "--yes").json["error"]
@@ -157,7 +157,7 @@ def test_a_region_that_is_not_enabled_is_named_and_the_next_one_is_tried(operato
     assert "ap-east-1 is skipped" in ran.err
 
 
-def test_a_region_that_is_not_enabled_alone_is_told_with_the_command_that_enables_it(operator: Operator) -> None:
+def test_a_region_that_is_not_enabled_alone_is_reported_with_the_command_that_enables_it(operator: Operator) -> None:
     closed_region(operator, "ap-east-1")
     error = operator.json("provision", "g4dn.xlarge", "--region", "ap-east-1").json["error"]
     assert error["exitCode"] == 4
@@ -192,9 +192,7 @@ def test_throttled_sends_before_it_do_not_make_a_refusal_unknown(operator: Opera
 
 
 @pytest.mark.parametrize("status", [400, 403, 409])
-def test_a_code_that_nobody_has_seen_before_is_a_refusal_with_the_clouds_own_sentence(
-    operator: Operator, status: int
-) -> None:
+def test_an_unknown_code_is_a_refusal_with_the_clouds_own_sentence(operator: Operator, status: int) -> None:
     new = refuse("SomethingOfNextYear", status, "its own sentence")
     operator.wire.arm("RunInstances", new, with_(new), new, new)
     error = operator.provision().json["error"]

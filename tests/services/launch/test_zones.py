@@ -89,7 +89,7 @@ def test_a_zone_without_room_is_left_out_by_the_next_start_and_the_others_are_no
     prepared = scene.prepared()
     assert prepared.first.place.zone == "us-east-1a"
     prepared.refusals.add(prepared.first.place, CapacityError("none left"))
-    assert [place.zone for place in prepared.places() if prepared.refusals.of(place) is None] == [
+    assert [placement.zone for placement in prepared.places() if prepared.refusals.of(placement) is None] == [
         "us-east-1b",
         "us-east-1c",
     ]

@@ -81,7 +81,7 @@ def second_release_waits() -> None:
     assert [result.lease.outcome for result in results] == [LeaseOutcome.RETURNED] * 2
     history = [event.event for event in world.pools.history("train", NOON)]
     assert history == [PoolEventName.LEASED, PoolEventName.RELEASED]
-    assert len(world.cloud.alive) == 1
+    assert len(world.cloud.active) == 1
 
 
 def test_of_two_releases_at_once_one_cleans_and_both_report_the_same() -> None:
@@ -103,7 +103,7 @@ def test_a_release_that_hangs_while_it_cleans_is_overtaken_and_its_instance_is_t
 
     late = released(world, lease_id, hangs)
     assert overtaking[0].lease == late.lease
-    assert (late.lease.outcome, late.lease.is_dirty, world.cloud.alive) == (LeaseOutcome.ENDED, True, [])
+    assert (late.lease.outcome, late.lease.is_dirty, world.cloud.active) == (LeaseOutcome.ENDED, True, [])
 
 
 def test_the_instance_of_a_release_that_died_while_it_cleaned_is_terminated_by_a_tick() -> None:
@@ -116,11 +116,11 @@ def test_the_instance_of_a_release_that_died_while_it_cleaned_is_terminated_by_a
         lease(world)
     with pytest.raises(UsageError, match="is being released"):
         extend_lease(world.tools, lease_id, 30 * MINUTE)
-    assert len(world.cloud.alive) == 1
+    assert len(world.cloud.active) == 1
     world.cloud.pass_time(MINUTE)
     (result,) = scale(world.tools, [], is_dry_run=False).done
     assert result.reason == f"{lease_id} was not cleaned up in time"
-    assert (last_lease(world).is_dirty, world.cloud.alive) == (True, [])
+    assert (last_lease(world).is_dirty, world.cloud.active) == (True, [])
 
 
 def test_the_instance_of_a_release_that_died_while_it_cleaned_is_terminated_by_the_next_release() -> None:
@@ -128,7 +128,7 @@ def test_the_instance_of_a_release_that_died_while_it_cleaned_is_terminated_by_t
     with pytest.raises(Crash):
         released(world, lease_id, dies)
     again = released(world, lease_id, never)
-    assert (again.lease.outcome, again.lease.is_dirty, world.cloud.alive) == (LeaseOutcome.ENDED, True, [])
+    assert (again.lease.outcome, again.lease.is_dirty, world.cloud.active) == (LeaseOutcome.ENDED, True, [])
     assert world.clock.now() - NOON == 6 * MINUTE
 
 
@@ -137,7 +137,7 @@ def test_a_dirty_release_waits_for_no_clean_up() -> None:
     with pytest.raises(Crash):
         released(world, lease_id, dies)
     assert released(world, lease_id, never, is_dirty=True).lease.is_dirty
-    assert (world.clock.now(), world.cloud.alive) == (NOON, [])
+    assert (world.clock.now(), world.cloud.active) == (NOON, [])
 
 
 def test_a_signal_during_the_clean_up_terminates_the_instance() -> None:
@@ -148,7 +148,7 @@ def test_a_signal_during_the_clean_up_terminates_the_instance() -> None:
 
     with pytest.raises(Interrupted):
         released(world, lease_id, interrupted)
-    assert (last_lease(world).is_dirty, world.cloud.alive) == (True, [])
+    assert (last_lease(world).is_dirty, world.cloud.active) == (True, [])
 
 
 def test_a_signal_while_another_release_cleans_leaves_the_instance_to_that_one() -> None:
@@ -157,4 +157,4 @@ def test_a_signal_while_another_release_cleans_leaves_the_instance_to_that_one()
         released(world, lease_id, dies)
     with pytest.raises(Interrupted):
         released(world, lease_id, never)
-    assert (last_lease(world).is_open, len(world.cloud.alive)) == (True, 1)
+    assert (last_lease(world).is_open, len(world.cloud.active)) == (True, 1)

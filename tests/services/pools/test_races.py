@@ -40,15 +40,15 @@ def lease(world: _World) -> None:
 
 
 def tag(cloud: GuardedCloud) -> object:
-    (machine,) = cloud.alive
-    return parse_deadline(machine.tags["gpuctl-expires-at"])
+    (instance,) = cloud.active
+    return parse_deadline(instance.tags["gpuctl-expires-at"])
 
 
 def test_an_instance_that_is_leased_after_the_plan_was_made_is_not_terminated(world: _World) -> None:
     world.cloud.after, world.cloud.interlude = 0, lambda: lease(world)
     result = scale(world.tools, [], is_dry_run=False)
     assert result.done == []
-    assert len(world.cloud.alive) == 1
+    assert len(world.cloud.active) == 1
 
 
 def test_the_deadline_of_an_instance_that_is_leased_before_its_renewal_is_that_of_the_lease(world: _World) -> None:
@@ -123,4 +123,4 @@ def test_two_ticks_at_once_launch_the_minimum_once() -> None:
     world.pools.change("train", lambda present: world.pool)
     world.store.after, world.store.interlude = 3, lambda: scale(world.tools, [], is_dry_run=False) and None
     scale(world.tools, [], is_dry_run=False)
-    assert len(world.cloud.alive) == 2
+    assert len(world.cloud.active) == 2

@@ -30,11 +30,11 @@ def test_an_instance_that_was_extended_elsewhere_is_terminated_at_its_new_deadli
     assert copy.run("extend", "n", "--by", "30m").code == 0
     operator.later(minutes=61)
     assert operator.run("reap").code == 0
-    assert len(operator.alive) == 1
+    assert len(operator.active) == 1
     assert operator.json("get", "n").instance["expiresAt"] == copy.json("get", "n").instance["expiresAt"]
     operator.later(minutes=30)
     assert operator.run("reap").code == 0
-    assert operator.alive == []
+    assert operator.active == []
 
 
 def test_an_extension_counts_from_the_deadline_that_was_extended_elsewhere(operator: Operator, copy: Operator) -> None:
@@ -55,7 +55,7 @@ def test_after_an_extend_that_failed_the_old_deadline_is_in_force_on_both(
     assert operator.run("extend", "n", "--by", "30m").code == 8
     operator.later(minutes=61)
     assert copy.run("reap").code == 0
-    assert operator.alive == []
+    assert operator.active == []
 
 
 def test_an_extend_that_failed_here_does_not_deny_the_same_one_made_elsewhere(
@@ -67,7 +67,7 @@ def test_an_extend_that_failed_here_does_not_deny_the_same_one_made_elsewhere(
     assert copy.run("extend", "n", "--by", "30m").code == 0
     operator.later(minutes=61)
     assert operator.run("reap").code == 0
-    assert len(operator.alive) == 1
+    assert len(operator.active) == 1
 
 
 def test_an_extend_whose_reply_was_lost_and_that_could_not_be_read_back_leaves_the_old_deadline_in_force(
@@ -79,7 +79,7 @@ def test_an_extend_whose_reply_was_lost_and_that_could_not_be_read_back_leaves_t
     operator.wire.reset()
     operator.later(minutes=61)
     assert operator.run("reap").code == 0
-    assert operator.alive == []
+    assert operator.active == []
 
 
 def test_a_backup_from_before_an_extension_was_granted_does_not_shorten_it(operator: Operator) -> None:
@@ -103,15 +103,15 @@ def test_while_the_tags_cannot_be_read_a_passed_deadline_is_reported_and_waited_
     reaped = operator.run("reap")
     assert reaped.code == 8
     assert "its tags could not be read" in reaped.err
-    assert len(operator.alive) == 1
+    assert len(operator.active) == 1
     operator.later(minutes=15)
     operator.wire.arm("DescribeInstances", *[refuse("InternalError", 500)] * 20)
     operator.run("reap")
-    assert operator.alive == []
+    assert operator.active == []
     assert [record.status for record in operator.records] == [Status.STOPPING]
 
 
-def test_what_the_other_copy_created_for_a_record_that_has_failed_here_lives_to_its_deadline(
+def test_an_instance_that_the_other_copy_created_for_a_failed_record_runs_to_its_deadline(
     operator: Operator,
 ) -> None:
     operator.wire.arm("RunInstances", *[refuse("InsufficientInstanceCapacity", 500)] * 20)
@@ -120,12 +120,12 @@ def test_what_the_other_copy_created_for_a_record_that_has_failed_here_lives_to_
     operator.later(minutes=20)
     operator.cloud.launch(tags=ours(record, operator.state_id))
     reaped = operator.json("reap", "--sweep")
-    assert (reaped.code, len(operator.alive)) == (0, 1)
+    assert (reaped.code, len(operator.active)) == (0, 1)
     (action,) = reaped.json["actions"]
     assert action["detail"] == "created by another copy of this state; terminated at its deadline"
     operator.later(minutes=40)
     assert operator.run("reap", "--sweep").code == 0
-    assert operator.alive == []
+    assert operator.active == []
 
 
 def boot(operator: Operator, machine_id: str) -> None:
@@ -157,11 +157,11 @@ def test_a_state_on_another_computer_says_so_once_and_enforces_no_deadline_befor
     reaped = operator.run("reap")
     assert reaped.code == 8
     assert "the tags of the instance could not be read since" in reaped.err
-    assert len(operator.alive) == 1
+    assert len(operator.active) == 1
     operator.wire.reset()
     assert operator.run("reap").code == 0
     assert not operator.store.snapshot().is_restored
-    assert operator.alive == []
+    assert operator.active == []
 
 
 def test_a_state_that_is_shared_by_two_computers_moves_to_each_of_them_once(

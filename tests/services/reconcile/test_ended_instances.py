@@ -51,17 +51,17 @@ def test_an_instance_that_ends_while_launching_shows_the_reason_of_aws(
     assert record["status"] == "TERMINATED" and sentence in record["statusMessage"]
     last = operator.json("events").json["events"][-1]
     assert (last["reason"], sentence in last["detail"]) == ("refused", True)
-    assert operator.alive == []
+    assert operator.active == []
 
 
 def test_a_record_is_closed_by_its_own_id_when_aws_has_dropped_the_tags(operator: Operator) -> None:
-    machine = operator.provision("--name", "n").instance
+    instance = operator.provision("--name", "n").instance
     operator.state.unlink()
     operator.run("recover", "--yes")
     operator.later(minutes=2)
-    operator.cloud.client("ec2").terminate_instances(InstanceIds=[machine["cloudInstanceId"]])
+    operator.cloud.client("ec2").terminate_instances(InstanceIds=[instance["cloudInstanceId"]])
     operator.later(minutes=5)
-    described = operator.cloud.client("ec2").describe_instances(InstanceIds=[machine["cloudInstanceId"]])
+    described = operator.cloud.client("ec2").describe_instances(InstanceIds=[instance["cloudInstanceId"]])
     assert described["Reservations"][0]["Instances"][0].get("Tags", []) == []
     assert operator.run("reap", "--sweep").code == 0
     (record,) = operator.records
@@ -90,8 +90,8 @@ def described(**facts: Any) -> dict[str, Any]:
     ],
 )
 def test_a_spot_instance_that_aws_ended_was_interrupted(facts: dict[str, Any], reason: Reason | None) -> None:
-    seen = observed(described(InstanceLifecycle="spot", **facts), "1", "us-east-1")
-    assert (seen.end_reason, seen.refusal) == (reason, None)
+    observations = observed(described(InstanceLifecycle="spot", **facts), "1", "us-east-1")
+    assert (observations.end_reason, observations.refusal) == (reason, None)
 
 
 def test_an_on_demand_instance_that_aws_ended_was_not_interrupted() -> None:

@@ -56,7 +56,7 @@ def test_systemd_leaves_alone_what_a_hook_started_in_the_background() -> None:
         "* * * * * /opt/gpuctl reap",
     ],
 )
-def test_a_line_of_somebody_elses_is_no_job(line: str) -> None:
+def test_a_line_of_another_program_is_no_job(line: str) -> None:
     assert from_cron(line) is None
 
 
@@ -128,7 +128,7 @@ def test_a_crontab_that_cannot_be_read_is_never_written() -> None:
         "crontab: can't open 'ana': No such file or directory\n",  # BusyBox: Alpine, OpenWrt
     ],
 )
-def test_a_user_without_a_crontab_gets_one_whatever_cron_calls_that(failure: str) -> None:
+def test_a_user_without_a_crontab_gets_a_crontab(failure: str) -> None:
     tab = Tab(none_yet=failure)
     assert Crontab(tab).obstacle is None
     assert Crontab(tab).install(JOB) == cron_line(JOB)

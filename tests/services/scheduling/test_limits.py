@@ -55,7 +55,7 @@ def test_without_mountinfo_the_file_system_is_not_known(tmp_path: Path) -> None:
     assert Platform("darwin", root=tmp_path).filesystem(HOME) is None
 
 
-def test_wsl_is_said_to_stop_and_windows_own_scheduler_is_named(tmp_path: Path) -> None:
+def test_a_warning_says_that_wsl_stops_and_names_the_scheduler_of_windows(tmp_path: Path) -> None:
     (warning,) = limits(a_wsl(tmp_path), JOB, [STATE], HOME, "Debian", "ana")
     assert "WSL stops about 15 seconds after its last window was closed" in warning
     task = f"wsl.exe -d Debian -u ana --exec {' '.join(JOB.argv)}"
@@ -131,5 +131,5 @@ def test_a_new_state_is_not_made_on_a_drive_of_windows_unless_it_is_named(operat
     installed = operator.run("schedule", "install", "--state", named)
     assert (installed.code, f"{named} is on a drive of Windows" in installed.err) == (0, True)
     checks = operator.json("doctor", "--region", "us-east-1", "--state", named).json["checks"]
-    found = [check["message"] for check in checks if check["check"] == "platform"]
-    assert (len(found), "this is WSL" in found[0], "drive of Windows" in found[1]) == (2, True, True)
+    results = [check["message"] for check in checks if check["check"] == "platform"]
+    assert (len(results), "this is WSL" in results[0], "drive of Windows" in results[1]) == (2, True, True)

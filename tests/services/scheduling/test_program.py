@@ -43,17 +43,17 @@ def test_a_program_below_a_cache_folder_does_not_stay(path: str, expected: bool)
 
 
 def test_a_program_is_missing_with_its_interpreter(tmp_path: Path) -> None:
-    gone = tmp_path / "gone" / "python"
+    missing = tmp_path / "gone" / "python"
     whole = a_script(tmp_path / "a" / "gpuctl", "#!/bin/sh\n")
-    broken = a_script(tmp_path / "b" / "gpuctl", f"#!{gone}\n")
-    long = a_script(tmp_path / "c" / "gpuctl", f"#!/bin/sh\n'''exec' \"{gone}\" \"$0\" \"$@\"\n' '''\n")
+    broken = a_script(tmp_path / "b" / "gpuctl", f"#!{missing}\n")
+    long = a_script(tmp_path / "c" / "gpuctl", f"#!/bin/sh\n'''exec' \"{missing}\" \"$0\" \"$@\"\n' '''\n")
     dangling = tmp_path / "gpuctl"
-    dangling.symlink_to(gone)
+    dangling.symlink_to(missing)
     assert missing_program(str(whole)) is None
     assert missing_program(str(tmp_path / "d")) == str(tmp_path / "d")
     assert missing_program(str(dangling)) == str(dangling)
-    assert missing_program(str(broken)) == str(gone)
-    assert missing_program(str(long)) == str(gone)
+    assert missing_program(str(broken)) == str(missing)
+    assert missing_program(str(long)) == str(missing)
     assert missing_program("/bin/sh") is None
 
 

@@ -59,10 +59,10 @@ class _OnDynamoDB:
 
 
 class TestDynamoRecords(_OnDynamoDB, RecordStoreContract):
-    def open(self, place: Path, kind: StateKind = StateKind.REAL) -> RecordStore:
+    def open(self, folder: Path, kind: StateKind = StateKind.REAL) -> RecordStore:
         return self.open_state(FakeClock()).records
 
-    def lose(self, place: Path) -> None:
+    def lose(self, folder: Path) -> None:
         self.table.call("delete_item", Key=HEADER_KEY)
 
 
@@ -111,9 +111,9 @@ def test_a_guard_never_writes_on_records_that_are_older_than_its_serial(dynamodb
     writer.admin.create()
     engine = Raced(DynamoTable(read_address(url), dynamodb.environ, FakeClock()), FakeClock())
     records = SharedRecords(engine, NothingKnown(), kind=StateKind.REAL, clock=FakeClock())
-    seen: list[int] = []
-    records.add([an_instance("inst-00000000000a")], lambda present: seen.append(len(present)))
-    assert seen[-1] == 5
+    calls: list[int] = []
+    records.add([an_instance("inst-00000000000a")], lambda present: calls.append(len(present)))
+    assert calls[-1] == 5
 
 
 def test_more_records_than_one_transaction_holds_are_changed_and_archived(dynamodb: DynamoServer, url: str) -> None:

@@ -21,11 +21,11 @@ PROCESSES = 8
 
 def test_tinydbs_own_storage_loses_what_another_writes_in_between(tmp_path: Path) -> None:
     """Why there is a storage of our own: the same overlap, made to happen every time, on the stock one."""
-    place = tmp_path / "stock.json"
-    with TinyDB(place) as first, TinyDB(place) as second:
+    folder = tmp_path / "stock.json"
+    with TinyDB(folder) as first, TinyDB(folder) as second:
         first.insert({"user": "0"})
         first.update(lambda document: second.insert({"user": "lost"}) and None)
-    with TinyDB(place) as after:
+    with TinyDB(folder) as after:
         assert [item["user"] for item in after.all()] == ["0"]
 
 
@@ -67,7 +67,7 @@ def test_a_disk_that_takes_a_little_at_a_time_gets_all_of_it(tmp_path: Path) -> 
     assert len(opened(tmp_path).snapshot().records) == 1
 
 
-def test_a_state_that_cannot_be_born_leaves_no_trace_that_would_count_as_missing(tmp_path: Path) -> None:
+def test_a_state_that_cannot_be_created_leaves_no_file_that_would_count_as_missing(tmp_path: Path) -> None:
     with pytest.raises(StateUnusableError):
         opened(tmp_path, disk=FailingDisk(0)).add([an_instance(ONE)], anyone)
     assert opened(tmp_path).snapshot().records == ()

@@ -25,12 +25,12 @@ def resealed(text: str) -> bytes:
     return blank.replace("0" * 64, hashlib.sha256(blank.encode()).hexdigest(), 1).encode()
 
 
-def refused(place: Path, content: bytes) -> str:
+def refused(folder: Path, content: bytes) -> str:
     """Put this in the state's place; what reading and writing say, both leaving it as it is."""
-    state = place / "state.json"
+    state = folder / "state.json"
     state.write_bytes(content)
     texts = set()
-    for use in (lambda: opened(place).snapshot(), lambda: opened(place).add([an_instance(TWO)], anyone)):
+    for use in (lambda: opened(folder).snapshot(), lambda: opened(folder).add([an_instance(TWO)], anyone)):
         with pytest.raises(StateUnusableError) as caught:
             use()
         texts.add(caught.value.message)
@@ -40,7 +40,7 @@ def refused(place: Path, content: bytes) -> str:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Path:
+def folder(tmp_path: Path) -> Path:
     store = opened(tmp_path)
     store.add([an_instance(ONE)], anyone)
     store.update(ONE, lambda record: record.with_fields(user="bob"))
@@ -48,7 +48,7 @@ def place(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "text"),
     [
         (b"", "is empty"),
         (b" \n", "is empty"),
@@ -66,14 +66,14 @@ def place(tmp_path: Path) -> Path:
     ],
     ids=range(13),
 )
-def test_what_is_no_state_of_ours_is_refused_and_left_as_it_is(place: Path, content: bytes, said: str) -> None:
-    assert said in refused(place, content)
+def test_what_is_no_state_of_ours_is_refused_and_left_as_it_is(folder: Path, content: bytes, text: str) -> None:
+    assert text in refused(folder, content)
 
 
 def test_a_missing_state_is_not_taken_for_empty_where_its_lock_file_cannot_be_read(
-    place: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (place / "state.json").unlink()
+    (folder / "state.json").unlink()
     readable = Path.read_bytes
 
     def refuse(path: Path) -> bytes:
@@ -83,26 +83,26 @@ def test_a_missing_state_is_not_taken_for_empty_where_its_lock_file_cannot_be_re
 
     monkeypatch.setattr(Path, "read_bytes", refuse)
     with pytest.raises(StateUnusableError, match="Permission denied"):
-        opened(place).snapshot()
+        opened(folder).snapshot()
 
 
-def test_a_refusal_names_the_newest_backup(place: Path) -> None:
-    (place / "state.json").write_bytes(b"")
+def test_a_refusal_names_the_newest_backup(folder: Path) -> None:
+    (folder / "state.json").write_bytes(b"")
     with pytest.raises(StateUnusableError) as caught:
-        opened(place).snapshot()
+        opened(folder).snapshot()
     assert "state.json.backups" in (caught.value.hint or "")
 
 
-def test_every_byte_of_a_state_is_guarded(place: Path) -> None:
-    good = (place / "state.json").read_bytes()
+def test_every_byte_of_a_state_is_guarded(folder: Path) -> None:
+    good = (folder / "state.json").read_bytes()
     for position in range(len(good)):
         altered = good[:position] + bytes([good[position] ^ 1]) + good[position + 1 :]
         with pytest.raises(UnreadableState):
             decode(altered)
 
 
-def test_every_shorter_state_is_refused(place: Path) -> None:
-    good = (place / "state.json").read_bytes()
+def test_every_shorter_state_is_refused(folder: Path) -> None:
+    good = (folder / "state.json").read_bytes()
     for length in range(len(good)):
         with pytest.raises(UnreadableState):
             decode(good[:length])
@@ -110,7 +110,7 @@ def test_every_shorter_state_is_refused(place: Path) -> None:
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_whatever_is_done_to_a_state_it_is_refused_or_it_is_the_same(place: Path, data: st.DataObject) -> None:
+def test_whatever_is_done_to_a_state_it_is_refused_or_it_is_the_same(folder: Path, data: st.DataObject) -> None:
     good = encode(
         Header("a-state-id", StateKind.REAL, 1), {"instances": {ONE: an_instance(ONE).model_dump(mode="json")}}
     )
@@ -124,12 +124,12 @@ def test_whatever_is_done_to_a_state_it_is_refused_or_it_is_the_same(place: Path
     assert decoded == decode(good)
 
 
-def test_a_record_that_cannot_be_read_is_refused_even_under_a_right_checksum(place: Path) -> None:
-    text = (place / "state.json").read_text().replace('"status":"PROVISIONING"', '"status":"DANCING"')
-    assert "holds a record that cannot be read" in refused(place, resealed(text))
+def test_a_record_that_cannot_be_read_is_refused_even_under_a_right_checksum(folder: Path) -> None:
+    text = (folder / "state.json").read_text().replace('"status":"PROVISIONING"', '"status":"DANCING"')
+    assert "holds a record that cannot be read" in refused(folder, resealed(text))
 
 
-def test_a_header_that_cannot_be_read_is_refused_even_under_a_right_checksum(place: Path) -> None:
-    state_id = json.loads((place / "state.json").read_text())["_gpuctl"]["1"]["stateId"]
-    text = (place / "state.json").read_text().replace(f'"stateId":"{state_id}"', '"stateId":"X"')
-    assert "has a header that cannot be read" in refused(place, resealed(text))
+def test_a_header_that_cannot_be_read_is_refused_even_under_a_right_checksum(folder: Path) -> None:
+    state_id = json.loads((folder / "state.json").read_text())["_gpuctl"]["1"]["stateId"]
+    text = (folder / "state.json").read_text().replace(f'"stateId":"{state_id}"', '"stateId":"X"')
+    assert "has a header that cannot be read" in refused(folder, resealed(text))

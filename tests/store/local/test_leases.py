@@ -29,8 +29,8 @@ REAP = LeaseName.REAP
 
 
 class TestLocalLeases(LeaseContract):
-    def open(self, place: Path, clock: FakeClock) -> LocalLeases:
-        return LocalLeases(place / "state.json", clock)
+    def open(self, folder: Path, clock: FakeClock) -> LocalLeases:
+        return LocalLeases(folder / "state.json", clock)
 
 
 class TestLocalReaperMemory(ReaperMemoryContract):

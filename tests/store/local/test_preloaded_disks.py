@@ -110,7 +110,7 @@ def test_every_command_works_on_such_a_disk(
         ["terminate", "n", "--no-wait"],
     ]
     assert [(ran.code, ran.err) for ran in run_commands(commands, environ) if ran.code != 0] == []
-    assert operator.alive == []
+    assert operator.active == []
 
 
 def preloaded(library: Path, folder: Path) -> dict[str, str]:

@@ -30,7 +30,7 @@ def grow(store: LocalStore) -> None:
     store.add([an_instance(TWO)], lambda present: None)
 
 
-def test_an_older_file_put_back_by_hand_is_known_as_restored(store: LocalStore, path: Path) -> None:
+def test_an_older_file_restored_by_hand_is_known_as_restored(store: LocalStore, path: Path) -> None:
     shutil.copy(path, path.with_name("older"))
     grow(store)
     assert not store.snapshot().is_restored

@@ -18,16 +18,16 @@ from gpuctl.store.local.store import LocalStore
 from gpuctl.store.reaper import ReapTimes
 
 
-def opened(place: Path, **facts: object) -> LocalStore:
-    return LocalStore(place / "state.json", **({"kind": StateKind.REAL, "clock": FakeClock()} | facts))  # type: ignore[arg-type]
+def opened(folder: Path, **facts: object) -> LocalStore:
+    return LocalStore(folder / "state.json", **({"kind": StateKind.REAL, "clock": FakeClock()} | facts))  # type: ignore[arg-type]
 
 
 class TestLocalStore(RecordStoreContract):
-    def lose(self, place: Path) -> None:
-        (place / "state.json").unlink()
+    def lose(self, folder: Path) -> None:
+        (folder / "state.json").unlink()
 
-    def open(self, place: Path, kind: StateKind = StateKind.REAL) -> LocalStore:
-        return opened(place, kind=kind)
+    def open(self, folder: Path, kind: StateKind = StateKind.REAL) -> LocalStore:
+        return opened(folder, kind=kind)
 
 
 def test_a_state_gets_an_id_at_birth_and_keeps_it(tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_a_birth_that_was_cut_short_can_be_done_again(tmp_path: Path) -> None:
     assert opened(tmp_path).add([an_instance(ONE)], anyone).state_id == "unborn-state"
 
 
-def test_a_lost_lock_file_is_made_anew_from_the_state(tmp_path: Path) -> None:
+def test_a_lost_lock_file_is_made_again_from_the_state(tmp_path: Path) -> None:
     state_id = opened(tmp_path).add([an_instance(ONE)], anyone).state_id
     (tmp_path / "state.json.lock").unlink()
     opened(tmp_path).add([an_instance(TWO)], anyone)
@@ -87,17 +87,17 @@ def test_a_lock_file_of_another_state_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o777])
-def test_nobody_else_can_read_any_of_it_whatever_the_umask(
+def test_no_other_user_can_read_any_of_it_whatever_the_umask(
     tmp_path: Path, umask: int, set_umask: Callable[[int], None]
 ) -> None:
     set_umask(umask)
-    place = tmp_path / "a" / "b"
+    folder = tmp_path / "a" / "b"
     clock = FakeClock()
-    store = opened(place, clock=clock)
+    store = opened(folder, clock=clock)
     store.add([a_ready_instance(ONE, status=Status.TERMINATED, terminated_at=NOON)], anyone)
     store.add([an_instance(TWO)], anyone)
     store.archive(NOON + timedelta(days=1))
-    state = open_state(str(place / "state.json"), kind=StateKind.REAL, clock=FakeClock())
+    state = open_state(str(folder / "state.json"), kind=StateKind.REAL, clock=FakeClock())
     state.reaper.update(lambda times: ReapTimes())
     with leased(state.leases, LeaseName.REAP, "this", timedelta(minutes=5)):
         files = [path for path in tmp_path.rglob("*") if path.is_file()]
@@ -188,7 +188,7 @@ def test_a_torn_line_in_the_archive_loses_nothing_else_and_is_reported(tmp_path:
     assert store.unreadable() == [f"{month}:2"]
 
 
-def test_a_record_in_both_places_is_told_once_as_the_state_has_it(tmp_path: Path) -> None:
+def test_a_record_in_both_places_is_reported_once_as_the_state_has_it(tmp_path: Path) -> None:
     store = opened(tmp_path)
     old = a_ready_instance(ONE, status=Status.TERMINATED, terminated_at=NOON)
     store.add([old], anyone)

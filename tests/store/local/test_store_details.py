@@ -30,7 +30,7 @@ def ended(record_id: str, **facts: Any) -> Instance:
 # what is not made
 
 
-def test_where_no_state_is_nothing_is_made_by_asking_or_by_changing(tmp_path: Path) -> None:
+def test_without_a_state_reading_and_changing_create_nothing(tmp_path: Path) -> None:
     store = opened(tmp_path / "never")
     assert store.snapshot() == Snapshot(None, 0, ())
     assert list(store.archived()) == []
@@ -53,12 +53,12 @@ def test_changing_no_record_waits_for_no_lock(tmp_path: Path) -> None:
 
 
 def test_a_transaction_that_changed_nothing_writes_nothing_and_says_so(tmp_path: Path) -> None:
-    place, header = tmp_path / "state.json", Header("a-state-id", StateKind.REAL, 0)
+    folder, header = tmp_path / "state.json", Header("a-state-id", StateKind.REAL, 0)
     storage = StateStorage({})
-    assert storage.commit(place, header, Disk(), NOON) is False
+    assert storage.commit(folder, header, Disk(), NOON) is False
     assert list(tmp_path.iterdir()) == []
     storage.write({})
-    assert storage.commit(place, header, Disk(), NOON) is True
+    assert storage.commit(folder, header, Disk(), NOON) is True
     assert [path.name for path in tmp_path.iterdir()] == ["state.json"]
 
 
@@ -96,7 +96,7 @@ def test_a_leftover_is_stale_when_it_is_older_than_an_hour(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o601])
-def test_a_state_that_is_open_to_anybody_is_closed_on_reading(tmp_path: Path, mode: int) -> None:
+def test_a_state_that_other_users_can_read_is_made_private_on_reading(tmp_path: Path, mode: int) -> None:
     opened(tmp_path).add([an_instance(ONE)], anyone)
     (tmp_path / "state.json").chmod(mode)
     opened(tmp_path).snapshot()
@@ -129,7 +129,7 @@ def test_the_id_is_written_down_and_synced_before_the_state_that_has_it(tmp_path
     assert opened(tmp_path).add([an_instance(ONE)], anyone).state_id == remembered.state_id
 
 
-def test_the_lock_file_is_written_when_the_state_is_born_and_not_again(
+def test_the_lock_file_is_written_when_the_state_is_created_and_not_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = opened(tmp_path)
@@ -146,7 +146,7 @@ def test_the_lock_file_is_written_when_the_state_is_born_and_not_again(
 # what is said
 
 
-def test_a_store_says_where_it_is(tmp_path: Path) -> None:
+def test_a_store_names_its_location(tmp_path: Path) -> None:
     assert opened(tmp_path).location == str(tmp_path / "state.json")
 
 
@@ -185,16 +185,16 @@ def test_the_hint_of_a_damaged_state_names_its_three_newest_backups(tmp_path: Pa
     assert hint_of(StateUnusableError, store.snapshot) == named
 
 
-def test_what_the_system_refused_is_told_in_its_own_words(tmp_path: Path) -> None:
-    place = tmp_path / "state.json"
-    place.mkdir()
+def test_an_error_of_the_system_has_its_own_words(tmp_path: Path) -> None:
+    folder = tmp_path / "state.json"
+    folder.mkdir()
     with pytest.raises(StateUnusableError) as caught:
         opened(tmp_path).snapshot()
-    assert caught.value.message == f"the state `{place}` could not be read: Is a directory"
-    assert caught.value.hint == f"ls -ld {tmp_path} {place}"
+    assert caught.value.message == f"the state `{folder}` could not be read: Is a directory"
+    assert caught.value.hint == f"ls -ld {tmp_path} {folder}"
 
 
-def test_what_we_found_wrong_ourselves_is_told_in_ours(tmp_path: Path) -> None:
+def test_an_error_of_gpuctl_has_our_words(tmp_path: Path) -> None:
     class FullDisk(Disk):
         def write(self, descriptor: int, content: memoryview) -> int:
             return 0

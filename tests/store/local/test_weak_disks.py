@@ -95,8 +95,8 @@ def test_a_damaged_state_is_rebuilt_and_what_stood_there_is_kept_without_hard_li
     state_id = opened(tmp_path).snapshot().state_id or ""
     (tmp_path / "state.json").write_bytes(b"damaged")
     WeakDisk(monkeypatch, tmp_path, links=number)
-    kept = opened(tmp_path).rebuild(state_id, [an_instance(SECOND)])
-    assert Path(kept or "").read_bytes() == b"damaged"
+    remaining = opened(tmp_path).rebuild(state_id, [an_instance(SECOND)])
+    assert Path(remaining or "").read_bytes() == b"damaged"
     assert [record.id for record in opened(tmp_path).snapshot().records] == [SECOND]
 
 

@@ -62,10 +62,10 @@ class _OnPostgres:
 
 
 class TestPostgresRecords(_OnPostgres, RecordStoreContract):
-    def open(self, place: Path, kind: StateKind = StateKind.REAL) -> RecordStore:
+    def open(self, folder: Path, kind: StateKind = StateKind.REAL) -> RecordStore:
         return self.open_state(FakeClock(), kind).records
 
-    def lose(self, place: Path) -> None:
+    def lose(self, folder: Path) -> None:
         self.postgres.execute(self.url, "DELETE FROM gpuctl_state")
 
 

@@ -226,7 +226,7 @@ def test_a_hint_can_be_pasted_into_a_shell() -> None:
     assert words(incoming.value.hint)[-1] == location
 
 
-def test_a_state_that_was_lost_is_not_initialised_anew(url: str, postgres: PostgresServer, tmp_path: Path) -> None:
+def test_a_state_that_was_lost_is_not_initialised_again(url: str, postgres: PostgresServer, tmp_path: Path) -> None:
     state = opened(url, tmp_path)
     state.admin.create()
     state_id = state.records.add([an_instance(ONE)], lambda present: None).state_id
@@ -236,7 +236,7 @@ def test_a_state_that_was_lost_is_not_initialised_anew(url: str, postgres: Postg
     assert opened(url, tmp_path).records.state_id == state_id
 
 
-def test_a_database_that_was_put_back_counts_as_restored(url: str, postgres: PostgresServer, tmp_path: Path) -> None:
+def test_a_database_that_was_restored_counts_as_restored(url: str, postgres: PostgresServer, tmp_path: Path) -> None:
     state = opened(url, tmp_path)
     state.admin.create()
     state.records.add([an_instance(ONE)], lambda present: None)
@@ -296,7 +296,7 @@ def no_libpq(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("no_libpq")
-def test_a_state_elsewhere_is_never_reached_in_plain_text_unless_that_was_said_twice() -> None:
+def test_a_remote_state_is_never_reached_in_plain_text_without_two_settings_that_allow_it() -> None:
     assert read_address("postgresql://db.example/x", may_be_plain=False).parameters["sslmode"] == "require"
     assert (
         read_address("postgresql://db.example/x?sslmode=prefer", may_be_plain=True).parameters["sslmode"] == "require"

@@ -51,13 +51,13 @@ class AwsCloud:
             reply = self._answer(call, environ)
         return reply(environ, start_response)
 
-    def machines(self) -> list[dict[str, Any]]:
+    def instances(self) -> list[dict[str, Any]]:
         """Every machine since the last reset, ended ones too, oldest first; read from the backends, not described."""
         with self._lock:
             backends = self._backends()
             for backend in backends:
                 self._lives.settle(backend, self._now())
-            return self._lives.machines(backends)
+            return self._lives.instances(backends)
 
     def guests(self) -> list[Guest]:
         """Every instance that is not terminated, as those who log in find it."""

@@ -96,7 +96,7 @@ class Lives:
         life = self._lives.get(instance_id)
         return life.since if life is not None and life.cause is ITSELF and life.state == "terminated" else None
 
-    def machines(self, backends: list[Any]) -> list[dict[str, Any]]:
+    def instances(self, backends: list[Any]) -> list[dict[str, Any]]:
         """Every machine there ever was in these regions, oldest first, as plain values."""
         shown = [self._entry(instance, backend) for backend in backends for instance in backend.all_instances()]
         return sorted(self._vanished + shown, key=lambda entry: (entry["launched_at"], entry["id"]))

@@ -46,7 +46,7 @@ class ArmCloud(OperatedCloud):
         """Whether a path is one of ARM's."""
         return any(path.lower() == prefix or path.lower().startswith(f"{prefix}/") for prefix in _PREFIXES)
 
-    def machines(self) -> list[Json]:
+    def instances(self) -> list[Json]:
         """Every machine since the last reset, ended ones too, oldest first."""
         with self._lock:
             self._settle(is_look=False)

@@ -40,7 +40,7 @@ class ComputeCloud(OperatedCloud):
         """Whether a path is one of Compute Engine's, the Resource Manager's or Cloud Billing's."""
         return path.startswith("/compute/") or projects.owns(path)
 
-    def machines(self) -> list[Json]:
+    def instances(self) -> list[Json]:
         """Every instance since the last reset, ended ones too, oldest first."""
         with self._lock:
             self._settle(is_look=False)
