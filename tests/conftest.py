@@ -90,7 +90,7 @@ def schema(postgres: PostgresServer) -> str:
 
 @pytest.fixture
 def url(postgres: PostgresServer, schema: str) -> str:
-    """The URL of a state in PostgreSQL that is not initialised."""
+    """The URL of a state in PostgreSQL that is not initialized."""
     return postgres.url(schema)
 
 

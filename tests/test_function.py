@@ -127,7 +127,7 @@ def test_a_state_in_a_file_is_refused(
     assert err.startswith("error: GPUCTL_STATE must be the URL of a database")
 
 
-def test_a_table_that_is_not_initialised_is_named_and_a_password_is_not(team: Operator, tmp_path: Path) -> None:
+def test_a_table_that_is_not_initialized_is_named_and_a_password_is_not(team: Operator, tmp_path: Path) -> None:
     environ = environ_of(team, tmp_path)
     missing = reap_once({**environ, "GPUCTL_STATE": "dynamodb://nowhere?region=us-east-1"}, team.clock)
     assert missing.exit_code == 9 and "state init" in str(missing.document["error"]["hint"])

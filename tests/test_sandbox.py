@@ -243,7 +243,7 @@ def test_a_server_that_exits_at_once_is_reported_with_its_last_line(
     with pytest.raises(SandboxError) as failure:
         ensure(folder)
 
-    assert failure.value.message == "the sandbox server ended at once: ImportError: broken on purpose"
+    assert failure.value.message == "the sandbox server exited at once: ImportError: broken on purpose"
     assert failure.value.hint == f"cat {folder}/server.log"
     assert status(folder) is None
 

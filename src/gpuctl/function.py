@@ -97,7 +97,7 @@ def _run(environ: Mapping[str, str], clock: Clock, redactor: Redactor) -> ReapRe
     selection = StateSelection.of(environ)
     if selection.state is None or scheme_of(selection.state) == FILE:
         raise UsageError(
-            "GPUCTL_STATE must be the URL of a database: a file does not outlive the function",
+            "GPUCTL_STATE must be the URL of a database: a file is lost when the function stops",
             hint="set GPUCTL_STATE to dynamodb://TABLE?region=REGION or postgresql://HOST/DATABASE",
         )
     # Only the folder for temporary files can be written to. What is saved there is lost with the instance.

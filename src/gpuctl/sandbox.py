@@ -134,7 +134,7 @@ def stop(folder: Path) -> bool:
         if not verify(address):
             return True
         _wait()
-    raise SandboxError(f"the sandbox server (process {address.pid}) does not end", hint=f"kill -9 {address.pid}")
+    raise SandboxError(f"the sandbox server (process {address.pid}) does not exit", hint=f"kill -9 {address.pid}")
 
 
 def interrupt(folder: Path, cloud_id: str) -> bool:
@@ -235,7 +235,7 @@ def _start(folder: Path, patience: timedelta) -> ServerAddress:
             process.wait(timeout=_PAUSE.total_seconds())
         except subprocess.TimeoutExpired:
             continue
-        raise SandboxError(f"the sandbox server ended at once: {_last_line(log)}", hint=f"cat {log}")
+        raise SandboxError(f"the sandbox server exited at once: {_last_line(log)}", hint=f"cat {log}")
     process.kill()
     process.wait()
     within = f"{patience.total_seconds():g} s"
@@ -282,7 +282,7 @@ def _last_line(log: Path) -> str:
         lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
     except OSError:
         lines = []
-    return next((line.strip() for line in reversed(lines) if line.strip()), "it left no word in its log")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "its log is empty")
 
 
 def _reason(error: OSError) -> str:

@@ -10,7 +10,7 @@ from support.postgres import PostgresServer
 
 @pytest.fixture
 def team(operator: Operator, url: str, tmp_path: Path) -> Operator:
-    """An operator whose state is initialised, and nobody else's yet."""
+    """An operator whose state is initialized, and nobody else's yet."""
     operator.environ |= {"GPUCTL_STATE": url, "HOME": str(tmp_path)}
     assert operator.run("state", "init").code == 0
     return operator
@@ -39,7 +39,7 @@ def test_one_list_one_budget_and_one_reaper_for_everybody(team: Operator, tmp_pa
     assert team.json("get", instance["id"]).instance["status"] == "TERMINATED"
 
 
-def test_without_initialisation_every_command_names_it(operator: Operator, url: str) -> None:
+def test_without_initialization_every_command_names_it(operator: Operator, url: str) -> None:
     for argv in (
         ["list"],
         ["provision", "g4dn.xlarge", "--region", "us-east-1"],
@@ -108,9 +108,9 @@ def test_a_moved_state_refuses_and_says_where_it_went(team: Operator, url: str, 
 def test_a_file_moves_to_the_engine(operator: Operator, url: str, tmp_path: Path) -> None:
     operator.environ["HOME"] = str(tmp_path)
     instance = operator.provision().instance
-    uninitialised = operator.json("state", "move", "--to", url)
-    assert uninitialised.code == 9
-    assert "state init" in uninitialised.json["error"]["hint"]
+    uninitialized = operator.json("state", "move", "--to", url)
+    assert uninitialized.code == 9
+    assert "state init" in uninitialized.json["error"]["hint"]
     assert operator.run("--state", url, "state", "init").code == 0
     assert operator.json("state", "move", "--to", url).code == 0
     assert operator.json("state", "move", "--to", url).code == 0

@@ -44,7 +44,7 @@ def test_what_fails_says_its_code_and_its_last_words() -> None:
     assert tell("echo one >&2; echo two >&2; echo; exit 3") == "exited with 3: two"
     assert tell("exit 1") == "exited with 1"
     assert tell("no-such-program") is not None
-    assert tell("kill -9 $$") == "was ended by signal 9"
+    assert tell("kill -9 $$") == "was stopped by signal 9"
     assert tell("printf '\\377\\n' >&2; exit 1") == "exited with 1: \ufffd"
 
 

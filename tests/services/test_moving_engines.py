@@ -37,7 +37,7 @@ def dynamodb(server: DynamoServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 
 @pytest.fixture
 def table(dynamodb: DynamoServer) -> str:
-    """The URL of a state in DynamoDB that is not initialised."""
+    """The URL of a state in DynamoDB that is not initialized."""
     return f"dynamodb://t{uuid4().hex[:12]}?region=us-east-1"
 
 
@@ -69,11 +69,11 @@ def test_a_state_moves_from_a_file_through_both_engines_and_back(
         assert move(opened(source), opened(target)).records == 2
 
 
-def test_nothing_moves_to_a_table_that_is_not_initialised(
+def test_nothing_moves_to_a_table_that_is_not_initialized(
     opened: Callable[[str], State], tmp_path: Path, table: str
 ) -> None:
     source = filled(opened(str(tmp_path / "source.json")))
-    with pytest.raises(StateUnusableError, match="not initialised") as refused:
+    with pytest.raises(StateUnusableError, match="not initialized") as refused:
         move(source, opened(table))
     assert refused.value.hint == f"gpuctl --state '{table}' state init"
     source.records.update(TWO, lambda record: record.with_fields(user="bob"))

@@ -26,7 +26,7 @@ class CommandRow:
     default: str | None = None
 
 
-_INSTANCES, _ACCESS, _POOLS = "Instances", "Access and lifecycle", "Pools and forecasts"
+_INSTANCES, _ACCESS, _POOLS = "Instances", "Access and lifecycle", "Pools"
 _COST, _SETUP = "Prices and cost", "Setup and maintenance"
 
 
@@ -55,7 +55,11 @@ _SCHEDULE = {
     "uninstall": _silent("schedule.command", "Remove the schedule", "uninstall"),
     # Run by `install` in the environment of the schedule.
     "prove": CommandRow(
-        "schedule.command", "Use the credentials once", function="prove", warns_if_overdue=False, is_hidden=True
+        "schedule.command",
+        "Check the credentials of the scheduled reaper",
+        function="prove",
+        warns_if_overdue=False,
+        is_hidden=True,
     ),
 }
 _CONFIG = {
@@ -66,14 +70,14 @@ _POOL = {
     "create": CommandRow("pool.create", "Create a pool", warns_if_foreign=True),
     "list": CommandRow("pool.listing", "List pools", function="show_all", only_reads=True),
     "show": CommandRow("pool.listing", "Show a pool, its leases and its demand", function="show", only_reads=True),
-    "scale": CommandRow("pool.scale", "Launch and terminate by demand (for cron)", warns_if_overdue=False),
-    "pause": CommandRow("pool.changes", "Launch no further instances", function="pause"),
-    "resume": CommandRow("pool.changes", "Let a pool launch instances again", function="resume"),
-    "drain": CommandRow("pool.changes", "Terminate instances as they become idle", function="drain"),
-    "delete": CommandRow("pool.changes", "Terminate the instances and delete the pool", function="delete"),
+    "scale": CommandRow("pool.scale", "Scale pools to their demand (for cron)", warns_if_overdue=False),
+    "pause": CommandRow("pool.changes", "Pause a pool: launch no more instances", function="pause"),
+    "resume": CommandRow("pool.changes", "Resume a paused or draining pool", function="resume"),
+    "drain": CommandRow("pool.changes", "Terminate instances once they are idle", function="drain"),
+    "delete": CommandRow("pool.changes", "Delete a pool and terminate its instances", function="delete"),
     "forecast": CommandRow("pool.forecast", "Show the demand expected in the next hours", only_reads=True),
-    "tune": CommandRow("pool.tune", "Propose the policy that costs least with waits"),
-    "simulate": _reading("pool.simulate", "Simulate policies with jobs of the past"),
+    "tune": CommandRow("pool.tune", "Propose the policy of lowest cost"),
+    "simulate": _reading("pool.simulate", "Simulate policies on past jobs"),
 }
 _SANDBOX = {
     "start": _silent("sandbox", "Start the sandbox", "start"),
@@ -83,14 +87,14 @@ _SANDBOX = {
     "interrupt": _silent("sandbox", "Interrupt a spot instance of the sandbox", "interrupt_instance"),
 }
 _REAPER = {
-    "package": _silent("reaper.package", "Build the zip of the reaper's function", "command"),
+    "package": _silent("reaper.package", "Build the zip file of the reaper function", "command"),
     "template": _reading("reaper.template", "Print a template that runs the reaper in a cloud or a container"),
 }
 _STATE = {
-    "show": _reading("state.command", "Show where the state is, and its size", function="show"),
-    "init": _silent("state.command", "Create the state with its tables", "init"),
-    "move": _silent("state.command", "Move the state to another place", "move"),
-    "export": _reading("state.command", "Print every record as a line of JSON", function="export"),
+    "show": _reading("state.command", "Show the location and size of the state", function="show"),
+    "init": _silent("state.command", "Create a shared state in a database", "init"),
+    "move": _silent("state.command", "Move the state to another location", "move"),
+    "export": _reading("state.command", "Print all records, one JSON line each", function="export"),
 }
 
 COMMANDS = {
@@ -112,10 +116,10 @@ COMMANDS = {
     "ssh": CommandRow("ssh", "Open an SSH session or run a remote command", _ACCESS),
     "ssh-config": CommandRow("ssh_config", "Add your instances to the SSH config", _ACCESS),
     "lease": CommandRow("lease", "Lease an instance of a pool", _POOLS, warns_if_foreign=True),
-    "release": CommandRow("release", "Return a leased instance", _POOLS),
-    "pool": CommandRow("pool", "Keep instances ready for work that arrives", _POOLS, commands=_POOL),
+    "release": CommandRow("release", "Release a leased instance", _POOLS),
+    "pool": CommandRow("pool", "Manage pools of shared instances", _POOLS, commands=_POOL),
     "types": CommandRow("types", "List GPU instance types and prices", _COST, only_reads=True),
-    "estimate": CommandRow("estimate.command", "Estimate savings over always-on, or of spot", _COST, only_reads=True),
+    "estimate": CommandRow("estimate.command", "Estimate savings over always-on or on-demand", _COST, only_reads=True),
     "recommend": CommandRow("recommend", "Recommend an instance type and TTL for a task", _COST, only_reads=True),
     "prices": CommandRow("prices.command", "Show or refresh price data", _COST, commands=_PRICES, default="show"),
     "schedule": CommandRow(
@@ -124,7 +128,7 @@ COMMANDS = {
     "reaper": CommandRow("reaper.template", "Run the reaper in a cloud or a container", _SETUP, commands=_REAPER),
     "doctor": _reading("doctor", "Check credentials, permissions, quota and setup", _SETUP),
     "selftest": CommandRow(
-        "selftest.command", "Run one instance and check every promise on it", _SETUP, warns_if_foreign=True
+        "selftest.command", "Test gpuctl on your account with one instance", _SETUP, warns_if_foreign=True
     ),
     "config": CommandRow("config", "Show settings and where they come from", _SETUP, commands=_CONFIG, default="show"),
     "archive": CommandRow("archive", "Move old records to a compressed file", _SETUP),

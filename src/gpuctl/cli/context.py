@@ -97,7 +97,7 @@ class Context:
 
     @property
     def has_color(self) -> bool:
-        """Whether output may be coloured."""
+        """Whether output may be colored."""
         if self.globals.color in ("always", "never"):
             return self.globals.color == "always"
         return self.can_redraw and not self.environ.get("NO_COLOR")

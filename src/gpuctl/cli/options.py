@@ -48,7 +48,7 @@ Gpu = Annotated[str | None, option(MODEL, "GPU model, such as T4 or 'A100 80GB'"
 GpuMemory = Annotated[Decimal | None, option(GIB, "Minimum memory per GPU in GiB", "--min-gpu-memory")]
 MaxPrice = Annotated[Decimal | None, option(USD, "Maximum compute price in USD per hour")]
 PricedRegion = Annotated[str | None, option(REGION, "Region [default: from config, else cheapest]")]
-Purpose = Annotated[str, option(TEXT, "Purpose whose past runs count, with --by work")]
+Purpose = Annotated[str, option(TEXT, "Purpose whose past runs are used by --by work")]
 Spot = Annotated[bool, flag("Use spot prices", "--spot")]
 
 AllowUnknownPrice = Annotated[bool, flag("Skip budget checks for instances of unknown price", "--allow-unknown-price")]

@@ -44,7 +44,10 @@ def _work(text: str, name: str) -> Work:
 
 
 WORK: ParameterType[Work] = ParameterType("TIME|AMOUNT", _work)
-WORK_HELP = "Duration of the work, such as 2h [default: 90 % quantile of past runs of --purpose]"
+WORK_HELP = (
+    "Duration of the work, such as 2h, or an amount with --unit "
+    "[default: duration within which 90% of past runs of --purpose finished]"
+)
 
 
 def duration_of(work: Sequence[Work] | None) -> timedelta | None:
@@ -76,4 +79,4 @@ def _unit(text: str, name: str) -> str:
 
 UNIT = ParameterType("UNIT", _unit)
 BY_WORK = word_choice("work", ("work",))
-BY_WORK_HELP = "Rank by dollars per unit of work, as learned from past runs of --purpose"
+BY_WORK_HELP = "Rank by cost per unit of work, measured in past runs of --purpose"

@@ -93,7 +93,7 @@ def judge_timer_running(safeguards: Sequence[Safeguard], unit: str | None) -> Ch
     if unit == "active":
         return Check("timer-running", CheckStatus.OK, "its systemd timer is active", observed)
     if unit is None:
-        return Check("timer-running", CheckStatus.UNKNOWN, "neither its console nor ssh shows it", observed)
+        return Check("timer-running", CheckStatus.UNKNOWN, "neither the console nor SSH shows the guard", observed)
     return Check("timer-running", CheckStatus.FAILED, f"its systemd timer is `{unit}`", observed)
 
 

@@ -72,7 +72,7 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 
 
 def _exit_text(code: int) -> str:
-    return f"exited with {code}" if code > 0 else f"was ended by signal {-code}"
+    return f"exited with {code}" if code > 0 else f"was stopped by signal {-code}"
 
 
 def _last_line(output: IO[bytes]) -> str:

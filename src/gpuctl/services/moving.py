@@ -32,12 +32,12 @@ class Moved:
 def move(source: State, target: State) -> Moved:
     """Move the state into the target, and mark the source as moved. Run again after a crash it continues.
 
-    UsageError where both are the same. StateUnusableError where the target is not initialised, has another state or
+    UsageError where both are the same. StateUnusableError where the target is not initialized, has another state or
     records of its own, and where the source was moved elsewhere; nothing was changed then.
     """
     source_state, target_state = source.admin.describe(), target.admin.describe()
     if source_state.location == target_state.location:
-        raise UsageError(f"the state is at `{source_state.location}` already", hint="name another place: --to URL")
+        raise UsageError(f"the state is at `{source_state.location}` already", hint="use another location: --to URL")
     if source_state.state_id is None:
         raise StateUnusableError(
             f"there is no state at `{source_state.location}`", hint="gpuctl list", fault=StateFault.MISSING

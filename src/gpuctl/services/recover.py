@@ -107,7 +107,7 @@ def _one_id(*lines: str | None) -> str | None:
         if not STATE_ID.fullmatch(text):
             raise UsageError("a state id has 8 to 40 characters of `a-z0-9-`", hint="check `--state-id`")
     if len(ids) > 1:
-        raise UsageError(f"state `{ids[0]}` is asked for; this one is `{ids[1]}`", hint="check `--state-id`")
+        raise UsageError(f"state `{ids[0]}` was requested; this state is `{ids[1]}`", hint="check `--state-id`")
     return ids[0] if ids else None
 
 

@@ -111,7 +111,7 @@ def _unconfirmed_errors(records: Sequence[Instance], settled: ReconcileResult) -
             continue
         unasked = settled.unasked.get(record.id)
         done = failed.get(record.id)
-        why = unasked.message if unasked else (done and done.error) or "its instance was not seen yet"
+        why = unasked.message if unasked else (done and done.error) or "its instance is not visible yet"
         hint = unasked.hint if unasked else done and done.hint
         errors[record.id] = UnresolvedError(
             f"could not terminate {record.label}: {why}", hint=hint or "gpuctl reap retries automatically"

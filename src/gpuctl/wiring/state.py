@@ -67,7 +67,7 @@ def refuse_missing(store: RecordStore, url: str) -> None:
             hint="check `--state`, or create it with: gpuctl provision",
         )
     raise StateUnusableError(
-        f"there is no state at `{store.location}`: it is not initialised",
+        f"there is no state at `{store.location}`: it is not initialized",
         hint=f"gpuctl --state {shlex.quote(store.location)} state init",
         fault=StateFault.MISSING,
     )

@@ -128,7 +128,7 @@ def test_every_family_has_its_quota(operator: Operator, instance_type: str, code
 def test_a_spot_instance_that_may_not_be_created_is_reported_beside_permitted_actions(healthy: Operator) -> None:
     healthy.wire.arm("RunInstances", None, refuse("AuthFailure.ServiceLinkedRoleCreationNotPermitted", 403))
     check = of(healthy.json(*ARGV))["create-permission"]
-    assert (check["status"], "is permitted; as spot it would fail" in check["message"]) == ("ok", True)
+    assert (check["status"], "is permitted; a spot request would fail" in check["message"]) == ("ok", True)
     assert "create-service-linked-role --aws-service-name spot.amazonaws.com" in check["message"]
 
 

@@ -48,7 +48,9 @@ def test_estimate_prints_what_it_includes_and_excludes_and_that_a_type_is_retire
     stderr = buyer.run(*NC6).err
     for words in ("the cheapest region", "as of 2023-10-27", "100 GB disk", "not counted: traffic", "days old"):
         assert words in stderr
-    assert "`Standard_NC6` was retired on 2023-09-06" in stderr and "`Standard_NC4as_T4_v3` is its successor" in stderr
+    assert (
+        "`Standard_NC6` was retired on 2023-09-06" in stderr and "`Standard_NC4as_T4_v3` is its replacement" in stderr
+    )
     assert buyer.run(*NC6, "--allow-retired").code == 2
     with_all = buyer.json(*NC6).json["estimate"]["withDiskAndPublicIp"]
     assert with_all["whileUsedMonthly"] > 54

@@ -85,7 +85,7 @@ def test_a_file_that_is_not_text_is_one_error(buyer: Operator, tmp_path: Path) -
         ("", "must have the columns"),
         (HEADER, "has no rows"),
         ("zone,start_s,length_s\na,0,1\n", "must have the columns"),
-        (HEADER + "a,0,1000,1\na,500,1000,0\n", "two spells of `a` in the trace overlap at 500 s"),
+        (HEADER + "a,0,1000,1\na,500,1000,0\n", "two periods of `a` in the trace overlap at 500 s"),
         (HEADER + "a,1e300,10,1\n", "`start_s` in line 2 of the trace must be a number"),
     ],
 )

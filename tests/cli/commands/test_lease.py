@@ -173,7 +173,7 @@ def test_the_cost_of_a_reused_instance_is_divided_among_its_leases_and_its_pool(
         operator.later(minutes=minutes)
         operator.json("release", granted["id"])
         operator.later(minutes=5)
-    assert len(operator.alive) == 1
+    assert len(operator.active) == 1
     for side, keys in (("user", {"bo", "cy"}), ("task", {"of-bo", "of-cy"})):
         document = operator.json("stats", "--by", side).json
         costs = {group["key"]: group["costBreakdown"]["total"] for group in document["groups"]}

@@ -87,7 +87,7 @@ def test_the_next_reap_continues_interrupted_work_whose_run_was_killed(reachable
     assert [entry.detail for entry in second.history if entry.event == "finished"] == ["the command exited with 0"]
     # It is over: nothing more is started.
     assert "continuing" not in reachable.operator.run("reap").err
-    assert (len(reachable.operator.records), reachable.operator.alive) == (2, [])
+    assert (len(reachable.operator.records), reachable.operator.active) == (2, [])
 
 
 def test_work_whose_instance_still_exists_is_followed_and_not_started_again(reachable: Reachable) -> None:

@@ -148,7 +148,7 @@ def test_without_history_the_work_is_done_on_demand_and_then_its_duration_is_kno
     assert runner.run("--finish-by", "6h", remote_command=["true"]) == 0
     second = max(runner.operator.records, key=lambda record: record.created_at)
     assert second.market is Market.SPOT
-    assert "the 90 % quantile of 1 run of purpose `AI Analysis`" in decisions(second)[0]
+    assert "90% of 1 run of purpose `AI Analysis`" in decisions(second)[0]
     shown = runner.operator.run("get", second.id, terminal=True, environ={"NO_COLOR": "1"}).out
     assert "spot in us-east-1: a spot instance can be lost" in " ".join(shown.split())
 

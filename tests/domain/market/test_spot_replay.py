@@ -78,7 +78,7 @@ def test_spells_of_a_zone_that_follow_each_other_are_one() -> None:
         ([HEADER, "a,0"], "`length_s` in line 2"),
         ([HEADER, "a,0,-1,1"], "no number below zero"),
         ([HEADER, ",0,1,1"], "needs a zone"),
-        ([HEADER, "a,0,60,1", "a,30,60,0"], "two spells of `a` in the trace overlap at 30 s"),
+        ([HEADER, "a,0,60,1", "a,30,60,0"], "two periods of `a` in the trace overlap at 30 s"),
         ([HEADER, '"a' + "\0" + "b" * 200_000], "is not CSV"),
     ],
 )

@@ -98,7 +98,7 @@ def test_an_end_is_stubborn_more_than_half_an_hour_after_the_cloud_accepted_it(
     refresh, end = plan([record], view(seen_of(record), now=now), RULES)
     assert (refresh.kind, refresh.unresolved) == (ActionKind.REFRESH, False)
     assert (end.kind, end.unresolved) == (ActionKind.TERMINATE, stubborn)
-    assert end.detail == ("still there long after its termination was accepted" if stubborn else "")
+    assert end.detail == ("still exists long after its termination was accepted" if stubborn else "")
 
 
 def test_three_orphans_in_one_run_by_default() -> None:

@@ -172,5 +172,5 @@ def test_a_state_reason_of_an_instance_that_never_came_up_is_read_like_a_code(co
     assert refusal is not None
     assert (refusal.code, refusal.text) == (
         meant,
-        f"AWS ended it while it was starting: `{code}` (Client error on launch)",
+        f"AWS terminated the instance while it was starting: `{code}` (Client error on launch)",
     )

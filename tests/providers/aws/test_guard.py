@@ -56,24 +56,24 @@ HOSTILE = [
 
 
 @pytest.fixture
-def machine(tmp_path: Path) -> Iterator[Machine]:
+def instance(tmp_path: Path) -> Iterator[Machine]:
     with metadata_service() as metadata:
         metadata.date = NOON
         yield Machine(tmp_path, metadata)
 
 
 @pytest.fixture(params=["by the cloud's time", "by its own clock"])
-def either(machine: Machine, request: pytest.FixtureRequest) -> Machine:
+def either(instance: Machine, request: pytest.FixtureRequest) -> Machine:
     if request.param == "by its own clock":
-        machine.metadata.date = None
-    return machine
+        instance.metadata.date = None
+    return instance
 
 
-def test_an_instance_in_time_stays_on_and_says_that_it_is_guarded(machine: Machine) -> None:
-    machine.tagged(ONE)
-    machine.at(NOON + SECOND)
-    assert machine.calls == []
-    assert machine.console_file.read_text() == f"{CONSOLE_PREFIX} armed, ends at 20261124t130000z (tag)\n"
+def test_an_instance_in_time_stays_on_and_says_that_it_is_guarded(instance: Machine) -> None:
+    instance.tagged(ONE)
+    instance.at(NOON + SECOND)
+    assert instance.calls == []
+    assert instance.console_file.read_text() == f"{CONSOLE_PREFIX} armed, ends at 20261124t130000z (tag)\n"
 
 
 @pytest.mark.parametrize(
@@ -95,40 +95,40 @@ def test_it_powers_off_two_minutes_past_the_deadline_and_not_before(
     assert either.is_off is is_off
 
 
-def test_two_minutes_past_a_deadline_may_be_another_year(machine: Machine) -> None:
-    machine.tagged(NOON.replace(month=12, day=31, hour=23, minute=59, second=30))
-    assert not machine.at(NOON.replace(year=2027, month=1, day=1, hour=0, minute=1, second=29)).is_off
-    assert machine.at(NOON.replace(year=2027, month=1, day=1, hour=0, minute=1, second=30)).is_off
+def test_two_minutes_past_a_deadline_may_be_another_year(instance: Machine) -> None:
+    instance.tagged(NOON.replace(month=12, day=31, hour=23, minute=59, second=30))
+    assert not instance.at(NOON.replace(year=2027, month=1, day=1, hour=0, minute=1, second=29)).is_off
+    assert instance.at(NOON.replace(year=2027, month=1, day=1, hour=0, minute=1, second=30)).is_off
 
 
-def test_a_deadline_moved_later_is_obeyed(machine: Machine) -> None:
-    machine.tagged(ONE)
-    machine.at(ONE)
-    machine.tagged(ONE + 30 * MINUTE)
-    assert not machine.at(ONE + 10 * MINUTE).is_off
-    assert machine.at(ONE + 30 * MINUTE + GRACE).is_off
+def test_a_deadline_moved_later_is_obeyed(instance: Machine) -> None:
+    instance.tagged(ONE)
+    instance.at(ONE)
+    instance.tagged(ONE + 30 * MINUTE)
+    assert not instance.at(ONE + 10 * MINUTE).is_off
+    assert instance.at(ONE + 30 * MINUTE + GRACE).is_off
 
 
-def test_a_deadline_with_microseconds_is_obeyed(machine: Machine) -> None:
-    machine.tagged(ONE + timedelta(microseconds=42))
-    assert not machine.at(ONE + GRACE).is_off
-    assert machine.at(ONE + GRACE + SECOND).is_off
-    assert machine.console[0] == "armed, ends at 20261124t130000z-000042 (tag)"
+def test_a_deadline_with_microseconds_is_obeyed(instance: Machine) -> None:
+    instance.tagged(ONE + timedelta(microseconds=42))
+    assert not instance.at(ONE + GRACE).is_off
+    assert instance.at(ONE + GRACE + SECOND).is_off
+    assert instance.console[0] == "armed, ends at 20261124t130000z-000042 (tag)"
 
 
-def test_a_deadline_moved_far_past_max_ttl_from_first_boot_is_obeyed(machine: Machine) -> None:
-    machine.tagged(ONE)
-    machine.at(ONE)
-    machine.tagged(ONE + timedelta(days=6))
-    assert not machine.at(ONE + timedelta(days=6)).is_off
-    assert machine.at(ONE + timedelta(days=6) + GRACE).is_off
+def test_a_deadline_moved_far_past_max_ttl_from_first_boot_is_obeyed(instance: Machine) -> None:
+    instance.tagged(ONE)
+    instance.at(ONE)
+    instance.tagged(ONE + timedelta(days=6))
+    assert not instance.at(ONE + timedelta(days=6)).is_off
+    assert instance.at(ONE + timedelta(days=6) + GRACE).is_off
 
 
-def test_a_deadline_moved_earlier_is_obeyed(machine: Machine) -> None:
-    machine.tagged(ONE)
-    machine.at(NOON + MINUTE)
-    machine.tagged(NOON)
-    assert machine.at(NOON + GRACE).is_off
+def test_a_deadline_moved_earlier_is_obeyed(instance: Machine) -> None:
+    instance.tagged(ONE)
+    instance.at(NOON + MINUTE)
+    instance.tagged(NOON)
+    assert instance.at(NOON + GRACE).is_off
 
 
 def test_without_a_tag_it_powers_off_max_ttl_after_first_boot(either: Machine) -> None:
@@ -145,54 +145,54 @@ def test_a_tag_that_went_missing_leaves_max_ttl_from_the_last_good_deadline(eith
     assert either.at(ONE + MAX_TTL).is_off
 
 
-def test_a_last_good_deadline_before_first_boot_does_not_shorten_the_ttl(machine: Machine) -> None:
-    machine.at(NOON + MINUTE)
-    (machine.disk / "deadline").write_text("20261124t090000z\n")
-    assert not machine.at(NOON + MAX_TTL - SECOND).is_off
-    assert machine.at(NOON + MAX_TTL).is_off
+def test_a_last_good_deadline_before_first_boot_does_not_shorten_the_ttl(instance: Machine) -> None:
+    instance.at(NOON + MINUTE)
+    (instance.disk / "deadline").write_text("20261124t090000z\n")
+    assert not instance.at(NOON + MAX_TTL - SECOND).is_off
+    assert instance.at(NOON + MAX_TTL).is_off
 
 
-def test_the_last_deadline_read_counts_even_if_it_was_moved_earlier(machine: Machine) -> None:
-    machine.tagged(ONE + timedelta(days=2))
-    machine.at(NOON + MINUTE)
-    machine.tagged(ONE)
-    machine.at(NOON + 2 * MINUTE)
-    machine.tagged(None)
-    assert machine.at(ONE + MAX_TTL).is_off
+def test_the_last_deadline_read_counts_even_if_it_was_moved_earlier(instance: Machine) -> None:
+    instance.tagged(ONE + timedelta(days=2))
+    instance.at(NOON + MINUTE)
+    instance.tagged(ONE)
+    instance.at(NOON + 2 * MINUTE)
+    instance.tagged(None)
+    assert instance.at(ONE + MAX_TTL).is_off
 
 
-def test_a_tag_that_comes_back_is_obeyed_again(machine: Machine) -> None:
-    machine.at(NOON + MINUTE)
-    machine.tagged(NOON + 5 * MAX_TTL)
-    assert not machine.at(NOON + 2 * MAX_TTL).is_off
+def test_a_tag_that_comes_back_is_obeyed_again(instance: Machine) -> None:
+    instance.at(NOON + MINUTE)
+    instance.tagged(NOON + 5 * MAX_TTL)
+    assert not instance.at(NOON + 2 * MAX_TTL).is_off
 
 
 @pytest.mark.parametrize("value", HOSTILE, ids=range(len(HOSTILE)))
-def test_a_malformed_tag_counts_as_missing_and_is_never_run_or_printed(machine: Machine, value: bytes) -> None:
-    machine.tagged(value)
-    machine.at(NOON + MINUTE)
-    assert not machine.at(NOON + MAX_TTL - SECOND).is_off
-    assert machine.at(NOON + MAX_TTL).is_off
-    assert not (machine.folder / "pwned").exists()
-    assert machine.console[0].endswith(", ends at 20261124t140000z, 7200s after first boot")
-    assert machine.console_file.read_text().isascii()
+def test_a_malformed_tag_counts_as_missing_and_is_never_run_or_printed(instance: Machine, value: bytes) -> None:
+    instance.tagged(value)
+    instance.at(NOON + MINUTE)
+    assert not instance.at(NOON + MAX_TTL - SECOND).is_off
+    assert instance.at(NOON + MAX_TTL).is_off
+    assert not (instance.folder / "pwned").exists()
+    assert instance.console[0].endswith(", ends at 20261124t140000z, 7200s after first boot")
+    assert instance.console_file.read_text().isascii()
 
 
-def test_a_tag_further_ahead_than_gpuctl_ever_writes_does_not_make_the_instance_immortal(machine: Machine) -> None:
-    machine.tagged(NOON + timedelta(days=400))
-    machine.at(NOON + MINUTE)
-    assert machine.at(NOON + MAX_TTL).is_off
+def test_a_tag_further_ahead_than_gpuctl_ever_writes_does_not_make_the_instance_immortal(instance: Machine) -> None:
+    instance.tagged(NOON + timedelta(days=400))
+    instance.at(NOON + MINUTE)
+    assert instance.at(NOON + MAX_TTL).is_off
 
 
 @pytest.mark.parametrize(
     "argument", ["", "0", "-5", "soon", "9999999", "7200; touch pwned", "a[$(touch pwned)]", "007200"]
 )
-def test_a_span_that_cannot_be_read_is_the_longest_there_is(machine: Machine, argument: str) -> None:
-    machine.argument = argument
-    machine.at(NOON + MINUTE)
-    assert not machine.at(NOON + timedelta(days=7) - SECOND).is_off
-    assert machine.at(NOON + timedelta(days=7)).is_off
-    assert not (machine.folder / "pwned").exists()
+def test_a_span_that_cannot_be_read_is_the_longest_there_is(instance: Machine, argument: str) -> None:
+    instance.argument = argument
+    instance.at(NOON + MINUTE)
+    assert not instance.at(NOON + timedelta(days=7) - SECOND).is_off
+    assert instance.at(NOON + timedelta(days=7)).is_off
+    assert not (instance.folder / "pwned").exists()
 
 
 @pytest.mark.parametrize(
@@ -215,46 +215,46 @@ def test_zone_locale_and_proxy_of_the_instance_change_nothing(either: Machine, o
     assert either.at(ONE + GRACE).is_off
 
 
-def test_the_console_hears_of_changes_only(machine: Machine) -> None:
-    machine.tagged(ONE)
-    machine.at(NOON + MINUTE)
-    machine.at(NOON + 2 * MINUTE)
-    machine.tagged(ONE + timedelta(hours=1))
-    machine.at(NOON + 3 * MINUTE)
-    machine.tagged(None)
-    machine.at(NOON + 4 * MINUTE)
-    machine.at(NOON + 5 * MINUTE)
-    assert machine.console == [
+def test_the_console_hears_of_changes_only(instance: Machine) -> None:
+    instance.tagged(ONE)
+    instance.at(NOON + MINUTE)
+    instance.at(NOON + 2 * MINUTE)
+    instance.tagged(ONE + timedelta(hours=1))
+    instance.at(NOON + 3 * MINUTE)
+    instance.tagged(None)
+    instance.at(NOON + 4 * MINUTE)
+    instance.at(NOON + 5 * MINUTE)
+    assert instance.console == [
         "armed, ends at 20261124t130000z (tag)",
         "armed, ends at 20261124t140000z (tag)",
         "tag missing, ends at 20261124t160000z, 7200s after the deadline read last",
     ]
 
 
-def test_its_last_words_give_the_reason(machine: Machine) -> None:
-    machine.tagged(ONE)
-    machine.at(ONE + GRACE)
+def test_its_last_words_give_the_reason(instance: Machine) -> None:
+    instance.tagged(ONE)
+    instance.at(ONE + GRACE)
     text = f"powering off at {deadline_tag(ONE + GRACE)}: deadline {deadline_tag(ONE)} passed"
-    assert machine.console == [text]
+    assert instance.console == [text]
 
 
-def test_its_last_words_have_no_time_where_the_guard_knows_none(machine: Machine) -> None:
-    machine.metadata.date = None
-    machine.clock_error = timedelta(days=-9000)
-    machine.at(NOON + MAX_TTL)
-    assert machine.console[-1] == f"powering off: tag missing, up for {int(MAX_TTL.total_seconds())}s"
+def test_its_last_words_have_no_time_where_the_guard_knows_none(instance: Machine) -> None:
+    instance.metadata.date = None
+    instance.clock_error = timedelta(days=-9000)
+    instance.at(NOON + MAX_TTL)
+    assert instance.console[-1] == f"powering off: tag missing, up for {int(MAX_TTL.total_seconds())}s"
 
 
-def test_its_line_is_written_again_every_hour_because_a_console_keeps_64_kb(machine: Machine) -> None:
-    machine.tagged(NOON + timedelta(hours=3))
+def test_its_line_is_written_again_every_hour_because_a_console_keeps_64_kb(instance: Machine) -> None:
+    instance.tagged(NOON + timedelta(hours=3))
     for minutes in (1, 2, 59, 61, 62, 119, 121):
-        machine.at(NOON + minutes * MINUTE)
-    assert machine.console == ["armed, ends at 20261124t150000z (tag)"] * 3
+        instance.at(NOON + minutes * MINUTE)
+    assert instance.console == ["armed, ends at 20261124t150000z (tag)"] * 3
 
 
-def test_in_a_subnet_without_ipv4_the_tag_is_read_at_the_ipv6_address(machine: Machine) -> None:
-    machine.environment["GPUCTL_GUARD_METADATA6"] = machine.metadata.url
-    machine.unreachable()
-    machine.tagged(ONE)
-    assert not machine.at(ONE + GRACE - SECOND).is_off
-    assert machine.at(ONE + GRACE).is_off
+def test_in_a_subnet_without_ipv4_the_tag_is_read_at_the_ipv6_address(instance: Machine) -> None:
+    instance.environment["GPUCTL_GUARD_METADATA6"] = instance.metadata.url
+    instance.unreachable()
+    instance.tagged(ONE)
+    assert not instance.at(ONE + GRACE - SECOND).is_off
+    assert instance.at(ONE + GRACE).is_off

@@ -116,7 +116,7 @@ def test_an_unregistered_provider_is_reported_and_fails_only_without_permission_
 ) -> None:
     arm.set(registered=["Microsoft.Compute", "Microsoft.Network"])
     may = diagnosed(wire)["create-permission"]
-    assert (may.verdict, "the first one also registers Microsoft.DevTestLab" in may.text) == (Verdict.OK, True)
+    assert (may.verdict, "the first instance also registers Microsoft.DevTestLab" in may.text) == (Verdict.OK, True)
     wire.arm("GET permissions", granting("*", but=("*/register/action",)))
     barred = diagnosed(wire)["create-permission"]
     assert (barred.verdict, barred.hint) == (Verdict.FAIL, "az provider register --namespace Microsoft.DevTestLab")

@@ -236,7 +236,10 @@ def test_credentials_that_may_not_register_get_the_missing_permission_in_the_hin
     wire.arm("POST register", refuse_arm("AuthorizationFailed", 403))
     with pytest.raises(CredentialsError) as caught:
         provider.prepare(REGION, lambda line: None)
-    assert caught.value.hint == "somebody with that permission: az provider register --namespace Microsoft.DevTestLab"
+    assert (
+        caught.value.hint
+        == "ask someone with that permission to run: az provider register --namespace Microsoft.DevTestLab"
+    )
 
 
 def test_the_sdk_registers_nothing_behind_our_back_and_waits_for_nothing(

@@ -86,11 +86,11 @@ class TestDynamoCooldown(_OnDynamoDB, CooldownContract):
         return self.open_state(FakeClock()).cooldown
 
 
-def test_without_a_table_every_call_names_the_initialisation(dynamodb: DynamoServer, url: str) -> None:
+def test_without_a_table_every_call_names_the_initialization(dynamodb: DynamoServer, url: str) -> None:
     state = opened(url, dynamodb)
     calls = (state.records.snapshot, state.admin.describe, lambda: state.records.add([], lambda present: None))
     for call in calls:
-        with pytest.raises(StateUnusableError, match="is not initialised") as raised:
+        with pytest.raises(StateUnusableError, match="is not initialized") as raised:
             call()
         assert raised.value.fault is StateFault.MISSING
     assert state.cooldown.active(NOON) == {}

@@ -35,7 +35,7 @@ def opened(url: str, server: DynamoServer, clock: FakeClock | None = None) -> St
     return open_state(url, kind=StateKind.REAL, clock=clock or FakeClock(), surroundings=around)
 
 
-def initialised(url: str, server: DynamoServer, *records: Instance) -> State:
+def initialized(url: str, server: DynamoServer, *records: Instance) -> State:
     state = opened(url, server)
     state.admin.create()
     for first in range(0, len(records), 40):
@@ -56,7 +56,7 @@ def ended(number: int, metadata: dict[str, str]) -> Instance:
 def test_records_and_archive_of_more_than_a_page_are_whole(dynamodb: DynamoServer, url: str) -> None:
     # Random, so that each takes 45 kB although it is compressed.
     records = [ended(number, {"note": Random(number).randbytes(45_000).hex()}) for number in range(24)]
-    state = initialised(url, dynamodb, *records)
+    state = initialized(url, dynamodb, *records)
     assert state.records.snapshot().records == tuple(records)
     assert dynamodb.operations.count("Query") == 2
     assert state.records.archive(NOON + timedelta(hours=1)) == 24
@@ -67,7 +67,7 @@ def test_records_and_archive_of_more_than_a_page_are_whole(dynamodb: DynamoServe
 
 def test_a_record_with_a_very_long_history_is_written_read_and_archived(dynamodb: DynamoServer, url: str) -> None:
     long = {f"event {number}": f"2026-11-29T12:00:{number % 60}Z READY extended by ana" for number in range(12_000)}
-    state = initialised(url, dynamodb, ended(1, {}))
+    state = initialized(url, dynamodb, ended(1, {}))
     state.records.update("inst-000000000001", lambda record: record.with_fields(metadata=long))
     assert state.records.snapshot().records[0].metadata == long
     assert state.records.archive(NOON + timedelta(hours=1)) == 1
@@ -77,7 +77,7 @@ def test_a_record_with_a_very_long_history_is_written_read_and_archived(dynamodb
 def test_a_record_above_the_limit_of_an_item_is_refused_in_the_words_of_the_service(
     dynamodb: DynamoServer, url: str
 ) -> None:
-    state = initialised(url, dynamodb, an_instance(ONE))
+    state = initialized(url, dynamodb, an_instance(ONE))
     random = {str(number): Random(number).randbytes(32).hex() for number in range(20_000)}
     with pytest.raises(StateUnusableError, match="maximum allowed size") as raised:
         state.records.update(ONE, lambda record: record.with_fields(metadata=random))
@@ -89,7 +89,7 @@ def test_a_record_above_the_limit_of_an_item_is_refused_in_the_words_of_the_serv
 def test_requests_that_are_throttled_are_sent_again_and_then_reported_as_retryable(
     dynamodb: DynamoServer, url: str, code: str
 ) -> None:
-    state = initialised(url, dynamodb, an_instance(ONE))
+    state = initialized(url, dynamodb, an_instance(ONE))
     left: list[int] = []
     dynamodb.refuse = lambda operation: (code, False) if left and left.pop() else None
     calls: tuple[Callable[[], object], ...] = (
@@ -109,7 +109,7 @@ def test_requests_that_are_throttled_are_sent_again_and_then_reported_as_retryab
 
 
 def test_a_write_that_is_throttled_after_its_reply_was_lost_is_done_once(dynamodb: DynamoServer, url: str) -> None:
-    state = initialised(url, dynamodb, an_instance(ONE))
+    state = initialized(url, dynamodb, an_instance(ONE))
     sends: list[str] = []
 
     def lose(operation: str) -> bool:
@@ -130,7 +130,7 @@ def test_a_write_that_is_throttled_after_its_reply_was_lost_is_done_once(dynamod
 def test_a_transaction_that_is_canceled_for_throughput_is_sent_again_for_a_while(
     dynamodb: DynamoServer, url: str
 ) -> None:
-    state = initialised(url, dynamodb, an_instance(ONE))
+    state = initialized(url, dynamodb, an_instance(ONE))
     left = [1, 1, 1]
 
     def answer(operation: str, arguments: Any) -> tuple[str, Any] | None:
@@ -164,7 +164,7 @@ def unprocessed(times: int) -> Callable[[str, Any], tuple[str, Any] | None]:
 
 
 def test_items_of_a_batch_that_were_not_processed_are_sent_again(dynamodb: DynamoServer, url: str) -> None:
-    state = initialised(url, dynamodb, ended(1, {}))
+    state = initialized(url, dynamodb, ended(1, {}))
     state.records.archive(NOON + timedelta(hours=1))
     kept: list[Instance] = []
     dynamodb.answer = unprocessed(3)
@@ -173,7 +173,7 @@ def test_items_of_a_batch_that_were_not_processed_are_sent_again(dynamodb: Dynam
 
 
 def test_a_batch_that_is_never_processed_is_given_up_and_can_be_repeated(dynamodb: DynamoServer, url: str) -> None:
-    state = initialised(url, dynamodb, ended(1, {}))
+    state = initialized(url, dynamodb, ended(1, {}))
     state.records.archive(NOON + timedelta(hours=1))
     kept: list[Instance] = []
     dynamodb.answer = unprocessed(10_000)
@@ -185,12 +185,12 @@ def test_a_batch_that_is_never_processed_is_given_up_and_can_be_repeated(dynamod
     assert {record.id for record in kept} == {ONE}
 
 
-def test_several_initialisations_at_once_make_one_state(dynamodb: DynamoServer, url: str) -> None:
+def test_several_initializations_at_once_make_one_state(dynamodb: DynamoServer, url: str) -> None:
     assert len(state_ids_of_simultaneous_inits(3, lambda: opened(url, dynamodb))) == 1
 
 
 def test_a_table_that_another_process_is_creating_is_waited_for(dynamodb: DynamoServer, url: str) -> None:
-    first = initialised(url, dynamodb).admin.describe()
+    first = initialized(url, dynamodb).admin.describe()
     left = [3]
 
     def answer(operation: str, arguments: Any) -> tuple[str, Any] | None:

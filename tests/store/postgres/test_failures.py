@@ -34,7 +34,7 @@ from gpuctl.store.postgres.connection import Connection
 from gpuctl.store.postgres.errors import statement_failed
 from gpuctl.store.postgres.limited import LimitedConnection
 from gpuctl.store.postgres.schema import TABLES
-from gpuctl.store.shared.header import not_initialised
+from gpuctl.store.shared.header import not_initialized
 
 ONE = "inst-000000000001"
 
@@ -71,35 +71,35 @@ def test_a_connection_in_a_cycle_of_garbage_is_closed_without_a_warning(url: str
     pytest.fail("the connection is still open")
 
 
-def test_without_initialisation_every_call_names_it(url: str) -> None:
+def test_without_initialization_every_call_names_it(url: str) -> None:
     state = opened(url)
     for call in (
         state.records.snapshot,
         state.admin.describe,
         lambda: state.records.update(ONE, lambda record: record),
     ):
-        with pytest.raises(StateUnusableError, match="is not initialised") as raised:
+        with pytest.raises(StateUnusableError, match="is not initialized") as raised:
             call()
         assert (raised.value.exit_code, raised.value.fault) == (9, StateFault.MISSING)
         assert "state init" in (raised.value.hint or "")
     assert state.records.state_id is None
 
 
-def test_initialising_twice_is_harmless_and_the_id_stays(url: str) -> None:
+def test_initializing_twice_is_harmless_and_the_id_stays(url: str) -> None:
     first, second = opened(url).admin.create(), opened(url).admin.create()
     assert first == second
     opened(url).records.add([an_instance(ONE)], lambda present: None)
     assert opened(url).admin.create().records == 1
 
 
-def test_an_initialisation_that_crashed_halfway_is_completed_by_the_next(postgres: PostgresServer, url: str) -> None:
+def test_an_initialization_that_crashed_halfway_is_completed_by_the_next(postgres: PostgresServer, url: str) -> None:
     postgres.execute(url, TABLES[0])
     opened(url).admin.create()
     opened(url).records.add([an_instance(ONE)], lambda present: None)
     assert opened(url).admin.describe().records == 1
 
 
-def test_several_initialisations_at_once_make_one_state(postgres: PostgresServer) -> None:
+def test_several_initializations_at_once_make_one_state(postgres: PostgresServer) -> None:
     for _ in range(4):
         place = postgres.url(postgres.new_schema())
         assert len(state_ids_of_simultaneous_inits(4, lambda place=place: opened(place))) == 1  # type: ignore[misc]
@@ -217,7 +217,7 @@ def words(hint: str | None) -> list[str]:
 
 def test_a_hint_can_be_pasted_into_a_shell() -> None:
     location = "postgresql://owner@/x?host=/run/postgresql&options=-cx%3D1"
-    assert words(not_initialised(location).hint) == ["gpuctl", "--state", location, "state", "init"]
+    assert words(not_initialized(location).hint) == ["gpuctl", "--state", location, "state", "init"]
     with pytest.raises(StateUnusableError) as moved:
         refuse_moved(location, "x.json")
     assert words(moved.value.hint)[-1] == location
@@ -226,7 +226,7 @@ def test_a_hint_can_be_pasted_into_a_shell() -> None:
     assert words(incoming.value.hint)[-1] == location
 
 
-def test_a_state_that_was_lost_is_not_initialised_again(url: str, postgres: PostgresServer, tmp_path: Path) -> None:
+def test_a_state_that_was_lost_is_not_initialized_again(url: str, postgres: PostgresServer, tmp_path: Path) -> None:
     state = opened(url, tmp_path)
     state.admin.create()
     state_id = state.records.add([an_instance(ONE)], lambda present: None).state_id

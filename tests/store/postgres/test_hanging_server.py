@@ -126,7 +126,7 @@ def test_reap_terminates_by_tags_while_the_server_swallows_everything(
     operator.later(minutes=50)
     reaped = operator.json("reap")
     assert (reaped.code, [action["action"] for action in reaped.json["actions"]]) == (9, ["terminate"])
-    assert operator.alive == []
+    assert operator.active == []
     proxy.is_mute = False
     operator.later(minutes=2)
     assert operator.json("reap").code == 0

@@ -38,11 +38,11 @@ def command(
     span: Annotated[timedelta | None, option(DURATION, "New length of a lease, counted from now", "--for")] = None,
     allow_unknown_price: options.AllowUnknownPrice = False,
 ) -> Result:
-    """Extend the deadline of an instance, or a lease: at the provider first, then in the local record."""
+    """Extend the deadline of an instance, or a lease: first at the provider, then in the record."""
     context: Context = ctx.find_root().obj
     if instance.startswith(LEASE_ID_PREFIX):
         if span is None or by is not None or ttl is not None:
-            raise UsageError("a lease is extended with --for", hint=f"gpuctl extend {instance} --for 30m")
+            raise UsageError("use --for to extend a lease", hint=f"gpuctl extend {instance} --for 30m")
         lease, record = extend_lease(open_pools(context.wiring), instance, span)
         return leased_result(context, LeasedInstance(lease, record))
     if span is not None:

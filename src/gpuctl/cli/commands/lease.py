@@ -35,16 +35,16 @@ def command(
     ctx: typer.Context,
     pool: PoolName,
     span: Annotated[timedelta, option(DURATION, "Length of the lease", "--for")] = timedelta(minutes=30),
-    user: Annotated[str | None, option(USER, "Owner of the work [default: login name]")] = None,
-    task: Annotated[str | None, option(TASK, "Task label of the work")] = None,
-    purpose: Annotated[str | None, option(TEXT, "Purpose of the work [default: of the pool]")] = None,
-    wait: Annotated[bool, flag("Wait for an instance, and until it is ready", "--wait/--no-wait")] = True,
+    user: Annotated[str | None, option(USER, "Owner [default: login name]")] = None,
+    task: Annotated[str | None, option(TASK, "Task label")] = None,
+    purpose: Annotated[str | None, option(TEXT, "Purpose (free text) [default: from the pool]")] = None,
+    wait: Annotated[bool, flag("Wait for a free instance until it is ready", "--wait/--no-wait")] = True,
     timeout: options.Timeout = READY_WITHIN,
 ) -> Result:
-    """Lease an instance of a pool: an idle one, or else a new one.
+    """Lease an idle instance of a pool, or a new instance if none is idle.
 
-    If all instances are in use, waits until one is free (exit code 5 if none is in time). Without --wait, a new
-    instance is returned while it starts. The instance is terminated 5 minutes after the end of the lease.
+    If all instances are in use, waits until an instance is free; exits with 5 if that takes longer than --timeout. With
+    --no-wait, returns a new instance while it starts. The instance is terminated 5 minutes after the end of the lease.
     """
     context: Context = ctx.find_root().obj
     wanted = LeaseRequest(user or context.wiring.user, task, purpose, span, timeout if wait else None)

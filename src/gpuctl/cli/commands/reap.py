@@ -58,7 +58,7 @@ def command(
         context.log_to(log)
         limit_error_log(log.parent)
     if watch and dry_run:
-        raise UsageError("--watch and --dry-run do not go together")
+        raise UsageError("--watch and --dry-run cannot be combined")
     wiring = context.wiring
     reaper = open_reaper(
         wiring,

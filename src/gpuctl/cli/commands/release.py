@@ -38,9 +38,9 @@ def command(
     work: Annotated[Decimal | None, option(NUMBER, "Amount of work done under the lease")] = None,
     unit: Annotated[str | None, option(UNIT, "Unit of --work, such as docs")] = None,
 ) -> Result:
-    """Release a lease. A lease that is released already is not an error.
+    """Release a lease. Releasing a lease again is not an error.
 
-    The instance is terminated, or, in a pool with --reuse, cleaned and returned to the pool.
+    Terminates the instance; in a pool with --reuse, cleans the instance and returns it to the pool.
     """
     context: Context = ctx.find_root().obj
     if unit is not None and work is None:

@@ -89,7 +89,7 @@ def _zone_trace(zone: str, rows: Sequence[tuple[float, float, bool]]) -> ZoneTra
     for (_, end, _), (start, _, _) in pairwise(ordered):
         if start < end - _ROUNDING_S:
             raise UsageError(
-                f"two spells of {as_typed(zone)} in the trace overlap at {start:g} s", hint="check `--spot-trace`"
+                f"two periods of {as_typed(zone)} in the trace overlap at {start:g} s", hint="check `--spot-trace`"
             )
     starts: list[float] = []
     ends: list[float] = []

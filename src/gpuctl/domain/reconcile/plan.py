@@ -150,7 +150,7 @@ def _actions_if_present(record: Instance, observed: Observed, view: View, act: _
         yield act(
             ActionKind.TERMINATE,
             record.reason,
-            detail="still there long after its termination was accepted" if stubborn else "",
+            detail="still exists long after its termination was accepted" if stubborn else "",
             unresolved=stubborn,
         )
     elif observed.state is CloudState.FAILED and not _was_ready(record):

@@ -77,7 +77,7 @@ def _spot(clients: Clients, order: Order) -> str:
     code, failure = _dry_run_code(lambda: clients.client("ec2", order.region, once=True).run_instances(**call))
     if code == _PERMITTED or failure is None:
         return ""
-    problem = translate(failure, "as spot it would fail")
+    problem = translate(failure, "a spot request would fail")
     return f"; {problem.message}{f': {problem.hint}' if problem.hint else ''}"
 
 
@@ -108,7 +108,7 @@ def _end(clients: Clients, trial: DiagnosedInstance) -> Finding:
         raise AssertionError("a dry run was carried out")
     problem = translate(failure, f"terminating instances in {trial.region}")
     if isinstance(problem, CredentialsError) and trial.machine is None:
-        text = "not permitted, unless the policy permits it by gpuctl's tags, which only an instance can show"
+        text = "denied; a policy that permits it by gpuctl's tags can be checked only with an active instance"
         return Finding("terminate-permission", Verdict.UNKNOWN, text, "start an instance, then: gpuctl doctor")
     return Finding("terminate-permission", Verdict.FAIL, problem.message, "docs/aws-policy.json")
 
@@ -196,20 +196,22 @@ def _offered(clients: Clients, trial: DiagnosedInstance) -> Finding:
 def _credential_expiry(clients: Clients, trial: DiagnosedInstance) -> Finding:
     login = clients.session.get_credentials()
     if login is None:
-        return Finding("credential-expiry", Verdict.UNKNOWN, "the login could not be read")
+        return Finding("credential-expiry", Verdict.UNKNOWN, "the credentials could not be read")
     ends: datetime | None = getattr(login, "_expiry_time", None)
     if (warning := _of_profile(clients, login.method)) is not None:
         return warning
     if login.method in (*_RENEWED, "assume-role") or (ends is None and login.token is None):
         return Finding("credential-expiry", Verdict.OK, "the credentials do not expire or are renewed automatically")
     if ends is None:
-        text = "these are session credentials without a known end; the shutdown timers of the instances need none"
+        text = "session credentials of unknown expiry; the shutdown timers work without credentials"
         return Finding("credential-expiry", Verdict.WARN, text, "aws sts get-caller-identity")
     left = approximate(ends - trial.now)
     if ends < trial.until:
-        text = f"the credentials expire in {left}, before the last deadline; from then on only the shutdown timers act"
-        return Finding("credential-expiry", Verdict.WARN, text, "aws sso login, or take a profile whose keys last")
-    return Finding("credential-expiry", Verdict.OK, f"the login lasts {left}, beyond every deadline")
+        text = f"the credentials expire in {left}, before the last deadline; after that only the shutdown timers act"
+        return Finding(
+            "credential-expiry", Verdict.WARN, text, "aws sso login, or use a profile whose keys do not expire"
+        )
+    return Finding("credential-expiry", Verdict.OK, f"the credentials expire in {left}, after every deadline")
 
 
 def unattended_warning(clients: Clients) -> str | None:
@@ -230,12 +232,12 @@ def _of_profile(clients: Clients, method: str) -> Finding | None:
     if any("mfa_serial" in profile for profile in chain):
         text = "the role needs an MFA code, whose session lasts an hour; after it only the instances' own timers act"
         return Finding(
-            "credential-expiry", Verdict.WARN, text, "take a profile without `mfa_serial` for the scheduled reaper"
+            "credential-expiry", Verdict.WARN, text, "use a profile without `mfa_serial` for the scheduled reaper"
         )
     if any(key in profile for profile in chain for key in ("sso_session", "sso_start_url", "login_session")):
-        text = "the role depends on a session that a person opens; when it ends, only the shutdown timers act"
+        text = "the role depends on a session that a person starts; after it expires, only the shutdown timers act"
         return Finding(
-            "credential-expiry", Verdict.WARN, text, "take a profile whose keys last for the scheduled reaper"
+            "credential-expiry", Verdict.WARN, text, "use a profile whose keys do not expire for the scheduled reaper"
         )
     return None
 

@@ -81,7 +81,7 @@ def translate(error: Exception, doing: str, *, region: str | None = None) -> Gpu
         return CredentialsError(f"{doing}: {one_line(str(error))}", hint=_login_hint(error))
     if _is_unsendable(error):
         return CredentialsError(
-            f"{doing}: a key or token of these credentials has a line break in it, so nothing was sent",
+            f"{doing}: a key or token of these credentials has a line break, so nothing was sent",
             hint="take the line break out of the AWS keys and tokens",
         )
     if isinstance(error, sdk.SSLError):
@@ -141,7 +141,7 @@ def refusal_of(code: str, message: str) -> LaunchRefusal | None:
     # AWS ended it and said so: whatever failed in there, the outcome is known.
     meaning = Meaning.REFUSED if known in (Meaning.FAILED, Meaning.TOKEN_USED) else known
     sentence = one_line(result.strip())
-    text = f"AWS ended it while it was starting: `{reported_code}`{f' ({sentence})' if sentence else ''}"
+    text = f"AWS terminated the instance while it was starting: `{reported_code}`{f' ({sentence})' if sentence else ''}"
     # "Client error on launch" is what EC2 says where the caller may not use the key of an encrypted volume.
     is_key = words.startswith("InvalidKMSKey") or (side, words) == ("Client", "InternalError")
     hint = _KEY_HINT if is_key else TABLE.hint(words) or _HINTS.get(meaning)

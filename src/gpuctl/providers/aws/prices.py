@@ -131,7 +131,7 @@ class AwsPriceList:
             if not token:
                 return
             if token in tokens or len(tokens) >= _MOST_PAGES:
-                raise UnreachableError(f"{doing}: its pages never end")
+                raise UnreachableError(f"{doing}: the list of its pages has no end")
             tokens.add(token)
             more = {"NextToken": token}
 

@@ -122,7 +122,7 @@ TABLE = CodeTable(
         "ScopeLocked": "az lock list, and delete the lock on that group",
         "AzureSpotFeatureNotEnabledForSubscription": "add `--fallback on-demand`, or leave out `--spot`",
         "AzureSpotIsNotSupportedForThisVMSize": "add `--fallback on-demand`, or leave out `--spot`",
-        "RequestDisallowedByPolicy": "a policy of this subscription forbids it: ask who runs it",
+        "RequestDisallowedByPolicy": "a policy of this subscription forbids it: ask its administrator",
         "RequestDisallowedByAzure": "Azure does not let this subscription use that region: add another `--region`",
     },
 )

@@ -89,7 +89,7 @@ def _creatable(registration: Registration, granted: Sequence[Mapping[str, Any]],
         return Finding("create-permission", Verdict.FAIL, text, f"az provider register --namespace {barred[0]}")
     if missing:
         return Finding(
-            "create-permission", Verdict.OK, f"{finding.text}; the first one also registers {', '.join(missing)}"
+            "create-permission", Verdict.OK, f"{finding.text}; the first instance also registers {', '.join(missing)}"
         )
     return finding
 

@@ -64,7 +64,7 @@ def _refuse_other_groups(clients: Clients, group: str, tags: Mapping[str, str]) 
     if record is not None and claimed is None:
         claimed = ((_machine(clients, group) or {}).get("tags") or {}).get(ID)
     if record is None or claimed != record:
-        raise CloudError(f"the group `{group}` does not carry our tags any more: not ended", hint="az group show")
+        raise CloudError(f"the group `{group}` has no gpuctl tags any more; not deleted", hint="az group show")
 
 
 def _delete_group(clients: Clients, group: str) -> str:

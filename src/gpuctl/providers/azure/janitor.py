@@ -29,7 +29,7 @@ def find_janitor(clients: Clients, now: datetime) -> Finding:
     try:
         return _finding(clients, now)
     except _ODD_SHAPE as error:
-        text = f"the janitor could not be looked for: Azure's answer could not be read ({type(error).__name__})"
+        text = f"the janitor could not be checked: Azure's answer could not be read ({type(error).__name__})"
         return Finding("janitor", Verdict.UNKNOWN, text)
 
 
@@ -38,7 +38,7 @@ def _finding(clients: Clients, now: datetime) -> Finding:
         janitors = [each for each in _workflows(clients) if TAG in (each.get("tags") or {})]
     except SDK_ERRORS as error:
         if code_of(error) != NOT_REGISTERED:
-            problem = translate(error, "the janitor could not be looked for")
+            problem = translate(error, "the janitor could not be checked")
             return Finding("janitor", Verdict.UNKNOWN, problem.message, problem.hint)
         # A subscription without that provider has no Logic App.
         janitors = []
@@ -47,7 +47,7 @@ def _finding(clients: Clients, now: datetime) -> Finding:
     enabled = [each for each in janitors if _state(each) == "enabled"]
     if enabled:
         return _of_runs(clients, enabled[0], now)
-    text = f"{_label(janitors[0])} is {_state(janitors[0])}, so it deletes nothing"
+    text = f"{_label(janitors[0])} is {_state(janitors[0])}, so it deletes no instances"
     return Finding("janitor", Verdict.WARN, text, _request("post", janitors[0], "enable"))
 
 

@@ -145,7 +145,7 @@ class AzureProvider:
         failures: dict[str, GpuctlError] = {}
         for group in dict.fromkeys(cloud_ids):
             try:
-                with _translated(f"could not end {group}"):
+                with _translated(f"could not delete the group {group}"):
                     self._end(group, force=force)
             except GpuctlError as error:
                 # A login without the permission for one group may have it for the next.

@@ -71,7 +71,7 @@ class Registration:
         except SDK_ERRORS as error:
             translated = translate(error, f"could not register {name}")
             if isinstance(translated, CredentialsError):
-                hint = f"somebody with that permission: az provider register --namespace {name}"
+                hint = f"ask someone with that permission to run: az provider register --namespace {name}"
                 raise CredentialsError(f"{translated.message}; {_ROLE}", hint=hint) from error
             raise translated from error
 

@@ -71,7 +71,7 @@ class Api:
                 "no Google Cloud project is named", hint="set GOOGLE_CLOUD_PROJECT, or `project` in `[gcp]`"
             )
         if not _PROJECT.fullmatch(self._project):
-            raise UsageError(f"`{self._project[:80]}` is no Google Cloud project ID", hint="gcloud projects list")
+            raise UsageError(f"`{self._project[:80]}` is not a Google Cloud project ID", hint="gcloud projects list")
         return self._project
 
     @property

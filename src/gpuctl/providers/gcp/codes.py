@@ -56,6 +56,6 @@ TABLE = CodeTable(
         "BILLING_DISABLED": "gcloud billing projects link PROJECT --billing-account=ACCOUNT",
         "authError": "gcloud auth application-default login",
         "ACCESS_TOKEN_SCOPE_INSUFFICIENT": "gcloud auth application-default login",
-        "CONDITION_NOT_MET": "an organization policy forbids it: ask who runs it; see docs/gcp.md",
+        "CONDITION_NOT_MET": "an organization policy forbids it: ask its administrator; see docs/gcp.md",
     },
 )

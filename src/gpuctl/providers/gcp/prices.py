@@ -178,7 +178,7 @@ class GcpPriceList:
             if token in tokens:
                 break
             tokens.add(token)
-        raise UnreachableError(f"{_DOING}: its pages never end")
+        raise UnreachableError(f"{_DOING}: the list of its pages has no end")
 
     def _page(self, token: str) -> dict[str, Any]:
         query = {"pageSize": PAGE, "currencyCode": "USD"} | ({"pageToken": token} if token else {})

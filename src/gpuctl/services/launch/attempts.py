@@ -115,7 +115,7 @@ class Attempts:
             launchable.session.provider,
             order_of(record, launchable, self.state_id),
             self.runtime.clock,
-            lambda error: self.runtime.progress.info(f"{error.message}; trying again"),
+            lambda error: self.runtime.progress.info(f"{error.message}; retrying"),
         )
         if result.error is not None and result.outcome is not Outcome.UNKNOWN:
             self.prepared.refusals.add(launchable.place, result.error)

@@ -70,7 +70,7 @@ def all_refused(failed: Sequence[FailedPlacement], choice: Choice) -> GpuctlErro
         every = "; ".join(dict.fromkeys(error.message for error in errors))
         return CloudError(f"{every}{ended}", hint=errors[-1].hint)
     why = "; ".join(_texts_by_code(decisive))
-    return PartialError(f"refused everywhere, and not alike: {why}{beside}{ended}", hint=errors[-1].hint)
+    return PartialError(f"all attempts failed for different reasons: {why}{beside}{ended}", hint=errors[-1].hint)
 
 
 def _is_unsuitable(error: GpuctlError) -> bool:

@@ -30,6 +30,6 @@ class Retries:
             return False
         self.used += 1
         pause = self.backoff * self.used
-        progress.info(f"{error.message}; trying again in {exact(pause)} ({self.used} of {self.limit})")
+        progress.info(f"{error.message}; retrying in {exact(pause)} ({self.used} of {self.limit})")
         clock.sleep(pause)
         return True

@@ -126,7 +126,7 @@ def timed_work(
         source = f"no run of purpose `{purpose}` has finished yet; add `--work 2h`"
         if duration is not None:
             runs = f"{len(spans)} run{'' if len(spans) == 1 else 's'}"
-            source = f"the 90 % quantile of {runs} of purpose `{purpose}` is {approximate(duration)}"
+            source = f"90% of {runs} of purpose `{purpose}` took at most {approximate(duration)}"
     if finish_by is None:
         finish_by = _UNHURRIED * duration if duration is not None else runtime.max_ttl
     if duration is not None and source == "--work" and finish_by < duration:

@@ -122,7 +122,7 @@ def extend_lease(tools: PoolTools, lease_id: str, span: timedelta) -> tuple[Leas
     pool = tools.pools.read().get(record.pool.pool if record.pool else "")
     if pool is not None and until + AFTER_LEASE > record.created_at + pool.max_age:
         left = exact(max(record.created_at + pool.max_age - AFTER_LEASE - now, timedelta(0)))
-        raise UsageError(f"an instance of pool `{pool.name}` has {left} left", hint="lease another one")
+        raise UsageError(f"an instance of pool `{pool.name}` has {left} left", hint="lease another instance")
     if span > tools.runtime.max_ttl - AFTER_LEASE:
         most = exact(tools.runtime.max_ttl - AFTER_LEASE)
         raise UsageError(f"--for can be at most {most}", hint="raise `max_ttl` in the config")

@@ -35,7 +35,7 @@ def limits(
         return warnings
     if platform.is_container:
         return [
-            "this is a container: the schedule ends with it; run `gpuctl reap --watch` under its supervisor instead"
+            "this is a container: the schedule stops with it; run `gpuctl reap --watch` under its supervisor instead"
         ]
     return []
 

@@ -88,7 +88,7 @@ def ssh(subject: Subject) -> Check:
         seconds = round(subject.elapsed.total_seconds(), 1)
         if reply.code == 0:
             return Check("ssh", CheckStatus.OK, f"reached {seconds} s after the create", {"afterCreate": seconds})
-        return Check("ssh", CheckStatus.FAILED, f"the shell exits with {reply.code}", {"exitCode": reply.code})
+        return Check("ssh", CheckStatus.FAILED, f"the remote shell exits with {reply.code}", {"exitCode": reply.code})
 
 
 def gpu(subject: Subject) -> Check:

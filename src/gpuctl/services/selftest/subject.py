@@ -78,7 +78,7 @@ class Subject:
         record = self.record
         if record.ssh_key is None:
             return "the instance was created without an ssh key"
-        return None if record.ssh_from is not None else "port 22 is open to nobody: `--ssh-from` opens it"
+        return None if record.ssh_from is not None else "port 22 is closed: `--ssh-from` opens it"
 
     @property
     def kind(self) -> InstanceType:

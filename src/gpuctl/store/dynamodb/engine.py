@@ -14,7 +14,7 @@ from gpuctl.store.dynamodb.items import Item
 from gpuctl.store.dynamodb.schema import TABLE, script
 from gpuctl.store.dynamodb.table import DynamoTable, refused_as
 from gpuctl.store.shared.engine import Contents, Document, DocumentKind, Fence, Header, Row, Write
-from gpuctl.store.shared.header import no_longer_target, not_initialised
+from gpuctl.store.shared.header import no_longer_target, not_initialized
 from gpuctl.store.shared.lost_reply import written
 
 _READS = 5
@@ -60,7 +60,7 @@ class DynamoEngine:
         try:
             reply = self._table.call("get_item", Key=items.HEADER_KEY, ConsistentRead=True)
         except ClientError:
-            # Without a table nothing was ever initialised, as without a header.
+            # Without a table nothing was ever initialized, as without a header.
             return None
         return items.header_of(reply["Item"]) if "Item" in reply else None
 
@@ -211,13 +211,13 @@ class DynamoEngine:
             for page in self._table.pages("query", **query, ScanIndexForward=not is_newest_first):
                 yield from page["Items"]
         except ClientError as error:
-            raise not_initialised(self.location) from error
+            raise not_initialized(self.location) from error
 
     def _existing(self, operation: str, **arguments: object) -> Item:
         try:
             return self._table.call(operation, **arguments)
         except ClientError as error:
-            raise not_initialised(self.location) from error
+            raise not_initialized(self.location) from error
 
     def _forget(self, names: Sequence[str]) -> None:
         wanted = set(names)
@@ -250,7 +250,7 @@ class DynamoEngine:
             self._table.call("put_item", Item=void, ConditionExpression="attribute_not_exists(p)")
         except ClientError as error:
             if refused_as(error) != "ConditionalCheckFailedException":
-                raise not_initialised(self.location) from error
+                raise not_initialized(self.location) from error
             reply = self._existing("get_item", Key=items.key(items.COMMITS, token), ConsistentRead=True)
             return reply.get("Item", {}).get("isVoid", {}).get("BOOL") is False
         return False

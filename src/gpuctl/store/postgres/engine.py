@@ -14,7 +14,7 @@ from gpuctl.store.postgres.connection import Connection, Rows, Statement
 from gpuctl.store.postgres.errors import CREATED_MEANWHILE, LOST_RACE, NO_TABLE, statement_failed
 from gpuctl.store.postgres.schema import NAMES, TABLES, script
 from gpuctl.store.shared.engine import Contents, Document, DocumentKind, Fence, Header, Row, Write
-from gpuctl.store.shared.header import no_longer_target, not_initialised
+from gpuctl.store.shared.header import no_longer_target, not_initialized
 from gpuctl.store.shared.lost_reply import written
 
 _PAGE = 1_000
@@ -212,7 +212,7 @@ class PostgresEngine:
 
     def _translated(self, error: psycopg.Error) -> GpuctlError:
         if error.sqlstate in NO_TABLE:
-            return not_initialised(self.location)
+            return not_initialized(self.location)
         return statement_failed(error, self.location, self._connection.address.host)
 
 

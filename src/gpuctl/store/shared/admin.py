@@ -14,7 +14,7 @@ from gpuctl.store.moves import changed_meanwhile
 from gpuctl.store.reaper import ReaperMemory
 from gpuctl.store.shared.bodies import every_record, readable
 from gpuctl.store.shared.engine import Engine, Header, Write
-from gpuctl.store.shared.header import lost, no_longer_target, not_initialised, refuse_unusable
+from gpuctl.store.shared.header import lost, no_longer_target, not_initialized, refuse_unusable
 from gpuctl.store.shared.pools import SharedPools
 from gpuctl.store.state_id import new_state_id
 
@@ -52,7 +52,7 @@ class SharedAdmin:
         contents, location = self._engine.load(), self._engine.location
         if contents is None:
             known = self._known.read(location)
-            raise lost(location, known.state_id) if known else not_initialised(location)
+            raise lost(location, known.state_id) if known else not_initialized(location)
         header = contents.header
         self._check(header)
         return Description(
@@ -97,7 +97,7 @@ class SharedAdmin:
     def content(self) -> Content:
         contents = self._engine.load()
         if contents is None:
-            raise not_initialised(self._engine.location)
+            raise not_initialized(self._engine.location)
         header = contents.header
         self._check(header)
         known = self._known.read(self._engine.location)
@@ -170,7 +170,7 @@ class SharedAdmin:
     def _header(self) -> Header:
         header = self._engine.header()
         if header is None:
-            raise not_initialised(self._engine.location)
+            raise not_initialized(self._engine.location)
         return header
 
     def _check(self, header: Header) -> None:

@@ -36,10 +36,10 @@ def refuse_unusable(header: Header, location: str, kind: StateKind, ids: dict[st
             )
 
 
-def not_initialised(location: str) -> StateUnusableError:
+def not_initialized(location: str) -> StateUnusableError:
     """The error for an engine on which no state was ever made, as far as this computer knows."""
     return StateUnusableError(
-        f"there is no state at `{location}`: it is not initialised",
+        f"there is no state at `{location}`: it is not initialized",
         hint=f"gpuctl --state {shlex.quote(location)} state init",
         fault=StateFault.MISSING,
     )

@@ -18,7 +18,7 @@ from gpuctl.store.known import Known, KnownStates
 from gpuctl.store.moves import refuse_moved
 from gpuctl.store.shared.bodies import ended_at, every_record, readable
 from gpuctl.store.shared.engine import ARCHIVING, Contents, Engine, Header, Write
-from gpuctl.store.shared.header import lost, not_initialised, refuse_unusable
+from gpuctl.store.shared.header import lost, not_initialized, refuse_unusable
 from gpuctl.store.state_id import checked_id, new_state_id
 
 _T = TypeVar("_T")
@@ -243,7 +243,7 @@ class SharedRecords:
     def _usable(self, header: Header | None, known: Known | None, *, is_written: bool = False) -> Header:
         """The header of a state that may be used. StateUnusableError otherwise."""
         if header is None:
-            raise lost(self.location, known.state_id) if known else not_initialised(self.location)
+            raise lost(self.location, known.state_id) if known else not_initialized(self.location)
         ids = (("GPUCTL_STATE_ID", self._wanted_id), ("this computer", known.state_id if known else None))
         refuse_unusable(header, self.location, self._kind, dict(ids))
         if is_written:

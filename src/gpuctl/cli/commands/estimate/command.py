@@ -40,23 +40,25 @@ def command(
     instance_type: Annotated[str | None, argument(INSTANCE_TYPE, options.INSTANCE_TYPE_HELP, "[TYPE]")] = None,
     hours_per_day: Annotated[Decimal, option(HOURS, "Hours of use per day")] = Decimal(2),
     days: Annotated[int, option(integer("DAYS", 1, _MOST_DAYS), "Days of use per month")] = DAYS_A_MONTH,
-    users: Annotated[int, option(integer("N", 1, _MOST_USERS), "Number of users, each with an own instance")] = 1,
+    users: Annotated[int, option(integer("N", 1, _MOST_USERS), "Number of users, each with a separate instance")] = 1,
     region: options.PricedRegion = None,
     disk_size: Annotated[int, option(_DISK, "Size of the boot disk in GB, for the full cost")] = 100,
     spot: options.Spot = False,
-    by: Annotated[str | None, option(BY_WORK, "Add dollars per unit of work, from past runs of --purpose")] = None,
+    by: Annotated[
+        str | None, option(BY_WORK, "Also show the cost per unit of work, measured in past runs of --purpose")
+    ] = None,
     purpose: options.Purpose = DEFAULT_PURPOSE,
     spot_trace: Annotated[Path | None, option(FILE, _TRACE, panel=_SPOT)] = None,
     work: Annotated[timedelta | None, option(DURATION, "Duration of the work, such as 2h", panel=_SPOT)] = None,
     finish_by: Annotated[
-        timedelta | None, option(DURATION, "Time from the start until the work must be done", panel=_SPOT)
+        timedelta | None, option(DURATION, "Time until the work must be finished", panel=_SPOT)
     ] = None,
     checkpointed: Annotated[
-        bool, flag("The work continues where it was interrupted", "--checkpointed", panel=_SPOT)
+        bool, flag("The work saves checkpoints and continues after an interruption", "--checkpointed", panel=_SPOT)
     ] = False,
     start: Annotated[
         list[float] | None,
-        option(SECONDS, "Second of the trace at which the work starts (repeatable) [default: 100 starts]", panel=_SPOT),
+        option(SECONDS, "Start of the work in seconds of the trace (repeatable) [default: 100 starts]", panel=_SPOT),
     ] = None,
     spot_share: Annotated[
         Decimal, option(SHARE, "Price of spot as a share of the on-demand price", panel=_SPOT)
@@ -66,7 +68,7 @@ def command(
         option(DURATION, "Time to replace an instance: from the create request until the work continues", panel=_SPOT),
     ] = RESTART,
 ) -> Result:
-    """Estimate what an instance costs that runs only while it is used, compared with one that is always on.
+    """Compare the cost of an instance that runs only while it is used with the cost of an instance that is always on.
 
     Always on means 24 hours on 30 days a month; a year has 12 such months. The table shows compute cost; the line below
     adds disk and public IP. With --spot-trace, replays work with a deadline over a trace of spot capacity; cost is then

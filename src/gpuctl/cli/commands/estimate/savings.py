@@ -158,5 +158,5 @@ def _footer(
 def _retired_note(kind: InstanceType) -> str | None:
     if kind.retirement is None:
         return None
-    instead = f": `{kind.successor}` is its successor" if kind.successor else ""
+    instead = f": `{kind.successor}` is its replacement" if kind.successor else ""
     return f"{kind.retirement} and can no longer be started{instead}"

@@ -29,34 +29,34 @@ gpuctl pool delete train"""
 
 
 def pause(ctx: typer.Context, name: PoolName) -> Result:
-    """Launch no further instances. Idle instances are terminated when they were idle long enough."""
+    """Pause a pool: launch no more instances. Idle instances are terminated after the idle time of the policy."""
     return _changed(ctx, name, PoolStatus.PAUSED, "is paused: nothing is launched until it is resumed")
 
 
 def resume(ctx: typer.Context, name: PoolName) -> Result:
-    """Let a paused or draining pool launch instances again."""
+    """Resume a paused or draining pool: allow it to launch instances."""
     return _changed(ctx, name, PoolStatus.ACTIVE, "is active")
 
 
 def drain(ctx: typer.Context, name: PoolName) -> Result:
-    """Terminate idle instances now, and each of the others when its lease is over. Grants no further lease."""
+    """Terminate idle instances now, and leased instances at the end of their lease. Grants no more leases."""
     context: Context = ctx.find_root().obj
     tools = open_pools(context.wiring)
     pool = set_status(tools, name, PoolStatus.DRAINING)
     result = ScaleResult(scaled(tools, pool, is_dry_run=False))
     records = members(context.wiring.store.snapshot().records, name)
     leased = sum(is_busy(record) for record in records)
-    text = f"is draining: {counted(leased, 'instance')} in use" if leased else "is draining: no instance is in use"
+    text = f"is draining: {counted(leased, 'instance')} in use" if leased else "is draining: no instance is leased"
     return _result(context, pool, f"pool `{name}` {text}", result.error)
 
 
 def delete(
     ctx: typer.Context,
     name: PoolName,
-    force: Annotated[bool, flag("With --yes, also terminate instances that are on lease", "--force")] = False,
+    force: Annotated[bool, flag("With --yes, also terminate leased instances", "--force")] = False,
     yes: options.Yes = False,
 ) -> Result:
-    """Terminate the instances of a pool and delete it. Refuses while an instance is on lease."""
+    """Delete a pool and terminate its instances. Rejected while an instance is leased."""
     context: Context = ctx.find_root().obj
     tools = open_pools(context.wiring)
     pool = pool_named(tools.pools, name)

@@ -59,7 +59,8 @@ def command(
         str, option(POLICY, "auto, on-demand, keep:TIME, reactive, predict, tuned or always:N", panel=_POOL)
     ] = "auto",
     reuse: Annotated[
-        Reuse, option(REUSE, "Who may use an instance again: never, purpose, user or any", panel=_POOL)
+        Reuse,
+        option(REUSE, "Reuse after a lease: never, by the same purpose, by the same user, or by any", panel=_POOL),
     ] = Reuse.NEVER,
     on_release: Annotated[
         str | None, option(COMMAND, "Command that cleans an instance after each lease", panel=_POOL)
@@ -70,13 +71,13 @@ def command(
         option(QUEUE, f"Source of demand: {', '.join(queue_forms())} or cmd:COMMAND", panel=_WORK),
     ] = None,
     queue_shell: Annotated[bool, flag("Run the command of --queue in a shell", "--queue-shell", panel=_WORK)] = False,
-    per_machine: Annotated[int, option(integer("N", 1), "Jobs that one instance does at a time", panel=_WORK)] = 1,
+    per_machine: Annotated[
+        int, option(integer("N", 1), "Number of jobs that an instance runs at a time", panel=_WORK)
+    ] = 1,
     market: Annotated[
         PoolMarket, option(MARKET, "on-demand, spot, or auto: spot if there is capacity", panel=_MONEY)
     ] = PoolMarket.ON_DEMAND,
-    wait_cost: Annotated[
-        Decimal, option(USD, "What an hour of waiting costs you, in USD", panel=_MONEY)
-    ] = DEFAULT_WAIT_COST,
+    wait_cost: Annotated[Decimal, option(USD, "Cost of an hour of waiting in USD", panel=_MONEY)] = DEFAULT_WAIT_COST,
     budget_day: Annotated[
         Decimal | None, option(USD, "Maximum cost of the pool in USD per UTC day", panel=_MONEY)
     ] = None,
@@ -86,7 +87,7 @@ def command(
     dry_run: Annotated[bool, flag("Check the pool and show its price; save nothing", "--dry-run")] = False,
     yes: options.Yes = False,
 ) -> Result:
-    """Create a pool: instances that are launched, shared and terminated by demand.
+    """Create a pool of instances that are launched, shared and terminated by demand.
 
     Saves the specification only. `gpuctl lease` and `gpuctl pool scale`, which `gpuctl schedule install` runs every
     minute, launch instances. Creating the same pool again changes nothing.

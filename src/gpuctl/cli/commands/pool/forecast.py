@@ -40,9 +40,9 @@ def command(
     name: PoolName,
     hours: Annotated[int, option(integer("N", 1, 168), "Number of hours to forecast")] = 24,
 ) -> Result:
-    """Show the demand expected in the next hours, and what policies would have cost in the last 7 days.
+    """Show the demand expected in the next hours, and the cost of each policy over the last 7 days.
 
-    The demand of an hour is that of the same hour on past days. Policies that are not in force are computed only: they
+    The expected demand of an hour is the demand of the same hour on past days. The other policies are only computed and
     launch nothing. Sends no network requests.
     """
     context: Context = ctx.find_root().obj

@@ -45,7 +45,8 @@ def show_all(ctx: typer.Context) -> Result:
 
 
 def show(ctx: typer.Context, name: PoolName) -> Result:
-    """Show a pool: its instances and leases, the demand, and what its policy wants now. Reads its queue."""
+    """Show a pool: instances, leases, demand, and the number of instances that the policy needs now. Reads the
+    queue."""
     context: Context = ctx.find_root().obj
     tools = open_pools(context.wiring)
     pool = pool_named(tools.pools, name)

@@ -43,9 +43,9 @@ def command(
     interval: Annotated[timedelta, option(INTERVAL, "Time between runs with --watch")] = timedelta(seconds=60),
     log: Annotated[Path | None, option(FILE, "Also append messages to FILE (rotated)")] = None,
 ) -> Result | None:
-    """Launch, renew and terminate instances of pools by demand.
+    """Launch, renew and terminate pool instances by demand.
 
-    Idle instances have deadlines of at most 15 minutes, which this command renews: if it does not run any more, the
+    Idle instances have deadlines at most 15 minutes ahead, which this command renews. If it stops running, idle
     instances are terminated. If there is nothing to do and stdout is not a terminal, it prints nothing. Problems go to
     stderr and exit code 8.
     """
@@ -53,7 +53,7 @@ def command(
     if log is not None:
         context.log_to(log)
     if watch and dry_run:
-        raise UsageError("--watch and --dry-run do not go together")
+        raise UsageError("--watch and --dry-run cannot be combined")
     context.wiring.require_state()
     if not watch:
         return _result(context, _tick(context, names or [], is_dry_run=dry_run), is_dry_run=dry_run)

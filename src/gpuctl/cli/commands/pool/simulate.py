@@ -70,9 +70,11 @@ _SECONDS = ParameterType("SECONDS", _instant)
 
 def command(
     ctx: typer.Context,
-    name: Annotated[str | None, argument(POOL, "Pool whose own past is simulated, with its settings", "[NAME]")] = None,
+    name: Annotated[
+        str | None, argument(POOL, "Pool whose past leases are simulated, with its settings", "[NAME]")
+    ] = None,
     trace: Annotated[
-        str | None, option(_TRACE, "Trace: CSV or JSON lines, also .gz; - for standard input", "--trace")
+        str | None, option(_TRACE, "Trace of past jobs: CSV or JSON lines, also .gz; - for stdin", "--trace")
     ] = None,
     policy: Annotated[
         list[Policy] | None,
@@ -87,23 +89,25 @@ def command(
     max_instances: Annotated[
         int | None, option(integer("N", 1, 10_000), "Maximum number of instances [default: no limit]", "--max")
     ] = None,
-    train_until: Annotated[
-        float | None, option(_SECONDS, "Learn until then, count only what follows (in the time of the trace)")
-    ] = None,
+    train_until: Annotated[float | None, option(_SECONDS, "Use the trace until this second for learning only")] = None,
     budget_day: Annotated[
-        Decimal | None, option(USD, "Launch nothing more on a day that has cost USD [default: no limit]")
+        Decimal | None, option(USD, "Maximum cost of the pool in USD per day [default: no limit]")
     ] = None,
     reuse: Annotated[
         str | None,
-        option(word_choice("WHEN", ("any", "never")), "any: instances serve several jobs; never: one [default: any]"),
+        option(
+            word_choice("WHEN", ("any", "never")),
+            "any: an instance runs several jobs; never: only one job [default: any]",
+        ),
     ] = None,
     chart: Annotated[Path | None, option(FILE, "Also write a chart to FILE (SVG)")] = None,
 ) -> Result:
-    """Simulate policies with jobs of the past: cost, waits, and instances over time.
+    """Simulate policies on past jobs: cost, waiting times, and instances over time.
 
-    A trace has a row per job, with the columns arrival_s and duration_s in seconds. Cost is relative to an oracle that
-    knows the future and never lets a job wait. Needs no cloud and no pool, and starts nothing. With the name of a pool,
-    the jobs are its own leases, in seconds since the first, and its settings are the defaults of the options.
+    A trace has a row per job, with the columns arrival_s and duration_s in seconds. Cost is compared with an oracle: a
+    policy that knows the future and never lets a job wait. Starts nothing, and needs neither a cloud nor a pool. With
+    the name of a pool, the jobs are its past leases, in seconds since the first lease, and the settings of the pool are
+    the defaults of the options.
     """
     context: Context = ctx.find_root().obj
     if chart is not None:

@@ -32,11 +32,11 @@ def command(
     ctx: typer.Context,
     name: PoolName,
     since: Annotated[timedelta, option(DURATION, "Use the history of the last TIME")] = timedelta(days=30),
-    apply: Annotated[bool, flag("Put the proposed policy in force", "--apply")] = False,
+    apply: Annotated[bool, flag("Use the proposed policy from now on", "--apply")] = False,
 ) -> Result:
-    """Replay the past of a pool against each policy, and propose the one that costs least with waits.
+    """Replay the past jobs of a pool with each policy, and propose the policy with the lowest cost, waiting included.
 
-    Nothing changes without --apply. As a check, the same is done with the first half of the history and scored on the
+    Nothing changes without --apply. As a check, a policy is chosen from the first half of the history and tested on the
     second. Sends no network requests.
     """
     context: Context = ctx.find_root().obj

@@ -71,7 +71,7 @@ class LaunchOptions:
         option(
             MINUTES,
             "Time until termination: minutes, or a duration such as 1h30m; 5m to 2h unless max_ttl is set "
-            "[default: 1h; with --finish-by until shortly after that]",
+            "[default: 1h; with --finish-by, shortly after it]",
             "--ttl",
             "--auto-terminate",
             panel=_INSTANCE,
@@ -120,11 +120,11 @@ class LaunchOptions:
     ] = None
     finish_by: Annotated[
         timedelta | None,
-        option(DURATION, "Time until the work must be done [default: 3 times --work]", panel=_WORK),
+        option(DURATION, "Time until the work must be finished [default: 3 times --work]", panel=_WORK),
     ] = None
     work: Annotated[list[Work] | None, option(WORK, WORK_HELP, panel=_WORK)] = None
     checkpointed: Annotated[
-        bool, flag("The work continues where it was interrupted", "--checkpointed", panel=_WORK)
+        bool, flag("The work saves checkpoints and continues after an interruption", "--checkpointed", panel=_WORK)
     ] = False
     by: Annotated[str | None, option(BY_WORK, BY_WORK_HELP, panel=_GPU)] = None
     name: Annotated[

@@ -22,16 +22,16 @@ _ARCHITECTURE = choice("PROCESSOR", Architecture)
 
 def command(
     ctx: typer.Context,
-    service: Annotated[str, argument(word_choice("PLATFORM", _SERVICES), "The service that runs the function", "aws")],
-    to: Annotated[Path, option(FILE, "The zip to write", "--to")] = Path("gpuctl-reaper.zip"),
+    service: Annotated[str, argument(word_choice("PLATFORM", _SERVICES), "Service that runs the function", "aws")],
+    to: Annotated[Path, option(FILE, "Zip file to write", "--to")] = Path("gpuctl-reaper.zip"),
     platform: Annotated[
         Architecture, option(_ARCHITECTURE, "Processor of the function: x86_64 or arm64", "--platform")
     ] = Architecture.X86_64,
 ) -> Result | None:
-    """Build the zip of the reaper's function, with the packages that it needs.
+    """Build the zip file of the reaper function, with the packages that it needs.
 
     The packages are downloaded by pip, in the versions installed here, for Python 3.13 on Linux. The same versions give
-    the same zip. Prints the name of the zip; its size goes to stderr.
+    the same zip file. Prints its name to stdout and its size to stderr.
     """
     context: Context = ctx.find_root().obj
     if not to.parent.is_dir():

@@ -25,7 +25,7 @@ def command(
 ) -> int:
     """Print a template that runs the reaper in a cloud, in Kubernetes or in a container.
 
-    The comment at its beginning says how to use it, and what a month costs.
+    The comment at the top of the template explains how to use it, and its cost per month.
     """
     context: Context = ctx.find_root().obj
     context.streams.out.write(FILES[platform].read_text(encoding="utf-8"))

@@ -37,10 +37,15 @@ def command(
     launch: LaunchOptions,
     on: Annotated[
         str | None,
-        option(ID, "Use this active instance instead of a new one", panel=_TASK),
+        option(ID, "Use this active instance instead of a new instance", panel=_TASK),
     ] = None,
     pool: Annotated[
-        str | None, option(POOL, "Lease an instance of this pool for --ttl instead of starting one", panel=_TASK)
+        str | None,
+        option(
+            POOL,
+            "Lease an instance of this pool, for the time of --ttl, instead of starting a new instance",
+            panel=_TASK,
+        ),
     ] = None,
     upload: Annotated[
         list[Transfer] | None,
@@ -57,7 +62,7 @@ def command(
     result: Annotated[Path | None, option(FILE, "Write the result as JSON to FILE", panel=_TASK)] = None,
     keep: Annotated[bool, flag("Keep the instance until its deadline", "--keep", panel=_TASK)] = False,
     unit: Annotated[
-        str | None, option(UNIT, "Unit of an amount in --work, such as docs; saved if COMMAND succeeds", panel=_TASK)
+        str | None, option(UNIT, "Unit of an amount in --work, such as docs; recorded if COMMAND succeeds", panel=_TASK)
     ] = None,
 ) -> int:
     """Start an instance, run COMMAND over SSH, and terminate the instance, even if COMMAND fails.
@@ -73,7 +78,7 @@ def command(
         task = report.task(context.globals.rest, upload or [], download or [], env or [])
         if pool is not None:
             if on is not None or keep:
-                raise UsageError("--pool does not go together with --on and --keep", hint="leave them out")
+                raise UsageError("--pool cannot be combined with --on or --keep", hint="leave them out")
             return report.finish(run_leased(context, launch, pool, task, report, unit))
         launch = replace(launch, check=launch.check or "ssh")
         amount = amount_of(launch.work, unit)

@@ -277,7 +277,7 @@ class TimedRun:
             self._is_fixed = True
             self._context.progress.warn(error.message)
         except GpuctlError as error:
-            self._context.progress.warn(f"{error.message}; trying again")
+            self._context.progress.warn(f"{error.message}; retrying")
 
 
 def _work_left(record: Instance, work: TimedWork) -> TimedWork:

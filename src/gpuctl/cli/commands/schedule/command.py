@@ -71,7 +71,7 @@ def install(
     secrets.
     """
     if cron and systemd:
-        raise UsageError("--cron and --systemd do not go together")
+        raise UsageError("--cron and --systemd cannot be combined")
     wanted = "cron" if cron else "systemd" if systemd else None
     place = _place(ctx, wanted)
     context, location = place.context, place.context.wiring.state_url
@@ -132,7 +132,7 @@ def _credentials_report(context: Context, job: ReaperJob) -> list[str]:
     try:
         proofs = proofs_from(ran)
     except ValueError as error:
-        context.progress.warn(f"whether the reaper can use your credentials is not known: {error}")
+        context.progress.warn(f"could not check whether the scheduled reaper can use your credentials: {error}")
         return []
     for proof in proofs:
         if proof.error is not None:
@@ -153,7 +153,7 @@ def _credentials_report(context: Context, job: ReaperJob) -> list[str]:
 
 
 def prove(ctx: typer.Context) -> Result:
-    """Use the credentials once. `install` runs this in the environment of the schedule."""
+    """Check the credentials. `install` runs this command in the environment of the schedule."""
     context = _place(ctx).context
     logins = logins_to_prove(context.wiring.store.snapshot().records, providers_in_use(context))
     proofs = prove_logins(context.wiring.runtime.sessions, logins)

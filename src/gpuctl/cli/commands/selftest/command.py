@@ -50,13 +50,13 @@ def command(
     max_cost: Annotated[
         Decimal, option(USD, "Maximum full cost in USD, if the instance runs until its deadline")
     ] = Decimal(1),
-    report: Annotated[Path | None, option(FILE, "Write the report as JSON to FILE; it has no account ID")] = None,
+    report: Annotated[Path | None, option(FILE, "Write the report as JSON to FILE, without account IDs")] = None,
 ) -> Result:
-    """Run one instance on your account, check every promise of gpuctl, and terminate the instance.
+    """Start one instance on your account, check that gpuctl works with it, and terminate the instance.
 
     Starts the cheapest instance type with a GPU that fits --max-cost, or TYPE. Checks the create request, listing,
-    tags, shutdown timer, SSH, GPU, a repeated create request, extend, price and termination, and that nothing is left.
-    A failed check never prevents the termination. Exit code 0: all checks ok or skipped; 1: a check failed; 8:
+    tags, shutdown timer, SSH, GPU, a repeated create request, extend, price and termination, and that no resource is
+    left. A failed check never prevents the termination. Exit code 0: all checks ok or skipped; 1: a check failed; 8:
     something may still exist.
     """
     context: Context = ctx.find_root().obj

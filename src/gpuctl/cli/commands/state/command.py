@@ -25,7 +25,7 @@ COLUMNS = ("location", "id", "kind", "format", "serial", "records", "archived", 
 
 
 def show(ctx: typer.Context) -> Result:
-    """Show where the state is, its ID, and how many records it has."""
+    """Show the location, the ID and the number of records of the state."""
     context: Context = ctx.find_root().obj
     context.wiring.start_sandbox()
     return _result(context.wiring.state.admin.describe())
@@ -33,11 +33,11 @@ def show(ctx: typer.Context) -> Result:
 
 def init(
     ctx: typer.Context,
-    script: Annotated[bool, flag("Print what an administrator must run, and change nothing", "--print")] = False,
+    script: Annotated[bool, flag("Print the statements for an administrator; change nothing", "--print")] = False,
 ) -> Result | None:
-    """Create the state with its tables. An existing state is not an error.
+    """Create a shared state in a database. An existing state is not an error.
 
-    The database must exist. A state file needs no initialisation.
+    The database must exist. A state file needs no initialization.
     """
     context: Context = ctx.find_root().obj
     context.wiring.start_sandbox()
@@ -53,11 +53,11 @@ def init(
 
 def move(
     ctx: typer.Context,
-    to: Annotated[str, option(FILE_NAME, "File or URL of the new place, initialised with `state init`")],
+    to: Annotated[str, option(FILE_NAME, "New state: a file, or a URL initialized with `state init`")],
 ) -> Result:
-    """Move the state with its archive to another place, and mark this one as moved.
+    """Move the state with its archive to another location, and mark the old state as moved.
 
-    Every record is compared before the old state is marked. After a failure run the same command again.
+    Every record is compared before the old state is marked. After a failure, run the same command again.
     """
     context: Context = ctx.find_root().obj
     context.wiring.start_sandbox()
@@ -82,7 +82,7 @@ def move(
 
 
 def export(ctx: typer.Context) -> int:
-    """Print every record, archived ones included, as one line of JSON each."""
+    """Print all records, archived records included, as one JSON line each."""
     import json
 
     context: Context = ctx.find_root().obj

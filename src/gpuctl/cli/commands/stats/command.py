@@ -82,10 +82,10 @@ def command(
 def _missing(context: Context, spending: UsageReport) -> list[str]:
     missing = exclusions(spending.spent).removeprefix(" · ")
     lines = [missing] if missing else []
-    lines += [f"not counted, because it cannot be read: {record}" for record in context.wiring.store.unreadable()]
+    lines += [f"unreadable record, not counted: {record}" for record in context.wiring.store.unreadable()]
     counts_from = context.wiring.store.counts_from()
     if counts_from is not None:
-        lines.append(f"counted from {counts_from:%Y-%m-%d} on: what ended before was taken out by `gpuctl archive`")
+        lines.append(f"totals are complete since {counts_from:%Y-%m-%d}; older records were moved by `gpuctl archive`")
     return [*lines, "no instances"] if spending.side and not spending.groups else lines
 
 
