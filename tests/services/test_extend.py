@@ -34,7 +34,7 @@ def computer(cloud: HeldCloud) -> Computer:
 
 
 def tagged(cloud: HeldCloud) -> object:
-    (machine,) = cloud.machines.values()
+    (machine,) = cloud.instances.values()
     return ownership(machine.tags).expires_at
 
 
@@ -52,7 +52,7 @@ def test_a_granted_deadline_that_another_request_replaced_is_written_again(
     cloud: HeldCloud, computer: Computer
 ) -> None:
     computer.extend(40 * MINUTE)
-    (machine,) = cloud.machines.values()
+    (machine,) = cloud.instances.values()
     cloud.set_deadline(machine.region, machine.cloud_id, NOON + 70 * MINUTE)
     (record,) = computer.store.snapshot().records
     assert refresh(computer.runtime, [record.id]) == {}
@@ -61,7 +61,7 @@ def test_a_granted_deadline_that_another_request_replaced_is_written_again(
 
 def test_a_granted_deadline_that_cannot_be_written_again_is_an_error(cloud: HeldCloud, computer: Computer) -> None:
     computer.extend(40 * MINUTE)
-    (machine,) = cloud.machines.values()
+    (machine,) = cloud.instances.values()
     cloud.set_deadline(machine.region, machine.cloud_id, NOON + 70 * MINUTE)
     (record,) = computer.store.snapshot().records
     # The identity, the listing and the tags are read; the tags cannot be written.
@@ -71,7 +71,7 @@ def test_a_granted_deadline_that_cannot_be_written_again_is_an_error(cloud: Held
 
 
 def test_a_deadline_that_another_copy_withdrew_is_not_written_again(cloud: HeldCloud, computer: Computer) -> None:
-    (machine,) = cloud.machines.values()
+    (machine,) = cloud.instances.values()
     cloud.set_deadline(machine.region, machine.cloud_id, NOON + 90 * MINUTE)
     computer.reap(sweep=True)
     assert computer.expires_at == NOON + 90 * MINUTE
@@ -83,7 +83,7 @@ def test_a_deadline_that_another_copy_withdrew_is_not_written_again(cloud: HeldC
 def test_an_extension_has_the_microseconds_of_its_command_in_the_tag(cloud: HeldCloud, computer: Computer) -> None:
     cloud.clock.move(timedelta(microseconds=42))
     assert computer.extend(30 * MINUTE) == NOON + 90 * MINUTE + timedelta(microseconds=42)
-    (machine,) = cloud.machines.values()
+    (machine,) = cloud.instances.values()
     assert machine.tags[EXPIRES_AT] == "20261124t133000z-000042"
 
 
@@ -100,7 +100,7 @@ def test_a_restored_state_terminates_nothing_that_its_tags_do_not_confirm_while_
     assert [done.action.detail for done in settled.done] == [
         "deadline not enforced: the state was restored, and the tags of the instance could not be read since"
     ]
-    assert len(cloud.alive) == 1
+    assert len(cloud.active) == 1
     cloud.troubles = []
     settle(computer.runtime, [record.id])
-    assert cloud.alive == []
+    assert cloud.active == []

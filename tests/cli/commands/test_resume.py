@@ -114,7 +114,7 @@ def test_work_whose_instance_still_exists_is_followed_and_not_started_again(reac
 def test_a_reap_says_once_why_its_computer_cannot_continue_the_work(runner: Runner, tmp_path: Path) -> None:
     (tmp_path / "in").write_text("7")
     operator = runner.operator
-    code = runner.run("--finish-by", "6h", "--work", "30m", "--upload", f"{tmp_path}/in:in", there=["true"])
+    code = runner.run("--finish-by", "6h", "--work", "30m", "--upload", f"{tmp_path}/in:in", remote_command=["true"])
     assert code == 0
     (record,) = operator.records
     work = work_of(record)
@@ -131,7 +131,7 @@ def test_a_reap_says_once_why_its_computer_cannot_continue_the_work(runner: Runn
 
 def test_work_that_its_run_has_ended_is_over_and_a_command_with_a_secret_is_not_stored(runner: Runner) -> None:
     secret = "hf_" + "a1" * 12
-    assert runner.run("--finish-by", "6h", "--work", "30m", there=[f"echo {secret}; exit 3"]) == 3
+    assert runner.run("--finish-by", "6h", "--work", "30m", remote_command=[f"echo {secret}; exit 3"]) == 3
     (record,) = runner.operator.records
     assert (work_of(record).is_over, work_of(record).exit_code) == (True, 3)
     assert "continuing" not in runner.operator.run("reap").err

@@ -90,7 +90,9 @@ def test_run_starts_no_instance_while_another_process_continues_the_work(runner:
 
     runner.operator.wire.instead = taken_over
     with interrupting(runner, cable, 1):
-        assert runner.run("--finish-by", "6h", "--work", "30m", there=[COUNTING.replace("-ge 2", "-ge 1")]) == 0
+        assert (
+            runner.run("--finish-by", "6h", "--work", "30m", remote_command=[COUNTING.replace("-ge 2", "-ge 1")]) == 0
+        )
     _, second = sorted(runner.operator.records, key=lambda record: record.created_at)
     assert free_at is not None and second.created_at >= free_at
 
