@@ -16,7 +16,7 @@ from types import SimpleNamespace
 from typing import Any, NoReturn
 
 import pytest
-from faults.mutants import MUTANTS
+from faults.mutants import MUTANTS, load_all_modules
 from support.clock import FileClock
 from support.sdk import share_models
 
@@ -71,11 +71,7 @@ def _warm_up() -> None:
     import boto3
 
     share_models()
-    # What an Azure command loads, too.
-
-    import gpuctl.providers.azure.provider
-    import gpuctl.providers.gcp.provider  # noqa: F401
-
+    load_all_modules()
     session = boto3.Session(aws_access_key_id="x", aws_secret_access_key="x", region_name="us-east-1")
     for service in ("ec2", "sts", "ssm"):
         session.client(service, endpoint_url="http://127.0.0.1:1").close()
