@@ -67,6 +67,12 @@ def test_a_path_that_ssh_would_read_as_something_else_is_refused(path: str) -> N
         target(a_ready_instance(public_ip="203.0.113.7"), Path(path), KNOWN, None, ()).argv()
 
 
+def test_a_path_that_the_locale_cannot_decode_is_used_as_it_is() -> None:
+    key = Path("/state/m\udcc3\udcbcller/key")
+    argv = target(a_ready_instance(public_ip="203.0.113.7"), key, KNOWN, None, ()).argv()
+    assert f'IdentityFile="{key}"' in " ".join(argv)
+
+
 def test_ssh_itself_takes_it_as_it_is_meant(tmp_path: Path) -> None:
     folder = tmp_path / "100% of it"
     folder.mkdir()

@@ -21,7 +21,7 @@ from gpuctl_sandbox.guests.processes import processes_of
 @pytest.fixture
 def guests(cloud: LoopbackAws, tmp_path: Path) -> Iterator[Guests]:
     cloud.client("ec2")
-    folder = tmp_path / "sandbox"
+    folder = tmp_path / "ana müller's sandbox"
     folder.mkdir()
     with cloud.with_instances(folder) as instances:
         yield Guests(cloud, instances, folder)
@@ -41,6 +41,7 @@ def test_the_owner_of_the_key_gets_in_and_the_exit_code_comes_back(guests: Guest
     home = Path(guests.ssh("pwd").stdout.strip())
     assert home.is_relative_to(guests.folder) and home != Path.home()
     assert (guests.folder / "instances").stat().st_mode & 0o077 == 0
+    assert guests.ssh("bash -lc 'command -v setsid shutdown'").stdout.count("/shutdown\n") == 1
 
 
 @pytest.mark.parametrize(

@@ -53,9 +53,9 @@ class Guests:
 
     def options(self, key: Path | None = None, *further: str, port: int | None = None) -> list[str]:
         """What ssh and scp are given to connect to the one instance that runs."""
-        known = f"UserKnownHostsFile={self.folder / 'known_hosts'}"
+        known = f'UserKnownHostsFile="{self.folder / "known_hosts"}"'
         settings = [known, "StrictHostKeyChecking=accept-new", "IdentitiesOnly=yes", "BatchMode=yes", "LogLevel=ERROR"]
-        settings += [f"Port={port or self.port}", f"IdentityFile={key or self.owner}", "ConnectTimeout=20", *further]
+        settings += [f"Port={port or self.port}", f'IdentityFile="{key or self.owner}"', "ConnectTimeout=20", *further]
         return ["-F", "none", *(word for setting in settings for word in ("-o", setting))]
 
     def ssh(

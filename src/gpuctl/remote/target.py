@@ -1,5 +1,6 @@
 """One instance as OpenSSH is to reach it: the options that every way in shares, on a command line or in a file."""
 
+import os
 import re
 import shlex
 from collections.abc import Iterator, Sequence
@@ -114,7 +115,9 @@ def _option(text: str) -> str:
 def plain_path(path: Path, excluded: str = '"') -> str:
     """The path as text. UsageError if OpenSSH does not take it literally in quotes, or it has an excluded character."""
     text = str(path)
-    if "${" in text or not text.isprintable() or any(char in text for char in excluded):
+    # Python cannot decode every name in a locale that is not UTF-8; ssh receives its bytes as they are.
+    is_printable = os.fsencode(path).decode(errors="replace").isprintable()
+    if "${" in text or not is_printable or any(char in text for char in excluded):
         raise UsageError(f"ssh cannot use the path {as_typed(text)}", hint="add `--state FILE` with a plain path")
     return text
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shlex
 import shutil
 from contextlib import suppress
 from pathlib import Path
@@ -101,7 +102,9 @@ class BootedInstance:
         if not home.is_dir():
             home.mkdir(mode=0o750, parents=True)
             with suppress(FileExistsError):
-                profile = _PROFILE.format(binaries=self.folder / "bin", user=user, name=self.guest.name)
+                profile = _PROFILE.format(
+                    binaries=shlex.quote(str(self.folder / "bin")), user=user, name=self.guest.name
+                )
                 (home / ".bash_profile").write_text(profile, "utf-8")
         return Session(home, self.environment(user), self.folder / "terminals")
 
