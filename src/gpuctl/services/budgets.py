@@ -1,6 +1,6 @@
 """Checks requests against the budgets: before anything is created, and in the transaction that saves the records."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 
 from gpuctl.domain.instance import Instance
@@ -62,11 +62,20 @@ class Allowance:
         return budget_statuses(self._budgets, list(self._known.values()), self._now)
 
     @classmethod
-    def ending(cls, store: RecordStore, budgets: Budgets, now: datetime) -> dict[str, Limit]:
-        """The instances to end for the sake of the budgets, by id, and for which limit; none where they end none."""
+    def ending(
+        cls,
+        store: RecordStore,
+        budgets: Budgets,
+        now: datetime,
+        counted: Callable[[Sequence[Instance]], Sequence[Instance]] = lambda records: records,
+    ) -> dict[str, Limit]:
+        """The instances to end for the sake of the budgets, by id, and for which limit; none where they end none.
+
+        `counted` selects the records that count.
+        """
         if budgets.action is not BudgetAction.TERMINATE:
             return {}
-        return instances_to_terminate(budgets, list(cls(store, budgets, now)._known.values()), now)
+        return instances_to_terminate(budgets, counted(list(cls(store, budgets, now)._known.values())), now)
 
     def _with_requested(self, records: Sequence[Instance]) -> list[Instance]:
         return list({**self._known, **{record.id: record for record in records}}.values())

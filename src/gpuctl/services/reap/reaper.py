@@ -2,22 +2,30 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 
 from gpuctl.clock import Clock
-from gpuctl.domain.instance import Instance, ProviderName, Reason, Scope, Status
+from gpuctl.domain.instance import Instance, Reason, Scope
 from gpuctl.domain.money.budget_check import ends_for
 from gpuctl.domain.reconcile.actions import ActionKind, Rules, scope_of
 from gpuctl.domain.reconcile.plan import plan
 from gpuctl.domain.reconcile.recovery import confirmed_by_tags
 from gpuctl.domain.tags import STATE
 from gpuctl.errors import GpuctlError, UnresolvedError
-from gpuctl.services.budgets import Allowance
 from gpuctl.services.ingress import close_unneeded, opened_ranges
 from gpuctl.services.isolation import run_isolated
 from gpuctl.services.progress import Progress
-from gpuctl.services.reap.restore import ConfiguredRegion, logins_of, merge, restore_rescued, survey_everywhere
+from gpuctl.services.reap.budget import note_on_budgets, over_budget
+from gpuctl.services.reap.regions import regions_to_list
+from gpuctl.services.reap.restore import (
+    ConfiguredRegion,
+    FullSurvey,
+    logins_of,
+    merge,
+    restore_rescued,
+    survey_everywhere,
+)
 from gpuctl.services.reconcile.apply import ActionResult, Applier
 from gpuctl.services.reconcile.observe import Survey
 from gpuctl.services.reconcile.reconcile import isolated
@@ -28,8 +36,6 @@ from gpuctl.services.sessions import Login, Session
 from gpuctl.store.base import Snapshot
 from gpuctl.store.moves import refuse_moved
 from gpuctl.store.reaper import OpenedRange, ReapTimes, Sweep, UnreachedRegion
-
-SWEEP_EVERY = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +53,7 @@ class ReapOptions:
 @dataclass(slots=True)
 class ReapResult:
     """What a run did. `problems` are the places and accounts that could not be asked, one line each; `unreached` the
-    regions among them."""
+    regions among them. `merged_with` is what a restored state was merged with."""
 
     done: list[ActionResult] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
@@ -56,6 +62,7 @@ class ReapResult:
     listed_scopes: set[Scope] = field(default_factory=set)
     opened_ranges: tuple[OpenedRange, ...] = ()
     hints: list[str] = field(default_factory=list)
+    merged_with: FullSurvey | None = None
 
     @property
     def orphans(self) -> int:
@@ -101,8 +108,8 @@ def reap(runtime: Runtime, times: ReapTimes, options: ReapOptions) -> ReapResult
             [state], partial(_merge, runtime, times, options, result), partial(on_bug, "merging the restored state")
         )
         state = runtime.store.snapshot()
-    over = {} if state.is_restored else Allowance.ending(runtime.store, runtime.budgets, now)
-    for login, regions in _regions_to_list(state.records, times, options, now, over).items():
+    over = over_budget(runtime, result.merged_with, now)
+    for login, regions in regions_to_list(state.records, times, options.places, now, over, sweep=options.sweep).items():
         # Alone, so that neither a failure nor a bug in one account keeps another's instances alive.
         run_isolated(
             [(login, regions)],
@@ -129,7 +136,8 @@ def _merge(
     for state in states:
         known = [*state.records, *runtime.store.archived()]
         everywhere = survey_everywhere(runtime, logins_of(known, times, options.places))
-        result.problems += map(str, everywhere.problems)
+        result.merged_with = everywhere
+        result.problems += [*map(str, everywhere.problems), *note_on_budgets(runtime.budgets, everywhere)]
         try:
             merge(runtime, everywhere, state.state_id or "")
         except UnresolvedError as error:
@@ -164,54 +172,6 @@ def remembered(times: ReapTimes, result: ReapResult, options: ReapOptions, recor
     )
 
 
-def _regions_to_list(
-    records: Sequence[Instance], times: ReapTimes, options: ReapOptions, now: datetime, over: Collection[str]
-) -> dict[Login, list[str]]:
-    """The regions to list, by login: where something is due or over budget, and where the last sweep is old or was
-    asked for anew."""
-    swept: dict[tuple[ProviderName, str, str], datetime] = {}
-    places: dict[Login, dict[str, bool]] = {}
-    for sweep in times.sweeps:
-        scope = sweep.scope
-        swept[scope.provider, scope.account, scope.region] = sweep.at
-        places.setdefault(Login(scope.provider, sweep.profile, scope.account), {})[scope.region] = False
-    for record in records:
-        regions = places.setdefault(Login(record.provider, record.profile, record.account), {})
-        regions[record.region] = regions.get(record.region, False) or record.id in over or _needs_listing(record, now)
-        regions.update(dict.fromkeys((left.region for left in record.leftover_attempts), True))
-    for provider, profile, region in options.places:
-        places.setdefault(Login(provider, profile, None), {}).setdefault(region, False)
-    return {
-        login: chosen
-        for login, regions in places.items()
-        if (
-            chosen := [
-                region
-                for region, urgent in regions.items()
-                if urgent or options.sweep or _is_stale(_last_sweep(swept, login, region), now)
-            ]
-        )
-    }
-
-
-def _needs_listing(record: Instance, now: datetime) -> bool:
-    return record.is_live and (
-        record.is_due(now) or record.status is Status.STOPPING or record.absent_since is not None
-    )
-
-
-def _last_sweep(swept: dict[tuple[ProviderName, str, str], datetime], login: Login, region: str) -> datetime | None:
-    if login.account is not None:
-        return swept.get((login.provider, login.account, region))
-    ambient = [at for (provider, _, where), at in swept.items() if (provider, where) == (login.provider, region)]
-    return max(ambient, default=None)
-
-
-def _is_stale(at: datetime | None, now: datetime) -> bool:
-    # A sweep in the future means that some clock was wrong: look now.
-    return at is None or not timedelta(0) <= now - at < SWEEP_EVERY
-
-
 def _reap_logins(runtime: Runtime, options: ReapOptions, result: ReapResult, places: Sequence[_Place]) -> None:
     for login, regions in places:
         _reap_login(runtime, login, regions, options, result)
@@ -242,8 +202,8 @@ def _reap_login(
     actions = plan(records, survey.view, rules, isolated(runtime.progress))
     if state.is_restored:
         actions = confirmed_by_tags(actions, survey.view.now)
-    elif session.checked_now is not None:
-        actions += ends_for(actions, Allowance.ending(runtime.store, runtime.budgets, session.checked_now))
+    if session.checked_now is not None:
+        actions += ends_for(actions, over_budget(runtime, result.merged_with, session.checked_now))
     if options.dry_run:
         result.done += [ActionResult(action, action.record) for action in actions]
         return

@@ -111,7 +111,7 @@ def merge(runtime: Runtime, everywhere: FullSurvey, state_id: str) -> list[Insta
     """
     records = {record.id: record for record in runtime.store.snapshot().records}
     archived = {record.id: record for record in runtime.store.archived(with_present=True)}
-    machines = {record.id: _machine_of(record, everywhere, state_id) for record in records.values()}
+    machines = {record.id: machine_of(record, everywhere, state_id) for record in records.values()}
 
     def known(fresh: Instance) -> Instance:
         if fresh.id in archived:
@@ -178,7 +178,8 @@ def _survey_login(
         everywhere.surveys.append(survey)
 
 
-def _machine_of(record: Instance, everywhere: FullSurvey, state_id: str) -> tuple[Survey, Observed] | None:
+def machine_of(record: Instance, everywhere: FullSurvey, state_id: str) -> tuple[Survey, Observed] | None:
+    """The record's instance as it was listed, if it exists, and the survey that lists it."""
     for survey in everywhere.surveys:
         if survey.session.account == record.account and scope_of(record) in survey.listed:
             observed = Finder(survey.view, state_id).listed(record)
