@@ -40,15 +40,16 @@ def crash_points(
     commands: Sequence[str] = tuple(COMMANDS),
     conditions: Sequence[str] = CONDITIONS,
     kind: type[Scenario] = Scenario,
+    at: Sequence["Point"] = (),
 ) -> Score:
     """A1: every command, killed at every cloud call in every phase, and at every step of every file write.
 
-    `share` takes every so-manieth point, from another start in each condition.
+    `share` takes every so-manieth point, from another start in each condition; or only the points `at` are taken.
     """
     score = Score()
     for command in commands:
         for number, condition in enumerate(conditions):
-            kill_points = list(points(world, command, condition, kind))
+            kill_points = list(at or points(world, command, condition, kind))
             for point in kill_points[number % share :: share]:
                 with world.scenario(mutants, kind) as scenario:
                     score.add(f"{command}, {condition}, {point}", _killed(scenario, command, condition, point))

@@ -266,6 +266,9 @@ MUTANTS: dict[str, Break] = {
     "maximum not checked when it is reached": edited(
         "gpuctl.services.pools.launch:refuse_over_max", ("if _count(pool, records) > pool.max:", "if False:")
     ),
+    "launches of a killed tick not counted": edited(
+        "gpuctl.domain.pools.leasing:members", ("if record.is_live and", "if record.is_live and record.cloud_id and")
+    ),
     "pool budget not checked when it is spent": edited(
         "gpuctl.services.pools.launch:admission", ("refuse_over_pool_budget(pool, records, now, origin)", "pass")
     ),
@@ -275,6 +278,9 @@ MUTANTS: dict[str, Break] = {
     "lease without a deadline of its own": edited(
         "gpuctl.services.pools.lease:_with_lease",
         ("if record.cloud_id is None or record.expires_at >= deadline:", "if True:"),
+    ),
+    "deadlines not repaired": edited(
+        "gpuctl.services.pools.deadline:move_deadline", ("_repair(runtime, session, record)", "pass")
     ),
     "clean-ups not marked": edited(
         "gpuctl.services.pools.clean_up:_marked", ("tools.runtime.store.update(record.id, mark)", "record")

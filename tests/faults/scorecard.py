@@ -28,6 +28,7 @@ from faults import (
     hostile_input,
     lost_replies,
     moves,
+    pool_ticks,
     pools,
     secrets,
     shared,
@@ -35,6 +36,7 @@ from faults import (
 )
 from faults.world import Score, World, broken, world
 from support.document import part, put
+from support.wire import Phase
 
 Run = Callable[[World], Score]
 
@@ -416,6 +418,21 @@ GATES = (
         | _alone_under(pools.pool_schedules, "pool budget not checked when it is spent", 200)
         | _alone_under(pools.pool_schedules, "pool instances with the longest TTL", 200)
         | _alone_under(pools.pool_schedules, "clean-ups not marked", 200),
+    ),
+    Gate(
+        "H2",
+        "a tick of a pool that terminates, renews and launches, killed at each cloud call (before, after its effect, "
+        "after its answer) and each step of a write; no lag, 60 s lag, lost reply",
+        "leaks, duplicates, lost records, leases cut short, launches over a limit = 0",
+        lambda world: pool_ticks.ticks_killed(world, conditions=["no lag"], at=[(8, Phase.DONE)]),
+        pool_ticks.ticks_killed,
+        _under(pool_ticks.ticks_killed, "record after create", conditions=["no lag"], at=[(8, Phase.DONE)])
+        | _under(
+            pool_ticks.ticks_killed,
+            "launches of a killed tick not counted",
+            conditions=["no lag"],
+            at=[(8, Phase.DONE)],
+        ),
     ),
 )
 

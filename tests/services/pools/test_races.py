@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from decimal import Decimal
 
 import pytest
 from faults.pools import GuardedCloud, _World
@@ -9,11 +10,13 @@ from faults.world import broken
 from support.instances import NOON
 from support.pools import MINUTE, a_pool
 
+from gpuctl.domain.money.budgets import Budgets
+from gpuctl.domain.pools.leasing import NotFree
 from gpuctl.domain.pools.spec import Reuse
 from gpuctl.domain.tags import parse_deadline
 from gpuctl.services.pools.launch import PoolFullError
 from gpuctl.services.pools.lease import LeaseRequest, lease_instance
-from gpuctl.services.pools.release import ReleaseRequest, release
+from gpuctl.services.pools.release import ReleaseRequest, extend_lease, release
 from gpuctl.services.pools.scale import scale
 
 
@@ -87,9 +90,44 @@ def test_no_instance_is_leased_while_its_deadline_is_on_its_way_to_the_provider(
     assert tag(world.cloud) == NOON + 34 * MINUTE
 
 
+def test_a_renewal_that_a_budget_refuses_leaves_the_deadline_at_the_provider_as_it_is_in_the_record(
+    world: _World,
+) -> None:
+    world.pools.change("train", lambda present: world.pool.with_fields(policy="keep:10m"))
+    world.cloud.pass_time(9 * MINUTE)
+    (before,) = world.records()
+    world.budgets = Budgets(daily_usd=Decimal("0.10"))
+    (result,) = scale(world.tools, [], is_dry_run=False).done
+    (record,) = world.records()
+    assert "budget" in result.reason
+    assert (record.expires_at, tag(world.cloud)) == (before.expires_at, before.expires_at)
+    assert record.unconfirmed_deadlines == ()
+
+
+def test_an_extension_that_a_release_overtakes_leaves_no_later_deadline_at_the_provider(world: _World) -> None:
+    lease(world)
+    (record,) = world.records()
+    assert record.pool is not None and record.pool.lease is not None
+    lease_id = record.pool.lease.id
+    world.cloud.after = 1
+    world.cloud.interlude = lambda: release(world.tools, lease_id, ReleaseRequest(), lambda *_: None) and None
+    with pytest.raises(NotFree):
+        extend_lease(world.tools, lease_id, 60 * MINUTE)
+    (record,) = world.records()
+    assert record.expires_at == tag(world.cloud) == NOON + 15 * MINUTE
+
+
 @pytest.mark.parametrize(
     ("rule", "test"),
     [
+        (
+            "deadlines not repaired",
+            test_a_renewal_that_a_budget_refuses_leaves_the_deadline_at_the_provider_as_it_is_in_the_record,
+        ),
+        (
+            "deadlines not repaired",
+            test_an_extension_that_a_release_overtakes_leaves_no_later_deadline_at_the_provider,
+        ),
         ("leased since the plan was made", test_an_instance_that_is_leased_after_the_plan_was_made_is_not_terminated),
         (
             "lease without a deadline of its own",
