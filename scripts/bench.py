@@ -21,7 +21,11 @@ from pathlib import Path
 from gpuctl.clock import SystemClock
 from gpuctl.domain.instance import Attempt, Instance, Market, Outcome, Price, ProviderName, Reason, Status
 from gpuctl.domain.lifecycle import advance, provisioning
+from gpuctl.domain.membership import Lease, Membership
+from gpuctl.domain.pools.events import PoolEvent, PoolEventName
+from gpuctl.domain.pools.spec import Pool, PoolOffer
 from gpuctl.store.base import StateKind
+from gpuctl.store.local import open_state
 from gpuctl.store.local.store import LocalStore
 
 ROUNDS = 15
@@ -58,6 +62,7 @@ def main() -> None:
         start_up(home, environment)
         history(home, environment)
         idle_reap(home, environment)
+        idle_tick(home, environment)
         five_hundred(home, environment)
 
 
@@ -113,6 +118,51 @@ def idle_reap(home: Path, environment: Mapping[str, str]) -> None:
     }
     Path(f"{state}.reap.json").write_text(json.dumps(swept))
     command = [*GPUCTL, "reap", "--state", str(state)]
+    loaded = sorted(_modules(command, environment) & {"boto3", "botocore", "azure", "moto"})
+    costs = measured({"reap": command, "hello": [sys.executable, str(home / "hello.py"), "hello"]}, environment)
+    print("an idle reap over 100 live records")
+    cpu, peak = costs["reap"].cpu_ms / costs["hello"].cpu_ms, costs["reap"].peak_mib / costs["hello"].peak_mib
+    print(f"  {cpu:5.2f}x CPU {peak:6.2f}x peak memory   of the two-command Typer program   goal: 1.3x and 1.3x")
+    print(f"  SDKs loaded: {', '.join(loaded) or 'none'}   goal: none")
+
+
+def idle_tick(home: Path, environment: Mapping[str, str]) -> None:
+    """A tick over ten pools of ten instances on lease, each with 200 leases in its history and a forecast."""
+    state, now = home / "pools" / "state.json", datetime.now(UTC).replace(microsecond=0)
+    pools = open_state(str(state), kind=StateKind.REAL, clock=SystemClock()).pools
+    for number in range(10):
+        name = f"pool-{number}"
+        leases = [_lease(name, count, now) for count in range(10)]
+        members = [
+            a_record(f"inst-{number:06d}{count:06d}").with_fields(
+                status=Status.RUNNING,
+                expires_at=lease.expires_at + timedelta(minutes=5),
+                pool=Membership(pool=name, leases=(lease,)),
+            )
+            for count, lease in enumerate(leases)
+        ]
+        _store(state, StateKind.REAL).add(members, lambda present: None)
+        offer = PoolOffer(instance_type="g4dn.xlarge", region="us-east-1")
+        pool = Pool(name=name, user="ana", offer=offer, max=10, policy="predict", created_at=now, updated_at=now)
+        pools.change(name, lambda present, pool=pool: pool)  # type: ignore[misc]
+        past = [now - timedelta(hours=hours) for hours in range(200)]
+        pools.append(name, [PoolEvent(at=at, event=PoolEventName.LEASED, lease=f"{at}", until=at) for at in past])
+    command = [*GPUCTL, "pool", "scale", "--state", str(state)]
+    loaded = sorted(_modules(command, environment) & {"boto3", "botocore", "azure", "moto", "numpy"})
+    costs = measured({"tick": command, "hello": [sys.executable, str(home / "hello.py"), "hello"]}, environment)
+    print("an idle tick over 10 pools with 100 leased instances")
+    cpu, peak = costs["tick"].cpu_ms / costs["hello"].cpu_ms, costs["tick"].peak_mib / costs["hello"].peak_mib
+    print(f"  {cpu:5.2f}x CPU {peak:6.2f}x peak memory   of the two-command Typer program")
+    print(f"  SDKs and numpy loaded: {', '.join(loaded) or 'none'}   goal: none")
+
+
+def _lease(pool: str, number: int, now: datetime) -> Lease:
+    expires_at = now + timedelta(minutes=30)
+    return Lease(id=f"lease-{pool}-{number}", user="ana", purpose="p", since=now, expires_at=expires_at)
+
+
+def _modules(command: Sequence[str], environment: Mapping[str, str]) -> set[str]:
+    """The modules that the command loads."""
     traced = subprocess.run(
         [command[0], "-X", "importtime", *command[1:]],
         env=dict(environment),
@@ -120,13 +170,7 @@ def idle_reap(home: Path, environment: Mapping[str, str]) -> None:
         text=True,
         check=True,
     )
-    names = {line.rpartition("|")[2].strip() for line in traced.stderr.splitlines()}
-    loaded = sorted(names & {"boto3", "botocore", "azure", "moto"})
-    costs = measured({"reap": command, "hello": [sys.executable, str(home / "hello.py"), "hello"]}, environment)
-    print("an idle reap over 100 live records")
-    cpu, peak = costs["reap"].cpu_ms / costs["hello"].cpu_ms, costs["reap"].peak_mib / costs["hello"].peak_mib
-    print(f"  {cpu:5.2f}x CPU {peak:6.2f}x peak memory   of the two-command Typer program   goal: 1.3x and 1.3x")
-    print(f"  SDKs loaded: {', '.join(loaded) or 'none'}   goal: none")
+    return {line.rpartition("|")[2].strip() for line in traced.stderr.splitlines()}
 
 
 def five_hundred(home: Path, environment: Mapping[str, str]) -> None:

@@ -5,21 +5,25 @@ import json
 import os
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import typer.core
 from support.instances import a_ready_instance
+from support.pools import MINUTE, a_lease, a_leased_member, a_pool
 
 from gpuctl.cli.main import main
 from gpuctl.cli.terminal.streams import Streams
 from gpuctl.clock import SystemClock
+from gpuctl.domain.pools.events import PoolEvent, PoolEventName
 from gpuctl.domain.reconcile.actions import scope_of
 from gpuctl.store.base import StateKind
 from gpuctl.store.local import open_state
 from gpuctl.store.local.store import LocalStore
 from gpuctl.store.reaper import ReapTimes, Sweep
 
+HOUR = timedelta(hours=1)
 # Neither an SDK nor HTTP and TLS, neither Rich nor the query engine of the store, which only writing needs.
 NEVER = {
     "azure",
@@ -53,6 +57,14 @@ NOT_IN_LIST = {
     "gpuctl.domain.money.report",
     "gpuctl.remote",
     "gpuctl.services.reap.reaper",
+}
+NOT_IN_A_TICK = {
+    "gpuctl.remote.line",
+    "gpuctl.services.launch",
+    "gpuctl.services.pools.carry_out",
+    "gpuctl.services.reconcile",
+    "google",
+    "numpy",
 }
 _PROGRAM = """
 import json, sys
@@ -93,6 +105,23 @@ def test_a_list_loads_nothing_that_it_does_not_use(state: Path) -> None:
 
 def test_an_idle_reap_loads_nothing_that_it_does_not_use(state: Path) -> None:
     assert loaded("reap", state=state) & NEVER == set()
+
+
+def test_an_idle_tick_of_pools_loads_nothing_that_it_does_not_use(state: Path) -> None:
+    clock = SystemClock()
+    opened, now = open_state(str(state), kind=StateKind.REAL, clock=clock), clock.now()
+    lease = a_lease(since=now - 5 * MINUTE)
+    facts = {"created_at": now - 6 * MINUTE, "expires_at": lease.expires_at + 5 * MINUTE}
+    opened.records.add([a_leased_member(2, lease, **facts)], lambda present: None)
+    # A policy that looks at the whole history.
+    opened.pools.change("train", lambda present: a_pool(policy="predict", created_at=now, updated_at=now))
+    events = [
+        PoolEvent(at=now - hours * HOUR, event=PoolEventName.LEASED, lease=f"lease-{hours}", until=now - hours * HOUR)
+        for hours in range(100)
+    ]
+    opened.pools.append("train", events)
+    assert loaded("pool", "scale", state=state) & (NEVER | NOT_IN_A_TICK) == set()
+    assert json.loads(next(state.parent.rglob("train.json")).read_text())
 
 
 def test_no_validator_is_built_for_an_option_that_is_not_given(monkeypatch: pytest.MonkeyPatch) -> None:

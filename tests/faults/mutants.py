@@ -282,6 +282,9 @@ MUTANTS: dict[str, Break] = {
     "deadlines not repaired": edited(
         "gpuctl.services.pools.deadline:move_deadline", ("_repair(runtime, session, record)", "pass")
     ),
+    "launches of another tick not noticed": edited(
+        "gpuctl.services.pools.carry_out:_launched", ("if _count(pool, records) > most:", "if False:")
+    ),
     "clean-ups not marked": edited(
         "gpuctl.services.pools.clean_up:_marked", ("tools.runtime.store.update(record.id, mark)", "record")
     ),

@@ -159,6 +159,11 @@ def test_two_ticks_at_once_launch_the_minimum_once() -> None:
     world = _World(random.Random(1))
     world.pool = a_pool(min=2, max=4)
     world.pools.change("train", lambda present: world.pool)
-    world.store.after, world.store.interlude = 3, lambda: scale(world.tools, [], is_dry_run=False) and None
+    world.store.after, world.store.interlude = 2, lambda: scale(world.tools, [], is_dry_run=False) and None
     scale(world.tools, [], is_dry_run=False)
     assert len(world.cloud.active) == 2
+
+
+def test_the_test_above_fails_if_launches_of_another_tick_are_not_noticed() -> None:
+    with broken(["launches of another tick not noticed"]), pytest.raises(AssertionError):
+        test_two_ticks_at_once_launch_the_minimum_once()

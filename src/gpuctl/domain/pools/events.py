@@ -1,11 +1,13 @@
 """The history of a pool: requests and actions, one entry each, append-only."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
 from pydantic import AwareDatetime, Field
 
+from gpuctl.domain.instance import Instance
+from gpuctl.domain.membership import Lease
 from gpuctl.domain.value import Value
 
 KEPT_FOR = timedelta(days=90)
@@ -40,3 +42,16 @@ class PoolEvent(Value):
     running: int | None = None
     detail: str | None = None
     figures: dict[str, Any] = Field(default_factory=dict)
+
+
+def released_event(lease: Lease, record: Instance, at: datetime) -> PoolEvent:
+    """The entry of the history for a lease that is over."""
+    figures: dict[str, Any] = {} if lease.work is None else {"work": float(lease.work), "unit": lease.unit}
+    return PoolEvent(
+        at=lease.released_at or at,
+        event=PoolEventName.RELEASED,
+        lease=lease.id,
+        instance=record.id,
+        detail=lease.outcome.value if lease.outcome else None,
+        figures=figures,
+    )

@@ -1,13 +1,13 @@
 """Carries out the plan of a tick: each decision is made again in the transaction that makes it true."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
 from gpuctl.domain.instance import Instance, Status
 from gpuctl.domain.lifecycle import advance, was_refused
-from gpuctl.domain.pools.events import PoolEvent, PoolEventName
+from gpuctl.domain.pools.events import PoolEvent, PoolEventName, released_event
 from gpuctl.domain.pools.leasing import NotFree, drained, ended, is_counted, is_idle, is_starting, lease_of, members
 from gpuctl.domain.pools.plan import PoolAction, PoolActionKind
 from gpuctl.domain.pools.spec import Pool
@@ -15,29 +15,10 @@ from gpuctl.errors import BudgetError, GpuctlError
 from gpuctl.services.budgets import Allowance
 from gpuctl.services.pools.deadline import move_deadline
 from gpuctl.services.pools.launch import PoolFullError, launch_members
-from gpuctl.services.pools.release import released_event
+from gpuctl.services.pools.result import PoolActionResult
 from gpuctl.services.pools.tools import PoolTools
 from gpuctl.services.terminate import end
 from gpuctl.store.base import Guard
-
-
-@dataclass(frozen=True, slots=True)
-class PoolActionResult:
-    """What became of one action: the instance as it is now, and what failed."""
-
-    action: PoolAction
-    record: Instance | None
-    error: GpuctlError | None = None
-
-    @property
-    def reason(self) -> str:
-        """Why it was done; what failed, if it did."""
-        return f"{self.action.reason}; {self.error.message}" if self.error else self.action.reason
-
-    @property
-    def is_unresolved(self) -> bool:
-        """Whether a person should look."""
-        return self.action.unresolved or self.error is not None
 
 
 def carried_out(

@@ -13,9 +13,9 @@ WITHIN = timedelta(minutes=2)
 _FAILURES = (Reason.VANISHED, Reason.REFUSED, Reason.TIMEOUT)
 
 
-def pause_if_failing(tools: PoolTools, pool: Pool) -> Pool:
+def pause_if_failing(tools: PoolTools, pool: Pool, records: Sequence[Instance]) -> Pool:
     """The pool, PAUSED if its last three instances were of no use. A pool that was resumed begins to count anew."""
-    if pool.status is not PoolStatus.ACTIVE or not _is_failing(pool, tools.runtime.store.snapshot().records):
+    if pool.status is not PoolStatus.ACTIVE or not _is_failing(pool, records):
         return pool
     now = tools.now()
     reason = f"its last {IN_A_ROW} instances failed, or were released as dirty, within 2 minutes"

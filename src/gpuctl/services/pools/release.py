@@ -9,7 +9,7 @@ from functools import partial
 from gpuctl.domain.duration import exact
 from gpuctl.domain.instance import Instance, Reason, Status
 from gpuctl.domain.membership import Lease, LeaseOutcome
-from gpuctl.domain.pools.events import PoolEvent, PoolEventName
+from gpuctl.domain.pools.events import PoolEvent, PoolEventName, released_event
 from gpuctl.domain.pools.leasing import (
     AFTER_LEASE,
     NO_WORK,
@@ -139,19 +139,6 @@ def extend_lease(tools: PoolTools, lease_id: str, span: timedelta) -> tuple[Leas
         [PoolEvent(at=now, event=PoolEventName.EXTENDED, lease=lease_id, instance=record.id, until=until)],
     )
     return lease, record
-
-
-def released_event(lease: Lease, record: Instance, at: datetime) -> PoolEvent:
-    """The entry of the history for a lease that is over."""
-    figures = {} if lease.work is None else {"work": float(lease.work), "unit": lease.unit}
-    return PoolEvent(
-        at=lease.released_at or at,
-        event=PoolEventName.RELEASED,
-        lease=lease.id,
-        instance=record.id,
-        detail=lease.outcome.value if lease.outcome else None,
-        figures=figures,
-    )
 
 
 def _lease(record: Instance, lease_id: str) -> Lease:

@@ -11,21 +11,18 @@ from functools import partial
 
 from gpuctl.domain.instance import Instance, Status
 from gpuctl.domain.membership import Membership
+from gpuctl.domain.pools.events import released_event
 from gpuctl.domain.pools.leasing import ended, lease_of, members
 from gpuctl.domain.pools.plan import PoolAction, PoolActionKind, plan_pool
 from gpuctl.domain.pools.spec import Pool, PoolStatus
 from gpuctl.domain.reconcile.actions import ActionKind
 from gpuctl.errors import GpuctlError, PartialError
 from gpuctl.services.isolation import run_isolated
-from gpuctl.services.pools.carry_out import PoolActionResult, carried_out
-from gpuctl.services.pools.launch import affordable_count, launch_ttl
 from gpuctl.services.pools.pausing import pause_if_failing
-from gpuctl.services.pools.release import released_event
+from gpuctl.services.pools.result import PoolActionResult
 from gpuctl.services.pools.tools import PoolTools, pool_named
 from gpuctl.services.pools.view import view_of
 from gpuctl.services.query import records_of
-from gpuctl.services.reconcile.reconcile import settle
-from gpuctl.services.ssh_check import check_booted
 from gpuctl.store.base import Snapshot
 from gpuctl.store.moves import refuse_moved
 
@@ -83,10 +80,11 @@ def scale(tools: PoolTools, names: Sequence[str], *, is_dry_run: bool) -> ScaleR
 
 def scaled(tools: PoolTools, pool: Pool, *, is_dry_run: bool) -> list[PoolActionResult]:
     """One tick over one pool. Raises what the store raises."""
-    if not is_dry_run:
-        _refresh(tools, pool)
-        pool = pause_if_failing(tools, pool)
     state = tools.runtime.store.snapshot()
+    if not is_dry_run:
+        if _refresh(tools, pool, state.records):
+            state = tools.runtime.store.snapshot()
+        pool = pause_if_failing(tools, pool, state.records)
     view = view_of(tools, pool, state.records, saves=not is_dry_run)
     actions = plan_pool(pool, state.records, view.demand, view.outlook, tools.now())
     if pool.paused_because is not None and pool.status is PoolStatus.PAUSED:
@@ -94,31 +92,41 @@ def scaled(tools: PoolTools, pool: Pool, *, is_dry_run: bool) -> list[PoolAction
     if state.is_restored:
         actions = _held_back(pool, actions)
     actions = _within_budgets(tools, pool, actions, state)
-    if is_dry_run:
+    if is_dry_run or not actions:
         return [PoolActionResult(action, action.record) for action in actions]
+    # Most ticks find nothing to do.
+    from gpuctl.services.pools.carry_out import carried_out
+
     return carried_out(tools, pool, actions, state.records)
 
 
-def _refresh(tools: PoolTools, pool: Pool) -> None:
-    """Bring the instances up to date that are starting: a provider is only called if there are any."""
-    records = members(tools.runtime.store.snapshot().records, pool.name)
-    starting = [record.id for record in records if record.status in _STARTING]
+def _refresh(tools: PoolTools, pool: Pool, records: Sequence[Instance]) -> bool:
+    """Bring the instances up to date that are starting, and close the leases of those that have ended.
+
+    Whether there were any: otherwise no provider is called, and nothing is written.
+    """
+    starting = [record.id for record in members(records, pool.name) if record.status in _STARTING]
     if starting:
+        from gpuctl.services.reconcile.reconcile import settle
+        from gpuctl.services.ssh_check import check_booted
+
         settle(tools.runtime, starting, lambda action: action.kind is not ActionKind.TERMINATE)
         check_booted(tools.runtime, records_of(tools.runtime.store, starting))
-    _close_leases(tools, pool)
+        records = tools.runtime.store.snapshot().records
+    return _close_leases(tools, pool, records) or bool(starting)
 
 
-def _close_leases(tools: PoolTools, pool: Pool) -> None:
-    """Close the leases of instances that have ended, such as spot instances that were interrupted."""
+def _close_leases(tools: PoolTools, pool: Pool, records: Sequence[Instance]) -> bool:
+    """Close the leases of instances that have ended, such as spot instances that were interrupted; whether any had."""
     now, closed = tools.now(), []
-    for record in tools.runtime.store.snapshot().records:
+    for record in records:
         lease = lease_of(record)
         if record.is_live or lease is None or record.pool is None or record.pool.pool != pool.name:
             continue
         record = tools.runtime.store.update(record.id, partial(_without_lease, lease_id=lease.id, now=now))
         closed += [released_event(over, record, now) for over in (record.pool or Membership(pool="")).leases[-1:]]
     tools.append(pool.name, closed)
+    return bool(closed)
 
 
 def _without_lease(record: Instance, lease_id: str, now: datetime) -> Instance:
@@ -137,6 +145,8 @@ def _within_budgets(tools: PoolTools, pool: Pool, actions: Sequence[PoolAction],
     launches = [action for action in actions if action.kind is PoolActionKind.LAUNCH]
     if not launches:
         return list(actions)
+    from gpuctl.services.pools.launch import affordable_count, launch_ttl
+
     others = [action for action in actions if action.kind is not PoolActionKind.LAUNCH]
     choice = tools.choose(pool.request(launch_ttl(tools), Membership(pool=pool.name)))
     allowed: list[PoolAction] = []

@@ -4,18 +4,20 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from gpuctl.domain.market.request import Request
 from gpuctl.domain.pools.choice import RecentCosts
 from gpuctl.domain.pools.events import PoolEvent
 from gpuctl.domain.pools.forecast import Learned
 from gpuctl.domain.pools.load import QueueReading
 from gpuctl.domain.pools.spec import Pool
 from gpuctl.errors import GpuctlError, NotFoundError
-from gpuctl.services.launch.offers import Choice
 from gpuctl.services.runtime import Runtime
 from gpuctl.store.pools import PoolStore
+
+if TYPE_CHECKING:
+    from gpuctl.domain.market.request import Request
+    from gpuctl.services.launch.offers import Choice
 
 
 class Forecasts(Protocol):
@@ -64,7 +66,7 @@ class PoolTools:
 
     runtime: Runtime
     pools: PoolStore
-    choose: Callable[[Request], Choice]
+    choose: "Callable[[Request], Choice]"
     read_queue: Callable[[Pool], QueueReading]
     new_id: Callable[[], str]
     forecasts: Forecasts

@@ -18,7 +18,7 @@ from gpuctl.cli.render.tables import table, wrapped
 from gpuctl.cli.terminal.text import brief
 from gpuctl.domain.pools.events import KEPT_FOR
 from gpuctl.errors import StateLockedError, StateUnusableError, UsageError
-from gpuctl.services.pools.carry_out import PoolActionResult
+from gpuctl.services.pools.result import PoolActionResult
 from gpuctl.services.pools.scale import ScaleResult, scale
 from gpuctl.services.progress import is_report_due
 from gpuctl.store.reaper import ReapTimes
