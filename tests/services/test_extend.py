@@ -1,5 +1,6 @@
 """Two extensions of one instance at the same time, on one computer or on two: none is lost that was granted."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -13,6 +14,7 @@ from gpuctl.domain.tags import EXPIRES_AT, ownership
 from gpuctl.errors import UnresolvedError
 from gpuctl.services.extend import extend
 from gpuctl.services.reconcile.reconcile import refresh, settle
+from gpuctl.services.terminate import end_unsaved
 
 MINUTE = timedelta(minutes=1)
 MAX_TTL = timedelta(hours=2)
@@ -103,4 +105,18 @@ def test_a_restored_state_terminates_nothing_that_its_tags_do_not_confirm_while_
     assert len(cloud.active) == 1
     cloud.troubles = []
     settle(computer.runtime, [record.id])
+    assert cloud.active == []
+
+
+def test_an_adopted_instance_whose_tags_name_another_record_is_not_terminated_without_a_saved_intention(
+    cloud: HeldCloud, computer: Computer
+) -> None:
+    (record,) = computer.store.snapshot().records
+    adopted = record.with_fields(id_is_from_create=False)
+    (machine,) = cloud.instances.values()
+    cloud.instances[machine.cloud_id] = replace(machine, tags={**machine.tags, "gpuctl-id": "inst-zzzzzzzzzzzz"})
+    assert list(end_unsaved(computer.runtime, [adopted])) == [record.id]
+    assert len(cloud.active) == 1
+    cloud.instances[machine.cloud_id] = machine
+    assert end_unsaved(computer.runtime, [adopted]) == {}
     assert cloud.active == []

@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from gpuctl.domain.instance import Instance, Reason, Status
 from gpuctl.domain.lifecycle import advance, was_refused
 from gpuctl.domain.reconcile.actions import Action, ActionKind, scope_of
+from gpuctl.domain.reconcile.evidence import is_the_same_machine
 from gpuctl.errors import GpuctlError, UnresolvedError
 from gpuctl.services.polling import Poll
 from gpuctl.services.query import records_of
@@ -15,6 +17,9 @@ from gpuctl.services.reconcile.observe import Survey
 from gpuctl.services.reconcile.reconcile import ReconcileResult, by_login, settle
 from gpuctl.services.runtime import Runtime
 from gpuctl.store.base import RecordStore
+
+if TYPE_CHECKING:
+    from gpuctl.providers.base import Provider
 
 FIRST_POLL, POLL_EVERY = timedelta(milliseconds=500), timedelta(seconds=4)
 
@@ -62,6 +67,35 @@ def end_at_once(runtime: Runtime, record_ids: Sequence[str], reason: Reason) -> 
     settled = settle(runtime, is_open)
     records = records_of(runtime.store, record_ids)
     return TerminateResult(records, {**refused, **_unconfirmed_errors(records, settled)})
+
+
+def end_unsaved(runtime: Runtime, records: Sequence[Instance], *, force: bool = False) -> dict[str, GpuctlError]:
+    """Request the termination of these instances although the state takes no change now; already terminated is success.
+
+    Returns by ID the error of each that was not accepted. The reaper closes the records later. Only an ID that our own
+    create returned is used, or an instance whose tags name the record.
+    """
+    errors: dict[str, GpuctlError] = {}
+    state_id = runtime.store.state_id or ""
+    for (name, account, profile), group in by_login(records).items():
+        for record in group:
+            try:
+                provider = runtime.sessions.of_account(name, account, profile).provider
+                _terminate_instance(provider, record, state_id, force=force)
+            except GpuctlError as error:
+                errors[record.id] = error
+    return errors
+
+
+def _terminate_instance(provider: "Provider", record: Instance, state_id: str, *, force: bool) -> None:
+    if record.cloud_id is None:
+        raise UnresolvedError("the ID of its instance is not known yet", hint=f"gpuctl terminate {record.label}")
+    if not record.id_is_from_create:
+        observed = provider.get(record.region, record.cloud_id)
+        if observed is not None and not is_the_same_machine(record, observed, state_id):
+            raise UnresolvedError(f"the gpuctl tags of {record.cloud_id} were changed")
+    for error in provider.terminate(record.region, [record.cloud_id], force=force).values():
+        raise error
 
 
 def wait_until_gone(runtime: Runtime, record_ids: Sequence[str], timeout: timedelta) -> TerminateResult:

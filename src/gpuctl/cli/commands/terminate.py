@@ -22,13 +22,14 @@ from gpuctl.errors import (
     Interrupted,
     PartialError,
     StateFault,
+    StateLockedError,
     StateUnusableError,
     UnresolvedError,
     UsageError,
 )
 from gpuctl.providers.registry import all_facts
 from gpuctl.services.query import Selection, all_records, current_records, resolve
-from gpuctl.services.terminate import TerminateResult, end, wait_until_gone
+from gpuctl.services.terminate import TerminateResult, end, end_unsaved, wait_until_gone
 
 EXAMPLES = """\
 gpuctl terminate train-7
@@ -116,6 +117,21 @@ def _terminate_by_tags(context: Context, texts: Sequence[str], error: StateUnusa
     return Result({"instances": [], "count": 0, "actions": actions}, error=failed, footer=lines)
 
 
+def _terminate_unsaved(
+    context: Context, records: Sequence[Instance], error: StateUnusableError | StateLockedError, *, force: bool
+) -> Result:
+    """Terminate instances whose termination cannot be saved: they cost money all the same."""
+    failures = end_unsaved(context.wiring.runtime, records, force=force)
+    lines = [
+        f"{record.label}: {failures[record.id].message if record.id in failures else 'its termination was requested'}"
+        for record in records
+    ]
+    message = "; ".join([error.message, *lines])
+    failed = UnresolvedError(message, hint=error.hint) if failures else type(error)(message, hint=error.hint)
+    shapes = [instance_shape(record, context.clock.now()) for record in records]
+    return Result({"instances": shapes, "count": len(shapes)}, error=failed)
+
+
 def _selected_by_name(context: Context, texts: Sequence[str]) -> tuple[list[Instance], dict[str, GpuctlError]]:
     """The instances of these names, each once, and what is wrong with those that name none.
 
@@ -183,6 +199,8 @@ def _terminate(
                 unaccepted = outcome.errors
                 outcome = wait_until_gone(context.wiring.runtime, live, patience)
                 outcome.errors = {key: unaccepted.get(key, error) for key, error in outcome.errors.items()}
+        except (StateUnusableError, StateLockedError) as unsaved:
+            return _terminate_unsaved(context, [record for record in chosen if record.is_live], unsaved, force=force)
         except Interrupted as signal:
             outcome = TerminateResult(_reread(context, chosen))
             interrupted = _interrupted(signal, [record for record in outcome.records if record.is_live])

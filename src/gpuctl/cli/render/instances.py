@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gpuctl.cli.render import tables
 from gpuctl.cli.render.figures import all_in, all_in_rate, countdown, ends_in, local, per_hour, plain, type_label, utc
-from gpuctl.cli.render.tables import fitting_headings, labeled, right
+from gpuctl.cli.render.tables import Labeled, fitting_headings, right
 from gpuctl.cli.terminal.text import brief, clean
 from gpuctl.domain.duration import approximate, exact
 from gpuctl.domain.events import EventName
@@ -109,11 +109,11 @@ def table(records: Sequence[Instance], now: datetime, width: int, *, closely: bo
     return grid
 
 
-def details(record: Instance, now: datetime, safeguards: Sequence[Safeguard]) -> "Table":
+def details(record: Instance, now: datetime, safeguards: Sequence[Safeguard]) -> Labeled:
     """Everything a person may want to know about one instance, and the safeguards that terminate it."""
     from rich.text import Text
 
-    grid = labeled()
+    grid = Labeled()
     for label, value in _lines(record, now):
         if value:
             grid.add_row(label, Text(brief(value), _STYLES.get(record.status, "") if label == "status" else ""))

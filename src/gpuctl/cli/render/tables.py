@@ -1,12 +1,16 @@
 """Tables as gpuctl draws them, and which of their columns fit into a terminal."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderableType
     from rich.table import Column, Table
+    from rich.text import Text
 
 _GAP = 2  # spaces between two columns
+# An ID and its label below each other can be read and copied; an ID that is broken over two lines cannot.
+_LEAST_VALUE = 30
 
 
 def table(*columns: "str | Column", header: bool = True) -> "Table":
@@ -38,11 +42,32 @@ def fixed(heading: str, width: int) -> "Column":
     return Column(heading, width=width, no_wrap=True)
 
 
-def labeled() -> "Table":
-    """An empty table of labels and values, without headings."""
-    from rich.table import Column
+class Labeled:
+    """Labels and their values: side by side, or below each other where the terminal is narrow."""
 
-    return table(Column(style="bold", no_wrap=True), wrapped(), header=False)
+    def __init__(self) -> None:
+        self._rows: list[tuple[str | Text, str | Text]] = []
+
+    def add_row(self, label: "str | Text", value: "str | Text") -> None:
+        """Add a line below the others."""
+        self._rows.append((label, value))
+
+    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "Iterator[RenderableType]":
+        from rich.padding import Padding
+        from rich.table import Column
+        from rich.text import Text
+
+        widest = max((len(label) for label, _ in self._rows), default=0)
+        if options.max_width - widest - _GAP >= _LEAST_VALUE:
+            grid = table(Column(style="bold", no_wrap=True), wrapped(), header=False)
+            for row in self._rows:
+                grid.add_row(*row)
+            yield grid
+            return
+        for label, value in self._rows:
+            yield Text(label, "bold") if isinstance(label, str) else label
+            if value:
+                yield Padding(value, (0, 0, 0, _GAP), expand=False)
 
 
 def fitting_headings(cells: Mapping[str, Sequence[str]], spare: Mapping[str, int], width: int) -> list[str]:

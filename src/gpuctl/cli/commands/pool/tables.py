@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from gpuctl.cli.render.figures import money, rate
-from gpuctl.cli.render.tables import labeled, right, table
+from gpuctl.cli.render.tables import Labeled, right, table
 from gpuctl.cli.terminal.text import brief
 from gpuctl.documents.pools import leased_instances, pool_cost_today, pool_per_hour
 from gpuctl.documents.values import instant
@@ -49,10 +49,10 @@ def pools_table(pools: Sequence[Pool], records: Sequence[Instance]) -> "Table":
     return grid
 
 
-def pool_table(pool: Pool, records: Sequence[Instance], now: datetime, demand: Demand, outlook: Outlook) -> "Table":
+def pool_table(pool: Pool, records: Sequence[Instance], now: datetime, demand: Demand, outlook: Outlook) -> Labeled:
     """Everything about one pool."""
     counts, offer = counts_of(records, pool.name), pool.offer
-    grid = labeled()
+    grid = Labeled()
     rows = [
         ("name", pool.name),
         ("status", pool.status.value + (f" ({pool.paused_because})" if pool.paused_because else "")),

@@ -25,7 +25,7 @@ from gpuctl.cli.context import Context
 from gpuctl.cli.parameters import ParameterType, flag, option
 from gpuctl.cli.render.figures import ago, cell
 from gpuctl.cli.render.result import Result
-from gpuctl.cli.render.tables import labeled
+from gpuctl.cli.render.tables import Labeled
 from gpuctl.cli.terminal.text import clean
 from gpuctl.documents.schedule import schedule_shape
 from gpuctl.domain.duration import exact
@@ -43,7 +43,7 @@ from gpuctl.services.scheduling.schedulers import Scheduler
 from gpuctl.services.scheduling.status import ScheduleStatus
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    pass
 
 EXAMPLES = """\
 gpuctl schedule install
@@ -212,8 +212,8 @@ def _result(place: StateSchedule, footer: list[str]) -> Result:
     )
 
 
-def _table(status: ScheduleStatus, state: str, log: str | None) -> "Table":
-    grid = labeled()
+def _table(status: ScheduleStatus, state: str, log: str | None) -> Labeled:
+    grid = Labeled()
     job, times = status.job, status.times
     last = ago(times.last_reap_at, status.now)
     place = f" in {times.last_reap_in}" if times.last_reap_in else ""
