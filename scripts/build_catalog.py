@@ -1,4 +1,5 @@
-"""Builds the bundled catalog from one table per cloud, such as `aws.csv`: `build_catalog.py FOLDER_OF_TABLES`.
+"""Builds the bundled catalog from one table per cloud, such as `aws.csv`: `build_catalog.py FOLDER_OF_TABLES`. The file
+of a cloud without a table there stays as it is.
 
 A table has a row per type and region: provider, instance_type, gpu_model, gpu_count, gpu_memory_gib_each, vcpus,
 memory_gib, arch, region, on_demand_usd_per_hour, spot_usd_per_hour, price_as_of, status, source. A blank is unknown.
@@ -38,8 +39,11 @@ def main(argv: list[str]) -> None:
         sys.exit("usage: build_catalog.py FOLDER")
     retired, every_image = retirements(RETIREMENTS.read_text()), tomllib.loads(IMAGES.read_text())["image"]
     OUT.mkdir(exist_ok=True)
-    for facts in all_facts():
-        with (Path(argv[1]) / f"{facts.name}.csv").open(newline="") as table:
+    tables = [(facts, Path(argv[1]) / f"{facts.name}.csv") for facts in all_facts()]
+    for facts, path in tables:
+        if not path.exists():
+            continue
+        with path.open(newline="") as table:
             images = [image for image in every_image if image["provider"] == facts.name]
             text = built(list(csv.DictReader(table)), retired, facts.quota_families, images)
         (OUT / f"{facts.name}.json").write_text(text)

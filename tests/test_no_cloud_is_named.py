@@ -28,8 +28,8 @@ EXCEPTIONS = {
     "store/dynamodb/schema.py": ({"AWS"}, "the same: the resource of its template"),
     "cli/commands/reaper/package.py": ({"aws"}, "the service for which the zip is built, as it is typed"),
     "function.py": ({"aws"}, "the variable and the name of a service that runs functions"),
-    "domain/instance.py": ({"aws", "azure", "gcp"}, "the closed set of providers that a record may name"),
-    "providers/registry.py": ({"aws", "azure", "gcp"}, "the table of clouds: one row each"),
+    "domain/instance.py": ({*ProviderName}, "the closed set of providers that a record may name"),
+    "providers/registry.py": ({*ProviderName}, "the table of clouds: one row each"),
     "domain/market/secrets.py": ({"aws", "google"}, "what well-known tokens look like, whoever issues them"),
     "domain/market/sizing.py": (
         {"g4dn.xlarge", "Standard_NC6", "p3.2xlarge"},
