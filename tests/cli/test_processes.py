@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from support.cli import Operator
-from support.processes import GPUCTL, PROVISION, environment, waiting
+from support.processes import GPUCTL, PROVISION, environment, rest_of, waiting
 
 from gpuctl.domain.instance import Reason, Status
 from gpuctl.domain.tags import EXPIRES_AT, deadline_tag
@@ -48,13 +48,7 @@ def test_ctrl_c_at_a_terminal_leaves_the_instance_and_prints_what_is_active(real
     os.close(terminal)
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=30) == 130
-    shown = b""
-    try:
-        while chunk := os.read(screen, 4096):
-            shown += chunk
-    except OSError:
-        pass
-    os.close(screen)
+    shown = rest_of(screen)
     assert b"n runs until" in shown
     assert b"gpuctl terminate n" in shown
     assert b"Traceback" not in shown

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from faults.crashes import crash_points, die, points
-from faults.lost_replies import extend_against_reap, life
+from faults.lost_replies import every_fault, extend_against_reap
 from faults.world import Scenario, Score, World
 from support.azure import LoopbackAzure
 from support.wire import FAILED_AFTER, LOST, NEVER_ARRIVED, TRUNCATED, Answer, Fault, Phase, Sent, refuse_arm
@@ -158,15 +158,7 @@ def azure_faults(
     faults: Sequence[str] = tuple(FAULTS),
 ) -> Score:
     """E3: every kind of fault of every ARM call, once and on every send, from provision to terminate."""
-    score = Score()
-    cases = [(action, name, times) for action in actions for name in faults for times in (1, 4)]
-    for action, name, times in cases[::share]:
-        with world.scenario(mutants, AzureScenario) as scenario:
-            scenario.wire.arm(action, *[FAULTS[name]] * times)
-            score.add(f"{action} {name} x{times}", life(scenario))
-        if score.has_failed_as(mutants):
-            break
-    return score
+    return every_fault(world, AzureScenario, {name: FAULTS[name] for name in faults}, actions, mutants, share)
 
 
 def _unarmed(scenario: AzureScenario, instance: dict[str, Any]) -> list[str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from faults.crashes import crash_points, die, points
-from faults.lost_replies import extend_against_reap, life
+from faults.lost_replies import every_fault, extend_against_reap
 from faults.world import Scenario, Score, World
 from support.google import LoopbackGoogle
 from support.wire import FAILED_AFTER, LOST, NEVER_ARRIVED, TRUNCATED, Answer, Fault, Phase, Sent, refuse_google
@@ -129,15 +129,7 @@ def gcp_look_alikes(world: World, count: int, mutants: Sequence[str] = ()) -> Sc
 
 def gcp_faults(world: World, mutants: Sequence[str] = (), share: int = 1, actions: Sequence[str] = ACTIONS) -> Score:
     """E4: every kind of fault of every call of Google's, once and on every send, from provision to terminate."""
-    score = Score()
-    cases = [(action, name, times) for action in actions for name in FAULTS for times in (1, 4)]
-    for action, name, times in cases[::share]:
-        with world.scenario(mutants, GcpScenario) as scenario:
-            scenario.wire.arm(action, *[FAULTS[name]] * times)
-            score.add(f"{action} {name} x{times}", life(scenario))
-        if score.has_failed_as(mutants):
-            break
-    return score
+    return every_fault(world, GcpScenario, FAULTS, actions, mutants, share)
 
 
 def _unarmed(scenario: GcpScenario, instance: dict[str, Any]) -> list[str]:

@@ -1,6 +1,6 @@
 """Gates B2, C1, C2, E1 and E2: clouds that lie, fail and lag, clocks that are wrong, instances that look like ours."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from itertools import product
 
@@ -34,14 +34,9 @@ LOST_THEN_REFUSED = (LOST, refuse("VcpuLimitExceeded"))
 
 def cloud_faults(world: World, mutants: Sequence[str] = (), share: int = 1) -> Score:
     """E1: every kind of trouble with every call, once and for as long as the SDK tries, through a whole life."""
-    score = Score()
-    cases = [(action, name, times) for action in ACTIONS for name in FAULTS for times in (1, 4)]
-    for action, name, times in cases[::share]:
-        with world.scenario(mutants) as scenario:
-            scenario.wire.arm(action, *[FAULTS[name]] * times)
-            score.add(f"{action} {name} x{times}", life(scenario))
-        if score.has_failed_as(mutants):
-            return score
+    score = every_fault(world, Scenario, FAULTS, ACTIONS, mutants, share)
+    if score.has_failed_as(mutants):
+        return score
     for action in Scenario.mutating[:: 1 if share == 1 else 3]:
         with world.scenario(mutants) as scenario:
             scenario.wire.arm(action, HANGING)
@@ -189,6 +184,26 @@ def life(scenario: Scenario, provision: Sequence[str] | None = None) -> list[str
         if argv[0] == "provision" and code not in (0, 8) and billed:
             scenario.faults.append(f"provision exited with {code}, and an instance is still billed")
     return scenario.finish(acknowledged)
+
+
+def every_fault(
+    world: World,
+    kind: type[Scenario],
+    faults: Mapping[str, Fault],
+    actions: Sequence[str],
+    mutants: Sequence[str],
+    share: int,
+) -> Score:
+    """A life of one instance for each fault of each call, once and on every send."""
+    score = Score()
+    cases = [(action, name, times) for action in actions for name in faults for times in (1, 4)]
+    for action, name, times in cases[::share]:
+        with world.scenario(mutants, kind) as scenario:
+            scenario.wire.arm(action, *[faults[name]] * times)
+            score.add(f"{action} {name} x{times}", life(scenario))
+        if score.has_failed_as(mutants):
+            break
+    return score
 
 
 def _forged(scenario: Scenario, number: int) -> dict[str, str]:

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 from support.clock import FakeClock
 from support.clouds import LoopbackAws
@@ -76,6 +77,12 @@ class Operator:
             "GPUCTL_STATE": str(self.state),
             "LOGNAME": "ana",
         }
+
+    @classmethod
+    def without_clouds(cls, folder: Path) -> "Operator":
+        """Somebody whose commands send no request to a cloud."""
+        nothing = cast(Any, SimpleNamespace())
+        return cls(folder, nothing, nothing)
 
     def run(self, *argv: str, terminal: bool = False, typed: str = "", environ: Mapping[str, str] | None = None) -> Ran:
         """Run a command line. At a `terminal` all three streams are one, and `typed` is what the person types."""

@@ -87,3 +87,15 @@ def until_called(operator: Operator, process: subprocess.Popen[bytes], action: s
     while len(operator.wire.calls(action)) < times:
         assert process.poll() is None
         signal.sigtimedwait([], 0.02)
+
+
+def rest_of(screen: int) -> bytes:
+    """What a program still shows on a pseudo terminal until it ends; the terminal is closed then."""
+    shown = b""
+    try:
+        while chunk := os.read(screen, 4096):
+            shown += chunk
+    except OSError:
+        pass
+    os.close(screen)
+    return shown

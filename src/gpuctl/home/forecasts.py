@@ -15,9 +15,8 @@ from gpuctl.files import Disk, private_folder, write_whole
 class LocalForecasts:
     """`Forecasts` in one folder. Making one touches nothing."""
 
-    def __init__(self, folder: Path, disk: Disk | None = None) -> None:
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._disk = disk or Disk()
 
     def read(self, pool: str) -> Learned | None:
         with suppress(OSError, ValueError):
@@ -38,7 +37,7 @@ class LocalForecasts:
     def _write(self, name: str, shape: Mapping[str, Any]) -> None:
         with suppress(OSError):
             private_folder(self._folder)
-            write_whole(self._disk, self._path(name), json.dumps(shape).encode())
+            write_whole(Disk(), self._path(name), json.dumps(shape).encode())
 
     def _path(self, name: str) -> Path:
         return self._folder / f"{name}.json"

@@ -19,9 +19,8 @@ class RescueFolder:
     `state_folder` returns the folder for the files of the state, None where no state exists yet.
     """
 
-    def __init__(self, state_folder: Callable[[], Path | None], disk: Disk | None = None) -> None:
+    def __init__(self, state_folder: Callable[[], Path | None]) -> None:
         self._state_folder = state_folder
-        self._disk = disk or Disk()
 
     def save(self, record: Instance) -> str:
         folder = self._folder()
@@ -30,7 +29,7 @@ class RescueFolder:
         path = folder / f"{record.id}.json"
         with _translated(folder):
             private_folder(folder)
-            write_whole(self._disk, path, json.dumps(record.model_dump(mode="json")).encode())
+            write_whole(Disk(), path, json.dumps(record.model_dump(mode="json")).encode())
         return str(path)
 
     def saved(self) -> Sequence[Instance]:

@@ -3,8 +3,6 @@
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
 
 import pytest
 from support.cli import Operator
@@ -16,8 +14,7 @@ from gpuctl.domain.work import WorkDone
 @pytest.fixture
 def buyer(tmp_path: Path) -> Operator:
     """Somebody who sends no request."""
-    nothing = cast(Any, SimpleNamespace())
-    return Operator(tmp_path, nothing, nothing)
+    return Operator.without_clouds(tmp_path)
 
 
 def remember(buyer: Operator, instance_type: str, minutes: int, count: int = 3) -> None:

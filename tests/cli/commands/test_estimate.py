@@ -3,8 +3,6 @@
 import csv
 import io
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
 
 import pytest
 from support.cli import Operator
@@ -15,8 +13,7 @@ NC6 = ("estimate", "Standard_NC6", "--hours-per-day", "2", "--days", "30")
 @pytest.fixture
 def buyer(tmp_path: Path) -> Operator:
     """Somebody who asks no cloud anything."""
-    nothing = cast(Any, SimpleNamespace())
-    return Operator(tmp_path, nothing, nothing)
+    return Operator.without_clouds(tmp_path)
 
 
 def test_the_savings_of_one_instance(buyer: Operator) -> None:

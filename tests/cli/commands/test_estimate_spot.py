@@ -1,8 +1,6 @@
 """`gpuctl estimate --spot-trace`: the rule of `run --finish-by`, replayed."""
 
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
 
 import pytest
 from support.cli import Operator
@@ -13,8 +11,7 @@ HEADER = "zone,start_s,length_s,available\n"
 @pytest.fixture
 def buyer(tmp_path: Path) -> Operator:
     """Somebody who sends no request."""
-    nothing = cast(Any, SimpleNamespace())
-    return Operator(tmp_path, nothing, nothing)
+    return Operator.without_clouds(tmp_path)
 
 
 @pytest.fixture

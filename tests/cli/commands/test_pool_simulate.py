@@ -2,8 +2,6 @@
 
 import gzip
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
 from xml.etree import ElementTree
 
 import pytest
@@ -16,8 +14,7 @@ EVERY = [word for policy in POLICIES for word in ("--policy", policy)]
 @pytest.fixture
 def planner(tmp_path: Path) -> Operator:
     """Somebody who has no cloud."""
-    nothing = cast(Any, SimpleNamespace())
-    return Operator(tmp_path, nothing, nothing)
+    return Operator.without_clouds(tmp_path)
 
 
 @pytest.fixture

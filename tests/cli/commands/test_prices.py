@@ -4,8 +4,7 @@ import json
 import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from support.cli import Operator
@@ -52,12 +51,11 @@ def apis(served_apis: PriceApis) -> PriceApis:
 @pytest.fixture
 def buyer(tmp_path: Path, apis: PriceApis, monkeypatch: pytest.MonkeyPatch) -> Operator:
     """Somebody whose price APIs are on loopback, and who needs no instance."""
-    nothing = cast(Any, SimpleNamespace())
     monkeypatch.setenv("AWS_ENDPOINT_URL_PRICING", apis.url)
     monkeypatch.setenv("AWS_ENDPOINT_URL_EC2", apis.url)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "a-secret-canary")
-    buyer = Operator(tmp_path, nothing, nothing)
+    buyer = Operator.without_clouds(tmp_path)
     buyer.environ["GPUCTL_AZURE_PRICES_ENDPOINT"] = apis.url
     return buyer
 

@@ -13,6 +13,7 @@ from threading import Thread
 import pytest
 from support.canaries import canary_hits
 from support.cli import Operator
+from support.processes import rest_of
 from support.reachable import GPUCTL, Reachable
 from support.runner import NEW, Runner
 from support.sshd import Cable, Sshd
@@ -196,12 +197,7 @@ def test_ctrl_c_at_a_terminal_terminates_the_instance(reachable: Reachable) -> N
     while b"begun" not in shown:
         shown += os.read(screen, 4096)
     os.write(screen, b"\x03")
-    try:
-        while chunk := os.read(screen, 4096):
-            shown += chunk
-    except OSError:
-        pass
-    os.close(screen)
+    shown += rest_of(screen)
     assert process.wait(timeout=60) == 130
     assert b"Traceback" not in shown
     assert reachable.operator.active == []

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from support.cli import Operator
 from support.instances import a_ready_instance
+from support.processes import rest_of
 from support.reachable import Reachable
 from support.sshd import Sshd
 
@@ -37,13 +38,7 @@ def test_at_a_terminal_it_is_a_shell_there(reachable: Reachable) -> None:
     process = reachable.process("ssh", "n", stdin=terminal, stdout=terminal, stderr=terminal)
     os.close(terminal)
     os.write(screen, b"echo at-$((40 + 2)); tty; exit 3\n")
-    shown = b""
-    try:
-        while chunk := os.read(screen, 4096):
-            shown += chunk
-    except OSError:
-        pass
-    os.close(screen)
+    shown = rest_of(screen)
     assert process.wait(timeout=30) == 3
     assert b"at-42" in shown and b"/dev/pts/" in shown
 

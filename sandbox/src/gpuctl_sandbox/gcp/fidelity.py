@@ -158,8 +158,7 @@ RULES: tuple[Rule, ...] = (
     ),
     _rule(
         "filters",
-        "`=`, `!=`, `:`, `:*`, comparisons, AND, OR, NOT, parentheses, and `eq` and `ne` with regular expressions; "
-        "anything else is 400.",
+        "`name=value` and `name:*` are the filters that gpuctl sends; anything else is 400.",
         f"{_DISCOVERY}, instances.list.filter",
         "documented",
     ),

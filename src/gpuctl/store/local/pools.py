@@ -26,12 +26,11 @@ TABLE = "pools"
 class LocalPools:
     """A `PoolStore` in a state file and beside it. Making one touches nothing."""
 
-    def __init__(self, store: LocalStore, state: Path, disk: Disk | None = None) -> None:
+    def __init__(self, store: LocalStore, state: Path) -> None:
         state = Path(os.path.realpath(state))
         self._store = store
         self._state = state
         self._folder = state.with_name(f"{state.name}.pools")
-        self._disk = disk or Disk()
 
     def read(self) -> "Mapping[str, Pool]":
         with translated(self._state, "read"):
@@ -59,7 +58,7 @@ class LocalPools:
                 path = self._folder / name / f"{month}.jsonl"
                 private_folder(path.parent)
                 # What is lost here costs a forecast some of its accuracy, so nothing is synced.
-                append_lines(self._disk, path, "".join(f"{line}\n" for line in lines), is_durable=False)
+                append_lines(Disk(), path, "".join(f"{line}\n" for line in lines), is_durable=False)
 
     def history(self, name: str, since: datetime) -> "Sequence[PoolEvent]":
         with translated(self._folder, "read"):
