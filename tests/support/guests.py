@@ -3,7 +3,6 @@
 import json
 import shutil
 import subprocess
-from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
@@ -71,8 +70,3 @@ class Guests:
         assert program is not None
         subprocess.run([program, "-q", "-t", "ed25519", "-N", "", "-f", str(path)], check=True)
         return path
-
-
-def encoded(text: str) -> str:
-    """Text as a request carries it."""
-    return b64encode(text.encode()).decode()

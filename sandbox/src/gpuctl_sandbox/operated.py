@@ -26,7 +26,7 @@ class OperatedCloud(ABC):
     """An emulated cloud as one WSGI application; empty at birth, held in memory only."""
 
     _world: Any
-    happenings: ClassVar[tuple[str, ...]] = ("power-off",)
+    incidents: ClassVar[tuple[str, ...]] = ("power-off",)
     """What may happen to an instance: the control paths, and the methods of the same names."""
 
     def __init__(self, now: Callable[[], datetime]) -> None:
@@ -90,13 +90,13 @@ class OperatedCloud(ABC):
 
 
 def control(cloud: OperatedCloud, method: str, action: str, request: Request) -> tuple[object, int] | None:
-    """See `Row`: GET `resources`, POST one of the `happenings` with `?id=` of an instance, and POST of JSON to
+    """See `Row`: GET `resources`, POST one of the `incidents` with `?id=` of an instance, and POST of JSON to
     `settings`, `faults` or `finish` (see `conditions.py` of the cloud)."""
     if (method, action) == ("GET", "resources"):
         return cloud.resources(), 200
     if method != "POST":
         return None
-    if action in cloud.happenings:
+    if action in cloud.incidents:
         is_done = getattr(cloud, action.replace("-", "_"))(request.args.get("id", ""))
         return {"done": is_done}, 200 if is_done else 404
     try:

@@ -44,7 +44,6 @@ _REFUSALS: dict[str, tuple[int, str, str]] = {
         "The client 'sandbox' with object id 'sandbox' does not have authorization to perform action '{action}' over "
         "scope '{scope}' or the scope is invalid. If access was recently granted, please refresh your credentials.",
     ),
-    "AuthenticationFailed": (401, "AuthenticationFailed", "Authentication failed."),
     "ExpiredAuthenticationToken": (401, "ExpiredAuthenticationToken", "The access token expiry has passed."),
     "ScopeLocked": (
         409,
@@ -108,14 +107,12 @@ class Conditions(setup.Conditions):
 
     `registered`: the providers that the subscription is registered for, beside Microsoft.Resources; `unregistered`
     takes some away again. `registering`: how many looks at a provider find its registration under way (None: all).
-    `no_daily_timer`: the regions without daily shutdown schedules. `timer_lead_min`: how many minutes ahead a daily
-    schedule must be to fire on the same day. `late_timer`: what a schedule does that is written in its last 30 minutes:
-    `tomorrow`, or `old time too`. `no_timer_while_creating`: whether a machine that is being created takes no schedule.
-    `update_while_creating`: what an update of such a machine does: it is `refused`, or it `preempts` the creation.
-    `no_inline_tags`: whether interfaces and addresses described inside a machine's call lose their tags.
-    `eviction_leaves_parts`: whether an evicted spot machine leaves its interface and address behind. `policy_makes`:
-    names of security groups that a policy puts into the group of every new machine, without tags. `workflow_runs`: the
-    status of every further run of a Logic App.
+    `no_daily_timer`: the regions without daily shutdown schedules. `late_timer`: what a schedule does that is written
+    in its last 30 minutes: `tomorrow`, or `old time too`. `no_timer_while_creating`: whether a machine that is being
+    created takes no schedule. `update_while_creating`: what an update of such a machine does: it is `refused`, or it
+    `preempts` the creation. `no_inline_tags`: whether interfaces and addresses described inside a machine's call lose
+    their tags. `policy_makes`: names of security groups that a policy puts into the group of every new machine, without
+    tags. `workflow_runs`: the status of every further run of a Logic App.
     """
 
     fault = Fault
@@ -133,12 +130,10 @@ class Conditions(setup.Conditions):
     unregistered: list[str] = field(default_factory=list)
     registering: int | None = 1
     no_daily_timer: list[str] = field(default_factory=lambda: ["polandcentral"])
-    timer_lead_min: int = 31
     late_timer: str = "tomorrow"
     no_timer_while_creating: bool = True
     update_while_creating: str = "refused"
     no_inline_tags: bool = False
-    eviction_leaves_parts: bool = True
     policy_makes: list[str] = field(default_factory=list)
     workflow_runs: str = "Succeeded"
     features: list[str] = field(default_factory=list)

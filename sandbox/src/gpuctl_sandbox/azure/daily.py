@@ -19,6 +19,8 @@ _CODE = "InvalidRequestContent"
 # Moved so shortly before it fires, the new time takes effect the next day.
 _LATE = timedelta(minutes=30)
 _DAY = timedelta(days=1)
+# A schedule fires on the same day only if it is written so long before.
+_LEAD = timedelta(minutes=31)
 _PROPERTIES = {
     "status": ("Enabled", "Disabled"),
     "taskType": str,
@@ -87,13 +89,12 @@ class DailyTimers:
 
     def _written(self, timer: Resource) -> None:
         now, stood = self._world.now(), timer.hidden.get("next")
-        conditions = self._world.conditions
         timer.changed_at = now
         wanted = _next(timer.properties["dailyRecurrence"]["time"], now)
         is_late = stood is not None and stood - now < _LATE
-        is_short = wanted - now < timedelta(minutes=conditions.timer_lead_min)
+        is_short = wanted - now < _LEAD
         timer.hidden["next"] = wanted + _DAY if is_late or is_short else wanted
-        if is_late and conditions.late_timer == "old time too":
+        if is_late and self._world.conditions.late_timer == "old time too":
             timer.hidden["old"] = stood
         timer.properties |= {
             "createdDate": timer.properties.get("createdDate", rfc3339(now)),

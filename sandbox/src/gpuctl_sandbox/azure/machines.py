@@ -127,8 +127,8 @@ class Machines:
     def evict(self, machine: Resource) -> None:
         """Take a spot machine back as its policy says."""
         if machine.properties.get("evictionPolicy", "Deallocate") == "Delete":
-            if self._world.conditions.eviction_leaves_parts:
-                lives.keep_network(self._world.books, machine)
+            # Its interface and its address stay.
+            lives.keep_network(self._world.books, machine)
             self._gone(machine)
         else:
             self.deallocated(machine, self._world.now())

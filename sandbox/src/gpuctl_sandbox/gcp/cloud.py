@@ -29,7 +29,7 @@ class ComputeCloud(OperatedCloud):
     """Google Cloud with one project and every region."""
 
     _world: World
-    happenings = (*OperatedCloud.happenings, "host-error")
+    incidents = (*OperatedCloud.incidents, "host-error")
 
     def __init__(self, now: Callable[[], datetime]) -> None:
         self._discovery = Discovery()

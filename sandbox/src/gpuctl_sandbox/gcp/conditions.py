@@ -20,9 +20,7 @@ OF_THE_OPERATION: dict[str, tuple[str, int]] = {
     "CONDITION_NOT_MET": ("Constraint constraints/compute.vmExternalIpAccess violated for project {project}.", 412),
     "PERMISSIONS_ERROR": ("Required 'compute.instances.create' permission for 'projects/{project}'", 403),
     "RESOURCE_NOT_FOUND": ("The resource 'projects/{project}/zones/{zone}' was not found", 404),
-    "OPERATION_CANCELED_BY_USER": ("Operation was canceled by user.", 409),
     "INTERNAL_ERROR": ("Internal error. Please try again or contact Google Support.", 500),
-    "UNSUPPORTED_OPERATION": ("Instance was preempted during creation.", 400),
 }
 # The operation never ends by itself; it ends and cannot be read; the call's answer is an error although it began.
 OF_THE_ANSWER = ("StuckOperation", "LostOperation")
@@ -31,11 +29,9 @@ _REFUSALS: dict[str, tuple[int, str]] = {
     "forbidden": (403, "Required '{permission}' permission for '{path}'"),
     "quotaExceeded": (403, "Quota exceeded for quota metric 'Queries' and limit 'Queries per minute'."),
     "rateLimitExceeded": (403, "Rate Limit Exceeded"),
-    "userRateLimitExceeded": (403, "User Rate Limit Exceeded"),
     "tooManyRequests": (429, "Quota exceeded for quota metric 'Heavy-weight read requests'. RESOURCE_EXHAUSTED"),
     "authError": (401, "Request had invalid authentication credentials. Expected OAuth 2 access token."),
     "resourceNotReady": (400, "The resource '{path}' is not ready"),
-    "resourceInUseByAnotherResource": (400, "The resource '{path}' is already being used by another resource"),
     "conditionNotMet": (412, "Supplied fingerprint does not match current metadata fingerprint."),
     "internalError": (500, "Internal error encountered."),
     "backendError": (503, "The service is currently unavailable."),
@@ -83,7 +79,7 @@ class Conditions(setup.Conditions):
     `project`) and metric. `sold_out` are types by zone (`*` for all), `unoffered` those that a zone does not sell.
     `advised` are the zones that a stockout with details names.
 
-    `limit_late_s`: how late Compute Engine acts on a time limit. `limit_counts_when_stopped`: whether the limit still
+    `limit_counts_when_stopped`: whether the limit still
     deletes an instance that was stopped before it. `delete_again`: whether a second delete, while the first is under
     way, is `refused` or `accepted`. `request_ids_kept_s`: for how long a request ID is remembered. `default_network`:
     whether there is one; `allows_ssh`: whether it has the rule `default-allow-ssh`. `constraints`: organization
@@ -103,7 +99,6 @@ class Conditions(setup.Conditions):
     sold_out: dict[str, list[str]] = field(default_factory=dict)
     unoffered: dict[str, list[str]] = field(default_factory=dict)
     advised: list[str] = field(default_factory=list)
-    limit_late_s: int = 0
     limit_counts_when_stopped: bool = False
     delete_again: str = "refused"
     request_ids_kept_s: int = 3600

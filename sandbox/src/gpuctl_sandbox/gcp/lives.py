@@ -38,9 +38,8 @@ def remove(world: World, instance: Instance, at: datetime) -> None:
 
 def fire_limits(world: World) -> None:
     """Do what is due by the time limits, at the time when it was due."""
-    late = timedelta(seconds=world.conditions.limit_late_s)
     for instance in list(world.instances.values()):
-        due = instance.limit_at + late if instance.limit_at is not None else None
+        due = instance.limit_at
         if due is None or due > world.now() or instance.status not in ("RUNNING", "TERMINATED"):
             continue
         if instance.protected and _action(instance) == "DELETE":
