@@ -55,10 +55,10 @@ def test_changing_no_record_waits_for_no_lock(tmp_path: Path) -> None:
 def test_a_transaction_that_changed_nothing_writes_nothing_and_says_so(tmp_path: Path) -> None:
     folder, header = tmp_path / "state.json", Header("a-state-id", StateKind.REAL, 0)
     storage = StateStorage({})
-    assert storage.commit(folder, header, Disk(), NOON) is False
+    assert storage.commit(folder, header, Disk(), NOON, lambda: None) is False
     assert list(tmp_path.iterdir()) == []
     storage.write({})
-    assert storage.commit(folder, header, Disk(), NOON) is True
+    assert storage.commit(folder, header, Disk(), NOON, lambda: None) is True
     assert [path.name for path in tmp_path.iterdir()] == ["state.json"]
 
 
