@@ -1,5 +1,6 @@
 """The file operations by themselves: what is closed to others, what is on the disk on return, what is left behind."""
 
+import errno
 import os
 import re
 import stat
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gpuctl.files import Disk, private_folder, write_all, write_whole
+from gpuctl.files import Disk, disk_hint, private_folder, write_all, write_whole
 
 
 class TellingDisk(Disk):
@@ -159,3 +160,16 @@ def test_a_folder_that_another_makes_at_the_same_moment_is_no_error(tmp_path: Pa
     (tmp_path / "raced").symlink_to(tmp_path / "nowhere")
     private_folder(tmp_path / "raced")
     assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.parametrize(
+    ("code", "hint"),
+    [
+        (errno.ENOSPC, "free some space: df -h '/home/ana b'"),
+        (errno.EDQUOT, "free some space: df -h '/home/ana b'"),
+        (errno.EACCES, "ls -ld '/home/ana b' /x"),
+        (errno.EROFS, "ls -ld '/home/ana b' /x"),
+    ],
+)
+def test_a_hint_for_a_disk_is_a_command_that_can_be_typed(code: int, hint: str) -> None:
+    assert disk_hint(OSError(code, "no"), Path("/home/ana b"), Path("/x")) == hint

@@ -7,6 +7,7 @@ without is passed over here; docs/decisions/ has the reasons.
 import errno
 import fcntl
 import os
+import shlex
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
@@ -69,6 +70,13 @@ class Disk:
                 shutil.copyfileobj(original, copy)
                 copy.flush()
                 self.sync(descriptor)
+
+
+def disk_hint(error: OSError, *paths: Path) -> str:
+    """The command that shows why these paths could not be used."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"free some space: {shlex.join(['df', '-h', str(paths[0])])}"
+    return shlex.join(["ls", "-ld", *map(str, paths)])
 
 
 def sync(descriptor: int) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 from gpuctl import __version__
 from gpuctl.distribution import install_extra
 from gpuctl.errors import UnreachableError, UsageError
-from gpuctl.files import private_folder
+from gpuctl.files import disk_hint, private_folder
 
 PATIENCE = timedelta(seconds=30)
 ANSWER_WITHIN = timedelta(seconds=5)
@@ -166,7 +166,7 @@ def _let_in(path: Path, key: str) -> None:
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600), "ab") as file:
             file.write(f"{key}\n".encode())
     except OSError as error:
-        raise SandboxError(f"cannot write `{path}`: {_reason(error)}", hint=f"ls -ld {path.parent}") from error
+        raise SandboxError(f"cannot write `{path}`: {_reason(error)}", hint=disk_hint(error, path.parent)) from error
 
 
 def _check_installed() -> None:
@@ -185,7 +185,7 @@ def _require_own(folder: Path) -> None:
             raise SandboxError(f"`{folder}` belongs to another user", hint=f"ls -ld {folder}")
         folder.chmod(0o700)
     except OSError as error:
-        raise SandboxError(f"cannot use `{folder}`: {_reason(error)}", hint=f"ls -ld {folder}") from error
+        raise SandboxError(f"cannot use `{folder}`: {_reason(error)}", hint=disk_hint(error, folder)) from error
 
 
 @contextmanager

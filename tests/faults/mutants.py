@@ -128,7 +128,7 @@ MUTANTS: dict[str, Break] = {
         ),
     ),
     "stock TinyDB storage": every(
-        edited("gpuctl.store.local.tinydb:StateStorage.commit", ("write_whole(disk, path, content)", _STOCK)),
+        edited("gpuctl.store.local.tinydb:StateStorage.commit", ("write_whole(disk, path, content, check)", _STOCK)),
         edited("gpuctl.store.local.lock:Lock._wait_for", ("while True:", "while False:")),
     ),
     "written in place": edited(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gpuctl.domain.instance import Instance
 from gpuctl.errors import StateUnusableError, UsageError
-from gpuctl.files import Disk, write_whole
+from gpuctl.files import Disk, disk_hint, write_whole
 
 
 class Bundle:
@@ -30,7 +30,7 @@ class Bundle:
             write_whole(self._disk, self.path, content)
         except OSError as error:
             raise StateUnusableError(
-                f"`{self.path}` could not be written: {error.strerror}", hint=f"ls -ld {self.path.parent}"
+                f"`{self.path}` could not be written: {error.strerror}", hint=disk_hint(error, self.path.parent)
             ) from error
 
     def _content(self) -> bytes:

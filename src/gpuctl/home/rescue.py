@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from gpuctl.domain.instance import Instance
 from gpuctl.domain.tags import RECORD_ID_PREFIX
 from gpuctl.errors import StateUnusableError
-from gpuctl.files import Disk, private_folder, write_whole
+from gpuctl.files import Disk, disk_hint, private_folder, write_whole
 
 
 class RescueFolder:
@@ -57,5 +57,5 @@ def _translated(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise StateUnusableError(
-            f"`{folder}` could not be written: {error.strerror or error}", hint=f"ls -ld {folder.parent}"
+            f"`{folder}` could not be written: {error.strerror or error}", hint=disk_hint(error, folder.parent)
         ) from error

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from gpuctl.domain.schedule import Installed
 from gpuctl.errors import StateUnusableError
-from gpuctl.files import Disk, private_folder, write_whole
+from gpuctl.files import Disk, disk_hint, private_folder, write_whole
 
 _LARGEST_ERROR_LOG = 100_000
 
@@ -33,7 +33,7 @@ class ScheduleNote:
             write_whole(Disk(), self._path, installed.model_dump_json().encode())
         except OSError as error:
             raise StateUnusableError(
-                f"`{self._path}` could not be written: {error.strerror}", hint=f"ls -ld {self._path.parent}"
+                f"`{self._path}` could not be written: {error.strerror}", hint=disk_hint(error, self._path.parent)
             ) from error
 
     def forget(self) -> None:

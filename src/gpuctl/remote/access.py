@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gpuctl.domain.instance import Instance
 from gpuctl.errors import StateUnusableError
-from gpuctl.files import make_private, private_folder
+from gpuctl.files import disk_hint, make_private, private_folder
 from gpuctl.remote.keys import NAME, SshKey, has_name, named_key, own_key
 from gpuctl.remote.sshconfig import KNOWN_HOSTS
 from gpuctl.remote.target import Target, target
@@ -66,7 +66,7 @@ class Access:
             os.close(descriptor)
         except OSError as error:
             raise StateUnusableError(
-                f"`{known}` cannot be made: {error.strerror}", hint=f"ls -ld {known.parent}"
+                f"`{known}` cannot be made: {error.strerror}", hint=disk_hint(error, known.parent)
             ) from error
         key = self.key()
         route = () if self.route is None else self.route(record.public_ip or "", key.public)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from gpuctl.domain.duration import as_typed
 from gpuctl.errors import StateUnusableError, UsageError
-from gpuctl.files import Disk, make_path_private, private_folder, write_whole
+from gpuctl.files import Disk, disk_hint, make_path_private, private_folder, write_whole
 from gpuctl.platform import read_platform
 
 NAME = "id_ed25519"
@@ -59,7 +59,7 @@ def own_key(folder: Path) -> SshKey:
         return SshKey(_public_of(private), private)
     except OSError as error:
         raise StateUnusableError(
-            f"the ssh key `{private}` cannot be used: {error.strerror}", hint=f"ls -ld {folder}"
+            f"the ssh key `{private}` cannot be used: {error.strerror}", hint=disk_hint(error, folder)
         ) from error
 
 

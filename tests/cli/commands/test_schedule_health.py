@@ -181,6 +181,14 @@ def test_an_agent_that_was_switched_off_is_reported(on_a_mac: Operator) -> None:
 def test_systemd_is_no_scheduler_of_a_mac(on_a_mac: Operator) -> None:
     ran = on_a_mac.run("schedule", "install", "--systemd")
     assert (ran.code, "systemd is not available: this computer has other schedulers" in ran.err) == (1, True)
+    assert "hint: gpuctl schedule install\n" in ran.err
+
+
+def test_where_no_scheduler_can_be_used_the_hint_is_to_use_a_supervisor(operator: Operator) -> None:
+    operator.environ["PATH"] = str(operator.folder)
+    ran = operator.run("schedule", "install", "--cron")
+    assert (ran.code, "cron is not available" in ran.err) == (1, True)
+    assert "hint: run under a supervisor: gpuctl reap --watch\n" in ran.err
 
 
 def test_two_spellings_of_one_state_have_one_schedule(with_cron: Operator) -> None:

@@ -24,6 +24,18 @@ def full(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> Operator:
     return operator
 
 
+def test_a_full_disk_is_a_failure_of_doctor_and_its_hint_names_the_folder(full: Operator) -> None:
+    def no_probe(descriptor: int, content: bytes) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "write", no_probe)
+        checks = full.json("doctor", "--region", "us-east-1").json["checks"]
+    (state,) = [check for check in checks if check["check"] == "state"]
+    assert (state["status"], "No space left on device" in state["message"]) == ("fail", True)
+    assert state["hint"] == f"free some space: df -h {full.folder}"
+
+
 @pytest.mark.parametrize("selected", [("n",), ("--all", "--yes")])
 def test_the_termination_is_requested_although_it_cannot_be_saved(full: Operator, selected: tuple[str, ...]) -> None:
     terminated = full.run("terminate", *selected)

@@ -21,7 +21,8 @@ from gpuctl.domain.diagnosis import Finding, Verdict
 from gpuctl.domain.duration import as_typed
 from gpuctl.domain.instance import ProviderName
 from gpuctl.domain.market.ssh_source import NONE
-from gpuctl.errors import CloudError, GpuctlError, UsageError
+from gpuctl.errors import CloudError, GpuctlError, StateUnusableError, UsageError
+from gpuctl.files import disk_hint
 from gpuctl.providers.registry import SUPPORTED, facts_of
 from gpuctl.services.doctor import examine_cloud, examine_local
 from gpuctl.services.doctor.setup import Cloud, Setup
@@ -84,7 +85,10 @@ def _setup(context: Context) -> Setup:
 
 
 def _disk_problems(context: Context) -> list[str]:
-    """What is wrong with the disk of a state that is a file on this computer, a sentence each."""
+    """What is wrong with the disk of a state that is a file on this computer, a sentence each.
+
+    StateUnusableError where no file can be created or written there.
+    """
     from gpuctl.store.local.promises import is_unsuitable, missing_promises
 
     if context.wiring.state.backups is None:
@@ -97,7 +101,9 @@ def _disk_problems(context: Context) -> list[str]:
     try:
         missing = missing_promises(path.parent)
     except OSError as error:
-        return [*problems, f"no file can be created in {path.parent}: {error.strerror}"]
+        raise StateUnusableError(
+            f"no file can be written in `{path.parent}`: {error.strerror}", hint=disk_hint(error, path.parent)
+        ) from error
     if missing:
         problems.append(f"the disk of the state lacks: {', '.join(missing)}; gpuctl works without, less safely")
     return problems

@@ -11,6 +11,7 @@ from gpuctl.cli.context import Context
 from gpuctl.cli.parameters import flag
 from gpuctl.cli.render.result import Result
 from gpuctl.errors import StateUnusableError, UsageError
+from gpuctl.files import disk_hint
 
 EXAMPLES = """\
 gpuctl ssh-config --install
@@ -54,7 +55,7 @@ def command(
     except OSError as error:
         raise StateUnusableError(
             f"`{error.filename or user_config}` could not be written: {error.strerror}",
-            hint=f"ls -ld {user_config.parent}",
+            hint=disk_hint(error, user_config.parent),
         ) from error
     text = text_of(known)
     if context.output != "json":

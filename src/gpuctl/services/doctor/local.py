@@ -48,9 +48,12 @@ def state(setup: Setup) -> Iterator[Finding]:
         store.check_writable()
         yield Finding("state", Verdict.OK, f"none yet; the first instance creates {store.location}")
         return
-    matters = [*_problems(setup, snapshot), *_disk(setup)]
-    yield from matters
-    if not matters:
+    problems = list(_problems(setup, snapshot))
+    yield from problems
+    # StateUnusableError on a full disk.
+    limits = list(_disk(setup))
+    yield from limits
+    if not problems and not limits:
         live = sum(record.is_live for record in snapshot.records)
         yield Finding("state", Verdict.OK, f"{live} active of {len(snapshot.records)} records in {store.location}")
 

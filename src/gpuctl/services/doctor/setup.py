@@ -15,7 +15,8 @@ from gpuctl.services.sessions import Session
 class Setup:
     """A setup: its records and logins, its prices, its reaper. `schedule` looks for the latter when it is called.
 
-    `disk_problems` returns what the disk of the state lacks, a sentence each.
+    `disk_problems` returns what the disk of the state lacks, a sentence each. StateUnusableError where no file can
+    be written.
     """
 
     runtime: Runtime

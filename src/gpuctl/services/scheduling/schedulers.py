@@ -6,6 +6,8 @@ from typing import Protocol
 from gpuctl.services.scheduling.job import ReaperJob
 from gpuctl.services.scheduling.process import ScheduleError
 
+_SUPERVISOR = "run under a supervisor: gpuctl reap --watch"
+
 
 class Scheduler(Protocol):
     """A program that runs jobs of this user at intervals. Nothing is read before a method is called.
@@ -61,10 +63,10 @@ class Schedulers:
                 obstacles.append(f"{scheduler.kind}: {obstacle}")
         if kind is not None:
             reason = "".join(obstacles).removeprefix(f"{kind}: ") or "this computer has other schedulers"
-            raise ScheduleError(f"{kind} is not available: {reason}", hint="gpuctl schedule install")
-        raise ScheduleError(
-            f"no scheduler is available ({'; '.join(obstacles)})", hint="run under a supervisor: gpuctl reap --watch"
-        )
+            is_another_usable = any(other.obstacle is None for other in self._schedulers if other.kind != kind)
+            hint = "gpuctl schedule install" if is_another_usable else _SUPERVISOR
+            raise ScheduleError(f"{kind} is not available: {reason}", hint=hint)
+        raise ScheduleError(f"no scheduler is available ({'; '.join(obstacles)})", hint=_SUPERVISOR)
 
     def find(self, key: str) -> tuple[Scheduler, ReaperJob] | None:
         """The job under that key and the scheduler that has it; None if there is none. ScheduleError as `find`."""

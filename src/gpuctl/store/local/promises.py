@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from gpuctl.errors import StateUnusableError
-from gpuctl.files import lock
+from gpuctl.files import disk_hint, lock
 
 # File systems that are shared between computers, or that lack what a local one has.
 UNSUITABLE = frozenset({"nfs", "nfs4", "cifs", "smb3", "9p", "afs", "vfat", "exfat", "drvfs", "v9fs", "virtiofs"})
@@ -47,13 +47,14 @@ def refuse_unwritable(folder: Path) -> None:
     try:
         while not present.exists():
             present = present.parent
-        with tempfile.TemporaryDirectory(prefix=".probe.", dir=present):
-            pass
+        with tempfile.TemporaryDirectory(prefix=".probe.", dir=present) as probe:
+            # On a full disk a file can be created, and not written.
+            Path(probe, "file").write_bytes(bytes(4096))
     except OSError as error:
         reason = error.strerror or str(error)
         raise StateUnusableError(
             f"the folder of the state, `{folder}`, cannot be {'written' if present == folder else 'created'}: {reason}",
-            hint=f"use another `--state`, or check the permissions: ls -ld {present}",
+            hint=f"use another `--state`, or look there: {disk_hint(error, present)}",
         ) from error
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from gpuctl.errors import StateUnusableError
-from gpuctl.files import make_private, private_folder
+from gpuctl.files import disk_hint, make_private, private_folder
 from gpuctl.store.lease import Lease
 from gpuctl.store.local.lease import LocalLeases
 from gpuctl.store.reaper import ReapTimes
@@ -42,6 +42,6 @@ class LocalReaperMemory:
             os.replace(temporary, self._path)
         except OSError as error:
             raise StateUnusableError(
-                f"`{self._path}` could not be written: {error.strerror}", hint=f"ls -ld {self._path.parent}"
+                f"`{self._path}` could not be written: {error.strerror}", hint=disk_hint(error, self._path.parent)
             ) from error
         return True

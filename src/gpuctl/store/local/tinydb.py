@@ -35,7 +35,9 @@ class StateStorage(Storage):
     def write(self, data: dict[str, dict[str, Any]]) -> None:
         self._tables, self._is_changed = data, True
 
-    def commit(self, path: Path, header: Header, disk: Disk, now: datetime, check: Callable[[], None]) -> bool:
+    def commit(
+        self, path: Path, header: Header, disk: Disk, now: datetime, check: Callable[[], None] = lambda: None
+    ) -> bool:
         """Replace the file by what the transaction left, keeping a backup of the old one; whether that was needed.
 
         `check` is called just before, and raises where the lock is held no more.

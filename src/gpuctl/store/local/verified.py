@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from gpuctl.errors import StateFault, StateUnusableError
+from gpuctl.files import disk_hint
 from gpuctl.store.kind import StateKind
 from gpuctl.store.local import backups
 from gpuctl.store.local.format import Header, Tables, UnreadableState, decode
@@ -59,5 +60,5 @@ def translated(path: Path, done: str) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or str(error)
         raise StateUnusableError(
-            f"the state `{path}` could not be {done}: {reason}", hint=f"ls -ld {path.parent} {path}"
+            f"the state `{path}` could not be {done}: {reason}", hint=disk_hint(error, path.parent, path)
         ) from error
