@@ -7,7 +7,7 @@ from copy import deepcopy
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from faults.world import Score, broken
+from faults.world import Score, random_walks
 from support.clock import FakeClock
 from support.fake_cloud import Crash, FakeCloud, Trouble
 from support.instances import PRICE
@@ -38,13 +38,7 @@ LOST_PROFILE = "lost"
 
 def copied_states(walks: int, mutants: Sequence[str] = (), seed: int = 1) -> Score:
     """B4: whatever either copy extended with success is not terminated before that deadline, and is after it."""
-    score = Score()
-    with broken(mutants):
-        for number in range(walks):
-            score.add(f"walk {number}", _walk(random.Random(f"{seed} {number}")))
-            if score.has_failed_as(mutants):
-                break
-    return score
+    return random_walks("walk", walks, _walk, mutants, seed)
 
 
 class HeldCloud(FakeCloud):

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -12,11 +11,9 @@ import pytest
 from faults.world import Score, broken
 from support.clock import FakeClock
 from support.dynamodb import DynamoServer
-from support.instances import NOON, a_ready_instance, an_instance
-from support.pools import a_pool
+from support.instances import NOON
+from support.pools import THREE_IDS, filled
 
-from gpuctl.domain.instance import Status
-from gpuctl.domain.pools.events import PoolEvent, PoolEventName
 from gpuctl.errors import GpuctlError
 from gpuctl.services.moving import move
 from gpuctl.store.base import State
@@ -24,7 +21,7 @@ from gpuctl.store.kind import StateKind
 from gpuctl.store.opening import Surroundings
 from gpuctl.store.registry import open_store
 
-ONE, TWO, THREE = (f"inst-00000000000{number}" for number in (1, 2, 3))
+ONE, TWO, THREE = THREE_IDS
 _WRITES = ("PutItem", "BatchWriteItem", "TransactWriteItems")
 _ENOUGH = 100
 OVERTAKEN = "overtaken"
@@ -51,18 +48,6 @@ def moves(steps: Sequence[int] = range(1, _ENOUGH), kinds: Sequence[str] = KINDS
             if number > place.longest:
                 break
     return score
-
-
-def filled(state: State) -> State:
-    """The same state, with two records, one in the archive, a pool with its history, and times of the reaper."""
-    ended = a_ready_instance(ONE, status=Status.TERMINATED, terminated_at=NOON)
-    state.records.add([ended, an_instance(TWO), an_instance(THREE)], lambda present: None)
-    state.records.archive(NOON + timedelta(hours=1))
-    state.pools.change("train", lambda present: a_pool())
-    event = PoolEvent(at=NOON, event=PoolEventName.LEASED)
-    state.pools.append("train", [event, event])
-    state.reaper.update(lambda times: times.model_copy(update={"last_reap_at": NOON}))
-    return state
 
 
 def everything(state: State) -> list[object]:

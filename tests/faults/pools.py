@@ -12,7 +12,7 @@ from decimal import Decimal
 from functools import partial
 from itertools import count
 
-from faults.world import Score, broken
+from faults.world import Score, random_walks
 from support.clock import FakeClock
 from support.fake_cloud import Crash, FakeCloud, Trouble
 from support.instances import PRICE
@@ -51,13 +51,7 @@ GUARD = 2 * MINUTE
 
 def pool_schedules(schedules: int, mutants: Sequence[str] = (), seed: int = 1) -> Score:
     """H1: no two leases share an instance, none ends early, no launch exceeds a limit, and all ends without cron."""
-    score = Score()
-    with broken(mutants):
-        for number in range(schedules):
-            score.add(f"schedule {number}", _schedule(random.Random(f"{seed} {number}")))
-            if score.has_failed_as(mutants):
-                break
-    return score
+    return random_walks("schedule", schedules, _schedule, mutants, seed)
 
 
 class RacingStore(MemoryStore):

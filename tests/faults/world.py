@@ -1,9 +1,10 @@
 """One scenario: an operator with real processes, a cloud with instances of others in it, and the count at its end."""
 
 import os
+import random
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -263,6 +264,19 @@ def empty(action: str, name: str) -> Answer:
     """The cloud's answer that there is nothing of the kind."""
     body = f'<{action}Response xmlns="http://ec2.amazonaws.com/doc/2016-11-15/"><{name}/></{action}Response>'
     return 200, {"Content-Type": "text/xml"}, body.encode()
+
+
+def random_walks(
+    what: str, count: int, walk: Callable[[random.Random], Sequence[str]], mutants: Sequence[str], seed: int
+) -> "Score":
+    """That many walks in this process, each with its own chance; `walk` returns what went wrong."""
+    score = Score()
+    with broken(mutants):
+        for number in range(count):
+            score.add(f"{what} {number}", walk(random.Random(f"{seed} {number}")))
+            if score.has_failed_as(mutants):
+                break
+    return score
 
 
 @dataclass

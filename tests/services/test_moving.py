@@ -9,18 +9,17 @@ from pathlib import Path
 
 import pytest
 from support.clock import FakeClock
-from support.instances import NOON, a_ready_instance, an_instance
-from support.pools import a_pool
+from support.instances import NOON, an_instance
+from support.pools import THREE_IDS, a_pool, filled
 
-from gpuctl.domain.instance import Instance, Status
-from gpuctl.domain.pools.events import PoolEvent, PoolEventName
+from gpuctl.domain.instance import Instance
 from gpuctl.errors import GpuctlError, StateFault, StateUnusableError
 from gpuctl.services.moving import move
 from gpuctl.store.base import State
 from gpuctl.store.kind import StateKind
 from gpuctl.store.local import open_state
 
-ONE, TWO, THREE = (f"inst-00000000000{number}" for number in (1, 2, 3))
+ONE, TWO, THREE = THREE_IDS
 
 
 class Crash(BaseException):
@@ -58,15 +57,7 @@ def opened(path: Path) -> State:
 
 @pytest.fixture
 def source(tmp_path: Path) -> State:
-    state = opened(tmp_path / "source.json")
-    old = a_ready_instance(ONE, status=Status.TERMINATED, terminated_at=NOON)
-    state.records.add([old, an_instance(TWO), an_instance(THREE)], lambda present: None)
-    state.records.archive(NOON + timedelta(hours=1))
-    state.pools.change("train", lambda present: a_pool())
-    event = PoolEvent(at=NOON, event=PoolEventName.LEASED)
-    state.pools.append("train", [event, event])
-    state.reaper.update(lambda times: times.model_copy(update={"last_reap_at": NOON}))
-    return state
+    return filled(opened(tmp_path / "source.json"))
 
 
 def records(state: State) -> tuple[list[Instance], list[Instance]]:

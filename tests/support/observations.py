@@ -1,11 +1,16 @@
 """What a cloud would report about a record's instance."""
 
+from datetime import datetime
 from typing import Any
 
-from gpuctl.domain.instance import CloudState, Instance, Observed
+from support.instances import ACCOUNT, NOON
+
+from gpuctl.domain.instance import CloudState, Instance, Observed, ProviderName, Scope
+from gpuctl.domain.reconcile.actions import View
 from gpuctl.domain.tags import deadline_tag
 
 STATE = "state-of-a-test"
+SCOPE = Scope(provider=ProviderName.AWS, account=ACCOUNT, region="us-east-1")
 
 
 def ours(record: Instance, state_id: str = STATE) -> dict[str, str]:
@@ -35,3 +40,8 @@ def seen_of(record: Instance, **facts: Any) -> Observed:
         "tags": ours(record),
     }
     return Observed(**(plain | facts))
+
+
+def view_of(*observed: Observed, now: datetime | None, **facts: Any) -> View:
+    """A complete listing of the region, just now."""
+    return View(**({"now": now, "listed": {SCOPE: now or NOON}, "observed": observed} | facts))

@@ -1,6 +1,7 @@
 """The line between gpuctl and a cloud on loopback: it carries every call, and breaks those it was told to break."""
 
 import json
+from base64 import b64encode
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -53,6 +54,16 @@ def refuse_google(reason: str, status: int = 403, message: str = "no") -> Fault:
     entry = {"reason": reason, "message": message, "domain": "global"}
     body = json.dumps({"error": {"code": status, "message": message, "errors": [entry]}}).encode()
     return Fault(False, lambda _: (status, {"Content-Type": "application/json"}, body))
+
+
+def console_output(text: str) -> Fault:
+    """EC2's answer with that text on the console of an instance."""
+    output = b64encode(text.encode()).decode()
+    body = (
+        '<GetConsoleOutputResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/">'
+        f"<output>{output}</output></GetConsoleOutputResponse>"
+    )
+    return Fault(False, lambda _: (200, {"Content-Type": "text/xml"}, body.encode()))
 
 
 LOST = Fault(True, lambda _: None)  # performed, and the reply never arrives

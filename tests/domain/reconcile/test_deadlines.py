@@ -3,10 +3,10 @@
 from datetime import datetime, timedelta
 
 import pytest
-from support.instances import ACCOUNT, NOON, a_ready_instance
-from support.observations import STATE, ours, seen_of
+from support.instances import NOON, a_ready_instance
+from support.observations import SCOPE, STATE, ours, seen_of
 
-from gpuctl.domain.instance import CloudState, Instance, Observed, ProviderName, Reason, Scope, Status
+from gpuctl.domain.instance import CloudState, Instance, Observed, Reason, Status
 from gpuctl.domain.reconcile.actions import ActionKind, Rules, View
 from gpuctl.domain.reconcile.deadlines import (
     extended,
@@ -19,7 +19,6 @@ from gpuctl.domain.reconcile.plan import plan
 from gpuctl.domain.tags import deadline_tag
 
 MINUTE = timedelta(minutes=1)
-SCOPE = Scope(provider=ProviderName.AWS, account=ACCOUNT, region="us-east-1")
 RULES = Rules(STATE)
 DEADLINE, LATER = NOON + 60 * MINUTE, NOON + 90 * MINUTE
 

@@ -4,8 +4,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from support.instances import ACCOUNT, NOON, a_ready_instance, an_instance
-from support.observations import STATE, seen_of
+from support.instances import NOON, a_ready_instance, an_instance
+from support.observations import SCOPE, STATE, seen_of
 
 from gpuctl.domain.instance import (
     CloudState,
@@ -13,9 +13,7 @@ from gpuctl.domain.instance import (
     LaunchRefusal,
     Observed,
     Outcome,
-    ProviderName,
     Reason,
-    Scope,
     Status,
 )
 from gpuctl.domain.lifecycle import IllegalTransition, attempted, launch_failed
@@ -25,7 +23,6 @@ from gpuctl.domain.reconcile.plan import plan
 from gpuctl.errors import Code
 
 MINUTE = timedelta(minutes=1)
-SCOPE = Scope(provider=ProviderName.AWS, account=ACCOUNT, region="us-east-1")
 REFUSAL = LaunchRefusal(code=Code.CAPACITY, text="no capacity")
 
 

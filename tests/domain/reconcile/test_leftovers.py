@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from support.instances import ACCOUNT, NOON, a_ready_instance, an_instance
-from support.observations import STATE, ours, seen_of
+from support.observations import SCOPE, STATE, ours, seen_of
 
 from gpuctl.domain.instance import (
     Attempt,
@@ -26,7 +26,6 @@ from gpuctl.domain.tags import deadline_tag
 from gpuctl.errors import Code
 
 MINUTE = timedelta(minutes=1)
-SCOPE = Scope(provider=ProviderName.AWS, account=ACCOUNT, region="us-east-1")
 ELSEWHERE = Scope(provider=ProviderName.AWS, account=ACCOUNT, region="eu-west-1")
 RULES = Rules(STATE)
 

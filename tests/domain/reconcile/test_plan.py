@@ -4,23 +4,21 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from support.instances import ACCOUNT, NOON, a_ready_instance, an_instance
-from support.observations import STATE, ours, seen_of
+from support.instances import NOON, a_ready_instance, an_instance
+from support.observations import SCOPE, STATE, ours, seen_of, view_of
 
-from gpuctl.domain.instance import CloudState, Instance, Observed, ProviderName, Reason, Scope, Status
+from gpuctl.domain.instance import CloudState, Instance, Observed, Reason, Status
 from gpuctl.domain.reconcile.actions import Action, ActionKind, Rules, View
 from gpuctl.domain.reconcile.deadlines import UNREAD_GRACE
 from gpuctl.domain.reconcile.plan import plan, records_to_query
 
 MINUTE, SECOND = timedelta(minutes=1), timedelta(seconds=1)
-SCOPE = Scope(provider=ProviderName.AWS, account=ACCOUNT, region="us-east-1")
 IN_TIME, LATE = NOON + 30 * MINUTE, NOON + 60 * MINUTE
 RULES = Rules(STATE)
 
 
 def view(*observed: Observed, now: datetime | None = IN_TIME, **facts: Any) -> View:
-    """A complete listing of the region, just now."""
-    return View(**({"now": now, "listed": {SCOPE: now or NOON}, "observed": observed} | facts))
+    return view_of(*observed, now=now, **facts)
 
 
 def unlisted(now: datetime | None = LATE, **facts: Any) -> View:

@@ -4,7 +4,7 @@ import base64
 
 import pytest
 from support.cli import Operator
-from support.wire import Fault
+from support.wire import console_output
 
 from gpuctl.providers.azure.provider import AzureProvider
 
@@ -13,21 +13,12 @@ LAST_WORDS = (
 )
 
 
-def on_the_console(text: str) -> Fault:
-    message = base64.b64encode(text.encode()).decode()
-    body = (
-        '<GetConsoleOutputResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/">'
-        f"<output>{message}</output></GetConsoleOutputResponse>"
-    )
-    return Fault(False, lambda _: (200, {"Content-Type": "text/xml"}, body.encode()))
-
-
 def powered_off(operator: Operator, console: str, *argv: str) -> dict[str, object]:
     """An instance that powered itself off after twenty minutes, as the reaper then closes it."""
     instance = operator.provision("--name", "n", *argv).instance
     operator.later(minutes=20)
     operator.cloud.power_off(instance["cloudInstanceId"])
-    operator.wire.arm("GetConsoleOutput", *[on_the_console(console)] * 10)
+    operator.wire.arm("GetConsoleOutput", *[console_output(console)] * 10)
     assert operator.run("reap", "--sweep").code == 0
     ended: dict[str, object] = operator.json("get", "n").instance
     assert ended["status"] == "TERMINATED"
@@ -57,7 +48,7 @@ def test_the_words_of_an_idle_watch_mean_nothing_on_an_instance_without_one(oper
 
 def test_an_instance_that_a_person_terminated_is_not_reported_as_idle(operator: Operator) -> None:
     operator.provision("--name", "n", "--idle", "15m")
-    operator.wire.arm("GetConsoleOutput", *[on_the_console(LAST_WORDS)] * 10)
+    operator.wire.arm("GetConsoleOutput", *[console_output(LAST_WORDS)] * 10)
     operator.json("terminate", "n")
     assert operator.json("get", "n").instance["statusReason"] == "user"
 
@@ -66,7 +57,7 @@ def test_an_instance_that_was_terminated_without_gpuctl_is_not_reported_as_idle(
     instance = operator.provision("--name", "n", "--idle", "15m").instance
     operator.later(minutes=20)
     operator.cloud.client("ec2").terminate_instances(InstanceIds=[instance["cloudInstanceId"]])
-    operator.wire.arm("GetConsoleOutput", *[on_the_console(LAST_WORDS)] * 10)
+    operator.wire.arm("GetConsoleOutput", *[console_output(LAST_WORDS)] * 10)
     operator.run("reap", "--sweep")
     assert operator.json("get", "n").instance["statusReason"] == "vanished"
 

@@ -1,19 +1,8 @@
 """EC2 reports no time for an instance that powered itself off; the last line of its guard does."""
 
-import base64
-
 import pytest
 from support.cli import Operator
-from support.wire import Fault
-
-
-def on_the_console(text: str) -> Fault:
-    output = base64.b64encode(text.encode()).decode()
-    body = (
-        '<GetConsoleOutputResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/">'
-        f"<output>{output}</output></GetConsoleOutputResponse>"
-    )
-    return Fault(False, lambda _: (200, {"Content-Type": "text/xml"}, body.encode()))
+from support.wire import Fault, console_output
 
 
 def seen_late(operator: Operator, *console: Fault) -> dict[str, object]:
@@ -46,4 +35,4 @@ def test_the_termination_time_is_that_of_the_guard_and_not_of_the_query(operator
     ],
 )
 def test_a_time_that_cannot_be_is_none(operator: Operator, words: str) -> None:
-    assert seen_late(operator, *[on_the_console(words)] * 2)["terminatedAt"] == "2026-11-24T12:50:00Z"
+    assert seen_late(operator, *[console_output(words)] * 2)["terminatedAt"] == "2026-11-24T12:50:00Z"
