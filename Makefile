@@ -44,8 +44,9 @@ format: $(READY)  ## Put the code into shape
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: $(READY)  ## Measure speed against a hello-world and the AWS CLI, as ratios in one run
+bench: $(READY)  ## Measure speed against a hello-world and the AWS CLI, and the stores against each other, as ratios in one run
 	@$(BIN)/python scripts/bench.py
+	@$(BIN)/python scripts/bench_stores.py
 
 bench-pools: $(READY)  ## Replay jobs against the policies of a pool (FILES="a.csv b.csv"), beside other autoscalers
 	@$(BIN)/python scripts/bench_pools.py $(FILES)

@@ -58,7 +58,7 @@ class Cost:
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
-        environment = {**_bare(), "HOME": folder, "XDG_STATE_HOME": folder, "XDG_CONFIG_HOME": folder}
+        environment = {**bare_environment(), "HOME": folder, "XDG_STATE_HOME": folder, "XDG_CONFIG_HOME": folder}
         start_up(home, environment)
         history(home, environment)
         idle_reap(home, environment)
@@ -330,7 +330,7 @@ def _asked(url: str, path: str) -> list[dict[str, str]]:
     return answer
 
 
-def _bare() -> dict[str, str]:
+def bare_environment() -> dict[str, str]:
     return {key: value for key, value in os.environ.items() if key in ("PATH", "LANG", "PYTHONPATH", "VIRTUAL_ENV")}
 
 

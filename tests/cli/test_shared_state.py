@@ -97,6 +97,14 @@ def test_a_moved_state_refuses_and_says_where_it_went(team: Operator, url: str, 
         ran = team.json(*argv)
         assert (ran.code, ran.json["error"]["code"]) == (9, "state_unusable"), argv
         assert target in ran.json["error"]["message"]
+    for argv in (["list"], ["stats"]):
+        ran = team.run(*argv)
+        assert (ran.code, f"this state was moved, and shows what was true before: use --state {target}" in ran.err) == (
+            0,
+            True,
+        )
+    check = next(item for item in team.json("doctor").json["checks"] if item["check"] == "state")
+    assert (check["status"], target in check["message"]) == ("fail", True)
     team.later(minutes=61)
     assert team.json("reap").code == 9
     assert len(team.active) == 1

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from gpuctl.cli.context import Context
 from gpuctl.errors import GpuctlError, UsageError
+from gpuctl.store.base import Snapshot
 
 
 def warn_if_overdue(context: Context) -> None:
@@ -28,6 +29,15 @@ def warn_if_config_is_wrong(context: Context) -> None:
             _ = context.wiring.settings
     except UsageError as error:
         context.progress.warn(error.message)
+
+
+def warn_if_moved(context: Context, snapshot: Snapshot) -> None:
+    """Warn that the state was moved elsewhere, and that what is shown is from before."""
+    if snapshot.moved_to is not None:
+        import shlex
+
+        place = shlex.quote(snapshot.moved_to)
+        context.progress.warn(f"this state was moved, and shows what was true before: use --state {place}")
 
 
 def warn_if_foreign(context: Context) -> None:

@@ -40,7 +40,9 @@ def move(source: State, target: State) -> Moved:
         raise UsageError(f"the state is at `{source_state.location}` already", hint="use another location: --to URL")
     if source_state.state_id is None:
         raise StateUnusableError(
-            f"there is no state at `{source_state.location}`", hint="gpuctl list", fault=StateFault.MISSING
+            f"there is no state at `{source_state.location}`",
+            hint="name the state to move: gpuctl --state FILE state move --to URL",
+            fault=StateFault.MISSING,
         )
     if source_state.moved_to not in (None, target_state.location):
         raise StateUnusableError(

@@ -1,6 +1,6 @@
 """Finds records: all of them, some by a selection, one by what a person calls it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -8,7 +8,7 @@ from gpuctl.domain.duration import as_typed
 from gpuctl.domain.instance import Instance, ProviderName, Status
 from gpuctl.domain.tags import RECORD_ID_LENGTH, RECORD_ID_PREFIX
 from gpuctl.errors import NotFoundError, StateUnusableError, UsageError
-from gpuctl.store.base import RecordStore
+from gpuctl.store.base import RecordStore, Snapshot
 
 _SHORTEST = 4
 _WHOLE = len(RECORD_ID_PREFIX) + RECORD_ID_LENGTH
@@ -43,12 +43,20 @@ class Selection:
         )
 
 
-def all_records(store: RecordStore, *, with_archived: bool, since: datetime | None = None) -> list[Instance]:
+def all_records(
+    store: RecordStore,
+    *,
+    with_archived: bool,
+    since: datetime | None = None,
+    note: Callable[[Snapshot], None] = lambda snapshot: None,
+) -> list[Instance]:
     """Every record, newest first; with `with_archived` also those of the archive that ended after `since`.
 
-    Some that ended before may be among them.
+    Some that ended before may be among them. `note` receives the snapshot that was read.
     """
-    records = list(store.snapshot().records)
+    snapshot = store.snapshot()
+    note(snapshot)
+    records = list(snapshot.records)
     if with_archived:
         records += store.archived(since=since)
     return sorted(records, key=lambda record: (record.created_at, record.id), reverse=True)

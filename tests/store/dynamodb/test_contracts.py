@@ -36,6 +36,11 @@ from gpuctl.store.shared.records import SharedRecords
 ONE = "inst-000000000001"
 
 
+def test_an_unknown_parameter_of_the_url_is_named() -> None:
+    with pytest.raises(UsageError, match="unknown parameter `regoin`"):
+        read_address("dynamodb://gpuctl?regoin=us-east-1")
+
+
 def opened(url: str, server: DynamoServer, known: Path | None = None, clock: FakeClock | None = None) -> State:
     around = Surroundings(StatesOnEngines(known), server.environ) if known else Surroundings(environ=server.environ)
     return open_state(url, kind=StateKind.REAL, clock=clock or FakeClock(), surroundings=around)

@@ -1,5 +1,6 @@
 """The checks that need no cloud: the program, the platform, the state, the schedule of the reaper."""
 
+import shlex
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -65,6 +66,10 @@ def _disk(setup: Setup) -> Iterator[Finding]:
 
 def _problems(setup: Setup, snapshot: Snapshot) -> Iterator[Finding]:
     store, now = setup.runtime.store, setup.runtime.clock.now()
+    if snapshot.moved_to is not None:
+        text = f"the state was moved to `{snapshot.moved_to}`, and no reaper works here any more"
+        yield Finding("state", Verdict.FAIL, text, f"use it there: --state {shlex.quote(snapshot.moved_to)}")
+        return
     live = [record for record in snapshot.records if record.is_live]
     overdue = [record for record in live if now - record.expires_at > _GRACE]
     if overdue:

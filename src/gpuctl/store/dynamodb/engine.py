@@ -96,13 +96,18 @@ class DynamoEngine:
         return self._write(actions)
 
     def fill(self, records: Sequence[Instance] | None, archived: Sequence[Instance]) -> None:
-        actions: list[Item] = [{"Put": {"Item": item}} for record in archived for item in items.archive_items(record)]
-        if records is not None:
-            wanted = {record.id for record in records}
-            unwanted = [name for name in self._rows() if name not in wanted]
-            actions += [{"Delete": {"Key": items.key(items.RECORDS, name)}} for name in unwanted]
-            for place, record in enumerate(records):
-                actions.append({"Put": {"Item": items.record_item(record, 1, f"{place:020}")}})
+        if archived:
+            # Ended records do not change: an older copy is the same, so that no condition is needed.
+            self._check_filling()
+            puts = [item for record in archived for item in items.archive_items(record)]
+            self._table.batch([{"PutRequest": {"Item": item}} for item in puts])
+        if records is None:
+            return
+        wanted = {record.id for record in records}
+        unwanted = [name for name in self._rows() if name not in wanted]
+        actions: list[Item] = [{"Delete": {"Key": items.key(items.RECORDS, name)}} for name in unwanted]
+        for place, record in enumerate(records):
+            actions.append({"Put": {"Item": items.record_item(record, 1, f"{place:020}")}})
         for first in range(0, len(actions), _FILLED_AT_ONCE):
             self._fill(actions[first : first + _FILLED_AT_ONCE])
 
@@ -175,10 +180,13 @@ class DynamoEngine:
         for _ in range(_READS):
             if self._write([{"ConditionCheck": dict(check)}, *actions]):
                 return
-            header = self.header()
-            if header is None or header.incoming_from is None:
-                raise no_longer_target(self.location)
+            self._check_filling()
         raise StateLockedError(f"other processes kept writing to `{self.location}`", hint="run it again")
+
+    def _check_filling(self) -> None:
+        header = self.header()
+        if header is None or header.incoming_from is None:
+            raise no_longer_target(self.location)
 
     def _create_table(self) -> None:
         """Create the table unless it is there, and wait until it can be used, whoever creates it."""

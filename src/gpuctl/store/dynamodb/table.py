@@ -25,6 +25,7 @@ from botocore.exceptions import (
 )
 
 from gpuctl.clock import Clock
+from gpuctl.domain.duration import as_typed
 from gpuctl.errors import GpuctlError, StateAccessError, StateUnreachableError, StateUnusableError, UsageError
 from gpuctl.store.shared.lost_reply import LostReplyError
 
@@ -67,8 +68,9 @@ def read_address(url: str) -> TableAddress:
         query = dict(parse_qsl(parts.query, strict_parsing=bool(parts.query)))
     except ValueError:
         raise UsageError("the URL of the state cannot be read", hint=_FORM) from None
-    unknown = sorted(set(query) - {"region", "profile"})
-    if unknown or parts.path.strip("/") or parts.fragment or not _NAME.fullmatch(parts.netloc):
+    for name in sorted(set(query) - {"region", "profile"}):
+        raise UsageError(f"the URL of the state has an unknown parameter {as_typed(name)}", hint=_FORM)
+    if parts.path.strip("/") or parts.fragment or not _NAME.fullmatch(parts.netloc):
         raise UsageError("the URL of the state names no table", hint=_FORM)
     return TableAddress(parts.netloc, query.get("region"), query.get("profile"))
 

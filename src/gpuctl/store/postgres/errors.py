@@ -50,7 +50,9 @@ def connecting_failed(error: psycopg.Error, location: str, host: str) -> GpuctlE
         )
     if _NO_DATABASE.search(text):
         return StateUnusableError(
-            f"the state `{location}` has no database: {text}", hint="createdb", fault=StateFault.MISSING
+            f"the state `{location}` has no database: {text}",
+            hint="createdb NAME, then: gpuctl state init",
+            fault=StateFault.MISSING,
         )
     if _STARTING.search(text):
         return unreachable(location, host, text)

@@ -1,6 +1,8 @@
 """`gpuctl list`: active instances with their time left and cost."""
 
+from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -10,6 +12,7 @@ from gpuctl.cli.commands.list.listing import Listing
 from gpuctl.cli.context import Context
 from gpuctl.cli.parameters import DURATION, INSTANCE_TYPE, INTERVAL, NAME, STATUS, flag, option, tags_of
 from gpuctl.cli.render.result import Result
+from gpuctl.cli.warnings import warn_if_moved
 from gpuctl.domain.instance import Status
 from gpuctl.errors import UsageError
 from gpuctl.services.query import Selection
@@ -59,9 +62,11 @@ def command(
         tags=tags_of(tag),
         older_than=older_than,
     )
-    listing = Listing(context, selection, with_ended or any(status.is_ended for status in statuses))
+    shows_ended = with_ended or any(status.is_ended for status in statuses)
+    listing = Listing(context, selection, shows_ended)
     if watch:
         from gpuctl.cli.commands.list import watch as live
 
         return live.watch(listing, interval or timedelta(seconds=2), refresh=refresh)
+    listing = replace(listing, note=partial(warn_if_moved, context))
     return listing.result(listing.refreshed() if refresh else {}, is_refreshed=refresh)

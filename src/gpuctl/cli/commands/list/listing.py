@@ -1,6 +1,6 @@
 """What `gpuctl list` shows, once or again and again."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,6 +13,7 @@ from gpuctl.domain.instance import Instance, Status
 from gpuctl.errors import GpuctlError
 from gpuctl.providers.registry import example
 from gpuctl.services.query import Selection, all_records
+from gpuctl.store.base import Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +23,11 @@ class Listing:
     context: Context
     selection: Selection
     with_ended: bool
+    note: Callable[[Snapshot], None] = lambda snapshot: None
 
     def records(self, now: datetime, keeping: Collection[str] = ()) -> list[Instance]:
         """The selected instances, newest first; terminated ones only if all are requested or they are to be shown."""
-        every = all_records(self.context.wiring.store, with_archived=self.with_ended)
+        every = all_records(self.context.wiring.store, with_archived=self.with_ended, note=self.note)
         wanted = [record for record in every if self.with_ended or record.is_live or record.id in keeping]
         return [record for record in wanted if self.selection.matches(record, now)]
 

@@ -1,5 +1,6 @@
 """`gpuctl stats`: instances, hours, cost and savings, summed up."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,7 @@ from gpuctl.cli.context import Context
 from gpuctl.cli.parameters import FILE, ParameterType, one_of, option
 from gpuctl.cli.render.figures import exclusions, plain
 from gpuctl.cli.render.result import Result
+from gpuctl.cli.warnings import warn_if_moved
 from gpuctl.documents.usage import group_shape, spending_shape, statistics_shape
 from gpuctl.documents.values import instant
 from gpuctl.domain.money.report import DAY, SIDES, TAG, UsageGroup, UsageReport, report
@@ -53,7 +55,7 @@ def command(
     now = context.clock.now()
     side = by or (DAY if chart else None)
     start = None if since is None else now - since
-    every = all_records(context.wiring.store, with_archived=True, since=start)
+    every = all_records(context.wiring.store, with_archived=True, since=start, note=partial(warn_if_moved, context))
     if user is not None:
         every = [share for record in every for share in shares(record, now) if share.user == user]
     spending = report(every, now, start, side)
