@@ -1,11 +1,14 @@
 """Whole commands on a state in PostgreSQL, as several people on several computers run them."""
 
 import json
+import signal
 from pathlib import Path
 
 import pytest
 from support.cli import Operator
 from support.postgres import PostgresServer
+
+from gpuctl.store.shared.admin import SharedAdmin
 
 
 @pytest.fixture
@@ -125,6 +128,35 @@ def test_a_file_moves_to_the_engine(operator: Operator, url: str, tmp_path: Path
     assert operator.json("--state", url, "get", instance["id"]).instance["id"] == instance["id"]
     assert operator.json("list").json["count"] == 1
     assert operator.json("reap").code == 9
+
+
+def test_a_state_that_was_lost_from_the_database_is_rebuilt_in_it(
+    team: Operator, postgres: PostgresServer, url: str, schema: str
+) -> None:
+    machine = team.provision("--ttl", "60m").instance
+    before = team.json("state", "show").json["state"]["id"]
+    postgres.execute(url, f"DROP SCHEMA {schema} CASCADE", f"CREATE SCHEMA {schema}")
+    assert team.json("provision", "g4dn.xlarge", "--region", "us-east-1").code == 9
+    assert team.run("recover", "--yes").code == 0
+    assert team.json("get", machine["id"]).instance["cloudInstanceId"] == machine["cloudInstanceId"]
+    assert team.json("state", "show").json["state"]["id"] == before
+
+
+def test_a_move_that_is_interrupted_is_completed_by_the_next_run(
+    operator: Operator, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operator.environ["HOME"] = str(tmp_path)
+    machine = operator.provision().instance
+    assert operator.run("--state", url, "state", "init").code == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(SharedAdmin, "finish_filling", lambda own, content: signal.raise_signal(signal.SIGINT))
+        interrupted = operator.json("state", "move", "--to", url)
+    assert (interrupted.code, interrupted.json["error"]["code"]) == (130, "interrupted")
+    for state in (str(operator.state), url):
+        refused = operator.json("--state", state, "extend", machine["id"], "--by", "5m")
+        assert (refused.code, "state move --to" in f"{refused.json}" or url in f"{refused.json}") == (9, True)
+    assert operator.json("state", "move", "--to", url).json["moved"]["records"] == 1
+    assert operator.json("--state", url, "get", machine["id"]).instance["id"] == machine["id"]
 
 
 def test_nothing_moves_onto_a_state_of_another_id(team: Operator, tmp_path: Path) -> None:

@@ -77,7 +77,8 @@ class DynamoServer:
         self.operations.append(operation)
         arguments = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         environ["wsgi.input"] = io.BytesIO(arguments)
-        instead = self.answer(operation, json.loads(arguments or b"{}"))
+        # Requests to other services of moto have no operation, and a body of any form.
+        instead = self.answer(operation, json.loads(arguments or b"{}")) if operation else None
         if instead is not None:
             start_response(instead[0], [("Content-Type", "application/x-amz-json-1.0")])
             return [json.dumps(instead[1]).encode()]

@@ -147,7 +147,7 @@ def test_a_security_group_that_may_not_be_created_fails_where_ssh_is_to_be_let_i
     ("line", "status", "text"),
     [
         ("mfa_serial = arn:aws:iam::123456789012:mfa/ana", "warn", "MFA code"),
-        ("sso_start_url = https://example.awsapps.com/start", "warn", "session that a person opens"),
+        ("sso_start_url = https://example.awsapps.com/start", "warn", "session that a person starts"),
         ("", "ok", "renewed automatically"),
     ],
 )
