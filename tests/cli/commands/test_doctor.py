@@ -200,7 +200,7 @@ def test_a_login_that_ends_before_the_deadline_is_reported(healthy: Operator, mo
     assert (check["status"], "before the last deadline" in check["message"]) == ("warn", True)
     monkeypatch.delenv("AWS_CREDENTIAL_EXPIRATION")
     healthy.wire.arm("GetServiceQuota", a_quota(8))
-    assert "without a known end" in of(healthy.json(*ARGV))["credential-expiry"]["message"]
+    assert "of unknown expiry" in of(healthy.json(*ARGV))["credential-expiry"]["message"]
 
 
 def test_a_clock_that_is_off_fails(healthy: Operator) -> None:
