@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from datetime import timedelta
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,7 @@ def test_a_reader_that_stops_reading_is_no_failure(many: Operator, form: str) ->
     assert (code, out[1:], err) == (0, ":0\n", "")
 
 
-@pytest.mark.parametrize("more", [["-q"], ["-o", "json"], ["-o", "table"], []], ids=" ".join)
+@pytest.mark.parametrize("more", [["-q"], ["-o", "json"], []], ids=" ".join)
 @pytest.mark.parametrize("missing", ["pipe", "full", "closed"])
 def test_an_instance_is_started_and_written_down_though_nobody_takes_the_output(
     real_time: Operator, missing: str, more: list[str]
@@ -103,7 +104,7 @@ def test_an_instance_is_started_and_written_down_though_nobody_takes_the_output(
     assert is_done(real_time)
 
 
-@pytest.mark.parametrize("more", [["-q"], ["-o", "json"], []], ids=" ".join)
+@pytest.mark.parametrize("more", [["-q"], []], ids=" ".join)
 @pytest.mark.parametrize("redirected", ["2>/dev/full", "2>&-", ">&- 2>&-", "<&-", "<&- >&- 2>&-"])
 def test_an_instance_is_started_and_written_down_without_one_stream_or_another(
     real_time: Operator, redirected: str, more: list[str]
@@ -162,11 +163,12 @@ def test_names_of_any_script_are_kept_and_shown_in_any_language(real_time: Opera
     code, _, err = ended(started(real_time, *START, *text, environ=environ))
     assert code == 0, err
     assert is_done(real_time)
-    for form in ("table", "tsv", "csv", "json"):
-        for argv in (["list"], ["get", "n"], ["list", "--status", "ready"], ["stats"], ["types", "--gpu", "t4"]):
-            code, out, err = ended(started(real_time, *argv, "-o", form, environ=environ))
-            assert code == 0, err
-            assert out
+    commands = (["list"], ["get", "n"], ["list", "--status", "ready"], ["stats"], ["types", "--gpu", "t4"])
+    # Each command in one form: what a language can break is in the commands or in the forms, and processes are slow.
+    for argv, form in zip(commands, cycle(("table", "tsv", "csv", "json")), strict=False):
+        code, out, err = ended(started(real_time, *argv, "-o", form, environ=environ))
+        assert code == 0, err
+        assert out
     code, out, _ = ended(started(real_time, "get", "n", "-o", "json", environ=environ))
     assert json.loads(out)["instance"]["status"] == "READY"
 
