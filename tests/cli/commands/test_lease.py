@@ -2,6 +2,7 @@
 
 import pytest
 from support.cli import Operator, Ran
+from support.clock import StepClock
 from support.wire import refuse
 
 from gpuctl.domain.events import EventName
@@ -185,3 +186,13 @@ def test_the_cost_of_a_reused_instance_is_divided_among_its_leases_and_its_pool(
     (record,) = operator.records
     history = [entry.detail or "" for entry in record.history if entry.event == EventName.LEASED]
     assert [detail.partition("Z, ")[2] for detail in history] == ["user bo, task of-bo", "user cy, task of-cy"]
+
+
+def test_an_interrupted_lease_reports_that_the_launched_instance_is_terminated(operator: Operator) -> None:
+    operator.clock = StepClock(operator.clock.now(), [])
+    # It never becomes ready, so that Ctrl-C comes while the lease waits for it.
+    operator.wire.instead = lambda sent: (503, {}, b"") if sent.action == "DescribeInstanceStatus" else None
+    ran = operator.run("lease", "train")
+    assert (ran.code, operator.active) == (130, [])
+    (record,) = operator.records
+    assert f"nothing is leased; {record.id} is STOPPING" in ran.err

@@ -21,6 +21,7 @@ from gpuctl.domain.instance import Instance
 from gpuctl.domain.market.offers import READY_WITHIN
 from gpuctl.errors import GpuctlError, Interrupted
 from gpuctl.services.pools.lease import LeasedInstance, LeaseRequest, lease_instance
+from gpuctl.services.query import last_known_records
 from gpuctl.wiring.pools import open_pools
 
 EXAMPLES = """\
@@ -56,8 +57,13 @@ def lease_with(context: Context, pool: str, wanted: LeaseRequest) -> LeasedInsta
     context.wiring.start_sandbox()
     written: list[Instance] = []
     made: list[Instance] = []
-    with terminating(context, written, made, Interrupted):
-        return lease_instance(open_pools(context.wiring), pool, wanted, made, written.extend)
+    try:
+        with terminating(context, written, made, Interrupted):
+            return lease_instance(open_pools(context.wiring), pool, wanted, made, written.extend)
+    except Interrupted:
+        for record in last_known_records(context.wiring.store, written):
+            context.progress.info(f"nothing is leased; {record.label} is {record.status}")
+        raise
 
 
 def leased_result(context: Context, leased: LeasedInstance) -> Result:

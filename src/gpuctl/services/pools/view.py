@@ -50,6 +50,12 @@ def current_demand(tools: PoolTools, pool: Pool, records: Sequence[Instance]) ->
         return unknown_demand(leased, f"the queue could not be read: {error.message}")
 
 
+def demand_of_leases(pool: Pool, records: Sequence[Instance], now: datetime) -> Demand:
+    """The demand on the pool by its leases; unknown where it depends on a queue, which is not read."""
+    leased = leased_count(pool, records, now)
+    return demand_of(None, leased, pool.per_instance) if pool.queue is None else unknown_demand(leased, "not read")
+
+
 def leased_count(pool: Pool, records: Sequence[Instance], now: datetime) -> int:
     """How many instances of the pool are in use. A lease that is over is no use."""
     busy = [record for record in members(records, pool.name) if is_busy(record)]

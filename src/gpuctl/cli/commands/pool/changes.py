@@ -14,12 +14,12 @@ from gpuctl.cli.render.result import Result, overall_error
 from gpuctl.documents.instances import instance_shape
 from gpuctl.documents.pools import pool_shape
 from gpuctl.domain.pools.leasing import is_busy, members
-from gpuctl.domain.pools.load import demand_of
 from gpuctl.domain.pools.spec import Pool, PoolStatus
 from gpuctl.errors import Failure, PartialError, UsageError
 from gpuctl.services.pools.changes import delete_pool, refuse_leased, set_status
 from gpuctl.services.pools.scale import ScaleResult, scaled
 from gpuctl.services.pools.tools import pool_named
+from gpuctl.services.pools.view import demand_of_leases
 from gpuctl.wiring.pools import open_pools
 
 EXAMPLES = """\
@@ -73,7 +73,7 @@ def delete(
     partial = PartialError(f"{len(deleted.errors)} of {len(shapes)} were not terminated yet", hint="gpuctl list")
     return Result(
         document={
-            "pool": pool_shape(deleted.pool, (), now, demand_of(None, 0, 1)),
+            "pool": pool_shape(deleted.pool, (), now, demand_of_leases(deleted.pool, (), now)),
             "instances": shapes,
             "count": len(shapes),
         },
@@ -95,9 +95,8 @@ def _changed(ctx: typer.Context, name: str, status: PoolStatus, text: str) -> Re
 
 
 def _result(context: Context, pool: Pool, footer: str, error: Failure | None) -> Result:
-    instances = context.wiring.store.snapshot().records
-    leased = sum(is_busy(record) for record in members(instances, pool.name))
-    shape = pool_shape(pool, instances, context.clock.now(), demand_of(None, leased, pool.per_instance))
+    instances, now = context.wiring.store.snapshot().records, context.clock.now()
+    shape = pool_shape(pool, instances, now, demand_of_leases(pool, instances, now))
     return Result(
         document={"pool": shape},
         columns=COLUMNS,

@@ -19,7 +19,6 @@ from gpuctl.domain.instance import Price
 from gpuctl.domain.market.request import Request
 from gpuctl.domain.membership import Membership
 from gpuctl.domain.pools.events import PoolEvent, PoolEventName
-from gpuctl.domain.pools.load import demand_of
 from gpuctl.domain.pools.spec import (
     DEFAULT_MAX_AGE,
     DEFAULT_WAIT_COST,
@@ -34,6 +33,7 @@ from gpuctl.errors import UsageError
 from gpuctl.providers.registry import queue_forms
 from gpuctl.services.pools.launch import launch_ttl
 from gpuctl.services.pools.tools import PoolTools
+from gpuctl.services.pools.view import demand_of_leases
 from gpuctl.wiring.pools import open_pools
 from gpuctl.wiring.queues import check_queue
 
@@ -121,7 +121,7 @@ def command(
         check_queue(queue, in_shell=queue_shell)
     price = _price(tools, pool)
     if dry_run:
-        document = {"dryRun": True, "pool": pool_shape(pool, (), now, demand_of(None, 0, 1))}
+        document = {"dryRun": True, "pool": pool_shape(pool, (), now, demand_of_leases(pool, (), now))}
         return Result(document, footer=[f"{_summary(pool, price)}; nothing was saved"])
     saved, is_new = _saved(tools, pool)
     records = context.wiring.store.snapshot().records
@@ -129,7 +129,7 @@ def command(
     if is_new and not context.sandbox:
         footer.append("hint: gpuctl schedule install")
     return Result(
-        document={"pool": pool_shape(saved, records, now, demand_of(None, 0, 1)), "created": is_new},
+        document={"pool": pool_shape(saved, records, now, demand_of_leases(saved, records, now)), "created": is_new},
         columns=COLUMNS,
         rows=[pool_row(saved, records)],
         ids=[name],

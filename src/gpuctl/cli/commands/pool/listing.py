@@ -12,10 +12,8 @@ from gpuctl.cli.context import Context
 from gpuctl.cli.render.figures import money
 from gpuctl.cli.render.result import Result
 from gpuctl.documents.pools import pool_shape, shadow_shape
-from gpuctl.domain.pools.load import Demand, demand_of, unknown_demand
-from gpuctl.domain.pools.spec import Pool
 from gpuctl.services.pools.tools import pool_named
-from gpuctl.services.pools.view import leased_count, price_of, view_of
+from gpuctl.services.pools.view import demand_of_leases, price_of, view_of
 from gpuctl.wiring.pools import open_pools
 
 EXAMPLES = """\
@@ -28,12 +26,7 @@ def show_all(ctx: typer.Context) -> Result:
     context: Context = ctx.find_root().obj
     pools = sorted(context.wiring.state.pools.read().values(), key=lambda pool: pool.name)
     records, now = context.wiring.store.snapshot().records, context.clock.now()
-
-    def demand(pool: Pool) -> Demand:
-        leased = leased_count(pool, records, now)
-        return demand_of(None, leased, 1) if pool.queue is None else unknown_demand(leased, "not read")
-
-    shapes = [pool_shape(pool, records, now, demand(pool)) for pool in pools]
+    shapes = [pool_shape(pool, records, now, demand_of_leases(pool, records, now)) for pool in pools]
     return Result(
         document={"pools": shapes, "count": len(shapes)},
         columns=COLUMNS,
