@@ -38,13 +38,13 @@ class PoolScenario(Scenario):
 
     def finish(self, acknowledged: Sequence[str] = ()) -> list[str]:
         self.wire.watch = lambda phase, sent: True
-        self._count_instances(MOST)
         for _ in range(2):
+            self._count_instances()
             self.later(minutes=1)
             # In this order the reaper does nothing that the tick itself has to notice.
             self.run("pool", "scale")
             self.run("reap")
-            self._count_instances(LEAST)
+        self._count_instances()
         leased = self.run("lease", "train", "--for", "30m", "-o", "json")
         if leased.code != 0:
             self.faults.append(f"no instance is leased: {leased.out}")
@@ -52,10 +52,12 @@ class PoolScenario(Scenario):
             self._check_deadline(leased.json["instance"]["cloudInstanceId"], leased.json["lease"]["expiresAt"])
         return super().finish(acknowledged)
 
-    def _count_instances(self, most: int) -> None:
+    def _count_instances(self) -> None:
         active = [instance for instance in self.ours if instance["state"] not in ("terminated", "shutting-down")]
-        if len(active) > most:
-            self.faults.append(f"{len(active)} instances of at most {most}")
+        if len(active) > MOST:
+            self.faults.append(f"{len(active)} instances of at most {MOST}")
+        if len(self.ours) > LEAST + 1:
+            self.faults.append(f"{len(self.ours) - LEAST} instances in the place of one")
 
     def _check_deadline(self, cloud_id: str, end: str) -> None:
         (tags,) = [instance["tags"] for instance in self.ours if instance["id"] == cloud_id]
