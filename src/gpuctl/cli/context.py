@@ -124,8 +124,8 @@ class Context:
 
     @cached_property
     def clock(self) -> Clock:
-        """The clock; its sleep keeps the progress line up to date."""
-        return TickingClock(self._clock, self.progress)
+        """The clock; its sleep keeps the progress line up to date, and ends where the sandbox in use was stopped."""
+        return TickingClock(self._clock, self.progress, lambda: self.wiring.require_sandbox())
 
     @cached_property
     def wiring(self) -> Wiring:

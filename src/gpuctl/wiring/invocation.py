@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from gpuctl.remote.access import Access
     from gpuctl.services.runtime import Runtime
     from gpuctl.store.base import RecordStore, State
+    from gpuctl.wiring.server import UsedServer
 
 # Asks the user for a secret, such as an MFA code, and returns the answer.
 Prompt = Callable[[str], str]
@@ -203,13 +204,8 @@ class Wiring:
             user=self.config.ssh.user,
             options=self.config.ssh.options,
             echo=self.environ.get("GPUCTL_PUBLIC_IP_URL") or None,
-            route=self._sandbox_route if self.sandbox else None,
+            route=self._server.route if self.sandbox else None,
         )
-
-    def _sandbox_route(self, address: str, key: str) -> tuple[str, ...]:
-        from gpuctl.sandbox import ssh_options
-
-        return ssh_options(self.sandbox_folder, address, key)
 
     @property
     def runtime(self) -> "Runtime":
@@ -248,7 +244,12 @@ class Wiring:
     def start_sandbox(self) -> None:
         """In the sandbox, start its server if none runs. Call it before anything asks for the state's path."""
         if self.sandbox:
-            self._sandbox_url()
+            _ = self._server.url
+
+    def require_sandbox(self) -> None:
+        """Raise SandboxStoppedError if the sandbox that this invocation has used was stopped."""
+        if "_server" in self.__dict__:
+            self._server.require_running()
 
     def require_state(self) -> None:
         """Raise StateUnusableError if a state was selected explicitly and does not exist."""
@@ -258,21 +259,18 @@ class Wiring:
     def _default_folder(self) -> Path:
         return folder("state", self.environ, self.platform.name)
 
-    def _sandbox_url(self) -> str:
-        from gpuctl.sandbox import ensure, status
+    @cached_property
+    def _server(self) -> "UsedServer":
+        from gpuctl.wiring.server import UsedServer
 
-        if status(self.sandbox_folder) is None:
-            self.progress.step("starting the sandbox")
-        url = ensure(self.sandbox_folder).url
-        self.progress.clear()
-        return url
+        return UsedServer(self.sandbox_folder, self.progress)
 
     def _open_provider(self, name: ProviderName, profile: str | None) -> "Provider":
         from gpuctl.providers.base import Connection
         from gpuctl.providers.registry import open_provider
 
         if self.sandbox:
-            return open_provider(name, Connection(sandbox_url=self._sandbox_url()))
+            return open_provider(name, Connection(sandbox_url=self._server.url))
         return open_provider(name, self.connection(profile))
 
     def _price_of(self, name: ProviderName, instance_type: str, region: str, market: Market) -> Price | None:

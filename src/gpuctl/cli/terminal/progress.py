@@ -105,11 +105,15 @@ class TerminalProgress:
 
 
 class TickingClock:
-    """A clock whose sleep keeps the present step's elapsed time alive on a terminal."""
+    """A clock whose sleep keeps the present step's elapsed time alive on a terminal.
 
-    def __init__(self, clock: Clock, progress: TerminalProgress) -> None:
+    `check` is called each second of a sleep, and ends what waits in vain by raising.
+    """
+
+    def __init__(self, clock: Clock, progress: TerminalProgress, check: Callable[[], None] = lambda: None) -> None:
         self._clock = clock
         self._progress = progress
+        self._check = check
         self.now = clock.now
         self.elapsed = clock.elapsed
 
@@ -119,3 +123,4 @@ class TickingClock:
         while (left := until - self._clock.elapsed()) > timedelta(0):
             self._clock.sleep(min(left, _TICK))
             self._progress.redraw()
+            self._check()
