@@ -180,10 +180,11 @@ class Wiring:
 
     @cached_property
     def catalog(self) -> "Catalog":
-        """Instance types and prices: the bundled ones and, outside of the sandbox, those fetched since."""
+        """Instance types and prices: the bundled ones and those fetched since; in the sandbox the assumed ones."""
         from gpuctl.catalog import Catalog
+        from gpuctl.catalog.assumed import assumed_spot_prices
 
-        return Catalog() if self.sandbox else Catalog(self._fetched_prices)
+        return Catalog(assumed_spot_prices if self.sandbox else self._fetched_prices)
 
     @cached_property
     def extras(self) -> "ExtraPrices":

@@ -41,18 +41,24 @@ _SYSTEMCTL = """\
 #!/bin/sh
 # Of the gpuctl sandbox: knows the power of the instance and the timers that are installed at boot.
 for word in "$@"; do
+    if [ "$asks" ]; then
+        [ -e "@ENABLED@/$word" ] && echo active && exit 0
+        echo inactive
+        exit 3
+    fi
     case $word in
         poweroff | halt) exec @BIN@/poweroff ;;
         reboot) exec @BIN@/reboot ;;
         enable) enables=yes ;;
         daemon-reload) exit 0 ;;
         start) starts=yes ;;
+        is-active) asks=yes ;;
         *.timer) [ "$enables" ] && : >"@ENABLED@/$word" ;;
         *.service) [ "$starts" ] && : >"@ENABLED@/$word" ;;
     esac
 done
 [ "$enables$starts" ] && exit 0
-echo "systemctl: the sandbox knows only power, enable and start" >&2
+echo "systemctl: the sandbox knows only power, enable, start and is-active" >&2
 exit 1
 """
 _SUDO = """\
