@@ -3,6 +3,10 @@
 Throughput of K80, P100 and V100: gavel (see scripts/data). Prices: Azure's three sizes with one such GPU, the only ones
 of one provider, as they were in eastus. The ranking learns from 3 runs on each GPU whose duration scatters by 10 %,
 from 3 runs on one GPU and the table for the others, or from the table alone. Figures: dollars per work over the best.
+
+The goal is that of the method: own history where there is one, else the table. The table alone cannot meet it: the rows
+"table of" rank by the means of gavel's own figures, the workload itself included, for five kinds of workload and for each
+model. What is left is the batch size, which only runs of one's own show.
 """
 
 import csv
@@ -37,10 +41,12 @@ def main() -> None:
         "cheapest hour": lambda name, speed, seed: min(offers.values(), key=_price),
         "fastest": lambda name, speed, seed: max(offers.values(), key=lambda offer: speed[offer.type.gpu_model]),
         "table": lambda name, speed, seed: chosen(offers, name, {}, seed),
+        "table of 5 kinds": lambda name, speed, seed: best_by_group(offers, workloads, name, _kind),
+        "table of models": lambda name, speed, seed: best_by_group(offers, workloads, name, _model),
         "3 runs on one GPU": lambda name, speed, seed: chosen(offers, name, {"V100": speed["V100"]}, seed),
         "own history": lambda name, speed, seed: chosen(offers, name, speed, seed),
     }
-    print(f"\n{'':18} {'mean':>6} {'worst':>6}   over {len(workloads)} workloads and {_SEEDS} seeds")
+    print(f"\n{'':18} {'mean':>6} {'worst':>6}   $ per work over the best; {len(workloads)} workloads, {_SEEDS} seeds")
     is_met = True
     for label, rule in rules.items():
         ratios = []
@@ -51,7 +57,7 @@ def main() -> None:
         goal = ""
         if label == "own history":
             is_met = mean <= MEAN_GOAL and worst <= WORST_GOAL
-            goal = f"   goal: {MEAN_GOAL} and {WORST_GOAL}"
+            goal = f"   goal: {MEAN_GOAL} and {WORST_GOAL}: {'met' if is_met else 'missed'}"
         print(f"{label:18} {mean:6.3f} {worst:6.2f}{goal}")
     sys.exit(0 if is_met else 1)
 
@@ -79,6 +85,26 @@ def chosen(offers: Mapping[str, Offer], name: str, speeds: Mapping[str, float], 
     kind = next((kind for word, kind in _KINDS.items() if name.startswith(word)), kind_of(name))
     history = work_history(runs, types.get, lambda gpu: relative_throughput(gpu, kind))
     return history.ranked(offers.values())[0].offer
+
+
+def best_by_group(
+    offers: Mapping[str, Offer],
+    workloads: Mapping[str, Mapping[str, float]],
+    name: str,
+    group: Callable[[str], str],
+) -> Offer:
+    """What the mean throughput of the workloads of the same group ranks first, the workload itself included."""
+    alike = [speed for other, speed in workloads.items() if group(other) == group(name)]
+    means = {gpu: statistics.geometric_mean(speed[gpu] for speed in alike) for gpu in offers}
+    return min(offers.values(), key=lambda offer: _cost(offer, means))
+
+
+def _kind(name: str) -> str:
+    return next((kind for word, kind in _KINDS.items() if name.startswith(word)), kind_of(name) or name)
+
+
+def _model(name: str) -> str:
+    return name.partition(" (")[0]
 
 
 def _price(offer: Offer) -> Decimal:

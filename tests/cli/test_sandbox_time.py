@@ -61,7 +61,7 @@ def sandbox(cloud: LoopbackAws, tmp_path: Path) -> Iterator[Sandbox]:
 def test_work_goes_to_on_demand_at_the_last_moment_and_finishes_in_time(sandbox: Sandbox) -> None:
     def interrupt_late() -> None:
         sandbox.clock.move(timedelta(minutes=38))
-        (cloud_id,) = (each["id"] for each in sandbox.cloud.machines() if each["state"] == "running")
+        (cloud_id,) = (each["id"] for each in sandbox.cloud.instances() if each["state"] == "running")
         sandbox.cloud.interrupt(cloud_id)
 
     watch = sandbox.when_begun(interrupt_late)

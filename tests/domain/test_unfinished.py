@@ -17,6 +17,7 @@ from gpuctl.domain.unfinished import (
     latest_of,
     left_alone,
     obstacle_of,
+    others_of,
     over,
     refuse_second_run,
     unfinished,
@@ -154,3 +155,19 @@ def test_a_computer_says_what_it_lacks_to_continue(facts: dict[str, Any], here: 
 
 def test_another_computer_continues_a_lost_instance_with_its_own_key() -> None:
     assert obstacle_of(ended(Reason.INTERRUPTED), Here("other", "server", (), "ssh-ed25519 B")) is None
+
+
+def test_a_move_admits_a_second_instance_that_then_counts_and_a_refused_move_does_not() -> None:
+    driven_by_me = work(driver=Driver(holder="me", until=NOON + HOUR))
+    on_demand = advance(record(timed_work=driven_by_me, status=Status.READY), Status.RUNNING, NOON)
+    refuse_second_run("w1", "me", on_demand.id, moves=True)([on_demand, record(2)])
+    with pytest.raises(TakenOverError, match="may still run"):
+        refuse_second_run("w1", "me", on_demand.id, moves=True)([record(0, status=Status.READY), on_demand, record(2)])
+    spot = record(2, status=Status.READY)
+    assert latest_of([on_demand, spot], "w1") is spot
+    assert others_of([on_demand, spot], spot) == [on_demand]
+    refused = record(2, status=Status.FAILED, reason=Reason.REFUSED, terminated_at=NOON + timedelta(minutes=10))
+    assert latest_of([on_demand, refused], "w1") is on_demand
+    done = advance(on_demand, Status.TERMINATED, NOON + HOUR, Reason.USER)
+    assert latest_of([done, refused], "w1") is done
+    assert unfinished([done, refused], NOON + HOUR) == []

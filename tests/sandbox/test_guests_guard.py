@@ -80,3 +80,8 @@ def test_an_unreadable_deadline_shuts_down_after_the_longest_ttl(cloud: Loopback
     wait_for(folder, "tag missing, ends at 20261124t1400")
     cloud.now = NOON + MAX_TTL + timedelta(minutes=1)
     wait_for_end(cloud, "terminated")
+
+
+def test_an_instance_that_nobody_uses_is_idle(cloud: LoopbackAws, folder: Path) -> None:
+    launched(cloud, UserData=f"#cloud-boothook\n{user_data(MAX_TTL, timedelta(minutes=5))}")
+    wait_for(folder, "gpuctl-idle: nothing uses it, ends after 300s of that")

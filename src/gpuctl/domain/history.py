@@ -1,7 +1,7 @@
 """What past runs of a purpose took, read from the histories of their records."""
 
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from math import ceil
 from typing import TypeVar
 
@@ -45,10 +45,10 @@ def past_spans(records: Iterable[Instance], purpose: str) -> Sequence[timedelta]
     return spans
 
 
-def worked_for(record: Instance) -> timedelta:
-    """How long the last task on the instance ran until the instance was lost; zero if none had begun."""
+def worked_for(record: Instance, now: datetime | None = None) -> timedelta:
+    """How long the last task on the instance ran, until `now` or until the instance was lost; zero if none began."""
     begun = [entry.at for entry in record.history if entry.event == EventName.RUNNING]
-    ended = record.terminated_at or record.updated_at
+    ended = now or record.terminated_at or record.updated_at
     return max(ended - begun[-1], timedelta(0)) if begun else timedelta(0)
 
 

@@ -53,19 +53,38 @@ def has_work(records: Iterable[Instance]) -> bool:
 
 
 def latest_of(records: Iterable[Instance], work_id: str) -> Instance | None:
-    """The newest record of that work; None if no instance was requested yet."""
+    """The record on which the work goes on, else the one that ended last; None if no instance was requested yet.
+
+    Of two instances that can be used the newer one counts: the work moves to it.
+    """
     own = [record for record in records if record.timed_work is not None and record.timed_work.id == work_id]
-    return max(own, key=lambda record: (record.created_at, record.id), default=None)
+    usable = [record for record in own if is_usable(record)]
+    if usable:
+        return max(usable, key=lambda record: (record.created_at, record.id))
+    # A refused attempt to move ends before the instance that it was to replace.
+    return max(own, key=lambda record: (record.terminated_at or record.updated_at, record.created_at), default=None)
+
+
+def others_of(records: Iterable[Instance], record: Instance) -> list[Instance]:
+    """The other records of the same work on whose instances its command may still run."""
+    work = work_of(record)
+    return [
+        other
+        for other in records
+        if work is not None
+        and other.id != record.id
+        and other.timed_work is not None
+        and other.timed_work.id == work.id
+        and may_still_run(other)
+    ]
 
 
 def unfinished(records: Iterable[Instance], now: datetime) -> list[Instance]:
     """The newest record of each piece of work that is not over and can be continued now."""
-    newest: dict[str, Instance] = {}
-    for record in sorted(records, key=lambda record: (record.created_at, record.id)):
-        work = work_of(record)
-        if work is not None and work.id is not None:
-            newest[work.id] = record
-    return [record for record in newest.values() if is_usable(record) or goes_on(record, now)]
+    known = list(records)
+    ids = dict.fromkeys(work.id for record in known if (work := work_of(record)) is not None and work.id is not None)
+    newest = [record for work_id in ids if (record := latest_of(known, work_id)) is not None]
+    return [record for record in newest if is_usable(record) or goes_on(record, now)]
 
 
 def is_usable(record: Instance) -> bool:
@@ -150,11 +169,14 @@ def over(record: Instance, now: datetime, exit_code: int | None, why: str) -> In
     return note(record, EventName.FINISHED, now, detail=why, timed_work=ended)
 
 
-def refuse_second_run(work_id: str, holder: str, previous: str | None) -> Callable[[Sequence[Instance]], None]:
+def refuse_second_run(
+    work_id: str, holder: str, previous: str | None, *, moves: bool = False
+) -> Callable[[Sequence[Instance]], None]:
     """A guard for one more record of that work, which is the last of the records.
 
     TakenOverError unless the newest record of the work is `previous`, this process is its driver, and no
-    command of the work can be running any more.
+    command of the work can be running any more. With `moves` one may run on `previous`: it is terminated before the
+    command is started on the new instance.
     """
 
     def admit(records: Sequence[Instance]) -> None:
@@ -167,7 +189,8 @@ def refuse_second_run(work_id: str, holder: str, previous: str | None) -> Callab
         driver = latest.timed_work.driver if latest.timed_work is not None else None
         if latest.id != previous or driver is None or driver.holder != holder:
             raise TakenOverError("another process continues the work", hint=f"gpuctl get {latest.id}")
-        running = next((record for record in others if may_still_run(record)), None)
+        allowed = previous if moves else None
+        running = next((record for record in others if may_still_run(record) and record.id != allowed), None)
         if running is not None:
             raise TakenOverError(f"the work may still run on {running.label}", hint=f"gpuctl get {running.id}")
 

@@ -53,6 +53,10 @@ class RemoteJob:
         """Whether the command was started on the instance, whether it has ended or not. Raises what `ask` raises."""
         return line.ask(f'test -e "$HOME/.gpuctl/{self.token}/claimed"\n'.encode(), within=_ANSWERS).code == 0
 
+    def has_ended(self, line: SshConnection) -> bool:
+        """Whether the command has ended with an exit code. Raises what `ask` raises."""
+        return line.ask(f'test -e "$HOME/.gpuctl/{self.token}/code"\n'.encode(), within=_ANSWERS).code == 0
+
     def script(self) -> bytes:
         """What starts it, for `bash -s`."""
         exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in self.variables.items())

@@ -70,6 +70,10 @@ class TaskResult:
 Release = Callable[[TaskResult, bool], None]
 
 
+class WorkMovesError(GpuctlError):
+    """The work goes on on another instance, which is ready: this one is to be terminated."""
+
+
 class _InstanceTerminated(Exception):
     """The instance is, or is about to be, no more."""
 
@@ -131,6 +135,13 @@ def run_task(
         except _InstanceTerminated as over:
             run.is_over = True
             ran.error, reason = over.error, over.reason
+        except WorkMovesError as error:
+            ran.code = run.ended(on_output)
+            ran.error, reason = error if ran.code is None else None, Reason.USER
+            run.is_over = True
+            run.stop_command(ran.code)
+            if ran.code is not None:
+                run.downloads(task)
         except GpuctlError as error:
             ran.error = error
         is_cut_short = False
@@ -199,6 +210,17 @@ class _Run:
         # From here on the terminal is the command's.
         self._runtime.progress.clear()
         return self._persist(lambda: job.follow(self._line, on_output, self._keep_on))
+
+    def ended(self, on_output: OnOutput) -> int | None:
+        """The exit code of the command, with the rest of its output; None if it has not ended, or that is unknown."""
+        job = self._job
+        try:
+            if job is None or not job.has_ended(self._line):
+                return None
+            return job.follow(self._line, on_output, lambda: None)
+        except GpuctlError as error:
+            self._runtime.progress.warn(error.message)
+            return None
 
     def downloads(self, task: Task) -> None:
         """Files back, whatever the command's exit code was."""

@@ -6,7 +6,17 @@ from functools import partial
 
 from gpuctl.clock import Clock
 from gpuctl.domain.instance import Instance
-from gpuctl.domain.unfinished import LEASE, IsGone, claimed, latest_of, left_alone, over, refuse_second_run, work_of
+from gpuctl.domain.unfinished import (
+    LEASE,
+    IsGone,
+    claimed,
+    latest_of,
+    left_alone,
+    others_of,
+    over,
+    refuse_second_run,
+    work_of,
+)
 from gpuctl.domain.work import Driver
 from gpuctl.store.base import Guard, RecordStore
 
@@ -56,6 +66,13 @@ class WorkClaims:
         if record is not None:
             self.store.update(record.id, partial(over, now=now, exit_code=exit_code, why=why))
 
-    def admission(self, work_id: str, previous: Instance | None) -> Guard:
-        """The guard of the next record of that work after `previous`, the newest one that this process knows."""
-        return refuse_second_run(work_id, self.holder, previous.id if previous is not None else None)
+    def admission(self, work_id: str, previous: Instance | None, *, moves: bool = False) -> Guard:
+        """The guard of the next record of that work after `previous`, the newest one that this process knows.
+
+        `moves`: see `refuse_second_run`.
+        """
+        return refuse_second_run(work_id, self.holder, previous.id if previous is not None else None, moves=moves)
+
+    def others(self, record: Instance) -> list[Instance]:
+        """The other instances on which the command of the record's work may still run."""
+        return others_of(self.store.snapshot().records, record)

@@ -249,7 +249,7 @@ class Wiring:
 
     def require_sandbox(self) -> None:
         """Raise SandboxStoppedError if the sandbox that this invocation has used was stopped."""
-        if "_server" in self.__dict__:
+        if self.sandbox:
             self._server.require_running()
 
     def require_state(self) -> None:

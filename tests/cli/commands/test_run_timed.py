@@ -8,7 +8,7 @@ from threading import Event, Thread
 
 import pytest
 from support.reachable import Reachable
-from support.runner import Runner
+from support.runner import NEW, Runner
 from support.sshd import Cable
 from support.wire import Answer, Sent, refuse
 
@@ -95,6 +95,39 @@ def test_run_starts_no_instance_while_another_process_continues_the_work(runner:
         )
     _, second = sorted(runner.operator.records, key=lambda record: record.created_at)
     assert free_at is not None and second.created_at >= free_at
+
+
+def test_checkpointed_work_moves_back_to_spot_and_never_runs_twice_at_once(runner: Runner) -> None:
+    operator, pause, ended = runner.operator, Event(), Event()
+    operator.wire.instead = without_spot_capacity
+
+    def let_time_pass() -> None:
+        while not (runner.sshd.home / "begun0").exists():
+            pause.wait(0.05)
+        operator.wire.instead = lambda sent: None
+        while not ended.is_set():
+            operator.clock.move(timedelta(minutes=1))
+            pause.wait(0.2)
+
+    thread = Thread(target=let_time_pass, daemon=True)
+    thread.start()
+    # Little time to spare, so that the work does not wait for spot.
+    options = ("--finish-by", "690m", "--work", "10h", "--checkpointed")
+    code = runner.run(*options, remote_command=[COUNTING.replace("-ge 2", "-ge 1")], instance=NEW[:3])
+    ended.set()
+    thread.join(timeout=60)
+    assert (code, runner.out) == (0, "1\n"), runner.err
+    records = sorted(operator.records, key=lambda record: record.created_at)
+    assert [(record.market, record.status) for record in records] == [
+        (Market.SPOT, Status.FAILED),
+        (Market.ON_DEMAND, Status.TERMINATED),
+        (Market.SPOT, Status.TERMINATED),
+    ]
+    on_demand, spot = records[1:]
+    (begun,) = (entry.at for entry in spot.history if entry.event == "running")
+    assert on_demand.terminated_at is not None and on_demand.terminated_at <= begun
+    assert spot.timed_work is not None and spot.timed_work.done > timedelta(minutes=5)
+    assert spot.timed_work.is_over
 
 
 def test_a_loss_that_leaves_no_time_for_another_leads_to_on_demand(runner: Runner, cable: Cable) -> None:

@@ -84,7 +84,7 @@ words=() from=@LINK_LOCAL@ to=@METADATA@
 for word in "$@"; do words+=("${word/#"$from"/$to}"); done
 exec @PROGRAM@ "${words[@]}"
 """
-_WHO = "#!/bin/sh\n# Of the gpuctl sandbox: the terminals of this instance.\nexec cat @TERMINALS@ 2>/dev/null\n"
+_WHO = "#!/bin/sh\n# Of the gpuctl sandbox: who is on this instance.\n[ ! -e @TERMINALS@ ] || exec cat @TERMINALS@\n"
 _SYNC = "#!/bin/sh\n# Of the gpuctl sandbox: not all disks of this computer.\n"
 _SETSID = """\
 #!/bin/sh

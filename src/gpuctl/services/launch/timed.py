@@ -22,7 +22,7 @@ from gpuctl.services.query import all_records
 from gpuctl.services.runtime import Runtime
 
 # After spot was refused everywhere: each attempt is a record.
-_PROBE_EVERY = timedelta(minutes=10)
+PROBE_EVERY = timedelta(minutes=10)
 # Without a deadline, work has this many times its duration.
 _UNHURRIED = 3
 _SHARE = 0.9
@@ -95,7 +95,7 @@ class MarketRule:
         if choice is None:
             return ()
         refusals = Refusals(self.runtime, choice)
-        is_refused = self.refused_at is not None and now - self.refused_at < _PROBE_EVERY
+        is_refused = self.refused_at is not None and now - self.refused_at < PROBE_EVERY
         lost = [record for record in self.runtime.store.snapshot().records if is_lost(record)]
         zones: dict[str, Zone] = {}
         for offer in choice.offers:

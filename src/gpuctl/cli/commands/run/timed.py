@@ -7,6 +7,8 @@ from datetime import timedelta
 
 from gpuctl.cli.commands.provision.options import LaunchOptions
 from gpuctl.cli.commands.provision.timed import market_rule, work_of
+from gpuctl.cli.commands.run.extending import Extending
+from gpuctl.cli.commands.run.moving import Moving
 from gpuctl.cli.commands.run.plan import CHECKPOINT, plan_for, with_checkpoint
 from gpuctl.cli.commands.run.task import RunReport, ready_instance, run_command
 from gpuctl.cli.context import Context
@@ -26,16 +28,14 @@ from gpuctl.domain.unfinished import (
     may_still_run,
 )
 from gpuctl.domain.work import GRACE, TimedWork
-from gpuctl.errors import CloudError, GpuctlError, Interrupted, NotFoundError, UsageError
-from gpuctl.services.extend import extend
+from gpuctl.errors import CloudError, GpuctlError, Interrupted, NotFoundError, UnresolvedError
 from gpuctl.services.launch.timed import Decided, after_loss, noted
+from gpuctl.services.query import current_record
 from gpuctl.services.reconcile.reconcile import settle
-from gpuctl.services.run import PROOF, Task, TaskResult
+from gpuctl.services.run import PROOF, Task, TaskResult, WorkMovesError
 from gpuctl.services.terminate import end, wait_until_gone
 from gpuctl.services.wait import wait_for_ssh
 from gpuctl.wiring.work import open_claims
-
-_EXTEND_BEFORE = timedelta(minutes=10)
 
 
 def run_timed(
@@ -86,7 +86,8 @@ class TimedRun:
         self._work, self._id = work, work.id or ""
         self._survives = survives
         self._said = ""
-        self._is_fixed = False
+        self._extending = Extending(context, work.finish_by + GRACE, is_fixed=launch.ttl is not None)
+        self._moving = Moving(context, self._rule, report, self._started_for_move)
         self._late: list[str] = []
 
     def run(self) -> TaskResult:
@@ -100,6 +101,8 @@ class TimedRun:
             failure = error
             raise
         finally:
+            if not self._survives:
+                self._moving.end_unused(result)
             # A state that cannot be written changes nothing about the result.
             with suppress(GpuctlError):
                 self._give_up(result, failure)
@@ -127,16 +130,27 @@ class TimedRun:
         try:
             self._claims.claim(latest, READY_WITHIN + LEASE)
             self._report.record, self._report.is_new = latest, False
+            self._end_others(latest)
             return wait_for_ssh(self._context.wiring.runtime, latest, READY_WITHIN)
         except TakenOverError:
             if self._survives:
                 raise
             self._wait_for_end(latest)
+        except UnresolvedError as error:
+            # The command may still run on the instance before this one.
+            self._context.progress.warn(error.message)
         except GpuctlError:
             fresh = self._claims.latest(self._id)
             if fresh is None or is_usable(fresh):
                 raise
         return None
+
+    def _end_others(self, record: Instance) -> None:
+        """Terminate the instances from which the work moves to that one. UnresolvedError if that is not confirmed."""
+        runtime, others = self._context.wiring.runtime, [other.id for other in self._claims.others(record)]
+        end(runtime, others, Reason.USER)
+        for error in wait_until_gone(runtime, others, PROOF).errors.values():
+            raise error
 
     def _wait_for_end(self, latest: Instance) -> None:
         """Let a tick pass, and bring the record up to date."""
@@ -170,14 +184,14 @@ class TimedRun:
             self._not_started(decided)
         return None
 
-    def _instance(self, decided: Decided, latest: Instance | None) -> Instance:
+    def _instance(self, decided: Decided, latest: Instance | None, *, moves: bool = False) -> Instance:
         now, longest = self._context.clock.now(), self._context.wiring.runtime.max_ttl
         assert decided.request is not None
         driver = self._claims.driver((self._launch.timeout or READY_WITHIN) + LEASE)
-        work = self._work.model_copy(update={"driver": driver})
+        work = (decided.request.timed_work or self._work).model_copy(update={"driver": driver})
         request = replace(decided.request, ttl=self._launch.ttl or self._work.ttl(now, longest), timed_work=work)
         limit = decided.patience if decided.decision.action is Action.SPOT else None
-        admit = self._claims.admission(self._id, latest)
+        admit = self._claims.admission(self._id, latest, moves=moves)
         record = ready_instance(self._context, self._launch, request, self._report, limit, admit)
         # Agreed to once: a restart asks nobody.
         self._launch = replace(self._launch, yes=True)
@@ -189,6 +203,7 @@ class TimedRun:
             is_too_late = self._is_too_late_for_spot(record)
         if is_too_late:
             return None
+        self._moving.target = None
         result = run_command(
             self._context,
             record,
@@ -198,6 +213,8 @@ class TimedRun:
             is_new=self._report.is_new and not self._survives,
             survives=self._survives,
         )
+        if isinstance(result.error, WorkMovesError):
+            return None
         if result.code is not None or not (is_lost(result.record) or is_cut_short(result.record)):
             return result
         self._work = _work_left(result.record, self._work)
@@ -207,11 +224,10 @@ class TimedRun:
 
     def _not_started(self, decided: Decided) -> None:
         """Make the next decision one without spot after spot was refused; pause after a failure of on-demand."""
-        clock = self._context.clock
         if decided.decision.action is Action.SPOT:
-            self._rule.refused_at = clock.now()
+            self._rule.refused_at = self._context.clock.now()
         else:
-            clock.sleep(TICK)
+            self._context.clock.sleep(TICK)
 
     def _is_too_late_for_spot(self, record: Instance) -> bool:
         """Whether spot took so long to become ready that only on-demand is in time: then it is terminated.
@@ -259,25 +275,16 @@ class TimedRun:
 
     def _watch(self, record: Instance) -> None:
         """Renew the claim of the work, and extend the deadline of the instance where it is near."""
-        # Another process that took the work over follows the same command.
+        # A process that took the work over follows the same command.
         with suppress(TakenOverError, NotFoundError):
             self._claims.renew(record)
-        self._extend(self._claims.latest(self._id) or record)
+        self._extending.extend(current_record(self._claims.store, record))
+        if not self._keep:
+            self._moving.move(current_record(self._claims.store, record), self._work)
 
-    def _extend(self, record: Instance) -> None:
-        """Move the deadline of the instance while its work is not due yet, where the TTL could not reach that far."""
-        clock, runtime = self._context.clock, self._context.wiring.runtime
-        now, until = clock.now(), self._work.finish_by + GRACE
-        is_near = now < record.expires_at <= now + _EXTEND_BEFORE
-        if self._launch.ttl is not None or self._is_fixed or not is_near or record.expires_at >= until:
-            return
-        try:
-            extend(runtime, record, by=None, ttl=min(until - now, runtime.max_ttl))
-        except UsageError as error:
-            self._is_fixed = True
-            self._context.progress.warn(error.message)
-        except GpuctlError as error:
-            self._context.progress.warn(f"{error.message}; retrying")
+    def _started_for_move(self, decided: Decided, record: Instance) -> Instance:
+        self._claims.claim(record, READY_WITHIN + LEASE)
+        return self._instance(decided, record, moves=True)
 
 
 def _work_left(record: Instance, work: TimedWork) -> TimedWork:
