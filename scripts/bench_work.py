@@ -4,9 +4,9 @@ Throughput of K80, P100 and V100: gavel (see scripts/data). Prices: Azure's thre
 of one provider, as they were in eastus. The ranking learns from 3 runs on each GPU whose duration scatters by 10 %,
 from 3 runs on one GPU and the table for the others, or from the table alone. Figures: dollars per work over the best.
 
-The goal is that of the method: own history where there is one, else the table. The table alone cannot meet it: the rows
-"table of" rank by the means of gavel's own figures, the workload itself included, for five kinds of workload and for each
-model. What is left is the batch size, which only runs of one's own show.
+The goal is that of the method: own history where there is one, else the table. The table alone cannot meet it: the
+rows "table of" rank by the means of gavel's own figures, the workload itself included, for five kinds of workload and
+for each model. What is left is the batch size, which only runs of one's own show.
 """
 
 import csv
