@@ -20,7 +20,7 @@ show() {
     gpuctl --output table "$@"
 }
 
-printf 'A sandbox: the real provider against a cloud on this machine (GPUCTL_SANDBOX=1). Nothing here costs money.\n'
+printf 'A sandbox: the real provider against a cloud on your computer (GPUCTL_SANDBOX=1). Nothing here costs money.\n'
 
 show types --gpu T4 --provider aws --region us-east-1
 show run g4dn.xlarge --region us-east-1 --ttl 30 -- nvidia-smi

@@ -129,6 +129,20 @@ def test_a_reap_says_once_why_its_computer_cannot_continue_the_work(runner: Runn
     assert (refused.code, "its files are on `laptop`" in refused.err) == (202, True)
 
 
+def test_the_next_instance_of_the_work_is_within_the_budget_or_is_not_started(runner: Runner) -> None:
+    operator = runner.operator
+    assert runner.run("--finish-by", "6h", "--work", "30m", remote_command=["true"]) == 0
+    (record,) = operator.records
+    unfinished = work_of(record).model_copy(update={"is_over": False})
+    lost = {"timed_work": unfinished, "reason": Reason.INTERRUPTED, "market": Market.SPOT}
+    operator.store.update(record.id, lambda fresh: fresh.with_fields(**lost))
+    operator.environ["GPUCTL_BUDGET_DAILY_USD"] = "0.01"
+    refused = operator.run("resume", record.id)
+    assert (refused.code, len(operator.records)) == (207, 1), refused.err
+    # Nobody repeats that within 5 minutes.
+    assert "continuing" not in operator.run("reap").err
+
+
 def test_work_that_its_run_has_ended_is_over_and_a_command_with_a_secret_is_not_stored(runner: Runner) -> None:
     secret = "hf_" + "a1" * 12
     assert runner.run("--finish-by", "6h", "--work", "30m", remote_command=[f"echo {secret}; exit 3"]) == 3
