@@ -42,6 +42,31 @@ def test_one_list_one_budget_and_one_reaper_for_everybody(team: Operator, tmp_pa
     assert team.json("get", instance["id"]).instance["status"] == "TERMINATED"
 
 
+def test_a_hook_of_the_team_receives_each_termination_once_whoever_reaps(team: Operator, tmp_path: Path) -> None:
+    delivered = tmp_path / "delivered"
+    team.environ["GPUCTL_HOOKS_TERMINATED"] = f"tee -a {delivered}"
+    bob = elsewhere(team, tmp_path / "bob")
+    machine = team.provision("--ttl", "5m").instance
+    team.later(minutes=6)
+    for reaper in (team, bob, team, bob):
+        assert reaper.json("reap").code == 0
+        team.later(minutes=2)
+    events = [json.loads(line) for line in delivered.read_text().splitlines()]
+    assert [event["instance"]["id"] for event in events] == [machine["id"]]
+
+
+def test_the_service_file_of_libpq_leads_to_the_state_and_its_password_is_not_shown(
+    team: Operator, postgres: PostgresServer, schema: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services = tmp_path / "services.conf"
+    options = f"host={postgres.folder}\nuser=owner\ndbname=postgres\noptions=-csearch_path={schema}\n"
+    services.write_text(f"[team]\n{options}password=hunter2-very-secret\n")
+    monkeypatch.setenv("PGSERVICEFILE", str(services))
+    shown = team.json("--state", "postgresql://?service=team", "state", "show")
+    assert shown.json["state"]["id"] == team.json("state", "show").json["state"]["id"]
+    assert "hunter2" not in f"{shown.out}{shown.err}"
+
+
 def test_without_initialization_every_command_names_it(operator: Operator, url: str) -> None:
     for argv in (
         ["list"],
