@@ -72,12 +72,14 @@ def armed_timers(world: World, mutants: Sequence[str] = (), share: int = 1) -> S
     return score
 
 
-def random_kills(world: World, count: int, mutants: Sequence[str] = (), seed: int = 1) -> Score:
+def random_kills(
+    world: World, count: int, mutants: Sequence[str] = (), seed: int = 1, kind: type[Scenario] = Scenario
+) -> Score:
     """A2: provision, terminate and reap, each killed at a random instant of its life."""
     score, chance = Score(), random.Random(seed)
-    lives = _lives(world)
+    lives = _lives(world, kind)
     for number in range(count):
-        with world.scenario(mutants) as scenario:
+        with world.scenario(mutants, kind) as scenario:
             acknowledged = []
             for argv, span in zip(LIFE, lives, strict=True):
                 process = scenario.start(*argv)
@@ -92,10 +94,10 @@ def random_kills(world: World, count: int, mutants: Sequence[str] = (), seed: in
     return score
 
 
-def _lives(world: World) -> list[float]:
+def _lives(world: World, kind: type[Scenario]) -> list[float]:
     """Seconds that each command of a life takes here and now when nobody kills it."""
     clock, spans = SystemClock(), []
-    with world.scenario() as scenario:
+    with world.scenario((), kind) as scenario:
         for argv in LIFE:
             started = clock.elapsed()
             scenario.start(*argv).wait()

@@ -117,6 +117,15 @@ MUTANTS: dict[str, Break] = {
         "gpuctl.store.postgres.connection:Transaction.finish",
         ('"ROLLBACK" if self._is_refused else "COMMIT"', '"ROLLBACK"'),
     ),
+    "fence of a lease not checked": edited(
+        "gpuctl.store.postgres.statements:put_document", ("AND fence = %s FOR SHARE", "AND fence >= %s FOR SHARE")
+    ),
+    "not terminated by tags": edited(
+        "gpuctl.services.reap.loop:ReapLoop._reap", ("None if is_anothers else self.state.records.state_id", "None")
+    ),
+    "hooks called without their lease": edited(
+        "gpuctl.services.events.notify:Notifier.notify", ("LeaseName.HOOKS,", "LeaseName.HOOKS + self.holder,")
+    ),
     "a lost reply taken for a failure": edited(
         "gpuctl.store.postgres.engine:PostgresEngine._was_committed", ("return rows[0][0] is False", "return False")
     ),

@@ -33,7 +33,10 @@ from faults import (
     secrets,
     shared,
     states,
+    teams,
 )
+from faults.team_day import team_day
+from faults.team_leases import stalled_reapers
 from faults.world import Score, World, broken, world
 from support.document import part, put
 from support.wire import Phase
@@ -396,6 +399,36 @@ GATES = (
         shared.missing,
     ),
     Gate(
+        "G6",
+        "provision, terminate and reap on a state in PostgreSQL, killed at random instants",
+        "leaks, duplicates, lost records = 0",
+        None,
+        lambda world: crashes.random_kills(world, 100, kind=teams.TeamScenario),
+        _under(crashes.random_kills, "acknowledged without a commit", 20, kind=teams.TeamScenario),
+        shared.missing,
+    ),
+    Gate(
+        "G7",
+        "extend against reap at the deadline on a state in PostgreSQL, half of them with the reaper held",
+        "ended though extended = 0",
+        None,
+        lambda world: lost_replies.extend_against_reap(world, 60, kind=teams.TeamScenario),
+        _under(lost_replies.extend_against_reap, "deadline not read again", 24, kind=teams.TeamScenario),
+        shared.missing,
+    ),
+    Gate(
+        "G8",
+        "30 runners and two reapers on one state in PostgreSQL through a simulated day: other commands between a read "
+        "and its write, deaths, stalls, lost replies of the cloud and of commits, restarts and outages of the server",
+        "leaks, duplicates, terminated early, over the budget = 0",
+        _alone(lambda: team_day(4, 2.6)),
+        _alone(lambda: team_day(30, 24)),
+        _alone_under(team_day, "not terminated by tags", 4, 3)
+        | _alone_under(team_day, "no grace", 6, 6)
+        | _alone_under(team_day, "guarded without the serial", 6, 24),
+        shared.missing,
+    ),
+    Gate(
         "G9",
         "a move of a state to DynamoDB or from it that dies before or after any of its writes and is run again, or "
         "stands still at any of its writes until the same move is done elsewhere",
@@ -404,6 +437,25 @@ GATES = (
         _alone(moves.moves),
         _alone_under(moves.moves, "filled though the move is done", [3], [moves.OVERTAKEN])
         | _alone_under(moves.moves, "begun though the move is done", [1], [moves.OVERTAKEN]),
+    ),
+    Gate(
+        "G10",
+        "four reapers that share the lease of a state in PostgreSQL, and stall between any two of their steps",
+        "held by two, written by one that had lost it = 0",
+        _alone(lambda: stalled_reapers(60)),
+        _alone(lambda: stalled_reapers(3000)),
+        _alone_under(stalled_reapers, "fence of a lease not checked", 1000),
+        shared.missing,
+    ),
+    Gate(
+        "G11",
+        "two reapers at once on a state in PostgreSQL, and a hook that is told of each end; in every other round one "
+        "of them is killed",
+        "told twice without a kill, never told = 0",
+        lambda world: teams.hooks_of_a_team(world, 1),
+        lambda world: teams.hooks_of_a_team(world, 30),
+        _under(teams.hooks_of_a_team, "hooks called without their lease", 24),
+        shared.missing,
     ),
     Gate(
         "H1",

@@ -109,7 +109,7 @@ def shared_server_kills(kills: int, processes: int, mutants: Sequence[str] = (),
 
 def shared_lost_replies(each: int, mutants: Sequence[str] = ()) -> Score:
     """G5: a commit is lost, or its reply, or it arrives late; a case is a change or an insert."""
-    score, server = Score(), _server()
+    score, server = Score(), postgres_server()
     proxy = CommitProxy(server.folder)
     try:
         url = _new_state()
@@ -227,7 +227,7 @@ def _opened(url: str) -> State:
 
 
 def _new_state(server: PostgresServer | None = None, records: int = 1) -> str:
-    server = server or _server()
+    server = server or postgres_server()
     url = server.url(server.new_schema())
     state = _opened(url)
     state.admin.create()
@@ -241,7 +241,7 @@ def _folder() -> Path:
 
 
 @cache
-def _server() -> PostgresServer:
+def postgres_server() -> PostgresServer:
     server, pid = PostgresServer(), os.getpid()
     # A process that was forked from this one must leave it alone.
     atexit.register(lambda: server.stop() if os.getpid() == pid else None)

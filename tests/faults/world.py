@@ -162,12 +162,17 @@ class Scenario(Operator):
         ]
 
     def start(
-        self, *argv: str, die_at_step: int | None = None, steps: Path | None = None, umask: int = 0o077
+        self,
+        *argv: str,
+        die_at_step: int | None = None,
+        steps: Path | None = None,
+        umask: int = 0o077,
+        environ: Mapping[str, str] | None = None,
     ) -> Process:
         """Start a real process."""
         process = self._processes.start(
             argv,
-            environ=self.environ,
+            environ=self.environ | dict(environ or {}),
             clock=self.folder / "clock",
             folder=self.folder,
             mutants=self._mutants,
