@@ -423,7 +423,7 @@ GATES = (
         "leaks, duplicates, terminated early, over the budget = 0",
         _alone(lambda: team_day(4, 2.6)),
         _alone(lambda: team_day(30, 24)),
-        _alone_under(team_day, "not terminated by tags", 4, 3)
+        _alone_under(team_day, "not terminated by tags", 9, 3)
         | _alone_under(team_day, "no grace", 6, 6)
         | _alone_under(team_day, "guarded without the serial", 6, 24),
         shared.missing,

@@ -52,7 +52,7 @@ CATALOG = Catalog()
 MINUTE = timedelta(minutes=1)
 STEP = 4 * MINUTE
 # An instance past its deadline waits for a reaper that works: one may have died with the lease, the database be away.
-LATEST = 60 * MINUTE
+LATEST = 40 * MINUTE
 OUTAGE, EVERY = 130 * MINUTE, timedelta(hours=6)
 
 
@@ -89,7 +89,7 @@ class BookedCloud(FakeCloud):
 
     def terminate(self, region: str, cloud_ids: Sequence[str], *, force: bool = False) -> Any:
         for cloud_id in cloud_ids:
-            if cloud_id in self.machines and self.machines[cloud_id].ended_at is None:
+            if cloud_id in self.instances and self.instances[cloud_id].ended_at is None:
                 self.on_terminate(cloud_id)
         return super().terminate(region, cloud_ids, force=force)
 
@@ -219,7 +219,7 @@ class _Day:
     def command(self) -> None:
         """One command of one runner."""
         runner = f"runner-{self.chance.randrange(self.runners)}"
-        live = {machine.tags.get("gpuctl-id") for machine in self.cloud.alive}
+        live = {instance.tags.get("gpuctl-id") for instance in self.cloud.active}
         mine = [key for key, promise in self.promises.items() if promise.runner == runner and key in live]
         work: Callable[[Runtime, str, str], None] = self.provision
         if mine:
@@ -303,7 +303,7 @@ class _Day:
         record = next(record for record in runtime.store.snapshot().records if record.id == record_id)
         extended = extend(runtime, record, by=self.chance.randint(5, 40) * MINUTE, ttl=None)
         self.promises[record_id].until = extended.expires_at
-        alive = {machine.tags.get("gpuctl-id") for machine in self.cloud.alive}
+        alive = {instance.tags.get("gpuctl-id") for instance in self.cloud.active}
         if record_id not in alive and self.clock.now() < extended.expires_at and not self.promises[record_id].wished:
             self.violate(f"{record_id} was terminated though it was extended")
 
@@ -328,7 +328,7 @@ class _Day:
         """An instance that somebody was told of is terminated by wish, or at its deadline."""
         if cloud_id in self.foreign:
             self.violate(f"{cloud_id} of others was terminated")
-        promise = self.promises.get(self.cloud.machines[cloud_id].tags.get("gpuctl-id", ""))
+        promise = self.promises.get(self.cloud.instances[cloud_id].tags.get("gpuctl-id", ""))
         if promise is not None and not promise.wished and self.clock.now() < promise.until - MINUTE / 60:
             self.violate(f"{cloud_id} was terminated {promise.until - self.clock.now()} early")
 
@@ -340,15 +340,15 @@ class _Day:
             self.violate(f"${committed:.2f} committed of ${self.budget}")
 
     def check_books(self) -> None:
-        now, ids = self.clock.now(), [machine.tags.get("gpuctl-id") for machine in self.cloud.machines.values()]
+        now, ids = self.clock.now(), [instance.tags.get("gpuctl-id") for instance in self.cloud.instances.values()]
         ours = [key for key in ids if key is not None]
         self.score.violations += [f"duplicate of {key}" for key in sorted({key for key in ours if ours.count(key) > 1})]
-        for machine in self.cloud.alive:
-            if machine.cloud_id in self.foreign:
+        for instance in self.cloud.active:
+            if instance.cloud_id in self.foreign:
                 continue
-            deadline = parse_deadline(machine.tags.get("gpuctl-expires-at", ""))
+            deadline = parse_deadline(instance.tags.get("gpuctl-expires-at", ""))
             if deadline is not None and now > deadline + LATEST:
-                self.violate(f"{machine.cloud_id} is alive {now - deadline} after its deadline")
+                self.violate(f"{instance.cloud_id} is alive {now - deadline} after its deadline")
 
     def finish(self) -> None:
         """Every runner goes home; the two reapers do the rest."""
@@ -358,7 +358,7 @@ class _Day:
             self.is_nested = True
             for number in (1, 2):
                 self.reap(number)
-        left = {machine.cloud_id for machine in self.cloud.alive} - set(self.foreign)
+        left = {instance.cloud_id for instance in self.cloud.active} - set(self.foreign)
         self.score.violations += [f"leak: {cloud_id}" for cloud_id in sorted(left)]
         self.score.violations += [f"never closed: {record.id}" for record in self.records() if record.is_live]
         self.check_books()

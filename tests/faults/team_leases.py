@@ -64,7 +64,7 @@ class _Rig:
         number = self.chance.randrange(len(self.states))
         if number not in self.held:
             return self._acquire(number)
-        return self.chance.choice([self._write, self._write, self._renew, self._release])(number)
+        return self.chance.choice([self._write, self._write, self._release])(number)
 
     @property
     def _is_running(self) -> bool:
@@ -88,15 +88,6 @@ class _Rig:
             self.written = at
         wrong = [] if done is self._is_newest(number) else [f"a write that {'had lost' if done else 'held'} the lease"]
         return wrong if reaper.read().last_reap_at == self.written else [*wrong, "another memory than the one written"]
-
-    def _renew(self, number: int) -> list[str]:
-        renewed = self.states[number].leases.renew(self.held[number], DURATION)
-        wrong = [] if (renewed is not None) is self._is_newest(number) else ["renewed by one that had lost it"]
-        if renewed is None:
-            del self.held[number]
-        else:
-            self.held[number], self.newest = renewed, renewed
-        return wrong
 
     def _release(self, number: int) -> list[str]:
         if self._is_newest(number):
