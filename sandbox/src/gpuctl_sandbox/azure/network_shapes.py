@@ -77,7 +77,9 @@ VIRTUAL_NETWORK = Object(
             | {
                 "addressSpace": Object("AddressSpace", {"addressPrefixes": [str]}, required=("addressPrefixes",)),
                 "subnets": [SUBNET],
+                "dhcpOptions": Object("DhcpOptions", {"dnsServers": [str]}),
                 "enableDdosProtection": bool,
+                "enableVmProtection": bool,
             },
             required=("addressSpace",),
         )
