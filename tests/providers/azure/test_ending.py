@@ -149,7 +149,7 @@ def test_a_group_that_is_no_longer_ours_is_not_terminated(
 ) -> None:
     provider.create(order)
     arm.groups.update(GROUP, {"tags": {"gpuctl-id": "inst-zzzzzzzzzzzz"}})
-    assert "does not carry our tags" in provider.terminate(REGION, [GROUP], force=True)[GROUP].message
+    assert "has no gpuctl tags any more" in provider.terminate(REGION, [GROUP], force=True)[GROUP].message
     assert states(arm) == ["running"]
 
 
